@@ -1,0 +1,41 @@
+/* applied.h - the set of batch names that have been applied (design D4).
+ *
+ * A batch's name is (epoch, shard, batch). The set is exact and small: all epochs below `base` are
+ * complete; above it, one bitmap per (epoch, shard) that has any name; an epoch whose batches are
+ * all present and that follows on `base` is folded into it. The number of batches per shard is
+ * fixed when the set is made. Part of every checkpoint. Single thread.
+ */
+#ifndef COMMON_APPLIED_H
+#define COMMON_APPLIED_H
+
+#include <stdbool.h>
+#include "bytes.h"
+#include "status.h"
+
+struct batch_name {
+    uint32_t epoch, shard, batch;
+};
+
+struct applied;
+
+/* batches_per_shard[shards] is copied. */
+enum status applied_create(struct applied **a, const uint32_t *batches_per_shard, uint32_t shards);
+void applied_destroy(struct applied **a);
+enum status applied_copy(struct applied **out, const struct applied *from);
+/* ERR_PROTOCOL if the name is outside the plan. */
+enum status applied_has(const struct applied *a, struct batch_name name, bool *has);
+enum status applied_add(struct applied *a, struct batch_name name); /* ERR_EXISTS if there */
+uint64_t applied_count(const struct applied *a); /* names in the set */
+uint32_t applied_base(const struct applied *a);  /* epochs below are complete */
+bool applied_equal(const struct applied *a, const struct applied *b);
+/* into := into AND with (names in both). Both made for the same plan. */
+enum status applied_intersect(struct applied *into, const struct applied *with);
+/* Bitmap of a shard's applied batches in an epoch: bit i of byte i/8; bytes = (batches+7)/8. */
+enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard, struct buf *out);
+
+enum status applied_encode(const struct applied *a, struct buf *out);
+/* Hostile bytes give ERR_CORRUPT; the plan must match batches_per_shard (ERR_CONFIG: other data). */
+enum status applied_decode(struct applied **out, const void *data, size_t bytes,
+                           const uint32_t *batches_per_shard, uint32_t shards);
+
+#endif

@@ -1,0 +1,449 @@
+/* config.c - a configuration from its sources, and back to text.
+ *
+ * The keys live in one table (config_keys.c); setting, printing, checking, the reference page and
+ * the search for the nearest name are loops over it.
+ *
+ * Files are INI, read with inih, of which only `key = value` lines are asked. Its lines come from
+ * next_line() below, because inih alone is too forgiving here: it cuts section names at 49 bytes (a
+ * field's name may have 63), splits long lines in two, takes an indented line as a second value
+ * of the key before it, says nothing of sections without keys, and gives the number of the first
+ * bad line only after all others were read. So next_line() keeps the section and the line number
+ * itself, drops comment lines and indentation, refuses long lines, and ends the text at the first
+ * error.
+ *
+ * A value that is refused leaves the configuration as it was.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <ini.h>
+#include <stdio.h>
+
+#include "config_keys.h"
+#include "file.h"
+#include "mem.h"
+
+#define CONFIG_BYTES_MAX  ((size_t)1 << 20)
+#define SECTION_BYTES     (sizeof "field." + FIELD_NAME_MAX)
+#define NAME_BYTES_MAX    100 /* of what a message repeats */
+#define DISTANCE_BYTES    (2 * NAME_BYTES_MAX + 2)
+#define TABLE_VALUE_BYTES 4 /* every member of struct table_config that a key names */
+
+_Static_assert(sizeof(enum optimizer_kind) == TABLE_VALUE_BYTES, "enums are as wide as the rest");
+
+void config_default(struct config *c) {
+    struct optimizer_config adam = {.kind = OPT_ADAM,
+                                    .lr = 1e-3f,
+                                    .beta1 = 0.9f,
+                                    .beta2 = 0.999f,
+                                    .eps = 1e-8f,
+                                    .adagrad_init = 0.1f,
+                                    .ftrl_beta = 1.0f};
+    *c = (struct config){
+        .input = INPUT_CONCAT,
+        .tower = {360, 200, 80},
+        .tower_layers = 3,
+        .ctcvr_weight = 1,
+        .prior_bias = true,
+        .batch = 2048,
+        .epochs = 1,
+        .max_steps = UINT64_MAX,
+        .seed = 1,
+        .shuffle = true,
+        .deterministic = false,
+        .consistency = CONSISTENCY_ASYNC,
+        .staleness_max = 64,
+        .in_flight = 2,
+        .warmup_steps = 0,
+        .wire_values = VALUE_F32,
+        .table = {.dim = 18, .init_scale = 0.01f, .admit_after = 1, .evict_age = 0, .opt = adam},
+        .dense = adam,
+        .server_threads = 1,
+        .memory_bytes = 0,
+        .memory_policy = MEMORY_REFUSE,
+        .ticket_bytes = 256u << 20,
+        .ticket_ms = 60000,
+        .copy_bytes = 64u << 20,
+        .every_impressions = 0,
+        .every_seconds = 0,
+        .keep = 3,
+        .request_ms = 2000,
+        .give_up_ms = 20000,
+        .heartbeat_ms = 1000,
+        .lease_ms = 10000,
+        .message_bytes_max = 256u << 20,
+    };
+}
+
+/* --- unknown names ---------------------------------------------------------------------------- */
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Levenshtein distance, one row of the matrix at a time; `b` is cut at DISTANCE_BYTES - 1. */
+static size_t distance(const char *a, const char *b) {
+    size_t row[DISTANCE_BYTES];
+    size_t nb = least(strlen(b), DISTANCE_BYTES - 1);
+    for (size_t j = 0; j <= nb; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            size_t substitute = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = least(substitute, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[nb];
+}
+
+static bool is_override(const char *section) {
+    return strncmp(section, "field.", 6) == 0;
+}
+
+static enum status unknown_key(const char *section, const char *name) {
+    char asked[DISTANCE_BYTES];
+    char known[DISTANCE_BYTES];
+    char nearest[DISTANCE_BYTES] = "";
+    size_t best = SIZE_MAX;
+    snprintf(asked, sizeof asked, "%.*s.%.*s", NAME_BYTES_MAX, section, NAME_BYTES_MAX, name);
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (is_override(section) && !config_key_of_table(k)) {
+            continue;
+        }
+        snprintf(known, sizeof known, "%.*s.%s", NAME_BYTES_MAX,
+                 is_override(section) ? section : k->section, k->name);
+        size_t d = distance(asked, known);
+        if (d < best) {
+            best = d;
+            memcpy(nearest, known, sizeof nearest);
+        }
+    }
+    return fail(ERR_CONFIG, "unknown key %s; the nearest is %s", asked, nearest);
+}
+
+static enum status check_section(const char *section) {
+    const char *nearest = "";
+    size_t best = SIZE_MAX;
+    if (is_override(section)) {
+        return config_field_name_good(section + 6)
+                   ? OK
+                   : fail(ERR_CONFIG,
+                          "[%s]: expected a field's name of 1 to %d printable ASCII characters "
+                          "without '=', '[', ']' and without blanks at the ends",
+                          section, FIELD_NAME_MAX - 1);
+    }
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        size_t d = distance(section, config_keys[i].section);
+        if (d < best) {
+            best = d;
+            nearest = config_keys[i].section;
+        }
+    }
+    return best == 0
+               ? OK
+               : fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]", section, nearest);
+}
+
+/* --- one assignment --------------------------------------------------------------------------- */
+
+static enum status find_or_add_override(struct config *c, const char *name,
+                                        struct field_override **out) {
+    for (uint32_t i = 0; i < c->field_count; i++) {
+        if (strcmp(c->field[i].name, name) == 0) {
+            *out = &c->field[i];
+            return OK;
+        }
+    }
+    if (c->field_count == CONFIG_FIELDS_MAX) {
+        return fail(ERR_CONFIG, "[field.%s] is one too many, expected at most %d such sections",
+                    name, CONFIG_FIELDS_MAX);
+    }
+    *out = &c->field[c->field_count++];
+    **out = (struct field_override){0};
+    memcpy((*out)->name, name, strlen(name));
+    return OK;
+}
+
+static void copy_table_value(const struct config_key *k, struct table_config *to,
+                             const struct table_config *from) {
+    memcpy((char *)to + k->offset, (const char *)from + k->offset, TABLE_VALUE_BYTES);
+}
+
+static enum status set_override(struct config *c, const char *section, size_t key,
+                                const char *text) {
+    struct table_config value = {0};
+    struct field_override *f = NULL;
+    TRY(check_section(section));
+    TRY(config_key_parse(&config_keys[key], text, &value));
+    TRY(find_or_add_override(c, section + 6, &f));
+    assert(config_key_bit(key) < sizeof f->set);
+    copy_table_value(&config_keys[key], &f->table, &value);
+    f->set[config_key_bit(key)] = true;
+    return OK;
+}
+
+static enum status set(struct config *c, const char *section, const char *name, const char *text) {
+    size_t key = config_key_find(is_override(section) ? "table" : section, name);
+    if (key == CONFIG_KEYS) {
+        return unknown_key(section, name);
+    }
+    if (is_override(section)) {
+        return set_override(c, section, key, text);
+    }
+    const struct config_key *k = &config_keys[key];
+    return config_key_parse(k, text, config_key_of_table(k) ? (void *)&c->table : (void *)c);
+}
+
+/* A key has no dot and a field's name may have some: the section ends at the last dot. */
+enum status config_set(struct config *c, const char *assignment) {
+    char left[SECTION_BYTES + NAME_BYTES_MAX];
+    size_t n = strcspn(assignment, "=");
+    bool good = assignment[n] == '=' && n < sizeof left;
+    if (good) {
+        memcpy(left, assignment, n);
+        left[n] = '\0';
+        good = strchr(left, '.') != NULL;
+    }
+    if (!good) {
+        return fail(ERR_CONFIG, "'%.200s' is not of the form section.key=value", assignment);
+    }
+    char *dot = strrchr(left, '.');
+    *dot = '\0';
+    return set(c, left, dot + 1, assignment + n + 1);
+}
+
+/* --- INI -------------------------------------------------------------------------------------- */
+
+struct ini_source {
+    struct config *config;
+    const char *at; /* the next line */
+    int line;       /* number of the line given last */
+    char section[SECTION_BYTES];
+    enum status status;
+};
+
+static enum status take_section(struct ini_source *s, const char *line, size_t n) {
+    const char *close = memchr(line, ']', n);
+    size_t length = close == NULL ? 0 : (size_t)(close - line) - 1;
+    if (close == NULL) {
+        return fail(ERR_CONFIG, "'%.*s' lacks its ']'", (int)least(n, NAME_BYTES_MAX), line);
+    }
+    if (length >= sizeof s->section) {
+        return fail(ERR_CONFIG, "a section's name has %zu bytes, expected at most %zu", length,
+                    sizeof s->section - 1);
+    }
+    const char *rest = close + 1;
+    while (rest < line + n && (*rest == ' ' || *rest == '\t')) {
+        rest++;
+    }
+    if (rest < line + n && *rest != ';' && *rest != '#') {
+        return fail(ERR_CONFIG, "nothing but a comment may follow the ']' of a section");
+    }
+    memcpy(s->section, line + 1, length);
+    s->section[length] = '\0';
+    return check_section(s->section);
+}
+
+/* fgets for inih; lines that are none of its business reach it empty. */
+static char *next_line(char *out, int bytes, void *stream) {
+    static const char blanks[] = " \t\r\f\v";
+    struct ini_source *s = stream;
+    if (s->status != OK || *s->at == '\0') {
+        return NULL;
+    }
+    const char *line = s->at;
+    size_t n = strcspn(line, "\n");
+    s->at += n + (line[n] == '\n');
+    s->line++;
+    size_t indent = least(strspn(line, blanks), n);
+    line += indent;
+    n -= indent;
+    while (n > 0 && strchr(blanks, line[n - 1]) != NULL) {
+        n--;
+    }
+    if (n > 0 && line[0] == '[') {
+        s->status = take_section(s, line, n);
+        n = 0;
+    } else if (n > 0 && (line[0] == ';' || line[0] == '#')) {
+        n = 0;
+    } else if (n + 3 > (size_t)bytes) { /* line end, NUL, and what inih reserves for a '\r' */
+        s->status = fail(ERR_CONFIG, "a line of %zu bytes, expected at most %d", n, bytes - 3);
+    }
+    if (s->status != OK) {
+        return NULL;
+    }
+    memcpy(out, line, n);
+    memcpy(out + n, "\n", 2);
+    return out;
+}
+
+/* inih's own idea of the section is always "": no section line reaches it. */
+static int on_pair(void *user, const char *section, const char *name, const char *value) {
+    struct ini_source *s = user;
+    (void)section;
+    if (s->status == OK) {
+        s->status = set(s->config, s->section, name, value);
+    }
+    return s->status == OK;
+}
+
+enum status config_parse(struct config *c, const char *name, const char *text) {
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
+    struct ini_source s = {.config = c, .at = text};
+    if (strncmp(text, byte_order_mark, 3) == 0) {
+        s.at += 3;
+    }
+    int malformed = ini_parse_stream(next_line, &s, on_pair, &s);
+    if (malformed > 0 && (s.status == OK || malformed < s.line)) {
+        return fail(ERR_CONFIG, "%s:%d: expected key = value, [section], or a comment", name,
+                    malformed);
+    }
+    if (s.status != OK) {
+        char why[900];
+        snprintf(why, sizeof why, "%s", fail_text());
+        return fail(s.status, "%s:%d: %s", name, s.line, why);
+    }
+    return malformed == 0 ? OK : fail(ERR_MEMORY, "%s: no memory for a line", name);
+}
+
+enum status config_read(struct config *c, const char *path) {
+    char *text = NULL;
+    size_t bytes = 0;
+    TRY(file_read_all(path, CONFIG_BYTES_MAX, &text, &bytes));
+    enum status status =
+        strlen(text) == bytes
+            ? config_parse(c, path, text)
+            : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text", path, strlen(text));
+    mem_free(&text);
+    return status;
+}
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+/* What the keys' own rules say, for a struct that was filled in otherwise: print and read back. */
+static enum status check_ranges(const struct config *c) {
+    struct config *copy = NULL;
+    struct buf text = BUF_EMPTY;
+    enum status status;
+    TRY_OUT(mem_alloc((void **)&copy, sizeof *copy));
+    TRY_OUT(config_text(c, &text));
+    TRY_OUT(config_parse(copy, "the configuration", (const char *)text.data));
+out:
+    buf_fini(&text);
+    mem_free(&copy);
+    return status;
+}
+
+enum status config_check(const struct config *c) {
+    TRY(check_ranges(c));
+    if (c->give_up_ms <= c->request_ms) {
+        return fail(ERR_CONFIG, "net.give_up_ms (%u) must be larger than net.request_ms (%u)",
+                    c->give_up_ms, c->request_ms);
+    }
+    if (c->lease_ms < 2 * (uint64_t)c->heartbeat_ms) {
+        return fail(ERR_CONFIG, "net.lease_ms (%u) must be at least twice net.heartbeat_ms (%u)",
+                    c->lease_ms, c->heartbeat_ms);
+    }
+    if (c->deterministic && c->memory_bytes > 0 && c->memory_policy == MEMORY_EVICT) {
+        return fail(ERR_CONFIG, "train.deterministic and server.memory_policy=evict exclude each "
+                                "other: what is evicted depends on the number of servers");
+    }
+    return OK;
+}
+
+struct table_config config_table(const struct config *c, const char *name) {
+    struct table_config t = c->table;
+    for (uint32_t f = 0; f < c->field_count; f++) {
+        if (strcmp(c->field[f].name, name) != 0) {
+            continue;
+        }
+        for (size_t i = 0; i < CONFIG_KEYS; i++) {
+            if (config_key_of_table(&config_keys[i]) && c->field[f].set[config_key_bit(i)]) {
+                copy_table_value(&config_keys[i], &t, &c->field[f].table);
+            }
+        }
+    }
+    return t;
+}
+
+/* --- text ------------------------------------------------------------------------------------- */
+
+static enum status print_line(const struct config_key *k, const void *base, struct buf *out) {
+    TRY(buf_printf(out, "%s = ", k->name));
+    TRY(config_key_print(k, base, out));
+    return buf_printf(out, "\n");
+}
+
+static const void *base_of(const struct config_key *k, const struct config *c) {
+    return config_key_of_table(k) ? (const void *)&c->table : (const void *)c;
+}
+
+static enum status print_override(const struct field_override *f, struct buf *out) {
+    TRY(buf_printf(out, "\n[field.%s]\n", f->name));
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        if (config_key_of_table(&config_keys[i]) && f->set[config_key_bit(i)]) {
+            TRY(print_line(&config_keys[i], &f->table, out));
+        }
+    }
+    return OK;
+}
+
+enum status config_text(const struct config *c, struct buf *out) {
+    const char *section = "";
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (strcmp(section, k->section) != 0) {
+            section = k->section;
+            TRY(buf_printf(out, "%s[%s]\n", i > 0 ? "\n" : "", section));
+        }
+        TRY(print_line(k, base_of(k, c), out));
+    }
+    for (uint32_t f = 0; f < c->field_count; f++) {
+        TRY(print_override(&c->field[f], out));
+    }
+    return OK;
+}
+
+static enum status print_range(const struct config_key *k, struct buf *out) {
+    switch (k->kind) {
+    case KIND_BOOL:
+        return buf_printf(out, "`true` `false`");
+    case KIND_NAME:
+        return buf_printf(out, "a field");
+    case KIND_CHOICE:
+        for (const char *at = k->choices; *at != '\0'; at += strcspn(at, "|"), at += *at == '|') {
+            TRY(buf_printf(out, "%s`%.*s`", at == k->choices ? "" : " ", (int)strcspn(at, "|"),
+                           at));
+        }
+        return OK;
+    case KIND_U32:
+    case KIND_U64:
+    case KIND_LIMIT:
+    case KIND_BYTES:
+    case KIND_BYTES32:
+    case KIND_F32:
+    case KIND_WIDTHS:
+        return buf_printf(out, "%.9g to %.9g", k->min, k->max);
+    }
+    return OK;
+}
+
+enum status config_reference(struct buf *out) {
+    struct config c;
+    config_default(&c);
+    TRY(buf_printf(out, "| key | default | range | meaning |\n|---|---|---|---|\n"));
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const struct config_key *k = &config_keys[i];
+        TRY(buf_printf(out, "| `%s.%s` | ", k->section, k->name));
+        TRY(config_key_print(k, base_of(k, &c), out));
+        TRY(buf_printf(out, " | "));
+        TRY(print_range(k, out));
+        TRY(buf_printf(out, " | %s |\n", k->help));
+    }
+    return OK;
+}

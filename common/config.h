@@ -1,0 +1,115 @@
+/* config.h - what a job is to do: the typed configuration and its INI form.
+ *
+ * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value.
+ * An unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with
+ * file and line. Keys live in one table in config.c: section, key, type, range, help; the table is
+ * also what `config_text` prints and docs/config.md lists.
+ *
+ * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
+ * field named there that the data does not have is an error when the config meets the schema.
+ */
+#ifndef COMMON_CONFIG_H
+#define COMMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "bytes.h"
+#include "status.h"
+
+#define CONFIG_LAYERS_MAX 8
+#define CONFIG_FIELDS_MAX 256
+#define FIELD_NAME_MAX 64 /* with the NUL */
+
+enum model_input { INPUT_CONCAT, INPUT_SIDES };
+enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
+enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC };
+enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
+enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
+
+struct optimizer_config {
+    enum optimizer_kind kind;
+    float lr;
+    float beta1, beta2, eps;       /* adam (eps also adagrad) */
+    float adagrad_init;            /* initial accumulator */
+    float ftrl_l1, ftrl_l2, ftrl_beta;
+    float l2;                      /* gradient += l2 * w, on touched rows only */
+};
+
+/* One table, that is one field. */
+struct table_config {
+    uint32_t dim;                  /* 1..256 */
+    float init_scale;              /* standard deviation of the initial normal values */
+    uint32_t admit_after;          /* sightings (applied batches that hold the feature) before a row */
+    uint32_t evict_age;            /* evict a row not updated for so many applied batches; 0 never */
+    struct optimizer_config opt;
+};
+
+struct field_override {
+    char name[FIELD_NAME_MAX];
+    bool set[16];                  /* which of the table_config keys were given */
+    struct table_config table;
+};
+
+struct config {
+    /* [model] */
+    enum model_input input;        /* concat | sides */
+    uint32_t tower[CONFIG_LAYERS_MAX]; /* hidden widths, default 360,200,80 */
+    uint32_t tower_layers;
+    float ctcvr_weight;            /* w of the loss, default 1 */
+    bool prior_bias;               /* output biases start at log odds of the data's rates */
+    /* [train] */
+    uint32_t batch;                /* impressions, 2048 */
+    uint32_t epochs;
+    uint64_t max_steps;            /* UINT64_MAX: no limit; 0: save the initial state only */
+    uint64_t seed;
+    bool shuffle;                  /* shard order and groups within a shard, per epoch */
+    bool deterministic;
+    enum consistency consistency;
+    uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
+    uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged, 1..16 */
+    uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
+    enum value_type wire_values;   /* f32 | bf16 */
+    /* [table] and [field.NAME] */
+    struct table_config table;
+    struct field_override field[CONFIG_FIELDS_MAX];
+    uint32_t field_count;
+    /* [dense] */
+    struct optimizer_config dense; /* adam or sgd */
+    /* [server] */
+    uint32_t server_threads;
+    uint64_t memory_bytes;         /* per server; 0: no limit */
+    enum memory_policy memory_policy;
+    uint64_t ticket_bytes;         /* open tickets, per partition */
+    uint32_t ticket_ms;
+    uint64_t copy_bytes;           /* snapshot copies, per partition */
+    /* [checkpoint] */
+    uint64_t every_impressions;    /* 0: off */
+    uint64_t every_seconds;        /* 0: off */
+    uint32_t keep;                 /* last K */
+    /* [net] */
+    uint32_t request_ms;           /* a request is resent after so long without an answer */
+    uint32_t give_up_ms;           /* and the peer is called dead after so long */
+    uint32_t heartbeat_ms;
+    uint32_t lease_ms;             /* a worker silent for so long loses its leases */
+    uint32_t message_bytes_max;
+    /* [eval] */
+    char user_field[FIELD_NAME_MAX]; /* GAUC groups by this field's first id; empty: by group key */
+};
+
+void config_default(struct config *c);
+/* Reads an INI file over *c. ERR_NOT_FOUND, ERR_CONFIG with file and line. */
+enum status config_read(struct config *c, const char *path);
+/* The same for text already in memory (`name` stands for the path in messages). */
+enum status config_parse(struct config *c, const char *name, const char *text);
+/* One "section.key=value" ("field.205.dim=8" for overrides). ERR_CONFIG. */
+enum status config_set(struct config *c, const char *assignment);
+/* Checks that belong to more than one key (sync and deterministic, ranges). ERR_CONFIG. */
+enum status config_check(const struct config *c);
+/* The whole effective configuration as INI that config_parse reads back to the same struct. */
+enum status config_text(const struct config *c, struct buf *out);
+/* [table] with the overrides of the field `name`. */
+struct table_config config_table(const struct config *c, const char *name);
+/* Writes the key reference (Markdown table) for docs/config.md and `esmm help config`. */
+enum status config_reference(struct buf *out);
+
+#endif

@@ -1,0 +1,417 @@
+/* container.c - blocks with checksums, and an index at the end.
+ *
+ * The writer only ever appends, so that a checkpoint part can be written while its server serves.
+ * The index therefore comes last, and the reader starts at the end: end mark, footer offset, footer
+ * block, then the blocks by index. What a damaged file can look like, and who notices:
+ *
+ *   - cut short, or never finished   no end mark
+ *   - a byte of the file header      compared with the only values allowed
+ *   - a byte of a block header       mark, or the checksum, which covers the other fields; the index
+ *                                    repeats type, tag and raw bytes, and offsets give stored bytes
+ *   - a stored byte                  the checksum of the raw bytes (LZ4 may also refuse)
+ *   - the index, the footer's place  the footer is a block like the others, and the blocks must
+ *                                    follow on each other from the header to the footer
+ *
+ * The checksum covers raw bytes rather than stored ones: it also catches a bad decompressor and bad
+ * memory between the two, at 23 GB/s. Its price is that a flipped stored byte which decodes to the
+ * same raw bytes passes, and that is no damage.
+ *
+ * A hostile file can ask for much memory with few bytes. Raw bytes are therefore checked against
+ * what LZ4 can make of the stored ones before anything is allocated, and the index is bounded by
+ * the file's own size. Rejected: reading through a mapping, where a file that is truncated while it
+ * is read ends the process with SIGBUS instead of a message.
+ */
+#include "container.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <lz4.h>
+#include <stdio.h>
+
+#include "hash.h"
+#include "mem.h"
+
+#define CONTAINER_VERSION 1u
+#define HEADER_BYTES      16u
+#define BLOCK_BYTES       40u /* of a block header */
+#define HASHED_BYTES      32u /* of it, ahead of the checksum */
+#define TRAILER_BYTES     16u
+#define ENTRY_BYTES       28u /* of the index */
+#define BLOCK_MARK        0x4b4c4221u /* "!BLK" */
+#define CODEC_RAW         0u
+#define CODEC_LZ4         1u
+#define PAYS_SHIFT        3u  /* LZ4 pays if it saves 1/8 */
+#define LZ4_RATIO_MAX     256u
+
+static const uint8_t magic[8] = {'E', 'S', 'M', 'M', 'P', 'S', '\r', '\n'};
+static const uint8_t end_magic[8] = {'E', 'S', 'M', 'M', 'E', 'N', 'D', '\n'};
+
+struct block_header {
+    uint16_t type, codec;
+    uint64_t tag, raw_bytes, stored_bytes, checksum;
+};
+
+static void block_header_encode(const struct block_header *h, uint8_t out[BLOCK_BYTES]) {
+    store_u32(out, BLOCK_MARK);
+    memcpy(out + 4, &h->type, 2);
+    memcpy(out + 6, &h->codec, 2);
+    store_u64(out + 8, h->tag);
+    store_u64(out + 16, h->raw_bytes);
+    store_u64(out + 24, h->stored_bytes);
+    store_u64(out + HASHED_BYTES, h->checksum);
+}
+
+static struct block_header block_header_decode(const uint8_t *in) {
+    struct block_header h;
+    memcpy(&h.type, in + 4, 2);
+    memcpy(&h.codec, in + 6, 2);
+    h.tag = load_u64(in + 8);
+    h.raw_bytes = load_u64(in + 16);
+    h.stored_bytes = load_u64(in + 24);
+    h.checksum = load_u64(in + HASHED_BYTES);
+    return h;
+}
+
+static enum status block_checksum(const uint8_t *header, const void *raw, size_t bytes,
+                                  uint64_t *out) {
+    struct hash_stream *h = hash_stream_create();
+    if (h == NULL) {
+        return fail(ERR_MEMORY, "out of memory: a checksum's state");
+    }
+    hash_stream_add(h, header, HASHED_BYTES);
+    if (bytes > 0) {
+        hash_stream_add(h, raw, bytes);
+    }
+    *out = hash_stream_value(h);
+    hash_stream_destroy(&h);
+    return OK;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static enum status write_out(struct container_writer *w, const void *data, size_t bytes) {
+    TRY(file_write(&w->file, data, bytes));
+    hash_stream_add(w->hash, data, bytes);
+    w->offset += bytes;
+    return OK;
+}
+
+/* Compresses into w->scratch after room for the header. *stored 0: it does not pay. */
+static enum status compress_block(struct container_writer *w, const void *data, size_t bytes,
+                                  size_t *stored) {
+    const size_t room = bytes - (bytes >> PAYS_SHIFT) - 1;
+    *stored = 0;
+    TRY(buf_reserve(&w->scratch, room));
+    const int n = LZ4_compress_default(data, (char *)w->scratch.data + w->scratch.len, (int)bytes,
+                                       (int)room);
+    *stored = n > 0 ? (size_t)n : 0;
+    return OK;
+}
+
+static enum status put_block(struct container_writer *w, uint16_t type, uint64_t tag,
+                             const void *data, size_t bytes, bool compress) {
+    if (bytes > BLOCK_RAW_BYTES_MAX) {
+        return fail(ERR_LIMIT, "%s: a block of %zu bytes, expected at most %u", w->path, bytes,
+                    BLOCK_RAW_BYTES_MAX);
+    }
+    size_t packed = 0;
+    buf_clear(&w->scratch);
+    TRY(buf_reserve(&w->scratch, BLOCK_BYTES));
+    w->scratch.len = BLOCK_BYTES;
+    if (compress && bytes > 2) {
+        TRY(compress_block(w, data, bytes, &packed));
+    }
+    struct block_header h = {.type = type,
+                             .codec = packed > 0 ? CODEC_LZ4 : CODEC_RAW,
+                             .tag = tag,
+                             .raw_bytes = bytes,
+                             .stored_bytes = packed > 0 ? packed : bytes};
+    block_header_encode(&h, w->scratch.data);
+    TRY(block_checksum(w->scratch.data, data, bytes, &h.checksum));
+    store_u64(w->scratch.data + HASHED_BYTES, h.checksum);
+    TRY(write_out(w, w->scratch.data, BLOCK_BYTES + packed));
+    return packed > 0 || bytes == 0 ? OK : write_out(w, data, bytes);
+}
+
+static enum status start_file(struct container_writer *w, const char *path, uint32_t kind) {
+    uint8_t header[HEADER_BYTES];
+    char temporary[PATH_BYTES_MAX];
+    const int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    if (length < 0 || length >= (int)sizeof temporary) {
+        return fail(ERR_LIMIT, "path of %d bytes is too long: %.200s...", length, path);
+    }
+    w->hash = hash_stream_create();
+    if (w->hash == NULL) {
+        return fail(ERR_MEMORY, "%s: out of memory", path);
+    }
+    TRY(mem_strdup(&w->path, path));
+    const enum status status = file_open_write(&w->file, temporary);
+    if (status != OK) {
+        if (status == ERR_MEMORY && file_exists(temporary)) { /* made, then out of memory */
+            const enum status ignored = file_remove(temporary);
+            (void)ignored;
+        }
+        return status;
+    }
+    memcpy(header, magic, sizeof magic);
+    store_u32(header + 8, CONTAINER_VERSION);
+    store_u32(header + 12, kind);
+    return write_out(w, header, sizeof header);
+}
+
+enum status container_create(struct container_writer *w, const char *path, uint32_t kind) {
+    *w = (struct container_writer){.file = FILE_CLOSED};
+    const enum status status = start_file(w, path, kind);
+    if (status != OK) {
+        container_abort(w);
+    }
+    return status;
+}
+
+enum status container_put(struct container_writer *w, uint16_t type, uint64_t tag,
+                          const void *data, size_t bytes, bool compress) {
+    assert(type != BLOCK_FOOTER);
+    TRY(buf_reserve(&w->index, ENTRY_BYTES));
+    const uint64_t offset = w->offset;
+    TRY(put_block(w, type, tag, data, bytes, compress));
+    buf_put_u64(&w->index, offset); /* cannot fail: reserved */
+    buf_put_u64(&w->index, tag);
+    buf_put_u64(&w->index, bytes);
+    buf_put_u32(&w->index, type);
+    w->blocks++;
+    return OK;
+}
+
+static enum status finish_file(struct container_writer *w) {
+    uint8_t trailer[TRAILER_BYTES];
+    store_u64(trailer, w->offset);
+    memcpy(trailer + 8, end_magic, sizeof end_magic);
+    TRY(put_block(w, BLOCK_FOOTER, w->blocks, w->index.data, w->index.len, true));
+    TRY(write_out(w, trailer, sizeof trailer));
+    TRY(file_sync(&w->file));
+    char temporary[PATH_BYTES_MAX];
+    snprintf(temporary, sizeof temporary, "%s", w->file.path);
+    TRY(file_close(&w->file));
+    const enum status status = file_rename(temporary, w->path);
+    if (status != OK) {
+        const enum status ignored = file_remove(temporary);
+        (void)ignored;
+    }
+    return status;
+}
+
+enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64_t *checksum) {
+    const enum status status = finish_file(w);
+    if (status == OK && bytes != NULL) {
+        *bytes = w->offset;
+    }
+    if (status == OK && checksum != NULL) {
+        *checksum = hash_stream_value(w->hash);
+    }
+    container_abort(w);
+    return status;
+}
+
+void container_abort(struct container_writer *w) {
+    /* A file that is still open was not committed. Its path tells an opened struct from a zeroed
+     * one, whose descriptor 0 is not ours to close. */
+    if (w->file.path != NULL) {
+        const enum status ignored = file_remove(w->file.path);
+        (void)ignored;
+        file_close(&w->file);
+    }
+    mem_free(&w->path);
+    buf_fini(&w->index);
+    buf_fini(&w->scratch);
+    if (w->hash != NULL) {
+        hash_stream_destroy(&w->hash);
+    }
+    *w = (struct container_writer){.file = FILE_CLOSED};
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static enum status corrupt(const struct container_reader *r, uint64_t offset, const char *what) {
+    return fail(ERR_CORRUPT, "%s: offset %" PRIu64 ": %s", r->file.path, offset, what);
+}
+
+/* *out = `bytes` bytes from `offset`, lent until the next call. Never beyond file_bytes. */
+static enum status fetch(struct container_reader *r, uint64_t offset, size_t bytes,
+                         const uint8_t **out) {
+    if (r->memory != NULL) {
+        *out = r->memory + offset;
+        return OK;
+    }
+    buf_clear(&r->stored);
+    TRY(buf_reserve(&r->stored, bytes));
+    *out = r->stored.data;
+    return file_pread(&r->file, r->stored.data, bytes, offset);
+}
+
+/* Decodes the block that fills [offset, end) into *out. */
+static enum status decode_block(struct container_reader *r, uint64_t offset, uint64_t end,
+                                struct block_header *h, struct buf *out) {
+    const uint8_t *at = NULL;
+    uint64_t checksum = 0;
+    buf_clear(out);
+    if (end - offset > BLOCK_BYTES + (uint64_t)BLOCK_RAW_BYTES_MAX) {
+        return corrupt(r, offset, "a block is longer than a block can be");
+    }
+    TRY(fetch(r, offset, (size_t)(end - offset), &at));
+    *h = block_header_decode(at);
+    if (load_u32(at) != BLOCK_MARK) {
+        return corrupt(r, offset, "expected a block mark");
+    }
+    if (h->stored_bytes != end - offset - BLOCK_BYTES) {
+        return corrupt(r, offset + 24, "stored bytes do not reach to the next block");
+    }
+    if (h->raw_bytes > BLOCK_RAW_BYTES_MAX || h->raw_bytes / LZ4_RATIO_MAX > h->stored_bytes) {
+        return corrupt(r, offset + 16, "more raw bytes than the stored ones can hold");
+    }
+    if (h->codec != CODEC_RAW && h->codec != CODEC_LZ4) {
+        return corrupt(r, offset + 6, "expected codec 0 (raw) or 1 (LZ4)");
+    }
+    TRY(buf_reserve(out, (size_t)h->raw_bytes + 1)); /* never NULL, also when empty */
+    out->len = (size_t)h->raw_bytes;
+    const char *stored = (const char *)at + BLOCK_BYTES;
+    if (h->codec == CODEC_LZ4) {
+        if (LZ4_decompress_safe(stored, (char *)out->data, (int)h->stored_bytes,
+                                (int)h->raw_bytes) != (int)h->raw_bytes) {
+            return corrupt(r, offset + BLOCK_BYTES, "LZ4 data does not decode to the raw bytes");
+        }
+    } else if (h->raw_bytes != h->stored_bytes) {
+        return corrupt(r, offset + 16, "a raw block's raw and stored bytes differ");
+    } else if (h->raw_bytes > 0) {
+        memcpy(out->data, stored, (size_t)h->raw_bytes);
+    }
+    TRY(block_checksum(at, out->data, out->len, &checksum));
+    return checksum == h->checksum
+               ? OK
+               : fail(ERR_CORRUPT,
+                      "%s: offset %" PRIu64 ": block checksum %016" PRIx64 ", expected %016" PRIx64,
+                      r->file.path, offset, checksum, h->checksum);
+}
+
+static enum status check_header(struct container_reader *r) {
+    const uint8_t *at = NULL;
+    if (r->file_bytes < HEADER_BYTES + BLOCK_BYTES + TRAILER_BYTES) {
+        return fail(ERR_CORRUPT, "%s: %" PRIu64 " bytes are too few for a container", r->file.path,
+                    r->file_bytes);
+    }
+    TRY(fetch(r, 0, HEADER_BYTES, &at));
+    if (memcmp(at, magic, sizeof magic) != 0) {
+        return corrupt(r, 0, "expected the mark of a container");
+    }
+    if (load_u32(at + 8) != CONTAINER_VERSION) {
+        return fail(ERR_CORRUPT, "%s: offset 8: container version %u, expected %u", r->file.path,
+                    load_u32(at + 8), CONTAINER_VERSION);
+    }
+    if (load_u32(at + 12) != r->kind) {
+        return fail(ERR_CORRUPT,
+                    "%s: offset 12: content kind %u, expected %u (1 shard, 2 checkpoint part, "
+                    "3 manifest, 4 truth)",
+                    r->file.path, load_u32(at + 12), r->kind);
+    }
+    return OK;
+}
+
+static enum status find_footer(struct container_reader *r) {
+    const uint8_t *at = NULL;
+    const uint64_t trailer = r->file_bytes - TRAILER_BYTES;
+    TRY(fetch(r, trailer, TRAILER_BYTES, &at));
+    if (memcmp(at + 8, end_magic, sizeof end_magic) != 0) {
+        return corrupt(r, trailer + 8, "expected the end mark: the file is cut short or damaged");
+    }
+    r->blocks_end = load_u64(at);
+    if (r->blocks_end < HEADER_BYTES || r->blocks_end > trailer - BLOCK_BYTES) {
+        return corrupt(r, trailer, "the footer's offset is outside the file");
+    }
+    return OK;
+}
+
+static enum status read_index(struct container_reader *r, struct buf *index) {
+    struct block_header h = {0};
+    TRY(decode_block(r, r->blocks_end, r->file_bytes - TRAILER_BYTES, &h, index));
+    const size_t count = index->len / ENTRY_BYTES;
+    if (h.type != BLOCK_FOOTER || h.tag != count || index->len % ENTRY_BYTES != 0) {
+        return corrupt(r, r->blocks_end, "expected a footer with a whole index");
+    }
+    if (count > (r->blocks_end - HEADER_BYTES) / BLOCK_BYTES) {
+        return corrupt(r, r->blocks_end, "the index has more blocks than the file can hold");
+    }
+    TRY(mem_array((void **)&r->blocks, count, sizeof *r->blocks));
+    struct cursor c = cursor_of(index->data, index->len);
+    uint64_t next = HEADER_BYTES; /* the least offset the next block can have */
+    for (; r->block_count < count; r->block_count++) {
+        struct container_block *b = &r->blocks[r->block_count];
+        b->offset = cursor_u64(&c);
+        b->tag = cursor_u64(&c);
+        b->raw_bytes = cursor_u64(&c);
+        const uint32_t type = cursor_u32(&c);
+        const bool first = r->block_count == 0;
+        if (b->offset < next || (first && b->offset != next) || type >= BLOCK_FOOTER ||
+            b->offset > r->blocks_end - BLOCK_BYTES || b->raw_bytes > BLOCK_RAW_BYTES_MAX) {
+            return corrupt(r, r->blocks_end, "an entry of the index cannot be true");
+        }
+        b->type = (uint16_t)type;
+        next = b->offset + BLOCK_BYTES;
+    }
+    return count > 0 || r->blocks_end == HEADER_BYTES
+               ? OK
+               : corrupt(r, HEADER_BYTES, "bytes that belong to no block");
+}
+
+static enum status open_checked(struct container_reader *r) {
+    struct buf index = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(check_header(r));
+    TRY_OUT(find_footer(r));
+    TRY_OUT(read_index(r, &index));
+out:
+    buf_fini(&index);
+    if (status != OK) {
+        container_close(r);
+    }
+    return status;
+}
+
+enum status container_open(struct container_reader *r, const char *path, uint32_t kind) {
+    *r = (struct container_reader){.file = FILE_CLOSED, .kind = kind};
+    TRY(file_open_read(&r->file, path));
+    const enum status status = file_size(&r->file, &r->file_bytes);
+    if (status != OK) {
+        container_close(r);
+        return status;
+    }
+    return open_checked(r);
+}
+
+enum status container_open_bytes(struct container_reader *r, const char *name, const void *data,
+                                 size_t bytes, uint32_t kind) {
+    static const uint8_t nothing[1];
+    *r = (struct container_reader){.file = FILE_CLOSED, .kind = kind, .file_bytes = bytes};
+    r->memory = bytes > 0 ? data : nothing;
+    TRY(mem_strdup(&r->file.path, name));
+    return open_checked(r);
+}
+
+enum status container_get(struct container_reader *r, size_t i, struct buf *out) {
+    assert(i < r->block_count);
+    struct block_header h = {0};
+    const struct container_block *b = &r->blocks[i];
+    const uint64_t end = i + 1 < r->block_count ? r->blocks[i + 1].offset : r->blocks_end;
+    TRY(decode_block(r, b->offset, end, &h, out));
+    if (h.type != b->type || h.tag != b->tag || h.raw_bytes != b->raw_bytes) {
+        return corrupt(r, b->offset, "the block is not the one its index entry tells of");
+    }
+    return OK;
+}
+
+void container_close(struct container_reader *r) {
+    if (r->file.path != NULL) { /* else never opened: a zeroed descriptor is not ours */
+        file_close(&r->file);
+    }
+    mem_free(&r->blocks);
+    buf_fini(&r->stored);
+    *r = (struct container_reader){.file = FILE_CLOSED};
+}

@@ -1,0 +1,376 @@
+/* dataset.c - the manifest of a shard directory, and the check of the whole of it.
+ *
+ * The manifest is a protobuf message (proto/disk.proto) in a container of kind manifest;
+ * the type of its block tells a shard directory from a checkpoint. It is written last, so its
+ * presence says that all shards are there. Only what the shards do not say themselves, and what a
+ * coordinator wants to know without opening them, is stored; sums are added up while reading, so no
+ * two numbers of a manifest can contradict each other.
+ *
+ * protobuf-c allocates for every few bytes of a hostile message; the allocator here gives out at
+ * most BUDGET_FACTOR times the message's bytes.
+ */
+#include "shard.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "container.h"
+#include "disk.pb-c.h"
+#include "hash.h"
+#include "mem.h"
+
+#define DATASET_FORMAT     1u
+#define DATASET_BLOCK      2u /* type of the manifest's block; a checkpoint's is 1 */
+#define DISK_SIDE_USER     0u
+#define DISK_SIDE_ITEM     1u
+#define MANIFEST_BYTES_MAX ((size_t)32 << 20)
+#define BUDGET_BASE        ((size_t)4096)
+#define BUDGET_FACTOR      ((size_t)64)
+#define BUDGET_MAX         ((size_t)64 << 20)
+#define SHARDS_MAX         (1u << 20)
+#define CHUNK_BYTES        ((size_t)1 << 20)
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+struct packed {
+    struct schema schema; /* finished */
+    Esmm__DatasetManifest message;
+    Esmm__DatasetField field[FIELDS_MAX];
+    Esmm__DatasetField *fields[FIELDS_MAX];
+    Esmm__DatasetShard *shard;
+    Esmm__DatasetShard **shards;
+};
+
+static void pack_fields(struct packed *k) {
+    for (uint32_t f = 0; f < k->schema.count; f++) {
+        esmm__dataset_field__init(&k->field[f]);
+        k->field[f].name = k->schema.fields[f].name;
+        k->field[f].side =
+            k->schema.fields[f].side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+        k->fields[f] = &k->field[f];
+    }
+    k->message.n_fields = k->schema.count;
+    k->message.fields = k->fields;
+}
+
+static enum status pack_shards(struct packed *k, const struct dataset *d) {
+    TRY(mem_array((void **)&k->shard, d->shard_count, sizeof *k->shard));
+    TRY(mem_array((void **)&k->shards, d->shard_count, sizeof(Esmm__DatasetShard *)));
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        const struct shard_info *from = &d->shards[s];
+        Esmm__DatasetShard *to = &k->shard[s];
+        esmm__dataset_shard__init(to);
+        to->name = (char *)(uintptr_t)from->name; /* only read */
+        to->impressions = from->impressions;
+        to->groups = from->groups;
+        to->clicks = from->clicks;
+        to->conversions = from->conversions;
+        to->bytes = from->bytes;
+        to->checksum = from->checksum;
+        to->values = from->values;
+        k->shards[s] = to;
+    }
+    k->message.n_shards = d->shard_count;
+    k->message.shards = k->shards;
+    return OK;
+}
+
+static enum status pack(struct packed *k, const struct dataset *d, struct buf *out) {
+    k->schema = d->schema;
+    schema_finish(&k->schema);
+    esmm__dataset_manifest__init(&k->message);
+    k->message.format = DATASET_FORMAT;
+    k->message.source = (char *)(uintptr_t)d->source; /* only read */
+    k->message.seed = d->seed;
+    k->message.orphans = d->orphans;
+    k->message.rejected = d->rejected;
+    pack_fields(k);
+    TRY(pack_shards(k, d));
+    const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
+    if (bytes > MANIFEST_BYTES_MAX) {
+        return fail(ERR_LIMIT, "a manifest of %zu bytes, expected at most %zu", bytes,
+                    MANIFEST_BYTES_MAX);
+    }
+    TRY(buf_reserve(out, bytes));
+    out->len = esmm__dataset_manifest__pack(&k->message, out->data);
+    return OK;
+}
+
+enum status dataset_write(const struct dataset *d, const char *dir) {
+    enum status status = OK;
+    char path[PATH_BYTES_MAX];
+    struct buf bytes = BUF_EMPTY;
+    struct packed *k = NULL;
+    struct container_writer w = {.file = FILE_CLOSED};
+    TRY(path_join(path, dir, "manifest"));
+    TRY_OUT(mem_alloc((void **)&k, sizeof *k));
+    TRY_OUT(pack(k, d, &bytes));
+    TRY_OUT(container_create(&w, path, CONTAINER_MANIFEST));
+    TRY_OUT(container_put(&w, DATASET_BLOCK, 0, bytes.data, bytes.len, true));
+    TRY_OUT(container_commit(&w, NULL, NULL));
+out:
+    container_abort(&w);
+    if (k != NULL) {
+        mem_free(&k->shard);
+        mem_free(&k->shards);
+    }
+    mem_free(&k);
+    buf_fini(&bytes);
+    return status;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+/* What the allocator may still give out, and why it refused. */
+struct budget {
+    size_t left;
+    bool no_memory;
+};
+
+static void *budget_alloc(void *data, size_t bytes) {
+    struct budget *b = data;
+    void *out = NULL;
+    if (bytes > b->left) {
+        return NULL;
+    }
+    b->left -= bytes;
+    b->no_memory = mem_alloc(&out, bytes) != OK || b->no_memory;
+    return out;
+}
+
+static void budget_free(void *data, void *p) {
+    (void)data;
+    mem_free_at(&p);
+}
+
+static enum status corrupt(const char *path, const char *what) {
+    return fail(ERR_CORRUPT, "%s: %s", path, what);
+}
+
+static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *in,
+                               const char *path) {
+    for (size_t f = 0; f < in->n_fields; f++) {
+        const Esmm__DatasetField *from = in->fields[f];
+        if (from->side != DISK_SIDE_USER && from->side != DISK_SIDE_ITEM) {
+            return corrupt(path, "a field's side is not 0 (user) or 1 (item)");
+        }
+        if (schema_add(&d->schema, from->name,
+                       from->side == DISK_SIDE_USER ? SIDE_USER : SIDE_ITEM) != OK) {
+            return corrupt(path, "fields are too many, or a name is not one, or comes twice");
+        }
+    }
+    schema_finish(&d->schema);
+    for (size_t f = 0; f < in->n_fields; f++) {
+        if (strcmp(d->schema.fields[f].name, in->fields[f]->name) != 0) {
+            return corrupt(path, "fields are not in slot order");
+        }
+    }
+    return OK;
+}
+
+/* A shard is a file of the directory itself, whatever a manifest says. */
+static bool name_good(const char *name) {
+    return strlen(name) < sizeof((struct shard_info){0}.name) &&
+           strncmp(name, "shard-", 6) == 0 && strchr(name, '/') == NULL;
+}
+
+static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
+                              const char *path) {
+    if (!name_good(from->name)) {
+        return corrupt(path, "a shard's name is not one");
+    }
+    if (from->impressions == 0 || from->impressions > SHARD_IMPRESSIONS_MAX ||
+        from->groups == 0 || from->groups > from->impressions ||
+        from->clicks > from->impressions || from->conversions > from->clicks ||
+        from->values > SHARD_VALUES_MAX) {
+        return fail(ERR_CORRUPT, "%s: the counts of %s cannot be true", path, from->name);
+    }
+    struct shard_info *to = &d->shards[d->shard_count++];
+    memcpy(to->name, from->name, strlen(from->name));
+    to->impressions = from->impressions;
+    to->groups = from->groups;
+    to->clicks = from->clicks;
+    to->conversions = from->conversions;
+    to->bytes = from->bytes;
+    to->checksum = from->checksum;
+    to->values = from->values;
+    d->impressions += to->impressions;
+    d->groups += to->groups;
+    d->clicks += to->clicks;
+    d->conversions += to->conversions;
+    d->values += to->values;
+    return OK;
+}
+
+static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, const char *path) {
+    if (in->format != DATASET_FORMAT) {
+        return fail(ERR_CORRUPT, "%s: format %u of a shard directory, expected %u", path,
+                    in->format, DATASET_FORMAT);
+    }
+    if (strlen(in->source) >= sizeof d->source || in->n_shards > SHARDS_MAX) {
+        return corrupt(path, "too long a source, or too many shards");
+    }
+    memcpy(d->source, in->source, strlen(in->source));
+    d->seed = in->seed;
+    d->orphans = in->orphans;
+    d->rejected = in->rejected;
+    TRY(take_fields(d, in, path));
+    TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));
+    for (size_t s = 0; s < in->n_shards; s++) {
+        TRY(take_shard(d, in->shards[s], path));
+    }
+    return OK;
+}
+
+static enum status unpack(struct dataset *d, const struct buf *bytes, const char *path) {
+    const size_t wanted = BUDGET_BASE + bytes->len * BUDGET_FACTOR;
+    struct budget budget = {.left = wanted < BUDGET_MAX ? wanted : BUDGET_MAX};
+    ProtobufCAllocator allocator = {
+        .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    Esmm__DatasetManifest *in =
+        esmm__dataset_manifest__unpack(&allocator, bytes->len, bytes->data);
+    if (in == NULL) {
+        return budget.no_memory ? fail(ERR_MEMORY, "%s: out of memory", path)
+                                : corrupt(path, "expected the manifest of a shard directory");
+    }
+    const enum status status = take_all(d, in, path);
+    esmm__dataset_manifest__free_unpacked(in, &allocator);
+    return status;
+}
+
+static enum status read_manifest(struct container_reader *r, struct dataset *d, const char *path) {
+    struct buf bytes = BUF_EMPTY;
+    enum status status = OK;
+    if (r->block_count != 1 || r->blocks[0].type != DATASET_BLOCK) {
+        return fail(ERR_NOT_FOUND, "%s: not the manifest of a shard directory", path);
+    }
+    if (r->blocks[0].raw_bytes > MANIFEST_BYTES_MAX) {
+        return corrupt(path, "a manifest is not that long");
+    }
+    TRY_OUT(container_get(r, 0, &bytes));
+    TRY_OUT(unpack(d, &bytes, path));
+out:
+    buf_fini(&bytes);
+    return status;
+}
+
+enum status dataset_read(struct dataset *d, const char *dir) {
+    char path[PATH_BYTES_MAX];
+    struct container_reader r = {.file = FILE_CLOSED};
+    memset(d, 0, sizeof *d);
+    TRY(path_join(path, dir, "manifest"));
+    enum status status = container_open(&r, path, CONTAINER_MANIFEST);
+    if (status == ERR_NOT_FOUND) {
+        return fail(ERR_NOT_FOUND, "%s is not a shard directory: it has no manifest", dir);
+    }
+    TRY(status);
+    status = read_manifest(&r, d, path);
+    container_close(&r);
+    if (status != OK) {
+        dataset_free(d);
+    }
+    return status;
+}
+
+void dataset_free(struct dataset *d) {
+    mem_free(&d->shards);
+    memset(d, 0, sizeof *d);
+}
+
+/* --- the whole directory --------------------------------------------------------------------- */
+
+static struct shard_info counted(const struct shard *s) {
+    struct shard_info i = {.impressions = s->impressions, .groups = s->groups};
+    for (uint32_t k = 0; k < s->impressions; k++) {
+        i.clicks += (s->labels[k] & LABEL_CLICK) != 0;
+        i.conversions += (s->labels[k] & LABEL_CONVERSION) != 0;
+    }
+    for (uint32_t f = 0; f < s->columns; f++) {
+        i.values += s->column[f].values;
+    }
+    return i;
+}
+
+static enum status check_counts(const char *path, const struct shard_info *is,
+                                const struct shard_info *want) {
+    const struct {
+        const char *what;
+        uint64_t is, want;
+    } pairs[] = {{"impressions", is->impressions, want->impressions},
+                 {"groups", is->groups, want->groups},
+                 {"clicks", is->clicks, want->clicks},
+                 {"conversions", is->conversions, want->conversions},
+                 {"values", is->values, want->values}};
+    for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+        if (pairs[k].is != pairs[k].want) {
+            return fail(ERR_CORRUPT, "%s: %" PRIu64 " %s, the manifest says %" PRIu64, path,
+                        pairs[k].is, pairs[k].what, pairs[k].want);
+        }
+    }
+    return OK;
+}
+
+static enum status hash_file(const char *path, uint64_t *bytes, uint64_t *checksum) {
+    enum status status = OK;
+    struct file f = FILE_CLOSED;
+    uint8_t *chunk = NULL;
+    struct hash_stream *h = NULL;
+    size_t got = 1;
+    TRY(file_open_read(&f, path));
+    TRY_OUT(mem_alloc((void **)&chunk, CHUNK_BYTES));
+    h = hash_stream_create();
+    if (h == NULL) {
+        status = fail(ERR_MEMORY, "%s: out of memory", path);
+        goto out;
+    }
+    for (*bytes = 0; got > 0; *bytes += got) {
+        TRY_OUT(file_read(&f, chunk, CHUNK_BYTES, &got));
+        hash_stream_add(h, chunk, got);
+    }
+    *checksum = hash_stream_value(h);
+out:
+    if (h != NULL) {
+        hash_stream_destroy(&h);
+    }
+    mem_free(&chunk);
+    file_close(&f);
+    return status;
+}
+
+static enum status check_file(const char *path, const struct shard_info *want) {
+    uint64_t bytes = 0, checksum = 0;
+    TRY(hash_file(path, &bytes, &checksum));
+    if (bytes != want->bytes) {
+        return fail(ERR_CORRUPT,
+                    "%s: offset %" PRIu64 ": the file has %" PRIu64
+                    " bytes, the manifest says %" PRIu64,
+                    path, bytes < want->bytes ? bytes : want->bytes, bytes, want->bytes);
+    }
+    if (checksum != want->checksum) {
+        return fail(ERR_CORRUPT,
+                    "%s: the file's checksum is %016" PRIx64 ", the manifest says %016" PRIx64,
+                    path, checksum, want->checksum);
+    }
+    return OK;
+}
+
+/* The content comes first: what it finds has an offset, a checksum of the whole file has none. */
+enum status dataset_verify(const struct dataset *d, const char *dir) {
+    enum status status = OK;
+    struct shard *shard = NULL;
+    char path[PATH_BYTES_MAX];
+    TRY(mem_alloc((void **)&shard, sizeof *shard));
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        const struct shard_info *want = &d->shards[s];
+        TRY_OUT(path_join(path, dir, want->name));
+        TRY_OUT(shard_read(shard, dir, want->name, &d->schema));
+        const struct shard_info is = counted(shard);
+        shard_free(shard);
+        TRY_OUT(check_counts(path, &is, want));
+        TRY_OUT(check_file(path, want));
+    }
+out:
+    mem_free(&shard);
+    return status;
+}

@@ -1,0 +1,202 @@
+/* layout.c - where each dense parameter lies, and every initial value (see layout.h).
+ *
+ * Initial values are pure functions of (seed, name or key, index). Rows are drawn far more often
+ * than once: every pull of a feature that has no row yet draws its initial value. So row_initial
+ * does not call libm: it makes normals in pairs (Box-Muller) with polynomials for log, sin and cos,
+ * in loops without branches that the compiler vectorises. That also makes rows the same on every
+ * machine, which libm, choosing its code by the processor, does not promise. Absolute errors are
+ * below 1e-6 of a standard deviation.
+ */
+#include "layout.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "rng.h"
+
+#define ROW_PAIRS_MAX 128 /* dim <= 256 */
+#define STREAM_DENSE 0x64656e7365000000u
+
+/* --- the vector ------------------------------------------------------------------------------ */
+
+static void put_array(struct layout *l, const char *tower, char kind, uint32_t layer,
+                      uint32_t rows, uint32_t cols, uint32_t fan_in) {
+    struct layout_array *a = &l->array[l->array_count];
+    assert(l->array_count < LAYOUT_ARRAYS_MAX);
+    snprintf(a->name, sizeof a->name, "%s.%c%u", tower, kind, layer);
+    a->rows = rows;
+    a->cols = cols;
+    a->fan_in = fan_in;
+    a->offset = l->count;
+    l->array_count++;
+    l->count += (uint64_t)rows * cols;
+}
+
+static void put_layer(struct layout *l, uint32_t layer, uint32_t out, uint32_t in) {
+    put_array(l, "ctr", 'w', layer, out, in, in);
+    put_array(l, "cvr", 'w', layer, out, in, in);
+    put_array(l, "ctr", 'b', layer, out, 1, in);
+    put_array(l, "cvr", 'b', layer, out, 1, in);
+}
+
+static void put_columns_concat(struct layout *l) {
+    uint32_t column = 0;
+    for (uint32_t f = 0; f < l->fields; f++) {
+        l->column[f] = column;
+        column += l->dim[f];
+        if (f + 1 == l->user_fields) {
+            l->user_width = column;
+        }
+    }
+    l->item_width = column - l->user_width;
+}
+
+static enum status put_columns_sides(struct layout *l, const struct schema *schema) {
+    const uint32_t items = l->fields - l->user_fields;
+    for (uint32_t f = 1; f < l->fields; f++) {
+        if (l->dim[f] != l->dim[0]) {
+            return fail(ERR_CONFIG, "model.input = sides adds fields up, but field %s has dim %u "
+                        "and field %s dim %u", schema->fields[0].name, l->dim[0],
+                        schema->fields[f].name, l->dim[f]);
+        }
+    }
+    l->user_width = l->user_fields > 0 ? l->dim[0] : 0;
+    l->item_width = items > 0 ? l->dim[0] : 0;
+    for (uint32_t f = 0; f < l->fields; f++) {
+        l->column[f] = f < l->user_fields ? 0 : l->user_width;
+    }
+    return OK;
+}
+
+/* The log odds of a rate, or NAN where there are none. */
+static float bias_of(const struct config *config, double rate) {
+    const bool inside = rate > 0 && rate < 1;
+    return config->prior_bias && inside ? (float)log(rate / (1 - rate)) : NAN;
+}
+
+static enum status check_overrides(const struct config *config, const struct schema *schema) {
+    for (uint32_t i = 0; i < config->field_count; i++) {
+        if (schema_find(schema, config->field[i].name) < 0) {
+            return fail(ERR_CONFIG, "[field.%s]: the data have no field of that name",
+                        config->field[i].name);
+        }
+    }
+    return OK;
+}
+
+enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
+                        double rate_ctr, double rate_cvr) {
+    memset(l, 0, sizeof *l);
+    TRY(check_overrides(config, schema));
+    if (schema->count == 0) {
+        return fail(ERR_CONFIG, "the data have no fields");
+    }
+    l->input = config->input;
+    l->fields = schema->count;
+    l->user_fields = schema->user_count;
+    l->bias_ctr = bias_of(config, rate_ctr);
+    l->bias_cvr = bias_of(config, rate_cvr);
+    for (uint32_t f = 0; f < l->fields; f++) {
+        l->dim[f] = config_table(config, schema->fields[f].name).dim;
+    }
+    if (config->input == INPUT_SIDES) {
+        TRY(put_columns_sides(l, schema));
+    } else {
+        put_columns_concat(l);
+    }
+    l->input_width = l->user_width + l->item_width;
+    l->layers = config->tower_layers;
+    uint32_t in = l->input_width;
+    for (uint32_t n = 0; n < l->layers; n++) {
+        l->hidden[n] = config->tower[n];
+        put_layer(l, n + 1, l->hidden[n], in);
+        in = l->hidden[n];
+    }
+    put_layer(l, l->layers + 1, 1, in);
+    return OK;
+}
+
+/* --- initial values of the vector ------------------------------------------------------------ */
+
+/* The prior of an output bias, or NAN for every other array. */
+static float prior_of(const struct layout *l, const struct layout_array *a) {
+    char name[sizeof a->name];
+    snprintf(name, sizeof name, "ctr.b%u", l->layers + 1);
+    if (strcmp(a->name, name) == 0) {
+        return l->bias_ctr;
+    }
+    snprintf(name, sizeof name, "cvr.b%u", l->layers + 1);
+    return strcmp(a->name, name) == 0 ? l->bias_cvr : NAN;
+}
+
+void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end,
+                    float *out) {
+    assert(begin <= end && end <= l->count);
+    for (uint32_t k = 0; k < l->array_count; k++) {
+        const struct layout_array *a = &l->array[k];
+        const uint64_t stop = a->offset + (uint64_t)a->rows * a->cols;
+        const uint64_t from = begin > a->offset ? begin : a->offset;
+        const uint64_t to = end < stop ? end : stop;
+        const uint64_t name = hash_bytes(a->name, strlen(a->name));
+        const double bound = 1.0 / sqrt(a->fan_in);
+        const float prior = prior_of(l, a);
+        for (uint64_t i = from; i < to; i++) {
+            const double unit = rng_unit(seed ^ STREAM_DENSE, name, i - a->offset);
+            out[i - begin] = isnan(prior) ? (float)((2 * unit - 1) * bound) : prior;
+        }
+    }
+}
+
+/* --- initial rows ---------------------------------------------------------------------------- */
+
+/* ln(u) for u in (0, 1]: u = m 2^e with m in [sqrt(1/2), sqrt(2)), and
+ * ln(m) = 2 (t + t^3/3 + t^5/5 + ...), t = (m - 1) / (m + 1). */
+static inline float natural_log(float u) {
+    uint32_t bits;
+    float m;
+    memcpy(&bits, &u, sizeof bits);
+    const uint32_t shifted = bits - 0x3f3504f3u; /* sqrt(1/2) becomes the start of a binade */
+    const int32_t e = (int32_t)shifted >> 23;
+    bits = (shifted & 0x007fffffu) + 0x3f3504f3u;
+    memcpy(&m, &bits, sizeof m);
+    const float t = (m - 1.0f) / (m + 1.0f), s = t * t;
+    const float series = 1.0f + s * (0.333333333f + s * (0.2f + s * (0.142857143f +
+                         s * 0.111111111f)));
+    return (float)e * 0.693147181f + 2.0f * t * series;
+}
+
+/* sin and cos of 2 pi u for u in [0, 1): the nearest quarter turn, then Taylor on +-pi/4. */
+static inline void sin_cos_turns(float u, float *sine, float *cosine) {
+    const int32_t quarter = (int32_t)(u * 4.0f + 0.5f);
+    const float x = (u - 0.25f * (float)quarter) * 6.28318531f, s = x * x;
+    const float a = x * (1.0f - s * (1.66666667e-1f - s * (8.33333333e-3f - s * (1.98412698e-4f -
+                    s * 2.75573192e-6f))));
+    const float b = 1.0f - s * (0.5f - s * (4.16666667e-2f - s * (1.38888889e-3f -
+                    s * 2.48015873e-5f)));
+    const float si = (quarter & 1) != 0 ? b : a, co = (quarter & 1) != 0 ? a : b;
+    *sine = (quarter & 2) != 0 ? -si : si;
+    *cosine = ((quarter + 1) & 2) != 0 ? -co : co;
+}
+
+void row_initial(uint64_t seed, uint64_t key_hash, float scale, uint32_t dim, float *out) {
+    float u[ROW_PAIRS_MAX], v[ROW_PAIRS_MAX], even[ROW_PAIRS_MAX], odd[ROW_PAIRS_MAX];
+    const uint32_t pairs = (dim + 1) / 2;
+    const uint64_t stream = rng_mix(rng_mix(seed) ^ key_hash);
+    assert(pairs <= ROW_PAIRS_MAX);
+    for (uint32_t i = 0; i < pairs; i++) {
+        const uint64_t word = rng_mix(stream ^ i);
+        u[i] = ((float)(int32_t)(word >> 40) + 0.5f) * 0x1p-24f;
+        v[i] = (float)(int32_t)(word & 0xffffff) * 0x1p-24f;
+    }
+    for (uint32_t i = 0; i < pairs; i++) {
+        const float radius = scale * sqrtf(-2.0f * natural_log(u[i]));
+        float sine, cosine;
+        sin_cos_turns(v[i], &sine, &cosine);
+        even[i] = radius * cosine;
+        odd[i] = radius * sine;
+    }
+    for (uint32_t i = 0; i < dim; i++) {
+        out[i] = i % 2 == 0 ? even[i / 2] : odd[i / 2];
+    }
+}

@@ -1,0 +1,63 @@
+/* layout.h - the dense parameters as one vector: names, shapes, offsets, initial values.
+ *
+ * I = input width, H1..Hn = hidden widths. The two towers' arrays of one layer are adjacent, so that
+ * the first layer of both is one matrix product [2*H1, I]:
+ *
+ *     ctr.w1 [H1,I]  cvr.w1 [H1,I]  ctr.b1 [H1]  cvr.b1 [H1]
+ *     ctr.w2 [H2,H1] cvr.w2 [H2,H1] ctr.b2 [H2]  cvr.b2 [H2] ... ctr.w{n+1} [1,Hn] ... ctr.b{n+1} [1]
+ *
+ * Weights are row-major [out, in]: y = x W^T + b.
+ *
+ * Input columns: `concat`: the fields side by side in slot order, each its table's dim wide (so the
+ * user fields come first). `sides`: sum over the user fields (dim wide), then sum over the item
+ * fields; all dims must be equal.
+ *
+ * On the servers the vector is cut by bucket: bucket k owns [count*k/BUCKETS, count*(k+1)/BUCKETS).
+ */
+#ifndef COMMON_LAYOUT_H
+#define COMMON_LAYOUT_H
+
+#include "config.h"
+#include "hash.h"
+#include "schema.h"
+
+#define LAYOUT_ARRAYS_MAX (4 * (CONFIG_LAYERS_MAX + 1))
+struct layout_array {
+    char name[16];        /* "ctr.w1" */
+    uint32_t rows, cols;  /* cols 1 for biases */
+    uint32_t fan_in;
+    uint64_t offset;      /* in floats */
+};
+struct layout {
+    struct layout_array array[LAYOUT_ARRAYS_MAX];
+    uint32_t array_count;
+    uint64_t count;       /* floats in all */
+    enum model_input input;
+    uint32_t fields, user_fields;
+    uint32_t dim[FIELDS_MAX];      /* embedding width per slot */
+    uint32_t column[FIELDS_MAX];   /* first input column of the field */
+    uint32_t user_width, item_width, input_width;
+    uint32_t hidden[CONFIG_LAYERS_MAX];
+    uint32_t layers;               /* hidden layers */
+    float bias_ctr, bias_cvr;      /* initial output biases; NAN: uniform like the hidden ones */
+};
+
+/* Lays out the model of `config` on `schema`. rate_ctr and rate_cvr (clicks per impression,
+ * conversions per click) set the initial output biases to their log odds if config->prior_bias and
+ * the rate is inside (0,1). ERR_CONFIG: sides with unequal dims, or an override for no field. */
+enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
+                        double rate_ctr, double rate_cvr);
+
+/* The slice that a range of buckets [bucket_begin, bucket_end) owns. */
+static inline uint64_t layout_slice(const struct layout *l, uint32_t bucket) {
+    return (uint64_t)(((unsigned __int128)l->count * bucket) / BUCKETS);
+}
+
+/* Initial values of floats [begin, end) into out: weights and hidden biases uniform in
+ * +-1/sqrt(fan_in) (the default of torch.nn.Linear), each from (seed, array name, index) alone. */
+void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end, float *out);
+
+/* Initial row of a key: dim normals with standard deviation `scale`, from (seed, key hash). */
+void row_initial(uint64_t seed, uint64_t key_hash, float scale, uint32_t dim, float *out);
+
+#endif

@@ -1,0 +1,87 @@
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_BYTES 2048
+
+static struct {
+    int fd;
+    bool owned;
+    char role[32];
+    atomic_int lowest;
+} the_log = {.fd = STDERR_FILENO, .lowest = LOG_INFO};
+
+void log_close(void) {
+    if (the_log.owned) {
+        close(the_log.fd);
+    }
+    the_log.fd = STDERR_FILENO;
+    the_log.owned = false;
+}
+
+enum status log_open(const char *path, const char *role) {
+    log_close();
+    snprintf(the_log.role, sizeof the_log.role, "%s", role);
+    if (path == NULL) {
+        return OK;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return fail(ERR_IO, "%s: cannot open the log: %s", path, strerror(errno));
+    }
+    the_log.fd = fd;
+    the_log.owned = true;
+    return OK;
+}
+
+void log_level_set(enum log_level lowest) {
+    atomic_store(&the_log.lowest, (int)lowest);
+}
+
+static size_t put_head(char *line, size_t bytes, enum log_level level) {
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t n = strftime(line, bytes, "%Y-%m-%dT%H:%M:%S", &utc);
+    int more = snprintf(line + n, bytes - n, ".%03ldZ %s %s ", now.tv_nsec / 1000000, names[level],
+                        the_log.role[0] != '\0' ? the_log.role : "-");
+    return n + (size_t)more;
+}
+
+/* A text may quote bytes from a peer or a file: they must not look like lines of ours. */
+static void keep_one_line(char *text, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+            text[i] = ' ';
+        }
+    }
+}
+
+void log_line(enum log_level level, const char *fmt, ...) {
+    if ((int)level < atomic_load(&the_log.lowest)) {
+        return;
+    }
+    char line[LINE_BYTES];
+    size_t n = put_head(line, sizeof line - 1, level);
+    va_list args;
+    va_start(args, fmt);
+    int text = vsnprintf(line + n, sizeof line - 1 - n, fmt, args);
+    va_end(args);
+    size_t room = sizeof line - 2 - n;
+    size_t length = text < 0 ? 0 : (size_t)text < room ? (size_t)text : room;
+    keep_one_line(line + n, length);
+    n += length;
+    line[n++] = '\n';
+    /* One write a line; a log that cannot be written has nobody left to tell. */
+    ssize_t written = write(the_log.fd, line, n);
+    (void)written;
+}

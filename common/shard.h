@@ -1,0 +1,124 @@
+/* shard.h - impression shards: what `prep` writes and the reader streams.
+ *
+ * A shard is a file of impressions in groups; a group is a run of impressions that share one user
+ * side, stored once (design D1). A shard directory is shards + one manifest, written last.
+ *
+ * In memory a shard is a set of columns. B impressions, G groups:
+ *
+ *     group_key[G]      u64, the log's group id (hashed if not a number)
+ *     group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
+ *     impression_id[B]  u64
+ *     labels[B]         bit 0 click, bit 1 conversion (never without click)
+ *     column[slot]      one per field; a user field has n = G entries, an item field n = B
+ *
+ * A column is a bag per entry, dictionary coded:
+ *
+ *     dict[dict_count]  the distinct feature ids of this column, ascending
+ *     start[n+1]        bag i is codes/weights [start[i], start[i+1]); may be empty
+ *     code[values]      index into dict
+ *     weight[values]    f32; NULL: every weight is 1
+ *
+ * The dictionary is what makes a batch cheap: distinct features of a batch are found by marking an
+ * array of dict_count entries, without hashing.
+ */
+#ifndef COMMON_SHARD_H
+#define COMMON_SHARD_H
+
+#include <stdint.h>
+#include "schema.h"
+#include "status.h"
+
+#define LABEL_CLICK 1u
+#define LABEL_CONVERSION 2u
+#define SHARD_IMPRESSIONS_MAX (1u << 20)
+#define SHARD_VALUES_MAX (1u << 30)
+
+struct column {
+    uint32_t n;
+    uint32_t dict_count;
+    uint32_t values;
+    uint64_t *dict;
+    uint32_t *start;
+    uint32_t *code;
+    float *weight;
+};
+
+struct shard {
+    uint32_t impressions;
+    uint32_t groups;
+    uint64_t *group_key;
+    uint32_t *group_start;
+    uint64_t *impression_id;
+    uint8_t *labels;
+    uint32_t columns;               /* = schema.count it was read against */
+    struct column column[FIELDS_MAX];
+    /* Bags that are all empty, or all hold one value, are the same array for every such column of a
+     * side: `start` of those columns points here. [side][values per bag] */
+    uint32_t *shared_start[2][2];
+};
+
+/* --- building (prep) --- */
+/* Collects groups and impressions, then writes. One builder, one thread. Memory is about
+ * 16 bytes a value until written. */
+struct shard_builder;
+enum status shard_builder_create(struct shard_builder **b);
+void shard_builder_destroy(struct shard_builder **b);
+struct feature {
+    uint32_t field; /* slot in the schema given to shard_builder_write */
+    float weight;
+    uint64_t id;
+};
+/* Begins a group with its user-side features (any field order; order within a field is kept). A
+ * group that gets no impression is not written. ERR_FORMAT: a weight that is not finite. ERR_LIMIT:
+ * the builder holds all that one shard can. */
+enum status shard_builder_group(struct shard_builder *b, uint64_t group_key,
+                                const struct feature *user, size_t count);
+/* Adds an impression to the current group. labels as above, others are ERR_FORMAT. */
+enum status shard_builder_impression(struct shard_builder *b, uint64_t impression_id,
+                                     uint8_t labels, const struct feature *item, size_t count);
+uint32_t shard_builder_impressions(const struct shard_builder *b);
+size_t shard_builder_bytes(const struct shard_builder *b);
+struct shard_info {
+    char name[32];           /* shard-00000.bin */
+    uint32_t impressions, groups, clicks, conversions;
+    uint64_t bytes, checksum; /* of the file */
+    uint64_t values;
+};
+/* Writes dir/name durably and empties the builder (a failure leaves it as it was). Fields refer to
+ * *schema's slots, which here may be an unfinished schema: columns are stored under their NAME, in
+ * slot order of the finished schema, those without values left out. ERR_FORMAT without impressions,
+ * or with a feature on the other side than its field. */
+enum status shard_builder_write(struct shard_builder *b, const struct schema *schema,
+                                const char *dir, const char *name, struct shard_info *info);
+
+/* --- reading --- */
+/* Reads dir/info->name, mapping columns by name onto `schema` (absent fields: all bags empty;
+ * fields not in the schema are skipped; all in one allocation-owning struct). Every value is
+ * checked: a shard read with OK is safe to index. ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
+enum status shard_read(struct shard *s, const char *dir, const char *name,
+                       const struct schema *schema);
+/* The same from a shard file's bytes; `name` stands for the path in messages. */
+enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
+                         const struct schema *schema);
+void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
+
+/* --- the directory --- */
+struct dataset {
+    struct schema schema;
+    struct shard_info *shards;
+    uint32_t shard_count;
+    uint64_t impressions, groups, clicks, conversions, orphans, values, rejected;
+    uint64_t seed;
+    char source[64];         /* "aliccp", "csv" */
+};
+/* Writes dir/manifest (durable, last). The shards array stays the caller's. Sums over the shards
+ * (impressions, groups, clicks, conversions, values) are not stored: reading adds them up. */
+enum status dataset_write(const struct dataset *d, const char *dir);
+/* Reads and checks dir/manifest; ERR_NOT_FOUND says it is not a shard directory. */
+enum status dataset_read(struct dataset *d, const char *dir);
+void dataset_free(struct dataset *d);
+/* Reads every shard whole, checks checksums and counts against the manifest; first damage is
+ * ERR_CORRUPT with file and offset. */
+enum status dataset_verify(const struct dataset *d, const char *dir);
+
+#endif

@@ -1,0 +1,28 @@
+/* shard_format.h - the numbers of the shard format on disk (docs/format.md), shared by the file that
+ * writes shards and the one that reads them. Blocks come in the order of these types; the blocks of
+ * a column carry its number in META as their tag. */
+#ifndef COMMON_SHARD_FORMAT_H
+#define COMMON_SHARD_FORMAT_H
+
+#define SHARD_FORMAT 1u
+
+#define SHARD_META           1u /* counts, and every column's name and shape */
+#define SHARD_GROUP_KEYS     2u /* u64 each */
+#define SHARD_GROUP_SIZES    3u /* varint each, at least 1 */
+#define SHARD_IMPRESSION_IDS 4u /* zigzag varint of the difference to the one before */
+#define SHARD_LABELS         5u /* one byte each */
+#define SHARD_DICT           6u /* varint of the difference to the one before */
+#define SHARD_LENGTHS        7u /* varint each; only without COLUMN_ONES */
+#define SHARD_CODES          8u /* u16 each if the dictionary has at most 65536 entries, else u32 */
+#define SHARD_WEIGHTS        9u /* f32 each; only with COLUMN_WEIGHTED */
+
+#define COLUMN_ONES     1u /* every bag holds one value */
+#define COLUMN_WEIGHTED 2u
+#define COLUMN_FLAGS    (COLUMN_ONES | COLUMN_WEIGHTED)
+
+#define SHARD_SIDE_USER 0u
+#define SHARD_SIDE_ITEM 1u
+
+#define SHARD_NARROW_MAX 65536u /* entries of a dictionary whose codes are u16 */
+
+#endif

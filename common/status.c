@@ -1,0 +1,38 @@
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define FAIL_TEXT_BYTES 1024
+
+static _Thread_local char last_text[FAIL_TEXT_BYTES];
+static _Thread_local enum status last_status;
+
+const char *status_text(enum status s) {
+    static const char *const texts[] = {
+#define X(name, text) text,
+        STATUS_LIST(X)
+#undef X
+    };
+    return (size_t)s < sizeof texts / sizeof texts[0] ? texts[s] : "unknown status";
+}
+
+/* The text is made aside first: an argument may be fail_text() itself. */
+enum status fail(enum status s, const char *fmt, ...) {
+    char text[FAIL_TEXT_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    snprintf(last_text, sizeof last_text, "%s", text);
+    last_status = s;
+    return s;
+}
+
+const char *fail_text(void) {
+    return last_text;
+}
+
+enum status fail_status(void) {
+    return last_status;
+}

@@ -1,0 +1,349 @@
+/* answer.c - one message in, one answer out.
+ *
+ * Every request may come twice: its answer was lost, or late. So each is idempotent: a hello or
+ * heartbeat by nature, a return by its fence, scores by their shard, a part by its cut, a clock by
+ * its number; and a lease question, which grants something, gets its old answer again.
+ *
+ * Only current incarnations are served. A process that has been replaced is told so and ends.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/scores.h"
+#include "state.h"
+
+static void send_to(struct coord *c, const void *peer, size_t peer_bytes, uint64_t id,
+                    struct wire_msg *msg, const struct buf *keys) {
+    msg->job = c->job;
+    msg->id = id;
+    enum status status = port_send(c->port, peer, peer_bytes, msg, keys == NULL ? NULL : keys->data,
+                                   keys == NULL ? 0 : keys->len, NULL, 0);
+    if (status != OK && status != ERR_AGAIN) { /* a full queue: the peer will ask again */
+        log_warn("%s could not be sent: %s", wire_type_name(msg->type), fail_text());
+    }
+}
+
+static void reply(struct coord *c, const struct port_message *m, struct wire_msg *msg,
+                  const struct buf *keys) {
+    send_to(c, m->peer, m->peer_bytes, m->msg.id, msg, keys);
+}
+
+static void reply_error(struct coord *c, const struct port_message *m, enum wire_type type,
+                        enum status status, const char *text) {
+    struct wire_msg msg = {.type = type};
+    msg.u.error.status = status;
+    snprintf(msg.u.error.text, sizeof msg.u.error.text, "%.511s", text);
+    reply(c, m, &msg, NULL);
+}
+
+static void reply_stranger(struct coord *c, const struct port_message *m) {
+    reply_error(c, m, WIRE_ERROR, ERR_PEER,
+                "this process is not, or no longer, part of the job: another took its place, or "
+                "it never said hello");
+}
+
+/* --- hello ------------------------------------------------------------------------------------ */
+
+enum status lost_leases(const struct coord *c, const char *who) {
+    if (!c->config->deterministic || c->leases.kind != LEASE_TRAIN) {
+        return OK;
+    }
+    return fail(ERR_PEER,
+                "%s was lost in the middle of a shard; a batch it left half applied cannot be "
+                "repeated exactly, so a deterministic job must go back to its last checkpoint",
+                who);
+}
+
+enum status drop_worker(struct coord *c, const struct member *worker) {
+    uint32_t released = leases_release(&c->leases, worker->index);
+    staleness_leave(&c->staleness, worker->index);
+    if (released == 0) {
+        return OK;
+    }
+    char who[256];
+    member_describe(worker, who, sizeof who);
+    log_warn("%s: %u of its leases are pending again", who, released);
+    return lost_leases(c, who);
+}
+
+static void welcome(struct coord *c, const struct port_message *m, bool ready) {
+    struct wire_msg msg = {.type = WIRE_WELCOME};
+    struct wire_welcome *w = &msg.u.welcome;
+    w->job = c->job;
+    w->ready = ready;
+    w->partitions = c->job_plan.partitions;
+    w->servers = c->members.servers;
+    w->workers = c->members.workers;
+    w->resume = c->resume_dir[0] != '\0';
+    snprintf(w->resume_dir, sizeof w->resume_dir, "%.511s", c->resume_dir);
+    reply(c, m, &msg, ready ? &c->plan_bytes : NULL);
+}
+
+/* After the end. Who belongs to the job but has not been let in yet still is, to hear from its
+ * first heartbeat's answer that all is well; everybody else is refused. */
+static bool refuse_late(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    const struct wire_hello *hello = &m->msg.u.hello;
+    struct member *member =
+        membership_heard(&c->members, hello->role, hello->index, hello->incarnation, now_ms);
+    if (member != NULL && !c->failed && c->plan_bytes.len > 0) {
+        return false;
+    }
+    if (member != NULL) {
+        member->told_stop = true;
+    }
+    reply_error(c, m, WIRE_REFUSE, ERR_CLOSED, c->failed ? c->cause : "the job has ended already");
+    return true;
+}
+
+static enum status on_hello(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    const struct wire_hello *hello = &m->msg.u.hello;
+    char why[WIRE_TEXT_MAX];
+    bool fresh = false;
+    if (c->phase == PHASE_STOP && refuse_late(c, m, now_ms)) {
+        return OK;
+    }
+    enum hello_verdict verdict =
+        membership_hello(&c->members, hello, m->keys, m->keys_bytes, now_ms, &fresh, why);
+    if (verdict == HELLO_REFUSE) {
+        log_warn("refused: %s", why);
+        reply_error(c, m, WIRE_REFUSE, ERR_CONFIG, why);
+        return OK;
+    }
+    if (verdict == HELLO_WAIT) {
+        welcome(c, m, false);
+        return OK;
+    }
+    if (fresh) {
+        log_info("%s %u: host %s, pid %u, %u threads",
+                 hello->role == ROLE_SERVER ? "server" : "worker", hello->index, hello->host,
+                 hello->pid, hello->threads);
+    }
+    if (fresh && hello->role == ROLE_WORKER) {
+        TRY(drop_worker(c, &c->members.worker[hello->index]));
+    }
+    if (c->plan_bytes.len == 0 && membership_servers_known(&c->members)) {
+        TRY(setup_plan(c));
+    }
+    bool ready = hello->role == ROLE_SERVER ? c->plan_bytes.len > 0
+                                            : membership_servers_serving(&c->members);
+    welcome(c, m, ready);
+    return OK;
+}
+
+/* --- heartbeats ------------------------------------------------------------------------------- */
+
+static void server_beat(struct coord *c, const struct port_message *m,
+                        const struct wire_heartbeat *beat) {
+    uint64_t rows[FIELDS_MAX];
+    bool have = m->values_bytes == c->progress.fields * sizeof *rows;
+    for (uint32_t f = 0; have && f < c->progress.fields; f++) {
+        rows[f] = load_u64((const uint8_t *)m->values + f * sizeof *rows);
+    }
+    progress_server_beat(&c->progress, beat->index, beat, have ? rows : NULL);
+}
+
+static enum status worker_beat(struct coord *c, const struct port_message *m,
+                               const struct wire_heartbeat *beat, uint64_t now_ms) {
+    leases_renew(&c->leases, beat->index, beat->incarnation, now_ms);
+    progress_worker_beat(&c->progress, beat->index, beat->incarnation, &beat->progress, now_ms);
+    if (m->values_bytes == 0) {
+        return OK;
+    }
+    struct metric_bins *bins = NULL;
+    TRY(mem_array((void **)&bins, 2, sizeof *bins));
+    if (wire_bins_unpack(m->values, m->values_bytes, &bins[0], &bins[1]) == OK) {
+        progress_worker_bins(&c->progress, beat->index, &bins[0], &bins[1]);
+    } else {
+        log_warn("worker %u: %s", beat->index, fail_text());
+    }
+    mem_free(&bins);
+    return OK;
+}
+
+static void order(struct coord *c, const struct member *member, struct wire_command *out) {
+    uint32_t first, count;
+    if (c->phase == PHASE_STOP) {
+        out->order = ORDER_STOP;
+        out->failed = c->failed;
+        snprintf(out->text, sizeof out->text, "%s", c->cause);
+        return;
+    }
+    if (member->role != ROLE_SERVER || !c->save.commit.busy) {
+        return;
+    }
+    membership_partition_range(&c->members, member->index, &first, &count);
+    if (commit_wants(&c->save.commit, first, count)) {
+        out->order = ORDER_CUT;
+        out->cut = c->save.commit.number;
+        snprintf(out->dir, sizeof out->dir, "%s", c->save.commit.dir);
+    }
+}
+
+static enum status on_heartbeat(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    const struct wire_heartbeat *beat = &m->msg.u.heartbeat;
+    struct member *member =
+        membership_heard(&c->members, beat->role, beat->index, beat->incarnation, now_ms);
+    if (member == NULL) {
+        reply_stranger(c, m);
+        return OK;
+    }
+    membership_beat(member, beat);
+    if (member->role == ROLE_SERVER) {
+        server_beat(c, m, beat);
+    } else {
+        TRY(worker_beat(c, m, beat, now_ms));
+    }
+    struct wire_msg msg = {.type = WIRE_COMMAND};
+    order(c, member, &msg.u.command);
+    member->told_stop = msg.u.command.order == ORDER_STOP;
+    reply(c, m, &msg, NULL);
+    return OK;
+}
+
+/* --- leases and clocks ------------------------------------------------------------------------ */
+
+/* A question of worker `index` is a sign of life, which its leases live on. */
+static bool heard_worker(struct coord *c, uint32_t index, uint64_t incarnation, uint64_t now_ms) {
+    if (membership_heard(&c->members, ROLE_WORKER, index, incarnation, now_ms) == NULL) {
+        return false;
+    }
+    leases_renew(&c->leases, index, incarnation, now_ms);
+    return true;
+}
+
+static enum status remember(struct lease_answer *a, const struct wire_lease_ask *ask, uint64_t id,
+                            const struct wire_lease *lease, const struct buf *bits) {
+    a->incarnation = ask->incarnation;
+    a->id = id;
+    a->lease = *lease;
+    buf_clear(&a->bits);
+    return buf_put(&a->bits, bits->data, bits->len);
+}
+
+static void say_lease(const struct wire_lease *lease, uint32_t worker) {
+    if (lease->kind == LEASE_TRAIN || lease->kind == LEASE_EVAL) {
+        log_debug("epoch %u shard %u (%s, batches below %u, fence %llu) to worker %u", lease->epoch,
+                  lease->shard, lease->kind == LEASE_TRAIN ? "training" : "evaluation",
+                  lease->batch_limit, (unsigned long long)lease->fence, worker);
+    }
+}
+
+static enum status on_lease_ask(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    const struct wire_lease_ask *ask = &m->msg.u.lease_ask;
+    if (!heard_worker(c, ask->index, ask->incarnation, now_ms)) {
+        reply_stranger(c, m);
+        return OK;
+    }
+    struct lease_answer *a = &c->answers[ask->index];
+    if (a->id != m->msg.id || a->incarnation != ask->incarnation) {
+        struct wire_lease lease;
+        if (ask->returns) {
+            TRY(leases_return(&c->leases, ask));
+        }
+        bool hold = c->save.hold || c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
+                    (c->stopped && c->phase == PHASE_TRAIN);
+        TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
+                       &c->scratch));
+        TRY(remember(a, ask, m->msg.id, &lease, &c->scratch));
+        say_lease(&lease, ask->index);
+        if (leases_held(&c->leases, ask->index) == 0) {
+            staleness_rest(&c->staleness, ask->index);
+        }
+    }
+    struct wire_msg msg = {.type = WIRE_LEASE};
+    msg.u.lease = a->lease;
+    reply(c, m, &msg, &a->bits);
+    return OK;
+}
+
+static enum status on_clock_ask(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    const struct wire_clock *ask = &m->msg.u.clock;
+    struct staleness_address address = {.peer_bytes = m->peer_bytes, .id = m->msg.id};
+    if (!heard_worker(c, ask->index, ask->incarnation, now_ms)) {
+        reply_stranger(c, m);
+        return OK;
+    }
+    memcpy(address.peer, m->peer, m->peer_bytes);
+    enum status status =
+        staleness_ask(&c->staleness, ask->index, ask->trainer, ask->clock, &address, now_ms);
+    if (status == ERR_PROTOCOL || status == ERR_LIMIT) {
+        reply_error(c, m, WIRE_ERROR, status, fail_text());
+        return OK;
+    }
+    return status;
+}
+
+void answer_clocks(struct coord *c, uint64_t now_ms) {
+    struct staleness_answer due;
+    uint64_t dropped = c->staleness.dropped;
+    while (staleness_next(&c->staleness, now_ms, &due)) {
+        struct wire_msg msg = {.type = WIRE_CLOCK};
+        msg.u.clock.index = due.worker;
+        msg.u.clock.trainer = due.trainer;
+        msg.u.clock.incarnation = c->members.worker[due.worker].incarnation;
+        msg.u.clock.clock = due.clock;
+        send_to(c, due.address.peer, due.address.peer_bytes, due.address.id, &msg, NULL);
+    }
+    if (c->staleness.dropped > dropped) {
+        log_warn("a trainer that others waited for said nothing for %llu ms and was passed over",
+                 (unsigned long long)c->staleness.patience_ms);
+    }
+}
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+static enum status on_scores(struct coord *c, const struct port_message *m) {
+    const struct wire_scores *s = &m->msg.u.scores;
+    bool fresh = false;
+    if (c->phase == PHASE_SCORE) {
+        enum status status = exam_take(&c->exam, s->epoch, s->shard, s->count, m->values,
+                                       m->values_bytes, &fresh);
+        if (status != OK) {
+            log_warn("refused: %s", fail_text());
+            reply_error(c, m, WIRE_ERROR, status, fail_text());
+            return OK;
+        }
+    }
+    if (fresh) {
+        leases_complete(&c->leases, s->shard);
+    }
+    struct wire_msg msg = {.type = WIRE_ACK};
+    reply(c, m, &msg, NULL);
+    return OK;
+}
+
+static void on_part_done(struct coord *c, const struct port_message *m) {
+    const struct wire_part_done *d = &m->msg.u.part_done;
+    commit_report(&c->save.commit, d, m->keys, m->keys_bytes, c->batches, c->plan.shards);
+    struct wire_msg msg = {.type = WIRE_ACK};
+    reply(c, m, &msg, NULL);
+}
+
+enum status answer(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    if (m->msg.type == WIRE_HELLO) {
+        return on_hello(c, m, now_ms);
+    }
+    if (m->msg.job != c->job) {
+        reply_error(c, m, WIRE_ERROR, ERR_PEER, "this coordinator runs another job");
+        return OK;
+    }
+    switch (m->msg.type) {
+    case WIRE_HEARTBEAT:
+        return on_heartbeat(c, m, now_ms);
+    case WIRE_LEASE_ASK:
+        return on_lease_ask(c, m, now_ms);
+    case WIRE_CLOCK_ASK:
+        return on_clock_ask(c, m, now_ms);
+    case WIRE_SCORES:
+        return on_scores(c, m);
+    case WIRE_PART_DONE:
+        on_part_done(c, m);
+        return OK;
+    default:
+        reply_error(c, m, WIRE_ERROR, ERR_PROTOCOL, "not a question for a coordinator");
+        return OK;
+    }
+}

@@ -1,0 +1,45 @@
+/* commit.h - one checkpoint in the making: which parts are in, and whether it can be committed.
+ *
+ * A cut is ordered from all servers under a number; each partition reports its part, written or
+ * failed. Every part must be reported before the cut is over, also after one has failed: the
+ * directory is removed only when nobody writes into it any more. A cut that is not over by its
+ * deadline has failed. What the whole checkpoint has applied is the intersection of what its parts
+ * have; that, its number of names (the step) and the parts go into the manifest.
+ *
+ * Socket-free and disk-free (publish.h writes); single thread.
+ */
+#ifndef COORD_COMMIT_H
+#define COORD_COMMIT_H
+
+#include "common/manifest.h"
+#include "common/wire.h"
+
+struct commit {
+    uint32_t partitions;
+    uint64_t number;             /* of the cut, 1, 2, ... */
+    bool busy;
+    char dir[WIRE_TEXT_MAX];     /* absolute; where the parts go */
+    uint64_t began_ms, deadline_ms;
+    struct manifest_part *part;  /* [partitions] */
+    bool *reported;              /* [partitions] */
+    uint32_t reports;
+    struct applied *applied;     /* intersection of the parts so far */
+    bool failed;
+    char text[WIRE_TEXT_MAX];    /* of the first failure */
+};
+
+enum status commit_init(struct commit *c, uint32_t partitions);
+void commit_fini(struct commit *c);
+/* Begins the next cut. dir: a directory of its own. */
+void commit_begin(struct commit *c, const char *dir, uint64_t now_ms, uint64_t deadline_ms);
+/* Whether any partition of [first, first + count) has not reported: its server gets the order. */
+bool commit_wants(const struct commit *c, uint32_t first, uint32_t count);
+/* A report. Of another cut, or repeated: ignored. A part that is not what was ordered fails the
+ * cut; never the caller. applied: bytes of applied_encode. */
+void commit_report(struct commit *c, const struct wire_part_done *done, const void *applied,
+                   size_t applied_bytes, const uint32_t *batches_per_shard, uint32_t shards);
+/* Whether the cut is over (look at c->failed then); a deadline that has passed fails it. */
+bool commit_over(struct commit *c, uint64_t now_ms);
+void commit_end(struct commit *c);
+
+#endif

@@ -1,0 +1,423 @@
+/* coord.c - the phases of a job and the loop that drives them.
+ *
+ *     GATHER -> TRAIN -> (SCORE -> COMPUTE) -> TRAIN ... -> SAVE -> STOP
+ *
+ * One thread, one bound port. A turn hears everything that has come, looks after those who are
+ * silent, answers the clocks that are due, and then lets the checkpoint and the phase take a step.
+ * Nothing in a turn waits for anybody; every wait of a phase has a deadline that is looked at here
+ * and names who was awaited. Messages are heard before deadlines are looked at, so that a
+ * coordinator that was itself held up does not blame the others.
+ *
+ * The final checkpoint is cut as soon as the last batch is back, so it is being written while the
+ * last evaluation runs. A stop signal ends the job in order: no more leases, the final checkpoint,
+ * STOP. In a deterministic job the shard that is out is finished first (see save.c).
+ */
+#include "coord.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/thread.h"
+#include "state.h"
+
+#define TURN_MS 10
+#define MESSAGES_PER_TURN 1000
+#define RESTORE_BYTES_PER_MS 50000u /* a slow disk; restoring adds so much to timeout_ms */
+#define LINGER_MS 200               /* for the last answers to leave */
+
+static void coord_fini(struct coord *c) {
+    exam_fini(&c->exam);
+    commit_fini(&c->save.commit);
+    report_close(&c->report);
+    progress_fini(&c->progress);
+    staleness_fini(&c->staleness);
+    leases_fini(&c->leases);
+    for (uint32_t w = 0; c->answers != NULL && w < c->members.workers; w++) {
+        buf_fini(&c->answers[w].bits);
+    }
+    mem_free(&c->answers);
+    membership_fini(&c->members);
+    port_close(&c->port);
+    transport_destroy(&c->transport);
+    buf_fini(&c->plan_bytes);
+    buf_fini(&c->scratch);
+    job_plan_free(&c->job_plan);
+    mem_free(&c->batches);
+    mem_free(&c->impressions);
+    dataset_free(&c->data);
+    dataset_free(&c->eval);
+}
+
+/* --- hearing ---------------------------------------------------------------------------------- */
+
+static enum status hear(struct coord *c, uint64_t wait_ms) {
+    struct port_message m;
+    for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+        enum status status = port_receive(c->port, &m, i == 0 ? wait_ms : 0);
+        if (status == ERR_TIMEOUT) {
+            return OK;
+        }
+        TRY(status);
+        TRY(answer(c, &m, clock_mono_ms()));
+    }
+    return OK;
+}
+
+/* --- watching --------------------------------------------------------------------------------- */
+
+static enum status server_failed(const struct member *s, uint64_t now_ms) {
+    char who[256];
+    member_describe(s, who, sizeof who);
+    if (s->failing) {
+        return fail(ERR_PEER, "%s failed: %s", who, s->text);
+    }
+    return fail(ERR_PEER, "%s has been silent for %llu ms", who,
+                (unsigned long long)(now_ms - s->heard_ms));
+}
+
+static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms) {
+    char who[160], what[sizeof c->worker_cause];
+    member_describe(w, who, sizeof who);
+    if (w->failing) {
+        snprintf(what, sizeof what, "%s failed: %s", who, w->text);
+    } else {
+        snprintf(what, sizeof what, "%s has been silent for %llu ms", who,
+                 (unsigned long long)(now_ms - w->heard_ms));
+    }
+    log_warn("lost: %s", what);
+    if (w->failing || c->worker_cause[0] == '\0') {
+        snprintf(c->worker_cause, sizeof c->worker_cause, "%s", what);
+    }
+    struct json *j = report_event(&c->report, "worker_lost");
+    json_u64(j, "worker", w->index);
+    json_str(j, "cause", what);
+    report_event_end(&c->report);
+}
+
+static enum status watch_workers(struct coord *c, uint64_t now_ms) {
+    struct member *lost;
+    while ((lost = membership_next_lost(&c->members, now_ms)) != NULL) {
+        worker_lost(c, lost, now_ms);
+        TRY(drop_worker(c, lost));
+    }
+    uint32_t expired = leases_expire(&c->leases, now_ms);
+    if (expired > 0) {
+        log_warn("%u leases ran out and are pending again", expired);
+        TRY(lost_leases(c, "their worker"));
+    }
+    bool needed = c->phase == PHASE_TRAIN || c->phase == PHASE_SCORE;
+    if (!needed || membership_workers_alive(&c->members) > 0) {
+        c->workers_seen_ms = now_ms;
+    }
+    uint64_t patience_ms = c->config->give_up_ms + c->members.replace_ms;
+    if (now_ms - c->workers_seen_ms > patience_ms) {
+        return fail(ERR_PEER, "no worker is left: %s", c->worker_cause);
+    }
+    return OK;
+}
+
+static enum status watch(struct coord *c, uint64_t now_ms) {
+    const struct member *dead =
+        membership_dead_server(&c->members, now_ms, c->config->give_up_ms);
+    if (dead != NULL) {
+        return server_failed(dead, now_ms);
+    }
+    return watch_workers(c, now_ms);
+}
+
+/* --- phases ----------------------------------------------------------------------------------- */
+
+static void end_training(struct coord *c, uint64_t now_ms) {
+    c->ended_ms = now_ms;
+    c->last_epoch = true;
+    save_final(c);
+}
+
+/* Opens the first epoch from `epoch` on that has something left to train. */
+static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
+    uint64_t limit = c->plan.max_steps;
+    *any = false;
+    for (; epoch < c->plan.epochs && c->plan.epoch_batches * epoch < limit; epoch++) {
+        TRY(leases_train(&c->leases, epoch));
+        if (!leases_phase_complete(&c->leases)) {
+            *any = true;
+            c->phase = PHASE_TRAIN;
+            progress_epoch(&c->progress, epoch);
+            log_info("epoch %u of %u", epoch + 1, c->plan.epochs);
+            return OK;
+        }
+    }
+    return OK;
+}
+
+static enum status begin_evaluation(struct coord *c, uint32_t epoch) {
+    TRY(exam_begin(&c->exam, epoch));
+    TRY(leases_eval(&c->leases, epoch, c->exam.batches, c->eval.shard_count));
+    c->phase = PHASE_SCORE;
+    log_info("evaluating after epoch %u: %llu impressions", epoch + 1,
+             (unsigned long long)c->eval.impressions);
+    return OK;
+}
+
+static void wait_for_save(struct coord *c) {
+    leases_finish(&c->leases);
+    c->phase = PHASE_SAVE;
+}
+
+static enum status begin_training(struct coord *c, uint64_t now_ms) {
+    bool any = false;
+    progress_begin(&c->progress, now_ms);
+    c->save.last_ms = now_ms;
+    log_info("all roles are there: job %016llx trains %llu batches (%llu impressions)",
+             (unsigned long long)c->job, (unsigned long long)c->job_batches,
+             (unsigned long long)c->job_impressions);
+    TRY(open_epoch(c, c->restored_epoch, &any));
+    if (any) {
+        return OK;
+    }
+    end_training(c, now_ms);
+    if (c->has_eval && c->job_batches > 0) { /* resumed when trained, but perhaps not judged */
+        uint64_t last = (c->job_batches - 1) / c->plan.epoch_batches;
+        progress_epoch(&c->progress, (uint32_t)last);
+        return begin_evaluation(c, (uint32_t)last);
+    }
+    wait_for_save(c);
+    return OK;
+}
+
+static enum status gather_step(struct coord *c, uint64_t now_ms) {
+    if (c->stopped) {
+        c->phase = PHASE_STOP;
+        return OK;
+    }
+    if (membership_complete(&c->members)) {
+        return begin_training(c, now_ms);
+    }
+    uint64_t extra_ms =
+        membership_servers_known(&c->members) ? c->resume_bytes / RESTORE_BYTES_PER_MS : 0;
+    if (now_ms < c->gather_deadline_ms + extra_ms) {
+        return OK;
+    }
+    char who[512];
+    membership_missing(&c->members, who, sizeof who);
+    return fail(ERR_TIMEOUT, "after %llu ms still missing: %s",
+                (unsigned long long)(c->options->timeout_ms + extra_ms), who);
+}
+
+static bool nothing_after(const struct coord *c, uint32_t epoch) {
+    return epoch + 1 >= c->plan.epochs ||
+           c->plan.epoch_batches * (epoch + 1) >= c->plan.max_steps;
+}
+
+static enum status train_step(struct coord *c, uint64_t now_ms) {
+    uint32_t epoch = c->leases.epoch;
+    bool any = false;
+    if (leases_phase_complete(&c->leases)) {
+        if (nothing_after(c, epoch) || c->stopped) {
+            end_training(c, now_ms);
+        }
+        if (c->has_eval && !c->stopped) {
+            return begin_evaluation(c, epoch);
+        }
+        if (!c->last_epoch) {
+            TRY(open_epoch(c, epoch + 1, &any));
+            if (any) {
+                return OK;
+            }
+            end_training(c, now_ms);
+        }
+        wait_for_save(c);
+        return OK;
+    }
+    if (c->stopped && !(c->config->deterministic && c->leases.out > 0)) {
+        end_training(c, now_ms);
+        wait_for_save(c);
+    }
+    return OK;
+}
+
+static enum status score_step(struct coord *c, uint64_t now_ms) {
+    if (c->stopped) {
+        exam_end(&c->exam);
+        if (!c->last_epoch) {
+            end_training(c, now_ms);
+        }
+        wait_for_save(c);
+        return OK;
+    }
+    if (exam_complete(&c->exam)) {
+        c->phase = PHASE_COMPUTE;
+        return exam_compute(&c->exam);
+    }
+    return OK;
+}
+
+static void say_evaluation(struct coord *c) {
+    const struct evaluation *e = &c->evaluation;
+    log_info("evaluation after epoch %u: AUC ctr (all) %.5f, cvr (clicked) %.5f, ctcvr (all) %.5f; "
+             "%llu impressions, %llu clicks, %llu conversions",
+             c->evaluation_epoch + 1, e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr,
+             (unsigned long long)e->impressions, (unsigned long long)e->clicks,
+             (unsigned long long)e->conversions);
+    struct json *j = report_event(&c->report, "evaluation");
+    json_u64(j, "epoch", c->evaluation_epoch);
+    json_u64(j, "step", applied_count(c->leases.done));
+    evaluation_json(e, j);
+    report_event_end(&c->report);
+}
+
+static enum status compute_step(struct coord *c, uint64_t now_ms) {
+    enum status status;
+    bool any = false;
+    if (!exam_computed(&c->exam, &status, &c->evaluation)) {
+        return OK;
+    }
+    TRY(status);
+    exam_end(&c->exam);
+    c->evaluated = true;
+    c->evaluation_epoch = c->exam.epoch;
+    say_evaluation(c);
+    if (!c->last_epoch && !c->stopped) {
+        TRY(open_epoch(c, c->exam.epoch + 1, &any));
+    }
+    if (!any) {
+        if (!c->last_epoch) {
+            end_training(c, now_ms);
+        }
+        wait_for_save(c);
+    }
+    return OK;
+}
+
+static enum status phase_step(struct coord *c, uint64_t now_ms) {
+    switch (c->phase) {
+    case PHASE_GATHER:
+        return gather_step(c, now_ms);
+    case PHASE_TRAIN:
+        return train_step(c, now_ms);
+    case PHASE_SCORE:
+        return score_step(c, now_ms);
+    case PHASE_COMPUTE:
+        return compute_step(c, now_ms);
+    case PHASE_SAVE:
+        if (c->save.final_done) {
+            c->phase = PHASE_STOP;
+        }
+        return OK;
+    case PHASE_STOP:
+        return OK;
+    }
+    return OK;
+}
+
+static void hear_signal(struct coord *c) {
+    if (stop_requested() && !c->stopped) {
+        c->stopped = true;
+        log_info("stop signal %d: saving and ending the job", stop_signal());
+    }
+}
+
+static enum status turn(struct coord *c) {
+    TRY(hear(c, TURN_MS));
+    uint64_t now_ms = clock_mono_ms();
+    hear_signal(c);
+    TRY(watch(c, now_ms));
+    answer_clocks(c, now_ms);
+    TRY(save_step(c, now_ms));
+    TRY(phase_step(c, now_ms));
+    if (c->phase != PHASE_GATHER) {
+        progress_tick(&c->progress, now_ms);
+        report_step(&c->report, &c->progress, membership_workers_alive(&c->members), false, now_ms);
+    }
+    return OK;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+/* Tells everybody to stop, with the answers to their heartbeats, and hears their last figures. */
+static void last_words(struct coord *c) {
+    c->phase = PHASE_STOP;
+    leases_finish(&c->leases);
+    uint64_t deadline_ms = clock_mono_ms() + 1000 + 3ull * c->config->heartbeat_ms;
+    while (!membership_all_told(&c->members) && clock_left_ms(deadline_ms) > 0) {
+        if (hear(c, TURN_MS) != OK) {
+            return;
+        }
+    }
+    deadline_ms = clock_mono_ms() + LINGER_MS;
+    while (clock_left_ms(deadline_ms) > 0 && hear(c, TURN_MS) == OK) {
+    }
+}
+
+static void say_end(struct coord *c) {
+    uint64_t now_ms = clock_mono_ms();
+    if (c->progress.began_ms > 0) {
+        report_step(&c->report, &c->progress, membership_workers_alive(&c->members), true, now_ms);
+    }
+    struct json *j = report_event(&c->report, "end");
+    json_str(j, "status", c->failed ? "failed" : c->stopped ? "stopped" : "complete");
+    if (c->failed) {
+        json_str(j, "cause", c->cause);
+    }
+    report_event_end(&c->report);
+    if (summary_write(c) != OK) {
+        log_warn("no summary: %s", fail_text());
+    }
+}
+
+/* Completes the first cause with what there is to go back to. */
+static enum status describe_failure(struct coord *c, enum status status) {
+    char why[1024];
+    snprintf(why, sizeof why, "%s", fail_text());
+    if (c->progress.began_ms == 0) {
+        fail(status, "%s", why);
+    } else if (c->save.newest[0] == '\0') {
+        fail(status, "%s; there is no checkpoint to resume from yet", why);
+    } else {
+        fail(status, "%s; resume with --resume from %s", why, c->save.newest);
+    }
+    snprintf(c->cause, sizeof c->cause, "%.511s", fail_text());
+    c->failed = true;
+    return status;
+}
+
+static enum status run(struct coord *c) {
+    enum status status = setup(c);
+    if (status != OK) {
+        return status;
+    }
+    log_info("listening on %s for %u servers and %u workers", port_endpoint(c->port),
+             c->options->servers, c->options->workers);
+    c->gather_deadline_ms = clock_mono_ms() + c->options->timeout_ms;
+    while (status == OK && c->phase != PHASE_STOP) {
+        status = turn(c);
+    }
+    char why[1024] = "";
+    if (status != OK) {
+        describe_failure(c, status);
+        snprintf(why, sizeof why, "%s", fail_text());
+    }
+    last_words(c);
+    say_end(c);
+    if (status != OK) {
+        return fail(status, "%s", why);
+    }
+    log_info("the job is %s", c->stopped ? "stopped; resume it with --resume" : "complete");
+    return OK;
+}
+
+enum status coord_run(const struct coord_options *o) {
+    struct coord *c = NULL;
+    TRY(mem_alloc((void **)&c, sizeof *c));
+    c->options = o;
+    c->config = o->config;
+    enum status status = run(c);
+    char why[1024];
+    snprintf(why, sizeof why, "%s", fail_text());
+    coord_fini(c);
+    mem_free(&c);
+    return status == OK ? OK : fail(status, "%s", why);
+}

@@ -1,0 +1,31 @@
+/* coord.h - the coordinator role: membership, leases, clocks, evaluation, checkpoint commit,
+ * metrics.
+ *
+ * docs/coordinator.md tells the whole story. Socket-free state machines (membership.h, lease.h,
+ * staleness.h, commit.h, progress.h) driven by one loop that owns one bound port. It never touches
+ * parameters.
+ */
+#ifndef COORD_COORD_H
+#define COORD_COORD_H
+
+#include "common/config.h"
+#include "common/status.h"
+
+struct coord_options {
+    const char *listen;        /* ipc://... or tcp://host:port */
+    const char *data_dir;      /* training shards */
+    const char *eval_dir;      /* NULL: no evaluation */
+    const char *out_dir;       /* run directory */
+    const struct config *config;
+    uint32_t servers, workers;
+    bool resume;               /* from out_dir/checkpoints/latest; none there: start afresh, said */
+    uint64_t timeout_ms;       /* for all roles to appear */
+    int progress_fd;           /* < 0: none; else a JSON line per second for `esmm train`'s view */
+};
+/* Runs until the job has ended: writes summary.json, metrics.jsonl, checkpoints. A stop signal ends
+ * it in order, saved, with OK. ERR_TIMEOUT: roles did not appear (names them); ERR_PEER: a role
+ * failed (names it and the checkpoint to resume from); ERR_EXISTS: out_dir holds a run and resume
+ * was not asked for; ERR_CONFIG: resuming on other data or another plan. Blocking. */
+enum status coord_run(const struct coord_options *o);
+
+#endif

@@ -1,0 +1,333 @@
+#include "membership.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/mem.h"
+
+static void members_init(struct member *members, uint32_t count, enum wire_role role) {
+    for (uint32_t i = 0; i < count; i++) {
+        members[i].role = role;
+        members[i].index = i;
+    }
+}
+
+enum status membership_init(struct membership *m, uint32_t servers, uint32_t workers,
+                            uint64_t replace_ms, uint64_t lost_ms, const char *build) {
+    *m = (struct membership){.servers = servers,
+                             .workers = workers,
+                             .replace_ms = replace_ms,
+                             .lost_ms = lost_ms,
+                             .build = build};
+    enum status status = mem_array((void **)&m->server, servers, sizeof *m->server);
+    if (status == OK) {
+        status = mem_array((void **)&m->worker, workers, sizeof *m->worker);
+    }
+    if (status != OK) {
+        membership_fini(m);
+        return status;
+    }
+    members_init(m->server, servers, ROLE_SERVER);
+    members_init(m->worker, workers, ROLE_WORKER);
+    return OK;
+}
+
+void membership_fini(struct membership *m) {
+    for (uint32_t i = 0; m->server != NULL && i < m->servers; i++) {
+        mem_free(&m->server[i].endpoint);
+    }
+    mem_free(&m->server);
+    mem_free(&m->worker);
+}
+
+static struct member *find(struct membership *m, enum wire_role role, uint32_t index) {
+    if (role == ROLE_SERVER && index < m->servers) {
+        return &m->server[index];
+    }
+    if (role == ROLE_WORKER && index < m->workers) {
+        return &m->worker[index];
+    }
+    return NULL;
+}
+
+static const char *role_name(enum wire_role role) {
+    switch (role) {
+    case ROLE_SERVER: return "server";
+    case ROLE_WORKER: return "worker";
+    default: return "role";
+    }
+}
+
+void member_describe(const struct member *member, char *out, size_t bytes) {
+    snprintf(out, bytes, "%s %u (host %s, pid %u)", role_name(member->role), member->index,
+             member->host, member->pid);
+}
+
+/* --- hello ------------------------------------------------------------------------------------ */
+
+__attribute__((format(printf, 2, 3))) static enum hello_verdict refuse(char *why, const char *fmt,
+                                                                       ...) {
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, WIRE_TEXT_MAX, fmt, args);
+    va_end(args);
+    return HELLO_REFUSE;
+}
+
+/* The endpoints of the keys frame, or 0 if the frame is not a list of fitting strings. */
+static uint32_t endpoints_count(const char *keys, size_t bytes) {
+    uint32_t count = 0;
+    while (bytes > 0) {
+        size_t length = strnlen(keys, bytes);
+        if (length == 0 || length >= WIRE_ENDPOINT_MAX || count == WIRE_PARTITIONS_MAX) {
+            return 0;
+        }
+        size_t step = length < bytes ? length + 1 : length;
+        keys += step;
+        bytes -= step;
+        count++;
+    }
+    return count;
+}
+
+static enum status endpoints_take(struct member *member, const char *keys, size_t bytes,
+                                  uint32_t count) {
+    char(*list)[WIRE_ENDPOINT_MAX] = NULL;
+    TRY(mem_array((void **)&list, count, sizeof *list));
+    for (uint32_t i = 0; i < count; i++) {
+        size_t length = strnlen(keys, bytes);
+        memcpy(list[i], keys, length);
+        size_t step = length < bytes ? length + 1 : length;
+        keys += step;
+        bytes -= step;
+    }
+    mem_free(&member->endpoint);
+    member->endpoint = list;
+    member->endpoints = count;
+    return OK;
+}
+
+/* Whether a second process may take the place of the one that holds it. */
+static enum hello_verdict judge_candidate(const struct membership *m, struct member *member,
+                                          const struct wire_hello *hello, uint64_t now_ms,
+                                          char *why) {
+    if (member->role == ROLE_SERVER && m->begun) {
+        return refuse(why, "server %u is part of the running job (host %s, pid %u); its rows "
+                           "cannot be replaced: resume the job from a checkpoint",
+                      member->index, member->host, member->pid);
+    }
+    if (member->failing || member->state == MEMBER_LOST) {
+        return HELLO_WELCOME;
+    }
+    if (member->candidate != hello->incarnation) {
+        member->candidate = hello->incarnation;
+        member->candidate_ms = now_ms;
+    }
+    /* Words of a process that died may arrive a little later than its successor's first. */
+    if (member->heard_ms > member->candidate_ms + m->replace_ms / 3) {
+        member->candidate = 0;
+        return refuse(why, "%s %u is already there (host %s, pid %u): two processes have the same "
+                           "index",
+                      role_name(member->role), member->index, member->host, member->pid);
+    }
+    return now_ms - member->candidate_ms >= m->replace_ms ? HELLO_WELCOME : HELLO_WAIT;
+}
+
+static void settle(struct member *member, const struct wire_hello *hello) {
+    member->state = MEMBER_PRESENT;
+    snprintf(member->host, sizeof member->host, "%.63s", hello->host);
+    member->pid = hello->pid;
+    member->incarnation = hello->incarnation;
+    member->candidate = 0;
+    member->failing = false;
+    member->told_stop = false;
+    member->text[0] = '\0';
+}
+
+enum hello_verdict membership_hello(struct membership *m, const struct wire_hello *hello,
+                                    const void *keys, size_t keys_bytes, uint64_t now_ms,
+                                    bool *fresh, char *why) {
+    *fresh = false;
+    struct member *member = find(m, hello->role, hello->index);
+    if (member == NULL) {
+        return refuse(why, "%s %u is not part of this job of %u servers and %u workers",
+                      role_name(hello->role), hello->index, m->servers, m->workers);
+    }
+    if (strncmp(hello->build, m->build, sizeof hello->build) != 0) {
+        return refuse(why, "%s %u runs version %.63s, the coordinator runs %s",
+                      role_name(hello->role), hello->index, hello->build, m->build);
+    }
+    uint32_t endpoints = endpoints_count(keys, keys_bytes);
+    if (hello->role == ROLE_SERVER && endpoints == 0) {
+        return refuse(why, "server %u names no endpoint of its partitions", hello->index);
+    }
+    if (member->state != MEMBER_ABSENT && member->incarnation == hello->incarnation) {
+        member->heard_ms = now_ms;
+        return HELLO_WELCOME;
+    }
+    if (member->state != MEMBER_ABSENT) {
+        enum hello_verdict verdict = judge_candidate(m, member, hello, now_ms, why);
+        if (verdict != HELLO_WELCOME) {
+            return verdict;
+        }
+    }
+    if (hello->role == ROLE_SERVER &&
+        endpoints_take(member, keys, keys_bytes, endpoints) != OK) {
+        return refuse(why, "the coordinator is out of memory");
+    }
+    settle(member, hello);
+    member->heard_ms = now_ms;
+    *fresh = true;
+    return HELLO_WELCOME;
+}
+
+/* --- signs of life ---------------------------------------------------------------------------- */
+
+struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
+                                uint64_t incarnation, uint64_t now_ms) {
+    struct member *member = find(m, role, index);
+    if (member == NULL || member->state == MEMBER_ABSENT || member->incarnation != incarnation) {
+        return NULL;
+    }
+    member->heard_ms = now_ms;
+    if (member->state == MEMBER_LOST && !member->failing) {
+        member->state = MEMBER_SERVING;
+    }
+    return member;
+}
+
+void membership_beat(struct member *member, const struct wire_heartbeat *beat) {
+    if (beat->failing && !member->failing) {
+        member->failing = true;
+        snprintf(member->text, sizeof member->text, "%.511s", beat->text);
+    } else if (!member->failing) {
+        member->state = MEMBER_SERVING;
+    }
+}
+
+static uint32_t count_from(const struct member *members, uint32_t count, enum member_state least) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        n += members[i].state >= least && members[i].state != MEMBER_LOST;
+    }
+    return n;
+}
+
+bool membership_servers_known(const struct membership *m) {
+    return count_from(m->server, m->servers, MEMBER_PRESENT) == m->servers;
+}
+
+bool membership_servers_serving(const struct membership *m) {
+    return count_from(m->server, m->servers, MEMBER_SERVING) == m->servers;
+}
+
+bool membership_complete(const struct membership *m) {
+    return membership_servers_serving(m) &&
+           count_from(m->worker, m->workers, MEMBER_PRESENT) == m->workers;
+}
+
+void membership_begin(struct membership *m) {
+    m->begun = true;
+}
+
+uint32_t membership_workers_alive(const struct membership *m) {
+    return count_from(m->worker, m->workers, MEMBER_PRESENT);
+}
+
+const struct member *membership_dead_server(const struct membership *m, uint64_t now_ms,
+                                            uint64_t give_up_ms) {
+    for (uint32_t i = 0; i < m->servers; i++) {
+        const struct member *s = &m->server[i];
+        if (s->failing ||
+            (s->state == MEMBER_SERVING && now_ms > s->heard_ms + give_up_ms)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+struct member *membership_next_lost(struct membership *m, uint64_t now_ms) {
+    for (uint32_t i = 0; i < m->workers; i++) {
+        struct member *w = &m->worker[i];
+        bool there = w->state == MEMBER_PRESENT || w->state == MEMBER_SERVING;
+        if (there && (w->failing || now_ms > w->heard_ms + m->lost_ms)) {
+            w->state = MEMBER_LOST;
+            return w;
+        }
+    }
+    return NULL;
+}
+
+static bool told(const struct member *members, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct member *x = &members[i];
+        bool hears = (x->state == MEMBER_PRESENT || x->state == MEMBER_SERVING) && !x->failing;
+        if (hears && !x->told_stop) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool membership_all_told(const struct membership *m) {
+    return told(m->server, m->servers) && told(m->worker, m->workers);
+}
+
+/* --- partitions ------------------------------------------------------------------------------- */
+
+uint32_t membership_partitions(const struct membership *m) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->servers; i++) {
+        n += m->server[i].endpoints;
+    }
+    return n;
+}
+
+void membership_partition_range(const struct membership *m, uint32_t server, uint32_t *first,
+                                uint32_t *count) {
+    *first = 0;
+    for (uint32_t i = 0; i < server; i++) {
+        *first += m->server[i].endpoints;
+    }
+    *count = m->server[server].endpoints;
+}
+
+enum status membership_endpoints(const struct membership *m, char (**out)[WIRE_ENDPOINT_MAX],
+                                 uint32_t *count) {
+    uint32_t total = membership_partitions(m);
+    if (total > WIRE_PARTITIONS_MAX) {
+        return fail(ERR_LIMIT, "the servers have %u partitions in all, at most %u are allowed",
+                    total, WIRE_PARTITIONS_MAX);
+    }
+    TRY(mem_array((void **)out, total, sizeof **out));
+    *count = 0;
+    for (uint32_t i = 0; i < m->servers; i++) {
+        const struct member *s = &m->server[i];
+        memcpy((*out)[*count], s->endpoint, s->endpoints * sizeof *s->endpoint);
+        *count += s->endpoints;
+    }
+    return OK;
+}
+
+static size_t missing_of(const struct member *members, uint32_t count, enum member_state least,
+                         char *out, size_t used, size_t bytes) {
+    for (uint32_t i = 0; i < count && used < bytes; i++) {
+        const struct member *x = &members[i];
+        if (x->state >= least && x->state != MEMBER_LOST) {
+            continue;
+        }
+        const char *what = x->state == MEMBER_ABSENT ? "not heard of"
+                           : x->state == MEMBER_LOST ? "lost"
+                                                     : "not serving yet";
+        int n = snprintf(out + used, bytes - used, "%s%s %u (%s)", used > 0 ? ", " : "",
+                         role_name(x->role), x->index, what);
+        used += (size_t)n;
+    }
+    return used;
+}
+
+void membership_missing(const struct membership *m, char *out, size_t bytes) {
+    out[0] = '\0';
+    size_t used = missing_of(m->server, m->servers, MEMBER_SERVING, out, 0, bytes);
+    missing_of(m->worker, m->workers, MEMBER_PRESENT, out, used, bytes);
+}

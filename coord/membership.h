@@ -1,0 +1,102 @@
+/* membership.h - who belongs to the job: servers and workers by index, each one process at a time.
+ *
+ * Socket-free: messages and the time go in, verdicts come out. A process is named by its role, its
+ * index and its incarnation (random per process start). Rules:
+ *
+ *   - An index out of range, another program version, or a malformed endpoint list is refused.
+ *   - A second process under an index that is taken is a candidate. If the holder is heard of again
+ *     after the candidate appeared, the candidate is refused: somebody started the role twice. If
+ *     the holder stays silent for replace_ms, the candidate takes its place. Until that is decided
+ *     it is told to ask again.
+ *   - A worker may be replaced at any time. A server only until the job has begun (until
+ *     membership_begin): afterwards its rows are gone with it, and the job must be resumed.
+ *   - A worker is lost when it is silent for lost_ms or says that it fails; the same incarnation
+ *     being heard again brings it back (not after a failure).
+ *
+ * Single thread.
+ */
+#ifndef COORD_MEMBERSHIP_H
+#define COORD_MEMBERSHIP_H
+
+#include "common/wire.h"
+
+enum member_state {
+    MEMBER_ABSENT,
+    MEMBER_PRESENT, /* has said hello */
+    MEMBER_SERVING, /* has sent a heartbeat: a server then holds its rows */
+    MEMBER_LOST,    /* silent, or failing */
+};
+struct member {
+    enum wire_role role;
+    uint32_t index;
+    enum member_state state;
+    char host[64];
+    uint32_t pid;
+    uint64_t incarnation;
+    uint64_t heard_ms;
+    uint64_t candidate;        /* incarnation of a second process, 0: none */
+    uint64_t candidate_ms;     /* when it appeared */
+    bool failing;
+    char text[WIRE_TEXT_MAX];  /* of the failure */
+    bool told_stop;            /* has been sent ORDER_STOP */
+    char (*endpoint)[WIRE_ENDPOINT_MAX]; /* servers: one per partition */
+    uint32_t endpoints;
+};
+struct membership {
+    struct member *server, *worker;
+    uint32_t servers, workers;
+    uint64_t replace_ms, lost_ms;
+    bool begun;
+    const char *build;
+};
+
+/* build is borrowed. ERR_MEMORY. */
+enum status membership_init(struct membership *m, uint32_t servers, uint32_t workers,
+                            uint64_t replace_ms, uint64_t lost_ms, const char *build);
+void membership_fini(struct membership *m);
+
+enum hello_verdict {
+    HELLO_WELCOME, /* belongs to the job */
+    HELLO_WAIT,    /* undecided: ask again */
+    HELLO_REFUSE,
+};
+/* keys: the endpoints of a server's partitions, NUL-separated. *fresh: this incarnation is new in
+ * its place, so whatever the holder before had (leases, clocks) is void. why[WIRE_TEXT_MAX] is
+ * set on HELLO_REFUSE. */
+enum hello_verdict membership_hello(struct membership *m, const struct wire_hello *hello,
+                                    const void *keys, size_t keys_bytes, uint64_t now_ms,
+                                    bool *fresh, char *why);
+
+/* Notes a sign of life. NULL: no such member, or another incarnation. */
+struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
+                                uint64_t incarnation, uint64_t now_ms);
+/* Notes a heartbeat of a member that membership_heard gave. */
+void membership_beat(struct member *member, const struct wire_heartbeat *beat);
+
+bool membership_servers_known(const struct membership *m);   /* all have said hello */
+bool membership_servers_serving(const struct membership *m); /* all have sent a heartbeat */
+bool membership_complete(const struct membership *m);        /* and all workers have said hello */
+void membership_begin(struct membership *m);                 /* servers are fixed from now on */
+uint32_t membership_partitions(const struct membership *m);
+/* Partition numbers of a server: [first, first + count), in index order. */
+void membership_partition_range(const struct membership *m, uint32_t server, uint32_t *first,
+                                uint32_t *count);
+/* All endpoints in partition order; freed with mem_free. ERR_LIMIT beyond WIRE_PARTITIONS_MAX. */
+enum status membership_endpoints(const struct membership *m, char (**out)[WIRE_ENDPOINT_MAX],
+                                 uint32_t *count);
+
+/* A server that serves no more: failing, or silent for give_up_ms since it was serving. */
+const struct member *membership_dead_server(const struct membership *m, uint64_t now_ms,
+                                            uint64_t give_up_ms);
+/* A worker that is lost as of now (each is given once); NULL: none more. */
+struct member *membership_next_lost(struct membership *m, uint64_t now_ms);
+uint32_t membership_workers_alive(const struct membership *m);
+/* Whether every member that can hear has been told to stop. */
+bool membership_all_told(const struct membership *m);
+
+/* "server 1 (host db3, pid 4711)". */
+void member_describe(const struct member *member, char *out, size_t bytes);
+/* Who has not appeared (or does not serve yet): "server 1 (not heard of), worker 0 (…)". */
+void membership_missing(const struct membership *m, char *out, size_t bytes);
+
+#endif

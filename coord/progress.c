@@ -1,0 +1,245 @@
+#include "progress.h"
+
+#include <math.h>
+
+#include "common/mem.h"
+
+enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers, uint32_t fields,
+                          uint64_t job_impressions, uint64_t restored_impressions) {
+    *p = (struct progress){.workers = workers,
+                           .servers = servers,
+                           .fields = fields,
+                           .job_impressions = job_impressions,
+                           .restored_impressions = restored_impressions};
+    enum status status = mem_array((void **)&p->worker, workers, sizeof *p->worker);
+    if (status == OK) {
+        status = mem_array((void **)&p->server, servers, sizeof *p->server);
+    }
+    if (status != OK) {
+        progress_fini(p);
+    }
+    return status;
+}
+
+void progress_fini(struct progress *p) {
+    mem_free(&p->worker);
+    mem_free(&p->server);
+}
+
+void progress_begin(struct progress *p, uint64_t now_ms) {
+    p->began_ms = now_ms;
+    p->trained_ms = now_ms;
+    p->rates = 0;
+    progress_tick(p, now_ms);
+}
+
+void progress_epoch(struct progress *p, uint32_t epoch) {
+    p->epoch = epoch;
+    p->epoch_start = p->totals;
+}
+
+/* --- counters --------------------------------------------------------------------------------- */
+
+/* totals += now - last, for the counters that are sums. */
+static void add_difference(struct wire_progress *totals, const struct wire_progress *now,
+                           const struct wire_progress *last) {
+    totals->impressions += now->impressions - last->impressions;
+    totals->batches += now->batches - last->batches;
+    totals->loss_sum += now->loss_sum - last->loss_sum;
+    totals->loss_ctr_sum += now->loss_ctr_sum - last->loss_ctr_sum;
+    totals->loss_ctcvr_sum += now->loss_ctcvr_sum - last->loss_ctcvr_sum;
+    totals->resent += now->resent - last->resent;
+    totals->duplicates += now->duplicates - last->duplicates;
+    totals->dropped_values += now->dropped_values - last->dropped_values;
+    totals->tickets_unknown += now->tickets_unknown - last->tickets_unknown;
+    totals->staleness_sum += now->staleness_sum - last->staleness_sum;
+    totals->wait_s += now->wait_s - last->wait_s;
+    totals->compute_s += now->compute_s - last->compute_s;
+}
+
+static void take_sample(struct progress *p) {
+    const struct wire_progress *newest = &p->sample[(p->samples + LOSS_SAMPLES - 1) % LOSS_SAMPLES];
+    if (p->samples == 0 || p->totals.batches >= newest->batches + LOSS_BATCHES / 8) {
+        p->sample[p->samples++ % LOSS_SAMPLES] = p->totals;
+    }
+}
+
+void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnation,
+                          const struct wire_progress *counters, uint64_t now_ms) {
+    struct progress_worker *w = &p->worker[worker];
+    if (w->incarnation != incarnation) {
+        *w = (struct progress_worker){.incarnation = incarnation};
+    }
+    if (counters->batches < w->last.batches) {
+        return; /* overtaken by a later report */
+    }
+    if (counters->batches > w->last.batches) {
+        p->trained_ms = now_ms;
+    }
+    add_difference(&p->totals, counters, &w->last);
+    if (counters->staleness_max > p->totals.staleness_max) {
+        p->totals.staleness_max = counters->staleness_max;
+    }
+    w->last = *counters;
+    take_sample(p);
+}
+
+static uint64_t bins_count(const struct metric_bins *b) {
+    uint64_t n = 0;
+    for (uint32_t k = 0; k < METRIC_BINS; k++) {
+        n += (uint64_t)b->positive[k] + b->negative[k];
+    }
+    return n;
+}
+
+/* Adds now - last to the window. Counts go round modulo 2^32, so a report that is older than the
+ * last would give a huge difference: it shows in the sum, and is left out. */
+static void auc_add(struct progress_auc *a, const struct metric_bins *now,
+                    const struct metric_bins *last) {
+    struct metric_bins fresh;
+    for (uint32_t k = 0; k < METRIC_BINS; k++) {
+        fresh.positive[k] = now->positive[k] - last->positive[k];
+        fresh.negative[k] = now->negative[k] - last->negative[k];
+    }
+    uint64_t n = bins_count(&fresh);
+    if (n > UINT32_MAX / 2) {
+        return;
+    }
+    metric_bins_merge(&a->current, &fresh);
+    a->impressions += n;
+    if (a->impressions >= AUC_IMPRESSIONS) {
+        a->previous = a->current;
+        memset(&a->current, 0, sizeof a->current);
+        a->impressions = 0;
+    }
+}
+
+void progress_worker_bins(struct progress *p, uint32_t worker, const struct metric_bins *ctr,
+                          const struct metric_bins *ctcvr) {
+    struct progress_worker *w = &p->worker[worker];
+    auc_add(&p->ctr, ctr, &w->ctr);
+    auc_add(&p->ctcvr, ctcvr, &w->ctcvr);
+    w->ctr = *ctr;
+    w->ctcvr = *ctcvr;
+}
+
+void progress_server_beat(struct progress *p, uint32_t server, const struct wire_heartbeat *beat,
+                          const uint64_t *field_rows) {
+    struct progress_server *s = &p->server[server];
+    s->rows = beat->rows;
+    s->bytes = beat->bytes;
+    s->version = beat->version;
+    s->evicted = beat->evicted;
+    s->refused = beat->refused;
+    s->created = beat->created;
+    s->duplicates = beat->duplicates;
+    if (field_rows != NULL) {
+        memcpy(s->field_rows, field_rows, p->fields * sizeof *field_rows);
+    }
+}
+
+void progress_servers(const struct progress *p, struct progress_server *sum) {
+    *sum = (struct progress_server){.version = p->servers > 0 ? UINT64_MAX : 0};
+    for (uint32_t i = 0; i < p->servers; i++) {
+        const struct progress_server *s = &p->server[i];
+        sum->rows += s->rows;
+        sum->bytes += s->bytes;
+        sum->version = s->version < sum->version ? s->version : sum->version;
+        sum->evicted += s->evicted;
+        sum->refused += s->refused;
+        sum->created += s->created;
+        sum->duplicates += s->duplicates;
+        for (uint32_t f = 0; f < p->fields; f++) {
+            sum->field_rows[f] += s->field_rows[f];
+        }
+    }
+}
+
+/* --- what they say ---------------------------------------------------------------------------- */
+
+void progress_tick(struct progress *p, uint64_t now_ms) {
+    if (p->rates > 0 &&
+        now_ms < p->rate[(p->rates - 1) % RATE_SAMPLES].ms + RATE_EVERY_MS) {
+        return;
+    }
+    p->rate[p->rates++ % RATE_SAMPLES] =
+        (struct progress_rate){.ms = now_ms, .impressions = p->totals.impressions};
+}
+
+double progress_rate(const struct progress *p) {
+    if (p->rates < 2) {
+        return NAN;
+    }
+    const struct progress_rate *newest = &p->rate[(p->rates - 1) % RATE_SAMPLES];
+    const struct progress_rate *oldest =
+        &p->rate[p->rates > RATE_SAMPLES ? p->rates % RATE_SAMPLES : 0];
+    return (double)(newest->impressions - oldest->impressions) * 1000.0 /
+           (double)(newest->ms - oldest->ms);
+}
+
+static struct progress_loss loss_between(const struct wire_progress *from,
+                                         const struct wire_progress *to) {
+    if (to->impressions <= from->impressions) {
+        return (struct progress_loss){NAN, NAN, NAN};
+    }
+    double n = (double)(to->impressions - from->impressions);
+    return (struct progress_loss){(to->loss_sum - from->loss_sum) / n,
+                                  (to->loss_ctr_sum - from->loss_ctr_sum) / n,
+                                  (to->loss_ctcvr_sum - from->loss_ctcvr_sum) / n};
+}
+
+struct progress_loss progress_loss_recent(const struct progress *p) {
+    struct wire_progress from = {0};
+    for (uint32_t back = 1; back <= p->samples && back <= LOSS_SAMPLES; back++) {
+        const struct wire_progress *s = &p->sample[(p->samples - back) % LOSS_SAMPLES];
+        if (s->batches + LOSS_BATCHES <= p->totals.batches) {
+            from = *s;
+            break;
+        }
+    }
+    return loss_between(&from, &p->totals);
+}
+
+struct progress_loss progress_loss_epoch(const struct progress *p) {
+    return loss_between(&p->epoch_start, &p->totals);
+}
+
+static double auc_running(const struct progress_auc *a) {
+    struct metric_bins both = a->previous;
+    double bound;
+    metric_bins_merge(&both, &a->current);
+    return metric_bins_auc(&both, &bound);
+}
+
+void progress_line(const struct progress *p, struct progress_mark *mark,
+                   struct progress_line *out) {
+    struct progress_server servers;
+    progress_servers(p, &servers);
+    struct progress_loss loss = loss_between(&mark->totals, &p->totals);
+    if (!isnan(loss.loss)) {
+        mark->loss = loss;
+        mark->any = true;
+    }
+    uint64_t batches = p->totals.batches - mark->totals.batches;
+    uint64_t done = p->restored_impressions + p->totals.impressions;
+    done = done < p->job_impressions ? done : p->job_impressions;
+    double rate = progress_rate(p);
+    *out = (struct progress_line){
+        .epoch = p->epoch,
+        .step = servers.version,
+        .impressions = done,
+        .impressions_per_s = rate,
+        .loss = mark->any ? mark->loss : (struct progress_loss){NAN, NAN, NAN},
+        .auc_ctr = auc_running(&p->ctr),
+        .auc_ctcvr = auc_running(&p->ctcvr),
+        .staleness_mean =
+            batches > 0
+                ? (double)(p->totals.staleness_sum - mark->totals.staleness_sum) / (double)batches
+                : NAN,
+        .staleness_max = p->totals.staleness_max,
+        .rows = servers.rows,
+        .bytes = servers.bytes,
+        .eta_s = rate > 0 ? (double)(p->job_impressions - done) / rate : NAN,
+    };
+    mark->totals = p->totals;
+}

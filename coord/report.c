@@ -1,0 +1,114 @@
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+enum status report_open(struct report *r, const char *out_dir, int pipe_fd) {
+    char path[PATH_BYTES_MAX];
+    *r = (struct report){.metrics = FILE_CLOSED, .pipe_fd = pipe_fd};
+    TRY(path_join(path, out_dir, "metrics.jsonl"));
+    TRY(file_open_append(&r->metrics, path));
+    if (pipe_fd >= 0) {
+        int flags = fcntl(pipe_fd, F_GETFL);
+        fcntl(pipe_fd, F_SETFL, flags | O_NONBLOCK);
+    }
+    return OK;
+}
+
+void report_close(struct report *r) {
+    if (r->metrics.fd >= 0) {
+        file_close(&r->metrics);
+    }
+    buf_fini(&r->text);
+}
+
+static void write_metrics(struct report *r) {
+    if (r->metrics.fd < 0) {
+        return;
+    }
+    if (file_write(&r->metrics, r->text.data, r->text.len) != OK) {
+        log_warn("metrics are written no more: %s", fail_text());
+        file_close(&r->metrics);
+    }
+}
+
+/* A reader that does not keep up loses lines; one that is gone ends the pipe. */
+static void write_pipe(struct report *r) {
+    ssize_t n = write(r->pipe_fd, r->text.data, r->text.len);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        r->pipe_fd = -1;
+    }
+}
+
+static void line_keys(struct json *j, const struct progress_line *l, uint32_t workers) {
+    json_f64(j, "time", clock_wall_s());
+    json_u64(j, "epoch", l->epoch);
+    json_u64(j, "step", l->step);
+    json_u64(j, "impressions", l->impressions);
+    json_f64(j, "impressions_per_s", l->impressions_per_s);
+    json_f64(j, "loss", l->loss.loss);
+    json_f64(j, "loss_ctr", l->loss.ctr);
+    json_f64(j, "loss_ctcvr", l->loss.ctcvr);
+    json_f64(j, "auc_ctr_running", l->auc_ctr);
+    json_f64(j, "auc_ctcvr_running", l->auc_ctcvr);
+    json_f64(j, "staleness_mean", l->staleness_mean);
+    json_u64(j, "staleness_max", l->staleness_max);
+    json_u64(j, "rows", l->rows);
+    json_u64(j, "bytes", l->bytes);
+    json_u64(j, "workers", workers);
+    json_f64(j, "eta_s", l->eta_s);
+}
+
+static struct json *line_open(struct report *r) {
+    buf_clear(&r->text);
+    json_init(&r->json, &r->text, false);
+    json_open(&r->json, NULL, '{');
+    return &r->json;
+}
+
+/* Whether a whole line is in r->text. */
+static bool line_close(struct report *r) {
+    json_close(&r->json);
+    return r->json.status == OK && buf_put_u8(&r->text, '\n') == OK;
+}
+
+static bool progress_text(struct report *r, const struct progress *p, struct progress_mark *mark,
+                          uint32_t workers) {
+    struct progress_line line;
+    progress_line(p, mark, &line);
+    line_keys(line_open(r), &line, workers);
+    return line_close(r);
+}
+
+void report_step(struct report *r, const struct progress *p, uint32_t workers, bool last,
+                 uint64_t now_ms) {
+    if (r->pipe_fd >= 0 && (last || now_ms >= r->next_pipe_ms)) {
+        r->next_pipe_ms = now_ms + REPORT_PIPE_MS;
+        if (progress_text(r, p, &r->pipe_mark, workers)) {
+            write_pipe(r);
+        }
+    }
+    if (last || now_ms >= r->next_ms) {
+        r->next_ms = now_ms + REPORT_EVERY_MS;
+        if (progress_text(r, p, &r->mark, workers)) {
+            write_metrics(r);
+        }
+    }
+}
+
+struct json *report_event(struct report *r, const char *event) {
+    struct json *j = line_open(r);
+    json_f64(j, "time", clock_wall_s());
+    json_str(j, "event", event);
+    return j;
+}
+
+void report_event_end(struct report *r) {
+    if (line_close(r)) {
+        write_metrics(r);
+    }
+}

@@ -1,0 +1,37 @@
+/* report.h - what the coordinator writes for people and plots: metrics.jsonl, the progress pipe,
+ * summary.json.
+ *
+ * metrics.jsonl: one JSON object a line. Progress lines have no "event"; others name theirs
+ * ("start", "evaluation", "checkpoint", "worker_lost", ...). A figure that is undefined is null.
+ * None of this may stop a job: a file that cannot be written is warned of once and then left.
+ */
+#ifndef COORD_REPORT_H
+#define COORD_REPORT_H
+
+#include "common/file.h"
+#include "common/json.h"
+#include "progress.h"
+
+#define REPORT_EVERY_MS 2000u
+#define REPORT_PIPE_MS 1000u
+
+struct report {
+    struct file metrics;
+    int pipe_fd;               /* < 0: none */
+    uint64_t next_ms, next_pipe_ms;
+    struct progress_mark mark, pipe_mark;
+    struct buf text;
+    struct json json;          /* of the line being written */
+};
+
+/* Appends to out_dir/metrics.jsonl (a resumed run continues the file). ERR_IO. */
+enum status report_open(struct report *r, const char *out_dir, int pipe_fd);
+void report_close(struct report *r);
+/* Progress lines that are due; `last`: one now, whatever the time. */
+void report_step(struct report *r, const struct progress *p, uint32_t workers, bool last,
+                 uint64_t now_ms);
+/* An event line: open, add keys to the returned object, close. */
+struct json *report_event(struct report *r, const char *event);
+void report_event_end(struct report *r);
+
+#endif

@@ -1,0 +1,210 @@
+/* save.c - when to cut, and the commit of what was cut.
+ *
+ * A cut goes to a directory step-cut-K.tmp of its own; how many batches it holds is known only when
+ * all parts are in. Then it is renamed to step-N.tmp, the manifest is written into it, and
+ * publishing renames it to step-N. If the newest checkpoint is of that very step, the new cut has
+ * nothing more and is dropped.
+ *
+ * Asynchronous and synchronous jobs are cut while they train: the partitions' parts may then differ
+ * by the batches in flight, each part says exactly which names it has, and the job resumes with
+ * what all of them have. (What only some have is trained again, and refused by those as a
+ * duplicate.)
+ *
+ * A deterministic job cannot be cut that way. Say part A lacks batch k and part B has it: after the
+ * resume, k would be computed from A's old rows and B's new ones, and the bytes would differ from
+ * those of an undisturbed run. So its cuts are made with nothing in flight: no lease is granted
+ * from the moment a cut is due; when the lease that is out comes back, which it does only when its
+ * pushes are acknowledged, the cut is made; then leases are granted again. Its cuts therefore lie
+ * between shards, and when one is due is counted in returned shards.
+ *
+ * A cut that fails costs that checkpoint only, unless it was to be the last.
+ */
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "state.h"
+
+#define SLOWEST_DISK_BYTES_PER_S (20u << 20)
+
+static uint64_t trained(const struct coord *c) {
+    return c->config->deterministic ? c->leases.done_impressions - c->restored_impressions
+                                    : c->progress.totals.impressions;
+}
+
+static bool due(const struct coord *c, uint64_t now_ms) {
+    const struct config *k = c->config;
+    if (c->phase != PHASE_TRAIN || c->stopped) {
+        return false;
+    }
+    return (k->every_impressions > 0 &&
+            trained(c) - c->save.last_impressions >= k->every_impressions) ||
+           (k->every_seconds > 0 && now_ms - c->save.last_ms >= k->every_seconds * 1000);
+}
+
+static enum status begin(struct coord *c, uint64_t now_ms) {
+    struct save *s = &c->save;
+    struct progress_server servers;
+    char name[32], dir[PATH_BYTES_MAX];
+    snprintf(name, sizeof name, "step-cut-%06llu.tmp", (unsigned long long)s->commit.number + 1);
+    TRY(path_join(dir, c->root, name));
+    if (strlen(dir) >= WIRE_TEXT_MAX) {
+        return fail(ERR_LIMIT, "%s: the path is too long to be sent, at most %d bytes", dir,
+                    WIRE_TEXT_MAX - 1);
+    }
+    progress_servers(&c->progress, &servers);
+    uint64_t write_ms = servers.bytes * 1000 / SLOWEST_DISK_BYTES_PER_S;
+    s->last_ms = now_ms;
+    s->last_impressions = trained(c);
+    commit_begin(&s->commit, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
+    if (s->final_wanted) {
+        s->final_begun = true;
+    }
+    TRY(file_remove_tree(dir));
+    return file_mkdirs(dir);
+}
+
+/* --- commit ----------------------------------------------------------------------------------- */
+
+static enum status fill_manifest(const struct coord *c, struct manifest *m, struct buf *applied) {
+    const struct commit *cut = &c->save.commit;
+    *m = (struct manifest){.step = applied_count(cut->applied),
+                           .saved_at = clock_wall_s(),
+                           .seed = c->config->seed,
+                           .rate_ctr = c->job_plan.rate_ctr,
+                           .rate_cvr = c->job_plan.rate_cvr,
+                           .config_text = c->job_plan.config_text,
+                           .schema = c->data.schema,
+                           .batches_per_shard = c->batches,
+                           .shards = c->plan.shards,
+                           .data_checksum = c->data_checksum,
+                           .parts = cut->part,
+                           .part_count = cut->partitions};
+    TRY(tally_applied(&c->plan, cut->applied, &m->impressions));
+    TRY(applied_encode(cut->applied, applied));
+    m->applied = applied->data;
+    m->applied_bytes = applied->len;
+    return OK;
+}
+
+static enum status publish(struct coord *c, const struct manifest *m, const char *final) {
+    char staging[PATH_BYTES_MAX];
+    char name[40];
+    manifest_dir_name(m->step, name);
+    strcat(name, ".tmp");
+    TRY(path_join(staging, c->root, name));
+    TRY(file_remove_tree(staging));
+    TRY(file_rename(c->save.commit.dir, staging));
+    enum status status = manifest_write(m, staging);
+    if (status == OK) {
+        status = manifest_publish(c->root, m->step, c->config->keep);
+    }
+    if (status != OK && !file_exists(final)) {
+        char why[1024];
+        snprintf(why, sizeof why, "%s", fail_text());
+        file_remove_tree(staging);
+        return fail(status, "%s", why);
+    }
+    return status;
+}
+
+static void say_saved(struct coord *c, const struct manifest *m, uint64_t now_ms) {
+    double seconds = (double)(now_ms - c->save.commit.began_ms) / 1000.0;
+    uint64_t rows = 0, bytes = 0;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        rows += m->parts[p].rows;
+        bytes += m->parts[p].bytes;
+    }
+    log_info("checkpoint of step %llu: %llu rows, %.1f MB in %.1f s: %s",
+             (unsigned long long)m->step, (unsigned long long)rows, (double)bytes / 1e6, seconds,
+             c->save.newest);
+    struct json *j = report_event(&c->report, "checkpoint");
+    json_u64(j, "step", m->step);
+    json_u64(j, "impressions", m->impressions);
+    json_u64(j, "rows", rows);
+    json_u64(j, "bytes", bytes);
+    json_f64(j, "seconds", seconds);
+    json_str(j, "path", c->save.newest);
+    report_event_end(&c->report);
+}
+
+static enum status commit(struct coord *c, uint64_t now_ms) {
+    struct manifest m;
+    struct buf applied = BUF_EMPTY;
+    char name[32];
+    enum status status;
+    TRY_OUT(fill_manifest(c, &m, &applied));
+    manifest_dir_name(m.step, name);
+    char path[PATH_BYTES_MAX];
+    TRY_OUT(path_join(path, c->root, name));
+    if (strcmp(path, c->save.newest) == 0 && file_exists(path)) {
+        log_info("%s has all of it: nothing new to save", path);
+        TRY_OUT(file_remove_tree(c->save.commit.dir));
+    } else {
+        TRY_OUT(publish(c, &m, path));
+        memcpy(c->save.newest, path, sizeof path);
+        c->save.count++;
+        say_saved(c, &m, now_ms);
+    }
+out:
+    buf_fini(&applied);
+    return status;
+}
+
+/* The cut is over, well or not. */
+static enum status conclude(struct coord *c, uint64_t now_ms) {
+    struct save *s = &c->save;
+    enum status status =
+        s->commit.failed ? fail(ERR_PEER, "%s", s->commit.text) : commit(c, now_ms);
+    char why[1024];
+    snprintf(why, sizeof why, "%s", status == OK ? "" : fail_text());
+    commit_end(&s->commit);
+    s->hold = false;
+    if (status == OK) {
+        s->final_done = s->final_begun;
+        return OK;
+    }
+    file_remove_tree(s->commit.dir);
+    if (s->final_begun) {
+        return fail(status, "the final checkpoint failed: %s", why);
+    }
+    log_error("checkpoint failed, training goes on: %s", why);
+    struct json *j = report_event(&c->report, "checkpoint_failed");
+    json_str(j, "cause", why);
+    report_event_end(&c->report);
+    return OK;
+}
+
+void save_final(struct coord *c) {
+    c->save.final_wanted = true;
+}
+
+/* A cut could not even begin: the same rule as for one that failed later. */
+static enum status begin_or_fail(struct coord *c, uint64_t now_ms) {
+    if (begin(c, now_ms) == OK) {
+        return OK;
+    }
+    c->save.commit.failed = true;
+    c->save.commit.reports = c->save.commit.partitions;
+    snprintf(c->save.commit.text, sizeof c->save.commit.text, "%.511s", fail_text());
+    return conclude(c, now_ms);
+}
+
+enum status save_step(struct coord *c, uint64_t now_ms) {
+    struct save *s = &c->save;
+    if (s->commit.busy) {
+        return commit_over(&s->commit, now_ms) ? conclude(c, now_ms) : OK;
+    }
+    if (s->final_wanted && !s->final_begun) {
+        return begin_or_fail(c, now_ms);
+    }
+    if (!s->hold && !due(c, now_ms)) {
+        return OK;
+    }
+    if (c->config->deterministic && c->leases.out > 0) {
+        s->hold = true;
+        return OK;
+    }
+    s->hold = c->config->deterministic;
+    return begin_or_fail(c, now_ms);
+}

@@ -1,0 +1,227 @@
+/* setup.c - what a job is: its data, its plan of batches, and where it starts.
+ *
+ * A resumed job must be the same job. Batch names mean impressions only through the data, the batch
+ * size, the seed and the shuffling; with any of those different, names that a checkpoint calls done
+ * would be other impressions. So they are compared, and a difference refuses the resume. More
+ * epochs or another learning rate are free.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/plan.h"
+#include "state.h"
+
+#define DATA_MANIFEST_BYTES_MAX (256u << 20)
+#define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
+
+static enum status absolute(const char *path, char *out) {
+    char resolved[PATH_MAX];
+    if (realpath(path, resolved) == NULL) {
+        return fail(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    _Static_assert(PATH_MAX <= PATH_BYTES_MAX, "a resolved path fits");
+    memcpy(out, resolved, strlen(resolved) + 1);
+    return OK;
+}
+
+static enum status read_data(struct coord *c) {
+    const struct coord_options *o = c->options;
+    char path[PATH_BYTES_MAX];
+    char *text = NULL;
+    size_t bytes;
+    TRY(dataset_read(&c->data, o->data_dir));
+    if (c->data.impressions == 0) {
+        return fail(ERR_CONFIG, "%s holds no impressions", o->data_dir);
+    }
+    TRY(path_join(path, o->data_dir, "manifest"));
+    TRY(file_read_all(path, DATA_MANIFEST_BYTES_MAX, &text, &bytes));
+    c->data_checksum = hash_bytes(text, bytes);
+    mem_free(&text);
+    if (o->eval_dir != NULL) {
+        TRY(dataset_read(&c->eval, o->eval_dir));
+        if (c->eval.impressions == 0) {
+            return fail(ERR_CONFIG, "%s holds no impressions to evaluate on", o->eval_dir);
+        }
+        c->has_eval = true;
+    }
+    return OK;
+}
+
+static enum status make_plan(struct coord *c) {
+    uint32_t shards = c->data.shard_count;
+    TRY(mem_array((void **)&c->batches, shards, sizeof *c->batches));
+    TRY(mem_array((void **)&c->impressions, shards, sizeof *c->impressions));
+    for (uint32_t s = 0; s < shards; s++) {
+        c->impressions[s] = c->data.shards[s].impressions;
+        c->batches[s] = plan_batches(c->impressions[s], c->config->batch);
+    }
+    c->plan = (struct tally_plan){.batches = c->batches,
+                                  .impressions = c->impressions,
+                                  .shards = shards,
+                                  .seed = c->config->seed,
+                                  .shuffle = c->config->shuffle,
+                                  .epochs = c->config->epochs,
+                                  .max_steps = c->config->max_steps};
+    tally_plan_init(&c->plan);
+    return tally_job(&c->plan, &c->job_batches, &c->job_impressions);
+}
+
+static enum status make_job_plan(struct coord *c) {
+    struct job_plan *p = &c->job_plan;
+    struct buf text = BUF_EMPTY;
+    enum status status = config_text(c->config, &text);
+    if (status == OK) {
+        status = buf_put_u8(&text, 0);
+    }
+    if (status == OK) {
+        status = mem_strdup(&p->config_text, (const char *)text.data);
+    }
+    buf_fini(&text);
+    TRY(status);
+    TRY(mem_array((void **)&p->batches_per_shard, c->plan.shards, sizeof *p->batches_per_shard));
+    memcpy(p->batches_per_shard, c->batches, c->plan.shards * sizeof *c->batches);
+    p->shards = c->plan.shards;
+    p->schema = c->data.schema;
+    p->rate_ctr = (double)c->data.clicks / (double)c->data.impressions;
+    p->rate_cvr =
+        c->data.clicks == 0 ? 0 : (double)c->data.conversions / (double)c->data.clicks;
+    TRY(absolute(c->options->data_dir, p->data_dir));
+    return c->has_eval ? absolute(c->options->eval_dir, p->eval_dir) : OK;
+}
+
+/* --- resuming --------------------------------------------------------------------------------- */
+
+static enum status same_job(const struct coord *c, const struct manifest *m, const char *dir) {
+    if (m->data_checksum != c->data_checksum) {
+        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s", dir,
+                    c->options->data_dir);
+    }
+    if (m->shards != c->plan.shards ||
+        memcmp(m->batches_per_shard, c->batches, m->shards * sizeof *c->batches) != 0) {
+        return fail(ERR_CONFIG, "cannot resume from %s: its batches were cut differently "
+                                "(train.batch is %u now)",
+                    dir, c->config->batch);
+    }
+    struct config *before = NULL;
+    TRY(mem_alloc((void **)&before, sizeof *before));
+    config_default(before);
+    enum status status = config_parse(before, dir, m->config_text);
+    if (status == OK && (m->seed != c->config->seed || before->shuffle != c->config->shuffle)) {
+        status = fail(ERR_CONFIG, "cannot resume from %s: it has train.seed %llu, "
+                                  "train.shuffle %s; the job now has %llu, %s",
+                      dir, (unsigned long long)m->seed, before->shuffle ? "true" : "false",
+                      (unsigned long long)c->config->seed, c->config->shuffle ? "true" : "false");
+    }
+    mem_free(&before);
+    return status;
+}
+
+static enum status resume_from(struct coord *c, const char *dir, struct applied **done) {
+    struct manifest *m = NULL;
+    TRY(mem_alloc((void **)&m, sizeof *m));
+    enum status status = manifest_read(m, dir);
+    if (status == OK) {
+        status = same_job(c, m, dir);
+        if (status == OK) {
+            status = applied_decode(done, m->applied, m->applied_bytes, c->batches,
+                                    c->plan.shards);
+        }
+        c->restored_step = m->step;
+        for (uint32_t p = 0; p < m->part_count; p++) {
+            c->resume_bytes += m->parts[p].bytes;
+        }
+        manifest_free(m);
+    }
+    mem_free(&m);
+    TRY(status);
+    c->restored_epoch = applied_base(*done);
+    TRY(absolute(dir, c->resume_dir));
+    memcpy(c->save.newest, c->resume_dir, sizeof c->save.newest);
+    log_info("resuming from %s: %llu batches are applied", dir,
+             (unsigned long long)c->restored_step);
+    return OK;
+}
+
+static enum status find_start(struct coord *c, struct applied **done) {
+    char found[PATH_BYTES_MAX];
+    enum status status = manifest_find(c->root, found);
+    if (status == OK && !c->options->resume) {
+        return fail(ERR_EXISTS, "%s already holds a run (newest checkpoint %s): resume it, or "
+                                "choose another output directory",
+                    c->out_dir, found);
+    }
+    if (status == OK) {
+        return resume_from(c, found, done);
+    }
+    if (status != ERR_NOT_FOUND) {
+        return status;
+    }
+    if (c->options->resume) {
+        log_info("%s has no checkpoint to resume from: starting afresh", c->out_dir);
+    }
+    return applied_create(done, c->batches, c->plan.shards);
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static enum status make_directories(struct coord *c) {
+    TRY(file_mkdirs(c->options->out_dir));
+    TRY(absolute(c->options->out_dir, c->out_dir));
+    TRY(path_join(c->root, c->out_dir, "checkpoints"));
+    return file_mkdirs(c->root);
+}
+
+static enum status make_machines(struct coord *c) {
+    const struct config *k = c->config;
+    const struct coord_options *o = c->options;
+    struct applied *done = NULL;
+    enum status status = find_start(c, &done);
+    if (status != OK) {
+        applied_destroy(&done);
+        return status;
+    }
+    TRY(leases_init(&c->leases, &c->plan, done, k->deterministic, k->lease_ms,
+                    (c->restored_step + 1) << FENCES_PER_STEP));
+    c->restored_impressions = c->leases.done_impressions;
+    TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
+                        ESMM_VERSION));
+    staleness_init(&c->staleness, k->consistency == CONSISTENCY_SYNC ? 0 : k->staleness_max,
+                   k->lease_ms);
+    TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
+                      c->job_impressions, c->restored_impressions));
+    TRY(mem_array((void **)&c->answers, o->workers, sizeof *c->answers));
+    return c->has_eval ? exam_init(&c->exam, &c->eval, k->batch) : OK;
+}
+
+enum status setup(struct coord *c) {
+    c->report.metrics = FILE_CLOSED;
+    if (c->options->servers == 0 || c->options->workers == 0) {
+        return fail(ERR_CONFIG, "a job needs at least one server and one worker");
+    }
+    TRY(read_data(c));
+    TRY(make_plan(c));
+    TRY(make_directories(c));
+    TRY(make_job_plan(c));
+    TRY(make_machines(c));
+    TRY(report_open(&c->report, c->out_dir, c->options->progress_fd));
+    TRY(transport_create(&c->transport, 1));
+    TRY(port_bind(&c->port, c->transport, c->options->listen, c->config->message_bytes_max));
+    c->job = rng_u64(clock_mono_us(), (uint64_t)getpid(), (uint64_t)(clock_wall_s() * 1e6)) | 1;
+    return OK;
+}
+
+enum status setup_plan(struct coord *c) {
+    struct job_plan *p = &c->job_plan;
+    TRY(membership_endpoints(&c->members, &p->endpoint, &p->partitions));
+    TRY(commit_init(&c->save.commit, p->partitions));
+    TRY(job_plan_encode(p, &c->plan_bytes));
+    membership_begin(&c->members);
+    log_info("all %u servers are known: %u partitions", c->members.servers, p->partitions);
+    return OK;
+}

@@ -1,0 +1,110 @@
+/* state.h - the coordinator's whole state, shared by the files of this folder only.
+ *
+ *     setup.c    reads data, plan and (on resume) the last checkpoint
+ *     answer.c   one message in, one answer out
+ *     save.c     when to cut, and the commit of what was cut
+ *     summary.c  the last words on disk
+ *     coord.c    the phases and the loop
+ */
+#ifndef COORD_STATE_H
+#define COORD_STATE_H
+
+#include "common/json.h"
+#include "common/transport.h"
+#include "commit.h"
+#include "coord.h"
+#include "exam.h"
+#include "lease.h"
+#include "membership.h"
+#include "progress.h"
+#include "report.h"
+#include "staleness.h"
+
+enum phase {
+    PHASE_GATHER,  /* roles are still missing */
+    PHASE_TRAIN,   /* an epoch's shards are out */
+    PHASE_SCORE,   /* evaluation shards are out */
+    PHASE_COMPUTE, /* the metrics are being computed */
+    PHASE_SAVE,    /* the final checkpoint is being made */
+    PHASE_STOP,    /* everybody is told to stop */
+};
+struct lease_answer { /* the last one per worker: a repeated question gets it again */
+    uint64_t incarnation, id;
+    struct wire_lease lease;
+    struct buf bits;
+};
+struct save {
+    struct commit commit;
+    bool hold;               /* grant no lease: a deterministic cut waits for a still moment */
+    bool final_wanted, final_begun, final_done;
+    uint64_t last_ms, last_impressions; /* when the last cut began */
+    uint64_t count;          /* checkpoints committed by this run */
+    char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
+};
+struct coord {
+    const struct coord_options *options;
+    const struct config *config;
+    char out_dir[PATH_BYTES_MAX];  /* absolute */
+    char root[PATH_BYTES_MAX];     /* its checkpoints/ */
+    /* the data and its plan */
+    struct dataset data, eval;
+    bool has_eval;
+    uint32_t *batches, *impressions; /* [data.shard_count] */
+    uint64_t data_checksum;
+    struct tally_plan plan;
+    uint64_t job_batches, job_impressions;
+    /* what a resumed job starts from */
+    char resume_dir[PATH_BYTES_MAX];
+    uint64_t resume_bytes;
+    uint64_t restored_step, restored_impressions;
+    uint32_t restored_epoch;       /* epochs below are complete */
+    /* the job */
+    uint64_t job;
+    struct job_plan job_plan;
+    struct buf plan_bytes;         /* encoded; empty until all servers are known */
+    struct transport *transport;
+    struct port *port;
+    struct membership members;
+    struct leases leases;
+    struct lease_answer *answers;  /* [workers] */
+    struct staleness staleness;
+    struct progress progress;
+    struct exam exam;
+    struct save save;
+    struct report report;
+    enum phase phase;
+    uint64_t gather_deadline_ms;
+    uint64_t workers_seen_ms;      /* when a worker was alive last */
+    char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
+    bool last_epoch;               /* nothing is left to train after the current one */
+    bool stopped;                  /* by a signal */
+    bool evaluated;
+    struct evaluation evaluation;
+    uint32_t evaluation_epoch;
+    uint64_t ended_ms;             /* training ended */
+    bool failed;
+    char cause[WIRE_TEXT_MAX];     /* of the failure, as everybody is told */
+    struct buf scratch;
+};
+
+/* setup.c. Fills a zeroed *c from options; coord_fini afterwards in any case. */
+enum status setup(struct coord *c);
+/* Once all servers are known: fixes endpoints and partitions. */
+enum status setup_plan(struct coord *c);
+
+/* answer.c. A peer's nonsense is answered with an error; a status other than OK is our own. */
+enum status answer(struct coord *c, const struct port_message *m, uint64_t now_ms);
+void answer_clocks(struct coord *c, uint64_t now_ms);
+/* A worker is lost or replaced: its leases and clocks are void. As lost_leases if it had any. */
+enum status drop_worker(struct coord *c, const struct member *worker);
+/* Leases of `who` did not come back: ERR_PEER in a deterministic job that is training. */
+enum status lost_leases(const struct coord *c, const char *who);
+
+/* save.c */
+void save_final(struct coord *c); /* asks for the final checkpoint */
+enum status save_step(struct coord *c, uint64_t now_ms);
+
+/* summary.c */
+enum status summary_write(struct coord *c);
+
+#endif

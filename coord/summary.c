@@ -1,0 +1,103 @@
+/* summary.c - summary.json: what a job came to, written once at its end, also when it failed. */
+#include <math.h>
+
+#include "common/clock.h"
+#include "state.h"
+
+static void loss_keys(struct json *j, const char *prefix, struct progress_loss l) {
+    char key[64];
+    const char *name[] = {"loss", "loss_ctr", "loss_ctcvr"};
+    const double value[] = {l.loss, l.ctr, l.ctcvr};
+    for (size_t i = 0; i < 3; i++) {
+        size_t n = strlen(prefix);
+        memcpy(key, prefix, n);
+        memcpy(key + n, name[i], strlen(name[i]) + 1);
+        json_f64(j, key, value[i]);
+    }
+}
+
+static void work_keys(struct json *j, const struct coord *c) {
+    const struct progress *p = &c->progress;
+    uint64_t end_ms = c->ended_ms > 0 ? c->ended_ms : clock_mono_ms();
+    double seconds = p->began_ms == 0 ? 0 : (double)(end_ms - p->began_ms) / 1000.0;
+    json_u64(j, "impressions", p->totals.impressions);
+    json_f64(j, "seconds", seconds);
+    json_f64(j, "impressions_per_s",
+             seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
+    json_u64(j, "steps", applied_count(c->leases.done));
+    json_u64(j, "steps_restored", c->restored_step);
+    json_u64(j, "epochs", applied_base(c->leases.done));
+    loss_keys(j, "", progress_loss_recent(p));
+    loss_keys(j, "epoch_", progress_loss_epoch(p));
+}
+
+static void push_keys(struct json *j, const struct progress *p) {
+    const struct wire_progress *t = &p->totals;
+    json_open(j, "pushes", '{');
+    json_u64(j, "batches", t->batches);
+    json_u64(j, "resent", t->resent);
+    json_u64(j, "duplicate", t->duplicates);
+    json_u64(j, "dropped", t->dropped_values);
+    json_u64(j, "tickets_unknown", t->tickets_unknown);
+    json_close(j);
+    json_open(j, "staleness", '{');
+    json_f64(j, "mean",
+             t->batches > 0 ? (double)t->staleness_sum / (double)t->batches : NAN);
+    json_u64(j, "max", t->staleness_max);
+    json_close(j);
+    json_open(j, "trainers", '{');
+    json_f64(j, "compute_s", t->compute_s);
+    json_f64(j, "wait_s", t->wait_s);
+    json_close(j);
+}
+
+static void server_keys(struct json *j, const struct coord *c) {
+    struct progress_server s;
+    progress_servers(&c->progress, &s);
+    json_open(j, "servers", '{');
+    json_u64(j, "rows", s.rows);
+    json_u64(j, "bytes", s.bytes);
+    json_u64(j, "rows_created", s.created);
+    json_u64(j, "rows_refused", s.refused);
+    json_u64(j, "rows_evicted", s.evicted);
+    json_close(j);
+    json_open(j, "rows", '{');
+    for (uint32_t f = 0; f < c->progress.fields; f++) {
+        json_u64(j, c->data.schema.fields[f].name, s.field_rows[f]);
+    }
+    json_close(j);
+}
+
+enum status summary_write(struct coord *c) {
+    char path[PATH_BYTES_MAX];
+    struct buf text = BUF_EMPTY;
+    struct json j;
+    TRY(path_join(path, c->out_dir, "summary.json"));
+    json_init(&j, &text, true);
+    json_open(&j, NULL, '{');
+    json_str(&j, "status", c->failed ? "failed" : c->stopped ? "stopped" : "complete");
+    if (c->failed) {
+        json_str(&j, "cause", c->cause);
+    }
+    work_keys(&j, c);
+    if (c->evaluated) {
+        json_open(&j, "evaluation", '{');
+        json_u64(&j, "epoch", c->evaluation_epoch);
+        evaluation_json(&c->evaluation, &j);
+        json_close(&j);
+    }
+    push_keys(&j, &c->progress);
+    server_keys(&j, c);
+    json_u64(&j, "checkpoints", c->save.count);
+    json_str(&j, "checkpoint", c->save.newest);
+    json_close(&j);
+    enum status status = j.status;
+    if (status == OK) {
+        status = buf_put_u8(&text, '\n');
+    }
+    if (status == OK) {
+        status = file_write_atomic(path, text.data, text.len);
+    }
+    buf_fini(&text);
+    return status;
+}

@@ -1,0 +1,10 @@
+/* checkpoint_meta.h - for snapshot.c: the META block of a partition at its cut. */
+#ifndef PS_CHECKPOINT_META_H
+#define PS_CHECKPOINT_META_H
+
+#include "common/bytes.h"
+#include "partition_private.h"
+
+enum status part_meta_of(const struct partition *p, struct buf *out);
+
+#endif

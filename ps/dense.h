@@ -1,0 +1,33 @@
+/* dense.h - a partition's slice of the dense parameter vector, with its optimizer state.
+ *
+ * One array per kind (weights, state 0, state 1), so that an update of any sub-range is one
+ * vectorised pass. Offsets are floats of the whole vector, as in common/layout.h. */
+#ifndef PS_DENSE_H
+#define PS_DENSE_H
+
+#include "common/layout.h"
+
+#define DENSE_STATE_MAX 2
+
+struct dense {
+    uint64_t begin, end;
+    uint32_t state;               /* state vectors in use: 0..DENSE_STATE_MAX */
+    struct optimizer_config opt;
+    float *w;
+    float *s[DENSE_STATE_MAX];
+};
+
+/* The slice of buckets [bucket_begin, bucket_end) with its initial values. read_only: no state.
+ * ERR_CONFIG: an optimizer that keeps no state vector per weight; ERR_MEMORY. */
+enum status dense_init(struct dense *d, const struct config *config, const struct layout *layout,
+                       uint32_t bucket_begin, uint32_t bucket_end, bool read_only);
+void dense_fini(struct dense *d);
+/* Updates floats [begin, end) with their gradient g[end - begin]; step counts from 1. */
+void dense_apply(struct dense *d, uint64_t begin, uint64_t end, float lr, uint32_t step,
+                 const float *g);
+static inline size_t dense_floats(const struct dense *d) {
+    return (size_t)(d->end - d->begin);
+}
+size_t dense_bytes(const struct dense *d);
+
+#endif

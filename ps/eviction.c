@@ -1,0 +1,99 @@
+/* eviction.c - see eviction.h. */
+#include "eviction.h"
+
+#include "snapshot_private.h"
+
+void rows_free(struct partition *p, struct store *s, uint32_t handle) {
+    snapshot_before_write(p, s->unit, handle);
+    table_remove(s->table, handle);
+}
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+/* Whether row a should go before row b. */
+static bool goes_first(const struct row *a, const struct row *b, uint32_t now) {
+    const uint32_t age_a = now - a->last, age_b = now - b->last;
+    return age_a != age_b ? age_a > age_b : a->step < b->step;
+}
+
+/* The hand moves past what it has looked at. HANDLE_NONE: only rows of this very push. */
+static uint32_t find_victim(struct store *s, uint32_t now) {
+    const uint32_t slots = table_slots(s->table);
+    const uint32_t look = slots < SAMPLE_SLOTS ? slots : SAMPLE_SLOTS;
+    uint32_t victim = HANDLE_NONE, seen = 0;
+    for (uint32_t i = 0; i < look && seen < SAMPLE_ROWS; i++) {
+        const uint32_t handle = s->memory_hand < slots ? s->memory_hand : 0;
+        const struct row *row = table_row(s->table, handle);
+        s->memory_hand = handle + 1;
+        if (row->step == 0) {
+            continue;
+        }
+        seen++;
+        if (row->last != now &&
+            (victim == HANDLE_NONE || goes_first(row, table_row(s->table, victim), now))) {
+            victim = handle;
+        }
+    }
+    return victim;
+}
+
+static bool make_room(struct partition *p, struct store *s, uint64_t clock) {
+    const uint64_t limit = p->spec.memory_bytes;
+    if (limit == 0) {
+        return true;
+    }
+    const uint64_t grows = table_grow_bytes(s->table);
+    if (grows == 0 || partition_bytes(p) + grows <= limit) {
+        return true;
+    }
+    if (p->spec.config->memory_policy != MEMORY_EVICT) {
+        return false;
+    }
+    const uint32_t victim = find_victim(s, (uint32_t)clock + 1);
+    if (victim == HANDLE_NONE) {
+        return false;
+    }
+    rows_free(p, s, victim);
+    p->counts.evicted_memory++;
+    return true;
+}
+
+uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t clock) {
+    uint32_t handle = HANDLE_NONE;
+    if (make_room(p, s, clock)) {
+        const uint64_t before = table_bytes(s->table);
+        if (table_insert(s->table, id, &handle) != OK) {
+            handle = HANDLE_NONE;
+        }
+        p->bytes_rows += table_bytes(s->table) - before;
+    }
+    p->counts.refused += handle == HANDLE_NONE;
+    return handle;
+}
+
+/* --- age ------------------------------------------------------------------------------------- */
+
+static void age_slice(struct partition *p, const struct field_rows *f, struct store *s) {
+    const uint32_t slots = table_slots(s->table);
+    for (uint32_t left = slots / AGE_PUSHES + 1; left > 0 && slots > 0; left--) {
+        const uint32_t handle = s->age_hand < slots ? s->age_hand : 0;
+        const struct row *row = table_row(s->table, handle);
+        s->age_hand = handle + 1;
+        if (row->step != 0 && row_expired(row, s->evict_age, key_domain(p, f, row->id)->clock)) {
+            rows_free(p, s, handle);
+            p->counts.evicted_age++;
+        }
+    }
+}
+
+void eviction_step(struct partition *p) {
+    for (uint32_t i = 0; i < p->field_count; i++) {
+        struct field_rows *f = &p->fields[i];
+        if (f->rows.evict_age != 0) {
+            age_slice(p, f, &f->rows);
+            if (f->sightings.table != NULL) {
+                age_slice(p, f, &f->sightings);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/* optimizer.h - sparse and dense update rules. g is the gradient of the batch's mean loss, summed
+ * over the batch's occurrences of the row; l2 adds l2*w to it on touched rows. lr is the already
+ * warmed-up rate.
+ *
+ *   sgd              w -= lr g
+ *   adam             t += 1; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+ *                    w -= lr * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
+ *                    t is the ROW's own count of updates ("lazy Adam, bias corrected per row"):
+ *                    a row's first step has size lr whenever it comes.
+ *   adagrad          n += g^2;  w -= lr g / (sqrt(n) + eps)              (n starts at adagrad_init)
+ *   rowwise_adagrad  n += mean(g^2); the same, one accumulator a row
+ *   ftrl             FTRL-proximal (McMahan et al. 2013, algorithm 1): z, n a weight;
+ *                    s = (sqrt(n+g^2) - sqrt(n))/lr; z += g - s w; n += g^2;
+ *                    w = |z| <= l1 ? 0 : -(z - sign(z) l1) / ((beta + sqrt(n))/lr + l2_ftrl)
+ *                    (a fresh row's z is set so that w keeps its initial value; lr here is the
+ *                    configured one: z holds w at that rate, so a warm-up must not change it)
+ *
+ * Pure functions on float arrays; state layout: adam m[dim] v[dim]; adagrad n[dim];
+ * rowwise_adagrad n[1]; ftrl z[dim] n[dim]; sgd none.
+ */
+#ifndef PS_OPTIMIZER_H
+#define PS_OPTIMIZER_H
+
+#include <stddef.h>
+#include "common/config.h"
+
+/* Floats of state beside dim weights. */
+uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim);
+/* State of a fresh row whose weights are already initial. */
+void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
+                          float *state);
+/* One update; `step` is the row's count of updates INCLUDING this one (1, 2, ...). */
+void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
+                     float *w, float *state, const float *g);
+/* The same with the state vectors apart (NULL where the rule has fewer), for the dense slice. */
+void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
+                            float *w, float *s0, float *s1, const float *g);
+/* The naive scalar twin, oracle of the test. */
+void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
+                           float *w, float *state, const float *g);
+const char *optimizer_name(enum optimizer_kind kind);
+
+#endif

@@ -1,0 +1,143 @@
+/* partition.c - a partition's life and its figures (see partition.h). Pull, push, admission,
+ * eviction, snapshot and restore are files of their own beside this one. */
+#include "partition_private.h"
+
+#include <assert.h>
+#include "common/clock.h"
+#include "common/mem.h"
+#include "snapshot_private.h"
+
+static enum status create_field(struct partition *p, uint32_t slot) {
+    struct field_rows *f = &p->fields[slot];
+    const struct field *field = &p->spec.schema->fields[slot];
+    const uint64_t seed = p->spec.config->seed;
+    f->config = config_table(p->spec.config, field->name);
+    f->salt = field->salt;
+    if (f->config.dim != p->spec.layout->dim[slot]) {
+        return fail(ERR_CONFIG, "field %s: dim %u, but the layout has %u", field->name,
+                    f->config.dim, p->spec.layout->dim[slot]);
+    }
+    if (p->spec.read_only) {
+        f->config.opt.kind = OPT_SGD; /* no state */
+        f->config.evict_age = 0;
+    }
+    f->rows = (struct store){.evict_age = f->config.evict_age, .unit = 2 * slot};
+    f->sightings = (struct store){.evict_age = f->config.evict_age, .unit = 2 * slot + 1};
+    TRY(table_create(&f->rows.table, &f->config, f->salt, seed));
+    p->bytes_rows += table_bytes(f->rows.table);
+    if (f->config.admit_after > 1 && !p->spec.read_only) {
+        const struct table_config counter = {.dim = 0, .opt = {.kind = OPT_SGD}};
+        TRY(table_create(&f->sightings.table, &counter, f->salt, seed));
+        p->bytes_rows += table_bytes(f->sightings.table);
+    }
+    return OK;
+}
+
+static enum status create_domain(struct partition *p) {
+    struct applied *applied = NULL;
+    TRY(applied_create(&applied, p->spec.batches_per_shard, p->spec.shards));
+    const enum status status = domains_add(&p->domains, p->spec.bucket_begin, p->spec.bucket_end,
+                                           &applied, 0);
+    applied_destroy(&applied);
+    return status;
+}
+
+enum status partition_create(struct partition **out, const struct partition_spec *spec) {
+    enum status status = OK;
+    struct partition *p = NULL;
+    assert(spec->bucket_begin < spec->bucket_end && spec->bucket_end <= BUCKETS);
+    *out = NULL;
+    TRY_OUT(mem_alloc((void **)&p, sizeof *p));
+    p->spec = *spec;
+    p->field_count = spec->schema->count;
+    TRY_OUT(mem_array((void **)&p->fields, p->field_count, sizeof *p->fields));
+    for (uint32_t slot = 0; slot < p->field_count; slot++) {
+        TRY_OUT(create_field(p, slot));
+    }
+    TRY_OUT(dense_init(&p->dense, spec->config, spec->layout, spec->bucket_begin,
+                       spec->bucket_end, spec->read_only));
+    TRY_OUT(create_domain(p));
+    TRY_OUT(mem_array((void **)&p->fences, spec->shards, sizeof *p->fences));
+    TRY_OUT(tickets_init(&p->tickets, spec->config->ticket_bytes, spec->config->ticket_ms,
+                         clock_mono_us() ^ spec->bucket_begin));
+    p->bytes_fixed = sizeof *p + p->field_count * sizeof *p->fields + dense_bytes(&p->dense) +
+                     spec->shards * sizeof *p->fences + TICKETS_MAX * sizeof *p->tickets.ring;
+    *out = p;
+    p = NULL;
+out:
+    partition_destroy(&p);
+    return status;
+}
+
+void partition_destroy(struct partition **inout) {
+    struct partition *p = *inout;
+    if (p == NULL) {
+        return;
+    }
+    snapshot_abandon(p);
+    for (uint32_t slot = 0; p->fields != NULL && slot < p->field_count; slot++) {
+        table_destroy(&p->fields[slot].rows.table);
+        table_destroy(&p->fields[slot].sightings.table);
+    }
+    mem_free(&p->fields);
+    dense_fini(&p->dense);
+    domains_fini(&p->domains);
+    tickets_fini(&p->tickets);
+    mem_free(&p->fences);
+    mem_free(inout);
+}
+
+enum status partition_check_keys(const struct partition *p, const struct key_list *keys) {
+    const uint32_t begin = p->spec.bucket_begin, end = p->spec.bucket_end;
+    const uint64_t *ids = keys->ids;
+    size_t left = keys->total;
+    for (uint32_t slot = 0; slot < p->field_count; slot++) {
+        const struct field_rows *f = &p->fields[slot];
+        const size_t n = keys->counts[slot];
+        if (n > left) {
+            return fail(ERR_PROTOCOL, "key counts exceed the %zu keys sent", keys->total);
+        }
+        uint32_t strangers = 0;
+        for (size_t i = 0; i < n; i++) {
+            strangers |= key_bucket(f, ids[i]) - begin >= end - begin;
+        }
+        if (strangers != 0) {
+            return fail(ERR_PROTOCOL, "a key of field %s belongs to another partition than "
+                        "buckets [%u, %u)", p->spec.schema->fields[slot].name, begin, end);
+        }
+        ids += n;
+        left -= n;
+    }
+    if (left != 0) {
+        return fail(ERR_PROTOCOL, "%zu keys sent are in no field", left);
+    }
+    return OK;
+}
+
+enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy) {
+    tickets_expire(&p->tickets, now_ms);
+    *busy = snapshot_step(p);
+    return OK;
+}
+
+uint64_t partition_bytes(const struct partition *p) {
+    return p->bytes_rows + p->bytes_fixed + p->tickets.bytes + snapshot_bytes(p);
+}
+
+void partition_stats(const struct partition *p, struct partition_stats *s) {
+    *s = p->counts;
+    for (uint32_t slot = 0; slot < p->field_count; slot++) {
+        s->rows[slot] = table_rows(p->fields[slot].rows.table);
+        s->row_bytes[slot] = table_row_bytes(p->fields[slot].rows.table);
+        s->rows_total += s->rows[slot];
+    }
+    s->bytes_total = partition_bytes(p);
+    s->tickets_open = p->tickets.open;
+    s->tickets_expired = p->tickets.expired;
+    s->version = domains_version(&p->domains);
+}
+
+void partition_dense_range(const struct partition *p, uint64_t *begin, uint64_t *end) {
+    *begin = p->dense.begin;
+    *end = p->dense.end;
+}

@@ -1,0 +1,298 @@
+/* partition_push.c - applying a push, exactly once (see partition.h).
+ *
+ * Everything that can be wrong with a request is found before anything changes. Then the name is
+ * added to each domain that lacks it, and from there nothing fails: a row that memory refuses, or a
+ * gradient that is not finite, is left out and counted. So a name is in a domain's set if and only
+ * if that domain's rows have seen the batch.
+ *
+ * If memory fails while a name is being added, the domains before are applied, this one is not, and
+ * the worker gets the error: its next attempt applies the rest.
+ */
+#include "partition_private.h"
+
+#include <math.h>
+#include <string.h>
+#include "admission.h"
+#include "common/log.h"
+#include "eviction.h"
+#include "optimizer.h"
+#include "snapshot_private.h"
+
+#define WRITE_AHEAD 6u
+#define WARN_EVERY_MS 1000u
+
+struct push {
+    struct partition *p;
+    const uint32_t *counts;
+    const uint64_t *ids;
+    const uint32_t *handles; /* NULL: not known */
+    size_t total;
+    const float *g;
+    uint64_t dropped;
+};
+
+/* Finite, and so is its square: |g| < 2^63. In integers, so that the loop has no early exit and
+ * vectorises. */
+static bool usable(const float *g, size_t n) {
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &g[i], sizeof bits);
+        bad |= (bits & 0x7fffffffu) >= 0x5f000000u;
+    }
+    return bad == 0;
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+/* A handle may be stale: the row evicted since the pull, its slot taken by another. */
+static uint32_t current_handle(const struct table *t, uint64_t id, uint32_t handle) {
+    if (handle != HANDLE_NONE) {
+        const struct row *row = table_row(t, handle);
+        if (row->id == id && row->step != 0) {
+            return handle;
+        }
+    }
+    table_find(t, &id, 1, &handle);
+    return handle;
+}
+
+static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t handle,
+                     const float *g) {
+    struct partition *p = u->p;
+    const uint32_t dim = f->config.dim;
+    const struct domain *d = key_domain(p, f, id);
+    if (!d->takes) {
+        return;
+    }
+    if (!usable(g, dim)) {
+        u->dropped += dim;
+        return;
+    }
+    handle = current_handle(f->rows.table, id, handle);
+    if (handle != HANDLE_NONE &&
+        row_expired(table_row(f->rows.table, handle), f->rows.evict_age, d->clock)) {
+        rows_free(p, &f->rows, handle);
+        p->counts.evicted_age++;
+        handle = HANDLE_NONE;
+    }
+    if (handle == HANDLE_NONE) {
+        handle = admission_sight(p, f, id, d->clock);
+        if (handle == HANDLE_NONE) {
+            return;
+        }
+    }
+    snapshot_before_write(p, f->rows.unit, handle);
+    struct row *row = table_row(f->rows.table, handle);
+    row->step += row->step < UINT32_MAX;
+    row->last = (uint32_t)d->clock + 1;
+    optimizer_apply(&f->config.opt, dim, f->config.opt.lr * d->lr_scale, row->step, row->data,
+                    row->data + dim, g);
+}
+
+static void prefetch_known(const struct table *t, uint32_t handle) {
+    if (handle != HANDLE_NONE) {
+        table_prefetch(t, handle);
+    }
+}
+
+static void push_field(struct push *u, struct field_rows *f, const uint64_t *ids,
+                       const uint32_t *known, size_t n, const float *g) {
+    uint32_t block[KEYS_BLOCK];
+    for (size_t at = 0; at < n; at += KEYS_BLOCK) {
+        const size_t some = n - at < KEYS_BLOCK ? n - at : KEYS_BLOCK;
+        const uint32_t *handles = block;
+        if (known != NULL) {
+            handles = known + at;
+        } else {
+            table_find(f->rows.table, ids + at, some, block);
+        }
+        for (size_t i = 0; i < some && i < WRITE_AHEAD; i++) {
+            prefetch_known(f->rows.table, handles[i]);
+        }
+        for (size_t i = 0; i < some; i++) {
+            if (i + WRITE_AHEAD < some) {
+                prefetch_known(f->rows.table, handles[i + WRITE_AHEAD]);
+            }
+            push_row(u, f, ids[at + i], handles[i], g + (at + i) * f->config.dim);
+        }
+    }
+}
+
+static void push_rows(struct push *u) {
+    size_t at = 0;
+    for (uint32_t f = 0; f < u->p->field_count; f++) {
+        const size_t n = u->counts[f];
+        push_field(u, &u->p->fields[f], u->ids + at, u->handles == NULL ? NULL : u->handles + at,
+                   n, u->g);
+        at += n;
+        u->g += n * u->p->fields[f].config.dim;
+    }
+}
+
+static void push_dense(struct push *u) {
+    struct partition *p = u->p;
+    const size_t n = dense_floats(&p->dense);
+    if (!usable(u->g, n)) {
+        u->dropped += n;
+        return;
+    }
+    for (uint32_t i = 0; i < p->domains.count; i++) {
+        struct domain *d = &p->domains.list[i];
+        if (d->takes) {
+            const uint64_t begin = layout_slice(p->spec.layout, d->bucket_begin);
+            const uint64_t end = layout_slice(p->spec.layout, d->bucket_end);
+            d->dense_step++;
+            dense_apply(&p->dense, begin, end, p->spec.config->dense.lr * d->lr_scale,
+                        (uint32_t)d->dense_step, u->g + (begin - p->dense.begin));
+        }
+    }
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+static enum status check_fence(struct partition *p, struct batch_name name, uint64_t fence) {
+    if (name.shard >= p->spec.shards) {
+        return fail(ERR_PROTOCOL, "push of shard %u; the plan has %u", name.shard,
+                    p->spec.shards);
+    }
+    if (fence < p->fences[name.shard]) {
+        p->counts.fenced++;
+        return fail(ERR_FENCED, "push of shard %u with lease %llu; lease %llu has been seen",
+                    name.shard, (unsigned long long)fence,
+                    (unsigned long long)p->fences[name.shard]);
+    }
+    return OK;
+}
+
+/* Whether some domain has not seen the batch. */
+static enum status is_new(const struct partition *p, struct batch_name name, bool *fresh) {
+    *fresh = false;
+    for (uint32_t i = 0; i < p->domains.count && !*fresh; i++) {
+        bool has = false;
+        TRY(applied_has(p->domains.list[i].applied, name, &has));
+        *fresh = !has;
+    }
+    return OK;
+}
+
+/* lr grows linearly over the first warmup_steps batches. */
+static float warmup(const struct config *config, uint64_t clock) {
+    const float part = (float)(clock + 1) / (float)config->warmup_steps;
+    return config->warmup_steps == 0 || part > 1.0f ? 1.0f : part;
+}
+
+/* Adds the name where it is missing; `takes` marks those domains. */
+static enum status open_domains(struct partition *p, struct batch_name name) {
+    enum status status = OK;
+    for (uint32_t i = 0; i < p->domains.count; i++) {
+        struct domain *d = &p->domains.list[i];
+        bool has = true;
+        d->takes = false;
+        if (status == OK) {
+            status = applied_has(d->applied, name, &has);
+        }
+        if (status == OK && !has) {
+            status = applied_add(d->applied, name);
+            d->takes = status == OK;
+            d->lr_scale = warmup(p->spec.config, d->clock);
+        }
+    }
+    return status;
+}
+
+static void close_domains(struct partition *p) {
+    for (uint32_t i = 0; i < p->domains.count; i++) {
+        p->domains.list[i].clock += p->domains.list[i].takes;
+    }
+    if (p->domains.count > 1) {
+        domains_merge(&p->domains);
+    }
+}
+
+/* --- the push -------------------------------------------------------------------------------- */
+
+static enum status locate_keys(struct push *u, struct ticket *ticket,
+                               const struct key_list *keys) {
+    if (keys != NULL) {
+        TRY(partition_check_keys(u->p, keys));
+        u->counts = keys->counts;
+        u->ids = keys->ids;
+        u->total = keys->total;
+        return OK;
+    }
+    if (ticket == NULL) {
+        u->p->counts.tickets_unknown++;
+        return fail(ERR_TICKET, "the ticket has expired; send the keys");
+    }
+    u->counts = ticket->counts;
+    u->ids = ticket->ids;
+    u->handles = ticket->handles;
+    u->total = ticket->total;
+    return OK;
+}
+
+static enum status check_floats(const struct push *u, size_t floats) {
+    const struct key_list keys = {.counts = u->counts, .ids = u->ids, .total = u->total};
+    const size_t expected = partition_pull_floats(u->p, &keys, true);
+    if (floats != expected) {
+        return fail(ERR_PROTOCOL, "push of %zu keys has %zu floats, expected %zu", u->total,
+                    floats, expected);
+    }
+    return OK;
+}
+
+static void note_dropped(struct partition *p, struct batch_name name, uint64_t dropped,
+                         uint64_t now_ms) {
+    p->counts.dropped_values += dropped;
+    if (dropped > 0 && (!p->warned || now_ms - p->warned_ms >= WARN_EVERY_MS)) {
+        log_warn("batch (epoch %u, shard %u, batch %u): %llu gradient values of rows that are not "
+                 "finite were dropped; %llu so far", name.epoch, name.shard, name.batch,
+                 (unsigned long long)dropped, (unsigned long long)p->counts.dropped_values);
+        p->warned = true;
+        p->warned_ms = now_ms;
+    }
+}
+
+static enum status push_new(struct push *u, struct batch_name name, struct ticket *ticket,
+                            uint64_t now_ms) {
+    struct partition *p = u->p;
+    const enum status status = open_domains(p, name);
+    push_rows(u);
+    push_dense(u);
+    close_domains(p);
+    eviction_step(p);
+    p->counts.pushes++;
+    p->counts.pushed_keys += u->total;
+    note_dropped(p, name, u->dropped, now_ms);
+    if (ticket != NULL) {
+        tickets_close(&p->tickets, ticket);
+    }
+    return status;
+}
+
+enum status partition_push(struct partition *p, struct batch_name name, uint64_t fence,
+                           uint64_t ticket, const struct key_list *keys, const float *gradients,
+                           size_t floats, uint64_t now_ms, struct push_result *result) {
+    struct push u = {.p = p, .g = gradients};
+    struct ticket *open = tickets_find(&p->tickets, ticket);
+    bool fresh = false;
+    *result = (struct push_result){0};
+    if (p->spec.read_only) {
+        return fail(ERR_PROTOCOL, "push to a partition that only serves reads");
+    }
+    TRY(check_fence(p, name, fence));
+    p->fences[name.shard] = fence;
+    TRY(is_new(p, name, &fresh));
+    if (fresh) {
+        TRY(locate_keys(&u, open, keys));
+        TRY(check_floats(&u, floats));
+        TRY(push_new(&u, name, open, now_ms));
+    } else {
+        p->counts.duplicates++;
+        result->duplicate = true;
+    }
+    result->version = domains_version(&p->domains);
+    result->dropped_values = u.dropped;
+    return OK;
+}

@@ -1,0 +1,413 @@
+/* server.c - the server role: its control thread.
+ *
+ * First every partition thread binds its port, because the endpoints are what HELLO says. WELCOME
+ * brings the plan; then the threads make their partitions and restore them if there is a
+ * checkpoint. The first heartbeat goes out when all are ready: the coordinator takes a server for
+ * serving from its first beat, and lets workers in only then.
+ *
+ * After that one turn hears the coordinator for at most STEP_MS, passes cuts on to the threads,
+ * sends the results of cuts, and sums the threads' figures into the heartbeat. The server ends when
+ * the coordinator says so, when something in it fails (the coordinator is told why first), or when
+ * the coordinator has been silent for give_up_ms. A stop signal alone does not end it: the
+ * coordinator may want a last checkpoint of its rows and will say stop; only before the server
+ * serves does a signal end it at once.
+ */
+#include "server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/rng.h"
+#include "server_thread.h"
+
+#define STEP_MS 10
+#define BIND_TIMEOUT_MS 30000
+#define FIGURES_MS 200
+#define STOP_HEARD_BEATS 3 /* how long a failing server waits to be heard, in heartbeats */
+
+struct server {
+    const struct server_options *options;
+    struct transport *transport;
+    struct link *link;
+    struct server_thread *threads;
+    struct server_job job;
+    uint64_t incarnation;
+    char (*endpoint)[WIRE_ENDPOINT_MAX]; /* of the threads, as others reach them */
+    uint32_t first;                      /* number of the first partition in the job */
+    uint32_t ready;                      /* threads that serve */
+    uint64_t *cut_given;                 /* per thread: the newest cut ordered */
+    uint64_t figures_next_ms;
+    struct wire_heartbeat beat;
+    bool signal_logged;
+    bool ended;                          /* the coordinator said stop */
+    uint32_t commands;                   /* heard since say_failure began */
+};
+
+/* --- endpoints ---------------------------------------------------------------------------------- */
+
+/* Where thread k listens: a port of its own for tcp, a name of its own otherwise. */
+static enum status listen_of(const struct server_options *o, uint32_t k, char *out, size_t cap) {
+    int n;
+    const char *colon = strrchr(o->listen, ':');
+    if (strncmp(o->listen, "tcp://", 6) != 0) {
+        n = snprintf(out, cap, "%s.%u", o->listen, k);
+    } else if (colon <= o->listen + 5) {
+        return fail(ERR_USAGE, "--listen %s: expected tcp://HOST:PORT", o->listen);
+    } else {
+        bool choose = strcmp(colon, ":*") == 0 || strcmp(colon, ":0") == 0;
+        unsigned long port = choose ? 0 : strtoul(colon + 1, NULL, 10) + k;
+        if (port > 65535) {
+            return fail(ERR_USAGE, "--listen %s: no such port for thread %u", o->listen, k);
+        }
+        n = snprintf(out, cap, "%.*s:%lu", (int)(colon - o->listen), o->listen, port);
+    }
+    return n >= 0 && (size_t)n < cap
+               ? OK
+               : fail(ERR_LIMIT, "--listen is longer than %zu bytes: %s", cap - 1, o->listen);
+}
+
+static bool is_wildcard(const char *host) {
+    return strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "[::]") == 0;
+}
+
+/* The bound endpoint with a host name that others can use. */
+static enum status advertised(const struct server_options *o, const char *bound, char *out) {
+    char host[WIRE_ENDPOINT_MAX];
+    const char *colon = strrchr(bound, ':');
+    if (strncmp(bound, "tcp://", 6) != 0) {
+        snprintf(out, WIRE_ENDPOINT_MAX, "%s", bound);
+        return OK;
+    }
+    snprintf(host, sizeof host, "%.*s", (int)(colon - bound - 6), bound + 6);
+    if (o->advertise != NULL) {
+        snprintf(host, sizeof host, "%s", o->advertise);
+    } else if (is_wildcard(host) && gethostname(host, sizeof host - 1) != 0) {
+        return fail(ERR_CONFIG, "listening on every address; give --advertise a name for others");
+    }
+    int n = snprintf(out, WIRE_ENDPOINT_MAX, "tcp://%s%s", host, colon);
+    return n < WIRE_ENDPOINT_MAX ? OK : fail(ERR_LIMIT, "endpoint too long: tcp://%s%s", host, colon);
+}
+
+static enum status await_bound(struct server *s, uint32_t k) {
+    uint64_t deadline_ms = clock_mono_ms() + BIND_TIMEOUT_MS;
+    while (clock_left_ms(deadline_ms) > 0) {
+        struct server_report *r = server_thread_report(&s->threads[k], STEP_MS);
+        if (r != NULL) {
+            enum status status = advertised(s->options, r->endpoint, s->endpoint[k]);
+            server_report_free(&r);
+            return status;
+        }
+        TRY(server_thread_check(&s->threads[k]));
+    }
+    return fail(ERR_TIMEOUT, "thread %u did not bind %s within %d ms", k, s->threads[k].listen,
+                BIND_TIMEOUT_MS);
+}
+
+static enum status start_threads(struct server *s) {
+    const struct server_options *o = s->options;
+    if (o->threads == 0 || o->threads > WIRE_PARTITIONS_MAX) {
+        return fail(ERR_USAGE, "--threads is %u, expected 1 to %u", o->threads,
+                    WIRE_PARTITIONS_MAX);
+    }
+    TRY(mem_array((void **)&s->threads, o->threads, sizeof *s->threads));
+    TRY(mem_array((void **)&s->endpoint, o->threads, sizeof *s->endpoint));
+    TRY(mem_array((void **)&s->cut_given, o->threads, sizeof *s->cut_given));
+    for (uint32_t k = 0; k < o->threads; k++) {
+        char listen[WIRE_ENDPOINT_MAX];
+        TRY(listen_of(o, k, listen, sizeof listen));
+        TRY(server_thread_start(&s->threads[k], s->transport, listen, k));
+    }
+    for (uint32_t k = 0; k < o->threads; k++) {
+        TRY(await_bound(s, k));
+    }
+    return OK;
+}
+
+/* --- joining the job ---------------------------------------------------------------------------- */
+
+static enum status say_hello(struct server *s, struct wire_welcome *welcome) {
+    const struct server_options *o = s->options;
+    struct wire_hello hello = {.role = ROLE_SERVER,
+                               .index = o->index,
+                               .pid = (uint32_t)getpid(),
+                               .threads = o->threads,
+                               .incarnation = s->incarnation};
+    snprintf(hello.build, sizeof hello.build, "%s", ESMM_VERSION);
+    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
+        snprintf(hello.host, sizeof hello.host, "unknown");
+    }
+    return link_open(&s->link, s->transport, o->coordinator, &hello,
+                     (const char(*)[WIRE_ENDPOINT_MAX])s->endpoint, o->threads, o->timeout_ms,
+                     welcome, &s->job.plan);
+}
+
+/* The plan's endpoints say which partitions are ours. */
+static enum status find_partitions(struct server *s) {
+    const struct job_plan *plan = &s->job.plan;
+    uint32_t threads = s->options->threads;
+    uint32_t k = 0;
+    while (k < plan->partitions && strcmp(plan->endpoint[k], s->endpoint[0]) != 0) {
+        k++;
+    }
+    s->first = k;
+    for (uint32_t i = 0; i < threads; i++) {
+        if (k + i >= plan->partitions || strcmp(plan->endpoint[k + i], s->endpoint[i]) != 0) {
+            return fail(ERR_PROTOCOL, "the coordinator's plan of %u partitions lacks ours at %s",
+                        plan->partitions, s->endpoint[i]);
+        }
+    }
+    return plan->partitions <= BUCKETS
+               ? OK
+               : fail(ERR_LIMIT, "%u partitions for %u buckets", plan->partitions, BUCKETS);
+}
+
+static enum status join_job(struct server *s) {
+    struct wire_welcome welcome;
+    struct server_job *job = &s->job;
+    TRY(say_hello(s, &welcome));
+    job->job = welcome.job;
+    job->threads = s->options->threads;
+    config_default(&job->config);
+    TRY(config_parse(&job->config, "the coordinator's configuration", job->plan.config_text));
+    link_timing(s->link, job->config.heartbeat_ms, job->config.request_ms, job->config.give_up_ms);
+    TRY(layout_init(&job->layout, &job->config, &job->plan.schema, job->plan.rate_ctr,
+                    job->plan.rate_cvr));
+    TRY(find_partitions(s));
+    snprintf(job->resume_dir, sizeof job->resume_dir, "%s", welcome.resume_dir);
+    job->parameters_only = !welcome.resume;
+    if (job->resume_dir[0] != '\0') {
+        TRY(manifest_read(&job->manifest, job->resume_dir));
+    }
+    return snapshot_writer_start(&job->writer);
+}
+
+static enum status begin_threads(struct server *s) {
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        struct server_order o = {
+            .kind = SERVER_ORDER_BEGIN, .partition = s->first + k, .job = &s->job};
+        TRY(server_thread_order(&s->threads[k], &o));
+    }
+    return OK;
+}
+
+/* --- what the coordinator says ------------------------------------------------------------------ */
+
+/* Repeated orders are passed on once; a thread whose queue is full gets it with the next repeat. */
+static enum status pass_cut(struct server *s, const struct wire_command *c) {
+    struct server_order o = {.kind = SERVER_ORDER_CUT, .cut = c->cut};
+    snprintf(o.dir, sizeof o.dir, "%s", c->dir);
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        if (c->cut <= s->cut_given[k]) {
+            continue;
+        }
+        enum status status = server_thread_order(&s->threads[k], &o);
+        if (status != OK && status != ERR_AGAIN) {
+            return status;
+        }
+        if (status == OK) {
+            s->cut_given[k] = c->cut;
+        }
+    }
+    return OK;
+}
+
+static enum status take_command(struct server *s, const struct wire_command *c) {
+    s->commands++;
+    if (c->order == ORDER_CUT && s->ready == s->options->threads) {
+        return pass_cut(s, c);
+    }
+    if (c->order == ORDER_STOP && !s->ended) {
+        s->ended = true;
+        if (c->failed) {
+            log_error("the coordinator stopped the job: %s", c->text);
+        } else {
+            log_info("the job is finished");
+        }
+    }
+    return OK;
+}
+
+static enum status hear(struct server *s) {
+    struct port_message m;
+    enum status status = link_next(s->link, &m, STEP_MS);
+    if (status == ERR_TIMEOUT) {
+        return OK;
+    }
+    TRY(status);
+    if (m.msg.type == WIRE_ERROR) {
+        return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
+    }
+    return m.msg.type == WIRE_COMMAND ? take_command(s, &m.msg.u.command) : OK;
+}
+
+/* --- what the server says ----------------------------------------------------------------------- */
+
+static enum status send_part(struct server *s, uint32_t k, const struct server_report *r) {
+    struct wire_msg m = {.type = WIRE_PART_DONE};
+    struct wire_part_done *p = &m.u.part_done;
+    p->partition = s->first + k;
+    p->cut = r->cut;
+    p->ok = r->status == OK;
+    snprintf(p->text, sizeof p->text, "%s", r->text);
+    if (p->ok) {
+        snprintf(p->name, sizeof p->name, "%s", r->info.name);
+        p->bucket_begin = r->info.bucket_begin;
+        p->bucket_end = r->info.bucket_end;
+        p->bytes = r->info.bytes;
+        p->checksum = r->info.checksum;
+        p->rows = r->info.rows;
+        p->version = r->info.version;
+    } else {
+        log_error("cut %llu of partition %u failed: %s", (unsigned long long)r->cut, p->partition,
+                  r->text);
+    }
+    uint64_t id;
+    return link_request(s->link, &m, r->info.applied.data, r->info.applied.len, NULL, 0, &id);
+}
+
+static enum status collect(struct server *s) {
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        TRY(server_thread_check(&s->threads[k]));
+        struct server_report *r;
+        while ((r = server_thread_report(&s->threads[k], 0)) != NULL) {
+            enum status status = OK;
+            if (r->kind == SERVER_REPORT_READY) {
+                s->ready++;
+            } else if (r->kind == SERVER_REPORT_PART) {
+                status = send_part(s, k, r);
+            }
+            server_report_free(&r);
+            TRY(status);
+        }
+    }
+    return OK;
+}
+
+/* The threads' figures, summed; versions by their minimum. */
+static enum status put_beat(struct server *s) {
+    uint64_t rows[FIELDS_MAX] = {0};
+    struct partition_stats p;
+    struct wire_heartbeat *b = &s->beat;
+    uint32_t fields = s->job.plan.schema.count;
+    *b = (struct wire_heartbeat){.role = ROLE_SERVER,
+                                 .index = s->options->index,
+                                 .incarnation = s->incarnation,
+                                 .version = UINT64_MAX};
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        server_thread_figures(&s->threads[k], &p);
+        b->rows += p.rows_total;
+        b->bytes += p.bytes_total;
+        b->version = p.version < b->version ? p.version : b->version;
+        b->evicted += p.evicted_age + p.evicted_memory;
+        b->refused += p.refused;
+        b->created += p.created;
+        b->duplicates += p.duplicates;
+        for (uint32_t f = 0; f < fields; f++) {
+            rows[f] += p.rows[f];
+        }
+    }
+    TRY(link_beat_values(s->link, rows, fields * sizeof rows[0]));
+    link_beat(s->link, b);
+    return OK;
+}
+
+static enum status look_at_signal(struct server *s) {
+    if (!stop_requested()) {
+        return OK;
+    }
+    if (s->ready < s->options->threads) {
+        return fail(ERR_CLOSED, "stopped by signal %d before the rows were ready", stop_signal());
+    }
+    if (!s->signal_logged) {
+        s->signal_logged = true;
+        log_info("signal %d: serving until the coordinator says stop", stop_signal());
+    }
+    return OK;
+}
+
+static enum status turn(struct server *s) {
+    TRY(hear(s));
+    TRY(collect(s));
+    TRY(look_at_signal(s));
+    uint64_t now_ms = clock_mono_ms();
+    if (s->ready == s->options->threads && now_ms >= s->figures_next_ms) {
+        if (s->figures_next_ms == 0) {
+            log_info("serving %u partitions from number %u on", s->ready, s->first);
+        }
+        s->figures_next_ms = now_ms + FIGURES_MS;
+        return put_beat(s);
+    }
+    return OK;
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+/* The coordinator should hear why from this server rather than find it silent. The first command
+ * may answer an older beat; the second cannot. */
+static void say_failure(struct server *s, enum status status) {
+    char why[1024];
+    snprintf(why, sizeof why, "%s", fail_text());
+    s->beat.role = ROLE_SERVER;
+    s->beat.index = s->options->index;
+    s->beat.incarnation = s->incarnation;
+    s->beat.failing = true;
+    snprintf(s->beat.text, sizeof s->beat.text, "%.*s", WIRE_TEXT_MAX - 1, why);
+    link_beat(s->link, &s->beat);
+    s->commands = 0;
+    uint64_t until_ms =
+        clock_mono_ms() + (uint64_t)STOP_HEARD_BEATS * s->job.config.heartbeat_ms;
+    while (s->commands < 2 && !s->ended && clock_left_ms(until_ms) > 0) {
+        if (hear(s) != OK) {
+            break;
+        }
+    }
+    fail(status, "%s", why);
+}
+
+static void server_fini(struct server *s, enum status status) {
+    char why[1024];
+    snprintf(why, sizeof why, "%s", fail_text());
+    for (uint32_t k = 0; s->threads != NULL && k < s->options->threads; k++) {
+        server_thread_stop(&s->threads[k]);
+    }
+    mem_free(&s->threads);
+    snapshot_writer_stop(&s->job.writer);
+    link_close(&s->link);
+    transport_destroy(&s->transport);
+    manifest_free(&s->job.manifest);
+    job_plan_free(&s->job.plan);
+    mem_free(&s->endpoint);
+    mem_free(&s->cut_given);
+    if (status != OK) {
+        fail(status, "%s", why);
+    }
+}
+
+enum status server_run(const struct server_options *o) {
+    struct server *s = NULL;
+    TRY(mem_alloc((void **)&s, sizeof *s));
+    s->options = o;
+    s->incarnation = rng_u64(clock_mono_us(), (uint64_t)getpid(), o->index) | 1;
+    enum status status;
+    TRY_OUT(transport_create(&s->transport, 1));
+    TRY_OUT(start_threads(s));
+    TRY_OUT(join_job(s));
+    log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)s->job.job, s->first,
+             s->first + o->threads - 1, s->job.plan.partitions);
+    TRY_OUT(begin_threads(s));
+    while (status == OK && !s->ended) {
+        status = turn(s);
+    }
+out:
+    if (status != OK && s->link != NULL && status != ERR_PEER) {
+        say_failure(s, status);
+    }
+    server_fini(s, status);
+    mem_free(&s);
+    return status;
+}

@@ -1,0 +1,82 @@
+/* server_thread.h - one thread of a server: one bound port, one partition.
+ *
+ * The control thread (server.c) makes it, talks to it through two queues and one small box of
+ * figures, and never touches its port or its partition:
+ *
+ *     orders   control -> thread   BEGIN (what the job is), CUT
+ *     reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's result)
+ *     figures  thread -> control   partition_stats, at most STATS_MS old, under `figures_lock`
+ *
+ * A thread that fails ends; server_thread_check gives its status. Items of the queues are heap
+ * objects whose ownership passes with them.
+ */
+#ifndef PS_SERVER_THREAD_H
+#define PS_SERVER_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/queue.h"
+#include "common/thread.h"
+#include "common/transport.h"
+#include "ps/checkpoint.h"
+#include "ps/partition.h"
+#include "ps/snapshot.h"
+
+/* What all threads share, read-only from BEGIN on; outlives the threads. */
+struct server_job {
+    uint64_t job;
+    struct config config;
+    struct job_plan plan;
+    struct layout layout;
+    char resume_dir[WIRE_TEXT_MAX]; /* "": start from initial values */
+    bool parameters_only;           /* names and clock start afresh */
+    struct manifest manifest;       /* of resume_dir */
+    struct snapshot_writer *writer;
+    uint32_t threads;               /* of this server: they share config.memory_bytes */
+};
+
+enum server_order_kind { SERVER_ORDER_BEGIN, SERVER_ORDER_CUT };
+struct server_order {
+    enum server_order_kind kind;
+    uint32_t partition;             /* BEGIN: number in the whole job */
+    const struct server_job *job;   /* BEGIN */
+    uint64_t cut;                   /* CUT */
+    char dir[WIRE_TEXT_MAX];        /* CUT */
+};
+enum server_report_kind { SERVER_REPORT_BOUND, SERVER_REPORT_READY, SERVER_REPORT_PART };
+struct server_report {
+    enum server_report_kind kind;
+    char endpoint[WIRE_ENDPOINT_MAX]; /* BOUND */
+    uint64_t cut;                   /* PART, as all below */
+    enum status status;
+    char text[WIRE_TEXT_MAX];
+    struct part_info info;
+};
+
+struct server_thread {
+    struct transport *transport;
+    char listen[WIRE_ENDPOINT_MAX];
+    struct thread thread;
+    struct queue orders, reports;
+    atomic_bool stop;
+    pthread_mutex_t figures_lock;   /* guards figures */
+    struct partition_stats figures;
+    bool made;                      /* queues and lock exist */
+};
+
+/* Starts the thread; it binds and reports BOUND. */
+enum status server_thread_start(struct server_thread *s, struct transport *t, const char *listen,
+                                uint32_t number);
+/* Ends and joins the thread, frees what is in the queues. Zeroed or failed objects are fine. */
+void server_thread_stop(struct server_thread *s);
+/* OK while the thread runs; how it ended, once it has (never OK: nobody asked it to). */
+enum status server_thread_check(struct server_thread *s);
+/* Copies *order. ERR_AGAIN: its queue is full. */
+enum status server_thread_order(struct server_thread *s, const struct server_order *order);
+/* Next report, the caller's to free with server_report_free; NULL: none within timeout_ms. */
+struct server_report *server_thread_report(struct server_thread *s, uint64_t timeout_ms);
+void server_report_free(struct server_report **r);
+void server_thread_figures(struct server_thread *s, struct partition_stats *out);
+
+#endif

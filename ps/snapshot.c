@@ -1,0 +1,441 @@
+/* snapshot.c - the partition's side of a snapshot (see snapshot.h).
+ *
+ * The cut notes what a table looks like: its slots, and that no block is written yet (one bit per
+ * block of about 4 KB of rows). A scan copies block after block into chunks for the writer thread.
+ * An update that is about to change an unwritten block copies that block into the current chunk
+ * first, ahead of the scan. So a copy aside IS the output: there is no second store of old blocks
+ * to look up, and a part file lists blocks in the order they were copied. Slots beyond the cut's
+ * are new and need nothing.
+ *
+ * Memory: chunks in flight, at most copy_bytes in all (but two at least). The scan uses half of
+ * them, so that updates find room; if there is none an update waits for the writer, which is the
+ * only place where a partition waits for a disk, at most CHUNK_WAIT_MS before the snapshot is given
+ * up.
+ *
+ * Deterministic jobs (config.deterministic) want the same bytes in the file each time, so there the
+ * first update ahead of the scan finishes the scan instead: blocks are written in order of slots.
+ *
+ * Invariant: every row of the cut that is neither free nor expired at the cut is written exactly
+ * once; rows written + rows passed over = rows of the table at the cut, checked at the end.
+ */
+#include "snapshot_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include "checkpoint_meta.h"
+#include "common/clock.h"
+#include "common/mem.h"
+#include "snapshot_writer.h"
+
+#define BLOCK_BYTES 4096u
+#define STEP_BLOCKS 64u
+#define CHUNK_BYTES_MIN ((size_t)64 << 10)
+#define CHUNK_BYTES_MAX ((size_t)512 << 10)
+#define CHUNKS_MAX 4096u
+#define CHUNK_WAIT_MS 60000u
+#define WAIT_SLICE_MS 100u
+
+struct unit {
+    const struct table *table; /* NULL: a field without sightings */
+    const struct field_rows *field;
+    uint32_t evict_age;
+    uint32_t slots, blocks, block_shift;
+    uint64_t rows_at_cut, written, passed;
+    uint64_t *done;            /* bit per block */
+};
+
+struct cut_clock {
+    uint32_t bucket_end;
+    uint64_t clock;
+};
+
+struct snapshot {
+    struct snapshot_writer *writer;
+    struct snapshot_job *job;
+    struct snapshot_chunk *chunk; /* being filled; NULL: none */
+    struct unit *units;
+    uint32_t unit_count;
+    struct cut_clock *clocks;     /* of the domains at the cut, ascending */
+    uint64_t bitmap_bytes;
+    uint32_t scan_unit, scan_block;
+    bool in_order;
+    bool scanned;                 /* nothing more to copy */
+    bool end_sent;
+    struct part_info info;
+    enum status status;           /* a failure on this side */
+    char text[256];
+};
+
+/* --- chunks ---------------------------------------------------------------------------------- */
+
+static void give_up(struct snapshot *s, enum status status) {
+    if (s->status == OK) {
+        s->status = status;
+        snprintf(s->text, sizeof s->text, "%s", fail_text());
+    }
+    s->scanned = true;
+}
+
+static bool chunk_new(struct snapshot *s) {
+    struct snapshot_job *job = s->job;
+    if (job->chunk_count == job->chunks_max ||
+        mem_alloc((void **)&s->chunk, sizeof *s->chunk + job->chunk_bytes) != OK) {
+        return false;
+    }
+    job->chunks[job->chunk_count++] = s->chunk;
+    return true;
+}
+
+/* An empty chunk becomes the current one. wait: until the writer gives one back. */
+static enum status chunk_take(struct snapshot *s, bool wait) {
+    const uint64_t deadline = clock_mono_ms() + CHUNK_WAIT_MS;
+    void *emptied = NULL;
+    enum status status = queue_take(&s->job->emptied, &emptied, 0);
+    if (status != OK && chunk_new(s)) {
+        emptied = s->chunk;
+        status = OK;
+    }
+    while (status == ERR_TIMEOUT && wait && s->job->chunk_count > 0 &&
+           clock_left_ms(deadline) > 0) {
+        status = queue_take(&s->job->emptied, &emptied, WAIT_SLICE_MS);
+    }
+    if (status != OK) {
+        return wait ? fail(ERR_TIMEOUT, "%s: the disk took no rows for %u s", s->job->path,
+                           CHUNK_WAIT_MS / 1000)
+                    : ERR_AGAIN;
+    }
+    s->chunk = emptied;
+    s->chunk->work = (struct snapshot_work){.kind = WORK_ROWS, .job = s->job};
+    s->chunk->used = 0;
+    s->chunk->segment_count = 0;
+    return OK;
+}
+
+static enum status chunk_send(struct snapshot *s) {
+    struct snapshot_chunk *chunk = s->chunk;
+    s->chunk = NULL;
+    if (chunk == NULL) {
+        return OK;
+    }
+    const enum status status = snapshot_writer_put(s->writer, &chunk->work);
+    return status == OK ? OK
+                        : fail(status, "%s: the writer thread takes no work", s->job->path);
+}
+
+/* Half of the chunks, one at least, are left to updates. */
+static bool scan_may_take(struct snapshot *s) {
+    const struct snapshot_job *job = s->job;
+    const size_t in_flight = job->chunk_count - queue_count(&s->job->emptied);
+    return in_flight < job->chunks_max / 2;
+}
+
+/* Room for `bytes` of one unit in the current chunk. */
+static enum status chunk_room(struct snapshot *s, size_t bytes, bool wait) {
+    if (s->chunk != NULL && (s->chunk->used + bytes > s->job->chunk_bytes ||
+                             s->chunk->segment_count == CHUNK_SEGMENTS_MAX)) {
+        TRY(chunk_send(s));
+    }
+    if (s->chunk != NULL) {
+        return OK;
+    }
+    return wait || scan_may_take(s) ? chunk_take(s, wait) : ERR_AGAIN;
+}
+
+/* --- blocks ---------------------------------------------------------------------------------- */
+
+static uint64_t clock_at_cut(const struct snapshot *s, const struct field_rows *f, uint64_t id) {
+    const uint32_t bucket = key_bucket(f, id);
+    uint32_t i = 0;
+    while (bucket >= s->clocks[i].bucket_end) {
+        i++;
+    }
+    return s->clocks[i].clock;
+}
+
+static void append_row(struct snapshot *s, uint32_t unit, const struct row *row, size_t bytes) {
+    struct snapshot_chunk *c = s->chunk;
+    struct snapshot_segment *last = c->segment_count == 0 ? NULL
+                                                          : &c->segment[c->segment_count - 1];
+    if (last == NULL || last->unit != unit) {
+        last = &c->segment[c->segment_count++];
+        *last = (struct snapshot_segment){.unit = unit, .offset = c->used};
+    }
+    memcpy(c->data + c->used, row, bytes);
+    c->used += bytes;
+    last->bytes += bytes;
+    last->rows++;
+}
+
+static bool is_done(const struct unit *u, uint32_t block) {
+    return (u->done[block / 64] >> (block % 64) & 1) != 0;
+}
+
+/* Copies a block's rows into the current chunk. ERR_AGAIN: no chunk is free, and not to wait. */
+static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block, bool wait) {
+    struct unit *u = &s->units[unit];
+    const uint32_t begin = block << u->block_shift;
+    const uint32_t count = 1u << u->block_shift;
+    const uint32_t end = count < u->slots - begin ? begin + count : u->slots;
+    const size_t row_bytes = table_row_bytes(u->table);
+    TRY(chunk_room(s, (end - begin) * row_bytes, wait));
+    for (uint32_t handle = begin; handle < end; handle++) {
+        const struct row *row = table_row(u->table, handle);
+        if (row->step == 0) {
+            continue;
+        }
+        if (u->evict_age != 0 &&
+            row_expired(row, u->evict_age, clock_at_cut(s, u->field, row->id))) {
+            u->passed++;
+            continue;
+        }
+        append_row(s, unit, row, row_bytes);
+        u->written++;
+    }
+    u->done[block / 64] |= (uint64_t)1 << (block % 64);
+    return OK;
+}
+
+/* --- the scan -------------------------------------------------------------------------------- */
+
+static void scan_end(struct snapshot *s) {
+    for (uint32_t i = 0; i < s->unit_count; i++) {
+        struct unit *u = &s->units[i];
+        if (u->written + u->passed != u->rows_at_cut) {
+            give_up(s, fail(ERR_CORRUPT, "%s: %llu rows of field slot %u copied, %llu at the cut",
+                            s->job->path, (unsigned long long)(u->written + u->passed), i / 2,
+                            (unsigned long long)u->rows_at_cut));
+        }
+        s->job->expected[i] = u->written;
+    }
+    const enum status status = chunk_send(s);
+    if (status != OK) {
+        give_up(s, status);
+    }
+    s->scanned = true;
+}
+
+/* Up to `blocks` blocks; wait: for chunks too. */
+static void scan(struct snapshot *s, uint64_t blocks, bool wait) {
+    while (blocks > 0 && !s->scanned) {
+        struct unit *u = &s->units[s->scan_unit];
+        if (s->scan_block == u->blocks) {
+            s->scan_block = 0;
+            if (++s->scan_unit == s->unit_count) {
+                scan_end(s);
+            }
+            continue;
+        }
+        if (!is_done(u, s->scan_block)) {
+            const enum status status = copy_block(s, s->scan_unit, s->scan_block, wait);
+            if (status == ERR_AGAIN) {
+                return;
+            }
+            if (status != OK) {
+                give_up(s, status);
+                return;
+            }
+        }
+        s->scan_block++;
+        blocks--;
+    }
+}
+
+static void send_end(struct snapshot *s) {
+    s->job->give_up = s->status != OK;
+    s->end_sent = snapshot_writer_put(s->writer, &s->job->end) == OK;
+}
+
+bool snapshot_step(struct partition *p) {
+    struct snapshot *s = p->snapshot;
+    if (s == NULL || s->end_sent || atomic_load(&s->job->done)) {
+        return false;
+    }
+    if (atomic_load(&s->job->failed)) {
+        s->scanned = true; /* the job has the cause */
+    }
+    const uint32_t unit = s->scan_unit, block = s->scan_block;
+    scan(s, STEP_BLOCKS, false);
+    if (s->scanned) {
+        send_end(s);
+    }
+    return !s->end_sent && (unit != s->scan_unit || block != s->scan_block);
+}
+
+void snapshot_touch(struct partition *p, uint32_t unit, uint32_t handle) {
+    struct snapshot *s = p->snapshot;
+    const struct unit *u = &s->units[unit];
+    if (s->scanned || handle >= u->slots || is_done(u, handle >> u->block_shift)) {
+        return;
+    }
+    if (atomic_load(&s->job->failed)) {
+        s->scanned = true;
+    } else if (s->in_order) {
+        scan(s, UINT64_MAX, true);
+    } else {
+        const enum status status = copy_block(s, unit, handle >> u->block_shift, true);
+        if (status != OK) {
+            give_up(s, status);
+        }
+    }
+}
+
+/* --- the cut --------------------------------------------------------------------------------- */
+
+static void snapshot_destroy(struct snapshot **inout) {
+    struct snapshot *s = *inout;
+    if (s == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; s->units != NULL && i < s->unit_count; i++) {
+        mem_free(&s->units[i].done);
+    }
+    mem_free(&s->units);
+    mem_free(&s->clocks);
+    buf_fini(&s->info.applied);
+    snapshot_job_release(&s->job);
+    mem_free(inout);
+}
+
+static enum status cut_unit(struct snapshot *s, const struct field_rows *f,
+                            const struct store *store) {
+    struct unit *u = &s->units[store->unit];
+    u->field = f;
+    u->table = store->table;
+    u->evict_age = store->evict_age;
+    if (store->table == NULL) {
+        return OK;
+    }
+    while ((2u << u->block_shift) * table_row_bytes(u->table) <= BLOCK_BYTES) {
+        u->block_shift++;
+    }
+    u->slots = table_slots(u->table);
+    u->rows_at_cut = table_rows(u->table);
+    u->blocks = (uint32_t)(((uint64_t)u->slots + (1u << u->block_shift) - 1) >> u->block_shift);
+    const size_t words = ((size_t)u->blocks + 63) / 64;
+    s->bitmap_bytes += words * sizeof *u->done;
+    return mem_array((void **)&u->done, words, sizeof *u->done);
+}
+
+static enum status cut_rows(struct snapshot *s, const struct partition *p) {
+    s->unit_count = 2 * p->field_count;
+    TRY(mem_array((void **)&s->units, s->unit_count, sizeof *s->units));
+    for (uint32_t i = 0; i < p->field_count; i++) {
+        TRY(cut_unit(s, &p->fields[i], &p->fields[i].rows));
+        TRY(cut_unit(s, &p->fields[i], &p->fields[i].sightings));
+    }
+    TRY(mem_array((void **)&s->clocks, p->domains.count, sizeof *s->clocks));
+    for (uint32_t i = 0; i < p->domains.count; i++) {
+        s->clocks[i] = (struct cut_clock){.bucket_end = p->domains.list[i].bucket_end,
+                                          .clock = p->domains.list[i].clock};
+    }
+    return OK;
+}
+
+static enum status cut_dense(struct snapshot_job *job, const struct dense *d) {
+    job->dense_begin = d->begin;
+    job->dense_floats = dense_floats(d);
+    job->dense_vectors = 1 + d->state;
+    const size_t bytes = job->dense_floats * sizeof(float);
+    TRY(mem_array((void **)&job->dense, job->dense_vectors, bytes));
+    for (uint32_t k = 0; k < job->dense_vectors && bytes > 0; k++) {
+        memcpy(job->dense + k * job->dense_floats, k == 0 ? d->w : d->s[k - 1], bytes);
+    }
+    return OK;
+}
+
+/* The names that every row of the partition has seen. */
+static enum status cut_names(struct snapshot *s, const struct partition *p) {
+    enum status status = OK;
+    struct applied *common = NULL;
+    TRY_OUT(applied_copy(&common, p->domains.list[0].applied));
+    for (uint32_t i = 1; i < p->domains.count; i++) {
+        TRY_OUT(applied_intersect(common, p->domains.list[i].applied));
+    }
+    TRY_OUT(applied_encode(common, &s->info.applied));
+out:
+    applied_destroy(&common);
+    return status;
+}
+
+static enum status cut_job(struct snapshot *s, struct partition *p, const char *dir,
+                           uint32_t index, uint32_t count) {
+    const uint64_t copy_bytes = p->spec.config->copy_bytes;
+    size_t chunk_bytes = (size_t)(copy_bytes / 8) & ~(size_t)4095;
+    chunk_bytes = chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk_bytes;
+    chunk_bytes = chunk_bytes > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk_bytes;
+    uint64_t chunks = copy_bytes / chunk_bytes;
+    chunks = chunks < 2 ? 2 : chunks > CHUNKS_MAX ? CHUNKS_MAX : chunks;
+    TRY(snapshot_job_create(&s->job, s->unit_count, chunk_bytes, (uint32_t)chunks));
+    s->info = (struct part_info){.bucket_begin = p->spec.bucket_begin,
+                                 .bucket_end = p->spec.bucket_end,
+                                 .version = domains_version(&p->domains)};
+    snprintf(s->info.name, sizeof s->info.name, "part-%05u-of-%05u.bin", index, count);
+    TRY(path_join(s->job->path, dir, s->info.name));
+    TRY(part_meta_of(p, &s->job->meta));
+    TRY(cut_names(s, p));
+    return cut_dense(s->job, &p->dense);
+}
+
+enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
+                          uint32_t index, uint32_t count) {
+    enum status status = OK;
+    struct snapshot *s = NULL;
+    assert(!p->spec.read_only);
+    if (p->snapshot != NULL) {
+        return fail(ERR_AGAIN, "a snapshot of buckets [%u, %u) is still running",
+                    p->spec.bucket_begin, p->spec.bucket_end);
+    }
+    TRY(mem_alloc((void **)&s, sizeof *s));
+    s->writer = w;
+    s->in_order = p->spec.config->deterministic;
+    TRY_OUT(cut_rows(s, p));
+    TRY_OUT(cut_job(s, p, dir, index, count));
+    status = snapshot_writer_put(w, &s->job->begin);
+    if (status != OK) {
+        status = fail(status, "%s: the writer thread takes no work", s->job->path);
+        goto out;
+    }
+    p->snapshot = s;
+    s = NULL;
+out:
+    snapshot_destroy(&s);
+    return status;
+}
+
+bool partition_cut_done(struct partition *p, enum status *status, struct part_info *info) {
+    struct snapshot *s = p->snapshot;
+    if (s == NULL || !atomic_load(&s->job->done)) {
+        return false;
+    }
+    const bool ours = s->status != OK;
+    *status = ours ? s->status : s->job->status;
+    if (*status != OK) {
+        fail(*status, "%s", ours ? s->text : s->job->text);
+    }
+    s->info.bytes = s->job->file_bytes;
+    s->info.checksum = s->job->checksum;
+    s->info.rows = s->job->rows;
+    if (*status != OK) {
+        buf_fini(&s->info.applied);
+    }
+    *info = s->info;
+    s->info.applied = BUF_EMPTY; /* the receiver's now */
+    snapshot_destroy(&p->snapshot);
+    return true;
+}
+
+void snapshot_abandon(struct partition *p) {
+    struct snapshot *s = p->snapshot;
+    if (s != NULL && !s->end_sent && !atomic_load(&s->job->done)) {
+        fail(ERR_CLOSED, "%s: its partition ended", s->job->path);
+        give_up(s, ERR_CLOSED);
+        send_end(s);
+    }
+    snapshot_destroy(&p->snapshot);
+}
+
+uint64_t snapshot_bytes(const struct partition *p) {
+    const struct snapshot *s = p->snapshot;
+    return s == NULL ? 0 : sizeof *s + s->bitmap_bytes + snapshot_job_bytes(s->job);
+}

@@ -1,0 +1,37 @@
+/* snapshot.h - a consistent cut of a partition while it keeps serving (design D7).
+ *
+ * partition_cut() marks the cut: row counts, dense slice, names and clock are noted (dense and
+ * names copied, they are small). From then on partition_tick() hands blocks of rows (about 4 KB) in
+ * order to the writer; an update to a block that comes ahead of the writer copies the block aside
+ * first. Copies are bounded by copy_bytes: at the limit the partition writes before it serves. The
+ * file work (container blocks, checksums, fsync, rename) happens on the server's writer thread,
+ * which takes filled chunks from a bounded queue. A failed write or fsync fails that checkpoint
+ * only.
+ */
+#ifndef PS_SNAPSHOT_H
+#define PS_SNAPSHOT_H
+
+#include "ps/partition.h"
+
+/* The thread that writes part files; one per server, shared by its partitions. */
+struct snapshot_writer;
+enum status snapshot_writer_start(struct snapshot_writer **w);
+void snapshot_writer_stop(struct snapshot_writer **w); /* aborts what is unfinished */
+
+struct part_info {
+    char name[64];              /* part-00000-of-00002.bin */
+    uint32_t bucket_begin, bucket_end;
+    uint64_t bytes, checksum, rows;
+    uint64_t version;           /* applied pushes */
+    struct buf applied;         /* applied_encode of the intersection of the domains' names at the
+                                   cut; the receiver's to free (buf_fini); empty on failure */
+};
+
+/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. ERR_AGAIN if one is running. */
+enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
+                          uint32_t index, uint32_t count);
+/* Whether the running snapshot has ended; then *status is its result (a failure with its text)
+ * and *info describes the file. */
+bool partition_cut_done(struct partition *p, enum status *status, struct part_info *info);
+
+#endif

@@ -1,0 +1,270 @@
+/* snapshot_writer.c - the thread that writes part files (see snapshot_writer.h).
+ *
+ * It takes work in order, so a job's BEGIN comes first and its END last; jobs of several partitions
+ * interleave. The first failure of a job is kept and the job's further chunks are only emptied. At
+ * the end of the thread unfinished jobs are aborted, so no partition waits for a writer that is
+ * gone.
+ *
+ * A chunk holds runs of several tables as the updates came. They are gathered by table, one
+ * container block each: few, large blocks at the price of a copy on this thread.
+ */
+#include "snapshot_writer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "checkpoint.h"
+#include "common/mem.h"
+#include "common/thread.h"
+
+#define PUT_TIMEOUT_MS 1000u
+#define TAKE_TIMEOUT_MS 1000u
+#define DENSE_BLOCK_FLOATS ((size_t)1 << 18)
+
+struct snapshot_writer {
+    struct thread thread;
+    struct queue queue;
+    bool queue_ready;
+    atomic_bool stopping;
+    struct snapshot_job *jobs; /* unfinished; the thread's own */
+};
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+
+static void job_destroy(struct snapshot_job *job) {
+    for (uint32_t i = 0; i < job->chunk_count; i++) {
+        mem_free(&job->chunks[i]);
+    }
+    mem_free(&job->chunks);
+    if (job->emptied.items != NULL) {
+        queue_fini(&job->emptied);
+    }
+    buf_fini(&job->meta);
+    buf_fini(&job->gathered);
+    mem_free(&job->dense);
+    mem_free(&job->expected);
+    mem_free(&job->written);
+    mem_free(&job);
+}
+
+void snapshot_job_release(struct snapshot_job **inout) {
+    struct snapshot_job *job = *inout;
+    *inout = NULL;
+    if (job != NULL && atomic_fetch_sub(&job->references, 1) == 1) {
+        job_destroy(job);
+    }
+}
+
+enum status snapshot_job_create(struct snapshot_job **out, uint32_t units, size_t chunk_bytes,
+                                uint32_t chunks_max) {
+    enum status status = OK;
+    struct snapshot_job *job = NULL;
+    *out = NULL;
+    TRY(mem_alloc((void **)&job, sizeof *job));
+    atomic_store(&job->references, 1);
+    job->units = units;
+    job->chunk_bytes = chunk_bytes;
+    job->chunks_max = chunks_max;
+    job->begin = (struct snapshot_work){.kind = WORK_BEGIN, .job = job};
+    job->end = (struct snapshot_work){.kind = WORK_END, .job = job};
+    TRY_OUT(mem_array((void **)&job->expected, units, sizeof *job->expected));
+    TRY_OUT(mem_array((void **)&job->written, units, sizeof *job->written));
+    TRY_OUT(mem_array((void **)&job->chunks, chunks_max, sizeof(struct snapshot_chunk *)));
+    TRY_OUT(queue_init(&job->emptied, chunks_max));
+    *out = job;
+    job = NULL;
+out:
+    snapshot_job_release(&job);
+    return status;
+}
+
+size_t snapshot_job_bytes(const struct snapshot_job *job) {
+    return job->chunk_count * (sizeof(struct snapshot_chunk) + job->chunk_bytes) +
+           job->dense_floats * job->dense_vectors * sizeof(float) + job->meta.cap;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static enum status write_dense(struct snapshot_job *job) {
+    const size_t n = job->dense_floats;
+    for (size_t at = 0; at < n; at += DENSE_BLOCK_FLOATS) {
+        const size_t some = n - at < DENSE_BLOCK_FLOATS ? n - at : DENSE_BLOCK_FLOATS;
+        buf_clear(&job->gathered);
+        for (uint32_t k = 0; k < job->dense_vectors; k++) {
+            TRY(buf_put(&job->gathered, job->dense + k * n + at, some * sizeof(float)));
+        }
+        TRY(container_put(&job->file, PART_DENSE, job->dense_begin + at, job->gathered.data,
+                          job->gathered.len, false));
+    }
+    return OK;
+}
+
+static enum status begin(struct snapshot_job *job) {
+    TRY(container_create(&job->file, job->path, CONTAINER_CHECKPOINT_PART));
+    job->opened = true;
+    TRY(container_put(&job->file, PART_META, 0, job->meta.data, job->meta.len, true));
+    return write_dense(job);
+}
+
+/* Counters and ids compress, float weights do not. */
+static enum status write_unit(struct snapshot_job *job, uint32_t unit, const void *data,
+                              size_t bytes) {
+    const bool sightings = unit % 2 != 0;
+    return container_put(&job->file, sightings ? PART_SIGHTINGS : PART_ROWS, unit / 2, data,
+                         bytes, sightings);
+}
+
+static enum status write_chunk(struct snapshot_job *job, const struct snapshot_chunk *c) {
+    bool written[CHUNK_SEGMENTS_MAX] = {false};
+    for (uint32_t i = 0; i < c->segment_count; i++) {
+        const uint32_t unit = c->segment[i].unit;
+        if (written[i]) {
+            continue;
+        }
+        buf_clear(&job->gathered);
+        for (uint32_t k = i; k < c->segment_count; k++) {
+            const struct snapshot_segment *s = &c->segment[k];
+            if (s->unit == unit) {
+                TRY(buf_put(&job->gathered, c->data + s->offset, s->bytes));
+                job->written[unit] += s->rows;
+                written[k] = true;
+            }
+        }
+        TRY(write_unit(job, unit, job->gathered.data, job->gathered.len));
+    }
+    return OK;
+}
+
+/* The totals are of what was written, and must be what the cut had. */
+static enum status finish(struct snapshot_job *job) {
+    buf_clear(&job->gathered);
+    for (uint32_t u = 0; u < job->units; u++) {
+        if (job->written[u] != job->expected[u]) {
+            return fail(ERR_CORRUPT, "%s: %llu records of field slot %u written, the cut has %llu",
+                        job->path, (unsigned long long)job->written[u], u / 2,
+                        (unsigned long long)job->expected[u]);
+        }
+        TRY(buf_put_u64(&job->gathered, job->written[u]));
+        job->rows += u % 2 == 0 ? job->written[u] : 0;
+    }
+    TRY(buf_put_u64(&job->gathered, job->dense_floats));
+    TRY(container_put(&job->file, PART_TOTALS, 0, job->gathered.data, job->gathered.len, false));
+    job->opened = false; /* committed or failed, it is closed */
+    return container_commit(&job->file, &job->file_bytes, &job->checksum);
+}
+
+/* --- the thread ------------------------------------------------------------------------------ */
+
+static void note(struct snapshot_job *job, enum status status) {
+    if (status != OK && job->status == OK) {
+        job->status = status;
+        snprintf(job->text, sizeof job->text, "%s", fail_text());
+        atomic_store(&job->failed, true);
+    }
+}
+
+static void forget(struct snapshot_writer *w, struct snapshot_job *job) {
+    struct snapshot_job **at = &w->jobs;
+    while (*at != NULL && *at != job) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = job->next;
+    }
+}
+
+static void end_job(struct snapshot_writer *w, struct snapshot_job *job) {
+    forget(w, job);
+    if (job->opened) {
+        container_abort(&job->file);
+        job->opened = false;
+    }
+    atomic_store(&job->done, true);
+    snapshot_job_release(&job);
+}
+
+static void do_work(struct snapshot_writer *w, struct snapshot_work *work) {
+    struct snapshot_job *job = work->job;
+    if (work->kind == WORK_BEGIN) {
+        job->next = w->jobs;
+        w->jobs = job;
+    }
+    if (atomic_load(&w->stopping)) {
+        note(job, fail(ERR_CLOSED, "%s: the writer was stopped", job->path));
+    }
+    switch (work->kind) {
+    case WORK_BEGIN:
+        note(job, job->status != OK ? job->status : begin(job));
+        return;
+    case WORK_ROWS:
+        note(job, job->status != OK ? job->status
+                                    : write_chunk(job, (struct snapshot_chunk *)work));
+        queue_put(&job->emptied, work, 0); /* has room for every chunk there is */
+        return;
+    case WORK_END:
+        if (job->give_up) {
+            note(job, fail(ERR_CLOSED, "%s: given up", job->path));
+        }
+        note(job, job->status != OK ? job->status : finish(job));
+        end_job(w, job);
+        return;
+    }
+}
+
+static enum status run(void *arg) {
+    struct snapshot_writer *w = arg;
+    for (;;) {
+        void *work = NULL;
+        const enum status status = queue_take(&w->queue, &work, TAKE_TIMEOUT_MS);
+        if (status == OK) {
+            do_work(w, work);
+        } else if (status != ERR_TIMEOUT) {
+            break;
+        }
+    }
+    while (w->jobs != NULL) {
+        note(w->jobs, fail(ERR_CLOSED, "%s: the writer was stopped", w->jobs->path));
+        end_job(w, w->jobs);
+    }
+    return OK;
+}
+
+enum status snapshot_writer_start(struct snapshot_writer **out) {
+    enum status status = OK;
+    struct snapshot_writer *w = NULL;
+    *out = NULL;
+    TRY(mem_alloc((void **)&w, sizeof *w));
+    TRY_OUT(queue_init(&w->queue, SNAPSHOT_WORK_MAX));
+    w->queue_ready = true;
+    TRY_OUT(thread_start(&w->thread, "ps-writer", run, w));
+    *out = w;
+    w = NULL;
+out:
+    snapshot_writer_stop(&w);
+    return status;
+}
+
+void snapshot_writer_stop(struct snapshot_writer **inout) {
+    struct snapshot_writer *w = *inout;
+    if (w == NULL) {
+        return;
+    }
+    atomic_store(&w->stopping, true);
+    if (w->queue_ready) {
+        queue_close(&w->queue);
+        thread_join(&w->thread);
+        queue_fini(&w->queue);
+    }
+    mem_free(inout);
+}
+
+enum status snapshot_writer_put(struct snapshot_writer *w, struct snapshot_work *work) {
+    if (work->kind != WORK_BEGIN) {
+        return queue_put(&w->queue, work, PUT_TIMEOUT_MS);
+    }
+    atomic_fetch_add(&work->job->references, 1);
+    const enum status status = queue_put(&w->queue, work, PUT_TIMEOUT_MS);
+    if (status != OK) {
+        atomic_fetch_sub(&work->job->references, 1);
+    }
+    return status;
+}

@@ -1,0 +1,350 @@
+/* table.c - slabs of rows and their index (see table.h).
+ *
+ * Slots are numbered in order of creation; handle = slot. All slabs but the first hold slab_rows
+ * rows, a power of two, so a handle splits into slab and place by a shift. A slab is at least 8 MB
+ * of address space on huge pages, but memory is committed, and accounted, 2 MB at a time as slots
+ * come into use. The first slab starts small and is copied into one twice as large until it has
+ * slab_rows rows: there may be hundreds of tables, most of them tiny. Rows are therefore always
+ * reached by handle; a pointer to a row is good until the next insert.
+ *
+ * A free slot has step 0 and links to the next free one through `last`.
+ *
+ * A look-up of many ids goes in blocks: hash all and prefetch their index lines, probe all and
+ * prefetch the rows found, then compare ids. So the cache misses of a block overlap; one id after
+ * the other would wait for two misses each. Pre-faulting slabs was tried in thought and rejected: a
+ * huge page costs one fault in either case, whoever takes it.
+ */
+#include "table.h"
+
+#include <assert.h>
+#include <string.h>
+#include "common/bytes.h"
+#include "common/hash.h"
+#include "common/layout.h"
+#include "index.h"
+#include "optimizer.h"
+#include "piece.h"
+
+#define FIND_BLOCK 32u
+#define READ_AHEAD 8u
+#define SLAB_BYTES_MIN ((size_t)8 << 20)
+#define FIRST_ROWS_BYTES ((size_t)4 << 10)
+#define SLOTS_MAX (HANDLE_NONE - 1)
+#define LINE_BYTES 64u
+
+struct table {
+    struct table_config config;
+    uint64_t salt, seed;
+    uint32_t row_bytes;
+    uint32_t state_floats;
+    uint32_t slab_shift;   /* slab_rows = 1 << slab_shift */
+    uint32_t slots;        /* ever used */
+    uint32_t slots_ready;  /* committed: slots below it cost no further memory */
+    uint32_t first_rows;   /* rows of slab 0 */
+    uint32_t free_head;    /* HANDLE_NONE: no free slot */
+    uint64_t rows;
+    uint64_t slab_bytes_used;
+    uint8_t **slabs;
+    uint32_t slab_count, slab_cap;
+    struct index index;
+};
+
+static uint32_t slab_rows(const struct table *t) {
+    return 1u << t->slab_shift;
+}
+
+static size_t slab_bytes(const struct table *t) {
+    return (size_t)slab_rows(t) * t->row_bytes;
+}
+
+static inline uint8_t *slot_at(const struct table *t, uint32_t handle) {
+    return t->slabs[handle >> t->slab_shift] +
+           (size_t)(handle & (slab_rows(t) - 1)) * t->row_bytes;
+}
+
+struct row *table_row(const struct table *t, uint32_t handle) {
+    assert(handle < t->slots);
+    return (struct row *)(void *)slot_at(t, handle);
+}
+
+enum status table_create(struct table **out, const struct table_config *config, uint64_t salt,
+                         uint64_t seed) {
+    struct table *t = NULL;
+    *out = NULL;
+    TRY(mem_alloc((void **)&t, sizeof *t));
+    t->config = *config;
+    t->salt = salt;
+    t->seed = seed;
+    t->state_floats = optimizer_state_floats(config->opt.kind, config->dim);
+    const size_t row = sizeof(struct row) + ((size_t)config->dim + t->state_floats) * sizeof(float);
+    t->row_bytes = (uint32_t)((row + 7) / 8 * 8);
+    while (slab_bytes(t) < SLAB_BYTES_MIN) {
+        t->slab_shift++;
+    }
+    t->free_head = HANDLE_NONE;
+    *out = t;
+    return OK;
+}
+
+void table_destroy(struct table **inout) {
+    struct table *t = *inout;
+    if (t == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < t->slab_count; i++) {
+        const size_t rows = i == 0 ? t->first_rows : slab_rows(t);
+        piece_free((void **)&t->slabs[i], rows * t->row_bytes);
+    }
+    mem_free(&t->slabs);
+    index_fini(&t->index);
+    mem_free(inout);
+}
+
+/* --- growing -------------------------------------------------------------------------------- */
+
+static uint32_t first_rows_next(const struct table *t) {
+    if (t->first_rows != 0) {
+        return t->first_rows * 2;
+    }
+    uint32_t rows = 8;
+    while ((size_t)rows * 2 * t->row_bytes <= FIRST_ROWS_BYTES) {
+        rows *= 2;
+    }
+    return rows;
+}
+
+static bool first_slab_grows(const struct table *t) {
+    return t->first_rows < slab_rows(t);
+}
+
+static enum status grow_first_slab(struct table *t) {
+    uint8_t *grown = NULL;
+    const uint32_t rows = first_rows_next(t);
+    const size_t old_bytes = (size_t)t->first_rows * t->row_bytes;
+    const size_t new_bytes = (size_t)rows * t->row_bytes;
+    if (t->slabs == NULL) {
+        TRY(mem_array((void **)&t->slabs, 8, sizeof *t->slabs));
+        t->slab_cap = 8;
+    }
+    TRY(piece_alloc((void **)&grown, new_bytes));
+    if (old_bytes > 0) {
+        memcpy(grown, t->slabs[0], old_bytes);
+        piece_free((void **)&t->slabs[0], old_bytes);
+    }
+    t->slabs[0] = grown;
+    t->slab_count = 1;
+    t->first_rows = rows;
+    t->slots_ready = rows;
+    t->slab_bytes_used += new_bytes - old_bytes;
+    return OK;
+}
+
+static enum status add_slab(struct table *t) {
+    if (t->slab_count == t->slab_cap) {
+        const size_t bytes = t->slab_cap * sizeof *t->slabs;
+        TRY(mem_grow((void **)&t->slabs, bytes, 2 * bytes));
+        t->slab_cap *= 2;
+    }
+    TRY(piece_alloc((void **)&t->slabs[t->slab_count], slab_bytes(t)));
+    t->slab_count++;
+    return OK;
+}
+
+/* Commits the next 2 MB of the last slab. A row that straddles the edge waits for the next step. */
+static void commit_page(struct table *t) {
+    const uint32_t base = (t->slab_count - 1) << t->slab_shift;
+    const size_t in_use = (size_t)(t->slots_ready - base) * t->row_bytes;
+    const size_t pages = (in_use + t->row_bytes) / PIECE_PAGE_BYTES + 1;
+    const size_t rows = pages * PIECE_PAGE_BYTES / t->row_bytes;
+    t->slots_ready = base + (rows < slab_rows(t) ? (uint32_t)rows : slab_rows(t));
+    t->slab_bytes_used += PIECE_PAGE_BYTES;
+}
+
+static enum status reserve_slot(struct table *t) {
+    if (t->free_head != HANDLE_NONE || t->slots < t->slots_ready) {
+        return OK;
+    }
+    if (t->slots >= SLOTS_MAX - slab_rows(t)) {
+        return fail(ERR_MEMORY, "a table is full at %u rows", t->slots);
+    }
+    if (first_slab_grows(t)) {
+        return grow_first_slab(t);
+    }
+    if (t->slots == t->slab_count << t->slab_shift) {
+        TRY(add_slab(t));
+    }
+    commit_page(t);
+    return OK;
+}
+
+uint64_t table_grow_bytes(const struct table *t) {
+    uint64_t bytes = index_grow_bytes(&t->index);
+    if (t->free_head == HANDLE_NONE && t->slots == t->slots_ready) {
+        bytes += first_slab_grows(t)
+                     ? (uint64_t)(first_rows_next(t) - t->first_rows) * t->row_bytes
+                     : PIECE_PAGE_BYTES;
+    }
+    return bytes;
+}
+
+/* --- inserting and removing ------------------------------------------------------------------ */
+
+/* Takes a slot for an absent id and puts it into the index. */
+static enum status take_slot(struct table *t, uint64_t id, uint32_t *handle) {
+    TRY(index_reserve(&t->index));
+    TRY(reserve_slot(t));
+    if (t->free_head != HANDLE_NONE) {
+        *handle = t->free_head;
+        t->free_head = table_row(t, *handle)->last;
+    } else {
+        *handle = t->slots++;
+    }
+    index_put(&t->index, index_tag(hash_key(t->salt, id)), *handle);
+    t->rows++;
+    return OK;
+}
+
+void table_reset(struct table *t, uint32_t handle) {
+    struct row *row = table_row(t, handle);
+    const uint32_t dim = t->config.dim;
+    row->step = 0;
+    row->last = 0;
+    if (dim > 0) {
+        row_initial(t->seed, hash_key(t->salt, row->id), t->config.init_scale, dim, row->data);
+        optimizer_state_init(&t->config.opt, dim, row->data, row->data + dim);
+    }
+}
+
+enum status table_insert(struct table *t, uint64_t id, uint32_t *handle) {
+    TRY(take_slot(t, id, handle));
+    table_row(t, *handle)->id = id;
+    table_reset(t, *handle);
+    return OK;
+}
+
+enum status table_load(struct table *t, const void *record, size_t bytes, uint32_t *handle) {
+    assert(bytes >= t->row_bytes);
+    TRY(take_slot(t, load_u64(record), handle));
+    memcpy(slot_at(t, *handle), record, t->row_bytes);
+    return OK;
+}
+
+void table_remove(struct table *t, uint32_t handle) {
+    struct row *row = table_row(t, handle);
+    index_delete(&t->index, index_tag(hash_key(t->salt, row->id)), handle);
+    row->step = 0;
+    row->last = t->free_head;
+    t->free_head = handle;
+    t->rows--;
+}
+
+/* --- finding and reading --------------------------------------------------------------------- */
+
+void table_prefetch(const struct table *t, uint32_t handle) {
+    const uint8_t *row = slot_at(t, handle);
+    for (uint32_t at = 0; at < t->row_bytes; at += LINE_BYTES) {
+        __builtin_prefetch(row + at, 1);
+    }
+}
+
+/* Probes from `at`; true at a match of tags, with the handle; false at an empty entry. */
+static inline bool probe(const struct table *t, uint32_t tag, uint64_t *at, uint32_t *handle) {
+    for (;; *at = (*at + 1) & t->index.mask) {
+        const uint64_t e = t->index.entries[*at];
+        if (e == 0) {
+            return false;
+        }
+        if (entry_tag(e) == tag) {
+            *handle = entry_handle(e);
+            return true;
+        }
+    }
+}
+
+static void find_block(const struct table *t, const uint64_t *ids, size_t n, uint32_t *handles) {
+    uint32_t tags[FIND_BLOCK];
+    uint64_t at[FIND_BLOCK];
+    for (size_t i = 0; i < n; i++) {
+        tags[i] = index_tag(hash_key(t->salt, ids[i]));
+        at[i] = tags[i] & t->index.mask;
+        __builtin_prefetch(&t->index.entries[at[i]]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (probe(t, tags[i], &at[i], &handles[i])) {
+            __builtin_prefetch(slot_at(t, handles[i]));
+        } else {
+            handles[i] = HANDLE_NONE;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        while (handles[i] != HANDLE_NONE && table_row(t, handles[i])->id != ids[i]) {
+            at[i] = (at[i] + 1) & t->index.mask;
+            if (!probe(t, tags[i], &at[i], &handles[i])) {
+                handles[i] = HANDLE_NONE;
+            }
+        }
+    }
+}
+
+void table_find(const struct table *t, const uint64_t *ids, size_t n, uint32_t *handles) {
+    if (t->rows == 0) {
+        for (size_t i = 0; i < n; i++) {
+            handles[i] = HANDLE_NONE;
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i += FIND_BLOCK) {
+        find_block(t, ids + i, n - i < FIND_BLOCK ? n - i : FIND_BLOCK, handles + i);
+    }
+}
+
+static void prefetch_weights(const struct table *t, uint32_t handle, uint32_t bytes) {
+    if (handle != HANDLE_NONE) {
+        const uint8_t *row = slot_at(t, handle);
+        for (uint32_t at = LINE_BYTES; at < bytes; at += LINE_BYTES) {
+            __builtin_prefetch(row + at);
+        }
+        __builtin_prefetch(row + bytes - 1);
+    }
+}
+
+void table_read(const struct table *t, const uint64_t *ids, const uint32_t *handles, size_t n,
+                float *out) {
+    const uint32_t dim = t->config.dim;
+    const uint32_t bytes = (uint32_t)sizeof(struct row) + dim * (uint32_t)sizeof(float);
+    for (size_t i = 0; i < n && i < READ_AHEAD; i++) {
+        prefetch_weights(t, handles[i], bytes);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i + READ_AHEAD < n) {
+            prefetch_weights(t, handles[i + READ_AHEAD], bytes);
+        }
+        if (handles[i] == HANDLE_NONE) {
+            row_initial(t->seed, hash_key(t->salt, ids[i]), t->config.init_scale, dim, out);
+        } else {
+            memcpy(out, table_row(t, handles[i])->data, dim * sizeof(float));
+        }
+        out += dim;
+    }
+}
+
+uint32_t table_dim(const struct table *t) {
+    return t->config.dim;
+}
+
+uint32_t table_row_bytes(const struct table *t) {
+    return t->row_bytes;
+}
+
+uint64_t table_rows(const struct table *t) {
+    return t->rows;
+}
+
+uint32_t table_slots(const struct table *t) {
+    return t->slots;
+}
+
+uint64_t table_bytes(const struct table *t) {
+    return sizeof *t + t->slab_cap * sizeof *t->slabs + t->slab_bytes_used +
+           index_bytes(&t->index);
+}

@@ -1,0 +1,751 @@
+/* Tests of coord/coord.h over real sockets: the coordinator runs on a thread, servers and workers
+ * are played by threads with real links. What the played servers have "applied" is one set shared
+ * by all, guarded by `lock`: every batch a played worker trains is added to it. */
+#include "coord/coord.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/link.h"
+#include "common/log.h"
+#include "common/manifest.h"
+#include "common/mem.h"
+#include "common/plan.h"
+#include "common/rng.h"
+#include "common/scores.h"
+#include "common/shard.h"
+#include "common/thread.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#undef fail /* cmocka's; ours records a cause */
+
+#define SERVERS 2u
+#define WORKERS 2u
+#define SHARDS 4u
+#define BATCH 20u
+#define EVAL_SHARDS 3u
+static const uint32_t shard_impressions[SHARDS] = {100, 45, 20, 73}; /* 5 + 3 + 1 + 4 batches */
+#define EPOCH_BATCHES 13u
+#define EPOCH_IMPRESSIONS 238u
+#define PATIENCE_MS 20000u
+
+struct play; /* one job */
+struct actor {
+    struct play *play;
+    uint32_t index;
+    uint64_t incarnation;
+    struct thread thread;
+    uint32_t quits_after; /* batches; 0: never. Then it falls silent at once */
+    struct wire_progress done;
+};
+struct play {
+    char dir[64], out[128], data[128], eval[128], endpoint[160];
+    struct config config;
+    struct coord_options options;
+    struct thread coord;
+    struct actor server[SERVERS], worker[WORKERS + 1];
+    pthread_mutex_t lock;
+    struct applied *applied;
+    uint32_t trained, repeated;
+    uint32_t in_flight;          /* batches being trained now */
+    uint32_t cuts_in_flight;     /* cuts that found one */
+    uint32_t parts_to_fail;
+    bool server_fails;
+    bool evaluated[EVAL_SHARDS];
+};
+
+static uint32_t batches[SHARDS];
+
+/* --- the played roles ------------------------------------------------------------------------- */
+
+static enum status hello(struct play *p, struct actor *a, enum wire_role role,
+                         struct transport **t, struct link **l, struct job_plan *plan) {
+    struct wire_hello h = {
+        .role = role, .index = a->index, .pid = 1, .threads = 1, .incarnation = a->incarnation};
+    struct wire_welcome welcome;
+    const char endpoints[1][WIRE_ENDPOINT_MAX] = {"ipc:///nowhere"};
+    snprintf(h.build, sizeof h.build, "%s", ESMM_VERSION);
+    snprintf(h.host, sizeof h.host, "stage");
+    TRY(transport_create(t, 1));
+    TRY(link_open(l, *t, p->endpoint, &h, role == ROLE_SERVER ? endpoints : NULL,
+                  role == ROLE_SERVER, PATIENCE_MS, &welcome, plan));
+    link_timing(*l, p->config.heartbeat_ms, p->config.request_ms, p->config.give_up_ms);
+    return OK;
+}
+
+static enum status send_part(struct play *p, struct actor *a, struct link *l, uint64_t cut) {
+    struct wire_msg m = {.type = WIRE_PART_DONE};
+    struct wire_part_done *d = &m.u.part_done;
+    struct buf names = BUF_EMPTY;
+    uint64_t id;
+    d->partition = a->index;
+    d->cut = cut;
+    d->ok = true;
+    snprintf(d->name, sizeof d->name, "part-%05u-of-%05u.bin", a->index, SERVERS);
+    d->bucket_begin = BUCKETS * a->index / SERVERS;
+    d->bucket_end = BUCKETS * (a->index + 1) / SERVERS;
+    d->rows = 10;
+    pthread_mutex_lock(&p->lock);
+    p->cuts_in_flight += p->in_flight > 0;
+    if (p->parts_to_fail > 0) {
+        p->parts_to_fail--;
+        d->ok = false;
+        snprintf(d->text, sizeof d->text, "the disk is full");
+    }
+    enum status status = applied_encode(p->applied, &names);
+    pthread_mutex_unlock(&p->lock);
+    if (status == OK) {
+        status = link_request(l, &m, names.data, names.len, NULL, 0, &id);
+    }
+    buf_fini(&names);
+    return status;
+}
+
+static enum status server_body(void *arg) {
+    struct actor *a = arg;
+    struct play *p = a->play;
+    struct transport *t = NULL;
+    struct link *l = NULL;
+    struct job_plan plan = {0};
+    struct port_message m;
+    uint64_t last_cut = 0;
+    const uint64_t rows[1] = {10};
+    enum status status = hello(p, a, ROLE_SERVER, &t, &l, &plan);
+    bool ended = false;
+    if (status == OK) {
+        status = link_beat_values(l, rows, sizeof rows);
+    }
+    while (status == OK && !ended) {
+        struct wire_heartbeat b = {
+            .role = ROLE_SERVER, .index = a->index, .incarnation = a->incarnation, .rows = 10};
+        pthread_mutex_lock(&p->lock);
+        if (p->server_fails && a->index == 1) {
+            b.failing = true;
+            snprintf(b.text, sizeof b.text, "out of memory");
+        }
+        pthread_mutex_unlock(&p->lock);
+        link_beat(l, &b);
+        status = link_next(l, &m, 5);
+        if (status == ERR_TIMEOUT) {
+            status = OK;
+            continue;
+        }
+        if (status != OK || m.msg.type != WIRE_COMMAND) {
+            continue;
+        }
+        ended = m.msg.u.command.order == ORDER_STOP;
+        if (m.msg.u.command.order == ORDER_CUT && m.msg.u.command.cut > last_cut) {
+            last_cut = m.msg.u.command.cut;
+            status = send_part(p, a, l, last_cut);
+        }
+    }
+    job_plan_free(&plan);
+    link_close(&l);
+    transport_destroy(&t);
+    return status;
+}
+
+/* Waits for the answer to `id`; heartbeats go on. *ended: the coordinator said stop. */
+static enum status await(struct actor *a, struct link *l, uint64_t id, struct port_message *m,
+                         bool *ended) {
+    for (;;) {
+        struct wire_heartbeat b = {.role = ROLE_WORKER,
+                                   .index = a->index,
+                                   .incarnation = a->incarnation,
+                                   .progress = a->done};
+        link_beat(l, &b);
+        enum status status = link_next(l, m, 5);
+        if (status == ERR_TIMEOUT) {
+            continue;
+        }
+        TRY(status);
+        if (m->msg.type == WIRE_COMMAND && m->msg.u.command.order == ORDER_STOP) {
+            *ended = true;
+            return OK;
+        }
+        if (m->msg.id == id) {
+            return OK;
+        }
+    }
+}
+
+static enum status clock_ask(struct actor *a, struct link *l, uint64_t clock, bool *ended) {
+    struct wire_msg ask = {.type = WIRE_CLOCK_ASK};
+    struct port_message m;
+    uint64_t id;
+    ask.u.clock = (struct wire_clock){
+        .index = a->index, .incarnation = a->incarnation, .clock = clock};
+    TRY(link_request(l, &ask, NULL, 0, NULL, 0, &id));
+    return await(a, l, id, &m, ended);
+}
+
+static enum status train_batch(struct play *p, struct actor *a, const struct wire_lease *lease,
+                               uint32_t k) {
+    struct batch_name name = {lease->epoch, lease->shard, k};
+    uint32_t n = plan_begin(shard_impressions[lease->shard], batches[lease->shard], k + 1) -
+                 plan_begin(shard_impressions[lease->shard], batches[lease->shard], k);
+    pthread_mutex_lock(&p->lock);
+    p->in_flight++;
+    pthread_mutex_unlock(&p->lock);
+    clock_sleep_ms(1);
+    pthread_mutex_lock(&p->lock);
+    bool has = false;
+    enum status status = applied_has(p->applied, name, &has);
+    if (status == OK && !has) {
+        status = applied_add(p->applied, name);
+    }
+    p->trained++;
+    p->repeated += has;
+    p->in_flight--;
+    pthread_mutex_unlock(&p->lock);
+    a->done.impressions += n;
+    a->done.batches++;
+    a->done.loss_sum += 0.5 * n;
+    return status;
+}
+
+static bool bit(const uint8_t *bits, size_t bytes, uint32_t k) {
+    return k / 8 < bytes && (bits[k / 8] >> (k % 8) & 1) != 0;
+}
+
+/* *ended: told to stop, or it falls silent. */
+static enum status train(struct play *p, struct actor *a, struct link *l,
+                         const struct wire_lease *lease, const uint8_t *bits, size_t bytes,
+                         bool *ended) {
+    for (uint32_t k = 0; k < lease->batch_limit && !*ended; k++) {
+        if (bit(bits, bytes, k)) {
+            continue;
+        }
+        TRY(clock_ask(a, l, a->done.batches, ended));
+        if (*ended) {
+            break;
+        }
+        TRY(train_batch(p, a, lease, k));
+        *ended = a->quits_after > 0 && a->done.batches >= a->quits_after;
+    }
+    return *ended ? OK : clock_ask(a, l, CLOCK_IDLE, ended);
+}
+
+static enum status evaluate(struct play *p, struct actor *a, struct link *l,
+                            const struct wire_lease *lease, bool *ended) {
+    struct wire_msg m = {.type = WIRE_SCORES};
+    struct port_message ack;
+    struct score scores[BATCH * 2];
+    struct buf frame = BUF_EMPTY;
+    uint32_t n = 30 + lease->shard;
+    uint64_t id;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t labels = i % 3 == 0 ? (i % 6 == 0 ? 3 : 1) : 0;
+        scores[i] = (struct score){.impression_id = i,
+                                   .user = i / 4,
+                                   .a = labels & 1 ? 2.0f : -2.0f,
+                                   .b = labels & 2 ? 2.0f : -2.0f,
+                                   .labels = labels};
+    }
+    m.u.scores = (struct wire_scores){lease->epoch, lease->shard, n};
+    pthread_mutex_lock(&p->lock);
+    p->evaluated[lease->shard] = true;
+    pthread_mutex_unlock(&p->lock);
+    enum status status = wire_scores_pack(scores, n, &frame);
+    if (status == OK) {
+        status = link_request(l, &m, NULL, 0, frame.data, frame.len, &id);
+    }
+    if (status == OK) {
+        status = await(a, l, id, &ack, ended);
+    }
+    buf_fini(&frame);
+    return status;
+}
+
+static enum status worker_loop(struct play *p, struct actor *a, struct link *l) {
+    bool ended = false;
+    struct wire_msg ask = {.type = WIRE_LEASE_ASK};
+    ask.u.lease_ask = (struct wire_lease_ask){.index = a->index, .incarnation = a->incarnation};
+    while (!ended) {
+        struct port_message m;
+        uint64_t id;
+        TRY(link_request(l, &ask, NULL, 0, NULL, 0, &id));
+        TRY(await(a, l, id, &m, &ended));
+        ask.u.lease_ask.returns = false;
+        if (ended || m.msg.type != WIRE_LEASE) {
+            continue;
+        }
+        struct wire_lease lease = m.msg.u.lease;
+        uint8_t bits[8] = {0};
+        size_t bytes = m.keys_bytes < sizeof bits ? m.keys_bytes : sizeof bits;
+        if (bytes > 0) {
+            memcpy(bits, m.keys, bytes);
+        }
+        if (lease.kind == LEASE_TRAIN) {
+            TRY(train(p, a, l, &lease, bits, bytes, &ended));
+        } else if (lease.kind == LEASE_EVAL) {
+            TRY(evaluate(p, a, l, &lease, &ended));
+        } else {
+            clock_sleep_ms(3);
+            continue;
+        }
+        ask.u.lease_ask.returns = true;
+        ask.u.lease_ask.epoch = lease.epoch;
+        ask.u.lease_ask.shard = lease.shard;
+        ask.u.lease_ask.fence = lease.fence;
+    }
+    return OK;
+}
+
+static enum status worker_body(void *arg) {
+    struct actor *a = arg;
+    struct transport *t = NULL;
+    struct link *l = NULL;
+    struct job_plan plan = {0};
+    enum status status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
+    if (status == OK && (plan.shards != SHARDS || plan.partitions != SERVERS ||
+                         memcmp(plan.batches_per_shard, batches, sizeof batches) != 0)) {
+        status = fail(ERR_PROTOCOL, "the plan is not the job's");
+    }
+    if (status == OK) {
+        status = worker_loop(a->play, a, l);
+    }
+    job_plan_free(&plan);
+    link_close(&l);
+    transport_destroy(&t);
+    return status;
+}
+
+static enum status coord_body(void *arg) {
+    return coord_run(&((struct play *)arg)->options);
+}
+
+/* --- the stage -------------------------------------------------------------------------------- */
+
+static void write_data(const char *dir, const uint32_t *impressions, uint32_t shards) {
+    struct shard_info info[SHARDS];
+    struct dataset *d = NULL;
+    assert_int_equal(mem_alloc((void **)&d, sizeof *d), OK);
+    memset(info, 0, sizeof info);
+    for (uint32_t s = 0; s < shards; s++) {
+        snprintf(info[s].name, sizeof info[s].name, "shard-%05u.bin", s);
+        info[s].impressions = impressions[s];
+        info[s].groups = 1;
+        info[s].clicks = impressions[s] / 3;
+        info[s].conversions = impressions[s] / 6;
+        d->impressions += impressions[s];
+        d->clicks += info[s].clicks;
+        d->conversions += info[s].conversions;
+        d->groups++;
+    }
+    assert_int_equal(schema_add(&d->schema, "item", SIDE_ITEM), OK);
+    schema_finish(&d->schema);
+    d->shards = info;
+    d->shard_count = shards;
+    snprintf(d->source, sizeof d->source, "test");
+    assert_int_equal(file_mkdirs(dir), OK);
+    assert_int_equal(dataset_write(d, dir), OK);
+    mem_free(&d);
+}
+
+static struct play *stage(void) {
+    struct play *p = NULL;
+    const uint32_t eval_impressions[EVAL_SHARDS] = {30, 31, 32};
+    assert_int_equal(mem_alloc((void **)&p, sizeof *p), OK);
+    snprintf(p->dir, sizeof p->dir, "/tmp/test_coord.XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    snprintf(p->out, sizeof p->out, "%s/run", p->dir);
+    snprintf(p->data, sizeof p->data, "%s/data", p->dir);
+    snprintf(p->eval, sizeof p->eval, "%s/eval", p->dir);
+    snprintf(p->endpoint, sizeof p->endpoint, "ipc://%s/coord", p->dir);
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        batches[s] = plan_batches(shard_impressions[s], BATCH);
+    }
+    write_data(p->data, shard_impressions, SHARDS);
+    write_data(p->eval, eval_impressions, EVAL_SHARDS);
+    pthread_mutex_init(&p->lock, NULL);
+    assert_int_equal(applied_create(&p->applied, batches, SHARDS), OK);
+    config_default(&p->config);
+    p->config.batch = BATCH;
+    p->config.epochs = 2;
+    p->config.heartbeat_ms = 20;
+    p->config.request_ms = 200;
+    p->config.lease_ms = 300;
+    p->config.give_up_ms = 2000;
+    p->options = (struct coord_options){.listen = p->endpoint,
+                                        .data_dir = p->data,
+                                        .eval_dir = p->eval,
+                                        .out_dir = p->out,
+                                        .config = &p->config,
+                                        .servers = SERVERS,
+                                        .workers = WORKERS,
+                                        .timeout_ms = PATIENCE_MS,
+                                        .progress_fd = -1};
+    return p;
+}
+
+static void strike(struct play *p) {
+    assert_int_equal(file_remove_tree(p->dir), OK);
+    applied_destroy(&p->applied);
+    pthread_mutex_destroy(&p->lock);
+    mem_free(&p);
+}
+
+static void start_actor(struct play *p, struct actor *a, uint32_t index,
+                        enum status (*body)(void *)) {
+    uint32_t quits_after = a->quits_after;
+    *a = (struct actor){.play = p,
+                        .index = index,
+                        .incarnation = rng_u64(clock_mono_us(), (uint64_t)(uintptr_t)a, 1),
+                        .quits_after = quits_after};
+    assert_int_equal(thread_start(&a->thread, "actor", body, a), OK);
+}
+
+static void start_cast(struct play *p) {
+    assert_int_equal(thread_start(&p->coord, "coord", coord_body, p), OK);
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        start_actor(p, &p->server[i], i, server_body);
+    }
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        start_actor(p, &p->worker[i], i, worker_body);
+    }
+}
+
+/* Joins all; the coordinator's status. Actors must have ended well when the job did. */
+static enum status end_cast(struct play *p) {
+    enum status status = thread_join(&p->coord);
+    char why[1024];
+    snprintf(why, sizeof why, "%s", status == OK ? "" : fail_text());
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        enum status ended = thread_join(&p->server[i].thread);
+        assert_true(status != OK || ended == OK);
+    }
+    for (uint32_t i = 0; i <= WORKERS; i++) {
+        enum status ended = thread_join(&p->worker[i].thread);
+        assert_true(status != OK || ended == OK);
+    }
+    return status == OK ? OK : fail(status, "%s", why);
+}
+
+static enum status perform(struct play *p) {
+    start_cast(p);
+    return end_cast(p);
+}
+
+/* Runs the job and says why it failed, if it did. */
+static void perform_well(struct play *p) {
+    if (perform(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+}
+
+static char *read_file(const struct play *p, const char *name) {
+    char path[PATH_BYTES_MAX];
+    char *text = NULL;
+    size_t bytes;
+    assert_int_equal(path_join(path, p->out, name), OK);
+    assert_int_equal(file_read_all(path, 1u << 20, &text, &bytes), OK);
+    return text;
+}
+
+static uint32_t occurrences(const char *text, const char *what) {
+    uint32_t n = 0;
+    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what)) {
+        n++;
+    }
+    return n;
+}
+
+static void expect_cause(const char *what) {
+    if (strstr(fail_text(), what) == NULL) {
+        print_error("the cause is \"%s\", expected \"%s\"\n", fail_text(), what);
+        assert_true(false);
+    }
+}
+
+static void expect_in_file(const struct play *p, const char *name, const char *what,
+                           uint32_t times) {
+    char *text = read_file(p, name);
+    if (occurrences(text, what) != times) {
+        print_error("%s has %u times \"%s\", expected %u:\n%s\n", name, occurrences(text, what),
+                    what, times, text);
+        assert_true(false);
+    }
+    mem_free(&text);
+}
+
+static uint64_t saved_step(const struct play *p) {
+    char dir[PATH_BYTES_MAX];
+    struct manifest *m = NULL;
+    assert_int_equal(manifest_find(p->out, dir), OK);
+    assert_int_equal(mem_alloc((void **)&m, sizeof *m), OK);
+    assert_int_equal(manifest_read(m, dir), OK);
+    uint64_t step = m->step;
+    struct applied *saved = NULL;
+    assert_int_equal(applied_decode(&saved, m->applied, m->applied_bytes, batches, SHARDS), OK);
+    assert_int_equal(applied_count(saved), step);
+    applied_destroy(&saved);
+    manifest_free(m);
+    mem_free(&m);
+    return step;
+}
+
+static uint32_t leftovers(const struct play *p) {
+    char root[PATH_BYTES_MAX];
+    struct file_list list;
+    uint32_t n = 0;
+    assert_int_equal(path_join(root, p->out, "checkpoints"), OK);
+    assert_int_equal(file_list_dir(&list, root), OK);
+    for (size_t i = 0; i < list.count; i++) {
+        n += strstr(list.names[i], ".tmp") != NULL;
+    }
+    file_list_free(&list);
+    return n;
+}
+
+/* --- the plays -------------------------------------------------------------------------------- */
+
+static void a_whole_job(void **state) {
+    (void)state;
+    struct play *p = stage();
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    for (uint32_t s = 0; s < EVAL_SHARDS; s++) {
+        assert_true(p->evaluated[s]);
+    }
+    expect_in_file(p, "summary.json", "\"status\": \"complete\"", 1);
+    expect_in_file(p, "summary.json", "\"steps\": 26", 1);
+    expect_in_file(p, "summary.json", "\"impressions\": 476", 1);
+    expect_in_file(p, "summary.json", "\"loss\": 0.5", 1);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    expect_in_file(p, "summary.json", "\"item\": 20", 1);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", 2);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"checkpoint\"", 1);
+    strike(p);
+}
+
+static void in_lockstep(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.consistency = CONSISTENCY_SYNC;
+    p->options.eval_dir = NULL;
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "evaluation", 0);
+    strike(p);
+}
+
+static void steps_are_counted_and_resumed(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.max_steps = 0;
+    perform_well(p);
+    assert_int_equal(p->trained, 0);
+    assert_int_equal(saved_step(p), 0);
+    p->config.max_steps = 7;
+    p->options.resume = true;
+    perform_well(p);
+    assert_int_equal(p->trained, 7);
+    assert_int_equal(saved_step(p), 7);
+    p->config.max_steps = EPOCH_BATCHES + 4;
+    perform_well(p);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES + 4);
+    p->config.max_steps = UINT64_MAX;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    expect_in_file(p, "summary.json", "\"steps_restored\": 17", 1);
+    perform_well(p); /* nothing left: evaluates, has nothing to save */
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"checkpoints\": 0", 1);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    strike(p);
+}
+
+static void what_cannot_be_resumed(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.max_steps = 3;
+    perform_well(p);
+    assert_int_equal(coord_run(&p->options), ERR_EXISTS);
+    p->options.resume = true;
+    p->config.batch = BATCH / 2;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("cut differently");
+    p->config.batch = BATCH;
+    p->config.seed++;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("train.seed");
+    p->config.seed--;
+    write_data(p->data, (const uint32_t[SHARDS]){100, 45, 20, 74}, SHARDS);
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("other data");
+    strike(p);
+}
+
+static void a_worker_dies(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 8;
+    p->worker[1].quits_after = 2;
+    perform_well(p); /* the other one does its work too */
+    assert_int_equal(applied_count(p->applied), 8 * EPOCH_BATCHES);
+    assert_int_equal(saved_step(p), 8 * EPOCH_BATCHES);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"worker_lost\"", 1);
+    strike(p);
+}
+
+static void a_worker_is_replaced(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 8;
+    p->worker[1].quits_after = 2;
+    start_cast(p);
+    assert_int_equal(thread_join(&p->worker[1].thread), OK);
+    start_actor(p, &p->worker[2], 1, worker_body);
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+    assert_int_equal(applied_count(p->applied), 8 * EPOCH_BATCHES);
+    assert_true(p->worker[2].done.batches > 0);
+    strike(p);
+}
+
+static void a_deterministic_job_does_not_lose_workers(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.deterministic = true;
+    p->worker[0].quits_after = p->worker[1].quits_after = 2;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("cannot be repeated exactly");
+    expect_cause("there is no checkpoint to resume from yet");
+    expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
+    strike(p);
+}
+
+static void deterministic_cuts_find_nothing_in_flight(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.deterministic = true;
+    p->config.every_impressions = 50;
+    p->config.keep = 100;
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    assert_int_equal(p->cuts_in_flight, 0);
+    char *text = read_file(p, "metrics.jsonl");
+    assert_true(occurrences(text, "\"event\":\"checkpoint\"") >= 4);
+    mem_free(&text);
+    strike(p);
+}
+
+static void a_failed_checkpoint_is_only_that(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.every_impressions = 100;
+    p->config.epochs = 4;
+    p->parts_to_fail = 1;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 4 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    expect_in_file(p, "metrics.jsonl", "the disk is full", 1);
+    strike(p);
+}
+
+static void the_final_checkpoint_must_not_fail(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->parts_to_fail = SERVERS;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("the final checkpoint failed: partition");
+    assert_int_equal(leftovers(p), 0);
+    strike(p);
+}
+
+static void a_failing_server_ends_the_job(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 1000;
+    start_cast(p);
+    clock_sleep_ms(300);
+    pthread_mutex_lock(&p->lock);
+    p->server_fails = true;
+    pthread_mutex_unlock(&p->lock);
+    assert_int_equal(end_cast(p), ERR_PEER);
+    expect_cause("server 1 (host stage, pid 1) failed: out of memory");
+    expect_in_file(p, "summary.json", "out of memory", 1);
+    strike(p);
+}
+
+static void all_workers_gone_ends_the_job(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.give_up_ms = 400;
+    p->worker[0].quits_after = p->worker[1].quits_after = 1;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("no worker is left: worker");
+    strike(p);
+}
+
+static void the_missing_are_named(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->options.timeout_ms = 300;
+    assert_int_equal(thread_start(&p->coord, "coord", coord_body, p), OK);
+    start_actor(p, &p->server[0], 0, server_body);
+    assert_int_equal(end_cast(p), ERR_TIMEOUT);
+    assert_string_equal(fail_text(),
+                        "after 300 ms still missing: server 0 (not serving yet), server 1 (not "
+                        "heard of), worker 0 (not heard of), worker 1 (not heard of)");
+    strike(p);
+}
+
+/* The last play: a stop signal stays noted for the process's life. */
+static void a_stop_signal_saves_and_ends(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 1000;
+    stop_signals_install();
+    start_cast(p);
+    clock_sleep_ms(400);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(end_cast(p), OK);
+    assert_true(saved_step(p) > 0);
+    assert_true(saved_step(p) < 1000 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"status\": \"stopped\"", 1);
+    strike(p);
+}
+
+static int quiet(void **state) {
+    (void)state;
+    log_level_set(LOG_ERROR);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_job),
+        cmocka_unit_test(in_lockstep),
+        cmocka_unit_test(steps_are_counted_and_resumed),
+        cmocka_unit_test(what_cannot_be_resumed),
+        cmocka_unit_test(a_worker_dies),
+        cmocka_unit_test(a_worker_is_replaced),
+        cmocka_unit_test(a_deterministic_job_does_not_lose_workers),
+        cmocka_unit_test(deterministic_cuts_find_nothing_in_flight),
+        cmocka_unit_test(a_failed_checkpoint_is_only_that),
+        cmocka_unit_test(the_final_checkpoint_must_not_fail),
+        cmocka_unit_test(a_failing_server_ends_the_job),
+        cmocka_unit_test(all_workers_gone_ends_the_job),
+        cmocka_unit_test(the_missing_are_named),
+        cmocka_unit_test(a_stop_signal_saves_and_ends),
+    };
+    return cmocka_run_group_tests(tests, quiet, NULL);
+}

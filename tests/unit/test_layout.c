@@ -1,0 +1,204 @@
+#include "common/layout.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/rng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define SEED 17u
+
+static struct schema schema_of(void) {
+    struct schema s = {0};
+    assert_int_equal(schema_add(&s, "b1", SIDE_ITEM), OK);
+    assert_int_equal(schema_add(&s, "a2", SIDE_USER), OK);
+    assert_int_equal(schema_add(&s, "a1", SIDE_USER), OK);
+    assert_int_equal(schema_add(&s, "b2", SIDE_ITEM), OK);
+    schema_finish(&s);
+    return s;
+}
+
+static struct config *config_of(void) {
+    struct config *c = NULL;
+    assert_int_equal(mem_alloc((void **)&c, sizeof *c), OK);
+    config_default(c);
+    assert_int_equal(config_set(c, "table.dim=4"), OK);
+    assert_int_equal(config_set(c, "model.tower=6,3"), OK);
+    assert_int_equal(config_set(c, "field.b1.dim=8"), OK);
+    c->prior_bias = true;
+    return c;
+}
+
+static void array_is(const struct layout *l, uint32_t k, const char *name, uint32_t rows,
+                     uint32_t cols, uint64_t offset) {
+    assert_string_equal(l->array[k].name, name);
+    assert_int_equal(l->array[k].rows, rows);
+    assert_int_equal(l->array[k].cols, cols);
+    assert_int_equal(l->array[k].offset, offset);
+}
+
+static void test_concat(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+    assert_int_equal(l.input_width, 20);
+    assert_int_equal(l.user_width, 8);
+    assert_int_equal(l.item_width, 12);
+    const uint32_t columns[] = {0, 4, 8, 16};
+    for (int f = 0; f < 4; f++) {
+        assert_int_equal(l.column[f], columns[f]);
+        assert_int_equal(l.dim[f], f == 2 ? 8 : 4);
+    }
+    assert_int_equal(l.array_count, 12);
+    array_is(&l, 0, "ctr.w1", 6, 20, 0);
+    array_is(&l, 1, "cvr.w1", 6, 20, 120);
+    array_is(&l, 2, "ctr.b1", 6, 1, 240);
+    array_is(&l, 3, "cvr.b1", 6, 1, 246);
+    array_is(&l, 4, "ctr.w2", 3, 6, 252);
+    array_is(&l, 7, "cvr.b2", 3, 1, 291);
+    array_is(&l, 8, "ctr.w3", 1, 3, 294);
+    array_is(&l, 9, "cvr.w3", 1, 3, 297);
+    array_is(&l, 10, "ctr.b3", 1, 1, 300);
+    array_is(&l, 11, "cvr.b3", 1, 1, 301);
+    assert_int_equal(l.count, 302);
+    assert_int_equal(l.array[2].fan_in, 20);
+    assert_true(fabsf(l.bias_ctr - (float)log(0.04 / 0.96)) < 1e-6f);
+    assert_true(fabsf(l.bias_cvr - (float)log(0.005 / 0.995)) < 1e-6f);
+    mem_free(&c);
+}
+
+static void test_sides(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    c->input = INPUT_SIDES;
+    assert_int_equal(layout_init(&l, c, &s, 0, 0), ERR_CONFIG); /* b1 is wider */
+    assert_int_equal(config_set(c, "field.b1.dim=4"), OK);
+    assert_int_equal(layout_init(&l, c, &s, 0, 1), OK);
+    assert_int_equal(l.input_width, 8);
+    const uint32_t columns[] = {0, 0, 4, 4};
+    for (int f = 0; f < 4; f++) {
+        assert_int_equal(l.column[f], columns[f]);
+    }
+    assert_true(isnan(l.bias_ctr) && isnan(l.bias_cvr)); /* rates without odds */
+    assert_int_equal(config_set(c, "field.zz.dim=4"), OK);
+    assert_int_equal(layout_init(&l, c, &s, 0.5, 0.5), ERR_CONFIG); /* no such field */
+    mem_free(&c);
+}
+
+/* Slices of buckets tile the vector. */
+static void test_slices(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    assert_int_equal(layout_init(&l, c, &s, 0.5, 0.5), OK);
+    assert_int_equal(layout_slice(&l, 0), 0);
+    assert_int_equal(layout_slice(&l, BUCKETS), l.count);
+    for (uint32_t b = 0; b < BUCKETS; b++) {
+        assert_true(layout_slice(&l, b) <= layout_slice(&l, b + 1));
+    }
+    mem_free(&c);
+}
+
+/* A range's initial values do not depend on where the range is cut; bounds and priors hold. */
+static void test_initial(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    float whole[302], part[302];
+    assert_int_equal(layout_init(&l, c, &s, 0.25, 0.5), OK);
+    layout_initial(&l, SEED, 0, 302, whole);
+    for (uint64_t at = 0; at < 302; at += 37) {
+        const uint64_t end = at + 37 < 302 ? at + 37 : 302;
+        layout_initial(&l, SEED, at, end, part + at);
+    }
+    assert_memory_equal(whole, part, sizeof whole);
+    double sum = 0, least = 1, most = -1;
+    for (int i = 0; i < 240; i++) { /* the first layer's weights */
+        sum += (double)whole[i];
+        least = fmin(least, (double)whole[i]);
+        most = fmax(most, (double)whole[i]);
+    }
+    const double bound = 1 / sqrt(20);
+    assert_true(least >= -bound && least < -0.9 * bound && most <= bound && most > 0.9 * bound);
+    assert_true(fabs(sum / 240) < 4 * bound / sqrt(3 * 240));
+    assert_true(whole[300] == l.bias_ctr && fabsf(whole[300] + 1.0986123f) < 1e-6f);
+    assert_true(whole[301] == 0.0f);
+    assert_true(memcmp(whole, whole + 120, 120 * sizeof(float)) != 0); /* towers differ */
+    c->prior_bias = false;
+    assert_int_equal(layout_init(&l, c, &s, 0.25, 0.5), OK);
+    layout_initial(&l, SEED, 0, 302, part);
+    assert_true(part[300] != 0.0f && fabsf(part[300]) <= 1 / sqrtf(3));
+    mem_free(&c);
+}
+
+/* Rows: a function of (seed, key); normal in its first four moments, tails and independence. */
+static void test_row_initial(void **state) {
+    (void)state;
+    enum { ROWS = 20000, DIM = 17 };
+    double m1 = 0, m2 = 0, m3 = 0, m4 = 0, pairs = 0, n = 0;
+    uint32_t beyond2 = 0, beyond4 = 0;
+    for (uint64_t k = 0; k < ROWS; k++) {
+        float row[DIM], again[DIM];
+        row_initial(SEED, rng_mix(k), 1.0f, DIM, row);
+        row_initial(SEED, rng_mix(k), 1.0f, DIM, again);
+        assert_memory_equal(row, again, sizeof row);
+        for (int i = 0; i < DIM; i++) {
+            const double x = (double)row[i];
+            assert_true(isfinite(x));
+            m1 += x;
+            m2 += x * x;
+            m3 += x * x * x;
+            m4 += x * x * x * x;
+            beyond2 += fabs(x) > 2;
+            beyond4 += fabs(x) > 4;
+            pairs += i > 0 ? x * (double)row[i - 1] : 0;
+            n++;
+        }
+    }
+    const double sd = sqrt(n);
+    assert_true(fabs(m1 / sd) < 4);
+    assert_true(fabs(m2 / n - 1) < 4 * sqrt(2) / sd);
+    assert_true(fabs(m3 / sd) < 4 * sqrt(15));
+    assert_true(fabs(m4 / n - 3) < 4 * sqrt(96) / sd);
+    assert_true(fabs(pairs / sd) < 4);
+    assert_true(fabs(beyond2 / n - 0.0455) < 0.002);
+    assert_true(beyond4 >= 5 && beyond4 <= 50); /* 21.5 expected */
+}
+
+/* A row of a smaller dim is the beginning of a larger one; scale scales; seeds differ. */
+static void test_row_shapes(void **state) {
+    (void)state;
+    float big[256], small[256];
+    row_initial(SEED, 99, 1.0f, 256, big);
+    for (uint32_t dim = 1; dim <= 256; dim += 5) {
+        row_initial(SEED, 99, 1.0f, dim, small);
+        assert_memory_equal(small, big, dim * sizeof(float));
+    }
+    row_initial(SEED, 99, 0.5f, 4, small);
+    assert_true(small[0] == 0.5f * big[0] && small[3] == 0.5f * big[3]);
+    row_initial(SEED + 1, 99, 1.0f, 4, small);
+    assert_true(small[0] != big[0]);
+    row_initial(SEED, 99, 0.0f, 4, small);
+    assert_true(small[0] == 0.0f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_concat),      cmocka_unit_test(test_sides),
+        cmocka_unit_test(test_slices),      cmocka_unit_test(test_initial),
+        cmocka_unit_test(test_row_initial), cmocka_unit_test(test_row_shapes),
+    };
+    return cmocka_run_group_tests_name("layout", tests, NULL, NULL);
+}

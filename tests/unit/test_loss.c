@@ -1,0 +1,199 @@
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/rng.h"
+#include "common/shard.h"
+#include "worker/loss.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define SEED 20240517u
+
+static int agree(double got, double want, double relative, double absolute) {
+    return fabs(got - want) <= relative * fabs(want) + absolute;
+}
+
+struct vector {
+    double a, b, w, loss, da, db;
+    int click, conversion;
+};
+
+static FILE *open_vectors(void) {
+    FILE *f = fopen(TESTS_DIR "/golden/loss_vectors.tsv", "r");
+    assert_non_null(f);
+    return f;
+}
+
+static int next_vector(FILE *f, struct vector *v) {
+    char line[512];
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (line[0] == '#') {
+            continue;
+        }
+        assert_int_equal(sscanf(line, "%lf %lf %d %d %lf %lf %lf %lf", &v->a, &v->b, &v->click,
+                                &v->conversion, &v->w, &v->loss, &v->da, &v->db),
+                         8);
+        return 1;
+    }
+    return 0;
+}
+
+/* Where y = 1, t = 0 and p -> 1, two terms of about e^-a cancel: absolute error, harmless. */
+static void test_one_against_vectors(void **state) {
+    (void)state;
+    FILE *f = open_vectors();
+    struct vector v;
+    int rows = 0;
+    while (next_vector(f, &v)) {
+        double loss, da, db;
+        loss_esmm_one(v.a, v.b, v.click, v.conversion, v.w, &loss, &da, &db);
+        if (!agree(loss, v.loss, 1e-14, 0) || !agree(da, v.da, 1e-12, 1e-16 * (1 + v.w)) ||
+            !agree(db, v.db, 1e-14, 0)) {
+            fail_msg("a %g b %g click %d conv %d w %g: loss %.17g (%.17g) da %.17g (%.17g) db "
+                     "%.17g (%.17g)",
+                     v.a, v.b, v.click, v.conversion, v.w, loss, v.loss, da, v.da, db, v.db);
+        }
+        rows++;
+    }
+    fclose(f);
+    assert_int_equal(rows, 708);
+}
+
+static uint8_t labels_of(int click, int conversion) {
+    return (uint8_t)((click ? LABEL_CLICK : 0) | (conversion ? LABEL_CONVERSION : 0));
+}
+
+/* The batch form is the exact value rounded to float: 6e-8 relative, of the larger of the two terms
+ * where they cancel. */
+static void test_batch_against_vectors(void **state) {
+    (void)state;
+    FILE *f = open_vectors();
+    struct vector v;
+    while (next_vector(f, &v)) {
+        float a = (float)v.a, b = (float)v.b, da, db;
+        uint8_t label = labels_of(v.click, v.conversion);
+        struct loss_sums sums = {0};
+        loss_esmm(&a, &b, &label, 1, (float)v.w, 1.0f, &da, &db, &sums);
+        if ((double)a == v.a && (double)b == v.b) {
+            assert_true(agree(sums.ctr + v.w * sums.ctcvr, v.loss, 1e-14, 0));
+            assert_true(agree((double)da, v.da, 1e-7, 1e-16 * (1 + v.w)));
+            assert_true(agree((double)db, v.db, 1e-7, 1e-40));
+        } else {
+            double loss, xa, xb;
+            loss_esmm_one((double)a, (double)b, v.click, v.conversion, v.w, &loss, &xa, &xb);
+            assert_true(agree((double)da, xa, 1e-7, 1e-16 * (1 + v.w)));
+            assert_true(agree((double)db, xb, 1e-7, 1e-40));
+            assert_true(agree(sums.ctr + v.w * sums.ctcvr, v.loss, 1e-6, 0));
+        }
+    }
+    fclose(f);
+}
+
+static void test_conversion_without_click(void **state) {
+    (void)state;
+    for (int i = -40; i <= 40; i += 7) {
+        double with[3], without[3];
+        loss_esmm_one(i, 3 - i, 0, 1, 2, &with[0], &with[1], &with[2]);
+        loss_esmm_one(i, 3 - i, 0, 0, 2, &without[0], &without[1], &without[2]);
+        assert_memory_equal(with, without, sizeof with);
+        float a = (float)i, b = (float)(3 - i), g[4];
+        uint8_t labels[2] = {LABEL_CONVERSION, 0};
+        struct loss_sums s[2] = {{0}};
+        loss_esmm(&a, &b, &labels[0], 1, 2, 1, &g[0], &g[1], &s[0]);
+        loss_esmm(&a, &b, &labels[1], 1, 2, 1, &g[2], &g[3], &s[1]);
+        assert_memory_equal(&g[0], &g[2], 2 * sizeof *g);
+        assert_memory_equal(&s[0], &s[1], sizeof *s);
+    }
+}
+
+static const float extremes[] = {-FLT_MAX, -1e30f,  -2e4f, -750, -104,   -88.8f,
+                                 -17,      -1e-20f, -0.0f, 0,    1e-38f, 17,
+                                 88.8f,    104,     750,   2e4f, 1e30f,  FLT_MAX};
+#define EXTREMES (sizeof extremes / sizeof *extremes)
+
+/* Any finite logits: a finite loss, and gradients within their bounds. */
+static void test_finite_everywhere(void **state) {
+    (void)state;
+    float w = 5.0f;
+    for (size_t i = 0; i < EXTREMES; i++) {
+        for (size_t j = 0; j < EXTREMES; j++) {
+            for (uint8_t label = 0; label < 4; label++) {
+                struct loss_sums s = {0};
+                float da, db;
+                loss_esmm(&extremes[i], &extremes[j], &label, 1, w, 1, &da, &db, &s);
+                assert_true(isfinite(s.ctr) && isfinite(s.ctcvr) && s.ctr >= 0 && s.ctcvr >= 0);
+                assert_true(fabsf(da) <= 1.0f + w && fabsf(db) <= w);
+                double loss, xa, xb;
+                loss_esmm_one((double)extremes[i], (double)extremes[j], label & 1, label & 2,
+                              (double)w, &loss, &xa, &xb);
+                assert_true(isfinite(loss) && isfinite(xa) && isfinite(xb));
+            }
+        }
+    }
+}
+
+static void test_gradient_is_the_slope(void **state) {
+    (void)state;
+    const double h = 1e-5;
+    double worst = 0;
+    for (uint64_t i = 0; i < 20000; i++) {
+        double a = 60 * rng_unit(SEED, i, 0) - 30, b = 60 * rng_unit(SEED, i, 1) - 30;
+        int click = (int)(i & 1), conversion = (int)(i >> 1 & 1);
+        double l[4], da, db, x, y;
+        loss_esmm_one(a - h, b, click, conversion, 1.5, &l[0], &x, &y);
+        loss_esmm_one(a + h, b, click, conversion, 1.5, &l[1], &x, &y);
+        loss_esmm_one(a, b - h, click, conversion, 1.5, &l[2], &x, &y);
+        loss_esmm_one(a, b + h, click, conversion, 1.5, &l[3], &x, &y);
+        loss_esmm_one(a, b, click, conversion, 1.5, &x, &da, &db);
+        worst = fmax(worst, fabs(da - (l[1] - l[0]) / (2 * h)));
+        worst = fmax(worst, fabs(db - (l[3] - l[2]) / (2 * h)));
+    }
+    assert_true(worst < 3e-9);
+}
+
+/* The batch form against the oracle on many rows at once, with scale and running sums. */
+static void test_batch_against_one(void **state) {
+    (void)state;
+    enum { N = 4096 };
+    static float a[N], b[N], da[N], db[N];
+    static uint8_t labels[N];
+    double ctr = 0, both = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        a[i] = (float)(8 * rng_normal(SEED, i, 2));
+        b[i] = (float)(8 * rng_normal(SEED, i, 3));
+        labels[i] = (uint8_t)(rng_u64(SEED, i, 4) & 3);
+    }
+    struct loss_sums sums = {.ctr = 10, .ctcvr = 20};
+    loss_esmm(a, b, labels, N, 0.5f, 0.25f, da, db, &sums);
+    for (size_t i = 0; i < N; i++) {
+        double l0, l1, xa, xb, x, y;
+        int click = labels[i] & LABEL_CLICK, conversion = labels[i] & LABEL_CONVERSION;
+        loss_esmm_one((double)a[i], (double)b[i], click, conversion, 0, &l0, &x, &y);
+        loss_esmm_one((double)a[i], (double)b[i], click, conversion, 0.5, &l1, &xa, &xb);
+        ctr += l0;
+        both += l1;
+        assert_true(agree((double)da[i], 0.25 * xa, 1e-7, 1e-16));
+        assert_true(agree((double)db[i], 0.25 * xb, 1e-7, 1e-40));
+    }
+    assert_true(agree(sums.ctr, 10 + ctr, 1e-12, 0));
+    assert_true(agree(sums.ctcvr, 20 + (both - ctr) / 0.5, 1e-11, 0));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_against_vectors),
+        cmocka_unit_test(test_batch_against_vectors),
+        cmocka_unit_test(test_conversion_without_click),
+        cmocka_unit_test(test_finite_everywhere),
+        cmocka_unit_test(test_gradient_is_the_slope),
+        cmocka_unit_test(test_batch_against_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

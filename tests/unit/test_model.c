@@ -1,0 +1,550 @@
+#include "worker/model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "tests/sample.h"
+#include "worker/pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* A batch with parameters, and everything the fast model and the twin write. */
+struct fixture {
+    struct layout layout;
+    struct batch batch;
+    float w;
+    float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
+    double *drows_naive[FIELDS_MAX];
+    float *dense, *ddense, *a, *b;
+    double *ddense_naive, *a_naive, *b_naive, loss_naive;
+    struct loss_sums sums;
+};
+
+static size_t floats_of(const struct fixture *t, uint32_t f) {
+    return (size_t)t->batch.field[f].unique * t->layout.dim[f];
+}
+
+/* batch and layout are set: arrays for the rest, outputs full of NaN. */
+static void allocate(struct fixture *t) {
+    for (uint32_t f = 0; f < t->layout.fields; f++) {
+        t->rows[f] = sample_array(floats_of(t, f), sizeof(float));
+        t->drows[f] = sample_array(floats_of(t, f), sizeof(float));
+        t->drows_naive[f] = sample_array(floats_of(t, f), sizeof(double));
+        memset(t->drows[f], 0xff, floats_of(t, f) * sizeof(float));
+    }
+    t->dense = sample_array(t->layout.count, sizeof(float));
+    t->ddense = sample_array(t->layout.count, sizeof(float));
+    t->ddense_naive = sample_array(t->layout.count, sizeof(double));
+    memset(t->ddense, 0xff, t->layout.count * sizeof(float));
+    t->a = sample_array(t->batch.impressions, sizeof(float));
+    t->b = sample_array(t->batch.impressions, sizeof(float));
+    t->a_naive = sample_array(t->batch.impressions, sizeof(double));
+    t->b_naive = sample_array(t->batch.impressions, sizeof(double));
+}
+
+static void release(struct fixture *t) {
+    for (uint32_t f = 0; f < t->layout.fields; f++) {
+        mem_free(&t->rows[f]);
+        mem_free(&t->drows[f]);
+        mem_free(&t->drows_naive[f]);
+    }
+    mem_free(&t->dense);
+    mem_free(&t->ddense);
+    mem_free(&t->ddense_naive);
+    mem_free(&t->a);
+    mem_free(&t->b);
+    mem_free(&t->a_naive);
+    mem_free(&t->b_naive);
+    batch_fini(&t->batch);
+}
+
+struct shape {
+    uint64_t seed;
+    uint32_t groups, per_group, user_fields, item_fields, dim;
+    enum model_input input;
+    const char *tower;
+    int empty_field;
+    float w;
+    bool grid;
+};
+
+static void begin(struct fixture *t, struct shape s) {
+    memset(t, 0, sizeof *t);
+    struct sample sample = {.seed = s.seed,
+                            .groups = s.groups,
+                            .group_impressions_max = s.per_group,
+                            .user_fields = s.user_fields,
+                            .item_fields = s.item_fields,
+                            .values_max = 3,
+                            .dict = 25,
+                            .empty_field = s.empty_field,
+                            .grid = s.grid};
+    struct shard shard;
+    struct schema schema;
+    struct config config;
+    sample_shard(&sample, &shard);
+    sample_schema(&sample, &schema);
+    config_default(&config);
+    config.input = s.input;
+    config.table.dim = s.dim;
+    char text[64];
+    snprintf(text, sizeof text, "model.tower=%s", s.tower);
+    assert_int_equal(config_set(&config, text), OK);
+    assert_int_equal(layout_init(&t->layout, &config, &schema, 0.1, 0.1), OK);
+    uint32_t *order = sample_order(&sample, &shard);
+    struct batch_cutter *cutter = NULL;
+    assert_int_equal(batch_cutter_create(&cutter), OK);
+    assert_int_equal(batch_cutter_shard(cutter, &shard, order, s.user_fields, -1), OK);
+    assert_int_equal(batch_cut(cutter, 0, shard.impressions, &t->batch), OK);
+    batch_cutter_destroy(&cutter);
+    mem_free(&order);
+    sample_shard_free(&shard);
+    t->w = s.w;
+    allocate(t);
+    sample_dense(&sample, &t->layout, t->dense);
+    for (uint32_t f = 0; f < t->layout.fields; f++) {
+        for (size_t i = 0; i < floats_of(t, f); i++) {
+            t->rows[f][i] = sample_float(&sample, 0.7f, 0.125f);
+        }
+    }
+}
+
+static void run(struct fixture *t, struct model *m) {
+    t->sums = (struct loss_sums){0};
+    assert_int_equal(model_train(m, &t->batch, (const float *const *)t->rows, t->dense, t->a, t->b,
+                                 t->drows, t->ddense, &t->sums),
+                     OK);
+}
+
+static void run_naive(struct fixture *t) {
+    assert_int_equal(model_train_naive(&t->layout, t->w, &t->batch, (const float *const *)t->rows,
+                                       t->dense, t->a_naive, t->b_naive, t->drows_naive,
+                                       t->ddense_naive, &t->loss_naive),
+                     OK);
+}
+
+/* |got - want| <= relative * the array's largest value: the measure of a sum's rounding. The terms
+ * of a gradient are of the order of 1/B each, and where they cancel they are what rounding is
+ * relative to; hence the floor. */
+static void close_to(const char *what, const float *got, const double *want, size_t n,
+                     double relative) {
+    double largest = 1e-3;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs(want[i]));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!(fabs((double)got[i] - want[i]) <= relative * largest)) {
+            fail_msg("%s[%zu]: %.9g, expected %.9g (largest %.3g)", what, i, (double)got[i],
+                     want[i], largest);
+        }
+    }
+}
+
+static double mean_loss(const struct fixture *t) {
+    return (t->sums.ctr + (double)t->w * t->sums.ctcvr) / t->batch.impressions;
+}
+
+static void check_gradients(const struct fixture *t, double relative) {
+    for (uint32_t k = 0; k < t->layout.array_count; k++) {
+        const struct layout_array *a = &t->layout.array[k];
+        close_to(a->name, t->ddense + a->offset, t->ddense_naive + a->offset,
+                 (size_t)a->rows * a->cols, relative);
+    }
+    for (uint32_t f = 0; f < t->layout.fields; f++) {
+        close_to("drows", t->drows[f], t->drows_naive[f], floats_of(t, f), relative);
+    }
+}
+
+/* --- against the naive twin ---------------------------------------------------------------- */
+
+/* Parameters on a grid: activations are exact in float up to rounding of the last layers, so no
+ * activation can fall on the other side of a kink, and zeros of the relu are hit on purpose. */
+static const struct shape shapes[] = {
+    {1, 30, 20, 3, 4, 5, INPUT_CONCAT, "16,12,8", -1, 1.0f, true},
+    {2, 30, 20, 3, 4, 5, INPUT_SIDES, "16,12,8", -1, 1.0f, true},
+    {3, 1, 1, 3, 4, 5, INPUT_CONCAT, "9,7", -1, 1.0f, true},      /* one impression */
+    {4, 300, 1, 2, 2, 3, INPUT_CONCAT, "10", -1, 0.5f, true},     /* nothing shared, two chunks */
+    {5, 1, 700, 2, 2, 18, INPUT_CONCAT, "12,6", -1, 2.0f, true},  /* one group, several chunks */
+    {6, 40, 30, 3, 3, 4, INPUT_CONCAT, "8,8,8,8", 4, 1.0f, true}, /* a field without values */
+    {7, 40, 30, 3, 3, 4, INPUT_SIDES, "8", 1, 1.0f, true},
+    {8, 20, 10, 0, 3, 6, INPUT_CONCAT, "8,4", -1, 1.0f, true}, /* no user side */
+    {9, 20, 10, 3, 0, 6, INPUT_CONCAT, "8,4", -1, 1.0f, true}, /* no item side */
+    {10, 20, 10, 0, 2, 6, INPUT_SIDES, "8,4", -1, 0.0f, true},
+    {11, 20, 10, 2, 0, 6, INPUT_SIDES, "8,4", 0, 1.0f, true},  /* ... and one field empty */
+    {12, 60, 17, 2, 3, 18, INPUT_CONCAT, "1", -1, 1.0f, true}, /* the narrowest tower */
+    {13, 43, 12, 2, 3, 4, INPUT_CONCAT, "33,17", -1, 1.0f, true},
+};
+
+static void test_against_naive(void **state) {
+    (void)state;
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        struct fixture t;
+        struct model *m = NULL;
+        begin(&t, shapes[k]);
+        assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+        run(&t, m);
+        run_naive(&t);
+        close_to("logit a", t.a, t.a_naive, t.batch.impressions, 1e-6);
+        close_to("logit b", t.b, t.b_naive, t.batch.impressions, 1e-6);
+        assert_true(fabs(mean_loss(&t) - t.loss_naive) <= 1e-6 * t.loss_naive);
+        check_gradients(&t, 1e-5);
+        model_destroy(&m);
+        release(&t);
+    }
+}
+
+/* Forward alone gives the logits of training; one model serves batches of any size in any order,
+ * and twice the same input gives the same bits. */
+static void test_one_model_many_batches(void **state) {
+    (void)state;
+    static const uint32_t groups[] = {7, 60, 1, 30};
+    struct model *m = NULL;
+    for (size_t k = 0; k < 4; k++) {
+        struct fixture t;
+        begin(&t, (struct shape){20 + k, groups[k], 15, 3, 4, 5, INPUT_CONCAT, "16,12", -1, 1.0f,
+                                 false});
+        size_t n = t.batch.impressions;
+        if (m == NULL) {
+            assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+        }
+        run(&t, m);
+        float *a = sample_array(n, sizeof *a), *b = sample_array(n, sizeof *b);
+        float *ddense = sample_array(t.layout.count, sizeof *ddense);
+        float *drow = sample_array(floats_of(&t, 1), sizeof *drow);
+        memcpy(ddense, t.ddense, t.layout.count * sizeof *ddense);
+        memcpy(drow, t.drows[1], floats_of(&t, 1) * sizeof *drow);
+        struct loss_sums sums = t.sums;
+        assert_int_equal(model_forward(m, &t.batch, (const float *const *)t.rows, t.dense, a, b),
+                         OK);
+        assert_memory_equal(a, t.a, n * sizeof *a);
+        assert_memory_equal(b, t.b, n * sizeof *b);
+        run(&t, m);
+        assert_memory_equal(ddense, t.ddense, t.layout.count * sizeof *ddense);
+        assert_memory_equal(drow, t.drows[1], floats_of(&t, 1) * sizeof *drow);
+        assert_memory_equal(&sums, &t.sums, sizeof sums);
+        mem_free(&a);
+        mem_free(&b);
+        mem_free(&ddense);
+        mem_free(&drow);
+        release(&t);
+    }
+    model_destroy(&m);
+}
+
+/* --- the twin against slopes --------------------------------------------------------------- */
+
+static double slope(struct fixture *t, float *at) {
+    const float h = 0x1p-13f, middle = *at;
+    float low = middle - h, high = middle + h;
+    double loss[2];
+    *at = low;
+    run_naive(t);
+    loss[0] = t->loss_naive;
+    *at = high;
+    run_naive(t);
+    loss[1] = t->loss_naive;
+    *at = middle;
+    return (loss[1] - loss[0]) / ((double)high - (double)low);
+}
+
+static void check_slope(struct fixture *t, float *at, double want) {
+    double got = slope(t, at);
+    if (!(fabs(got - want) <= 1e-6 * (1 + fabs(want)))) {
+        fail_msg("slope %.12g, gradient %.12g", got, want);
+    }
+}
+
+static void test_central_differences(void **state) {
+    (void)state;
+    for (uint64_t seed = 40; seed < 44; seed++) {
+        struct fixture t;
+        begin(&t, (struct shape){seed, 5, 3, 2, 2, 3, seed % 2 ? INPUT_SIDES : INPUT_CONCAT, "6,5",
+                                 -1, 1.5f, false});
+        run_naive(&t);
+        double *ddense = sample_array(t.layout.count, sizeof *ddense);
+        memcpy(ddense, t.ddense_naive, t.layout.count * sizeof *ddense);
+        for (uint64_t i = 0; i < t.layout.count; i++) {
+            check_slope(&t, &t.dense[i], ddense[i]);
+        }
+        for (uint32_t f = 0; f < t.layout.fields; f++) {
+            run_naive(&t);
+            double *drows = sample_array(floats_of(&t, f), sizeof *drows);
+            memcpy(drows, t.drows_naive[f], floats_of(&t, f) * sizeof *drows);
+            for (size_t i = 0; i < floats_of(&t, f); i++) {
+                check_slope(&t, &t.rows[f][i], drows[i]);
+            }
+            mem_free(&drows);
+        }
+        mem_free(&ddense);
+        release(&t);
+    }
+}
+
+/* --- against PyTorch ----------------------------------------------------------------------- */
+
+struct tensor {
+    char name[32];
+    size_t count;
+    double *v;
+};
+struct golden {
+    struct tensor tensor[96];
+    size_t count;
+};
+
+static void golden_read(struct golden *g, const char *name) {
+    char path[512];
+    snprintf(path, sizeof path, TESTS_DIR "/golden/golden_%s.txt", name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    g->count = 0;
+    struct tensor *t = &g->tensor[0];
+    while (fscanf(f, "%31s %zu", t->name, &t->count) == 2) {
+        t->v = sample_array(t->count, sizeof *t->v);
+        for (size_t i = 0; i < t->count; i++) {
+            assert_int_equal(fscanf(f, "%lf", &t->v[i]), 1);
+        }
+        assert_true(++g->count < sizeof g->tensor / sizeof *g->tensor);
+        t = &g->tensor[g->count];
+    }
+    assert_true(feof(f));
+    fclose(f);
+}
+
+static void golden_free(struct golden *g) {
+    for (size_t i = 0; i < g->count; i++) {
+        mem_free(&g->tensor[i].v);
+    }
+}
+
+static const struct tensor *find(const struct golden *g, const char *name) {
+    for (size_t i = 0; i < g->count; i++) {
+        if (strcmp(g->tensor[i].name, name) == 0) {
+            return &g->tensor[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct tensor *need(const struct golden *g, const char *name, size_t count) {
+    const struct tensor *t = find(g, name);
+    if (t == NULL || t->count != count) {
+        fail_msg("golden tensor %s: missing or not %zu values", name, count);
+    }
+    return t;
+}
+
+static const struct tensor *field_tensor(const struct golden *g, uint32_t f, const char *what) {
+    char name[32];
+    snprintf(name, sizeof name, "field%u.%s", f, what);
+    return find(g, name);
+}
+
+static uint32_t *whole(const struct tensor *t) {
+    uint32_t *out = sample_array(t->count, sizeof *out);
+    for (size_t i = 0; i < t->count; i++) {
+        out[i] = (uint32_t)t->v[i];
+    }
+    return out;
+}
+
+static float *floats(const struct tensor *t) {
+    float *out = sample_array(t->count, sizeof *out);
+    for (size_t i = 0; i < t->count; i++) {
+        out[i] = (float)t->v[i];
+    }
+    return out;
+}
+
+static void golden_layout(const struct golden *g, enum model_input input, struct layout *layout) {
+    const struct tensor *dims = find(g, "dims"), *hidden = find(g, "hidden");
+    struct sample sample = {.user_fields = (uint32_t)need(g, "user_fields", 1)->v[0]};
+    sample.item_fields = (uint32_t)dims->count - sample.user_fields;
+    struct schema schema;
+    struct config config;
+    sample_schema(&sample, &schema);
+    config_default(&config);
+    config.input = input;
+    for (uint32_t f = 0; f < dims->count; f++) {
+        char text[FIELD_NAME_MAX + 32];
+        snprintf(text, sizeof text, "field.%s.dim=%u", schema.fields[f].name, (uint32_t)dims->v[f]);
+        assert_int_equal(config_set(&config, text), OK);
+    }
+    config.tower_layers = (uint32_t)hidden->count;
+    for (uint32_t k = 0; k < hidden->count; k++) {
+        config.tower[k] = (uint32_t)hidden->v[k];
+    }
+    assert_int_equal(layout_init(layout, &config, &schema, 0.1, 0.1), OK);
+}
+
+static void golden_batch(const struct golden *g, const struct layout *l, struct batch *b) {
+    b->impressions = (uint32_t)need(g, "impressions", 1)->v[0];
+    b->groups = (uint32_t)need(g, "groups", 1)->v[0];
+    b->fields = l->fields;
+    b->user_fields = l->user_fields;
+    b->group_of = whole(need(g, "group_of", b->impressions));
+    b->labels = sample_array(b->impressions, 1);
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        b->labels[i] = (uint8_t)find(g, "labels")->v[i];
+    }
+    for (uint32_t f = 0; f < l->fields; f++) {
+        struct batch_field *field = &b->field[f];
+        const struct tensor *weight = field_tensor(g, f, "weight");
+        field->bags = f < l->user_fields ? b->groups : b->impressions;
+        field->unique = (uint32_t)field_tensor(g, f, "unique")->v[0];
+        field->start = whole(field_tensor(g, f, "start"));
+        field->index = whole(field_tensor(g, f, "index"));
+        field->values = field->start[field->bags];
+        field->plain = weight == NULL;
+        if (weight != NULL) {
+            field->weight = field->weight_store = floats(weight);
+        }
+    }
+}
+
+static void fill(float *out, const struct tensor *t) {
+    for (size_t i = 0; i < t->count; i++) {
+        out[i] = (float)t->v[i];
+    }
+}
+
+static void golden_parameters(const struct golden *g, struct fixture *t) {
+    for (uint32_t k = 0; k < t->layout.array_count; k++) {
+        const struct layout_array *a = &t->layout.array[k];
+        fill(t->dense + a->offset, need(g, a->name, (size_t)a->rows * a->cols));
+    }
+    for (uint32_t f = 0; f < t->layout.fields; f++) {
+        const struct tensor *rows = field_tensor(g, f, "rows");
+        assert_int_equal(rows->count, floats_of(t, f));
+        fill(t->rows[f], rows);
+    }
+}
+
+static void check_pooled_input(const struct golden *g, const struct fixture *t) {
+    const struct layout *l = &t->layout;
+    uint32_t n = t->batch.impressions;
+    const struct tensor *x = need(g, "x", (size_t)n * l->input_width);
+    float *xu = sample_array((size_t)t->batch.groups * l->user_width, sizeof *xu);
+    float *xi = sample_array((size_t)n * l->item_width, sizeof *xi);
+    float *row = sample_array(l->input_width, sizeof *row);
+    pool_forward(l, &t->batch, (const float *const *)t->rows, xu, xi);
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(row, xu + (size_t)t->batch.group_of[i] * l->user_width, l->user_width * sizeof *row);
+        memcpy(row + l->user_width, xi + (size_t)i * l->item_width, l->item_width * sizeof *row);
+        close_to("x", row, x->v + (size_t)i * l->input_width, l->input_width, 1e-6);
+    }
+    mem_free(&xu);
+    mem_free(&xi);
+    mem_free(&row);
+}
+
+static void check_golden(const struct golden *g, const struct fixture *t) {
+    size_t n = t->batch.impressions;
+    close_to("logit a", t->a, need(g, "logit_a", n)->v, n, 2e-6);
+    close_to("logit b", t->b, need(g, "logit_b", n)->v, n, 2e-6);
+    assert_true(fabs(t->sums.ctr / (double)n - find(g, "loss_ctr")->v[0]) < 1e-6);
+    assert_true(fabs(t->sums.ctcvr / (double)n - find(g, "loss_ctcvr")->v[0]) < 1e-6);
+    for (uint32_t k = 0; k < t->layout.array_count; k++) {
+        const struct layout_array *a = &t->layout.array[k];
+        char name[32];
+        snprintf(name, sizeof name, "d.%s", a->name);
+        size_t count = (size_t)a->rows * a->cols;
+        close_to(name, t->ddense + a->offset, need(g, name, count)->v, count, 1e-5);
+    }
+    for (uint32_t f = 0; f < t->layout.fields; f++) {
+        close_to("drows", t->drows[f], field_tensor(g, f, "drows")->v, floats_of(t, f), 1e-5);
+    }
+}
+
+static void test_golden(void **state) {
+    (void)state;
+    static const char *names[] = {"concat", "sides"};
+    static const enum model_input inputs[] = {INPUT_CONCAT, INPUT_SIDES};
+    for (int k = 0; k < 2; k++) {
+        static struct golden g;
+        struct fixture t;
+        struct model *m = NULL;
+        memset(&t, 0, sizeof t);
+        golden_read(&g, names[k]);
+        golden_layout(&g, inputs[k], &t.layout);
+        golden_batch(&g, &t.layout, &t.batch);
+        t.w = (float)need(&g, "ctcvr_weight", 1)->v[0];
+        allocate(&t);
+        golden_parameters(&g, &t);
+        check_pooled_input(&g, &t);
+        assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+        run(&t, m);
+        check_golden(&g, &t);
+        model_destroy(&m);
+        release(&t);
+        golden_free(&g);
+    }
+}
+
+/* --- damage -------------------------------------------------------------------------------- */
+
+/* A NaN among the parameters shows in the loss; it is not swallowed by a relu. */
+static void test_nan_shows(void **state) {
+    (void)state;
+    struct fixture t;
+    struct model *m = NULL;
+    begin(&t, (struct shape){50, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false});
+    assert_int_equal(model_create(&m, &t.layout, 1.0f), OK);
+    t.dense[0] = NAN;
+    run(&t, m);
+    assert_true(isnan(t.sums.ctr) && isnan(t.sums.ctcvr));
+    model_destroy(&m);
+    release(&t);
+}
+
+static void test_failing_memory(void **state) {
+    (void)state;
+    struct fixture t;
+    struct model *m = NULL;
+    begin(&t, (struct shape){51, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false});
+    size_t failures = 0;
+    for (size_t k = 1;; k++) {
+        mem_fail_after(k);
+        enum status status = model_create(&m, &t.layout, 1.0f);
+        if (status == OK) {
+            status = model_train(m, &t.batch, (const float *const *)t.rows, t.dense, t.a, t.b,
+                                 t.drows, t.ddense, &t.sums);
+        } else {
+            assert_null(m);
+        }
+        mem_fail_after(0);
+        if (m != NULL) {
+            run(&t, m); /* what failed before works now */
+        }
+        model_destroy(&m);
+        if (status == OK) {
+            break;
+        }
+        assert_int_equal(status, ERR_MEMORY);
+        failures++;
+    }
+    assert_true(failures >= 10);
+    double loss;
+    mem_fail_after(1);
+    assert_int_equal(model_train_naive(&t.layout, 1.0f, &t.batch, (const float *const *)t.rows,
+                                       t.dense, t.a_naive, t.b_naive, t.drows_naive, t.ddense_naive,
+                                       &loss),
+                     ERR_MEMORY);
+    mem_fail_after(0);
+    release(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_naive),       cmocka_unit_test(test_one_model_many_batches),
+        cmocka_unit_test(test_central_differences), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_nan_shows),           cmocka_unit_test(test_failing_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

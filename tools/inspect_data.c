@@ -1,0 +1,115 @@
+#include "inspect.h"
+
+#include "common/json.h"
+#include "common/shard.h"
+
+static double ratio(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : (double)part / (double)whole;
+}
+
+static uint64_t data_bytes(const struct dataset *d) {
+    uint64_t bytes = 0;
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        bytes += d->shards[s].bytes;
+    }
+    return bytes;
+}
+
+static enum status text(const struct dataset *d, const char *dir, bool verified, struct buf *out) {
+    TRY(buf_printf(out, "shards       %s: %u files, %llu bytes, from %s, seed %llu\n", dir,
+                   d->shard_count, (unsigned long long)data_bytes(d), d->source,
+                   (unsigned long long)d->seed));
+    TRY(buf_printf(out, "impressions  %llu in %llu groups (%.1f a group)\n",
+                   (unsigned long long)d->impressions, (unsigned long long)d->groups,
+                   ratio(d->impressions, d->groups)));
+    TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
+                   (unsigned long long)d->clicks, 100 * ratio(d->clicks, d->impressions)));
+    TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
+                   (unsigned long long)d->conversions, 100 * ratio(d->conversions, d->clicks)));
+    TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n\n",
+                   (unsigned long long)d->values, (unsigned long long)d->orphans,
+                   (unsigned long long)d->rejected));
+    TRY(buf_printf(out, "%-20s %s\n", "field", "side"));
+    for (uint32_t f = 0; f < d->schema.count; f++) {
+        TRY(buf_printf(out, "%-20s %s\n", d->schema.fields[f].name,
+                       d->schema.fields[f].side == SIDE_USER ? "user" : "item"));
+    }
+    TRY(buf_printf(out, "\n%-20s %12s %10s %10s %12s %14s\n", "shard", "impressions", "groups", "clicks",
+                   "conversions", "bytes"));
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        const struct shard_info *i = &d->shards[s];
+        TRY(buf_printf(out, "%-20s %12u %10u %10u %12u %14llu\n", i->name, i->impressions, i->groups,
+                       i->clicks, i->conversions, (unsigned long long)i->bytes));
+    }
+    return verified ? buf_printf(out, "\nwhole: every shard was read and agrees with the manifest\n")
+                    : OK;
+}
+
+static void json_shards(const struct dataset *d, struct json *j) {
+    json_open(j, "fields", '[');
+    for (uint32_t f = 0; f < d->schema.count; f++) {
+        json_open(j, NULL, '{');
+        json_str(j, "name", d->schema.fields[f].name);
+        json_str(j, "side", d->schema.fields[f].side == SIDE_USER ? "user" : "item");
+        json_close(j);
+    }
+    json_close(j);
+    json_open(j, "shards", '[');
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        const struct shard_info *i = &d->shards[s];
+        json_open(j, NULL, '{');
+        json_str(j, "name", i->name);
+        json_u64(j, "impressions", i->impressions);
+        json_u64(j, "groups", i->groups);
+        json_u64(j, "clicks", i->clicks);
+        json_u64(j, "conversions", i->conversions);
+        json_u64(j, "values", i->values);
+        json_u64(j, "bytes", i->bytes);
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static enum status as_json(const struct dataset *d, const char *dir, bool verify,
+                           enum status verdict, struct buf *out) {
+    struct json j;
+    json_init(&j, out, false);
+    json_open(&j, NULL, '{');
+    json_str(&j, "kind", "shards");
+    json_str(&j, "dir", dir);
+    json_str(&j, "source", d->source);
+    json_u64(&j, "seed", d->seed);
+    json_u64(&j, "impressions", d->impressions);
+    json_u64(&j, "groups", d->groups);
+    json_u64(&j, "clicks", d->clicks);
+    json_u64(&j, "conversions", d->conversions);
+    json_u64(&j, "values", d->values);
+    json_u64(&j, "orphans", d->orphans);
+    json_u64(&j, "rejected", d->rejected);
+    json_u64(&j, "bytes", data_bytes(d));
+    if (verify) {
+        json_bool(&j, "whole", verdict == OK);
+    }
+    if (verify && verdict != OK) {
+        json_str(&j, "damage", fail_text());
+    }
+    json_shards(d, &j);
+    json_close(&j);
+    return j.status;
+}
+
+enum status inspect_data(const char *dir, bool verify, bool json, struct buf *out) {
+    struct dataset d = {0};
+    enum status status = OK;
+    TRY_OUT(dataset_read(&d, dir));
+    const enum status verdict = verify ? dataset_verify(&d, dir) : OK;
+    if (json) {
+        TRY_OUT(as_json(&d, dir, verify, verdict, out));
+    } else if (verdict == OK) {
+        TRY_OUT(text(&d, dir, verify, out));
+    }
+    status = verdict;
+out:
+    dataset_free(&d);
+    return status;
+}

@@ -1,0 +1,223 @@
+#include "job.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+const char job_options_help[] =
+    "  --data DIR            training shards (esmm prep)\n"
+    "  --eval DIR            shards to evaluate on after every epoch\n"
+    "  --out DIR             run directory\n"
+    "  --conf FILE           configuration (INI); see docs/config.md\n"
+    "  --set SECTION.KEY=V   overrides one key; may be given often\n"
+    "  --servers N           parameter servers (2)\n"
+    "  --workers N           workers (2)\n"
+    "  --threads N           trainer threads per worker (1)\n"
+    "  --epochs N            passes over the data (1)\n"
+    "  --batch N             impressions a batch (2048)\n"
+    "  --max-steps N         stop after N batches; 0 saves the initial state only\n"
+    "  --seed N              of initial values and order (1)\n"
+    "  --memory BYTES        limit per server, e.g. 8G\n"
+    "  --checkpoint-every N  impressions, or seconds as in 60s (also one at the end and on SIGTERM)\n"
+    "  --deterministic       one order of batches and applies: runs are byte-identical\n"
+    "  --resume              continue from the newest checkpoint in --out\n"
+    "  --trace               workers log every batch's loss to OUT/logs/trace-N.tsv\n";
+
+enum {
+    O_DATA = 256,
+    O_EVAL,
+    O_OUT,
+    O_CONF,
+    O_SET,
+    O_SERVERS,
+    O_WORKERS,
+    O_THREADS,
+    O_EPOCHS,
+    O_BATCH,
+    O_MAX_STEPS,
+    O_SEED,
+    O_MEMORY,
+    O_EVERY,
+    O_DETERMINISTIC,
+    O_RESUME,
+    O_TRACE,
+    O_TIMEOUT,
+    O_HELP,
+    O_LISTEN,
+    O_LOG,
+    O_PROGRESS
+};
+static const struct option options[] = {
+    {"data", required_argument, NULL, O_DATA},
+    {"eval", required_argument, NULL, O_EVAL},
+    {"out", required_argument, NULL, O_OUT},
+    {"conf", required_argument, NULL, O_CONF},
+    {"set", required_argument, NULL, O_SET},
+    {"servers", required_argument, NULL, O_SERVERS},
+    {"workers", required_argument, NULL, O_WORKERS},
+    {"threads", required_argument, NULL, O_THREADS},
+    {"epochs", required_argument, NULL, O_EPOCHS},
+    {"batch", required_argument, NULL, O_BATCH},
+    {"max-steps", required_argument, NULL, O_MAX_STEPS},
+    {"seed", required_argument, NULL, O_SEED},
+    {"memory", required_argument, NULL, O_MEMORY},
+    {"checkpoint-every", required_argument, NULL, O_EVERY},
+    {"deterministic", no_argument, NULL, O_DETERMINISTIC},
+    {"resume", no_argument, NULL, O_RESUME},
+    {"trace", no_argument, NULL, O_TRACE},
+    {"timeout", required_argument, NULL, O_TIMEOUT},
+    {"help", no_argument, NULL, O_HELP},
+    {"listen", required_argument, NULL, O_LISTEN},
+    {"log", required_argument, NULL, O_LOG},
+    {"progress-fd", required_argument, NULL, O_PROGRESS},
+    {NULL, 0, NULL, 0}};
+
+enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
+                       uint64_t *out) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    uint64_t scale = 1;
+    if (end != text && *end != '\0' && end[1] == '\0') {
+        scale = *end == 'K' ? 1000u : *end == 'M' ? 1000000u : *end == 'G' ? 1000000000u : 0;
+        end++;
+    }
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || scale == 0 ||
+        v > UINT64_MAX / scale || v * scale < min || v * scale > max) {
+        return fail(ERR_USAGE, "%s is '%s', expected a number from %llu to %llu", what, text,
+                    (unsigned long long)min, (unsigned long long)max);
+    }
+    *out = v * scale;
+    return OK;
+}
+
+static enum status option_u32(const char *what, const char *text, uint32_t min, uint32_t max,
+                              uint32_t *out) {
+    uint64_t v = 0;
+    TRY(option_u64(what, text, min, max, &v));
+    *out = (uint32_t)v;
+    return OK;
+}
+
+/* Roles and launchers run in other directories, so paths are made absolute here, once. */
+static enum status absolute(const char *path, char *out) {
+    if (path[0] == '/') {
+        return path_join(out, "/", path + 1);
+    }
+    char *here = realpath(".", NULL);
+    if (here == NULL) {
+        return fail(ERR_IO, "cannot resolve the current directory: %s", strerror(errno));
+    }
+    enum status status = path_join(out, here, path);
+    free(here);
+    return status;
+}
+
+static enum status set_config(struct job *j, const char *key, const char *value) {
+    char assignment[256];
+    snprintf(assignment, sizeof assignment, "%s=%s", key, value);
+    return config_set(&j->config, assignment);
+}
+
+static enum status checkpoint_every(struct job *j, const char *value) {
+    size_t n = strlen(value);
+    if (n > 1 && value[n - 1] == 's') {
+        char seconds[32];
+        snprintf(seconds, sizeof seconds, "%.*s", (int)(n - 1), value);
+        return set_config(j, "checkpoint.every_seconds", seconds);
+    }
+    return set_config(j, "checkpoint.every_impressions", value);
+}
+
+static enum status apply(struct job *j, int option, const char *value, bool *help) {
+    switch (option) {
+    case O_DATA: return absolute(value, j->data);
+    case O_EVAL: return absolute(value, j->eval);
+    case O_OUT: return absolute(value, j->out);
+    case O_CONF: return OK; /* read before everything else */
+    case O_SET: return config_set(&j->config, value);
+    case O_SERVERS: return option_u32("--servers", value, 1, 256, &j->servers);
+    case O_WORKERS: return option_u32("--workers", value, 1, 10000, &j->workers);
+    case O_THREADS: return option_u32("--threads", value, 1, 64, &j->threads);
+    case O_EPOCHS: return set_config(j, "train.epochs", value);
+    case O_BATCH: return set_config(j, "train.batch", value);
+    case O_MAX_STEPS: return set_config(j, "train.max_steps", value);
+    case O_SEED: return set_config(j, "train.seed", value);
+    case O_MEMORY: return set_config(j, "server.memory", value);
+    case O_EVERY: return checkpoint_every(j, value);
+    case O_DETERMINISTIC: return set_config(j, "train.deterministic", "true");
+    case O_RESUME: j->resume = true; return OK;
+    case O_TRACE: j->trace = true; return OK;
+    case O_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &j->timeout_ms);
+    case O_LISTEN: j->listen = value; return OK;
+    case O_LOG: j->log = value; return OK;
+    case O_PROGRESS: {
+        uint64_t fd = 0;
+        TRY(option_u64("--progress-fd", value, 0, 1024, &fd));
+        j->progress_fd = (int)fd;
+        return OK;
+    }
+    default: *help = true; return OK;
+    }
+}
+
+/* The file's values must lie under those of the command line, wherever --conf stands. */
+static enum status read_conf(struct job *j, int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *path = NULL;
+        if (strcmp(argv[i], "--conf") == 0 && i + 1 < argc) {
+            path = argv[++i];
+        } else if (strncmp(argv[i], "--conf=", 7) == 0) {
+            path = argv[i] + 7;
+        }
+        if (path != NULL) {
+            TRY(config_read(&j->config, path));
+        }
+    }
+    return OK;
+}
+
+static enum status complete(const struct job *j, bool coord) {
+    if (j->data[0] == '\0') {
+        return fail(ERR_USAGE, "--data is missing: the directory of training shards");
+    }
+    if (j->out[0] == '\0') {
+        return fail(ERR_USAGE, "--out is missing: the run directory");
+    }
+    if (coord && j->listen == NULL) {
+        return fail(ERR_USAGE, "--listen is missing: tcp://host:port or ipc://path");
+    }
+    return config_check(&j->config);
+}
+
+enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help) {
+    *j = (struct job){
+        .servers = 2, .workers = 2, .threads = 1, .progress_fd = -1, .timeout_ms = 60000};
+    config_default(&j->config);
+    *help = false;
+    TRY(read_conf(j, argc, argv));
+    optind = 0;
+    opterr = 0;
+    for (;;) {
+        int option = getopt_long(argc, argv, ":", options, NULL);
+        if (option == -1) {
+            break;
+        }
+        if (option == '?' || option == ':' || (option >= O_LISTEN && !coord)) {
+            return fail(ERR_USAGE, "%s option '%s'; see --help",
+                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
+        }
+        TRY(apply(j, option, optarg, help));
+        if (*help) {
+            return OK;
+        }
+    }
+    if (optind < argc) {
+        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
+    }
+    return complete(j, coord);
+}

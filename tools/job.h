@@ -1,0 +1,33 @@
+/* job.h - the options that describe a job, shared by `esmm train` and `esmm coord`. */
+#ifndef TOOLS_JOB_H
+#define TOOLS_JOB_H
+
+#include "common/config.h"
+#include "common/file.h"
+#include "common/shard.h"
+
+struct job {
+    struct config config;
+    char data[PATH_BYTES_MAX]; /* absolute */
+    char eval[PATH_BYTES_MAX]; /* "" none */
+    char out[PATH_BYTES_MAX];
+    uint32_t servers, workers, threads;
+    bool resume;
+    bool trace;
+    const char *listen;        /* coord only */
+    const char *log;           /* coord only: log file */
+    int progress_fd;           /* coord only */
+    uint64_t timeout_ms;
+};
+
+/* Parses argv (after the sub-command's name). `coord` accepts the coordinator's own options too.
+ * *help is set if --help was given (nothing else is checked then). ERR_USAGE, ERR_CONFIG. */
+enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help);
+/* The lines of --help that describe these options. */
+extern const char job_options_help[];
+
+/* Parses an unsigned number with optional K, M, G (powers of 1000) suffix and a range. ERR_USAGE names `what`. */
+enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
+                       uint64_t *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* local.h - a checkpoint loaded into this process, to score shards without servers or workers.
+ *
+ * All rows (weights only) go into one read-only partition, so the program needs the memory of the
+ * table rows; ids that have no row read as their initial value and stay absent: scoring creates
+ * nothing. The shards' fields are matched with the model's by name; what one side lacks is logged as
+ * a warning once per data set.
+ */
+#ifndef TOOLS_LOCAL_H
+#define TOOLS_LOCAL_H
+
+#include "common/manifest.h"
+#include "common/metric.h"
+
+struct local;
+/* Loads what manifest_find makes of `path`. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG, ERR_MEMORY. */
+enum status local_create(struct local **l, const char *path);
+void local_destroy(struct local **l);
+
+const char *local_dir(const struct local *l); /* the checkpoint's directory */
+const struct manifest *local_manifest(const struct local *l);
+uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
+
+/* Receives the scores of one shard; valid during the call. */
+struct local_sink {
+    enum status (*take)(void *arg, const struct score *scores, size_t n);
+    void *arg;
+};
+/* Scores every shard of data_dir and calls the sink once a shard, in order, from this thread; within
+ * a shard impressions come in the file's order. `threads` shards are scored at a time, each thread
+ * with its own model; results do not depend on the number. The GAUC user is the first id of field
+ * eval.user_field, or the group key where the field is not set or the data or model lack it.
+ * ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
+enum status local_score(struct local *l, const char *data_dir, uint32_t threads,
+                        struct local_sink sink);
+
+#endif

@@ -1,0 +1,80 @@
+/* main.c - one program, a sub-command per role and tool. The only place that exits. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/config.h"
+#include "common/thread.h"
+#include "tools.h"
+
+struct command {
+    const char *name;
+    enum status (*run)(int argc, char **argv);
+    const char *help;
+};
+static const struct command commands[] = {
+    {"train", tool_train, "a whole job on this machine"},
+    {"coord", tool_coord, "one role: the coordinator"},
+    {"ps", tool_ps, "one role: a parameter server"},
+    {"worker", tool_worker, "one role: a worker"},
+    {"eval", tool_eval, "measure a checkpoint on shards"},
+    {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression"},
+    {"inspect", tool_inspect, "look into a checkpoint or a shard directory"},
+    {"export", tool_export, "a checkpoint as npy arrays"},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void usage(FILE *out) {
+    fprintf(out, "usage: esmm COMMAND [options]    (esmm COMMAND --help)\n\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+    }
+    fprintf(out, "  %-9s %s\n  %-9s %s\n", "config", "every configuration key, with its default",
+            "--version", "the program's version");
+}
+
+static enum status print_config_reference(void) {
+    struct buf text = BUF_EMPTY;
+    enum status status = config_reference(&text);
+    if (status == OK) {
+        fwrite(text.data, 1, text.len, stdout);
+    }
+    buf_fini(&text);
+    return status;
+}
+
+static enum status run(int argc, char **argv) {
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        printf("esmm %s\n", ESMM_VERSION);
+        return OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0 || strcmp(name, "-h") == 0) {
+        usage(stdout);
+        return OK;
+    }
+    if (strcmp(name, "config") == 0) {
+        return print_config_reference();
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);
+}
+
+/* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else. */
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    enum status status = run(argc, argv);
+    if (status != OK) {
+        fprintf(stderr, "esmm %s: %s\n", argv[1],
+                fail_text()[0] != '\0' ? fail_text() : status_text(status));
+        return status == ERR_USAGE ? 2 : 1;
+    }
+    return stop_requested() ? 128 + stop_signal() : 0;
+}

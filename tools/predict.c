@@ -1,0 +1,156 @@
+#include "predict.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/file.h"
+#include "job.h"
+#include "tools.h"
+
+#define FLUSH_BYTES ((size_t)1 << 20)
+
+double probability(double logit) {
+    const double e = exp(-fabs(logit));
+    return logit >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+struct csv {
+    struct file file;
+    struct buf text;
+    uint64_t lines;
+};
+
+static enum status csv_flush(struct csv *c) {
+    const enum status status =
+        c->text.len == 0 ? OK : file_write(&c->file, c->text.data, c->text.len);
+    buf_clear(&c->text);
+    return status;
+}
+
+static enum status csv_take(void *arg, const struct score *scores, size_t n) {
+    struct csv *c = arg;
+    for (size_t i = 0; i < n; i++) {
+        const double ctr = probability((double)scores[i].a);
+        const double cvr = probability((double)scores[i].b);
+        TRY(buf_printf(&c->text, "%llu,%.9g,%.9g,%.9g\n",
+                       (unsigned long long)scores[i].impression_id, ctr, cvr, ctr * cvr));
+        if (c->text.len >= FLUSH_BYTES) {
+            TRY(csv_flush(c));
+        }
+    }
+    c->lines += n;
+    return OK;
+}
+
+enum status predict_csv(struct local *local, const char *data_dir, uint32_t threads,
+                        const char *path, uint64_t *lines) {
+    char temporary[PATH_BYTES_MAX];
+    struct csv c = {.file = FILE_CLOSED};
+    enum status status = OK;
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary) {
+        return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
+    }
+    TRY_OUT(file_open_write(&c.file, temporary));
+    TRY_OUT(buf_printf(&c.text, "impression_id,p_ctr,p_cvr,p_ctcvr\n"));
+    TRY_OUT(local_score(local, data_dir, threads, (struct local_sink){csv_take, &c}));
+    TRY_OUT(csv_flush(&c));
+    TRY_OUT(file_sync(&c.file));
+    TRY_OUT(file_close(&c.file));
+    TRY_OUT(file_rename(temporary, path));
+    *lines = c.lines;
+out:
+    if (status != OK && c.file.fd >= 0) {
+        (void)file_close(&c.file);
+        char text[1024]; /* the cause, not what became of the leftover */
+        snprintf(text, sizeof text, "%s", fail_text());
+        (void)file_remove(temporary);
+        (void)fail(status, "%s", text);
+    }
+    buf_fini(&c.text);
+    return status;
+}
+
+/* --- the command ----------------------------------------------------------------------------- */
+
+struct predict_line {
+    const char *checkpoint, *data, *out;
+    uint64_t threads;
+    bool help;
+};
+
+enum { P_CHECKPOINT = 256, P_DATA, P_OUT, P_THREADS, P_HELP };
+static const struct option options[] = {{"checkpoint", required_argument, NULL, P_CHECKPOINT},
+                                        {"data", required_argument, NULL, P_DATA},
+                                        {"out", required_argument, NULL, P_OUT},
+                                        {"threads", required_argument, NULL, P_THREADS},
+                                        {"help", no_argument, NULL, P_HELP},
+                                        {NULL, 0, NULL, 0}};
+static const char help[] =
+    "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [--threads N]\n\n"
+    "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n\n"
+    "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
+    "  --data DIR            impression shards (esmm prep)\n"
+    "  --out FILE            appears when everything is written\n"
+    "  --threads N           shards scored at a time (1)\n";
+
+static enum status apply(struct predict_line *l, int option, const char *value) {
+    switch (option) {
+    case P_CHECKPOINT: l->checkpoint = value; return OK;
+    case P_DATA: l->data = value; return OK;
+    case P_OUT: l->out = value; return OK;
+    case P_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
+    default: l->help = true; return OK;
+    }
+}
+
+static enum status parse(struct predict_line *l, int argc, char **argv) {
+    *l = (struct predict_line){.threads = 1};
+    optind = 0;
+    opterr = 0;
+    for (;;) {
+        const int option = getopt_long(argc, argv, ":", options, NULL);
+        if (option == -1) {
+            break;
+        }
+        if (option == '?' || option == ':') {
+            return fail(ERR_USAGE, "%s option '%s'; see --help",
+                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
+        }
+        TRY(apply(l, option, optarg));
+        if (l->help) {
+            return OK;
+        }
+    }
+    if (optind < argc) {
+        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
+    }
+    if (l->checkpoint == NULL || l->data == NULL || l->out == NULL) {
+        return fail(ERR_USAGE, "%s is missing; see --help",
+                    l->checkpoint == NULL ? "--checkpoint"
+                    : l->data == NULL     ? "--data"
+                                          : "--out");
+    }
+    return OK;
+}
+
+enum status tool_predict(int argc, char **argv) {
+    struct predict_line l;
+    struct local *local = NULL;
+    uint64_t lines = 0;
+    TRY(parse(&l, argc, argv));
+    if (l.help) {
+        fputs(help, stdout);
+        return OK;
+    }
+    TRY(local_create(&local, l.checkpoint));
+    const enum status status = predict_csv(local, l.data, (uint32_t)l.threads, l.out, &lines);
+    if (status == OK) {
+        printf("%s: %llu impressions, step %llu\n", l.out, (unsigned long long)lines,
+               (unsigned long long)local_manifest(local)->step);
+    }
+    local_destroy(&local);
+    return status;
+}

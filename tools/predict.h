@@ -1,0 +1,13 @@
+/* predict.h - predictions as a CSV file. */
+#ifndef TOOLS_PREDICT_H
+#define TOOLS_PREDICT_H
+
+#include "local.h"
+
+/* 1 / (1 + e^-x) without overflow. */
+double probability(double logit);
+/* Writes path (impression_id,p_ctr,p_cvr,p_ctcvr; %.9g) atomically; *lines = impressions. */
+enum status predict_csv(struct local *local, const char *data_dir, uint32_t threads,
+                        const char *path, uint64_t *lines);
+
+#endif

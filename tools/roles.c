@@ -1,0 +1,166 @@
+/* roles.c - the command lines of the three roles: coord, ps, worker. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/thread.h"
+#include "coord/coord.h"
+#include "job.h"
+#include "ps/server.h"
+#include "tools.h"
+#include "worker/worker.h"
+
+enum status tool_coord(int argc, char **argv) {
+    struct job j;
+    bool help;
+    TRY(job_parse(&j, argc, argv, true, &help));
+    if (help) {
+        printf("usage: esmm coord --listen ENDPOINT --data DIR --out DIR [options]\n\n"
+               "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
+               "  --listen ENDPOINT     tcp://host:port or ipc://path\n"
+               "  --log FILE            log there instead of standard error\n"
+               "  --timeout MS          for all roles to appear (60000)\n%s",
+               job_options_help);
+        return OK;
+    }
+    stop_signals_install();
+    TRY(log_open(j.log, "coord"));
+    struct coord_options o = {
+        .listen = j.listen,
+        .data_dir = j.data,
+        .eval_dir = j.eval[0] == '\0' ? NULL : j.eval,
+        .out_dir = j.out,
+        .config = &j.config,
+        .servers = j.servers,
+        .workers = j.workers,
+        .resume = j.resume,
+        .timeout_ms = j.timeout_ms,
+        .progress_fd = j.progress_fd,
+    };
+    enum status status = coord_run(&o);
+    if (status != OK) {
+        log_error("%s", fail_text());
+    }
+    return status;
+}
+
+enum { R_COORD = 256, R_INDEX, R_LISTEN, R_ADVERTISE, R_THREADS, R_LOG, R_TIMEOUT, R_TRACE, R_DATA, R_EVAL, R_HELP };
+static const struct option role_options[] = {{"coord", required_argument, NULL, R_COORD},
+                                             {"index", required_argument, NULL, R_INDEX},
+                                             {"listen", required_argument, NULL, R_LISTEN},
+                                             {"advertise", required_argument, NULL, R_ADVERTISE},
+                                             {"threads", required_argument, NULL, R_THREADS},
+                                             {"log", required_argument, NULL, R_LOG},
+                                             {"timeout", required_argument, NULL, R_TIMEOUT},
+                                             {"trace", required_argument, NULL, R_TRACE},
+                                             {"data", required_argument, NULL, R_DATA},
+                                             {"eval", required_argument, NULL, R_EVAL},
+                                             {"help", no_argument, NULL, R_HELP},
+                                             {NULL, 0, NULL, 0}};
+struct role_line {
+    const char *coordinator, *listen, *advertise, *log, *trace, *data, *eval;
+    uint64_t index, threads, timeout_ms;
+    bool help;
+};
+
+static enum status role_option(struct role_line *r, int option, const char *value) {
+    switch (option) {
+    case R_COORD: r->coordinator = value; return OK;
+    case R_INDEX: return option_u64("--index", value, 0, 100000, &r->index);
+    case R_LISTEN: r->listen = value; return OK;
+    case R_ADVERTISE: r->advertise = value; return OK;
+    case R_THREADS: return option_u64("--threads", value, 1, 64, &r->threads);
+    case R_LOG: r->log = value; return OK;
+    case R_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &r->timeout_ms);
+    case R_TRACE: r->trace = value; return OK;
+    case R_DATA: r->data = value; return OK;
+    case R_EVAL: r->eval = value; return OK;
+    default: r->help = true; return OK;
+    }
+}
+
+static enum status role_parse(struct role_line *r, int argc, char **argv) {
+    *r = (struct role_line){.threads = 1, .timeout_ms = 60000};
+    optind = 0;
+    opterr = 0;
+    for (;;) {
+        int option = getopt_long(argc, argv, ":", role_options, NULL);
+        if (option == -1) {
+            break;
+        }
+        if (option == '?' || option == ':') {
+            return fail(ERR_USAGE, "%s option '%s'; see --help",
+                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
+        }
+        TRY(role_option(r, option, optarg));
+    }
+    if (!r->help && r->coordinator == NULL) {
+        return fail(ERR_USAGE, "--coord is missing: the coordinator's endpoint");
+    }
+    return OK;
+}
+
+static enum status role_end(enum status status) {
+    if (status != OK) {
+        log_error("%s", fail_text());
+    }
+    return status;
+}
+
+enum status tool_ps(int argc, char **argv) {
+    struct role_line r;
+    TRY(role_parse(&r, argc, argv));
+    if (r.help) {
+        printf("usage: esmm ps --coord ENDPOINT --index I --listen ENDPOINT [options]\n\n"
+               "A parameter server: holds rows and dense slices, applies pushes.\n\n"
+               "  --listen ENDPOINT     ipc://path (.K is added per thread) or tcp://host:0\n"
+               "  --advertise HOST      the name workers reach this machine by\n"
+               "  --threads N           partition threads (1)\n"
+               "  --log FILE            log there instead of standard error\n"
+               "  --timeout MS          for the job to be ready (60000)\n");
+        return OK;
+    }
+    if (r.listen == NULL) {
+        return fail(ERR_USAGE, "--listen is missing: ipc://path or tcp://host:0");
+    }
+    char name[32];
+    snprintf(name, sizeof name, "ps-%u", (unsigned)r.index);
+    stop_signals_install();
+    TRY(log_open(r.log, name));
+    struct server_options o = {.coordinator = r.coordinator,
+                               .listen = r.listen,
+                               .advertise = r.advertise,
+                               .index = (uint32_t)r.index,
+                               .threads = (uint32_t)r.threads,
+                               .timeout_ms = r.timeout_ms};
+    return role_end(server_run(&o));
+}
+
+enum status tool_worker(int argc, char **argv) {
+    struct role_line r;
+    TRY(role_parse(&r, argc, argv));
+    if (r.help) {
+        printf("usage: esmm worker --coord ENDPOINT --index I [options]\n\n"
+               "A worker: reads impression shards, computes gradients, pushes them.\n\n"
+               "  --threads N           trainer threads (1)\n"
+               "  --data DIR            this machine's copy of the training shards\n"
+               "  --eval DIR            this machine's copy of the evaluation shards\n"
+               "  --trace FILE          one line per training batch with its losses\n"
+               "  --log FILE            log there instead of standard error\n"
+               "  --timeout MS          for the job to be ready (60000)\n");
+        return OK;
+    }
+    char name[32];
+    snprintf(name, sizeof name, "worker-%u", (unsigned)r.index);
+    stop_signals_install();
+    TRY(log_open(r.log, name));
+    struct worker_options o = {.coordinator = r.coordinator,
+                               .index = (uint32_t)r.index,
+                               .threads = (uint32_t)r.threads,
+                               .timeout_ms = r.timeout_ms,
+                               .trace_path = r.trace,
+                               .data_dir = r.data,
+                               .eval_dir = r.eval};
+    return role_end(worker_run(&o));
+}

@@ -1,0 +1,159 @@
+#include "supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+enum status supervisor_init(struct supervisor *s, size_t children_max) {
+    *s = (struct supervisor){.keep_fd = -1};
+    TRY(mem_array((void **)&s->children, children_max, sizeof *s->children));
+    s->cap = children_max;
+    return OK;
+}
+
+void supervisor_fini(struct supervisor *s) {
+    supervisor_stop(s, 0);
+    for (size_t i = 0; i < s->count; i++) {
+        for (int a = 0; a < s->children[i].argc; a++) {
+            mem_free(&s->children[i].argv[a]);
+        }
+    }
+    mem_free(&s->children);
+}
+
+enum status child_arg(struct child *c, const char *text) {
+    if (c->argc + 1 >= SUPERVISOR_ARGS_MAX) {
+        return fail(ERR_LIMIT, "%s: more than %d arguments", c->name, SUPERVISOR_ARGS_MAX - 1);
+    }
+    return mem_strdup(&c->argv[c->argc++], text);
+}
+
+enum status supervisor_add(struct supervisor *s, const char *name, const char *log_path,
+                           struct child **child) {
+    if (s->count == s->cap) {
+        return fail(ERR_LIMIT, "more than %zu processes", s->cap);
+    }
+    struct child *c = &s->children[s->count++];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->log, sizeof c->log, "%s", log_path);
+    *child = c;
+    return child_arg(c, "esmm");
+}
+
+static void become_child(const struct supervisor *s, struct child *c, pid_t parent) {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) {
+        _exit(127);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int fd = 3; fd < 256; fd++) {
+        if (fd != s->keep_fd) {
+            close(fd);
+        }
+    }
+    execv("/proc/self/exe", c->argv);
+    _exit(127);
+}
+
+enum status supervisor_start(struct supervisor *s, struct child *c) {
+    fflush(NULL);
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid < 0) {
+        return fail(ERR_IO, "cannot start %s: %s", c->name, strerror(errno));
+    }
+    if (pid == 0) {
+        become_child(s, c, parent);
+    }
+    c->pid = pid;
+    c->ended = false;
+    return OK;
+}
+
+size_t supervisor_reap(struct supervisor *s) {
+    size_t ended = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        struct child *c = &s->children[i];
+        if (c->pid > 0 && waitpid(c->pid, &c->wait_status, WNOHANG) == c->pid) {
+            c->pid = 0;
+            c->ended = true;
+            ended++;
+        }
+    }
+    return ended;
+}
+
+static size_t signal_all(struct supervisor *s, int signal) {
+    size_t running = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->children[i].pid > 0) {
+            running++;
+            if (signal != 0) {
+                kill(-s->children[i].pid, signal);
+                kill(s->children[i].pid, signal);
+            }
+        }
+    }
+    return running;
+}
+
+void supervisor_stop(struct supervisor *s, uint64_t grace_ms) {
+    if (grace_ms > 0) {
+        signal_all(s, SIGTERM);
+    }
+    uint64_t deadline_ms = clock_mono_ms() + grace_ms;
+    supervisor_reap(s);
+    while (signal_all(s, 0) > 0 && clock_left_ms(deadline_ms) > 0) {
+        clock_sleep_ms(10);
+        supervisor_reap(s);
+    }
+    while (signal_all(s, SIGKILL) > 0) {
+        clock_sleep_ms(5);
+        supervisor_reap(s);
+    }
+}
+
+/* The last line of a log, without its newline; "" if it cannot be read. */
+static void last_line(const char *path, char *out, size_t bytes) {
+    out[0] = '\0';
+    struct file f = FILE_CLOSED;
+    uint64_t size = 0;
+    if (file_open_read(&f, path) != OK) {
+        return;
+    }
+    char tail[2048];
+    if (file_size(&f, &size) == OK) {
+        size_t n = size < sizeof tail - 1 ? (size_t)size : sizeof tail - 1;
+        if (file_pread(&f, tail, n, size - n) == OK) {
+            while (n > 0 && tail[n - 1] == '\n') {
+                n--;
+            }
+            tail[n] = '\0';
+            const char *line = strrchr(tail, '\n');
+            snprintf(out, bytes, "%s", line != NULL ? line + 1 : tail);
+        }
+    }
+    file_close(&f);
+}
+
+void child_describe(const struct child *c, char *out, size_t bytes) {
+    if (WIFSIGNALED(c->wait_status)) {
+        snprintf(out, bytes, "%s was killed by signal %d (%s); its log: %s", c->name,
+                 WTERMSIG(c->wait_status), strsignal(WTERMSIG(c->wait_status)), c->log);
+        return;
+    }
+    char line[384];
+    last_line(c->log, line, sizeof line);
+    snprintf(out, bytes, "%s ended with exit code %d: %s (log: %s)", c->name,
+             WEXITSTATUS(c->wait_status), line, c->log);
+}

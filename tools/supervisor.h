@@ -1,0 +1,42 @@
+/* supervisor.h - child processes of `esmm train`: start, watch, stop, and tell who failed first. */
+#ifndef TOOLS_SUPERVISOR_H
+#define TOOLS_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "common/file.h"
+
+#define SUPERVISOR_ARGS_MAX 128
+struct child {
+    char name[32];               /* "ps-1" */
+    char log[PATH_BYTES_MAX];
+    char *argv[SUPERVISOR_ARGS_MAX];
+    int argc;
+    pid_t pid;                   /* 0: not running */
+    bool ended;
+    int wait_status;             /* once ended */
+    uint32_t restarts;
+};
+struct supervisor {
+    struct child *children;      /* capacity fixed at init */
+    size_t count, cap;
+    int keep_fd;                 /* inherited by children, or -1 */
+};
+
+enum status supervisor_init(struct supervisor *s, size_t children_max);
+void supervisor_fini(struct supervisor *s); /* kills what still runs */
+/* Adds a child; its arguments are given with child_arg (copied). The program is this one. */
+enum status supervisor_add(struct supervisor *s, const char *name, const char *log_path,
+                           struct child **child);
+enum status child_arg(struct child *c, const char *text);
+/* Forks and executes. A child dies (SIGTERM) with its parent and leads its own process group, so
+ * that a terminal's Ctrl-C reaches only the parent. */
+enum status supervisor_start(struct supervisor *s, struct child *c);
+/* Notes children that have ended, without waiting. Returns how many newly did. */
+size_t supervisor_reap(struct supervisor *s);
+/* Asks all running children to end with SIGTERM, then SIGKILL after grace_ms. Waits. */
+void supervisor_stop(struct supervisor *s, uint64_t grace_ms);
+/* "was killed by signal 9" / "ended with exit code 1: <last line of its log>"; out[512]. */
+void child_describe(const struct child *c, char *out, size_t bytes);
+
+#endif

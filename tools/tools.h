@@ -1,0 +1,20 @@
+/* tools.h - the sub-commands of `esmm`. argv[0] is the sub-command's name. Each prints its own
+ * --help to standard output and returns OK; a bad command line is ERR_USAGE; `main` prints the
+ * failure and chooses the exit code. */
+#ifndef TOOLS_TOOLS_H
+#define TOOLS_TOOLS_H
+
+#include "common/status.h"
+
+enum status tool_train(int argc, char **argv);
+enum status tool_coord(int argc, char **argv);
+enum status tool_ps(int argc, char **argv);
+enum status tool_worker(int argc, char **argv);
+enum status tool_prep(int argc, char **argv);
+enum status tool_synth(int argc, char **argv);
+enum status tool_eval(int argc, char **argv);
+enum status tool_predict(int argc, char **argv);
+enum status tool_inspect(int argc, char **argv);
+enum status tool_export(int argc, char **argv);
+
+#endif

@@ -1,0 +1,399 @@
+/* train.c - `esmm train`: the whole job on this machine.
+ *
+ * It starts the roles as processes of this same program, joined by ipc sockets in a directory under
+ * TMPDIR, and then only watches: shows the coordinator's progress, passes a stop signal on to the
+ * coordinator (which saves and ends the job in order), and reacts to children that end.
+ *
+ *     coordinator ends well        the job is done; the others get a moment to follow
+ *     worker killed by a signal    started again, at most RESTARTS_MAX times: its leases go to
+ *                                  whoever asks, and batch names keep pushes from counting twice
+ *     anything else ends early     the job fails: everybody is stopped, the first cause is told
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/manifest.h"
+#include "common/mem.h"
+#include "common/thread.h"
+#include "job.h"
+#include "supervisor.h"
+#include "tools.h"
+#include "view.h"
+
+#define RESTARTS_MAX 3
+#define POLL_MS 50
+#define FOLLOW_MS 15000
+
+struct train {
+    struct job job;
+    struct dataset data;
+    struct supervisor supervisor;
+    struct view view;
+    char sockets[256]; /* directory of ipc sockets; "" none yet */
+    char config_path[PATH_BYTES_MAX];
+    int progress_read, progress_write;
+    bool stop_sent;
+};
+
+/* --- preparing ---------------------------------------------------------------------------------- */
+
+static enum status refuse_old_run(const struct job *j) {
+    char checkpoints[PATH_BYTES_MAX];
+    char found[PATH_BYTES_MAX];
+    TRY(path_join(checkpoints, j->out, "checkpoints"));
+    if (!j->resume && file_is_dir(checkpoints) && manifest_find(checkpoints, found) == OK) {
+        return fail(ERR_EXISTS,
+                    "%s already holds a run (newest checkpoint %s): give --resume to continue it, "
+                    "or another --out",
+                    j->out, found);
+    }
+    return OK;
+}
+
+static enum status make_directories(struct train *t) {
+    char path[PATH_BYTES_MAX];
+    TRY(path_join(path, t->job.out, "logs"));
+    TRY(file_mkdirs(path));
+    TRY(path_join(path, t->job.out, "checkpoints"));
+    TRY(file_mkdirs(path));
+    const char *tmp = getenv("TMPDIR");
+    snprintf(t->sockets, sizeof t->sockets, "%s/esmm-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(t->sockets) == NULL) {
+        enum status status =
+            fail(ERR_IO, "cannot make a directory %s: %s", t->sockets, strerror(errno));
+        t->sockets[0] = '\0';
+        return status;
+    }
+    return OK;
+}
+
+static enum status write_config(struct train *t) {
+    TRY(path_join(t->config_path, t->job.out, "config.ini"));
+    struct buf text = BUF_EMPTY;
+    enum status status = config_text(&t->job.config, &text);
+    if (status == OK) {
+        status = file_write_atomic(t->config_path, text.data, text.len);
+    }
+    buf_fini(&text);
+    return status;
+}
+
+/* --- the children's command lines ---------------------------------------------------------------- */
+
+static enum status log_path(const struct train *t, const char *name, char *out) {
+    char file[64];
+    snprintf(file, sizeof file, "logs/%s.log", name);
+    return path_join(out, t->job.out, file);
+}
+
+static enum status add(struct train *t, const char *role, uint32_t index, struct child **child) {
+    char name[32];
+    char log[PATH_BYTES_MAX];
+    snprintf(name, sizeof name, "%s-%u", role, index);
+    TRY(log_path(t, name, log));
+    TRY(supervisor_add(&t->supervisor, name, log, child));
+    return child_arg(*child, role);
+}
+
+static enum status arg2(struct child *c, const char *option, const char *value) {
+    TRY(child_arg(c, option));
+    return child_arg(c, value);
+}
+
+static enum status arg_u64(struct child *c, const char *option, uint64_t value) {
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return arg2(c, option, text);
+}
+
+static enum status socket_name(const struct train *t, const char *name, uint32_t index, char *out,
+                               size_t bytes) {
+    int n = snprintf(out, bytes, "ipc://%s/%s-%u", t->sockets, name, index);
+    return n > 0 && (size_t)n < bytes ? OK : fail(ERR_LIMIT, "socket path too long: %s", t->sockets);
+}
+
+static enum status add_coord(struct train *t) {
+    struct child *c;
+    char endpoint[PATH_BYTES_MAX];
+    TRY(socket_name(t, "coord", 0, endpoint, sizeof endpoint));
+    TRY(add(t, "coord", 0, &c));
+    TRY(arg2(c, "--listen", endpoint));
+    TRY(arg2(c, "--data", t->job.data));
+    if (t->job.eval[0] != '\0') {
+        TRY(arg2(c, "--eval", t->job.eval));
+    }
+    TRY(arg2(c, "--out", t->job.out));
+    TRY(arg2(c, "--conf", t->config_path));
+    TRY(arg_u64(c, "--servers", t->job.servers));
+    TRY(arg_u64(c, "--workers", t->job.workers));
+    TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
+    TRY(arg_u64(c, "--progress-fd", (uint64_t)t->progress_write));
+    if (t->job.resume) {
+        TRY(child_arg(c, "--resume"));
+    }
+    return arg2(c, "--log", c->log);
+}
+
+static enum status add_server(struct train *t, uint32_t index) {
+    struct child *c;
+    char coord[PATH_BYTES_MAX];
+    char endpoint[PATH_BYTES_MAX];
+    TRY(socket_name(t, "coord", 0, coord, sizeof coord));
+    TRY(socket_name(t, "ps", index, endpoint, sizeof endpoint));
+    TRY(add(t, "ps", index, &c));
+    TRY(arg2(c, "--coord", coord));
+    TRY(arg_u64(c, "--index", index));
+    TRY(arg2(c, "--listen", endpoint));
+    TRY(arg_u64(c, "--threads", t->job.config.server_threads));
+    TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
+    return arg2(c, "--log", c->log);
+}
+
+static enum status add_worker(struct train *t, uint32_t index) {
+    struct child *c;
+    char coord[PATH_BYTES_MAX];
+    TRY(socket_name(t, "coord", 0, coord, sizeof coord));
+    TRY(add(t, "worker", index, &c));
+    TRY(arg2(c, "--coord", coord));
+    TRY(arg_u64(c, "--index", index));
+    TRY(arg_u64(c, "--threads", t->job.threads));
+    TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
+    if (t->job.trace) {
+        char file[64];
+        char path[PATH_BYTES_MAX];
+        snprintf(file, sizeof file, "logs/trace-%u.tsv", index);
+        TRY(path_join(path, t->job.out, file));
+        TRY(arg2(c, "--trace", path));
+    }
+    return arg2(c, "--log", c->log);
+}
+
+static enum status add_children(struct train *t) {
+    TRY(supervisor_init(&t->supervisor, 1u + t->job.servers + t->job.workers));
+    t->supervisor.keep_fd = t->progress_write;
+    TRY(add_coord(t));
+    for (uint32_t i = 0; i < t->job.servers; i++) {
+        TRY(add_server(t, i));
+    }
+    for (uint32_t i = 0; i < t->job.workers; i++) {
+        TRY(add_worker(t, i));
+    }
+    return OK;
+}
+
+static enum status start_children(struct train *t) {
+    for (size_t i = 0; i < t->supervisor.count; i++) {
+        TRY(supervisor_start(&t->supervisor, &t->supervisor.children[i]));
+        if (i == 0) { /* only the coordinator writes progress */
+            close(t->progress_write);
+            t->progress_write = -1;
+            t->supervisor.keep_fd = -1;
+        }
+    }
+    return OK;
+}
+
+/* --- watching ----------------------------------------------------------------------------------- */
+
+static void read_progress(struct train *t) {
+    struct pollfd p = {.fd = t->progress_read, .events = POLLIN};
+    if (t->progress_read < 0 || poll(&p, 1, POLL_MS) <= 0) {
+        if (t->progress_read < 0) {
+            clock_sleep_ms(POLL_MS);
+        }
+        return;
+    }
+    char data[4096];
+    ssize_t n = read(t->progress_read, data, sizeof data);
+    if (n > 0) {
+        view_feed(&t->view, data, (size_t)n);
+    } else if (n == 0) {
+        close(t->progress_read);
+        t->progress_read = -1;
+    }
+}
+
+static void pass_stop_signal(struct train *t) {
+    if (stop_requested() && !t->stop_sent && t->supervisor.children[0].pid > 0) {
+        view_end(&t->view);
+        fprintf(stderr, "stopping: saving a checkpoint first\n");
+        kill(t->supervisor.children[0].pid, SIGTERM);
+        t->stop_sent = true;
+    }
+}
+
+static bool ended_well(const struct child *c) {
+    return WIFEXITED(c->wait_status) &&
+           (WEXITSTATUS(c->wait_status) == 0 || WEXITSTATUS(c->wait_status) == 128 + SIGTERM);
+}
+
+static enum status first_cause(struct train *t, const struct child *c) {
+    char what[1024];
+    char newest[PATH_BYTES_MAX];
+    child_describe(c, what, sizeof what);
+    if (manifest_find(t->job.out, newest) == OK) {
+        return fail(ERR_PEER, "%s; newest checkpoint: %s; continue with --resume", what, newest);
+    }
+    return fail(ERR_PEER, "%s; no checkpoint had been saved", what);
+}
+
+/* A worker whose machine part died is replaced; one that says it failed would fail again. */
+static enum status child_ended(struct train *t, struct child *c, bool *finished) {
+    size_t first_worker = 1u + t->job.servers;
+    bool worker = (size_t)(c - t->supervisor.children) >= first_worker;
+    if (c == &t->supervisor.children[0] && ended_well(c)) {
+        *finished = true;
+        return OK;
+    }
+    if (worker && WIFSIGNALED(c->wait_status) && c->restarts < RESTARTS_MAX) {
+        char what[1024];
+        child_describe(c, what, sizeof what);
+        view_end(&t->view);
+        fprintf(stderr, "%s; started again (%u of %d)\n", what, c->restarts + 1, RESTARTS_MAX);
+        c->restarts++;
+        return supervisor_start(&t->supervisor, c);
+    }
+    if (ended_well(c)) { /* told to stop just before the coordinator's own end was noticed */
+        return OK;
+    }
+    return first_cause(t, c);
+}
+
+static enum status watch(struct train *t) {
+    bool finished = false;
+    while (!finished) {
+        read_progress(t);
+        pass_stop_signal(t);
+        if (supervisor_reap(&t->supervisor) == 0) {
+            continue;
+        }
+        for (size_t i = 0; i < t->supervisor.count && !finished; i++) {
+            struct child *c = &t->supervisor.children[i];
+            if (c->ended) {
+                c->ended = false;
+                TRY(child_ended(t, c, &finished));
+            }
+        }
+    }
+    return OK;
+}
+
+/* Servers and workers have heard the coordinator's last word; they end by themselves. */
+static void follow(struct train *t) {
+    uint64_t deadline_ms = clock_mono_ms() + FOLLOW_MS;
+    size_t running = 1;
+    while (running > 0 && clock_left_ms(deadline_ms) > 0) {
+        supervisor_reap(&t->supervisor);
+        running = 0;
+        for (size_t i = 0; i < t->supervisor.count; i++) {
+            running += t->supervisor.children[i].pid > 0;
+        }
+        clock_sleep_ms(running > 0 ? 10 : 0);
+    }
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+static enum status print_summary(struct train *t) {
+    char path[PATH_BYTES_MAX];
+    char newest[PATH_BYTES_MAX];
+    char *text = NULL;
+    size_t bytes;
+    TRY(path_join(path, t->job.out, "summary.json"));
+    TRY(file_read_all(path, 1u << 20, &text, &bytes));
+    printf("trained %.0f impressions in %.1f s (%.0f/s), final loss %.6f\n",
+           json_number(text, "impressions"), json_number(text, "seconds"),
+           json_number(text, "impressions_per_s"), json_number(text, "loss"));
+    if (isfinite(json_number(text, "auc_ctr"))) {
+        printf("evaluation: AUC ctr (all) %.5f   cvr (clicked) %.5f   ctcvr (all) %.5f\n",
+               json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
+               json_number(text, "auc_ctcvr"));
+    }
+    if (manifest_find(t->job.out, newest) == OK) {
+        printf("checkpoint: %s\n", newest);
+    }
+    printf("summary:    %s\n", path);
+    mem_free(&text);
+    return OK;
+}
+
+static void train_fini(struct train *t) {
+    supervisor_fini(&t->supervisor);
+    if (t->progress_read >= 0) {
+        close(t->progress_read);
+    }
+    if (t->progress_write >= 0) {
+        close(t->progress_write);
+    }
+    if (t->sockets[0] != '\0') {
+        file_remove_tree(t->sockets);
+    }
+    dataset_free(&t->data);
+}
+
+static uint64_t total_impressions(const struct train *t) {
+    const struct config *c = &t->job.config;
+    uint64_t total = t->data.impressions * c->epochs;
+    uint64_t limit = c->max_steps < UINT64_MAX / c->batch ? c->max_steps * c->batch : UINT64_MAX;
+    return limit < total ? limit : total;
+}
+
+static enum status run(struct train *t) {
+    TRY(dataset_read(&t->data, t->job.data));
+    TRY(refuse_old_run(&t->job));
+    TRY(make_directories(t));
+    TRY(write_config(t));
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return fail(ERR_IO, "cannot make a pipe: %s", strerror(errno));
+    }
+    t->progress_read = ends[0];
+    t->progress_write = ends[1];
+    fcntl(t->progress_write, F_SETFD, 0);
+    view_init(&t->view, total_impressions(t), t->job.config.epochs);
+    TRY(add_children(t));
+    stop_signals_install();
+    printf("training on %llu impressions in %u shards: %u servers, %u workers, %u threads each; "
+           "run directory %s\n",
+           (unsigned long long)t->data.impressions, t->data.shard_count, t->job.servers,
+           t->job.workers, t->job.threads, t->job.out);
+    fflush(stdout);
+    TRY(start_children(t));
+    TRY(watch(t));
+    follow(t);
+    view_end(&t->view);
+    return print_summary(t);
+}
+
+enum status tool_train(int argc, char **argv) {
+    struct train *t = NULL;
+    bool help = false;
+    TRY(mem_alloc((void **)&t, sizeof *t));
+    t->progress_read = t->progress_write = -1;
+    enum status status = job_parse(&t->job, argc, argv, false, &help);
+    if (status == OK && help) {
+        printf("usage: esmm train --data DIR --out DIR [options]\n\n"
+               "A whole job on this machine: coordinator, servers, workers.\n\n%s",
+               job_options_help);
+    } else if (status == OK) {
+        status = run(t);
+    }
+    char why[1024];
+    snprintf(why, sizeof why, "%s", fail_text());
+    if (status != OK) {
+        view_end(&t->view);
+        supervisor_stop(&t->supervisor, 3000);
+    }
+    train_fini(t);
+    mem_free(&t);
+    return status == OK ? OK : fail(status, "%s", why);
+}

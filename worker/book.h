@@ -1,0 +1,43 @@
+/* book.h - which leases this worker holds and how far each is; filled by trainers, emptied by the
+ * control thread.
+ *
+ * A lease is complete when the reader's end mark has come and every batch queued for it has been
+ * finished (its push acknowledged by all partitions, or its scores added). `lock` guards
+ * everything; it is held for a few instructions only, except when scores are appended.
+ */
+#ifndef WORKER_BOOK_H
+#define WORKER_BOOK_H
+
+#include <pthread.h>
+#include "batch.h"
+#include "common/metric.h"
+#include "common/wire.h"
+
+struct book_lease {
+    struct wire_lease lease;
+    uint32_t queued;   /* batches, known once `ended` */
+    uint32_t finished;
+    bool ended;
+    struct score *scores; /* evaluation leases */
+    size_t score_count, score_cap;
+    struct book_lease *next;
+};
+struct book {
+    pthread_mutex_t lock;
+    struct book_lease *first;
+};
+
+void book_init(struct book *b);
+void book_fini(struct book *b);
+/* A lease was handed to the reader. ERR_MEMORY. */
+enum status book_open(struct book *b, const struct wire_lease *lease);
+/* The reader's end mark. */
+void book_end(struct book *b, const struct wire_lease *lease, uint32_t queued);
+/* A batch of the lease is done; for an evaluation batch its logits are appended. ERR_MEMORY. */
+enum status book_finish(struct book *b, const struct wire_lease *lease, const struct batch *batch,
+                        const float *logit_a, const float *logit_b);
+/* Takes a complete lease out of the book (the caller frees it with book_lease_free), or NULL. */
+struct book_lease *book_take_complete(struct book *b);
+void book_lease_free(struct book_lease **l);
+
+#endif

@@ -1,0 +1,170 @@
+/* model.c - one training step of ESMM: pooling, towers, loss, and the way back.
+ *
+ *     users:      pool the user side of every group, multiply it into the first layer once
+ *     per chunk:  pool the items, towers forward, loss, towers backward, un-pool the items
+ *     users:      the group sums of the first layer's gradient back through its user columns
+ *
+ * The loss is a mean whose divisor is known beforehand, so a chunk goes forward and backward before
+ * the next one starts: its activations live in cache only and memory does not grow with the batch.
+ * Only what belongs to groups is kept for the whole batch.
+ *
+ * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
+ * multiples of TOWER_CHUNK whatever the groups, so a step is a function of its inputs, bit by bit.
+ */
+#include "model.h"
+
+#include <cblas.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "pool.h"
+#include "tower.h"
+
+struct model {
+    struct layout layout; /* a copy: the model outlives its maker's */
+    float ctcvr_weight;
+    struct tower tower;
+    float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
+    float *da, *db;             /* [TOWER_CHUNK] */
+    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, 2 H1] */
+    size_t groups_cap;
+};
+
+/* What a step works on; the views of one batch. */
+struct step {
+    const struct batch *batch;
+    const float *const *rows;
+    const float *dense;
+    float *logit_a, *logit_b;
+    float *const *drows;
+    float *ddense;
+    struct loss_sums *sums;
+};
+
+static enum status floats(float **out, size_t rows, size_t width) {
+    return mem_array((void **)out, rows * width, sizeof(float));
+}
+
+enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight) {
+    openblas_set_num_threads(1);
+    enum status status;
+    TRY(mem_alloc((void **)m, sizeof **m));
+    struct model *model = *m;
+    model->layout = *layout;
+    model->ctcvr_weight = ctcvr_weight;
+    TRY_OUT(tower_init(&model->tower, &model->layout));
+    TRY_OUT(floats(&model->xi, TOWER_CHUNK, layout->item_width));
+    TRY_OUT(floats(&model->dxi, TOWER_CHUNK, layout->item_width));
+    TRY_OUT(floats(&model->da, TOWER_CHUNK, 1));
+    TRY_OUT(floats(&model->db, TOWER_CHUNK, 1));
+out:
+    if (status != OK) {
+        model_destroy(m);
+    }
+    return status;
+}
+
+static void free_groups(struct model *m) {
+    mem_free(&m->xu);
+    mem_free(&m->dxu);
+    mem_free(&m->hu);
+    mem_free(&m->dhu);
+    m->groups_cap = 0;
+}
+
+void model_destroy(struct model **m) {
+    if (*m == NULL) {
+        return;
+    }
+    tower_fini(&(*m)->tower);
+    mem_free(&(*m)->xi);
+    mem_free(&(*m)->dxi);
+    mem_free(&(*m)->da);
+    mem_free(&(*m)->db);
+    free_groups(*m);
+    mem_free(m);
+}
+
+static enum status reserve_groups(struct model *m, size_t groups) {
+    if (groups <= m->groups_cap) {
+        return OK;
+    }
+    size_t cap = groups + groups / 4, h1 = 2 * (size_t)m->layout.hidden[0];
+    free_groups(m);
+    TRY(floats(&m->xu, cap, m->layout.user_width));
+    TRY(floats(&m->dxu, cap, m->layout.user_width));
+    TRY(floats(&m->hu, cap, h1));
+    TRY(floats(&m->dhu, cap, h1));
+    m->groups_cap = cap;
+    return OK;
+}
+
+static void users_forward(struct model *m, const struct step *s) {
+    pool_users(&m->layout, s->batch, s->rows, m->xu);
+    tower_users(&m->tower, s->dense, m->xu, s->batch->groups, m->hu);
+}
+
+static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
+    pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
+    tower_forward(&m->tower, s->dense, m->xi, m->hu, s->batch->group_of + begin, n,
+                  s->logit_a + begin, s->logit_b + begin);
+}
+
+static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
+    const struct batch *b = s->batch;
+    loss_esmm(s->logit_a + begin, s->logit_b + begin, b->labels + begin, n, m->ctcvr_weight,
+              1.0f / (float)b->impressions, m->da, m->db, s->sums);
+    tower_backward(&m->tower, s->dense, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense,
+                   m->dxi, m->dhu);
+    pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
+}
+
+static void users_backward(struct model *m, const struct step *s) {
+    tower_users_backward(&m->tower, s->dense, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
+}
+
+static void clear_gradients(struct model *m, const struct step *s) {
+    memset(s->ddense, 0, m->layout.count * sizeof *s->ddense);
+    memset(m->dhu, 0, (size_t)s->batch->groups * 2 * m->layout.hidden[0] * sizeof *m->dhu);
+    pool_clear(&m->layout, s->batch, s->drows);
+}
+
+static uint32_t chunk_size(const struct batch *b, uint32_t begin) {
+    uint32_t left = b->impressions - begin;
+    return left < TOWER_CHUNK ? left : TOWER_CHUNK;
+}
+
+enum status model_forward(struct model *m, const struct batch *b, const float *const *rows,
+                          const float *dense, float *logit_a, float *logit_b) {
+    struct step s = {
+        .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
+    TRY(reserve_groups(m, b->groups));
+    users_forward(m, &s);
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        chunk_forward(m, &s, i, chunk_size(b, i));
+    }
+    return OK;
+}
+
+enum status model_train(struct model *m, const struct batch *b, const float *const *rows,
+                        const float *dense, float *logit_a, float *logit_b, float *const *drows,
+                        float *ddense, struct loss_sums *sums) {
+    struct step s = {.batch = b,
+                     .rows = rows,
+                     .dense = dense,
+                     .logit_a = logit_a,
+                     .logit_b = logit_b,
+                     .drows = drows,
+                     .ddense = ddense,
+                     .sums = sums};
+    TRY(reserve_groups(m, b->groups));
+    clear_gradients(m, &s);
+    users_forward(m, &s);
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        chunk_forward(m, &s, i, chunk_size(b, i));
+        chunk_backward(m, &s, i, chunk_size(b, i));
+    }
+    users_backward(m, &s);
+    return OK;
+}

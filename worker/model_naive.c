@@ -1,0 +1,165 @@
+/* model_naive.c - the oracle: one impression at a time, one multiplication at a time, in double.
+ *
+ * Nothing is shared with the fast model but the layout and the loss of one impression: the input is
+ * built per impression without groups, each tower has its own loops, and every gradient is added
+ * where the chain rule says. Some forty times slower (bench_model).
+ */
+#include "model.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "pool.h"
+
+/* One layer of one tower. */
+struct naive_layer {
+    const float *w, *b;
+    double *dw, *db;
+    uint32_t in, out;
+    bool last;
+};
+
+static struct naive_layer layer_of(const struct layout *l, uint32_t k, uint32_t tower,
+                                   const float *dense, double *ddense) {
+    const struct layout_array *w = &l->array[4 * k + tower], *b = &l->array[4 * k + 2 + tower];
+    return (struct naive_layer){
+        .w = dense + w->offset,
+        .b = dense + b->offset,
+        .dw = ddense + w->offset,
+        .db = ddense + b->offset,
+        .in = w->cols,
+        .out = w->rows,
+        .last = k == l->layers,
+    };
+}
+
+static void layer_forward(const struct naive_layer *n, const double *x, double *y) {
+    for (uint32_t o = 0; o < n->out; o++) {
+        double z = (double)n->b[o];
+        for (uint32_t i = 0; i < n->in; i++) {
+            z += (double)n->w[(size_t)o * n->in + i] * x[i];
+        }
+        y[o] = z > 0.0 || n->last ? z : 0.0;
+    }
+}
+
+/* dx += ... ; dy is the gradient after the relu. */
+static void layer_backward(const struct naive_layer *n, const double *x, const double *y,
+                           const double *dy, double *dx) {
+    for (uint32_t o = 0; o < n->out; o++) {
+        double dz = y[o] > 0.0 || n->last ? dy[o] : 0.0;
+        n->db[o] += dz;
+        for (uint32_t i = 0; i < n->in; i++) {
+            n->dw[(size_t)o * n->in + i] += dz * x[i];
+            dx[i] += dz * (double)n->w[(size_t)o * n->in + i];
+        }
+    }
+}
+
+/* Activations and gradients of one impression in one tower: level 0 is the input. */
+struct trace {
+    double *y[CONFIG_LAYERS_MAX + 2], *dy[CONFIG_LAYERS_MAX + 2];
+};
+
+static double *level(double **at, size_t width) {
+    double *y = *at;
+    *at += width;
+    return y;
+}
+
+static size_t trace_doubles(const struct layout *l) {
+    size_t width = l->input_width + 1;
+    for (uint32_t k = 0; k < l->layers; k++) {
+        width += l->hidden[k];
+    }
+    return 2 * width;
+}
+
+static void trace_lay(struct trace *t, const struct layout *l, double *store) {
+    for (uint32_t k = 0; k <= l->layers + 1; k++) {
+        size_t width = k == 0 ? l->input_width : k <= l->layers ? l->hidden[k - 1] : 1;
+        t->y[k] = level(&store, width);
+        t->dy[k] = level(&store, width);
+    }
+}
+
+static double tower_forward_naive(const struct layout *l, uint32_t tower, const float *dense,
+                                  double *ddense, const double *x, struct trace *t) {
+    memcpy(t->y[0], x, l->input_width * sizeof *x);
+    for (uint32_t k = 0; k <= l->layers; k++) {
+        struct naive_layer n = layer_of(l, k, tower, dense, ddense);
+        layer_forward(&n, t->y[k], t->y[k + 1]);
+    }
+    return t->y[l->layers + 1][0];
+}
+
+/* Adds the gradient of the input to dx. */
+static void tower_backward_naive(const struct layout *l, uint32_t tower, const float *dense,
+                                 double *ddense, double dlogit, struct trace *t, double *dx) {
+    t->dy[l->layers + 1][0] = dlogit;
+    for (uint32_t k = l->layers + 1; k-- > 0;) {
+        struct naive_layer n = layer_of(l, k, tower, dense, ddense);
+        memset(t->dy[k], 0, n.in * sizeof *t->dy[k]);
+        layer_backward(&n, t->y[k], t->y[k + 1], t->dy[k + 1], t->dy[k]);
+    }
+    for (uint32_t c = 0; c < l->input_width; c++) {
+        dx[c] += t->dy[0][c];
+    }
+}
+
+static void pool_backward_naive(const struct layout *l, const struct batch *b, uint32_t i,
+                                const double *dx, double *const *drows) {
+    for (uint32_t f = 0; f < l->fields; f++) {
+        const struct batch_field *field = &b->field[f];
+        uint32_t bag = f < l->user_fields ? b->group_of[i] : i;
+        for (uint32_t v = field->start[bag]; v < field->start[bag + 1]; v++) {
+            double weight = field->plain ? 1.0 : (double)field->weight[v];
+            double *drow = drows[f] + (size_t)field->index[v] * l->dim[f];
+            for (uint32_t d = 0; d < l->dim[f]; d++) {
+                drow[d] += weight * dx[l->column[f] + d];
+            }
+        }
+    }
+}
+
+static void clear(const struct layout *l, const struct batch *b, double *const *drows,
+                  double *ddense) {
+    memset(ddense, 0, l->count * sizeof *ddense);
+    for (uint32_t f = 0; f < l->fields; f++) {
+        for (size_t i = 0; i < (size_t)b->field[f].unique * l->dim[f]; i++) {
+            drows[f][i] = 0.0;
+        }
+    }
+}
+
+enum status model_train_naive(const struct layout *l, float ctcvr_weight, const struct batch *b,
+                              const float *const *rows, const float *dense, double *logit_a,
+                              double *logit_b, double *const *drows, double *ddense,
+                              double *loss_mean) {
+    size_t width = l->input_width, inputs = (size_t)b->impressions * width;
+    size_t trace = trace_doubles(l);
+    double *store = NULL;
+    TRY(mem_array((void **)&store, inputs + width + 2 * trace, sizeof *store));
+    double *x = store, *dx = x + inputs;
+    struct trace ctr, cvr;
+    trace_lay(&ctr, l, dx + width);
+    trace_lay(&cvr, l, dx + width + trace);
+    pool_forward_naive(l, b, rows, x);
+    clear(l, b, drows, ddense);
+    *loss_mean = 0.0;
+    double n = (double)b->impressions;
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        double loss, da, db;
+        logit_a[i] = tower_forward_naive(l, 0, dense, ddense, x + i * width, &ctr);
+        logit_b[i] = tower_forward_naive(l, 1, dense, ddense, x + i * width, &cvr);
+        loss_esmm_one(logit_a[i], logit_b[i], b->labels[i] & LABEL_CLICK,
+                      b->labels[i] & LABEL_CONVERSION, (double)ctcvr_weight, &loss, &da, &db);
+        *loss_mean += loss / n;
+        memset(dx, 0, width * sizeof *dx);
+        tower_backward_naive(l, 0, dense, ddense, da / n, &ctr, dx);
+        tower_backward_naive(l, 1, dense, ddense, db / n, &cvr, dx);
+        pool_backward_naive(l, b, i, dx, drows);
+    }
+    mem_free(&store);
+    return OK;
+}

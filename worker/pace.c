@@ -1,0 +1,137 @@
+#include "pace.h"
+
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/shard.h"
+
+void pace_init(struct pace *p, uint32_t trainers, uint64_t staleness_max) {
+    *p = (struct pace){.trainers = trainers, .staleness_max = staleness_max};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void pace_fini(struct pace *p) {
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+}
+
+/* A trainer is known to the coordinator only once it has asked; the first batch waits for that. */
+static bool may_enter(const struct pace *p, uint32_t trainer) {
+    const struct pace_trainer *t = &p->trainer[trainer];
+    return t->asked > 0 && !(t->asking && t->asked == 1) &&
+           t->clock <= p->slowest + p->staleness_max;
+}
+
+enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(timeout_ms / 1000);
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    enum status status = OK;
+    pthread_mutex_lock(&p->lock);
+    struct pace_trainer *t = &p->trainer[trainer];
+    t->waiting = !may_enter(p, trainer);
+    while (!p->closed && !may_enter(p, trainer) && status == OK) {
+        if (pthread_cond_timedwait(&p->changed, &p->lock, &until) != 0) {
+            status = ERR_TIMEOUT;
+        }
+    }
+    if (p->closed) {
+        status = ERR_CLOSED;
+    } else if (may_enter(p, trainer)) {
+        status = OK;
+        t->waiting = false;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return status;
+}
+
+void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) {
+    pthread_mutex_lock(&p->lock);
+    p->trainer[trainer].clock++;
+    struct wire_progress *w = &p->progress;
+    w->impressions += r->impressions;
+    w->batches++;
+    w->loss_sum += r->loss;
+    w->loss_ctr_sum += r->loss_ctr;
+    w->loss_ctcvr_sum += r->loss_ctcvr;
+    w->resent += r->resent;
+    w->duplicates += r->duplicates;
+    w->dropped_values += r->dropped_values;
+    w->tickets_unknown += r->tickets_unknown;
+    w->staleness_sum += r->staleness;
+    w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
+    w->wait_s += r->wait_s;
+    w->compute_s += r->compute_s;
+    for (uint32_t i = 0; i < r->impressions; i++) {
+        metric_bins_add(&p->bins_ctr, r->logit_a[i], (r->labels[i] & LABEL_CLICK) != 0);
+        metric_bins_add(&p->bins_ctcvr, (float)ctcvr_logit(r->logit_a[i], r->logit_b[i]),
+                        (r->labels[i] & LABEL_CONVERSION) != 0);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* A question goes out when a trainer is blocked, has never asked, or is half-way to its bound:
+ * early enough that the answer is usually there before the bound is. */
+static bool wants(const struct pace *p, const struct pace_trainer *t) {
+    if (t->asking || t->asked == t->clock + 1) {
+        return false;
+    }
+    return t->asked == 0 || t->waiting || t->clock > p->slowest + p->staleness_max / 2;
+}
+
+bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
+    bool found = false;
+    pthread_mutex_lock(&p->lock);
+    for (uint32_t i = 0; i < p->trainers && !found; i++) {
+        struct pace_trainer *t = &p->trainer[i];
+        if (wants(p, t)) {
+            t->asking = true;
+            t->asked = t->clock + 1;
+            *trainer = i;
+            *clock = t->clock;
+            found = true;
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+    return found;
+}
+
+void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest) {
+    pthread_mutex_lock(&p->lock);
+    p->trainer[trainer].asking = false;
+    p->slowest = slowest > p->slowest ? slowest : p->slowest;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_progress(struct pace *p, struct wire_progress *out) {
+    pthread_mutex_lock(&p->lock);
+    *out = p->progress;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_take_bins(struct pace *p, struct metric_bins *ctr, struct metric_bins *ctcvr) {
+    pthread_mutex_lock(&p->lock);
+    metric_bins_merge(ctr, &p->bins_ctr);
+    metric_bins_merge(ctcvr, &p->bins_ctcvr);
+    p->bins_ctr = (struct metric_bins){0};
+    p->bins_ctcvr = (struct metric_bins){0};
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_close(struct pace *p) {
+    pthread_mutex_lock(&p->lock);
+    p->closed = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,65 @@
+/* pace.h - how a trainer thread keeps within the staleness bound, and what it reports.
+ *
+ * Trainers never speak to the coordinator. A trainer that wants to begin a batch calls pace_enter:
+ * it returns at once while its clock (batches it has finished) is at most staleness_max ahead of
+ * the slowest trainer known here, and otherwise waits for the control thread to learn a newer one.
+ * The control thread finds out which clocks to ask for with pace_wants, and hands in answers with
+ * pace_learn. Counters for heartbeats are kept here too.
+ *
+ * `lock` guards everything; `changed` is signalled by pace_learn and pace_close.
+ */
+#ifndef WORKER_PACE_H
+#define WORKER_PACE_H
+
+#include <pthread.h>
+#include "common/metric.h"
+#include "common/wire.h"
+
+#define PACE_TRAINERS_MAX 64
+
+struct pace_trainer {
+    uint64_t clock;     /* batches finished */
+    uint64_t asked;     /* clock + 1 of the last question sent; 0: none */
+    bool asking;        /* a question is out */
+    bool waiting;       /* blocked in pace_enter */
+};
+struct pace {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t staleness_max;
+    uint64_t slowest;   /* slowest active trainer's clock, as last learnt */
+    bool closed;
+    uint32_t trainers;
+    struct pace_trainer trainer[PACE_TRAINERS_MAX];
+    struct wire_progress progress;
+    struct metric_bins bins_ctr, bins_ctcvr; /* since the last pace_take_bins */
+};
+
+void pace_init(struct pace *p, uint32_t trainers, uint64_t staleness_max);
+void pace_fini(struct pace *p);
+
+/* Trainer side. ERR_TIMEOUT (no fail text) after timeout_ms: step the client and come again.
+ * ERR_CLOSED when the job stops. */
+enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms);
+struct pace_report {
+    uint32_t impressions;
+    double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
+    uint64_t resent, duplicates, dropped_values, tickets_unknown;
+    uint64_t staleness;
+    double wait_s, compute_s;
+    const float *logit_a, *logit_b;
+    const uint8_t *labels;
+};
+/* A training batch was acknowledged by all partitions. */
+void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r);
+
+/* Control side. Gives a trainer whose question should be sent now (it is near or at its bound),
+ * and marks it asked; false: nobody. */
+bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock);
+void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest);
+void pace_progress(struct pace *p, struct wire_progress *out);
+/* Adds the running-AUC bins gathered since the last call to *ctr and *ctcvr. */
+void pace_take_bins(struct pace *p, struct metric_bins *ctr, struct metric_bins *ctcvr);
+void pace_close(struct pace *p);
+
+#endif

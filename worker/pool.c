@@ -1,0 +1,197 @@
+/* pool.c - weighted sum pooling.
+ *
+ * The rows of a batch are compact (distinct features only, in the order of their ids), so they lie
+ * in cache and need no prefetching. The work is one multiply-add of `dim` floats per feature value;
+ * a bag's sum stays in registers until the bag ends. The usual widths are compiled with dim as a
+ * constant, which makes the inner loop straight-line vector code; any other width takes the same
+ * code with dim unknown.
+ *
+ * In `concat` a field owns its columns and writes every bag of them, empty ones as zeros. In
+ * `sides` the fields of a side share columns: the block is cleared, then every field adds to it in
+ * slot order. The order of additions is that of slots and values alone, whatever the range.
+ */
+#include "pool.h"
+
+#include <string.h>
+
+#define ALWAYS_INLINE      static inline __attribute__((always_inline))
+#define ACCUMULATOR_FLOATS 256 /* the largest dim that config.h allows */
+
+/* One field's bags [begin, end). x: first column of bag `begin`; stride floats between bags. */
+struct bags {
+    const struct batch_field *field;
+    uint32_t begin, end;
+    size_t stride;
+};
+
+ALWAYS_INLINE void add_scaled(float *restrict sum, const float *restrict row, float weight,
+                              size_t dim) {
+    for (size_t d = 0; d < dim; d++) {
+        sum[d] += weight * row[d];
+    }
+}
+
+ALWAYS_INLINE void add_plain(float *restrict sum, const float *restrict row, size_t dim) {
+    for (size_t d = 0; d < dim; d++) {
+        sum[d] += row[d];
+    }
+}
+
+ALWAYS_INLINE void forward(struct bags in, const float *restrict rows, float *restrict x,
+                           size_t dim) {
+    const struct batch_field *f = in.field;
+    for (uint32_t i = in.begin; i < in.end; i++, x += in.stride) {
+        float sum[ACCUMULATOR_FLOATS];
+        memcpy(sum, x, dim * sizeof *sum);
+        for (uint32_t v = f->start[i]; v < f->start[i + 1]; v++) {
+            const float *row = rows + (size_t)f->index[v] * dim;
+            if (f->weight == NULL) {
+                add_plain(sum, row, dim);
+            } else {
+                add_scaled(sum, row, f->weight[v], dim);
+            }
+        }
+        memcpy(x, sum, dim * sizeof *sum);
+    }
+}
+
+ALWAYS_INLINE void backward(struct bags in, const float *restrict dx, float *restrict drows,
+                            size_t dim) {
+    const struct batch_field *f = in.field;
+    for (uint32_t i = in.begin; i < in.end; i++, dx += in.stride) {
+        for (uint32_t v = f->start[i]; v < f->start[i + 1]; v++) {
+            float *drow = drows + (size_t)f->index[v] * dim;
+            if (f->weight == NULL) {
+                add_plain(drow, dx, dim);
+            } else {
+                add_scaled(drow, dx, f->weight[v], dim);
+            }
+        }
+    }
+}
+
+#define COMMON_DIMS(X) X(4) X(8) X(12) X(16) X(18) X(24) X(32) X(64)
+
+static void field_forward(struct bags in, const float *rows, float *x, uint32_t dim) {
+    switch (dim) {
+#define X(width)                                                                                   \
+    case width:                                                                                    \
+        forward(in, rows, x, width);                                                               \
+        break;
+        COMMON_DIMS(X)
+#undef X
+    default:
+        forward(in, rows, x, dim);
+        break;
+    }
+}
+
+static void field_backward(struct bags in, const float *dx, float *drows, uint32_t dim) {
+    switch (dim) {
+#define X(width)                                                                                   \
+    case width:                                                                                    \
+        backward(in, dx, drows, width);                                                            \
+        break;
+        COMMON_DIMS(X)
+#undef X
+    default:
+        backward(in, dx, drows, dim);
+        break;
+    }
+}
+
+/* A side: its fields [first, last), the input column it begins at, and its width. */
+struct pool_side {
+    uint32_t first, last, column, width;
+};
+
+static struct pool_side user_side(const struct layout *l) {
+    return (struct pool_side){0, l->user_fields, 0, l->user_width};
+}
+
+static struct pool_side item_side(const struct layout *l) {
+    return (struct pool_side){l->user_fields, l->fields, l->user_width, l->item_width};
+}
+
+static void side_forward(const struct layout *l, const struct batch *b, struct pool_side s,
+                         const float *const *rows, uint32_t begin, uint32_t end, float *x) {
+    if (s.width == 0 || begin == end) {
+        return;
+    }
+    memset(x, 0, (size_t)(end - begin) * s.width * sizeof *x);
+    for (uint32_t f = s.first; f < s.last; f++) {
+        struct bags in = {&b->field[f], begin, end, s.width};
+        field_forward(in, rows[f], x + (l->column[f] - s.column), l->dim[f]);
+    }
+}
+
+static void side_backward(const struct layout *l, const struct batch *b, struct pool_side s,
+                          const float *dx, uint32_t begin, uint32_t end, float *const *drows) {
+    for (uint32_t f = s.first; f < s.last; f++) {
+        struct bags in = {&b->field[f], begin, end, s.width};
+        field_backward(in, dx + (l->column[f] - s.column), drows[f], l->dim[f]);
+    }
+}
+
+void pool_users(const struct layout *l, const struct batch *b, const float *const *rows,
+                float *xu) {
+    side_forward(l, b, user_side(l), rows, 0, b->groups, xu);
+}
+
+void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
+                uint32_t begin, uint32_t end, float *xi) {
+    side_forward(l, b, item_side(l), rows, begin, end, xi);
+}
+
+void pool_clear(const struct layout *l, const struct batch *b, float *const *drows) {
+    for (uint32_t f = 0; f < l->fields; f++) {
+        size_t floats = (size_t)b->field[f].unique * l->dim[f];
+        if (floats > 0) {
+            memset(drows[f], 0, floats * sizeof *drows[f]);
+        }
+    }
+}
+
+void pool_users_backward(const struct layout *l, const struct batch *b, const float *dxu,
+                         float *const *drows) {
+    side_backward(l, b, user_side(l), dxu, 0, b->groups, drows);
+}
+
+void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
+                         uint32_t end, const float *dxi, float *const *drows) {
+    side_backward(l, b, item_side(l), dxi, begin, end, drows);
+}
+
+void pool_forward(const struct layout *l, const struct batch *b, const float *const *rows,
+                  float *xu, float *xi) {
+    pool_users(l, b, rows, xu);
+    pool_items(l, b, rows, 0, b->impressions, xi);
+}
+
+void pool_backward(const struct layout *l, const struct batch *b, const float *dxu,
+                   const float *dxi, float *const *drows) {
+    pool_clear(l, b, drows);
+    pool_users_backward(l, b, dxu, drows);
+    pool_items_backward(l, b, 0, b->impressions, dxi, drows);
+}
+
+void pool_forward_naive(const struct layout *l, const struct batch *b, const float *const *rows,
+                        double *x) {
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        double *xi = x + (size_t)i * l->input_width;
+        for (uint32_t c = 0; c < l->input_width; c++) {
+            xi[c] = 0.0;
+        }
+        for (uint32_t f = 0; f < l->fields; f++) {
+            const struct batch_field *field = &b->field[f];
+            uint32_t bag = f < l->user_fields ? b->group_of[i] : i;
+            for (uint32_t v = field->start[bag]; v < field->start[bag + 1]; v++) {
+                double weight = field->plain ? 1.0 : (double)field->weight[v];
+                const float *row = rows[f] + (size_t)field->index[v] * l->dim[f];
+                for (uint32_t d = 0; d < l->dim[f]; d++) {
+                    xi[l->column[f] + d] += weight * (double)row[d];
+                }
+            }
+        }
+    }
+}

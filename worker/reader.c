@@ -1,0 +1,380 @@
+/* reader.c - leases in, batches out.
+ *
+ *     leases ──▶ loader thread ──▶ loaded (1) ──▶ cutter thread ──▶ items ──▶ trainers
+ *                reads shards                     cuts batches  ◀── free ◀── reader_give_back
+ *
+ * Two threads, because reading a shard takes long and must not hold up the batches of the one
+ * before: while the cutter works on shard k, shard k+1 waits in `loaded` and the loader reads k+2.
+ * So at most three shards are in memory, plus the fixed pool of batches; trainers that stop giving
+ * batches back stop the reader. `items` has room for every batch and every end mark that can exist,
+ * so putting there never waits.
+ *
+ * Which batches a lease means is the plan's business (plan.h), a pure function; those below the
+ * lease's limit and not in its `done` bitmap are cut.
+ *
+ * The first failure of either thread is kept under `lock` and closes all queues; reader_take hands
+ * it to every trainer that asks afterwards. To stop is the same without a failure.
+ */
+#include "reader.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/plan.h"
+#include "common/thread.h"
+
+#define LEASES_MAX 64
+#define WAIT_MS    1000
+
+/* A lease with its shard. */
+struct loaded {
+    struct reader_lease *lease;
+    struct shard shard;
+    bool filled;
+};
+
+struct source {
+    const char *dir; /* NULL: no such leases are expected */
+    struct dataset dataset;
+    bool open;
+};
+
+struct reader {
+    struct reader_spec spec;
+    struct source train, eval;
+    int user_slot;
+    struct batch *batches; /* [batches_ahead] */
+    struct batch_cutter *cutter;
+    uint32_t *order;
+    size_t order_cap;
+    struct queue leases, loaded, items, free;
+    struct thread loader_thread, cutter_thread;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* guards failure and why */
+    enum status failure;
+    char why[1024];
+};
+
+/* --- waiting ------------------------------------------------------------------------------- */
+
+/* The next item of a queue; ERR_CLOSED when the reader stops or has failed. */
+static enum status await(struct reader *r, struct queue *q, void **item) {
+    enum status status = ERR_TIMEOUT;
+    while (status == ERR_TIMEOUT && !atomic_load(&r->stop)) {
+        status = queue_take(q, item, WAIT_MS);
+    }
+    return status == ERR_TIMEOUT ? ERR_CLOSED : status;
+}
+
+static enum status offer(struct reader *r, struct queue *q, void *item) {
+    enum status status = ERR_TIMEOUT;
+    while (status == ERR_TIMEOUT && !atomic_load(&r->stop)) {
+        status = queue_put(q, item, WAIT_MS);
+    }
+    return status == ERR_TIMEOUT ? ERR_CLOSED : status;
+}
+
+static void close_all(struct reader *r) {
+    atomic_store(&r->stop, true);
+    queue_close(&r->leases);
+    queue_close(&r->loaded);
+    queue_close(&r->items);
+    queue_close(&r->free);
+}
+
+/* A thread's end: ERR_CLOSED is a stop, anything else is noted for the trainers. */
+static enum status ended(struct reader *r, enum status status) {
+    if (status == ERR_CLOSED || status == OK) {
+        return OK;
+    }
+    pthread_mutex_lock(&r->lock);
+    if (r->failure == OK) {
+        r->failure = status;
+        snprintf(r->why, sizeof r->why, "%s", fail_text());
+    }
+    pthread_mutex_unlock(&r->lock);
+    close_all(r);
+    return status;
+}
+
+/* --- the loader ---------------------------------------------------------------------------- */
+
+static void lease_free(struct reader_lease **l) {
+    if (*l != NULL) {
+        mem_free(&(*l)->done);
+        mem_free(l);
+    }
+}
+
+static void loaded_free(struct loaded **l) {
+    if (*l != NULL) {
+        if ((*l)->filled) {
+            shard_free(&(*l)->shard);
+        }
+        lease_free(&(*l)->lease);
+        mem_free(l);
+    }
+}
+
+static enum status load(struct reader *r, struct loaded *l) {
+    const struct wire_lease *lease = &l->lease->lease;
+    const struct source *source = lease->kind == LEASE_EVAL ? &r->eval : &r->train;
+    const char *kind = lease->kind == LEASE_EVAL ? "evaluation" : "training";
+    if (!source->open) {
+        return fail(ERR_CONFIG, "a lease on %s shard %u, but this worker has no %s data directory",
+                    kind, lease->shard, kind);
+    }
+    if (lease->shard >= source->dataset.shard_count) {
+        return fail(ERR_PROTOCOL, "%s: a lease on %s shard %u, but there are %u shards",
+                    source->dir, kind, lease->shard, source->dataset.shard_count);
+    }
+    const struct shard_info *info = &source->dataset.shards[lease->shard];
+    TRY(shard_read(&l->shard, source->dir, info->name, r->spec.schema));
+    l->filled = true;
+    if (l->shard.impressions != info->impressions || l->shard.groups != info->groups) {
+        return fail(ERR_CORRUPT, "%s/%s: %u impressions in %u groups, the manifest says %u in %u",
+                    source->dir, info->name, l->shard.impressions, l->shard.groups,
+                    info->impressions, info->groups);
+    }
+    return OK;
+}
+
+static enum status load_next(struct reader *r) {
+    struct reader_lease *lease;
+    TRY(await(r, &r->leases, (void **)&lease));
+    struct loaded *l = NULL;
+    enum status status = mem_alloc((void **)&l, sizeof *l);
+    if (status != OK) {
+        lease_free(&lease);
+        return status;
+    }
+    l->lease = lease;
+    status = load(r, l);
+    if (status == OK) {
+        status = offer(r, &r->loaded, l);
+    }
+    if (status != OK) {
+        loaded_free(&l);
+    }
+    return status;
+}
+
+static enum status loader_run(void *arg) {
+    struct reader *r = arg;
+    enum status status = OK;
+    while (status == OK) {
+        status = load_next(r);
+    }
+    return ended(r, status);
+}
+
+/* --- the cutter ---------------------------------------------------------------------------- */
+
+static enum status set_order(struct reader *r, const struct loaded *l) {
+    const struct wire_lease *lease = &l->lease->lease;
+    if (l->shard.groups > r->order_cap) {
+        mem_free(&r->order);
+        r->order_cap = 0;
+        TRY(mem_array((void **)&r->order, l->shard.groups, sizeof *r->order));
+        r->order_cap = l->shard.groups;
+    }
+    bool shuffle = r->spec.config->shuffle && lease->kind != LEASE_EVAL;
+    plan_groups(r->spec.config->seed, shuffle, lease->epoch, lease->shard, l->shard.groups,
+                r->order);
+    return batch_cutter_shard(r->cutter, &l->shard, r->order, r->spec.schema->user_count,
+                              r->user_slot);
+}
+
+static bool is_done(const struct reader_lease *l, uint32_t batch) {
+    return batch / 8 < l->done_bytes && (l->done[batch / 8] >> (batch % 8) & 1) != 0;
+}
+
+static enum status put_item(struct reader *r, const struct reader_item *item) {
+    struct reader_item *copy = NULL;
+    TRY(mem_alloc((void **)&copy, sizeof *copy));
+    *copy = *item;
+    enum status status = offer(r, &r->items, copy);
+    if (status != OK) {
+        mem_free(&copy);
+    }
+    return status;
+}
+
+static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t batches, uint32_t k) {
+    const struct wire_lease *lease = &l->lease->lease;
+    uint32_t impressions = l->shard.impressions;
+    struct batch *b;
+    TRY(await(r, &r->free, (void **)&b));
+    b->name = (struct batch_name){lease->epoch, lease->shard, k};
+    b->fence = lease->fence;
+    TRY(batch_cut(r->cutter, plan_begin(impressions, batches, k),
+                  plan_begin(impressions, batches, k + 1), b));
+    return put_item(
+        r, &(struct reader_item){.batch = b, .lease = *lease, .shard_impressions = impressions});
+}
+
+static enum status cut_lease(struct reader *r, const struct loaded *l) {
+    const struct wire_lease *lease = &l->lease->lease;
+    uint32_t impressions = l->shard.impressions, queued = 0;
+    uint32_t batches = plan_batches(impressions, r->spec.batch_max);
+    TRY(set_order(r, l));
+    for (uint32_t k = 0; k < batches && k < lease->batch_limit; k++) {
+        if (!is_done(l->lease, k)) {
+            TRY(cut_one(r, l, batches, k));
+            queued++;
+        }
+    }
+    return put_item(r, &(struct reader_item){.lease = *lease,
+                                             .lease_batches = queued,
+                                             .shard_impressions = impressions});
+}
+
+static enum status cutter_run(void *arg) {
+    struct reader *r = arg;
+    enum status status = OK;
+    while (status == OK) {
+        struct loaded *l = NULL;
+        status = await(r, &r->loaded, (void **)&l);
+        if (status == OK) {
+            status = cut_lease(r, l);
+        }
+        loaded_free(&l);
+    }
+    return ended(r, status);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+static enum status source_open(struct source *s, const char *dir) {
+    if (dir == NULL || dir[0] == '\0') {
+        return OK;
+    }
+    s->dir = dir;
+    TRY(dataset_read(&s->dataset, dir));
+    s->open = true;
+    return OK;
+}
+
+/* Evaluation groups by a field or, when it is not named or not there, by the group key. */
+static int find_user_slot(const struct reader_spec *spec) {
+    if (spec->config->user_field[0] == '\0') {
+        return -1;
+    }
+    int slot = schema_find(spec->schema, spec->config->user_field);
+    if (slot < 0) {
+        log_warn("eval.user_field=%s is not a field of the data: GAUC goes by group key",
+                 spec->config->user_field);
+    }
+    return slot;
+}
+
+static enum status start(struct reader *r) {
+    uint32_t ahead = r->spec.batches_ahead;
+    TRY(source_open(&r->train, r->spec.data_dir));
+    TRY(source_open(&r->eval, r->spec.eval_dir));
+    r->user_slot = find_user_slot(&r->spec);
+    TRY(batch_cutter_create(&r->cutter));
+    TRY(mem_array((void **)&r->batches, ahead, sizeof *r->batches));
+    TRY(queue_init(&r->leases, LEASES_MAX));
+    TRY(queue_init(&r->loaded, 1));
+    TRY(queue_init(&r->items, (size_t)ahead + LEASES_MAX));
+    TRY(queue_init(&r->free, ahead));
+    for (uint32_t i = 0; i < ahead; i++) {
+        TRY(queue_put(&r->free, &r->batches[i], 0));
+    }
+    TRY(thread_start(&r->loader_thread, "loader", loader_run, r));
+    return thread_start(&r->cutter_thread, "cutter", cutter_run, r);
+}
+
+enum status reader_start(struct reader **r, const struct reader_spec *spec) {
+    TRY(mem_alloc((void **)r, sizeof **r));
+    (*r)->spec = *spec;
+    pthread_mutex_init(&(*r)->lock, NULL);
+    enum status status = start(*r);
+    if (status != OK) {
+        reader_stop(r);
+    }
+    return status;
+}
+
+/* What was queued and never taken. */
+static void drain(struct reader *r) {
+    void *item;
+    while (r->leases.items != NULL && queue_take(&r->leases, &item, 0) == OK) {
+        struct reader_lease *l = item;
+        lease_free(&l);
+    }
+    while (r->loaded.items != NULL && queue_take(&r->loaded, &item, 0) == OK) {
+        struct loaded *l = item;
+        loaded_free(&l);
+    }
+    while (r->items.items != NULL && queue_take(&r->items, &item, 0) == OK) {
+        mem_free(&item);
+    }
+}
+
+void reader_stop(struct reader **reader) {
+    struct reader *r = *reader;
+    if (r == NULL) {
+        return;
+    }
+    if (r->loader_thread.started) {
+        close_all(r);
+    }
+    thread_join(&r->loader_thread);
+    thread_join(&r->cutter_thread);
+    drain(r);
+    queue_fini(&r->leases);
+    queue_fini(&r->loaded);
+    queue_fini(&r->items);
+    queue_fini(&r->free);
+    for (uint32_t i = 0; r->batches != NULL && i < r->spec.batches_ahead; i++) {
+        batch_fini(&r->batches[i]);
+    }
+    mem_free(&r->batches);
+    mem_free(&r->order);
+    batch_cutter_destroy(&r->cutter);
+    if (r->train.open) {
+        dataset_free(&r->train.dataset);
+    }
+    if (r->eval.open) {
+        dataset_free(&r->eval.dataset);
+    }
+    pthread_mutex_destroy(&r->lock);
+    mem_free(reader);
+}
+
+enum status reader_lease_put(struct reader *r, struct reader_lease *lease) {
+    enum status status = queue_put(&r->leases, lease, 0);
+    if (status == ERR_TIMEOUT) {
+        return fail(ERR_LIMIT, "the reader holds %u leases already", LEASES_MAX);
+    }
+    return status;
+}
+
+static enum status failure_of(struct reader *r) {
+    pthread_mutex_lock(&r->lock);
+    enum status status = r->failure == OK ? ERR_CLOSED : fail(r->failure, "%s", r->why);
+    pthread_mutex_unlock(&r->lock);
+    return status;
+}
+
+enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms) {
+    struct reader_item *taken;
+    enum status status = queue_take(&r->items, (void **)&taken, timeout_ms);
+    if (status == ERR_CLOSED) {
+        return failure_of(r);
+    }
+    TRY(status);
+    *item = *taken;
+    mem_free(&taken);
+    return OK;
+}
+
+void reader_give_back(struct reader *r, struct batch *b) {
+    /* A closed reader frees its batches itself. */
+    (void)queue_put(&r->free, b, 0);
+}

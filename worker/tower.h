@@ -1,0 +1,49 @@
+/* tower.h - the dense stacks of both towers over one chunk of impressions: forward and backward.
+ *
+ * Shapes: G groups of the batch, n <= TOWER_CHUNK impressions of the chunk, Iu and Ii the widths of
+ * the user and item input, H1..HL the hidden widths. The two towers lie side by side in every
+ * activation: h_k = [n, 2 Hk], the first Hk columns CTR, the others CVR.
+ *
+ *     hu  = xu W1[:, user]^T + b1                       [G, 2 H1], once per batch
+ *     h1  = relu(xi W1[:, item]^T + hu[group_of])       one product for both towers
+ *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
+ *     a, b = h_L w^T + bias
+ *
+ * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
+ * `dense` and `ddense` are vectors as layout.h describes them. The backward functions accumulate
+ * into ddense, dhu; they overwrite dxi, dxu. One thread; nothing blocks.
+ */
+#ifndef WORKER_TOWER_H
+#define WORKER_TOWER_H
+
+#include "common/layout.h"
+
+/* Impressions computed at a time: the activations of a chunk stay in the second-level cache. */
+#define TOWER_CHUNK 256
+
+struct tower {
+    const struct layout *layout; /* borrowed */
+    float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, 2 Hk] */
+    float *d[2];                 /* gradients of one layer and of the one below it */
+};
+
+/* Room for the activations. ERR_MEMORY; tower_fini accepts a half-built or zeroed struct. */
+enum status tower_init(struct tower *t, const struct layout *layout);
+void tower_fini(struct tower *t);
+
+/* hu from xu [groups, Iu]. */
+void tower_users(const struct tower *t, const float *dense, const float *xu, uint32_t groups,
+                 float *hu);
+/* a[n], b[n] from xi [n, Ii]; group_of[n] are rows of hu. Keeps the activations. */
+void tower_forward(struct tower *t, const float *dense, const float *xi, const float *hu,
+                   const uint32_t *group_of, uint32_t n, float *a, float *b);
+/* For the chunk of the last tower_forward: da[n], db[n] -> ddense (all but user columns and b1),
+ * dxi [n, Ii], and dhu [G, 2 H1] summed over each group's impressions. */
+void tower_backward(struct tower *t, const float *dense, const float *xi, const uint32_t *group_of,
+                    uint32_t n, const float *da, const float *db, float *ddense, float *dxi,
+                    float *dhu);
+/* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. */
+void tower_users_backward(const struct tower *t, const float *dense, const float *xu,
+                          const float *dhu, uint32_t groups, float *ddense, float *dxu);
+
+#endif

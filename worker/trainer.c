@@ -1,0 +1,324 @@
+/* trainer.c - the loop in which the training happens.
+ *
+ * A trainer has `in_flight` slots, each a batch with its transfer. A slot goes round:
+ *
+ *     empty -> (item from the reader) -> held -> pulling -> pulled -> (compute) -> pushing -> done -> empty
+ *
+ * One turn of the loop fills empty slots, hears from the servers, computes the OLDEST pulled slot,
+ * and retires what is done. Computing one batch lasts long against everything else, so while it
+ * runs the network threads of ZeroMQ carry the other slots' bytes; nothing else is needed to
+ * overlap reading, pulling, computing and pushing.
+ *
+ * With one slot (deterministic, synchronous) a pull sees every push before it: the sequence is that
+ * of a plain single-threaded program.
+ */
+#include "trainer.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "model.h"
+
+#define SLOTS_MAX 16
+#define WAIT_MS 20
+
+struct slot {
+    bool used;
+    bool held;      /* waiting for the staleness bound */
+    bool computed;
+    uint64_t order; /* of taking: the oldest is computed first */
+    struct reader_item item;
+    struct transfer *transfer;
+    float *logit_a, *logit_b;
+    uint32_t logit_cap;
+    struct loss_sums sums;
+    double compute_s;
+};
+struct trainer {
+    struct trainer_spec *spec;
+    struct client *client;
+    struct model *model;
+    struct slot slot[SLOTS_MAX];
+    uint32_t slots;
+    uint64_t taken;
+    bool drained; /* the reader is closed */
+    float *gradients; /* rows of all fields, then dense */
+    size_t gradient_cap;
+    uint64_t resent, tickets_unknown; /* of the client, as last reported */
+    uint64_t idle_since_us;
+    double wait_s;
+};
+
+static void trainer_fini(struct trainer *t) {
+    for (uint32_t i = 0; i < t->slots; i++) {
+        struct slot *s = &t->slot[i];
+        if (s->used) {
+            reader_give_back(t->spec->reader, s->item.batch);
+        }
+        transfer_destroy(&s->transfer);
+        mem_free(&s->logit_a);
+        mem_free(&s->logit_b);
+    }
+    mem_free(&t->gradients);
+    model_destroy(&t->model);
+    client_destroy(&t->client);
+}
+
+static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
+    *t = (struct trainer){.spec = spec};
+    const struct config *config = spec->config;
+    bool one = config->deterministic || config->consistency == CONSISTENCY_SYNC;
+    t->slots = one ? 1 : config->in_flight;
+    TRY(client_create(&t->client, &spec->client));
+    TRY(model_create(&t->model, spec->layout, config->ctcvr_weight));
+    for (uint32_t i = 0; i < t->slots; i++) {
+        TRY(transfer_create(&t->slot[i].transfer, t->client));
+    }
+    return OK;
+}
+
+static enum status grow(float **array, size_t *cap, size_t need) {
+    if (need <= *cap) {
+        return OK;
+    }
+    mem_free(array);
+    *cap = 0;
+    TRY(mem_array((void **)array, need, sizeof(float)));
+    *cap = need;
+    return OK;
+}
+
+static enum status grow_logits(struct slot *s, uint32_t impressions) {
+    if (impressions <= s->logit_cap) {
+        return OK;
+    }
+    mem_free(&s->logit_a);
+    mem_free(&s->logit_b);
+    s->logit_cap = 0;
+    TRY(mem_array((void **)&s->logit_a, impressions, sizeof(float)));
+    TRY(mem_array((void **)&s->logit_b, impressions, sizeof(float)));
+    s->logit_cap = impressions;
+    return OK;
+}
+
+static uint32_t slots_used(const struct trainer *t) {
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < t->slots; i++) {
+        used += t->slot[i].used;
+    }
+    return used;
+}
+
+static enum status begin_pull(struct slot *s) {
+    const struct batch *b = s->item.batch;
+    const uint64_t *ids[FIELDS_MAX];
+    uint32_t count[FIELDS_MAX];
+    for (uint32_t f = 0; f < b->fields; f++) {
+        ids[f] = b->field[f].ids;
+        count[f] = b->field[f].unique;
+    }
+    return transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN);
+}
+
+/* Takes one item for an empty slot, if there is one. */
+static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
+    enum status status = reader_take(t->spec->reader, &s->item, timeout_ms);
+    if (status == ERR_TIMEOUT) {
+        return OK;
+    }
+    if (status == ERR_CLOSED) {
+        t->drained = true;
+        return OK;
+    }
+    TRY(status);
+    if (s->item.batch == NULL) {
+        book_end(t->spec->book, &s->item.lease, s->item.lease_batches);
+        return OK;
+    }
+    s->used = true;
+    s->held = true;
+    s->computed = false;
+    s->order = t->taken++;
+    return OK;
+}
+
+/* Starts a held batch unless it would run too far ahead of the slowest trainer. */
+static enum status start_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
+    if (s->item.lease.kind == LEASE_TRAIN) {
+        enum status status = pace_enter(t->spec->pace, t->spec->index, timeout_ms);
+        if (status == ERR_TIMEOUT || status == ERR_CLOSED) {
+            return OK;
+        }
+        TRY(status);
+    }
+    s->held = false;
+    return begin_pull(s);
+}
+
+static bool in_flight(const struct trainer *t) {
+    for (uint32_t i = 0; i < t->slots; i++) {
+        if (t->slot[i].used && !t->slot[i].held) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Fills and starts slots. Waits only when nothing is in flight. */
+static enum status fill(struct trainer *t) {
+    for (uint32_t i = 0; i < t->slots; i++) {
+        struct slot *s = &t->slot[i];
+        if (!s->used && !t->drained) {
+            TRY(take_item(t, s, slots_used(t) == 0 ? WAIT_MS : 0));
+        }
+        if (s->used && s->held) {
+            TRY(start_item(t, s, in_flight(t) ? 0 : WAIT_MS));
+        }
+    }
+    return OK;
+}
+
+static void gradient_views(struct trainer *t, const struct batch *b, float **drows,
+                           float **ddense) {
+    float *at = t->gradients;
+    for (uint32_t f = 0; f < b->fields; f++) {
+        drows[f] = at;
+        at += (size_t)b->field[f].unique * t->spec->layout->dim[f];
+    }
+    *ddense = at;
+}
+
+static enum status compute(struct trainer *t, struct slot *s) {
+    const struct batch *b = s->item.batch;
+    const struct layout *layout = t->spec->layout;
+    const float *rows[FIELDS_MAX];
+    size_t floats = layout->count;
+    for (uint32_t f = 0; f < b->fields; f++) {
+        rows[f] = transfer_rows(s->transfer, f);
+        floats += (size_t)b->field[f].unique * layout->dim[f];
+    }
+    TRY(grow_logits(s, b->impressions));
+    TRY(grow(&t->gradients, &t->gradient_cap, floats));
+    s->computed = true;
+    uint64_t start_us = clock_mono_us();
+    const float *dense = transfer_dense(s->transfer);
+    if (s->item.lease.kind == LEASE_EVAL) {
+        return model_forward(t->model, b, rows, dense, s->logit_a, s->logit_b);
+    }
+    float *drows[FIELDS_MAX];
+    float *ddense;
+    gradient_views(t, b, drows, &ddense);
+    s->sums = (struct loss_sums){0};
+    TRY(model_train(t->model, b, rows, dense, s->logit_a, s->logit_b, drows, ddense, &s->sums));
+    s->compute_s = (double)(clock_mono_us() - start_us) * 1e-6;
+    return transfer_push(s->transfer, b->name, b->fence, (const float *const *)drows, ddense);
+}
+
+static void trace(const struct trainer *t, const struct slot *s) {
+    const struct batch *b = s->item.batch;
+    double n = b->impressions;
+    dprintf(t->spec->trace_fd, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\n", b->name.epoch, b->name.shard,
+            b->name.batch, b->impressions,
+            (s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr) / n,
+            s->sums.ctr / n, s->sums.ctcvr / n);
+}
+
+static void report(struct trainer *t, struct slot *s) {
+    const struct batch *b = s->item.batch;
+    struct transfer_outcome outcome = transfer_outcome(s->transfer);
+    if (outcome.dropped_values > 0) {
+        log_warn("batch epoch %u shard %u batch %u: %llu gradient rows were not finite and dropped",
+                 b->name.epoch, b->name.shard, b->name.batch,
+                 (unsigned long long)outcome.dropped_values);
+    }
+    uint64_t resent = client_resent(t->client);
+    uint64_t unknown = client_tickets_unknown(t->client);
+    pace_report(t->spec->pace, t->spec->index,
+                &(struct pace_report){
+                    .impressions = b->impressions,
+                    .loss = s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr,
+                    .loss_ctr = s->sums.ctr,
+                    .loss_ctcvr = s->sums.ctcvr,
+                    .resent = resent - t->resent,
+                    .duplicates = outcome.duplicates,
+                    .dropped_values = outcome.dropped_values,
+                    .tickets_unknown = unknown - t->tickets_unknown,
+                    .staleness = outcome.staleness,
+                    .wait_s = t->wait_s,
+                    .compute_s = s->compute_s,
+                    .logit_a = s->logit_a,
+                    .logit_b = s->logit_b,
+                    .labels = b->labels,
+                });
+    t->resent = resent;
+    t->tickets_unknown = unknown;
+    t->wait_s = 0;
+    if (t->spec->trace_fd >= 0) {
+        trace(t, s);
+    }
+}
+
+static enum status retire(struct trainer *t, struct slot *s) {
+    if (s->item.lease.kind == LEASE_TRAIN) {
+        report(t, s);
+    }
+    TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
+    reader_give_back(t->spec->reader, s->item.batch);
+    transfer_reset(s->transfer);
+    s->used = false;
+    return OK;
+}
+
+static bool finished(const struct slot *s) {
+    if (!s->computed) {
+        return false;
+    }
+    return s->item.lease.kind == LEASE_EVAL || transfer_state(s->transfer) == TRANSFER_DONE;
+}
+
+static enum status retire_all(struct trainer *t) {
+    for (uint32_t i = 0; i < t->slots; i++) {
+        if (t->slot[i].used && finished(&t->slot[i])) {
+            TRY(retire(t, &t->slot[i]));
+        }
+    }
+    return OK;
+}
+
+static struct slot *oldest_waiting(struct trainer *t) {
+    struct slot *oldest = NULL;
+    for (uint32_t i = 0; i < t->slots; i++) {
+        struct slot *s = &t->slot[i];
+        if (s->used && !s->held && !s->computed && (oldest == NULL || s->order < oldest->order)) {
+            oldest = s;
+        }
+    }
+    return oldest;
+}
+
+static enum status turn(struct trainer *t) {
+    TRY(fill(t));
+    struct slot *next = oldest_waiting(t);
+    bool ready = next != NULL && transfer_state(next->transfer) == TRANSFER_PULLED;
+    uint64_t start_us = clock_mono_us();
+    TRY(client_step(t->client, ready || !in_flight(t) ? 0 : WAIT_MS));
+    t->wait_s += (double)(clock_mono_us() - start_us) * 1e-6;
+    TRY(retire_all(t));
+    if (next != NULL && next->used && transfer_state(next->transfer) == TRANSFER_PULLED) {
+        TRY(compute(t, next));
+    }
+    return OK;
+}
+
+enum status trainer_run(struct trainer_spec *spec) {
+    struct trainer t;
+    enum status status = trainer_init(&t, spec);
+    while (status == OK && !atomic_load(spec->stop) && !(t.drained && slots_used(&t) == 0)) {
+        status = turn(&t);
+    }
+    trainer_fini(&t);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* trainer.h - one trainer thread: take a batch, pull, compute, push; several batches in flight.
+ *
+ * While one batch is computed the next one's pull is on its way and the last one's push is being
+ * acknowledged. Batches are computed in the order taken. A trainer ends when the reader is closed
+ * and all its batches are acknowledged, or with the first failure.
+ */
+#ifndef WORKER_TRAINER_H
+#define WORKER_TRAINER_H
+
+#include <stdatomic.h>
+
+#include "book.h"
+#include "client.h"
+#include "pace.h"
+#include "reader.h"
+
+struct trainer_spec {
+    uint32_t index;                  /* within the worker */
+    const struct config *config;
+    const struct layout *layout;
+    struct client_spec client;
+    struct reader *reader;
+    struct book *book;
+    struct pace *pace;
+    atomic_bool *stop;               /* set: finish nothing more, leave */
+    int trace_fd;                    /* >= 0: one line per training batch: name, size, losses */
+};
+/* The thread's body. */
+enum status trainer_run(struct trainer_spec *spec);
+
+#endif

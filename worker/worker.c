@@ -1,0 +1,376 @@
+/* worker.c - the control thread of a worker.
+ *
+ * Nothing here waits for anything but the link, and never longer than STEP_MS: one turn hears the
+ * coordinator, sends what trainers and book have to say, and looks after the threads. Leases are
+ * asked for one ahead, so that the reader opens the next shard while the trainers are on this one;
+ * in deterministic mode the coordinator grants one at a time anyway.
+ */
+#include "worker.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/link.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/scores.h"
+#include "common/thread.h"
+#include "trainer.h"
+
+#define STEP_MS 5
+#define LEASES_HELD 2
+#define ASK_AGAIN_MS 50
+#define BATCHES_AHEAD 8
+
+struct lane { /* one trainer thread */
+    struct trainer_spec spec;
+    struct thread thread;
+};
+struct worker {
+    const struct worker_options *options;
+    struct config config;
+    struct wire_welcome welcome;
+    struct job_plan plan;
+    struct layout layout;
+    struct transport *transport;
+    struct link *link;
+    struct reader *reader;
+    struct book book;
+    struct pace pace;
+    bool pace_ready;
+    atomic_bool stop;
+    struct lane *lanes;
+    struct file trace;
+    uint64_t incarnation;
+    uint32_t leases;          /* held now */
+    bool asking;              /* a LEASE_ASK is out */
+    uint64_t ask_at_ms;       /* not before */
+    bool job_ended;           /* the coordinator said stop */
+    struct book_lease *owed;  /* an evaluation lease whose scores are being sent */
+    uint64_t owed_id;
+    struct buf frame;
+};
+
+static uint64_t new_incarnation(uint32_t index) {
+    return rng_u64(clock_mono_us(), (uint64_t)getpid(), index) | 1;
+}
+
+static enum status connect_job(struct worker *w) {
+    struct wire_hello hello = {.role = ROLE_WORKER,
+                               .index = w->options->index,
+                               .pid = (uint32_t)getpid(),
+                               .threads = w->options->threads,
+                               .incarnation = w->incarnation};
+    snprintf(hello.build, sizeof hello.build, "%s", ESMM_VERSION);
+    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
+        snprintf(hello.host, sizeof hello.host, "unknown");
+    }
+    TRY(transport_create(&w->transport, 1));
+    TRY(link_open(&w->link, w->transport, w->options->coordinator, &hello, NULL, 0,
+                  w->options->timeout_ms, &w->welcome, &w->plan));
+    config_default(&w->config);
+    TRY(config_parse(&w->config, "the coordinator's configuration", w->plan.config_text));
+    link_timing(w->link, w->config.heartbeat_ms, w->config.request_ms, w->config.give_up_ms);
+    return layout_init(&w->layout, &w->config, &w->plan.schema, w->plan.rate_ctr,
+                       w->plan.rate_cvr);
+}
+
+static enum status start_reader(struct worker *w) {
+    const char *eval = w->options->eval_dir != NULL ? w->options->eval_dir : w->plan.eval_dir;
+    struct reader_spec spec = {
+        .config = &w->config,
+        .schema = &w->plan.schema,
+        .data_dir = w->options->data_dir != NULL ? w->options->data_dir : w->plan.data_dir,
+        .eval_dir = eval[0] == '\0' ? NULL : eval,
+        .batches_ahead = BATCHES_AHEAD + w->options->threads * w->config.in_flight,
+        .batch_max = w->config.batch,
+    };
+    return reader_start(&w->reader, &spec);
+}
+
+static enum status trainer_thread(void *arg) {
+    return trainer_run(arg);
+}
+
+static enum status start_trainers(struct worker *w) {
+    uint32_t threads = w->options->threads;
+    pace_init(&w->pace, threads,
+              w->config.consistency == CONSISTENCY_SYNC ? 0 : w->config.staleness_max);
+    w->pace_ready = true;
+    w->trace = FILE_CLOSED;
+    if (w->options->trace_path != NULL) {
+        TRY(file_open_append(&w->trace, w->options->trace_path));
+    }
+    TRY(mem_array((void **)&w->lanes, threads, sizeof *w->lanes));
+    for (uint32_t i = 0; i < threads; i++) {
+        w->lanes[i].spec = (struct trainer_spec){
+            .index = i,
+            .config = &w->config,
+            .layout = &w->layout,
+            .client = {.transport = w->transport,
+                       .config = &w->config,
+                       .schema = &w->plan.schema,
+                       .layout = &w->layout,
+                       .plan = &w->plan,
+                       .job = w->welcome.job},
+            .reader = w->reader,
+            .book = &w->book,
+            .pace = &w->pace,
+            .stop = &w->stop,
+            .trace_fd = w->trace.fd,
+        };
+        char name[16];
+        snprintf(name, sizeof name, "trainer-%u", i);
+        TRY(thread_start(&w->lanes[i].thread, name, trainer_thread, &w->lanes[i].spec));
+    }
+    return OK;
+}
+
+/* --- what the coordinator says ------------------------------------------------------------------ */
+
+static enum status take_lease(struct worker *w, const struct port_message *m) {
+    const struct wire_lease *lease = &m->msg.u.lease;
+    w->asking = false;
+    if (lease->kind == LEASE_WAIT || lease->kind == LEASE_FINISHED) {
+        w->ask_at_ms = clock_mono_ms() + ASK_AGAIN_MS;
+        return OK;
+    }
+    struct reader_lease *r = NULL;
+    TRY(mem_alloc((void **)&r, sizeof *r));
+    r->lease = *lease;
+    enum status status = OK;
+    if (m->keys_bytes > 0) {
+        status = mem_alloc((void **)&r->done, m->keys_bytes);
+        if (status == OK) {
+            memcpy(r->done, m->keys, m->keys_bytes);
+            r->done_bytes = m->keys_bytes;
+        }
+    }
+    if (status == OK) {
+        status = book_open(&w->book, lease);
+    }
+    if (status == OK) {
+        status = reader_lease_put(w->reader, r);
+    }
+    if (status != OK) {
+        mem_free(&r->done);
+        mem_free(&r);
+        return status;
+    }
+    w->leases++;
+    return OK;
+}
+
+static void take_command(struct worker *w, const struct wire_command *c) {
+    if (c->order != ORDER_STOP || w->job_ended) {
+        return;
+    }
+    w->job_ended = true;
+    if (c->failed) {
+        log_error("the coordinator stopped the job: %s", c->text);
+    } else {
+        log_info("the job is finished");
+    }
+}
+
+static enum status hear(struct worker *w) {
+    struct port_message m;
+    enum status status = link_next(w->link, &m, STEP_MS);
+    if (status == ERR_TIMEOUT) {
+        return OK;
+    }
+    TRY(status);
+    switch (m.msg.type) {
+    case WIRE_LEASE:
+        return take_lease(w, &m);
+    case WIRE_CLOCK:
+        if (m.msg.u.clock.trainer < w->options->threads) {
+            pace_learn(&w->pace, m.msg.u.clock.trainer, m.msg.u.clock.clock);
+        }
+        return OK;
+    case WIRE_COMMAND:
+        take_command(w, &m.msg.u.command);
+        return OK;
+    case WIRE_ACK:
+        if (m.msg.id == w->owed_id && w->owed != NULL) {
+            book_lease_free(&w->owed);
+        }
+        return OK;
+    case WIRE_ERROR:
+        return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
+    default:
+        return OK;
+    }
+}
+
+/* --- what the worker says ----------------------------------------------------------------------- */
+
+static enum status ask_lease(struct worker *w, const struct wire_lease *returned) {
+    struct wire_msg m = {.type = WIRE_LEASE_ASK};
+    m.u.lease_ask.index = w->options->index;
+    m.u.lease_ask.incarnation = w->incarnation;
+    if (returned != NULL) {
+        m.u.lease_ask.returns = true;
+        m.u.lease_ask.epoch = returned->epoch;
+        m.u.lease_ask.shard = returned->shard;
+        m.u.lease_ask.fence = returned->fence;
+    }
+    uint64_t id;
+    w->asking = true;
+    return link_request(w->link, &m, NULL, 0, NULL, 0, &id);
+}
+
+static enum status send_scores(struct worker *w, struct book_lease *l) {
+    struct wire_msg m = {.type = WIRE_SCORES};
+    m.u.scores.epoch = l->lease.epoch;
+    m.u.scores.shard = l->lease.shard;
+    m.u.scores.count = (uint32_t)l->score_count;
+    buf_clear(&w->frame);
+    TRY(wire_scores_pack(l->scores, l->score_count, &w->frame));
+    return link_request(w->link, &m, NULL, 0, w->frame.data, w->frame.len, &w->owed_id);
+}
+
+/* Returns complete leases and asks for more; one question at a time keeps the order plain. */
+static enum status lease_step(struct worker *w) {
+    if (w->asking || w->owed != NULL) {
+        return OK;
+    }
+    struct book_lease *complete = book_take_complete(&w->book);
+    if (complete != NULL) {
+        w->leases--;
+        enum status status = OK;
+        if (complete->lease.kind == LEASE_EVAL) {
+            status = send_scores(w, complete);
+        }
+        if (status == OK) {
+            status = ask_lease(w, &complete->lease);
+        }
+        if (status == OK && complete->lease.kind == LEASE_EVAL) {
+            w->owed = complete;
+            return OK;
+        }
+        book_lease_free(&complete);
+        return status;
+    }
+    if (w->leases < LEASES_HELD && clock_mono_ms() >= w->ask_at_ms) {
+        return ask_lease(w, NULL);
+    }
+    return OK;
+}
+
+static enum status clock_step(struct worker *w) {
+    uint32_t trainer;
+    uint64_t clock;
+    while (pace_wants(&w->pace, &trainer, &clock)) {
+        struct wire_msg m = {.type = WIRE_CLOCK_ASK};
+        m.u.clock.index = w->options->index;
+        m.u.clock.trainer = trainer;
+        m.u.clock.incarnation = w->incarnation;
+        m.u.clock.clock = clock;
+        uint64_t id;
+        TRY(link_request(w->link, &m, NULL, 0, NULL, 0, &id));
+    }
+    return OK;
+}
+
+static void beat(struct worker *w, const char *failure) {
+    struct wire_heartbeat b = {
+        .role = ROLE_WORKER, .index = w->options->index, .incarnation = w->incarnation};
+    pace_progress(&w->pace, &b.progress);
+    if (failure != NULL) {
+        b.failing = true;
+        snprintf(b.text, sizeof b.text, "%s", failure);
+    }
+    link_beat(w->link, &b);
+}
+
+static enum status check_threads(struct worker *w) {
+    for (uint32_t i = 0; i < w->options->threads; i++) {
+        if (thread_ended(&w->lanes[i].thread) && !w->job_ended) {
+            TRY(thread_join(&w->lanes[i].thread));
+            return fail(ERR_CLOSED, "trainer thread %u ended before the job did", i);
+        }
+    }
+    return OK;
+}
+
+static enum status turn(struct worker *w) {
+    TRY(hear(w));
+    TRY(lease_step(w));
+    TRY(clock_step(w));
+    beat(w, NULL);
+    return check_threads(w);
+}
+
+/* The coordinator should hear why from this worker rather than find it silent. */
+static void say_failure(struct worker *w) {
+    char why[WIRE_TEXT_MAX];
+    snprintf(why, sizeof why, "%s", fail_text());
+    enum status status = fail_status();
+    beat(w, why);
+    uint64_t until_ms = clock_mono_ms() + 2u * w->config.heartbeat_ms;
+    while (!w->job_ended && clock_mono_ms() < until_ms) {
+        if (hear(w) != OK) {
+            break;
+        }
+    }
+    fail(status, "%s", why);
+}
+
+static void worker_fini(struct worker *w) {
+    char why[1024];
+    enum status status = fail_status();
+    snprintf(why, sizeof why, "%s", fail_text());
+    atomic_store(&w->stop, true);
+    if (w->pace_ready) {
+        pace_close(&w->pace);
+    }
+    for (uint32_t i = 0; w->lanes != NULL && i < w->options->threads; i++) {
+        thread_join(&w->lanes[i].thread);
+    }
+    mem_free(&w->lanes);
+    reader_stop(&w->reader);
+    if (w->pace_ready) {
+        pace_fini(&w->pace);
+    }
+    if (w->trace.fd >= 0) {
+        file_close(&w->trace);
+    }
+    book_lease_free(&w->owed);
+    book_fini(&w->book);
+    link_close(&w->link);
+    transport_destroy(&w->transport);
+    job_plan_free(&w->plan);
+    buf_fini(&w->frame);
+    if (status != OK) {
+        fail(status, "%s", why);
+    }
+}
+
+enum status worker_run(const struct worker_options *o) {
+    struct worker *w = NULL;
+    TRY(mem_alloc((void **)&w, sizeof *w));
+    w->options = o;
+    w->trace = FILE_CLOSED;
+    w->incarnation = new_incarnation(o->index);
+    book_init(&w->book);
+    enum status status;
+    TRY_OUT(connect_job(w));
+    log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
+             w->plan.partitions, o->threads);
+    TRY_OUT(start_reader(w));
+    TRY_OUT(start_trainers(w));
+    while (status == OK && !w->job_ended) {
+        status = turn(w);
+    }
+    if (status != OK) {
+        say_failure(w);
+    }
+out:
+    worker_fini(w);
+    mem_free(&w);
+    return status;
+}

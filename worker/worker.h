@@ -1,0 +1,25 @@
+/* worker.h - the worker role: a control thread (the caller's), a reader thread, trainer threads.
+ *
+ * The control thread owns the link to the coordinator: it asks for leases ahead of need, hands them
+ * to the reader, returns complete ones, asks clocks for trainers near their staleness bound, sends
+ * evaluation scores, and beats. See docs/threads.md for who owns what.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <stdint.h>
+#include "common/status.h"
+
+struct worker_options {
+    const char *coordinator; /* endpoint */
+    uint32_t index;
+    uint32_t threads;        /* trainer threads, 1..PACE_TRAINERS_MAX */
+    uint64_t timeout_ms;     /* for the job to be ready */
+    const char *trace_path;  /* NULL, or a file that gets one line per training batch */
+    const char *data_dir;    /* NULL: where the coordinator says; else this machine's copy */
+    const char *eval_dir;
+};
+/* Runs until the job ends: OK, or the first cause. Blocking. */
+enum status worker_run(const struct worker_options *o);
+
+#endif
