@@ -117,7 +117,7 @@ static void answer_error(struct serving *v, enum status why) {
     answer(v, NULL, 0);
 }
 
-/* The keys frame as aligned ids; counts stay in the message. */
+/* The ids of the keys frame; counts stay in the message. */
 static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t fields,
                              struct key_list *keys) {
     if (fields != v->job->plan.schema.count) {
@@ -128,14 +128,12 @@ static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t
     for (uint32_t f = 0; f < fields; f++) {
         total += counts[f];
     }
-    if (total * sizeof(uint64_t) != v->in.keys_bytes) {
+    if (total > v->in.keys_bytes) {
         return fail(ERR_PROTOCOL, "request announces %llu keys, its keys frame has %zu bytes",
                     (unsigned long long)total, v->in.keys_bytes);
     }
-    TRY(ensure(&v->ids, v->in.keys_bytes));
-    if (v->in.keys_bytes > 0) {
-        memcpy(v->ids.data, v->in.keys, v->in.keys_bytes);
-    }
+    TRY(ensure(&v->ids, (size_t)total * sizeof(uint64_t)));
+    TRY(wire_keys_unpack(counts, fields, v->in.keys, v->in.keys_bytes, v->ids.data));
     *keys = (struct key_list){.counts = counts, .ids = v->ids.data, .total = (size_t)total};
     return OK;
 }

@@ -34,6 +34,7 @@ void client_destroy(struct client **inout) {
     mem_free(&c->ready);
     mem_free(&c->heard_ms);
     mem_free(&c->dense_begin);
+    buf_fini(&c->keys);
     mem_free(inout);
 }
 
