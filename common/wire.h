@@ -35,6 +35,7 @@
 #include "config.h"
 #include "file.h"
 #include "schema.h"
+#include "usage.h"
 
 #define WIRE_VERSION 1u
 #define WIRE_HEADER_MAX 4096u
@@ -74,7 +75,6 @@ struct wire_progress {            /* counters since the worker's start, cumulati
     double loss_sum, loss_ctr_sum, loss_ctcvr_sum; /* sums over impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness_sum, staleness_max; /* per push */
-    double wait_s, compute_s;     /* where trainers' time goes */
 };
 struct wire_heartbeat {
     enum wire_role role;
@@ -83,6 +83,7 @@ struct wire_heartbeat {
     struct wire_progress progress;       /* workers */
     uint64_t rows, bytes, version;       /* servers: sums over partitions (version: minimum) */
     uint64_t evicted, refused, created, duplicates;
+    struct usage usage;                  /* of the process since its start */
     bool failing;                        /* text says why; the sender is about to exit */
     char text[WIRE_TEXT_MAX];
 };

@@ -3,8 +3,8 @@
  * A batch's ids are distinct and ascending within a field, and so is every partition's share of
  * them. Neighbours are close (ten million ids, tens of thousands of them in a batch), so a field
  * travels as LEB128 differences: about two bytes an id instead of eight. Hashed ids fill all 64
- * bits, and there a difference can take more than eight bytes; a field that would grow, or that is not ascending,
- * travels raw. A byte before each field says which:
+ * bits, and there a difference can take more than eight bytes: a field that would grow, or that is
+ * not ascending, travels raw. A byte before each field says which:
  *
  *     per field with keys, in slot order:   u8 coding, then
  *         0 raw      count times u64

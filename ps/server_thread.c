@@ -46,6 +46,7 @@ struct serving { /* the thread's own */
     struct server_order *held;  /* a cut that waits for the running one */
     uint64_t figures_ms;        /* when the figures were last put out */
     uint64_t unsent;            /* answers dropped */
+    struct laps laps;
 };
 
 static enum status ensure(struct scratch *s, size_t bytes) {
@@ -85,9 +86,13 @@ static void put_figures(struct serving *v, uint64_t now_ms) {
         return;
     }
     struct partition_stats stats;
+    struct usage used = {.sent_bytes = port_sent_bytes(v->port),
+                         .received_bytes = port_received_bytes(v->port)};
     partition_stats(v->partition, &stats);
+    usage_add_laps(&used, &v->laps);
     pthread_mutex_lock(&v->shared->figures_lock);
     v->shared->figures = stats;
+    v->shared->used = used;
     pthread_mutex_unlock(&v->shared->figures_lock);
     v->figures_ms = now_ms;
 }
@@ -341,11 +346,13 @@ static uint64_t patience_ms(const struct serving *v) {
 static enum status turn(struct serving *v) {
     enum status status = port_receive(v->port, &v->in, patience_ms(v));
     uint64_t now_ms = clock_mono_ms();
+    lap(&v->laps, STAGE_IDLE);
     if (status == OK) {
         status = serve(v, now_ms);
         if (status != OK) {
             answer_error(v, status);
         }
+        lap(&v->laps, v->in.msg.type == WIRE_PUSH ? STAGE_APPLY : STAGE_LOOKUP);
     } else if (status != ERR_TIMEOUT) {
         return status;
     }
@@ -353,6 +360,7 @@ static enum status turn(struct serving *v) {
     take_order(v);
     TRY(cut_step(v));
     put_figures(v, now_ms);
+    lap(&v->laps, STAGE_KEEP);
     return OK;
 }
 
@@ -369,6 +377,7 @@ static enum status serving_run(struct serving *v) {
     TRY(make_partition(v));
     put_figures(v, clock_mono_ms());
     TRY(report(v, &(struct server_report){.kind = SERVER_REPORT_READY}));
+    laps_start(&v->laps);
     while (!atomic_load(&v->shared->stop)) {
         TRY(turn(v));
     }
@@ -465,8 +474,10 @@ struct server_report *server_thread_report(struct server_thread *s, uint64_t tim
     return queue_take(&s->reports, &item, timeout_ms) == OK ? item : NULL;
 }
 
-void server_thread_figures(struct server_thread *s, struct partition_stats *out) {
+void server_thread_figures(struct server_thread *s, struct partition_stats *out,
+                           struct usage *used) {
     pthread_mutex_lock(&s->figures_lock);
     *out = s->figures;
+    usage_add(used, &s->used);
     pthread_mutex_unlock(&s->figures_lock);
 }

@@ -63,6 +63,7 @@ struct client {
     struct port_message in;
     struct wire_msg out;
     struct buf keys;            /* scratch: a packed keys frame */
+    struct laps own;            /* when the maker gave none */
 };
 
 /* Sends (or sends again) the request of partition k that the transfer's state calls for. */
