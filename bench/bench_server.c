@@ -1,13 +1,14 @@
 /* bench_server.c - a server alone: pulls and pushes of 18-float rows with Adam state, through the
  * real sockets, threads and protocol; only the worker's arithmetic is missing.
  *
- *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--in-flight N]
- *                  [--optimizer NAME] [--values f32|bf16]
+ *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N]
+ *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16]
  *
  * The server is a process of its own (this program, forked), so that its CPU time can be told from
  * the client's. First every row is created; then random keys are pulled and pushed. A round is one
  * request of N distinct keys, ascending, as a trainer's batch has them: uniform, or with a Zipf
- * exponent. The last line, "bench=server key=value ...", is for machines.
+ * exponent. Pulls alone and pulls with pushes are measured in turn, `runs` times; medians count.
+ * The last line, "bench=server key=value ...", is for machines.
  */
 #include <getopt.h>
 #include <math.h>
@@ -30,9 +31,10 @@
 #define IN_FLIGHT_MAX 16u
 #define PREPARED   24u /* key lists drawn beforehand, used in turn */
 #define REPORT_MS  60000u
+#define RUNS_MAX   64u
 
 struct options {
-    uint64_t rows, keys, in_flight;
+    uint64_t rows, keys, in_flight, runs;
     double zipf, seconds;
     bool tcp;
     const char *optimizer, *values;
@@ -275,6 +277,35 @@ static struct figures measure(struct bench *b, bool pushing) {
     return f;
 }
 
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, uint64_t n) {
+    qsort(values, n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
+/* Both kinds in turn; medians of each figure. */
+static void measure_all(struct bench *b, struct figures *pulls, struct figures *both) {
+    double value[6][RUNS_MAX];
+    for (uint64_t i = 0; i < b->o.runs; i++) {
+        const struct figures p = measure(b, false), q = measure(b, true);
+        const double now[6] = {p.rate, p.server_cpu, p.client_cpu,
+                               q.rate, q.server_cpu, q.client_cpu};
+        for (int k = 0; k < 6; k++) {
+            value[k][i] = now[k];
+        }
+    }
+    double middle[6];
+    for (int k = 0; k < 6; k++) {
+        middle[k] = median(value[k], b->o.runs);
+    }
+    *pulls = (struct figures){middle[0], middle[1], middle[2]};
+    *both = (struct figures){middle[3], middle[4], middle[5]};
+}
+
 static void start_client(struct bench *b) {
     struct client_spec spec = {.transport = b->t,
                                .config = &b->job.config,
@@ -302,8 +333,8 @@ static void run(struct bench *b) {
     start_client(b);
     draw_keys(b);
     create_rows(b);
-    const struct figures pulls = measure(b, false);
-    const struct figures both = measure(b, true);
+    struct figures pulls, both;
+    measure_all(b, &pulls, &both);
     for (uint32_t i = 0; i < b->o.in_flight; i++) {
         transfer_destroy(&b->x[i]);
     }
@@ -325,12 +356,13 @@ static void run(struct bench *b) {
            bytes);
 }
 
-enum { V_ROWS = 256, V_KEYS, V_ZIPF, V_TCP, V_SECONDS, V_IN_FLIGHT, V_OPTIMIZER, V_VALUES };
+enum { V_ROWS = 256, V_KEYS, V_ZIPF, V_TCP, V_SECONDS, V_RUNS, V_IN_FLIGHT, V_OPTIMIZER, V_VALUES };
 static const struct option options[] = {{"rows", required_argument, NULL, V_ROWS},
                                         {"keys", required_argument, NULL, V_KEYS},
                                         {"zipf", required_argument, NULL, V_ZIPF},
                                         {"tcp", no_argument, NULL, V_TCP},
                                         {"seconds", required_argument, NULL, V_SECONDS},
+                                        {"runs", required_argument, NULL, V_RUNS},
                                         {"in-flight", required_argument, NULL, V_IN_FLIGHT},
                                         {"optimizer", required_argument, NULL, V_OPTIMIZER},
                                         {"values", required_argument, NULL, V_VALUES},
@@ -341,6 +373,7 @@ static void apply(struct options *o, int option, const char *value) {
     case V_ROWS: need(option_u64("--rows", value, 1, 1000000000, &o->rows)); break;
     case V_KEYS: need(option_u64("--keys", value, 1, 10000000, &o->keys)); break;
     case V_IN_FLIGHT: need(option_u64("--in-flight", value, 1, IN_FLIGHT_MAX, &o->in_flight)); break;
+    case V_RUNS: need(option_u64("--runs", value, 1, RUNS_MAX, &o->runs)); break;
     case V_ZIPF: o->zipf = atof(value); break;
     case V_SECONDS: o->seconds = atof(value); break;
     case V_TCP: o->tcp = true; break;
@@ -354,7 +387,8 @@ int main(int argc, char **argv) {
     static struct bench b = {.o = {.rows = 1000000,
                                    .keys = 100000,
                                    .in_flight = 3,
-                                   .seconds = 3,
+                                   .runs = 5,
+                                   .seconds = 1.5,
                                    .optimizer = "adam",
                                    .values = "f32"}};
     int option;
