@@ -68,7 +68,6 @@ struct config {
     uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
     uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged, 1..16 */
     uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
-    enum value_type wire_values;   /* f32 | bf16 */
     /* [table] and [field.NAME] */
     struct table_config table;
     struct field_override field[CONFIG_FIELDS_MAX];
@@ -86,6 +85,8 @@ struct config {
     uint64_t every_impressions;    /* 0: off */
     uint64_t every_seconds;        /* 0: off */
     uint32_t keep;                 /* last K */
+    /* [wire] */
+    enum value_type wire_values;   /* f32 | bf16 */
     /* [net] */
     uint32_t request_ms;           /* a request is resent after so long without an answer */
     uint32_t give_up_ms;           /* and the peer is called dead after so long */

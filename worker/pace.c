@@ -70,8 +70,6 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->tickets_unknown += r->tickets_unknown;
     w->staleness_sum += r->staleness;
     w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
-    w->wait_s += r->wait_s;
-    w->compute_s += r->compute_s;
     for (uint32_t i = 0; i < r->impressions; i++) {
         metric_bins_add(&p->bins_ctr, r->logit_a[i], (r->labels[i] & LABEL_CLICK) != 0);
         metric_bins_add(&p->bins_ctcvr, (float)ctcvr_logit(r->logit_a[i], r->logit_b[i]),
@@ -117,6 +115,18 @@ void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest) {
 void pace_progress(struct pace *p, struct wire_progress *out) {
     pthread_mutex_lock(&p->lock);
     *out = p->progress;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_use(struct pace *p, const struct usage *used) {
+    pthread_mutex_lock(&p->lock);
+    usage_add(&p->usage, used);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_usage(struct pace *p, struct usage *into) {
+    pthread_mutex_lock(&p->lock);
+    usage_add(into, &p->usage);
     pthread_mutex_unlock(&p->lock);
 }
 

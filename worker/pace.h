@@ -32,6 +32,7 @@ struct pace {
     uint32_t trainers;
     struct pace_trainer trainer[PACE_TRAINERS_MAX];
     struct wire_progress progress;
+    struct usage usage; /* of the trainers: bytes and stages */
     struct metric_bins bins_ctr, bins_ctcvr; /* since the last pace_take_bins */
 };
 
@@ -46,7 +47,6 @@ struct pace_report {
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness;
-    double wait_s, compute_s;
     const float *logit_a, *logit_b;
     const uint8_t *labels;
 };
@@ -58,6 +58,9 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r);
 bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock);
 void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest);
 void pace_progress(struct pace *p, struct wire_progress *out);
+/* Trainer side: what was used since its last call. Control side: adds what all have used. */
+void pace_use(struct pace *p, const struct usage *used);
+void pace_usage(struct pace *p, struct usage *into);
 /* Adds the running-AUC bins gathered since the last call to *ctr and *ctcvr. */
 void pace_take_bins(struct pace *p, struct metric_bins *ctr, struct metric_bins *ctcvr);
 void pace_close(struct pace *p);

@@ -52,6 +52,8 @@ struct worker {
     struct book_lease *owed;  /* an evaluation lease whose scores are being sent */
     uint64_t owed_id;
     struct buf frame;
+    struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
+    uint64_t bins_ms;         /* when they were last put into the heartbeat */
 };
 
 static uint64_t new_incarnation(uint32_t index) {
@@ -280,11 +282,27 @@ static void beat(struct worker *w, const char *failure) {
     struct wire_heartbeat b = {
         .role = ROLE_WORKER, .index = w->options->index, .incarnation = w->incarnation};
     pace_progress(&w->pace, &b.progress);
+    usage_of_process(&b.usage);
+    pace_usage(&w->pace, &b.usage);
+    reader_usage(w->reader, &b.usage);
     if (failure != NULL) {
         b.failing = true;
         snprintf(b.text, sizeof b.text, "%s", failure);
     }
     link_beat(w->link, &b);
+}
+
+/* The bins in the heartbeat are cumulative (scores.h): one that is lost costs nothing. */
+static enum status beat_bins(struct worker *w) {
+    const uint64_t now_ms = clock_mono_ms();
+    if (now_ms < w->bins_ms + w->config.heartbeat_ms) {
+        return OK;
+    }
+    w->bins_ms = now_ms;
+    pace_take_bins(&w->pace, &w->ctr, &w->ctcvr);
+    buf_clear(&w->frame);
+    TRY(wire_bins_pack(&w->ctr, &w->ctcvr, &w->frame));
+    return link_beat_values(w->link, w->frame.data, w->frame.len);
 }
 
 static enum status check_threads(struct worker *w) {
@@ -302,6 +320,7 @@ static enum status turn(struct worker *w) {
     TRY(lease_step(w));
     TRY(clock_step(w));
     beat(w, NULL);
+    TRY(beat_bins(w));
     return check_threads(w);
 }
 
