@@ -2,7 +2,7 @@
  *
  * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value.
  * An unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with
- * file and line. Keys live in one table in config.c: section, key, type, range, help; the table is
+ * file and line. Keys live in one table in config_keys.c: section, key, type, range, help; the table is
  * also what `config_text` prints and docs/config.md lists.
  *
  * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
@@ -110,7 +110,7 @@ enum status config_check(const struct config *c);
 enum status config_text(const struct config *c, struct buf *out);
 /* [table] with the overrides of the field `name`. */
 struct table_config config_table(const struct config *c, const char *name);
-/* Writes the key reference (Markdown table) for docs/config.md and `esmm help config`. */
+/* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */
 enum status config_reference(struct buf *out);
 
 #endif

@@ -240,7 +240,7 @@ static void report(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     struct transfer_outcome outcome = transfer_outcome(s->transfer);
     if (outcome.dropped_values > 0) {
-        log_warn("batch epoch %u shard %u batch %u: %llu gradient rows were not finite and dropped",
+        log_warn("batch epoch %u shard %u batch %u: %llu gradient values were not finite and dropped",
                  b->name.epoch, b->name.shard, b->name.batch,
                  (unsigned long long)outcome.dropped_values);
     }
