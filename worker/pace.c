@@ -20,11 +20,18 @@ void pace_fini(struct pace *p) {
     pthread_mutex_destroy(&p->lock);
 }
 
-/* A trainer is known to the coordinator only once it has asked; the first batch waits for that. */
+/* A trainer counts only once it has asked; its first batch, and the first one after it was idle,
+ * waits for that. */
 static bool may_enter(const struct pace *p, uint32_t trainer) {
     const struct pace_trainer *t = &p->trainer[trainer];
-    return t->asked > 0 && !(t->asking && t->asked == 1) &&
-           t->clock <= p->slowest + p->staleness_max;
+    return t->joined && t->clock <= t->slowest + p->staleness_max;
+}
+
+void pace_idle(struct pace *p, uint32_t trainer) {
+    pthread_mutex_lock(&p->lock);
+    struct pace_trainer *t = &p->trainer[trainer];
+    t->idle = t->joined;
+    pthread_mutex_unlock(&p->lock);
 }
 
 enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
@@ -39,6 +46,7 @@ enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
     enum status status = OK;
     pthread_mutex_lock(&p->lock);
     struct pace_trainer *t = &p->trainer[trainer];
+    t->idle = false;
     t->waiting = !may_enter(p, trainer);
     while (!p->closed && !may_enter(p, trainer) && status == OK) {
         if (pthread_cond_timedwait(&p->changed, &p->lock, &until) != 0) {
@@ -84,7 +92,21 @@ static bool wants(const struct pace *p, const struct pace_trainer *t) {
     if (t->asking || t->asked == t->clock + 1) {
         return false;
     }
-    return t->asked == 0 || t->waiting || t->clock > p->slowest + p->staleness_max / 2;
+    return t->waiting || (t->joined && t->clock > t->slowest + p->staleness_max / 2);
+}
+
+/* The trainer leaves: what it has learnt does not hold when it comes back. */
+static uint64_t leave(struct pace_trainer *t) {
+    t->idle = false;
+    t->joined = false;
+    t->asked = 0;
+    t->slowest = 0;
+    return CLOCK_IDLE;
+}
+
+static uint64_t ask(struct pace_trainer *t) {
+    t->asked = t->clock + 1;
+    return t->clock;
 }
 
 bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
@@ -92,11 +114,11 @@ bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
     pthread_mutex_lock(&p->lock);
     for (uint32_t i = 0; i < p->trainers && !found; i++) {
         struct pace_trainer *t = &p->trainer[i];
-        if (wants(p, t)) {
+        const bool leaves = t->idle && !t->asking;
+        if (leaves || wants(p, t)) {
+            *clock = leaves ? leave(t) : ask(t);
             t->asking = true;
-            t->asked = t->clock + 1;
             *trainer = i;
-            *clock = t->clock;
             found = true;
         }
     }
@@ -106,8 +128,12 @@ bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
 
 void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest) {
     pthread_mutex_lock(&p->lock);
-    p->trainer[trainer].asking = false;
-    p->slowest = slowest > p->slowest ? slowest : p->slowest;
+    struct pace_trainer *t = &p->trainer[trainer];
+    t->asking = false;
+    if (t->asked > 0) { /* else the answer to CLOCK_IDLE */
+        t->joined = true;
+        t->slowest = slowest > t->slowest ? slowest : t->slowest;
+    }
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
 }

@@ -2,7 +2,10 @@
  *
  * Trainers never speak to the coordinator. A trainer that wants to begin a batch calls pace_enter:
  * it returns at once while its clock (batches it has finished) is at most staleness_max ahead of
- * the slowest trainer known here, and otherwise waits for the control thread to learn a newer one.
+ * the slowest trainer, as last learnt, and otherwise waits for the control thread to learn a newer
+ * one. Clocks are on the asker's own scale (coord/staleness.h): trainers do not share answers. A
+ * trainer that finds no batch is told to the coordinator with CLOCK_IDLE and joins again with its
+ * next question.
  * The control thread finds out which clocks to ask for with pace_wants, and hands in answers with
  * pace_learn. Counters for heartbeats are kept here too.
  *
@@ -19,15 +22,17 @@
 
 struct pace_trainer {
     uint64_t clock;     /* batches finished */
-    uint64_t asked;     /* clock + 1 of the last question sent; 0: none */
+    uint64_t asked;     /* clock + 1 of the last question sent; 0: none since it was last idle */
+    uint64_t slowest;   /* slowest active trainer's clock, as last learnt, on this one's scale */
     bool asking;        /* a question is out */
+    bool joined;        /* an answer has come since it was last idle */
     bool waiting;       /* blocked in pace_enter */
+    bool idle;          /* has no batch; to be told */
 };
 struct pace {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t staleness_max;
-    uint64_t slowest;   /* slowest active trainer's clock, as last learnt */
     bool closed;
     uint32_t trainers;
     struct pace_trainer trainer[PACE_TRAINERS_MAX];
@@ -39,6 +44,8 @@ struct pace {
 void pace_init(struct pace *p, uint32_t trainers, uint64_t staleness_max);
 void pace_fini(struct pace *p);
 
+/* Trainer side. It has no batch and holds nobody back until it enters again. */
+void pace_idle(struct pace *p, uint32_t trainer);
 /* Trainer side. ERR_TIMEOUT (no fail text) after timeout_ms: step the client and come again.
  * ERR_CLOSED when the job stops. */
 enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms);
@@ -53,8 +60,8 @@ struct pace_report {
 /* A training batch was acknowledged by all partitions. */
 void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r);
 
-/* Control side. Gives a trainer whose question should be sent now (it is near or at its bound),
- * and marks it asked; false: nobody. */
+/* Control side. Gives a trainer whose question should be sent now (it is near or at its bound), or
+ * that has become idle (*clock is CLOCK_IDLE), and marks it asked; false: nobody. */
 bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock);
 void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest);
 void pace_progress(struct pace *p, struct wire_progress *out);

@@ -184,6 +184,9 @@ static enum status fill(struct trainer *t) {
         if (!s->used && !t->drained) {
             TRY(take_item(t, s, slots_used(t) == 0 ? WAIT_MS : 0));
         }
+        if (!s->used && slots_used(t) == 0) {
+            pace_idle(t->spec->pace, t->spec->index);
+        }
         if (s->used && s->held) {
             TRY(start_item(t, s, in_flight(t) ? 0 : WAIT_MS));
         }
