@@ -154,7 +154,7 @@ static void sessions(void **state) {
 
 /* The intercepts give what was asked for, in every preset and for rare and frequent events. */
 static void marginals(void **state) {
-    enum { N = 200000 };
+    enum { N = 100000 };
     static const struct {
         const char *preset;
         double ctr, cvr;
@@ -196,7 +196,7 @@ static void labels_follow_truth(double rho, double ctr, double cvr) {
     c.ctr = ctr;
     c.cvr = cvr;
     build(&w, &c);
-    for (uint64_t k = 0; k < 300000; k++) {
+    for (uint64_t k = 0; k < 150000; k++) {
         struct impression x;
         draw(&w, k / 30, (uint32_t)(k % 30), &x);
         const double p[3] = {x.p_ctr, x.p_cvr_do, x.p_ctr * x.p_cvr};
@@ -242,7 +242,7 @@ static void anomalies(void **state) {
 /* The truth's own AUC over the entire space, the ceiling for any model: where the reference has it
  * (algorithm notes: E 79.7 79.8 80.3, G 81.5, F 83.2), and p_cvr_do below p_cvr as there. */
 static void oracle(const char *preset, const char *seed, double low, double high) {
-    enum { N = 200000 };
+    enum { N = 100000 };
     struct synth_config c = configured(preset, seed);
     struct world w;
     float *score = calloc(N, sizeof *score);
