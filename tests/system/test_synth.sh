@@ -1,6 +1,6 @@
 #!/bin/bash
-# esmm synth as a command: the same bytes whatever --threads, a parser in awk agrees with the summary,
-# refusals are one line, and a stop signal leaves nothing behind.
+# esmm synth as a command: the same bytes whatever --threads, a parser in awk agrees with the
+# summary, refusals are one line, and a stop signal leaves nothing behind.
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -25,8 +25,9 @@ refused() {
 "$ESMM" --help | grep -q ' synth '
 
 # --- the same bytes
-"$ESMM" synth --impressions 30000 --holdout 5000 --seed 9 --threads 1 --out one >summary
-"$ESMM" synth --impressions 30000 --holdout 5000 --seed 9 --threads 3 --out three/deep/log >/dev/null
+log="--impressions 30000 --holdout 5000 --seed 9"
+"$ESMM" synth $log --threads 1 --out one >summary
+"$ESMM" synth $log --threads 3 --out three/deep/log >/dev/null
 diff -r one three/deep/log
 [ "$(ls one one/train one/eval | tr '\n' ' ')" = "one: eval train  one/eval: common_features.csv \
 sample_skeleton.csv truth.bin  one/train: common_features.csv sample_skeleton.csv truth.bin " ] ||
@@ -41,8 +42,8 @@ awk -F, -v rows=30000 '
       if ($4 != last) { if ($4 in done) exit bad = 1; done[$4] = 1; last = $4 } }
     END { if (bad || seen != rows) { print "line " FNR " of " FILENAME " is wrong"; exit 1 }
           print seen " impressions in " commons " sessions"; print clicks " clicks"
-          print both " conversions" }' one/train/common_features.csv one/train/sample_skeleton.csv >counted ||
-    die "$(cat counted)"
+          print both " conversions" }' \
+    one/train/common_features.csv one/train/sample_skeleton.csv >counted || die "$(cat counted)"
 while read -r line; do
     grep -q "$line" summary || die "the summary does not say '$line': $(cat summary)"
 done <counted

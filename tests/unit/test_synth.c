@@ -372,7 +372,7 @@ static void threads_do_not_matter(void **state) {
     }
 }
 
-/* Another seed is another log; a holdout changes nothing in train; more impressions begin the same. */
+/* Another seed is another log; a holdout changes nothing in train; a longer log begins the same. */
 static void what_matters(void **state) {
     struct synth_config c = configured("--impressions 5000 --seed 1");
     struct synth_summary s[2];
