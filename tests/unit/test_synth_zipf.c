@@ -144,7 +144,7 @@ static void power_law_frequencies(void **state) {
     for (uint64_t k = 0; k < DRAWS; k++) {
         seen[power_law_draw(&p, rng_u64(SEED, k, 11))]++;
     }
-    for (uint64_t rank = 0; rank < N; rank++) { /* each within 6 sigma of the integral of its cell */
+    for (uint64_t rank = 0; rank < N; rank++) { /* within 6 sigma of the integral of its cell */
         const double from = pow((double)rank + 1, 0.1), to = pow((double)rank + 2, 0.1);
         const double want = DRAWS * (to - from) / (pow(N + 1.0, 0.1) - 1);
         assert_true(fabs(seen[rank * p.step % N] - want) < 6 * sqrt(want));
