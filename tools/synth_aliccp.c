@@ -17,7 +17,7 @@
 #include "common/rng.h"
 #include "synth_fields.h"
 
-#define BAG_SKEW        0.9
+#define BAG_SKEW        1.23  /* 8.6 distinct ids an impression in a batch of 4096 */
 #define BAG_SIGMA       0.6
 #define BAG_MEDIAN      428.0 /* with the cut below: a mean of 510 */
 #define BAG_VALUES_MAX  2000u
