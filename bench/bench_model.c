@@ -113,7 +113,7 @@ static void prepare(struct work *w) {
     w->b = sample_array(w->impressions, sizeof(float));
     w->xu = sample_array((size_t)w->batch.groups * w->layout.user_width, sizeof(float));
     w->xi = sample_array((size_t)w->impressions * w->layout.item_width, sizeof(float));
-    need(model_create(&w->model, &w->layout, 1.0f));
+    need(model_create(&w->model, &w->layout, 1.0f, getenv("K")==NULL?kernel_f32():getenv("K")[0]==98?kernel_bf16():NULL));
 }
 
 static void finish(struct work *w) {

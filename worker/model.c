@@ -45,14 +45,15 @@ static enum status floats(float **out, size_t rows, size_t width) {
     return mem_array((void **)out, rows * width, sizeof(float));
 }
 
-enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight) {
+enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight,
+                         const struct kernel *kernel) {
     openblas_set_num_threads(1);
     enum status status;
     TRY(mem_alloc((void **)m, sizeof **m));
     struct model *model = *m;
     model->layout = *layout;
     model->ctcvr_weight = ctcvr_weight;
-    TRY_OUT(tower_init(&model->tower, &model->layout));
+    TRY_OUT(tower_init(&model->tower, &model->layout, kernel));
     TRY_OUT(floats(&model->xi, TOWER_CHUNK, layout->item_width));
     TRY_OUT(floats(&model->dxi, TOWER_CHUNK, layout->item_width));
     TRY_OUT(floats(&model->da, TOWER_CHUNK, 1));
@@ -101,26 +102,26 @@ static enum status reserve_groups(struct model *m, size_t groups) {
 
 static void users_forward(struct model *m, const struct step *s) {
     pool_users(&m->layout, s->batch, s->rows, m->xu);
-    tower_users(&m->tower, s->dense, m->xu, s->batch->groups, m->hu);
+    tower_users(&m->tower, m->xu, s->batch->groups, m->hu);
 }
 
 static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
-    tower_forward(&m->tower, s->dense, m->xi, m->hu, s->batch->group_of + begin, n,
-                  s->logit_a + begin, s->logit_b + begin);
+    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n, s->logit_a + begin,
+                  s->logit_b + begin);
 }
 
 static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     const struct batch *b = s->batch;
     loss_esmm(s->logit_a + begin, s->logit_b + begin, b->labels + begin, n, m->ctcvr_weight,
               1.0f / (float)b->impressions, m->da, m->db, s->sums);
-    tower_backward(&m->tower, s->dense, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense,
-                   m->dxi, m->dhu);
+    tower_backward(&m->tower, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense, m->dxi,
+                   m->dhu);
     pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
 }
 
 static void users_backward(struct model *m, const struct step *s) {
-    tower_users_backward(&m->tower, s->dense, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    tower_users_backward(&m->tower, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
     pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
 }
 
@@ -140,6 +141,7 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
     struct step s = {
         .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
     TRY(reserve_groups(m, b->groups));
+    tower_load(&m->tower, dense, false);
     users_forward(m, &s);
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
         chunk_forward(m, &s, i, chunk_size(b, i));
@@ -160,6 +162,7 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .sums = sums};
     TRY(reserve_groups(m, b->groups));
     clear_gradients(m, &s);
+    tower_load(&m->tower, dense, true);
     users_forward(m, &s);
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
         chunk_forward(m, &s, i, chunk_size(b, i));

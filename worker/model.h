@@ -13,10 +13,13 @@
 
 #include "batch.h"
 #include "common/layout.h"
+#include "kernel.h"
 #include "loss.h"
 
 struct model;
-enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight);
+/* kernel: kernel_find; NULL is OpenBLAS. It decides the precision. ERR_MEMORY. */
+enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight,
+                         const struct kernel *kernel);
 void model_destroy(struct model **m);
 
 /* Logits a[B], b[B] of the batch. rows[f] = [U_f, dim_f], dense = [layout.count]. */

@@ -73,7 +73,8 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     bool one = config->deterministic || config->consistency == CONSISTENCY_SYNC;
     t->slots = one ? 1 : config->in_flight;
     TRY(client_create(&t->client, &spec->client));
-    TRY(model_create(&t->model, spec->layout, config->ctcvr_weight));
+    TRY(model_create(&t->model, spec->layout, config->ctcvr_weight,
+                     kernel_find(config->kernel, config->precision)));
     for (uint32_t i = 0; i < t->slots; i++) {
         TRY(transfer_create(&t->slot[i].transfer, t->client));
     }

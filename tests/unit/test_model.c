@@ -187,7 +187,7 @@ static void test_against_naive(void **state) {
         struct fixture t;
         struct model *m = NULL;
         begin(&t, shapes[k]);
-        assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+        assert_int_equal(model_create(&m, &t.layout, t.w, kernel_f32()), OK);
         run(&t, m);
         run_naive(&t);
         close_to("logit a", t.a, t.a_naive, t.batch.impressions, 1e-6);
@@ -211,7 +211,7 @@ static void test_one_model_many_batches(void **state) {
                                  false});
         size_t n = t.batch.impressions;
         if (m == NULL) {
-            assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+            assert_int_equal(model_create(&m, &t.layout, t.w, kernel_f32()), OK);
         }
         run(&t, m);
         float *a = sample_array(n, sizeof *a), *b = sample_array(n, sizeof *b);
@@ -478,7 +478,7 @@ static void test_golden(void **state) {
         allocate(&t);
         golden_parameters(&g, &t);
         check_pooled_input(&g, &t);
-        assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+        assert_int_equal(model_create(&m, &t.layout, t.w, kernel_f32()), OK);
         run(&t, m);
         check_golden(&g, &t);
         model_destroy(&m);
@@ -495,7 +495,7 @@ static void test_nan_shows(void **state) {
     struct fixture t;
     struct model *m = NULL;
     begin(&t, (struct shape){50, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false});
-    assert_int_equal(model_create(&m, &t.layout, 1.0f), OK);
+    assert_int_equal(model_create(&m, &t.layout, 1.0f, kernel_f32()), OK);
     t.dense[0] = NAN;
     run(&t, m);
     assert_true(isnan(t.sums.ctr) && isnan(t.sums.ctcvr));
@@ -511,7 +511,7 @@ static void test_failing_memory(void **state) {
     size_t failures = 0;
     for (size_t k = 1;; k++) {
         mem_fail_after(k);
-        enum status status = model_create(&m, &t.layout, 1.0f);
+        enum status status = model_create(&m, &t.layout, 1.0f, kernel_f32());
         if (status == OK) {
             status = model_train(m, &t.batch, (const float *const *)t.rows, t.dense, t.a, t.b,
                                  t.drows, t.ddense, &t.sums);
