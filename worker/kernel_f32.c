@@ -18,7 +18,12 @@ static void pack(struct matrix x, uint32_t k, uint32_t n, void *right) {
     for (uint32_t j = 0; j < n; j += KERNEL_COLUMNS) {
         uint32_t columns = n - j < KERNEL_COLUMNS ? n - j : KERNEL_COLUMNS;
         for (uint32_t i = 0; i < k; i++, panel += KERNEL_COLUMNS) {
-            memcpy(panel, x.at + i * x.stride + j, columns * sizeof *panel);
+            const float *row = x.at + i * x.stride + j;
+            if (columns == KERNEL_COLUMNS) {
+                memcpy(panel, row, KERNEL_COLUMNS * sizeof *panel); /* four vectors, no call */
+            } else {
+                memcpy(panel, row, columns * sizeof *panel);
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ void linear_fini(struct linear *l) {
 
 void linear_load(struct linear *l, struct matrix w, bool backward) {
     l->w = w;
-    if (l->kernel == NULL) {
+    if (l->kernel == NULL || l->in == 0) {
         return;
     }
     l->kernel->pack_transposed(w, l->in, l->out, l->forward);

@@ -14,7 +14,7 @@
 
 #include "kernel.h"
 
-#define LINEAR_ROWS 256 /* of x and dy that are converted and multiplied at a time */
+#define LINEAR_ROWS 128 /* of x and dy that are converted and multiplied at a time */
 
 struct linear {
     const struct kernel *kernel; /* NULL: OpenBLAS */

@@ -23,7 +23,7 @@
 #define TOWERS 2 /* CTR, CVR: the order of the arrays in the layout */
 
 /* Impressions computed at a time: the activations of a chunk stay in cache. */
-#define TOWER_CHUNK LINEAR_ROWS
+#define TOWER_CHUNK 128
 
 struct tower {
     const struct layout *layout; /* borrowed */
