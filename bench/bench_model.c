@@ -1,29 +1,41 @@
 /* bench_model.c - how fast one core trains, where the time goes, and how far that is from the
  * limit.
  *
- *     bench_model [impressions] [seconds]      default 2048 and 2
+ *     bench_model [impressions] [repetitions]      default 2048 and 5
  *
- * The batch has Ali-CCP's shape: 14 user fields with 37 values each, 58 impressions a group, 9 item
- * fields with 1.5 values, dim 18; towers 360, 200, 80. The limit is sgemm alone on 256 x 414 x 720,
- * the first layer without sharing. The twin is the naive model on a few impressions of the same
- * batch. The last line, "bench=model key=value ...", is for machines.
+ * The batch has Ali-CCP's shape: 13 user fields with 40 values each, 58 impressions a group, 10
+ * item fields with 1.5 values, dim 18; towers 360, 200, 80; both inputs, `concat` (234 + 180
+ * columns) and `sides` (18 + 18). Each is trained with OpenBLAS, with the float32 kernel and with
+ * the bf16 kernel, as far as the CPU has them. The limit is the matrix products of a step alone, of
+ * the same shapes, on data that stays in cache: by OpenBLAS's sgemm, and by the kernel itself.
+ *
+ * Times are CPU time of the thread, so that a busy machine disturbs less; one number is the mean
+ * over about 50 ms, all kinds take turns, and what is printed is the median of `repetitions` with
+ * the raw numbers after it. The twin is the naive model on a few impressions of the same batch.
+ * Lines "bench=model key=value ..." are for machines.
  */
 #include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "common/clock.h"
 #include "tests/sample.h"
 #include "worker/model.h"
 #include "worker/pool.h"
+#include "worker/tower.h"
 
-#define USER_FIELDS       14
-#define ITEM_FIELDS       9
+#define USER_FIELDS       13
+#define USER_VALUES       40
+#define ITEM_FIELDS       10
 #define GROUP_IMPRESSIONS 58
 #define NAIVE_IMPRESSIONS 16
-#define CUT_BATCHES       8 /* the shard holds so many batches */
+#define CUT_BATCHES       8    /* the shard holds so many batches */
+#define SAMPLE_S          0.05 /* one measurement */
+#define REPETITIONS_MAX   99
+#define KINDS             3
 
 struct work {
     struct layout layout;
@@ -34,9 +46,22 @@ struct work {
     float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
     float *dense, *ddense, *a, *b, *xu, *xi;
     double *store; /* of the twin */
-    struct model *model;
+    struct model *model[KINDS]; /* NULL: the CPU lacks the kernel */
+    struct tower tower[KINDS];  /* for the products alone */
+    float *dw, *zeros;
     uint32_t impressions;
 };
+
+static const char *const kind_name[KINDS] = {"f32 OpenBLAS", "f32 kernel", "bf16 kernel"};
+static const char *const kind_word[KINDS] = {"blas", "f32", "bf16"};
+
+static const struct kernel *kind_kernel(uint32_t kind) {
+    return kind == 0 ? NULL : kind == 1 ? kernel_f32() : kernel_bf16();
+}
+
+static bool kind_here(uint32_t kind) {
+    return kind == 0 || kind_kernel(kind) != NULL;
+}
 
 static void need(enum status status) {
     if (status != OK) {
@@ -45,15 +70,15 @@ static void need(enum status status) {
     }
 }
 
-/* User bags hold 37 values, item bags 1 or 2: two samples, joined. */
+/* User bags hold 40 values, item bags 1 or 2: two samples, joined. */
 static void make_shard(struct work *w) {
     uint32_t groups = (w->impressions * CUT_BATCHES + GROUP_IMPRESSIONS - 1) / GROUP_IMPRESSIONS;
     struct sample s = {.seed = 5,
                        .groups = groups + 1,
                        .group_impressions_max = 1,
                        .user_fields = USER_FIELDS,
-                       .values_min = 37,
-                       .values_max = 37,
+                       .values_min = USER_VALUES,
+                       .values_max = USER_VALUES,
                        .dict = 20000,
                        .empty_field = -1};
     sample_shard(&s, &w->shard);
@@ -86,13 +111,14 @@ static void make_shard(struct work *w) {
     w->order = sample_order(&s, &w->shard);
 }
 
-static void prepare(struct work *w) {
+static void prepare(struct work *w, enum model_input input) {
     struct sample s = {.seed = 7, .user_fields = USER_FIELDS, .item_fields = ITEM_FIELDS};
     struct schema schema;
     struct config config;
     make_shard(w);
     sample_schema(&s, &schema);
     config_default(&config);
+    config.input = input;
     need(layout_init(&w->layout, &config, &schema, 0.04, 0.005));
     need(batch_cutter_create(&w->cutter));
     need(batch_cutter_shard(w->cutter, &w->shard, w->order, USER_FIELDS, -1));
@@ -113,11 +139,24 @@ static void prepare(struct work *w) {
     w->b = sample_array(w->impressions, sizeof(float));
     w->xu = sample_array((size_t)w->batch.groups * w->layout.user_width, sizeof(float));
     w->xi = sample_array((size_t)w->impressions * w->layout.item_width, sizeof(float));
-    need(model_create(&w->model, &w->layout, 1.0f));
+    w->dw = sample_array(w->layout.count, sizeof(float));
+    w->zeros = sample_array((size_t)TOWER_CHUNK * w->layout.input_width, sizeof(float));
+    for (uint32_t k = 0; k < KINDS; k++) {
+        if (kind_here(k)) {
+            need(model_create(&w->model[k], &w->layout, 1.0f, kind_kernel(k)));
+            need(tower_init(&w->tower[k], &w->layout, kind_kernel(k)));
+            tower_load(&w->tower[k], w->dense, true);
+        }
+    }
 }
 
 static void finish(struct work *w) {
-    model_destroy(&w->model);
+    for (uint32_t k = 0; k < KINDS; k++) {
+        model_destroy(&w->model[k]);
+        tower_fini(&w->tower[k]);
+    }
+    mem_free(&w->dw);
+    mem_free(&w->zeros);
     batch_cutter_destroy(&w->cutter);
     batch_fini(&w->batch);
     batch_fini(&w->small);
@@ -136,18 +175,54 @@ static void finish(struct work *w) {
     sample_shard_free(&w->shard);
 }
 
-/* --- what is timed ------------------------------------------------------------------------- */
+/* --- what is timed: call(w, k), k the kind or a counter ---------------------------------------- */
 
 static void do_train(struct work *w, uint32_t k) {
-    (void)k;
     struct loss_sums sums = {0};
-    need(model_train(w->model, &w->batch, (const float *const *)w->rows, w->dense, w->a, w->b,
+    need(model_train(w->model[k], &w->batch, (const float *const *)w->rows, w->dense, w->a, w->b,
                      w->drows, w->ddense, &sums));
 }
 
 static void do_forward(struct work *w, uint32_t k) {
-    (void)k;
-    need(model_forward(w->model, &w->batch, (const float *const *)w->rows, w->dense, w->a, w->b));
+    need(model_forward(w->model[k], &w->batch, (const float *const *)w->rows, w->dense, w->a,
+                       w->b));
+}
+
+/* The three products of one matrix on m rows of x and dy, whatever these hold. */
+static void products(const struct tower *t, const struct linear *l, uint32_t m, float *x,
+                     size_t x_stride, float *dy, size_t y_stride, float *dw, size_t w_stride) {
+    if (l->in > 0) {
+        linear_forward(l, &t->work, (struct matrix){x, x_stride}, m, false, dy, y_stride);
+        linear_weight(l, &t->work, (struct matrix){dy, y_stride}, (struct matrix){x, x_stride}, m,
+                      dw, w_stride);
+        linear_input(l, &t->work, (struct matrix){dy, y_stride}, m, x, x_stride);
+    }
+}
+
+/* The products of a training step and nothing else. Inputs are zeros: speed does not depend on
+ * them, and so they stay finite. */
+static void do_products(struct work *w, uint32_t kind) {
+    struct tower *t = &w->tower[kind];
+    const struct layout *l = &w->layout;
+    size_t wide = (size_t)TOWERS * l->hidden[0];
+    float *x = w->zeros;
+    for (uint32_t i = 0; i < w->impressions; i += TOWER_CHUNK) {
+        uint32_t n = w->impressions - i < TOWER_CHUNK ? w->impressions - i : TOWER_CHUNK;
+        products(t, &t->item, n, x, l->item_width, t->h[0], wide, w->dw + l->user_width,
+                 l->input_width);
+        for (uint32_t k = 1; k < l->layers; k++) {
+            for (uint32_t tower = 0; tower < TOWERS; tower++) {
+                size_t in = l->hidden[k - 1], out = l->hidden[k];
+                products(t, &t->hidden[k][tower], n, t->h[k - 1] + tower * in, TOWERS * in,
+                         t->h[k] + tower * out, TOWERS * out,
+                         w->dw + l->array[4 * k + tower].offset, in);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < w->batch.groups; i += TOWER_CHUNK) {
+        uint32_t n = w->batch.groups - i < TOWER_CHUNK ? w->batch.groups - i : TOWER_CHUNK;
+        products(t, &t->user, n, x, l->user_width, t->h[0], wide, w->dw, l->input_width);
+    }
 }
 
 static void do_pool(struct work *w, uint32_t k) {
@@ -158,6 +233,10 @@ static void do_pool(struct work *w, uint32_t k) {
 static void do_unpool(struct work *w, uint32_t k) {
     (void)k;
     pool_backward(&w->layout, &w->batch, w->xu, w->xi, w->drows);
+}
+
+static void do_load(struct work *w, uint32_t k) {
+    tower_load(&w->tower[k], w->dense, true);
 }
 
 static void do_loss(struct work *w, uint32_t k) {
@@ -179,36 +258,56 @@ static void do_naive(struct work *w, uint32_t k) {
         drows[f] = at;
         at += (size_t)w->small.field[f].unique * w->layout.dim[f];
     }
-    need(model_train_naive(&w->layout, 1.0f, &w->small, (const float *const *)w->rows, w->dense,
-                           at + w->layout.count, at + w->layout.count + NAIVE_IMPRESSIONS, drows,
-                           at, &loss));
+    need(model_train_naive(&w->layout, PRECISION_F32, 1.0f, &w->small,
+                           (const float *const *)w->rows, w->dense, at + w->layout.count,
+                           at + w->layout.count + NAIVE_IMPRESSIONS, drows, at, &loss));
 }
 
-/* Seconds a call: the fastest of the calls that fit into `seconds`, at least three. */
-static double fastest(struct work *w, void (*call)(struct work *, uint32_t), double seconds) {
-    double best = INFINITY;
-    uint64_t end = clock_mono_us() + (uint64_t)(seconds * 1e6);
-    for (uint32_t k = 0; k < 3 || clock_mono_us() < end; k++) {
-        uint64_t start = clock_mono_us();
+/* --- timing -------------------------------------------------------------------------------- */
+
+static double cpu_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* CPU seconds a call: the mean over SAMPLE_S. */
+static double sample_call(struct work *w, void (*call)(struct work *, uint32_t), uint32_t k) {
+    double start = cpu_s(), took;
+    uint32_t calls = 0;
+    do {
         call(w, k);
-        double took = (double)(clock_mono_us() - start) * 1e-6;
-        best = took < best ? took : best;
-    }
-    return best;
+        calls++;
+        took = cpu_s() - start;
+    } while (took < SAMPLE_S);
+    return took / calls;
 }
 
-static void do_gemm(struct work *w, uint32_t k) {
-    (void)w;
-    (void)k;
-    enum { M = 256, N = 720, K = 414, TIMES = 10 };
-    static float x[M * K], y[N * K], z[M * N];
-    for (int i = 0; i < TIMES; i++) {
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, 1.0f, x, K, y, K, 0.0f, z, N);
-    }
-}
-#define GEMM_GFLOP (10 * 2.0 * 256 * 720 * 414 * 1e-9)
+struct series {
+    double v[REPETITIONS_MAX], sorted[REPETITIONS_MAX];
+    int n;
+};
 
-/* Multiplications and additions of a step, sharing counted. */
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(struct series *s) {
+    memcpy(s->sorted, s->v, sizeof s->v);
+    qsort(s->sorted, (size_t)s->n, sizeof *s->sorted, compare);
+    return s->sorted[s->n / 2];
+}
+
+static void print_raw(const char *what, const struct series *s) {
+    printf("      raw %s ms:", what);
+    for (int i = 0; i < s->n; i++) {
+        printf(" %.2f", s->v[i] * 1e3);
+    }
+    printf("\n");
+}
+
+/* Multiplications and additions of a step's products, sharing counted. */
 static double train_gflop(const struct work *w) {
     const struct layout *l = &w->layout;
     double n = w->impressions, g = w->batch.groups;
@@ -216,44 +315,110 @@ static double train_gflop(const struct work *w) {
     for (uint32_t k = 1; k < l->layers; k++) {
         products += n * 2.0 * l->hidden[k] * l->hidden[k - 1];
     }
-    products += n * 2.0 * l->hidden[l->layers - 1];
     return 3.0 * 2.0 * products * 1e-9;
+}
+
+static void print_machine(void) {
+    char line[256], model[200] = "unknown";
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "model name : %199[^\n]", model) == 1) {
+            break;
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    printf("machine: %s, %ld cores; kernels: %s%s; OpenBLAS %s\n", model,
+           sysconf(_SC_NPROCESSORS_ONLN), kernel_f32() != NULL ? "f32 " : "none ",
+           kernel_bf16() != NULL ? "bf16" : "", openblas_get_corename());
+}
+
+/* --- one input ----------------------------------------------------------------------------- */
+
+struct figures {
+    struct series train, forward, products, load;
+};
+
+static void report(struct work *w, const char *input, uint32_t k, struct figures *f, double sgemm) {
+    double n = w->impressions, train = median(&f->train), forward = median(&f->forward);
+    double products = median(&f->products), gflop = train_gflop(w);
+    printf("  %-12s train %7.2f ms %8.0f impressions/s %6.1f GFLOP/s; forward %6.2f ms; its products "
+           "%6.2f ms (%.1f GFLOP/s): %.1f %%; sgemm's %6.2f ms: %.1f %%\n",
+           kind_name[k], train * 1e3, n / train, gflop / train, forward * 1e3, products * 1e3,
+           gflop / products, 100 * products / train, sgemm * 1e3, 100 * sgemm / train);
+    print_raw("train", &f->train);
+    print_raw("products", &f->products);
+    printf("bench=model input=%s compute=%s impressions=%u groups=%u train_ips=%.0f gflops=%.2f "
+           "product_gflops=%.2f share=%.3f sgemm_share=%.3f forward_ips=%.0f load_ms=%.3f\n",
+           input, kind_word[k], w->impressions, w->batch.groups, n / train, gflop / train,
+           gflop / products, products / train, sgemm / train, n / forward, median(&f->load) * 1e3);
+}
+
+static void bench_input(struct work *w, enum model_input input, int repetitions) {
+    static struct figures f[KINDS];
+    static struct series pool, unpool, loss;
+    const char *name = input == INPUT_SIDES ? "sides" : "concat";
+    memset(f, 0, sizeof f);
+    pool.n = unpool.n = loss.n = 0;
+    prepare(w, input);
+    for (int r = 0; r < repetitions; r++) {
+        for (uint32_t k = 0; k < KINDS; k++) {
+            if (kind_here(k)) {
+                f[k].train.v[f[k].train.n++] = sample_call(w, do_train, k);
+                f[k].products.v[f[k].products.n++] = sample_call(w, do_products, k);
+                f[k].forward.v[f[k].forward.n++] = sample_call(w, do_forward, k);
+                f[k].load.v[f[k].load.n++] = sample_call(w, do_load, k);
+            }
+        }
+        pool.v[pool.n++] = sample_call(w, do_pool, 0);
+        unpool.v[unpool.n++] = sample_call(w, do_unpool, 0);
+        loss.v[loss.n++] = sample_call(w, do_loss, 0);
+    }
+    printf("%s: batch %u impressions in %u groups, input %u + %u columns\n", name, w->impressions,
+           w->batch.groups, w->layout.user_width, w->layout.item_width);
+    for (uint32_t k = 0; k < KINDS; k++) {
+        if (kind_here(k)) {
+            report(w, name, k, &f[k], median(&f[0].products));
+        }
+    }
+    printf("  of every train: pool %.2f ms, un-pool %.2f ms, loss %.2f ms\n", median(&pool) * 1e3,
+           median(&unpool) * 1e3, median(&loss) * 1e3);
+    printf("bench=model input=%s pool_ms=%.3f unpool_ms=%.3f loss_ms=%.3f\n", name,
+           median(&pool) * 1e3, median(&unpool) * 1e3, median(&loss) * 1e3);
+}
+
+static void bench_rest(struct work *w) {
+    size_t twin = w->layout.count + 2 * NAIVE_IMPRESSIONS;
+    for (uint32_t f = 0; f < w->layout.fields; f++) {
+        twin += (size_t)w->small.field[f].unique * w->layout.dim[f];
+    }
+    w->store = sample_array(twin, sizeof *w->store);
+    double naive = NAIVE_IMPRESSIONS / sample_call(w, do_naive, 0);
+    double cut = sample_call(w, do_cut, 0);
+    printf("  cutting the batch %.2f ms; naive twin %.0f impressions/s\n", cut * 1e3, naive);
+    printf("bench=model cut_ms=%.3f naive_ips=%.1f\n", cut * 1e3, naive);
 }
 
 int main(int argc, char **argv) {
     static struct work w;
-    w.impressions = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 2048;
-    double seconds = argc > 2 ? strtod(argv[2], NULL) : 2.0;
-    if (w.impressions < NAIVE_IMPRESSIONS) {
-        fprintf(stderr, "usage: bench_model [impressions >= %d] [seconds]\n", NAIVE_IMPRESSIONS);
+    uint32_t impressions = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 2048;
+    int repetitions = argc > 2 ? atoi(argv[2]) : 5;
+    if (impressions < NAIVE_IMPRESSIONS || repetitions < 1 || repetitions > REPETITIONS_MAX) {
+        fprintf(stderr, "usage: bench_model [impressions >= %d] [repetitions 1..%d]\n",
+                NAIVE_IMPRESSIONS, REPETITIONS_MAX);
         return 2;
     }
-    prepare(&w);
-    double gemm = GEMM_GFLOP / fastest(&w, do_gemm, seconds / 4);
-    size_t twin = w.layout.count + 2 * NAIVE_IMPRESSIONS;
-    for (uint32_t f = 0; f < w.layout.fields; f++) {
-        twin += (size_t)w.small.field[f].unique * w.layout.dim[f];
+    print_machine();
+    static const enum model_input inputs[] = {INPUT_SIDES, INPUT_CONCAT};
+    for (int i = 0; i < 2; i++) {
+        memset(&w, 0, sizeof w);
+        w.impressions = impressions;
+        bench_input(&w, inputs[i], repetitions);
+        if (i == 1) {
+            bench_rest(&w);
+        }
+        finish(&w);
     }
-    w.store = sample_array(twin, sizeof *w.store);
-    double naive = NAIVE_IMPRESSIONS / fastest(&w, do_naive, 0.0);
-    double train = fastest(&w, do_train, seconds), forward = fastest(&w, do_forward, seconds / 4);
-    double pool = fastest(&w, do_pool, 0.1), unpool = fastest(&w, do_unpool, 0.1);
-    double loss = fastest(&w, do_loss, 0.1), cut = fastest(&w, do_cut, 0.2);
-    double n = w.impressions, rate = n / train, gflops = train_gflop(&w) / train;
-    printf("batch %u impressions in %u groups, input %u + %u columns\n", w.impressions,
-           w.batch.groups, w.layout.user_width, w.layout.item_width);
-    printf("train   %8.2f ms %9.0f impressions/s %6.1f GFLOP/s, %.0f %% of sgemm's %.1f\n",
-           train * 1e3, rate, gflops, 100 * gflops / gemm, gemm);
-    printf("forward %8.2f ms %9.0f impressions/s\n", forward * 1e3, n / forward);
-    printf("  of train: pool %.2f ms, un-pool %.2f ms, loss %.2f ms\n", pool * 1e3, unpool * 1e3,
-           loss * 1e3);
-    printf("cut     %8.2f ms, %.1f %% of train\n", cut * 1e3, 100 * cut / train);
-    printf("naive twin %.0f impressions/s: %.0f times slower\n", naive, rate / naive);
-    printf("bench=model impressions=%u groups=%u train_ips=%.0f gflops=%.2f sgemm_gflops=%.2f "
-           "share=%.3f forward_ips=%.0f pool_ms=%.3f unpool_ms=%.3f loss_ms=%.3f cut_ms=%.3f "
-           "naive_ips=%.1f\n",
-           w.impressions, w.batch.groups, rate, gflops, gemm, gflops / gemm, n / forward,
-           pool * 1e3, unpool * 1e3, loss * 1e3, cut * 1e3, naive);
-    finish(&w);
     return 0;
 }

@@ -56,6 +56,8 @@ void config_default(struct config *c) {
         .in_flight = 2,
         .warmup_steps = 0,
         .wire_values = VALUE_F32,
+        .precision = PRECISION_F32,
+        .kernel = KERNEL_AUTO,
         .table = {.dim = 18, .init_scale = 0.01f, .admit_after = 1, .evict_age = 0, .opt = adam},
         .dense = adam,
         .server_threads = 1,

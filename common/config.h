@@ -25,6 +25,8 @@ enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_F
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC };
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
 enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
+enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */
+enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS };   /* what multiplies matrices */
 
 struct optimizer_config {
     enum optimizer_kind kind;
@@ -68,6 +70,9 @@ struct config {
     uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
     uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged, 1..16 */
     uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
+    /* [compute] */
+    enum precision precision;      /* f32 | bf16 (where the CPU has it; f32 otherwise) */
+    enum kernel_choice kernel;     /* auto: this program's own where the CPU has AVX-512; blas */
     /* [table] and [field.NAME] */
     struct table_config table;
     struct field_override field[CONFIG_FIELDS_MAX];

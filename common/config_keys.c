@@ -38,6 +38,11 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), 0, 1e9,
            "batches over which the learning rate grows to its value"),
 
+    CHOICE("compute", "precision", C(precision), "f32|bf16",
+           "operands of matrix products; bf16 where the CPU has it, else f32"),
+    CHOICE("compute", "kernel", C(kernel), "auto|blas",
+           "what multiplies: auto for AVX-512 where the CPU has it, else OpenBLAS"),
+
     NUMBER("table", "dim", KIND_U32, T(dim), 1, 256, "embedding width"),
     NUMBER("table", "init_scale", KIND_F32, T(init_scale), 0, 100,
            "standard deviation of initial embeddings"),

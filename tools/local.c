@@ -46,6 +46,7 @@ static enum status load(struct local *l, const char *path) {
     TRY(scan_manifest(path, l->dir, &l->manifest));
     config_default(&l->config);
     TRY(config_parse(&l->config, "the checkpoint's configuration", l->manifest.config_text));
+    kernel_log(l->config.kernel, l->config.precision);
     TRY(layout_init(&l->layout, &l->config, &l->manifest.schema, l->manifest.rate_ctr,
                     l->manifest.rate_cvr));
     const struct partition_spec spec = {
@@ -144,7 +145,8 @@ static enum status reserve(void **array, size_t *cap, size_t need, size_t size) 
 
 static enum status scorer_init(struct scorer *s, struct local *local) {
     *s = (struct scorer){.local = local};
-    TRY(model_create(&s->model, &local->layout, local->config.ctcvr_weight));
+    TRY(model_create(&s->model, &local->layout, local->config.ctcvr_weight,
+                     kernel_find(local->config.kernel, local->config.precision)));
     return batch_cutter_create(&s->cutter);
 }
 

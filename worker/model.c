@@ -47,7 +47,8 @@ static enum status floats(float **out, size_t rows, size_t width) {
     return mem_array((void **)out, rows * width, sizeof(float));
 }
 
-enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight) {
+enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight,
+                         const struct kernel *kernel) {
     openblas_set_num_threads(1);
     enum status status;
     TRY(mem_alloc((void **)m, sizeof **m));
@@ -55,7 +56,7 @@ enum status model_create(struct model **m, const struct layout *layout, float ct
     model->layout = *layout;
     model->ctcvr_weight = ctcvr_weight;
     model->laps = &model->own;
-    TRY_OUT(tower_init(&model->tower, &model->layout));
+    TRY_OUT(tower_init(&model->tower, &model->layout, kernel));
     TRY_OUT(floats(&model->xi, TOWER_CHUNK, layout->item_width));
     TRY_OUT(floats(&model->dxi, TOWER_CHUNK, layout->item_width));
     TRY_OUT(floats(&model->da, TOWER_CHUNK, 1));
@@ -109,15 +110,15 @@ static enum status reserve_groups(struct model *m, size_t groups) {
 static void users_forward(struct model *m, const struct step *s) {
     pool_users(&m->layout, s->batch, s->rows, m->xu);
     lap(m->laps, STAGE_POOL);
-    tower_users(&m->tower, s->dense, m->xu, s->batch->groups, m->hu);
+    tower_users(&m->tower, m->xu, s->batch->groups, m->hu);
     lap(m->laps, STAGE_FORWARD);
 }
 
 static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
     lap(m->laps, STAGE_POOL);
-    tower_forward(&m->tower, s->dense, m->xi, m->hu, s->batch->group_of + begin, n,
-                  s->logit_a + begin, s->logit_b + begin);
+    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n, s->logit_a + begin,
+                  s->logit_b + begin);
     lap(m->laps, STAGE_FORWARD);
 }
 
@@ -126,15 +127,15 @@ static void chunk_backward(struct model *m, const struct step *s, uint32_t begin
     loss_esmm(s->logit_a + begin, s->logit_b + begin, b->labels + begin, n, m->ctcvr_weight,
               1.0f / (float)b->impressions, m->da, m->db, s->sums);
     lap(m->laps, STAGE_LOSS);
-    tower_backward(&m->tower, s->dense, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense,
-                   m->dxi, m->dhu);
+    tower_backward(&m->tower, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense, m->dxi,
+                   m->dhu);
     lap(m->laps, STAGE_BACKWARD);
     pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
     lap(m->laps, STAGE_POOL);
 }
 
 static void users_backward(struct model *m, const struct step *s) {
-    tower_users_backward(&m->tower, s->dense, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    tower_users_backward(&m->tower, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
     lap(m->laps, STAGE_BACKWARD);
     pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
     lap(m->laps, STAGE_POOL);
@@ -156,6 +157,8 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
     struct step s = {
         .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
     TRY(reserve_groups(m, b->groups));
+    tower_load(&m->tower, dense, false);
+    lap(m->laps, STAGE_FORWARD);
     users_forward(m, &s);
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
         chunk_forward(m, &s, i, chunk_size(b, i));
@@ -176,6 +179,8 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .sums = sums};
     TRY(reserve_groups(m, b->groups));
     clear_gradients(m, &s);
+    tower_load(&m->tower, dense, true);
+    lap(m->laps, STAGE_FORWARD);
     users_forward(m, &s);
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
         chunk_forward(m, &s, i, chunk_size(b, i));

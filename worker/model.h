@@ -2,11 +2,11 @@
  *
  * The first layer works once per group on the user side and once per impression on the item side:
  *     h1 = relu( (W1[:, user] xu)[group_of] + W1[:, item] xi + b1 )
- * for both towers in one product each. Impressions are computed in chunks of about 256 rows
- * (cache); the results do not depend on anything but the inputs.
+ * for both towers in one product each. Impressions are computed in chunks (TOWER_CHUNK, for the
+ * cache); the results do not depend on anything but the inputs and the kernel.
  *
- * One model per trainer thread; owns its activations, grown to the largest batch seen. BLAS is
- * serial (OpenBLAS limited to one thread). Not thread-safe.
+ * One model per trainer thread; owns its activations, grown to the largest batch seen. Products run
+ * in the calling thread alone (OpenBLAS is limited to one). Not thread-safe.
  */
 #ifndef WORKER_MODEL_H
 #define WORKER_MODEL_H
@@ -14,10 +14,13 @@
 #include "batch.h"
 #include "common/layout.h"
 #include "common/usage.h"
+#include "kernel.h"
 #include "loss.h"
 
 struct model;
-enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight);
+/* kernel: kernel_find; NULL is OpenBLAS. It decides the precision. ERR_MEMORY. */
+enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight,
+                         const struct kernel *kernel);
 /* Charges POOL, FORWARD, LOSS and BACKWARD to the laps of the calling thread. */
 void model_charge(struct model *m, struct laps *laps);
 void model_destroy(struct model **m);
@@ -32,10 +35,11 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                         const float *dense, float *logit_a, float *logit_b, float *const *drows,
                         float *ddense, struct loss_sums *sums);
 
-/* The naive twin: no sharing of groups, double precision, loops. The oracle of the tests. */
-enum status model_train_naive(const struct layout *layout, float ctcvr_weight, const struct batch *b,
-                              const float *const *rows, const float *dense, double *logit_a,
-                              double *logit_b, double *const *drows, double *ddense,
-                              double *loss_mean);
+/* The naive twin: no sharing of groups, double precision, loops; operands of the hidden layers'
+ * products rounded to `precision`. The oracle of the tests. */
+enum status model_train_naive(const struct layout *layout, enum precision precision,
+                              float ctcvr_weight, const struct batch *b, const float *const *rows,
+                              const float *dense, double *logit_a, double *logit_b,
+                              double *const *drows, double *ddense, double *loss_mean);
 
 #endif

@@ -2,13 +2,15 @@
  *
  * Nothing is shared with the fast model but the layout and the loss of one impression: the input is
  * built per impression without groups, each tower has its own loops, and every gradient is added
- * where the chain rule says. Some forty times slower (bench_model).
+ * where the chain rule says. With PRECISION_BF16 the operands of every product but the output
+ * layer's are rounded first. Some forty times slower (bench_model).
  */
 #include "model.h"
 
 #include <string.h>
 
 #include "common/mem.h"
+#include "linear.h"
 #include "pool.h"
 
 /* One layer of one tower. */
@@ -16,20 +18,33 @@ struct naive_layer {
     const float *w, *b;
     double *dw, *db;
     uint32_t in, out;
-    bool last;
+    bool last, round;
 };
 
-static struct naive_layer layer_of(const struct layout *l, uint32_t k, uint32_t tower,
-                                   const float *dense, double *ddense) {
+static double operand(const struct naive_layer *n, double x) {
+    return n->round ? (double)linear_naive_round(PRECISION_BF16, x) : x;
+}
+
+/* What all layers of a step share. */
+struct naive_step {
+    const struct layout *layout;
+    enum precision precision;
+    const float *dense;
+    double *ddense;
+};
+
+static struct naive_layer layer_of(const struct naive_step *s, uint32_t k, uint32_t tower) {
+    const struct layout *l = s->layout;
     const struct layout_array *w = &l->array[4 * k + tower], *b = &l->array[4 * k + 2 + tower];
     return (struct naive_layer){
-        .w = dense + w->offset,
-        .b = dense + b->offset,
-        .dw = ddense + w->offset,
-        .db = ddense + b->offset,
+        .w = s->dense + w->offset,
+        .b = s->dense + b->offset,
+        .dw = s->ddense + w->offset,
+        .db = s->ddense + b->offset,
         .in = w->cols,
         .out = w->rows,
         .last = k == l->layers,
+        .round = s->precision == PRECISION_BF16 && k < l->layers,
     };
 }
 
@@ -37,7 +52,7 @@ static void layer_forward(const struct naive_layer *n, const double *x, double *
     for (uint32_t o = 0; o < n->out; o++) {
         double z = (double)n->b[o];
         for (uint32_t i = 0; i < n->in; i++) {
-            z += (double)n->w[(size_t)o * n->in + i] * x[i];
+            z += operand(n, (double)n->w[(size_t)o * n->in + i]) * operand(n, x[i]);
         }
         y[o] = z > 0.0 || n->last ? z : 0.0;
     }
@@ -50,8 +65,9 @@ static void layer_backward(const struct naive_layer *n, const double *x, const d
         double dz = y[o] > 0.0 || n->last ? dy[o] : 0.0;
         n->db[o] += dz;
         for (uint32_t i = 0; i < n->in; i++) {
-            n->dw[(size_t)o * n->in + i] += dz * x[i];
-            dx[i] += dz * (double)n->w[(size_t)o * n->in + i];
+            double w = (double)n->w[(size_t)o * n->in + i];
+            n->dw[(size_t)o * n->in + i] += operand(n, dz) * operand(n, x[i]);
+            dx[i] += operand(n, dz) * operand(n, w);
         }
     }
 }
@@ -83,22 +99,24 @@ static void trace_lay(struct trace *t, const struct layout *l, double *store) {
     }
 }
 
-static double tower_forward_naive(const struct layout *l, uint32_t tower, const float *dense,
-                                  double *ddense, const double *x, struct trace *t) {
+static double tower_forward_naive(const struct naive_step *s, uint32_t tower, const double *x,
+                                  struct trace *t) {
+    const struct layout *l = s->layout;
     memcpy(t->y[0], x, l->input_width * sizeof *x);
     for (uint32_t k = 0; k <= l->layers; k++) {
-        struct naive_layer n = layer_of(l, k, tower, dense, ddense);
+        struct naive_layer n = layer_of(s, k, tower);
         layer_forward(&n, t->y[k], t->y[k + 1]);
     }
     return t->y[l->layers + 1][0];
 }
 
 /* Adds the gradient of the input to dx. */
-static void tower_backward_naive(const struct layout *l, uint32_t tower, const float *dense,
-                                 double *ddense, double dlogit, struct trace *t, double *dx) {
+static void tower_backward_naive(const struct naive_step *s, uint32_t tower, double dlogit,
+                                 struct trace *t, double *dx) {
+    const struct layout *l = s->layout;
     t->dy[l->layers + 1][0] = dlogit;
     for (uint32_t k = l->layers + 1; k-- > 0;) {
-        struct naive_layer n = layer_of(l, k, tower, dense, ddense);
+        struct naive_layer n = layer_of(s, k, tower);
         memset(t->dy[k], 0, n.in * sizeof *t->dy[k]);
         layer_backward(&n, t->y[k], t->y[k + 1], t->dy[k + 1], t->dy[k]);
     }
@@ -132,10 +150,11 @@ static void clear(const struct layout *l, const struct batch *b, double *const *
     }
 }
 
-enum status model_train_naive(const struct layout *l, float ctcvr_weight, const struct batch *b,
-                              const float *const *rows, const float *dense, double *logit_a,
-                              double *logit_b, double *const *drows, double *ddense,
-                              double *loss_mean) {
+enum status model_train_naive(const struct layout *l, enum precision precision, float ctcvr_weight,
+                              const struct batch *b, const float *const *rows, const float *dense,
+                              double *logit_a, double *logit_b, double *const *drows,
+                              double *ddense, double *loss_mean) {
+    const struct naive_step step = {l, precision, dense, ddense};
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
@@ -150,14 +169,14 @@ enum status model_train_naive(const struct layout *l, float ctcvr_weight, const 
     double n = (double)b->impressions;
     for (uint32_t i = 0; i < b->impressions; i++) {
         double loss, da, db;
-        logit_a[i] = tower_forward_naive(l, 0, dense, ddense, x + i * width, &ctr);
-        logit_b[i] = tower_forward_naive(l, 1, dense, ddense, x + i * width, &cvr);
+        logit_a[i] = tower_forward_naive(&step, 0, x + i * width, &ctr);
+        logit_b[i] = tower_forward_naive(&step, 1, x + i * width, &cvr);
         loss_esmm_one(logit_a[i], logit_b[i], b->labels[i] & LABEL_CLICK,
                       b->labels[i] & LABEL_CONVERSION, (double)ctcvr_weight, &loss, &da, &db);
         *loss_mean += loss / n;
         memset(dx, 0, width * sizeof *dx);
-        tower_backward_naive(l, 0, dense, ddense, da / n, &ctr, dx);
-        tower_backward_naive(l, 1, dense, ddense, db / n, &cvr, dx);
+        tower_backward_naive(&step, 0, da / n, &ctr, dx);
+        tower_backward_naive(&step, 1, db / n, &cvr, dx);
         pool_backward_naive(l, b, i, dx, drows);
     }
     mem_free(&store);

@@ -1,21 +1,17 @@
-/* tower.c - the matrix products of ESMM.
+/* tower.c - the layers of ESMM.
  *
- * Nearly all of the program's arithmetic is in the calls of cblas_sgemm below, and the first layer
- * is most of that. Since the layout keeps ctr.w1 and cvr.w1 adjacent, one product serves both
- * towers: W1 is [2 H1, I] with user columns first. The user part is a product with G rows instead
- * of n. What is not a product (bias, relu, its mask, bias gradients, sums over groups) is one pass
- * over the activations each, while they are in cache.
- *
- * BLAS must be serial (the model limits OpenBLAS to one thread); every product has a fixed shape
- * for given (n, G), so equal inputs give equal bits.
+ * Nearly all of the program's arithmetic is in the products of linear.h, and the first layer is
+ * most of that. Since the layout keeps ctr.w1 and cvr.w1 adjacent, one product serves both towers:
+ * W1 is [2 H1, I] with user columns first. The user part is a product with G rows instead of n.
+ * What is not a product (bias, relu, its mask, bias gradients, sums over groups) is one pass over
+ * the activations each, in float32, while they are in cache.
  */
 #include "tower.h"
 
 #include <cblas.h>
+#include <string.h>
 
 #include "common/mem.h"
-
-#define TOWERS 2 /* CTR, CVR: the order of the arrays in the layout */
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
     return l->array[4 * layer + tower].offset;
@@ -26,54 +22,64 @@ static uint64_t bias_at(const struct layout *l, uint32_t layer) {
     return l->array[4 * layer + 2].offset;
 }
 
-enum status tower_init(struct tower *t, const struct layout *layout) {
+static uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+static enum status init_linears(struct tower *t, const struct kernel *kernel) {
+    const struct layout *l = t->layout;
+    uint32_t widest = TOWERS * l->hidden[0];
+    TRY(linear_init(&t->user, kernel, TOWERS * l->hidden[0], l->user_width));
+    TRY(linear_init(&t->item, kernel, TOWERS * l->hidden[0], l->item_width));
+    for (uint32_t k = 1; k < l->layers; k++) {
+        for (uint32_t tower = 0; tower < TOWERS; tower++) {
+            TRY(linear_init(&t->hidden[k][tower], kernel, l->hidden[k], l->hidden[k - 1]));
+        }
+        widest = larger(widest, l->hidden[k]);
+    }
+    return linear_work_init(&t->work, kernel, larger(widest, l->input_width));
+}
+
+enum status tower_init(struct tower *t, const struct layout *layout, const struct kernel *kernel) {
     *t = (struct tower){.layout = layout};
-    size_t widest = 0;
+    uint32_t widest = 0;
     for (uint32_t k = 0; k < layout->layers; k++) {
-        size_t width = (size_t)TOWERS * layout->hidden[k];
-        TRY(mem_array((void **)&t->h[k], TOWER_CHUNK * width, sizeof(float)));
-        widest = width > widest ? width : widest;
+        uint32_t width = TOWERS * layout->hidden[k];
+        TRY(mem_array((void **)&t->h[k], (size_t)TOWER_CHUNK * width, sizeof(float)));
+        widest = larger(widest, width);
     }
     for (int i = 0; i < 2; i++) {
-        TRY(mem_array((void **)&t->d[i], TOWER_CHUNK * widest, sizeof(float)));
+        TRY(mem_array((void **)&t->d[i], (size_t)TOWER_CHUNK * widest, sizeof(float)));
     }
-    return OK;
+    return init_linears(t, kernel);
 }
 
 void tower_fini(struct tower *t) {
+    linear_fini(&t->user);
+    linear_fini(&t->item);
     for (uint32_t k = 0; k < CONFIG_LAYERS_MAX; k++) {
+        for (uint32_t tower = 0; tower < TOWERS; tower++) {
+            linear_fini(&t->hidden[k][tower]);
+        }
         mem_free(&t->h[k]);
     }
+    linear_work_fini(&t->work);
     mem_free(&t->d[0]);
     mem_free(&t->d[1]);
 }
 
-/* --- products: a matrix is its first element and the distance of its rows ------------------ */
-
-struct matrix {
-    const float *at;
-    uint32_t stride;
-};
-
-/* c [m, n] = x [m, k] w[n, k]^T + keep * c */
-static void product_nt(struct matrix x, struct matrix w, uint32_t m, uint32_t n, uint32_t k,
-                       float keep, float *c, uint32_t stride) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f,
-                x.at, (blasint)x.stride, w.at, (blasint)w.stride, keep, c, (blasint)stride);
-}
-
-/* c [m, n] = x [m, k] w [k, n] */
-static void product_nn(struct matrix x, struct matrix w, uint32_t m, uint32_t n, uint32_t k,
-                       float *c, uint32_t stride) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f,
-                x.at, (blasint)x.stride, w.at, (blasint)w.stride, 0.0f, c, (blasint)stride);
-}
-
-/* c [m, n] += x [k, m]^T y [k, n] */
-static void product_tn(struct matrix x, struct matrix y, uint32_t m, uint32_t n, uint32_t k,
-                       float *c, uint32_t stride) {
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1.0f,
-                x.at, (blasint)x.stride, y.at, (blasint)y.stride, 1.0f, c, (blasint)stride);
+void tower_load(struct tower *t, const float *dense, bool backward) {
+    const struct layout *l = t->layout;
+    struct matrix w1 = {dense + weight_at(l, 0, 0), l->input_width};
+    t->dense = dense;
+    linear_load(&t->user, w1, backward);
+    linear_load(&t->item, (struct matrix){w1.at + l->user_width, w1.stride}, backward);
+    for (uint32_t k = 1; k < l->layers; k++) {
+        for (uint32_t tower = 0; tower < TOWERS; tower++) {
+            struct matrix w = {dense + weight_at(l, k, tower), l->hidden[k - 1]};
+            linear_load(&t->hidden[k][tower], w, backward);
+        }
+    }
 }
 
 /* --- passes over activations --------------------------------------------------------------- */
@@ -118,75 +124,68 @@ static void outer_rows(float *restrict d, size_t stride, const float *restrict d
 
 /* --- forward ------------------------------------------------------------------------------- */
 
-void tower_users(const struct tower *t, const float *dense, const float *xu, uint32_t groups,
-                 float *hu) {
+void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu) {
     const struct layout *l = t->layout;
     uint32_t width = TOWERS * l->hidden[0];
-    copy_rows(hu, dense + bias_at(l, 0), groups, width);
+    copy_rows(hu, t->dense + bias_at(l, 0), groups, width);
     if (l->user_width > 0) {
-        product_nt((struct matrix){xu, l->user_width},
-                   (struct matrix){dense + weight_at(l, 0, 0), l->input_width}, groups, width,
-                   l->user_width, 1.0f, hu, width);
+        linear_forward(&t->user, &t->work, (struct matrix){xu, l->user_width}, groups, true, hu,
+                       width);
     }
 }
 
-static void first_layer(struct tower *t, const float *dense, const float *xi, const float *hu,
-                        const uint32_t *group_of, uint32_t n) {
+static void first_layer(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
+                        uint32_t n) {
     const struct layout *l = t->layout;
     uint32_t width = TOWERS * l->hidden[0];
     float *h = t->h[0];
     if (l->item_width > 0) {
-        product_nt((struct matrix){xi, l->item_width},
-                   (struct matrix){dense + weight_at(l, 0, 0) + l->user_width, l->input_width}, n,
-                   width, l->item_width, 0.0f, h, width);
+        linear_forward(&t->item, &t->work, (struct matrix){xi, l->item_width}, n, false, h, width);
     } else {
-        for (size_t j = 0; j < (size_t)n * width; j++) {
-            h[j] = 0.0f;
-        }
+        memset(h, 0, (size_t)n * width * sizeof *h);
     }
     for (uint32_t i = 0; i < n; i++) {
         add_relu(h + (size_t)i * width, hu + (size_t)group_of[i] * width, width);
     }
 }
 
-static void hidden_layer(struct tower *t, const float *dense, uint32_t k, uint32_t n) {
+static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = TOWERS * out;
     float *h = t->h[k];
     for (uint32_t tower = 0; tower < TOWERS; tower++) {
-        product_nt((struct matrix){t->h[k - 1] + (size_t)tower * in, TOWERS * in},
-                   (struct matrix){dense + weight_at(l, k, tower), in}, n, out, in, 0.0f,
-                   h + (size_t)tower * out, width);
+        struct matrix x = {t->h[k - 1] + (size_t)tower * in, TOWERS * in};
+        linear_forward(&t->hidden[k][tower], &t->work, x, n, false, h + (size_t)tower * out, width);
     }
     for (uint32_t i = 0; i < n; i++) {
-        add_relu(h + (size_t)i * width, dense + bias_at(l, k), width);
+        add_relu(h + (size_t)i * width, t->dense + bias_at(l, k), width);
     }
 }
 
-void tower_forward(struct tower *t, const float *dense, const float *xi, const float *hu,
-                   const uint32_t *group_of, uint32_t n, float *a, float *b) {
+void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
+                   uint32_t n, float *a, float *b) {
     const struct layout *l = t->layout;
-    first_layer(t, dense, xi, hu, group_of, n);
+    first_layer(t, xi, hu, group_of, n);
     for (uint32_t k = 1; k < l->layers; k++) {
-        hidden_layer(t, dense, k, n);
+        hidden_layer(t, k, n);
     }
     uint32_t in = l->hidden[l->layers - 1];
     float *logit[TOWERS] = {a, b};
     for (uint32_t tower = 0; tower < TOWERS; tower++) {
         for (uint32_t i = 0; i < n; i++) {
-            logit[tower][i] = dense[bias_at(l, l->layers) + tower];
+            logit[tower][i] = t->dense[bias_at(l, l->layers) + tower];
         }
         cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)n, (blasint)in, 1.0f,
                     t->h[l->layers - 1] + (size_t)tower * in, (blasint)(TOWERS * in),
-                    dense + weight_at(l, l->layers, tower), 1, 1.0f, logit[tower], 1);
+                    t->dense + weight_at(l, l->layers, tower), 1, 1.0f, logit[tower], 1);
     }
 }
 
 /* --- backward ------------------------------------------------------------------------------ */
 
 /* Output layer: its gradients, and d = the gradient at the last hidden layer. */
-static void output_backward(struct tower *t, const float *dense, uint32_t n,
-                            const float *const dlogit[TOWERS], float *ddense, float *d) {
+static void output_backward(struct tower *t, uint32_t n, const float *const dlogit[TOWERS],
+                            float *ddense, float *d) {
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[l->layers - 1];
     for (uint32_t tower = 0; tower < TOWERS; tower++) {
@@ -199,13 +198,13 @@ static void output_backward(struct tower *t, const float *dense, uint32_t n,
             sum += (double)dlogit[tower][i];
         }
         ddense[bias_at(l, l->layers) + tower] += (float)sum;
-        outer_rows(d + (size_t)tower * in, (size_t)TOWERS * in, dlogit[tower], dense + w, n, in);
+        outer_rows(d + (size_t)tower * in, (size_t)TOWERS * in, dlogit[tower], t->dense + w, n, in);
     }
 }
 
 /* Layer k > 0: d = gradient at h_k before the mask; leaves that of h_{k-1} in `below`. */
-static void hidden_backward(struct tower *t, const float *dense, uint32_t k, uint32_t n,
-                            float *ddense, float *d, float *below) {
+static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *ddense, float *d,
+                            float *below) {
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = TOWERS * out;
     for (uint32_t i = 0; i < n; i++) {
@@ -213,18 +212,16 @@ static void hidden_backward(struct tower *t, const float *dense, uint32_t k, uin
                      width);
     }
     for (uint32_t tower = 0; tower < TOWERS; tower++) {
+        const struct linear *w = &t->hidden[k][tower];
         struct matrix dh = {d + (size_t)tower * out, width};
-        struct matrix input = {t->h[k - 1] + (size_t)tower * in, TOWERS * in};
-        uint64_t w = weight_at(l, k, tower);
-        product_tn(dh, input, out, in, n, ddense + w, in);
-        product_nn(dh, (struct matrix){dense + w, in}, n, in, out, below + (size_t)tower * in,
-                   TOWERS * in);
+        struct matrix x = {t->h[k - 1] + (size_t)tower * in, TOWERS * in};
+        linear_weight(w, &t->work, dh, x, n, ddense + weight_at(l, k, tower), in);
+        linear_input(w, &t->work, dh, n, below + (size_t)tower * in, TOWERS * in);
     }
 }
 
-static void first_backward(struct tower *t, const float *dense, const float *xi,
-                           const uint32_t *group_of, uint32_t n, float *d, float *ddense,
-                           float *dxi, float *dhu) {
+static void first_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
+                           float *d, float *ddense, float *dxi, float *dhu) {
     const struct layout *l = t->layout;
     uint32_t width = TOWERS * l->hidden[0];
     for (uint32_t i = 0; i < n; i++) {
@@ -232,32 +229,29 @@ static void first_backward(struct tower *t, const float *dense, const float *xi,
                      dhu + (size_t)group_of[i] * width, width);
     }
     if (l->item_width > 0) {
-        uint64_t w = weight_at(l, 0, 0) + l->user_width;
-        struct matrix dh = {d, width};
-        product_tn(dh, (struct matrix){xi, l->item_width}, width, l->item_width, n, ddense + w,
-                   l->input_width);
-        product_nn(dh, (struct matrix){dense + w, l->input_width}, n, l->item_width, width, dxi,
-                   l->item_width);
+        struct matrix dh = {d, width}, x = {xi, l->item_width};
+        float *dw = ddense + weight_at(l, 0, 0) + l->user_width;
+        linear_weight(&t->item, &t->work, dh, x, n, dw, l->input_width);
+        linear_input(&t->item, &t->work, dh, n, dxi, l->item_width);
     }
 }
 
-void tower_backward(struct tower *t, const float *dense, const float *xi, const uint32_t *group_of,
-                    uint32_t n, const float *da, const float *db, float *ddense, float *dxi,
-                    float *dhu) {
+void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
+                    const float *da, const float *db, float *ddense, float *dxi, float *dhu) {
     const float *dlogit[TOWERS] = {da, db};
     float *d = t->d[0], *below = t->d[1];
-    output_backward(t, dense, n, dlogit, ddense, d);
+    output_backward(t, n, dlogit, ddense, d);
     for (uint32_t k = t->layout->layers - 1; k > 0; k--) {
-        hidden_backward(t, dense, k, n, ddense, d, below);
+        hidden_backward(t, k, n, ddense, d, below);
         float *swap = d;
         d = below;
         below = swap;
     }
-    first_backward(t, dense, xi, group_of, n, d, ddense, dxi, dhu);
+    first_backward(t, xi, group_of, n, d, ddense, dxi, dhu);
 }
 
-void tower_users_backward(const struct tower *t, const float *dense, const float *xu,
-                          const float *dhu, uint32_t groups, float *ddense, float *dxu) {
+void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
+                          float *ddense, float *dxu) {
     const struct layout *l = t->layout;
     uint32_t width = TOWERS * l->hidden[0];
     float *db = ddense + bias_at(l, 0);
@@ -267,11 +261,9 @@ void tower_users_backward(const struct tower *t, const float *dense, const float
         }
     }
     if (l->user_width > 0) {
-        uint64_t w = weight_at(l, 0, 0);
-        struct matrix dh = {dhu, width};
-        product_tn(dh, (struct matrix){xu, l->user_width}, width, l->user_width, groups, ddense + w,
-                   l->input_width);
-        product_nn(dh, (struct matrix){dense + w, l->input_width}, groups, l->user_width, width,
-                   dxu, l->user_width);
+        struct matrix dh = {dhu, width}, x = {xu, l->user_width};
+        linear_weight(&t->user, &t->work, dh, x, groups, ddense + weight_at(l, 0, 0),
+                      l->input_width);
+        linear_input(&t->user, &t->work, dh, groups, dxu, l->user_width);
     }
 }

@@ -10,40 +10,50 @@
  *     a, b = h_L w^T + bias
  *
  * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
- * `dense` and `ddense` are vectors as layout.h describes them. The backward functions accumulate
- * into ddense, dhu; they overwrite dxi, dxu. One thread; nothing blocks.
+ * Operands of the products are as the kernel has them (linear.h); all else is float32. `dense` and
+ * `ddense` are vectors as layout.h describes them. The backward functions accumulate into ddense,
+ * dhu; they overwrite dxi, dxu. One thread; nothing blocks.
  */
 #ifndef WORKER_TOWER_H
 #define WORKER_TOWER_H
 
 #include "common/layout.h"
+#include "linear.h"
 
-/* Impressions computed at a time: the activations of a chunk stay in the second-level cache. */
-#define TOWER_CHUNK 256
+#define TOWERS 2 /* CTR, CVR: the order of the arrays in the layout */
+
+/* Impressions computed at a time: the activations of a chunk stay in cache. */
+#define TOWER_CHUNK 128
 
 struct tower {
     const struct layout *layout; /* borrowed */
+    const float *dense;          /* borrowed, of the last tower_load */
+    struct linear user, item;    /* the columns of W1 */
+    struct linear hidden[CONFIG_LAYERS_MAX][TOWERS]; /* W2 is hidden[1] */
+    struct linear_work work;
     float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, 2 Hk] */
     float *d[2];                 /* gradients of one layer and of the one below it */
 };
 
-/* Room for the activations. ERR_MEMORY; tower_fini accepts a half-built or zeroed struct. */
-enum status tower_init(struct tower *t, const struct layout *layout);
+/* Room for the activations; kernel NULL: OpenBLAS. ERR_MEMORY; tower_fini accepts a half-built or
+ * zeroed struct. */
+enum status tower_init(struct tower *t, const struct layout *layout, const struct kernel *kernel);
 void tower_fini(struct tower *t);
 
+/* The parameters for all that follows, until the next load; `backward`: not only for forward. */
+void tower_load(struct tower *t, const float *dense, bool backward);
+
 /* hu from xu [groups, Iu]. */
-void tower_users(const struct tower *t, const float *dense, const float *xu, uint32_t groups,
-                 float *hu);
+void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu);
 /* a[n], b[n] from xi [n, Ii]; group_of[n] are rows of hu. Keeps the activations. */
-void tower_forward(struct tower *t, const float *dense, const float *xi, const float *hu,
-                   const uint32_t *group_of, uint32_t n, float *a, float *b);
+void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
+                   uint32_t n, float *a, float *b);
 /* For the chunk of the last tower_forward: da[n], db[n] -> ddense (all but user columns and b1),
  * dxi [n, Ii], and dhu [G, 2 H1] summed over each group's impressions. */
-void tower_backward(struct tower *t, const float *dense, const float *xi, const uint32_t *group_of,
-                    uint32_t n, const float *da, const float *db, float *ddense, float *dxi,
-                    float *dhu);
+void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
+                    const float *da, const float *db, float *ddense, float *dxi, float *dhu);
 /* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. */
-void tower_users_backward(const struct tower *t, const float *dense, const float *xu,
-                          const float *dhu, uint32_t groups, float *ddense, float *dxu);
+void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
+                          float *ddense, float *dxu);
 
 #endif

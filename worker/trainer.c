@@ -77,7 +77,8 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     laps_start(&t->laps);
     spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));
-    TRY(model_create(&t->model, spec->layout, config->ctcvr_weight));
+    TRY(model_create(&t->model, spec->layout, config->ctcvr_weight,
+                     kernel_find(config->kernel, config->precision)));
     model_charge(t->model, &t->laps);
     for (uint32_t i = 0; i < t->slots; i++) {
         TRY(transfer_create(&t->slot[i].transfer, t->client));

@@ -18,6 +18,7 @@
 #include "common/mem.h"
 #include "common/scores.h"
 #include "common/thread.h"
+#include "kernel.h"
 #include "trainer.h"
 
 #define STEP_MS 5
@@ -385,6 +386,7 @@ enum status worker_run(const struct worker_options *o) {
     TRY_OUT(connect_job(w));
     log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
              w->plan.partitions, o->threads);
+    kernel_log(w->config.kernel, w->config.precision);
     TRY_OUT(start_reader(w));
     TRY_OUT(start_trainers(w));
     while (status == OK && !w->job_ended) {

@@ -24,7 +24,18 @@ struct fixture {
     float *dense, *ddense, *a, *b;
     double *ddense_naive, *a_naive, *b_naive, loss_naive;
     struct loss_sums sums;
+    enum precision precision; /* of the twin */
 };
+
+/* What may multiply; NULL among them is OpenBLAS. The model's tests run over all that are here. */
+static const struct kernel *const *kernels(size_t *n) {
+    static const struct kernel *list[2] = {NULL, NULL};
+    *n = 1;
+    if (kernel_f32() != NULL) {
+        list[(*n)++] = kernel_f32();
+    }
+    return list;
+}
 
 static size_t floats_of(const struct fixture *t, uint32_t f) {
     return (size_t)t->batch.field[f].unique * t->layout.dim[f];
@@ -123,9 +134,9 @@ static void run(struct fixture *t, struct model *m) {
 }
 
 static void run_naive(struct fixture *t) {
-    assert_int_equal(model_train_naive(&t->layout, t->w, &t->batch, (const float *const *)t->rows,
-                                       t->dense, t->a_naive, t->b_naive, t->drows_naive,
-                                       t->ddense_naive, &t->loss_naive),
+    assert_int_equal(model_train_naive(&t->layout, t->precision, t->w, &t->batch,
+                                       (const float *const *)t->rows, t->dense, t->a_naive,
+                                       t->b_naive, t->drows_naive, t->ddense_naive, &t->loss_naive),
                      OK);
 }
 
@@ -181,28 +192,97 @@ static const struct shape shapes[] = {
     {13, 43, 12, 2, 3, 4, INPUT_CONCAT, "33,17", -1, 1.0f, true},
 };
 
+static void check_against_naive(struct fixture *t, const struct kernel *kernel) {
+    struct model *m = NULL;
+    assert_int_equal(model_create(&m, &t->layout, t->w, kernel), OK);
+    run(t, m);
+    close_to("logit a", t->a, t->a_naive, t->batch.impressions, 1e-6);
+    close_to("logit b", t->b, t->b_naive, t->batch.impressions, 1e-6);
+    assert_true(fabs(mean_loss(t) - t->loss_naive) <= 1e-6 * t->loss_naive);
+    check_gradients(t, 1e-5);
+    model_destroy(&m);
+}
+
 static void test_against_naive(void **state) {
     (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        struct fixture t;
+        begin(&t, shapes[k]);
+        run_naive(&t);
+        for (size_t i = 0; i < n; i++) {
+            check_against_naive(&t, kernel[i]);
+        }
+        release(&t);
+    }
+}
+
+/* --- bf16 ---------------------------------------------------------------------------------- */
+
+/* Four steps of bf16 (2^-9 is half of one: what a rounding may change a value by). The twin rounds
+ * what it computed in double, per impression; the model rounds its float32 values, and the user
+ * side's gradient once for its group's sum. Where these fall on two sides of a tie, one operand
+ * differs by a step of 2^-8, so every gradient is one of terms each of which may be off by that. */
+#define BF16_TOLERANCE 0x1p-7
+
+/* On the grid every input and the first layer are exact in bf16 too, so that relu's kinks and the
+ * activations agree; float32 results must not pass for bf16 ones by chance, hence the last check. */
+static void test_bf16_against_naive(void **state) {
+    (void)state;
+    const struct kernel *kernel = kernel_bf16();
+    if (kernel == NULL) {
+        print_message("skipped: no AVX512_BF16 here\n");
+        skip();
+    }
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         struct fixture t;
         struct model *m = NULL;
         begin(&t, shapes[k]);
-        assert_int_equal(model_create(&m, &t.layout, t.w), OK);
-        run(&t, m);
+        t.precision = PRECISION_BF16;
         run_naive(&t);
-        close_to("logit a", t.a, t.a_naive, t.batch.impressions, 1e-6);
-        close_to("logit b", t.b, t.b_naive, t.batch.impressions, 1e-6);
-        assert_true(fabs(mean_loss(&t) - t.loss_naive) <= 1e-6 * t.loss_naive);
-        check_gradients(&t, 1e-5);
+        assert_int_equal(model_create(&m, &t.layout, t.w, kernel), OK);
+        run(&t, m);
+        close_to("logit a", t.a, t.a_naive, t.batch.impressions, BF16_TOLERANCE);
+        close_to("logit b", t.b, t.b_naive, t.batch.impressions, BF16_TOLERANCE);
+        assert_true(fabs(mean_loss(&t) - t.loss_naive) <= BF16_TOLERANCE * t.loss_naive);
+        check_gradients(&t, BF16_TOLERANCE);
         model_destroy(&m);
         release(&t);
     }
 }
 
+/* With weights off the grid the model is the rounded twin, not the exact one. */
+static void test_bf16_rounds(void **state) {
+    (void)state;
+    const struct kernel *kernel = kernel_bf16();
+    if (kernel == NULL) {
+        skip();
+    }
+    struct fixture t;
+    struct model *m = NULL;
+    begin(&t, (struct shape){60, 40, 10, 3, 4, 7, INPUT_CONCAT, "33,17", -1, 1.0f, false});
+    assert_int_equal(model_create(&m, &t.layout, t.w, kernel), OK);
+    run(&t, m);
+    double error[2] = {0};
+    for (int p = 0; p < 2; p++) {
+        t.precision = p == 0 ? PRECISION_F32 : PRECISION_BF16;
+        run_naive(&t);
+        for (uint32_t i = 0; i < t.batch.impressions; i++) {
+            error[p] += fabs((double)t.a[i] - t.a_naive[i]);
+        }
+    }
+    assert_true(error[0] > 1e-4 * t.batch.impressions);
+    assert_true(error[1] < 0.1 * error[0]);
+    model_destroy(&m);
+    release(&t);
+}
+
+/* --- one model, many batches ---------------------------------------------------------------- */
+
 /* Forward alone gives the logits of training; one model serves batches of any size in any order,
  * and twice the same input gives the same bits. */
-static void test_one_model_many_batches(void **state) {
-    (void)state;
+static void check_many_batches(const struct kernel *kernel) {
     static const uint32_t groups[] = {7, 60, 1, 30};
     struct model *m = NULL;
     for (size_t k = 0; k < 4; k++) {
@@ -211,7 +291,7 @@ static void test_one_model_many_batches(void **state) {
                                  false});
         size_t n = t.batch.impressions;
         if (m == NULL) {
-            assert_int_equal(model_create(&m, &t.layout, t.w), OK);
+            assert_int_equal(model_create(&m, &t.layout, t.w, kernel), OK);
         }
         run(&t, m);
         float *a = sample_array(n, sizeof *a), *b = sample_array(n, sizeof *b);
@@ -235,6 +315,13 @@ static void test_one_model_many_batches(void **state) {
         release(&t);
     }
     model_destroy(&m);
+}
+
+static void test_one_model_many_batches(void **state) {
+    (void)state;
+    check_many_batches(NULL);
+    check_many_batches(kernel_f32());
+    check_many_batches(kernel_bf16());
 }
 
 /* --- the twin against slopes --------------------------------------------------------------- */
@@ -464,6 +551,8 @@ static void check_golden(const struct golden *g, const struct fixture *t) {
 
 static void test_golden(void **state) {
     (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
     static const char *names[] = {"concat", "sides"};
     static const enum model_input inputs[] = {INPUT_CONCAT, INPUT_SIDES};
     for (int k = 0; k < 2; k++) {
@@ -478,10 +567,12 @@ static void test_golden(void **state) {
         allocate(&t);
         golden_parameters(&g, &t);
         check_pooled_input(&g, &t);
-        assert_int_equal(model_create(&m, &t.layout, t.w), OK);
-        run(&t, m);
-        check_golden(&g, &t);
-        model_destroy(&m);
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(model_create(&m, &t.layout, t.w, kernel[i]), OK);
+            run(&t, m);
+            check_golden(&g, &t);
+            model_destroy(&m);
+        }
         release(&t);
         golden_free(&g);
     }
@@ -492,14 +583,21 @@ static void test_golden(void **state) {
 /* A NaN among the parameters shows in the loss; it is not swallowed by a relu. */
 static void test_nan_shows(void **state) {
     (void)state;
+    const struct kernel *const kernel[] = {NULL, kernel_f32(), kernel_bf16()};
     struct fixture t;
     struct model *m = NULL;
     begin(&t, (struct shape){50, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false});
-    assert_int_equal(model_create(&m, &t.layout, 1.0f), OK);
-    t.dense[0] = NAN;
-    run(&t, m);
-    assert_true(isnan(t.sums.ctr) && isnan(t.sums.ctcvr));
-    model_destroy(&m);
+    for (uint32_t i = 0; i < t.layout.array_count * 3; i++) {
+        float *at = &t.dense[t.layout.array[i / 3].offset], old = *at;
+        assert_int_equal(model_create(&m, &t.layout, 1.0f, kernel[i % 3]), OK);
+        *at = NAN;
+        run(&t, m);
+        assert_true(isnan(t.sums.ctcvr)); /* every array has a part in p_ctcvr */
+        *at = old;
+        run(&t, m);
+        assert_true(isfinite(t.sums.ctcvr));
+        model_destroy(&m);
+    }
     release(&t);
 }
 
@@ -511,7 +609,7 @@ static void test_failing_memory(void **state) {
     size_t failures = 0;
     for (size_t k = 1;; k++) {
         mem_fail_after(k);
-        enum status status = model_create(&m, &t.layout, 1.0f);
+        enum status status = model_create(&m, &t.layout, 1.0f, kernel_f32());
         if (status == OK) {
             status = model_train(m, &t.batch, (const float *const *)t.rows, t.dense, t.a, t.b,
                                  t.drows, t.ddense, &t.sums);
@@ -532,9 +630,9 @@ static void test_failing_memory(void **state) {
     assert_true(failures >= 10);
     double loss;
     mem_fail_after(1);
-    assert_int_equal(model_train_naive(&t.layout, 1.0f, &t.batch, (const float *const *)t.rows,
-                                       t.dense, t.a_naive, t.b_naive, t.drows_naive, t.ddense_naive,
-                                       &loss),
+    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, 1.0f, &t.batch,
+                                       (const float *const *)t.rows, t.dense, t.a_naive, t.b_naive,
+                                       t.drows_naive, t.ddense_naive, &loss),
                      ERR_MEMORY);
     mem_fail_after(0);
     release(&t);
@@ -542,7 +640,8 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive),       cmocka_unit_test(test_one_model_many_batches),
+        cmocka_unit_test(test_against_naive),       cmocka_unit_test(test_bf16_against_naive),
+        cmocka_unit_test(test_bf16_rounds),         cmocka_unit_test(test_one_model_many_batches),
         cmocka_unit_test(test_central_differences), cmocka_unit_test(test_golden),
         cmocka_unit_test(test_nan_shows),           cmocka_unit_test(test_failing_memory),
     };

@@ -1,0 +1,129 @@
+/* kernel_bf16.c - cells are pairs of bf16, neighbours in k: vdpbf16ps multiplies two of them per
+ * lane and adds both products to a float, twice the rate of float32.
+ *
+ * A matrix becomes pairs in one of two ways. If k runs along its rows, rounding a row leaves its
+ * pairs side by side (`round_row`). If k runs down its columns, two rows are rounded and
+ * interleaved (`zip_rows`). Either kind serves as a left operand; a right operand is zipped, or is
+ * a rounded row spread over its column of a panel. Rounding and zipping a matrix cost about one
+ * cycle for sixteen values, which then take part in tens or hundreds of cycles of products: no
+ * activation needs to be kept in bf16 from layer to layer.
+ *
+ * AMX would be faster still where it exists; such CPUs have AVX512_BF16 as well and run this.
+ */
+#include "kernel.h"
+
+#ifdef ESMM_AVX512_BF16
+
+#define CELL                  uint32_t
+#define CELL_DEPTH            2
+#define VECTOR                __m512bh
+#define LOAD(p)               ((__m512bh)_mm512_loadu_si512(p))
+#define SPREAD(p)             ((__m512bh)_mm512_set1_epi32((int)*(p)))
+#define MULTIPLY_ADD(a, b, c) _mm512_dpbf16_ps(c, a, b)
+#include "kernel_tile.h"
+
+static __mmask16 lanes_of(uint32_t n) {
+    return n >= LANES ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+}
+
+/* 32 floats of which n exist, the others zero, to 16 cells. */
+INLINE __m512i round_pairs(const float *x, uint32_t n) {
+    __m512 low = _mm512_maskz_loadu_ps(lanes_of(n), x);
+    __m512 high = _mm512_setzero_ps();
+    if (n > LANES) {
+        high = _mm512_maskz_loadu_ps(lanes_of(n - LANES), x + LANES);
+    }
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+/* k floats to cells; writes whole vectors of them. */
+static void round_row(const float *x, uint32_t k, uint32_t *cell) {
+    for (uint32_t i = 0; i < k; i += 2 * LANES) {
+        _mm512_storeu_si512(cell + i / 2, round_pairs(x + i, k - i));
+    }
+}
+
+/* n floats of two rows to n cells; `lower` NULL: zeros. Writes whole vectors. */
+INLINE void zip_rows(const float *upper, const float *lower, uint32_t n, uint32_t *cell) {
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i zip = _mm512_loadu_si512(order);
+    for (uint32_t j = 0; j < n; j += LANES) {
+        __mmask16 lanes = lanes_of(n - j);
+        __m512 first = _mm512_maskz_loadu_ps(lanes, upper + j);
+        __m512 second = _mm512_setzero_ps();
+        if (lower != NULL) {
+            second = _mm512_maskz_loadu_ps(lanes, lower + j);
+        }
+        __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+        _mm512_storeu_si512(cell + j, _mm512_permutexvar_epi16(zip, both));
+    }
+}
+
+static void pack(struct matrix x, uint32_t k, uint32_t n, void *right) {
+    uint32_t *panel = right;
+    for (uint32_t j = 0; j < n; j += KERNEL_COLUMNS) {
+        uint32_t columns = n - j < KERNEL_COLUMNS ? n - j : KERNEL_COLUMNS;
+        for (uint32_t i = 0; i < k; i += 2, panel += KERNEL_COLUMNS) {
+            const float *upper = x.at + i * x.stride + j;
+            zip_rows(upper, i + 1 < k ? upper + x.stride : NULL, columns, panel);
+        }
+    }
+}
+
+static void pack_transposed(struct matrix w, uint32_t k, uint32_t n, void *right) {
+    const uint32_t depth = (k + 1) / 2;
+    for (uint32_t j = 0; j < n; j++) {
+        const float *row = w.at + j * w.stride;
+        uint32_t *to = (uint32_t *)right + (size_t)(j / KERNEL_COLUMNS) * depth * KERNEL_COLUMNS +
+                       j % KERNEL_COLUMNS;
+        for (uint32_t i = 0; i < depth; i += LANES) {
+            uint32_t cell[LANES], cells = depth - i < LANES ? depth - i : LANES;
+            _mm512_storeu_si512(cell, round_pairs(row + 2 * i, k - 2 * i));
+            for (uint32_t v = 0; v < cells; v++) {
+                to[(size_t)(i + v) * KERNEL_COLUMNS] = cell[v];
+            }
+        }
+    }
+}
+
+/* Rows of whole vectors. */
+static size_t row_cells(uint32_t cells) {
+    return ((size_t)cells + LANES - 1) / LANES * LANES;
+}
+
+static struct kernel_left left(struct matrix x, uint32_t m, uint32_t k, void *scratch) {
+    size_t row = row_cells((k + 1) / 2);
+    for (uint32_t i = 0; i < m; i++) {
+        round_row(x.at + i * x.stride, k, (uint32_t *)scratch + i * row);
+    }
+    return (struct kernel_left){scratch, row, 1};
+}
+
+static struct kernel_left left_transposed(struct matrix x, uint32_t m, uint32_t k, void *scratch) {
+    size_t step = row_cells(m);
+    for (uint32_t i = 0; i < k; i += 2) {
+        const float *upper = x.at + i * x.stride;
+        zip_rows(upper, i + 1 < k ? upper + x.stride : NULL, m, (uint32_t *)scratch + i / 2 * step);
+    }
+    return (struct kernel_left){scratch, 1, step};
+}
+
+static const struct kernel kernel = {
+    "bf16 with float32 sums, AVX-512", CELL_DEPTH, pack, pack_transposed, left, left_transposed,
+    multiply};
+
+const struct kernel *kernel_bf16(void) {
+    bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
+    return has ? &kernel : NULL;
+}
+
+#else
+
+const struct kernel *kernel_bf16(void) {
+    return NULL;
+}
+
+#endif
