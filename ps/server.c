@@ -124,6 +124,7 @@ static enum status start_threads(struct server *s) {
     }
     for (uint32_t k = 0; k < o->threads; k++) {
         TRY(await_bound(s, k));
+        log_info("thread %u listens on %s", k, s->endpoint[k]);
     }
     return OK;
 }
