@@ -12,6 +12,10 @@
  * are INT and TERM that reach the tether; HUP is ignored, since a closed connection is noticed
  * anyway. The exit code is the role's, or 128 + N if signal N killed it.
  *
+ * A launcher that starts a role anew after its connection broke cannot know whether the old process
+ * has ended, and two under one index would be refused. So it gives its number (--replace), and it is
+ * killed first, if it is still there and was started with the very same arguments.
+ *
  * The role leads its own process group and reads nothing. It writes where the tether writes.
  */
 #include <errno.h>
@@ -27,6 +31,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/thread.h"
 #include "job.h"
 #include "tools.h"
@@ -34,10 +39,13 @@
 #define POLL_MS 50
 #define SILENCE_S 60
 #define GRACE_S 30
+#define REPLACE_MS 5000     /* for a killed process to be gone */
+#define COMMAND_BYTES 16384 /* of the role's arguments */
 
 struct tether {
     char **role; /* "ps", "--coord", ...: NULL at the end */
     uint64_t silence_s, grace_s;
+    uint64_t replace; /* process to be killed first, 0: none */
     pid_t pid;
     bool input_open;
     char line[16]; /* the line that is being read */
@@ -48,9 +56,10 @@ struct tether {
     bool help;
 };
 
-enum { T_SILENCE = 256, T_GRACE, T_HELP };
+enum { T_SILENCE = 256, T_GRACE, T_REPLACE, T_HELP };
 static const struct option options[] = {{"silence", required_argument, NULL, T_SILENCE},
                                         {"grace", required_argument, NULL, T_GRACE},
+                                        {"replace", required_argument, NULL, T_REPLACE},
                                         {"help", no_argument, NULL, T_HELP},
                                         {NULL, 0, NULL, 0}};
 
@@ -65,6 +74,7 @@ static enum status parse(struct tether *t, int argc, char **argv) {
         switch (option) {
         case T_SILENCE: TRY(option_u64("--silence", optarg, 1, 86400, &t->silence_s)); break;
         case T_GRACE: TRY(option_u64("--grace", optarg, 1, 86400, &t->grace_s)); break;
+        case T_REPLACE: TRY(option_u64("--replace", optarg, 2, INT32_MAX, &t->replace)); break;
         case T_HELP: t->help = true; return OK;
         default:
             return fail(ERR_USAGE, "%s option '%s'; see --help",
@@ -75,6 +85,65 @@ static enum status parse(struct tether *t, int argc, char **argv) {
     const char *role = optind < argc ? argv[optind] : "";
     if (strcmp(role, "coord") != 0 && strcmp(role, "ps") != 0 && strcmp(role, "worker") != 0) {
         return fail(ERR_USAGE, "role is '%s', expected coord, ps or worker", role);
+    }
+    return OK;
+}
+
+/* --- the one before -------------------------------------------------------------------------------- */
+
+/* A file of /proc tells no size. */
+static enum status read_small(const char *path, char **text, size_t *bytes) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return ERR_NOT_FOUND;
+    }
+    enum status status = mem_alloc((void **)text, COMMAND_BYTES);
+    ssize_t n = 1;
+    *bytes = 0;
+    while (status == OK && n > 0 && *bytes < COMMAND_BYTES) {
+        n = read(fd, *text + *bytes, COMMAND_BYTES - *bytes);
+        *bytes += n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    return status;
+}
+
+/* Whether the process runs this role: its arguments, without the program's name, are ours. */
+static bool runs_this_role(const struct tether *t, pid_t pid) {
+    char path[64];
+    char *theirs = NULL;
+    size_t bytes = 0;
+    struct buf ours = BUF_EMPTY;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    enum status status = OK;
+    for (char **word = t->role; status == OK && *word != NULL; word++) {
+        status = buf_put(&ours, *word, strlen(*word) + 1);
+    }
+    bool same = false;
+    if (status == OK && read_small(path, &theirs, &bytes) == OK) {
+        const char *first = memchr(theirs, '\0', bytes);
+        size_t skip = first == NULL ? bytes : (size_t)(first - theirs) + 1;
+        same = bytes - skip == ours.len && memcmp(theirs + skip, ours.data, ours.len) == 0;
+    }
+    mem_free(&theirs);
+    buf_fini(&ours);
+    return same;
+}
+
+static enum status remove_predecessor(const struct tether *t) {
+    pid_t pid = (pid_t)t->replace;
+    uint64_t deadline_ms = clock_mono_ms() + REPLACE_MS;
+    if (pid == 0 || !runs_this_role(t, pid)) {
+        return OK;
+    }
+    log_warn("process %d runs this %s still: killing it", (int)pid, t->role[0]);
+    while (runs_this_role(t, pid)) {
+        if (clock_left_ms(deadline_ms) == 0) {
+            return fail(ERR_TIMEOUT, "process %d, which runs the same %s, does not die", (int)pid,
+                        t->role[0]);
+        }
+        kill(pid, SIGKILL);
+        clock_sleep_ms(POLL_MS);
     }
     return OK;
 }
@@ -223,13 +292,15 @@ enum status tool_tether(int argc, char **argv, int *exit_code) {
                "Runs one role for a launcher, and ends it when the launcher is gone.\n"
                "Reads lines from standard input: beat, int, term, kill.\n\n"
                "  --silence S           end the role after S seconds without a line (%d)\n"
-               "  --grace S             kill it when it has not ended S seconds later (%d)\n",
+               "  --grace S             kill it when it has not ended S seconds later (%d)\n"
+               "  --replace PID         kill process PID first, if it runs the same role\n",
                SILENCE_S, GRACE_S);
         return OK;
     }
     stop_signals_install();
     signal(SIGHUP, SIG_IGN);
     TRY(log_open(NULL, "tether"));
+    TRY(remove_predecessor(&t));
     TRY(start_role(&t));
     return hold(&t, exit_code);
 }

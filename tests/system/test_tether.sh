@@ -17,7 +17,7 @@ check() { # WHAT CONDITION...
 
 # A server that waits for its coordinator lives long and needs nothing. Sets tether, role, fd.
 start() { # TETHER OPTION...
-    rm -f "$dir/in"
+    rm -f "$dir/in" "$dir/log"
     mkfifo "$dir/in"
     exec {fd}<>"$dir/in"
     "$ESMM" tether "$@" ps --coord tcp://127.0.0.1:9 --index 3 --listen tcp://127.0.0.1:0 \
@@ -25,7 +25,7 @@ start() { # TETHER OPTION...
     tether=$!
     for _ in {1..100}; do
         # Once it listens, its handlers stand.
-        grep -q 'listens on tcp://127.0.0.1:' "$dir/log" && break
+        grep -q 'listens on tcp://127.0.0.1:' "$dir/log" 2>/dev/null && break
         sleep 0.05
     done
     role=$(sed -n 's/.*the ps is process //p' "$dir/log")
@@ -97,6 +97,20 @@ start
 kill -TERM "$tether"
 code
 check "a signal to the tether is passed on" said 'stopped by signal 15'
+
+start
+(exec {fd}>&-; sleep 0.2; exec "$ESMM" tether --replace "$role" ps --coord tcp://127.0.0.1:9 --index 3 \
+    --listen tcp://127.0.0.1:0 </dev/null >"$dir/second" 2>&1) & second=$!
+code
+check "--replace kills the same role" test "$rc" -eq 137
+wait "$second" || true
+check "and starts its own" grep -q 'killing it' "$dir/second"
+start
+"$ESMM" tether --replace "$role" ps --coord tcp://127.0.0.1:9 --index 4 --listen tcp://127.0.0.1:0 \
+    </dev/null >"$dir/second" 2>&1 || true
+check "--replace leaves another role alone" kill -0 "$role"
+echo kill >&"$fd"
+code
 
 rc=0
 "$ESMM" tether train </dev/null 2>"$dir/log" || rc=$?
