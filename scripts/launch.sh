@@ -18,7 +18,7 @@
 # Options as of esmm train: --conf --set --threads --epochs --batch --max-steps --seed --memory
 # --checkpoint-every --timeout --deterministic --resume --trace.
 #
-# Exit code: 0 done, 1 failed, 2 wrong command line, 130 or 143 stopped by a signal and saved.
+# Exit code: 0 done, 1 failed, 2 wrong command line, 130 or 143 stopped by a signal, and saved.
 # shellcheck source-path=SCRIPTDIR disable=SC2034,SC2317
 set -euo pipefail
 export LC_ALL=C
@@ -98,8 +98,9 @@ esmm=$(cd "$(dirname "$REPLY")" && pwd)/$(basename "$REPLY")
 program=${program:-$esmm}
 
 # Quotes in the ssh command are honoured; nothing in it is expanded.
-mapfile -t ssh < <(xargs -n 1 printf '%s\n' <<<"$ssh_text" 2>/dev/null)
-[ ${#ssh[@]} -gt 0 ] || usage "--ssh '$ssh_text' is not a command"
+words=$(xargs -n 1 printf '%s\n' <<<"$ssh_text" 2>/dev/null) || words=
+[ -n "$words" ] || usage "--ssh '$ssh_text' is not a command"
+mapfile -t ssh <<<"$words"
 ssh+=(-T -x -a -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5
     -o ServerAliveCountMax=3 -o ControlPath=none)
 

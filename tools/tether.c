@@ -170,6 +170,7 @@ static void become_role(char **argv, pid_t parent) {
 /* The role's argv is the tether's with the program's name in place of what stood before. */
 static enum status start_role(struct tether *t) {
     char **argv = t->role - 1;
+    char *before = argv[0];
     char name[] = "esmm";
     argv[0] = name;
     fflush(NULL);
@@ -181,6 +182,7 @@ static enum status start_role(struct tether *t) {
     if (t->pid == 0) {
         become_role(argv, parent);
     }
+    argv[0] = before;
     log_info("the %s is process %d", t->role[0], (int)t->pid);
     return OK;
 }

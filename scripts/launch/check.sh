@@ -11,13 +11,23 @@ started=no # roles
 declare -A asked=()
 problems=()
 
-# Exits as a signal asks when there is nothing to save.
+# Exits as a signal asks when there is nothing to save. The arguments are processes to end.
 stop_if_told() {
     if [ "$stop_count" -gt 0 ] && [ "$started" = no ]; then
-        [ $# -eq 0 ] || kill "$@" 2>/dev/null || true
+        stop_count=0
+        kill "$@" 2>/dev/null || true
+        tidy
         say "stopped by SIG$stop_signal before anything was started"
         exit $((128 + $(kill -l "$stop_signal")))
     fi
+}
+
+# Takes back what the checks have made.
+tidy() {
+    if [ -s "$tmp/make.out" ]; then
+        ask_coordinator clean "$run_made" || true
+    fi
+    [ "$out_made" = no ] || rmdir "$out/logs" "$out" 2>/dev/null || true
 }
 
 ask() { # KEY INDEX COMMAND: begins to ask; the answer goes to $tmp/KEY.out
@@ -80,10 +90,7 @@ ask_coordinator() { # make|clean|end ARGUMENT: false if there is no answer
 
 give_up() {
     local problem
-    if [ -s "$tmp/make.out" ]; then
-        ask_coordinator clean "$run_made" || true
-    fi
-    [ "$out_made" = no ] || rmdir "$out/logs" "$out" 2>/dev/null || true
+    tidy
     for problem in "${problems[@]}"; do
         say "  $problem"
     done
@@ -100,6 +107,8 @@ check_hosts() {
             ask "host-$i" "$i" "$REPLY"
         fi
     done
+    run_command make "$resume"
+    ask make 0 "$REPLY"
     for i in "${!host[@]}"; do
         [ -n "${asked[host-$i]:-}" ] || continue
         take_answer "host-$i" "$i" || continue
@@ -107,7 +116,9 @@ check_hosts() {
         compare_data "$i"
         reached+=("$i")
     done
-    if [ "${reached[0]:-}" = 0 ] && ask_coordinator make "$resume"; then
+    if [ "${reached[0]:-}" != 0 ]; then
+        wait "${asked[make]}" || true # its connection's failure has been told
+    elif take_answer make 0; then
         take_problems make 0
         ! grep -qx made "$tmp/make.out" || run_made=made
         if ! grep -q '^problem cannot write' "$tmp/make.out"; then
@@ -130,7 +141,6 @@ check_hosts() {
 
 write_config() {
     local status=0
-    ask_coordinator clean kept || true
     config_command
     (
         trap - EXIT

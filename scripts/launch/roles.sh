@@ -84,9 +84,12 @@ run_command() { # make|clean|end ARGUMENT
     REPLY="sh -s -- $REPLY"
 }
 
+# The last thing before the roles: the marker has served. Sets REPLY.
 config_command() {
+    quote "$out/$marker"
+    local rm="rm -f $REPLY"
     quote "$out/config.ini"
-    REPLY="cat >$REPLY"
+    REPLY="$rm; cat >$REPLY"
 }
 
 print_plan() {
@@ -113,8 +116,6 @@ print_plan() {
             printf '%s <%s\n' "$(shown_ssh "$i" "$REPLY")" "$words"
         fi
         if [ "$i" = 0 ]; then
-            run_command clean kept
-            printf '%s <%s\n' "$(shown_ssh 0 "$REPLY")" "$words"
             config_command
             printf '%s <<END\n%s\nEND\n' "$(shown_ssh 0 "$REPLY")" "$config"
         fi

@@ -19,6 +19,7 @@ restarts_max=3
 restart_after_s=2
 follow_s=15   # for the others to end after a coordinator that ended well
 fail_s=5      # after one that did not; also of each of the last phases
+lost_s=2      # a server is gone: nothing can be saved, nobody ends by itself
 save_failed_s=30 # a worker failed: what can still be saved in so long is
 
 declare -A state=() due=() lifeline=() restarts=() # state: waiting opening up ended
@@ -226,7 +227,7 @@ role_ended() { # ROLE CODE
     run-ps-* | save-ps-*)
         describe_end "$name" "$code"
         fail "$name" "$REPLY"
-        enter term
+        enter term "$lost_s"
         ;;
     run-worker-*) worker_ended "$name" "$code" ;;
     esac

@@ -30,7 +30,7 @@ clean() {
     done
     wait 2>/dev/null
     rm -rf "$base"
-}
+} 2>/dev/null
 trap clean EXIT
 
 # --- the machines --------------------------------------------------------------------------------
@@ -56,13 +56,14 @@ make_network() {
 }
 
 # What is special about a machine is mounted where only it sees it: `ip netns exec` gives its command
-# a mount namespace of its own. gamma has another esmm under odd/bin and no data under odd/data;
-# beta does not share odd/run.
+# a mount namespace of its own. gamma has another esmm under odd/bin, no data under odd/data, and
+# broken ones under odd/broken; beta does not share odd/run.
 start_sshd() { # NAME
     local name=$1 special=':'
     case $name in
     beta) special="mount -t tmpfs none '$base/odd/run'" ;;
-    gamma) special="mount --bind '$base/odd/old' '$base/odd/bin' && mount -t tmpfs none '$base/odd/data'" ;;
+    gamma) special="mount --bind '$base/odd/old' '$base/odd/bin' && mount -t tmpfs none '$base/odd/data' &&
+        mount -t tmpfs none '$base/odd/broken' && cp '$base/odd/data.manifest' '$base/odd/broken/manifest'" ;;
     esac
     cat >"$base/ssh/$name.conf" <<END
 ListenAddress $(address "$name")
@@ -81,13 +82,15 @@ END
 
 make_machines() {
     local name
-    mkdir -p /run/sshd "$base/ssh" "$base/odd"/{run,bin,old,data}
+    mkdir -p /run/sshd "$base/ssh" "$base/odd"/{run,bin,old,data,broken}
     ssh-keygen -q -t ed25519 -N '' -f "$base/ssh/host"
     ssh-keygen -q -t ed25519 -N '' -f "$base/ssh/user"
     printf '#!/bin/sh\necho esmm 0.0.7\n' >"$base/odd/old/esmm"
     chmod +x "$base/odd/old/esmm"
     cp "$ESMM" "$base/odd/bin/esmm"
     cp "$work/train/"* "$base/odd/data"
+    cp "$work/train/"* "$base/odd/broken"
+    cp "$work/train/manifest" "$base/odd/data.manifest"
     make_network
     cat >"$base/ssh/config" <<END
 Host *
@@ -96,6 +99,7 @@ Host *
     IdentitiesOnly yes
     UserKnownHostsFile $base/ssh/known
     GlobalKnownHostsFile none
+    KexAlgorithms curve25519-sha256
     StrictHostKeyChecking yes
 END
     for name in "${!number[@]}"; do
@@ -200,19 +204,15 @@ key() { # FILE KEY
 # --- data ----------------------------------------------------------------------------------------
 
 mkdir -p "$work"
-if [ -n "${LAUNCH_DATA:-}" ]; then
-    cp -r "$LAUNCH_DATA/data" "$work/train"
-    cp -r "$LAUNCH_DATA/eval" "$work/eval"
-else
-"$ESMM" synth --impressions 4000 --holdout 1000 --seed 1 --out "$work/log" >/dev/null
+"$ESMM" synth --impressions 8000 --holdout 2000 --seed 1 --out "$work/log" >/dev/null
 for part in train eval; do
     "$ESMM" prep --format aliccp --skeleton "$work/log/$part/sample_skeleton.csv" \
-        --common "$work/log/$part/common_features.csv" --out "$work/$part" >/dev/null
+        --common "$work/log/$part/common_features.csv" --shard-impressions 1000 --out "$work/$part" \
+        >/dev/null
 done
-fi
 make_machines
-paths=(--hostfile "$base/hosts" --data "$work/train" --eval "$work/eval")
-all=("${paths[@]}" --servers 2 --workers 2 "${model[@]}")
+all=(--hostfile "$base/hosts" --data "$work/train" --servers 2 --workers 2 "${model[@]}")
+eval=(--eval "$work/eval")
 
 begin "the command line"
 launch "${all[@]}" --out "$work/none" --dry-run --ssh "$base/no such ssh" --port-base 27800
@@ -223,7 +223,7 @@ check "it makes nothing" test ! -e "$work/none"
 launch "${all[@]}" --out "$work/none" --workers 3
 check "too few slots" test "$rc" -eq 2
 check "are counted" last_said 'need 5 slots; .*has 4$'
-echo "alpha slot=4" >>"$base/hosts"
+echo "omega slot=4" >>"$base/hosts"
 launch "${all[@]}" --out "$work/none"
 check "a bad line of the hostfile" test "$rc" -eq 2
 check "is named" last_said "/hosts:[0-9]+: 'slot=4' is not understood"
@@ -232,26 +232,37 @@ launch "${all[@]}" --out "$work/none" --set train.batsh=3
 check "a wrong key is found before anything is started" test "$rc" -eq 2
 
 begin "a whole job, the same as on one machine"
-check "the sshd are up" within 10 ip netns exec "$prefix-l" ssh -F "$base/ssh/config" -n gamma true
-launch "${all[@]}" --out "$work/run" --deterministic --epochs 2 --trace
+for name in alpha beta gamma; do
+    within 10 ip netns exec "$prefix-l" ssh -F "$base/ssh/config" -n "$name" true 2>"$base/err" || {
+        cat "$base/err" "$base/ssh/$name.log"
+        exit 1
+    }
+done
+launch "${all[@]}" "${eval[@]}" --out "$work/run" --deterministic --epochs 2 --trace
 check "ends well" test "$rc" -eq 0
 check "no process is left" none_left
 check "logs have the host's tag" said '^\[beta ps-1\] .* info ps-1 serving'
 check "logs are kept" grep -q 'all roles are there' "$work/run/logs/coord-0.log"
-check "traces are written" test -s "$work/run/logs/trace-1.tsv"
+check "traces are written" grep -q . "$work/run/logs/trace-0.tsv" "$work/run/logs/trace-1.tsv"
 check "the summary is shown" said '^trained [0-9]+ impressions in .* final loss [0-9]\.'
-"$ESMM" train --data "$work/train" --eval "$work/eval" --out "$work/local" "${model[@]}" \
-    --deterministic --epochs 2 >"$base/local.out" 2>&1
-for k in status impressions steps loss auc_ctr auc_ctcvr rows_created; do
+"$ESMM" train --data "$work/train" "${eval[@]}" --out "$work/local" "${model[@]}" --deterministic \
+    --epochs 2 >"$base/local.out" 2>&1
+for k in status impressions steps auc_ctr auc_ctcvr rows_created; do
     check "as on one machine: $k" test "$(key "$work/run/summary.json" "$k")" = \
         "$(key "$work/local/summary.json" "$k")"
 done
+same_parts() { # of the newest checkpoints
+    local part
+    for part in "$work/local/checkpoints/latest"/part-*; do
+        cmp "$part" "$work/run/checkpoints/latest/${part##*/}" || return 1
+    done
+}
+check "as on one machine: every byte of the checkpoint" same_parts
 launch "${all[@]}" --out "$work/run"
 check "a second job in its place is refused" test "$rc" -eq 1
 check "before anything is started" said 'alpha: .*already holds a run: give --resume'
 
 begin "everything that is wrong is told at once"
-ip netns exec "$prefix-alpha" timeout 60 ssh-keyscan -T 1 10.213.0.1 >/dev/null 2>&1 || true
 sed "1idelta slots=4 addr=10.213.0.9" "$base/hosts" >"$base/hosts.down"
 launch --hostfile "$base/hosts.down" --data "$work/train" --out "$base/odd/none" --servers 2 --workers 2 \
     --set server.threads=2
@@ -269,16 +280,16 @@ check "nothing is left in the run directory" test ! -e "$base/odd/run/x"
 
 begin "a worker is killed, another loses its connection, then Ctrl-C"
 launch_behind "${all[@]}" --out "$work/ctrlc" "${forever[@]}"
-check "the job trains" within 20 steps_done "$work/ctrlc"
+check "the job trains" within 30 steps_done "$work/ctrlc"
 kill -KILL "$(pid_of gamma worker 0)"
-check "the killed worker is started again" within 5 said '^\[gamma worker-0\] was killed by signal 9 \(KILL\); started again \(1 of 3\)'
+check "the killed worker is started again" within 15 said '^\[gamma worker-0\] was killed by signal 9 \(KILL\); started again \(1 of 3\)'
 session=$(parent_of "$(parent_of "$(pid_of beta worker 1)")")
 kill -KILL "$session"
-check "so is the one without connection" within 10 said '^\[beta worker-1\] lost its connection: .*; started again \(1 of 3\)'
-check "which removes the old process first" within 5 said '^\[beta worker-1\] .* runs this worker still: killing it'
+check "so is the one without connection" within 30 said '^\[beta worker-1\] lost its connection: .*; started again \(1 of 3\)'
+check "which removes the old process first" within 15 said '^\[beta worker-1\] .* runs this worker still: killing it'
 back() { [ "$(grep -c "coord worker $1: host" "$work/ctrlc/logs/coord-0.log")" -eq 2 ]; }
-check "the coordinator takes the one back" within 10 back 0
-check "and the other" within 10 back 1
+check "the coordinator takes the one back" within 20 back 0
+check "and the other" within 20 back 1
 kill -INT -- "-$launcher"
 finish 30
 check "Ctrl-C ends with 130" test "$rc" -eq 130
@@ -288,26 +299,32 @@ check "no process is left" none_left
 
 begin "a server is killed"
 launch_behind "${all[@]}" --out "$work/ctrlc" "${forever[@]}" --resume
-check "the stopped job goes on" within 20 said 'resuming from .*/checkpoints/step-'
-check "and trains" within 20 grep -q 'epoch [0-9]* of' "$work/ctrlc/logs/coord-0.log"
-check "all roles are there" within 10 test -n "$(pid_of alpha ps 0)"
+check "the stopped job goes on" within 30 said 'resuming from .*/checkpoints/step-'
+check "and trains" within 30 said 'all roles are there'
 kill -KILL "$(pid_of alpha ps 0)"
 finish 30
 check "the launch fails within 30 s" test "$rc" -eq 1
 check "the first cause comes last" last_said '^launch.sh: \[alpha ps-0\] was killed by signal 9 \(KILL\); its log: .*/ps-0.log; newest checkpoint: .*/step-[0-9]+; continue with --resume$'
 check "no process is left" none_left
 
+begin "a worker fails"
+launch "${all[@]}" --data "$base/odd/broken" --out "$work/fails" "${forever[@]}"
+check "and the launch with it" test "$rc" -eq 1
+check "the cause comes last" last_said '^launch.sh: \[gamma worker-0\] ended with exit code 1: .*/odd/broken/shard-.*; its log: .*/worker-0.log; newest checkpoint: '
+check "what the others did is saved" test -s "$work/fails/checkpoints/latest/manifest"
+check "no process is left" none_left
+
 begin "the launcher itself is killed"
 launch_behind "${all[@]}" --out "$work/orphan" "${forever[@]}"
-check "the job trains" within 20 steps_done "$work/orphan"
+check "the job trains" within 30 steps_done "$work/orphan"
 kill -KILL "$launcher"
 finish 1
 check "the roles end" none_soon
 check "and save what they have" test -s "$work/orphan/checkpoints/latest/manifest"
 
 begin "TERM"
-launch_behind "${all[@]}" --out "$work/term" "${forever[@]}"
-check "the job trains" within 20 steps_done "$work/term"
+launch_behind "${all[@]}" --out "$work/term" "${forever[@]}" --set server.threads=2
+check "the job trains" within 30 steps_done "$work/term"
 kill -TERM "$launcher"
 finish 30
 check "ends with 143" test "$rc" -eq 143
