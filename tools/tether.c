@@ -150,8 +150,9 @@ static enum status remove_predecessor(const struct tether *t) {
 
 /* --- the role ----------------------------------------------------------------------------------- */
 
-/* The child's side of fork: only async-signal-safe calls. */
-static void become_role(char **argv, pid_t parent) {
+/* The child's side of fork: only async-signal-safe calls. Signals come in blocked and are let in
+ * when ours is no longer their handler: one between fork and exec would else be lost. */
+static void become_role(char **argv, pid_t parent, const sigset_t *mask) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int nothing = open("/dev/null", O_RDONLY);
@@ -163,6 +164,7 @@ static void become_role(char **argv, pid_t parent) {
     sigemptyset(&plain.sa_mask);
     sigaction(SIGINT, &plain, NULL);
     sigaction(SIGTERM, &plain, NULL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
     execv("/proc/self/exe", argv);
     _exit(127);
 }
@@ -175,14 +177,20 @@ static enum status start_role(struct tether *t) {
     argv[0] = name;
     fflush(NULL);
     pid_t parent = getpid();
+    sigset_t all;
+    sigset_t mask;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &mask);
     t->pid = fork();
-    if (t->pid < 0) {
-        return fail(ERR_IO, "cannot start the %s: %s", t->role[0], strerror(errno));
-    }
+    int error = errno;
     if (t->pid == 0) {
-        become_role(argv, parent);
+        become_role(argv, parent, &mask);
     }
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     argv[0] = before;
+    if (t->pid < 0) {
+        return fail(ERR_IO, "cannot start the %s: %s", t->role[0], strerror(error));
+    }
     log_info("the %s is process %d", t->role[0], (int)t->pid);
     return OK;
 }

@@ -116,6 +116,17 @@ rc=0
 "$ESMM" tether train </dev/null 2>"$dir/log" || rc=$?
 check "only roles are tethered" test "$rc" -eq 2
 rc=0
-"$ESMM" tether ps --nonsense </dev/null >"$dir/log" 2>&1 || rc=$?
+mkfifo "$dir/quiet"
+exec {fd}<>"$dir/quiet"
+"$ESMM" tether ps --nonsense <"$dir/quiet" >"$dir/log" 2>&1 || rc=$?
 check "a bad option of the role is the role's exit code" test "$rc" -eq 2
+
+# A role may not have got far when the order comes; it must not be lost on the way.
+rc=0
+began=$SECONDS
+for _ in {1..20}; do
+    "$ESMM" tether ps --coord tcp://127.0.0.1:9 --index 3 --listen tcp://127.0.0.1:0 </dev/null \
+        >"$dir/log" 2>&1 || rc=$?
+done
+check "an order at once is not lost" test $((SECONDS - began)) -lt 25
 exit $((failures > 0))
