@@ -24,6 +24,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -126,6 +127,22 @@ static enum status set_options(struct port *p) {
                                 zmq_strerror(errno));
 }
 
+/* ZeroMQ takes port 65537 for 1. */
+static enum status check_port(const char *endpoint) {
+    if (strncmp(endpoint, "tcp://", 6) != 0) {
+        return OK;
+    }
+    const char *port = strrchr(endpoint + 6, ':');
+    char *end = NULL;
+    long number = port == NULL ? -1 : strtol(port + 1, &end, 10);
+    bool any = port != NULL && strcmp(port, ":*") == 0;
+    if (!any && (port == NULL || end == port + 1 || *end != '\0' || number < 0 || number > 65535)) {
+        return fail(ERR_USAGE, "endpoint %s: expected tcp://HOST:PORT with a port from 0 to 65535",
+                    endpoint);
+    }
+    return OK;
+}
+
 /* ZeroMQ says "File name too long" without the name or the limit. */
 static enum status check_endpoint(const char *endpoint) {
     const size_t path_max = sizeof ((struct sockaddr_un *)0)->sun_path - 1;
@@ -137,7 +154,7 @@ static enum status check_endpoint(const char *endpoint) {
         return fail(ERR_LIMIT, "socket path of %zu bytes, the system allows %zu; choose a shorter "
                     "directory: %s", strlen(endpoint + 6), path_max, endpoint + 6);
     }
-    return OK;
+    return check_port(endpoint);
 }
 
 static enum status open_port(struct port **out, struct transport *t, const char *endpoint,

@@ -124,6 +124,7 @@ static enum status start_threads(struct server *s) {
     }
     for (uint32_t k = 0; k < o->threads; k++) {
         TRY(await_bound(s, k));
+        log_info("thread %u listens on %s", k, s->endpoint[k]);
     }
     return OK;
 }
@@ -397,7 +398,13 @@ enum status server_run(const struct server_options *o) {
     enum status status;
     TRY_OUT(transport_create(&s->transport, 1));
     TRY_OUT(start_threads(s));
-    TRY_OUT(join_job(s));
+    status = join_job(s);
+    if (status == ERR_CLOSED && !stop_requested()) { /* the job was stopped before it began */
+        log_info("nothing left to do: %s", fail_text());
+        status = OK;
+        goto out;
+    }
+    TRY_OUT(status);
     log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)s->job.job, s->first,
              s->first + o->threads - 1, s->job.plan.partitions);
     TRY_OUT(begin_threads(s));

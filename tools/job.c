@@ -50,7 +50,8 @@ enum {
     O_HELP,
     O_LISTEN,
     O_LOG,
-    O_PROGRESS
+    O_PROGRESS,
+    O_PRINT_CONFIG
 };
 static const struct option options[] = {
     {"data", required_argument, NULL, O_DATA},
@@ -75,6 +76,7 @@ static const struct option options[] = {
     {"listen", required_argument, NULL, O_LISTEN},
     {"log", required_argument, NULL, O_LOG},
     {"progress-fd", required_argument, NULL, O_PROGRESS},
+    {"print-config", no_argument, NULL, O_PRINT_CONFIG},
     {NULL, 0, NULL, 0}};
 
 enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
@@ -162,6 +164,7 @@ static enum status apply(struct job *j, int option, const char *value, bool *hel
         j->progress_fd = (int)fd;
         return OK;
     }
+    case O_PRINT_CONFIG: j->print_config = true; return OK;
     default: *help = true; return OK;
     }
 }

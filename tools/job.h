@@ -17,6 +17,7 @@ struct job {
     const char *listen;        /* coord only */
     const char *log;           /* coord only: log file */
     int progress_fd;           /* coord only */
+    bool print_config;         /* coord only: print the configuration, start nothing */
     uint64_t timeout_ms;
 };
 

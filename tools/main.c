@@ -31,6 +31,7 @@ static void usage(FILE *out) {
     for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     }
+    fprintf(out, "  %-9s %s\n", "tether", "one role, ended when the launcher is gone");
     fprintf(out, "  %-9s %s\n  %-9s %s\n", "config", "every configuration key, with its default",
             "--version", "the program's version");
 }
@@ -45,7 +46,7 @@ static enum status print_config_reference(void) {
     return status;
 }
 
-static enum status run(int argc, char **argv) {
+static enum status run(int argc, char **argv, int *exit_code) {
     const char *name = argv[1];
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("esmm %s\n", ESMM_VERSION);
@@ -58,6 +59,9 @@ static enum status run(int argc, char **argv) {
     if (strcmp(name, "config") == 0) {
         return print_config_reference();
     }
+    if (strcmp(name, "tether") == 0) {
+        return tool_tether(argc - 1, argv + 1, exit_code);
+    }
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(name, commands[i].name) == 0) {
             return commands[i].run(argc - 1, argv + 1);
@@ -66,17 +70,22 @@ static enum status run(int argc, char **argv) {
     return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);
 }
 
-/* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else. */
+/* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else.
+ * A tether ends as its role did. */
 int main(int argc, char **argv) {
     if (argc < 2) {
         usage(stderr);
         return 2;
     }
-    enum status status = run(argc, argv);
+    int exit_code = -1;
+    enum status status = run(argc, argv, &exit_code);
     if (status != OK) {
         fprintf(stderr, "esmm %s: %s\n", argv[1],
                 fail_text()[0] != '\0' ? fail_text() : status_text(status));
         return status == ERR_USAGE ? 2 : 1;
+    }
+    if (exit_code >= 0) {
+        return exit_code;
     }
     return stop_requested() ? 128 + stop_signal() : 0;
 }

@@ -1,5 +1,205 @@
+/* prep_csv.c - any delimited log into shards.
+ *
+ * A group is a run of consecutive rows with the same group value AND the same user cells. A log that
+ * was joined from two tables repeats the user side in every row, and then this is the run of the
+ * group value. Where it is not so - an hour of the day among the user fields, a profile updated in
+ * between - taking the first row's user side for all would quietly change the data; so the group is
+ * split instead, which costs some storage and is counted in the summary.
+ */
+#include "common/mem.h"
+#include "common/thread.h"
 #include "prep.h"
+#include "prep_row.h"
+#include "prep_shards.h"
+
+struct csv {
+    struct prep_run *run;
+    struct prep_schema schema;
+    /* for the reader's question whether two rows are of one group */
+    struct prep_fields *fields;
+    struct prep_row left, right;
+};
+
+struct csv_worker {
+    struct csv *c;
+    struct prep_fields fields;
+    struct prep_row row;
+    struct prep_shards shards;
+    struct buf identity; /* of the group that is open */
+    size_t group_bytes;
+    bool open;
+};
+
+static enum status open_worker(void *arg, void **out) {
+    struct csv_worker *w = NULL;
+    struct prep_run *run = arg;
+    TRY(mem_alloc((void **)&w, sizeof *w));
+    *out = w;
+    w->c = run->format;
+    prep_fields_init(&w->fields, NULL);
+    TRY(prep_row_init(&w->row, &w->c->schema, &w->fields));
+    return prep_shards_open(&w->shards, &w->fields, run->out.temporary);
+}
+
+static void close_worker(void *worker) {
+    struct csv_worker *w = worker;
+    prep_shards_close(&w->shards);
+    prep_row_fini(&w->row);
+    buf_fini(&w->identity);
+    mem_free(&w);
+}
+
+static struct prep_fields *fields_of(void *worker) {
+    return &((struct csv_worker *)worker)->fields;
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static bool same_group(const struct csv_worker *w) {
+    const struct buf *a = &w->identity, *b = &w->row.identity;
+    return w->open && prep_row_groups(&w->row) && a->len == b->len &&
+           memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* The group value goes on, but the user side does not. */
+static bool is_split(const struct csv_worker *w) {
+    return w->open && w->group_bytes > 0 && prep_row_groups(&w->row) &&
+           w->group_bytes == w->row.group_bytes &&
+           memcmp(w->identity.data, w->row.identity.data, w->group_bytes) == 0;
+}
+
+static enum status open_group(struct csv_worker *w, struct prep_piece *p, uint64_t id) {
+    p->tally.splits += is_split(w);
+    TRY(prep_shards_group(&w->shards, prep_row_groups(&w->row) ? prep_row_key(&w->row) : id,
+                          w->row.user.features, w->row.user.count));
+    buf_clear(&w->identity);
+    TRY(buf_put(&w->identity, w->row.identity.data, w->row.identity.len));
+    w->group_bytes = w->row.group_bytes;
+    w->open = prep_row_groups(&w->row);
+    return OK;
+}
+
+static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i, bool fresh) {
+    const struct prep_row *row = &w->row;
+    const bool orphan = row->conversion && !row->click;
+    p->tally.orphans += orphan;
+    if (orphan && w->c->run->o->drop_orphans) {
+        return OK;
+    }
+    const uint64_t id = w->c->schema.impression.name[0] != '\0' ? row->impression_id
+                                                                : prep_piece_line(p, i);
+    if (fresh) {
+        TRY(open_group(w, p, id));
+    }
+    const uint8_t labels = !row->click ? 0
+                           : !row->conversion ? LABEL_CLICK
+                                              : LABEL_CLICK | LABEL_CONVERSION;
+    return prep_shards_impression(&w->shards, id, labels, row->item.features, row->item.count);
+}
+
+static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t i) {
+    const struct span record = prep_piece_record(p, i);
+    enum reject why = REJECT_NONE;
+    if (record.n == 0) {
+        return OK;
+    }
+    p->tally.lines++;
+    if (record.n > LINE_BYTES_MAX) {
+        return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LONG);
+    }
+    TRY(prep_row_read(&w->row, record, &why));
+    const bool fresh = why == REJECT_NONE && !same_group(w);
+    if (fresh) {
+        TRY(prep_row_user(&w->row, &why));
+    }
+    return why != REJECT_NONE ? prep_piece_reject(p, w->c->run->input.name, i, why)
+                              : add_row(w, p, i, fresh);
+}
+
+static enum status work(void *worker, struct prep_piece *p) {
+    struct csv_worker *w = worker;
+    w->open = false;
+    prep_shards_begin(&w->shards, p);
+    for (size_t i = 0; i < p->count; i++) {
+        TRY(add_record(w, p, i));
+    }
+    return prep_shards_end(&w->shards);
+}
+
+/* --- the log --------------------------------------------------------------------------------- */
+
+/* A row that will be rejected belongs to the group around it. */
+static bool same_run(void *arg, struct span a, struct span b) {
+    struct csv *c = arg;
+    enum reject left = REJECT_NONE, right = REJECT_NONE;
+    if (prep_row_read(&c->left, a, &left) != OK || prep_row_read(&c->right, b, &right) != OK ||
+        left != REJECT_NONE || right != REJECT_NONE) {
+        return true;
+    }
+    return prep_row_groups(&c->left) && prep_row_groups(&c->right) &&
+           c->left.identity.len == c->right.identity.len &&
+           memcmp(c->left.identity.data, c->right.identity.data, c->left.identity.len) == 0;
+}
+
+/* The columns' places, from the header if there is one: the first line that is not blank. */
+static enum status bind(struct csv *c) {
+    enum status status = OK;
+    struct buf header = BUF_EMPTY;
+    struct prep_cells cells = {0};
+    struct prep_input *in = &c->run->input;
+    bool good = true;
+    if (!c->schema.header) {
+        return prep_schema_bind(&c->schema, in->name, NULL, 0);
+    }
+    while (header.len == 0) {
+        status = prep_input_first(in, &header);
+        if (status == ERR_CLOSED || status == ERR_AGAIN) {
+            status = status == ERR_CLOSED
+                         ? fail(ERR_FORMAT, "%s: is empty, expected a header", in->name)
+                         : fail(ERR_CLOSED, "stopped by signal %d; nothing was written",
+                                stop_signal());
+        }
+        TRY_OUT(status);
+    }
+    const struct span text = {(const char *)header.data, header.len};
+    TRY_OUT(prep_cells_split(&cells, text, c->schema.delimiter, c->schema.quote, &good));
+    TRY_OUT(good ? prep_schema_bind(&c->schema, in->name, cells.cell, cells.count)
+                 : fail(ERR_FORMAT, "%s: header: %s", in->name, reject_text(REJECT_QUOTES)));
+out:
+    prep_cells_fini(&cells);
+    buf_fini(&header);
+    return status;
+}
+
+static enum status run(struct csv *c) {
+    struct prep_run *r = c->run;
+    TRY(prep_schema_read(&c->schema, r->o->schema));
+    TRY(prep_input_open(&r->input, r->o->input));
+    r->input.bytes_max = PIECE_BYTES_MAX;
+    r->input.quote = c->schema.quote;
+    r->input.delimiter = c->schema.delimiter;
+    TRY(bind(c));
+    TRY(mem_alloc((void **)&c->fields, sizeof *c->fields));
+    TRY(prep_row_init(&c->left, &c->schema, c->fields));
+    TRY(prep_row_init(&c->right, &c->schema, c->fields));
+    r->input.records_max = (uint32_t)r->o->shard_impressions;
+    r->input.same_run = same_run;
+    r->input.arg = c;
+    return prep_run_pass(r, "rows", open_worker, close_worker, work, fields_of);
+}
 
 enum status prep_csv(struct prep_run *r) {
-    return fail(ERR_USAGE, "--format %s is not there yet", r->o->format);
+    struct csv *c = NULL;
+    TRY(mem_alloc((void **)&c, sizeof *c));
+    c->run = r;
+    r->format = c;
+    const enum status status = run(c);
+    prep_row_fini(&c->left);
+    prep_row_fini(&c->right);
+    mem_free(&c->fields);
+    prep_schema_free(&c->schema);
+    prep_input_close(&r->input);
+    r->format = NULL;
+    mem_free(&c);
+    return status;
 }

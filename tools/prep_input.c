@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "common/thread.h"
 
 #define BLOCK_BYTES  ((size_t)1 << 20)
 #define PAD_BYTES    16u
@@ -82,18 +83,17 @@ static enum status check_start(struct prep_input *in, struct buf *text) {
 
 /* Where the quoted record at `at` ends, behind its line end; NO_END if that is not within n bytes. */
 static size_t quoted_end(const struct prep_input *in, const char *at, size_t n) {
-    bool quoted = false, fresh = true; /* fresh: at the start of a cell */
+    enum { START, PLAIN, QUOTED, CLOSED } cell = START;
     for (size_t i = 0; i < n; i++) {
-        if (quoted) {
-            quoted = at[i] != in->quote;
+        const bool quote = at[i] == in->quote;
+        if (cell == QUOTED) {
+            cell = quote ? CLOSED : QUOTED;
         } else if (at[i] == '\n') {
             return i + 1;
-        } else if (at[i] == in->quote) {
-            /* Only at a cell's start, or right behind a closing one, which makes it two in one. */
-            quoted = fresh || (i > 0 && at[i - 1] == in->quote);
-            fresh = false;
-        } else {
-            fresh = at[i] == in->delimiter;
+        } else if (at[i] == in->delimiter) {
+            cell = START;
+        } else if (cell == START || cell == CLOSED) { /* a quote behind a closing one: two in one */
+            cell = quote ? QUOTED : PLAIN;
         }
     }
     return NO_END;
@@ -224,6 +224,25 @@ static enum status finish(struct prep_input *in, struct prep_piece *p) {
     in->scanned = 0;
     in->gap = false;
     return OK;
+}
+
+enum status prep_input_first(struct prep_input *in, struct buf *record) {
+    const uint32_t records_max = in->records_max;
+    struct prep_piece p = {0};
+    enum status status;
+    in->records_max = 1;
+    do {
+        status = prep_input_next(in, &p);
+    } while (status == ERR_AGAIN && !stop_requested());
+    in->records_max = records_max;
+    in->number = 0;
+    if (status == OK) {
+        const struct span first = prep_piece_record(&p, 0);
+        buf_clear(record);
+        status = buf_put(record, first.at, first.n);
+    }
+    prep_piece_fini(&p);
+    return status;
 }
 
 enum status prep_input_next(struct prep_input *in, struct prep_piece *p) {

@@ -43,4 +43,8 @@ void prep_input_close(struct prep_input *in); /* safe on a zeroed struct with fi
  * ERR_IO, ERR_MEMORY. */
 enum status prep_input_next(struct prep_input *in, struct prep_piece *p);
 
+/* Takes the first record alone off the input, before any piece: a header. Statuses as above;
+ * ERR_AGAIN only after a stop signal. The run must have no same_run yet. */
+enum status prep_input_first(struct prep_input *in, struct buf *record);
+
 #endif

@@ -38,6 +38,16 @@ enum status feature_list_clear(struct feature_list *l, size_t count) {
     return OK;
 }
 
+enum status feature_list_add(struct feature_list *l, const struct feature *f) {
+    if (l->count == l->cap) {
+        const size_t size = sizeof *l->features, cap = l->cap == 0 ? 64 : 2 * l->cap;
+        TRY(mem_grow((void **)&l->features, l->cap * size, cap * size));
+        l->cap = cap;
+    }
+    l->features[l->count++] = *f;
+    return OK;
+}
+
 /* --- numbers --------------------------------------------------------------------------------- */
 
 static bool is_digit(char c) {

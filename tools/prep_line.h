@@ -25,6 +25,7 @@ struct feature_list {
 void feature_list_fini(struct feature_list *l);
 /* Empty, with room for `count`. ERR_MEMORY. */
 enum status feature_list_clear(struct feature_list *l, size_t count);
+enum status feature_list_add(struct feature_list *l, const struct feature *f); /* ERR_MEMORY */
 
 struct skeleton_line {
     struct span id, key;

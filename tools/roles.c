@@ -11,6 +11,16 @@
 #include "tools.h"
 #include "worker/worker.h"
 
+static enum status print_config(const struct config *config) {
+    struct buf text = BUF_EMPTY;
+    enum status status = config_text(config, &text);
+    if (status == OK && fwrite(text.data, 1, text.len, stdout) != text.len) {
+        status = fail(ERR_IO, "cannot write to standard output");
+    }
+    buf_fini(&text);
+    return status;
+}
+
 enum status tool_coord(int argc, char **argv) {
     struct job j;
     bool help;
@@ -20,9 +30,15 @@ enum status tool_coord(int argc, char **argv) {
                "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
                "  --listen ENDPOINT     tcp://host:port or ipc://path\n"
                "  --log FILE            log there instead of standard error\n"
-               "  --timeout MS          for all roles to appear (60000)\n%s",
+               "  --timeout MS          for all roles to appear (60000)\n"
+               "  --progress-fd N       a JSON line a second to this descriptor\n"
+               "  --print-config        check the options, print the configuration, start nothing\n"
+               "%s",
                job_options_help);
         return OK;
+    }
+    if (j.print_config) {
+        return print_config(&j.config);
     }
     stop_signals_install();
     TRY(log_open(j.log, "coord"));
@@ -94,6 +110,9 @@ static enum status role_parse(struct role_line *r, int argc, char **argv) {
                         option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
         }
         TRY(role_option(r, option, optarg));
+    }
+    if (!r->help && optind < argc) {
+        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
     }
     if (!r->help && r->coordinator == NULL) {
         return fail(ERR_USAGE, "--coord is missing: the coordinator's endpoint");

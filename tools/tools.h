@@ -10,6 +10,8 @@ enum status tool_train(int argc, char **argv);
 enum status tool_coord(int argc, char **argv);
 enum status tool_ps(int argc, char **argv);
 enum status tool_worker(int argc, char **argv);
+/* *exit_code: the role's, for the process to end with; untouched when nothing ran. */
+enum status tool_tether(int argc, char **argv, int *exit_code);
 enum status tool_prep(int argc, char **argv);
 enum status tool_synth(int argc, char **argv);
 enum status tool_eval(int argc, char **argv);

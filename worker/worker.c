@@ -383,7 +383,13 @@ enum status worker_run(const struct worker_options *o) {
     w->incarnation = new_incarnation(o->index);
     book_init(&w->book);
     enum status status;
-    TRY_OUT(connect_job(w));
+    status = connect_job(w);
+    if (status == ERR_CLOSED && !stop_requested()) { /* a worker that was started again too late */
+        log_info("nothing left to do: %s", fail_text());
+        status = OK;
+        goto out;
+    }
+    TRY_OUT(status);
     log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
              w->plan.partitions, o->threads);
     kernel_log(w->config.kernel, w->config.precision);

@@ -31,7 +31,7 @@ struct pretender {
     uint32_t quiet_after;    /* hellos answered before it says nothing any more; 0: always answers */
     uint32_t deaf;           /* requests (not hellos) to ignore first */
     uint32_t say_twice;      /* answers to repeat */
-    bool refuse;
+    bool refuse, over;
     atomic_bool bound, silent, mute_clock, stop;
 
     uint32_t hellos, beats, failing, requests, first_ids;
@@ -65,6 +65,11 @@ static enum status answer_hello(struct pretender *c, struct port *p, const struc
     memcpy(c->endpoints, m->keys, m->keys_bytes);
     if (c->quiet_after > 0 && c->hellos > c->quiet_after) {
         return OK;
+    }
+    if (c->over) {
+        out.u.error.status = ERR_CLOSED;
+        snprintf(out.u.error.text, WIRE_TEXT_MAX, "the job has ended already");
+        return say(p, m, WIRE_REFUSE, &out, NULL, 0, 1);
     }
     if (c->refuse) {
         out.u.error.status = ERR_CONFIG;
@@ -241,6 +246,18 @@ static void test_refused(void **state) {
     begin(&c, "refused");
     assert_int_equal(open_link(&c, &l, LONG_MS, &plan), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "there is a server 0 already"));
+    end(&c);
+}
+
+/* A worker that comes when all is done has not failed. */
+static void test_too_late_is_no_refusal(void **state) {
+    (void)state;
+    struct pretender c = {.over = true};
+    struct link *l;
+    struct job_plan plan;
+    begin(&c, "late");
+    assert_int_equal(open_link(&c, &l, LONG_MS, &plan), ERR_CLOSED);
+    assert_non_null(strstr(fail_text(), "the job has ended already"));
     end(&c);
 }
 
@@ -429,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_silent_before_complete),
         cmocka_unit_test(test_not_yet_is_no_silence),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_late_is_no_refusal),
         cmocka_unit_test(test_lost_requests_are_repeated),
         cmocka_unit_test(test_second_answers_are_dropped),
         cmocka_unit_test(test_beats_and_commands),

@@ -121,6 +121,22 @@ static void test_long_socket_path_is_explained(void **state) {
     transport_destroy(&t);
 }
 
+static void test_impossible_port_is_refused(void **state) {
+    (void)state;
+    struct transport *t;
+    struct port *p;
+    assert_int_equal(transport_create(&t, 1), OK);
+    const char *bad[] = {"tcp://127.0.0.1:65536", "tcp://127.0.0.1:4294967297", "tcp://127.0.0.1:",
+                         "tcp://127.0.0.1", "tcp://127.0.0.1:80x", "tcp://127.0.0.1:-1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(port_bind(&p, t, bad[i], MESSAGE_MAX), ERR_USAGE);
+        assert_null(p);
+        assert_int_equal(port_connect(&p, t, bad[i], MESSAGE_MAX), ERR_USAGE);
+        assert_non_null(strstr(fail_text(), bad[i]));
+    }
+    transport_destroy(&t);
+}
+
 static void test_receive_keeps_its_deadline(void **state) {
     (void)state;
     struct transport *t;
@@ -343,6 +359,7 @@ int main(void) {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_chosen_port_is_told),
         cmocka_unit_test(test_long_socket_path_is_explained),
+        cmocka_unit_test(test_impossible_port_is_refused),
         cmocka_unit_test(test_receive_keeps_its_deadline),
         cmocka_unit_test(test_full_queue_says_again),
         cmocka_unit_test(test_answer_to_a_peer_that_left),

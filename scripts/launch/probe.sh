@@ -1,0 +1,117 @@
+# shellcheck shell=sh
+# probe.sh - what launch.sh asks a host before it starts anything there. Runs on the host, read from
+# standard input by `sh -s -- QUESTION ARGUMENT...`, so it is plain POSIX shell and needs nothing
+# but cksum. Answers are lines:
+#
+#     problem TEXT       something that would make the job fail
+#     data CKSUM         of the manifests of the data directories
+#     made               the run directory was made just now
+#     checkpoint PATH    the newest one; summary.json follows
+#     answered           the last line; without it the answer is not whole
+
+problem() {
+    printf 'problem %s\n' "$*"
+}
+
+check_program() { # PROGRAM VERSION
+    if [ ! -e "$1" ]; then
+        problem "no program $1"
+    elif [ ! -f "$1" ] || [ ! -x "$1" ]; then
+        problem "$1 cannot be executed"
+    elif ! found=$("$1" --version 2>&1); then
+        problem "$1 does not run: $found"
+    elif [ "$found" != "$2" ]; then
+        problem "$1 is '$found', the launcher's is '$2'"
+    fi
+}
+
+check_data() { # DIR
+    if [ ! -d "$1" ]; then
+        problem "no data directory $1"
+    elif [ ! -r "$1/manifest" ]; then
+        problem "$1 has no readable manifest: is it a directory that esmm prep made?"
+    else
+        for file in "$1"/*; do
+            if [ ! -r "$file" ]; then
+                problem "cannot read $file"
+                break
+            fi
+        done
+    fi
+}
+
+# Whether something listens on a port is read from the kernel's table: no tool is everywhere.
+check_port() { # PORT
+    hex=$(printf '%04X' "$1")
+    for table in /proc/net/tcp /proc/net/tcp6; do
+        if [ -r "$table" ] && grep -qiE "^ *[0-9]+: [0-9A-F]+:$hex [0-9A-F]+:0000 0A " "$table"; then
+            problem "port $1 is taken; choose another --port-base"
+            return
+        fi
+    done
+}
+
+question=$1
+shift
+case $question in
+host) # PROGRAM VERSION DIRS DIR... PORT...
+    check_program "$1" "$2"
+    dirs=$3
+    shift 3
+    sums=
+    unread=
+    while [ "$dirs" -gt 0 ]; do
+        if [ -r "$1/manifest" ]; then
+            sums="$sums $(cksum <"$1/manifest")"
+        else
+            unread=yes
+        fi
+        check_data "$1"
+        shift
+        dirs=$((dirs - 1))
+    done
+    [ -z "$sums" ] || [ -n "$unread" ] || printf 'data%s\n' "$sums"
+    for port in "$@"; do
+        check_port "$port"
+    done
+    ;;
+make) # RUN MARKER RESUME
+    [ -d "$1" ] || made=yes
+    if ! why=$(mkdir -p "$1" 2>&1) || ! why=$( (: >"$1/$2") 2>&1); then
+        problem "cannot write to the run directory $1: ${why##*: }"
+    else
+        [ -z "${made:-}" ] || echo made
+        if [ "$3" = no ] && [ -e "$1/checkpoints/latest" ]; then
+            problem "$1 already holds a run: give --resume to continue it, or another --out"
+        fi
+    fi
+    ;;
+shared) # RUN MARKER
+    for try in 1 2 3 4 5; do
+        [ ! -e "$1/$2" ] || break
+        [ "$try" = 5 ] || sleep 1
+    done
+    if [ ! -e "$1/$2" ]; then
+        problem "does not see the run directory $1 of the coordinator's host; servers write their" \
+            "parts of a checkpoint there, so it must be on a file system that these hosts share"
+    elif ! why=$( (: >"$1/$2.$$") 2>&1); then
+        problem "cannot write to the run directory $1: ${why##*: }"
+    else
+        rm -f "$1/$2.$$"
+    fi
+    ;;
+clean) # RUN MARKER made|kept
+    rm -f "$1/$2"
+    if [ "$3" = made ]; then
+        rmdir "$1/logs" "$1" 2>/dev/null
+    fi
+    ;;
+end) # RUN
+    if newest=$(readlink "$1/checkpoints/latest"); then
+        printf 'checkpoint %s\n' "$1/checkpoints/$newest"
+    fi
+    cat "$1/summary.json" 2>/dev/null
+    ;;
+*) problem "unknown question $question" ;;
+esac
+echo answered

@@ -1,0 +1,177 @@
+#include "prep_row.h"
+
+#include "common/hash.h"
+
+enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
+                          struct prep_fields *f) {
+    *r = (struct prep_row){.schema = schema};
+    for (uint32_t k = 0; k < schema->count; k++) {
+        const struct csv_column *c = &schema->columns[k];
+        char padded[FIELD_NAME_MAX + 8] = {0}; /* a name is read by eight bytes */
+        memcpy(padded, c->field, strlen(c->field));
+        TRY(prep_fields_slot(f, (struct span){padded, strlen(padded)}, c->side, &r->slot[k]));
+    }
+    return OK;
+}
+
+void prep_row_fini(struct prep_row *r) {
+    prep_cells_fini(&r->cells);
+    feature_list_fini(&r->item);
+    feature_list_fini(&r->user);
+    buf_fini(&r->identity);
+}
+
+static bool is(struct span text, const char *word) {
+    return word[0] != '\0' && strlen(word) == text.n && memcmp(word, text.at, text.n) == 0;
+}
+
+static bool missing(const struct prep_row *r, struct span text) {
+    return text.n == 0 || is(text, r->schema->missing);
+}
+
+/* --- features -------------------------------------------------------------------------------- */
+
+/* How many bounds are at most v. */
+static uint32_t bucket_of(const struct csv_column *c, double v) {
+    uint32_t low = 0, high = c->bound_count;
+    while (low < high) {
+        const uint32_t mid = low + (high - low) / 2;
+        if (c->bounds[mid] <= v) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static enum reject id_of(const struct csv_column *c, struct span text, uint64_t *id) {
+    double v = 0;
+    enum reject why = REJECT_NONE;
+    switch (c->kind) {
+    case CSV_HASH: *id = hash_bytes(text.at, text.n); return REJECT_NONE;
+    case CSV_ID: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
+    case CSV_NUMERIC:
+        why = prep_number_f64(text, &v);
+        *id = bucket_of(c, v);
+        return why;
+    }
+    return REJECT_ID;
+}
+
+/* One value of a cell: an id, and behind the last weight separator its weight. */
+static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_t k,
+                             struct span text, enum reject *why) {
+    const struct csv_column *c = &r->schema->columns[k];
+    struct feature f = {.field = r->slot[k], .weight = 1};
+    const char *colon = c->weight == 0 ? NULL : memrchr(text.at, c->weight, text.n);
+    if (colon != NULL) {
+        const char *end = text.at + text.n;
+        *why = prep_number_f32((struct span){colon + 1, (size_t)(end - colon - 1)}, &f.weight);
+        text.n = (size_t)(colon - text.at);
+    }
+    if (*why != REJECT_NONE || missing(r, text) || is(text, c->missing)) {
+        return OK;
+    }
+    *why = id_of(c, text, &f.id);
+    return *why == REJECT_NONE ? feature_list_add(l, &f) : OK;
+}
+
+static enum status add_cell(struct prep_row *r, struct feature_list *l, uint32_t k,
+                            enum reject *why) {
+    const struct csv_column *c = &r->schema->columns[k];
+    struct span cell = r->cells.cell[c->place];
+    if (missing(r, cell) || is(cell, c->missing)) {
+        return OK;
+    }
+    while (c->multi != 0 && *why == REJECT_NONE) {
+        const char *stop = memchr(cell.at, c->multi, cell.n);
+        if (stop == NULL) {
+            break;
+        }
+        const size_t n = (size_t)(stop - cell.at);
+        TRY(n > 0 ? add_value(r, l, k, (struct span){cell.at, n}, why) : OK);
+        cell = (struct span){stop + 1, cell.n - n - 1};
+    }
+    return *why == REJECT_NONE && cell.n > 0 ? add_value(r, l, k, cell, why) : OK;
+}
+
+static enum status add_side(struct prep_row *r, struct feature_list *l, enum side side,
+                            enum reject *why) {
+    *why = REJECT_NONE;
+    TRY(feature_list_clear(l, 0));
+    for (uint32_t k = 0; k < r->schema->count && *why == REJECT_NONE; k++) {
+        if (r->schema->columns[k].side == side) {
+            TRY(add_cell(r, l, k, why));
+        }
+    }
+    return OK;
+}
+
+/* --- the row --------------------------------------------------------------------------------- */
+
+static enum status put_text(struct buf *out, struct span text) {
+    TRY(buf_put_varint(out, text.n)); /* so that no two lists of cells look alike */
+    return buf_put(out, text.at, text.n);
+}
+
+static enum status identify(struct prep_row *r) {
+    buf_clear(&r->identity);
+    if (r->schema->group.name[0] != '\0') {
+        TRY(put_text(&r->identity, r->cells.cell[r->schema->group.place]));
+    }
+    r->group_bytes = r->identity.len;
+    for (uint32_t k = 0; k < r->schema->count; k++) {
+        if (r->schema->columns[k].side == SIDE_USER) {
+            TRY(put_text(&r->identity, r->cells.cell[r->schema->columns[k].place]));
+        }
+    }
+    return OK;
+}
+
+static bool label_of(struct span cell, bool *out) {
+    *out = cell.n == 1 && cell.at[0] == '1';
+    return cell.n == 1 && (cell.at[0] == '0' || cell.at[0] == '1');
+}
+
+enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
+    const struct prep_schema *s = r->schema;
+    bool good = false;
+    TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &good));
+    if (!good || r->cells.count != s->name_count) {
+        *why = good ? REJECT_COLUMNS : REJECT_QUOTES;
+        return OK;
+    }
+    const struct span *cell = r->cells.cell;
+    if (!label_of(cell[s->click.place], &r->click) ||
+        !label_of(cell[s->conversion.place], &r->conversion)) {
+        *why = REJECT_LABEL;
+        return OK;
+    }
+    if (s->impression.name[0] != '\0') {
+        if (missing(r, cell[s->impression.place])) {
+            *why = REJECT_IMPRESSION;
+            return OK;
+        }
+        r->impression_id = prep_number_or_hash(cell[s->impression.place]);
+    }
+    TRY(identify(r));
+    return add_side(r, &r->item, SIDE_ITEM, why);
+}
+
+enum status prep_row_user(struct prep_row *r, enum reject *why) {
+    return add_side(r, &r->user, SIDE_USER, why);
+}
+
+bool prep_row_groups(const struct prep_row *r) {
+    if (r->schema->group.name[0] == '\0') {
+        return r->identity.len > 0;
+    }
+    return !missing(r, r->cells.cell[r->schema->group.place]);
+}
+
+uint64_t prep_row_key(const struct prep_row *r) {
+    return r->schema->group.name[0] != '\0'
+               ? prep_number_or_hash(r->cells.cell[r->schema->group.place])
+               : hash_bytes(r->identity.data, r->identity.len);
+}

@@ -1,0 +1,62 @@
+/* prep_schema.h - what the columns of a delimited log are: the file given with --schema (INI).
+ *
+ *     [log]                            [column.NAME]
+ *     delimiter, quotes, header,       kind = hash | id | numeric
+ *     columns, missing,                bounds | uniform | log
+ *     impression, group,               multi, weight, missing, field
+ *     click, conversion, user, item
+ *
+ * docs/prep.md describes every key. An unknown key, section or column is an error that names the
+ * nearest known one.
+ */
+#ifndef TOOLS_PREP_SCHEMA_H
+#define TOOLS_PREP_SCHEMA_H
+
+#include "common/schema.h"
+#include "prep_piece.h"
+
+#define CSV_NAME_MAX   128  /* a column's name, with the NUL */
+#define CSV_NAMES_MAX  1024 /* columns of a log */
+#define CSV_BOUNDS_MAX 4096
+
+enum csv_kind { CSV_HASH, CSV_ID, CSV_NUMERIC };
+
+struct csv_column {
+    char name[CSV_NAME_MAX];
+    char field[FIELD_NAME_MAX];
+    bool used;             /* named in user or item */
+    enum side side;
+    enum csv_kind kind;
+    char multi, weight;    /* separators; 0: none */
+    char missing[CSV_NAME_MAX]; /* "" none of its own */
+    double *bounds;        /* ascending; numeric only. Bucket k: k bounds are at most the value */
+    uint32_t bound_count;
+    uint32_t place;        /* in the record, after prep_schema_bind */
+};
+
+struct csv_role {
+    char name[CSV_NAME_MAX]; /* "" not given */
+    uint32_t place;
+};
+
+struct prep_schema {
+    char delimiter;
+    char quote;            /* 0: none */
+    bool header;
+    char missing[CSV_NAME_MAX];
+    struct csv_role impression, group, click, conversion;
+    struct csv_column *columns; /* [FIELDS_MAX] fields, user and item */
+    uint32_t count;
+    char (*names)[CSV_NAME_MAX]; /* [CSV_NAMES_MAX] all columns; from `columns`, or the header */
+    uint32_t name_count;
+};
+
+/* ERR_NOT_FOUND, ERR_CONFIG with file and line, ERR_MEMORY. */
+enum status prep_schema_read(struct prep_schema *s, const char *path);
+enum status prep_schema_parse(struct prep_schema *s, const char *name, const char *text);
+/* Finds the place of every column in a header's cells; n 0: in `columns`. ERR_CONFIG. */
+enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
+                             size_t n);
+void prep_schema_free(struct prep_schema *s); /* safe on a zeroed struct */
+
+#endif

@@ -1,0 +1,13 @@
+/* prep_schema_keys.h - between prep_schema.c and prep_schema_keys.c only. */
+#ifndef TOOLS_PREP_SCHEMA_KEYS_H
+#define TOOLS_PREP_SCHEMA_KEYS_H
+
+#include "prep_schema.h"
+
+/* The column of that name, made if it is new. ERR_CONFIG. */
+enum status prep_schema_column(struct prep_schema *s, const char *name, struct csv_column **out);
+/* One key of [log] or [column.NAME]. ERR_CONFIG names the nearest key. */
+enum status prep_schema_set(struct prep_schema *s, const char *section, const char *key,
+                            const char *value);
+
+#endif
