@@ -158,19 +158,24 @@ static enum status parse(struct prep_options *o, int argc, char **argv) {
     return complete(o);
 }
 
+/* The summary is made before the directory is published: after that nothing fails any more. */
 static enum status publish(struct prep_run *r, uint64_t started_us) {
+    struct buf summary = BUF_EMPTY;
     struct dataset *d = NULL;
-    TRY(mem_alloc((void **)&d, sizeof *d));
+    enum status status = OK;
+    TRY_OUT(mem_alloc((void **)&d, sizeof *d));
     prep_tally_add(&r->total, &r->tally);
     d->schema = r->fields.schema;
     d->seed = r->o->seed;
     d->orphans = r->total.orphans;
     d->rejected = prep_tally_rejected(&r->total);
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
-    enum status status = prep_output_publish(&r->out, d);
-    if (status == OK) {
-        status = prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6);
-    }
+    TRY_OUT(prep_output_seal(&r->out, d));
+    TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));
+    TRY_OUT(prep_output_publish(&r->out));
+    fwrite(summary.data, 1, summary.len, stdout);
+out:
+    buf_fini(&summary);
     mem_free(&d);
     return status;
 }

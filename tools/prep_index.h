@@ -27,6 +27,7 @@ struct prep_index {
     size_t table_bytes;
     uint64_t tables;      /* the hash picks one of so many equal tables, */
     uint64_t places;      /* each of so many places, a power of two */
+    uint64_t places_max;  /* 32 bytes each, in memory while a table is built; smaller in tests */
 };
 
 uint64_t prep_index_hash(struct span key);

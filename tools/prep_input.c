@@ -147,7 +147,7 @@ static enum status skip(struct prep_input *in, struct prep_piece *p) {
 
 static bool full(const struct prep_input *in, const struct prep_piece *p) {
     return p->count > in->records_max || (p->count > 0 && in->scanned > in->bytes_max) ||
-           (in->gap && in->exact_offsets);
+           (in->gap && in->exact_offsets && !in->skipping);
 }
 
 /* Finds the records that are whole. */

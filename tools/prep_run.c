@@ -2,17 +2,15 @@
 #include "common/thread.h"
 #include "prep.h"
 
-#define LINES_MIN 10000.0 /* of a stream of unknown length, before too many rejects end the run */
+#define LINES_SPARE 10000.0
 
-/* How many lines the file has, from what is known after some pieces: too many rejects end the run
- * early only when they are too many for the whole file. */
+/* How many lines the file may have, judged after some pieces: too many rejects end the run early only
+ * when they will be too many for the whole file. Of a stream the rest is not known, and some lines
+ * more than there are now are waited for. */
 static double lines_expected(const struct prep_run *r) {
     const double lines = (double)r->tally.lines;
-    if (r->input.bytes_total > 0 && r->bytes_taken > 0) {
-        const double all = lines * (double)r->input.bytes_total / (double)r->bytes_taken;
-        return all > lines ? all : lines;
-    }
-    return lines > LINES_MIN ? lines : LINES_MIN;
+    const double taken = (double)r->bytes_taken, total = (double)r->input.bytes_total;
+    return LINES_SPARE + (total > taken && taken > 0 ? lines * total / taken : lines);
 }
 
 static enum status take(void *arg, struct prep_piece *p) {
