@@ -1,7 +1,7 @@
 /* prep.c - `esmm prep`: a raw log into impression shards.
  *
- * Tour: prep_input cuts the log into pieces, prep_pipeline hands them to worker threads and puts the
- * results into order, prep_aliccp and prep_csv are what a worker does with a piece (prep_line,
+ * Tour: prep_input cuts the log into pieces, prep_pipeline hands them to worker threads and puts
+ * the results into order, prep_aliccp and prep_csv are what a worker does with a piece (prep_line,
  * prep_cells parse; prep_fields names slots; prep_index finds common rows; prep_shards writes),
  * prep_output is the directory, prep_piece the rejected lines.
  */
@@ -63,7 +63,7 @@ static const char help[] =
     "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
     "  --max-bad PERCENT     more rejected lines than this stop the run (1)\n"
     "  --shard-impressions N impressions a shard, at most (65536)\n"
-    "  --threads N           worker threads (the cores, at most 8); the output does not depend on it\n"
+    "  --threads N           worker threads (the cores, at most 8); they do not change the output\n"
     "  --seed S              noted in the manifest (1)\n";
 
 static enum status orphans(struct prep_options *o, const char *value) {

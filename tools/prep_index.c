@@ -1,7 +1,7 @@
 /* prep_index.c - the tables are built one after the other in one buffer: for each, all entries are
  * read and those whose hash falls into it are entered. Ali-CCP's 730,600 rows make one table; a
- * hundred times as many make a few dozen, and reading 32 bytes a row as often costs less than what one
- * reading of the rows themselves costs. Rejected: inserting at random places of a file that is
+ * hundred times as many make a few dozen, and reading 32 bytes a row as often costs less than what
+ * one reading of the rows themselves costs. Rejected: inserting at random places of a file that is
  * larger than memory, and an external sort, which is longer.
  *
  * Probing is linear and stays inside a table. Tables are at most half full on average, and XXH3

@@ -23,8 +23,8 @@ struct prep_output {
 enum status prep_output_open(struct prep_output *o, const char *dir, double bad_max);
 /* Adds rows to rejects.tsv. */
 enum status prep_output_reject(struct prep_output *o, const struct buf *rows);
-/* ERR_LIMIT if more than bad_max percent of `lines` are rejected; t says how many. What is said then
- * includes the first few rows. */
+/* ERR_LIMIT if more than bad_max percent of `lines` are rejected; t says how many. What is said
+ * then includes the first few rows. */
 enum status prep_output_check(const struct prep_output *o, const char *file,
                               const struct prep_tally *t, double lines);
 /* Gives the shards their names and writes the manifest. d: everything but the shards. *d then holds

@@ -6,8 +6,8 @@ static double percent(uint64_t part, uint64_t whole) {
 
 static enum status counts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     TRY(buf_printf(out, "impressions  %llu\n", (unsigned long long)d->impressions));
-    TRY(buf_printf(out, "groups       %llu (%.1f impressions each)\n", (unsigned long long)d->groups,
-                   percent(d->impressions, d->groups) / 100));
+    TRY(buf_printf(out, "groups       %llu (%.1f impressions each)\n",
+                   (unsigned long long)d->groups, percent(d->impressions, d->groups) / 100));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
                    (unsigned long long)d->clicks, percent(d->clicks, d->impressions)));
     TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",

@@ -1,5 +1,5 @@
-/* Any bytes as a line of a raw log: Ali-CCP's two kinds, then a row of a delimited log and its schema.
- * The first byte says which. Twice the same answer; features only of known fields. */
+/* Any bytes as a line of a raw log: Ali-CCP's two kinds, then a row of a delimited log and its
+ * schema. The first byte says which. Twice the same answer; features only of known fields. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

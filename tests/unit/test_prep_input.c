@@ -42,7 +42,8 @@ static void trace_all(struct prep_input *in, struct trace *t) {
         }
         assert_int_equal(status, OK);
         assert_int_equal(p.number, t->pieces++);
-        assert_int_equal(buf_printf(&t->text, "piece %llu line %llu\n", (unsigned long long)p.offset,
+        assert_int_equal(buf_printf(&t->text, "piece %llu line %llu\n",
+                                    (unsigned long long)p.offset,
                                     (unsigned long long)p.first_line), OK);
         for (size_t i = 0; i < p.count; i++) {
             const struct span r = prep_piece_record(&p, i);
