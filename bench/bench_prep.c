@@ -2,10 +2,10 @@
  *
  *     bench_prep DIR [impressions = 1000000]
  *
- * Writes DIR/skeleton.csv and DIR/common.csv. Like the public set: a common row has 518 entries in the
- * mean and 58 impressions, three quarters of which come in one run; common rows are in another order
- * than the skeleton; an impression has 13.4 entries of its own; ids reach 10 million, popular ones far
- * more often; weights are ln(1 + n) with five decimals.
+ * Writes DIR/skeleton.csv and DIR/common.csv. Like the public set: a common row has 518 entries in
+ * the mean and 58 impressions, three quarters of which come in one run; common rows are in another
+ * order than the skeleton; an impression has 13.4 entries of its own; ids reach 10 million, popular
+ * ones far more often; weights are ln(1 + n) with five decimals.
  */
 #include <math.h>
 #include <stdio.h>
@@ -85,7 +85,8 @@ static uint64_t draw_id(struct out *o, uint64_t field) {
     return IDS / 10 + (field * 977731 + (uint64_t)(u * u * u * (IDS / 10))) % (IDS - IDS / 10);
 }
 
-static void put_entry(struct out *o, bool *any, const char *field, uint64_t id, const char *weight) {
+static void put_entry(struct out *o, bool *any, const char *field, uint64_t id,
+                      const char *weight) {
     put(o, *any ? "\x01" : "");
     put(o, field);
     put(o, "\x02");
@@ -117,7 +118,8 @@ static void common_row(struct out *o, uint64_t row) {
     put_number(o, count);
     put(o, ",");
     for (size_t k = 0; k < 8; k++) {
-        put_entry(o, &any, profile[k], k == 0 ? row + 1 : 1000000 + k * 1000 + draw(o, 5, 20), "1.0");
+        const uint64_t value = 1000000 + k * 1000 + draw(o, 5, 20);
+        put_entry(o, &any, profile[k], k == 0 ? row + 1 : value, "1.0");
     }
     for (size_t k = 0; k < 4; k++) {
         for (uint32_t i = 0; i < size[k]; i++) {

@@ -1,7 +1,7 @@
 /* prep.c - `esmm prep`: a raw log into impression shards.
  *
- * Tour: prep_input cuts the log into pieces, prep_pipeline hands them to worker threads and puts the
- * results into order, prep_aliccp and prep_csv are what a worker does with a piece (prep_line,
+ * Tour: prep_input cuts the log into pieces, prep_pipeline hands them to worker threads and puts
+ * the results into order, prep_aliccp and prep_csv are what a worker does with a piece (prep_line,
  * prep_cells parse; prep_fields names slots; prep_index finds common rows; prep_shards writes),
  * prep_output is the directory, prep_piece the rejected lines.
  */
@@ -63,7 +63,7 @@ static const char help[] =
     "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
     "  --max-bad PERCENT     more rejected lines than this stop the run (1)\n"
     "  --shard-impressions N impressions a shard, at most (65536)\n"
-    "  --threads N           worker threads (the cores, at most 8); the output does not depend on it\n"
+    "  --threads N           worker threads (the cores, at most 8); they do not change the output\n"
     "  --seed S              noted in the manifest (1)\n";
 
 static enum status orphans(struct prep_options *o, const char *value) {
@@ -158,19 +158,24 @@ static enum status parse(struct prep_options *o, int argc, char **argv) {
     return complete(o);
 }
 
+/* The summary is made before the directory is published: after that nothing fails any more. */
 static enum status publish(struct prep_run *r, uint64_t started_us) {
+    struct buf summary = BUF_EMPTY;
     struct dataset *d = NULL;
-    TRY(mem_alloc((void **)&d, sizeof *d));
+    enum status status = OK;
+    TRY_OUT(mem_alloc((void **)&d, sizeof *d));
     prep_tally_add(&r->total, &r->tally);
     d->schema = r->fields.schema;
     d->seed = r->o->seed;
     d->orphans = r->total.orphans;
     d->rejected = prep_tally_rejected(&r->total);
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
-    enum status status = prep_output_publish(&r->out, d);
-    if (status == OK) {
-        status = prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6);
-    }
+    TRY_OUT(prep_output_seal(&r->out, d));
+    TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));
+    TRY_OUT(prep_output_publish(&r->out));
+    fwrite(summary.data, 1, summary.len, stdout);
+out:
+    buf_fini(&summary);
     mem_free(&d);
     return status;
 }

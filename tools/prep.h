@@ -28,21 +28,27 @@ struct prep_run {
     struct prep_fields fields;   /* merged from the workers of the pass */
     struct prep_tally tally;     /* of the file of the pass */
     struct prep_tally total;     /* of the files before */
-    uint64_t lines_taken, bytes_taken, impressions;
+    uint64_t bytes_taken, impressions;
     uint64_t bytes_read;         /* over all passes */
     void *format;                /* the state of the format */
-    /* On the main thread, with every piece in order, next to what the run does itself. NULL: nothing. */
+    /* On the main thread, with every piece in order, next to what the run does itself. NULL:
+     * nothing. */
     enum status (*take)(struct prep_run *r, struct prep_piece *p);
+    const struct prep_workers *workers; /* of the pass */
+};
+
+/* A format's worker threads, as in prep_pipeline.h, and where a worker's fields are. */
+struct prep_workers {
+    enum status (*open)(void *run, void **worker);
+    void (*close)(void *worker);
+    enum status (*work)(void *worker, struct prep_piece *p);
     struct prep_fields *(*fields_of)(void *worker);
 };
 
 /* One pass over run->input with a format's workers: rejects and shards go to the output, too many
  * rejects or a stop signal (ERR_CLOSED) end it, run->fields is what the workers found. A file
  * without lines is ERR_FORMAT. */
-enum status prep_run_pass(struct prep_run *r, const char *what,
-                          enum status (*open)(void *run, void **worker), void (*close)(void *worker),
-                          enum status (*work)(void *worker, struct prep_piece *p),
-                          struct prep_fields *(*fields_of)(void *worker));
+enum status prep_run_pass(struct prep_run *r, const char *what, const struct prep_workers *workers);
 
 /* The formats: leave shards and rejects in the output, fields and tallies in the run. */
 enum status prep_aliccp(struct prep_run *r);

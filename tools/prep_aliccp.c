@@ -1,14 +1,14 @@
 /* prep_aliccp.c - Ali-CCP's two files into shards.
  *
- * Impressions are in the skeleton, user sides in the common file, in another order, and neither fits
- * into memory. So the common file is read first, from front to back: every row is parsed once to see
- * that it is good and what fields it has, and only its place is kept (prep_index.h). Then the skeleton
- * is read once; for every run of rows with one common index a worker reads the common row with one
- * pread and parses it again. Parsing twice is cheap (some 40 % of prep's time is building shards),
- * and it makes every reject known by its line before the first shard is written.
+ * Impressions are in the skeleton, user sides in the common file, in another order, and neither
+ * fits into memory. So the common file is read first, from front to back: every row is parsed once
+ * to see that it is good and what fields it has, and only its place is kept (prep_index.h). Then
+ * the skeleton is read once; for every run of rows with one common index a worker reads the common
+ * row with one pread and parses it again. Parsing twice is cheap (some 40 % of prep's time is
+ * building shards), and it makes every reject known by its line before the first shard is written.
  *
- * Rejected: sorting both files by common index, which reads and writes everything once more, and would
- * lose the order of the log.
+ * Rejected: sorting both files by common index, which reads and writes everything once more, and
+ * would lose the order of the log.
  */
 #include "common/mem.h"
 #include "prep.h"
@@ -93,6 +93,9 @@ static enum status common_work(void *worker, struct prep_piece *p) {
     return OK;
 }
 
+static const struct prep_workers common_workers = {common_open, common_close, common_work,
+                                                   common_fields};
+
 static enum status common_take(struct prep_run *r, struct prep_piece *p) {
     struct aliccp *a = r->format;
     return prep_index_add(&a->index, &p->entries);
@@ -121,7 +124,7 @@ static enum status read_common(struct aliccp *a) {
     r->input.bytes_max = COMMON_PIECE_BYTES;
     r->input.exact_offsets = true;
     r->take = common_take;
-    TRY(prep_run_pass(r, "common", common_open, common_close, common_work, common_fields));
+    TRY(prep_run_pass(r, "common", &common_workers));
     r->take = NULL;
     TRY(prep_index_build(&a->index, r->out.temporary, duplicate, r));
     TRY(prep_output_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines));
@@ -253,6 +256,9 @@ static enum status skeleton_work(void *worker, struct prep_piece *p) {
     return prep_shards_end(&w->shards);
 }
 
+static const struct prep_workers skeleton_workers = {skeleton_open, skeleton_close, skeleton_work,
+                                                     skeleton_fields};
+
 /* A line without a common index belongs to the run around it. */
 static bool same_run(void *arg, struct span a, struct span b) {
     const struct span x = prep_line_key(a), y = prep_line_key(b);
@@ -266,8 +272,7 @@ static enum status read_skeleton(struct aliccp *a) {
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.same_run = same_run;
-    TRY(prep_run_pass(r, "skeleton", skeleton_open, skeleton_close, skeleton_work,
-                      skeleton_fields));
+    TRY(prep_run_pass(r, "skeleton", &skeleton_workers));
     prep_input_close(&r->input);
     return OK;
 }

@@ -1,10 +1,10 @@
 /* prep_csv.c - any delimited log into shards.
  *
- * A group is a run of consecutive rows with the same group value AND the same user cells. A log that
- * was joined from two tables repeats the user side in every row, and then this is the run of the
- * group value. Where it is not so - an hour of the day among the user fields, a profile updated in
- * between - taking the first row's user side for all would quietly change the data; so the group is
- * split instead, which costs some storage and is counted in the summary.
+ * A group is a run of consecutive rows with the same group value AND the same user cells. A log
+ * that was joined from two tables repeats the user side in every row, and then this is the run of
+ * the group value. Where it is not so - an hour of the day among the user fields, a profile updated
+ * in between - taking the first row's user side for all would quietly change the data; so the group
+ * is split instead, which costs some storage and is counted in the summary.
  */
 #include "common/mem.h"
 #include "common/thread.h"
@@ -126,6 +126,8 @@ static enum status work(void *worker, struct prep_piece *p) {
     return prep_shards_end(&w->shards);
 }
 
+static const struct prep_workers workers = {open_worker, close_worker, work, fields_of};
+
 /* --- the log --------------------------------------------------------------------------------- */
 
 /* A row that will be rejected belongs to the group around it. */
@@ -185,7 +187,7 @@ static enum status run(struct csv *c) {
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.same_run = same_run;
     r->input.arg = c;
-    return prep_run_pass(r, "rows", open_worker, close_worker, work, fields_of);
+    return prep_run_pass(r, "rows", &workers);
 }
 
 enum status prep_csv(struct prep_run *r) {

@@ -4,7 +4,8 @@
 
 #define WORD_BYTES_MAX 7u
 
-/* A word of 8 bytes holds a short name whole, its last byte 0; a long name's hash has that byte set. */
+/* A word of 8 bytes holds a short name whole, its last byte 0; a long name's hash has that byte
+ * set. */
 static uint64_t word_of(struct span name) {
     return name.n <= WORD_BYTES_MAX ? prep_fields_word(name.at, name.n)
                                     : hash_bytes(name.at, name.n) | UINT64_C(0xff) << 56;

@@ -1,7 +1,7 @@
 /* prep_index.c - the tables are built one after the other in one buffer: for each, all entries are
  * read and those whose hash falls into it are entered. Ali-CCP's 730,600 rows make one table; a
- * hundred times as many make a few dozen, and reading 32 bytes a row as often costs less than what one
- * reading of the rows themselves costs. Rejected: inserting at random places of a file that is
+ * hundred times as many make a few dozen, and reading 32 bytes a row as often costs less than what
+ * one reading of the rows themselves costs. Rejected: inserting at random places of a file that is
  * larger than memory, and an external sort, which is longer.
  *
  * Probing is linear and stays inside a table. Tables are at most half full on average, and XXH3
@@ -24,7 +24,8 @@ uint64_t prep_index_hash(struct span key) {
 
 enum status prep_index_create(struct prep_index *x, const char *dir, const char *common) {
     char path[PATH_BYTES_MAX];
-    *x = (struct prep_index){.entries = FILE_CLOSED, .common = FILE_CLOSED};
+    *x = (struct prep_index){
+        .entries = FILE_CLOSED, .common = FILE_CLOSED, .places_max = PLACES_MAX};
     TRY(path_join(path, dir, "common.entries"));
     TRY(file_open_read(&x->common, common));
     return file_open_write(&x->entries, path);
@@ -121,7 +122,7 @@ static enum status fill_table(struct builder *b) {
 static void choose_sizes(struct prep_index *x) {
     const uint64_t wanted = 2 * x->count;
     x->places = PLACES_MIN;
-    while (x->places < wanted && x->places < PLACES_MAX) {
+    while (x->places < wanted && x->places < x->places_max) {
         x->places *= 2;
     }
     x->tables = (wanted + x->places - 1) / x->places;

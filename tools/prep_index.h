@@ -1,9 +1,9 @@
 /* prep_index.h - where a common row is in the common file, by its common index; on disk.
  *
- * While the common file is read, an entry of 32 bytes a row is appended to `entries` in the order of
- * the rows; then they are turned into hash tables in `table`, of which only the pages that are looked
- * at need memory. Both are files of the output's temporary directory. Hashes are not trusted: a
- * look-up compares the text at the offset.
+ * While the common file is read, an entry of 32 bytes a row is appended to `entries` in the order
+ * of the rows; then they are turned into hash tables in `table`, of which only the pages that are
+ * looked at need memory. Both are files of the output's temporary directory. Hashes are not
+ * trusted: a look-up compares the text at the offset.
  */
 #ifndef TOOLS_PREP_INDEX_H
 #define TOOLS_PREP_INDEX_H
@@ -27,6 +27,7 @@ struct prep_index {
     size_t table_bytes;
     uint64_t tables;      /* the hash picks one of so many equal tables, */
     uint64_t places;      /* each of so many places, a power of two */
+    uint64_t places_max;  /* 32 bytes each, in memory while a table is built; smaller in tests */
 };
 
 uint64_t prep_index_hash(struct span key);
@@ -35,8 +36,8 @@ uint64_t prep_index_hash(struct span key);
 enum status prep_index_create(struct prep_index *x, const char *dir, const char *common);
 /* Appends entries, many at once. Their hash, offset, line and bytes are set. */
 enum status prep_index_add(struct prep_index *x, const struct buf *entries);
-/* Builds dir/common.table. A common index that came before is not entered; duplicate() is told of it
- * with the entry and its line's head. */
+/* Builds dir/common.table. A common index that came before is not entered; duplicate() is told of
+ * it with the entry and its line's head. */
 enum status prep_index_build(struct prep_index *x, const char *dir,
                              enum status (*duplicate)(void *arg, const struct index_entry *e,
                                                       struct span head),

@@ -1,3 +1,15 @@
+/* prep_input.c - from bytes to pieces.
+ *
+ * The text of a piece grows block by block; scan() notes where its records end, until there is one
+ * record more than the piece may hold. That one more is what makes the cut a matter of content: the
+ * end of a run can only be seen by looking at the record behind it. Then the piece is cut, and what
+ * was read beyond is the start of the next one's text. Finding runs only here, backwards from the
+ * limit, costs a few records a piece; the reader never parses the others.
+ *
+ * A line without end must not eat the memory: beyond LINE_BYTES_MAX + 1 bytes its text is dropped as
+ * it comes. After that the offsets in the piece are no longer offsets in the file; a caller that
+ * needs those asks for the piece to end there.
+ */
 #include "prep_input.h"
 
 #include <errno.h>
@@ -147,7 +159,7 @@ static enum status skip(struct prep_input *in, struct prep_piece *p) {
 
 static bool full(const struct prep_input *in, const struct prep_piece *p) {
     return p->count > in->records_max || (p->count > 0 && in->scanned > in->bytes_max) ||
-           (in->gap && in->exact_offsets);
+           (in->gap && in->exact_offsets && !in->skipping);
 }
 
 /* Finds the records that are whole. */

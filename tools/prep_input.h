@@ -1,13 +1,13 @@
 /* prep_input.h - a raw log, read once from front to back and cut into pieces.
  *
- * Where a piece ends depends on the content alone, never on how the bytes arrived: after `records_max`
- * records or `bytes_max` bytes, moved back to the nearest end of a run of records for which `same_run`
- * holds, if there is one in the second half. A record is a line; in a quoted format (RFC 4180) it
- * ends at the first line end outside of quotes.
+ * Where a piece ends depends on the content alone, never on how the bytes arrived: after
+ * `records_max` records or `bytes_max` bytes, moved back to the nearest end of a run of records for
+ * which `same_run` holds, if there is one in the second half. A record is a line; in a quoted
+ * format (RFC 4180) it ends at the first line end outside of quotes.
  *
- * A record longer than LINE_BYTES_MAX is given cut, one byte longer than that, so that whoever parses
- * it sees that it is too long. A quote that is not closed within that length ends its record at the
- * first line end. A byte order mark is skipped. One thread.
+ * A record longer than LINE_BYTES_MAX is given cut, one byte longer than that, so that whoever
+ * parses it sees that it is too long. A quote that is not closed within that length ends its record
+ * at the first line end. A byte order mark is skipped. One thread.
  */
 #ifndef TOOLS_PREP_INPUT_H
 #define TOOLS_PREP_INPUT_H

@@ -1,5 +1,5 @@
-/* prep_line.h - the lines of an Ali-CCP log, and the numbers in them. Pure: no files, no state but the
- * field names met so far. Hostile bytes are the ordinary case.
+/* prep_line.h - the lines of an Ali-CCP log, and the numbers in them. Pure: no files, no state but
+ * the field names met so far. Hostile bytes are the ordinary case.
  *
  *     skeleton:  sample_id,click,conversion,common_index,feature_num,features
  *     common:    common_index,feature_num,features
@@ -46,7 +46,8 @@ struct span prep_line_key(struct span line);
 bool prep_number_u64(struct span text, uint64_t *out);
 /* The text as a number if it is one in its shortest form, else its hash. */
 uint64_t prep_number_or_hash(struct span text);
-/* A decimal fraction: digits, sign, point, exponent. REJECT_VALUE, REJECT_FINITE (also nan and inf). */
+/* A decimal fraction: digits, sign, point, exponent. REJECT_VALUE, REJECT_FINITE (also nan and
+ * inf). */
 enum reject prep_number_f32(struct span text, float *out);
 /* The same to double, for the bounds of buckets. */
 enum reject prep_number_f64(struct span text, double *out);

@@ -1,6 +1,8 @@
 #include "prep_output.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 
@@ -100,7 +102,7 @@ static void add_up(struct dataset *d) {
     }
 }
 
-enum status prep_output_publish(struct prep_output *o, struct dataset *d) {
+enum status prep_output_seal(struct prep_output *o, struct dataset *d) {
     d->shards = (struct shard_info *)(void *)o->shards.data;
     d->shard_count = (uint32_t)(o->shards.len / sizeof(struct shard_info));
     add_up(d);
@@ -113,7 +115,10 @@ enum status prep_output_publish(struct prep_output *o, struct dataset *d) {
     TRY(file_sync(&o->rejects));
     TRY(file_close(&o->rejects));
     TRY(remove_index(o));
-    TRY(dataset_write(d, o->temporary));
+    return dataset_write(d, o->temporary);
+}
+
+enum status prep_output_publish(struct prep_output *o) {
     if (file_exists(o->dir)) {
         return fail(ERR_EXISTS, "%s appeared meanwhile; it was left alone", o->dir);
     }
@@ -122,12 +127,25 @@ enum status prep_output_publish(struct prep_output *o, struct dataset *d) {
     return OK;
 }
 
+/* The directory is flat. Nothing here asks for memory of ours: there may be none, which is why. */
+static void remove_temporary(const char *path) {
+    DIR *dir = opendir(path);
+    const struct dirent *e;
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(path);
+}
+
 void prep_output_close(struct prep_output *o) {
     file_close(&o->rejects);
     buf_fini(&o->first);
     buf_fini(&o->shards);
     if (o->temporary[0] != '\0') {
-        file_remove_tree(o->temporary);
+        remove_temporary(o->temporary);
         o->temporary[0] = '\0';
     }
 }

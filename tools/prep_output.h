@@ -23,13 +23,15 @@ struct prep_output {
 enum status prep_output_open(struct prep_output *o, const char *dir, double bad_max);
 /* Adds rows to rejects.tsv. */
 enum status prep_output_reject(struct prep_output *o, const struct buf *rows);
-/* ERR_LIMIT if more than bad_max percent of `lines` are rejected; t says how many. What is said then
- * includes the first few rows. */
+/* ERR_LIMIT if more than bad_max percent of `lines` are rejected; t says how many. What is said
+ * then includes the first few rows. */
 enum status prep_output_check(const struct prep_output *o, const char *file,
                               const struct prep_tally *t, double lines);
-/* Gives the shards their names, writes the manifest and publishes. d: everything but the shards.
- * *d then holds the sums, and its shards are this struct's. ERR_FORMAT without impressions. */
-enum status prep_output_publish(struct prep_output *o, struct dataset *d);
+/* Gives the shards their names and writes the manifest. d: everything but the shards. *d then holds
+ * the sums, and its shards are this struct's. ERR_FORMAT without impressions. */
+enum status prep_output_seal(struct prep_output *o, struct dataset *d);
+/* DIR.tmp becomes DIR. ERR_EXISTS if DIR appeared meanwhile. */
+enum status prep_output_publish(struct prep_output *o);
 /* Frees; removes DIR.tmp if it was not published. Safe on a zeroed struct. */
 void prep_output_close(struct prep_output *o);
 

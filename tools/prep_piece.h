@@ -1,5 +1,6 @@
-/* prep_piece.h - a stretch of a raw log on its way through `esmm prep`: cut by the reader, turned into
- * results by one worker, taken in order by the main thread. Also the reasons for rejecting a line.
+/* prep_piece.h - a stretch of a raw log on its way through `esmm prep`: cut by the reader, turned
+ * into results by one worker, taken in order by the main thread. Also the reasons for rejecting a
+ * line.
  *
  * A piece belongs to one thread at a time; its buffers are kept from use to use.
  */
@@ -59,7 +60,7 @@ struct prep_piece {
     uint64_t offset;     /* of text in the file */
     uint64_t first_line; /* line number of text's first byte */
     struct buf text;     /* records, and 16 zero bytes beyond len */
-    uint32_t *start;     /* [count + 1], record i is text [start[i], start[i + 1]) with its line end */
+    uint32_t *start;     /* [count + 1]: record i is text [start[i], start[i + 1]), line end too */
     size_t count, start_cap;
     size_t counted;      /* record up to which lines were counted, and its line number */
     uint64_t counted_line;

@@ -1,9 +1,9 @@
 /* prep_pipeline.h - one reader, many workers, results in order.
  *
- * The calling thread cuts the input into pieces and hands them to worker threads; what comes back is
- * put into the order of the pieces before `take` sees it, so nothing that is written depends on the
- * number of threads. At most threads + 2 pieces exist, which bounds the memory; when all are away the
- * reader waits. The first failure in the order of the pieces is the one that is told.
+ * The calling thread cuts the input into pieces and hands them to worker threads; what comes back
+ * is put into the order of the pieces before `take` sees it, so nothing that is written depends on
+ * the number of threads. At most threads + 2 pieces exist, which bounds the memory; when all are
+ * away the reader waits. The first failure in the order of the pieces is the one that is told.
  */
 #ifndef TOOLS_PREP_PIPELINE_H
 #define TOOLS_PREP_PIPELINE_H

@@ -1,5 +1,5 @@
-/* prep_progress.h - how far prep is, on standard error: one line rewritten on a terminal, a plain line
- * every few seconds otherwise. Main thread only. */
+/* prep_progress.h - how far prep is, on standard error: one line rewritten on a terminal, a plain
+ * line every few seconds otherwise. Main thread only. */
 #ifndef TOOLS_PREP_PROGRESS_H
 #define TOOLS_PREP_PROGRESS_H
 

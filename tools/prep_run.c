@@ -2,17 +2,15 @@
 #include "common/thread.h"
 #include "prep.h"
 
-#define LINES_MIN 10000.0 /* of a stream of unknown length, before too many rejects end the run */
+#define LINES_SPARE 10000.0
 
-/* How many lines the file has, from what is known after some pieces: too many rejects end the run
- * early only when they are too many for the whole file. */
+/* How many lines the file may have, judged after some pieces: too many rejects end the run early
+ * only when they will be too many for the whole file. Of a stream the rest is not known, and some
+ * lines more than there are now are waited for. */
 static double lines_expected(const struct prep_run *r) {
     const double lines = (double)r->tally.lines;
-    if (r->input.bytes_total > 0 && r->bytes_taken > 0) {
-        const double all = lines * (double)r->input.bytes_total / (double)r->bytes_taken;
-        return all > lines ? all : lines;
-    }
-    return lines > LINES_MIN ? lines : LINES_MIN;
+    const double taken = (double)r->bytes_taken, total = (double)r->input.bytes_total;
+    return LINES_SPARE + (total > taken && taken > 0 ? lines * total / taken : lines);
 }
 
 static enum status take(void *arg, struct prep_piece *p) {
@@ -33,7 +31,7 @@ static enum status take(void *arg, struct prep_piece *p) {
 
 static enum status join(void *arg, void *worker) {
     struct prep_run *r = arg;
-    return prep_fields_merge(&r->fields, r->fields_of(worker));
+    return prep_fields_merge(&r->fields, r->workers->fields_of(worker));
 }
 
 static enum status tick(void *arg) {
@@ -46,14 +44,12 @@ static enum status tick(void *arg) {
 }
 
 enum status prep_run_pass(struct prep_run *r, const char *what,
-                          enum status (*open)(void *run, void **worker), void (*close)(void *worker),
-                          enum status (*work)(void *worker, struct prep_piece *p),
-                          struct prep_fields *(*fields_of)(void *worker)) {
+                          const struct prep_workers *workers) {
     const struct prep_pipeline job = {.threads = (uint32_t)r->o->threads,
                                       .input = &r->input,
-                                      .open = open,
-                                      .close = close,
-                                      .work = work,
+                                      .open = workers->open,
+                                      .close = workers->close,
+                                      .work = workers->work,
                                       .take = take,
                                       .join = join,
                                       .tick = tick,
@@ -61,7 +57,7 @@ enum status prep_run_pass(struct prep_run *r, const char *what,
     prep_tally_add(&r->total, &r->tally);
     r->tally = (struct prep_tally){0};
     r->bytes_taken = 0;
-    r->fields_of = fields_of;
+    r->workers = workers;
     prep_fields_init(&r->fields, NULL);
     prep_progress_start(&r->progress, what, r->input.bytes_total);
     const enum status status = prep_pipeline_run(&job);

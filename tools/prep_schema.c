@@ -1,9 +1,9 @@
-/* prep_schema.c - the sections and columns of a schema, and what holds between them. The keys are in
- * prep_schema_keys.c.
+/* prep_schema.c - the sections and columns of a schema, and what holds between them. The keys are
+ * in prep_schema_keys.c.
  *
- * The file is read with inih, as config.c does and for the same reasons through a reader of our own:
- * it keeps the section (inih cuts names at 49 bytes) and the line number, and ends the text at the
- * first error.
+ * The file is read with inih, as config.c does and for the same reasons through a reader of our
+ * own: it keeps the section (inih cuts names at 49 bytes) and the line number, and ends the text at
+ * the first error.
  */
 #include <ini.h>
 #include <stdio.h>

@@ -205,7 +205,8 @@ static enum status kind_of(const char *value, enum csv_kind *out) {
                 n.name);
 }
 
-static enum status unknown(const char *section, const char *key, const char *const *keys, size_t n) {
+static enum status unknown(const char *section, const char *key, const char *const *keys,
+                           size_t n) {
     struct nearest nearest = nearest_of(key);
     for (size_t k = 0; k < n; k++) {
         nearest_try(&nearest, keys[k]);

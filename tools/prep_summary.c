@@ -1,15 +1,13 @@
 #include "prep_summary.h"
 
-#include <stdio.h>
-
 static double percent(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
 }
 
 static enum status counts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     TRY(buf_printf(out, "impressions  %llu\n", (unsigned long long)d->impressions));
-    TRY(buf_printf(out, "groups       %llu (%.1f impressions each)\n", (unsigned long long)d->groups,
-                   percent(d->impressions, d->groups) / 100));
+    TRY(buf_printf(out, "groups       %llu (%.1f impressions each)\n",
+                   (unsigned long long)d->groups, percent(d->impressions, d->groups) / 100));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
                    (unsigned long long)d->clicks, percent(d->clicks, d->impressions)));
     TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
@@ -59,19 +57,14 @@ static uint64_t bytes_of(const struct dataset *d) {
     return bytes;
 }
 
-enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds) {
-    struct buf out = BUF_EMPTY;
-    enum status status = OK;
-    TRY_OUT(counts(r, d, &out));
-    TRY_OUT(rejects(r, d, &out));
-    TRY_OUT(fields(r, d, &out));
-    TRY_OUT(buf_printf(&out, "%s: %u shards, %llu bytes\n", r->out.dir, d->shard_count,
-                       (unsigned long long)bytes_of(d)));
-    TRY_OUT(buf_printf(&out, "%.1f MB read in %.2f s: %.1f MB/s, %.0f impressions/s\n",
-                       (double)r->bytes_read * 1e-6, seconds,
-                       (double)r->bytes_read * 1e-6 / seconds, (double)d->impressions / seconds));
-    fwrite(out.data, 1, out.len, stdout);
-out:
-    buf_fini(&out);
-    return status;
+enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds,
+                         struct buf *out) {
+    TRY(counts(r, d, out));
+    TRY(rejects(r, d, out));
+    TRY(fields(r, d, out));
+    TRY(buf_printf(out, "%s: %u shards, %llu bytes\n", r->out.dir, d->shard_count,
+                   (unsigned long long)bytes_of(d)));
+    return buf_printf(out, "%.1f MB read in %.2f s: %.1f MB/s, %.0f impressions/s\n",
+                      (double)r->bytes_read * 1e-6, seconds, (double)r->bytes_read * 1e-6 / seconds,
+                      (double)d->impressions / seconds);
 }

@@ -1,0 +1,104 @@
+/* Any bytes as a line of a raw log: Ali-CCP's two kinds, then a row of a delimited log and its
+ * schema. The first byte says which. Twice the same answer; features only of known fields. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "tools/prep_row.h"
+
+#define INPUT_BYTES_MAX (1u << 14)
+#define PAD_BYTES       16u
+
+static void must(bool good) {
+    if (!good) {
+        abort();
+    }
+}
+
+static void check_features(const struct prep_fields *f, const struct feature_list *l) {
+    for (size_t k = 0; k < l->count; k++) {
+        must(l->features[k].field < f->schema.count);
+        must(l->features[k].weight - l->features[k].weight == 0); /* finite */
+    }
+}
+
+static void aliccp(struct span line, bool skeleton) {
+    struct prep_fields *f = NULL;
+    struct feature_list list = {0};
+    struct skeleton_line row;
+    struct span key;
+    enum reject why[2];
+    must(mem_alloc((void **)&f, sizeof *f) == OK);
+    for (int k = 0; k < 2; k++) {
+        const enum status status = skeleton
+                                       ? prep_line_skeleton(line, f, &row, &list, &why[k])
+                                       : prep_line_common(line, f, &key, &list, &why[k]);
+        if (status != OK) {
+            must(status == ERR_LIMIT);
+            break;
+        }
+        must(why[k] == why[0] && why[k] < REJECTS);
+        must(why[k] == REJECT_NONE || f->schema.count == 0);
+        if (why[k] == REJECT_NONE) {
+            check_features(f, &list);
+        }
+    }
+    prep_line_key(line);
+    feature_list_fini(&list);
+    mem_free(&f);
+}
+
+static void csv(struct span record) {
+    static const char text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item\nmissing=NULL\n"
+                               "impression=id\ngroup=g\nclick=c\nconversion=b\nuser=age,tags\n"
+                               "item=item\n[column.age]\nkind=numeric\nbounds=1,2\n"
+                               "[column.tags]\nmulti=|\nweight=:\n[column.item]\nkind=id\n";
+    struct prep_schema schema;
+    struct prep_fields *f = NULL;
+    struct prep_row row = {0};
+    enum reject why = REJECT_NONE;
+    must(mem_alloc((void **)&f, sizeof *f) == OK);
+    must(prep_schema_parse(&schema, "s", text) == OK);
+    must(prep_schema_bind(&schema, "s", NULL, 0) == OK);
+    must(prep_row_init(&row, &schema, f) == OK);
+    must(prep_row_read(&row, record, &why) == OK);
+    if (why == REJECT_NONE) {
+        check_features(f, &row.item);
+        must(prep_row_user(&row, &why) == OK);
+        if (why == REJECT_NONE) {
+            check_features(f, &row.user);
+        }
+    }
+    prep_row_fini(&row);
+    prep_schema_free(&schema);
+    mem_free(&f);
+}
+
+static void schema(const char *text) {
+    struct prep_schema s;
+    const enum status status = prep_schema_parse(&s, "input", text);
+    must(status == OK || status == ERR_CONFIG);
+    prep_schema_free(&s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
+    if (bytes == 0 || bytes > INPUT_BYTES_MAX) {
+        return 0;
+    }
+    char *copy = malloc(bytes + PAD_BYTES); /* of its own, so that reading past the pad is found */
+    must(copy != NULL);
+    memcpy(copy, data + 1, bytes - 1);
+    memset(copy + bytes - 1, 0, PAD_BYTES);
+    const struct span line = {copy, bytes - 1};
+    switch (data[0] % 4) {
+    case 0: aliccp(line, true); break;
+    case 1: aliccp(line, false); break;
+    case 2: csv(line); break;
+    default: schema(copy); break;
+    }
+    free(copy);
+    return 0;
+}

@@ -1,0 +1,224 @@
+/* Cells and rows of a delimited log. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/hash.h"
+#include "common/mem.h"
+#include "common/rng.h"
+#include "tools/prep_row.h"
+
+#include <cmocka.h>
+
+/* --- cells ----------------------------------------------------------------------------------- */
+
+/* The cells of a record, joined by '#'; "bad" if the quotes are. */
+static void cells(const char *text, char quote, const char *want) {
+    struct prep_cells c = {0};
+    struct buf out = BUF_EMPTY;
+    bool good = false;
+    const size_t n = strlen(text);
+    char *record = malloc(n + 1); /* no byte beyond: reads past the end are found */
+    assert_non_null(record);
+    memcpy(record, text, n + 1);
+    assert_int_equal(prep_cells_split(&c, (struct span){record, n}, ',', quote, &good), OK);
+    for (size_t k = 0; good && k < c.count; k++) {
+        assert_int_equal(buf_printf(&out, "%s%.*s", k > 0 ? "#" : "", (int)c.cell[k].n,
+                                    c.cell[k].at), OK);
+    }
+    assert_string_equal(good ? (const char *)out.data : "bad", want);
+    free(record);
+    buf_fini(&out);
+    prep_cells_fini(&c);
+}
+
+static void test_cells(void **state) {
+    (void)state;
+    cells("a", '"', "a");
+    cells("", '"', "");
+    cells("a,b,", '"', "a#b#");
+    cells(",", '"', "#");
+    cells("\"a,b\",c", '"', "a,b#c");
+    cells("\"a,b\",c", 0, "\"a#b\"#c");
+    cells("\"\",\"\"\"\",x", '"', "#\"#x");
+    cells("\"a\"\"b\"\"\",\"c\"\"d\"", '"', "a\"b\"#c\"d");
+    cells("\"two\nlines\"", '"', "two\nlines");
+    cells("a\"b,c", '"', "a\"b#c");
+    cells("\"a", '"', "bad");
+    cells("\"a\"b,c", '"', "bad");
+    cells("a,\"", '"', "bad");
+    cells("a,\"\"\"", '"', "bad");
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static const char schema_text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,cat,price\n"
+                                  "missing=NULL\nimpression=id\ngroup=g\nclick=c\nconversion=b\n"
+                                  "user=age,tags\nitem=item,cat,price\n"
+                                  "[column.age]\nkind=numeric\nbounds=18,25,35\nmissing=-1\n"
+                                  "[column.tags]\nmulti=|\nweight=:\n"
+                                  "[column.item]\nkind=id\n"
+                                  "[column.price]\nkind=numeric\nuniform=0,10,5\n";
+
+struct world {
+    struct prep_schema schema;
+    struct prep_fields fields;
+    struct prep_row row;
+};
+
+static int setup(void **state) {
+    struct world *w = calloc(1, sizeof *w);
+    *state = w;
+    return w != NULL && prep_schema_parse(&w->schema, "t", schema_text) == OK &&
+                   prep_schema_bind(&w->schema, "t", NULL, 0) == OK &&
+                   prep_row_init(&w->row, &w->schema, &w->fields) == OK
+               ? 0
+               : -1;
+}
+
+static int teardown(void **state) {
+    struct world *w = *state;
+    prep_row_fini(&w->row);
+    prep_schema_free(&w->schema);
+    free(w);
+    return 0;
+}
+
+static enum reject read_row(struct world *w, const char *text) {
+    enum reject why = REJECT_NONE;
+    const size_t n = strlen(text);
+    char *record = calloc(1, n + 16);
+    assert_non_null(record);
+    memcpy(record, text, n);
+    assert_int_equal(prep_row_read(&w->row, (struct span){record, n}, &why), OK);
+    if (why == REJECT_NONE) {
+        assert_int_equal(prep_row_user(&w->row, &why), OK);
+    }
+    free(record);
+    return why;
+}
+
+/* The n-th feature of the field, or NULL. */
+static const struct feature *feature(const struct world *w, const struct feature_list *l,
+                                     const char *field, size_t n) {
+    for (size_t k = 0; k < l->count; k++) {
+        if (strcmp(w->fields.schema.fields[l->features[k].field].name, field) == 0 && n-- == 0) {
+            return &l->features[k];
+        }
+    }
+    return NULL;
+}
+
+static void test_row(void **state) {
+    struct world *w = *state;
+    assert_int_equal(read_row(w, "7,u1,1,0,25,a:0.5|b||c:d:2,42,x,9.99"), REJECT_NONE);
+    assert_int_equal(w->row.impression_id, 7);
+    assert_true(w->row.click && !w->row.conversion);
+    assert_true(prep_row_groups(&w->row));
+    assert_int_equal(feature(w, &w->row.user, "age", 0)->id, 2);
+    assert_int_equal(w->row.user.count, 4);
+    assert_true(feature(w, &w->row.user, "tags", 0)->id == hash_bytes("a", 1));
+    assert_true(feature(w, &w->row.user, "tags", 0)->weight == 0.5f);
+    assert_true(feature(w, &w->row.user, "tags", 1)->weight == 1.0f);
+    assert_true(feature(w, &w->row.user, "tags", 2)->id == hash_bytes("c:d", 3));
+    assert_int_equal(feature(w, &w->row.item, "item", 0)->id, 42);
+    assert_true(feature(w, &w->row.item, "cat", 0)->id == hash_bytes("x", 1));
+    assert_int_equal(feature(w, &w->row.item, "price", 0)->id, 5);
+    assert_int_equal(read_row(w, "7,,0,0,-1,NULL,NULL,,-3"), REJECT_NONE);
+    assert_false(prep_row_groups(&w->row));
+    assert_int_equal(w->row.user.count, 0);
+    assert_int_equal(w->row.item.count, 1);
+    assert_int_equal(w->row.item.features[0].id, 0);
+    assert_int_equal(read_row(w, "x,u,0,0,17.9,,1,,10"), REJECT_NONE);
+    assert_int_equal(feature(w, &w->row.user, "age", 0)->id, 0);
+    assert_int_equal(feature(w, &w->row.item, "price", 0)->id, 6);
+    assert_true(w->row.impression_id == hash_bytes("x", 1));
+}
+
+static void test_row_refused(void **state) {
+    static const struct {
+        const char *text;
+        enum reject why;
+    } rows[] = {{"", REJECT_COLUMNS},
+                {"7,u,0,0,1,,1,x", REJECT_COLUMNS},
+                {"7,u,0,0,1,,1,x,1,2", REJECT_COLUMNS},
+                {"7,u,0,0,1,,1,\"x,1", REJECT_QUOTES},
+                {"7,u,yes,0,1,,1,x,1", REJECT_LABEL},
+                {"7,u,0,NULL,1,,1,x,1", REJECT_LABEL},
+                {"NULL,u,0,0,1,,1,x,1", REJECT_IMPRESSION},
+                {"7,u,0,0,1,,1.5,x,1", REJECT_ID},
+                {"7,u,0,0,1,,-1,x,1", REJECT_ID},
+                {"7,u,0,0,1,,1,x,cheap", REJECT_VALUE},
+                {"7,u,0,0,1,,1,x,inf", REJECT_FINITE},
+                {"7,u,0,0,old,,1,x,1", REJECT_VALUE},
+                {"7,u,0,0,1,a:b,1,x,1", REJECT_VALUE},
+                {"7,u,0,0,1,a:nan,1,x,1", REJECT_FINITE},
+                {"7,u,0,0,1,a:1|b:1e99,1,x,1", REJECT_FINITE}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        const enum reject why = read_row(*state, rows[k].text);
+        if (why != rows[k].why) {
+            fail_msg("row %zu: '%s', expected '%s'", k, reject_text(why), reject_text(rows[k].why));
+        }
+    }
+}
+
+static void test_identity(void **state) {
+    struct world *w = *state;
+    struct buf first = BUF_EMPTY;
+    assert_int_equal(read_row(w, "7,u1,1,0,25,ab,42,x,1"), REJECT_NONE);
+    assert_int_equal(buf_put(&first, w->row.identity.data, w->row.identity.len), OK);
+    assert_int_equal(read_row(w, "8,u1,0,0,25,ab,43,y,2"), REJECT_NONE);
+    assert_true(first.len == w->row.identity.len);
+    assert_memory_equal(first.data, w->row.identity.data, first.len);
+    assert_int_equal(read_row(w, "8,u1,0,0,2,5ab,43,y,2"), REJECT_NONE);
+    assert_true(first.len != w->row.identity.len ||
+                memcmp(first.data, w->row.identity.data, first.len) != 0);
+    buf_fini(&first);
+}
+
+static void test_mutations(void **state) {
+    static const char good[] = "7,u1,1,0,25,a:0.5|b||\"c:d:2\",42,\"x\"\"y\",9.99";
+    static const char alphabet[] = ",\"|:.01-NULe\n\r\x01\xff";
+    for (uint64_t round = 0; round < 100000; round++) {
+        char text[sizeof good];
+        memcpy(text, good, sizeof good);
+        for (uint64_t k = 0; k < 1 + round % 5; k++) {
+            text[rng_below(9, round, k, sizeof good - 1)] =
+                alphabet[rng_below(9, round, k + 10, sizeof alphabet - 1)];
+        }
+        assert_true(read_row(*state, text) < REJECTS);
+    }
+}
+
+static void test_memory_fails(void **state) {
+    struct world *w = *state;
+    for (size_t n = 1;; n++) {
+        struct prep_row row;
+        enum reject why = REJECT_NONE;
+        static const char text[] = "7,u1,1,0,25,a|b,42,x,9.99\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        assert_int_equal(prep_row_init(&row, &w->schema, &w->fields), OK);
+        mem_fail_after(n);
+        enum status status = prep_row_read(&row, (struct span){text, strlen(text)}, &why);
+        status = status == OK ? prep_row_user(&row, &why) : status;
+        mem_fail_after(0);
+        prep_row_fini(&row);
+        if (status == OK) {
+            assert_true(n > 3);
+            break;
+        }
+        assert_int_equal(status, ERR_MEMORY);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
+        cmocka_unit_test(test_row_refused), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,177 @@
+/* The schema of a delimited log: every key, and what is said of a wrong one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/rng.h"
+#include "tools/prep_schema.h"
+
+#include <cmocka.h>
+
+static const char whole[] = "; a comment\n"
+                            "[log]\n"
+                            "delimiter = semicolon\n"
+                            "quotes = no\n"
+                            "missing = NULL\n"
+                            "impression = id\n"
+                            "group = g\n"
+                            "click = c\n"
+                            "conversion = b\n"
+                            "user = age, city\n"
+                            "  user = tags\n"
+                            "item = price\n"
+                            "[column.age]\n"
+                            "kind = numeric\n"
+                            "bounds = 18, 25.5\n"
+                            "missing = -1\n"
+                            "[column.price]\n"
+                            "kind = numeric\n"
+                            "log = 1, 1000, 3\n"
+                            "[column.tags]\n"
+                            "multi = |\n"
+                            "weight = colon\n"
+                            "field = labels\n";
+
+static void test_whole(void **state) {
+    struct prep_schema s;
+    (void)state;
+    assert_int_equal(prep_schema_parse(&s, "t", whole), OK);
+    assert_int_equal(s.delimiter, ';');
+    assert_int_equal(s.quote, 0);
+    assert_true(s.header);
+    assert_string_equal(s.missing, "NULL");
+    assert_string_equal(s.impression.name, "id");
+    assert_string_equal(s.group.name, "g");
+    assert_int_equal(s.count, 4);
+    assert_string_equal(s.columns[0].name, "age");
+    assert_int_equal(s.columns[0].bound_count, 2);
+    assert_true(s.columns[0].bounds[1] == 25.5);
+    assert_string_equal(s.columns[0].missing, "-1");
+    assert_string_equal(s.columns[2].field, "labels");
+    assert_int_equal(s.columns[2].multi, '|');
+    assert_int_equal(s.columns[2].weight, ':');
+    assert_int_equal(s.columns[3].side, SIDE_ITEM);
+    assert_int_equal(s.columns[3].bound_count, 4);
+    assert_true(s.columns[3].bounds[0] == 1 && s.columns[3].bounds[3] == 1000);
+    const struct span header[] = {{"price", 5}, {"id", 2}, {"g", 1},   {"c", 1}, {"b", 1},
+                                  {"x", 1},     {"age", 3}, {"city", 4}, {"tags", 4}};
+    assert_int_equal(prep_schema_bind(&s, "f", header, 9), OK);
+    assert_int_equal(s.columns[3].place, 0);
+    assert_int_equal(s.columns[2].place, 8);
+    assert_int_equal(s.click.place, 3);
+    assert_int_equal(prep_schema_bind(&s, "f", header, 8), ERR_CONFIG);
+    assert_non_null(strstr(fail_text(), "no column 'tags'; the nearest is '"));
+    prep_schema_free(&s);
+    prep_schema_free(&s);
+}
+
+#define LOG "[log]\nclick=c\nconversion=b\nuser=u\n"
+
+static void test_refuses(void **state) {
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"", "log.click is missing"},
+        {"click = c\n", "t:1: click stands before the first section"},
+        {"[log]\nclick = c\nuser = a\n", "log.conversion is missing"},
+        {"[log]\nclick = c\nconversion = b\n", "log.user and log.item are missing"},
+        {"[log]\nclik = c\n", "t:2: unknown key 'clik' in [log]; the nearest is 'click'"},
+        {"[log]\nclick\n", "t:2: expected key = value"},
+        {"[lg]\n", "t:1: unknown section [lg]; the nearest is [log]"},
+        {"[columns.a]\n", "the nearest is [column.NAME]"},
+        {"[log\n", "t:1: expected [section]"},
+        {LOG "[column.u]\nkid = hash\n", "unknown key 'kid' in [column.u]; the nearest is 'kind'"},
+        {LOG "[column.u]\nkind = hsh\n", "unknown kind 'hsh'; the nearest is 'hash'"},
+        {LOG "[column.v]\nkind = id\n", "[column.v]: log.user and log.item do not have that "
+                                        "column; the nearest is 'u'"},
+        {LOG "item = u\n", "column 'u' comes twice"},
+        {LOG "item = c\n", "column 'c' is a label and a field"},
+        {LOG "item = a=b\n", "[column.a=b]: field name 'a=b'"},
+        {LOG "delimiter = ab\n", "delimiter: 'ab': expected one character"},
+        {LOG "delimiter = \"\n", "log.delimiter is the quote"},
+        {LOG "header = maybe\n", "header: 'maybe': expected yes or no"},
+        {LOG "header = no\n", "log.header = no needs log.columns"},
+        {LOG "columns = a\n", "log.columns needs log.header = no"},
+        {LOG "[column.u]\nkind = numeric\n", "kind = numeric needs bounds"},
+        {LOG "[column.u]\nbounds = 1\n", "need kind = numeric"},
+        {LOG "[column.u]\nbounds = 1, 1\n", "numbers that ascend"},
+        {LOG "[column.u]\nbounds = 1, x\n", "'x' is not a number"},
+        {LOG "[column.u]\nuniform = 1, 2\n", "expected from, to, steps"},
+        {LOG "[column.u]\nuniform = 1, 2, 2.5\n", "expected from, to, steps"},
+        {LOG "[column.u]\nuniform = 1, 2, 1e9\n", "expected from, to, steps"},
+        {LOG "[column.u]\nlog = 0, 2, 2\n", "with 0 < from < to"},
+        {LOG "[column.u]\nmulti = comma\n", "delimiter, multi and weight must differ"},
+        {LOG "[column.u]\nmulti = |\nweight = pipe\n", "delimiter, multi and weight must differ"},
+        {LOG "[column.u]\nfield = a]b\n", "field name 'a]b'"},
+        {LOG "item = i\n[column.u]\nfield = i\n", "field 'i' comes twice"},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct prep_schema s;
+        assert_int_equal(prep_schema_parse(&s, "t", cases[k].text), ERR_CONFIG);
+        if (strstr(fail_text(), cases[k].says) == NULL) {
+            fail_msg("case %zu says '%s', expected '%s'", k, fail_text(), cases[k].says);
+        }
+    }
+}
+
+static void test_no_header(void **state) {
+    struct prep_schema s;
+    (void)state;
+    assert_int_equal(prep_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c\ncolumns=u\n"), OK);
+    assert_int_equal(s.name_count, 3);
+    assert_int_equal(prep_schema_bind(&s, "t", NULL, 0), OK);
+    assert_int_equal(s.click.place, 1);
+    assert_int_equal(s.columns[0].place, 2);
+    prep_schema_free(&s);
+    assert_int_equal(prep_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c,u,b\n"), OK);
+    assert_int_equal(prep_schema_bind(&s, "t", NULL, 0), ERR_CONFIG);
+    assert_non_null(strstr(fail_text(), "column 'b' is there 2 times"));
+    prep_schema_free(&s);
+}
+
+static void test_mutations(void **state) {
+    (void)state;
+    for (uint64_t round = 0; round < 20000; round++) {
+        char text[sizeof whole];
+        struct prep_schema s;
+        memcpy(text, whole, sizeof text);
+        for (uint64_t k = 0; k < 1 + round % 4; k++) {
+            text[rng_below(5, round, k, sizeof text - 1)] =
+                (char)(1 + rng_below(5, round, k + 10, 126));
+        }
+        const enum status status = prep_schema_parse(&s, "t", text);
+        assert_true(status == OK || status == ERR_CONFIG);
+        prep_schema_free(&s);
+    }
+}
+
+static void test_memory_fails(void **state) {
+    (void)state;
+    for (size_t n = 1;; n++) {
+        struct prep_schema s;
+        mem_fail_after(n);
+        const enum status status = prep_schema_parse(&s, "t", whole);
+        mem_fail_after(0);
+        prep_schema_free(&s);
+        if (status == OK) {
+            assert_true(n > 3);
+            break;
+        }
+        assert_int_equal(status, ERR_MEMORY);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),     cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_no_header), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_memory_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
