@@ -112,6 +112,10 @@ static enum status no_welcome(const struct link *l, const struct greeting *g) {
 static enum status take_welcome(struct link *l, struct greeting *g, const struct port_message *m,
                                 struct wire_welcome *welcome, struct job_plan *plan, bool *done) {
     g->answered = true;
+    if (m->msg.type == WIRE_REFUSE && m->msg.u.error.status == ERR_CLOSED) {
+        return fail(ERR_CLOSED, "the coordinator at %s says: %s", port_endpoint(l->port),
+                    m->msg.u.error.text);
+    }
     if (m->msg.type == WIRE_REFUSE || m->msg.type == WIRE_ERROR) {
         return fail(ERR_CONFIG, "the coordinator at %s refused: %s", port_endpoint(l->port),
                     m->msg.u.error.text);

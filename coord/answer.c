@@ -94,7 +94,11 @@ static bool refuse_late(struct coord *c, const struct port_message *m, uint64_t 
     if (member != NULL) {
         member->told_stop = true;
     }
-    reply_error(c, m, WIRE_REFUSE, ERR_CLOSED, c->failed ? c->cause : "the job has ended already");
+    if (c->failed) {
+        reply_error(c, m, WIRE_REFUSE, ERR_PEER, c->cause);
+    } else {
+        reply_error(c, m, WIRE_REFUSE, ERR_CLOSED, "the job has ended already");
+    }
     return true;
 }
 

@@ -397,7 +397,13 @@ enum status server_run(const struct server_options *o) {
     enum status status;
     TRY_OUT(transport_create(&s->transport, 1));
     TRY_OUT(start_threads(s));
-    TRY_OUT(join_job(s));
+    status = join_job(s);
+    if (status == ERR_CLOSED) {
+        log_info("nothing to do: %s", fail_text());
+        status = OK;
+        goto out;
+    }
+    TRY_OUT(status);
     log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)s->job.job, s->first,
              s->first + o->threads - 1, s->job.plan.partitions);
     TRY_OUT(begin_threads(s));

@@ -30,7 +30,7 @@ struct pretender {
     uint32_t not_ready;      /* WELCOMEs without ready before the good one */
     uint32_t deaf;           /* requests (not hellos) to ignore first */
     uint32_t say_twice;      /* answers to repeat */
-    bool refuse;
+    bool refuse, ended;
     atomic_bool bound, silent, mute_clock, stop;
 
     uint32_t hellos, beats, failing, requests, first_ids;
@@ -63,7 +63,7 @@ static enum status answer_hello(struct pretender *c, struct port *p, const struc
     c->endpoint_bytes = m->keys_bytes;
     memcpy(c->endpoints, m->keys, m->keys_bytes);
     if (c->refuse) {
-        out.u.error.status = ERR_CONFIG;
+        out.u.error.status = c->ended ? ERR_CLOSED : ERR_CONFIG;
         snprintf(out.u.error.text, WIRE_TEXT_MAX, "there is a server 0 already");
         return say(p, m, WIRE_REFUSE, &out, NULL, 0, 1);
     }
@@ -222,6 +222,18 @@ static void test_refused(void **state) {
     begin(&c, "refused");
     assert_int_equal(open_link(&c, &l, LONG_MS, &plan), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "there is a server 0 already"));
+    end(&c);
+}
+
+/* Who comes when the job has ended is not at fault. */
+static void test_too_late(void **state) {
+    (void)state;
+    struct pretender c = {.refuse = true, .ended = true};
+    struct link *l;
+    struct job_plan plan;
+    begin(&c, "late");
+    assert_int_equal(open_link(&c, &l, LONG_MS, &plan), ERR_CLOSED);
+    assert_null(l);
     end(&c);
 }
 
@@ -409,6 +421,7 @@ int main(void) {
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_never_complete),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_late),
         cmocka_unit_test(test_lost_requests_are_repeated),
         cmocka_unit_test(test_second_answers_are_dropped),
         cmocka_unit_test(test_beats_and_commands),
