@@ -43,6 +43,7 @@ struct worker {
     bool pace_ready;
     atomic_bool stop;
     struct lane *lanes;
+    uint32_t threads;         /* trainers, that is lanes */
     struct file trace;
     uint64_t incarnation;
     uint32_t leases;          /* held now */
@@ -87,7 +88,7 @@ static enum status start_reader(struct worker *w) {
         .schema = &w->plan.schema,
         .data_dir = w->options->data_dir != NULL ? w->options->data_dir : w->plan.data_dir,
         .eval_dir = eval[0] == '\0' ? NULL : eval,
-        .batches_ahead = BATCHES_AHEAD + w->options->threads * w->config.in_flight,
+        .batches_ahead = BATCHES_AHEAD + w->threads * w->config.in_flight,
         .batch_max = w->config.batch,
     };
     return reader_start(&w->reader, &spec);
@@ -97,8 +98,17 @@ static enum status trainer_thread(void *arg) {
     return trainer_run(arg);
 }
 
+/* Batches that several trainers have under way are applied in whatever order they come. */
+static uint32_t trainers(const struct worker *w) {
+    if (w->config.deterministic && w->options->threads > 1) {
+        log_warn("train.deterministic: one trainer thread instead of %u", w->options->threads);
+        return 1;
+    }
+    return w->options->threads;
+}
+
 static enum status start_trainers(struct worker *w) {
-    uint32_t threads = w->options->threads;
+    uint32_t threads = w->threads;
     pace_init(&w->pace, threads,
               w->config.consistency == CONSISTENCY_SYNC ? 0 : w->config.staleness_max);
     w->pace_ready = true;
@@ -189,7 +199,7 @@ static enum status hear(struct worker *w) {
     case WIRE_LEASE:
         return take_lease(w, &m);
     case WIRE_CLOCK:
-        if (m.msg.u.clock.trainer < w->options->threads) {
+        if (m.msg.u.clock.trainer < w->threads) {
             pace_learn(&w->pace, m.msg.u.clock.trainer, m.msg.u.clock.clock);
         }
         return OK;
@@ -306,7 +316,7 @@ static enum status beat_bins(struct worker *w) {
 }
 
 static enum status check_threads(struct worker *w) {
-    for (uint32_t i = 0; i < w->options->threads; i++) {
+    for (uint32_t i = 0; i < w->threads; i++) {
         if (thread_ended(&w->lanes[i].thread) && !w->job_ended) {
             TRY(thread_join(&w->lanes[i].thread));
             return fail(ERR_CLOSED, "trainer thread %u ended before the job did", i);
@@ -347,7 +357,7 @@ static void worker_fini(struct worker *w) {
     if (w->pace_ready) {
         pace_close(&w->pace);
     }
-    for (uint32_t i = 0; w->lanes != NULL && i < w->options->threads; i++) {
+    for (uint32_t i = 0; w->lanes != NULL && i < w->threads; i++) {
         thread_join(&w->lanes[i].thread);
     }
     mem_free(&w->lanes);
@@ -377,9 +387,16 @@ enum status worker_run(const struct worker_options *o) {
     w->incarnation = new_incarnation(o->index);
     book_init(&w->book);
     enum status status;
-    TRY_OUT(connect_job(w));
+    status = connect_job(w);
+    if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */
+        log_info("nothing to do: %s", fail_text());
+        status = OK;
+        goto out;
+    }
+    TRY_OUT(status);
+    w->threads = trainers(w);
     log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
-             w->plan.partitions, o->threads);
+             w->plan.partitions, w->threads);
     TRY_OUT(start_reader(w));
     TRY_OUT(start_trainers(w));
     while (status == OK && !w->job_ended) {
