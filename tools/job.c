@@ -49,7 +49,8 @@ enum {
     O_HELP,
     O_LISTEN,
     O_LOG,
-    O_PROGRESS
+    O_PROGRESS,
+    O_SOCKETS
 };
 static const struct option options[] = {
     {"data", required_argument, NULL, O_DATA},
@@ -74,6 +75,7 @@ static const struct option options[] = {
     {"listen", required_argument, NULL, O_LISTEN},
     {"log", required_argument, NULL, O_LOG},
     {"progress-fd", required_argument, NULL, O_PROGRESS},
+    {"sockets", required_argument, NULL, O_SOCKETS},
     {NULL, 0, NULL, 0}};
 
 enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
@@ -155,6 +157,7 @@ static enum status apply(struct job *j, int option, const char *value, bool *hel
     case O_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &j->timeout_ms);
     case O_LISTEN: j->listen = value; return OK;
     case O_LOG: j->log = value; return OK;
+    case O_SOCKETS: j->sockets = value; return OK;
     case O_PROGRESS: {
         uint64_t fd = 0;
         TRY(option_u64("--progress-fd", value, 0, 1024, &fd));

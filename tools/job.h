@@ -17,6 +17,7 @@ struct job {
     const char *listen;        /* coord only */
     const char *log;           /* coord only: log file */
     int progress_fd;           /* coord only */
+    const char *sockets;       /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
 };
 

@@ -123,6 +123,13 @@ void supervisor_stop(struct supervisor *s, uint64_t grace_ms) {
     }
 }
 
+/* "2026-… error ps-1 disk full" without what the reader knows already. */
+static const char *without_prefix(const char *line) {
+    const char *level = strstr(line, " error ");
+    const char *text = level == NULL ? NULL : strchr(level + 7, ' ');
+    return text != NULL ? text + 1 : line;
+}
+
 /* The last line of a log, without its newline; "" if it cannot be read. */
 static void last_line(const char *path, char *out, size_t bytes) {
     out[0] = '\0';
@@ -155,5 +162,5 @@ void child_describe(const struct child *c, char *out, size_t bytes) {
     char line[384];
     last_line(c->log, line, sizeof line);
     snprintf(out, bytes, "%s ended with exit code %d: %s (log: %s)", c->name,
-             WEXITSTATUS(c->wait_status), line, c->log);
+             WEXITSTATUS(c->wait_status), without_prefix(line), c->log);
 }

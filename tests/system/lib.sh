@@ -23,9 +23,10 @@ trap cleanup EXIT
 process_lines() {
     local p words
     for p in /proc/[0-9]*; do
-        mapfile -d '' -t words 2>/dev/null <"$p/cmdline" || continue
+        words=()
+        mapfile -d '' -t words <"$p/cmdline" || continue
         case "${words[0]:-} ${words[*]:1}" in
-        *esmm\ *"$dir"*) echo "${p#/proc/} ${words[*]##*/esmm}" ;;
+        *esmm\ *"$dir"*) echo "${p#/proc/} esmm ${words[*]:1}" ;;
         esac
     done 2>/dev/null
 }
@@ -39,16 +40,16 @@ step() {
 }
 
 die() {
-    echo "FAILED in step '$step_name': $*" >&2
+    echo "FAILED in step '$step_name': $*"
     if [ -s "$dir/out" ]; then
-        echo "--- what the command said:" >&2
-        tail -n 20 "$dir/out" >&2
+        echo "--- what the command said:"
+        tail -n 20 "$dir/out"
     fi
     local log
     for log in "$dir"/*/logs/*.log; do
         if [ "$log" -nt "$dir/out" ] 2>/dev/null || [ -n "${SHOW_LOGS:-}" ]; then
-            echo "--- $log" >&2
-            tail -n 5 "$log" >&2
+            echo "--- $log"
+            tail -n 5 "$log"
         fi
     done
     exit 1
@@ -137,25 +138,34 @@ train() {
 # ends CODE SECONDS: the job in the background ends with that code within so many seconds.
 ends() {
     local left=$(($2 * 20)) code=0
-    while kill -0 "$job" 2>/dev/null; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || die "still running after $2 s, expected exit code $1"
-        sleep 0.05
-    done
-    { wait "$job"; } 2>/dev/null || code=$? # quietly: bash has its own words for the killed
+    {   # quietly: bash has its own words for the killed
+        while [ "$left" -gt 0 ] && kill -0 "$job"; do
+            left=$((left - 1))
+            sleep 0.05
+        done
+        [ "$left" -gt 0 ] || die "still running after $2 s, expected exit code $1" 2>&1
+        wait "$job" || code=$?
+    } 2>/dev/null
     [ "$code" = "$1" ] || die "exit code $code, expected $1"
 }
 
-# role_pid ROLE [INDEX]: of the job in the background, once it is there.
-role_pid() {
-    local left=500 pid
+# find_roles WORKERS: pids of the job's roles, once all are there, in $coord, ${ps[I]}, ${worker[I]}.
+find_roles() {
+    local left=500 pid name role rest
     while [ "$left" -gt 0 ]; do
-        pid=$(process_lines | grep -E "^[0-9]+ esmm $1 .*${2:+--index $2( |\$)}" | cut -d ' ' -f 1)
-        [ -n "$pid" ] && break
+        coord= ps=() worker=()
+        while read -r pid name role rest; do
+            case $role in
+            coord) coord=$pid ;;
+            ps) rest=${rest#*--index }; ps[${rest%% *}]=$pid ;;
+            worker) rest=${rest#*--index }; worker[${rest%% *}]=$pid ;;
+            esac
+        done < <(process_lines)
+        [ "${#worker[@]}" = "$1" ] && return
         left=$((left - 1))
         sleep 0.02
     done
-    echo "$pid"
+    die "$1 workers did not start"
 }
 
 has_checkpoint() {

@@ -44,10 +44,11 @@ interrupt() {
     local how=$1 code=$2 at victim
     step "$how in the middle, then --resume on 3 servers and 1 worker"
     train_start cut --servers 2 --workers 2 "${plan[@]}"
+    find_roles 2
     case $how in
-    "SIGKILL of everything") role_pid worker 1 >"$dir/pid" && victim="-9 $(processes | tr '\n' ' ')" ;;
-    "SIGKILL of a server") victim="-9 $(role_pid ps 1)" ;;
-    "SIGKILL of the coordinator") victim="-9 $(role_pid coord)" ;;
+    "SIGKILL of everything") victim="-9 $job $coord ${ps[*]} ${worker[*]}" ;;
+    "SIGKILL of a server") victim="-9 ${ps[1]}" ;;
+    "SIGKILL of the coordinator") victim="-9 $coord" ;;
     SIGTERM) victim="-TERM $job" ;;
     esac
     wait_until 20 "the first checkpoint" has_checkpoint cut
