@@ -118,7 +118,7 @@ make_data() {
 
 # A model small enough to be quick, and timing that finds the dead within seconds.
 small=(--set model.tower=16,8 --set table.dim=4 --batch 256)
-prompt=(--set net.heartbeat_ms=200 --set net.request_ms=500 --set net.lease_ms=2000
+prompt=(--set net.heartbeat_ms=100 --set net.request_ms=500 --set net.lease_ms=2000
     --set net.give_up_ms=4000)
 
 # train_start OUT options...: esmm train in the background; its pid in $job, output in $dir/out.
@@ -171,11 +171,14 @@ find_roles() {
 has_checkpoint() {
     [ -e "$dir/$1/checkpoints/latest/manifest" ]
 }
-# Steps of the newest checkpoint of a run.
+# The newest checkpoint of a run, and its step.
+newest() {
+    ls -d "$dir/$1"/checkpoints/step-* | grep -v '\.tmp$' | tail -n 1
+}
 newest_step() {
     local name
-    name=$(basename "$(readlink -f "$dir/$1/checkpoints/latest")")
-    echo $((10#${name#step-}))
+    name=$(newest "$1")
+    echo $((10#${name##*/step-}))
 }
 
 no_process() {
