@@ -56,13 +56,17 @@ static enum status refuse_old_run(const struct job *j) {
     char checkpoints[PATH_BYTES_MAX];
     char found[PATH_BYTES_MAX];
     TRY(path_join(checkpoints, j->out, "checkpoints"));
-    if (!j->resume && file_is_dir(checkpoints) && manifest_find(checkpoints, found) == OK) {
+    if (j->resume || !file_is_dir(checkpoints)) {
+        return OK;
+    }
+    enum status status = manifest_find(checkpoints, found);
+    if (status == OK) {
         return fail(ERR_EXISTS,
                     "%s already holds a run (newest checkpoint %s): give --resume to continue it, "
                     "or another --out",
                     j->out, found);
     }
-    return OK;
+    return status == ERR_NOT_FOUND ? OK : status;
 }
 
 static enum status make_directories(struct train *t) {
