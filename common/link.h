@@ -11,8 +11,8 @@
 struct link;
 /* Connects, says HELLO until WELCOME.ready comes (servers list their partitions' endpoints; they
  * get ready=true as soon as all servers are known). plan is the caller's to free.
- * ERR_TIMEOUT names the coordinator's endpoint; ERR_CONFIG on REFUSE (text = its reason).
- * ERR_CLOSED: the job has ended well already, or (stop_requested()) a signal came meanwhile. */
+ * ERR_TIMEOUT names the coordinator's endpoint; ERR_CLOSED: nothing to do any more, because the job
+ * has ended already or a stop signal came; ERR_CONFIG on any other REFUSE (text = its reason). */
 enum status link_open(struct link **l, struct transport *t, const char *coordinator,
                       const struct wire_hello *hello, const char (*endpoints)[WIRE_ENDPOINT_MAX],
                       uint32_t endpoint_count, uint64_t timeout_ms, struct wire_welcome *welcome,

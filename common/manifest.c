@@ -6,6 +6,7 @@
  * field, and every field is checked on the way: a decoded manifest is safe to compute with. */
 #include "manifest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "checkpoint.pb-c.h"
@@ -264,7 +265,12 @@ enum status manifest_read(struct manifest *m, const char *dir) {
         TRY_OUT(fail(ERR_CORRUPT, "%s: no block of a manifest's size", path));
     }
     TRY_OUT(container_get(&r, 0, &bytes));
-    TRY_OUT(manifest_decode(m, bytes.data, bytes.len));
+    status = manifest_decode(m, bytes.data, bytes.len);
+    if (status != OK) {
+        char why[512];
+        snprintf(why, sizeof why, "%s", fail_text());
+        fail(status, "%s: %s", path, why);
+    }
 out:
     container_close(&r);
     buf_fini(&bytes);

@@ -47,8 +47,9 @@ void manifest_dir_name(uint64_t step, char *out);
  * deletes all but the newest `keep` and any leftover .tmp. root = RUN/checkpoints. */
 enum status manifest_publish(const char *root, uint64_t step, uint32_t keep);
 /* Resolves a user's path: a checkpoint, a checkpoints directory, or a run directory (takes the
- * newest complete checkpoint: `latest`, else the highest step that has a valid manifest).
- * out[PATH_BYTES_MAX]. ERR_NOT_FOUND says what was looked for. */
+ * newest complete checkpoint: `latest`, else the highest step that has a valid manifest; one whose
+ * manifest is damaged is logged). out[PATH_BYTES_MAX]. ERR_NOT_FOUND says what was looked for;
+ * ERR_CORRUPT: there are checkpoints, but none with a manifest that reads. */
 enum status manifest_find(const char *path, char *out);
 
 #endif

@@ -112,23 +112,44 @@ static bool find_latest(const char *root, char *out) {
     return path_join(out, root, name) == OK && readable(out, &step);
 }
 
-static bool find_newest(const char *root, char *out) {
+/* Those whose manifest is damaged are passed over, aloud; if there are no others, the newest one's
+ * damage is what the caller hears. ERR_NOT_FOUND: none at all. */
+static enum status find_newest(const char *root, char *out) {
     struct file_list list = {0};
-    bool found = false;
-    if (file_list_dir(&list, root) != OK) {
-        return false;
-    }
-    for (size_t i = list.count; i > 0 && !found; i--) {
+    char why[1024] = "";
+    enum status status = ERR_NOT_FOUND;
+    TRY(file_list_dir(&list, root));
+    for (size_t i = list.count; i > 0 && status != OK; i--) {
         uint64_t step;
-        found = step_of(list.names[i - 1], &step) &&
-                path_join(out, root, list.names[i - 1]) == OK && readable(out, &step);
+        if (!step_of(list.names[i - 1], &step) ||
+            path_join(out, root, list.names[i - 1]) != OK || !has_manifest(out)) {
+            continue;
+        }
+        status = readable(out, &step) ? OK : ERR_CORRUPT;
+        if (status != OK) {
+            log_warn("%s is passed over: %s", out, fail_text());
+        }
+        if (status != OK && why[0] == '\0') {
+            snprintf(why, sizeof why, "%s", fail_text());
+        }
     }
     file_list_free(&list);
-    return found;
+    return status == ERR_CORRUPT ? fail(status, "%s", why) : status;
+}
+
+static bool never_completed(const char *path) {
+    size_t n = strlen(path);
+    while (n > 0 && path[n - 1] == '/') {
+        n--;
+    }
+    return n > 4 && strncmp(path + n - 4, ".tmp", 4) == 0;
 }
 
 enum status manifest_find(const char *path, char *out) {
     char root[PATH_BYTES_MAX];
+    if (has_manifest(path) && never_completed(path)) {
+        return fail(ERR_NOT_FOUND, "%s: a checkpoint that was never completed (.tmp)", path);
+    }
     if (has_manifest(path)) {
         if (strlen(path) >= PATH_BYTES_MAX) {
             return fail(ERR_LIMIT, "path of %zu bytes", strlen(path));
@@ -140,8 +161,12 @@ enum status manifest_find(const char *path, char *out) {
     if (!file_is_dir(root)) {
         snprintf(root, sizeof root, "%s", path);
     }
-    if (file_is_dir(root) && (find_latest(root, out) || find_newest(root, out))) {
+    if (file_is_dir(root) && find_latest(root, out)) {
         return OK;
+    }
+    const enum status status = file_is_dir(root) ? find_newest(root, out) : ERR_NOT_FOUND;
+    if (status != ERR_NOT_FOUND) {
+        return status;
     }
     return fail(ERR_NOT_FOUND, "%s: neither a checkpoint (a directory with a manifest) nor a "
                 "directory with a complete step-N, nor one with checkpoints/ in it", path);

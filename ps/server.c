@@ -399,8 +399,8 @@ enum status server_run(const struct server_options *o) {
     TRY_OUT(transport_create(&s->transport, 1));
     TRY_OUT(start_threads(s));
     status = join_job(s);
-    if (status == ERR_CLOSED && !stop_requested()) { /* the job was stopped before it began */
-        log_info("nothing left to do: %s", fail_text());
+    if (status == ERR_CLOSED) {
+        log_info("nothing to do: %s", fail_text());
         status = OK;
         goto out;
     }

@@ -51,7 +51,8 @@ enum {
     O_LISTEN,
     O_LOG,
     O_PROGRESS,
-    O_PRINT_CONFIG
+    O_PRINT_CONFIG,
+    O_SOCKETS
 };
 static const struct option options[] = {
     {"data", required_argument, NULL, O_DATA},
@@ -77,6 +78,7 @@ static const struct option options[] = {
     {"log", required_argument, NULL, O_LOG},
     {"progress-fd", required_argument, NULL, O_PROGRESS},
     {"print-config", no_argument, NULL, O_PRINT_CONFIG},
+    {"sockets", required_argument, NULL, O_SOCKETS},
     {NULL, 0, NULL, 0}};
 
 enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
@@ -158,6 +160,7 @@ static enum status apply(struct job *j, int option, const char *value, bool *hel
     case O_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &j->timeout_ms);
     case O_LISTEN: j->listen = value; return OK;
     case O_LOG: j->log = value; return OK;
+    case O_SOCKETS: j->sockets = value; return OK;
     case O_PROGRESS: {
         uint64_t fd = 0;
         TRY(option_u64("--progress-fd", value, 0, 1024, &fd));

@@ -18,6 +18,7 @@ struct job {
     const char *log;           /* coord only: log file */
     int progress_fd;           /* coord only */
     bool print_config;         /* coord only: print the configuration, start nothing */
+    const char *sockets;       /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
 };
 

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/thread.h"
@@ -18,6 +19,13 @@ static enum status print_config(const struct config *config) {
         status = fail(ERR_IO, "cannot write to standard output");
     }
     buf_fini(&text);
+    return status;
+}
+
+static enum status role_end(enum status status) {
+    if (status != OK) {
+        log_error("%s", fail_text());
+    }
     return status;
 }
 
@@ -54,9 +62,10 @@ enum status tool_coord(int argc, char **argv) {
         .timeout_ms = j.timeout_ms,
         .progress_fd = j.progress_fd,
     };
-    enum status status = coord_run(&o);
-    if (status != OK) {
-        log_error("%s", fail_text());
+    const pid_t starter = getppid();
+    enum status status = role_end(coord_run(&o));
+    if (j.sockets != NULL && getppid() != starter) {
+        file_remove_tree(j.sockets);
     }
     return status;
 }
@@ -118,13 +127,6 @@ static enum status role_parse(struct role_line *r, int argc, char **argv) {
         return fail(ERR_USAGE, "--coord is missing: the coordinator's endpoint");
     }
     return OK;
-}
-
-static enum status role_end(enum status status) {
-    if (status != OK) {
-        log_error("%s", fail_text());
-    }
-    return status;
 }
 
 enum status tool_ps(int argc, char **argv) {

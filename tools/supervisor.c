@@ -1,6 +1,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,15 @@ enum status supervisor_add(struct supervisor *s, const char *name, const char *l
     return child_arg(c, "esmm");
 }
 
+/* What a child says outside its log, say its usage or a sanitizer's report, is found there too. */
+static void say_into_log(const struct child *c) {
+    int fd = open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd >= 0) {
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+    }
+}
+
 static void become_child(const struct supervisor *s, struct child *c, pid_t parent) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -56,6 +66,7 @@ static void become_child(const struct supervisor *s, struct child *c, pid_t pare
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    say_into_log(c);
     for (int fd = 3; fd < 256; fd++) {
         if (fd != s->keep_fd) {
             close(fd);
@@ -123,6 +134,18 @@ void supervisor_stop(struct supervisor *s, uint64_t grace_ms) {
     }
 }
 
+/* "esmm ps: disk full", main's last word, or "2026-… error ps-1 disk full", without what the reader
+ * knows already. */
+static const char *without_prefix(const char *line) {
+    const char *level = strstr(line, " error ");
+    const char *text = level == NULL ? NULL : strchr(level + 7, ' ');
+    if (strncmp(line, "esmm ", 5) == 0) {
+        text = strchr(line, ':');
+        text = text != NULL && text[1] == ' ' ? text + 1 : NULL;
+    }
+    return text != NULL ? text + 1 : line;
+}
+
 /* The last line of a log, without its newline; "" if it cannot be read. */
 static void last_line(const char *path, char *out, size_t bytes) {
     out[0] = '\0';
@@ -155,5 +178,5 @@ void child_describe(const struct child *c, char *out, size_t bytes) {
     char line[384];
     last_line(c->log, line, sizeof line);
     snprintf(out, bytes, "%s ended with exit code %d: %s (log: %s)", c->name,
-             WEXITSTATUS(c->wait_status), line, c->log);
+             WEXITSTATUS(c->wait_status), without_prefix(line), c->log);
 }

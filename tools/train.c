@@ -8,6 +8,9 @@
  *     worker killed by a signal    started again, at most RESTARTS_MAX times: its leases go to
  *                                  whoever asks, and batch names keep pushes from counting twice
  *     anything else ends early     the job fails: everybody is stopped, the first cause is told
+ *
+ * When a job fails while coordinator and servers live, they are given time to save what there is.
+ * When one of them is gone, nothing can be saved any more, and the rest is ended at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "common/thread.h"
@@ -31,7 +35,9 @@
 
 #define RESTARTS_MAX 3
 #define POLL_MS 50
-#define FOLLOW_MS 15000
+#define FOLLOW_MS 3000
+#define CRASH_GRACE_MS 500    /* there is nothing left to save */
+#define SAVE_GRACE_MS  10000u /* beside four times net.give_up_ms, the coordinator's own patience */
 
 struct train {
     struct job job;
@@ -50,13 +56,17 @@ static enum status refuse_old_run(const struct job *j) {
     char checkpoints[PATH_BYTES_MAX];
     char found[PATH_BYTES_MAX];
     TRY(path_join(checkpoints, j->out, "checkpoints"));
-    if (!j->resume && file_is_dir(checkpoints) && manifest_find(checkpoints, found) == OK) {
+    if (j->resume || !file_is_dir(checkpoints)) {
+        return OK;
+    }
+    enum status status = manifest_find(checkpoints, found);
+    if (status == OK) {
         return fail(ERR_EXISTS,
                     "%s already holds a run (newest checkpoint %s): give --resume to continue it, "
                     "or another --out",
                     j->out, found);
     }
-    return OK;
+    return status == ERR_NOT_FOUND ? OK : status;
 }
 
 static enum status make_directories(struct train *t) {
@@ -74,6 +84,13 @@ static enum status make_directories(struct train *t) {
         return status;
     }
     return OK;
+}
+
+/* A run that fails must not leave the summary of the one that it continues. */
+static enum status remove_old_summary(const struct train *t) {
+    char path[PATH_BYTES_MAX];
+    TRY(path_join(path, t->job.out, "summary.json"));
+    return file_remove_tree(path);
 }
 
 static enum status write_config(struct train *t) {
@@ -137,6 +154,7 @@ static enum status add_coord(struct train *t) {
     TRY(arg_u64(c, "--workers", t->job.workers));
     TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
     TRY(arg_u64(c, "--progress-fd", (uint64_t)t->progress_write));
+    TRY(arg2(c, "--sockets", t->sockets));
     if (t->job.resume) {
         TRY(child_arg(c, "--resume"));
     }
@@ -236,14 +254,10 @@ static bool ended_well(const struct child *c) {
            (WEXITSTATUS(c->wait_status) == 0 || WEXITSTATUS(c->wait_status) == 128 + SIGTERM);
 }
 
-static enum status first_cause(struct train *t, const struct child *c) {
+static enum status first_cause(const struct child *c) {
     char what[1024];
-    char newest[PATH_BYTES_MAX];
     child_describe(c, what, sizeof what);
-    if (manifest_find(t->job.out, newest) == OK) {
-        return fail(ERR_PEER, "%s; newest checkpoint: %s; continue with --resume", what, newest);
-    }
-    return fail(ERR_PEER, "%s; no checkpoint had been saved", what);
+    return fail(ERR_PEER, "%s", what);
 }
 
 /* A worker whose machine part died is replaced; one that says it failed would fail again. */
@@ -265,7 +279,7 @@ static enum status child_ended(struct train *t, struct child *c, bool *finished)
     if (ended_well(c)) { /* told to stop just before the coordinator's own end was noticed */
         return OK;
     }
-    return first_cause(t, c);
+    return first_cause(c);
 }
 
 static enum status watch(struct train *t) {
@@ -351,6 +365,7 @@ static enum status run(struct train *t) {
     TRY(dataset_read(&t->data, t->job.data));
     TRY(refuse_old_run(&t->job));
     TRY(make_directories(t));
+    TRY(remove_old_summary(t));
     TRY(write_config(t));
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -374,6 +389,70 @@ static enum status run(struct train *t) {
     return print_summary(t);
 }
 
+static bool coordinator_and_servers_run(const struct train *t) {
+    for (size_t i = 0; i <= t->job.servers; i++) {
+        if (i >= t->supervisor.count || t->supervisor.children[i].pid == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The coordinator is told to save and end. It gives up by itself on a server that hangs, and a
+ * server on a coordinator that does. */
+static void let_save(struct train *t) {
+    uint64_t deadline_ms = clock_mono_ms() + SAVE_GRACE_MS + 4ull * t->job.config.give_up_ms;
+    if (coordinator_and_servers_run(t)) {
+        kill(t->supervisor.children[0].pid, SIGTERM);
+    }
+    while (coordinator_and_servers_run(t) && clock_left_ms(deadline_ms) > 0) {
+        clock_sleep_ms(10);
+        supervisor_reap(&t->supervisor);
+    }
+}
+
+/* For a job whose coordinator had no time to write one. */
+static void write_failed_summary(const struct train *t, const char *why, const char *newest) {
+    char path[PATH_BYTES_MAX];
+    struct buf text = BUF_EMPTY;
+    struct json j;
+    json_init(&j, &text, true);
+    json_open(&j, NULL, '{');
+    json_str(&j, "status", "failed");
+    json_str(&j, "cause", why);
+    json_str(&j, "checkpoint", newest);
+    json_close(&j);
+    if (j.status == OK && buf_put_u8(&text, '\n') == OK &&
+        path_join(path, t->job.out, "summary.json") == OK && !file_exists(path)) {
+        (void)file_write_atomic(path, text.data, text.len);
+    }
+    buf_fini(&text);
+}
+
+/* Ends a failed job, whose cause is in fail_text(), and completes the cause with what there is to
+ * go back to. */
+static enum status end_failed(struct train *t, enum status status) {
+    char why[1024];
+    char newest[PATH_BYTES_MAX] = "";
+    snprintf(why, sizeof why, "%s", fail_text());
+    view_end(&t->view);
+    let_save(t);
+    supervisor_stop(&t->supervisor, CRASH_GRACE_MS);
+    if (status != ERR_PEER) {
+        return fail(status, "%s", why);
+    }
+    if (manifest_find(t->job.out, newest) != OK) {
+        newest[0] = '\0';
+    }
+    write_failed_summary(t, why, newest);
+    if (strstr(why, "--resume") != NULL) { /* the coordinator said it all */
+        return fail(status, "%s", why);
+    }
+    return newest[0] == '\0'
+               ? fail(status, "%s; no checkpoint had been saved", why)
+               : fail(status, "%s; newest checkpoint: %s; continue with --resume", why, newest);
+}
+
 enum status tool_train(int argc, char **argv) {
     struct train *t = NULL;
     bool help = false;
@@ -388,11 +467,10 @@ enum status tool_train(int argc, char **argv) {
         status = run(t);
     }
     char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text());
-    if (status != OK) {
-        view_end(&t->view);
-        supervisor_stop(&t->supervisor, 3000);
+    if (status != OK && !help) {
+        status = end_failed(t, status);
     }
+    snprintf(why, sizeof why, "%s", fail_text());
     train_fini(t);
     mem_free(&t);
     return status == OK ? OK : fail(status, "%s", why);

@@ -30,22 +30,29 @@ double json_number(const char *line, const char *key) {
     return end == at ? NAN : value;
 }
 
-static void describe(const char *line, char *out, size_t bytes) {
-    char auc[64] = "";
-    double ctr = json_number(line, "auc_ctr_running");
-    double ctcvr = json_number(line, "auc_ctcvr_running");
-    if (isfinite(ctr)) {
-        snprintf(auc, sizeof auc, "  auc ctr %.4f ctcvr %.4f", ctr, ctcvr);
+/* Appends a figure, unless it is not known (yet). */
+static void figure(char *out, size_t bytes, const char *format, double value) {
+    size_t n = strlen(out);
+    if (isfinite(value)) {
+        snprintf(out + n, bytes - n, format, value);
     }
+}
+
+static void describe(const char *line, char *out, size_t bytes) {
     double eta = json_number(line, "eta_s");
-    char left[32] = "";
+    size_t n;
+    out[0] = '\0';
+    figure(out, bytes, "%.0f impressions", json_number(line, "impressions"));
+    figure(out, bytes, "  %.0f/s", json_number(line, "impressions_per_s"));
+    figure(out, bytes, "  loss %.5f", json_number(line, "loss"));
+    figure(out, bytes, "  auc ctr %.4f", json_number(line, "auc_ctr_running"));
+    figure(out, bytes, " ctcvr %.4f", json_number(line, "auc_ctcvr_running"));
+    figure(out, bytes, "  staleness %.1f", json_number(line, "staleness_mean"));
+    n = strlen(out);
     if (isfinite(eta)) {
         unsigned s = eta > 359999 ? 359999u : (unsigned)eta;
-        snprintf(left, sizeof left, "  eta %02u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
+        snprintf(out + n, bytes - n, "  eta %02u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
     }
-    snprintf(out, bytes, "%.0f impressions  %.0f/s  loss %.5f%s  staleness %.1f%s",
-             json_number(line, "impressions"), json_number(line, "impressions_per_s"),
-             json_number(line, "loss"), auc, json_number(line, "staleness_mean"), left);
 }
 
 static void show(struct view *v, const char *line) {

@@ -384,14 +384,14 @@ enum status worker_run(const struct worker_options *o) {
     book_init(&w->book);
     enum status status;
     status = connect_job(w);
-    if (status == ERR_CLOSED && !stop_requested()) { /* a worker that was started again too late */
-        log_info("nothing left to do: %s", fail_text());
+    if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */
+        log_info("nothing to do: %s", fail_text());
         status = OK;
         goto out;
     }
     TRY_OUT(status);
     log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
-             w->plan.partitions, o->threads);
+             w->plan.partitions, w->threads);
     kernel_log(w->config.kernel, w->config.precision);
     TRY_OUT(start_reader(w));
     TRY_OUT(start_trainers(w));

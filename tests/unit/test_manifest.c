@@ -1,3 +1,4 @@
+#include "common/log.h"
 #include "common/manifest.h"
 
 #include <stdio.h>
@@ -210,6 +211,12 @@ static void test_publish(void **state) {
     assert_string_equal(name, "step-000000000400");
     open_place(&p);
     finds(p.run, 0);
+    const struct manifest unfinished = sample(400);
+    in_root(&p, "step-000000000400.tmp", path);
+    assert_int_equal(file_mkdirs(path), OK);
+    assert_int_equal(manifest_write(&unfinished, path), OK);
+    finds(p.run, 0);
+    finds(path, 0);
     save(&p, 100, 2);
     finds(p.run, 100);
     save(&p, 200, 2);
@@ -256,12 +263,18 @@ static void test_find_after_damage(void **state) {
     finds(p.run, 100);
     in_root(&p, "step-000000000100", path);
     assert_int_equal(file_remove_tree(path), OK);
+    /* What is left is damaged, which is not the same as no checkpoint: a job must not begin anew. */
+    assert_int_equal(manifest_find(p.run, path), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), "step-000000000300/manifest"));
+    in_root(&p, "step-000000000300", path);
+    assert_int_equal(file_remove_tree(path), OK);
     finds(p.run, 0);
     finds("/nonexistent/run", 0);
     assert_int_equal(file_remove_tree(p.run), OK);
 }
 
 int main(void) {
+    log_level_set(LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_memory_fails),

@@ -1,0 +1,154 @@
+#!/bin/bash
+# Roles that are killed or hang, and stop signals: the job ends soon with a message that names role, log
+# and checkpoint, or goes on where that is possible; nothing is left over; --resume applies every
+# batch exactly once.
+. "$(dirname "$0")/lib.sh"
+plan=(--epochs 10 --batch 64 --set checkpoint.every_impressions=5000)
+shapes=(--servers 2 --workers 2 --set net.give_up_ms=3000)
+
+# The run in $dir/run, ended too early, is completed and then has every batch once.
+resume() {
+    train run "${shapes[@]}" "${plan[@]}" --resume
+    whole
+    equal "status" "$(text "$dir/run/summary.json" status)" complete
+    rm -rf "$dir/run"
+}
+whole() {
+    local s=$dir/run/summary.json
+    equal "steps" "$(number "$s" steps)" "$steps"
+    equal "epochs" "$(number "$s" epochs)" 10
+    ok "$ESMM" inspect "$dir/run"
+    says "^step +$steps batches, $((10 * 24000)) impressions" "^cursor +10 epochs complete, then 0 of"
+    ok "$ESMM" inspect "$dir/run" --verify
+}
+start() {
+    train_start run "${shapes[@]}" "${plan[@]}" "$@"
+    find_roles 2
+}
+# The command said who it was, where its log is, and what to resume from.
+names() {
+    equal "status" "$(text "$dir/run/summary.json" status)" failed
+    says "$1" "$dir/run/logs/$2\.log" "newest checkpoint: $dir/run/checkpoints/step-[0-9]+" "--resume"
+}
+
+step "data, and a job that nobody disturbs"
+make_data data 24000 3 --shard-impressions 2048
+train run "${shapes[@]}" "${plan[@]}"
+steps=$(number "$dir/run/summary.json" steps)
+whole
+equal "pushes" "$(number "$dir/run/summary.json" batches)" "$steps"
+rm -rf "$dir/run"
+no_leftovers
+
+step "kill -9 of a server"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -9 "${ps[1]}"
+ends 1 30
+names "ps-1 was killed by signal 9" ps-1
+no_leftovers
+resume
+
+step "kill -9 of the coordinator"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -9 "$coord"
+ends 1 30
+names "coord-0 was killed by signal 9" coord-0
+no_leftovers
+resume
+
+step "kill -9 of a worker: another takes its place"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -9 "${worker[1]}"
+ends 0 60
+says "worker-1 was killed by signal 9" "started again"
+whole
+rm -rf "$dir/run"
+no_leftovers
+
+step "kill -9 of both workers, twice"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -9 "${worker[@]}"
+old="${worker[*]}"
+fresh_workers() {
+    find_roles 2
+    [ "${worker[0]}" -gt "${old##* }" ] && [ "${worker[1]}" -gt "${old##* }" ]
+}
+wait_until 20 "new workers" fresh_workers
+kill -9 "${worker[@]}"
+ends 0 60
+whole
+rm -rf "$dir/run"
+no_leftovers
+
+step "a worker fails: what was trained is saved"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+before=$(newest_step run)
+mv "$dir/data" "$dir/data.away"
+ends 1 20
+mv "$dir/data.away" "$dir/data"
+says "worker-[01] ended with exit code 1: .*cannot open" "--resume"
+[ "$(newest_step run)" -gt "$before" ] || die "no newer checkpoint than that of step $before"
+no_leftovers
+rm -rf "$dir/run"
+
+step "a server hangs (SIGSTOP): noticed after net.give_up_ms"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -STOP "${ps[1]}"
+ends 1 20
+says "server 1 \(.*\) has been silent for" "resume"
+equal "status" "$(text "$dir/run/summary.json" status)" failed
+no_leftovers
+rm -rf "$dir/run"
+
+step "a worker hangs: the others get its leases"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -STOP "${worker[1]}"
+ends 0 60
+whole
+grep -q '"event":"worker_lost"' "$dir/run/metrics.jsonl" || die "metrics.jsonl has no worker_lost"
+rm -rf "$dir/run"
+no_leftovers
+
+step "the coordinator hangs"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+kill -STOP "$coord"
+ends 1 20
+says "(ps|worker)-[01] ended with exit code 1: the coordinator at .* has been silent" "--resume"
+no_leftovers
+rm -rf "$dir/run"
+
+step "SIGINT saves and ends"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+before=$(newest_step run)
+kill -INT "$job"
+ends 130 20
+[ "$(newest_step run)" -gt "$before" ] || die "no newer checkpoint than that of step $before"
+equal "status" "$(text "$dir/run/summary.json" status)" stopped
+no_leftovers
+resume
+
+step "SIGTERM before anything is there"
+start
+kill -TERM "$job"
+ends 143 20
+no_leftovers
+rm -rf "$dir/run"
+
+step "kill -9 of esmm train itself: no orphans, and what was trained is saved"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+before=$(newest_step run)
+kill -9 "$job"
+ends 137 5
+no_leftovers 20
+[ "$(newest_step run)" -gt "$before" ] || die "no newer checkpoint than that of step $before"
+step "done"
