@@ -7,7 +7,7 @@
  * item fields with 1.5 values, dim 18; towers 360, 200, 80; both inputs, `concat` (234 + 180
  * columns) and `sides` (18 + 18). Each is trained with OpenBLAS, with the float32 kernel and with
  * the bf16 kernel, as far as the CPU has them. The limit is the matrix products of a step alone, of
- * the same shapes, on data that stays in cache: by OpenBLAS's sgemm, and by the kernel itself.
+ * the same shapes, in the buffers of a tower: by OpenBLAS's sgemm, and by the kernel itself.
  *
  * Times are CPU time of the thread, so that a busy machine disturbs less; one number is the mean
  * over about 50 ms, all kinds take turns, and what is printed is the median of `repetitions` with
@@ -45,7 +45,7 @@ struct work {
     struct batch batch, small;
     float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
     float *dense, *ddense, *a, *b, *xu, *xi;
-    double *store; /* of the twin */
+    double *store;              /* of the twin */
     struct model *model[KINDS]; /* NULL: the CPU lacks the kernel */
     struct tower tower[KINDS];  /* for the products alone */
     float *dw, *zeros;
@@ -175,7 +175,7 @@ static void finish(struct work *w) {
     sample_shard_free(&w->shard);
 }
 
-/* --- what is timed: call(w, k), k the kind or a counter ---------------------------------------- */
+/* --- what is timed: call(w, k), k the kind or a counter ------------------------------------ */
 
 static void do_train(struct work *w, uint32_t k) {
     struct loss_sums sums = {0};
@@ -184,8 +184,8 @@ static void do_train(struct work *w, uint32_t k) {
 }
 
 static void do_forward(struct work *w, uint32_t k) {
-    need(model_forward(w->model[k], &w->batch, (const float *const *)w->rows, w->dense, w->a,
-                       w->b));
+    need(
+        model_forward(w->model[k], &w->batch, (const float *const *)w->rows, w->dense, w->a, w->b));
 }
 
 /* The three products of one matrix on m rows of x and dy, whatever these hold. */
@@ -343,8 +343,8 @@ struct figures {
 static void report(struct work *w, const char *input, uint32_t k, struct figures *f, double sgemm) {
     double n = w->impressions, train = median(&f->train), forward = median(&f->forward);
     double products = median(&f->products), gflop = train_gflop(w);
-    printf("  %-12s train %7.2f ms %8.0f impressions/s %6.1f GFLOP/s; forward %6.2f ms; its products "
-           "%6.2f ms (%.1f GFLOP/s): %.1f %%; sgemm's %6.2f ms: %.1f %%\n",
+    printf("  %-12s train %7.2f ms %8.0f impressions/s %6.1f GFLOP/s; forward %6.2f ms; "
+           "its products %6.2f ms (%.1f GFLOP/s): %.1f %%; sgemm's %6.2f ms: %.1f %%\n",
            kind_name[k], train * 1e3, n / train, gflop / train, forward * 1e3, products * 1e3,
            gflop / products, 100 * products / train, sgemm * 1e3, 100 * sgemm / train);
     print_raw("train", &f->train);

@@ -23,7 +23,7 @@
 #include "kernel_tile.h"
 
 static __mmask16 lanes_of(uint32_t n) {
-    return n >= LANES ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= LANES ? 0xffffu : (1u << n) - 1u);
 }
 
 /* 32 floats of which n exist, the others zero, to 16 cells. */
@@ -110,9 +110,13 @@ static struct kernel_left left_transposed(struct matrix x, uint32_t m, uint32_t 
     return (struct kernel_left){scratch, 1, step};
 }
 
-static const struct kernel kernel = {
-    "bf16 with float32 sums, AVX-512", CELL_DEPTH, pack, pack_transposed, left, left_transposed,
-    multiply};
+static const struct kernel kernel = {"bf16 with float32 sums, AVX-512",
+                                     CELL_DEPTH,
+                                     pack,
+                                     pack_transposed,
+                                     left,
+                                     left_transposed,
+                                     multiply};
 
 const struct kernel *kernel_bf16(void) {
     bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

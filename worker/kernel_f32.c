@@ -31,8 +31,8 @@ static void pack(struct matrix x, uint32_t k, uint32_t n, void *right) {
 static void pack_transposed(struct matrix w, uint32_t k, uint32_t n, void *right) {
     for (uint32_t j = 0; j < n; j++) {
         const float *row = w.at + j * w.stride;
-        float *to = (float *)right + (size_t)(j / KERNEL_COLUMNS) * k * KERNEL_COLUMNS +
-                    j % KERNEL_COLUMNS;
+        float *to =
+            (float *)right + (size_t)(j / KERNEL_COLUMNS) * k * KERNEL_COLUMNS + j % KERNEL_COLUMNS;
         for (uint32_t i = 0; i < k; i++) {
             to[(size_t)i * KERNEL_COLUMNS] = row[i];
         }
@@ -49,8 +49,8 @@ static struct kernel_left left_transposed(struct matrix x, uint32_t m, uint32_t 
     return (struct kernel_left){x.at, 1, x.stride};
 }
 
-static const struct kernel kernel = {"float32, AVX-512",   CELL_DEPTH, pack, pack_transposed, left,
-                                     left_transposed, multiply};
+static const struct kernel kernel = {"float32, AVX-512", CELL_DEPTH, pack, pack_transposed, left,
+                                     left_transposed,    multiply};
 
 const struct kernel *kernel_f32(void) {
     return __builtin_cpu_supports("avx512f") ? &kernel : NULL;

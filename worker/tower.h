@@ -26,9 +26,9 @@
 #define TOWER_CHUNK 128
 
 struct tower {
-    const struct layout *layout; /* borrowed */
-    const float *dense;          /* borrowed, of the last tower_load */
-    struct linear user, item;    /* the columns of W1 */
+    const struct layout *layout;                     /* borrowed */
+    const float *dense;                              /* borrowed, of the last tower_load */
+    struct linear user, item;                        /* the columns of W1 */
     struct linear hidden[CONFIG_LAYERS_MAX][TOWERS]; /* W2 is hidden[1] */
     struct linear_work work;
     float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, 2 Hk] */

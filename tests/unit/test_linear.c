@@ -172,8 +172,8 @@ static void test_special_values(void **state) {
     if (kernel_bf16() == NULL) {
         skip();
     }
-    static const float values[] = {1.0f + 0x1p-8f, 1.0f + 0x3p-8f, 1.0f + 0x1p-9f, -3.14159274f,
-                                   0x1.fffffep127f, 1e-30f, 1e-39f, -0.0f};
+    static const float values[] = {1.0f + 0x1p-8f,  1.0f + 0x3p-8f, 1.0f + 0x1p-9f, -3.14159274f,
+                                   0x1.fffffep127f, 1e-30f,         1e-39f,         -0.0f};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         float want = linear_naive_round(PRECISION_BF16, (double)values[i]);
         assert_true(through(kernel_bf16(), values[i]) == want);

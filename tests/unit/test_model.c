@@ -1,6 +1,7 @@
 #include "worker/model.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -220,14 +221,14 @@ static void test_against_naive(void **state) {
 
 /* --- bf16 ---------------------------------------------------------------------------------- */
 
-/* Four steps of bf16 (2^-9 is half of one: what a rounding may change a value by). The twin rounds
- * what it computed in double, per impression; the model rounds its float32 values, and the user
- * side's gradient once for its group's sum. Where these fall on two sides of a tie, one operand
- * differs by a step of 2^-8, so every gradient is one of terms each of which may be off by that. */
+/* Two steps of bf16 at the array's largest value. The twin rounds what it computed in double, per
+ * impression; the model rounds its float32 values, and the user side's gradient once for its
+ * group's sum. Where the two fall on different sides of a tie an operand differs by a step, 2^-7 of
+ * its power of two and so up to 2^-7 of itself; what does so is a few terms of each sum. */
 #define BF16_TOLERANCE 0x1p-7
 
-/* On the grid every input and the first layer are exact in bf16 too, so that relu's kinks and the
- * activations agree; float32 results must not pass for bf16 ones by chance, hence the last check. */
+/* On the grid the inputs and weights are exact in bf16 too, so that relu's kinks agree. That the
+ * model rounds at all is the next test. */
 static void test_bf16_against_naive(void **state) {
     (void)state;
     const struct kernel *kernel = kernel_bf16();
@@ -322,6 +323,59 @@ static void test_one_model_many_batches(void **state) {
     check_many_batches(NULL);
     check_many_batches(kernel_f32());
     check_many_batches(kernel_bf16());
+}
+
+/* --- several threads ------------------------------------------------------------------------ */
+
+struct trainee {
+    struct fixture t;
+    const struct kernel *kernel;
+    pthread_t thread;
+    enum status status;
+};
+
+static void *train(void *arg) {
+    struct trainee *trainee = arg;
+    struct fixture *t = &trainee->t;
+    struct model *m = NULL;
+    trainee->status = model_create(&m, &t->layout, t->w, trainee->kernel);
+    for (int i = 0; i < 5 && trainee->status == OK; i++) {
+        t->sums = (struct loss_sums){0};
+        trainee->status = model_train(m, &t->batch, (const float *const *)t->rows, t->dense, t->a,
+                                      t->b, t->drows, t->ddense, &t->sums);
+    }
+    model_destroy(&m);
+    return NULL;
+}
+
+/* Models share nothing: those of many threads, at once, give the bits of one alone. */
+static void test_many_threads(void **state) {
+    (void)state;
+    enum { THREADS = 6 };
+    static struct trainee trainee[THREADS];
+    const struct kernel *const kernel[] = {NULL, kernel_f32(), kernel_bf16()};
+    for (int i = 0; i < THREADS; i++) {
+        begin(&trainee[i].t,
+              (struct shape){70, 30, 15, 3, 4, 9, INPUT_CONCAT, "40,24", -1, 1.0f, false});
+        trainee[i].kernel = kernel[i % 3];
+        assert_int_equal(pthread_create(&trainee[i].thread, NULL, train, &trainee[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(trainee[i].thread, NULL), 0);
+        assert_int_equal(trainee[i].status, OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        struct fixture alone = trainee[i].t, *other = &trainee[i + 3].t;
+        assert_memory_equal(alone.ddense, other->ddense, alone.layout.count * sizeof(float));
+        float *threaded = sample_array(alone.layout.count, sizeof *threaded);
+        memcpy(threaded, alone.ddense, alone.layout.count * sizeof *threaded);
+        train(&trainee[i]);
+        assert_memory_equal(threaded, alone.ddense, alone.layout.count * sizeof *threaded);
+        mem_free(&threaded);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        release(&trainee[i].t);
+    }
 }
 
 /* --- the twin against slopes --------------------------------------------------------------- */
@@ -640,10 +694,11 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive),       cmocka_unit_test(test_bf16_against_naive),
-        cmocka_unit_test(test_bf16_rounds),         cmocka_unit_test(test_one_model_many_batches),
-        cmocka_unit_test(test_central_differences), cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_nan_shows),           cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_bf16_against_naive),
+        cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),
+        cmocka_unit_test(test_many_threads),   cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_golden),         cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
