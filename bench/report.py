@@ -107,11 +107,10 @@ def parts(lines):
 
 
 def model(lines):
-    rows = [[m.get("input"), m.get("precision"), thousands(m.get("train_ips")), m.get("gflops"),
-             None if "share" not in m else f"{100 * m['share']:.0f} %", thousands(m.get("forward_ips"))]
-            for m in lines]
-    return table(["input", "precision", "a training step, impressions/s a core", "GFLOP/s",
-                  "of products alone", "forward alone"], rows)
+    rows = [[m["input"], m["compute"], thousands(m["train_ips"]), f"{m['gflops']:.0f}", f"{100 * m['share']:.0f} %",
+             f"{100 * m['sgemm_share']:.0f} %", thousands(m["forward_ips"])] for m in lines if "compute" in m]
+    return table(["input", "kernel", "a training step, impressions/s a core", "GFLOP/s", "of its products alone",
+                  "of sgemm's", "forward alone"], rows)
 
 
 def growth(lines):

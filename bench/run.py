@@ -113,14 +113,21 @@ def train(b, shards, servers=1, workers=1, threads=2, batch=4096, settings=()):
                                 for r in usage}, rows=s["servers"]["rows"], loss=s["epoch_loss"])
 
 
-def dense_only(b, model_input, precision, threads):
-    """`threads` processes of the dense part at once, as trainer threads run it: data in cache."""
-    command = [os.path.join(BUILD, "bench_dense"), model_input, precision, "1" if b.quick else "3"]
+def dense_only(b, threads):
+    """Impressions a second of the matrix products alone, one process a core at once, by (input, kernel).
+    bench_model measures in CPU time; data stay in cache."""
+    command = [os.path.join(BUILD, "bench_model"), "4096", "1" if b.quick else "5"]
     children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(threads)]
     texts = [c.communicate()[0] for c in children]
     if any(c.returncode for c in children):
         sys.exit(f"bench: {' '.join(command)} failed")
-    return sum(next(figures_of(t, "dense"))["ips"] for t in texts)
+    limit = {}
+    for text in texts:
+        for f in figures_of(text, "model"):
+            if "compute" in f:
+                key = (f["input"], f["compute"])
+                limit[key] = limit.get(key, 0) + f["train_ips"] * f["product_gflops"] / f["gflops"]
+    return limit
 
 
 PRECISIONS = {"f32": [], "bf16": ["compute.precision=bf16", "wire.values=bf16"]}
@@ -132,12 +139,14 @@ def part_system(b):
     small_eval(b)
     cores = os.cpu_count()
     for run in range(b.runs):
+        limit = dense_only(b, cores)
         for model_input in ("sides", "concat"):
             for precision, settings in PRECISIONS.items():
-                limit = dense_only(b, model_input, precision, cores)
                 figures = train(b, b.shards, threads=cores, settings=[f"model.input={model_input}"] + settings)
                 b.record("system", run=run, input=model_input, precision=precision, servers=1,
-                         workers=1, threads=cores, batch=4096, limit_ips=limit, **figures)
+                         workers=1, threads=cores, batch=4096,
+                         limit_ips=limit.get((model_input, precision), limit[(model_input, "blas")]),
+                         **figures)
             peer(b, run, model_input)
         for servers, workers in ((1, 2), (2, 2)):
             figures = train(b, b.shards, servers, workers, 1, settings=["model.input=sides"])
@@ -214,11 +223,8 @@ def part_parts(b):
         b.record("parts", **f)
     for f in figures_of(text, "shard"):
         b.record("shard", **f)
-    for model_input in ("sides", "concat"):
-        for precision in PRECISIONS:
-            text = call(os.path.join(BUILD, "bench_model"), model_input, precision)
-            for f in figures_of(text, "model"):
-                b.record("model", **f)
+    for f in figures_of(call(os.path.join(BUILD, "bench_model"), 4096, 1 if b.quick else 5), "model"):
+        b.record("model", **f)
     for name in ("table",):
         text = call(os.path.join(BUILD, f"bench_{name}"), 100000 if b.quick else 2000000)
         b.record(name, text=text)
