@@ -10,7 +10,6 @@
  * exponent. Pulls alone and pulls with pushes are measured in turn, `runs` times; medians count.
  * The last line, "bench=server key=value ...", is for machines.
  */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +22,7 @@
 #include "common/rng.h"
 #include "common/thread.h"
 #include "ps/server_thread.h"
-#include "tools/job.h"
+#include "tools/options.h"
 #include "worker/client.h"
 
 #define JOB        7u

@@ -22,11 +22,12 @@
 #include "config_keys.h"
 #include "file.h"
 #include "mem.h"
+#include "nearest.h"
 
 #define CONFIG_BYTES_MAX  ((size_t)1 << 20)
 #define SECTION_BYTES     (sizeof "field." + FIELD_NAME_MAX)
 #define NAME_BYTES_MAX    100 /* of what a message repeats */
-#define DISTANCE_BYTES    (2 * NAME_BYTES_MAX + 2)
+#define KEY_BYTES         (2 * NAME_BYTES_MAX + 2)
 #define TABLE_VALUE_BYTES 4 /* every member of struct table_config that a key names */
 
 _Static_assert(sizeof(enum optimizer_kind) == TABLE_VALUE_BYTES, "enums are as wide as the rest");
@@ -83,33 +84,14 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* Levenshtein distance, one row of the matrix at a time; `b` is cut at DISTANCE_BYTES - 1. */
-static size_t distance(const char *a, const char *b) {
-    size_t row[DISTANCE_BYTES];
-    size_t nb = least(strlen(b), DISTANCE_BYTES - 1);
-    for (size_t j = 0; j <= nb; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t substitute = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(substitute, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[nb];
-}
-
 static bool is_override(const char *section) {
     return strncmp(section, "field.", 6) == 0;
 }
 
 static enum status unknown_key(const char *section, const char *name) {
-    char asked[DISTANCE_BYTES];
-    char known[DISTANCE_BYTES];
-    char nearest[DISTANCE_BYTES] = "";
+    char asked[KEY_BYTES];
+    char known[KEY_BYTES];
+    char nearest[KEY_BYTES] = "";
     size_t best = SIZE_MAX;
     snprintf(asked, sizeof asked, "%.*s.%.*s", NAME_BYTES_MAX, section, NAME_BYTES_MAX, name);
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
@@ -119,7 +101,7 @@ static enum status unknown_key(const char *section, const char *name) {
         }
         snprintf(known, sizeof known, "%.*s.%s", NAME_BYTES_MAX,
                  is_override(section) ? section : k->section, k->name);
-        size_t d = distance(asked, known);
+        const size_t d = nearest_distance(asked, known);
         if (d < best) {
             best = d;
             memcpy(nearest, known, sizeof nearest);
@@ -129,8 +111,7 @@ static enum status unknown_key(const char *section, const char *name) {
 }
 
 static enum status check_section(const char *section) {
-    const char *nearest = "";
-    size_t best = SIZE_MAX;
+    struct nearest nearest = nearest_of(section);
     if (is_override(section)) {
         return config_field_name_good(section + 6)
                    ? OK
@@ -140,15 +121,11 @@ static enum status check_section(const char *section) {
                           section, FIELD_NAME_MAX - 1);
     }
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
-        size_t d = distance(section, config_keys[i].section);
-        if (d < best) {
-            best = d;
-            nearest = config_keys[i].section;
-        }
+        nearest_try(&nearest, config_keys[i].section);
     }
-    return best == 0
-               ? OK
-               : fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]", section, nearest);
+    return nearest.distance == 0 ? OK
+                                 : fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]",
+                                        section, nearest.name);
 }
 
 /* --- one assignment --------------------------------------------------------------------------- */

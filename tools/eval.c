@@ -1,11 +1,10 @@
 #include "eval.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 #include "common/json.h"
 #include "common/mem.h"
-#include "job.h"
+#include "options.h"
 #include "tools.h"
 #include "truth.h"
 
@@ -90,7 +89,8 @@ static const char help[] =
     "  --json                one JSON object instead of a table\n"
     "  --threads N           shards scored at a time (1)\n";
 
-static enum status apply(struct eval_line *l, int option, const char *value) {
+static enum status apply(void *line, int option, const char *value) {
+    struct eval_line *l = line;
     switch (option) {
     case V_CHECKPOINT: l->checkpoint = value; return OK;
     case V_DATA: l->data = value; return OK;
@@ -103,25 +103,11 @@ static enum status apply(struct eval_line *l, int option, const char *value) {
 
 static enum status parse(struct eval_line *l, int argc, char **argv) {
     *l = (struct eval_line){.threads = 1};
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        const int option = getopt_long(argc, argv, ":", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(l, option, optarg));
-        if (l->help) {
-            return OK;
-        }
+    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    if (l->help) {
+        return OK;
     }
-    if (optind < argc) {
-        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
-    }
+    TRY(options_end(argc, argv));
     if (l->checkpoint == NULL || l->data == NULL) {
         return fail(ERR_USAGE, "%s is missing; see --help",
                     l->checkpoint == NULL ? "--checkpoint" : "--data");

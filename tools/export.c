@@ -1,10 +1,9 @@
 #include "export.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "job.h"
+#include "options.h"
 #include "tools.h"
 
 #define WINDOW_BYTES ((uint64_t)1 << 30)
@@ -51,7 +50,8 @@ static const char help[] =
     "  --format dump         the whole state sorted, optimizer and counters too: for comparing\n"
     "  --memory BYTES        of output held at a time (1G), beside 8 bytes for each row of a table\n";
 
-static enum status apply(struct export_line *l, int option, const char *value) {
+static enum status apply(void *line, int option, const char *value) {
+    struct export_line *l = line;
     switch (option) {
     case E_FORMAT: l->format = value; return OK;
     case E_OUT: l->out = value; return OK;
@@ -62,21 +62,9 @@ static enum status apply(struct export_line *l, int option, const char *value) {
 
 static enum status parse(struct export_line *l, int argc, char **argv) {
     *l = (struct export_line){.format = "npy", .memory_bytes = WINDOW_BYTES};
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        const int option = getopt_long(argc, argv, ":", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(l, option, optarg));
-        if (l->help) {
-            return OK;
-        }
+    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    if (l->help) {
+        return OK;
     }
     if (argc - optind != 1) {
         return fail(ERR_USAGE, "expected one checkpoint, got %d arguments; see --help",

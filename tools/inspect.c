@@ -1,11 +1,10 @@
 #include "inspect.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/shard.h"
-#include "job.h"
+#include "options.h"
 #include "tools.h"
 
 #define DIFF_BYTES ((uint64_t)1 << 30)
@@ -56,7 +55,8 @@ static enum status choose(struct inspect_line *l, enum view view) {
     return OK;
 }
 
-static enum status apply(struct inspect_line *l, int option, const char *value) {
+static enum status apply(void *line, int option, const char *value) {
+    struct inspect_line *l = line;
     switch (option) {
     case I_VERIFY: return choose(l, VIEW_VERIFY);
     case I_KEY: l->key = value; return choose(l, VIEW_KEY);
@@ -96,21 +96,9 @@ static enum status complete(const struct inspect_line *l, int arguments) {
 
 static enum status parse(struct inspect_line *l, int argc, char **argv) {
     *l = (struct inspect_line){.memory_bytes = DIFF_BYTES};
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        const int option = getopt_long(argc, argv, ":", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(l, option, optarg));
-        if (l->help) {
-            return OK;
-        }
+    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    if (l->help) {
+        return OK;
     }
     TRY(complete(l, argc - optind));
     l->path = argv[optind];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "options.h"
 
 const char job_options_help[] =
     "  --data DIR            training shards (esmm prep)\n"
@@ -80,25 +81,6 @@ static const struct option options[] = {
     {"print-config", no_argument, NULL, O_PRINT_CONFIG},
     {"sockets", required_argument, NULL, O_SOCKETS},
     {NULL, 0, NULL, 0}};
-
-enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
-                       uint64_t *out) {
-    char *end = NULL;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    uint64_t scale = 1;
-    if (end != text && *end != '\0' && end[1] == '\0') {
-        scale = *end == 'K' ? 1000u : *end == 'M' ? 1000000u : *end == 'G' ? 1000000000u : 0;
-        end++;
-    }
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || scale == 0 ||
-        v > UINT64_MAX / scale || v * scale < min || v * scale > max) {
-        return fail(ERR_USAGE, "%s is '%s', expected a number from %llu to %llu", what, text,
-                    (unsigned long long)min, (unsigned long long)max);
-    }
-    *out = v * scale;
-    return OK;
-}
 
 static enum status option_u32(const char *what, const char *text, uint32_t min, uint32_t max,
                               uint32_t *out) {

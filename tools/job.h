@@ -28,8 +28,4 @@ enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *he
 /* The lines of --help that describe these options. */
 extern const char job_options_help[];
 
-/* Parses an unsigned number with optional K, M, G (powers of 1000) suffix and a range. ERR_USAGE names `what`. */
-enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
-                       uint64_t *out);
-
 #endif

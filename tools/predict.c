@@ -1,13 +1,12 @@
 #include "predict.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/bytes.h"
 #include "common/file.h"
-#include "job.h"
+#include "options.h"
 #include "tools.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
@@ -96,7 +95,8 @@ static const char help[] =
     "  --out FILE            appears when everything is written\n"
     "  --threads N           shards scored at a time (1)\n";
 
-static enum status apply(struct predict_line *l, int option, const char *value) {
+static enum status apply(void *line, int option, const char *value) {
+    struct predict_line *l = line;
     switch (option) {
     case P_CHECKPOINT: l->checkpoint = value; return OK;
     case P_DATA: l->data = value; return OK;
@@ -108,25 +108,11 @@ static enum status apply(struct predict_line *l, int option, const char *value) 
 
 static enum status parse(struct predict_line *l, int argc, char **argv) {
     *l = (struct predict_line){.threads = 1};
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        const int option = getopt_long(argc, argv, ":", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(l, option, optarg));
-        if (l->help) {
-            return OK;
-        }
+    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    if (l->help) {
+        return OK;
     }
-    if (optind < argc) {
-        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
-    }
+    TRY(options_end(argc, argv));
     if (l->checkpoint == NULL || l->data == NULL || l->out == NULL) {
         return fail(ERR_USAGE, "%s is missing; see --help",
                     l->checkpoint == NULL ? "--checkpoint"

@@ -7,7 +7,6 @@
  */
 #include "prep.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/thread.h"
-#include "job.h"
+#include "options.h"
 #include "prep_summary.h"
 #include "tools.h"
 
@@ -81,7 +80,8 @@ static enum status max_bad(struct prep_options *o, const char *value) {
                : fail(ERR_USAGE, "--max-bad is '%s', expected a percentage from 0 to 100", value);
 }
 
-static enum status apply(struct prep_options *o, int option, const char *value) {
+static enum status apply(void *line, int option, const char *value) {
+    struct prep_options *o = line;
     switch (option) {
     case P_FORMAT: o->format = value; return OK;
     case P_SKELETON: o->skeleton = value; return OK;
@@ -136,25 +136,11 @@ static enum status parse(struct prep_options *o, int argc, char **argv) {
                                .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
     o->threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
                                                              : (uint64_t)cores;
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        const int option = getopt_long(argc, argv, ":", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(o, option, optarg));
-        if (o->help) {
-            return OK;
-        }
+    TRY(options_read(argc, argv, options, apply, o, &o->help));
+    if (o->help) {
+        return OK;
     }
-    if (optind < argc) {
-        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
-    }
+    TRY(options_end(argc, argv));
     return complete(o);
 }
 

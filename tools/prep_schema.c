@@ -8,9 +8,9 @@
 #include <ini.h>
 #include <stdio.h>
 
+#include "common/nearest.h"
 #include "common/file.h"
 #include "common/mem.h"
-#include "prep_nearest.h"
 #include "prep_schema_keys.h"
 
 #define SCHEMA_BYTES_MAX ((size_t)1 << 20)

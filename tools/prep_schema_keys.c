@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/nearest.h"
 #include "common/mem.h"
 #include "prep_line.h"
-#include "prep_nearest.h"
 
 /* --- values ---------------------------------------------------------------------------------- */
 

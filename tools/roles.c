@@ -8,6 +8,7 @@
 #include "common/thread.h"
 #include "coord/coord.h"
 #include "job.h"
+#include "options.h"
 #include "ps/server.h"
 #include "tools.h"
 #include "worker/worker.h"

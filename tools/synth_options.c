@@ -1,11 +1,11 @@
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "job.h"
+#include "options.h"
 #include "synth.h"
 #include "synth_lanes.h"
 #include "synth_normal.h"
@@ -167,7 +167,8 @@ static enum status set_shape(struct synth_config *c, const char *name) {
     return OK;
 }
 
-static enum status apply(struct synth_line *l, int option, const char *value) {
+static enum status apply(void *line, int option, const char *value) {
+    struct synth_line *l = line;
     struct synth_config *c = l->config;
     if (option >= Y_REAL) {
         l->real[option - Y_REAL] = value;
@@ -193,20 +194,7 @@ static enum status apply(struct synth_line *l, int option, const char *value) {
 static enum status parse_options(struct synth_line *l, int argc, char **argv) {
     struct option all[OPTIONS + REALS + 1];
     all_options(all);
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        const int option = getopt_long(argc, argv, ":", all, NULL);
-        if (option == -1 || l->help) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(l, option, optarg));
-    }
-    return OK;
+    return options_read(argc, argv, all, apply, l, &l->help);
 }
 
 /* What was not given follows from what was. */

@@ -29,11 +29,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/thread.h"
-#include "job.h"
+#include "options.h"
 #include "tools.h"
 
 #define POLL_MS 50

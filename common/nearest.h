@@ -1,6 +1,6 @@
-/* prep_nearest.h - the known name that a misspelt one is nearest to. */
-#ifndef TOOLS_PREP_NEAREST_H
-#define TOOLS_PREP_NEAREST_H
+/* nearest.h - the known name that a misspelt one is nearest to. */
+#ifndef COMMON_NEAREST_H
+#define COMMON_NEAREST_H
 
 #include <stddef.h>
 
@@ -10,7 +10,10 @@ struct nearest {
     const char *name; /* "" before the first */
     size_t distance;
 };
+/* The names shown must live as long. */
 struct nearest nearest_of(const char *asked);
 void nearest_try(struct nearest *n, const char *name);
+/* Edits from one to the other; names are cut at 128 bytes. */
+size_t nearest_distance(const char *a, const char *b);
 
 #endif

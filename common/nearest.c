@@ -1,4 +1,4 @@
-#include "prep_nearest.h"
+#include "nearest.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -10,7 +10,7 @@ static size_t least(size_t a, size_t b) {
 }
 
 /* Levenshtein distance, one row of the matrix at a time. */
-static size_t distance(const char *a, const char *b) {
+size_t nearest_distance(const char *a, const char *b) {
     size_t row[NAME_BYTES + 1];
     const size_t na = least(strlen(a), NAME_BYTES), nb = least(strlen(b), NAME_BYTES);
     for (size_t j = 0; j <= nb; j++) {
@@ -33,7 +33,7 @@ struct nearest nearest_of(const char *asked) {
 }
 
 void nearest_try(struct nearest *n, const char *name) {
-    const size_t d = distance(n->asked, name);
+    const size_t d = nearest_distance(n->asked, name);
     if (d < n->distance) {
         n->distance = d;
         n->name = name;

@@ -1,0 +1,47 @@
+#include "options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum status options_read(int argc, char **argv, const struct option *table, option_apply *apply,
+                         void *line, const bool *help) {
+    optind = 0;
+    opterr = 0;
+    while (!*help) {
+        const int option = getopt_long(argc, argv, ":", table, NULL);
+        if (option == -1) {
+            break;
+        }
+        if (option == '?' || option == ':') {
+            return fail(ERR_USAGE, "%s option '%s'; see --help",
+                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
+        }
+        TRY(apply(line, option, optarg));
+    }
+    return OK;
+}
+
+enum status options_end(int argc, char **argv) {
+    return optind < argc
+               ? fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind])
+               : OK;
+}
+
+enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
+                       uint64_t *out) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    uint64_t scale = 1;
+    if (end != text && *end != '\0' && end[1] == '\0') {
+        scale = *end == 'K' ? 1000u : *end == 'M' ? 1000000u : *end == 'G' ? 1000000000u : 0;
+        end++;
+    }
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || scale == 0 ||
+        v > UINT64_MAX / scale || v * scale < min || v * scale > max) {
+        return fail(ERR_USAGE, "%s is '%s', expected a number from %llu to %llu", what, text,
+                    (unsigned long long)min, (unsigned long long)max);
+    }
+    *out = v * scale;
+    return OK;
+}

@@ -1,0 +1,27 @@
+/* options.h - the command line of a sub-command: what all of them do alike. */
+#ifndef TOOLS_OPTIONS_H
+#define TOOLS_OPTIONS_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/status.h"
+
+/* Takes one option of the sub-command: its `val` in the table, and its argument or NULL. */
+typedef enum status option_apply(void *line, int option, const char *value);
+
+/* Hands every option of argv (argv[0] is the sub-command) to apply(line, ...), until one sets *help.
+ * Afterwards optind is the first argument that is no option. An unknown option or a missing value
+ * is ERR_USAGE. */
+enum status options_read(int argc, char **argv, const struct option *table, option_apply *apply,
+                         void *line, const bool *help);
+/* ERR_USAGE if an argument is left. */
+enum status options_end(int argc, char **argv);
+
+/* Parses an unsigned number with optional K, M, G (powers of 1000) suffix and a range. ERR_USAGE
+ * names `what`. */
+enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
+                       uint64_t *out);
+
+#endif
