@@ -25,7 +25,7 @@ const char job_options_help[] =
     "  --checkpoint-every N  impressions, or seconds as in 60s (also one at the end and on SIGTERM)\n"
     "  --deterministic       one order of batches and applies: runs are byte-identical\n"
     "  --resume              continue from the newest checkpoint in --out\n"
-    "  --trace               workers log every batch's loss to OUT/logs/trace-N.tsv\n";
+    "  --trace               workers log every batch to OUT/logs/trace-N.tsv (docs/model.md)\n";
 
 enum {
     O_DATA = 256,

@@ -14,9 +14,7 @@
  */
 #include "trainer.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
+#include "common/bytes.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -50,6 +48,7 @@ struct trainer {
     uint64_t resent, tickets_unknown; /* of the client, as last reported */
     uint64_t idle_since_us;
     double wait_s;
+    struct buf line; /* of the trace */
 };
 
 static void trainer_fini(struct trainer *t) {
@@ -63,6 +62,7 @@ static void trainer_fini(struct trainer *t) {
         mem_free(&s->logit_b);
     }
     mem_free(&t->gradients);
+    buf_fini(&t->line);
     model_destroy(&t->model);
     client_destroy(&t->client);
 }
@@ -217,13 +217,29 @@ static enum status compute(struct trainer *t, struct slot *s) {
     return transfer_push(s->transfer, b->name, b->fence, (const float *const *)drows, ddense);
 }
 
-static void trace(const struct trainer *t, const struct slot *s) {
+/* The line of one batch: its name, size, mean losses, and its impressions in order. */
+static enum status trace_line(struct trainer *t, const struct slot *s) {
     const struct batch *b = s->item.batch;
-    double n = b->impressions;
-    dprintf(t->spec->trace_fd, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\n", b->name.epoch, b->name.shard,
-            b->name.batch, b->impressions,
-            (s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr) / n,
-            s->sums.ctr / n, s->sums.ctcvr / n);
+    const double n = b->impressions;
+    buf_clear(&t->line);
+    TRY(buf_printf(&t->line, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\t", b->name.epoch, b->name.shard,
+                   b->name.batch, b->impressions,
+                   (s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr) / n,
+                   s->sums.ctr / n, s->sums.ctcvr / n));
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        TRY(buf_printf(&t->line, "%s%llu", i == 0 ? "" : ",",
+                       (unsigned long long)b->impression_id[i]));
+    }
+    return buf_printf(&t->line, "\n");
+}
+
+/* One write, so that the lines of several trainers do not mix. */
+static enum status trace(struct trainer *t, const struct slot *s) {
+    if (t->spec->trace == NULL) {
+        return OK;
+    }
+    TRY(trace_line(t, s));
+    return file_write(t->spec->trace, t->line.data, t->line.len);
 }
 
 static void report(struct trainer *t, struct slot *s) {
@@ -256,14 +272,12 @@ static void report(struct trainer *t, struct slot *s) {
     t->resent = resent;
     t->tickets_unknown = unknown;
     t->wait_s = 0;
-    if (t->spec->trace_fd >= 0) {
-        trace(t, s);
-    }
 }
 
 static enum status retire(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         report(t, s);
+        TRY(trace(t, s));
     }
     TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
     reader_give_back(t->spec->reader, s->item.batch);
