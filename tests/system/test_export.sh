@@ -17,8 +17,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 "$ESMM" synth --impressions 4000 --seed 5 --out "$dir/raw"
-skeleton=$(find "$dir/raw" -name '*skeleton*train*.csv' | head -1)
-common=$(find "$dir/raw" -name '*common*train*.csv' | head -1)
+skeleton=$dir/raw/train/sample_skeleton.csv
+common=$dir/raw/train/common_features.csv
 "$ESMM" prep --format aliccp --skeleton "$skeleton" --common "$common" --out "$dir/data"
 for input in concat sides; do
     "$ESMM" train --data "$dir/data" --out "$dir/$input" --servers 2 --workers 1 --batch 256 \
