@@ -302,6 +302,7 @@ def main():
     ap.add_argument("--steps", type=int, help="fail unless the trace has so many")
     a = ap.parse_args()
     torch.set_num_threads(1)
+    torch.sparse.check_sparse_tensor_invariants.disable()  # as ever; torch 2.13 warns unless told
     start, final = read_export(a.initial), read_export(a.final)
     batches = read_trace(a.trace, a.steps)
     log = read_log(a.skeleton, a.common, {i for _, _, ids in batches for i in ids})

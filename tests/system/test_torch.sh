@@ -17,7 +17,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 unset OPENBLAS_CORETYPE # what suits the program's BLAS may not suit torch's
 
-"$ESMM" synth --impressions 8000 --holdout 100 --seed 3 --out "$dir/raw"
+"$ESMM" synth --impressions 8000 --seed 3 --users 300 --items 1000 --ctr 0.3 --cvr 0.3 \
+    --anomalies 0.02 --out "$dir/raw"
 log=("$dir/raw/train/sample_skeleton.csv" "$dir/raw/train/common_features.csv")
 "$ESMM" prep --format aliccp --skeleton "${log[0]}" --common "${log[1]}" --out "$dir/data"
 
