@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"coord", tool_coord, "one role: the coordinator"},
     {"ps", tool_ps, "one role: a parameter server"},
     {"worker", tool_worker, "one role: a worker"},
+    {"prep", tool_prep, "a raw log into impression shards"},
     {"synth", tool_synth, "a raw log with known true probabilities"},
     {"eval", tool_eval, "measure a checkpoint on shards"},
     {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression"},

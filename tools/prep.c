@@ -1,0 +1,205 @@
+/* prep.c - `esmm prep`: a raw log into impression shards.
+ *
+ * Tour: prep_input cuts the log into pieces, prep_pipeline hands them to worker threads and puts the
+ * results into order, prep_aliccp and prep_csv are what a worker does with a piece (prep_line,
+ * prep_cells parse; prep_fields names slots; prep_index finds common rows; prep_shards writes),
+ * prep_output is the directory, prep_piece the rejected lines.
+ */
+#include "prep.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/thread.h"
+#include "job.h"
+#include "prep_summary.h"
+#include "tools.h"
+
+#define THREADS_DEFAULT_MAX 8 /* about 100 MB each; one reader feeds no more */
+
+enum {
+    P_FORMAT = 256,
+    P_SKELETON,
+    P_COMMON,
+    P_SCHEMA,
+    P_INPUT,
+    P_OUT,
+    P_SEED,
+    P_ORPHANS,
+    P_MAX_BAD,
+    P_THREADS,
+    P_SHARD,
+    P_HELP
+};
+static const struct option options[] = {{"format", required_argument, NULL, P_FORMAT},
+                                        {"skeleton", required_argument, NULL, P_SKELETON},
+                                        {"common", required_argument, NULL, P_COMMON},
+                                        {"schema", required_argument, NULL, P_SCHEMA},
+                                        {"input", required_argument, NULL, P_INPUT},
+                                        {"out", required_argument, NULL, P_OUT},
+                                        {"seed", required_argument, NULL, P_SEED},
+                                        {"orphans", required_argument, NULL, P_ORPHANS},
+                                        {"max-bad", required_argument, NULL, P_MAX_BAD},
+                                        {"threads", required_argument, NULL, P_THREADS},
+                                        {"shard-impressions", required_argument, NULL, P_SHARD},
+                                        {"help", no_argument, NULL, P_HELP},
+                                        {NULL, 0, NULL, 0}};
+static const char help[] =
+    "usage: esmm prep --format aliccp --skeleton FILE --common FILE --out DIR [options]\n"
+    "       esmm prep --format csv --schema FILE --input FILE --out DIR [options]\n\n"
+    "Turns a raw log into impression shards. A line that cannot be used is counted and listed in\n"
+    "DIR/rejects.tsv. DIR is complete or absent. See docs/prep.md.\n\n"
+    "  --format F            aliccp, or csv: any delimited log\n"
+    "  --skeleton FILE       aliccp: impressions; - is standard input\n"
+    "  --common FILE         aliccp: user sides by common index\n"
+    "  --schema FILE         csv: what the columns are (see conf/example.schema)\n"
+    "  --input FILE          csv: the log; - is standard input\n"
+    "  --out DIR             new directory of shards\n"
+    "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
+    "  --max-bad PERCENT     more rejected lines than this stop the run (1)\n"
+    "  --shard-impressions N impressions a shard, at most (65536)\n"
+    "  --threads N           worker threads (the cores, at most 8); the output does not depend on it\n"
+    "  --seed S              noted in the manifest (1)\n";
+
+static enum status orphans(struct prep_options *o, const char *value) {
+    o->drop_orphans = strcmp(value, "drop") == 0;
+    return o->drop_orphans || strcmp(value, "zero") == 0
+               ? OK
+               : fail(ERR_USAGE, "--orphans is '%s', expected drop or zero", value);
+}
+
+static enum status max_bad(struct prep_options *o, const char *value) {
+    char *end = NULL;
+    o->bad_max = strtod(value, &end);
+    return end != value && *end == '\0' && o->bad_max >= 0 && o->bad_max <= 100
+               ? OK
+               : fail(ERR_USAGE, "--max-bad is '%s', expected a percentage from 0 to 100", value);
+}
+
+static enum status apply(struct prep_options *o, int option, const char *value) {
+    switch (option) {
+    case P_FORMAT: o->format = value; return OK;
+    case P_SKELETON: o->skeleton = value; return OK;
+    case P_COMMON: o->common = value; return OK;
+    case P_SCHEMA: o->schema = value; return OK;
+    case P_INPUT: o->input = value; return OK;
+    case P_OUT: o->out = value; return OK;
+    case P_SEED: return option_u64("--seed", value, 0, UINT64_MAX, &o->seed);
+    case P_ORPHANS: return orphans(o, value);
+    case P_MAX_BAD: return max_bad(o, value);
+    case P_THREADS: return option_u64("--threads", value, 1, 64, &o->threads);
+    case P_SHARD:
+        return option_u64("--shard-impressions", value, 1, SHARD_IMPRESSIONS_MAX,
+                          &o->shard_impressions);
+    default: o->help = true; return OK;
+    }
+}
+
+/* The options of a format are all there, and no other's. */
+static enum status complete(const struct prep_options *o) {
+    if (o->format == NULL) {
+        return fail(ERR_USAGE, "--format is missing: aliccp or csv; see --help");
+    }
+    const bool aliccp = strcmp(o->format, "aliccp") == 0;
+    if (!aliccp && strcmp(o->format, "csv") != 0) {
+        return fail(ERR_USAGE, "--format is '%s', expected aliccp or csv", o->format);
+    }
+    const struct {
+        const char *name, *value;
+        bool wanted, allowed;
+    } rules[] = {{"--skeleton", o->skeleton, aliccp, aliccp},
+                 {"--common", o->common, aliccp, aliccp},
+                 {"--schema", o->schema, !aliccp, !aliccp},
+                 {"--input", o->input, !aliccp, !aliccp},
+                 {"--out", o->out, true, true}};
+    for (size_t k = 0; k < sizeof rules / sizeof *rules; k++) {
+        if (rules[k].wanted && rules[k].value == NULL) {
+            return fail(ERR_USAGE, "%s is missing; see --help", rules[k].name);
+        }
+        if (!rules[k].allowed && rules[k].value != NULL) {
+            return fail(ERR_USAGE, "%s does not belong to --format %s", rules[k].name, o->format);
+        }
+    }
+    return aliccp && strcmp(o->common, "-") == 0
+               ? fail(ERR_USAGE, "--common must be a file: it is read twice")
+               : OK;
+}
+
+static enum status parse(struct prep_options *o, int argc, char **argv) {
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    *o = (struct prep_options){.seed = 1, .bad_max = 1,
+                               .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
+    o->threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
+                                                             : (uint64_t)cores;
+    optind = 0;
+    opterr = 0;
+    for (;;) {
+        const int option = getopt_long(argc, argv, ":", options, NULL);
+        if (option == -1) {
+            break;
+        }
+        if (option == '?' || option == ':') {
+            return fail(ERR_USAGE, "%s option '%s'; see --help",
+                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
+        }
+        TRY(apply(o, option, optarg));
+        if (o->help) {
+            return OK;
+        }
+    }
+    if (optind < argc) {
+        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
+    }
+    return complete(o);
+}
+
+static enum status publish(struct prep_run *r, uint64_t started_us) {
+    struct dataset *d = NULL;
+    TRY(mem_alloc((void **)&d, sizeof *d));
+    prep_tally_add(&r->total, &r->tally);
+    d->schema = r->fields.schema;
+    d->seed = r->o->seed;
+    d->orphans = r->total.orphans;
+    d->rejected = prep_tally_rejected(&r->total);
+    snprintf(d->source, sizeof d->source, "%s", r->o->format);
+    enum status status = prep_output_publish(&r->out, d);
+    if (status == OK) {
+        status = prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6);
+    }
+    mem_free(&d);
+    return status;
+}
+
+static enum status prepare(struct prep_run *r) {
+    const uint64_t started_us = clock_mono_us();
+    TRY(prep_output_open(&r->out, r->o->out, r->o->bad_max));
+    TRY(strcmp(r->o->format, "csv") == 0 ? prep_csv(r) : prep_aliccp(r));
+    return publish(r, started_us);
+}
+
+enum status tool_prep(int argc, char **argv) {
+    struct prep_options o;
+    struct prep_run *r = NULL;
+    TRY(parse(&o, argc, argv));
+    if (o.help) {
+        fputs(help, stdout);
+        return OK;
+    }
+    TRY(mem_alloc((void **)&r, sizeof *r));
+    r->o = &o;
+    r->input.file = r->out.rejects = FILE_CLOSED;
+    stop_signals_install();
+    enum status status = prepare(r);
+    prep_output_close(&r->out);
+    mem_free(&r);
+    if (status == ERR_CLOSED && stop_requested()) {
+        fprintf(stderr, "esmm prep: %s\n", fail_text());
+        status = OK; /* main turns the signal into the exit code */
+    }
+    return status;
+}

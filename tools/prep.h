@@ -1,0 +1,51 @@
+/* prep.h - between the files of `esmm prep`: what was asked for, and the run's state on the main
+ * thread, which the formats (prep_aliccp.c, prep_csv.c) share. */
+#ifndef TOOLS_PREP_H
+#define TOOLS_PREP_H
+
+#include "prep_output.h"
+#include "prep_pipeline.h"
+#include "prep_progress.h"
+
+#define SHARD_IMPRESSIONS_DEFAULT 65536u
+#define PIECE_BYTES_MAX           ((size_t)48 << 20) /* of raw text */
+
+struct prep_options {
+    const char *format, *out;
+    const char *skeleton, *common; /* aliccp */
+    const char *schema, *input;    /* csv */
+    uint64_t seed, threads, shard_impressions;
+    double bad_max; /* percent */
+    bool drop_orphans;
+    bool help;
+};
+
+struct prep_run {
+    const struct prep_options *o;
+    struct prep_output out;
+    struct prep_input input;     /* of the pass that runs */
+    struct prep_progress progress;
+    struct prep_fields fields;   /* merged from the workers of the pass */
+    struct prep_tally tally;     /* of the file of the pass */
+    struct prep_tally total;     /* of the files before */
+    uint64_t lines_taken, bytes_taken, impressions;
+    uint64_t bytes_read;         /* over all passes */
+    void *format;                /* the state of the format */
+    /* On the main thread, with every piece in order, next to what the run does itself. NULL: nothing. */
+    enum status (*take)(struct prep_run *r, struct prep_piece *p);
+    struct prep_fields *(*fields_of)(void *worker);
+};
+
+/* One pass over run->input with a format's workers: rejects and shards go to the output, too many
+ * rejects or a stop signal (ERR_CLOSED) end it, run->fields is what the workers found. A file
+ * without lines is ERR_FORMAT. */
+enum status prep_run_pass(struct prep_run *r, const char *what,
+                          enum status (*open)(void *run, void **worker), void (*close)(void *worker),
+                          enum status (*work)(void *worker, struct prep_piece *p),
+                          struct prep_fields *(*fields_of)(void *worker));
+
+/* The formats: leave shards and rejects in the output, fields and tallies in the run. */
+enum status prep_aliccp(struct prep_run *r);
+enum status prep_csv(struct prep_run *r);
+
+#endif

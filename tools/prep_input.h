@@ -1,0 +1,46 @@
+/* prep_input.h - a raw log, read once from front to back and cut into pieces.
+ *
+ * Where a piece ends depends on the content alone, never on how the bytes arrived: after `records_max`
+ * records or `bytes_max` bytes, moved back to the nearest end of a run of records for which `same_run`
+ * holds, if there is one in the second half. A record is a line; in a quoted format (RFC 4180) it
+ * ends at the first line end outside of quotes.
+ *
+ * A record longer than LINE_BYTES_MAX is given cut, one byte longer than that, so that whoever parses
+ * it sees that it is too long. A quote that is not closed within that length ends its record at the
+ * first line end. A byte order mark is skipped. One thread.
+ */
+#ifndef TOOLS_PREP_INPUT_H
+#define TOOLS_PREP_INPUT_H
+
+#include "common/file.h"
+#include "prep_piece.h"
+
+struct prep_input {
+    struct file file;
+    const char *name;       /* for messages: the path, "-" for standard input */
+    uint64_t bytes_total;   /* 0: not known */
+    uint64_t bytes_read;
+    uint32_t records_max;
+    size_t bytes_max;
+    char quote, delimiter;  /* quote 0: none */
+    bool exact_offsets;     /* a piece ends behind a record that was cut */
+    bool (*same_run)(void *arg, struct span a, struct span b); /* NULL: no runs */
+    void *arg;
+    /* state */
+    struct buf rest;        /* read, and of the next piece */
+    uint64_t offset, line, number; /* of the next piece */
+    size_t scanned;         /* of the piece being filled: bytes of whole records */
+    bool begun, skipping, gap, ended;
+};
+
+/* path "-" is standard input. The other members are the caller's to set before the first piece.
+ * ERR_NOT_FOUND, ERR_IO; ERR_FORMAT for a directory. */
+enum status prep_input_open(struct prep_input *in, const char *path);
+void prep_input_close(struct prep_input *in); /* safe on a zeroed struct with file.fd -1 */
+
+/* Fills *p (cleared) with the next piece. ERR_CLOSED: there is none. ERR_AGAIN: no bytes came for a
+ * while; call again with the same piece (both without a fail text). ERR_FORMAT: not text (gzip).
+ * ERR_IO, ERR_MEMORY. */
+enum status prep_input_next(struct prep_input *in, struct prep_piece *p);
+
+#endif

@@ -1,0 +1,36 @@
+/* prep_output.h - the directory that prep writes: everything into DIR.tmp, which becomes DIR by one
+ * rename at the end, so DIR is complete or absent. Also the watch over rejected lines.
+ *
+ * Main thread only, but for the path of the temporary directory.
+ */
+#ifndef TOOLS_PREP_OUTPUT_H
+#define TOOLS_PREP_OUTPUT_H
+
+#include "common/file.h"
+#include "prep_fields.h"
+
+struct prep_output {
+    char dir[PATH_BYTES_MAX];
+    char temporary[PATH_BYTES_MAX];
+    struct file rejects; /* temporary/rejects.tsv */
+    struct buf first;    /* the first few of its rows */
+    uint32_t first_rows;
+    struct buf shards;   /* struct shard_info, in order; names are provisional */
+    double bad_max;      /* percent of a file's lines */
+};
+
+/* Makes DIR.tmp, in place of one that an earlier run left. ERR_EXISTS if DIR is there. */
+enum status prep_output_open(struct prep_output *o, const char *dir, double bad_max);
+/* Adds rows to rejects.tsv. */
+enum status prep_output_reject(struct prep_output *o, const struct buf *rows);
+/* ERR_LIMIT if more than bad_max percent of `lines` are rejected; t says how many. What is said then
+ * includes the first few rows. */
+enum status prep_output_check(const struct prep_output *o, const char *file,
+                              const struct prep_tally *t, double lines);
+/* Gives the shards their names, writes the manifest and publishes. d: everything but the shards.
+ * *d then holds the sums, and its shards are this struct's. ERR_FORMAT without impressions. */
+enum status prep_output_publish(struct prep_output *o, struct dataset *d);
+/* Frees; removes DIR.tmp if it was not published. Safe on a zeroed struct. */
+void prep_output_close(struct prep_output *o);
+
+#endif

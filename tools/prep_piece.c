@@ -1,0 +1,104 @@
+#include "prep_piece.h"
+
+#include "common/mem.h"
+
+const char *reject_text(enum reject r) {
+    static const char *const texts[REJECTS] = {
+#define X(name, text) [name] = text,
+        REJECT_LIST(X)
+#undef X
+    };
+    return texts[r];
+}
+
+void prep_tally_add(struct prep_tally *to, const struct prep_tally *from) {
+    to->lines += from->lines;
+    to->orphans += from->orphans;
+    to->splits += from->splits;
+    for (int r = 0; r < REJECTS; r++) {
+        to->rejected[r] += from->rejected[r];
+    }
+}
+
+uint64_t prep_tally_rejected(const struct prep_tally *t) {
+    uint64_t sum = 0;
+    for (int r = 0; r < REJECTS; r++) {
+        sum += t->rejected[r];
+    }
+    return sum;
+}
+
+void prep_piece_fini(struct prep_piece *p) {
+    buf_fini(&p->text);
+    buf_fini(&p->rejects);
+    buf_fini(&p->entries);
+    buf_fini(&p->shards);
+    mem_free(&p->start);
+}
+
+void prep_piece_clear(struct prep_piece *p) {
+    buf_clear(&p->text);
+    buf_clear(&p->rejects);
+    buf_clear(&p->entries);
+    buf_clear(&p->shards);
+    p->count = p->counted = 0;
+    p->tally = (struct prep_tally){0};
+    p->status = OK;
+}
+
+struct span prep_piece_record(const struct prep_piece *p, size_t i) {
+    struct span s = {(const char *)p->text.data + p->start[i], p->start[i + 1] - p->start[i]};
+    if (s.n > 0 && s.at[s.n - 1] == '\n') {
+        s.n--;
+    }
+    if (s.n > 0 && s.at[s.n - 1] == '\r') {
+        s.n--;
+    }
+    return s;
+}
+
+/* A record of a quoted format can hold line ends, so they are counted, each once. */
+uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
+    if (p->counted == 0 || i < p->counted) {
+        p->counted = 0;
+        p->counted_line = p->first_line;
+    }
+    const char *at = (const char *)p->text.data + (p->counted == 0 ? 0 : p->start[p->counted]);
+    const char *end = (const char *)p->text.data + p->start[i];
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        p->counted_line++;
+    }
+    p->counted = i;
+    return p->counted_line;
+}
+
+static enum status put_escaped(struct buf *out, struct span text) {
+    for (size_t i = 0; i < text.n; i++) {
+        const unsigned char c = (unsigned char)text.at[i];
+        if (c == '\t') {
+            TRY(buf_put(out, "\\t", 2));
+        } else if (c == '\\') {
+            TRY(buf_put(out, "\\\\", 2));
+        } else if (c < 0x20 || c > 0x7e) {
+            TRY(buf_printf(out, "\\x%02x", c));
+        } else {
+            TRY(buf_put_u8(out, c));
+        }
+    }
+    return OK;
+}
+
+enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
+                       struct span text) {
+    const struct span head = {text.at, text.n < REJECT_HEAD_BYTES ? text.n : REJECT_HEAD_BYTES};
+    TRY(put_escaped(out, (struct span){file, strlen(file)}));
+    TRY(buf_printf(out, "\t%llu\t%s\t", (unsigned long long)line, reject_text(why)));
+    TRY(put_escaped(out, head));
+    return buf_put(out, text.n > head.n ? "...\n" : "\n", text.n > head.n ? 4 : 1);
+}
+
+enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why) {
+    p->tally.rejected[why]++;
+    return reject_row(&p->rejects, file, prep_piece_line(p, i), why, prep_piece_record(p, i));
+}

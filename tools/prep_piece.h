@@ -1,0 +1,88 @@
+/* prep_piece.h - a stretch of a raw log on its way through `esmm prep`: cut by the reader, turned into
+ * results by one worker, taken in order by the main thread. Also the reasons for rejecting a line.
+ *
+ * A piece belongs to one thread at a time; its buffers are kept from use to use.
+ */
+#ifndef TOOLS_PREP_PIECE_H
+#define TOOLS_PREP_PIECE_H
+
+#include "common/bytes.h"
+#include "common/shard.h"
+
+#define LINE_BYTES_MAX ((size_t)1 << 20) /* a longer line is rejected */
+#define REJECT_HEAD_BYTES 120            /* of a rejected line that rejects.tsv repeats */
+
+#define REJECT_LIST(X)                                                                            \
+    X(REJECT_NONE, "")                                                                            \
+    X(REJECT_COLUMNS, "wrong number of columns")                                                  \
+    X(REJECT_LABEL, "label is not 0 or 1")                                                        \
+    X(REJECT_KEY, "common index is empty or longer than 255 bytes")                               \
+    X(REJECT_COUNT, "feature_num is not a number")                                                \
+    X(REJECT_DISAGREES, "feature_num disagrees with the features")                                \
+    X(REJECT_ENTRY, "a feature is not field, id and value")                                       \
+    X(REJECT_FIELD, "a field name is empty, too long or not printable")                           \
+    X(REJECT_ID, "a feature id is not a number")                                                  \
+    X(REJECT_VALUE, "a value is not a number")                                                    \
+    X(REJECT_FINITE, "a value is not finite")                                                     \
+    X(REJECT_NO_COMMON, "no common row")                                                          \
+    X(REJECT_DUPLICATE, "common index came before")                                               \
+    X(REJECT_LONG, "line is longer than 1048576 bytes")                                           \
+    X(REJECT_QUOTES, "quotes are not closed, or not at the ends of a cell")                       \
+    X(REJECT_IMPRESSION, "impression id is missing")
+
+enum reject {
+#define X(name, text) name,
+    REJECT_LIST(X)
+#undef X
+    REJECTS
+};
+const char *reject_text(enum reject r);
+
+/* A stretch of a line: not NUL-terminated, but the 16 bytes after it can be read. */
+struct span {
+    const char *at;
+    size_t n;
+};
+
+/* What was counted, of a piece or of a file. */
+struct prep_tally {
+    uint64_t lines; /* without blank ones */
+    uint64_t rejected[REJECTS];
+    uint64_t orphans; /* conversions without a click */
+    uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
+};
+void prep_tally_add(struct prep_tally *to, const struct prep_tally *from);
+uint64_t prep_tally_rejected(const struct prep_tally *t);
+
+struct prep_piece {
+    uint64_t number;     /* from 0 */
+    uint64_t offset;     /* of text in the file */
+    uint64_t first_line; /* line number of text's first byte */
+    struct buf text;     /* records, and 16 zero bytes beyond len */
+    uint32_t *start;     /* [count + 1], record i is text [start[i], start[i + 1]) with its line end */
+    size_t count, start_cap;
+    size_t counted;      /* record up to which lines were counted, and its line number */
+    uint64_t counted_line;
+    /* results */
+    struct prep_tally tally;
+    struct buf rejects;  /* rows of rejects.tsv */
+    struct buf entries;  /* of the common index (prep_index.h) */
+    struct buf shards;   /* struct shard_info each */
+    enum status status;  /* of the work; why is its fail text */
+    char why[1024];
+};
+
+void prep_piece_fini(struct prep_piece *p);
+/* Empties it for a next use. */
+void prep_piece_clear(struct prep_piece *p);
+/* Record i without its line end. */
+struct span prep_piece_record(const struct prep_piece *p, size_t i);
+/* The line number of record i; ask for ascending i. */
+uint64_t prep_piece_line(struct prep_piece *p, size_t i);
+/* Counts record i of `file` as rejected and writes its row of rejects.tsv. ERR_MEMORY. */
+enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why);
+/* The row itself: file, line, reason, head of the line, tab-separated and escaped. ERR_MEMORY. */
+enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
+                       struct span text);
+
+#endif

@@ -1,0 +1,57 @@
+#include "prep_shards.h"
+
+#include <stdio.h>
+
+#define VALUES_MAX (UINT64_C(3) << 20) /* of one shard: 16 bytes each in the builder */
+
+enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir) {
+    *s = (struct prep_shards){.fields = fields, .dir = dir};
+    return shard_builder_create(&s->builder);
+}
+
+void prep_shards_close(struct prep_shards *s) {
+    shard_builder_destroy(&s->builder);
+}
+
+void prep_shards_begin(struct prep_shards *s, struct prep_piece *p) {
+    s->piece = p;
+    s->values = 0;
+    s->made = 0;
+}
+
+enum status prep_shards_end(struct prep_shards *s) {
+    struct shard_info info;
+    char name[sizeof info.name];
+    if (shard_builder_impressions(s->builder) == 0) {
+        return OK;
+    }
+    snprintf(name, sizeof name, "piece-%llu-%u.bin", (unsigned long long)s->piece->number,
+             s->made++);
+    TRY(shard_builder_write(s->builder, &s->fields->schema, s->dir, name, &info));
+    s->values = 0;
+    return buf_put(&s->piece->shards, &info, sizeof info);
+}
+
+static void count(struct prep_shards *s, const struct feature *features, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        s->fields->values[features[i].field]++;
+    }
+    s->values += n;
+}
+
+enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct feature *features,
+                              size_t n) {
+    if (s->values + n > VALUES_MAX) {
+        TRY(prep_shards_end(s));
+    }
+    TRY(shard_builder_group(s->builder, key, features, n));
+    count(s, features, n);
+    return OK;
+}
+
+enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
+                                   const struct feature *features, size_t n) {
+    TRY(shard_builder_impression(s->builder, id, labels, features, n));
+    count(s, features, n);
+    return OK;
+}

@@ -1,0 +1,31 @@
+/* prep_shards.h - a worker's impressions of one piece, into one shard or a few.
+ *
+ * A piece gives one shard unless its user sides are so large that the shard would need too much
+ * memory; then it gives several. Names are provisional: by piece, then in order. One thread.
+ */
+#ifndef TOOLS_PREP_SHARDS_H
+#define TOOLS_PREP_SHARDS_H
+
+#include "prep_fields.h"
+
+struct prep_shards {
+    struct shard_builder *builder;
+    struct prep_fields *fields; /* the worker's */
+    const char *dir;
+    struct prep_piece *piece;
+    uint64_t values;            /* in the builder */
+    uint32_t made;              /* shards of this piece */
+};
+
+enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir);
+void prep_shards_close(struct prep_shards *s); /* safe on a zeroed struct */
+void prep_shards_begin(struct prep_shards *s, struct prep_piece *p);
+/* As shard_builder_group and shard_builder_impression; fields count the values. */
+enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct feature *features,
+                              size_t count);
+enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
+                                   const struct feature *features, size_t count);
+/* Writes what is left of the piece; its shards are then in piece->shards. */
+enum status prep_shards_end(struct prep_shards *s);
+
+#endif

@@ -1,0 +1,77 @@
+#include "prep_summary.h"
+
+#include <stdio.h>
+
+static double percent(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
+}
+
+static enum status counts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    TRY(buf_printf(out, "impressions  %llu\n", (unsigned long long)d->impressions));
+    TRY(buf_printf(out, "groups       %llu (%.1f impressions each)\n", (unsigned long long)d->groups,
+                   percent(d->impressions, d->groups) / 100));
+    TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
+                   (unsigned long long)d->clicks, percent(d->clicks, d->impressions)));
+    TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
+                   (unsigned long long)d->conversions, percent(d->conversions, d->clicks)));
+    TRY(buf_printf(out, "orphans      %llu (conversions without a click; %s)\n",
+                   (unsigned long long)d->orphans,
+                   r->o->drop_orphans ? "rows dropped" : "kept as no conversion"));
+    if (r->total.splits > 0) {
+        TRY(buf_printf(out, "split groups %llu (the user side changed within a group value)\n",
+                       (unsigned long long)r->total.splits));
+    }
+    return OK;
+}
+
+static enum status rejects(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    TRY(buf_printf(out, "rejected     %llu of %llu lines%s\n", (unsigned long long)d->rejected,
+                   (unsigned long long)r->total.lines,
+                   d->rejected > 0 ? "; see rejects.tsv" : ""));
+    for (int k = 0; k < REJECTS; k++) {
+        if (r->total.rejected[k] > 0) {
+            TRY(buf_printf(out, "  %10llu  %s\n", (unsigned long long)r->total.rejected[k],
+                           reject_text((enum reject)k)));
+        }
+    }
+    return OK;
+}
+
+static enum status fields(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    struct schema ordered = d->schema;
+    schema_finish(&ordered);
+    TRY(buf_printf(out, "%-20s %-4s %14s\n", "field", "side", "values"));
+    for (uint32_t f = 0; f < ordered.count; f++) {
+        const struct field *field = &ordered.fields[f];
+        const int slot = schema_find(&r->fields.schema, field->name);
+        TRY(buf_printf(out, "%-20s %-4s %14llu\n", field->name,
+                       field->side == SIDE_USER ? "user" : "item",
+                       (unsigned long long)r->fields.values[slot]));
+    }
+    return OK;
+}
+
+static uint64_t bytes_of(const struct dataset *d) {
+    uint64_t bytes = 0;
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        bytes += d->shards[s].bytes;
+    }
+    return bytes;
+}
+
+enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds) {
+    struct buf out = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(counts(r, d, &out));
+    TRY_OUT(rejects(r, d, &out));
+    TRY_OUT(fields(r, d, &out));
+    TRY_OUT(buf_printf(&out, "%s: %u shards, %llu bytes\n", r->out.dir, d->shard_count,
+                       (unsigned long long)bytes_of(d)));
+    TRY_OUT(buf_printf(&out, "%.1f MB read in %.2f s: %.1f MB/s, %.0f impressions/s\n",
+                       (double)r->bytes_read * 1e-6, seconds,
+                       (double)r->bytes_read * 1e-6 / seconds, (double)d->impressions / seconds));
+    fwrite(out.data, 1, out.len, stdout);
+out:
+    buf_fini(&out);
+    return status;
+}
