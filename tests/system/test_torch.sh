@@ -20,7 +20,8 @@ unset OPENBLAS_CORETYPE # what suits the program's BLAS may not suit torch's
 "$ESMM" synth --impressions 8000 --seed 3 --users 300 --items 1000 --ctr 0.3 --cvr 0.3 \
     --anomalies 0.02 --out "$dir/raw"
 log=("$dir/raw/train/sample_skeleton.csv" "$dir/raw/train/common_features.csv")
-"$ESMM" prep --format aliccp --skeleton "${log[0]}" --common "${log[1]}" --out "$dir/data"
+"$ESMM" prep --format aliccp --skeleton "${log[0]}" --common "${log[1]}" --shard-impressions 3000 \
+    --out "$dir/data"
 
 # compare NAME SERVERS [SECTION.KEY=VALUE ...]
 compare() {
