@@ -43,9 +43,11 @@ compare() {
 
 compare adam-concat 1 model.input=concat table.lr=0.01 dense.lr=0.003
 compare adam-sides 2 model.input=sides table.lr=0.01 dense.lr=0.003
-compare adagrad-concat 2 model.input=concat table.optimizer=adagrad table.lr=0.05
+# adagrad_init: small, or the gradients vanish beside it and the accumulator could be anything.
+compare adagrad-concat 2 model.input=concat table.optimizer=adagrad table.adagrad_init=1e-6 table.lr=0.01
 compare adagrad-sides 1 model.input=sides table.optimizer=adagrad table.lr=0.05 table.l2=0.01
-compare rowwise-concat 1 table.optimizer=rowwise_adagrad table.lr=0.05 train.warmup_steps=20
+compare rowwise-concat 1 table.optimizer=rowwise_adagrad table.adagrad_init=1e-7 table.lr=0.01 \
+    train.warmup_steps=20
 compare ftrl-sides 2 model.input=sides table.optimizer=ftrl table.lr=0.1 table.ftrl_l1=0.0001 \
     dense.optimizer=sgd dense.lr=0.1
 compare sgd-concat 1 table.optimizer=sgd table.lr=1 model.ctcvr_weight=0.5 dense.l2=0.001
