@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <time.h>
 
-uint64_t clock_mono_us(void) {
+uint64_t clock_mono_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_mono_us(void) {
+    return clock_mono_ns() / 1000u;
 }
 
 uint64_t clock_mono_ms(void) {

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+uint64_t clock_mono_ns(void);
 uint64_t clock_mono_us(void);
 uint64_t clock_mono_ms(void);
 /* Seconds since 1970, for log lines and manifests. */

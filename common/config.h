@@ -2,7 +2,7 @@
  *
  * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value.
  * An unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with
- * file and line. Keys live in one table in config.c: section, key, type, range, help; the table is
+ * file and line. Keys live in one table in config_keys.c: section, key, type, range, help; the table is
  * also what `config_text` prints and docs/config.md lists.
  *
  * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
@@ -68,7 +68,6 @@ struct config {
     uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
     uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged, 1..16 */
     uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
-    enum value_type wire_values;   /* f32 | bf16 */
     /* [table] and [field.NAME] */
     struct table_config table;
     struct field_override field[CONFIG_FIELDS_MAX];
@@ -86,6 +85,8 @@ struct config {
     uint64_t every_impressions;    /* 0: off */
     uint64_t every_seconds;        /* 0: off */
     uint32_t keep;                 /* last K */
+    /* [wire] */
+    enum value_type wire_values;   /* f32 | bf16 */
     /* [net] */
     uint32_t request_ms;           /* a request is resent after so long without an answer */
     uint32_t give_up_ms;           /* and the peer is called dead after so long */
@@ -109,7 +110,7 @@ enum status config_check(const struct config *c);
 enum status config_text(const struct config *c, struct buf *out);
 /* [table] with the overrides of the field `name`. */
 struct table_config config_table(const struct config *c, const char *name);
-/* Writes the key reference (Markdown table) for docs/config.md and `esmm help config`. */
+/* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */
 enum status config_reference(struct buf *out);
 
 #endif

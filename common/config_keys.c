@@ -37,7 +37,6 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("train", "in_flight", KIND_U32, C(in_flight), 1, 16, "batches a trainer has under way"),
     NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), 0, 1e9,
            "batches over which the learning rate grows to its value"),
-    CHOICE("train", "wire_values", C(wire_values), "f32|bf16", "how values travel"),
 
     NUMBER("table", "dim", KIND_U32, T(dim), 1, 256, "embedding width"),
     NUMBER("table", "init_scale", KIND_F32, T(init_scale), 0, 100,
@@ -80,6 +79,9 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), 0, 1e18, "0: off"),
     NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), 0, 1e9, "0: off"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), 1, 10000, "newest checkpoints kept"),
+
+    CHOICE("wire", "values", C(wire_values), "f32|bf16",
+           "how rows and gradients travel"),
 
     NUMBER("net", "request_ms", KIND_U32, C(request_ms), 10, 1e8,
            "an unanswered request is sent again after"),

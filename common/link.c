@@ -101,8 +101,9 @@ struct greeting { /* one link_open */
 
 static enum status no_welcome(const struct link *l, const struct greeting *g) {
     if (g->answered) {
-        return fail(ERR_TIMEOUT, "the coordinator at %s is there, but the job was not complete "
-                    "after %llu ms", port_endpoint(l->port), (unsigned long long)g->timeout_ms);
+        return fail(ERR_TIMEOUT, "the coordinator at %s was there, then silent for %llu ms before "
+                    "the job was complete", port_endpoint(l->port),
+                    (unsigned long long)g->timeout_ms);
     }
     return fail(ERR_TIMEOUT, "no coordinator answered at %s for %llu ms", port_endpoint(l->port),
                 (unsigned long long)g->timeout_ms);
@@ -120,7 +121,9 @@ static enum status take_welcome(struct link *l, struct greeting *g, const struct
         return OK;
     }
     if (!m->msg.u.welcome.ready) {
+        /* Others are missing, or restore their rows: the coordinator's own deadline counts. */
         g->next_ms = clock_mono_ms() + HELLO_AGAIN_MS;
+        g->deadline_ms = clock_mono_ms() + g->timeout_ms;
         return OK;
     }
     TRY(job_plan_decode(plan, m->keys, m->keys_bytes));

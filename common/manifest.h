@@ -18,7 +18,7 @@ struct manifest_part {
     uint64_t bytes, checksum, rows, version;
 };
 struct manifest {
-    uint64_t step;           /* batches applied (minimum over parts) */
+    uint64_t step;           /* batches applied by every part */
     uint64_t impressions;    /* in applied batches */
     double saved_at;         /* wall seconds */
     uint64_t seed;

@@ -58,6 +58,7 @@ struct port {
     int frames;                  /* how many of them are open */
     struct buf header;           /* scratch for sending */
     uint64_t malformed;
+    uint64_t sent_bytes, received_bytes;
     uint64_t malformed_logged;
     uint64_t logged_ms;
     dev_t file_device; /* of a bound ipc socket's file */
@@ -241,6 +242,14 @@ uint64_t port_malformed(const struct port *p) {
     return p->malformed;
 }
 
+uint64_t port_sent_bytes(const struct port *p) {
+    return p->sent_bytes;
+}
+
+uint64_t port_received_bytes(const struct port *p) {
+    return p->received_bytes;
+}
+
 /* --- sending ------------------------------------------------------------------------------------ */
 
 static enum status send_failed(const struct port *p) {
@@ -271,6 +280,7 @@ static enum status send_frame(struct port *p, const void *data, size_t bytes, bo
         zmq_msg_close(&frame);
         return status;
     }
+    p->sent_bytes += bytes;
     return OK;
 }
 
@@ -328,6 +338,7 @@ static enum status read_frames(struct port *p, int *count) {
             return fail(ERR_IO, "cannot receive on %s: %s", p->endpoint, zmq_strerror(errno));
         }
         more = zmq_msg_more(frame) != 0;
+        p->received_bytes += zmq_msg_size(frame);
         if (frame == &extra) {
             zmq_msg_close(&extra);
         } else {

@@ -45,5 +45,8 @@ enum status port_receive(struct port *p, struct port_message *m, uint64_t timeou
 /* Waits until one of n ports has a message or timeout_ms passes; ready[i] set. */
 enum status port_poll(struct port **ports, size_t n, bool *ready, uint64_t timeout_ms);
 uint64_t port_malformed(const struct port *p);
+/* Bytes of all frames handed to the socket and taken from it. */
+uint64_t port_sent_bytes(const struct port *p);
+uint64_t port_received_bytes(const struct port *p);
 
 #endif

@@ -129,8 +129,8 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define WELCOME_FIELDS(X) X(job) X(ready) X(partitions) X(servers) X(workers) X(resume)
 #define PROGRESS_FIELDS(X)                                                                        \
     X(impressions) X(batches) X(loss_sum) X(loss_ctr_sum) X(loss_ctcvr_sum) X(resent)             \
-    X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max)          \
-    X(wait_s) X(compute_s)
+    X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max)
+#define USAGE_FIELDS(X) X(cpu_s) X(peak_bytes) X(sent_bytes) X(received_bytes)
 #define HEARTBEAT_FIELDS(X)                                                                       \
     X(index) X(incarnation) X(rows) X(bytes) X(version) X(evicted) X(refused) X(created)          \
     X(duplicates) X(failing)
@@ -146,6 +146,12 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define PUSH_FIELDS(X) X(fence) X(ticket)
 #define PUSHED_FIELDS(X) X(duplicate) X(version) X(dropped_values)
 #define COPY(field) out->field = in->field;
+
+/* Messages within messages. */
+struct parts {
+    Wire__Progress progress;
+    Wire__Usage usage;
+};
 
 /* Strings and arrays are borrowed: protobuf-c only reads them. */
 #define BORROW(text) (assert(memchr(text, 0, sizeof(text)) != NULL), (char *)(uintptr_t)(text))
@@ -169,14 +175,23 @@ static void put_progress(const struct wire_progress *in, Wire__Progress *out) {
     PROGRESS_FIELDS(COPY)
 }
 
+static void put_usage(const struct usage *in, Wire__Usage *out) {
+    wire__usage__init(out);
+    USAGE_FIELDS(COPY)
+    out->n_stage_s = STAGES;
+    out->stage_s = (double *)(uintptr_t)in->stage_s;
+}
+
 static void put_heartbeat(const struct wire_heartbeat *in, Wire__Heartbeat *out,
-                          Wire__Progress *progress) {
+                          struct parts *parts) {
     wire__heartbeat__init(out);
     HEARTBEAT_FIELDS(COPY)
     out->role = (Wire__Role)to_wire(TABLE(roles), (int)in->role);
     out->text = BORROW(in->text);
-    put_progress(&in->progress, progress);
-    out->progress = progress;
+    put_progress(&in->progress, &parts->progress);
+    out->progress = &parts->progress;
+    put_usage(&in->usage, &parts->usage);
+    out->usage = &parts->usage;
 }
 
 static void put_command(const struct wire_command *in, Wire__Command *out) {
@@ -269,7 +284,7 @@ union body {
     Wire__Nothing nothing;
 };
 
-static void put_body(const struct wire_msg *m, union body *b, Wire__Progress *progress) {
+static void put_body(const struct wire_msg *m, union body *b, struct parts *parts) {
     switch (m->type) {
     case WIRE_HELLO:
         put_hello(&m->u.hello, &b->hello);
@@ -279,7 +294,7 @@ static void put_body(const struct wire_msg *m, union body *b, Wire__Progress *pr
         break;
     case WIRE_HEARTBEAT:
     case WIRE_STATS_REPLY:
-        put_heartbeat(&m->u.heartbeat, &b->heartbeat, progress);
+        put_heartbeat(&m->u.heartbeat, &b->heartbeat, parts);
         break;
     case WIRE_COMMAND:
         put_command(&m->u.command, &b->command);
@@ -326,14 +341,14 @@ static void put_body(const struct wire_msg *m, union body *b, Wire__Progress *pr
 enum status wire_encode(const struct wire_msg *m, struct buf *out) {
     assert((size_t)m->type < KINDS && kinds[m->type].name != NULL);
     Wire__Header header;
-    Wire__Progress progress;
+    struct parts parts;
     union body body;
     wire__header__init(&header);
     header.version = WIRE_VERSION;
     header.job = m->job;
     header.id = m->id;
     header.body_case = kinds[m->type].body;
-    put_body(m, &body, &progress);
+    put_body(m, &body, &parts);
     header.ack = &body.nothing; /* every member of the union is a pointer to this body */
     size_t bytes = wire__header__get_packed_size(&header);
     if (bytes > WIRE_HEADER_MAX) {
@@ -417,12 +432,23 @@ static void take_progress(const Wire__Progress *in, struct wire_progress *out) {
     PROGRESS_FIELDS(COPY)
 }
 
+/* Stages that this program does not know are left out. */
+static void take_usage(const Wire__Usage *in, struct usage *out) {
+    USAGE_FIELDS(COPY)
+    for (size_t s = 0; s < in->n_stage_s && s < STAGES; s++) {
+        out->stage_s[s] = in->stage_s[s];
+    }
+}
+
 static enum status take_heartbeat(const Wire__Heartbeat *in, struct wire_heartbeat *out) {
     HEARTBEAT_FIELDS(COPY)
     TAKE_ENUM(role, roles, in->role, enum wire_role);
     TAKE_TEXT(text);
     if (in->progress != NULL) {
         take_progress(in->progress, &out->progress);
+    }
+    if (in->usage != NULL) {
+        take_usage(in->usage, &out->usage);
     }
     return OK;
 }

@@ -4,7 +4,7 @@
  * second and third may be absent. The header carries everything small; bulk never enters protobuf.
  * Decoding copies into fixed-size structs: no allocation outlives it, no received byte is cast.
  * proto/wire.proto holds the messages; common/wire.c alone sees the generated code and converts
- * enums. Little-endian raw frames: keys are u64; values f32 or bf16 as the header says.
+ * enums. Little-endian raw frames: keys as wire_keys.c says; values f32 or bf16 as the header says.
  *
  *   who → whom             request            answer
  *   role → coordinator     HELLO              WELCOME (frame 2: config INI text + plan, see below) or REFUSE
@@ -35,6 +35,7 @@
 #include "config.h"
 #include "file.h"
 #include "schema.h"
+#include "usage.h"
 
 #define WIRE_VERSION 1u
 #define WIRE_HEADER_MAX 4096u
@@ -74,7 +75,6 @@ struct wire_progress {            /* counters since the worker's start, cumulati
     double loss_sum, loss_ctr_sum, loss_ctcvr_sum; /* sums over impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness_sum, staleness_max; /* per push */
-    double wait_s, compute_s;     /* where trainers' time goes */
 };
 struct wire_heartbeat {
     enum wire_role role;
@@ -83,6 +83,7 @@ struct wire_heartbeat {
     struct wire_progress progress;       /* workers */
     uint64_t rows, bytes, version;       /* servers: sums over partitions (version: minimum) */
     uint64_t evicted, refused, created, duplicates;
+    struct usage usage;                  /* of the process since its start */
     bool failing;                        /* text says why; the sender is about to exit */
     char text[WIRE_TEXT_MAX];
 };
@@ -130,7 +131,7 @@ struct wire_part_done {
     uint32_t bucket_begin, bucket_end;
     uint64_t bytes, checksum, rows, version;
 };
-struct wire_pull {                       /* keys frame: ids; counts per field below */
+struct wire_pull {                       /* keys frame: wire_keys_pack; counts per field below */
     uint32_t count[CONFIG_FIELDS_MAX];
     uint32_t fields;
     bool want_dense, want_ticket;
@@ -183,6 +184,15 @@ enum status wire_encode(const struct wire_msg *m, struct buf *out);
 /* Hostile bytes give ERR_PROTOCOL; other versions say which. Memory is budgeted. */
 enum status wire_decode(struct wire_msg *m, const void *data, size_t bytes);
 const char *wire_type_name(enum wire_type type);
+
+/* Key frames (wire_keys.c): ids of each field in slot order, counts[fields] of them. Packing returns
+ * the bytes written, at most wire_keys_bytes_max of the total. Unpacking hostile bytes into room for
+ * sum(counts) ids: ERR_PROTOCOL. A frame of n bytes cannot hold more than n keys: check that before
+ * making room. */
+size_t wire_keys_bytes_max(size_t n, uint32_t fields);
+size_t wire_keys_pack(const uint32_t *counts, uint32_t fields, const uint64_t *ids, void *out);
+enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void *data,
+                             size_t bytes, uint64_t *ids);
 
 /* Raw value frames. bf16 rounds to nearest even; n floats take 4n or 2n bytes. */
 size_t wire_values_bytes(enum value_type type, size_t n);

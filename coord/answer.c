@@ -143,12 +143,14 @@ static void server_beat(struct coord *c, const struct port_message *m,
         rows[f] = load_u64((const uint8_t *)m->values + f * sizeof *rows);
     }
     progress_server_beat(&c->progress, beat->index, beat, have ? rows : NULL);
+    progress_server_use(&c->progress, beat->index, beat->incarnation, &beat->usage);
 }
 
 static enum status worker_beat(struct coord *c, const struct port_message *m,
                                const struct wire_heartbeat *beat, uint64_t now_ms) {
     leases_renew(&c->leases, beat->index, beat->incarnation, now_ms);
     progress_worker_beat(&c->progress, beat->index, beat->incarnation, &beat->progress, now_ms);
+    progress_worker_use(&c->progress, beat->index, beat->incarnation, &beat->usage);
     if (m->values_bytes == 0) {
         return OK;
     }

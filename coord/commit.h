@@ -6,7 +6,7 @@
  * deadline has failed. What the whole checkpoint has applied is the intersection of what its parts
  * have; that, its number of names (the step) and the parts go into the manifest.
  *
- * Socket-free and disk-free (publish.h writes); single thread.
+ * Socket-free and disk-free (save.c writes); single thread.
  */
 #ifndef COORD_COMMIT_H
 #define COORD_COMMIT_H

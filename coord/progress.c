@@ -15,6 +15,12 @@ enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers
     if (status == OK) {
         status = mem_array((void **)&p->server, servers, sizeof *p->server);
     }
+    if (status == OK) {
+        status = mem_array((void **)&p->worker_usage, workers, sizeof *p->worker_usage);
+    }
+    if (status == OK) {
+        status = mem_array((void **)&p->server_usage, servers, sizeof *p->server_usage);
+    }
     if (status != OK) {
         progress_fini(p);
     }
@@ -24,6 +30,8 @@ enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers
 void progress_fini(struct progress *p) {
     mem_free(&p->worker);
     mem_free(&p->server);
+    mem_free(&p->worker_usage);
+    mem_free(&p->server_usage);
 }
 
 void progress_begin(struct progress *p, uint64_t now_ms) {
@@ -53,8 +61,44 @@ static void add_difference(struct wire_progress *totals, const struct wire_progr
     totals->dropped_values += now->dropped_values - last->dropped_values;
     totals->tickets_unknown += now->tickets_unknown - last->tickets_unknown;
     totals->staleness_sum += now->staleness_sum - last->staleness_sum;
-    totals->wait_s += now->wait_s - last->wait_s;
-    totals->compute_s += now->compute_s - last->compute_s;
+}
+
+/* The newest usage of the process that is there now; that of its predecessors is added up. */
+static void use(struct progress_usage *u, uint64_t incarnation, const struct usage *now) {
+    if (u->incarnation != incarnation) {
+        usage_add(&u->before, &u->now);
+        u->incarnation = incarnation;
+        u->now = (struct usage){0};
+    }
+    if (now->cpu_s >= u->now.cpu_s) {
+        u->now = *now;
+    }
+}
+
+void progress_worker_use(struct progress *p, uint32_t worker, uint64_t incarnation,
+                         const struct usage *now) {
+    use(&p->worker_usage[worker], incarnation, now);
+}
+
+void progress_server_use(struct progress *p, uint32_t server, uint64_t incarnation,
+                         const struct usage *now) {
+    use(&p->server_usage[server], incarnation, now);
+}
+
+static void sum_usage(const struct progress_usage *list, uint32_t n, struct usage *sum) {
+    *sum = (struct usage){0};
+    for (uint32_t i = 0; i < n; i++) {
+        usage_add(sum, &list[i].before);
+        usage_add(sum, &list[i].now);
+    }
+}
+
+void progress_workers_usage(const struct progress *p, struct usage *sum) {
+    sum_usage(p->worker_usage, p->workers, sum);
+}
+
+void progress_servers_usage(const struct progress *p, struct usage *sum) {
+    sum_usage(p->server_usage, p->servers, sum);
 }
 
 static void take_sample(struct progress *p) {

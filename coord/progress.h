@@ -36,6 +36,10 @@ struct progress_server {
     uint64_t rows, bytes, version, evicted, refused, created, duplicates;
     uint64_t field_rows[FIELDS_MAX];
 };
+struct progress_usage {
+    uint64_t incarnation;
+    struct usage now, before; /* of the present process, and of those that it replaced */
+};
 struct progress_auc {
     struct metric_bins current, previous;
     uint64_t impressions; /* in current */
@@ -47,6 +51,7 @@ struct progress {
     uint32_t workers, servers, fields;
     struct progress_worker *worker;
     struct progress_server *server;
+    struct progress_usage *worker_usage, *server_usage;
     uint64_t job_impressions;      /* to be trained in all, restored ones included */
     uint64_t restored_impressions; /* trained before this run */
     struct wire_progress totals;   /* this run; staleness_max: the largest */
@@ -75,6 +80,13 @@ void progress_worker_bins(struct progress *p, uint32_t worker, const struct metr
 /* field_rows: [fields], or NULL when the heartbeat had none. */
 void progress_server_beat(struct progress *p, uint32_t server, const struct wire_heartbeat *beat,
                           const uint64_t *field_rows);
+/* What a process has used since its start, and the sums over workers and servers. */
+void progress_worker_use(struct progress *p, uint32_t worker, uint64_t incarnation,
+                         const struct usage *now);
+void progress_server_use(struct progress *p, uint32_t server, uint64_t incarnation,
+                         const struct usage *now);
+void progress_workers_usage(const struct progress *p, struct usage *sum);
+void progress_servers_usage(const struct progress *p, struct usage *sum);
 /* Call about as often as you like; takes a rate sample each RATE_EVERY_MS. */
 void progress_tick(struct progress *p, uint64_t now_ms);
 

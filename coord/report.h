@@ -2,7 +2,7 @@
  * summary.json.
  *
  * metrics.jsonl: one JSON object a line. Progress lines have no "event"; others name theirs
- * ("start", "evaluation", "checkpoint", "worker_lost", ...). A figure that is undefined is null.
+ * ("evaluation", "checkpoint", "worker_lost", "end", ...). A figure that is undefined is null.
  * None of this may stop a job: a file that cannot be written is warned of once and then left.
  */
 #ifndef COORD_REPORT_H

@@ -45,9 +45,36 @@ static void push_keys(struct json *j, const struct progress *p) {
              t->batches > 0 ? (double)t->staleness_sum / (double)t->batches : NAN);
     json_u64(j, "max", t->staleness_max);
     json_close(j);
-    json_open(j, "trainers", '{');
-    json_f64(j, "compute_s", t->compute_s);
-    json_f64(j, "wait_s", t->wait_s);
+}
+
+static void role_usage(struct json *j, const char *role, uint32_t processes,
+                       const struct usage *u) {
+    json_open(j, role, '{');
+    json_u64(j, "processes", processes);
+    json_f64(j, "cpu_s", u->cpu_s);
+    json_u64(j, "peak_bytes", u->peak_bytes);
+    json_u64(j, "sent_bytes", u->sent_bytes);
+    json_u64(j, "received_bytes", u->received_bytes);
+    json_open(j, "stages_s", '{');
+    for (int s = 0; s < STAGES; s++) {
+        if (u->stage_s[s] > 0) {
+            json_f64(j, stage_name((enum stage)s), u->stage_s[s]);
+        }
+    }
+    json_close(j);
+    json_close(j);
+}
+
+/* Where the time went. peak_bytes is of the largest process. */
+static void usage_keys(struct json *j, const struct progress *p) {
+    struct usage u;
+    json_open(j, "usage", '{');
+    usage_of_process(&u);
+    role_usage(j, "coordinator", 1, &u);
+    progress_servers_usage(p, &u);
+    role_usage(j, "servers", p->servers, &u);
+    progress_workers_usage(p, &u);
+    role_usage(j, "workers", p->workers, &u);
     json_close(j);
 }
 
@@ -88,6 +115,7 @@ enum status summary_write(struct coord *c) {
     }
     push_keys(&j, &c->progress);
     server_keys(&j, c);
+    usage_keys(&j, &c->progress);
     json_u64(&j, "checkpoints", c->save.count);
     json_str(&j, "checkpoint", c->save.newest);
     json_close(&j);

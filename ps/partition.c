@@ -131,6 +131,7 @@ void partition_stats(const struct partition *p, struct partition_stats *s) {
         s->row_bytes[slot] = table_row_bytes(p->fields[slot].rows.table);
         s->rows_total += s->rows[slot];
     }
+    s->table_bytes = p->bytes_rows;
     s->bytes_total = partition_bytes(p);
     s->tickets_open = p->tickets.open;
     s->tickets_expired = p->tickets.expired;

@@ -80,7 +80,8 @@ enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy);
 struct partition_stats {
     uint64_t rows[FIELDS_MAX];
     uint64_t row_bytes[FIELDS_MAX];
-    uint64_t rows_total, bytes_total;      /* slabs, index, tickets, copies */
+    uint64_t rows_total, table_bytes;      /* slabs, index */
+    uint64_t bytes_total;                  /* and dense slice, tickets, copies */
     uint64_t pulls, pulled_keys, missing_keys, pushes, pushed_keys, duplicates, dropped_values;
     uint64_t created, refused, evicted_age, evicted_memory, unadmitted; /* unadmitted: sightings */
     uint64_t tickets_open, tickets_expired, tickets_unknown, fenced;

@@ -298,8 +298,9 @@ static enum status put_beat(struct server *s) {
                                  .index = s->options->index,
                                  .incarnation = s->incarnation,
                                  .version = UINT64_MAX};
+    usage_of_process(&b->usage);
     for (uint32_t k = 0; k < s->options->threads; k++) {
-        server_thread_figures(&s->threads[k], &p);
+        server_thread_figures(&s->threads[k], &p, &b->usage);
         b->rows += p.rows_total;
         b->bytes += p.bytes_total;
         b->version = p.version < b->version ? p.version : b->version;

@@ -46,6 +46,7 @@ struct serving { /* the thread's own */
     struct server_order *held;  /* a cut that waits for the running one */
     uint64_t figures_ms;        /* when the figures were last put out */
     uint64_t unsent;            /* answers dropped */
+    struct laps laps;
 };
 
 static enum status ensure(struct scratch *s, size_t bytes) {
@@ -85,9 +86,13 @@ static void put_figures(struct serving *v, uint64_t now_ms) {
         return;
     }
     struct partition_stats stats;
+    struct usage used = {.sent_bytes = port_sent_bytes(v->port),
+                         .received_bytes = port_received_bytes(v->port)};
     partition_stats(v->partition, &stats);
+    usage_add_laps(&used, &v->laps);
     pthread_mutex_lock(&v->shared->figures_lock);
     v->shared->figures = stats;
+    v->shared->used = used;
     pthread_mutex_unlock(&v->shared->figures_lock);
     v->figures_ms = now_ms;
 }
@@ -117,7 +122,7 @@ static void answer_error(struct serving *v, enum status why) {
     answer(v, NULL, 0);
 }
 
-/* The keys frame as aligned ids; counts stay in the message. */
+/* The ids of the keys frame; counts stay in the message. */
 static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t fields,
                              struct key_list *keys) {
     if (fields != v->job->plan.schema.count) {
@@ -128,14 +133,12 @@ static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t
     for (uint32_t f = 0; f < fields; f++) {
         total += counts[f];
     }
-    if (total * sizeof(uint64_t) != v->in.keys_bytes) {
+    if (total > v->in.keys_bytes) {
         return fail(ERR_PROTOCOL, "request announces %llu keys, its keys frame has %zu bytes",
                     (unsigned long long)total, v->in.keys_bytes);
     }
-    TRY(ensure(&v->ids, v->in.keys_bytes));
-    if (v->in.keys_bytes > 0) {
-        memcpy(v->ids.data, v->in.keys, v->in.keys_bytes);
-    }
+    TRY(ensure(&v->ids, (size_t)total * sizeof(uint64_t)));
+    TRY(wire_keys_unpack(counts, fields, v->in.keys, v->in.keys_bytes, v->ids.data));
     *keys = (struct key_list){.counts = counts, .ids = v->ids.data, .total = (size_t)total};
     return OK;
 }
@@ -343,11 +346,13 @@ static uint64_t patience_ms(const struct serving *v) {
 static enum status turn(struct serving *v) {
     enum status status = port_receive(v->port, &v->in, patience_ms(v));
     uint64_t now_ms = clock_mono_ms();
+    lap(&v->laps, STAGE_IDLE);
     if (status == OK) {
         status = serve(v, now_ms);
         if (status != OK) {
             answer_error(v, status);
         }
+        lap(&v->laps, v->in.msg.type == WIRE_PUSH ? STAGE_APPLY : STAGE_LOOKUP);
     } else if (status != ERR_TIMEOUT) {
         return status;
     }
@@ -355,6 +360,7 @@ static enum status turn(struct serving *v) {
     take_order(v);
     TRY(cut_step(v));
     put_figures(v, now_ms);
+    lap(&v->laps, STAGE_KEEP);
     return OK;
 }
 
@@ -371,6 +377,7 @@ static enum status serving_run(struct serving *v) {
     TRY(make_partition(v));
     put_figures(v, clock_mono_ms());
     TRY(report(v, &(struct server_report){.kind = SERVER_REPORT_READY}));
+    laps_start(&v->laps);
     while (!atomic_load(&v->shared->stop)) {
         TRY(turn(v));
     }
@@ -467,8 +474,10 @@ struct server_report *server_thread_report(struct server_thread *s, uint64_t tim
     return queue_take(&s->reports, &item, timeout_ms) == OK ? item : NULL;
 }
 
-void server_thread_figures(struct server_thread *s, struct partition_stats *out) {
+void server_thread_figures(struct server_thread *s, struct partition_stats *out,
+                           struct usage *used) {
     pthread_mutex_lock(&s->figures_lock);
     *out = s->figures;
+    usage_add(used, &s->used);
     pthread_mutex_unlock(&s->figures_lock);
 }

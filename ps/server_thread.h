@@ -5,7 +5,7 @@
  *
  *     orders   control -> thread   BEGIN (what the job is), CUT
  *     reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's result)
- *     figures  thread -> control   partition_stats, at most STATS_MS old, under `figures_lock`
+ *     figures  thread -> control   partition_stats and usage, at most STATS_MS old, under `figures_lock`
  *
  * A thread that fails ends; server_thread_check gives its status. Items of the queues are heap
  * objects whose ownership passes with them.
@@ -60,8 +60,9 @@ struct server_thread {
     struct thread thread;
     struct queue orders, reports;
     atomic_bool stop;
-    pthread_mutex_t figures_lock;   /* guards figures */
+    pthread_mutex_t figures_lock;   /* guards figures and used */
     struct partition_stats figures;
+    struct usage used;              /* by the thread: bytes and stages */
     bool made;                      /* queues and lock exist */
 };
 
@@ -77,6 +78,8 @@ enum status server_thread_order(struct server_thread *s, const struct server_ord
 /* Next report, the caller's to free with server_report_free; NULL: none within timeout_ms. */
 struct server_report *server_thread_report(struct server_thread *s, uint64_t timeout_ms);
 void server_report_free(struct server_report **r);
-void server_thread_figures(struct server_thread *s, struct partition_stats *out);
+/* Adds what the thread has used to *used. */
+void server_thread_figures(struct server_thread *s, struct partition_stats *out,
+                           struct usage *used);
 
 #endif

@@ -2,10 +2,11 @@
  *
  * Slots are numbered in order of creation; handle = slot. All slabs but the first hold slab_rows
  * rows, a power of two, so a handle splits into slab and place by a shift. A slab is at least 8 MB
- * of address space on huge pages, but memory is committed, and accounted, 2 MB at a time as slots
- * come into use. The first slab starts small and is copied into one twice as large until it has
- * slab_rows rows: there may be hundreds of tables, most of them tiny. Rows are therefore always
- * reached by handle; a pointer to a row is good until the next insert.
+ * of address space on huge pages, in such a number that the last one is nearly full too; memory is
+ * committed, and accounted, 2 MB at a time as slots come into use. The first slab starts small and
+ * is copied into one twice as large, then, where that would pass 2 MB, into a whole slab: there may
+ * be hundreds of tables, most of them tiny. Rows are therefore always reached by handle; a pointer
+ * to a row is good until the next insert.
  *
  * A free slot has step 0 and links to the next free one through `last`.
  *
@@ -28,6 +29,7 @@
 #define FIND_BLOCK 32u
 #define READ_AHEAD 8u
 #define SLAB_BYTES_MIN ((size_t)8 << 20)
+#define SLAB_WASTE_PART 100u /* at most 1 / SLAB_WASTE_PART of a slab is lost to page ends */
 #define FIRST_ROWS_BYTES ((size_t)4 << 10)
 #define SLOTS_MAX (HANDLE_NONE - 1)
 #define LINE_BYTES 64u
@@ -57,6 +59,12 @@ static size_t slab_bytes(const struct table *t) {
     return (size_t)slab_rows(t) * t->row_bytes;
 }
 
+/* What rounding up to whole huge pages leaves unused. It ends at 2^18 rows at the latest: row_bytes
+ * is a multiple of 8. */
+static size_t slab_waste(const struct table *t) {
+    return (PIECE_PAGE_BYTES - slab_bytes(t) % PIECE_PAGE_BYTES) % PIECE_PAGE_BYTES;
+}
+
 static inline uint8_t *slot_at(const struct table *t, uint32_t handle) {
     return t->slabs[handle >> t->slab_shift] +
            (size_t)(handle & (slab_rows(t) - 1)) * t->row_bytes;
@@ -78,7 +86,7 @@ enum status table_create(struct table **out, const struct table_config *config, 
     t->state_floats = optimizer_state_floats(config->opt.kind, config->dim);
     const size_t row = sizeof(struct row) + ((size_t)config->dim + t->state_floats) * sizeof(float);
     t->row_bytes = (uint32_t)((row + 7) / 8 * 8);
-    while (slab_bytes(t) < SLAB_BYTES_MIN) {
+    while (slab_bytes(t) < SLAB_BYTES_MIN || slab_waste(t) > slab_bytes(t) / SLAB_WASTE_PART) {
         t->slab_shift++;
     }
     t->free_head = HANDLE_NONE;
@@ -104,7 +112,8 @@ void table_destroy(struct table **inout) {
 
 static uint32_t first_rows_next(const struct table *t) {
     if (t->first_rows != 0) {
-        return t->first_rows * 2;
+        const size_t twice = (size_t)t->first_rows * 2 * t->row_bytes;
+        return twice < PIECE_PAGE_BYTES ? t->first_rows * 2 : slab_rows(t);
     }
     uint32_t rows = 8;
     while ((size_t)rows * 2 * t->row_bytes <= FIRST_ROWS_BYTES) {
@@ -117,9 +126,22 @@ static bool first_slab_grows(const struct table *t) {
     return t->first_rows < slab_rows(t);
 }
 
+/* Pages of the first slab, once it is whole, that hold its slots and the next. */
+static size_t first_slab_pages(const struct table *t) {
+    return ((size_t)(t->slots + 1) * t->row_bytes + PIECE_PAGE_BYTES - 1) / PIECE_PAGE_BYTES;
+}
+
+/* What the first slab will take after its next growth. */
+static uint64_t first_slab_next_bytes(const struct table *t) {
+    const uint32_t rows = first_rows_next(t);
+    return rows == slab_rows(t) ? first_slab_pages(t) * PIECE_PAGE_BYTES
+                                : (uint64_t)rows * t->row_bytes;
+}
+
 static enum status grow_first_slab(struct table *t) {
     uint8_t *grown = NULL;
     const uint32_t rows = first_rows_next(t);
+    const uint64_t used_bytes = first_slab_next_bytes(t);
     const size_t old_bytes = (size_t)t->first_rows * t->row_bytes;
     const size_t new_bytes = (size_t)rows * t->row_bytes;
     if (t->slabs == NULL) {
@@ -134,8 +156,8 @@ static enum status grow_first_slab(struct table *t) {
     t->slabs[0] = grown;
     t->slab_count = 1;
     t->first_rows = rows;
-    t->slots_ready = rows;
-    t->slab_bytes_used += new_bytes - old_bytes;
+    t->slab_bytes_used = used_bytes;
+    t->slots_ready = used_bytes / t->row_bytes < rows ? (uint32_t)(used_bytes / t->row_bytes) : rows;
     return OK;
 }
 
@@ -180,9 +202,8 @@ static enum status reserve_slot(struct table *t) {
 uint64_t table_grow_bytes(const struct table *t) {
     uint64_t bytes = index_grow_bytes(&t->index);
     if (t->free_head == HANDLE_NONE && t->slots == t->slots_ready) {
-        bytes += first_slab_grows(t)
-                     ? (uint64_t)(first_rows_next(t) - t->first_rows) * t->row_bytes
-                     : PIECE_PAGE_BYTES;
+        bytes += first_slab_grows(t) ? first_slab_next_bytes(t) - t->slab_bytes_used
+                                     : PIECE_PAGE_BYTES;
     }
     return bytes;
 }

@@ -25,6 +25,7 @@ const char job_options_help[] =
     "  --checkpoint-every N  impressions, or seconds as in 60s (also one at the end and on SIGTERM)\n"
     "  --deterministic       one order of batches and applies: runs are byte-identical\n"
     "  --resume              continue from the newest checkpoint in --out\n"
+    "  --timeout MS          for all roles to appear (60000)\n"
     "  --trace               workers log every batch to OUT/logs/trace-N.tsv (docs/model.md)\n";
 
 enum {
@@ -165,17 +166,19 @@ static enum status apply(struct job *j, int option, const char *value, bool *hel
     }
 }
 
-/* The file's values must lie under those of the command line, wherever --conf stands. */
+static void rewind_options(void) {
+    optind = 0;
+    opterr = 0;
+}
+
+/* The file's values must lie under those of the command line, wherever --conf stands. What is wrong
+ * with the other options shows when they are applied. */
 static enum status read_conf(struct job *j, int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        const char *path = NULL;
-        if (strcmp(argv[i], "--conf") == 0 && i + 1 < argc) {
-            path = argv[++i];
-        } else if (strncmp(argv[i], "--conf=", 7) == 0) {
-            path = argv[i] + 7;
-        }
-        if (path != NULL) {
-            TRY(config_read(&j->config, path));
+    int option;
+    rewind_options();
+    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (option == O_CONF) {
+            TRY(config_read(&j->config, optarg));
         }
     }
     return OK;
@@ -200,8 +203,7 @@ enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *he
     config_default(&j->config);
     *help = false;
     TRY(read_conf(j, argc, argv));
-    optind = 0;
-    opterr = 0;
+    rewind_options();
     for (;;) {
         int option = getopt_long(argc, argv, ":", options, NULL);
         if (option == -1) {

@@ -86,8 +86,8 @@ static void report_part(const char *name, const struct synth_summary *s) {
            name, (unsigned long long)s->impressions, (unsigned long long)s->sessions,
            n / (double)s->sessions, (double)s->common_entries / (double)s->sessions,
            (double)s->item_entries / n, (double)s->bytes * 1e-6);
-    printf("       %llu clicks, CTR %.3f %% (true %.3f %%); %llu conversions, CVR %.3f %% of clicks "
-           "(true %.3f %%)\n",
+    printf("       %llu clicks, CTR %.3f %% (true %.3f %%); "
+           "%llu conversions, CVR %.3f %% of clicks (true %.3f %%)\n",
            (unsigned long long)s->clicks, 100 * (double)s->clicks / n, 100 * s->sum_p_ctr / n,
            (unsigned long long)s->conversions,
            s->clicks == 0 ? 0 : 100 * (double)s->conversions / (double)s->clicks,

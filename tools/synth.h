@@ -42,8 +42,8 @@ struct synth_summary {
     double sum_clicked;  /* p(conversion | click) over the clicked ones */
 };
 
-/* What the command line says, starting from preset e. ERR_USAGE. *help: --help was given and nothing
- * else is checked. *out points into argv. */
+/* What the command line says, starting from preset e. ERR_USAGE. *help: --help was given and
+ * nothing else is checked. *out points into argv. */
 enum status synth_parse(struct synth_config *c, int argc, char **argv, const char **out,
                         bool *help);
 extern const char synth_help[];

@@ -2,28 +2,30 @@
  *
  * What is copied from the public set (docs/synth.md): 13 user fields and 10 item fields by name;
  * about 518 entries a user side, most of them in four bags, with a long tail to 2,000; 13.4 entries
- * an impression; ten million ids by power laws, half of which occur a few times or never; 13 % of users
- * without profile, 29 % of items without brand.
+ * an impression; ten million ids by power laws, half of which occur a few times or never; 13 % of
+ * users without profile, 29 % of items without brand.
  *
  * What is not: which shops, brands and intentions are in a user's bags says nothing about the user
  * (drawn from a power law), and the crosses are drawn, not looked up in the bags. Only the category
- * bag is informative: each category is the nearer of two to the user's taste. Labels follow the same
- * world as ever.
+ * bag is informative: each category is the nearer of two to the user's taste. Labels follow the
+ * same world as ever.
  */
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "common/rng.h"
 #include "synth_fields.h"
 
 #define BAG_SKEW        0.9
 #define BAG_SIGMA       0.6
-#define BAG_MEDIAN      431.0 /* with the cut below: a mean of 510 */
+#define BAG_MEDIAN      428.0 /* with the cut below: a mean of 510 */
 #define BAG_VALUES_MAX  2000u
 #define NO_PROFILE      0.13
 #define NO_BRAND        0.29
-#define INTENTIONS_MAX  40u
+#define INTENTIONS_MAX  34u
 #define INTENTION_STOP  0.17  /* 1 / mean number of intentions of an item */
-#define SEEN_SLOTS      4096u /* twice the values of a bag at most; a power of 2 */
+#define SEEN_SLOTS      2048u /* over twice the values of a bag; a power of 2 */
 
 /* Share of all ids, in millionths, and the least number; users and items are configured. */
 static const struct {
@@ -59,18 +61,28 @@ void aliccp_fields_init(struct synth_fields *f, const struct synth_config *confi
 
 /* --- bags ------------------------------------------------------------------------------------ */
 
-/* Which values a bag has already: linear probing, 0 empty. */
+/* Which values a bag has already: linear probing, 0 empty. Of the slots only twice as many as the
+ * bag has values are used, and cleared. */
 struct seen {
+    uint32_t mask;
     uint32_t slots[SEEN_SLOTS]; /* value + 1 */
 };
 
+static void seen_init(struct seen *s, uint32_t count) {
+    s->mask = 15;
+    while (s->mask < 2 * count) {
+        s->mask = 2 * s->mask + 1;
+    }
+    memset(s->slots, 0, ((size_t)s->mask + 1) * sizeof *s->slots);
+}
+
 static bool seen_add(struct seen *s, uint64_t value) {
-    uint64_t at = rng_mix(value) & (SEEN_SLOTS - 1);
+    uint64_t at = rng_mix(value) & s->mask;
     while (s->slots[at] != 0) {
         if (s->slots[at] == value + 1) {
             return false;
         }
-        at = (at + 1) & (SEEN_SLOTS - 1);
+        at = (at + 1) & s->mask;
     }
     s->slots[at] = (uint32_t)value + 1;
     return true;
@@ -103,8 +115,10 @@ static uint64_t bag_draw(const struct bag *b, uint32_t at) {
 /* `count` different values; fewer where that takes more than 4 draws a value. */
 static uint32_t bag_fill(const struct bag *b, const struct synth_fields *f, uint32_t count,
                          bool weighted, struct synth_entry *out) {
-    struct seen seen = {{0}};
+    struct seen seen;
     uint32_t n = 0;
+    assert(2 * count < SEEN_SLOTS);
+    seen_init(&seen, count);
     for (uint32_t at = 0; n < count && at < 4 * count; at++) {
         const uint64_t value = bag_draw(b, at), k = (uint64_t)b->name << 16 | at;
         if (seen_add(&seen, value)) {

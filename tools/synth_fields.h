@@ -1,6 +1,7 @@
-/* synth_fields.h - the columns of a synthetic log: names, ranges of feature ids, and which entries a
- * user side or an impression has. Names are Ali-CCP's where the meaning is the same; "price" and
- * "position" have no counterpart there. Feature ids are global: each field owns a range, from 1 on. */
+/* synth_fields.h - the columns of a synthetic log: names, ranges of feature ids, and which entries
+ * a user side or an impression has. Names are Ali-CCP's where the meaning is the same; "price" and
+ * "position" have no counterpart there. Feature ids are global: each field owns a range of them,
+ * from 1 on. */
 #ifndef TOOLS_SYNTH_FIELDS_H
 #define TOOLS_SYNTH_FIELDS_H
 
@@ -62,8 +63,8 @@ struct synth_entry {
 #define USER_ENTRIES_MAX  2048u
 #define ITEM_ENTRIES_MAX  128u
 
-/* The user side of a session's user, and the item side of an impression. Give the number of entries,
- * at most the maximum above. `w` was built with the same configuration. */
+/* The user side of a session's user, and the item side of an impression. Give the number of
+ * entries, at most the maximum above. `w` was built with the same configuration. */
 uint32_t fields_user(const struct synth_fields *f, const struct world *w, uint32_t user,
                      struct synth_entry *out);
 uint32_t fields_item(const struct synth_fields *f, const struct world *w,

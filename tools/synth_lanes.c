@@ -25,8 +25,8 @@ static enum status wait_take(struct queue *q, void **slot) {
     return status;
 }
 
-/* Ends early, with OK, when the caller has closed the queues. A failure closes `ready`, so the caller
- * comes to join. There are as many places in `ready` as slots: a put does not wait. */
+/* Ends early, with OK, when the caller has closed the queues. A failure closes `ready`, so the
+ * caller comes to join. There are as many places in `ready` as slots: a put does not wait. */
 static enum status lane_run(void *arg) {
     struct lane *lane = arg;
     enum status status = OK;

@@ -78,7 +78,8 @@ static enum status lay_out_sessions(struct writer *w) {
         return fail(ERR_LIMIT, "--impressions: more than 2^32 sessions");
     }
     TRY(mem_array((void **)&w->order, w->sessions, sizeof *w->order));
-    rng_permutation(part->world->config.seed, S_ORDER, part->part, w->order, w->sessions);
+    rng_permutation(part->world->config.seed, part->part, STREAM(S_ORDER, 0), w->order,
+                    w->sessions);
     return OK;
 }
 
@@ -125,8 +126,8 @@ static enum status make_session(const struct writer *w, uint64_t number, struct 
         struct impression x;
         world_impression(part->world, session, user, at, &x);
         const uint32_t n = fields_item(part->fields, part->world, &x, p->entries);
-        TRY(line_skeleton(&p->text, part->fields, id, x.click, (x.click && x.potential) || x.anomaly,
-                          index, p->entries, n));
+        const bool conversion = (x.click && x.potential) || x.anomaly;
+        TRY(line_skeleton(&p->text, part->fields, id, x.click, conversion, index, p->entries, n));
         TRY(add_truth(p, id, &x));
         count(&p->sums, &x, n);
     }

@@ -13,8 +13,8 @@
 const char synth_help[] =
     "usage: esmm synth --impressions N --out DIR [--holdout N] [--seed N] [options]\n\n"
     "Writes a raw log in Ali-CCP's format whose true probabilities are known: DIR/train, and with\n"
-    "--holdout DIR/eval, each with sample_skeleton.csv, common_features.csv and truth.bin. The same\n"
-    "options give the same bytes. docs/synth.md describes the model.\n\n"
+    "--holdout DIR/eval, each with sample_skeleton.csv, common_features.csv and truth.bin. The\n"
+    "same options give the same bytes. docs/synth.md describes the model.\n\n"
     "  --out DIR             must not exist; appears when everything is written\n"
     "  --impressions N       in DIR/train\n"
     "  --holdout N           in DIR/eval: other impressions of the same world (0: none)\n"
@@ -32,13 +32,15 @@ const char synth_help[] =
     "  --ctr X               mean p(click) (0.04)\n"
     "  --cvr X               mean p(conversion) of clicks (0.01 0.005 0.01 0.005 0.005)\n"
     "  --confounding X       correlation of the hidden tastes, -0.95..0.95 (0.3 0.3 0 0.3 0.4)\n"
-    "  --shared X            correlation of what drives clicks and conversions (0.7 0.7 0.7 0.3 0.7)\n"
-    "  --sc X, --sv X        drives of user and item: to click (0.3), to convert (0.3; strong 0.35)\n"
-    "  --mc X, --mv X        match of user and item: for clicks (0.25), conversions (0.25; weak 0.2,\n"
-    "                        strong 0.3)\n"
-    "  --mx X                a match that only matters to conversions (0; weak 0.15)\n"
-    "  --power X, --price X  correlation of these fields with the drive to convert; 0: no such field\n"
-    "                        (0.7, 0.7; weak 0, 0.3; strong 0, 0.7)\n";
+    "  --shared X            correlation of what drives clicks and what drives conversions\n"
+    "                        (0.7 0.7 0.7 0.3 0.7)\n"
+    "  --sc X, --sv X        strength of user's and item's drives to click (0.3), to convert\n"
+    "                        (0.3 0.3 0.3 0.3 0.35)\n"
+    "  --mc X, --mv X        strength of their match for clicks (0.25), for conversions\n"
+    "                        (0.25 0.25 0.25 0.2 0.3)\n"
+    "  --mx X                of a match that only matters to conversions (0 0 0 0.15 0)\n"
+    "  --power X, --price X  correlation of these fields with the drive to convert; 0: no such\n"
+    "                        field (0.7 0.7 0.7 0 0) (0.7 0.7 0.7 0.3 0.7)\n";
 
 /* --- presets --------------------------------------------------------------------------------- */
 

@@ -293,7 +293,7 @@ static void solve(struct world *w, const struct sample *s) {
     w->convert_0 = 0.5 * (low + high);
 }
 
-/* One impression of each of many sessions: the log's distribution, without its clumps of one user. */
+/* One impression of each of many sessions: the log's distribution, without clumps of one user. */
 static enum status calibrate(struct world *w) {
     struct sample s = {0};
     enum status status = OK;
@@ -323,9 +323,9 @@ enum status world_init(struct world *w, const struct synth_config *config, uint3
     phi2_init(&w->phi2, config->confounding, PHI2_NODES_MAX);
     TRY_OUT(mem_array((void **)&w->users, config->users, sizeof *w->users));
     TRY_OUT(mem_array((void **)&w->items, config->items, sizeof *w->items));
-    TRY_OUT(zipf_init(&w->user_law, config->users, config->user_skew, seed, S_USER_LAW));
-    TRY_OUT(zipf_init(&w->item_law, config->items, config->item_skew, seed, S_ITEM_LAW));
-    TRY_OUT(zipf_init(&w->category_law, categories, 0.5, seed, S_CATEGORY_LAW));
+    TRY_OUT(zipf_init(&w->user_law, config->users, config->user_skew, seed, STREAM(S_USER_LAW, 0)));
+    TRY_OUT(zipf_init(&w->item_law, config->items, config->item_skew, seed, STREAM(S_ITEM_LAW, 0)));
+    TRY_OUT(zipf_init(&w->category_law, categories, 0.5, seed, STREAM(S_CATEGORY_LAW, 0)));
     TRY_OUT(build_centroids(w));
     const struct lanes_work building = {
         .threads = config->threads,

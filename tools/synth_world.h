@@ -87,7 +87,7 @@ enum synth_stream {
 };
 #define STREAM(name, k) ((uint64_t)(name) << 32 | (uint64_t)(k))
 
-/* log(1 + g), g geometric with p = 0.3: the weights of Ali-CCP's histories (0.69315, 1.09861, ...) */
+/* log(1 + g), g geometric with p = 0.3: as Ali-CCP's histories have (0.69315, 1.09861, ...) */
 double synth_weight(uint64_t seed, uint64_t a, uint64_t b);
 double synth_affinity(const float *a, const float *b); /* dot product of LATENT_DIM */
 

@@ -49,7 +49,7 @@ enum status zipf_init(struct zipf *z, uint32_t n, double skew, uint64_t seed, ui
     TRY_OUT(mem_array((void **)&z->alias, n, sizeof *z->alias));
     TRY_OUT(mem_array((void **)&share, n, sizeof *share));
     TRY_OUT(mem_array((void **)&work, n, sizeof *work));
-    rng_permutation(seed, stream, 0, work, n);
+    rng_permutation(seed, 0, stream, work, n);
     for (uint32_t rank = 0; rank < n; rank++) {
         share[work[rank]] = pow(rank + 1.0, -skew);
         sum += share[work[rank]];

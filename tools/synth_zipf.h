@@ -20,14 +20,14 @@ uint32_t zipf_draw(const struct zipf *z, uint64_t word);
 
 /* A power law over 0..n-1 without a table, for vocabularies of millions: the continuous law of
  * density x^-skew on [1, n + 1), rounded down, the ranks scattered over the ids by a fixed
- * bijection. skew in [0, 1) or above. */
+ * bijection. skew >= 0, not 1. */
 struct power_law {
     uint64_t n;
     uint64_t step; /* rank r is id r * step mod n; coprime with n */
     double span;   /* (n + 1)^(1 - skew) - 1 */
     double power;  /* 1 / (1 - skew) */
 };
-void power_law_init(struct power_law *p, uint64_t n, double skew); /* skew != 1, n < 2^32: asserted */
+void power_law_init(struct power_law *p, uint64_t n, double skew); /* asserted; 0 < n < 2^32 */
 uint64_t power_law_draw(const struct power_law *p, uint64_t word);
 
 #endif

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
+#include "common/shard.h"
 
-#define ROW_BYTES   24u
-#define BLOCK_ROWS  65536u
-#define BLOCK_TRUTH 1u
+#define ROW_BYTES           24u
+#define BLOCK_ROWS          65536u
+#define BLOCK_TRUTH         1u
+#define CONTAINER_RATIO_MAX 256u /* raw bytes of a stored one; see container_get */
+#define LABELS_MAX          (LABEL_CLICK | LABEL_CONVERSION | TRUTH_POTENTIAL)
 
 enum status truth_create(struct truth_writer *w, const char *path) {
     *w = (struct truth_writer){0};
@@ -52,6 +55,11 @@ static int by_id(const void *a, const void *b) {
     return (x->impression_id > y->impression_id) - (x->impression_id < y->impression_id);
 }
 
+/* NaN is not. */
+static bool probable(float p) {
+    return p >= 0 && p <= 1;
+}
+
 static enum status take_block(struct truth *t, const char *path, uint64_t offset,
                               const struct buf *raw) {
     struct cursor c = cursor_of(raw->data, raw->len);
@@ -65,12 +73,16 @@ static enum status take_block(struct truth *t, const char *path, uint64_t offset
         row->p_ctr = cursor_f32(&c);
         row->p_cvr = cursor_f32(&c);
         row->p_cvr_do = cursor_f32(&c);
-        row->labels = (uint8_t)cursor_u32(&c);
-        /* the negated form also refuses NaN */
-        if (!(row->p_ctr >= 0 && row->p_ctr <= 1 && row->p_cvr >= 0 && row->p_cvr <= 1)) {
+        const uint32_t labels = cursor_u32(&c);
+        if (!probable(row->p_ctr) || !probable(row->p_cvr) || !probable(row->p_cvr_do)) {
             return fail(ERR_CORRUPT, "%s: offset %" PRIu64 ": expected probabilities in 0..1", path,
                         offset);
         }
+        if (labels > LABELS_MAX) {
+            return fail(ERR_CORRUPT, "%s: offset %" PRIu64 ": labels are %u, expected at most %u",
+                        path, offset, labels, LABELS_MAX);
+        }
+        row->labels = (uint8_t)labels;
     }
     return OK;
 }
@@ -80,6 +92,10 @@ static enum status read_rows(struct truth *t, struct container_reader *r, struct
     uint64_t bytes = 0;
     for (size_t i = 0; i < r->block_count; i++) {
         bytes += r->blocks[i].raw_bytes;
+    }
+    if (bytes / CONTAINER_RATIO_MAX > r->file_bytes) { /* refused before it is allocated */
+        return fail(ERR_CORRUPT, "%s: index of %" PRIu64 " bytes of blocks in a file of %" PRIu64,
+                    path, bytes, r->file_bytes);
     }
     TRY(mem_array((void **)&t->rows, (size_t)(bytes / ROW_BYTES), sizeof *t->rows));
     for (size_t i = 0; i < r->block_count; i++) {

@@ -51,8 +51,8 @@ static void describe(const char *line, char *out, size_t bytes) {
 static void show(struct view *v, const char *line) {
     char text[512];
     double done = json_number(line, "impressions");
-    if (!isfinite(done)) {
-        return;
+    if (!isfinite(done) || !isfinite(json_number(line, "impressions_per_s"))) {
+        return; /* training has not begun */
     }
     double part = v->total_impressions == 0 ? 0 : done / (double)v->total_impressions;
     part = part > 1 ? 1 : part;
@@ -66,6 +66,7 @@ static void show(struct view *v, const char *line) {
         bar[BAR_WIDTH] = '\0';
         fprintf(stderr, "\r\033[Kepoch %u/%u [%s] %3.0f%%  %s", epoch, v->epochs, bar, part * 100,
                 text);
+        v->shown = true;
         return;
     }
     uint64_t now_ms = clock_mono_ms();
@@ -88,7 +89,8 @@ void view_feed(struct view *v, const char *data, size_t bytes) {
 }
 
 void view_end(struct view *v) {
-    if (v->terminal) {
+    if (v->shown) {
         fprintf(stderr, "\n");
+        v->shown = false;
     }
 }

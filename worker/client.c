@@ -34,6 +34,7 @@ void client_destroy(struct client **inout) {
     mem_free(&c->ready);
     mem_free(&c->heard_ms);
     mem_free(&c->dense_begin);
+    buf_fini(&c->keys);
     mem_free(inout);
 }
 
@@ -73,11 +74,22 @@ enum status client_create(struct client **c, const struct client_spec *spec) {
     *c = NULL;
     TRY(mem_alloc((void **)c, sizeof **c));
     (*c)->spec = *spec;
+    if (spec->laps == NULL) {
+        (*c)->spec.laps = &(*c)->own;
+    }
     enum status status = client_init(*c);
     if (status != OK) {
         client_destroy(c);
     }
     return status;
+}
+
+void client_bytes(const struct client *c, uint64_t *sent, uint64_t *received) {
+    *sent = *received = 0;
+    for (uint32_t k = 0; k < c->partitions; k++) {
+        *sent += port_sent_bytes(c->ports[k]);
+        *received += port_received_bytes(c->ports[k]);
+    }
 }
 
 uint64_t client_resent(const struct client *c) {
@@ -120,11 +132,13 @@ static enum status receive_port(struct client *c, uint32_t k, bool *heard) {
 
 static enum status receive(struct client *c, uint64_t timeout_ms, bool *heard) {
     TRY(port_poll(c->ports, c->partitions, c->ready, timeout_ms));
+    lap(c->spec.laps, STAGE_WAIT);
     for (uint32_t k = 0; k < c->partitions; k++) {
         if (c->ready[k]) {
             TRY(receive_port(c, k, heard));
         }
     }
+    lap(c->spec.laps, STAGE_RECEIVE);
     return OK;
 }
 

@@ -22,6 +22,7 @@ struct client_spec {
     const struct layout *layout;
     const struct job_plan *plan;  /* endpoints */
     uint64_t job;
+    struct laps *laps;            /* client_step charges WAIT and RECEIVE to it; may be NULL */
 };
 enum status client_create(struct client **c, const struct client_spec *spec);
 void client_destroy(struct client **c);
@@ -57,6 +58,8 @@ void transfer_reset(struct transfer *x); /* back to IDLE; late answers are ignor
 /* Receives what has come, resends what is due, waits up to timeout_ms if nothing is there.
  * ERR_PEER: a partition is dead (names it). ERR_PROTOCOL: it answered nonsense or an error. */
 enum status client_step(struct client *c, uint64_t timeout_ms);
+/* Bytes of all messages so far. */
+void client_bytes(const struct client *c, uint64_t *sent, uint64_t *received);
 uint64_t client_resent(const struct client *c);
 uint64_t client_tickets_unknown(const struct client *c);
 

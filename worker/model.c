@@ -23,6 +23,8 @@
 struct model {
     struct layout layout; /* a copy: the model outlives its maker's */
     float ctcvr_weight;
+    struct laps *laps; /* the caller's, or own */
+    struct laps own;
     struct tower tower;
     float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
     float *da, *db;             /* [TOWER_CHUNK] */
@@ -52,6 +54,7 @@ enum status model_create(struct model **m, const struct layout *layout, float ct
     struct model *model = *m;
     model->layout = *layout;
     model->ctcvr_weight = ctcvr_weight;
+    model->laps = &model->own;
     TRY_OUT(tower_init(&model->tower, &model->layout));
     TRY_OUT(floats(&model->xi, TOWER_CHUNK, layout->item_width));
     TRY_OUT(floats(&model->dxi, TOWER_CHUNK, layout->item_width));
@@ -62,6 +65,10 @@ out:
         model_destroy(m);
     }
     return status;
+}
+
+void model_charge(struct model *m, struct laps *laps) {
+    m->laps = laps;
 }
 
 static void free_groups(struct model *m) {
@@ -101,27 +108,36 @@ static enum status reserve_groups(struct model *m, size_t groups) {
 
 static void users_forward(struct model *m, const struct step *s) {
     pool_users(&m->layout, s->batch, s->rows, m->xu);
+    lap(m->laps, STAGE_POOL);
     tower_users(&m->tower, s->dense, m->xu, s->batch->groups, m->hu);
+    lap(m->laps, STAGE_FORWARD);
 }
 
 static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
+    lap(m->laps, STAGE_POOL);
     tower_forward(&m->tower, s->dense, m->xi, m->hu, s->batch->group_of + begin, n,
                   s->logit_a + begin, s->logit_b + begin);
+    lap(m->laps, STAGE_FORWARD);
 }
 
 static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     const struct batch *b = s->batch;
     loss_esmm(s->logit_a + begin, s->logit_b + begin, b->labels + begin, n, m->ctcvr_weight,
               1.0f / (float)b->impressions, m->da, m->db, s->sums);
+    lap(m->laps, STAGE_LOSS);
     tower_backward(&m->tower, s->dense, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense,
                    m->dxi, m->dhu);
+    lap(m->laps, STAGE_BACKWARD);
     pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
+    lap(m->laps, STAGE_POOL);
 }
 
 static void users_backward(struct model *m, const struct step *s) {
     tower_users_backward(&m->tower, s->dense, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    lap(m->laps, STAGE_BACKWARD);
     pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
+    lap(m->laps, STAGE_POOL);
 }
 
 static void clear_gradients(struct model *m, const struct step *s) {

@@ -13,10 +13,13 @@
 
 #include "batch.h"
 #include "common/layout.h"
+#include "common/usage.h"
 #include "loss.h"
 
 struct model;
 enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight);
+/* Charges POOL, FORWARD, LOSS and BACKWARD to the laps of the calling thread. */
+void model_charge(struct model *m, struct laps *laps);
 void model_destroy(struct model **m);
 
 /* Logits a[B], b[B] of the batch. rows[f] = [U_f, dim_f], dense = [layout.count]. */

@@ -20,11 +20,18 @@ void pace_fini(struct pace *p) {
     pthread_mutex_destroy(&p->lock);
 }
 
-/* A trainer is known to the coordinator only once it has asked; the first batch waits for that. */
+/* A trainer counts only once it has asked; its first batch, and the first one after it was idle,
+ * waits for that. */
 static bool may_enter(const struct pace *p, uint32_t trainer) {
     const struct pace_trainer *t = &p->trainer[trainer];
-    return t->asked > 0 && !(t->asking && t->asked == 1) &&
-           t->clock <= p->slowest + p->staleness_max;
+    return t->joined && t->clock <= t->slowest + p->staleness_max;
+}
+
+void pace_idle(struct pace *p, uint32_t trainer) {
+    pthread_mutex_lock(&p->lock);
+    struct pace_trainer *t = &p->trainer[trainer];
+    t->idle = t->joined;
+    pthread_mutex_unlock(&p->lock);
 }
 
 enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
@@ -39,6 +46,7 @@ enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
     enum status status = OK;
     pthread_mutex_lock(&p->lock);
     struct pace_trainer *t = &p->trainer[trainer];
+    t->idle = false;
     t->waiting = !may_enter(p, trainer);
     while (!p->closed && !may_enter(p, trainer) && status == OK) {
         if (pthread_cond_timedwait(&p->changed, &p->lock, &until) != 0) {
@@ -70,8 +78,6 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->tickets_unknown += r->tickets_unknown;
     w->staleness_sum += r->staleness;
     w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
-    w->wait_s += r->wait_s;
-    w->compute_s += r->compute_s;
     for (uint32_t i = 0; i < r->impressions; i++) {
         metric_bins_add(&p->bins_ctr, r->logit_a[i], (r->labels[i] & LABEL_CLICK) != 0);
         metric_bins_add(&p->bins_ctcvr, (float)ctcvr_logit(r->logit_a[i], r->logit_b[i]),
@@ -86,7 +92,21 @@ static bool wants(const struct pace *p, const struct pace_trainer *t) {
     if (t->asking || t->asked == t->clock + 1) {
         return false;
     }
-    return t->asked == 0 || t->waiting || t->clock > p->slowest + p->staleness_max / 2;
+    return t->waiting || (t->joined && t->clock > t->slowest + p->staleness_max / 2);
+}
+
+/* The trainer leaves: what it has learnt does not hold when it comes back. */
+static uint64_t leave(struct pace_trainer *t) {
+    t->idle = false;
+    t->joined = false;
+    t->asked = 0;
+    t->slowest = 0;
+    return CLOCK_IDLE;
+}
+
+static uint64_t ask(struct pace_trainer *t) {
+    t->asked = t->clock + 1;
+    return t->clock;
 }
 
 bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
@@ -94,11 +114,11 @@ bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
     pthread_mutex_lock(&p->lock);
     for (uint32_t i = 0; i < p->trainers && !found; i++) {
         struct pace_trainer *t = &p->trainer[i];
-        if (wants(p, t)) {
+        const bool leaves = t->idle && !t->asking;
+        if (leaves || wants(p, t)) {
+            *clock = leaves ? leave(t) : ask(t);
             t->asking = true;
-            t->asked = t->clock + 1;
             *trainer = i;
-            *clock = t->clock;
             found = true;
         }
     }
@@ -108,8 +128,12 @@ bool pace_wants(struct pace *p, uint32_t *trainer, uint64_t *clock) {
 
 void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest) {
     pthread_mutex_lock(&p->lock);
-    p->trainer[trainer].asking = false;
-    p->slowest = slowest > p->slowest ? slowest : p->slowest;
+    struct pace_trainer *t = &p->trainer[trainer];
+    t->asking = false;
+    if (t->asked > 0) { /* else the answer to CLOCK_IDLE */
+        t->joined = true;
+        t->slowest = slowest > t->slowest ? slowest : t->slowest;
+    }
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
 }
@@ -117,6 +141,18 @@ void pace_learn(struct pace *p, uint32_t trainer, uint64_t slowest) {
 void pace_progress(struct pace *p, struct wire_progress *out) {
     pthread_mutex_lock(&p->lock);
     *out = p->progress;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_use(struct pace *p, const struct usage *used) {
+    pthread_mutex_lock(&p->lock);
+    usage_add(&p->usage, used);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_usage(struct pace *p, struct usage *into) {
+    pthread_mutex_lock(&p->lock);
+    usage_add(into, &p->usage);
     pthread_mutex_unlock(&p->lock);
 }
 

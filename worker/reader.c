@@ -53,6 +53,7 @@ struct reader {
     struct queue leases, loaded, items, free;
     struct thread loader_thread, cutter_thread;
     atomic_bool stop;
+    atomic_ullong load_ns, cut_ns;
     pthread_mutex_t lock; /* guards failure and why */
     enum status failure;
     char why[1024];
@@ -152,7 +153,9 @@ static enum status load_next(struct reader *r) {
         return status;
     }
     l->lease = lease;
+    const uint64_t start_ns = clock_mono_ns();
     status = load(r, l);
+    atomic_fetch_add(&r->load_ns, clock_mono_ns() - start_ns);
     if (status == OK) {
         status = offer(r, &r->loaded, l);
     }
@@ -210,8 +213,10 @@ static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t ba
     TRY(await(r, &r->free, (void **)&b));
     b->name = (struct batch_name){lease->epoch, lease->shard, k};
     b->fence = lease->fence;
+    const uint64_t start_ns = clock_mono_ns();
     TRY(batch_cut(r->cutter, plan_begin(impressions, batches, k),
                   plan_begin(impressions, batches, k + 1), b));
+    atomic_fetch_add(&r->cut_ns, clock_mono_ns() - start_ns);
     return put_item(
         r, &(struct reader_item){.batch = b, .lease = *lease, .shard_impressions = impressions});
 }
@@ -377,4 +382,9 @@ enum status reader_take(struct reader *r, struct reader_item *item, uint64_t tim
 void reader_give_back(struct reader *r, struct batch *b) {
     /* A closed reader frees its batches itself. */
     (void)queue_put(&r->free, b, 0);
+}
+
+void reader_usage(struct reader *r, struct usage *into) {
+    into->stage_s[STAGE_LOAD] += (double)atomic_load(&r->load_ns) * 1e-9;
+    into->stage_s[STAGE_CUT] += (double)atomic_load(&r->cut_ns) * 1e-9;
 }

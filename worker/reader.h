@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "common/queue.h"
+#include "common/usage.h"
 #include "common/wire.h"
 
 struct reader_lease {
@@ -37,5 +38,7 @@ struct reader_item {
 /* ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
 enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms);
 void reader_give_back(struct reader *r, struct batch *b);
+/* Adds the time spent on LOAD and CUT so far. */
+void reader_usage(struct reader *r, struct usage *into);
 
 #endif

@@ -14,6 +14,8 @@
  */
 #include "trainer.h"
 
+#include <string.h>
+
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -22,6 +24,7 @@
 
 #define SLOTS_MAX 16
 #define WAIT_MS 20
+#define USAGE_MS 100
 
 struct slot {
     bool used;
@@ -33,7 +36,6 @@ struct slot {
     float *logit_a, *logit_b;
     uint32_t logit_cap;
     struct loss_sums sums;
-    double compute_s;
 };
 struct trainer {
     struct trainer_spec *spec;
@@ -46,8 +48,9 @@ struct trainer {
     float *gradients; /* rows of all fields, then dense */
     size_t gradient_cap;
     uint64_t resent, tickets_unknown; /* of the client, as last reported */
-    uint64_t idle_since_us;
-    double wait_s;
+    struct laps laps;
+    uint64_t sent_bytes, received_bytes; /* likewise */
+    uint64_t used_ms; /* when the usage was last reported */
     struct buf line; /* of the trace */
 };
 
@@ -72,8 +75,11 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     const struct config *config = spec->config;
     bool one = config->deterministic || config->consistency == CONSISTENCY_SYNC;
     t->slots = one ? 1 : config->in_flight;
+    laps_start(&t->laps);
+    spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));
     TRY(model_create(&t->model, spec->layout, config->ctcvr_weight));
+    model_charge(t->model, &t->laps);
     for (uint32_t i = 0; i < t->slots; i++) {
         TRY(transfer_create(&t->slot[i].transfer, t->client));
     }
@@ -125,7 +131,9 @@ static enum status begin_pull(struct slot *s) {
 
 /* Takes one item for an empty slot, if there is one. */
 static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
+    lap(&t->laps, STAGE_RETIRE);
     enum status status = reader_take(t->spec->reader, &s->item, timeout_ms);
+    lap(&t->laps, STAGE_WAIT);
     if (status == ERR_TIMEOUT) {
         return OK;
     }
@@ -149,13 +157,16 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
 static enum status start_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         enum status status = pace_enter(t->spec->pace, t->spec->index, timeout_ms);
+        lap(&t->laps, STAGE_WAIT);
         if (status == ERR_TIMEOUT || status == ERR_CLOSED) {
             return OK;
         }
         TRY(status);
     }
     s->held = false;
-    return begin_pull(s);
+    TRY(begin_pull(s));
+    lap(&t->laps, STAGE_ASK);
+    return OK;
 }
 
 static bool in_flight(const struct trainer *t) {
@@ -173,6 +184,9 @@ static enum status fill(struct trainer *t) {
         struct slot *s = &t->slot[i];
         if (!s->used && !t->drained) {
             TRY(take_item(t, s, slots_used(t) == 0 ? WAIT_MS : 0));
+        }
+        if (!s->used && slots_used(t) == 0) {
+            pace_idle(t->spec->pace, t->spec->index);
         }
         if (s->used && s->held) {
             TRY(start_item(t, s, in_flight(t) ? 0 : WAIT_MS));
@@ -203,7 +217,6 @@ static enum status compute(struct trainer *t, struct slot *s) {
     TRY(grow_logits(s, b->impressions));
     TRY(grow(&t->gradients, &t->gradient_cap, floats));
     s->computed = true;
-    uint64_t start_us = clock_mono_us();
     const float *dense = transfer_dense(s->transfer);
     if (s->item.lease.kind == LEASE_EVAL) {
         return model_forward(t->model, b, rows, dense, s->logit_a, s->logit_b);
@@ -213,8 +226,9 @@ static enum status compute(struct trainer *t, struct slot *s) {
     gradient_views(t, b, drows, &ddense);
     s->sums = (struct loss_sums){0};
     TRY(model_train(t->model, b, rows, dense, s->logit_a, s->logit_b, drows, ddense, &s->sums));
-    s->compute_s = (double)(clock_mono_us() - start_us) * 1e-6;
-    return transfer_push(s->transfer, b->name, b->fence, (const float *const *)drows, ddense);
+    TRY(transfer_push(s->transfer, b->name, b->fence, (const float *const *)drows, ddense));
+    lap(&t->laps, STAGE_PUSH);
+    return OK;
 }
 
 /* The line of one batch: its name, size, mean losses, and its impressions in order. */
@@ -246,7 +260,7 @@ static void report(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     struct transfer_outcome outcome = transfer_outcome(s->transfer);
     if (outcome.dropped_values > 0) {
-        log_warn("batch epoch %u shard %u batch %u: %llu gradient rows were not finite and dropped",
+        log_warn("batch epoch %u shard %u batch %u: %llu gradient values were not finite and dropped",
                  b->name.epoch, b->name.shard, b->name.batch,
                  (unsigned long long)outcome.dropped_values);
     }
@@ -263,15 +277,12 @@ static void report(struct trainer *t, struct slot *s) {
                     .dropped_values = outcome.dropped_values,
                     .tickets_unknown = unknown - t->tickets_unknown,
                     .staleness = outcome.staleness,
-                    .wait_s = t->wait_s,
-                    .compute_s = s->compute_s,
                     .logit_a = s->logit_a,
                     .logit_b = s->logit_b,
                     .labels = b->labels,
                 });
     t->resent = resent;
     t->tickets_unknown = unknown;
-    t->wait_s = 0;
 }
 
 static enum status retire(struct trainer *t, struct slot *s) {
@@ -302,6 +313,21 @@ static enum status retire_all(struct trainer *t) {
     return OK;
 }
 
+/* Tells the control thread what was used since it was last told. */
+static void report_usage(struct trainer *t) {
+    struct usage used = {0};
+    uint64_t sent, received;
+    client_bytes(t->client, &sent, &received);
+    used.sent_bytes = sent - t->sent_bytes;
+    used.received_bytes = received - t->received_bytes;
+    usage_add_laps(&used, &t->laps);
+    memset(t->laps.ns, 0, sizeof t->laps.ns);
+    t->sent_bytes = sent;
+    t->received_bytes = received;
+    t->used_ms = clock_mono_ms();
+    pace_use(t->spec->pace, &used);
+}
+
 static struct slot *oldest_waiting(struct trainer *t) {
     struct slot *oldest = NULL;
     for (uint32_t i = 0; i < t->slots; i++) {
@@ -317,12 +343,14 @@ static enum status turn(struct trainer *t) {
     TRY(fill(t));
     struct slot *next = oldest_waiting(t);
     bool ready = next != NULL && transfer_state(next->transfer) == TRANSFER_PULLED;
-    uint64_t start_us = clock_mono_us();
     TRY(client_step(t->client, ready || !in_flight(t) ? 0 : WAIT_MS));
-    t->wait_s += (double)(clock_mono_us() - start_us) * 1e-6;
     TRY(retire_all(t));
+    lap(&t->laps, STAGE_RETIRE);
     if (next != NULL && next->used && transfer_state(next->transfer) == TRANSFER_PULLED) {
         TRY(compute(t, next));
+    }
+    if (clock_mono_ms() >= t->used_ms + USAGE_MS) {
+        report_usage(t);
     }
     return OK;
 }

@@ -8,7 +8,7 @@
  * walk is one copy.
  *
  * Sending again needs no copy of the message: the keys stay here, the packed gradients stay here,
- * and the header is made anew.
+ * and the header and the keys' frame are made anew.
  *
  * Every partition takes part in every batch, even with no key: it has a slice of the dense vector,
  * and it must learn the batch's name.
@@ -172,7 +172,7 @@ static enum status check_sizes(const struct transfer *x) {
     for (uint32_t k = 0; k < c->partitions; k++) {
         const struct ask *a = &x->ask[k];
         size_t values = wire_values_bytes(c->spec.config->wire_values, a->floats);
-        size_t keys = a->n * sizeof *x->keys;
+        size_t keys = wire_keys_bytes_max(a->n, c->fields);
         if (values > c->spec.config->message_bytes_max ||
             keys > c->spec.config->message_bytes_max) {
             return fail(ERR_LIMIT, "a batch needs %zu bytes of values and %zu of keys from partition "
@@ -219,9 +219,14 @@ enum status transfer_send(struct transfer *x, uint32_t k, uint64_t now_ms) {
     } else {
         write_pull(x, a, m);
     }
-    enum status status = port_send(c->ports[k], NULL, 0, m, keys ? x->keys + a->begin : NULL,
-                                   keys ? a->n * sizeof *x->keys : 0, pushing ? a->push : NULL,
-                                   pushing ? a->push_bytes : 0);
+    size_t key_bytes = 0;
+    if (keys) {
+        buf_clear(&c->keys);
+        TRY(buf_reserve(&c->keys, wire_keys_bytes_max(a->n, c->fields)));
+        key_bytes = wire_keys_pack(a->counts, c->fields, x->keys + a->begin, c->keys.data);
+    }
+    enum status status = port_send(c->ports[k], NULL, 0, m, c->keys.data, key_bytes,
+                                   pushing ? a->push : NULL, pushing ? a->push_bytes : 0);
     a->attempts++;
     a->tried_ms = now_ms;
     a->queued = status == OK;

@@ -62,6 +62,8 @@ struct client {
     uint64_t resent, tickets_unknown;
     struct port_message in;
     struct wire_msg out;
+    struct buf keys;            /* scratch: a packed keys frame */
+    struct laps own;            /* when the maker gave none */
 };
 
 /* Sends (or sends again) the request of partition k that the transfer's state calls for. */

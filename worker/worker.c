@@ -45,6 +45,7 @@ struct worker {
     struct lane *lanes;
     struct file trace;
     uint64_t incarnation;
+    uint32_t threads;         /* trainers: one where the order of batches must be one */
     uint32_t leases;          /* held now */
     bool asking;              /* a LEASE_ASK is out */
     uint64_t ask_at_ms;       /* not before */
@@ -52,6 +53,8 @@ struct worker {
     struct book_lease *owed;  /* an evaluation lease whose scores are being sent */
     uint64_t owed_id;
     struct buf frame;
+    struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
+    uint64_t bins_ms;         /* when they were last put into the heartbeat */
 };
 
 static uint64_t new_incarnation(uint32_t index) {
@@ -74,6 +77,10 @@ static enum status connect_job(struct worker *w) {
     config_default(&w->config);
     TRY(config_parse(&w->config, "the coordinator's configuration", w->plan.config_text));
     link_timing(w->link, w->config.heartbeat_ms, w->config.request_ms, w->config.give_up_ms);
+    w->threads = w->config.deterministic ? 1 : w->options->threads;
+    if (w->threads < w->options->threads) {
+        log_info("deterministic: one trainer thread instead of %u", w->options->threads);
+    }
     return layout_init(&w->layout, &w->config, &w->plan.schema, w->plan.rate_ctr,
                        w->plan.rate_cvr);
 }
@@ -85,7 +92,7 @@ static enum status start_reader(struct worker *w) {
         .schema = &w->plan.schema,
         .data_dir = w->options->data_dir != NULL ? w->options->data_dir : w->plan.data_dir,
         .eval_dir = eval[0] == '\0' ? NULL : eval,
-        .batches_ahead = BATCHES_AHEAD + w->options->threads * w->config.in_flight,
+        .batches_ahead = BATCHES_AHEAD + w->threads * w->config.in_flight,
         .batch_max = w->config.batch,
     };
     return reader_start(&w->reader, &spec);
@@ -96,7 +103,7 @@ static enum status trainer_thread(void *arg) {
 }
 
 static enum status start_trainers(struct worker *w) {
-    uint32_t threads = w->options->threads;
+    uint32_t threads = w->threads;
     pace_init(&w->pace, threads,
               w->config.consistency == CONSISTENCY_SYNC ? 0 : w->config.staleness_max);
     w->pace_ready = true;
@@ -187,7 +194,7 @@ static enum status hear(struct worker *w) {
     case WIRE_LEASE:
         return take_lease(w, &m);
     case WIRE_CLOCK:
-        if (m.msg.u.clock.trainer < w->options->threads) {
+        if (m.msg.u.clock.trainer < w->threads) {
             pace_learn(&w->pace, m.msg.u.clock.trainer, m.msg.u.clock.clock);
         }
         return OK;
@@ -280,6 +287,9 @@ static void beat(struct worker *w, const char *failure) {
     struct wire_heartbeat b = {
         .role = ROLE_WORKER, .index = w->options->index, .incarnation = w->incarnation};
     pace_progress(&w->pace, &b.progress);
+    usage_of_process(&b.usage);
+    pace_usage(&w->pace, &b.usage);
+    reader_usage(w->reader, &b.usage);
     if (failure != NULL) {
         b.failing = true;
         snprintf(b.text, sizeof b.text, "%s", failure);
@@ -287,8 +297,21 @@ static void beat(struct worker *w, const char *failure) {
     link_beat(w->link, &b);
 }
 
+/* The bins in the heartbeat are cumulative (scores.h): one that is lost costs nothing. */
+static enum status beat_bins(struct worker *w) {
+    const uint64_t now_ms = clock_mono_ms();
+    if (now_ms < w->bins_ms + w->config.heartbeat_ms) {
+        return OK;
+    }
+    w->bins_ms = now_ms;
+    pace_take_bins(&w->pace, &w->ctr, &w->ctcvr);
+    buf_clear(&w->frame);
+    TRY(wire_bins_pack(&w->ctr, &w->ctcvr, &w->frame));
+    return link_beat_values(w->link, w->frame.data, w->frame.len);
+}
+
 static enum status check_threads(struct worker *w) {
-    for (uint32_t i = 0; i < w->options->threads; i++) {
+    for (uint32_t i = 0; i < w->threads; i++) {
         if (thread_ended(&w->lanes[i].thread) && !w->job_ended) {
             TRY(thread_join(&w->lanes[i].thread));
             return fail(ERR_CLOSED, "trainer thread %u ended before the job did", i);
@@ -302,6 +325,7 @@ static enum status turn(struct worker *w) {
     TRY(lease_step(w));
     TRY(clock_step(w));
     beat(w, NULL);
+    TRY(beat_bins(w));
     return check_threads(w);
 }
 
@@ -328,7 +352,7 @@ static void worker_fini(struct worker *w) {
     if (w->pace_ready) {
         pace_close(&w->pace);
     }
-    for (uint32_t i = 0; w->lanes != NULL && i < w->options->threads; i++) {
+    for (uint32_t i = 0; w->lanes != NULL && i < w->threads; i++) {
         thread_join(&w->lanes[i].thread);
     }
     mem_free(&w->lanes);

@@ -1,4 +1,4 @@
-/* worker.h - the worker role: a control thread (the caller's), a reader thread, trainer threads.
+/* worker.h - the worker role: a control thread (the caller's), two reader threads, trainer threads.
  *
  * The control thread owns the link to the coordinator: it asks for leases ahead of need, hands them
  * to the reader, returns complete ones, asks clocks for trainers near their staleness bound, sends

@@ -597,7 +597,7 @@ static void test_gradients_that_are_not_finite(void **state) {
 static void test_bf16_rounds_each_way_once(void **state) {
     (void)state;
     struct world *w =
-        open_world(&(struct choice){.partitions = 3, .settings = {"train.wire_values=bf16"}});
+        open_world(&(struct choice){.partitions = 3, .settings = {"wire.values=bf16"}});
     struct keys k;
     size_t floats;
     for (uint64_t step = 0; step < 10; step++) {

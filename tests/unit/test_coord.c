@@ -54,6 +54,7 @@ struct play {
     struct actor server[SERVERS], worker[WORKERS + 1];
     pthread_mutex_t lock;
     struct applied *applied;
+    uint32_t welcomed;           /* roles */
     uint32_t trained, repeated;
     uint32_t in_flight;          /* batches being trained now */
     uint32_t cuts_in_flight;     /* cuts that found one */
@@ -78,6 +79,9 @@ static enum status hello(struct play *p, struct actor *a, enum wire_role role,
     TRY(link_open(l, *t, p->endpoint, &h, role == ROLE_SERVER ? endpoints : NULL,
                   role == ROLE_SERVER, PATIENCE_MS, &welcome, plan));
     link_timing(*l, p->config.heartbeat_ms, p->config.request_ms, p->config.give_up_ms);
+    pthread_mutex_lock(&p->lock);
+    p->welcomed++;
+    pthread_mutex_unlock(&p->lock);
     return OK;
 }
 
@@ -373,8 +377,8 @@ static struct play *stage(void) {
     p->config.epochs = 2;
     p->config.heartbeat_ms = 20;
     p->config.request_ms = 200;
-    p->config.lease_ms = 300;
-    p->config.give_up_ms = 2000;
+    p->config.lease_ms = 1000;
+    p->config.give_up_ms = 5000;
     p->options = (struct coord_options){.listen = p->endpoint,
                                         .data_dir = p->data,
                                         .eval_dir = p->eval,
@@ -411,6 +415,17 @@ static void start_cast(struct play *p) {
     }
     for (uint32_t i = 0; i < WORKERS; i++) {
         start_actor(p, &p->worker[i], i, worker_body);
+    }
+}
+
+/* Until all have been welcomed and something has been trained. */
+static void await_training(struct play *p) {
+    bool under_way = false;
+    for (uint64_t until_ms = clock_mono_ms() + 20000; !under_way; clock_sleep_ms(5)) {
+        assert_true(clock_left_ms(until_ms) > 0);
+        pthread_mutex_lock(&p->lock);
+        under_way = p->trained > 0 && p->welcomed == SERVERS + WORKERS;
+        pthread_mutex_unlock(&p->lock);
     }
 }
 
@@ -675,7 +690,7 @@ static void a_failing_server_ends_the_job(void **state) {
     struct play *p = stage();
     p->config.epochs = 1000;
     start_cast(p);
-    clock_sleep_ms(300);
+    await_training(p);
     pthread_mutex_lock(&p->lock);
     p->server_fails = true;
     pthread_mutex_unlock(&p->lock);
@@ -688,7 +703,7 @@ static void a_failing_server_ends_the_job(void **state) {
 static void all_workers_gone_ends_the_job(void **state) {
     (void)state;
     struct play *p = stage();
-    p->config.give_up_ms = 400;
+    p->config.give_up_ms = 1500;
     p->worker[0].quits_after = p->worker[1].quits_after = 1;
     assert_int_equal(perform(p), ERR_PEER);
     expect_cause("no worker is left: worker");
@@ -698,12 +713,12 @@ static void all_workers_gone_ends_the_job(void **state) {
 static void the_missing_are_named(void **state) {
     (void)state;
     struct play *p = stage();
-    p->options.timeout_ms = 300;
+    p->options.timeout_ms = 2000;
     assert_int_equal(thread_start(&p->coord, "coord", coord_body, p), OK);
     start_actor(p, &p->server[0], 0, server_body);
     assert_int_equal(end_cast(p), ERR_TIMEOUT);
     assert_string_equal(fail_text(),
-                        "after 300 ms still missing: server 0 (not serving yet), server 1 (not "
+                        "after 2000 ms still missing: server 0 (not serving yet), server 1 (not "
                         "heard of), worker 0 (not heard of), worker 1 (not heard of)");
     strike(p);
 }
@@ -715,7 +730,7 @@ static void a_stop_signal_saves_and_ends(void **state) {
     p->config.epochs = 1000;
     stop_signals_install();
     start_cast(p);
-    clock_sleep_ms(400);
+    await_training(p);
     assert_int_equal(raise(SIGTERM), 0);
     assert_int_equal(end_cast(p), OK);
     assert_true(saved_step(p) > 0);

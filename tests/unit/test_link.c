@@ -28,6 +28,7 @@ struct pretender {
     struct transport *t;
     char endpoint[128];
     uint32_t not_ready;      /* WELCOMEs without ready before the good one */
+    uint32_t quiet_after;    /* hellos answered before it says nothing any more; 0: always answers */
     uint32_t deaf;           /* requests (not hellos) to ignore first */
     uint32_t say_twice;      /* answers to repeat */
     bool refuse;
@@ -62,6 +63,9 @@ static enum status answer_hello(struct pretender *c, struct port *p, const struc
     c->hellos++;
     c->endpoint_bytes = m->keys_bytes;
     memcpy(c->endpoints, m->keys, m->keys_bytes);
+    if (c->quiet_after > 0 && c->hellos > c->quiet_after) {
+        return OK;
+    }
     if (c->refuse) {
         out.u.error.status = ERR_CONFIG;
         snprintf(out.u.error.text, WIRE_TEXT_MAX, "there is a server 0 already");
@@ -203,14 +207,29 @@ static void test_nobody_there(void **state) {
     transport_destroy(&c.t);
 }
 
-static void test_never_complete(void **state) {
+static void test_silent_before_complete(void **state) {
     (void)state;
-    struct pretender c = {.not_ready = UINT32_MAX};
+    struct pretender c = {.not_ready = UINT32_MAX, .quiet_after = 2};
     struct link *l;
     struct job_plan plan;
     begin(&c, "incomplete");
-    assert_int_equal(open_link(&c, &l, 400, &plan), ERR_TIMEOUT);
-    assert_non_null(strstr(fail_text(), "the job was not complete"));
+    assert_int_equal(open_link(&c, &l, 700, &plan), ERR_TIMEOUT);
+    assert_non_null(strstr(fail_text(), "was there, then silent for 700 ms"));
+    end(&c);
+}
+
+/* A coordinator that says "not yet" is waited for, beyond the timeout: it has a deadline itself. */
+static void test_not_yet_is_no_silence(void **state) {
+    (void)state;
+    struct pretender c = {.not_ready = 12};
+    struct link *l = NULL;
+    struct job_plan plan;
+    begin(&c, "slow");
+    const uint64_t start_ms = clock_mono_ms();
+    assert_int_equal(open_link(&c, &l, 700, &plan), OK);
+    assert_true(clock_mono_ms() - start_ms > 1000);
+    job_plan_free(&plan);
+    link_close(&l);
     end(&c);
 }
 
@@ -407,7 +426,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_until_ready),
         cmocka_unit_test(test_nobody_there),
-        cmocka_unit_test(test_never_complete),
+        cmocka_unit_test(test_silent_before_complete),
+        cmocka_unit_test(test_not_yet_is_no_silence),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_lost_requests_are_repeated),
         cmocka_unit_test(test_second_answers_are_dropped),

@@ -274,8 +274,33 @@ static void scores_travel(void **state) {
     buf_fini(&out);
 }
 
+/* A replaced worker's usage is kept; a late report of the present one is not. */
+static void usage_outlives_its_process(void **state) {
+    struct progress p;
+    struct usage u = {.cpu_s = 5, .peak_bytes = 100, .sent_bytes = 7}, sum;
+    (void)state;
+    assert_int_equal(progress_init(&p, 2, 1, 1, 100, 0), OK);
+    progress_worker_use(&p, 0, 11, &u);
+    u.cpu_s = 6;
+    progress_worker_use(&p, 0, 11, &u);
+    u.cpu_s = 4; /* overtaken */
+    progress_worker_use(&p, 0, 11, &u);
+    progress_worker_use(&p, 1, 12, &u);
+    u.cpu_s = 1;
+    u.peak_bytes = 300;
+    progress_worker_use(&p, 0, 13, &u);
+    progress_workers_usage(&p, &sum);
+    assert_true(sum.cpu_s == 6.0 + 4.0 + 1.0);
+    assert_int_equal(sum.peak_bytes, 300);
+    assert_int_equal(sum.sent_bytes, 21);
+    progress_servers_usage(&p, &sum);
+    assert_true(sum.cpu_s == 0.0);
+    progress_fini(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(usage_outlives_its_process),
         cmocka_unit_test(counters_count_once), cmocka_unit_test(losses_of_spans),
         cmocka_unit_test(recent_is_recent),    cmocka_unit_test(rates_and_time_left),
         cmocka_unit_test(servers_add_up),      cmocka_unit_test(bins_travel),

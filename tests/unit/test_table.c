@@ -123,8 +123,8 @@ static void test_against_array(void **state) {
 /* Across several slabs and index doublings; handles stay valid; bulk look-ups of mixed ids. */
 static void test_many_rows(void **state) {
     (void)state;
-    const uint32_t n = 200000;
-    struct table *t = make(30, OPT_ADAM); /* 376 bytes: three slabs */
+    const uint32_t n = 600000; /* more than two slabs */
+    struct table *t = make(30, OPT_ADAM); /* 376 bytes */
     uint64_t *ids = NULL;
     uint32_t *handles = NULL;
     assert_int_equal(mem_array((void **)&ids, 2 * n, sizeof *ids), OK);

@@ -104,8 +104,13 @@ static void roll_heartbeat(struct dice *d, struct wire_heartbeat *h) {
     p->tickets_unknown = roll(d);
     p->staleness_sum = roll(d);
     p->staleness_max = roll(d);
-    p->wait_s = roll_f64(d);
-    p->compute_s = roll_f64(d);
+    h->usage.cpu_s = roll_f64(d);
+    h->usage.peak_bytes = roll(d);
+    h->usage.sent_bytes = roll(d);
+    h->usage.received_bytes = roll(d);
+    for (int s = 0; s < STAGES; s++) {
+        h->usage.stage_s[s] = roll_f64(d);
+    }
     h->rows = roll(d);
     h->bytes = roll(d);
     h->version = roll(d);

@@ -1,0 +1,405 @@
+/* bench_server.c - a server alone: pulls and pushes of 18-float rows with Adam state, through the
+ * real sockets, threads and protocol; only the worker's arithmetic is missing.
+ *
+ *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N]
+ *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16]
+ *
+ * The server is a process of its own (this program, forked), so that its CPU time can be told from
+ * the client's. First every row is created; then random keys are pulled and pushed. A round is one
+ * request of N distinct keys, ascending, as a trainer's batch has them: uniform, or with a Zipf
+ * exponent. Pulls alone and pulls with pushes are measured in turn, `runs` times; medians count.
+ * The last line, "bench=server key=value ...", is for machines.
+ */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/rng.h"
+#include "common/thread.h"
+#include "ps/server_thread.h"
+#include "tools/job.h"
+#include "worker/client.h"
+
+#define JOB        7u
+#define PUSHES_MAX (1u << 20)
+#define IN_FLIGHT_MAX 16u
+#define PREPARED   24u /* key lists drawn beforehand, used in turn */
+#define REPORT_MS  60000u
+#define RUNS_MAX   64u
+
+struct options {
+    uint64_t rows, keys, in_flight, runs;
+    double zipf, seconds;
+    bool tcp;
+    const char *optimizer, *values;
+};
+
+struct bench {
+    struct options o;
+    char dir[64];
+    struct server_job job;
+    char endpoint[1][WIRE_ENDPOINT_MAX];
+    uint32_t batches[1];
+    struct transport *t;
+    struct client *client;
+    struct transfer *x[IN_FLIGHT_MAX];
+    uint64_t *ids[PREPARED];
+    uint32_t count[PREPARED];
+    float *gradient;
+    uint32_t pushes;
+    pid_t server;
+};
+
+static void need(enum status status) {
+    if (status != OK) {
+        fprintf(stderr, "bench_server: %s: %s\n", status_text(status), fail_text());
+        exit(1);
+    }
+}
+
+static void set_up_job(struct bench *b) {
+    struct config *config = &b->job.config;
+    struct job_plan *plan = &b->job.plan;
+    char text[64];
+    config_default(config);
+    need(config_set(config, "model.tower=1"));
+    need(config_set(config, "server.ticket_bytes=1G"));
+    snprintf(text, sizeof text, "table.optimizer=%s", b->o.optimizer);
+    need(config_set(config, text));
+    snprintf(text, sizeof text, "wire.values=%s", b->o.values);
+    need(config_set(config, text));
+    need(schema_add(&plan->schema, "item", SIDE_ITEM));
+    schema_finish(&plan->schema);
+    b->batches[0] = PUSHES_MAX;
+    plan->batches_per_shard = b->batches;
+    plan->shards = 1;
+    plan->endpoint = b->endpoint;
+    plan->partitions = 1;
+    b->job.job = JOB;
+    b->job.threads = 1;
+    need(layout_init(&b->job.layout, config, &plan->schema, 0.04, 0.01));
+}
+
+/* --- the server's process ------------------------------------------------------------------------ */
+
+static struct server_report *await(struct server_thread *s) {
+    struct server_report *r = server_thread_report(s, REPORT_MS);
+    if (r == NULL) {
+        need(server_thread_check(s));
+        need(fail(ERR_TIMEOUT, "the partition thread says nothing"));
+    }
+    return r;
+}
+
+/* Serves until its input closes; then says how many bytes its table takes. */
+static void serve(struct bench *b, int in, int out) {
+    struct server_thread s;
+    struct partition_stats stats;
+    struct usage used = {0};
+    char listen[WIRE_ENDPOINT_MAX], end;
+    snprintf(listen, sizeof listen, b->o.tcp ? "tcp://127.0.0.1:0" : "ipc://%s/ps", b->dir);
+    need(transport_create(&b->t, 1));
+    need(server_thread_start(&s, b->t, listen, 0));
+    struct server_report *r = await(&s);
+    memcpy(b->endpoint[0], r->endpoint, sizeof r->endpoint);
+    server_report_free(&r);
+    need(server_thread_order(&s, &(struct server_order){.kind = SERVER_ORDER_BEGIN, .job = &b->job}));
+    r = await(&s);
+    server_report_free(&r);
+    if (write(out, b->endpoint[0], WIRE_ENDPOINT_MAX) != WIRE_ENDPOINT_MAX) {
+        exit(1);
+    }
+    while (read(in, &end, 1) > 0) {
+    }
+    clock_sleep_ms(300); /* figures are up to 100 ms old */
+    server_thread_figures(&s, &stats, &used);
+    const uint64_t figures[] = {stats.rows_total, stats.table_bytes,
+                                (uint64_t)(used.stage_s[STAGE_LOOKUP] * 1e9),
+                                (uint64_t)(used.stage_s[STAGE_APPLY] * 1e9)};
+    if (write(out, figures, sizeof figures) != (ssize_t)sizeof figures) {
+        exit(1);
+    }
+    server_thread_stop(&s);
+    transport_destroy(&b->t);
+    exit(0);
+}
+
+static void start_server(struct bench *b, int *to, int *from) {
+    int down[2], up[2];
+    if (pipe(down) != 0 || pipe(up) != 0) {
+        need(fail(ERR_IO, "no pipe"));
+    }
+    b->server = fork();
+    if (b->server == 0) {
+        close(down[1]);
+        close(up[0]);
+        serve(b, down[0], up[1]);
+    }
+    close(down[0]);
+    close(up[1]);
+    *to = down[1];
+    *from = up[0];
+    if (read(*from, b->endpoint[0], WIRE_ENDPOINT_MAX) != WIRE_ENDPOINT_MAX) {
+        need(fail(ERR_PEER, "the server did not start"));
+    }
+}
+
+/* User and system time of a process so far, in seconds. */
+static double cpu_of(pid_t pid) {
+    char path[64];
+    unsigned long user = 0, system = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL ||
+        fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
+        need(fail(ERR_IO, "cannot read %s", path));
+    }
+    fclose(f);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* --- keys ---------------------------------------------------------------------------------------- */
+
+static int upwards(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* A rank by inversion of the continuous power law, spread over the ids by a hash. */
+static uint64_t draw_id(const struct options *o, uint64_t a, uint64_t i) {
+    if (o->zipf <= 0) {
+        return rng_below(11, a, i, o->rows);
+    }
+    const double s = 1.0 - o->zipf, n = (double)o->rows;
+    const double u = rng_unit(11, a, i);
+    const double rank = fabs(s) < 1e-9 ? exp(u * log(n)) : pow(u * (pow(n, s) - 1) + 1, 1 / s);
+    return rng_mix((uint64_t)rank) % o->rows;
+}
+
+static void draw_keys(struct bench *b) {
+    for (uint32_t k = 0; k < PREPARED; k++) {
+        need(mem_array((void **)&b->ids[k], b->o.keys, sizeof(uint64_t)));
+        for (uint64_t i = 0; i < b->o.keys; i++) {
+            b->ids[k][i] = draw_id(&b->o, k, i);
+        }
+        qsort(b->ids[k], b->o.keys, sizeof(uint64_t), upwards);
+        for (uint64_t i = 0; i < b->o.keys; i++) {
+            if (b->count[k] == 0 || b->ids[k][i] != b->ids[k][b->count[k] - 1]) {
+                b->ids[k][b->count[k]++] = b->ids[k][i];
+            }
+        }
+    }
+}
+
+/* --- the client ---------------------------------------------------------------------------------- */
+
+static void push(struct bench *b, struct transfer *x) {
+    const float *rows[] = {b->gradient};
+    const struct batch_name name = {0, 0, b->pushes++};
+    need(transfer_push(x, name, 1, rows, b->gradient));
+}
+
+static void pull(struct transfer *x, const uint64_t *ids, uint32_t count) {
+    const uint64_t *list[] = {ids};
+    need(transfer_pull(x, list, &count, true));
+}
+
+/* Every row once, in the order of ids. */
+static void create_rows(struct bench *b) {
+    uint64_t *ids = NULL;
+    need(mem_array((void **)&ids, b->o.keys, sizeof *ids));
+    for (uint64_t begin = 0; begin < b->o.rows; begin += b->o.keys) {
+        const uint64_t left = b->o.rows - begin;
+        const uint32_t n = (uint32_t)(left < b->o.keys ? left : b->o.keys);
+        for (uint32_t i = 0; i < n; i++) {
+            ids[i] = begin + i;
+        }
+        pull(b->x[0], ids, n);
+        while (transfer_state(b->x[0]) != TRANSFER_PULLED) {
+            need(client_step(b->client, 100));
+        }
+        push(b, b->x[0]);
+        while (transfer_state(b->x[0]) != TRANSFER_DONE) {
+            need(client_step(b->client, 100));
+        }
+        transfer_reset(b->x[0]);
+    }
+    mem_free(&ids);
+}
+
+/* Pulls, and if `pushing` pushes, with in_flight requests under way. Returns keys a second. */
+static double rounds(struct bench *b, bool pushing, uint64_t *keys) {
+    const uint64_t start_us = clock_mono_us();
+    const uint64_t end_us = start_us + (uint64_t)(b->o.seconds * 1e6);
+    uint32_t next = 0, busy = 0;
+    uint32_t list[IN_FLIGHT_MAX] = {0};
+    *keys = 0;
+    while (busy > 0 || clock_mono_us() < end_us) {
+        for (uint32_t i = 0; i < b->o.in_flight; i++) {
+            struct transfer *x = b->x[i];
+            const enum transfer_state state = transfer_state(x);
+            if (state == TRANSFER_PULLED && pushing) {
+                push(b, x);
+            } else if (state == TRANSFER_DONE || state == TRANSFER_PULLED) {
+                *keys += b->count[list[i]];
+                transfer_reset(x);
+                busy--;
+            } else if (state == TRANSFER_IDLE && clock_mono_us() < end_us) {
+                list[i] = next++ % PREPARED;
+                pull(x, b->ids[list[i]], b->count[list[i]]);
+                busy++;
+            }
+        }
+        need(client_step(b->client, 20));
+    }
+    return (double)*keys / ((double)(clock_mono_us() - start_us) * 1e-6);
+}
+
+struct figures {
+    double rate, server_cpu, client_cpu; /* keys a second; CPU seconds per million keys */
+};
+
+static struct figures measure(struct bench *b, bool pushing) {
+    uint64_t keys;
+    const double server = cpu_of(b->server), client = cpu_of(getpid());
+    struct figures f = {.rate = rounds(b, pushing, &keys)};
+    const double millions = (double)keys * 1e-6;
+    f.server_cpu = (cpu_of(b->server) - server) / millions;
+    f.client_cpu = (cpu_of(getpid()) - client) / millions;
+    printf("%-14s %7.2f M rows/s   CPU s per M rows: server %.3f, client %.3f\n",
+           pushing ? "pull and push" : "pull", f.rate * 1e-6, f.server_cpu, f.client_cpu);
+    return f;
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, uint64_t n) {
+    qsort(values, n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
+/* Both kinds in turn; medians of each figure. */
+static void measure_all(struct bench *b, struct figures *pulls, struct figures *both) {
+    double value[6][RUNS_MAX];
+    for (uint64_t i = 0; i < b->o.runs; i++) {
+        const struct figures p = measure(b, false), q = measure(b, true);
+        const double now[6] = {p.rate, p.server_cpu, p.client_cpu,
+                               q.rate, q.server_cpu, q.client_cpu};
+        for (int k = 0; k < 6; k++) {
+            value[k][i] = now[k];
+        }
+    }
+    double middle[6];
+    for (int k = 0; k < 6; k++) {
+        middle[k] = median(value[k], b->o.runs);
+    }
+    *pulls = (struct figures){middle[0], middle[1], middle[2]};
+    *both = (struct figures){middle[3], middle[4], middle[5]};
+}
+
+static void start_client(struct bench *b) {
+    struct client_spec spec = {.transport = b->t,
+                               .config = &b->job.config,
+                               .schema = &b->job.plan.schema,
+                               .layout = &b->job.layout,
+                               .plan = &b->job.plan,
+                               .job = JOB};
+    need(client_create(&b->client, &spec));
+    for (uint32_t i = 0; i < b->o.in_flight; i++) {
+        need(transfer_create(&b->x[i], b->client));
+    }
+    const size_t floats = b->o.keys * b->job.layout.dim[0] + b->job.layout.count;
+    need(mem_array((void **)&b->gradient, floats, sizeof(float)));
+    for (size_t i = 0; i < floats; i++) {
+        b->gradient[i] = (float)(rng_unit(3, i, 0) - 0.5) * 1e-3f;
+    }
+}
+
+static void run(struct bench *b) {
+    int to, from;
+    uint64_t last[4];
+    set_up_job(b);
+    start_server(b, &to, &from);
+    need(transport_create(&b->t, 1));
+    start_client(b);
+    draw_keys(b);
+    create_rows(b);
+    struct figures pulls, both;
+    measure_all(b, &pulls, &both);
+    for (uint32_t i = 0; i < b->o.in_flight; i++) {
+        transfer_destroy(&b->x[i]);
+    }
+    close(to);
+    if (read(from, last, sizeof last) != (ssize_t)sizeof last) {
+        need(fail(ERR_PEER, "the server did not end well"));
+    }
+    client_destroy(&b->client);
+    transport_destroy(&b->t);
+    waitpid(b->server, NULL, 0);
+    const double bytes = (double)last[1] / (double)last[0];
+    printf("%llu rows, %.1f bytes each in all\n", (unsigned long long)last[0], bytes);
+    printf("bench=server rows=%llu keys=%llu zipf=%.2f transport=%s optimizer=%s values=%s "
+           "pull_mrows=%.3f pull_server_cpu=%.4f pull_client_cpu=%.4f both_mrows=%.3f "
+           "both_server_cpu=%.4f both_client_cpu=%.4f row_bytes=%.1f\n",
+           (unsigned long long)b->o.rows, (unsigned long long)b->o.keys, b->o.zipf,
+           b->o.tcp ? "tcp" : "ipc", b->o.optimizer, b->o.values, pulls.rate * 1e-6,
+           pulls.server_cpu, pulls.client_cpu, both.rate * 1e-6, both.server_cpu, both.client_cpu,
+           bytes);
+}
+
+enum { V_ROWS = 256, V_KEYS, V_ZIPF, V_TCP, V_SECONDS, V_RUNS, V_IN_FLIGHT, V_OPTIMIZER, V_VALUES };
+static const struct option options[] = {{"rows", required_argument, NULL, V_ROWS},
+                                        {"keys", required_argument, NULL, V_KEYS},
+                                        {"zipf", required_argument, NULL, V_ZIPF},
+                                        {"tcp", no_argument, NULL, V_TCP},
+                                        {"seconds", required_argument, NULL, V_SECONDS},
+                                        {"runs", required_argument, NULL, V_RUNS},
+                                        {"in-flight", required_argument, NULL, V_IN_FLIGHT},
+                                        {"optimizer", required_argument, NULL, V_OPTIMIZER},
+                                        {"values", required_argument, NULL, V_VALUES},
+                                        {NULL, 0, NULL, 0}};
+
+static void apply(struct options *o, int option, const char *value) {
+    switch (option) {
+    case V_ROWS: need(option_u64("--rows", value, 1, 1000000000, &o->rows)); break;
+    case V_KEYS: need(option_u64("--keys", value, 1, 10000000, &o->keys)); break;
+    case V_IN_FLIGHT: need(option_u64("--in-flight", value, 1, IN_FLIGHT_MAX, &o->in_flight)); break;
+    case V_RUNS: need(option_u64("--runs", value, 1, RUNS_MAX, &o->runs)); break;
+    case V_ZIPF: o->zipf = atof(value); break;
+    case V_SECONDS: o->seconds = atof(value); break;
+    case V_TCP: o->tcp = true; break;
+    case V_OPTIMIZER: o->optimizer = value; break;
+    case V_VALUES: o->values = value; break;
+    default: need(fail(ERR_USAGE, "unknown option; see the head of bench/bench_server.c"));
+    }
+}
+
+int main(int argc, char **argv) {
+    static struct bench b = {.o = {.rows = 1000000,
+                                   .keys = 100000,
+                                   .in_flight = 3,
+                                   .runs = 5,
+                                   .seconds = 1.5,
+                                   .optimizer = "adam",
+                                   .values = "f32"}};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        apply(&b.o, option, optarg);
+    }
+    snprintf(b.dir, sizeof b.dir, "/tmp/esmm-bench-XXXXXX");
+    if (mkdtemp(b.dir) == NULL) {
+        need(fail(ERR_IO, "cannot make %s", b.dir));
+    }
+    run(&b);
+    need(file_remove_tree(b.dir));
+    return 0;
+}
