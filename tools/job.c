@@ -27,7 +27,7 @@ const char job_options_help[] =
     "  --deterministic       one order of batches and applies: runs are byte-identical\n"
     "  --resume              continue from the newest checkpoint in --out\n"
     "  --timeout MS          for all roles to appear (60000)\n"
-    "  --trace               workers log every batch's loss to OUT/logs/trace-N.tsv\n";
+    "  --trace               workers log every batch to OUT/logs/trace-N.tsv (docs/model.md)\n";
 
 enum {
     O_DATA = 256,

@@ -14,10 +14,9 @@
  */
 #include "trainer.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -52,6 +51,7 @@ struct trainer {
     struct laps laps;
     uint64_t sent_bytes, received_bytes; /* likewise */
     uint64_t used_ms; /* when the usage was last reported */
+    struct buf line; /* of the trace */
 };
 
 static void trainer_fini(struct trainer *t) {
@@ -65,6 +65,7 @@ static void trainer_fini(struct trainer *t) {
         mem_free(&s->logit_b);
     }
     mem_free(&t->gradients);
+    buf_fini(&t->line);
     model_destroy(&t->model);
     client_destroy(&t->client);
 }
@@ -231,13 +232,29 @@ static enum status compute(struct trainer *t, struct slot *s) {
     return OK;
 }
 
-static void trace(const struct trainer *t, const struct slot *s) {
+/* The line of one batch: its name, size, mean losses, and its impressions in order. */
+static enum status trace_line(struct trainer *t, const struct slot *s) {
     const struct batch *b = s->item.batch;
-    double n = b->impressions;
-    dprintf(t->spec->trace_fd, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\n", b->name.epoch, b->name.shard,
-            b->name.batch, b->impressions,
-            (s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr) / n,
-            s->sums.ctr / n, s->sums.ctcvr / n);
+    const double n = b->impressions;
+    buf_clear(&t->line);
+    TRY(buf_printf(&t->line, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\t", b->name.epoch, b->name.shard,
+                   b->name.batch, b->impressions,
+                   (s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr) / n,
+                   s->sums.ctr / n, s->sums.ctcvr / n));
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        TRY(buf_printf(&t->line, "%s%llu", i == 0 ? "" : ",",
+                       (unsigned long long)b->impression_id[i]));
+    }
+    return buf_printf(&t->line, "\n");
+}
+
+/* One write, so that the lines of several trainers do not mix. */
+static enum status trace(struct trainer *t, const struct slot *s) {
+    if (t->spec->trace == NULL) {
+        return OK;
+    }
+    TRY(trace_line(t, s));
+    return file_write(t->spec->trace, t->line.data, t->line.len);
 }
 
 static void report(struct trainer *t, struct slot *s) {
@@ -267,14 +284,12 @@ static void report(struct trainer *t, struct slot *s) {
                 });
     t->resent = resent;
     t->tickets_unknown = unknown;
-    if (t->spec->trace_fd >= 0) {
-        trace(t, s);
-    }
 }
 
 static enum status retire(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         report(t, s);
+        TRY(trace(t, s));
     }
     TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
     reader_give_back(t->spec->reader, s->item.batch);

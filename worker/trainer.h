@@ -11,6 +11,7 @@
 
 #include "book.h"
 #include "client.h"
+#include "common/file.h"
 #include "pace.h"
 #include "reader.h"
 
@@ -23,7 +24,7 @@ struct trainer_spec {
     struct book *book;
     struct pace *pace;
     atomic_bool *stop;               /* set: finish nothing more, leave */
-    int trace_fd;                    /* >= 0: one line per training batch: name, size, losses */
+    struct file *trace;              /* NULL, or one line per training batch (docs/model.md) */
 };
 /* The thread's body. */
 enum status trainer_run(struct trainer_spec *spec);

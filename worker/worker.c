@@ -128,7 +128,7 @@ static enum status start_trainers(struct worker *w) {
             .book = &w->book,
             .pace = &w->pace,
             .stop = &w->stop,
-            .trace_fd = w->trace.fd,
+            .trace = w->trace.fd >= 0 ? &w->trace : NULL,
         };
         char name[16];
         snprintf(name, sizeof name, "trainer-%u", i);
