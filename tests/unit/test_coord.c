@@ -698,12 +698,12 @@ static void all_workers_gone_ends_the_job(void **state) {
 static void the_missing_are_named(void **state) {
     (void)state;
     struct play *p = stage();
-    p->options.timeout_ms = 300;
+    p->options.timeout_ms = 2000;
     assert_int_equal(thread_start(&p->coord, "coord", coord_body, p), OK);
     start_actor(p, &p->server[0], 0, server_body);
     assert_int_equal(end_cast(p), ERR_TIMEOUT);
     assert_string_equal(fail_text(),
-                        "after 300 ms still missing: server 0 (not serving yet), server 1 (not "
+                        "after 2000 ms still missing: server 0 (not serving yet), server 1 (not "
                         "heard of), worker 0 (not heard of), worker 1 (not heard of)");
     strike(p);
 }

@@ -209,7 +209,7 @@ static void test_never_complete(void **state) {
     struct link *l;
     struct job_plan plan;
     begin(&c, "incomplete");
-    assert_int_equal(open_link(&c, &l, 400, &plan), ERR_TIMEOUT);
+    assert_int_equal(open_link(&c, &l, 2000, &plan), ERR_TIMEOUT);
     assert_non_null(strstr(fail_text(), "the job was not complete"));
     end(&c);
 }
