@@ -14,19 +14,23 @@ case ${1:-} in
 esac
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-if ! command -v clang >/dev/null; then
-    echo "skipped: no clang (apt-get install clang)"
+if ! echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d == 0 && n == 1; }' |
+    clang -x c -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null; then
+    echo "skipped: no clang with libFuzzer (apt-get install clang libclang-rt-dev)"
     exit 0
 fi
-cmake --preset fuzz >/dev/null
+cmake --preset fuzz -Wno-dev >/dev/null
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
     for source in tests/fuzz/fuzz_*.c; do
         targets+=("$(basename "$source" .c)")
     done
 fi
-cmake --build build/fuzz --target "${targets[@]}"
 mkdir -p build/fuzz/crashes
+cmake --build build/fuzz --target "${targets[@]}" >build/fuzz/build.log 2>&1 || {
+    cat build/fuzz/build.log
+    exit 1
+}
 status=0
 for target in "${targets[@]}"; do
     echo "== $target, $seconds s"
