@@ -284,6 +284,10 @@ void link_beat(struct link *l, const struct wire_heartbeat *beat) {
     l->beat = *beat;
 }
 
+void link_beat_now(struct link *l) {
+    l->beat_next_ms = 0;
+}
+
 enum status link_beat_values(struct link *l, const void *values, size_t bytes) {
     buf_clear(&l->beat_values);
     return buf_put(&l->beat_values, values, bytes);

@@ -28,6 +28,7 @@ enum status link_request(struct link *l, struct wire_msg *msg, const void *keys,
  * call; its answers (COMMAND) come out here like any other. */
 enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_ms);
 void link_beat(struct link *l, const struct wire_heartbeat *beat); /* what the next beats say */
+void link_beat_now(struct link *l); /* the next one goes out with the next link_next */
 /* What the next beats carry in their values frame (copied; bytes 0: nothing). ERR_MEMORY. */
 enum status link_beat_values(struct link *l, const void *values, size_t bytes);
 void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uint32_t give_up_ms);

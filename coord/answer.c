@@ -197,6 +197,7 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
         return OK;
     }
     membership_beat(member, beat);
+    member->said_last = member->told_stop;
     if (member->role == ROLE_SERVER) {
         server_beat(c, m, beat);
     } else {

@@ -26,7 +26,8 @@
 #define TURN_MS 10
 #define MESSAGES_PER_TURN 1000
 #define RESTORE_BYTES_PER_MS 50000u /* a slow disk; restoring adds so much to timeout_ms */
-#define LINGER_MS 200               /* for the last answers to leave */
+#define LINGER_MS 100               /* for the last answers to leave */
+#define LAST_FIGURES_BEATS 3        /* so many heartbeats may the servers' take to come */
 
 static void coord_fini(struct coord *c) {
     exam_fini(&c->exam);
@@ -346,6 +347,10 @@ static void last_words(struct coord *c) {
         if (hear(c, TURN_MS) != OK) {
             return;
         }
+    }
+    deadline_ms = clock_mono_ms() + LAST_FIGURES_BEATS * c->config->heartbeat_ms;
+    while (!c->failed && !membership_servers_said_last(&c->members) &&
+           clock_left_ms(deadline_ms) > 0 && hear(c, TURN_MS) == OK) {
     }
     deadline_ms = clock_mono_ms() + LINGER_MS;
     while (clock_left_ms(deadline_ms) > 0 && hear(c, TURN_MS) == OK) {

@@ -141,6 +141,7 @@ static void settle(struct member *member, const struct wire_hello *hello) {
     member->candidate = 0;
     member->failing = false;
     member->told_stop = false;
+    member->said_last = false;
     member->text[0] = '\0';
 }
 
@@ -263,6 +264,16 @@ static bool told(const struct member *members, uint32_t count) {
         const struct member *x = &members[i];
         bool hears = (x->state == MEMBER_PRESENT || x->state == MEMBER_SERVING) && !x->failing;
         if (hears && !x->told_stop) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool membership_servers_said_last(const struct membership *m) {
+    for (uint32_t i = 0; i < m->servers; i++) {
+        const struct member *x = &m->server[i];
+        if (x->state == MEMBER_SERVING && !x->failing && !x->said_last) {
             return false;
         }
     }

@@ -39,6 +39,7 @@ struct member {
     bool failing;
     char text[WIRE_TEXT_MAX];  /* of the failure */
     bool told_stop;            /* has been sent ORDER_STOP */
+    bool said_last;            /* and has sent a heartbeat after that */
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* servers: one per partition */
     uint32_t endpoints;
 };
@@ -93,6 +94,8 @@ struct member *membership_next_lost(struct membership *m, uint64_t now_ms);
 uint32_t membership_workers_alive(const struct membership *m);
 /* Whether every member that can hear has been told to stop. */
 bool membership_all_told(const struct membership *m);
+/* Whether every server that can has sent its last figures, after it was told to stop. */
+bool membership_servers_said_last(const struct membership *m);
 
 /* "server 1 (host db3, pid 4711)". */
 void member_describe(const struct member *member, char *out, size_t bytes);

@@ -8,7 +8,8 @@
  * After that one turn hears the coordinator for at most STEP_MS, passes cuts on to the threads,
  * sends the results of cuts, and sums the threads' figures into the heartbeat. The server ends when
  * the coordinator says so, when something in it fails (the coordinator is told why first), or when
- * the coordinator has been silent for give_up_ms. A stop signal alone does not end it: the
+ * the coordinator has been silent for give_up_ms. Told to stop, it sends one more heartbeat with the
+ * final figures, which the coordinator waits for. A stop signal alone does not end it: the
  * coordinator may want a last checkpoint of its rows and will say stop; only before the server
  * serves does a signal end it at once.
  */
@@ -29,6 +30,7 @@
 #define BIND_TIMEOUT_MS 30000
 #define FIGURES_MS 200
 #define STOP_HEARD_BEATS 3 /* how long a failing server waits to be heard, in heartbeats */
+#define LAST_WORDS_MS 1000
 
 struct server {
     const struct server_options *options;
@@ -45,7 +47,8 @@ struct server {
     struct wire_heartbeat beat;
     bool signal_logged;
     bool ended;                          /* the coordinator said stop */
-    uint32_t commands;                   /* heard since say_failure began */
+    uint32_t commands;                   /* heard since say_failure or say_last began */
+    uint32_t figures;                    /* threads that have put out their last figures */
 };
 
 /* --- endpoints ---------------------------------------------------------------------------------- */
@@ -279,6 +282,8 @@ static enum status collect(struct server *s) {
             enum status status = OK;
             if (r->kind == SERVER_REPORT_READY) {
                 s->ready++;
+            } else if (r->kind == SERVER_REPORT_FIGURES) {
+                s->figures++;
             } else if (r->kind == SERVER_REPORT_PART) {
                 status = send_part(s, k, r);
             }
@@ -371,6 +376,31 @@ static void say_failure(struct server *s, enum status status) {
     fail(status, "%s", why);
 }
 
+static enum status last_figures(struct server *s) {
+    uint64_t until_ms = clock_mono_ms() + LAST_WORDS_MS;
+    struct server_order o = {.kind = SERVER_ORDER_FIGURES};
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        TRY(server_thread_order(&s->threads[k], &o));
+    }
+    while (s->figures < s->options->threads && clock_left_ms(until_ms) > 0) {
+        TRY(collect(s));
+        clock_sleep_ms(1);
+    }
+    return put_beat(s);
+}
+
+/* The counters that the summary has are those of the last beat. */
+static void say_last(struct server *s) {
+    uint64_t until_ms = clock_mono_ms() + LAST_WORDS_MS;
+    s->commands = 0;
+    if (s->ready < s->options->threads || last_figures(s) != OK) {
+        return;
+    }
+    link_beat_now(s->link);
+    while (s->commands == 0 && clock_left_ms(until_ms) > 0 && hear(s) == OK) {
+    }
+}
+
 static void server_fini(struct server *s, enum status status) {
     char why[1024];
     snprintf(why, sizeof why, "%s", fail_text());
@@ -410,6 +440,9 @@ enum status server_run(const struct server_options *o) {
     TRY_OUT(begin_threads(s));
     while (status == OK && !s->ended) {
         status = turn(s);
+    }
+    if (status == OK) {
+        say_last(s);
     }
 out:
     if (status != OK && s->link != NULL && status != ERR_PEER) {

@@ -281,11 +281,19 @@ static enum status cut_step(struct serving *v) {
     return v->held != NULL && !v->cutting ? begin_cut(v) : OK;
 }
 
-static void take_order(struct serving *v) {
+static enum status take_order(struct serving *v) {
     void *item;
-    if (v->held == NULL && queue_take(&v->shared->orders, &item, 0) == OK) {
-        v->held = item;
+    if (v->held != NULL || queue_take(&v->shared->orders, &item, 0) != OK) {
+        return OK;
     }
+    v->held = item;
+    if (v->held->kind != SERVER_ORDER_FIGURES) {
+        return OK;
+    }
+    mem_free(&v->held);
+    v->figures_ms = 0;
+    put_figures(v, clock_mono_ms());
+    return report(v, &(struct server_report){.kind = SERVER_REPORT_FIGURES});
 }
 
 /* --- the thread --------------------------------------------------------------------------------- */
@@ -357,7 +365,7 @@ static enum status turn(struct serving *v) {
         return status;
     }
     TRY(partition_tick(v->partition, now_ms, &v->busy));
-    take_order(v);
+    TRY(take_order(v));
     TRY(cut_step(v));
     put_figures(v, now_ms);
     lap(&v->laps, STAGE_KEEP);

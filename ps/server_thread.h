@@ -36,7 +36,7 @@ struct server_job {
     uint32_t threads;               /* of this server: they share config.memory_bytes */
 };
 
-enum server_order_kind { SERVER_ORDER_BEGIN, SERVER_ORDER_CUT };
+enum server_order_kind { SERVER_ORDER_BEGIN, SERVER_ORDER_CUT, SERVER_ORDER_FIGURES };
 struct server_order {
     enum server_order_kind kind;
     uint32_t partition;             /* BEGIN: number in the whole job */
@@ -44,7 +44,12 @@ struct server_order {
     uint64_t cut;                   /* CUT */
     char dir[WIRE_TEXT_MAX];        /* CUT */
 };
-enum server_report_kind { SERVER_REPORT_BOUND, SERVER_REPORT_READY, SERVER_REPORT_PART };
+enum server_report_kind {
+    SERVER_REPORT_BOUND,
+    SERVER_REPORT_READY,
+    SERVER_REPORT_PART,
+    SERVER_REPORT_FIGURES /* server_thread_figures gives them as of after the order */
+};
 struct server_report {
     enum server_report_kind kind;
     char endpoint[WIRE_ENDPOINT_MAX]; /* BOUND */

@@ -3,7 +3,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "common/container.h"
+#include "common/mem.h"
+#include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 16)
 
@@ -21,7 +26,6 @@ static enum status read_all(const uint8_t *data, size_t bytes, uint32_t kind, si
     return status;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     size_t raw = 0, again = 0;
     if (bytes > INPUT_BYTES_MAX) {
@@ -34,4 +38,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         abort();
     }
     return 0;
+}
+
+/* Containers of no, some and many blocks. */
+bool fuzz_seed(uint32_t n, struct buf *out) {
+    struct container_writer w;
+    char path[64], *file = NULL;
+    uint8_t block[600];
+    size_t bytes = 0;
+    if (n > 3) {
+        return false;
+    }
+    snprintf(path, sizeof path, "/dev/shm/esmm-fuzz-seed-%d", (int)getpid());
+    FUZZ_MUST(container_create(&w, path, CONTAINER_SHARD) == OK);
+    for (uint32_t i = 0; i < n * n; i++) {
+        for (size_t k = 0; k < sizeof block; k++) {
+            block[k] = (uint8_t)(n == 3 ? k / 50 : k * k * 7 + i);
+        }
+        FUZZ_MUST(container_put(&w, (uint16_t)i, n, block, sizeof block / (i + 1), true) == OK);
+    }
+    FUZZ_MUST(container_commit(&w, NULL, NULL) == OK);
+    FUZZ_MUST(file_read_all(path, 1u << 20, &file, &bytes) == OK);
+    FUZZ_MUST(buf_put(out, file, bytes) == OK && unlink(path) == 0);
+    mem_free(&file);
+    return true;
 }

@@ -10,6 +10,7 @@
 #include "common/container.h"
 #include "common/mem.h"
 #include "common/shard.h"
+#include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 14)
 
@@ -83,7 +84,6 @@ static void decode_wrapped(const uint8_t *data, size_t bytes) {
     unlink(path);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     if (bytes > INPUT_BYTES_MAX) {
         return 0;
@@ -91,4 +91,55 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     decode(data, bytes);
     decode_wrapped(data, bytes);
     return 0;
+}
+
+static void build(struct shard_builder *b, uint32_t groups) {
+    struct feature features[3];
+    for (uint32_t g = 0; g < groups; g++) {
+        features[0] = (struct feature){.field = 0, .weight = 1, .id = 7 + g};
+        features[1] = (struct feature){.field = 1, .weight = 0.5f, .id = 1};
+        FUZZ_MUST(shard_builder_group(b, g, features, 2) == OK);
+        for (uint32_t i = 0; i <= g; i++) {
+            features[0] = (struct feature){.field = 2, .weight = 1, .id = i};
+            features[1] = (struct feature){.field = 3, .weight = 1, .id = 1u << i};
+            features[2] = (struct feature){.field = 3, .weight = 2, .id = UINT64_MAX};
+            FUZZ_MUST(shard_builder_impression(b, 10 * g + i, i % 2, features, 1 + i % 3) == OK);
+        }
+    }
+}
+
+/* A shard file, and the blocks of one as pieces. */
+bool fuzz_seed(uint32_t n, struct buf *out) {
+    struct shard_builder *b = NULL;
+    struct shard_info info;
+    struct container_reader r;
+    struct buf block = BUF_EMPTY;
+    char name[64], path[96], *file = NULL;
+    size_t bytes = 0;
+    if (n > 3) {
+        return false;
+    }
+    snprintf(name, sizeof name, "esmm-fuzz-seed-%d", (int)getpid());
+    snprintf(path, sizeof path, "/dev/shm/%s", name);
+    FUZZ_MUST(shard_builder_create(&b) == OK);
+    build(b, 1 + 3 * (n / 2));
+    FUZZ_MUST(shard_builder_write(b, known(), "/dev/shm", name, &info) == OK);
+    shard_builder_destroy(&b);
+    FUZZ_MUST(file_read_all(path, INPUT_BYTES_MAX, &file, &bytes) == OK && unlink(path) == 0);
+    if (n % 2 == 0) {
+        FUZZ_MUST(buf_put(out, file, bytes) == OK);
+    } else {
+        FUZZ_MUST(container_open_bytes(&r, "seed", file, bytes, CONTAINER_SHARD) == OK);
+        for (size_t i = 0; i < r.block_count; i++) {
+            FUZZ_MUST(container_get(&r, i, &block) == OK);
+            FUZZ_MUST(buf_put_u8(out, (uint8_t)(r.blocks[i].type | r.blocks[i].tag << 4)) == OK);
+            FUZZ_MUST(buf_put_u8(out, (uint8_t)block.len) == OK);
+            FUZZ_MUST(buf_put_u8(out, (uint8_t)(block.len >> 8)) == OK);
+            FUZZ_MUST(buf_put(out, block.data, block.len) == OK);
+        }
+        container_close(&r);
+        buf_fini(&block);
+    }
+    mem_free(&file);
+    return true;
 }

@@ -1,0 +1,116 @@
+/* Unit tests of coord/exam.h: scores that come twice, late, wrong, out of order; and that the figures
+ * do not depend on the order. */
+#include "coord/exam.h"
+
+#include "common/clock.h"
+#include "common/rng.h"
+#include "common/scores.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static struct shard_info shards[3] = {
+    {.name = "a", .impressions = 30}, {.name = "b", .impressions = 0}, {.name = "c", .impressions = 50}};
+static struct dataset data = {.shard_count = 3, .shards = shards, .impressions = 80};
+
+static void frame_of(uint32_t shard, struct buf *out) {
+    static const uint8_t labels[] = {0, 0, LABEL_CLICK, LABEL_CLICK | LABEL_CONVERSION};
+    struct score s[50];
+    for (uint32_t i = 0; i < shards[shard].impressions; i++) {
+        s[i] = (struct score){.impression_id = 1000 * shard + i, .user = i / 7,
+                              .a = (float)rng_normal(shard, i, 0),
+                              .b = (float)rng_normal(shard, i, 1), .labels = labels[i % 4]};
+    }
+    buf_clear(out);
+    assert_int_equal(wire_scores_pack(s, shards[shard].impressions, out), OK);
+}
+
+static bool take(struct exam *e, uint32_t epoch, uint32_t shard) {
+    struct buf frame = BUF_EMPTY;
+    bool fresh = true;
+    frame_of(shard, &frame);
+    assert_int_equal(exam_take(e, epoch, shard, shards[shard].impressions, frame.data, frame.len,
+                               &fresh), OK);
+    buf_fini(&frame);
+    return fresh;
+}
+
+static struct evaluation figures(uint32_t first, uint32_t second) {
+    struct exam e;
+    struct evaluation out;
+    enum status status = ERR_MEMORY;
+    assert_int_equal(exam_init(&e, &data, 16), OK);
+    assert_int_equal(e.batches[0], 2);
+    assert_int_equal(e.batches[1], 0);
+    assert_int_equal(exam_begin(&e, 4), OK);
+    assert_false(exam_complete(&e));
+    assert_true(take(&e, 4, first));
+    assert_false(take(&e, 4, first)); /* again */
+    assert_false(take(&e, 3, second)); /* of the evaluation before */
+    assert_false(exam_complete(&e));
+    assert_true(take(&e, 4, second));
+    assert_true(exam_complete(&e));
+    assert_int_equal(exam_compute(&e), OK);
+    while (!exam_computed(&e, &status, &out)) {
+        clock_sleep_ms(1);
+    }
+    assert_int_equal(status, OK);
+    exam_end(&e);
+    assert_false(take(&e, 4, first)); /* nobody waits for it */
+    exam_fini(&e);
+    return out;
+}
+
+static void any_order_gives_the_same(void **state) {
+    (void)state;
+    struct evaluation x = figures(0, 2), y = figures(2, 0);
+    assert_int_equal(x.impressions, 80);
+    assert_true(x.auc_ctr > 0 && x.auc_ctr == y.auc_ctr);
+    assert_true(x.auc_cvr_clicked == y.auc_cvr_clicked && x.gauc_ctr == y.gauc_ctr);
+    assert_true(x.logloss_ctcvr == y.logloss_ctcvr);
+}
+
+static void wrong_scores_are_refused(void **state) {
+    (void)state;
+    struct exam e;
+    struct buf frame = BUF_EMPTY;
+    bool fresh = true;
+    assert_int_equal(exam_init(&e, &data, 16), OK);
+    assert_int_equal(exam_begin(&e, 0), OK);
+    frame_of(0, &frame);
+    assert_int_equal(exam_take(&e, 0, 3, 30, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(exam_take(&e, 0, 2, 30, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_non_null(strstr(fail_text(), "shard c, which has 50"));
+    frame.data[24] = 2;
+    assert_int_equal(exam_take(&e, 0, 0, 30, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_false(fresh);
+    assert_true(take(&e, 0, 0)); /* the right ones are still welcome */
+    buf_fini(&frame);
+    exam_fini(&e); /* in the middle */
+}
+
+static void a_new_one_begins_empty(void **state) {
+    (void)state;
+    struct exam e;
+    assert_int_equal(exam_init(&e, &data, 16), OK);
+    assert_int_equal(exam_begin(&e, 0), OK);
+    assert_true(take(&e, 0, 0));
+    assert_int_equal(exam_begin(&e, 1), OK);
+    assert_true(take(&e, 1, 0));
+    assert_true(take(&e, 1, 2));
+    assert_true(exam_complete(&e));
+    assert_int_equal(exam_compute(&e), OK);
+    exam_fini(&e); /* waits for the thread */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_order_gives_the_same),
+        cmocka_unit_test(wrong_scores_are_refused),
+        cmocka_unit_test(a_new_one_begins_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

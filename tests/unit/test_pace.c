@@ -1,0 +1,135 @@
+/* Unit tests of worker/pace.h: who may begin a batch, which questions go out, and that threads that
+ * wait are woken. */
+#include "worker/pace.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/shard.h"
+#include "common/thread.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static struct pace pace; /* its bins are large */
+
+static void finish(uint32_t trainer) {
+    const float a[2] = {-1, 1}, b[2] = {0, 2};
+    const uint8_t labels[2] = {0, LABEL_CLICK | LABEL_CONVERSION};
+    pace_report(&pace, trainer,
+                &(struct pace_report){.impressions = 2, .loss = 3, .loss_ctr = 2, .loss_ctcvr = 1,
+                                      .staleness = trainer, .logit_a = a, .logit_b = b,
+                                      .labels = labels});
+}
+
+static void expect_question(uint32_t want_trainer, uint64_t want_clock) {
+    uint32_t trainer;
+    uint64_t clock;
+    assert_true(pace_wants(&pace, &trainer, &clock));
+    assert_int_equal(trainer, want_trainer);
+    assert_int_equal(clock, want_clock);
+}
+
+static void expect_none(void) {
+    uint32_t trainer;
+    uint64_t clock;
+    assert_false(pace_wants(&pace, &trainer, &clock));
+}
+
+static void the_first_batch_waits_for_an_answer(void **state) {
+    (void)state;
+    pace_init(&pace, 1, 64);
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_TIMEOUT);
+    expect_question(0, 0);
+    expect_none(); /* it is out */
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_TIMEOUT);
+    pace_learn(&pace, 0, 0);
+    assert_int_equal(pace_enter(&pace, 0, 1), OK);
+    expect_none(); /* asked at this clock already */
+    pace_fini(&pace);
+}
+
+static void the_bound_holds(void **state) {
+    (void)state;
+    pace_init(&pace, 1, 4);
+    expect_question(0, 0);
+    pace_learn(&pace, 0, 0);
+    for (uint64_t clock = 0; clock <= 4; clock++) {
+        assert_int_equal(pace_enter(&pace, 0, 1), OK);
+        if (clock == 3) { /* more than half-way: in advance */
+            expect_question(0, 3);
+            pace_learn(&pace, 0, 0);
+        } else if (clock < 3) {
+            expect_none();
+        }
+        finish(0);
+    }
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_TIMEOUT); /* five ahead of 0 */
+    expect_question(0, 5);
+    pace_learn(&pace, 0, 1);
+    assert_int_equal(pace_enter(&pace, 0, 1), OK);
+    pace_learn(&pace, 0, 0); /* older news */
+    assert_int_equal(pace_enter(&pace, 0, 1), OK);
+    pace_fini(&pace);
+}
+
+static void counters_and_bins(void **state) {
+    (void)state;
+    struct wire_progress p;
+    static struct metric_bins ctr, ctcvr;
+    pace_init(&pace, 2, 4);
+    finish(0);
+    finish(1);
+    finish(1);
+    pace_progress(&pace, &p);
+    assert_int_equal(p.impressions, 6);
+    assert_int_equal(p.batches, 3);
+    assert_true(p.loss_sum == 9 && p.loss_ctr_sum == 6 && p.loss_ctcvr_sum == 3);
+    assert_int_equal(p.staleness_sum, 2);
+    assert_int_equal(p.staleness_max, 1);
+    pace_take_bins(&pace, &ctr, &ctcvr);
+    pace_take_bins(&pace, &ctr, &ctcvr); /* nothing new */
+    uint64_t positive = 0, negative = 0;
+    for (uint32_t k = 0; k < METRIC_BINS; k++) {
+        positive += ctr.positive[k];
+        negative += ctcvr.negative[k];
+    }
+    assert_int_equal(positive, 3);
+    assert_int_equal(negative, 3);
+    pace_fini(&pace);
+}
+
+static enum status enter_long(void *arg) {
+    return pace_enter(&pace, *(uint32_t *)arg, 20000);
+}
+
+static void who_waits_is_woken(void **state) {
+    (void)state;
+    struct thread learns = {0}, closes = {0};
+    uint32_t first = 0, second = 1;
+    pace_init(&pace, 2, 0);
+    uint64_t start_ms = clock_mono_ms();
+    assert_int_equal(thread_start(&learns, "first", enter_long, &first), OK);
+    assert_int_equal(thread_start(&closes, "second", enter_long, &second), OK);
+    expect_question(0, 0);
+    pace_learn(&pace, 0, 0);
+    assert_int_equal(thread_join(&learns), OK);
+    clock_sleep_ms(5);
+    pace_close(&pace);
+    assert_int_equal(thread_join(&closes), ERR_CLOSED);
+    assert_true(clock_mono_ms() - start_ms < 10000);
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_CLOSED);
+    pace_fini(&pace);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_batch_waits_for_an_answer),
+        cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(counters_and_bins),
+        cmocka_unit_test(who_waits_is_woken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
