@@ -63,7 +63,11 @@ raw_file() {
     [ -n "$from" ] || { echo "quality.sh: no $2*.csv in $data/$1" >&2; exit 1; }
     mkdir -p "$out/raw/$1"
     [ "$1/$2" = train/sample_skeleton ] || limit=0
-    gzip -dcf "$from" | if [ "$limit" -gt 0 ]; then sed "${limit}q"; else cat; fi >"$to.tmp" || true
+    if [ "$limit" -gt 0 ]; then
+        (gzip -dcf "$from" || true) 2>/dev/null | head -n "$limit" >"$to.tmp" # which ends gzip early
+    else
+        gzip -dcf "$from" >"$to.tmp"
+    fi
     mv "$to.tmp" "$to"
 }
 for part in train val; do

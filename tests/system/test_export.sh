@@ -2,7 +2,7 @@
 # What esmm export writes is enough to compute what esmm predict says, by a program that shares no code.
 set -eu
 python=
-for candidate in ${PYTHON:-} python3 /tmp/peer/venv/bin/python; do
+for candidate in ${PYTHON:-} python3; do
     if "$candidate" -c 'import numpy' 2>/dev/null; then
         python=$candidate
         break
