@@ -1,26 +1,16 @@
 /* Any bytes as a line of a raw log: Ali-CCP's two kinds, then a row of a delimited log and its
  * schema. The first byte says which. Twice the same answer; features only of known fields. */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/mem.h"
+#include "fuzz.h"
 #include "tools/prep_row.h"
 
 #define INPUT_BYTES_MAX (1u << 14)
 #define PAD_BYTES       16u
 
-static void must(bool good) {
-    if (!good) {
-        abort();
-    }
-}
-
 static void check_features(const struct prep_fields *f, const struct feature_list *l) {
     for (size_t k = 0; k < l->count; k++) {
-        must(l->features[k].field < f->schema.count);
-        must(l->features[k].weight - l->features[k].weight == 0); /* finite */
+        FUZZ_MUST(l->features[k].field < f->schema.count);
+        FUZZ_MUST(l->features[k].weight - l->features[k].weight == 0); /* finite */
     }
 }
 
@@ -30,17 +20,17 @@ static void aliccp(struct span line, bool skeleton) {
     struct skeleton_line row;
     struct span key;
     enum reject why[2];
-    must(mem_alloc((void **)&f, sizeof *f) == OK);
+    FUZZ_MUST(mem_alloc((void **)&f, sizeof *f) == OK);
     for (int k = 0; k < 2; k++) {
         const enum status status = skeleton
                                        ? prep_line_skeleton(line, f, &row, &list, &why[k])
                                        : prep_line_common(line, f, &key, &list, &why[k]);
         if (status != OK) {
-            must(status == ERR_LIMIT);
+            FUZZ_MUST(status == ERR_LIMIT);
             break;
         }
-        must(why[k] == why[0] && why[k] < REJECTS);
-        must(why[k] == REJECT_NONE || f->schema.count == 0);
+        FUZZ_MUST(why[k] == why[0] && why[k] < REJECTS);
+        FUZZ_MUST(why[k] == REJECT_NONE || f->schema.count == 0);
         if (why[k] == REJECT_NONE) {
             check_features(f, &list);
         }
@@ -59,14 +49,14 @@ static void csv(struct span record) {
     struct prep_fields *f = NULL;
     struct prep_row row = {0};
     enum reject why = REJECT_NONE;
-    must(mem_alloc((void **)&f, sizeof *f) == OK);
-    must(prep_schema_parse(&schema, "s", text) == OK);
-    must(prep_schema_bind(&schema, "s", NULL, 0) == OK);
-    must(prep_row_init(&row, &schema, f) == OK);
-    must(prep_row_read(&row, record, &why) == OK);
+    FUZZ_MUST(mem_alloc((void **)&f, sizeof *f) == OK);
+    FUZZ_MUST(prep_schema_parse(&schema, "s", text) == OK);
+    FUZZ_MUST(prep_schema_bind(&schema, "s", NULL, 0) == OK);
+    FUZZ_MUST(prep_row_init(&row, &schema, f) == OK);
+    FUZZ_MUST(prep_row_read(&row, record, &why) == OK);
     if (why == REJECT_NONE) {
         check_features(f, &row.item);
-        must(prep_row_user(&row, &why) == OK);
+        FUZZ_MUST(prep_row_user(&row, &why) == OK);
         if (why == REJECT_NONE) {
             check_features(f, &row.user);
         }
@@ -79,17 +69,16 @@ static void csv(struct span record) {
 static void schema(const char *text) {
     struct prep_schema s;
     const enum status status = prep_schema_parse(&s, "input", text);
-    must(status == OK || status == ERR_CONFIG);
+    FUZZ_MUST(status == OK || status == ERR_CONFIG);
     prep_schema_free(&s);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     if (bytes == 0 || bytes > INPUT_BYTES_MAX) {
         return 0;
     }
     char *copy = malloc(bytes + PAD_BYTES); /* of its own, so that reading past the pad is found */
-    must(copy != NULL);
+    FUZZ_MUST(copy != NULL);
     memcpy(copy, data + 1, bytes - 1);
     memset(copy + bytes - 1, 0, PAD_BYTES);
     const struct span line = {copy, bytes - 1};
@@ -101,4 +90,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     free(copy);
     return 0;
+}
+
+bool fuzz_seed(uint32_t n, struct buf *out) {
+    static const char *const texts[] = {
+        "\0" "1,1,0,bacff91692951881,3,205\x02" "17\x03" "1.0\x01" "216\x02" "9\x03" "0.69315\x01" "205\x02" "18\x03" "1",
+        "\1" "bacff91692951881,2,101\x02" "31319\x03" "1.0\x01" "109_14\x02" "449068\x03" "2.30259",
+        "\2" "7,g1,1,0,1.5,a:2|b,12",
+        "\2" "8,g1,0,1,NULL,\"a \"\"quoted\"\"\",99",
+        "\3" "[log]\nheader=no\ncolumns=id,c,b,x\nimpression=id\nclick=c\nconversion=b\nitem=x\n",
+    };
+    if (n >= sizeof texts / sizeof texts[0]) {
+        return false;
+    }
+    FUZZ_MUST(buf_put_u8(out, (uint8_t)texts[n][0]) == OK);
+    FUZZ_MUST(buf_put(out, texts[n] + 1, strlen(texts[n] + 1)) == OK);
+    return true;
 }

@@ -54,7 +54,7 @@ check "the role runs" kill -0 "$role"
 exec {fd}>&-
 exec {fd}</dev/null
 code
-check "closed input ends the role in order" test "$rc" -eq 1
+check "closed input ends the role in order" test "$rc" -eq 143
 check "the role says what ended it" said 'stopped by signal 15'
 check "and so does the tether" said "connection is closed: ending the ps"
 check "no role is left" gone

@@ -38,6 +38,14 @@ static void expect_none(void) {
     assert_false(pace_wants(&pace, &trainer, &clock));
 }
 
+/* A trainer wants to begin, asks, and is answered. */
+static void join(uint32_t trainer, uint64_t clock) {
+    assert_int_equal(pace_enter(&pace, trainer, 1), ERR_TIMEOUT);
+    expect_question(trainer, clock);
+    pace_learn(&pace, trainer, clock);
+    assert_int_equal(pace_enter(&pace, trainer, 1), OK);
+}
+
 static void the_first_batch_waits_for_an_answer(void **state) {
     (void)state;
     pace_init(&pace, 1, 64);
@@ -54,8 +62,7 @@ static void the_first_batch_waits_for_an_answer(void **state) {
 static void the_bound_holds(void **state) {
     (void)state;
     pace_init(&pace, 1, 4);
-    expect_question(0, 0);
-    pace_learn(&pace, 0, 0);
+    join(0, 0);
     for (uint64_t clock = 0; clock <= 4; clock++) {
         assert_int_equal(pace_enter(&pace, 0, 1), OK);
         if (clock == 3) { /* more than half-way: in advance */
@@ -72,6 +79,53 @@ static void the_bound_holds(void **state) {
     assert_int_equal(pace_enter(&pace, 0, 1), OK);
     pace_learn(&pace, 0, 0); /* older news */
     assert_int_equal(pace_enter(&pace, 0, 1), OK);
+    pace_fini(&pace);
+}
+
+/* An idle trainer says so once, and joins anew: what it knew before does not hold any more. */
+static void who_is_idle_leaves_and_joins_again(void **state) {
+    (void)state;
+    pace_init(&pace, 2, 4);
+    pace_idle(&pace, 0);
+    expect_none(); /* never joined: nobody counts it */
+    join(0, 0);
+    finish(0);
+    pace_idle(&pace, 0);
+    expect_question(0, CLOCK_IDLE);
+    pace_idle(&pace, 0);
+    expect_none(); /* said already */
+    pace_learn(&pace, 0, 1000); /* the answer to that, of no meaning */
+    pace_idle(&pace, 0);
+    expect_none();
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_TIMEOUT);
+    expect_question(0, 1);
+    pace_learn(&pace, 0, 1);
+    assert_int_equal(pace_enter(&pace, 0, 1), OK);
+    pace_fini(&pace);
+}
+
+/* A batch came before it could be said: then it is not said. */
+static void who_is_busy_again_says_nothing(void **state) {
+    (void)state;
+    pace_init(&pace, 1, 4);
+    join(0, 0);
+    pace_idle(&pace, 0);
+    assert_int_equal(pace_enter(&pace, 0, 1), OK);
+    expect_none();
+    pace_fini(&pace);
+}
+
+/* Clocks are on each trainer's own scale: one's answer says nothing to another. */
+static void answers_are_not_shared(void **state) {
+    (void)state;
+    pace_init(&pace, 2, 1);
+    join(0, 0);
+    join(1, 0);
+    finish(0);
+    finish(0);
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_TIMEOUT);
+    pace_learn(&pace, 1, 500);
+    assert_int_equal(pace_enter(&pace, 0, 1), ERR_TIMEOUT);
     pace_fini(&pace);
 }
 
@@ -105,6 +159,18 @@ static enum status enter_long(void *arg) {
     return pace_enter(&pace, *(uint32_t *)arg, 20000);
 }
 
+/* The other trainer's question may come first; it stays without an answer. */
+static void await_question(uint32_t want_trainer, uint64_t want_clock) {
+    uint32_t trainer = UINT32_MAX;
+    uint64_t clock = 0;
+    while (trainer != want_trainer) {
+        if (!pace_wants(&pace, &trainer, &clock)) {
+            clock_sleep_ms(1);
+        }
+    }
+    assert_int_equal(clock, want_clock);
+}
+
 static void who_waits_is_woken(void **state) {
     (void)state;
     struct thread learns = {0}, closes = {0};
@@ -113,7 +179,7 @@ static void who_waits_is_woken(void **state) {
     uint64_t start_ms = clock_mono_ms();
     assert_int_equal(thread_start(&learns, "first", enter_long, &first), OK);
     assert_int_equal(thread_start(&closes, "second", enter_long, &second), OK);
-    expect_question(0, 0);
+    await_question(0, 0);
     pace_learn(&pace, 0, 0);
     assert_int_equal(thread_join(&learns), OK);
     clock_sleep_ms(5);
@@ -128,6 +194,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_batch_waits_for_an_answer),
         cmocka_unit_test(the_bound_holds),
+        cmocka_unit_test(who_is_idle_leaves_and_joins_again),
+        cmocka_unit_test(who_is_busy_again_says_nothing),
+        cmocka_unit_test(answers_are_not_shared),
         cmocka_unit_test(counters_and_bins),
         cmocka_unit_test(who_waits_is_woken),
     };
