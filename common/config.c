@@ -40,6 +40,8 @@ void config_default(struct config *c) {
                                     .eps = 1e-8f,
                                     .adagrad_init = 0.1f,
                                     .ftrl_beta = 1.0f};
+    struct optimizer_config dense = adam;
+    dense.correction = CORRECT_ROW; /* every batch updates all of them */
     *c = (struct config){
         .input = INPUT_CONCAT,
         .tower = {360, 200, 80},
@@ -59,8 +61,8 @@ void config_default(struct config *c) {
         .wire_values = VALUE_F32,
         .precision = PRECISION_F32,
         .kernel = KERNEL_AUTO,
-        .table = {.dim = 18, .init_scale = 0.01f, .admit_after = 1, .evict_age = 0, .opt = adam},
-        .dense = adam,
+        .table = {.dim = 18, .init_scale = 0.001f, .admit_after = 1, .evict_age = 0, .opt = adam},
+        .dense = dense,
         .server_threads = 1,
         .memory_bytes = 0,
         .memory_policy = MEMORY_REFUSE,

@@ -28,8 +28,13 @@ enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
 enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */
 enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS };   /* what multiplies matrices */
 
+/* Whose count of steps corrects the bias of Adam's moments in rows: all batches' (as in
+ * torch.optim.SparseAdam and TensorFlow's LazyAdam), or the row's own updates. */
+enum bias_correction { CORRECT_BATCH, CORRECT_ROW };
+
 struct optimizer_config {
     enum optimizer_kind kind;
+    enum bias_correction correction; /* adam, rows */
     float lr;
     float beta1, beta2, eps;       /* adam (eps also adagrad) */
     float adagrad_init;            /* initial accumulator */

@@ -55,6 +55,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("table", "lr", KIND_F32, T(opt.lr), SMALL, 1000, "learning rate"),
     NUMBER("table", "beta1", KIND_F32, T(opt.beta1), 0, DECAY_MAX, "adam: decay of first moment"),
     NUMBER("table", "beta2", KIND_F32, T(opt.beta2), 0, DECAY_MAX, "adam: decay of second moment"),
+    CHOICE("table", "bias_correction", T(opt.correction), "batch|row",
+           "adam: by the count of all batches, or of the row's own updates"),
     NUMBER("table", "eps", KIND_F32, T(opt.eps), SMALL, 1, "adam, adagrad: added to the root"),
     NUMBER("table", "adagrad_init", KIND_F32, T(opt.adagrad_init), 0, 1000,
            "adagrad: initial accumulator"),

@@ -46,7 +46,8 @@ static void apply_adam(const struct optimizer_config *o, size_t n, float lr, uin
     bias_corrections(o, step, &c1, &c2);
     const float rate = lr / c1, scale = 1.0f / c2;
     const float b1 = o->beta1, b2 = o->beta2, a1 = 1.0f - b1, a2 = 1.0f - b2;
-    const float eps = o->eps, l2 = o->l2;
+    const float eps = o->correction == CORRECT_ROW ? o->eps : o->eps * sqrtf(scale);
+    const float l2 = o->l2;
     for (size_t i = 0; i < n; i++) {
         const float d = g[i] + l2 * w[i];
         const float mi = b1 * m[i] + a1 * d;

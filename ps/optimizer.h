@@ -5,8 +5,14 @@
  *   sgd              w -= lr g
  *   adam             t += 1; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
  *                    w -= lr * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
- *                    t is the ROW's own count of updates ("lazy Adam, bias corrected per row"):
- *                    a row's first step has size lr whenever it comes.
+ *                    ("lazy Adam": a row that a batch lacks stays as it is.) t is `step`: the
+ *                    batches applied so far, this one included (bias_correction = batch, as in
+ *                    torch.optim.SparseAdam), or the row's own updates (row). They differ for rows
+ *                    that come rarely: with `row` the first step has size lr whenever it comes,
+ *                    with `batch` about (1-b1)/sqrt(1-b2) = 3.2 lr once training is under way.
+ *                    With `batch`, eps is divided by sqrt(1-b2^t), that is, added to sqrt(v), as
+ *                    those two programs do. The dense parameters use `row`, which for them is
+ *                    torch.optim.Adam.
  *   adagrad          n += g^2;  w -= lr g / (sqrt(n) + eps)              (n starts at adagrad_init)
  *   rowwise_adagrad  n += mean(g^2); the same, one accumulator a row
  *   ftrl             FTRL-proximal (McMahan et al. 2013, algorithm 1): z, n a weight;
@@ -29,7 +35,7 @@ uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim);
 /* State of a fresh row whose weights are already initial. */
 void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
                           float *state);
-/* One update; `step` is the row's count of updates INCLUDING this one (1, 2, ...). */
+/* One update; `step` is t of the rule above (1, 2, ...). */
 void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
                      float *w, float *state, const float *g);
 /* The same with the state vectors apart (NULL where the rule has fewer), for the dense slice. */

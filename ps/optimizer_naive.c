@@ -12,8 +12,10 @@ static double naive_adam(const struct optimizer_config *o, double lr, uint32_t t
     *m = (float)mt;
     *v = (float)vt;
     const double m_hat = mt / (1 - pow(b1, t));
-    const double v_hat = vt / (1 - pow(b2, t));
-    return w - lr * m_hat / (sqrt(v_hat) + (double)o->eps);
+    const double c2 = 1 - pow(b2, t);
+    return o->correction == CORRECT_ROW
+               ? w - lr * m_hat / (sqrt(vt / c2) + (double)o->eps)
+               : w - lr * sqrt(c2) * m_hat / (sqrt(vt) + (double)o->eps);
 }
 
 static double naive_ftrl(const struct optimizer_config *o, double w, float *z, float *n, double g) {

@@ -86,7 +86,8 @@ static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t
     struct row *row = table_row(f->rows.table, handle);
     row->step += row->step < UINT32_MAX;
     row->last = (uint32_t)d->clock + 1;
-    optimizer_apply(&f->config.opt, dim, f->config.opt.lr * d->lr_scale, row->step, row->data,
+    const uint32_t t = f->config.opt.correction == CORRECT_ROW ? row->step : row->last;
+    optimizer_apply(&f->config.opt, dim, f->config.opt.lr * d->lr_scale, t, row->data,
                     row->data + dim, g);
 }
 

@@ -11,9 +11,8 @@ Nothing of the program is used but what its documents say: the configuration in 
 of docs/export.md, the update rules of ps/optimizer.h. The model is written the plain way: one
 EmbeddingBag per field, each impression's user side pooled anew, two towers of linear and relu, the loss
 from probabilities; everything in float64, so what differs is the program's rounding, and its errors.
-torch.optim has the rules for the dense parameters and, of those for rows, sgd and adagrad. The others are
-below. Adam for rows is not torch.optim.SparseAdam: that one corrects the bias by its count of steps, the
-program by the ROW's count.
+torch.optim has the rules for the dense parameters and, of those for rows, sgd, adagrad and adam as it is with
+table.bias_correction = batch (SparseAdam). The others are below.
 
 Fails unless every loss agrees to 1e-4, relative, and each final array to 1e-2 of the way it has come
 since the start, in sums of absolute values. Both are wide: the losses agree to 1e-8 and the arrays to 1e-5
@@ -128,6 +127,7 @@ class Settings:
         if "table" in sections:
             names += ["adagrad_init", "ftrl_l1", "ftrl_l2", "ftrl_beta"]
             assert get("admit_after") == "1" and get("evict_age") == "0", "rows must come and stay"
+            self.bias_correction = get("bias_correction")
         for name in names:
             setattr(self, name, float(get(name)))
 
@@ -175,6 +175,8 @@ def rows_optimizer(o, weight):
     if o.kind == "adagrad":
         return torch.optim.Adagrad([weight], lr=o.lr, eps=o.eps,
                                    initial_accumulator_value=o.adagrad_init)
+    if o.kind == "adam" and o.bias_correction == "batch":
+        return torch.optim.SparseAdam([weight], lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps)
     return RowRule(o, weight)
 
 

@@ -42,6 +42,7 @@ compare() {
 }
 
 compare adam-concat 1 model.input=concat table.lr=0.01 dense.lr=0.003
+compare adam-by-row 1 model.input=concat table.lr=0.01 dense.lr=0.003 table.bias_correction=row
 compare adam-sides 2 model.input=sides table.lr=0.01 dense.lr=0.003
 # adagrad_init: small, or the gradients vanish beside it and the accumulator could be anything.
 compare adagrad-concat 2 model.input=concat table.optimizer=adagrad table.adagrad_init=1e-6 table.lr=0.01

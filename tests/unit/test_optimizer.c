@@ -116,6 +116,8 @@ static void test_against_naive(void **state) {
             struct optimizer_config o = config_of(kinds[k]);
             float w[DIM_MAX], s[2 * DIM_MAX], w2[DIM_MAX], s2[2 * DIM_MAX], g[DIM_MAX];
             o.l2 = dim % 2 == 0 ? 0.0f : 0.03f;
+            o.correction = dim % 3 == 0 ? CORRECT_ROW : CORRECT_BATCH;
+            o.eps = 0.02f; /* large enough to tell where it is added */
             for (uint32_t i = 0; i < dim; i++) {
                 w[i] = 0.1f * draw(dim, i);
             }

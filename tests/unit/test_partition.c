@@ -65,7 +65,8 @@ static void oracle_sight(struct oracle *o, uint32_t f, uint64_t id, const float 
     }
     r->step++;
     r->last = o->clock + 1;
-    optimizer_apply(&c.opt, c.dim, c.opt.lr * warm, r->step, r->data, r->data + c.dim, g);
+    const uint32_t t = c.opt.correction == CORRECT_ROW ? r->step : (uint32_t)o->clock + 1;
+    optimizer_apply(&c.opt, c.dim, c.opt.lr * warm, t, r->data, r->data + c.dim, g);
 }
 
 static void oracle_push(struct oracle *o, const struct world_batch *b) {
