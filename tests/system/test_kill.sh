@@ -101,7 +101,7 @@ start
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -STOP "${ps[1]}"
 ends 1 20
-says "server 1 \(.*\) has been silent for" "resume"
+says "(server 1 \(|partition 1 at ).* has been silent for" "resume"
 equal "status" "$(text "$dir/run/summary.json" status)" failed
 no_leftovers
 rm -rf "$dir/run"
