@@ -46,10 +46,13 @@ enum status thread_join(struct thread *t) {
     return t->status == OK ? OK : fail(t->status, "%s", t->text);
 }
 
-static volatile sig_atomic_t stop_number;
+/* Set in a signal handler, which runs in any thread that does not block it, and read in others: a
+ * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there. */
+static atomic_int stop_number;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "usable in a signal handler");
 
 static void on_stop(int number) {
-    stop_number = number;
+    atomic_store(&stop_number, number);
 }
 
 void stop_signals_install(void) {
@@ -62,9 +65,9 @@ void stop_signals_install(void) {
 }
 
 bool stop_requested(void) {
-    return stop_number != 0;
+    return atomic_load(&stop_number) != 0;
 }
 
 int stop_signal(void) {
-    return (int)stop_number;
+    return atomic_load(&stop_number);
 }

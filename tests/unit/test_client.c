@@ -31,7 +31,7 @@
 #define KEYS_MAX 60u
 #define ID_RANGE 400u
 #define PARTITIONS_MAX 4u
-#define LONG_MS 30000u
+#define LONG_MS 60000u
 
 static char dir[64];
 static uint32_t worlds; /* for names of sockets */

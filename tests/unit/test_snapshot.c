@@ -180,7 +180,10 @@ static void run_harm(enum harm harm) {
             assert_int_equal(partition_cut(job.p[0], writer, at, 0, 1), OK);
         }
         if (n == BEFORE + 2 && harm == HARM_DIR_REMOVED) {
-            assert_int_equal(file_remove_tree(at), OK);
+            int tries = 100; /* the writer may make a file between its removal and rmdir */
+            while (tries-- > 0 && file_remove_tree(at) != OK) {
+            }
+            assert_true(tries >= 0);
         }
         world_push(w, job.p[0], n);
         world_push(w, plain.p[0], n);
