@@ -56,7 +56,7 @@ void config_default(struct config *c) {
         .deterministic = false,
         .consistency = CONSISTENCY_ASYNC,
         .staleness_max = 64,
-        .in_flight = 2,
+        .in_flight = 0,
         .warmup_steps = 0,
         .wire_values = VALUE_F32,
         .precision = PRECISION_F32,

@@ -73,7 +73,8 @@ struct config {
     bool deterministic;
     enum consistency consistency;
     uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
-    uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged, 1..16 */
+    uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged; 0: 2 for
+                                      a job's only trainer, else 1 */
     uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
     /* [compute] */
     enum precision precision;      /* f32 | bf16 (where the CPU has it; f32 otherwise) */

@@ -22,7 +22,7 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "input", C(input), "concat|sides", "fields side by side, or summed per side"),
     NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of both towers"),
     NUMBER("model", "ctcvr_weight", KIND_F32, C(ctcvr_weight), 0, 1000, "weight of the CTCVR loss"),
-    SWITCH("model", "prior_bias", C(prior_bias), "output biases start at the data's log odds"),
+    SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),
@@ -34,7 +34,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "free within staleness_max, or a barrier per step"),
     NUMBER("train", "staleness_max", KIND_U32, C(staleness_max), 0, 1e6,
            "batches a trainer may be ahead of the slowest"),
-    NUMBER("train", "in_flight", KIND_U32, C(in_flight), 1, 16, "batches a trainer has under way"),
+    NUMBER("train", "in_flight", KIND_U32, C(in_flight), 0, 16,
+           "batches a trainer has under way; 0: 2 for a job's only trainer, else 1"),
     NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), 0, 1e9,
            "batches over which the learning rate grows to its value"),
 

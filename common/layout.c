@@ -15,6 +15,10 @@
 #include <string.h>
 #include "rng.h"
 
+/* How far the CVR tower starts towards its log odds. All the way, and it ranks badly for a long time
+ * where conversions are not rare; not at all, and the same where they are (docs/quality.md). */
+#define PRIOR_SHARE_CVR 0.5f
+
 #define ROW_PAIRS_MAX 128 /* dim <= 256 */
 #define STREAM_DENSE 0x64656e7365000000u
 
@@ -96,7 +100,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->fields = schema->count;
     l->user_fields = schema->user_count;
     l->bias_ctr = bias_of(config, rate_ctr);
-    l->bias_cvr = bias_of(config, rate_cvr);
+    l->bias_cvr = PRIOR_SHARE_CVR * bias_of(config, rate_cvr);
     for (uint32_t f = 0; f < l->fields; f++) {
         l->dim[f] = config_table(config, schema->fields[f].name).dim;
     }

@@ -43,8 +43,8 @@ struct layout {
 };
 
 /* Lays out the model of `config` on `schema`. rate_ctr and rate_cvr (clicks per impression,
- * conversions per click) set the initial output biases to their log odds if config->prior_bias and
- * the rate is inside (0,1). ERR_CONFIG: sides with unequal dims, or an override for no field. */
+ * conversions per click) set the initial output biases if config->prior_bias and the rate is inside
+ * (0,1): CTR's to the log odds, CVR's to half of them. ERR_CONFIG: sides with unequal dims, or an override for no field. */
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr);
 

@@ -46,7 +46,9 @@ static enum status load(struct local *l, const char *path) {
     TRY(scan_manifest(path, l->dir, &l->manifest));
     config_default(&l->config);
     TRY(config_parse(&l->config, "the checkpoint's configuration", l->manifest.config_text));
-    kernel_log(l->config.kernel, l->config.precision);
+    if (l->config.precision != PRECISION_F32) { /* else there is nothing to tell */
+        kernel_log(l->config.kernel, l->config.precision);
+    }
     TRY(layout_init(&l->layout, &l->config, &l->manifest.schema, l->manifest.rate_ctr,
                     l->manifest.rate_cvr));
     const struct partition_spec spec = {

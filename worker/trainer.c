@@ -73,8 +73,7 @@ static void trainer_fini(struct trainer *t) {
 static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     *t = (struct trainer){.spec = spec};
     const struct config *config = spec->config;
-    bool one = config->deterministic || config->consistency == CONSISTENCY_SYNC;
-    t->slots = one ? 1 : config->in_flight;
+    t->slots = spec->in_flight;
     laps_start(&t->laps);
     spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));

@@ -86,6 +86,17 @@ static enum status connect_job(struct worker *w) {
                        w->plan.rate_cvr);
 }
 
+/* Every batch under way is one that the others' parameters are stale by, so a trainer has no more
+ * than it needs: while it waits, the job's other trainers compute. Only a single one would leave
+ * its core idle. */
+static uint32_t in_flight(const struct worker *w) {
+    if (w->config.deterministic || w->config.consistency == CONSISTENCY_SYNC) {
+        return 1;
+    }
+    const bool alone = w->welcome.workers == 1 && w->threads == 1;
+    return w->config.in_flight > 0 ? w->config.in_flight : alone ? 2 : 1;
+}
+
 static enum status start_reader(struct worker *w) {
     const char *eval = w->options->eval_dir != NULL ? w->options->eval_dir : w->plan.eval_dir;
     struct reader_spec spec = {
@@ -93,7 +104,7 @@ static enum status start_reader(struct worker *w) {
         .schema = &w->plan.schema,
         .data_dir = w->options->data_dir != NULL ? w->options->data_dir : w->plan.data_dir,
         .eval_dir = eval[0] == '\0' ? NULL : eval,
-        .batches_ahead = BATCHES_AHEAD + w->threads * w->config.in_flight,
+        .batches_ahead = BATCHES_AHEAD + w->threads * in_flight(w),
         .batch_max = w->config.batch,
     };
     return reader_start(&w->reader, &spec);
@@ -116,6 +127,7 @@ static enum status start_trainers(struct worker *w) {
     for (uint32_t i = 0; i < threads; i++) {
         w->lanes[i].spec = (struct trainer_spec){
             .index = i,
+            .in_flight = in_flight(w),
             .config = &w->config,
             .layout = &w->layout,
             .client = {.transport = w->transport,

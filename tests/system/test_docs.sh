@@ -9,12 +9,6 @@ complain() {
     failed=1
 }
 
-# Pages that other branches bring. Once all are here this list is to be empty.
-pending=" docs/prep.md docs/synth.md docs/launch.md docs/quality.md "
-exists() {
-    [ -e "$1" ] || [[ $pending == *" $1 "* ]]
-}
-
 # The table that begins with the header of `esmm config`, up to its end.
 table=$(awk '/^\| key \| default \| range \| meaning \|$/ { on = 1 } on && !/^\|/ { exit } on' docs/config.md)
 if ! difference=$(diff <(echo "$table") <("$ESMM" config)); then
@@ -25,7 +19,7 @@ fi
 mapfile -t sources < <(find . \( -name .git -o -name build -o -name runs \) -prune -o \
     -type f ! -name test_docs.sh -print)
 while IFS=: read -r file page; do
-    exists "$page" || complain "$file mentions $page, which does not exist"
+    [ -e "$page" ] || complain "$file mentions $page, which does not exist"
 done < <(grep -HoIE '\<docs/[A-Za-z0-9_-]+\.md\>' "${sources[@]}" | sed 's|^\./||' | sort -u)
 
 # Text outside of fenced code, a line each: FILE <tab> TEXT.
@@ -40,7 +34,7 @@ while IFS=$'\t' read -r file target; do
     target=${target%%#*}
     links=$((links + 1))
     if [ -n "$target" ]; then
-        exists "$(dirname "$file")/$target" || exists "$(realpath -m --relative-to=. "$(dirname "$file")/$target")" ||
+        [ -e "$(dirname "$file")/$target" ] ||
             complain "$file links to $target, which does not exist"
     fi
 done < <(text | perl -ne 'my ($f, $l) = split /\t/, $_, 2;
@@ -48,7 +42,7 @@ done < <(text | perl -ne 'my ($f, $l) = split /\t/, $_, 2;
 
 # A page named in passing, as in `rows.md`, is one of docs/.
 while IFS=$'\t' read -r file name; do
-    exists "docs/$name" || [ -e "$(dirname "$file")/$name" ] || [ -e "$name" ] ||
+    [ -e "docs/$name" ] || [ -e "$(dirname "$file")/$name" ] || [ -e "$name" ] ||
         complain "$file names $name, which does not exist"
 done < <(text | perl -ne 'my ($f, $l) = split /\t/, $_, 2;
     while ($l =~ /`([A-Za-z0-9_-]+\.md)`/g) { print "$f\t$1\n" }' | sort -u)
