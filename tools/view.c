@@ -58,7 +58,7 @@ static void describe(const char *line, char *out, size_t bytes) {
 static void show(struct view *v, const char *line) {
     char text[512];
     double done = json_number(line, "impressions");
-    if (!isfinite(done) || !isfinite(json_number(line, "impressions_per_s"))) {
+    if (!isfinite(done) || !(json_number(line, "impressions_per_s") > 0)) {
         return; /* training has not begun */
     }
     double part = v->total_impressions == 0 ? 0 : done / (double)v->total_impressions;
