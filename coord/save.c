@@ -143,6 +143,7 @@ static enum status commit(struct coord *c, uint64_t now_ms) {
     } else {
         TRY_OUT(publish(c, &m, path));
         memcpy(c->save.newest, path, sizeof path);
+        c->save.newest_step = m.step;
         c->save.count++;
         say_saved(c, &m, now_ms);
     }

@@ -143,6 +143,7 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
     c->restored_epoch = applied_base(*done);
     TRY(absolute(dir, c->resume_dir));
     memcpy(c->save.newest, c->resume_dir, sizeof c->save.newest);
+    c->save.newest_step = c->restored_step;
     log_info("resuming from %s: %llu batches are applied", dir,
              (unsigned long long)c->restored_step);
     return OK;

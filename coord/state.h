@@ -40,6 +40,7 @@ struct save {
     uint64_t last_ms, last_impressions; /* when the last cut began */
     uint64_t count;          /* checkpoints committed by this run */
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
+    uint64_t newest_step;        /* batches in it */
 };
 struct coord {
     const struct coord_options *options;

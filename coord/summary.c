@@ -16,6 +16,13 @@ static void loss_keys(struct json *j, const char *prefix, struct progress_loss l
     }
 }
 
+/* A job that is stopped leaves shards unfinished, whose leases never come back; what was applied of
+ * them is in its last checkpoint. */
+static uint64_t steps_done(const struct coord *c) {
+    uint64_t returned = applied_count(c->leases.done);
+    return returned > c->save.newest_step ? returned : c->save.newest_step;
+}
+
 static void work_keys(struct json *j, const struct coord *c) {
     const struct progress *p = &c->progress;
     uint64_t end_ms = c->ended_ms > 0 ? c->ended_ms : clock_mono_ms();
@@ -24,7 +31,7 @@ static void work_keys(struct json *j, const struct coord *c) {
     json_f64(j, "seconds", seconds);
     json_f64(j, "impressions_per_s",
              seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
-    json_u64(j, "steps", applied_count(c->leases.done));
+    json_u64(j, "steps", steps_done(c));
     json_u64(j, "steps_restored", c->restored_step);
     json_u64(j, "epochs", applied_base(c->leases.done));
     loss_keys(j, "", progress_loss_recent(p));

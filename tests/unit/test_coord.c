@@ -316,6 +316,8 @@ static enum status worker_body(void *arg) {
     }
     if (status == OK) {
         status = worker_loop(a->play, a, l);
+    } else if (status == ERR_CLOSED) { /* the signal came before it was let in: as worker_run does */
+        status = OK;
     }
     job_plan_free(&plan);
     link_close(&l);
