@@ -146,7 +146,7 @@ def tools(lines):
 def page(by):
     machine = by["machine"][0]
     text = [f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-            f"{machine['simd']}; Linux {machine['kernel']}; {machine['when']}."]
+            f"{machine['simd']}; {machine['when']}."]
     shape = by.get("shard")
     if shape:
         text.append(f"Log: Ali-CCP's shape, {shape[0]['rows_per_impression']:.1f} distinct rows an impression in "

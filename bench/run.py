@@ -52,7 +52,7 @@ def machine():
         memory_gb = round(int(f.readline().split()[1]) / 1e6)
     simd = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {x} " in flags + " "]
     return dict(cpu=model, cores=os.cpu_count(), memory_gb=memory_gb, simd=" ".join(simd),
-                kernel=platform.release(), when=time.strftime("%Y-%m-%d"))
+                when=time.strftime("%Y-%m-%d"))
 
 
 def call(*command, env=None):
