@@ -1,5 +1,4 @@
 /* roles.c - the command lines of the three roles: coord, ps, worker. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,7 +89,8 @@ struct role_line {
     bool help;
 };
 
-static enum status role_option(struct role_line *r, int option, const char *value) {
+static enum status role_option(void *line, int option, const char *value) {
+    struct role_line *r = line;
     switch (option) {
     case R_COORD: r->coordinator = value; return OK;
     case R_INDEX: return option_u64("--index", value, 0, 100000, &r->index);
@@ -108,23 +108,12 @@ static enum status role_option(struct role_line *r, int option, const char *valu
 
 static enum status role_parse(struct role_line *r, int argc, char **argv) {
     *r = (struct role_line){.threads = 1, .timeout_ms = 60000};
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        int option = getopt_long(argc, argv, ":", role_options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':') {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(role_option(r, option, optarg));
+    TRY(options_read(argc, argv, role_options, role_option, r, &r->help));
+    if (r->help) {
+        return OK;
     }
-    if (!r->help && optind < argc) {
-        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
-    }
-    if (!r->help && r->coordinator == NULL) {
+    TRY(options_end(argc, argv));
+    if (r->coordinator == NULL) {
         return fail(ERR_USAGE, "--coord is missing: the coordinator's endpoint");
     }
     return OK;
