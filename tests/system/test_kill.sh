@@ -111,7 +111,7 @@ no_leftovers
 rm -rf "$dir/run"
 
 step "a worker hangs: the others get its leases"
-start
+start --set net.heartbeat_ms=100 --set net.lease_ms=500 # well below what the others need for the rest
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -STOP "${worker[1]}"
 ends 0 60
