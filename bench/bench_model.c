@@ -45,7 +45,7 @@ struct work {
     struct batch batch, small;
     float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
     float *dense, *ddense, *a, *b, *xu, *xi;
-    double *store;              /* of the twin */
+    double *store, *pooled;     /* of the twins */
     struct model *model[KINDS]; /* NULL: the CPU lacks the kernel */
     struct tower tower[KINDS];  /* for the products alone */
     float *dw, *zeros;
@@ -137,6 +137,7 @@ static void prepare(struct work *w, enum model_input input) {
     sample_dense(&s, &w->layout, w->dense);
     w->a = sample_array(w->impressions, sizeof(float));
     w->b = sample_array(w->impressions, sizeof(float));
+    w->pooled = sample_array((size_t)w->impressions * w->layout.input_width, sizeof(double));
     w->xu = sample_array((size_t)w->batch.groups * w->layout.user_width, sizeof(float));
     w->xi = sample_array((size_t)w->impressions * w->layout.item_width, sizeof(float));
     w->dw = sample_array(w->layout.count, sizeof(float));
@@ -171,6 +172,7 @@ static void finish(struct work *w) {
     mem_free(&w->xu);
     mem_free(&w->xi);
     mem_free(&w->store);
+    mem_free(&w->pooled);
     mem_free(&w->order);
     sample_shard_free(&w->shard);
 }
@@ -244,6 +246,21 @@ static void do_loss(struct work *w, uint32_t k) {
     struct loss_sums sums = {0};
     loss_esmm(w->a, w->b, w->batch.labels, w->impressions, 1.0f, 1.0f / (float)w->impressions,
               w->xi, w->xi + w->impressions, &sums);
+}
+
+static void do_pool_naive(struct work *w, uint32_t k) {
+    (void)k;
+    pool_forward_naive(&w->layout, &w->batch, (const float *const *)w->rows, w->pooled);
+}
+
+static void do_loss_naive(struct work *w, uint32_t k) {
+    (void)k;
+    for (uint32_t i = 0; i < w->impressions; i++) {
+        double loss, da, db;
+        loss_esmm_one((double)w->a[i], (double)w->b[i], w->batch.labels[i] & LABEL_CLICK,
+                      w->batch.labels[i] & LABEL_CONVERSION, 1.0, &loss, &da, &db);
+        w->xi[i] = (float)(loss + da + db);
+    }
 }
 
 static void do_cut(struct work *w, uint32_t k) {
@@ -357,10 +374,10 @@ static void report(struct work *w, const char *input, uint32_t k, struct figures
 
 static void bench_input(struct work *w, enum model_input input, int repetitions) {
     static struct figures f[KINDS];
-    static struct series pool, unpool, loss;
+    static struct series pool, unpool, loss, pool_naive, loss_naive;
     const char *name = input == INPUT_SIDES ? "sides" : "concat";
     memset(f, 0, sizeof f);
-    pool.n = unpool.n = loss.n = 0;
+    pool.n = unpool.n = loss.n = pool_naive.n = loss_naive.n = 0;
     prepare(w, input);
     for (int r = 0; r < repetitions; r++) {
         for (uint32_t k = 0; k < KINDS; k++) {
@@ -374,6 +391,8 @@ static void bench_input(struct work *w, enum model_input input, int repetitions)
         pool.v[pool.n++] = sample_call(w, do_pool, 0);
         unpool.v[unpool.n++] = sample_call(w, do_unpool, 0);
         loss.v[loss.n++] = sample_call(w, do_loss, 0);
+        pool_naive.v[pool_naive.n++] = sample_call(w, do_pool_naive, 0);
+        loss_naive.v[loss_naive.n++] = sample_call(w, do_loss_naive, 0);
     }
     printf("%s: batch %u impressions in %u groups, input %u + %u columns\n", name, w->impressions,
            w->batch.groups, w->layout.user_width, w->layout.item_width);
@@ -384,8 +403,10 @@ static void bench_input(struct work *w, enum model_input input, int repetitions)
     }
     printf("  of every train: pool %.2f ms, un-pool %.2f ms, loss %.2f ms\n", median(&pool) * 1e3,
            median(&unpool) * 1e3, median(&loss) * 1e3);
-    printf("bench=model input=%s pool_ms=%.3f unpool_ms=%.3f loss_ms=%.3f\n", name,
-           median(&pool) * 1e3, median(&unpool) * 1e3, median(&loss) * 1e3);
+    printf("bench=model input=%s impressions=%u pool_ms=%.3f unpool_ms=%.3f loss_ms=%.3f "
+           "pool_naive_ms=%.3f loss_naive_ms=%.3f\n",
+           name, w->impressions, median(&pool) * 1e3, median(&unpool) * 1e3, median(&loss) * 1e3,
+           median(&pool_naive) * 1e3, median(&loss_naive) * 1e3);
 }
 
 static void bench_rest(struct work *w) {
