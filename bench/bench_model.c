@@ -144,7 +144,8 @@ static void prepare(struct work *w, enum model_input input) {
     w->zeros = sample_array((size_t)TOWER_CHUNK * w->layout.input_width, sizeof(float));
     for (uint32_t k = 0; k < KINDS; k++) {
         if (kind_here(k)) {
-            need(model_create(&w->model[k], &w->layout, 1.0f, kind_kernel(k)));
+            const struct loss_spec loss = loss_spec_of(&config);
+            need(model_create(&w->model[k], &w->layout, &loss, kind_kernel(k)));
             need(tower_init(&w->tower[k], &w->layout, kind_kernel(k)));
             tower_load(&w->tower[k], w->dense, true);
         }
@@ -206,18 +207,18 @@ static void products(const struct tower *t, const struct linear *l, uint32_t m, 
 static void do_products(struct work *w, uint32_t kind) {
     struct tower *t = &w->tower[kind];
     const struct layout *l = &w->layout;
-    size_t wide = (size_t)TOWERS * l->hidden[0];
+    size_t wide = (size_t)l->towers * l->hidden[0];
     float *x = w->zeros;
     for (uint32_t i = 0; i < w->impressions; i += TOWER_CHUNK) {
         uint32_t n = w->impressions - i < TOWER_CHUNK ? w->impressions - i : TOWER_CHUNK;
         products(t, &t->item, n, x, l->item_width, t->h[0], wide, w->dw + l->user_width,
                  l->input_width);
         for (uint32_t k = 1; k < l->layers; k++) {
-            for (uint32_t tower = 0; tower < TOWERS; tower++) {
+            for (uint32_t tower = 0; tower < l->towers; tower++) {
                 size_t in = l->hidden[k - 1], out = l->hidden[k];
-                products(t, &t->hidden[k][tower], n, t->h[k - 1] + tower * in, TOWERS * in,
-                         t->h[k] + tower * out, TOWERS * out,
-                         w->dw + l->array[4 * k + tower].offset, in);
+                products(t, &t->hidden[k][tower], n, t->h[k - 1] + tower * in, l->towers * in,
+                         t->h[k] + tower * out, l->towers * out,
+                         w->dw + layout_weight(l, k, tower)->offset, in);
             }
         }
     }
@@ -270,14 +271,15 @@ static void do_cut(struct work *w, uint32_t k) {
 
 static void do_naive(struct work *w, uint32_t k) {
     (void)k;
+    const struct loss_spec spec = {.w = 1.0f};
     double *drows[FIELDS_MAX], *at = w->store, loss;
     for (uint32_t f = 0; f < w->layout.fields; f++) {
         drows[f] = at;
         at += (size_t)w->small.field[f].unique * w->layout.dim[f];
     }
-    need(model_train_naive(&w->layout, PRECISION_F32, 1.0f, &w->small,
-                           (const float *const *)w->rows, w->dense, at + w->layout.count,
-                           at + w->layout.count + NAIVE_IMPRESSIONS, drows, at, &loss));
+    double *logit[] = {at + w->layout.count, at + w->layout.count + NAIVE_IMPRESSIONS};
+    need(model_train_naive(&w->layout, PRECISION_F32, &spec, &w->small,
+                           (const float *const *)w->rows, w->dense, logit, drows, at, &loss));
 }
 
 /* --- timing -------------------------------------------------------------------------------- */
