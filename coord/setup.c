@@ -207,7 +207,11 @@ static enum status make_machines(struct coord *c) {
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));
     TRY(mem_array((void **)&c->answers, o->workers, sizeof *c->answers));
-    return c->has_eval ? exam_init(&c->exam, &c->eval, k->batch) : OK;
+    if (c->has_eval) {
+        TRY(exam_init(&c->exam, &c->eval, k->batch));
+        c->exam.form = score_form_of(k);
+    }
+    return OK;
 }
 
 enum status setup(struct coord *c) {

@@ -106,6 +106,10 @@ const struct manifest *local_manifest(const struct local *l) {
     return &l->manifest;
 }
 
+enum score_form local_form(const struct local *l) {
+    return score_form_of(&l->config);
+}
+
 uint64_t local_rows(const struct local *l) {
     struct partition_stats stats;
     partition_stats(l->partition, &stats);
