@@ -18,15 +18,18 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "config.h"
 #include "mem.h"
+#include "method.h"
 #include "metric_bootstrap.h"
 #include "metric_order.h"
 #include "shard.h"
 
 enum score_form score_form_of(const struct config *c) {
-    (void)c;
-    return SCORE_CVR; /* division: SCORE_CTCVR */
+    const struct method *m = method_of(c->model);
+    return c->model == MODEL_DIVISION ? SCORE_CTCVR
+           : !m->has_cvr              ? SCORE_CTR_ALONE
+           : !m->has_ctr              ? SCORE_CVR_ALONE
+                                      : SCORE_CVR;
 }
 
 /* What is judged, on whom. */
@@ -48,17 +51,26 @@ static bool converted(const struct score *s) { /* a conversion without a click i
     return clicked(s) && (s->labels & LABEL_CONVERSION) != 0;
 }
 
+/* Does the model say anything of it? */
+static bool predicts(enum score_form form, enum task task) {
+    switch (task) {
+    case TASK_CTR: return form != SCORE_CVR_ALONE;
+    case TASK_CTCVR: return form == SCORE_CVR || form == SCORE_CTCVR;
+    default: return form != SCORE_CTR_ALONE;
+    }
+}
+
 static double cvr_score(const struct score *s, enum score_form form) {
-    return form == SCORE_CVR ? (double)s->b : division_log((double)s->a, (double)s->b);
+    return form == SCORE_CTCVR ? division_log((double)s->a, (double)s->b) : (double)s->b;
 }
 
 static enum metric_scale cvr_scale(enum score_form form) {
-    return form == SCORE_CVR ? SCALE_LOGIT : SCALE_LOG;
+    return form == SCORE_CTCVR ? SCALE_LOG : SCALE_LOGIT;
 }
 
 static double reference_score(const struct score *s, double ctr, enum score_form form) {
-    return form == SCORE_CVR ? ctcvr_logit(ctr, (double)s->b)
-                             : cvr_score(s, form) - softplus(-ctr); /* log of the product */
+    return form == SCORE_CTCVR ? cvr_score(s, form) - softplus(-ctr) /* log of the product */
+                               : ctcvr_logit(ctr, (double)s->b);
 }
 
 static double score_of(const struct work *w, size_t i, enum task task) {
@@ -66,7 +78,7 @@ static double score_of(const struct work *w, size_t i, enum task task) {
     enum score_form form = w->spec->form;
     switch (task) {
     case TASK_CTR: return (double)s->a;
-    case TASK_CTCVR: return form == SCORE_CVR ? ctcvr_logit((double)s->a, (double)s->b) : (double)s->b;
+    case TASK_CTCVR: return form == SCORE_CTCVR ? (double)s->b : ctcvr_logit((double)s->a, (double)s->b);
     case TASK_REFERENCE: return reference_score(s, (double)w->spec->reference_ctr[i], form);
     default: return cvr_score(s, form);
     }
@@ -158,12 +170,28 @@ static void losses(const struct population *p, const struct figures *f) {
     *f->pcoc = ratio(predicted, (double)p->positives);
 }
 
+/* The population is there, but not the predictions. */
+static void undefined(const struct figures *f) {
+    double *const all[] = {f->auc,  f->sd,  f->pr_auc,  f->logloss, f->ne,
+                           f->pcoc, f->ece, f->ece_max, f->gauc,    f->coverage};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i] != NULL) {
+            *all[i] = NAN;
+        }
+    }
+    *f->reliability = (struct reliability){0};
+}
+
 static enum status judge(struct work *w, enum task task, const struct figures *f,
                          uint64_t *positives) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, task));
     *positives = p.positives;
+    if (!predicts(w->spec->form, task)) {
+        undefined(f);
+        goto out;
+    }
     *f->auc = metric_order_auc(&p.order, p.label);
     *f->sd = metric_auc_sd(*f->auc, p.positives, p.n - p.positives);
     *f->pr_auc = metric_order_pr_auc(&p.order, p.label);
@@ -284,10 +312,10 @@ enum status evaluation_compute(struct evaluation *e, const struct score *scores,
     *e = nothing_known();
     TRY_OUT(work_init(&w, scores, n, spec));
     TRY_OUT(tasks(e, &w));
-    if (spec->reference_ctr != NULL) {
+    if (spec->reference_ctr != NULL && predicts(spec->form, TASK_REFERENCE)) {
         TRY_OUT(references(e, &w));
     }
-    if (spec->truth_cvr != NULL) {
+    if (spec->truth_cvr != NULL && predicts(spec->form, TASK_CVR_ENTIRE)) {
         TRY_OUT(truths(e, &w));
     }
     if (spec->resamples > 0) {

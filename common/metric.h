@@ -53,12 +53,15 @@ struct score {
 /* What the second number of a score says. */
 enum score_form {
     SCORE_CVR,   /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
-    SCORE_CTCVR  /* b = logit of p_ctcvr (division): p_cvr = p_ctcvr / p_ctr, which may exceed 1: ranked
+    SCORE_CTCVR, /* b = logit of p_ctcvr (division): p_cvr = p_ctcvr / p_ctr, which may exceed 1: ranked
                     by its logarithm unclipped, clipped to [0,1] for log loss and calibration only */
+    SCORE_CTR_ALONE, /* ctr: b says nothing */
+    SCORE_CVR_ALONE  /* base and its kin: a says nothing; b as in SCORE_CVR */
 };
 struct config;
 enum score_form score_form_of(const struct config *c);
-/* The three probabilities of a score; cvr may exceed 1 with SCORE_CTCVR, but is finite. */
+/* The three probabilities of a score, NaN for what the form lacks; cvr may exceed 1 with SCORE_CTCVR,
+ * but is finite. */
 struct score_rates {
     double ctr, cvr, ctcvr;
 };

@@ -32,8 +32,11 @@ double metric_probability(double score, enum metric_scale scale) {
 
 struct score_rates score_rates(const struct score *s, enum score_form form) {
     double a = (double)s->a, b = (double)s->b, ctr = sigmoid(a), second = sigmoid(b);
-    if (form == SCORE_CVR) {
-        return (struct score_rates){ctr, second, ctr * second};
+    switch (form) {
+    case SCORE_CVR: return (struct score_rates){ctr, second, ctr * second};
+    case SCORE_CTR_ALONE: return (struct score_rates){ctr, NAN, NAN};
+    case SCORE_CVR_ALONE: return (struct score_rates){NAN, second, NAN};
+    case SCORE_CTCVR: break;
     }
     return (struct score_rates){ctr, fmin(exp(division_log(a, b)), DBL_MAX), second};
 }

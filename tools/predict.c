@@ -1,5 +1,6 @@
 #include "predict.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,12 +25,19 @@ static enum status csv_flush(struct csv *c) {
     return status;
 }
 
+/* A cell; empty for what the model does not predict. */
+static enum status put_rate(struct buf *text, double rate, char end) {
+    return isnan(rate) ? buf_printf(text, "%c", end) : buf_printf(text, "%.9g%c", rate, end);
+}
+
 static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     struct csv *c = arg;
     for (size_t i = 0; i < n; i++) {
         const struct score_rates p = score_rates(&scores[i], c->form);
-        TRY(buf_printf(&c->text, "%llu,%.9g,%.9g,%.9g\n",
-                       (unsigned long long)scores[i].impression_id, p.ctr, p.cvr, p.ctcvr));
+        TRY(buf_printf(&c->text, "%llu,", (unsigned long long)scores[i].impression_id));
+        TRY(put_rate(&c->text, p.ctr, ','));
+        TRY(put_rate(&c->text, p.cvr, ','));
+        TRY(put_rate(&c->text, p.ctcvr, '\n'));
         if (c->text.len >= FLUSH_BYTES) {
             TRY(csv_flush(c));
         }

@@ -55,6 +55,25 @@ static enum status pick(const struct shard *s, const struct sampling *sampling, 
     return OK;
 }
 
+/* What is known of when, if anything is. */
+static enum status take_times(struct shard *to, const struct shard *from, const struct picked *p) {
+    uint64_t *const old[] = {from->time, from->click_time, from->conversion_time};
+    uint64_t **const new[] = {&to->time, &to->click_time, &to->conversion_time};
+    for (int k = 0; k < 3 && from->time != NULL; k++) {
+        TRY(mem_array((void **)new[k], p->n, sizeof **new[k]));
+        for (uint32_t i = 0; i < p->n; i++) {
+            (*new[k])[i] = old[k][p->index[i]];
+        }
+    }
+    if (from->kind != NULL) {
+        TRY(mem_array((void **)&to->kind, p->n, sizeof *to->kind));
+        for (uint32_t i = 0; i < p->n; i++) {
+            to->kind[i] = from->kind[p->index[i]];
+        }
+    }
+    return OK;
+}
+
 /* What belongs to impressions but no column. */
 static enum status take_impressions(struct shard *to, const struct shard *from,
                                     const struct picked *p) {
@@ -65,6 +84,7 @@ static enum status take_impressions(struct shard *to, const struct shard *from,
         to->impression_id[i] = from->impression_id[p->index[i]];
         to->labels[i] = from->labels[p->index[i]];
     }
+    TRY(take_times(to, from, p));
     uint32_t at = 0;
     for (uint32_t g = 0; g <= from->groups; g++) {
         while (at < p->n && p->index[at] < from->group_start[g]) {

@@ -277,6 +277,7 @@ static void report(struct trainer *t, struct slot *s) {
                     .dropped_values = outcome.dropped_values,
                     .tickets_unknown = unknown - t->tickets_unknown,
                     .staleness = outcome.staleness,
+                    .form = score_form_of(t->spec->config),
                     .logit_a = s->logit_a,
                     .logit_b = s->logit_b,
                     .labels = b->labels,
