@@ -26,7 +26,7 @@
 
 enum score_form score_form_of(const struct config *c) {
     (void)c;
-    return SCORE_CVR; /* division: SCORE_CTCVR */
+    return SCORE_CVR; /* of every model so far */
 }
 
 /* What is judged, on whom. */

@@ -138,7 +138,7 @@ static const char help[] =
     "  --truth FILE          of esmm synth: adds CVR over the entire space\n"
     "  --reference C         adds the AUC of CTCVR with p_ctr of this checkpoint instead of the\n"
     "                        model's own, as in the paper's table\n"
-    "  --bootstrap N         resamples of the users for the intervals (200; at least 40, or 0: none)\n"
+    "  --bootstrap N         resamples of the users for the intervals (1000; at least 40, or 0: none)\n"
     "  --seed S              of the resampling (1)\n"
     "  --calibration         adds predicted against observed in 20 buckets of equal count\n"
     "  --picture FILE.svg    draws them\n"

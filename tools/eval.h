@@ -6,7 +6,7 @@
 
 #include "local.h"
 
-#define EVAL_RESAMPLES 200u    /* unless told otherwise */
+#define EVAL_RESAMPLES 1000u   /* unless told otherwise */
 #define EVAL_RESAMPLES_MIN 40u /* fewer leave less than one resample in a tail of 2.5 % */
 #define EVAL_RESAMPLES_MAX 1000000u
 

@@ -21,7 +21,7 @@ eval_run
 says '^metric +population +n +positives +label +value$' \
     '^auc ctr +all +6000 +[0-9]+  click +0\.[0-9]{5}  95 % 0\.[0-9]{5} - 0\.[0-9]{5} sd 0\.' \
     '^pr auc cvr +clicked ' '^norm. entropy ctcvr +all ' '^ece ctr .* largest of a bucket ' \
-    '^95 %: 200 bootstrap resamples of [0-9]+ groups$'
+    '^95 %: 1000 bootstrap resamples of [0-9]+ groups$'
 ! grep -qE 'nan|reliability|entire|ref\. ctr' "$dir/out" || die "what nobody asked for"
 clicks=$(awk '/^auc ctr/ { print $5 }' "$dir/out")
 equal "clicks as the population of cvr" "$(awk '/^auc cvr/ { print $4 }' "$dir/out")" "$clicks"
@@ -31,9 +31,9 @@ eval_run --json
 for k in ctr cvr_clicked ctcvr; do
     between "$(key auc_$k)" "$(key auc_${k}_95_low)" "$(key auc_${k}_95_high)" "auc_$k"
 done
-equal "resamples" "$(key bootstrap_resamples)" 200
+equal "resamples" "$(key bootstrap_resamples)" 1000
 mv "$dir/out" "$dir/first"
-eval_run --json --threads 3 --bootstrap 200 --seed 1
+eval_run --json --threads 3 --bootstrap 1000 --seed 1
 same_tree "$dir/first" "$dir/out"
 eval_run --json --seed 2
 equal "auc_ctr" "$(key auc_ctr)" "$(number "$dir/first" auc_ctr)"
