@@ -36,7 +36,7 @@ struct work {
     const struct score *scores;
     size_t n;
     const struct evaluation_spec *spec;
-    uint64_t *user;            /* [n] */
+    uint64_t *user;             /* [n] */
     struct bootstrap bootstrap; /* without resamples: empty */
 };
 
@@ -48,27 +48,27 @@ static bool converted(const struct score *s) { /* a conversion without a click i
     return clicked(s) && (s->labels & LABEL_CONVERSION) != 0;
 }
 
-static double cvr_score(const struct score *s, enum score_form form) {
-    return form == SCORE_CVR ? (double)s->b : division_log((double)s->a, (double)s->b);
-}
-
 static enum metric_scale cvr_scale(enum score_form form) {
-    return form == SCORE_CVR ? SCALE_LOGIT : SCALE_LOG;
+    return form == SCORE_CTCVR ? SCALE_LOG : SCALE_LOGIT;
 }
 
-static double reference_score(const struct score *s, double ctr, enum score_form form) {
-    return form == SCORE_CVR ? ctcvr_logit(ctr, (double)s->b)
-                             : cvr_score(s, form) - softplus(-ctr); /* log of the product */
+/* The reference's p_ctr times a p_cvr on its scale: a logit, or the logarithm of the product. */
+static double reference_score(double ctr, double cvr, enum metric_scale scale) {
+    return scale == SCALE_LOGIT ? ctcvr_logit(ctr, cvr) : cvr - softplus(-ctr);
 }
 
 static double score_of(const struct work *w, size_t i, enum task task) {
-    const struct score *s = &w->scores[i];
     enum score_form form = w->spec->form;
+    const struct score_ranks r = score_ranks(w->scores[i].a, w->scores[i].b, form);
     switch (task) {
-    case TASK_CTR: return (double)s->a;
-    case TASK_CTCVR: return form == SCORE_CVR ? ctcvr_logit((double)s->a, (double)s->b) : (double)s->b;
-    case TASK_REFERENCE: return reference_score(s, (double)w->spec->reference_ctr[i], form);
-    default: return cvr_score(s, form);
+    case TASK_CTR:
+        return r.ctr;
+    case TASK_CTCVR:
+        return r.ctcvr;
+    case TASK_REFERENCE:
+        return reference_score((double)w->spec->reference_ctr[i], r.cvr, cvr_scale(form));
+    default:
+        return r.cvr;
     }
 }
 
@@ -127,10 +127,9 @@ static enum status population_init(struct population *p, const struct work *w, e
 
 static enum status resample(struct work *w, const struct population *p, const float *soft,
                             struct interval *out) {
-    return w->spec->resamples == 0
-               ? OK
-               : bootstrap_add(&w->bootstrap, &p->order, p->row, soft != NULL ? NULL : p->label, soft,
-                               out);
+    return w->spec->resamples == 0 ? OK
+                                   : bootstrap_add(&w->bootstrap, &p->order, p->row,
+                                                   soft != NULL ? NULL : p->label, soft, out);
 }
 
 /* --- the three tasks ----------------------------------------------------------------------- */
@@ -178,10 +177,10 @@ out:
     return status;
 }
 
-#define FIGURES(e, task)                                                                          \
-    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,          \
-    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,            \
-    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                     \
+#define FIGURES(e, task)                                                                           \
+    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,           \
+    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,             \
+    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                      \
     .reliability = &(e)->reliability_##task, .interval = &(e)->auc_##task##_95
 
 static enum status tasks(struct evaluation *e, struct work *w) {

@@ -14,12 +14,12 @@
 
 #include "bytes.h"
 
-#define PANEL   300 /* pixels: a panel's width, its plot's side, and where the plot begins */
-#define PLOT    220
-#define LEFT    56
-#define TOP     70
-#define HEIGHT  350
-#define TICK_MIN (-27) /* smaller is drawn as 1e-9 */
+#define PANEL      300 /* pixels: a panel's width, its plot's side, and where the plot begins */
+#define PLOT       220
+#define LEFT       56
+#define TOP        70
+#define HEIGHT     350
+#define TICK_MIN   (-27) /* smaller is drawn as 1e-9 */
 #define LABELS_MAX 7
 
 /* Ticks are 1, 2, 5 times a power of ten, numbered so that tick 0 is 1 and tick -3 is 0.1. */
@@ -119,16 +119,18 @@ static enum status grid(struct buf *out, const struct axis *a) {
                       PLOT, PLOT, PLOT, PLOT);
 }
 
-static enum status point(struct buf *out, const struct axis *a, const struct reliability_bucket *b) {
+static enum status point(struct buf *out, const struct axis *a,
+                         const struct reliability_bucket *b) {
     struct interval bar = wilson(b->observed, (double)b->n);
     double x = PLOT * place(a, b->predicted), y = PLOT * (1.0 - place(a, b->observed));
-    TRY(buf_printf(out, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#2b6cb0\" stroke-opacity=\"0.5\"/>\n", x,
-                   PLOT * (1.0 - place(a, bar.high)), PLOT * (1.0 - place(a, bar.low))));
-    return buf_printf(out,
-                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"#2b6cb0\"><title>"
-                      "predicted %.4e, observed %.4e of %llu</title></circle>\n",
-                      x, y, b->observed > 0.0 ? "#2b6cb0" : "white", b->predicted, b->observed,
-                      (unsigned long long)b->n);
+    TRY(buf_printf(out, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#2b6cb0\" stroke-opacity=\"0.5\"/>\n",
+                   x, PLOT * (1.0 - place(a, bar.high)), PLOT * (1.0 - place(a, bar.low))));
+    return buf_printf(
+        out,
+        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"#2b6cb0\"><title>"
+        "predicted %.4e, observed %.4e of %llu</title></circle>\n",
+        x, y, b->observed > 0.0 ? "#2b6cb0" : "white", b->predicted, b->observed,
+        (unsigned long long)b->n);
 }
 
 struct panel {

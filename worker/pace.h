@@ -33,6 +33,7 @@ struct pace {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t staleness_max;
+    enum score_form form; /* of the reports' logits; the caller sets it, after pace_init */
     bool closed;
     uint32_t trainers;
     struct pace_trainer trainer[PACE_TRAINERS_MAX];
