@@ -18,15 +18,18 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "config.h"
 #include "mem.h"
+#include "method.h"
 #include "metric_bootstrap.h"
 #include "metric_order.h"
 #include "shard.h"
 
 enum score_form score_form_of(const struct config *c) {
-    (void)c;
-    return SCORE_CVR; /* of every model so far */
+    const struct method *m = method_of(c->model);
+    return c->model == MODEL_DIVISION ? SCORE_CTCVR
+           : !m->has_cvr              ? SCORE_CTR_ALONE
+           : !m->has_ctr              ? SCORE_CVR_ALONE
+                                      : SCORE_CVR;
 }
 
 /* What is judged, on whom. */

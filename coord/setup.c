@@ -14,6 +14,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/method.h"
 #include "common/plan.h"
 #include "state.h"
 
@@ -54,11 +55,20 @@ static enum status read_data(struct coord *c) {
 }
 
 static enum status make_plan(struct coord *c) {
+    const struct sampling sampling = sampling_of(c->config);
     uint32_t shards = c->data.shard_count;
     TRY(mem_array((void **)&c->batches, shards, sizeof *c->batches));
     TRY(mem_array((void **)&c->impressions, shards, sizeof *c->impressions));
     for (uint32_t s = 0; s < shards; s++) {
-        c->impressions[s] = c->data.shards[s].impressions;
+        const struct shard_info *info = &c->data.shards[s];
+        const uint64_t sampled =
+            sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+        if (sampled > UINT32_MAX) {
+            return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
+                        c->options->data_dir, info->name, (unsigned long long)sampled,
+                        sampling.copies);
+        }
+        c->impressions[s] = (uint32_t)sampled;
         c->batches[s] = plan_batches(c->impressions[s], c->config->batch);
     }
     c->plan = (struct tally_plan){.batches = c->batches,

@@ -151,7 +151,8 @@ static enum status reserve(void **array, size_t *cap, size_t need, size_t size) 
 
 static enum status scorer_init(struct scorer *s, struct local *local) {
     *s = (struct scorer){.local = local};
-    TRY(model_create(&s->model, &local->layout, local->config.ctcvr_weight,
+    const struct loss_spec loss = loss_spec_of(&local->config);
+    TRY(model_create(&s->model, &local->layout, &loss,
                      kernel_find(local->config.kernel, local->config.precision)));
     return batch_cutter_create(&s->cutter);
 }

@@ -80,7 +80,7 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
     for (uint32_t i = 0; i < r->impressions; i++) {
         const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
-        const struct score_ranks s = score_ranks(r->logit_a[i], r->logit_b[i], p->form);
+        const struct score_ranks s = score_ranks(r->logit_a[i], r->logit_b[i], r->form);
         metric_bins_add(&p->bins_ctr, (float)s.ctr, (r->labels[i] & LABEL_CLICK) != 0);
         metric_bins_add(&p->bins_ctcvr, (float)s.ctcvr, (r->labels[i] & both) == both);
     }

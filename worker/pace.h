@@ -33,7 +33,6 @@ struct pace {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t staleness_max;
-    enum score_form form; /* of the reports' logits; the caller sets it, after pace_init */
     bool closed;
     uint32_t trainers;
     struct pace_trainer trainer[PACE_TRAINERS_MAX];
@@ -55,6 +54,7 @@ struct pace_report {
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness;
+    enum score_form form; /* of the scores a, b */
     const float *logit_a, *logit_b;
     const uint8_t *labels;
 };

@@ -25,6 +25,7 @@
 #include "common/mem.h"
 #include "common/plan.h"
 #include "common/thread.h"
+#include "sample.h"
 
 #define LEASES_MAX 64
 #define WAIT_MS    1000
@@ -120,6 +121,20 @@ static void loaded_free(struct loaded **l) {
     }
 }
 
+/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. */
+static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
+    const struct sampling sampling = sampling_of(r->spec.config);
+    const uint64_t planned =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+    TRY(shard_sample(&l->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
+                     l->lease->lease.shard));
+    if (l->shard.impressions != planned) {
+        return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
+                    r->train.dir, info->name, l->shard.impressions, (unsigned long long)planned);
+    }
+    return OK;
+}
+
 static enum status load(struct reader *r, struct loaded *l) {
     const struct wire_lease *lease = &l->lease->lease;
     const struct source *source = lease->kind == LEASE_EVAL ? &r->eval : &r->train;
@@ -140,7 +155,7 @@ static enum status load(struct reader *r, struct loaded *l) {
                     source->dir, info->name, l->shard.impressions, l->shard.groups,
                     info->impressions, info->groups);
     }
-    return OK;
+    return lease->kind == LEASE_EVAL ? OK : take_sample(r, l, info);
 }
 
 static enum status load_next(struct reader *r) {

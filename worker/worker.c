@@ -119,7 +119,6 @@ static enum status start_trainers(struct worker *w) {
     pace_init(&w->pace, threads,
               w->config.consistency == CONSISTENCY_SYNC ? 0 : w->config.staleness_max);
     w->pace_ready = true;
-    w->pace.form = score_form_of(&w->config);
     w->trace = FILE_CLOSED;
     if (w->options->trace_path != NULL) {
         TRY(file_open_append(&w->trace, w->options->trace_path));

@@ -75,6 +75,34 @@ assert d.documentElement.tagName == "svg"
 assert len(d.getElementsByTagName("circle")) >= 20' "$dir/picture.svg"
 fi
 
+step "division: p_cvr is a quotient"
+train division --servers 1 --workers 1 --set model.name=division
+ok "$ESMM" eval --checkpoint "$dir/division" --data "$dir/eval" --json --reference "$dir/run"
+for k in auc_ctr auc_cvr_clicked auc_ctcvr auc_ctcvr_reference logloss_cvr_clicked ece_cvr_clicked; do
+    between "$(key $k)" 0 5 $k
+done
+ok "$ESMM" predict --checkpoint "$dir/division" --data "$dir/eval" --out "$dir/p.csv"
+awk -F, 'NR > 1 { d = $3 * $2 / $4 - 1; n++; if (d * d > 1e-12 || $4 <= 0 || $4 >= 1) exit bad = 1 }
+    END { exit bad || n != 6000 }' "$dir/p.csv" || die "p_cvr is not p_ctcvr / p_ctr"
+
+step "base has no p_ctr, ctr no p_cvr: undefined, not 0.5"
+train base --servers 1 --workers 1 --set model.name=base
+ok "$ESMM" eval --checkpoint "$dir/base" --data "$dir/eval" --json --reference "$dir/run"
+says '"auc_ctr":null' '"auc_ctcvr":null' '"logloss_ctr":null' '"reliability_ctcvr":\[\]'
+between "$(key auc_cvr_clicked)" 0.01 0.99 auc_cvr_clicked
+between "$(key auc_ctcvr_reference)" 0.01 0.99 auc_ctcvr_reference
+ok "$ESMM" eval --checkpoint "$dir/base" --data "$dir/eval"
+says '^auc ctr +all +6000 +[0-9]+ +click +undefined$'
+ok "$ESMM" predict --checkpoint "$dir/base" --data "$dir/eval" --out "$dir/p.csv"
+equal "lines without p_ctr" "$(grep -cE '^[0-9]+,,[0-9.e-]+,$' "$dir/p.csv")" 6000
+grep -q '"auc_ctr_running":[0-9]' "$dir/base/metrics.jsonl" && die "base has a running AUC of CTR"
+train ctr --servers 1 --workers 1 --set model.name=ctr
+ok "$ESMM" eval --checkpoint "$dir/ctr" --data "$dir/eval" --json --truth "$truth"
+says '"auc_cvr_clicked":null' '"auc_cvr_entire":null' '"auc_ctcvr":null'
+between "$(key auc_ctr)" "$(key auc_ctr_95_low)" "$(key auc_ctr_95_high)" auc_ctr
+ok "$ESMM" predict --checkpoint "$dir/ctr" --data "$dir/eval" --out "$dir/p.csv"
+equal "lines with p_ctr alone" "$(grep -cE '^[0-9]+,[0-9.e-]+,,$' "$dir/p.csv")" 6000
+
 step "refusals"
 expect 2 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --bootstrap 39
 says 'at least 40 resamples'

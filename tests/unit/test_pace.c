@@ -164,10 +164,9 @@ static void bins_by_form(void **state) {
         const float a[2] = {-1, 1}, b[2] = {0, 2};
         const uint8_t labels[2] = {LABEL_CONVERSION, LABEL_CLICK | LABEL_CONVERSION};
         const struct pace_report r = {
-            .impressions = 2, .logit_a = a, .logit_b = b, .labels = labels};
+            .impressions = 2, .form = forms[k], .logit_a = a, .logit_b = b, .labels = labels};
         ctr = ctcvr = want_ctr = want_ctcvr = (struct metric_bins){0};
         pace_init(&pace, 1, 4);
-        pace.form = forms[k];
         pace_report(&pace, 0, &r);
         pace_take_bins(&pace, &ctr, &ctcvr);
         pace_fini(&pace);
