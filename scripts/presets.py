@@ -2,11 +2,11 @@
 """The paper's table on synthetic logs whose true probabilities are known, where ESMM should help and where
 it should not (docs/synth.md, docs/quality.md):
 
-    scripts/presets.py [--presets e,g,f,weak,strong] [--logs 3] [--impressions 1200000] [--tmp DIR]
+    scripts/presets.py [--presets e,g,f,weak,strong] [--logs 3] [--seeds 1] [--impressions 1200000] [--tmp DIR]
                        [--methods A,B,...] [--threads N] [--esmm build/release/esmm]
 
-For every preset and seed of the log: esmm synth, prep, compare. Prints a table a preset, mean and standard
-deviation over the logs. Python's standard library only.
+For every preset and seed of the log: esmm synth, prep, compare. Prints a table a preset: mean over the logs of
+the mean over trainings, and the standard deviation between logs. Python's standard library only.
 """
 import argparse
 import csv
@@ -42,15 +42,19 @@ def compare(args, preset, seed, work):
     out = os.path.join(work, "compare")
     options = [x for s in MODEL for x in ("--set", s)]
     call(args.esmm, "compare", "--data", f"{work}/train", "--eval", f"{work}/eval", "--truth", f"{log}/eval/truth.bin",
-         "--out", out, "--seeds", 1, "--methods", args.methods, "--threads", args.threads, "--bootstrap", 0, *options)
+         "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--bootstrap", 0, *options)
     with open(os.path.join(out, "compare.csv")) as f:
-        return list(csv.DictReader(f))
+        return [dict(row, log=seed) for row in csv.DictReader(f)]
 
 
 def cell(rows, key, by):
-    values = [by * float(r[key]) for r in rows if r[key] != ""]
-    if not values:
+    logs = {}
+    for r in rows:
+        if r[key] != "":
+            logs.setdefault(r["log"], []).append(by * float(r[key]))
+    if not logs:
         return "-"
+    values = [statistics.mean(v) for v in logs.values()]
     digits = 2
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.{digits}f}{spread}"
@@ -68,6 +72,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--presets", default="e,g,f,weak,strong")
     ap.add_argument("--logs", type=int, default=3, help="logs of each preset, seeds 1 to N")
+    ap.add_argument("--seeds", type=int, default=1, help="trainings of each method on each log")
     ap.add_argument("--impressions", type=int, default=1200000, help="to train on; a quarter is held out")
     ap.add_argument("--methods", default="base,aman,oversampling,unbias,division,esmm-ns,esmm,share")
     ap.add_argument("--threads", type=int, default=2)
