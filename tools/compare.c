@@ -51,7 +51,7 @@ static const char help[] =
     "  --conf FILE, --set K=V   configuration of all methods; --set can be repeated\n"
     "  --method-set M:K=V       of the method labelled M alone; can be repeated\n"
     "  --servers N --workers N --threads N   of each training (1, 1, 1)\n"
-    "  --bootstrap N            resamples over users for the intervals (200; 0: none)\n\n"
+    "  --bootstrap N            resamples over users for the intervals (1000; 0: none)\n\n"
     "Methods that train on clicked impressions alone get a batch so much smaller that a pass has as\n"
     "many steps (--method-set base:train.batch=N for another one).\n";
 
