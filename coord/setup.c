@@ -69,7 +69,8 @@ static enum status make_plan(struct coord *c) {
                         sampling.copies);
         }
         c->impressions[s] = (uint32_t)sampled;
-        c->batches[s] = plan_batches(c->impressions[s], c->config->batch);
+        c->batches[s] =
+            plan_sampled_batches(info->impressions, c->impressions[s], c->config->batch);
     }
     c->plan = (struct tally_plan){.batches = c->batches,
                                   .impressions = c->impressions,

@@ -77,7 +77,7 @@ static const char help[] =
     "  --servers N           parameter servers (1)\n"
     "  --workers N           workers (1)\n"
     "  --threads N           trainer threads per worker (2)\n"
-    "  --resamples N         of the users, for 95 % intervals (200; at least 40, or 0: none)\n";
+    "  --resamples N         of the users, for 95 % intervals (1000; at least 40, or 0: none)\n";
 
 static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
     if (*count == COMPARE_SETS_MAX) {
