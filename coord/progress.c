@@ -283,7 +283,7 @@ void progress_line(const struct progress *p, struct progress_mark *mark,
         .staleness_max = p->totals.staleness_max,
         .rows = servers.rows,
         .bytes = servers.bytes,
-        .eta_s = rate > 0 ? (double)(p->job_impressions - done) / rate : NAN,
+        .eta_s = rate > 0 && !p->open ? (double)(p->job_impressions - done) / rate : NAN,
     };
     mark->totals = p->totals;
 }

@@ -170,6 +170,7 @@ static void roll_push(struct dice *d, struct wire_push *p) {
     p->name.batch = roll32(d);
     p->fence = roll(d);
     p->ticket = roll(d);
+    p->shard_batches = roll32(d);
     roll_counts(d, p->count, &p->fields);
     p->values = roll_values(d);
 }
