@@ -38,7 +38,7 @@ enum status applied_has(const struct applied *a, struct batch_name name, bool *h
 enum status applied_add(struct applied *a, struct batch_name name); /* ERR_EXISTS if there */
 uint64_t applied_count(const struct applied *a); /* names in the set */
 uint32_t applied_base(const struct applied *a);  /* epochs below are complete */
-bool applied_equal(const struct applied *a, const struct applied *b);
+bool applied_equal(const struct applied *a, const struct applied *b); /* the same plan and names */
 /* into := into AND with (names in both). Both made for, or grown to, the same plan. */
 enum status applied_intersect(struct applied *into, const struct applied *with);
 /* Bitmap of a shard's applied batches in an epoch: bit i of byte i/8; bytes = (batches+7)/8. */
