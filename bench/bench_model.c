@@ -45,7 +45,7 @@ struct work {
     struct batch batch, small;
     float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
     float *dense, *ddense, *a, *b, *xu, *xi;
-    double *store;              /* of the twin */
+    double *store, *pooled;     /* of the twins */
     struct model *model[KINDS]; /* NULL: the CPU lacks the kernel */
     struct tower tower[KINDS];  /* for the products alone */
     float *dw, *zeros;
@@ -137,13 +137,15 @@ static void prepare(struct work *w, enum model_input input) {
     sample_dense(&s, &w->layout, w->dense);
     w->a = sample_array(w->impressions, sizeof(float));
     w->b = sample_array(w->impressions, sizeof(float));
+    w->pooled = sample_array((size_t)w->impressions * w->layout.input_width, sizeof(double));
     w->xu = sample_array((size_t)w->batch.groups * w->layout.user_width, sizeof(float));
     w->xi = sample_array((size_t)w->impressions * w->layout.item_width, sizeof(float));
     w->dw = sample_array(w->layout.count, sizeof(float));
     w->zeros = sample_array((size_t)TOWER_CHUNK * w->layout.input_width, sizeof(float));
     for (uint32_t k = 0; k < KINDS; k++) {
         if (kind_here(k)) {
-            need(model_create(&w->model[k], &w->layout, 1.0f, kind_kernel(k)));
+            const struct loss_spec loss = loss_spec_of(&config);
+            need(model_create(&w->model[k], &w->layout, &loss, kind_kernel(k)));
             need(tower_init(&w->tower[k], &w->layout, kind_kernel(k)));
             tower_load(&w->tower[k], w->dense, true);
         }
@@ -171,6 +173,7 @@ static void finish(struct work *w) {
     mem_free(&w->xu);
     mem_free(&w->xi);
     mem_free(&w->store);
+    mem_free(&w->pooled);
     mem_free(&w->order);
     sample_shard_free(&w->shard);
 }
@@ -204,18 +207,18 @@ static void products(const struct tower *t, const struct linear *l, uint32_t m, 
 static void do_products(struct work *w, uint32_t kind) {
     struct tower *t = &w->tower[kind];
     const struct layout *l = &w->layout;
-    size_t wide = (size_t)TOWERS * l->hidden[0];
+    size_t wide = (size_t)l->towers * l->hidden[0];
     float *x = w->zeros;
     for (uint32_t i = 0; i < w->impressions; i += TOWER_CHUNK) {
         uint32_t n = w->impressions - i < TOWER_CHUNK ? w->impressions - i : TOWER_CHUNK;
         products(t, &t->item, n, x, l->item_width, t->h[0], wide, w->dw + l->user_width,
                  l->input_width);
         for (uint32_t k = 1; k < l->layers; k++) {
-            for (uint32_t tower = 0; tower < TOWERS; tower++) {
+            for (uint32_t tower = 0; tower < l->towers; tower++) {
                 size_t in = l->hidden[k - 1], out = l->hidden[k];
-                products(t, &t->hidden[k][tower], n, t->h[k - 1] + tower * in, TOWERS * in,
-                         t->h[k] + tower * out, TOWERS * out,
-                         w->dw + l->array[4 * k + tower].offset, in);
+                products(t, &t->hidden[k][tower], n, t->h[k - 1] + tower * in, l->towers * in,
+                         t->h[k] + tower * out, l->towers * out,
+                         w->dw + layout_weight(l, k, tower)->offset, in);
             }
         }
     }
@@ -246,6 +249,21 @@ static void do_loss(struct work *w, uint32_t k) {
               w->xi, w->xi + w->impressions, &sums);
 }
 
+static void do_pool_naive(struct work *w, uint32_t k) {
+    (void)k;
+    pool_forward_naive(&w->layout, &w->batch, (const float *const *)w->rows, w->pooled);
+}
+
+static void do_loss_naive(struct work *w, uint32_t k) {
+    (void)k;
+    for (uint32_t i = 0; i < w->impressions; i++) {
+        double loss, da, db;
+        loss_esmm_one((double)w->a[i], (double)w->b[i], w->batch.labels[i] & LABEL_CLICK,
+                      w->batch.labels[i] & LABEL_CONVERSION, 1.0, &loss, &da, &db);
+        w->xi[i] = (float)(loss + da + db);
+    }
+}
+
 static void do_cut(struct work *w, uint32_t k) {
     uint32_t begin = (k % CUT_BATCHES) * w->impressions;
     need(batch_cut(w->cutter, begin, begin + w->impressions, &w->small));
@@ -253,14 +271,15 @@ static void do_cut(struct work *w, uint32_t k) {
 
 static void do_naive(struct work *w, uint32_t k) {
     (void)k;
+    const struct loss_spec spec = {.w = 1.0f};
     double *drows[FIELDS_MAX], *at = w->store, loss;
     for (uint32_t f = 0; f < w->layout.fields; f++) {
         drows[f] = at;
         at += (size_t)w->small.field[f].unique * w->layout.dim[f];
     }
-    need(model_train_naive(&w->layout, PRECISION_F32, 1.0f, &w->small,
-                           (const float *const *)w->rows, w->dense, at + w->layout.count,
-                           at + w->layout.count + NAIVE_IMPRESSIONS, drows, at, &loss));
+    double *logit[] = {at + w->layout.count, at + w->layout.count + NAIVE_IMPRESSIONS};
+    need(model_train_naive(&w->layout, PRECISION_F32, &spec, &w->small,
+                           (const float *const *)w->rows, w->dense, logit, drows, at, &loss));
 }
 
 /* --- timing -------------------------------------------------------------------------------- */
@@ -357,10 +376,10 @@ static void report(struct work *w, const char *input, uint32_t k, struct figures
 
 static void bench_input(struct work *w, enum model_input input, int repetitions) {
     static struct figures f[KINDS];
-    static struct series pool, unpool, loss;
+    static struct series pool, unpool, loss, pool_naive, loss_naive;
     const char *name = input == INPUT_SIDES ? "sides" : "concat";
     memset(f, 0, sizeof f);
-    pool.n = unpool.n = loss.n = 0;
+    pool.n = unpool.n = loss.n = pool_naive.n = loss_naive.n = 0;
     prepare(w, input);
     for (int r = 0; r < repetitions; r++) {
         for (uint32_t k = 0; k < KINDS; k++) {
@@ -374,6 +393,8 @@ static void bench_input(struct work *w, enum model_input input, int repetitions)
         pool.v[pool.n++] = sample_call(w, do_pool, 0);
         unpool.v[unpool.n++] = sample_call(w, do_unpool, 0);
         loss.v[loss.n++] = sample_call(w, do_loss, 0);
+        pool_naive.v[pool_naive.n++] = sample_call(w, do_pool_naive, 0);
+        loss_naive.v[loss_naive.n++] = sample_call(w, do_loss_naive, 0);
     }
     printf("%s: batch %u impressions in %u groups, input %u + %u columns\n", name, w->impressions,
            w->batch.groups, w->layout.user_width, w->layout.item_width);
@@ -384,8 +405,10 @@ static void bench_input(struct work *w, enum model_input input, int repetitions)
     }
     printf("  of every train: pool %.2f ms, un-pool %.2f ms, loss %.2f ms\n", median(&pool) * 1e3,
            median(&unpool) * 1e3, median(&loss) * 1e3);
-    printf("bench=model input=%s pool_ms=%.3f unpool_ms=%.3f loss_ms=%.3f\n", name,
-           median(&pool) * 1e3, median(&unpool) * 1e3, median(&loss) * 1e3);
+    printf("bench=model input=%s impressions=%u pool_ms=%.3f unpool_ms=%.3f loss_ms=%.3f "
+           "pool_naive_ms=%.3f loss_naive_ms=%.3f\n",
+           name, w->impressions, median(&pool) * 1e3, median(&unpool) * 1e3, median(&loss) * 1e3,
+           median(&pool_naive) * 1e3, median(&loss_naive) * 1e3);
 }
 
 static void bench_rest(struct work *w) {

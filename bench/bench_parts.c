@@ -1,5 +1,5 @@
 /* bench_parts.c - the parts around the matrix products, each against its naive twin on one core:
- * key frames, bf16 values, optimizers, exact AUC, container blocks, and reading a shard.
+ * key frames, bf16 values, optimizers, exact AUC, the stage timer, and reading a shard.
  *
  *     bench_parts [--shards DIR]
  *
@@ -17,6 +17,7 @@
 #include "common/metric.h"
 #include "common/plan.h"
 #include "common/rng.h"
+#include "common/usage.h"
 #include "common/wire.h"
 #include "ps/optimizer.h"
 #include "worker/batch.h"
@@ -295,6 +296,25 @@ static void bench_shard(const char *dir) {
     dataset_free(&w.data);
 }
 
+/* --- the stage timer --------------------------------------------------------------------------- */
+
+#define LAPS 1000u
+
+static void time_laps(void *arg) {
+    struct laps *laps = arg;
+    for (uint32_t i = 0; i < LAPS; i++) {
+        lap(laps, STAGE_POOL);
+    }
+}
+
+static void bench_timer(void) {
+    struct laps laps = {0};
+    laps_start(&laps);
+    const double ns = 1e9 / rate(time_laps, &laps, LAPS);
+    printf("stage timer        %10.1f ns a lap\n", ns);
+    printf("bench=timer lap_ns=%.2f\n", ns);
+}
+
 int main(int argc, char **argv) {
     if (argc != 1 && !(argc == 3 && strcmp(argv[1], "--shards") == 0)) {
         fprintf(stderr, "usage: bench_parts [--shards DIR]\n");
@@ -304,6 +324,7 @@ int main(int argc, char **argv) {
     bench_values();
     bench_optimizers();
     bench_auc();
+    bench_timer();
     if (argc == 3) {
         bench_shard(argv[2]);
     }

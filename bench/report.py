@@ -113,6 +113,41 @@ def model(lines):
                   "of sgemm's", "forward alone"], rows)
 
 
+def step(models, shards, timers, tables):
+    """What is not a matrix product, and each thing's naive twin."""
+    rows = []
+    for m in models:
+        if "pool_ms" in m:
+            per_m = 1e3 / m.get("impressions", 4096)
+            for name, twin in (("pool", "pool_naive_ms"), ("unpool", None), ("loss", "loss_naive_ms")):
+                fast, naive = m[f"{name}_ms"], m.get(twin)
+                rows.append([f"{name}, {m['input']}", f"{fast * per_m:.3f} CPU s per M impressions",
+                             None if naive is None else f"{naive * per_m:.3f}",
+                             None if naive is None else times(naive / fast)])
+        if "naive_ips" in m:
+            fast = [x["train_ips"] for x in models if x.get("input") == "concat" and x.get("compute") == "f32"]
+            fast = fast or [x["train_ips"] for x in models if x.get("input") == "concat" and "compute" in x]
+            rows.append(["a whole step, concat", f"{1e6 / fast[0]:.1f} CPU s per M impressions",
+                         f"{1e6 / m['naive_ips']:.0f}", times(fast[0] / m["naive_ips"], 0)])
+    for s in shards:
+        rows.append(["reading a shard", f"{s['read_ips'] / 1e6:.1f} M impressions/s", None, None])
+        rows.append(["cutting batches", f"{s['cut_ips'] / 1e6:.1f} M impressions/s", None, None])
+    for t in timers:
+        rows.append(["the stage timer", f"{t['lap_ns']:.0f} ns a lap", None, None])
+    for t in tables:
+        ours, twin = {}, {}
+        for line in t["text"].splitlines():
+            name, _, rest = line.partition(": ")
+            if rest.endswith("M rows/s"):
+                what, value = rest[:-len("M rows/s")].rsplit(None, 1)
+                (twin if name == "chained map" else ours)[what.strip()] = float(value)
+        for what, rate in ours.items():
+            other = next((v for k, v in twin.items() if what.startswith(k.split(" (")[0])), None)
+            rows.append([f"table: {what}", f"{rate:.1f} M rows/s", other,
+                         None if other is None else times(rate / other)])
+    return table(["part", "", "naive twin", ""], rows)
+
+
 def growth(lines):
     out = []
     for what, unit in (("processes", "servers × workers"), ("batch", "batch")):
@@ -154,7 +189,9 @@ def page(by):
     peers = by.get("peer", [])
     sections = [("The whole system", "system", lambda x: system(x, peers)), ("By stage", "system", stages),
                 ("The peer", "peer", peer), ("The server alone", "server", server), ("The model alone", "model", model),
-                ("Parts", "parts", parts), ("Growth", "growth", growth), ("Tools", "tools", tools)]
+                ("Parts", "parts", parts),
+                ("The rest of a step, and of the table", "model",
+                 lambda x: step(x, by.get("shard", []), by.get("timer", []), by.get("table", []))), ("Growth", "growth", growth), ("Tools", "tools", tools)]
     for title, key, make in sections:
         if by.get(key):
             text.append(f"### {title}\n\n{make(by[key])}")

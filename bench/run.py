@@ -221,8 +221,9 @@ def server(b, rows, zipf, keys, transport, optimizer="adam"):
 def part_parts(b):
     for f in figures_of(text := call(os.path.join(BUILD, "bench_parts"), "--shards", b.shards), "part"):
         b.record("parts", **f)
-    for f in figures_of(text, "shard"):
-        b.record("shard", **f)
+    for name in ("shard", "timer"):
+        for f in figures_of(text, name):
+            b.record(name, **f)
     for f in figures_of(call(os.path.join(BUILD, "bench_model"), 4096, 1 if b.quick else 5), "model"):
         b.record("model", **f)
     for name in ("table",):
@@ -342,8 +343,12 @@ def main():
     ap.add_argument("--parts", default=",".join(PARTS), help="of " + ",".join(PARTS))
     ap.add_argument("--peer", help="the PyTorch program to compare with")
     ap.add_argument("--python", help="a python with torch and numpy, for the peer")
+    ap.add_argument("--build", help="where the programs were built (build/release)")
     ap.add_argument("--tmp", help="where logs and shards go meanwhile (2 GB)")
     args = ap.parse_args()
+    if args.build:
+        global BUILD, ESMM
+        BUILD, ESMM = args.build, os.path.join(args.build, "esmm")
     os.makedirs(args.out, exist_ok=True)
     b = Bench(args)
     parts = args.parts.split(",")

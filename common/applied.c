@@ -19,7 +19,6 @@
 #include <assert.h>
 #include "hash.h"
 #include "mem.h"
-#include "shard.h"
 
 #define APPLIED_VERSION 1u
 #define APPLIED_VERSION_OPEN 2u
@@ -257,7 +256,7 @@ static enum status bits_insert(struct applied *a, uint32_t shard, size_t bytes) 
 
 enum status applied_grow(struct applied *a, uint32_t shard, uint32_t batches) {
     if (!a->open || shard >= APPLIED_SHARDS_MAX || batches == 0 ||
-        batches > SHARD_IMPRESSIONS_MAX) {
+        batches > APPLIED_BATCHES_MAX) {
         return fail(ERR_PROTOCOL, "shard %u of %u batches cannot join the plan", shard, batches);
     }
     if (shard < a->shards && a->batches[shard] != 0) {

@@ -20,7 +20,9 @@ struct batch_name {
 
 struct applied;
 
-#define APPLIED_SHARDS_MAX (1u << 20) /* of an open set: in a row, with gaps counted */
+/* Of an open set: shards in a row, gaps counted; batches of a shard. */
+#define APPLIED_SHARDS_MAX (1u << 20)
+#define APPLIED_BATCHES_MAX (1u << 24)
 
 /* batches_per_shard[shards] is copied. */
 enum status applied_create(struct applied **a, const uint32_t *batches_per_shard, uint32_t shards);

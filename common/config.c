@@ -22,6 +22,7 @@
 #include "config_keys.h"
 #include "file.h"
 #include "mem.h"
+#include "method.h"
 #include "nearest.h"
 
 #define CONFIG_BYTES_MAX  ((size_t)1 << 20)
@@ -47,6 +48,10 @@ void config_default(struct config *c) {
         .tower = {360, 200, 80},
         .tower_layers = 3,
         .ctcvr_weight = 1,
+        .aman_rate = 0.1f,
+        .oversampling_factor = 5,
+        .unbias = UNBIAS_REJECTION,
+        .unbias_clip = 0.05f,
         .prior_bias = true,
         .batch = 2048,
         .epochs = 1,
@@ -321,6 +326,21 @@ out:
     return status;
 }
 
+/* A row holds one vector per dictionary. */
+static enum status check_dims(const struct config *c) {
+    const uint32_t dictionaries = method_of(c->model)->dictionaries;
+    uint32_t widest = c->table.dim;
+    for (uint32_t f = 0; f < c->field_count; f++) {
+        const uint32_t row = config_table(c, c->field[f].name).dim / dictionaries;
+        widest = row > widest ? row : widest;
+    }
+    if (widest * dictionaries > DIM_MAX) {
+        return fail(ERR_CONFIG, "a dim of %u, but this model keeps %u vectors a feature: expected at "
+                                "most %u", widest, dictionaries, DIM_MAX / dictionaries);
+    }
+    return OK;
+}
+
 enum status config_check(const struct config *c) {
     TRY(check_ranges(c));
     if (c->give_up_ms <= c->request_ms) {
@@ -331,6 +351,7 @@ enum status config_check(const struct config *c) {
         return fail(ERR_CONFIG, "net.lease_ms (%u) must be at least twice net.heartbeat_ms (%u)",
                     c->lease_ms, c->heartbeat_ms);
     }
+    TRY(check_dims(c));
     if (c->deterministic && c->memory_bytes > 0 && c->memory_policy == MEMORY_EVICT) {
         return fail(ERR_CONFIG, "train.deterministic and server.memory_policy=evict exclude each "
                                 "other: what is evicted depends on the number of servers");
@@ -350,6 +371,7 @@ struct table_config config_table(const struct config *c, const char *name) {
             }
         }
     }
+    t.dim *= method_of(c->model)->dictionaries;
     return t;
 }
 

@@ -18,8 +18,22 @@
 
 #define CONFIG_LAYERS_MAX 8
 #define CONFIG_FIELDS_MAX 256
+#define DIM_MAX 256u      /* floats of a row, of all its dictionaries */
 #define FIELD_NAME_MAX 64 /* with the NUL */
 
+/* What is trained (docs/models.md). */
+enum model_name {
+    MODEL_ESMM,
+    MODEL_CTR,
+    MODEL_BASE,
+    MODEL_AMAN,
+    MODEL_OVERSAMPLING,
+    MODEL_UNBIAS,
+    MODEL_DIVISION,
+    MODEL_ESMM_NS,
+    MODEL_SHARE
+};
+enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC };
@@ -59,10 +73,15 @@ struct field_override {
 
 struct config {
     /* [model] */
+    enum model_name model;
     enum model_input input;        /* concat | sides */
     uint32_t tower[CONFIG_LAYERS_MAX]; /* hidden widths, default 360,200,80 */
     uint32_t tower_layers;
-    float ctcvr_weight;            /* w of the loss, default 1 */
+    float ctcvr_weight;            /* w of the loss's second term, default 1 */
+    float aman_rate;               /* aman: share of unclicked impressions taken as not converted */
+    uint32_t oversampling_factor;  /* oversampling: how often a converted impression occurs */
+    enum unbias unbias;            /* unbias: accept a click with probability, or weigh it */
+    float unbias_clip;             /* unbias: c of min(1, c / p_ctr) */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */
@@ -120,7 +139,8 @@ enum status config_set(struct config *c, const char *assignment);
 enum status config_check(const struct config *c);
 /* The whole effective configuration as INI that config_parse reads back to the same struct. */
 enum status config_text(const struct config *c, struct buf *out);
-/* [table] with the overrides of the field `name`. */
+/* [table] with the overrides of the field `name`; dim is the row's, of all the model's dictionaries
+ * (method.h). */
 struct table_config config_table(const struct config *c, const char *name);
 /* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */
 enum status config_reference(struct buf *out);

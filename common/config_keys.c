@@ -19,9 +19,20 @@
     { section, name, KIND_CHOICE, at, 0, 0, choices, help }
 
 const struct config_key config_keys[CONFIG_KEYS] = {
+    CHOICE("model", "name", C(model),
+           "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share",
+           "what is trained (docs/models.md)"),
     CHOICE("model", "input", C(input), "concat|sides", "fields side by side, or summed per side"),
-    NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of both towers"),
-    NUMBER("model", "ctcvr_weight", KIND_F32, C(ctcvr_weight), 0, 1000, "weight of the CTCVR loss"),
+    NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of every tower"),
+    NUMBER("model", "ctcvr_weight", KIND_F32, C(ctcvr_weight), 0, 1000,
+           "weight of the second loss: CTCVR, or CVR where the model has that"),
+    NUMBER("model", "aman_rate", KIND_F32, C(aman_rate), 0, 1,
+           "aman: share of unclicked impressions that count as not converted"),
+    NUMBER("model", "oversampling_factor", KIND_U32, C(oversampling_factor), 1, 1000,
+           "oversampling: how often a converted impression occurs"),
+    CHOICE("model", "unbias", C(unbias), "rejection|weight",
+           "unbias: a click is accepted with probability min(1, c / p_ctr), or weighs that much"),
+    NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch"),

@@ -1,8 +1,13 @@
-/* evaluation.c - every figure of one evaluation, as numbers, as JSON and as a table for people.
+/* evaluation.c - every figure of one evaluation, as numbers.
  *
  * Three populations, always named (docs/metrics.md): CTR is judged on all impressions by the click;
  * CVR on clicked impressions by the conversion; CTCVR on all impressions by click AND conversion.
- * With a truth file there is a fourth that no log can offer: CVR on all impressions.
+ * With a truth file there is a fourth that no log can offer: CVR on all impressions. With the p_ctr
+ * of a reference net there is a fifth: CTCVR as the paper's table has it.
+ *
+ * Populations are judged one after another, so the memory is that of one: its scores and labels,
+ * sorted once, and every figure is a pass over that order. What outlives a population is its strip
+ * for the bootstrap, which draws once for all figures, at the end.
  *
  * CTCVR is ranked by the logit of p_ctr * p_cvr in double: two floats of logits hold more order
  * than one float of their product. Log losses are those of the training loss, from logits, so they
@@ -12,241 +17,314 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 
-#include "json.h"
 #include "mem.h"
+#include "method.h"
+#include "metric_bootstrap.h"
+#include "metric_order.h"
 #include "shard.h"
 
-/* The columns the metrics want, taken apart from the scores. */
-struct columns {
-    float *a; /* CTR logit, all */
-    float *b; /* CVR logit, all; and of clicked ones alone: */
-    float *b_clicked;
-    double *c;             /* CTCVR logit, all */
-    uint8_t *click, *both; /* both: click and conversion */
-    uint8_t *converted;    /* of clicked ones */
-    uint64_t *user;
-    size_t n, clicked;
-};
-
-static void columns_fini(struct columns *k) {
-    mem_free(&k->a);
-    mem_free(&k->b);
-    mem_free(&k->b_clicked);
-    mem_free(&k->c);
-    mem_free(&k->click);
-    mem_free(&k->both);
-    mem_free(&k->converted);
-    mem_free(&k->user);
+enum score_form score_form_of(const struct config *c) {
+    const struct method *m = method_of(c->model);
+    return c->model == MODEL_DIVISION ? SCORE_CTCVR
+           : !m->has_cvr              ? SCORE_CTR_ALONE
+           : !m->has_ctr              ? SCORE_CVR_ALONE
+                                      : SCORE_CVR;
 }
 
-static enum status columns_init(struct columns *k, const struct score *scores, size_t n) {
-    *k = (struct columns){.n = n};
-    TRY(mem_array((void **)&k->a, n, sizeof *k->a));
-    TRY(mem_array((void **)&k->b, n, sizeof *k->b));
-    TRY(mem_array((void **)&k->b_clicked, n, sizeof *k->b_clicked));
-    TRY(mem_array((void **)&k->c, n, sizeof *k->c));
-    TRY(mem_array((void **)&k->click, n, sizeof *k->click));
-    TRY(mem_array((void **)&k->both, n, sizeof *k->both));
-    TRY(mem_array((void **)&k->converted, n, sizeof *k->converted));
-    TRY(mem_array((void **)&k->user, n, sizeof *k->user));
-    for (size_t i = 0; i < n; i++) {
-        const struct score *s = &scores[i];
-        k->a[i] = s->a;
-        k->b[i] = s->b;
-        k->c[i] = ctcvr_logit((double)s->a, (double)s->b);
-        k->click[i] = (s->labels & LABEL_CLICK) != 0;
-        k->both[i] = k->click[i] && (s->labels & LABEL_CONVERSION) != 0;
-        k->user[i] = s->user;
-        if (k->click[i]) {
-            k->b_clicked[k->clicked] = s->b;
-            k->converted[k->clicked++] = k->both[i];
-        }
+/* What is judged, on whom. */
+enum task { TASK_CTR, TASK_CVR_CLICKED, TASK_CTCVR, TASK_CVR_ENTIRE, TASK_REFERENCE };
+
+struct work {
+    const struct score *scores;
+    size_t n;
+    const struct evaluation_spec *spec;
+    uint64_t *user;            /* [n] */
+    struct bootstrap bootstrap; /* without resamples: empty */
+};
+
+static bool clicked(const struct score *s) {
+    return (s->labels & LABEL_CLICK) != 0;
+}
+
+static bool converted(const struct score *s) { /* a conversion without a click is none */
+    return clicked(s) && (s->labels & LABEL_CONVERSION) != 0;
+}
+
+/* Does the model say anything of it? */
+static bool predicts(enum score_form form, enum task task) {
+    switch (task) {
+    case TASK_CTR: return form != SCORE_CVR_ALONE;
+    case TASK_CTCVR: return form == SCORE_CVR || form == SCORE_CTCVR;
+    default: return form != SCORE_CTR_ALONE;
     }
-    return OK;
 }
 
-static double sigmoid(double x) {
-    double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+static double cvr_score(const struct score *s, enum score_form form) {
+    return form == SCORE_CTCVR ? division_log((double)s->a, (double)s->b) : (double)s->b;
 }
 
-/* Sums of one task: log loss, predictions, labels. */
-struct sums {
-    double loss, predicted, labels, n;
+static enum metric_scale cvr_scale(enum score_form form) {
+    return form == SCORE_CTCVR ? SCALE_LOG : SCALE_LOGIT;
+}
+
+static double reference_score(const struct score *s, double ctr, enum score_form form) {
+    return form == SCORE_CTCVR ? cvr_score(s, form) - softplus(-ctr) /* log of the product */
+                               : ctcvr_logit(ctr, (double)s->b);
+}
+
+static double score_of(const struct work *w, size_t i, enum task task) {
+    const struct score *s = &w->scores[i];
+    enum score_form form = w->spec->form;
+    switch (task) {
+    case TASK_CTR: return (double)s->a;
+    case TASK_CTCVR: return form == SCORE_CTCVR ? (double)s->b : ctcvr_logit((double)s->a, (double)s->b);
+    case TASK_REFERENCE: return reference_score(s, (double)w->spec->reference_ctr[i], form);
+    default: return cvr_score(s, form);
+    }
+}
+
+/* --- one population ------------------------------------------------------------------------ */
+
+struct population {
+    double *score; /* [n] */
+    enum metric_scale scale;
+    uint8_t *label;
+    uint32_t *row; /* [n] the impression of each, or NULL: all of them */
+    size_t n;
+    uint64_t positives;
+    struct metric_order order;
 };
 
-static void sums_add(struct sums *s, double logit, bool label) {
-    s->loss += softplus(label ? -logit : logit);
-    s->predicted += sigmoid(logit);
-    s->labels += label;
-    s->n += 1.0;
+static void population_fini(struct population *p) {
+    mem_free(&p->score);
+    mem_free(&p->label);
+    mem_free(&p->row);
+    metric_order_fini(&p->order);
 }
+
+static size_t count_clicked(const struct work *w) {
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        n += clicked(&w->scores[i]);
+    }
+    return n;
+}
+
+/* Scores, labels and their order; safe to fini whatever it returns. */
+static enum status population_init(struct population *p, const struct work *w, enum task task) {
+    bool some = task == TASK_CVR_CLICKED, cvr = some || task == TASK_CVR_ENTIRE;
+    size_t n = some ? count_clicked(w) : w->n, k = 0;
+    *p = (struct population){.n = n, .scale = cvr ? cvr_scale(w->spec->form) : SCALE_LOGIT};
+    TRY(mem_array((void **)&p->score, n, sizeof *p->score));
+    TRY(mem_array((void **)&p->label, n, sizeof *p->label));
+    if (some) {
+        TRY(mem_array((void **)&p->row, n, sizeof *p->row));
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        const struct score *s = &w->scores[i];
+        if (some && !clicked(s)) {
+            continue;
+        }
+        p->score[k] = score_of(w, i, task);
+        p->label[k] = task == TASK_CTR ? clicked(s) : converted(s);
+        p->positives += p->label[k];
+        if (some) {
+            p->row[k] = (uint32_t)i;
+        }
+        k++;
+    }
+    return metric_order_f64(&p->order, p->score, n);
+}
+
+static enum status resample(struct work *w, const struct population *p, const float *soft,
+                            struct interval *out) {
+    return w->spec->resamples == 0
+               ? OK
+               : bootstrap_add(&w->bootstrap, &p->order, p->row, soft != NULL ? NULL : p->label, soft,
+                               out);
+}
+
+/* --- the three tasks ----------------------------------------------------------------------- */
+
+/* Where the figures of a task go. */
+struct figures {
+    double *auc, *sd, *pr_auc, *logloss, *ne, *pcoc, *ece, *ece_max;
+    struct reliability *reliability;
+    struct interval *interval;
+    double *gauc, *coverage; /* NULL: not by groups */
+};
 
 static double ratio(double over, double under) {
     return under > 0.0 ? over / under : NAN;
 }
 
-static void losses(struct evaluation *e, const struct columns *k) {
-    struct sums ctr = {0}, cvr = {0}, ctcvr = {0};
-    for (size_t i = 0; i < k->n; i++) {
-        sums_add(&ctr, (double)k->a[i], k->click[i]);
-        sums_add(&ctcvr, k->c[i], k->both[i]);
+static void losses(const struct population *p, const struct figures *f) {
+    double loss = 0.0, predicted = 0.0;
+    for (size_t i = 0; i < p->n; i++) {
+        loss += metric_loss(p->score[i], p->scale, p->label[i] != 0);
+        predicted += metric_probability(p->score[i], p->scale);
     }
-    for (size_t i = 0; i < k->clicked; i++) {
-        sums_add(&cvr, (double)k->b_clicked[i], k->converted[i]);
-    }
-    e->impressions = k->n;
-    e->clicks = k->clicked;
-    e->conversions = (uint64_t)ctcvr.labels;
-    e->logloss_ctr = ratio(ctr.loss, ctr.n);
-    e->logloss_cvr_clicked = ratio(cvr.loss, cvr.n);
-    e->logloss_ctcvr = ratio(ctcvr.loss, ctcvr.n);
-    e->pcoc_ctr = ratio(ctr.predicted, ctr.labels);
-    e->pcoc_cvr_clicked = ratio(cvr.predicted, cvr.labels);
-    e->pcoc_ctcvr = ratio(ctcvr.predicted, ctcvr.labels);
+    *f->logloss = ratio(loss, (double)p->n);
+    *f->ne = metric_normalised_entropy(*f->logloss, (double)p->positives, (double)p->n);
+    *f->pcoc = ratio(predicted, (double)p->positives);
 }
 
-static enum status aucs(struct evaluation *e, const struct columns *k) {
-    uint64_t p, n;
-    TRY(metric_auc_labels(k->a, k->click, k->n, &e->auc_ctr, &p, &n));
-    e->auc_ctr_sd = metric_auc_sd(e->auc_ctr, p, n);
-    TRY(metric_auc_labels(k->b_clicked, k->converted, k->clicked, &e->auc_cvr_clicked, &p, &n));
-    e->auc_cvr_clicked_sd = metric_auc_sd(e->auc_cvr_clicked, p, n);
-    TRY(metric_auc_labels_f64(k->c, k->both, k->n, &e->auc_ctcvr, &p, &n));
-    e->auc_ctcvr_sd = metric_auc_sd(e->auc_ctcvr, p, n);
-    TRY(metric_gauc(k->a, k->click, k->user, k->n, &e->gauc_ctr, &e->gauc_ctr_coverage));
-    return metric_gauc_f64(k->c, k->both, k->user, k->n, &e->gauc_ctcvr, &e->gauc_ctcvr_coverage);
+/* The population is there, but not the predictions. */
+static void undefined(const struct figures *f) {
+    double *const all[] = {f->auc,  f->sd,  f->pr_auc,  f->logloss, f->ne,
+                           f->pcoc, f->ece, f->ece_max, f->gauc,    f->coverage};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i] != NULL) {
+            *all[i] = NAN;
+        }
+    }
+    *f->reliability = (struct reliability){0};
+}
+
+static enum status judge(struct work *w, enum task task, const struct figures *f,
+                         uint64_t *positives) {
+    struct population p;
+    enum status status;
+    TRY_OUT(population_init(&p, w, task));
+    *positives = p.positives;
+    if (!predicts(w->spec->form, task)) {
+        undefined(f);
+        goto out;
+    }
+    *f->auc = metric_order_auc(&p.order, p.label);
+    *f->sd = metric_auc_sd(*f->auc, p.positives, p.n - p.positives);
+    *f->pr_auc = metric_order_pr_auc(&p.order, p.label);
+    losses(&p, f);
+    metric_reliability(&p.order, p.score, p.scale, p.label, f->reliability, f->ece, f->ece_max);
+    TRY_OUT(resample(w, &p, NULL, f->interval));
+    if (f->gauc != NULL) { /* last: it uses the order up */
+        TRY_OUT(metric_order_gauc(&p.order, p.label, w->user, f->gauc, f->coverage));
+    }
+out:
+    population_fini(&p);
+    return status;
+}
+
+#define FIGURES(e, task)                                                                          \
+    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,          \
+    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,            \
+    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                     \
+    .reliability = &(e)->reliability_##task, .interval = &(e)->auc_##task##_95
+
+static enum status tasks(struct evaluation *e, struct work *w) {
+    const struct figures ctr = {FIGURES(e, ctr), .gauc = &e->gauc_ctr,
+                                .coverage = &e->gauc_ctr_coverage};
+    const struct figures cvr = {FIGURES(e, cvr_clicked)};
+    const struct figures ctcvr = {FIGURES(e, ctcvr), .gauc = &e->gauc_ctcvr,
+                                  .coverage = &e->gauc_ctcvr_coverage};
+    e->impressions = w->n;
+    TRY(judge(w, TASK_CTR, &ctr, &e->clicks));
+    TRY(judge(w, TASK_CVR_CLICKED, &cvr, &e->conversions));
+    return judge(w, TASK_CTCVR, &ctcvr, &e->conversions);
+}
+
+/* --- what a log cannot tell ---------------------------------------------------------------- */
+
+/* Mean predicted / mean true p_cvr, on all impressions and on either part. */
+static void truth_ratios(struct evaluation *e, const struct work *w, const struct population *p) {
+    double predicted[2] = {0.0, 0.0}, expected[2] = {0.0, 0.0};
+    for (size_t i = 0; i < w->n; i++) {
+        bool part = clicked(&w->scores[i]);
+        predicted[part] += metric_probability(p->score[i], p->scale);
+        expected[part] += (double)w->spec->truth_cvr[i];
+    }
+    e->ratio_cvr_entire = ratio(predicted[0] + predicted[1], expected[0] + expected[1]);
+    e->ratio_cvr_unclicked = ratio(predicted[0], expected[0]);
+    e->ratio_cvr_clicked_truth = ratio(predicted[1], expected[1]);
 }
 
 /* CVR on the entire space against the true probability, as soft labels. */
-static enum status truths(struct evaluation *e, const struct columns *k, const float *truth) {
-    double *pos = NULL, *neg = NULL, predicted = 0.0, expected = 0.0;
+static enum status truths(struct evaluation *e, struct work *w) {
+    const float *truth = w->spec->truth_cvr;
+    struct population p;
+    struct metric_order best = {0};
     enum status status;
-    TRY_OUT(mem_array((void **)&pos, k->n, sizeof *pos));
-    TRY_OUT(mem_array((void **)&neg, k->n, sizeof *neg));
-    for (size_t i = 0; i < k->n; i++) {
-        pos[i] = (double)truth[i];
-        neg[i] = 1.0 - (double)truth[i];
-        predicted += sigmoid((double)k->b[i]);
-        expected += (double)truth[i];
-    }
-    TRY_OUT(metric_auc(k->b, pos, neg, k->n, &e->auc_cvr_entire));
-    TRY_OUT(metric_auc(truth, pos, neg, k->n, &e->auc_cvr_entire_best));
-    e->ratio_cvr_entire = ratio(predicted, expected);
+    TRY_OUT(population_init(&p, w, TASK_CVR_ENTIRE));
+    e->auc_cvr_entire = metric_order_auc_soft(&p.order, truth);
+    truth_ratios(e, w, &p);
+    TRY_OUT(resample(w, &p, truth, &e->auc_cvr_entire_95));
+    metric_order_fini(&p.order);
+    TRY_OUT(metric_order_f32(&best, truth, w->n));
+    e->auc_cvr_entire_best = metric_order_auc_soft(&best, truth);
     e->has_truth = 1;
 out:
-    mem_free(&pos);
-    mem_free(&neg);
+    metric_order_fini(&best);
+    population_fini(&p);
     return status;
+}
+
+static enum status references(struct evaluation *e, struct work *w) {
+    struct population p;
+    enum status status;
+    TRY_OUT(population_init(&p, w, TASK_REFERENCE));
+    e->auc_ctcvr_reference = metric_order_auc(&p.order, p.label);
+    e->has_reference = 1;
+    TRY_OUT(resample(w, &p, NULL, &e->auc_ctcvr_reference_95));
+out:
+    population_fini(&p);
+    return status;
+}
+
+/* --- all of it ----------------------------------------------------------------------------- */
+
+static struct evaluation nothing_known(void) {
+    const struct interval unknown = {NAN, NAN};
+    return (struct evaluation){
+        .auc_ctcvr_reference = NAN,
+        .auc_cvr_entire = NAN,
+        .auc_cvr_entire_best = NAN,
+        .ratio_cvr_entire = NAN,
+        .ratio_cvr_clicked_truth = NAN,
+        .ratio_cvr_unclicked = NAN,
+        .auc_ctr_95 = unknown,
+        .auc_cvr_clicked_95 = unknown,
+        .auc_ctcvr_95 = unknown,
+        .auc_cvr_entire_95 = unknown,
+        .auc_ctcvr_reference_95 = unknown,
+    };
+}
+
+static enum status work_init(struct work *w, const struct score *scores, size_t n,
+                             const struct evaluation_spec *spec) {
+    *w = (struct work){.scores = scores, .n = n, .spec = spec};
+    if (n > UINT32_MAX) {
+        return fail(ERR_LIMIT, "%zu impressions to evaluate; at most %u at a time", n, UINT32_MAX);
+    }
+    TRY(mem_array((void **)&w->user, n, sizeof *w->user));
+    for (size_t i = 0; i < n; i++) {
+        w->user[i] = scores[i].user;
+    }
+    return spec->resamples == 0
+               ? OK
+               : bootstrap_init(&w->bootstrap, w->user, n, spec->resamples, spec->seed);
 }
 
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
-                               const float *truth_cvr) {
-    struct columns k;
+                               const struct evaluation_spec *spec) {
+    struct work w;
     enum status status;
-    *e = (struct evaluation){
-        .auc_cvr_entire = NAN, .auc_cvr_entire_best = NAN, .ratio_cvr_entire = NAN};
-    TRY_OUT(columns_init(&k, scores, n));
-    losses(e, &k);
-    TRY_OUT(aucs(e, &k));
-    if (truth_cvr != NULL) {
-        TRY_OUT(truths(e, &k, truth_cvr));
+    *e = nothing_known();
+    TRY_OUT(work_init(&w, scores, n, spec));
+    TRY_OUT(tasks(e, &w));
+    if (spec->reference_ctr != NULL && predicts(spec->form, TASK_REFERENCE)) {
+        TRY_OUT(references(e, &w));
+    }
+    if (spec->truth_cvr != NULL && predicts(spec->form, TASK_CVR_ENTIRE)) {
+        TRY_OUT(truths(e, &w));
+    }
+    if (spec->resamples > 0) {
+        e->bootstrap_resamples = spec->resamples;
+        e->bootstrap_groups = w.bootstrap.groups;
+        bootstrap_run(&w.bootstrap);
     }
 out:
-    columns_fini(&k);
+    bootstrap_fini(&w.bootstrap);
+    mem_free(&w.user);
     return status;
-}
-
-/* --- output -------------------------------------------------------------------------------- */
-
-void evaluation_json(const struct evaluation *e, struct json *j) {
-    json_u64(j, "impressions", e->impressions);
-    json_u64(j, "clicks", e->clicks);
-    json_u64(j, "conversions", e->conversions);
-    json_f64(j, "auc_ctr", e->auc_ctr);
-    json_f64(j, "auc_ctr_sd", e->auc_ctr_sd);
-    json_f64(j, "auc_cvr_clicked", e->auc_cvr_clicked);
-    json_f64(j, "auc_cvr_clicked_sd", e->auc_cvr_clicked_sd);
-    json_f64(j, "auc_ctcvr", e->auc_ctcvr);
-    json_f64(j, "auc_ctcvr_sd", e->auc_ctcvr_sd);
-    json_f64(j, "gauc_ctr", e->gauc_ctr);
-    json_f64(j, "gauc_ctr_coverage", e->gauc_ctr_coverage);
-    json_f64(j, "gauc_ctcvr", e->gauc_ctcvr);
-    json_f64(j, "gauc_ctcvr_coverage", e->gauc_ctcvr_coverage);
-    json_f64(j, "logloss_ctr", e->logloss_ctr);
-    json_f64(j, "logloss_cvr_clicked", e->logloss_cvr_clicked);
-    json_f64(j, "logloss_ctcvr", e->logloss_ctcvr);
-    json_f64(j, "pcoc_ctr", e->pcoc_ctr);
-    json_f64(j, "pcoc_cvr_clicked", e->pcoc_cvr_clicked);
-    json_f64(j, "pcoc_ctcvr", e->pcoc_ctcvr);
-    if (e->has_truth) {
-        json_f64(j, "auc_cvr_entire", e->auc_cvr_entire);
-        json_f64(j, "auc_cvr_entire_best", e->auc_cvr_entire_best);
-        json_f64(j, "ratio_cvr_entire", e->ratio_cvr_entire);
-    }
-}
-
-/* A population: its name, size, and what counts as a positive. */
-struct population {
-    const char *name, *label;
-    uint64_t n, positives;
-};
-
-static enum status line(struct buf *out, const char *metric, const struct population *p,
-                        double value, double spread) {
-    char shown[32], plus_minus[32] = "";
-    if (isnan(value)) {
-        snprintf(shown, sizeof shown, "undefined");
-    } else {
-        snprintf(shown, sizeof shown, "%.5f", value);
-    }
-    if (!isnan(spread) && !isnan(value)) {
-        snprintf(plus_minus, sizeof plus_minus, " sd %.5f", spread);
-    }
-    return buf_printf(out, "%-20s %-12s %12llu %12llu  %-22s %10s%s\n", metric, p->name,
-                      (unsigned long long)p->n, (unsigned long long)p->positives, p->label, shown,
-                      plus_minus);
-}
-
-static enum status gauc_line(struct buf *out, const char *metric, const struct population *p,
-                             double value, double coverage) {
-    TRY(line(out, metric, p, value, NAN));
-    char name[40];
-    snprintf(name, sizeof name, "  coverage %.1f %%", isnan(coverage) ? 0.0 : 100.0 * coverage);
-    return buf_printf(out, "%-20s of the impressions are in groups with both classes\n", name);
-}
-
-static enum status truth_lines(struct buf *out, const struct evaluation *e) {
-    TRY(buf_printf(out,
-                   "\nCVR on the entire space: all %llu impressions, label: true p(conversion | "
-                   "click)\n",
-                   (unsigned long long)e->impressions));
-    if (isnan(e->auc_cvr_entire)) {
-        return buf_printf(out, "  auc undefined\n");
-    }
-    return buf_printf(out,
-                      "  auc %.5f, of the truth itself %.5f; mean predicted / mean true %.3f\n",
-                      e->auc_cvr_entire, e->auc_cvr_entire_best, e->ratio_cvr_entire);
-}
-
-enum status evaluation_table(const struct evaluation *e, struct buf *out) {
-    struct population ctr = {"all", "click", e->impressions, e->clicks};
-    struct population cvr = {"clicked", "conversion", e->clicks, e->conversions};
-    struct population ctcvr = {"all", "click and conversion", e->impressions, e->conversions};
-    TRY(buf_printf(out, "%-20s %-12s %12s %12s  %-22s %10s\n", "metric", "population", "n",
-                   "positives", "label", "value"));
-    TRY(line(out, "auc ctr", &ctr, e->auc_ctr, e->auc_ctr_sd));
-    TRY(line(out, "auc cvr", &cvr, e->auc_cvr_clicked, e->auc_cvr_clicked_sd));
-    TRY(line(out, "auc ctcvr", &ctcvr, e->auc_ctcvr, e->auc_ctcvr_sd));
-    TRY(gauc_line(out, "gauc ctr", &ctr, e->gauc_ctr, e->gauc_ctr_coverage));
-    TRY(gauc_line(out, "gauc ctcvr", &ctcvr, e->gauc_ctcvr, e->gauc_ctcvr_coverage));
-    TRY(line(out, "log loss ctr", &ctr, e->logloss_ctr, NAN));
-    TRY(line(out, "log loss cvr", &cvr, e->logloss_cvr_clicked, NAN));
-    TRY(line(out, "log loss ctcvr", &ctcvr, e->logloss_ctcvr, NAN));
-    TRY(line(out, "predicted/seen ctr", &ctr, e->pcoc_ctr, NAN));
-    TRY(line(out, "predicted/seen cvr", &cvr, e->pcoc_cvr_clicked, NAN));
-    TRY(line(out, "predicted/seen ctcvr", &ctcvr, e->pcoc_ctcvr, NAN));
-    return e->has_truth ? truth_lines(out, e) : OK;
 }

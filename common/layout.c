@@ -24,11 +24,15 @@
 
 /* --- the vector ------------------------------------------------------------------------------ */
 
-static void put_array(struct layout *l, const char *tower, char kind, uint32_t layer,
-                      uint32_t rows, uint32_t cols, uint32_t fan_in) {
+static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t layer, uint32_t rows,
+                      uint32_t cols, uint32_t fan_in) {
     struct layout_array *a = &l->array[l->array_count];
     assert(l->array_count < LAYOUT_ARRAYS_MAX);
-    snprintf(a->name, sizeof a->name, "%s.%c%u", tower, kind, layer);
+    char of[sizeof l->tower[tower]];
+    memcpy(of, l->tower[tower], sizeof of);
+    snprintf(a->name, sizeof a->name, "%s.%c%u", of, kind, layer + 1);
+    a->tower = tower;
+    a->layer = layer;
     a->rows = rows;
     a->cols = cols;
     a->fan_in = fan_in;
@@ -38,10 +42,13 @@ static void put_array(struct layout *l, const char *tower, char kind, uint32_t l
 }
 
 static void put_layer(struct layout *l, uint32_t layer, uint32_t out, uint32_t in) {
-    put_array(l, "ctr", 'w', layer, out, in, in);
-    put_array(l, "cvr", 'w', layer, out, in, in);
-    put_array(l, "ctr", 'b', layer, out, 1, in);
-    put_array(l, "cvr", 'b', layer, out, 1, in);
+    const uint32_t fan_in = layer == 0 ? in / l->dictionaries : in;
+    for (uint32_t tower = 0; tower < l->towers; tower++) {
+        put_array(l, tower, 'w', layer, out, in, fan_in);
+    }
+    for (uint32_t tower = 0; tower < l->towers; tower++) {
+        put_array(l, tower, 'b', layer, out, 1, fan_in);
+    }
 }
 
 static void put_columns_concat(struct layout *l) {
@@ -74,9 +81,18 @@ static enum status put_columns_sides(struct layout *l, const struct schema *sche
 }
 
 /* The log odds of a rate, or NAN where there are none. */
-static float bias_of(const struct config *config, double rate) {
-    const bool inside = rate > 0 && rate < 1;
-    return config->prior_bias && inside ? (float)log(rate / (1 - rate)) : NAN;
+static float log_odds(double rate) {
+    return rate > 0 && rate < 1 ? (float)log(rate / (1 - rate)) : NAN;
+}
+
+static float bias_of(const char *tower, double rate_ctr, double rate_cvr) {
+    if (strcmp(tower, "ctr") == 0) {
+        return log_odds(rate_ctr);
+    }
+    if (strcmp(tower, "ctcvr") == 0) {
+        return log_odds(rate_ctr * rate_cvr);
+    }
+    return PRIOR_SHARE_CVR * log_odds(rate_cvr);
 }
 
 static enum status check_overrides(const struct config *config, const struct schema *schema) {
@@ -91,6 +107,7 @@ static enum status check_overrides(const struct config *config, const struct sch
 
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr) {
+    const struct method *method = method_of(config->model);
     memset(l, 0, sizeof *l);
     TRY(check_overrides(config, schema));
     if (schema->count == 0) {
@@ -99,8 +116,12 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->input = config->input;
     l->fields = schema->count;
     l->user_fields = schema->user_count;
-    l->bias_ctr = bias_of(config, rate_ctr);
-    l->bias_cvr = PRIOR_SHARE_CVR * bias_of(config, rate_cvr);
+    l->towers = method->towers;
+    l->dictionaries = method->dictionaries;
+    for (uint32_t t = 0; t < l->towers; t++) {
+        snprintf(l->tower[t], sizeof l->tower[t], "%s", method->tower[t]);
+        l->bias[t] = config->prior_bias ? bias_of(l->tower[t], rate_ctr, rate_cvr) : NAN;
+    }
     for (uint32_t f = 0; f < l->fields; f++) {
         l->dim[f] = config_table(config, schema->fields[f].name).dim;
     }
@@ -114,10 +135,10 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     uint32_t in = l->input_width;
     for (uint32_t n = 0; n < l->layers; n++) {
         l->hidden[n] = config->tower[n];
-        put_layer(l, n + 1, l->hidden[n], in);
+        put_layer(l, n, l->hidden[n], in);
         in = l->hidden[n];
     }
-    put_layer(l, l->layers + 1, 1, in);
+    put_layer(l, l->layers, 1, in);
     return OK;
 }
 
@@ -125,13 +146,41 @@ enum status layout_init(struct layout *l, const struct config *config, const str
 
 /* The prior of an output bias, or NAN for every other array. */
 static float prior_of(const struct layout *l, const struct layout_array *a) {
-    char name[sizeof a->name];
-    snprintf(name, sizeof name, "ctr.b%u", l->layers + 1);
-    if (strcmp(a->name, name) == 0) {
-        return l->bias_ctr;
+    return a == layout_bias(l, l->layers, a->tower) ? l->bias[a->tower] : NAN;
+}
+
+bool layout_foreign(const struct layout *l, uint32_t tower, uint32_t column) {
+    uint32_t f = 0;
+    while (column < l->column[f] || column >= l->column[f] + l->dim[f]) {
+        f++;
+        assert(f < l->fields);
     }
-    snprintf(name, sizeof name, "cvr.b%u", l->layers + 1);
-    return strcmp(a->name, name) == 0 ? l->bias_cvr : NAN;
+    const uint32_t width = l->dim[f] / l->dictionaries;
+    return l->dictionaries > 1 && (column - l->column[f]) / width != tower;
+}
+
+void layout_clear_foreign(const struct layout *l, float *dense) {
+    for (uint32_t t = 0; t < l->towers && l->dictionaries > 1; t++) {
+        const struct layout_array *w = layout_weight(l, 0, t);
+        for (uint32_t f = 0; f < l->fields; f++) {
+            const uint32_t width = l->dim[f] / 2;
+            float *at = dense + w->offset + l->column[f] + (t == 0 ? width : 0);
+            for (uint32_t r = 0; r < w->rows; r++) {
+                memset(at + (size_t)r * w->cols, 0, width * sizeof *at);
+            }
+        }
+    }
+}
+
+/* Initial value i of an array. */
+static float initial_value(const struct layout *l, const struct layout_array *a, uint64_t seed,
+                           uint64_t name, uint64_t i) {
+    if (a->layer == 0 && a->cols > 1 && l->dictionaries > 1 &&
+        layout_foreign(l, a->tower, (uint32_t)(i % a->cols))) {
+        return 0.0f;
+    }
+    const double bound = 1.0 / sqrt(a->fan_in);
+    return (float)((2 * rng_unit(seed ^ STREAM_DENSE, name, i) - 1) * bound);
 }
 
 void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end,
@@ -143,11 +192,9 @@ void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint6
         const uint64_t from = begin > a->offset ? begin : a->offset;
         const uint64_t to = end < stop ? end : stop;
         const uint64_t name = hash_bytes(a->name, strlen(a->name));
-        const double bound = 1.0 / sqrt(a->fan_in);
         const float prior = prior_of(l, a);
         for (uint64_t i = from; i < to; i++) {
-            const double unit = rng_unit(seed ^ STREAM_DENSE, name, i - a->offset);
-            out[i - begin] = isnan(prior) ? (float)((2 * unit - 1) * bound) : prior;
+            out[i - begin] = isnan(prior) ? initial_value(l, a, seed, name, i - a->offset) : prior;
         }
     }
 }

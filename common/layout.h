@@ -1,7 +1,7 @@
 /* layout.h - the dense parameters as one vector: names, shapes, offsets, initial values.
  *
- * I = input width, H1..Hn = hidden widths. The two towers' arrays of one layer are adjacent, so that
- * the first layer of both is one matrix product [2*H1, I]:
+ * I = input width, H1..Hn = hidden widths, T towers (method.h). The towers' arrays of one layer are
+ * adjacent, so that the first layer of all is one matrix product [T*H1, I]:
  *
  *     ctr.w1 [H1,I]  cvr.w1 [H1,I]  ctr.b1 [H1]  cvr.b1 [H1]
  *     ctr.w2 [H2,H1] cvr.w2 [H2,H1] ctr.b2 [H2]  cvr.b2 [H2] ... ctr.w{n+1} [1,Hn] ... ctr.b{n+1} [1]
@@ -12,6 +12,10 @@
  * user fields come first). `sides`: sum over the user fields (dim wide), then sum over the item
  * fields; all dims must be equal.
  *
+ * With two dictionaries a field is twice as wide: the first half is tower 0's, the second tower 1's. The
+ * weights between a tower and the other's columns are zero and stay so (layout_foreign): that is a
+ * block of the product wasted, and no second way through the model.
+ *
  * On the servers the vector is cut by bucket: bucket k owns [count*k/BUCKETS, count*(k+1)/BUCKETS).
  */
 #ifndef COMMON_LAYOUT_H
@@ -19,11 +23,13 @@
 
 #include "config.h"
 #include "hash.h"
+#include "method.h"
 #include "schema.h"
 
-#define LAYOUT_ARRAYS_MAX (4 * (CONFIG_LAYERS_MAX + 1))
+#define LAYOUT_ARRAYS_MAX (2 * TOWERS_MAX * (CONFIG_LAYERS_MAX + 1))
 struct layout_array {
     char name[16];        /* "ctr.w1" */
+    uint32_t tower, layer; /* layer from 0 */
     uint32_t rows, cols;  /* cols 1 for biases */
     uint32_t fan_in;
     uint64_t offset;      /* in floats */
@@ -33,20 +39,37 @@ struct layout {
     uint32_t array_count;
     uint64_t count;       /* floats in all */
     enum model_input input;
+    uint32_t towers, dictionaries;
+    char tower[TOWERS_MAX][8];     /* their names */
     uint32_t fields, user_fields;
-    uint32_t dim[FIELDS_MAX];      /* embedding width per slot */
+    uint32_t dim[FIELDS_MAX];      /* row width per slot, all dictionaries */
     uint32_t column[FIELDS_MAX];   /* first input column of the field */
     uint32_t user_width, item_width, input_width;
     uint32_t hidden[CONFIG_LAYERS_MAX];
     uint32_t layers;               /* hidden layers */
-    float bias_ctr, bias_cvr;      /* initial output biases; NAN: uniform like the hidden ones */
+    float bias[TOWERS_MAX];        /* initial output biases; NAN: uniform like the hidden ones */
 };
 
 /* Lays out the model of `config` on `schema`. rate_ctr and rate_cvr (clicks per impression,
  * conversions per click) set the initial output biases if config->prior_bias and the rate is inside
- * (0,1): CTR's to the log odds, CVR's to half of them. ERR_CONFIG: sides with unequal dims, or an override for no field. */
+ * (0,1): CTR's and CTCVR's to the log odds, CVR's to half of them. ERR_CONFIG: sides with unequal dims, or an override for no field. */
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr);
+
+/* Does the column of tower's first layer belong to the other tower's dictionary? */
+bool layout_foreign(const struct layout *l, uint32_t tower, uint32_t column);
+/* Sets those columns of the first layers' weights in a vector of l->count floats to zero. */
+void layout_clear_foreign(const struct layout *l, float *dense);
+
+/* Arrays of layer 0..layers: weights of one tower, biases of all (adjacent). */
+static inline const struct layout_array *layout_weight(const struct layout *l, uint32_t layer,
+                                                       uint32_t tower) {
+    return &l->array[2 * l->towers * layer + tower];
+}
+static inline const struct layout_array *layout_bias(const struct layout *l, uint32_t layer,
+                                                     uint32_t tower) {
+    return &l->array[2 * l->towers * layer + l->towers + tower];
+}
 
 /* The slice that a range of buckets [bucket_begin, bucket_end) owns. */
 static inline uint64_t layout_slice(const struct layout *l, uint32_t bucket) {

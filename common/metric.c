@@ -1,4 +1,4 @@
-/* metric.c - the running AUC by bins, and the two functions of logits that all else needs. */
+/* metric.c - the running AUC by bins, and the functions of logits that all else needs. */
 #include "metric.h"
 
 #include <math.h>
@@ -15,6 +15,10 @@ double ctcvr_logit(double a, double b) {
         return low - log1p(exp(-high) + exp(low - high));
     }
     return low + high - log1p(exp(high) + exp(low));
+}
+
+double division_log(double a, double b) {
+    return softplus(-a) - softplus(-b);
 }
 
 #define BINS_LOGIT_MAX 16.0f

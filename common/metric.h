@@ -46,34 +46,93 @@ double metric_bins_auc(const struct metric_bins *b, double *error_bound);
 /* One scored impression, as workers send and tools collect them. */
 struct score {
     uint64_t impression_id;
-    uint64_t user;      /* group of GAUC */
-    float a, b;         /* logits of p_ctr and p_cvr */
+    uint64_t user;      /* group of GAUC and of the bootstrap */
+    float a, b;         /* logit of p_ctr; and of what the model's form says */
     uint8_t labels;     /* LABEL_CLICK, LABEL_CONVERSION */
+};
+/* What the second number of a score says. */
+enum score_form {
+    SCORE_CVR,   /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
+    SCORE_CTCVR, /* b = logit of p_ctcvr (division): p_cvr = p_ctcvr / p_ctr, which may exceed 1: ranked
+                    by its logarithm unclipped, clipped to [0,1] for log loss and calibration only */
+    SCORE_CTR_ALONE, /* ctr: b says nothing */
+    SCORE_CVR_ALONE  /* base and its kin: a says nothing; b as in SCORE_CVR */
+};
+struct config;
+enum score_form score_form_of(const struct config *c);
+/* The three probabilities of a score, NaN for what the form lacks; cvr may exceed 1 with SCORE_CTCVR,
+ * but is finite. */
+struct score_rates {
+    double ctr, cvr, ctcvr;
+};
+struct score_rates score_rates(const struct score *s, enum score_form form);
+
+struct interval {
+    double low, high; /* NaN where not computed or undefined */
+};
+/* Buckets of about equal count in ascending order of score; equal scores share a bucket. */
+#define RELIABILITY_BUCKETS 20
+struct reliability {
+    uint32_t buckets; /* used; 0: undefined */
+    struct reliability_bucket {
+        double predicted, observed; /* means */
+        uint64_t n;
+    } bucket[RELIABILITY_BUCKETS];
+};
+
+struct evaluation_spec {
+    enum score_form form;
+    const float *truth_cvr;     /* NULL, or one true p(conversion | click) per score */
+    const float *reference_ctr; /* NULL, or the logit of p_ctr by one common CTR net, per score: the
+                                   paper's CTCVR protocol */
+    uint32_t resamples;         /* bootstrap over groups (score.user); 0: no intervals */
+    uint64_t seed;              /* of the bootstrap */
 };
 struct evaluation {
     uint64_t impressions, clicks, conversions;
     double auc_ctr, auc_cvr_clicked, auc_ctcvr;
     double auc_ctr_sd, auc_cvr_clicked_sd, auc_ctcvr_sd;
     double gauc_ctr, gauc_ctcvr, gauc_ctr_coverage, gauc_ctcvr_coverage;
+    double pr_auc_ctr, pr_auc_cvr_clicked, pr_auc_ctcvr; /* the base rate is the baseline */
     double logloss_ctr, logloss_cvr_clicked, logloss_ctcvr;
+    double ne_ctr, ne_cvr_clicked, ne_ctcvr;       /* log loss / entropy of the base rate */
     double pcoc_ctr, pcoc_cvr_clicked, pcoc_ctcvr; /* sum of predictions / sum of labels */
-    /* with a truth file: over the entire space, against the true p(conversion | click) */
+    double ece_ctr, ece_cvr_clicked, ece_ctcvr;    /* mean gap of the buckets, by their n */
+    double ece_max_ctr, ece_max_cvr_clicked, ece_max_ctcvr; /* largest gap */
+    struct reliability reliability_ctr, reliability_cvr_clicked, reliability_ctcvr;
+    /* with a reference net: p_ctr of the reference times p_cvr, all impressions */
+    int has_reference;
+    double auc_ctcvr_reference;
+    /* with a truth file: against the true p(conversion | click) */
     int has_truth;
-    double auc_cvr_entire;      /* soft labels */
+    double auc_cvr_entire;      /* all impressions, soft labels */
     double auc_cvr_entire_best; /* of the truth itself: the ceiling */
-    double ratio_cvr_entire;    /* mean predicted / mean true */
+    double ratio_cvr_entire;    /* mean predicted / mean true, all impressions */
+    double ratio_cvr_clicked_truth, ratio_cvr_unclicked; /* of clicked, of unclicked ones */
+    /* bootstrap over groups: the middle 95 % of the resamples' AUCs */
+    uint32_t bootstrap_resamples; /* 0: none were asked for */
+    uint64_t bootstrap_groups;
+    struct interval auc_ctr_95, auc_cvr_clicked_95, auc_ctcvr_95;
+    struct interval auc_cvr_entire_95, auc_ctcvr_reference_95;
 };
-/* truth_cvr: NULL, or one true p_cvr per score. Log losses come from logits: finite for all. */
+/* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
+ * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more. Time of a
+ * bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more than 2^30 groups. */
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
-                               const float *truth_cvr);
+                               const struct evaluation_spec *spec);
 struct json;
 void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
-/* A table for people; populations and counts beside each figure. */
+/* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
 struct buf;
 enum status evaluation_table(const struct evaluation *e, struct buf *out);
+enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
+/* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */
+enum status evaluation_picture(const struct evaluation *e, const char *title, struct buf *out);
 
-/* log(1+e^x), stable. p_ctcvr as a logit: a + b - log(1+e^a+e^b), algorithm.md section 3. */
+/* log(1+e^x), stable. p_ctcvr as a logit: a + b - log(1+e^a+e^b), docs/model.md. log of p_cvr of a
+ * score with b = logit of p_ctcvr: log p_ctcvr - log p_ctr, may be above 0. */
 double softplus(double x);
 double ctcvr_logit(double a, double b);
+double division_log(double a, double b);
 
 #endif

@@ -8,13 +8,12 @@
  * With 0/1 labels every sum is of whole numbers and halves below 2^53, so the result is exact up to
  * its last division.
  */
-#include "metric.h"
+#include "metric_order.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #include "mem.h"
-#include "rank.h"
+#include "metric_sweep.h"
 
 double metric_auc_sd(double auc, uint64_t positives, uint64_t negatives) {
     if (positives == 0 || negatives == 0 || isnan(auc)) {
@@ -27,105 +26,75 @@ double metric_auc_sd(double auc, uint64_t positives, uint64_t negatives) {
     return sqrt(fmax(variance, 0.0));
 }
 
-/* The sweep over sorted rows: add one row at a time, close at each change of score. */
-struct sweep {
-    double pairs, below; /* ordered pairs so far; negatives below the open tie group */
-    double pos, neg;     /* of the open tie group */
-    double positives;
-};
-
-static void sweep_close(struct sweep *s) {
-    s->pairs += s->pos * (s->below + 0.5 * s->neg);
-    s->below += s->neg;
-    s->positives += s->pos;
-    s->pos = s->neg = 0.0;
-}
-
-static double sweep_auc(struct sweep *s) {
-    sweep_close(s);
-    double pairs = s->positives * s->below;
-    return pairs > 0.0 ? s->pairs / pairs : NAN;
-}
-
-/* Scores of either width, so that the code below exists once. */
-struct scores {
-    const float *f32;
-    const double *f64;
-};
-
-/* *rows = key of each score, tag = index, sorted (freed by the caller also on failure). *nan: some
- * score is not a number, so there is no order. */
-static enum status rank_scores(struct scores scores, size_t n, struct ranked **rows, bool *nan) {
-    TRY(mem_array((void **)rows, n, sizeof **rows));
-    *nan = false;
-    for (size_t i = 0; i < n; i++) {
-        double score = scores.f32 != NULL ? (double)scores.f32[i] : scores.f64[i];
-        uint64_t key = scores.f32 != NULL ? rank_key_f32(scores.f32[i]) : rank_key_f64(score);
-        *nan |= isnan(score);
-        (*rows)[i] = (struct ranked){key, i};
+/* Closes the open tie group if row i begins another. */
+static void sweep_enter(struct sweep *s, const struct ranked *rows, size_t i) {
+    if (i > 0 && rows[i].key != rows[i - 1].key) {
+        sweep_close(s);
     }
-    return rank_sort(*rows, n);
+}
+
+double metric_order_auc(const struct metric_order *o, const uint8_t *label) {
+    struct sweep s = {0};
+    for (size_t i = 0; i < o->n; i++) {
+        sweep_enter(&s, o->rows, i);
+        bool positive = label[o->rows[i].tag] != 0;
+        s.pos += positive;
+        s.neg += !positive;
+    }
+    return o->nan ? NAN : sweep_auc(&s);
+}
+
+double metric_order_auc_soft(const struct metric_order *o, const float *p) {
+    struct sweep s = {0};
+    for (size_t i = 0; i < o->n; i++) {
+        sweep_enter(&s, o->rows, i);
+        double positive = (double)p[o->rows[i].tag];
+        s.pos += positive;
+        s.neg += 1.0 - positive;
+    }
+    return o->nan ? NAN : sweep_auc(&s);
 }
 
 enum status metric_auc(const float *score, const double *pos, const double *neg, size_t n,
                        double *auc) {
-    struct ranked *rows = NULL;
-    bool nan;
-    enum status status;
-    TRY_OUT(rank_scores((struct scores){.f32 = score}, n, &rows, &nan));
+    struct metric_order o;
     struct sweep s = {0};
+    TRY(metric_order_f32(&o, score, n));
     for (size_t i = 0; i < n; i++) {
-        if (i > 0 && rows[i].key != rows[i - 1].key) {
-            sweep_close(&s);
-        }
-        s.pos += pos[rows[i].tag];
-        s.neg += neg[rows[i].tag];
+        sweep_enter(&s, o.rows, i);
+        s.pos += pos[o.rows[i].tag];
+        s.neg += neg[o.rows[i].tag];
     }
-    *auc = nan ? NAN : sweep_auc(&s);
-out:
-    mem_free(&rows);
-    return status;
+    *auc = o.nan ? NAN : sweep_auc(&s);
+    metric_order_fini(&o);
+    return OK;
 }
 
-/* AUC of sorted rows whose tag's lowest bit is the label. */
-static double auc_of_ranked(const struct ranked *rows, size_t n) {
-    struct sweep s = {0};
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && rows[i].key != rows[i - 1].key) {
-            sweep_close(&s);
-        }
-        s.pos += (double)(rows[i].tag & 1);
-        s.neg += (double)(~rows[i].tag & 1);
-    }
-    return sweep_auc(&s);
-}
-
-static enum status auc_of_labels(struct scores scores, const uint8_t *label, size_t n, double *auc,
-                                 uint64_t *positives, uint64_t *negatives) {
-    struct ranked *rows = NULL;
-    bool nan;
-    enum status status;
-    TRY_OUT(rank_scores(scores, n, &rows, &nan));
+static void auc_of_labels(struct metric_order *o, const uint8_t *label, double *auc,
+                          uint64_t *positives, uint64_t *negatives) {
     *positives = 0;
-    for (size_t i = 0; i < n; i++) {
-        rows[i].tag = label[rows[i].tag] != 0;
-        *positives += rows[i].tag;
+    for (size_t i = 0; i < o->n; i++) {
+        *positives += label[i] != 0;
     }
-    *negatives = n - *positives;
-    *auc = nan ? NAN : auc_of_ranked(rows, n);
-out:
-    mem_free(&rows);
-    return status;
+    *negatives = o->n - *positives;
+    *auc = metric_order_auc(o, label);
+    metric_order_fini(o);
 }
 
 enum status metric_auc_labels(const float *score, const uint8_t *label, size_t n, double *auc,
                               uint64_t *positives, uint64_t *negatives) {
-    return auc_of_labels((struct scores){.f32 = score}, label, n, auc, positives, negatives);
+    struct metric_order o;
+    TRY(metric_order_f32(&o, score, n));
+    auc_of_labels(&o, label, auc, positives, negatives);
+    return OK;
 }
 
 enum status metric_auc_labels_f64(const double *score, const uint8_t *label, size_t n, double *auc,
                                   uint64_t *positives, uint64_t *negatives) {
-    return auc_of_labels((struct scores){.f64 = score}, label, n, auc, positives, negatives);
+    struct metric_order o;
+    TRY(metric_order_f64(&o, score, n));
+    auc_of_labels(&o, label, auc, positives, negatives);
+    return OK;
 }
 
 /* --- by groups ----------------------------------------------------------------------------- */
@@ -142,6 +111,17 @@ static enum status by_group(struct ranked *rows, const uint8_t *label, const uin
         rows[i] = (struct ranked){group[row], place << 1 | (label[row] != 0)};
     }
     return rank_sort(rows, n);
+}
+
+/* AUC of sorted rows whose tag's lowest bit is the label. */
+static double auc_of_ranked(const struct ranked *rows, size_t n) {
+    struct sweep s = {0};
+    for (size_t i = 0; i < n; i++) {
+        sweep_enter(&s, rows, i);
+        s.pos += (double)(rows[i].tag & 1);
+        s.neg += (double)(~rows[i].tag & 1);
+    }
+    return sweep_auc(&s);
 }
 
 /* Groups are runs of one key; each is re-keyed by its scores for its own sweep. */
@@ -164,26 +144,27 @@ static void gauc_of_grouped(struct ranked *rows, size_t n, double *gauc, double 
     *coverage = n > 0 ? weight / (double)n : NAN;
 }
 
-static enum status gauc_of_scores(struct scores scores, const uint8_t *label, const uint64_t *group,
-                                  size_t n, double *gauc, double *coverage) {
-    struct ranked *rows = NULL;
-    bool nan;
+enum status metric_order_gauc(struct metric_order *o, const uint8_t *label, const uint64_t *group,
+                              double *gauc, double *coverage) {
     enum status status;
-    TRY_OUT(rank_scores(scores, n, &rows, &nan));
-    TRY_OUT(by_group(rows, label, group, n));
-    gauc_of_grouped(rows, n, gauc, coverage);
-    *gauc = nan ? NAN : *gauc;
+    TRY_OUT(by_group(o->rows, label, group, o->n));
+    gauc_of_grouped(o->rows, o->n, gauc, coverage);
+    *gauc = o->nan ? NAN : *gauc;
 out:
-    mem_free(&rows);
+    metric_order_fini(o);
     return status;
 }
 
 enum status metric_gauc(const float *score, const uint8_t *label, const uint64_t *group, size_t n,
                         double *gauc, double *coverage) {
-    return gauc_of_scores((struct scores){.f32 = score}, label, group, n, gauc, coverage);
+    struct metric_order o;
+    TRY(metric_order_f32(&o, score, n));
+    return metric_order_gauc(&o, label, group, gauc, coverage);
 }
 
 enum status metric_gauc_f64(const double *score, const uint8_t *label, const uint64_t *group,
                             size_t n, double *gauc, double *coverage) {
-    return gauc_of_scores((struct scores){.f64 = score}, label, group, n, gauc, coverage);
+    struct metric_order o;
+    TRY(metric_order_f64(&o, score, n));
+    return metric_order_gauc(&o, label, group, gauc, coverage);
 }

@@ -11,7 +11,8 @@
  * block has real bytes behind it (container.c bounds how far they can expand), so memory is bounded
  * by the file's size. A shard that was read with OK can be indexed without checks: codes are inside
  * their dictionary, starts ascend from 0 to `values`, ids of a dictionary ascend strictly, every
- * group has an impression, weights are finite, labels are 0, 1 or 3.
+ * group has an impression, weights are finite, labels are 0, 1 or 3 (7 in records), times are there
+ * where labels ask for them.
  *
  * Rejected: keeping codes at 16 bits in memory. It would halve their bytes, and double every loop
  * over them in the worker.
@@ -38,6 +39,7 @@ struct decoder {
     struct container_reader file;
     struct buf block;
     size_t next; /* block */
+    uint32_t has; /* SHARD_HAS_... */
     struct shape shape[FIELDS_MAX];
     uint32_t shapes;
 };
@@ -123,9 +125,13 @@ static enum status take_meta(struct decoder *d, struct shard *s) {
     s->impressions = cursor_u32(&c);
     s->groups = cursor_u32(&c);
     const uint32_t columns = cursor_u32(&c);
-    if (c.bad || format != SHARD_FORMAT) {
-        return fail(ERR_CORRUPT, "%s: shard format %u, expected %u", d->file.file.path, format,
-                    SHARD_FORMAT);
+    if (c.bad || (format != SHARD_FORMAT && format != SHARD_FORMAT_TIMED)) {
+        return fail(ERR_CORRUPT, "%s: shard format %u, expected %u or %u", d->file.file.path, format,
+                    SHARD_FORMAT, SHARD_FORMAT_TIMED);
+    }
+    d->has = format == SHARD_FORMAT_TIMED ? cursor_u32(&c) : 0;
+    if (format == SHARD_FORMAT_TIMED && d->has != SHARD_HAS_TIMES && d->has != SHARD_HAS) {
+        return corrupt(d, "expected times, or times and kinds");
     }
     if (s->impressions == 0 || s->impressions > SHARD_IMPRESSIONS_MAX || s->groups == 0 ||
         s->groups > s->impressions || columns > FIELDS_MAX) {
@@ -185,9 +191,95 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
     memcpy(s->labels, d->block.data, s->impressions);
     bool bad = false;
     for (uint32_t i = 0; i < s->impressions; i++) {
-        bad |= s->labels[i] > 3 || s->labels[i] == LABEL_CONVERSION;
+        bad |= s->labels[i] > 7 || s->labels[i] == LABEL_CONVERSION;
+        bad |= s->labels[i] > 3 && (s->labels[i] != 7 || (d->has & SHARD_HAS_KINDS) == 0);
     }
-    return bad ? corrupt(d, "labels other than 0, 1 and 3") : OK;
+    return bad ? corrupt(d, "labels other than 0, 1 and 3, or 7 of a record") : OK;
+}
+
+/* --- times and kinds ------------------------------------------------------------------------- */
+
+static bool time_good(uint64_t time) {
+    return time > 0 && time <= SHARD_TIME_MAX;
+}
+
+static enum status take_impression_times(struct decoder *d, struct shard *s) {
+    uint64_t time = 0;
+    bool bad = false;
+    TRY(take_block(d, SHARD_TIMES, 0));
+    if (d->block.len < s->impressions) {
+        return corrupt(d, "fewer times than impressions");
+    }
+    TRY(mem_array((void **)&s->time, s->impressions, sizeof *s->time));
+    struct cursor c = cursor_of(d->block.data, d->block.len);
+    for (uint32_t i = 0; i < s->impressions; i++) {
+        time += (uint64_t)zigzag_decode(take_varint(&c));
+        s->time[i] = time;
+        bad |= !time_good(time);
+    }
+    return spent(&c) && !bad ? OK : corrupt(d, "times are not one each, or out of range");
+}
+
+static enum status take_click_times(struct decoder *d, struct shard *s) {
+    bool bad = false;
+    TRY(take_block(d, SHARD_CLICKS, 0));
+    TRY(mem_array((void **)&s->click_time, s->impressions, sizeof *s->click_time));
+    struct cursor c = cursor_of(d->block.data, d->block.len);
+    for (uint32_t i = 0; i < s->impressions; i++) {
+        if ((s->labels[i] & LABEL_CLICK) != 0) {
+            s->click_time[i] = s->time[i] + (uint64_t)zigzag_decode(take_varint(&c));
+            bad |= !time_good(s->click_time[i]);
+        }
+    }
+    return spent(&c) && !bad ? OK : corrupt(d, "times of clicks are not one each, or out of range");
+}
+
+static enum status take_conversion_times(struct decoder *d, struct shard *s) {
+    bool bad = false;
+    TRY(take_block(d, SHARD_CONVERSIONS, 0));
+    TRY(mem_array((void **)&s->conversion_time, s->impressions, sizeof *s->conversion_time));
+    struct cursor c = cursor_of(d->block.data, d->block.len);
+    for (uint32_t i = 0; i < s->impressions; i++) {
+        if ((s->labels[i] & LABEL_CONVERSION) != 0) {
+            const uint64_t delay = take_varint(&c);
+            s->conversion_time[i] = s->click_time[i] + delay;
+            bad |= delay > SHARD_TIME_MAX || !time_good(s->conversion_time[i]);
+        }
+    }
+    return spent(&c) && !bad ? OK
+                             : corrupt(d, "times of conversions are not one each, or out of range");
+}
+
+static enum record_kind kind_of(uint8_t number) {
+    switch (number) {
+    case SHARD_KIND_BOTH: return KIND_BOTH;
+    case SHARD_KIND_CLICK: return KIND_CLICK;
+    case SHARD_KIND_CONVERSION: return KIND_CONVERSION;
+    case SHARD_KIND_LATE: return KIND_LATE;
+    case SHARD_KIND_FINAL: return KIND_FINAL;
+    default: return KIND_LOG;
+    }
+}
+
+static enum status take_kinds(struct decoder *d, struct shard *s) {
+    bool bad = false;
+    TRY(take_block_of(d, SHARD_KINDS, 0, s->impressions));
+    TRY(mem_array((void **)&s->kind, s->impressions, sizeof *s->kind));
+    for (uint32_t i = 0; i < s->impressions; i++) {
+        s->kind[i] = (uint8_t)kind_of(d->block.data[i]);
+        bad |= s->kind[i] == KIND_LOG || !record_good(s->labels[i], s->kind[i]);
+    }
+    return bad ? corrupt(d, "a record's kind is none, or does not go with its labels") : OK;
+}
+
+static enum status take_times(struct decoder *d, struct shard *s) {
+    if ((d->has & SHARD_HAS_TIMES) == 0) {
+        return OK;
+    }
+    TRY(take_impression_times(d, s));
+    TRY(take_click_times(d, s));
+    TRY(take_conversion_times(d, s));
+    return (d->has & SHARD_HAS_KINDS) != 0 ? take_kinds(d, s) : OK;
 }
 
 /* --- columns --------------------------------------------------------------------------------- */
@@ -349,6 +441,7 @@ static enum status take_all(struct decoder *d, struct shard *s, const struct sch
     TRY(take_meta(d, s));
     TRY(take_groups(d, s));
     TRY(take_impressions(d, s));
+    TRY(take_times(d, s));
     return take_columns(d, s, schema);
 }
 
@@ -386,6 +479,18 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
     return decode(s, d, container_open_bytes(&d->file, name, data, bytes, CONTAINER_SHARD), schema);
 }
 
+static enum status peek_labels(struct decoder *d, uint32_t impressions, struct shard_info *info) {
+    while (d->next < d->file.block_count && d->file.blocks[d->next].type != SHARD_LABELS) {
+        d->next++;
+    }
+    TRY(take_block_of(d, SHARD_LABELS, 0, impressions));
+    for (uint32_t i = 0; i < impressions; i++) {
+        info->clicks += (d->block.data[i] & LABEL_CLICK) != 0;
+        info->conversions += (d->block.data[i] & LABEL_CONVERSION) != 0;
+    }
+    return OK;
+}
+
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info) {
     char path[PATH_BYTES_MAX];
     struct decoder *d = NULL;
@@ -399,6 +504,9 @@ enum status shard_peek(const char *dir, const char *name, struct shard_info *inf
     enum status status = container_open(&d->file, path, CONTAINER_SHARD);
     if (status == OK) {
         status = take_meta(d, &s);
+    }
+    if (status == OK) {
+        status = peek_labels(d, s.impressions, info);
     }
     if (status == OK) {
         memcpy(info->name, name, strlen(name));
@@ -438,5 +546,9 @@ void shard_free(struct shard *s) {
     mem_free(&s->group_start);
     mem_free(&s->impression_id);
     mem_free(&s->labels);
+    mem_free(&s->time);
+    mem_free(&s->click_time);
+    mem_free(&s->conversion_time);
+    mem_free(&s->kind);
     memset(s, 0, sizeof *s);
 }

@@ -8,7 +8,7 @@
  *     group_key[G]      u64, the log's group id (hashed if not a number)
  *     group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
  *     impression_id[B]  u64
- *     labels[B]         bit 0 click, bit 1 conversion (never without click)
+ *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below)
  *     column[slot]      one per field; a user field has n = G entries, an item field n = B
  *
  * A column is a bag per entry, dictionary coded:
@@ -20,18 +20,48 @@
  *
  * The dictionary is what makes a batch cheap: distinct features of a batch are found by marking an
  * array of dict_count entries, without hashing.
+ *
+ * A shard may carry times, in seconds since 1970 (all three columns or none):
+ *
+ *     time[B]             of the impression; of a training record: when a joiner would emit it
+ *     click_time[B]       0 without LABEL_CLICK
+ *     conversion_time[B]  0 without LABEL_CONVERSION; at or after the click
+ *
+ * and, if its entries are training records instead of a log's impressions (`esmm records`,
+ * docs/stream.md), kind[B]: which terms of the loss a record touches. An impression then occurs in
+ * several records, each with what was known at its time.
  */
 #ifndef COMMON_SHARD_H
 #define COMMON_SHARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "schema.h"
 #include "status.h"
 
 #define LABEL_CLICK 1u
 #define LABEL_CONVERSION 2u
+/* A correction: this conversion came after the observation window, and another record of the
+ * impression was emitted without it. Only together with the two others, in kinds LATE and FINAL. */
+#define LABEL_LATE 4u
+#define SHARD_TIME_MAX ((UINT64_C(1) << 40) - 1) /* seconds; milliseconds since 1970 are beyond */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
 #define SHARD_VALUES_MAX (1u << 30)
+
+enum record_kind {
+    KIND_LOG,        /* an impression of a log, not a record: both terms of the loss */
+    KIND_BOTH,       /* all that will be known: both terms */
+    KIND_CLICK,      /* clicked, conversion not yet known: the CTR term alone */
+    KIND_CONVERSION, /* clicked, with the conversion observed by now: the CTCVR term alone */
+    KIND_LATE,       /* the late conversion of such a one, CTCVR term alone; LABEL_LATE */
+    KIND_FINAL,      /* the second record of such a one, at its final label: CTCVR term alone */
+    RECORD_KINDS
+};
+/* When things happened to an impression. */
+struct moment {
+    uint64_t time, click_time, conversion_time; /* as in the columns above */
+    enum record_kind kind;
+};
 
 struct column {
     uint32_t n;
@@ -50,6 +80,8 @@ struct shard {
     uint32_t *group_start;
     uint64_t *impression_id;
     uint8_t *labels;
+    uint64_t *time, *click_time, *conversion_time; /* NULL: a shard without times */
+    uint8_t *kind;                  /* enum record_kind; NULL: a log's impressions */
     uint32_t columns;               /* = schema.count it was read against */
     struct column column[FIELDS_MAX];
     /* Bags that are all empty, or all hold one value, are the same array for every such column of a
@@ -76,6 +108,15 @@ enum status shard_builder_group(struct shard_builder *b, uint64_t group_key,
 /* Adds an impression to the current group. labels as above, others are ERR_FORMAT. */
 enum status shard_builder_impression(struct shard_builder *b, uint64_t impression_id,
                                      uint8_t labels, const struct feature *item, size_t count);
+/* The same with times; NULL: without. All impressions of a shard have them or none, and all are
+ * records or none; else the write is ERR_FORMAT. ERR_FORMAT for a time that its label asks for and
+ * that is not in 1..SHARD_TIME_MAX, a conversion before its click, or a kind that does not go with
+ * the labels; times that the labels do not ask for are ignored. */
+enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id, uint8_t labels,
+                                const struct moment *when, const struct feature *item,
+                                size_t count);
+/* Do labels and kind go together? (What a reader and a writer of shards check.) */
+bool record_good(uint8_t labels, uint8_t kind);
 uint32_t shard_builder_impressions(const struct shard_builder *b);
 size_t shard_builder_bytes(const struct shard_builder *b);
 struct shard_info {
@@ -100,9 +141,9 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
 /* The same from a shard file's bytes; `name` stands for the path in messages. */
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
                          const struct schema *schema);
-/* What a shard file says of itself in its META block: name, impressions, groups and bytes of
- * *info, the rest is 0. Reads no more than header, index and META, so it costs little, and finds a file that is
- * torn or no shard, but no damage elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
+/* What can be said of a shard file for little: all of *info but its checksum and values. Reads no more
+ * than header, index, META and labels, so it finds a file that is torn or no shard, but no damage
+ * elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 

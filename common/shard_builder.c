@@ -52,6 +52,8 @@ struct shard_builder {
     uint64_t *impression_id;
     uint8_t *labels;
     size_t impressions, impressions_cap;
+    struct moment *moment; /* [timed_cap], of the first `timed` impressions */
+    size_t timed, timed_cap;
     uint64_t values;
 };
 
@@ -72,6 +74,7 @@ void shard_builder_destroy(struct shard_builder **b) {
     mem_free(&(*b)->group_size);
     mem_free(&(*b)->impression_id);
     mem_free(&(*b)->labels);
+    mem_free(&(*b)->moment);
     mem_free(b);
 }
 
@@ -80,7 +83,7 @@ static void clear(struct shard_builder *b) {
         b->pile[f].count = 0;
         b->pile[f].on_side[0] = b->pile[f].on_side[1] = false;
     }
-    b->groups = b->impressions = 0;
+    b->groups = b->impressions = b->timed = 0;
     b->values = 0;
 }
 
@@ -164,12 +167,84 @@ enum status shard_builder_group(struct shard_builder *b, uint64_t group_key,
     return OK;
 }
 
+bool record_good(uint8_t labels, uint8_t kind) {
+    const bool late = labels == (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE);
+    if (labels != 0 && labels != LABEL_CLICK && labels != (LABEL_CLICK | LABEL_CONVERSION) &&
+        !late) {
+        return false;
+    }
+    switch (kind) {
+    case KIND_LOG:
+    case KIND_BOTH: return !late;
+    case KIND_CLICK:
+    case KIND_CONVERSION: return labels != 0 && !late;
+    case KIND_LATE: return late;
+    case KIND_FINAL: return labels != 0;
+    default: return false;
+    }
+}
+
+static bool time_good(uint64_t time) {
+    return time > 0 && time <= SHARD_TIME_MAX;
+}
+
+/* The times that the labels ask for, checked; the others 0. */
+static enum status check_moment(uint64_t impression_id, uint8_t labels, const struct moment *when,
+                                struct moment *out) {
+    const bool click = (labels & LABEL_CLICK) != 0, conversion = (labels & LABEL_CONVERSION) != 0;
+    *out = (struct moment){.time = when->time,
+                           .click_time = click ? when->click_time : 0,
+                           .conversion_time = conversion ? when->conversion_time : 0,
+                           .kind = when->kind};
+    if (!time_good(out->time) || (click && !time_good(out->click_time)) ||
+        (conversion && !time_good(out->conversion_time)) ||
+        (conversion && out->conversion_time < out->click_time)) {
+        return fail(ERR_FORMAT, "impression %llu: times %llu, click %llu, conversion %llu: expected "
+                                "seconds since 1970 (not milliseconds), a conversion after its click",
+                    (unsigned long long)impression_id, (unsigned long long)when->time,
+                    (unsigned long long)when->click_time,
+                    (unsigned long long)when->conversion_time);
+    }
+    return OK;
+}
+
+static enum status moments_grow(struct shard_builder *b) {
+    const size_t cap = b->timed_cap == 0 ? GROUPS_FIRST : b->timed_cap * 2;
+    TRY(regrow((void **)&b->moment, b->timed, cap, sizeof *b->moment));
+    b->timed_cap = cap;
+    return OK;
+}
+
+/* Room first, so that the impression that is added afterwards has its times. */
+static enum status add_moment(struct shard_builder *b, const struct moment *when) {
+    if (b->timed != b->impressions) {
+        return fail(ERR_FORMAT, "impressions with and without times in one shard");
+    }
+    if (b->timed == b->timed_cap) {
+        TRY(moments_grow(b));
+    }
+    b->moment[b->timed] = *when;
+    return OK;
+}
+
 enum status shard_builder_impression(struct shard_builder *b, uint64_t impression_id,
                                      uint8_t labels, const struct feature *item, size_t count) {
+    return shard_builder_timed(b, impression_id, labels, NULL, item, count);
+}
+
+enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id, uint8_t labels,
+                                const struct moment *when, const struct feature *item,
+                                size_t count) {
+    struct moment checked;
     assert(b->groups > 0);
-    if (labels != 0 && labels != LABEL_CLICK && labels != (LABEL_CLICK | LABEL_CONVERSION)) {
-        return fail(ERR_FORMAT, "impression %llu has labels %u, expected 0, 1 or 3",
-                    (unsigned long long)impression_id, labels);
+    if (!record_good(labels, (uint8_t)(when == NULL ? KIND_LOG : when->kind))) {
+        return fail(ERR_FORMAT, "impression %llu has labels %u, expected 0, 1 or 3, and what its "
+                                "kind of record asks for", (unsigned long long)impression_id,
+                    labels);
+    }
+    if (when != NULL) {
+        TRY(check_moment(impression_id, labels, when, &checked));
+        TRY(add_moment(b, &checked));
     }
     if (b->impressions == SHARD_IMPRESSIONS_MAX) {
         return fail(ERR_LIMIT, "a shard of more than %u impressions", SHARD_IMPRESSIONS_MAX);
@@ -184,6 +259,7 @@ enum status shard_builder_impression(struct shard_builder *b, uint64_t impressio
     b->impression_id[b->impressions] = impression_id;
     b->labels[b->impressions] = labels;
     b->impressions++;
+    b->timed += when != NULL;
     b->group_size[b->groups - 1]++;
     return OK;
 }
@@ -194,7 +270,8 @@ uint32_t shard_builder_impressions(const struct shard_builder *b) {
 
 size_t shard_builder_bytes(const struct shard_builder *b) {
     size_t bytes = sizeof *b + b->groups_cap * (sizeof *b->group_key + sizeof *b->group_size) +
-                   b->impressions_cap * (sizeof *b->impression_id + sizeof *b->labels);
+                   b->impressions_cap * (sizeof *b->impression_id + sizeof *b->labels) +
+                   b->timed_cap * sizeof *b->moment;
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         bytes += b->pile[f].cap * sizeof(struct value);
     }
@@ -444,14 +521,23 @@ static enum status put_column(struct container_writer *f, struct work *w, const 
 
 /* --- the file -------------------------------------------------------------------------------- */
 
+/* SHARD_HAS_... bits. */
+static uint32_t has(const struct shard_builder *b) {
+    return b->timed == 0                     ? 0
+           : b->moment[0].kind != KIND_LOG ? SHARD_HAS
+                                             : SHARD_HAS_TIMES;
+}
+
+/* A shard without times is written as ever, so that older programs read it. */
 static enum status put_meta(struct container_writer *f, struct buf *out,
                             const struct shard_builder *b, const struct shape *shapes,
                             uint32_t columns) {
     buf_clear(out);
-    TRY(buf_put_u32(out, SHARD_FORMAT));
+    TRY(buf_put_u32(out, has(b) == 0 ? SHARD_FORMAT : SHARD_FORMAT_TIMED));
     TRY(buf_put_u32(out, (uint32_t)b->impressions));
     TRY(buf_put_u32(out, (uint32_t)b->groups));
     TRY(buf_put_u32(out, columns));
+    TRY(has(b) == 0 ? OK : buf_put_u32(out, has(b)));
     for (uint32_t k = 0; k < columns; k++) {
         const struct shape *s = &shapes[k];
         const size_t length = strlen(s->field->name);
@@ -489,6 +575,68 @@ static enum status put_impressions(struct container_writer *f, struct buf *out,
     return container_put(f, SHARD_LABELS, 0, b->labels, b->impressions, true);
 }
 
+static uint8_t kind_number(enum record_kind kind) {
+    switch (kind) {
+    case KIND_BOTH: return SHARD_KIND_BOTH;
+    case KIND_CLICK: return SHARD_KIND_CLICK;
+    case KIND_CONVERSION: return SHARD_KIND_CONVERSION;
+    case KIND_LATE: return SHARD_KIND_LATE;
+    case KIND_FINAL: return SHARD_KIND_FINAL;
+    default: return 0;
+    }
+}
+
+static enum status put_kinds(struct container_writer *f, struct buf *out,
+                             const struct shard_builder *b) {
+    buf_clear(out);
+    TRY(buf_reserve(out, b->timed));
+    for (size_t i = 0; i < b->timed; i++) {
+        out->data[out->len++] = kind_number(b->moment[i].kind);
+    }
+    return put(f, out, SHARD_KINDS, 0, true);
+}
+
+/* Which times: `what` is the block's type. */
+static enum status put_times(struct container_writer *f, struct buf *out,
+                             const struct shard_builder *b, uint16_t what) {
+    uint64_t before = 0;
+    buf_clear(out);
+    TRY(buf_reserve(out, b->timed * 10));
+    for (size_t i = 0; i < b->timed; i++) {
+        const struct moment *m = &b->moment[i];
+        if (what == SHARD_TIMES) {
+            append_varint(out, zigzag_encode((int64_t)(m->time - before)));
+            before = m->time;
+        } else if (what == SHARD_CLICKS && (b->labels[i] & LABEL_CLICK) != 0) {
+            append_varint(out, zigzag_encode((int64_t)(m->click_time - m->time)));
+        } else if (what == SHARD_CONVERSIONS && (b->labels[i] & LABEL_CONVERSION) != 0) {
+            append_varint(out, m->conversion_time - m->click_time);
+        }
+    }
+    return put(f, out, what, 0, true);
+}
+
+static enum status put_moments(struct container_writer *f, struct buf *out,
+                               const struct shard_builder *b) {
+    if (has(b) == 0) {
+        return OK;
+    }
+    TRY(put_times(f, out, b, SHARD_TIMES));
+    TRY(put_times(f, out, b, SHARD_CLICKS));
+    TRY(put_times(f, out, b, SHARD_CONVERSIONS));
+    return has(b) == SHARD_HAS ? put_kinds(f, out, b) : OK;
+}
+
+/* Times and kinds: all of the impressions or none. */
+static enum status check_whole(const struct shard_builder *b) {
+    bool whole = b->timed == 0 || b->timed == b->impressions;
+    for (size_t i = 1; i < b->timed && whole; i++) {
+        whole = (b->moment[i].kind == KIND_LOG) == (b->moment[0].kind == KIND_LOG);
+    }
+    return whole ? OK : fail(ERR_FORMAT, "some impressions of a shard have times or kinds, others "
+                                         "have not");
+}
+
 /* Shapes in the slot order of the finished schema, whatever the order of the given one. */
 static enum status find_shapes(const struct shard_builder *b, const struct schema *given,
                                struct schema *ordered, struct shape *shapes, uint32_t *columns) {
@@ -518,6 +666,7 @@ static enum status put_all(struct container_writer *f, struct work *w,
     TRY(put_meta(f, &w->bytes, b, shapes, columns));
     TRY(put_groups(f, &w->bytes, b));
     TRY(put_impressions(f, &w->bytes, b));
+    TRY(put_moments(f, &w->bytes, b));
     for (uint32_t k = 0; k < columns; k++) {
         TRY(put_column(f, w, &shapes[k], k));
     }
@@ -554,6 +703,7 @@ enum status shard_builder_write(struct shard_builder *b, const struct schema *sc
     if (b->impressions == 0) {
         return fail(ERR_FORMAT, "%s/%s: a shard without impressions", dir, name);
     }
+    TRY(check_whole(b));
     TRY(path_join(path, dir, name));
     TRY_OUT(mem_alloc((void **)&plan, sizeof *plan));
     TRY_OUT(find_shapes(b, schema, &plan->ordered, plan->shapes, &columns));

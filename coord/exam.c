@@ -70,7 +70,8 @@ bool exam_complete(const struct exam *e) {
 
 static enum status compute(void *arg) {
     struct exam *e = arg;
-    return evaluation_compute(&e->evaluation, e->scores, e->offset[e->data->shard_count], NULL);
+    const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: workers want the cores */
+    return evaluation_compute(&e->evaluation, e->scores, e->offset[e->data->shard_count], &spec);
 }
 
 enum status exam_compute(struct exam *e) {

@@ -18,6 +18,7 @@ struct exam {
     bool *got;                  /* [shards] */
     uint32_t received;
     uint32_t epoch;
+    enum score_form form;       /* the caller sets it, after exam_init */
     struct score *scores;
     struct thread thread;
     struct evaluation evaluation;

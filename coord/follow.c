@@ -37,17 +37,19 @@ static enum status reserve(struct coord *c, uint32_t shards) {
 /* *limit: its batches that belong to the job. */
 static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
     struct tally_plan *p = &c->plan;
+    uint32_t impressions;
     TRY(reserve(c, p->shards + 1));
-    uint32_t batches = plan_batches(info->impressions, c->config->batch);
+    TRY(sample_shard(c, info, &impressions));
+    uint32_t batches = plan_batches(impressions, c->config->batch);
     uint64_t left = p->max_steps - c->job_batches;
     c->batches[p->shards] = batches;
-    c->impressions[p->shards] = info->impressions;
+    c->impressions[p->shards] = impressions;
     p->shards++;
     p->epoch_batches += batches;
-    p->epoch_impressions += info->impressions;
+    p->epoch_impressions += impressions;
     *limit = left < batches ? (uint32_t)left : batches;
     c->job_batches += *limit;
-    c->job_impressions += *limit == 0 ? 0 : plan_begin(info->impressions, batches, *limit);
+    c->job_impressions += *limit == 0 ? 0 : plan_begin(impressions, batches, *limit);
     return OK;
 }
 
@@ -70,8 +72,10 @@ enum status follow_again(struct coord *c, uint32_t shards, const char *from) {
 static enum status join(struct coord *c, const struct shard_info *info) {
     uint32_t limit, shard = c->plan.shards;
     TRY(plan_add(c, info, &limit));
-    TRY(applied_grow(c->leases.done, shard, c->batches[shard]));
-    if (c->save.commit.applied != NULL) {
+    if (c->batches[shard] > 0) { /* the model may train on none of it */
+        TRY(applied_grow(c->leases.done, shard, c->batches[shard]));
+    }
+    if (c->batches[shard] > 0 && c->save.commit.applied != NULL) {
         TRY(applied_grow(c->save.commit.applied, shard, c->batches[shard]));
     }
     c->progress.job_impressions = c->job_impressions;

@@ -248,11 +248,10 @@ struct progress_loss progress_loss_epoch(const struct progress *p) {
     return loss_between(&p->epoch_start, &p->totals);
 }
 
-static double auc_running(const struct progress_auc *a) {
+static double auc_running(const struct progress_auc *a, double *bound) {
     struct metric_bins both = a->previous;
-    double bound;
     metric_bins_merge(&both, &a->current);
-    return metric_bins_auc(&both, &bound);
+    return metric_bins_auc(&both, bound);
 }
 
 void progress_line(const struct progress *p, struct progress_mark *mark,
@@ -274,8 +273,6 @@ void progress_line(const struct progress *p, struct progress_mark *mark,
         .impressions = done,
         .impressions_per_s = rate,
         .loss = mark->any ? mark->loss : (struct progress_loss){NAN, NAN, NAN},
-        .auc_ctr = auc_running(&p->ctr),
-        .auc_ctcvr = auc_running(&p->ctcvr),
         .staleness_mean =
             batches > 0
                 ? (double)(p->totals.staleness_sum - mark->totals.staleness_sum) / (double)batches
@@ -285,5 +282,7 @@ void progress_line(const struct progress *p, struct progress_mark *mark,
         .bytes = servers.bytes,
         .eta_s = rate > 0 && !p->open ? (double)(p->job_impressions - done) / rate : NAN,
     };
+    out->auc_ctr = auc_running(&p->ctr, &out->auc_ctr_bound);
+    out->auc_ctcvr = auc_running(&p->ctcvr, &out->auc_ctcvr_bound);
     mark->totals = p->totals;
 }

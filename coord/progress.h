@@ -110,6 +110,7 @@ struct progress_line {
     double impressions_per_s;
     struct progress_loss loss; /* since the mark; nothing new: what it was */
     double auc_ctr, auc_ctcvr;
+    double auc_ctr_bound, auc_ctcvr_bound; /* of their error against the exact AUC (metric_bins) */
     double staleness_mean;     /* since the mark */
     uint64_t staleness_max;    /* of the run */
     uint64_t rows, bytes;

@@ -54,7 +54,9 @@ static void line_keys(struct json *j, const struct progress_line *l, uint32_t wo
     json_f64(j, "loss_ctr", l->loss.ctr);
     json_f64(j, "loss_ctcvr", l->loss.ctcvr);
     json_f64(j, "auc_ctr_running", l->auc_ctr);
+    json_f64(j, "auc_ctr_running_bound", l->auc_ctr_bound);
     json_f64(j, "auc_ctcvr_running", l->auc_ctcvr);
+    json_f64(j, "auc_ctcvr_running_bound", l->auc_ctcvr_bound);
     json_f64(j, "staleness_mean", l->staleness_mean);
     json_u64(j, "staleness_max", l->staleness_max);
     json_u64(j, "rows", l->rows);

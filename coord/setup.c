@@ -7,8 +7,9 @@
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
  * that the shards behind those names are the same is the producer's promise (stream.h). The rates of
- * clicks and conversions, which initial biases are made of, are those of its manifest, or of the first
- * shard if that lists none; a resumed job has those of its checkpoint.
+ * clicks and conversions, which initial biases are made of, are those of its first shard, whatever the
+ * manifest has to say by now: a job that follows later has the same. A resumed job has those of its
+ * checkpoint.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,6 +20,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/method.h"
 #include "common/plan.h"
 #include "state.h"
 
@@ -43,14 +45,14 @@ static enum status read_stream(struct coord *c) {
     }
     c->data_checksum = stream_checksum(&c->data.schema);
     stream_init(&c->stream, dir);
-    if (c->data.impressions == 0) {
-        struct shard_info first;
-        TRY(stream_wait(dir));
-        TRY(stream_first(dir, &first));
-        c->data.impressions = first.impressions;
-        c->data.clicks = first.clicks;
-        c->data.conversions = first.conversions;
-    }
+    struct shard_info first;
+    char name[sizeof first.name];
+    shard_name(0, name);
+    TRY(stream_wait(dir));
+    TRY(shard_peek(dir, name, &first));
+    c->data.impressions = first.impressions;
+    c->data.clicks = first.clicks;
+    c->data.conversions = first.conversions;
     return OK;
 }
 
@@ -80,13 +82,26 @@ static enum status read_data(struct coord *c) {
     return OK;
 }
 
+enum status sample_shard(const struct coord *c, const struct shard_info *info, uint32_t *out) {
+    const struct sampling sampling = sampling_of(c->config);
+    const uint64_t sampled =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+    if (sampled > UINT32_MAX) {
+        return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
+                    c->options->data_dir, info->name, (unsigned long long)sampled,
+                    sampling.copies);
+    }
+    *out = (uint32_t)sampled;
+    return OK;
+}
+
 static enum status make_plan(struct coord *c) {
     const bool stream = c->options->stream; /* its shards join one by one (follow.c) */
     uint32_t shards = stream ? 0 : c->data.shard_count;
     TRY(mem_array((void **)&c->batches, shards, sizeof *c->batches));
     TRY(mem_array((void **)&c->impressions, shards, sizeof *c->impressions));
     for (uint32_t s = 0; s < shards; s++) {
-        c->impressions[s] = c->data.shards[s].impressions;
+        TRY(sample_shard(c, &c->data.shards[s], &c->impressions[s]));
         c->batches[s] = plan_batches(c->impressions[s], c->config->batch);
     }
     c->plan = (struct tally_plan){.batches = c->batches,
@@ -235,7 +250,11 @@ static enum status make_machines(struct coord *c) {
                       c->job_impressions, c->restored_impressions));
     c->progress.open = o->stream;
     TRY(mem_array((void **)&c->answers, o->workers, sizeof *c->answers));
-    return c->has_eval ? exam_init(&c->exam, &c->eval, k->batch) : OK;
+    if (c->has_eval) {
+        TRY(exam_init(&c->exam, &c->eval, k->batch));
+        c->exam.form = score_form_of(k);
+    }
+    return OK;
 }
 
 enum status setup(struct coord *c) {

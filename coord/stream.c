@@ -8,7 +8,6 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/hash.h"
-#include "common/mem.h"
 #include "common/thread.h"
 
 #define WAIT_LOOK_MS 200
@@ -92,28 +91,6 @@ enum status stream_wait(const char *dir) {
         }
         clock_sleep_ms(WAIT_LOOK_MS);
     }
-}
-
-enum status stream_first(const char *dir, struct shard_info *info) {
-    struct shard *s = NULL;
-    struct schema *none = NULL; /* no column is read */
-    enum status status = OK;
-    memset(info, 0, sizeof *info);
-    shard_name(0, info->name);
-    TRY_OUT(mem_alloc((void **)&s, sizeof *s));
-    TRY_OUT(mem_alloc((void **)&none, sizeof *none));
-    TRY_OUT(shard_read(s, dir, info->name, none));
-    info->impressions = s->impressions;
-    info->groups = s->groups;
-    for (uint32_t i = 0; i < s->impressions; i++) {
-        info->clicks += (s->labels[i] & LABEL_CLICK) != 0;
-        info->conversions += (s->labels[i] & LABEL_CONVERSION) != 0;
-    }
-    shard_free(s);
-out:
-    mem_free(&s);
-    mem_free(&none);
-    return status;
 }
 
 uint64_t stream_checksum(const struct schema *schema) {

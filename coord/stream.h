@@ -1,9 +1,9 @@
 /* stream.h - a directory of shards that grows, looked at shard by shard.
  *
  * What the producer promises: DIR/manifest is there from the beginning and gives the schema (the
- * shards it lists, if any, only say how frequent clicks and conversions are); shard-00000.bin,
- * shard-00001.bin, ... appear in this order, each whole, by rename; an empty file DIR/end says that
- * no more will come. Nothing is taken back or changed.
+ * shards it lists, if any, are not asked for); shard-00000.bin, shard-00001.bin, ... appear in this
+ * order, each whole, by rename; an empty file DIR/end says that no more will come. No shard is taken
+ * back or changed. `esmm records` is one (docs/stream.md).
  *
  * Socket-free; the looks are a stat and the reading of a few blocks, on whatever the directory is.
  */
@@ -28,8 +28,6 @@ enum status stream_look(struct stream *s, struct shard_info *info, bool *found);
 /* Waits until the first shard is there, without a time limit. ERR_NOT_FOUND: the stream ended without
  * one; ERR_CLOSED: a stop signal came. */
 enum status stream_wait(const char *dir);
-/* Impressions, clicks and conversions of the first shard, which is there. */
-enum status stream_first(const char *dir, struct shard_info *info);
 /* What stands for the data of a stream in a checkpoint: a hash of its fields. */
 uint64_t stream_checksum(const struct schema *schema);
 

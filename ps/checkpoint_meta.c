@@ -10,7 +10,6 @@
 #include "optimizer.h"
 
 #define META_VERSION 1u
-#define DIM_MAX 256u
 
 /* Optimizers on disk: position + 1. */
 static const enum optimizer_kind disk_optimizers[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD,

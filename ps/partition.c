@@ -41,7 +41,8 @@ static enum status first_names(const struct partition *p, struct applied **out) 
     }
     TRY(applied_create_open(out));
     for (uint32_t s = 0; s < p->spec.shards && status == OK; s++) {
-        status = applied_grow(*out, s, p->spec.batches_per_shard[s]);
+        const uint32_t batches = p->spec.batches_per_shard[s];
+        status = batches == 0 ? OK : applied_grow(*out, s, batches);
     }
     if (status != OK) {
         applied_destroy(out);

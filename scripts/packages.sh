@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
     libzmq3-dev libopenblas-serial-dev liblz4-dev libxxhash-dev libinih-dev)
-TEST_PACKAGES=(libcmocka-dev openssh-server openssh-client iproute2 procps)
+TEST_PACKAGES=(libcmocka-dev openssh-server openssh-client iproute2 procps python3)
 BENCH_PACKAGES=(python3)
 
 # install_packages PACKAGE...: apt, with sudo only when needed; says what it installs.

@@ -22,6 +22,7 @@ done
 
 install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 build_preset "$preset" -DESMM_WERROR=ON
+cmake --build --preset "$preset" --target benches >/dev/null
 
 log="build/$preset/tests.log"
 status=0

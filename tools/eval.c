@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "common/file.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "options.h"
@@ -49,16 +50,56 @@ out:
     return status;
 }
 
-enum status eval_run(struct local *local, const char *data_dir, const char *truth_path,
-                     uint32_t threads, struct evaluation *e) {
+/* The reference's logit of p_ctr for every score, or *logits NULL without one. */
+static enum status join_reference(const struct score_list *list, const struct score_list *reference,
+                                  float **logits) {
+    *logits = NULL;
+    if (reference == NULL) {
+        return OK;
+    }
+    if (reference->count != list->count) {
+        return fail(ERR_CORRUPT, "the reference has scores of %zu impressions, the data have %zu",
+                    reference->count, list->count);
+    }
+    TRY(mem_array((void **)logits, list->count, sizeof **logits));
+    for (size_t i = 0; i < list->count; i++) {
+        if (reference->scores[i].impression_id != list->scores[i].impression_id) {
+            return fail(ERR_CORRUPT, "impression %zu is %llu in the data, but %llu in the reference", i,
+                        (unsigned long long)list->scores[i].impression_id,
+                        (unsigned long long)reference->scores[i].impression_id);
+        }
+        (*logits)[i] = reference->scores[i].a;
+    }
+    return OK;
+}
+
+enum status eval_reference(const char *checkpoint, const char *data_dir, uint32_t threads,
+                           struct score_list *out) {
+    struct local *local = NULL;
+    enum status status = local_create(&local, checkpoint);
+    if (status == OK) {
+        status = local_score(local, data_dir, threads, (struct local_sink){score_list_take, out});
+    }
+    local_destroy(&local);
+    return status;
+}
+
+enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e) {
     struct score_list list = {0};
-    float *truth = NULL;
+    float *truth = NULL, *reference = NULL;
     enum status status = OK;
-    TRY_OUT(local_score(local, data_dir, threads, (struct local_sink){score_list_take, &list}));
-    TRY_OUT(join_truth(&list, truth_path, &truth));
-    TRY_OUT(evaluation_compute(e, list.scores, list.count, truth));
+    TRY_OUT(local_score(local, spec->data, spec->threads, (struct local_sink){score_list_take, &list}));
+    TRY_OUT(join_truth(&list, spec->truth, &truth));
+    TRY_OUT(join_reference(&list, spec->reference, &reference));
+    const struct evaluation_spec what = {.form = local_form(local),
+                                         .truth_cvr = truth,
+                                         .reference_ctr = reference,
+                                         .resamples = spec->resamples,
+                                         .seed = spec->seed};
+    TRY_OUT(evaluation_compute(e, list.scores, list.count, &what));
 out:
     mem_free(&truth);
+    mem_free(&reference);
     score_list_fini(&list);
     return status;
 }
@@ -66,28 +107,51 @@ out:
 /* --- the command ----------------------------------------------------------------------------- */
 
 struct eval_line {
-    const char *checkpoint, *data, *truth;
-    uint64_t threads;
-    bool json, help;
+    const char *checkpoint, *data, *truth, *reference, *picture;
+    uint64_t threads, resamples, seed;
+    bool json, calibration, help;
 };
 
-enum { V_CHECKPOINT = 256, V_DATA, V_TRUTH, V_THREADS, V_JSON, V_HELP };
+enum {
+    V_CHECKPOINT = 256, V_DATA, V_TRUTH, V_REFERENCE, V_BOOTSTRAP, V_SEED, V_CALIBRATION, V_PICTURE,
+    V_THREADS, V_JSON, V_HELP
+};
 static const struct option options[] = {{"checkpoint", required_argument, NULL, V_CHECKPOINT},
                                         {"data", required_argument, NULL, V_DATA},
                                         {"truth", required_argument, NULL, V_TRUTH},
+                                        {"reference", required_argument, NULL, V_REFERENCE},
+                                        {"bootstrap", required_argument, NULL, V_BOOTSTRAP},
+                                        {"seed", required_argument, NULL, V_SEED},
+                                        {"calibration", no_argument, NULL, V_CALIBRATION},
+                                        {"picture", required_argument, NULL, V_PICTURE},
                                         {"threads", required_argument, NULL, V_THREADS},
                                         {"json", no_argument, NULL, V_JSON},
                                         {"help", no_argument, NULL, V_HELP},
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
-    "usage: esmm eval --checkpoint C --data DIR [--truth FILE] [--json] [--threads N]\n\n"
-    "Measures a checkpoint on impression shards: exact AUC with ties, GAUC by user, log loss, and\n"
-    "predicted over observed, for CTR (all impressions), CVR (clicked) and CTCVR (all).\n\n"
+    "usage: esmm eval --checkpoint C --data DIR [options]\n\n"
+    "Measures a checkpoint on impression shards: exact AUC with ties and 95 % intervals, GAUC by user,\n"
+    "average precision, log loss, normalised entropy and calibration, for CTR (all impressions), CVR\n"
+    "(clicked) and CTCVR (all).\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
     "  --data DIR            impression shards (esmm prep)\n"
     "  --truth FILE          of esmm synth: adds CVR over the entire space\n"
-    "  --json                one JSON object instead of a table\n"
+    "  --reference C         adds the AUC of CTCVR with p_ctr of this checkpoint instead of the\n"
+    "                        model's own, as in the paper's table\n"
+    "  --bootstrap N         resamples of the users for the intervals (200; at least 40, or 0: none)\n"
+    "  --seed S              of the resampling (1)\n"
+    "  --calibration         adds predicted against observed in 20 buckets of equal count\n"
+    "  --picture FILE.svg    draws them\n"
+    "  --json                one JSON object instead of the tables\n"
     "  --threads N           shards scored at a time (1)\n";
+
+static enum status resamples_of(const char *value, uint64_t *out) {
+    TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
+    return *out == 0 || *out >= EVAL_RESAMPLES_MIN
+               ? OK
+               : fail(ERR_USAGE, "--bootstrap %s: at least %u resamples for a 95 %% interval, or 0", value,
+                      EVAL_RESAMPLES_MIN);
+}
 
 static enum status apply(void *line, int option, const char *value) {
     struct eval_line *l = line;
@@ -95,6 +159,11 @@ static enum status apply(void *line, int option, const char *value) {
     case V_CHECKPOINT: l->checkpoint = value; return OK;
     case V_DATA: l->data = value; return OK;
     case V_TRUTH: l->truth = value; return OK;
+    case V_REFERENCE: l->reference = value; return OK;
+    case V_BOOTSTRAP: return resamples_of(value, &l->resamples);
+    case V_SEED: return option_u64("--seed", value, 0, UINT64_MAX, &l->seed);
+    case V_CALIBRATION: l->calibration = true; return OK;
+    case V_PICTURE: l->picture = value; return OK;
     case V_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
     case V_JSON: l->json = true; return OK;
     default: l->help = true; return OK;
@@ -102,7 +171,7 @@ static enum status apply(void *line, int option, const char *value) {
 }
 
 static enum status parse(struct eval_line *l, int argc, char **argv) {
-    *l = (struct eval_line){.threads = 1};
+    *l = (struct eval_line){.threads = 1, .resamples = EVAL_RESAMPLES, .seed = 1};
     TRY(options_read(argc, argv, options, apply, l, &l->help));
     if (l->help) {
         return OK;
@@ -127,10 +196,16 @@ static enum status report(const struct eval_line *l, const struct local *local,
         json_str(&j, "checkpoint", local_dir(local));
         json_u64(&j, "step", local_manifest(local)->step);
         json_str(&j, "data", l->data);
+        if (l->reference != NULL) {
+            json_str(&j, "reference", l->reference);
+        }
         json_close(&j);
         status = j.status;
     } else {
         status = evaluation_table(e, &out);
+        if (status == OK && l->calibration) {
+            status = evaluation_calibration(e, &out);
+        }
     }
     if (status == OK) {
         fwrite(out.data, 1, out.len, stdout);
@@ -140,22 +215,53 @@ static enum status report(const struct eval_line *l, const struct local *local,
     return status;
 }
 
+/* The file appears whole. */
+static enum status draw(const struct eval_line *l, const struct local *local,
+                        const struct evaluation *e) {
+    struct buf out = BUF_EMPTY;
+    char title[3 * PATH_BYTES_MAX];
+    enum status status;
+    snprintf(title, sizeof title, "Reliability of %s on %s", local_dir(local), l->data);
+    TRY_OUT(evaluation_picture(e, title, &out));
+    TRY_OUT(file_write_atomic(l->picture, out.data, out.len));
+out:
+    buf_fini(&out);
+    return status;
+}
+
+static enum status measure(const struct eval_line *l) {
+    struct local *local = NULL;
+    struct score_list reference = {0};
+    struct evaluation e;
+    const uint32_t threads = (uint32_t)l->threads;
+    enum status status = OK;
+    if (l->reference != NULL) {
+        TRY_OUT(eval_reference(l->reference, l->data, threads, &reference));
+    }
+    TRY_OUT(local_create(&local, l->checkpoint));
+    const struct eval_spec spec = {.data = l->data,
+                                   .truth = l->truth,
+                                   .reference = l->reference != NULL ? &reference : NULL,
+                                   .threads = threads,
+                                   .resamples = (uint32_t)l->resamples,
+                                   .seed = l->seed};
+    TRY_OUT(eval_run(local, &spec, &e));
+    if (l->picture != NULL) {
+        TRY_OUT(draw(l, local, &e));
+    }
+    TRY_OUT(report(l, local, &e));
+out:
+    score_list_fini(&reference);
+    local_destroy(&local);
+    return status;
+}
+
 enum status tool_eval(int argc, char **argv) {
     struct eval_line l;
-    struct local *local = NULL;
-    struct evaluation e;
     TRY(parse(&l, argc, argv));
     if (l.help) {
         fputs(help, stdout);
         return OK;
     }
-    enum status status = local_create(&local, l.checkpoint);
-    if (status == OK) {
-        status = eval_run(local, l.data, l.truth, (uint32_t)l.threads, &e);
-    }
-    if (status == OK) {
-        status = report(&l, local, &e);
-    }
-    local_destroy(&local);
-    return status;
+    return measure(&l);
 }

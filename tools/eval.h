@@ -1,9 +1,14 @@
 /* eval.h - measuring a checkpoint on a data set: every impression is scored once, the metrics are
- * exact (common/metric.h). Memory: the rows of the checkpoint and 32 bytes an impression. */
+ * exact (common/metric.h). Memory: the rows of the checkpoint, 32 bytes an impression (a reference
+ * net: twice that), and what evaluation_compute takes. */
 #ifndef TOOLS_EVAL_H
 #define TOOLS_EVAL_H
 
 #include "local.h"
+
+#define EVAL_RESAMPLES 200u    /* unless told otherwise */
+#define EVAL_RESAMPLES_MIN 40u /* fewer leave less than one resample in a tail of 2.5 % */
+#define EVAL_RESAMPLES_MAX 1000000u
 
 struct score_list {
     struct score *scores;
@@ -13,9 +18,21 @@ struct score_list {
 enum status score_list_take(void *arg, const struct score *scores, size_t n);
 void score_list_fini(struct score_list *list);
 
-/* Scores data_dir and fills *e. truth_path: NULL, or the truth file of the log (esmm synth); every
- * impression must be in it. */
-enum status eval_run(struct local *local, const char *data_dir, const char *truth_path,
-                     uint32_t threads, struct evaluation *e);
+/* The scores of data_dir by the reference net: a checkpoint of its own, loaded for this call only.
+ * The caller finishes the list. */
+enum status eval_reference(const char *checkpoint, const char *data_dir, uint32_t threads,
+                           struct score_list *out);
+
+struct eval_spec {
+    const char *data;  /* directory of shards */
+    const char *truth; /* NULL, or the truth file of the log (esmm synth); must have every impression */
+    const struct score_list *reference; /* NULL, or eval_reference's of the same data */
+    uint32_t threads;
+    uint32_t resamples; /* of the bootstrap; 0: no intervals */
+    uint64_t seed;      /* of the bootstrap */
+};
+/* Scores the data and fills *e. ERR_NOT_FOUND: an impression is not in the truth file.
+ * ERR_CORRUPT: the reference is not of these impressions. */
+enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e);
 
 #endif

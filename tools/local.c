@@ -106,6 +106,10 @@ const struct manifest *local_manifest(const struct local *l) {
     return &l->manifest;
 }
 
+enum score_form local_form(const struct local *l) {
+    return score_form_of(&l->config);
+}
+
 uint64_t local_rows(const struct local *l) {
     struct partition_stats stats;
     partition_stats(l->partition, &stats);
@@ -147,7 +151,8 @@ static enum status reserve(void **array, size_t *cap, size_t need, size_t size) 
 
 static enum status scorer_init(struct scorer *s, struct local *local) {
     *s = (struct scorer){.local = local};
-    TRY(model_create(&s->model, &local->layout, local->config.ctcvr_weight,
+    const struct loss_spec loss = loss_spec_of(&local->config);
+    TRY(model_create(&s->model, &local->layout, &loss,
                      kernel_find(local->config.kernel, local->config.precision)));
     return batch_cutter_create(&s->cutter);
 }

@@ -18,6 +18,7 @@ void local_destroy(struct local **l);
 
 const char *local_dir(const struct local *l); /* the checkpoint's directory */
 const struct manifest *local_manifest(const struct local *l);
+enum score_form local_form(const struct local *l); /* of its scores: what b is */
 uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
 
 /* Receives the scores of one shard; valid during the call. */

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"worker", tool_worker, "one role: a worker"},
     {"prep", tool_prep, "a raw log into impression shards"},
     {"synth", tool_synth, "a raw log with known true probabilities"},
+    {"records", tool_records, "shards with times into a stream of training records"},
     {"eval", tool_eval, "measure a checkpoint on shards"},
     {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression"},
     {"inspect", tool_inspect, "look into a checkpoint or a shard directory"},

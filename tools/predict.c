@@ -11,12 +11,8 @@
 
 #define FLUSH_BYTES ((size_t)1 << 20)
 
-double probability(double logit) {
-    const double e = exp(-fabs(logit));
-    return logit >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-
 struct csv {
+    enum score_form form;
     struct file file;
     struct buf text;
     uint64_t lines;
@@ -29,13 +25,19 @@ static enum status csv_flush(struct csv *c) {
     return status;
 }
 
+/* A cell; empty for what the model does not predict. */
+static enum status put_rate(struct buf *text, double rate, char end) {
+    return isnan(rate) ? buf_printf(text, "%c", end) : buf_printf(text, "%.9g%c", rate, end);
+}
+
 static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     struct csv *c = arg;
     for (size_t i = 0; i < n; i++) {
-        const double ctr = probability((double)scores[i].a);
-        const double cvr = probability((double)scores[i].b);
-        TRY(buf_printf(&c->text, "%llu,%.9g,%.9g,%.9g\n",
-                       (unsigned long long)scores[i].impression_id, ctr, cvr, ctr * cvr));
+        const struct score_rates p = score_rates(&scores[i], c->form);
+        TRY(buf_printf(&c->text, "%llu,", (unsigned long long)scores[i].impression_id));
+        TRY(put_rate(&c->text, p.ctr, ','));
+        TRY(put_rate(&c->text, p.cvr, ','));
+        TRY(put_rate(&c->text, p.ctcvr, '\n'));
         if (c->text.len >= FLUSH_BYTES) {
             TRY(csv_flush(c));
         }
@@ -47,7 +49,7 @@ static enum status csv_take(void *arg, const struct score *scores, size_t n) {
 enum status predict_csv(struct local *local, const char *data_dir, uint32_t threads,
                         const char *path, uint64_t *lines) {
     char temporary[PATH_BYTES_MAX];
-    struct csv c = {.file = FILE_CLOSED};
+    struct csv c = {.form = local_form(local), .file = FILE_CLOSED};
     enum status status = OK;
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary) {
         return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
@@ -89,7 +91,9 @@ static const struct option options[] = {{"checkpoint", required_argument, NULL, 
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
     "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [--threads N]\n\n"
-    "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n\n"
+    "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n"
+    "A model that learns p_ctcvr without p_cvr (division) has p_cvr = p_ctcvr / p_ctr, unclipped: it may\n"
+    "exceed 1.\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
     "  --data DIR            impression shards (esmm prep)\n"
     "  --out FILE            appears when everything is written\n"

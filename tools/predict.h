@@ -4,9 +4,8 @@
 
 #include "local.h"
 
-/* 1 / (1 + e^-x) without overflow. */
-double probability(double logit);
-/* Writes path (impression_id,p_ctr,p_cvr,p_ctcvr; %.9g) atomically; *lines = impressions. */
+/* Writes path (impression_id,p_ctr,p_cvr,p_ctcvr; %.9g) atomically; *lines = impressions. p_cvr is
+ * score_rates' of the model's form: with division it may exceed 1. */
 enum status predict_csv(struct local *local, const char *data_dir, uint32_t threads,
                         const char *path, uint64_t *lines);
 

@@ -216,7 +216,7 @@ static enum status add_impression(struct skeleton_worker *w, struct prep_piece *
     const uint8_t labels = !row->click ? 0
                            : !row->conversion ? LABEL_CLICK
                                               : LABEL_CLICK | LABEL_CONVERSION;
-    return prep_shards_impression(&w->shards, prep_number_or_hash(row->id), labels,
+    return prep_shards_impression(&w->shards, prep_number_or_hash(row->id), labels, NULL,
                                   w->item.features, w->item.count);
 }
 

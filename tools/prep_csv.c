@@ -94,7 +94,8 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     const uint8_t labels = !row->click ? 0
                            : !row->conversion ? LABEL_CLICK
                                               : LABEL_CLICK | LABEL_CONVERSION;
-    return prep_shards_impression(&w->shards, id, labels, row->item.features, row->item.count);
+    return prep_shards_impression(&w->shards, id, labels, row->timed ? &row->when : NULL,
+                                  row->item.features, row->item.count);
 }
 
 static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t i) {

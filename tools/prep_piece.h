@@ -29,7 +29,8 @@
     X(REJECT_DUPLICATE, "common index came before")                                               \
     X(REJECT_LONG, "line is longer than 1048576 bytes")                                           \
     X(REJECT_QUOTES, "quotes are not closed, or not at the ends of a cell")                       \
-    X(REJECT_IMPRESSION, "impression id is missing")
+    X(REJECT_IMPRESSION, "impression id is missing")                                              \
+    X(REJECT_TIME, "a time is not seconds since 1970, or before the click's")
 
 enum reject {
 #define X(name, text) name,

@@ -4,7 +4,7 @@
 
 enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
                           struct prep_fields *f) {
-    *r = (struct prep_row){.schema = schema};
+    *r = (struct prep_row){.schema = schema, .timed = schema->time.name[0] != '\0'};
     for (uint32_t k = 0; k < schema->count; k++) {
         const struct csv_column *c = &schema->columns[k];
         char padded[FIELD_NAME_MAX + 8] = {0}; /* a name is read by eight bytes */
@@ -134,6 +134,35 @@ static bool label_of(struct span cell, bool *out) {
     return cell.n == 1 && (cell.at[0] == '0' || cell.at[0] == '1');
 }
 
+/* Seconds since 1970; fractions are cut off. */
+static bool take_time(struct span cell, uint64_t *out) {
+    double v = 0;
+    const bool good = prep_number_f64(cell, &v) == REJECT_NONE && v >= 1 &&
+                      v < (double)SHARD_TIME_MAX;
+    *out = good ? (uint64_t)v : 0;
+    return good;
+}
+
+/* What the labels ask for must be there. A click without a column of its own comes with the
+ * impression. A conversion without a click is none (an orphan). */
+static bool take_moment(struct prep_row *r) {
+    const struct prep_schema *s = r->schema;
+    const struct span *cell = r->cells.cell;
+    r->when = (struct moment){.kind = KIND_LOG};
+    if (!take_time(cell[s->time.place], &r->when.time)) {
+        return false;
+    }
+    if (r->click) {
+        const bool own = s->click_time.name[0] != '\0';
+        if (!take_time(cell[own ? s->click_time.place : s->time.place], &r->when.click_time)) {
+            return false;
+        }
+    }
+    return !r->click || !r->conversion ||
+           (take_time(cell[s->conversion_time.place], &r->when.conversion_time) &&
+            r->when.conversion_time >= r->when.click_time);
+}
+
 enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
     const struct prep_schema *s = r->schema;
     bool good = false;
@@ -146,6 +175,10 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
     if (!label_of(cell[s->click.place], &r->click) ||
         !label_of(cell[s->conversion.place], &r->conversion)) {
         *why = REJECT_LABEL;
+        return OK;
+    }
+    if (r->timed && !take_moment(r)) {
+        *why = REJECT_TIME;
         return OK;
     }
     if (s->impression.name[0] != '\0') {

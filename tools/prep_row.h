@@ -16,6 +16,8 @@ struct prep_row {
     /* of the record that was read last */
     uint64_t impression_id;           /* with an impression column only */
     bool click, conversion;
+    bool timed;                       /* the schema names columns of times */
+    struct moment when;               /* then; what a label does not ask for is 0 */
     struct feature_list item, user;
     struct buf identity; /* group value and user cells: rows of equal identity share a user side */
     size_t group_bytes;  /* of identity: the group value */

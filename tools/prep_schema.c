@@ -108,9 +108,11 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
         return fail(ERR_CONFIG, "[column.%s]: log.user and log.item do not have that column; the "
                                 "nearest is '%s'", c->name, n.name);
     }
-    if (strcmp(c->name, s->click.name) == 0 || strcmp(c->name, s->conversion.name) == 0) {
-        return fail(ERR_CONFIG, "column '%s' is a label and a field: the model would read what it "
-                                "is to predict", c->name);
+    if (strcmp(c->name, s->click.name) == 0 || strcmp(c->name, s->conversion.name) == 0 ||
+        strcmp(c->name, s->click_time.name) == 0 ||
+        strcmp(c->name, s->conversion_time.name) == 0) {
+        return fail(ERR_CONFIG, "column '%s' is a label (or its time) and a field: the model would "
+                                "read what it is to predict", c->name);
     }
     if ((c->kind == CSV_NUMERIC) != (c->bound_count > 0)) {
         return fail(ERR_CONFIG, "[column.%s]: %s", c->name,
@@ -131,6 +133,12 @@ static enum status check(const struct prep_schema *s) {
     if (s->click.name[0] == '\0' || s->conversion.name[0] == '\0') {
         return fail(ERR_CONFIG, "log.%s is missing: the column of the label",
                     s->click.name[0] == '\0' ? "click" : "conversion");
+    }
+    if ((s->time.name[0] != '\0') != (s->conversion_time.name[0] != '\0') ||
+        (s->click_time.name[0] != '\0' && s->time.name[0] == '\0')) {
+        return fail(ERR_CONFIG, "log.%s is missing: times are log.time, log.conversion_time and, "
+                                "if clicks have their own, log.click_time",
+                    s->time.name[0] == '\0' ? "time" : "conversion_time");
     }
     if (s->count == 0) {
         return fail(ERR_CONFIG, "log.user and log.item are missing: the columns that are fields");
@@ -252,7 +260,8 @@ static enum status find_place(const struct prep_schema *s, const char *path, con
 
 enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
                              size_t n) {
-    struct csv_role *roles[] = {&s->impression, &s->group, &s->click, &s->conversion};
+    struct csv_role *roles[] = {&s->impression, &s->group,      &s->click,          &s->conversion,
+                                &s->time,       &s->click_time, &s->conversion_time};
     TRY(n > 0 ? take_header(s, path, cells, n) : OK);
     for (size_t k = 0; k < sizeof roles / sizeof *roles; k++) {
         if (roles[k]->name[0] != '\0') {

@@ -4,7 +4,9 @@
  *     delimiter, quotes, header,       kind = hash | id | numeric
  *     columns, missing,                bounds | uniform | log
  *     impression, group,               multi, weight, missing, field
- *     click, conversion, user, item
+ *     click, conversion, user, item,
+ *     time, click_time,
+ *     conversion_time
  *
  * docs/prep.md describes every key. An unknown key, section or column is an error that names the
  * nearest known one.
@@ -45,6 +47,7 @@ struct prep_schema {
     bool header;
     char missing[CSV_NAME_MAX];
     struct csv_role impression, group, click, conversion;
+    struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
     struct csv_column *columns; /* [FIELDS_MAX] fields, user and item */
     uint32_t count;
     char (*names)[CSV_NAME_MAX]; /* [CSV_NAMES_MAX] all columns; from `columns`, or the header */

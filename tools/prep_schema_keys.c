@@ -226,7 +226,7 @@ static size_t find_key(const char *key, const char *const *keys, size_t n) {
 static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
     static const char *const keys[] = {"delimiter", "quotes", "header", "columns", "missing",
                                        "impression", "group", "click", "conversion", "user",
-                                       "item"};
+                                       "item", "time", "click_time", "conversion_time"};
     const size_t n = sizeof keys / sizeof *keys;
     bool quotes = true;
     switch (find_key(key, keys, n)) {
@@ -244,6 +244,9 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 8: return copy_name(s->conversion.name, CSV_NAME_MAX, value);
     case 9: return side_list(s, value, SIDE_USER);
     case 10: return side_list(s, value, SIDE_ITEM);
+    case 11: return copy_name(s->time.name, CSV_NAME_MAX, value);
+    case 12: return copy_name(s->click_time.name, CSV_NAME_MAX, value);
+    case 13: return copy_name(s->conversion_time.name, CSV_NAME_MAX, value);
     default: return unknown("log", key, keys, n);
     }
 }

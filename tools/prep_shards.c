@@ -50,8 +50,9 @@ enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct 
 }
 
 enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
-                                   const struct feature *features, size_t n) {
-    TRY(shard_builder_impression(s->builder, id, labels, features, n));
+                                   const struct moment *when, const struct feature *features,
+                                   size_t n) {
+    TRY(shard_builder_timed(s->builder, id, labels, when, features, n));
     count(s, features, n);
     return OK;
 }

@@ -20,11 +20,12 @@ struct prep_shards {
 enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir);
 void prep_shards_close(struct prep_shards *s); /* safe on a zeroed struct */
 void prep_shards_begin(struct prep_shards *s, struct prep_piece *p);
-/* As shard_builder_group and shard_builder_impression; fields count the values. */
+/* As shard_builder_group and shard_builder_timed; fields count the values. */
 enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct feature *features,
                               size_t count);
 enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
-                                   const struct feature *features, size_t count);
+                                   const struct moment *when, const struct feature *features,
+                                   size_t count);
 /* Writes what is left of the piece; its shards are then in piece->shards. */
 enum status prep_shards_end(struct prep_shards *s);
 

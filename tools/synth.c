@@ -98,13 +98,23 @@ static void report_part(const char *name, const struct synth_summary *s) {
            s->sum_p_cvr_do / n, (unsigned long long)s->anomalies);
 }
 
+static void report_delays(const struct synth_config *c, const struct synth_summary *s) {
+    const double late = s->conversions == 0 ? 0 : (double)s->after_day / (double)s->conversions;
+    if (c->days > 0) {
+        printf("       %g days; %.1f %% of conversions more than a day after their click, all within "
+               "%g\n", c->days, 100 * late, c->attribution);
+    }
+}
+
 static void report(const struct synth_config *c, const char *out,
                    const struct synth_summary summaries[2], double seconds) {
     struct synth_fields fields;
     fields_init(&fields, c);
     report_part("train", &summaries[0]);
+    report_delays(c, &summaries[0]);
     if (c->holdout > 0) {
         report_part("eval", &summaries[1]);
+        report_delays(c, &summaries[1]);
     }
     printf("%s: %llu feature ids, %.1f MB, %.1f s, %.0f impressions/s\n", out,
            (unsigned long long)fields.features,

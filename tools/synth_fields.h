@@ -92,5 +92,10 @@ enum status line_common(struct buf *out, const struct synth_fields *f, uint64_t 
 enum status line_skeleton(struct buf *out, const struct synth_fields *f, uint64_t impression_id,
                           bool click, bool conversion, uint64_t index,
                           const struct synth_entry *entries, uint32_t n);
+/* What these are made of, each giving the place behind it: a number; an entry's value as Ali-CCP
+ * writes it, up to 12 bytes; 16 hexadecimal digits. */
+char *line_u64(char *at, uint64_t v);
+char *line_value(char *at, uint32_t value_e5);
+char *line_hex(char *at, uint64_t v);
 
 #endif

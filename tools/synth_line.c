@@ -7,7 +7,7 @@
 #define HEAD_BYTES_MAX  64u /* all before the entries */
 #define ENTRY_BYTES_MAX 48u /* name 8, id 20, value 12, separators */
 
-static char *put_u64(char *at, uint64_t v) {
+char *line_u64(char *at, uint64_t v) {
     char digits[20];
     size_t n = 0;
     do {
@@ -21,9 +21,9 @@ static char *put_u64(char *at, uint64_t v) {
 }
 
 /* Ali-CCP's way: 1.0, 2.3979, 0.69315. */
-static char *put_value(char *at, uint32_t value_e5) {
+char *line_value(char *at, uint32_t value_e5) {
     uint32_t rest = value_e5 % 100000;
-    at = put_u64(at, value_e5 / 100000);
+    at = line_u64(at, value_e5 / 100000);
     *at++ = '.';
     for (uint32_t unit = 10000; unit > 0 && (rest > 0 || unit == 10000); unit /= 10) {
         *at++ = (char)('0' + rest / unit);
@@ -32,7 +32,7 @@ static char *put_value(char *at, uint32_t value_e5) {
     return at;
 }
 
-static char *put_hex(char *at, uint64_t v) {
+char *line_hex(char *at, uint64_t v) {
     for (int shift = 60; shift >= 0; shift -= 4) {
         *at++ = "0123456789abcdef"[v >> shift & 15];
     }
@@ -41,7 +41,7 @@ static char *put_hex(char *at, uint64_t v) {
 
 static char *put_entries(char *at, const struct synth_fields *f, const struct synth_entry *entries,
                          uint32_t n) {
-    at = put_u64(at, n);
+    at = line_u64(at, n);
     *at++ = ',';
     for (uint32_t i = 0; i < n; i++) {
         if (i > 0) {
@@ -49,9 +49,9 @@ static char *put_entries(char *at, const struct synth_fields *f, const struct sy
         }
         at = stpcpy(at, f->field[entries[i].field].name);
         *at++ = '\x02';
-        at = put_u64(at, entries[i].id);
+        at = line_u64(at, entries[i].id);
         *at++ = '\x03';
-        at = put_value(at, entries[i].value_e5);
+        at = line_value(at, entries[i].value_e5);
     }
     *at++ = '\n';
     return at;
@@ -61,7 +61,7 @@ enum status line_common(struct buf *out, const struct synth_fields *f, uint64_t 
                         const struct synth_entry *entries, uint32_t n) {
     TRY(buf_reserve(out, HEAD_BYTES_MAX + (size_t)n * ENTRY_BYTES_MAX));
     char *const start = (char *)out->data + out->len;
-    char *at = put_hex(start, index);
+    char *at = line_hex(start, index);
     *at++ = ',';
     at = put_entries(at, f, entries, n);
     out->len += (size_t)(at - start);
@@ -73,13 +73,13 @@ enum status line_skeleton(struct buf *out, const struct synth_fields *f, uint64_
                           const struct synth_entry *entries, uint32_t n) {
     TRY(buf_reserve(out, HEAD_BYTES_MAX + (size_t)n * ENTRY_BYTES_MAX));
     char *const start = (char *)out->data + out->len;
-    char *at = put_u64(start, impression_id);
+    char *at = line_u64(start, impression_id);
     *at++ = ',';
     *at++ = click ? '1' : '0';
     *at++ = ',';
     *at++ = conversion ? '1' : '0';
     *at++ = ',';
-    at = put_hex(at, index);
+    at = line_hex(at, index);
     *at++ = ',';
     at = put_entries(at, f, entries, n);
     out->len += (size_t)(at - start);

@@ -4,7 +4,8 @@
  * and where the part ends (the last session is cut). From then on any run of sessions can be made
  * alone: pieces of 64 go over the lanes and come back in order, first for the skeleton with its
  * truth, session after session, then for the common features, in a random order of sessions, since
- * in the public set neighbours in one file are far apart in the other.
+ * in the public set neighbours in one file are far apart in the other. With times there is one
+ * file, synth_csv.h's, made like the skeleton: ids, and so times, ascend.
  *
  * A session is one row of the common file. A user has several sessions, each with its own row and
  * common index and with equal entries. Memory: 12 bytes a session, and the pieces under way.
@@ -18,7 +19,9 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/shard.h"
+#include "synth_csv.h"
 #include "synth_lanes.h"
+#include "synth_times.h"
 #include "truth.h"
 
 #define PIECE_SESSIONS 64u
@@ -38,6 +41,7 @@ struct writer {
 /* What a lane makes: text, and for impressions also what is true of them. */
 struct piece {
     struct buf text;
+    struct buf user; /* with times: the session's cells */
     struct truth_row *truth;
     size_t truth_count, truth_cap;
     struct synth_summary sums;
@@ -47,6 +51,7 @@ struct piece {
 static void piece_fini(void *slot) {
     struct piece *p = slot;
     buf_fini(&p->text);
+    buf_fini(&p->user);
     mem_free(&p->truth);
 }
 
@@ -115,19 +120,54 @@ static void count(struct synth_summary *s, const struct impression *x, uint32_t 
     s->sum_clicked += x->click ? x->p_cvr : 0;
 }
 
+static bool timed(const struct log_part *part) {
+    return part->world->config.days > 0;
+}
+
+/* The user's cells, once for all rows of the session. */
+static enum status begin_session(const struct log_part *part, uint32_t user, struct piece *p) {
+    if (!timed(part)) {
+        return OK;
+    }
+    const uint32_t n = fields_user(part->fields, part->world, user, p->entries);
+    p->sums.common_entries += n;
+    buf_clear(&p->user);
+    return csv_cells(&p->user, part->fields, SIDE_USER, p->entries, n);
+}
+
+static enum status put_row(const struct log_part *part, struct piece *p, uint64_t id,
+                           uint64_t index, const struct impression *x, uint32_t entries) {
+    const bool conversion = (x->click && x->potential) || x->anomaly;
+    if (!timed(part)) {
+        return line_skeleton(&p->text, part->fields, id, x->click, conversion, index, p->entries,
+                             entries);
+    }
+    struct csv_row row = {.id = id,
+                          .session = index,
+                          .click = x->click,
+                          .conversion = conversion,
+                          .user = &p->user,
+                          .item = p->entries,
+                          .items = entries};
+    times_of(part->world, x, id, &row.when);
+    p->sums.after_day +=
+        row.when.conversion_time > row.when.click_time + (uint64_t)DAY_SECONDS;
+    return csv_row(&p->text, part->fields, &row);
+}
+
 static enum status make_session(const struct writer *w, uint64_t number, struct piece *p) {
     const struct log_part *part = w->part;
     const uint64_t session = session_key(part->part, number);
     const uint64_t index = session_index(part->world, session);
     const uint32_t user = session_user(part->world, session);
     const uint32_t length = (uint32_t)(w->start[number + 1] - w->start[number]);
+    TRY(begin_session(part, user, p));
     for (uint32_t at = 0; at < length; at++) {
         const uint64_t id = part->first_id + w->start[number] + at;
         struct impression x;
         world_impression(part->world, session, user, at, &x);
         const uint32_t n = fields_item(part->fields, part->world, &x, p->entries);
-        const bool conversion = (x.click && x.potential) || x.anomaly;
-        TRY(line_skeleton(&p->text, part->fields, id, x.click, conversion, index, p->entries, n));
+        TRY(put_row(part, p, id, index, &x, n));
         TRY(add_truth(p, id, &x));
         count(&p->sums, &x, n);
     }
@@ -153,6 +193,7 @@ static void add_sums(struct synth_summary *into, const struct synth_summary *s) 
     into->anomalies += s->anomalies;
     into->item_entries += s->item_entries;
     into->common_entries += s->common_entries;
+    into->after_day += s->after_day;
     into->sum_p_ctr += s->sum_p_ctr;
     into->sum_p_cvr += s->sum_p_cvr;
     into->sum_p_cvr_do += s->sum_p_cvr_do;
@@ -210,7 +251,7 @@ static enum status take_common(void *arg, uint64_t piece, void *slot) {
 
 /* --- the files ------------------------------------------------------------------------------- */
 
-static enum status write_file(struct writer *w, const char *name,
+static enum status write_file(struct writer *w, const char *name, const struct buf *header,
                               enum status (*make)(void *, uint64_t, void *),
                               enum status (*take)(void *, uint64_t, void *)) {
     char path[PATH_BYTES_MAX];
@@ -224,11 +265,42 @@ static enum status write_file(struct writer *w, const char *name,
                                     .arg = w};
     TRY(path_join(path, w->part->dir, name));
     TRY(file_open_write(&w->file, path));
+    TRY(header == NULL ? OK : file_write(&w->file, header->data, header->len));
     TRY(lanes_run(&work));
     TRY(file_sync(&w->file));
     TRY(file_size(&w->file, &bytes));
     w->summary->bytes += bytes;
     return file_close(&w->file);
+}
+
+static enum status write_schema(const struct log_part *part) {
+    char path[PATH_BYTES_MAX];
+    struct buf text = BUF_EMPTY;
+    enum status status = OK;
+    TRY(path_join(path, part->dir, "log.schema"));
+    TRY_OUT(csv_schema(&text, part->fields));
+    TRY_OUT(file_write_atomic(path, text.data, text.len));
+out:
+    buf_fini(&text);
+    return status;
+}
+
+static enum status write_csv(struct writer *w) {
+    struct buf header = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(csv_header(&header, w->part->fields));
+    TRY_OUT(write_schema(w->part));
+    TRY_OUT(write_file(w, "log.csv", &header, make_skeleton, take_skeleton));
+    TRY_OUT(truth_commit(&w->truth));
+out:
+    buf_fini(&header);
+    return status;
+}
+
+static enum status write_aliccp(struct writer *w) {
+    TRY(write_file(w, "sample_skeleton.csv", NULL, make_skeleton, take_skeleton));
+    TRY(truth_commit(&w->truth));
+    return write_file(w, "common_features.csv", NULL, make_common, take_common);
 }
 
 static enum status truth_bytes(const char *path, uint64_t *bytes) {
@@ -251,9 +323,7 @@ enum status log_write(const struct log_part *part, struct synth_summary *summary
     TRY_OUT(lay_out_sessions(&w));
     TRY_OUT(path_join(path, part->dir, "truth.bin"));
     TRY_OUT(truth_create(&w.truth, path));
-    TRY_OUT(write_file(&w, "sample_skeleton.csv", make_skeleton, take_skeleton));
-    TRY_OUT(truth_commit(&w.truth));
-    TRY_OUT(write_file(&w, "common_features.csv", make_common, take_common));
+    TRY_OUT(timed(part) ? write_csv(&w) : write_aliccp(&w));
     TRY_OUT(truth_bytes(path, &bytes));
     summary->bytes += bytes;
     summary->sessions = w.sessions;

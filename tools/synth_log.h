@@ -1,4 +1,5 @@
-/* synth_log.h - one part of a synthetic log (train or eval) as three files. */
+/* synth_log.h - one part of a synthetic log (train or eval) as files: three of Ali-CCP's, or with times
+ * log.csv, log.schema, truth.bin. */
 #ifndef TOOLS_SYNTH_LOG_H
 #define TOOLS_SYNTH_LOG_H
 

@@ -13,8 +13,9 @@
 const char synth_help[] =
     "usage: esmm synth --impressions N --out DIR [--holdout N] [--seed N] [options]\n\n"
     "Writes a raw log in Ali-CCP's format whose true probabilities are known: DIR/train, and with\n"
-    "--holdout DIR/eval, each with sample_skeleton.csv, common_features.csv and truth.bin. The\n"
-    "same options give the same bytes. docs/synth.md describes the model.\n\n"
+    "--holdout DIR/eval, each with sample_skeleton.csv, common_features.csv and truth.bin; with\n"
+    "--days log.csv, log.schema and truth.bin. The same options give the same bytes.\n"
+    "docs/synth.md describes the model.\n\n"
     "  --out DIR             must not exist; appears when everything is written\n"
     "  --impressions N       in DIR/train\n"
     "  --holdout N           in DIR/eval: other impressions of the same world (0: none)\n"
@@ -28,6 +29,12 @@ const char synth_help[] =
     "  --user-skew X         Zipf exponent of users (0.6)\n"
     "  --item-skew X         Zipf exponent of items (0.9)\n"
     "  --anomalies X         share of impressions logged as conversion without click (5e-6)\n\n"
+    "Times of impressions, clicks and conversions, in a delimited log:\n\n"
+    "  --days X              over which the impressions are spread (0: no times)\n"
+    "  --delay-mean X        days from click to conversion, on average of the slow ones (2)\n"
+    "  --delay-fast X        share of fast ones, with a mean of two hours (0.35)\n"
+    "  --delay-spread X      how much the mean depends on age and category (0.5)\n"
+    "  --attribution X       days within which all conversions follow their click (7)\n\n"
     "These override the preset, whose values for e, g, f, weak, strong are in brackets:\n\n"
     "  --ctr X               mean p(click) (0.04)\n"
     "  --cvr X               mean p(conversion) of clicks (0.01 0.005 0.01 0.005 0.005)\n"
@@ -103,6 +110,11 @@ static const struct real {
     REAL("power", power, 0, 1),
     REAL("price", price, 0, 1),
     REAL("anomalies", anomalies, 0, 1),
+    REAL("days", days, 0, 36500),
+    REAL("delay-mean", delay_mean, 0.001, 1000),
+    REAL("delay-fast", delay_fast, 0, 1),
+    REAL("delay-spread", delay_spread, 0, STRENGTH_MAX),
+    REAL("attribution", attribution, 0.001, 1000),
 #undef REAL
 };
 #define REALS (sizeof reals / sizeof reals[0])
@@ -223,7 +235,8 @@ enum status synth_parse(struct synth_config *c, int argc, char **argv, const cha
                         bool *help) {
     struct synth_line l = {.config = c, .preset = "e"};
     *c = (struct synth_config){
-        .seed = 1, .user_skew = 0.6, .item_skew = 0.9, .anomalies = 5e-6, .shape = SHAPE_PLAIN};
+        .seed = 1, .user_skew = 0.6, .item_skew = 0.9, .anomalies = 5e-6, .shape = SHAPE_PLAIN,
+        .delay_mean = 2, .delay_fast = 0.35, .delay_spread = 0.5, .attribution = 7};
     TRY(parse_options(&l, argc, argv));
     *help = l.help;
     *out = l.out;

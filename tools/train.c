@@ -367,7 +367,7 @@ static uint64_t total_impressions(const struct train *t) {
 
 /* Roles wait for each other only so long; for the first shard of a stream there is no limit. */
 static enum status await_stream(const struct train *t) {
-    if (!t->job.stream || t->data.impressions > 0) {
+    if (!t->job.stream) {
         return OK;
     }
     printf("waiting for the first shard in %s\n", t->job.data);

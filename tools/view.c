@@ -46,7 +46,9 @@ static void describe(const char *line, char *out, size_t bytes) {
     figure(out, bytes, "  %.0f/s", json_number(line, "impressions_per_s"));
     figure(out, bytes, "  loss %.5f", json_number(line, "loss"));
     figure(out, bytes, "  auc ctr %.4f", json_number(line, "auc_ctr_running"));
+    figure(out, bytes, "±%.4f", json_number(line, "auc_ctr_running_bound"));
     figure(out, bytes, " ctcvr %.4f", json_number(line, "auc_ctcvr_running"));
+    figure(out, bytes, "±%.4f", json_number(line, "auc_ctcvr_running_bound"));
     figure(out, bytes, "  staleness %.1f", json_number(line, "staleness_mean"));
     n = strlen(out);
     if (isfinite(eta)) {

@@ -139,11 +139,15 @@ static enum status reserve_impressions(struct batch *b, size_t need) {
     mem_free(&b->labels);
     mem_free(&b->impression_id);
     mem_free(&b->user);
+    mem_free(&b->kind);
+    mem_free(&b->elapsed_days);
     b->impression_cap = 0;
     TRY(mem_array((void **)&b->group_of, cap, sizeof *b->group_of));
     TRY(mem_array((void **)&b->labels, cap, sizeof *b->labels));
     TRY(mem_array((void **)&b->impression_id, cap, sizeof *b->impression_id));
     TRY(mem_array((void **)&b->user, cap, sizeof *b->user));
+    TRY(mem_array((void **)&b->kind, cap, sizeof *b->kind));
+    TRY(mem_array((void **)&b->elapsed_days, cap, sizeof *b->elapsed_days));
     b->impression_cap = cap;
     return OK;
 }
@@ -164,6 +168,16 @@ static uint64_t user_of(const struct batch_cutter *c, uint32_t group, uint32_t i
                     s->group_key[group]);
 }
 
+/* Never negative, whatever the times of the file say. */
+static float elapsed_days(const struct shard *s, uint32_t i) {
+    if (s->kind == NULL || (s->labels[i] & LABEL_CLICK) == 0) {
+        return 0;
+    }
+    const bool converted = (s->labels[i] & LABEL_CONVERSION) != 0;
+    const uint64_t end = converted ? s->conversion_time[i] : s->time[i];
+    return end > s->click_time[i] ? (float)((double)(end - s->click_time[i]) / 86400.0) : 0;
+}
+
 static void cut_impressions(const struct batch_cutter *c, const struct span *span,
                             struct batch *b) {
     const struct shard *s = c->shard;
@@ -175,6 +189,8 @@ static void cut_impressions(const struct batch_cutter *c, const struct span *spa
             b->labels[at] = s->labels[i];
             b->impression_id[at] = s->impression_id[i];
             b->user[at] = user_of(c, run.group, i);
+            b->kind[at] = s->kind == NULL ? KIND_LOG : s->kind[i];
+            b->elapsed_days[at] = elapsed_days(s, i);
         }
         b->groups += run.begin < run.end;
     }
@@ -310,6 +326,8 @@ void batch_fini(struct batch *b) {
     mem_free(&b->labels);
     mem_free(&b->impression_id);
     mem_free(&b->user);
+    mem_free(&b->kind);
+    mem_free(&b->elapsed_days);
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         mem_free(&b->field[f].ids);
         mem_free(&b->field[f].start);

@@ -9,6 +9,9 @@
  *     weight[f][...]     f32; NULL: all 1
  *     group_of[B]        group of each impression, 0..G-1, non-decreasing
  *     labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
+ *     kind[B]            enum record_kind; KIND_LOG if the shard holds no records
+ *     elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
+ *                        the record's time; 0 of all others
  *
  * Built by one thread, used by one thread at a time; owns its arrays, reused between batches
  * without freeing.
@@ -38,6 +41,8 @@ struct batch {
     uint8_t *labels;
     uint64_t *impression_id;
     uint64_t *user;
+    uint8_t *kind;
+    float *elapsed_days;
     size_t impression_cap;
     struct batch_field field[FIELDS_MAX];
 };

@@ -85,4 +85,5 @@ void loss_esmm(const float *a, const float *b, const uint8_t *labels, size_t n, 
     }
     sums->ctr += ctr;
     sums->ctcvr += ctcvr;
+    sums->total += ctr + weight * ctcvr;
 }

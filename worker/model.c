@@ -1,4 +1,4 @@
-/* model.c - one training step of ESMM: pooling, towers, loss, and the way back.
+/* model.c - one training step: pooling, towers, loss, and the way back.
  *
  *     users:      pool the user side of every group, multiply it into the first layer once
  *     per chunk:  pool the items, towers forward, loss, towers backward, un-pool the items
@@ -22,13 +22,13 @@
 
 struct model {
     struct layout layout; /* a copy: the model outlives its maker's */
-    float ctcvr_weight;
+    struct loss_spec loss;
     struct laps *laps; /* the caller's, or own */
     struct laps own;
     struct tower tower;
     float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
-    float *da, *db;             /* [TOWER_CHUNK] */
-    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, 2 H1] */
+    float *logit[TOWERS_MAX], *dlogit[TOWERS_MAX]; /* [TOWER_CHUNK] each */
+    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, T H1] */
     size_t groups_cap;
 };
 
@@ -47,20 +47,22 @@ static enum status floats(float **out, size_t rows, size_t width) {
     return mem_array((void **)out, rows * width, sizeof(float));
 }
 
-enum status model_create(struct model **m, const struct layout *layout, float ctcvr_weight,
-                         const struct kernel *kernel) {
+enum status model_create(struct model **m, const struct layout *layout,
+                         const struct loss_spec *loss, const struct kernel *kernel) {
     openblas_set_num_threads(1);
     enum status status;
     TRY(mem_alloc((void **)m, sizeof **m));
     struct model *model = *m;
     model->layout = *layout;
-    model->ctcvr_weight = ctcvr_weight;
+    model->loss = *loss;
     model->laps = &model->own;
     TRY_OUT(tower_init(&model->tower, &model->layout, kernel));
     TRY_OUT(floats(&model->xi, TOWER_CHUNK, layout->item_width));
     TRY_OUT(floats(&model->dxi, TOWER_CHUNK, layout->item_width));
-    TRY_OUT(floats(&model->da, TOWER_CHUNK, 1));
-    TRY_OUT(floats(&model->db, TOWER_CHUNK, 1));
+    for (uint32_t k = 0; k < layout->towers; k++) {
+        TRY_OUT(floats(&model->logit[k], TOWER_CHUNK, 1));
+        TRY_OUT(floats(&model->dlogit[k], TOWER_CHUNK, 1));
+    }
 out:
     if (status != OK) {
         model_destroy(m);
@@ -87,8 +89,10 @@ void model_destroy(struct model **m) {
     tower_fini(&(*m)->tower);
     mem_free(&(*m)->xi);
     mem_free(&(*m)->dxi);
-    mem_free(&(*m)->da);
-    mem_free(&(*m)->db);
+    for (uint32_t k = 0; k < TOWERS_MAX; k++) {
+        mem_free(&(*m)->logit[k]);
+        mem_free(&(*m)->dlogit[k]);
+    }
     free_groups(*m);
     mem_free(m);
 }
@@ -97,7 +101,7 @@ static enum status reserve_groups(struct model *m, size_t groups) {
     if (groups <= m->groups_cap) {
         return OK;
     }
-    size_t cap = groups + groups / 4, h1 = 2 * (size_t)m->layout.hidden[0];
+    size_t cap = groups + groups / 4, h1 = (size_t)m->layout.towers * m->layout.hidden[0];
     free_groups(m);
     TRY(floats(&m->xu, cap, m->layout.user_width));
     TRY(floats(&m->dxu, cap, m->layout.user_width));
@@ -117,18 +121,20 @@ static void users_forward(struct model *m, const struct step *s) {
 static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
     lap(m->laps, STAGE_POOL);
-    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n, s->logit_a + begin,
-                  s->logit_b + begin);
+    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n, m->logit);
+    loss_scores(&m->loss, (const float *const *)m->logit, n, s->logit_a + begin,
+                s->logit_b + begin);
     lap(m->laps, STAGE_FORWARD);
 }
 
 static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     const struct batch *b = s->batch;
-    loss_esmm(s->logit_a + begin, s->logit_b + begin, b->labels + begin, n, m->ctcvr_weight,
-              1.0f / (float)b->impressions, m->da, m->db, s->sums);
+    const struct loss_rows rows = {(const float *const *)m->logit, b->labels + begin,
+                                   b->impression_id + begin};
+    loss_batch(&m->loss, &rows, n, 1.0f / (float)b->impressions, m->dlogit, s->sums);
     lap(m->laps, STAGE_LOSS);
-    tower_backward(&m->tower, m->xi, b->group_of + begin, n, m->da, m->db, s->ddense, m->dxi,
-                   m->dhu);
+    tower_backward(&m->tower, m->xi, b->group_of + begin, n, (const float *const *)m->dlogit,
+                   s->ddense, m->dxi, m->dhu);
     lap(m->laps, STAGE_BACKWARD);
     pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
     lap(m->laps, STAGE_POOL);
@@ -136,6 +142,7 @@ static void chunk_backward(struct model *m, const struct step *s, uint32_t begin
 
 static void users_backward(struct model *m, const struct step *s) {
     tower_users_backward(&m->tower, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    layout_clear_foreign(&m->layout, s->ddense);
     lap(m->laps, STAGE_BACKWARD);
     pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
     lap(m->laps, STAGE_POOL);
@@ -143,7 +150,7 @@ static void users_backward(struct model *m, const struct step *s) {
 
 static void clear_gradients(struct model *m, const struct step *s) {
     memset(s->ddense, 0, m->layout.count * sizeof *s->ddense);
-    memset(m->dhu, 0, (size_t)s->batch->groups * 2 * m->layout.hidden[0] * sizeof *m->dhu);
+    memset(m->dhu, 0, (size_t)s->batch->groups * m->layout.towers * m->layout.hidden[0] * sizeof *m->dhu);
     pool_clear(&m->layout, s->batch, s->drows);
 }
 

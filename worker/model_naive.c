@@ -35,7 +35,7 @@ struct naive_step {
 
 static struct naive_layer layer_of(const struct naive_step *s, uint32_t k, uint32_t tower) {
     const struct layout *l = s->layout;
-    const struct layout_array *w = &l->array[4 * k + tower], *b = &l->array[4 * k + 2 + tower];
+    const struct layout_array *w = layout_weight(l, k, tower), *b = layout_bias(l, k, tower);
     return (struct naive_layer){
         .w = s->dense + w->offset,
         .b = s->dense + b->offset,
@@ -150,35 +150,51 @@ static void clear(const struct layout *l, const struct batch *b, double *const *
     }
 }
 
-enum status model_train_naive(const struct layout *l, enum precision precision, float ctcvr_weight,
-                              const struct batch *b, const float *const *rows, const float *dense,
-                              double *logit_a, double *logit_b, double *const *drows,
-                              double *ddense, double *loss_mean) {
+/* What stays zero has no gradient. */
+static void clear_foreign(const struct layout *l, double *ddense) {
+    for (uint32_t k = 0; k < l->towers; k++) {
+        const struct layout_array *w = layout_weight(l, 0, k);
+        for (uint64_t i = 0; i < (uint64_t)w->rows * w->cols; i++) {
+            if (layout_foreign(l, k, (uint32_t)(i % w->cols))) {
+                ddense[w->offset + i] = 0.0;
+            }
+        }
+    }
+}
+
+enum status model_train_naive(const struct layout *l, enum precision precision,
+                              const struct loss_spec *loss, const struct batch *b,
+                              const float *const *rows, const float *dense, double *const *logit,
+                              double *const *drows, double *ddense, double *loss_mean) {
     const struct naive_step step = {l, precision, dense, ddense};
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
-    TRY(mem_array((void **)&store, inputs + width + 2 * trace, sizeof *store));
+    TRY(mem_array((void **)&store, inputs + width + l->towers * trace, sizeof *store));
     double *x = store, *dx = x + inputs;
-    struct trace ctr, cvr;
-    trace_lay(&ctr, l, dx + width);
-    trace_lay(&cvr, l, dx + width + trace);
+    struct trace traces[TOWERS_MAX];
+    for (uint32_t k = 0; k < l->towers; k++) {
+        trace_lay(&traces[k], l, dx + width + k * trace);
+    }
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
     double n = (double)b->impressions;
     for (uint32_t i = 0; i < b->impressions; i++) {
-        double loss, da, db;
-        logit_a[i] = tower_forward_naive(&step, 0, x + i * width, &ctr);
-        logit_b[i] = tower_forward_naive(&step, 1, x + i * width, &cvr);
-        loss_esmm_one(logit_a[i], logit_b[i], b->labels[i] & LABEL_CLICK,
-                      b->labels[i] & LABEL_CONVERSION, (double)ctcvr_weight, &loss, &da, &db);
-        *loss_mean += loss / n;
+        double z[TOWERS_MAX], dz[TOWERS_MAX];
+        struct loss_sums terms;
+        for (uint32_t k = 0; k < l->towers; k++) {
+            logit[k][i] = z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k]);
+        }
+        loss_one(loss, z, b->labels[i], b->impression_id[i], &terms, dz);
+        *loss_mean += terms.total / n;
         memset(dx, 0, width * sizeof *dx);
-        tower_backward_naive(&step, 0, da / n, &ctr, dx);
-        tower_backward_naive(&step, 1, db / n, &cvr, dx);
+        for (uint32_t k = 0; k < l->towers; k++) {
+            tower_backward_naive(&step, k, dz[k] / n, &traces[k], dx);
+        }
         pool_backward_naive(l, b, i, dx, drows);
     }
+    clear_foreign(l, ddense);
     mem_free(&store);
     return OK;
 }

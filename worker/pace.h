@@ -54,6 +54,7 @@ struct pace_report {
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness;
+    enum score_form form; /* of the scores a, b */
     const float *logit_a, *logit_b;
     const uint8_t *labels;
 };

@@ -26,6 +26,7 @@
 #include "common/mem.h"
 #include "common/plan.h"
 #include "common/thread.h"
+#include "sample.h"
 
 #define LEASES_MAX 64
 #define WAIT_MS    1000
@@ -123,6 +124,24 @@ static void loaded_free(struct loaded **l) {
     }
 }
 
+/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info: what
+ * the manifest says of it; NULL: a stream's says nothing. */
+static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
+    const struct sampling sampling = sampling_of(r->spec.config);
+    TRY(shard_sample(&l->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
+                     l->lease->lease.shard));
+    if (info == NULL) {
+        return OK;
+    }
+    const uint64_t planned =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+    if (l->shard.impressions != planned) {
+        return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
+                    r->train.dir, info->name, l->shard.impressions, (unsigned long long)planned);
+    }
+    return OK;
+}
+
 /* The coordinator has seen the file; on a shared file system it may show up here somewhat later. */
 static enum status load_streamed(struct reader *r, struct loaded *l) {
     struct shard_info info;
@@ -133,8 +152,9 @@ static enum status load_streamed(struct reader *r, struct loaded *l) {
                ERR_NOT_FOUND && clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
         clock_sleep_ms(APPEAR_LOOK_MS);
     }
-    l->filled = status == OK;
-    return status;
+    TRY(status);
+    l->filled = true;
+    return take_sample(r, l, NULL);
 }
 
 static enum status load(struct reader *r, struct loaded *l) {
@@ -160,7 +180,7 @@ static enum status load(struct reader *r, struct loaded *l) {
                     source->dir, info->name, l->shard.impressions, l->shard.groups,
                     info->impressions, info->groups);
     }
-    return OK;
+    return lease->kind == LEASE_EVAL ? OK : take_sample(r, l, info);
 }
 
 static enum status load_next(struct reader *r) {

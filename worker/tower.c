@@ -1,8 +1,8 @@
-/* tower.c - the layers of ESMM.
+/* tower.c - the layers of all towers.
  *
  * Nearly all of the program's arithmetic is in the products of linear.h, and the first layer is
- * most of that. Since the layout keeps ctr.w1 and cvr.w1 adjacent, one product serves both towers:
- * W1 is [2 H1, I] with user columns first. The user part is a product with G rows instead of n.
+ * most of that. Since the layout keeps the towers' first weights adjacent, one product serves all:
+ * W1 is [T H1, I] with user columns first. The user part is a product with G rows instead of n.
  * What is not a product (bias, relu, its mask, bias gradients, sums over groups) is one pass over
  * the activations each, in float32, while they are in cache.
  */
@@ -14,12 +14,12 @@
 #include "common/mem.h"
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
-    return l->array[4 * layer + tower].offset;
+    return layout_weight(l, layer, tower)->offset;
 }
 
-/* Of both towers: ctr.b then cvr.b are adjacent. */
+/* Of all towers: their biases are adjacent. */
 static uint64_t bias_at(const struct layout *l, uint32_t layer) {
-    return l->array[4 * layer + 2].offset;
+    return layout_bias(l, layer, 0)->offset;
 }
 
 static uint32_t larger(uint32_t a, uint32_t b) {
@@ -28,11 +28,11 @@ static uint32_t larger(uint32_t a, uint32_t b) {
 
 static enum status init_linears(struct tower *t, const struct kernel *kernel) {
     const struct layout *l = t->layout;
-    uint32_t widest = TOWERS * l->hidden[0];
-    TRY(linear_init(&t->user, kernel, TOWERS * l->hidden[0], l->user_width));
-    TRY(linear_init(&t->item, kernel, TOWERS * l->hidden[0], l->item_width));
+    uint32_t widest = l->towers * l->hidden[0];
+    TRY(linear_init(&t->user, kernel, l->towers * l->hidden[0], l->user_width));
+    TRY(linear_init(&t->item, kernel, l->towers * l->hidden[0], l->item_width));
     for (uint32_t k = 1; k < l->layers; k++) {
-        for (uint32_t tower = 0; tower < TOWERS; tower++) {
+        for (uint32_t tower = 0; tower < l->towers; tower++) {
             TRY(linear_init(&t->hidden[k][tower], kernel, l->hidden[k], l->hidden[k - 1]));
         }
         widest = larger(widest, l->hidden[k]);
@@ -44,7 +44,7 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
     *t = (struct tower){.layout = layout};
     uint32_t widest = 0;
     for (uint32_t k = 0; k < layout->layers; k++) {
-        uint32_t width = TOWERS * layout->hidden[k];
+        uint32_t width = layout->towers * layout->hidden[k];
         TRY(mem_array((void **)&t->h[k], (size_t)TOWER_CHUNK * width, sizeof(float)));
         widest = larger(widest, width);
     }
@@ -58,7 +58,7 @@ void tower_fini(struct tower *t) {
     linear_fini(&t->user);
     linear_fini(&t->item);
     for (uint32_t k = 0; k < CONFIG_LAYERS_MAX; k++) {
-        for (uint32_t tower = 0; tower < TOWERS; tower++) {
+        for (uint32_t tower = 0; tower < TOWERS_MAX; tower++) {
             linear_fini(&t->hidden[k][tower]);
         }
         mem_free(&t->h[k]);
@@ -75,7 +75,7 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
     linear_load(&t->user, w1, backward);
     linear_load(&t->item, (struct matrix){w1.at + l->user_width, w1.stride}, backward);
     for (uint32_t k = 1; k < l->layers; k++) {
-        for (uint32_t tower = 0; tower < TOWERS; tower++) {
+        for (uint32_t tower = 0; tower < l->towers; tower++) {
             struct matrix w = {dense + weight_at(l, k, tower), l->hidden[k - 1]};
             linear_load(&t->hidden[k][tower], w, backward);
         }
@@ -126,7 +126,7 @@ static void outer_rows(float *restrict d, size_t stride, const float *restrict d
 
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu) {
     const struct layout *l = t->layout;
-    uint32_t width = TOWERS * l->hidden[0];
+    uint32_t width = l->towers * l->hidden[0];
     copy_rows(hu, t->dense + bias_at(l, 0), groups, width);
     if (l->user_width > 0) {
         linear_forward(&t->user, &t->work, (struct matrix){xu, l->user_width}, groups, true, hu,
@@ -137,7 +137,7 @@ void tower_users(const struct tower *t, const float *xu, uint32_t groups, float 
 static void first_layer(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                         uint32_t n) {
     const struct layout *l = t->layout;
-    uint32_t width = TOWERS * l->hidden[0];
+    uint32_t width = l->towers * l->hidden[0];
     float *h = t->h[0];
     if (l->item_width > 0) {
         linear_forward(&t->item, &t->work, (struct matrix){xi, l->item_width}, n, false, h, width);
@@ -151,10 +151,10 @@ static void first_layer(struct tower *t, const float *xi, const float *hu, const
 
 static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
     const struct layout *l = t->layout;
-    uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = TOWERS * out;
+    uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
     float *h = t->h[k];
-    for (uint32_t tower = 0; tower < TOWERS; tower++) {
-        struct matrix x = {t->h[k - 1] + (size_t)tower * in, TOWERS * in};
+    for (uint32_t tower = 0; tower < l->towers; tower++) {
+        struct matrix x = {t->h[k - 1] + (size_t)tower * in, l->towers * in};
         linear_forward(&t->hidden[k][tower], &t->work, x, n, false, h + (size_t)tower * out, width);
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -163,20 +163,19 @@ static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
 }
 
 void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
-                   uint32_t n, float *a, float *b) {
+                   uint32_t n, float *const *logit) {
     const struct layout *l = t->layout;
     first_layer(t, xi, hu, group_of, n);
     for (uint32_t k = 1; k < l->layers; k++) {
         hidden_layer(t, k, n);
     }
     uint32_t in = l->hidden[l->layers - 1];
-    float *logit[TOWERS] = {a, b};
-    for (uint32_t tower = 0; tower < TOWERS; tower++) {
+    for (uint32_t tower = 0; tower < l->towers; tower++) {
         for (uint32_t i = 0; i < n; i++) {
             logit[tower][i] = t->dense[bias_at(l, l->layers) + tower];
         }
         cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)n, (blasint)in, 1.0f,
-                    t->h[l->layers - 1] + (size_t)tower * in, (blasint)(TOWERS * in),
+                    t->h[l->layers - 1] + (size_t)tower * in, (blasint)(l->towers * in),
                     t->dense + weight_at(l, l->layers, tower), 1, 1.0f, logit[tower], 1);
     }
 }
@@ -184,21 +183,21 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
 /* --- backward ------------------------------------------------------------------------------ */
 
 /* Output layer: its gradients, and d = the gradient at the last hidden layer. */
-static void output_backward(struct tower *t, uint32_t n, const float *const dlogit[TOWERS],
+static void output_backward(struct tower *t, uint32_t n, const float *const *dlogit,
                             float *ddense, float *d) {
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[l->layers - 1];
-    for (uint32_t tower = 0; tower < TOWERS; tower++) {
+    for (uint32_t tower = 0; tower < l->towers; tower++) {
         uint64_t w = weight_at(l, l->layers, tower);
         cblas_sgemv(CblasRowMajor, CblasTrans, (blasint)n, (blasint)in, 1.0f,
-                    t->h[l->layers - 1] + (size_t)tower * in, (blasint)(TOWERS * in), dlogit[tower],
+                    t->h[l->layers - 1] + (size_t)tower * in, (blasint)(l->towers * in), dlogit[tower],
                     1, 1.0f, ddense + w, 1);
         double sum = 0.0;
         for (uint32_t i = 0; i < n; i++) {
             sum += (double)dlogit[tower][i];
         }
         ddense[bias_at(l, l->layers) + tower] += (float)sum;
-        outer_rows(d + (size_t)tower * in, (size_t)TOWERS * in, dlogit[tower], t->dense + w, n, in);
+        outer_rows(d + (size_t)tower * in, (size_t)l->towers * in, dlogit[tower], t->dense + w, n, in);
     }
 }
 
@@ -206,24 +205,24 @@ static void output_backward(struct tower *t, uint32_t n, const float *const dlog
 static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *ddense, float *d,
                             float *below) {
     const struct layout *l = t->layout;
-    uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = TOWERS * out;
+    uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
     for (uint32_t i = 0; i < n; i++) {
         mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, ddense + bias_at(l, k),
                      width);
     }
-    for (uint32_t tower = 0; tower < TOWERS; tower++) {
+    for (uint32_t tower = 0; tower < l->towers; tower++) {
         const struct linear *w = &t->hidden[k][tower];
         struct matrix dh = {d + (size_t)tower * out, width};
-        struct matrix x = {t->h[k - 1] + (size_t)tower * in, TOWERS * in};
+        struct matrix x = {t->h[k - 1] + (size_t)tower * in, l->towers * in};
         linear_weight(w, &t->work, dh, x, n, ddense + weight_at(l, k, tower), in);
-        linear_input(w, &t->work, dh, n, below + (size_t)tower * in, TOWERS * in);
+        linear_input(w, &t->work, dh, n, below + (size_t)tower * in, l->towers * in);
     }
 }
 
 static void first_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
                            float *d, float *ddense, float *dxi, float *dhu) {
     const struct layout *l = t->layout;
-    uint32_t width = TOWERS * l->hidden[0];
+    uint32_t width = l->towers * l->hidden[0];
     for (uint32_t i = 0; i < n; i++) {
         mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width,
                      dhu + (size_t)group_of[i] * width, width);
@@ -237,8 +236,7 @@ static void first_backward(struct tower *t, const float *xi, const uint32_t *gro
 }
 
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
-                    const float *da, const float *db, float *ddense, float *dxi, float *dhu) {
-    const float *dlogit[TOWERS] = {da, db};
+                    const float *const *dlogit, float *ddense, float *dxi, float *dhu) {
     float *d = t->d[0], *below = t->d[1];
     output_backward(t, n, dlogit, ddense, d);
     for (uint32_t k = t->layout->layers - 1; k > 0; k--) {
@@ -253,7 +251,7 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
 void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu) {
     const struct layout *l = t->layout;
-    uint32_t width = TOWERS * l->hidden[0];
+    uint32_t width = l->towers * l->hidden[0];
     float *db = ddense + bias_at(l, 0);
     for (uint32_t g = 0; g < groups; g++) {
         for (uint32_t j = 0; j < width; j++) {

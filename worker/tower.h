@@ -1,13 +1,13 @@
-/* tower.h - the dense stacks of both towers over one chunk of impressions: forward and backward.
+/* tower.h - the dense stacks of all towers over one chunk of impressions: forward and backward.
  *
  * Shapes: G groups of the batch, n <= TOWER_CHUNK impressions of the chunk, Iu and Ii the widths of
- * the user and item input, H1..HL the hidden widths. The two towers lie side by side in every
- * activation: h_k = [n, 2 Hk], the first Hk columns CTR, the others CVR.
+ * the user and item input, H1..HL the hidden widths, T towers in the order of the layout. They lie side
+ * by side in every activation: h_k = [n, T Hk].
  *
- *     hu  = xu W1[:, user]^T + b1                       [G, 2 H1], once per batch
- *     h1  = relu(xi W1[:, item]^T + hu[group_of])       one product for both towers
+ *     hu  = xu W1[:, user]^T + b1                       [G, T H1], once per batch
+ *     h1  = relu(xi W1[:, item]^T + hu[group_of])       one product for all towers
  *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
- *     a, b = h_L w^T + bias
+ *     logit = h_L w^T + bias                            [T][n]
  *
  * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
  * Operands of the products are as the kernel has them (linear.h); all else is float32. `dense` and
@@ -20,8 +20,6 @@
 #include "common/layout.h"
 #include "linear.h"
 
-#define TOWERS 2 /* CTR, CVR: the order of the arrays in the layout */
-
 /* Impressions computed at a time: the activations of a chunk stay in cache. */
 #define TOWER_CHUNK 128
 
@@ -29,9 +27,9 @@ struct tower {
     const struct layout *layout;                     /* borrowed */
     const float *dense;                              /* borrowed, of the last tower_load */
     struct linear user, item;                        /* the columns of W1 */
-    struct linear hidden[CONFIG_LAYERS_MAX][TOWERS]; /* W2 is hidden[1] */
+    struct linear hidden[CONFIG_LAYERS_MAX][TOWERS_MAX]; /* W2 is hidden[1] */
     struct linear_work work;
-    float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, 2 Hk] */
+    float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, T Hk] */
     float *d[2];                 /* gradients of one layer and of the one below it */
 };
 
@@ -45,13 +43,13 @@ void tower_load(struct tower *t, const float *dense, bool backward);
 
 /* hu from xu [groups, Iu]. */
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu);
-/* a[n], b[n] from xi [n, Ii]; group_of[n] are rows of hu. Keeps the activations. */
+/* logit[T][n] from xi [n, Ii]; group_of[n] are rows of hu. Keeps the activations. */
 void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
-                   uint32_t n, float *a, float *b);
-/* For the chunk of the last tower_forward: da[n], db[n] -> ddense (all but user columns and b1),
- * dxi [n, Ii], and dhu [G, 2 H1] summed over each group's impressions. */
+                   uint32_t n, float *const *logit);
+/* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1),
+ * dxi [n, Ii], and dhu [G, T H1] summed over each group's impressions. */
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
-                    const float *da, const float *db, float *ddense, float *dxi, float *dhu);
+                    const float *const *dlogit, float *ddense, float *dxi, float *dhu);
 /* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. */
 void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu);

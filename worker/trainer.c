@@ -77,7 +77,8 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     laps_start(&t->laps);
     spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));
-    TRY(model_create(&t->model, spec->layout, config->ctcvr_weight,
+    const struct loss_spec loss = loss_spec_of(config);
+    TRY(model_create(&t->model, spec->layout, &loss,
                      kernel_find(config->kernel, config->precision)));
     model_charge(t->model, &t->laps);
     for (uint32_t i = 0; i < t->slots; i++) {
@@ -239,8 +240,7 @@ static enum status trace_line(struct trainer *t, const struct slot *s) {
     buf_clear(&t->line);
     TRY(buf_printf(&t->line, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\t", b->name.epoch, b->name.shard,
                    b->name.batch, b->impressions,
-                   (s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr) / n,
-                   s->sums.ctr / n, s->sums.ctcvr / n));
+                   s->sums.total / n, s->sums.ctr / n, s->sums.ctcvr / n));
     for (uint32_t i = 0; i < b->impressions; i++) {
         TRY(buf_printf(&t->line, "%s%llu", i == 0 ? "" : ",",
                        (unsigned long long)b->impression_id[i]));
@@ -270,7 +270,7 @@ static void report(struct trainer *t, struct slot *s) {
     pace_report(t->spec->pace, t->spec->index,
                 &(struct pace_report){
                     .impressions = b->impressions,
-                    .loss = s->sums.ctr + (double)t->spec->config->ctcvr_weight * s->sums.ctcvr,
+                    .loss = s->sums.total,
                     .loss_ctr = s->sums.ctr,
                     .loss_ctcvr = s->sums.ctcvr,
                     .resent = resent - t->resent,
@@ -278,6 +278,7 @@ static void report(struct trainer *t, struct slot *s) {
                     .dropped_values = outcome.dropped_values,
                     .tickets_unknown = unknown - t->tickets_unknown,
                     .staleness = outcome.staleness,
+                    .form = score_form_of(t->spec->config),
                     .logit_a = s->logit_a,
                     .logit_b = s->logit_b,
                     .labels = b->labels,

@@ -20,7 +20,9 @@ show_progress() { # JSON
     ! number_of loss "$1" %.5f || text+="  loss $REPLY"
     if number_of auc_ctr_running "$1" %.4f; then
         text+="  auc ctr $REPLY"
+        ! number_of auc_ctr_running_bound "$1" %.4f || text+="±$REPLY"
         ! number_of auc_ctcvr_running "$1" %.4f || text+=" ctcvr $REPLY"
+        ! number_of auc_ctcvr_running_bound "$1" %.4f || text+="±$REPLY"
     fi
     ! number_of staleness_mean "$1" %.1f || text+="  staleness $REPLY"
     if number_of eta_s "$1" %.0f; then

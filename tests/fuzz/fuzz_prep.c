@@ -41,8 +41,9 @@ static void aliccp(struct span line, bool skeleton) {
 }
 
 static void csv(struct span record) {
-    static const char text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item\nmissing=NULL\n"
+    static const char text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,t,ct,bt\nmissing=NULL\n"
                                "impression=id\ngroup=g\nclick=c\nconversion=b\nuser=age,tags\n"
+                               "time=t\nclick_time=ct\nconversion_time=bt\n"
                                "item=item\n[column.age]\nkind=numeric\nbounds=1,2\n"
                                "[column.tags]\nmulti=|\nweight=:\n[column.item]\nkind=id\n";
     struct prep_schema schema;
@@ -56,6 +57,9 @@ static void csv(struct span record) {
     FUZZ_MUST(prep_row_read(&row, record, &why) == OK);
     if (why == REJECT_NONE) {
         check_features(f, &row.item);
+        FUZZ_MUST(row.timed && row.when.time > 0 && row.when.time <= SHARD_TIME_MAX);
+        FUZZ_MUST((row.when.click_time > 0) == row.click);
+        FUZZ_MUST((row.when.conversion_time > 0) == (row.click && row.conversion));
         FUZZ_MUST(prep_row_user(&row, &why) == OK);
         if (why == REJECT_NONE) {
             check_features(f, &row.user);
@@ -96,8 +100,9 @@ bool fuzz_seed(uint32_t n, struct buf *out) {
     static const char *const texts[] = {
         "\0" "1,1,0,bacff91692951881,3,205\x02" "17\x03" "1.0\x01" "216\x02" "9\x03" "0.69315\x01" "205\x02" "18\x03" "1",
         "\1" "bacff91692951881,2,101\x02" "31319\x03" "1.0\x01" "109_14\x02" "449068\x03" "2.30259",
-        "\2" "7,g1,1,0,1.5,a:2|b,12",
-        "\2" "8,g1,0,1,NULL,\"a \"\"quoted\"\"\",99",
+        "\2" "7,g1,1,0,1.5,a:2|b,12,1700000000,1700000007,",
+        "\2" "8,g1,0,1,NULL,\"a \"\"quoted\"\"\",99,5,0,1e3",
+        "\2" "9,g1,1,1,1.5,a:2|b,12,1700000000,1700000007,1.8e9",
         "\3" "[log]\nheader=no\ncolumns=id,c,b,x\nimpression=id\nclick=c\nconversion=b\nitem=x\n",
     };
     if (n >= sizeof texts / sizeof texts[0]) {

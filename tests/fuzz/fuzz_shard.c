@@ -32,6 +32,14 @@ static void walk(const struct shard *s) {
     for (uint32_t g = 0; g < s->groups; g++) {
         for (uint32_t i = s->group_start[g]; i < s->group_start[g + 1]; i++) {
             sum += s->impression_id[i] + s->labels[i] + s->group_key[g];
+            FUZZ_MUST(record_good(s->labels[i], s->kind == NULL ? KIND_LOG : s->kind[i]));
+            FUZZ_MUST(s->kind == NULL || s->time != NULL);
+            if (s->time != NULL) {
+                FUZZ_MUST(s->time[i] > 0 && s->time[i] <= SHARD_TIME_MAX);
+                FUZZ_MUST((s->click_time[i] > 0) == ((s->labels[i] & LABEL_CLICK) != 0));
+                FUZZ_MUST((s->conversion_time[i] > 0) == ((s->labels[i] & LABEL_CONVERSION) != 0));
+                FUZZ_MUST(s->conversion_time[i] == 0 || s->conversion_time[i] >= s->click_time[i]);
+            }
         }
     }
     for (uint32_t f = 0; f < s->columns; f++) {
@@ -93,7 +101,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     return 0;
 }
 
-static void build(struct shard_builder *b, uint32_t groups) {
+/* Without times, with them, as records. */
+static enum status add(struct shard_builder *b, uint32_t mode, uint64_t id, uint32_t i,
+                       const struct feature *features, size_t count) {
+    static const uint8_t labels[] = {0, 1, 3, 7};
+    static const enum record_kind kinds[] = {KIND_BOTH, KIND_CLICK, KIND_CONVERSION, KIND_LATE};
+    const struct moment when = {.time = 1700000000 + 60 * i,
+                                .click_time = 1700000005 + i,
+                                .conversion_time = 1700090000 + i,
+                                .kind = mode == 1 ? KIND_LOG : kinds[i % 4]};
+    return mode == 0 ? shard_builder_impression(b, id, i % 2, features, count)
+                     : shard_builder_timed(b, id, labels[i % (mode + 2)], &when, features, count);
+}
+
+static void build(struct shard_builder *b, uint32_t groups, uint32_t mode) {
     struct feature features[3];
     for (uint32_t g = 0; g < groups; g++) {
         features[0] = (struct feature){.field = 0, .weight = 1, .id = 7 + g};
@@ -103,7 +124,7 @@ static void build(struct shard_builder *b, uint32_t groups) {
             features[0] = (struct feature){.field = 2, .weight = 1, .id = i};
             features[1] = (struct feature){.field = 3, .weight = 1, .id = 1u << i};
             features[2] = (struct feature){.field = 3, .weight = 2, .id = UINT64_MAX};
-            FUZZ_MUST(shard_builder_impression(b, 10 * g + i, i % 2, features, 1 + i % 3) == OK);
+            FUZZ_MUST(add(b, mode, 10 * g + i, i, features, 1 + i % 3) == OK);
         }
     }
 }
@@ -116,13 +137,13 @@ bool fuzz_seed(uint32_t n, struct buf *out) {
     struct buf block = BUF_EMPTY;
     char name[64], path[96], *file = NULL;
     size_t bytes = 0;
-    if (n > 3) {
+    if (n > 11) {
         return false;
     }
     snprintf(name, sizeof name, "esmm-fuzz-seed-%d", (int)getpid());
     snprintf(path, sizeof path, "/dev/shm/%s", name);
     FUZZ_MUST(shard_builder_create(&b) == OK);
-    build(b, 1 + 3 * (n / 2));
+    build(b, 1 + 3 * (n / 2 % 2), n / 4);
     FUZZ_MUST(shard_builder_write(b, known(), "/dev/shm", name, &info) == OK);
     shard_builder_destroy(&b);
     FUZZ_MUST(file_read_all(path, INPUT_BYTES_MAX, &file, &bytes) == OK && unlink(path) == 0);

@@ -93,6 +93,8 @@ static void check_batch(const struct bench *t, uint32_t from, uint32_t to) {
         assert_int_equal(b->group_of[i], groups - 1);
         assert_int_equal(b->labels[i], t->shard.labels[t->ordered[from + i]]);
         assert_int_equal(b->impression_id[i], t->shard.impression_id[t->ordered[from + i]]);
+        assert_int_equal(b->kind[i], KIND_LOG);
+        assert_true(b->elapsed_days[i] == 0);
     }
     assert_int_equal(b->groups, groups);
     for (uint32_t f = 0; f < b->fields; f++) {
@@ -138,6 +140,42 @@ static void test_cut_everything(void **state) {
         }
         end(&t);
     }
+}
+
+/* Of records: kinds, and the days from a click to its conversion or to the record. */
+static void test_records(void **state) {
+    (void)state;
+    struct bench t;
+    begin(&t, usual(4), -1);
+    const uint32_t n = t.shard.impressions;
+    uint32_t seen[3] = {0};
+    t.shard.time = sample_array(n, sizeof *t.shard.time);
+    t.shard.click_time = sample_array(n, sizeof *t.shard.click_time);
+    t.shard.conversion_time = sample_array(n, sizeof *t.shard.conversion_time);
+    t.shard.kind = sample_array(n, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        t.shard.time[i] = 2000000 + 86400 * i;
+        t.shard.click_time[i] = t.shard.labels[i] == 0 ? 0 : 1000000 + i;
+        t.shard.conversion_time[i] = t.shard.labels[i] < 2 ? 0 : 1000000 + i + 43200 * (i % 9);
+        t.shard.kind[i] = (uint8_t)(1 + i % (RECORD_KINDS - 1));
+    }
+    assert_int_equal(batch_cut(t.cutter, 3, n, &t.batch), OK);
+    for (uint32_t k = 0; k < n - 3; k++) {
+        const uint32_t i = t.ordered[k + 3];
+        const uint8_t labels = t.shard.labels[i];
+        const double want = labels == 0  ? 0
+                            : labels < 2 ? (1000000.0 + 86399.0 * i) / 86400
+                                         : 0.5 * (i % 9);
+        assert_int_equal(t.batch.kind[k], t.shard.kind[i]);
+        assert_true(fabs((double)t.batch.elapsed_days[k] - want) <= 1e-6 * want);
+        seen[labels / 2 + labels % 2]++;
+    }
+    assert_true(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
+    mem_free(&t.shard.time);
+    mem_free(&t.shard.click_time);
+    mem_free(&t.shard.conversion_time);
+    mem_free(&t.shard.kind);
+    end(&t);
 }
 
 static void test_user_of_gauc(void **state) {
@@ -243,7 +281,7 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_everything), cmocka_unit_test(test_user_of_gauc),
+        cmocka_unit_test(test_cut_everything), cmocka_unit_test(test_records), cmocka_unit_test(test_user_of_gauc),
         cmocka_unit_test(test_other_shards),   cmocka_unit_test(test_empty_group),
         cmocka_unit_test(test_failing_memory),
     };

@@ -70,8 +70,8 @@ static void test_concat(void **state) {
     array_is(&l, 11, "cvr.b3", 1, 1, 301);
     assert_int_equal(l.count, 302);
     assert_int_equal(l.array[2].fan_in, 20);
-    assert_true(fabsf(l.bias_ctr - (float)log(0.04 / 0.96)) < 1e-6f);
-    assert_true(fabsf(l.bias_cvr - 0.5f * (float)log(0.005 / 0.995)) < 1e-6f); /* half-way */
+    assert_true(fabsf(l.bias[0] - (float)log(0.04 / 0.96)) < 1e-6f);
+    assert_true(fabsf(l.bias[1] - 0.5f * (float)log(0.005 / 0.995)) < 1e-6f); /* half-way */
     mem_free(&c);
 }
 
@@ -89,7 +89,7 @@ static void test_sides(void **state) {
     for (int f = 0; f < 4; f++) {
         assert_int_equal(l.column[f], columns[f]);
     }
-    assert_true(isnan(l.bias_ctr) && isnan(l.bias_cvr)); /* rates without odds */
+    assert_true(isnan(l.bias[0]) && isnan(l.bias[1])); /* rates without odds */
     assert_int_equal(config_set(c, "field.zz.dim=4"), OK);
     assert_int_equal(layout_init(&l, c, &s, 0.5, 0.5), ERR_CONFIG); /* no such field */
     mem_free(&c);
@@ -133,7 +133,7 @@ static void test_initial(void **state) {
     const double bound = 1 / sqrt(20);
     assert_true(least >= -bound && least < -0.9 * bound && most <= bound && most > 0.9 * bound);
     assert_true(fabs(sum / 240) < 4 * bound / sqrt(3 * 240));
-    assert_true(whole[300] == l.bias_ctr && fabsf(whole[300] + 1.0986123f) < 1e-6f);
+    assert_true(whole[300] == l.bias[0] && fabsf(whole[300] + 1.0986123f) < 1e-6f);
     assert_true(whole[301] == 0.0f);
     assert_true(memcmp(whole, whole + 120, 120 * sizeof(float)) != 0); /* towers differ */
     c->prior_bias = false;

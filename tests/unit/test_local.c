@@ -320,15 +320,6 @@ static void test_out_of_memory(void **state) {
 
 /* --- predict and eval ------------------------------------------------------------------------ */
 
-static void test_probability(void **state) {
-    (void)state;
-    assert_true(probability(0) == 0.5);
-    assert_true(probability(800) == 1);
-    assert_true(probability(-800) == 0);
-    assert_true(fabs(probability(-40) / 4.248354255291589e-18 - 1) < 1e-14);
-    assert_true(fabs(probability(2) + probability(-2) - 1) < 1e-15);
-}
-
 static void test_predict_csv(void **state) {
     struct ground g;
     struct score_list list = {0};
@@ -393,7 +384,7 @@ static void test_eval_against_pairs(void **state) {
     (void)state;
     ground_init(&g, SEED + 8, NULL);
     score_all(g.local, g.data, 1, &list);
-    assert_int_equal(eval_run(g.local, g.data, NULL, 2, &e), OK);
+    assert_int_equal(eval_run(g.local, &(struct eval_spec){.data = g.data, .threads = 2}, &e), OK);
     assert_int_equal(e.impressions, list.count);
     assert_false(e.has_truth);
     assert_true(fabs(e.auc_ctr - pairs_auc(list.scores, list.count, false, false, false)) < 1e-9);
@@ -402,7 +393,7 @@ static void test_eval_against_pairs(void **state) {
     assert_true(fabs(e.auc_ctcvr - pairs_auc(list.scores, list.count, false, true, true)) < 1e-9);
     double predicted = 0, observed = 0;
     for (size_t i = 0; i < list.count; i++) {
-        predicted += probability((double)list.scores[i].a);
+        predicted += score_rates(&list.scores[i], SCORE_CVR).ctr;
         observed += list.scores[i].labels & LABEL_CLICK;
     }
     assert_true(fabs(e.pcoc_ctr - predicted / observed) < 1e-9);
@@ -419,7 +410,6 @@ int main(void) {
         cmocka_unit_test(test_damaged_shard),
         cmocka_unit_test(test_no_field_in_common),
         cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_probability),
         cmocka_unit_test(test_predict_csv),
         cmocka_unit_test(test_eval_against_pairs),
     };

@@ -186,6 +186,127 @@ static void test_batch_against_one(void **state) {
     assert_true(agree(sums.ctcvr, 20 + (both - ctr) / 0.5, 1e-11, 0));
 }
 
+/* --- the other models ----------------------------------------------------------------------- */
+
+static const enum model_name models[] = {MODEL_CTR,          MODEL_BASE,   MODEL_AMAN,
+                                         MODEL_OVERSAMPLING, MODEL_UNBIAS, MODEL_DIVISION,
+                                         MODEL_ESMM_NS,      MODEL_SHARE,  MODEL_ESMM};
+enum { MODELS = sizeof models / sizeof *models };
+
+static struct loss_spec spec_of(enum model_name model, enum unbias unbias) {
+    return (struct loss_spec){
+        .model = model, .w = 0.75f, .unbias = unbias, .unbias_clip = 0.2f, .seed = SEED};
+}
+
+static double bce_of(double probability, int label) {
+    return -log(label ? probability : 1.0 - probability);
+}
+
+/* The formulas of loss.h with probabilities, as they are written there. */
+static double literal(const struct loss_spec *s, const double *logit, uint8_t labels, double m) {
+    const int y = labels & 1, t = labels == 3;
+    const double p = 1 / (1 + exp(-logit[0])), second = 1 / (1 + exp(-logit[1]));
+    const double w = (double)s->w;
+    switch (s->model) {
+    case MODEL_ESMM:
+    case MODEL_ESMM_NS: return bce_of(p, y) + w * bce_of(p * second, t);
+    case MODEL_SHARE: return bce_of(p, y) + w * y * bce_of(second, t);
+    case MODEL_UNBIAS: return bce_of(p, y) + w * y * m * bce_of(second, t);
+    case MODEL_DIVISION: return bce_of(p, y) + w * bce_of(second, t);
+    case MODEL_CTR: return bce_of(p, y);
+    default: return w * bce_of(p, t);
+    }
+}
+
+static double weight_of(const struct loss_spec *s, const double *logit) {
+    return fmin(1.0, (double)s->unbias_clip * (1 + exp(-logit[0])));
+}
+
+static void test_models_literally(void **state) {
+    (void)state;
+    for (uint64_t k = 0; k < MODELS * 3000; k++) {
+        const struct loss_spec s = spec_of(models[k % MODELS], UNBIAS_WEIGHT);
+        const double logit[2] = {3 * rng_normal(SEED, k, 0), 3 * rng_normal(SEED, k, 1)};
+        const uint8_t labels = (uint8_t[]){0, 1, 3}[rng_below(SEED, k, 2, 3)];
+        const double m = weight_of(&s, logit), h = 1e-5;
+        struct loss_sums terms;
+        double d[TOWERS_MAX];
+        loss_one(&s, logit, labels, k, &terms, d);
+        assert_true(agree(terms.total, literal(&s, logit, labels, m), 1e-9, 1e-12));
+        assert_true(agree(terms.ctr + (double)s.w * terms.ctcvr, terms.total, 1e-12, 1e-15));
+        for (uint32_t i = 0; i < method_of(s.model)->towers; i++) {
+            double up[2] = {logit[0], logit[1]}, down[2] = {logit[0], logit[1]};
+            up[i] += h;
+            down[i] -= h;
+            const double slope =
+                (literal(&s, up, labels, m) - literal(&s, down, labels, m)) / (2 * h);
+            assert_true(agree(d[i], slope, 1e-5, 1e-8)); /* m is held: no gradient through it */
+        }
+    }
+}
+
+/* A rejection is the weight in the mean, and one impression's coin falls the same way again. */
+static void test_rejection(void **state) {
+    (void)state;
+    const struct loss_spec weight = spec_of(MODEL_UNBIAS, UNBIAS_WEIGHT);
+    const struct loss_spec reject = spec_of(MODEL_UNBIAS, UNBIAS_REJECTION);
+    const double logit[2] = {0.3, -1};
+    struct loss_sums terms, again, expected;
+    double d[TOWERS_MAX], sum = 0;
+    enum { N = 40000 };
+    loss_one(&weight, logit, LABEL_CLICK, 0, &expected, d);
+    for (uint64_t i = 0; i < N; i++) {
+        loss_one(&reject, logit, LABEL_CLICK, i, &terms, d);
+        loss_one(&reject, logit, LABEL_CLICK, i, &again, d);
+        assert_true(terms.ctcvr == again.ctcvr);
+        sum += terms.ctcvr;
+    }
+    const double share = weight_of(&reject, logit);
+    const double sd = sqrt(share * (1 - share) / N) * expected.ctcvr / share;
+    assert_true(fabs(sum / N - expected.ctcvr) < 5 * sd);
+}
+
+static void test_models_batch_against_one(void **state) {
+    (void)state;
+    enum { N = 500 };
+    static float logit[2][N], d[2][N], a[N], b[N];
+    static uint8_t labels[N];
+    static uint64_t id[N];
+    for (size_t i = 0; i < N; i++) {
+        logit[0][i] = (float)(20 * rng_normal(SEED, i, 5));
+        logit[1][i] = (float)(20 * rng_normal(SEED, i, 6));
+        labels[i] = (uint8_t[]){0, 1, 3}[rng_below(SEED, i, 7, 3)];
+        id[i] = 77 * i;
+    }
+    const float *const logits[] = {logit[0], logit[1]};
+    float *const slopes[] = {d[0], d[1]};
+    for (uint32_t k = 0; k < MODELS; k++) {
+        const struct loss_spec s = spec_of(models[k], UNBIAS_REJECTION);
+        const uint32_t towers = method_of(s.model)->towers;
+        struct loss_sums sums = {0}, want = {0};
+        loss_batch(&s, &(struct loss_rows){logits, labels, id}, N, 0.5f, slopes, &sums);
+        loss_scores(&s, logits, N, a, b);
+        for (size_t i = 0; i < N; i++) {
+            const double z[2] = {(double)logit[0][i], (double)logit[1][i]};
+            struct loss_sums terms;
+            double one[TOWERS_MAX];
+            loss_one(&s, z, labels[i], id[i], &terms, one);
+            want.ctr += terms.ctr;
+            want.ctcvr += terms.ctcvr;
+            want.total += terms.total;
+            for (uint32_t j = 0; j < towers; j++) {
+                assert_true(isfinite(d[j][i]));
+                assert_true(agree((double)d[j][i], 0.5 * one[j], 1e-6, 1e-30));
+            }
+            assert_true(a[i] == (method_of(s.model)->has_ctr ? logit[0][i] : 0.0f));
+            assert_true(b[i] == (method_of(s.model)->has_cvr ? logit[towers - 1][i] : 0.0f));
+        }
+        assert_true(agree(sums.ctr, want.ctr, 1e-12, 0));
+        assert_true(agree(sums.ctcvr, want.ctcvr, 1e-12, 0));
+        assert_true(agree(sums.total, want.total, 1e-12, 0));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_against_vectors),
@@ -194,6 +315,9 @@ int main(void) {
         cmocka_unit_test(test_finite_everywhere),
         cmocka_unit_test(test_gradient_is_the_slope),
         cmocka_unit_test(test_batch_against_one),
+        cmocka_unit_test(test_models_literally),
+        cmocka_unit_test(test_rejection),
+        cmocka_unit_test(test_models_batch_against_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,11 +19,12 @@
 struct fixture {
     struct layout layout;
     struct batch batch;
-    float w;
+    struct loss_spec loss;
     float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
     double *drows_naive[FIELDS_MAX];
     float *dense, *ddense, *a, *b;
-    double *ddense_naive, *a_naive, *b_naive, loss_naive;
+    double *ddense_naive, *logit_naive[TOWERS_MAX], loss_naive;
+    double *a_naive, *b_naive; /* what loss_scores makes of the logits */
     struct loss_sums sums;
     enum precision precision; /* of the twin */
 };
@@ -56,6 +57,9 @@ static void allocate(struct fixture *t) {
     memset(t->ddense, 0xff, t->layout.count * sizeof(float));
     t->a = sample_array(t->batch.impressions, sizeof(float));
     t->b = sample_array(t->batch.impressions, sizeof(float));
+    for (uint32_t k = 0; k < t->layout.towers; k++) {
+        t->logit_naive[k] = sample_array(t->batch.impressions, sizeof(double));
+    }
     t->a_naive = sample_array(t->batch.impressions, sizeof(double));
     t->b_naive = sample_array(t->batch.impressions, sizeof(double));
 }
@@ -71,6 +75,9 @@ static void release(struct fixture *t) {
     mem_free(&t->ddense_naive);
     mem_free(&t->a);
     mem_free(&t->b);
+    for (uint32_t k = 0; k < t->layout.towers; k++) {
+        mem_free(&t->logit_naive[k]);
+    }
     mem_free(&t->a_naive);
     mem_free(&t->b_naive);
     batch_fini(&t->batch);
@@ -86,7 +93,7 @@ struct shape {
     bool grid;
 };
 
-static void begin(struct fixture *t, struct shape s) {
+static void begin_model(struct fixture *t, struct shape s, enum model_name model) {
     memset(t, 0, sizeof *t);
     struct sample sample = {.seed = s.seed,
                             .groups = s.groups,
@@ -104,6 +111,10 @@ static void begin(struct fixture *t, struct shape s) {
     sample_schema(&sample, &schema);
     config_default(&config);
     config.input = s.input;
+    config.model = model;
+    config.ctcvr_weight = s.w;
+    config.unbias_clip = 0.4f;
+    config.unbias = s.seed % 2 == 0 ? UNBIAS_REJECTION : UNBIAS_WEIGHT;
     config.table.dim = s.dim;
     char text[64];
     snprintf(text, sizeof text, "model.tower=%s", s.tower);
@@ -117,14 +128,19 @@ static void begin(struct fixture *t, struct shape s) {
     batch_cutter_destroy(&cutter);
     mem_free(&order);
     sample_shard_free(&shard);
-    t->w = s.w;
+    t->loss = loss_spec_of(&config);
     allocate(t);
     sample_dense(&sample, &t->layout, t->dense);
+    layout_clear_foreign(&t->layout, t->dense);
     for (uint32_t f = 0; f < t->layout.fields; f++) {
         for (size_t i = 0; i < floats_of(t, f); i++) {
             t->rows[f][i] = sample_float(&sample, 0.7f, 0.125f);
         }
     }
+}
+
+static void begin(struct fixture *t, struct shape s) {
+    begin_model(t, s, MODEL_ESMM);
 }
 
 static void run(struct fixture *t, struct model *m) {
@@ -135,10 +151,15 @@ static void run(struct fixture *t, struct model *m) {
 }
 
 static void run_naive(struct fixture *t) {
-    assert_int_equal(model_train_naive(&t->layout, t->precision, t->w, &t->batch,
-                                       (const float *const *)t->rows, t->dense, t->a_naive,
-                                       t->b_naive, t->drows_naive, t->ddense_naive, &t->loss_naive),
+    const struct method *method = method_of(t->loss.model);
+    assert_int_equal(model_train_naive(&t->layout, t->precision, &t->loss, &t->batch,
+                                       (const float *const *)t->rows, t->dense, t->logit_naive,
+                                       t->drows_naive, t->ddense_naive, &t->loss_naive),
                      OK);
+    for (uint32_t i = 0; i < t->batch.impressions; i++) {
+        t->a_naive[i] = method->has_ctr ? t->logit_naive[0][i] : 0.0;
+        t->b_naive[i] = method->has_cvr ? t->logit_naive[method->towers - 1][i] : 0.0;
+    }
 }
 
 /* |got - want| <= relative * the array's largest value: the measure of a sum's rounding. The terms
@@ -159,7 +180,7 @@ static void close_to(const char *what, const float *got, const double *want, siz
 }
 
 static double mean_loss(const struct fixture *t) {
-    return (t->sums.ctr + (double)t->w * t->sums.ctcvr) / t->batch.impressions;
+    return t->sums.total / t->batch.impressions;
 }
 
 static void check_gradients(const struct fixture *t, double relative) {
@@ -195,7 +216,7 @@ static const struct shape shapes[] = {
 
 static void check_against_naive(struct fixture *t, const struct kernel *kernel) {
     struct model *m = NULL;
-    assert_int_equal(model_create(&m, &t->layout, t->w, kernel), OK);
+    assert_int_equal(model_create(&m, &t->layout, &t->loss, kernel), OK);
     run(t, m);
     close_to("logit a", t->a, t->a_naive, t->batch.impressions, 1e-6);
     close_to("logit b", t->b, t->b_naive, t->batch.impressions, 1e-6);
@@ -216,6 +237,36 @@ static void test_against_naive(void **state) {
             check_against_naive(&t, kernel[i]);
         }
         release(&t);
+    }
+}
+
+/* --- every model ---------------------------------------------------------------------------- */
+
+static const enum model_name models[] = {MODEL_CTR,      MODEL_BASE,    MODEL_AMAN,
+                                         MODEL_UNBIAS,   MODEL_DIVISION, MODEL_OVERSAMPLING,
+                                         MODEL_ESMM_NS, MODEL_SHARE};
+
+/* Fast against naive; and what belongs to the other dictionary has neither weight nor gradient. */
+static void test_models_against_naive(void **state) {
+    (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        for (size_t s = 0; s < 4; s++) {
+            struct fixture t;
+            begin_model(&t, shapes[s == 3 ? 8 : s], models[k]);
+            assert_int_equal(t.layout.towers, method_of(models[k])->towers);
+            run_naive(&t);
+            for (size_t i = 0; i < n; i++) {
+                check_against_naive(&t, kernel[i]);
+            }
+            float *cleared = sample_array(t.layout.count, sizeof *cleared);
+            memcpy(cleared, t.ddense, t.layout.count * sizeof *cleared);
+            layout_clear_foreign(&t.layout, cleared);
+            assert_memory_equal(cleared, t.ddense, t.layout.count * sizeof *cleared);
+            mem_free(&cleared);
+            release(&t);
+        }
     }
 }
 
@@ -242,7 +293,7 @@ static void test_bf16_against_naive(void **state) {
         begin(&t, shapes[k]);
         t.precision = PRECISION_BF16;
         run_naive(&t);
-        assert_int_equal(model_create(&m, &t.layout, t.w, kernel), OK);
+        assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
         run(&t, m);
         close_to("logit a", t.a, t.a_naive, t.batch.impressions, BF16_TOLERANCE);
         close_to("logit b", t.b, t.b_naive, t.batch.impressions, BF16_TOLERANCE);
@@ -263,7 +314,7 @@ static void test_bf16_rounds(void **state) {
     struct fixture t;
     struct model *m = NULL;
     begin(&t, (struct shape){60, 40, 10, 3, 4, 7, INPUT_CONCAT, "33,17", -1, 1.0f, false});
-    assert_int_equal(model_create(&m, &t.layout, t.w, kernel), OK);
+    assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
     run(&t, m);
     double error[2] = {0};
     for (int p = 0; p < 2; p++) {
@@ -292,7 +343,7 @@ static void check_many_batches(const struct kernel *kernel) {
                                  false});
         size_t n = t.batch.impressions;
         if (m == NULL) {
-            assert_int_equal(model_create(&m, &t.layout, t.w, kernel), OK);
+            assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
         }
         run(&t, m);
         float *a = sample_array(n, sizeof *a), *b = sample_array(n, sizeof *b);
@@ -338,7 +389,7 @@ static void *train(void *arg) {
     struct trainee *trainee = arg;
     struct fixture *t = &trainee->t;
     struct model *m = NULL;
-    trainee->status = model_create(&m, &t->layout, t->w, trainee->kernel);
+    trainee->status = model_create(&m, &t->layout, &t->loss, trainee->kernel);
     for (int i = 0; i < 5 && trainee->status == OK; i++) {
         t->sums = (struct loss_sums){0};
         trainee->status = model_train(m, &t->batch, (const float *const *)t->rows, t->dense, t->a,
@@ -401,29 +452,49 @@ static void check_slope(struct fixture *t, float *at, double want) {
     }
 }
 
+/* A weight that is zero for good has a slope and no gradient. */
+static bool fixed_at_zero(const struct layout *l, uint64_t i) {
+    const uint64_t w1 = (uint64_t)l->hidden[0] * l->input_width;
+    return i < l->towers * w1 && layout_foreign(l, (uint32_t)(i / w1), (uint32_t)(i % l->input_width));
+}
+
+static void check_slopes(uint64_t seed, enum model_name model) {
+    struct fixture t;
+    begin_model(&t,
+                (struct shape){seed, 5, 3, 2, 2, 3, seed % 2 ? INPUT_SIDES : INPUT_CONCAT,
+                               "6,5", -1, 1.5f, false},
+                model);
+    run_naive(&t);
+    double *ddense = sample_array(t.layout.count, sizeof *ddense);
+    memcpy(ddense, t.ddense_naive, t.layout.count * sizeof *ddense);
+    for (uint64_t i = 0; i < t.layout.count; i++) {
+        if (!fixed_at_zero(&t.layout, i)) {
+            check_slope(&t, &t.dense[i], ddense[i]);
+        }
+    }
+    for (uint32_t f = 0; f < t.layout.fields; f++) {
+        run_naive(&t);
+        double *drows = sample_array(floats_of(&t, f), sizeof *drows);
+        memcpy(drows, t.drows_naive[f], floats_of(&t, f) * sizeof *drows);
+        for (size_t i = 0; i < floats_of(&t, f); i++) {
+            check_slope(&t, &t.rows[f][i], drows[i]);
+        }
+        mem_free(&drows);
+    }
+    mem_free(&ddense);
+    release(&t);
+}
+
+/* unbias is left out: no gradient goes through its weights (test_loss has them). */
 static void test_central_differences(void **state) {
     (void)state;
     for (uint64_t seed = 40; seed < 44; seed++) {
-        struct fixture t;
-        begin(&t, (struct shape){seed, 5, 3, 2, 2, 3, seed % 2 ? INPUT_SIDES : INPUT_CONCAT, "6,5",
-                                 -1, 1.5f, false});
-        run_naive(&t);
-        double *ddense = sample_array(t.layout.count, sizeof *ddense);
-        memcpy(ddense, t.ddense_naive, t.layout.count * sizeof *ddense);
-        for (uint64_t i = 0; i < t.layout.count; i++) {
-            check_slope(&t, &t.dense[i], ddense[i]);
+        check_slopes(seed, MODEL_ESMM);
+    }
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        if (models[k] != MODEL_UNBIAS) {
+            check_slopes(44 + k, models[k]);
         }
-        for (uint32_t f = 0; f < t.layout.fields; f++) {
-            run_naive(&t);
-            double *drows = sample_array(floats_of(&t, f), sizeof *drows);
-            memcpy(drows, t.drows_naive[f], floats_of(&t, f) * sizeof *drows);
-            for (size_t i = 0; i < floats_of(&t, f); i++) {
-                check_slope(&t, &t.rows[f][i], drows[i]);
-            }
-            mem_free(&drows);
-        }
-        mem_free(&ddense);
-        release(&t);
     }
 }
 
@@ -531,6 +602,7 @@ static void golden_batch(const struct golden *g, const struct layout *l, struct 
     b->user_fields = l->user_fields;
     b->group_of = whole(need(g, "group_of", b->impressions));
     b->labels = sample_array(b->impressions, 1);
+    b->impression_id = sample_array(b->impressions, sizeof *b->impression_id);
     for (uint32_t i = 0; i < b->impressions; i++) {
         b->labels[i] = (uint8_t)find(g, "labels")->v[i];
     }
@@ -617,12 +689,12 @@ static void test_golden(void **state) {
         golden_read(&g, names[k]);
         golden_layout(&g, inputs[k], &t.layout);
         golden_batch(&g, &t.layout, &t.batch);
-        t.w = (float)need(&g, "ctcvr_weight", 1)->v[0];
+        t.loss = (struct loss_spec){.w = (float)need(&g, "ctcvr_weight", 1)->v[0]};
         allocate(&t);
         golden_parameters(&g, &t);
         check_pooled_input(&g, &t);
         for (size_t i = 0; i < n; i++) {
-            assert_int_equal(model_create(&m, &t.layout, t.w, kernel[i]), OK);
+            assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel[i]), OK);
             run(&t, m);
             check_golden(&g, &t);
             model_destroy(&m);
@@ -643,7 +715,7 @@ static void test_nan_shows(void **state) {
     begin(&t, (struct shape){50, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false});
     for (uint32_t i = 0; i < t.layout.array_count * 3; i++) {
         float *at = &t.dense[t.layout.array[i / 3].offset], old = *at;
-        assert_int_equal(model_create(&m, &t.layout, 1.0f, kernel[i % 3]), OK);
+        assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel[i % 3]), OK);
         *at = NAN;
         run(&t, m);
         assert_true(isnan(t.sums.ctcvr)); /* every array has a part in p_ctcvr */
@@ -663,7 +735,7 @@ static void test_failing_memory(void **state) {
     size_t failures = 0;
     for (size_t k = 1;; k++) {
         mem_fail_after(k);
-        enum status status = model_create(&m, &t.layout, 1.0f, kernel_f32());
+        enum status status = model_create(&m, &t.layout, &t.loss, kernel_f32());
         if (status == OK) {
             status = model_train(m, &t.batch, (const float *const *)t.rows, t.dense, t.a, t.b,
                                  t.drows, t.ddense, &t.sums);
@@ -684,8 +756,8 @@ static void test_failing_memory(void **state) {
     assert_true(failures >= 10);
     double loss;
     mem_fail_after(1);
-    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, 1.0f, &t.batch,
-                                       (const float *const *)t.rows, t.dense, t.a_naive, t.b_naive,
+    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, &t.loss, &t.batch,
+                                       (const float *const *)t.rows, t.dense, t.logit_naive,
                                        t.drows_naive, t.ddense_naive, &loss),
                      ERR_MEMORY);
     mem_fail_after(0);
@@ -694,7 +766,8 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_bf16_against_naive),
+        cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_models_against_naive),
+         cmocka_unit_test(test_bf16_against_naive),
         cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),
         cmocka_unit_test(test_many_threads),   cmocka_unit_test(test_central_differences),
         cmocka_unit_test(test_golden),         cmocka_unit_test(test_nan_shows),

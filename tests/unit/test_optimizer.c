@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #define SEED 11u
-#define DIM_MAX 70
+#define WIDEST 70
 #define STEPS 60
 
 static const enum optimizer_kind kinds[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD,
@@ -112,9 +112,9 @@ static float draw(uint64_t a, uint64_t b) {
 static void test_against_naive(void **state) {
     (void)state;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
-        for (uint32_t dim = 1; dim <= DIM_MAX; dim += dim < 20 ? 1 : 7) {
+        for (uint32_t dim = 1; dim <= WIDEST; dim += dim < 20 ? 1 : 7) {
             struct optimizer_config o = config_of(kinds[k]);
-            float w[DIM_MAX], s[2 * DIM_MAX], w2[DIM_MAX], s2[2 * DIM_MAX], g[DIM_MAX];
+            float w[WIDEST], s[2 * WIDEST], w2[WIDEST], s2[2 * WIDEST], g[WIDEST];
             o.l2 = dim % 2 == 0 ? 0.0f : 0.03f;
             o.correction = dim % 3 == 0 ? CORRECT_ROW : CORRECT_BATCH;
             o.eps = 0.02f; /* large enough to tell where it is added */

@@ -166,6 +166,53 @@ static void test_row_refused(void **state) {
     }
 }
 
+/* With times: what a label asks for must be there, the rest is ignored. */
+static void test_times(void **state) {
+    static const char timed[] = "[log]\nheader=no\ncolumns=c,b,u,t,ct,bt\nclick=c\nconversion=b\n"
+                                "user=u\ntime=t\nconversion_time=bt\n";
+    static const struct {
+        const char *text;
+        bool own; /* clicks have a column of their own */
+        enum reject why;
+        uint64_t click_time, conversion_time;
+    } rows[] = {{"0,0,u,1700000000,,", true, REJECT_NONE, 0, 0},
+                {"0,0,u,1700000000.75,x,-1", true, REJECT_NONE, 0, 0},
+                {"0,1,u,1700000000,,", true, REJECT_NONE, 0, 0}, /* an orphan is no conversion */
+                {"1,0,u,1700000000,1700000009.9,", true, REJECT_NONE, 1700000009, 0},
+                {"1,1,u,1700000000,1700000009,1700000009", true, REJECT_NONE, 1700000009,
+                 1700000009},
+                {"1,1,u,1700000000,,1800000000", false, REJECT_NONE, 1700000000, 1800000000},
+                {"1,0,u,1700000000,,", true, REJECT_TIME, 0, 0},
+                {"1,1,u,1700000000,1700000009,1700000008", true, REJECT_TIME, 0, 0},
+                {"1,1,u,1700000000,1700000009,", true, REJECT_TIME, 0, 0},
+                {"1,1,u,1700000000,1700000009,soon", true, REJECT_TIME, 0, 0},
+                {"0,0,u,1700000000000,,", true, REJECT_TIME, 0, 0},
+                {"0,0,u,0,,", true, REJECT_TIME, 0, 0},
+                {"0,0,u,-5,,", true, REJECT_TIME, 0, 0},
+                {"0,0,u,nan,,", true, REJECT_TIME, 0, 0},
+                {"0,0,u,,,", true, REJECT_TIME, 0, 0}};
+    (void)state;
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        struct world w = {0};
+        char text[256];
+        snprintf(text, sizeof text, "%s%s", timed, rows[k].own ? "click_time=ct\n" : "");
+        assert_int_equal(prep_schema_parse(&w.schema, "t", text), OK);
+        assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
+        assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+        const enum reject why = read_row(&w, rows[k].text);
+        if (why != rows[k].why) {
+            fail_msg("row %zu: '%s', expected '%s'", k, reject_text(why), reject_text(rows[k].why));
+        }
+        if (why == REJECT_NONE) {
+            assert_int_equal(w.row.when.time, 1700000000);
+            assert_int_equal(w.row.when.click_time, rows[k].click_time);
+            assert_int_equal(w.row.when.conversion_time, rows[k].conversion_time);
+        }
+        prep_row_fini(&w.row);
+        prep_schema_free(&w.schema);
+    }
+}
+
 static void test_identity(void **state) {
     struct world *w = *state;
     struct buf first = BUF_EMPTY;
@@ -217,7 +264,7 @@ static void test_memory_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
-        cmocka_unit_test(test_row_refused), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_row_refused), cmocka_unit_test(test_times), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -22,6 +22,9 @@ static const char whole[] = "; a comment\n"
                             "group = g\n"
                             "click = c\n"
                             "conversion = b\n"
+                            "time = t\n"
+                            "click_time = ct\n"
+                            "conversion_time = bt\n"
                             "user = age, city\n"
                             "  user = tags\n"
                             "item = price\n"
@@ -58,13 +61,17 @@ static void test_whole(void **state) {
     assert_int_equal(s.columns[3].side, SIDE_ITEM);
     assert_int_equal(s.columns[3].bound_count, 4);
     assert_true(s.columns[3].bounds[0] == 1 && s.columns[3].bounds[3] == 1000);
-    const struct span header[] = {{"price", 5}, {"id", 2}, {"g", 1},   {"c", 1}, {"b", 1},
-                                  {"x", 1},     {"age", 3}, {"city", 4}, {"tags", 4}};
-    assert_int_equal(prep_schema_bind(&s, "f", header, 9), OK);
+    const struct span header[] = {{"price", 5}, {"id", 2},  {"g", 1},    {"c", 1},
+                                  {"b", 1},     {"ct", 2},  {"t", 1},    {"x", 1},
+                                  {"bt", 2},    {"age", 3}, {"city", 4}, {"tags", 4}};
+    assert_int_equal(prep_schema_bind(&s, "f", header, 12), OK);
     assert_int_equal(s.columns[3].place, 0);
-    assert_int_equal(s.columns[2].place, 8);
+    assert_int_equal(s.columns[2].place, 11);
+    assert_int_equal(s.click_time.place, 5);
+    assert_int_equal(s.time.place, 6);
+    assert_int_equal(s.conversion_time.place, 8);
     assert_int_equal(s.click.place, 3);
-    assert_int_equal(prep_schema_bind(&s, "f", header, 8), ERR_CONFIG);
+    assert_int_equal(prep_schema_bind(&s, "f", header, 11), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "no column 'tags'; the nearest is '"));
     prep_schema_free(&s);
     prep_schema_free(&s);
@@ -90,7 +97,11 @@ static void test_refuses(void **state) {
         {LOG "[column.v]\nkind = id\n", "[column.v]: log.user and log.item do not have that "
                                         "column; the nearest is 'u'"},
         {LOG "item = u\n", "column 'u' comes twice"},
-        {LOG "item = c\n", "column 'c' is a label and a field"},
+        {LOG "item = c\n", "column 'c' is a label (or its time) and a field"},
+        {LOG "item = x\ntime=t\nconversion_time=x\n", "'x' is a label (or its time) and a field"},
+        {LOG "time = t\n", "log.conversion_time is missing"},
+        {LOG "conversion_time = t\n", "log.time is missing"},
+        {LOG "click_time = t\n", "log.time is missing"},
         {LOG "item = a=b\n", "[column.a=b]: field name 'a=b'"},
         {LOG "delimiter = ab\n", "delimiter: 'ab': expected one character"},
         {LOG "delimiter = \"\n", "log.delimiter is the quote"},

@@ -213,14 +213,17 @@ static void running_auc(void **state) {
     double bound;
     progress_worker_beat(p, 0, 1, &w, 0);
     progress_line(p, &mark, &line);
-    assert_true(isnan(line.auc_ctr));
+    assert_true(isnan(line.auc_ctr) && isnan(line.auc_ctr_bound));
     fill(&t->ctr, 5, 40000, 1);
     fill(&t->ctcvr, 6, 40000, 2);
     progress_worker_bins(p, 0, &t->ctr, &t->ctcvr);
     progress_worker_bins(p, 0, &t->ctr, &t->ctcvr); /* repeated: no difference */
     progress_line(p, &mark, &line);
     NEAR(line.auc_ctr, metric_bins_auc(&t->ctr, &bound));
+    NEAR(line.auc_ctr_bound, bound);
     NEAR(line.auc_ctcvr, metric_bins_auc(&t->ctcvr, &bound));
+    NEAR(line.auc_ctcvr_bound, bound);
+    assert_true(bound > 0 && bound < 0.01);
     assert_true(line.auc_ctcvr > line.auc_ctr);
     assert_int_equal(p->ctr.impressions, 40000);
     t->ctr.positive[7]--; /* an older report that overtook: left out */

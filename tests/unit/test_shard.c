@@ -29,12 +29,16 @@ static char dir[64];
 struct call {
     uint64_t key;
     uint8_t labels;
+    struct moment when;
     size_t count;
     struct feature features[FEATURES_MAX];
 };
 
+enum mode { UNTIMED, TIMED, RECORDS, MODES };
+
 struct log {
     uint64_t seed, draws;
+    enum mode mode;
     struct schema schema; /* unfinished: in the order of the adds */
     struct call group[GROUPS_MAX];
     uint32_t size[GROUPS_MAX];
@@ -66,12 +70,28 @@ static void draw_features(struct log *l, enum side side, struct call *c) {
     }
 }
 
-static void draw_log(struct log *l, uint64_t seed) {
+/* Times of every size; for records also a kind, with labels that go with it. */
+static void draw_moment(struct log *l, struct call *c) {
+    static const uint8_t labels[RECORD_KINDS][3] = {
+        [KIND_BOTH] = {0, 1, 3}, [KIND_CLICK] = {1, 3, 1}, [KIND_CONVERSION] = {1, 3, 3},
+        [KIND_LATE] = {7, 7, 7}, [KIND_FINAL] = {1, 3, 7}};
+    const uint64_t span = draw(l, 10) == 0 ? SHARD_TIME_MAX / 2 : 100000;
+    if (l->mode == RECORDS) {
+        c->when.kind = (enum record_kind)(1 + draw(l, RECORD_KINDS - 1));
+        c->labels = labels[c->when.kind][draw(l, 3)];
+    }
+    c->when.time = 1 + draw(l, span);
+    c->when.click_time = c->labels == 0 ? 0 : 1 + draw(l, span);
+    c->when.conversion_time = c->labels < 2 ? 0 : c->when.click_time + draw(l, span);
+}
+
+static void draw_log(struct log *l, enum mode mode, uint64_t seed) {
     static const char *const names[FIELDS] = {"zeta", "b", "121", "a", "110_14", "x9", "q", "c",
                                               "empty"};
     static const uint8_t labels[] = {0, LABEL_CLICK, LABEL_CLICK | LABEL_CONVERSION};
     memset(l, 0, sizeof *l);
     l->seed = seed;
+    l->mode = mode;
     for (uint32_t f = 0; f < FIELDS; f++) {
         const enum side side = f % 2 == 0 ? SIDE_ITEM : SIDE_USER;
         assert_int_equal(schema_add(&l->schema, names[f], side), OK);
@@ -85,6 +105,7 @@ static void draw_log(struct log *l, uint64_t seed) {
             struct call *c = &l->impression[l->impressions++];
             c->key = draw(l, 4) == 0 ? rng_u64(seed, l->draws++, 1) : l->impressions;
             c->labels = labels[draw(l, 3)];
+            draw_moment(l, c);
             draw_features(l, SIDE_ITEM, c);
         }
     }
@@ -96,7 +117,8 @@ static enum status replay(const struct log *l, struct shard_builder *b) {
         TRY(shard_builder_group(b, l->group[g].key, l->group[g].features, l->group[g].count));
         for (uint32_t i = 0; i < l->size[g]; i++, at++) {
             const struct call *c = &l->impression[at];
-            TRY(shard_builder_impression(b, c->key, c->labels, c->features, c->count));
+            TRY(shard_builder_timed(b, c->key, c->labels, l->mode == UNTIMED ? NULL : &c->when,
+                                    c->features, c->count));
         }
     }
     return OK;
@@ -141,7 +163,16 @@ static void check_sound(const struct shard *s, const struct schema *schema) {
         assert_true(s->group_start[g] < s->group_start[g + 1]);
     }
     for (uint32_t i = 0; i < s->impressions; i++) {
-        assert_true(s->labels[i] == 0 || s->labels[i] == 1 || s->labels[i] == 3);
+        assert_true(record_good(s->labels[i], s->kind == NULL ? KIND_LOG : s->kind[i]));
+        assert_true(s->kind == NULL || s->time != NULL);
+        if (s->time != NULL) {
+            const uint64_t click = s->click_time[i], conversion = s->conversion_time[i];
+            assert_true(s->time[i] > 0 && s->time[i] <= SHARD_TIME_MAX);
+            assert_true(click <= SHARD_TIME_MAX && conversion <= SHARD_TIME_MAX);
+            assert_true((click > 0) == ((s->labels[i] & LABEL_CLICK) != 0));
+            assert_true((conversion > 0) == ((s->labels[i] & LABEL_CONVERSION) != 0));
+            assert_true(conversion == 0 || conversion >= click);
+        }
     }
     for (uint32_t f = 0; f < s->columns; f++) {
         const struct column *c = &s->column[f];
@@ -161,6 +192,20 @@ static void check_sound(const struct shard *s, const struct schema *schema) {
     }
 }
 
+static void check_moments(const struct shard *s, const struct log *l) {
+    assert_true((s->time != NULL) == (l->mode != UNTIMED));
+    assert_true((s->click_time != NULL) == (l->mode != UNTIMED));
+    assert_true((s->conversion_time != NULL) == (l->mode != UNTIMED));
+    assert_true((s->kind != NULL) == (l->mode == RECORDS));
+    for (uint32_t i = 0; i < l->impressions && s->time != NULL; i++) {
+        const struct moment *m = &l->impression[i].when;
+        assert_int_equal(s->time[i], m->time);
+        assert_int_equal(s->click_time[i], m->click_time);
+        assert_int_equal(s->conversion_time[i], m->conversion_time);
+        assert_int_equal(s->kind == NULL ? KIND_LOG : s->kind[i], m->kind);
+    }
+}
+
 /* `schema` is finished and may have other fields than the log. */
 static void check_shard(const struct shard *s, const struct log *l, const struct schema *schema) {
     assert_int_equal(s->groups, l->groups);
@@ -174,6 +219,7 @@ static void check_shard(const struct shard *s, const struct log *l, const struct
         assert_int_equal(s->impression_id[i], l->impression[i].key);
         assert_int_equal(s->labels[i], l->impression[i].labels);
     }
+    check_moments(s, l);
     for (uint32_t f = 0; f < schema->count; f++) {
         const int field = schema_find(&l->schema, schema->fields[f].name);
         const enum side side = schema->fields[f].side;
@@ -213,7 +259,7 @@ static void check_info(const struct shard_info *info, const struct log *l, const
     for (uint32_t i = 0; i < l->impressions; i++) {
         want.values += l->impression[i].count;
         want.clicks += l->impression[i].labels & 1;
-        want.conversions += l->impression[i].labels >> 1;
+        want.conversions += l->impression[i].labels >> 1 & 1;
     }
     load(name, &data, &bytes);
     assert_string_equal(info->name, name);
@@ -230,9 +276,9 @@ static void check_info(const struct shard_info *info, const struct log *l, const
 static void test_round_trip(void **state) {
     struct log *l = *state;
     struct shard shard;
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS * MODES; seed++) {
         struct shard_info info, again;
-        draw_log(l, seed);
+        draw_log(l, (enum mode)(seed % MODES), seed);
         print_message("seed %llu: %u impressions\n", (unsigned long long)seed, l->impressions);
         assert_int_equal(write_log(l, "shard-00000.bin", &info), OK);
         check_info(&info, l, "shard-00000.bin");
@@ -250,7 +296,7 @@ static void test_round_trip(void **state) {
 static void test_schema_order(void **state) {
     struct log *l = *state;
     struct shard_info info, again;
-    draw_log(l, 7);
+    draw_log(l, UNTIMED, 7);
     assert_int_equal(write_log(l, "shard-00000.bin", &info), OK);
     const struct schema given = l->schema;
     l->schema = finished(&given);
@@ -271,7 +317,7 @@ static void test_other_schema(void **state) {
     struct shard shard;
     struct schema other = {0};
     struct shard_info info;
-    draw_log(l, 3);
+    draw_log(l, UNTIMED, 3);
     assert_int_equal(write_log(l, "shard-00000.bin", &info), OK);
     assert_int_equal(schema_add(&other, "zz", SIDE_USER), OK);
     assert_int_equal(schema_add(&other, "zeta", SIDE_ITEM), OK);
@@ -332,10 +378,10 @@ static void test_builder_again(void **state) {
     struct shard_builder *b = NULL;
     struct shard_info first, second, alone;
     assert_int_equal(shard_builder_create(&b), OK);
-    draw_log(l, 1);
+    draw_log(l, UNTIMED, 1);
     assert_int_equal(replay(l, b), OK);
     assert_int_equal(shard_builder_write(b, &l->schema, dir, "shard-00000.bin", &first), OK);
-    draw_log(l, 2);
+    draw_log(l, UNTIMED, 2);
     assert_int_equal(replay(l, b), OK);
     assert_int_equal(shard_builder_write(b, &l->schema, dir, "shard-00001.bin", &second), OK);
     shard_builder_destroy(&b);
@@ -382,6 +428,50 @@ static void test_builder_refuses(void **state) {
     shard_free(&s);
 }
 
+/* Times that cannot be, kinds that do not go with labels, and shards of two sorts. */
+static void test_moments_refused(void **state) {
+    (void)state;
+    static const struct {
+        uint8_t labels;
+        struct moment when;
+    } bad[] = {{0, {0, 5, 5, KIND_LOG}},
+               {0, {SHARD_TIME_MAX + 1, 5, 5, KIND_LOG}},
+               {1, {5, 0, 5, KIND_LOG}},
+               {1, {5, UINT64_C(1700000000000), 5, KIND_LOG}},
+               {3, {5, 5, 0, KIND_LOG}},
+               {3, {5, 6, 5, KIND_LOG}},
+               {7, {5, 6, 7, KIND_LOG}},
+               {7, {5, 6, 7, KIND_BOTH}},
+               {7, {5, 6, 7, KIND_CONVERSION}},
+               {3, {5, 6, 7, KIND_LATE}},
+               {0, {5, 6, 7, KIND_CLICK}},
+               {0, {5, 6, 7, KIND_CONVERSION}},
+               {0, {5, 6, 7, KIND_FINAL}},
+               {1, {5, 6, 7, RECORD_KINDS}}};
+    struct schema schema = {0};
+    struct shard_builder *b = NULL;
+    struct shard_info info;
+    const struct moment log = {5, 6, 7, KIND_LOG}, record = {5, 6, 7, KIND_BOTH};
+    assert_int_equal(schema_add(&schema, "u", SIDE_USER), OK);
+    assert_int_equal(shard_builder_create(&b), OK);
+    assert_int_equal(shard_builder_group(b, 1, NULL, 0), OK);
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        assert_int_equal(shard_builder_timed(b, 1, bad[k].labels, &bad[k].when, NULL, 0),
+                         ERR_FORMAT);
+    }
+    assert_int_equal(shard_builder_impressions(b), 0);
+    assert_int_equal(shard_builder_timed(b, 1, 3, &log, NULL, 0), OK);
+    assert_int_equal(shard_builder_timed(b, 1, 3, &record, NULL, 0), OK);
+    assert_int_equal(shard_builder_write(b, &schema, dir, "shard-00004.bin", &info), ERR_FORMAT);
+    shard_builder_destroy(&b);
+    assert_int_equal(shard_builder_create(&b), OK);
+    assert_int_equal(shard_builder_group(b, 1, NULL, 0), OK);
+    assert_int_equal(shard_builder_timed(b, 1, 3, &log, NULL, 0), OK);
+    assert_int_equal(shard_builder_impression(b, 1, 3, NULL, 0), OK);
+    assert_int_equal(shard_builder_write(b, &schema, dir, "shard-00004.bin", &info), ERR_FORMAT);
+    shard_builder_destroy(&b);
+}
+
 static void test_wrong_side(void **state) {
     (void)state;
     struct schema schema = {0};
@@ -397,9 +487,10 @@ static void test_wrong_side(void **state) {
 }
 
 /* A small shard for the exhaustive tests. */
-static void small_file(struct log *l, char **data, size_t *bytes, struct schema *schema) {
+static void small_file(struct log *l, enum mode mode, char **data, size_t *bytes,
+                       struct schema *schema) {
     struct shard_info info;
-    draw_log(l, 11);
+    draw_log(l, mode, 11);
     l->groups = 3;
     l->impressions = 0;
     for (uint32_t g = 0; g < l->groups; g++) {
@@ -410,13 +501,12 @@ static void small_file(struct log *l, char **data, size_t *bytes, struct schema 
     load("shard-00000.bin", data, bytes);
 }
 
-static void test_every_flip(void **state) {
-    struct log *l = *state;
+static void check_every_flip(struct log *l, enum mode mode) {
     struct schema schema;
     struct shard shard;
     char *data = NULL;
     size_t bytes = 0;
-    small_file(l, &data, &bytes, &schema);
+    small_file(l, mode, &data, &bytes, &schema);
     for (size_t i = 0; i < bytes; i++) {
         const char good = data[i];
         for (int bit = 0; bit < 9; bit++) {
@@ -434,13 +524,18 @@ static void test_every_flip(void **state) {
     mem_free(&data);
 }
 
-static void test_every_truncation(void **state) {
-    struct log *l = *state;
+static void test_every_flip(void **state) {
+    for (int mode = 0; mode < MODES; mode++) {
+        check_every_flip(*state, (enum mode)mode);
+    }
+}
+
+static void check_every_truncation(struct log *l, enum mode mode) {
     struct schema schema;
     struct shard shard;
     char *data = NULL, *cut = NULL;
     size_t bytes = 0;
-    small_file(l, &data, &bytes, &schema);
+    small_file(l, mode, &data, &bytes, &schema);
     for (size_t n = 0; n < bytes; n++) {
         cut = malloc(n + (n == 0)); /* exact, so that a sanitizer sees the end */
         assert_non_null(cut);
@@ -451,14 +546,19 @@ static void test_every_truncation(void **state) {
     mem_free(&data);
 }
 
-static void test_memory_fails(void **state) {
-    struct log *l = *state;
+static void test_every_truncation(void **state) {
+    for (int mode = 0; mode < MODES; mode++) {
+        check_every_truncation(*state, (enum mode)mode);
+    }
+}
+
+static void check_memory_fails(struct log *l, enum mode mode) {
     struct schema schema;
     struct shard shard;
     struct shard_info info;
     char *data = NULL;
     size_t bytes = 0, n = 1;
-    small_file(l, &data, &bytes, &schema);
+    small_file(l, mode, &data, &bytes, &schema);
     for (enum status status = ERR_MEMORY; status != OK; n++) {
         mem_fail_after(n);
         status = shard_decode(&shard, "small", data, bytes, &schema);
@@ -485,13 +585,19 @@ static void test_memory_fails(void **state) {
     mem_free(&data);
 }
 
+static void test_memory_fails(void **state) {
+    for (int mode = 0; mode < MODES; mode++) {
+        check_memory_fails(*state, (enum mode)mode);
+    }
+}
+
 /* A write that failed for want of memory has lost nothing: the next one gives the same bytes. */
 static void test_failed_write_keeps(void **state) {
     struct log *l = *state;
     struct shard_builder *b = NULL;
     struct shard_info want, info;
     size_t n = 1;
-    draw_log(l, 5);
+    draw_log(l, UNTIMED, 5);
     assert_int_equal(write_log(l, "shard-00000.bin", &want), OK);
     assert_int_equal(shard_builder_create(&b), OK);
     assert_int_equal(replay(l, b), OK);
@@ -544,14 +650,13 @@ static enum status with_block(const char *data, size_t bytes, uint16_t type, uin
 
 /* Every byte of every block's raw content takes other values, and every block is cut, lengthened,
  * emptied or missing; checksums are made to fit. Whatever the reader accepts must be sound. */
-static void test_forged(void **state) {
-    struct log *l = *state;
+static void check_forged(struct log *l, enum mode mode) {
     struct schema schema;
     struct container_reader r;
     struct buf block = BUF_EMPTY;
     char *data = NULL;
     size_t bytes = 0, refused = 0;
-    small_file(l, &data, &bytes, &schema);
+    small_file(l, mode, &data, &bytes, &schema);
     assert_int_equal(container_open_bytes(&r, "small", data, bytes, CONTAINER_SHARD), OK);
     for (size_t i = 0; i < r.block_count; i++) {
         const uint16_t type = r.blocks[i].type;
@@ -582,6 +687,12 @@ static void test_forged(void **state) {
     mem_free(&data);
 }
 
+static void test_forged(void **state) {
+    for (int mode = 0; mode < MODES; mode++) {
+        check_forged(*state, (enum mode)mode);
+    }
+}
+
 static int setup(void **state) {
     snprintf(dir, sizeof dir, "/tmp/esmm-test-shard-XXXXXX");
     if (mkdtemp(dir) == NULL) {
@@ -601,7 +712,8 @@ int main(void) {
         cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_schema_order),
         cmocka_unit_test(test_other_schema),    cmocka_unit_test(test_wide),
         cmocka_unit_test(test_builder_again),   cmocka_unit_test(test_builder_refuses),
-        cmocka_unit_test(test_wrong_side),      cmocka_unit_test(test_every_flip),
+        cmocka_unit_test(test_moments_refused), cmocka_unit_test(test_wrong_side),
+            cmocka_unit_test(test_every_flip),
         cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_memory_fails),
         cmocka_unit_test(test_failed_write_keeps), cmocka_unit_test(test_forged),
     };

@@ -372,6 +372,31 @@ static void threads_do_not_matter(void **state) {
     }
 }
 
+static void times_and_threads(void **state) {
+    static const char *const files[] = {"train/log.csv", "train/log.schema", "train/truth.bin",
+                                        "eval/log.csv", "eval/log.schema", "eval/truth.bin"};
+    struct synth_config c =
+        configured("--impressions 9000 --holdout 4000 --seed 5 --days 3 --threads 1");
+    struct synth_summary s[2], again[2];
+    char a[64], b[64], truth[64];
+    run(state, &c, "one", s);
+    c.threads = 5;
+    run(state, &c, "five", again);
+    assert_memory_equal(s, again, sizeof s);
+    c.days = 0;
+    run(state, &c, "none", again);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(a, sizeof a, "one/%s", files[i]);
+        snprintf(b, sizeof b, "five/%s", files[i]);
+        snprintf(truth, sizeof truth, "none/%s", files[i]);
+        same_file(state, a, b, true);
+        if (i % 3 == 2) {
+            same_file(state, a, truth, true); /* times change nothing that is true */
+        }
+    }
+    assert_true(s[0].conversions == again[0].conversions && s[0].after_day <= s[0].conversions);
+}
+
 /* Another seed is another log; a holdout changes nothing in train; a longer log begins the same. */
 static void what_matters(void **state) {
     struct synth_config c = configured("--impressions 5000 --seed 1");
@@ -441,8 +466,8 @@ static void existing_is_refused(void **state) {
     assert_int_equal(synth_run(&c, "", false, s), ERR_LIMIT);
 }
 
-static void failing_memory(void **state) {
-    const struct synth_config c = configured("--impressions 100 --users 10 --items 10 --threads 2");
+static void fails_cleanly(void **state, const char *words) {
+    const struct synth_config c = configured(words);
     bool done = false;
     char out[PATH_BYTES_MAX];
     in(state, "log", out);
@@ -464,6 +489,14 @@ static void failing_memory(void **state) {
     assert_true(done);
 }
 
+static void failing_memory(void **state) {
+    fails_cleanly(state, "--impressions 100 --users 10 --items 10 --threads 2");
+}
+
+static void failing_memory_with_times(void **state) {
+    fails_cleanly(state, "--impressions 100 --users 10 --items 10 --threads 2 --days 2");
+}
+
 /* --- the command line ------------------------------------------------------------------------ */
 
 static void command_lines(void **state) {
@@ -477,6 +510,8 @@ static void command_lines(void **state) {
         "--impressions 10 --features 20000", "--impressions 10 --threads 0",
         "--impressions 10 --users 0",        "--impressions 10 --unknown",
         "--impressions 10 --ctr",            "--impressions 10 extra",
+        "--impressions 10 --days -1",        "--impressions 10 --days 3 --attribution 0",
+        "--impressions 10 --delay-fast 1.1", "--impressions 10 --delay-mean 0",
         "--impressions 10 --anomalies -1",   "--impressions 10 --shape aliccp --features 1"};
     struct synth_config c;
     (void)state;
@@ -504,6 +539,7 @@ int main(void) {
         WITH_DIR(a_log_of_aliccp_shape), WITH_DIR(threads_do_not_matter),
         WITH_DIR(what_matters),          WITH_DIR(smallest_logs),
         WITH_DIR(existing_is_refused),   WITH_DIR(failing_memory),
+        WITH_DIR(failing_memory_with_times), WITH_DIR(times_and_threads),
         cmocka_unit_test(command_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,103 @@
+/* metric_calibration.c - do the probabilities mean what they say: log loss, its normalised form, and
+ * predicted against observed in buckets of the score.
+ *
+ * Normalised entropy (He et al. 2014) divides the log loss by that of the best constant, the base
+ * rate: 1 says "no better than a constant", and a task of 4 % and one of 0.02 % can be compared.
+ *
+ * The expected calibration error takes buckets of equal count, not of equal width: where all
+ * predictions lie between 0 and 1 %, equal widths make one bucket. Rows of one score are never
+ * parted, for their order in the file would then be part of the figure.
+ */
+#include "metric_order.h"
+
+#include <float.h>
+#include <math.h>
+
+/* The float next below 1: a quotient of two nets that reaches 1 is not charged for certainty. */
+#define PROBABILITY_MOST (1.0 - 0x1p-24)
+
+static double sigmoid(double x) {
+    double e = exp(-fabs(x));
+    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+}
+
+/* log(1 - e^x) for x < 0, without cancellation on either side. */
+static double log1mexp(double x) {
+    return x > -0.6931471805599453 ? log(-expm1(x)) : log1p(-exp(x));
+}
+
+double metric_probability(double score, enum metric_scale scale) {
+    return scale == SCALE_LOGIT ? sigmoid(score) : score < 0.0 ? exp(score) : score >= 0.0 ? 1.0 : NAN;
+}
+
+struct score_rates score_rates(const struct score *s, enum score_form form) {
+    double a = (double)s->a, b = (double)s->b, ctr = sigmoid(a), second = sigmoid(b);
+    switch (form) {
+    case SCORE_CVR: return (struct score_rates){ctr, second, ctr * second};
+    case SCORE_CTR_ALONE: return (struct score_rates){ctr, NAN, NAN};
+    case SCORE_CVR_ALONE: return (struct score_rates){NAN, second, NAN};
+    case SCORE_CTCVR: break;
+    }
+    return (struct score_rates){ctr, fmin(exp(division_log(a, b)), DBL_MAX), second};
+}
+
+double metric_loss(double score, enum metric_scale scale, bool label) {
+    if (scale == SCALE_LOGIT) {
+        return softplus(label ? -score : score);
+    }
+    const double most = log(PROBABILITY_MOST);
+    double log_p = score > most ? most : score;
+    return label ? -log_p : -log1mexp(log_p);
+}
+
+double metric_normalised_entropy(double logloss, double positives, double n) {
+    if (!(positives > 0.0 && positives < n)) {
+        return NAN;
+    }
+    double rate = positives / n;
+    return logloss / (-rate * log(rate) - (1.0 - rate) * log1p(-rate));
+}
+
+/* Sums of the bucket that is being filled become means. */
+static void bucket_close(struct reliability_bucket *b) {
+    b->predicted /= (double)b->n;
+    b->observed /= (double)b->n;
+}
+
+static void gaps(const struct reliability *r, size_t n, double *ece, double *ece_max) {
+    *ece = *ece_max = 0.0;
+    for (uint32_t k = 0; k < r->buckets; k++) {
+        const struct reliability_bucket *b = &r->bucket[k];
+        double gap = fabs(b->predicted - b->observed);
+        *ece += gap * (double)b->n / (double)n;
+        *ece_max = fmax(*ece_max, gap);
+    }
+}
+
+void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
+                        const uint8_t *label, struct reliability *r, double *ece, double *ece_max) {
+    struct reliability_bucket *b = NULL;
+    size_t below = 0, place = 0; /* rows of a lower score; bucket of this tie group */
+    *r = (struct reliability){0};
+    *ece = *ece_max = NAN;
+    for (size_t i = 0; i < o->n && !o->nan; i++) {
+        if (i == 0 || o->rows[i].key != o->rows[i - 1].key) {
+            below = i;
+        }
+        size_t now = below * RELIABILITY_BUCKETS / o->n;
+        if (b == NULL || now != place) {
+            place = now;
+            if (b != NULL) {
+                bucket_close(b);
+            }
+            b = &r->bucket[r->buckets++];
+        }
+        b->predicted += metric_probability(score[o->rows[i].tag], scale);
+        b->observed += label[o->rows[i].tag] != 0;
+        b->n++;
+    }
+    if (b != NULL) {
+        bucket_close(b);
+        gaps(r, o->n, ece, ece_max);
+    }
+}

@@ -1,0 +1,28 @@
+/* metric_pr.c - area under the precision-recall curve, as average precision.
+ *
+ *     AP = sum over tie groups k, from the highest score down, of (pos_k / P) * precision_k,
+ *
+ * precision_k being the share of positives among all rows down to and with group k. Rows of one
+ * score enter together: any threshold takes all of them or none. Each group is a step; a trapezoid
+ * between two points of the curve would claim precisions that no threshold reaches (Davis and
+ * Goadrich 2006), most of all between the few points that heavy ties leave. A random score has the
+ * base rate for its expectation, so the base rate is the baseline, not one half.
+ */
+#include "metric_order.h"
+
+#include <math.h>
+
+double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label) {
+    double sum = 0.0, positives = 0.0, taken = 0.0, open = 0.0;
+    for (size_t i = o->n; i-- > 0;) {
+        open += label[o->rows[i].tag] != 0;
+        taken += 1.0;
+        if (i == 0 || o->rows[i].key != o->rows[i - 1].key) {
+            positives += open;
+            sum += open * (positives / taken);
+            open = 0.0;
+        }
+    }
+    bool defined = !o->nan && positives > 0.0 && positives < taken;
+    return defined ? sum / positives : NAN;
+}

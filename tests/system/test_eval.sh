@@ -1,0 +1,87 @@
+#!/bin/bash
+# What `esmm eval` says: every figure with its population, intervals by resampling, truth, a reference
+# net, calibration as a table and as a picture, and what it refuses.
+. "$(dirname "$0")/lib.sh"
+key() { number "$dir/out" "$1"; }
+between() { # VALUE LOW HIGH WHAT
+    awk "BEGIN { exit !($2 <= $1 && $1 <= $3) }" || die "$4: $1 is not within $2 and $3"
+}
+
+step "data, a model, and another one for its p_ctr"
+make_data data 24000 7 --shard-impressions 4096
+make_data eval 6000 8 --shard-impressions 1000
+train run --servers 1 --workers 1
+train other --servers 1 --workers 1 --seed 9
+truth=$dir/eval.raw/train/truth.bin
+[ -s "$truth" ] || die "no $truth"
+eval_run() { ok "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" "$@"; }
+
+step "the table"
+eval_run
+says '^metric +population +n +positives +label +value$' \
+    '^auc ctr +all +6000 +[0-9]+  click +0\.[0-9]{5}  95 % 0\.[0-9]{5} - 0\.[0-9]{5} sd 0\.' \
+    '^pr auc cvr +clicked ' '^norm. entropy ctcvr +all ' '^ece ctr .* largest of a bucket ' \
+    '^95 %: 200 bootstrap resamples of [0-9]+ groups$'
+! grep -qE 'nan|reliability|entire|ref\. ctr' "$dir/out" || die "what nobody asked for"
+clicks=$(awk '/^auc ctr/ { print $5 }' "$dir/out")
+equal "clicks as the population of cvr" "$(awk '/^auc cvr/ { print $4 }' "$dir/out")" "$clicks"
+
+step "--bootstrap: seeded, wider than nothing, around the figure"
+eval_run --json
+for k in ctr cvr_clicked ctcvr; do
+    between "$(key auc_$k)" "$(key auc_${k}_95_low)" "$(key auc_${k}_95_high)" "auc_$k"
+done
+equal "resamples" "$(key bootstrap_resamples)" 200
+mv "$dir/out" "$dir/first"
+eval_run --json --threads 3 --bootstrap 200 --seed 1
+same_tree "$dir/first" "$dir/out"
+eval_run --json --seed 2
+equal "auc_ctr" "$(key auc_ctr)" "$(number "$dir/first" auc_ctr)"
+[ "$(key auc_ctr_95_low)" != "$(number "$dir/first" auc_ctr_95_low)" ] || die "the seed is ignored"
+eval_run --json --bootstrap 0
+says '"auc_ctr_95_low":null' '"bootstrap_resamples":0'
+
+step "--truth"
+eval_run --json --truth "$truth" --bootstrap 40
+for k in auc_cvr_entire auc_cvr_entire_best ratio_cvr_entire ratio_cvr_clicked_truth \
+    ratio_cvr_unclicked; do
+    between "$(key $k)" 0.01 100 $k
+done
+between "$(key auc_cvr_entire)" "$(key auc_cvr_entire_95_low)" "$(key auc_cvr_entire_95_high)" entire
+between "$(key auc_cvr_entire_best)" "$(key auc_cvr_entire)" 1 "of the truth itself"
+eval_run --truth "$truth"
+says '^CVR on the entire space: all 6000 ' 'unclicked [0-9.]+$'
+
+step "--reference"
+eval_run --json --reference "$dir/run"
+equal "with its own p_ctr" "$(key auc_ctcvr_reference)" "$(key auc_ctcvr)"
+equal "and its interval" "$(key auc_ctcvr_reference_95_low)" "$(key auc_ctcvr_95_low)"
+eval_run --json --reference "$dir/other"
+[ "$(key auc_ctcvr_reference)" != "$(key auc_ctcvr)" ] || die "the reference is ignored"
+eval_run --reference "$dir/other"
+says '^auc ctcvr, ref\. ctr +all +6000 '
+
+step "--calibration and --picture"
+eval_run --calibration --picture "$dir/picture.svg"
+equal "tables" "$(grep -c '^reliability ' "$dir/out")" 3
+equal "impressions in the buckets" \
+    "$(awk '/^reliability ctr/ { on = 1; next } /^reliability/ { on = 0 }
+            on && $1 ~ /^[0-9]+$/ { n += $2 } END { print n }' "$dir/out")" 6000
+[ -s "$dir/picture.svg" ] || die "no picture"
+if command -v python3 >/dev/null; then
+    ok python3 -c 'import sys, xml.dom.minidom as x
+d = x.parse(sys.argv[1])
+assert d.documentElement.tagName == "svg"
+assert len(d.getElementsByTagName("circle")) >= 20' "$dir/picture.svg"
+fi
+
+step "refusals"
+expect 2 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --bootstrap 39
+says 'at least 40 resamples'
+expect 2 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --bootstrap many
+expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --reference "$dir/nowhere"
+says 'nowhere'
+expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --picture "$dir/no/such/p.svg"
+says 'no/such'
+expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/data" --truth "$truth"
+says 'has no impression [0-9]+, which the data have'

@@ -1,0 +1,67 @@
+#!/bin/bash
+# A log with times into streams of training records: counts against a second reading of the log in
+# awk, the order in which the directory's files appear, a stop signal, and a job that trains on it.
+. "$(dirname "$0")/lib.sh"
+
+step "a log with times"
+ok "$ESMM" synth --impressions 20000 --seed 3 --users 500 --items 800 --ctr 0.2 --cvr 0.3 --days 3 --out "$dir/raw"
+log=$dir/raw/train/log.csv
+ok "$ESMM" prep --format csv --schema "$dir/raw/train/log.schema" --input "$log" --out "$dir/shards" \
+    --shard-impressions 4096
+says "^impressions  20000" "^rejected     0"
+
+# want STREAM: how many records of each kind the log gives, window 3600, attribution 100000.
+want() {
+    awk -F, -v stream="$1" 'NR > 1 {
+        if ($6 == 0) { both++; next }
+        delay = $5 == "" ? -1 : $5 - $4
+        converts = delay >= 0 && delay <= 100000
+        late = converts && delay > (stream == "fnw" ? -1 : 3600)
+        if (stream == "vanilla") { both += 1 + late; next }
+        click++
+        conversion++
+        if (stream == "defer") final++
+        else if (stream != "oracle" && stream != "dfm") lates += late
+    } END {
+        if (both) print "records " both " both terms"
+        if (click) print "records " click " CTR term"
+        if (conversion) print "records " conversion " CTCVR term"
+        if (lates) print "records " lates " late conversion"
+        if (final) print "records " final " final label" }' "$log"
+}
+for stream in vanilla oracle fnw es-dfm defer dfm; do
+    step "stream $stream"
+    window=3600
+    [ "$stream" = fnw ] && window=0
+    ok "$ESMM" records --data "$dir/shards" --out "$dir/$stream" --stream "$stream" --window "$window" \
+        --attribution 100000
+    equal "records of $stream" "$(tr -s ' ' <"$dir/out" | grep ^records)" "$(want "$stream")"
+    [ -e "$dir/$stream/end" ] || die "no end"
+    ok "$ESMM" inspect "$dir/$stream" --verify
+    says "^whole:"
+done
+
+step "what follows the directory sees: a manifest without shards, shards in order, the end"
+"$ESMM" records --data "$dir/shards" --out "$dir/slow" --stream es-dfm --window 3600 \
+    --attribution 100000 --pause 100 >"$dir/out" 2>&1 &
+pid=$!
+wait_until 10 "the first shard" test -e "$dir/slow/shard-00000.bin"
+ok "$ESMM" inspect "$dir/slow"
+says "^impressions  0 "
+for number in 1 2 3; do
+    wait_until 10 "shard $number" test -e "$dir/slow/shard-0000$number.bin"
+    [ -e "$dir/slow/shard-0000$((number - 1)).bin" ] || die "shard $number came before the one before"
+    [ ! -e "$dir/slow/end" ] || die "the end came before the last shard"
+done
+kill -INT "$pid"
+code=0
+wait "$pid" || code=$?
+equal "exit code after SIGINT" "$code" 130
+[ ! -e "$dir/slow/end" ] || die "a stopped stream has an end"
+for shard in "$dir"/slow/shard-*.bin; do
+    cmp -s "$shard" "$dir/es-dfm/${shard##*/}" || die "${shard##*/} differs from the whole stream's"
+done
+
+step "training on a whole stream"
+ok "$ESMM" train --data "$dir/es-dfm" --out "$dir/run" "${small[@]}" --set train.shuffle=false
+no_leftovers 5

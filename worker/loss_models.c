@@ -1,0 +1,115 @@
+/* loss_models.c - the losses of the models other than esmm, one impression at a time, and the choice.
+ *
+ * Each is a few lines over the same binary cross entropy from a logit, whose value is sp(-x) or sp(x)
+ * and whose gradient is s(x) - label, computed as -s(-x) for a positive so that no digit is lost.
+ */
+#include "loss.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/metric.h"
+#include "common/rng.h"
+#include "common/shard.h"
+
+#define STREAM_UNBIAS 0x756e626961730000u
+
+struct loss_spec loss_spec_of(const struct config *c) {
+    return (struct loss_spec){.model = c->model,
+                              .w = c->ctcvr_weight,
+                              .unbias = c->unbias,
+                              .unbias_clip = c->unbias_clip,
+                              .seed = c->seed};
+}
+
+static double sigmoid(double x) {
+    const double e = exp(-fabs(x));
+    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+}
+
+/* Binary cross entropy of a logit: value, and slope added to *d times `weight`. */
+static double bce(double logit, bool label, double weight, double *d) {
+    *d += weight * (label ? -sigmoid(-logit) : sigmoid(logit));
+    return softplus(label ? -logit : logit);
+}
+
+/* How much a click counts, the more surprising the more: min(1, c / p), or a coin that falls so. */
+static double unbias_weight(const struct loss_spec *s, double logit_ctr, uint64_t impression_id) {
+    const double share = fmin(1.0, (double)s->unbias_clip / sigmoid(logit_ctr));
+    if (s->unbias == UNBIAS_WEIGHT) {
+        return share;
+    }
+    return rng_unit(s->seed ^ STREAM_UNBIAS, impression_id, 0) < share ? 1.0 : 0.0;
+}
+
+void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
+              uint64_t impression_id, struct loss_sums *terms, double *dlogit) {
+    const bool y = (labels & LABEL_CLICK) != 0, t = y && (labels & LABEL_CONVERSION) != 0;
+    const double w = (double)s->w;
+    double m = 1.0;
+    *terms = (struct loss_sums){0};
+    memset(dlogit, 0, method_of(s->model)->towers * sizeof *dlogit);
+    switch (s->model) {
+    case MODEL_ESMM:
+    case MODEL_ESMM_NS:
+        terms->ctr = softplus(y ? -logit[0] : logit[0]);
+        loss_esmm_one(logit[0], logit[1], y, t, w, &terms->total, &dlogit[0], &dlogit[1]);
+        terms->ctcvr = t ? softplus(-logit[0]) + softplus(-logit[1])
+                         : softplus(ctcvr_logit(logit[0], logit[1]));
+        break;
+    case MODEL_UNBIAS:
+        m = unbias_weight(s, logit[0], impression_id);
+        /* fall through */
+    case MODEL_SHARE:
+        terms->ctr = bce(logit[0], y, 1.0, &dlogit[0]);
+        terms->ctcvr = y ? m * bce(logit[1], t, w * m, &dlogit[1]) : 0.0;
+        break;
+    case MODEL_DIVISION:
+        terms->ctr = bce(logit[0], y, 1.0, &dlogit[0]);
+        terms->ctcvr = bce(logit[1], t, w, &dlogit[1]);
+        break;
+    case MODEL_CTR:
+        terms->ctr = bce(logit[0], y, 1.0, &dlogit[0]);
+        break;
+    case MODEL_BASE:
+    case MODEL_AMAN:
+    case MODEL_OVERSAMPLING:
+        terms->ctcvr = bce(logit[0], t, w, &dlogit[0]);
+        break;
+    }
+    terms->total = terms->ctr + w * terms->ctcvr;
+}
+
+void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
+                float *const *dlogit, struct loss_sums *sums) {
+    const uint32_t towers = method_of(s->model)->towers;
+    double logit[TOWERS_MAX], d[TOWERS_MAX];
+    struct loss_sums terms;
+    if (s->model == MODEL_ESMM || s->model == MODEL_ESMM_NS) {
+        loss_esmm(rows->logit[0], rows->logit[1], rows->labels, n, s->w, scale, dlogit[0], dlogit[1],
+                  sums);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < towers; k++) {
+            logit[k] = (double)rows->logit[k][i];
+        }
+        loss_one(s, logit, rows->labels[i], rows->impression_id[i], &terms, d);
+        for (uint32_t k = 0; k < towers; k++) {
+            dlogit[k][i] = (float)((double)scale * d[k]);
+        }
+        sums->ctr += terms.ctr;
+        sums->ctcvr += terms.ctcvr;
+        sums->total += terms.total;
+    }
+}
+
+void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a,
+                 float *b) {
+    const struct method *method = method_of(s->model);
+    const float *cvr = method->has_cvr ? logit[method->towers - 1] : NULL;
+    for (size_t i = 0; i < n; i++) {
+        a[i] = method->has_ctr ? logit[0][i] : 0.0f;
+        b[i] = cvr != NULL ? cvr[i] : 0.0f;
+    }
+}
