@@ -43,7 +43,8 @@ static bool due(const struct coord *c, uint64_t now_ms) {
     }
     return (k->every_impressions > 0 &&
             trained(c) - c->save.last_impressions >= k->every_impressions) ||
-           (k->every_seconds > 0 && now_ms - c->save.last_ms >= k->every_seconds * 1000);
+           (k->every_seconds > 0 && now_ms - c->save.last_ms >= k->every_seconds * 1000 &&
+            trained(c) > c->save.last_impressions); /* a stream may have been silent */
 }
 
 /* Shards that must be back for the next cut between shards. */

@@ -96,6 +96,22 @@ ok "$ESMM" inspect "$dir/free" --verify
 no_leftovers
 rm -rf "$dir/free"
 
+step "kill -9 of a worker while nothing comes: the new one takes the shards that come"
+begin_stream
+produce 0 1
+follow_start lost --servers 2 --workers 2 --set checkpoint.every_shards=2
+wait_until 20 "the first shards to be trained" has_checkpoint lost
+find_roles 2
+kill -9 "${worker[@]}"
+produce 2 "$last"
+touch "$dir/stream/end"
+ends 0 60
+says "worker-[01] was killed by signal 9.*started again"
+equal "steps" "$(number "$dir/lost/summary.json" steps)" "$steps"
+ok "$ESMM" inspect "$dir/lost" --verify
+no_leftovers
+rm -rf "$dir/lost"
+
 # interrupt HOW CODE: in the middle of the stream, and the job is continued.
 interrupt() {
     local how=$1 code=$2 victim
