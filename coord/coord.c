@@ -222,6 +222,9 @@ static bool nothing_after(const struct coord *c, uint32_t epoch) {
 static enum status train_step(struct coord *c, uint64_t now_ms) {
     uint32_t epoch = c->leases.epoch;
     bool any = false;
+    if (save_shards_due(c)) { /* the one before is still being written */
+        return OK;
+    }
     if (leases_phase_complete(&c->leases) && (follow_over(c) || c->stopped)) {
         if (nothing_after(c, epoch) || c->stopped) {
             end_training(c, now_ms);

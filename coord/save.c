@@ -57,7 +57,7 @@ static bool counts_shards(const struct coord *c) {
     return c->config->every_shards > 0 && c->leases.kind == LEASE_TRAIN && !c->stopped;
 }
 
-static bool shards_due(const struct coord *c) {
+bool save_shards_due(const struct coord *c) {
     return counts_shards(c) && c->phase == PHASE_TRAIN && c->leases.out == 0 &&
            c->leases.back >= boundary(c);
 }
@@ -81,7 +81,9 @@ static enum status begin(struct coord *c, uint64_t now_ms) {
     uint64_t write_ms = servers.bytes * 1000 / SLOWEST_DISK_BYTES_PER_S;
     s->last_ms = now_ms;
     s->last_impressions = trained(c);
-    s->last_shards = c->leases.back;
+    if (s->hold) { /* others may hold more than the shards that are back */
+        s->last_shards = c->leases.back;
+    }
     commit_begin(&s->commit, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
     if (s->final_wanted) {
         s->final_begun = true;
@@ -225,7 +227,7 @@ enum status save_step(struct coord *c, uint64_t now_ms) {
     if (s->final_wanted && !s->final_begun) {
         return begin_or_fail(c, now_ms);
     }
-    if (shards_due(c)) {
+    if (save_shards_due(c)) {
         s->hold = true;
         return begin_or_fail(c, now_ms);
     }

@@ -40,7 +40,7 @@ struct save {
     bool hold;               /* grant no lease: a deterministic cut waits for a still moment */
     bool final_wanted, final_begun, final_done;
     uint64_t last_ms, last_impressions; /* when the last cut began */
-    uint32_t last_shards;    /* of the epoch that were back then */
+    uint32_t last_shards;    /* of the epoch that were back at the last cut in a still moment */
     uint64_t count;          /* checkpoints committed by this run */
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
     uint64_t newest_step;        /* batches in it */
@@ -119,6 +119,7 @@ enum status lost_leases(const struct coord *c, const char *who);
 /* save.c */
 void save_final(struct coord *c); /* asks for the final checkpoint */
 enum status save_step(struct coord *c, uint64_t now_ms);
+bool save_shards_due(const struct coord *c); /* a cut between shards is, before all else */
 bool save_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
 
 /* summary.c */

@@ -367,7 +367,10 @@ static uint64_t total_impressions(const struct train *t) {
 
 /* Roles wait for each other only so long; for the first shard of a stream there is no limit. */
 static enum status await_stream(const struct train *t) {
-    if (!t->job.stream) {
+    char first[PATH_BYTES_MAX], name[32];
+    shard_name(0, name);
+    TRY(path_join(first, t->job.data, name));
+    if (!t->job.stream || file_exists(first)) {
         return OK;
     }
     printf("waiting for the first shard in %s\n", t->job.data);
