@@ -97,6 +97,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
 
     NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), 0, 1e18, "0: off"),
     NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), 0, 1e9, "0: off"),
+    NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), 0, 1e6,
+           "0: off; cut between shards, exactly"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), 1, 10000, "newest checkpoints kept"),
 
     CHOICE("wire", "values", C(wire_values), "f32|bf16",

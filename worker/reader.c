@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/plan.h"
@@ -29,6 +30,8 @@
 
 #define LEASES_MAX 64
 #define WAIT_MS    1000
+#define APPEAR_MS  10000
+#define APPEAR_LOOK_MS 100
 
 /* A lease with its shard. */
 struct loaded {
@@ -122,18 +125,37 @@ static void loaded_free(struct loaded **l) {
     }
 }
 
-/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. */
+/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info: what
+ * the manifest says of it; NULL: a stream's says nothing. */
 static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
-    const uint64_t planned =
-        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     TRY(shard_sample(&l->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
                      l->lease->lease.shard));
+    if (info == NULL) {
+        return OK;
+    }
+    const uint64_t planned =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     if (l->shard.impressions != planned) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
                     r->train.dir, info->name, l->shard.impressions, (unsigned long long)planned);
     }
     return OK;
+}
+
+/* The coordinator has seen the file; on a shared file system it may show up here somewhat later. */
+static enum status load_streamed(struct reader *r, struct loaded *l) {
+    struct shard_info info;
+    enum status status;
+    shard_name(l->lease->lease.shard, info.name);
+    const uint64_t deadline_ms = clock_mono_ms() + APPEAR_MS;
+    while ((status = shard_read(&l->shard, r->train.dir, info.name, r->spec.schema)) ==
+               ERR_NOT_FOUND && clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
+        clock_sleep_ms(APPEAR_LOOK_MS);
+    }
+    TRY(status);
+    l->filled = true;
+    return take_sample(r, l, NULL);
 }
 
 static enum status load(struct reader *r, struct loaded *l) {
@@ -143,6 +165,9 @@ static enum status load(struct reader *r, struct loaded *l) {
     if (!source->open) {
         return fail(ERR_CONFIG, "a lease on %s shard %u, but this worker has no %s data directory",
                     kind, lease->shard, kind);
+    }
+    if (source == &r->train && r->spec.stream) {
+        return load_streamed(r, l);
     }
     if (lease->shard >= source->dataset.shard_count) {
         return fail(ERR_PROTOCOL, "%s: a lease on %s shard %u, but there are %u shards",
@@ -230,6 +255,7 @@ static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t ba
     TRY(await(r, &r->free, (void **)&b));
     b->name = (struct batch_name){lease->epoch, lease->shard, k};
     b->fence = lease->fence;
+    b->shard_batches = batches;
     const uint64_t start_ns = clock_mono_ns();
     TRY(batch_cut(r->cutter, plan_begin(impressions, batches, k),
                   plan_begin(impressions, batches, k + 1), b));
