@@ -35,7 +35,7 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
-    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch"),
+    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),
     NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), 0, 1e15, "batches; none: no limit"),
     NUMBER("train", "seed", KIND_U64, C(seed), 0, U64_TOP, "of initial values and order"),

@@ -37,6 +37,7 @@
 struct loaded {
     struct reader_lease *lease;
     struct shard shard;
+    uint32_t impressions; /* of the shard, before a sample was taken */
     bool filled;
 };
 
@@ -154,6 +155,7 @@ static enum status load_streamed(struct reader *r, struct loaded *l) {
     }
     TRY(status);
     l->filled = true;
+    l->impressions = l->shard.impressions;
     return take_sample(r, l, NULL);
 }
 
@@ -175,6 +177,7 @@ static enum status load(struct reader *r, struct loaded *l) {
     const struct shard_info *info = &source->dataset.shards[lease->shard];
     TRY(shard_read(&l->shard, source->dir, info->name, r->spec.schema));
     l->filled = true;
+    l->impressions = l->shard.impressions;
     if (l->shard.impressions != info->impressions || l->shard.groups != info->groups) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions in %u groups, the manifest says %u in %u",
                     source->dir, info->name, l->shard.impressions, l->shard.groups,
@@ -265,7 +268,7 @@ static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t ba
 static enum status cut_lease(struct reader *r, const struct loaded *l) {
     const struct wire_lease *lease = &l->lease->lease;
     uint32_t impressions = l->shard.impressions, queued = 0;
-    uint32_t batches = plan_batches(impressions, r->spec.batch_max);
+    uint32_t batches = plan_sampled_batches(l->impressions, impressions, r->spec.batch_max);
     TRY(set_order(r, l));
     for (uint32_t k = 0; k < batches && k < lease->batch_limit; k++) {
         if (!is_done(l->lease, k)) {
