@@ -37,10 +37,9 @@ static enum status reserve(struct coord *c, uint32_t shards) {
 /* *limit: its batches that belong to the job. */
 static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
     struct tally_plan *p = &c->plan;
-    uint32_t impressions;
+    uint32_t impressions, batches;
     TRY(reserve(c, p->shards + 1));
-    TRY(sample_shard(c, info, &impressions));
-    uint32_t batches = plan_sampled_batches(info->impressions, impressions, c->config->batch);
+    TRY(sample_shard(c, info, &impressions, &batches));
     uint64_t left = p->max_steps - c->job_batches;
     c->batches[p->shards] = batches;
     c->impressions[p->shards] = impressions;

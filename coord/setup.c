@@ -82,7 +82,8 @@ static enum status read_data(struct coord *c) {
     return OK;
 }
 
-enum status sample_shard(const struct coord *c, const struct shard_info *info, uint32_t *out) {
+enum status sample_shard(const struct coord *c, const struct shard_info *info,
+                         uint32_t *impressions, uint32_t *batches) {
     const struct sampling sampling = sampling_of(c->config);
     const uint64_t sampled =
         sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
@@ -91,7 +92,8 @@ enum status sample_shard(const struct coord *c, const struct shard_info *info, u
                     c->options->data_dir, info->name, (unsigned long long)sampled,
                     sampling.copies);
     }
-    *out = (uint32_t)sampled;
+    *impressions = (uint32_t)sampled;
+    *batches = plan_sampled_batches(info->impressions, *impressions, c->config->batch);
     return OK;
 }
 
@@ -101,9 +103,8 @@ static enum status make_plan(struct coord *c) {
     TRY(mem_array((void **)&c->batches, shards, sizeof *c->batches));
     TRY(mem_array((void **)&c->impressions, shards, sizeof *c->impressions));
     for (uint32_t s = 0; s < shards; s++) {
-        TRY(sample_shard(c, &c->data.shards[s], &c->impressions[s]));
-        c->batches[s] = plan_sampled_batches(c->data.shards[s].impressions, c->impressions[s],
-                                             c->config->batch);
+        const struct shard_info *info = &c->data.shards[s];
+        TRY(sample_shard(c, info, &c->impressions[s], &c->batches[s]));
     }
     c->plan = (struct tally_plan){.batches = c->batches,
                                   .impressions = c->impressions,

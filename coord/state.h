@@ -98,8 +98,9 @@ enum status setup(struct coord *c);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
-/* How many of a shard's impressions the model trains on. ERR_LIMIT. */
-enum status sample_shard(const struct coord *c, const struct shard_info *info, uint32_t *out);
+/* How many of a shard's impressions the model trains on, in how many batches. ERR_LIMIT. */
+enum status sample_shard(const struct coord *c, const struct shard_info *info,
+                         uint32_t *impressions, uint32_t *batches);
 
 /* follow.c. All do nothing in a job on a fixed data set. */
 /* The plan gets the shards that the checkpoint `from` had. ERR_NOT_FOUND: fewer are there. */

@@ -155,6 +155,7 @@ static enum status load_streamed(struct reader *r, struct loaded *l) {
     }
     TRY(status);
     l->filled = true;
+    l->impressions = l->shard.impressions;
     return take_sample(r, l, NULL);
 }
 

@@ -79,6 +79,23 @@ ok "$ESMM" eval --checkpoint "$dir/grows" --data "$dir/eval"
 compare grows
 no_leftovers
 
+step "a model that trains on clicked impressions only, and shards that have none"
+make_data few 3000 5 --shard-impressions 32
+mv "$dir/data" "$dir/data.all"
+mv "$dir/few" "$dir/data"
+rm -rf "$dir/stream"
+cp -r "$dir/data" "$dir/stream"
+touch "$dir/stream/end"
+for run in fixed followed; do
+    [ "$run" = fixed ] && start=train || start=follow
+    $start "$run" --servers 2 --workers 1 "${plan[@]}" --set model.name=base
+    npy "$run" "$run.npy"
+    sed -i '/"config"/d; /"rate_c/d' "$dir/$run.npy/manifest.json"
+done
+same_tree "$dir/fixed.npy" "$dir/followed.npy"
+rm -rf "$dir/data" "$dir/fixed" "$dir/followed"
+mv "$dir/data.all" "$dir/data"
+
 step "any number of workers at a time, every third shard kept, evaluated at the end"
 begin_stream
 produce 0 3
