@@ -9,7 +9,7 @@ For every preset and seed of the log: esmm synth, prep, compare. Prints a table 
 the mean over trainings, and the standard deviation between logs. Python's standard library only.
 """
 import argparse
-import csv
+import json
 import os
 import shutil
 import statistics
@@ -32,7 +32,7 @@ def call(*command):
 
 
 def compare(args, preset, seed, work):
-    """One log, made, prepared, compared; the rows of compare.csv."""
+    """One log, made, prepared, compared; the evaluation of every run."""
     log = os.path.join(work, "log")
     call(args.esmm, "synth", "--preset", preset, "--impressions", args.impressions, "--holdout",
          args.impressions // 4, "--seed", seed, "--out", log)
@@ -42,15 +42,17 @@ def compare(args, preset, seed, work):
     out = os.path.join(work, "compare")
     options = [x for s in MODEL for x in ("--set", s)]
     call(args.esmm, "compare", "--data", f"{work}/train", "--eval", f"{work}/eval", "--truth", f"{log}/eval/truth.bin",
-         "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--bootstrap", 0, *options)
-    with open(os.path.join(out, "compare.csv")) as f:
-        return [dict(row, log=seed) for row in csv.DictReader(f)]
+         "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--resamples", 0,
+         *options)
+    with open(os.path.join(out, "compare.json")) as f:
+        methods = json.load(f)["methods"]
+    return [dict(run, method=m["method"], log=seed) for m in methods for run in m["runs"]]
 
 
 def cell(rows, key, by):
     logs = {}
     for r in rows:
-        if r[key] != "":
+        if r.get(key) is not None:
             logs.setdefault(r["log"], []).append(by * float(r[key]))
     if not logs:
         return "-"

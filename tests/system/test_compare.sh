@@ -14,7 +14,7 @@ compare() { # OUT options...
     local out=$1
     shift
     "$ESMM" compare --data "$dir/train" --eval "$dir/eval" --out "$dir/$out" --set model.tower=16,8 \
-        --set table.dim=4 --set train.batch=256 --threads 1 --bootstrap 40 "$@"
+        --set table.dim=4 --set train.batch=256 --threads 1 --resamples 40 "$@"
 }
 runs() { ls "$dir/$1/runs" | tr '\n' ' '; }
 
@@ -47,10 +47,7 @@ equal "summary of a run that was there" "$(stat -c %Y.%i "$dir/table/runs/esmm-1
 equal "copies" "$(sed -n 's/^oversampling_factor = //p' "$dir/table/runs/oversampling-5-1/config.ini")" 5
 equal "its batch" "$(sed -n 's/^batch = //p' "$dir/table/runs/oversampling-5-1/config.ini")" 128
 equal "esmm's" "$(sed -n 's/^batch = //p' "$dir/table/runs/esmm-1/config.ini")" 256
-# As many steps as all impressions make of 256, from the clicked ones alone.
-clicks=$(number "$dir/table/runs/base-1/summary.json" impressions)
-equal "base's" "$(sed -n 's/^batch = //p' "$dir/table/runs/base-1/config.ini")" \
-    $(((clicks * 256 + 19999) / 20000))
+equal "steps of base" "$(newest_step table/runs/base-1)" "$(newest_step table/runs/esmm-1)"
 
 step "other settings are refused"
 expect 1 compare table --methods base --set table.dim=8
@@ -74,7 +71,7 @@ expect 1 compare x --methods esmm --truth "$dir/none.bin"
 says 'none\.bin'
 expect 2 "$ESMM" compare --data "$dir/train"
 says '--eval is missing'
-expect 2 compare x --bootstrap 10
+expect 2 compare x --resamples 10
 [ ! -e "$dir/x" ] || die "a command line that was refused left $dir/x"
 
 step "a run that fails is named with its log; what is finished is kept"
