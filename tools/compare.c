@@ -32,6 +32,7 @@
 struct compare {
     struct compare_settings settings;
     struct compare_methods methods;
+    struct dataset dataset; /* of --data */
     const char *eval, *truth, *method_text;
     uint64_t seeds, resamples;
     bool help;
@@ -43,7 +44,7 @@ struct compare {
 
 enum {
     C_DATA = 256, C_EVAL, C_TRUTH, C_METHODS, C_SEEDS, C_OUT, C_CONF, C_SET, C_METHOD_SET, C_SERVERS,
-    C_WORKERS, C_THREADS, C_RESAMPLES, C_HELP
+    C_WORKERS, C_THREADS, C_BOOTSTRAP, C_HELP
 };
 static const struct option options[] = {{"data", required_argument, NULL, C_DATA},
                                         {"eval", required_argument, NULL, C_EVAL},
@@ -57,7 +58,7 @@ static const struct option options[] = {{"data", required_argument, NULL, C_DATA
                                         {"servers", required_argument, NULL, C_SERVERS},
                                         {"workers", required_argument, NULL, C_WORKERS},
                                         {"threads", required_argument, NULL, C_THREADS},
-                                        {"resamples", required_argument, NULL, C_RESAMPLES},
+                                        {"bootstrap", required_argument, NULL, C_BOOTSTRAP},
                                         {"help", no_argument, NULL, C_HELP},
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
@@ -77,7 +78,9 @@ static const char help[] =
     "  --servers N           parameter servers (1)\n"
     "  --workers N           workers (1)\n"
     "  --threads N           trainer threads per worker (2)\n"
-    "  --resamples N         of the users, for 95 % intervals (1000; at least 40, or 0: none)\n";
+    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n\n"
+    "Methods that train on clicked impressions first of all get a batch so much smaller that a pass has as\n"
+    "many steps (--method-set base:train.batch=N for another).\n";
 
 static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
     if (*count == COMPARE_SETS_MAX) {
@@ -88,10 +91,10 @@ static enum status keep(const char *what, const char **list, size_t *count, cons
 }
 
 static enum status resamples_of(const char *value, uint64_t *out) {
-    TRY(option_u64("--resamples", value, 0, EVAL_RESAMPLES_MAX, out));
+    TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
     return *out == 0 || *out >= EVAL_RESAMPLES_MIN
                ? OK
-               : fail(ERR_USAGE, "--resamples %s: at least %u for a 95 %% interval, or 0", value,
+               : fail(ERR_USAGE, "--bootstrap %s: at least %u for a 95 %% interval, or 0", value,
                       EVAL_RESAMPLES_MIN);
 }
 
@@ -111,7 +114,7 @@ static enum status apply(void *line, int option, const char *value) {
     case C_SERVERS: return option_u64("--servers", value, 1, 256, &s->servers);
     case C_WORKERS: return option_u64("--workers", value, 1, 256, &s->workers);
     case C_THREADS: return option_u64("--threads", value, 1, 64, &s->threads);
-    case C_RESAMPLES: return resamples_of(value, &c->resamples);
+    case C_BOOTSTRAP: return resamples_of(value, &c->resamples);
     default: c->help = true; return OK;
     }
 }
@@ -151,12 +154,11 @@ static enum status parse(struct compare *c, int argc, char **argv) {
 
 /* --- before the first run ------------------------------------------------------------------------ */
 
-static enum status impressions_of(const char *dir, uint64_t *impressions) {
+static enum status check_eval(const char *dir) {
     struct dataset data = {0};
-    TRY(dataset_read(&data, dir));
-    *impressions = data.impressions;
+    const enum status status = dataset_read(&data, dir);
     dataset_free(&data);
-    return OK;
+    return status;
 }
 
 /* What a run's config.ini does not say. A rerun must have the same. */
@@ -201,14 +203,14 @@ static enum status look_at_all(struct compare *c) {
 
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
-    uint64_t trained = 0, tested = 0;
-    TRY(impressions_of(c->settings.data, &trained));
-    TRY(impressions_of(c->eval, &tested));
+    TRY(dataset_read(&c->dataset, c->settings.data));
+    c->settings.dataset = &c->dataset;
+    TRY(check_eval(c->eval));
     if (c->truth != NULL && !file_exists(c->truth)) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
     }
     TRY(look_at_all(c));
-    enum status status = settings_text(c, trained, &text);
+    enum status status = settings_text(c, c->dataset.impressions, &text);
     if (status == OK) {
         status = settle(c, (const char *)text.data);
     }
@@ -351,5 +353,6 @@ enum status tool_compare(int argc, char **argv) {
         status = report(&c);
     }
     mem_free(&c.cells);
+    dataset_free(&c.dataset);
     return status == ERR_CLOSED && stop_requested() ? OK : status; /* main ends with the signal's code */
 }

@@ -81,9 +81,7 @@ static bool axis_of(const struct compare_result *r, const struct compare_figure 
     if (a.low > a.high) {
         return false;
     }
-    if (f->scale == 1) {
-        widen(&a, 1); /* the best ratio */
-    }
+    widen(&a, f->best);
     *out = rounded(a);
     return true;
 }
@@ -109,7 +107,7 @@ static enum status grid(const struct compare_figure *f, const struct axis *a, do
         TRY(buf_printf(out, "<text class=\"soft\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
                        at(a, v), bottom + 16, decimals, v));
     }
-    return f->scale == 1 ? vertical(out, "best", at(a, 1), top, bottom) : OK;
+    return isfinite(f->best) ? vertical(out, "best", at(a, f->best), top, bottom) : OK;
 }
 
 /* --- the picture ----------------------------------------------------------------------------- */

@@ -28,14 +28,16 @@ struct compare_figure {
     const char *key;        /* of the figure in evaluation_json */
     const char *title;      /* "CVR" */
     const char *population; /* "clicked" */
-    double scale;           /* 100 for an AUC, 1 for a ratio whose best value is 1 */
+    double scale;           /* 100 for an AUC, else 1 */
+    double best;            /* where a ratio is perfect: 1; NaN: the more, or the less, the better */
     size_t value;           /* offset in struct evaluation */
     size_t interval;        /* the same of its interval; 0: has none */
     uint64_t (*n)(const struct evaluation *e);
     uint64_t (*positives)(const struct evaluation *e); /* NULL: no labels are involved */
 };
-#define COMPARE_FIGURES 8
-#define COMPARE_FIGURES_LABELS 4 /* the first four need no truth */
+#define COMPARE_FIGURES 10
+#define COMPARE_AUCS 4           /* the first four: the paper's table */
+#define COMPARE_FIGURES_LABELS 6 /* the first six need no truth */
 #define COMPARE_CVR 1            /* beside which the paper has figures */
 #define COMPARE_CTCVR_COMMON 3
 extern const struct compare_figure compare_figures[COMPARE_FIGURES];
@@ -69,7 +71,7 @@ struct compare_summary compare_against_base(const struct compare_result *r, size
 /* --- writers --------------------------------------------------------------------------------- */
 
 enum status compare_table(const struct compare_result *r, struct buf *out); /* for people, UTF-8 */
-/* One line per method and figure, scaled as in the table; undefined numbers are empty. */
+/* One line per method and seed, a column per figure, unscaled; undefined numbers are empty. */
 enum status compare_csv(const struct compare_result *r, struct buf *out);
 enum status compare_json(const struct compare_result *r, struct buf *out); /* unscaled */
 /* One self-contained page with one inline SVG; no scripts. */

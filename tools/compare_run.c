@@ -1,5 +1,6 @@
 #include "compare_run.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/method.h"
 #include "common/thread.h"
 #include "job.h"
 #include "supervisor.h"
@@ -96,25 +98,58 @@ static enum status arg_u64(struct child *c, const char *option, const char *befo
     return arg2(c, option, text);
 }
 
-/* Later ones win: what is given for all, then what makes the method, then what is given for it. */
+uint32_t compare_batch(const struct config *c, const struct dataset *data, uint32_t batch) {
+    const struct sampling sampling = sampling_of(c);
+    uint64_t sampled = 0;
+    for (uint32_t s = 0; s < data->shard_count; s++) {
+        const struct shard_info *info = &data->shards[s];
+        sampled += sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+    }
+    const double share = data->impressions == 0 ? 1 : (double)sampled / (double)data->impressions;
+    const double scaled = share < 1 ? ceil(batch * share) : batch;
+    return scaled < 1 ? 1 : (uint32_t)scaled;
+}
+
+/* The configuration that train will make of the arguments so far. The caller frees *job. */
+static enum status parsed(struct child *c, struct job **job) {
+    bool help;
+    TRY(mem_alloc((void **)job, sizeof **job));
+    return job_parse(*job, c->argc - 1, c->argv + 1, false, &help);
+}
+
+static enum status add_batch(struct child *c, const struct compare_settings *s) {
+    struct job *job = NULL;
+    enum status status = parsed(c, &job);
+    if (status == OK) {
+        const uint32_t batch = job->config.batch;
+        status = arg_u64(c, "--set", "train.batch=", compare_batch(&job->config, s->dataset, batch));
+    }
+    mem_free(&job);
+    return status;
+}
+
+/* Later ones win: what is given for all, then what makes the method and its seed, then its batch, then
+ * what is given for it. */
 static enum status add_sets(struct child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64];
     for (size_t i = 0; i < s->set_count; i++) {
         TRY(arg2(c, "--set", s->set[i]));
     }
+    snprintf(model, sizeof model, "model.name=%s", m->model);
+    TRY(arg2(c, "--set", model));
+    if (m->variant[0] != '\0') {
+        TRY(arg2(c, "--set", m->variant));
+    }
+    TRY(arg_u64(c, "--set", "train.seed=", seed));
+    TRY(add_batch(c, s));
     for (size_t i = 0; i < s->method_set_count; i++) {
         const char *set = compare_set_for(m, s->method_set[i]);
         if (set != NULL) {
             TRY(arg2(c, "--set", set));
         }
     }
-    snprintf(model, sizeof model, "model.name=%s", m->model);
-    TRY(arg2(c, "--set", model));
-    if (m->variant[0] != '\0') {
-        TRY(arg2(c, "--set", m->variant));
-    }
-    return arg_u64(c, "--set", "train.seed=", seed);
+    return OK;
 }
 
 static enum status add_arguments(struct child *c, const struct compare_settings *s,
@@ -125,10 +160,10 @@ static enum status add_arguments(struct child *c, const struct compare_settings 
     if (s->conf != NULL) {
         TRY(arg2(c, "--conf", s->conf));
     }
-    TRY(add_sets(c, s, m, seed));
     TRY(arg_u64(c, "--servers", "", s->servers));
     TRY(arg_u64(c, "--workers", "", s->workers));
-    return arg_u64(c, "--threads", "", s->threads);
+    TRY(arg_u64(c, "--threads", "", s->threads));
+    return add_sets(c, s, m, seed);
 }
 
 static enum status add_run(struct supervisor *sup, const struct compare_settings *s,
@@ -167,9 +202,7 @@ static enum status check_config(const struct job *job, const struct compare_run 
 
 static enum status look(struct child *c, struct compare_run *run) {
     struct job *job = NULL;
-    bool help;
-    TRY(mem_alloc((void **)&job, sizeof *job));
-    enum status status = job_parse(job, c->argc - 1, c->argv + 1, false, &help);
+    enum status status = parsed(c, &job);
     if (status == OK) {
         status = check_config(job, run);
     }

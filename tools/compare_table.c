@@ -10,7 +10,7 @@
 #include "compare_result.h"
 
 #define LABEL_WIDTH 18
-#define WIDTH 17
+#define WIDTH 19
 
 /* Text in a column, right-aligned; a UTF-8 character counts once. */
 static enum status cell(struct buf *out, const char *text) {
@@ -43,14 +43,14 @@ static enum status head(const struct compare_result *r, size_t figure, int line,
     }
 }
 
-static enum status heads(const struct compare_result *r, size_t from, size_t to, bool paper,
+static enum status heads(const struct compare_result *r, const size_t *shown, size_t count, bool paper,
                          struct buf *out) {
     static const char *const beside[] = {"paper", "Ali-CCP", "10 runs", ""};
     for (int line = 0; line < 4; line++) {
         TRY(buf_printf(out, "%-*s", LABEL_WIDTH, line == 0 ? "method" : ""));
-        for (size_t f = from; f < to; f++) {
-            TRY(head(r, f, line, out));
-            if (paper && has_paper(f)) {
+        for (size_t i = 0; i < count; i++) {
+            TRY(head(r, shown[i], line, out));
+            if (paper && has_paper(shown[i])) {
                 TRY(cell(out, beside[line]));
             }
         }
@@ -65,12 +65,13 @@ static struct compare_summary paper_of(const struct compare_method *m, size_t fi
                                     .sd = cvr ? m->paper.cvr_sd : m->paper.ctcvr_sd};
 }
 
-static enum status row(const struct compare_result *r, size_t method, size_t from, size_t to,
+static enum status row(const struct compare_result *r, size_t method, const size_t *shown, size_t count,
                        struct buf *out) {
     const struct compare_method *m = &r->methods->method[method];
     char text[48];
     TRY(buf_printf(out, "%-*s", LABEL_WIDTH, m->label));
-    for (size_t f = from; f < to; f++) {
+    for (size_t i = 0; i < count; i++) {
+        const size_t f = shown[i];
         const struct compare_summary s = compare_summarise(r, method, &compare_figures[f]);
         compare_print(&s, compare_figures[f].scale, text, sizeof text);
         TRY(cell(out, text));
@@ -85,7 +86,8 @@ static enum status row(const struct compare_result *r, size_t method, size_t fro
 
 /* AUC points above base, of the models that have both. */
 static enum status gains(const struct compare_result *r, struct buf *out) {
-    const size_t count = r->truth != NULL ? COMPARE_FIGURES_LABELS + 1 : COMPARE_FIGURES_LABELS;
+    static const size_t shown[] = {COMPARE_CVR, COMPARE_CTCVR_COMMON, COMPARE_FIGURES_LABELS};
+    const size_t count = r->truth != NULL ? 3 : 2;
     bool headed = false;
     for (size_t m = 0; m < r->methods->count; m++) {
         char text[48];
@@ -94,13 +96,14 @@ static enum status gains(const struct compare_result *r, struct buf *out) {
         }
         if (!headed) {
             TRY(buf_printf(out, "\nAgainst base with the same seed, AUC x 100\n\n"));
-            TRY(heads(r, COMPARE_CVR, count, false, out));
+            TRY(heads(r, shown, count, false, out));
             headed = true;
         }
         TRY(buf_printf(out, "%-*s", LABEL_WIDTH, r->methods->method[m].label));
-        for (size_t f = COMPARE_CVR; f < count; f++) {
-            const struct compare_summary s = compare_against_base(r, m, &compare_figures[f]);
-            compare_print(&s, compare_figures[f].scale, text + 1, sizeof text - 1);
+        for (size_t i = 0; i < count; i++) {
+            const struct compare_figure *f = &compare_figures[shown[i]];
+            const struct compare_summary s = compare_against_base(r, m, f);
+            compare_print(&s, f->scale, text + 1, sizeof text - 1);
             text[0] = s.mean > 0 ? '+' : ' ';
             TRY(cell(out, text));
         }
@@ -109,20 +112,31 @@ static enum status gains(const struct compare_result *r, struct buf *out) {
     return OK;
 }
 
+/* The figures first..first+count-1 of the methods from `method` on. */
+static enum status block(const struct compare_result *r, size_t method, size_t first, size_t count,
+                         struct buf *out) {
+    size_t shown[COMPARE_FIGURES];
+    for (size_t i = 0; i < count; i++) {
+        shown[i] = first + i;
+    }
+    TRY(heads(r, shown, count, true, out));
+    for (size_t m = method; m < r->methods->count; m++) {
+        TRY(row(r, m, shown, count, out));
+    }
+    return OK;
+}
+
 enum status compare_table(const struct compare_result *r, struct buf *out) {
     TRY(buf_printf(out, "AUC x 100, mean ± sd over %u seed%s\n\n", r->seeds, r->seeds == 1 ? "" : "s"));
-    TRY(heads(r, 0, COMPARE_FIGURES_LABELS, true, out));
-    for (size_t m = 0; m < r->methods->count; m++) {
-        TRY(row(r, m, 0, COMPARE_FIGURES_LABELS, out));
-    }
+    TRY(block(r, 0, 0, COMPARE_AUCS, out));
+    TRY(buf_printf(out, "\nProbabilities: normalised entropy, 1 is the base rate's; sum of predictions over "
+                        "conversions, best 1\n\n"));
+    TRY(block(r, 1, COMPARE_AUCS, COMPARE_FIGURES_LABELS - COMPARE_AUCS, out));
     if (r->truth != NULL) {
         TRY(buf_printf(out, "\nAgainst the true p(conversion | click); AUC x 100, best %.2f; means of "
                             "predicted over true, best 1\n\n",
                        100 * compare_counts(r)->auc_cvr_entire_best));
-        TRY(heads(r, COMPARE_FIGURES_LABELS, COMPARE_FIGURES, false, out));
-        for (size_t m = 1; m < r->methods->count; m++) {
-            TRY(row(r, m, COMPARE_FIGURES_LABELS, COMPARE_FIGURES, out));
-        }
+        TRY(block(r, 1, COMPARE_FIGURES_LABELS, COMPARE_FIGURES - COMPARE_FIGURES_LABELS, out));
     }
     TRY(gains(r, out));
     return buf_printf(out, "\n-: the model does not predict it, or a class is missing. paper: Ma et al. "
@@ -131,38 +145,24 @@ enum status compare_table(const struct compare_result *r, struct buf *out) {
 
 /* --- CSV ------------------------------------------------------------------------------------- */
 
-static enum status csv_number(struct buf *out, double v) {
-    return isfinite(v) ? buf_printf(out, ",%.6g", v) : buf_printf(out, ",");
-}
-
-static enum status csv_row(const struct compare_result *r, size_t method, size_t figure, struct buf *out) {
-    const struct compare_figure *f = &compare_figures[figure];
-    const struct compare_method *m = &r->methods->method[method];
-    const struct compare_summary s = compare_summarise(r, method, f);
-    const struct evaluation *e = compare_counts(r);
-    const struct compare_summary none = {0, NAN, NAN, {NAN, NAN}};
-    const struct compare_summary paper = has_paper(figure) ? paper_of(m, figure) : none;
-    TRY(buf_printf(out, "%s,%s,\"%s\",%llu,", m->label, f->key, f->population,
-                   (unsigned long long)f->n(e)));
-    if (f->positives != NULL) {
-        TRY(buf_printf(out, "%llu", (unsigned long long)f->positives(e)));
+static enum status csv_row(const struct compare_result *r, size_t method, size_t seed, struct buf *out) {
+    TRY(buf_printf(out, "%s,%zu", r->methods->method[method].label, seed + 1));
+    for (size_t f = 0; f < COMPARE_FIGURES; f++) {
+        const double v = compare_value(compare_cell_at(r, method, seed), &compare_figures[f]);
+        TRY(isfinite(v) ? buf_printf(out, ",%.9g", v) : buf_printf(out, ","));
     }
-    TRY(buf_printf(out, ",%zu", s.seeds));
-    TRY(csv_number(out, s.mean * f->scale));
-    TRY(csv_number(out, s.sd * f->scale));
-    TRY(csv_number(out, s.interval.low * f->scale));
-    TRY(csv_number(out, s.interval.high * f->scale));
-    TRY(csv_number(out, paper.mean));
-    TRY(csv_number(out, paper.sd));
     return buf_printf(out, "\n");
 }
 
 enum status compare_csv(const struct compare_result *r, struct buf *out) {
-    TRY(buf_printf(out, "method,figure,population,n,positives,seeds,mean,sd,low,high,paper_mean,"
-                        "paper_sd\n"));
+    TRY(buf_printf(out, "method,seed"));
+    for (size_t f = 0; f < COMPARE_FIGURES; f++) {
+        TRY(buf_printf(out, ",%s", compare_figures[f].key));
+    }
+    TRY(buf_printf(out, "\n"));
     for (size_t m = 0; m < r->methods->count; m++) {
-        for (size_t f = 0; f < compare_figure_count(r); f++) {
-            TRY(csv_row(r, m, f, out));
+        for (size_t s = 0; s < r->seeds; s++) {
+            TRY(csv_row(r, m, s, out));
         }
     }
     return OK;

@@ -14,7 +14,7 @@ compare() { # OUT options...
     local out=$1
     shift
     "$ESMM" compare --data "$dir/train" --eval "$dir/eval" --out "$dir/$out" --set model.tower=16,8 \
-        --set table.dim=4 --set train.batch=256 --threads 1 --resamples 40 "$@"
+        --set table.dim=4 --set train.batch=256 --threads 1 --bootstrap 40 "$@"
 }
 runs() { ls "$dir/$1/runs" | tr '\n' ' '; }
 
@@ -28,7 +28,7 @@ says '^\[1/6\] ctr, seed 1: trained on 20000 impressions' '^\[6/6\] esmm, seed 2
 for file in compare.txt compare.json compare.csv compare.html; do
     [ -s "$dir/table/$file" ] || die "no $file"
 done
-equal "lines of the csv" "$(wc -l <"$dir/table/compare.csv")" $((1 + 3 * 8))
+equal "lines of the csv" "$(wc -l <"$dir/table/compare.csv")" $((1 + 3 * 2))
 
 step "its figures are those of esmm eval with the seed's CTR net as reference"
 ok "$ESMM" eval --checkpoint "$dir/table/runs/esmm-2" --data "$dir/eval" --json --bootstrap 40 \
@@ -46,7 +46,11 @@ says 'esmm, seed 1: was there' 'base, seed 2: trained' 'oversampling:5, seed 1: 
 equal "summary of a run that was there" "$(stat -c %Y.%i "$dir/table/runs/esmm-1/summary.json")" "$stamp"
 equal "copies" "$(sed -n 's/^oversampling_factor = //p' "$dir/table/runs/oversampling-5-1/config.ini")" 5
 equal "its batch" "$(sed -n 's/^batch = //p' "$dir/table/runs/oversampling-5-1/config.ini")" 128
-equal "base's" "$(sed -n 's/^batch = //p' "$dir/table/runs/base-1/config.ini")" 256
+equal "esmm's" "$(sed -n 's/^batch = //p' "$dir/table/runs/esmm-1/config.ini")" 256
+# As many steps as all impressions make of 256, from the clicked ones alone.
+clicks=$(number "$dir/table/runs/base-1/summary.json" impressions)
+equal "base's" "$(sed -n 's/^batch = //p' "$dir/table/runs/base-1/config.ini")" \
+    $(((clicks * 256 + 19999) / 20000))
 
 step "other settings are refused"
 expect 1 compare table --methods base --set table.dim=8
@@ -70,7 +74,7 @@ expect 1 compare x --methods esmm --truth "$dir/none.bin"
 says 'none\.bin'
 expect 2 "$ESMM" compare --data "$dir/train"
 says '--eval is missing'
-expect 2 compare x --resamples 10
+expect 2 compare x --bootstrap 10
 [ ! -e "$dir/x" ] || die "a command line that was refused left $dir/x"
 
 step "a run that fails is named with its log; what is finished is kept"

@@ -104,6 +104,30 @@ static void texts_are_compared(void **state) {
     assert_int_equal(compare_same_text(path, "", "x"), ERR_NOT_FOUND);
 }
 
+/* 1000 impressions, 100 clicks, 10 conversions, in two shards. */
+static void batches_give_as_many_steps(void **state) {
+    (void)state;
+    struct shard_info shards[2] = {{.impressions = 600, .clicks = 80, .conversions = 10},
+                                   {.impressions = 400, .clicks = 20, .conversions = 0}};
+    const struct dataset data = {.shard_count = 2, .shards = shards, .impressions = 1000};
+    static const struct {
+        const char *set, *variant;
+        uint32_t batch;
+    } want[] = {{"model.name=esmm", "model.aman_rate=0.5", 256},
+                {"model.name=base", "model.aman_rate=0.5", 26},             /* 100 of 1000 */
+                {"model.name=oversampling", "model.oversampling_factor=6", 39}, /* 150 */
+                {"model.name=aman", "model.aman_rate=0.5", 141},            /* 550 */
+                {"model.name=aman", "model.aman_rate=1", 256}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        struct config c;
+        config_default(&c);
+        assert_int_equal(config_set(&c, want[i].set), OK);
+        assert_int_equal(config_set(&c, want[i].variant), OK);
+        assert_int_equal(compare_batch(&c, &data, 256), want[i].batch);
+        assert_int_equal(compare_batch(&c, &data, 1), 1);
+    }
+}
+
 /* --- statistics ------------------------------------------------------------------------------ */
 
 static void mean_and_sd(void **state) {
@@ -166,6 +190,7 @@ static struct compare_result by_hand(const char *truth, uint32_t resamples) {
             e->auc_cvr_clicked = cvr[m][s];
             e->auc_cvr_clicked_95 = (struct interval){cvr[m][s] - 0.1, cvr[m][s] + 0.2};
             e->auc_cvr_entire = cvr[m][s] + 0.05;
+            e->ne_cvr_clicked = 0.9;
             e->ratio_cvr_entire = m == 0 ? 1.5 : 1.25;
         }
     }
@@ -228,17 +253,18 @@ static void tables(void **state) {
     assert_string_equal(line_of(text, "ctr", 0), "ctr 61.00 - - - - -");
     assert_string_equal(line_of(text, "base", 0), "base - 61.00 ± 1.41 66.00 ± 0.37 - - 62.07 ± 0.45");
     assert_string_equal(line_of(text, "esmm", 0), "esmm - 67.00 ± 2.83 68.56 ± 0.37 - - 65.32 ± 0.49");
-    assert_string_equal(line_of(text, "esmm", 1), "esmm 72.00 ± 2.83 1.25 ± 0.00 - -");
-    assert_string_equal(line_of(text, "esmm", 2), "esmm +6.00 ± 1.41 - - +6.00 ± 1.41");
+    assert_string_equal(line_of(text, "esmm", 1), "esmm 0.90 ± 0.00 -");
+    assert_string_equal(line_of(text, "esmm", 2), "esmm 72.00 ± 2.83 1.25 ± 0.00 - -");
+    assert_string_equal(line_of(text, "esmm", 3), "esmm +6.00 ± 1.41 - +6.00 ± 1.41");
     assert_non_null(strstr(text, "best 80.00"));
     assert_non_null(strstr(text, "positive 7"));
     assert_null(strstr(text, "nan"));
     buf_clear(&out);
     assert_int_equal(compare_csv(&r, &out), OK);
     text = (const char *)out.data;
-    assert_non_null(strstr(text, "\nesmm,auc_cvr_clicked,\"clicked\",100,7,2,67,2.82843,57,87,68.56,0.37\n"));
-    assert_non_null(strstr(text, "\nbase,ratio_cvr_entire,\"all\",1000,,2,1.5,0,,,,\n"));
-    assert_non_null(strstr(text, "\nctr,auc_ctcvr,\"all, own CTR\",1000,7,0,,,,,,\n"));
+    assert_int_equal(strncmp(text, "method,seed,auc_ctr,auc_cvr_clicked,auc_ctcvr,auc_ctcvr_reference,", 66), 0);
+    assert_non_null(strstr(text, "\nctr,1,0.61,,,,,,,,,\nctr,2,,,,,,,,,,\nbase,1,,0.6,,,0.9,,0.65,1.5,,\n"));
+    assert_non_null(strstr(text, "\nesmm,2,,0.69,,,0.9,,0.74,1.25,,\n"));
     buf_fini(&out);
 }
 
@@ -270,7 +296,7 @@ static void json_and_page(void **state) {
         pictures += strncmp(at, "<svg", 4) == 0;
     }
     assert_int_equal(pictures, 1);
-    assert_int_equal(dots, 1 + 4 + 4 + 4); /* CTR of one seed; CVR, against truth, and ratio of 2 x 2 */
+    assert_int_equal(dots, 1 + 4 + 4 + 4 + 4); /* CTR of one seed; CVR, entropy, against truth, ratio of 2 x 2 */
     assert_int_equal(bands, 2);            /* CVR (clicked) of base and esmm */
     buf_fini(&out);
 }
@@ -299,7 +325,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(methods_are_read),   cmocka_unit_test(bad_methods_are_refused),
         cmocka_unit_test(settings_find_their_method), cmocka_unit_test(texts_are_compared),
-        cmocka_unit_test(mean_and_sd),        cmocka_unit_test(over_seeds),
+        cmocka_unit_test(batches_give_as_many_steps), cmocka_unit_test(mean_and_sd),       cmocka_unit_test(over_seeds),
         cmocka_unit_test(tables),             cmocka_unit_test(json_and_page),
         cmocka_unit_test(memory_may_fail),
     };
