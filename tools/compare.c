@@ -78,9 +78,7 @@ static const char help[] =
     "  --servers N           parameter servers (1)\n"
     "  --workers N           workers (1)\n"
     "  --threads N           trainer threads per worker (2)\n"
-    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n\n"
-    "Methods that train on clicked impressions first of all get a batch so much smaller that a pass has as\n"
-    "many steps (--method-set base:train.batch=N for another).\n";
+    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n";
 
 static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
     if (*count == COMPARE_SETS_MAX) {
@@ -204,7 +202,6 @@ static enum status look_at_all(struct compare *c) {
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
     TRY(dataset_read(&c->dataset, c->settings.data));
-    c->settings.dataset = &c->dataset;
     TRY(check_eval(c->eval));
     if (c->truth != NULL && !file_exists(c->truth)) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);

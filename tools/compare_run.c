@@ -98,18 +98,6 @@ static enum status arg_u64(struct child *c, const char *option, const char *befo
     return arg2(c, option, text);
 }
 
-uint32_t compare_batch(const struct config *c, const struct dataset *data, uint32_t batch) {
-    const struct sampling sampling = sampling_of(c);
-    uint64_t sampled = 0;
-    for (uint32_t s = 0; s < data->shard_count; s++) {
-        const struct shard_info *info = &data->shards[s];
-        sampled += sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
-    }
-    const double share = data->impressions == 0 ? 1 : (double)sampled / (double)data->impressions;
-    const double scaled = share < 1 ? ceil(batch * share) : batch;
-    return scaled < 1 ? 1 : (uint32_t)scaled;
-}
-
 /* The configuration that train will make of the arguments so far. The caller frees *job. */
 static enum status parsed(struct child *c, struct job **job) {
     bool help;
@@ -117,19 +105,8 @@ static enum status parsed(struct child *c, struct job **job) {
     return job_parse(*job, c->argc - 1, c->argv + 1, false, &help);
 }
 
-static enum status add_batch(struct child *c, const struct compare_settings *s) {
-    struct job *job = NULL;
-    enum status status = parsed(c, &job);
-    if (status == OK) {
-        const uint32_t batch = job->config.batch;
-        status = arg_u64(c, "--set", "train.batch=", compare_batch(&job->config, s->dataset, batch));
-    }
-    mem_free(&job);
-    return status;
-}
-
-/* Later ones win: what is given for all, then what makes the method and its seed, then its batch, then
- * what is given for it. */
+/* Later ones win: what is given for all, then what makes the method and its seed, then what is given
+ * for it. */
 static enum status add_sets(struct child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64];
@@ -142,7 +119,6 @@ static enum status add_sets(struct child *c, const struct compare_settings *s,
         TRY(arg2(c, "--set", m->variant));
     }
     TRY(arg_u64(c, "--set", "train.seed=", seed));
-    TRY(add_batch(c, s));
     for (size_t i = 0; i < s->method_set_count; i++) {
         const char *set = compare_set_for(m, s->method_set[i]);
         if (set != NULL) {

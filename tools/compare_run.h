@@ -25,15 +25,10 @@ struct compare_settings { /* what all runs share; texts belong to the command li
     const char *method_set[COMPARE_SETS_MAX]; /* "METHOD:section.key=value" */
     size_t method_set_count;
     uint64_t servers, workers, threads;
-    const struct dataset *dataset; /* of data */
 };
 
 /* The "section.key=value" of a method_set if it is for m (METHOD is its label or its model), or NULL. */
 const char *compare_set_for(const struct compare_method *m, const char *method_set);
-
-/* The batch with which a pass over the data has as many steps as `batch` makes of all impressions: a model
- * that trains on clicked impressions alone would else make few. Never more than `batch`, at least 1. */
-uint32_t compare_batch(const struct config *c, const struct dataset *data, uint32_t batch);
 
 struct compare_run {
     char dir[PATH_BYTES_MAX]; /* the run directory */

@@ -104,30 +104,6 @@ static void texts_are_compared(void **state) {
     assert_int_equal(compare_same_text(path, "", "x"), ERR_NOT_FOUND);
 }
 
-/* 1000 impressions, 100 clicks, 10 conversions, in two shards. */
-static void batches_give_as_many_steps(void **state) {
-    (void)state;
-    struct shard_info shards[2] = {{.impressions = 600, .clicks = 80, .conversions = 10},
-                                   {.impressions = 400, .clicks = 20, .conversions = 0}};
-    const struct dataset data = {.shard_count = 2, .shards = shards, .impressions = 1000};
-    static const struct {
-        const char *set, *variant;
-        uint32_t batch;
-    } want[] = {{"model.name=esmm", "model.aman_rate=0.5", 256},
-                {"model.name=base", "model.aman_rate=0.5", 26},             /* 100 of 1000 */
-                {"model.name=oversampling", "model.oversampling_factor=6", 39}, /* 150 */
-                {"model.name=aman", "model.aman_rate=0.5", 141},            /* 550 */
-                {"model.name=aman", "model.aman_rate=1", 256}};
-    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
-        struct config c;
-        config_default(&c);
-        assert_int_equal(config_set(&c, want[i].set), OK);
-        assert_int_equal(config_set(&c, want[i].variant), OK);
-        assert_int_equal(compare_batch(&c, &data, 256), want[i].batch);
-        assert_int_equal(compare_batch(&c, &data, 1), 1);
-    }
-}
-
 /* --- statistics ------------------------------------------------------------------------------ */
 
 static void mean_and_sd(void **state) {
@@ -325,7 +301,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(methods_are_read),   cmocka_unit_test(bad_methods_are_refused),
         cmocka_unit_test(settings_find_their_method), cmocka_unit_test(texts_are_compared),
-        cmocka_unit_test(batches_give_as_many_steps), cmocka_unit_test(mean_and_sd),       cmocka_unit_test(over_seeds),
+        cmocka_unit_test(mean_and_sd),       cmocka_unit_test(over_seeds),
         cmocka_unit_test(tables),             cmocka_unit_test(json_and_page),
         cmocka_unit_test(memory_may_fail),
     };
