@@ -43,7 +43,7 @@ struct compare {
 
 enum {
     C_DATA = 256, C_EVAL, C_TRUTH, C_METHODS, C_SEEDS, C_OUT, C_CONF, C_SET, C_METHOD_SET, C_SERVERS,
-    C_WORKERS, C_THREADS, C_RESAMPLES, C_HELP
+    C_WORKERS, C_THREADS, C_BOOTSTRAP, C_HELP
 };
 static const struct option options[] = {{"data", required_argument, NULL, C_DATA},
                                         {"eval", required_argument, NULL, C_EVAL},
@@ -57,7 +57,7 @@ static const struct option options[] = {{"data", required_argument, NULL, C_DATA
                                         {"servers", required_argument, NULL, C_SERVERS},
                                         {"workers", required_argument, NULL, C_WORKERS},
                                         {"threads", required_argument, NULL, C_THREADS},
-                                        {"resamples", required_argument, NULL, C_RESAMPLES},
+                                        {"bootstrap", required_argument, NULL, C_BOOTSTRAP},
                                         {"help", no_argument, NULL, C_HELP},
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
@@ -77,7 +77,7 @@ static const char help[] =
     "  --servers N           parameter servers (1)\n"
     "  --workers N           workers (1)\n"
     "  --threads N           trainer threads per worker (2)\n"
-    "  --resamples N         of the users, for 95 % intervals (1000; at least 40, or 0: none)\n";
+    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n";
 
 static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
     if (*count == COMPARE_SETS_MAX) {
@@ -201,9 +201,8 @@ static enum status look_at_all(struct compare *c) {
 
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
-    uint64_t trained = 0, tested = 0;
-    TRY(impressions_of(c->settings.data, &trained));
-    TRY(impressions_of(c->eval, &tested));
+    TRY(dataset_read(&c->dataset, c->settings.data));
+    TRY(check_eval(c->eval));
     if (c->truth != NULL && !file_exists(c->truth)) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
     }

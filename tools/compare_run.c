@@ -103,8 +103,8 @@ static enum status parsed(struct child *c, struct job **job) {
     return job_parse(*job, c->argc - 1, c->argv + 1, false, &help);
 }
 
-/* Later ones win: what is given for all, then what makes the method and its seed, then what is given for
- * it. */
+/* Later ones win: what is given for all, then what makes the method and its seed, then what is given
+ * for it. */
 static enum status add_sets(struct child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64];
