@@ -42,7 +42,7 @@ def compare(args, preset, seed, work):
     out = os.path.join(work, "compare")
     options = [x for s in MODEL for x in ("--set", s)]
     call(args.esmm, "compare", "--data", f"{work}/train", "--eval", f"{work}/eval", "--truth", f"{log}/eval/truth.bin",
-         "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--resamples", 0,
+         "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--bootstrap", 0,
          *options)
     with open(os.path.join(out, "compare.json")) as f:
         methods = json.load(f)["methods"]

@@ -32,6 +32,7 @@
 struct compare {
     struct compare_settings settings;
     struct compare_methods methods;
+    struct dataset dataset; /* of --data */
     const char *eval, *truth, *method_text;
     uint64_t seeds, resamples;
     bool help;
@@ -88,10 +89,10 @@ static enum status keep(const char *what, const char **list, size_t *count, cons
 }
 
 static enum status resamples_of(const char *value, uint64_t *out) {
-    TRY(option_u64("--resamples", value, 0, EVAL_RESAMPLES_MAX, out));
+    TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
     return *out == 0 || *out >= EVAL_RESAMPLES_MIN
                ? OK
-               : fail(ERR_USAGE, "--resamples %s: at least %u for a 95 %% interval, or 0", value,
+               : fail(ERR_USAGE, "--bootstrap %s: at least %u for a 95 %% interval, or 0", value,
                       EVAL_RESAMPLES_MIN);
 }
 
@@ -111,7 +112,7 @@ static enum status apply(void *line, int option, const char *value) {
     case C_SERVERS: return option_u64("--servers", value, 1, 256, &s->servers);
     case C_WORKERS: return option_u64("--workers", value, 1, 256, &s->workers);
     case C_THREADS: return option_u64("--threads", value, 1, 64, &s->threads);
-    case C_RESAMPLES: return resamples_of(value, &c->resamples);
+    case C_BOOTSTRAP: return resamples_of(value, &c->resamples);
     default: c->help = true; return OK;
     }
 }
@@ -151,12 +152,11 @@ static enum status parse(struct compare *c, int argc, char **argv) {
 
 /* --- before the first run ------------------------------------------------------------------------ */
 
-static enum status impressions_of(const char *dir, uint64_t *impressions) {
+static enum status check_eval(const char *dir) {
     struct dataset data = {0};
-    TRY(dataset_read(&data, dir));
-    *impressions = data.impressions;
+    const enum status status = dataset_read(&data, dir);
     dataset_free(&data);
-    return OK;
+    return status;
 }
 
 /* What a run's config.ini does not say. A rerun must have the same. */
@@ -207,7 +207,7 @@ static enum status prepare(struct compare *c) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
     }
     TRY(look_at_all(c));
-    enum status status = settings_text(c, trained, &text);
+    enum status status = settings_text(c, c->dataset.impressions, &text);
     if (status == OK) {
         status = settle(c, (const char *)text.data);
     }
@@ -350,5 +350,6 @@ enum status tool_compare(int argc, char **argv) {
         status = report(&c);
     }
     mem_free(&c.cells);
+    dataset_free(&c.dataset);
     return status == ERR_CLOSED && stop_requested() ? OK : status; /* main ends with the signal's code */
 }

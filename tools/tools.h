@@ -17,7 +17,6 @@ enum status tool_synth(int argc, char **argv);
 enum status tool_records(int argc, char **argv);
 enum status tool_compare(int argc, char **argv);
 enum status tool_eval(int argc, char **argv);
-enum status tool_compare(int argc, char **argv);
 enum status tool_predict(int argc, char **argv);
 enum status tool_inspect(int argc, char **argv);
 enum status tool_export(int argc, char **argv);

@@ -14,7 +14,7 @@ compare() { # OUT options...
     local out=$1
     shift
     "$ESMM" compare --data "$dir/train" --eval "$dir/eval" --out "$dir/$out" --set model.tower=16,8 \
-        --set table.dim=4 --set train.batch=256 --threads 1 --resamples 40 "$@"
+        --set table.dim=4 --set train.batch=256 --threads 1 --bootstrap 40 "$@"
 }
 runs() { ls "$dir/$1/runs" | tr '\n' ' '; }
 
@@ -72,7 +72,7 @@ expect 1 compare x --methods esmm --truth "$dir/none.bin"
 says 'none\.bin'
 expect 2 "$ESMM" compare --data "$dir/train"
 says '--eval is missing'
-expect 2 compare x --resamples 10
+expect 2 compare x --bootstrap 10
 [ ! -e "$dir/x" ] || die "a command line that was refused left $dir/x"
 
 step "a run that fails is named with its log; what is finished is kept"
