@@ -92,7 +92,7 @@ static float bias_of(const char *tower, double rate_ctr, double rate_cvr) {
     if (strcmp(tower, "ctcvr") == 0) {
         return log_odds(rate_ctr * rate_cvr);
     }
-    return PRIOR_SHARE_CVR * log_odds(rate_cvr);
+    return strcmp(tower, "cvr") == 0 ? PRIOR_SHARE_CVR * log_odds(rate_cvr) : NAN;
 }
 
 static enum status check_overrides(const struct config *config, const struct schema *schema) {
@@ -107,7 +107,7 @@ static enum status check_overrides(const struct config *config, const struct sch
 
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr) {
-    const struct method *method = method_of(config->model);
+    const struct method method = method_with(config);
     memset(l, 0, sizeof *l);
     TRY(check_overrides(config, schema));
     if (schema->count == 0) {
@@ -116,10 +116,10 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->input = config->input;
     l->fields = schema->count;
     l->user_fields = schema->user_count;
-    l->towers = method->towers;
-    l->dictionaries = method->dictionaries;
+    l->towers = method.towers;
+    l->dictionaries = method.dictionaries;
     for (uint32_t t = 0; t < l->towers; t++) {
-        snprintf(l->tower[t], sizeof l->tower[t], "%s", method->tower[t]);
+        snprintf(l->tower[t], sizeof l->tower[t], "%s", method.tower[t]);
         l->bias[t] = config->prior_bias ? bias_of(l->tower[t], rate_ctr, rate_cvr) : NAN;
     }
     for (uint32_t f = 0; f < l->fields; f++) {

@@ -162,6 +162,16 @@ static void clear_foreign(const struct layout *l, double *ddense) {
     }
 }
 
+static void normalise_naive(const struct naive_step *s, struct trace *t, const double *x,
+                            const struct batch *b, struct loss_spec *spec) {
+    struct loss_totals sums = {0};
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        const float z = (float)tower_forward_naive(s, 0, x + (size_t)i * s->layout->input_width, t);
+        loss_totals_add(&sums, spec, &z, &b->labels[i], 1);
+    }
+    loss_normalise(spec, &sums, b->impressions);
+}
+
 enum status model_train_naive(const struct layout *l, enum precision precision,
                               const struct loss_spec *loss, const struct batch *b,
                               const float *const *rows, const float *dense, double *const *logit,
@@ -180,13 +190,17 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
     double n = (double)b->impressions;
+    struct loss_spec spec = *loss;
+    if (method_of(loss->model)->whole_batch) {
+        normalise_naive(&step, &traces[0], x, b, &spec);
+    }
     for (uint32_t i = 0; i < b->impressions; i++) {
         double z[TOWERS_MAX], dz[TOWERS_MAX];
         struct loss_sums terms;
         for (uint32_t k = 0; k < l->towers; k++) {
             logit[k][i] = z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k]);
         }
-        loss_one(loss, z, b->labels[i], b->impression_id[i], &terms, dz);
+        loss_one(&spec, z, b->labels[i], b->impression_id[i], &terms, dz);
         *loss_mean += terms.total / n;
         memset(dx, 0, width * sizeof *dx);
         for (uint32_t k = 0; k < l->towers; k++) {
