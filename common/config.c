@@ -57,6 +57,7 @@ void config_default(struct config *c) {
         .counterfactual_weight = 0.001f,
         .behaviours = 1,
         .behaviour_weight = 1,
+        .experts = 4,
         .prior_bias = true,
         .batch = 2048,
         .epochs = 1,

@@ -36,7 +36,9 @@ enum model_name {
     MODEL_ESCM2_DR,
     MODEL_DCMT,
     MODEL_ESM2,
-    MODEL_CHAIN
+    MODEL_CHAIN,
+    MODEL_MMOE,
+    MODEL_PLE
 };
 #define BEHAVIOURS_MAX 4 /* between click and conversion */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
@@ -93,6 +95,7 @@ struct config {
     float counterfactual_weight;   /* dcmt: weight of |1 - (q + q*)| */
     uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
+    uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

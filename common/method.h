@@ -19,6 +19,7 @@ struct method {
     uint32_t dictionaries;         /* 1 or 2 */
     bool all;                      /* trains on all impressions; else on clicked ones first of all */
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
+    uint32_t experts_per;          /* first layer of experts: so many times model.experts; 0: none */
     bool whole_batch;              /* its loss needs sums over the batch first (loss_totals) */
 };
 

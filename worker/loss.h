@@ -4,7 +4,8 @@
  * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the weight
  * of the second term; B impressions of the batch. BCE(label, probability).
  *
- *     esmm, esmm-ns   BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
+ *     esmm, esmm-ns,  BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
+ *     mmoe, ple
  *     share           BCE(y, p) + w y BCE(z, q)
  *     unbias          BCE(y, p) + w y m BCE(z, q)                   m: 1 with probability min(1, c / p), else 0;
  *                                                                  or min(1, c / p) itself; no gradient through m

@@ -47,6 +47,8 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
     switch (s->model) {
     case MODEL_ESMM:
     case MODEL_ESMM_NS:
+    case MODEL_MMOE:
+    case MODEL_PLE:
         terms->ctr = softplus(y ? -logit[0] : logit[0]);
         loss_esmm_one(logit[0], logit[1], y, t, w, &terms->total, &dlogit[0], &dlogit[1]);
         terms->ctcvr = t ? softplus(-logit[0]) + softplus(-logit[1])
@@ -84,12 +86,18 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
     terms->total = terms->ctr + w * terms->ctcvr;
 }
 
+/* Other towers, the same loss. */
+static bool is_esmm(enum model_name model) {
+    return model == MODEL_ESMM || model == MODEL_ESMM_NS || model == MODEL_MMOE ||
+           model == MODEL_PLE;
+}
+
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums) {
     const uint32_t towers = loss_towers(s);
     double logit[TOWERS_MAX], d[TOWERS_MAX];
     struct loss_sums terms;
-    if (s->model == MODEL_ESMM || s->model == MODEL_ESMM_NS) {
+    if (is_esmm(s->model)) {
         loss_esmm(rows->logit[0], rows->logit[1], rows->labels, n, s->w, scale, dlogit[0], dlogit[1],
                   sums);
         return;

@@ -31,7 +31,7 @@ struct model {
     struct tower tower;
     float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
     float *logit[TOWERS_MAX], *dlogit[TOWERS_MAX]; /* [TOWER_CHUNK] each */
-    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, T H1] */
+    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, first_width] */
     size_t groups_cap;
 };
 
@@ -105,7 +105,7 @@ static enum status reserve_groups(struct model *m, size_t groups) {
     if (groups <= m->groups_cap) {
         return OK;
     }
-    size_t cap = groups + groups / 4, h1 = (size_t)m->layout.towers * m->layout.hidden[0];
+    size_t cap = groups + groups / 4, h1 = m->layout.first_width;
     free_groups(m);
     TRY(floats(&m->xu, cap, m->layout.user_width));
     TRY(floats(&m->dxu, cap, m->layout.user_width));
@@ -154,7 +154,7 @@ static void users_backward(struct model *m, const struct step *s) {
 
 static void clear_gradients(struct model *m, const struct step *s) {
     memset(s->ddense, 0, m->layout.count * sizeof *s->ddense);
-    memset(m->dhu, 0, (size_t)s->batch->groups * m->layout.towers * m->layout.hidden[0] * sizeof *m->dhu);
+    memset(m->dhu, 0, (size_t)s->batch->groups * m->layout.first_width * sizeof *m->dhu);
     pool_clear(&m->layout, s->batch, s->drows);
 }
 

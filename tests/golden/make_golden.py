@@ -41,6 +41,8 @@ MODELS = {
     'dcmt': (['ctr', 'cvr', 'counter'], 1, dict(CAUSAL, counterfactual_weight=0.25)),
     'esm2': (['ctr', 'act', 'buy', 'skip'], 1, dict(behaviour_weight=0.5)),
     'chain': (['ctr', 'b1', 'b2', 'cvr'], 1, dict(behaviour_weight=0.5, behaviours=2)),
+    'mmoe': (['ctr', 'cvr'], 1, dict(experts=3)),
+    'ple': (['ctr', 'cvr'], 1, dict(experts=2)),
 }
 for number, (model, (towers, dictionaries, keys)) in enumerate(MODELS.items()):
     CASES[model] = dict(SMALL, seed=3 + number, towers=towers, dictionaries=dictionaries, keys=keys)
@@ -146,6 +148,38 @@ def own_columns(spec, tower):
     return torch.tensor(columns)
 
 
+def arrays(spec, width):
+    """Names, shapes and fan-in of the dense parameters."""
+    towers, hidden, keys = spec.get('towers', ['ctr', 'cvr']), spec.get('hidden', HIDDEN), spec.get('keys', {})
+    fan_in = width
+    for k, out in enumerate(hidden + [1], 1):
+        blocks = [(t, out) for t in towers]
+        if k == 1 and 'experts' in keys:
+            shared = keys['experts']
+            every = shared if 'ple' not in spec['name'] else shared * (1 + len(towers))
+            choices = shared if every == shared else 2 * shared
+            blocks = [(f'expert{j}', out) for j in range(every)]
+            blocks += [(f'gate.{t}', choices) for t in towers]
+        for kind in 'wb':
+            for block, size in blocks:
+                yield block, kind, k, (size, fan_in) if kind == 'w' else (size,), fan_in
+        fan_in = out
+
+
+def mixed(x, dense, tower, number, keys, every, kinks):
+    """The first activations of a tower from experts: of all, or of its own and the shared ones."""
+    outputs = []
+    for j in range(every):
+        z = torch.nn.functional.linear(x, dense[f'expert{j}.w1'], dense[f'expert{j}.b1'])
+        kinks.append(z.abs().min().item())
+        outputs.append(torch.relu(z))
+    n = keys['experts']
+    if every > n:
+        outputs = outputs[number * n:(number + 1) * n] + outputs[-n:]
+    gate = torch.nn.functional.linear(x, dense[f'gate.{tower}.w1'], dense[f'gate.{tower}.b1'])
+    return torch.einsum('ij,jic->ic', torch.softmax(gate, 1), torch.stack(outputs))
+
+
 def run(case, rows, dense, bags, group_of, labels, dtype):
     spec = CASES[case]
     rows = [torch.tensor(r, dtype=dtype, requires_grad=True) for r in rows]
@@ -159,7 +193,13 @@ def run(case, rows, dense, bags, group_of, labels, dtype):
     kinks = []
     n = len(spec.get('hidden', HIDDEN)) + 1
     z = []
+    every = sum(name.startswith('expert') and name.endswith('.w1') for name in dense)
     for number, t in enumerate(spec.get('towers', ['ctr', 'cvr'])):
+        if every > 0:
+            h = mixed(x, dense, t, number, spec['keys'], every, kinks)
+            z.append(tower(h, [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(2, n + 1)],
+                           kinks))
+            continue
         layers = [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(1, n + 1)]
         if spec.get('dictionaries', 1) > 1:
             layers[0] = (layers[0][0] * own_columns(spec, number), layers[0][1])
@@ -197,15 +237,12 @@ def make(case, out):
             for f in range(len(UNIQUE))]
     rows = [rng.normal(0, 0.7, (b[3], d * dictionaries)).astype(np.float32) for b, d in zip(bags, spec['dims'])]
     width = 2 * spec['dims'][0] if case == 'sides' else dictionaries * sum(spec['dims'])
-    dense, fan_in = {}, width
-    for k, out_width in enumerate(hidden + [1], 1):
-        for kind, shape in (('w', (out_width, fan_in)), ('b', (out_width,))):
-            for number, t in enumerate(towers):
-                scale = 1.5 / np.sqrt(fan_in)
-                dense[f'{t}.{kind}{k}'] = rng.normal(0, scale, shape).astype(np.float32)
-                if k == 1 and kind == 'w' and dictionaries > 1:
-                    dense[f'{t}.{kind}{k}'] *= own_columns(spec, number).numpy()
-        fan_in = out_width
+    dense = {}
+    for block, kind, k, shape, fan_in in arrays(dict(spec, name=case), width):
+        value = rng.normal(0, 1.5 / np.sqrt(fan_in), shape).astype(np.float32)
+        if k == 1 and kind == 'w' and dictionaries > 1:
+            value *= own_columns(spec, towers.index(block)).numpy()
+        dense[f'{block}.{kind}{k}'] = value
     a, b, ctr, ctcvr, drows, ddense, x, kink, total = run(case, rows, dense, bags, group_of, labels,
                                                    torch.float64)
     low = run(case, rows, dense, bags, group_of, labels, torch.float32)

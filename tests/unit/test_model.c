@@ -115,6 +115,7 @@ static void begin_model(struct fixture *t, struct shape s, enum model_name model
     config.model = model;
     config.ctcvr_weight = s.w;
     config.unbias_clip = 0.4f;
+    config.experts = 1 + (uint32_t)(s.seed % 4);
     config.propensity_min = 0.2f;
     config.cvr_weight = 0.5f;
     config.counterfactual_weight = 0.25f;
@@ -257,7 +258,7 @@ static const enum model_name models[] = {MODEL_CTR,      MODEL_BASE,    MODEL_AM
                                          MODEL_UNBIAS,   MODEL_DIVISION, MODEL_OVERSAMPLING,
                                          MODEL_ESMM_NS,  MODEL_SHARE,   MODEL_ESCM2_IPS,
                                          MODEL_ESCM2_DR, MODEL_DCMT,    MODEL_ESM2,
-                                         MODEL_CHAIN};
+                                         MODEL_CHAIN,    MODEL_MMOE,    MODEL_PLE};
 
 /* Fast against naive; and what belongs to the other dictionary has neither weight nor gradient. */
 static void test_models_against_naive(void **state) {
@@ -748,7 +749,8 @@ static void test_golden(void **state) {
 static void test_golden_models(void **state) {
     (void)state;
     static const char *const names[] = {"ctr",      "base",     "unbias", "division", "esmm-ns", "share",
-                                        "escm2-ips", "escm2-dr", "dcmt",   "esm2",     "chain"};
+                                        "escm2-ips", "escm2-dr", "dcmt",   "esm2",     "chain",
+                                        "mmoe",     "ple"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         print_message("%s\n", names[k]);
         check_file(names[k], names[k], INPUT_CONCAT);
