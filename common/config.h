@@ -31,8 +31,16 @@ enum model_name {
     MODEL_UNBIAS,
     MODEL_DIVISION,
     MODEL_ESMM_NS,
-    MODEL_SHARE
+    MODEL_SHARE,
+    MODEL_ESCM2_IPS,
+    MODEL_ESCM2_DR,
+    MODEL_DCMT,
+    MODEL_ESM2,
+    MODEL_CHAIN,
+    MODEL_MMOE,
+    MODEL_PLE
 };
+#define BEHAVIOURS_MAX 4 /* between click and conversion */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
@@ -82,6 +90,12 @@ struct config {
     uint32_t oversampling_factor;  /* oversampling: how often a converted impression occurs */
     enum unbias unbias;            /* unbias: accept a click with probability, or weigh it */
     float unbias_clip;             /* unbias: c of min(1, c / p_ctr) */
+    float cvr_weight;              /* escm2, dcmt: weight of the CVR term on clicks */
+    float propensity_min;          /* escm2, dcmt: p_ctr, 1 - p_ctr where they divide are at least that */
+    float counterfactual_weight;   /* dcmt: weight of |1 - (q + q*)| */
+    uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
+    float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
+    uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

@@ -20,7 +20,8 @@
 
 const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "name", C(model),
-           "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share",
+           "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share|"
+           "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple",
            "what is trained (docs/models.md)"),
     CHOICE("model", "input", C(input), "concat|sides", "fields side by side, or summed per side"),
     NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of every tower"),
@@ -33,6 +34,18 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "unbias", C(unbias), "rejection|weight",
            "unbias: a click is accepted with probability min(1, c / p_ctr), or weighs that much"),
     NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
+    NUMBER("model", "cvr_weight", KIND_F32, C(cvr_weight), 0, 1000,
+           "escm2, dcmt: weight of the CVR term"),
+    NUMBER("model", "propensity_min", KIND_F32, C(propensity_min), SMALL, 1,
+           "escm2, dcmt: a p_ctr or 1 - p_ctr that divides counts as at least that"),
+    NUMBER("model", "counterfactual_weight", KIND_F32, C(counterfactual_weight), 0, 1000,
+           "dcmt: weight of abs(1 - (q + q*)) within the CVR term"),
+    NUMBER("model", "behaviours", KIND_U32, C(behaviours), 0, BEHAVIOURS_MAX,
+           "chain: how many of the data's behaviours lie between click and conversion"),
+    NUMBER("model", "behaviour_weight", KIND_F32, C(behaviour_weight), 0, 1000,
+           "esm2, chain: weight of the term of each such behaviour"),
+    NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
+           "mmoe: experts in all; ple: of each tower, and as many shared"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),

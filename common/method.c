@@ -14,11 +14,28 @@ static const struct method methods[] = {
     [MODEL_DIVISION] = {2, {"ctr", "ctcvr"}, 2, true, true, true},
     [MODEL_ESMM_NS] = {2, {"ctr", "cvr"}, 2, true, true, true},
     [MODEL_SHARE] = {2, {"ctr", "cvr"}, 1, true, true, true},
+    [MODEL_ESCM2_IPS] = {2, {"ctr", "cvr"}, 1, true, true, true},
+    [MODEL_ESCM2_DR] = {3, {"ctr", "cvr", "error"}, 1, true, true, true},
+    [MODEL_DCMT] = {3, {"ctr", "cvr", "counter"}, 1, true, true, true, .whole_batch = true},
+    [MODEL_ESM2] = {4, {"ctr", "act", "buy", "skip"}, 1, true, true, true},
+    [MODEL_CHAIN] = {2 + BEHAVIOURS_MAX, {"ctr", "b1", "b2", "b3", "b4", "cvr"}, 1, true, true,
+                     true},
+    [MODEL_MMOE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 1},
+    [MODEL_PLE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 3},
 };
 
 const struct method *method_of(enum model_name name) {
     assert((size_t)name < sizeof methods / sizeof *methods);
     return &methods[name];
+}
+
+struct method method_with(const struct config *c) {
+    struct method m = *method_of(c->model);
+    if (c->model == MODEL_CHAIN) {
+        m.tower[1 + c->behaviours] = m.tower[m.towers - 1];
+        m.towers = 2 + c->behaviours;
+    }
+    return m;
 }
 
 struct sampling sampling_of(const struct config *c) {

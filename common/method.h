@@ -19,9 +19,13 @@ struct method {
     uint32_t dictionaries;         /* 1 or 2 */
     bool all;                      /* trains on all impressions; else on clicked ones first of all */
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
+    uint32_t experts_per;          /* first layer of experts: so many times model.experts; 0: none */
+    bool whole_batch;              /* its loss needs sums over the batch first (loss_totals) */
 };
 
 const struct method *method_of(enum model_name name);
+/* The same with as many towers as the config asks for (chain: click, behaviours, conversion). */
+struct method method_with(const struct config *c);
 
 /* Which impressions a model trains on. Clicked ones always; and of the rest a share. */
 struct sampling {

@@ -191,10 +191,12 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
     memcpy(s->labels, d->block.data, s->impressions);
     bool bad = false;
     for (uint32_t i = 0; i < s->impressions; i++) {
-        bad |= s->labels[i] > 7 || s->labels[i] == LABEL_CONVERSION;
-        bad |= s->labels[i] > 3 && (s->labels[i] != 7 || (d->has & SHARD_HAS_KINDS) == 0);
+        const uint8_t outcome = s->labels[i] & LABEL_OUTCOME;
+        bad |= s->labels[i] > (LABEL_OUTCOME | LABEL_BEHAVIOURS) || outcome == LABEL_CONVERSION;
+        bad |= outcome == 0 && s->labels[i] != 0;
+        bad |= outcome > 3 && (outcome != 7 || (d->has & SHARD_HAS_KINDS) == 0);
     }
-    return bad ? corrupt(d, "labels other than 0, 1 and 3, or 7 of a record") : OK;
+    return bad ? corrupt(d, "labels other than 0, 1 and 3, or 7 of a record, and behaviours of a click") : OK;
 }
 
 /* --- times and kinds ------------------------------------------------------------------------- */
