@@ -34,6 +34,17 @@ enum model_name {
     MODEL_SHARE
 };
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
+/* What is done about conversions that come late (worker/loss_delay.c). */
+enum delay_method {
+    DELAY_NONE,
+    DELAY_FNW,
+    DELAY_PU,
+    DELAY_ES_DFM,
+    DELAY_DEFER,
+    DELAY_DEFUSE,
+    DELAY_DFM,
+    DELAY_METHODS
+};
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC };
@@ -82,6 +93,7 @@ struct config {
     uint32_t oversampling_factor;  /* oversampling: how often a converted impression occurs */
     enum unbias unbias;            /* unbias: accept a click with probability, or weigh it */
     float unbias_clip;             /* unbias: c of min(1, c / p_ctr) */
+    enum delay_method delay;       /* esmm: what is done about conversions that come late */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

@@ -33,6 +33,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "unbias", C(unbias), "rejection|weight",
            "unbias: a click is accepted with probability min(1, c / p_ctr), or weighs that much"),
     NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
+    CHOICE("model", "delay", C(delay), "none|fnw|pu|es-dfm|defer|defuse|dfm",
+           "esmm: what is done about late conversions in a stream of records (docs/stream.md)"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch"),

@@ -108,6 +108,7 @@ static enum status check_overrides(const struct config *config, const struct sch
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr) {
     const struct method *method = method_of(config->model);
+    const struct method_towers towers = method_towers(config->model, config->delay);
     memset(l, 0, sizeof *l);
     TRY(check_overrides(config, schema));
     if (schema->count == 0) {
@@ -116,11 +117,14 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->input = config->input;
     l->fields = schema->count;
     l->user_fields = schema->user_count;
-    l->towers = method->towers;
+    l->towers = towers.count;
+    l->teachers = towers.teachers;
     l->dictionaries = method->dictionaries;
     for (uint32_t t = 0; t < l->towers; t++) {
-        snprintf(l->tower[t], sizeof l->tower[t], "%s", method->tower[t]);
-        l->bias[t] = config->prior_bias ? bias_of(l->tower[t], rate_ctr, rate_cvr) : NAN;
+        snprintf(l->tower[t], sizeof l->tower[t], "%s", towers.name[t]);
+        l->bias[t] = config->prior_bias && t < l->teachers
+                         ? bias_of(l->tower[t], rate_ctr, rate_cvr)
+                         : NAN;
     }
     for (uint32_t f = 0; f < l->fields; f++) {
         l->dim[f] = config_table(config, schema->fields[f].name).dim;

@@ -21,6 +21,27 @@ const struct method *method_of(enum model_name name) {
     return &methods[name];
 }
 
+/* In the order of enum delay_method. */
+static const char *const heads[DELAY_METHODS][2] = {
+    [DELAY_NONE] = {NULL},       [DELAY_FNW] = {NULL},          [DELAY_PU] = {NULL},
+    [DELAY_ES_DFM] = {"rn"},     [DELAY_DEFER] = {"dp"},        [DELAY_DEFUSE] = {"rn", "dp"},
+    [DELAY_DFM] = {"lag"},
+};
+
+struct method_towers method_towers(enum model_name name, enum delay_method delay) {
+    const struct method *m = method_of(name);
+    assert((unsigned)delay < DELAY_METHODS);
+    struct method_towers t = {.count = m->towers, .teachers = m->towers};
+    for (uint32_t k = 0; k < m->towers; k++) {
+        t.name[k] = m->tower[k];
+    }
+    for (uint32_t k = 0; k < 2 && heads[delay][k] != NULL; k++) {
+        t.name[t.count++] = heads[delay][k];
+    }
+    assert(t.count <= TOWERS_MAX);
+    return t;
+}
+
 struct sampling sampling_of(const struct config *c) {
     struct sampling s = {.unclicked = method_of(c->model)->all ? 1.0 : 0.0, .copies = 1};
     if (c->model == MODEL_AMAN) {

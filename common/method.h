@@ -22,6 +22,14 @@ struct method {
 };
 
 const struct method *method_of(enum model_name name);
+/* The towers with the heads that model.delay adds after the model's own (docs/stream.md): "rn",
+ * "dp", "lag". What a head learns stays in its own layers: the first `teachers` towers alone send
+ * gradients into the rows. */
+struct method_towers {
+    uint32_t count, teachers;
+    const char *name[TOWERS_MAX];
+};
+struct method_towers method_towers(enum model_name name, enum delay_method delay);
 
 /* Which impressions a model trains on. Clicked ones always; and of the rest a share. */
 struct sampling {

@@ -19,7 +19,8 @@ struct loss_spec loss_spec_of(const struct config *c) {
                               .w = c->ctcvr_weight,
                               .unbias = c->unbias,
                               .unbias_clip = c->unbias_clip,
-                              .seed = c->seed};
+                              .seed = c->seed,
+                              .delay = c->delay};
 }
 
 static double sigmoid(double x) {
@@ -82,10 +83,14 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
 
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums) {
-    const uint32_t towers = method_of(s->model)->towers;
+    const struct method_towers method = method_towers(s->model, s->delay);
+    const uint32_t towers = method.count;
     double logit[TOWERS_MAX], d[TOWERS_MAX];
     struct loss_sums terms;
-    if (s->model == MODEL_ESMM || s->model == MODEL_ESMM_NS) {
+    if (rows->kind == NULL && (s->model == MODEL_ESMM || s->model == MODEL_ESMM_NS)) {
+        for (uint32_t k = method.teachers; k < towers; k++) {
+            memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* a log teaches heads nothing */
+        }
         loss_esmm(rows->logit[0], rows->logit[1], rows->labels, n, s->w, scale, dlogit[0], dlogit[1],
                   sums);
         return;
@@ -94,7 +99,7 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
         for (uint32_t k = 0; k < towers; k++) {
             logit[k] = (double)rows->logit[k][i];
         }
-        loss_one(s, logit, rows->labels[i], rows->impression_id[i], &terms, d);
+        loss_record(s, logit, rows, i, &terms, d);
         for (uint32_t k = 0; k < towers; k++) {
             dlogit[k][i] = (float)((double)scale * d[k]);
         }

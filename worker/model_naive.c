@@ -170,15 +170,17 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
-    TRY(mem_array((void **)&store, inputs + width + l->towers * trace, sizeof *store));
-    double *x = store, *dx = x + inputs;
+    TRY(mem_array((void **)&store, inputs + 2 * width + l->towers * trace, sizeof *store));
+    double *x = store, *dx = x + inputs, *unused = dx + width;
     struct trace traces[TOWERS_MAX];
     for (uint32_t k = 0; k < l->towers; k++) {
-        trace_lay(&traces[k], l, dx + width + k * trace);
+        trace_lay(&traces[k], l, unused + width + k * trace);
     }
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
+    const struct loss_rows records = {NULL, b->labels, b->impression_id,
+                                      b->records ? b->kind : NULL, b->elapsed_days};
     double n = (double)b->impressions;
     for (uint32_t i = 0; i < b->impressions; i++) {
         double z[TOWERS_MAX], dz[TOWERS_MAX];
@@ -186,11 +188,12 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
         for (uint32_t k = 0; k < l->towers; k++) {
             logit[k][i] = z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k]);
         }
-        loss_one(loss, z, b->labels[i], b->impression_id[i], &terms, dz);
+        loss_record(loss, z, &records, i, &terms, dz);
         *loss_mean += terms.total / n;
         memset(dx, 0, width * sizeof *dx);
+        memset(unused, 0, width * sizeof *unused);
         for (uint32_t k = 0; k < l->towers; k++) {
-            tower_backward_naive(&step, k, dz[k] / n, &traces[k], dx);
+            tower_backward_naive(&step, k, dz[k] / n, &traces[k], k < l->teachers ? dx : unused);
         }
         pool_backward_naive(l, b, i, dx, drows);
     }
