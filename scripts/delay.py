@@ -13,7 +13,8 @@ windows are closed, but a trainer at that moment has not seen it.
 Prints, as a table in Markdown, means over the seeds: log loss, PR-AUC and AUC of p_cvr on
 clicked impressions, its mean over the true one on all impressions, and
 R = (M - M_vanilla) / (M_oracle - M_vanilla) of each, 0 for a trainer that knows nothing of delays
-and 1 for one that is told final labels at once.
+and 1 for one that is told final labels at once, with the standard error of M - M_vanilla over the
+seeds as that of R; "-" where M_oracle - M_vanilla is not beyond twice its own: R is noise there.
 
 Only the standard library is used. With --out a run that was interrupted goes on where it was.
 """
@@ -47,14 +48,15 @@ SLICE = 3600
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--esmm", default="build/release/esmm", help="the program")
-    p.add_argument("--impressions", type=int, default=400000, help="of the stream's log")
+    p.add_argument("--impressions", type=int, default=600000, help="of the stream's log")
     p.add_argument("--holdout", type=int, default=200000, help="impressions judged on")
-    p.add_argument("--days", type=int, default=4, help="length of the stream")
-    p.add_argument("--window", type=int, default=6 * 3600, help="observation window, seconds")
-    p.add_argument("--attribution", type=int, default=4, help="attribution window, days")
-    p.add_argument("--delay-mean", type=float, default=2, help="days, of the slow conversions")
-    p.add_argument("--delay-fast", type=float, default=0.35, help="share of fast conversions")
-    p.add_argument("--dfm-window", type=int, default=24 * 3600,
+    p.add_argument("--days", type=int, default=8, help="length of the stream")
+    p.add_argument("--window", type=int, default=3600, help="observation window, seconds")
+    p.add_argument("--attribution", type=int, default=3, help="attribution window, days")
+    p.add_argument("--delay-mean", type=float, default=3, help="days, of the slow conversions")
+    p.add_argument("--delay-spread", type=float, default=0.5, help="how much it depends on features")
+    p.add_argument("--delay-fast", type=float, default=0.1, help="share of fast conversions")
+    p.add_argument("--dfm-window", type=int, default=48 * 3600,
                    help="dfm's: it sees a click once, old enough to tell of delays")
     p.add_argument("--users", type=int, default=2000)
     p.add_argument("--items", type=int, default=2000)
@@ -62,12 +64,13 @@ def arguments():
     p.add_argument("--cvr", type=float, default=0.2)
     p.add_argument("--methods", default=" ".join(METHODS), help="vanilla and oracle are needed for R")
     p.add_argument("--seeds", default="1 2 3")
+    p.add_argument("--batch", type=int, default=512, help="impressions a batch, about")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for esmm train")
     p.add_argument("--out", help="keeps everything there (a temporary directory)")
     return p.parse_args()
 
 
-def run(args, quiet=True):
+def run(args):
     done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit("delay.py: %s\n%s%s" % (" ".join(args), done.stdout[-2000:], done.stderr[-2000:]))
@@ -81,7 +84,7 @@ def make_log(a, seed, out):
         run([a.esmm, "synth", "--impressions", str(a.impressions), "--holdout", str(a.holdout),
              "--days", str(a.days), "--seed", str(seed), "--ctr", str(a.ctr), "--cvr", str(a.cvr),
              "--users", str(a.users), "--items", str(a.items),
-             "--delay-mean", str(a.delay_mean), "--delay-fast", str(a.delay_fast),
+             "--delay-spread", str(a.delay_spread), "--delay-mean", str(a.delay_mean), "--delay-fast", str(a.delay_fast),
              "--attribution", str(a.attribution), "--out", raw])
     for part in ("train", "eval"):
         to = os.path.join(out, part)
@@ -102,12 +105,14 @@ def make_stream(a, stream, out):
     return to
 
 
-def steps_until(a, stream, batch):
-    """Batches of the shards of the first `days` days. A log begins at midnight and each slice has
-    records, so shard k is hour k."""
+def batches_until(a, stream):
+    """The size of a batch, and how many the shards of the first `days` days make. A log begins at
+    midnight and each slice has records, so shard k is hour k. Streams differ in the number of their
+    records; so that all methods make about as many steps, a batch is larger where there are more."""
     shards = json.loads(run([a.esmm, "inspect", stream, "--json"]))["shards"]
-    hours = shards[: a.days * 86400 // SLICE]
-    return sum(math.ceil(s["impressions"] / batch) for s in hours)
+    hours = [s["impressions"] for s in shards[: a.days * 86400 // SLICE]]
+    batch = round(a.batch * sum(hours) / a.impressions)
+    return batch, sum(math.ceil(n / batch) for n in hours)
 
 
 def measure(a, method, seed, out):
@@ -116,11 +121,12 @@ def measure(a, method, seed, out):
     if os.path.exists(figures):
         with open(figures) as f:
             return json.load(f)
-    data, model, batch = make_stream(a, stream, out), os.path.join(out, "run-" + method), 512
+    data, model = make_stream(a, stream, out), os.path.join(out, "run-" + method)
+    batch, steps = batches_until(a, data)
     shutil.rmtree(model, ignore_errors=True)
     train = [a.esmm, "train", "--data", data, "--out", model, "--servers", "1", "--workers", "1",
              "--seed", str(seed), "--batch", str(batch),
-             "--max-steps", str(steps_until(a, data, batch)), "--set", "train.shuffle=false",
+             "--max-steps", str(steps), "--set", "train.shuffle=false",
              "--set", "train.in_flight=1", "--set", "model.tower=64,32", "--set", "table.dim=8",
              "--set", "model.delay=" + delay]
     for s in a.set:
@@ -136,7 +142,25 @@ def measure(a, method, seed, out):
     return json.loads(text)
 
 
-def table(a, results):
+def paired(results, method, figure):
+    """Mean over the seeds of a method's figure less vanilla's, and the standard error of that."""
+    pairs = zip(results[method], results["vanilla"])
+    d = [r[figure] - v[figure] for r, v in pairs]
+    return statistics.mean(d), statistics.stdev(d) / math.sqrt(len(d)) if len(d) > 1 else math.inf
+
+
+def recovered(results, method, figure):
+    """R, where the gap between vanilla and oracle is more than twice its standard error."""
+    if "vanilla" not in results or "oracle" not in results:
+        return "-"
+    gap, error = paired(results, "oracle", figure)
+    if abs(gap) <= 2 * error:
+        return "-"
+    d, own = paired(results, method, figure)
+    return "%.2f ± %.2f" % (d / gap, own / abs(gap)) if d != 0 else "0"
+
+
+def table(results):
     """results[method][seed]: figures."""
     mean = {m: {k: statistics.mean(r[k] for r in by_seed) for k in FIGURES + [RATIO]}
             for m, by_seed in results.items()}
@@ -145,11 +169,7 @@ def table(a, results):
     for method, by_seed in results.items():
         cells = []
         for k in FIGURES:
-            values = [r[k] for r in by_seed]
-            sd = statistics.stdev(values) if len(values) > 1 else 0.0
-            gap = mean.get("oracle", {}).get(k, math.nan) - mean.get("vanilla", {}).get(k, math.nan)
-            r = (mean[method][k] - mean["vanilla"][k]) / gap if gap == gap and gap != 0 else math.nan
-            cells += ["%.4f ± %.4f" % (mean[method][k], sd), "%.2f" % r]
+            cells += ["%.4f" % mean[method][k], recovered(results, method, k)]
         print("| %s | %s | %s | %.3f |" % (method, METHODS[method][0], " | ".join(cells),
                                           mean[method][RATIO]))
 
@@ -172,7 +192,7 @@ def main():
                 results[m].append(r)
                 print("seed %d %-8s" % (seed, m), *("%s %.5f" % (k, r[k]) for k in FIGURES + [RATIO]),
                       file=sys.stderr, flush=True)
-        table(a, results)
+        table(results)
     finally:
         if a.out is None:
             shutil.rmtree(root)
