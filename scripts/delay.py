@@ -14,7 +14,7 @@ Prints, as a table in Markdown, means over the seeds: log loss, PR-AUC and AUC o
 clicked impressions, its mean over the true one on all impressions, and
 R = (M - M_vanilla) / (M_oracle - M_vanilla) of each, 0 for a trainer that knows nothing of delays
 and 1 for one that is told final labels at once, with the standard error of M - M_vanilla over the
-seeds as that of R; "-" where M_oracle - M_vanilla is not beyond twice its own: R is noise there.
+seeds as that of R; "-" where the oracle is not better than vanilla by twice that: R says nothing there.
 
 Only the standard library is used. With --out a run that was interrupted goes on where it was.
 """
@@ -150,11 +150,12 @@ def paired(results, method, figure):
 
 
 def recovered(results, method, figure):
-    """R, where the gap between vanilla and oracle is more than twice its standard error."""
+    """R, where the oracle is better than vanilla by more than twice the standard error of that."""
     if "vanilla" not in results or "oracle" not in results:
         return "-"
     gap, error = paired(results, "oracle", figure)
-    if abs(gap) <= 2 * error:
+    better = -1 if figure.startswith("logloss") else 1
+    if not better * gap > 2 * error:
         return "-"
     d, own = paired(results, method, figure)
     return "%.2f ± %.2f" % (d / gap, own / abs(gap)) if d != 0 else "0"

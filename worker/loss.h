@@ -12,8 +12,8 @@
  *     ctr             BCE(y, p)                                     tower a
  *     base and kin    w BCE(t, q)                                   tower b, on the impressions of sampling_of
  *
- * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term is
- * weighed: loss_delay.c.
+ * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term
+ * is weighed: loss_delay.c.
  *
  * For esmm, with s the sigmoid and sp(x) = log(1 + e^x):
  *
@@ -38,8 +38,8 @@ struct loss_spec {
 };
 struct loss_spec loss_spec_of(const struct config *c);
 
-/* Sums over impressions: the first term (of the click), the second (with the weights of delay), and the
- * whole with weights, which has the losses of delay's heads too. A term that the model has not
+/* Sums over impressions: the first term (of the click), the second (with the weights of delay), and
+ * the whole with weights, which has the losses of delay's heads too. A term that the model has not
  * stays as it is. */
 struct loss_sums {
     double ctr, ctcvr, total;
@@ -55,11 +55,12 @@ struct loss_rows {
     const float *elapsed_days;
 };
 
-/* towers: of method_towers. dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the mean); adds to *sums. */
+/* towers: of method_towers. dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
+ * mean); adds to *sums. */
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums);
-/* One impression of a log in double: its terms, and dlogit [towers without heads]. What loss_batch does
- * for all models but esmm; of esmm it is the oracle. */
+/* One impression of a log in double: its terms, and dlogit [towers without heads]. What loss_batch
+ * does for all models but esmm; of esmm it is the oracle. */
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
               uint64_t impression_id, struct loss_sums *terms, double *dlogit);
 

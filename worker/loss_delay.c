@@ -1,5 +1,5 @@
-/* loss_delay.c - the loss of one training record: which terms it touches, and how much it counts when
- * its conversion may still come (docs/stream.md; algorithm.md, section 4).
+/* loss_delay.c - the loss of one training record: which terms it touches, and how much it counts
+ * when its conversion may still come (docs/stream.md; algorithm.md, section 4).
  *
  * A click's conversion is told by several records, some of them too early. Every method here gives
  * a CTCVR record of a click two weights,
@@ -8,37 +8,36 @@
  *
  * chosen such that the sum over the records of a click is, in the mean, r L1 + (1 - r) L0: what a
  * record of the final label would give, r the true p(conversion | click). No gradient goes through
- * weights. Of a click with P(late | click) = d, hence P(late | negative so far) = g = d/(1 - r + d):
+ * weights. With d = P(late | click), hence P(late | negative so far) = g = d / (1 - r + d):
  *
- *     method   record: observed negative   observed positive        late conversion       heads
- *     none     0, 1                        1, 0                     1, 0
- *     fnw      0, 1-q                      1, 0                     1, 0
- *     pu       0, 1                        1, 0                     1, -1, up to PU_CAP
- *     es-dfm   0, 1-g                      1, 0                     1, 0                  rn
- *     defuse   g d/(1+d), 1-g              1, 0                     1/(1+d), 0            rn, dp
- *     defer    half of q/(q-d/2) if positive, half of (1-q)/(1-q+d/2) if negative         dp
- *     dfm      s(b-u), 1-s(b-u)            1, 0                     (has none)            lag
+ *     method   observed negative        observed positive   late conversion        heads
+ *     none     0, 1                     1, 0                1, 0
+ *     fnw      0, 1-q                   1, 0                1, 0
+ *     pu       0, 1                     1, 0                1, -1 (up to PU_CAP)
+ *     es-dfm   0, 1-g                   1, 0                1, 0                   rn
+ *     defuse   g d/(1+d), 1-g           1, 0                1/(1+d), 0             rn, dp
+ *     defer    0, (1-q)/(1-q+d/2)/2     q/(q-d/2)/2, 0      as a positive          dp
+ *     dfm      s(b-u), 1-s(b-u)         1, 0                (has none)             lag
  *
- * The papers weigh the records of fnw, es-dfm and defuse by another factor: 1+q or 1+d, the number of
- * records of a click. It makes up for clicks occurring more often, which within clicks does not
- * matter; against unclicked impressions, which occur once, it would count a click 1+d times. So it is
- * divided away here (and in es-dfm nothing is left of d, nor of its head).
+ * The papers weigh the records of fnw, es-dfm and defuse by another factor: 1+q or 1+d, the number
+ * of records of a click. It makes up for clicks occurring more often, which within clicks does not
+ * matter; against unclicked impressions, which occur once, it would count a click 1+d times. So it
+ * is divided away here (and in es-dfm nothing is left of d, nor of its head).
  *
  * Heads are towers that learn from the same records, apart from the model (method.h):
  *
- *     dp   0 for every observation, 1 for every late conversion. A click gives one of the first and with
- *          probability d one of the second, so cross entropy has its minimum at s(h) = d/(1+d): the odds
- *          e^h are d.
- *     rn   the same, of observed negatives: e^h is g. Its probability would be that of the record, not
- *          of the click.
- *     lag  the rate l = sp(h) of the delay, per day. Converted after d: -log l + l d. Not converted
- *          after e: g l e, where u = l e and g = q e^-u / (1 - q + q e^-u) = s(b - u) is the probability
- *          that it will (Chapelle 2014, as a step of EM).
+ *     dp   0 for every observation, 1 for every late conversion. A click gives one of the first
+ *          and with probability d one of the second, so cross entropy has its minimum at
+ *          s(h) = d/(1+d): the odds e^h are d.
+ *     rn   the same, of observed negatives: e^h is g. (s(h) is of the records, not of the clicks.)
+ *     lag  the rate l = sp(h) of the delay, per day. Converted after d days: -log l + l d. Not
+ *          converted after e: g l e, where u = l e and g = q e^-u / (1 - q + q e^-u) = s(b - u) is
+ *          the probability that it will (Chapelle 2014, as a step of EM).
  *
- * Chapelle's likelihood of a click that has not converted is -log(1 - q (1 - e^-u)). With p q for q
- * and plain -log(1 - p q) for unclicked impressions it is not that of one model: where clicks are rare
- * it would shrink p q by about 1 - e^-u. The EM form has the same gradient in q where only clicks count and stays
- * right on all impressions.
+ * Chapelle's likelihood of a click that has not converted is -log(1 - q (1 - e^-u)). With p q in
+ * the place of q and plain -log(1 - p q) for unclicked impressions it is not that of one model:
+ * where clicks are rare it shrinks p q by about 1 - e^-u. The EM form has the same gradient in q
+ * where clicks alone count, and is right on all impressions.
  *
  * Weights are computed from logits: everything is finite for finite logits.
  */

@@ -70,7 +70,8 @@ static bool tells_ctcvr(uint8_t kind, uint8_t labels) {
 }
 
 /* To the running AUCs; a model that does not predict CTR or CTCVR has none of it. Of records, each
- * counts where it touches the loss: a click once, a late conversion as a negative and a positive. */
+ * counts where it touches the loss: a click once, a late conversion as a negative and a
+ * positive. */
 static void add_bins(struct pace *p, const struct pace_report *r) {
     const bool ctr = r->form != SCORE_CVR_ALONE, both = ctr && r->form != SCORE_CTR_ALONE;
     for (uint32_t i = 0; i < r->impressions; i++) {

@@ -18,7 +18,11 @@
 
 #define SEED 20260714u
 
-enum { CLICKED = LABEL_CLICK, CONVERTED = LABEL_CLICK | LABEL_CONVERSION, LATE = CONVERTED | LABEL_LATE };
+enum {
+    CLICKED = LABEL_CLICK,
+    CONVERTED = LABEL_CLICK | LABEL_CONVERSION,
+    LATE = CONVERTED | LABEL_LATE
+};
 
 /* Labels and kind of all records that a click can give. */
 static const struct event {
@@ -48,7 +52,7 @@ static void one(const struct loss_spec *s, const double *logit, struct event e, 
     loss_record(s, logit, &rows, 0, terms, d);
 }
 
-/* --- the slow reference: the table of loss_delay.c, with probabilities ------------------------------ */
+/* --- the slow reference: the table of loss_delay.c, with probabilities ----------------------- */
 
 static double probability(double logit) {
     return 1 / (1 + exp(-logit));
@@ -155,7 +159,7 @@ static void test_methods_literally(void **state) {
     }
 }
 
-/* --- what the weights are for ------------------------------------------------------------------------ */
+/* --- what the weights are for ----------------------------------------------------------------- */
 
 static double logit_of(double p) {
     return log(p / (1 - p));
@@ -208,7 +212,8 @@ static void test_stream_teaches_the_final_label(void **state) {
             if (m == DELAY_PU && logit_of(probability(a) * r) > 2.99) {
                 continue; /* capped */
             }
-            if (!close_to(sum[0], final[0], 1e-6, 1e-7) || !close_to(sum[1], final[1], 1e-6, 1e-7)) {
+            if (!close_to(sum[0], final[0], 1e-6, 1e-7) ||
+                !close_to(sum[1], final[1], 1e-6, 1e-7)) {
                 fail_msg("method %u r %g d %g a %g: %.9g %.9g, expected %.9g %.9g", m, r, d, a,
                          sum[0], sum[1], final[0], final[1]);
             }
@@ -259,15 +264,39 @@ static void test_rate_of_delay(void **state) {
     }
 }
 
-/* --- kinds --------------------------------------------------------------------------------------- */
+/* Where every impression is a click, dfm's gradient is that of Chapelle's likelihood. */
+static void test_dfm_is_chapelle_on_clicks(void **state) {
+    (void)state;
+    const struct loss_spec s = {.model = MODEL_ESMM, .w = 1, .delay = DELAY_DFM};
+    for (uint64_t k = 0; k < 1000; k++) {
+        const float elapsed = (float)(3 * rng_unit(SEED, k, 45));
+        const double logit[TOWERS_MAX] = {60, 2 * rng_normal(SEED, k, 46), rng_normal(SEED, k, 47)};
+        const double step = 1e-5;
+        double d[TOWERS_MAX], slope[2];
+        struct loss_sums terms;
+        one(&s, logit, events[0], elapsed, &terms, d);
+        for (int i = 0; i < 2; i++) {
+            double value[2];
+            for (int side = 0; side < 2; side++) {
+                const double b = logit[1] + (i == 0) * (2 * side - 1) * step;
+                const double rate = log(1 + exp(logit[2] + (i == 1) * (2 * side - 1) * step));
+                value[side] = -log(1 - probability(b) * (1 - exp(-rate * (double)elapsed)));
+            }
+            slope[i] = (value[1] - value[0]) / (2 * step);
+        }
+        assert_true(close_to(d[1], slope[0], 1e-5, 1e-8) && close_to(d[2], slope[1], 1e-5, 1e-8));
+    }
+}
+
+/* --- kinds ------------------------------------------------------------------------------------ */
 
 static const enum model_name models[] = {MODEL_ESMM,         MODEL_CTR,    MODEL_BASE,
                                          MODEL_AMAN,         MODEL_UNBIAS, MODEL_DIVISION,
                                          MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE};
 enum { MODELS = sizeof models / sizeof *models };
 
-/* Of every model: a click's record and its CTCVR record are the two halves of one of both terms, and
- * that is an impression of a log. */
+/* Of every model: a click's record and its CTCVR record are the two halves of one of both terms,
+ * and that is an impression of a log. */
 static void test_terms_of_kinds(void **state) {
     (void)state;
     for (uint64_t k = 0; k < 300 * MODELS; k++) {
@@ -317,7 +346,7 @@ static void test_final_labels_are_plain(void **state) {
     }
 }
 
-/* --- batches and extremes --------------------------------------------------------------------------- */
+/* --- batches and extremes --------------------------------------------------------------------- */
 
 static void test_batch_against_record(void **state) {
     (void)state;
@@ -418,6 +447,7 @@ int main(void) {
         cmocka_unit_test(test_stream_teaches_the_final_label),
         cmocka_unit_test(test_odds_of_heads),
         cmocka_unit_test(test_rate_of_delay),
+        cmocka_unit_test(test_dfm_is_chapelle_on_clicks),
         cmocka_unit_test(test_terms_of_kinds),
         cmocka_unit_test(test_final_labels_are_plain),
         cmocka_unit_test(test_batch_against_record),

@@ -294,7 +294,7 @@ static void test_models_against_naive(void **state) {
     }
 }
 
-/* --- records and delays ------------------------------------------------------------------------ */
+/* --- records and delays ----------------------------------------------------------------------- */
 
 /* Fast against naive, with all kinds of records, and heads whose gradients end at the rows. */
 static void test_delay_against_naive(void **state) {
