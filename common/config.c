@@ -358,6 +358,10 @@ enum status config_check(const struct config *c) {
                     c->lease_ms, c->heartbeat_ms);
     }
     TRY(check_dims(c));
+    if (c->delay != DELAY_NONE && c->model != MODEL_ESMM) {
+        return fail(ERR_CONFIG, "model.delay is a choice of model.name = esmm alone; expected "
+                                "model.delay = none with any other model");
+    }
     if (c->deterministic && c->memory_bytes > 0 && c->memory_policy == MEMORY_EVICT) {
         return fail(ERR_CONFIG, "train.deterministic and server.memory_policy=evict exclude each "
                                 "other: what is evicted depends on the number of servers");

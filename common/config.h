@@ -42,6 +42,17 @@ enum model_name {
 };
 #define BEHAVIOURS_MAX 4 /* between click and conversion */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
+/* What is done about conversions that come late (worker/loss_delay.c). */
+enum delay_method {
+    DELAY_NONE,
+    DELAY_FNW,
+    DELAY_PU,
+    DELAY_ES_DFM,
+    DELAY_DEFER,
+    DELAY_DEFUSE,
+    DELAY_DFM,
+    DELAY_METHODS
+};
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC };
@@ -96,6 +107,7 @@ struct config {
     uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
     uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
+    enum delay_method delay;       /* esmm: what is done about conversions that come late */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

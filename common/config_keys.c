@@ -46,6 +46,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "esm2, chain: weight of the term of each such behaviour"),
     NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
            "mmoe: experts in all; ple: of each tower, and as many shared"),
+    CHOICE("model", "delay", C(delay), "none|fnw|pu|es-dfm|defer|defuse|dfm",
+           "esmm: what is done about late conversions in a stream of records (docs/stream.md)"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),

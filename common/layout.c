@@ -131,6 +131,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->fields = schema->count;
     l->user_fields = schema->user_count;
     l->towers = method.towers;
+    l->teachers = method.teachers;
     l->dictionaries = method.dictionaries;
     l->experts = method.experts_per * config->experts;
     l->own = method.experts_per > 1 ? config->experts : 0;
@@ -139,7 +140,9 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     assert(l->experts <= EXPERTS_MAX && (l->own == 0 || l->experts == (l->towers + 1) * l->own));
     for (uint32_t t = 0; t < l->towers; t++) {
         snprintf(l->tower[t], sizeof l->tower[t], "%s", method.tower[t]);
-        l->bias[t] = config->prior_bias ? bias_of(l->tower[t], rate_ctr, rate_cvr) : NAN;
+        l->bias[t] = config->prior_bias && t < l->teachers
+                         ? bias_of(l->tower[t], rate_ctr, rate_cvr)
+                         : NAN;
     }
     for (uint32_t f = 0; f < l->fields; f++) {
         l->dim[f] = config_table(config, schema->fields[f].name).dim;

@@ -63,6 +63,13 @@ enum record_kind {
     KIND_FINAL,      /* the second record of such a one, at its final label: CTCVR term alone */
     RECORD_KINDS
 };
+/* Which terms of the loss a record of that kind touches: the click's, the conversion's. */
+static inline bool kind_has_ctr(uint8_t kind) {
+    return kind <= KIND_CLICK;
+}
+static inline bool kind_has_ctcvr(uint8_t kind) {
+    return kind != KIND_CLICK;
+}
 /* When things happened to an impression. */
 struct moment {
     uint64_t time, click_time, conversion_time; /* as in the columns above */

@@ -182,6 +182,7 @@ static void cut_impressions(const struct batch_cutter *c, const struct span *spa
                             struct batch *b) {
     const struct shard *s = c->shard;
     uint32_t at = 0;
+    b->records = s->kind != NULL;
     for (uint32_t g = span->first; g < span->last; g++) {
         struct run run = run_of(c, span, g);
         for (uint32_t i = run.begin; i < run.end; i++, at++) {

@@ -43,6 +43,7 @@ struct batch {
     uint64_t *user;
     uint8_t *kind;
     float *elapsed_days;
+    bool records; /* false: every kind is KIND_LOG */
     size_t impression_cap;
     struct batch_field field[FIELDS_MAX];
 };

@@ -24,6 +24,8 @@
  *
  * v, l, h: model.cvr_weight, counterfactual_weight, behaviour_weight. p and 1-p that divide are at least
  * model.propensity_min and have no gradient. More in loss_causal.c, loss_chain.c.
+ * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term
+ * is weighed: loss_delay.c.
  *
  * For esmm, with s the sigmoid and sp(x) = log(1 + e^x):
  *
@@ -53,13 +55,15 @@ struct loss_spec {
     uint32_t behaviours;
     float behaviour_weight;
     struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
+    enum delay_method delay;
 };
 struct loss_spec loss_spec_of(const struct config *c);
 uint32_t loss_towers(const struct loss_spec *s);
 
 
-/* Sums over impressions: the first term (of the click), the second, and the whole with weights. A
- * term that the model has not stays as it is. */
+/* Sums over impressions: the first term (of the click), the second (with the weights of delay), and
+ * the whole with weights, which has the losses of delay's heads too. A term that the model has not
+ * stays as it is. */
 struct loss_sums {
     double ctr, ctcvr, total;
 };
@@ -69,13 +73,17 @@ struct loss_rows {
     const float *const *logit;
     const uint8_t *labels;
     const uint64_t *impression_id;
+    /* Of records; NULL: impressions of a log. */
+    const uint8_t *kind; /* enum record_kind, fitting the labels (record_good) */
+    const float *elapsed_days;
 };
 
-/* dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the mean); adds to *sums. */
+/* towers: loss_towers. dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
+ * mean); adds to *sums. */
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums);
-/* One impression in double: its terms, and dlogit [towers]. What loss_batch does for all models but
- * esmm; of esmm it is the oracle. */
+/* One impression of a log in double: its terms, and dlogit [towers without heads]. What loss_batch
+ * does for all models but esmm; of esmm it is the oracle. */
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
               uint64_t impression_id, struct loss_sums *terms, double *dlogit);
 
@@ -84,6 +92,9 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
 void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const float *logit_ctr,
                      const uint8_t *labels, size_t n);
 void loss_normalise(struct loss_spec *s, const struct loss_totals *sums, size_t impressions);
+/* Record i of rows in double: its terms, and dlogit [towers]. What loss_batch does with records. */
+void loss_record(const struct loss_spec *s, const double *logit, const struct loss_rows *rows,
+                 size_t i, struct loss_sums *terms, double *dlogit);
 
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
  * p_ctcvr for division); 0 for what it does not predict. */

@@ -134,7 +134,9 @@ static void chunk_forward(struct model *m, const struct step *s, uint32_t begin,
 static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     const struct batch *b = s->batch;
     const struct loss_rows rows = {(const float *const *)m->logit, b->labels + begin,
-                                   b->impression_id + begin};
+                                   b->impression_id + begin,
+                                   b->records ? b->kind + begin : NULL,
+                                   b->records ? b->elapsed_days + begin : NULL};
     loss_batch(&s->loss, &rows, n, 1.0f / (float)b->impressions, m->dlogit, s->sums);
     lap(m->laps, STAGE_LOSS);
     tower_backward(&m->tower, m->xi, b->group_of + begin, n, (const float *const *)m->dlogit,

@@ -63,6 +63,29 @@ enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
     return status;
 }
 
+/* Does a record tell something new of the conversion? A second record at its final label does not,
+ * unless that is a late conversion. */
+static bool tells_ctcvr(uint8_t kind, uint8_t labels) {
+    return kind_has_ctcvr(kind) && (kind != KIND_FINAL || (labels & LABEL_LATE) != 0);
+}
+
+/* To the running AUCs; a model that does not predict CTR or CTCVR has none of it. Of records, each
+ * counts where it touches the loss: a click once, a late conversion as a negative and a
+ * positive. */
+static void add_bins(struct pace *p, const struct pace_report *r) {
+    for (uint32_t i = 0; i < r->impressions; i++) {
+        const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
+        const uint8_t kind = r->kind == NULL ? KIND_LOG : r->kind[i];
+        const struct score_ranks s = score_ranks(r->logit_a[i], r->logit_b[i], r->form);
+        if (kind_has_ctr(kind)) {
+            metric_bins_add(&p->bins_ctr, (float)s.ctr, (r->labels[i] & LABEL_CLICK) != 0);
+        }
+        if (tells_ctcvr(kind, r->labels[i])) {
+            metric_bins_add(&p->bins_ctcvr, (float)s.ctcvr, (r->labels[i] & both) == both);
+        }
+    }
+}
+
 void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) {
     pthread_mutex_lock(&p->lock);
     p->trainer[trainer].clock++;
@@ -78,12 +101,7 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->tickets_unknown += r->tickets_unknown;
     w->staleness_sum += r->staleness;
     w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
-    for (uint32_t i = 0; i < r->impressions; i++) {
-        const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
-        const struct score_ranks s = score_ranks(r->logit_a[i], r->logit_b[i], r->form);
-        metric_bins_add(&p->bins_ctr, (float)s.ctr, (r->labels[i] & LABEL_CLICK) != 0);
-        metric_bins_add(&p->bins_ctcvr, (float)s.ctcvr, (r->labels[i] & both) == both);
-    }
+    add_bins(p, r);
     pthread_mutex_unlock(&p->lock);
 }
 

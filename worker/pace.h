@@ -57,6 +57,7 @@ struct pace_report {
     enum score_form form; /* of the scores a, b */
     const float *logit_a, *logit_b;
     const uint8_t *labels;
+    const uint8_t *kind; /* enum record_kind; NULL: impressions of a log */
 };
 /* A training batch was acknowledged by all partitions. */
 void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r);

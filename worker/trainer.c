@@ -282,6 +282,7 @@ static void report(struct trainer *t, struct slot *s) {
                     .logit_a = s->logit_a,
                     .logit_b = s->logit_b,
                     .labels = b->labels,
+                    .kind = b->records ? b->kind : NULL,
                 });
     t->resent = resent;
     t->tickets_unknown = unknown;

@@ -64,4 +64,23 @@ done
 
 step "training on a whole stream"
 ok "$ESMM" train --data "$dir/es-dfm" --out "$dir/run" "${small[@]}" --set train.shuffle=false
+
+step "every method of model.delay on its stream, from training to scores"
+while read -r method stream heads; do
+    ok "$ESMM" train --data "$dir/$stream" --eval "$dir/shards" --out "$dir/run-$method" "${small[@]}" \
+        --set train.shuffle=false --set "model.delay=$method"
+    ok "$ESMM" export "$dir/run-$method" --out "$dir/export-$method"
+    equal "towers of $method" "$(cd "$dir/export-$method/dense" && echo *.w1.npy)" \
+        "$(printf '%s\n' ctr cvr $heads | sort | sed 's/$/.w1.npy/' | tr '\n' ' ' | sed 's/ $//')"
+done <<'END'
+fnw fnw
+pu fnw
+es-dfm es-dfm rn
+defuse es-dfm rn dp
+defer defer dp
+dfm dfm lag
+END
+expect 1 "$ESMM" train --data "$dir/es-dfm" --out "$dir/no" "${small[@]}" --set model.name=base \
+    --set model.delay=fnw
+says "model.delay is a choice of model.name = esmm"
 no_leftovers 5

@@ -159,6 +159,11 @@ static void keys_that_exclude_each_other(void **state) {
     assert_int_equal(config_check(&c), OK);
     assert_int_equal(config_set(&c, "server.memory_policy=evict"), OK);
     says(config_check(&c), "train.deterministic", "server.memory_policy");
+    config_default(&c);
+    assert_int_equal(config_set(&c, "model.delay=es-dfm"), OK);
+    assert_int_equal(config_check(&c), OK);
+    assert_int_equal(config_set(&c, "model.name=share"), OK);
+    says(config_check(&c), "model.delay", "model.name = esmm");
 }
 
 int main(void) {

@@ -96,6 +96,23 @@ static void test_sides(void **state) {
 }
 
 /* Slices of buckets tile the vector. */
+/* Heads stand after the model's towers, without a prior. */
+static void test_heads(void **state) {
+    (void)state;
+    struct schema schema = schema_of();
+    struct config *c = config_of();
+    struct layout l;
+    c->delay = DELAY_DEFUSE;
+    assert_int_equal(layout_init(&l, c, &schema, 0.04, 0.005), OK);
+    assert_int_equal(l.towers, 4);
+    assert_int_equal(l.teachers, 2);
+    assert_string_equal(l.tower[2], "rn");
+    assert_string_equal(l.tower[3], "dp");
+    assert_true(!isnan(l.bias[1]) && isnan(l.bias[2]) && isnan(l.bias[3]));
+    assert_string_equal(layout_weight(&l, 1, 3)->name, "dp.w2");
+    mem_free(&c);
+}
+
 static void test_slices(void **state) {
     (void)state;
     struct config *c = config_of();
@@ -260,6 +277,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_experts), cmocka_unit_test(test_chain),
         cmocka_unit_test(test_concat),      cmocka_unit_test(test_sides),
+        cmocka_unit_test(test_heads),
         cmocka_unit_test(test_slices),      cmocka_unit_test(test_initial),
         cmocka_unit_test(test_row_initial), cmocka_unit_test(test_row_shapes),
     };

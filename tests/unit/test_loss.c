@@ -438,7 +438,7 @@ static void test_models_batch_against_one(void **state) {
         const struct loss_spec s = spec_of(models[k], UNBIAS_REJECTION);
         const uint32_t towers = loss_towers(&s);
         struct loss_sums sums = {0}, want = {0};
-        loss_batch(&s, &(struct loss_rows){logits, labels, id}, N, 0.5f, slopes, &sums);
+        loss_batch(&s, &(struct loss_rows){logits, labels, id, NULL, NULL}, N, 0.5f, slopes, &sums);
         loss_scores(&s, logits, N, a, b);
         for (size_t i = 0; i < N; i++) {
             double z[TOWERS_MAX], one[TOWERS_MAX];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/rng.h"
 #include "tests/sample.h"
 #include "worker/pool.h"
 
@@ -93,7 +94,25 @@ struct shape {
     bool grid;
 };
 
-static void begin_model(struct fixture *t, struct shape s, enum model_name model) {
+/* Makes records of the batch's clicked impressions, of all kinds. */
+static void make_records(struct batch *b, uint64_t seed) {
+    b->records = true;
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        const uint8_t kinds[] = {KIND_BOTH, KIND_CLICK, KIND_CONVERSION, KIND_LATE, KIND_FINAL};
+        const uint8_t kind = kinds[rng_below(seed, i, 90, sizeof kinds)];
+        const bool clicked = (b->labels[i] & LABEL_CLICK) != 0;
+        b->kind[i] = clicked ? kind : KIND_BOTH;
+        if (clicked && kind == KIND_CLICK) {
+            b->labels[i] = LABEL_CLICK;
+        } else if (clicked && kind == KIND_LATE) {
+            b->labels[i] = LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE;
+        }
+        b->elapsed_days[i] = clicked ? (float)(i % 5) / 4 : 0;
+    }
+}
+
+static void begin_delay(struct fixture *t, struct shape s, enum model_name model,
+                        enum delay_method delay) {
     memset(t, 0, sizeof *t);
     struct sample sample = {.seed = s.seed,
                             .groups = s.groups,
@@ -113,6 +132,7 @@ static void begin_model(struct fixture *t, struct shape s, enum model_name model
     config_default(&config);
     config.input = s.input;
     config.model = model;
+    config.delay = delay;
     config.ctcvr_weight = s.w;
     config.unbias_clip = 0.4f;
     config.experts = 1 + (uint32_t)(s.seed % 4);
@@ -143,6 +163,10 @@ static void begin_model(struct fixture *t, struct shape s, enum model_name model
             t->rows[f][i] = sample_float(&sample, 0.7f, 0.125f);
         }
     }
+}
+
+static void begin_model(struct fixture *t, struct shape s, enum model_name model) {
+    begin_delay(t, s, model, DELAY_NONE);
 }
 
 static void begin(struct fixture *t, struct shape s) {
@@ -282,6 +306,57 @@ static void test_models_against_naive(void **state) {
             release(&t);
         }
     }
+}
+
+/* --- records and delays ----------------------------------------------------------------------- */
+
+/* Fast against naive, with all kinds of records, and heads whose gradients end at the rows. */
+static void test_delay_against_naive(void **state) {
+    (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
+    for (uint32_t m = 0; m < DELAY_METHODS; m++) {
+        for (size_t s = 0; s < 8; s++) {
+            struct fixture t;
+            begin_delay(&t, shapes[s], MODEL_ESMM, (enum delay_method)m);
+            make_records(&t.batch, s);
+            run_naive(&t);
+            for (size_t i = 0; i < n; i++) {
+                check_against_naive(&t, kernel[i]);
+            }
+            release(&t);
+        }
+    }
+}
+
+/* With w = 0 a conversion's record teaches the head alone: its layers move, and no row. */
+static void test_heads_move_no_row(void **state) {
+    (void)state;
+    struct fixture t;
+    begin_delay(&t, shapes[0], MODEL_ESMM, DELAY_DFM);
+    struct model *m = NULL;
+    t.loss.w = 0;
+    assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
+    t.batch.records = true;
+    for (uint32_t i = 0; i < t.batch.impressions; i++) {
+        t.batch.labels[i] = LABEL_CLICK | LABEL_CONVERSION;
+        t.batch.kind[i] = KIND_CONVERSION;
+        t.batch.elapsed_days[i] = 2;
+    }
+    run(&t, m);
+    for (uint32_t f = 0; f < t.layout.fields; f++) {
+        for (size_t i = 0; i < floats_of(&t, f); i++) {
+            assert_true(t.drows[f][i] == 0.0f);
+        }
+    }
+    const struct layout_array *w = layout_weight(&t.layout, 0, 2);
+    float largest = 0;
+    for (uint64_t i = 0; i < (uint64_t)w->rows * w->cols; i++) {
+        largest = fmaxf(largest, fabsf(t.ddense[w->offset + i]));
+    }
+    assert_true(largest > 1e-3f);
+    model_destroy(&m);
+    release(&t);
 }
 
 /* --- bf16 ---------------------------------------------------------------------------------- */
@@ -820,7 +895,9 @@ static void test_failing_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_models_against_naive),
-         cmocka_unit_test(test_bf16_against_naive),
+        cmocka_unit_test(test_delay_against_naive),
+        cmocka_unit_test(test_heads_move_no_row),
+        cmocka_unit_test(test_bf16_against_naive),
         cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),
         cmocka_unit_test(test_many_threads),   cmocka_unit_test(test_central_differences),
         cmocka_unit_test(test_golden),         cmocka_unit_test(test_golden_models),

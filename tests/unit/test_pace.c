@@ -180,6 +180,35 @@ static void bins_by_form(void **state) {
     }
 }
 
+/* A click that converts late, and one that converts in time and is told twice, as records: each click
+ * counts once for CTR, each piece of news of the conversion once for CTCVR. */
+static void records_in_bins(void **state) {
+    (void)state;
+    enum { N = 7, Y = LABEL_CLICK, Z = LABEL_CLICK | LABEL_CONVERSION };
+    const float a[N] = {0}, b[N] = {0};
+    const uint8_t labels[N] = {0, Y, Y, Z | LABEL_LATE, Y, Z, Z};
+    const uint8_t kind[N] = {KIND_BOTH,  KIND_CLICK,      KIND_CONVERSION, KIND_LATE,
+                             KIND_CLICK, KIND_CONVERSION, KIND_FINAL};
+    static struct metric_bins ctr, ctcvr;
+    uint64_t sums[4] = {0};
+    pace_init(&pace, 1, 4);
+    pace_report(&pace, 0,
+                &(struct pace_report){.impressions = N, .logit_a = a, .logit_b = b,
+                                      .labels = labels, .kind = kind});
+    pace_take_bins(&pace, &ctr, &ctcvr);
+    for (uint32_t k = 0; k < METRIC_BINS; k++) {
+        sums[0] += ctr.positive[k];
+        sums[1] += ctr.negative[k];
+        sums[2] += ctcvr.positive[k];
+        sums[3] += ctcvr.negative[k];
+    }
+    assert_int_equal(sums[0], 2);
+    assert_int_equal(sums[1], 1);
+    assert_int_equal(sums[2], 2); /* the late one, and the other once */
+    assert_int_equal(sums[3], 2); /* the unclicked one, and the late one before it came */
+    pace_fini(&pace);
+}
+
 static enum status enter_long(void *arg) {
     return pace_enter(&pace, *(uint32_t *)arg, 20000);
 }
@@ -224,6 +253,7 @@ int main(void) {
         cmocka_unit_test(answers_are_not_shared),
         cmocka_unit_test(counters_and_bins),
         cmocka_unit_test(bins_by_form),
+        cmocka_unit_test(records_in_bins),
         cmocka_unit_test(who_waits_is_woken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

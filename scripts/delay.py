@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""What the methods of model.delay are worth: each is trained once over a stream of records, in the
+order of time, up to the moment the stream is cut, and judged by final labels on the impressions
+that follow that moment.
+
+    scripts/delay.py [--impressions N] [--days D] [--methods "vanilla es-dfm oracle"] ...
+
+For each seed a log with delays is made (esmm synth), its shards and those of a holdout right after
+it (esmm prep), the streams (esmm records), and per method one run of esmm train with one worker.
+What comes after the last day is cut off by train.max_steps: the streams go on until all
+windows are closed, but a trainer at that moment has not seen it.
+
+Prints, as a table in Markdown, means over the seeds: log loss, PR-AUC and AUC of p_cvr on
+clicked impressions, its mean over the true one on all impressions, and
+R = (M - M_vanilla) / (M_oracle - M_vanilla) of each, 0 for a trainer that knows nothing of delays
+and 1 for one that is told final labels at once, with the standard error of M - M_vanilla over the
+seeds as that of R; "-" where the oracle is not better than vanilla by twice that: R says nothing there.
+
+Only the standard library is used. With --out a run that was interrupted goes on where it was.
+"""
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+# Method: the stream it reads and model.delay.
+METHODS = {
+    "vanilla": ("vanilla", "none"),
+    "oracle": ("oracle", "none"),
+    "none": ("es-dfm", "none"),
+    "fnw": ("fnw", "fnw"),
+    "pu": ("fnw", "pu"),
+    "es-dfm": ("es-dfm", "es-dfm"),
+    "defer": ("defer", "defer"),
+    "defuse": ("es-dfm", "defuse"),
+    "dfm": ("dfm", "dfm"),
+}
+FIGURES = ["logloss_cvr_clicked", "pr_auc_cvr_clicked", "auc_cvr_clicked"]
+RATIO = "ratio_cvr_entire"
+SLICE = 3600
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--esmm", default="build/release/esmm", help="the program")
+    p.add_argument("--impressions", type=int, default=600000, help="of the stream's log")
+    p.add_argument("--holdout", type=int, default=200000, help="impressions judged on")
+    p.add_argument("--days", type=int, default=8, help="length of the stream")
+    p.add_argument("--window", type=int, default=3600, help="observation window, seconds")
+    p.add_argument("--attribution", type=int, default=3, help="attribution window, days")
+    p.add_argument("--delay-mean", type=float, default=3, help="days, of the slow conversions")
+    p.add_argument("--delay-spread", type=float, default=0.5, help="how much it depends on features")
+    p.add_argument("--delay-fast", type=float, default=0.1, help="share of fast conversions")
+    p.add_argument("--dfm-window", type=int, default=48 * 3600,
+                   help="dfm's: it sees a click once, old enough to tell of delays")
+    p.add_argument("--users", type=int, default=2000)
+    p.add_argument("--items", type=int, default=2000)
+    p.add_argument("--ctr", type=float, default=0.3)
+    p.add_argument("--cvr", type=float, default=0.2)
+    p.add_argument("--methods", default=" ".join(METHODS), help="vanilla and oracle are needed for R")
+    p.add_argument("--seeds", default="1 2 3")
+    p.add_argument("--batch", type=int, default=512, help="impressions a batch, about")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for esmm train")
+    p.add_argument("--out", help="keeps everything there (a temporary directory)")
+    return p.parse_args()
+
+
+def run(args):
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit("delay.py: %s\n%s%s" % (" ".join(args), done.stdout[-2000:], done.stderr[-2000:]))
+    return done.stdout
+
+
+def make_log(a, seed, out):
+    """Raw log, shards of it and of the holdout."""
+    raw = os.path.join(out, "raw")
+    if not os.path.isdir(raw):
+        run([a.esmm, "synth", "--impressions", str(a.impressions), "--holdout", str(a.holdout),
+             "--days", str(a.days), "--seed", str(seed), "--ctr", str(a.ctr), "--cvr", str(a.cvr),
+             "--users", str(a.users), "--items", str(a.items),
+             "--delay-spread", str(a.delay_spread), "--delay-mean", str(a.delay_mean), "--delay-fast", str(a.delay_fast),
+             "--attribution", str(a.attribution), "--out", raw])
+    for part in ("train", "eval"):
+        to = os.path.join(out, part)
+        if not os.path.exists(os.path.join(to, "manifest")):
+            shutil.rmtree(to, ignore_errors=True)
+            run([a.esmm, "prep", "--format", "csv", "--schema", os.path.join(raw, part, "log.schema"),
+                 "--input", os.path.join(raw, part, "log.csv"), "--out", to])
+
+
+def make_stream(a, stream, out):
+    to = os.path.join(out, "stream-" + stream)
+    if not os.path.exists(os.path.join(to, "end")):
+        shutil.rmtree(to, ignore_errors=True)
+        window = {"fnw": 0, "dfm": a.dfm_window}.get(stream, a.window)
+        run([a.esmm, "records", "--data", os.path.join(out, "train"), "--stream", stream,
+             "--window", str(window), "--attribution", str(a.attribution * 86400),
+             "--slice", str(SLICE), "--out", to])
+    return to
+
+
+def batches_until(a, stream):
+    """The size of a batch, and how many the shards of the first `days` days make. A log begins at
+    midnight and each slice has records, so shard k is hour k. Streams differ in the number of their
+    records; so that all methods make about as many steps, a batch is larger where there are more."""
+    shards = json.loads(run([a.esmm, "inspect", stream, "--json"]))["shards"]
+    hours = [s["impressions"] for s in shards[: a.days * 86400 // SLICE]]
+    batch = round(a.batch * sum(hours) / a.impressions)
+    return batch, sum(math.ceil(n / batch) for n in hours)
+
+
+def measure(a, method, seed, out):
+    stream, delay = METHODS[method]
+    figures = os.path.join(out, method + ".json")
+    if os.path.exists(figures):
+        with open(figures) as f:
+            return json.load(f)
+    data, model = make_stream(a, stream, out), os.path.join(out, "run-" + method)
+    batch, steps = batches_until(a, data)
+    shutil.rmtree(model, ignore_errors=True)
+    train = [a.esmm, "train", "--data", data, "--out", model, "--servers", "1", "--workers", "1",
+             "--seed", str(seed), "--batch", str(batch),
+             "--max-steps", str(steps), "--set", "train.shuffle=false",
+             "--set", "train.in_flight=1", "--set", "model.tower=64,32", "--set", "table.dim=8",
+             "--set", "model.delay=" + delay]
+    for s in a.set:
+        train += ["--set", s]
+    run(train)
+    text = run([a.esmm, "eval", "--checkpoint", model, "--data", os.path.join(out, "eval"),
+                "--truth", os.path.join(out, "raw", "eval", "truth.bin"), "--bootstrap", "0",
+                "--json"])
+    shutil.rmtree(model)
+    with open(figures + ".tmp", "w") as f:
+        f.write(text)
+    os.rename(figures + ".tmp", figures)
+    return json.loads(text)
+
+
+def paired(results, method, figure):
+    """Mean over the seeds of a method's figure less vanilla's, and the standard error of that."""
+    pairs = zip(results[method], results["vanilla"])
+    d = [r[figure] - v[figure] for r, v in pairs]
+    return statistics.mean(d), statistics.stdev(d) / math.sqrt(len(d)) if len(d) > 1 else math.inf
+
+
+def recovered(results, method, figure):
+    """R, where the oracle is better than vanilla by more than twice the standard error of that."""
+    if "vanilla" not in results or "oracle" not in results:
+        return "-"
+    gap, error = paired(results, "oracle", figure)
+    better = -1 if figure.startswith("logloss") else 1
+    if not better * gap > 2 * error:
+        return "-"
+    d, own = paired(results, method, figure)
+    return "%.2f ± %.2f" % (d / gap, own / abs(gap)) if d != 0 else "0"
+
+
+def table(results):
+    """results[method][seed]: figures."""
+    mean = {m: {k: statistics.mean(r[k] for r in by_seed) for k in FIGURES + [RATIO]}
+            for m, by_seed in results.items()}
+    print("| method | stream | log loss | R | PR-AUC | R | AUC | R | predicted / true |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for method, by_seed in results.items():
+        cells = []
+        for k in FIGURES:
+            cells += ["%.4f" % mean[method][k], recovered(results, method, k)]
+        print("| %s | %s | %s | %.3f |" % (method, METHODS[method][0], " | ".join(cells),
+                                          mean[method][RATIO]))
+
+
+def main():
+    a = arguments()
+    methods, seeds = a.methods.split(), [int(s) for s in a.seeds.split()]
+    for m in methods:
+        if m not in METHODS:
+            sys.exit("delay.py: no method '%s': expected some of %s" % (m, " ".join(METHODS)))
+    root = a.out or tempfile.mkdtemp()
+    try:
+        results = {m: [] for m in methods}
+        for seed in seeds:
+            out = os.path.join(root, "seed-%d" % seed)
+            os.makedirs(out, exist_ok=True)
+            make_log(a, seed, out)
+            for m in methods:
+                r = measure(a, m, seed, out)
+                results[m].append(r)
+                print("seed %d %-8s" % (seed, m), *("%s %.5f" % (k, r[k]) for k in FIGURES + [RATIO]),
+                      file=sys.stderr, flush=True)
+        table(results)
+    finally:
+        if a.out is None:
+            shutil.rmtree(root)
+
+
+main()
