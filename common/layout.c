@@ -118,11 +118,10 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->fields = schema->count;
     l->user_fields = schema->user_count;
     l->towers = towers.count;
-    l->teachers = towers.teachers;
     l->dictionaries = method->dictionaries;
     for (uint32_t t = 0; t < l->towers; t++) {
         snprintf(l->tower[t], sizeof l->tower[t], "%s", towers.name[t]);
-        l->bias[t] = config->prior_bias && t < l->teachers
+        l->bias[t] = config->prior_bias && t < method->towers
                          ? bias_of(l->tower[t], rate_ctr, rate_cvr)
                          : NAN;
     }

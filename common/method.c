@@ -31,7 +31,7 @@ static const char *const heads[DELAY_METHODS][2] = {
 struct method_towers method_towers(enum model_name name, enum delay_method delay) {
     const struct method *m = method_of(name);
     assert((unsigned)delay < DELAY_METHODS);
-    struct method_towers t = {.count = m->towers, .teachers = m->towers};
+    struct method_towers t = {.count = m->towers};
     for (uint32_t k = 0; k < m->towers; k++) {
         t.name[k] = m->tower[k];
     }

@@ -23,10 +23,9 @@ struct method {
 
 const struct method *method_of(enum model_name name);
 /* The towers with the heads that model.delay adds after the model's own (docs/stream.md): "rn",
- * "dp", "lag". What a head learns stays in its own layers: the first `teachers` towers alone send
- * gradients into the rows. */
+ * "dp", "lag". */
 struct method_towers {
-    uint32_t count, teachers;
+    uint32_t count;
     const char *name[TOWERS_MAX];
 };
 struct method_towers method_towers(enum model_name name, enum delay_method delay);

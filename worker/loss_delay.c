@@ -24,7 +24,8 @@
  * matter; against unclicked impressions, which occur once, it would count a click 1+d times. So it
  * is divided away here (and in es-dfm nothing is left of d, nor of its head).
  *
- * Heads are towers that learn from the same records, apart from the model (method.h):
+ * Heads are towers that learn from the same records, on the same rows (their gradients go on into
+ * the rows: that is worth more than it costs, docs/quality.md):
  *
  *     dp   0 for every observation, 1 for every late conversion. A click gives one of the first
  *          and with probability d one of the second, so cross entropy has its minimum at

@@ -83,12 +83,11 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
 
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums) {
-    const struct method_towers method = method_towers(s->model, s->delay);
-    const uint32_t towers = method.count;
+    const uint32_t towers = method_towers(s->model, s->delay).count;
     double logit[TOWERS_MAX], d[TOWERS_MAX];
     struct loss_sums terms;
     if (rows->kind == NULL && (s->model == MODEL_ESMM || s->model == MODEL_ESMM_NS)) {
-        for (uint32_t k = method.teachers; k < towers; k++) {
+        for (uint32_t k = 2; k < towers; k++) {
             memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* a log teaches heads nothing */
         }
         loss_esmm(rows->logit[0], rows->logit[1], rows->labels, n, s->w, scale, dlogit[0], dlogit[1],
