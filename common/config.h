@@ -31,8 +31,16 @@ enum model_name {
     MODEL_UNBIAS,
     MODEL_DIVISION,
     MODEL_ESMM_NS,
-    MODEL_SHARE
+    MODEL_SHARE,
+    MODEL_ESCM2_IPS,
+    MODEL_ESCM2_DR,
+    MODEL_DCMT,
+    MODEL_ESM2,
+    MODEL_CHAIN,
+    MODEL_MMOE,
+    MODEL_PLE
 };
+#define BEHAVIOURS_MAX 4 /* between click and conversion */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
 /* What is done about conversions that come late (worker/loss_delay.c). */
 enum delay_method {
@@ -94,6 +102,12 @@ struct config {
     enum unbias unbias;            /* unbias: accept a click with probability, or weigh it */
     float unbias_clip;             /* unbias: c of min(1, c / p_ctr) */
     enum delay_method delay;       /* esmm: what is done about conversions that come late */
+    float cvr_weight;              /* escm2, dcmt: weight of the CVR term on clicks */
+    float propensity_min;          /* escm2, dcmt: p_ctr, 1 - p_ctr where they divide are at least that */
+    float counterfactual_weight;   /* dcmt: weight of |1 - (q + q*)| */
+    uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
+    float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
+    uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */
@@ -126,6 +140,7 @@ struct config {
     /* [checkpoint] */
     uint64_t every_impressions;    /* 0: off */
     uint64_t every_seconds;        /* 0: off */
+    uint32_t every_shards;         /* 0: off; at a moment when just so many more are trained */
     uint32_t keep;                 /* last K */
     /* [wire] */
     enum value_type wire_values;   /* f32 | bf16 */

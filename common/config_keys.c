@@ -20,7 +20,8 @@
 
 const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "name", C(model),
-           "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share",
+           "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share|"
+           "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple",
            "what is trained (docs/models.md)"),
     CHOICE("model", "input", C(input), "concat|sides", "fields side by side, or summed per side"),
     NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of every tower"),
@@ -35,9 +36,21 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
     CHOICE("model", "delay", C(delay), "none|fnw|pu|es-dfm|defer|defuse|dfm",
            "esmm: what is done about late conversions in a stream of records (docs/stream.md)"),
+    NUMBER("model", "cvr_weight", KIND_F32, C(cvr_weight), 0, 1000,
+           "escm2, dcmt: weight of the CVR term"),
+    NUMBER("model", "propensity_min", KIND_F32, C(propensity_min), SMALL, 1,
+           "escm2, dcmt: a p_ctr or 1 - p_ctr that divides counts as at least that"),
+    NUMBER("model", "counterfactual_weight", KIND_F32, C(counterfactual_weight), 0, 1000,
+           "dcmt: weight of abs(1 - (q + q*)) within the CVR term"),
+    NUMBER("model", "behaviours", KIND_U32, C(behaviours), 0, BEHAVIOURS_MAX,
+           "chain: how many of the data's behaviours lie between click and conversion"),
+    NUMBER("model", "behaviour_weight", KIND_F32, C(behaviour_weight), 0, 1000,
+           "esm2, chain: weight of the term of each such behaviour"),
+    NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
+           "mmoe: experts in all; ple: of each tower, and as many shared"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
-    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch"),
+    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),
     NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), 0, 1e15, "batches; none: no limit"),
     NUMBER("train", "seed", KIND_U64, C(seed), 0, U64_TOP, "of initial values and order"),
@@ -99,6 +112,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
 
     NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), 0, 1e18, "0: off"),
     NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), 0, 1e9, "0: off"),
+    NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), 0, 1e6,
+           "0: off; cut between shards, exactly"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), 1, 10000, "newest checkpoints kept"),
 
     CHOICE("wire", "values", C(wire_values), "f32|bf16",

@@ -24,13 +24,25 @@
 
 /* --- the vector ------------------------------------------------------------------------------ */
 
+/* Who a first layer's block belongs to, a later layer's is the tower's. */
+static void name_array(const struct layout *l, struct layout_array *a, uint32_t tower, char kind,
+                       uint32_t layer) {
+    char of[16];
+    if (layer > 0 || l->experts == 0) {
+        snprintf(of, sizeof of, "%.7s", l->tower[tower]);
+    } else if (tower < l->experts) {
+        snprintf(of, sizeof of, "expert%u", tower % 100);
+    } else {
+        snprintf(of, sizeof of, "gate.%.7s", l->tower[tower - l->experts]);
+    }
+    snprintf(a->name, sizeof a->name, "%.12s.%c%u", of, kind, (layer + 1) % 10);
+}
+
 static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t layer, uint32_t rows,
                       uint32_t cols, uint32_t fan_in) {
     struct layout_array *a = &l->array[l->array_count];
     assert(l->array_count < LAYOUT_ARRAYS_MAX);
-    char of[sizeof l->tower[tower]];
-    memcpy(of, l->tower[tower], sizeof of);
-    snprintf(a->name, sizeof a->name, "%s.%c%u", of, kind, layer + 1);
+    name_array(l, a, tower, kind, layer);
     a->tower = tower;
     a->layer = layer;
     a->rows = rows;
@@ -43,11 +55,13 @@ static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t laye
 
 static void put_layer(struct layout *l, uint32_t layer, uint32_t out, uint32_t in) {
     const uint32_t fan_in = layer == 0 ? in / l->dictionaries : in;
-    for (uint32_t tower = 0; tower < l->towers; tower++) {
-        put_array(l, tower, 'w', layer, out, in, fan_in);
+    const uint32_t blocks = layer == 0 ? l->blocks : l->towers;
+    const uint32_t gates = layer == 0 && l->experts > 0 ? l->experts : blocks; /* from there on */
+    for (uint32_t k = 0; k < blocks; k++) {
+        put_array(l, k, 'w', layer, k < gates ? out : l->choices, in, fan_in);
     }
-    for (uint32_t tower = 0; tower < l->towers; tower++) {
-        put_array(l, tower, 'b', layer, out, 1, fan_in);
+    for (uint32_t k = 0; k < blocks; k++) {
+        put_array(l, k, 'b', layer, k < gates ? out : l->choices, 1, fan_in);
     }
 }
 
@@ -92,7 +106,7 @@ static float bias_of(const char *tower, double rate_ctr, double rate_cvr) {
     if (strcmp(tower, "ctcvr") == 0) {
         return log_odds(rate_ctr * rate_cvr);
     }
-    return PRIOR_SHARE_CVR * log_odds(rate_cvr);
+    return strcmp(tower, "cvr") == 0 ? PRIOR_SHARE_CVR * log_odds(rate_cvr) : NAN;
 }
 
 static enum status check_overrides(const struct config *config, const struct schema *schema) {
@@ -107,8 +121,7 @@ static enum status check_overrides(const struct config *config, const struct sch
 
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr) {
-    const struct method *method = method_of(config->model);
-    const struct method_towers towers = method_towers(config->model, config->delay);
+    const struct method method = method_with(config);
     memset(l, 0, sizeof *l);
     TRY(check_overrides(config, schema));
     if (schema->count == 0) {
@@ -117,11 +130,16 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->input = config->input;
     l->fields = schema->count;
     l->user_fields = schema->user_count;
-    l->towers = towers.count;
-    l->dictionaries = method->dictionaries;
+    l->towers = method.towers;
+    l->dictionaries = method.dictionaries;
+    l->experts = method.experts_per * config->experts;
+    l->own = method.experts_per > 1 ? config->experts : 0;
+    l->choices = l->experts - (l->own > 0 ? (l->towers - 1) * l->own : 0);
+    l->blocks = l->experts + l->towers;
+    assert(l->experts <= EXPERTS_MAX && (l->own == 0 || l->experts == (l->towers + 1) * l->own));
     for (uint32_t t = 0; t < l->towers; t++) {
-        snprintf(l->tower[t], sizeof l->tower[t], "%s", towers.name[t]);
-        l->bias[t] = config->prior_bias && t < method->towers
+        snprintf(l->tower[t], sizeof l->tower[t], "%s", method.tower[t]);
+        l->bias[t] = config->prior_bias && t < method.towers - method.heads
                          ? bias_of(l->tower[t], rate_ctr, rate_cvr)
                          : NAN;
     }
@@ -142,6 +160,8 @@ enum status layout_init(struct layout *l, const struct config *config, const str
         in = l->hidden[n];
     }
     put_layer(l, l->layers, 1, in);
+    l->first_width = l->experts > 0 ? l->experts * l->hidden[0] + l->towers * l->choices
+                                    : l->towers * l->hidden[0];
     return OK;
 }
 
@@ -149,7 +169,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
 
 /* The prior of an output bias, or NAN for every other array. */
 static float prior_of(const struct layout *l, const struct layout_array *a) {
-    return a == layout_bias(l, l->layers, a->tower) ? l->bias[a->tower] : NAN;
+    return a->layer == l->layers && a == layout_bias(l, l->layers, a->tower) ? l->bias[a->tower] : NAN;
 }
 
 bool layout_foreign(const struct layout *l, uint32_t tower, uint32_t column) {

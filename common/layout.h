@@ -6,6 +6,13 @@
  *     ctr.w1 [H1,I]  cvr.w1 [H1,I]  ctr.b1 [H1]  cvr.b1 [H1]
  *     ctr.w2 [H2,H1] cvr.w2 [H2,H1] ctr.b2 [H2]  cvr.b2 [H2] ... ctr.w{n+1} [1,Hn] ... ctr.b{n+1} [1]
  *
+ * A model with experts (mmoe, ple) has in place of the towers' first layers those of its experts, then the
+ * gates of the towers, again all one product:
+ *
+ *     expert0.w1 [H1,I] ... gate.ctr.w1 [S,I] gate.cvr.w1 [S,I]  expert0.b1 [H1] ... gate.ctr.b1 [S] ...
+ *
+ * where S is how many experts a gate chooses among.
+ *
  * Weights are row-major [out, in]: y = x W^T + b.
  *
  * Input columns: `concat`: the fields side by side in slot order, each its table's dim wide (so the
@@ -26,7 +33,8 @@
 #include "method.h"
 #include "schema.h"
 
-#define LAYOUT_ARRAYS_MAX (2 * TOWERS_MAX * (CONFIG_LAYERS_MAX + 1))
+#define EXPERTS_MAX 24u
+#define LAYOUT_ARRAYS_MAX (2 * (EXPERTS_MAX + TOWERS_MAX * (CONFIG_LAYERS_MAX + 1)))
 struct layout_array {
     char name[16];        /* "ctr.w1" */
     uint32_t tower, layer; /* layer from 0 */
@@ -47,6 +55,10 @@ struct layout {
     uint32_t user_width, item_width, input_width;
     uint32_t hidden[CONFIG_LAYERS_MAX];
     uint32_t layers;               /* hidden layers */
+    uint32_t experts, choices;     /* E, and S of a gate; 0 without */
+    uint32_t own;                  /* ple: experts of one tower, which come first; mmoe: 0 */
+    uint32_t blocks;               /* arrays of weights in the first layer: T, or E + T */
+    uint32_t first_width;          /* outputs of the first product: T H1, or E H1 + T S */
     float bias[TOWERS_MAX];        /* initial output biases; NAN: uniform like the hidden ones */
 };
 
@@ -61,14 +73,19 @@ bool layout_foreign(const struct layout *l, uint32_t tower, uint32_t column);
 /* Sets those columns of the first layers' weights in a vector of l->count floats to zero. */
 void layout_clear_foreign(const struct layout *l, float *dense);
 
-/* Arrays of layer 0..layers: weights of one tower, biases of all (adjacent). */
+/* Arrays of layer 0..layers: weights of one tower, biases of all (adjacent). In layer 0 of a model with
+ * experts `tower` is a block: an expert, or E + the tower of a gate. */
 static inline const struct layout_array *layout_weight(const struct layout *l, uint32_t layer,
                                                        uint32_t tower) {
-    return &l->array[2 * l->towers * layer + tower];
+    return &l->array[layer == 0 ? tower : 2 * l->blocks + 2 * l->towers * (layer - 1) + tower];
 }
 static inline const struct layout_array *layout_bias(const struct layout *l, uint32_t layer,
                                                      uint32_t tower) {
-    return &l->array[2 * l->towers * layer + l->towers + tower];
+    return layout_weight(l, layer, tower) + (layer == 0 ? l->blocks : l->towers);
+}
+/* The expert that choice j of a tower's gate is: its own, then those of all. */
+static inline uint32_t layout_expert(const struct layout *l, uint32_t tower, uint32_t j) {
+    return j < l->own ? tower * l->own + j : l->experts - l->choices + j;
 }
 
 /* The slice that a range of buckets [bucket_begin, bucket_end) owns. */

@@ -14,6 +14,14 @@ static const struct method methods[] = {
     [MODEL_DIVISION] = {2, {"ctr", "ctcvr"}, 2, true, true, true},
     [MODEL_ESMM_NS] = {2, {"ctr", "cvr"}, 2, true, true, true},
     [MODEL_SHARE] = {2, {"ctr", "cvr"}, 1, true, true, true},
+    [MODEL_ESCM2_IPS] = {2, {"ctr", "cvr"}, 1, true, true, true},
+    [MODEL_ESCM2_DR] = {3, {"ctr", "cvr", "error"}, 1, true, true, true},
+    [MODEL_DCMT] = {3, {"ctr", "cvr", "counter"}, 1, true, true, true, .whole_batch = true},
+    [MODEL_ESM2] = {4, {"ctr", "act", "buy", "skip"}, 1, true, true, true},
+    [MODEL_CHAIN] = {2 + BEHAVIOURS_MAX, {"ctr", "b1", "b2", "b3", "b4", "cvr"}, 1, true, true,
+                     true},
+    [MODEL_MMOE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 1},
+    [MODEL_PLE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 3},
 };
 
 const struct method *method_of(enum model_name name) {
@@ -22,24 +30,34 @@ const struct method *method_of(enum model_name name) {
 }
 
 /* In the order of enum delay_method. */
-static const char *const heads[DELAY_METHODS][2] = {
-    [DELAY_NONE] = {NULL},       [DELAY_FNW] = {NULL},          [DELAY_PU] = {NULL},
-    [DELAY_ES_DFM] = {"rn"},     [DELAY_DEFER] = {"dp"},        [DELAY_DEFUSE] = {"rn", "dp"},
+#define HEADS_MAX 2
+static const char *const heads[DELAY_METHODS][HEADS_MAX] = {
+    [DELAY_NONE] = {NULL},   [DELAY_FNW] = {NULL},   [DELAY_PU] = {NULL},
+    [DELAY_ES_DFM] = {"rn"}, [DELAY_DEFER] = {"dp"}, [DELAY_DEFUSE] = {"rn", "dp"},
     [DELAY_DFM] = {"lag"},
 };
 
-struct method_towers method_towers(enum model_name name, enum delay_method delay) {
-    const struct method *m = method_of(name);
+uint32_t method_heads(enum delay_method delay) {
     assert((unsigned)delay < DELAY_METHODS);
-    struct method_towers t = {.count = m->towers};
-    for (uint32_t k = 0; k < m->towers; k++) {
-        t.name[k] = m->tower[k];
+    uint32_t n = 0;
+    while (n < HEADS_MAX && heads[delay][n] != NULL) {
+        n++;
     }
-    for (uint32_t k = 0; k < 2 && heads[delay][k] != NULL; k++) {
-        t.name[t.count++] = heads[delay][k];
+    return n;
+}
+
+struct method method_with(const struct config *c) {
+    struct method m = *method_of(c->model);
+    if (c->model == MODEL_CHAIN) {
+        m.tower[1 + c->behaviours] = m.tower[m.towers - 1];
+        m.towers = 2 + c->behaviours;
     }
-    assert(t.count <= TOWERS_MAX);
-    return t;
+    m.heads = method_heads(c->delay);
+    assert(m.towers + m.heads <= TOWERS_MAX);
+    for (uint32_t k = 0; k < m.heads; k++) {
+        m.tower[m.towers++] = heads[c->delay][k];
+    }
+    return m;
 }
 
 struct sampling sampling_of(const struct config *c) {

@@ -19,16 +19,17 @@ struct method {
     uint32_t dictionaries;         /* 1 or 2 */
     bool all;                      /* trains on all impressions; else on clicked ones first of all */
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
+    uint32_t experts_per;          /* first layer of experts: so many times model.experts; 0: none */
+    bool whole_batch;              /* its loss needs sums over the batch first (loss_totals) */
+    uint32_t heads;                /* of method_with: the last so many towers are model.delay's */
 };
 
 const struct method *method_of(enum model_name name);
-/* The towers with the heads that model.delay adds after the model's own (docs/stream.md): "rn",
- * "dp", "lag". */
-struct method_towers {
-    uint32_t count;
-    const char *name[TOWERS_MAX];
-};
-struct method_towers method_towers(enum model_name name, enum delay_method delay);
+/* The same with as many towers as the config asks for (chain: click, behaviours, conversion), and
+ * after the model's own the heads of model.delay (docs/stream.md): "rn", "dp", "lag". */
+struct method method_with(const struct config *c);
+/* How many heads that are. */
+uint32_t method_heads(enum delay_method delay);
 
 /* Which impressions a model trains on. Clicked ones always; and of the rest a share. */
 struct sampling {

@@ -8,7 +8,8 @@
  *     group_key[G]      u64, the log's group id (hashed if not a number)
  *     group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
  *     impression_id[B]  u64
- *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below)
+ *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below), bits 3 to 6
+ *                       behaviours after the click: LABEL_BEHAVIOUR, never without click
  *     column[slot]      one per field; a user field has n = G entries, an item field n = B
  *
  * A column is a bag per entry, dictionary coded:
@@ -44,6 +45,11 @@
 /* A correction: this conversion came after the observation window, and another record of the
  * impression was emitted without it. Only together with the two others, in kinds LATE and FINAL. */
 #define LABEL_LATE 4u
+#define LABEL_OUTCOME (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE)
+/* What a user did after the click on the way to a conversion, such as the cart; k from 1 to
+ * BEHAVIOURS_MAX in the order of that way. */
+#define LABEL_BEHAVIOUR(k) (4u << (k))
+#define LABEL_BEHAVIOURS (8u | 16u | 32u | 64u)
 #define SHARD_TIME_MAX ((UINT64_C(1) << 40) - 1) /* seconds; milliseconds since 1970 are beyond */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
 #define SHARD_VALUES_MAX (1u << 30)
@@ -148,9 +154,15 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
 /* The same from a shard file's bytes; `name` stands for the path in messages. */
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
                          const struct schema *schema);
+/* What can be said of a shard file for little: all of *info but its checksum and values. Reads no more
+ * than header, index, META and labels, so it finds a file that is torn or no shard, but no damage
+ * elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
+enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 
 /* --- the directory --- */
+/* The name of shard n, shard-00000.bin and so on, into out[32]. */
+void shard_name(uint32_t n, char *out);
 struct dataset {
     struct schema schema;
     struct shard_info *shards;

@@ -168,9 +168,13 @@ enum status shard_builder_group(struct shard_builder *b, uint64_t group_key,
 }
 
 bool record_good(uint8_t labels, uint8_t kind) {
-    const bool late = labels == (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE);
-    if (labels != 0 && labels != LABEL_CLICK && labels != (LABEL_CLICK | LABEL_CONVERSION) &&
-        !late) {
+    const uint8_t outcome = labels & LABEL_OUTCOME;
+    const bool late = outcome == (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE);
+    if (outcome != LABEL_CLICK && outcome != (LABEL_CLICK | LABEL_CONVERSION) && !late &&
+        labels != 0) {
+        return false;
+    }
+    if (labels > (LABEL_OUTCOME | LABEL_BEHAVIOURS)) {
         return false;
     }
     switch (kind) {

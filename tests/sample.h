@@ -26,6 +26,7 @@ struct sample {
     uint32_t dict;                          /* distinct features per field at most */
     int empty_field;                        /* a field that no impression has; -1 none */
     bool grid;
+    bool behaviours;                        /* clicks have some, at random */
 };
 
 static inline uint32_t sample_below(struct sample *s, uint32_t n) {
@@ -117,6 +118,9 @@ static inline void sample_shard(struct sample *s, struct shard *shard) {
     for (uint32_t i = 0; i < shard->impressions; i++) {
         shard->impression_id[i] = 7000000 + i;
         shard->labels[i] = labels[sample_below(s, 4)];
+        if (s->behaviours && shard->labels[i] != 0) {
+            shard->labels[i] |= (uint8_t)(sample_below(s, 16) << 3);
+        }
     }
     for (uint32_t f = 0; f < shard->columns; f++) {
         sample_column(s, f, f < s->user_fields ? shard->groups : shard->impressions,

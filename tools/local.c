@@ -212,7 +212,7 @@ static enum status keep_scores(struct scorer *s, const float *a, const float *b)
                                                .user = batch->user[i],
                                                .a = a[i],
                                                .b = b[i],
-                                               .labels = batch->labels[i]};
+                                               .labels = batch->labels[i] & (LABEL_CLICK | LABEL_CONVERSION)};
     }
     return OK;
 }

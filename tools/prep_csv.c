@@ -91,9 +91,8 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     if (fresh) {
         TRY(open_group(w, p, id));
     }
-    const uint8_t labels = !row->click ? 0
-                           : !row->conversion ? LABEL_CLICK
-                                              : LABEL_CLICK | LABEL_CONVERSION;
+    const unsigned outcome = row->conversion ? LABEL_CLICK | LABEL_CONVERSION : LABEL_CLICK;
+    const uint8_t labels = (uint8_t)(row->click ? outcome | row->behaviours : 0);
     return prep_shards_impression(&w->shards, id, labels, row->timed ? &row->when : NULL,
                                   row->item.features, row->item.count);
 }

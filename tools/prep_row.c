@@ -163,6 +163,21 @@ static bool take_moment(struct prep_row *r) {
             r->when.conversion_time >= r->when.click_time);
 }
 
+static bool take_labels(struct prep_row *r) {
+    const struct prep_schema *s = r->schema;
+    const struct span *cell = r->cells.cell;
+    r->behaviours = 0;
+    for (uint32_t k = 0; k < s->behaviours; k++) {
+        bool done = false;
+        if (!label_of(cell[s->behaviour[k].place], &done)) {
+            return false;
+        }
+        r->behaviours |= (uint8_t)(done ? LABEL_BEHAVIOUR(k + 1) : 0);
+    }
+    return label_of(cell[s->click.place], &r->click) &&
+           label_of(cell[s->conversion.place], &r->conversion);
+}
+
 enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
     const struct prep_schema *s = r->schema;
     bool good = false;
@@ -172,8 +187,7 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
         return OK;
     }
     const struct span *cell = r->cells.cell;
-    if (!label_of(cell[s->click.place], &r->click) ||
-        !label_of(cell[s->conversion.place], &r->conversion)) {
+    if (!take_labels(r)) {
         *why = REJECT_LABEL;
         return OK;
     }

@@ -16,6 +16,7 @@ struct prep_row {
     /* of the record that was read last */
     uint64_t impression_id;           /* with an impression column only */
     bool click, conversion;
+    uint8_t behaviours;               /* LABEL_BEHAVIOUR of those that were done */
     bool timed;                       /* the schema names columns of times */
     struct moment when;               /* then; what a label does not ask for is 0 */
     struct feature_list item, user;

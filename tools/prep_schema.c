@@ -96,6 +96,16 @@ static int on_pair(void *user, const char *section, const char *name, const char
 
 /* --- what holds between the keys ------------------------------------------------------------- */
 
+static bool is_label(const struct prep_schema *s, const char *name) {
+    bool label = strcmp(name, s->click.name) == 0 || strcmp(name, s->conversion.name) == 0 ||
+                 strcmp(name, s->click_time.name) == 0 ||
+                 strcmp(name, s->conversion_time.name) == 0;
+    for (uint32_t k = 0; k < s->behaviours; k++) {
+        label = label || strcmp(name, s->behaviour[k].name) == 0;
+    }
+    return label;
+}
+
 static enum status check_column(const struct prep_schema *s, const struct csv_column *c,
                                 struct schema *fields) {
     if (!c->used) {
@@ -108,9 +118,7 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
         return fail(ERR_CONFIG, "[column.%s]: log.user and log.item do not have that column; the "
                                 "nearest is '%s'", c->name, n.name);
     }
-    if (strcmp(c->name, s->click.name) == 0 || strcmp(c->name, s->conversion.name) == 0 ||
-        strcmp(c->name, s->click_time.name) == 0 ||
-        strcmp(c->name, s->conversion_time.name) == 0) {
+    if (is_label(s, c->name)) {
         return fail(ERR_CONFIG, "column '%s' is a label (or its time) and a field: the model would "
                                 "read what it is to predict", c->name);
     }
@@ -267,6 +275,9 @@ enum status prep_schema_bind(struct prep_schema *s, const char *path, const stru
         if (roles[k]->name[0] != '\0') {
             TRY(find_place(s, path, roles[k]->name, &roles[k]->place));
         }
+    }
+    for (uint32_t k = 0; k < s->behaviours; k++) {
+        TRY(find_place(s, path, s->behaviour[k].name, &s->behaviour[k].place));
     }
     for (uint32_t k = 0; k < s->count; k++) {
         TRY(find_place(s, path, s->columns[k].name, &s->columns[k].place));

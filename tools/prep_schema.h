@@ -4,7 +4,8 @@
  *     delimiter, quotes, header,       kind = hash | id | numeric
  *     columns, missing,                bounds | uniform | log
  *     impression, group,               multi, weight, missing, field
- *     click, conversion, user, item,
+ *     click, behaviours, conversion,
+ *     user, item,
  *     time, click_time,
  *     conversion_time
  *
@@ -14,6 +15,7 @@
 #ifndef TOOLS_PREP_SCHEMA_H
 #define TOOLS_PREP_SCHEMA_H
 
+#include "common/config.h"
 #include "common/schema.h"
 #include "prep_piece.h"
 
@@ -47,6 +49,8 @@ struct prep_schema {
     bool header;
     char missing[CSV_NAME_MAX];
     struct csv_role impression, group, click, conversion;
+    struct csv_role behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
+    uint32_t behaviours;
     struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
     struct csv_column *columns; /* [FIELDS_MAX] fields, user and item */
     uint32_t count;

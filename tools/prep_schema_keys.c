@@ -132,6 +132,18 @@ static enum status name_list(struct prep_schema *s, const char *list) {
     return OK;
 }
 
+static enum status behaviour_list(struct prep_schema *s, const char *list) {
+    struct span item;
+    while (next_item(&list, &item)) {
+        if (s->behaviours == BEHAVIOURS_MAX) {
+            return fail(ERR_CONFIG, "more than %d behaviours", BEHAVIOURS_MAX);
+        }
+        TRY(item_text(item, s->behaviour[s->behaviours].name));
+        s->behaviours++;
+    }
+    return OK;
+}
+
 /* --- buckets --------------------------------------------------------------------------------- */
 
 static enum status add_bound(struct csv_column *c, double bound) {
@@ -226,7 +238,8 @@ static size_t find_key(const char *key, const char *const *keys, size_t n) {
 static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
     static const char *const keys[] = {"delimiter", "quotes", "header", "columns", "missing",
                                        "impression", "group", "click", "conversion", "user",
-                                       "item", "time", "click_time", "conversion_time"};
+                                       "item", "time", "click_time", "conversion_time",
+                                       "behaviours"};
     const size_t n = sizeof keys / sizeof *keys;
     bool quotes = true;
     switch (find_key(key, keys, n)) {
@@ -247,6 +260,7 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 11: return copy_name(s->time.name, CSV_NAME_MAX, value);
     case 12: return copy_name(s->click_time.name, CSV_NAME_MAX, value);
     case 13: return copy_name(s->conversion_time.name, CSV_NAME_MAX, value);
+    case 14: return behaviour_list(s, value);
     default: return unknown("log", key, keys, n);
     }
 }

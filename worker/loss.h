@@ -4,7 +4,8 @@
  * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the weight
  * of the second term; B impressions of the batch. BCE(label, probability).
  *
- *     esmm, esmm-ns   BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
+ *     esmm, esmm-ns,  BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
+ *     mmoe, ple
  *     share           BCE(y, p) + w y BCE(z, q)
  *     unbias          BCE(y, p) + w y m BCE(z, q)                   m: 1 with probability min(1, c / p), else 0;
  *                                                                  or min(1, c / p) itself; no gradient through m
@@ -12,6 +13,17 @@
  *     ctr             BCE(y, p)                                     tower a
  *     base and kin    w BCE(t, q)                                   tower b, on the impressions of sampling_of
  *
+ *     escm2-ips       BCE(y, p) + w BCE(t, p q) + v y BCE(z, q) / p
+ *     escm2-dr        BCE(y, p) + w BCE(t, p q) + v (d + y (BCE(z, q) - d) / p + y (BCE(z, q) - d)^2 / p)
+ *                                                                  towers a, b, logit of d = sp(logit)
+ *     dcmt            BCE(y, p) + w BCE(t, p q) + v ( y BCE(z, q) m / p + (1-y) BCE(1, q*) n / (1-p)
+ *                       + l |1 - (q + q*)| )                       towers a, b, logit q*; m, n make the means
+ *                                                                  of their weights over the batch 1
+ *     esm2            BCE(y, p) + h BCE(y act, p y2) + w BCE(t, p (y2 y3 + (1-y2) y4))
+ *     chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w BCE(t, p b1 .. bK q)
+ *
+ * v, l, h: model.cvr_weight, counterfactual_weight, behaviour_weight. p and 1-p that divide are at least
+ * model.propensity_min and have no gradient. More in loss_causal.c, loss_chain.c.
  * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term
  * is weighed: loss_delay.c.
  *
@@ -28,6 +40,11 @@
 
 #include "common/method.h"
 
+/* Sums over a batch that a loss divides by: the weights of clicked and unclicked impressions. */
+struct loss_totals {
+    double clicked, unclicked;
+};
+
 struct loss_spec {
     enum model_name model;
     float w;
@@ -35,8 +52,14 @@ struct loss_spec {
     float unbias_clip;
     uint64_t seed; /* of unbias's rejections */
     enum delay_method delay;
+    float cvr_weight, propensity_min, counterfactual_weight;
+    uint32_t behaviours;
+    float behaviour_weight;
+    struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
 };
 struct loss_spec loss_spec_of(const struct config *c);
+uint32_t loss_towers(const struct loss_spec *s); /* with the heads of delay */
+
 
 /* Sums over impressions: the first term (of the click), the second (with the weights of delay), and
  * the whole with weights, which has the losses of delay's heads too. A term that the model has not
@@ -67,6 +90,11 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
 /* Record i of rows in double: its terms, and dlogit [towers]. What loss_batch does with records. */
 void loss_record(const struct loss_spec *s, const double *logit, const struct loss_rows *rows,
                  size_t i, struct loss_sums *terms, double *dlogit);
+/* For a model with method.whole_batch: adds n impressions to the batch's sums, and from those of all of
+ * it sets what its loss needs. */
+void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const float *logit_ctr,
+                     const uint8_t *labels, size_t n);
+void loss_normalise(struct loss_spec *s, const struct loss_totals *sums, size_t impressions);
 
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
  * p_ctcvr for division); 0 for what it does not predict. */

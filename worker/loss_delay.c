@@ -209,15 +209,16 @@ static void conversion_record(const struct loss_spec *s, const double *logit, co
     terms->total = w * terms->ctcvr + learnt;
 }
 
-/* A model other than esmm: the click's term is what is left at w = 0, and the other the rest. */
+/* A model other than esmm: the click's term is what is left without the others' weights, and these are
+ * the rest. */
 static void part_of_loss(const struct loss_spec *s, const double *logit, uint8_t labels,
                          uint64_t impression_id, bool ctr, struct loss_sums *terms,
                          double *dlogit) {
     struct loss_spec click_alone = *s;
     struct loss_sums click_terms;
     double click[TOWERS_MAX];
-    const uint32_t towers = method_of(s->model)->towers;
-    click_alone.w = 0;
+    const uint32_t towers = loss_towers(s);
+    click_alone.w = click_alone.cvr_weight = click_alone.behaviour_weight = 0;
     loss_one(&click_alone, logit, labels, impression_id, &click_terms, click);
     loss_one(s, logit, labels, impression_id, terms, dlogit);
     for (uint32_t k = 0; k < towers; k++) {
@@ -232,7 +233,7 @@ void loss_record(const struct loss_spec *s, const double *logit, const struct lo
                  size_t i, struct loss_sums *terms, double *dlogit) {
     const uint8_t kind = rows->kind == NULL ? KIND_LOG : rows->kind[i], labels = rows->labels[i];
     *terms = (struct loss_sums){0};
-    memset(dlogit, 0, method_towers(s->model, s->delay).count * sizeof *dlogit);
+    memset(dlogit, 0, loss_towers(s) * sizeof *dlogit);
     if (kind_has_ctr(kind) && kind_has_ctcvr(kind)) {
         loss_one(s, logit, labels, rows->impression_id[i], terms, dlogit);
     } else if (s->model != MODEL_ESMM) {

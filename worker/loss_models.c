@@ -1,14 +1,11 @@
 /* loss_models.c - the losses of the models other than esmm, one impression at a time, and the choice.
  *
- * Each is a few lines over the same binary cross entropy from a logit, whose value is sp(-x) or sp(x)
- * and whose gradient is s(x) - label, computed as -s(-x) for a positive so that no digit is lost.
+ * Each is a few lines over the same binary cross entropy from a logit (loss_terms.h).
  */
-#include "loss.h"
+#include "loss_terms.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "common/metric.h"
 #include "common/rng.h"
 #include "common/shard.h"
 
@@ -20,23 +17,22 @@ struct loss_spec loss_spec_of(const struct config *c) {
                               .unbias = c->unbias,
                               .unbias_clip = c->unbias_clip,
                               .seed = c->seed,
-                              .delay = c->delay};
+                              .delay = c->delay,
+                              .cvr_weight = c->cvr_weight,
+                              .propensity_min = c->propensity_min,
+                              .counterfactual_weight = c->counterfactual_weight,
+                              .behaviours = c->behaviours,
+                              .behaviour_weight = c->behaviour_weight};
 }
 
-static double sigmoid(double x) {
-    const double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-
-/* Binary cross entropy of a logit: value, and slope added to *d times `weight`. */
-static double bce(double logit, bool label, double weight, double *d) {
-    *d += weight * (label ? -sigmoid(-logit) : sigmoid(logit));
-    return softplus(label ? -logit : logit);
+uint32_t loss_towers(const struct loss_spec *s) {
+    return (s->model == MODEL_CHAIN ? 2 + s->behaviours : method_of(s->model)->towers) +
+           method_heads(s->delay);
 }
 
 /* How much a click counts, the more surprising the more: min(1, c / p), or a coin that falls so. */
 static double unbias_weight(const struct loss_spec *s, double logit_ctr, uint64_t impression_id) {
-    const double share = fmin(1.0, (double)s->unbias_clip / sigmoid(logit_ctr));
+    const double share = fmin(1.0, (double)s->unbias_clip / loss_sigmoid(logit_ctr));
     if (s->unbias == UNBIAS_WEIGHT) {
         return share;
     }
@@ -49,10 +45,12 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
     const double w = (double)s->w;
     double m = 1.0;
     *terms = (struct loss_sums){0};
-    memset(dlogit, 0, method_of(s->model)->towers * sizeof *dlogit);
+    memset(dlogit, 0, loss_towers(s) * sizeof *dlogit);
     switch (s->model) {
     case MODEL_ESMM:
     case MODEL_ESMM_NS:
+    case MODEL_MMOE:
+    case MODEL_PLE:
         terms->ctr = softplus(y ? -logit[0] : logit[0]);
         loss_esmm_one(logit[0], logit[1], y, t, w, &terms->total, &dlogit[0], &dlogit[1]);
         terms->ctcvr = t ? softplus(-logit[0]) + softplus(-logit[1])
@@ -62,31 +60,46 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
         m = unbias_weight(s, logit[0], impression_id);
         /* fall through */
     case MODEL_SHARE:
-        terms->ctr = bce(logit[0], y, 1.0, &dlogit[0]);
-        terms->ctcvr = y ? m * bce(logit[1], t, w * m, &dlogit[1]) : 0.0;
+        terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
+        terms->ctcvr = y ? m * loss_bce(logit[1], t, w * m, &dlogit[1]) : 0.0;
         break;
     case MODEL_DIVISION:
-        terms->ctr = bce(logit[0], y, 1.0, &dlogit[0]);
-        terms->ctcvr = bce(logit[1], t, w, &dlogit[1]);
+        terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
+        terms->ctcvr = loss_bce(logit[1], t, w, &dlogit[1]);
         break;
     case MODEL_CTR:
-        terms->ctr = bce(logit[0], y, 1.0, &dlogit[0]);
+        terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
         break;
     case MODEL_BASE:
     case MODEL_AMAN:
     case MODEL_OVERSAMPLING:
-        terms->ctcvr = bce(logit[0], t, w, &dlogit[0]);
+        terms->ctcvr = loss_bce(logit[0], t, w, &dlogit[0]);
         break;
+    case MODEL_ESCM2_IPS:
+    case MODEL_ESCM2_DR:
+    case MODEL_DCMT:
+        loss_causal(s, logit, y, t, terms, dlogit);
+        return;
+    case MODEL_ESM2:
+    case MODEL_CHAIN:
+        loss_chain(s, logit, labels, terms, dlogit);
+        return;
     }
     terms->total = terms->ctr + w * terms->ctcvr;
 }
 
+/* Other towers, the same loss. */
+static bool is_esmm(enum model_name model) {
+    return model == MODEL_ESMM || model == MODEL_ESMM_NS || model == MODEL_MMOE ||
+           model == MODEL_PLE;
+}
+
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums) {
-    const uint32_t towers = method_towers(s->model, s->delay).count;
+    const uint32_t towers = loss_towers(s);
     double logit[TOWERS_MAX], d[TOWERS_MAX];
     struct loss_sums terms;
-    if (rows->kind == NULL && (s->model == MODEL_ESMM || s->model == MODEL_ESMM_NS)) {
+    if (rows->kind == NULL && is_esmm(s->model)) {
         for (uint32_t k = 2; k < towers; k++) {
             memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* a log teaches heads nothing */
         }
@@ -108,12 +121,22 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
     }
 }
 
+/* Of models with more than two towers, p_cvr is that of the second or made of all after the first. */
+static double cvr_logit(const struct loss_spec *s, const float *const *logit, size_t i) {
+    double x[TOWERS_MAX];
+    for (uint32_t k = 0; k < loss_towers(s); k++) {
+        x[k] = (double)logit[k][i];
+    }
+    return s->model == MODEL_ESM2 || s->model == MODEL_CHAIN ? loss_chain_cvr(s, x) : x[1];
+}
+
 void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a,
                  float *b) {
     const struct method *method = method_of(s->model);
-    const float *cvr = method->has_cvr ? logit[method->towers - 1] : NULL;
+    const uint32_t towers = loss_towers(s);
+    const float *cvr = method->has_cvr && towers <= 2 ? logit[towers - 1] : NULL;
     for (size_t i = 0; i < n; i++) {
         a[i] = method->has_ctr ? logit[0][i] : 0.0f;
-        b[i] = cvr != NULL ? cvr[i] : 0.0f;
+        b[i] = cvr != NULL ? cvr[i] : towers > 2 ? (float)cvr_logit(s, logit, i) : 0.0f;
     }
 }

@@ -8,6 +8,9 @@
  * the next one starts: its activations live in cache only and memory does not grow with the batch.
  * Only what belongs to groups is kept for the whole batch.
  *
+ * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first gradient:
+ * such a model goes forward twice, which costs a third more and keeps the memory as it is.
+ *
  * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
  * multiples of TOWER_CHUNK whatever the groups, so a step is a function of its inputs, bit by bit.
  */
@@ -28,7 +31,7 @@ struct model {
     struct tower tower;
     float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
     float *logit[TOWERS_MAX], *dlogit[TOWERS_MAX]; /* [TOWER_CHUNK] each */
-    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, T H1] */
+    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, first_width] */
     size_t groups_cap;
 };
 
@@ -41,6 +44,7 @@ struct step {
     float *const *drows;
     float *ddense;
     struct loss_sums *sums;
+    struct loss_spec loss; /* the model's, with what it needs of this batch */
 };
 
 static enum status floats(float **out, size_t rows, size_t width) {
@@ -101,7 +105,7 @@ static enum status reserve_groups(struct model *m, size_t groups) {
     if (groups <= m->groups_cap) {
         return OK;
     }
-    size_t cap = groups + groups / 4, h1 = (size_t)m->layout.towers * m->layout.hidden[0];
+    size_t cap = groups + groups / 4, h1 = m->layout.first_width;
     free_groups(m);
     TRY(floats(&m->xu, cap, m->layout.user_width));
     TRY(floats(&m->dxu, cap, m->layout.user_width));
@@ -133,7 +137,7 @@ static void chunk_backward(struct model *m, const struct step *s, uint32_t begin
                                    b->impression_id + begin,
                                    b->records ? b->kind + begin : NULL,
                                    b->records ? b->elapsed_days + begin : NULL};
-    loss_batch(&m->loss, &rows, n, 1.0f / (float)b->impressions, m->dlogit, s->sums);
+    loss_batch(&s->loss, &rows, n, 1.0f / (float)b->impressions, m->dlogit, s->sums);
     lap(m->laps, STAGE_LOSS);
     tower_backward(&m->tower, m->xi, b->group_of + begin, n, (const float *const *)m->dlogit,
                    s->ddense, m->dxi, m->dhu);
@@ -152,7 +156,7 @@ static void users_backward(struct model *m, const struct step *s) {
 
 static void clear_gradients(struct model *m, const struct step *s) {
     memset(s->ddense, 0, m->layout.count * sizeof *s->ddense);
-    memset(m->dhu, 0, (size_t)s->batch->groups * m->layout.towers * m->layout.hidden[0] * sizeof *m->dhu);
+    memset(m->dhu, 0, (size_t)s->batch->groups * m->layout.first_width * sizeof *m->dhu);
     pool_clear(&m->layout, s->batch, s->drows);
 }
 
@@ -175,6 +179,18 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
     return OK;
 }
 
+/* What a loss needs of all impressions before the first: a forward pass of its own. */
+static void whole_batch(struct model *m, struct step *s) {
+    const struct batch *b = s->batch;
+    struct loss_totals sums = {0};
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        chunk_forward(m, s, i, chunk_size(b, i));
+        loss_totals_add(&sums, &s->loss, m->logit[0], b->labels + i, chunk_size(b, i));
+        lap(m->laps, STAGE_LOSS);
+    }
+    loss_normalise(&s->loss, &sums, b->impressions);
+}
+
 enum status model_train(struct model *m, const struct batch *b, const float *const *rows,
                         const float *dense, float *logit_a, float *logit_b, float *const *drows,
                         float *ddense, struct loss_sums *sums) {
@@ -185,12 +201,16 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .logit_b = logit_b,
                      .drows = drows,
                      .ddense = ddense,
-                     .sums = sums};
+                     .sums = sums,
+                     .loss = m->loss};
     TRY(reserve_groups(m, b->groups));
     clear_gradients(m, &s);
     tower_load(&m->tower, dense, true);
     lap(m->laps, STAGE_FORWARD);
     users_forward(m, &s);
+    if (method_of(s.loss.model)->whole_batch) {
+        whole_batch(m, &s);
+    }
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
         chunk_forward(m, &s, i, chunk_size(b, i));
         chunk_backward(m, &s, i, chunk_size(b, i));

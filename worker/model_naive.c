@@ -7,6 +7,7 @@
  */
 #include "model.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -43,7 +44,7 @@ static struct naive_layer layer_of(const struct naive_step *s, uint32_t k, uint3
         .db = s->ddense + b->offset,
         .in = w->cols,
         .out = w->rows,
-        .last = k == l->layers,
+        .last = k == l->layers || (k == 0 && l->experts > 0 && tower >= l->experts),
         .round = s->precision == PRECISION_BF16 && k < l->layers,
     };
 }
@@ -99,26 +100,118 @@ static void trace_lay(struct trace *t, const struct layout *l, double *store) {
     }
 }
 
+/* Experts and gates of one impression: outputs e [E][H1], de; g [T][S] after the softmax, dg. */
+struct experts {
+    double *e, *de, *g, *dg;
+};
+
+static size_t experts_doubles(const struct layout *l) {
+    return l->experts > 0 ? 2 * ((size_t)l->first_width) : 0;
+}
+
+static void experts_lay(struct experts *x, const struct layout *l, double *store) {
+    const size_t outputs = (size_t)l->experts * l->hidden[0];
+    const size_t gates = (size_t)l->towers * l->choices;
+    *x = (struct experts){store, store + outputs, store + 2 * outputs,
+                          store + 2 * outputs + gates};
+}
+
+static void experts_forward_naive(const struct naive_step *s, const double *x,
+                                  struct experts *m) {
+    const struct layout *l = s->layout;
+    for (uint32_t k = 0; k < l->experts; k++) {
+        const struct naive_layer n = layer_of(s, 0, k);
+        layer_forward(&n, x, m->e + (size_t)k * l->hidden[0]);
+    }
+    for (uint32_t k = 0; k < l->towers && l->experts > 0; k++) {
+        const struct naive_layer n = layer_of(s, 0, l->experts + k);
+        double *g = m->g + (size_t)k * l->choices, sum = 0.0;
+        layer_forward(&n, x, g);
+        for (uint32_t j = 0; j < l->choices; j++) {
+            sum += exp(g[j]);
+        }
+        for (uint32_t j = 0; j < l->choices; j++) {
+            g[j] = exp(g[j]) / sum;
+        }
+    }
+}
+
+/* h1 of one tower. */
+static void mix_naive(const struct layout *l, const struct experts *m, uint32_t tower, double *h) {
+    for (uint32_t c = 0; c < l->hidden[0]; c++) {
+        h[c] = 0.0;
+        for (uint32_t j = 0; j < l->choices; j++) {
+            h[c] += m->g[(size_t)tower * l->choices + j] *
+                    m->e[(size_t)layout_expert(l, tower, j) * l->hidden[0] + c];
+        }
+    }
+}
+
+/* From a tower's dh1: adds to de, sets its dg, the gradient of the gate's logits. */
+static void unmix_naive(const struct layout *l, struct experts *m, uint32_t tower,
+                        const double *dh) {
+    const double *g = m->g + (size_t)tower * l->choices;
+    double *dg = m->dg + (size_t)tower * l->choices, each[EXPERTS_MAX] = {0};
+    for (uint32_t j = 0; j < l->choices; j++) {
+        const size_t at = (size_t)layout_expert(l, tower, j) * l->hidden[0];
+        for (uint32_t c = 0; c < l->hidden[0]; c++) {
+            each[j] += dh[c] * m->e[at + c];
+            m->de[at + c] += g[j] * dh[c];
+        }
+    }
+    for (uint32_t j = 0; j < l->choices; j++) { /* the softmax's Jacobian, term by term */
+        dg[j] = 0.0;
+        for (uint32_t i = 0; i < l->choices; i++) {
+            dg[j] += each[i] * g[i] * ((i == j ? 1.0 : 0.0) - g[j]);
+        }
+    }
+}
+
+/* Adds the gradient of the input to dx. */
+static void experts_backward_naive(const struct naive_step *s, const double *x, struct experts *m,
+                                   double *dx) {
+    const struct layout *l = s->layout;
+    for (uint32_t k = 0; k < l->experts; k++) {
+        const struct naive_layer n = layer_of(s, 0, k);
+        const size_t at = (size_t)k * l->hidden[0];
+        layer_backward(&n, x, m->e + at, m->de + at, dx);
+    }
+    for (uint32_t k = 0; k < l->towers && l->experts > 0; k++) {
+        const struct naive_layer n = layer_of(s, 0, l->experts + k);
+        const size_t at = (size_t)k * l->choices;
+        layer_backward(&n, x, m->g + at, m->dg + at, dx);
+    }
+}
+
+/* m: experts_forward_naive has been there. */
 static double tower_forward_naive(const struct naive_step *s, uint32_t tower, const double *x,
-                                  struct trace *t) {
+                                  struct trace *t, const struct experts *m) {
     const struct layout *l = s->layout;
     memcpy(t->y[0], x, l->input_width * sizeof *x);
-    for (uint32_t k = 0; k <= l->layers; k++) {
+    if (l->experts > 0) {
+        mix_naive(l, m, tower, t->y[1]);
+    }
+    for (uint32_t k = l->experts > 0 ? 1 : 0; k <= l->layers; k++) {
         struct naive_layer n = layer_of(s, k, tower);
         layer_forward(&n, t->y[k], t->y[k + 1]);
     }
     return t->y[l->layers + 1][0];
 }
 
-/* Adds the gradient of the input to dx. */
+/* Adds the gradient of the input to dx, or that of the mixture to the experts'. */
 static void tower_backward_naive(const struct naive_step *s, uint32_t tower, double dlogit,
-                                 struct trace *t, double *dx) {
+                                 struct trace *t, struct experts *m, double *dx) {
     const struct layout *l = s->layout;
+    const uint32_t lowest = l->experts > 0 ? 1 : 0;
     t->dy[l->layers + 1][0] = dlogit;
-    for (uint32_t k = l->layers + 1; k-- > 0;) {
+    for (uint32_t k = l->layers + 1; k-- > lowest;) {
         struct naive_layer n = layer_of(s, k, tower);
         memset(t->dy[k], 0, n.in * sizeof *t->dy[k]);
         layer_backward(&n, t->y[k], t->y[k + 1], t->dy[k + 1], t->dy[k]);
+    }
+    if (l->experts > 0) {
+        unmix_naive(l, m, tower, t->dy[1]);
+        return;
     }
     for (uint32_t c = 0; c < l->input_width; c++) {
         dx[c] += t->dy[0][c];
@@ -162,6 +255,18 @@ static void clear_foreign(const struct layout *l, double *ddense) {
     }
 }
 
+static void normalise_naive(const struct naive_step *s, struct trace *t, struct experts *m,
+                            const double *x, const struct batch *b, struct loss_spec *spec) {
+    struct loss_totals sums = {0};
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        const double *xi = x + (size_t)i * s->layout->input_width;
+        experts_forward_naive(s, xi, m);
+        const float z = (float)tower_forward_naive(s, 0, xi, t, m);
+        loss_totals_add(&sums, spec, &z, &b->labels[i], 1);
+    }
+    loss_normalise(spec, &sums, b->impressions);
+}
+
 enum status model_train_naive(const struct layout *l, enum precision precision,
                               const struct loss_spec *loss, const struct batch *b,
                               const float *const *rows, const float *dense, double *const *logit,
@@ -170,30 +275,42 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
-    TRY(mem_array((void **)&store, inputs + width + l->towers * trace, sizeof *store));
+    TRY(mem_array((void **)&store, inputs + width + l->towers * trace + experts_doubles(l), sizeof *store));
     double *x = store, *dx = x + inputs;
     struct trace traces[TOWERS_MAX];
     for (uint32_t k = 0; k < l->towers; k++) {
         trace_lay(&traces[k], l, dx + width + k * trace);
     }
+    struct experts experts;
+    experts_lay(&experts, l, dx + width + l->towers * trace);
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
     const struct loss_rows records = {NULL, b->labels, b->impression_id,
                                       b->records ? b->kind : NULL, b->elapsed_days};
     double n = (double)b->impressions;
+    struct loss_spec spec = *loss;
+    if (method_of(loss->model)->whole_batch) {
+        normalise_naive(&step, &traces[0], &experts, x, b, &spec);
+    }
     for (uint32_t i = 0; i < b->impressions; i++) {
         double z[TOWERS_MAX], dz[TOWERS_MAX];
         struct loss_sums terms;
+        experts_forward_naive(&step, x + i * width, &experts);
         for (uint32_t k = 0; k < l->towers; k++) {
-            logit[k][i] = z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k]);
+            logit[k][i] = z[k] =
+                tower_forward_naive(&step, k, x + i * width, &traces[k], &experts);
         }
-        loss_record(loss, z, &records, i, &terms, dz);
+        loss_record(&spec, z, &records, i, &terms, dz);
         *loss_mean += terms.total / n;
         memset(dx, 0, width * sizeof *dx);
-        for (uint32_t k = 0; k < l->towers; k++) {
-            tower_backward_naive(&step, k, dz[k] / n, &traces[k], dx);
+        for (size_t k = 0; k < (size_t)l->experts * l->hidden[0]; k++) {
+            experts.de[k] = 0.0;
         }
+        for (uint32_t k = 0; k < l->towers; k++) {
+            tower_backward_naive(&step, k, dz[k] / n, &traces[k], &experts, dx);
+        }
+        experts_backward_naive(&step, x + i * width, &experts, dx);
         pool_backward_naive(l, b, i, dx, drows);
     }
     clear_foreign(l, ddense);

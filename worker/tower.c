@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "mix.h"
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
     return layout_weight(l, layer, tower)->offset;
@@ -28,9 +29,9 @@ static uint32_t larger(uint32_t a, uint32_t b) {
 
 static enum status init_linears(struct tower *t, const struct kernel *kernel) {
     const struct layout *l = t->layout;
-    uint32_t widest = l->towers * l->hidden[0];
-    TRY(linear_init(&t->user, kernel, l->towers * l->hidden[0], l->user_width));
-    TRY(linear_init(&t->item, kernel, l->towers * l->hidden[0], l->item_width));
+    uint32_t widest = l->first_width;
+    TRY(linear_init(&t->user, kernel, l->first_width, l->user_width));
+    TRY(linear_init(&t->item, kernel, l->first_width, l->item_width));
     for (uint32_t k = 1; k < l->layers; k++) {
         for (uint32_t tower = 0; tower < l->towers; tower++) {
             TRY(linear_init(&t->hidden[k][tower], kernel, l->hidden[k], l->hidden[k - 1]));
@@ -51,6 +52,11 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
     for (int i = 0; i < 2; i++) {
         TRY(mem_array((void **)&t->d[i], (size_t)TOWER_CHUNK * widest, sizeof(float)));
     }
+    if (layout->experts > 0) {
+        const size_t floats = (size_t)TOWER_CHUNK * layout->first_width;
+        TRY(mem_array((void **)&t->first, floats, sizeof(float)));
+        TRY(mem_array((void **)&t->dfirst, floats, sizeof(float)));
+    }
     return init_linears(t, kernel);
 }
 
@@ -64,6 +70,8 @@ void tower_fini(struct tower *t) {
         mem_free(&t->h[k]);
     }
     linear_work_fini(&t->work);
+    mem_free(&t->first);
+    mem_free(&t->dfirst);
     mem_free(&t->d[0]);
     mem_free(&t->d[1]);
 }
@@ -126,7 +134,7 @@ static void outer_rows(float *restrict d, size_t stride, const float *restrict d
 
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu) {
     const struct layout *l = t->layout;
-    uint32_t width = l->towers * l->hidden[0];
+    uint32_t width = l->first_width;
     copy_rows(hu, t->dense + bias_at(l, 0), groups, width);
     if (l->user_width > 0) {
         linear_forward(&t->user, &t->work, (struct matrix){xu, l->user_width}, groups, true, hu,
@@ -134,15 +142,34 @@ void tower_users(const struct tower *t, const float *xu, uint32_t groups, float 
     }
 }
 
+/* The user side is added to experts and gates; only experts have a relu. */
+static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_of, uint32_t n) {
+    const struct layout *l = t->layout;
+    const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
+    for (uint32_t i = 0; i < n; i++) {
+        float *row = t->first + i * width;
+        const float *user = hu + group_of[i] * width;
+        add_relu(row, user, experts);
+        for (size_t j = experts; j < width; j++) {
+            row[j] += user[j];
+        }
+    }
+    mix_forward(l, t->first, n, t->h[0]);
+}
+
 static void first_layer(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                         uint32_t n) {
     const struct layout *l = t->layout;
-    uint32_t width = l->towers * l->hidden[0];
-    float *h = t->h[0];
+    uint32_t width = l->first_width;
+    float *h = l->experts > 0 ? t->first : t->h[0];
     if (l->item_width > 0) {
         linear_forward(&t->item, &t->work, (struct matrix){xi, l->item_width}, n, false, h, width);
     } else {
         memset(h, 0, (size_t)n * width * sizeof *h);
+    }
+    if (l->experts > 0) {
+        mix_experts(t, hu, group_of, n);
+        return;
     }
     for (uint32_t i = 0; i < n; i++) {
         add_relu(h + (size_t)i * width, hu + (size_t)group_of[i] * width, width);
@@ -219,11 +246,30 @@ static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *dden
     }
 }
 
+/* From dh1 the gradient of the first product's outputs, in dfirst, and of the user side. */
+static void unmix_experts(struct tower *t, const float *dh, const uint32_t *group_of, uint32_t n,
+                          float *dhu) {
+    const struct layout *l = t->layout;
+    const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
+    mix_backward(l, t->first, dh, n, t->dfirst);
+    for (uint32_t i = 0; i < n; i++) {
+        float *row = t->dfirst + i * width, *user = dhu + group_of[i] * width;
+        mask_and_sum(row, t->first + i * width, user, experts);
+        for (size_t j = experts; j < width; j++) {
+            user[j] += row[j];
+        }
+    }
+}
+
 static void first_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
                            float *d, float *ddense, float *dxi, float *dhu) {
     const struct layout *l = t->layout;
-    uint32_t width = l->towers * l->hidden[0];
-    for (uint32_t i = 0; i < n; i++) {
+    uint32_t width = l->first_width;
+    if (l->experts > 0) {
+        unmix_experts(t, d, group_of, n, dhu);
+        d = t->dfirst;
+    }
+    for (uint32_t i = 0; i < n && l->experts == 0; i++) {
         mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width,
                      dhu + (size_t)group_of[i] * width, width);
     }
@@ -251,7 +297,7 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
 void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu) {
     const struct layout *l = t->layout;
-    uint32_t width = l->towers * l->hidden[0];
+    uint32_t width = l->first_width;
     float *db = ddense + bias_at(l, 0);
     for (uint32_t g = 0; g < groups; g++) {
         for (uint32_t j = 0; j < width; j++) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes golden_concat.txt and golden_sides.txt: one small ESMM batch each, with the loss and every
-gradient as PyTorch's autograd gives them.
+"""Writes golden_concat.txt, golden_sides.txt (ESMM) and golden_MODEL.txt of every other model: one small
+batch each, with the loss and every gradient as PyTorch's autograd gives them.
 
     python3 make_golden.py [DIR]        needs torch and numpy
 
@@ -25,6 +25,27 @@ WEIGHTED = [True, False, True, False, False]
 HIDDEN = [7, 5, 3]
 CASES = {'concat': dict(dims=[3, 18, 4, 2, 16], weight=1.0, seed=1),
          'sides': dict(dims=[4, 4, 4, 4, 4], weight=0.5, seed=2)}
+
+# The other models: towers, dictionaries, further keys of [model]. All with w = 0.75.
+SMALL = dict(dims=[2, 3, 2, 1, 3], weight=0.75, hidden=[5, 4])
+CAUSAL = dict(cvr_weight=0.5, propensity_min=0.375)
+MODELS = {
+    'ctr': (['ctr'], 1, {}),
+    'base': (['cvr'], 1, {}),
+    'unbias': (['ctr', 'cvr'], 2, dict(unbias_clip=0.5)),
+    'division': (['ctr', 'ctcvr'], 2, {}),
+    'esmm-ns': (['ctr', 'cvr'], 2, {}),
+    'share': (['ctr', 'cvr'], 1, {}),
+    'escm2-ips': (['ctr', 'cvr'], 1, CAUSAL),
+    'escm2-dr': (['ctr', 'cvr', 'error'], 1, CAUSAL),
+    'dcmt': (['ctr', 'cvr', 'counter'], 1, dict(CAUSAL, counterfactual_weight=0.25)),
+    'esm2': (['ctr', 'act', 'buy', 'skip'], 1, dict(behaviour_weight=0.5)),
+    'chain': (['ctr', 'b1', 'b2', 'cvr'], 1, dict(behaviour_weight=0.5, behaviours=2)),
+    'mmoe': (['ctr', 'cvr'], 1, dict(experts=3)),
+    'ple': (['ctr', 'cvr'], 1, dict(experts=2)),
+}
+for number, (model, (towers, dictionaries, keys)) in enumerate(MODELS.items()):
+    CASES[model] = dict(SMALL, seed=3 + number, towers=towers, dictionaries=dictionaries, keys=keys)
 
 
 def make_bags(rng, count, field):
@@ -59,7 +80,108 @@ def tower(x, layers, kinks):
     return x[:, 0]
 
 
+def logit(p):
+    return torch.log(p) - torch.log1p(-p)
+
+
+def losses(model, keys, w, z, labels, dtype):
+    """From towers' logits z: logits of p_ctr and p_cvr, the terms CTR and CTCVR (or what the model has in
+    its place), and the whole loss; means over the batch, literally as the papers write them."""
+    bce = torch.nn.functional.binary_cross_entropy
+    none = torch.zeros(len(labels), dtype=dtype)
+    click, bought = (torch.tensor(labels >> k & 1, dtype=dtype) for k in (0, 1))
+    both = click * bought
+    p = [torch.sigmoid(x) for x in z]
+    held = p[0].detach()
+    ctr = bce(p[0], click)
+    if model == 'ctr':
+        return z[0], none, ctr, 0 * ctr, ctr
+    if model == 'base':
+        cvr = bce(p[0], both)
+        return none, z[0], 0 * cvr, cvr, w * cvr
+    if model in ('share', 'unbias', 'division'):
+        m = torch.clamp(keys.get('unbias_clip', 1.0) / held, max=1) if model == 'unbias' else 1
+        m = m * (1 if model == 'division' else click)
+        second = (m * bce(p[1], both, reduction='none')).mean()
+        return z[0], z[1], ctr, second, ctr + w * second
+    if model == 'chain':
+        done = [labels >> 3 & 1, labels >> 4 & 1, labels >> 1 & 1]
+        total, product = ctr, p[0]
+        for k in range(1, len(p)):
+            reached = click * torch.tensor(np.max(done[k - 1:], 0), dtype=dtype)
+            product = product * p[k]
+            last = bce(product, reached)
+            total = total + (w if k + 1 == len(p) else keys['behaviour_weight']) * last
+        return z[0], logit(p[1] * p[2] * p[3]), ctr, last, total
+    if model == 'esm2':
+        acted = click * torch.tensor((labels >> 3 > 0) * 1, dtype=dtype)
+        q = p[1] * p[2] + (1 - p[1]) * p[3]
+        ctcvr = bce(p[0] * q, both)
+        total = ctr + keys['behaviour_weight'] * bce(p[0] * p[1], acted) + w * ctcvr
+        return z[0], logit(q), ctr, ctcvr, total
+    ctcvr = bce(p[0] * p[1], both)
+    total = ctr + w * ctcvr
+    each = bce(p[1], both, reduction='none')
+    weight = 1 / torch.clamp(held, min=keys.get('propensity_min', 1))
+    if model == 'escm2-ips':
+        total = total + keys['cvr_weight'] * (click * each * weight).mean()
+    if model == 'escm2-dr':
+        d = torch.nn.functional.softplus(z[2])
+        total = total + keys['cvr_weight'] * ((d + click * (each - d) * weight).mean() +
+                                              (click * (each - d) ** 2 * weight).mean())
+    if model == 'dcmt':
+        other = (1 - click) / torch.clamp(1 - held, min=keys['propensity_min'])
+        weight = click * weight
+        counter = bce(p[2], torch.ones_like(click), reduction='none')
+        total = total + keys['cvr_weight'] * (
+            (weight * each).sum() / weight.sum() + (other * counter).sum() / other.sum() +
+            keys['counterfactual_weight'] * (1 - (p[1] + p[2])).abs().mean())
+    return z[0], z[1], ctr, ctcvr, total
+
+
+def own_columns(spec, tower):
+    """Of the input: 1 where it is of the tower's dictionary."""
+    columns = []
+    for dim in spec['dims']:
+        for dictionary in range(spec['dictionaries']):
+            columns += [spec['dictionaries'] == 1 or dictionary == tower] * dim
+    return torch.tensor(columns)
+
+
+def arrays(spec, width):
+    """Names, shapes and fan-in of the dense parameters."""
+    towers, hidden, keys = spec.get('towers', ['ctr', 'cvr']), spec.get('hidden', HIDDEN), spec.get('keys', {})
+    fan_in = width
+    for k, out in enumerate(hidden + [1], 1):
+        blocks = [(t, out) for t in towers]
+        if k == 1 and 'experts' in keys:
+            shared = keys['experts']
+            every = shared if 'ple' not in spec['name'] else shared * (1 + len(towers))
+            choices = shared if every == shared else 2 * shared
+            blocks = [(f'expert{j}', out) for j in range(every)]
+            blocks += [(f'gate.{t}', choices) for t in towers]
+        for kind in 'wb':
+            for block, size in blocks:
+                yield block, kind, k, (size, fan_in) if kind == 'w' else (size,), fan_in
+        fan_in = out
+
+
+def mixed(x, dense, tower, number, keys, every, kinks):
+    """The first activations of a tower from experts: of all, or of its own and the shared ones."""
+    outputs = []
+    for j in range(every):
+        z = torch.nn.functional.linear(x, dense[f'expert{j}.w1'], dense[f'expert{j}.b1'])
+        kinks.append(z.abs().min().item())
+        outputs.append(torch.relu(z))
+    n = keys['experts']
+    if every > n:
+        outputs = outputs[number * n:(number + 1) * n] + outputs[-n:]
+    gate = torch.nn.functional.linear(x, dense[f'gate.{tower}.w1'], dense[f'gate.{tower}.b1'])
+    return torch.einsum('ij,jic->ic', torch.softmax(gate, 1), torch.stack(outputs))
+
+
 def run(case, rows, dense, bags, group_of, labels, dtype):
+    spec = CASES[case]
     rows = [torch.tensor(r, dtype=dtype, requires_grad=True) for r in rows]
     dense = {k: torch.tensor(v, dtype=dtype, requires_grad=True) for k, v in dense.items()}
     every = np.arange(IMPRESSIONS)
@@ -69,16 +191,25 @@ def run(case, rows, dense, bags, group_of, labels, dtype):
         parts = [sum(parts[:USER_FIELDS]), sum(parts[USER_FIELDS:])]
     x = torch.cat(parts, 1)
     kinks = []
-    n = len(HIDDEN) + 1
-    a, b = (tower(x, [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(1, n + 1)], kinks)
-            for t in ('ctr', 'cvr'))
-    click = torch.tensor(labels & 1, dtype=dtype)
-    both = click * torch.tensor(labels >> 1 & 1, dtype=dtype)
-    p, r = torch.sigmoid(a), torch.sigmoid(a) * torch.sigmoid(b)
-    bce = torch.nn.functional.binary_cross_entropy
-    ctr, ctcvr = bce(p, click), bce(r, both)
-    (ctr + CASES[case]['weight'] * ctcvr).backward()
-    return a, b, ctr, ctcvr, rows, dense, x, min(kinks)
+    n = len(spec.get('hidden', HIDDEN)) + 1
+    z = []
+    every = sum(name.startswith('expert') and name.endswith('.w1') for name in dense)
+    for number, t in enumerate(spec.get('towers', ['ctr', 'cvr'])):
+        if every > 0:
+            h = mixed(x, dense, t, number, spec['keys'], every, kinks)
+            z.append(tower(h, [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(2, n + 1)],
+                           kinks))
+            continue
+        layers = [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(1, n + 1)]
+        if spec.get('dictionaries', 1) > 1:
+            layers[0] = (layers[0][0] * own_columns(spec, number), layers[0][1])
+        z.append(tower(x, layers, kinks))
+    a, b, ctr, ctcvr, total = losses(case, spec.get('keys', {}), spec['weight'], z, labels, dtype)
+    total.backward()
+    for name, tensor in dense.items():
+        if tensor.grad is None:
+            raise SystemExit(f'{case}: no gradient at {name}')
+    return a, b, ctr, ctcvr, rows, dense, x, min(kinks), total
 
 
 def write(path, tensors):
@@ -98,18 +229,21 @@ def make(case, out):
     sizes = rng.multinomial(IMPRESSIONS - GROUPS, [1 / GROUPS] * GROUPS) + 1
     group_of = np.repeat(np.arange(GROUPS), sizes)
     labels = rng.choice([0, 1, 2, 3], IMPRESSIONS, p=[0.4, 0.3, 0.1, 0.2])  # 2: no click, no count
+    hidden, towers = spec.get('hidden', HIDDEN), spec.get('towers', ['ctr', 'cvr'])
+    dictionaries, keys = spec.get('dictionaries', 1), spec.get('keys', {})
+    if 'behaviour_weight' in keys:
+        labels = labels + 8 * (labels & 1) * rng.choice(16, IMPRESSIONS, p=[0.4] + [0.04] * 15)
     bags = [make_bags(rng, GROUPS if f < USER_FIELDS else IMPRESSIONS, f)
             for f in range(len(UNIQUE))]
-    rows = [rng.normal(0, 0.7, (b[3], d)).astype(np.float32) for b, d in zip(bags, spec['dims'])]
-    width = 2 * spec['dims'][0] if case == 'sides' else sum(spec['dims'])
-    dense, fan_in = {}, width
-    for k, out_width in enumerate(HIDDEN + [1], 1):
-        for kind, shape in (('w', (out_width, fan_in)), ('b', (out_width,))):
-            for t in ('ctr', 'cvr'):
-                scale = 1.5 / np.sqrt(fan_in)
-                dense[f'{t}.{kind}{k}'] = rng.normal(0, scale, shape).astype(np.float32)
-        fan_in = out_width
-    a, b, ctr, ctcvr, drows, ddense, x, kink = run(case, rows, dense, bags, group_of, labels,
+    rows = [rng.normal(0, 0.7, (b[3], d * dictionaries)).astype(np.float32) for b, d in zip(bags, spec['dims'])]
+    width = 2 * spec['dims'][0] if case == 'sides' else dictionaries * sum(spec['dims'])
+    dense = {}
+    for block, kind, k, shape, fan_in in arrays(dict(spec, name=case), width):
+        value = rng.normal(0, 1.5 / np.sqrt(fan_in), shape).astype(np.float32)
+        if k == 1 and kind == 'w' and dictionaries > 1:
+            value *= own_columns(spec, towers.index(block)).numpy()
+        dense[f'{block}.{kind}{k}'] = value
+    a, b, ctr, ctcvr, drows, ddense, x, kink, total = run(case, rows, dense, bags, group_of, labels,
                                                    torch.float64)
     low = run(case, rows, dense, bags, group_of, labels, torch.float32)
     for g64, g32 in zip(drows + list(ddense.values()), low[4] + list(low[5].values())):
@@ -117,9 +251,10 @@ def make(case, out):
         assert (g64.grad - g32.grad.double()).abs().max().item() <= 1e-4 * scale + 1e-12
     assert kink > 1e-4, f'{case}: a pre-activation is {kink}: take another seed'
     tensors = [('impressions', [IMPRESSIONS]), ('groups', [GROUPS]), ('user_fields', [USER_FIELDS]),
-               ('dims', spec['dims']), ('hidden', HIDDEN),
+               ('dims', spec['dims']), ('hidden', hidden),
                ('ctcvr_weight', np.array([spec['weight']])), ('group_of', group_of),
                ('labels', labels)]
+    tensors += [('model.' + key, np.array([value])) for key, value in keys.items()]
     for f, (start, index, weight, unique) in enumerate(bags):
         tensors += [(f'field{f}.unique', [unique]), (f'field{f}.start', start),
                     (f'field{f}.index', index)]
@@ -130,8 +265,10 @@ def make(case, out):
     tensors += [('x', x.detach().numpy()), ('logit_a', a.detach().numpy()),
                 ('logit_b', b.detach().numpy()), ('loss_ctr', np.array([ctr.item()])),
                 ('loss_ctcvr', np.array([ctcvr.item()]))]
+    tensors += [('loss', np.array([total.item()]))] if 'towers' in spec else []
     write(f'{out}/golden_{case}.txt', tensors)
-    print(f'{case}: loss {ctr.item():.6f} + {ctcvr.item():.6f}, nearest kink {kink:.2e}')
+    print(f'{case}: loss {ctr.item():.6f}, {ctcvr.item():.6f}, in all {total.item():.6f}, '
+          f'nearest kink {kink:.2e}')
 
 
 if __name__ == '__main__':

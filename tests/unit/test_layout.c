@@ -210,8 +210,71 @@ static void test_row_shapes(void **state) {
     assert_true(small[0] == 0.0f);
 }
 
+/* Experts stand where the towers' first layers do; the rest follows as before. */
+static void test_experts(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    c->experts = 2;
+    c->model = MODEL_MMOE;
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+    assert_int_equal(l.first_width, 2 * 6 + 2 * 2);
+    array_is(&l, 0, "expert0.w1", 6, 20, 0);
+    array_is(&l, 2, "gate.ctr.w1", 2, 20, 240);
+    array_is(&l, 3, "gate.cvr.w1", 2, 20, 280);
+    array_is(&l, 5, "expert1.b1", 6, 1, 326);
+    array_is(&l, 7, "gate.cvr.b1", 2, 1, 334);
+    array_is(&l, 8, "ctr.w2", 3, 6, 336);
+    assert_ptr_equal(layout_weight(&l, 1, 1), &l.array[9]);
+    assert_ptr_equal(layout_bias(&l, 0, 3), &l.array[7]);
+    assert_ptr_equal(layout_bias(&l, 2, 1), &l.array[15]);
+    assert_int_equal(l.array_count, 16);
+    assert_int_equal(layout_expert(&l, 1, 0), 0);
+    float *whole = NULL; /* the prior is the towers', at the end */
+    assert_int_equal(mem_array((void **)&whole, l.count, sizeof *whole), OK);
+    layout_initial(&l, 1, 0, l.count, whole);
+    assert_true(whole[l.count - 2] == l.bias[0] && whole[l.count - 1] == l.bias[1]);
+    mem_free(&whole);
+    c->model = MODEL_PLE;
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+    assert_int_equal(l.experts, 6);
+    assert_int_equal(l.choices, 4);
+    static const uint32_t expert[2][4] = {{0, 1, 4, 5}, {2, 3, 4, 5}}; /* own, shared */
+    for (uint32_t k = 0; k < 8; k++) {
+        assert_int_equal(layout_expert(&l, k / 4, k % 4), expert[k / 4][k % 4]);
+    }
+    c->experts = 8;
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+    assert_int_equal(l.experts, EXPERTS_MAX);
+    mem_free(&c);
+}
+
+/* A chain has as many towers as behaviours and two. */
+static void test_chain(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    c->model = MODEL_CHAIN;
+    for (c->behaviours = 0; c->behaviours <= BEHAVIOURS_MAX; c->behaviours++) {
+        assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+        assert_int_equal(l.towers, 2 + c->behaviours);
+        assert_string_equal(l.tower[0], "ctr");
+        assert_string_equal(l.tower[l.towers - 1], "cvr");
+        assert_true(isfinite(l.bias[l.towers - 1]));
+        for (uint32_t k = 1; k <= c->behaviours; k++) {
+            assert_int_equal(l.tower[k][0], 'b');
+            assert_int_equal(l.tower[k][1], '0' + (int)k);
+            assert_true(isnan(l.bias[k])); /* no rate is known */
+        }
+    }
+    mem_free(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_experts), cmocka_unit_test(test_chain),
         cmocka_unit_test(test_concat),      cmocka_unit_test(test_sides),
         cmocka_unit_test(test_heads),
         cmocka_unit_test(test_slices),      cmocka_unit_test(test_initial),

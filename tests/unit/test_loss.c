@@ -190,30 +190,92 @@ static void test_batch_against_one(void **state) {
 
 static const enum model_name models[] = {MODEL_CTR,          MODEL_BASE,   MODEL_AMAN,
                                          MODEL_OVERSAMPLING, MODEL_UNBIAS, MODEL_DIVISION,
-                                         MODEL_ESMM_NS,      MODEL_SHARE,  MODEL_ESMM};
+                                         MODEL_ESMM_NS,      MODEL_SHARE,  MODEL_ESMM,
+                                         MODEL_ESCM2_IPS,    MODEL_ESCM2_DR, MODEL_DCMT,
+                                         MODEL_ESM2,         MODEL_CHAIN,    MODEL_MMOE,
+                                         MODEL_PLE};
 enum { MODELS = sizeof models / sizeof *models };
 
 static struct loss_spec spec_of(enum model_name model, enum unbias unbias) {
     return (struct loss_spec){
-        .model = model, .w = 0.75f, .unbias = unbias, .unbias_clip = 0.2f, .seed = SEED};
+        .model = model, .w = 0.75f, .unbias = unbias, .unbias_clip = 0.2f, .seed = SEED,
+        .cvr_weight = 0.6f, .propensity_min = 0.05f, .counterfactual_weight = 0.3f,
+        .behaviours = 3, .behaviour_weight = 0.4f, .norm = {0.7, 1.2}};
+}
+
+/* Labels that occur: a click may come with any behaviours. */
+static uint8_t some_labels(uint64_t k) {
+    const uint8_t outcome = (uint8_t[]){0, 1, 3}[rng_below(SEED, k, 20, 3)];
+    return outcome == 0 ? 0 : (uint8_t)(outcome | (LABEL_BEHAVIOURS & rng_u64(SEED, k, 21)));
 }
 
 static double bce_of(double probability, int label) {
     return -log(label ? probability : 1.0 - probability);
 }
 
+/* The weights that no gradient goes through: at `held`, wherever the formula itself is evaluated. */
+static double inverse(const struct loss_spec *s, double probability) {
+    return 1 / fmax(probability, (double)s->propensity_min);
+}
+
+/* The CVR terms of the causal models, in probabilities x; p held. */
+static double literal_causal(const struct loss_spec *s, const double *x, int y, int z, double p,
+                             double imputed) {
+    const double e = bce_of(x[1], z), apart = fabs(1 - (x[1] + x[2]));
+    const double gap = e - imputed;
+    switch (s->model) {
+    case MODEL_ESCM2_IPS: return y * e * inverse(s, p);
+    case MODEL_ESCM2_DR: return imputed + y * (gap + gap * gap) * inverse(s, p);
+    default:
+        return y * s->norm.clicked * inverse(s, p) * e +
+               (1 - y) * s->norm.unclicked * inverse(s, 1 - p) * bce_of(x[2], 1) +
+               (double)s->counterfactual_weight * apart;
+    }
+}
+
+/* Every prefix of the product has a label: done, or something later done. */
+static double literal_chain(const struct loss_spec *s, const double *x, uint8_t labels) {
+    const uint32_t stages = 2 + s->behaviours;
+    double loss = bce_of(x[0], labels & 1), product = x[0];
+    for (uint32_t k = 1; k < stages; k++) {
+        int reached = (labels & 2) != 0;
+        for (uint32_t later = k; later <= s->behaviours; later++) {
+            reached |= (labels >> (2 + later)) & 1;
+        }
+        product *= x[k];
+        loss += (double)(k + 1 < stages ? s->behaviour_weight : s->w) * bce_of(product, reached);
+    }
+    return loss;
+}
+
 /* The formulas of loss.h with probabilities, as they are written there. */
-static double literal(const struct loss_spec *s, const double *logit, uint8_t labels, double m) {
-    const int y = labels & 1, t = labels == 3;
-    const double p = 1 / (1 + exp(-logit[0])), second = 1 / (1 + exp(-logit[1]));
-    const double w = (double)s->w;
+static double literal(const struct loss_spec *s, const double *logit, uint8_t labels, double m,
+                      double held) {
+    const int y = labels & 1, t = (labels & 3) == 3;
+    const double w = (double)s->w, h = (double)s->behaviour_weight;
+    double x[TOWERS_MAX];
+    for (uint32_t k = 0; k < TOWERS_MAX; k++) {
+        x[k] = 1 / (1 + exp(-logit[k]));
+    }
+    const double p = x[0], second = x[1];
     switch (s->model) {
     case MODEL_ESMM:
+    case MODEL_MMOE:
+    case MODEL_PLE:
     case MODEL_ESMM_NS: return bce_of(p, y) + w * bce_of(p * second, t);
     case MODEL_SHARE: return bce_of(p, y) + w * y * bce_of(second, t);
     case MODEL_UNBIAS: return bce_of(p, y) + w * y * m * bce_of(second, t);
     case MODEL_DIVISION: return bce_of(p, y) + w * bce_of(second, t);
     case MODEL_CTR: return bce_of(p, y);
+    case MODEL_ESCM2_IPS:
+    case MODEL_ESCM2_DR:
+    case MODEL_DCMT:
+        return bce_of(p, y) + w * bce_of(p * second, t) +
+               (double)s->cvr_weight * literal_causal(s, x, y, t, held, log1p(exp(logit[2])));
+    case MODEL_ESM2:
+        return bce_of(p, y) + h * bce_of(p * second, (labels & LABEL_BEHAVIOURS) != 0) +
+               w * bce_of(p * (second * x[2] + (1 - second) * x[3]), t);
+    case MODEL_CHAIN: return literal_chain(s, x, labels);
     default: return w * bce_of(p, t);
     }
 }
@@ -226,23 +288,110 @@ static void test_models_literally(void **state) {
     (void)state;
     for (uint64_t k = 0; k < MODELS * 3000; k++) {
         const struct loss_spec s = spec_of(models[k % MODELS], UNBIAS_WEIGHT);
-        const double logit[2] = {3 * rng_normal(SEED, k, 0), 3 * rng_normal(SEED, k, 1)};
-        const uint8_t labels = (uint8_t[]){0, 1, 3}[rng_below(SEED, k, 2, 3)];
-        const double m = weight_of(&s, logit), h = 1e-5;
+        double logit[TOWERS_MAX], d[TOWERS_MAX];
+        for (uint32_t i = 0; i < TOWERS_MAX; i++) {
+            logit[i] = 3 * rng_normal(SEED, k, i);
+        }
+        const uint8_t labels = some_labels(k);
+        const double m = weight_of(&s, logit), h = 1e-5, p = 1 / (1 + exp(-logit[0]));
         struct loss_sums terms;
-        double d[TOWERS_MAX];
         loss_one(&s, logit, labels, k, &terms, d);
-        assert_true(agree(terms.total, literal(&s, logit, labels, m), 1e-9, 1e-12));
-        assert_true(agree(terms.ctr + (double)s.w * terms.ctcvr, terms.total, 1e-12, 1e-15));
-        for (uint32_t i = 0; i < method_of(s.model)->towers; i++) {
-            double up[2] = {logit[0], logit[1]}, down[2] = {logit[0], logit[1]};
+        assert_true(agree(terms.total, literal(&s, logit, labels, m, p), 1e-9, 1e-11));
+        if (s.model < MODEL_ESCM2_IPS) {
+            assert_true(agree(terms.ctr + (double)s.w * terms.ctcvr, terms.total, 1e-12, 1e-15));
+        }
+        for (uint32_t i = 0; i < loss_towers(&s); i++) {
+            double up[TOWERS_MAX], down[TOWERS_MAX];
+            memcpy(up, logit, sizeof up);
+            memcpy(down, logit, sizeof down);
             up[i] += h;
             down[i] -= h;
             const double slope =
-                (literal(&s, up, labels, m) - literal(&s, down, labels, m)) / (2 * h);
-            assert_true(agree(d[i], slope, 1e-5, 1e-8)); /* m is held: no gradient through it */
+                (literal(&s, up, labels, m, p) - literal(&s, down, labels, m, p)) / (2 * h);
+            if (!agree(d[i], slope, 1e-5, 1e-7)) { /* weights are held: no gradient through them */
+                fail_msg("model %d, labels %u, slope %u: %.12g, expected %.12g", s.model, labels, i,
+                         d[i], slope);
+            }
         }
     }
+}
+
+/* What a chain and ESM2 say of p_cvr is what their loss takes the product of. */
+static void test_chain_cvr(void **state) {
+    (void)state;
+    for (uint64_t k = 0; k < 2000; k++) {
+        const struct loss_spec s = spec_of(k % 2 == 0 ? MODEL_CHAIN : MODEL_ESM2, UNBIAS_WEIGHT);
+        float value[TOWERS_MAX], a, b;
+        const float *logit[TOWERS_MAX];
+        double x[TOWERS_MAX];
+        for (uint32_t i = 0; i < TOWERS_MAX; i++) {
+            value[i] = (float)(2 * rng_normal(SEED, k, i));
+            logit[i] = &value[i];
+            x[i] = 1 / (1 + exp(-(double)value[i]));
+        }
+        loss_scores(&s, logit, 1, &a, &b);
+        const double q = s.model == MODEL_CHAIN ? x[1] * x[2] * x[3] * x[4]
+                                                : x[1] * x[2] + (1 - x[1]) * x[3];
+        assert_true(a == value[0]);
+        assert_true(agree((double)b, log(q / (1 - q)), 1e-6, 1e-6));
+    }
+}
+
+/* The models with more than two logits, at all corners of what a float can be. */
+static void test_models_finite(void **state) {
+    (void)state;
+    static const double corners[] = {0, -1e-30, 40, -40, 800, -800, 3e38, -3e38};
+    for (uint32_t m = 0; m < MODELS; m++) {
+        const struct loss_spec s = spec_of(models[m], UNBIAS_WEIGHT);
+        for (uint32_t k = 0; k < 8 * 8 * 8 * 8 * 6; k++) {
+            double logit[TOWERS_MAX] = {0}, d[TOWERS_MAX];
+            struct loss_sums terms;
+            for (uint32_t i = 0; i < 4; i++) {
+                logit[i] = corners[k / 6 >> 3 * i & 7];
+            }
+            logit[4] = -logit[2];
+            const uint8_t labels = (uint8_t[]){0, 1, 3, 1 | LABEL_BEHAVIOUR(1),
+                                               3 | LABEL_BEHAVIOUR(2), 3 | LABEL_BEHAVIOUR(3)}[k % 6];
+            loss_one(&s, logit, labels, k, &terms, d);
+            /* the square of an error of 1e38 is what it is */
+            bool fine = isfinite(terms.total);
+            for (uint32_t i = 0; i < loss_towers(&s); i++) {
+                fine = fine && isfinite(d[i]);
+            }
+            if (!fine) {
+                fail_msg("model %d, labels %u, logits %g %g %g %g", s.model, labels, logit[0],
+                         logit[1], logit[2], logit[3]);
+            }
+        }
+    }
+}
+
+/* Over a batch the weights of either kind of impression have mean 1, and no click at all is no division
+ * by zero. */
+static void test_normalise(void **state) {
+    (void)state;
+    enum { N = 300 };
+    float a[N];
+    uint8_t labels[N];
+    struct loss_spec s = spec_of(MODEL_DCMT, UNBIAS_WEIGHT);
+    struct loss_totals sums = {0};
+    double mean[2] = {0};
+    for (size_t i = 0; i < N; i++) {
+        a[i] = (float)(2 * rng_normal(SEED, i, 9) - 2);
+        labels[i] = some_labels(i);
+    }
+    for (size_t i = 0; i < N; i += 100) {
+        loss_totals_add(&sums, &s, a + i, labels + i, 100);
+    }
+    loss_normalise(&s, &sums, N);
+    for (size_t i = 0; i < N; i++) {
+        const double p = 1 / (1 + exp(-(double)a[i]));
+        mean[labels[i] & 1] += (labels[i] & 1) != 0 ? s.norm.clicked * inverse(&s, p)
+                                                    : s.norm.unclicked * inverse(&s, 1 - p);
+    }
+    assert_true(agree(mean[0] / N, 1, 1e-12, 0) && agree(mean[1] / N, 1, 1e-12, 0));
+    loss_normalise(&s, &(struct loss_totals){0, 5}, N);
+    assert_true(s.norm.clicked == 0 && agree(s.norm.unclicked, N / 5.0, 1e-15, 0));
 }
 
 /* A rejection is the weight in the mean, and one impression's coin falls the same way again. */
@@ -250,7 +399,7 @@ static void test_rejection(void **state) {
     (void)state;
     const struct loss_spec weight = spec_of(MODEL_UNBIAS, UNBIAS_WEIGHT);
     const struct loss_spec reject = spec_of(MODEL_UNBIAS, UNBIAS_REJECTION);
-    const double logit[2] = {0.3, -1};
+    const double logit[TOWERS_MAX] = {0.3, -1};
     struct loss_sums terms, again, expected;
     double d[TOWERS_MAX], sum = 0;
     enum { N = 40000 };
@@ -269,27 +418,34 @@ static void test_rejection(void **state) {
 static void test_models_batch_against_one(void **state) {
     (void)state;
     enum { N = 500 };
-    static float logit[2][N], d[2][N], a[N], b[N];
+    static float logit[TOWERS_MAX][N], d[TOWERS_MAX][N], a[N], b[N];
     static uint8_t labels[N];
     static uint64_t id[N];
+    const float *logits[TOWERS_MAX];
+    float *slopes[TOWERS_MAX];
+    for (uint32_t k = 0; k < TOWERS_MAX; k++) {
+        logits[k] = logit[k];
+        slopes[k] = d[k];
+        for (size_t i = 0; i < N; i++) {
+            logit[k][i] = (float)(20 * rng_normal(SEED, i, 5 + k));
+        }
+    }
     for (size_t i = 0; i < N; i++) {
-        logit[0][i] = (float)(20 * rng_normal(SEED, i, 5));
-        logit[1][i] = (float)(20 * rng_normal(SEED, i, 6));
-        labels[i] = (uint8_t[]){0, 1, 3}[rng_below(SEED, i, 7, 3)];
+        labels[i] = some_labels(i);
         id[i] = 77 * i;
     }
-    const float *const logits[] = {logit[0], logit[1]};
-    float *const slopes[] = {d[0], d[1]};
     for (uint32_t k = 0; k < MODELS; k++) {
         const struct loss_spec s = spec_of(models[k], UNBIAS_REJECTION);
-        const uint32_t towers = method_of(s.model)->towers;
+        const uint32_t towers = loss_towers(&s);
         struct loss_sums sums = {0}, want = {0};
         loss_batch(&s, &(struct loss_rows){logits, labels, id, NULL, NULL}, N, 0.5f, slopes, &sums);
         loss_scores(&s, logits, N, a, b);
         for (size_t i = 0; i < N; i++) {
-            const double z[2] = {(double)logit[0][i], (double)logit[1][i]};
+            double z[TOWERS_MAX], one[TOWERS_MAX];
             struct loss_sums terms;
-            double one[TOWERS_MAX];
+            for (uint32_t j = 0; j < TOWERS_MAX; j++) {
+                z[j] = (double)logit[j][i];
+            }
             loss_one(&s, z, labels[i], id[i], &terms, one);
             want.ctr += terms.ctr;
             want.ctcvr += terms.ctcvr;
@@ -299,7 +455,10 @@ static void test_models_batch_against_one(void **state) {
                 assert_true(agree((double)d[j][i], 0.5 * one[j], 1e-6, 1e-30));
             }
             assert_true(a[i] == (method_of(s.model)->has_ctr ? logit[0][i] : 0.0f));
-            assert_true(b[i] == (method_of(s.model)->has_cvr ? logit[towers - 1][i] : 0.0f));
+            if (s.model != MODEL_ESM2 && s.model != MODEL_CHAIN) {
+                const uint32_t cvr = towers > 1 ? 1 : 0;
+                assert_true(b[i] == (method_of(s.model)->has_cvr ? logit[cvr][i] : 0.0f));
+            }
         }
         assert_true(agree(sums.ctr, want.ctr, 1e-12, 0));
         assert_true(agree(sums.ctcvr, want.ctcvr, 1e-12, 0));
@@ -316,6 +475,9 @@ int main(void) {
         cmocka_unit_test(test_gradient_is_the_slope),
         cmocka_unit_test(test_batch_against_one),
         cmocka_unit_test(test_models_literally),
+        cmocka_unit_test(test_chain_cvr),
+        cmocka_unit_test(test_models_finite),
+        cmocka_unit_test(test_normalise),
         cmocka_unit_test(test_rejection),
         cmocka_unit_test(test_models_batch_against_one),
     };

@@ -42,7 +42,7 @@ static struct loss_spec spec_of(enum delay_method delay) {
 }
 
 static uint32_t towers_of(enum delay_method delay) {
-    return method_towers(MODEL_ESMM, delay).count;
+    return 2 + method_heads(delay);
 }
 
 static void one(const struct loss_spec *s, const double *logit, struct event e, float elapsed,
@@ -292,7 +292,8 @@ static void test_dfm_is_chapelle_on_clicks(void **state) {
 
 static const enum model_name models[] = {MODEL_ESMM,         MODEL_CTR,    MODEL_BASE,
                                          MODEL_AMAN,         MODEL_UNBIAS, MODEL_DIVISION,
-                                         MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE};
+                                         MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE,
+                                         MODEL_MMOE,         MODEL_PLE};
 enum { MODELS = sizeof models / sizeof *models };
 
 /* Of every model: a click's record and its CTCVR record are the two halves of one of both terms,

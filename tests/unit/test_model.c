@@ -122,7 +122,8 @@ static void begin_delay(struct fixture *t, struct shape s, enum model_name model
                             .values_max = 3,
                             .dict = 25,
                             .empty_field = s.empty_field,
-                            .grid = s.grid};
+                            .grid = s.grid,
+                            .behaviours = model == MODEL_ESM2 || model == MODEL_CHAIN};
     struct shard shard;
     struct schema schema;
     struct config config;
@@ -134,6 +135,11 @@ static void begin_delay(struct fixture *t, struct shape s, enum model_name model
     config.delay = delay;
     config.ctcvr_weight = s.w;
     config.unbias_clip = 0.4f;
+    config.experts = 1 + (uint32_t)(s.seed % 4);
+    config.propensity_min = 0.2f;
+    config.cvr_weight = 0.5f;
+    config.counterfactual_weight = 0.25f;
+    config.behaviours = (uint32_t)(s.seed % (BEHAVIOURS_MAX + 1));
     config.unbias = s.seed % 2 == 0 ? UNBIAS_REJECTION : UNBIAS_WEIGHT;
     config.table.dim = s.dim;
     char text[64];
@@ -175,14 +181,20 @@ static void run(struct fixture *t, struct model *m) {
 }
 
 static void run_naive(struct fixture *t) {
-    const struct method *method = method_of(t->loss.model);
     assert_int_equal(model_train_naive(&t->layout, t->precision, &t->loss, &t->batch,
                                        (const float *const *)t->rows, t->dense, t->logit_naive,
                                        t->drows_naive, t->ddense_naive, &t->loss_naive),
                      OK);
     for (uint32_t i = 0; i < t->batch.impressions; i++) {
-        t->a_naive[i] = method->has_ctr ? t->logit_naive[0][i] : 0.0;
-        t->b_naive[i] = method->has_cvr ? t->logit_naive[method->towers - 1][i] : 0.0;
+        float logit[TOWERS_MAX], a, b;
+        const float *at[TOWERS_MAX];
+        for (uint32_t k = 0; k < t->layout.towers; k++) {
+            logit[k] = (float)t->logit_naive[k][i];
+            at[k] = &logit[k];
+        }
+        loss_scores(&t->loss, at, 1, &a, &b);
+        t->a_naive[i] = (double)a;
+        t->b_naive[i] = (double)b;
     }
 }
 
@@ -268,7 +280,9 @@ static void test_against_naive(void **state) {
 
 static const enum model_name models[] = {MODEL_CTR,      MODEL_BASE,    MODEL_AMAN,
                                          MODEL_UNBIAS,   MODEL_DIVISION, MODEL_OVERSAMPLING,
-                                         MODEL_ESMM_NS, MODEL_SHARE};
+                                         MODEL_ESMM_NS,  MODEL_SHARE,   MODEL_ESCM2_IPS,
+                                         MODEL_ESCM2_DR, MODEL_DCMT,    MODEL_ESM2,
+                                         MODEL_CHAIN,    MODEL_MMOE,    MODEL_PLE};
 
 /* Fast against naive; and what belongs to the other dictionary has neither weight nor gradient. */
 static void test_models_against_naive(void **state) {
@@ -279,7 +293,7 @@ static void test_models_against_naive(void **state) {
         for (size_t s = 0; s < 4; s++) {
             struct fixture t;
             begin_model(&t, shapes[s == 3 ? 8 : s], models[k]);
-            assert_int_equal(t.layout.towers, method_of(models[k])->towers);
+            assert_int_equal(t.layout.towers, loss_towers(&t.loss));
             run_naive(&t);
             for (size_t i = 0; i < n; i++) {
                 check_against_naive(&t, kernel[i]);
@@ -530,14 +544,19 @@ static void check_slopes(uint64_t seed, enum model_name model) {
     release(&t);
 }
 
-/* unbias is left out: no gradient goes through its weights (test_loss has them). */
+/* No gradient goes through the weights of some; test_loss has their slopes. */
+static bool weights_clicks(enum model_name model) {
+    return model == MODEL_UNBIAS || model == MODEL_ESCM2_IPS || model == MODEL_ESCM2_DR ||
+           model == MODEL_DCMT;
+}
+
 static void test_central_differences(void **state) {
     (void)state;
     for (uint64_t seed = 40; seed < 44; seed++) {
         check_slopes(seed, MODEL_ESMM);
     }
     for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
-        if (models[k] != MODEL_UNBIAS) {
+        if (!weights_clicks(models[k])) {
             check_slopes(44 + k, models[k]);
         }
     }
@@ -551,7 +570,7 @@ struct tensor {
     double *v;
 };
 struct golden {
-    struct tensor tensor[96];
+    struct tensor tensor[200];
     size_t count;
 };
 
@@ -619,17 +638,36 @@ static float *floats(const struct tensor *t) {
     return out;
 }
 
-static void golden_layout(const struct golden *g, enum model_input input, struct layout *layout) {
+/* The keys of [model] that the file gives by name. */
+static void golden_keys(const struct golden *g, struct config *config) {
+    for (size_t i = 0; i < g->count; i++) {
+        const struct tensor *t = &g->tensor[i];
+        if (strncmp(t->name, "model.", 6) == 0) {
+            char text[64];
+            snprintf(text, sizeof text, "%s=%.9g", t->name, t->v[0]);
+            assert_int_equal(config_set(config, text), OK);
+        }
+    }
+}
+
+/* model: NULL for esmm. */
+static void golden_layout(const struct golden *g, const char *model, enum model_input input,
+                          struct fixture *t) {
     const struct tensor *dims = find(g, "dims"), *hidden = find(g, "hidden");
     struct sample sample = {.user_fields = (uint32_t)need(g, "user_fields", 1)->v[0]};
     sample.item_fields = (uint32_t)dims->count - sample.user_fields;
     struct schema schema;
     struct config config;
+    char text[FIELD_NAME_MAX + 32];
     sample_schema(&sample, &schema);
     config_default(&config);
     config.input = input;
+    config.unbias = UNBIAS_WEIGHT;
+    config.ctcvr_weight = (float)need(g, "ctcvr_weight", 1)->v[0];
+    snprintf(text, sizeof text, "model.name=%s", model == NULL ? "esmm" : model);
+    assert_int_equal(config_set(&config, text), OK);
+    golden_keys(g, &config);
     for (uint32_t f = 0; f < dims->count; f++) {
-        char text[FIELD_NAME_MAX + 32];
         snprintf(text, sizeof text, "field.%s.dim=%u", schema.fields[f].name, (uint32_t)dims->v[f]);
         assert_int_equal(config_set(&config, text), OK);
     }
@@ -637,7 +675,8 @@ static void golden_layout(const struct golden *g, enum model_input input, struct
     for (uint32_t k = 0; k < hidden->count; k++) {
         config.tower[k] = (uint32_t)hidden->v[k];
     }
-    assert_int_equal(layout_init(layout, &config, &schema, 0.1, 0.1), OK);
+    assert_int_equal(layout_init(&t->layout, &config, &schema, 0.1, 0.1), OK);
+    t->loss = loss_spec_of(&config);
 }
 
 static void golden_batch(const struct golden *g, const struct layout *l, struct batch *b) {
@@ -708,6 +747,9 @@ static void check_golden(const struct golden *g, const struct fixture *t) {
     close_to("logit b", t->b, need(g, "logit_b", n)->v, n, 2e-6);
     assert_true(fabs(t->sums.ctr / (double)n - find(g, "loss_ctr")->v[0]) < 1e-6);
     assert_true(fabs(t->sums.ctcvr / (double)n - find(g, "loss_ctcvr")->v[0]) < 1e-6);
+    if (find(g, "loss") != NULL) {
+        assert_true(fabs(mean_loss(t) - find(g, "loss")->v[0]) < 1e-6);
+    }
     for (uint32_t k = 0; k < t->layout.array_count; k++) {
         const struct layout_array *a = &t->layout.array[k];
         char name[32];
@@ -720,32 +762,43 @@ static void check_golden(const struct golden *g, const struct fixture *t) {
     }
 }
 
-static void test_golden(void **state) {
-    (void)state;
+static void check_file(const char *file, const char *model, enum model_input input) {
     size_t n;
     const struct kernel *const *kernel = kernels(&n);
-    static const char *names[] = {"concat", "sides"};
-    static const enum model_input inputs[] = {INPUT_CONCAT, INPUT_SIDES};
-    for (int k = 0; k < 2; k++) {
-        static struct golden g;
-        struct fixture t;
-        struct model *m = NULL;
-        memset(&t, 0, sizeof t);
-        golden_read(&g, names[k]);
-        golden_layout(&g, inputs[k], &t.layout);
-        golden_batch(&g, &t.layout, &t.batch);
-        t.loss = (struct loss_spec){.w = (float)need(&g, "ctcvr_weight", 1)->v[0]};
-        allocate(&t);
-        golden_parameters(&g, &t);
-        check_pooled_input(&g, &t);
-        for (size_t i = 0; i < n; i++) {
-            assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel[i]), OK);
-            run(&t, m);
-            check_golden(&g, &t);
-            model_destroy(&m);
-        }
-        release(&t);
-        golden_free(&g);
+    static struct golden g;
+    struct fixture t;
+    struct model *m = NULL;
+    memset(&t, 0, sizeof t);
+    golden_read(&g, file);
+    golden_layout(&g, model, input, &t);
+    golden_batch(&g, &t.layout, &t.batch);
+    allocate(&t);
+    golden_parameters(&g, &t);
+    check_pooled_input(&g, &t);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel[i]), OK);
+        run(&t, m);
+        check_golden(&g, &t);
+        model_destroy(&m);
+    }
+    release(&t);
+    golden_free(&g);
+}
+
+static void test_golden(void **state) {
+    (void)state;
+    check_file("concat", NULL, INPUT_CONCAT);
+    check_file("sides", NULL, INPUT_SIDES);
+}
+
+static void test_golden_models(void **state) {
+    (void)state;
+    static const char *const names[] = {"ctr",      "base",     "unbias", "division", "esmm-ns", "share",
+                                        "escm2-ips", "escm2-dr", "dcmt",   "esm2",     "chain",
+                                        "mmoe",     "ple"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        print_message("%s\n", names[k]);
+        check_file(names[k], names[k], INPUT_CONCAT);
     }
 }
 
@@ -816,7 +869,8 @@ int main(void) {
         cmocka_unit_test(test_bf16_against_naive),
         cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),
         cmocka_unit_test(test_many_threads),   cmocka_unit_test(test_central_differences),
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_golden),         cmocka_unit_test(test_golden_models),
+        cmocka_unit_test(test_nan_shows),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

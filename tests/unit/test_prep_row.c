@@ -213,6 +213,27 @@ static void test_times(void **state) {
     }
 }
 
+/* Behaviours are labels of their own, in the order of the list; another value is no label. */
+static void test_behaviours(void **state) {
+    static const char schema[] = "[log]\nheader=no\ncolumns=c,b,u,cart,fav\nclick=c\nconversion=b\n"
+                                 "user=u\nbehaviours=fav, cart\n";
+    struct world w = {0};
+    (void)state;
+    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(read_row(&w, "1,1,u,1,0"), REJECT_NONE);
+    assert_int_equal(w.row.behaviours, LABEL_BEHAVIOUR(2));
+    assert_int_equal(read_row(&w, "1,0,u,1,1"), REJECT_NONE);
+    assert_int_equal(w.row.behaviours, LABEL_BEHAVIOUR(1) | LABEL_BEHAVIOUR(2));
+    assert_int_equal(read_row(&w, "1,0,u,0,0"), REJECT_NONE);
+    assert_int_equal(w.row.behaviours, 0);
+    assert_int_equal(read_row(&w, "1,0,u,2,0"), REJECT_LABEL);
+    assert_int_equal(read_row(&w, "1,0,u,0,"), REJECT_LABEL);
+    prep_row_fini(&w.row);
+    prep_schema_free(&w.schema);
+}
+
 static void test_identity(void **state) {
     struct world *w = *state;
     struct buf first = BUF_EMPTY;
@@ -264,7 +285,8 @@ static void test_memory_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
-        cmocka_unit_test(test_row_refused), cmocka_unit_test(test_times), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_row_refused), cmocka_unit_test(test_behaviours),
+        cmocka_unit_test(test_times), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

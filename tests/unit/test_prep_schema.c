@@ -99,6 +99,8 @@ static void test_refuses(void **state) {
         {LOG "item = u\n", "column 'u' comes twice"},
         {LOG "item = c\n", "column 'c' is a label (or its time) and a field"},
         {LOG "item = x\ntime=t\nconversion_time=x\n", "'x' is a label (or its time) and a field"},
+        {LOG "item = x\nbehaviours = y, x\n", "'x' is a label (or its time) and a field"},
+        {LOG "behaviours = a, b, c, d, e\n", "behaviours: more than 4 behaviours"},
         {LOG "time = t\n", "log.conversion_time is missing"},
         {LOG "conversion_time = t\n", "log.time is missing"},
         {LOG "click_time = t\n", "log.time is missing"},

@@ -106,6 +106,9 @@ static void draw_log(struct log *l, enum mode mode, uint64_t seed) {
             c->key = draw(l, 4) == 0 ? rng_u64(seed, l->draws++, 1) : l->impressions;
             c->labels = labels[draw(l, 3)];
             draw_moment(l, c);
+            if (c->labels != 0) {
+                c->labels |= (uint8_t)(draw(l, 16) << 3); /* behaviours */
+            }
             draw_features(l, SIDE_ITEM, c);
         }
     }
