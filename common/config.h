@@ -101,13 +101,13 @@ struct config {
     uint32_t oversampling_factor;  /* oversampling: how often a converted impression occurs */
     enum unbias unbias;            /* unbias: accept a click with probability, or weigh it */
     float unbias_clip;             /* unbias: c of min(1, c / p_ctr) */
+    enum delay_method delay;       /* esmm: what is done about conversions that come late */
     float cvr_weight;              /* escm2, dcmt: weight of the CVR term on clicks */
     float propensity_min;          /* escm2, dcmt: p_ctr, 1 - p_ctr where they divide are at least that */
     float counterfactual_weight;   /* dcmt: weight of |1 - (q + q*)| */
     uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
     uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
-    enum delay_method delay;       /* esmm: what is done about conversions that come late */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

@@ -34,6 +34,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "unbias", C(unbias), "rejection|weight",
            "unbias: a click is accepted with probability min(1, c / p_ctr), or weighs that much"),
     NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
+    CHOICE("model", "delay", C(delay), "none|fnw|pu|es-dfm|defer|defuse|dfm",
+           "esmm: what is done about late conversions in a stream of records (docs/stream.md)"),
     NUMBER("model", "cvr_weight", KIND_F32, C(cvr_weight), 0, 1000,
            "escm2, dcmt: weight of the CVR term"),
     NUMBER("model", "propensity_min", KIND_F32, C(propensity_min), SMALL, 1,
@@ -46,8 +48,6 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "esm2, chain: weight of the term of each such behaviour"),
     NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
            "mmoe: experts in all; ple: of each tower, and as many shared"),
-    CHOICE("model", "delay", C(delay), "none|fnw|pu|es-dfm|defer|defuse|dfm",
-           "esmm: what is done about late conversions in a stream of records (docs/stream.md)"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),

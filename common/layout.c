@@ -131,7 +131,6 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->fields = schema->count;
     l->user_fields = schema->user_count;
     l->towers = method.towers;
-    l->teachers = method.teachers;
     l->dictionaries = method.dictionaries;
     l->experts = method.experts_per * config->experts;
     l->own = method.experts_per > 1 ? config->experts : 0;
@@ -140,7 +139,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     assert(l->experts <= EXPERTS_MAX && (l->own == 0 || l->experts == (l->towers + 1) * l->own));
     for (uint32_t t = 0; t < l->towers; t++) {
         snprintf(l->tower[t], sizeof l->tower[t], "%s", method.tower[t]);
-        l->bias[t] = config->prior_bias && t < l->teachers
+        l->bias[t] = config->prior_bias && t < method.towers - method.heads
                          ? bias_of(l->tower[t], rate_ctr, rate_cvr)
                          : NAN;
     }

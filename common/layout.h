@@ -48,7 +48,6 @@ struct layout {
     uint64_t count;       /* floats in all */
     enum model_input input;
     uint32_t towers, dictionaries;
-    uint32_t teachers;    /* the first so many towers send gradients into the rows (method.h) */
     char tower[TOWERS_MAX][8];     /* their names */
     uint32_t fields, user_fields;
     uint32_t dim[FIELDS_MAX];      /* row width per slot, all dictionaries */

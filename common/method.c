@@ -30,23 +30,32 @@ const struct method *method_of(enum model_name name) {
 }
 
 /* In the order of enum delay_method. */
-static const char *const heads[DELAY_METHODS][2] = {
-    [DELAY_NONE] = {NULL},       [DELAY_FNW] = {NULL},          [DELAY_PU] = {NULL},
-    [DELAY_ES_DFM] = {"rn"},     [DELAY_DEFER] = {"dp"},        [DELAY_DEFUSE] = {"rn", "dp"},
+#define HEADS_MAX 2
+static const char *const heads[DELAY_METHODS][HEADS_MAX] = {
+    [DELAY_NONE] = {NULL},   [DELAY_FNW] = {NULL},   [DELAY_PU] = {NULL},
+    [DELAY_ES_DFM] = {"rn"}, [DELAY_DEFER] = {"dp"}, [DELAY_DEFUSE] = {"rn", "dp"},
     [DELAY_DFM] = {"lag"},
 };
 
-struct method method_made(enum model_name name, uint32_t behaviours, enum delay_method delay) {
-    struct method m = *method_of(name);
-    if (name == MODEL_CHAIN) {
-        m.tower[1 + behaviours] = m.tower[m.towers - 1];
-        m.towers = 2 + behaviours;
-    }
-    m.teachers = m.towers;
+uint32_t method_heads(enum delay_method delay) {
     assert((unsigned)delay < DELAY_METHODS);
-    for (uint32_t k = 0; k < 2 && heads[delay][k] != NULL; k++) {
-        assert(m.towers < TOWERS_MAX);
-        m.tower[m.towers++] = heads[delay][k];
+    uint32_t n = 0;
+    while (n < HEADS_MAX && heads[delay][n] != NULL) {
+        n++;
+    }
+    return n;
+}
+
+struct method method_with(const struct config *c) {
+    struct method m = *method_of(c->model);
+    if (c->model == MODEL_CHAIN) {
+        m.tower[1 + c->behaviours] = m.tower[m.towers - 1];
+        m.towers = 2 + c->behaviours;
+    }
+    m.heads = method_heads(c->delay);
+    assert(m.towers + m.heads <= TOWERS_MAX);
+    for (uint32_t k = 0; k < m.heads; k++) {
+        m.tower[m.towers++] = heads[c->delay][k];
     }
     return m;
 }

@@ -21,18 +21,15 @@ struct method {
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
     uint32_t experts_per;          /* first layer of experts: so many times model.experts; 0: none */
     bool whole_batch;              /* its loss needs sums over the batch first (loss_totals) */
-    /* Of method_made: the first so many towers send gradients into the rows; the heads of model.delay
-     * keep what they learn in their own layers. */
-    uint32_t teachers;
+    uint32_t heads;                /* of method_with: the last so many towers are model.delay's */
 };
 
 const struct method *method_of(enum model_name name);
-/* A model with the towers it is given: of chain click, `behaviours`, conversion; then the heads of
- * model.delay (docs/stream.md), "rn", "dp", "lag", after the model's own. */
-struct method method_made(enum model_name name, uint32_t behaviours, enum delay_method delay);
-static inline struct method method_with(const struct config *c) {
-    return method_made(c->model, c->behaviours, c->delay);
-}
+/* The same with as many towers as the config asks for (chain: click, behaviours, conversion), and
+ * after the model's own the heads of model.delay (docs/stream.md): "rn", "dp", "lag". */
+struct method method_with(const struct config *c);
+/* How many heads that are. */
+uint32_t method_heads(enum delay_method delay);
 
 /* Which impressions a model trains on. Clicked ones always; and of the rest a share. */
 struct sampling {

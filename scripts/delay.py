@@ -28,10 +28,12 @@ import subprocess
 import sys
 import tempfile
 
-# Method: the stream it reads and model.delay.
+# Method: the stream it reads and model.delay. "log" reads no stream but the log itself: final labels as
+# the oracle, and both terms of a click in one record.
 METHODS = {
     "vanilla": ("vanilla", "none"),
     "oracle": ("oracle", "none"),
+    "log": (None, "none"),
     "none": ("es-dfm", "none"),
     "fnw": ("fnw", "fnw"),
     "pu": ("fnw", "pu"),
@@ -52,6 +54,7 @@ def arguments():
     p.add_argument("--holdout", type=int, default=200000, help="impressions judged on")
     p.add_argument("--days", type=int, default=8, help="length of the stream")
     p.add_argument("--window", type=int, default=3600, help="observation window, seconds")
+    p.add_argument("--click-window", type=int, default=1800, help="until a click's label is given")
     p.add_argument("--attribution", type=int, default=3, help="attribution window, days")
     p.add_argument("--delay-mean", type=float, default=3, help="days, of the slow conversions")
     p.add_argument("--delay-spread", type=float, default=0.5, help="how much it depends on features")
@@ -95,22 +98,27 @@ def make_log(a, seed, out):
 
 
 def make_stream(a, stream, out):
+    if stream is None:
+        return os.path.join(out, "train")
     to = os.path.join(out, "stream-" + stream)
     if not os.path.exists(os.path.join(to, "end")):
         shutil.rmtree(to, ignore_errors=True)
         window = {"fnw": 0, "dfm": a.dfm_window}.get(stream, a.window)
         run([a.esmm, "records", "--data", os.path.join(out, "train"), "--stream", stream,
-             "--window", str(window), "--attribution", str(a.attribution * 86400),
+             "--window", str(window), "--click-window", str(a.click_window),
+             "--attribution", str(a.attribution * 86400),
              "--slice", str(SLICE), "--out", to])
     return to
 
 
-def batches_until(a, stream):
+def batches_until(a, stream, data):
     """The size of a batch, and how many the shards of the first `days` days make. A log begins at
     midnight and each slice has records, so shard k is hour k. Streams differ in the number of their
     records; so that all methods make about as many steps, a batch is larger where there are more."""
-    shards = json.loads(run([a.esmm, "inspect", stream, "--json"]))["shards"]
-    hours = [s["impressions"] for s in shards[: a.days * 86400 // SLICE]]
+    shards = json.loads(run([a.esmm, "inspect", data, "--json"]))["shards"]
+    if stream is not None:
+        shards = shards[: a.days * 86400 // SLICE]
+    hours = [s["impressions"] for s in shards]
     batch = round(a.batch * sum(hours) / a.impressions)
     return batch, sum(math.ceil(n / batch) for n in hours)
 
@@ -122,7 +130,7 @@ def measure(a, method, seed, out):
         with open(figures) as f:
             return json.load(f)
     data, model = make_stream(a, stream, out), os.path.join(out, "run-" + method)
-    batch, steps = batches_until(a, data)
+    batch, steps = batches_until(a, stream, data)
     shutil.rmtree(model, ignore_errors=True)
     train = [a.esmm, "train", "--data", data, "--out", model, "--servers", "1", "--workers", "1",
              "--seed", str(seed), "--batch", str(batch),
@@ -171,7 +179,7 @@ def table(results):
         cells = []
         for k in FIGURES:
             cells += ["%.4f" % mean[method][k], recovered(results, method, k)]
-        print("| %s | %s | %s | %.3f |" % (method, METHODS[method][0], " | ".join(cells),
+        print("| %s | %s | %s | %.3f |" % (method, METHODS[method][0] or "(the log)", " | ".join(cells),
                                           mean[method][RATIO]))
 
 

@@ -51,14 +51,14 @@ struct loss_spec {
     enum unbias unbias;
     float unbias_clip;
     uint64_t seed; /* of unbias's rejections */
+    enum delay_method delay;
     float cvr_weight, propensity_min, counterfactual_weight;
     uint32_t behaviours;
     float behaviour_weight;
     struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
-    enum delay_method delay;
 };
 struct loss_spec loss_spec_of(const struct config *c);
-uint32_t loss_towers(const struct loss_spec *s);
+uint32_t loss_towers(const struct loss_spec *s); /* with the heads of delay */
 
 
 /* Sums over impressions: the first term (of the click), the second (with the weights of delay), and
@@ -78,7 +78,7 @@ struct loss_rows {
     const float *elapsed_days;
 };
 
-/* towers: loss_towers. dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
+/* towers: of method_towers. dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
  * mean); adds to *sums. */
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums);
@@ -87,14 +87,14 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
               uint64_t impression_id, struct loss_sums *terms, double *dlogit);
 
+/* Record i of rows in double: its terms, and dlogit [towers]. What loss_batch does with records. */
+void loss_record(const struct loss_spec *s, const double *logit, const struct loss_rows *rows,
+                 size_t i, struct loss_sums *terms, double *dlogit);
 /* For a model with method.whole_batch: adds n impressions to the batch's sums, and from those of all of
  * it sets what its loss needs. */
 void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const float *logit_ctr,
                      const uint8_t *labels, size_t n);
 void loss_normalise(struct loss_spec *s, const struct loss_totals *sums, size_t impressions);
-/* Record i of rows in double: its terms, and dlogit [towers]. What loss_batch does with records. */
-void loss_record(const struct loss_spec *s, const double *logit, const struct loss_rows *rows,
-                 size_t i, struct loss_sums *terms, double *dlogit);
 
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
  * p_ctcvr for division); 0 for what it does not predict. */

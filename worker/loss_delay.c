@@ -24,7 +24,8 @@
  * matter; against unclicked impressions, which occur once, it would count a click 1+d times. So it
  * is divided away here (and in es-dfm nothing is left of d, nor of its head).
  *
- * Heads are towers that learn from the same records, apart from the model (method.h):
+ * Heads are towers that learn from the same records, on the same rows (their gradients go on into
+ * the rows: that is worth more than it costs, docs/quality.md):
  *
  *     dp   0 for every observation, 1 for every late conversion. A click gives one of the first
  *          and with probability d one of the second, so cross entropy has its minimum at
@@ -208,7 +209,8 @@ static void conversion_record(const struct loss_spec *s, const double *logit, co
     terms->total = w * terms->ctcvr + learnt;
 }
 
-/* A model other than esmm: the click's term is what is left at w = 0, and the other the rest. */
+/* A model other than esmm: the click's term is what is left without the others' weights, and these are
+ * the rest. */
 static void part_of_loss(const struct loss_spec *s, const double *logit, uint8_t labels,
                          uint64_t impression_id, bool ctr, struct loss_sums *terms,
                          double *dlogit) {
@@ -216,7 +218,7 @@ static void part_of_loss(const struct loss_spec *s, const double *logit, uint8_t
     struct loss_sums click_terms;
     double click[TOWERS_MAX];
     const uint32_t towers = loss_towers(s);
-    click_alone.w = 0;
+    click_alone.w = click_alone.cvr_weight = click_alone.behaviour_weight = 0;
     loss_one(&click_alone, logit, labels, impression_id, &click_terms, click);
     loss_one(s, logit, labels, impression_id, terms, dlogit);
     for (uint32_t k = 0; k < towers; k++) {

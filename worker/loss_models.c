@@ -17,16 +17,17 @@ struct loss_spec loss_spec_of(const struct config *c) {
                               .unbias = c->unbias,
                               .unbias_clip = c->unbias_clip,
                               .seed = c->seed,
+                              .delay = c->delay,
                               .cvr_weight = c->cvr_weight,
                               .propensity_min = c->propensity_min,
                               .counterfactual_weight = c->counterfactual_weight,
                               .behaviours = c->behaviours,
-                              .behaviour_weight = c->behaviour_weight,
-                              .delay = c->delay};
+                              .behaviour_weight = c->behaviour_weight};
 }
 
 uint32_t loss_towers(const struct loss_spec *s) {
-    return method_made(s->model, s->behaviours, s->delay).towers;
+    return (s->model == MODEL_CHAIN ? 2 + s->behaviours : method_of(s->model)->towers) +
+           method_heads(s->delay);
 }
 
 /* How much a click counts, the more surprising the more: min(1, c / p), or a coin that falls so. */
@@ -95,12 +96,11 @@ static bool is_esmm(enum model_name model) {
 
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums) {
-    const struct method method = method_made(s->model, s->behaviours, s->delay);
-    const uint32_t towers = method.towers;
+    const uint32_t towers = loss_towers(s);
     double logit[TOWERS_MAX], d[TOWERS_MAX];
     struct loss_sums terms;
     if (rows->kind == NULL && is_esmm(s->model)) {
-        for (uint32_t k = method.teachers; k < towers; k++) {
+        for (uint32_t k = 2; k < towers; k++) {
             memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* a log teaches heads nothing */
         }
         loss_esmm(rows->logit[0], rows->logit[1], rows->labels, n, s->w, scale, dlogit[0], dlogit[1],
@@ -121,24 +121,22 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
     }
 }
 
-/* p_cvr of a chain is made of all towers after the first; of every other model with a CTR tower it is
- * the second's. */
-static float chain_logit(const struct loss_spec *s, uint32_t towers, const float *const *logit,
-                         size_t i) {
+/* Of models with more than two towers, p_cvr is that of the second or made of all after the first. */
+static double cvr_logit(const struct loss_spec *s, const float *const *logit, size_t i) {
     double x[TOWERS_MAX];
-    for (uint32_t k = 0; k < towers; k++) {
+    for (uint32_t k = 0; k < loss_towers(s); k++) {
         x[k] = (double)logit[k][i];
     }
-    return (float)loss_chain_cvr(s, x);
+    return s->model == MODEL_ESM2 || s->model == MODEL_CHAIN ? loss_chain_cvr(s, x) : x[1];
 }
 
 void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a,
                  float *b) {
-    const struct method method = method_made(s->model, s->behaviours, s->delay);
-    const bool chain = s->model == MODEL_ESM2 || s->model == MODEL_CHAIN;
-    const float *cvr = method.has_cvr ? logit[method.has_ctr ? 1 : 0] : NULL;
+    const struct method *method = method_of(s->model);
+    const uint32_t towers = loss_towers(s);
+    const float *cvr = method->has_cvr && towers <= 2 ? logit[towers - 1] : NULL;
     for (size_t i = 0; i < n; i++) {
-        a[i] = method.has_ctr ? logit[0][i] : 0.0f;
-        b[i] = chain ? chain_logit(s, method.towers, logit, i) : cvr != NULL ? cvr[i] : 0.0f;
+        a[i] = method->has_ctr ? logit[0][i] : 0.0f;
+        b[i] = cvr != NULL ? cvr[i] : towers > 2 ? (float)cvr_logit(s, logit, i) : 0.0f;
     }
 }

@@ -275,15 +275,14 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
-    TRY(mem_array((void **)&store,
-                  inputs + 2 * width + l->towers * trace + experts_doubles(l), sizeof *store));
-    double *x = store, *dx = x + inputs, *unused = dx + width;
+    TRY(mem_array((void **)&store, inputs + width + l->towers * trace + experts_doubles(l), sizeof *store));
+    double *x = store, *dx = x + inputs;
     struct trace traces[TOWERS_MAX];
     for (uint32_t k = 0; k < l->towers; k++) {
-        trace_lay(&traces[k], l, unused + width + k * trace);
+        trace_lay(&traces[k], l, dx + width + k * trace);
     }
     struct experts experts;
-    experts_lay(&experts, l, unused + width + l->towers * trace);
+    experts_lay(&experts, l, dx + width + l->towers * trace);
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
@@ -305,13 +304,11 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
         loss_record(&spec, z, &records, i, &terms, dz);
         *loss_mean += terms.total / n;
         memset(dx, 0, width * sizeof *dx);
-        memset(unused, 0, width * sizeof *unused);
         for (size_t k = 0; k < (size_t)l->experts * l->hidden[0]; k++) {
             experts.de[k] = 0.0;
         }
         for (uint32_t k = 0; k < l->towers; k++) {
-            tower_backward_naive(&step, k, dz[k] / n, &traces[k], &experts,
-                                 k < l->teachers ? dx : unused);
+            tower_backward_naive(&step, k, dz[k] / n, &traces[k], &experts, dx);
         }
         experts_backward_naive(&step, x + i * width, &experts, dx);
         pool_backward_naive(l, b, i, dx, drows);

@@ -69,19 +69,18 @@ static bool tells_ctcvr(uint8_t kind, uint8_t labels) {
     return kind_has_ctcvr(kind) && (kind != KIND_FINAL || (labels & LABEL_LATE) != 0);
 }
 
-/* To the running AUCs; a model that does not predict CTR or CTCVR has none of it. Of records, each
- * counts where it touches the loss: a click once, a late conversion as a negative and a
- * positive. */
+/* To the running AUCs. Of records, each counts where it touches the loss: a click once, a late
+ * conversion as a negative and a positive. */
 static void add_bins(struct pace *p, const struct pace_report *r) {
     for (uint32_t i = 0; i < r->impressions; i++) {
         const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
-        const uint8_t kind = r->kind == NULL ? KIND_LOG : r->kind[i];
+        const uint8_t kind = r->kind == NULL ? KIND_LOG : r->kind[i], labels = r->labels[i];
         const struct score_ranks s = score_ranks(r->logit_a[i], r->logit_b[i], r->form);
         if (kind_has_ctr(kind)) {
-            metric_bins_add(&p->bins_ctr, (float)s.ctr, (r->labels[i] & LABEL_CLICK) != 0);
+            metric_bins_add(&p->bins_ctr, (float)s.ctr, (labels & LABEL_CLICK) != 0);
         }
-        if (tells_ctcvr(kind, r->labels[i])) {
-            metric_bins_add(&p->bins_ctcvr, (float)s.ctcvr, (r->labels[i] & both) == both);
+        if (tells_ctcvr(kind, labels)) {
+            metric_bins_add(&p->bins_ctcvr, (float)s.ctcvr, (labels & both) == both);
         }
     }
 }

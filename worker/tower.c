@@ -228,15 +228,6 @@ static void output_backward(struct tower *t, uint32_t n, const float *const *dlo
     }
 }
 
-/* What heads have learnt ends here: their part of a first layer's gradient, [rows, T H1], goes no
- * further down. */
-static void detach_heads(const struct layout *l, float *d, uint32_t rows) {
-    const size_t width = (size_t)l->towers * l->hidden[0], at = (size_t)l->teachers * l->hidden[0];
-    for (uint32_t i = 0; i < rows && at < width; i++) {
-        memset(d + i * width + at, 0, (width - at) * sizeof *d);
-    }
-}
-
 /* Layer k > 0: d = gradient at h_k before the mask; leaves that of h_{k-1} in `below`. */
 static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *ddense, float *d,
                             float *below) {
@@ -286,7 +277,6 @@ static void first_backward(struct tower *t, const float *xi, const uint32_t *gro
         struct matrix dh = {d, width}, x = {xi, l->item_width};
         float *dw = ddense + weight_at(l, 0, 0) + l->user_width;
         linear_weight(&t->item, &t->work, dh, x, n, dw, l->input_width);
-        detach_heads(l, d, n);
         linear_input(&t->item, &t->work, dh, n, dxi, l->item_width);
     }
 }
@@ -304,7 +294,7 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
     first_backward(t, xi, group_of, n, d, ddense, dxi, dhu);
 }
 
-void tower_users_backward(const struct tower *t, const float *xu, float *dhu, uint32_t groups,
+void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu) {
     const struct layout *l = t->layout;
     uint32_t width = l->first_width;
@@ -318,7 +308,6 @@ void tower_users_backward(const struct tower *t, const float *xu, float *dhu, ui
         struct matrix dh = {dhu, width}, x = {xu, l->user_width};
         linear_weight(&t->user, &t->work, dh, x, groups, ddense + weight_at(l, 0, 0),
                       l->input_width);
-        detach_heads(l, dhu, groups);
         linear_input(&t->user, &t->work, dh, groups, dxu, l->user_width);
     }
 }

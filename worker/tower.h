@@ -54,9 +54,8 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
  * dxi [n, Ii], and dhu [G, T H1] summed over each group's impressions. */
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
                     const float *const *dlogit, float *ddense, float *dxi, float *dhu);
-/* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. Of the towers
- * after layout.teachers neither this nor dxi has a part; their part of dhu is cleared. */
-void tower_users_backward(const struct tower *t, const float *xu, float *dhu, uint32_t groups,
+/* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. */
+void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu);
 
 #endif

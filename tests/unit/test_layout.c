@@ -105,7 +105,6 @@ static void test_heads(void **state) {
     c->delay = DELAY_DEFUSE;
     assert_int_equal(layout_init(&l, c, &schema, 0.04, 0.005), OK);
     assert_int_equal(l.towers, 4);
-    assert_int_equal(l.teachers, 2);
     assert_string_equal(l.tower[2], "rn");
     assert_string_equal(l.tower[3], "dp");
     assert_true(!isnan(l.bias[1]) && isnan(l.bias[2]) && isnan(l.bias[3]));

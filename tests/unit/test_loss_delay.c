@@ -42,7 +42,7 @@ static struct loss_spec spec_of(enum delay_method delay) {
 }
 
 static uint32_t towers_of(enum delay_method delay) {
-    return method_made(MODEL_ESMM, 0, delay).towers;
+    return 2 + method_heads(delay);
 }
 
 static void one(const struct loss_spec *s, const double *logit, struct event e, float elapsed,
@@ -292,7 +292,8 @@ static void test_dfm_is_chapelle_on_clicks(void **state) {
 
 static const enum model_name models[] = {MODEL_ESMM,         MODEL_CTR,    MODEL_BASE,
                                          MODEL_AMAN,         MODEL_UNBIAS, MODEL_DIVISION,
-                                         MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE};
+                                         MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE,
+                                         MODEL_MMOE,         MODEL_PLE};
 enum { MODELS = sizeof models / sizeof *models };
 
 /* Of every model: a click's record and its CTCVR record are the two halves of one of both terms,
@@ -321,6 +322,35 @@ static void test_terms_of_kinds(void **state) {
         for (uint32_t i = 0; i < towers; i++) {
             assert_true(log[i] == both[i]);
             assert_true(close_to(x[i] + y[i], log[i], 1e-12, 1e-14));
+        }
+    }
+}
+
+/* A click's record says nothing of what follows, of models with more terms than two either. */
+static void test_click_teaches_the_click(void **state) {
+    (void)state;
+    static const enum model_name more[] = {MODEL_ESCM2_IPS, MODEL_ESCM2_DR, MODEL_DCMT, MODEL_ESM2,
+                                           MODEL_CHAIN};
+    for (uint64_t k = 0; k < 500; k++) {
+        const struct loss_spec s = {.model = more[k % 5],
+                                    .w = 0.6f,
+                                    .cvr_weight = 0.5f,
+                                    .propensity_min = 0.01f,
+                                    .counterfactual_weight = 0.1f,
+                                    .behaviours = 2,
+                                    .behaviour_weight = 0.7f};
+        double logit[TOWERS_MAX], x[TOWERS_MAX], y[TOWERS_MAX], both[TOWERS_MAX];
+        struct loss_sums terms, rest, whole;
+        random_logits(k, 2, logit);
+        one(&s, logit, (struct event){CLICKED, KIND_CLICK}, 0, &terms, x);
+        one(&s, logit, (struct event){CONVERTED, KIND_CONVERSION}, 0, &rest, y);
+        one(&s, logit, (struct event){CONVERTED, KIND_BOTH}, 0, &whole, both);
+        assert_true(close_to(terms.total, -log(probability(logit[0])), 1e-9, 1e-12));
+        assert_true(close_to(x[0], probability(logit[0]) - 1, 1e-9, 1e-12));
+        assert_true(close_to(terms.total + rest.total, whole.total, 1e-12, 1e-12));
+        for (uint32_t i = 0; i < loss_towers(&s); i++) {
+            assert_true(i == 0 || x[i] == 0);
+            assert_true(close_to(x[i] + y[i], both[i], 1e-12, 1e-12));
         }
     }
 }
@@ -449,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_rate_of_delay),
         cmocka_unit_test(test_dfm_is_chapelle_on_clicks),
         cmocka_unit_test(test_terms_of_kinds),
+        cmocka_unit_test(test_click_teaches_the_click),
         cmocka_unit_test(test_final_labels_are_plain),
         cmocka_unit_test(test_batch_against_record),
         cmocka_unit_test(test_finite_everywhere),
