@@ -201,7 +201,7 @@ static void draw_keys(struct bench *b) {
 static void push(struct bench *b, struct transfer *x) {
     const float *rows[] = {b->gradient};
     const struct batch_name name = {0, 0, b->pushes++};
-    need(transfer_push(x, name, 1, rows, b->gradient));
+    need(transfer_push(x, name, 1, 1, rows, b->gradient));
 }
 
 static void pull(struct transfer *x, const uint64_t *ids, uint32_t count) {

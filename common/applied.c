@@ -9,6 +9,10 @@
  * number, u32 shards that have a name; per such shard u32 number, its bitmap. There is one encoding
  * of a set: epochs and shards ascend, no bitmap is empty, spare bits are 0, and an epoch that could
  * be folded into base is.
+ *
+ * An open set has version 2. The servers, the coordinator and a checkpoint's reader know of a growing
+ * plan to different ends, so its encoding speaks only of shards that have a name: `shards` is one
+ * beyond the last of them, and the hash is of their numbers and batches. base is 0 and epochs 0 or 1.
  */
 #include "applied.h"
 
@@ -17,6 +21,7 @@
 #include "mem.h"
 
 #define APPLIED_VERSION 1u
+#define APPLIED_VERSION_OPEN 2u
 #define EPOCHS_MAX 1024u /* incomplete at a time */
 
 struct epoch {
@@ -30,6 +35,8 @@ struct applied {
     uint64_t *offset;   /* [shards + 1], byte of bits where a shard begins */
     uint32_t shards;
     uint64_t total;     /* names of one epoch */
+    bool open;
+    uint32_t shards_cap;
     uint32_t base;
     struct epoch *epochs;
     uint32_t epoch_count, epoch_cap;
@@ -49,7 +56,7 @@ enum status applied_create(struct applied **out, const uint32_t *batches_per_sha
     struct applied *a = NULL;
     *out = NULL;
     TRY(mem_alloc((void **)&a, sizeof *a));
-    a->shards = shards;
+    a->shards = a->shards_cap = shards;
     TRY_OUT(mem_array((void **)&a->batches, shards, sizeof *a->batches));
     TRY_OUT(mem_array((void **)&a->offset, (size_t)shards + 1, sizeof *a->offset));
     for (uint32_t s = 0; s < shards; s++) {
@@ -62,6 +69,16 @@ enum status applied_create(struct applied **out, const uint32_t *batches_per_sha
 out:
     applied_destroy(&a);
     return status;
+}
+
+enum status applied_create_open(struct applied **out) {
+    TRY(applied_create(out, NULL, 0));
+    (*out)->open = true;
+    return OK;
+}
+
+bool applied_is_open(const struct applied *a) {
+    return a->open;
 }
 
 void applied_destroy(struct applied **inout) {
@@ -128,7 +145,7 @@ static void epoch_remove(struct applied *a, uint32_t at) {
 
 /* Complete epochs that follow on base join it. */
 static void fold(struct applied *a) {
-    while (a->epoch_count > 0 && a->epochs[0].number == a->base &&
+    while (!a->open && a->epoch_count > 0 && a->epochs[0].number == a->base &&
            a->epochs[0].names == a->total) {
         epoch_remove(a, 0);
         a->base++;
@@ -139,7 +156,7 @@ static void fold(struct applied *a) {
 
 static enum status check_name(const struct applied *a, struct batch_name name) {
     if (name.shard >= a->shards || name.batch >= a->batches[name.shard] ||
-        name.epoch == UINT32_MAX) {
+        name.epoch == UINT32_MAX || (a->open && name.epoch > 0)) {
         return fail(ERR_PROTOCOL, "batch (epoch %u, shard %u, batch %u) is not in the plan of %u "
                     "shards", name.epoch, name.shard, name.batch, a->shards);
     }
@@ -205,10 +222,67 @@ enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard
     return OK;
 }
 
+/* --- growth ---------------------------------------------------------------------------------- */
+
+/* Room for `shards`; those that are new have no batches. */
+static enum status shards_extend(struct applied *a, uint32_t shards) {
+    if (shards > a->shards_cap) {
+        const uint32_t cap = shards > 2 * a->shards_cap ? shards : 2 * a->shards_cap;
+        TRY(mem_grow((void **)&a->batches, a->shards * sizeof *a->batches,
+                     cap * sizeof *a->batches));
+        TRY(mem_grow((void **)&a->offset, ((size_t)a->shards + 1) * sizeof *a->offset,
+                     ((size_t)cap + 1) * sizeof *a->offset));
+        a->shards_cap = cap;
+    }
+    for (; a->shards < shards; a->shards++) {
+        a->batches[a->shards] = 0;
+        a->offset[a->shards + 1] = a->offset[a->shards];
+    }
+    return OK;
+}
+
+/* Opens a gap of zeros where the shard's bits belong. An open set has one epoch at most, so there is
+ * nothing to undo. */
+static enum status bits_insert(struct applied *a, uint32_t shard, size_t bytes) {
+    const size_t at = (size_t)a->offset[shard], old = bits_bytes(a);
+    assert(a->epoch_count <= 1);
+    for (uint32_t e = 0; e < a->epoch_count; e++) {
+        TRY(mem_grow((void **)&a->epochs[e].bits, old, old + bytes));
+        memmove(a->epochs[e].bits + at + bytes, a->epochs[e].bits + at, old - at);
+        memset(a->epochs[e].bits + at, 0, bytes);
+    }
+    return OK;
+}
+
+enum status applied_grow(struct applied *a, uint32_t shard, uint32_t batches) {
+    if (!a->open || shard >= APPLIED_SHARDS_MAX || batches == 0 ||
+        batches > APPLIED_BATCHES_MAX) {
+        return fail(ERR_PROTOCOL, "shard %u of %u batches cannot join the plan", shard, batches);
+    }
+    if (shard < a->shards && a->batches[shard] != 0) {
+        return a->batches[shard] == batches
+                   ? OK
+                   : fail(ERR_PROTOCOL, "shard %u has %u batches in the plan, not %u", shard,
+                          a->batches[shard], batches);
+    }
+    if (shard >= a->shards) {
+        TRY(shards_extend(a, shard + 1));
+    }
+    const size_t bytes = ((size_t)batches + 7) / 8;
+    TRY(bits_insert(a, shard, bytes));
+    for (uint32_t s = shard; s < a->shards; s++) {
+        a->offset[s + 1] += bytes;
+    }
+    a->batches[shard] = batches;
+    a->total += batches;
+    return OK;
+}
+
 /* --- sets ------------------------------------------------------------------------------------ */
 
 bool applied_equal(const struct applied *a, const struct applied *b) {
-    if (a->base != b->base || a->epoch_count != b->epoch_count || a->shards != b->shards) {
+    if (a->open != b->open || a->base != b->base || a->epoch_count != b->epoch_count ||
+        a->shards != b->shards || bits_bytes(a) != bits_bytes(b)) {
         return false;
     }
     for (uint32_t e = 0; e < a->epoch_count; e++) {
@@ -225,6 +299,7 @@ enum status applied_copy(struct applied **out, const struct applied *from) {
     struct applied *a = NULL;
     *out = NULL;
     TRY_OUT(applied_create(&a, from->batches, from->shards));
+    a->open = from->open;
     a->base = from->base;
     for (uint32_t i = 0; i < from->epoch_count; i++) {
         struct epoch *e = NULL;
@@ -254,8 +329,10 @@ static void epoch_and(const struct applied *a, struct epoch *e, const uint8_t *b
 enum status applied_intersect(struct applied *into, const struct applied *with) {
     enum status status = OK;
     struct applied *both = NULL;
-    assert(into->shards == with->shards && bits_bytes(into) == bits_bytes(with));
+    assert(into->open == with->open && into->shards == with->shards &&
+           bits_bytes(into) == bits_bytes(with));
     TRY_OUT(applied_create(&both, into->batches, into->shards));
+    both->open = into->open;
     both->base = into->base < with->base ? into->base : with->base;
     for (int pass = 0; pass < 2; pass++) {
         const struct applied *a = pass == 0 ? into : with, *b = pass == 0 ? with : into;
@@ -317,10 +394,26 @@ static enum status encode_epoch(const struct applied *a, const struct epoch *e, 
     return OK;
 }
 
+/* An open set's hash, chained over the shards that have a name; *end: one beyond the last. */
+static uint64_t named_hash(const struct applied *a, uint32_t *end) {
+    uint64_t chain[2] = {0, 0};
+    *end = 0;
+    for (uint32_t s = 0; a->epoch_count > 0 && s < a->shards; s++) {
+        if (!all_zero(a->epochs[0].bits + a->offset[s], shard_bytes(a, s))) {
+            chain[1] = (uint64_t)s << 32 | a->batches[s];
+            chain[0] = hash_bytes(chain, sizeof chain);
+            *end = s + 1;
+        }
+    }
+    return chain[0];
+}
+
 enum status applied_encode(const struct applied *a, struct buf *out) {
-    TRY(buf_put_u32(out, APPLIED_VERSION));
-    TRY(buf_put_u32(out, a->shards));
-    TRY(buf_put_u64(out, plan_hash(a->batches, a->shards)));
+    uint32_t shards = a->shards;
+    const uint64_t hash = a->open ? named_hash(a, &shards) : plan_hash(a->batches, a->shards);
+    TRY(buf_put_u32(out, a->open ? APPLIED_VERSION_OPEN : APPLIED_VERSION));
+    TRY(buf_put_u32(out, shards));
+    TRY(buf_put_u64(out, hash));
     TRY(buf_put_u32(out, a->base));
     TRY(buf_put_u32(out, a->epoch_count));
     for (uint32_t e = 0; e < a->epoch_count; e++) {
@@ -371,6 +464,24 @@ static enum status decode_epoch(struct applied *a, struct cursor *c, uint32_t *n
     return OK;
 }
 
+static enum status other_data(uint32_t its_shards, uint32_t shards) {
+    return fail(ERR_CONFIG, "the applied batches belong to other data or another batch size "
+                "(%u shards; here %u)", its_shards, shards);
+}
+
+/* What only the whole of an open set shows. */
+static enum status check_open(const struct applied *a, uint32_t its_shards, uint64_t its_hash) {
+    uint32_t end;
+    const uint64_t hash = named_hash(a, &end);
+    if (a->epoch_count > 0 && a->epochs[0].number != 0) {
+        return corrupt("a stream has but one epoch");
+    }
+    if (end != its_shards) {
+        return corrupt("the last shard is not the one announced");
+    }
+    return hash == its_hash ? OK : other_data(its_shards, a->shards);
+}
+
 enum status applied_decode(struct applied **out, const void *data, size_t bytes,
                            const uint32_t *batches_per_shard, uint32_t shards) {
     enum status status = OK;
@@ -378,18 +489,21 @@ enum status applied_decode(struct applied **out, const void *data, size_t bytes,
     struct cursor c = cursor_of(data, bytes);
     *out = NULL;
     TRY_OUT(applied_create(&a, batches_per_shard, shards));
-    if (cursor_u32(&c) != APPLIED_VERSION || cursor_left(&c) < 20) {
+    const uint32_t version = cursor_u32(&c);
+    if ((version != APPLIED_VERSION && version != APPLIED_VERSION_OPEN) || cursor_left(&c) < 20) {
         TRY_OUT(corrupt("unknown version or short"));
     }
+    a->open = version == APPLIED_VERSION_OPEN;
     const uint32_t its_shards = cursor_u32(&c);
-    if (its_shards != shards || cursor_u64(&c) != plan_hash(batches_per_shard, shards)) {
-        TRY_OUT(fail(ERR_CONFIG, "the applied batches belong to other data or another batch size "
-                     "(%u shards; here %u)", its_shards, shards));
+    const uint64_t its_hash = cursor_u64(&c);
+    if (a->open ? its_shards > shards
+                : its_shards != shards || its_hash != plan_hash(batches_per_shard, shards)) {
+        TRY_OUT(other_data(its_shards, shards));
     }
     a->base = cursor_u32(&c);
     const uint32_t epochs = cursor_u32(&c);
     uint32_t next_epoch = a->base;
-    if (epochs > EPOCHS_MAX) {
+    if (epochs > EPOCHS_MAX || (a->open && (epochs > 1 || a->base != 0))) {
         TRY_OUT(corrupt("too many incomplete epochs"));
     }
     for (uint32_t i = 0; i < epochs; i++) {
@@ -398,7 +512,10 @@ enum status applied_decode(struct applied **out, const void *data, size_t bytes,
     if (c.bad || cursor_left(&c) != 0) {
         TRY_OUT(corrupt("bytes are left over"));
     }
-    if (a->epoch_count > 0 && a->epochs[0].number == a->base && a->epochs[0].names == a->total) {
+    if (a->open) {
+        TRY_OUT(check_open(a, its_shards, its_hash));
+    } else if (a->epoch_count > 0 && a->epochs[0].number == a->base &&
+               a->epochs[0].names == a->total) {
         TRY_OUT(corrupt("a complete epoch is listed as incomplete"));
     }
     *out = a;

@@ -82,6 +82,7 @@ void config_default(struct config *c) {
         .copy_bytes = 64u << 20,
         .every_impressions = 0,
         .every_seconds = 0,
+        .every_shards = 0,
         .keep = 3,
         .request_ms = 2000,
         .give_up_ms = 20000,

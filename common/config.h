@@ -128,6 +128,7 @@ struct config {
     /* [checkpoint] */
     uint64_t every_impressions;    /* 0: off */
     uint64_t every_seconds;        /* 0: off */
+    uint32_t every_shards;         /* 0: off; at a moment when just so many more are trained */
     uint32_t keep;                 /* last K */
     /* [wire] */
     enum value_type wire_values;   /* f32 | bf16 */

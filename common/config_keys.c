@@ -48,7 +48,7 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "mmoe: experts in all; ple: of each tower, and as many shared"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
-    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch"),
+    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),
     NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), 0, 1e15, "batches; none: no limit"),
     NUMBER("train", "seed", KIND_U64, C(seed), 0, U64_TOP, "of initial values and order"),
@@ -110,6 +110,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
 
     NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), 0, 1e18, "0: off"),
     NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), 0, 1e9, "0: off"),
+    NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), 0, 1e6,
+           "0: off; cut between shards, exactly"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), 1, 10000, "newest checkpoints kept"),
 
     CHOICE("wire", "values", C(wire_values), "f32|bf16",

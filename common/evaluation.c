@@ -39,7 +39,7 @@ struct work {
     const struct score *scores;
     size_t n;
     const struct evaluation_spec *spec;
-    uint64_t *user;            /* [n] */
+    uint64_t *user;             /* [n] */
     struct bootstrap bootstrap; /* without resamples: empty */
 };
 
@@ -51,36 +51,27 @@ static bool converted(const struct score *s) { /* a conversion without a click i
     return clicked(s) && (s->labels & LABEL_CONVERSION) != 0;
 }
 
-/* Does the model say anything of it? */
-static bool predicts(enum score_form form, enum task task) {
-    switch (task) {
-    case TASK_CTR: return form != SCORE_CVR_ALONE;
-    case TASK_CTCVR: return form == SCORE_CVR || form == SCORE_CTCVR;
-    default: return form != SCORE_CTR_ALONE;
-    }
-}
-
-static double cvr_score(const struct score *s, enum score_form form) {
-    return form == SCORE_CTCVR ? division_log((double)s->a, (double)s->b) : (double)s->b;
-}
-
 static enum metric_scale cvr_scale(enum score_form form) {
     return form == SCORE_CTCVR ? SCALE_LOG : SCALE_LOGIT;
 }
 
-static double reference_score(const struct score *s, double ctr, enum score_form form) {
-    return form == SCORE_CTCVR ? cvr_score(s, form) - softplus(-ctr) /* log of the product */
-                               : ctcvr_logit(ctr, (double)s->b);
+/* The reference's p_ctr times a p_cvr on its scale: a logit, or the logarithm of the product. */
+static double reference_score(double ctr, double cvr, enum metric_scale scale) {
+    return scale == SCALE_LOGIT ? ctcvr_logit(ctr, cvr) : cvr - softplus(-ctr);
 }
 
 static double score_of(const struct work *w, size_t i, enum task task) {
-    const struct score *s = &w->scores[i];
     enum score_form form = w->spec->form;
+    const struct score_ranks r = score_ranks(w->scores[i].a, w->scores[i].b, form);
     switch (task) {
-    case TASK_CTR: return (double)s->a;
-    case TASK_CTCVR: return form == SCORE_CTCVR ? (double)s->b : ctcvr_logit((double)s->a, (double)s->b);
-    case TASK_REFERENCE: return reference_score(s, (double)w->spec->reference_ctr[i], form);
-    default: return cvr_score(s, form);
+    case TASK_CTR:
+        return r.ctr;
+    case TASK_CTCVR:
+        return r.ctcvr;
+    case TASK_REFERENCE:
+        return reference_score((double)w->spec->reference_ctr[i], r.cvr, cvr_scale(form));
+    default:
+        return r.cvr;
     }
 }
 
@@ -139,10 +130,9 @@ static enum status population_init(struct population *p, const struct work *w, e
 
 static enum status resample(struct work *w, const struct population *p, const float *soft,
                             struct interval *out) {
-    return w->spec->resamples == 0
-               ? OK
-               : bootstrap_add(&w->bootstrap, &p->order, p->row, soft != NULL ? NULL : p->label, soft,
-                               out);
+    return w->spec->resamples == 0 ? OK
+                                   : bootstrap_add(&w->bootstrap, &p->order, p->row,
+                                                   soft != NULL ? NULL : p->label, soft, out);
 }
 
 /* --- the three tasks ----------------------------------------------------------------------- */
@@ -170,28 +160,12 @@ static void losses(const struct population *p, const struct figures *f) {
     *f->pcoc = ratio(predicted, (double)p->positives);
 }
 
-/* The population is there, but not the predictions. */
-static void undefined(const struct figures *f) {
-    double *const all[] = {f->auc,  f->sd,  f->pr_auc,  f->logloss, f->ne,
-                           f->pcoc, f->ece, f->ece_max, f->gauc,    f->coverage};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (all[i] != NULL) {
-            *all[i] = NAN;
-        }
-    }
-    *f->reliability = (struct reliability){0};
-}
-
 static enum status judge(struct work *w, enum task task, const struct figures *f,
                          uint64_t *positives) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, task));
     *positives = p.positives;
-    if (!predicts(w->spec->form, task)) {
-        undefined(f);
-        goto out;
-    }
     *f->auc = metric_order_auc(&p.order, p.label);
     *f->sd = metric_auc_sd(*f->auc, p.positives, p.n - p.positives);
     *f->pr_auc = metric_order_pr_auc(&p.order, p.label);
@@ -206,10 +180,10 @@ out:
     return status;
 }
 
-#define FIGURES(e, task)                                                                          \
-    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,          \
-    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,            \
-    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                     \
+#define FIGURES(e, task)                                                                           \
+    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,           \
+    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,             \
+    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                      \
     .reliability = &(e)->reliability_##task, .interval = &(e)->auc_##task##_95
 
 static enum status tasks(struct evaluation *e, struct work *w) {
@@ -312,10 +286,10 @@ enum status evaluation_compute(struct evaluation *e, const struct score *scores,
     *e = nothing_known();
     TRY_OUT(work_init(&w, scores, n, spec));
     TRY_OUT(tasks(e, &w));
-    if (spec->reference_ctr != NULL && predicts(spec->form, TASK_REFERENCE)) {
+    if (spec->reference_ctr != NULL) {
         TRY_OUT(references(e, &w));
     }
-    if (spec->truth_cvr != NULL && predicts(spec->form, TASK_CVR_ENTIRE)) {
+    if (spec->truth_cvr != NULL) {
         TRY_OUT(truths(e, &w));
     }
     if (spec->resamples > 0) {

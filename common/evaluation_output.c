@@ -250,8 +250,8 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out) {
 
 static enum status reliability_table(struct buf *out, const char *task, const struct population *p,
                                      const struct reliability *r) {
-    TRY(buf_printf(out, "\nreliability %s: %s, %llu impressions, %llu positives (%s)\n", task, p->name,
-                   (unsigned long long)p->n, (unsigned long long)p->positives, p->label));
+    TRY(buf_printf(out, "\nreliability %s: %s, %llu impressions, %llu positives (%s)\n", task,
+                   p->name, (unsigned long long)p->n, (unsigned long long)p->positives, p->label));
     if (r->buckets == 0) {
         return buf_printf(out, "  undefined\n");
     }

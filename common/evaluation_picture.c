@@ -10,45 +10,69 @@
 #include "metric.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #include "bytes.h"
 
-#define PANEL   300 /* pixels: a panel's width, its plot's side, and where the plot begins */
-#define PLOT    220
-#define LEFT    56
-#define TOP     70
-#define HEIGHT  350
-#define LOG_MIN (-9) /* smaller is drawn as 1e-9 */
+#define PANEL      300 /* pixels: a panel's width, its plot's side, and where the plot begins */
+#define PLOT       220
+#define LEFT       56
+#define TOP        70
+#define HEIGHT     350
+#define TICK_MIN   (-27) /* smaller is drawn as 1e-9 */
+#define LABELS_MAX 7
 
+/* Ticks are 1, 2, 5 times a power of ten, numbered so that tick 0 is 1 and tick -3 is 0.1. */
 struct axis {
-    int low, high; /* decades */
+    int low, high; /* ticks */
 };
+
+static int tick_digit(int tick) { /* 1, 2 or 5 */
+    static const int digits[] = {1, 2, 5};
+    return digits[(tick - 3 * TICK_MIN) % 3];
+}
+
+static int tick_exponent(int tick) {
+    return (tick - 3 * TICK_MIN) / 3 + TICK_MIN;
+}
+
+static double tick_log(int tick) {
+    return tick_exponent(tick) + log10(tick_digit(tick));
+}
 
 static void axis_take(struct axis *a, double value) {
     if (value > 0.0) {
-        double at = fmax(log10(value), LOG_MIN);
-        a->low = floor(at) < a->low ? (int)floor(at) : a->low;
-        a->high = ceil(at) > a->high ? (int)ceil(at) : a->high;
+        double at = log10(value);
+        while (a->low > TICK_MIN && tick_log(a->low) > at + 1e-9) {
+            a->low--;
+        }
+        while (a->high < 0 && tick_log(a->high) < at - 1e-9) {
+            a->high++;
+        }
     }
 }
 
 static struct axis axis_of(const struct reliability *r) {
-    struct axis a = {.low = 0, .high = LOG_MIN};
+    struct axis a = {.low = 0, .high = TICK_MIN};
     for (uint32_t k = 0; k < r->buckets; k++) {
         axis_take(&a, r->bucket[k].predicted);
         axis_take(&a, r->bucket[k].observed);
     }
-    if (a.low >= a.high) { /* one decade at least, whatever there is to show */
+    if (a.low >= a.high) { /* one value, or none */
         a.high = a.low > -1 ? 0 : a.low + 1;
-        a.low = a.high - 1;
+        a.low = a.high - 2;
     }
     return a;
 }
 
-/* The part of the axis below a value, 0..1. */
+/* The part of the axis below a logarithm, and below a value: 0..1. */
+static double place_log(const struct axis *a, double at) {
+    double low = tick_log(a->low);
+    return fmin(fmax((at - low) / (tick_log(a->high) - low), 0.0), 1.0);
+}
+
 static double place(const struct axis *a, double value) {
-    double at = value > 0.0 ? (log10(value) - a->low) / (a->high - a->low) : 0.0;
-    return fmin(fmax(at, 0.0), 1.0);
+    return value > 0.0 ? place_log(a, log10(value)) : 0.0;
 }
 
 /* Wilson (1927): the shares p for which the observed one is within 1.96 sd. */
@@ -72,16 +96,22 @@ static enum status escaped(struct buf *out, const char *text) {
     return OK;
 }
 
-/* Lines and labels at each decade, across and up; the frame; the diagonal. */
+/* Lines and labels at each tick, or at powers of ten alone where these are many; the frame; the
+ * diagonal. */
 static enum status grid(struct buf *out, const struct axis *a) {
-    for (int d = a->low; d <= a->high; d++) {
-        double at = PLOT * (double)(d - a->low) / (a->high - a->low);
+    bool all = a->high - a->low < LABELS_MAX;
+    for (int t = a->low; t <= a->high; t++) {
+        double at = PLOT * place_log(a, tick_log(t));
+        int digit = tick_digit(t), exponent = tick_exponent(t);
+        if (!all && digit != 1) {
+            continue;
+        }
         TRY(buf_printf(out, "<path d=\"M%.1f 0V%dM0 %.1fH%d\" stroke=\"#e2e8f0\"/>\n", at, PLOT,
                        PLOT - at, PLOT));
-        TRY(buf_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">1e%d</text>\n", at,
-                       PLOT + 16, d));
-        TRY(buf_printf(out, "<text x=\"-6\" y=\"%.1f\" text-anchor=\"end\">1e%d</text>\n",
-                       PLOT - at + 4, d));
+        TRY(buf_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%de%d</text>\n", at,
+                       PLOT + 16, digit, exponent));
+        TRY(buf_printf(out, "<text x=\"-6\" y=\"%.1f\" text-anchor=\"end\">%de%d</text>\n",
+                       PLOT - at + 4, digit, exponent));
     }
     return buf_printf(out,
                       "<rect width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#4a5568\"/>\n"
@@ -89,16 +119,18 @@ static enum status grid(struct buf *out, const struct axis *a) {
                       PLOT, PLOT, PLOT, PLOT);
 }
 
-static enum status point(struct buf *out, const struct axis *a, const struct reliability_bucket *b) {
+static enum status point(struct buf *out, const struct axis *a,
+                         const struct reliability_bucket *b) {
     struct interval bar = wilson(b->observed, (double)b->n);
     double x = PLOT * place(a, b->predicted), y = PLOT * (1.0 - place(a, b->observed));
-    TRY(buf_printf(out, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#2b6cb0\" stroke-opacity=\"0.5\"/>\n", x,
-                   PLOT * (1.0 - place(a, bar.high)), PLOT * (1.0 - place(a, bar.low))));
-    return buf_printf(out,
-                      "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"#2b6cb0\"><title>"
-                      "predicted %.4e, observed %.4e of %llu</title></circle>\n",
-                      x, y, b->observed > 0.0 ? "#2b6cb0" : "white", b->predicted, b->observed,
-                      (unsigned long long)b->n);
+    TRY(buf_printf(out, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"#2b6cb0\" stroke-opacity=\"0.5\"/>\n",
+                   x, PLOT * (1.0 - place(a, bar.high)), PLOT * (1.0 - place(a, bar.low))));
+    return buf_printf(
+        out,
+        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"#2b6cb0\"><title>"
+        "predicted %.4e, observed %.4e of %llu</title></circle>\n",
+        x, y, b->observed > 0.0 ? "#2b6cb0" : "white", b->predicted, b->observed,
+        (unsigned long long)b->n);
 }
 
 struct panel {

@@ -1,7 +1,7 @@
 /* job_plan.c - the plan of a job as bytes: WELCOME's keys frame.
  *
  *     plan = u32 mark, text config, varint fields, of each u8 side and text name,
- *            varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr,
+ *            u8 stream, varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr,
  *            varint partitions, endpoints, text data_dir, text eval_dir
  *     text = varint length, bytes
  *
@@ -14,7 +14,7 @@
 
 #include "mem.h"
 
-#define PLAN_MARK 0x314e4c50u /* "PLN1" */
+#define PLAN_MARK 0x324e4c50u /* "PLN2" */
 #define CONFIG_TEXT_MAX ((size_t)1 << 20)
 
 static enum status put_text(struct buf *out, const char *text) {
@@ -37,6 +37,7 @@ enum status job_plan_encode(const struct job_plan *p, struct buf *out) {
         TRY(buf_put_u8(out, p->schema.fields[f].side == SIDE_USER ? 0 : 1));
         TRY(put_text(out, p->schema.fields[f].name));
     }
+    TRY(buf_put_u8(out, p->stream ? 1 : 0));
     TRY(buf_put_varint(out, p->shards));
     for (uint32_t s = 0; s < p->shards; s++) {
         TRY(buf_put_varint(out, p->batches_per_shard[s]));
@@ -103,7 +104,12 @@ static enum status take_schema(struct cursor *c, struct schema *s) {
 }
 
 static enum status take_shards(struct cursor *c, struct job_plan *p) {
+    uint8_t stream = cursor_u8(c);
     uint64_t n = cursor_varint(c);
+    if (stream > 1) {
+        return bad("it is neither a stream nor not one");
+    }
+    p->stream = stream == 1;
     if (c->bad || n > cursor_left(c)) {
         return bad("fewer shards than announced");
     }

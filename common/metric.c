@@ -21,6 +21,15 @@ double division_log(double a, double b) {
     return softplus(-a) - softplus(-b);
 }
 
+struct score_ranks score_ranks(float logit_a, float logit_b, enum score_form form) {
+    double a = form == SCORE_CVR_ALONE ? NAN : (double)logit_a;
+    double b = form == SCORE_CTR_ALONE ? NAN : (double)logit_b;
+    if (form == SCORE_CTCVR) {
+        return (struct score_ranks){.ctr = a, .cvr = division_log(a, b), .ctcvr = b};
+    }
+    return (struct score_ranks){.ctr = a, .cvr = b, .ctcvr = ctcvr_logit(a, b)};
+}
+
 #define BINS_LOGIT_MAX 16.0f
 
 static uint32_t bin_of(float logit) {

@@ -52,15 +52,23 @@ struct score {
 };
 /* What the second number of a score says. */
 enum score_form {
-    SCORE_CVR,   /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
-    SCORE_CTCVR, /* b = logit of p_ctcvr (division): p_cvr = p_ctcvr / p_ctr, which may exceed 1: ranked
-                    by its logarithm unclipped, clipped to [0,1] for log loss and calibration only */
-    SCORE_CTR_ALONE, /* ctr: b says nothing */
-    SCORE_CVR_ALONE  /* base and its kin: a says nothing; b as in SCORE_CVR */
+    SCORE_CVR,       /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
+    SCORE_CTCVR,     /* b = logit of p_ctcvr (division): p_cvr = p_ctcvr / p_ctr may exceed 1; it is
+                        ranked by its logarithm unclipped, clipped to [0,1] for log loss and
+                        calibration only */
+    SCORE_CTR_ALONE, /* a model without p_cvr: b says nothing */
+    SCORE_CVR_ALONE  /* one without p_ctr (base): a says nothing, b as with SCORE_CVR */
 };
 struct config;
 enum score_form score_form_of(const struct config *c);
-/* The three probabilities of a score, NaN for what the form lacks; cvr may exceed 1 with SCORE_CTCVR,
+/* What ranks each task. NaN where the model does not predict it: a constant has the AUC 0.5. */
+struct score_ranks {
+    double ctr;   /* logit */
+    double cvr;   /* logit; with SCORE_CTCVR the logarithm of p_cvr */
+    double ctcvr; /* logit */
+};
+struct score_ranks score_ranks(float a, float b, enum score_form form);
+/* The three probabilities of a score, NaN where not predicted; cvr may exceed 1 with SCORE_CTCVR,
  * but is finite. */
 struct score_rates {
     double ctr, cvr, ctcvr;

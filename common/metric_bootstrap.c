@@ -1,15 +1,15 @@
 /* metric_bootstrap.c - resampling groups, cheaply (see metric_bootstrap.h).
  *
- * A resample is a multiset of groups. Drawing a group twice is giving each of its rows the weight 2,
- * and an AUC of weighted rows needs the same order as the AUC itself. So each figure is sorted once
- * and kept as a strip of 4 bytes a row, in order of score, that says all the pass must know: the
- * row's group, whether it begins a tie group, its label. A resample draws one array of weights,
- * shared by all figures, and each AUC is one linear pass: no sort and no copy. Weights of 0/1 labels
- * are whole numbers, so a pass gives to the last bit what sorting the copied rows would.
+ * A resample is a multiset of groups. Drawing a group twice is giving each of its rows the weight
+ * 2, and an AUC of weighted rows needs the same order as the AUC itself. So each figure is sorted
+ * once and kept as a strip of 4 bytes a row, in order of score, that says all the pass must know:
+ * the row's group, whether it begins a tie group, its label. A resample draws one array of weights,
+ * shared by all figures, and each AUC is one linear pass: no sort and no copy. Weights of 0/1
+ * labels are whole numbers, so a pass gives to the last bit what sorting the copied rows would.
  *
  * Intervals by rows instead of groups are too narrow: rows of one user share what the model gets
- * wrong about him. Rejected: the Poisson bootstrap, which saves the draws, a small part of the time,
- * and lets the number of groups vary.
+ * wrong about him. Rejected: the Poisson bootstrap, which saves the draws, a small part of the
+ * time, and lets the number of groups vary.
  */
 #include "metric_bootstrap.h"
 
@@ -21,8 +21,8 @@
 #include "metric_sweep.h"
 #include "rng.h"
 
-#define LABEL_BIT 1u
-#define FIRST_BIT 2u /* begins a tie group */
+#define LABEL_BIT   1u
+#define FIRST_BIT   2u /* begins a tie group */
 #define GROUP_SHIFT 2
 
 #define UNDEFINED_PART 0.05 /* the mass that the interval leaves out */
@@ -56,8 +56,8 @@ out:
     return status;
 }
 
-enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t rows, uint32_t resamples,
-                           uint64_t seed) {
+enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t rows,
+                           uint32_t resamples, uint64_t seed) {
     enum status status;
     *b = (struct bootstrap){.seed = seed, .resamples = resamples};
     TRY_OUT(mem_array((void **)&b->group, rows, sizeof *b->group));
@@ -89,7 +89,8 @@ enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, con
     if (b->figures == BOOTSTRAP_FIGURES) {
         return fail(ERR_LIMIT, "more than %d figures in one bootstrap", BOOTSTRAP_FIGURES);
     }
-    struct bootstrap_figure *f = &b->figure[b->figures++]; /* counted first: fini frees what it has */
+    struct bootstrap_figure *f =
+        &b->figure[b->figures++]; /* counted first: fini frees what it has */
     *f = (struct bootstrap_figure){.n = o->n, .out = out};
     TRY(mem_array((void **)&f->auc, b->resamples, sizeof *f->auc));
     TRY(mem_array((void **)&f->strip, o->n, sizeof *f->strip));

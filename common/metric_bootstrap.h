@@ -9,14 +9,15 @@
 
 #include "metric_order.h"
 
-#define BOOTSTRAP_FIGURES 8
+#define BOOTSTRAP_FIGURES    8
 #define BOOTSTRAP_GROUPS_MAX (1u << 30)
 
 struct bootstrap_figure {
-    uint32_t *strip;  /* [n] rows in order of score: group << 2 | first of its tie group << 1 | label */
-    float *soft;      /* [n] in the same order, or NULL */
+    uint32_t
+        *strip;  /* [n] rows in order of score: group << 2 | first of its tie group << 1 | label */
+    float *soft; /* [n] in the same order, or NULL */
     size_t n;
-    double *auc;      /* [resamples] */
+    double *auc;          /* [resamples] */
     struct interval *out; /* the caller's */
 };
 struct bootstrap {
@@ -29,8 +30,8 @@ struct bootstrap {
     uint32_t figures;
 };
 /* name: [rows] the group of each row. ERR_MEMORY, ERR_LIMIT. */
-enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t rows, uint32_t resamples,
-                           uint64_t seed);
+enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t rows,
+                           uint32_t resamples, uint64_t seed);
 /* A figure over the rows of `o`. row: what o's rows are called in `name`, NULL: the same. label by
  * o's rows; or soft (label NULL): the probability of a positive, by o's rows. *out is filled by
  * bootstrap_run, or NaN at once where the order has a NaN. ERR_MEMORY. */

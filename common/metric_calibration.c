@@ -1,5 +1,5 @@
-/* metric_calibration.c - do the probabilities mean what they say: log loss, its normalised form, and
- * predicted against observed in buckets of the score.
+/* metric_calibration.c - do the probabilities mean what they say: log loss, its normalised form,
+ * and predicted against observed in buckets of the score.
  *
  * Normalised entropy (He et al. 2014) divides the log loss by that of the best constant, the base
  * rate: 1 says "no better than a constant", and a task of 4 % and one of 0.02 % can be compared.
@@ -27,18 +27,19 @@ static double log1mexp(double x) {
 }
 
 double metric_probability(double score, enum metric_scale scale) {
-    return scale == SCALE_LOGIT ? sigmoid(score) : score < 0.0 ? exp(score) : score >= 0.0 ? 1.0 : NAN;
+    return scale == SCALE_LOGIT ? sigmoid(score)
+           : score < 0.0        ? exp(score)
+           : score >= 0.0       ? 1.0
+                                : NAN;
 }
 
 struct score_rates score_rates(const struct score *s, enum score_form form) {
-    double a = (double)s->a, b = (double)s->b, ctr = sigmoid(a), second = sigmoid(b);
-    switch (form) {
-    case SCORE_CVR: return (struct score_rates){ctr, second, ctr * second};
-    case SCORE_CTR_ALONE: return (struct score_rates){ctr, NAN, NAN};
-    case SCORE_CVR_ALONE: return (struct score_rates){NAN, second, NAN};
-    case SCORE_CTCVR: break;
+    struct score_ranks r = score_ranks(s->a, s->b, form);
+    double ctr = sigmoid(r.ctr);
+    if (form == SCORE_CTCVR) {
+        return (struct score_rates){ctr, fmin(exp(r.cvr), DBL_MAX), sigmoid(r.ctcvr)};
     }
-    return (struct score_rates){ctr, fmin(exp(division_log(a, b)), DBL_MAX), second};
+    return (struct score_rates){ctr, sigmoid(r.cvr), ctr * sigmoid(r.cvr)};
 }
 
 double metric_loss(double score, enum metric_scale scale, bool label) {

@@ -1,5 +1,6 @@
-/* metric_sweep.h - the sum under every AUC, over rows in ascending order of score: add the rows of a
- * tie group, close it, and each adds pos * (neg_below + neg_tie / 2). For the files of metric_*.c. */
+/* metric_sweep.h - the sum under every AUC, over rows in ascending order of score: add the rows of
+ * a tie group, close it, and each adds pos * (neg_below + neg_tie / 2). For the files of
+ * metric_*.c. */
 #ifndef COMMON_METRIC_SWEEP_H
 #define COMMON_METRIC_SWEEP_H
 

@@ -4,6 +4,10 @@
  * a resumed job agree without talking. A shard of n impressions is cut into ceil(n / batch_max)
  * batches of nearly equal size: batch k holds positions [n*k/K, n*(k+1)/K) of the shard's
  * impressions in the epoch's order. The order permutes whole groups when shuffling is on.
+ *
+ * A model that trains on a sample of the shard (method.h) makes as many batches as one that trains on all
+ * of it: its batches are smaller instead. So models make the same number of steps in a pass, and
+ * `train.batch` means the same for all.
  */
 #ifndef COMMON_PLAN_H
 #define COMMON_PLAN_H
@@ -12,6 +16,12 @@
 
 static inline uint32_t plan_batches(uint32_t impressions, uint32_t batch_max) {
     return (impressions + batch_max - 1) / batch_max;
+}
+/* The same of a shard of which `sampled` impressions are trained on; no batch is empty. */
+static inline uint32_t plan_sampled_batches(uint32_t impressions, uint32_t sampled,
+                                            uint32_t batch_max) {
+    const uint32_t batches = plan_batches(impressions, batch_max);
+    return batches < sampled ? batches : sampled;
 }
 static inline uint32_t plan_begin(uint32_t impressions, uint32_t batches, uint32_t k) {
     return (uint32_t)((uint64_t)impressions * k / batches);

@@ -19,6 +19,7 @@
  */
 #include "shard.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -478,6 +479,51 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
     memset(s, 0, sizeof *s);
     TRY(mem_alloc((void **)&d, sizeof *d));
     return decode(s, d, container_open_bytes(&d->file, name, data, bytes, CONTAINER_SHARD), schema);
+}
+
+static enum status peek_labels(struct decoder *d, uint32_t impressions, struct shard_info *info) {
+    while (d->next < d->file.block_count && d->file.blocks[d->next].type != SHARD_LABELS) {
+        d->next++;
+    }
+    TRY(take_block_of(d, SHARD_LABELS, 0, impressions));
+    for (uint32_t i = 0; i < impressions; i++) {
+        info->clicks += (d->block.data[i] & LABEL_CLICK) != 0;
+        info->conversions += (d->block.data[i] & LABEL_CONVERSION) != 0;
+    }
+    return OK;
+}
+
+enum status shard_peek(const char *dir, const char *name, struct shard_info *info) {
+    char path[PATH_BYTES_MAX];
+    struct decoder *d = NULL;
+    struct shard s = {0};
+    memset(info, 0, sizeof *info);
+    if (strlen(name) >= sizeof info->name) {
+        return fail(ERR_LIMIT, "%s/%s: not the name of a shard", dir, name);
+    }
+    TRY(path_join(path, dir, name));
+    TRY(mem_alloc((void **)&d, sizeof *d));
+    enum status status = container_open(&d->file, path, CONTAINER_SHARD);
+    if (status == OK) {
+        status = take_meta(d, &s);
+    }
+    if (status == OK) {
+        status = peek_labels(d, s.impressions, info);
+    }
+    if (status == OK) {
+        memcpy(info->name, name, strlen(name));
+        info->impressions = s.impressions;
+        info->groups = s.groups;
+        info->bytes = d->file.file_bytes;
+    }
+    container_close(&d->file);
+    buf_fini(&d->block);
+    mem_free(&d);
+    return status;
+}
+
+void shard_name(uint32_t n, char *out) {
+    snprintf(out, sizeof((struct shard_info){0}.name), "shard-%05u.bin", n);
 }
 
 static bool is_shared(const struct shard *s, const uint32_t *start) {

@@ -147,9 +147,15 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
 /* The same from a shard file's bytes; `name` stands for the path in messages. */
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
                          const struct schema *schema);
+/* What can be said of a shard file for little: all of *info but its checksum and values. Reads no more
+ * than header, index, META and labels, so it finds a file that is torn or no shard, but no damage
+ * elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
+enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 
 /* --- the directory --- */
+/* The name of shard n, shard-00000.bin and so on, into out[32]. */
+void shard_name(uint32_t n, char *out);
 struct dataset {
     struct schema schema;
     struct shard_info *shards;

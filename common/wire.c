@@ -143,7 +143,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     X(partition) X(cut) X(ok) X(bucket_begin) X(bucket_end) X(bytes) X(checksum) X(rows) X(version)
 #define PULL_FIELDS(X) X(want_dense) X(want_ticket)
 #define PULLED_FIELDS(X) X(ticket) X(version)
-#define PUSH_FIELDS(X) X(fence) X(ticket)
+#define PUSH_FIELDS(X) X(fence) X(ticket) X(shard_batches)
 #define PUSHED_FIELDS(X) X(duplicate) X(version) X(dropped_values)
 #define COPY(field) out->field = in->field;
 

@@ -144,6 +144,8 @@ struct wire_pulled {                     /* values frame */
 struct wire_push {                       /* values frame: gradients; keys frame only on ERR_TICKET */
     struct batch_name name;
     uint64_t fence, ticket;
+    uint32_t shard_batches;              /* of the batch's shard: how a server's plan of a stream
+                                            grows; of no interest where the plan is fixed */
     uint32_t count[CONFIG_FIELDS_MAX];   /* as in the pull, with keys only */
     uint32_t fields;
     enum value_type values;
@@ -205,6 +207,7 @@ struct job_plan {
     struct schema schema;                /* of the training data: slots of keys and layout */
     uint32_t *batches_per_shard;         /* owned */
     uint32_t shards;
+    bool stream;                         /* data_dir grows: batches_per_shard is what was known */
     double rate_ctr, rate_cvr;
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* one per partition, owned; bucket ranges are equal cuts: */
     uint32_t partitions;                 /* partition k owns [BUCKETS*k/P, BUCKETS*(k+1)/P) */

@@ -250,7 +250,7 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
         if (ask->returns) {
             TRY(leases_return(&c->leases, ask));
         }
-        bool hold = c->save.hold || c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
+        bool hold = save_holds(c) || c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
                     (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));

@@ -143,7 +143,8 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
     *any = false;
     for (; epoch < c->plan.epochs && c->plan.epoch_batches * epoch < limit; epoch++) {
         TRY(leases_train(&c->leases, epoch));
-        if (!leases_phase_complete(&c->leases)) {
+        c->save.last_shards = c->leases.back;
+        if (!leases_phase_complete(&c->leases) || !follow_over(c)) {
             *any = true;
             c->phase = PHASE_TRAIN;
             progress_epoch(&c->progress, epoch);
@@ -172,9 +173,14 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
     bool any = false;
     progress_begin(&c->progress, now_ms);
     c->save.last_ms = now_ms;
-    log_info("all roles are there: job %016llx trains %llu batches (%llu impressions)",
-             (unsigned long long)c->job, (unsigned long long)c->job_batches,
-             (unsigned long long)c->job_impressions);
+    if (c->options->stream) {
+        log_info("all roles are there: job %016llx follows %s from shard %u on",
+                 (unsigned long long)c->job, c->stream.dir, c->stream.next);
+    } else {
+        log_info("all roles are there: job %016llx trains %llu batches (%llu impressions)",
+                 (unsigned long long)c->job, (unsigned long long)c->job_batches,
+                 (unsigned long long)c->job_impressions);
+    }
     TRY(open_epoch(c, c->restored_epoch, &any));
     if (any) {
         return OK;
@@ -216,11 +222,14 @@ static bool nothing_after(const struct coord *c, uint32_t epoch) {
 static enum status train_step(struct coord *c, uint64_t now_ms) {
     uint32_t epoch = c->leases.epoch;
     bool any = false;
-    if (leases_phase_complete(&c->leases)) {
+    if (save_shards_due(c)) { /* the one before is still being written */
+        return OK;
+    }
+    if (leases_phase_complete(&c->leases) && (follow_over(c) || c->stopped)) {
         if (nothing_after(c, epoch) || c->stopped) {
             end_training(c, now_ms);
         }
-        if (c->has_eval && !c->stopped) {
+        if (c->has_eval && !c->stopped && c->stream.damage[0] == '\0') {
             return begin_evaluation(c, epoch);
         }
         if (!c->last_epoch) {
@@ -304,6 +313,9 @@ static enum status phase_step(struct coord *c, uint64_t now_ms) {
     case PHASE_COMPUTE:
         return compute_step(c, now_ms);
     case PHASE_SAVE:
+        if (c->save.final_done && c->stream.damage[0] != '\0') {
+            return fail(ERR_CORRUPT, "%s", c->stream.damage);
+        }
         if (c->save.final_done) {
             c->phase = PHASE_STOP;
         }
@@ -327,6 +339,7 @@ static enum status turn(struct coord *c) {
     hear_signal(c);
     TRY(watch(c, now_ms));
     answer_clocks(c, now_ms);
+    TRY(follow_step(c, now_ms));
     TRY(save_step(c, now_ms));
     TRY(phase_step(c, now_ms));
     if (c->phase != PHASE_GATHER) {
@@ -391,6 +404,10 @@ static enum status describe_failure(struct coord *c, enum status status) {
 
 static enum status run(struct coord *c) {
     enum status status = setup(c);
+    if (status == ERR_CLOSED && stop_requested()) {
+        log_info("%s", fail_text());
+        return OK;
+    }
     if (status != OK) {
         return status;
     }

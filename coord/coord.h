@@ -14,6 +14,7 @@
 struct coord_options {
     const char *listen;        /* ipc://... or tcp://host:port */
     const char *data_dir;      /* training shards */
+    bool stream;               /* data_dir grows, and is followed to its end (stream.h) */
     const char *eval_dir;      /* NULL: no evaluation */
     const char *out_dir;       /* run directory */
     const struct config *config;
@@ -25,7 +26,9 @@ struct coord_options {
 /* Runs until the job has ended: writes summary.json, metrics.jsonl, checkpoints. A stop signal ends
  * it in order, saved, with OK. ERR_TIMEOUT: roles did not appear (names them); ERR_PEER: a role
  * failed (names it and the checkpoint to resume from); ERR_EXISTS: out_dir holds a run and resume
- * was not asked for; ERR_CONFIG: resuming on other data or another plan. Blocking. */
+ * was not asked for; ERR_CONFIG: resuming on other data or another plan; a stream
+ * is to be read more than once. ERR_CORRUPT: a shard of a stream is damaged (names it); what came
+ * before it is saved. Blocking. */
 enum status coord_run(const struct coord_options *o);
 
 #endif

@@ -70,7 +70,7 @@ bool exam_complete(const struct exam *e) {
 
 static enum status compute(void *arg) {
     struct exam *e = arg;
-    const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: workers want the cores */
+    const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: others want the cores */
     return evaluation_compute(&e->evaluation, e->scores, e->offset[e->data->shard_count], &spec);
 }
 

@@ -24,8 +24,7 @@ void leases_fini(struct leases *l) {
 
 /* --- phases ----------------------------------------------------------------------------------- */
 
-static enum status phase_reserve(struct leases *l, uint32_t count) {
-    assert(l->out == 0);
+static enum status reserve(struct leases *l, uint32_t count) {
     if (count > l->cap) {
         TRY(mem_grow((void **)&l->lease, l->cap * sizeof *l->lease, count * sizeof *l->lease));
         l->cap = count;
@@ -33,10 +32,17 @@ static enum status phase_reserve(struct leases *l, uint32_t count) {
     return OK;
 }
 
+static void skip_back(struct leases *l) {
+    while (l->first < l->count && l->lease[l->first].state == LEASE_BACK) {
+        l->first++;
+    }
+}
+
 static void phase_add(struct leases *l, uint32_t shard, uint32_t limit, bool complete) {
     enum lease_state state = complete ? LEASE_BACK : LEASE_PENDING;
     l->lease[l->count++] = (struct lease){.shard = shard, .limit = limit, .state = state};
     l->back += complete;
+    skip_back(l);
 }
 
 static bool bits_full(const struct buf *bits, uint32_t limit) {
@@ -53,13 +59,14 @@ enum status leases_train(struct leases *l, uint32_t epoch) {
     uint32_t shards = l->plan->shards;
     uint32_t *order = NULL, *limit = NULL;
     struct buf bits = BUF_EMPTY;
-    TRY_OUT(phase_reserve(l, shards));
+    assert(l->out == 0);
+    TRY_OUT(reserve(l, shards));
     TRY_OUT(mem_array((void **)&order, shards, sizeof *order));
     TRY_OUT(mem_array((void **)&limit, shards, sizeof *limit));
     tally_epoch(l->plan, epoch, order, limit);
     l->kind = LEASE_TRAIN;
     l->epoch = epoch;
-    l->count = l->back = 0;
+    l->count = l->back = l->first = 0;
     for (uint32_t i = 0; i < shards; i++) {
         buf_clear(&bits);
         if (limit[i] > 0) { /* an empty shard has no names */
@@ -74,12 +81,22 @@ out:
     return status;
 }
 
+enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit) {
+    assert(l->kind == LEASE_TRAIN);
+    if (l->count == l->cap) {
+        TRY(reserve(l, l->cap < 64 ? 64 : 2 * l->cap));
+    }
+    phase_add(l, shard, limit, limit == 0);
+    return OK;
+}
+
 enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batches,
                         uint32_t shards) {
-    TRY(phase_reserve(l, shards));
+    assert(l->out == 0);
+    TRY(reserve(l, shards));
     l->kind = LEASE_EVAL;
     l->epoch = epoch;
-    l->count = l->back = 0;
+    l->count = l->back = l->first = 0;
     for (uint32_t i = 0; i < shards; i++) {
         phase_add(l, i, batches[i], batches[i] == 0);
     }
@@ -88,7 +105,7 @@ enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batche
 
 void leases_finish(struct leases *l) {
     l->kind = LEASE_FINISHED;
-    l->count = l->back = l->out = 0;
+    l->count = l->back = l->out = l->first = 0;
 }
 
 bool leases_phase_complete(const struct leases *l) {
@@ -98,7 +115,7 @@ bool leases_phase_complete(const struct leases *l) {
 /* --- granting and returning ------------------------------------------------------------------- */
 
 static struct lease *next_pending(struct leases *l) {
-    for (uint32_t i = 0; i < l->count; i++) {
+    for (uint32_t i = l->first; i < l->count; i++) {
         if (l->lease[i].state == LEASE_PENDING) {
             return &l->lease[i];
         }
@@ -107,7 +124,7 @@ static struct lease *next_pending(struct leases *l) {
 }
 
 static struct lease *find(struct leases *l, uint32_t shard) {
-    for (uint32_t i = 0; i < l->count; i++) {
+    for (uint32_t i = l->first; i < l->count; i++) {
         if (l->lease[i].shard == shard) {
             return &l->lease[i];
         }
@@ -165,6 +182,7 @@ enum status leases_return(struct leases *l, const struct wire_lease_ask *ask) {
     lease->state = LEASE_BACK;
     l->out--;
     l->back++;
+    skip_back(l);
     return OK;
 }
 
@@ -176,12 +194,13 @@ void leases_complete(struct leases *l, uint32_t shard) {
     l->out -= lease->state == LEASE_OUT;
     lease->state = LEASE_BACK;
     l->back++;
+    skip_back(l);
 }
 
 /* --- deadlines -------------------------------------------------------------------------------- */
 
 void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint64_t now_ms) {
-    for (uint32_t i = 0; i < l->count; i++) {
+    for (uint32_t i = l->first; i < l->count; i++) {
         struct lease *x = &l->lease[i];
         if (x->state == LEASE_OUT && x->worker == worker && x->incarnation == incarnation) {
             x->deadline_ms = now_ms + l->lease_ms;
@@ -196,7 +215,7 @@ static void put_back(struct leases *l, struct lease *x) {
 
 uint32_t leases_release(struct leases *l, uint32_t worker) {
     uint32_t released = 0;
-    for (uint32_t i = 0; i < l->count; i++) {
+    for (uint32_t i = l->first; i < l->count; i++) {
         struct lease *x = &l->lease[i];
         if (x->state == LEASE_OUT && x->worker == worker) {
             put_back(l, x);
@@ -208,7 +227,7 @@ uint32_t leases_release(struct leases *l, uint32_t worker) {
 
 uint32_t leases_expire(struct leases *l, uint64_t now_ms) {
     uint32_t expired = 0;
-    for (uint32_t i = 0; i < l->count; i++) {
+    for (uint32_t i = l->first; i < l->count; i++) {
         struct lease *x = &l->lease[i];
         if (x->state == LEASE_OUT && now_ms >= x->deadline_ms) {
             put_back(l, x);
@@ -220,7 +239,7 @@ uint32_t leases_expire(struct leases *l, uint64_t now_ms) {
 
 uint32_t leases_held(const struct leases *l, uint32_t worker) {
     uint32_t held = 0;
-    for (uint32_t i = 0; i < l->count; i++) {
+    for (uint32_t i = l->first; i < l->count; i++) {
         held += l->lease[i].state == LEASE_OUT && l->lease[i].worker == worker;
     }
     return held;

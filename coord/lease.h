@@ -50,6 +50,7 @@ struct leases {
     enum lease_kind kind;          /* of the phase: TRAIN, EVAL, or FINISHED: none */
     uint32_t epoch;
     struct lease *lease;           /* [count] in the phase's order */
+    uint32_t first;                /* those before it are BACK: nobody need look at them */
     uint32_t count, cap;
     uint32_t out;                  /* how many are OUT */
     uint32_t back;
@@ -62,6 +63,9 @@ void leases_fini(struct leases *l);
 
 /* Phases. Nothing may be OUT. ERR_MEMORY. */
 enum status leases_train(struct leases *l, uint32_t epoch);
+/* One more shard joins the training phase that is under way, last in its order; the plan and the
+ * set of done names (applied_grow) have it already, with nothing done. ERR_MEMORY. */
+enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit);
 /* batches[shards] of the evaluation data. epoch: the one just trained, part of the scores' name. */
 enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batches, uint32_t shards);
 void leases_finish(struct leases *l); /* no phase: everybody is told FINISHED */

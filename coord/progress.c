@@ -280,7 +280,7 @@ void progress_line(const struct progress *p, struct progress_mark *mark,
         .staleness_max = p->totals.staleness_max,
         .rows = servers.rows,
         .bytes = servers.bytes,
-        .eta_s = rate > 0 ? (double)(p->job_impressions - done) / rate : NAN,
+        .eta_s = rate > 0 && !p->open ? (double)(p->job_impressions - done) / rate : NAN,
     };
     out->auc_ctr = auc_running(&p->ctr, &out->auc_ctr_bound);
     out->auc_ctcvr = auc_running(&p->ctcvr, &out->auc_ctcvr_bound);

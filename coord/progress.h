@@ -53,6 +53,7 @@ struct progress {
     struct progress_server *server;
     struct progress_usage *worker_usage, *server_usage;
     uint64_t job_impressions;      /* to be trained in all, restored ones included */
+    bool open;                     /* more of them may become known: nobody knows how long */
     uint64_t restored_impressions; /* trained before this run */
     struct wire_progress totals;   /* this run; staleness_max: the largest */
     struct wire_progress epoch_start;
@@ -113,7 +114,7 @@ struct progress_line {
     double staleness_mean;     /* since the mark */
     uint64_t staleness_max;    /* of the run */
     uint64_t rows, bytes;
-    double eta_s;
+    double eta_s;              /* NaN: unknown */
 };
 /* What is to be said now, and moves the mark. */
 void progress_line(const struct progress *p, struct progress_mark *mark,

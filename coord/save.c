@@ -17,6 +17,10 @@
  * pushes are acknowledged, the cut is made; then leases are granted again. Its cuts therefore lie
  * between shards, and when one is due is counted in returned shards.
  *
+ * checkpoint.every_shards asks for checkpoints of just the first K, 2K, ... shards of an epoch, for
+ * instance to evaluate each on what came after it. They are made in the same still moment in any
+ * job: leases stop at the K-th shard until the cut is over.
+ *
  * A cut that fails costs that checkpoint only, unless it was to be the last.
  */
 #include <stdio.h>
@@ -39,7 +43,28 @@ static bool due(const struct coord *c, uint64_t now_ms) {
     }
     return (k->every_impressions > 0 &&
             trained(c) - c->save.last_impressions >= k->every_impressions) ||
-           (k->every_seconds > 0 && now_ms - c->save.last_ms >= k->every_seconds * 1000);
+           (k->every_seconds > 0 && now_ms - c->save.last_ms >= k->every_seconds * 1000 &&
+            trained(c) > c->save.last_impressions); /* a stream may have been silent */
+}
+
+/* Shards that must be back for the next cut between shards. */
+static uint64_t boundary(const struct coord *c) {
+    uint64_t every = c->config->every_shards;
+    return (c->save.last_shards / every + 1) * every;
+}
+
+static bool counts_shards(const struct coord *c) {
+    return c->config->every_shards > 0 && c->leases.kind == LEASE_TRAIN && !c->stopped;
+}
+
+bool save_shards_due(const struct coord *c) {
+    return counts_shards(c) && c->phase == PHASE_TRAIN && c->leases.out == 0 &&
+           c->leases.back >= boundary(c);
+}
+
+bool save_holds(const struct coord *c) {
+    return c->save.hold ||
+           (counts_shards(c) && (uint64_t)c->leases.out + c->leases.back >= boundary(c));
 }
 
 static enum status begin(struct coord *c, uint64_t now_ms) {
@@ -56,6 +81,9 @@ static enum status begin(struct coord *c, uint64_t now_ms) {
     uint64_t write_ms = servers.bytes * 1000 / SLOWEST_DISK_BYTES_PER_S;
     s->last_ms = now_ms;
     s->last_impressions = trained(c);
+    if (s->hold) { /* others may hold more than the shards that are back */
+        s->last_shards = c->leases.back;
+    }
     commit_begin(&s->commit, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
     if (s->final_wanted) {
         s->final_begun = true;
@@ -197,6 +225,10 @@ enum status save_step(struct coord *c, uint64_t now_ms) {
         return commit_over(&s->commit, now_ms) ? conclude(c, now_ms) : OK;
     }
     if (s->final_wanted && !s->final_begun) {
+        return begin_or_fail(c, now_ms);
+    }
+    if (save_shards_due(c)) {
+        s->hold = true;
         return begin_or_fail(c, now_ms);
     }
     if (!s->hold && !due(c, now_ms)) {

@@ -4,6 +4,12 @@
  * size, the seed and the shuffling; with any of those different, names that a checkpoint calls done
  * would be other impressions. So they are compared, and a difference refuses the resume. More
  * epochs or another learning rate are free.
+ *
+ * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
+ * that the shards behind those names are the same is the producer's promise (stream.h). The rates of
+ * clicks and conversions, which initial biases are made of, are those of its first shard, whatever the
+ * manifest has to say by now: a job that follows later has the same. A resumed job has those of its
+ * checkpoint.
  */
 #include <errno.h>
 #include <limits.h>
@@ -31,19 +37,41 @@ static enum status absolute(const char *path, char *out) {
     return OK;
 }
 
+static enum status read_stream(struct coord *c) {
+    const char *dir = c->options->data_dir;
+    if (c->config->epochs != 1) {
+        return fail(ERR_CONFIG, "train.epochs is %u, but a stream is read once: %s",
+                    c->config->epochs, dir);
+    }
+    c->data_checksum = stream_checksum(&c->data.schema);
+    stream_init(&c->stream, dir);
+    struct shard_info first;
+    char name[sizeof first.name];
+    shard_name(0, name);
+    TRY(stream_wait(dir));
+    TRY(shard_peek(dir, name, &first));
+    c->data.impressions = first.impressions;
+    c->data.clicks = first.clicks;
+    c->data.conversions = first.conversions;
+    return OK;
+}
+
 static enum status read_data(struct coord *c) {
     const struct coord_options *o = c->options;
     char path[PATH_BYTES_MAX];
     char *text = NULL;
     size_t bytes;
     TRY(dataset_read(&c->data, o->data_dir));
-    if (c->data.impressions == 0) {
+    if (o->stream) {
+        TRY(read_stream(c));
+    } else if (c->data.impressions == 0) {
         return fail(ERR_CONFIG, "%s holds no impressions", o->data_dir);
+    } else {
+        TRY(path_join(path, o->data_dir, "manifest"));
+        TRY(file_read_all(path, DATA_MANIFEST_BYTES_MAX, &text, &bytes));
+        c->data_checksum = hash_bytes(text, bytes);
+        mem_free(&text);
     }
-    TRY(path_join(path, o->data_dir, "manifest"));
-    TRY(file_read_all(path, DATA_MANIFEST_BYTES_MAX, &text, &bytes));
-    c->data_checksum = hash_bytes(text, bytes);
-    mem_free(&text);
     if (o->eval_dir != NULL) {
         TRY(dataset_read(&c->eval, o->eval_dir));
         if (c->eval.impressions == 0) {
@@ -54,28 +82,35 @@ static enum status read_data(struct coord *c) {
     return OK;
 }
 
-static enum status make_plan(struct coord *c) {
+enum status sample_shard(const struct coord *c, const struct shard_info *info,
+                         uint32_t *impressions, uint32_t *batches) {
     const struct sampling sampling = sampling_of(c->config);
-    uint32_t shards = c->data.shard_count;
+    const uint64_t sampled =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+    if (sampled > UINT32_MAX) {
+        return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
+                    c->options->data_dir, info->name, (unsigned long long)sampled,
+                    sampling.copies);
+    }
+    *impressions = (uint32_t)sampled;
+    *batches = plan_sampled_batches(info->impressions, *impressions, c->config->batch);
+    return OK;
+}
+
+static enum status make_plan(struct coord *c) {
+    const bool stream = c->options->stream; /* its shards join one by one (follow.c) */
+    uint32_t shards = stream ? 0 : c->data.shard_count;
     TRY(mem_array((void **)&c->batches, shards, sizeof *c->batches));
     TRY(mem_array((void **)&c->impressions, shards, sizeof *c->impressions));
     for (uint32_t s = 0; s < shards; s++) {
         const struct shard_info *info = &c->data.shards[s];
-        const uint64_t sampled =
-            sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
-        if (sampled > UINT32_MAX) {
-            return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
-                        c->options->data_dir, info->name, (unsigned long long)sampled,
-                        sampling.copies);
-        }
-        c->impressions[s] = (uint32_t)sampled;
-        c->batches[s] = plan_batches(c->impressions[s], c->config->batch);
+        TRY(sample_shard(c, info, &c->impressions[s], &c->batches[s]));
     }
     c->plan = (struct tally_plan){.batches = c->batches,
                                   .impressions = c->impressions,
                                   .shards = shards,
                                   .seed = c->config->seed,
-                                  .shuffle = c->config->shuffle,
+                                  .shuffle = c->config->shuffle && !stream,
                                   .epochs = c->config->epochs,
                                   .max_steps = c->config->max_steps};
     tally_plan_init(&c->plan);
@@ -97,20 +132,26 @@ static enum status make_job_plan(struct coord *c) {
     TRY(mem_array((void **)&p->batches_per_shard, c->plan.shards, sizeof *p->batches_per_shard));
     memcpy(p->batches_per_shard, c->batches, c->plan.shards * sizeof *c->batches);
     p->shards = c->plan.shards;
+    p->stream = c->options->stream;
     p->schema = c->data.schema;
-    p->rate_ctr = (double)c->data.clicks / (double)c->data.impressions;
-    p->rate_cvr =
-        c->data.clicks == 0 ? 0 : (double)c->data.conversions / (double)c->data.clicks;
+    if (!p->stream || c->resume_dir[0] == '\0') {
+        p->rate_ctr = (double)c->data.clicks / (double)c->data.impressions;
+        p->rate_cvr =
+            c->data.clicks == 0 ? 0 : (double)c->data.conversions / (double)c->data.clicks;
+    }
     TRY(absolute(c->options->data_dir, p->data_dir));
     return c->has_eval ? absolute(c->options->eval_dir, p->eval_dir) : OK;
 }
 
 /* --- resuming --------------------------------------------------------------------------------- */
 
-static enum status same_job(const struct coord *c, const struct manifest *m, const char *dir) {
+static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
     if (m->data_checksum != c->data_checksum) {
         return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s", dir,
                     c->options->data_dir);
+    }
+    if (c->options->stream) {
+        TRY(follow_again(c, m->shards, dir));
     }
     if (m->shards != c->plan.shards ||
         memcmp(m->batches_per_shard, c->batches, m->shards * sizeof *c->batches) != 0) {
@@ -143,6 +184,8 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
                                     c->plan.shards);
         }
         c->restored_step = m->step;
+        c->job_plan.rate_ctr = m->rate_ctr; /* of a stream; others compute theirs again */
+        c->job_plan.rate_cvr = m->rate_cvr;
         for (uint32_t p = 0; p < m->part_count; p++) {
             c->resume_bytes += m->parts[p].bytes;
         }
@@ -176,7 +219,8 @@ static enum status find_start(struct coord *c, struct applied **done) {
     if (c->options->resume) {
         log_info("%s has no checkpoint to resume from: starting afresh", c->out_dir);
     }
-    return applied_create(done, c->batches, c->plan.shards);
+    return c->options->stream ? applied_create_open(done)
+                              : applied_create(done, c->batches, c->plan.shards);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -206,6 +250,7 @@ static enum status make_machines(struct coord *c) {
                    k->lease_ms);
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));
+    c->progress.open = o->stream;
     TRY(mem_array((void **)&c->answers, o->workers, sizeof *c->answers));
     if (c->has_eval) {
         TRY(exam_init(&c->exam, &c->eval, k->batch));
@@ -222,8 +267,8 @@ enum status setup(struct coord *c) {
     TRY(read_data(c));
     TRY(make_plan(c));
     TRY(make_directories(c));
-    TRY(make_job_plan(c));
     TRY(make_machines(c));
+    TRY(make_job_plan(c));
     TRY(report_open(&c->report, c->out_dir, c->options->progress_fd));
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, c->config->message_bytes_max));

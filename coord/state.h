@@ -2,6 +2,7 @@
  *
  *     setup.c    reads data, plan and (on resume) the last checkpoint
  *     answer.c   one message in, one answer out
+ *     follow.c   the plan of a stream, which grows
  *     save.c     when to cut, and the commit of what was cut
  *     summary.c  the last words on disk
  *     coord.c    the phases and the loop
@@ -19,6 +20,7 @@
 #include "progress.h"
 #include "report.h"
 #include "staleness.h"
+#include "stream.h"
 
 enum phase {
     PHASE_GATHER,  /* roles are still missing */
@@ -38,6 +40,7 @@ struct save {
     bool hold;               /* grant no lease: a deterministic cut waits for a still moment */
     bool final_wanted, final_begun, final_done;
     uint64_t last_ms, last_impressions; /* when the last cut began */
+    uint32_t last_shards;    /* of the epoch that were back at the last cut in a still moment */
     uint64_t count;          /* checkpoints committed by this run */
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
     uint64_t newest_step;        /* batches in it */
@@ -50,7 +53,9 @@ struct coord {
     /* the data and its plan */
     struct dataset data, eval;
     bool has_eval;
-    uint32_t *batches, *impressions; /* [data.shard_count] */
+    uint32_t *batches, *impressions; /* [plan.shards] */
+    uint32_t shards_cap;           /* of the two, where they grow */
+    struct stream stream;          /* zeroed if the data is not one */
     uint64_t data_checksum;
     struct tally_plan plan;
     uint64_t job_batches, job_impressions;
@@ -93,6 +98,17 @@ enum status setup(struct coord *c);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
+/* How many of a shard's impressions the model trains on, in how many batches. ERR_LIMIT. */
+enum status sample_shard(const struct coord *c, const struct shard_info *info,
+                         uint32_t *impressions, uint32_t *batches);
+
+/* follow.c. All do nothing in a job on a fixed data set. */
+/* The plan gets the shards that the checkpoint `from` had. ERR_NOT_FOUND: fewer are there. */
+enum status follow_again(struct coord *c, uint32_t shards, const char *from);
+/* Looks for shards that have come, while training. */
+enum status follow_step(struct coord *c, uint64_t now_ms);
+bool follow_over(const struct coord *c); /* no more shards will come */
+
 /* answer.c. A peer's nonsense is answered with an error; a status other than OK is our own. */
 enum status answer(struct coord *c, const struct port_message *m, uint64_t now_ms);
 void answer_clocks(struct coord *c, uint64_t now_ms);
@@ -104,6 +120,8 @@ enum status lost_leases(const struct coord *c, const char *who);
 /* save.c */
 void save_final(struct coord *c); /* asks for the final checkpoint */
 enum status save_step(struct coord *c, uint64_t now_ms);
+bool save_shards_due(const struct coord *c); /* a cut between shards is, before all else */
+bool save_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
 
 /* summary.c */
 enum status summary_write(struct coord *c);

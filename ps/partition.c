@@ -33,9 +33,26 @@ static enum status create_field(struct partition *p, uint32_t slot) {
     return OK;
 }
 
+/* The empty set of names under the plan that is known. */
+static enum status first_names(const struct partition *p, struct applied **out) {
+    enum status status = OK;
+    if (!p->spec.grows) {
+        return applied_create(out, p->spec.batches_per_shard, p->spec.shards);
+    }
+    TRY(applied_create_open(out));
+    for (uint32_t s = 0; s < p->spec.shards && status == OK; s++) {
+        const uint32_t batches = p->spec.batches_per_shard[s];
+        status = batches == 0 ? OK : applied_grow(*out, s, batches);
+    }
+    if (status != OK) {
+        applied_destroy(out);
+    }
+    return status;
+}
+
 static enum status create_domain(struct partition *p) {
     struct applied *applied = NULL;
-    TRY(applied_create(&applied, p->spec.batches_per_shard, p->spec.shards));
+    TRY(first_names(p, &applied));
     const enum status status = domains_add(&p->domains, p->spec.bucket_begin, p->spec.bucket_end,
                                            &applied, 0);
     applied_destroy(&applied);
@@ -85,6 +102,20 @@ void partition_destroy(struct partition **inout) {
     tickets_fini(&p->tickets);
     mem_free(&p->fences);
     mem_free(inout);
+}
+
+enum status partition_grow(struct partition *p, uint32_t shard, uint32_t batches) {
+    for (uint32_t i = 0; i < p->domains.count; i++) {
+        TRY(applied_grow(p->domains.list[i].applied, shard, batches));
+    }
+    if (shard >= p->spec.shards) {
+        const size_t old = p->spec.shards * sizeof *p->fences;
+        const size_t bytes = ((size_t)shard + 1) * sizeof *p->fences;
+        TRY(mem_grow((void **)&p->fences, old, bytes));
+        p->spec.shards = shard + 1;
+        p->bytes_fixed += bytes - old;
+    }
+    return OK;
 }
 
 enum status partition_check_keys(const struct partition *p, const struct key_list *keys) {

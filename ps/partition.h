@@ -29,6 +29,7 @@ struct partition_spec {
     const struct layout *layout;
     const uint32_t *batches_per_shard;
     uint32_t shards;
+    bool grows;                    /* a stream: more shards come (partition_grow) */
     uint32_t bucket_begin, bucket_end;
     uint64_t memory_bytes;         /* this partition's share of --memory; 0: no limit */
     bool read_only;                /* rows without optimizer state, for eval and predict */
@@ -72,6 +73,10 @@ struct push_result {
 enum status partition_push(struct partition *p, struct batch_name name, uint64_t fence,
                            uint64_t ticket, const struct key_list *keys, const float *gradients,
                            size_t floats, uint64_t now_ms, struct push_result *result);
+
+/* Makes a shard of a stream known before its first push; again: nothing. ERR_PROTOCOL: it is known
+ * with another number of batches, or the plan is fixed. ERR_MEMORY. */
+enum status partition_grow(struct partition *p, uint32_t shard, uint32_t batches);
 
 /* Housekeeping between requests: ticket expiry, a slice of eviction, a slice of a running snapshot.
  * *busy = there is more to do now (poll without waiting). */

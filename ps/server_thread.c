@@ -192,6 +192,9 @@ static enum status serve_push(struct serving *v, uint64_t now_ms) {
     TRY(ensure(&v->floats, n * sizeof(float)));
     wire_values_unpack(push->values, v->in.values, n, v->floats.data);
     struct push_result result;
+    if (v->job->plan.stream) {
+        TRY(partition_grow(v->partition, push->name.shard, push->shard_batches));
+    }
     TRY(partition_push(v->partition, push->name, push->fence, push->ticket,
                        with_keys ? &keys : NULL, v->floats.data, n, now_ms, &result));
     v->out.type = WIRE_PUSHED;
@@ -327,6 +330,7 @@ static enum status make_partition(struct serving *v) {
         .layout = &job->layout,
         .batches_per_shard = job->plan.batches_per_shard,
         .shards = job->plan.shards,
+        .grows = job->plan.stream,
         .bucket_begin = (uint32_t)(BUCKETS * (uint64_t)v->number / partitions),
         .bucket_end = (uint32_t)(BUCKETS * ((uint64_t)v->number + 1) / partitions),
         .memory_bytes = job->config.memory_bytes / job->threads,

@@ -34,6 +34,11 @@
 static const uint32_t world_plan[WORLD_SHARDS] = {17, 9, 24};
 #define WORLD_BATCHES 50u       /* an epoch's */
 
+/* Of a world that is a stream: one epoch, shards known only by their pushes. */
+#define WORLD_STREAM_SHARDS 16u
+static const uint32_t world_stream_plan[WORLD_STREAM_SHARDS] = {7, 9, 7, 9, 7, 9, 7, 9,
+                                                                7, 9, 7, 9, 7, 9, 7, 9};
+
 struct world {
     uint64_t seed;
     uint32_t id_space;          /* ids are drawn from [0, id_space), small ones more often */
@@ -41,6 +46,7 @@ struct world {
     struct schema schema;
     struct layout layout;
     uint64_t memory_bytes;
+    bool stream;
 };
 
 struct world_batch {
@@ -97,19 +103,28 @@ static inline struct world *world_create(uint64_t seed) {
 static inline struct partition_spec world_spec(const struct world *w, uint32_t index,
                                                uint32_t count) {
     return (struct partition_spec){.config = &w->config, .schema = &w->schema,
-                                   .layout = &w->layout, .batches_per_shard = world_plan,
-                                   .shards = WORLD_SHARDS,
+                                   .layout = &w->layout,
+                                   .batches_per_shard = w->stream ? world_stream_plan : world_plan,
+                                   .shards = w->stream ? 0 : WORLD_SHARDS,
+                                   .grows = w->stream,
                                    .bucket_begin = BUCKETS * index / count,
                                    .bucket_end = BUCKETS * (index + 1) / count,
                                    .memory_bytes = w->memory_bytes};
 }
 
-static inline void world_start(struct world_job *job, const struct world *w, uint32_t count) {
+/* known: shards of a stream that are known from the beginning. */
+static inline void world_start_known(struct world_job *job, const struct world *w, uint32_t count,
+                                     uint32_t known) {
     *job = (struct world_job){.world = w, .count = count};
     for (uint32_t i = 0; i < count; i++) {
-        const struct partition_spec spec = world_spec(w, i, count);
+        struct partition_spec spec = world_spec(w, i, count);
+        spec.shards = w->stream ? known : spec.shards;
         assert_int_equal(partition_create(&job->p[i], &spec), OK);
     }
+}
+
+static inline void world_start(struct world_job *job, const struct world *w, uint32_t count) {
+    world_start_known(job, w, count, 0);
 }
 
 static inline void world_stop(struct world_job *job) {
@@ -120,9 +135,13 @@ static inline void world_stop(struct world_job *job) {
 
 /* The n-th batch of the job: names in order of epoch, shard, batch. */
 static inline struct world_batch world_batch(const struct world *w, uint32_t n) {
+    const uint32_t *plan = w->stream ? world_stream_plan : world_plan;
     struct world_batch b = {.name = {.epoch = n / WORLD_BATCHES, .batch = n % WORLD_BATCHES}};
-    while (b.name.batch >= world_plan[b.name.shard]) {
-        b.name.batch -= world_plan[b.name.shard++];
+    if (w->stream) {
+        b.name = (struct batch_name){.batch = n};
+    }
+    while (b.name.batch >= plan[b.name.shard]) {
+        b.name.batch -= plan[b.name.shard++];
     }
     for (uint32_t f = 0; f < WORLD_FIELDS; f++) {
         const uint32_t want = (uint32_t)rng_below(w->seed, n, f, WORLD_IDS_MAX + 1);
@@ -185,6 +204,9 @@ static inline struct push_result world_push(const struct world *w, struct partit
     struct push_result pushed;
     world_request(w, &b, p, &r);
     assert_int_equal(partition_pull(p, &r.keys, true, n % 2 == 1, n, values, &pulled), OK);
+    if (w->stream) {
+        assert_int_equal(partition_grow(p, b.name.shard, world_stream_plan[b.name.shard]), OK);
+    }
     const enum status status =
         partition_push(p, b.name, 1, pulled.ticket, pulled.ticket != 0 ? NULL : &r.keys,
                        r.gradients, r.floats, n, &pushed);
@@ -277,6 +299,9 @@ static inline struct world_dump world_dump(const struct world_job *job) {
         qsort(d.records, d.count, sizeof *d.records, world_compare);
     }
     assert_int_equal(applied_copy(&d.applied, job->p[0]->domains.list[0].applied), OK);
+    for (uint32_t s = 0; job->world->stream && s < WORLD_STREAM_SHARDS; s++) {
+        assert_int_equal(applied_grow(d.applied, s, world_stream_plan[s]), OK);
+    }
     return d;
 }
 
@@ -326,8 +351,10 @@ static inline bool world_cut_done(struct partition *p, enum status *status,
     assert_int_equal(info->applied.len > 0, *status == OK);
     if (*status == OK && names != NULL) {
         applied_destroy(names);
-        assert_int_equal(applied_decode(names, info->applied.data, info->applied.len, world_plan,
-                                        WORLD_SHARDS), OK);
+        const bool stream = p->spec.grows;
+        assert_int_equal(applied_decode(names, info->applied.data, info->applied.len,
+                                        stream ? world_stream_plan : world_plan,
+                                        stream ? WORLD_STREAM_SHARDS : WORLD_SHARDS), OK);
     }
     buf_fini(&info->applied);
     return true;
@@ -370,7 +397,7 @@ static inline void world_restore(struct world_job *job, const struct world *w, u
                                  const char *dir, const struct part_info *infos,
                                  uint32_t parts) {
     struct manifest m = world_manifest(infos, parts);
-    world_start(job, w, count);
+    world_start_known(job, w, count, WORLD_STREAM_SHARDS);
     for (uint32_t i = 0; i < count; i++) {
         const enum status status = partition_restore(job->p[i], dir, &m);
         if (status != OK) {

@@ -64,8 +64,8 @@ static enum status join_reference(const struct score_list *list, const struct sc
     TRY(mem_array((void **)logits, list->count, sizeof **logits));
     for (size_t i = 0; i < list->count; i++) {
         if (reference->scores[i].impression_id != list->scores[i].impression_id) {
-            return fail(ERR_CORRUPT, "impression %zu is %llu in the data, but %llu in the reference", i,
-                        (unsigned long long)list->scores[i].impression_id,
+            return fail(ERR_CORRUPT, "impression %zu is %llu in the data, but %llu in the reference",
+                        i, (unsigned long long)list->scores[i].impression_id,
                         (unsigned long long)reference->scores[i].impression_id);
         }
         (*logits)[i] = reference->scores[i].a;
@@ -88,7 +88,8 @@ enum status eval_run(struct local *local, const struct eval_spec *spec, struct e
     struct score_list list = {0};
     float *truth = NULL, *reference = NULL;
     enum status status = OK;
-    TRY_OUT(local_score(local, spec->data, spec->threads, (struct local_sink){score_list_take, &list}));
+    const struct local_sink sink = {score_list_take, &list};
+    TRY_OUT(local_score(local, spec->data, spec->threads, sink));
     TRY_OUT(join_truth(&list, spec->truth, &truth));
     TRY_OUT(join_reference(&list, spec->reference, &reference));
     const struct evaluation_spec what = {.form = local_form(local),
@@ -130,15 +131,15 @@ static const struct option options[] = {{"checkpoint", required_argument, NULL, 
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
     "usage: esmm eval --checkpoint C --data DIR [options]\n\n"
-    "Measures a checkpoint on impression shards: exact AUC with ties and 95 % intervals, GAUC by user,\n"
-    "average precision, log loss, normalised entropy and calibration, for CTR (all impressions), CVR\n"
-    "(clicked) and CTCVR (all).\n\n"
+    "Measures a checkpoint on impression shards: exact AUC with ties and 95 % intervals, GAUC by\n"
+    "user, average precision, log loss, normalised entropy and calibration, for CTR (all\n"
+    "impressions), CVR (clicked) and CTCVR (all).\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
     "  --data DIR            impression shards (esmm prep)\n"
     "  --truth FILE          of esmm synth: adds CVR over the entire space\n"
     "  --reference C         adds the AUC of CTCVR with p_ctr of this checkpoint instead of the\n"
     "                        model's own, as in the paper's table\n"
-    "  --bootstrap N         resamples of the users for the intervals (200; at least 40, or 0: none)\n"
+    "  --bootstrap N         resamples of the users for the intervals (1000; at least 40, or 0: none)\n"
     "  --seed S              of the resampling (1)\n"
     "  --calibration         adds predicted against observed in 20 buckets of equal count\n"
     "  --picture FILE.svg    draws them\n"
@@ -149,8 +150,8 @@ static enum status resamples_of(const char *value, uint64_t *out) {
     TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
     return *out == 0 || *out >= EVAL_RESAMPLES_MIN
                ? OK
-               : fail(ERR_USAGE, "--bootstrap %s: at least %u resamples for a 95 %% interval, or 0", value,
-                      EVAL_RESAMPLES_MIN);
+               : fail(ERR_USAGE, "--bootstrap %s: at least %u resamples for a 95 %% interval, or 0",
+                      value, EVAL_RESAMPLES_MIN);
 }
 
 static enum status apply(void *line, int option, const char *value) {

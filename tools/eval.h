@@ -6,7 +6,7 @@
 
 #include "local.h"
 
-#define EVAL_RESAMPLES 200u    /* unless told otherwise */
+#define EVAL_RESAMPLES 1000u   /* unless told otherwise */
 #define EVAL_RESAMPLES_MIN 40u /* fewer leave less than one resample in a tail of 2.5 % */
 #define EVAL_RESAMPLES_MAX 1000000u
 
@@ -25,7 +25,7 @@ enum status eval_reference(const char *checkpoint, const char *data_dir, uint32_
 
 struct eval_spec {
     const char *data;  /* directory of shards */
-    const char *truth; /* NULL, or the truth file of the log (esmm synth); must have every impression */
+    const char *truth; /* NULL, or the truth file of the log (esmm synth): of every impression */
     const struct score_list *reference; /* NULL, or eval_reference's of the same data */
     uint32_t threads;
     uint32_t resamples; /* of the bootstrap; 0: no intervals */

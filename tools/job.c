@@ -11,6 +11,7 @@
 
 const char job_options_help[] =
     "  --data DIR            training shards (esmm prep)\n"
+    "  --stream DIR          instead of --data: follow a directory that grows (docs/stream.md)\n"
     "  --eval DIR            shards to evaluate on after every epoch\n"
     "  --out DIR             run directory\n"
     "  --conf FILE           configuration (INI); see docs/config.md\n"
@@ -31,6 +32,7 @@ const char job_options_help[] =
 
 enum {
     O_DATA = 256,
+    O_STREAM,
     O_EVAL,
     O_OUT,
     O_CONF,
@@ -57,6 +59,7 @@ enum {
 };
 static const struct option options[] = {
     {"data", required_argument, NULL, O_DATA},
+    {"stream", required_argument, NULL, O_STREAM},
     {"eval", required_argument, NULL, O_EVAL},
     {"out", required_argument, NULL, O_OUT},
     {"conf", required_argument, NULL, O_CONF},
@@ -120,9 +123,18 @@ static enum status checkpoint_every(struct job *j, const char *value) {
     return set_config(j, "checkpoint.every_impressions", value);
 }
 
+static enum status set_data(struct job *j, const char *dir, bool stream) {
+    if (j->data[0] != '\0' && j->stream != stream) {
+        return fail(ERR_USAGE, "--data and --stream exclude each other");
+    }
+    j->stream = stream;
+    return absolute(dir, j->data);
+}
+
 static enum status apply(struct job *j, int option, const char *value, bool *help) {
     switch (option) {
-    case O_DATA: return absolute(value, j->data);
+    case O_DATA: return set_data(j, value, false);
+    case O_STREAM: return set_data(j, value, true);
     case O_EVAL: return absolute(value, j->eval);
     case O_OUT: return absolute(value, j->out);
     case O_CONF: return OK; /* read before everything else */
@@ -174,7 +186,7 @@ static enum status read_conf(struct job *j, int argc, char **argv) {
 
 static enum status complete(const struct job *j, bool coord) {
     if (j->data[0] == '\0') {
-        return fail(ERR_USAGE, "--data is missing: the directory of training shards");
+        return fail(ERR_USAGE, "--data (or --stream) is missing: the directory of training shards");
     }
     if (j->out[0] == '\0') {
         return fail(ERR_USAGE, "--out is missing: the run directory");

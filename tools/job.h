@@ -9,6 +9,7 @@
 struct job {
     struct config config;
     char data[PATH_BYTES_MAX]; /* absolute */
+    bool stream;               /* data grows, and is followed */
     char eval[PATH_BYTES_MAX]; /* "" none */
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"synth", tool_synth, "a raw log with known true probabilities"},
     {"records", tool_records, "shards with times into a stream of training records"},
     {"eval", tool_eval, "measure a checkpoint on shards"},
+    {"compare", tool_compare, "train the paper's methods alike and print its table"},
     {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression"},
     {"inspect", tool_inspect, "look into a checkpoint or a shard directory"},
     {"export", tool_export, "a checkpoint as npy arrays"},

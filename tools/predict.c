@@ -26,18 +26,19 @@ static enum status csv_flush(struct csv *c) {
 }
 
 /* A cell; empty for what the model does not predict. */
-static enum status put_rate(struct buf *text, double rate, char end) {
-    return isnan(rate) ? buf_printf(text, "%c", end) : buf_printf(text, "%.9g%c", rate, end);
+static enum status cell(struct buf *out, double p) {
+    return isnan(p) ? buf_printf(out, ",") : buf_printf(out, ",%.9g", p);
 }
 
 static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     struct csv *c = arg;
     for (size_t i = 0; i < n; i++) {
         const struct score_rates p = score_rates(&scores[i], c->form);
-        TRY(buf_printf(&c->text, "%llu,", (unsigned long long)scores[i].impression_id));
-        TRY(put_rate(&c->text, p.ctr, ','));
-        TRY(put_rate(&c->text, p.cvr, ','));
-        TRY(put_rate(&c->text, p.ctcvr, '\n'));
+        TRY(buf_printf(&c->text, "%llu", (unsigned long long)scores[i].impression_id));
+        TRY(cell(&c->text, p.ctr));
+        TRY(cell(&c->text, p.cvr));
+        TRY(cell(&c->text, p.ctcvr));
+        TRY(buf_put_u8(&c->text, '\n'));
         if (c->text.len >= FLUSH_BYTES) {
             TRY(csv_flush(c));
         }
@@ -92,8 +93,8 @@ static const struct option options[] = {{"checkpoint", required_argument, NULL, 
 static const char help[] =
     "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [--threads N]\n\n"
     "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n"
-    "A model that learns p_ctcvr without p_cvr (division) has p_cvr = p_ctcvr / p_ctr, unclipped: it may\n"
-    "exceed 1.\n\n"
+    "What the model does not predict (base has no p_ctr) is an empty cell. A model that learns\n"
+    "p_ctcvr instead of p_cvr (division) has p_cvr = p_ctcvr / p_ctr, unclipped: it may exceed 1.\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
     "  --data DIR            impression shards (esmm prep)\n"
     "  --out FILE            appears when everything is written\n"

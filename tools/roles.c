@@ -34,7 +34,7 @@ enum status tool_coord(int argc, char **argv) {
     bool help;
     TRY(job_parse(&j, argc, argv, true, &help));
     if (help) {
-        printf("usage: esmm coord --listen ENDPOINT --data DIR --out DIR [options]\n\n"
+        printf("usage: esmm coord --listen ENDPOINT --data DIR | --stream DIR --out DIR [options]\n\n"
                "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
                "  --listen ENDPOINT     tcp://host:port or ipc://path\n"
                "  --log FILE            log there instead of standard error\n"
@@ -53,6 +53,7 @@ enum status tool_coord(int argc, char **argv) {
     struct coord_options o = {
         .listen = j.listen,
         .data_dir = j.data,
+        .stream = j.stream,
         .eval_dir = j.eval[0] == '\0' ? NULL : j.eval,
         .out_dir = j.out,
         .config = &j.config,

@@ -15,6 +15,7 @@ enum status tool_tether(int argc, char **argv, int *exit_code);
 enum status tool_prep(int argc, char **argv);
 enum status tool_synth(int argc, char **argv);
 enum status tool_records(int argc, char **argv);
+enum status tool_compare(int argc, char **argv);
 enum status tool_eval(int argc, char **argv);
 enum status tool_predict(int argc, char **argv);
 enum status tool_inspect(int argc, char **argv);

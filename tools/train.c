@@ -28,6 +28,7 @@
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "common/thread.h"
+#include "coord/stream.h"
 #include "job.h"
 #include "supervisor.h"
 #include "tools.h"
@@ -144,7 +145,7 @@ static enum status add_coord(struct train *t) {
     TRY(socket_name(t, "coord", 0, endpoint, sizeof endpoint));
     TRY(add(t, "coord", 0, &c));
     TRY(arg2(c, "--listen", endpoint));
-    TRY(arg2(c, "--data", t->job.data));
+    TRY(arg2(c, t->job.stream ? "--stream" : "--data", t->job.data));
     if (t->job.eval[0] != '\0') {
         TRY(arg2(c, "--eval", t->job.eval));
     }
@@ -356,14 +357,45 @@ static void train_fini(struct train *t) {
 
 static uint64_t total_impressions(const struct train *t) {
     const struct config *c = &t->job.config;
+    if (t->job.stream) {
+        return 0;
+    }
     uint64_t total = t->data.impressions * c->epochs;
     uint64_t limit = c->max_steps < UINT64_MAX / c->batch ? c->max_steps * c->batch : UINT64_MAX;
     return limit < total ? limit : total;
 }
 
+/* Roles wait for each other only so long; for the first shard of a stream there is no limit. */
+static enum status await_stream(const struct train *t) {
+    char first[PATH_BYTES_MAX], name[32];
+    shard_name(0, name);
+    TRY(path_join(first, t->job.data, name));
+    if (!t->job.stream || file_exists(first)) {
+        return OK;
+    }
+    printf("waiting for the first shard in %s\n", t->job.data);
+    fflush(stdout);
+    return stream_wait(t->job.data);
+}
+
+static void say_start(const struct train *t) {
+    const struct job *j = &t->job;
+    if (j->stream) {
+        printf("following %s: ", j->data);
+    } else {
+        printf("training on %llu impressions in %u shards: ",
+               (unsigned long long)t->data.impressions, t->data.shard_count);
+    }
+    printf("%u servers, %u workers, %u threads each; run directory %s\n", j->servers, j->workers,
+           j->threads, j->out);
+    fflush(stdout);
+}
+
 static enum status run(struct train *t) {
     TRY(dataset_read(&t->data, t->job.data));
     TRY(refuse_old_run(&t->job));
+    stop_signals_install();
+    TRY(await_stream(t));
     TRY(make_directories(t));
     TRY(remove_old_summary(t));
     TRY(write_config(t));
@@ -376,12 +408,7 @@ static enum status run(struct train *t) {
     fcntl(t->progress_write, F_SETFD, 0);
     view_init(&t->view, total_impressions(t), t->job.config.epochs);
     TRY(add_children(t));
-    stop_signals_install();
-    printf("training on %llu impressions in %u shards: %u servers, %u workers, %u threads each; "
-           "run directory %s\n",
-           (unsigned long long)t->data.impressions, t->data.shard_count, t->job.servers,
-           t->job.workers, t->job.threads, t->job.out);
-    fflush(stdout);
+    say_start(t);
     TRY(start_children(t));
     TRY(watch(t));
     follow(t);
@@ -460,13 +487,17 @@ enum status tool_train(int argc, char **argv) {
     t->progress_read = t->progress_write = -1;
     enum status status = job_parse(&t->job, argc, argv, false, &help);
     if (status == OK && help) {
-        printf("usage: esmm train --data DIR --out DIR [options]\n\n"
+        printf("usage: esmm train --data DIR | --stream DIR --out DIR [options]\n\n"
                "A whole job on this machine: coordinator, servers, workers.\n\n%s",
                job_options_help);
     } else if (status == OK) {
         status = run(t);
     }
     char why[1024];
+    if (status == ERR_CLOSED && stop_requested()) { /* nothing had begun */
+        fprintf(stderr, "esmm train: %s\n", fail_text());
+        status = OK;
+    }
     if (status != OK && !help) {
         status = end_failed(t, status);
     }

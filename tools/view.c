@@ -57,6 +57,25 @@ static void describe(const char *line, char *out, size_t bytes) {
     }
 }
 
+static bool plain_due(struct view *v) {
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms - v->last_plain_ms < PLAIN_EVERY_MS) {
+        return false;
+    }
+    v->last_plain_ms = now_ms;
+    return true;
+}
+
+/* A stream has neither a share that is done nor epochs. */
+static void show_open(struct view *v, const char *text) {
+    if (v->terminal) {
+        fprintf(stderr, "\r\033[Kstream  %s", text);
+        v->shown = true;
+    } else if (plain_due(v)) {
+        fprintf(stderr, "stream  %s\n", text);
+    }
+}
+
 static void show(struct view *v, const char *line) {
     char text[512];
     double done = json_number(line, "impressions");
@@ -66,6 +85,10 @@ static void show(struct view *v, const char *line) {
     double part = v->total_impressions == 0 ? 0 : done / (double)v->total_impressions;
     part = part > 1 ? 1 : part;
     describe(line, text, sizeof text);
+    if (v->total_impressions == 0) {
+        show_open(v, text);
+        return;
+    }
     unsigned epoch = (unsigned)json_number(line, "epoch") + 1;
     if (v->terminal) {
         char bar[BAR_WIDTH + 1];
@@ -78,9 +101,7 @@ static void show(struct view *v, const char *line) {
         v->shown = true;
         return;
     }
-    uint64_t now_ms = clock_mono_ms();
-    if (now_ms - v->last_plain_ms >= PLAIN_EVERY_MS) {
-        v->last_plain_ms = now_ms;
+    if (plain_due(v)) {
         fprintf(stderr, "epoch %u/%u  %3.0f%%  %s\n", epoch, v->epochs, part * 100, text);
     }
 }

@@ -35,6 +35,7 @@ struct batch_field {
 struct batch {
     struct batch_name name;
     uint64_t fence;
+    uint32_t shard_batches; /* the batches of its shard */
     uint32_t impressions, groups, fields, user_fields;
     uint32_t *group_of;
     uint8_t *labels;

@@ -41,9 +41,10 @@ enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const 
  * until the next transfer_pull. They are writable scratch for the caller. */
 float *transfer_rows(struct transfer *x, uint32_t slot);
 float *transfer_dense(struct transfer *x);
-/* Gradients in the same shapes (drows[slot] NULL: zeros), copied before return. */
+/* Gradients in the same shapes (drows[slot] NULL: zeros), copied before return. shard_batches: how
+ * many batches the shard of `name` has. */
 enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t fence,
-                          const float *const *drows, const float *ddense);
+                          uint32_t shard_batches, const float *const *drows, const float *ddense);
 /* After DONE of a push. staleness: the largest over partitions of pushes applied between. fenced:
  * a partition refused an old lease (the batch is someone else's now). */
 struct transfer_outcome {

@@ -63,22 +63,6 @@ enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms) {
     return status;
 }
 
-/* To the running AUCs; a model that does not predict CTR or CTCVR has none of it. */
-static void add_bins(struct pace *p, const struct pace_report *r) {
-    const bool ctr = r->form != SCORE_CVR_ALONE, both = ctr && r->form != SCORE_CTR_ALONE;
-    for (uint32_t i = 0; i < r->impressions; i++) {
-        if (ctr) {
-            metric_bins_add(&p->bins_ctr, r->logit_a[i], (r->labels[i] & LABEL_CLICK) != 0);
-        }
-        if (both) {
-            const float logit = r->form == SCORE_CTCVR
-                                    ? r->logit_b[i]
-                                    : (float)ctcvr_logit(r->logit_a[i], r->logit_b[i]);
-            metric_bins_add(&p->bins_ctcvr, logit, (r->labels[i] & LABEL_CONVERSION) != 0);
-        }
-    }
-}
-
 void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) {
     pthread_mutex_lock(&p->lock);
     p->trainer[trainer].clock++;
@@ -94,7 +78,12 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->tickets_unknown += r->tickets_unknown;
     w->staleness_sum += r->staleness;
     w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
-    add_bins(p, r);
+    for (uint32_t i = 0; i < r->impressions; i++) {
+        const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
+        const struct score_ranks s = score_ranks(r->logit_a[i], r->logit_b[i], r->form);
+        metric_bins_add(&p->bins_ctr, (float)s.ctr, (r->labels[i] & LABEL_CLICK) != 0);
+        metric_bins_add(&p->bins_ctcvr, (float)s.ctcvr, (r->labels[i] & both) == both);
+    }
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/plan.h"
@@ -29,11 +30,14 @@
 
 #define LEASES_MAX 64
 #define WAIT_MS    1000
+#define APPEAR_MS  10000
+#define APPEAR_LOOK_MS 100
 
 /* A lease with its shard. */
 struct loaded {
     struct reader_lease *lease;
     struct shard shard;
+    uint32_t impressions; /* of the shard, before a sample was taken */
     bool filled;
 };
 
@@ -121,18 +125,38 @@ static void loaded_free(struct loaded **l) {
     }
 }
 
-/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. */
+/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info: what
+ * the manifest says of it; NULL: a stream's says nothing. */
 static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
-    const uint64_t planned =
-        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     TRY(shard_sample(&l->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
                      l->lease->lease.shard));
+    if (info == NULL) {
+        return OK;
+    }
+    const uint64_t planned =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     if (l->shard.impressions != planned) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
                     r->train.dir, info->name, l->shard.impressions, (unsigned long long)planned);
     }
     return OK;
+}
+
+/* The coordinator has seen the file; on a shared file system it may show up here somewhat later. */
+static enum status load_streamed(struct reader *r, struct loaded *l) {
+    struct shard_info info;
+    enum status status;
+    shard_name(l->lease->lease.shard, info.name);
+    const uint64_t deadline_ms = clock_mono_ms() + APPEAR_MS;
+    while ((status = shard_read(&l->shard, r->train.dir, info.name, r->spec.schema)) ==
+               ERR_NOT_FOUND && clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
+        clock_sleep_ms(APPEAR_LOOK_MS);
+    }
+    TRY(status);
+    l->filled = true;
+    l->impressions = l->shard.impressions;
+    return take_sample(r, l, NULL);
 }
 
 static enum status load(struct reader *r, struct loaded *l) {
@@ -143,6 +167,9 @@ static enum status load(struct reader *r, struct loaded *l) {
         return fail(ERR_CONFIG, "a lease on %s shard %u, but this worker has no %s data directory",
                     kind, lease->shard, kind);
     }
+    if (source == &r->train && r->spec.stream) {
+        return load_streamed(r, l);
+    }
     if (lease->shard >= source->dataset.shard_count) {
         return fail(ERR_PROTOCOL, "%s: a lease on %s shard %u, but there are %u shards",
                     source->dir, kind, lease->shard, source->dataset.shard_count);
@@ -150,6 +177,7 @@ static enum status load(struct reader *r, struct loaded *l) {
     const struct shard_info *info = &source->dataset.shards[lease->shard];
     TRY(shard_read(&l->shard, source->dir, info->name, r->spec.schema));
     l->filled = true;
+    l->impressions = l->shard.impressions;
     if (l->shard.impressions != info->impressions || l->shard.groups != info->groups) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions in %u groups, the manifest says %u in %u",
                     source->dir, info->name, l->shard.impressions, l->shard.groups,
@@ -228,6 +256,7 @@ static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t ba
     TRY(await(r, &r->free, (void **)&b));
     b->name = (struct batch_name){lease->epoch, lease->shard, k};
     b->fence = lease->fence;
+    b->shard_batches = batches;
     const uint64_t start_ns = clock_mono_ns();
     TRY(batch_cut(r->cutter, plan_begin(impressions, batches, k),
                   plan_begin(impressions, batches, k + 1), b));
@@ -239,7 +268,7 @@ static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t ba
 static enum status cut_lease(struct reader *r, const struct loaded *l) {
     const struct wire_lease *lease = &l->lease->lease;
     uint32_t impressions = l->shard.impressions, queued = 0;
-    uint32_t batches = plan_batches(impressions, r->spec.batch_max);
+    uint32_t batches = plan_sampled_batches(l->impressions, impressions, r->spec.batch_max);
     TRY(set_order(r, l));
     for (uint32_t k = 0; k < batches && k < lease->batch_limit; k++) {
         if (!is_done(l->lease, k)) {

@@ -21,6 +21,7 @@ struct reader_spec {
     const struct config *config;
     const struct schema *schema;       /* of the job: columns are mapped onto it */
     const char *data_dir, *eval_dir;
+    bool stream;                       /* data_dir grows: its shards go by their number */
     uint32_t batches_ahead;            /* pool size */
     uint32_t batch_max;
 };

@@ -227,7 +227,8 @@ static enum status compute(struct trainer *t, struct slot *s) {
     gradient_views(t, b, drows, &ddense);
     s->sums = (struct loss_sums){0};
     TRY(model_train(t->model, b, rows, dense, s->logit_a, s->logit_b, drows, ddense, &s->sums));
-    TRY(transfer_push(s->transfer, b->name, b->fence, (const float *const *)drows, ddense));
+    TRY(transfer_push(s->transfer, b->name, b->fence, b->shard_batches,
+                      (const float *const *)drows, ddense));
     lap(&t->laps, STAGE_PUSH);
     return OK;
 }

@@ -200,6 +200,7 @@ static void write_push(const struct transfer *x, const struct ask *a, struct wir
     m->type = WIRE_PUSH;
     push->name = x->name;
     push->fence = x->fence;
+    push->shard_batches = x->shard_batches;
     push->ticket = a->ticket;
     push->fields = a->with_keys ? x->client->fields : 0;
     memcpy(push->count, a->counts, push->fields * sizeof *a->counts);
@@ -354,10 +355,11 @@ static enum status gather_values(struct transfer *x, uint32_t k, const float *co
 }
 
 enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t fence,
-                          const float *const *drows, const float *ddense) {
+                          uint32_t shard_batches, const float *const *drows, const float *ddense) {
     assert(x->state == TRANSFER_PULLED && x->train);
     x->name = name;
     x->fence = fence;
+    x->shard_batches = shard_batches;
     for (uint32_t k = 0; k < x->client->partitions; k++) {
         TRY(gather_values(x, k, drows, ddense));
         x->ask[k].with_keys = x->ask[k].ticket == 0; /* the partition could not keep one */

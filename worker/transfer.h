@@ -35,6 +35,7 @@ struct transfer {
     uint32_t asks_waiting;
     struct batch_name name;
     uint64_t fence;
+    uint32_t shard_batches;
     struct transfer_outcome outcome;
     struct ask *ask;            /* [partitions] */
     uint32_t *counts;           /* [partitions][fields], behind ask[].counts */

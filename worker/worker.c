@@ -104,6 +104,7 @@ static enum status start_reader(struct worker *w) {
         .schema = &w->plan.schema,
         .data_dir = w->options->data_dir != NULL ? w->options->data_dir : w->plan.data_dir,
         .eval_dir = eval[0] == '\0' ? NULL : eval,
+        .stream = w->plan.stream,
         .batches_ahead = BATCHES_AHEAD + w->threads * in_flight(w),
         .batch_max = w->config.batch,
     };

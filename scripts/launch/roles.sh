@@ -26,7 +26,7 @@ make_commands() {
         words=("${name%-*}")
         case $name in
         coord-*)
-            words+=(--listen "tcp://*:$port_base" --data "$data")
+            words+=(--listen "tcp://*:$port_base" "$data_option" "$data")
             [ -z "$eval" ] || words+=(--eval "$eval")
             words+=(--out "$out" --conf "$out/config.ini" --servers "$servers"
                 --workers "$workers" --progress-fd 1)

@@ -21,7 +21,7 @@ eval_run
 says '^metric +population +n +positives +label +value$' \
     '^auc ctr +all +6000 +[0-9]+  click +0\.[0-9]{5}  95 % 0\.[0-9]{5} - 0\.[0-9]{5} sd 0\.' \
     '^pr auc cvr +clicked ' '^norm. entropy ctcvr +all ' '^ece ctr .* largest of a bucket ' \
-    '^95 %: 200 bootstrap resamples of [0-9]+ groups$'
+    '^95 %: 1000 bootstrap resamples of [0-9]+ groups$'
 ! grep -qE 'nan|reliability|entire|ref\. ctr' "$dir/out" || die "what nobody asked for"
 clicks=$(awk '/^auc ctr/ { print $5 }' "$dir/out")
 equal "clicks as the population of cvr" "$(awk '/^auc cvr/ { print $4 }' "$dir/out")" "$clicks"
@@ -31,9 +31,9 @@ eval_run --json
 for k in ctr cvr_clicked ctcvr; do
     between "$(key auc_$k)" "$(key auc_${k}_95_low)" "$(key auc_${k}_95_high)" "auc_$k"
 done
-equal "resamples" "$(key bootstrap_resamples)" 200
+equal "resamples" "$(key bootstrap_resamples)" 1000
 mv "$dir/out" "$dir/first"
-eval_run --json --threads 3 --bootstrap 200 --seed 1
+eval_run --json --threads 3 --bootstrap 1000 --seed 1
 same_tree "$dir/first" "$dir/out"
 eval_run --json --seed 2
 equal "auc_ctr" "$(key auc_ctr)" "$(number "$dir/first" auc_ctr)"
@@ -74,6 +74,34 @@ d = x.parse(sys.argv[1])
 assert d.documentElement.tagName == "svg"
 assert len(d.getElementsByTagName("circle")) >= 20' "$dir/picture.svg"
 fi
+
+step "division: p_cvr is a quotient"
+train division --servers 1 --workers 1 --set model.name=division
+ok "$ESMM" eval --checkpoint "$dir/division" --data "$dir/eval" --json --reference "$dir/run"
+for k in auc_ctr auc_cvr_clicked auc_ctcvr auc_ctcvr_reference logloss_cvr_clicked ece_cvr_clicked; do
+    between "$(key $k)" 0 5 $k
+done
+ok "$ESMM" predict --checkpoint "$dir/division" --data "$dir/eval" --out "$dir/p.csv"
+awk -F, 'NR > 1 { d = $3 * $2 / $4 - 1; n++; if (d * d > 1e-12 || $4 <= 0 || $4 >= 1) exit bad = 1 }
+    END { exit bad || n != 6000 }' "$dir/p.csv" || die "p_cvr is not p_ctcvr / p_ctr"
+
+step "base has no p_ctr, ctr no p_cvr: undefined, not 0.5"
+train base --servers 1 --workers 1 --set model.name=base
+ok "$ESMM" eval --checkpoint "$dir/base" --data "$dir/eval" --json --reference "$dir/run"
+says '"auc_ctr":null' '"auc_ctcvr":null' '"logloss_ctr":null' '"reliability_ctcvr":\[\]'
+between "$(key auc_cvr_clicked)" 0.01 0.99 auc_cvr_clicked
+between "$(key auc_ctcvr_reference)" 0.01 0.99 auc_ctcvr_reference
+ok "$ESMM" eval --checkpoint "$dir/base" --data "$dir/eval"
+says '^auc ctr +all +6000 +[0-9]+ +click +undefined$'
+ok "$ESMM" predict --checkpoint "$dir/base" --data "$dir/eval" --out "$dir/p.csv"
+equal "lines without p_ctr" "$(grep -cE '^[0-9]+,,[0-9.e-]+,$' "$dir/p.csv")" 6000
+grep -q '"auc_ctr_running":[0-9]' "$dir/base/metrics.jsonl" && die "base has a running AUC of CTR"
+train ctr --servers 1 --workers 1 --set model.name=ctr
+ok "$ESMM" eval --checkpoint "$dir/ctr" --data "$dir/eval" --json --truth "$truth"
+says '"auc_cvr_clicked":null' '"auc_cvr_entire":null' '"auc_ctcvr":null'
+between "$(key auc_ctr)" "$(key auc_ctr_95_low)" "$(key auc_ctr_95_high)" auc_ctr
+ok "$ESMM" predict --checkpoint "$dir/ctr" --data "$dir/eval" --out "$dir/p.csv"
+equal "lines with p_ctr alone" "$(grep -cE '^[0-9]+,[0-9.e-]+,,$' "$dir/p.csv")" 6000
 
 step "refusals"
 expect 2 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --bootstrap 39

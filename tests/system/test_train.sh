@@ -122,7 +122,7 @@ says "bad\.ini:3" "table\.lr is 'fast'"
 expect 1 "$ESMM" train --data "$dir/nowhere" --out "$dir/x"
 says "$dir/nowhere"
 [ ! -e "$dir/x" ] || die "a command line that was refused left $dir/x"
-for command in train coord ps worker prep synth eval predict inspect export; do
+for command in train coord ps worker prep synth eval compare predict inspect export; do
     ok "$ESMM" $command --help
     says "^usage: esmm $command"
     expect 2 "$ESMM" $command --no-such-option

@@ -172,12 +172,8 @@ static void test_other_plan(void **state) {
 
 /* Bytes cut short or changed: an error or another well-formed set, never a crash; and whatever is
  * accepted encodes to the same bytes. */
-static void test_hostile_bytes(void **state) {
-    (void)state;
-    struct applied *a = make();
-    struct oracle o;
+static void harm(struct applied *a) {
     struct buf good = BUF_EMPTY;
-    fill(a, &o, SEED, 50);
     assert_int_equal(applied_encode(a, &good), OK);
     for (size_t n = 0; n < good.len; n++) {
         struct applied *out = NULL;
@@ -206,7 +202,164 @@ static void test_hostile_bytes(void **state) {
         buf_fini(&bad);
     }
     buf_fini(&good);
+}
+
+static void test_hostile_bytes(void **state) {
+    (void)state;
+    struct applied *a = make(), *open = NULL;
+    struct oracle o;
+    fill(a, &o, SEED, 50);
+    harm(a);
     applied_destroy(&a);
+    assert_int_equal(applied_create_open(&open), OK);
+    for (uint32_t i = 0; i < 20; i++) {
+        struct batch_name n = random_name(SEED, i * 100);
+        n.epoch = 0;
+        assert_int_equal(applied_grow(open, n.shard, plan[n.shard]), OK);
+        enum status status = applied_add(open, n);
+        assert_true(status == OK || status == ERR_EXISTS);
+    }
+    harm(open);
+    applied_destroy(&open);
+}
+
+/* --- open sets -------------------------------------------------------------------------------- */
+
+/* A set of which each shard becomes known when its first name comes, in any order. */
+static void grow_at_random(struct applied *a, bool has[SHARDS][BATCHES_MAX], uint64_t seed,
+                           uint32_t ops) {
+    for (uint32_t i = 0; i < ops; i++) {
+        struct batch_name n = random_name(seed, i * 100);
+        n.epoch = 0;
+        assert_int_equal(applied_grow(a, n.shard, plan[n.shard]), OK);
+        assert_int_equal(applied_add(a, n), has[n.shard][n.batch] ? ERR_EXISTS : OK);
+        has[n.shard][n.batch] = true;
+    }
+}
+
+static void check_open(const struct applied *a, bool has[SHARDS][BATCHES_MAX]) {
+    uint32_t count = 0;
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        struct buf bits = BUF_EMPTY;
+        bool known = applied_bits(a, 0, s, &bits) == OK;
+        for (uint32_t b = 0; b < plan[s]; b++) {
+            assert_true(known || !has[s][b]);
+            assert_true(!known || (bits.data[b / 8] >> (b % 8) & 1) == has[s][b]);
+            count += has[s][b];
+        }
+        buf_fini(&bits);
+    }
+    assert_true(applied_is_open(a));
+    assert_int_equal(applied_count(a), count);
+    assert_int_equal(applied_base(a), 0); /* also when every batch that is known is there */
+}
+
+static void test_open_against_naive(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct applied *a = NULL, *copy = NULL, *decoded = NULL;
+        bool has[SHARDS][BATCHES_MAX] = {{false}};
+        struct buf bytes = BUF_EMPTY, again = BUF_EMPTY;
+        assert_int_equal(applied_create_open(&a), OK);
+        grow_at_random(a, has, seed, (uint32_t)(seed * seed / 4));
+        check_open(a, has);
+        assert_int_equal(applied_copy(&copy, a), OK);
+        assert_true(applied_equal(a, copy));
+        check_open(copy, has);
+        assert_int_equal(applied_encode(a, &bytes), OK);
+        assert_int_equal(applied_decode(&decoded, bytes.data, bytes.len, plan, SHARDS), OK);
+        check_open(decoded, has);
+        /* The bytes do not tell which shards without a name were known. */
+        assert_int_equal(applied_encode(decoded, &again), OK);
+        assert_int_equal(again.len, bytes.len);
+        assert_memory_equal(again.data, bytes.data, bytes.len);
+        for (uint32_t s = 0; s < SHARDS; s++) {
+            assert_int_equal(s == 3 ? OK : applied_grow(a, s, plan[s]), OK);
+        }
+        assert_true(applied_equal(a, decoded));
+        buf_fini(&bytes);
+        buf_fini(&again);
+        applied_destroy(&a);
+        applied_destroy(&copy);
+        applied_destroy(&decoded);
+    }
+}
+
+static void test_open_intersect(void **state) {
+    (void)state;
+    struct applied *a = NULL, *b = NULL;
+    bool in_a[SHARDS][BATCHES_MAX] = {{false}}, in_b[SHARDS][BATCHES_MAX] = {{false}};
+    assert_int_equal(applied_create_open(&a), OK);
+    assert_int_equal(applied_create_open(&b), OK);
+    grow_at_random(a, in_a, 1, 60);
+    grow_at_random(b, in_b, 2, 60);
+    for (uint32_t s = SHARDS; s-- > 0;) {
+        assert_int_equal(s == 3 ? OK : applied_grow(a, s, plan[s]), OK);
+        assert_int_equal(s == 3 ? OK : applied_grow(b, s, plan[s]), OK);
+    }
+    assert_int_equal(applied_intersect(a, b), OK);
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        for (uint32_t k = 0; k < BATCHES_MAX; k++) {
+            in_a[s][k] = in_a[s][k] && in_b[s][k];
+        }
+    }
+    check_open(a, in_a);
+    check_open(b, in_b);
+    applied_destroy(&a);
+    applied_destroy(&b);
+}
+
+static void test_open_refuses(void **state) {
+    (void)state;
+    struct applied *a = NULL, *fixed = make(), *out = NULL;
+    struct buf bytes = BUF_EMPTY;
+    uint32_t other[SHARDS];
+    assert_int_equal(applied_create_open(&a), OK);
+    assert_int_equal(applied_add(a, (struct batch_name){0, 0, 0}), ERR_PROTOCOL);
+    assert_int_equal(applied_grow(a, 2, 17), OK);
+    assert_int_equal(applied_grow(a, 2, 17), OK);
+    assert_int_equal(applied_grow(a, 2, 16), ERR_PROTOCOL);
+    assert_int_equal(applied_grow(a, 3, 0), ERR_PROTOCOL);
+    assert_int_equal(applied_grow(a, APPLIED_SHARDS_MAX, 1), ERR_PROTOCOL);
+    assert_int_equal(applied_grow(a, 3, UINT32_MAX), ERR_PROTOCOL);
+    assert_int_equal(applied_add(a, (struct batch_name){0, 1, 0}), ERR_PROTOCOL); /* not named */
+    assert_int_equal(applied_add(a, (struct batch_name){1, 2, 0}), ERR_PROTOCOL); /* one epoch */
+    assert_int_equal(applied_add(a, (struct batch_name){0, 2, 16}), OK);
+    assert_int_equal(applied_grow(fixed, SHARDS, 1), ERR_PROTOCOL);
+    assert_int_equal(applied_encode(a, &bytes), OK);
+    assert_int_equal(applied_decode(&out, bytes.data, bytes.len, plan, 2), ERR_CONFIG);
+    memcpy(other, plan, sizeof plan);
+    other[0]++; /* has no name, so nothing depends on it */
+    assert_int_equal(applied_decode(&out, bytes.data, bytes.len, other, SHARDS), OK);
+    applied_destroy(&out);
+    other[2]++;
+    assert_int_equal(applied_decode(&out, bytes.data, bytes.len, other, SHARDS), ERR_CONFIG);
+    buf_fini(&bytes);
+    applied_destroy(&a);
+    applied_destroy(&fixed);
+}
+
+static void test_open_memory_fails(void **state) {
+    (void)state;
+    for (size_t nth = 1; nth < 12; nth++) {
+        struct applied *a = NULL;
+        bool has = false;
+        assert_int_equal(applied_create_open(&a), OK);
+        assert_int_equal(applied_grow(a, 1, 9), OK);
+        assert_int_equal(applied_add(a, (struct batch_name){0, 1, 8}), OK);
+        mem_fail_after(nth);
+        enum status status = applied_grow(a, 0, 20);
+        status = status == OK ? applied_grow(a, 70, 3) : status;
+        mem_fail_after(0);
+        assert_true(status == OK || status == ERR_MEMORY);
+        assert_int_equal(applied_has(a, (struct batch_name){0, 1, 8}, &has), OK);
+        assert_true(has);
+        assert_int_equal(applied_count(a), 1);
+        assert_int_equal(applied_grow(a, 0, 20), OK);
+        assert_int_equal(applied_grow(a, 70, 3), OK);
+        assert_int_equal(applied_add(a, (struct batch_name){0, 70, 2}), OK);
+        applied_destroy(&a);
+    }
 }
 
 static void test_memory_fails(void **state) {
@@ -233,6 +386,8 @@ int main(void) {
         cmocka_unit_test(test_against_naive), cmocka_unit_test(test_intersect),
         cmocka_unit_test(test_folding),       cmocka_unit_test(test_names_outside),
         cmocka_unit_test(test_other_plan),    cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_open_against_naive), cmocka_unit_test(test_open_intersect),
+        cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_memory_fails),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests_name("applied", tests, NULL, NULL);

@@ -76,8 +76,9 @@ static void check_one_set(const struct world_job *job) {
     }
 }
 
-static void run_reshard(struct snapshot_writer *writer, uint32_t from, uint32_t to) {
+static void run_reshard(struct snapshot_writer *writer, uint32_t from, uint32_t to, bool stream) {
     struct world *w = world_of(NULL);
+    w->stream = stream;
     struct world_job saved, restored, again;
     struct part_info infos[WORLD_PARTITIONS_MAX], second[WORLD_PARTITIONS_MAX];
     char dir[64], dir2[64];
@@ -133,9 +134,20 @@ static void test_any_number_onto_any(void **state) {
     assert_int_equal(snapshot_writer_start(&writer), OK);
     for (uint32_t from = 1; from <= 4; from++) {
         for (uint32_t to = 1; to <= 4; to++) {
-            run_reshard(writer, from, to);
+            run_reshard(writer, from, to, false);
         }
     }
+    snapshot_writer_stop(&writer);
+}
+
+/* The same of a stream, whose partitions have heard of different shards when they are cut. */
+static void test_streams_too(void **state) {
+    (void)state;
+    struct snapshot_writer *writer = NULL;
+    assert_int_equal(snapshot_writer_start(&writer), OK);
+    run_reshard(writer, 1, 1, true);
+    run_reshard(writer, 3, 2, true);
+    run_reshard(writer, 2, 4, true);
     snapshot_writer_stop(&writer);
 }
 
@@ -479,7 +491,7 @@ static void test_meta(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_number_onto_any), cmocka_unit_test(test_other_configuration),
+        cmocka_unit_test(test_streams_too), cmocka_unit_test(test_any_number_onto_any), cmocka_unit_test(test_other_configuration),
         cmocka_unit_test(test_read_only),           cmocka_unit_test(test_parameters_only),
         cmocka_unit_test(test_memory_limit),        cmocka_unit_test(test_memory_fails),
         cmocka_unit_test(test_damage),              cmocka_unit_test(test_lies),

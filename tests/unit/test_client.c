@@ -405,7 +405,7 @@ static void oracle_push(struct world *w, struct batch_name name, const struct ke
 
 static struct transfer_outcome push(struct world *w, struct transfer *x, struct batch_name name,
                                     const struct gradients *g) {
-    assert_int_equal(transfer_push(x, name, w->fence, g->drows, g->ddense), OK);
+    assert_int_equal(transfer_push(x, name, w->fence, 3, g->drows, g->ddense), OK);
     step_until(w, x, TRANSFER_DONE);
     struct transfer_outcome o = transfer_outcome(x);
     transfer_reset(x);

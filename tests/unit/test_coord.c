@@ -1,6 +1,7 @@
 /* Tests of coord/coord.h over real sockets: the coordinator runs on a thread, servers and workers
  * are played by threads with real links. What the played servers have "applied" is one set shared
- * by all, guarded by `lock`: every batch a played worker trains is added to it. */
+ * by all, guarded by `lock`: every batch a played worker trains is added to it. In plays on a stream
+ * the test itself is the producer. */
 #include "coord/coord.h"
 
 #include <signal.h>
@@ -61,6 +62,8 @@ struct play {
     uint32_t parts_to_fail;
     bool server_fails;
     bool evaluated[EVAL_SHARDS];
+    uint32_t order[4 * SHARDS];  /* shards, as they were begun */
+    uint32_t begun;
 };
 
 static uint32_t batches[SHARDS];
@@ -224,6 +227,11 @@ static bool bit(const uint8_t *bits, size_t bytes, uint32_t k) {
 static enum status train(struct play *p, struct actor *a, struct link *l,
                          const struct wire_lease *lease, const uint8_t *bits, size_t bytes,
                          bool *ended) {
+    pthread_mutex_lock(&p->lock);
+    if (p->begun < sizeof p->order / sizeof *p->order) {
+        p->order[p->begun++] = lease->shard;
+    }
+    pthread_mutex_unlock(&p->lock);
     for (uint32_t k = 0; k < lease->batch_limit && !*ended; k++) {
         if (bit(bits, bytes, k)) {
             continue;
@@ -310,8 +318,10 @@ static enum status worker_body(void *arg) {
     struct link *l = NULL;
     struct job_plan plan = {0};
     enum status status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
-    if (status == OK && (plan.shards != SHARDS || plan.partitions != SERVERS ||
-                         memcmp(plan.batches_per_shard, batches, sizeof batches) != 0)) {
+    const bool known = plan.stream || plan.shards == SHARDS;
+    if (status == OK && (!known || plan.stream != a->play->options.stream || plan.partitions != SERVERS ||
+                         memcmp(plan.batches_per_shard, batches,
+                                plan.shards * sizeof *batches) != 0)) {
         status = fail(ERR_PROTOCOL, "the plan is not the job's");
     }
     if (status == OK) {
@@ -726,6 +736,223 @@ static void the_missing_are_named(void **state) {
     strike(p);
 }
 
+/* --- plays on a stream ------------------------------------------------------------------------ */
+
+/* The same shards, none of which is there yet, and a manifest that lists none. */
+static struct play *stage_stream(void) {
+    struct play *p = stage();
+    write_data(p->data, NULL, 0);
+    p->options.stream = true;
+    p->options.eval_dir = NULL;
+    p->config.epochs = 1;
+    p->config.every_shards = 2;
+    p->config.keep = 100;
+    applied_destroy(&p->applied);
+    assert_int_equal(applied_create_open(&p->applied), OK);
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        assert_int_equal(applied_grow(p->applied, s, batches[s]), OK);
+    }
+    return p;
+}
+
+/* Every other impression of a shard is clicked, every fourth buys. */
+static void produce(const struct play *p, uint32_t shard) {
+    struct shard_builder *b = NULL;
+    struct schema schema = {0};
+    struct shard_info info;
+    char name[32];
+    assert_int_equal(schema_add(&schema, "item", SIDE_ITEM), OK);
+    assert_int_equal(shard_builder_create(&b), OK);
+    assert_int_equal(shard_builder_group(b, shard, NULL, 0), OK);
+    for (uint32_t i = 0; i < shard_impressions[shard]; i++) {
+        const struct feature item = {.field = 0, .weight = 1.0f, .id = i};
+        const uint8_t labels = i % 4 == 0 ? 3 : i % 2 == 0 ? 1 : 0;
+        assert_int_equal(shard_builder_impression(b, i, labels, &item, 1), OK);
+    }
+    shard_name(shard, name);
+    assert_int_equal(shard_builder_write(b, &schema, p->data, name, &info), OK);
+    shard_builder_destroy(&b);
+}
+
+static void put_file(const struct play *p, const char *name, const char *text) {
+    char path[PATH_BYTES_MAX];
+    assert_int_equal(path_join(path, p->data, name), OK);
+    assert_int_equal(file_write_atomic(path, text, strlen(text)), OK);
+}
+
+static void take_file(const struct play *p, const char *name) {
+    char path[PATH_BYTES_MAX];
+    assert_int_equal(path_join(path, p->data, name), OK);
+    assert_int_equal(file_remove(path), OK);
+}
+
+static void await_trained(struct play *p, uint32_t trained) {
+    bool done = false;
+    for (uint64_t until_ms = clock_mono_ms() + PATIENCE_MS; !done; clock_sleep_ms(5)) {
+        assert_true(clock_left_ms(until_ms) > 0);
+        pthread_mutex_lock(&p->lock);
+        done = p->trained >= trained;
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+static void end_well(struct play *p) {
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+}
+
+static void expect_order(const struct play *p, uint32_t first, uint32_t shards) {
+    assert_int_equal(p->begun, shards);
+    for (uint32_t i = 0; i < shards; i++) {
+        assert_int_equal(p->order[i], first + i);
+    }
+}
+
+static void a_stream_is_followed(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    start_cast(p);
+    clock_sleep_ms(100); /* nobody is let in before there is a shard: its rates are wanted */
+    assert_int_equal(p->welcomed, 0);
+    produce(p, 0);
+    await_trained(p, batches[0]);
+    produce(p, 1);
+    produce(p, 2);
+    await_trained(p, batches[0] + batches[1] + batches[2]);
+    clock_sleep_ms(300);
+    assert_int_equal(p->trained, batches[0] + batches[1] + batches[2]);
+    produce(p, 3);
+    put_file(p, "end", "");
+    end_well(p);
+    expect_order(p, 0, SHARDS);
+    assert_int_equal(p->trained, EPOCH_BATCHES);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    assert_int_equal(p->cuts_in_flight, 0);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"checkpoint\"", SHARDS / 2);
+    expect_in_file(p, "metrics.jsonl", "\"step\":8,\"impressions\":145,", 1);
+    expect_in_file(p, "summary.json", "\"status\": \"complete\"", 1);
+    char dir[PATH_BYTES_MAX];
+    struct manifest *m = NULL;
+    assert_int_equal(manifest_find(p->out, dir), OK);
+    assert_int_equal(mem_alloc((void **)&m, sizeof *m), OK);
+    assert_int_equal(manifest_read(m, dir), OK);
+    assert_true(m->rate_ctr == 0.5); /* of the first shard */
+    assert_true(m->rate_cvr == 0.5);
+    assert_int_equal(m->shards, SHARDS);
+    manifest_free(m);
+    mem_free(&m);
+    strike(p);
+}
+
+static void a_stream_is_resumed(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    p->config.deterministic = true;
+    produce(p, 0);
+    produce(p, 1);
+    put_file(p, "end", "");
+    perform_well(p);
+    assert_int_equal(saved_step(p), batches[0] + batches[1]);
+    expect_order(p, 0, 2);
+    p->options.resume = true;
+    p->begun = 0;
+    perform_well(p); /* nothing new has come */
+    assert_int_equal(p->begun, 0);
+    take_file(p, "end");
+    start_cast(p);
+    produce(p, 2);
+    await_trained(p, batches[0] + batches[1] + batches[2]);
+    produce(p, 3);
+    put_file(p, "end", "");
+    end_well(p);
+    expect_order(p, 2, 2);
+    assert_int_equal(p->trained, EPOCH_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    take_file(p, "shard-00003.bin");
+    assert_int_equal(coord_run(&p->options), ERR_NOT_FOUND);
+    expect_cause("shard 3 of");
+    p->options.stream = false;
+    write_data(p->data, shard_impressions, SHARDS);
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("other data");
+    strike(p);
+}
+
+/* Steps are counted along the stream; what lies beyond them is not waited for. */
+static void a_stream_has_a_last_step(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    p->config.max_steps = batches[0] + 2;
+    produce(p, 0);
+    produce(p, 1);
+    perform_well(p);
+    assert_int_equal(p->trained, batches[0] + 2);
+    assert_int_equal(saved_step(p), batches[0] + 2);
+    p->options.resume = true;
+    p->config.max_steps = EPOCH_BATCHES - 1;
+    produce(p, 2);
+    produce(p, 3);
+    perform_well(p);
+    assert_int_equal(p->trained, EPOCH_BATCHES - 1);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES - 1);
+    strike(p);
+}
+
+static void a_damaged_shard_ends_the_stream(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    produce(p, 0);
+    produce(p, 1);
+    put_file(p, "shard-00002.bin", "ESMMPS\r\nand then nothing");
+    produce(p, 3);
+    assert_int_equal(perform(p), ERR_CORRUPT);
+    expect_cause("shard-00002.bin");
+    expect_cause("resume with --resume from");
+    assert_int_equal(saved_step(p), batches[0] + batches[1]);
+    expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
+    p->options.resume = true;
+    produce(p, 2);
+    put_file(p, "end", "");
+    perform_well(p);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    strike(p);
+}
+
+static void what_is_no_stream(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    p->config.epochs = 2;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("a stream is read once");
+    p->config.epochs = 1;
+    put_file(p, "end", "");
+    assert_int_equal(coord_run(&p->options), ERR_NOT_FOUND);
+    expect_cause("ended without a shard");
+    strike(p);
+}
+
+/* In a job on fixed data too, checkpoints between shards hold whole shards. */
+static void cuts_between_shards(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.every_shards = 1;
+    p->config.every_impressions = 30; /* these cuts come when they come, and do not count */
+    p->config.keep = 100;
+    p->config.shuffle = false;
+    perform_well(p);
+    const uint32_t whole[2 * SHARDS] = {5, 8, 9, 13, 18, 21, 22, 26};
+    for (uint32_t i = 0; i < 2 * SHARDS; i++) {
+        char step[40];
+        snprintf(step, sizeof step, "\"checkpoint\",\"step\":%u,", whole[i]);
+        expect_in_file(p, "metrics.jsonl", step, 1);
+    }
+    strike(p);
+}
+
 /* The last play: a stop signal stays noted for the process's life. */
 static void a_stop_signal_saves_and_ends(void **state) {
     (void)state;
@@ -768,6 +995,12 @@ int main(void) {
         cmocka_unit_test(a_failing_server_ends_the_job),
         cmocka_unit_test(all_workers_gone_ends_the_job),
         cmocka_unit_test(the_missing_are_named),
+        cmocka_unit_test(a_stream_is_followed),
+        cmocka_unit_test(a_stream_is_resumed),
+        cmocka_unit_test(a_stream_has_a_last_step),
+        cmocka_unit_test(a_damaged_shard_ends_the_stream),
+        cmocka_unit_test(what_is_no_stream),
+        cmocka_unit_test(cuts_between_shards),
         cmocka_unit_test(a_stop_signal_saves_and_ends),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);

@@ -1,5 +1,5 @@
-/* The whole evaluation against slow definitions over pairs of rows; its bootstrap against evaluations of
- * literally resampled scores; what it prints. */
+/* The whole evaluation against slow definitions over pairs of rows; its bootstrap against
+ * evaluations of literally resampled scores; what it prints. */
 #include "common/metric_order.h"
 
 #include <math.h>
@@ -56,6 +56,10 @@ static double pr_naive(const double *score, const double *pos, size_t n) {
         positives += pos[i];
     }
     return sum / positives;
+}
+
+static bool unknown(const struct interval *i) {
+    return isnan(i->low) && isnan(i->high);
 }
 
 static double entropy_of(double rate) {
@@ -119,8 +123,8 @@ static void test_evaluation(void **state) {
     assert_near(e.pr_auc_cvr_clicked, pr_naive(b, z, clicks), 1e-13);
     assert_near(e.pr_auc_ctcvr, pr_naive(c, both, N), 1e-13);
     assert_near(e.ne_ctr, l[0] / entropy_of((double)clicks / N), 1e-12);
-    assert_near(e.ne_cvr_clicked, l[1] / (double)clicks / entropy_of((double)conversions / (double)clicks),
-                1e-12);
+    assert_near(e.ne_cvr_clicked,
+                l[1] / (double)clicks / entropy_of((double)conversions / (double)clicks), 1e-12);
     assert_near(e.ne_ctcvr, l[2] / entropy_of((double)conversions / N), 1e-12);
     assert_near(e.pcoc_ctr, predicted[0] / (double)clicks, 1e-12);
     assert_near(e.pcoc_cvr_clicked, predicted[1] / (double)conversions, 1e-12);
@@ -172,23 +176,26 @@ static void test_evaluation_truth(void **state) {
         expected[s[i].labels & LABEL_CLICK] += pos[i];
     }
     struct evaluation e;
-    assert_int_equal(evaluation_compute(&e, s, N, &(struct evaluation_spec){.truth_cvr = truth}), OK);
+    assert_int_equal(evaluation_compute(&e, s, N, &(struct evaluation_spec){.truth_cvr = truth}),
+                     OK);
     assert_true(e.has_truth);
     assert_near(e.auc_cvr_entire, auc_naive(b, pos, neg, N), 1e-12);
     assert_near(e.auc_cvr_entire_best, auc_naive(t, pos, neg, N), 1e-12);
     assert_true(e.auc_cvr_entire_best > e.auc_cvr_entire);
-    assert_near(e.ratio_cvr_entire, (predicted[0] + predicted[1]) / (expected[0] + expected[1]), 1e-12);
+    assert_near(e.ratio_cvr_entire, (predicted[0] + predicted[1]) / (expected[0] + expected[1]),
+                1e-12);
     assert_near(e.ratio_cvr_unclicked, predicted[0] / expected[0], 1e-12);
     assert_near(e.ratio_cvr_clicked_truth, predicted[1] / expected[1], 1e-12);
 }
 
 /* Buckets: what they hold together is the population (test_metric_calibration.c has the oracle). */
-static void check_reliability(const struct reliability *r, uint64_t n, uint64_t positives, double pcoc,
-                              double ece, double ece_max) {
+static void check_reliability(const struct reliability *r, uint64_t n, uint64_t positives,
+                              double pcoc, double ece, double ece_max) {
     double rows = 0, predicted = 0, observed = 0, gap = 0, largest = 0;
     assert_int_equal(r->buckets, RELIABILITY_BUCKETS);
     for (uint32_t k = 0; k < r->buckets; k++) {
-        const double m = (double)r->bucket[k].n, d = fabs(r->bucket[k].predicted - r->bucket[k].observed);
+        const double m = (double)r->bucket[k].n,
+                     d = fabs(r->bucket[k].predicted - r->bucket[k].observed);
         rows += m;
         predicted += m * r->bucket[k].predicted;
         observed += m * r->bucket[k].observed;
@@ -211,7 +218,8 @@ static void test_evaluation_reliability(void **state) {
     check_reliability(&e.reliability_ctr, N, e.clicks, e.pcoc_ctr, e.ece_ctr, e.ece_max_ctr);
     check_reliability(&e.reliability_cvr_clicked, e.clicks, e.conversions, e.pcoc_cvr_clicked,
                       e.ece_cvr_clicked, e.ece_max_cvr_clicked);
-    check_reliability(&e.reliability_ctcvr, N, e.conversions, e.pcoc_ctcvr, e.ece_ctcvr, e.ece_max_ctcvr);
+    check_reliability(&e.reliability_ctcvr, N, e.conversions, e.pcoc_ctcvr, e.ece_ctcvr,
+                      e.ece_max_ctcvr);
 }
 
 /* Division: b is the logit of p_ctcvr, p_cvr the quotient; ranked unclipped, clipped for losses. */
@@ -219,7 +227,8 @@ static void test_evaluation_division(void **state) {
     (void)state;
     static struct score s[N];
     static float truth[N], reference[N];
-    static double q[N], z[N], not_z[N], c[N], both[N], not_both[N], whole[N], pos[N], neg[N], ref[N];
+    static double q[N], z[N], not_z[N], c[N], both[N], not_both[N], whole[N], pos[N], neg[N],
+        ref[N];
     size_t clicks = 0, above = 0;
     double loss = 0, predicted = 0, predicted_all = 0, expected = 0, conversions = 0;
     fill_scores(s, N);
@@ -248,7 +257,8 @@ static void test_evaluation_division(void **state) {
         }
     }
     assert_true(above > N / 10); /* it matters */
-    const struct evaluation_spec spec = {.form = SCORE_CTCVR, .truth_cvr = truth, .reference_ctr = reference};
+    const struct evaluation_spec spec = {
+        .form = SCORE_CTCVR, .truth_cvr = truth, .reference_ctr = reference};
     struct evaluation e;
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
     assert_near(e.auc_cvr_clicked, auc_naive(q, z, not_z, clicks), 1e-14);
@@ -267,7 +277,8 @@ static void test_evaluation_division(void **state) {
     assert_true(f.auc_ctr == e.auc_ctr && f.logloss_ctr == e.logloss_ctr);
 }
 
-/* The paper's CTCVR: one p_ctr for every method. With the model's own it is the model's own figure. */
+/* The paper's CTCVR: one p_ctr for every method. With the model's own it is the model's own figure.
+ */
 static void test_evaluation_reference(void **state) {
     (void)state;
     static struct score s[N];
@@ -292,6 +303,49 @@ static void test_evaluation_reference(void **state) {
     spec.form = SCORE_CTCVR; /* the product of quotient and divisor is p_ctcvr, up to rounding */
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
     assert_near(e.auc_ctcvr_reference, e.auc_ctcvr, 1e-3);
+}
+
+/* A model without p_ctr or p_cvr says 0 there: no figure comes of it. */
+static void test_evaluation_alone(void **state) {
+    (void)state;
+    static struct score s[N];
+    static float truth[N], reference[N];
+    struct evaluation both, e;
+    fill_scores(s, N);
+    for (uint64_t i = 0; i < N; i++) {
+        truth[i] = (float)(0.1 * rng_unit(SEED, i, 43));
+        reference[i] = (float)rng_normal(SEED, i, 44);
+    }
+    struct evaluation_spec spec = {.truth_cvr = truth, .reference_ctr = reference, .resamples = 40};
+    assert_int_equal(evaluation_compute(&both, s, N, &spec), OK);
+    for (size_t i = 0; i < N; i++) {
+        s[i].a = 0;
+    }
+    spec.form = SCORE_CVR_ALONE;
+    assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
+    assert_true(isnan(e.auc_ctr) && isnan(e.logloss_ctr) && isnan(e.pcoc_ctr) && isnan(e.ece_ctr));
+    assert_true(isnan(e.auc_ctcvr) && isnan(e.gauc_ctcvr) && isnan(e.ne_ctcvr) &&
+                isnan(e.pr_auc_ctcvr));
+    assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_ctcvr_95) &&
+                e.reliability_ctr.buckets == 0);
+    assert_true(e.auc_cvr_clicked == both.auc_cvr_clicked &&
+                e.ece_cvr_clicked == both.ece_cvr_clicked);
+    assert_true(e.auc_ctcvr_reference == both.auc_ctcvr_reference);
+    assert_true(e.auc_cvr_entire_95.low == both.auc_cvr_entire_95.low);
+    assert_true(e.clicks == both.clicks && e.conversions == both.conversions);
+    fill_scores(s, N);
+    for (size_t i = 0; i < N; i++) {
+        s[i].b = 0;
+    }
+    spec.form = SCORE_CTR_ALONE;
+    assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
+    assert_true(e.auc_ctr == both.auc_ctr && e.ece_ctr == both.ece_ctr);
+    assert_true(e.auc_ctr_95.low == both.auc_ctr_95.low && e.conversions == both.conversions);
+    assert_true(isnan(e.auc_cvr_clicked) && isnan(e.logloss_cvr_clicked) && isnan(e.auc_ctcvr));
+    assert_true(isnan(e.auc_cvr_entire) && isnan(e.ratio_cvr_entire) &&
+                isnan(e.auc_ctcvr_reference));
+    assert_true(unknown(&e.auc_cvr_clicked_95) && unknown(&e.auc_ctcvr_reference_95));
+    assert_true(isfinite(e.auc_cvr_entire_best));
 }
 
 /* --- intervals ----------------------------------------------------------------------------- */
@@ -370,34 +424,36 @@ static void test_intervals_against_literal(void **state) {
     check_intervals(SCORE_CTCVR);
 }
 
-static bool unknown(const struct interval *i) {
-    return isnan(i->low) && isnan(i->high);
-}
-
 /* --- hostile input ------------------------------------------------------------------------- */
 
 static void test_evaluation_empty(void **state) {
     (void)state;
     struct evaluation e;
-    const struct evaluation_spec spec = {.resamples = 50, .truth_cvr = (float[1]){0}, .reference_ctr = (float[1]){0}};
+    const struct evaluation_spec spec = {
+        .resamples = 50, .truth_cvr = (float[1]){0}, .reference_ctr = (float[1]){0}};
     assert_int_equal(evaluation_compute(&e, NULL, 0, &plain), OK);
     assert_true(isnan(e.auc_ctr) && isnan(e.logloss_ctr) && isnan(e.pcoc_ctcvr));
     assert_int_equal(evaluation_compute(&e, NULL, 0, &spec), OK);
     assert_true(isnan(e.auc_ctr) && isnan(e.pr_auc_ctr) && isnan(e.ne_ctr) && isnan(e.ece_ctr));
-    assert_true(isnan(e.auc_cvr_entire) && isnan(e.auc_ctcvr_reference) && isnan(e.ratio_cvr_unclicked));
-    assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_cvr_entire_95) && e.reliability_ctr.buckets == 0);
+    assert_true(isnan(e.auc_cvr_entire) && isnan(e.auc_ctcvr_reference) &&
+                isnan(e.ratio_cvr_unclicked));
+    assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_cvr_entire_95) &&
+                e.reliability_ctr.buckets == 0);
 }
 
 /* Every mix of classes that can lack one: nothing is 0.5 that is not known. */
 static void test_one_class(void **state) {
     (void)state;
-    struct score s[4] = {{.user = 1, .a = 1, .b = 0}, {.user = 2, .a = 2, .b = 1},
-                         {.user = 3, .a = 3, .b = 2}, {.user = 4, .a = 4, .b = 3}};
+    struct score s[4] = {{.user = 1, .a = 1, .b = 0},
+                         {.user = 2, .a = 2, .b = 1},
+                         {.user = 3, .a = 3, .b = 2},
+                         {.user = 4, .a = 4, .b = 3}};
     const struct evaluation_spec spec = {.resamples = 40};
     struct evaluation e;
     assert_int_equal(evaluation_compute(&e, s, 4, &spec), OK); /* no click */
     assert_true(isnan(e.auc_ctr) && isnan(e.pr_auc_ctr) && isnan(e.ne_ctr) && isnan(e.pcoc_ctr));
-    assert_true(isnan(e.auc_cvr_clicked) && isnan(e.logloss_cvr_clicked) && isnan(e.ece_cvr_clicked));
+    assert_true(isnan(e.auc_cvr_clicked) && isnan(e.logloss_cvr_clicked) &&
+                isnan(e.ece_cvr_clicked));
     assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_cvr_clicked_95));
     assert_true(isfinite(e.logloss_ctr) && e.ece_ctr > 0.5); /* a mean error needs no classes */
     for (size_t i = 0; i < 4; i++) {
@@ -410,7 +466,8 @@ static void test_one_class(void **state) {
         s[i].labels = LABEL_CLICK | LABEL_CONVERSION;
     }
     assert_int_equal(evaluation_compute(&e, s, 4, &spec), OK);
-    assert_true(isnan(e.auc_ctcvr) && isnan(e.ne_cvr_clicked) && e.pcoc_ctcvr > 0 && e.pcoc_ctcvr < 1);
+    assert_true(isnan(e.auc_ctcvr) && isnan(e.ne_cvr_clicked) && e.pcoc_ctcvr > 0 &&
+                e.pcoc_ctcvr < 1);
 }
 
 /* A score that is no number makes what ranks it undefined, and nothing else. */
@@ -491,7 +548,8 @@ static void full(struct evaluation *e) {
         truth[i] = (float)(0.1 * rng_unit(SEED, i, 43));
         reference[i] = (float)rng_normal(SEED, i, 44);
     }
-    const struct evaluation_spec spec = {.truth_cvr = truth, .reference_ctr = reference, .resamples = 50};
+    const struct evaluation_spec spec = {
+        .truth_cvr = truth, .reference_ctr = reference, .resamples = 50};
     assert_int_equal(evaluation_compute(e, s, N, &spec), OK);
 }
 
@@ -503,12 +561,12 @@ static void test_json_keys(void **state) {
     full(&e);
     const char *text = json_of(&e, &out);
 #define SAME(key) assert_true(json_number(text, #key) == (double)e.key)
-#define THREE(key)                                                                                \
-    SAME(key##_ctr);                                                                              \
-    SAME(key##_cvr_clicked);                                                                      \
+#define THREE(key)                                                                                 \
+    SAME(key##_ctr);                                                                               \
+    SAME(key##_cvr_clicked);                                                                       \
     SAME(key##_ctcvr)
-#define BOTH(key)                                                                                 \
-    assert_true(json_number(text, #key "_low") == e.key.low && isfinite(e.key.low));              \
+#define BOTH(key)                                                                                  \
+    assert_true(json_number(text, #key "_low") == e.key.low && isfinite(e.key.low));               \
     assert_true(json_number(text, #key "_high") == e.key.high && isfinite(e.key.high))
     SAME(impressions);
     SAME(clicks);
@@ -574,7 +632,8 @@ static void test_tables(void **state) {
     assert_non_null(strstr(text, "auc ctcvr, ref. ctr"));
     snprintf(want, sizeof want, "unclicked %.3f", e.ratio_cvr_unclicked);
     assert_non_null(strstr(text, want));
-    for (const char *at = text; at != NULL; at = strchr(at, '\n')) { /* no wider than a terminal of 120 */
+    for (const char *at = text; at != NULL;
+         at = strchr(at, '\n')) { /* no wider than a terminal of 120 */
         at += *at == '\n';
         assert_true(strcspn(at, "\n") <= 120);
     }
@@ -619,8 +678,10 @@ static void test_picture(void **state) {
     assert_int_equal(evaluation_compute(&e, NULL, 0, &plain), OK);
     check_picture(&e, 0);
     /* Certain, hopeless, tiny and equal predictions. */
-    struct score s[4] = {{.a = 900, .b = -900}, {.a = -900, .b = 900, .labels = LABEL_CLICK},
-                         {.a = -30, .b = -30}, {.a = -30, .b = -30, .labels = LABEL_CLICK | LABEL_CONVERSION}};
+    struct score s[4] = {{.a = 900, .b = -900},
+                         {.a = -900, .b = 900, .labels = LABEL_CLICK},
+                         {.a = -30, .b = -30},
+                         {.a = -30, .b = -30, .labels = LABEL_CLICK | LABEL_CONVERSION}};
     assert_int_equal(evaluation_compute(&e, s, 4, &plain), OK);
     check_picture(&e, (size_t)e.reliability_ctr.buckets + e.reliability_cvr_clicked.buckets +
                           e.reliability_ctcvr.buckets);
@@ -655,7 +716,8 @@ static void test_failing_memory(void **state) {
     static struct score s[N];
     static float truth[N], reference[N];
     fill_scores(s, N);
-    const struct evaluation_spec spec = {.truth_cvr = truth, .reference_ctr = reference, .resamples = 2};
+    const struct evaluation_spec spec = {
+        .truth_cvr = truth, .reference_ctr = reference, .resamples = 2};
     size_t failures = 0;
     for (size_t k = 1;; k++) {
         struct evaluation e;
@@ -680,6 +742,7 @@ int main(void) {
         cmocka_unit_test(test_evaluation_reliability),
         cmocka_unit_test(test_evaluation_division),
         cmocka_unit_test(test_evaluation_reference),
+        cmocka_unit_test(test_evaluation_alone),
         cmocka_unit_test(test_intervals_against_literal),
         cmocka_unit_test(test_evaluation_empty),
         cmocka_unit_test(test_one_class),

@@ -224,6 +224,97 @@ static void whole_jobs(void **state) {
     }
 }
 
+/* A plan that grows under a phase: shards go out in their order, whenever they join, and a phase
+ * that was complete is not any more. Shards may also join while others are out or lost. */
+static void shards_that_join(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        enum { MANY = 200 };
+        uint32_t n[MANY], imps[MANY], next = 0, expected = 0;
+        struct tally_plan p = {.batches = n, .impressions = imps, .epochs = 1,
+                               .max_steps = UINT64_MAX};
+        struct leases l;
+        struct applied *done = NULL;
+        struct wire_lease held[3] = {{0}};
+        uint64_t draws = 0, batches_all = 0;
+        assert_int_equal(applied_create_open(&done), OK);
+        assert_int_equal(leases_init(&l, &p, done, seed % 2 == 0, LEASE_MS, 100), OK);
+        assert_int_equal(leases_train(&l, 0), OK);
+        assert_true(leases_phase_complete(&l));
+        while (next < MANY || !leases_phase_complete(&l)) {
+            uint32_t w = (uint32_t)rng_below(seed, 1, draws++, 3);
+            if (next < MANY && rng_below(seed, 2, draws++, 3) == 0) {
+                n[next] = 1 + (uint32_t)rng_below(seed, 3, draws++, 20);
+                imps[next] = 7 * n[next];
+                batches_all += n[next];
+                p.shards = next + 1;
+                assert_int_equal(applied_grow(l.done, next, n[next]), OK);
+                assert_int_equal(leases_add(&l, next, n[next]), OK);
+                assert_false(leases_phase_complete(&l));
+                next++;
+            } else if (held[w].kind == LEASE_TRAIN && rng_below(seed, 4, draws++, 8) == 0) {
+                assert_int_equal(leases_release(&l, w), 1); /* dies; the shard goes out again */
+                held[w].kind = LEASE_WAIT;
+            } else if (held[w].kind == LEASE_TRAIN) {
+                give(&l, w, &held[w]);
+                held[w].kind = LEASE_WAIT;
+            } else {
+                held[w] = ask(&l, w, 0);
+                if (held[w].kind == LEASE_TRAIN) {
+                    assert_true(held[w].shard <= expected); /* none is passed over */
+                    assert_int_equal(held[w].batch_limit, n[held[w].shard]);
+                    expected = held[w].shard == expected ? expected + 1 : expected;
+                }
+            }
+        }
+        assert_int_equal(expected, MANY);
+        assert_int_equal(applied_count(l.done), batches_all);
+        assert_int_equal(l.done_impressions, 7 * batches_all);
+        assert_int_equal(applied_base(l.done), 0);
+        assert_int_equal(l.first, MANY);
+        leases_fini(&l);
+    }
+}
+
+/* Resumed: what was done is skipped, also of shards in the middle; what joins comes after. */
+static void a_grown_plan_resumed(void **state) {
+    (void)state;
+    const uint32_t n[] = {3, 2, 4, 1}, imps[] = {30, 20, 40, 10};
+    struct tally_plan p = {.batches = n, .impressions = imps, .shards = 3, .epochs = 1,
+                           .max_steps = 9};
+    struct leases l;
+    struct applied *done = NULL;
+    struct wire_lease lease;
+    struct buf bits = BUF_EMPTY;
+    assert_int_equal(applied_create_open(&done), OK);
+    for (uint32_t s = 0; s < 3; s++) {
+        assert_int_equal(applied_grow(done, s, n[s]), OK);
+    }
+    for (uint32_t k = 0; k < 3; k++) {
+        assert_int_equal(applied_add(done, (struct batch_name){0, 0, k}), OK);
+    }
+    assert_int_equal(applied_add(done, (struct batch_name){0, 2, 1}), OK);
+    tally_plan_init(&p);
+    assert_int_equal(leases_init(&l, &p, done, false, LEASE_MS, 0), OK);
+    assert_int_equal(l.done_impressions, 40);
+    assert_int_equal(leases_train(&l, 0), OK);
+    p.shards = 4;
+    assert_int_equal(applied_grow(l.done, 3, n[3]), OK);
+    assert_int_equal(leases_add(&l, 3, 0), OK); /* beyond max_steps */
+    lease = ask(&l, 0, 0);
+    assert_int_equal(lease.shard, 1);
+    give(&l, 0, &lease);
+    assert_int_equal(leases_ask(&l, 0, 1, false, 0, &lease, &bits), OK);
+    assert_int_equal(lease.shard, 2);
+    assert_int_equal(bits.data[0], 2);
+    give(&l, 0, &lease);
+    assert_true(leases_phase_complete(&l));
+    assert_int_equal(applied_count(l.done), 9);
+    assert_int_equal(l.done_impressions, 90);
+    buf_fini(&bits);
+    leases_fini(&l);
+}
+
 /* Which batches belong to the job follows the epoch's order alone. */
 static void limits_follow_the_order(void **state) {
     (void)state;
@@ -254,6 +345,8 @@ int main(void) {
         cmocka_unit_test(evaluation_ends_with_the_scores),
         cmocka_unit_test(whole_jobs),
         cmocka_unit_test(limits_follow_the_order),
+        cmocka_unit_test(shards_that_join),
+        cmocka_unit_test(a_grown_plan_resumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -277,6 +277,25 @@ static void test_ctcvr_logit(void **state) {
     assert_near(division_log(-800, 0), 800 - log(2), 1e-12);
 }
 
+/* What ranks, form by form; what a model does not predict is no number. */
+static void test_ranks(void **state) {
+    (void)state;
+    struct score_ranks r = score_ranks(-2, -3, SCORE_CVR);
+    assert_true(r.ctr == -2 && r.cvr == -3 && r.ctcvr == ctcvr_logit(-2, -3));
+    r = score_ranks(-2, -3, SCORE_CTCVR);
+    assert_true(r.ctr == -2 && r.cvr == division_log(-2, -3) && r.ctcvr == -3);
+    r = score_ranks(-2, 0, SCORE_CTR_ALONE);
+    assert_true(r.ctr == -2 && isnan(r.cvr) && isnan(r.ctcvr));
+    r = score_ranks(0, -3, SCORE_CVR_ALONE);
+    assert_true(isnan(r.ctr) && r.cvr == -3 && isnan(r.ctcvr));
+    for (float b = -5; b <= 5; b += 2.5f) { /* whichever of the two is the greater */
+        r = score_ranks(0, b, SCORE_CVR_ALONE);
+        assert_true(isnan(r.ctcvr));
+        r = score_ranks(b, 0, SCORE_CTR_ALONE);
+        assert_true(isnan(r.ctcvr));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sort),
@@ -290,6 +309,7 @@ int main(void) {
         cmocka_unit_test(test_bins),
         cmocka_unit_test(test_bins_edges),
         cmocka_unit_test(test_ctcvr_logit),
+        cmocka_unit_test(test_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

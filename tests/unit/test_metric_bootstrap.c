@@ -100,8 +100,8 @@ static struct interval interval_of(const struct rows *r, uint64_t seed, bool sof
     assert_int_equal(bootstrap_init(&b, r->group, N, R, seed), OK);
     assert_int_equal(b.groups, G);
     assert_int_equal(metric_order_f64(&o, r->score, N), OK);
-    assert_int_equal(
-        bootstrap_add(&b, &o, NULL, soft ? NULL : r->label, soft ? r->soft : NULL, &i), OK);
+    assert_int_equal(bootstrap_add(&b, &o, NULL, soft ? NULL : r->label, soft ? r->soft : NULL, &i),
+                     OK);
     metric_order_fini(&o); /* not needed any more */
     bootstrap_run(&b);
     bootstrap_fini(&b);
@@ -318,14 +318,10 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_literal),
-        cmocka_unit_test(test_seed_decides),
-        cmocka_unit_test(test_part_of_the_rows),
-        cmocka_unit_test(test_undefined),
-        cmocka_unit_test(test_no_groups),
-        cmocka_unit_test(test_quantile),
-        cmocka_unit_test(test_coverage),
-        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_against_literal),  cmocka_unit_test(test_seed_decides),
+        cmocka_unit_test(test_part_of_the_rows), cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_no_groups),        cmocka_unit_test(test_quantile),
+        cmocka_unit_test(test_coverage),         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,8 @@ static void test_loss(void **state) {
         assert_near(metric_loss(x, SCALE_LOGIT, false), (double)-logl(q), 1e-14 * (1 + fabs(x)));
     }
     for (double x = -30; x < -1e-6; x += 0.0371) {
-        const long double e = expl((long double)x); /* a difference from 1 keeps digits one way only */
+        const long double e =
+            expl((long double)x); /* a difference from 1 keeps digits one way only */
         const double want = (double)-(x < -1 ? log1pl(-e) : logl(-expm1l((long double)x)));
         assert_near(metric_loss(x, SCALE_LOG, true), -x, 0);
         assert_near(metric_loss(x, SCALE_LOG, false) / want, 1, 1e-13);
@@ -105,7 +106,8 @@ static void check_naive(const struct rows *r, size_t n, enum metric_scale scale)
             below += r->score[j] < r->score[i];
         }
         const size_t k = (size_t)floor((double)below * RELIABILITY_BUCKETS / (double)n);
-        predicted[k] += scale == SCALE_LOGIT ? 1 / (1 + exp(-r->score[i])) : fmin(exp(r->score[i]), 1);
+        predicted[k] +=
+            scale == SCALE_LOGIT ? 1 / (1 + exp(-r->score[i])) : fmin(exp(r->score[i]), 1);
         observed[k] += r->label[i];
         count[k]++;
     }
@@ -196,16 +198,20 @@ static void test_rates(void **state) {
         for (float b = -12; b <= 12; b += 0.9f) {
             const struct score s = {.a = a, .b = b};
             const double p = 1 / (1 + exp(-(double)a)), second = 1 / (1 + exp(-(double)b));
-            struct score_rates r = score_rates(&s, SCORE_CVR);
-            assert_near(r.ctr, p, 1e-15);
-            assert_near(r.cvr, second, 1e-15);
-            assert_near(r.ctcvr, p * second, 1e-15);
-            r = score_rates(&s, SCORE_CTCVR);
-            assert_near(r.ctr, p, 1e-15);
-            assert_near(r.ctcvr, second, 1e-15);
-            assert_near(r.cvr / (second / p), 1, 1e-12);
+            const struct score_rates x = score_rates(&s, SCORE_CVR);
+            assert_near(x.ctr, p, 1e-15);
+            assert_near(x.cvr, second, 1e-15);
+            assert_near(x.ctcvr, p * second, 1e-15);
+            const struct score_rates y = score_rates(&s, SCORE_CTCVR);
+            assert_near(y.ctr, p, 1e-15);
+            assert_near(y.ctcvr, second, 1e-15);
+            assert_near(y.cvr / (second / p), 1, 1e-12);
         }
     }
+    struct score_rates r = score_rates(&(struct score){.a = -1, .b = -2}, SCORE_CTR_ALONE);
+    assert_true(r.ctr > 0 && isnan(r.cvr) && isnan(r.ctcvr));
+    r = score_rates(&(struct score){.a = -1, .b = -2}, SCORE_CVR_ALONE);
+    assert_true(isnan(r.ctr) && r.cvr > 0 && isnan(r.ctcvr));
     const struct score_rates above = score_rates(&(struct score){.a = -3, .b = 1}, SCORE_CTCVR);
     assert_true(above.cvr > 10); /* not clipped */
     const struct score_rates huge = score_rates(&(struct score){.a = -900, .b = 1}, SCORE_CTCVR);

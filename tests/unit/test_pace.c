@@ -155,6 +155,31 @@ static void counters_and_bins(void **state) {
     pace_fini(&pace);
 }
 
+/* The bins rank as the evaluation does: by the model's form; a conversion without a click is none. */
+static void bins_by_form(void **state) {
+    (void)state;
+    static const enum score_form forms[] = {SCORE_CVR, SCORE_CTCVR, SCORE_CVR_ALONE};
+    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
+        static struct metric_bins ctr, ctcvr, want_ctr, want_ctcvr;
+        const float a[2] = {-1, 1}, b[2] = {0, 2};
+        const uint8_t labels[2] = {LABEL_CONVERSION, LABEL_CLICK | LABEL_CONVERSION};
+        const struct pace_report r = {
+            .impressions = 2, .form = forms[k], .logit_a = a, .logit_b = b, .labels = labels};
+        ctr = ctcvr = want_ctr = want_ctcvr = (struct metric_bins){0};
+        pace_init(&pace, 1, 4);
+        pace_report(&pace, 0, &r);
+        pace_take_bins(&pace, &ctr, &ctcvr);
+        pace_fini(&pace);
+        for (int i = 0; i < 2 && forms[k] != SCORE_CVR_ALONE; i++) {
+            const double c = ctcvr_logit((double)a[i], (double)b[i]);
+            metric_bins_add(&want_ctr, a[i], i);
+            metric_bins_add(&want_ctcvr, forms[k] == SCORE_CVR ? (float)c : b[i], i);
+        }
+        assert_memory_equal(&ctr, &want_ctr, sizeof ctr);
+        assert_memory_equal(&ctcvr, &want_ctcvr, sizeof ctcvr);
+    }
+}
+
 static enum status enter_long(void *arg) {
     return pace_enter(&pace, *(uint32_t *)arg, 20000);
 }
@@ -198,6 +223,7 @@ int main(void) {
         cmocka_unit_test(who_is_busy_again_says_nothing),
         cmocka_unit_test(answers_are_not_shared),
         cmocka_unit_test(counters_and_bins),
+        cmocka_unit_test(bins_by_form),
         cmocka_unit_test(who_waits_is_woken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -463,6 +463,44 @@ static void test_fence(void **state) {
     end(x);
 }
 
+/* A stream's shards are learnt from their pushes, whichever comes first; a plan that is fixed does
+ * not grow. Rows, clocks and names are those of a job that knew all shards. */
+static void test_growing(void **state) {
+    (void)state;
+    struct world *w = world_create(SEED);
+    struct world_job fresh, knows;
+    w->stream = true;
+    world_start(&fresh, w, 2);
+    world_start_known(&knows, w, 2, WORLD_STREAM_SHARDS);
+    const uint64_t before = partition_bytes(fresh.p[0]);
+    for (uint32_t n = 0; n < 60; n++) {
+        const uint32_t at = n < 20 ? n + 20 : n < 40 ? n - 20 : n; /* later shards before earlier */
+        world_push_all(&fresh, at);
+        world_push_all(&knows, at);
+    }
+    assert_int_equal(fresh.p[0]->spec.shards, world_batch(w, 59).name.shard + 1);
+    assert_true(partition_bytes(fresh.p[0]) > before);
+    const uint32_t again = world_batch(w, 0).name.shard;
+    assert_int_equal(partition_grow(fresh.p[0], again, world_stream_plan[again]), OK);
+    assert_int_equal(partition_grow(fresh.p[0], again, 99), ERR_PROTOCOL);
+    assert_int_equal(partition_grow(fresh.p[0], 3000000000u, 1), ERR_PROTOCOL);
+    for (uint32_t s = 0; s < WORLD_STREAM_SHARDS; s++) {
+        assert_int_equal(partition_grow(fresh.p[0], s, world_stream_plan[s]), OK);
+        assert_int_equal(partition_grow(fresh.p[1], s, world_stream_plan[s]), OK);
+    }
+    struct world_dump a = world_dump(&fresh), b = world_dump(&knows);
+    world_same(&a, &b, "a plan that grew");
+    world_dump_free(&a);
+    world_dump_free(&b);
+    world_stop(&fresh);
+    world_stop(&knows);
+    w->stream = false;
+    world_start(&fresh, w, 1);
+    assert_int_equal(partition_grow(fresh.p[0], WORLD_SHARDS, 5), ERR_PROTOCOL);
+    world_stop(&fresh);
+    mem_free(&w);
+}
+
 /* Whatever is wrong with a request, nothing has changed. */
 static void test_bad_requests(void **state) {
     (void)state;
@@ -720,7 +758,7 @@ int main(void) {
         cmocka_unit_test(test_bad_requests),     cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_repeated_id),      cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_age_frees),        cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_read_only),        cmocka_unit_test(test_growing),
     };
     return cmocka_run_group_tests_name("partition", tests, NULL, NULL);
 }

@@ -32,6 +32,21 @@ static void test_batches(void **state) {
     assert_int_equal(plan_batches(0, 64), 0);
 }
 
+/* A sample is cut into as many batches as the shard, each with its share, none empty. */
+static void test_sampled(void **state) {
+    (void)state;
+    assert_int_equal(plan_sampled_batches(1000, 1000, 64), plan_batches(1000, 64));
+    for (uint32_t sampled = 0; sampled <= 1200; sampled += 7) {
+        const uint32_t batches = plan_sampled_batches(1000, sampled, 64);
+        assert_int_equal(batches, sampled < 16 ? sampled : 16);
+        for (uint32_t k = 0; k < batches; k++) {
+            const uint32_t n =
+                plan_begin(sampled, batches, k + 1) - plan_begin(sampled, batches, k);
+            assert_true(n >= 1 && n >= sampled / batches && n <= sampled / batches + 1);
+        }
+    }
+}
+
 static void is_permutation(const uint32_t *order, uint32_t n) {
     static uint8_t seen[N];
     memset(seen, 0, sizeof seen);
@@ -68,6 +83,7 @@ static void test_orders(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_batches),
+                                       cmocka_unit_test(test_sampled),
                                        cmocka_unit_test(test_orders)};
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }

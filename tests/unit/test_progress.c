@@ -128,6 +128,10 @@ static void rates_and_time_left(void **state) {
     progress_line(p, &mark, &line);
     assert_int_equal(line.impressions, 30000);
     NEAR(line.eta_s, 140);
+    p->open = true; /* a stream: nobody knows */
+    progress_line(p, &mark, &line);
+    assert_true(isnan(line.eta_s));
+    p->open = false;
     struct wire_progress w = after(50000, 1); /* repeated work never shows as more than all */
     progress_worker_beat(p, 0, 1, &w, 22000);
     progress_line(p, &mark, &line);

@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "common/plan.h"
 #include "common/rng.h"
+#include "common/thread.h"
 #include "tests/sample.h"
 
 #include <setjmp.h>
@@ -161,6 +162,7 @@ static void check_item(struct expected *e, const struct reader_item *item,
     assert_int_equal(got->name.shard, lease->shard);
     assert_int_equal(got->name.batch, k);
     assert_int_equal(got->fence, lease->fence);
+    assert_int_equal(got->shard_batches, e->batches);
     assert_int_equal(item->lease.kind, lease->kind);
     assert_int_equal(item->shard_impressions, n);
     assert_int_equal(got->impressions, want->impressions);
@@ -380,13 +382,48 @@ static void test_failing_memory(void **state) {
     end(&t);
 }
 
+/* Of a stream the manifest's shards are not asked for; a file may appear after its lease. */
+static enum status late_file(void *arg) {
+    struct fixture *t = arg;
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    clock_sleep_ms(150);
+    TRY(path_join(from, t->dir, "later"));
+    TRY(path_join(to, t->dir, t->info[2].name));
+    return file_rename(from, to);
+}
+
+static void test_stream(void **state) {
+    (void)state;
+    struct fixture t;
+    struct thread thread = {0};
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    setup_data(&t);
+    t.dataset.shard_count = 0;
+    assert_int_equal(dataset_write(&t.dataset, t.dir), OK);
+    assert_int_equal(path_join(from, t.dir, t.info[2].name), OK);
+    assert_int_equal(path_join(to, t.dir, "later"), OK);
+    assert_int_equal(file_rename(from, to), OK);
+    struct reader_spec spec = spec_of(&t, 4);
+    spec.stream = true;
+    assert_int_equal(reader_start(&t.reader, &spec), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
+    check_lease(&t, lease_of(LEASE_TRAIN, 0, 1), 0);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 2), NULL, 0), OK);
+    assert_int_equal(thread_start(&thread, "producer", late_file, &t), OK);
+    struct reader_item item;
+    assert_int_equal(reader_take(t.reader, &item, 50), ERR_TIMEOUT);
+    assert_int_equal(thread_join(&thread), OK);
+    check_lease(&t, lease_of(LEASE_TRAIN, 0, 2), 0);
+    end(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_train_and_eval), cmocka_unit_test(test_limit_and_done),
         cmocka_unit_test(test_pool_bounds),    cmocka_unit_test(test_stop_any_time),
         cmocka_unit_test(test_damaged_shard),  cmocka_unit_test(test_wrong_leases),
         cmocka_unit_test(test_no_data),        cmocka_unit_test(test_user_field),
-        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_failing_memory), cmocka_unit_test(test_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,6 +170,7 @@ static void roll_push(struct dice *d, struct wire_push *p) {
     p->name.batch = roll32(d);
     p->fence = roll(d);
     p->ticket = roll(d);
+    p->shard_batches = roll32(d);
     roll_counts(d, p->count, &p->fields);
     p->values = roll_values(d);
 }
@@ -507,6 +508,7 @@ static void make_plan(struct job_plan *p, char *config, uint32_t *batches,
     }
     p->batches_per_shard = batches;
     p->shards = 40;
+    p->stream = true;
     p->rate_ctr = 0.0389;
     p->rate_cvr = 0.0055;
     for (uint32_t k = 0; k < 5; k++) {
@@ -529,6 +531,7 @@ static void test_plan_round_trips(void **state) {
     assert_string_equal(back.config_text, config);
     assert_memory_equal(&back.schema, &p.schema, sizeof p.schema);
     assert_int_equal(back.shards, 40);
+    assert_true(back.stream);
     assert_memory_equal(back.batches_per_shard, batches, sizeof batches);
     assert_true(back.rate_ctr == p.rate_ctr && back.rate_cvr == p.rate_cvr);
     assert_int_equal(back.partitions, 5);

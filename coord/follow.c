@@ -1,0 +1,125 @@
+/* follow.c - a job on a stream: its plan grows while it trains.
+ *
+ * A shard that has come is cut into batches (common/plan.h), joins the plan's arrays, the set of done
+ * names, the names of a cut that is under way, and the leases, in this order; from then on it is like
+ * any other. Servers learn of it from its first push, which says how many batches the shard has
+ * (ps/partition.h), so nobody has to be told before a lease is granted. Shards are in the order of
+ * their numbers, there is one epoch, and its phase is complete when the stream has ended and all
+ * leases are back.
+ *
+ * A shard that is damaged ends the stream before it: what came before is trained and saved, then the
+ * job fails with the name of the file.
+ */
+#include <stdio.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/plan.h"
+#include "state.h"
+
+#define LOOK_MS 200
+#define SHARDS_PER_TURN 16 /* a thousand of them may lie there; peers must not wait for all */
+
+static enum status reserve(struct coord *c, uint32_t shards) {
+    if (shards <= c->shards_cap) {
+        return OK;
+    }
+    const uint32_t cap = shards < 64 ? 64 : 2 * shards;
+    const size_t old = c->plan.shards * sizeof(uint32_t), bytes = cap * sizeof(uint32_t);
+    TRY(mem_grow((void **)&c->batches, old, bytes));
+    c->plan.batches = c->batches;
+    TRY(mem_grow((void **)&c->impressions, old, bytes));
+    c->plan.impressions = c->impressions;
+    c->shards_cap = cap;
+    return OK;
+}
+
+/* *limit: its batches that belong to the job. */
+static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
+    struct tally_plan *p = &c->plan;
+    uint32_t impressions, batches;
+    TRY(reserve(c, p->shards + 1));
+    TRY(sample_shard(c, info, &impressions, &batches));
+    uint64_t left = p->max_steps - c->job_batches;
+    c->batches[p->shards] = batches;
+    c->impressions[p->shards] = impressions;
+    p->shards++;
+    p->epoch_batches += batches;
+    p->epoch_impressions += impressions;
+    *limit = left < batches ? (uint32_t)left : batches;
+    c->job_batches += *limit;
+    c->job_impressions += *limit == 0 ? 0 : plan_begin(impressions, batches, *limit);
+    return OK;
+}
+
+enum status follow_again(struct coord *c, uint32_t shards, const char *from) {
+    while (c->plan.shards < shards) {
+        struct shard_info info;
+        bool found;
+        uint32_t limit;
+        TRY(stream_look(&c->stream, &info, &found));
+        if (!found) {
+            return fail(ERR_NOT_FOUND, "cannot resume from %s: shard %u of %s is not there any "
+                                       "more; the run knew %u",
+                        from, c->stream.next, c->stream.dir, shards);
+        }
+        TRY(plan_add(c, &info, &limit));
+    }
+    return OK;
+}
+
+static enum status join(struct coord *c, const struct shard_info *info) {
+    uint32_t limit, shard = c->plan.shards;
+    TRY(plan_add(c, info, &limit));
+    if (c->batches[shard] > 0) { /* the model may train on none of it */
+        TRY(applied_grow(c->leases.done, shard, c->batches[shard]));
+    }
+    if (c->batches[shard] > 0 && c->save.commit.applied != NULL) {
+        TRY(applied_grow(c->save.commit.applied, shard, c->batches[shard]));
+    }
+    c->progress.job_impressions = c->job_impressions;
+    log_info("shard %u has come: %u impressions in %u batches", shard, info->impressions,
+             c->batches[shard]);
+    return leases_add(&c->leases, shard, limit);
+}
+
+static void end(struct coord *c) {
+    c->stream.ended = true;
+    c->progress.open = false;
+}
+
+enum status follow_step(struct coord *c, uint64_t now_ms) {
+    struct stream *s = &c->stream;
+    if (!c->options->stream || c->phase != PHASE_TRAIN || c->stopped || s->ended ||
+        now_ms < s->look_ms) {
+        return OK;
+    }
+    for (int i = 0; i < SHARDS_PER_TURN && c->job_batches < c->plan.max_steps; i++) {
+        struct shard_info info;
+        bool found = false;
+        enum status status = stream_look(s, &info, &found);
+        if (status == ERR_MEMORY) {
+            return status;
+        }
+        if (status != OK) {
+            snprintf(s->damage, sizeof s->damage, "%s", fail_text());
+            log_error("the stream ends here: %s", s->damage);
+            end(c);
+            return OK;
+        }
+        if (!found) {
+            s->look_ms = now_ms + LOOK_MS;
+            break;
+        }
+        TRY(join(c, &info));
+    }
+    if (s->ended || c->job_batches >= c->plan.max_steps) {
+        log_info("the stream has %u shards and no more to train", c->plan.shards);
+        end(c);
+    }
+    return OK;
+}
+
+bool follow_over(const struct coord *c) {
+    return !c->options->stream || c->stream.ended;
+}
