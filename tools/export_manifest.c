@@ -15,10 +15,13 @@ static const char *const formula_sides[] = {
     "x[f] = sum over the feature ids i of field f of weight_i * emb_f[i], a vector of dim_f",
     "x = (sum of x[f] over the user fields) followed by (sum of x[f] over the item fields)",
 };
+static const char *const formula_experts[] = {
+    "with experts: out[j] = relu(x @ w.T + b) of expert j; for each tower g = softmax(x @ w.T + b) of its "
+    "gate, h = sum over k of g[k] * out[experts[k]], in place of x below",
+};
 static const char *const formula_rest[] = {
     "for each tower: h = x; for every layer but the last: h = relu(h @ w.T + b)",
-    "the last layer gives one logit: a (tower ctr) and b (tower cvr)",
-    "p_ctr = 1 / (1 + exp(-a)); p_cvr = 1 / (1 + exp(-b)); p_ctcvr = p_ctr * p_cvr",
+    "the last layer gives one logit; p_NAME of tower NAME = 1 / (1 + exp(-logit))",
 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -40,6 +43,22 @@ static void put_lines(struct json *j, const char *const *lines, size_t count) {
     }
 }
 
+/* How the towers' outputs make the two probabilities. */
+static const char *formula_of(enum model_name model) {
+    switch (model) {
+    case MODEL_CTR: return "p_ctr is all that the model predicts";
+    case MODEL_BASE:
+    case MODEL_AMAN:
+    case MODEL_OVERSAMPLING: return "p_cvr is all that the model predicts";
+    case MODEL_DIVISION: return "p_cvr = p_ctcvr / p_ctr";
+    case MODEL_ESM2:
+        return "p_cvr = p_act * p_buy + (1 - p_act) * p_skip; p_ctcvr = p_ctr * p_cvr";
+    case MODEL_CHAIN:
+        return "p_cvr = the product of all towers but ctr; p_ctcvr = p_ctr * p_cvr";
+    default: return "p_ctcvr = p_ctr * p_cvr";
+    }
+}
+
 static void put_formula(struct json *j, const struct scan *scan) {
     json_open(j, "formula", '[');
     if (scan->layout.input == INPUT_SIDES) {
@@ -47,23 +66,53 @@ static void put_formula(struct json *j, const struct scan *scan) {
     } else {
         put_lines(j, formula_concat, COUNT(formula_concat));
     }
+    put_lines(j, formula_experts, scan->layout.experts > 0 ? COUNT(formula_experts) : 0);
     put_lines(j, formula_rest, COUNT(formula_rest));
+    json_str(j, NULL, formula_of(scan->config.model));
     json_close(j);
 }
 
-static void put_tower(struct json *j, const struct scan *scan, const char *tower) {
-    const struct layout *l = &scan->layout;
-    json_open(j, tower, '[');
-    for (uint32_t k = 0; k <= l->layers; k++) {
-        char path[64];
+/* Layer `layer` of a tower, or in layer 0 of a model with experts one of those or a gate. */
+static void put_layer(struct json *j, const struct layout *l, uint32_t layer, uint32_t tower,
+                      const char *activation) {
+    const struct layout_array *w = layout_weight(l, layer, tower);
+    char path[64];
+    snprintf(path, sizeof path, "dense/%s.npy", w->name);
+    json_str(j, "w", path);
+    snprintf(path, sizeof path, "dense/%s.npy", layout_bias(l, layer, tower)->name);
+    json_str(j, "b", path);
+    json_u64(j, "in", w->cols);
+    json_u64(j, "out", w->rows);
+    json_str(j, "activation", activation);
+}
+
+static void put_tower(struct json *j, const struct layout *l, uint32_t tower) {
+    json_open(j, l->tower[tower], '[');
+    for (uint32_t k = l->experts > 0 ? 1 : 0; k <= l->layers; k++) {
         json_open(j, NULL, '{');
-        snprintf(path, sizeof path, "dense/%s.w%u.npy", tower, k + 1);
-        json_str(j, "w", path);
-        snprintf(path, sizeof path, "dense/%s.b%u.npy", tower, k + 1);
-        json_str(j, "b", path);
-        json_u64(j, "in", k == 0 ? l->input_width : l->hidden[k - 1]);
-        json_u64(j, "out", k == l->layers ? 1 : l->hidden[k]);
-        json_str(j, "activation", k == l->layers ? "none" : "relu");
+        put_layer(j, l, k, tower, k == l->layers ? "none" : "relu");
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static void put_experts(struct json *j, const struct layout *l) {
+    json_open(j, "experts", '[');
+    for (uint32_t k = 0; k < l->experts; k++) {
+        json_open(j, NULL, '{');
+        put_layer(j, l, 0, k, "relu");
+        json_close(j);
+    }
+    json_close(j);
+    json_open(j, "gates", '{');
+    for (uint32_t t = 0; t < l->towers; t++) {
+        json_open(j, l->tower[t], '{');
+        put_layer(j, l, 0, l->experts + t, "softmax");
+        json_open(j, "experts", '[');
+        for (uint32_t k = 0; k < l->choices; k++) {
+            json_u64(j, NULL, layout_expert(l, t, k));
+        }
+        json_close(j);
         json_close(j);
     }
     json_close(j);
@@ -105,9 +154,13 @@ static void put_model(struct json *j, const struct scan *scan, const uint64_t *r
     }
     json_close(j);
     json_open(j, "towers", '{');
-    put_tower(j, scan, "ctr");
-    put_tower(j, scan, "cvr");
+    for (uint32_t t = 0; t < l->towers; t++) {
+        put_tower(j, l, t);
+    }
     json_close(j);
+    if (l->experts > 0) {
+        put_experts(j, l);
+    }
     json_open(j, "absent_ids", '[');
     put_lines(j, absent_rule, COUNT(absent_rule));
     json_close(j);

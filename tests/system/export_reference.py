@@ -31,7 +31,9 @@ def load(folder):
         assert f["ids"].dtype == np.uint64 and f["emb"].dtype == np.float32
         assert f["emb"].shape == (f["rows"], f["dim"]) and f["ids"].shape == (f["rows"],)
         assert (f["ids"][1:] > f["ids"][:-1]).all(), "ids do not ascend"
-    for layers in m["model"]["towers"].values():
+    model = m["model"]
+    gates = list(model.get("gates", {}).values())
+    for layers in [*model["towers"].values(), model.get("experts", []), gates]:
         for layer in layers:
             layer["w"] = np.load(folder + "/" + layer["w"])
             layer["b"] = np.load(folder + "/" + layer["b"])
@@ -66,13 +68,23 @@ def predict(m, impression, counts):
         for feature, weight in impression.get(f["name"], []):
             x[f["column"] : f["column"] + f["dim"]] += weight * row(m, f, feature, counts)
     p = {}
+    outputs = [np.maximum(e["w"].astype(np.float64) @ x + e["b"], 0)
+               for e in model.get("experts", [])]
     for tower, layers in model["towers"].items():
         h = x
+        if outputs:
+            gate = model["gates"][tower]
+            g = np.exp(gate["w"].astype(np.float64) @ x + gate["b"])
+            h = sum(g[k] / g.sum() * outputs[e] for k, e in enumerate(gate["experts"]))
         for layer in layers:
             h = layer["w"].astype(np.float64) @ h + layer["b"]
             if layer["activation"] == "relu":
                 h = np.maximum(h, 0)
         p[tower] = 1 / (1 + np.exp(-h[0]))
+    if "act" in p:  # esm2
+        p["cvr"] = p["act"] * p["buy"] + (1 - p["act"]) * p["skip"]
+    if "b1" in p:  # chain
+        p["cvr"] = np.prod([v for tower, v in p.items() if tower != "ctr"])
     return p["ctr"], p["cvr"], p["ctr"] * p["cvr"]
 
 

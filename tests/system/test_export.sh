@@ -20,11 +20,22 @@ trap 'rm -rf "$dir"' EXIT
 skeleton=$dir/raw/train/sample_skeleton.csv
 common=$dir/raw/train/common_features.csv
 "$ESMM" prep --format aliccp --skeleton "$skeleton" --common "$common" --out "$dir/data"
-for input in concat sides; do
-    "$ESMM" train --data "$dir/data" --out "$dir/$input" --servers 2 --workers 1 --batch 256 \
-        --max-steps 8 --set "model.input=$input" --set model.tower=24,12 --set table.dim=7
-    "$ESMM" predict --checkpoint "$dir/$input" --data "$dir/data" --out "$dir/$input.csv"
-    "$ESMM" export "$dir/$input" --format npy --out "$dir/$input.npy"
-    "$python" "$here/export_reference.py" "$dir/$input.npy" "$dir/$input.csv" "$skeleton" "$common" 300
-    "$ESMM" inspect "$dir/$input" --verify
-done
+compare() { # NAME, settings...
+    local name=$1 setting settings=()
+    shift
+    for setting in "$@"; do
+        settings+=(--set "$setting")
+    done
+    "$ESMM" train --data "$dir/data" --out "$dir/$name" --servers 2 --workers 1 --batch 256 \
+        --max-steps 8 --set model.tower=24,12 --set table.dim=7 "${settings[@]}"
+    "$ESMM" predict --checkpoint "$dir/$name" --data "$dir/data" --out "$dir/$name.csv"
+    "$ESMM" export "$dir/$name" --format npy --out "$dir/$name.npy"
+    "$python" "$here/export_reference.py" "$dir/$name.npy" "$dir/$name.csv" "$skeleton" "$common" 300
+    "$ESMM" inspect "$dir/$name" --verify
+}
+compare concat model.input=concat
+compare sides model.input=sides
+compare mmoe model.name=mmoe
+compare ple model.name=ple model.experts=2 model.input=sides
+compare esm2 model.name=esm2
+compare chain model.name=chain model.behaviours=2
