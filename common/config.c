@@ -58,6 +58,7 @@ void config_default(struct config *c) {
         .behaviours = 1,
         .behaviour_weight = 1,
         .experts = 4,
+        .calibrator_weight = 0.6f,
         .prior_bias = true,
         .batch = 2048,
         .epochs = 1,

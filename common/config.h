@@ -38,7 +38,8 @@ enum model_name {
     MODEL_ESM2,
     MODEL_CHAIN,
     MODEL_MMOE,
-    MODEL_PLE
+    MODEL_PLE,
+    MODEL_AITM
 };
 #define BEHAVIOURS_MAX 4 /* between click and conversion */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
@@ -108,6 +109,7 @@ struct config {
     uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
     uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
+    float calibrator_weight;       /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

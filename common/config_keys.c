@@ -21,7 +21,7 @@
 const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("model", "name", C(model),
            "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share|"
-           "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple",
+           "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple|aitm",
            "what is trained (docs/models.md)"),
     CHOICE("model", "input", C(input), "concat|sides", "fields side by side, or summed per side"),
     NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of every tower"),
@@ -48,6 +48,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "esm2, chain: weight of the term of each such behaviour"),
     NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
            "mmoe: experts in all; ple: of each tower, and as many shared"),
+    NUMBER("model", "calibrator_weight", KIND_F32, C(calibrator_weight), 0, 1000,
+           "aitm: weight of max(p_ctcvr - p_ctr, 0)"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),

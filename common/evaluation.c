@@ -26,7 +26,7 @@
 
 enum score_form score_form_of(const struct config *c) {
     const struct method *m = method_of(c->model);
-    return c->model == MODEL_DIVISION ? SCORE_CTCVR
+    return c->model == MODEL_DIVISION || c->model == MODEL_AITM ? SCORE_CTCVR
            : !m->has_cvr              ? SCORE_CTR_ALONE
            : !m->has_ctr              ? SCORE_CVR_ALONE
                                       : SCORE_CVR;

@@ -38,11 +38,10 @@ static void name_array(const struct layout *l, struct layout_array *a, uint32_t 
     snprintf(a->name, sizeof a->name, "%.12s.%c%u", of, kind, (layer + 1) % 10);
 }
 
-static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t layer, uint32_t rows,
-                      uint32_t cols, uint32_t fan_in) {
+static struct layout_array *put_unnamed(struct layout *l, uint32_t tower, uint32_t layer,
+                                        uint32_t rows, uint32_t cols, uint32_t fan_in) {
     struct layout_array *a = &l->array[l->array_count];
     assert(l->array_count < LAYOUT_ARRAYS_MAX);
-    name_array(l, a, tower, kind, layer);
     a->tower = tower;
     a->layer = layer;
     a->rows = rows;
@@ -51,6 +50,22 @@ static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t laye
     a->offset = l->count;
     l->array_count++;
     l->count += (uint64_t)rows * cols;
+    return a;
+}
+
+static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t layer, uint32_t rows,
+                      uint32_t cols, uint32_t fan_in) {
+    name_array(l, put_unnamed(l, tower, layer, rows, cols, fan_in), tower, kind, layer);
+}
+
+static void put_attention(struct layout *l, uint32_t width) {
+    static const char *const names[] = {
+        [PART_G] = "g.w", [PART_K] = "k.w", [PART_Q] = "q.w", [PART_V] = "v.w", [PART_BIAS] = "g.b"};
+    for (uint32_t part = 0; part < LAYOUT_PARTS; part++) {
+        const uint32_t cols = part == PART_BIAS ? 1 : width;
+        struct layout_array *a = put_unnamed(l, part, l->layers + 1, width, cols, width);
+        snprintf(a->name, sizeof a->name, "%s", names[part]);
+    }
 }
 
 static void put_layer(struct layout *l, uint32_t layer, uint32_t out, uint32_t in) {
@@ -160,6 +175,10 @@ enum status layout_init(struct layout *l, const struct config *config, const str
         in = l->hidden[n];
     }
     put_layer(l, l->layers, 1, in);
+    l->attention = method.attention;
+    if (l->attention) {
+        put_attention(l, in);
+    }
     l->first_width = l->experts > 0 ? l->experts * l->hidden[0] + l->towers * l->choices
                                     : l->towers * l->hidden[0];
     return OK;

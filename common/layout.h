@@ -13,6 +13,10 @@
  *
  * where S is how many experts a gate chooses among.
  *
+ * A model with attention (aitm) has behind all that, L = Hn, the maps of it (worker/attention.h):
+ *
+ *     g.w [L,L]  k.w [L,L]  q.w [L,L]  v.w [L,L]  g.b [L]
+ *
  * Weights are row-major [out, in]: y = x W^T + b.
  *
  * Input columns: `concat`: the fields side by side in slot order, each its table's dim wide (so the
@@ -34,10 +38,11 @@
 #include "schema.h"
 
 #define EXPERTS_MAX 24u
-#define LAYOUT_ARRAYS_MAX (2 * (EXPERTS_MAX + TOWERS_MAX * (CONFIG_LAYERS_MAX + 1)))
+enum layout_part { PART_G, PART_K, PART_Q, PART_V, PART_BIAS, LAYOUT_PARTS };
+#define LAYOUT_ARRAYS_MAX (2 * (EXPERTS_MAX + TOWERS_MAX * (CONFIG_LAYERS_MAX + 1)) + LAYOUT_PARTS)
 struct layout_array {
     char name[16];        /* "ctr.w1" */
-    uint32_t tower, layer; /* layer from 0 */
+    uint32_t tower, layer; /* layer from 0; of the attention's: part, layers + 1 */
     uint32_t rows, cols;  /* cols 1 for biases */
     uint32_t fan_in;
     uint64_t offset;      /* in floats */
@@ -58,6 +63,7 @@ struct layout {
     uint32_t experts, choices;     /* E, and S of a gate; 0 without */
     uint32_t own;                  /* ple: experts of one tower, which come first; mmoe: 0 */
     uint32_t blocks;               /* arrays of weights in the first layer: T, or E + T */
+    bool attention;                /* of tower 1 to tower 0 (worker/attention.h) */
     uint32_t first_width;          /* outputs of the first product: T H1, or E H1 + T S */
     float bias[TOWERS_MAX];        /* initial output biases; NAN: uniform like the hidden ones */
 };
@@ -82,6 +88,16 @@ static inline const struct layout_array *layout_weight(const struct layout *l, u
 static inline const struct layout_array *layout_bias(const struct layout *l, uint32_t layer,
                                                      uint32_t tower) {
     return layout_weight(l, layer, tower) + (layer == 0 ? l->blocks : l->towers);
+}
+/* The arrays of the attention, where there is one: the last of all. */
+static inline const struct layout_array *layout_attention(const struct layout *l,
+                                                          enum layout_part part) {
+    return &l->array[l->array_count - LAYOUT_PARTS + part];
+}
+/* Is it a matrix, even if one column wide? */
+static inline bool layout_is_weight(const struct layout *l, const struct layout_array *a) {
+    return a->layer > l->layers ? a->tower != PART_BIAS
+                                : a == layout_weight(l, a->layer, a->tower);
 }
 /* The expert that choice j of a tower's gate is: its own, then those of all. */
 static inline uint32_t layout_expert(const struct layout *l, uint32_t tower, uint32_t j) {

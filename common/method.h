@@ -20,6 +20,7 @@ struct method {
     bool all;                      /* trains on all impressions; else on clicked ones first of all */
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
     uint32_t experts_per;          /* first layer of experts: so many times model.experts; 0: none */
+    bool attention;                /* tower 1 attends to tower 0 before the output layer */
     bool whole_batch;              /* its loss needs sums over the batch first (loss_totals) */
     uint32_t heads;                /* of method_with: the last so many towers are model.delay's */
 };

@@ -53,7 +53,7 @@ struct score {
 /* What the second number of a score says. */
 enum score_form {
     SCORE_CVR,       /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
-    SCORE_CTCVR,     /* b = logit of p_ctcvr (division): p_cvr = p_ctcvr / p_ctr may exceed 1; it is
+    SCORE_CTCVR,     /* b = logit of p_ctcvr (division, aitm): p_cvr = p_ctcvr / p_ctr may exceed 1; it is
                         ranked by its logarithm unclipped, clipped to [0,1] for log loss and
                         calibration only */
     SCORE_CTR_ALONE, /* a model without p_cvr: b says nothing */

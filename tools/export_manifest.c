@@ -19,6 +19,12 @@ static const char *const formula_experts[] = {
     "with experts: out[j] = relu(x @ w.T + b) of expert j; for each tower g = softmax(x @ w.T + b) of its "
     "gate, h = sum over k of g[k] * out[experts[k]], in place of x below",
 };
+static const char *const formula_attention[] = {
+    "with attention: q1, q2 = h of ctr and of ctcvr before their last layers, L their width; "
+    "u[0] = q2, u[1] = relu(q1 @ g.w.T + g.b); s[i] = sum of (u[i] @ k.w.T) * (u[i] @ q.w.T) / sqrt(L); "
+    "a = softmax(s); the last layer of ctcvr has a[0] * (u[0] @ v.w.T) + a[1] * (u[1] @ v.w.T) in place "
+    "of q2",
+};
 static const char *const formula_rest[] = {
     "for each tower: h = x; for every layer but the last: h = relu(h @ w.T + b)",
     "the last layer gives one logit; p_NAME of tower NAME = 1 / (1 + exp(-logit))",
@@ -50,7 +56,8 @@ static const char *formula_of(enum model_name model) {
     case MODEL_BASE:
     case MODEL_AMAN:
     case MODEL_OVERSAMPLING: return "p_cvr is all that the model predicts";
-    case MODEL_DIVISION: return "p_cvr = p_ctcvr / p_ctr";
+    case MODEL_DIVISION:
+    case MODEL_AITM: return "p_cvr = p_ctcvr / p_ctr";
     case MODEL_ESM2:
         return "p_cvr = p_act * p_buy + (1 - p_act) * p_skip; p_ctcvr = p_ctr * p_cvr";
     case MODEL_CHAIN:
@@ -68,6 +75,7 @@ static void put_formula(struct json *j, const struct scan *scan) {
     }
     put_lines(j, formula_experts, scan->layout.experts > 0 ? COUNT(formula_experts) : 0);
     put_lines(j, formula_rest, COUNT(formula_rest));
+    put_lines(j, formula_attention, scan->layout.attention ? COUNT(formula_attention) : 0);
     json_str(j, NULL, formula_of(scan->config.model));
     json_close(j);
 }
@@ -118,6 +126,17 @@ static void put_experts(struct json *j, const struct layout *l) {
     json_close(j);
 }
 
+static void put_attention(struct json *j, const struct layout *l) {
+    json_open(j, "attention", '{');
+    for (uint32_t part = 0; part < LAYOUT_PARTS; part++) {
+        const char *name = layout_attention(l, (enum layout_part)part)->name;
+        char path[64];
+        snprintf(path, sizeof path, "dense/%s.npy", name);
+        json_str(j, name, path);
+    }
+    json_close(j);
+}
+
 static void put_field(struct json *j, const struct scan *scan, uint32_t slot, uint64_t rows) {
     const struct field *field = &scan->manifest.schema.fields[slot];
     char name[EXPORT_NAME_BYTES], path[EXPORT_NAME_BYTES + 16];
@@ -160,6 +179,9 @@ static void put_model(struct json *j, const struct scan *scan, const uint64_t *r
     json_close(j);
     if (l->experts > 0) {
         put_experts(j, l);
+    }
+    if (l->attention) {
+        put_attention(j, l);
     }
     json_open(j, "absent_ids", '[');
     put_lines(j, absent_rule, COUNT(absent_rule));

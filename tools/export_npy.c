@@ -46,7 +46,7 @@ static enum status write_dense(const struct scan *scan, const char *dir) {
     TRY_OUT(scan_dense(scan, &dense));
     for (uint32_t k = 0; k < scan->layout.array_count; k++) {
         const struct layout_array *a = &scan->layout.array[k];
-        const bool weight = a == layout_weight(&scan->layout, a->layer, a->tower);
+        const bool weight = layout_is_weight(&scan->layout, a);
         snprintf(name, sizeof name, "%s.npy", a->name);
         TRY_OUT(path_join(path, folder, name));
         TRY_OUT(npy_write_f32(path, dense + a->offset, (uint64_t[]){a->rows, a->cols},

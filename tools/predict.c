@@ -94,7 +94,7 @@ static const char help[] =
     "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [--threads N]\n\n"
     "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n"
     "What the model does not predict (base has no p_ctr) is an empty cell. A model that learns\n"
-    "p_ctcvr instead of p_cvr (division) has p_cvr = p_ctcvr / p_ctr, unclipped: it may exceed 1.\n\n"
+    "p_ctcvr instead of p_cvr (division, aitm) has p_cvr = p_ctcvr / p_ctr, unclipped: it may exceed 1.\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
     "  --data DIR            impression shards (esmm prep)\n"
     "  --out FILE            appears when everything is written\n"

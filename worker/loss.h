@@ -10,6 +10,7 @@
  *     unbias          BCE(y, p) + w y m BCE(z, q)                   m: 1 with probability min(1, c / p), else 0;
  *                                                                  or min(1, c / p) itself; no gradient through m
  *     division        BCE(y, p) + w BCE(t, r)                       towers a, c = logit r
+ *     aitm            BCE(y, p) + w BCE(t, r) + c max(r - p, 0)     towers a, c = logit r
  *     ctr             BCE(y, p)                                     tower a
  *     base and kin    w BCE(t, q)                                   tower b, on the impressions of sampling_of
  *
@@ -22,7 +23,7 @@
  *     esm2            BCE(y, p) + h BCE(y act, p y2) + w BCE(t, p (y2 y3 + (1-y2) y4))
  *     chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w BCE(t, p b1 .. bK q)
  *
- * v, l, h: model.cvr_weight, counterfactual_weight, behaviour_weight. p and 1-p that divide are at least
+ * v, l, h, c: model.cvr_weight, counterfactual_weight, behaviour_weight, calibrator_weight. p and 1-p that divide are at least
  * model.propensity_min and have no gradient. More in loss_causal.c, loss_chain.c.
  * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term
  * is weighed: loss_delay.c.
@@ -54,7 +55,7 @@ struct loss_spec {
     enum delay_method delay;
     float cvr_weight, propensity_min, counterfactual_weight;
     uint32_t behaviours;
-    float behaviour_weight;
+    float behaviour_weight, calibrator_weight;
     struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
 };
 struct loss_spec loss_spec_of(const struct config *c);
@@ -97,7 +98,7 @@ void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const 
 void loss_normalise(struct loss_spec *s, const struct loss_totals *sums, size_t impressions);
 
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
- * p_ctcvr for division); 0 for what it does not predict. */
+ * p_ctcvr for division and aitm); 0 for what it does not predict. */
 void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a, float *b);
 
 /* esmm, where a batch spends its time. */

@@ -219,6 +219,7 @@ static void part_of_loss(const struct loss_spec *s, const double *logit, uint8_t
     double click[TOWERS_MAX];
     const uint32_t towers = loss_towers(s);
     click_alone.w = click_alone.cvr_weight = click_alone.behaviour_weight = 0;
+    click_alone.calibrator_weight = 0;
     loss_one(&click_alone, logit, labels, impression_id, &click_terms, click);
     loss_one(s, logit, labels, impression_id, terms, dlogit);
     for (uint32_t k = 0; k < towers; k++) {

@@ -22,7 +22,8 @@ struct loss_spec loss_spec_of(const struct config *c) {
                               .propensity_min = c->propensity_min,
                               .counterfactual_weight = c->counterfactual_weight,
                               .behaviours = c->behaviours,
-                              .behaviour_weight = c->behaviour_weight};
+                              .behaviour_weight = c->behaviour_weight,
+                              .calibrator_weight = c->calibrator_weight};
 }
 
 uint32_t loss_towers(const struct loss_spec *s) {
@@ -37,6 +38,18 @@ static double unbias_weight(const struct loss_spec *s, double logit_ctr, uint64_
         return share;
     }
     return rng_unit(s->seed ^ STREAM_UNBIAS, impression_id, 0) < share ? 1.0 : 0.0;
+}
+
+/* aitm's max(r - p, 0), since a conversion is a click: with r = s(c), p = s(a) the difference is
+ * s(c) s(-a) (1 - e^(a-c)), which cancels nowhere. Slopes times `weight` are added to d. */
+static double calibrator(const double *logit, double weight, double *d) {
+    const double a = logit[0], c = logit[1];
+    if (!(c > a)) {
+        return 0.0;
+    }
+    d[0] -= weight * loss_sigmoid(a) * loss_sigmoid(-a);
+    d[1] += weight * loss_sigmoid(c) * loss_sigmoid(-c);
+    return loss_sigmoid(c) * loss_sigmoid(-a) * -expm1(a - c);
 }
 
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
@@ -67,6 +80,12 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
         terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
         terms->ctcvr = loss_bce(logit[1], t, w, &dlogit[1]);
         break;
+    case MODEL_AITM:
+        m = (double)s->calibrator_weight;
+        terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
+        terms->ctcvr = loss_bce(logit[1], t, w, &dlogit[1]);
+        terms->total = terms->ctr + w * terms->ctcvr + m * calibrator(logit, m, dlogit);
+        return;
     case MODEL_CTR:
         terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
         break;

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "attention.h"
 #include "common/mem.h"
 #include "linear.h"
 #include "pool.h"
@@ -198,13 +199,69 @@ static double tower_forward_naive(const struct naive_step *s, uint32_t tower, co
     return t->y[l->layers + 1][0];
 }
 
-/* Adds the gradient of the input to dx, or that of the mixture to the experts'. */
-static void tower_backward_naive(const struct naive_step *s, uint32_t tower, double dlogit,
-                                 struct trace *t, struct experts *m, double *dx) {
+/* The output layer of one tower, whose input is `top`; its gradient into dtop. */
+static void output_backward_naive(const struct naive_step *s, uint32_t tower, double dlogit,
+                                  struct trace *t, const double *top, double *dtop) {
+    const struct layout *l = s->layout;
+    const struct naive_layer n = layer_of(s, l->layers, tower);
+    t->dy[l->layers + 1][0] = dlogit;
+    memset(dtop, 0, n.in * sizeof *dtop);
+    layer_backward(&n, top, t->y[l->layers + 1], t->dy[l->layers + 1], dtop);
+}
+
+/* With attention: both towers' last activations, what it makes of them, and the gradients, [2 L] each. */
+struct transfer {
+    double *h, *z, *dz, *dh, *room;
+};
+
+static size_t transfer_doubles(const struct layout *l) {
+    return l->attention ? 4 * 2 * (size_t)l->hidden[l->layers - 1] + attention_naive_doubles(l) : 0;
+}
+
+static void transfer_lay(struct transfer *t, const struct layout *l, double *store) {
+    const size_t both = 2 * (size_t)l->hidden[l->layers - 1];
+    *t = (struct transfer){store, store + both, store + 2 * both, store + 3 * both,
+                           store + 4 * both};
+}
+
+/* The towers have gone forward without it; the logits anew. */
+static void transfer_forward_naive(const struct naive_step *s, struct trace *traces,
+                                   struct transfer *t, double *logit) {
+    const struct layout *l = s->layout;
+    const uint32_t width = l->hidden[l->layers - 1];
+    for (uint32_t k = 0; k < l->towers; k++) {
+        memcpy(t->h + (size_t)k * width, traces[k].y[l->layers], width * sizeof *t->h);
+    }
+    attention_naive_forward(l, s->precision, s->dense, t->h, t->room, t->z);
+    for (uint32_t k = 0; k < l->towers; k++) {
+        const struct naive_layer n = layer_of(s, l->layers, k);
+        layer_forward(&n, t->z + (size_t)k * width, traces[k].y[l->layers + 1]);
+        logit[k] = traces[k].y[l->layers + 1][0];
+    }
+}
+
+/* Down to the gradients of the towers' last activations. */
+static void transfer_backward_naive(const struct naive_step *s, struct trace *traces,
+                                    struct transfer *t, const double *dlogit) {
+    const struct layout *l = s->layout;
+    const uint32_t width = l->hidden[l->layers - 1];
+    for (uint32_t k = 0; k < l->towers; k++) {
+        output_backward_naive(s, k, dlogit[k], &traces[k], t->z + (size_t)k * width,
+                              t->dz + (size_t)k * width);
+    }
+    attention_naive_backward(l, s->precision, s->dense, t->h, t->dz, t->room, s->ddense, t->dh);
+    for (uint32_t k = 0; k < l->towers; k++) {
+        memcpy(traces[k].dy[l->layers], t->dh + (size_t)k * width, width * sizeof *t->dh);
+    }
+}
+
+/* From the gradient of the last activations: adds that of the input to dx, or that of the mixture to the
+ * experts'. */
+static void tower_backward_naive(const struct naive_step *s, uint32_t tower, struct trace *t,
+                                 struct experts *m, double *dx) {
     const struct layout *l = s->layout;
     const uint32_t lowest = l->experts > 0 ? 1 : 0;
-    t->dy[l->layers + 1][0] = dlogit;
-    for (uint32_t k = l->layers + 1; k-- > lowest;) {
+    for (uint32_t k = l->layers; k-- > lowest;) {
         struct naive_layer n = layer_of(s, k, tower);
         memset(t->dy[k], 0, n.in * sizeof *t->dy[k]);
         layer_backward(&n, t->y[k], t->y[k + 1], t->dy[k + 1], t->dy[k]);
@@ -275,7 +332,8 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
-    TRY(mem_array((void **)&store, inputs + width + l->towers * trace + experts_doubles(l), sizeof *store));
+    const size_t parts = l->towers * trace + experts_doubles(l) + transfer_doubles(l);
+    TRY(mem_array((void **)&store, inputs + width + parts, sizeof *store));
     double *x = store, *dx = x + inputs;
     struct trace traces[TOWERS_MAX];
     for (uint32_t k = 0; k < l->towers; k++) {
@@ -283,6 +341,8 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     }
     struct experts experts;
     experts_lay(&experts, l, dx + width + l->towers * trace);
+    struct transfer transfer;
+    transfer_lay(&transfer, l, dx + width + l->towers * trace + experts_doubles(l));
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
@@ -298,8 +358,10 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
         struct loss_sums terms;
         experts_forward_naive(&step, x + i * width, &experts);
         for (uint32_t k = 0; k < l->towers; k++) {
-            logit[k][i] = z[k] =
-                tower_forward_naive(&step, k, x + i * width, &traces[k], &experts);
+            z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k], &experts);
+        }
+        if (l->attention) {
+            transfer_forward_naive(&step, traces, &transfer, z);
         }
         loss_record(&spec, z, &records, i, &terms, dz);
         *loss_mean += terms.total / n;
@@ -308,7 +370,18 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
             experts.de[k] = 0.0;
         }
         for (uint32_t k = 0; k < l->towers; k++) {
-            tower_backward_naive(&step, k, dz[k] / n, &traces[k], &experts, dx);
+            logit[k][i] = z[k];
+            dz[k] /= n;
+        }
+        if (l->attention) {
+            transfer_backward_naive(&step, traces, &transfer, dz);
+        }
+        for (uint32_t k = 0; k < l->towers && !l->attention; k++) {
+            output_backward_naive(&step, k, dz[k], &traces[k], traces[k].y[l->layers],
+                                  traces[k].dy[l->layers]);
+        }
+        for (uint32_t k = 0; k < l->towers; k++) {
+            tower_backward_naive(&step, k, &traces[k], &experts, dx);
         }
         experts_backward_naive(&step, x + i * width, &experts, dx);
         pool_backward_naive(l, b, i, dx, drows);

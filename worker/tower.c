@@ -57,6 +57,9 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
         TRY(mem_array((void **)&t->first, floats, sizeof(float)));
         TRY(mem_array((void **)&t->dfirst, floats, sizeof(float)));
     }
+    if (layout->attention) {
+        TRY(attention_init(&t->attention, layout, kernel, TOWER_CHUNK));
+    }
     return init_linears(t, kernel);
 }
 
@@ -70,6 +73,7 @@ void tower_fini(struct tower *t) {
         mem_free(&t->h[k]);
     }
     linear_work_fini(&t->work);
+    attention_fini(&t->attention);
     mem_free(&t->first);
     mem_free(&t->dfirst);
     mem_free(&t->d[0]);
@@ -87,6 +91,9 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
             struct matrix w = {dense + weight_at(l, k, tower), l->hidden[k - 1]};
             linear_load(&t->hidden[k][tower], w, backward);
         }
+    }
+    if (l->attention) {
+        attention_load(&t->attention, dense, backward);
     }
 }
 
@@ -120,7 +127,7 @@ static void mask_and_sum(float *restrict d, const float *restrict h, float *rest
     }
 }
 
-/* The gradient at the last hidden layer of one tower: dlogit times the output weights. */
+/* The gradient at what the output layer of one tower reads: dlogit times its weights. */
 static void outer_rows(float *restrict d, size_t stride, const float *restrict dlogit,
                        const float *restrict w, uint32_t rows, uint32_t width) {
     for (uint32_t i = 0; i < rows; i++) {
@@ -176,6 +183,11 @@ static void first_layer(struct tower *t, const float *xi, const float *hu, const
     }
 }
 
+/* What the output layer reads, [n, T HL]. */
+static const float *top_of(const struct tower *t) {
+    return t->layout->attention ? t->attention.z : t->h[t->layout->layers - 1];
+}
+
 static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
@@ -196,20 +208,23 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
     for (uint32_t k = 1; k < l->layers; k++) {
         hidden_layer(t, k, n);
     }
+    if (l->attention) {
+        attention_forward(&t->attention, &t->work, t->h[l->layers - 1], n);
+    }
     uint32_t in = l->hidden[l->layers - 1];
     for (uint32_t tower = 0; tower < l->towers; tower++) {
         for (uint32_t i = 0; i < n; i++) {
             logit[tower][i] = t->dense[bias_at(l, l->layers) + tower];
         }
         cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)n, (blasint)in, 1.0f,
-                    t->h[l->layers - 1] + (size_t)tower * in, (blasint)(l->towers * in),
+                    top_of(t) + (size_t)tower * in, (blasint)(l->towers * in),
                     t->dense + weight_at(l, l->layers, tower), 1, 1.0f, logit[tower], 1);
     }
 }
 
 /* --- backward ------------------------------------------------------------------------------ */
 
-/* Output layer: its gradients, and d = the gradient at the last hidden layer. */
+/* Output layer: its gradients, and d = the gradient at what it reads. */
 static void output_backward(struct tower *t, uint32_t n, const float *const *dlogit,
                             float *ddense, float *d) {
     const struct layout *l = t->layout;
@@ -217,7 +232,7 @@ static void output_backward(struct tower *t, uint32_t n, const float *const *dlo
     for (uint32_t tower = 0; tower < l->towers; tower++) {
         uint64_t w = weight_at(l, l->layers, tower);
         cblas_sgemv(CblasRowMajor, CblasTrans, (blasint)n, (blasint)in, 1.0f,
-                    t->h[l->layers - 1] + (size_t)tower * in, (blasint)(l->towers * in), dlogit[tower],
+                    top_of(t) + (size_t)tower * in, (blasint)(l->towers * in), dlogit[tower],
                     1, 1.0f, ddense + w, 1);
         double sum = 0.0;
         for (uint32_t i = 0; i < n; i++) {
@@ -285,6 +300,9 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
                     const float *const *dlogit, float *ddense, float *dxi, float *dhu) {
     float *d = t->d[0], *below = t->d[1];
     output_backward(t, n, dlogit, ddense, d);
+    if (t->layout->attention) {
+        attention_backward(&t->attention, &t->work, t->h[t->layout->layers - 1], n, ddense, d);
+    }
     for (uint32_t k = t->layout->layers - 1; k > 0; k--) {
         hidden_backward(t, k, n, ddense, d, below);
         float *swap = d;

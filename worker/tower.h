@@ -10,7 +10,8 @@
  *     logit = h_L w^T + bias                            [T][n]
  *
  * With experts (mix.h) the first product has their outputs and the gates' logits, [n, first_width] in place
- * of [n, T H1], and so have hu and dhu; their mixture is h1.
+ * of [n, T H1], and so have hu and dhu; their mixture is h1. With attention (attention.h) the output layer
+ * reads its z in place of h_L.
  *
  * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
  * Operands of the products are as the kernel has them (linear.h); all else is float32. `dense` and
@@ -21,6 +22,7 @@
 #define WORKER_TOWER_H
 
 #include "common/layout.h"
+#include "attention.h"
 #include "linear.h"
 
 /* Impressions computed at a time: the activations of a chunk stay in cache. */
@@ -32,6 +34,7 @@ struct tower {
     struct linear user, item;                        /* the columns of W1 */
     struct linear hidden[CONFIG_LAYERS_MAX][TOWERS_MAX]; /* W2 is hidden[1] */
     struct linear_work work;
+    struct attention attention;  /* zero without */
     float *first, *dfirst;       /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
     float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, T Hk] */
     float *d[2];                 /* gradients of one layer and of the one below it */

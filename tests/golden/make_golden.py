@@ -43,9 +43,11 @@ MODELS = {
     'chain': (['ctr', 'b1', 'b2', 'cvr'], 1, dict(behaviour_weight=0.5, behaviours=2)),
     'mmoe': (['ctr', 'cvr'], 1, dict(experts=3)),
     'ple': (['ctr', 'cvr'], 1, dict(experts=2)),
+    'aitm': (['ctr', 'ctcvr'], 1, dict(calibrator_weight=0.875)),
 }
 for number, (model, (towers, dictionaries, keys)) in enumerate(MODELS.items()):
     CASES[model] = dict(SMALL, seed=3 + number, towers=towers, dictionaries=dictionaries, keys=keys)
+CASES['aitm']['seed'] = 18  # one where r > p for some impressions and not for others
 
 
 def make_bags(rng, count, field):
@@ -71,13 +73,27 @@ def pooled(rows, bags, members, dtype):
     return torch.stack(out)
 
 
-def tower(x, layers, kinks):
-    for k, (w, b) in enumerate(layers):
+def hidden(x, layers, kinks):
+    for w, b in layers:
         x = torch.nn.functional.linear(x, w, b)
-        if k + 1 < len(layers):
-            kinks.append(x.abs().min().item())
-            x = torch.relu(x)
-    return x[:, 0]
+        kinks.append(x.abs().min().item())
+        x = torch.relu(x)
+    return x
+
+
+def tower(x, layers, kinks):
+    return torch.nn.functional.linear(hidden(x, layers[:-1], kinks), *layers[-1])[:, 0]
+
+
+def attended(q1, q2, dense, kinks):
+    """AITM: the second tower's last activations after attention over its own and what the first tells."""
+    linear = torch.nn.functional.linear
+    told = linear(q1, dense['g.w'], dense['g.b'])
+    kinks.append(told.abs().min().item())
+    u = torch.stack([q2, torch.relu(told)], 1)
+    k, q, v = (linear(u, dense[f'{name}.w']) for name in 'kqv')
+    a = torch.softmax((k * q).sum(-1) / q1.shape[1] ** 0.5, 1)
+    return (a[:, :, None] * v).sum(1)
 
 
 def logit(p):
@@ -119,6 +135,11 @@ def losses(model, keys, w, z, labels, dtype):
         ctcvr = bce(p[0] * q, both)
         total = ctr + keys['behaviour_weight'] * bce(p[0] * p[1], acted) + w * ctcvr
         return z[0], logit(q), ctr, ctcvr, total
+    if model == 'aitm':
+        ctcvr = bce(p[1], both)
+        above = torch.clamp(p[1] - p[0], min=0)
+        assert 0 < (above > 0).sum() < len(labels)
+        return z[0], z[1], ctr, ctcvr, ctr + w * ctcvr + keys['calibrator_weight'] * above.mean()
     ctcvr = bce(p[0] * p[1], both)
     total = ctr + w * ctcvr
     each = bce(p[1], both, reduction='none')
@@ -164,6 +185,10 @@ def arrays(spec, width):
             for block, size in blocks:
                 yield block, kind, k, (size, fan_in) if kind == 'w' else (size,), fan_in
         fan_in = out
+    if spec['name'] == 'aitm':
+        for block in 'gkqv':
+            yield block, 'w', '', (hidden[-1], hidden[-1]), hidden[-1]
+        yield 'g', 'b', '', (hidden[-1],), hidden[-1]
 
 
 def mixed(x, dense, tower, number, keys, every, kinks):
@@ -192,7 +217,7 @@ def run(case, rows, dense, bags, group_of, labels, dtype):
     x = torch.cat(parts, 1)
     kinks = []
     n = len(spec.get('hidden', HIDDEN)) + 1
-    z = []
+    z, last = [], []
     every = sum(name.startswith('expert') and name.endswith('.w1') for name in dense)
     for number, t in enumerate(spec.get('towers', ['ctr', 'cvr'])):
         if every > 0:
@@ -203,6 +228,11 @@ def run(case, rows, dense, bags, group_of, labels, dtype):
         layers = [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(1, n + 1)]
         if spec.get('dictionaries', 1) > 1:
             layers[0] = (layers[0][0] * own_columns(spec, number), layers[0][1])
+        if 'g.w' in dense:
+            h = hidden(x, layers[:-1], kinks)
+            last.append(h if number == 0 else attended(last[0], h, dense, kinks))
+            z.append(tower(last[number], layers[-1:], kinks))
+            continue
         z.append(tower(x, layers, kinks))
     a, b, ctr, ctcvr, total = losses(case, spec.get('keys', {}), spec['weight'], z, labels, dtype)
     total.backward()

@@ -39,6 +39,9 @@ def load(folder):
             layer["b"] = np.load(folder + "/" + layer["b"])
             assert layer["w"].shape == (layer["out"], layer["in"])
             assert layer["b"].shape == (layer["out"],)
+    for name, path in model.get("attention", {}).items():
+        model["attention"][name] = np.load(folder + "/" + path).astype(np.float64)
+        assert model["attention"][name].ndim == (1 if name == "g.b" else 2)
     return m
 
 
@@ -61,13 +64,20 @@ def row(m, f, feature, counts):
     return initial(m, f, feature)
 
 
+def attend(maps, q1, q2):
+    u = np.stack([q2, np.maximum(maps["g.w"] @ q1 + maps["g.b"], 0)])
+    k, q, v = (u @ maps[name].T for name in ("k.w", "q.w", "v.w"))
+    a = np.exp((k * q).sum(1) / np.sqrt(len(q1)))
+    return a @ v / a.sum()
+
+
 def predict(m, impression, counts):
     model = m["model"]
     x = np.zeros(model["input_width"])
     for f in model["fields"]:
         for feature, weight in impression.get(f["name"], []):
             x[f["column"] : f["column"] + f["dim"]] += weight * row(m, f, feature, counts)
-    p = {}
+    p, last = {}, {}
     outputs = [np.maximum(e["w"].astype(np.float64) @ x + e["b"], 0)
                for e in model.get("experts", [])]
     for tower, layers in model["towers"].items():
@@ -76,7 +86,11 @@ def predict(m, impression, counts):
             gate = model["gates"][tower]
             g = np.exp(gate["w"].astype(np.float64) @ x + gate["b"])
             h = sum(g[k] / g.sum() * outputs[e] for k, e in enumerate(gate["experts"]))
-        for layer in layers:
+        for number, layer in enumerate(layers, 1):
+            if number == len(layers):
+                last[tower] = h
+                if "attention" in model and tower == "ctcvr":
+                    h = attend(model["attention"], last["ctr"], h)
             h = layer["w"].astype(np.float64) @ h + layer["b"]
             if layer["activation"] == "relu":
                 h = np.maximum(h, 0)
@@ -85,6 +99,8 @@ def predict(m, impression, counts):
         p["cvr"] = p["act"] * p["buy"] + (1 - p["act"]) * p["skip"]
     if "b1" in p:  # chain
         p["cvr"] = np.prod([v for tower, v in p.items() if tower != "ctr"])
+    if "ctcvr" in p:  # division, aitm
+        p["cvr"] = p["ctcvr"] / p["ctr"]
     return p["ctr"], p["cvr"], p["ctr"] * p["cvr"]
 
 

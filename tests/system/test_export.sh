@@ -37,5 +37,6 @@ compare concat model.input=concat
 compare sides model.input=sides
 compare mmoe model.name=mmoe
 compare ple model.name=ple model.experts=2 model.input=sides
+compare aitm model.name=aitm
 compare esm2 model.name=esm2
 compare chain model.name=chain model.behaviours=2

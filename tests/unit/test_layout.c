@@ -250,6 +250,36 @@ static void test_experts(void **state) {
     mem_free(&c);
 }
 
+/* The attention's arrays stand at the end, as wide as the last hidden layer; the towers' as without. */
+static void test_attention(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout l;
+    static const char *const names[] = {"g.w", "k.w", "q.w", "v.w"};
+    c->model = MODEL_AITM;
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+    array_is(&l, 9, "ctcvr.w3", 1, 3, 297);
+    for (uint32_t k = 0; k < 4; k++) {
+        array_is(&l, 12 + k, names[k], 3, 3, 302 + 9 * k);
+        assert_ptr_equal(layout_attention(&l, (enum layout_part)k), &l.array[12 + k]);
+        assert_true(layout_is_weight(&l, &l.array[12 + k]));
+    }
+    array_is(&l, 16, "g.b", 3, 1, 338);
+    assert_false(layout_is_weight(&l, layout_attention(&l, PART_BIAS)));
+    assert_true(layout_is_weight(&l, &l.array[9]) && !layout_is_weight(&l, &l.array[11]));
+    assert_int_equal(l.count, 341);
+    float whole[341];
+    layout_initial(&l, SEED, 0, l.count, whole);
+    assert_true(whole[300] == l.bias[0] && whole[301] == l.bias[1]);
+    assert_true(fabsf(l.bias[1] - (float)log(0.0002 / 0.9998)) < 1e-5f);
+    for (uint32_t i = 302; i < 341; i++) { /* drawn, from a layer of three */
+        assert_true(whole[i] != 0.0f && fabsf(whole[i]) <= 1 / sqrtf(3));
+    }
+    assert_true(memcmp(whole + 302, whole + 311, 9 * sizeof *whole) != 0);
+    mem_free(&c);
+}
+
 /* A chain has as many towers as behaviours and two. */
 static void test_chain(void **state) {
     (void)state;
@@ -275,6 +305,7 @@ static void test_chain(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_experts), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_attention),
         cmocka_unit_test(test_concat),      cmocka_unit_test(test_sides),
         cmocka_unit_test(test_heads),
         cmocka_unit_test(test_slices),      cmocka_unit_test(test_initial),

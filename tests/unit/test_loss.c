@@ -193,14 +193,14 @@ static const enum model_name models[] = {MODEL_CTR,          MODEL_BASE,   MODEL
                                          MODEL_ESMM_NS,      MODEL_SHARE,  MODEL_ESMM,
                                          MODEL_ESCM2_IPS,    MODEL_ESCM2_DR, MODEL_DCMT,
                                          MODEL_ESM2,         MODEL_CHAIN,    MODEL_MMOE,
-                                         MODEL_PLE};
+                                         MODEL_PLE,          MODEL_AITM};
 enum { MODELS = sizeof models / sizeof *models };
 
 static struct loss_spec spec_of(enum model_name model, enum unbias unbias) {
     return (struct loss_spec){
         .model = model, .w = 0.75f, .unbias = unbias, .unbias_clip = 0.2f, .seed = SEED,
         .cvr_weight = 0.6f, .propensity_min = 0.05f, .counterfactual_weight = 0.3f,
-        .behaviours = 3, .behaviour_weight = 0.4f, .norm = {0.7, 1.2}};
+        .behaviours = 3, .behaviour_weight = 0.4f, .calibrator_weight = 0.9f, .norm = {0.7, 1.2}};
 }
 
 /* Labels that occur: a click may come with any behaviours. */
@@ -267,6 +267,9 @@ static double literal(const struct loss_spec *s, const double *logit, uint8_t la
     case MODEL_UNBIAS: return bce_of(p, y) + w * y * m * bce_of(second, t);
     case MODEL_DIVISION: return bce_of(p, y) + w * bce_of(second, t);
     case MODEL_CTR: return bce_of(p, y);
+    case MODEL_AITM:
+        return bce_of(p, y) + w * bce_of(second, t) +
+               (double)s->calibrator_weight * fmax(second - p, 0);
     case MODEL_ESCM2_IPS:
     case MODEL_ESCM2_DR:
     case MODEL_DCMT:

@@ -330,15 +330,16 @@ static void test_terms_of_kinds(void **state) {
 static void test_click_teaches_the_click(void **state) {
     (void)state;
     static const enum model_name more[] = {MODEL_ESCM2_IPS, MODEL_ESCM2_DR, MODEL_DCMT, MODEL_ESM2,
-                                           MODEL_CHAIN};
+                                           MODEL_CHAIN,     MODEL_AITM};
     for (uint64_t k = 0; k < 500; k++) {
-        const struct loss_spec s = {.model = more[k % 5],
+        const struct loss_spec s = {.model = more[k % 6],
                                     .w = 0.6f,
                                     .cvr_weight = 0.5f,
                                     .propensity_min = 0.01f,
                                     .counterfactual_weight = 0.1f,
                                     .behaviours = 2,
-                                    .behaviour_weight = 0.7f};
+                                    .behaviour_weight = 0.7f,
+                                    .calibrator_weight = 0.8f};
         double logit[TOWERS_MAX], x[TOWERS_MAX], y[TOWERS_MAX], both[TOWERS_MAX];
         struct loss_sums terms, rest, whole;
         random_logits(k, 2, logit);

@@ -282,7 +282,8 @@ static const enum model_name models[] = {MODEL_CTR,      MODEL_BASE,    MODEL_AM
                                          MODEL_UNBIAS,   MODEL_DIVISION, MODEL_OVERSAMPLING,
                                          MODEL_ESMM_NS,  MODEL_SHARE,   MODEL_ESCM2_IPS,
                                          MODEL_ESCM2_DR, MODEL_DCMT,    MODEL_ESM2,
-                                         MODEL_CHAIN,    MODEL_MMOE,    MODEL_PLE};
+                                         MODEL_CHAIN,    MODEL_MMOE,    MODEL_PLE,
+                                         MODEL_AITM};
 
 /* Fast against naive; and what belongs to the other dictionary has neither weight nor gradient. */
 static void test_models_against_naive(void **state) {
@@ -795,7 +796,7 @@ static void test_golden_models(void **state) {
     (void)state;
     static const char *const names[] = {"ctr",      "base",     "unbias", "division", "esmm-ns", "share",
                                         "escm2-ips", "escm2-dr", "dcmt",   "esm2",     "chain",
-                                        "mmoe",     "ple"};
+                                        "mmoe",     "ple",     "aitm"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         print_message("%s\n", names[k]);
         check_file(names[k], names[k], INPUT_CONCAT);
@@ -829,7 +830,8 @@ static void test_failing_memory(void **state) {
     (void)state;
     struct fixture t;
     struct model *m = NULL;
-    begin(&t, (struct shape){51, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false});
+    begin_model(&t, (struct shape){51, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false},
+                MODEL_AITM); /* towers and the attention */
     size_t failures = 0;
     for (size_t k = 1;; k++) {
         mem_fail_after(k);
