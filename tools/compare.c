@@ -70,7 +70,7 @@ static const char help[] =
     "  --truth FILE          of the test log (esmm synth): adds CVR over the entire space\n"
     "  --methods LIST        of base, aman, oversampling, unbias, division, esmm-ns, esmm, share; with\n"
     "                        variants: aman:0.1 oversampling:5 unbias:weight; or all of these (all);\n"
-    "                        and escm2-ips, escm2-dr, dcmt, mmoe, ple, esm2, chain\n"
+    "                        and escm2-ips, escm2-dr, dcmt, mmoe, ple, esm2, chain, aitm\n"
     "  --seeds N             1 to N (3)\n"
     "  --out DIR             runs and results; continued if it is there (compare)\n"
     "  --conf FILE           configuration of every run; see docs/config.md\n"

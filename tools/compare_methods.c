@@ -33,6 +33,7 @@ static const struct known known[] = {
     {"ple", NULL, NO_PAPER},
     {"esm2", NULL, NO_PAPER},
     {"chain", NULL, NO_PAPER},
+    {"aitm", NULL, NO_PAPER},
 };
 #define ALL 9 /* the first so many */
 #define KNOWN (sizeof known / sizeof known[0])
