@@ -6,6 +6,7 @@
 #ifndef COMMON_METRIC_H
 #define COMMON_METRIC_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "status.h"
@@ -140,6 +141,11 @@ enum status evaluation_picture(const struct evaluation *e, const char *title, st
 /* log(1+e^x), stable. p_ctcvr as a logit: a + b - log(1+e^a+e^b), docs/model.md. log of p_cvr of a
  * score with b = logit of p_ctcvr: log p_ctcvr - log p_ctr, may be above 0. */
 double softplus(double x);
+/* 1 / (1 + e^-x), without overflow on either side. */
+static inline double sigmoid(double x) {
+    const double e = exp(-fabs(x));
+    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+}
 double ctcvr_logit(double a, double b);
 double division_log(double a, double b);
 

@@ -16,11 +16,6 @@
 /* The float next below 1: a quotient of two nets that reaches 1 is not charged for certainty. */
 #define PROBABILITY_MOST (1.0 - 0x1p-24)
 
-static double sigmoid(double x) {
-    double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-
 /* log(1 - e^x) for x < 0, without cancellation on either side. */
 static double log1mexp(double x) {
     return x > -0.6931471805599453 ? log(-expm1(x)) : log1p(-exp(x));

@@ -24,11 +24,6 @@
 #include "common/metric.h"
 #include "common/shard.h"
 
-static double sigmoid(double x) {
-    double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-
 void loss_esmm_one(double a, double b, int click, int conversion, double w, double *loss,
                    double *da, double *db) {
     bool y = click != 0, t = y && conversion != 0;

@@ -21,12 +21,12 @@ static double weight_of(const struct loss_spec *s, double probability) {
 static double doubly_robust(const struct loss_spec *s, const double *logit, bool y, bool t,
                             double *dlogit) {
     const double factor = (double)s->cvr_weight, imputed = softplus(logit[2]);
-    const double slope_imputed = loss_sigmoid(logit[2]);
+    const double slope_imputed = sigmoid(logit[2]);
     if (!y) {
         dlogit[2] += factor * slope_imputed;
         return imputed;
     }
-    const double m = weight_of(s, loss_sigmoid(logit[0]));
+    const double m = weight_of(s, sigmoid(logit[0]));
     double de = 0.0;
     const double gap = loss_bce(logit[1], t, 1.0, &de) - imputed;
     const double dgap = m * (1.0 + 2.0 * gap);
@@ -39,15 +39,15 @@ static double doubly_robust(const struct loss_spec *s, const double *logit, bool
 static double counterfactual(const struct loss_spec *s, const double *logit, bool y, bool t,
                              double *dlogit) {
     const double factor = (double)s->cvr_weight, agree = (double)s->counterfactual_weight;
-    const double m = y ? s->norm.clicked * weight_of(s, loss_sigmoid(logit[0]))
-                       : s->norm.unclicked * weight_of(s, loss_sigmoid(-logit[0]));
+    const double m = y ? s->norm.clicked * weight_of(s, sigmoid(logit[0]))
+                       : s->norm.unclicked * weight_of(s, sigmoid(-logit[0]));
     const double fit = y ? loss_bce(logit[1], t, factor * m, &dlogit[1])
                          : loss_bce(logit[2], true, factor * m, &dlogit[2]);
-    const double q = loss_sigmoid(logit[1]), counter = loss_sigmoid(logit[2]);
-    const double off = loss_sigmoid(-logit[1]) - counter; /* 1 - (q + q*) */
+    const double q = sigmoid(logit[1]), counter = sigmoid(logit[2]);
+    const double off = sigmoid(-logit[1]) - counter; /* 1 - (q + q*) */
     const double sign = (double)((off > 0.0) - (off < 0.0));
-    dlogit[1] -= factor * agree * sign * q * loss_sigmoid(-logit[1]);
-    dlogit[2] -= factor * agree * sign * counter * loss_sigmoid(-logit[2]);
+    dlogit[1] -= factor * agree * sign * q * sigmoid(-logit[1]);
+    dlogit[2] -= factor * agree * sign * counter * sigmoid(-logit[2]);
     return m * fit + agree * fabs(off);
 }
 
@@ -62,7 +62,7 @@ void loss_causal(const struct loss_spec *s, const double *logit, bool y, bool t,
     } else if (s->model == MODEL_DCMT) {
         cvr = counterfactual(s, logit, y, t, dlogit);
     } else if (y) {
-        const double m = weight_of(s, loss_sigmoid(logit[0]));
+        const double m = weight_of(s, sigmoid(logit[0]));
         cvr = m * loss_bce(logit[1], t, (double)s->cvr_weight * m, &dlogit[1]);
     }
     terms->total = terms->ctr + w * terms->ctcvr + (double)s->cvr_weight * cvr;
@@ -73,9 +73,9 @@ void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const 
     for (size_t i = 0; i < n; i++) {
         const double a = (double)logit_ctr[i];
         if ((labels[i] & LABEL_CLICK) != 0) {
-            sums->clicked += weight_of(s, loss_sigmoid(a));
+            sums->clicked += weight_of(s, sigmoid(a));
         } else {
-            sums->unclicked += weight_of(s, loss_sigmoid(-a));
+            sums->unclicked += weight_of(s, sigmoid(-a));
         }
     }
 }

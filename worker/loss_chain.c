@@ -29,7 +29,7 @@ double loss_bce_product(const double *x, uint32_t n, bool label, double weight, 
         c = k > 0 ? ctcvr_logit(c, x[k]) : c;
     }
     for (uint32_t k = 0; k < n; k++) {
-        const double slope = label ? -loss_sigmoid(-x[k]) : exp(fmin(0.0, c - softplus(x[k])));
+        const double slope = label ? -sigmoid(-x[k]) : exp(fmin(0.0, c - softplus(x[k])));
         d[k] += weight * slope;
     }
     return label ? sum : softplus(c);
@@ -37,7 +37,7 @@ double loss_bce_product(const double *x, uint32_t n, bool label, double weight, 
 
 /* log(e^a + e^b), and in *share the part of a. */
 static double log_sum(double a, double b, double *share) {
-    *share = loss_sigmoid(a - b);
+    *share = sigmoid(a - b);
     return a > b ? a + softplus(b - a) : b + softplus(a - b);
 }
 
@@ -49,8 +49,8 @@ static double decision(const double *x, double *du) {
     const double no = log_sum(-softplus(-x[0]) - softplus(x[1]), -softplus(x[0]) - softplus(x[2]),
                               &beta);
     du[0] = alpha - beta;
-    du[1] = alpha * loss_sigmoid(-x[1]) + beta * loss_sigmoid(x[1]);
-    du[2] = (1.0 - alpha) * loss_sigmoid(-x[2]) + (1.0 - beta) * loss_sigmoid(x[2]);
+    du[1] = alpha * sigmoid(-x[1]) + beta * sigmoid(x[1]);
+    du[2] = (1.0 - alpha) * sigmoid(-x[2]) + (1.0 - beta) * sigmoid(x[2]);
     return yes - no;
 }
 

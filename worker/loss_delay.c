@@ -63,11 +63,6 @@ struct news {
     double elapsed_days;
 };
 
-static double sigmoid(double x) {
-    const double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-
 /* Odds that stand for a probability. */
 static double odds(double logit) {
     return exp(fmin(logit, 0.0));

@@ -33,7 +33,7 @@ uint32_t loss_towers(const struct loss_spec *s) {
 
 /* How much a click counts, the more surprising the more: min(1, c / p), or a coin that falls so. */
 static double unbias_weight(const struct loss_spec *s, double logit_ctr, uint64_t impression_id) {
-    const double share = fmin(1.0, (double)s->unbias_clip / loss_sigmoid(logit_ctr));
+    const double share = fmin(1.0, (double)s->unbias_clip / sigmoid(logit_ctr));
     if (s->unbias == UNBIAS_WEIGHT) {
         return share;
     }
@@ -47,9 +47,9 @@ static double calibrator(const double *logit, double weight, double *d) {
     if (!(c > a)) {
         return 0.0;
     }
-    d[0] -= weight * loss_sigmoid(a) * loss_sigmoid(-a);
-    d[1] += weight * loss_sigmoid(c) * loss_sigmoid(-c);
-    return loss_sigmoid(c) * loss_sigmoid(-a) * -expm1(a - c);
+    d[0] -= weight * sigmoid(a) * sigmoid(-a);
+    d[1] += weight * sigmoid(c) * sigmoid(-c);
+    return sigmoid(c) * sigmoid(-a) * -expm1(a - c);
 }
 
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,

@@ -12,14 +12,9 @@
 #include "common/metric.h"
 #include "loss.h"
 
-static inline double loss_sigmoid(double x) {
-    const double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-
 /* Value; slope times `weight` is added to *d. */
 static inline double loss_bce(double logit, bool label, double weight, double *d) {
-    *d += weight * (label ? -loss_sigmoid(-logit) : loss_sigmoid(logit));
+    *d += weight * (label ? -sigmoid(-logit) : sigmoid(logit));
     return softplus(label ? -logit : logit);
 }
 

@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/shard.h"
+#include "tests/auc_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,18 +30,6 @@ static void assert_near(double got, double want, double tolerance) {
     if (!(fabs(got - want) <= tolerance)) {
         fail_msg("got %.17g, expected %.17g within %g", got, want, tolerance);
     }
-}
-
-static double auc_naive(const double *score, const double *pos, const double *neg, size_t n) {
-    double pairs = 0, all = 0;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n; j++) {
-            double weight = pos[i] * neg[j];
-            all += weight;
-            pairs += weight * (score[i] > score[j] ? 1.0 : score[i] == score[j] ? 0.5 : 0.0);
-        }
-    }
-    return all > 0 ? pairs / all : NAN;
 }
 
 /* The mean, over the positives, of the precision among the rows that score at least as high. */

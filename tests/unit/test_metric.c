@@ -7,6 +7,7 @@
 
 #include "common/rank.h"
 #include "common/rng.h"
+#include "tests/auc_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,18 +72,6 @@ static void test_keys_keep_order(void **state) {
 }
 
 /* --- AUC ----------------------------------------------------------------------------------- */
-
-static double auc_naive(const double *score, const double *pos, const double *neg, size_t n) {
-    double pairs = 0, all = 0;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n; j++) {
-            double weight = pos[i] * neg[j];
-            all += weight;
-            pairs += weight * (score[i] > score[j] ? 1.0 : score[i] == score[j] ? 0.5 : 0.0);
-        }
-    }
-    return all > 0 ? pairs / all : NAN;
-}
 
 struct rows {
     float f32[N];

@@ -8,6 +8,7 @@
 
 #include "common/mem.h"
 #include "common/rng.h"
+#include "tests/auc_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,18 +44,6 @@ static void fill(struct rows *r, uint64_t seed, uint32_t levels) {
         r->label[i] = rng_unit(seed, i, 2) < 0.1 + 0.2 * r->score[i];
         r->soft[i] = (float)(0.03 * rng_unit(seed, i, 3) + 0.02 * r->score[i]);
     }
-}
-
-static double auc_naive(const double *score, const double *pos, const double *neg, size_t n) {
-    double pairs = 0, p = 0, q = 0;
-    for (size_t i = 0; i < n; i++) {
-        p += pos[i];
-        q += neg[i];
-        for (size_t j = 0; j < n; j++) {
-            pairs += pos[i] * neg[j] * (score[i] > score[j] ? 1 : score[i] == score[j] ? 0.5 : 0);
-        }
-    }
-    return p * q > 0 ? pairs / (p * q) : NAN;
 }
 
 static int by_value(const void *x, const void *y) {
