@@ -56,7 +56,8 @@ enum delay_method {
 };
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
-enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC };
+/* HYBRID: the dense vector as with SYNC, rows as with ASYNC. */
+enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID };
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
 enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
 enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */

@@ -129,7 +129,8 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define WELCOME_FIELDS(X) X(job) X(ready) X(partitions) X(servers) X(workers) X(resume)
 #define PROGRESS_FIELDS(X)                                                                        \
     X(impressions) X(batches) X(loss_sum) X(loss_ctr_sum) X(loss_ctcvr_sum) X(resent)             \
-    X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max)
+    X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max)             \
+    X(dense_staleness_sum) X(dense_staleness_max)
 #define USAGE_FIELDS(X) X(cpu_s) X(peak_bytes) X(sent_bytes) X(received_bytes)
 #define HEARTBEAT_FIELDS(X)                                                                       \
     X(index) X(incarnation) X(rows) X(bytes) X(version) X(evicted) X(refused) X(created)          \

@@ -74,8 +74,13 @@ struct wire_progress {            /* counters since the worker's start, cumulati
     uint64_t impressions, batches;
     double loss_sum, loss_ctr_sum, loss_ctcvr_sum; /* sums over impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
-    uint64_t staleness_sum, staleness_max; /* per push */
+    uint64_t staleness_sum, staleness_max; /* per push: of its rows */
+    uint64_t dense_staleness_sum, dense_staleness_max; /* of its dense vector */
 };
+/* For counters that hold the largest of what there was. */
+static inline void raise_to(uint64_t *most, uint64_t value) {
+    *most = value > *most ? value : *most;
+}
 struct wire_heartbeat {
     enum wire_role role;
     uint32_t index;

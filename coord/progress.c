@@ -61,6 +61,7 @@ static void add_difference(struct wire_progress *totals, const struct wire_progr
     totals->dropped_values += now->dropped_values - last->dropped_values;
     totals->tickets_unknown += now->tickets_unknown - last->tickets_unknown;
     totals->staleness_sum += now->staleness_sum - last->staleness_sum;
+    totals->dense_staleness_sum += now->dense_staleness_sum - last->dense_staleness_sum;
 }
 
 /* The newest usage of the process that is there now; that of its predecessors is added up. */
@@ -121,9 +122,8 @@ void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnat
         p->trained_ms = now_ms;
     }
     add_difference(&p->totals, counters, &w->last);
-    if (counters->staleness_max > p->totals.staleness_max) {
-        p->totals.staleness_max = counters->staleness_max;
-    }
+    raise_to(&p->totals.staleness_max, counters->staleness_max);
+    raise_to(&p->totals.dense_staleness_max, counters->dense_staleness_max);
     w->last = *counters;
     take_sample(p);
 }

@@ -246,7 +246,7 @@ static enum status make_machines(struct coord *c) {
     c->restored_impressions = c->leases.done_impressions;
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
-    staleness_init(&c->staleness, k->consistency == CONSISTENCY_SYNC ? 0 : k->staleness_max,
+    staleness_init(&c->staleness, k->consistency == CONSISTENCY_ASYNC ? k->staleness_max : 0,
                    k->lease_ms);
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));

@@ -38,6 +38,10 @@ static void work_keys(struct json *j, const struct coord *c) {
     loss_keys(j, "epoch_", progress_loss_epoch(p));
 }
 
+static double mean(uint64_t sum, uint64_t n) {
+    return n > 0 ? (double)sum / (double)n : NAN;
+}
+
 static void push_keys(struct json *j, const struct progress *p) {
     const struct wire_progress *t = &p->totals;
     json_open(j, "pushes", '{');
@@ -48,9 +52,10 @@ static void push_keys(struct json *j, const struct progress *p) {
     json_u64(j, "tickets_unknown", t->tickets_unknown);
     json_close(j);
     json_open(j, "staleness", '{');
-    json_f64(j, "mean",
-             t->batches > 0 ? (double)t->staleness_sum / (double)t->batches : NAN);
+    json_f64(j, "mean", mean(t->staleness_sum, t->batches));
     json_u64(j, "max", t->staleness_max);
+    json_f64(j, "dense_mean", mean(t->dense_staleness_sum, t->batches));
+    json_u64(j, "dense_max", t->dense_staleness_max);
     json_close(j);
 }
 

@@ -174,7 +174,7 @@ static enum status is_dead(const struct transfer *x, uint32_t k, uint64_t now_ms
         snprintf(what, sizeof what, "PUSH of epoch %u shard %u batch %u", x->name.epoch,
                  x->name.shard, x->name.batch);
     } else {
-        snprintf(what, sizeof what, "PULL of %zu keys", x->ask[k].n);
+        snprintf(what, sizeof what, "PULL of %zu keys", x->wants_rows ? x->ask[k].n : 0);
     }
     return fail(ERR_PEER, "partition %u at %s has been silent for %llu ms; its answer to a %s was "
                 "awaited", k, port_endpoint(c->ports[k]),

@@ -27,7 +27,15 @@ struct client_spec {
 enum status client_create(struct client **c, const struct client_spec *spec);
 void client_destroy(struct client **c);
 
-enum transfer_state { TRANSFER_IDLE, TRANSFER_PULLING, TRANSFER_PULLED, TRANSFER_PUSHING, TRANSFER_DONE };
+enum transfer_state {
+    TRANSFER_IDLE,
+    TRANSFER_PULLING,
+    TRANSFER_ROWS,          /* rows are here, the dense vector is not */
+    TRANSFER_PULLING_DENSE,
+    TRANSFER_PULLED,
+    TRANSFER_PUSHING,
+    TRANSFER_DONE
+};
 struct transfer;
 enum status transfer_create(struct transfer **x, struct client *c);
 void transfer_destroy(struct transfer **x);
@@ -37,6 +45,11 @@ enum transfer_state transfer_state(const struct transfer *x);
  * train: tickets are asked for. */
 enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
                           bool train);
+/* The same in two steps, for a dense vector that is newer than the rows: the first, for training,
+ * ends in ROWS, the second goes on from there and ends in PULLED. */
+enum status transfer_pull_rows(struct transfer *x, const uint64_t *const *ids,
+                               const uint32_t *count);
+enum status transfer_pull_dense(struct transfer *x);
 /* After PULLED: rows[slot] = [count][dim], dense = [layout.count]; owned by the transfer, valid
  * until the next transfer_pull. They are writable scratch for the caller. */
 float *transfer_rows(struct transfer *x, uint32_t slot);
@@ -45,10 +58,11 @@ float *transfer_dense(struct transfer *x);
  * many batches the shard of `name` has. */
 enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t fence,
                           uint32_t shard_batches, const float *const *drows, const float *ddense);
-/* After DONE of a push. staleness: the largest over partitions of pushes applied between. fenced:
- * a partition refused an old lease (the batch is someone else's now). */
+/* After DONE of a push. staleness: the largest over partitions of pushes applied since the rows were
+ * pulled, since the dense vector was. fenced: a partition refused an old lease (the batch is
+ * someone else's now). */
 struct transfer_outcome {
-    uint64_t staleness;
+    uint64_t staleness, dense_staleness;
     uint32_t duplicates; /* partitions that had this name */
     bool fenced;
     uint64_t dropped_values;

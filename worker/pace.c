@@ -99,7 +99,9 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->dropped_values += r->dropped_values;
     w->tickets_unknown += r->tickets_unknown;
     w->staleness_sum += r->staleness;
-    w->staleness_max = r->staleness > w->staleness_max ? r->staleness : w->staleness_max;
+    raise_to(&w->staleness_max, r->staleness);
+    w->dense_staleness_sum += r->dense_staleness;
+    raise_to(&w->dense_staleness_max, r->dense_staleness);
     add_bins(p, r);
     pthread_mutex_unlock(&p->lock);
 }

@@ -41,6 +41,7 @@ struct pace {
     struct metric_bins bins_ctr, bins_ctcvr; /* since the last pace_take_bins */
 };
 
+/* staleness_max 0: a barrier per step. */
 void pace_init(struct pace *p, uint32_t trainers, uint64_t staleness_max);
 void pace_fini(struct pace *p);
 
@@ -53,7 +54,7 @@ struct pace_report {
     uint32_t impressions;
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
-    uint64_t staleness;
+    uint64_t staleness, dense_staleness; /* of the rows, of the dense vector */
     enum score_form form; /* of the scores a, b */
     const float *logit_a, *logit_b;
     const uint8_t *labels;

@@ -11,6 +11,11 @@
  *
  * With one slot (deterministic, synchronous) a pull sees every push before it: the sequence is that
  * of a plain single-threaded program.
+ *
+ * A hybrid job pulls in two steps: rows ahead, as soon as there is a batch; the dense vector when the
+ * batch is the next to be computed, the last one is acknowledged and the barrier lets it pass:
+ *
+ *     held -> pulling -> rows here -> (barrier) -> pulling dense -> pulled -> ...
  */
 #include "trainer.h"
 
@@ -119,7 +124,12 @@ static uint32_t slots_used(const struct trainer *t) {
     return used;
 }
 
-static enum status begin_pull(struct slot *s) {
+static bool pulls_ahead(const struct trainer *t, const struct slot *s) {
+    return t->spec->config->consistency == CONSISTENCY_HYBRID &&
+           s->item.lease.kind == LEASE_TRAIN;
+}
+
+static enum status begin_pull(const struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     const uint64_t *ids[FIELDS_MAX];
     uint32_t count[FIELDS_MAX];
@@ -127,7 +137,9 @@ static enum status begin_pull(struct slot *s) {
         ids[f] = b->field[f].ids;
         count[f] = b->field[f].unique;
     }
-    return transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN);
+    return pulls_ahead(t, s)
+               ? transfer_pull_rows(s->transfer, ids, count)
+               : transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN);
 }
 
 /* Takes one item for an empty slot, if there is one. */
@@ -154,18 +166,24 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
     return OK;
 }
 
-/* Starts a held batch unless it would run too far ahead of the slowest trainer. */
+/* May a batch begin, or would it run too far ahead of the slowest trainer? */
+static enum status enter(struct trainer *t, uint64_t timeout_ms, bool *may) {
+    enum status status = pace_enter(t->spec->pace, t->spec->index, timeout_ms);
+    lap(&t->laps, STAGE_WAIT);
+    *may = status == OK;
+    return status == ERR_TIMEOUT || status == ERR_CLOSED ? OK : status;
+}
+
 static enum status start_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
-    if (s->item.lease.kind == LEASE_TRAIN) {
-        enum status status = pace_enter(t->spec->pace, t->spec->index, timeout_ms);
-        lap(&t->laps, STAGE_WAIT);
-        if (status == ERR_TIMEOUT || status == ERR_CLOSED) {
+    if (s->item.lease.kind == LEASE_TRAIN && !pulls_ahead(t, s)) {
+        bool may;
+        TRY(enter(t, timeout_ms, &may));
+        if (!may) {
             return OK;
         }
-        TRY(status);
     }
     s->held = false;
-    TRY(begin_pull(s));
+    TRY(begin_pull(t, s));
     lap(&t->laps, STAGE_ASK);
     return OK;
 }
@@ -278,6 +296,7 @@ static void report(struct trainer *t, struct slot *s) {
                     .dropped_values = outcome.dropped_values,
                     .tickets_unknown = unknown - t->tickets_unknown,
                     .staleness = outcome.staleness,
+                    .dense_staleness = outcome.dense_staleness,
                     .form = score_form_of(t->spec->config),
                     .logit_a = s->logit_a,
                     .logit_b = s->logit_b,
@@ -342,9 +361,33 @@ static struct slot *oldest_waiting(struct trainer *t) {
     return oldest;
 }
 
+static bool pushing(const struct trainer *t) {
+    for (uint32_t i = 0; i < t->slots; i++) {
+        if (t->slot[i].used && t->slot[i].computed) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A hybrid job's next batch: past the barrier, the dense vector is asked for. */
+static enum status pull_dense(struct trainer *t, struct slot *next) {
+    if (next == NULL || transfer_state(next->transfer) != TRANSFER_ROWS || pushing(t)) {
+        return OK;
+    }
+    bool may;
+    TRY(enter(t, WAIT_MS, &may));
+    if (may) {
+        TRY(transfer_pull_dense(next->transfer));
+        lap(&t->laps, STAGE_ASK);
+    }
+    return OK;
+}
+
 static enum status turn(struct trainer *t) {
     TRY(fill(t));
     struct slot *next = oldest_waiting(t);
+    TRY(pull_dense(t, next));
     bool ready = next != NULL && transfer_state(next->transfer) == TRANSFER_PULLED;
     TRY(client_step(t->client, ready || !in_flight(t) ? 0 : WAIT_MS));
     TRY(retire_all(t));

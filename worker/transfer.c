@@ -147,10 +147,11 @@ static void lay_out_asks(struct transfer *x) {
         struct ask *a = &x->ask[k];
         a->begin = begin;
         a->n = 0;
-        a->floats = c->dense_begin[k + 1] - c->dense_begin[k];
+        a->row_floats = 0;
+        a->dense_floats = c->dense_begin[k + 1] - c->dense_begin[k];
         for (uint32_t f = 0; f < c->fields; f++) {
             begin += a->counts[f];
-            a->floats += (size_t)a->counts[f] * c->spec.layout->dim[f];
+            a->row_floats += (size_t)a->counts[f] * c->spec.layout->dim[f];
         }
     }
 }
@@ -171,7 +172,8 @@ static enum status check_sizes(const struct transfer *x) {
     const struct client *c = x->client;
     for (uint32_t k = 0; k < c->partitions; k++) {
         const struct ask *a = &x->ask[k];
-        size_t values = wire_values_bytes(c->spec.config->wire_values, a->floats);
+        size_t values = wire_values_bytes(c->spec.config->wire_values,
+                                          a->row_floats + a->dense_floats);
         size_t keys = wire_keys_bytes_max(a->n, c->fields);
         if (values > c->spec.config->message_bytes_max ||
             keys > c->spec.config->message_bytes_max) {
@@ -189,9 +191,12 @@ static void write_pull(const struct transfer *x, const struct ask *a, struct wir
     struct wire_pull *pull = &m->u.pull;
     m->type = WIRE_PULL;
     pull->fields = x->client->fields;
-    memcpy(pull->count, a->counts, pull->fields * sizeof *a->counts);
-    pull->want_dense = true;
-    pull->want_ticket = x->train;
+    memset(pull->count, 0, pull->fields * sizeof *a->counts);
+    if (x->wants_rows) {
+        memcpy(pull->count, a->counts, pull->fields * sizeof *a->counts);
+    }
+    pull->want_dense = x->wants_dense;
+    pull->want_ticket = x->wants_rows && x->train;
     pull->values = x->client->spec.config->wire_values;
 }
 
@@ -212,7 +217,7 @@ enum status transfer_send(struct transfer *x, uint32_t k, uint64_t now_ms) {
     struct ask *a = &x->ask[k];
     struct wire_msg *m = &c->out;
     bool pushing = x->state == TRANSFER_PUSHING;
-    bool keys = !pushing || a->with_keys;
+    bool keys = pushing ? a->with_keys : x->wants_rows;
     m->job = c->spec.job;
     m->id = a->id;
     if (pushing) {
@@ -261,8 +266,8 @@ static enum status ask_all(struct transfer *x) {
     return OK;
 }
 
-enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
-                          bool train) {
+static enum status pull_keys(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
+                             bool train, bool dense) {
     assert(x->state == TRANSFER_IDLE);
     size_t total = 0;
     for (uint32_t f = 0; f < x->client->fields; f++) {
@@ -276,8 +281,28 @@ enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const 
     sort_keys(x, ids);
     TRY(check_sizes(x));
     x->train = train;
+    x->wants_rows = true;
+    x->wants_dense = dense;
     x->outcome = (struct transfer_outcome){0};
     x->state = TRANSFER_PULLING;
+    return ask_all(x);
+}
+
+enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
+                          bool train) {
+    return pull_keys(x, ids, count, train, true);
+}
+
+enum status transfer_pull_rows(struct transfer *x, const uint64_t *const *ids,
+                               const uint32_t *count) {
+    return pull_keys(x, ids, count, true, false);
+}
+
+enum status transfer_pull_dense(struct transfer *x) {
+    assert(x->state == TRANSFER_ROWS);
+    x->wants_rows = false;
+    x->wants_dense = true;
+    x->state = TRANSFER_PULLING_DENSE;
     return ask_all(x);
 }
 
@@ -295,13 +320,9 @@ static void deal_rows(float *rows, uint32_t dim, const uint32_t *row, uint32_t n
     }
 }
 
-static void deal_values(struct transfer *x, uint32_t k, enum value_type type,
-                        const uint8_t *from) {
+static void deal_slots(struct transfer *x, const struct ask *a, enum value_type type,
+                       const uint8_t *from) {
     const struct client *c = x->client;
-    const struct ask *a = &x->ask[k];
-    if (a->floats == 0) {
-        return; /* more partitions than floats */
-    }
     const uint32_t *row = x->row + a->begin;
     for (uint32_t f = 0; f < c->fields; f++) {
         uint32_t dim = c->spec.layout->dim[f];
@@ -310,8 +331,27 @@ static void deal_values(struct transfer *x, uint32_t k, enum value_type type,
         from += wire_values_bytes(type, (size_t)n * dim);
         row += n;
     }
-    size_t dense = c->dense_begin[k + 1] - c->dense_begin[k];
-    wire_values_unpack(type, from, dense, x->values + x->dense_at + c->dense_begin[k]);
+}
+
+/* How many floats partition k was asked for. */
+static size_t floats_asked(const struct transfer *x, const struct ask *a) {
+    return (x->wants_rows ? a->row_floats : 0) + (x->wants_dense ? a->dense_floats : 0);
+}
+
+static void deal_values(struct transfer *x, uint32_t k, enum value_type type,
+                        const uint8_t *from) {
+    const struct ask *a = &x->ask[k];
+    if (floats_asked(x, a) == 0) {
+        return; /* more partitions than floats */
+    }
+    if (x->wants_rows) {
+        deal_slots(x, a, type, from);
+        from += wire_values_bytes(type, a->row_floats);
+    }
+    if (x->wants_dense) {
+        wire_values_unpack(type, from, a->dense_floats,
+                           x->values + x->dense_at + x->client->dense_begin[k]);
+    }
 }
 
 static void gather_rows(const float *rows, uint32_t dim, const uint32_t *row, uint32_t n, bool all,
@@ -334,8 +374,8 @@ static enum status gather_values(struct transfer *x, uint32_t k, const float *co
     struct ask *a = &x->ask[k];
     enum value_type type = c->spec.config->wire_values;
     const uint32_t *row = x->row + a->begin;
-    a->push_bytes = wire_values_bytes(type, a->floats);
-    if (a->floats == 0) {
+    a->push_bytes = wire_values_bytes(type, a->row_floats + a->dense_floats);
+    if (a->push_bytes == 0) {
         return OK;
     }
     TRY(room_for_push(a, a->push_bytes));
@@ -349,8 +389,7 @@ static enum status gather_values(struct transfer *x, uint32_t k, const float *co
         to += wire_values_bytes(type, (size_t)n * dim);
         row += n;
     }
-    size_t dense = c->dense_begin[k + 1] - c->dense_begin[k];
-    wire_values_pack(type, ddense + c->dense_begin[k], dense, to);
+    wire_values_pack(type, ddense + c->dense_begin[k], a->dense_floats, to);
     return OK;
 }
 
@@ -373,34 +412,47 @@ enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t f
 static void settle(struct transfer *x, struct ask *a) {
     a->waiting = false;
     x->asks_waiting--;
-    if (x->asks_waiting == 0) {
-        x->state = x->state == TRANSFER_PULLING ? TRANSFER_PULLED : TRANSFER_DONE;
+    if (x->asks_waiting > 0) {
+        return;
+    }
+    if (x->state == TRANSFER_PUSHING) {
+        x->state = TRANSFER_DONE;
+    } else {
+        x->state = x->wants_dense ? TRANSFER_PULLED : TRANSFER_ROWS;
     }
 }
 
 static enum status take_pulled(struct transfer *x, uint32_t k, const struct port_message *m) {
     struct ask *a = &x->ask[k];
     const struct wire_pulled *pulled = &m->msg.u.pulled;
-    size_t bytes = wire_values_bytes(pulled->values, a->floats);
+    size_t bytes = wire_values_bytes(pulled->values, floats_asked(x, a));
     if (m->values_bytes != bytes) {
         return fail(ERR_PROTOCOL, "partition %u at %s sent %zu bytes of values for %zu keys, "
-                    "expected %zu", k, port_endpoint(x->client->ports[k]), m->values_bytes, a->n,
-                    bytes);
+                    "expected %zu", k, port_endpoint(x->client->ports[k]), m->values_bytes,
+                    x->wants_rows ? a->n : 0, bytes);
     }
     deal_values(x, k, pulled->values, m->values);
-    a->ticket = pulled->ticket;
-    a->version = pulled->version;
+    if (x->wants_rows) {
+        a->ticket = pulled->ticket;
+        a->version = pulled->version;
+    }
+    a->dense_version = pulled->version;
     settle(x, a);
     return OK;
+}
+
+/* Pushes that a partition applied after a pull and before a push, by the clocks it answered them with. */
+static uint64_t applied_between(uint64_t pulled, uint64_t pushed) {
+    return pushed > pulled + 1 ? pushed - 1 - pulled : 0;
 }
 
 static void take_pushed(struct transfer *x, struct ask *a, const struct wire_pushed *pushed) {
     struct transfer_outcome *o = &x->outcome;
     if (pushed->duplicate) {
         o->duplicates++;
-    } else if (pushed->version > a->version + 1) {
-        uint64_t staleness = pushed->version - 1 - a->version;
-        o->staleness = staleness > o->staleness ? staleness : o->staleness;
+    } else {
+        raise_to(&o->staleness, applied_between(a->version, pushed->version));
+        raise_to(&o->dense_staleness, applied_between(a->dense_version, pushed->version));
     }
     o->dropped_values += pushed->dropped_values;
     settle(x, a);

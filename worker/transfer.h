@@ -19,10 +19,13 @@ struct ask {
     uint64_t tried_ms;          /* of the last one */
     uint64_t wait_ms;           /* from being taken to the next attempt */
     uint32_t attempts;
-    uint64_t ticket, version;   /* of the pull's answer */
+    uint64_t ticket;            /* of the answer that had the rows */
+    uint64_t version;           /* of the rows, of the dense vector */
+    uint64_t dense_version;
     uint32_t *counts;           /* [fields] keys of each slot */
     size_t begin, n;            /* keys */
-    size_t floats;              /* of all its rows and its dense slice */
+    size_t row_floats;          /* of all its rows */
+    size_t dense_floats;        /* of its slice of the dense vector */
     uint8_t *push;              /* packed gradients, kept until acknowledged */
     size_t push_bytes, push_cap;
 };
@@ -32,6 +35,7 @@ struct transfer {
     struct transfer *next;      /* in the client's list */
     enum transfer_state state;
     bool train;
+    bool wants_rows, wants_dense; /* of the pull */
     uint32_t asks_waiting;
     struct batch_name name;
     uint64_t fence;

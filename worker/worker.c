@@ -88,13 +88,14 @@ static enum status connect_job(struct worker *w) {
 
 /* Every batch under way is one that the others' parameters are stale by, so a trainer has no more
  * than it needs: while it waits, the job's other trainers compute. Only a single one would leave
- * its core idle. */
+ * its core idle, and a hybrid job's would all do at the barrier what could be done before it. */
 static uint32_t in_flight(const struct worker *w) {
     if (w->config.deterministic || w->config.consistency == CONSISTENCY_SYNC) {
         return 1;
     }
     const bool alone = w->welcome.workers == 1 && w->threads == 1;
-    return w->config.in_flight > 0 ? w->config.in_flight : alone ? 2 : 1;
+    const bool two = alone || w->config.consistency == CONSISTENCY_HYBRID;
+    return w->config.in_flight > 0 ? w->config.in_flight : two ? 2 : 1;
 }
 
 static enum status start_reader(struct worker *w) {
@@ -118,7 +119,7 @@ static enum status trainer_thread(void *arg) {
 static enum status start_trainers(struct worker *w) {
     uint32_t threads = w->threads;
     pace_init(&w->pace, threads,
-              w->config.consistency == CONSISTENCY_SYNC ? 0 : w->config.staleness_max);
+              w->config.consistency == CONSISTENCY_ASYNC ? w->config.staleness_max : 0);
     w->pace_ready = true;
     w->trace = FILE_CLOSED;
     if (w->options->trace_path != NULL) {

@@ -110,6 +110,16 @@ step "synchronous"
 train sync --servers 2 --workers 2 --threads 2 --epochs 2 --trace --set train.consistency=sync
 trained sync
 equal "steps" "$(summary sync steps)" "$(summary run steps)"
+step "dense synchronous, rows pulled ahead"
+train hybrid --servers 2 --workers 2 --threads 2 --epochs 2 --trace --set train.consistency=hybrid --set train.in_flight=4
+trained hybrid
+equal "steps" "$(summary hybrid steps)" "$(summary run steps)"
+python3 - "$dir/hybrid/summary.json" <<'END' || die "staleness of the hybrid job"
+import json, sys
+s = json.load(open(sys.argv[1]))["staleness"]
+# 4 trainers: what the others push in the same step is all that a dense vector may be stale by
+sys.exit(not (s["dense_max"] <= 3 and s["mean"] > s["dense_mean"]))
+END
 
 step "command lines"
 expect 1 "$ESMM" train --data "$dir/data" --out "$dir/x" --set table.dmi=4

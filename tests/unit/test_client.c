@@ -345,10 +345,17 @@ static float *transfer_floats(struct world *w, struct transfer *x, const struct 
     return out;
 }
 
+/* Trainings of odd steps pull the dense vector after the rows. */
 static void pull_and_compare(struct world *w, struct transfer *x, const struct keys *k, bool train,
                              uint64_t step) {
     size_t floats;
-    assert_int_equal(transfer_pull(x, k->ids, k->count, train), OK);
+    if (train && step % 2 == 1) {
+        assert_int_equal(transfer_pull_rows(x, k->ids, k->count), OK);
+        step_until(w, x, TRANSFER_ROWS);
+        assert_int_equal(transfer_pull_dense(x), OK);
+    } else {
+        assert_int_equal(transfer_pull(x, k->ids, k->count, train), OK);
+    }
     step_until(w, x, TRANSFER_PULLED);
     float *expect = oracle_pull(w, k, &floats);
     float *got = transfer_floats(w, x, k, floats);
@@ -533,6 +540,43 @@ static void test_two_transfers_and_staleness(void **state) {
     oracle_push(w, name_of(0), &a, &ga);
     oracle_push(w, name_of(1), &b, &gb);
     pull_and_compare(w, w->x, &a, true, 11);
+    free(ga.all);
+    free(gb.all);
+    close_world(w);
+}
+
+/* Rows from before a push, the dense vector from after it. */
+static void test_dense_is_pulled_after_the_rows(void **state) {
+    (void)state;
+    struct world *w = open_world(&(struct choice){.partitions = 3});
+    struct keys a, b;
+    size_t floats;
+    roll_keys(&a, 11);
+    roll_keys(&b, 12);
+    struct gradients ga = roll_gradients(w, &a, 11), gb = roll_gradients(w, &b, 12);
+    assert_int_equal(transfer_pull_rows(w->y, b.ids, b.count), OK);
+    step_until(w, w->y, TRANSFER_ROWS);
+    float *before = oracle_pull(w, &b, &floats);
+    pull_and_compare(w, w->x, &a, true, 11);
+    push(w, w->x, name_of(0), &ga);
+    oracle_push(w, name_of(0), &a, &ga);
+    assert_int_equal(transfer_pull_dense(w->y), OK);
+    step_until(w, w->y, TRANSFER_PULLED);
+    float *after = oracle_pull(w, &b, &floats);
+    float *got = transfer_floats(w, w->y, &b, floats);
+    const size_t dense = w->job.layout.count, rows = floats - dense;
+    assert_memory_equal(got, before, rows * sizeof *got);
+    assert_memory_equal(got + rows, after + rows, dense * sizeof *got);
+    assert_memory_not_equal(before + rows, after + rows, dense * sizeof *got);
+    struct transfer_outcome o = push(w, w->y, name_of(1), &gb);
+    assert_int_equal(o.staleness, 1);
+    assert_int_equal(o.dense_staleness, 0);
+    oracle_push(w, name_of(1), &b, &gb);
+    pull_and_compare(w, w->x, &a, true, 11);
+    assert_int_equal(client_tickets_unknown(w->client), 0);
+    free(before);
+    free(after);
+    free(got);
     free(ga.all);
     free(gb.all);
     close_world(w);
@@ -758,6 +802,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_tickets_cost_a_round_trip),
         cmocka_unit_test(test_pull_alone_creates_nothing),
         cmocka_unit_test(test_two_transfers_and_staleness),
+        cmocka_unit_test(test_dense_is_pulled_after_the_rows),
         cmocka_unit_test(test_a_name_counts_once),
         cmocka_unit_test(test_an_older_lease_is_fenced),
         cmocka_unit_test(test_gradients_that_are_not_finite),

@@ -559,15 +559,20 @@ static void a_whole_job(void **state) {
     strike(p);
 }
 
-static void in_lockstep(void **state) {
-    (void)state;
+static void in_lockstep_as(enum consistency consistency) {
     struct play *p = stage();
-    p->config.consistency = CONSISTENCY_SYNC;
+    p->config.consistency = consistency;
     p->options.eval_dir = NULL;
     perform_well(p);
     assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
     expect_in_file(p, "summary.json", "evaluation", 0);
     strike(p);
+}
+
+static void in_lockstep(void **state) {
+    (void)state;
+    in_lockstep_as(CONSISTENCY_SYNC);
+    in_lockstep_as(CONSISTENCY_HYBRID);
 }
 
 static void steps_are_counted_and_resumed(void **state) {

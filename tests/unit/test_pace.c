@@ -20,7 +20,8 @@ static void finish(uint32_t trainer) {
     const uint8_t labels[2] = {0, LABEL_CLICK | LABEL_CONVERSION};
     pace_report(&pace, trainer,
                 &(struct pace_report){.impressions = 2, .loss = 3, .loss_ctr = 2, .loss_ctcvr = 1,
-                                      .staleness = trainer, .logit_a = a, .logit_b = b,
+                                      .staleness = trainer,
+                                      .dense_staleness = 1 + trainer, .logit_a = a, .logit_b = b,
                                       .labels = labels});
 }
 
@@ -143,6 +144,8 @@ static void counters_and_bins(void **state) {
     assert_true(p.loss_sum == 9 && p.loss_ctr_sum == 6 && p.loss_ctcvr_sum == 3);
     assert_int_equal(p.staleness_sum, 2);
     assert_int_equal(p.staleness_max, 1);
+    assert_int_equal(p.dense_staleness_sum, 5);
+    assert_int_equal(p.dense_staleness_max, 2);
     pace_take_bins(&pace, &ctr, &ctcvr);
     pace_take_bins(&pace, &ctr, &ctcvr); /* nothing new */
     uint64_t positive = 0, negative = 0;

@@ -37,7 +37,9 @@ static struct wire_progress after(uint64_t batches, double loss) {
                                   .loss_ctr_sum = n * loss / 2,
                                   .loss_ctcvr_sum = n * loss / 4,
                                   .staleness_sum = 3 * batches,
-                                  .staleness_max = batches};
+                                  .staleness_max = batches,
+                                  .dense_staleness_sum = 2 * batches,
+                                  .dense_staleness_max = batches + 1};
 }
 
 static void counters_count_once(void **state) {
@@ -56,6 +58,7 @@ static void counters_count_once(void **state) {
     progress_worker_beat(p, 0, 33, &a, 6);  /* the worker was replaced: counts from zero */
     assert_int_equal(p->totals.impressions, 180);
     assert_int_equal(p->totals.staleness_max, 8);
+    assert_int_equal(p->totals.dense_staleness_max, 9);
     drop(p);
 }
 

@@ -104,6 +104,8 @@ static void roll_heartbeat(struct dice *d, struct wire_heartbeat *h) {
     p->tickets_unknown = roll(d);
     p->staleness_sum = roll(d);
     p->staleness_max = roll(d);
+    p->dense_staleness_sum = roll(d);
+    p->dense_staleness_max = roll(d);
     h->usage.cpu_s = roll_f64(d);
     h->usage.peak_bytes = roll(d);
     h->usage.sent_bytes = roll(d);
