@@ -41,7 +41,7 @@ enum status streams_fit(enum delay_method delay, const char *stream, const char 
             return OK;
         }
     }
-    return fail(ERR_CONFIG, "%s is a stream %s, and model.delay = %s is made for %s: expected "
-                            "esmm records --stream of that name, or model.delay = none",
+    return fail(ERR_CONFIG, "%s is a stream %s, and model.delay = %s is made for %s: expected such a "
+                            "stream, or model.delay = none",
                 dir, stream, f->method, f->expected);
 }

@@ -43,7 +43,7 @@ static enum status text_contents(const struct dataset *d, const struct contents 
                                  struct buf *out) {
     TRY(buf_printf(out, "stream       %s\n", d->stream[0] == '\0' ? "not said" : d->stream));
     if (!c->known) {
-        return buf_printf(out, "times, kinds and behaviours are unknown: %s\n", c->why);
+        return buf_printf(out, "times, kinds and behaviours are unknown: %s\n\n", c->why);
     }
     TRY(text_share(d, "times", c->is.timed, out));
     TRY(text_share(d, "kinds", c->is.records, out));

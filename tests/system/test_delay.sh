@@ -10,7 +10,7 @@ delay() { # OUT options...
     local out=$1
     shift
     python3 "$REPO/scripts/delay.py" --esmm "$ESMM" --out "$dir/$out" --seeds 1 --impressions 12000 \
-        --users 200 --items 200 --days 2 --attribution 1 --dfm-window 43200 --batch 64 "$@"
+        --users 200 --items 200 --days 2 --attribution 1 --dfm-window 43200 --batch 64 --set net.heartbeat_ms=100 "$@"
 }
 rows() { grep -c '^| [a-z-]* | [a-z-]* | 0\.[0-9]* | .* | [0-9.]* |$' "$1"; }
 
