@@ -19,7 +19,7 @@ method trains on its own stream from the beginning, and not on final labels in t
 
 Prints, as a table in Markdown, means over the seeds: log loss, PR-AUC and AUC of p_cvr on
 clicked impressions, its mean over the true one on all impressions (--prequential: over the rate
-of conversions of clicked ones), and
+of conversions of clicked ones; and what the oracle is better by, day by day), and
 R = (M - M_vanilla) / (M_oracle - M_vanilla) of each, 0 for a trainer that knows nothing of delays
 and 1 for one that is told final labels at once, with the standard error of M - M_vanilla over the
 seeds as that of R; "-" where the oracle is not better than vanilla by twice that: R says nothing there.
@@ -202,16 +202,20 @@ def prequential(a, delay, seed, data, batch, hours, model, out):
     train(a, delay, seed, ["--stream", data], batch, sum(hours[: begins[-1]]), model,
           ["checkpoint.every_shards=%d" % a.prequential, "checkpoint.keep=10000",
            "net.heartbeat_ms=100"])
-    weighted, clicks, observed = dict.fromkeys(FIGURES + [RATIO], 0.0), 0, 0
+    slices = []
     for begin in begins:
         made = os.path.join(model, "checkpoints", "step-%012d" % sum(hours[:begin]))
         r = judge(a, made, os.path.join(out, "slice-%d" % begin), [])
-        clicks += r["clicks"]
-        observed += r["conversions"]
-        for k in FIGURES:
-            weighted[k] += r["clicks"] * r[k]
-        weighted[RATIO] += r["conversions"] * r["pcoc_cvr_clicked"]
-    return {**{k: weighted[k] / clicks for k in FIGURES}, RATIO: weighted[RATIO] / observed}
+        slices.append({"hour": begin, "clicks": r["clicks"], "conversions": r["conversions"],
+                       RATIO: r["pcoc_cvr_clicked"], **{k: r[k] for k in FIGURES}})
+    return {**pooled(slices), "slices": slices}
+
+
+def pooled(slices):
+    """Figures weighted by clicks; of all predictions the sum over that of all conversions."""
+    def mean(figure, weight):
+        return sum(s[weight] * s[figure] for s in slices) / sum(s[weight] for s in slices)
+    return {**{k: mean(k, "clicks") for k in FIGURES}, RATIO: mean(RATIO, "conversions")}
 
 
 def measure(a, method, seed, out):
@@ -264,6 +268,19 @@ def table(results):
                                           mean[method][RATIO]))
 
 
+def by_day(a, results):
+    """Whether what late labels cost goes away as the stream goes on."""
+    for figure in FIGURES:
+        cells = []
+        for day in sorted({h // HOURS for h in judged_hours(a)}):
+            gaps = []
+            for oracle, vanilla in zip(results["oracle"], results["vanilla"]):
+                o, v = ([s for s in r["slices"] if s["hour"] // HOURS == day] for r in (oracle, vanilla))
+                gaps.append(pooled(o)[figure] - pooled(v)[figure])
+            cells.append("day %d %+.4f" % (day + 1, statistics.mean(gaps)))
+        print("%s, oracle less vanilla: %s" % (figure, ", ".join(cells)))
+
+
 def main():
     a = arguments()
     # The log itself has shards of so many impressions, not of hours.
@@ -290,6 +307,9 @@ def main():
                 print("seed %d %-8s" % (seed, m), *("%s %.5f" % (k, r[k]) for k in FIGURES + [RATIO]),
                       file=sys.stderr, flush=True)
         table(results)
+        if a.prequential and "vanilla" in results and "oracle" in results:
+            print()
+            by_day(a, results)
     finally:
         if a.out is None:
             shutil.rmtree(root)

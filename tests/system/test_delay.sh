@@ -21,6 +21,7 @@ equal "rows of the table" "$(rows "$dir/out")" 1
 step "prequential, on a log that drifts"
 ok delay slices --prequential 9 --drift 0.5 --methods "vanilla log oracle"
 equal "rows of the table, the log being left out" "$(rows "$dir/out")" 2
+says "^auc_cvr_clicked, oracle less vanilla: day 2 [+-]0\.[0-9]*$"
 grep '^|' "$dir/out" >"$dir/table"
 # Hours 24 to 48 hold two whole slices of 9, which begin at a multiple of 9.
 equal "slices" "$(cd "$dir/slices/seed-1" && echo slice-*)" "slice-27 slice-36"
