@@ -82,6 +82,7 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     esmm__dataset_manifest__init(&k->message);
     k->message.format = DATASET_FORMAT;
     k->message.source = (char *)(uintptr_t)d->source; /* only read */
+    k->message.stream = (char *)(uintptr_t)d->stream;
     k->message.seed = d->seed;
     k->message.orphans = d->orphans;
     k->message.rejected = d->rejected;
@@ -211,6 +212,10 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     if (strlen(in->source) >= sizeof d->source || in->n_shards > SHARDS_MAX) {
         return corrupt(path, "too long a source, or too many shards");
     }
+    if (strlen(in->stream) >= sizeof d->stream) {
+        return corrupt(path, "too long a stream's name");
+    }
+    memcpy(d->stream, in->stream, strlen(in->stream));
     memcpy(d->source, in->source, strlen(in->source));
     d->seed = in->seed;
     d->orphans = in->orphans;
@@ -279,6 +284,18 @@ void dataset_free(struct dataset *d) {
 }
 
 /* --- the whole directory --------------------------------------------------------------------- */
+
+enum status dataset_peek(const struct dataset *d, const char *dir, struct dataset_contents *out) {
+    *out = (struct dataset_contents){0};
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        struct shard_info info;
+        TRY(shard_peek(dir, d->shards[s].name, &info));
+        out->timed += info.timed;
+        out->records += info.records;
+        out->behaviours |= info.behaviours;
+    }
+    return OK;
+}
 
 static struct shard_info counted(const struct shard *s) {
     struct shard_info i = {.impressions = s->impressions, .groups = s->groups};

@@ -489,6 +489,7 @@ static enum status peek_labels(struct decoder *d, uint32_t impressions, struct s
     for (uint32_t i = 0; i < impressions; i++) {
         info->clicks += (d->block.data[i] & LABEL_CLICK) != 0;
         info->conversions += (d->block.data[i] & LABEL_CONVERSION) != 0;
+        info->behaviours |= d->block.data[i] & LABEL_BEHAVIOURS;
     }
     return OK;
 }
@@ -515,6 +516,8 @@ enum status shard_peek(const char *dir, const char *name, struct shard_info *inf
         info->impressions = s.impressions;
         info->groups = s.groups;
         info->bytes = d->file.file_bytes;
+        info->timed = (d->has & SHARD_HAS_TIMES) != 0;
+        info->records = (d->has & SHARD_HAS_KINDS) != 0;
     }
     container_close(&d->file);
     buf_fini(&d->block);

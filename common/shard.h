@@ -39,6 +39,7 @@
 #include <stdint.h>
 #include "schema.h"
 #include "status.h"
+#include "streams.h"
 
 #define LABEL_CLICK 1u
 #define LABEL_CONVERSION 2u
@@ -137,6 +138,9 @@ struct shard_info {
     uint32_t impressions, groups, clicks, conversions;
     uint64_t bytes, checksum; /* of the file */
     uint64_t values;
+    /* Of shard_peek alone: */
+    bool timed, records; /* has times; has kinds */
+    uint8_t behaviours;  /* LABEL_BEHAVIOUR bits that occur */
 };
 /* Writes dir/name durably and empties the builder (a failure leaves it as it was). Fields refer to
  * *schema's slots, which here may be an unfinished schema: columns are stored under their NAME, in
@@ -170,6 +174,7 @@ struct dataset {
     uint64_t impressions, groups, clicks, conversions, orphans, values, rejected;
     uint64_t seed;
     char source[64];         /* "aliccp", "csv" */
+    char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */
 };
 /* Writes dir/manifest (durable, last). The shards array stays the caller's. Sums over the shards
  * (impressions, groups, clicks, conversions, values) are not stored: reading adds them up. */
@@ -177,6 +182,13 @@ enum status dataset_write(const struct dataset *d, const char *dir);
 /* Reads and checks dir/manifest; ERR_NOT_FOUND says it is not a shard directory. */
 enum status dataset_read(struct dataset *d, const char *dir);
 void dataset_free(struct dataset *d);
+/* What all shards of a directory carry, by a peek into each. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO,
+ * ERR_MEMORY, as shard_peek. */
+struct dataset_contents {
+    uint32_t timed, records; /* how many shards have times; kinds */
+    uint8_t behaviours;      /* LABEL_BEHAVIOUR bits that occur */
+};
+enum status dataset_peek(const struct dataset *d, const char *dir, struct dataset_contents *out);
 /* Reads every shard whole, checks checksums and counts against the manifest; first damage is
  * ERR_CORRUPT with file and offset. */
 enum status dataset_verify(const struct dataset *d, const char *dir);

@@ -62,6 +62,7 @@ static enum status read_data(struct coord *c) {
     char *text = NULL;
     size_t bytes;
     TRY(dataset_read(&c->data, o->data_dir));
+    TRY(streams_fit(c->config->delay, c->data.stream, o->data_dir));
     if (o->stream) {
         TRY(read_stream(c));
     } else if (c->data.impressions == 0) {

@@ -35,7 +35,8 @@ enum status inspect_diff(const struct scan *a, const struct scan *b, uint64_t me
  * first. One block and the set of buckets. */
 enum status inspect_verify(const char *path, bool json, struct buf *out);
 
-/* A shard directory's manifest; with `verify` its shards are read and checked too. */
+/* A shard directory's manifest, and what a peek into each shard tells of times, kinds and behaviours;
+ * with `verify` its shards are read and checked too. */
 enum status inspect_data(const char *dir, bool verify, bool json, struct buf *out);
 
 #endif

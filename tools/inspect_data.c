@@ -1,5 +1,7 @@
 #include "inspect.h"
 
+#include <stdio.h>
+
 #include "common/json.h"
 #include "common/shard.h"
 
@@ -15,7 +17,45 @@ static uint64_t data_bytes(const struct dataset *d) {
     return bytes;
 }
 
-static enum status text(const struct dataset *d, const char *dir, bool verified, struct buf *out) {
+/* What is found out by a look into each shard; a shard that cannot be looked into makes it unknown,
+ * and no failure: the manifest can be shown all the same. */
+struct contents {
+    struct dataset_contents is;
+    bool known;
+    char why[512]; /* not known */
+};
+
+static void look(const struct dataset *d, const char *dir, struct contents *c) {
+    c->known = dataset_peek(d, dir, &c->is) == OK;
+    if (!c->known) {
+        snprintf(c->why, sizeof c->why, "%s", fail_text());
+    }
+}
+
+static enum status text_share(const struct dataset *d, const char *name, uint32_t shards,
+                              struct buf *out) {
+    return shards == 0 || shards == d->shard_count
+               ? buf_printf(out, "%-12s %s\n", name, shards == 0 ? "none" : "in all shards")
+               : buf_printf(out, "%-12s in %u of %u shards\n", name, shards, d->shard_count);
+}
+
+static enum status text_contents(const struct dataset *d, const struct contents *c,
+                                 struct buf *out) {
+    TRY(buf_printf(out, "stream       %s\n", d->stream[0] == '\0' ? "not said" : d->stream));
+    if (!c->known) {
+        return buf_printf(out, "times, kinds and behaviours are unknown: %s\n\n", c->why);
+    }
+    TRY(text_share(d, "times", c->is.timed, out));
+    TRY(text_share(d, "kinds", c->is.records, out));
+    TRY(buf_printf(out, "behaviours  "));
+    for (uint32_t k = 1; k <= BEHAVIOURS_MAX; k++) {
+        TRY((c->is.behaviours & LABEL_BEHAVIOUR(k)) != 0 ? buf_printf(out, " %u", k) : OK);
+    }
+    return buf_printf(out, c->is.behaviours == 0 ? " none\n\n" : "\n\n");
+}
+
+static enum status text(const struct dataset *d, const char *dir, bool verified,
+                        const struct contents *c, struct buf *out) {
     TRY(buf_printf(out, "shards       %s: %u files, %llu bytes, from %s, seed %llu\n", dir,
                    d->shard_count, (unsigned long long)data_bytes(d), d->source,
                    (unsigned long long)d->seed));
@@ -26,9 +66,10 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
                    (unsigned long long)d->clicks, 100 * ratio(d->clicks, d->impressions)));
     TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
                    (unsigned long long)d->conversions, 100 * ratio(d->conversions, d->clicks)));
-    TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n\n",
+    TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
+    TRY(text_contents(d, c, out));
     TRY(buf_printf(out, "%-20s %s\n", "field", "side"));
     for (uint32_t f = 0; f < d->schema.count; f++) {
         TRY(buf_printf(out, "%-20s %s\n", d->schema.fields[f].name,
@@ -70,8 +111,25 @@ static void json_shards(const struct dataset *d, struct json *j) {
     json_close(j);
 }
 
+static void json_contents(const struct dataset *d, const struct contents *c, struct json *j) {
+    json_str(j, "stream", d->stream);
+    if (!c->known) {
+        json_str(j, "unknown_contents", c->why);
+        return;
+    }
+    json_u64(j, "shards_with_times", c->is.timed);
+    json_u64(j, "shards_with_kinds", c->is.records);
+    json_open(j, "behaviours", '[');
+    for (uint32_t k = 1; k <= BEHAVIOURS_MAX; k++) {
+        if ((c->is.behaviours & LABEL_BEHAVIOUR(k)) != 0) {
+            json_u64(j, NULL, k);
+        }
+    }
+    json_close(j);
+}
+
 static enum status as_json(const struct dataset *d, const char *dir, bool verify,
-                           enum status verdict, struct buf *out) {
+                           enum status verdict, const struct contents *c, struct buf *out) {
     struct json j;
     json_init(&j, out, false);
     json_open(&j, NULL, '{');
@@ -93,6 +151,7 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
     if (verify && verdict != OK) {
         json_str(&j, "damage", fail_text());
     }
+    json_contents(d, c, &j);
     json_shards(d, &j);
     json_close(&j);
     return j.status;
@@ -100,13 +159,15 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
 
 enum status inspect_data(const char *dir, bool verify, bool json, struct buf *out) {
     struct dataset d = {0};
+    struct contents contents = {0};
     enum status status = OK;
     TRY_OUT(dataset_read(&d, dir));
+    look(&d, dir, &contents); /* first: the cause that is left is the verdict's */
     const enum status verdict = verify ? dataset_verify(&d, dir) : OK;
     if (json) {
-        TRY_OUT(as_json(&d, dir, verify, verdict, out));
+        TRY_OUT(as_json(&d, dir, verify, verdict, &contents, out));
     } else if (verdict == OK) {
-        TRY_OUT(text(&d, dir, verify, out));
+        TRY_OUT(text(&d, dir, verify, &contents, out));
     }
     status = verdict;
 out:

@@ -11,13 +11,6 @@
 
 #define SECONDS_MAX (UINT64_C(1) << 34) /* of a window or slice: 544 years */
 
-static const char *const stream_names[STREAMS] = {[STREAM_VANILLA] = "vanilla",
-                                                  [STREAM_ORACLE] = "oracle",
-                                                  [STREAM_FNW] = "fnw",
-                                                  [STREAM_ES_DFM] = "es-dfm",
-                                                  [STREAM_DEFER] = "defer",
-                                                  [STREAM_DFM] = "dfm"};
-
 enum { R_DATA = 256, R_OUT, R_STREAM, R_CLICK, R_WINDOW, R_ATTRIBUTION, R_SLICE, R_SHARD, R_MEMORY,
        R_PAUSE, R_HELP };
 static const struct option options[] = {{"data", required_argument, NULL, R_DATA},
@@ -55,9 +48,9 @@ struct line {
 static enum status parse_stream(struct line *l, const char *name) {
     struct nearest n = nearest_of(name);
     for (uint32_t k = 0; k < STREAMS; k++) {
-        nearest_try(&n, stream_names[k]);
-        if (strcmp(name, stream_names[k]) == 0) {
-            l->o.rule.stream = (enum stream)k;
+        nearest_try(&n, streams_name((enum record_stream)k));
+        if (strcmp(name, streams_name((enum record_stream)k)) == 0) {
+            l->o.rule.stream = (enum record_stream)k;
             l->stream_given = true;
             return OK;
         }
@@ -139,7 +132,7 @@ static void report(const struct line *l, const struct records_summary *s) {
     printf("not counted  %llu clicks after the click window, %llu conversions after the attribution "
            "window\n", (unsigned long long)s->counts.clicks_late,
            (unsigned long long)s->counts.conversions_late);
-    printf("%s: stream %s, %llu slices, %llu shards\n", l->o.out, stream_names[l->o.rule.stream],
+    printf("%s: stream %s, %llu slices, %llu shards\n", l->o.out, streams_name(l->o.rule.stream),
            (unsigned long long)s->slices, (unsigned long long)s->shards);
 }
 

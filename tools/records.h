@@ -10,12 +10,10 @@
 
 #include <stdbool.h>
 #include "common/shard.h"
-
-enum stream { STREAM_VANILLA, STREAM_ORACLE, STREAM_FNW, STREAM_ES_DFM, STREAM_DEFER, STREAM_DFM };
-#define STREAMS 6u
+#include "common/streams.h"
 
 struct records_rule {
-    enum stream stream;
+    enum record_stream stream;
     uint64_t click_window; /* seconds from the impression until its click label is given out */
     uint64_t window;       /* from the click until its conversion label is */
     uint64_t attribution;  /* from the click: a conversion after it does not count; >= window */

@@ -219,6 +219,7 @@ static enum status begin(struct run *r) {
     r->out.schema = r->source.schema;
     r->out.seed = r->source.seed;
     memcpy(r->out.source, "records", sizeof "records");
+    snprintf(r->out.stream, sizeof r->out.stream, "%s", streams_name(r->o->rule.stream));
     return OK;
 }
 

@@ -104,6 +104,9 @@ static void report_delays(const struct synth_config *c, const struct synth_summa
         printf("       %g days; %.1f %% of conversions more than a day after their click, all within "
                "%g\n", c->days, 100 * late, c->attribution);
     }
+    if (c->drift > 0) {
+        printf("       the taste for converting drifts by %g radians a day\n", c->drift);
+    }
 }
 
 static void report(const struct synth_config *c, const char *out,

@@ -29,6 +29,7 @@ struct synth_config {
     double anomalies;                  /* share of impressions with a conversion and no click */
     enum synth_shape shape;
     double days;                       /* the log's length in time; 0: no times */
+    double drift;                      /* radians a day: see synth_world.c; 0: none; needs days */
     double attribution, delay_mean;    /* days; see synth_times.h */
     double delay_fast, delay_spread;
     uint64_t features;                 /* SHAPE_ALICCP: feature ids in all */

@@ -165,7 +165,7 @@ static enum status make_session(const struct writer *w, uint64_t number, struct 
     for (uint32_t at = 0; at < length; at++) {
         const uint64_t id = part->first_id + w->start[number] + at;
         struct impression x;
-        world_impression(part->world, session, user, at, &x);
+        world_impression(part->world, session, user, at, times_day(part->world, id), &x);
         const uint32_t n = fields_item(part->fields, part->world, &x, p->entries);
         TRY(put_row(part, p, id, index, &x, n));
         TRY(add_truth(p, id, &x));

@@ -31,6 +31,7 @@ const char synth_help[] =
     "  --anomalies X         share of impressions logged as conversion without click (5e-6)\n\n"
     "Times of impressions, clicks and conversions, in a delimited log:\n\n"
     "  --days X              over which the impressions are spread (0: no times)\n"
+    "  --drift X             how fast the taste for converting changes, radians a day (0)\n"
     "  --delay-mean X        days from click to conversion, on average of the slow ones (2)\n"
     "  --delay-fast X        share of fast ones, with a mean of two hours (0.35)\n"
     "  --delay-spread X      how much the mean depends on age and category (0.5)\n"
@@ -111,6 +112,7 @@ static const struct real {
     REAL("price", price, 0, 1),
     REAL("anomalies", anomalies, 0, 1),
     REAL("days", days, 0, 36500),
+    REAL("drift", drift, 0, 100),
     REAL("delay-mean", delay_mean, 0.001, 1000),
     REAL("delay-fast", delay_fast, 0, 1),
     REAL("delay-spread", delay_spread, 0, STRENGTH_MAX),
@@ -227,6 +229,9 @@ static enum status complete(struct synth_line *l) {
         if (l->real[i] != NULL) {
             TRY(parse_real(&reals[i], l->real[i], c));
         }
+    }
+    if (c->drift > 0 && c->days <= 0) {
+        return fail(ERR_USAGE, "--drift needs --days: a log without times has no day to drift from");
     }
     return OK;
 }

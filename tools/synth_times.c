@@ -12,9 +12,8 @@ double times_rate(const struct world *w, const struct impression *x) {
     return exp(-w->config.delay_spread * (age + category) * sqrt(0.5)) / w->config.delay_mean;
 }
 
-static uint64_t impression_time(const struct world *w, uint64_t id) {
-    const double share = (double)(id - 1) / (double)w->config.impressions;
-    return TIMES_BEGIN + (uint64_t)(share * w->config.days * DAY_SECONDS);
+double times_day(const struct world *w, uint64_t id) {
+    return (double)(id - 1) / (double)w->config.impressions * w->config.days;
 }
 
 /* Log-normal, median 15 s. */
@@ -36,7 +35,8 @@ static uint64_t conversion_delay(const struct world *w, const struct impression 
 }
 
 void times_of(const struct world *w, const struct impression *x, uint64_t id, struct moment *out) {
-    *out = (struct moment){.time = impression_time(w, id), .kind = KIND_LOG};
+    *out = (struct moment){.time = TIMES_BEGIN + (uint64_t)(times_day(w, id) * DAY_SECONDS),
+                            .kind = KIND_LOG};
     if (x->click) {
         out->click_time = out->time + click_delay(w, x);
     }

@@ -21,6 +21,8 @@
 #define CLICK_DELAY_MAX  1800u
 #define FAST_PER_DAY     12.0 /* a mean of two hours */
 
+/* Days from the log's beginning to the impression with this id; 0 in a log without times. */
+double times_day(const struct world *w, uint64_t id);
 /* lambda(x), per day, of a delay that is not a fast one. */
 double times_rate(const struct world *w, const struct impression *x);
 /* The times of an impression with this id (1, 2, ... over train and eval); 0 what did not happen. */

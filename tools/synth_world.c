@@ -14,10 +14,20 @@
  * thing, so p_cvr > p_cvr_do. corr(alpha, kappa) = corr(beta, delta) = r is the structure that
  * clicks and conversions share and that shared embeddings can carry over.
  *
+ * With a drift of w radians a day kappa and delta change with the day s: the part of each that is its
+ * own, beside what it shares with alpha or beta, turns from one draw n to another n' of the same law,
+ *
+ *     kappa(s) = r alpha + sqrt(1 - r^2) (cos(w s) n + sin(w s) n')
+ *
+ * and delta likewise. So on any one day the drives have the variances and correlations that they
+ * have without drift, and after s days a drive's own part has correlation cos(w s) with what it was.
+ * Clicks and exposure do not drift. Nothing is remembered from day to day, so any piece of a log can
+ * be made alone, and p_cvr is exact at each impression's own time.
+ *
  * Exposure is not uniform: users and items follow Zipf's law, and half of the impressions show the
  * better of two items for the user, as a recommender would.
  *
- * Users and items are kept in tables (92 and 44 bytes) since an impression needs a dozen numbers of
+ * Users and items are kept in tables (96 and 44 bytes) since an impression needs a dozen numbers of
  * them, each of which is a logarithm and a cosine. Impressions are not kept.
  */
 #include "synth_world.h"
@@ -56,9 +66,14 @@ double synth_affinity(const float *a, const float *b) {
     return sum;
 }
 
+/* What is left of a variance of 1 beside a correlation of r. */
+static double rest(double r) {
+    return sqrt(1 - r * r);
+}
+
 /* Correlated with x by r, x and noise standard normal. */
 static double blend(double r, double x, double noise) {
-    return r * x + sqrt(1 - r * r) * noise;
+    return r * x + rest(r) * noise;
 }
 
 static uint8_t level(double x, uint32_t levels) {
@@ -101,6 +116,7 @@ static void make_user(const struct world *w, uint32_t number, struct synth_user 
     const double kappa = blend(c->shared, alpha, normal(w, number, S_KAPPA, 0));
     u->alpha = (float)alpha;
     u->kappa = (float)kappa;
+    u->turn = c->drift == 0 ? 0 : (float)(rest(c->shared) * normal(w, number, S_KAPPA, 1));
     u->segment = level(10 + 4 * (0.5 * alpha + 0.9 * normal(w, number, S_SEGMENT, 0)), SEGMENTS);
     u->age = (uint8_t)below(w, number, S_AGE, AGES);
     u->gender = (uint8_t)below(w, number, S_GENDER, GENDERS);
@@ -112,6 +128,11 @@ static void make_user(const struct world *w, uint32_t number, struct synth_user 
 
 /* --- items ----------------------------------------------------------------------------------- */
 
+/* Draw k of an item's own appeal to conversions. */
+static double item_noise(const struct world *w, uint32_t number, uint32_t shop, uint32_t k) {
+    return 0.7 * normal(w, number, S_DELTA, k) + 0.7 * normal(w, shop, S_SHOP_DELTA, k);
+}
+
 static void make_item(const struct world *w, uint32_t number, struct synth_item *i) {
     const struct synth_config *c = &w->config;
     i->category = zipf_draw(&w->category_law, rng_u64(c->seed, number, STREAM(S_CATEGORY, 0)));
@@ -122,11 +143,10 @@ static void make_item(const struct world *w, uint32_t number, struct synth_item 
     }
     const double beta =
         0.7 * normal(w, number, S_BETA, 0) + 0.7 * normal(w, i->shop, S_SHOP_BETA, 0);
-    const double noise =
-        0.7 * normal(w, number, S_DELTA, 0) + 0.7 * normal(w, i->shop, S_SHOP_DELTA, 0);
-    const double delta = blend(c->shared, beta, noise);
+    const double delta = blend(c->shared, beta, item_noise(w, number, i->shop, 0));
     i->beta = (float)beta;
     i->delta = (float)delta;
+    i->turn = c->drift == 0 ? 0 : (float)(rest(c->shared) * item_noise(w, number, i->shop, 1));
     i->price = level(5 - 2.0 * blend(c->price, delta, normal(w, number, S_PRICE, 0)), PRICES);
 }
 
@@ -186,8 +206,26 @@ static uint32_t draw_item(const struct world *w, uint64_t session, uint32_t user
     return gain > 0 ? rival : item;
 }
 
+/* The own part of `drive`, beside what is shared, turned by an angle towards `turn`. */
+static double turned(double shared, double drive, double turn, double angle) {
+    return shared + cos(angle) * (drive - shared) + sin(angle) * turn;
+}
+
+double world_drives(const struct world *w, uint32_t user, uint32_t item, double day) {
+    const struct synth_config *c = &w->config;
+    const struct synth_user *u = &w->users[user];
+    const struct synth_item *i = &w->items[item];
+    const double angle = c->drift * day;
+    if (c->drift == 0) {
+        return (double)(u->kappa + i->delta);
+    }
+    return turned(c->shared * (double)u->alpha, (double)u->kappa, (double)u->turn, angle) +
+           turned(c->shared * (double)i->beta, (double)i->delta, (double)i->turn, angle);
+}
+
 /* mu_c and mu_v without their intercepts. */
-static void scores(const struct world *w, const struct impression *x, double *mu_c, double *mu_v) {
+static void scores(const struct world *w, const struct impression *x, double day, double *mu_c,
+                   double *mu_v) {
     static const double click_scenario[SCENARIOS] = {0, 0.1, -0.1};
     static const double convert_scenario[SCENARIOS] = {0, -0.1, 0.2};
     const struct synth_config *c = &w->config;
@@ -196,7 +234,7 @@ static void scores(const struct world *w, const struct impression *x, double *mu
     const double match = synth_affinity(u->theta, i->phi);
     *mu_c = c->sc * (double)(u->alpha + i->beta) + c->mc * match - 0.04 * x->position +
             click_scenario[x->scenario];
-    *mu_v = c->sv * (double)(u->kappa + i->delta) + c->mv * match +
+    *mu_v = c->sv * world_drives(w, x->user, x->item, day) + c->mv * match +
             convert_scenario[x->scenario];
     if (c->mx != 0) {
         *mu_v += c->mx * synth_affinity(u->theta2, w->centroids2[i->category]);
@@ -216,10 +254,10 @@ static void expose(const struct world *w, uint64_t session, uint32_t user, uint3
 }
 
 void world_impression(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
-                      struct impression *x) {
+                      double day, struct impression *x) {
     double mu_c, mu_v;
     expose(w, session, user, at, x);
-    scores(w, x, &mu_c, &mu_v);
+    scores(w, x, day, &mu_c, &mu_v);
     mu_c += w->click_0;
     mu_v += w->convert_0;
     x->p_ctr = normal_phi(mu_c);
@@ -293,7 +331,8 @@ static void solve(struct world *w, const struct sample *s) {
     w->convert_0 = 0.5 * (low + high);
 }
 
-/* One impression of each of many sessions: the log's distribution, without clumps of one user. */
+/* One impression of each of many sessions, evenly over the days: the log's distribution, without
+ * clumps of one user. */
 static enum status calibrate(struct world *w) {
     struct sample s = {0};
     enum status status = OK;
@@ -303,7 +342,7 @@ static enum status calibrate(struct world *w) {
         const uint64_t session = session_key(CALIBRATE_PART, i);
         struct impression x;
         expose(w, session, session_user(w, session), 0, &x);
-        scores(w, &x, &s.mu_c[i], &s.mu_v[i]);
+        scores(w, &x, w->config.days * i / CALIBRATE, &s.mu_c[i], &s.mu_v[i]);
     }
     solve(w, &s);
 out:

@@ -27,6 +27,7 @@ struct synth_user {
     float theta[LATENT_DIM];  /* taste */
     float theta2[LATENT_DIM]; /* taste that only matters to conversions (mx) */
     float alpha, kappa;       /* drive to click, drive to convert */
+    float turn;               /* what kappa drifts to: world_drives; 0 without drift */
     uint8_t segment, age, gender, power;
     uint16_t history[HISTORY]; /* categories, nearest first; SHAPE_PLAIN only */
     float weight[HISTORY];
@@ -34,6 +35,7 @@ struct synth_user {
 struct synth_item {
     float phi[LATENT_DIM]; /* where it lies, around its category's centroid */
     float beta, delta;     /* appeal to clicks, to conversions */
+    float turn;            /* what delta drifts to */
     uint32_t category, shop, brand;
     uint8_t price;
 };
@@ -71,9 +73,11 @@ struct impression {
     bool anomaly;          /* logged as a conversion without a click */
     double p_ctr, p_cvr, p_cvr_do;
 };
-/* Impression `at` of a session of `user`. */
+/* Impression `at` of a session of `user`, so many days after the log's beginning. */
 void world_impression(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
-                      struct impression *out);
+                      double day, struct impression *out);
+/* kappa_u + delta_i on that day. */
+double world_drives(const struct world *w, uint32_t user, uint32_t item, double day);
 
 /* The streams of random numbers; `b` of rng_u64 is STREAM(name, k), `a` the thing's number. */
 enum synth_stream {

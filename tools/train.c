@@ -378,6 +378,28 @@ static enum status await_stream(const struct train *t) {
     return stream_wait(t->job.data);
 }
 
+/* A model of what comes between click and conversion, on data in which nothing does: it would train,
+ * and be no better than esmm. Of a stream that has begun the first shard is looked at. A shard that
+ * cannot be read is for the job itself to find. */
+static void warn_of_no_behaviours(const struct train *t) {
+    const struct config *c = &t->job.config;
+    struct dataset_contents all = {0};
+    struct shard_info first = {0};
+    char name[sizeof first.name];
+    const bool wants = c->model == MODEL_ESM2 || (c->model == MODEL_CHAIN && c->behaviours > 0);
+    shard_name(0, name);
+    if (!wants || (t->job.stream ? shard_peek(t->job.data, name, &first)
+                                 : dataset_peek(&t->data, t->job.data, &all)) != OK) {
+        return;
+    }
+    if ((all.behaviours | first.behaviours) == 0) {
+        fprintf(stderr, "warning: model.name = %s learns from behaviours after the click, and %s%s "
+                        "has none (docs/prep.md: log.behaviours)\n",
+                c->model == MODEL_ESM2 ? "esm2" : "chain", t->job.stream ? "the first shard of " : "",
+                t->job.data);
+    }
+}
+
 static void say_start(const struct train *t) {
     const struct job *j = &t->job;
     if (j->stream) {
@@ -393,6 +415,7 @@ static void say_start(const struct train *t) {
 
 static enum status run(struct train *t) {
     TRY(dataset_read(&t->data, t->job.data));
+    TRY(streams_fit(t->job.config.delay, t->data.stream, t->job.data));
     TRY(refuse_old_run(&t->job));
     stop_signals_install();
     TRY(await_stream(t));
@@ -408,6 +431,7 @@ static enum status run(struct train *t) {
     fcntl(t->progress_write, F_SETFD, 0);
     view_init(&t->view, total_impressions(t), t->job.config.epochs);
     TRY(add_children(t));
+    warn_of_no_behaviours(t);
     say_start(t);
     TRY(start_children(t));
     TRY(watch(t));

@@ -38,8 +38,10 @@ for stream in vanilla oracle fnw es-dfm defer dfm; do
     equal "records of $stream" "$(tr -s ' ' <"$dir/out" | grep ^records)" "$(want "$stream")"
     [ -e "$dir/$stream/end" ] || die "no end"
     ok "$ESMM" inspect "$dir/$stream" --verify
-    says "^whole:"
+    says "^whole:" "^stream       $stream$" "^times        in all shards" "^kinds        in all shards"
 done
+ok "$ESMM" inspect "$dir/shards"
+says "^stream       not said" "^times        in all shards" "^kinds        none" "^behaviours   none"
 
 step "what follows the directory sees: a manifest without shards, shards in order, the end"
 "$ESMM" records --data "$dir/shards" --out "$dir/slow" --stream es-dfm --window 3600 \
@@ -47,7 +49,7 @@ step "what follows the directory sees: a manifest without shards, shards in orde
 pid=$!
 wait_until 10 "the first shard" test -e "$dir/slow/shard-00000.bin"
 ok "$ESMM" inspect "$dir/slow"
-says "^impressions  0 "
+says "^impressions  0 " "^stream       es-dfm$"
 for number in 1 2 3; do
     wait_until 10 "shard $number" test -e "$dir/slow/shard-0000$number.bin"
     [ -e "$dir/slow/shard-0000$((number - 1)).bin" ] || die "shard $number came before the one before"
@@ -80,6 +82,44 @@ defuse es-dfm rn dp
 defer defer dp
 dfm dfm lag
 END
+
+step "a method on another's stream: refused where the job begins, whoever begins it"
+while read -r method stream; do
+    for how in --data --stream; do
+        expect 1 "$ESMM" train "$how" "$dir/$stream" --out "$dir/no" "${small[@]}" \
+            --set "model.delay=$method"
+        says "$dir/$stream is a stream $stream, and model.delay = $method is made for"
+        equal "lines" "$(wc -l <"$dir/out")" 1
+        [ ! -e "$dir/no" ] || die "a run directory was made"
+    done
+done <<'END'
+es-dfm fnw
+fnw es-dfm
+dfm oracle
+END
+expect 1 "$ESMM" coord --data "$dir/defer" --out "$dir/no" --listen "ipc://$dir/coord" "${small[@]}" \
+    --set model.delay=pu
+grep -q "$dir/defer is a stream defer, and model.delay = pu is made for" "$dir/out" "$dir/no/logs/"* ||
+    die "the coordinator does not say why"
+rm -rf "$dir/no"
+ok "$ESMM" train --data "$dir/defer" --out "$dir/left-out" "${small[@]}" --set model.delay=es-dfm
+ok "$ESMM" train --data "$dir/shards" --out "$dir/log-first" "${small[@]}" --set model.delay=dfm
+
+step "a model of behaviours on data without any says so; with some it does not"
+awk -F, -v OFS=, '{ print $0, NR == 1 ? "cart" : $6 }' "$log" >"$dir/carts.csv"
+sed 's/^click = click$/&\nbehaviours = cart/' "$dir/raw/train/log.schema" >"$dir/carts.schema"
+ok "$ESMM" prep --format csv --schema "$dir/carts.schema" --input "$dir/carts.csv" --out "$dir/carts"
+ok "$ESMM" inspect "$dir/carts"
+says "^behaviours   1$"
+for run in "chain --data shards" "esm2 --data shards" "chain --stream es-dfm" "chain --data carts" \
+    "esmm --data shards"; do
+    read -r name how data <<<"$run"
+    ok "$ESMM" train "$how" "$dir/$data" --out "$dir/run-$name-$data" "${small[@]}" --set "model.name=$name"
+    case $run in
+    *carts | esmm*) ! grep -q warning "$dir/out" || die "a warning of $run" ;;
+    *) says "warning: model.name = $name learns from behaviours .*$dir/$data has none" ;;
+    esac
+done
 expect 1 "$ESMM" train --data "$dir/es-dfm" --out "$dir/no" "${small[@]}" --set model.name=base \
     --set model.delay=fnw
 says "model.delay is a choice of model.name = esmm"

@@ -57,6 +57,7 @@ static int setup(void **state) {
     written.orphans = 17;
     written.rejected = 4;
     memcpy(written.source, "aliccp", 7);
+    memcpy(written.stream, "es-dfm", 7);
     return 0;
 }
 
@@ -86,6 +87,7 @@ static void check(const struct dataset *d) {
     assert_int_equal(d->orphans, 17);
     assert_int_equal(d->rejected, 4);
     assert_string_equal(d->source, "aliccp");
+    assert_string_equal(d->stream, "es-dfm");
 }
 
 static void test_round_trip(void **state) {
@@ -143,6 +145,87 @@ static void test_refused(void **state) {
         assert_int_equal(dataset_write(&w, dir), OK);
         assert_int_equal(dataset_read(&d, dir), ERR_CORRUPT);
     }
+}
+
+/* The bytes of the manifest's message. */
+static void read_message(struct buf *out) {
+    struct container_reader r;
+    assert_int_equal(container_open(&r, manifest, CONTAINER_MANIFEST), OK);
+    assert_int_equal(container_get(&r, 0, out), OK);
+    container_close(&r);
+}
+
+/* A log's manifest has no byte for the stream: it is what it was before there were any. */
+static void test_stream_name(void **state) {
+    (void)state;
+    struct dataset log = written, d;
+    struct buf with = BUF_EMPTY, without = BUF_EMPTY;
+    struct container_writer w;
+    log.stream[0] = '\0';
+    assert_int_equal(dataset_write(&log, dir), OK);
+    read_message(&without);
+    assert_int_equal(dataset_read(&d, dir), OK);
+    assert_string_equal(d.stream, "");
+    dataset_free(&d);
+    assert_int_equal(dataset_write(&written, dir), OK);
+    read_message(&with);
+    assert_int_equal(with.len, without.len + 2 + 6);
+    assert_memory_equal(with.data, without.data, without.len);
+    for (uint8_t length = STREAM_NAME_BYTES - 1; length <= STREAM_NAME_BYTES; length++) {
+        with.len = without.len; /* field 8, a string of so many bytes */
+        assert_int_equal(buf_put_u8(&with, 8 << 3 | 2), OK);
+        assert_int_equal(buf_put_u8(&with, length), OK);
+        for (uint8_t k = 0; k < length; k++) {
+            assert_int_equal(buf_put_u8(&with, 'a'), OK);
+        }
+        assert_int_equal(container_create(&w, manifest, CONTAINER_MANIFEST), OK);
+        assert_int_equal(container_put(&w, 2, 0, with.data, with.len, true), OK);
+        assert_int_equal(container_commit(&w, NULL, NULL), OK);
+        assert_int_equal(dataset_read(&d, dir),
+                         length < STREAM_NAME_BYTES ? OK : ERR_CORRUPT);
+        dataset_free(&d);
+    }
+    buf_fini(&with);
+    buf_fini(&without);
+}
+
+/* Three more shards: with times, with kinds too, and with behaviours; and one that is not there. */
+static void test_peek(void **state) {
+    (void)state;
+    static const struct moment whens[] = {{.time = 100, .click_time = 130},
+                                          {.time = 100, .click_time = 130, .kind = KIND_BOTH}};
+    struct shard_info shards[SHARDS + 3];
+    struct dataset d = written;
+    struct dataset_contents c;
+    struct shard_builder *b = NULL;
+    memcpy(shards, infos, sizeof infos);
+    d.shards = shards;
+    assert_int_equal(dataset_peek(&d, dir, &c), OK);
+    assert_int_equal(c.timed, 0);
+    assert_int_equal(c.records, 0);
+    assert_int_equal(c.behaviours, 0);
+    assert_int_equal(shard_builder_create(&b), OK);
+    for (uint32_t k = 0; k < 3; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "shard-9%04u.bin", k);
+        assert_int_equal(shard_builder_group(b, k, NULL, 0), OK);
+        for (uint64_t i = 0; i < 9; i++) {
+            const uint8_t did = i == 4 ? LABEL_BEHAVIOUR(1) : i == 7 ? LABEL_BEHAVIOUR(4) : 0;
+            const uint8_t labels = (uint8_t)(LABEL_CLICK | (k == 2 ? did : 0));
+            assert_int_equal(k == 2 ? shard_builder_impression(b, i, labels, NULL, 0)
+                                    : shard_builder_timed(b, i, labels, &whens[k], NULL, 0),
+                             OK);
+        }
+        assert_int_equal(shard_builder_write(b, &written.schema, dir, name, &shards[SHARDS + k]), OK);
+    }
+    shard_builder_destroy(&b);
+    d.shard_count = SHARDS + 3;
+    assert_int_equal(dataset_peek(&d, dir, &c), OK);
+    assert_int_equal(c.timed, 2);
+    assert_int_equal(c.records, 1);
+    assert_int_equal(c.behaviours, LABEL_BEHAVIOUR(1) | LABEL_BEHAVIOUR(4));
+    memcpy(shards[1].name, "shard-nowhere", 14);
+    assert_int_equal(dataset_peek(&d, dir, &c), ERR_NOT_FOUND);
 }
 
 /* Every byte of the message is changed under a right checksum: no crash, no unknown status. */
@@ -245,6 +328,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_directory),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_stream_name), cmocka_unit_test(test_peek),
         cmocka_unit_test(test_damage_is_found), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

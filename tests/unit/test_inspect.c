@@ -538,6 +538,43 @@ static void test_usage(void **state) {
     assert_int_equal(command("--help", NULL, NULL, NULL), OK);
 }
 
+/* What a directory of shards carries: a log without times, then as if one shard could not be read. */
+static void test_contents(void **state) {
+    struct small_job j;
+    struct buf out = BUF_EMPTY;
+    struct dataset d;
+    char path[PATH_BYTES_MAX], shard[PATH_BYTES_MAX];
+    (void)state;
+    job_init(&j, SEED + 14, NULL);
+    job_shards(&j, "data", 2, false);
+    job_path(&j, "data", path);
+    assert_int_equal(inspect_data(path, false, false, &out), OK);
+    assert_non_null(strstr(text_of(&out), "\nstream       not said\ntimes        none\n"
+                                          "kinds        none\nbehaviours   none\n"));
+    assert_int_equal(dataset_read(&d, path), OK);
+    snprintf(d.stream, sizeof d.stream, "defer");
+    assert_int_equal(dataset_write(&d, path), OK);
+    dataset_free(&d);
+    buf_clear(&out);
+    assert_int_equal(inspect_data(path, false, true, &out), OK);
+    assert_non_null(strstr(text_of(&out), "\"stream\":\"defer\""));
+    assert_int_equal(number(&out, "shards_with_times", 0), 0);
+    assert_int_equal(number(&out, "shards_with_kinds", 0), 0);
+    assert_non_null(strstr(text_of(&out), "\"behaviours\":[]"));
+    job_path(&j, "data/shard-00001.bin", shard);
+    assert_int_equal(file_write_atomic(shard, "torn", 4), OK);
+    buf_clear(&out);
+    assert_int_equal(inspect_data(path, false, false, &out), OK);
+    assert_non_null(strstr(text_of(&out), "behaviours are unknown: "));
+    assert_non_null(strstr(text_of(&out), "shard-00001.bin"));
+    buf_clear(&out);
+    assert_int_equal(inspect_data(path, false, true, &out), OK);
+    assert_non_null(strstr(text_of(&out), "\"unknown_contents\":"));
+    assert_int_equal(occurrences(&out, "\"shards_with_times\""), 0);
+    buf_fini(&out);
+    job_fini(&j);
+}
+
 static void test_kinds_of_directory(void **state) {
     struct small_job j;
     char path[PATH_BYTES_MAX];
@@ -592,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_verify_lists_all_damage),
         cmocka_unit_test(test_verify_foreign_part),
         cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_contents),
         cmocka_unit_test(test_kinds_of_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@ struct expected {
 };
 #define END {0, 0, 0}
 
-static void expect(enum stream stream, struct moment when, const struct expected *want) {
+static void expect(enum record_stream stream, struct moment when, const struct expected *want) {
     const struct records_rule rule = {.stream = stream,
                                       .click_window = 30,
                                       .window = stream == STREAM_FNW ? 0 : 100,
@@ -60,8 +60,8 @@ static void test_by_hand(void **state) {
                         last = {600, 610, 1610, KIND_LOG}, beyond = {600, 610, 1611, KIND_LOG},
                         slow = {600, 631, 640, KIND_LOG};
     for (int s = 0; s < (int)STREAMS; s++) {
-        EXPECT((enum stream)s, none, {630, 0, KIND_BOTH});
-        EXPECT((enum stream)s, slow, {630, 0, KIND_BOTH}); /* the click came too late */
+        EXPECT((enum record_stream)s, none, {630, 0, KIND_BOTH});
+        EXPECT((enum record_stream)s, slow, {630, 0, KIND_BOTH}); /* the click came too late */
     }
     EXPECT(STREAM_VANILLA, clicked, {710, 1, KIND_BOTH});
     EXPECT(STREAM_VANILLA, soon, {710, 3, KIND_BOTH});
@@ -202,7 +202,7 @@ static void close_click(struct joiner *j, uint64_t now, uint32_t i) {
 
 static void conversion_arrives(struct joiner *j, uint64_t now, uint32_t i) {
     const struct row *r = &j->log->row[i];
-    const enum stream s = j->rule->stream;
+    const enum record_stream s = j->rule->stream;
     const bool late = now > r->when.click_time + j->rule->window || s == STREAM_FNW;
     j->conversion[i] = true;
     if (!late || s == STREAM_ORACLE || s == STREAM_DFM) {
@@ -214,7 +214,7 @@ static void conversion_arrives(struct joiner *j, uint64_t now, uint32_t i) {
 
 static void window_ends(struct joiner *j, uint64_t now, uint32_t i) {
     const struct row *r = &j->log->row[i];
-    const enum stream s = j->rule->stream;
+    const enum record_stream s = j->rule->stream;
     const bool final = (r->labels & LABEL_CONVERSION) != 0 &&
                        r->when.conversion_time <= r->when.click_time + j->rule->attribution;
     const unsigned labels = (s == STREAM_ORACLE ? final : j->conversion[i]) ? 3 : 1;
@@ -347,6 +347,7 @@ static void read_all(struct reading *r, const char *where, const struct records_
     memset(r, 0, sizeof *r);
     assert_int_equal(dataset_read(&d, where), OK);
     assert_int_equal(dataset_verify(&d, where), OK);
+    assert_string_equal(d.stream, streams_name(rule->stream));
     assert_string_equal(d.schema.fields[0].name, "user");
     assert_string_equal(d.schema.fields[1].name, "item");
     assert_string_equal(d.schema.fields[2].name, "tags");
@@ -407,7 +408,7 @@ static void test_random(void **state) {
         for (int s = 0; s < (int)STREAMS; s++) {
             struct records_options o = {.data = source,
                                         .out = out,
-                                        .rule = {.stream = (enum stream)s,
+                                        .rule = {.stream = (enum record_stream)s,
                                                  .click_window = 10 + rng_below(seed, 0, 20, 30),
                                                  .window = rng_below(seed, 0, 21, 120),
                                                  .attribution = 120 + rng_below(seed, 0, 22, 90),

@@ -383,6 +383,18 @@ static void times_and_threads(void **state) {
     c.threads = 5;
     run(state, &c, "five", again);
     assert_memory_equal(s, again, sizeof s);
+    c.drift = 0.8;
+    run(state, &c, "drifts-five", again);
+    assert_int_equal(s[0].clicks, again[0].clicks);
+    assert_true(s[0].sum_p_ctr == again[0].sum_p_ctr && s[0].sum_p_cvr != again[0].sum_p_cvr);
+    c.threads = 1;
+    run(state, &c, "drifts", again);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(a, sizeof a, "drifts/%s", files[i]);
+        snprintf(b, sizeof b, "drifts-five/%s", files[i]);
+        same_file(state, a, b, true);
+    }
+    c.drift = 0;
     c.days = 0;
     run(state, &c, "none", again);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -512,6 +524,7 @@ static void command_lines(void **state) {
         "--impressions 10 --ctr",            "--impressions 10 extra",
         "--impressions 10 --days -1",        "--impressions 10 --days 3 --attribution 0",
         "--impressions 10 --delay-fast 1.1", "--impressions 10 --delay-mean 0",
+        "--impressions 10 --drift 0.1",      "--impressions 10 --days 3 --drift -1",
         "--impressions 10 --anomalies -1",   "--impressions 10 --shape aliccp --features 1"};
     struct synth_config c;
     (void)state;

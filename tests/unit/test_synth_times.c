@@ -14,6 +14,7 @@
 #include "tools/synth_fields.h"
 #include "tools/synth_times.h"
 #include "tools/tools.h"
+#include "tools/truth.h"
 
 #include <cmocka.h>
 
@@ -103,7 +104,7 @@ static void test_delays(void **state) {
         for (uint64_t s = 0; n < N; s++) {
             struct impression x;
             struct moment m;
-            world_impression(w, s, session_user(w, s), (uint32_t)(s % 7), &x);
+            world_impression(w, s, session_user(w, s), (uint32_t)(s % 7), 0, &x);
             times_of(w, &x, 1 + s % 100000, &m);
             assert_int_equal(m.click_time > 0, x.click);
             assert_int_equal(m.conversion_time > 0, x.click && x.potential);
@@ -139,7 +140,7 @@ static void test_defaults(void **state) {
     for (uint64_t s = 0; all < 4000; s++) {
         struct impression x;
         struct moment m;
-        world_impression(w, s, session_user(w, s), 0, &x);
+        world_impression(w, s, session_user(w, s), 0, 0, &x);
         times_of(w, &x, 1, &m);
         all += m.conversion_time > 0;
         after += m.conversion_time > m.click_time + 86400;
@@ -262,6 +263,51 @@ static void same_log(const char *options, uint64_t impressions, uint64_t holdout
     }
 }
 
+/* The truth file has the probabilities of each impression's own time: made again one by one, from the
+ * times that the log has. */
+static void test_drift(void **state) {
+    static const char words[] = "--impressions 4000 --holdout 2000 --days 5 --drift 0.6 --ctr 0.3 "
+                                "--cvr 0.3 --seed 6 --threads 1";
+    struct world *w = make_world(words);
+    uint64_t id = 1, moved = 0;
+    (void)state;
+    must(tool_synth, "synth --out %s/log %s", dir, words);
+    for (uint32_t part = 0; part < 2; part++) {
+        char path[PATH_BYTES_MAX];
+        struct truth t;
+        struct dataset d;
+        struct shard s;
+        snprintf(path, sizeof path, "%s/log/%s/truth.bin", dir, part == 0 ? "train" : "eval");
+        assert_int_equal(truth_read(&t, path), OK);
+        must(tool_prep, "prep --format csv --schema %s/log/%s/log.schema --input %s/log/%s/log.csv "
+                        "--out %s/p%u", dir, part == 0 ? "train" : "eval", dir,
+             part == 0 ? "train" : "eval", dir, part);
+        read_one(part == 0 ? "p0" : "p1", &d, &s);
+        assert_int_equal(s.impressions, t.count);
+        for (uint64_t n = 0, i = 0; i < t.count; n++) {
+            const uint64_t session = session_key(part, n);
+            const uint32_t user = session_user(w, session), length = session_length(w, session);
+            for (uint32_t at = 0; at < length && i < t.count; at++, i++, id++) {
+                const double day = (double)(s.time[i] - TIMES_BEGIN) / DAY_SECONDS;
+                struct impression x, first;
+                world_impression(w, session, user, at, day, &x);
+                world_impression(w, session, user, at, 0, &first);
+                assert_int_equal(s.impression_id[i], id);
+                assert_int_equal(t.rows[i].impression_id, id);
+                assert_true(t.rows[i].p_ctr == (float)x.p_ctr);
+                assert_true(fabs((double)t.rows[i].p_cvr - x.p_cvr) < 1e-4); /* whole seconds */
+                assert_true(fabs((double)t.rows[i].p_cvr_do - x.p_cvr_do) < 1e-4);
+                moved += fabs(first.p_cvr - x.p_cvr) > 0.01;
+            }
+        }
+        shard_free(&s);
+        dataset_free(&d);
+        truth_free(&t);
+    }
+    assert_true(moved > 4000);
+    free_world(&w);
+}
+
 static void test_plain(void **state) {
     (void)state;
     same_log("--seed 5 --ctr 0.2 --cvr 0.2 --anomalies 0.001", 6000, 3000);
@@ -288,6 +334,7 @@ int main(void) {
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_rate),
+        cmocka_unit_test_setup_teardown(test_drift, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aliccp, setup, teardown),
     };

@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "common/metric.h"
+#include "common/rng.h"
 #include "tools/synth_fields.h"
 
 #include <setjmp.h>
@@ -36,7 +37,7 @@ static void build(struct world *w, const struct synth_config *c) {
 
 static void draw(const struct world *w, uint64_t number, uint32_t at, struct impression *x) {
     const uint64_t session = session_key(0, number);
-    world_impression(w, session, session_user(w, session), at, x);
+    world_impression(w, session, session_user(w, session), at, 0, x);
 }
 
 /* --- the tables ------------------------------------------------------------------------------ */
@@ -221,6 +222,112 @@ static void labels(void **state) {
     labels_follow_truth(0, 0.04, 0.005);
 }
 
+/* --- drift ----------------------------------------------------------------------------------- */
+
+static double drawn(const struct world *w, uint64_t a, enum synth_stream stream, uint32_t k) {
+    return rng_normal(w->config.seed, a, STREAM(stream, k));
+}
+
+/* The naive twin of world_drives, from the random numbers themselves. */
+static double naive_drives(const struct world *w, uint32_t user, uint32_t item, double day) {
+    const double r = w->config.shared, angle = w->config.drift * day;
+    const uint32_t shop = w->items[item].shop;
+    double own[2], beta;
+    for (uint32_t k = 0; k < 2; k++) {
+        own[k] = drawn(w, user, S_KAPPA, k) +
+                 0.7 * drawn(w, item, S_DELTA, k) + 0.7 * drawn(w, shop, S_SHOP_DELTA, k);
+    }
+    beta = 0.7 * drawn(w, item, S_BETA, 0) + 0.7 * drawn(w, shop, S_SHOP_BETA, 0);
+    return r * (drawn(w, user, S_ALPHA, 0) + beta) +
+           sqrt(1 - r * r) * (cos(angle) * own[0] + sin(angle) * own[1]);
+}
+
+static void drives_turn(void **state) {
+    static const double shared[] = {0.7, 0, -0.5};
+    static const double drifts[] = {0, 0.3, 2};
+    (void)state;
+    for (size_t k = 0; k < 9; k++) {
+        struct synth_config c = configured("e", "10");
+        struct world w;
+        c.users = 300;
+        c.items = 400;
+        c.days = 10;
+        c.shared = shared[k % 3];
+        c.drift = drifts[k / 3];
+        build(&w, &c);
+        for (uint32_t n = 0; n < 4000; n++) {
+            const uint32_t user = n % 300, item = (7 * n) % 400;
+            const double day = n / 317.0; /* beyond the days too, as in a holdout */
+            const double want = naive_drives(&w, user, item, day);
+            assert_true(fabs(world_drives(&w, user, item, day) - want) < 2e-6);
+        }
+        world_fini(&w);
+    }
+}
+
+/* On any day the drives have their variance and their correlation with clicks; over days their own
+ * part forgets what it was as the cosine says. */
+static void drift_keeps_the_law(void **state) {
+    struct synth_config c = configured("e", "11");
+    struct world w;
+    (void)state;
+    c.days = 8;
+    c.drift = 0.25;
+    c.users = c.items = 20000;
+    build(&w, &c);
+    for (double day = 0; day < 8; day += 2.5) {
+        struct moments clicks = {0}, then = {0};
+        for (uint32_t n = 0; n < c.users; n++) {
+            const double drives = world_drives(&w, n, n, day);
+            add(&clicks, (double)(w.users[n].alpha + w.items[n].beta), drives);
+            add(&then, world_drives(&w, n, n, 0), drives);
+        }
+        const double mean = then.y / then.n, variance = then.yy / then.n - mean * mean;
+        print_message("day %.1f: variance %.3f, with clicks %.3f, with day 0 %.3f\n", day, variance,
+                      correlation(&clicks), correlation(&then));
+        assert_true(fabs(variance - 1.98) < 0.12); /* 1 of users, 0.98 of items; 2000 shops */
+        assert_true(fabs(correlation(&clicks) - 0.7) < 0.03);
+        assert_true(fabs(correlation(&then) - (0.49 + 0.51 * cos(0.25 * day))) < 0.03);
+    }
+    world_fini(&w);
+}
+
+/* Drift changes no click and no exposure; labels follow the probabilities of their own day, and the
+ * wanted CVR is that of all days. */
+static void drift_is_of_conversions(void **state) {
+    enum { N = 150000 };
+    struct synth_config c = configured("e", "12");
+    struct world still, w;
+    double clicks = 0, ctcvr = 0, seen = 0, variance = 0, moved = 0;
+    (void)state;
+    c.ctr = 0.2;
+    c.cvr = 0.2;
+    c.days = 10;
+    build(&still, &c);
+    c.drift = 0.3;
+    build(&w, &c);
+    for (uint64_t k = 0; k < N; k++) {
+        const uint64_t session = session_key(0, k / 3);
+        const uint32_t user = session_user(&w, session), at = (uint32_t)(k % 3);
+        const double day = 10.0 * (double)k / N;
+        struct impression x, y;
+        world_impression(&still, session, user, at, day, &x);
+        world_impression(&w, session, user, at, day, &y);
+        assert_true(x.p_ctr == y.p_ctr && x.click == y.click && x.item == y.item &&
+                    x.position == y.position && x.scenario == y.scenario);
+        clicks += y.p_ctr;
+        ctcvr += y.p_ctr * y.p_cvr;
+        seen += y.click && y.potential;
+        variance += y.p_ctr * y.p_cvr * (1 - y.p_ctr * y.p_cvr);
+        moved += fabs(y.p_cvr_do - x.p_cvr_do);
+    }
+    assert_true(sigmas(seen, ctcvr, variance) < 4);
+    assert_true(fabs(ctcvr / clicks / c.cvr - 1) < 0.06);
+    assert_true(moved / N > 0.02);
+    world_fini(&still);
+    world_fini(&w);
+}
+
 /* Anomalies are as frequent as asked, never with a click. */
 static void anomalies(void **state) {
     struct synth_config c = configured("e", "9");
@@ -297,6 +404,8 @@ int main(void) {
         cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(latents_correlate),
         cmocka_unit_test(histories_tell_taste),  cmocka_unit_test(sessions),
         cmocka_unit_test(marginals),             cmocka_unit_test(labels),
+        cmocka_unit_test(drives_turn),           cmocka_unit_test(drift_keeps_the_law),
+        cmocka_unit_test(drift_is_of_conversions),
         cmocka_unit_test(anomalies),             cmocka_unit_test(oracles),
         cmocka_unit_test(failing_memory),
     };
