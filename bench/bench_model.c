@@ -198,7 +198,7 @@ static void products(const struct tower *t, const struct linear *l, uint32_t m, 
         linear_forward(l, &t->work, (struct matrix){x, x_stride}, m, false, dy, y_stride);
         linear_weight(l, &t->work, (struct matrix){dy, y_stride}, (struct matrix){x, x_stride}, m,
                       dw, w_stride);
-        linear_input(l, &t->work, (struct matrix){dy, y_stride}, m, x, x_stride);
+        linear_input(l, &t->work, (struct matrix){dy, y_stride}, m, false, x, x_stride);
     }
 }
 

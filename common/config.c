@@ -58,6 +58,7 @@ void config_default(struct config *c) {
         .behaviours = 1,
         .behaviour_weight = 1,
         .experts = 4,
+        .levels = 1,
         .calibrator_weight = 0.6f,
         .prior_bias = true,
         .batch = 2048,
@@ -362,6 +363,10 @@ enum status config_check(const struct config *c) {
     if (c->delay != DELAY_NONE && c->model != MODEL_ESMM) {
         return fail(ERR_CONFIG, "model.delay is a choice of model.name = esmm alone; expected "
                                 "model.delay = none with any other model");
+    }
+    if (c->levels != 1 && c->model != MODEL_PLE) {
+        return fail(ERR_CONFIG, "model.levels (%u) is a choice of model.name = ple alone; expected "
+                                "model.levels = 1 with any other model", c->levels);
     }
     if (c->deterministic && c->memory_bytes > 0 && c->memory_policy == MEMORY_EVICT) {
         return fail(ERR_CONFIG, "train.deterministic and server.memory_policy=evict exclude each "

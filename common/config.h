@@ -42,6 +42,7 @@ enum model_name {
     MODEL_AITM
 };
 #define BEHAVIOURS_MAX 4 /* between click and conversion */
+#define LEVELS_MAX 4     /* of experts */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
 /* What is done about conversions that come late (worker/loss_delay.c). */
 enum delay_method {
@@ -109,6 +110,7 @@ struct config {
     uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
     uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
+    uint32_t levels;               /* ple: of experts, 1..LEVELS_MAX; 1 with any other model */
     float calibrator_weight;       /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */

@@ -48,6 +48,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "esm2, chain: weight of the term of each such behaviour"),
     NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
            "mmoe: experts in all; ple: of each tower, and as many shared"),
+    NUMBER("model", "levels", KIND_U32, C(levels), 1, LEVELS_MAX,
+           "ple: levels of experts, one above the other"),
     NUMBER("model", "calibrator_weight", KIND_F32, C(calibrator_weight), 0, 1000,
            "aitm: weight of max(p_ctcvr - p_ctr, 0)"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),

@@ -10,7 +10,8 @@
  *     logit = h_L w^T + bias                            [T][n]
  *
  * With experts (mix.h) the first product has their outputs and the gates' logits, [n, first_width] in place
- * of [n, T H1], and so have hu and dhu; their mixture is h1. With attention (attention.h) the output layer
+ * of [n, T H1], and so have hu and dhu; their mixture is h1, or with several levels of them (level.h) that of
+ * the last level, each of which reads the mixtures below. With attention (attention.h) the output layer
  * reads its z in place of h_L.
  *
  * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
@@ -23,6 +24,7 @@
 
 #include "common/layout.h"
 #include "attention.h"
+#include "level.h"
 #include "linear.h"
 
 /* Impressions computed at a time: the activations of a chunk stay in cache. */
@@ -36,6 +38,7 @@ struct tower {
     struct linear_work work;
     struct attention attention;  /* zero without */
     float *first, *dfirst;       /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
+    struct level level[LEVELS_MAX - 1]; /* those above the first; zero without */
     float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, T Hk] */
     float *d[2];                 /* gradients of one layer and of the one below it */
 };
