@@ -24,11 +24,6 @@
 
 /* --- the vector ------------------------------------------------------------------------------ */
 
-/* The strand behind the towers' own is the shared one. */
-static const char *strand_name(const struct layout *l, uint32_t strand) {
-    return strand < l->towers ? l->tower[strand] : "shared";
-}
-
 static void name_array(const struct layout *l, struct layout_array *a, char kind) {
     const uint32_t block = a->tower;
     char of[16], level[8] = "";
@@ -40,7 +35,7 @@ static void name_array(const struct layout *l, struct layout_array *a, char kind
     } else if (block < l->experts) {
         snprintf(of, sizeof of, "expert%u", block % 100);
     } else {
-        snprintf(of, sizeof of, "gate.%.7s", strand_name(l, block - l->experts));
+        snprintf(of, sizeof of, "gate.%.7s", layout_strand(l, block - l->experts));
     }
     snprintf(a->name, sizeof a->name, "%s%.12s.%c%u", level, of, kind, (a->layer + 1) % 10);
 }

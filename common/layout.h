@@ -131,6 +131,10 @@ static inline bool layout_is_weight(const struct layout *l, const struct layout_
            : a->layer > 0       ? a == layout_weight(l, a->layer, a->tower)
                                 : a == layout_block(l, a->level, a->tower);
 }
+/* The name of a strand: its tower's, or behind those of all towers the shared one. */
+static inline const char *layout_strand(const struct layout *l, uint32_t strand) {
+    return strand < l->towers ? l->tower[strand] : "shared";
+}
 /* How many experts the gate of a strand chooses among: a tower's S, the shared one all. */
 static inline uint32_t layout_choices(const struct layout *l, uint32_t strand) {
     return strand < l->towers ? l->choices : l->experts;
