@@ -242,6 +242,16 @@ void layout_clear_foreign(const struct layout *l, float *dense) {
     }
 }
 
+/* What a weight's bound is beyond the rule of all. A layer with relu and that rule leaves a sixth of the
+ * square of the differences between impressions, and a gate that starts as a mean of S experts 1/S of that.
+ * Once, at the first level, that is as usual; through three levels more a CVR tower would find next to
+ * nothing to learn from (docs/models.md). So experts above the first level make up for both: the factor
+ * of He et al. 2015, and S. */
+static double gain_of(const struct layout *l, const struct layout_array *a) {
+    const bool expert = a->level > 0 && a->tower < l->experts && layout_is_weight(l, a);
+    return expert ? sqrt(6.0 * l->choices) : 1.0;
+}
+
 /* Initial value i of an array. */
 static float initial_value(const struct layout *l, const struct layout_array *a, uint64_t seed,
                            uint64_t name, uint64_t i) {
@@ -249,7 +259,7 @@ static float initial_value(const struct layout *l, const struct layout_array *a,
         layout_foreign(l, a->tower, (uint32_t)(i % a->cols))) {
         return 0.0f;
     }
-    const double bound = 1.0 / sqrt(a->fan_in);
+    const double bound = gain_of(l, a) / sqrt(a->fan_in);
     return (float)((2 * rng_unit(seed ^ STREAM_DENSE, name, i) - 1) * bound);
 }
 

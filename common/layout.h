@@ -156,7 +156,8 @@ static inline uint64_t layout_slice(const struct layout *l, uint32_t bucket) {
 }
 
 /* Initial values of floats [begin, end) into out: weights and hidden biases uniform in
- * +-1/sqrt(fan_in) (the default of torch.nn.Linear), each from (seed, array name, index) alone. */
+ * +-1/sqrt(fan_in) (the default of torch.nn.Linear), the weights of experts above the first level in
+ * +-sqrt(6 S/fan_in) (He et al. 2015, of a mean of S), each from (seed, array name, index) alone. */
 void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end, float *out);
 
 /* Initial row of a key: dim normals with standard deviation `scale`, from (seed, key hash). */

@@ -145,16 +145,15 @@ struct naive_block {
 
 static struct naive_block block_of(const struct naive_step *s, uint32_t number, uint32_t block) {
     const struct layout *l = s->layout;
-    const uint32_t gate = block - l->experts; /* if it is one */
-    const struct layout_array *w = layout_block(l, number, block);
-    const struct layout_array *b = layout_block_bias(l, number, block);
-    if (block < l->experts) {
-        return (struct naive_block){layer_at(s, w, b, false, true),
-                                    l->own > 0 ? block / l->own : 0,
-                                    (size_t)block * l->hidden[0], false};
-    }
-    return (struct naive_block){layer_at(s, w, b, true, true), gate, (size_t)gate * l->choices,
-                                true};
+    const bool gate = block >= l->experts;
+    const uint32_t strand = gate ? block - l->experts : l->own > 0 ? block / l->own : 0;
+    return (struct naive_block){
+        .layer = layer_at(s, layout_block(l, number, block), layout_block_bias(l, number, block), gate,
+                          true),
+        .strand = strand,
+        .at = gate ? (size_t)strand * l->choices : (size_t)block * l->hidden[0],
+        .gate = gate,
+    };
 }
 
 static void softmax_naive(double *g, uint32_t n) {

@@ -296,9 +296,14 @@ static void test_levels(void **state) {
     layout_initial(&l, 1, 0, l.count, whole);
     assert_true(whole[l.count - 2] == l.bias[0] && whole[l.count - 1] == l.bias[1]);
     assert_memory_not_equal(whole + 1050, whole + 1400, 36 * sizeof *whole); /* levels differ */
+    float widest[2] = {0}; /* of experts' weights, and of all else */
     for (uint32_t i = 1050; i < 1708; i++) {
-        assert_true(whole[i] != 0.0f && fabsf(whole[i]) <= 1 / sqrtf(6));
+        const bool expert = i < 1266 || (i >= 1400 && i < 1616);
+        assert_true(whole[i] != 0.0f);
+        widest[expert ? 0 : 1] = fmaxf(widest[expert ? 0 : 1], fabsf(whole[i]));
     }
+    assert_true(widest[0] > 1.9f && widest[0] <= 2.0f); /* sqrt(6 S / 6) */
+    assert_true(widest[1] > 0.95f / sqrtf(6) && widest[1] <= 1 / sqrtf(6));
     mem_free(&whole);
     c->experts = 8;
     c->levels = LEVELS_MAX;
