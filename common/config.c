@@ -59,6 +59,7 @@ void config_default(struct config *c) {
         .behaviour_weight = 1,
         .experts = 4,
         .calibrator_weight = 0.6f,
+        .dropout = 0,
         .prior_bias = true,
         .batch = 2048,
         .epochs = 1,

@@ -110,6 +110,7 @@ struct config {
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
     uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
     float calibrator_weight;       /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
+    float dropout;                 /* p of every hidden layer, in training; 0 none (worker/dropout.h) */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */
