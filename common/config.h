@@ -74,6 +74,7 @@ struct optimizer_config {
     float adagrad_init;            /* initial accumulator */
     float ftrl_l1, ftrl_l2, ftrl_beta;
     float l2;                      /* gradient += l2 * w, on touched rows only */
+    float decay;                   /* w -= lr * decay * w beside the update; not for ftrl */
 };
 
 /* One table, that is one field. */

@@ -95,6 +95,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("table", "ftrl_l2", KIND_F32, T(opt.ftrl_l2), 0, 1000, "ftrl: L2 strength"),
     NUMBER("table", "ftrl_beta", KIND_F32, T(opt.ftrl_beta), SMALL, 1000, "ftrl: beta"),
     NUMBER("table", "l2", KIND_F32, T(opt.l2), 0, 1000, "adds l2 * w to gradients of touched rows"),
+    NUMBER("table", "decay", KIND_F32, T(opt.decay), 0, 1000,
+           "an update of a row takes lr * decay * w from it besides; not with ftrl"),
 
     CHOICE("dense", "optimizer", C(dense.kind), "sgd|adam", "update rule of the towers"),
     NUMBER("dense", "lr", KIND_F32, C(dense.lr), SMALL, 1000, "learning rate"),
@@ -103,6 +105,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "adam: decay of second moment"),
     NUMBER("dense", "eps", KIND_F32, C(dense.eps), SMALL, 1, "adam: added to the root"),
     NUMBER("dense", "l2", KIND_F32, C(dense.l2), 0, 1000, "adds l2 * w to the gradient"),
+    NUMBER("dense", "decay", KIND_F32, C(dense.decay), 0, 1000,
+           "an update takes lr * decay * w from each weight besides"),
 
     NUMBER("server", "threads", KIND_U32, C(server_threads), 1, 64, "partition threads a server"),
     NUMBER("server", "memory", KIND_BYTES, C(memory_bytes), 0, 1e15, "limit per server; 0: none"),
