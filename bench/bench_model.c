@@ -278,7 +278,7 @@ static void do_naive(struct work *w, uint32_t k) {
         at += (size_t)w->small.field[f].unique * w->layout.dim[f];
     }
     double *logit[] = {at + w->layout.count, at + w->layout.count + NAIVE_IMPRESSIONS};
-    need(model_train_naive(&w->layout, PRECISION_F32, &spec, &w->small,
+    need(model_train_naive(&w->layout, PRECISION_F32, &spec, NULL, &w->small,
                            (const float *const *)w->rows, w->dense, logit, drows, at, &loss));
 }
 

@@ -60,6 +60,7 @@ void config_default(struct config *c) {
         .experts = 4,
         .levels = 1,
         .calibrator_weight = 0.6f,
+        .dropout = 0,
         .prior_bias = true,
         .batch = 2048,
         .epochs = 1,
@@ -349,6 +350,21 @@ static enum status check_dims(const struct config *c) {
     return OK;
 }
 
+/* FTRL computes a weight from z and n anew: what decay took from it would come back. */
+static enum status check_decay(const struct config *c) {
+    for (uint32_t f = 0; f <= c->field_count; f++) {
+        const bool all = f == c->field_count;
+        const struct table_config t = all ? c->table : config_table(c, c->field[f].name);
+        if (t.opt.kind == OPT_FTRL && t.opt.decay > 0.0f) {
+            return fail(ERR_CONFIG, "%s%s: optimizer = ftrl excludes decay (%.9g); expected decay = 0 and "
+                                    "ftrl_l2, which is its own",
+                        all ? "table" : "field.", all ? "" : c->field[f].name,
+                        (double)t.opt.decay);
+        }
+    }
+    return OK;
+}
+
 enum status config_check(const struct config *c) {
     TRY(check_ranges(c));
     if (c->give_up_ms <= c->request_ms) {
@@ -360,6 +376,7 @@ enum status config_check(const struct config *c) {
                     c->lease_ms, c->heartbeat_ms);
     }
     TRY(check_dims(c));
+    TRY(check_decay(c));
     if (c->delay != DELAY_NONE && c->model != MODEL_ESMM) {
         return fail(ERR_CONFIG, "model.delay is a choice of model.name = esmm alone; expected "
                                 "model.delay = none with any other model");

@@ -110,7 +110,7 @@ void level_backward(struct level *t, const struct linear_work *work, const float
     mix_backward(l, t->number, t->out, dh, n, dout);
     for (uint32_t i = 0; i < n; i++) {
         float *row = dout + i * width;
-        mask_and_sum(row, t->out + i * width, dbias, experts);
+        mask_and_sum(row, t->out + i * width, 1.0f, dbias, experts);
         add_to(dbias + experts, row + experts, width - experts);
     }
     for (uint32_t s = 0; s <= l->towers; s++) {

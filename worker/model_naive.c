@@ -33,6 +33,9 @@ struct naive_step {
     enum precision precision;
     const float *dense;
     double *ddense;
+    const struct dropout *dropout;
+    struct batch_name name;
+    uint32_t impression; /* the one at hand */
 };
 
 static struct naive_layer layer_at(const struct naive_step *s, const struct layout_array *w,
@@ -76,6 +79,14 @@ static void layer_backward(const struct naive_layer *n, const double *x, const d
             n->dw[(size_t)o * n->in + i] += operand(n, dz) * operand(n, x[i]);
             dx[i] += operand(n, dz) * operand(n, w);
         }
+    }
+}
+
+/* Activations of layer k of a tower, or their gradients, times the dropout's mask. */
+static void thin(const struct naive_step *s, uint32_t k, uint32_t tower, double *y) {
+    const uint32_t width = s->layout->hidden[k];
+    for (uint32_t o = 0; o < width && s->dropout != NULL; o++) {
+        y[o] *= dropout_naive(s->dropout, s->name, k, s->impression, tower * width + o);
     }
 }
 
@@ -251,6 +262,9 @@ static double tower_forward_naive(const struct naive_step *s, uint32_t tower, co
     for (uint32_t k = l->experts > 0 ? 1 : 0; k <= l->layers; k++) {
         struct naive_layer n = layer_of(s, k, tower);
         layer_forward(&n, t->y[k], t->y[k + 1]);
+        if (k < l->layers) {
+            thin(s, k, tower, t->y[k + 1]);
+        }
     }
     return t->y[l->layers + 1][0];
 }
@@ -319,6 +333,7 @@ static void tower_backward_naive(const struct naive_step *s, uint32_t tower, str
     const uint32_t lowest = l->experts > 0 ? 1 : 0;
     for (uint32_t k = l->layers; k-- > lowest;) {
         struct naive_layer n = layer_of(s, k, tower);
+        thin(s, k, tower, t->dy[k + 1]);
         memset(t->dy[k], 0, n.in * sizeof *t->dy[k]);
         layer_backward(&n, t->y[k], t->y[k + 1], t->dy[k + 1], t->dy[k]);
     }
@@ -369,11 +384,12 @@ static void clear_foreign(const struct layout *l, double *ddense) {
     }
 }
 
-static void normalise_naive(const struct naive_step *s, struct trace *t, struct experts *m,
+static void normalise_naive(struct naive_step *s, struct trace *t, struct experts *m,
                             const double *x, const struct batch *b, struct loss_spec *spec) {
     struct loss_totals sums = {0};
     for (uint32_t i = 0; i < b->impressions; i++) {
         const double *xi = x + (size_t)i * s->layout->input_width;
+        s->impression = i;
         experts_forward_naive(s, xi, m);
         const float z = (float)tower_forward_naive(s, 0, xi, t, m);
         loss_totals_add(&sums, spec, &z, &b->labels[i], 1);
@@ -382,10 +398,16 @@ static void normalise_naive(const struct naive_step *s, struct trace *t, struct 
 }
 
 enum status model_train_naive(const struct layout *l, enum precision precision,
-                              const struct loss_spec *loss, const struct batch *b,
+                              const struct loss_spec *loss, const struct dropout *dropout,
+                              const struct batch *b,
                               const float *const *rows, const float *dense, double *const *logit,
                               double *const *drows, double *ddense, double *loss_mean) {
-    const struct naive_step step = {l, precision, dense, ddense};
+    struct naive_step step = {.layout = l,
+                              .precision = precision,
+                              .dense = dense,
+                              .ddense = ddense,
+                              .dropout = dropout,
+                              .name = b->name};
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
@@ -413,6 +435,7 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     for (uint32_t i = 0; i < b->impressions; i++) {
         double z[TOWERS_MAX], dz[TOWERS_MAX];
         struct loss_sums terms;
+        step.impression = i;
         experts_forward_naive(&step, x + i * width, experts);
         for (uint32_t k = 0; k < l->towers; k++) {
             z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k], experts);

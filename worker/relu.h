@@ -15,11 +15,12 @@ static inline void add_relu(float *restrict h, const float *restrict bias, size_
     }
 }
 
-/* d := gradient before the relu; sum += d. */
-static inline void mask_and_sum(float *restrict d, const float *restrict h, float *restrict sum,
-                                size_t width) {
+/* d := gradient before the relu; sum += d. A unit that was left out is 0 like one that relu cut; `scale`
+ * is the others' (1: as it was, to the bit). */
+static inline void mask_and_sum(float *restrict d, const float *restrict h, float scale,
+                                float *restrict sum, size_t width) {
     for (size_t j = 0; j < width; j++) {
-        float v = h[j] > 0.0f ? d[j] : 0.0f;
+        float v = h[j] > 0.0f ? d[j] * scale : 0.0f;
         d[j] = v;
         sum[j] += v;
     }

@@ -200,12 +200,29 @@ static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
     }
 }
 
-void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
-                   uint32_t n, float *const *logit) {
+/* Thins h_k, unless it is a mixture of experts. */
+static void drop_units(struct tower *t, const struct tower_dropout *drop, uint32_t k, uint32_t n) {
     const struct layout *l = t->layout;
+    if (drop == NULL || (k == 0 && l->experts > 0)) {
+        return;
+    }
+    const size_t width = (size_t)l->towers * l->hidden[k];
+    const struct dropout_layer layer = dropout_layer(&drop->dropout, drop->name, k);
+    for (uint32_t i = 0; i < n; i++) {
+        dropout_apply(&layer, drop->begin + i, width, t->h[k] + i * width);
+    }
+    t->scale = layer.scale;
+}
+
+void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
+                   uint32_t n, const struct tower_dropout *drop, float *const *logit) {
+    const struct layout *l = t->layout;
+    t->scale = 1.0f;
     first_layer(t, xi, hu, group_of, n);
+    drop_units(t, drop, 0, n);
     for (uint32_t k = 1; k < l->layers; k++) {
         hidden_layer(t, k, n);
+        drop_units(t, drop, k, n);
     }
     if (l->attention) {
         attention_forward(&t->attention, &t->work, t->h[l->layers - 1], n);
@@ -248,8 +265,8 @@ static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *dden
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
     for (uint32_t i = 0; i < n; i++) {
-        mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, ddense + bias_at(l, k),
-                     width);
+        mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, t->scale,
+                     ddense + bias_at(l, k), width);
     }
     for (uint32_t tower = 0; tower < l->towers; tower++) {
         const struct linear *w = &t->hidden[k][tower];
@@ -269,7 +286,7 @@ static void unmix_experts(struct tower *t, const float *dh, const uint32_t *grou
     mix_backward(l, 0, t->first, dh, n, t->dfirst);
     for (uint32_t i = 0; i < n; i++) {
         float *row = t->dfirst + i * width, *user = dhu + group_of[i] * width;
-        mask_and_sum(row, t->first + i * width, user, experts);
+        mask_and_sum(row, t->first + i * width, 1.0f, user, experts);
         add_to(user + experts, row + experts, width - experts);
     }
 }
@@ -283,7 +300,7 @@ static void first_backward(struct tower *t, const float *xi, const uint32_t *gro
         d = t->dfirst;
     }
     for (uint32_t i = 0; i < n && l->experts == 0; i++) {
-        mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width,
+        mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width, t->scale,
                      dhu + (size_t)group_of[i] * width, width);
     }
     if (l->item_width > 0) {

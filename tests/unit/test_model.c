@@ -28,6 +28,7 @@ struct fixture {
     double *a_naive, *b_naive; /* what loss_scores makes of the logits */
     struct loss_sums sums;
     enum precision precision; /* of the twin */
+    struct dropout dropout;   /* none, unless a test sets it; of model and twin */
 };
 
 /* What may multiply; NULL among them is OpenBLAS. The model's tests run over all that are here. */
@@ -186,13 +187,14 @@ static void begin(struct fixture *t, struct shape s) {
 
 static void run(struct fixture *t, struct model *m) {
     t->sums = (struct loss_sums){0};
+    model_drop(m, t->dropout);
     assert_int_equal(model_train(m, &t->batch, (const float *const *)t->rows, t->dense, t->a, t->b,
                                  t->drows, t->ddense, &t->sums),
                      OK);
 }
 
 static void run_naive(struct fixture *t) {
-    assert_int_equal(model_train_naive(&t->layout, t->precision, &t->loss, &t->batch,
+    assert_int_equal(model_train_naive(&t->layout, t->precision, &t->loss, &t->dropout, &t->batch,
                                        (const float *const *)t->rows, t->dense, t->logit_naive,
                                        t->drows_naive, t->ddense_naive, &t->loss_naive),
                      OK);
@@ -340,6 +342,64 @@ static void test_levels_against_naive(void **state) {
     }
 }
 
+/* --- dropout -------------------------------------------------------------------------------- */
+
+/* Half and three quarters: the scale is a power of two, so that the activations stay on the grid. */
+static void drop(struct fixture *t, size_t k) {
+    t->dropout = (struct dropout){k % 2 == 0 ? 0.5f : 0.75f, 90 + k};
+    t->batch.name = (struct batch_name){(uint32_t)k, 2, 3};
+}
+
+/* Chunks, towers and groups as without: the twin asks for the mask of each unit by its place in the
+ * batch. */
+static void test_dropout_against_naive(void **state) {
+    (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes + sizeof models / sizeof *models; k++) {
+        const bool all_shapes = k < sizeof shapes / sizeof *shapes;
+        struct fixture t;
+        begin_model(&t, shapes[all_shapes ? k : k % 2],
+                    all_shapes ? MODEL_ESMM : models[k - sizeof shapes / sizeof *shapes]);
+        drop(&t, k);
+        run_naive(&t);
+        for (size_t i = 0; i < n; i++) {
+            check_against_naive(&t, kernel[i]);
+        }
+        release(&t);
+    }
+}
+
+/* Training leaves units out by the batch's name, forward never; without a rate all is as it was. */
+static void test_dropout_is_of_training(void **state) {
+    (void)state;
+    struct fixture t;
+    struct model *m = NULL;
+    begin(&t, shapes[0]);
+    const size_t n = t.batch.impressions;
+    float *a = sample_array(n, sizeof *a), *b = sample_array(n, sizeof *b);
+    float *whole = sample_array(n, sizeof *whole);
+    assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
+    run(&t, m);
+    memcpy(whole, t.a, n * sizeof *whole);
+    drop(&t, 0);
+    run(&t, m);
+    assert_memory_not_equal(t.a, whole, n * sizeof *whole);
+    memcpy(a, t.a, n * sizeof *a);
+    run(&t, m);
+    assert_memory_equal(t.a, a, n * sizeof *a);
+    t.batch.name.batch++;
+    run(&t, m);
+    assert_memory_not_equal(t.a, a, n * sizeof *a);
+    assert_int_equal(model_forward(m, &t.batch, (const float *const *)t.rows, t.dense, a, b), OK);
+    assert_memory_equal(a, whole, n * sizeof *whole);
+    model_destroy(&m);
+    mem_free(&a);
+    mem_free(&b);
+    mem_free(&whole);
+    release(&t);
+}
+
 /* --- records and delays ----------------------------------------------------------------------- */
 
 /* Fast against naive, with all kinds of records and all heads. */
@@ -369,24 +429,29 @@ static void test_delay_against_naive(void **state) {
  * its power of two and so up to 2^-7 of itself; what does so is a few terms of each sum. */
 #define BF16_TOLERANCE 0x1p-7
 
-static void check_bf16(struct shape shape, enum model_name model, uint32_t levels) {
-    struct fixture t;
+static void check_bf16(struct fixture *t, const struct kernel *kernel) {
     struct model *m = NULL;
-    begin_any(&t, shape, model, levels, DELAY_NONE);
-    t.precision = PRECISION_BF16;
-    run_naive(&t);
-    assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel_bf16()), OK);
-    run(&t, m);
-    close_to("logit a", t.a, t.a_naive, t.batch.impressions, BF16_TOLERANCE);
-    close_to("logit b", t.b, t.b_naive, t.batch.impressions, BF16_TOLERANCE);
-    assert_true(fabs(mean_loss(&t) - t.loss_naive) <= BF16_TOLERANCE * t.loss_naive);
-    check_gradients(&t, BF16_TOLERANCE);
+    t->precision = PRECISION_BF16;
+    run_naive(t);
+    assert_int_equal(model_create(&m, &t->layout, &t->loss, kernel), OK);
+    run(t, m);
+    close_to("logit a", t->a, t->a_naive, t->batch.impressions, BF16_TOLERANCE);
+    close_to("logit b", t->b, t->b_naive, t->batch.impressions, BF16_TOLERANCE);
+    assert_true(fabs(mean_loss(t) - t->loss_naive) <= BF16_TOLERANCE * t->loss_naive);
+    check_gradients(t, BF16_TOLERANCE);
     model_destroy(&m);
+}
+
+/* Without dropout and with. */
+static void check_bf16_model(size_t k, enum model_name model, uint32_t levels) {
+    struct fixture t;
+    begin_any(&t, shapes[k], model, levels, DELAY_NONE);
+    check_bf16(&t, kernel_bf16());
+    drop(&t, k);
+    check_bf16(&t, kernel_bf16());
     release(&t);
 }
 
-/* On the grid the inputs and weights are exact in bf16 too, so that relu's kinks agree. That the
- * model rounds at all is the next test. */
 static void test_bf16_against_naive(void **state) {
     (void)state;
     if (kernel_bf16() == NULL) {
@@ -394,11 +459,11 @@ static void test_bf16_against_naive(void **state) {
         skip();
     }
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
-        check_bf16(shapes[k], MODEL_ESMM, 1);
-        check_bf16(shapes[k], MODEL_AITM, 1);
-        check_bf16(shapes[k], MODEL_MMOE, 1);
+        check_bf16_model(k, MODEL_ESMM, 1);
+        check_bf16_model(k, MODEL_AITM, 1);
+        check_bf16_model(k, MODEL_MMOE, 1);
         for (uint32_t levels = 1; levels <= LEVELS_MAX; levels++) {
-            check_bf16(shapes[k], MODEL_PLE, levels);
+            check_bf16_model(k, MODEL_PLE, levels);
         }
     }
 }
@@ -568,12 +633,13 @@ static bool fixed_at_zero(const struct layout *l, uint64_t i) {
     return i < l->towers * w1 && layout_foreign(l, (uint32_t)(i / w1), (uint32_t)(i % l->input_width));
 }
 
-static void check_slopes(uint64_t seed, enum model_name model, uint32_t levels) {
+static void check_slopes(uint64_t seed, enum model_name model, uint32_t levels, float dropout) {
     struct fixture t;
     begin_any(&t,
               (struct shape){seed, 5, 3, 2, 2, 3, seed % 2 ? INPUT_SIDES : INPUT_CONCAT, "6,5", -1,
                              1.5f, false},
               model, levels, DELAY_NONE);
+    t.dropout = (struct dropout){dropout, seed};
     run_naive(&t);
     double *ddense = sample_array(t.layout.count, sizeof *ddense);
     memcpy(ddense, t.ddense_naive, t.layout.count * sizeof *ddense);
@@ -605,16 +671,19 @@ static void test_central_differences(void **state) {
     (void)state;
     static const uint64_t seeds[] = {60, 61, 63}; /* 1, 2, 4 experts; no kink within a step of any */
     for (uint64_t seed = 40; seed < 44; seed++) {
-        check_slopes(seed, MODEL_ESMM, 1);
+        check_slopes(seed, MODEL_ESMM, 1, 0.0f);
+        check_slopes(seed, MODEL_ESMM, 1, 0.3f); /* the mask is that of the batch, so the loss has slopes */
     }
     for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
         if (!weights_clicks(models[k])) {
-            check_slopes(44 + k, models[k], 1);
+            check_slopes(44 + k, models[k], 1, 0.0f);
+            check_slopes(44 + k, models[k], 1, 0.3f);
         }
     }
     for (uint32_t levels = 2; levels <= LEVELS_MAX; levels++) {
         for (size_t k = 0; k < sizeof seeds / sizeof *seeds; k++) {
-            check_slopes(seeds[k], MODEL_PLE, levels);
+            check_slopes(seeds[k], MODEL_PLE, levels, 0.0f);
+            check_slopes(seeds[k], MODEL_PLE, levels, 0.3f);
         }
     }
 }
@@ -913,7 +982,7 @@ static void check_failing_memory(enum model_name model, uint32_t levels) {
     assert_true(failures >= 10);
     double loss;
     mem_fail_after(1);
-    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, &t.loss, &t.batch,
+    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, &t.loss, NULL, &t.batch,
                                        (const float *const *)t.rows, t.dense, t.logit_naive,
                                        t.drows_naive, t.ddense_naive, &loss),
                      ERR_MEMORY);
@@ -931,6 +1000,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_models_against_naive),
         cmocka_unit_test(test_levels_against_naive),
+        cmocka_unit_test(test_dropout_against_naive),
+        cmocka_unit_test(test_dropout_is_of_training),
         cmocka_unit_test(test_delay_against_naive),
         cmocka_unit_test(test_bf16_against_naive),
         cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),
