@@ -75,7 +75,7 @@ struct layout {
     uint32_t experts, choices;     /* E, and S of a gate; 0 without */
     uint32_t own;                  /* ple: experts of one tower, which come first; mmoe: 0 */
     uint32_t levels;               /* of experts; 0 without */
-    uint32_t second;               /* the array where the layers above experts or first layers begin */
+    uint32_t second;               /* the array that layer 1 begins with */
     bool attention;                /* of tower 1 to tower 0 (worker/attention.h) */
     uint32_t first_width;          /* outputs of the first product: T H1, or layout_level_width */
     float bias[TOWERS_MAX];        /* initial output biases; NAN: uniform like the hidden ones */
@@ -147,7 +147,8 @@ static inline uint32_t layout_expert(const struct layout *l, uint32_t strand, ui
 }
 /* Outputs of a level side by side, experts first: E H1 + T S, and E of the shared gate. */
 static inline uint32_t layout_level_width(const struct layout *l, uint32_t level) {
-    return l->experts * (l->hidden[0] + layout_gates(l, level) - l->towers) + l->towers * l->choices;
+    const uint32_t shared = layout_gates(l, level) - l->towers; /* gates: 0 or 1 */
+    return l->experts * (l->hidden[0] + shared) + l->towers * l->choices;
 }
 
 /* The slice that a range of buckets [bucket_begin, bucket_end) owns. */

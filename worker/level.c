@@ -94,7 +94,8 @@ void level_forward(struct level *t, const struct linear_work *work, uint32_t n, 
 
 /* Of one strand's product: its weights' gradient, and that of what it reads. */
 static void through(const struct level *t, const struct linear_work *work, const struct linear *w,
-                    uint32_t strand, const float *dout, uint32_t n, float *dw, bool add, float *dx) {
+                    uint32_t strand, const float *dout, uint32_t n, float *dw, bool add,
+                    float *dx) {
     const struct layout *l = t->layout;
     const struct matrix d = {dout, layout_level_width(l, t->number)};
     const struct matrix x = {t->x + x_at(l, strand), x_width(l)};

@@ -24,8 +24,8 @@ struct level {
     const struct layout *layout; /* borrowed */
     uint32_t number;             /* from 1: that of the layout */
     const float *dense;          /* borrowed, of the last level_load */
-    struct linear expert[STRANDS_MAX], gate[STRANDS_MAX]; /* of a strand: all its experts in one product */
-    float *x;                    /* [rows, (T + 1) H1]: what the level reads; the caller's to fill */
+    struct linear expert[STRANDS_MAX], gate[STRANDS_MAX]; /* expert: all of a strand's in one product */
+    float *x;                    /* [rows, (T + 1) H1], what it reads; the caller's to fill */
     float *out;                  /* [rows, layout_level_width], of the last level_forward */
 };
 

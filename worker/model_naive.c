@@ -158,9 +158,9 @@ static struct naive_block block_of(const struct naive_step *s, uint32_t number, 
     const struct layout *l = s->layout;
     const bool gate = block >= l->experts;
     const uint32_t strand = gate ? block - l->experts : l->own > 0 ? block / l->own : 0;
+    const struct layout_array *w = layout_block(l, number, block);
     return (struct naive_block){
-        .layer = layer_at(s, layout_block(l, number, block), layout_block_bias(l, number, block), gate,
-                          true),
+        .layer = layer_at(s, w, layout_block_bias(l, number, block), gate, true),
         .strand = strand,
         .at = gate ? (size_t)strand * l->choices : (size_t)block * l->hidden[0],
         .gate = gate,
