@@ -198,7 +198,7 @@ static void products(const struct tower *t, const struct linear *l, uint32_t m, 
         linear_forward(l, &t->work, (struct matrix){x, x_stride}, m, false, dy, y_stride);
         linear_weight(l, &t->work, (struct matrix){dy, y_stride}, (struct matrix){x, x_stride}, m,
                       dw, w_stride);
-        linear_input(l, &t->work, (struct matrix){dy, y_stride}, m, x, x_stride);
+        linear_input(l, &t->work, (struct matrix){dy, y_stride}, m, false, x, x_stride);
     }
 }
 
@@ -278,7 +278,7 @@ static void do_naive(struct work *w, uint32_t k) {
         at += (size_t)w->small.field[f].unique * w->layout.dim[f];
     }
     double *logit[] = {at + w->layout.count, at + w->layout.count + NAIVE_IMPRESSIONS};
-    need(model_train_naive(&w->layout, PRECISION_F32, &spec, &w->small,
+    need(model_train_naive(&w->layout, PRECISION_F32, &spec, NULL, &w->small,
                            (const float *const *)w->rows, w->dense, logit, drows, at, &loss));
 }
 

@@ -58,7 +58,9 @@ void config_default(struct config *c) {
         .behaviours = 1,
         .behaviour_weight = 1,
         .experts = 4,
+        .levels = 1,
         .calibrator_weight = 0.6f,
+        .dropout = 0,
         .prior_bias = true,
         .batch = 2048,
         .epochs = 1,
@@ -348,6 +350,21 @@ static enum status check_dims(const struct config *c) {
     return OK;
 }
 
+/* FTRL computes a weight from z and n anew: what decay took from it would come back. */
+static enum status check_decay(const struct config *c) {
+    for (uint32_t f = 0; f <= c->field_count; f++) {
+        const bool all = f == c->field_count;
+        const struct table_config t = all ? c->table : config_table(c, c->field[f].name);
+        if (t.opt.kind == OPT_FTRL && t.opt.decay > 0.0f) {
+            return fail(ERR_CONFIG, "%s%s: optimizer = ftrl excludes decay (%.9g); expected decay = 0 and "
+                                    "ftrl_l2, which is its own",
+                        all ? "table" : "field.", all ? "" : c->field[f].name,
+                        (double)t.opt.decay);
+        }
+    }
+    return OK;
+}
+
 enum status config_check(const struct config *c) {
     TRY(check_ranges(c));
     if (c->give_up_ms <= c->request_ms) {
@@ -359,9 +376,14 @@ enum status config_check(const struct config *c) {
                     c->lease_ms, c->heartbeat_ms);
     }
     TRY(check_dims(c));
+    TRY(check_decay(c));
     if (c->delay != DELAY_NONE && c->model != MODEL_ESMM) {
         return fail(ERR_CONFIG, "model.delay is a choice of model.name = esmm alone; expected "
                                 "model.delay = none with any other model");
+    }
+    if (c->levels != 1 && c->model != MODEL_PLE) {
+        return fail(ERR_CONFIG, "model.levels (%u) is a choice of model.name = ple alone; expected "
+                                "model.levels = 1 with any other model", c->levels);
     }
     if (c->deterministic && c->memory_bytes > 0 && c->memory_policy == MEMORY_EVICT) {
         return fail(ERR_CONFIG, "train.deterministic and server.memory_policy=evict exclude each "

@@ -42,6 +42,7 @@ enum model_name {
     MODEL_AITM
 };
 #define BEHAVIOURS_MAX 4 /* between click and conversion */
+#define LEVELS_MAX 4     /* of experts */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
 /* What is done about conversions that come late (worker/loss_delay.c). */
 enum delay_method {
@@ -75,6 +76,7 @@ struct optimizer_config {
     float adagrad_init;            /* initial accumulator */
     float ftrl_l1, ftrl_l2, ftrl_beta;
     float l2;                      /* gradient += l2 * w, on touched rows only */
+    float decay;                   /* w -= lr * decay * w beside the update; not for ftrl */
 };
 
 /* One table, that is one field. */
@@ -110,7 +112,9 @@ struct config {
     uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
     float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
     uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
+    uint32_t levels;               /* ple: of experts, 1..LEVELS_MAX; 1 with any other model */
     float calibrator_weight;       /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
+    float dropout;                 /* p of every hidden layer, in training; 0 none (worker/dropout.h) */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */

@@ -9,7 +9,7 @@
 #define T(member) offsetof(struct table_config, member)
 #define SMALL     1e-30                  /* for what must be above zero */
 #define U64_TOP   18446744073709551616.0 /* what (double)UINT64_MAX is */
-#define DECAY_MAX 0.9999999
+#define BELOW_ONE 0.9999999
 
 #define NUMBER(section, name, kind, at, min, max, help)                                            \
     { section, name, kind, at, min, max, NULL, help }
@@ -48,8 +48,12 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "esm2, chain: weight of the term of each such behaviour"),
     NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
            "mmoe: experts in all; ple: of each tower, and as many shared"),
+    NUMBER("model", "levels", KIND_U32, C(levels), 1, LEVELS_MAX,
+           "ple: levels of experts, one above the other"),
     NUMBER("model", "calibrator_weight", KIND_F32, C(calibrator_weight), 0, 1000,
            "aitm: weight of max(p_ctcvr - p_ctr, 0)"),
+    NUMBER("model", "dropout", KIND_F32, C(dropout), 0, BELOW_ONE,
+           "share of hidden units of every tower that a training step leaves out; 0: none"),
     SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),
@@ -82,8 +86,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("table", "optimizer", T(opt.kind), "sgd|adam|adagrad|rowwise_adagrad|ftrl",
            "update rule of rows"),
     NUMBER("table", "lr", KIND_F32, T(opt.lr), SMALL, 1000, "learning rate"),
-    NUMBER("table", "beta1", KIND_F32, T(opt.beta1), 0, DECAY_MAX, "adam: decay of first moment"),
-    NUMBER("table", "beta2", KIND_F32, T(opt.beta2), 0, DECAY_MAX, "adam: decay of second moment"),
+    NUMBER("table", "beta1", KIND_F32, T(opt.beta1), 0, BELOW_ONE, "adam: decay of first moment"),
+    NUMBER("table", "beta2", KIND_F32, T(opt.beta2), 0, BELOW_ONE, "adam: decay of second moment"),
     CHOICE("table", "bias_correction", T(opt.correction), "batch|row",
            "adam: by the count of all batches, or of the row's own updates"),
     NUMBER("table", "eps", KIND_F32, T(opt.eps), SMALL, 1, "adam, adagrad: added to the root"),
@@ -93,14 +97,18 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("table", "ftrl_l2", KIND_F32, T(opt.ftrl_l2), 0, 1000, "ftrl: L2 strength"),
     NUMBER("table", "ftrl_beta", KIND_F32, T(opt.ftrl_beta), SMALL, 1000, "ftrl: beta"),
     NUMBER("table", "l2", KIND_F32, T(opt.l2), 0, 1000, "adds l2 * w to gradients of touched rows"),
+    NUMBER("table", "decay", KIND_F32, T(opt.decay), 0, 1000,
+           "an update of a row takes lr * decay * w from it besides; not with ftrl"),
 
     CHOICE("dense", "optimizer", C(dense.kind), "sgd|adam", "update rule of the towers"),
     NUMBER("dense", "lr", KIND_F32, C(dense.lr), SMALL, 1000, "learning rate"),
-    NUMBER("dense", "beta1", KIND_F32, C(dense.beta1), 0, DECAY_MAX, "adam: decay of first moment"),
-    NUMBER("dense", "beta2", KIND_F32, C(dense.beta2), 0, DECAY_MAX,
+    NUMBER("dense", "beta1", KIND_F32, C(dense.beta1), 0, BELOW_ONE, "adam: decay of first moment"),
+    NUMBER("dense", "beta2", KIND_F32, C(dense.beta2), 0, BELOW_ONE,
            "adam: decay of second moment"),
     NUMBER("dense", "eps", KIND_F32, C(dense.eps), SMALL, 1, "adam: added to the root"),
     NUMBER("dense", "l2", KIND_F32, C(dense.l2), 0, 1000, "adds l2 * w to the gradient"),
+    NUMBER("dense", "decay", KIND_F32, C(dense.decay), 0, 1000,
+           "an update takes lr * decay * w from each weight besides"),
 
     NUMBER("server", "threads", KIND_U32, C(server_threads), 1, 64, "partition threads a server"),
     NUMBER("server", "memory", KIND_BYTES, C(memory_bytes), 0, 1e15, "limit per server; 0: none"),

@@ -24,18 +24,20 @@
 
 /* --- the vector ------------------------------------------------------------------------------ */
 
-/* Who a first layer's block belongs to, a later layer's is the tower's. */
-static void name_array(const struct layout *l, struct layout_array *a, uint32_t tower, char kind,
-                       uint32_t layer) {
-    char of[16];
-    if (layer > 0 || l->experts == 0) {
-        snprintf(of, sizeof of, "%.7s", l->tower[tower]);
-    } else if (tower < l->experts) {
-        snprintf(of, sizeof of, "expert%u", tower % 100);
-    } else {
-        snprintf(of, sizeof of, "gate.%.7s", l->tower[tower - l->experts]);
+static void name_array(const struct layout *l, struct layout_array *a, char kind) {
+    const uint32_t block = a->tower;
+    char of[16], level[8] = "";
+    if (a->level > 0) {
+        snprintf(level, sizeof level, "level%u.", (a->level + 1) % 10);
     }
-    snprintf(a->name, sizeof a->name, "%.12s.%c%u", of, kind, (layer + 1) % 10);
+    if (a->layer > 0 || l->experts == 0) {
+        snprintf(of, sizeof of, "%.7s", l->tower[block]);
+    } else if (block < l->experts) {
+        snprintf(of, sizeof of, "expert%u", block % 100);
+    } else {
+        snprintf(of, sizeof of, "gate.%.7s", layout_strand(l, block - l->experts));
+    }
+    snprintf(a->name, sizeof a->name, "%s%.12s.%c%u", level, of, kind, (a->layer + 1) % 10);
 }
 
 static struct layout_array *put_unnamed(struct layout *l, uint32_t tower, uint32_t layer,
@@ -55,7 +57,7 @@ static struct layout_array *put_unnamed(struct layout *l, uint32_t tower, uint32
 
 static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t layer, uint32_t rows,
                       uint32_t cols, uint32_t fan_in) {
-    name_array(l, put_unnamed(l, tower, layer, rows, cols, fan_in), tower, kind, layer);
+    name_array(l, put_unnamed(l, tower, layer, rows, cols, fan_in), kind);
 }
 
 static void put_attention(struct layout *l, uint32_t width) {
@@ -70,14 +72,45 @@ static void put_attention(struct layout *l, uint32_t width) {
 
 static void put_layer(struct layout *l, uint32_t layer, uint32_t out, uint32_t in) {
     const uint32_t fan_in = layer == 0 ? in / l->dictionaries : in;
-    const uint32_t blocks = layer == 0 ? l->blocks : l->towers;
-    const uint32_t gates = layer == 0 && l->experts > 0 ? l->experts : blocks; /* from there on */
-    for (uint32_t k = 0; k < blocks; k++) {
-        put_array(l, k, 'w', layer, k < gates ? out : l->choices, in, fan_in);
+    for (uint32_t k = 0; k < l->towers; k++) {
+        put_array(l, k, 'w', layer, out, in, fan_in);
     }
-    for (uint32_t k = 0; k < blocks; k++) {
-        put_array(l, k, 'b', layer, k < gates ? out : l->choices, 1, fan_in);
+    for (uint32_t k = 0; k < l->towers; k++) {
+        put_array(l, k, 'b', layer, out, 1, fan_in);
     }
+}
+
+/* Weights or biases of all blocks of a level. */
+static void put_blocks(struct layout *l, uint32_t level, char kind, uint32_t in) {
+    for (uint32_t k = 0; k < layout_blocks(l, level); k++) {
+        const uint32_t out =
+            k < l->experts ? l->hidden[0] : layout_choices(l, k - l->experts);
+        struct layout_array *a = put_unnamed(l, k, 0, out, kind == 'w' ? in : 1, in);
+        a->level = level;
+        name_array(l, a, kind);
+    }
+}
+
+static void put_levels(struct layout *l) {
+    for (uint32_t level = 0; level < l->levels; level++) {
+        const uint32_t in = level == 0 ? l->input_width : l->hidden[0];
+        put_blocks(l, level, 'w', in);
+        put_blocks(l, level, 'b', in);
+    }
+}
+
+/* All layers, in the order of the data. */
+static void put_layers(struct layout *l) {
+    if (l->experts > 0) {
+        put_levels(l);
+    } else {
+        put_layer(l, 0, l->hidden[0], l->input_width);
+    }
+    l->second = l->array_count;
+    for (uint32_t n = 1; n < l->layers; n++) {
+        put_layer(l, n, l->hidden[n], l->hidden[n - 1]);
+    }
+    put_layer(l, l->layers, 1, l->hidden[l->layers - 1]);
 }
 
 static void put_columns_concat(struct layout *l) {
@@ -150,7 +183,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->experts = method.experts_per * config->experts;
     l->own = method.experts_per > 1 ? config->experts : 0;
     l->choices = l->experts - (l->own > 0 ? (l->towers - 1) * l->own : 0);
-    l->blocks = l->experts + l->towers;
+    l->levels = l->experts > 0 ? config->levels : 0;
     assert(l->experts <= EXPERTS_MAX && (l->own == 0 || l->experts == (l->towers + 1) * l->own));
     for (uint32_t t = 0; t < l->towers; t++) {
         snprintf(l->tower[t], sizeof l->tower[t], "%s", method.tower[t]);
@@ -168,19 +201,14 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     }
     l->input_width = l->user_width + l->item_width;
     l->layers = config->tower_layers;
-    uint32_t in = l->input_width;
-    for (uint32_t n = 0; n < l->layers; n++) {
-        l->hidden[n] = config->tower[n];
-        put_layer(l, n, l->hidden[n], in);
-        in = l->hidden[n];
-    }
-    put_layer(l, l->layers, 1, in);
+    memcpy(l->hidden, config->tower, l->layers * sizeof *l->hidden);
+    put_layers(l);
     l->attention = method.attention;
     if (l->attention) {
-        put_attention(l, in);
+        put_attention(l, l->hidden[l->layers - 1]);
     }
-    l->first_width = l->experts > 0 ? l->experts * l->hidden[0] + l->towers * l->choices
-                                    : l->towers * l->hidden[0];
+    l->first_width =
+        l->experts > 0 ? layout_level_width(l, 0) : l->towers * l->hidden[0];
     return OK;
 }
 
@@ -214,6 +242,16 @@ void layout_clear_foreign(const struct layout *l, float *dense) {
     }
 }
 
+/* What a weight's bound is beyond the rule of all. A layer with relu and that rule leaves a sixth of the
+ * square of the differences between impressions, and a gate that starts as a mean of S experts 1/S of that.
+ * Once, at the first level, that is as usual; through three levels more a CVR tower would find next to
+ * nothing to learn from (docs/models.md). So experts above the first level make up for both: the factor
+ * of He et al. 2015, and S. */
+static double gain_of(const struct layout *l, const struct layout_array *a) {
+    const bool expert = a->level > 0 && a->tower < l->experts && layout_is_weight(l, a);
+    return expert ? sqrt(6.0 * l->choices) : 1.0;
+}
+
 /* Initial value i of an array. */
 static float initial_value(const struct layout *l, const struct layout_array *a, uint64_t seed,
                            uint64_t name, uint64_t i) {
@@ -221,7 +259,7 @@ static float initial_value(const struct layout *l, const struct layout_array *a,
         layout_foreign(l, a->tower, (uint32_t)(i % a->cols))) {
         return 0.0f;
     }
-    const double bound = 1.0 / sqrt(a->fan_in);
+    const double bound = gain_of(l, a) / sqrt(a->fan_in);
     return (float)((2 * rng_unit(seed ^ STREAM_DENSE, name, i) - 1) * bound);
 }
 

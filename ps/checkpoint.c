@@ -51,7 +51,7 @@ static enum status check_meta(struct restore *r) {
     if (m->dense_begin != layout_slice(p->spec.layout, m->bucket_begin) ||
         m->dense_end != layout_slice(p->spec.layout, m->bucket_end)) {
         return fail(ERR_CONFIG, "%s: dense parameters [%llu, %llu), the model of the "
-                    "configuration has [%llu, %llu) there: towers or input differ",
+                    "configuration has [%llu, %llu) there: towers, experts, levels or input differ",
                     r->reader.container.file.path, (unsigned long long)m->dense_begin,
                     (unsigned long long)m->dense_end,
                     (unsigned long long)layout_slice(p->spec.layout, m->bucket_begin),

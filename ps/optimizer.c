@@ -31,11 +31,16 @@ static void bias_corrections(const struct optimizer_config *o, uint32_t t, float
     *c2 = (float)(1.0 - p2);
 }
 
+/* What decay leaves of a weight. Without it exactly 1, and the rules' results are as if it were not there. */
+static float kept(const struct optimizer_config *o, float lr) {
+    return 1.0f - lr * o->decay;
+}
+
 static void apply_sgd(const struct optimizer_config *o, size_t n, float lr, float *restrict w,
                       const float *restrict g) {
-    const float l2 = o->l2;
+    const float l2 = o->l2, keep = kept(o, lr);
     for (size_t i = 0; i < n; i++) {
-        w[i] -= lr * (g[i] + l2 * w[i]);
+        w[i] = keep * w[i] - lr * (g[i] + l2 * w[i]);
     }
 }
 
@@ -47,25 +52,25 @@ static void apply_adam(const struct optimizer_config *o, size_t n, float lr, uin
     const float rate = lr / c1, scale = 1.0f / c2;
     const float b1 = o->beta1, b2 = o->beta2, a1 = 1.0f - b1, a2 = 1.0f - b2;
     const float eps = o->correction == CORRECT_ROW ? o->eps : o->eps * sqrtf(scale);
-    const float l2 = o->l2;
+    const float l2 = o->l2, keep = kept(o, lr);
     for (size_t i = 0; i < n; i++) {
         const float d = g[i] + l2 * w[i];
         const float mi = b1 * m[i] + a1 * d;
         const float vi = b2 * v[i] + a2 * d * d;
         m[i] = mi;
         v[i] = vi;
-        w[i] -= rate * mi / (sqrtf(vi * scale) + eps);
+        w[i] = keep * w[i] - rate * mi / (sqrtf(vi * scale) + eps);
     }
 }
 
 static void apply_adagrad(const struct optimizer_config *o, size_t n, float lr, float *restrict w,
                           float *restrict acc, const float *restrict g) {
-    const float eps = o->eps, l2 = o->l2;
+    const float eps = o->eps, l2 = o->l2, keep = kept(o, lr);
     for (size_t i = 0; i < n; i++) {
         const float d = g[i] + l2 * w[i];
         const float s = acc[i] + d * d;
         acc[i] = s;
-        w[i] -= lr * d / (sqrtf(s) + eps);
+        w[i] = keep * w[i] - lr * d / (sqrtf(s) + eps);
     }
 }
 
@@ -91,11 +96,11 @@ static float mean_square(size_t n, float l2, const float *restrict w, const floa
 static void apply_rowwise_adagrad(const struct optimizer_config *o, size_t n, float lr,
                                   float *restrict w, float *restrict acc,
                                   const float *restrict g) {
-    const float l2 = o->l2;
+    const float l2 = o->l2, keep = kept(o, lr);
     acc[0] += mean_square(n, l2, w, g);
     const float rate = lr / (sqrtf(acc[0]) + o->eps);
     for (size_t i = 0; i < n; i++) {
-        w[i] -= rate * (g[i] + l2 * w[i]);
+        w[i] = keep * w[i] - rate * (g[i] + l2 * w[i]);
     }
 }
 

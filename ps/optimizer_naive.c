@@ -46,19 +46,20 @@ void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float
     for (uint32_t i = 0; i < dim; i++) {
         const double wi = (double)w[i], rate = (double)lr;
         const double d = (double)g[i] + (double)o->l2 * wi;
+        const double decayed = wi - rate * (double)o->decay * wi;
         switch (o->kind) {
         case OPT_SGD:
-            w[i] = (float)(wi - rate * d);
+            w[i] = (float)(decayed - rate * d);
             break;
         case OPT_ADAM:
-            w[i] = (float)naive_adam(o, rate, step, wi, &state[i], &state[dim + i], d);
+            w[i] = (float)naive_adam(o, rate, step, decayed, &state[i], &state[dim + i], d);
             break;
         case OPT_ADAGRAD:
             state[i] = (float)((double)state[i] + d * d);
-            w[i] = (float)(wi - rate * d / (sqrt((double)state[i]) + (double)o->eps));
+            w[i] = (float)(decayed - rate * d / (sqrt((double)state[i]) + (double)o->eps));
             break;
         case OPT_ROWWISE_ADAGRAD:
-            w[i] = (float)(wi - rate * d / (sqrt((double)state[0]) + (double)o->eps));
+            w[i] = (float)(decayed - rate * d / (sqrt((double)state[0]) + (double)o->eps));
             break;
         case OPT_FTRL:
             w[i] = (float)naive_ftrl(o, wi, &state[i], &state[dim + i], d);

@@ -30,7 +30,7 @@ static const struct known known[] = {
     {"escm2-dr", NULL, NO_PAPER},
     {"dcmt", NULL, NO_PAPER},
     {"mmoe", NULL, NO_PAPER},
-    {"ple", NULL, NO_PAPER},
+    {"ple", "model.levels", NO_PAPER},
     {"esm2", NULL, NO_PAPER},
     {"chain", NULL, NO_PAPER},
     {"aitm", NULL, NO_PAPER},

@@ -6,6 +6,7 @@
  *     aman:0.1         model.name = aman, model.aman_rate = 0.1
  *     oversampling:5   model.name = oversampling, model.oversampling_factor = 5
  *     unbias:weight    model.name = unbias, model.unbias = weight
+ *     ple:2            model.name = ple, model.levels = 2
  */
 #ifndef TOOLS_COMPARE_METHODS_H
 #define TOOLS_COMPARE_METHODS_H

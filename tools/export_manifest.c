@@ -19,6 +19,11 @@ static const char *const formula_experts[] = {
     "with experts: out[j] = relu(x @ w.T + b) of expert j; for each tower g = softmax(x @ w.T + b) of its "
     "gate, h = sum over k of g[k] * out[experts[k]], in place of x below",
 };
+static const char *const formula_levels[] = {
+    "with levels: the gate 'shared' gives an h like the towers'; then for each of levels in order the same with "
+    "its experts and gates, an expert having in place of x the h of the level before that it `reads`, and a "
+    "gate the one of its own name; the h of the last level is in place of x below",
+};
 static const char *const formula_attention[] = {
     "with attention: q1, q2 = h of ctr and of ctcvr before their last layers, L their width; "
     "u[0] = q2, u[1] = relu(q1 @ g.w.T + g.b); s[i] = sum of (u[i] @ k.w.T) * (u[i] @ q.w.T) / sqrt(L); "
@@ -74,20 +79,19 @@ static void put_formula(struct json *j, const struct scan *scan) {
         put_lines(j, formula_concat, COUNT(formula_concat));
     }
     put_lines(j, formula_experts, scan->layout.experts > 0 ? COUNT(formula_experts) : 0);
+    put_lines(j, formula_levels, scan->layout.levels > 1 ? COUNT(formula_levels) : 0);
     put_lines(j, formula_rest, COUNT(formula_rest));
     put_lines(j, formula_attention, scan->layout.attention ? COUNT(formula_attention) : 0);
     json_str(j, NULL, formula_of(scan->config.model));
     json_close(j);
 }
 
-/* Layer `layer` of a tower, or in layer 0 of a model with experts one of those or a gate. */
-static void put_layer(struct json *j, const struct layout *l, uint32_t layer, uint32_t tower,
+static void put_layer(struct json *j, const struct layout_array *w, const struct layout_array *b,
                       const char *activation) {
-    const struct layout_array *w = layout_weight(l, layer, tower);
     char path[64];
     snprintf(path, sizeof path, "dense/%s.npy", w->name);
     json_str(j, "w", path);
-    snprintf(path, sizeof path, "dense/%s.npy", layout_bias(l, layer, tower)->name);
+    snprintf(path, sizeof path, "dense/%s.npy", b->name);
     json_str(j, "b", path);
     json_u64(j, "in", w->cols);
     json_u64(j, "out", w->rows);
@@ -98,29 +102,49 @@ static void put_tower(struct json *j, const struct layout *l, uint32_t tower) {
     json_open(j, l->tower[tower], '[');
     for (uint32_t k = l->experts > 0 ? 1 : 0; k <= l->layers; k++) {
         json_open(j, NULL, '{');
-        put_layer(j, l, k, tower, k == l->layers ? "none" : "relu");
+        put_layer(j, layout_weight(l, k, tower), layout_bias(l, k, tower),
+                  k == l->layers ? "none" : "relu");
         json_close(j);
     }
     json_close(j);
 }
 
-static void put_experts(struct json *j, const struct layout *l) {
+static void put_block(struct json *j, const struct layout *l, uint32_t level, uint32_t block,
+                      const char *activation) {
+    put_layer(j, layout_block(l, level, block), layout_block_bias(l, level, block), activation);
+}
+
+static void put_experts(struct json *j, const struct layout *l, uint32_t level) {
     json_open(j, "experts", '[');
     for (uint32_t k = 0; k < l->experts; k++) {
         json_open(j, NULL, '{');
-        put_layer(j, l, 0, k, "relu");
+        put_block(j, l, level, k, "relu");
+        if (level > 0) {
+            json_str(j, "reads", layout_strand(l, k / l->own));
+        }
         json_close(j);
     }
     json_close(j);
     json_open(j, "gates", '{');
-    for (uint32_t t = 0; t < l->towers; t++) {
-        json_open(j, l->tower[t], '{');
-        put_layer(j, l, 0, l->experts + t, "softmax");
+    for (uint32_t s = 0; s < layout_gates(l, level); s++) {
+        json_open(j, layout_strand(l, s), '{');
+        put_block(j, l, level, l->experts + s, "softmax");
         json_open(j, "experts", '[');
-        for (uint32_t k = 0; k < l->choices; k++) {
-            json_u64(j, NULL, layout_expert(l, t, k));
+        for (uint32_t k = 0; k < layout_choices(l, s); k++) {
+            json_u64(j, NULL, layout_expert(l, s, k));
         }
         json_close(j);
+        json_close(j);
+    }
+    json_close(j);
+}
+
+/* Those above the first. */
+static void put_levels(struct json *j, const struct layout *l) {
+    json_open(j, "levels", '[');
+    for (uint32_t level = 1; level < l->levels; level++) {
+        json_open(j, NULL, '{');
+        put_experts(j, l, level);
         json_close(j);
     }
     json_close(j);
@@ -178,7 +202,10 @@ static void put_model(struct json *j, const struct scan *scan, const uint64_t *r
     }
     json_close(j);
     if (l->experts > 0) {
-        put_experts(j, l);
+        put_experts(j, l, 0);
+    }
+    if (l->levels > 1) {
+        put_levels(j, l);
     }
     if (l->attention) {
         put_attention(j, l);

@@ -19,7 +19,7 @@ enum status attention_init(struct attention *t, const struct layout *layout,
     *t = (struct attention){.layout = layout};
     const uint32_t width = width_of(layout);
     struct linear *linears[] = {&t->g, &t->k, &t->q, &t->v};
-    float **vectors[] = {&t->u, &t->uk, &t->uq, &t->uv, &t->du, &t->dk, &t->dq, &t->part, &t->z};
+    float **vectors[] = {&t->u, &t->uk, &t->uq, &t->uv, &t->du, &t->dk, &t->dq, &t->z};
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) {
         TRY(linear_init(linears[i], kernel, width, width));
     }
@@ -31,8 +31,8 @@ enum status attention_init(struct attention *t, const struct layout *layout,
 
 void attention_fini(struct attention *t) {
     struct linear *linears[] = {&t->g, &t->k, &t->q, &t->v};
-    float **vectors[] = {&t->u,  &t->uk, &t->uq,   &t->uv, &t->du,
-                         &t->dk, &t->dq, &t->part, &t->z,  &t->a};
+    float **vectors[] = {&t->u,  &t->uk, &t->uq, &t->uv, &t->du,
+                         &t->dk, &t->dq, &t->z,  &t->a};
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) {
         linear_fini(linears[i]);
     }
@@ -127,16 +127,13 @@ static void attend_backward(const struct attention *t, const float *dz2, size_t 
     }
 }
 
-/* One of K, Q, V: dy [2n, L] -> its weights' gradient, and a part of du. */
+/* One of K, Q, V: dy [2n, L] -> its weights' gradient, and du, of which the first is the first part. */
 static void through(struct attention *t, const struct linear_work *work, const struct linear *w,
                     const float *dy, uint32_t n, float *dw, bool first) {
     const uint32_t width = width_of(t->layout), rows = ATTENTION_VECTORS * n;
     const struct matrix d = {dy, width};
     linear_weight(w, work, d, (struct matrix){t->u, width}, rows, dw, width);
-    linear_input(w, work, d, rows, first ? t->du : t->part, width);
-    for (size_t j = 0; j < (size_t)rows * width && !first; j++) {
-        t->du[j] += t->part[j];
-    }
+    linear_input(w, work, d, rows, !first, t->du, width);
 }
 
 static void values_backward(struct attention *t, const float *d, uint32_t n) {
@@ -167,12 +164,7 @@ static void scatter(struct attention *t, const struct linear_work *work, const f
     }
     const struct matrix dg = {t->du + width, row};
     linear_weight(&t->g, work, dg, (struct matrix){h, row}, n, ddense + at(t, PART_G), width);
-    linear_input(&t->g, work, dg, n, t->part, width);
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t c = 0; c < width; c++) {
-            d[i * row + c] += t->part[(size_t)i * width + c];
-        }
-    }
+    linear_input(&t->g, work, dg, n, true, d, row);
 }
 
 void attention_backward(struct attention *t, const struct linear_work *work, const float *h,

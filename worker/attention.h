@@ -27,7 +27,7 @@ struct attention {
     const float *dense;          /* borrowed, of the last attention_load */
     struct linear g, k, q, v;
     float *u, *uk, *uq, *uv;     /* [rows, 2, L]: u, k, r, v of an impression side by side */
-    float *du, *dk, *dq, *part;  /* the same; dk becomes dv when K's and Q's are done */
+    float *du, *dk, *dq;         /* the same; dk becomes dv when K's and Q's are done */
     float *a;                    /* [rows, 2] */
     float *z;                    /* [rows, 2 L], of the last attention_forward */
 };

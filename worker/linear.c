@@ -87,14 +87,14 @@ void linear_forward(const struct linear *l, const struct linear_work *work, stru
 }
 
 void linear_input(const struct linear *l, const struct linear_work *work, struct matrix dy,
-                  uint32_t m, float *dx, size_t stride) {
+                  uint32_t m, bool add, float *dx, size_t stride) {
     if (l->kernel != NULL) {
-        multiply(l->kernel, work, dy, l->input, m, l->in, l->out, false, dx, stride);
+        multiply(l->kernel, work, dy, l->input, m, l->in, l->out, add, dx, stride);
         return;
     }
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)l->in,
                 (blasint)l->out, 1.0f, dy.at, (blasint)dy.stride, l->w.at, (blasint)l->w.stride,
-                0.0f, dx, (blasint)stride);
+                add ? 1.0f : 0.0f, dx, (blasint)stride);
 }
 
 void linear_weight(const struct linear *l, const struct linear_work *work, struct matrix dy,

@@ -1,7 +1,7 @@
 /* linear.h - one weight matrix W [out, in] and its three products.
  *
  *     linear_forward    y  = x W^T  (+ y)     [m, out]
- *     linear_input      dx = dy W             [m, in]
+ *     linear_input      dx = dy W  (+ dx)     [m, in]
  *     linear_weight     dW += dy^T x          [out, in]
  *
  * With a kernel (kernel.h) W is packed once per batch, by linear_load; without one, OpenBLAS
@@ -42,7 +42,7 @@ void linear_load(struct linear *l, struct matrix w, bool backward);
 void linear_forward(const struct linear *l, const struct linear_work *work, struct matrix x,
                     uint32_t m, bool add, float *y, size_t stride);
 void linear_input(const struct linear *l, const struct linear_work *work, struct matrix dy,
-                  uint32_t m, float *dx, size_t stride);
+                  uint32_t m, bool add, float *dx, size_t stride);
 void linear_weight(const struct linear *l, const struct linear_work *work, struct matrix dy,
                    struct matrix x, uint32_t m, float *dw, size_t stride);
 

@@ -1,6 +1,6 @@
 /* mix.c - gates and mixtures, one impression after the other.
  *
- * Experts and gates come out of the one first product of all towers, with its sharing of the user side;
+ * Experts and gates come out of products, the first level's out of one, with its sharing of the user side;
  * what is left here is T S H1 multiplications an impression each way, a few hundredths of that product.
  */
 #include "mix.h"
@@ -22,20 +22,27 @@ static void softmax(float *x, uint32_t n) {
     }
 }
 
-void mix_forward(const struct layout *l, float *first, uint32_t n, float *h) {
-    const uint32_t width = l->hidden[0], choices = l->choices;
-    memset(h, 0, (size_t)n * l->towers * width * sizeof *h);
-    for (uint32_t i = 0; i < n; i++) {
-        const float *expert = first + (size_t)i * l->first_width;
-        float *gate = first + (size_t)i * l->first_width + (size_t)l->experts * width;
-        for (uint32_t k = 0; k < l->towers; k++, gate += choices, h += width) {
-            softmax(gate, choices);
-            for (uint32_t j = 0; j < choices; j++) {
-                const float *e = expert + (size_t)layout_expert(l, k, j) * width;
-                for (uint32_t c = 0; c < width; c++) {
-                    h[c] += gate[j] * e[c];
-                }
-            }
+/* h of one strand of one impression, of whose outputs `experts` are the first. */
+static void mix(const struct layout *l, uint32_t strand, const float *experts, float *gate,
+                float *h) {
+    const uint32_t width = l->hidden[0], choices = layout_choices(l, strand);
+    softmax(gate, choices);
+    memset(h, 0, width * sizeof *h);
+    for (uint32_t j = 0; j < choices; j++) {
+        const float *e = experts + (size_t)layout_expert(l, strand, j) * width;
+        for (uint32_t c = 0; c < width; c++) {
+            h[c] += gate[j] * e[c];
+        }
+    }
+}
+
+void mix_forward(const struct layout *l, uint32_t level, float *out, uint32_t n, float *h) {
+    const uint32_t gates = layout_gates(l, level);
+    for (uint32_t i = 0; i < n; i++, out += layout_level_width(l, level)) {
+        float *gate = out + (size_t)l->experts * l->hidden[0];
+        for (uint32_t k = 0; k < gates; k++, h += l->hidden[0]) {
+            mix(l, k, out, gate, h);
+            gate += layout_choices(l, k);
         }
     }
 }
@@ -48,26 +55,34 @@ static float dot(const float *a, const float *b, uint32_t n) {
     return sum;
 }
 
-void mix_backward(const struct layout *l, const float *first, const float *dh, uint32_t n,
-                  float *dfirst) {
-    const uint32_t width = l->hidden[0], choices = l->choices;
-    memset(dfirst, 0, (size_t)n * l->first_width * sizeof *dfirst);
-    for (uint32_t i = 0; i < n; i++) {
-        const size_t row = (size_t)i * l->first_width, gates = (size_t)l->experts * width;
-        for (uint32_t k = 0; k < l->towers; k++, dh += width) {
-            const float *gate = first + row + gates + (size_t)k * choices;
-            float *dgate = dfirst + row + gates + (size_t)k * choices, mean = 0.0f;
-            for (uint32_t j = 0; j < choices; j++) {
-                const size_t at = row + (size_t)layout_expert(l, k, j) * width;
-                dgate[j] = dot(dh, first + at, width);
-                mean += gate[j] * dgate[j];
-                for (uint32_t c = 0; c < width; c++) {
-                    dfirst[at + c] += gate[j] * dh[c];
-                }
-            }
-            for (uint32_t j = 0; j < choices; j++) {
-                dgate[j] = gate[j] * (dgate[j] - mean);
-            }
+/* Of one strand of one impression: adds to dexperts, sets dgate. */
+static void unmix(const struct layout *l, uint32_t strand, const float *experts, const float *gate,
+                  const float *dh, float *dexperts, float *dgate) {
+    const uint32_t width = l->hidden[0], choices = layout_choices(l, strand);
+    float mean = 0.0f;
+    for (uint32_t j = 0; j < choices; j++) {
+        const size_t at = (size_t)layout_expert(l, strand, j) * width;
+        dgate[j] = dot(dh, experts + at, width);
+        mean += gate[j] * dgate[j];
+        for (uint32_t c = 0; c < width; c++) {
+            dexperts[at + c] += gate[j] * dh[c];
+        }
+    }
+    for (uint32_t j = 0; j < choices; j++) {
+        dgate[j] = gate[j] * (dgate[j] - mean);
+    }
+}
+
+void mix_backward(const struct layout *l, uint32_t level, const float *out, const float *dh,
+                  uint32_t n, float *dout) {
+    const size_t width = layout_level_width(l, level), experts = (size_t)l->experts * l->hidden[0];
+    const uint32_t gates = layout_gates(l, level);
+    memset(dout, 0, n * width * sizeof *dout);
+    for (uint32_t i = 0; i < n; i++, out += width, dout += width) {
+        size_t gate = experts;
+        for (uint32_t k = 0; k < gates; k++, dh += l->hidden[0]) {
+            unmix(l, k, out, out + gate, dh, dout, dout + gate);
+            gate += layout_choices(l, k);
         }
     }
 }

@@ -26,6 +26,7 @@
 struct model {
     struct layout layout; /* a copy: the model outlives its maker's */
     struct loss_spec loss;
+    struct dropout dropout;
     struct laps *laps; /* the caller's, or own */
     struct laps own;
     struct tower tower;
@@ -45,6 +46,7 @@ struct step {
     float *ddense;
     struct loss_sums *sums;
     struct loss_spec loss; /* the model's, with what it needs of this batch */
+    struct dropout dropout; /* the model's; none in evaluation */
 };
 
 static enum status floats(float **out, size_t rows, size_t width) {
@@ -76,6 +78,10 @@ out:
 
 void model_charge(struct model *m, struct laps *laps) {
     m->laps = laps;
+}
+
+void model_drop(struct model *m, struct dropout dropout) {
+    m->dropout = dropout;
 }
 
 static void free_groups(struct model *m) {
@@ -125,7 +131,9 @@ static void users_forward(struct model *m, const struct step *s) {
 static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
     lap(m->laps, STAGE_POOL);
-    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n, m->logit);
+    const struct tower_dropout drop = {s->dropout, s->batch->name, begin};
+    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n,
+                  s->dropout.rate > 0.0f ? &drop : NULL, m->logit);
     loss_scores(&m->loss, (const float *const *)m->logit, n, s->logit_a + begin,
                 s->logit_b + begin);
     lap(m->laps, STAGE_FORWARD);
@@ -202,7 +210,8 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .drows = drows,
                      .ddense = ddense,
                      .sums = sums,
-                     .loss = m->loss};
+                     .loss = m->loss,
+                     .dropout = m->dropout};
     TRY(reserve_groups(m, b->groups));
     clear_gradients(m, &s);
     tower_load(&m->tower, dense, true);

@@ -33,11 +33,13 @@ struct naive_step {
     enum precision precision;
     const float *dense;
     double *ddense;
+    const struct dropout *dropout;
+    struct batch_name name;
+    uint32_t impression; /* the one at hand */
 };
 
-static struct naive_layer layer_of(const struct naive_step *s, uint32_t k, uint32_t tower) {
-    const struct layout *l = s->layout;
-    const struct layout_array *w = layout_weight(l, k, tower), *b = layout_bias(l, k, tower);
+static struct naive_layer layer_at(const struct naive_step *s, const struct layout_array *w,
+                                   const struct layout_array *b, bool last, bool hidden) {
     return (struct naive_layer){
         .w = s->dense + w->offset,
         .b = s->dense + b->offset,
@@ -45,9 +47,15 @@ static struct naive_layer layer_of(const struct naive_step *s, uint32_t k, uint3
         .db = s->ddense + b->offset,
         .in = w->cols,
         .out = w->rows,
-        .last = k == l->layers || (k == 0 && l->experts > 0 && tower >= l->experts),
-        .round = s->precision == PRECISION_BF16 && k < l->layers,
+        .last = last,
+        .round = s->precision == PRECISION_BF16 && hidden,
     };
+}
+
+static struct naive_layer layer_of(const struct naive_step *s, uint32_t k, uint32_t tower) {
+    const struct layout *l = s->layout;
+    const bool last = k == l->layers;
+    return layer_at(s, layout_weight(l, k, tower), layout_bias(l, k, tower), last, !last);
 }
 
 static void layer_forward(const struct naive_layer *n, const double *x, double *y) {
@@ -71,6 +79,14 @@ static void layer_backward(const struct naive_layer *n, const double *x, const d
             n->dw[(size_t)o * n->in + i] += operand(n, dz) * operand(n, x[i]);
             dx[i] += operand(n, dz) * operand(n, w);
         }
+    }
+}
+
+/* Activations of layer k of a tower, or their gradients, times the dropout's mask. */
+static void thin(const struct naive_step *s, uint32_t k, uint32_t tower, double *y) {
+    const uint32_t width = s->layout->hidden[k];
+    for (uint32_t o = 0; o < width && s->dropout != NULL; o++) {
+        y[o] *= dropout_naive(s->dropout, s->name, k, s->impression, tower * width + o);
     }
 }
 
@@ -101,86 +117,136 @@ static void trace_lay(struct trace *t, const struct layout *l, double *store) {
     }
 }
 
-/* Experts and gates of one impression: outputs e [E][H1], de; g [T][S] after the softmax, dg. */
+/* A level of experts of one impression: outputs e [E][H1], gates g after the softmax, one after the other,
+ * mixtures m [G][H1]; and the gradients. */
 struct experts {
-    double *e, *de, *g, *dg;
+    double *e, *de, *g, *dg, *m, *dm;
 };
 
 static size_t experts_doubles(const struct layout *l) {
-    return l->experts > 0 ? 2 * ((size_t)l->first_width) : 0;
+    size_t doubles = 0;
+    for (uint32_t k = 0; k < l->levels; k++) {
+        doubles += 2 * (layout_level_width(l, k) + (size_t)layout_gates(l, k) * l->hidden[0]);
+    }
+    return doubles;
 }
 
-static void experts_lay(struct experts *x, const struct layout *l, double *store) {
+/* m: one for each level. */
+static void experts_lay(struct experts *m, const struct layout *l, double *store) {
     const size_t outputs = (size_t)l->experts * l->hidden[0];
-    const size_t gates = (size_t)l->towers * l->choices;
-    *x = (struct experts){store, store + outputs, store + 2 * outputs,
-                          store + 2 * outputs + gates};
+    for (uint32_t k = 0; k < l->levels; k++) {
+        const size_t gates = layout_level_width(l, k) - outputs;
+        const size_t mixtures = (size_t)layout_gates(l, k) * l->hidden[0];
+        m[k].e = level(&store, outputs);
+        m[k].de = level(&store, outputs);
+        m[k].g = level(&store, gates);
+        m[k].dg = level(&store, gates);
+        m[k].m = level(&store, mixtures);
+        m[k].dm = level(&store, mixtures);
+    }
+}
+
+/* An expert or a gate, and which strand's mixture below it reads. */
+struct naive_block {
+    struct naive_layer layer;
+    uint32_t strand;
+    size_t at; /* of e or of g */
+    bool gate;
+};
+
+static struct naive_block block_of(const struct naive_step *s, uint32_t number, uint32_t block) {
+    const struct layout *l = s->layout;
+    const bool gate = block >= l->experts;
+    const uint32_t strand = gate ? block - l->experts : l->own > 0 ? block / l->own : 0;
+    const struct layout_array *w = layout_block(l, number, block);
+    return (struct naive_block){
+        .layer = layer_at(s, w, layout_block_bias(l, number, block), gate, true),
+        .strand = strand,
+        .at = gate ? (size_t)strand * l->choices : (size_t)block * l->hidden[0],
+        .gate = gate,
+    };
+}
+
+static void softmax_naive(double *g, uint32_t n) {
+    double sum = 0.0;
+    for (uint32_t j = 0; j < n; j++) {
+        sum += exp(g[j]);
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        g[j] = exp(g[j]) / sum;
+    }
+}
+
+/* The mixture of one strand. */
+static void mix_naive(const struct layout *l, const struct experts *m, uint32_t strand) {
+    double *h = m->m + (size_t)strand * l->hidden[0];
+    for (uint32_t c = 0; c < l->hidden[0]; c++) {
+        h[c] = 0.0;
+        for (uint32_t j = 0; j < layout_choices(l, strand); j++) {
+            h[c] += m->g[(size_t)strand * l->choices + j] *
+                    m->e[(size_t)layout_expert(l, strand, j) * l->hidden[0] + c];
+        }
+    }
 }
 
 static void experts_forward_naive(const struct naive_step *s, const double *x,
                                   struct experts *m) {
     const struct layout *l = s->layout;
-    for (uint32_t k = 0; k < l->experts; k++) {
-        const struct naive_layer n = layer_of(s, 0, k);
-        layer_forward(&n, x, m->e + (size_t)k * l->hidden[0]);
-    }
-    for (uint32_t k = 0; k < l->towers && l->experts > 0; k++) {
-        const struct naive_layer n = layer_of(s, 0, l->experts + k);
-        double *g = m->g + (size_t)k * l->choices, sum = 0.0;
-        layer_forward(&n, x, g);
-        for (uint32_t j = 0; j < l->choices; j++) {
-            sum += exp(g[j]);
+    for (uint32_t k = 0; k < l->levels; k++) {
+        for (uint32_t block = 0; block < layout_blocks(l, k); block++) {
+            const struct naive_block b = block_of(s, k, block);
+            const double *in = k == 0 ? x : m[k - 1].m + (size_t)b.strand * l->hidden[0];
+            layer_forward(&b.layer, in, b.gate ? m[k].g + b.at : m[k].e + b.at);
+            if (b.gate) {
+                softmax_naive(m[k].g + b.at, b.layer.out);
+            }
         }
-        for (uint32_t j = 0; j < l->choices; j++) {
-            g[j] = exp(g[j]) / sum;
+        for (uint32_t strand = 0; strand < layout_gates(l, k); strand++) {
+            mix_naive(l, &m[k], strand);
         }
     }
 }
 
-/* h1 of one tower. */
-static void mix_naive(const struct layout *l, const struct experts *m, uint32_t tower, double *h) {
-    for (uint32_t c = 0; c < l->hidden[0]; c++) {
-        h[c] = 0.0;
-        for (uint32_t j = 0; j < l->choices; j++) {
-            h[c] += m->g[(size_t)tower * l->choices + j] *
-                    m->e[(size_t)layout_expert(l, tower, j) * l->hidden[0] + c];
-        }
-    }
-}
-
-/* From a tower's dh1: adds to de, sets its dg, the gradient of the gate's logits. */
-static void unmix_naive(const struct layout *l, struct experts *m, uint32_t tower,
-                        const double *dh) {
-    const double *g = m->g + (size_t)tower * l->choices;
-    double *dg = m->dg + (size_t)tower * l->choices, each[EXPERTS_MAX] = {0};
-    for (uint32_t j = 0; j < l->choices; j++) {
-        const size_t at = (size_t)layout_expert(l, tower, j) * l->hidden[0];
+/* From the gradient of a strand's mixture: adds to de, sets its dg, the gradient of the gate's logits. */
+static void unmix_naive(const struct layout *l, struct experts *m, uint32_t strand) {
+    const uint32_t choices = layout_choices(l, strand);
+    const double *g = m->g + (size_t)strand * l->choices;
+    const double *dh = m->dm + (size_t)strand * l->hidden[0];
+    double *dg = m->dg + (size_t)strand * l->choices, each[EXPERTS_MAX] = {0};
+    for (uint32_t j = 0; j < choices; j++) {
+        const size_t at = (size_t)layout_expert(l, strand, j) * l->hidden[0];
         for (uint32_t c = 0; c < l->hidden[0]; c++) {
             each[j] += dh[c] * m->e[at + c];
             m->de[at + c] += g[j] * dh[c];
         }
     }
-    for (uint32_t j = 0; j < l->choices; j++) { /* the softmax's Jacobian, term by term */
+    for (uint32_t j = 0; j < choices; j++) { /* the softmax's Jacobian, term by term */
         dg[j] = 0.0;
-        for (uint32_t i = 0; i < l->choices; i++) {
+        for (uint32_t i = 0; i < choices; i++) {
             dg[j] += each[i] * g[i] * ((i == j ? 1.0 : 0.0) - g[j]);
         }
     }
 }
 
-/* Adds the gradient of the input to dx. */
+/* From dm of the last level, which the towers have set: adds the gradient of the input to dx. */
 static void experts_backward_naive(const struct naive_step *s, const double *x, struct experts *m,
                                    double *dx) {
     const struct layout *l = s->layout;
-    for (uint32_t k = 0; k < l->experts; k++) {
-        const struct naive_layer n = layer_of(s, 0, k);
-        const size_t at = (size_t)k * l->hidden[0];
-        layer_backward(&n, x, m->e + at, m->de + at, dx);
-    }
-    for (uint32_t k = 0; k < l->towers && l->experts > 0; k++) {
-        const struct naive_layer n = layer_of(s, 0, l->experts + k);
-        const size_t at = (size_t)k * l->choices;
-        layer_backward(&n, x, m->g + at, m->dg + at, dx);
+    for (uint32_t k = l->levels; k-- > 0;) {
+        memset(m[k].de, 0, (size_t)l->experts * l->hidden[0] * sizeof *m[k].de);
+        for (uint32_t strand = 0; strand < layout_gates(l, k); strand++) {
+            unmix_naive(l, &m[k], strand);
+        }
+        if (k > 0) {
+            memset(m[k - 1].dm, 0, (size_t)(l->towers + 1) * l->hidden[0] * sizeof *m[k - 1].dm);
+        }
+        for (uint32_t block = 0; block < layout_blocks(l, k); block++) {
+            const struct naive_block b = block_of(s, k, block);
+            const size_t below = (size_t)b.strand * l->hidden[0];
+            layer_backward(&b.layer, k == 0 ? x : m[k - 1].m + below,
+                           (b.gate ? m[k].g : m[k].e) + b.at, (b.gate ? m[k].dg : m[k].de) + b.at,
+                           k == 0 ? dx : m[k - 1].dm + below);
+        }
     }
 }
 
@@ -190,11 +256,15 @@ static double tower_forward_naive(const struct naive_step *s, uint32_t tower, co
     const struct layout *l = s->layout;
     memcpy(t->y[0], x, l->input_width * sizeof *x);
     if (l->experts > 0) {
-        mix_naive(l, m, tower, t->y[1]);
+        memcpy(t->y[1], m[l->levels - 1].m + (size_t)tower * l->hidden[0],
+               l->hidden[0] * sizeof *t->y[1]);
     }
     for (uint32_t k = l->experts > 0 ? 1 : 0; k <= l->layers; k++) {
         struct naive_layer n = layer_of(s, k, tower);
         layer_forward(&n, t->y[k], t->y[k + 1]);
+        if (k < l->layers) {
+            thin(s, k, tower, t->y[k + 1]);
+        }
     }
     return t->y[l->layers + 1][0];
 }
@@ -263,11 +333,13 @@ static void tower_backward_naive(const struct naive_step *s, uint32_t tower, str
     const uint32_t lowest = l->experts > 0 ? 1 : 0;
     for (uint32_t k = l->layers; k-- > lowest;) {
         struct naive_layer n = layer_of(s, k, tower);
+        thin(s, k, tower, t->dy[k + 1]);
         memset(t->dy[k], 0, n.in * sizeof *t->dy[k]);
         layer_backward(&n, t->y[k], t->y[k + 1], t->dy[k + 1], t->dy[k]);
     }
     if (l->experts > 0) {
-        unmix_naive(l, m, tower, t->dy[1]);
+        memcpy(m[l->levels - 1].dm + (size_t)tower * l->hidden[0], t->dy[1],
+               l->hidden[0] * sizeof *t->dy[1]);
         return;
     }
     for (uint32_t c = 0; c < l->input_width; c++) {
@@ -312,11 +384,12 @@ static void clear_foreign(const struct layout *l, double *ddense) {
     }
 }
 
-static void normalise_naive(const struct naive_step *s, struct trace *t, struct experts *m,
+static void normalise_naive(struct naive_step *s, struct trace *t, struct experts *m,
                             const double *x, const struct batch *b, struct loss_spec *spec) {
     struct loss_totals sums = {0};
     for (uint32_t i = 0; i < b->impressions; i++) {
         const double *xi = x + (size_t)i * s->layout->input_width;
+        s->impression = i;
         experts_forward_naive(s, xi, m);
         const float z = (float)tower_forward_naive(s, 0, xi, t, m);
         loss_totals_add(&sums, spec, &z, &b->labels[i], 1);
@@ -325,10 +398,16 @@ static void normalise_naive(const struct naive_step *s, struct trace *t, struct 
 }
 
 enum status model_train_naive(const struct layout *l, enum precision precision,
-                              const struct loss_spec *loss, const struct batch *b,
+                              const struct loss_spec *loss, const struct dropout *dropout,
+                              const struct batch *b,
                               const float *const *rows, const float *dense, double *const *logit,
                               double *const *drows, double *ddense, double *loss_mean) {
-    const struct naive_step step = {l, precision, dense, ddense};
+    struct naive_step step = {.layout = l,
+                              .precision = precision,
+                              .dense = dense,
+                              .ddense = ddense,
+                              .dropout = dropout,
+                              .name = b->name};
     size_t width = l->input_width, inputs = (size_t)b->impressions * width;
     size_t trace = trace_doubles(l);
     double *store = NULL;
@@ -339,8 +418,8 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     for (uint32_t k = 0; k < l->towers; k++) {
         trace_lay(&traces[k], l, dx + width + k * trace);
     }
-    struct experts experts;
-    experts_lay(&experts, l, dx + width + l->towers * trace);
+    struct experts experts[LEVELS_MAX];
+    experts_lay(experts, l, dx + width + l->towers * trace);
     struct transfer transfer;
     transfer_lay(&transfer, l, dx + width + l->towers * trace + experts_doubles(l));
     pool_forward_naive(l, b, rows, x);
@@ -351,14 +430,15 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     double n = (double)b->impressions;
     struct loss_spec spec = *loss;
     if (method_of(loss->model)->whole_batch) {
-        normalise_naive(&step, &traces[0], &experts, x, b, &spec);
+        normalise_naive(&step, &traces[0], experts, x, b, &spec);
     }
     for (uint32_t i = 0; i < b->impressions; i++) {
         double z[TOWERS_MAX], dz[TOWERS_MAX];
         struct loss_sums terms;
-        experts_forward_naive(&step, x + i * width, &experts);
+        step.impression = i;
+        experts_forward_naive(&step, x + i * width, experts);
         for (uint32_t k = 0; k < l->towers; k++) {
-            z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k], &experts);
+            z[k] = tower_forward_naive(&step, k, x + i * width, &traces[k], experts);
         }
         if (l->attention) {
             transfer_forward_naive(&step, traces, &transfer, z);
@@ -366,9 +446,6 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
         loss_record(&spec, z, &records, i, &terms, dz);
         *loss_mean += terms.total / n;
         memset(dx, 0, width * sizeof *dx);
-        for (size_t k = 0; k < (size_t)l->experts * l->hidden[0]; k++) {
-            experts.de[k] = 0.0;
-        }
         for (uint32_t k = 0; k < l->towers; k++) {
             logit[k][i] = z[k];
             dz[k] /= n;
@@ -381,9 +458,9 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
                                   traces[k].dy[l->layers]);
         }
         for (uint32_t k = 0; k < l->towers; k++) {
-            tower_backward_naive(&step, k, &traces[k], &experts, dx);
+            tower_backward_naive(&step, k, &traces[k], experts, dx);
         }
-        experts_backward_naive(&step, x + i * width, &experts, dx);
+        experts_backward_naive(&step, x + i * width, experts, dx);
         pool_backward_naive(l, b, i, dx, drows);
     }
     clear_foreign(l, ddense);

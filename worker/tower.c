@@ -13,6 +13,7 @@
 
 #include "common/mem.h"
 #include "mix.h"
+#include "relu.h"
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
     return layout_weight(l, layer, tower)->offset;
@@ -49,6 +50,9 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
         TRY(mem_array((void **)&t->h[k], (size_t)TOWER_CHUNK * width, sizeof(float)));
         widest = larger(widest, width);
     }
+    if (layout->levels > 1) {
+        widest = larger(widest, layout_gates(layout, 0) * layout->hidden[0]);
+    }
     for (int i = 0; i < 2; i++) {
         TRY(mem_array((void **)&t->d[i], (size_t)TOWER_CHUNK * widest, sizeof(float)));
     }
@@ -56,6 +60,9 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
         const size_t floats = (size_t)TOWER_CHUNK * layout->first_width;
         TRY(mem_array((void **)&t->first, floats, sizeof(float)));
         TRY(mem_array((void **)&t->dfirst, floats, sizeof(float)));
+    }
+    for (uint32_t k = 1; k < layout->levels; k++) {
+        TRY(level_init(&t->level[k - 1], layout, k, kernel, TOWER_CHUNK));
     }
     if (layout->attention) {
         TRY(attention_init(&t->attention, layout, kernel, TOWER_CHUNK));
@@ -74,6 +81,9 @@ void tower_fini(struct tower *t) {
     }
     linear_work_fini(&t->work);
     attention_fini(&t->attention);
+    for (uint32_t k = 1; k < LEVELS_MAX; k++) {
+        level_fini(&t->level[k - 1]);
+    }
     mem_free(&t->first);
     mem_free(&t->dfirst);
     mem_free(&t->d[0]);
@@ -92,38 +102,21 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
             linear_load(&t->hidden[k][tower], w, backward);
         }
     }
+    for (uint32_t k = 1; k < l->levels; k++) {
+        level_load(&t->level[k - 1], dense, backward);
+    }
     if (l->attention) {
         attention_load(&t->attention, dense, backward);
     }
 }
 
-/* --- passes over activations --------------------------------------------------------------- */
-
-static inline float relu(float z) {
-    return z < 0.0f ? 0.0f : z; /* NaN stays */
-}
-
-static void add_relu(float *restrict h, const float *restrict bias, size_t width) {
-    for (size_t j = 0; j < width; j++) {
-        h[j] = relu(h[j] + bias[j]);
-    }
-}
+/* --- passes over activations (and relu.h) -------------------------------------------------- */
 
 static void copy_rows(float *h, const float *bias, uint32_t rows, size_t width) {
     for (uint32_t i = 0; i < rows; i++) {
         for (size_t j = 0; j < width; j++) {
             h[i * width + j] = bias[j];
         }
-    }
-}
-
-/* d := gradient before the relu; sum += d. */
-static void mask_and_sum(float *restrict d, const float *restrict h, float *restrict sum,
-                         size_t width) {
-    for (size_t j = 0; j < width; j++) {
-        float v = h[j] > 0.0f ? d[j] : 0.0f;
-        d[j] = v;
-        sum[j] += v;
     }
 }
 
@@ -149,6 +142,11 @@ void tower_users(const struct tower *t, const float *xu, uint32_t groups, float 
     }
 }
 
+/* Where the mixtures of a level of experts go: to the next one, or up the towers. */
+static float *above(struct tower *t, uint32_t level) {
+    return level + 1 < t->layout->levels ? t->level[level].x : t->h[0];
+}
+
 /* The user side is added to experts and gates; only experts have a relu. */
 static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_of, uint32_t n) {
     const struct layout *l = t->layout;
@@ -157,11 +155,12 @@ static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_
         float *row = t->first + i * width;
         const float *user = hu + group_of[i] * width;
         add_relu(row, user, experts);
-        for (size_t j = experts; j < width; j++) {
-            row[j] += user[j];
-        }
+        add_to(row + experts, user + experts, width - experts);
     }
-    mix_forward(l, t->first, n, t->h[0]);
+    mix_forward(l, 0, t->first, n, above(t, 0));
+    for (uint32_t k = 1; k < l->levels; k++) {
+        level_forward(&t->level[k - 1], &t->work, n, above(t, k));
+    }
 }
 
 static void first_layer(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
@@ -201,12 +200,29 @@ static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
     }
 }
 
-void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
-                   uint32_t n, float *const *logit) {
+/* Thins h_k, unless it is a mixture of experts. */
+static void drop_units(struct tower *t, const struct tower_dropout *drop, uint32_t k, uint32_t n) {
     const struct layout *l = t->layout;
+    if (drop == NULL || (k == 0 && l->experts > 0)) {
+        return;
+    }
+    const size_t width = (size_t)l->towers * l->hidden[k];
+    const struct dropout_layer layer = dropout_layer(&drop->dropout, drop->name, k);
+    for (uint32_t i = 0; i < n; i++) {
+        dropout_apply(&layer, drop->begin + i, width, t->h[k] + i * width);
+    }
+    t->scale = layer.scale;
+}
+
+void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
+                   uint32_t n, const struct tower_dropout *drop, float *const *logit) {
+    const struct layout *l = t->layout;
+    t->scale = 1.0f;
     first_layer(t, xi, hu, group_of, n);
+    drop_units(t, drop, 0, n);
     for (uint32_t k = 1; k < l->layers; k++) {
         hidden_layer(t, k, n);
+        drop_units(t, drop, k, n);
     }
     if (l->attention) {
         attention_forward(&t->attention, &t->work, t->h[l->layers - 1], n);
@@ -249,30 +265,29 @@ static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *dden
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
     for (uint32_t i = 0; i < n; i++) {
-        mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, ddense + bias_at(l, k),
-                     width);
+        mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, t->scale,
+                     ddense + bias_at(l, k), width);
     }
     for (uint32_t tower = 0; tower < l->towers; tower++) {
         const struct linear *w = &t->hidden[k][tower];
         struct matrix dh = {d + (size_t)tower * out, width};
         struct matrix x = {t->h[k - 1] + (size_t)tower * in, l->towers * in};
         linear_weight(w, &t->work, dh, x, n, ddense + weight_at(l, k, tower), in);
-        linear_input(w, &t->work, dh, n, below + (size_t)tower * in, l->towers * in);
+        linear_input(w, &t->work, dh, n, false, below + (size_t)tower * in, l->towers * in);
     }
 }
 
-/* From dh1 the gradient of the first product's outputs, in dfirst, and of the user side. */
+/* From that of the first level's mixtures the gradient of the first product's outputs, in dfirst, and of the
+ * user side. */
 static void unmix_experts(struct tower *t, const float *dh, const uint32_t *group_of, uint32_t n,
                           float *dhu) {
     const struct layout *l = t->layout;
     const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
-    mix_backward(l, t->first, dh, n, t->dfirst);
+    mix_backward(l, 0, t->first, dh, n, t->dfirst);
     for (uint32_t i = 0; i < n; i++) {
         float *row = t->dfirst + i * width, *user = dhu + group_of[i] * width;
-        mask_and_sum(row, t->first + i * width, user, experts);
-        for (size_t j = experts; j < width; j++) {
-            user[j] += row[j];
-        }
+        mask_and_sum(row, t->first + i * width, 1.0f, user, experts);
+        add_to(user + experts, row + experts, width - experts);
     }
 }
 
@@ -285,15 +300,21 @@ static void first_backward(struct tower *t, const float *xi, const uint32_t *gro
         d = t->dfirst;
     }
     for (uint32_t i = 0; i < n && l->experts == 0; i++) {
-        mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width,
+        mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width, t->scale,
                      dhu + (size_t)group_of[i] * width, width);
     }
     if (l->item_width > 0) {
         struct matrix dh = {d, width}, x = {xi, l->item_width};
         float *dw = ddense + weight_at(l, 0, 0) + l->user_width;
         linear_weight(&t->item, &t->work, dh, x, n, dw, l->input_width);
-        linear_input(&t->item, &t->work, dh, n, dxi, l->item_width);
+        linear_input(&t->item, &t->work, dh, n, false, dxi, l->item_width);
     }
+}
+
+static void swap(float **a, float **b) {
+    float *x = *a;
+    *a = *b;
+    *b = x;
 }
 
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
@@ -305,9 +326,11 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
     }
     for (uint32_t k = t->layout->layers - 1; k > 0; k--) {
         hidden_backward(t, k, n, ddense, d, below);
-        float *swap = d;
-        d = below;
-        below = swap;
+        swap(&d, &below);
+    }
+    for (uint32_t k = t->layout->levels; k > 1; k--) {
+        level_backward(&t->level[k - 2], &t->work, d, n, t->dfirst, ddense, below);
+        swap(&d, &below);
     }
     first_backward(t, xi, group_of, n, d, ddense, dxi, dhu);
 }
@@ -326,6 +349,6 @@ void tower_users_backward(const struct tower *t, const float *xu, const float *d
         struct matrix dh = {dhu, width}, x = {xu, l->user_width};
         linear_weight(&t->user, &t->work, dh, x, groups, ddense + weight_at(l, 0, 0),
                       l->input_width);
-        linear_input(&t->user, &t->work, dh, groups, dxu, l->user_width);
+        linear_input(&t->user, &t->work, dh, groups, false, dxu, l->user_width);
     }
 }

@@ -10,8 +10,12 @@
  *     logit = h_L w^T + bias                            [T][n]
  *
  * With experts (mix.h) the first product has their outputs and the gates' logits, [n, first_width] in place
- * of [n, T H1], and so have hu and dhu; their mixture is h1. With attention (attention.h) the output layer
+ * of [n, T H1], and so have hu and dhu; their mixture is h1, or with several levels of them (level.h) that of
+ * the last level, each of which reads the mixtures below. With attention (attention.h) the output layer
  * reads its z in place of h_L.
+ *
+ * In training each h_k that comes out of a relu of its own tower may be thinned (dropout.h): all layers,
+ * without experts; all but the first, the experts and their mixture, with them.
  *
  * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
  * Operands of the products are as the kernel has them (linear.h); all else is float32. `dense` and
@@ -23,6 +27,8 @@
 
 #include "common/layout.h"
 #include "attention.h"
+#include "dropout.h"
+#include "level.h"
 #include "linear.h"
 
 /* Impressions computed at a time: the activations of a chunk stay in cache. */
@@ -36,7 +42,9 @@ struct tower {
     struct linear_work work;
     struct attention attention;  /* zero without */
     float *first, *dfirst;       /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
+    struct level level[LEVELS_MAX - 1]; /* those above the first; zero without */
     float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, T Hk] */
+    float scale;                 /* of the units that the last forward kept; 1 without dropout */
     float *d[2];                 /* gradients of one layer and of the one below it */
 };
 
@@ -50,9 +58,17 @@ void tower_load(struct tower *t, const float *dense, bool backward);
 
 /* hu from xu [groups, Iu]. */
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu);
-/* logit[T][n] from xi [n, Ii]; group_of[n] are rows of hu. Keeps the activations. */
+/* What the layers of a chunk leave out. */
+struct tower_dropout {
+    struct dropout dropout;
+    struct batch_name name;
+    uint32_t begin; /* the chunk's first impression, counted from the batch's first */
+};
+
+/* logit[T][n] from xi [n, Ii]; group_of[n] are rows of hu; drop NULL: the whole net. Keeps the
+ * activations. */
 void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
-                   uint32_t n, float *const *logit);
+                   uint32_t n, const struct tower_dropout *drop, float *const *logit);
 /* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1),
  * dxi [n, Ii], and dhu [G, T H1] summed over each group's impressions. */
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,

@@ -86,6 +86,7 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     TRY(model_create(&t->model, spec->layout, &loss,
                      kernel_find(config->kernel, config->precision)));
     model_charge(t->model, &t->laps);
+    model_drop(t->model, dropout_of(config));
     for (uint32_t i = 0; i < t->slots; i++) {
         TRY(transfer_create(&t->slot[i].transfer, t->client));
     }

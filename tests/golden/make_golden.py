@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes golden_concat.txt, golden_sides.txt (ESMM) and golden_MODEL.txt of every other model: one small
-batch each, with the loss and every gradient as PyTorch's autograd gives them.
+"""Writes golden_concat.txt, golden_sides.txt (ESMM) and golden_MODEL.txt of every other model (ple2, ple3: ple
+with so many levels): one small batch each, with the loss and every gradient as PyTorch's autograd gives them.
 
     python3 make_golden.py [DIR]        needs torch and numpy
 
@@ -44,6 +44,8 @@ MODELS = {
     'mmoe': (['ctr', 'cvr'], 1, dict(experts=3)),
     'ple': (['ctr', 'cvr'], 1, dict(experts=2)),
     'aitm': (['ctr', 'ctcvr'], 1, dict(calibrator_weight=0.875)),
+    'ple2': (['ctr', 'cvr'], 1, dict(experts=2, levels=2)),
+    'ple3': (['ctr', 'cvr'], 1, dict(experts=1, levels=3)),
 }
 for number, (model, (towers, dictionaries, keys)) in enumerate(MODELS.items()):
     CASES[model] = dict(SMALL, seed=3 + number, towers=towers, dictionaries=dictionaries, keys=keys)
@@ -169,40 +171,61 @@ def own_columns(spec, tower):
     return torch.tensor(columns)
 
 
+def prefix(level):
+    return f'level{level}.' if level > 1 else ''
+
+
 def arrays(spec, width):
     """Names, shapes and fan-in of the dense parameters."""
     towers, hidden, keys = spec.get('towers', ['ctr', 'cvr']), spec.get('hidden', HIDDEN), spec.get('keys', {})
     fan_in = width
     for k, out in enumerate(hidden + [1], 1):
         blocks = [(t, out) for t in towers]
-        if k == 1 and 'experts' in keys:
-            shared = keys['experts']
-            every = shared if 'ple' not in spec['name'] else shared * (1 + len(towers))
-            choices = shared if every == shared else 2 * shared
-            blocks = [(f'expert{j}', out) for j in range(every)]
-            blocks += [(f'gate.{t}', choices) for t in towers]
-        for kind in 'wb':
-            for block, size in blocks:
-                yield block, kind, k, (size, fan_in) if kind == 'w' else (size,), fan_in
-        fan_in = out
+        levels = keys.get('levels', 1) if k == 1 else 1
+        for level in range(1, levels + 1):
+            if k == 1 and 'experts' in keys:
+                shared = keys['experts']
+                every = shared if 'ple' not in spec['name'] else shared * (1 + len(towers))
+                choices = shared if every == shared else 2 * shared
+                at = prefix(level)
+                blocks = [(f'{at}expert{j}', out) for j in range(every)]
+                blocks += [(f'{at}gate.{t}', choices) for t in towers]
+                blocks += [(f'{at}gate.shared', every)] if level < levels else []
+            for kind in 'wb':
+                for block, size in blocks:
+                    yield block, kind, k, (size, fan_in) if kind == 'w' else (size,), fan_in
+            fan_in = out
     if spec['name'] == 'aitm':
         for block in 'gkqv':
             yield block, 'w', '', (hidden[-1], hidden[-1]), hidden[-1]
         yield 'g', 'b', '', (hidden[-1],), hidden[-1]
 
 
-def mixed(x, dense, tower, number, keys, every, kinks):
-    """The first activations of a tower from experts: of all, or of its own and the shared ones."""
-    outputs = []
-    for j in range(every):
-        z = torch.nn.functional.linear(x, dense[f'expert{j}.w1'], dense[f'expert{j}.b1'])
-        kinks.append(z.abs().min().item())
-        outputs.append(torch.relu(z))
+def mixtures(x, dense, towers, keys, kinks):
+    """The first activations of the towers, mixtures of experts: of all, or (ple) of its own and the shared
+    ones, level by level. x[None] is what the shared experts read, x[t] what those of tower t do."""
+    linear = torch.nn.functional.linear
+    every = sum(name.startswith('expert') and name.endswith('.w1') for name in dense)
     n = keys['experts']
-    if every > n:
-        outputs = outputs[number * n:(number + 1) * n] + outputs[-n:]
-    gate = torch.nn.functional.linear(x, dense[f'gate.{tower}.w1'], dense[f'gate.{tower}.b1'])
-    return torch.einsum('ij,jic->ic', torch.softmax(gate, 1), torch.stack(outputs))
+    own = {t: range(k * n, (k + 1) * n) if every > n else range(0) for k, t in enumerate(towers)}
+    shared = range(every - n, every)
+    x = {t: x for t in [*towers, None]}
+    for level in range(1, keys.get('levels', 1) + 1):
+        at, outputs = prefix(level), []
+        for j in range(every):
+            of = next((t for t in towers if j in own[t]), None)
+            z = linear(x[of], dense[f'{at}expert{j}.w1'], dense[f'{at}expert{j}.b1'])
+            kinks.append(z.abs().min().item())
+            outputs.append(torch.relu(z))
+        above = {}
+        for t in x:
+            gate, among = (t, [*own[t], *shared]) if t else ('shared', range(every))
+            if f'{at}gate.{gate}.w1' in dense:
+                g = linear(x[t], dense[f'{at}gate.{gate}.w1'], dense[f'{at}gate.{gate}.b1'])
+                above[t] = torch.einsum('ij,jic->ic', torch.softmax(g, 1),
+                                        torch.stack([outputs[j] for j in among]))
+        x = above
+    return x
 
 
 def run(case, rows, dense, bags, group_of, labels, dtype):
@@ -218,11 +241,12 @@ def run(case, rows, dense, bags, group_of, labels, dtype):
     kinks = []
     n = len(spec.get('hidden', HIDDEN)) + 1
     z, last = [], []
-    every = sum(name.startswith('expert') and name.endswith('.w1') for name in dense)
-    for number, t in enumerate(spec.get('towers', ['ctr', 'cvr'])):
-        if every > 0:
-            h = mixed(x, dense, t, number, spec['keys'], every, kinks)
-            z.append(tower(h, [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(2, n + 1)],
+    towers = spec.get('towers', ['ctr', 'cvr'])
+    if 'experts' in spec.get('keys', {}):
+        h = mixtures(x, dense, towers, spec['keys'], kinks)
+    for number, t in enumerate(towers):
+        if 'experts' in spec.get('keys', {}):
+            z.append(tower(h[t], [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(2, n + 1)],
                            kinks))
             continue
         layers = [(dense[f'{t}.w{k}'], dense[f'{t}.b{k}']) for k in range(1, n + 1)]

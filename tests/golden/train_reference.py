@@ -123,7 +123,7 @@ class Settings:
             return next(ini[s][key] for s in sections if ini.has_option(s, key))
 
         self.kind, self.lr = get("optimizer"), float(get("lr"))
-        names = ["beta1", "beta2", "eps", "l2"]
+        names = ["beta1", "beta2", "eps", "l2", "decay"]
         if "table" in sections:
             names += ["adagrad_init", "ftrl_l1", "ftrl_l2", "ftrl_beta"]
             assert get("admit_after") == "1" and get("evict_age") == "0", "rows must come and stay"
@@ -184,6 +184,8 @@ def update_rows(rule, o, weight, scale):
     g = weight.grad.coalesce()
     rows, values = g.indices()[0], g.values()
     values = values + o.l2 * weight.data[rows]
+    weight.data[rows] *= 1 - o.lr * scale * o.decay  # the rules below do not read the weight but to change it
+    assert o.decay == 0 or o.kind != "ftrl"
     if isinstance(rule, RowRule):
         rule.apply(rows, values, o.lr * scale)
     else:
@@ -195,8 +197,12 @@ def update_rows(rule, o, weight, scale):
 
 
 def dense_optimizer(o, parameters):
+    assert o.decay == 0 or (o.kind == "adam" and o.l2 == 0), "torch has it so in AdamW alone"
     if o.kind == "sgd":
         return torch.optim.SGD(parameters, lr=o.lr, weight_decay=o.l2)
+    if o.decay > 0:
+        return torch.optim.AdamW(parameters, lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps,
+                                 weight_decay=o.decay)
     return torch.optim.Adam(parameters, lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps,
                             weight_decay=o.l2)
 
@@ -209,6 +215,7 @@ class Reference:
         self.sides = start["model"]["input"] == "sides"
         self.layers = len(start["model"]["towers"]["ctr"])
         self.ctcvr_weight = float(ini["model"]["ctcvr_weight"])
+        assert float(ini["model"]["dropout"]) == 0, "there are no masks here"
         self.warmup = int(ini["train"]["warmup_steps"])
         self.log, self.step = log, 0
         for field in self.fields:

@@ -32,8 +32,10 @@ def load(folder):
         assert f["emb"].shape == (f["rows"], f["dim"]) and f["ids"].shape == (f["rows"],)
         assert (f["ids"][1:] > f["ids"][:-1]).all(), "ids do not ascend"
     model = m["model"]
-    gates = list(model.get("gates", {}).values())
-    for layers in [*model["towers"].values(), model.get("experts", []), gates]:
+    stacks = list(model["towers"].values())
+    for level in [model, *model.get("levels", [])]:
+        stacks += [level.get("experts", []), level.get("gates", {}).values()]
+    for layers in stacks:
         for layer in layers:
             layer["w"] = np.load(folder + "/" + layer["w"])
             layer["b"] = np.load(folder + "/" + layer["b"])
@@ -71,6 +73,17 @@ def attend(maps, q1, q2):
     return a @ v / a.sum()
 
 
+def mixed(level, below, x):
+    """The mixtures of a level of experts by the names of its gates; they read x, or mixtures below."""
+    outputs = [np.maximum(e["w"].astype(np.float64) @ below.get(e.get("reads"), x) + e["b"], 0)
+               for e in level["experts"]]
+    above = {}
+    for name, gate in level["gates"].items():
+        g = np.exp(gate["w"].astype(np.float64) @ below.get(name, x) + gate["b"])
+        above[name] = sum(g[k] / g.sum() * outputs[e] for k, e in enumerate(gate["experts"]))
+    return above
+
+
 def predict(m, impression, counts):
     model = m["model"]
     x = np.zeros(model["input_width"])
@@ -78,14 +91,12 @@ def predict(m, impression, counts):
         for feature, weight in impression.get(f["name"], []):
             x[f["column"] : f["column"] + f["dim"]] += weight * row(m, f, feature, counts)
     p, last = {}, {}
-    outputs = [np.maximum(e["w"].astype(np.float64) @ x + e["b"], 0)
-               for e in model.get("experts", [])]
+    mixtures = {}
+    if "experts" in model:
+        for level in [model, *model.get("levels", [])]:
+            mixtures = mixed(level, mixtures, x)
     for tower, layers in model["towers"].items():
-        h = x
-        if outputs:
-            gate = model["gates"][tower]
-            g = np.exp(gate["w"].astype(np.float64) @ x + gate["b"])
-            h = sum(g[k] / g.sum() * outputs[e] for k, e in enumerate(gate["experts"]))
+        h = mixtures.get(tower, x)
         for number, layer in enumerate(layers, 1):
             if number == len(layers):
                 last[tower] = h

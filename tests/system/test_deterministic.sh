@@ -2,7 +2,8 @@
 # --deterministic: one job has one result, byte for byte: run twice, on one to three servers, with one
 # or two workers and more threads, and stopped or killed in the middle and resumed on another number.
 . "$(dirname "$0")/lib.sh"
-plan=(--deterministic --epochs 2 --set train.shuffle=true --set checkpoint.every_impressions=4000)
+# Dropout too: its masks must not depend on who computes a batch, or when.
+plan=(--deterministic --epochs 2 --set train.shuffle=true --set model.dropout=0.25 --set checkpoint.every_impressions=4000)
 
 # The whole state of a run, and what other programs are given, are those of the first one.
 compare() {

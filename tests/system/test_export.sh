@@ -37,6 +37,7 @@ compare concat model.input=concat
 compare sides model.input=sides
 compare mmoe model.name=mmoe
 compare ple model.name=ple model.experts=2 model.input=sides
+compare ple3 model.name=ple model.experts=2 model.levels=3
 compare aitm model.name=aitm
 compare esm2 model.name=esm2
 compare chain model.name=chain model.behaviours=2

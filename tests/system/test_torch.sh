@@ -44,6 +44,7 @@ compare() {
 compare adam-concat 1 model.input=concat table.lr=0.01 dense.lr=0.003
 compare adam-by-row 1 model.input=concat table.lr=0.01 dense.lr=0.003 table.bias_correction=row
 compare adam-sides 2 model.input=sides table.lr=0.01 dense.lr=0.003
+compare adamw 1 model.input=concat table.lr=0.01 dense.lr=0.003 table.decay=3 dense.decay=1 train.warmup_steps=20
 # adagrad_init: small, or the gradients vanish beside it and the accumulator could be anything.
 compare adagrad-concat 2 model.input=concat table.optimizer=adagrad table.adagrad_init=1e-6 table.lr=0.01
 compare adagrad-sides 1 model.input=sides table.optimizer=adagrad table.lr=0.05 table.l2=0.01

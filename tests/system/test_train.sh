@@ -121,7 +121,22 @@ s = json.load(open(sys.argv[1]))["staleness"]
 sys.exit(not (s["dense_max"] <= 3 and s["mean"] > s["dense_mean"]))
 END
 
+step "levels of experts, and not another number of them on a resume"
+ple=(--set model.name=ple --set model.experts=2)
+train levels --servers 2 --workers 2 --epochs 2 --trace "${ple[@]}" --set model.levels=2
+trained levels
+ok "$ESMM" eval --checkpoint "$dir/levels" --data "$dir/eval" --json
+less 0.55 "$(number "$dir/out" auc_ctr)" "auc_ctr of ple with two levels"
+for levels in 1 3; do
+    expect 1 "$ESMM" train --data "$dir/data" --out "$dir/levels" "${small[@]}" --servers 2 \
+        --epochs 3 --resume "${ple[@]}" --set model.levels=$levels
+    says "dense parameters .* levels or input differ"
+done
+train levels --servers 1 --workers 1 --epochs 3 --resume "${ple[@]}" --set model.levels=2
+
 step "command lines"
+expect 1 "$ESMM" train --data "$dir/data" --out "$dir/x" --set model.levels=2
+says "model\.levels \(2\) .* model\.name = ple alone"
 expect 1 "$ESMM" train --data "$dir/data" --out "$dir/x" --set table.dmi=4
 says "table\.dmi" "table\.dim"
 expect 1 "$ESMM" train --data "$dir/data" --out "$dir/x" --set table.dim=0

@@ -43,6 +43,9 @@ static void methods_are_read(void **state) {
     assert_near(m.method[4].paper.cvr, 68.25);
     assert_near(m.method[4].paper.ctcvr, 64.44);
     assert_true(isnan(m.method[0].paper.cvr));
+    assert_int_equal(compare_methods_parse(&m, "ple:2,ple"), OK);
+    assert_string_equal(m.method[1].variant, "model.levels=2");
+    assert_string_equal(m.method[2].variant, "");
     assert_int_equal(compare_methods_parse(&m, "all"), OK);
     assert_int_equal(m.count, 9);
     assert_string_equal(m.method[1].label, "base");

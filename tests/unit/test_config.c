@@ -164,6 +164,23 @@ static void keys_that_exclude_each_other(void **state) {
     assert_int_equal(config_check(&c), OK);
     assert_int_equal(config_set(&c, "model.name=share"), OK);
     says(config_check(&c), "model.delay", "model.name = esmm");
+    config_default(&c);
+    assert_int_equal(config_set(&c, "model.levels=5"), ERR_CONFIG);
+    assert_int_equal(config_set(&c, "model.levels=4"), OK);
+    says(config_check(&c), "model.levels (4)", "model.name = ple");
+    assert_int_equal(config_set(&c, "model.name=mmoe"), OK);
+    says(config_check(&c), "model.levels (4)", "model.name = ple");
+    assert_int_equal(config_set(&c, "model.name=ple"), OK);
+    assert_int_equal(config_check(&c), OK);
+    config_default(&c);
+    assert_int_equal(config_set(&c, "table.decay=0.5"), OK);
+    assert_int_equal(config_check(&c), OK);
+    assert_int_equal(config_set(&c, "field.205.optimizer=ftrl"), OK);
+    says(config_check(&c), "field.205", "excludes decay (0.5)");
+    assert_int_equal(config_set(&c, "field.205.decay=0"), OK);
+    assert_int_equal(config_check(&c), OK);
+    assert_int_equal(config_set(&c, "table.optimizer=ftrl"), OK);
+    says(config_check(&c), "table: ", "excludes decay");
 }
 
 int main(void) {

@@ -250,6 +250,69 @@ static void test_experts(void **state) {
     mem_free(&c);
 }
 
+/* Levels of experts above the first: named by level, read mixtures, and the last has no shared gate. */
+static void test_levels(void **state) {
+    (void)state;
+    struct config *c = config_of();
+    const struct schema s = schema_of();
+    struct layout one, l;
+    c->experts = 2;
+    c->model = MODEL_PLE;
+    assert_int_equal(layout_init(&one, c, &s, 0.04, 0.005), OK);
+    c->levels = 3;
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK);
+    assert_int_equal(l.first_width, one.first_width + 6); /* the shared gate's */
+    assert_int_equal(layout_level_width(&l, 1), 6 * 6 + 2 * 4 + 6);
+    assert_int_equal(layout_level_width(&l, 2), 6 * 6 + 2 * 4);
+    assert_int_equal(layout_choices(&l, 1), 4);
+    assert_int_equal(layout_choices(&l, 2), 6);
+    assert_int_equal(layout_expert(&l, 2, 5), 5);
+    array_is(&l, 7, "gate.cvr.w1", 4, 20, 6 * 120 + 80);
+    array_is(&l, 8, "gate.shared.w1", 6, 20, 6 * 120 + 2 * 80);
+    array_is(&l, 9, "expert0.b1", 6, 1, 1000);
+    array_is(&l, 17, "gate.shared.b1", 6, 1, 1044);
+    array_is(&l, 18, "level2.expert0.w1", 6, 6, 1050);
+    array_is(&l, 24, "level2.gate.ctr.w1", 4, 6, 1266);
+    array_is(&l, 26, "level2.gate.shared.w1", 6, 6, 1314);
+    array_is(&l, 35, "level2.gate.shared.b1", 6, 1, 1394);
+    array_is(&l, 36, "level3.expert0.w1", 6, 6, 1400);
+    array_is(&l, 51, "level3.gate.cvr.b1", 4, 1, 1704);
+    array_is(&l, 52, "ctr.w2", 3, 6, 1708);
+    assert_int_equal(l.array_count, 60);
+    assert_int_equal(l.array[20].fan_in, 6);
+    assert_ptr_equal(layout_block(&l, 1, 8), &l.array[26]);
+    assert_ptr_equal(layout_block_bias(&l, 2, 7), &l.array[51]);
+    assert_ptr_equal(layout_weight(&l, 1, 0), &l.array[52]);
+    assert_ptr_equal(layout_bias(&l, 2, 1), &l.array[59]);
+    for (uint32_t k = 0; k < l.array_count; k++) {
+        const char *kind = strrchr(l.array[k].name, '.');
+        assert_int_equal(layout_is_weight(&l, &l.array[k]), kind[1] == 'w');
+        for (uint32_t i = 0; i < k; i++) {
+            assert_string_not_equal(l.array[i].name, l.array[k].name);
+        }
+    }
+    float *whole = NULL;
+    assert_int_equal(mem_array((void **)&whole, l.count, sizeof *whole), OK);
+    layout_initial(&l, 1, 0, l.count, whole);
+    assert_true(whole[l.count - 2] == l.bias[0] && whole[l.count - 1] == l.bias[1]);
+    assert_memory_not_equal(whole + 1050, whole + 1400, 36 * sizeof *whole); /* levels differ */
+    float widest[2] = {0}; /* of experts' weights, and of all else */
+    for (uint32_t i = 1050; i < 1708; i++) {
+        const bool expert = i < 1266 || (i >= 1400 && i < 1616);
+        assert_true(whole[i] != 0.0f);
+        widest[expert ? 0 : 1] = fmaxf(widest[expert ? 0 : 1], fabsf(whole[i]));
+    }
+    assert_true(widest[0] > 1.9f && widest[0] <= 2.0f); /* sqrt(6 S / 6) */
+    assert_true(widest[1] > 0.95f / sqrtf(6) && widest[1] <= 1 / sqrtf(6));
+    mem_free(&whole);
+    c->experts = 8;
+    c->levels = LEVELS_MAX;
+    assert_int_equal(config_set(c, "model.tower=8,8,8,8,8,8,8,8"), OK);
+    assert_int_equal(layout_init(&l, c, &s, 0.04, 0.005), OK); /* the most arrays of ple */
+    assert_int_equal(l.array_count, 2 * (4 * 24 + 3 * 3 + 2 + 2 * 8));
+    mem_free(&c);
+}
+
 /* The attention's arrays stand at the end, as wide as the last hidden layer; the towers' as without. */
 static void test_attention(void **state) {
     (void)state;
@@ -304,7 +367,7 @@ static void test_chain(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_experts), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_experts), cmocka_unit_test(test_chain), cmocka_unit_test(test_levels),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_concat),      cmocka_unit_test(test_sides),
         cmocka_unit_test(test_heads),

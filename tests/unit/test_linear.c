@@ -95,9 +95,14 @@ static void check_products(const struct kernel *kernel, enum precision precision
     }
     sheet_close("y + y", &y, want, 2.0 * in);
 
-    linear_input(&l, &work, view(&dy), m, at(&dx), dx.stride);
+    linear_input(&l, &work, view(&dy), m, false, at(&dx), dx.stride);
     linear_naive_input(precision, view(&w), view(&dy), m, out, in, want);
     sheet_close("dx", &dx, want, out);
+    linear_input(&l, &work, view(&dy), m, true, at(&dx), dx.stride);
+    for (size_t i = 0; i < (size_t)m * in; i++) {
+        want[i] *= 2.0;
+    }
+    sheet_close("dx + dx", &dx, want, 2.0 * out);
 
     for (uint32_t o = 0; o < out; o++) {
         for (uint32_t j = 0; j < in; j++) {

@@ -28,6 +28,7 @@ struct fixture {
     double *a_naive, *b_naive; /* what loss_scores makes of the logits */
     struct loss_sums sums;
     enum precision precision; /* of the twin */
+    struct dropout dropout;   /* none, unless a test sets it; of model and twin */
 };
 
 /* What may multiply; NULL among them is OpenBLAS. The model's tests run over all that are here. */
@@ -111,8 +112,9 @@ static void make_records(struct batch *b, uint64_t seed) {
     }
 }
 
-static void begin_delay(struct fixture *t, struct shape s, enum model_name model,
-                        enum delay_method delay) {
+/* levels: of experts, where the model has some. */
+static void begin_any(struct fixture *t, struct shape s, enum model_name model, uint32_t levels,
+                      enum delay_method delay) {
     memset(t, 0, sizeof *t);
     struct sample sample = {.seed = s.seed,
                             .groups = s.groups,
@@ -136,6 +138,7 @@ static void begin_delay(struct fixture *t, struct shape s, enum model_name model
     config.ctcvr_weight = s.w;
     config.unbias_clip = 0.4f;
     config.experts = 1 + (uint32_t)(s.seed % 4);
+    config.levels = levels;
     config.propensity_min = 0.2f;
     config.cvr_weight = 0.5f;
     config.counterfactual_weight = 0.25f;
@@ -165,8 +168,17 @@ static void begin_delay(struct fixture *t, struct shape s, enum model_name model
     }
 }
 
+static void begin_delay(struct fixture *t, struct shape s, enum model_name model,
+                        enum delay_method delay) {
+    begin_any(t, s, model, 1, delay);
+}
+
+static void begin_levels(struct fixture *t, struct shape s, uint32_t levels) {
+    begin_any(t, s, MODEL_PLE, levels, DELAY_NONE);
+}
+
 static void begin_model(struct fixture *t, struct shape s, enum model_name model) {
-    begin_delay(t, s, model, DELAY_NONE);
+    begin_any(t, s, model, 1, DELAY_NONE);
 }
 
 static void begin(struct fixture *t, struct shape s) {
@@ -175,13 +187,14 @@ static void begin(struct fixture *t, struct shape s) {
 
 static void run(struct fixture *t, struct model *m) {
     t->sums = (struct loss_sums){0};
+    model_drop(m, t->dropout);
     assert_int_equal(model_train(m, &t->batch, (const float *const *)t->rows, t->dense, t->a, t->b,
                                  t->drows, t->ddense, &t->sums),
                      OK);
 }
 
 static void run_naive(struct fixture *t) {
-    assert_int_equal(model_train_naive(&t->layout, t->precision, &t->loss, &t->batch,
+    assert_int_equal(model_train_naive(&t->layout, t->precision, &t->loss, &t->dropout, &t->batch,
                                        (const float *const *)t->rows, t->dense, t->logit_naive,
                                        t->drows_naive, t->ddense_naive, &t->loss_naive),
                      OK);
@@ -254,8 +267,9 @@ static void check_against_naive(struct fixture *t, const struct kernel *kernel) 
     struct model *m = NULL;
     assert_int_equal(model_create(&m, &t->layout, &t->loss, kernel), OK);
     run(t, m);
-    close_to("logit a", t->a, t->a_naive, t->batch.impressions, 1e-6);
-    close_to("logit b", t->b, t->b_naive, t->batch.impressions, 1e-6);
+    const double relative = 1e-6 * fmax(1, t->layout.levels); /* each level rounds */
+    close_to("logit a", t->a, t->a_naive, t->batch.impressions, relative);
+    close_to("logit b", t->b, t->b_naive, t->batch.impressions, relative);
     assert_true(fabs(mean_loss(t) - t->loss_naive) <= 1e-6 * t->loss_naive);
     check_gradients(t, 1e-5);
     model_destroy(&m);
@@ -309,6 +323,83 @@ static void test_models_against_naive(void **state) {
     }
 }
 
+/* Stacked experts, on every shape. */
+static void test_levels_against_naive(void **state) {
+    (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        for (uint32_t levels = 2; levels <= LEVELS_MAX; levels++) {
+            struct fixture t;
+            begin_levels(&t, shapes[k], levels);
+            assert_int_equal(t.layout.levels, levels);
+            run_naive(&t);
+            for (size_t i = 0; i < n; i++) {
+                check_against_naive(&t, kernel[i]);
+            }
+            release(&t);
+        }
+    }
+}
+
+/* --- dropout -------------------------------------------------------------------------------- */
+
+/* Half and three quarters: the scale is a power of two, so that the activations stay on the grid. */
+static void drop(struct fixture *t, size_t k) {
+    t->dropout = (struct dropout){k % 2 == 0 ? 0.5f : 0.75f, 90 + k};
+    t->batch.name = (struct batch_name){(uint32_t)k, 2, 3};
+}
+
+/* Chunks, towers and groups as without: the twin asks for the mask of each unit by its place in the
+ * batch. */
+static void test_dropout_against_naive(void **state) {
+    (void)state;
+    size_t n;
+    const struct kernel *const *kernel = kernels(&n);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes + sizeof models / sizeof *models; k++) {
+        const bool all_shapes = k < sizeof shapes / sizeof *shapes;
+        struct fixture t;
+        begin_model(&t, shapes[all_shapes ? k : k % 2],
+                    all_shapes ? MODEL_ESMM : models[k - sizeof shapes / sizeof *shapes]);
+        drop(&t, k);
+        run_naive(&t);
+        for (size_t i = 0; i < n; i++) {
+            check_against_naive(&t, kernel[i]);
+        }
+        release(&t);
+    }
+}
+
+/* Training leaves units out by the batch's name, forward never; without a rate all is as it was. */
+static void test_dropout_is_of_training(void **state) {
+    (void)state;
+    struct fixture t;
+    struct model *m = NULL;
+    begin(&t, shapes[0]);
+    const size_t n = t.batch.impressions;
+    float *a = sample_array(n, sizeof *a), *b = sample_array(n, sizeof *b);
+    float *whole = sample_array(n, sizeof *whole);
+    assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
+    run(&t, m);
+    memcpy(whole, t.a, n * sizeof *whole);
+    drop(&t, 0);
+    run(&t, m);
+    assert_memory_not_equal(t.a, whole, n * sizeof *whole);
+    memcpy(a, t.a, n * sizeof *a);
+    run(&t, m);
+    assert_memory_equal(t.a, a, n * sizeof *a);
+    t.batch.name.batch++;
+    run(&t, m);
+    assert_memory_not_equal(t.a, a, n * sizeof *a);
+    assert_int_equal(model_forward(m, &t.batch, (const float *const *)t.rows, t.dense, a, b), OK);
+    assert_memory_equal(a, whole, n * sizeof *whole);
+    model_destroy(&m);
+    mem_free(&a);
+    mem_free(&b);
+    mem_free(&whole);
+    release(&t);
+}
+
 /* --- records and delays ----------------------------------------------------------------------- */
 
 /* Fast against naive, with all kinds of records and all heads. */
@@ -338,50 +429,58 @@ static void test_delay_against_naive(void **state) {
  * its power of two and so up to 2^-7 of itself; what does so is a few terms of each sum. */
 #define BF16_TOLERANCE 0x1p-7
 
-/* On the grid the inputs and weights are exact in bf16 too, so that relu's kinks agree. That the
- * model rounds at all is the next test. */
+static void check_bf16(struct fixture *t, const struct kernel *kernel) {
+    struct model *m = NULL;
+    t->precision = PRECISION_BF16;
+    run_naive(t);
+    assert_int_equal(model_create(&m, &t->layout, &t->loss, kernel), OK);
+    run(t, m);
+    close_to("logit a", t->a, t->a_naive, t->batch.impressions, BF16_TOLERANCE);
+    close_to("logit b", t->b, t->b_naive, t->batch.impressions, BF16_TOLERANCE);
+    assert_true(fabs(mean_loss(t) - t->loss_naive) <= BF16_TOLERANCE * t->loss_naive);
+    check_gradients(t, BF16_TOLERANCE);
+    model_destroy(&m);
+}
+
+/* Without dropout and with. */
+static void check_bf16_model(size_t k, enum model_name model, uint32_t levels) {
+    struct fixture t;
+    begin_any(&t, shapes[k], model, levels, DELAY_NONE);
+    check_bf16(&t, kernel_bf16());
+    drop(&t, k);
+    check_bf16(&t, kernel_bf16());
+    release(&t);
+}
+
 static void test_bf16_against_naive(void **state) {
     (void)state;
-    const struct kernel *kernel = kernel_bf16();
-    if (kernel == NULL) {
+    if (kernel_bf16() == NULL) {
         print_message("skipped: no AVX512_BF16 here\n");
         skip();
     }
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
-        struct fixture t;
-        struct model *m = NULL;
-        begin(&t, shapes[k]);
-        t.precision = PRECISION_BF16;
-        run_naive(&t);
-        assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
-        run(&t, m);
-        close_to("logit a", t.a, t.a_naive, t.batch.impressions, BF16_TOLERANCE);
-        close_to("logit b", t.b, t.b_naive, t.batch.impressions, BF16_TOLERANCE);
-        assert_true(fabs(mean_loss(&t) - t.loss_naive) <= BF16_TOLERANCE * t.loss_naive);
-        check_gradients(&t, BF16_TOLERANCE);
-        model_destroy(&m);
-        release(&t);
+        check_bf16_model(k, MODEL_ESMM, 1);
+        check_bf16_model(k, MODEL_AITM, 1);
+        check_bf16_model(k, MODEL_MMOE, 1);
+        for (uint32_t levels = 1; levels <= LEVELS_MAX; levels++) {
+            check_bf16_model(k, MODEL_PLE, levels);
+        }
     }
 }
 
-/* With weights off the grid the model is the rounded twin, not the exact one. */
-static void test_bf16_rounds(void **state) {
-    (void)state;
-    const struct kernel *kernel = kernel_bf16();
-    if (kernel == NULL) {
-        skip();
-    }
+static void check_bf16_rounds(enum model_name model, uint32_t levels) {
     struct fixture t;
     struct model *m = NULL;
-    begin(&t, (struct shape){60, 40, 10, 3, 4, 7, INPUT_CONCAT, "33,17", -1, 1.0f, false});
-    assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
+    begin_any(&t, (struct shape){60, 40, 10, 3, 4, 7, INPUT_CONCAT, "33,17", -1, 1.0f, false},
+              model, levels, DELAY_NONE);
+    assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel_bf16()), OK);
     run(&t, m);
     double error[2] = {0};
     for (int p = 0; p < 2; p++) {
         t.precision = p == 0 ? PRECISION_F32 : PRECISION_BF16;
         run_naive(&t);
         for (uint32_t i = 0; i < t.batch.impressions; i++) {
-            error[p] += fabs((double)t.a[i] - t.a_naive[i]);
+            error[p] += fabs((double)t.a[i] - t.a_naive[i]) + fabs((double)t.b[i] - t.b_naive[i]);
         }
     }
     assert_true(error[0] > 1e-4 * t.batch.impressions);
@@ -390,17 +489,33 @@ static void test_bf16_rounds(void **state) {
     release(&t);
 }
 
+/* With weights off the grid the model is the rounded twin, not the exact one. */
+static void test_bf16_rounds(void **state) {
+    (void)state;
+    if (kernel_bf16() == NULL) {
+        skip();
+    }
+    check_bf16_rounds(MODEL_ESMM, 1);
+    check_bf16_rounds(MODEL_AITM, 1);
+    check_bf16_rounds(MODEL_PLE, 1);
+    check_bf16_rounds(MODEL_PLE, 3);
+}
+
 /* --- one model, many batches ---------------------------------------------------------------- */
 
 /* Forward alone gives the logits of training; one model serves batches of any size in any order,
  * and twice the same input gives the same bits. */
-static void check_many_batches(const struct kernel *kernel) {
+static void check_many_batches(const struct kernel *kernel, enum model_name model,
+                               uint32_t levels) {
     static const uint32_t groups[] = {7, 60, 1, 30};
     struct model *m = NULL;
     for (size_t k = 0; k < 4; k++) {
         struct fixture t;
-        begin(&t, (struct shape){20 + k, groups[k], 15, 3, 4, 5, INPUT_CONCAT, "16,12", -1, 1.0f,
-                                 false});
+        const uint64_t seed = 23 + 4 * k; /* 4 experts always */
+        begin_any(&t,
+                  (struct shape){seed, groups[k], 15, 3, 4, 5, INPUT_CONCAT, "16,12", -1, 1.0f,
+                                 false},
+                  model, levels, DELAY_NONE);
         size_t n = t.batch.impressions;
         if (m == NULL) {
             assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
@@ -431,9 +546,11 @@ static void check_many_batches(const struct kernel *kernel) {
 
 static void test_one_model_many_batches(void **state) {
     (void)state;
-    check_many_batches(NULL);
-    check_many_batches(kernel_f32());
-    check_many_batches(kernel_bf16());
+    const struct kernel *const kernel[] = {NULL, kernel_f32(), kernel_bf16()};
+    for (size_t k = 0; k < 3; k++) {
+        check_many_batches(kernel[k], MODEL_ESMM, 1);
+        check_many_batches(kernel[k], MODEL_PLE, 3);
+    }
 }
 
 /* --- several threads ------------------------------------------------------------------------ */
@@ -518,12 +635,13 @@ static bool fixed_at_zero(const struct layout *l, uint64_t i) {
     return i < l->towers * w1 && layout_foreign(l, (uint32_t)(i / w1), (uint32_t)(i % l->input_width));
 }
 
-static void check_slopes(uint64_t seed, enum model_name model) {
+static void check_slopes(uint64_t seed, enum model_name model, uint32_t levels, float dropout) {
     struct fixture t;
-    begin_model(&t,
-                (struct shape){seed, 5, 3, 2, 2, 3, seed % 2 ? INPUT_SIDES : INPUT_CONCAT,
-                               "6,5", -1, 1.5f, false},
-                model);
+    begin_any(&t,
+              (struct shape){seed, 5, 3, 2, 2, 3, seed % 2 ? INPUT_SIDES : INPUT_CONCAT, "6,5", -1,
+                             1.5f, false},
+              model, levels, DELAY_NONE);
+    t.dropout = (struct dropout){dropout, seed};
     run_naive(&t);
     double *ddense = sample_array(t.layout.count, sizeof *ddense);
     memcpy(ddense, t.ddense_naive, t.layout.count * sizeof *ddense);
@@ -553,12 +671,21 @@ static bool weights_clicks(enum model_name model) {
 
 static void test_central_differences(void **state) {
     (void)state;
+    static const uint64_t seeds[] = {60, 61, 63}; /* 1, 2, 4 experts; no kink within a step of any */
     for (uint64_t seed = 40; seed < 44; seed++) {
-        check_slopes(seed, MODEL_ESMM);
+        check_slopes(seed, MODEL_ESMM, 1, 0.0f);
+        check_slopes(seed, MODEL_ESMM, 1, 0.3f); /* the mask is that of the batch, so the loss has slopes */
     }
     for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
         if (!weights_clicks(models[k])) {
-            check_slopes(44 + k, models[k]);
+            check_slopes(44 + k, models[k], 1, 0.0f);
+            check_slopes(44 + k, models[k], 1, 0.3f);
+        }
+    }
+    for (uint32_t levels = 2; levels <= LEVELS_MAX; levels++) {
+        for (size_t k = 0; k < sizeof seeds / sizeof *seeds; k++) {
+            check_slopes(seeds[k], MODEL_PLE, levels, 0.0f);
+            check_slopes(seeds[k], MODEL_PLE, levels, 0.3f);
         }
     }
 }
@@ -801,6 +928,8 @@ static void test_golden_models(void **state) {
         print_message("%s\n", names[k]);
         check_file(names[k], names[k], INPUT_CONCAT);
     }
+    check_file("ple2", "ple", INPUT_CONCAT);
+    check_file("ple3", "ple", INPUT_CONCAT);
 }
 
 /* --- damage -------------------------------------------------------------------------------- */
@@ -826,12 +955,11 @@ static void test_nan_shows(void **state) {
     release(&t);
 }
 
-static void test_failing_memory(void **state) {
-    (void)state;
+static void check_failing_memory(enum model_name model, uint32_t levels) {
     struct fixture t;
     struct model *m = NULL;
-    begin_model(&t, (struct shape){51, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false},
-                MODEL_AITM); /* towers and the attention */
+    begin_any(&t, (struct shape){51, 6, 4, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, false}, model,
+              levels, DELAY_NONE);
     size_t failures = 0;
     for (size_t k = 1;; k++) {
         mem_fail_after(k);
@@ -856,7 +984,7 @@ static void test_failing_memory(void **state) {
     assert_true(failures >= 10);
     double loss;
     mem_fail_after(1);
-    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, &t.loss, &t.batch,
+    assert_int_equal(model_train_naive(&t.layout, PRECISION_F32, &t.loss, NULL, &t.batch,
                                        (const float *const *)t.rows, t.dense, t.logit_naive,
                                        t.drows_naive, t.ddense_naive, &loss),
                      ERR_MEMORY);
@@ -864,9 +992,18 @@ static void test_failing_memory(void **state) {
     release(&t);
 }
 
+static void test_failing_memory(void **state) {
+    (void)state;
+    check_failing_memory(MODEL_AITM, 1); /* towers and the attention */
+    check_failing_memory(MODEL_PLE, 2);  /* experts and their levels */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_models_against_naive),
+        cmocka_unit_test(test_levels_against_naive),
+        cmocka_unit_test(test_dropout_against_naive),
+        cmocka_unit_test(test_dropout_is_of_training),
         cmocka_unit_test(test_delay_against_naive),
         cmocka_unit_test(test_bf16_against_naive),
         cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),

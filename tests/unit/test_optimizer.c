@@ -44,6 +44,11 @@ static void test_hand_values(void **state) {
     optimizer_apply(&o, 1, 0.1f, 1, &w, s, &g);
     near((double)w, 1 - 0.1 * (0.5 + 0.2), 0, 1e-7);
 
+    o.decay = 3.0f; /* and 0.1 * 3 of the weight */
+    w = 1.0f;
+    optimizer_apply(&o, 1, 0.1f, 1, &w, s, &g);
+    near((double)w, 1 - 0.1 * 3 - 0.1 * (0.5 + 0.2), 0, 1e-7);
+
     /* Adam's first step is lr * sign(g), whatever g. */
     o = config_of(OPT_ADAM);
     w = 1.0f;
@@ -108,7 +113,7 @@ static float draw(uint64_t a, uint64_t b) {
     return (float)rng_normal(SEED, a, b);
 }
 
-/* All rules, many dims (tails of the vector loops), with l2 and without. */
+/* All rules, many dims (tails of the vector loops), with l2 and decay and without. */
 static void test_against_naive(void **state) {
     (void)state;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
@@ -116,6 +121,7 @@ static void test_against_naive(void **state) {
             struct optimizer_config o = config_of(kinds[k]);
             float w[WIDEST], s[2 * WIDEST], w2[WIDEST], s2[2 * WIDEST], g[WIDEST];
             o.l2 = dim % 2 == 0 ? 0.0f : 0.03f;
+            o.decay = dim % 5 < 2 || kinds[k] == OPT_FTRL ? 0.0f : 0.4f;
             o.correction = dim % 3 == 0 ? CORRECT_ROW : CORRECT_BATCH;
             o.eps = 0.02f; /* large enough to tell where it is added */
             for (uint32_t i = 0; i < dim; i++) {
@@ -135,6 +141,32 @@ static void test_against_naive(void **state) {
                 }
             }
         }
+    }
+}
+
+/* Decay shrinks what the gradient leaves alone, and is no part of the state. */
+static void test_decay_is_decoupled(void **state) {
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        struct optimizer_config o = config_of(kinds[k]), plain = o;
+        float w[3] = {1.0f, -0.5f, 0.0f}, v[3], s[6], s2[6];
+        const float none[3] = {0}, g[3] = {0.3f, -0.2f, 0.1f};
+        if (o.kind == OPT_FTRL) {
+            continue; /* a config error */
+        }
+        o.decay = 0.25f;
+        memcpy(v, w, sizeof w);
+        optimizer_state_init(&o, 3, w, s);
+        optimizer_state_init(&o, 3, w, s2);
+        optimizer_apply(&o, 3, 0.1f, 1, w, s, none);
+        near((double)w[0], 1 - 0.1 * 0.25, 1e-6, 0);
+        near((double)w[1], -0.5 * (1 - 0.1 * 0.25), 1e-6, 0);
+        assert_true(w[2] == 0.0f);
+        optimizer_apply(&plain, 3, 0.1f, 1, v, s2, none);
+        optimizer_apply(&o, 3, 0.1f, 2, w, s, g);
+        optimizer_apply(&plain, 3, 0.1f, 2, v, s2, g);
+        assert_memory_equal(s, s2, optimizer_state_floats(o.kind, 3) * sizeof(float));
+        assert_memory_not_equal(w, v, sizeof w);
     }
 }
 
@@ -193,6 +225,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hand_values),           cmocka_unit_test(test_ftrl_keeps_initial),
         cmocka_unit_test(test_against_naive),         cmocka_unit_test(test_bits_are_position_free),
+        cmocka_unit_test(test_decay_is_decoupled),
         cmocka_unit_test(test_state_floats),          cmocka_unit_test(test_adam_late_steps),
     };
     return cmocka_run_group_tests_name("optimizer", tests, NULL, NULL);
