@@ -26,7 +26,12 @@ def batch(size, rates):
     return dict(batch=size, rates=rates)
 
 
-# name: servers, workers, threads, settings, and the rest of what a case may change
+def hybrid(workers, in_flight):
+    """Dense parameters synchronous, rows pulled ahead."""
+    return dict(workers=workers, settings=["train.consistency=hybrid", f"train.in_flight={in_flight}"])
+
+
+# name: workers, settings, and the rest of what a case may change
 CASES = {
     "base": dict(),
     "flat": dict(flat=True),
@@ -45,6 +50,10 @@ CASES = {
     "async, 8 in flight": dict(settings=["train.in_flight=8"]),
     "async, 16 in flight": dict(settings=["train.in_flight=16"]),
     "async 2 workers, 16 in flight": dict(workers=2, settings=["train.in_flight=16"]),
+    "hybrid, 2 in flight": hybrid(1, 2), "hybrid, 4 in flight": hybrid(1, 4),
+    "hybrid, 8 in flight": hybrid(1, 8), "hybrid, 16 in flight": hybrid(1, 16),
+    "hybrid 2 workers, 16 in flight": hybrid(2, 16), "hybrid 4 workers": hybrid(4, 2),
+    "hybrid 4 workers, 8 in flight": hybrid(4, 8),
 }
 
 
@@ -65,10 +74,10 @@ def train_and_measure(args, name, seed):
             command += ["--set", s]
         run(command)
         with open(out + "/run/summary.json") as f:
-            staleness = json.load(f)["staleness"]["mean"]
+            staleness = json.load(f)["staleness"]
         command = [args.esmm, "eval", "--checkpoint", out + "/run", "--data", args.eval, "--bootstrap", "0", "--json"]
         figures = json.loads(run(command + (["--truth", args.truth] if args.truth else [])))
-        return [figures.get(k) for k in FIGURES] + [staleness]
+        return [figures.get(k) for k in FIGURES] + [staleness["mean"], staleness["dense_mean"]]
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
@@ -108,16 +117,16 @@ def main():
             sys.exit(f"study: no case begins '{rest}'")
         names.append(name)
         rest = rest[len(name) + 1:]
-    print("| case | CTR, all | CVR, clicked | CTCVR, all | CVR, entire space | mean staleness |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| case | CTR, all | CVR, clicked | CTCVR, all | CVR, entire space | mean staleness: rows | dense |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for name in names:
             if CASES[name].get("flat") and not args.flat:
                 continue
             rows = list(pool.map(lambda s, n=name: train_and_measure(args, n, s), range(1, args.seeds + 1)))
             columns = list(zip(*rows))
-            print(f"| {name} | " + " | ".join(cell(c) for c in columns[:-1]) +
-                  f" | {statistics.mean(columns[-1]):.1f} |", flush=True)
+            print(f"| {name} | " + " | ".join(cell(c) for c in columns[:-2]) +
+                  "".join(f" | {statistics.mean(c):.1f}" for c in columns[-2:]) + " |", flush=True)
 
 
 if __name__ == "__main__":
