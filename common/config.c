@@ -446,6 +446,35 @@ enum status config_text(const struct config *c, struct buf *out) {
     return OK;
 }
 
+static enum status same_value(const struct config_key *k, const struct config *was,
+                              const struct config *now) {
+    struct buf a = {0}, b = {0};
+    enum status status = OK;
+    TRY_OUT(config_key_print(k, was, &a));
+    TRY_OUT(config_key_print(k, now, &b));
+    if (a.len != b.len || memcmp(a.data, b.data, a.len) != 0) {
+        status = fail(ERR_CONFIG, "%s.%s was %.*s and is %.*s now", k->section, k->name, (int)a.len,
+                      (const char *)a.data, (int)b.len, (const char *)b.data);
+    }
+out:
+    buf_fini(&a);
+    buf_fini(&b);
+    return status;
+}
+
+enum status config_same(const struct config *was, const struct config *now,
+                        const char *const *keys) {
+    for (; *keys != NULL; keys++) {
+        char section[KEY_BYTES];
+        const size_t n = strcspn(*keys, ".");
+        snprintf(section, sizeof section, "%.*s", (int)n, *keys);
+        const size_t k = config_key_find(section, *keys + n + 1);
+        assert(k < CONFIG_KEYS && !config_key_of_table(&config_keys[k]));
+        TRY(same_value(&config_keys[k], was, now));
+    }
+    return OK;
+}
+
 static enum status print_range(const struct config_key *k, struct buf *out) {
     switch (k->kind) {
     case KIND_BOOL:

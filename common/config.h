@@ -172,6 +172,10 @@ enum status config_set(struct config *c, const char *assignment);
 enum status config_check(const struct config *c);
 /* The whole effective configuration as INI that config_parse reads back to the same struct. */
 enum status config_text(const struct config *c, struct buf *out);
+/* ERR_CONFIG, with key and both values, at the first of the keys "section.name" (NULL after the last; none of
+ * [table]) that `was` and `now` have not alike. */
+enum status config_same(const struct config *was, const struct config *now,
+                        const char *const *keys);
 /* [table] with the overrides of the field `name`; dim is the row's, of all the model's dictionaries
  * (method.h). */
 struct table_config config_table(const struct config *c, const char *name);

@@ -2,8 +2,8 @@
  *
  * A resumed job must be the same job. Batch names mean impressions only through the data, the batch
  * size, the seed and the shuffling; with any of those different, names that a checkpoint calls done
- * would be other impressions. So they are compared, and a difference refuses the resume. More
- * epochs or another learning rate are free.
+ * would be other impressions; and parameters mean a model only through its shape. So these are compared, and
+ * a difference refuses the resume. More epochs or another learning rate are free.
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
  * that the shards behind those names are the same is the producer's promise (stream.h). The rates of
@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -146,6 +147,21 @@ static enum status make_job_plan(struct coord *c) {
 
 /* --- resuming --------------------------------------------------------------------------------- */
 
+/* What batches and parameters mean. Tables compare dim and optimizer themselves (ps/checkpoint.c). */
+static enum status same_config(const struct config *was, const struct config *now) {
+    static const char *const keys[] = {"train.seed", "train.shuffle", "model.name", "model.input",
+                                       "model.tower", "model.behaviours", "model.experts",
+                                       "model.levels", NULL};
+    static const char *const delay[] = {"model.delay", NULL};
+    const struct method a = method_with(was), b = method_with(now);
+    TRY(config_same(was, now, keys));
+    for (uint32_t k = 0; k < TOWERS_MAX; k++) { /* a method that needs no head may be left for another */
+        const char *x = k < a.towers ? a.tower[k] : "", *y = k < b.towers ? b.tower[k] : "";
+        TRY(strcmp(x, y) == 0 ? OK : config_same(was, now, delay));
+    }
+    return OK;
+}
+
 static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
     if (m->data_checksum != c->data_checksum) {
         return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s", dir,
@@ -164,11 +180,10 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
     TRY(mem_alloc((void **)&before, sizeof *before));
     config_default(before);
     enum status status = config_parse(before, dir, m->config_text);
-    if (status == OK && (m->seed != c->config->seed || before->shuffle != c->config->shuffle)) {
-        status = fail(ERR_CONFIG, "cannot resume from %s: it has train.seed %llu, "
-                                  "train.shuffle %s; the job now has %llu, %s",
-                      dir, (unsigned long long)m->seed, before->shuffle ? "true" : "false",
-                      (unsigned long long)c->config->seed, c->config->shuffle ? "true" : "false");
+    if (status == OK && same_config(before, c->config) != OK) {
+        char why[1024];
+        snprintf(why, sizeof why, "%s", fail_text());
+        status = fail(ERR_CONFIG, "cannot resume from %s: %s", dir, why);
     }
     mem_free(&before);
     return status;

@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
 done
 
 install_packages "${BUILD_PACKAGES[@]}" "${BENCH_PACKAGES[@]}"
-build_preset release >/dev/null
+build_preset release esmm >/dev/null
 cmake --build --preset release --target benches >/dev/null
 mkdir -p "$out"
 python3 bench/run.py --out "$out" "${arguments[@]}"

@@ -19,6 +19,8 @@ if ! echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d == 0 && 
     echo "skipped: no clang with libFuzzer (apt-get install clang libclang-rt-dev)"
     exit 0
 fi
+. scripts/packages.sh
+install_packages "${BUILD_PACKAGES[@]}" libcmocka-dev
 cmake --preset fuzz -Wno-dev >/dev/null
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then

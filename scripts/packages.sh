@@ -31,10 +31,10 @@ install_packages() {
         "${missing[@]}" >/dev/null
 }
 
-# build_preset PRESET [CMAKE OPTION...]: configures and builds into build/PRESET.
+# build_preset PRESET TARGET [CMAKE OPTION...]: configures and builds into build/PRESET.
 build_preset() {
-    local preset=$1
-    shift
+    local preset=$1 target=$2
+    shift 2
     cmake --preset "$preset" "$@" >/dev/null
-    cmake --build --preset "$preset"
+    cmake --build --preset "$preset" --target "$target"
 }

@@ -32,7 +32,7 @@ step() {
 }
 
 install_packages "${BUILD_PACKAGES[@]}"
-step build_preset release
+step build_preset release esmm
 esmm=build/release/esmm
 mkdir -p "$out"
 

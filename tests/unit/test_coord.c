@@ -616,8 +616,20 @@ static void what_cannot_be_resumed(void **state) {
     p->config.batch = BATCH;
     p->config.seed++;
     assert_int_equal(coord_run(&p->options), ERR_CONFIG);
-    expect_cause("train.seed");
+    expect_cause("train.seed was 1 and is 2 now");
     p->config.seed--;
+    p->config.model = MODEL_SHARE; /* as many parameters, and they mean something else */
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("model.name was esmm and is share now");
+    p->config.model = MODEL_ESMM;
+    p->config.tower[0]++;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("model.tower was");
+    p->config.tower[0]--;
+    p->config.delay = DELAY_ES_DFM;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("model.delay was none and is es-dfm now");
+    p->config.delay = DELAY_NONE;
     write_data(p->data, (const uint32_t[SHARDS]){100, 45, 20, 74}, SHARDS);
     assert_int_equal(coord_run(&p->options), ERR_CONFIG);
     expect_cause("other data");
