@@ -17,6 +17,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "mem.h"
 #include "method.h"
@@ -26,10 +27,11 @@
 
 enum score_form score_form_of(const struct config *c) {
     const struct method *m = method_of(c->model);
-    return c->model == MODEL_DIVISION || c->model == MODEL_AITM ? SCORE_CTCVR
-           : !m->has_cvr              ? SCORE_CTR_ALONE
-           : !m->has_ctr              ? SCORE_CVR_ALONE
-                                      : SCORE_CVR;
+    const bool gives_ctcvr = m->towers > 1 && strcmp(m->tower[1], "ctcvr") == 0;
+    return gives_ctcvr    ? SCORE_CTCVR
+           : !m->has_cvr ? SCORE_CTR_ALONE
+           : !m->has_ctr ? SCORE_CVR_ALONE
+                         : SCORE_CVR;
 }
 
 /* What is judged, on whom. */

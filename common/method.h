@@ -15,7 +15,7 @@
 
 struct method {
     uint32_t towers;
-    const char *tower[TOWERS_MAX]; /* names of their arrays: "ctr.w1" */
+    const char *tower[TOWERS_MAX]; /* names of their arrays: "ctr.w1"; of what they give: "ctcvr" p_ctcvr */
     uint32_t dictionaries;         /* 1 or 2 */
     bool all;                      /* trains on all impressions; else on clicked ones first of all */
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
