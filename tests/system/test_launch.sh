@@ -262,6 +262,21 @@ launch "${all[@]}" --out "$work/run"
 check "a second job in its place is refused" test "$rc" -eq 1
 check "before anything is started" said 'alpha: .*already holds a run: give --resume'
 
+begin "a stream is followed while it grows"
+"$ESMM" synth --impressions 4000 --ctr 0.3 --cvr 0.2 --days 2 --seed 1 --out "$work/days" >/dev/null
+"$ESMM" prep --format csv --schema "$work/days/train/log.schema" --input "$work/days/train/log.csv" --out "$work/log-shards" \
+    >/dev/null
+"$ESMM" records --data "$work/log-shards" --stream es-dfm --attribution 86400 --pause 100 --out "$work/stream" >/dev/null &
+records=$!
+within 10 test -e "$work/stream/manifest"
+launch --hostfile "$base/hosts" --stream "$work/stream" --out "$work/followed" --servers 2 --workers 2 "${model[@]}" \
+    --set model.delay=es-dfm
+wait "$records"
+check "ends well" test "$rc" -eq 0
+check "after the last shard" test "$(key "$work/followed/summary.json" impressions)" = \
+    "$("$ESMM" inspect "$work/stream" --json | tr ',' '\n' | sed -n 's/.*"impressions": *\([0-9]*\).*/\1/p' | head -n 1)"
+check "no process is left" none_left
+
 begin "everything that is wrong is told at once"
 sed "1idelta slots=4 addr=10.213.0.9" "$base/hosts" >"$base/hosts.down"
 launch --hostfile "$base/hosts.down" --data "$work/train" --out "$base/odd/none" --servers 2 --workers 2 \
