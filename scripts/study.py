@@ -26,12 +26,13 @@ def batch(size, rates):
     return dict(batch=size, rates=rates)
 
 
-def hybrid(workers, in_flight):
+def hybrid(workers, in_flight, threads=1):
     """Dense parameters synchronous, rows pulled ahead."""
-    return dict(workers=workers, settings=["train.consistency=hybrid", f"train.in_flight={in_flight}"])
+    return dict(workers=workers, threads=threads,
+                settings=["train.consistency=hybrid", f"train.in_flight={in_flight}"])
 
 
-# name: workers, settings, and the rest of what a case may change
+# name: workers, threads, settings, and the rest of what a case may change
 CASES = {
     "base": dict(),
     "flat": dict(flat=True),
@@ -54,6 +55,9 @@ CASES = {
     "hybrid, 8 in flight": hybrid(1, 8), "hybrid, 16 in flight": hybrid(1, 16),
     "hybrid 2 workers, 16 in flight": hybrid(2, 16), "hybrid 4 workers": hybrid(4, 2),
     "hybrid 4 workers, 8 in flight": hybrid(4, 8),
+    "async 4 workers of 4 threads": dict(workers=4, threads=4),
+    "sync 4 workers of 4 threads": dict(workers=4, threads=4, settings=["train.consistency=sync"]),
+    "hybrid 4 workers of 4 threads": hybrid(4, 2, 4),
 }
 
 
@@ -69,7 +73,7 @@ def train_and_measure(args, name, seed):
             settings.append(f"{key}={rate * case.get('rates', 1):.6g}")
         settings += case.get("settings", [])
         command = [args.esmm, "train", "--data", args.flat if case.get("flat") else args.data, "--out", out + "/run",
-                   "--workers", str(case.get("workers", 1)), "--set", "train.in_flight=1"]
+                   "--workers", str(case.get("workers", 1)), "--threads", str(case.get("threads", 1)), "--set", "train.in_flight=1"]
         for s in settings + [f"train.seed={seed}"]:
             command += ["--set", s]
         run(command)

@@ -63,15 +63,17 @@ names "coord-0 was killed by signal 9" coord-0
 no_leftovers
 resume
 
-step "kill -9 of a worker: another takes its place"
-start
-wait_until 20 "a checkpoint" has_checkpoint run
-kill -9 "${worker[1]}"
-ends 0 60
-says "worker-1 was killed by signal 9" "started again"
-whole
-rm -rf "$dir/run"
-no_leftovers
+for consistency in async sync hybrid; do # of the last two the others wait for the dead one at the barrier
+    step "kill -9 of a worker, $consistency: another takes its place"
+    start --set train.consistency=$consistency
+    wait_until 20 "a checkpoint" has_checkpoint run
+    kill -9 "${worker[1]}"
+    ends 0 60
+    says "worker-1 was killed by signal 9" "started again"
+    whole
+    rm -rf "$dir/run"
+    no_leftovers
+done
 
 step "kill -9 of both workers, twice"
 start
