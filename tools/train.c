@@ -496,7 +496,7 @@ static enum status end_failed(struct train *t, enum status status) {
         newest[0] = '\0';
     }
     write_failed_summary(t, why, newest);
-    if (strstr(why, "--resume") != NULL) { /* the coordinator said it all */
+    if (strstr(why, "--resume") != NULL || strstr(why, "cannot resume") != NULL) { /* it says it all */
         return fail(status, "%s", why);
     }
     return newest[0] == '\0'

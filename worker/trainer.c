@@ -371,11 +371,13 @@ static bool pushing(const struct trainer *t) {
     return false;
 }
 
-/* A hybrid job's next batch: past the barrier, the dense vector is asked for. */
+/* Is it a hybrid job's batch that nothing keeps from being computed but the barrier? */
+static bool at_barrier(const struct trainer *t, const struct slot *next) {
+    return next != NULL && transfer_state(next->transfer) == TRANSFER_ROWS && !pushing(t);
+}
+
+/* Past the barrier, the dense vector is asked for. */
 static enum status pull_dense(struct trainer *t, struct slot *next) {
-    if (next == NULL || transfer_state(next->transfer) != TRANSFER_ROWS || pushing(t)) {
-        return OK;
-    }
     bool may;
     TRY(enter(t, WAIT_MS, &may));
     if (may) {
@@ -388,9 +390,12 @@ static enum status pull_dense(struct trainer *t, struct slot *next) {
 static enum status turn(struct trainer *t) {
     TRY(fill(t));
     struct slot *next = oldest_waiting(t);
-    TRY(pull_dense(t, next));
+    if (at_barrier(t, next)) {
+        TRY(pull_dense(t, next));
+    }
     bool ready = next != NULL && transfer_state(next->transfer) == TRANSFER_PULLED;
-    TRY(client_step(t->client, ready || !in_flight(t) ? 0 : WAIT_MS));
+    bool answer_due = in_flight(t) && !ready && !at_barrier(t, next);
+    TRY(client_step(t->client, answer_due ? WAIT_MS : 0));
     TRY(retire_all(t));
     lap(&t->laps, STAGE_RETIRE);
     if (next != NULL && next->used && transfer_state(next->transfer) == TRANSFER_PULLED) {
