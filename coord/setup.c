@@ -132,7 +132,9 @@ static enum status make_job_plan(struct coord *c) {
     buf_fini(&text);
     TRY(status);
     TRY(mem_array((void **)&p->batches_per_shard, c->plan.shards, sizeof *p->batches_per_shard));
-    memcpy(p->batches_per_shard, c->batches, c->plan.shards * sizeof *c->batches);
+    for (uint32_t s = 0; s < c->plan.shards; s++) { /* a stream may have none yet */
+        p->batches_per_shard[s] = c->batches[s];
+    }
     p->shards = c->plan.shards;
     p->stream = c->options->stream;
     p->schema = c->data.schema;

@@ -320,8 +320,8 @@ static enum status worker_body(void *arg) {
     enum status status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
     const bool known = plan.stream || plan.shards == SHARDS;
     if (status == OK && (!known || plan.stream != a->play->options.stream || plan.partitions != SERVERS ||
-                         memcmp(plan.batches_per_shard, batches,
-                                plan.shards * sizeof *batches) != 0)) {
+                         (plan.shards > 0 && memcmp(plan.batches_per_shard, batches,
+                                                    plan.shards * sizeof *batches) != 0))) {
         status = fail(ERR_PROTOCOL, "the plan is not the job's");
     }
     if (status == OK) {
