@@ -400,6 +400,21 @@ static void warn_of_no_behaviours(const struct train *t) {
     }
 }
 
+/* Parameters are as many batches old as others are under way. The fewer steps a job has, the more that
+ * costs: a hundredth of them is what docs/quality.md found still harmless. */
+static void warn_of_staleness(const struct train *t) {
+    const struct config *c = &t->job.config;
+    const uint64_t steps = total_impressions(t) / c->batch;
+    const uint64_t others = (uint64_t)t->job.workers * t->job.threads - 1;
+    if (t->job.stream || c->deterministic || others * 100 <= steps) {
+        return;
+    }
+    fprintf(stderr, "warning: in %llu batches of %u, each is computed with parameters %s %llu batches old: fewer "
+                    "workers or threads, or a smaller train.batch, train better (docs/train.md)\n",
+            (unsigned long long)steps, c->batch,
+            c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
+}
+
 static void say_start(const struct train *t) {
     const struct job *j = &t->job;
     if (j->stream) {
@@ -432,6 +447,7 @@ static enum status run(struct train *t) {
     view_init(&t->view, total_impressions(t), t->job.config.epochs);
     TRY(add_children(t));
     warn_of_no_behaviours(t);
+    warn_of_staleness(t);
     say_start(t);
     TRY(start_children(t));
     TRY(watch(t));

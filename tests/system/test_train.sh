@@ -121,6 +121,9 @@ s = json.load(open(sys.argv[1]))["staleness"]
 sys.exit(not (s["dense_max"] <= 3 and s["mean"] > s["dense_mean"]))
 END
 
+step "many trainers and few batches"
+ok "$ESMM" train --data "$dir/data" --out "$dir/many" "${small[@]}" --workers 2 --threads 4 --max-steps 20
+says "in 20 batches of [0-9]+, each is computed with parameters about 7 batches old"
 step "levels of experts, and not another number of them on a resume"
 ple=(--set model.name=ple --set model.experts=2)
 train levels --servers 2 --workers 2 --epochs 2 --trace "${ple[@]}" --set model.levels=2
