@@ -62,6 +62,7 @@ void config_default(struct config *c) {
         .calibrator_weight = 0.6f,
         .dropout = 0,
         .prior_bias = true,
+        .prior_cvr = 0.5f,
         .batch = 2048,
         .epochs = 1,
         .max_steps = UINT64_MAX,

@@ -116,6 +116,9 @@ struct config {
     float calibrator_weight;       /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
     float dropout;                 /* p of every hidden layer, in training; 0 none (worker/dropout.h) */
     bool prior_bias;               /* output biases start at log odds of the data's rates */
+    float prior_cvr;               /* CVR's at this share of them. All the way, and it ranks badly for long where
+                                      conversions are not rare; none, and the same where they are
+                                      (docs/quality.md) */
     /* [train] */
     uint32_t batch;                /* impressions, 2048 */
     uint32_t epochs;

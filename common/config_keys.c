@@ -54,7 +54,9 @@ const struct config_key config_keys[CONFIG_KEYS] = {
            "aitm: weight of max(p_ctcvr - p_ctr, 0)"),
     NUMBER("model", "dropout", KIND_F32, C(dropout), 0, BELOW_ONE,
            "share of hidden units of every tower that a training step leaves out; 0: none"),
-    SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds: CTR at them, CVR half-way"),
+    SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds"),
+    NUMBER("model", "prior_cvr", KIND_F32, C(prior_cvr), 0, 1,
+           "prior_bias: how far towards its log odds the CVR tower's starts; CTR's starts at them"),
 
     NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),

@@ -15,10 +15,6 @@
 #include <string.h>
 #include "rng.h"
 
-/* How far the CVR tower starts towards its log odds. All the way, and it ranks badly for a long time
- * where conversions are not rare; not at all, and the same where they are (docs/quality.md). */
-#define PRIOR_SHARE_CVR 0.5f
-
 #define ROW_PAIRS_MAX 128 /* dim <= 256 */
 #define STREAM_DENSE 0x64656e7365000000u
 
@@ -147,14 +143,14 @@ static float log_odds(double rate) {
     return rate > 0 && rate < 1 ? (float)log(rate / (1 - rate)) : NAN;
 }
 
-static float bias_of(const char *tower, double rate_ctr, double rate_cvr) {
+static float bias_of(const struct config *c, const char *tower, double rate_ctr, double rate_cvr) {
     if (strcmp(tower, "ctr") == 0) {
         return log_odds(rate_ctr);
     }
     if (strcmp(tower, "ctcvr") == 0) {
         return log_odds(rate_ctr * rate_cvr);
     }
-    return strcmp(tower, "cvr") == 0 ? PRIOR_SHARE_CVR * log_odds(rate_cvr) : NAN;
+    return strcmp(tower, "cvr") == 0 ? c->prior_cvr * log_odds(rate_cvr) : NAN;
 }
 
 static enum status check_overrides(const struct config *config, const struct schema *schema) {
@@ -188,7 +184,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     for (uint32_t t = 0; t < l->towers; t++) {
         snprintf(l->tower[t], sizeof l->tower[t], "%s", method.tower[t]);
         l->bias[t] = config->prior_bias && t < method.towers - method.heads
-                         ? bias_of(l->tower[t], rate_ctr, rate_cvr)
+                         ? bias_of(config, l->tower[t], rate_ctr, rate_cvr)
                          : NAN;
     }
     for (uint32_t f = 0; f < l->fields; f++) {

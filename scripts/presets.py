@@ -3,7 +3,8 @@
 it should not (docs/synth.md, docs/quality.md):
 
     scripts/presets.py [--presets e,g,f,weak,strong] [--logs 3] [--seeds 1] [--impressions 1200000] [--tmp DIR]
-                       [--methods A,B,...] [--threads N] [--esmm build/release/esmm]
+                       [--methods A,B,...] [--threads N] [--set SECTION.KEY=VALUE] [--method-set METHOD:SECTION.KEY=VALUE]
+                       [--esmm build/release/esmm]
 
 For every preset and seed of the log: esmm synth, prep, compare. Prints a table a preset: mean over the logs of
 the mean over trainings, and the standard deviation between logs. Python's standard library only.
@@ -40,10 +41,10 @@ def compare(args, preset, seed, work):
         call(args.esmm, "prep", "--format", "aliccp", "--skeleton", f"{log}/{part}/sample_skeleton.csv", "--common",
              f"{log}/{part}/common_features.csv", "--out", os.path.join(work, part))
     out = os.path.join(work, "compare")
-    options = [x for s in MODEL for x in ("--set", s)]
+    options = [x for s in MODEL + args.set for x in ("--set", s)]
     call(args.esmm, "compare", "--data", f"{work}/train", "--eval", f"{work}/eval", "--truth", f"{log}/eval/truth.bin",
          "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--bootstrap", 0,
-         *options)
+         *options, *(x for s in args.method_set for x in ("--method-set", s)))
     with open(os.path.join(out, "compare.json")) as f:
         methods = json.load(f)["methods"]
     return [dict(run, method=m["method"], log=seed) for m in methods for run in m["runs"]]
@@ -78,6 +79,8 @@ def main():
     ap.add_argument("--impressions", type=int, default=1200000, help="to train on; a quarter is held out")
     ap.add_argument("--methods", default="base,aman,oversampling,unbias,division,esmm-ns,esmm,share")
     ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--set", action="append", default=[], help="SECTION.KEY=VALUE, of all methods")
+    ap.add_argument("--method-set", action="append", default=[], help="METHOD:SECTION.KEY=VALUE")
     ap.add_argument("--esmm", default="build/release/esmm")
     ap.add_argument("--tmp")
     args = ap.parse_args()

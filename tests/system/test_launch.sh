@@ -16,6 +16,10 @@ for tool in "$sshd" ssh ssh-keygen ip setsid; do
 done
 prefix=esmm$$
 ip netns add "$prefix-l" 2>/dev/null || skip "this machine allows no network namespaces"
+ip netns exec "$prefix-l" true 2>/dev/null || {
+    ip netns delete "$prefix-l"
+    skip "nothing can be mounted here (ip netns exec; a chroot, perhaps)"
+}
 
 base=$(mktemp -d)
 work="$base/a job's files" # every path of the job has blanks and a quote in it

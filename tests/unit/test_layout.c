@@ -152,6 +152,9 @@ static void test_initial(void **state) {
     assert_true(whole[300] == l.bias[0] && fabsf(whole[300] + 1.0986123f) < 1e-6f);
     assert_true(whole[301] == 0.0f);
     assert_true(memcmp(whole, whole + 120, 120 * sizeof(float)) != 0); /* towers differ */
+    c->prior_cvr = 1;
+    assert_int_equal(layout_init(&l, c, &s, 0.25, 0.1), OK);
+    assert_true(fabsf(l.bias[1] - logf(0.1f / 0.9f)) < 1e-6f);
     c->prior_bias = false;
     assert_int_equal(layout_init(&l, c, &s, 0.25, 0.5), OK);
     layout_initial(&l, SEED, 0, 302, part);
