@@ -401,12 +401,12 @@ static void warn_of_no_behaviours(const struct train *t) {
 }
 
 /* Parameters are as many batches old as others are under way. The fewer steps a job has, the more that
- * costs: a hundredth of them is what docs/quality.md found still harmless. */
+ * costs: a hundredth of them, and one or two in any case, is what docs/quality.md found still harmless. */
 static void warn_of_staleness(const struct train *t) {
     const struct config *c = &t->job.config;
     const uint64_t steps = total_impressions(t) / c->batch;
     const uint64_t others = (uint64_t)t->job.workers * t->job.threads - 1;
-    if (t->job.stream || c->deterministic || others * 100 <= steps) {
+    if (t->job.stream || c->deterministic || others < 3 || others * 100 <= steps) {
         return;
     }
     fprintf(stderr, "warning: in %llu batches of %u, each is computed with parameters %s %llu batches old: fewer "
