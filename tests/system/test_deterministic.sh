@@ -32,11 +32,17 @@ for shape in "1 1" "2 2" "3 1"; do
     compare shape
 done
 
-step "2 threads a server, 2 threads a worker"
-train threads --servers 2 --workers 1 --threads 2 --set server.threads=2 "${plan[@]}"
-npy threads threads.npy
-sed -i '/"config"/d' "$dir/first.npy/manifest.json" "$dir/threads.npy/manifest.json"
-same_tree "$dir/first.npy" "$dir/threads.npy"
+# All but the configuration is the first one's.
+sed -i '/"config"/d' "$dir/first.npy/manifest.json"
+for way in "--threads 2 --set server.threads=2" "--set train.consistency=sync" "--set train.consistency=hybrid"; do
+    step "2 servers, $way"
+    # shellcheck disable=SC2086  # several words
+    train way --servers 2 --workers 1 $way "${plan[@]}"
+    npy way way.npy
+    sed -i '/"config"/d' "$dir/way.npy/manifest.json"
+    same_tree "$dir/first.npy" "$dir/way.npy"
+    rm -rf "$dir/way" "$dir/way.npy"
+done
 rm -rf "$dir/first.npy"
 npy first first.npy
 
