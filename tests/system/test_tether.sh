@@ -40,9 +40,9 @@ code() { # waits for the tether, at most ten seconds; sets rc
     wait "$tether" 2>/dev/null || rc=$?
     exec {fd}>&-
 }
-gone() {
+gone() { # or a zombie: not every init collects its orphans
     for _ in {1..40}; do
-        [ -e "/proc/$role" ] || return 0
+        grep -q '^State:[[:space:]]*[^Z]' "/proc/$role/status" 2>/dev/null || return 0
         sleep 0.05
     done
     return 1
