@@ -121,11 +121,13 @@ small=(--set model.tower=16,8 --set table.dim=4 --batch 256)
 prompt=(--set net.heartbeat_ms=100 --set net.request_ms=500 --set net.lease_ms=2000
     --set net.give_up_ms=4000)
 
+# What train and train_start train on.
+train_on=(--data "$dir/data")
 # train_start OUT options...: esmm train in the background; its pid in $job, output in $dir/out.
 train_start() {
     local out=$1
     shift
-    "$ESMM" train --data "$dir/data" --out "$dir/$out" "${small[@]}" "${prompt[@]}" "$@" \
+    "$ESMM" train "${train_on[@]}" --out "$dir/$out" "${small[@]}" "${prompt[@]}" "$@" \
         >"$dir/out" 2>&1 </dev/null &
     job=$!
 }
@@ -133,7 +135,7 @@ train_start() {
 train() {
     local out=$1
     shift
-    ok "$ESMM" train --data "$dir/data" --out "$dir/$out" "${small[@]}" "${prompt[@]}" "$@"
+    ok "$ESMM" train "${train_on[@]}" --out "$dir/$out" "${small[@]}" "${prompt[@]}" "$@"
 }
 # ends CODE SECONDS: the job in the background ends with that code within so many seconds.
 ends() {

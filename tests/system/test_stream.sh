@@ -21,18 +21,14 @@ produce() {
         mv "$dir/stream/$name.part" "$dir/stream/$name"
     done
 }
-# follow_start OUT options...: the job in the background, as train_start.
+# follow_start OUT options..., follow OUT options...: as train_start and train, on the stream.
 follow_start() {
-    local out=$1
-    shift
-    "$ESMM" train --stream "$dir/stream" --out "$dir/$out" "${small[@]}" "${prompt[@]}" "$@" \
-        >"$dir/out" 2>&1 </dev/null &
-    job=$!
+    local train_on=(--stream "$dir/stream")
+    train_start "$@"
 }
 follow() {
-    local out=$1
-    shift
-    ok "$ESMM" train --stream "$dir/stream" --out "$dir/$out" "${small[@]}" "${prompt[@]}" "$@"
+    local train_on=(--stream "$dir/stream")
+    train "$@"
 }
 # The state of a run is that of the job that was not a stream. What differs is said in the manifest:
 # the options, and when it was saved.
