@@ -222,6 +222,9 @@ struct ini_source {
     int line;       /* number of the line given last */
     char section[SECTION_BYTES];
     enum status status;
+    /* [CONFIG_FIELDS_MAX + 1][CONFIG_KEYS] the line that gave a key of config->field[i], last row: of
+     * the other sections; 0: none did */
+    int *given;
 };
 
 static enum status take_section(struct ini_source *s, const char *line, size_t n) {
@@ -279,12 +282,33 @@ static char *next_line(char *out, int bytes, void *stream) {
     return out;
 }
 
+/* A key that was set: not for the second time in one file, where one of two lines would count and
+ * nobody be told which. Other files, and --set, may set it again. */
+static enum status give(struct ini_source *s, const char *name) {
+    const bool override = is_override(s->section);
+    const size_t key = config_key_find(override ? "table" : s->section, name);
+    uint32_t row = CONFIG_FIELDS_MAX;
+    for (uint32_t i = 0; override && i < s->config->field_count; i++) {
+        row = strcmp(s->config->field[i].name, s->section + 6) == 0 ? i : row;
+    }
+    int *line = &s->given[row * CONFIG_KEYS + key];
+    if (*line != 0) {
+        return fail(ERR_CONFIG, "%s.%s is given twice in this file: first in line %d", s->section, name,
+                    *line);
+    }
+    *line = s->line;
+    return OK;
+}
+
 /* inih's own idea of the section is always "": no section line reaches it. */
 static int on_pair(void *user, const char *section, const char *name, const char *value) {
     struct ini_source *s = user;
     (void)section;
     if (s->status == OK) {
         s->status = set(s->config, s->section, name, value);
+    }
+    if (s->status == OK) {
+        s->status = give(s, name);
     }
     return s->status == OK;
 }
@@ -295,7 +319,9 @@ enum status config_parse(struct config *c, const char *name, const char *text) {
     if (strncmp(text, byte_order_mark, 3) == 0) {
         s.at += 3;
     }
+    TRY(mem_array((void **)&s.given, (CONFIG_FIELDS_MAX + 1) * CONFIG_KEYS, sizeof *s.given));
     int malformed = ini_parse_stream(next_line, &s, on_pair, &s);
+    mem_free(&s.given);
     if (malformed > 0 && (s.status == OK || malformed < s.line)) {
         return fail(ERR_CONFIG, "%s:%d: expected key = value, [section], or a comment", name,
                     malformed);

@@ -59,9 +59,19 @@ number() { # OPTION VALUE LOWEST HIGHEST
     fi
 }
 
+declare -A given=()
+once() { # OPTION: ends if it was given before
+    [ -z "${given[$1]:-}" ] || usage "$1 is given twice"
+    given[$1]=yes
+}
+
 while [ $# -gt 0 ]; do
     case $1 in
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    esac
+    case $1 in
+    --conf | --set) ;;
+    --*) once "$1" ;;
     esac
     case $1 in
     --dry-run) dry_run=yes; shift; continue ;;

@@ -74,7 +74,7 @@ static const char help[] =
     "                        aitm\n"
     "  --seeds N             1 to N (3)\n"
     "  --out DIR             runs and results; continued if it is there (compare)\n"
-    "  --conf FILE           configuration of every run; see docs/config.md\n"
+    "  --conf FILE           configuration of every run; may be given often; see docs/config.md\n"
     "  --set SECTION.KEY=V   of every run; may be given often\n"
     "  --method-set METHOD:SECTION.KEY=V   of that method's runs\n"
     "  --servers N           parameter servers (1)\n"
@@ -108,7 +108,7 @@ static enum status apply(void *line, int option, const char *value) {
     case C_METHODS: c->method_text = value; return OK;
     case C_SEEDS: return option_u64("--seeds", value, 1, SEEDS_MAX, &c->seeds);
     case C_OUT: s->out = value; return OK;
-    case C_CONF: s->conf = value; return OK;
+    case C_CONF: return keep("--conf", s->conf, &s->conf_count, value);
     case C_SET: return keep("--set", s->set, &s->set_count, value);
     case C_METHOD_SET: return keep("--method-set", s->method_set, &s->method_set_count, value);
     case C_SERVERS: return option_u64("--servers", value, 1, 256, &s->servers);
@@ -139,7 +139,9 @@ static enum status parse(struct compare *c, int argc, char **argv) {
     *c = (struct compare){
         .settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
         .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES};
-    TRY(options_read(argc, argv, options, apply, c, &c->help));
+    static const int often[] = {C_CONF, C_SET, C_METHOD_SET, 0};
+    const struct option_set set = {.table = options, .often = often};
+    TRY(options_read(argc, argv, &set, apply, c, &c->help));
     if (c->help) {
         return OK;
     }

@@ -131,8 +131,8 @@ static enum status add_arguments(struct child *c, const struct compare_settings 
     TRY(child_arg(c, "train"));
     TRY(arg2(c, "--data", s->data));
     TRY(arg2(c, "--out", dir));
-    if (s->conf != NULL) {
-        TRY(arg2(c, "--conf", s->conf));
+    for (size_t i = 0; i < s->conf_count; i++) {
+        TRY(arg2(c, "--conf", s->conf[i]));
     }
     TRY(arg_u64(c, "--servers", "", s->servers));
     TRY(arg_u64(c, "--workers", "", s->workers));

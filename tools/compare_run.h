@@ -13,11 +13,12 @@
 #include "common/file.h"
 #include "compare_methods.h"
 
-#define COMPARE_SETS_MAX 32 /* --set, and --method-set */
+#define COMPARE_SETS_MAX 32 /* --conf, --set, and --method-set */
 
 struct compare_settings { /* what all runs share; texts belong to the command line */
     const char *data, *out;
-    const char *conf; /* NULL: none */
+    const char *conf[COMPARE_SETS_MAX];
+    size_t conf_count;
     const char *set[COMPARE_SETS_MAX];
     size_t set_count;
     const char *method_set[COMPARE_SETS_MAX]; /* "METHOD:section.key=value" */

@@ -173,7 +173,7 @@ static enum status apply(void *line, int option, const char *value) {
 
 static enum status parse(struct eval_line *l, int argc, char **argv) {
     *l = (struct eval_line){.threads = 1, .resamples = EVAL_RESAMPLES, .seed = 1};
-    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
     if (l->help) {
         return OK;
     }

@@ -62,7 +62,7 @@ static enum status apply(void *line, int option, const char *value) {
 
 static enum status parse(struct export_line *l, int argc, char **argv) {
     *l = (struct export_line){.format = "npy", .memory_bytes = WINDOW_BYTES};
-    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
     if (l->help) {
         return OK;
     }

@@ -96,7 +96,7 @@ static enum status complete(const struct inspect_line *l, int arguments) {
 
 static enum status parse(struct inspect_line *l, int argc, char **argv) {
     *l = (struct inspect_line){.memory_bytes = DIFF_BYTES};
-    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
     if (l->help) {
         return OK;
     }

@@ -51,7 +51,7 @@ enum {
     O_TRACE,
     O_TIMEOUT,
     O_HELP,
-    O_LISTEN,
+    O_LISTEN, /* from here on the coordinator's own */
     O_LOG,
     O_PROGRESS,
     O_PRINT_CONFIG,
@@ -84,6 +84,7 @@ static const struct option options[] = {
     {"print-config", no_argument, NULL, O_PRINT_CONFIG},
     {"sockets", required_argument, NULL, O_SOCKETS},
     {NULL, 0, NULL, 0}};
+#define COMMON_OPTIONS (O_LISTEN - O_DATA) /* the first of the table, in the order of the enum */
 
 static enum status option_u32(const char *what, const char *text, uint32_t min, uint32_t max,
                               uint32_t *out) {
@@ -131,7 +132,8 @@ static enum status set_data(struct job *j, const char *dir, bool stream) {
     return absolute(dir, j->data);
 }
 
-static enum status apply(struct job *j, int option, const char *value, bool *help) {
+static enum status apply(void *line, int option, const char *value) {
+    struct job *j = line;
     switch (option) {
     case O_DATA: return set_data(j, value, false);
     case O_STREAM: return set_data(j, value, true);
@@ -162,20 +164,16 @@ static enum status apply(struct job *j, int option, const char *value, bool *hel
         return OK;
     }
     case O_PRINT_CONFIG: j->print_config = true; return OK;
-    default: *help = true; return OK;
+    default: j->help = true; return OK;
     }
-}
-
-static void rewind_options(void) {
-    optind = 0;
-    opterr = 0;
 }
 
 /* The file's values must lie under those of the command line, wherever --conf stands. What is wrong
  * with the other options shows when they are applied. */
 static enum status read_conf(struct job *j, int argc, char **argv) {
     int option;
-    rewind_options();
+    optind = 0;
+    opterr = 0;
     while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (option == O_CONF) {
             TRY(config_read(&j->config, optarg));
@@ -200,26 +198,21 @@ static enum status complete(const struct job *j, bool coord) {
 enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help) {
     *j = (struct job){
         .servers = 2, .workers = 2, .threads = 1, .progress_fd = -1, .timeout_ms = 60000};
+    static const int often[] = {O_CONF, O_SET, 0};
+    struct option table[sizeof options / sizeof options[0]];
     config_default(&j->config);
     *help = false;
     TRY(read_conf(j, argc, argv));
-    rewind_options();
-    for (;;) {
-        int option = getopt_long(argc, argv, ":", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        if (option == '?' || option == ':' || (option >= O_LISTEN && !coord)) {
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
-        TRY(apply(j, option, optarg, help));
-        if (*help) {
-            return OK;
-        }
+    memcpy(table, options, sizeof options);
+    if (!coord) {
+        table[COMMON_OPTIONS] = (struct option){0};
     }
-    if (optind < argc) {
-        return fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind]);
+    const struct option_set set = {.table = table, .often = often};
+    TRY(options_read(argc, argv, &set, apply, j, &j->help));
+    *help = j->help;
+    if (j->help) {
+        return OK;
     }
+    TRY(options_end(argc, argv));
     return complete(j, coord);
 }

@@ -14,6 +14,7 @@ struct job {
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;
     bool resume;
+    bool help;
     bool trace;
     const char *listen;        /* coord only */
     const char *log;           /* coord only: log file */

@@ -1,14 +1,35 @@
 #include "options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-enum status options_read(int argc, char **argv, const struct option *table, option_apply *apply,
+#define OPTIONS_MAX 64 /* of one sub-command */
+
+static bool may_repeat(const struct option_set *set, int option) {
+    for (const int *o = set->often; o != NULL && *o != 0; o++) {
+        if (*o == option) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The second of two values would win, and nobody would be told. */
+static enum status twice(const char *name, const char *first, const char *second) {
+    return second == NULL
+               ? fail(ERR_USAGE, "--%s is given twice", name)
+               : fail(ERR_USAGE, "--%s is given twice: '%.100s', then '%.100s'", name, first, second);
+}
+
+enum status options_read(int argc, char **argv, const struct option_set *set, option_apply *apply,
                          void *line, const bool *help) {
+    const char *seen[OPTIONS_MAX] = {0}; /* by place in the table: the value, "" where there is none */
     optind = 0;
     opterr = 0;
     while (!*help) {
-        const int option = getopt_long(argc, argv, ":", table, NULL);
+        int place = 0;
+        const int option = getopt_long(argc, argv, set->leading ? "+:" : ":", set->table, &place);
         if (option == -1) {
             break;
         }
@@ -16,6 +37,11 @@ enum status options_read(int argc, char **argv, const struct option *table, opti
             return fail(ERR_USAGE, "%s option '%s'; see --help",
                         option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
         }
+        assert(place < OPTIONS_MAX);
+        if (seen[place] != NULL && !may_repeat(set, option)) {
+            return twice(set->table[place].name, seen[place], optarg);
+        }
+        seen[place] = optarg == NULL ? "" : optarg;
         TRY(apply(line, option, optarg));
     }
     return OK;

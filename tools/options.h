@@ -11,10 +11,17 @@
 /* Takes one option of the sub-command: its `val` in the table, and its argument or NULL. */
 typedef enum status option_apply(void *line, int option, const char *value);
 
+/* The options of a sub-command. `often`: vals of those that may be given more than once, up to a 0;
+ * NULL: none may. `leading`: what follows the first argument that is no option is not looked at. */
+struct option_set {
+    const struct option *table;
+    const int *often;
+    bool leading;
+};
 /* Hands every option of argv (argv[0] is the sub-command) to apply(line, ...), until one sets *help.
- * Afterwards optind is the first argument that is no option. An unknown option or a missing value
- * is ERR_USAGE. */
-enum status options_read(int argc, char **argv, const struct option *table, option_apply *apply,
+ * Afterwards optind is the first argument that is no option. ERR_USAGE: an unknown option, a missing
+ * value, an option given twice that is not one of `often`. */
+enum status options_read(int argc, char **argv, const struct option_set *set, option_apply *apply,
                          void *line, const bool *help);
 /* ERR_USAGE if an argument is left. */
 enum status options_end(int argc, char **argv);

@@ -113,7 +113,7 @@ static enum status apply(void *line, int option, const char *value) {
 
 static enum status parse(struct predict_line *l, int argc, char **argv) {
     *l = (struct predict_line){.threads = 1};
-    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
     if (l->help) {
         return OK;
     }

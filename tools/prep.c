@@ -136,7 +136,7 @@ static enum status parse(struct prep_options *o, int argc, char **argv) {
                                .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
     o->threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
                                                              : (uint64_t)cores;
-    TRY(options_read(argc, argv, options, apply, o, &o->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, o, &o->help));
     if (o->help) {
         return OK;
     }

@@ -107,7 +107,7 @@ static enum status parse(struct line *l, int argc, char **argv) {
                                       .slice = 3600},
                              .shard_impressions = 65536,
                              .memory = 1000000000}};
-    TRY(options_read(argc, argv, options, apply, l, &l->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
     if (l->help) {
         return OK;
     }

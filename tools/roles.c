@@ -109,7 +109,8 @@ static enum status role_option(void *line, int option, const char *value) {
 
 static enum status role_parse(struct role_line *r, int argc, char **argv) {
     *r = (struct role_line){.threads = 1, .timeout_ms = 60000};
-    TRY(options_read(argc, argv, role_options, role_option, r, &r->help));
+    TRY(options_read(argc, argv, &(struct option_set){.table = role_options}, role_option, r,
+                     &r->help));
     if (r->help) {
         return OK;
     }

@@ -208,7 +208,7 @@ static enum status apply(void *line, int option, const char *value) {
 static enum status parse_options(struct synth_line *l, int argc, char **argv) {
     struct option all[OPTIONS + REALS + 1];
     all_options(all);
-    return options_read(argc, argv, all, apply, l, &l->help);
+    return options_read(argc, argv, &(struct option_set){.table = all}, apply, l, &l->help);
 }
 
 /* What was not given follows from what was. */

@@ -64,23 +64,21 @@ static const struct option options[] = {{"silence", required_argument, NULL, T_S
                                         {"help", no_argument, NULL, T_HELP},
                                         {NULL, 0, NULL, 0}};
 
+static enum status apply(void *line, int option, const char *value) {
+    struct tether *t = line;
+    switch (option) {
+    case T_SILENCE: return option_u64("--silence", value, 1, 86400, &t->silence_s);
+    case T_GRACE: return option_u64("--grace", value, 1, 86400, &t->grace_s);
+    case T_REPLACE: return option_u64("--replace", value, 2, INT32_MAX, &t->replace);
+    default: t->help = true; return OK;
+    }
+}
+
 static enum status parse(struct tether *t, int argc, char **argv) {
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        int option = getopt_long(argc, argv, "+:", options, NULL);
-        if (option == -1) {
-            break;
-        }
-        switch (option) {
-        case T_SILENCE: TRY(option_u64("--silence", optarg, 1, 86400, &t->silence_s)); break;
-        case T_GRACE: TRY(option_u64("--grace", optarg, 1, 86400, &t->grace_s)); break;
-        case T_REPLACE: TRY(option_u64("--replace", optarg, 2, INT32_MAX, &t->replace)); break;
-        case T_HELP: t->help = true; return OK;
-        default:
-            return fail(ERR_USAGE, "%s option '%s'; see --help",
-                        option == ':' ? "missing value of" : "unknown", argv[optind - 1]);
-        }
+    const struct option_set set = {.table = options, .leading = true};
+    TRY(options_read(argc, argv, &set, apply, t, &t->help));
+    if (t->help) {
+        return OK;
     }
     t->role = argv + optind;
     const char *role = optind < argc ? argv[optind] : "";

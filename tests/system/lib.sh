@@ -117,7 +117,7 @@ make_data() {
 }
 
 # A model small enough to be quick, and timing that finds the dead within seconds.
-small=(--set model.tower=16,8 --set table.dim=4 --batch 256)
+small=(--set model.tower=16,8 --set table.dim=4 --set train.batch=256)
 prompt=(--set net.heartbeat_ms=100 --set net.request_ms=500 --set net.lease_ms=2000
     --set net.give_up_ms=4000)
 

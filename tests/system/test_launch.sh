@@ -156,8 +156,8 @@ forever=(--epochs 100000)
 
 launch() { # OPTION...: to its end; sets rc
     rc=0
-    ip netns exec "$prefix-l" timeout 60 "$REPO/scripts/launch.sh" --ssh "ssh -F $base/ssh/config" \
-        "$@" >"$base/out" 2>"$base/err" </dev/null || rc=$?
+    ip netns exec "$prefix-l" timeout 60 "$REPO/scripts/launch.sh" \
+        --ssh "${ssh_to:-ssh -F $base/ssh/config}" "$@" >"$base/out" 2>"$base/err" </dev/null || rc=$?
 }
 
 # In a process group of its own, as a terminal would have it, with the signals it would have.
@@ -219,12 +219,12 @@ all=(--hostfile "$base/hosts" --data "$work/train" --servers 2 --workers 2 "${mo
 eval=(--eval "$work/eval")
 
 begin "the command line"
-launch "${all[@]}" --out "$work/none" --dry-run --ssh "$base/no such ssh" --port-base 27800
+ssh_to="$base/no such ssh" launch "${all[@]}" --out "$work/none" --dry-run --port-base 27800
 check "--dry-run ends well and runs nothing" test "$rc" -eq 0
 check "it shows where roles go" said '^# root@beta \(2 slots\): ps-1 worker-1$'
 check "it shows the server's command" said "tether --grace 300 ps --coord tcp://10.213.0.1:27800 --index 1 --listen '\\\\''tcp://\*:27801'\\\\'' --advertise 10.213.0.2 "
 check "it makes nothing" test ! -e "$work/none"
-launch "${all[@]}" --out "$work/none" --workers 3
+launch --hostfile "$base/hosts" --data "$work/train" --servers 2 --out "$work/none" --workers 3
 check "too few slots" test "$rc" -eq 2
 check "are counted" last_said 'need 5 slots; .*has 4$'
 echo "omega slot=4" >>"$base/hosts"
@@ -232,6 +232,8 @@ launch "${all[@]}" --out "$work/none"
 check "a bad line of the hostfile" test "$rc" -eq 2
 check "is named" last_said "/hosts:[0-9]+: 'slot=4' is not understood"
 sed -i '$d' "$base/hosts"
+launch "${all[@]}" --out "$work/none" --workers 3
+check "an option given twice is named" last_said '^launch.sh: --workers is given twice$'
 launch "${all[@]}" --out "$work/none" --set train.batsh=3
 check "a wrong key is found before anything is started" test "$rc" -eq 2
 
@@ -327,7 +329,7 @@ check "the first cause comes last" last_said '^launch.sh: \[alpha ps-0\] was kil
 check "no process is left" none_left
 
 begin "a worker fails"
-launch "${all[@]}" --data "$base/odd/broken" --out "$work/fails" "${forever[@]}"
+launch --hostfile "$base/hosts" --data "$base/odd/broken" --servers 2 --workers 2 "${model[@]}" --out "$work/fails" "${forever[@]}"
 check "and the launch with it" test "$rc" -eq 1
 check "the cause comes last" last_said '^launch.sh: \[gamma worker-0\] ended with exit code 1: .*/odd/broken/shard-.*; its log: .*/worker-0.log; newest checkpoint: '
 check "what the others did is saved" test -s "$work/fails/checkpoints/latest/manifest"

@@ -138,6 +138,29 @@ static void later_wins_and_fields_override(void **state) {
     round_trip(&c);
 }
 
+static void a_key_once_in_a_file(void **state) {
+    (void)state;
+    config_default(&c);
+    says(config_parse(&c, "my.ini", "[table]\ndim = 4\nlr = 0.1\ndim = 4\n"), "my.ini:4",
+         "table.dim is given twice in this file: first in line 2");
+    config_default(&c);
+    says(config_parse(&c, "my.ini", "[train]\nbatch = 4\n[table]\ndim = 3\n[train]\nbatch = 5\n"),
+         "my.ini:6", "train.batch is given twice in this file: first in line 2");
+    config_default(&c);
+    says(config_parse(&c, "my.ini", "[field.a]\ndim = 4\n[field.b]\ndim = 4\n[field.a]\ndim = 5\n"),
+         "my.ini:6", "field.a.dim is given twice in this file: first in line 2");
+    config_default(&c);
+    assert_int_equal(config_parse(&c, "a", "[field.a]\ndim = 4\n[field.b]\ndim = 5\n[table]\ndim = 6\n"),
+                     OK);
+    assert_int_equal(config_parse(&c, "b", "[field.a]\ndim = 7\n[table]\ndim = 8\n"), OK);
+    assert_int_equal(config_table(&c, "a").dim, 7);
+    assert_int_equal(config_table(&c, "b").dim, 5);
+    assert_int_equal(c.table.dim, 8);
+    assert_int_equal(config_set(&c, "table.dim=9"), OK);
+    assert_int_equal(config_set(&c, "table.dim=10"), OK);
+    assert_int_equal(c.table.dim, 10);
+}
+
 static void bytes_and_limits(void **state) {
     (void)state;
     config_default(&c);
@@ -189,6 +212,7 @@ int main(void) {
         cmocka_unit_test(a_refused_value_changes_nothing),
         cmocka_unit_test(messages),
         cmocka_unit_test(later_wins_and_fields_override),
+        cmocka_unit_test(a_key_once_in_a_file),
         cmocka_unit_test(bytes_and_limits),
         cmocka_unit_test(keys_that_exclude_each_other),
     };
