@@ -12,6 +12,7 @@
 #include "shard.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -40,6 +41,7 @@ struct packed {
     Esmm__DatasetField *fields[FIELDS_MAX];
     Esmm__DatasetShard *shard;
     Esmm__DatasetShard **shards;
+    Esmm__DatasetWeights *weights; /* [shards] */
 };
 
 static void pack_fields(struct packed *k) {
@@ -54,9 +56,19 @@ static void pack_fields(struct packed *k) {
     k->message.fields = k->fields;
 }
 
+static void pack_weights(const struct weight_sums *from, Esmm__DatasetWeights *to) {
+    esmm__dataset_weights__init(to);
+    to->all = from->all;
+    to->clicked = from->clicked;
+    to->converted = from->converted;
+    to->least = from->least;
+    to->most = from->most;
+}
+
 static enum status pack_shards(struct packed *k, const struct dataset *d) {
     TRY(mem_array((void **)&k->shard, d->shard_count, sizeof *k->shard));
     TRY(mem_array((void **)&k->shards, d->shard_count, sizeof(Esmm__DatasetShard *)));
+    TRY(mem_array((void **)&k->weights, d->shard_count, sizeof *k->weights));
     for (uint32_t s = 0; s < d->shard_count; s++) {
         const struct shard_info *from = &d->shards[s];
         Esmm__DatasetShard *to = &k->shard[s];
@@ -69,6 +81,10 @@ static enum status pack_shards(struct packed *k, const struct dataset *d) {
         to->bytes = from->bytes;
         to->checksum = from->checksum;
         to->values = from->values;
+        if (from->weights.there) {
+            pack_weights(&from->weights, &k->weights[s]);
+            to->weights = &k->weights[s];
+        }
         k->shards[s] = to;
     }
     k->message.n_shards = d->shard_count;
@@ -86,6 +102,7 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.seed = d->seed;
     k->message.orphans = d->orphans;
     k->message.rejected = d->rejected;
+    k->message.sample_rate = d->sample_rate < 1 ? d->sample_rate : 0;
     pack_fields(k);
     TRY(pack_shards(k, d));
     const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
@@ -115,6 +132,7 @@ out:
     if (k != NULL) {
         mem_free(&k->shard);
         mem_free(&k->shards);
+        mem_free(&k->weights);
     }
     mem_free(&k);
     buf_fini(&bytes);
@@ -176,6 +194,22 @@ static bool name_good(const char *name) {
            strncmp(name, "shard-", 6) == 0 && strchr(name, '/') == NULL;
 }
 
+/* Counts each as 1 where the manifest says nothing. */
+static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeights *from,
+                                const char *path) {
+    struct weight_sums *w = &to->weights;
+    *w = (struct weight_sums){false, 1, 1, to->impressions, to->clicks, to->conversions};
+    if (from == NULL) {
+        return OK;
+    }
+    *w = (struct weight_sums){true,         from->least,   from->most,
+                              from->all, from->clicked, from->converted};
+    const bool good = w->least >= 0 && w->least <= w->most && w->most <= SHARD_WEIGHT_MAX &&
+                      w->converted >= 0 && w->converted <= w->clicked && w->clicked <= w->all &&
+                      w->all <= (double)w->most * to->impressions * (1 + 1e-9);
+    return good ? OK : fail(ERR_CORRUPT, "%s: the weights of %s cannot be true", path, to->name);
+}
+
 static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
                               const char *path) {
     if (!name_good(from->name)) {
@@ -201,6 +235,8 @@ static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
     d->clicks += to->clicks;
     d->conversions += to->conversions;
     d->values += to->values;
+    TRY(take_weights(to, from->weights, path));
+    weight_sums_add(&d->weights, &to->weights);
     return OK;
 }
 
@@ -220,6 +256,10 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     d->seed = in->seed;
     d->orphans = in->orphans;
     d->rejected = in->rejected;
+    d->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
+    if (!(d->sample_rate >= SAMPLE_RATE_MIN && d->sample_rate <= 1)) {
+        return corrupt(path, "a sample rate is a number above 0, at most 1");
+    }
     TRY(take_fields(d, in, path));
     TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));
     for (size_t s = 0; s < in->n_shards; s++) {
@@ -306,7 +346,26 @@ static struct shard_info counted(const struct shard *s) {
     for (uint32_t f = 0; f < s->columns; f++) {
         i.values += s->column[f].values;
     }
+    i.weights = weight_sums_of(s->weight, s->labels, s->impressions);
     return i;
+}
+
+/* Sums of floats: another order of adding gives other last digits. */
+static enum status check_weights(const char *path, const struct weight_sums *is,
+                                 const struct weight_sums *want) {
+    const struct {
+        const char *whose;
+        double is, want;
+    } pairs[] = {{"all impressions", is->all, want->all},
+                 {"clicked ones", is->clicked, want->clicked},
+                 {"converted ones", is->converted, want->converted}};
+    for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+        if (fabs(pairs[k].is - pairs[k].want) > 1e-6 * pairs[k].want) {
+            return fail(ERR_CORRUPT, "%s: the weights of %s add up to %g, the manifest says %g",
+                        path, pairs[k].whose, pairs[k].is, pairs[k].want);
+        }
+    }
+    return OK;
 }
 
 static enum status check_counts(const char *path, const struct shard_info *is,
@@ -325,7 +384,7 @@ static enum status check_counts(const char *path, const struct shard_info *is,
                         pairs[k].is, pairs[k].what, pairs[k].want);
         }
     }
-    return OK;
+    return check_weights(path, &is->weights, &want->weights);
 }
 
 static enum status hash_file(const char *path, uint64_t *bytes, uint64_t *checksum) {

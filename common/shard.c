@@ -125,13 +125,15 @@ static enum status take_meta(struct decoder *d, struct shard *s) {
     s->impressions = cursor_u32(&c);
     s->groups = cursor_u32(&c);
     const uint32_t columns = cursor_u32(&c);
-    if (c.bad || (format != SHARD_FORMAT && format != SHARD_FORMAT_TIMED)) {
+    if (c.bad || (format != SHARD_FORMAT && format != SHARD_FORMAT_MORE)) {
         return fail(ERR_CORRUPT, "%s: shard format %u, expected %u or %u", d->file.file.path, format,
-                    SHARD_FORMAT, SHARD_FORMAT_TIMED);
+                    SHARD_FORMAT, SHARD_FORMAT_MORE);
     }
-    d->has = format == SHARD_FORMAT_TIMED ? cursor_u32(&c) : 0;
-    if (format == SHARD_FORMAT_TIMED && d->has != SHARD_HAS_TIMES && d->has != SHARD_HAS) {
-        return corrupt(d, "expected times, or times and kinds");
+    d->has = format == SHARD_FORMAT_MORE ? cursor_u32(&c) : 0;
+    if (format == SHARD_FORMAT_MORE &&
+        (d->has == 0 || (d->has & ~SHARD_HAS) != 0 ||
+         (d->has & SHARD_HAS_RECORDS) == SHARD_HAS_KINDS)) {
+        return corrupt(d, "expected times, times and kinds, or weights, and nothing else");
     }
     if (s->impressions == 0 || s->impressions > SHARD_IMPRESSIONS_MAX || s->groups == 0 ||
         s->groups > s->impressions || columns > FIELDS_MAX) {
@@ -197,6 +199,22 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
         bad |= outcome > 3 && (outcome != 7 || (d->has & SHARD_HAS_KINDS) == 0);
     }
     return bad ? corrupt(d, "labels other than 0, 1 and 3, or 7 of a record, and behaviours of a click") : OK;
+}
+
+/* The next block, of floats that must not be negative, infinite or no number. */
+static enum status take_impression_weights(struct decoder *d, uint32_t impressions,
+                                           float **weight) {
+    bool bad = false;
+    if ((d->has & SHARD_HAS_IMPRESSION_WEIGHTS) == 0) {
+        return OK;
+    }
+    TRY(take_block_of(d, SHARD_IMPRESSION_WEIGHTS, 0, (size_t)impressions * 4));
+    TRY(mem_array((void **)weight, impressions, sizeof **weight));
+    memcpy(*weight, d->block.data, (size_t)impressions * 4);
+    for (uint32_t i = 0; i < impressions; i++) {
+        bad |= !((*weight)[i] >= 0.0f && (*weight)[i] <= SHARD_WEIGHT_MAX);
+    }
+    return bad ? corrupt(d, "an impression's weight is negative, too large or no number") : OK;
 }
 
 /* --- times and kinds ------------------------------------------------------------------------- */
@@ -443,6 +461,7 @@ static enum status take_all(struct decoder *d, struct shard *s, const struct sch
     TRY(take_meta(d, s));
     TRY(take_groups(d, s));
     TRY(take_impressions(d, s));
+    TRY(take_impression_weights(d, s->impressions, &s->weight));
     TRY(take_times(d, s));
     return take_columns(d, s, schema);
 }
@@ -481,6 +500,18 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
     return decode(s, d, container_open_bytes(&d->file, name, data, bytes, CONTAINER_SHARD), schema);
 }
 
+/* Of the weights, which come behind the labels. */
+static enum status peek_weights(struct decoder *d, const uint8_t *labels, uint32_t impressions,
+                                struct shard_info *info) {
+    float *weight = NULL;
+    const enum status status = take_impression_weights(d, impressions, &weight);
+    if (status == OK) {
+        info->weights = weight_sums_of(weight, labels, impressions);
+    }
+    mem_free(&weight);
+    return status;
+}
+
 static enum status peek_labels(struct decoder *d, uint32_t impressions, struct shard_info *info) {
     while (d->next < d->file.block_count && d->file.blocks[d->next].type != SHARD_LABELS) {
         d->next++;
@@ -491,7 +522,11 @@ static enum status peek_labels(struct decoder *d, uint32_t impressions, struct s
         info->conversions += (d->block.data[i] & LABEL_CONVERSION) != 0;
         info->behaviours |= d->block.data[i] & LABEL_BEHAVIOURS;
     }
-    return OK;
+    struct buf labels = d->block; /* the next block comes into another */
+    d->block = BUF_EMPTY;
+    const enum status status = peek_weights(d, labels.data, impressions, info);
+    buf_fini(&labels);
+    return status;
 }
 
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info) {
@@ -551,6 +586,7 @@ void shard_free(struct shard *s) {
     mem_free(&s->group_start);
     mem_free(&s->impression_id);
     mem_free(&s->labels);
+    mem_free(&s->weight);
     mem_free(&s->time);
     mem_free(&s->click_time);
     mem_free(&s->conversion_time);

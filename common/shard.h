@@ -10,6 +10,8 @@
  *     impression_id[B]  u64
  *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below), bits 3 to 6
  *                       behaviours after the click: LABEL_BEHAVIOUR, never without click
+ *     weight[B]         f32, what the impression counts in losses and weighted figures, 0 to
+ *                       SHARD_WEIGHT_MAX; NULL: every one counts 1
  *     column[slot]      one per field; a user field has n = G entries, an item field n = B
  *
  * A column is a bag per entry, dictionary coded:
@@ -53,6 +55,8 @@
 #define LABEL_BEHAVIOURS (8u | 16u | 32u | 64u)
 #define SHARD_TIME_MAX ((UINT64_C(1) << 40) - 1) /* seconds; milliseconds since 1970 are beyond */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
+#define SHARD_WEIGHT_MAX 1e6f /* of an impression */
+#define SAMPLE_RATE_MIN 1e-6
 #define SHARD_VALUES_MAX (1u << 30)
 
 enum record_kind {
@@ -94,6 +98,7 @@ struct shard {
     uint32_t *group_start;
     uint64_t *impression_id;
     uint8_t *labels;
+    float *weight;                  /* NULL: 1 each */
     uint64_t *time, *click_time, *conversion_time; /* NULL: a shard without times */
     uint8_t *kind;                  /* enum record_kind; NULL: a log's impressions */
     uint32_t columns;               /* = schema.count it was read against */
@@ -129,15 +134,28 @@ enum status shard_builder_impression(struct shard_builder *b, uint64_t impressio
 enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id, uint8_t labels,
                                 const struct moment *when, const struct feature *item,
                                 size_t count);
+/* What the impression that was added last counts; 1 without a call. A shard whose impressions all count 1
+ * has the bytes of one without weights. ERR_FORMAT: not a number from 0 to SHARD_WEIGHT_MAX. */
+enum status shard_builder_weigh(struct shard_builder *b, float weight);
 /* Do labels and kind go together? (What a reader and a writer of shards check.) */
 bool record_good(uint8_t labels, uint8_t kind);
 uint32_t shard_builder_impressions(const struct shard_builder *b);
 size_t shard_builder_bytes(const struct shard_builder *b);
+/* What the impressions of a shard count together. Without weights `there` is false and the rest as if
+ * each counted 1. */
+struct weight_sums {
+    bool there;
+    float least, most;
+    double all, clicked, converted; /* sums; converted: clicked too */
+};
+/* weight NULL: 1 each. */
+struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, size_t n);
 struct shard_info {
     char name[32];           /* shard-00000.bin */
     uint32_t impressions, groups, clicks, conversions;
     uint64_t bytes, checksum; /* of the file */
     uint64_t values;
+    struct weight_sums weights;
     /* Of shard_peek alone: */
     bool timed, records; /* has times; has kinds */
     uint8_t behaviours;  /* LABEL_BEHAVIOUR bits that occur */
@@ -159,9 +177,12 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
                          const struct schema *schema);
 /* What can be said of a shard file for little: all of *info but its checksum and values. Reads no more
- * than header, index, META and labels, so it finds a file that is torn or no shard, but no damage
+ * than header, index, META, labels and weights, so it finds a file that is torn or no shard, but no damage
  * elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
+/* Of a log that kept only `sample_rate` of its unclicked impressions, each counts 1 / sample_rate times
+ * as much. A rate of 1 changes nothing. ERR_MEMORY. */
+enum status shard_weigh(struct shard *s, double sample_rate);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 
 /* --- the directory --- */
@@ -172,6 +193,9 @@ struct dataset {
     struct shard_info *shards;
     uint32_t shard_count;
     uint64_t impressions, groups, clicks, conversions, orphans, values, rejected;
+    struct weight_sums weights; /* of all shards */
+    double sample_rate;         /* share of the unclicked impressions that the log kept; 1: all of them.
+                                   When written 0 counts as 1 */
     uint64_t seed;
     char source[64];         /* "aliccp", "csv" */
     char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */
@@ -182,6 +206,11 @@ enum status dataset_write(const struct dataset *d, const char *dir);
 /* Reads and checks dir/manifest; ERR_NOT_FOUND says it is not a shard directory. */
 enum status dataset_read(struct dataset *d, const char *dir);
 void dataset_free(struct dataset *d);
+/* Adds one shard's to those of a directory. */
+void weight_sums_add(struct weight_sums *to, const struct weight_sums *from);
+/* Clicks per impression and conversions per click, each impression by its weight; 0 without clicks.
+ * sample_rate: of the unclicked; 1 leaves them as the log has them. */
+void dataset_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr);
 /* What all shards of a directory carry, by a peek into each. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO,
  * ERR_MEMORY, as shard_peek. */
 struct dataset_contents {

@@ -52,6 +52,8 @@ struct shard_builder {
     uint64_t *impression_id;
     uint8_t *labels;
     size_t impressions, impressions_cap;
+    float *weight; /* [weighed_cap], of the first `weighed` impressions; the rest count 1 */
+    size_t weighed, weighed_cap;
     struct moment *moment; /* [timed_cap], of the first `timed` impressions */
     size_t timed, timed_cap;
     uint64_t values;
@@ -74,6 +76,7 @@ void shard_builder_destroy(struct shard_builder **b) {
     mem_free(&(*b)->group_size);
     mem_free(&(*b)->impression_id);
     mem_free(&(*b)->labels);
+    mem_free(&(*b)->weight);
     mem_free(&(*b)->moment);
     mem_free(b);
 }
@@ -83,7 +86,7 @@ static void clear(struct shard_builder *b) {
         b->pile[f].count = 0;
         b->pile[f].on_side[0] = b->pile[f].on_side[1] = false;
     }
-    b->groups = b->impressions = b->timed = 0;
+    b->groups = b->impressions = b->timed = b->weighed = 0;
     b->values = 0;
 }
 
@@ -268,6 +271,33 @@ enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id,
     return OK;
 }
 
+static enum status weights_fill(struct shard_builder *b) {
+    if (b->impressions > b->weighed_cap) {
+        TRY(regrow((void **)&b->weight, b->weighed, b->impressions_cap, sizeof *b->weight));
+        b->weighed_cap = b->impressions_cap;
+    }
+    while (b->weighed < b->impressions) {
+        b->weight[b->weighed++] = 1.0f;
+    }
+    return OK;
+}
+
+/* Impressions that count 1 are noted only once there is one that does not. */
+enum status shard_builder_weigh(struct shard_builder *b, float weight) {
+    assert(b->impressions > 0);
+    if (!(weight >= 0.0f && weight <= SHARD_WEIGHT_MAX)) {
+        return fail(ERR_FORMAT, "impression %llu has weight %g, expected 0 to %g",
+                    (unsigned long long)b->impression_id[b->impressions - 1], (double)weight,
+                    (double)SHARD_WEIGHT_MAX);
+    }
+    if (weight == 1.0f && b->weighed < b->impressions) {
+        return OK;
+    }
+    TRY(weights_fill(b));
+    b->weight[b->impressions - 1] = weight;
+    return OK;
+}
+
 uint32_t shard_builder_impressions(const struct shard_builder *b) {
     return (uint32_t)b->impressions;
 }
@@ -275,7 +305,7 @@ uint32_t shard_builder_impressions(const struct shard_builder *b) {
 size_t shard_builder_bytes(const struct shard_builder *b) {
     size_t bytes = sizeof *b + b->groups_cap * (sizeof *b->group_key + sizeof *b->group_size) +
                    b->impressions_cap * (sizeof *b->impression_id + sizeof *b->labels) +
-                   b->timed_cap * sizeof *b->moment;
+                   b->timed_cap * sizeof *b->moment + b->weighed_cap * sizeof *b->weight;
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         bytes += b->pile[f].cap * sizeof(struct value);
     }
@@ -527,17 +557,18 @@ static enum status put_column(struct container_writer *f, struct work *w, const 
 
 /* SHARD_HAS_... bits. */
 static uint32_t has(const struct shard_builder *b) {
-    return b->timed == 0                     ? 0
-           : b->moment[0].kind != KIND_LOG ? SHARD_HAS
-                                             : SHARD_HAS_TIMES;
+    const uint32_t times = b->timed == 0                     ? 0
+                           : b->moment[0].kind != KIND_LOG ? SHARD_HAS_RECORDS
+                                                             : SHARD_HAS_TIMES;
+    return times | (b->weighed > 0 ? SHARD_HAS_IMPRESSION_WEIGHTS : 0);
 }
 
-/* A shard without times is written as ever, so that older programs read it. */
+/* A shard without times and weights is written as ever, so that older programs read it. */
 static enum status put_meta(struct container_writer *f, struct buf *out,
                             const struct shard_builder *b, const struct shape *shapes,
                             uint32_t columns) {
     buf_clear(out);
-    TRY(buf_put_u32(out, has(b) == 0 ? SHARD_FORMAT : SHARD_FORMAT_TIMED));
+    TRY(buf_put_u32(out, has(b) == 0 ? SHARD_FORMAT : SHARD_FORMAT_MORE));
     TRY(buf_put_u32(out, (uint32_t)b->impressions));
     TRY(buf_put_u32(out, (uint32_t)b->groups));
     TRY(buf_put_u32(out, columns));
@@ -622,13 +653,20 @@ static enum status put_times(struct container_writer *f, struct buf *out,
 
 static enum status put_moments(struct container_writer *f, struct buf *out,
                                const struct shard_builder *b) {
-    if (has(b) == 0) {
+    if ((has(b) & SHARD_HAS_TIMES) == 0) {
         return OK;
     }
     TRY(put_times(f, out, b, SHARD_TIMES));
     TRY(put_times(f, out, b, SHARD_CLICKS));
     TRY(put_times(f, out, b, SHARD_CONVERSIONS));
-    return has(b) == SHARD_HAS ? put_kinds(f, out, b) : OK;
+    return (has(b) & SHARD_HAS_KINDS) != 0 ? put_kinds(f, out, b) : OK;
+}
+
+static enum status put_impression_weights(struct container_writer *f,
+                                          const struct shard_builder *b) {
+    return b->weighed == 0 ? OK
+                           : container_put(f, SHARD_IMPRESSION_WEIGHTS, 0, b->weight,
+                                           b->weighed * sizeof *b->weight, true);
 }
 
 /* Times and kinds: all of the impressions or none. */
@@ -670,6 +708,7 @@ static enum status put_all(struct container_writer *f, struct work *w,
     TRY(put_meta(f, &w->bytes, b, shapes, columns));
     TRY(put_groups(f, &w->bytes, b));
     TRY(put_impressions(f, &w->bytes, b));
+    TRY(put_impression_weights(f, b));
     TRY(put_moments(f, &w->bytes, b));
     for (uint32_t k = 0; k < columns; k++) {
         TRY(put_column(f, w, &shapes[k], k));
@@ -682,6 +721,7 @@ static void count_up(const struct shard_builder *b, const char *name, struct sha
                                 .groups = (uint32_t)b->groups,
                                 .values = b->values};
     memcpy(info->name, name, strlen(name));
+    info->weights = weight_sums_of(b->weighed > 0 ? b->weight : NULL, b->labels, b->impressions);
     for (size_t i = 0; i < b->impressions; i++) {
         info->clicks += (b->labels[i] & LABEL_CLICK) != 0;
         info->conversions += (b->labels[i] & LABEL_CONVERSION) != 0;
@@ -708,6 +748,7 @@ enum status shard_builder_write(struct shard_builder *b, const struct schema *sc
         return fail(ERR_FORMAT, "%s/%s: a shard without impressions", dir, name);
     }
     TRY(check_whole(b));
+    TRY(b->weighed > 0 ? weights_fill(b) : OK);
     TRY(path_join(path, dir, name));
     TRY_OUT(mem_alloc((void **)&plan, sizeof *plan));
     TRY_OUT(find_shapes(b, schema, &plan->ordered, plan->shapes, &columns));

@@ -5,11 +5,13 @@
 #define COMMON_SHARD_FORMAT_H
 
 #define SHARD_FORMAT       1u
-#define SHARD_FORMAT_TIMED 2u /* META has one more u32, of the bits below; not 0 */
+#define SHARD_FORMAT_MORE  2u /* META has one more u32, of the bits below; not 0 */
 
 #define SHARD_HAS_TIMES 1u
 #define SHARD_HAS_KINDS 2u /* only with times */
-#define SHARD_HAS       (SHARD_HAS_TIMES | SHARD_HAS_KINDS)
+#define SHARD_HAS_IMPRESSION_WEIGHTS 4u
+#define SHARD_HAS_RECORDS (SHARD_HAS_TIMES | SHARD_HAS_KINDS)
+#define SHARD_HAS         (SHARD_HAS_RECORDS | SHARD_HAS_IMPRESSION_WEIGHTS)
 
 #define SHARD_META           1u /* counts, and every column's name and shape */
 #define SHARD_GROUP_KEYS     2u /* u64 each */
@@ -20,7 +22,9 @@
 #define SHARD_LENGTHS        7u /* varint each; only without COLUMN_ONES */
 #define SHARD_CODES          8u /* u16 each if the dictionary has at most 65536 entries, else u32 */
 #define SHARD_WEIGHTS        9u /* f32 each; only with COLUMN_WEIGHTED */
-/* After LABELS, before the columns; the first three with SHARD_HAS_TIMES, the last with _KINDS. */
+/* After LABELS, with SHARD_HAS_IMPRESSION_WEIGHTS. */
+#define SHARD_IMPRESSION_WEIGHTS 14u /* f32 each, not negative */
+/* Then, before the columns; the first three with SHARD_HAS_TIMES, the last with _KINDS. */
 #define SHARD_TIMES       10u /* zigzag varint of the difference to the one before */
 #define SHARD_CLICKS      11u /* of each with a click: zigzag varint of the difference to its time */
 #define SHARD_CONVERSIONS 12u /* of each with a conversion: varint of the seconds since its click */

@@ -39,6 +39,17 @@ static enum status text_share(const struct dataset *d, const char *name, uint32_
                : buf_printf(out, "%-12s in %u of %u shards\n", name, shards, d->shard_count);
 }
 
+static enum status text_weights(const struct dataset *d, struct buf *out) {
+    const struct weight_sums *w = &d->weights;
+    TRY(w->there ? buf_printf(out, "weights      %g to %g, in sum %.9g\n", (double)w->least,
+                              (double)w->most, w->all)
+                 : buf_printf(out, "weights      none\n"));
+    return d->sample_rate < 1
+               ? buf_printf(out, "sample rate  %g of the unclicked impressions were kept\n",
+                            d->sample_rate)
+               : OK;
+}
+
 static enum status text_contents(const struct dataset *d, const struct contents *c,
                                  struct buf *out) {
     TRY(buf_printf(out, "stream       %s\n", d->stream[0] == '\0' ? "not said" : d->stream));
@@ -69,6 +80,7 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
     TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
+    TRY(text_weights(d, out));
     TRY(text_contents(d, c, out));
     TRY(buf_printf(out, "%-20s %s\n", "field", "side"));
     for (uint32_t f = 0; f < d->schema.count; f++) {
@@ -111,6 +123,20 @@ static void json_shards(const struct dataset *d, struct json *j) {
     json_close(j);
 }
 
+static void json_weights(const struct dataset *d, struct json *j) {
+    const struct weight_sums *w = &d->weights;
+    json_f64(j, "sample_rate", d->sample_rate);
+    if (w->there) {
+        json_open(j, "weights", '{');
+        json_f64(j, "least", (double)w->least);
+        json_f64(j, "most", (double)w->most);
+        json_f64(j, "sum", w->all);
+        json_f64(j, "sum_clicked", w->clicked);
+        json_f64(j, "sum_converted", w->converted);
+        json_close(j);
+    }
+}
+
 static void json_contents(const struct dataset *d, const struct contents *c, struct json *j) {
     json_str(j, "stream", d->stream);
     if (!c->known) {
@@ -151,6 +177,7 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
     if (verify && verdict != OK) {
         json_str(&j, "damage", fail_text());
     }
+    json_weights(d, &j);
     json_contents(d, c, &j);
     json_shards(d, &j);
     json_close(&j);

@@ -153,6 +153,7 @@ static enum status publish(struct prep_run *r, uint64_t started_us) {
     prep_tally_add(&r->total, &r->tally);
     d->schema = r->fields.schema;
     d->seed = r->o->seed;
+    d->sample_rate = r->sample_rate;
     d->orphans = r->total.orphans;
     d->rejected = prep_tally_rejected(&r->total);
     snprintf(d->source, sizeof d->source, "%s", r->o->format);

@@ -29,6 +29,7 @@ struct prep_run {
     struct prep_tally tally;     /* of the file of the pass */
     struct prep_tally total;     /* of the files before */
     uint64_t bytes_taken, impressions;
+    double sample_rate;          /* as struct dataset's; the format sets it, 0 is 1 */
     uint64_t bytes_read;         /* over all passes */
     void *format;                /* the state of the format */
     /* On the main thread, with every piece in order, next to what the run does itself. NULL:

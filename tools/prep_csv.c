@@ -93,8 +93,9 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     }
     const unsigned outcome = row->conversion ? LABEL_CLICK | LABEL_CONVERSION : LABEL_CLICK;
     const uint8_t labels = (uint8_t)(row->click ? outcome | row->behaviours : 0);
-    return prep_shards_impression(&w->shards, id, labels, row->timed ? &row->when : NULL,
-                                  row->item.features, row->item.count);
+    TRY(prep_shards_impression(&w->shards, id, labels, row->timed ? &row->when : NULL,
+                               row->item.features, row->item.count));
+    return prep_shards_weigh(&w->shards, row->weight);
 }
 
 static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t i) {
@@ -187,6 +188,7 @@ static enum status run(struct csv *c) {
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.same_run = same_run;
     r->input.arg = c;
+    r->sample_rate = c->schema.sample_rate;
     return prep_run_pass(r, "rows", &workers);
 }
 

@@ -99,6 +99,7 @@ static void add_up(struct dataset *d) {
         d->clicks += d->shards[s].clicks;
         d->conversions += d->shards[s].conversions;
         d->values += d->shards[s].values;
+        weight_sums_add(&d->weights, &d->shards[s].weights);
     }
 }
 

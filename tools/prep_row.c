@@ -178,6 +178,15 @@ static bool take_labels(struct prep_row *r) {
            label_of(cell[s->conversion.place], &r->conversion);
 }
 
+/* A weight that is missing is none: to count such a row as 1 would be a guess. */
+static bool take_weight(struct prep_row *r) {
+    const struct prep_schema *s = r->schema;
+    r->weight = 1.0f;
+    return s->weight.name[0] == '\0' ||
+           (prep_number_f32(r->cells.cell[s->weight.place], &r->weight) == REJECT_NONE &&
+            r->weight >= 0.0f && r->weight <= SHARD_WEIGHT_MAX);
+}
+
 enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
     const struct prep_schema *s = r->schema;
     bool good = false;
@@ -193,6 +202,10 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
     }
     if (r->timed && !take_moment(r)) {
         *why = REJECT_TIME;
+        return OK;
+    }
+    if (!take_weight(r)) {
+        *why = REJECT_WEIGHT;
         return OK;
     }
     if (s->impression.name[0] != '\0') {

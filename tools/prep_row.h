@@ -17,6 +17,7 @@ struct prep_row {
     uint64_t impression_id;           /* with an impression column only */
     bool click, conversion;
     uint8_t behaviours;               /* LABEL_BEHAVIOUR of those that were done */
+    float weight;                     /* what it counts; 1 without a column of it */
     bool timed;                       /* the schema names columns of times */
     struct moment when;               /* then; what a label does not ask for is 0 */
     struct feature_list item, user;

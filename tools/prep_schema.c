@@ -122,6 +122,10 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
         return fail(ERR_CONFIG, "column '%s' is a label (or its time) and a field: the model would "
                                 "read what it is to predict", c->name);
     }
+    if (strcmp(c->name, s->weight.name) == 0) {
+        return fail(ERR_CONFIG, "column '%s' is the rows' weight and a field: where weights make up "
+                                "for how rows were chosen they tell the label", c->name);
+    }
     if ((c->kind == CSV_NUMERIC) != (c->bound_count > 0)) {
         return fail(ERR_CONFIG, "[column.%s]: %s", c->name,
                     c->kind == CSV_NUMERIC ? "kind = numeric needs bounds, uniform or log"
@@ -201,7 +205,7 @@ static enum status parse(struct prep_schema *s, const char *name, const char *te
 }
 
 enum status prep_schema_parse(struct prep_schema *s, const char *name, const char *text) {
-    *s = (struct prep_schema){.delimiter = ',', .quote = '"', .header = true};
+    *s = (struct prep_schema){.delimiter = ',', .quote = '"', .header = true, .sample_rate = 1};
     const enum status status = parse(s, name, text);
     if (status != OK) {
         prep_schema_free(s);
@@ -269,7 +273,8 @@ static enum status find_place(const struct prep_schema *s, const char *path, con
 enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
                              size_t n) {
     struct csv_role *roles[] = {&s->impression, &s->group,      &s->click,          &s->conversion,
-                                &s->time,       &s->click_time, &s->conversion_time};
+                                &s->time,       &s->click_time, &s->conversion_time,
+                                &s->weight};
     TRY(n > 0 ? take_header(s, path, cells, n) : OK);
     for (size_t k = 0; k < sizeof roles / sizeof *roles; k++) {
         if (roles[k]->name[0] != '\0') {

@@ -6,6 +6,7 @@
  *     impression, group,               multi, weight, missing, field
  *     click, behaviours, conversion,
  *     user, item,
+ *     weight, sample_rate,
  *     time, click_time,
  *     conversion_time
  *
@@ -51,6 +52,8 @@ struct prep_schema {
     struct csv_role impression, group, click, conversion;
     struct csv_role behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
     uint32_t behaviours;
+    struct csv_role weight;      /* what a row counts */
+    double sample_rate;          /* share of unclicked rows that the log kept; 1: all */
     struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
     struct csv_column *columns; /* [FIELDS_MAX] fields, user and item */
     uint32_t count;

@@ -235,11 +235,20 @@ static size_t find_key(const char *key, const char *const *keys, size_t n) {
     return k;
 }
 
+static enum status sample_rate(const char *value, double *out) {
+    TRY(number_of((struct span){value, strlen(value)}, out));
+    return *out >= SAMPLE_RATE_MIN && *out <= 1
+               ? OK
+               : fail(ERR_CONFIG, "'%.40s': expected the share of the unclicked impressions that the "
+                                  "log kept, above 0 and at most 1; for a share that differs from "
+                                  "row to row give its inverse as log.weight", value);
+}
+
 static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
     static const char *const keys[] = {"delimiter", "quotes", "header", "columns", "missing",
                                        "impression", "group", "click", "conversion", "user",
                                        "item", "time", "click_time", "conversion_time",
-                                       "behaviours"};
+                                       "behaviours", "weight", "sample_rate"};
     const size_t n = sizeof keys / sizeof *keys;
     bool quotes = true;
     switch (find_key(key, keys, n)) {
@@ -261,6 +270,8 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 12: return copy_name(s->click_time.name, CSV_NAME_MAX, value);
     case 13: return copy_name(s->conversion_time.name, CSV_NAME_MAX, value);
     case 14: return behaviour_list(s, value);
+    case 15: return copy_name(s->weight.name, CSV_NAME_MAX, value);
+    case 16: return sample_rate(value, &s->sample_rate);
     default: return unknown("log", key, keys, n);
     }
 }

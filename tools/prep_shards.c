@@ -49,6 +49,10 @@ enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct 
     return OK;
 }
 
+enum status prep_shards_weigh(struct prep_shards *s, float weight) {
+    return shard_builder_weigh(s->builder, weight);
+}
+
 enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
                                    const struct moment *when, const struct feature *features,
                                    size_t n) {

@@ -12,6 +12,14 @@ static enum status counts(const struct prep_run *r, const struct dataset *d, str
                    (unsigned long long)d->clicks, percent(d->clicks, d->impressions)));
     TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
                    (unsigned long long)d->conversions, percent(d->conversions, d->clicks)));
+    if (d->weights.there) {
+        TRY(buf_printf(out, "weights      %g to %g, in sum %.9g\n", (double)d->weights.least,
+                       (double)d->weights.most, d->weights.all));
+    }
+    if (r->sample_rate > 0 && r->sample_rate < 1) {
+        TRY(buf_printf(out, "sample rate  %g of the unclicked impressions, by the schema\n",
+                       r->sample_rate));
+    }
     TRY(buf_printf(out, "orphans      %llu (conversions without a click; %s)\n",
                    (unsigned long long)d->orphans,
                    r->o->drop_orphans ? "rows dropped" : "kept as no conversion"));

@@ -28,6 +28,7 @@ static void add_group(struct shard_builder *b, uint64_t g) {
         static const uint8_t labels[] = {0, 0, 0, 1, 3};
         const struct feature item = {.field = 0, .weight = 0.5f, .id = rng_u64(4, g, i)};
         assert_int_equal(shard_builder_impression(b, g * 10 + i, labels[i], &item, 1), OK);
+        assert_int_equal(shard_builder_weigh(b, g == 11 && i == 3 ? 2.5f : 1.0f), OK);
     }
 }
 
@@ -189,6 +190,36 @@ static void test_stream_name(void **state) {
     buf_fini(&without);
 }
 
+/* Shard 1 has an impression, clicked, that counts 2.5. */
+static void test_weights(void **state) {
+    (void)state;
+    struct dataset thinned = written, d;
+    double ctr = 0, cvr = 0;
+    assert_int_equal(dataset_write(&written, dir), OK);
+    assert_int_equal(dataset_read(&d, dir), OK);
+    assert_false(d.shards[0].weights.there || d.shards[2].weights.there);
+    assert_true(d.shards[1].weights.there && d.weights.there);
+    assert_true(d.weights.least == 1.0f && d.weights.most == 2.5f);
+    assert_true(d.weights.all == 46.5 && d.weights.clicked == 19.5 && d.weights.converted == 9);
+    assert_true(d.sample_rate == 1.0);
+    dataset_rates(&d.weights, 1, &ctr, &cvr);
+    assert_true(ctr == 19.5 / 46.5 && cvr == 9 / 19.5);
+    dataset_rates(&d.weights, 0.25, &ctr, &cvr);
+    assert_true(ctr == 19.5 / (19.5 + 4 * 27) && cvr == 9 / 19.5);
+    d.shards[1].weights.clicked += 0.5;
+    assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), "clicked"));
+    dataset_free(&d);
+    thinned.sample_rate = 0.25;
+    assert_int_equal(dataset_write(&thinned, dir), OK);
+    assert_int_equal(dataset_read(&d, dir), OK);
+    assert_true(d.sample_rate == 0.25);
+    dataset_free(&d);
+    thinned.sample_rate = -0.25;
+    assert_int_equal(dataset_write(&thinned, dir), OK);
+    assert_int_equal(dataset_read(&d, dir), ERR_CORRUPT);
+}
+
 /* Three more shards: with times, with kinds too, and with behaviours; and one that is not there. */
 static void test_peek(void **state) {
     (void)state;
@@ -328,7 +359,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_directory),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_forged),
-        cmocka_unit_test(test_stream_name), cmocka_unit_test(test_peek),
+        cmocka_unit_test(test_stream_name), cmocka_unit_test(test_weights), cmocka_unit_test(test_peek),
         cmocka_unit_test(test_damage_is_found), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

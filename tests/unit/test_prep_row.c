@@ -213,6 +213,34 @@ static void test_times(void **state) {
     }
 }
 
+/* What a row counts; what is no such number is not taken for 1. */
+static void test_weight(void **state) {
+    static const char schema[] = "[log]\nheader=no\ncolumns=c,b,u,w\nclick=c\nconversion=b\n"
+                                 "user=u\nweight=w\nmissing=NULL\n";
+    static const struct {
+        const char *text;
+        float weight; /* below 0: rejected */
+    } rows[] = {{"1,0,u,1", 1.0f},      {"0,0,u,0.25", 0.25f},      {"0,0,u,0", 0.0f},
+                {"0,0,u,1e6", 1e6f},    {"0,0,u,2.5e-3", 2.5e-3f},  {"0,0,u,-1", -1.0f},
+                {"0,0,u,1000001", -1},  {"0,0,u,nan", -1},          {"0,0,u,inf", -1},
+                {"0,0,u,", -1},         {"0,0,u,NULL", -1},         {"0,0,u,1 ", -1}};
+    struct world w = {0};
+    (void)state;
+    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        const enum reject why = read_row(&w, rows[k].text);
+        if (why != (rows[k].weight < 0 ? REJECT_WEIGHT : REJECT_NONE) ||
+            (why == REJECT_NONE && w.row.weight != rows[k].weight)) {
+            fail_msg("row '%s': '%s', weight %g", rows[k].text, reject_text(why),
+                     (double)w.row.weight);
+        }
+    }
+    prep_row_fini(&w.row);
+    prep_schema_free(&w.schema);
+}
+
 /* Behaviours are labels of their own, in the order of the list; another value is no label. */
 static void test_behaviours(void **state) {
     static const char schema[] = "[log]\nheader=no\ncolumns=c,b,u,cart,fav\nclick=c\nconversion=b\n"
@@ -286,7 +314,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
         cmocka_unit_test(test_row_refused), cmocka_unit_test(test_behaviours),
-        cmocka_unit_test(test_times), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_times), cmocka_unit_test(test_weight), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,4 +1,5 @@
 /* Shards against a naive oracle: the calls a shard was built from, kept as they were. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,12 +30,22 @@ static char dir[64];
 struct call {
     uint64_t key;
     uint8_t labels;
+    float weight;
     struct moment when;
     size_t count;
     struct feature features[FEATURES_MAX];
 };
 
-enum mode { UNTIMED, TIMED, RECORDS, MODES };
+enum mode { UNTIMED, TIMED, RECORDS, WEIGHTED, WEIGHTED_RECORDS, MODES };
+static bool has_times(enum mode mode) {
+    return mode != UNTIMED && mode != WEIGHTED;
+}
+static bool has_kinds(enum mode mode) {
+    return mode == RECORDS || mode == WEIGHTED_RECORDS;
+}
+static bool has_weights(enum mode mode) {
+    return mode == WEIGHTED || mode == WEIGHTED_RECORDS;
+}
 
 struct log {
     uint64_t seed, draws;
@@ -76,7 +87,7 @@ static void draw_moment(struct log *l, struct call *c) {
         [KIND_BOTH] = {0, 1, 3}, [KIND_CLICK] = {1, 3, 1}, [KIND_CONVERSION] = {1, 3, 3},
         [KIND_LATE] = {7, 7, 7}, [KIND_FINAL] = {1, 3, 7}};
     const uint64_t span = draw(l, 10) == 0 ? SHARD_TIME_MAX / 2 : 100000;
-    if (l->mode == RECORDS) {
+    if (has_kinds(l->mode)) {
         c->when.kind = (enum record_kind)(1 + draw(l, RECORD_KINDS - 1));
         c->labels = labels[c->when.kind][draw(l, 3)];
     }
@@ -109,9 +120,12 @@ static void draw_log(struct log *l, enum mode mode, uint64_t seed) {
             if (c->labels != 0) {
                 c->labels |= (uint8_t)(draw(l, 16) << 3); /* behaviours */
             }
+            /* The first few count 1, so that the builder learns late that there are weights. */
+            c->weight = !has_weights(mode) || l->impressions < 4 ? 1.0f : (float)draw(l, 9) / 4.0f;
             draw_features(l, SIDE_ITEM, c);
         }
     }
+    l->impression[l->impressions - 1].weight = 1.0f;
 }
 
 static enum status replay(const struct log *l, struct shard_builder *b) {
@@ -120,8 +134,9 @@ static enum status replay(const struct log *l, struct shard_builder *b) {
         TRY(shard_builder_group(b, l->group[g].key, l->group[g].features, l->group[g].count));
         for (uint32_t i = 0; i < l->size[g]; i++, at++) {
             const struct call *c = &l->impression[at];
-            TRY(shard_builder_timed(b, c->key, c->labels, l->mode == UNTIMED ? NULL : &c->when,
+            TRY(shard_builder_timed(b, c->key, c->labels, has_times(l->mode) ? &c->when : NULL,
                                     c->features, c->count));
+            TRY(shard_builder_weigh(b, c->weight));
         }
     }
     return OK;
@@ -168,6 +183,8 @@ static void check_sound(const struct shard *s, const struct schema *schema) {
     for (uint32_t i = 0; i < s->impressions; i++) {
         assert_true(record_good(s->labels[i], s->kind == NULL ? KIND_LOG : s->kind[i]));
         assert_true(s->kind == NULL || s->time != NULL);
+        assert_true(s->weight == NULL ||
+                    (s->weight[i] >= 0.0f && s->weight[i] <= SHARD_WEIGHT_MAX));
         if (s->time != NULL) {
             const uint64_t click = s->click_time[i], conversion = s->conversion_time[i];
             assert_true(s->time[i] > 0 && s->time[i] <= SHARD_TIME_MAX);
@@ -196,16 +213,31 @@ static void check_sound(const struct shard *s, const struct schema *schema) {
 }
 
 static void check_moments(const struct shard *s, const struct log *l) {
-    assert_true((s->time != NULL) == (l->mode != UNTIMED));
-    assert_true((s->click_time != NULL) == (l->mode != UNTIMED));
-    assert_true((s->conversion_time != NULL) == (l->mode != UNTIMED));
-    assert_true((s->kind != NULL) == (l->mode == RECORDS));
+    assert_true((s->time != NULL) == has_times(l->mode));
+    assert_true((s->click_time != NULL) == has_times(l->mode));
+    assert_true((s->conversion_time != NULL) == has_times(l->mode));
+    assert_true((s->kind != NULL) == has_kinds(l->mode));
     for (uint32_t i = 0; i < l->impressions && s->time != NULL; i++) {
         const struct moment *m = &l->impression[i].when;
         assert_int_equal(s->time[i], m->time);
         assert_int_equal(s->click_time[i], m->click_time);
         assert_int_equal(s->conversion_time[i], m->conversion_time);
         assert_int_equal(s->kind == NULL ? KIND_LOG : s->kind[i], m->kind);
+    }
+}
+
+static bool weighs(const struct log *l) {
+    bool other = false;
+    for (uint32_t i = 0; i < l->impressions; i++) {
+        other = other || l->impression[i].weight != 1.0f;
+    }
+    return other;
+}
+
+static void check_weights(const struct shard *s, const struct log *l) {
+    assert_true((s->weight != NULL) == weighs(l));
+    for (uint32_t i = 0; i < l->impressions && s->weight != NULL; i++) {
+        assert_true(s->weight[i] == l->impression[i].weight);
     }
 }
 
@@ -223,6 +255,7 @@ static void check_shard(const struct shard *s, const struct log *l, const struct
         assert_int_equal(s->labels[i], l->impression[i].labels);
     }
     check_moments(s, l);
+    check_weights(s, l);
     for (uint32_t f = 0; f < schema->count; f++) {
         const int field = schema_find(&l->schema, schema->fields[f].name);
         const enum side side = schema->fields[f].side;
@@ -263,6 +296,9 @@ static void check_info(const struct shard_info *info, const struct log *l, const
         want.values += l->impression[i].count;
         want.clicks += l->impression[i].labels & 1;
         want.conversions += l->impression[i].labels >> 1 & 1;
+        want.weights.all += (double)l->impression[i].weight;
+        want.weights.clicked += l->impression[i].labels & 1 ? (double)l->impression[i].weight : 0;
+        want.weights.converted += l->impression[i].labels & 2 ? (double)l->impression[i].weight : 0;
     }
     load(name, &data, &bytes);
     assert_string_equal(info->name, name);
@@ -271,9 +307,19 @@ static void check_info(const struct shard_info *info, const struct log *l, const
     assert_int_equal(info->clicks, want.clicks);
     assert_int_equal(info->conversions, want.conversions);
     assert_int_equal(info->values, want.values);
+    assert_true(info->weights.there == weighs(l));
+    assert_true(info->weights.all == want.weights.all);
+    assert_true(info->weights.clicked == want.weights.clicked);
+    assert_true(info->weights.converted == want.weights.converted);
     assert_int_equal(info->bytes, bytes);
     assert_int_equal(info->checksum, hash_bytes(data, bytes));
     mem_free(&data);
+}
+
+static void check_peeked(const struct weight_sums *is, const struct weight_sums *want) {
+    assert_true(is->there == want->there && is->least == want->least && is->most == want->most);
+    assert_true(is->all == want->all && is->clicked == want->clicked &&
+                is->converted == want->converted);
 }
 
 static void test_round_trip(void **state) {
@@ -290,6 +336,10 @@ static void test_round_trip(void **state) {
         check_shard(&shard, l, &schema);
         shard_free(&shard);
         shard_free(&shard);
+        assert_int_equal(shard_peek(dir, info.name, &again), OK);
+        check_peeked(&again.weights, &info.weights);
+        assert_int_equal(again.clicks, info.clicks);
+        assert_true(again.timed == has_times(l->mode) && again.records == has_kinds(l->mode));
         assert_int_equal(write_log(l, "shard-00001.bin", &again), OK);
         assert_int_equal(info.checksum, again.checksum); /* the same calls, the same bytes */
     }
@@ -473,6 +523,45 @@ static void test_moments_refused(void **state) {
     assert_int_equal(shard_builder_impression(b, 1, 3, NULL, 0), OK);
     assert_int_equal(shard_builder_write(b, &schema, dir, "shard-00004.bin", &info), ERR_FORMAT);
     shard_builder_destroy(&b);
+}
+
+/* Weights that are none; and those that say nothing leave the bytes as they are without. */
+static void test_weights(void **state) {
+    struct log *l = *state;
+    static const float bad[] = {-1.0f, -1e-30f, 1.1e6f, NAN, INFINITY};
+    struct shard_info with, without;
+    struct shard s = {0};
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        draw_log(l, UNTIMED, 8);
+        l->impression[1].weight = bad[k];
+        assert_int_equal(write_log(l, "shard-00005.bin", &with), ERR_FORMAT);
+        assert_non_null(strstr(fail_text(), "expected 0 to 1e+06"));
+    }
+    draw_log(l, UNTIMED, 8);
+    assert_int_equal(write_log(l, "shard-00005.bin", &without), OK);
+    l->impression[2].weight = 0.0f;
+    assert_int_equal(write_log(l, "shard-00005.bin", &with), OK);
+    assert_true(with.weights.there && with.weights.least == 0.0f && with.weights.most == 1.0f);
+    assert_true(with.checksum != without.checksum);
+    l->impression[2].weight = 1.0f;
+    assert_int_equal(write_log(l, "shard-00005.bin", &with), OK);
+    assert_int_equal(with.checksum, without.checksum);
+    assert_false(with.weights.there);
+    /* A thinned log: unclicked ones count more, also where there are weights. */
+    const struct schema schema = finished(&l->schema);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(shard_read(&s, dir, "shard-00005.bin", &schema), OK);
+        assert_int_equal(shard_weigh(&s, 1.0), OK);
+        assert_true((s.weight != NULL) == (round == 1));
+        assert_int_equal(shard_weigh(&s, 0.25), OK);
+        for (uint32_t i = 0; i < s.impressions; i++) {
+            const float m = l->impression[i].weight;
+            assert_true(s.weight[i] == ((s.labels[i] & LABEL_CLICK) != 0 ? m : 4.0f * m));
+        }
+        shard_free(&s);
+        l->impression[2].weight = 0.5f;
+        assert_int_equal(write_log(l, "shard-00005.bin", &with), OK);
+    }
 }
 
 static void test_wrong_side(void **state) {
@@ -716,6 +805,7 @@ int main(void) {
         cmocka_unit_test(test_other_schema),    cmocka_unit_test(test_wide),
         cmocka_unit_test(test_builder_again),   cmocka_unit_test(test_builder_refuses),
         cmocka_unit_test(test_moments_refused), cmocka_unit_test(test_wrong_side),
+        cmocka_unit_test(test_weights),
             cmocka_unit_test(test_every_flip),
         cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_memory_fails),
         cmocka_unit_test(test_failed_write_keeps), cmocka_unit_test(test_forged),
