@@ -18,6 +18,7 @@
 #include "bytes.h"
 #include "container.h"
 #include "disk.pb-c.h"
+#include "field_pack.h"
 #include "hash.h"
 #include "mem.h"
 
@@ -39,19 +40,25 @@ struct packed {
     Esmm__DatasetManifest message;
     Esmm__DatasetField field[FIELDS_MAX];
     Esmm__DatasetField *fields[FIELDS_MAX];
+    struct field_packed field_schema[FIELDS_MAX];
     Esmm__DatasetShard *shard;
     Esmm__DatasetShard **shards;
     Esmm__DatasetWeights *weights; /* [shards] */
 };
 
-static void pack_fields(struct packed *k) {
+/* d->schema may be in another order than the one that is written. */
+static void pack_fields(struct packed *k, const struct dataset *d) {
     for (uint32_t f = 0; f < k->schema.count; f++) {
+        const char *name = k->schema.fields[f].name;
         esmm__dataset_field__init(&k->field[f]);
         k->field[f].name = k->schema.fields[f].name;
         k->field[f].side =
             k->schema.fields[f].side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+        k->field[f].schema = field_pack(field_schemas_find(&d->fields, name), &k->field_schema[f]);
+        k->field[f].values = d->field_values[schema_find(&d->schema, name)];
         k->fields[f] = &k->field[f];
     }
+    k->message.times = (char *)(uintptr_t)d->fields.times; /* only read */
     k->message.n_fields = k->schema.count;
     k->message.fields = k->fields;
 }
@@ -103,7 +110,7 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.orphans = d->orphans;
     k->message.rejected = d->rejected;
     k->message.sample_rate = d->sample_rate < 1 ? d->sample_rate : 0;
-    pack_fields(k);
+    pack_fields(k, d);
     TRY(pack_shards(k, d));
     const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
     if (bytes > MANIFEST_BYTES_MAX) {
@@ -167,6 +174,16 @@ static enum status corrupt(const char *path, const char *what) {
     return fail(ERR_CORRUPT, "%s: %s", path, what);
 }
 
+static enum status take_schemas(struct dataset *d, const Esmm__DatasetManifest *in,
+                                const char *path) {
+    enum status status = field_unpack_times(&d->fields, in->times);
+    for (size_t f = 0; f < in->n_fields && status == OK; f++) {
+        d->field_values[f] = in->fields[f]->values;
+        status = field_unpack(&d->fields, in->fields[f]->name, in->fields[f]->schema);
+    }
+    return status == ERR_CORRUPT ? corrupt(path, fail_text()) : status;
+}
+
 static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *in,
                                const char *path) {
     for (size_t f = 0; f < in->n_fields; f++) {
@@ -185,7 +202,7 @@ static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *i
             return corrupt(path, "fields are not in slot order");
         }
     }
-    return OK;
+    return take_schemas(d, in, path);
 }
 
 /* A shard is a file of the directory itself, whatever a manifest says. */
@@ -320,6 +337,7 @@ enum status dataset_read(struct dataset *d, const char *dir) {
 
 void dataset_free(struct dataset *d) {
     mem_free(&d->shards);
+    field_schemas_free(&d->fields);
     memset(d, 0, sizeof *d);
 }
 

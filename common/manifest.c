@@ -11,6 +11,7 @@
 #include <string.h>
 #include "checkpoint.pb-c.h"
 #include "container.h"
+#include "field_pack.h"
 #include "hash.h"
 #include "mem.h"
 
@@ -28,14 +29,19 @@ struct packed {
     Esmm__CheckpointManifest message;
     Esmm__CheckpointField *fields;
     Esmm__CheckpointField **field_list;
+    struct field_packed *field_schemas;
     Esmm__CheckpointPart *parts;
     Esmm__CheckpointPart **part_list;
 };
 
-static void pack_field(Esmm__CheckpointField *out, const struct field *f) {
+static void pack_field(Esmm__CheckpointField *out, struct field_packed *schema,
+                       const struct manifest *m, uint32_t slot) {
+    const struct field *f = &m->schema.fields[slot];
     esmm__checkpoint_field__init(out);
     out->name = (char *)(uintptr_t)f->name; /* only read */
     out->side = f->side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+    out->schema = field_pack(field_schemas_find(&m->fields, f->name), schema);
+    out->values = m->field_values[slot];
 }
 
 static void pack_part(Esmm__CheckpointPart *out, const struct manifest_part *p) {
@@ -53,10 +59,11 @@ static enum status pack(struct packed *k, const struct manifest *m) {
     Esmm__CheckpointManifest *out = &k->message;
     TRY(mem_array((void **)&k->fields, m->schema.count, sizeof *k->fields));
     TRY(mem_array((void **)&k->field_list, m->schema.count, sizeof(void *)));
+    TRY(mem_array((void **)&k->field_schemas, m->schema.count, sizeof *k->field_schemas));
     TRY(mem_array((void **)&k->parts, m->part_count, sizeof *k->parts));
     TRY(mem_array((void **)&k->part_list, m->part_count, sizeof(void *)));
     for (uint32_t i = 0; i < m->schema.count; i++) {
-        pack_field(&k->fields[i], &m->schema.fields[i]);
+        pack_field(&k->fields[i], &k->field_schemas[i], m, i);
         k->field_list[i] = &k->fields[i];
     }
     for (uint32_t i = 0; i < m->part_count; i++) {
@@ -81,6 +88,7 @@ static enum status pack(struct packed *k, const struct manifest *m) {
     out->parts = k->part_list;
     out->applied.len = m->applied_bytes;
     out->applied.data = m->applied; /* only read */
+    out->times = (char *)(uintptr_t)m->fields.times;
     return OK;
 }
 
@@ -94,6 +102,7 @@ enum status manifest_encode(const struct manifest *m, struct buf *out) {
 out:
     mem_free(&k.fields);
     mem_free(&k.field_list);
+    mem_free(&k.field_schemas);
     mem_free(&k.parts);
     mem_free(&k.part_list);
     return status;
@@ -120,6 +129,15 @@ static enum status corrupt(const char *what) {
     return fail(ERR_CORRUPT, "checkpoint manifest: %s", what);
 }
 
+static enum status take_schemas(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    enum status status = field_unpack_times(&m->fields, in->times);
+    for (size_t i = 0; i < in->n_fields && status == OK; i++) {
+        m->field_values[i] = in->fields[i]->values;
+        status = field_unpack(&m->fields, in->fields[i]->name, in->fields[i]->schema);
+    }
+    return status == ERR_CORRUPT ? corrupt(fail_text()) : status;
+}
+
 static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifest *in) {
     if (in->n_fields == 0 || in->n_fields > FIELDS_MAX) {
         return corrupt("no good number of fields");
@@ -140,7 +158,7 @@ static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifes
             return corrupt("fields are not in slot order");
         }
     }
-    return OK;
+    return take_schemas(m, in);
 }
 
 /* A part is a file of the checkpoint's own directory. */
@@ -232,6 +250,7 @@ void manifest_free(struct manifest *m) {
     mem_free(&m->batches_per_shard);
     mem_free(&m->parts);
     mem_free(&m->applied);
+    field_schemas_free(&m->fields);
     memset(m, 0, sizeof *m);
 }
 

@@ -10,6 +10,7 @@
 #define COMMON_MANIFEST_H
 
 #include "bytes.h"
+#include "field_schema.h"
 #include "schema.h"
 
 struct manifest_part {
@@ -25,6 +26,9 @@ struct manifest {
     double rate_ctr, rate_cvr; /* of the training data; the layout's initial biases */
     char *config_text;       /* INI, owned */
     struct schema schema;
+    struct field_schemas fields; /* how the training data's texts became ids; manifest_read: one for
+                                    each field */
+    uint64_t field_values[FIELDS_MAX]; /* by slot: values read in training's first pass; all 0: not said */
     uint32_t *batches_per_shard; /* the plan of the training data, owned */
     uint32_t shards;
     uint64_t data_checksum;  /* hash of the data set's manifest: resuming on other data is refused */

@@ -39,6 +39,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "field_schema.h"
 #include "schema.h"
 #include "status.h"
 #include "streams.h"
@@ -199,6 +200,8 @@ struct dataset {
     uint64_t seed;
     char source[64];         /* "aliccp", "csv" */
     char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */
+    struct field_schemas fields;    /* how texts became ids; after dataset_read one for each field */
+    uint64_t field_values[FIELDS_MAX]; /* by slot: values in all shards; all 0: not said */
 };
 /* Writes dir/manifest (durable, last). The shards array stays the caller's. Sums over the shards
  * (impressions, groups, clicks, conversions, values) are not stored: reading adds them up. */

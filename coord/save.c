@@ -94,6 +94,16 @@ static enum status begin(struct coord *c, uint64_t now_ms) {
 
 /* --- commit ----------------------------------------------------------------------------------- */
 
+/* How many values of each field training has read in its first pass: of all that the data have, the share
+ * that its batches are of one pass. */
+static void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]) {
+    const double share = (double)impressions / (double)c->data.impressions;
+    for (uint32_t f = 0; f < c->data.schema.count; f++) {
+        const double all = (double)c->data.field_values[f];
+        values[f] = (uint64_t)(share < 1 ? share * all : all);
+    }
+}
+
 static enum status fill_manifest(const struct coord *c, struct manifest *m, struct buf *applied) {
     const struct commit *cut = &c->save.commit;
     *m = (struct manifest){.step = applied_count(cut->applied),
@@ -103,12 +113,14 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
                            .rate_cvr = c->job_plan.rate_cvr,
                            .config_text = c->job_plan.config_text,
                            .schema = c->data.schema,
+                           .fields = c->data.fields,
                            .batches_per_shard = c->batches,
                            .shards = c->plan.shards,
                            .data_checksum = c->data_checksum,
                            .parts = cut->part,
                            .part_count = cut->partitions};
     TRY(tally_applied(&c->plan, cut->applied, &m->impressions));
+    values_read(c, m->impressions, m->field_values);
     TRY(applied_encode(cut->applied, applied));
     m->applied = applied->data;
     m->applied_bytes = applied->len;

@@ -152,6 +152,8 @@ static enum status publish(struct prep_run *r, uint64_t started_us) {
     TRY_OUT(mem_alloc((void **)&d, sizeof *d));
     prep_tally_add(&r->total, &r->tally);
     d->schema = r->fields.schema;
+    d->fields = r->schemas; /* stays the run's */
+    memcpy(d->field_values, r->fields.values, sizeof d->field_values);
     d->seed = r->o->seed;
     d->sample_rate = r->sample_rate;
     d->orphans = r->total.orphans;
@@ -188,6 +190,7 @@ enum status tool_prep(int argc, char **argv) {
     stop_signals_install();
     enum status status = prepare(r);
     prep_output_close(&r->out);
+    field_schemas_free(&r->schemas);
     mem_free(&r);
     if (status == ERR_CLOSED && stop_requested()) {
         fprintf(stderr, "esmm prep: %s\n", fail_text());

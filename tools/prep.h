@@ -26,6 +26,7 @@ struct prep_run {
     struct prep_input input;     /* of the pass that runs */
     struct prep_progress progress;
     struct prep_fields fields;   /* merged from the workers of the pass */
+    struct field_schemas schemas; /* of those fields, set by the format */
     struct prep_tally tally;     /* of the file of the pass */
     struct prep_tally total;     /* of the files before */
     uint64_t bytes_taken, impressions;

@@ -277,6 +277,15 @@ static enum status read_skeleton(struct aliccp *a) {
     return OK;
 }
 
+static enum status name_kinds(struct prep_run *r) {
+    for (uint32_t k = 0; k < r->fields.schema.count; k++) {
+        struct field_schema *f = NULL;
+        TRY(field_schemas_add(&r->schemas, r->fields.schema.fields[k].name, &f));
+        f->kind = FIELD_ALICCP;
+    }
+    return OK;
+}
+
 enum status prep_aliccp(struct prep_run *r) {
     struct aliccp *a = NULL;
     TRY(mem_alloc((void **)&a, sizeof *a));
@@ -286,6 +295,9 @@ enum status prep_aliccp(struct prep_run *r) {
     enum status status = read_common(a);
     if (status == OK) {
         status = read_skeleton(a);
+    }
+    if (status == OK) {
+        status = name_kinds(r);
     }
     prep_index_close(&a->index);
     prep_input_close(&r->input);

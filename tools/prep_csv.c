@@ -174,6 +174,19 @@ out:
     return status;
 }
 
+/* A field of the schema is one of the manifest, also if no row has a value of it: a job that sets
+ * [field.x] for it runs on every day's log. */
+static enum status keep_empty_fields(struct csv *c) {
+    struct prep_fields *all = &c->run->fields;
+    const struct schema *mine = &c->fields->schema;
+    uint32_t slot = 0;
+    for (uint32_t k = 0; k < mine->count; k++) {
+        const char *name = mine->fields[k].name;
+        TRY(prep_fields_slot(all, (struct span){name, strlen(name)}, mine->fields[k].side, &slot));
+    }
+    return OK;
+}
+
 static enum status run(struct csv *c) {
     struct prep_run *r = c->run;
     TRY(prep_schema_read(&c->schema, r->o->schema));
@@ -189,7 +202,9 @@ static enum status run(struct csv *c) {
     r->input.same_run = same_run;
     r->input.arg = c;
     r->sample_rate = c->schema.sample_rate;
-    return prep_run_pass(r, "rows", &workers);
+    TRY(prep_run_pass(r, "rows", &workers));
+    TRY(keep_empty_fields(c));
+    return prep_schema_fields(&c->schema, &r->schemas);
 }
 
 enum status prep_csv(struct prep_run *r) {

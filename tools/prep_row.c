@@ -1,6 +1,7 @@
 #include "prep_row.h"
 
 #include "common/hash.h"
+#include "field_text.h"
 
 enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
                           struct prep_fields *f) {
@@ -31,49 +32,17 @@ static bool missing(const struct prep_row *r, struct span text) {
 
 /* --- features -------------------------------------------------------------------------------- */
 
-/* How many bounds are at most v. */
-static uint32_t bucket_of(const struct csv_column *c, double v) {
-    uint32_t low = 0, high = c->bound_count;
-    while (low < high) {
-        const uint32_t mid = low + (high - low) / 2;
-        if (c->bounds[mid] <= v) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return low;
-}
-
-static enum reject id_of(const struct csv_column *c, struct span text, uint64_t *id) {
-    double v = 0;
-    enum reject why = REJECT_NONE;
-    switch (c->kind) {
-    case CSV_HASH: *id = hash_bytes(text.at, text.n); return REJECT_NONE;
-    case CSV_ID: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
-    case CSV_NUMERIC:
-        why = prep_number_f64(text, &v);
-        *id = bucket_of(c, v);
-        return why;
-    }
-    return REJECT_ID;
-}
-
 /* One value of a cell: an id, and behind the last weight separator its weight. */
 static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_t k,
                              struct span text, enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
     struct feature f = {.field = r->slot[k], .weight = 1};
-    const char *colon = c->weight == 0 ? NULL : memrchr(text.at, c->weight, text.n);
-    if (colon != NULL) {
-        const char *end = text.at + text.n;
-        *why = prep_number_f32((struct span){colon + 1, (size_t)(end - colon - 1)}, &f.weight);
-        text.n = (size_t)(colon - text.at);
-    }
+    const struct field_rule rule = {c->kind, c->bounds, c->bound_count};
+    text = field_text_value(c->weight, text, &f.weight, why);
     if (*why != REJECT_NONE || missing(r, text) || is(text, c->missing)) {
         return OK;
     }
-    *why = id_of(c, text, &f.id);
+    *why = field_text_id(&rule, text, &f.id);
     return *why == REJECT_NONE ? feature_list_add(l, &f) : OK;
 }
 

@@ -126,9 +126,9 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
         return fail(ERR_CONFIG, "column '%s' is the rows' weight and a field: where weights make up "
                                 "for how rows were chosen they tell the label", c->name);
     }
-    if ((c->kind == CSV_NUMERIC) != (c->bound_count > 0)) {
+    if ((c->kind == FIELD_NUMERIC) != (c->bound_count > 0)) {
         return fail(ERR_CONFIG, "[column.%s]: %s", c->name,
-                    c->kind == CSV_NUMERIC ? "kind = numeric needs bounds, uniform or log"
+                    c->kind == FIELD_NUMERIC ? "kind = numeric needs bounds, uniform or log"
                                            : "bounds, uniform and log need kind = numeric");
     }
     if (c->multi == s->delimiter || c->weight == s->delimiter ||

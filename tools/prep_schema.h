@@ -17,21 +17,20 @@
 #define TOOLS_PREP_SCHEMA_H
 
 #include "common/config.h"
+#include "common/field_schema.h"
 #include "common/schema.h"
 #include "prep_piece.h"
 
 #define CSV_NAME_MAX   128  /* a column's name, with the NUL */
 #define CSV_NAMES_MAX  1024 /* columns of a log */
-#define CSV_BOUNDS_MAX 4096
-
-enum csv_kind { CSV_HASH, CSV_ID, CSV_NUMERIC };
+#define CSV_BOUNDS_MAX ((int)FIELD_BOUNDS_MAX)
 
 struct csv_column {
     char name[CSV_NAME_MAX];
     char field[FIELD_NAME_MAX];
     bool used;             /* named in user or item */
     enum side side;
-    enum csv_kind kind;
+    enum field_kind kind;  /* hash, id or numeric */
     char multi, weight;    /* separators; 0: none */
     char missing[CSV_NAME_MAX]; /* "" none of its own */
     double *bounds;        /* ascending; numeric only. Bucket k: k bounds are at most the value */
@@ -67,6 +66,8 @@ enum status prep_schema_parse(struct prep_schema *s, const char *name, const cha
 /* Finds the place of every column in a header's cells; n 0: in `columns`. ERR_CONFIG. */
 enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
                              size_t n);
+/* What the manifest says of it: how each field's texts become ids. ERR_MEMORY. */
+enum status prep_schema_fields(const struct prep_schema *s, struct field_schemas *out);
 void prep_schema_free(struct prep_schema *s); /* safe on a zeroed struct */
 
 #endif

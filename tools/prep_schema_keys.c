@@ -95,6 +95,7 @@ enum status prep_schema_column(struct prep_schema *s, const char *name, struct c
     }
     struct csv_column *c = &s->columns[s->count];
     memset(c, 0, sizeof *c);
+    c->kind = FIELD_HASH_TEXT;
     TRY(copy_name(c->name, sizeof c->name, name));
     if (strlen(name) < sizeof c->field) {
         memcpy(c->field, name, strlen(name) + 1); /* else `field` has to say it */
@@ -203,13 +204,13 @@ static enum status steps(struct csv_column *c, const char *list, bool logarithmi
 
 /* --- keys ------------------------------------------------------------------------------------ */
 
-static enum status kind_of(const char *value, enum csv_kind *out) {
-    static const char *const names[] = {"hash", "id", "numeric"};
+static enum status kind_of(const char *value, enum field_kind *out) {
+    static const enum field_kind kinds[] = {FIELD_HASH_TEXT, FIELD_ID, FIELD_NUMERIC};
     struct nearest n = nearest_of(value);
-    for (size_t k = 0; k < 3; k++) {
-        nearest_try(&n, names[k]);
-        if (strcmp(value, names[k]) == 0) {
-            *out = (enum csv_kind)k;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        nearest_try(&n, field_kind_name(kinds[k]));
+        if (strcmp(value, field_kind_name(kinds[k])) == 0) {
+            *out = kinds[k];
             return OK;
         }
     }

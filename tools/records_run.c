@@ -217,6 +217,7 @@ static enum status begin(struct run *r) {
     r->summary->clicks = r->source.clicks;
     r->summary->conversions = r->source.conversions;
     r->out.schema = r->source.schema;
+    r->out.fields = r->source.fields; /* stays the source's */
     r->out.seed = r->source.seed;
     memcpy(r->out.source, "records", sizeof "records");
     snprintf(r->out.stream, sizeof r->out.stream, "%s", streams_name(r->o->rule.stream));

@@ -1,0 +1,45 @@
+#include "field_text.h"
+
+#include "common/hash.h"
+#include "prep_line.h"
+
+/* How many bounds are at most v. */
+static uint32_t bucket_of(const struct field_rule *r, double v) {
+    uint32_t low = 0, high = r->bound_count;
+    while (low < high) {
+        const uint32_t mid = low + (high - low) / 2;
+        if (r->bounds[mid] <= v) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+enum reject field_text_id(const struct field_rule *rule, struct span text, uint64_t *id) {
+    double v = 0;
+    enum reject why = REJECT_NONE;
+    switch (rule->kind) {
+    case FIELD_HASH_TEXT: *id = hash_bytes(text.at, text.n); return REJECT_NONE;
+    case FIELD_ALICCP:
+    case FIELD_ID: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
+    case FIELD_NUMERIC:
+        why = prep_number_f64(text, &v);
+        *id = bucket_of(rule, v);
+        return why;
+    case FIELD_UNKNOWN: break;
+    }
+    return REJECT_ID;
+}
+
+struct span field_text_value(char weight_separator, struct span text, float *weight,
+                             enum reject *why) {
+    const char *colon = weight_separator == 0 ? NULL : memrchr(text.at, weight_separator, text.n);
+    if (colon != NULL) {
+        const char *end = text.at + text.n;
+        *why = prep_number_f32((struct span){colon + 1, (size_t)(end - colon - 1)}, weight);
+        text.n = (size_t)(colon - text.at);
+    }
+    return text;
+}

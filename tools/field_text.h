@@ -1,0 +1,24 @@
+/* field_text.h - a text of a log as a feature id, by its field's schema: what `esmm prep` does with a
+ * cell, and `esmm inspect --text` with its argument. */
+#ifndef TOOLS_FIELD_TEXT_H
+#define TOOLS_FIELD_TEXT_H
+
+#include "common/field_schema.h"
+#include "prep_piece.h"
+
+/* How texts of a field become ids. */
+struct field_rule {
+    enum field_kind kind;
+    const double *bounds; /* [bound_count] ascending; numeric only */
+    uint32_t bound_count;
+};
+
+/* The id of one value: no separators, no weight, not missing. REJECT_NONE, or why it has none (of a
+ * kind that is unknown: REJECT_ID). */
+enum reject field_text_id(const struct field_rule *rule, struct span text, uint64_t *id);
+/* The value in a text: behind the last weight separator, if there is one, is its weight. *why stays
+ * as it is, or says that the weight is no number. */
+struct span field_text_value(char weight_separator, struct span text, float *weight,
+                             enum reject *why);
+
+#endif
