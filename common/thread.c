@@ -62,6 +62,11 @@ void stop_signals_install(void) {
     sigaction(SIGTERM, &action, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigset_t stops; /* a parent may have left them blocked until now (tools/spawn.h) */
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &stops, NULL);
 }
 
 bool stop_requested(void) {

@@ -23,7 +23,8 @@ enum status thread_start(struct thread *t, const char *name, enum status (*run)(
 enum status thread_join(struct thread *t);
 static inline bool thread_ended(struct thread *t) { return atomic_load(&t->ended); }
 
-/* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag. */
+/* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both in:
+ * one that has been waiting since this process was spawned is heard now. */
 void stop_signals_install(void);
 bool stop_requested(void); /* a stop signal has come */
 int stop_signal(void);     /* which; 0 if none */

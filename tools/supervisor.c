@@ -1,16 +1,13 @@
 #include "supervisor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "spawn.h"
 
 enum status supervisor_init(struct supervisor *s, size_t children_max) {
     *s = (struct supervisor){.keep_fd = -1};
@@ -48,43 +45,12 @@ enum status supervisor_add(struct supervisor *s, const char *name, const char *l
     return child_arg(c, "esmm");
 }
 
-/* What a child says outside its log, say its usage or a sanitizer's report, is found there too. */
-static void say_into_log(const struct child *c) {
-    int fd = open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd >= 0) {
-        dup2(fd, STDOUT_FILENO);
-        dup2(fd, STDERR_FILENO);
-    }
-}
-
-static void become_child(const struct supervisor *s, struct child *c, pid_t parent) {
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) {
-        _exit(127);
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    say_into_log(c);
-    for (int fd = 3; fd < 256; fd++) {
-        if (fd != s->keep_fd) {
-            close(fd);
-        }
-    }
-    execv("/proc/self/exe", c->argv);
-    _exit(127);
-}
-
 enum status supervisor_start(struct supervisor *s, struct child *c) {
-    fflush(NULL);
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid < 0) {
-        return fail(ERR_IO, "cannot start %s: %s", c->name, strerror(errno));
-    }
-    if (pid == 0) {
-        become_child(s, c, parent);
+    const struct spawn what = {
+        .argv = c->argv, .log = c->log, .keep_fd = s->keep_fd, .death_signal = SIGTERM};
+    pid_t pid = 0;
+    if (spawn(&what, &pid) != OK) {
+        return fail(ERR_IO, "%s: %s", c->name, fail_text());
     }
     c->pid = pid;
     c->ended = false;

@@ -29,8 +29,9 @@ void supervisor_fini(struct supervisor *s); /* kills what still runs */
 enum status supervisor_add(struct supervisor *s, const char *name, const char *log_path,
                            struct child **child);
 enum status child_arg(struct child *c, const char *text);
-/* Forks and executes. A child dies (SIGTERM) with its parent and leads its own process group, so
- * that a terminal's Ctrl-C reaches only the parent. */
+/* Forks and executes (spawn.h: the child's command must call stop_signals_install). A child gets
+ * SIGTERM when its parent dies and leads its own process group, so that a terminal's Ctrl-C reaches
+ * only the parent. */
 enum status supervisor_start(struct supervisor *s, struct child *c);
 /* Notes children that have ended, without waiting. Returns how many newly did. */
 size_t supervisor_reap(struct supervisor *s);

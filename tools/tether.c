@@ -25,7 +25,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +34,7 @@
 #include "common/mem.h"
 #include "common/thread.h"
 #include "options.h"
+#include "spawn.h"
 #include "tools.h"
 
 #define POLL_MS 50
@@ -149,46 +149,18 @@ static enum status remove_predecessor(const struct tether *t) {
 
 /* --- the role ----------------------------------------------------------------------------------- */
 
-/* The child's side of fork: only async-signal-safe calls. Signals come in blocked and are let in
- * when ours is no longer their handler: one between fork and exec would else be lost. */
-static void become_role(char **argv, pid_t parent, const sigset_t *mask) {
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int nothing = open("/dev/null", O_RDONLY);
-    if (getppid() != parent || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) {
-        _exit(127);
-    }
-    close(nothing);
-    struct sigaction plain = {.sa_handler = SIG_DFL};
-    sigemptyset(&plain.sa_mask);
-    sigaction(SIGINT, &plain, NULL);
-    sigaction(SIGTERM, &plain, NULL);
-    sigprocmask(SIG_SETMASK, mask, NULL);
-    execv("/proc/self/exe", argv);
-    _exit(127);
-}
-
 /* The role's argv is the tether's with the program's name in place of what stood before. */
 static enum status start_role(struct tether *t) {
     char **argv = t->role - 1;
     char *before = argv[0];
     char name[] = "esmm";
+    const struct spawn what = {
+        .argv = argv, .no_input = true, .keep_fd = -1, .death_signal = SIGKILL};
     argv[0] = name;
-    fflush(NULL);
-    pid_t parent = getpid();
-    sigset_t all;
-    sigset_t mask;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &mask);
-    t->pid = fork();
-    int error = errno;
-    if (t->pid == 0) {
-        become_role(argv, parent, &mask);
-    }
-    sigprocmask(SIG_SETMASK, &mask, NULL);
+    const enum status status = spawn(&what, &t->pid);
     argv[0] = before;
-    if (t->pid < 0) {
-        return fail(ERR_IO, "cannot start the %s: %s", t->role[0], strerror(error));
+    if (status != OK) {
+        return fail(status, "%s: %s", t->role[0], fail_text());
     }
     log_info("the %s is process %d", t->role[0], (int)t->pid);
     return OK;

@@ -429,10 +429,10 @@ static void say_start(const struct train *t) {
 }
 
 static enum status run(struct train *t) {
+    stop_signals_install();
     TRY(dataset_read(&t->data, t->job.data));
     TRY(streams_fit(t->job.config.delay, t->data.stream, t->job.data));
     TRY(refuse_old_run(&t->job));
-    stop_signals_install();
     TRY(await_stream(t));
     TRY(make_directories(t));
     TRY(remove_old_summary(t));
@@ -443,7 +443,6 @@ static enum status run(struct train *t) {
     }
     t->progress_read = ends[0];
     t->progress_write = ends[1];
-    fcntl(t->progress_write, F_SETFD, 0);
     view_init(&t->view, total_impressions(t), t->job.config.epochs);
     TRY(add_children(t));
     warn_of_no_behaviours(t);

@@ -2,6 +2,7 @@
  * /proc/self/exe), told by its arguments what to do. */
 #include "tools/supervisor.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +20,29 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+/* The lowest descriptor above 2 that was inherited; 0: none. */
+static int first_inherited(void) {
+    for (int fd = 3; fd < 1024; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            return fd;
+        }
+    }
+    return 0;
+}
+
 static int child_main(const char *what) {
+    if (strcmp(what, "descriptors") == 0) {
+        printf("first %d\n", first_inherited());
+        return 0;
+    }
+    if (strcmp(what, "listen") == 0) {
+        const uint64_t deadline_ms = clock_mono_ms() + 10000;
+        stop_signals_install();
+        while (!stop_requested() && clock_left_ms(deadline_ms) > 0) {
+            clock_sleep_ms(1);
+        }
+        return stop_requested() ? stop_signal() : 99;
+    }
     if (strcmp(what, "fail") == 0) {
         fprintf(stderr, "2026-01-01T00:00:00.000Z error ps-1 the disk is full\n");
         return 3;
@@ -28,6 +52,9 @@ static int child_main(const char *what) {
         printf("ready\n");
         fflush(stdout);
     }
+    sigset_t none; /* a stop signal ends it, also one that has been waiting */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     if (strcmp(what, "well") != 0) {
         sleep(100);
     }
@@ -109,6 +136,62 @@ static void fini_leaves_nobody(void **state) {
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* Whenever it comes: before exec too, where the child still has the handlers of its parent. */
+static void a_stop_signal_is_never_lost(void **state) {
+    (void)state;
+    enum { CHILDREN = 24 };
+    struct supervisor s;
+    assert_int_equal(supervisor_init(&s, CHILDREN), OK);
+    stop_signals_install();
+    for (int i = 0; i < CHILDREN; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "listen-%d", i);
+        struct child *c = start(&s, name, "listen");
+        clock_sleep_ms(i % 4 == 3 ? (uint64_t)i / 4 : 0);
+        kill(c->pid, i % 2 == 0 ? SIGTERM : SIGINT);
+    }
+    await(&s, CHILDREN);
+    for (int i = 0; i < CHILDREN; i++) {
+        const int status = s.children[i].wait_status;
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), i % 2 == 0 ? SIGTERM : SIGINT);
+    }
+    supervisor_fini(&s);
+}
+
+static void says(const struct child *c, const char *expected) {
+    char *text = NULL;
+    size_t bytes = 0;
+    assert_int_equal(file_read_all(c->log, 4096, &text, &bytes), OK);
+    assert_string_equal(text, expected);
+    mem_free(&text);
+}
+
+/* Not by their numbers, and not because somebody remembered to close them. */
+static void only_what_is_kept_is_inherited(void **state) {
+    (void)state;
+    struct supervisor s;
+    assert_int_equal(supervisor_init(&s, 3), OK);
+    const int low = open("/dev/null", O_RDONLY);
+    assert_int_equal(dup2(low, 300), 300);
+    assert_int_equal(dup2(low, 900), 900);
+    struct child *none = start(&s, "none", "descriptors");
+    s.keep_fd = 900;
+    struct child *high = start(&s, "high", "descriptors");
+    s.keep_fd = low;
+    struct child *lowest = start(&s, "lowest", "descriptors");
+    await(&s, 3);
+    close(900);
+    close(300);
+    close(low);
+    says(none, "first 0\n");
+    says(high, "first 900\n");
+    char expected[32];
+    snprintf(expected, sizeof expected, "first %d\n", low);
+    says(lowest, expected);
+    supervisor_fini(&s);
+}
+
 /* A child dies with the one who started it, however that ended. */
 static void orphans_end(void **state) {
     (void)state;
@@ -167,6 +250,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_stubborn_are_killed),
         cmocka_unit_test(fini_leaves_nobody),
         cmocka_unit_test(orphans_end),
+        cmocka_unit_test(a_stop_signal_is_never_lost),
+        cmocka_unit_test(only_what_is_kept_is_inherited),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -1,0 +1,96 @@
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define FIRST_FD 3u
+
+/* The kernel can do it at once since 5.9. */
+static void close_between(unsigned first, unsigned last) {
+    if (first > last || close_range(first, last, 0) == 0) {
+        return;
+    }
+    const long limit = sysconf(_SC_OPEN_MAX);
+    for (unsigned fd = first; fd <= last && (long)fd < limit; fd++) {
+        close((int)fd);
+    }
+}
+
+static void close_others(int keep_fd) {
+    if (keep_fd < (int)FIRST_FD) {
+        close_between(FIRST_FD, ~0u);
+        return;
+    }
+    close_between(FIRST_FD, (unsigned)keep_fd - 1);
+    close_between((unsigned)keep_fd + 1, ~0u);
+    fcntl(keep_fd, F_SETFD, 0);
+}
+
+/* What a child says outside its log, say its usage or a sanitizer's report, is found there too. */
+static void say_into_log(const char *log) {
+    const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd >= 0) {
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+    }
+}
+
+/* Handlers are dropped while the signals are blocked; what is pending stays so through exec. Other
+ * signals come in as they always do. */
+static void leave_stop_signals_pending(void) {
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t stops;
+    sigemptyset(&plain.sa_mask);
+    sigaction(SIGINT, &plain, NULL);
+    sigaction(SIGTERM, &plain, NULL);
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigprocmask(SIG_SETMASK, &stops, NULL);
+}
+
+/* The child's side of fork: async-signal-safe calls only. */
+static void become(const struct spawn *s, pid_t parent) {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, s->death_signal);
+    if (getppid() != parent) { /* gone before it could be watched */
+        _exit(127);
+    }
+    if (s->no_input) {
+        const int nothing = open("/dev/null", O_RDONLY);
+        if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) {
+            _exit(127);
+        }
+    }
+    if (s->log != NULL) {
+        say_into_log(s->log);
+    }
+    close_others(s->keep_fd);
+    leave_stop_signals_pending();
+    execv("/proc/self/exe", s->argv);
+    _exit(127);
+}
+
+enum status spawn(const struct spawn *s, pid_t *pid) {
+    sigset_t all, before;
+    fflush(NULL);
+    const pid_t parent = getpid();
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    const pid_t child = fork();
+    const int error = errno;
+    if (child == 0) {
+        become(s, parent);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (child < 0) {
+        return fail(ERR_IO, "cannot start a process: %s", strerror(error));
+    }
+    *pid = child;
+    return OK;
+}
