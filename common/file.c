@@ -31,10 +31,13 @@ enum status path_join(char *out, const char *dir, const char *name) {
 
 /* --- one file --------------------------------------------------------------------------------- */
 
-static enum status open_as(struct file *f, const char *path, int flags) {
+#define MODE_SHARED  0644 /* less the umask */
+#define MODE_PRIVATE 0600
+
+static enum status open_as(struct file *f, const char *path, int flags, mode_t mode) {
     *f = FILE_CLOSED;
     TRY(mem_strdup(&f->path, path)); /* first: a failure must not leave a new file behind */
-    int fd = open(path, flags | O_CLOEXEC, 0644);
+    int fd = open(path, flags | O_CLOEXEC, mode);
     if (fd < 0) {
         const enum status status = io_fail(path, "open");
         mem_free(&f->path);
@@ -45,15 +48,26 @@ static enum status open_as(struct file *f, const char *path, int flags) {
 }
 
 enum status file_open_read(struct file *f, const char *path) {
-    return open_as(f, path, O_RDONLY);
+    return open_as(f, path, O_RDONLY, MODE_SHARED);
 }
 
 enum status file_open_write(struct file *f, const char *path) {
-    return open_as(f, path, O_RDWR | O_CREAT | O_TRUNC);
+    return open_as(f, path, O_RDWR | O_CREAT | O_TRUNC, MODE_SHARED);
+}
+
+/* fchmod: the file may have been there, and umask may take from the owner too. */
+enum status file_open_private(struct file *f, const char *path) {
+    TRY(open_as(f, path, O_RDWR | O_CREAT | O_TRUNC, MODE_PRIVATE));
+    if (fchmod(f->fd, MODE_PRIVATE) != 0) {
+        const enum status status = io_fail(path, "set the mode of");
+        (void)file_close(f);
+        return status;
+    }
+    return OK;
 }
 
 enum status file_open_append(struct file *f, const char *path) {
-    return open_as(f, path, O_WRONLY | O_CREAT | O_APPEND);
+    return open_as(f, path, O_WRONLY | O_CREAT | O_APPEND, MODE_SHARED);
 }
 
 enum status file_read(struct file *f, void *out, size_t bytes, size_t *got) {

@@ -20,6 +20,8 @@ struct file {
 
 enum status file_open_read(struct file *f, const char *path);   /* ERR_NOT_FOUND, ERR_IO */
 enum status file_open_write(struct file *f, const char *path);  /* create or truncate */
+/* The same for what repeats the text of somebody's log: mode 0600 whatever the umask says. */
+enum status file_open_private(struct file *f, const char *path);
 enum status file_open_append(struct file *f, const char *path);
 enum status file_read(struct file *f, void *out, size_t bytes, size_t *got); /* got < bytes: end */
 enum status file_pread(const struct file *f, void *out, size_t bytes, uint64_t offset); /* all of it or ERR_CORRUPT */

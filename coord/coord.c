@@ -370,7 +370,7 @@ static void last_words(struct coord *c) {
     }
 }
 
-static void say_end(struct coord *c) {
+static enum status say_end(struct coord *c) {
     uint64_t now_ms = clock_mono_ms();
     if (c->progress.began_ms > 0) {
         report_step(&c->report, &c->progress, membership_workers_alive(&c->members), true, now_ms);
@@ -381,9 +381,7 @@ static void say_end(struct coord *c) {
         json_str(j, "cause", c->cause);
     }
     report_event_end(&c->report);
-    if (summary_write(c) != OK) {
-        log_warn("no summary: %s", fail_text());
-    }
+    return summary_write(c);
 }
 
 /* Completes the first cause with what there is to go back to. */
@@ -423,10 +421,14 @@ static enum status run(struct coord *c) {
         snprintf(why, sizeof why, "%s", fail_text());
     }
     last_words(c);
-    say_end(c);
+    const enum status said = say_end(c);
+    if (said != OK) {
+        log_warn("no summary: %s", fail_text());
+    }
     if (status != OK) {
         return fail(status, "%s", why);
     }
+    TRY(said);
     log_info("the job is %s", c->stopped ? "stopped; resume it with --resume" : "complete");
     return OK;
 }

@@ -1,6 +1,9 @@
 /* main.c - one program, a sub-command per role and tool. The only place that exits. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/bytes.h"
 #include "common/config.h"
@@ -72,15 +75,41 @@ static enum status run(int argc, char **argv, int *exit_code) {
     return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);
 }
 
+/* A standard stream that the caller has closed must not become the next file that is opened: what is
+ * printed would land in it. It becomes one that refuses, or nothing if it is for complaints. */
+static void fill_closed_streams(void) {
+    static const int flags[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", flags[fd]); /* the lowest free number: this one */
+        }
+    }
+}
+
+/* What was printed is a result like any other: it is there, or the command has failed. */
+static enum status finish_output(void) {
+    const bool lost = ferror(stdout) != 0;
+    errno = 0;
+    if (fclose(stdout) == 0 && !lost) {
+        return OK;
+    }
+    return fail(ERR_IO, "cannot write to standard output%s%s", errno != 0 ? ": " : "",
+                errno != 0 ? strerror(errno) : "");
+}
+
 /* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else.
  * A tether ends as its role did. */
 int main(int argc, char **argv) {
+    fill_closed_streams();
     if (argc < 2) {
         usage(stderr);
         return 2;
     }
     int exit_code = -1;
     enum status status = run(argc, argv, &exit_code);
+    if (status == OK) {
+        status = finish_output();
+    }
     if (status != OK) {
         fprintf(stderr, "esmm %s: %s\n", argv[1],
                 fail_text()[0] != '\0' ? fail_text() : status_text(status));

@@ -51,11 +51,13 @@ enum status predict_csv(struct local *local, const char *data_dir, uint32_t thre
                         const char *path, uint64_t *lines) {
     char temporary[PATH_BYTES_MAX];
     struct csv c = {.form = local_form(local), .file = FILE_CLOSED};
+    bool made = false;
     enum status status = OK;
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary) {
         return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
     }
     TRY_OUT(file_open_write(&c.file, temporary));
+    made = true;
     TRY_OUT(buf_printf(&c.text, "impression_id,p_ctr,p_cvr,p_ctcvr\n"));
     TRY_OUT(local_score(local, data_dir, threads, (struct local_sink){csv_take, &c}));
     TRY_OUT(csv_flush(&c));
@@ -64,10 +66,10 @@ enum status predict_csv(struct local *local, const char *data_dir, uint32_t thre
     TRY_OUT(file_rename(temporary, path));
     *lines = c.lines;
 out:
-    if (status != OK && c.file.fd >= 0) {
-        (void)file_close(&c.file);
+    if (status != OK && made) {
         char text[1024]; /* the cause, not what became of the leftover */
         snprintf(text, sizeof text, "%s", fail_text());
+        (void)file_close(&c.file);
         (void)file_remove(temporary);
         (void)fail(status, "%s", text);
     }

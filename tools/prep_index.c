@@ -28,7 +28,7 @@ enum status prep_index_create(struct prep_index *x, const char *dir, const char 
         .entries = FILE_CLOSED, .common = FILE_CLOSED, .places_max = PLACES_MAX};
     TRY(path_join(path, dir, "common.entries"));
     TRY(file_open_read(&x->common, common));
-    return file_open_write(&x->entries, path);
+    return file_open_private(&x->entries, path);
 }
 
 void prep_index_close(struct prep_index *x) {
@@ -142,7 +142,7 @@ enum status prep_index_build(struct prep_index *x, const char *dir,
     TRY_OUT(path_join(path, dir, "common.table"));
     TRY_OUT(mem_array((void **)&b.table, x->places, sizeof *b.table));
     TRY_OUT(mem_array((void **)&b.batch, BATCH, sizeof *b.batch));
-    TRY_OUT(file_open_write(&file, path));
+    TRY_OUT(file_open_private(&file, path));
     for (; b.number < x->tables; b.number++) {
         TRY_OUT(fill_table(&b));
         TRY_OUT(file_write(&file, b.table, x->places * sizeof *b.table));

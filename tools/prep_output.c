@@ -36,7 +36,7 @@ enum status prep_output_open(struct prep_output *o, const char *dir, double bad_
     TRY(temporary_name(o, dir));
     TRY(file_mkdirs(o->temporary));
     TRY(path_join(path, o->temporary, "rejects.tsv"));
-    TRY(file_open_write(&o->rejects, path));
+    TRY(file_open_private(&o->rejects, path));
     return file_write(&o->rejects, head, sizeof head - 1);
 }
 

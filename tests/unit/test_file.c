@@ -96,6 +96,26 @@ static void written_is_read(void **state) {
     content_is(path, "");
 }
 
+static void private_files_are_their_owners(void **state) {
+    char path[PATH_BYTES_MAX];
+    struct file f;
+    struct stat s;
+    const mode_t masks[] = {0, 022, 0277};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(path_join(path, *state, i == 0 ? "new" : "again"), OK);
+        const mode_t before = umask(masks[i]);
+        const enum status status = file_open_private(&f, path);
+        umask(before);
+        assert_int_equal(status, OK);
+        assert_int_equal(file_write(&f, "x", 1), OK);
+        assert_int_equal(file_close(&f), OK);
+        assert_int_equal(stat(path, &s), 0);
+        assert_int_equal(s.st_mode & 07777, 0600);
+        assert_int_equal(s.st_size, 1);
+        assert_int_equal(chmod(path, 0644), 0); /* what was there already becomes private too */
+    }
+}
+
 static void a_short_file_is_corrupt(void **state) {
     const char *path = in(state, "short");
     struct file f;
@@ -393,6 +413,7 @@ static void too_long_a_path_fails_cleanly(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_DIR(written_is_read),
+        IN_DIR(private_files_are_their_owners),
         IN_DIR(a_short_file_is_corrupt),
         IN_DIR(what_is_absent_is_not_found),
         IN_DIR(what_cannot_be_read_or_written_says_so),
