@@ -326,11 +326,48 @@ static void epoch_and(const struct applied *a, struct epoch *e, const uint8_t *b
     }
 }
 
+static bool same_plan(const struct applied *a, const struct applied *b) {
+    return a->shards == b->shards &&
+           (a->shards == 0 || memcmp(a->batches, b->batches, a->shards * sizeof *a->batches) == 0);
+}
+
+/* Makes an open set know all the shards that another knows. */
+static enum status learn(struct applied *a, const struct applied *from) {
+    if (a->shards < from->shards) {
+        TRY(shards_extend(a, from->shards));
+    }
+    for (uint32_t s = 0; s < from->shards; s++) {
+        if (from->batches[s] != 0) {
+            TRY(applied_grow(a, s, from->batches[s]));
+        }
+    }
+    return OK;
+}
+
+/* The sets of one plan may know of it to different ends. *learnt: a copy of
+ * `with` that knows as much, where there must be one; else untouched. */
+static enum status level(struct applied *into, const struct applied *with,
+                         struct applied **learnt) {
+    if (into->open != with->open) {
+        return fail(ERR_CONFIG, "the names of a stream and those of a fixed data set");
+    }
+    if (same_plan(into, with)) {
+        return OK;
+    }
+    if (!into->open) {
+        return fail(ERR_CONFIG, "the names are of plans of %u and %u shards that differ",
+                    into->shards, with->shards);
+    }
+    TRY(learn(into, with));
+    TRY(applied_copy(learnt, with));
+    return learn(*learnt, into);
+}
+
 enum status applied_intersect(struct applied *into, const struct applied *with) {
     enum status status = OK;
-    struct applied *both = NULL;
-    assert(into->open == with->open && into->shards == with->shards &&
-           bits_bytes(into) == bits_bytes(with));
+    struct applied *both = NULL, *learnt = NULL;
+    TRY_OUT(level(into, with, &learnt));
+    with = learnt != NULL ? learnt : with;
     TRY_OUT(applied_create(&both, into->batches, into->shards));
     both->open = into->open;
     both->base = into->base < with->base ? into->base : with->base;
@@ -358,6 +395,7 @@ enum status applied_intersect(struct applied *into, const struct applied *with) 
     *into = *both;
     *both = old;
 out:
+    applied_destroy(&learnt);
     applied_destroy(&both);
     return status;
 }

@@ -41,7 +41,9 @@ enum status applied_add(struct applied *a, struct batch_name name); /* ERR_EXIST
 uint64_t applied_count(const struct applied *a); /* names in the set */
 uint32_t applied_base(const struct applied *a);  /* epochs below are complete */
 bool applied_equal(const struct applied *a, const struct applied *b); /* the same plan and names */
-/* into := into AND with (names in both). Both made for, or grown to, the same plan. */
+/* into := into AND with (names in both). Open sets may know their plan to different ends: `into` then
+ * knows what either knew. ERR_CONFIG: one is open and one is not, or their plans differ; ERR_PROTOCOL:
+ * they know a shard with different batches. */
 enum status applied_intersect(struct applied *into, const struct applied *with);
 /* Bitmap of a shard's applied batches in an epoch: bit i of byte i/8; bytes = (batches+7)/8. */
 enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard, struct buf *out);

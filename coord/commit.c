@@ -6,8 +6,8 @@
 #include "common/hash.h"
 #include "common/mem.h"
 
-enum status commit_init(struct commit *c, uint32_t partitions) {
-    *c = (struct commit){.partitions = partitions};
+enum status commit_init(struct commit *c, uint32_t partitions, bool open) {
+    *c = (struct commit){.partitions = partitions, .open = open};
     enum status status = mem_array((void **)&c->part, partitions, sizeof *c->part);
     if (status == OK) {
         status = mem_array((void **)&c->reported, partitions, sizeof *c->reported);
@@ -78,11 +78,17 @@ static enum status intersect(struct commit *c, const void *bytes, size_t n,
                              const uint32_t *batches_per_shard, uint32_t shards) {
     struct applied *one = NULL;
     TRY(applied_decode(&one, bytes, n, batches_per_shard, shards));
-    if (c->applied == NULL) {
+    enum status status = OK;
+    if (applied_is_open(one) != c->open) {
+        status = fail(ERR_PROTOCOL, "a set for %s in a job on %s",
+                      c->open ? "a fixed data set" : "a stream",
+                      c->open ? "a stream" : "a fixed data set");
+    } else if (c->applied == NULL) {
         c->applied = one;
-        return OK;
+        one = NULL;
+    } else {
+        status = applied_intersect(c->applied, one);
     }
-    enum status status = applied_intersect(c->applied, one);
     applied_destroy(&one);
     return status;
 }

@@ -16,6 +16,7 @@
 
 struct commit {
     uint32_t partitions;
+    bool open;                   /* of a stream: so are the sets of names */
     uint64_t number;             /* of the cut, 1, 2, ... */
     bool busy;
     char dir[WIRE_TEXT_MAX];     /* absolute; where the parts go */
@@ -28,7 +29,7 @@ struct commit {
     char text[WIRE_TEXT_MAX];    /* of the first failure */
 };
 
-enum status commit_init(struct commit *c, uint32_t partitions);
+enum status commit_init(struct commit *c, uint32_t partitions, bool open);
 void commit_fini(struct commit *c);
 /* Begins the next cut. dir: a directory of its own. */
 void commit_begin(struct commit *c, const char *dir, uint64_t now_ms, uint64_t deadline_ms);

@@ -297,7 +297,7 @@ enum status setup(struct coord *c) {
 enum status setup_plan(struct coord *c) {
     struct job_plan *p = &c->job_plan;
     TRY(membership_endpoints(&c->members, &p->endpoint, &p->partitions));
-    TRY(commit_init(&c->save.commit, p->partitions));
+    TRY(commit_init(&c->save.commit, p->partitions, p->stream));
     TRY(job_plan_encode(p, &c->plan_bytes));
     membership_begin(&c->members);
     log_info("all %u servers are known: %u partitions", c->members.servers, p->partitions);

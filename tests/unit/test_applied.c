@@ -309,6 +309,38 @@ static void test_open_intersect(void **state) {
     applied_destroy(&b);
 }
 
+/* Sets that know of a stream to different ends; a shard of which nothing is trained has no batches. */
+static void test_intersect_levels(void **state) {
+    (void)state;
+    const uint32_t same[] = {4, 3}, other[] = {4, 2};
+    struct applied *a = NULL, *b = NULL, *closed = NULL;
+    assert_int_equal(applied_create_open(&a), OK);
+    assert_int_equal(applied_create_open(&b), OK);
+    assert_int_equal(applied_grow(a, 0, 4), OK);
+    assert_int_equal(applied_grow(a, 4, 9), OK);
+    assert_int_equal(applied_grow(b, 2, 5), OK);
+    assert_int_equal(applied_grow(b, 0, 4), OK);
+    assert_int_equal(applied_add(a, (struct batch_name){0, 0, 2}), OK);
+    assert_int_equal(applied_add(a, (struct batch_name){0, 4, 8}), OK);
+    assert_int_equal(applied_add(b, (struct batch_name){0, 0, 2}), OK);
+    assert_int_equal(applied_add(b, (struct batch_name){0, 2, 0}), OK);
+    assert_int_equal(applied_intersect(a, b), OK);
+    assert_int_equal(applied_count(a), 1);
+    assert_int_equal(applied_grow(a, 2, 5), OK); /* it knows what b knew */
+    assert_int_equal(applied_grow(a, 4, 8), ERR_PROTOCOL);
+    assert_int_equal(applied_grow(b, 4, 8), OK);
+    assert_int_equal(applied_intersect(a, b), ERR_PROTOCOL);
+    assert_int_equal(applied_create(&closed, same, 2), OK);
+    assert_int_equal(applied_intersect(a, closed), ERR_CONFIG);
+    assert_int_equal(applied_intersect(closed, a), ERR_CONFIG);
+    applied_destroy(&a);
+    assert_int_equal(applied_create(&a, other, 2), OK);
+    assert_int_equal(applied_intersect(a, closed), ERR_CONFIG);
+    applied_destroy(&a);
+    applied_destroy(&b);
+    applied_destroy(&closed);
+}
+
 static void test_open_refuses(void **state) {
     (void)state;
     struct applied *a = NULL, *fixed = make(), *out = NULL;
@@ -387,6 +419,7 @@ int main(void) {
         cmocka_unit_test(test_folding),       cmocka_unit_test(test_names_outside),
         cmocka_unit_test(test_other_plan),    cmocka_unit_test(test_hostile_bytes),
         cmocka_unit_test(test_open_against_naive), cmocka_unit_test(test_open_intersect),
+        cmocka_unit_test(test_intersect_levels),
         cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_memory_fails),
         cmocka_unit_test(test_memory_fails),
     };

@@ -47,7 +47,7 @@ static void report(struct commit *c, const struct wire_part_done *d, uint32_t bi
 static void all_parts_make_a_checkpoint(void **state) {
     (void)state;
     struct commit c;
-    assert_int_equal(commit_init(&c, PARTS), OK);
+    assert_int_equal(commit_init(&c, PARTS, false), OK);
     assert_false(commit_wants(&c, 0, PARTS));
     assert_false(commit_over(&c, 0));
     commit_begin(&c, "/x/cut", 10, 1000);
@@ -77,7 +77,7 @@ static void all_parts_make_a_checkpoint(void **state) {
 static void a_failed_part_fails_it_when_all_are_in(void **state) {
     (void)state;
     struct commit c;
-    assert_int_equal(commit_init(&c, PARTS), OK);
+    assert_int_equal(commit_init(&c, PARTS, false), OK);
     commit_begin(&c, "/x", 0, 1000);
     struct wire_part_done d = part_of(1, 1);
     d.ok = false;
@@ -104,7 +104,7 @@ static void a_failed_part_fails_it_when_all_are_in(void **state) {
 static void a_cut_has_a_deadline(void **state) {
     (void)state;
     struct commit c;
-    assert_int_equal(commit_init(&c, PARTS), OK);
+    assert_int_equal(commit_init(&c, PARTS, false), OK);
     commit_begin(&c, "/x", 0, 5000);
     struct wire_part_done d = part_of(0, 1);
     report(&c, &d, 1);
@@ -119,7 +119,7 @@ static void a_cut_has_a_deadline(void **state) {
 static void odd_parts_fail_the_cut(void **state) {
     (void)state;
     struct commit c;
-    assert_int_equal(commit_init(&c, PARTS), OK);
+    assert_int_equal(commit_init(&c, PARTS, false), OK);
     struct wire_part_done d = part_of(0, 1);
     commit_begin(&c, "/x", 0, 5000);
     d.bucket_end--;
@@ -146,12 +146,68 @@ static void odd_parts_fail_the_cut(void **state) {
     commit_fini(&c);
 }
 
+/* The names of a stream's first batch, by a partition that knows of `shards` shards, or a closed set. */
+static void report_of_stream(struct commit *c, uint32_t partition, const uint32_t *batches,
+                             uint32_t shards, bool closed) {
+    const struct wire_part_done d = part_of(partition, c->number);
+    struct applied *a = NULL;
+    struct buf bytes = BUF_EMPTY;
+    assert_int_equal(closed ? applied_create(&a, batches, shards) : applied_create_open(&a), OK);
+    for (uint32_t s = 0; s < shards && !closed; s++) {
+        assert_int_equal(batches[s] == 0 ? OK : applied_grow(a, s, batches[s]), OK);
+    }
+    assert_int_equal(applied_add(a, (struct batch_name){0, 0, 1}), OK);
+    assert_int_equal(applied_encode(a, &bytes), OK);
+    commit_report(c, &d, bytes.data, bytes.len, batches, shards);
+    buf_fini(&bytes);
+    applied_destroy(&a);
+}
+
+/* The plan of a stream grows between two reports, also by a shard of which the model trains nothing. */
+static void a_stream_grows_between_reports(void **state) {
+    (void)state;
+    const uint32_t batches[] = {4, 0, 3};
+    struct commit c;
+    assert_int_equal(commit_init(&c, PARTS, true), OK);
+    commit_begin(&c, "/x", 0, 1000);
+    for (uint32_t p = 0; p < PARTS; p++) {
+        report_of_stream(&c, p, batches, p + 1, false);
+    }
+    assert_true(commit_over(&c, 1));
+    if (c.failed) {
+        print_error("%s\n", c.text);
+    }
+    assert_false(c.failed);
+    assert_int_equal(applied_count(c.applied), 1);
+    commit_fini(&c);
+}
+
+/* What a peer sends is no reason to end: the cut has failed, whichever report comes first. */
+static void a_set_of_another_kind_fails_the_cut(void **state) {
+    (void)state;
+    const uint32_t batches[] = {4, 0, 3};
+    for (uint32_t odd = 0; odd < PARTS; odd++) {
+        struct commit c;
+        assert_int_equal(commit_init(&c, PARTS, true), OK);
+        commit_begin(&c, "/x", 0, 1000);
+        for (uint32_t p = 0; p < PARTS; p++) {
+            report_of_stream(&c, p, batches, 3, p == odd);
+        }
+        assert_true(commit_over(&c, 1));
+        assert_true(c.failed);
+        assert_non_null(strstr(c.text, "a fixed data set in a job on a stream"));
+        commit_fini(&c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_parts_make_a_checkpoint),
         cmocka_unit_test(a_failed_part_fails_it_when_all_are_in),
         cmocka_unit_test(a_cut_has_a_deadline),
         cmocka_unit_test(odd_parts_fail_the_cut),
+        cmocka_unit_test(a_stream_grows_between_reports),
+        cmocka_unit_test(a_set_of_another_kind_fails_the_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
