@@ -57,6 +57,12 @@ static uint32_t current_handle(const struct table *t, uint64_t id, uint32_t hand
     return handle;
 }
 
+/* A count of updates, as the rules take it. A checkpoint may hold one beyond 2^32, where a bias
+ * correction has long been 1: it must not come round to 0. */
+static uint32_t step_of(uint64_t updates) {
+    return updates < UINT32_MAX ? (uint32_t)updates : UINT32_MAX;
+}
+
 static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t handle,
                      const float *g) {
     struct partition *p = u->p;
@@ -86,7 +92,8 @@ static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t
     struct row *row = table_row(f->rows.table, handle);
     row->step += row->step < UINT32_MAX;
     row->last = (uint32_t)d->clock + 1;
-    const uint32_t t = f->config.opt.correction == CORRECT_ROW ? row->step : row->last;
+    const uint32_t t =
+        f->config.opt.correction == CORRECT_ROW ? row->step : step_of(d->clock + 1);
     optimizer_apply(&f->config.opt, dim, f->config.opt.lr * d->lr_scale, t, row->data,
                     row->data + dim, g);
 }
@@ -145,7 +152,7 @@ static void push_dense(struct push *u) {
             const uint64_t end = layout_slice(p->spec.layout, d->bucket_end);
             d->dense_step++;
             dense_apply(&p->dense, begin, end, p->spec.config->dense.lr * d->lr_scale,
-                        (uint32_t)d->dense_step, u->g + (begin - p->dense.begin));
+                        step_of(d->dense_step), u->g + (begin - p->dense.begin));
         }
     }
 }
