@@ -33,6 +33,10 @@ const char *fail_text(void) {
     return last_text;
 }
 
+const char *fail_text_of(enum status s) {
+    return last_status == s && last_text[0] != '\0' ? last_text : status_text(s);
+}
+
 enum status fail_status(void) {
     return last_status;
 }

@@ -47,6 +47,11 @@ enum status fail(enum status s, const char *fmt, ...) __attribute__((format(prin
 /* The text of this thread's last fail(); "" if none. Valid until the next fail() of this thread. */
 const char *fail_text(void);
 
+/* What to say of `s`, never "": fail_text() if this thread's last fail() was of `s`, else the status's
+ * own text. For where a status leaves its thread or the program: a status that is news of another
+ * thread (a closed queue) may come without a text, and must not be given a stale one. */
+const char *fail_text_of(enum status s);
+
 /* The status of this thread's last fail(); OK if none. */
 enum status fail_status(void);
 

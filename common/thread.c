@@ -8,7 +8,7 @@ static void *thread_body(void *arg) {
     struct thread *t = arg;
     t->status = t->run(t->arg);
     if (t->status != OK) {
-        snprintf(t->text, sizeof t->text, "%s", fail_text());
+        snprintf(t->text, sizeof t->text, "%s", fail_text_of(t->status));
     }
     atomic_store(&t->ended, true);
     return NULL;

@@ -387,7 +387,7 @@ static enum status say_end(struct coord *c) {
 /* Completes the first cause with what there is to go back to. */
 static enum status describe_failure(struct coord *c, enum status status) {
     char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text());
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     if (c->progress.began_ms == 0) {
         fail(status, "%s", why);
     } else if (c->save.newest[0] == '\0') {
@@ -440,7 +440,7 @@ enum status coord_run(const struct coord_options *o) {
     c->config = o->config;
     enum status status = run(c);
     char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text());
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     coord_fini(c);
     mem_free(&c);
     return status == OK ? OK : fail(status, "%s", why);

@@ -358,7 +358,7 @@ static enum status turn(struct server *s) {
  * may answer an older beat; the second cannot. */
 static void say_failure(struct server *s, enum status status) {
     char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text());
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     s->beat.role = ROLE_SERVER;
     s->beat.index = s->options->index;
     s->beat.incarnation = s->incarnation;
@@ -403,7 +403,7 @@ static void say_last(struct server *s) {
 
 static void server_fini(struct server *s, enum status status) {
     char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text());
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     for (uint32_t k = 0; s->threads != NULL && k < s->options->threads; k++) {
         server_thread_stop(&s->threads[k]);
     }

@@ -69,16 +69,25 @@ void server_report_free(struct server_report **r) {
     }
 }
 
-static enum status report(struct serving *v, const struct server_report *from) {
+enum status server_report_put(struct queue *reports, struct server_report *from,
+                              uint64_t timeout_ms) {
     struct server_report *r = NULL;
-    TRY(mem_alloc((void **)&r, sizeof *r));
-    *r = *from;
-    enum status status = queue_put(&v->shared->reports, r, REPORT_WAIT_MS);
-    if (status != OK) {
-        mem_free(&r);
-        return fail(status, "the server's control thread does not take reports");
+    enum status status = mem_alloc((void **)&r, sizeof *r);
+    if (status == OK) {
+        *r = *from;
+        from->info.applied = BUF_EMPTY;
+        status = queue_put(reports, r, timeout_ms);
+        if (status != OK) {
+            server_report_free(&r);
+            fail(status, "the server's control thread does not take reports");
+        }
     }
-    return OK;
+    buf_fini(&from->info.applied);
+    return status;
+}
+
+static enum status report(struct serving *v, struct server_report r) {
+    return server_report_put(&v->shared->reports, &r, REPORT_WAIT_MS);
 }
 
 static void put_figures(struct serving *v, uint64_t now_ms) {
@@ -114,7 +123,7 @@ static void answer(struct serving *v, const void *values, size_t bytes) {
 static void answer_error(struct serving *v, enum status why) {
     v->out.type = WIRE_ERROR;
     v->out.u.error.status = why;
-    snprintf(v->out.u.error.text, WIRE_TEXT_MAX, "%s", fail_text());
+    snprintf(v->out.u.error.text, WIRE_TEXT_MAX, "%s", fail_text_of(why));
     if (why != ERR_TICKET && why != ERR_FENCED) {
         log_warn("partition %u refuses a %s: %s", v->number, wire_type_name(v->in.msg.type),
                  fail_text());
@@ -256,9 +265,9 @@ static enum status report_part(struct serving *v, uint64_t cut, enum status stat
     if (status == OK) {
         r.info = *info;
     } else {
-        snprintf(r.text, sizeof r.text, "%s", fail_text());
+        snprintf(r.text, sizeof r.text, "%s", fail_text_of(status));
     }
-    return report(v, &r);
+    return report(v, r);
 }
 
 static enum status begin_cut(struct serving *v) {
@@ -296,7 +305,7 @@ static enum status take_order(struct serving *v) {
     mem_free(&v->held);
     v->figures_ms = 0;
     put_figures(v, clock_mono_ms());
-    return report(v, &(struct server_report){.kind = SERVER_REPORT_FIGURES});
+    return report(v, (struct server_report){.kind = SERVER_REPORT_FIGURES});
 }
 
 /* --- the thread --------------------------------------------------------------------------------- */
@@ -381,14 +390,14 @@ static enum status serving_run(struct serving *v) {
     struct server_report r = {.kind = SERVER_REPORT_BOUND};
     TRY(port_bind(&v->port, v->shared->transport, v->shared->listen, PORT_BYTES_MAX));
     snprintf(r.endpoint, sizeof r.endpoint, "%s", port_endpoint(v->port));
-    TRY(report(v, &r));
+    TRY(report(v, r));
     TRY(await_job(v, &go));
     if (!go) {
         return OK;
     }
     TRY(make_partition(v));
     put_figures(v, clock_mono_ms());
-    TRY(report(v, &(struct server_report){.kind = SERVER_REPORT_READY}));
+    TRY(report(v, (struct server_report){.kind = SERVER_REPORT_READY}));
     laps_start(&v->laps);
     while (!atomic_load(&v->shared->stop)) {
         TRY(turn(v));

@@ -83,6 +83,10 @@ enum status server_thread_order(struct server_thread *s, const struct server_ord
 /* Next report, the caller's to free with server_report_free; NULL: none within timeout_ms. */
 struct server_report *server_thread_report(struct server_thread *s, uint64_t timeout_ms);
 void server_report_free(struct server_report **r);
+/* The thread's side: puts a copy of *from into `reports`. The names of from->info go with it, and are
+ * freed if it cannot be put; *from has none afterwards. ERR_MEMORY, ERR_TIMEOUT, ERR_CLOSED. */
+enum status server_report_put(struct queue *reports, struct server_report *from,
+                              uint64_t timeout_ms);
 /* Adds what the thread has used to *used. */
 void server_thread_figures(struct server_thread *s, struct partition_stats *out,
                            struct usage *used);

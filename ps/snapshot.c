@@ -72,7 +72,7 @@ struct snapshot {
 static void give_up(struct snapshot *s, enum status status) {
     if (s->status == OK) {
         s->status = status;
-        snprintf(s->text, sizeof s->text, "%s", fail_text());
+        snprintf(s->text, sizeof s->text, "%s", fail_text_of(status));
     }
     s->scanned = true;
 }

@@ -157,7 +157,7 @@ static enum status finish(struct snapshot_job *job) {
 static void note(struct snapshot_job *job, enum status status) {
     if (status != OK && job->status == OK) {
         job->status = status;
-        snprintf(job->text, sizeof job->text, "%s", fail_text());
+        snprintf(job->text, sizeof job->text, "%s", fail_text_of(status));
         atomic_store(&job->failed, true);
     }
 }

@@ -111,8 +111,7 @@ int main(int argc, char **argv) {
         status = finish_output();
     }
     if (status != OK) {
-        fprintf(stderr, "esmm %s: %s\n", argv[1],
-                fail_text()[0] != '\0' ? fail_text() : status_text(status));
+        fprintf(stderr, "esmm %s: %s\n", argv[1], fail_text_of(status));
         return status == ERR_USAGE ? 2 : 1;
     }
     if (exit_code >= 0) {

@@ -45,7 +45,7 @@ static enum status hand_run(void *arg) {
         struct prep_piece *p = item;
         p->status = h->run->job->work(h->worker, p);
         if (p->status != OK) {
-            snprintf(p->why, sizeof p->why, "%s", fail_text());
+            snprintf(p->why, sizeof p->why, "%s", fail_text_of(p->status));
         }
         if (queue_put(&h->run->done, p, IDLE_MS) != OK) { /* there is room for every piece */
             return OK;

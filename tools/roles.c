@@ -24,7 +24,7 @@ static enum status print_config(const struct config *config) {
 
 static enum status role_end(enum status status) {
     if (status != OK) {
-        log_error("%s", fail_text());
+        log_error("%s", fail_text_of(status));
     }
     return status;
 }

@@ -22,6 +22,9 @@ static enum status wait_take(struct queue *q, void **slot) {
         }
         status = queue_take(q, slot, WAIT_MS);
     } while (status == ERR_TIMEOUT);
+    if (status == ERR_CLOSED && stop_requested()) { /* the other side saw it first */
+        return fail(ERR_CLOSED, "stopped by signal %d", stop_signal());
+    }
     return status;
 }
 

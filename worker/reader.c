@@ -99,7 +99,7 @@ static enum status ended(struct reader *r, enum status status) {
     pthread_mutex_lock(&r->lock);
     if (r->failure == OK) {
         r->failure = status;
-        snprintf(r->why, sizeof r->why, "%s", fail_text());
+        snprintf(r->why, sizeof r->why, "%s", fail_text_of(status));
     }
     pthread_mutex_unlock(&r->lock);
     close_all(r);
@@ -396,19 +396,22 @@ void reader_stop(struct reader **reader) {
     mem_free(reader);
 }
 
-enum status reader_lease_put(struct reader *r, struct reader_lease *lease) {
-    enum status status = queue_put(&r->leases, lease, 0);
-    if (status == ERR_TIMEOUT) {
-        return fail(ERR_LIMIT, "the reader holds %u leases already", LEASES_MAX);
-    }
-    return status;
-}
-
 static enum status failure_of(struct reader *r) {
     pthread_mutex_lock(&r->lock);
     enum status status = r->failure == OK ? ERR_CLOSED : fail(r->failure, "%s", r->why);
     pthread_mutex_unlock(&r->lock);
     return status;
+}
+
+enum status reader_lease_put(struct reader *r, struct reader_lease *lease) {
+    enum status status = queue_put(&r->leases, lease, 0);
+    if (status == ERR_CLOSED) { /* by a failure that no trainer may have brought yet */
+        status = failure_of(r);
+    }
+    if (status == ERR_TIMEOUT) {
+        return fail(ERR_LIMIT, "the reader holds %u leases already", LEASES_MAX);
+    }
+    return status == ERR_CLOSED ? fail(ERR_CLOSED, "the reader has ended") : status;
 }
 
 enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms) {

@@ -28,7 +28,7 @@ struct reader_spec {
 struct reader;
 enum status reader_start(struct reader **r, const struct reader_spec *spec);
 void reader_stop(struct reader **r);
-/* Takes ownership of *lease on OK. ERR_CLOSED after the reader has failed. */
+/* Takes ownership of *lease on OK. The reader's own failure, once it has failed. */
 enum status reader_lease_put(struct reader *r, struct reader_lease *lease);
 struct reader_item {
     struct batch *batch;     /* NULL: the end mark */

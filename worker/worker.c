@@ -345,10 +345,9 @@ static enum status turn(struct worker *w) {
 }
 
 /* The coordinator should hear why from this worker rather than find it silent. */
-static void say_failure(struct worker *w) {
+static void say_failure(struct worker *w, enum status status) {
     char why[WIRE_TEXT_MAX];
-    snprintf(why, sizeof why, "%s", fail_text());
-    enum status status = fail_status();
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     beat(w, why);
     uint64_t until_ms = clock_mono_ms() + 2u * w->config.heartbeat_ms;
     while (!w->job_ended && clock_mono_ms() < until_ms) {
@@ -359,10 +358,9 @@ static void say_failure(struct worker *w) {
     fail(status, "%s", why);
 }
 
-static void worker_fini(struct worker *w) {
+static void worker_fini(struct worker *w, enum status status) {
     char why[1024];
-    enum status status = fail_status();
-    snprintf(why, sizeof why, "%s", fail_text());
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     atomic_store(&w->stop, true);
     if (w->pace_ready) {
         pace_close(&w->pace);
@@ -413,10 +411,10 @@ enum status worker_run(const struct worker_options *o) {
         status = turn(w);
     }
     if (status != OK) {
-        say_failure(w);
+        say_failure(w, status);
     }
 out:
-    worker_fini(w);
+    worker_fini(w, status);
     mem_free(&w);
     return status;
 }

@@ -53,6 +53,15 @@ static void long_texts_are_cut_at_1023_bytes(void **state) {
     assert_int_equal(strlen(fail_text()), 1023);
 }
 
+static void a_status_without_a_text_gets_its_own(void **state) {
+    (void)state;
+    fail(ERR_IO, "disk full");
+    assert_string_equal(fail_text_of(ERR_IO), "disk full");
+    assert_string_equal(fail_text_of(ERR_CLOSED), "closed"); /* of a queue: no text, and not that one */
+    fail(ERR_CLOSED, "%s", "");
+    assert_string_equal(fail_text_of(ERR_CLOSED), "closed");
+}
+
 static void *fail_elsewhere(void *arg) {
     (void)arg;
     const int clean = fail_text()[0] == '\0' && fail_status() == OK;
@@ -109,6 +118,7 @@ int main(void) {
         cmocka_unit_test(a_text_may_wrap_the_one_before),
         cmocka_unit_test(long_texts_are_cut_at_1023_bytes),
         cmocka_unit_test(texts_belong_to_threads),
+        cmocka_unit_test(a_status_without_a_text_gets_its_own),
         cmocka_unit_test(try_returns_what_is_not_ok),
     };
     return cmocka_run_group_tests_name("status", tests, NULL, NULL);
