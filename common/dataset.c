@@ -33,6 +33,12 @@
 #define SHARDS_MAX         (1u << 20)
 #define CHUNK_BYTES        ((size_t)1 << 20)
 
+const char *dataset_label_name(uint32_t label) {
+    static const char *const names[DATASET_LABELS] = {"click",       "conversion",  "behaviour 1",
+                                                      "behaviour 2", "behaviour 3", "behaviour 4"};
+    return names[label];
+}
+
 /* --- out ------------------------------------------------------------------------------------- */
 
 struct packed {
@@ -41,6 +47,8 @@ struct packed {
     Esmm__DatasetField field[FIELDS_MAX];
     Esmm__DatasetField *fields[FIELDS_MAX];
     struct field_packed field_schema[FIELDS_MAX];
+    Esmm__DatasetLabel label[DATASET_LABELS];
+    Esmm__DatasetLabel *labels[DATASET_LABELS];
     Esmm__DatasetShard *shard;
     Esmm__DatasetShard **shards;
     Esmm__DatasetWeights *weights; /* [shards] */
@@ -70,6 +78,18 @@ static void pack_weights(const struct weight_sums *from, Esmm__DatasetWeights *t
     to->converted = from->converted;
     to->least = from->least;
     to->most = from->most;
+}
+
+/* Up to the last that is said. */
+static void pack_labels(struct packed *k, const struct dataset *d) {
+    for (uint32_t l = 0; l < DATASET_LABELS; l++) {
+        esmm__dataset_label__init(&k->label[l]);
+        k->label[l].lines = d->labels[l].lines;
+        k->label[l].rejected = d->labels[l].rejected;
+        k->labels[l] = &k->label[l];
+        k->message.n_labels = d->labels[l].lines > 0 ? l + 1 : k->message.n_labels;
+    }
+    k->message.labels = k->labels;
 }
 
 static enum status pack_shards(struct packed *k, const struct dataset *d) {
@@ -111,6 +131,7 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.rejected = d->rejected;
     k->message.sample_rate = d->sample_rate < 1 ? d->sample_rate : 0;
     pack_fields(k, d);
+    pack_labels(k, d);
     TRY(pack_shards(k, d));
     const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
     if (bytes > MANIFEST_BYTES_MAX) {
@@ -205,6 +226,20 @@ static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *i
     return take_schemas(d, in, path);
 }
 
+static enum status take_labels(struct dataset *d, const Esmm__DatasetManifest *in,
+                               const char *path) {
+    if (in->n_labels > DATASET_LABELS) {
+        return corrupt(path, "more labels than there are");
+    }
+    for (size_t l = 0; l < in->n_labels; l++) {
+        if (in->labels[l]->rejected > in->labels[l]->lines) {
+            return corrupt(path, "more lines of a label are rejected than there are");
+        }
+        d->labels[l] = (struct label_lines){in->labels[l]->lines, in->labels[l]->rejected};
+    }
+    return OK;
+}
+
 /* A shard is a file of the directory itself, whatever a manifest says. */
 static bool name_good(const char *name) {
     return strlen(name) < sizeof((struct shard_info){0}.name) &&
@@ -278,6 +313,7 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
         return corrupt(path, "a sample rate is a number above 0, at most 1");
     }
     TRY(take_fields(d, in, path));
+    TRY(take_labels(d, in, path));
     TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));
     for (size_t s = 0; s < in->n_shards; s++) {
         TRY(take_shard(d, in->shards[s], path));

@@ -189,6 +189,13 @@ void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 /* --- the directory --- */
 /* The name of shard n, shard-00000.bin and so on, into out[32]. */
 void shard_name(uint32_t n, char *out);
+#define DATASET_LABELS (2u + BEHAVIOURS_MAX) /* click, conversion, behaviours */
+/* Lines of the log that have a label, or were rejected and look so. */
+struct label_lines {
+    uint64_t lines, rejected; /* the rejected ones are among the lines */
+};
+/* "conversion", "behaviour 2" and so on. */
+const char *dataset_label_name(uint32_t label);
 struct dataset {
     struct schema schema;
     struct shard_info *shards;
@@ -197,6 +204,7 @@ struct dataset {
     struct weight_sums weights; /* of all shards */
     double sample_rate;         /* share of the unclicked impressions that the log kept; 1: all of them.
                                    When written 0 counts as 1 */
+    struct label_lines labels[DATASET_LABELS]; /* lines 0: not said */
     uint64_t seed;
     char source[64];         /* "aliccp", "csv" */
     char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */

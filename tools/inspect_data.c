@@ -65,6 +65,17 @@ static enum status text_contents(const struct dataset *d, const struct contents 
     return buf_printf(out, c->is.behaviours == 0 ? " none\n\n" : "\n\n");
 }
 
+static enum status text_labels(const struct dataset *d, struct buf *out) {
+    for (uint32_t l = 0; l < DATASET_LABELS && d->rejected > 0; l++) {
+        if (d->labels[l].lines > 0) {
+            TRY(buf_printf(out, "  %10llu of the %llu lines that look like a %s\n",
+                           (unsigned long long)d->labels[l].rejected,
+                           (unsigned long long)d->labels[l].lines, dataset_label_name(l)));
+        }
+    }
+    return OK;
+}
+
 static enum status text(const struct dataset *d, const char *dir, bool verified,
                         const struct contents *c, struct buf *out) {
     TRY(buf_printf(out, "shards       %s: %u files, %llu bytes, from %s, seed %llu\n", dir,
@@ -80,6 +91,7 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
     TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
+    TRY(text_labels(d, out));
     TRY(text_weights(d, out));
     TRY(text_contents(d, c, out));
     TRY(buf_printf(out, "%-20s %s\n", "field", "side"));
@@ -137,6 +149,20 @@ static void json_weights(const struct dataset *d, struct json *j) {
     }
 }
 
+static void json_labels(const struct dataset *d, struct json *j) {
+    json_open(j, "labels", '[');
+    for (uint32_t l = 0; l < DATASET_LABELS; l++) {
+        if (d->labels[l].lines > 0) {
+            json_open(j, NULL, '{');
+            json_str(j, "label", dataset_label_name(l));
+            json_u64(j, "lines", d->labels[l].lines);
+            json_u64(j, "rejected", d->labels[l].rejected);
+            json_close(j);
+        }
+    }
+    json_close(j);
+}
+
 static void json_contents(const struct dataset *d, const struct contents *c, struct json *j) {
     json_str(j, "stream", d->stream);
     if (!c->known) {
@@ -179,6 +205,7 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
     }
     json_weights(d, &j);
     json_contents(d, c, &j);
+    json_labels(d, &j);
     json_shards(d, &j);
     json_close(&j);
     return j.status;

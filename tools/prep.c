@@ -16,6 +16,7 @@
 #include "common/mem.h"
 #include "common/thread.h"
 #include "options.h"
+#include "prep_classes.h"
 #include "prep_summary.h"
 #include "tools.h"
 
@@ -158,6 +159,10 @@ static enum status publish(struct prep_run *r, uint64_t started_us) {
     d->sample_rate = r->sample_rate;
     d->orphans = r->total.orphans;
     d->rejected = prep_tally_rejected(&r->total);
+    for (uint32_t k = 0; k < DATASET_LABELS; k++) {
+        d->labels[k] = (struct label_lines){.lines = r->total.class[k].rows,
+                                            .rejected = prep_class_rejected(&r->total.class[k])};
+    }
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
     TRY_OUT(prep_output_seal(&r->out, d));
     TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));

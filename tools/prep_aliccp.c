@@ -12,6 +12,7 @@
  */
 #include "common/mem.h"
 #include "prep.h"
+#include "prep_classes.h"
 #include "prep_index.h"
 #include "prep_line.h"
 #include "prep_shards.h"
@@ -104,7 +105,7 @@ static enum status common_take(struct prep_run *r, struct prep_piece *p) {
 static enum status duplicate(void *arg, const struct index_entry *e, struct span head) {
     struct prep_run *r = arg;
     struct buf row = BUF_EMPTY;
-    enum status status = reject_row(&row, r->input.name, e->line, REJECT_DUPLICATE, head);
+    enum status status = reject_row(&row, r->input.name, e->line, REJECT_DUPLICATE, "", head);
     if (status == OK) {
         r->tally.rejected[REJECT_DUPLICATE]++;
         status = prep_output_reject(&r->out, &row);
@@ -228,6 +229,7 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
     if (!is_line(p, line, &why)) {
         return OK;
     }
+    row.classes = 0;
     if (why == REJECT_NONE) {
         TRY(prep_line_skeleton(line, &w->fields, &row, &w->item, &why));
     }
@@ -241,8 +243,9 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
         why = REJECT_NO_COMMON;
     }
     if (why != REJECT_NONE) {
-        return prep_piece_reject(p, w->a->run->input.name, i, why);
+        return prep_classes_reject(p, w->a->run->input.name, i, why, "", row.classes);
     }
+    prep_classes_take(&p->tally, row.classes);
     return w->item.other_side ? both_sides(w, p, i) : add_impression(w, p, &row);
 }
 

@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/thread.h"
 #include "prep.h"
+#include "prep_classes.h"
 #include "prep_row.h"
 #include "prep_shards.h"
 
@@ -113,8 +114,12 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
     if (fresh) {
         TRY(prep_row_user(&w->row, &why));
     }
-    return why != REJECT_NONE ? prep_piece_reject(p, w->c->run->input.name, i, why)
-                              : add_row(w, p, i, fresh);
+    if (why != REJECT_NONE) {
+        return prep_classes_reject(p, w->c->run->input.name, i, why, w->row.seen,
+                                   prep_row_classes(&w->row));
+    }
+    prep_classes_take(&p->tally, prep_row_classes(&w->row));
+    return add_row(w, p, i, fresh);
 }
 
 static enum status work(void *worker, struct prep_piece *p) {

@@ -16,6 +16,7 @@
 
 #include "common/hash.h"
 #include "common/mem.h"
+#include "prep_label.h"
 
 #define ENTRY_BYTES_MIN 6u /* "f", 2, "1", 3, "1", 1 */
 #define NUMBER_BYTES_MAX 63u
@@ -270,9 +271,11 @@ static bool take_cell(struct span *line, struct span *cell) {
     return true;
 }
 
-static bool take_label(struct span cell, bool *out) {
-    *out = cell.at[0] == '1';
-    return cell.n == 1 && (cell.at[0] == '0' || cell.at[0] == '1');
+/* What cannot be read looks positive unless it is empty. */
+static bool take_label(struct span cell, bool *out, uint32_t class, uint32_t *classes) {
+    const bool good = prep_label(cell, LABELS_BINARY, out);
+    *classes |= (good ? *out : prep_trimmed(cell).n > 0) ? 1u << class : 0;
+    return good;
 }
 
 static bool is_key(struct span key) {
@@ -300,6 +303,7 @@ static enum status tail(struct span cell, struct span text, struct prep_fields *
 enum status prep_line_skeleton(struct span line, struct prep_fields *f, struct skeleton_line *out,
                                struct feature_list *l, enum reject *why) {
     struct span click, conversion, count;
+    out->classes = 0;
     if (!take_cell(&line, &out->id) || !take_cell(&line, &click) ||
         !take_cell(&line, &conversion) || !take_cell(&line, &out->key) ||
         !take_cell(&line, &count)) {
@@ -307,7 +311,8 @@ enum status prep_line_skeleton(struct span line, struct prep_fields *f, struct s
         return OK;
     }
     *why = out->id.n == 0 ? REJECT_IMPRESSION : !is_key(out->key) ? REJECT_KEY : REJECT_NONE;
-    if (!take_label(click, &out->click) || !take_label(conversion, &out->conversion)) {
+    const bool read = take_label(click, &out->click, CLASS_CLICK, &out->classes);
+    if (!take_label(conversion, &out->conversion, CLASS_CONVERSION, &out->classes) || !read) {
         *why = REJECT_LABEL;
     }
     return *why == REJECT_NONE ? tail(count, line, f, SIDE_ITEM, l, why) : OK;

@@ -30,6 +30,7 @@ enum status feature_list_add(struct feature_list *l, const struct feature *f); /
 struct skeleton_line {
     struct span id, key;
     bool click, conversion;
+    uint32_t classes; /* the labels that it looks to have (prep_classes.h), rejected or not */
 };
 
 /* *why REJECT_NONE: the line's features are in *l, of fields on `side`. ERR_MEMORY, ERR_LIMIT (too

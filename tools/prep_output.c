@@ -52,6 +52,18 @@ enum status prep_output_reject(struct prep_output *o, const struct buf *rows) {
     return file_write(&o->rejects, rows->data, rows->len);
 }
 
+enum status prep_output_classes(struct prep_output *o, const struct prep_piece *p) {
+    for (uint32_t k = 0; k < CLASSES; k++) {
+        for (uint32_t i = 0; i < p->first_count[k] && o->first_of_rows[k] < CLASS_FIRST_MAX; i++) {
+            const char *at = (const char *)p->rejects.data + p->first[k][i];
+            const char *stop = memchr(at, '\n', p->rejects.len - p->first[k][i]);
+            TRY(buf_put(&o->first_of[k], at, (size_t)(stop + 1 - at)));
+            o->first_of_rows[k]++;
+        }
+    }
+    return OK;
+}
+
 enum status prep_output_check(const struct prep_output *o, const char *file,
                               const struct prep_tally *t, double lines) {
     const uint64_t rejected = prep_tally_rejected(t);
@@ -144,6 +156,9 @@ static void remove_temporary(const char *path) {
 void prep_output_close(struct prep_output *o) {
     file_close(&o->rejects);
     buf_fini(&o->first);
+    for (uint32_t k = 0; k < CLASSES; k++) {
+        buf_fini(&o->first_of[k]);
+    }
     buf_fini(&o->shards);
     if (o->temporary[0] != '\0') {
         remove_temporary(o->temporary);

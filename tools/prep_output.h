@@ -15,6 +15,8 @@ struct prep_output {
     struct file rejects; /* temporary/rejects.tsv */
     struct buf first;    /* the first few of its rows */
     uint32_t first_rows;
+    struct buf first_of[CLASSES]; /* of its rows of a class, the first few */
+    uint32_t first_of_rows[CLASSES];
     struct buf shards;   /* struct shard_info, in order; names are provisional */
     double bad_max;      /* percent of a file's lines */
 };
@@ -23,6 +25,8 @@ struct prep_output {
 enum status prep_output_open(struct prep_output *o, const char *dir, double bad_max);
 /* Adds rows to rejects.tsv. */
 enum status prep_output_reject(struct prep_output *o, const struct buf *rows);
+/* Notes the first rows of each class of a piece, whose rejects were added. */
+enum status prep_output_classes(struct prep_output *o, const struct prep_piece *p);
 /* ERR_LIMIT if more than bad_max percent of `lines` are rejected; t says how many. What is said
  * then includes the first few rows. */
 enum status prep_output_check(const struct prep_output *o, const char *file,

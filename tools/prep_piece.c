@@ -18,6 +18,12 @@ void prep_tally_add(struct prep_tally *to, const struct prep_tally *from) {
     for (int r = 0; r < REJECTS; r++) {
         to->rejected[r] += from->rejected[r];
     }
+    for (uint32_t k = 0; k < CLASSES; k++) {
+        to->class[k].rows += from->class[k].rows;
+        for (int r = 0; r < REJECTS; r++) {
+            to->class[k].rejected[r] += from->class[k].rejected[r];
+        }
+    }
 }
 
 uint64_t prep_tally_rejected(const struct prep_tally *t) {
@@ -42,6 +48,7 @@ void prep_piece_clear(struct prep_piece *p) {
     buf_clear(&p->entries);
     buf_clear(&p->shards);
     p->count = p->counted = 0;
+    memset(p->first_count, 0, sizeof p->first_count);
     p->tally = (struct prep_tally){0};
     p->status = OK;
 }
@@ -90,15 +97,23 @@ static enum status put_escaped(struct buf *out, struct span text) {
 }
 
 enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
-                       struct span text) {
+                       const char *seen, struct span text) {
     const struct span head = {text.at, text.n < REJECT_HEAD_BYTES ? text.n : REJECT_HEAD_BYTES};
     TRY(put_escaped(out, (struct span){file, strlen(file)}));
-    TRY(buf_printf(out, "\t%llu\t%s\t", (unsigned long long)line, reject_text(why)));
+    TRY(buf_printf(out, "\t%llu\t%s%s", (unsigned long long)line, reject_text(why),
+                   seen[0] == '\0' ? "" : ": "));
+    TRY(put_escaped(out, (struct span){seen, strlen(seen)}));
+    TRY(buf_put(out, "\t", 1));
     TRY(put_escaped(out, head));
     return buf_put(out, text.n > head.n ? "...\n" : "\n", text.n > head.n ? 4 : 1);
 }
 
-enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why) {
+enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,
+                                   enum reject why, const char *seen) {
     p->tally.rejected[why]++;
-    return reject_row(&p->rejects, file, prep_piece_line(p, i), why, prep_piece_record(p, i));
+    return reject_row(&p->rejects, file, prep_piece_line(p, i), why, seen, prep_piece_record(p, i));
+}
+
+enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why) {
+    return prep_piece_reject_seen(p, file, i, why, "");
 }

@@ -47,10 +47,21 @@ struct span {
     size_t n;
 };
 
+/* Lines that have a label, or look so (prep_classes.h). */
+struct class_tally {
+    uint64_t rows, rejected[REJECTS]; /* the rejected ones are among the rows */
+};
+#define CLASS_CLICK        0u
+#define CLASS_CONVERSION   1u
+#define CLASS_BEHAVIOUR(k) (1u + (k)) /* k from 1, as LABEL_BEHAVIOUR */
+#define CLASSES            DATASET_LABELS
+#define CLASS_FIRST_MAX    3u /* rejects of a class that are shown */
+
 /* What was counted, of a piece or of a file. */
 struct prep_tally {
     uint64_t lines; /* without blank ones */
     uint64_t rejected[REJECTS];
+    struct class_tally class[CLASSES];
     uint64_t orphans; /* conversions without a click */
     uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
 };
@@ -69,6 +80,8 @@ struct prep_piece {
     /* results */
     struct prep_tally tally;
     struct buf rejects;  /* rows of rejects.tsv */
+    uint32_t first[CLASSES][CLASS_FIRST_MAX]; /* where in it the first ones of a class are */
+    uint32_t first_count[CLASSES];
     struct buf entries;  /* of the common index (prep_index.h) */
     struct buf shards;   /* struct shard_info each */
     enum status status;  /* of the work; why is its fail text */
@@ -84,8 +97,11 @@ struct span prep_piece_record(const struct prep_piece *p, size_t i);
 uint64_t prep_piece_line(struct prep_piece *p, size_t i);
 /* Counts record i of `file` as rejected and writes its row of rejects.tsv. ERR_MEMORY. */
 enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why);
+/* The same; `seen` is added to the reason: what was there instead. "": nothing. */
+enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,
+                                   enum reject why, const char *seen);
 /* The row itself: file, line, reason, head of the line, tab-separated and escaped. ERR_MEMORY. */
 enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
-                       struct span text);
+                       const char *seen, struct span text);
 
 #endif

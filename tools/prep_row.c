@@ -1,5 +1,7 @@
 #include "prep_row.h"
 
+#include <stdio.h>
+
 #include "common/hash.h"
 #include "field_text.h"
 
@@ -28,6 +30,17 @@ static bool is(struct span text, const char *word) {
 
 static bool missing(const struct prep_row *r, struct span text) {
     return text.n == 0 || is(text, r->schema->missing);
+}
+
+/* What a reason was found in, for who reads it. */
+static void note_seen(struct prep_row *r, const char *column, struct span cell) {
+    const int n = (int)(cell.n < 60 ? cell.n : 60);
+    if (cell.n == 0) {
+        snprintf(r->seen, sizeof r->seen, "%s is empty", column);
+    } else {
+        snprintf(r->seen, sizeof r->seen, "%s is '%.*s'%s", column, n, cell.at,
+                 (size_t)n < cell.n ? "..." : "");
+    }
 }
 
 /* --- features -------------------------------------------------------------------------------- */
@@ -70,11 +83,129 @@ static enum status add_side(struct prep_row *r, struct feature_list *l, enum sid
     *why = REJECT_NONE;
     TRY(feature_list_clear(l, 0));
     for (uint32_t k = 0; k < r->schema->count && *why == REJECT_NONE; k++) {
-        if (r->schema->columns[k].side == side) {
+        const struct csv_column *c = &r->schema->columns[k];
+        if (c->side == side) {
             TRY(add_cell(r, l, k, why));
+        }
+        if (*why != REJECT_NONE) {
+            note_seen(r, c->name, r->cells.cell[c->place]);
+            r->read = false;
         }
     }
     return OK;
+}
+
+/* --- labels and times ------------------------------------------------------------------------ */
+
+/* Seconds since 1970; fractions are cut off. */
+static bool take_time(struct span cell, uint64_t *out) {
+    double v = 0;
+    const bool good = prep_number_f64(cell, &v) == REJECT_NONE && v >= 1 &&
+                      v < (double)SHARD_TIME_MAX;
+    *out = good ? (uint64_t)v : 0;
+    return good;
+}
+
+static bool time_of(struct prep_row *r, const struct csv_role *role, uint64_t *out) {
+    const struct span cell = r->cells.cell[role->place];
+    if (!take_time(cell, out)) {
+        note_seen(r, role->name, cell);
+        return false;
+    }
+    return true;
+}
+
+/* What the labels ask for must be there. A click without a column of its own comes with the
+ * impression. A conversion without a click is none (an orphan). */
+static bool take_moment(struct prep_row *r) {
+    const struct prep_schema *s = r->schema;
+    const struct csv_role *click = s->click_time.name[0] != '\0' ? &s->click_time : &s->time;
+    r->when = (struct moment){.kind = KIND_LOG};
+    if (!time_of(r, &s->time, &r->when.time) ||
+        (r->click && !time_of(r, click, &r->when.click_time)) ||
+        (r->click && r->conversion &&
+         !time_of(r, &s->conversion_time, &r->when.conversion_time))) {
+        return false;
+    }
+    if (r->when.conversion_time > 0 && r->when.conversion_time < r->when.click_time) {
+        note_seen(r, s->conversion_time.name, r->cells.cell[s->conversion_time.place]);
+        return false;
+    }
+    return true;
+}
+
+/* The label of a role in its cell. */
+static bool label_of(const struct prep_schema *s, const struct csv_role *role, struct span cell,
+                     bool *out) {
+    uint32_t stage = 0;
+    if (s->labels != LABELS_FUNNEL || (role != &s->click && role != &s->conversion)) {
+        return prep_label(cell, s->labels == LABELS_COUNT ? LABELS_COUNT : LABELS_BINARY, out);
+    }
+    const bool good = prep_label_stage(cell, &stage);
+    *out = stage >= (role == &s->click ? 1u : 2u);
+    return good;
+}
+
+static bool take_label(struct prep_row *r, const struct csv_role *role, bool *out) {
+    const struct span cell = r->cells.cell[role->place];
+    const bool good = label_of(r->schema, role, cell, out);
+    if (!good) {
+        note_seen(r, role->name, cell);
+    }
+    return good;
+}
+
+static bool take_labels(struct prep_row *r) {
+    const struct prep_schema *s = r->schema;
+    r->behaviours = 0;
+    for (uint32_t k = 0; k < s->behaviours; k++) {
+        bool done = false;
+        if (!take_label(r, &s->behaviour[k], &done)) {
+            return false;
+        }
+        r->behaviours |= (uint8_t)(done ? LABEL_BEHAVIOUR(k + 1) : 0);
+    }
+    return take_label(r, &s->click, &r->click) && take_label(r, &s->conversion, &r->conversion);
+}
+
+/* Does the label look positive in a row that was rejected? Of one with cells too many or too few
+ * it may be the cell counted from the left or from the right: only if both do. */
+static bool looks(const struct prep_row *r, const struct csv_role *role) {
+    const struct prep_schema *s = r->schema;
+    const size_t places[2] = {role->place, r->cells.count + role->place - s->name_count};
+    for (size_t k = 0; k < 2; k++) {
+        bool positive = false;
+        if (places[k] >= r->cells.count) { /* also below 0 */
+            return false;
+        }
+        const struct span cell = r->cells.cell[places[k]];
+        if (label_of(s, role, cell, &positive) ? !positive
+                                               : prep_trimmed(cell).n == 0 || missing(r, cell)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t prep_row_classes(const struct prep_row *r) {
+    const struct prep_schema *s = r->schema;
+    uint32_t classes = 0;
+    if (r->read) {
+        classes = (uint32_t)r->click << CLASS_CLICK | (uint32_t)r->conversion << CLASS_CONVERSION;
+        for (uint32_t k = 1; k <= s->behaviours; k++) {
+            classes |= (r->behaviours & LABEL_BEHAVIOUR(k)) != 0 ? 1u << CLASS_BEHAVIOUR(k) : 0;
+        }
+        return classes;
+    }
+    if (!r->split) {
+        return 0;
+    }
+    classes = (uint32_t)looks(r, &s->click) << CLASS_CLICK |
+              (uint32_t)looks(r, &s->conversion) << CLASS_CONVERSION;
+    for (uint32_t k = 0; k < s->behaviours; k++) {
+        classes |= (uint32_t)looks(r, &s->behaviour[k]) << CLASS_BEHAVIOUR(k + 1);
+    }
+    return classes;
 }
 
 /* --- the row --------------------------------------------------------------------------------- */
@@ -98,92 +229,49 @@ static enum status identify(struct prep_row *r) {
     return OK;
 }
 
-static bool label_of(struct span cell, bool *out) {
-    *out = cell.n == 1 && cell.at[0] == '1';
-    return cell.n == 1 && (cell.at[0] == '0' || cell.at[0] == '1');
-}
-
-/* Seconds since 1970; fractions are cut off. */
-static bool take_time(struct span cell, uint64_t *out) {
-    double v = 0;
-    const bool good = prep_number_f64(cell, &v) == REJECT_NONE && v >= 1 &&
-                      v < (double)SHARD_TIME_MAX;
-    *out = good ? (uint64_t)v : 0;
-    return good;
-}
-
-/* What the labels ask for must be there. A click without a column of its own comes with the
- * impression. A conversion without a click is none (an orphan). */
-static bool take_moment(struct prep_row *r) {
-    const struct prep_schema *s = r->schema;
-    const struct span *cell = r->cells.cell;
-    r->when = (struct moment){.kind = KIND_LOG};
-    if (!take_time(cell[s->time.place], &r->when.time)) {
+static bool take_impression(struct prep_row *r) {
+    const struct csv_role *role = &r->schema->impression;
+    const struct span cell = r->cells.cell[role->place];
+    if (role->name[0] == '\0') {
+        return true;
+    }
+    if (missing(r, cell)) {
+        note_seen(r, role->name, cell);
         return false;
     }
-    if (r->click) {
-        const bool own = s->click_time.name[0] != '\0';
-        if (!take_time(cell[own ? s->click_time.place : s->time.place], &r->when.click_time)) {
-            return false;
-        }
-    }
-    return !r->click || !r->conversion ||
-           (take_time(cell[s->conversion_time.place], &r->when.conversion_time) &&
-            r->when.conversion_time >= r->when.click_time);
-}
-
-static bool take_labels(struct prep_row *r) {
-    const struct prep_schema *s = r->schema;
-    const struct span *cell = r->cells.cell;
-    r->behaviours = 0;
-    for (uint32_t k = 0; k < s->behaviours; k++) {
-        bool done = false;
-        if (!label_of(cell[s->behaviour[k].place], &done)) {
-            return false;
-        }
-        r->behaviours |= (uint8_t)(done ? LABEL_BEHAVIOUR(k + 1) : 0);
-    }
-    return label_of(cell[s->click.place], &r->click) &&
-           label_of(cell[s->conversion.place], &r->conversion);
+    r->impression_id = prep_number_or_hash(cell);
+    return true;
 }
 
 /* A weight that is missing is none: to count such a row as 1 would be a guess. */
 static bool take_weight(struct prep_row *r) {
-    const struct prep_schema *s = r->schema;
+    const struct csv_role *role = &r->schema->weight;
+    const struct span cell = r->cells.cell[role->place];
     r->weight = 1.0f;
-    return s->weight.name[0] == '\0' ||
-           (prep_number_f32(r->cells.cell[s->weight.place], &r->weight) == REJECT_NONE &&
-            r->weight >= 0.0f && r->weight <= SHARD_WEIGHT_MAX);
+    if (role->name[0] == '\0' || (prep_number_f32(cell, &r->weight) == REJECT_NONE &&
+                                  r->weight >= 0.0f && r->weight <= SHARD_WEIGHT_MAX)) {
+        return true;
+    }
+    note_seen(r, role->name, cell);
+    return false;
 }
 
 enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
     const struct prep_schema *s = r->schema;
-    bool good = false;
-    TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &good));
-    if (!good || r->cells.count != s->name_count) {
-        *why = good ? REJECT_COLUMNS : REJECT_QUOTES;
+    r->seen[0] = '\0';
+    r->read = false;
+    TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &r->split));
+    *why = !r->split                               ? REJECT_QUOTES
+           : r->cells.count != s->name_count       ? REJECT_COLUMNS
+           : !take_labels(r)                       ? REJECT_LABEL
+           : r->timed && !take_moment(r)           ? REJECT_TIME
+           : !take_weight(r)                       ? REJECT_WEIGHT
+           : !take_impression(r)                   ? REJECT_IMPRESSION
+                                                   : REJECT_NONE;
+    if (*why != REJECT_NONE) {
         return OK;
     }
-    const struct span *cell = r->cells.cell;
-    if (!take_labels(r)) {
-        *why = REJECT_LABEL;
-        return OK;
-    }
-    if (r->timed && !take_moment(r)) {
-        *why = REJECT_TIME;
-        return OK;
-    }
-    if (!take_weight(r)) {
-        *why = REJECT_WEIGHT;
-        return OK;
-    }
-    if (s->impression.name[0] != '\0') {
-        if (missing(r, cell[s->impression.place])) {
-            *why = REJECT_IMPRESSION;
-            return OK;
-        }
-        r->impression_id = prep_number_or_hash(cell[s->impression.place]);
-    }
+    r->read = true;
     TRY(identify(r));
     return add_side(r, &r->item, SIDE_ITEM, why);
 }

@@ -6,8 +6,11 @@
 #define TOOLS_PREP_ROW_H
 
 #include "prep_cells.h"
+#include "prep_label.h"
 #include "prep_line.h"
 #include "prep_schema.h"
+
+#define SEEN_BYTES 256
 
 struct prep_row {
     const struct prep_schema *schema; /* bound */
@@ -15,6 +18,9 @@ struct prep_row {
     struct prep_cells cells;
     /* of the record that was read last */
     uint64_t impression_id;           /* with an impression column only */
+    char seen[SEEN_BYTES];            /* of one that was rejected: what the reason was found in */
+    bool split;                       /* the cells were found, if perhaps too many or too few */
+    bool read;                        /* nothing was rejected so far */
     bool click, conversion;
     uint8_t behaviours;               /* LABEL_BEHAVIOUR of those that were done */
     float weight;                     /* what it counts; 1 without a column of it */
@@ -34,6 +40,9 @@ void prep_row_fini(struct prep_row *r); /* safe on a zeroed struct */
 enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why);
 /* Then, if they are wanted, these. */
 enum status prep_row_user(struct prep_row *r, enum reject *why);
+/* Bit k: the row is in class k (prep_classes.h), by its labels, or by what they look like if it was
+ * rejected. */
+uint32_t prep_row_classes(const struct prep_row *r);
 /* Does the row share its user side with others? Not if its group value is missing, or if the schema
  * has neither a group column nor user fields. */
 bool prep_row_groups(const struct prep_row *r);

@@ -1,6 +1,7 @@
 /* prep_run.c - what every pass over a log does on the main thread. */
 #include "common/thread.h"
 #include "prep.h"
+#include "prep_classes.h"
 
 #define LINES_SPARE 10000.0
 
@@ -23,10 +24,12 @@ static enum status take(void *arg, struct prep_piece *p) {
     }
     TRY(buf_put(&r->out.shards, p->shards.data, p->shards.len));
     TRY(prep_output_reject(&r->out, &p->rejects));
+    TRY(prep_output_classes(&r->out, p));
     if (r->take != NULL) {
         TRY(r->take(r, p));
     }
-    return prep_output_check(&r->out, r->input.name, &r->tally, lines_expected(r));
+    TRY(prep_output_check(&r->out, r->input.name, &r->tally, lines_expected(r)));
+    return prep_classes_check(&r->out, r->input.name, &r->tally, lines_expected(r));
 }
 
 static enum status join(void *arg, void *worker) {
@@ -67,5 +70,6 @@ enum status prep_run_pass(struct prep_run *r, const char *what,
     if (r->tally.lines == 0) {
         return fail(ERR_FORMAT, "%s: is empty", r->input.name);
     }
-    return prep_output_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines);
+    TRY(prep_output_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines));
+    return prep_classes_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines);
 }

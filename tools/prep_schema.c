@@ -139,13 +139,32 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
     return status == OK ? OK : fail(ERR_CONFIG, "[column.%s]: %s", c->name, fail_text());
 }
 
-static enum status check(const struct prep_schema *s) {
-    struct schema *fields = NULL;
-    enum status status = OK;
+/* With labels = funnel one column is both labels. */
+static enum status check_labels(struct prep_schema *s) {
+    const bool funnel = s->labels == LABELS_FUNNEL;
+    if (funnel != (s->label.name[0] != '\0')) {
+        return fail(ERR_CONFIG, funnel ? "log.labels = funnel needs log.label: the column of 0 shown, "
+                                         "1 clicked, 2 bought"
+                                       : "log.label needs log.labels = funnel");
+    }
+    if (funnel && (s->click.name[0] != '\0' || s->conversion.name[0] != '\0')) {
+        return fail(ERR_CONFIG, "log.label is both labels: log.click and log.conversion do not go "
+                                "with it");
+    }
+    if (funnel) {
+        s->click = s->conversion = s->label;
+    }
     if (s->click.name[0] == '\0' || s->conversion.name[0] == '\0') {
         return fail(ERR_CONFIG, "log.%s is missing: the column of the label",
                     s->click.name[0] == '\0' ? "click" : "conversion");
     }
+    return OK;
+}
+
+static enum status check(struct prep_schema *s) {
+    struct schema *fields = NULL;
+    enum status status = OK;
+    TRY(check_labels(s));
     if ((s->time.name[0] != '\0') != (s->conversion_time.name[0] != '\0') ||
         (s->click_time.name[0] != '\0' && s->time.name[0] == '\0')) {
         return fail(ERR_CONFIG, "log.%s is missing: times are log.time, log.conversion_time and, "

@@ -5,7 +5,7 @@
  *     columns, missing,                bounds | uniform | log
  *     impression, group,               multi, weight, missing, field
  *     click, behaviours, conversion,
- *     user, item,
+ *     labels, label, user, item,
  *     weight, sample_rate,
  *     time, click_time,
  *     conversion_time
@@ -19,7 +19,7 @@
 #include "common/config.h"
 #include "common/field_schema.h"
 #include "common/schema.h"
-#include "prep_piece.h"
+#include "prep_label.h"
 
 #define CSV_NAME_MAX   128  /* a column's name, with the NUL */
 #define CSV_NAMES_MAX  1024 /* columns of a log */
@@ -48,7 +48,10 @@ struct prep_schema {
     char quote;            /* 0: none */
     bool header;
     char missing[CSV_NAME_MAX];
-    struct csv_role impression, group, click, conversion;
+    struct csv_role impression, group;
+    struct csv_role label;             /* with labels = funnel only */
+    struct csv_role click, conversion; /* then both are that column */
+    enum csv_labels labels;
     struct csv_role behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
     uint32_t behaviours;
     struct csv_role weight;      /* what a row counts */

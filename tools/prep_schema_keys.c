@@ -245,11 +245,24 @@ static enum status sample_rate(const char *value, double *out) {
                                   "row to row give its inverse as log.weight", value);
 }
 
+static enum status labels_of(const char *value, enum csv_labels *out) {
+    static const char *const names[] = {"binary", "count", "funnel"};
+    struct nearest n = nearest_of(value);
+    for (size_t k = 0; k < 3; k++) {
+        nearest_try(&n, names[k]);
+        if (strcmp(value, names[k]) == 0) {
+            *out = (enum csv_labels)k;
+            return OK;
+        }
+    }
+    return fail(ERR_CONFIG, "'%.40s'; the nearest is '%s' (binary, count, funnel)", value, n.name);
+}
+
 static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
     static const char *const keys[] = {"delimiter", "quotes", "header", "columns", "missing",
                                        "impression", "group", "click", "conversion", "user",
                                        "item", "time", "click_time", "conversion_time",
-                                       "behaviours", "weight", "sample_rate"};
+                                       "behaviours", "weight", "sample_rate", "labels", "label"};
     const size_t n = sizeof keys / sizeof *keys;
     bool quotes = true;
     switch (find_key(key, keys, n)) {
@@ -273,6 +286,8 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 14: return behaviour_list(s, value);
     case 15: return copy_name(s->weight.name, CSV_NAME_MAX, value);
     case 16: return sample_rate(value, &s->sample_rate);
+    case 17: return labels_of(value, &s->labels);
+    case 18: return copy_name(s->label.name, CSV_NAME_MAX, value);
     default: return unknown("log", key, keys, n);
     }
 }

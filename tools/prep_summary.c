@@ -1,5 +1,7 @@
 #include "prep_summary.h"
 
+#include "prep_classes.h"
+
 static double percent(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
 }
@@ -43,6 +45,19 @@ static enum status rejects(const struct prep_run *r, const struct dataset *d, st
     return OK;
 }
 
+/* Where the rejects are, if there are any: the share that a label has among them may be another. */
+static enum status classes(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    for (uint32_t k = 0; k < CLASSES && d->rejected > 0; k++) {
+        const struct class_tally *c = &r->total.class[k];
+        if (c->rows > 0) {
+            TRY(buf_printf(out, "  %10llu  of the %llu lines that look like a %s\n",
+                           (unsigned long long)prep_class_rejected(c),
+                           (unsigned long long)c->rows, dataset_label_name(k)));
+        }
+    }
+    return OK;
+}
+
 static enum status fields(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     struct schema ordered = d->schema;
     schema_finish(&ordered);
@@ -69,6 +84,7 @@ enum status prep_summary(const struct prep_run *r, const struct dataset *d, doub
                          struct buf *out) {
     TRY(counts(r, d, out));
     TRY(rejects(r, d, out));
+    TRY(classes(r, d, out));
     TRY(fields(r, d, out));
     TRY(buf_printf(out, "%s: %u shards, %llu bytes\n", r->out.dir, d->shard_count,
                    (unsigned long long)bytes_of(d)));

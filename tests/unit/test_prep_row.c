@@ -68,6 +68,7 @@ struct world {
     struct prep_schema schema;
     struct prep_fields fields;
     struct prep_row row;
+    uint32_t classes; /* of the row that was read last */
 };
 
 static int setup(void **state) {
@@ -98,6 +99,7 @@ static enum reject read_row(struct world *w, const char *text) {
     if (why == REJECT_NONE) {
         assert_int_equal(prep_row_user(&w->row, &why), OK);
     }
+    w->classes = prep_row_classes(&w->row);
     free(record);
     return why;
 }
@@ -262,6 +264,50 @@ static void test_behaviours(void **state) {
     prep_schema_free(&w.schema);
 }
 
+/* One column says how far a user went. */
+static void test_funnel(void **state) {
+    static const char schema[] = "[log]\nheader=no\ncolumns=stage,u\nlabels=funnel\nlabel=stage\n"
+                                 "user=u\n";
+    struct world w = {0};
+    (void)state;
+    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(read_row(&w, "0,u"), REJECT_NONE);
+    assert_true(!w.row.click && !w.row.conversion);
+    assert_int_equal(read_row(&w, "1.0,u"), REJECT_NONE);
+    assert_true(w.row.click && !w.row.conversion);
+    assert_int_equal(read_row(&w, "2,u"), REJECT_NONE);
+    assert_true(w.row.click && w.row.conversion);
+    assert_int_equal(w.classes, 3);
+    assert_int_equal(read_row(&w, "3,u"), REJECT_LABEL);
+    assert_int_equal(w.classes, 3);
+    assert_int_equal(read_row(&w, ",u"), REJECT_LABEL);
+    assert_string_equal(w.row.seen, "stage is empty");
+    assert_int_equal(w.classes, 0);
+    prep_row_fini(&w.row);
+    prep_schema_free(&w.schema);
+}
+
+/* A rejected row with cells too many or too few has a label if it looks so from both ends. */
+static void test_classes(void **state) {
+    static const struct {
+        const char *text;
+        uint32_t classes;
+    } rows[] = {{"7,u,1,0,1,,1,x,1", 1},      {"7,u,1,1,1,,1,x,cheap", 3},
+                {"7,u,2,0,1,,1,x,1", 1},      {"7,u,0,0,1,,1,x,cheap", 0},
+                {"7,u,NULL,0,1,,1,x,1", 0},   {"7,u,,true,1,,1,x,1", 2},
+                {"7,u,1,1,,,1,x,y,1", 1},    {"7,u,1,0,1,,1,x,y,1", 0},
+                {"7,u,1", 0},                 {"7,u,1,1,1,\"", 0}};
+    struct world *w = *state;
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        read_row(w, rows[k].text);
+        if (w->classes != rows[k].classes) {
+            fail_msg("row %zu: %u", k, w->classes);
+        }
+    }
+}
+
 static void test_identity(void **state) {
     struct world *w = *state;
     struct buf first = BUF_EMPTY;
@@ -314,7 +360,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
         cmocka_unit_test(test_row_refused), cmocka_unit_test(test_behaviours),
-        cmocka_unit_test(test_times), cmocka_unit_test(test_weight), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_times), cmocka_unit_test(test_weight), cmocka_unit_test(test_funnel),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

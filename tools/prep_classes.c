@@ -1,0 +1,114 @@
+#include "prep_classes.h"
+
+#define REJECTED_MIN 10u
+#define TIMES_OTHERS 5.0
+
+void prep_classes_take(struct prep_tally *t, uint32_t classes) {
+    for (uint32_t k = 0; classes != 0; k++, classes >>= 1) {
+        t->class[k].rows += classes & 1;
+    }
+}
+
+enum status prep_classes_reject(struct prep_piece *p, const char *file, size_t i, enum reject why,
+                                const char *seen, uint32_t classes) {
+    const uint32_t at = (uint32_t)p->rejects.len;
+    for (uint32_t k = 0; k < CLASSES; k++) {
+        struct class_tally *c = &p->tally.class[k];
+        if ((classes >> k & 1) != 0) {
+            if (p->first_count[k] < CLASS_FIRST_MAX) {
+                p->first[k][p->first_count[k]++] = at;
+            }
+            c->rows++;
+            c->rejected[why]++;
+        }
+    }
+    return prep_piece_reject_seen(p, file, i, why, seen);
+}
+
+uint64_t prep_class_rejected(const struct class_tally *c) {
+    uint64_t sum = 0;
+    for (int r = 0; r < REJECTS; r++) {
+        sum += c->rejected[r];
+    }
+    return sum;
+}
+
+/* What to do about most of the rejects. */
+static const char *advice(const struct class_tally *c) {
+    enum reject most = REJECT_NONE;
+    for (int r = 0; r < REJECTS; r++) {
+        most = c->rejected[r] > c->rejected[most] ? (enum reject)r : most;
+    }
+    switch (most) {
+    case REJECT_LABEL:
+        return "A label is 0 or 1, 0.0 or 1.0, true or false, t or f; log.labels = count takes "
+               "numbers, those above 0 as 1";
+    case REJECT_TIME:
+        return "A conversion's time must be there, in the clock of the click's and not before it";
+    case REJECT_ID:
+    case REJECT_VALUE:
+    case REJECT_FINITE:
+        return "A text that means no value is named by missing = TEXT, in [log] or the column's "
+               "section";
+    case REJECT_COLUMNS:
+    case REJECT_QUOTES:
+        return "Look at log.delimiter and log.quotes";
+    case REJECT_NO_COMMON:
+        return "The common file lacks their rows";
+    default: return "The reason stands behind the line";
+    }
+}
+
+static double share(uint64_t part, double whole) {
+    return whole > 0 ? (double)part / whole : 0;
+}
+
+/* The rows that are still to come may all be of the class, and good. */
+static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint32_t class,
+                   double lines) {
+    const struct class_tally *c = &t->class[class];
+    const uint64_t rejected = prep_class_rejected(c);
+    const double others = (double)t->lines - (double)c->rows;
+    if (rejected < REJECTED_MIN || o->bad_max >= 100) {
+        return false;
+    }
+    if (lines > (double)t->lines) {
+        return share(rejected, (double)c->rows + lines - (double)t->lines) > o->bad_max / 100;
+    }
+    const double of_class = share(rejected, (double)c->rows);
+    return of_class > o->bad_max / 100 ||
+           (others > 0 &&
+            of_class > TIMES_OTHERS * share(prep_tally_rejected(t) - rejected, others));
+}
+
+static enum status tell(const struct prep_output *o, const char *file, const struct prep_tally *t,
+                        uint32_t class) {
+    const struct class_tally *c = &t->class[class];
+    const struct buf *first = &o->first_of[class];
+    const uint64_t rejected = prep_class_rejected(c), rows = t->lines - c->rows;
+    const uint64_t others = prep_tally_rejected(t) - rejected;
+    return fail(ERR_LIMIT,
+                "%s: %llu of the %llu lines that look like a %s were rejected (%.3g %%), of the %llu "
+                "others %llu (%.3g %%): what is left would tell something else than the log. Nothing "
+                "was written; --max-bad 100 would. %s. The first:\n%.*s",
+                file, (unsigned long long)rejected, (unsigned long long)c->rows,
+                dataset_label_name(class), 100 * share(rejected, (double)c->rows),
+                (unsigned long long)rows, (unsigned long long)others,
+                100 * share(others, (double)rows), advice(c), (int)first->len,
+                first->len == 0 ? "" : (const char *)first->data);
+}
+
+enum status prep_classes_check(const struct prep_output *o, const char *file,
+                               const struct prep_tally *t, double lines) {
+    double most = 0; /* the worst class says most clearly what is wrong */
+    uint32_t worst = CLASSES;
+    for (uint32_t k = 0; k < CLASSES; k++) {
+        const struct class_tally *c = &t->class[k];
+        const double rejected = share(prep_class_rejected(c), (double)c->rows);
+        if (rejected > most && is_bad(o, t, k, lines)) {
+            most = rejected;
+            worst = k;
+        }
+    }
+    return worst == CLASSES ? OK : tell(o, file, t, worst);
+}

@@ -1,0 +1,26 @@
+/* prep_label.h - what the cell of a label says. Pure; hostile bytes are the ordinary case.
+ *
+ * Exporters write a bit in many ways: 0 and 1, 0.0 and 1.0 (a column of floats, since there were
+ * gaps), true and false, t and f, in any case, with blanks around. All of these are read. What else
+ * a text may mean (yes, -1, 2) is for the schema to say, not to be guessed.
+ */
+#ifndef TOOLS_PREP_LABEL_H
+#define TOOLS_PREP_LABEL_H
+
+#include "prep_piece.h"
+
+enum csv_labels {
+    LABELS_BINARY,
+    LABELS_COUNT, /* a number: above 0 is 1 */
+    LABELS_FUNNEL /* one column: 0 shown, 1 clicked, 2 bought */
+};
+
+/* The cell as 0 or 1, in the way `labels` says. false: it is neither. LABELS_FUNNEL is read by
+ * prep_label_stage. */
+bool prep_label(struct span cell, enum csv_labels labels, bool *out);
+/* 0, 1 or 2, also as 0.0 and so on. */
+bool prep_label_stage(struct span cell, uint32_t *out);
+/* Without the blanks and tabs around it. */
+struct span prep_trimmed(struct span cell);
+
+#endif
