@@ -212,8 +212,7 @@ static bool same_bounds(const struct field_schema *x, const struct field_schema 
 static enum status put_first_other(const struct field_schema *x, const struct field_schema *y,
                                    struct buf *out) {
     const uint32_t k = first_other(x, y);
-    if (k >= x->bound_count || k >= y->bound_count ||
-        (x->bound_count <= BOUNDS_SHOWN && y->bound_count <= BOUNDS_SHOWN)) {
+    if (x->bound_count != y->bound_count || k == x->bound_count || x->bound_count <= BOUNDS_SHOWN) {
         return OK;
     }
     TRY(buf_printf(out, " (bound %u is ", k + 1));

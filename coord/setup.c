@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/data_fit.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -57,6 +58,16 @@ static enum status read_stream(struct coord *c) {
     return OK;
 }
 
+static enum status eval_fits(const struct coord *c) {
+    const struct fit_side model = fit_side_data(&c->data, c->options->data_dir);
+    const struct fit_side data = fit_side_data(&c->eval, c->options->eval_dir);
+    struct buf doubts = BUF_EMPTY;
+    const enum status status = data_fit(&model, &data, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    return status;
+}
+
 static enum status read_data(struct coord *c) {
     const struct coord_options *o = c->options;
     char path[PATH_BYTES_MAX];
@@ -79,6 +90,7 @@ static enum status read_data(struct coord *c) {
         if (c->eval.impressions == 0) {
             return fail(ERR_CONFIG, "%s holds no impressions to evaluate on", o->eval_dir);
         }
+        TRY(eval_fits(c));
         c->has_eval = true;
     }
     return OK;
@@ -164,7 +176,20 @@ static enum status same_config(const struct config *was, const struct config *no
     return OK;
 }
 
+/* Other ids are told first: they are why most such data are others. */
+static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
+    const struct fit_side model = fit_side_checkpoint(m, dir);
+    const struct fit_side data = fit_side_data(&c->data, c->options->data_dir);
+    struct buf doubts = BUF_EMPTY;
+    const enum status status =
+        field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    return status == ERR_CONFIG ? fail(status, "cannot resume from %s: %s", dir, fail_text()) : status;
+}
+
 static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
+    TRY(same_fields(c, m, dir));
     if (m->data_checksum != c->data_checksum) {
         return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s", dir,
                     c->options->data_dir);

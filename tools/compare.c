@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/data_fit.h"
 #include "common/mem.h"
 #include "common/shard.h"
 #include "common/thread.h"
@@ -156,10 +157,18 @@ static enum status parse(struct compare *c, int argc, char **argv) {
 
 /* --- before the first run ------------------------------------------------------------------------ */
 
-static enum status check_eval(const char *dir) {
-    struct dataset data = {0};
-    const enum status status = dataset_read(&data, dir);
-    dataset_free(&data);
+static enum status check_eval(const struct compare *c) {
+    struct dataset eval = {0};
+    struct buf doubts = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(dataset_read(&eval, c->eval));
+    const struct fit_side model = fit_side_data(&c->dataset, c->settings.data);
+    const struct fit_side data = fit_side_data(&eval, c->eval);
+    status = data_fit(&model, &data, &doubts);
+    data_fit_log(&doubts);
+out:
+    buf_fini(&doubts);
+    dataset_free(&eval);
     return status;
 }
 
@@ -206,7 +215,7 @@ static enum status look_at_all(struct compare *c) {
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
     TRY(dataset_read(&c->dataset, c->settings.data));
-    TRY(check_eval(c->eval));
+    TRY(check_eval(c));
     if (c->truth != NULL && !file_exists(c->truth)) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
     }

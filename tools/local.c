@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "common/data_fit.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/plan.h"
@@ -259,41 +260,14 @@ static enum status score_shard(void *arg) {
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-static const char *side_name(enum side side) {
-    return side == SIDE_USER ? "user" : "item";
-}
-
-/* Names the fields of `from` that `to` lacks; *joined = those it has. */
-static void warn_missing(const struct schema *from, const struct schema *to, const char *consequence,
-                         uint32_t *joined) {
-    int map[FIELDS_MAX];
-    schema_map(from, to, map);
-    *joined = 0;
-    for (uint32_t f = 0; f < from->count; f++) {
-        const struct field *field = &from->fields[f];
-        const int other = schema_find(to, field->name);
-        if (map[f] >= 0) {
-            (*joined)++;
-        } else if (other >= 0) {
-            log_warn("field '%s' is on the %s side, the other has it on the %s side: %s",
-                     field->name, side_name(field->side), side_name(to->fields[other].side),
-                     consequence);
-        } else {
-            log_warn("field '%s' (%s side): %s", field->name, side_name(field->side), consequence);
-        }
-    }
-}
-
 static enum status join_fields(const struct local *l, const struct dataset *d, const char *dir) {
-    uint32_t joined;
-    warn_missing(&d->schema, &l->manifest.schema, "the model does not know it, its values are ignored",
-                 &joined);
-    if (joined == 0) {
-        return fail(ERR_CONFIG, "%s: none of its %u fields is one of the model's %u", dir,
-                    d->schema.count, l->manifest.schema.count);
-    }
-    warn_missing(&l->manifest.schema, &d->schema, "the data lack it, it counts as empty", &joined);
-    return OK;
+    const struct fit_side model = fit_side_checkpoint(&l->manifest, l->dir);
+    const struct fit_side data = fit_side_data(d, dir);
+    struct buf doubts = BUF_EMPTY;
+    const enum status status = data_fit(&model, &data, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    return status;
 }
 
 static int user_slot(const struct local *l, const struct dataset *d) {

@@ -3,7 +3,7 @@
  * All rows (weights only) go into one read-only partition, so the program needs the memory of the
  * table rows; ids that have no row read as their initial value and stay absent: scoring creates
  * nothing. The shards' fields are matched with the model's by name; what one side lacks is logged as
- * a warning once per data set.
+ * a warning once per data set, and ids made in another way are refused (common/data_fit.h).
  */
 #ifndef TOOLS_LOCAL_H
 #define TOOLS_LOCAL_H

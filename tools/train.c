@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/data_fit.h"
 #include "common/json.h"
 #include "common/manifest.h"
 #include "common/mem.h"
@@ -415,6 +416,53 @@ static void warn_of_staleness(const struct train *t) {
             c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
 }
 
+static void print_doubts(const struct buf *doubts) {
+    const char *at = (const char *)doubts->data, *end = at + doubts->len;
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        fprintf(stderr, "warning: %.*s\n", (int)(stop - at), at);
+        at = stop + 1;
+    }
+}
+
+/* The coordinator looks at this too; here it is told before anything begins, and on the terminal. */
+static enum status eval_fits(const struct train *t) {
+    struct dataset eval = {0};
+    struct buf doubts = BUF_EMPTY;
+    enum status status = OK;
+    if (t->job.eval[0] == '\0') {
+        return OK;
+    }
+    TRY_OUT(dataset_read(&eval, t->job.eval));
+    const struct fit_side model = fit_side_data(&t->data, t->job.data);
+    const struct fit_side data = fit_side_data(&eval, t->job.eval);
+    status = data_fit(&model, &data, &doubts);
+    print_doubts(&doubts);
+out:
+    buf_fini(&doubts);
+    dataset_free(&eval);
+    return status;
+}
+
+static enum status resume_fits(const struct train *t) {
+    char found[PATH_BYTES_MAX];
+    struct manifest m = {0};
+    struct buf doubts = BUF_EMPTY;
+    enum status status = OK;
+    if (!t->job.resume || manifest_find(t->job.out, found) != OK) { /* the coordinator's to judge */
+        return OK;
+    }
+    TRY_OUT(manifest_read(&m, found));
+    const struct fit_side model = fit_side_checkpoint(&m, found);
+    const struct fit_side data = fit_side_data(&t->data, t->job.data);
+    status = field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
+    print_doubts(&doubts);
+out:
+    buf_fini(&doubts);
+    manifest_free(&m);
+    return status == ERR_CONFIG ? fail(status, "cannot resume: %s", fail_text()) : status;
+}
+
 static void say_start(const struct train *t) {
     const struct job *j = &t->job;
     if (j->stream) {
@@ -432,7 +480,9 @@ static enum status run(struct train *t) {
     stop_signals_install();
     TRY(dataset_read(&t->data, t->job.data));
     TRY(streams_fit(t->job.config.delay, t->data.stream, t->job.data));
+    TRY(eval_fits(t));
     TRY(refuse_old_run(&t->job));
+    TRY(resume_fits(t));
     TRY(await_stream(t));
     TRY(make_directories(t));
     TRY(remove_old_summary(t));

@@ -1,0 +1,27 @@
+/* data_fit.h - may these shards be used with that model, or those shards? Compares the fields of two
+ * sides: which there are, on which side, and how their texts became ids (field_schema.h). */
+#ifndef COMMON_DATA_FIT_H
+#define COMMON_DATA_FIT_H
+
+#include "file.h"
+#include "manifest.h"
+#include "shard.h"
+
+struct fit_side {
+    const struct schema *schema; /* borrowed, as the next */
+    const struct field_schemas *fields;
+    char name[PATH_BYTES_MAX + 32]; /* "the checkpoint DIR", "DIR" */
+    char says[PATH_BYTES_MAX + 64]; /* how a sentence on it begins: "DIR has" */
+};
+struct fit_side fit_side_data(const struct dataset *d, const char *dir);
+struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir);
+
+/* `model`: what was, or is, trained on. ERR_CONFIG, naming both: they have no field in common, or a
+ * field's texts become other ids in each. What a user should know but may want is put into *doubts, a
+ * line each: a field that one of them lacks or has on the other side, and what field_schemas_match
+ * doubts. ERR_MEMORY. */
+enum status data_fit(const struct fit_side *model, const struct fit_side *data, struct buf *doubts);
+/* Logs each line as a warning, and forgets them. */
+void data_fit_log(struct buf *doubts);
+
+#endif

@@ -1,0 +1,137 @@
+#!/bin/bash
+# Shards made by different schemas: whatever brings two of them together refuses, naming both sides, or says
+# what it cannot know.
+. "$(dirname "$0")/lib.sh"
+
+# schema NAME [sed script]: the one that all logs here are prepared by, changed by the script.
+schema() {
+    cat >"$dir/base.ini" <<'INI'
+[log]
+missing = NULL
+impression = id
+click = click
+conversion = buy
+user = user, age
+item = item, tags
+[column.item]
+kind = id
+[column.age]
+kind = numeric
+uniform = 0, 100, 20
+[column.tags]
+multi = |
+INI
+    sed "${2:-}" "$dir/base.ini" >"$dir/$1.ini"
+}
+# log FROM TO [format of an item's id]: rows FROM to TO of one endless log.
+log() {
+    awk -v from="$1" -v to="$2" -v item="${3:-%d}" 'BEGIN {
+        print "id,click,buy,user,age,item,tags"
+        for (i = from; i < to; i++) {
+            u = (i * 7919) % 97; k = (i * 104729) % 61
+            printf "%d,%d,%d,u%d,%d," item ",t%d|t%d\n", i, i % 3 == 0, i % 6 == 0, u, u, k + 1000, k % 5, k % 7
+        }
+    }'
+}
+prepare() { # schema, log
+    ok "$ESMM" prep --format csv --schema "$dir/$1.ini" --input "$dir/$2.csv" --out "$dir/$1-$2"
+}
+train() { # in place of lib.sh's
+    "$ESMM" train --servers 1 --workers 1 --set train.batch=256 --set model.tower=8 "$@"
+}
+
+step "logs and schemas"
+log 0 4000 >"$dir/old.csv"
+log 4000 6000 >"$dir/new.csv"
+schema base
+schema hash '/^\[column.item\]/,/^kind/d'
+schema steps 's/uniform = .*/uniform = 0, 100, 10/'
+schema wide 's/uniform = .*/uniform = 0, 200, 20/'
+schema single '/^\[column.tags\]/,/^multi/d'
+schema missing 's/^missing = NULL/missing = -/'
+schema moved 's/^user = .*/user = user/; s/^item = .*/item = item, tags, age/'
+schema fewer 's/^item = .*/item = item/; /^\[column.tags\]/,/^multi/d'
+prepare base old
+for s in base hash steps wide single missing moved fewer; do
+    prepare $s new
+done
+
+step "train --eval, before anything begins"
+refused() { # schema, field, what the one side has, the other
+    expect 1 train --data "$dir/base-old" --eval "$dir/$1-new" --out "$dir/never"
+    says "field '$2': $dir/base-old has $3; $dir/$1-new has $4"
+    [ ! -e "$dir/never" ] || die "$dir/never was made"
+}
+refused hash item "kind = id" "kind = hash:"
+refused steps age "kind = numeric, 21 bounds from 0 to 100" "kind = numeric, 11 bounds from 0 to 100"
+refused wide age "kind = numeric, 21 bounds from 0 to 100" "kind = numeric, 21 bounds from 0 to 200 .bound 2 is 5 and 10"
+refused single tags "kind = hash, multi = [|]" "kind = hash:"
+
+step "warnings of train --eval on the terminal"
+ok train --data "$dir/base-old" --eval "$dir/base-new" --out "$dir/run"
+grep -q "warning" "$dir/out" && die "a warning where nothing differs"
+ok train --data "$dir/base-old" --eval "$dir/missing-new" --out "$dir/run-missing"
+says "warning: field 'age' .and 3 more.: $dir/base-old has missing = 'NULL'; $dir/missing-new has missing = '-'"
+ok train --data "$dir/base-old" --eval "$dir/moved-new" --out "$dir/run-moved"
+says "warning: field 'age': $dir/moved-new has it on the item side, $dir/base-old on the user side: the model" \
+    "warning: field 'age': $dir/base-old has it on the user side, $dir/moved-new on the item side: it counts as empty"
+ok train --data "$dir/base-old" --eval "$dir/fewer-new" --out "$dir/run-fewer"
+says "warning: field 'tags': $dir/base-old has it on the item side, $dir/fewer-new does not have it: it counts"
+
+step "eval, predict, compare, resume"
+for s in hash steps wide single; do
+    for command in "eval" "predict --out $dir/p.csv"; do
+        expect 1 "$ESMM" $command --checkpoint "$dir/run" --data "$dir/$s-new"
+        says "field '[a-z]*': the checkpoint $dir/run/checkpoints/step-[0-9]* was trained with kind = [a-z]*.*; $dir/$s-new has"
+    done
+    expect 1 "$ESMM" compare --data "$dir/base-old" --eval "$dir/$s-new" --out "$dir/table"
+    says "field '[a-z]*': $dir/base-old has .*; $dir/$s-new has"
+    expect 1 train --data "$dir/$s-new" --out "$dir/run" --resume
+    says "cannot resume.*: field '[a-z]*': the checkpoint $dir/run/checkpoints/step-[0-9]* was trained with .*; $dir/$s-new has"
+done
+ok "$ESMM" eval --checkpoint "$dir/run" --data "$dir/missing-new"
+says "warn .*missing = 'NULL'; .*missing = '-'"
+[ ! -e "$dir/p.csv" ] && [ ! -e "$dir/table" ] || die "something was written"
+
+step "shards of an older version: unknown, once"
+cat >"$dir/golden.ini" <<'INI'
+[log]
+impression = id
+click = c
+conversion = b
+user = u
+item = i, age
+[column.i]
+kind = id
+[column.age]
+kind = numeric
+bounds = 18, 25
+INI
+(
+    echo id,c,b,u,i,age
+    for k in $(seq 1 40); do echo "$k,$((k % 2)),$((k % 4 == 1)),u$((k / 4)),$((k % 7)),$k"; done
+) >"$dir/log.csv"
+prepare golden log
+cp -r "$dir/golden-log" "$dir/older"
+cp "$REPO/tests/golden/old_shards.manifest" "$dir/older/manifest"
+ok "$ESMM" inspect "$dir/older" --verify
+unknown="field 'u' .and 2 more.: .* has kind = hash; $dir/older has kind = unknown: an older version or another"
+ok train --data "$dir/golden-log" --eval "$dir/older" --out "$dir/run-golden"
+says "warning: $unknown"
+equal "warnings" "$(grep -c "does not say how texts became ids" "$dir/out")" 1
+ok "$ESMM" eval --checkpoint "$dir/run-golden" --data "$dir/older"
+says "warn .*field 'u' .and 2 more.: .* was trained with kind = hash; $dir/older has kind = unknown"
+equal "warnings" "$(grep -c "does not say how texts became ids" "$dir/out")" 1
+ok train --data "$dir/older" --out "$dir/run-older"
+ok "$ESMM" eval --checkpoint "$dir/run-older" --data "$dir/golden-log"
+says "warn .*field 'u' .and 2 more.: .* was trained with kind = unknown; $dir/golden-log has kind = hash"
+
+step "a column without a value is a field"
+log 0 2000 | sed 's/u[0-9]*,[0-9]*,/,NULL,/' >"$dir/empty.csv"
+prepare base empty
+says "^age +user +0$" "^user +user +0$"
+ok train --data "$dir/base-empty" --eval "$dir/base-new" --out "$dir/run-empty" --set field.age.dim=4 \
+    --set model.input=concat
+grep -q "warning: field" "$dir/out" && die "a warning"
+ok "$ESMM" eval --checkpoint "$dir/run-empty" --data "$dir/base-empty"
+echo "passed"
