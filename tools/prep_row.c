@@ -24,12 +24,8 @@ void prep_row_fini(struct prep_row *r) {
     buf_fini(&r->identity);
 }
 
-static bool is(struct span text, const char *word) {
-    return word[0] != '\0' && strlen(word) == text.n && memcmp(word, text.at, text.n) == 0;
-}
-
 static bool missing(const struct prep_row *r, struct span text) {
-    return text.n == 0 || is(text, r->schema->missing);
+    return text.n == 0 || prep_list_has(&r->schema->missing, text);
 }
 
 /* What a reason was found in, for who reads it. */
@@ -52,7 +48,7 @@ static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_
     struct feature f = {.field = r->slot[k], .weight = 1};
     const struct field_rule rule = {c->kind, c->bounds, c->bound_count};
     text = field_text_value(c->weight, text, &f.weight, why);
-    if (*why != REJECT_NONE || missing(r, text) || is(text, c->missing)) {
+    if (*why != REJECT_NONE || missing(r, text) || prep_list_has(&c->missing, text)) {
         return OK;
     }
     *why = field_text_id(&rule, text, &f.id);
@@ -63,7 +59,7 @@ static enum status add_cell(struct prep_row *r, struct feature_list *l, uint32_t
                             enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
     struct span cell = r->cells.cell[c->place];
-    if (missing(r, cell) || is(cell, c->missing)) {
+    if (missing(r, cell) || prep_list_has(&c->missing, cell)) {
         return OK;
     }
     while (c->multi != 0 && *why == REJECT_NONE) {

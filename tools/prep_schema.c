@@ -8,26 +8,34 @@
 #include <ini.h>
 #include <stdio.h>
 
-#include "common/nearest.h"
 #include "common/file.h"
+#include "common/hash.h"
 #include "common/mem.h"
+#include "common/nearest.h"
 #include "prep_schema_keys.h"
 
 #define SCHEMA_BYTES_MAX ((size_t)1 << 20)
-#define SECTION_BYTES    (sizeof "column." + CSV_NAME_MAX)
+#define SECTION_BYTES    (sizeof "column." + 2 * CSV_NAME_MAX) /* a quote in a name is written twice */
 
 struct source {
     struct prep_schema *schema;
     const char *at; /* the next line */
     int line;
     char section[SECTION_BYTES];
+    struct buf given; /* struct given each: the keys so far that may come once */
     enum status status;
+};
+
+/* A key of a section; where that is repeated it is one. */
+struct given {
+    uint64_t hash;
+    int line;
 };
 
 /* --- sections -------------------------------------------------------------------------------- */
 
 static enum status take_section(struct source *s, const char *line, size_t n) {
-    const char *close = memchr(line, ']', n);
+    const char *close = memrchr(line, ']', n); /* a quoted name may have one */
     const size_t length = close == NULL ? 0 : (size_t)(close - line) - 1;
     if (close == NULL || length >= sizeof s->section) {
         return fail(ERR_CONFIG, "expected [section] with a name of at most %zu bytes",
@@ -40,7 +48,7 @@ static enum status take_section(struct source *s, const char *line, size_t n) {
     }
     if (strncmp(s->section, "column.", 7) == 0 && s->section[7] != '\0') {
         struct csv_column *c = NULL;
-        return prep_schema_column(s->schema, s->section + 7, &c);
+        return prep_schema_named(s->schema, s->section, &c);
     }
     return fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]", s->section,
                 strncmp(s->section, "col", 3) == 0 ? "column.NAME" : "log");
@@ -82,6 +90,21 @@ static char *next_line(char *out, int bytes, void *stream) {
     return out;
 }
 
+/* A key that comes twice: which of the two was meant cannot be told. */
+static enum status give(struct source *s, const char *key) {
+    char name[SECTION_BYTES + 96];
+    const int n = snprintf(name, sizeof name, "%s.%.80s", s->section, key);
+    const struct given now = {.hash = hash_bytes(name, (size_t)n), .line = s->line};
+    const struct given *before = (const struct given *)(const void *)s->given.data;
+    for (size_t k = 0; k < s->given.len / sizeof now; k++) {
+        if (before[k].hash == now.hash) {
+            return fail(ERR_CONFIG, "%.80s of [%s] was given in line %d already", key, s->section,
+                        before[k].line);
+        }
+    }
+    return prep_schema_is_list(key) ? OK : buf_put(&s->given, &now, sizeof now);
+}
+
 static int on_pair(void *user, const char *section, const char *name, const char *value) {
     struct source *s = user;
     (void)section;
@@ -89,7 +112,10 @@ static int on_pair(void *user, const char *section, const char *name, const char
         s->status = s->section[0] == '\0'
                         ? fail(ERR_CONFIG, "%.80s stands before the first section; expected [log]",
                                name)
-                        : prep_schema_set(s->schema, s->section, name, value);
+                        : give(s, name);
+    }
+    if (s->status == OK) {
+        s->status = prep_schema_set(s->schema, s->section, name, value);
     }
     return s->status == OK;
 }
@@ -200,10 +226,11 @@ static enum status at_line(const char *name, int line) {
 }
 
 static enum status parse(struct prep_schema *s, const char *name, const char *text) {
-    struct source source = {.schema = s, .at = text};
+    struct source source = {.schema = s, .at = text, .given = BUF_EMPTY};
     TRY(mem_array((void **)&s->columns, FIELDS_MAX, sizeof *s->columns));
     TRY(mem_array((void **)&s->names, CSV_NAMES_MAX, sizeof *s->names));
     const int malformed = ini_parse_stream(next_line, &source, on_pair, &source);
+    buf_fini(&source.given);
     if (malformed > 0 && (source.status == OK || malformed < source.line)) {
         return fail(ERR_CONFIG, "%s:%d: expected key = value, [section], or a comment", name,
                     malformed);

@@ -20,8 +20,9 @@
 #include "common/field_schema.h"
 #include "common/schema.h"
 #include "prep_label.h"
+#include "prep_list.h"
 
-#define CSV_NAME_MAX   128  /* a column's name, with the NUL */
+#define CSV_NAME_MAX   LIST_TEXT_MAX /* a column's name, with the NUL */
 #define CSV_NAMES_MAX  1024 /* columns of a log */
 #define CSV_BOUNDS_MAX ((int)FIELD_BOUNDS_MAX)
 
@@ -32,7 +33,7 @@ struct csv_column {
     enum side side;
     enum field_kind kind;  /* hash, id or numeric */
     char multi, weight;    /* separators; 0: none */
-    char missing[CSV_NAME_MAX]; /* "" none of its own */
+    struct list_texts missing; /* its own, beyond the log's */
     double *bounds;        /* ascending; numeric only. Bucket k: k bounds are at most the value */
     uint32_t bound_count;
     uint32_t place;        /* in the record, after prep_schema_bind */
@@ -47,7 +48,7 @@ struct prep_schema {
     char delimiter;
     char quote;            /* 0: none */
     bool header;
-    char missing[CSV_NAME_MAX];
+    struct list_texts missing;
     struct csv_role impression, group;
     struct csv_role label;             /* with labels = funnel only */
     struct csv_role click, conversion; /* then both are that column */

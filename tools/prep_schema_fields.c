@@ -4,8 +4,11 @@
 #include "prep_schema.h"
 
 /* An empty cell is missing whatever the schema says, and not told. */
-static enum status add_missing(struct field_schema *f, const char *text) {
-    return text[0] == '\0' ? OK : field_schema_missing(f, text, strlen(text));
+static enum status add_missing(struct field_schema *f, const struct list_texts *l) {
+    for (uint32_t k = 0; k < l->count; k++) {
+        TRY(l->bytes[k] == 0 ? OK : field_schema_missing(f, l->text[k], l->bytes[k]));
+    }
+    return OK;
 }
 
 static enum status add_column(struct field_schemas *out, const struct prep_schema *s,
@@ -19,8 +22,8 @@ static enum status add_column(struct field_schemas *out, const struct prep_schem
         memcpy(f->hash, FIELD_HASH, sizeof FIELD_HASH);
     }
     TRY(field_schema_bounds(f, c->bounds, c->bound_count));
-    TRY(add_missing(f, s->missing));
-    return add_missing(f, c->missing);
+    TRY(add_missing(f, &s->missing));
+    return add_missing(f, &c->missing);
 }
 
 enum status prep_schema_fields(const struct prep_schema *s, struct field_schemas *out) {

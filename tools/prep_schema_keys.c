@@ -4,20 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/nearest.h"
 #include "common/mem.h"
+#include "common/nearest.h"
 #include "prep_line.h"
 
 /* --- values ---------------------------------------------------------------------------------- */
-
-static enum status copy_name(char *out, size_t bytes, const char *value) {
-    if (strlen(value) >= bytes) {
-        return fail(ERR_CONFIG, "'%.40s...' has %zu bytes, expected at most %zu", value,
-                    strlen(value), bytes - 1);
-    }
-    memcpy(out, value, strlen(value) + 1);
-    return OK;
-}
 
 /* One byte: itself, its name, or \t, \xHH. */
 static enum status separator(const char *value, char *out) {
@@ -55,29 +46,22 @@ static enum status yes_no(const char *value, bool *out) {
                : fail(ERR_CONFIG, "'%.40s': expected yes or no", value);
 }
 
-/* The next of a list with commas, blanks around it cut off; false at the end. */
-static bool next_item(const char **list, struct span *item) {
-    const char *at = *list + strspn(*list, " \t");
-    if (*at == '\0') {
-        return false;
+/* A column's name, or a field's: a text that is not empty. */
+static enum status name_of(const char *value, char *out, size_t bytes) {
+    char text[LIST_TEXT_MAX];
+    TRY(prep_list_text(value, text));
+    if (text[0] == '\0' || strlen(text) >= bytes) {
+        return fail(ERR_CONFIG, "'%.40s': a name of %zu bytes, expected 1 to %zu", text,
+                    strlen(text), bytes - 1);
     }
-    const size_t n = strcspn(at, ",");
-    *item = (struct span){at, n};
-    while (item->n > 0 && strchr(" \t", item->at[item->n - 1]) != NULL) {
-        item->n--;
-    }
-    *list = at + n + (at[n] == ',');
-    return true;
+    memcpy(out, text, strlen(text) + 1);
+    return OK;
 }
 
-static enum status item_text(struct span item, char *out) {
-    if (item.n == 0 || item.n >= CSV_NAME_MAX) {
-        return fail(ERR_CONFIG, "a column's name of %zu bytes, expected 1 to %d", item.n,
-                    CSV_NAME_MAX - 1);
-    }
-    memcpy(out, item.at, item.n);
-    out[item.n] = '\0';
-    return OK;
+/* The next name of a list. */
+static enum status next_name(const char **list, char out[CSV_NAME_MAX], bool *more) {
+    TRY(prep_list_next(list, out, more));
+    return *more && out[0] == '\0' ? fail(ERR_CONFIG, "a column's name is empty") : OK;
 }
 
 /* --- columns --------------------------------------------------------------------------------- */
@@ -96,7 +80,7 @@ enum status prep_schema_column(struct prep_schema *s, const char *name, struct c
     struct csv_column *c = &s->columns[s->count];
     memset(c, 0, sizeof *c);
     c->kind = FIELD_HASH_TEXT;
-    TRY(copy_name(c->name, sizeof c->name, name));
+    memcpy(c->name, name, strlen(name) + 1);
     if (strlen(name) < sizeof c->field) {
         memcpy(c->field, name, strlen(name) + 1); /* else `field` has to say it */
     }
@@ -106,11 +90,14 @@ enum status prep_schema_column(struct prep_schema *s, const char *name, struct c
 }
 
 static enum status side_list(struct prep_schema *s, const char *list, enum side side) {
-    struct span item;
     char name[CSV_NAME_MAX];
     struct csv_column *c = NULL;
-    while (next_item(&list, &item)) {
-        TRY(item_text(item, name));
+    bool more = true;
+    for (;;) {
+        TRY(next_name(&list, name, &more));
+        if (!more) {
+            return OK;
+        }
         TRY(prep_schema_column(s, name, &c));
         if (c->used) {
             return fail(ERR_CONFIG, "column '%s' comes twice in log.user and log.item", name);
@@ -118,31 +105,36 @@ static enum status side_list(struct prep_schema *s, const char *list, enum side 
         c->used = true;
         c->side = side;
     }
-    return OK;
 }
 
 static enum status name_list(struct prep_schema *s, const char *list) {
-    struct span item;
-    while (next_item(&list, &item)) {
+    char name[CSV_NAME_MAX];
+    bool more = true;
+    for (;;) {
+        TRY(next_name(&list, name, &more));
+        if (!more) {
+            return OK;
+        }
         if (s->name_count == CSV_NAMES_MAX) {
             return fail(ERR_CONFIG, "more than %d columns", CSV_NAMES_MAX);
         }
-        TRY(item_text(item, s->names[s->name_count]));
-        s->name_count++;
+        memcpy(s->names[s->name_count++], name, sizeof name);
     }
-    return OK;
 }
 
 static enum status behaviour_list(struct prep_schema *s, const char *list) {
-    struct span item;
-    while (next_item(&list, &item)) {
+    char name[CSV_NAME_MAX];
+    bool more = true;
+    for (;;) {
+        TRY(next_name(&list, name, &more));
+        if (!more) {
+            return OK;
+        }
         if (s->behaviours == BEHAVIOURS_MAX) {
             return fail(ERR_CONFIG, "more than %d behaviours", BEHAVIOURS_MAX);
         }
-        TRY(item_text(item, s->behaviour[s->behaviours].name));
-        s->behaviours++;
+        memcpy(s->behaviour[s->behaviours++].name, name, sizeof name);
     }
-    return OK;
 }
 
 /* --- buckets --------------------------------------------------------------------------------- */
@@ -161,32 +153,34 @@ static enum status add_bound(struct csv_column *c, double bound) {
     return OK;
 }
 
-static enum status number_of(struct span item, double *out) {
-    return prep_number_f64(item, out) == REJECT_NONE
+static enum status number_of(const char *text, double *out) {
+    return prep_number_f64((struct span){text, strlen(text)}, out) == REJECT_NONE
                ? OK
-               : fail(ERR_CONFIG, "'%.*s' is not a number", (int)(item.n < 40 ? item.n : 40),
-                      item.at);
+               : fail(ERR_CONFIG, "'%.40s' is not a number", text);
 }
 
 static enum status bound_list(struct csv_column *c, const char *list) {
-    struct span item;
+    char text[LIST_TEXT_MAX];
     double bound = 0;
-    while (next_item(&list, &item)) {
-        TRY(number_of(item, &bound));
+    bool more = true;
+    for (;;) {
+        TRY(prep_list_next(&list, text, &more));
+        if (!more) {
+            return OK;
+        }
+        TRY(number_of(text, &bound));
         TRY(add_bound(c, bound));
     }
-    return OK;
 }
 
 /* "from, to, steps": steps buckets of one width between them, or of one ratio. */
 static enum status steps(struct csv_column *c, const char *list, bool logarithmic) {
-    struct span item;
-    double v[3] = {0};
+    char text[LIST_TEXT_MAX];
+    double v[3] = {0}, extra = 0;
     size_t n = 0;
-    while (next_item(&list, &item)) {
-        double extra = 0;
-        TRY(number_of(item, n < 3 ? &v[n] : &extra));
-        n++;
+    for (bool more = true; more; n += more) {
+        TRY(prep_list_next(&list, text, &more));
+        TRY(more ? number_of(text, n < 3 ? &v[n] : &extra) : OK);
     }
     if (n != 3 || c->bound_count > 0 || v[0] >= v[1] || v[2] < 1 || v[2] >= CSV_BOUNDS_MAX ||
         v[2] != floor(v[2]) || (logarithmic && v[0] <= 0)) {
@@ -237,7 +231,7 @@ static size_t find_key(const char *key, const char *const *keys, size_t n) {
 }
 
 static enum status sample_rate(const char *value, double *out) {
-    TRY(number_of((struct span){value, strlen(value)}, out));
+    TRY(number_of(value, out));
     return *out >= SAMPLE_RATE_MIN && *out <= 1
                ? OK
                : fail(ERR_CONFIG, "'%.40s': expected the share of the unclicked impressions that the "
@@ -273,21 +267,21 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
         return OK;
     case 2: return yes_no(value, &s->header);
     case 3: return name_list(s, value);
-    case 4: return copy_name(s->missing, sizeof s->missing, value);
-    case 5: return copy_name(s->impression.name, CSV_NAME_MAX, value);
-    case 6: return copy_name(s->group.name, CSV_NAME_MAX, value);
-    case 7: return copy_name(s->click.name, CSV_NAME_MAX, value);
-    case 8: return copy_name(s->conversion.name, CSV_NAME_MAX, value);
+    case 4: return prep_list_add(&s->missing, value);
+    case 5: return name_of(value, s->impression.name, CSV_NAME_MAX);
+    case 6: return name_of(value, s->group.name, CSV_NAME_MAX);
+    case 7: return name_of(value, s->click.name, CSV_NAME_MAX);
+    case 8: return name_of(value, s->conversion.name, CSV_NAME_MAX);
     case 9: return side_list(s, value, SIDE_USER);
     case 10: return side_list(s, value, SIDE_ITEM);
-    case 11: return copy_name(s->time.name, CSV_NAME_MAX, value);
-    case 12: return copy_name(s->click_time.name, CSV_NAME_MAX, value);
-    case 13: return copy_name(s->conversion_time.name, CSV_NAME_MAX, value);
+    case 11: return name_of(value, s->time.name, CSV_NAME_MAX);
+    case 12: return name_of(value, s->click_time.name, CSV_NAME_MAX);
+    case 13: return name_of(value, s->conversion_time.name, CSV_NAME_MAX);
     case 14: return behaviour_list(s, value);
-    case 15: return copy_name(s->weight.name, CSV_NAME_MAX, value);
+    case 15: return name_of(value, s->weight.name, CSV_NAME_MAX);
     case 16: return sample_rate(value, &s->sample_rate);
     case 17: return labels_of(value, &s->labels);
-    case 18: return copy_name(s->label.name, CSV_NAME_MAX, value);
+    case 18: return name_of(value, s->label.name, CSV_NAME_MAX);
     default: return unknown("log", key, keys, n);
     }
 }
@@ -298,18 +292,30 @@ static enum status set_column(struct prep_schema *s, const char *section, const 
                                        "multi", "weight", "missing"};
     const size_t n = sizeof keys / sizeof *keys;
     struct csv_column *c = NULL;
-    TRY(prep_schema_column(s, section + strlen("column."), &c));
+    TRY(prep_schema_named(s, section, &c));
     switch (find_key(key, keys, n)) {
     case 0: return kind_of(value, &c->kind);
-    case 1: return copy_name(c->field, sizeof c->field, value);
+    case 1: return name_of(value, c->field, sizeof c->field);
     case 2: return bound_list(c, value);
     case 3: return steps(c, value, false);
     case 4: return steps(c, value, true);
     case 5: return separator(value, &c->multi);
     case 6: return separator(value, &c->weight);
-    case 7: return copy_name(c->missing, sizeof c->missing, value);
+    case 7: return prep_list_add(&c->missing, value);
     default: return unknown(section, key, keys, n);
     }
+}
+
+enum status prep_schema_named(struct prep_schema *s, const char *section, struct csv_column **out) {
+    char name[CSV_NAME_MAX];
+    TRY(name_of(section + strlen("column."), name, sizeof name));
+    return prep_schema_column(s, name, out);
+}
+
+bool prep_schema_is_list(const char *key) {
+    static const char *const keys[] = {"columns", "behaviours", "user", "item", "missing", "bounds"};
+    const size_t n = sizeof keys / sizeof *keys;
+    return find_key(key, keys, n) < n;
 }
 
 enum status prep_schema_set(struct prep_schema *s, const char *section, const char *key,

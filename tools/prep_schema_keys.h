@@ -4,8 +4,12 @@
 
 #include "prep_schema.h"
 
-/* The column of that name, made if it is new. ERR_CONFIG. */
+/* The column of that name (shorter than CSV_NAME_MAX), made if it is new. ERR_CONFIG. */
 enum status prep_schema_column(struct prep_schema *s, const char *name, struct csv_column **out);
+/* The same of a section [column.NAME], whose name may be quoted. */
+enum status prep_schema_named(struct prep_schema *s, const char *section, struct csv_column **out);
+/* May the key be given again in its section, to go on with its list? */
+bool prep_schema_is_list(const char *key);
 /* One key of [log] or [column.NAME]. ERR_CONFIG names the nearest key. */
 enum status prep_schema_set(struct prep_schema *s, const char *section, const char *key,
                             const char *value);

@@ -57,9 +57,9 @@ static void test_cells(void **state) {
 /* --- rows ------------------------------------------------------------------------------------ */
 
 static const char schema_text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,cat,price\n"
-                                  "missing=NULL\nimpression=id\ngroup=g\nclick=c\nconversion=b\n"
+                                  "missing=NULL, \\N\nimpression=id\ngroup=g\nclick=c\nconversion=b\n"
                                   "user=age,tags\nitem=item,cat,price\n"
-                                  "[column.age]\nkind=numeric\nbounds=18,25,35\nmissing=-1\n"
+                                  "[column.age]\nkind=numeric\nbounds=18,25,35\nmissing=-1\nmissing=?\n"
                                   "[column.tags]\nmulti=|\nweight=:\n"
                                   "[column.item]\nkind=id\n"
                                   "[column.price]\nkind=numeric\nuniform=0,10,5\n";
@@ -68,7 +68,9 @@ struct world {
     struct prep_schema schema;
     struct prep_fields fields;
     struct prep_row row;
-    uint32_t classes; /* of the row that was read last */
+    /* of the row that was read last */
+    uint32_t classes;
+    bool groups;
 };
 
 static int setup(void **state) {
@@ -100,6 +102,7 @@ static enum reject read_row(struct world *w, const char *text) {
         assert_int_equal(prep_row_user(&w->row, &why), OK);
     }
     w->classes = prep_row_classes(&w->row);
+    w->groups = why == REJECT_NONE && prep_row_groups(&w->row);
     free(record);
     return why;
 }
@@ -120,7 +123,7 @@ static void test_row(void **state) {
     assert_int_equal(read_row(w, "7,u1,1,0,25,a:0.5|b||c:d:2,42,x,9.99"), REJECT_NONE);
     assert_int_equal(w->row.impression_id, 7);
     assert_true(w->row.click && !w->row.conversion);
-    assert_true(prep_row_groups(&w->row));
+    assert_true(w->groups);
     assert_int_equal(feature(w, &w->row.user, "age", 0)->id, 2);
     assert_int_equal(w->row.user.count, 4);
     assert_true(feature(w, &w->row.user, "tags", 0)->id == hash_bytes("a", 1));
@@ -131,10 +134,13 @@ static void test_row(void **state) {
     assert_true(feature(w, &w->row.item, "cat", 0)->id == hash_bytes("x", 1));
     assert_int_equal(feature(w, &w->row.item, "price", 0)->id, 5);
     assert_int_equal(read_row(w, "7,,0,0,-1,NULL,NULL,,-3"), REJECT_NONE);
-    assert_false(prep_row_groups(&w->row));
+    assert_false(w->groups);
     assert_int_equal(w->row.user.count, 0);
     assert_int_equal(w->row.item.count, 1);
     assert_int_equal(w->row.item.features[0].id, 0);
+    assert_int_equal(read_row(w, "7,\\N,0,0,?,\\N|NULL,NULL,,\\N"), REJECT_NONE);
+    assert_false(w->groups);
+    assert_int_equal(w->row.user.count + w->row.item.count, 0);
     assert_int_equal(read_row(w, "x,u,0,0,17.9,,1,,10"), REJECT_NONE);
     assert_int_equal(feature(w, &w->row.user, "age", 0)->id, 0);
     assert_int_equal(feature(w, &w->row.item, "price", 0)->id, 6);

@@ -47,14 +47,14 @@ static void test_whole(void **state) {
     assert_int_equal(s.delimiter, ';');
     assert_int_equal(s.quote, 0);
     assert_true(s.header);
-    assert_string_equal(s.missing, "NULL");
+    assert_true(s.missing.count == 1 && strcmp(s.missing.text[0], "NULL") == 0);
     assert_string_equal(s.impression.name, "id");
     assert_string_equal(s.group.name, "g");
     assert_int_equal(s.count, 4);
     assert_string_equal(s.columns[0].name, "age");
     assert_int_equal(s.columns[0].bound_count, 2);
     assert_true(s.columns[0].bounds[1] == 25.5);
-    assert_string_equal(s.columns[0].missing, "-1");
+    assert_string_equal(s.columns[0].missing.text[0], "-1");
     assert_string_equal(s.columns[2].field, "labels");
     assert_int_equal(s.columns[2].multi, '|');
     assert_int_equal(s.columns[2].weight, ':');
@@ -106,6 +106,18 @@ static void test_refuses(void **state) {
         {LOG "sample_rate = nan\n", "sample_rate: 'nan'"},
         {LOG "sample_rate = col\n", "sample_rate: 'col' is not a number"},
         {LOG "behaviours = a, b, c, d, e\n", "behaviours: more than 4 behaviours"},
+        {LOG "click = d\n", "t:5: click of [log] was given in line 2 already"},
+        {LOG "click = c\n", "t:5: click of [log] was given in line 2 already"},
+        {LOG "[column.u]\nkind = id\n[log]\nclick = d\n", "t:8: click of [log] was given in line 2"},
+        {LOG "[column.u]\nkind = id\n[column.u]\nkind = id\n", "t:8: kind of [column.u] was given in "
+                                                                "line 6 already"},
+        {LOG "[column.u]\nuniform = 0, 1, 2\nuniform = 0, 1, 2\n", "was given in line 6 already"},
+        {LOG "missing = \"a\n", "missing: \"a: the quote is not closed"},
+        {LOG "missing = \"a\" b\n", "missing: 'b' behind a closing quote"},
+        {LOG "missing = a, , b\n", "missing: an empty text in a list"},
+        {LOG "missing = a,b,c,d,e,f,g,h,i\n", "missing: more than 8 texts"},
+        {LOG "item = \"\"\n", "item: a column's name is empty"},
+        {LOG "impression =\n", "impression: '': a name of 0 bytes"},
         {LOG "labels = cont\n", "labels: 'cont'; the nearest is 'count'"},
         {LOG "label = c\n", "log.label needs log.labels = funnel"},
         {LOG "labels = funnel\n", "log.labels = funnel needs log.label"},
@@ -157,6 +169,34 @@ static void test_no_header(void **state) {
     prep_schema_free(&s);
 }
 
+/* Lists go on in a second line of their key; texts with commas, quotes and blanks are quoted. */
+static void test_lists(void **state) {
+    static const char *const texts[] = {"NULL", "\\N", "a, b", "say \"x\"", " "};
+    struct prep_schema s;
+    (void)state;
+    assert_int_equal(prep_schema_parse(&s, "t", LOG "item = \"a, b\", \"class \" ,x]\n"
+                                                "missing = NULL , \\N\n"
+                                                "missing = \"a, b\",\"say \"\"x\"\"\",\" \"\n"
+                                                "[column.\"class \"]\nfield = class\nmissing = -1\n"
+                                                "missing = \"\"\n"
+                                                "[column.\"a, b\"]\nfield = ab\n"
+                                                "[column.x]]\nfield = x\n"), OK);
+    assert_int_equal(s.missing.count, 5);
+    for (uint32_t k = 0; k < 5; k++) {
+        assert_string_equal(s.missing.text[k], texts[k]);
+        assert_true(prep_list_has(&s.missing, (struct span){texts[k], strlen(texts[k])}));
+    }
+    assert_false(prep_list_has(&s.missing, (struct span){"NUL", 3}));
+    assert_false(prep_list_has(&s.missing, (struct span){"NULL ", 5}));
+    assert_string_equal(s.columns[1].name, "a, b");
+    assert_string_equal(s.columns[1].field, "ab");
+    assert_string_equal(s.columns[2].name, "class ");
+    assert_string_equal(s.columns[3].field, "x");
+    assert_int_equal(s.columns[2].missing.count, 2);
+    assert_string_equal(s.columns[2].missing.text[0], "-1");
+    prep_schema_free(&s);
+}
+
 static void test_mutations(void **state) {
     (void)state;
     for (uint64_t round = 0; round < 20000; round++) {
@@ -192,7 +232,7 @@ static void test_memory_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),     cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_no_header), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_no_header), cmocka_unit_test(test_lists), cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
