@@ -49,6 +49,7 @@ struct packed {
     struct field_packed field_schema[FIELDS_MAX];
     Esmm__DatasetLabel label[DATASET_LABELS];
     Esmm__DatasetLabel *labels[DATASET_LABELS];
+    Esmm__DatasetLines log_lines, common_lines;
     Esmm__DatasetShard *shard;
     Esmm__DatasetShard **shards;
     Esmm__DatasetWeights *weights; /* [shards] */
@@ -92,6 +93,19 @@ static void pack_labels(struct packed *k, const struct dataset *d) {
     k->message.labels = k->labels;
 }
 
+/* NULL: there are none. */
+static Esmm__DatasetLines *pack_lines(Esmm__DatasetLines *to, const struct line_counts *from) {
+    esmm__dataset_lines__init(to);
+    to->lines = from->lines;
+    to->header = from->header;
+    to->blank = from->blank;
+    to->rejected = from->rejected;
+    to->dropped = from->dropped;
+    to->rows = from->rows;
+    to->continued = from->continued;
+    return from->lines > 0 ? to : NULL;
+}
+
 static enum status pack_shards(struct packed *k, const struct dataset *d) {
     TRY(mem_array((void **)&k->shard, d->shard_count, sizeof *k->shard));
     TRY(mem_array((void **)&k->shards, d->shard_count, sizeof(Esmm__DatasetShard *)));
@@ -130,6 +144,8 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.orphans = d->orphans;
     k->message.rejected = d->rejected;
     k->message.sample_rate = d->sample_rate < 1 ? d->sample_rate : 0;
+    k->message.log_lines = pack_lines(&k->log_lines, &d->log_lines);
+    k->message.common_lines = pack_lines(&k->common_lines, &d->common_lines);
     pack_fields(k, d);
     pack_labels(k, d);
     TRY(pack_shards(k, d));
@@ -292,6 +308,17 @@ static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
     return OK;
 }
 
+static struct line_counts take_lines(const Esmm__DatasetLines *in) {
+    return in == NULL ? (struct line_counts){0}
+                      : (struct line_counts){.lines = in->lines,
+                                             .header = in->header,
+                                             .blank = in->blank,
+                                             .rejected = in->rejected,
+                                             .dropped = in->dropped,
+                                             .rows = in->rows,
+                                             .continued = in->continued};
+}
+
 static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, const char *path) {
     if (in->format != DATASET_FORMAT) {
         return fail(ERR_CORRUPT, "%s: format %u of a shard directory, expected %u", path,
@@ -312,6 +339,8 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     if (!(d->sample_rate >= SAMPLE_RATE_MIN && d->sample_rate <= 1)) {
         return corrupt(path, "a sample rate is a number above 0, at most 1");
     }
+    d->log_lines = take_lines(in->log_lines);
+    d->common_lines = take_lines(in->common_lines);
     TRY(take_fields(d, in, path));
     TRY(take_labels(d, in, path));
     TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));

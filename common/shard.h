@@ -189,6 +189,15 @@ void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 /* --- the directory --- */
 /* The name of shard n, shard-00000.bin and so on, into out[32]. */
 void shard_name(uint32_t n, char *out);
+/* Where the lines of a raw log went: lines = the sum of the others. All 0: not said. */
+struct line_counts {
+    uint64_t lines;
+    uint64_t header, blank, rejected;
+    uint64_t dropped;   /* conversions without a click that were left out */
+    uint64_t rows;      /* impressions; rows of a common file */
+    uint64_t continued; /* further lines of records that go on over line ends */
+};
+
 #define DATASET_LABELS (2u + BEHAVIOURS_MAX) /* click, conversion, behaviours */
 /* Lines of the log that have a label, or were rejected and look so. */
 struct label_lines {
@@ -207,6 +216,7 @@ struct dataset {
     struct label_lines labels[DATASET_LABELS]; /* lines 0: not said */
     uint64_t seed;
     char source[64];         /* "aliccp", "csv" */
+    struct line_counts log_lines, common_lines; /* the latter of Ali-CCP's common file */
     char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */
     struct field_schemas fields;    /* how texts became ids; after dataset_read one for each field */
     uint64_t field_values[FIELDS_MAX]; /* by slot: values in all shards; all 0: not said */

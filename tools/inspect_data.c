@@ -32,6 +32,17 @@ static void look(const struct dataset *d, const char *dir, struct contents *c) {
     }
 }
 
+static enum status text_lines(const char *name, const struct line_counts *l, struct buf *out) {
+    return l->lines == 0
+               ? OK
+               : buf_printf(out, "%-12s %llu = %llu header + %llu blank + %llu rejected + %llu "
+                                 "orphans dropped + %llu rows + %llu continued\n", name,
+                            (unsigned long long)l->lines, (unsigned long long)l->header,
+                            (unsigned long long)l->blank, (unsigned long long)l->rejected,
+                            (unsigned long long)l->dropped, (unsigned long long)l->rows,
+                            (unsigned long long)l->continued);
+}
+
 static enum status text_share(const struct dataset *d, const char *name, uint32_t shards,
                               struct buf *out) {
     return shards == 0 || shards == d->shard_count
@@ -91,6 +102,9 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
     TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
+    TRY(d->log_lines.lines > 0 ? OK : buf_printf(out, "lines        unknown\n"));
+    TRY(text_lines("lines", &d->log_lines, out));
+    TRY(text_lines("common lines", &d->common_lines, out));
     TRY(text_labels(d, out));
     TRY(text_weights(d, out));
     TRY(text_contents(d, c, out));
@@ -163,6 +177,21 @@ static void json_labels(const struct dataset *d, struct json *j) {
     json_close(j);
 }
 
+static void json_lines(const char *name, const struct line_counts *l, struct json *j) {
+    if (l->lines == 0) {
+        return;
+    }
+    json_open(j, name, '{');
+    json_u64(j, "lines", l->lines);
+    json_u64(j, "header", l->header);
+    json_u64(j, "blank", l->blank);
+    json_u64(j, "rejected", l->rejected);
+    json_u64(j, "dropped", l->dropped);
+    json_u64(j, "rows", l->rows);
+    json_u64(j, "continued", l->continued);
+    json_close(j);
+}
+
 static void json_contents(const struct dataset *d, const struct contents *c, struct json *j) {
     json_str(j, "stream", d->stream);
     if (!c->known) {
@@ -196,6 +225,8 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
     json_u64(&j, "values", d->values);
     json_u64(&j, "orphans", d->orphans);
     json_u64(&j, "rejected", d->rejected);
+    json_lines("log_lines", &d->log_lines, &j);
+    json_lines("common_lines", &d->common_lines, &j);
     json_u64(&j, "bytes", data_bytes(d));
     if (verify) {
         json_bool(&j, "whole", verdict == OK);

@@ -145,23 +145,34 @@ static enum status parse(struct prep_options *o, int argc, char **argv) {
     return complete(o);
 }
 
+static struct line_counts lines_of(const struct prep_tally *t) {
+    return (struct line_counts){.lines = t->lines,
+                                .header = t->header,
+                                .blank = t->blank,
+                                .rejected = prep_tally_rejected(t),
+                                .dropped = t->dropped,
+                                .rows = t->rows,
+                                .continued = t->continued};
+}
+
 /* The summary is made before the directory is published: after that nothing fails any more. */
 static enum status publish(struct prep_run *r, uint64_t started_us) {
     struct buf summary = BUF_EMPTY;
     struct dataset *d = NULL;
     enum status status = OK;
     TRY_OUT(mem_alloc((void **)&d, sizeof *d));
-    prep_tally_add(&r->total, &r->tally);
     d->schema = r->fields.schema;
     d->fields = r->schemas; /* stays the run's */
     memcpy(d->field_values, r->fields.values, sizeof d->field_values);
     d->seed = r->o->seed;
     d->sample_rate = r->sample_rate;
-    d->orphans = r->total.orphans;
-    d->rejected = prep_tally_rejected(&r->total);
+    d->log_lines = lines_of(&r->log);
+    d->common_lines = lines_of(&r->common);
+    d->orphans = r->log.orphans;
+    d->rejected = d->log_lines.rejected + d->common_lines.rejected;
     for (uint32_t k = 0; k < DATASET_LABELS; k++) {
-        d->labels[k] = (struct label_lines){.lines = r->total.class[k].rows,
-                                            .rejected = prep_class_rejected(&r->total.class[k])};
+        d->labels[k] = (struct label_lines){.lines = r->log.class[k].rows,
+                                            .rejected = prep_class_rejected(&r->log.class[k])};
     }
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
     TRY_OUT(prep_output_seal(&r->out, d));
@@ -196,6 +207,7 @@ enum status tool_prep(int argc, char **argv) {
     enum status status = prepare(r);
     prep_output_close(&r->out);
     field_schemas_free(&r->schemas);
+    buf_fini(&r->continued);
     mem_free(&r);
     if (status == ERR_CLOSED && stop_requested()) {
         fprintf(stderr, "esmm prep: %s\n", fail_text());

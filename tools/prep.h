@@ -27,8 +27,10 @@ struct prep_run {
     struct prep_progress progress;
     struct prep_fields fields;   /* merged from the workers of the pass */
     struct field_schemas schemas; /* of those fields, set by the format */
-    struct prep_tally tally;     /* of the file of the pass */
-    struct prep_tally total;     /* of the files before */
+    struct prep_tally tally;     /* of the file that is open */
+    struct prep_tally log, common; /* of the files that are done; the latter Ali-CCP's common one */
+    struct buf continued;        /* where the first records of several lines are, as text */
+    uint32_t continued_count;
     uint64_t bytes_taken, impressions;
     double sample_rate;          /* as struct dataset's; the format sets it, 0 is 1 */
     uint64_t bytes_read;         /* over all passes */
@@ -49,8 +51,12 @@ struct prep_workers {
 
 /* One pass over run->input with a format's workers: rejects and shards go to the output, too many
  * rejects or a stop signal (ERR_CLOSED) end it, run->fields is what the workers found. A file
- * without lines is ERR_FORMAT. */
+ * without rows is ERR_FORMAT. */
 enum status prep_run_pass(struct prep_run *r, const char *what, const struct prep_workers *workers);
+/* The file is done: not too many of its lines are rejected (ERR_LIMIT), and each is accounted for
+ * (ERR_CORRUPT, a fault of ours). Its tally joins *to, run->log or run->common; the input is
+ * closed. */
+enum status prep_run_end(struct prep_run *r, struct prep_tally *to);
 
 /* The formats: leave shards and rejects in the output, fields and tallies in the run. */
 enum status prep_aliccp(struct prep_run *r);

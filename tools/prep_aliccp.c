@@ -28,9 +28,9 @@ struct aliccp {
 /* What both kinds of workers begin a record with. *why REJECT_NONE: parse it. */
 static bool is_line(struct prep_piece *p, struct span line, enum reject *why) {
     if (line.n == 0) {
+        p->tally.blank++;
         return false;
     }
-    p->tally.lines++;
     *why = line.n > LINE_BYTES_MAX ? REJECT_LONG : REJECT_NONE;
     return true;
 }
@@ -99,6 +99,7 @@ static const struct prep_workers common_workers = {common_open, common_close, co
 
 static enum status common_take(struct prep_run *r, struct prep_piece *p) {
     struct aliccp *a = r->format;
+    r->tally.rows += p->entries.len / sizeof(struct index_entry);
     return prep_index_add(&a->index, &p->entries);
 }
 
@@ -108,6 +109,7 @@ static enum status duplicate(void *arg, const struct index_entry *e, struct span
     enum status status = reject_row(&row, r->input.name, e->line, REJECT_DUPLICATE, "", head);
     if (status == OK) {
         r->tally.rejected[REJECT_DUPLICATE]++;
+        r->tally.rows--;
         status = prep_output_reject(&r->out, &row);
     }
     buf_fini(&row);
@@ -128,11 +130,9 @@ static enum status read_common(struct aliccp *a) {
     TRY(prep_run_pass(r, "common", &common_workers));
     r->take = NULL;
     TRY(prep_index_build(&a->index, r->out.temporary, duplicate, r));
-    TRY(prep_output_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines));
     a->user = r->fields.schema;
     schema_finish(&a->user);
-    prep_input_close(&r->input);
-    return OK;
+    return prep_run_end(r, &r->common);
 }
 
 /* --- the skeleton ---------------------------------------------------------------------------- */
@@ -207,6 +207,7 @@ static enum status add_impression(struct skeleton_worker *w, struct prep_piece *
     const bool orphan = row->conversion && !row->click;
     p->tally.orphans += orphan;
     if (orphan && w->a->run->o->drop_orphans) {
+        p->tally.dropped++;
         return OK;
     }
     if (w->state == RUN_FOUND) {
@@ -276,8 +277,7 @@ static enum status read_skeleton(struct aliccp *a) {
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.same_run = same_run;
     TRY(prep_run_pass(r, "skeleton", &skeleton_workers));
-    prep_input_close(&r->input);
-    return OK;
+    return prep_run_end(r, &r->log);
 }
 
 static enum status name_kinds(struct prep_run *r) {

@@ -68,7 +68,7 @@ static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint
                    double lines) {
     const struct class_tally *c = &t->class[class];
     const uint64_t rejected = prep_class_rejected(c);
-    const double others = (double)t->lines - (double)c->rows;
+    const double others = (double)prep_tally_judged(t) - (double)c->rows;
     if (rejected < REJECTED_MIN || o->bad_max >= 100) {
         return false;
     }
@@ -85,7 +85,7 @@ static enum status tell(const struct prep_output *o, const char *file, const str
                         uint32_t class) {
     const struct class_tally *c = &t->class[class];
     const struct buf *first = &o->first_of[class];
-    const uint64_t rejected = prep_class_rejected(c), rows = t->lines - c->rows;
+    const uint64_t rejected = prep_class_rejected(c), rows = prep_tally_judged(t) - c->rows;
     const uint64_t others = prep_tally_rejected(t) - rejected;
     return fail(ERR_LIMIT,
                 "%s: %llu of the %llu lines that look like a %s were rejected (%.3g %%), of the %llu "

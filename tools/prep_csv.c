@@ -84,7 +84,9 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     const struct prep_row *row = &w->row;
     const bool orphan = row->conversion && !row->click;
     p->tally.orphans += orphan;
+    prep_piece_accept(p, i);
     if (orphan && w->c->run->o->drop_orphans) {
+        p->tally.dropped++;
         return OK;
     }
     const uint64_t id = w->c->schema.impression.name[0] != '\0' ? row->impression_id
@@ -103,10 +105,10 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
     const struct span record = prep_piece_record(p, i);
     enum reject why = REJECT_NONE;
     if (record.n == 0) {
+        p->tally.blank++;
         return OK;
     }
-    p->tally.lines++;
-    if (record.n > LINE_BYTES_MAX) {
+    if (record.n > w->c->run->input.line_bytes_max) {
         return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LONG);
     }
     TRY(prep_row_read(&w->row, record, &why));
@@ -159,16 +161,14 @@ static enum status bind(struct csv *c) {
     if (!c->schema.header) {
         return prep_schema_bind(&c->schema, in->name, NULL, 0);
     }
-    while (header.len == 0) {
-        status = prep_input_first(in, &header);
-        if (status == ERR_CLOSED || status == ERR_AGAIN) {
-            status = status == ERR_CLOSED
-                         ? fail(ERR_FORMAT, "%s: is empty, expected a header", in->name)
-                         : fail(ERR_CLOSED, "stopped by signal %d; nothing was written",
-                                stop_signal());
-        }
-        TRY_OUT(status);
+    status = prep_input_first(in, &header, &c->run->tally);
+    if (status == ERR_CLOSED || status == ERR_AGAIN) {
+        status = status == ERR_CLOSED
+                     ? fail(ERR_FORMAT, "%s: is empty, expected a header", in->name)
+                     : fail(ERR_CLOSED, "stopped by signal %d; nothing was written",
+                            stop_signal());
     }
+    TRY_OUT(status);
     const struct span text = {(const char *)header.data, header.len};
     TRY_OUT(prep_cells_split(&cells, text, c->schema.delimiter, c->schema.quote, &good));
     TRY_OUT(good ? prep_schema_bind(&c->schema, in->name, cells.cell, cells.count)
@@ -197,9 +197,10 @@ static enum status run(struct csv *c) {
     TRY(prep_schema_read(&c->schema, r->o->schema));
     TRY(prep_input_open(&r->input, r->o->input));
     r->input.bytes_max = PIECE_BYTES_MAX;
-    r->input.quote = c->schema.quote;
-    r->input.delimiter = c->schema.delimiter;
+    r->input.quotes.quote = c->schema.quote;
+    r->input.quotes.delimiter = c->schema.delimiter;
     TRY(bind(c));
+    r->input.quotes.columns = c->schema.name_count;
     TRY(mem_alloc((void **)&c->fields, sizeof *c->fields));
     TRY(prep_row_init(&c->left, &c->schema, c->fields));
     TRY(prep_row_init(&c->right, &c->schema, c->fields));
@@ -208,6 +209,7 @@ static enum status run(struct csv *c) {
     r->input.arg = c;
     r->sample_rate = c->schema.sample_rate;
     TRY(prep_run_pass(r, "rows", &workers));
+    TRY(prep_run_end(r, &r->log));
     TRY(keep_empty_fields(c));
     return prep_schema_fields(&c->schema, &r->schemas);
 }

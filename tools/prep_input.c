@@ -6,7 +6,7 @@
  * was read beyond is the start of the next one's text. Finding runs only here, backwards from the
  * limit, costs a few records a piece; the reader never parses the others.
  *
- * A line without end must not eat the memory: beyond LINE_BYTES_MAX + 1 bytes its text is dropped as
+ * A line without end must not eat the memory: beyond line_bytes_max + 1 bytes its text is dropped as
  * it comes. After that the offsets in the piece are no longer offsets in the file; a caller that
  * needs those asks for the piece to end there.
  */
@@ -28,7 +28,11 @@
 
 enum status prep_input_open(struct prep_input *in, const char *path) {
     struct stat s;
-    *in = (struct prep_input){.file = FILE_CLOSED, .name = path, .line = 1};
+    *in = (struct prep_input){.file = FILE_CLOSED,
+                              .name = path,
+                              .line = 1,
+                              .block_bytes = BLOCK_BYTES,
+                              .line_bytes_max = LINE_BYTES_MAX};
     if (strcmp(path, "-") == 0) {
         TRY(mem_strdup(&in->file.path, "standard input"));
         in->file.fd = dup(STDIN_FILENO);
@@ -58,11 +62,11 @@ void prep_input_close(struct prep_input *in) {
 /* Waits a while only, so that a stop signal and the progress line are not held up by a slow pipe. */
 static enum status read_block(struct prep_input *in, struct buf *text) {
     struct pollfd wait = {.fd = in->file.fd, .events = POLLIN};
-    TRY(buf_reserve(text, BLOCK_BYTES + PAD_BYTES));
+    TRY(buf_reserve(text, in->block_bytes + PAD_BYTES));
     if (poll(&wait, 1, WAIT_MS) <= 0) {
         return ERR_AGAIN;
     }
-    const ssize_t n = read(in->file.fd, text->data + text->len, BLOCK_BYTES);
+    const ssize_t n = read(in->file.fd, text->data + text->len, in->block_bytes);
     if (n < 0) {
         return errno == EINTR || errno == EAGAIN
                    ? ERR_AGAIN
@@ -91,41 +95,6 @@ static enum status check_start(struct prep_input *in, struct buf *text) {
 
 /* --- records --------------------------------------------------------------------------------- */
 
-#define NO_END ((size_t)-1)
-
-/* Where the quoted record at `at` ends, behind its line end; NO_END if that is not within n bytes. */
-static size_t quoted_end(const struct prep_input *in, const char *at, size_t n) {
-    enum { START, PLAIN, QUOTED, CLOSED } cell = START;
-    for (size_t i = 0; i < n; i++) {
-        const bool quote = at[i] == in->quote;
-        if (cell == QUOTED) {
-            cell = quote ? CLOSED : QUOTED;
-        } else if (at[i] == '\n') {
-            return i + 1;
-        } else if (at[i] == in->delimiter) {
-            cell = START;
-        } else if (cell == START || cell == CLOSED) { /* a quote behind a closing one: two in one */
-            cell = quote ? QUOTED : PLAIN;
-        }
-    }
-    return NO_END;
-}
-
-static size_t plain_end(const char *at, size_t n) {
-    const char *end = memchr(at, '\n', n);
-    return end == NULL ? NO_END : (size_t)(end - at) + 1;
-}
-
-static size_t record_end(const struct prep_input *in, const char *at, size_t n) {
-    const size_t plain = plain_end(at, n);
-    if (in->quote == 0 || memchr(at, in->quote, plain == NO_END ? n : plain) == NULL) {
-        return plain;
-    }
-    const size_t quoted = quoted_end(in, at, n);
-    const bool hopeless = quoted == NO_END && (in->ended || n > LINE_BYTES_MAX);
-    return hopeless ? plain : quoted;
-}
-
 static enum status add_record(struct prep_input *in, struct prep_piece *p, size_t end) {
     if (p->count + 2 > p->start_cap) {
         const size_t cap = p->start_cap == 0 ? STARTS_FIRST : 2 * p->start_cap;
@@ -138,13 +107,14 @@ static enum status add_record(struct prep_input *in, struct prep_piece *p, size_
     return OK;
 }
 
-/* A record longer than allowed starts at `scanned`: drops its bytes beyond the limit as they come. */
+/* A line longer than allowed starts at `scanned`: drops its bytes beyond the limit as they come. */
 static enum status skip(struct prep_input *in, struct prep_piece *p) {
     struct buf *text = &p->text;
-    const size_t keep = in->scanned + LINE_BYTES_MAX + 1;
-    const size_t end = plain_end((char *)text->data + keep, text->len - keep);
-    in->skipping = end == NO_END && !in->ended;
-    if (end == NO_END) {
+    const size_t keep = in->scanned + in->line_bytes_max + 1;
+    const uint8_t *at = memchr(text->data + keep, '\n', text->len - keep);
+    const size_t end = at == NULL ? 0 : (size_t)(at - text->data) - keep + 1;
+    in->skipping = at == NULL && !in->ended;
+    if (at == NULL) {
         in->gap = in->gap || text->len > keep;
         text->len = keep;
         return in->ended ? add_record(in, p, keep) : OK;
@@ -166,7 +136,8 @@ static bool full(const struct prep_input *in, const struct prep_piece *p) {
 static enum status scan(struct prep_input *in, struct prep_piece *p) {
     while (!full(in, p) && in->scanned < p->text.len) {
         const size_t left = p->text.len - in->scanned;
-        const size_t n = left < LINE_BYTES_MAX + 1 ? left : LINE_BYTES_MAX + 1;
+        const bool cut = left > in->line_bytes_max;
+        const size_t stop = cut ? in->scanned + in->line_bytes_max + 1 : p->text.len;
         if (in->skipping) {
             TRY(skip(in, p));
             if (in->skipping) {
@@ -174,10 +145,11 @@ static enum status scan(struct prep_input *in, struct prep_piece *p) {
             }
             continue;
         }
-        const size_t end = record_end(in, (char *)p->text.data + in->scanned, n);
+        const size_t end = prep_quotes_end(&in->quotes, (const char *)p->text.data, in->scanned,
+                                           stop, in->ended && !cut, cut);
         if (end != NO_END) {
-            TRY(add_record(in, p, in->scanned + end));
-        } else if (left > LINE_BYTES_MAX) {
+            TRY(add_record(in, p, end));
+        } else if (cut) {
             in->skipping = true;
         } else if (in->ended) {
             TRY(add_record(in, p, p->text.len));
@@ -209,12 +181,13 @@ static size_t cut_at(const struct prep_input *in, const struct prep_piece *p) {
     return cut;
 }
 
+/* The last line of a file may have no end. */
 static uint64_t count_lines(const struct buf *text) {
     uint64_t lines = 0;
     const char *at = (const char *)text->data, *end = at + text->len;
-    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-        at++;
-        lines++;
+    for (; at < end; lines++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        at = stop == NULL ? end : stop + 1;
     }
     return lines;
 }
@@ -231,28 +204,44 @@ static enum status finish(struct prep_input *in, struct prep_piece *p) {
     p->number = in->number++;
     p->offset = in->offset;
     p->first_line = in->line;
-    in->line += count_lines(&p->text);
+    p->lines = count_lines(&p->text);
+    in->line += p->lines;
     in->offset = in->bytes_read - in->rest.len;
+    in->quotes.checked = 0; /* what comes now may be scanned again */
     in->scanned = 0;
     in->gap = false;
     return OK;
 }
 
-enum status prep_input_first(struct prep_input *in, struct buf *record) {
+/* One record. */
+static enum status take_first(struct prep_input *in, struct prep_piece *p) {
     const uint32_t records_max = in->records_max;
-    struct prep_piece p = {0};
     enum status status;
+    prep_piece_clear(p);
     in->records_max = 1;
     do {
-        status = prep_input_next(in, &p);
+        status = prep_input_next(in, p);
     } while (status == ERR_AGAIN && !stop_requested());
     in->records_max = records_max;
     in->number = 0;
-    if (status == OK) {
+    in->quotes.checked = 0; /* by a number of columns that was not known */
+    return status;
+}
+
+enum status prep_input_first(struct prep_input *in, struct buf *record, struct prep_tally *t) {
+    struct prep_piece p = {0};
+    enum status status = OK;
+    for (bool blank = true; blank;) {
+        TRY_OUT(take_first(in, &p));
         const struct span first = prep_piece_record(&p, 0);
+        blank = first.n == 0;
+        t->lines += p.lines;
+        t->blank += blank ? p.lines : 0;
+        t->header += blank ? 0 : p.lines;
         buf_clear(record);
-        status = buf_put(record, first.at, first.n);
+        TRY_OUT(buf_put(record, first.at, first.n));
     }
+out:
     prep_piece_fini(&p);
     return status;
 }

@@ -2,18 +2,17 @@
  *
  * Where a piece ends depends on the content alone, never on how the bytes arrived: after
  * `records_max` records or `bytes_max` bytes, moved back to the nearest end of a run of records for
- * which `same_run` holds, if there is one in the second half. A record is a line; in a quoted
- * format (RFC 4180) it ends at the first line end outside of quotes.
+ * which `same_run` holds, if there is one in the second half. A record is a line, or, in a quoted
+ * format, several: prep_quotes.h.
  *
- * A record longer than LINE_BYTES_MAX is given cut, one byte longer than that, so that whoever
- * parses it sees that it is too long. A quote that is not closed within that length ends its record
- * at the first line end. A byte order mark is skipped. One thread.
+ * A record longer than `line_bytes_max` is given cut, one byte longer than that, so that whoever
+ * parses it sees that it is too long. A byte order mark is skipped. One thread.
  */
 #ifndef TOOLS_PREP_INPUT_H
 #define TOOLS_PREP_INPUT_H
 
 #include "common/file.h"
-#include "prep_piece.h"
+#include "prep_quotes.h"
 
 struct prep_input {
     struct file file;
@@ -22,7 +21,8 @@ struct prep_input {
     uint64_t bytes_read;
     uint32_t records_max;
     size_t bytes_max;
-    char quote, delimiter;  /* quote 0: none */
+    size_t block_bytes, line_bytes_max; /* as prep_input_open sets them; smaller in tests */
+    struct prep_quotes quotes; /* how records end; .checked is this struct's own */
     bool exact_offsets;     /* a piece ends behind a record that was cut */
     bool (*same_run)(void *arg, struct span a, struct span b); /* NULL: no runs */
     void *arg;
@@ -43,8 +43,9 @@ void prep_input_close(struct prep_input *in); /* safe on a zeroed struct with fi
  * ERR_IO, ERR_MEMORY. */
 enum status prep_input_next(struct prep_input *in, struct prep_piece *p);
 
-/* Takes the first record alone off the input, before any piece: a header. Statuses as above;
- * ERR_AGAIN only after a stop signal. The run must have no same_run yet. */
-enum status prep_input_first(struct prep_input *in, struct buf *record);
+/* Takes the first record that is not blank off the input, before any piece: a header. It and the
+ * lines before it are counted in *t. Statuses as above; ERR_AGAIN only after a stop signal. The run
+ * must have no same_run yet; quotes.columns may be set after it. */
+enum status prep_input_first(struct prep_input *in, struct buf *record, struct prep_tally *t);
 
 #endif

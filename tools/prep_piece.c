@@ -13,6 +13,11 @@ const char *reject_text(enum reject r) {
 
 void prep_tally_add(struct prep_tally *to, const struct prep_tally *from) {
     to->lines += from->lines;
+    to->header += from->header;
+    to->blank += from->blank;
+    to->dropped += from->dropped;
+    to->rows += from->rows;
+    to->continued += from->continued;
     to->orphans += from->orphans;
     to->splits += from->splits;
     for (int r = 0; r < REJECTS; r++) {
@@ -34,6 +39,14 @@ uint64_t prep_tally_rejected(const struct prep_tally *t) {
     return sum;
 }
 
+uint64_t prep_tally_judged(const struct prep_tally *t) {
+    return t->lines - t->header - t->blank - t->continued;
+}
+
+uint64_t prep_tally_sum(const struct prep_tally *t) {
+    return t->header + t->blank + prep_tally_rejected(t) + t->dropped + t->rows + t->continued;
+}
+
 void prep_piece_fini(struct prep_piece *p) {
     buf_fini(&p->text);
     buf_fini(&p->rejects);
@@ -49,6 +62,7 @@ void prep_piece_clear(struct prep_piece *p) {
     buf_clear(&p->shards);
     p->count = p->counted = 0;
     memset(p->first_count, 0, sizeof p->first_count);
+    p->lines = p->continued_count = 0;
     p->tally = (struct prep_tally){0};
     p->status = OK;
 }
@@ -64,20 +78,40 @@ struct span prep_piece_record(const struct prep_piece *p, size_t i) {
     return s;
 }
 
+static uint64_t count_line_ends(const struct prep_piece *p, size_t from, size_t to) {
+    uint64_t ends = 0;
+    const char *at = (const char *)p->text.data + from, *end = (const char *)p->text.data + to;
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        ends++;
+    }
+    return ends;
+}
+
+uint64_t prep_piece_lines(const struct prep_piece *p, size_t i) {
+    return p->lines == p->count ? 1 : 1 + count_line_ends(p, p->start[i], p->start[i + 1] - 1);
+}
+
 /* A record of a quoted format can hold line ends, so they are counted, each once. */
 uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
+    if (p->lines == p->count) {
+        return p->first_line + i;
+    }
     if (p->counted == 0 || i < p->counted) {
         p->counted = 0;
         p->counted_line = p->first_line;
     }
-    const char *at = (const char *)p->text.data + (p->counted == 0 ? 0 : p->start[p->counted]);
-    const char *end = (const char *)p->text.data + p->start[i];
-    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-        at++;
-        p->counted_line++;
-    }
+    p->counted_line += count_line_ends(p, p->counted == 0 ? 0 : p->start[p->counted], p->start[i]);
     p->counted = i;
     return p->counted_line;
+}
+
+void prep_piece_accept(struct prep_piece *p, size_t i) {
+    const uint64_t further = prep_piece_lines(p, i) - 1;
+    p->tally.continued += further;
+    if (further > 0 && p->continued_count < CONTINUED_SHOWN) {
+        p->continued[p->continued_count++] = prep_piece_line(p, i);
+    }
 }
 
 static enum status put_escaped(struct buf *out, struct span text) {
@@ -110,7 +144,7 @@ enum status reject_row(struct buf *out, const char *file, uint64_t line, enum re
 
 enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,
                                    enum reject why, const char *seen) {
-    p->tally.rejected[why]++;
+    p->tally.rejected[why] += prep_piece_lines(p, i);
     return reject_row(&p->rejects, file, prep_piece_line(p, i), why, seen, prep_piece_record(p, i));
 }
 

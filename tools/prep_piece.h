@@ -12,6 +12,7 @@
 
 #define LINE_BYTES_MAX ((size_t)1 << 20) /* a longer line is rejected */
 #define REJECT_HEAD_BYTES 120            /* of a rejected line that rejects.tsv repeats */
+#define CONTINUED_SHOWN 3u               /* records of several lines that the summary names */
 
 #define REJECT_LIST(X)                                                                            \
     X(REJECT_NONE, "")                                                                            \
@@ -57,28 +58,42 @@ struct class_tally {
 #define CLASSES            DATASET_LABELS
 #define CLASS_FIRST_MAX    3u /* rejects of a class that are shown */
 
-/* What was counted, of a piece or of a file. */
+/* What was counted, of a piece or of a file. Every line is in one of the counts below `lines`:
+ *
+ *     lines = header + blank + rejected + dropped + rows + continued
+ *
+ * A rejected record of several lines counts as so many rejected lines. */
 struct prep_tally {
-    uint64_t lines; /* without blank ones */
+    uint64_t lines;     /* of the file; the last one may have no end */
+    uint64_t header, blank;
     uint64_t rejected[REJECTS];
+    uint64_t dropped;   /* orphans that were left out */
+    uint64_t rows;      /* impressions, or rows of a common file: what came out */
+    uint64_t continued; /* further lines of records that were not rejected */
     struct class_tally class[CLASSES];
     uint64_t orphans; /* conversions without a click */
     uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
 };
 void prep_tally_add(struct prep_tally *to, const struct prep_tally *from);
 uint64_t prep_tally_rejected(const struct prep_tally *t);
+/* Lines that were taken for rows, good or bad. */
+uint64_t prep_tally_judged(const struct prep_tally *t);
+uint64_t prep_tally_sum(const struct prep_tally *t); /* of the counts; see above */
 
 struct prep_piece {
     uint64_t number;     /* from 0 */
     uint64_t offset;     /* of text in the file */
     uint64_t first_line; /* line number of text's first byte */
+    uint64_t lines;      /* of the text; as many as records unless some have several */
     struct buf text;     /* records, and 16 zero bytes beyond len */
     uint32_t *start;     /* [count + 1]: record i is text [start[i], start[i + 1]), line end too */
     size_t count, start_cap;
     size_t counted;      /* record up to which lines were counted, and its line number */
     uint64_t counted_line;
     /* results */
-    struct prep_tally tally;
+    struct prep_tally tally; /* `lines` and `rows` are the main thread's to fill in */
+    uint64_t continued[CONTINUED_SHOWN]; /* lines on which the first continued records begin */
+    uint32_t continued_count;
     struct buf rejects;  /* rows of rejects.tsv */
     uint32_t first[CLASSES][CLASS_FIRST_MAX]; /* where in it the first ones of a class are */
     uint32_t first_count[CLASSES];
@@ -95,7 +110,12 @@ void prep_piece_clear(struct prep_piece *p);
 struct span prep_piece_record(const struct prep_piece *p, size_t i);
 /* The line number of record i; ask for ascending i. */
 uint64_t prep_piece_line(struct prep_piece *p, size_t i);
-/* Counts record i of `file` as rejected and writes its row of rejects.tsv. ERR_MEMORY. */
+/* How many lines record i has. */
+uint64_t prep_piece_lines(const struct prep_piece *p, size_t i);
+/* Record i is not rejected: counts and notes its lines beyond the first, if there are any. */
+void prep_piece_accept(struct prep_piece *p, size_t i);
+/* Counts the lines of record i of `file` as rejected and writes its row of rejects.tsv.
+ * ERR_MEMORY. */
 enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why);
 /* The same; `seen` is added to the reason: what was there instead. "": nothing. */
 enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,

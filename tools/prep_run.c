@@ -14,17 +14,30 @@ static double lines_expected(const struct prep_run *r) {
     return LINES_SPARE + (total > taken && taken > 0 ? lines * total / taken : lines);
 }
 
+/* The first few are shown: who sees records of several lines should know that the log has them. */
+static enum status note_continued(struct prep_run *r, const struct prep_piece *p) {
+    for (uint32_t k = 0; k < p->continued_count && r->continued_count < CONTINUED_SHOWN; k++) {
+        TRY(buf_printf(&r->continued, "%s%s line %llu", r->continued_count > 0 ? ", " : "",
+                       r->input.name, (unsigned long long)p->continued[k]));
+        r->continued_count++;
+    }
+    return OK;
+}
+
 static enum status take(void *arg, struct prep_piece *p) {
     struct prep_run *r = arg;
     const struct shard_info *shards = (const struct shard_info *)(const void *)p->shards.data;
     prep_tally_add(&r->tally, &p->tally);
+    r->tally.lines += p->lines;
     r->bytes_taken = p->offset + p->text.len;
     for (size_t k = 0; k < p->shards.len / sizeof *shards; k++) {
+        r->tally.rows += shards[k].impressions;
         r->impressions += shards[k].impressions;
     }
     TRY(buf_put(&r->out.shards, p->shards.data, p->shards.len));
     TRY(prep_output_reject(&r->out, &p->rejects));
     TRY(prep_output_classes(&r->out, p));
+    TRY(note_continued(r, p));
     if (r->take != NULL) {
         TRY(r->take(r, p));
     }
@@ -57,8 +70,6 @@ enum status prep_run_pass(struct prep_run *r, const char *what,
                                       .join = join,
                                       .tick = tick,
                                       .arg = r};
-    prep_tally_add(&r->total, &r->tally);
-    r->tally = (struct prep_tally){0};
     r->bytes_taken = 0;
     r->workers = workers;
     prep_fields_init(&r->fields, NULL);
@@ -67,9 +78,22 @@ enum status prep_run_pass(struct prep_run *r, const char *what,
     prep_progress_end(&r->progress);
     r->bytes_read += r->input.bytes_read;
     TRY(status);
-    if (r->tally.lines == 0) {
-        return fail(ERR_FORMAT, "%s: is empty", r->input.name);
+    return r->tally.lines > r->tally.header + r->tally.blank
+               ? OK
+               : fail(ERR_FORMAT, "%s: is empty", r->input.name);
+}
+
+enum status prep_run_end(struct prep_run *r, struct prep_tally *to) {
+    const struct prep_tally *t = &r->tally;
+    TRY(prep_output_check(&r->out, r->input.name, t, (double)t->lines));
+    TRY(prep_classes_check(&r->out, r->input.name, t, (double)t->lines));
+    if (prep_tally_sum(t) != t->lines) {
+        return fail(ERR_CORRUPT, "%s: has %llu lines, but %llu were accounted for; this is a fault "
+                                 "of this program; nothing was written", r->input.name,
+                    (unsigned long long)t->lines, (unsigned long long)prep_tally_sum(t));
     }
-    TRY(prep_output_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines));
-    return prep_classes_check(&r->out, r->input.name, &r->tally, (double)r->tally.lines);
+    prep_tally_add(to, t);
+    r->tally = (struct prep_tally){0};
+    prep_input_close(&r->input);
+    return OK;
 }

@@ -241,6 +241,9 @@ static enum status parse(struct prep_schema *s, const char *name, const char *te
     if (malformed != 0) {
         return fail(ERR_MEMORY, "%s: no memory for a line", name);
     }
+    if (s->delimiter == '\t' && !s->quotes_given) {
+        s->quote = 0;
+    }
     const enum status status = check(s);
     if (status == OK) {
         return OK;

@@ -47,6 +47,7 @@ struct csv_role {
 struct prep_schema {
     char delimiter;
     char quote;            /* 0: none */
+    bool quotes_given;     /* else: none if the delimiter is a tab */
     bool header;
     struct list_texts missing;
     struct csv_role impression, group;

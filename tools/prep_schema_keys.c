@@ -264,6 +264,7 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 1:
         TRY(yes_no(value, &quotes));
         s->quote = quotes ? '"' : 0;
+        s->quotes_given = true;
         return OK;
     case 2: return yes_no(value, &s->header);
     case 3: return name_list(s, value);

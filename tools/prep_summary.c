@@ -25,20 +25,51 @@ static enum status counts(const struct prep_run *r, const struct dataset *d, str
     TRY(buf_printf(out, "orphans      %llu (conversions without a click; %s)\n",
                    (unsigned long long)d->orphans,
                    r->o->drop_orphans ? "rows dropped" : "kept as no conversion"));
-    if (r->total.splits > 0) {
+    if (r->log.splits > 0) {
         TRY(buf_printf(out, "split groups %llu (the user side changed within a group value)\n",
-                       (unsigned long long)r->total.splits));
+                       (unsigned long long)r->log.splits));
     }
     return OK;
 }
 
+/* Where the lines of a file went: what is not 0, and the sum of it. */
+static enum status lines(const char *name, const char *rows, const struct line_counts *l,
+                         struct buf *out) {
+    const struct {
+        const char *what;
+        uint64_t count;
+    } parts[] = {{"header", l->header},     {"blank", l->blank},
+                 {"rejected", l->rejected}, {"orphans dropped", l->dropped},
+                 {rows, l->rows},           {"continued", l->continued}};
+    const char *sign = "=";
+    TRY(buf_printf(out, "%-12s %llu", name, (unsigned long long)l->lines));
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+        if (parts[k].count > 0) {
+            TRY(buf_printf(out, " %s %llu %s", sign, (unsigned long long)parts[k].count,
+                           parts[k].what));
+            sign = "+";
+        }
+    }
+    return buf_put(out, "\n", 1);
+}
+
 static enum status rejects(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    const uint64_t all = d->log_lines.lines + d->common_lines.lines;
+    TRY(lines("lines", "impressions", &d->log_lines, out));
+    if (d->common_lines.lines > 0) {
+        TRY(lines("common lines", "rows", &d->common_lines, out));
+    }
+    if (r->continued_count > 0) {
+        TRY(buf_printf(out, "continued    %llu lines, inside of quoted cells; the first: %s\n",
+                       (unsigned long long)d->log_lines.continued,
+                       (const char *)r->continued.data));
+    }
     TRY(buf_printf(out, "rejected     %llu of %llu lines%s\n", (unsigned long long)d->rejected,
-                   (unsigned long long)r->total.lines,
-                   d->rejected > 0 ? "; see rejects.tsv" : ""));
+                   (unsigned long long)all, d->rejected > 0 ? "; see rejects.tsv" : ""));
     for (int k = 0; k < REJECTS; k++) {
-        if (r->total.rejected[k] > 0) {
-            TRY(buf_printf(out, "  %10llu  %s\n", (unsigned long long)r->total.rejected[k],
+        const uint64_t count = r->log.rejected[k] + r->common.rejected[k];
+        if (count > 0) {
+            TRY(buf_printf(out, "  %10llu  %s\n", (unsigned long long)count,
                            reject_text((enum reject)k)));
         }
     }
@@ -48,7 +79,7 @@ static enum status rejects(const struct prep_run *r, const struct dataset *d, st
 /* Where the rejects are, if there are any: the share that a label has among them may be another. */
 static enum status classes(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     for (uint32_t k = 0; k < CLASSES && d->rejected > 0; k++) {
-        const struct class_tally *c = &r->total.class[k];
+        const struct class_tally *c = &r->log.class[k];
         if (c->rows > 0) {
             TRY(buf_printf(out, "  %10llu  of the %llu lines that look like a %s\n",
                            (unsigned long long)prep_class_rejected(c),

@@ -62,8 +62,7 @@ static void trace_all(struct prep_input *in, struct trace *t) {
 static void set(struct prep_input *in, uint32_t records_max, size_t bytes_max, char quote) {
     in->records_max = records_max;
     in->bytes_max = bytes_max;
-    in->quote = quote;
-    in->delimiter = ',';
+    in->quotes = (struct prep_quotes){.quote = quote, .delimiter = ','};
     in->same_run = same_first;
 }
 
@@ -104,7 +103,11 @@ static enum status feed(void *arg) {
 static void trace_pipe(const char *text, size_t n, uint32_t records_max, size_t bytes_max,
                        char quote, uint64_t seed, struct trace *t) {
     int ends[2];
-    struct prep_input in = {.file = FILE_CLOSED, .name = "pipe", .line = 1};
+    struct prep_input in = {.file = FILE_CLOSED,
+                            .name = "pipe",
+                            .line = 1,
+                            .block_bytes = 1u << 20,
+                            .line_bytes_max = LINE_BYTES_MAX};
     struct thread thread = {0};
     assert_int_equal(pipe(ends), 0);
     struct feeder f = {.fd = ends[1], .text = text, .n = n, .seed = seed};
@@ -252,14 +255,14 @@ static void test_first(void **state) {
     struct prep_input in;
     struct prep_piece p = {0};
     struct buf header = BUF_EMPTY;
+    struct prep_tally t = {0};
     (void)state;
     assert_int_equal(file_write_atomic(path, "h,\"x\ny\"\r\na1\na2\n", 15), OK);
     assert_int_equal(prep_input_open(&in, path), OK);
     in.records_max = 10;
     in.bytes_max = 100;
-    in.quote = '"';
-    in.delimiter = ',';
-    assert_int_equal(prep_input_first(&in, &header), OK);
+    in.quotes = (struct prep_quotes){.quote = '"', .delimiter = ','};
+    assert_int_equal(prep_input_first(&in, &header, &t), OK);
     assert_int_equal(header.len, 7);
     assert_int_equal(prep_input_next(&in, &p), OK);
     assert_int_equal(p.number, 0);
