@@ -14,7 +14,6 @@
  * the raw numbers after it. The twin is the naive model on a few impressions of the same batch.
  * Lines "bench=model key=value ..." are for machines.
  */
-#include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include <unistd.h>
 
 #include "tests/sample.h"
+#include "worker/blas.h"
 #include "worker/model.h"
 #include "worker/pool.h"
 #include "worker/tower.h"
@@ -350,7 +350,7 @@ static void print_machine(void) {
     }
     printf("machine: %s, %ld cores; kernels: %s%s; OpenBLAS %s\n", model,
            sysconf(_SC_NPROCESSORS_ONLN), kernel_f32() != NULL ? "f32 " : "none ",
-           kernel_bf16() != NULL ? "bf16" : "", openblas_get_corename());
+           kernel_bf16() != NULL ? "bf16" : "", blas_core());
 }
 
 /* --- one input ----------------------------------------------------------------------------- */

@@ -62,7 +62,7 @@ enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID };
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
 enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
 enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */
-enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS };   /* what multiplies matrices */
+enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS, KERNEL_AVX512 }; /* what multiplies matrices */
 
 /* Whose count of steps corrects the bias of Adam's moments in rows: all batches' (as in
  * torch.optim.SparseAdam and TensorFlow's LazyAdam), or the row's own updates. */
@@ -133,7 +133,7 @@ struct config {
     uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
     /* [compute] */
     enum precision precision;      /* f32 | bf16 (where the CPU has it; f32 otherwise) */
-    enum kernel_choice kernel;     /* auto: this program's own where the CPU has AVX-512; blas */
+    enum kernel_choice kernel;     /* auto: the best that the CPU has */
     /* [table] and [field.NAME] */
     struct table_config table;
     struct field_override field[CONFIG_FIELDS_MAX];

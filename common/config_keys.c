@@ -75,8 +75,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
 
     CHOICE("compute", "precision", C(precision), "f32|bf16",
            "operands of matrix products; bf16 where the CPU has it, else f32"),
-    CHOICE("compute", "kernel", C(kernel), "auto|blas",
-           "what multiplies: auto for AVX-512 where the CPU has it, else OpenBLAS"),
+    CHOICE("compute", "kernel", C(kernel), "auto|blas|avx512",
+           "what multiplies: OpenBLAS, own AVX-512 code, or the latter where the CPU has it; one that is missing is an error"),
 
     NUMBER("table", "dim", KIND_U32, T(dim), 1, 256, "embedding width"),
     NUMBER("table", "init_scale", KIND_F32, T(init_scale), 0, 100,

@@ -1,9 +1,12 @@
 # packages.sh - what the build and the tests need, in one place; installs only what is missing.
 # Sourced by the other scripts.
+#
+# OpenBLAS is the pthread build; the tests also load the other two, which must be refused (worker/blas.h).
 
 BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
-    libzmq3-dev libopenblas-serial-dev liblz4-dev libxxhash-dev libinih-dev)
-TEST_PACKAGES=(libcmocka-dev openssh-server openssh-client iproute2 procps python3)
+    libzmq3-dev libopenblas-pthread-dev liblz4-dev libxxhash-dev libinih-dev)
+TEST_PACKAGES=(libcmocka-dev libopenblas0-serial libopenblas0-openmp openssh-server openssh-client
+    iproute2 procps python3)
 BENCH_PACKAGES=(python3)
 
 # install_packages PACKAGE...: apt, with sudo only when needed; says what it installs.

@@ -242,7 +242,7 @@ static enum status measure_reference(const struct compare *c, const struct compa
     struct local *local = NULL;
     enum status status = OK;
     reference->count = 0;
-    TRY_OUT(local_create(&local, run->dir));
+    TRY_OUT(local_create(&local, run->dir, NULL));
     TRY_OUT(local_score(local, c->eval, scoring_threads(c),
                         (struct local_sink){score_list_take, reference}));
     const struct evaluation_spec spec = {.form = local_form(local),
@@ -263,7 +263,7 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
                                    .threads = scoring_threads(c),
                                    .resamples = (uint32_t)c->resamples,
                                    .seed = BOOTSTRAP_SEED};
-    TRY(local_create(&local, run->dir));
+    TRY(local_create(&local, run->dir, NULL));
     const enum status status = eval_run(local, &spec, e);
     local_destroy(&local);
     return status;

@@ -73,10 +73,10 @@ static enum status join_reference(const struct score_list *list, const struct sc
     return OK;
 }
 
-enum status eval_reference(const char *checkpoint, const char *data_dir, uint32_t threads,
-                           struct score_list *out) {
+enum status eval_reference(const char *checkpoint, const char *kernel, const char *data_dir,
+                           uint32_t threads, struct score_list *out) {
     struct local *local = NULL;
-    enum status status = local_create(&local, checkpoint);
+    enum status status = local_create(&local, checkpoint, kernel);
     if (status == OK) {
         status = local_score(local, data_dir, threads, (struct local_sink){score_list_take, out});
     }
@@ -108,14 +108,14 @@ out:
 /* --- the command ----------------------------------------------------------------------------- */
 
 struct eval_line {
-    const char *checkpoint, *data, *truth, *reference, *picture;
+    const char *checkpoint, *data, *truth, *reference, *picture, *kernel;
     uint64_t threads, resamples, seed;
     bool json, calibration, help;
 };
 
 enum {
     V_CHECKPOINT = 256, V_DATA, V_TRUTH, V_REFERENCE, V_BOOTSTRAP, V_SEED, V_CALIBRATION, V_PICTURE,
-    V_THREADS, V_JSON, V_HELP
+    V_THREADS, V_KERNEL, V_JSON, V_HELP
 };
 static const struct option options[] = {{"checkpoint", required_argument, NULL, V_CHECKPOINT},
                                         {"data", required_argument, NULL, V_DATA},
@@ -126,6 +126,7 @@ static const struct option options[] = {{"checkpoint", required_argument, NULL, 
                                         {"calibration", no_argument, NULL, V_CALIBRATION},
                                         {"picture", required_argument, NULL, V_PICTURE},
                                         {"threads", required_argument, NULL, V_THREADS},
+                                        {"kernel", required_argument, NULL, V_KERNEL},
                                         {"json", no_argument, NULL, V_JSON},
                                         {"help", no_argument, NULL, V_HELP},
                                         {NULL, 0, NULL, 0}};
@@ -144,7 +145,8 @@ static const char help[] =
     "  --calibration         adds predicted against observed in 20 buckets of equal count\n"
     "  --picture FILE.svg    draws them\n"
     "  --json                one JSON object instead of the tables\n"
-    "  --threads N           shards scored at a time (1)\n";
+    "  --threads N           shards scored at a time (1)\n"
+    "  --kernel K            compute.kernel of docs/config.md (the checkpoint's, where this CPU has it)\n";
 
 static enum status resamples_of(const char *value, uint64_t *out) {
     TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
@@ -166,6 +168,7 @@ static enum status apply(void *line, int option, const char *value) {
     case V_CALIBRATION: l->calibration = true; return OK;
     case V_PICTURE: l->picture = value; return OK;
     case V_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
+    case V_KERNEL: l->kernel = value; return OK;
     case V_JSON: l->json = true; return OK;
     default: l->help = true; return OK;
     }
@@ -189,7 +192,9 @@ static enum status report(const struct eval_line *l, const struct local *local,
                           const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
     struct json j;
+    char kernel[KERNEL_NAME_MAX];
     enum status status = OK;
+    local_kernel(local, kernel);
     if (l->json) {
         json_init(&j, &out, false);
         json_open(&j, NULL, '{');
@@ -197,6 +202,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
         json_str(&j, "checkpoint", local_dir(local));
         json_u64(&j, "step", local_manifest(local)->step);
         json_str(&j, "data", l->data);
+        json_str(&j, "kernel", kernel);
         if (l->reference != NULL) {
             json_str(&j, "reference", l->reference);
         }
@@ -237,9 +243,9 @@ static enum status measure(const struct eval_line *l) {
     const uint32_t threads = (uint32_t)l->threads;
     enum status status = OK;
     if (l->reference != NULL) {
-        TRY_OUT(eval_reference(l->reference, l->data, threads, &reference));
+        TRY_OUT(eval_reference(l->reference, l->kernel, l->data, threads, &reference));
     }
-    TRY_OUT(local_create(&local, l->checkpoint));
+    TRY_OUT(local_create(&local, l->checkpoint, l->kernel));
     const struct eval_spec spec = {.data = l->data,
                                    .truth = l->truth,
                                    .reference = l->reference != NULL ? &reference : NULL,

@@ -20,8 +20,8 @@ void score_list_fini(struct score_list *list);
 
 /* The scores of data_dir by the reference net: a checkpoint of its own, loaded for this call only.
  * The caller finishes the list. */
-enum status eval_reference(const char *checkpoint, const char *data_dir, uint32_t threads,
-                           struct score_list *out);
+enum status eval_reference(const char *checkpoint, const char *kernel, const char *data_dir,
+                           uint32_t threads, struct score_list *out);
 
 struct eval_spec {
     const char *data;  /* directory of shards */

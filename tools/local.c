@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/data_fit.h"
@@ -26,6 +27,7 @@ struct local {
     char dir[PATH_BYTES_MAX];
     struct manifest manifest;
     struct config config;
+    const struct kernel *kernel;
     struct layout layout;
     struct partition *partition;
     float *dense; /* [layout.count] */
@@ -43,13 +45,31 @@ static enum status pull_dense(struct local *l) {
     return partition_pull(l->partition, &none, true, false, 0, l->dense, &result);
 }
 
-static enum status load(struct local *l, const char *path) {
+/* Who asks for a kernel gets it or an error. What the checkpoint names is where it was trained: followed,
+ * for the same bits, but no reason to refuse a machine that has another one. */
+static enum status choose_kernel(struct local *l, const char *forced) {
+    if (forced != NULL) {
+        char assignment[64];
+        snprintf(assignment, sizeof assignment, "compute.kernel=%.40s", forced);
+        TRY(config_set(&l->config, assignment));
+    }
+    enum status status = kernel_find(l->config.kernel, l->config.precision, &l->kernel);
+    if (status != OK && forced == NULL && l->config.kernel != KERNEL_AUTO) {
+        log_warn("%s: as the checkpoint has it; scored with auto instead", fail_text());
+        l->config.kernel = KERNEL_AUTO;
+        status = kernel_find(KERNEL_AUTO, l->config.precision, &l->kernel);
+    }
+    if (status == OK && l->config.precision != PRECISION_F32) { /* else there is nothing to warn of */
+        kernel_log(l->kernel, l->config.kernel, l->config.precision);
+    }
+    return status;
+}
+
+static enum status load(struct local *l, const char *path, const char *kernel) {
     TRY(scan_manifest(path, l->dir, &l->manifest));
     config_default(&l->config);
     TRY(config_parse(&l->config, "the checkpoint's configuration", l->manifest.config_text));
-    if (l->config.precision != PRECISION_F32) { /* else there is nothing to tell */
-        kernel_log(l->config.kernel, l->config.precision);
-    }
+    TRY(choose_kernel(l, kernel));
     TRY(layout_init(&l->layout, &l->config, &l->manifest.schema, l->manifest.rate_ctr,
                     l->manifest.rate_cvr));
     const struct partition_spec spec = {
@@ -68,7 +88,7 @@ static enum status load(struct local *l, const char *path) {
     return pull_dense(l);
 }
 
-enum status local_create(struct local **out, const char *path) {
+enum status local_create(struct local **out, const char *path, const char *kernel) {
     struct local *l = NULL;
     enum status status = OK;
     *out = NULL;
@@ -77,7 +97,7 @@ enum status local_create(struct local **out, const char *path) {
         TRY_OUT(fail(ERR_MEMORY, "cannot make a mutex"));
     }
     l->lock_ready = true;
-    TRY_OUT(load(l, path));
+    TRY_OUT(load(l, path, kernel));
     *out = l;
     l = NULL;
 out:
@@ -109,6 +129,10 @@ const struct manifest *local_manifest(const struct local *l) {
 
 enum score_form local_form(const struct local *l) {
     return score_form_of(&l->config);
+}
+
+void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]) {
+    kernel_describe(l->kernel, out);
 }
 
 uint64_t local_rows(const struct local *l) {
@@ -153,8 +177,7 @@ static enum status reserve(void **array, size_t *cap, size_t need, size_t size) 
 static enum status scorer_init(struct scorer *s, struct local *local) {
     *s = (struct scorer){.local = local};
     const struct loss_spec loss = loss_spec_of(&local->config);
-    TRY(model_create(&s->model, &local->layout, &loss,
-                     kernel_find(local->config.kernel, local->config.precision)));
+    TRY(model_create(&s->model, &local->layout, &loss, local->kernel));
     return batch_cutter_create(&s->cutter);
 }
 

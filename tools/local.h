@@ -10,15 +10,18 @@
 
 #include "common/manifest.h"
 #include "common/metric.h"
+#include "worker/kernel.h"
 
 struct local;
-/* Loads what manifest_find makes of `path`. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG, ERR_MEMORY. */
-enum status local_create(struct local **l, const char *path);
+/* Loads what manifest_find makes of `path`. kernel: a value of compute.kernel; NULL: the checkpoint's, or
+ * auto, with a warning, where this machine lacks that. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG, ERR_MEMORY. */
+enum status local_create(struct local **l, const char *path, const char *kernel);
 void local_destroy(struct local **l);
 
 const char *local_dir(const struct local *l); /* the checkpoint's directory */
 const struct manifest *local_manifest(const struct local *l);
 enum score_form local_form(const struct local *l); /* of its scores: what b is */
+void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
 uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
 
 /* Receives the scores of one shard; valid during the call. */

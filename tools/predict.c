@@ -80,27 +80,29 @@ out:
 /* --- the command ----------------------------------------------------------------------------- */
 
 struct predict_line {
-    const char *checkpoint, *data, *out;
+    const char *checkpoint, *data, *out, *kernel;
     uint64_t threads;
     bool help;
 };
 
-enum { P_CHECKPOINT = 256, P_DATA, P_OUT, P_THREADS, P_HELP };
+enum { P_CHECKPOINT = 256, P_DATA, P_OUT, P_THREADS, P_KERNEL, P_HELP };
 static const struct option options[] = {{"checkpoint", required_argument, NULL, P_CHECKPOINT},
                                         {"data", required_argument, NULL, P_DATA},
                                         {"out", required_argument, NULL, P_OUT},
                                         {"threads", required_argument, NULL, P_THREADS},
+                                        {"kernel", required_argument, NULL, P_KERNEL},
                                         {"help", no_argument, NULL, P_HELP},
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
-    "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [--threads N]\n\n"
+    "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [options]\n\n"
     "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n"
     "What the model does not predict (base has no p_ctr) is an empty cell. A model that learns\n"
     "p_ctcvr instead of p_cvr (division, aitm) has p_cvr = p_ctcvr / p_ctr, unclipped: it may exceed 1.\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
     "  --data DIR            impression shards (esmm prep)\n"
     "  --out FILE            appears when everything is written\n"
-    "  --threads N           shards scored at a time (1)\n";
+    "  --threads N           shards scored at a time (1)\n"
+    "  --kernel K            compute.kernel of docs/config.md (the checkpoint's, where this CPU has it)\n";
 
 static enum status apply(void *line, int option, const char *value) {
     struct predict_line *l = line;
@@ -109,6 +111,7 @@ static enum status apply(void *line, int option, const char *value) {
     case P_DATA: l->data = value; return OK;
     case P_OUT: l->out = value; return OK;
     case P_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
+    case P_KERNEL: l->kernel = value; return OK;
     default: l->help = true; return OK;
     }
 }
@@ -138,7 +141,7 @@ enum status tool_predict(int argc, char **argv) {
         fputs(help, stdout);
         return OK;
     }
-    TRY(local_create(&local, l.checkpoint));
+    TRY(local_create(&local, l.checkpoint, l.kernel));
     const enum status status = predict_csv(local, l.data, (uint32_t)l.threads, l.out, &lines);
     if (status == OK) {
         printf("%s: %llu impressions, step %llu\n", l.out, (unsigned long long)lines,

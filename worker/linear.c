@@ -6,8 +6,7 @@
  */
 #include "linear.h"
 
-#include <cblas.h>
-
+#include "blas.h"
 #include "common/mem.h"
 
 #define CELL_BYTES 4
@@ -30,7 +29,7 @@ void linear_work_fini(struct linear_work *work) {
 enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t out, uint32_t in) {
     *l = (struct linear){.kernel = kernel, .out = out, .in = in};
     if (kernel == NULL) {
-        return OK;
+        return blas_ready();
     }
     TRY(mem_array(&l->forward, kernel_right_cells(kernel, in, out), CELL_BYTES));
     return mem_array(&l->input, kernel_right_cells(kernel, out, in), CELL_BYTES);
@@ -73,6 +72,14 @@ static void multiply(const struct kernel *kernel, const struct linear_work *work
     }
 }
 
+static struct blas_operand as_it_is(struct matrix x) {
+    return (struct blas_operand){x.at, x.stride, false};
+}
+
+static struct blas_operand transposed(struct matrix x) {
+    return (struct blas_operand){x.at, x.stride, true};
+}
+
 /* --- the products -------------------------------------------------------------------------- */
 
 void linear_forward(const struct linear *l, const struct linear_work *work, struct matrix x,
@@ -81,9 +88,7 @@ void linear_forward(const struct linear *l, const struct linear_work *work, stru
         multiply(l->kernel, work, x, l->forward, m, l->out, l->in, add, y, stride);
         return;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)m, (blasint)l->out,
-                (blasint)l->in, 1.0f, x.at, (blasint)x.stride, l->w.at, (blasint)l->w.stride,
-                add ? 1.0f : 0.0f, y, (blasint)stride);
+    blas_multiply(as_it_is(x), transposed(l->w), m, l->out, l->in, add, y, stride);
 }
 
 void linear_input(const struct linear *l, const struct linear_work *work, struct matrix dy,
@@ -92,17 +97,13 @@ void linear_input(const struct linear *l, const struct linear_work *work, struct
         multiply(l->kernel, work, dy, l->input, m, l->in, l->out, add, dx, stride);
         return;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)m, (blasint)l->in,
-                (blasint)l->out, 1.0f, dy.at, (blasint)dy.stride, l->w.at, (blasint)l->w.stride,
-                add ? 1.0f : 0.0f, dx, (blasint)stride);
+    blas_multiply(as_it_is(dy), as_it_is(l->w), m, l->in, l->out, add, dx, stride);
 }
 
 void linear_weight(const struct linear *l, const struct linear_work *work, struct matrix dy,
                    struct matrix x, uint32_t m, float *dw, size_t stride) {
     if (l->kernel == NULL) {
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)l->out, (blasint)l->in,
-                    (blasint)m, 1.0f, dy.at, (blasint)dy.stride, x.at, (blasint)x.stride, 1.0f, dw,
-                    (blasint)stride);
+        blas_multiply(transposed(dy), as_it_is(x), l->out, l->in, m, true, dw, stride);
         return;
     }
     for (uint32_t i = 0; i < m; i += LINEAR_ROWS) {

@@ -33,7 +33,8 @@ enum status linear_work_init(struct linear_work *work, const struct kernel *kern
                              uint32_t widest);
 void linear_work_fini(struct linear_work *work);
 
-/* ERR_MEMORY; linear_fini accepts a half-built or zeroed struct. */
+/* ERR_MEMORY; without a kernel what blas_ready says: nothing multiplies that has not asked it.
+ * linear_fini accepts a half-built or zeroed struct. */
 enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t out, uint32_t in);
 void linear_fini(struct linear *l);
 /* Takes the weights of a batch; `backward`: for all products, else for linear_forward only. */

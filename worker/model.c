@@ -16,7 +16,6 @@
  */
 #include "model.h"
 
-#include <cblas.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -55,7 +54,6 @@ static enum status floats(float **out, size_t rows, size_t width) {
 
 enum status model_create(struct model **m, const struct layout *layout,
                          const struct loss_spec *loss, const struct kernel *kernel) {
-    openblas_set_num_threads(1);
     enum status status;
     TRY(mem_alloc((void **)m, sizeof **m));
     struct model *model = *m;

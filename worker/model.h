@@ -6,7 +6,7 @@
  * cache); the results do not depend on anything but the inputs and the kernel.
  *
  * One model per trainer thread; owns its activations, grown to the largest batch seen. Products run
- * in the calling thread alone (OpenBLAS is limited to one). Not thread-safe.
+ * in the calling thread alone (blas.h). A model is not thread-safe; several at once are.
  */
 #ifndef WORKER_MODEL_H
 #define WORKER_MODEL_H
@@ -20,7 +20,7 @@
 
 struct model;
 /* loss: of the same config as the layout. kernel: kernel_find; NULL is OpenBLAS. It decides the
- * precision. ERR_MEMORY. */
+ * precision. ERR_MEMORY; ERR_CONFIG of linear_init. */
 enum status model_create(struct model **m, const struct layout *layout,
                          const struct loss_spec *loss, const struct kernel *kernel);
 /* Charges POOL, FORWARD, LOSS and BACKWARD to the laps of the calling thread. */

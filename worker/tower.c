@@ -8,11 +8,11 @@
  */
 #include "tower.h"
 
-#include <cblas.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "mix.h"
+#include "output.h"
 #include "relu.h"
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
@@ -120,16 +120,6 @@ static void copy_rows(float *h, const float *bias, uint32_t rows, size_t width) 
     }
 }
 
-/* The gradient at what the output layer of one tower reads: dlogit times its weights. */
-static void outer_rows(float *restrict d, size_t stride, const float *restrict dlogit,
-                       const float *restrict w, uint32_t rows, uint32_t width) {
-    for (uint32_t i = 0; i < rows; i++) {
-        for (uint32_t j = 0; j < width; j++) {
-            d[i * stride + j] = dlogit[i] * w[j];
-        }
-    }
-}
-
 /* --- forward ------------------------------------------------------------------------------- */
 
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu) {
@@ -229,12 +219,9 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
     }
     uint32_t in = l->hidden[l->layers - 1];
     for (uint32_t tower = 0; tower < l->towers; tower++) {
-        for (uint32_t i = 0; i < n; i++) {
-            logit[tower][i] = t->dense[bias_at(l, l->layers) + tower];
-        }
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (blasint)n, (blasint)in, 1.0f,
-                    top_of(t) + (size_t)tower * in, (blasint)(l->towers * in),
-                    t->dense + weight_at(l, l->layers, tower), 1, 1.0f, logit[tower], 1);
+        output_forward(top_of(t) + (size_t)tower * in, (size_t)l->towers * in, n,
+                       t->dense + weight_at(l, l->layers, tower), in,
+                       t->dense[bias_at(l, l->layers) + tower], logit[tower]);
     }
 }
 
@@ -244,18 +231,18 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
 static void output_backward(struct tower *t, uint32_t n, const float *const *dlogit,
                             float *ddense, float *d) {
     const struct layout *l = t->layout;
-    uint32_t in = l->hidden[l->layers - 1];
+    const uint32_t in = l->hidden[l->layers - 1];
+    const size_t width = (size_t)l->towers * in;
     for (uint32_t tower = 0; tower < l->towers; tower++) {
-        uint64_t w = weight_at(l, l->layers, tower);
-        cblas_sgemv(CblasRowMajor, CblasTrans, (blasint)n, (blasint)in, 1.0f,
-                    top_of(t) + (size_t)tower * in, (blasint)(l->towers * in), dlogit[tower],
-                    1, 1.0f, ddense + w, 1);
+        const uint64_t w = weight_at(l, l->layers, tower);
+        const size_t at = (size_t)tower * in;
+        output_weight(top_of(t) + at, width, n, dlogit[tower], in, ddense + w);
         double sum = 0.0;
         for (uint32_t i = 0; i < n; i++) {
             sum += (double)dlogit[tower][i];
         }
         ddense[bias_at(l, l->layers) + tower] += (float)sum;
-        outer_rows(d + (size_t)tower * in, (size_t)l->towers * in, dlogit[tower], t->dense + w, n, in);
+        output_input(dlogit[tower], n, t->dense + w, in, d + at, width);
     }
 }
 

@@ -83,8 +83,9 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));
     const struct loss_spec loss = loss_spec_of(config);
-    TRY(model_create(&t->model, spec->layout, &loss,
-                     kernel_find(config->kernel, config->precision)));
+    const struct kernel *kernel;
+    TRY(kernel_find(config->kernel, config->precision, &kernel));
+    TRY(model_create(&t->model, spec->layout, &loss, kernel));
     model_charge(t->model, &t->laps);
     model_drop(t->model, dropout_of(config));
     for (uint32_t i = 0; i < t->slots; i++) {

@@ -387,6 +387,14 @@ static void worker_fini(struct worker *w, enum status status) {
     }
 }
 
+/* Before anything is read: a kernel that this machine lacks ends the job at once. */
+static enum status say_kernel(const struct config *config) {
+    const struct kernel *kernel;
+    TRY(kernel_find(config->kernel, config->precision, &kernel));
+    kernel_log(kernel, config->kernel, config->precision);
+    return OK;
+}
+
 enum status worker_run(const struct worker_options *o) {
     struct worker *w = NULL;
     TRY(mem_alloc((void **)&w, sizeof *w));
@@ -404,7 +412,7 @@ enum status worker_run(const struct worker_options *o) {
     TRY_OUT(status);
     log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
              w->plan.partitions, w->threads);
-    kernel_log(w->config.kernel, w->config.precision);
+    TRY_OUT(say_kernel(&w->config));
     TRY_OUT(start_reader(w));
     TRY_OUT(start_trainers(w));
     while (status == OK && !w->job_ended) {

@@ -226,13 +226,39 @@ static void test_nan_stays_in_its_row(void **state) {
 
 /* --- choice -------------------------------------------------------------------------------- */
 
+static const struct kernel *chosen(enum kernel_choice choice, enum precision precision,
+                                   struct kernel_set have) {
+    const struct kernel *kernel;
+    assert_int_equal(kernel_choose(choice, precision, have, &kernel), OK);
+    return kernel;
+}
+
+/* With every set that a machine may have: a choice is followed or refused by name. */
 static void test_choice(void **state) {
     (void)state;
-    assert_null(kernel_find(KERNEL_BLAS, PRECISION_F32));
-    assert_null(kernel_find(KERNEL_BLAS, PRECISION_BF16));
-    assert_ptr_equal(kernel_find(KERNEL_AUTO, PRECISION_F32), kernel_f32());
-    const struct kernel *bf16 = kernel_find(KERNEL_AUTO, PRECISION_BF16);
-    assert_ptr_equal(bf16, kernel_bf16() != NULL ? kernel_bf16() : kernel_f32());
+    static const struct kernel f32 = {.name = "f32"}, bf16 = {.name = "bf16"};
+    const struct kernel_set none = {NULL, NULL}, old = {&f32, NULL}, all = {&f32, &bf16};
+    const struct kernel *kernel;
+    for (int p = PRECISION_F32; p <= PRECISION_BF16; p++) {
+        const enum precision precision = (enum precision)p;
+        assert_null(chosen(KERNEL_BLAS, precision, none));
+        assert_null(chosen(KERNEL_BLAS, precision, all));
+        assert_null(chosen(KERNEL_AUTO, precision, none));
+        assert_ptr_equal(chosen(KERNEL_AUTO, precision, old), &f32);
+        assert_ptr_equal(chosen(KERNEL_AVX512, precision, old), &f32);
+        const struct kernel *best = precision == PRECISION_BF16 ? &bf16 : &f32;
+        assert_ptr_equal(chosen(KERNEL_AUTO, precision, all), best);
+        assert_ptr_equal(chosen(KERNEL_AVX512, precision, all), best);
+        assert_int_equal(kernel_choose(KERNEL_AVX512, precision, none, &kernel), ERR_CONFIG);
+        assert_non_null(strstr(fail_text(), "compute.kernel is avx512, which this CPU or this build lacks"));
+        assert_non_null(strstr(fail_text(), "blas"));
+    }
+    assert_int_equal(kernel_find(KERNEL_AUTO, PRECISION_F32, &kernel), OK);
+    assert_ptr_equal(kernel, kernel_f32());
+}
+
+static void test_choice_has_a_name(void **state) {
+    (void)state;
     struct config c;
     config_default(&c);
     assert_int_equal(c.precision, PRECISION_F32);
@@ -241,7 +267,10 @@ static void test_choice(void **state) {
     assert_int_equal(config_set(&c, "compute.kernel=blas"), OK);
     assert_int_equal(c.precision, PRECISION_BF16);
     assert_int_equal(c.kernel, KERNEL_BLAS);
+    assert_int_equal(config_set(&c, "compute.kernel=avx512"), OK);
+    assert_int_equal(c.kernel, KERNEL_AVX512);
     assert_int_equal(config_set(&c, "compute.precision=f16"), ERR_CONFIG);
+    assert_int_equal(config_set(&c, "compute.kernel=avx1024"), ERR_CONFIG);
 }
 
 static void test_failing_memory(void **state) {
@@ -271,6 +300,7 @@ int main(void) {
         cmocka_unit_test(test_special_values),
         cmocka_unit_test(test_nan_stays_in_its_row),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_choice_has_a_name),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

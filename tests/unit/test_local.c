@@ -36,7 +36,7 @@ static void ground_init(struct ground *g, uint64_t seed, const char *const *sett
     job_shards(&g->job, "data", SHARDS, false);
     job_path(&g->job, "c", g->checkpoint);
     job_path(&g->job, "data", g->data);
-    JOB_MUST(local_create(&g->local, g->checkpoint));
+    JOB_MUST(local_create(&g->local, g->checkpoint, NULL));
 }
 
 static void ground_fini(struct ground *g) {
@@ -177,7 +177,7 @@ static void test_threads_and_servers_do_not_matter(void **state) {
     job_push(&g.job, 60);
     job_save(&g.job, "one");
     job_path(&g.job, "one", path);
-    JOB_MUST(local_create(&local, path));
+    JOB_MUST(local_create(&local, path, NULL));
     score_all(local, g.data, 2, &other);
     assert_same_scores(&one, &other);
     local_destroy(&local);
@@ -289,9 +289,9 @@ static void test_no_field_in_common(void **state) {
     assert_int_equal(local_score(g.local, dir, 1, sink), ERR_CONFIG);
     assert_int_equal(local_score(g.local, "/nowhere", 1, sink), ERR_NOT_FOUND);
     struct local *none = NULL;
-    assert_int_equal(local_create(&none, g.data), ERR_NOT_FOUND);
+    assert_int_equal(local_create(&none, g.data, NULL), ERR_NOT_FOUND);
     assert_non_null(strstr(fail_text(), "impression shards"));
-    assert_int_equal(local_create(&none, "/nowhere"), ERR_NOT_FOUND);
+    assert_int_equal(local_create(&none, "/nowhere", NULL), ERR_NOT_FOUND);
     assert_null(none);
     ground_fini(&g);
 }
@@ -306,7 +306,7 @@ static void test_out_of_memory(void **state) {
         struct local *local = NULL;
         assert_true(n < 5000);
         mem_fail_after(n);
-        status = local_create(&local, g.checkpoint);
+        status = local_create(&local, g.checkpoint, NULL);
         mem_fail_after(0);
         /* Protobuf's decoder has one answer for short memory and bad bytes. */
         const bool decoder = status == ERR_CORRUPT && strstr(fail_text(), "memory is short") != NULL;
