@@ -16,6 +16,7 @@
 struct csv {
     struct prep_run *run;
     struct prep_schema schema;
+    struct buf header; /* the file's first line that is not blank, if that is a header */
     /* for the reader's question whether two rows are of one group */
     struct prep_fields *fields;
     struct prep_row left, right;
@@ -101,6 +102,15 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     return prep_shards_weigh(&w->shards, row->weight);
 }
 
+/* Exports that were joined end to end; each may have its byte order mark. */
+static bool is_header(const struct csv *c, struct span record) {
+    static const char mark[] = "\xef\xbb\xbf";
+    if (record.n == c->header.len + 3 && memcmp(record.at, mark, 3) == 0) {
+        record = (struct span){record.at + 3, record.n - 3};
+    }
+    return record.n == c->header.len && memcmp(record.at, c->header.data, record.n) == 0;
+}
+
 static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t i) {
     const struct span record = prep_piece_record(p, i);
     enum reject why = REJECT_NONE;
@@ -110,6 +120,12 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
     }
     if (record.n > w->c->run->input.line_bytes_max) {
         return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LONG);
+    }
+    if (w->c->header.len > 0 && is_header(w->c, record)) {
+        p->tally.header += w->c->schema.skip_headers ? prep_piece_lines(p, i) : 0;
+        return w->c->schema.skip_headers
+                   ? OK
+                   : prep_piece_reject(p, w->c->run->input.name, i, REJECT_HEADER);
     }
     TRY(prep_row_read(&w->row, record, &why));
     const bool fresh = why == REJECT_NONE && !same_group(w);
@@ -154,14 +170,14 @@ static bool same_run(void *arg, struct span a, struct span b) {
 /* The columns' places, from the header if there is one: the first line that is not blank. */
 static enum status bind(struct csv *c) {
     enum status status = OK;
-    struct buf header = BUF_EMPTY;
+    struct buf *header = &c->header;
     struct prep_cells cells = {0};
     struct prep_input *in = &c->run->input;
     bool good = true;
     if (!c->schema.header) {
         return prep_schema_bind(&c->schema, in->name, NULL, 0);
     }
-    status = prep_input_first(in, &header, &c->run->tally);
+    status = prep_input_first(in, header, &c->run->tally);
     if (status == ERR_CLOSED || status == ERR_AGAIN) {
         status = status == ERR_CLOSED
                      ? fail(ERR_FORMAT, "%s: is empty, expected a header", in->name)
@@ -169,13 +185,12 @@ static enum status bind(struct csv *c) {
                             stop_signal());
     }
     TRY_OUT(status);
-    const struct span text = {(const char *)header.data, header.len};
+    const struct span text = {(const char *)header->data, header->len};
     TRY_OUT(prep_cells_split(&cells, text, c->schema.delimiter, c->schema.quote, &good));
     TRY_OUT(good ? prep_schema_bind(&c->schema, in->name, cells.cell, cells.count)
                  : fail(ERR_FORMAT, "%s: header: %s", in->name, reject_text(REJECT_QUOTES)));
 out:
     prep_cells_fini(&cells);
-    buf_fini(&header);
     return status;
 }
 
@@ -223,6 +238,7 @@ enum status prep_csv(struct prep_run *r) {
     prep_row_fini(&c->left);
     prep_row_fini(&c->right);
     mem_free(&c->fields);
+    buf_fini(&c->header);
     prep_schema_free(&c->schema);
     prep_input_close(&r->input);
     r->format = NULL;

@@ -30,6 +30,7 @@
     X(REJECT_DUPLICATE, "common index came before")                                               \
     X(REJECT_LONG, "line is longer than 1048576 bytes")                                           \
     X(REJECT_QUOTES, "quotes are not closed, or not at the ends of a cell")                       \
+    X(REJECT_HEADER, "repeats the header; with log.repeated_headers = skip it is one")            \
     X(REJECT_IMPRESSION, "impression id is missing")                                              \
     X(REJECT_TIME, "a time is not seconds since 1970, or before the click's")                     \
     X(REJECT_WEIGHT, "a weight is not a number from 0 to 1000000")

@@ -204,6 +204,9 @@ static enum status check(struct prep_schema *s) {
         return fail(ERR_CONFIG, s->header ? "log.columns needs log.header = no"
                                           : "log.header = no needs log.columns: the names");
     }
+    if (s->skip_headers && !s->header) {
+        return fail(ERR_CONFIG, "log.repeated_headers needs log.header = yes");
+    }
     if (s->quote == s->delimiter) {
         return fail(ERR_CONFIG, "log.delimiter is the quote");
     }

@@ -6,6 +6,7 @@
  *     impression, group,               multi, weight, missing, field
  *     click, behaviours, conversion,
  *     labels, label, user, item,
+ *     repeated_headers,
  *     weight, sample_rate,
  *     time, click_time,
  *     conversion_time
@@ -49,6 +50,7 @@ struct prep_schema {
     char quote;            /* 0: none */
     bool quotes_given;     /* else: none if the delimiter is a tab */
     bool header;
+    bool skip_headers;     /* lines that repeat the header are headers */
     struct list_texts missing;
     struct csv_role impression, group;
     struct csv_role label;             /* with labels = funnel only */

@@ -46,6 +46,13 @@ static enum status yes_no(const char *value, bool *out) {
                : fail(ERR_CONFIG, "'%.40s': expected yes or no", value);
 }
 
+static enum status headers_of(const char *value, bool *skip) {
+    *skip = strcmp(value, "skip") == 0;
+    return *skip || strcmp(value, "reject") == 0
+               ? OK
+               : fail(ERR_CONFIG, "'%.40s': expected skip or reject", value);
+}
+
 /* A column's name, or a field's: a text that is not empty. */
 static enum status name_of(const char *value, char *out, size_t bytes) {
     char text[LIST_TEXT_MAX];
@@ -256,7 +263,8 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     static const char *const keys[] = {"delimiter", "quotes", "header", "columns", "missing",
                                        "impression", "group", "click", "conversion", "user",
                                        "item", "time", "click_time", "conversion_time",
-                                       "behaviours", "weight", "sample_rate", "labels", "label"};
+                                       "behaviours", "weight", "sample_rate", "labels", "label",
+                                       "repeated_headers"};
     const size_t n = sizeof keys / sizeof *keys;
     bool quotes = true;
     switch (find_key(key, keys, n)) {
@@ -283,6 +291,7 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 16: return sample_rate(value, &s->sample_rate);
     case 17: return labels_of(value, &s->labels);
     case 18: return name_of(value, s->label.name, CSV_NAME_MAX);
+    case 19: return headers_of(value, &s->skip_headers);
     default: return unknown("log", key, keys, n);
     }
 }

@@ -147,6 +147,37 @@ static void test_header(void **state) {
     refused(prep(CSV, NULL), ERR_FORMAT, "header: quotes are not closed");
 }
 
+/* Exports joined end to end. */
+static void test_repeated_headers(void **state) {
+    static const char keys[] = "click = click\nconversion = conv\nitem = title\n";
+    static const char log[] = "click,conv,\"ti,tle\"\n0,0,a\nclick,conv,\"ti,tle\"\r\n"
+                              "\xef\xbb\xbf" "click,conv,\"ti,tle\"\n1,0,b\nclick,conv,tle\n";
+    struct buf text = {.data = (uint8_t *)(uintptr_t)log, .len = sizeof log - 1};
+    char ini[256];
+    struct dataset d;
+    (void)state;
+    write_text(schema, "[log]\nclick = click\nconversion = conv\nitem = \"ti,tle\"\n");
+    take(&text, "zero", &d);
+    counts(&d.log_lines, 1, 0, 3, 0, 2, 0);
+    dataset_free(&d);
+    clean();
+    refused(prep(CSV, NULL), ERR_LIMIT, "log.repeated_headers = skip");
+    write_text(schema, "[log]\nrepeated_headers = skip\nclick = click\nconversion = conv\n"
+                       "item = \"ti,tle\"\n");
+    take(&text, "zero", &d);
+    counts(&d.log_lines, 3, 0, 1, 0, 2, 0);
+    dataset_free(&d);
+    clean();
+    snprintf(ini, sizeof ini, "[log]\nheader = no\ncolumns = click, conv, title\n"
+                              "repeated_headers = skip\n%s", keys);
+    write_text(schema, ini);
+    refused(prep(CSV, NULL), ERR_CONFIG, "repeated_headers needs log.header");
+    clean();
+    snprintf(ini, sizeof ini, "[log]\nrepeated_headers = yes\n%s", keys);
+    write_text(schema, ini);
+    refused(prep(CSV, NULL), ERR_CONFIG, "repeated_headers: 'yes': expected skip or reject");
+}
+
 static void test_aliccp(void **state) {
     struct dataset d;
     (void)state;
@@ -172,7 +203,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unclosed_in_tabs),  cmocka_unit_test(test_unclosed_in_commas),
         cmocka_unit_test(test_unclosed_in_a_row), cmocka_unit_test(test_sum),
-        cmocka_unit_test(test_header),            cmocka_unit_test(test_aliccp),
+        cmocka_unit_test(test_header),            cmocka_unit_test(test_repeated_headers),
+        cmocka_unit_test(test_aliccp),
     };
     return cmocka_run_group_tests(tests, setup, prep_teardown);
 }
