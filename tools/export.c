@@ -15,7 +15,8 @@ static bool plain(char c) {
 
 void export_name(const char *field, char *out) {
     const bool taken = strcmp(field, "dense") == 0 || strcmp(field, "manifest.json") == 0 ||
-                       strcmp(field, "applied.tsv") == 0 || strcmp(field, "config.ini") == 0;
+                       strcmp(field, "applied.tsv") == 0 || strcmp(field, "config.ini") == 0 ||
+                       strcmp(field, "fields.json") == 0;
     size_t at = 0;
     for (size_t i = 0; field[i] != '\0'; i++) {
         if (plain(field[i]) && !(i == 0 && (taken || field[i] == '.'))) {

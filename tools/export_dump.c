@@ -12,6 +12,7 @@
 #include "common/applied.h"
 #include "common/mem.h"
 #include "export_rows.h"
+#include "field_report.h"
 #include "npy.h"
 
 static enum status put_rows(void *npy, const void *data, size_t bytes) {
@@ -176,6 +177,30 @@ out:
     return status;
 }
 
+/* How texts became ids. */
+static enum status write_fields(const struct scan *scan, const char *dir) {
+    char path[PATH_BYTES_MAX];
+    struct buf text = BUF_EMPTY;
+    struct json j;
+    enum status status = OK;
+    json_init(&j, &text, true);
+    json_open(&j, NULL, '{');
+    for (uint32_t slot = 0; slot < scan->tables; slot++) {
+        const char *name = scan->manifest.schema.fields[slot].name;
+        json_open(&j, name, '{');
+        field_report_json(field_schemas_find(&scan->manifest.fields, name), &j);
+        json_close(&j);
+    }
+    json_close(&j);
+    TRY_OUT(j.status);
+    TRY_OUT(buf_put(&text, "\n", 1));
+    TRY_OUT(path_join(path, dir, "fields.json"));
+    TRY_OUT(file_write_atomic(path, text.data, text.len));
+out:
+    buf_fini(&text);
+    return status;
+}
+
 enum status export_dump(const struct scan *scan, const char *out, size_t window_bytes) {
     char path[PATH_BYTES_MAX];
     for (uint32_t slot = 0; slot < scan->tables; slot++) {
@@ -183,6 +208,7 @@ enum status export_dump(const struct scan *scan, const char *out, size_t window_
     }
     TRY(write_dense(scan, out));
     TRY(write_applied(scan, out));
+    TRY(write_fields(scan, out));
     TRY(path_join(path, out, "config.ini"));
     return file_write_atomic(path, scan->manifest.config_text, strlen(scan->manifest.config_text));
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/json.h"
+#include "field_report.h"
 
 static const char *const formula_concat[] = {
     "x[f] = sum over the feature ids i of field f of weight_i * emb_f[i], a vector of dim_f",
@@ -177,6 +178,9 @@ static void put_field(struct json *j, const struct scan *scan, uint32_t slot, ui
     json_str(j, "emb", path);
     json_f64(j, "init_scale", (double)config_table(&scan->config, field->name).init_scale);
     json_u64(j, "salt", field->salt);
+    json_open(j, "texts", '{');
+    field_report_json(field_schemas_find(&scan->manifest.fields, field->name), j);
+    json_close(j);
     json_close(j);
 }
 

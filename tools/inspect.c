@@ -10,7 +10,7 @@
 #define DIFF_BYTES ((uint64_t)1 << 30)
 #define TOP_MAX 1000000
 
-enum view { VIEW_SUMMARY, VIEW_VERIFY, VIEW_KEY, VIEW_TOP, VIEW_HISTOGRAM, VIEW_DIFF };
+enum view { VIEW_SUMMARY, VIEW_VERIFY, VIEW_KEY, VIEW_TEXT, VIEW_TOP, VIEW_HISTOGRAM, VIEW_DIFF };
 struct inspect_line {
     const char *path;
     enum view view;
@@ -20,9 +20,10 @@ struct inspect_line {
     bool by_given, memory_given;
 };
 
-enum { I_VERIFY = 256, I_KEY, I_TOP, I_BY, I_FIELD, I_HISTOGRAM, I_DIFF, I_MEMORY, I_JSON, I_HELP };
+enum { I_VERIFY = 256, I_KEY, I_TEXT, I_TOP, I_BY, I_FIELD, I_HISTOGRAM, I_DIFF, I_MEMORY, I_JSON, I_HELP };
 static const struct option options[] = {{"verify", no_argument, NULL, I_VERIFY},
                                         {"key", required_argument, NULL, I_KEY},
+                                        {"text", required_argument, NULL, I_TEXT},
                                         {"top", required_argument, NULL, I_TOP},
                                         {"by", required_argument, NULL, I_BY},
                                         {"field", required_argument, NULL, I_FIELD},
@@ -39,6 +40,7 @@ static const char help[] =
     "  --verify              reads everything; names file and offset of damage\n"
     "of checkpoints only:\n"
     "  --key FIELD:ID        one row, with its optimizer state\n"
+    "  --text FIELD:TEXT     the same, by a value as it stands in the log\n"
     "  --top N               the rows of the largest norm\n"
     "  --by norm|count       what --top goes by; count is of updates (norm)\n"
     "  --histogram           how row norms and counts of updates are distributed\n"
@@ -49,7 +51,7 @@ static const char help[] =
 
 static enum status choose(struct inspect_line *l, enum view view) {
     if (l->view != VIEW_SUMMARY && l->view != view) {
-        return fail(ERR_USAGE, "--verify, --key, --top, --histogram, --diff: one at a time");
+        return fail(ERR_USAGE, "--verify, --key, --text, --top, --histogram, --diff: one at a time");
     }
     l->view = view;
     return OK;
@@ -60,6 +62,7 @@ static enum status apply(void *line, int option, const char *value) {
     switch (option) {
     case I_VERIFY: return choose(l, VIEW_VERIFY);
     case I_KEY: l->key = value; return choose(l, VIEW_KEY);
+    case I_TEXT: l->key = value; return choose(l, VIEW_TEXT);
     case I_TOP: TRY(option_u64("--top", value, 1, TOP_MAX, &l->top)); return choose(l, VIEW_TOP);
     case I_BY:
         l->by_given = true;
@@ -173,6 +176,7 @@ static enum status view_scan(const struct inspect_line *l, const struct scan *sc
     }
     switch (l->view) {
     case VIEW_KEY: return inspect_key(scan, l->key, l->json, out);
+    case VIEW_TEXT: return inspect_text(scan, l->key, l->json, out);
     case VIEW_TOP: return inspect_top(scan, (uint32_t)l->top, l->by_count, slot, l->json, out);
     case VIEW_HISTOGRAM: return inspect_histogram(scan, slot, l->json, out);
     case VIEW_DIFF: return view_diff(l, scan, out);

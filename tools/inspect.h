@@ -16,6 +16,14 @@ enum status inspect_summary(const struct scan *scan, bool json, struct buf *out)
  * the report of its initial value was appended. One block. */
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out);
 
+/* The same by slot and id. */
+enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
+                        struct buf *out);
+/* The same of a value as it stands in the log: argument is FIELD:TEXT, and the checkpoint says how the
+ * field's texts become ids. ERR_CONFIG: it does not. ERR_FORMAT: the text has none. ERR_USAGE: several
+ * values. */
+enum status inspect_text(const struct scan *scan, const char *argument, bool json, struct buf *out);
+
 /* The n rows of the largest norm or count of updates, of one slot or (-1) of all tables. 40 bytes
  * for each of the n. */
 enum status inspect_top(const struct scan *scan, uint32_t n, bool by_count, int slot, bool json,

@@ -4,6 +4,7 @@
 
 #include "common/json.h"
 #include "common/shard.h"
+#include "field_report.h"
 
 static double ratio(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : (double)part / (double)whole;
@@ -87,6 +88,19 @@ static enum status text_labels(const struct dataset *d, struct buf *out) {
     return OK;
 }
 
+static enum status text_fields(const struct dataset *d, struct buf *out) {
+    TRY(buf_printf(out, "%-20s %-4s %14s  %s\n", "field", "side", "values", "ids"));
+    for (uint32_t f = 0; f < d->schema.count; f++) {
+        const struct field *field = &d->schema.fields[f];
+        TRY(buf_printf(out, "%-20s %-4s %14llu  ", field->name,
+                       field->side == SIDE_USER ? "user" : "item",
+                       (unsigned long long)d->field_values[f]));
+        TRY(field_schema_describe(field_schemas_find(&d->fields, field->name), out));
+        TRY(buf_printf(out, "\n"));
+    }
+    return OK;
+}
+
 static enum status text(const struct dataset *d, const char *dir, bool verified,
                         const struct contents *c, struct buf *out) {
     TRY(buf_printf(out, "shards       %s: %u files, %llu bytes, from %s, seed %llu\n", dir,
@@ -108,11 +122,7 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
     TRY(text_labels(d, out));
     TRY(text_weights(d, out));
     TRY(text_contents(d, c, out));
-    TRY(buf_printf(out, "%-20s %s\n", "field", "side"));
-    for (uint32_t f = 0; f < d->schema.count; f++) {
-        TRY(buf_printf(out, "%-20s %s\n", d->schema.fields[f].name,
-                       d->schema.fields[f].side == SIDE_USER ? "user" : "item"));
-    }
+    TRY(text_fields(d, out));
     TRY(buf_printf(out, "\n%-20s %12s %10s %10s %12s %14s\n", "shard", "impressions", "groups", "clicks",
                    "conversions", "bytes"));
     for (uint32_t s = 0; s < d->shard_count; s++) {
@@ -130,6 +140,8 @@ static void json_shards(const struct dataset *d, struct json *j) {
         json_open(j, NULL, '{');
         json_str(j, "name", d->schema.fields[f].name);
         json_str(j, "side", d->schema.fields[f].side == SIDE_USER ? "user" : "item");
+        json_u64(j, "values", d->field_values[f]);
+        field_report_json(field_schemas_find(&d->fields, d->schema.fields[f].name), j);
         json_close(j);
     }
     json_close(j);

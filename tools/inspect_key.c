@@ -20,7 +20,7 @@ struct key_view {
     float floats[ROW_FLOATS_MAX]; /* w, state; the initial w if not found */
 };
 
-static enum status parse_key(const struct scan *scan, const char *key, struct key_view *v) {
+static enum status parse_key(const struct scan *scan, const char *key, uint32_t *slot, uint64_t *id) {
     char field[FIELD_NAME_MAX];
     const char *colon = strrchr(key, ':');
     if (colon == NULL || (size_t)(colon - key) >= sizeof field) {
@@ -28,20 +28,18 @@ static enum status parse_key(const struct scan *scan, const char *key, struct ke
     }
     memcpy(field, key, (size_t)(colon - key));
     field[colon - key] = '\0';
-    const int slot = schema_find(&scan->manifest.schema, field);
-    if (slot < 0) {
+    const int found = schema_find(&scan->manifest.schema, field);
+    if (found < 0) {
         return fail(ERR_NOT_FOUND, "%s has no field '%s'", scan->dir, field);
     }
     char *end = NULL;
     const bool digit = colon[1] >= '0' && colon[1] <= '9';
     errno = 0;
-    v->id = strtoull(colon + 1, &end, strncmp(colon + 1, "0x", 2) == 0 ? 16 : 10);
+    *id = strtoull(colon + 1, &end, strncmp(colon + 1, "0x", 2) == 0 ? 16 : 10);
     if (!digit || errno != 0 || *end != '\0') {
         return fail(ERR_USAGE, "--key is '%s': the id is not a number of 64 bits", key);
     }
-    v->scan = scan;
-    v->slot = (uint32_t)slot;
-    v->bucket = scan_bucket(scan, v->slot, v->id);
+    *slot = (uint32_t)found;
     return OK;
 }
 
@@ -119,9 +117,9 @@ static enum status text_key(const struct key_view *v, struct buf *out) {
     return OK;
 }
 
-enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out) {
-    struct key_view v = {0};
-    TRY(parse_key(scan, key, &v));
+enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
+                        struct buf *out) {
+    struct key_view v = {.scan = scan, .slot = slot, .id = id, .bucket = scan_bucket(scan, slot, id)};
     const struct part_table *t = &scan->table[v.slot];
     if (t->dim + t->state_floats > ROW_FLOATS_MAX) {
         return fail(ERR_LIMIT, "table '%s' has %u floats a row", t->name, t->dim + t->state_floats);
@@ -137,5 +135,13 @@ enum status inspect_key(const struct scan *scan, const char *key, bool json, str
                     v.floats);
     }
     TRY(json ? json_key(&v, out) : text_key(&v, out));
-    return v.found ? OK : fail(ERR_NOT_FOUND, "%s has no row %s", scan->dir, key);
+    return v.found ? OK : fail(ERR_NOT_FOUND, "%s has no row %s:%llu", scan->dir, t->name,
+                               (unsigned long long)id);
+}
+
+enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out) {
+    uint32_t slot = 0;
+    uint64_t id = 0;
+    TRY(parse_key(scan, key, &slot, &id));
+    return inspect_row(scan, slot, id, json, out);
 }

@@ -9,6 +9,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "ps/optimizer.h"
+#include "field_report.h"
 
 struct table_sums {
     uint64_t rows, sightings, updates;
@@ -119,6 +120,20 @@ static enum status text_table(const struct summary *s, uint32_t slot, struct buf
                       (unsigned long long)t->sightings);
 }
 
+/* How texts became ids, as far as that is known. */
+static enum status text_fields(const struct field_schemas *fields, struct buf *out) {
+    if (!field_report_known(fields)) {
+        return OK;
+    }
+    TRY(buf_printf(out, "\n%-20s %s\n", "field", "ids"));
+    for (uint32_t f = 0; f < fields->count; f++) {
+        TRY(buf_printf(out, "%-20s ", fields->list[f].name));
+        TRY(field_schema_describe(&fields->list[f], out));
+        TRY(buf_printf(out, "\n"));
+    }
+    return OK;
+}
+
 static enum status text(const struct summary *s, struct buf *out) {
     const struct scan *scan = s->scan;
     uint64_t rows = 0, bytes = 0;
@@ -133,6 +148,7 @@ static enum status text(const struct summary *s, struct buf *out) {
     }
     TRY(buf_printf(out, "%-48s %12llu %14llu\n", "all", (unsigned long long)rows,
                    (unsigned long long)bytes));
+    TRY(text_fields(&scan->manifest.fields, out));
     TRY(buf_printf(out, "\n%-20s %12s %12s   (%s)\n", "dense", "shape", "norm",
                    optimizer_name(scan->config.dense.kind)));
     for (uint32_t k = 0; k < scan->layout.array_count; k++) {
@@ -181,6 +197,9 @@ static void json_table(const struct summary *s, uint32_t slot, struct json *j) {
     json_f64(j, "row_norm_mean", mean_norm(t));
     json_f64(j, "row_norm_max", t->norm_max);
     json_u64(j, "unadmitted", t->sightings);
+    json_open(j, "ids", '{');
+    field_report_json(field_schemas_find(&s->scan->manifest.fields, p->name), j);
+    json_close(j);
     json_close(j);
 }
 

@@ -93,6 +93,46 @@ ok "$ESMM" eval --checkpoint "$dir/run" --data "$dir/missing-new"
 says "warn .*missing = 'NULL'; .*missing = '-'"
 [ ! -e "$dir/p.csv" ] && [ ! -e "$dir/table" ] || die "something was written"
 
+step "inspect --text goes by the schema in the checkpoint"
+inspect() { "$ESMM" inspect "$dir/run" "$@"; }
+same_row() { # key, text
+    inspect --key "$1" >"$dir/by_key" 2>&1 || die "no row $1"
+    ok inspect --text "$2"
+    cmp -s "$dir/by_key" "$dir/out" || die "--text $2 is not --key $1"
+}
+same_row item:1005 item:1005
+same_row age:10 age:47
+same_row age:1 age:0
+expect 1 inspect --text age:NULL
+says "'NULL' is no value of field 'age', but a missing one"
+ok inspect --text user:u3
+hashed=$(sed -n 's/^key  *user:\([0-9]*\),.*/\1/p' "$dir/out")
+same_row "user:$hashed" user:u3
+expect 1 inspect --text user:u333
+says "has no row user:"
+expect 2 inspect --text "tags:t1|t2"
+says "has the separator of field 'tags' in it: one value at a time"
+expect 1 inspect --text item:1005x
+says "'1005x', field 'item' .kind = id.: a feature id is not a number"
+expect 1 inspect --text nothing:1
+says "begins with none of its fields"
+expect 2 inspect --text item
+expect 2 inspect --text item:1005 --key item:1005
+ok inspect --json --text item:1005
+says '"field":"item","id":1005,'
+ok inspect
+says "^age +kind = numeric, 21 bounds from 0 to 100$" "^tags +kind = hash, multi = [|]$"
+ok "$ESMM" inspect "$dir/base-new"
+says "^item +item +2000  kind = id$"
+
+step "exports say it too"
+ok "$ESMM" export "$dir/run" --out "$dir/npy"
+tr -d ' \n' <"$dir/npy/manifest.json" >"$dir/out"
+says '"texts":[{]"kind":"numeric","bounds":.0,5,1e[+]01,15,' '"texts":[{]"kind":"hash","hash":"xxh3-64","multi":124,"missing":."NULL"'
+ok "$ESMM" export "$dir/run" --format dump --out "$dir/dump"
+tr -d ' \n' <"$dir/dump/fields.json" >"$dir/out"
+says '"item":[{]"kind":"id","missing":."NULL".[}]'
+
 step "shards of an older version: unknown, once"
 cat >"$dir/golden.ini" <<'INI'
 [log]
@@ -125,6 +165,8 @@ equal "warnings" "$(grep -c "does not say how texts became ids" "$dir/out")" 1
 ok train --data "$dir/older" --out "$dir/run-older"
 ok "$ESMM" eval --checkpoint "$dir/run-older" --data "$dir/golden-log"
 says "warn .*field 'u' .and 2 more.: .* was trained with kind = unknown; $dir/golden-log has kind = hash"
+expect 1 "$ESMM" inspect "$dir/run-older" --text i:3
+says "field 'i': .* does not say how texts became ids .*: give the id, --key i:ID"
 
 step "a column without a value is a field"
 log 0 2000 | sed 's/u[0-9]*,[0-9]*,/,NULL,/' >"$dir/empty.csv"
