@@ -17,8 +17,63 @@ enum status leases_init(struct leases *l, const struct tally_plan *plan, struct 
 
 void leases_fini(struct leases *l) {
     mem_free(&l->lease);
+    mem_free(&l->place);
+    mem_free(&l->holder);
     if (l->done != NULL) {
         applied_destroy(&l->done);
+    }
+}
+
+/* --- holders ---------------------------------------------------------------------------------- */
+
+static enum status reserve_holder(struct leases *l, uint32_t worker) {
+    if (worker >= l->holders) {
+        const uint32_t count = worker < 32 ? 64 : 2 * worker;
+        TRY(mem_grow((void **)&l->holder, l->holders * sizeof *l->holder,
+                     count * sizeof *l->holder));
+        for (; l->holders < count; l->holders++) {
+            l->holder[l->holders].first = LEASE_NONE;
+        }
+    }
+    return OK;
+}
+
+static uint32_t first_of(const struct leases *l, uint32_t worker) {
+    return worker < l->holders ? l->holder[worker].first : LEASE_NONE;
+}
+
+static void take_out(struct leases *l, struct lease *x, uint32_t worker) {
+    struct lease_holder *h = &l->holder[worker];
+    const uint32_t at = (uint32_t)(x - l->lease);
+    x->state = LEASE_OUT;
+    x->worker = worker;
+    x->next = h->first;
+    x->prev = LEASE_NONE;
+    if (h->first != LEASE_NONE) {
+        l->lease[h->first].prev = at;
+    }
+    h->first = at;
+    h->held++;
+    l->out++;
+}
+
+/* An OUT lease leaves its holder. */
+static void give_back(struct leases *l, struct lease *x, enum lease_state state) {
+    struct lease_holder *h = &l->holder[x->worker];
+    if (x->prev == LEASE_NONE) {
+        h->first = x->next;
+    } else {
+        l->lease[x->prev].next = x->next;
+    }
+    if (x->next != LEASE_NONE) {
+        l->lease[x->next].prev = x->prev;
+    }
+    x->state = state;
+    h->held--;
+    l->out--;
+    const uint32_t at = (uint32_t)(x - l->lease);
+    if (state == LEASE_PENDING && at < l->pending) {
+        l->pending = at;
     }
 }
 
@@ -26,23 +81,25 @@ void leases_fini(struct leases *l) {
 
 static enum status reserve(struct leases *l, uint32_t count) {
     if (count > l->cap) {
+        TRY(mem_grow((void **)&l->place, l->cap * sizeof *l->place, count * sizeof *l->place));
         TRY(mem_grow((void **)&l->lease, l->cap * sizeof *l->lease, count * sizeof *l->lease));
         l->cap = count;
     }
     return OK;
 }
 
-static void skip_back(struct leases *l) {
-    while (l->first < l->count && l->lease[l->first].state == LEASE_BACK) {
-        l->first++;
-    }
+static void phase_begin(struct leases *l, enum lease_kind kind, uint32_t epoch) {
+    assert(l->out == 0);
+    l->kind = kind;
+    l->epoch = epoch;
+    l->count = l->back = l->pending = 0;
 }
 
 static void phase_add(struct leases *l, uint32_t shard, uint32_t limit, bool complete) {
     enum lease_state state = complete ? LEASE_BACK : LEASE_PENDING;
+    l->place[shard] = l->count;
     l->lease[l->count++] = (struct lease){.shard = shard, .limit = limit, .state = state};
     l->back += complete;
-    skip_back(l);
 }
 
 static bool bits_full(const struct buf *bits, uint32_t limit) {
@@ -59,14 +116,11 @@ enum status leases_train(struct leases *l, uint32_t epoch) {
     uint32_t shards = l->plan->shards;
     uint32_t *order = NULL, *limit = NULL;
     struct buf bits = BUF_EMPTY;
-    assert(l->out == 0);
     TRY_OUT(reserve(l, shards));
     TRY_OUT(mem_array((void **)&order, shards, sizeof *order));
     TRY_OUT(mem_array((void **)&limit, shards, sizeof *limit));
     tally_epoch(l->plan, epoch, order, limit);
-    l->kind = LEASE_TRAIN;
-    l->epoch = epoch;
-    l->count = l->back = l->first = 0;
+    phase_begin(l, LEASE_TRAIN, epoch);
     for (uint32_t i = 0; i < shards; i++) {
         buf_clear(&bits);
         if (limit[i] > 0) { /* an empty shard has no names */
@@ -92,11 +146,8 @@ enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit) {
 
 enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batches,
                         uint32_t shards) {
-    assert(l->out == 0);
     TRY(reserve(l, shards));
-    l->kind = LEASE_EVAL;
-    l->epoch = epoch;
-    l->count = l->back = l->first = 0;
+    phase_begin(l, LEASE_EVAL, epoch);
     for (uint32_t i = 0; i < shards; i++) {
         phase_add(l, i, batches[i], batches[i] == 0);
     }
@@ -104,8 +155,10 @@ enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batche
 }
 
 void leases_finish(struct leases *l) {
-    l->kind = LEASE_FINISHED;
-    l->count = l->back = l->out = l->first = 0;
+    for (uint32_t w = 0; l->out > 0; w++) {
+        leases_release(l, w);
+    }
+    phase_begin(l, LEASE_FINISHED, l->epoch);
 }
 
 bool leases_phase_complete(const struct leases *l) {
@@ -115,21 +168,14 @@ bool leases_phase_complete(const struct leases *l) {
 /* --- granting and returning ------------------------------------------------------------------- */
 
 static struct lease *next_pending(struct leases *l) {
-    for (uint32_t i = l->first; i < l->count; i++) {
-        if (l->lease[i].state == LEASE_PENDING) {
-            return &l->lease[i];
-        }
+    while (l->pending < l->count && l->lease[l->pending].state != LEASE_PENDING) {
+        l->pending++;
     }
-    return NULL;
+    return l->pending < l->count ? &l->lease[l->pending] : NULL;
 }
 
 static struct lease *find(struct leases *l, uint32_t shard) {
-    for (uint32_t i = l->first; i < l->count; i++) {
-        if (l->lease[i].shard == shard) {
-            return &l->lease[i];
-        }
-    }
-    return NULL;
+    return shard < l->count ? &l->lease[l->place[shard]] : NULL;
 }
 
 enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, bool hold,
@@ -144,12 +190,11 @@ enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, 
     if (l->kind == LEASE_TRAIN) {
         TRY(applied_bits(l->done, l->epoch, next->shard, bits));
     }
-    next->state = LEASE_OUT;
-    next->worker = worker;
+    TRY(reserve_holder(l, worker));
+    take_out(l, next, worker);
     next->incarnation = incarnation;
     next->fence = ++l->fence;
     next->deadline_ms = now_ms + l->lease_ms;
-    l->out++;
     *out = (struct wire_lease){.kind = l->kind,
                                .epoch = l->epoch,
                                .shard = next->shard,
@@ -179,10 +224,8 @@ enum status leases_return(struct leases *l, const struct wire_lease_ask *ask) {
         return OK;
     }
     TRY(add_done(l, lease));
-    lease->state = LEASE_BACK;
-    l->out--;
+    give_back(l, lease, LEASE_BACK);
     l->back++;
-    skip_back(l);
     return OK;
 }
 
@@ -191,56 +234,50 @@ void leases_complete(struct leases *l, uint32_t shard) {
     if (l->kind != LEASE_EVAL || lease == NULL || lease->state == LEASE_BACK) {
         return;
     }
-    l->out -= lease->state == LEASE_OUT;
+    if (lease->state == LEASE_OUT) {
+        give_back(l, lease, LEASE_BACK);
+    }
     lease->state = LEASE_BACK;
     l->back++;
-    skip_back(l);
 }
 
 /* --- deadlines -------------------------------------------------------------------------------- */
 
 void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint64_t now_ms) {
-    for (uint32_t i = l->first; i < l->count; i++) {
-        struct lease *x = &l->lease[i];
-        if (x->state == LEASE_OUT && x->worker == worker && x->incarnation == incarnation) {
-            x->deadline_ms = now_ms + l->lease_ms;
+    for (uint32_t i = first_of(l, worker); i != LEASE_NONE; i = l->lease[i].next) {
+        if (l->lease[i].incarnation == incarnation) {
+            l->lease[i].deadline_ms = now_ms + l->lease_ms;
         }
     }
 }
 
-static void put_back(struct leases *l, struct lease *x) {
-    x->state = LEASE_PENDING;
-    l->out--;
+/* Those of one worker whose deadline is at or before `by_ms`. */
+static uint32_t put_back(struct leases *l, uint32_t worker, uint64_t by_ms) {
+    uint32_t count = 0;
+    uint32_t next = first_of(l, worker);
+    while (next != LEASE_NONE) {
+        struct lease *x = &l->lease[next];
+        next = x->next;
+        if (x->deadline_ms <= by_ms) {
+            give_back(l, x, LEASE_PENDING);
+            count++;
+        }
+    }
+    return count;
 }
 
 uint32_t leases_release(struct leases *l, uint32_t worker) {
-    uint32_t released = 0;
-    for (uint32_t i = l->first; i < l->count; i++) {
-        struct lease *x = &l->lease[i];
-        if (x->state == LEASE_OUT && x->worker == worker) {
-            put_back(l, x);
-            released++;
-        }
-    }
-    return released;
+    return put_back(l, worker, UINT64_MAX);
 }
 
 uint32_t leases_expire(struct leases *l, uint64_t now_ms) {
     uint32_t expired = 0;
-    for (uint32_t i = l->first; i < l->count; i++) {
-        struct lease *x = &l->lease[i];
-        if (x->state == LEASE_OUT && now_ms >= x->deadline_ms) {
-            put_back(l, x);
-            expired++;
-        }
+    for (uint32_t w = 0; w < l->holders && l->out > 0; w++) {
+        expired += put_back(l, w, now_ms);
     }
     return expired;
 }
 
 uint32_t leases_held(const struct leases *l, uint32_t worker) {
-    uint32_t held = 0;
-    for (uint32_t i = l->first; i < l->count; i++) {
-        held += l->lease[i].state == LEASE_OUT && l->lease[i].worker == worker;
-    }
-    return held;
+    return worker < l->holders ? l->holder[worker].held : 0;
 }

@@ -2,6 +2,10 @@
  * die, in which every batch must be done and nothing beyond --max-steps. */
 #include "coord/lease.h"
 
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
 #include "common/plan.h"
 #include "common/rng.h"
 
@@ -271,7 +275,6 @@ static void shards_that_join(void **state) {
         assert_int_equal(applied_count(l.done), batches_all);
         assert_int_equal(l.done_impressions, 7 * batches_all);
         assert_int_equal(applied_base(l.done), 0);
-        assert_int_equal(l.first, MANY);
         leases_fini(&l);
     }
 }
@@ -336,6 +339,62 @@ static void limits_follow_the_order(void **state) {
     assert_int_equal(sum, impressions[0]);
 }
 
+/* --- costs ------------------------------------------------------------------------------------ */
+
+/* ns of a heartbeat, and of a grant with its return, in an epoch of so many leases, the first of which
+ * never comes back. */
+struct costs {
+    double renew, grant;
+};
+
+static struct costs costs_of(uint32_t shards) {
+    struct costs out;
+    uint32_t *ones = NULL;
+    struct wire_lease lease;
+    assert_int_equal(mem_array((void **)&ones, shards, sizeof *ones), OK);
+    for (uint32_t s = 0; s < shards; s++) {
+        ones[s] = 1;
+    }
+    struct tally_plan p = {.batches = ones, .impressions = ones, .shards = shards, .epochs = 1,
+                           .max_steps = UINT64_MAX};
+    tally_plan_init(&p);
+    struct leases l = leases_of(&p, false);
+    assert_int_equal(leases_train(&l, 0), OK);
+    ask(&l, 7, 0);
+    uint64_t start_ns = clock_mono_ns();
+    for (uint32_t i = 0; i < 2000; i++) {
+        leases_renew(&l, 7, 8, i);
+        assert_int_equal(leases_expire(&l, i), 0);
+        assert_int_equal(leases_held(&l, 7), 1);
+    }
+    out.renew = (double)(clock_mono_ns() - start_ns) / 2000;
+    for (uint32_t i = 0; i < shards - 901; i++) {
+        lease = ask(&l, 1, 0);
+        give(&l, 1, &lease);
+    }
+    start_ns = clock_mono_ns();
+    for (uint32_t i = 0; i < 900; i++) {
+        lease = ask(&l, 1, 0);
+        assert_int_equal(lease.kind, LEASE_TRAIN);
+        give(&l, 1, &lease);
+    }
+    out.grant = (double)(clock_mono_ns() - start_ns) / 900;
+    assert_int_equal(l.back, shards - 1);
+    leases_fini(&l);
+    mem_free(&ones);
+    return out;
+}
+
+/* A hundred times the shards must not cost ten times as much. */
+static void costs_do_not_grow_with_the_epoch(void **state) {
+    (void)state;
+    const struct costs few = costs_of(1000), many = costs_of(100000);
+    print_message("a heartbeat: %.0f and %.0f ns, a grant with its return: %.0f and %.0f ns, of 1,000 "
+                  "and 100,000 leases\n", few.renew, many.renew, few.grant, many.grant);
+    assert_true(many.renew < 10 * few.renew + 2000);
+    assert_true(many.grant < 10 * few.grant + 20000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_epoch_in_order),
@@ -347,6 +406,7 @@ int main(void) {
         cmocka_unit_test(limits_follow_the_order),
         cmocka_unit_test(shards_that_join),
         cmocka_unit_test(a_grown_plan_resumed),
+        cmocka_unit_test(costs_do_not_grow_with_the_epoch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
