@@ -15,6 +15,8 @@
  *   - LINGER 0: closing never waits. Who must know that a last message arrived waits for its answer.
  *   - The file of an ipc socket stays when its owner closes. We remove it, but only if it is still
  *     the one we made: a successor may have bound the same path.
+ *   - A message is made whole before its first frame is sent: of one that memory does not suffice for,
+ *     no part may go out, since the socket would take the next message for its rest.
  *   - A frame's data lies where the decoder left it, at any alignment.
  *
  * A message of more frames than header, keys, values is read to its end and counted as malformed,
@@ -285,26 +287,48 @@ static enum status send_failed(const struct port *p) {
     return fail(ERR_IO, "cannot send to %s: %s", p->endpoint, zmq_strerror(errno));
 }
 
-static enum status send_frame(struct port *p, const void *data, size_t bytes, bool more) {
-    zmq_msg_t frame;
-    if (zmq_msg_init_size(&frame, bytes) != 0) {
+/* A message being made: all its frames, before the first is sent. */
+struct parcel {
+    zmq_msg_t frame[FRAMES_MAX];
+    int frames;
+};
+
+static enum status pack_frame(const struct port *p, struct parcel *m, const void *data,
+                              size_t bytes) {
+    zmq_msg_t *frame = &m->frame[m->frames];
+    if (zmq_msg_init_size(frame, bytes) != 0) {
         return fail(ERR_MEMORY, "cannot send %zu bytes to %s: out of memory", bytes, p->endpoint);
     }
     if (bytes > 0) {
-        memcpy(zmq_msg_data(&frame), data, bytes);
+        memcpy(zmq_msg_data(frame), data, bytes);
     }
-    int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
+    m->frames++;
+    return OK;
+}
+
+static enum status send_frame(struct port *p, zmq_msg_t *frame, bool more) {
+    const size_t bytes = zmq_msg_size(frame);
     int sent;
     do {
-        sent = zmq_msg_send(&frame, p->socket, flags);
+        sent = zmq_msg_send(frame, p->socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
-        enum status status = send_failed(p);
-        zmq_msg_close(&frame);
-        return status;
+        return send_failed(p);
     }
     p->sent_bytes += bytes;
     return OK;
+}
+
+/* A message begun is a message ended: else the socket would take the next one for its rest. Should
+ * ZeroMQ refuse a frame in the middle (it then drops the message up to its last frame), the others
+ * are still handed over. */
+static enum status send_parcel(struct port *p, struct parcel *m) {
+    enum status status = OK;
+    for (int i = 0; i < m->frames && (status == OK || i > 1); i++) {
+        const enum status one = send_frame(p, &m->frame[i], i + 1 < m->frames);
+        status = status == OK ? one : status;
+    }
+    return status;
 }
 
 static enum status check_size(const struct port *p, const struct wire_msg *msg, size_t bytes) {
@@ -323,16 +347,28 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
     TRY(check_size(p, msg, values_bytes));
     buf_clear(&p->header);
     TRY(wire_encode(msg, &p->header));
-    bool has_values = values_bytes > 0;
-    bool has_keys = keys_bytes > 0 || has_values;
+    struct parcel parcel = {.frames = 0};
+    const bool has_values = values_bytes > 0;
+    enum status status = OK;
     if (p->bound) {
-        TRY(send_frame(p, peer, peer_bytes, true));
+        status = pack_frame(p, &parcel, peer, peer_bytes);
     }
-    TRY(send_frame(p, p->header.data, p->header.len, has_keys));
-    if (has_keys) {
-        TRY(send_frame(p, keys, keys_bytes, has_values));
+    if (status == OK) {
+        status = pack_frame(p, &parcel, p->header.data, p->header.len);
     }
-    return has_values ? send_frame(p, values, values_bytes, false) : OK;
+    if (status == OK && (keys_bytes > 0 || has_values)) {
+        status = pack_frame(p, &parcel, keys, keys_bytes);
+    }
+    if (status == OK && has_values) {
+        status = pack_frame(p, &parcel, values, values_bytes);
+    }
+    if (status == OK) {
+        status = send_parcel(p, &parcel);
+    }
+    for (int i = 0; i < parcel.frames; i++) { /* of one that was sent, nothing is left */
+        zmq_msg_close(&parcel.frame[i]);
+    }
+    return status;
 }
 
 /* --- receiving ---------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -259,6 +260,51 @@ static void test_hostile_peer_is_skipped(void **state) {
     zmq_ctx_term(context);
 }
 
+/* No memory for the last frame: the frames before it must not become the head of the next message. */
+static void test_no_memory_sends_nothing(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* they need the address space that is taken away here */
+#else
+    const size_t large = (size_t)512 << 20;
+    struct transport *t;
+    struct port *server, *client;
+    struct port_message m;
+    struct rlimit before, tight;
+    uint8_t *values = calloc(large, 1); /* never touched: no memory is behind it */
+    assert_non_null(values);
+    assert_int_equal(transport_create(&t, 1), OK);
+    assert_int_equal(port_bind(&server, t, "inproc://tight", 1u << 30), OK);
+    assert_int_equal(port_connect(&client, t, "inproc://tight", 1u << 30), OK);
+    struct wire_msg ask = pushed(1, 100);
+    assert_int_equal(port_send(client, NULL, 0, &ask, "k", 1, NULL, 0), OK);
+    assert_int_equal(port_receive(server, &m, WAIT_MS), OK); /* buffers and peer are known now */
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    tight = (struct rlimit){.rlim_cur = large, .rlim_max = before.rlim_max};
+    struct wire_msg answer = pushed(1, 101);
+    for (int bound = 0; bound < 2; bound++) {
+        struct port *from = bound ? server : client, *to = bound ? client : server;
+        const void *peer = bound ? m.peer : NULL;
+        const size_t peer_bytes = bound ? m.peer_bytes : 0;
+        assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+        enum status status = port_send(from, peer, peer_bytes, &ask, "keys", 4, values, large);
+        assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+        assert_int_equal(status, ERR_MEMORY);
+        assert_int_equal(port_send(from, peer, peer_bytes, &answer, "key", 3, "value", 5), OK);
+        struct port_message got;
+        assert_int_equal(port_receive(to, &got, WAIT_MS), OK);
+        assert_int_equal(got.msg.u.pushed.version, 101);
+        assert_int_equal(got.keys_bytes, 3);
+        assert_memory_equal(got.values, "value", 5);
+        assert_int_equal(port_malformed(to), 0);
+    }
+    port_close(&client);
+    port_close(&server);
+    transport_destroy(&t);
+    free(values);
+#endif
+}
+
 static void test_poll_names_the_ready_ports(void **state) {
     (void)state;
     struct transport *t;
@@ -365,6 +411,7 @@ int main(void) {
         cmocka_unit_test(test_answer_to_a_peer_that_left),
         cmocka_unit_test(test_too_large_a_frame_is_not_sent),
         cmocka_unit_test(test_hostile_peer_is_skipped),
+        cmocka_unit_test(test_no_memory_sends_nothing),
         cmocka_unit_test(test_poll_names_the_ready_ports),
         cmocka_unit_test(test_many_peers),
     };
