@@ -90,6 +90,7 @@ void config_default(struct config *c) {
         .keep = 3,
         .request_ms = 2000,
         .give_up_ms = 20000,
+        .stall_ms = 300000,
         .heartbeat_ms = 1000,
         .lease_ms = 10000,
         .message_bytes_max = 256u << 20,
@@ -397,6 +398,10 @@ enum status config_check(const struct config *c) {
     if (c->give_up_ms <= c->request_ms) {
         return fail(ERR_CONFIG, "net.give_up_ms (%u) must be larger than net.request_ms (%u)",
                     c->give_up_ms, c->request_ms);
+    }
+    if (c->stall_ms <= c->give_up_ms || c->stall_ms <= c->lease_ms) {
+        return fail(ERR_CONFIG, "net.stall_ms (%u) must be larger than net.give_up_ms (%u) and "
+                    "net.lease_ms (%u)", c->stall_ms, c->give_up_ms, c->lease_ms);
     }
     if (c->lease_ms < 2 * (uint64_t)c->heartbeat_ms) {
         return fail(ERR_CONFIG, "net.lease_ms (%u) must be at least twice net.heartbeat_ms (%u)",

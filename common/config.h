@@ -157,6 +157,7 @@ struct config {
     /* [net] */
     uint32_t request_ms;           /* a request is resent after so long without an answer */
     uint32_t give_up_ms;           /* and the peer is called dead after so long */
+    uint32_t stall_ms;             /* what gets nowhere has failed after so long */
     uint32_t heartbeat_ms;
     uint32_t lease_ms;             /* a worker silent for so long loses its leases */
     uint32_t message_bytes_max;

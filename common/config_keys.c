@@ -138,8 +138,10 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("net", "heartbeat_ms", KIND_U32, C(heartbeat_ms), 10, 1e6, "between heartbeats"),
     NUMBER("net", "lease_ms", KIND_U32, C(lease_ms), 100, 1e8,
            "a silent worker loses its leases after"),
+    NUMBER("net", "stall_ms", KIND_U32, C(stall_ms), 100, 1e8,
+           "who or what makes no progress for so long has failed (docs/threads.md)"),
     NUMBER("net", "message_bytes_max", KIND_BYTES32, C(message_bytes_max), 1 << 16, 2147483647,
-           "largest message"),
+           "largest message between workers and servers"),
 
     NUMBER("eval", "user_field", KIND_NAME, C(user_field), 0, 0,
            "GAUC groups by this field; empty: by group"),

@@ -7,7 +7,8 @@
  * next one carries newer news. Any COMMAND is handed out, whichever beat it answers.
  *
  * The coordinator is called dead when something has been awaited for give_up_ms during which no
- * word came from it, and it was asked again in between. What has already arrived is always read
+ * word came from it, and it was asked again in between. A coordinator that answers heartbeats but not
+ * one request (which it cannot have received, else it would have answered) is given stall_ms. What has already arrived is always read
  * first, so a process that was itself stopped for a while does not blame its peer.
  */
 #include "link.h"
@@ -28,13 +29,14 @@
 #define HEARTBEAT_MS 1000
 #define REQUEST_MS 2000
 #define GIVE_UP_MS 30000
-/* The plan and evaluation scores of a shard are the largest frames. */
-#define LINK_MESSAGE_BYTES_MAX (64u << 20)
+#define STALL_MS 300000
+#define SENDS_MIN 3 /* nobody is blamed who was asked less often */
 
 struct request {
     struct wire_msg msg;
     struct buf keys, values;
     uint64_t first_ms, sent_ms, wait_ms;
+    uint32_t sends;
     struct request *next;
 };
 
@@ -44,7 +46,7 @@ struct link {
     uint64_t last_id;
     struct request *waiting; /* unanswered, oldest first */
     struct request *spare;   /* answered: memory to use again */
-    uint32_t heartbeat_ms, request_ms, give_up_ms;
+    uint32_t heartbeat_ms, request_ms, give_up_ms, stall_ms;
     uint64_t heard_ms;
     /* heartbeats */
     bool beating;
@@ -76,10 +78,12 @@ void link_close(struct link **l) {
     mem_free(l);
 }
 
-void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uint32_t give_up_ms) {
+void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uint32_t give_up_ms,
+                 uint32_t stall_ms) {
     l->heartbeat_ms = heartbeat_ms;
     l->request_ms = request_ms;
     l->give_up_ms = give_up_ms;
+    l->stall_ms = stall_ms;
 }
 
 /* --- hello -------------------------------------------------------------------------------------- */
@@ -183,9 +187,9 @@ enum status link_open(struct link **l, struct transport *t, const char *coordina
     *l = NULL;
     enum status status;
     TRY_OUT(mem_alloc((void **)l, sizeof **l));
-    link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS);
+    link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS, STALL_MS);
     TRY_OUT(endpoints_frame(&g.frame, endpoints, endpoint_count));
-    TRY_OUT(port_connect(&(*l)->port, t, coordinator, LINK_MESSAGE_BYTES_MAX));
+    TRY_OUT(port_connect(&(*l)->port, t, coordinator, WIRE_LINK_BYTES_MAX));
     TRY_OUT(greet(*l, &g, welcome, plan));
     (*l)->heard_ms = clock_mono_ms();
 out:
@@ -201,6 +205,7 @@ out:
 /* A full queue is no failure: the request is due again soon. */
 static enum status send_request(struct link *l, struct request *r) {
     r->sent_ms = clock_mono_ms();
+    r->sends++;
     enum status status = port_send(l->port, NULL, 0, &r->msg, r->keys.data, r->keys.len,
                                    r->values.data, r->values.len);
     return status == ERR_AGAIN ? OK : status;
@@ -244,6 +249,7 @@ enum status link_request(struct link *l, struct wire_msg *msg, const void *keys,
     }
     r->first_ms = clock_mono_ms();
     r->wait_ms = l->request_ms;
+    r->sends = 0;
     append(&l->waiting, r);
     return send_request(l, r);
 }
@@ -326,10 +332,24 @@ static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
     return beat ? wire_type_name(WIRE_HEARTBEAT) : NULL;
 }
 
+/* A request that the coordinator passes over while it answers others. */
+static enum status check_answers(const struct link *l, uint64_t now_ms) {
+    for (const struct request *r = l->waiting; r != NULL; r = r->next) {
+        if (r->msg.type != WIRE_CLOCK_ASK && r->sends >= SENDS_MIN &&
+            now_ms >= r->first_ms + l->stall_ms && now_ms >= r->sent_ms + l->request_ms) {
+            return fail(ERR_PEER, "the coordinator at %s answers heartbeats, but has not answered a %s "
+                        "of %zu bytes that it was sent %u times in %llu ms", port_endpoint(l->port),
+                        wire_type_name(r->msg.type), r->keys.len + r->values.len, r->sends,
+                        (unsigned long long)(now_ms - r->first_ms));
+        }
+    }
+    return OK;
+}
+
 static enum status check_silence(const struct link *l, uint64_t now_ms) {
     const char *what = awaited_in_vain(l, now_ms);
     if (what == NULL) {
-        return OK;
+        return check_answers(l, now_ms);
     }
     return fail(ERR_PEER, "the coordinator at %s has been silent for %llu ms; its answer to %s was "
                 "awaited", port_endpoint(l->port), (unsigned long long)(now_ms - l->heard_ms),

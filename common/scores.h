@@ -17,6 +17,7 @@
 #include "metric.h"
 
 #define WIRE_SCORE_BYTES 25u
+#define WIRE_SCORES_MAX 32768u /* rows in one message; those of a larger shard go in pieces */
 
 /* Appends n rows to out. ERR_LIMIT, ERR_MEMORY. */
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out);

@@ -46,6 +46,13 @@ enum status thread_join(struct thread *t) {
     return t->status == OK ? OK : fail(t->status, "%s", t->text);
 }
 
+void thread_leave(struct thread *t) {
+    if (t->started) {
+        pthread_detach(t->id);
+        t->started = false;
+    }
+}
+
 /* Set in a signal handler, which runs in any thread that does not block it, and read in others: a
  * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there. */
 static atomic_int stop_number;

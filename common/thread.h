@@ -21,6 +21,9 @@ struct thread {
 enum status thread_start(struct thread *t, const char *name, enum status (*run)(void *), void *arg);
 /* Joins; gives the thread's status and re-records its fail text in the caller. Not started: OK. */
 enum status thread_join(struct thread *t);
+/* Gives up a thread that may never end: it is not joined any more, and goes with the process. What it
+ * uses must stay. */
+void thread_leave(struct thread *t);
 static inline bool thread_ended(struct thread *t) { return atomic_load(&t->ended); }
 
 /* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both in:

@@ -333,8 +333,8 @@ static enum status send_parcel(struct port *p, struct parcel *m) {
 
 static enum status check_size(const struct port *p, const struct wire_msg *msg, size_t bytes) {
     if (bytes > p->message_bytes_max) {
-        return fail(ERR_LIMIT, "%s would carry %zu bytes in one frame, net.message_bytes_max is "
-                    "%zu", wire_type_name(msg->type), bytes, p->message_bytes_max);
+        return fail(ERR_LIMIT, "%s would carry %zu bytes in one frame, %s takes at most %zu",
+                    wire_type_name(msg->type), bytes, p->endpoint, p->message_bytes_max);
     }
     return OK;
 }

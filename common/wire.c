@@ -130,16 +130,16 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define PROGRESS_FIELDS(X)                                                                        \
     X(impressions) X(batches) X(loss_sum) X(loss_ctr_sum) X(loss_ctcvr_sum) X(resent)             \
     X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max)             \
-    X(dense_staleness_sum) X(dense_staleness_max)
+    X(dense_staleness_sum) X(dense_staleness_max) X(finished) X(fenced)
 #define USAGE_FIELDS(X) X(cpu_s) X(peak_bytes) X(sent_bytes) X(received_bytes)
 #define HEARTBEAT_FIELDS(X)                                                                       \
     X(index) X(incarnation) X(rows) X(bytes) X(version) X(evicted) X(refused) X(created)          \
-    X(duplicates) X(failing)
+    X(duplicates) X(failing) X(reading)
 #define COMMAND_FIELDS(X) X(cut) X(failed)
 #define LEASE_ASK_FIELDS(X) X(index) X(incarnation) X(returns) X(epoch) X(shard) X(fence)
 #define LEASE_FIELDS(X) X(epoch) X(shard) X(fence) X(batch_limit)
 #define CLOCK_FIELDS(X) X(index) X(trainer) X(incarnation) X(clock)
-#define SCORES_FIELDS(X) X(epoch) X(shard) X(count)
+#define SCORES_FIELDS(X) X(epoch) X(shard) X(fence) X(first) X(count) X(total)
 #define PART_DONE_FIELDS(X)                                                                       \
     X(partition) X(cut) X(ok) X(bucket_begin) X(bucket_end) X(bytes) X(checksum) X(rows) X(version)
 #define PULL_FIELDS(X) X(want_dense) X(want_ticket)

@@ -42,6 +42,9 @@
 #define WIRE_TEXT_MAX 512
 #define WIRE_ENDPOINT_MAX 128
 #define WIRE_PARTITIONS_MAX 1024
+/* The largest frame between the coordinator and the others, both ways. What may grow with the data is
+ * checked against it when the job begins (the plan, a cut's names) or sent in pieces (SCORES). */
+#define WIRE_LINK_BYTES_MAX (64u << 20)
 
 enum wire_type {
     WIRE_HELLO = 1, WIRE_WELCOME, WIRE_REFUSE, WIRE_HEARTBEAT, WIRE_COMMAND, WIRE_LEASE_ASK,
@@ -76,6 +79,8 @@ struct wire_progress {            /* counters since the worker's start, cumulati
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness_sum, staleness_max; /* per push: of its rows */
     uint64_t dense_staleness_sum, dense_staleness_max; /* of its dense vector */
+    uint64_t finished;            /* batches of any kind, training and evaluation: its progress */
+    uint64_t fenced;              /* training batches that are another worker's now; not in the sums */
 };
 /* For counters that hold the largest of what there was. */
 static inline void raise_to(uint64_t *most, uint64_t value) {
@@ -89,6 +94,7 @@ struct wire_heartbeat {
     uint64_t rows, bytes, version;       /* servers: sums over partitions (version: minimum) */
     uint64_t evicted, refused, created, duplicates;
     struct usage usage;                  /* of the process since its start */
+    bool reading;                        /* workers: nothing to do until a shard is read */
     bool failing;                        /* text says why; the sender is about to exit */
     char text[WIRE_TEXT_MAX];
 };
@@ -125,7 +131,10 @@ struct wire_clock {
                                             this trainer's own clock (coord/staleness.h) */
 };
 struct wire_scores {                     /* values frame: see wire_scores_pack */
-    uint32_t epoch, shard, count;
+    uint32_t epoch, shard;
+    uint64_t fence;                      /* of the sender's lease: whose pieces belong together */
+    uint32_t first, count, total;        /* scores [first, first + count) of the shard's total; pieces
+                                            go out in order, each when the one before is acknowledged */
 };
 struct wire_part_done {
     uint32_t partition;

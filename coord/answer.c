@@ -256,6 +256,9 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
                        &c->scratch));
         TRY(remember(a, ask, m->msg.id, &lease, &c->scratch));
         say_lease(&lease, ask->index);
+        if (lease.kind == LEASE_TRAIN || lease.kind == LEASE_EVAL) {
+            membership_busy(&c->members.worker[ask->index], now_ms);
+        }
         if (leases_held(&c->leases, ask->index) == 0) {
             staleness_rest(&c->staleness, ask->index);
         }
@@ -304,17 +307,17 @@ void answer_clocks(struct coord *c, uint64_t now_ms) {
 
 static enum status on_scores(struct coord *c, const struct port_message *m) {
     const struct wire_scores *s = &m->msg.u.scores;
-    bool fresh = false;
+    bool complete = false;
     if (c->phase == PHASE_SCORE) {
-        enum status status = exam_take(&c->exam, s->epoch, s->shard, s->count, m->values,
-                                       m->values_bytes, &fresh);
+        enum status status =
+            exam_take(&c->exam, s, m->values, m->values_bytes, &complete);
         if (status != OK) {
             log_warn("refused: %s", fail_text());
             reply_error(c, m, WIRE_ERROR, status, fail_text());
             return OK;
         }
     }
-    if (fresh) {
+    if (complete) {
         leases_complete(&c->leases, s->shard);
     }
     struct wire_msg msg = {.type = WIRE_ACK};

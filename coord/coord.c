@@ -342,6 +342,7 @@ static enum status turn(struct coord *c) {
     TRY(follow_step(c, now_ms));
     TRY(save_step(c, now_ms));
     TRY(phase_step(c, now_ms));
+    TRY(stall_step(c, now_ms));
     if (c->phase != PHASE_GATHER) {
         progress_tick(&c->progress, now_ms);
         report_step(&c->report, &c->progress, membership_workers_alive(&c->members), false, now_ms);
@@ -441,7 +442,10 @@ enum status coord_run(const struct coord_options *o) {
     enum status status = run(c);
     char why[1024];
     snprintf(why, sizeof why, "%s", fail_text_of(status));
+    const bool used = c->exam.left; /* by a computation that was given up: it goes with the process */
     coord_fini(c);
-    mem_free(&c);
+    if (!used) {
+        mem_free(&c);
+    }
     return status == OK ? OK : fail(status, "%s", why);
 }

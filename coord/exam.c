@@ -11,6 +11,8 @@ enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch
     TRY_OUT(mem_array((void **)&e->batches, shards, sizeof *e->batches));
     TRY_OUT(mem_array((void **)&e->offset, (size_t)shards + 1, sizeof *e->offset));
     TRY_OUT(mem_array((void **)&e->got, shards, sizeof *e->got));
+    TRY_OUT(mem_array((void **)&e->fence, shards, sizeof *e->fence));
+    TRY_OUT(mem_array((void **)&e->have, shards, sizeof *e->have));
     for (uint32_t s = 0; s < shards; s++) {
         e->batches[s] = plan_batches(data->shards[s].impressions, batch_max);
         e->offset[s + 1] = e->offset[s] + data->shards[s].impressions;
@@ -22,11 +24,16 @@ out:
 }
 
 void exam_fini(struct exam *e) {
+    if (e->left) {
+        return;
+    }
     thread_join(&e->thread);
     exam_end(e);
     mem_free(&e->batches);
     mem_free(&e->offset);
     mem_free(&e->got);
+    mem_free(&e->fence);
+    mem_free(&e->have);
 }
 
 enum status exam_begin(struct exam *e, uint32_t epoch) {
@@ -35,32 +42,53 @@ enum status exam_begin(struct exam *e, uint32_t epoch) {
     TRY(mem_array((void **)&e->scores, e->offset[shards], sizeof *e->scores));
     e->epoch = epoch;
     e->received = 0;
+    e->taken = 0;
     for (uint32_t s = 0; s < shards; s++) {
         e->got[s] = e->data->shards[s].impressions == 0;
         e->received += e->got[s];
+        e->fence[s] = 0;
+        e->have[s] = 0;
     }
     return OK;
 }
 
-enum status exam_take(struct exam *e, uint32_t epoch, uint32_t shard, uint32_t count,
-                      const void *values, size_t bytes, bool *fresh) {
-    *fresh = false;
-    if (shard >= e->data->shard_count) {
-        return fail(ERR_PROTOCOL, "scores of evaluation shard %u; there are %u", shard,
+static enum status check_piece(const struct exam *e, const struct wire_scores *s) {
+    if (s->shard >= e->data->shard_count) {
+        return fail(ERR_PROTOCOL, "scores of evaluation shard %u; there are %u", s->shard,
                     e->data->shard_count);
     }
-    if (e->scores == NULL || epoch != e->epoch || e->got[shard]) {
+    const struct shard_info *info = &e->data->shards[s->shard];
+    if (s->total != info->impressions || s->first > s->total || s->count > s->total - s->first) {
+        return fail(ERR_PROTOCOL, "scores [%u, %llu) of %u of evaluation shard %s, which has %u "
+                    "impressions", s->first, (unsigned long long)s->first + s->count, s->total,
+                    info->name, info->impressions);
+    }
+    return OK;
+}
+
+enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values,
+                      size_t bytes, bool *complete) {
+    *complete = false;
+    TRY(check_piece(e, s));
+    if (e->scores == NULL || s->epoch != e->epoch || e->got[s->shard] ||
+        s->fence < e->fence[s->shard]) {
         return OK;
     }
-    uint32_t impressions = e->data->shards[shard].impressions;
-    if (count != impressions) {
-        return fail(ERR_PROTOCOL, "%u scores of evaluation shard %s, which has %u impressions",
-                    count, e->data->shards[shard].name, impressions);
+    const uint32_t have = s->fence == e->fence[s->shard] ? e->have[s->shard] : 0;
+    if (s->first > have) {
+        return fail(ERR_PROTOCOL, "scores of evaluation shard %s from %u on; those from %u on were "
+                    "not sent", e->data->shards[s->shard].name, s->first, have);
     }
-    TRY(wire_scores_unpack(values, bytes, count, e->scores + e->offset[shard]));
-    e->got[shard] = true;
-    e->received++;
-    *fresh = true;
+    if (s->first < have) {
+        return OK;
+    }
+    TRY(wire_scores_unpack(values, bytes, s->count, e->scores + e->offset[s->shard] + have));
+    e->fence[s->shard] = s->fence;
+    e->have[s->shard] = have + s->count;
+    e->taken += s->count;
+    *complete = e->have[s->shard] == s->total;
+    e->got[s->shard] = *complete;
+    e->received += *complete;
     return OK;
 }
 
@@ -89,4 +117,9 @@ bool exam_computed(struct exam *e, enum status *status, struct evaluation *out) 
 
 void exam_end(struct exam *e) {
     mem_free(&e->scores);
+}
+
+void exam_leave(struct exam *e) {
+    thread_leave(&e->thread);
+    e->left = true;
 }

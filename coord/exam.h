@@ -2,7 +2,10 @@
  * on a thread of its own, so that the coordinator goes on answering.
  *
  * Scores lie at their shard's place, whoever sends them and in whatever order, so equal models give
- * equal metrics. Memory: 32 bytes per evaluation impression, held from exam_begin to exam_end.
+ * equal metrics. A large shard comes in pieces. Two workers may have its batches in different orders,
+ * so pieces count only with those under the same fence: the first piece under a newer one starts the
+ * shard anew, and what is left of an older one is ignored. Memory: 32 bytes per evaluation
+ * impression, held from exam_begin to exam_end.
  */
 #ifndef COORD_EXAM_H
 #define COORD_EXAM_H
@@ -10,31 +13,40 @@
 #include "common/metric.h"
 #include "common/shard.h"
 #include "common/thread.h"
+#include "common/wire.h"
 
 struct exam {
     const struct dataset *data; /* borrowed */
     uint32_t *batches;          /* [shards] under the job's batch size */
     uint64_t *offset;           /* [shards + 1] of a shard's first score */
     bool *got;                  /* [shards] */
-    uint32_t received;
+    uint64_t *fence;            /* [shards] under which the pieces are that are here */
+    uint32_t *have;             /* [shards] scores of them, from the first on */
+    uint32_t received;          /* shards */
+    uint64_t taken;             /* scores, those that were started anew counted again */
     uint32_t epoch;
     enum score_form form;       /* the caller sets it, after exam_init */
     struct score *scores;
     struct thread thread;
+    bool left;                  /* the computation was left to itself */
     struct evaluation evaluation;
 };
 
 enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch_max);
-void exam_fini(struct exam *e); /* waits for a computation that is under way */
+/* Waits for a computation that is under way, unless it was left; then *e must not be freed. */
+void exam_fini(struct exam *e);
 enum status exam_begin(struct exam *e, uint32_t epoch);
-/* One shard's scores. *fresh: they are new. Of another epoch: ignored. ERR_PROTOCOL: not as many
- * as the shard has impressions, or malformed. */
-enum status exam_take(struct exam *e, uint32_t epoch, uint32_t shard, uint32_t count,
-                      const void *values, size_t bytes, bool *fresh);
+/* A piece of one shard's scores. *complete: it was the last one missing. Of another epoch, of an older
+ * fence, or repeated: ignored. ERR_PROTOCOL: not as many as the shard has impressions, pieces left
+ * out, or malformed. */
+enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values,
+                      size_t bytes, bool *complete);
 bool exam_complete(const struct exam *e);
 /* Starts the computation; the next is true once it has ended, with its status and result. */
 enum status exam_compute(struct exam *e);
 bool exam_computed(struct exam *e, enum status *status, struct evaluation *out);
 void exam_end(struct exam *e); /* frees the scores */
+/* Gives a computation up: it goes on until the process ends, and nobody waits for it. */
+void exam_leave(struct exam *e);
 
 #endif

@@ -140,6 +140,8 @@ static void settle(struct member *member, const struct wire_hello *hello) {
     member->incarnation = hello->incarnation;
     member->candidate = 0;
     member->failing = false;
+    member->finished = 0;
+    member->reading = member->stuck = false;
     member->told_stop = false;
     member->said_last = false;
     member->text[0] = '\0';
@@ -178,6 +180,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
     }
     settle(member, hello);
     member->heard_ms = now_ms;
+    member->moved_ms = now_ms;
     *fresh = true;
     return HELLO_WELCOME;
 }
@@ -198,12 +201,22 @@ struct member *membership_heard(struct membership *m, enum wire_role role, uint3
 }
 
 void membership_beat(struct member *member, const struct wire_heartbeat *beat) {
+    if (beat->progress.finished != member->finished || beat->reading) {
+        member->moved_ms = member->heard_ms;
+        member->stuck = false;
+    }
+    member->finished = beat->progress.finished;
+    member->reading = beat->reading;
     if (beat->failing && !member->failing) {
         member->failing = true;
         snprintf(member->text, sizeof member->text, "%.511s", beat->text);
     } else if (!member->failing) {
         member->state = MEMBER_SERVING;
     }
+}
+
+void membership_busy(struct member *member, uint64_t now_ms) {
+    member->moved_ms = now_ms;
 }
 
 static uint32_t count_from(const struct member *members, uint32_t count, enum member_state least) {

@@ -34,6 +34,10 @@ struct member {
     uint32_t pid;
     uint64_t incarnation;
     uint64_t heard_ms;
+    uint64_t moved_ms;         /* worker: when it last got on with anything, or began to (coord/stall.c) */
+    uint64_t finished;         /* worker: batches, as last told */
+    bool reading;              /* worker: has nothing to do until a shard is read */
+    bool stuck;                /* worker: its leases were taken since it got nowhere */
     uint64_t candidate;        /* incarnation of a second process, 0: none */
     uint64_t candidate_ms;     /* when it appeared */
     bool failing;
@@ -71,8 +75,10 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
 /* Notes a sign of life. NULL: no such member, or another incarnation. */
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
                                 uint64_t incarnation, uint64_t now_ms);
-/* Notes a heartbeat of a member that membership_heard gave. */
+/* Notes a heartbeat of a member that membership_heard gave, and whether it has got on. */
 void membership_beat(struct member *member, const struct wire_heartbeat *beat);
+/* The member has been given something to do: from now on it is expected to get on. */
+void membership_busy(struct member *member, uint64_t now_ms);
 
 bool membership_servers_known(const struct membership *m);   /* all have said hello */
 bool membership_servers_serving(const struct membership *m); /* all have sent a heartbeat */

@@ -309,12 +309,13 @@ enum status setup(struct coord *c) {
     }
     TRY(read_data(c));
     TRY(make_plan(c));
+    TRY(sizes_of_names(c));
     TRY(make_directories(c));
     TRY(make_machines(c));
     TRY(make_job_plan(c));
     TRY(report_open(&c->report, c->out_dir, c->options->progress_fd));
     TRY(transport_create(&c->transport, 1));
-    TRY(port_bind(&c->port, c->transport, c->options->listen, c->config->message_bytes_max));
+    TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
     c->job = rng_u64(clock_mono_us(), (uint64_t)getpid(), (uint64_t)(clock_wall_s() * 1e6)) | 1;
     return OK;
 }
@@ -324,6 +325,7 @@ enum status setup_plan(struct coord *c) {
     TRY(membership_endpoints(&c->members, &p->endpoint, &p->partitions));
     TRY(commit_init(&c->save.commit, p->partitions, p->stream));
     TRY(job_plan_encode(p, &c->plan_bytes));
+    TRY(sizes_with_servers(c));
     membership_begin(&c->members);
     log_info("all %u servers are known: %u partitions", c->members.servers, p->partitions);
     return OK;

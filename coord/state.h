@@ -2,8 +2,10 @@
  *
  *     setup.c    reads data, plan and (on resume) the last checkpoint
  *     answer.c   one message in, one answer out
+ *     sizes.c    whether what must be sent will be taken
  *     follow.c   the plan of a stream, which grows
  *     save.c     when to cut, and the commit of what was cut
+ *     stall.c    whether the job gets anywhere
  *     summary.c  the last words on disk
  *     coord.c    the phases and the loop
  */
@@ -45,6 +47,12 @@ struct save {
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
     uint64_t newest_step;        /* batches in it */
 };
+struct stall {
+    uint64_t mark;           /* of what progress is counted by */
+    uint64_t changed_ms;     /* when it last changed */
+    uint64_t moved_ms;       /* the same, or when there last was an excuse */
+    uint64_t said_ms;        /* when the excuse was last given */
+};
 struct coord {
     const struct coord_options *options;
     const struct config *config;
@@ -79,6 +87,7 @@ struct coord {
     struct save save;
     struct report report;
     enum phase phase;
+    struct stall stall;
     uint64_t gather_deadline_ms;
     uint64_t workers_seen_ms;      /* when a worker was alive last */
     char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
@@ -102,6 +111,10 @@ enum status setup_plan(struct coord *c);
 enum status sample_shard(const struct coord *c, const struct shard_info *info,
                          uint32_t *impressions, uint32_t *batches);
 
+/* sizes.c. ERR_LIMIT, with what to change. Before there are servers, and once the plan is encoded. */
+enum status sizes_of_names(const struct coord *c);
+enum status sizes_with_servers(const struct coord *c);
+
 /* follow.c. All do nothing in a job on a fixed data set. */
 /* The plan gets the shards that the checkpoint `from` had. ERR_NOT_FOUND: fewer are there. */
 enum status follow_again(struct coord *c, uint32_t shards, const char *from);
@@ -122,6 +135,9 @@ void save_final(struct coord *c); /* asks for the final checkpoint */
 enum status save_step(struct coord *c, uint64_t now_ms);
 bool save_shards_due(const struct coord *c); /* a cut between shards is, before all else */
 bool save_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
+
+/* stall.c: ERR_TIMEOUT, with who was awaited for what, when the phase gets nowhere. */
+enum status stall_step(struct coord *c, uint64_t now_ms);
 
 /* summary.c */
 enum status summary_write(struct coord *c);

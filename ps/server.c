@@ -178,7 +178,8 @@ static enum status join_job(struct server *s) {
     job->threads = s->options->threads;
     config_default(&job->config);
     TRY(config_parse(&job->config, "the coordinator's configuration", job->plan.config_text));
-    link_timing(s->link, job->config.heartbeat_ms, job->config.request_ms, job->config.give_up_ms);
+    link_timing(s->link, job->config.heartbeat_ms, job->config.request_ms, job->config.give_up_ms,
+                job->config.stall_ms);
     TRY(layout_init(&job->layout, &job->config, &job->plan.schema, job->plan.rate_ctr,
                     job->plan.rate_cvr));
     TRY(find_partitions(s));

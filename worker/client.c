@@ -7,7 +7,8 @@
  *
  * A partition is called dead when nothing at all has come from it for give_up_ms while an answer
  * was due, and it was asked again in between. A trainer may compute for long between two steps; so
- * what has arrived is read first, and a repeat must have had its time before anybody is blamed.
+ * what has arrived is read first, and a repeat must have had its time before anybody is blamed. A
+ * partition that answers, but never one request, is given stall_ms for that.
  */
 #include "client.h"
 
@@ -19,6 +20,7 @@
 #include "transfer.h"
 
 #define RESEND_FACTOR_MAX 8
+#define ATTEMPTS_MIN 3 /* nobody is blamed for one request who was asked less often */
 
 /* --- making ------------------------------------------------------------------------------------- */
 
@@ -167,18 +169,39 @@ static uint64_t dead_at_ms(const struct transfer *x, uint32_t k) {
     return at_ms > a->sent_ms + grace_ms ? at_ms : a->sent_ms + grace_ms;
 }
 
+static void describe(const struct transfer *x, uint32_t k, char *what, size_t bytes) {
+    if (x->state == TRANSFER_PUSHING) {
+        snprintf(what, bytes, "PUSH of epoch %u shard %u batch %u", x->name.epoch, x->name.shard,
+                 x->name.batch);
+    } else {
+        snprintf(what, bytes, "PULL of %zu keys", x->wants_rows ? x->ask[k].n : 0);
+    }
+}
+
 static enum status is_dead(const struct transfer *x, uint32_t k, uint64_t now_ms) {
     const struct client *c = x->client;
     char what[96];
-    if (x->state == TRANSFER_PUSHING) {
-        snprintf(what, sizeof what, "PUSH of epoch %u shard %u batch %u", x->name.epoch,
-                 x->name.shard, x->name.batch);
-    } else {
-        snprintf(what, sizeof what, "PULL of %zu keys", x->wants_rows ? x->ask[k].n : 0);
-    }
+    describe(x, k, what, sizeof what);
     return fail(ERR_PEER, "partition %u at %s has been silent for %llu ms; its answer to a %s was "
                 "awaited", k, port_endpoint(c->ports[k]),
                 (unsigned long long)(now_ms - x->ask[k].first_ms), what);
+}
+
+/* One request is passed over while the partition answers others. */
+static enum status is_ignored(const struct transfer *x, uint32_t k, uint64_t now_ms) {
+    const struct ask *a = &x->ask[k];
+    char what[96];
+    describe(x, k, what, sizeof what);
+    return fail(ERR_PEER, "partition %u at %s answers others, but has not answered a %s that it was "
+                "sent %u times in %llu ms", k, port_endpoint(x->client->ports[k]), what, a->attempts,
+                (unsigned long long)(now_ms - a->first_ms));
+}
+
+static bool stalls(const struct transfer *x, uint32_t k, uint64_t now_ms) {
+    const struct ask *a = &x->ask[k];
+    const struct config *config = x->client->spec.config;
+    return a->attempts >= ATTEMPTS_MIN && now_ms >= a->first_ms + config->stall_ms &&
+           now_ms >= a->sent_ms + config->request_ms;
 }
 
 /* Sends what is due; *due_ms becomes the time something is due next, if that is earlier. */
@@ -190,6 +213,9 @@ static enum status look_after(struct transfer *x, uint64_t now_ms, uint64_t *due
         }
         if (a->attempts > 1 && now_ms >= dead_at_ms(x, k)) {
             return is_dead(x, k, now_ms);
+        }
+        if (stalls(x, k, now_ms)) {
+            return is_ignored(x, k, now_ms);
         }
         if (now_ms >= transfer_due_ms(a)) {
             TRY(resend(x, k, now_ms));

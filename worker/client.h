@@ -2,8 +2,9 @@
  *
  * Owned by one trainer thread, with its own connected port per partition. Asynchronous: start a
  * pull, compute something else, step, finish. A request without an answer after request_ms is sent
- * again with the same id; a partition silent for give_up_ms fails the client with ERR_PEER naming
- * the endpoint and what was awaited. Bytes in flight are bounded by the batches in flight.
+ * again with the same id; a partition silent for give_up_ms, or one that has not answered a request
+ * for stall_ms whatever else it answers, fails the client with ERR_PEER naming the endpoint and what
+ * was awaited. Bytes in flight are bounded by the batches in flight.
  *
  * A transfer is one batch's pull and push. Keys are given per field, in the batch's order; the
  * client splits them by partition (bucket of the key) and puts values back in the batch's order.

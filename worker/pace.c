@@ -89,6 +89,7 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     pthread_mutex_lock(&p->lock);
     p->trainer[trainer].clock++;
     struct wire_progress *w = &p->progress;
+    w->finished++;
     w->impressions += r->impressions;
     w->batches++;
     w->loss_sum += r->loss;
@@ -103,6 +104,12 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->dense_staleness_sum += r->dense_staleness;
     raise_to(&w->dense_staleness_max, r->dense_staleness);
     add_bins(p, r);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pace_scored(struct pace *p) {
+    pthread_mutex_lock(&p->lock);
+    p->progress.finished++;
     pthread_mutex_unlock(&p->lock);
 }
 

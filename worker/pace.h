@@ -62,6 +62,8 @@ struct pace_report {
 };
 /* A training batch was acknowledged by all partitions. */
 void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r);
+/* A batch of an evaluation has its scores: progress, and nothing else. */
+void pace_scored(struct pace *p);
 
 /* Control side. Gives a trainer whose question should be sent now (it is near or at its bound), or
  * that has become idle (*clock is CLOCK_IDLE), and marks it asked; false: nobody. */

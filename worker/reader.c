@@ -58,6 +58,7 @@ struct reader {
     struct queue leases, loaded, items, free;
     struct thread loader_thread, cutter_thread;
     atomic_bool stop;
+    atomic_bool reading; /* the loader is on the disk */
     atomic_ullong load_ns, cut_ns;
     pthread_mutex_t lock; /* guards failure and why */
     enum status failure;
@@ -197,7 +198,9 @@ static enum status load_next(struct reader *r) {
     }
     l->lease = lease;
     const uint64_t start_ns = clock_mono_ns();
+    atomic_store(&r->reading, true);
     status = load(r, l);
+    atomic_store(&r->reading, false);
     atomic_fetch_add(&r->load_ns, clock_mono_ns() - start_ns);
     if (status == OK) {
         status = offer(r, &r->loaded, l);
@@ -429,6 +432,10 @@ enum status reader_take(struct reader *r, struct reader_item *item, uint64_t tim
 void reader_give_back(struct reader *r, struct batch *b) {
     /* A closed reader frees its batches itself. */
     (void)queue_put(&r->free, b, 0);
+}
+
+bool reader_waits(struct reader *r) {
+    return atomic_load(&r->reading) && queue_count(&r->free) == r->spec.batches_ahead;
 }
 
 void reader_usage(struct reader *r, struct usage *into) {

@@ -313,6 +313,8 @@ static enum status retire(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         report(t, s);
         TRY(trace(t, s));
+    } else {
+        pace_scored(t->spec->pace);
     }
     TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
     reader_give_back(t->spec->reader, s->item.batch);

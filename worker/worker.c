@@ -52,7 +52,8 @@ struct worker {
     uint64_t ask_at_ms;       /* not before */
     bool job_ended;           /* the coordinator said stop */
     struct book_lease *owed;  /* an evaluation lease whose scores are being sent */
-    uint64_t owed_id;
+    uint64_t owed_id;         /* of the piece that is out */
+    uint32_t owed_first, owed_count; /* the scores in it */
     struct buf frame;
     struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
     uint64_t bins_ms;         /* when they were last put into the heartbeat */
@@ -77,7 +78,8 @@ static enum status connect_job(struct worker *w) {
                   w->options->timeout_ms, &w->welcome, &w->plan));
     config_default(&w->config);
     TRY(config_parse(&w->config, "the coordinator's configuration", w->plan.config_text));
-    link_timing(w->link, w->config.heartbeat_ms, w->config.request_ms, w->config.give_up_ms);
+    link_timing(w->link, w->config.heartbeat_ms, w->config.request_ms, w->config.give_up_ms,
+                w->config.stall_ms);
     w->threads = w->config.deterministic ? 1 : w->options->threads;
     if (w->threads < w->options->threads) {
         log_info("deterministic: one trainer thread instead of %u", w->options->threads);
@@ -198,6 +200,32 @@ static void take_command(struct worker *w, const struct wire_command *c) {
     }
 }
 
+/* The next piece of an evaluation shard's scores, from owed_first on. */
+static enum status send_scores(struct worker *w) {
+    const struct book_lease *l = w->owed;
+    const size_t left = l->score_count - w->owed_first;
+    struct wire_msg m = {.type = WIRE_SCORES};
+    w->owed_count = left < WIRE_SCORES_MAX ? (uint32_t)left : WIRE_SCORES_MAX;
+    m.u.scores = (struct wire_scores){.epoch = l->lease.epoch,
+                                      .shard = l->lease.shard,
+                                      .fence = l->lease.fence,
+                                      .first = w->owed_first,
+                                      .count = w->owed_count,
+                                      .total = (uint32_t)l->score_count};
+    buf_clear(&w->frame);
+    TRY(wire_scores_pack(l->scores + w->owed_first, w->owed_count, &w->frame));
+    return link_request(w->link, &m, NULL, 0, w->frame.data, w->frame.len, &w->owed_id);
+}
+
+static enum status take_ack(struct worker *w) {
+    w->owed_first += w->owed_count;
+    if (w->owed_first < w->owed->score_count) {
+        return send_scores(w);
+    }
+    book_lease_free(&w->owed);
+    return OK;
+}
+
 static enum status hear(struct worker *w) {
     struct port_message m;
     enum status status = link_next(w->link, &m, STEP_MS);
@@ -217,10 +245,7 @@ static enum status hear(struct worker *w) {
         take_command(w, &m.msg.u.command);
         return OK;
     case WIRE_ACK:
-        if (m.msg.id == w->owed_id && w->owed != NULL) {
-            book_lease_free(&w->owed);
-        }
-        return OK;
+        return w->owed != NULL && m.msg.id == w->owed_id ? take_ack(w) : OK;
     case WIRE_ERROR:
         return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
     default:
@@ -245,16 +270,6 @@ static enum status ask_lease(struct worker *w, const struct wire_lease *returned
     return link_request(w->link, &m, NULL, 0, NULL, 0, &id);
 }
 
-static enum status send_scores(struct worker *w, struct book_lease *l) {
-    struct wire_msg m = {.type = WIRE_SCORES};
-    m.u.scores.epoch = l->lease.epoch;
-    m.u.scores.shard = l->lease.shard;
-    m.u.scores.count = (uint32_t)l->score_count;
-    buf_clear(&w->frame);
-    TRY(wire_scores_pack(l->scores, l->score_count, &w->frame));
-    return link_request(w->link, &m, NULL, 0, w->frame.data, w->frame.len, &w->owed_id);
-}
-
 /* Returns complete leases and asks for more; one question at a time keeps the order plain. */
 static enum status lease_step(struct worker *w) {
     if (w->asking || w->owed != NULL) {
@@ -263,19 +278,15 @@ static enum status lease_step(struct worker *w) {
     struct book_lease *complete = book_take_complete(&w->book);
     if (complete != NULL) {
         w->leases--;
-        enum status status = OK;
-        if (complete->lease.kind == LEASE_EVAL) {
-            status = send_scores(w, complete);
-        }
-        if (status == OK) {
-            status = ask_lease(w, &complete->lease);
-        }
-        if (status == OK && complete->lease.kind == LEASE_EVAL) {
+        const struct wire_lease lease = complete->lease;
+        if (lease.kind == LEASE_EVAL) {
             w->owed = complete;
-            return OK;
+            w->owed_first = 0;
+            TRY(send_scores(w));
+        } else {
+            book_lease_free(&complete);
         }
-        book_lease_free(&complete);
-        return status;
+        return ask_lease(w, &lease);
     }
     if (w->leases < LEASES_HELD && clock_mono_ms() >= w->ask_at_ms) {
         return ask_lease(w, NULL);
@@ -305,6 +316,7 @@ static void beat(struct worker *w, const char *failure) {
     usage_of_process(&b.usage);
     pace_usage(&w->pace, &b.usage);
     reader_usage(w->reader, &b.usage);
+    b.reading = reader_waits(w->reader);
     if (failure != NULL) {
         b.failing = true;
         snprintf(b.text, sizeof b.text, "%s", failure);

@@ -718,6 +718,43 @@ static void test_a_silent_partition_is_named(void **state) {
     close_world(w);
 }
 
+/* A partition that speaks, but of other things: its words keep it alive for so long only. */
+static void test_a_request_passed_over_is_named(void **state) {
+    (void)state;
+    struct world *w = open_world(&(struct choice){
+        .partitions = 2, .settings = {"net.request_ms=50", "net.give_up_ms=1000"}});
+    struct port *port;
+    struct port_message m;
+    struct keys k;
+    char endpoint[WIRE_ENDPOINT_MAX];
+    w->job.config.stall_ms = 2500;
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/elsewhere", dir);
+    assert_int_equal(port_bind(&port, w->t, endpoint, 1 << 20), OK);
+    memcpy(w->endpoint[1], endpoint, sizeof endpoint);
+    transfer_destroy(&w->x);
+    transfer_destroy(&w->y);
+    client_destroy(&w->client);
+    start_client(w, JOB);
+    roll_keys(&k, 8);
+    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true), OK);
+    const uint64_t start_ms = clock_mono_ms();
+    enum status status = OK;
+    while (status == OK) {
+        assert_true(clock_mono_ms() - start_ms < 20000);
+        status = client_step(w->client, 20);
+        if (port_receive(port, &m, 0) == OK) {
+            struct wire_msg other = {.type = WIRE_PUSHED, .job = JOB, .id = m.msg.id + 1000};
+            assert_int_equal(port_send(port, m.peer, m.peer_bytes, &other, NULL, 0, NULL, 0), OK);
+        }
+    }
+    assert_int_equal(status, ERR_PEER);
+    assert_true(clock_mono_ms() - start_ms >= 2500);
+    assert_non_null(strstr(fail_text(), endpoint));
+    assert_non_null(strstr(fail_text(), "answers others, but has not answered a PULL of"));
+    port_close(&port);
+    close_world(w);
+}
+
 static void test_another_job_is_refused(void **state) {
     (void)state;
     struct world *w = open_world(&(struct choice){.partitions = 1});
@@ -809,6 +846,7 @@ int main(void) {
         cmocka_unit_test(test_bf16_rounds_each_way_once),
         cmocka_unit_test(test_a_reset_transfer_ignores_late_answers),
         cmocka_unit_test(test_a_silent_partition_is_named),
+        cmocka_unit_test(test_a_request_passed_over_is_named),
         cmocka_unit_test(test_another_job_is_refused),
         cmocka_unit_test(test_hostile_requests_are_answered),
         cmocka_unit_test(test_a_batch_beyond_the_message_limit),

@@ -33,17 +33,26 @@
 #define SHARDS 4u
 #define BATCH 20u
 #define EVAL_SHARDS 3u
+#define EVAL_MAX 3000u
 static const uint32_t shard_impressions[SHARDS] = {100, 45, 20, 73}; /* 5 + 3 + 1 + 4 batches */
 #define EPOCH_BATCHES 13u
 #define EPOCH_IMPRESSIONS 238u
 #define PATIENCE_MS 20000u
 
+enum fault { /* of an actor that lives on, and does no more */
+    FAULT_NONE,
+    FAULT_TRAINS_NOT,  /* a worker with its first training lease */
+    FAULT_SCORES_NOT,  /* a worker with its first evaluation lease */
+    FAULT_ASKS_NOT,    /* a worker without any */
+    FAULT_REPORTS_NOT, /* a server with the order to cut */
+};
 struct play; /* one job */
 struct actor {
     struct play *play;
     uint32_t index;
     uint64_t incarnation;
     struct thread thread;
+    enum fault fault;
     uint32_t quits_after; /* batches; 0: never. Then it falls silent at once */
     struct wire_progress done;
 };
@@ -61,6 +70,7 @@ struct play {
     uint32_t cuts_in_flight;     /* cuts that found one */
     uint32_t parts_to_fail;
     bool server_fails;
+    uint32_t eval_impressions[EVAL_SHARDS];
     bool evaluated[EVAL_SHARDS];
     uint32_t order[4 * SHARDS];  /* shards, as they were begun */
     uint32_t begun;
@@ -81,7 +91,8 @@ static enum status hello(struct play *p, struct actor *a, enum wire_role role,
     TRY(transport_create(t, 1));
     TRY(link_open(l, *t, p->endpoint, &h, role == ROLE_SERVER ? endpoints : NULL,
                   role == ROLE_SERVER, PATIENCE_MS, &welcome, plan));
-    link_timing(*l, p->config.heartbeat_ms, p->config.request_ms, p->config.give_up_ms);
+    link_timing(*l, p->config.heartbeat_ms, p->config.request_ms, p->config.give_up_ms,
+                p->config.stall_ms);
     pthread_mutex_lock(&p->lock);
     p->welcomed++;
     pthread_mutex_unlock(&p->lock);
@@ -149,7 +160,8 @@ static enum status server_body(void *arg) {
             continue;
         }
         ended = m.msg.u.command.order == ORDER_STOP;
-        if (m.msg.u.command.order == ORDER_CUT && m.msg.u.command.cut > last_cut) {
+        if (m.msg.u.command.order == ORDER_CUT && m.msg.u.command.cut > last_cut &&
+            a->fault != FAULT_REPORTS_NOT) {
             last_cut = m.msg.u.command.cut;
             status = send_part(p, a, l, last_cut);
         }
@@ -215,6 +227,7 @@ static enum status train_batch(struct play *p, struct actor *a, const struct wir
     pthread_mutex_unlock(&p->lock);
     a->done.impressions += n;
     a->done.batches++;
+    a->done.finished++;
     a->done.loss_sum += 0.5 * n;
     return status;
 }
@@ -250,9 +263,9 @@ static enum status evaluate(struct play *p, struct actor *a, struct link *l,
                             const struct wire_lease *lease, bool *ended) {
     struct wire_msg m = {.type = WIRE_SCORES};
     struct port_message ack;
-    struct score scores[BATCH * 2];
+    struct score scores[EVAL_MAX];
     struct buf frame = BUF_EMPTY;
-    uint32_t n = 30 + lease->shard;
+    uint32_t n = p->eval_impressions[lease->shard];
     uint64_t id;
     for (uint32_t i = 0; i < n; i++) {
         uint8_t labels = i % 3 == 0 ? (i % 6 == 0 ? 3 : 1) : 0;
@@ -262,7 +275,8 @@ static enum status evaluate(struct play *p, struct actor *a, struct link *l,
                                    .b = labels & 2 ? 2.0f : -2.0f,
                                    .labels = labels};
     }
-    m.u.scores = (struct wire_scores){lease->epoch, lease->shard, n};
+    m.u.scores = (struct wire_scores){.epoch = lease->epoch, .shard = lease->shard,
+                                      .fence = lease->fence, .count = n, .total = n};
     pthread_mutex_lock(&p->lock);
     p->evaluated[lease->shard] = true;
     pthread_mutex_unlock(&p->lock);
@@ -277,8 +291,18 @@ static enum status evaluate(struct play *p, struct actor *a, struct link *l,
     return status;
 }
 
-static enum status worker_loop(struct play *p, struct actor *a, struct link *l) {
+/* Beats until the coordinator says stop. */
+static enum status linger(struct actor *a, struct link *l) {
+    struct port_message m;
     bool ended = false;
+    return await(a, l, UINT64_MAX, &m, &ended);
+}
+
+static enum status worker_loop(struct play *p, struct actor *a, struct link *l) {
+    bool ended = a->fault == FAULT_ASKS_NOT;
+    if (ended) {
+        return linger(a, l);
+    }
     struct wire_msg ask = {.type = WIRE_LEASE_ASK};
     ask.u.lease_ask = (struct wire_lease_ask){.index = a->index, .incarnation = a->incarnation};
     while (!ended) {
@@ -295,6 +319,10 @@ static enum status worker_loop(struct play *p, struct actor *a, struct link *l) 
         size_t bytes = m.keys_bytes < sizeof bits ? m.keys_bytes : sizeof bits;
         if (bytes > 0) {
             memcpy(bits, m.keys, bytes);
+        }
+        if ((lease.kind == LEASE_TRAIN && a->fault == FAULT_TRAINS_NOT) ||
+            (lease.kind == LEASE_EVAL && a->fault == FAULT_SCORES_NOT)) {
+            return linger(a, l);
         }
         if (lease.kind == LEASE_TRAIN) {
             TRY(train(p, a, l, &lease, bits, bytes, &ended));
@@ -369,7 +397,6 @@ static void write_data(const char *dir, const uint32_t *impressions, uint32_t sh
 
 static struct play *stage(void) {
     struct play *p = NULL;
-    const uint32_t eval_impressions[EVAL_SHARDS] = {30, 31, 32};
     assert_int_equal(mem_alloc((void **)&p, sizeof *p), OK);
     snprintf(p->dir, sizeof p->dir, "/tmp/test_coord.XXXXXX");
     assert_non_null(mkdtemp(p->dir));
@@ -381,7 +408,10 @@ static struct play *stage(void) {
         batches[s] = plan_batches(shard_impressions[s], BATCH);
     }
     write_data(p->data, shard_impressions, SHARDS);
-    write_data(p->eval, eval_impressions, EVAL_SHARDS);
+    for (uint32_t s = 0; s < EVAL_SHARDS; s++) {
+        p->eval_impressions[s] = 30 + s;
+    }
+    write_data(p->eval, p->eval_impressions, EVAL_SHARDS);
     pthread_mutex_init(&p->lock, NULL);
     assert_int_equal(applied_create(&p->applied, batches, SHARDS), OK);
     config_default(&p->config);
@@ -412,10 +442,12 @@ static void strike(struct play *p) {
 
 static void start_actor(struct play *p, struct actor *a, uint32_t index,
                         enum status (*body)(void *)) {
-    uint32_t quits_after = a->quits_after;
+    const uint32_t quits_after = a->quits_after;
+    const enum fault fault = a->fault;
     *a = (struct actor){.play = p,
                         .index = index,
                         .incarnation = rng_u64(clock_mono_us(), (uint64_t)(uintptr_t)a, 1),
+                        .fault = fault,
                         .quits_after = quits_after};
     assert_int_equal(thread_start(&a->thread, "actor", body, a), OK);
 }
@@ -753,6 +785,99 @@ static void the_missing_are_named(void **state) {
     strike(p);
 }
 
+/* --- stalls ----------------------------------------------------------------------------------- */
+
+/* All beat, and nothing happens. */
+static struct play *stage_fault(enum fault fault) {
+    struct play *p = stage();
+    p->config.epochs = 1;
+    p->config.lease_ms = 500;
+    p->config.stall_ms = 1000;
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        p->worker[w].fault = fault;
+    }
+    return p;
+}
+
+static void training_gets_nowhere(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_TRAINS_NOT);
+    assert_int_equal(perform(p), ERR_TIMEOUT);
+    expect_cause("epoch 1 has made no progress for 1");
+    expect_cause("awaited: worker 0 (host stage, pid 1), which holds shard");
+    expect_cause("; worker 1 (host stage, pid 1), which holds shard");
+    expect_in_file(p, "summary.json", "has made no progress", 1);
+    strike(p);
+}
+
+static void nobody_asks_for_a_lease(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_ASKS_NOT);
+    assert_int_equal(perform(p), ERR_TIMEOUT);
+    expect_cause("4 shards are pending, and none of 2 workers asks for one");
+    strike(p);
+}
+
+static void an_evaluation_gets_nowhere(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_SCORES_NOT);
+    assert_int_equal(perform(p), ERR_TIMEOUT);
+    expect_cause("the evaluation after epoch 1 has made no progress");
+    expect_cause("which holds shard");
+    expect_cause("resume with --resume from"); /* the last checkpoint was made meanwhile */
+    strike(p);
+}
+
+/* One of two: the other does its work too. */
+static void a_worker_that_hangs_is_replaced(enum fault fault) {
+    struct play *p = stage_fault(FAULT_NONE);
+    p->worker[1].fault = fault;
+    perform_well(p);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    strike(p);
+}
+
+static void the_shards_of_one_that_hangs_go_to_another(void **state) {
+    (void)state;
+    a_worker_that_hangs_is_replaced(FAULT_TRAINS_NOT);
+    a_worker_that_hangs_is_replaced(FAULT_SCORES_NOT);
+}
+
+static void the_final_checkpoint_gets_nowhere(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_NONE);
+    p->config.give_up_ms = 400;
+    p->server[1].fault = FAULT_REPORTS_NOT;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("the final checkpoint failed: partition 1 has not written its part after 1 s (1 of 2");
+    strike(p);
+}
+
+/* Scores larger than what workers and servers may send each other: the coordinator takes them. */
+static void scores_of_a_large_shard_arrive(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_NONE);
+    p->eval_impressions[1] = EVAL_MAX;
+    write_data(p->eval, p->eval_impressions, EVAL_SHARDS);
+    p->config.message_bytes_max = 65536;
+    p->config.tower[0] = p->config.tower[1] = p->config.tower[2] = 8;
+    perform_well(p);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    strike(p);
+}
+
+/* What no message can hold is refused before anybody waits for it. */
+static void what_cannot_be_sent_is_refused(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_NONE);
+    p->config.message_bytes_max = 65536;
+    assert_int_equal(perform(p), ERR_LIMIT);
+    expect_cause("bytes of dense parameters lie on partition 0 of 2");
+    expect_cause("net.message_bytes_max is 65536");
+    strike(p);
+}
+
 /* --- plays on a stream ------------------------------------------------------------------------ */
 
 /* The same shards, none of which is there yet, and a manifest that lists none. */
@@ -1012,6 +1137,13 @@ int main(void) {
         cmocka_unit_test(a_failing_server_ends_the_job),
         cmocka_unit_test(all_workers_gone_ends_the_job),
         cmocka_unit_test(the_missing_are_named),
+        cmocka_unit_test(training_gets_nowhere),
+        cmocka_unit_test(nobody_asks_for_a_lease),
+        cmocka_unit_test(an_evaluation_gets_nowhere),
+        cmocka_unit_test(the_shards_of_one_that_hangs_go_to_another),
+        cmocka_unit_test(the_final_checkpoint_gets_nowhere),
+        cmocka_unit_test(scores_of_a_large_shard_arrive),
+        cmocka_unit_test(what_cannot_be_sent_is_refused),
         cmocka_unit_test(a_stream_is_followed),
         cmocka_unit_test(a_stream_is_resumed),
         cmocka_unit_test(a_stream_has_a_last_step),

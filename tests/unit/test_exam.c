@@ -32,8 +32,9 @@ static bool take(struct exam *e, uint32_t epoch, uint32_t shard) {
     struct buf frame = BUF_EMPTY;
     bool fresh = true;
     frame_of(shard, &frame);
-    assert_int_equal(exam_take(e, epoch, shard, shards[shard].impressions, frame.data, frame.len,
-                               &fresh), OK);
+    const uint32_t n = shards[shard].impressions;
+    const struct wire_scores s = {.epoch = epoch, .shard = shard, .fence = 1, .count = n, .total = n};
+    assert_int_equal(exam_take(e, &s, frame.data, frame.len, &fresh), OK);
     buf_fini(&frame);
     return fresh;
 }
@@ -81,11 +82,19 @@ static void wrong_scores_are_refused(void **state) {
     assert_int_equal(exam_init(&e, &data, 16), OK);
     assert_int_equal(exam_begin(&e, 0), OK);
     frame_of(0, &frame);
-    assert_int_equal(exam_take(&e, 0, 3, 30, frame.data, frame.len, &fresh), ERR_PROTOCOL);
-    assert_int_equal(exam_take(&e, 0, 2, 30, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    struct wire_scores s = {.shard = 3, .fence = 1, .count = 30, .total = 30};
+    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    s.shard = 2;
+    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     assert_non_null(strstr(fail_text(), "shard c, which has 50"));
+    s.shard = 0;
+    s.count = 31;
+    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    s = (struct wire_scores){.fence = 1, .first = UINT32_MAX, .count = 2, .total = 30};
+    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    s = (struct wire_scores){.fence = 1, .count = 30, .total = 30};
     frame.data[24] = 2;
-    assert_int_equal(exam_take(&e, 0, 0, 30, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     assert_false(fresh);
     assert_true(take(&e, 0, 0)); /* the right ones are still welcome */
     buf_fini(&frame);
@@ -106,11 +115,56 @@ static void a_new_one_begins_empty(void **state) {
     exam_fini(&e); /* waits for the thread */
 }
 
+/* One piece of shard 0's scores; `shift` marks whose they are. */
+static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_t count, float shift,
+                         bool *complete) {
+    struct score s[30];
+    struct buf frame = BUF_EMPTY;
+    for (uint32_t i = 0; i < count; i++) {
+        s[i] = (struct score){.impression_id = first + i, .a = shift + (float)(first + i)};
+    }
+    assert_int_equal(wire_scores_pack(s, count, &frame), OK);
+    const struct wire_scores m = {.fence = fence, .first = first, .count = count, .total = 30};
+    const enum status status = exam_take(e, &m, frame.data, frame.len, complete);
+    buf_fini(&frame);
+    return status;
+}
+
+/* Pieces come in order and may be repeated; those of two workers are never mixed. */
+static void a_shard_comes_in_pieces(void **state) {
+    (void)state;
+    struct exam e;
+    bool complete = true;
+    assert_int_equal(exam_init(&e, &data, 16), OK);
+    assert_int_equal(exam_begin(&e, 0), OK);
+    assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK);
+    assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK); /* its acknowledgement was lost */
+    assert_int_equal(piece(&e, 5, 10, 10, 0, &complete), OK);
+    assert_int_equal(e.taken, 20);
+    assert_int_equal(piece(&e, 7, 0, 10, 100, &complete), OK); /* the shard went to another */
+    assert_int_equal(piece(&e, 5, 20, 10, 0, &complete), OK);  /* the first is not through yet */
+    assert_false(complete);
+    assert_int_equal(piece(&e, 7, 20, 10, 100, &complete), ERR_PROTOCOL);
+    assert_non_null(strstr(fail_text(), "from 20 on; those from 10 on were not sent"));
+    assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK);
+    assert_int_equal(piece(&e, 7, 10, 20, 100, &complete), OK);
+    assert_true(complete);
+    for (uint32_t i = 0; i < 30; i++) {
+        assert_int_equal(e.scores[i].impression_id, i);
+        assert_true(e.scores[i].a == 100.0f + (float)i);
+    }
+    assert_int_equal(piece(&e, 9, 0, 10, 200, &complete), OK); /* nobody waits for it */
+    assert_false(complete);
+    assert_true(e.scores[0].a == 100.0f);
+    exam_fini(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_gives_the_same),
         cmocka_unit_test(wrong_scores_are_refused),
         cmocka_unit_test(a_new_one_begins_empty),
+        cmocka_unit_test(a_shard_comes_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

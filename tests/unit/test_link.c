@@ -33,6 +33,7 @@ struct pretender {
     uint32_t say_twice;      /* answers to repeat */
     bool refuse, ended;
     atomic_bool bound, silent, mute_clock, stop;
+    enum wire_type passes_over; /* requests of this type get no answer; 0: none does */
 
     uint32_t hellos, beats, failing, requests, first_ids;
     uint64_t last_id;
@@ -107,7 +108,7 @@ static enum status answer_request(struct pretender *c, struct port *p,
     c->requests++;
     c->first_ids += m->msg.id != c->last_id;
     c->last_id = m->msg.id;
-    if (c->requests <= c->deaf ||
+    if (c->requests <= c->deaf || m->msg.type == c->passes_over ||
         (m->msg.type == WIRE_CLOCK_ASK && atomic_load(&c->mute_clock))) {
         return OK;
     }
@@ -266,7 +267,7 @@ static void test_lost_requests_are_repeated(void **state) {
     uint64_t id;
     begin(&c, "lost");
     open_ready(&c, &l);
-    link_timing(l, 1000, 30, LONG_MS);
+    link_timing(l, 1000, 30, LONG_MS, 300000);
     struct wire_msg ask = {.type = WIRE_LEASE_ASK};
     ask.u.lease_ask.shard = 77;
     assert_int_equal(link_request(l, &ask, "keys", 4, NULL, 0, &id), OK);
@@ -313,7 +314,7 @@ static void test_beats_and_commands(void **state) {
     uint64_t rows[3] = {1, 2, 3};
     begin(&c, "beats");
     open_ready(&c, &l);
-    link_timing(l, 60, 1000, LONG_MS);
+    link_timing(l, 60, 1000, LONG_MS, 300000);
     assert_int_equal(link_next(l, &m, 150), ERR_TIMEOUT); /* none before link_beat */
     struct wire_heartbeat beat = {.role = ROLE_SERVER, .rows = 5};
     link_beat(l, &beat);
@@ -323,7 +324,7 @@ static void test_beats_and_commands(void **state) {
         assert_int_equal(m.msg.type, WIRE_COMMAND);
         assert_int_equal(m.msg.u.command.cut, i);
     }
-    link_timing(l, 60000, 1000, LONG_MS); /* a failing beat does not wait for its turn */
+    link_timing(l, 60000, 1000, LONG_MS, 300000); /* a failing beat does not wait for its turn */
     assert_int_equal(link_next(l, &m, LONG_MS), OK);
     beat.failing = true;
     link_beat(l, &beat);
@@ -363,7 +364,7 @@ static void test_silence_is_noticed(void **state) {
     uint64_t id;
     begin(&c, "silent");
     open_ready(&c, &l);
-    link_timing(l, 50, 50, 400);
+    link_timing(l, 50, 50, 400, 300000);
     atomic_store(&c.silent, true);
     struct wire_msg ask = {.type = WIRE_LEASE_ASK};
     assert_int_equal(link_request(l, &ask, NULL, 0, NULL, 0, &id), OK);
@@ -372,7 +373,7 @@ static void test_silence_is_noticed(void **state) {
 
     atomic_store(&c.silent, false); /* the same with heartbeats alone */
     open_ready(&c, &l);
-    link_timing(l, 50, 50, 400);
+    link_timing(l, 50, 50, 400, 300000);
     atomic_store(&c.silent, true);
     struct wire_heartbeat beat = {.role = ROLE_WORKER};
     link_beat(l, &beat);
@@ -390,7 +391,7 @@ static void test_a_late_answer_is_not_silence(void **state) {
     uint64_t id;
     begin(&c, "late");
     open_ready(&c, &l);
-    link_timing(l, 50, 50, 400);
+    link_timing(l, 50, 50, 400, 300000);
     atomic_store(&c.mute_clock, true);
     struct wire_heartbeat beat = {.role = ROLE_WORKER};
     link_beat(l, &beat);
@@ -410,6 +411,34 @@ static void test_a_late_answer_is_not_silence(void **state) {
     end(&c);
 }
 
+/* A coordinator that answers heartbeats, but never the one request, is alive and no use. */
+static void passed_over(enum wire_type type, const char *name) {
+    struct pretender c = {.passes_over = type};
+    struct link *l;
+    uint64_t id;
+    begin(&c, name);
+    open_ready(&c, &l);
+    link_timing(l, 50, 50, 200, 900);
+    struct wire_heartbeat beat = {.role = ROLE_WORKER};
+    link_beat(l, &beat);
+    struct wire_msg ask = {.type = type};
+    assert_int_equal(link_request(l, &ask, NULL, 0, "scores", 6, &id), OK);
+    expect_silence(&c, l, 900, name);
+    assert_non_null(strstr(fail_text(), "answers heartbeats, but has not answered a"));
+    assert_non_null(strstr(fail_text(), "of 6 bytes"));
+    link_close(&l);
+    end(&c);
+    assert_true(c.beats > 5);
+    assert_in_range(c.requests, 3, 8); /* at growing intervals */
+}
+
+static void test_a_request_passed_over_is_named(void **state) {
+    (void)state;
+    passed_over(WIRE_LEASE_ASK, "LEASE_ASK");
+    passed_over(WIRE_SCORES, "SCORES");
+    passed_over(WIRE_PART_DONE, "PART_DONE");
+}
+
 /* With nothing asked nobody is blamed, however long it takes. */
 static void test_idle_is_not_silence(void **state) {
     (void)state;
@@ -418,7 +447,7 @@ static void test_idle_is_not_silence(void **state) {
     struct port_message m;
     begin(&c, "idle");
     open_ready(&c, &l);
-    link_timing(l, 20, 20, 100);
+    link_timing(l, 20, 20, 100, 300000);
     assert_int_equal(link_next(l, &m, 400), ERR_TIMEOUT);
     link_close(&l);
     end(&c);
@@ -438,6 +467,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_until_ready),
         cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_a_request_passed_over_is_named),
         cmocka_unit_test(test_silent_before_complete),
         cmocka_unit_test(test_not_yet_is_no_silence),
         cmocka_unit_test(test_refused),

@@ -206,6 +206,9 @@ static void roll_body(struct dice *d, struct wire_msg *m) {
         m->u.scores.epoch = roll32(d);
         m->u.scores.shard = roll32(d);
         m->u.scores.count = roll32(d);
+        m->u.scores.first = roll32(d);
+        m->u.scores.total = roll32(d);
+        m->u.scores.fence = roll(d);
         break;
     case WIRE_PART_DONE:
         roll_part_done(d, &m->u.part_done);

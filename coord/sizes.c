@@ -1,0 +1,53 @@
+/* sizes.c - whether the messages that a job must send will be taken, known from its sizes at the start.
+ *
+ * A frame beyond what the other side takes cuts the connection, and would be sent again for ever. So
+ * what grows with the data is either sent in pieces (SCORES) or checked here.
+ */
+#include "common/layout.h"
+#include "state.h"
+
+/* A part reports the names it has: at most those of two epochs, as many bits. */
+enum status sizes_of_names(const struct coord *c) {
+    uint64_t bytes = 64;
+    for (uint32_t s = 0; s < c->plan.shards; s++) {
+        bytes += 2 * (4 + ((uint64_t)c->batches[s] + 7) / 8);
+    }
+    if (bytes > WIRE_LINK_BYTES_MAX) {
+        return fail(ERR_LIMIT, "the names of an epoch's %llu batches in %u shards take %llu bytes in one "
+                    "message, at most %u are possible: raise train.batch, or use larger shards",
+                    (unsigned long long)c->plan.epoch_batches, c->plan.shards,
+                    (unsigned long long)bytes, WIRE_LINK_BYTES_MAX);
+    }
+    return OK;
+}
+
+/* Every batch moves a partition's slice of the dense parameters: it must fit a message. (How many rows
+ * a batch needs is known only when it is cut; worker/transfer.c says so then.) */
+static enum status check_slices(const struct coord *c) {
+    struct layout layout;
+    const struct job_plan *p = &c->job_plan;
+    const uint64_t most = c->config->message_bytes_max;
+    TRY(layout_init(&layout, c->config, &p->schema, p->rate_ctr, p->rate_cvr));
+    for (uint64_t k = 0; k < p->partitions; k++) {
+        const uint64_t floats =
+            layout_slice(&layout, (uint32_t)(BUCKETS * (k + 1) / p->partitions)) -
+            layout_slice(&layout, (uint32_t)(BUCKETS * k / p->partitions));
+        const size_t bytes = wire_values_bytes(c->config->wire_values, (size_t)floats);
+        if (bytes > most) {
+            return fail(ERR_LIMIT, "%zu bytes of dense parameters lie on partition %u of %u and move "
+                        "with each batch, net.message_bytes_max is %llu: raise it, or use more "
+                        "partitions", bytes, (unsigned)k, p->partitions, (unsigned long long)most);
+        }
+    }
+    return OK;
+}
+
+enum status sizes_with_servers(const struct coord *c) {
+    TRY(check_slices(c));
+    if (c->plan_bytes.len > WIRE_LINK_BYTES_MAX) {
+        return fail(ERR_LIMIT, "the plan of %u shards takes %zu bytes in one message, at most %u are "
+                    "possible: use fewer, larger shards", c->plan.shards, c->plan_bytes.len,
+                    WIRE_LINK_BYTES_MAX);
+    }
+    return OK;
+}

@@ -1,0 +1,186 @@
+/* stall.c - whether the job gets anywhere: a phase that does not has failed.
+ *
+ * Heartbeats say that a process lives, not that it works: a worker whose scores never arrive, a
+ * trainer that hangs, workers that ask for nothing would be waited for without end. So progress is
+ * what counts: a batch finished, scores taken, a shard back, a part reported, a shard of a stream
+ * come. Grants, questions and heartbeats are none.
+ *
+ *   - A phase in which nothing of that happened for net.stall_ms fails the job, and the cause names
+ *     who was awaited for what.
+ *   - A worker that holds leases and has finished nothing for net.stall_ms loses them, as if it were
+ *     silent, where another is there that gets on or has nothing to do: the job then has so long again.
+ *     Should the first wake up, its pushes are refused by their fence.
+ *
+ * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk (a
+ * worker says in its heartbeats when it has nothing to do until a shard is read). Phases that have
+ * deadlines of their own are not looked at: GATHER (--timeout), a cut under way (commit.h), STOP.
+ */
+#include <stdio.h>
+
+#include "common/hash.h"
+#include "common/log.h"
+#include "state.h"
+
+#define NAMED_MAX 3 /* so many workers are named */
+
+/* All that progress is counted by. Any change is progress. */
+static uint64_t progress_mark(const struct coord *c) {
+    uint64_t finished = 0;
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        finished += c->members.worker[w].finished;
+    }
+    const uint64_t counts[] = {(uint64_t)c->phase,    c->leases.epoch,       c->leases.back,
+                               c->exam.taken,         finished,              c->plan.shards,
+                               c->save.commit.number, c->save.commit.reports};
+    return hash_bytes(counts, sizeof counts);
+}
+
+/* --- words ------------------------------------------------------------------------------------ */
+
+static const struct lease *a_lease_of(const struct coord *c, uint32_t worker) {
+    return leases_held(&c->leases, worker) == 0
+               ? NULL
+               : &c->leases.lease[c->leases.holder[worker].first];
+}
+
+/* "worker 1 (host h, pid 7), which holds shard 3" */
+static size_t name_holder(const struct coord *c, uint32_t w, char *out, size_t bytes) {
+    char who[160];
+    member_describe(&c->members.worker[w], who, sizeof who);
+    const int n = snprintf(out, bytes, "%s, which holds shard %u and has finished %llu batches", who,
+                           a_lease_of(c, w)->shard,
+                           (unsigned long long)c->members.worker[w].finished);
+    return (size_t)n < bytes ? (size_t)n : bytes - 1;
+}
+
+/* Those who hold leases; if nobody does, those who could ask for one. */
+static void name_awaited(const struct coord *c, char *out, size_t bytes) {
+    uint32_t named = 0, more = 0;
+    size_t used = 0;
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        if (leases_held(&c->leases, w) == 0) {
+            continue;
+        }
+        if (named++ >= NAMED_MAX) {
+            more++;
+            continue;
+        }
+        used += (size_t)snprintf(out + used, bytes - used, "%s", used > 0 ? "; " : "");
+        used += name_holder(c, w, out + used, bytes - used);
+    }
+    if (more > 0) {
+        snprintf(out + used, bytes - used, "; and %u others", more);
+    }
+    if (named == 0) {
+        snprintf(out, bytes, "%u shards are pending, and none of %u workers asks for one",
+                 c->leases.count - c->leases.back, membership_workers_alive(&c->members));
+    }
+}
+
+static enum status stalled(struct coord *c, uint64_t now_ms) {
+    const unsigned long long ms = now_ms - c->stall.changed_ms;
+    char who[700], what[64];
+    if (c->phase == PHASE_COMPUTE) {
+        exam_leave(&c->exam);
+        return fail(ERR_TIMEOUT, "the metrics of %llu evaluation impressions were not computed within "
+                    "%llu ms (net.stall_ms)", (unsigned long long)c->eval.impressions, ms);
+    }
+    name_awaited(c, who, sizeof who);
+    snprintf(what, sizeof what, c->phase == PHASE_SCORE ? "the evaluation after epoch %u" : "epoch %u",
+             c->leases.epoch + 1);
+    return fail(ERR_TIMEOUT, "%s has made no progress for %llu ms (net.stall_ms); awaited: %s", what,
+                ms, who);
+}
+
+/* --- excuses ---------------------------------------------------------------------------------- */
+
+static bool awaits_stream(const struct coord *c) {
+    return c->phase == PHASE_TRAIN && !follow_over(c) && leases_phase_complete(&c->leases);
+}
+
+static const struct member *reader_of(const struct coord *c) {
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        if (c->members.worker[w].reading && leases_held(&c->leases, w) > 0) {
+            return &c->members.worker[w];
+        }
+    }
+    return NULL;
+}
+
+/* *why: what to say of it, "": nothing, it has a deadline of its own. */
+static bool excused(const struct coord *c, char *why, size_t bytes) {
+    const struct member *reader = reader_of(c);
+    why[0] = '\0';
+    if (awaits_stream(c)) {
+        snprintf(why, bytes, "shard %u of %s has not come", c->stream.next, c->stream.dir);
+        return true;
+    }
+    if (c->save.commit.busy && c->leases.out == 0) {
+        return true;
+    }
+    if (reader != NULL) {
+        char who[160];
+        member_describe(reader, who, sizeof who);
+        snprintf(why, bytes, "%s is reading shard %u", who, a_lease_of(c, reader->index)->shard);
+    }
+    return reader != NULL;
+}
+
+/* --- watching --------------------------------------------------------------------------------- */
+
+static bool is_stuck(const struct coord *c, const struct member *x, uint64_t now_ms) {
+    return leases_held(&c->leases, x->index) > 0 && now_ms - x->moved_ms >= c->config->stall_ms;
+}
+
+/* Whether a worker other than `x` may be trusted with its leases. */
+static bool another_works(const struct coord *c, const struct member *x, uint64_t now_ms) {
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        const struct member *other = &c->members.worker[w];
+        const bool there = other->state == MEMBER_PRESENT || other->state == MEMBER_SERVING;
+        if (other != x && there && !other->stuck && !is_stuck(c, other, now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status watch_each(struct coord *c, uint64_t now_ms) {
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        struct member *x = &c->members.worker[w];
+        if (x->stuck || !is_stuck(c, x, now_ms) || !another_works(c, x, now_ms)) {
+            continue;
+        }
+        char who[300];
+        name_holder(c, w, who, sizeof who);
+        log_warn("%s, has got nowhere for %llu ms (net.stall_ms)", who,
+                 (unsigned long long)(now_ms - x->moved_ms));
+        x->stuck = true;
+        c->stall.moved_ms = now_ms;
+        TRY(drop_worker(c, x));
+    }
+    return OK;
+}
+
+static bool looked_at(enum phase phase) {
+    return phase == PHASE_TRAIN || phase == PHASE_SCORE || phase == PHASE_COMPUTE;
+}
+
+enum status stall_step(struct coord *c, uint64_t now_ms) {
+    struct stall *s = &c->stall;
+    char why[600];
+    const uint64_t mark = progress_mark(c);
+    if (mark != s->mark || !looked_at(c->phase)) {
+        *s = (struct stall){mark, now_ms, now_ms, now_ms};
+    }
+    TRY(watch_each(c, now_ms));
+    if (excused(c, why, sizeof why)) {
+        s->moved_ms = now_ms;
+        if (why[0] != '\0' && now_ms - s->said_ms >= c->config->stall_ms) {
+            s->said_ms = now_ms;
+            log_info("waiting for %llu s: %s",
+                     (unsigned long long)((now_ms - s->changed_ms) / 1000), why);
+        }
+        return OK;
+    }
+    return now_ms - s->moved_ms < c->config->stall_ms ? OK : stalled(c, now_ms);
+}
