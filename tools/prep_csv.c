@@ -121,6 +121,9 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
     if (record.n > w->c->run->input.line_bytes_max) {
         return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LONG);
     }
+    if (prep_piece_doubtful(p, i)) {
+        return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LINES);
+    }
     if (w->c->header.len > 0 && is_header(w->c, record)) {
         p->tally.header += w->c->schema.skip_headers ? prep_piece_lines(p, i) : 0;
         return w->c->schema.skip_headers

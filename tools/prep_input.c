@@ -107,6 +107,12 @@ static enum status add_record(struct prep_input *in, struct prep_piece *p, size_
     return OK;
 }
 
+/* Of the record that comes next. */
+static enum status note_doubtful(struct prep_piece *p) {
+    const uint32_t i = (uint32_t)p->count;
+    return buf_put(&p->doubtful, &i, sizeof i);
+}
+
 /* A line longer than allowed starts at `scanned`: drops its bytes beyond the limit as they come. */
 static enum status skip(struct prep_input *in, struct prep_piece *p) {
     struct buf *text = &p->text;
@@ -148,6 +154,7 @@ static enum status scan(struct prep_input *in, struct prep_piece *p) {
         const size_t end = prep_quotes_end(&in->quotes, (const char *)p->text.data, in->scanned,
                                            stop, in->ended && !cut, cut);
         if (end != NO_END) {
+            TRY(in->quotes.doubtful ? note_doubtful(p) : OK);
             TRY(add_record(in, p, end));
         } else if (cut) {
             in->skipping = true;

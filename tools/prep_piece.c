@@ -49,6 +49,7 @@ uint64_t prep_tally_sum(const struct prep_tally *t) {
 
 void prep_piece_fini(struct prep_piece *p) {
     buf_fini(&p->text);
+    buf_fini(&p->doubtful);
     buf_fini(&p->rejects);
     buf_fini(&p->entries);
     buf_fini(&p->shards);
@@ -57,6 +58,7 @@ void prep_piece_fini(struct prep_piece *p) {
 
 void prep_piece_clear(struct prep_piece *p) {
     buf_clear(&p->text);
+    buf_clear(&p->doubtful);
     buf_clear(&p->rejects);
     buf_clear(&p->entries);
     buf_clear(&p->shards);
@@ -104,6 +106,20 @@ uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
     p->counted_line += count_line_ends(p, p->counted == 0 ? 0 : p->start[p->counted], p->start[i]);
     p->counted = i;
     return p->counted_line;
+}
+
+bool prep_piece_doubtful(const struct prep_piece *p, size_t i) {
+    const uint32_t *which = (const uint32_t *)(const void *)p->doubtful.data;
+    size_t low = 0, high = p->doubtful.len / sizeof *which;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (which[mid] == i) {
+            return true;
+        }
+        low = which[mid] < i ? mid + 1 : low;
+        high = which[mid] > i ? mid : high;
+    }
+    return false;
 }
 
 void prep_piece_accept(struct prep_piece *p, size_t i) {

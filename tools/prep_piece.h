@@ -30,6 +30,7 @@
     X(REJECT_DUPLICATE, "common index came before")                                               \
     X(REJECT_LONG, "line is longer than 1048576 bytes")                                           \
     X(REJECT_QUOTES, "quotes are not closed, or not at the ends of a cell")                       \
+    X(REJECT_LINES, "a cell's quotes span a line that may be a row of its own")                    \
     X(REJECT_HEADER, "repeats the header; with log.repeated_headers = skip it is one")            \
     X(REJECT_IMPRESSION, "impression id is missing")                                              \
     X(REJECT_TIME, "a time is not seconds since 1970, or before the click's")                     \
@@ -89,6 +90,7 @@ struct prep_piece {
     struct buf text;     /* records, and 16 zero bytes beyond len */
     uint32_t *start;     /* [count + 1]: record i is text [start[i], start[i + 1]), line end too */
     size_t count, start_cap;
+    struct buf doubtful; /* uint32_t, ascending: records that prep_quotes.h calls so */
     size_t counted;      /* record up to which lines were counted, and its line number */
     uint64_t counted_line;
     /* results */
@@ -111,6 +113,7 @@ void prep_piece_clear(struct prep_piece *p);
 struct span prep_piece_record(const struct prep_piece *p, size_t i);
 /* The line number of record i; ask for ascending i. */
 uint64_t prep_piece_line(struct prep_piece *p, size_t i);
+bool prep_piece_doubtful(const struct prep_piece *p, size_t i);
 /* How many lines record i has. */
 uint64_t prep_piece_lines(const struct prep_piece *p, size_t i);
 /* Record i is not rejected: counts and notes its lines beyond the first, if there are any. */

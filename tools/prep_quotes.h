@@ -2,10 +2,13 @@
  *
  * A record is a line. It goes on over further lines only if a quoted cell is open at the line's end
  * AND the quotes close and stand at the ends of cells AND there are then as many cells as there are
- * columns AND none of the further lines has that many cells by itself, whether its quotes are
- * obeyed or taken as letters. Otherwise the line is a record alone, for whoever parses it to
- * reject, and the next line is looked at afresh: a quote that somebody forgot to close costs the
- * line it is on and never a good one.
+ * columns AND none of the further lines is a record by itself, with that many cells and quotes that
+ * are all in place. Otherwise the line is a record alone, for whoever parses it to reject, and the
+ * next line is looked at afresh: a quote that somebody forgot to close costs the line it is on and
+ * never a good one.
+ *
+ * A further line that has that many cells only if its quotes are taken as letters leaves two
+ * readings: a cell of several lines, or two bad lines. Such a record is `doubtful`, to be rejected.
  */
 #ifndef TOOLS_PREP_QUOTES_H
 #define TOOLS_PREP_QUOTES_H
@@ -21,6 +24,7 @@ struct prep_quotes {
      * text, behind the opening quote that was looked at last, is a record by itself. To be set to 0
      * where the text has moved or is begun again. */
     size_t checked;
+    bool doubtful; /* the record that was asked for last */
 };
 
 /* Where the record that starts at text[from] ends, behind its line end; NO_END: not within

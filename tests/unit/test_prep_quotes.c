@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-/* Where the records of the text end, each followed by a bar. Every stop before the end of what is
+/* Where the records of the text end, each followed by a bar, doubtful ones by a question mark. Every stop before the end of what is
  * asked for gives the same answer or none. */
 static void split(const char *text, uint32_t columns, char *out) {
     struct prep_quotes q = {.quote = '"', .delimiter = ',', .columns = columns};
@@ -28,14 +28,14 @@ static void split(const char *text, uint32_t columns, char *out) {
             struct prep_quotes fresh = {.quote = '"', .delimiter = ',', .columns = columns};
             const size_t early = prep_quotes_end(&fresh, part, from, stop, false, false);
             free(part);
-            if (early != NO_END && early != end) {
+            if (early != NO_END && (early != end || fresh.doubtful != q.doubtful)) {
                 fail_msg("%s: record at %zu ends at %zu, and with %zu bytes at %zu", text, from,
                          end, stop, early);
             }
         }
         memcpy(out, text + from, end - from);
         out += end - from;
-        *out++ = '|';
+        *out++ = q.doubtful ? '?' : '|';
         from = end;
     }
     *out = '\0';
@@ -63,16 +63,25 @@ static void test_quotes_that_are_bad(void **state) {
     expect(3, "1,\"a,0\n2,b,0\n3,c,0\n", "1,\"a,0\n|2,b,0\n|3,c,0\n|"); /* never closed */
     expect(3, "1,\"a,0\n2,b,0\n3,\"c,0\n", "1,\"a,0\n|2,b,0\n|3,\"c,0\n|");
     expect(3, "1,0,\"\n2,b,0\n3,0,\"\n", "1,0,\"\n|2,b,0\n|3,0,\"\n|"); /* right cells, whole, wrong */
-    expect(3, "1,0,\"\n2,0,\"\n", "1,0,\"\n|2,0,\"\n|"); /* a record if its quote is a letter */
-    expect(3, "1,\"a\n2,5\",0\n", "1,\"a\n|2,5\",0\n|"); /* five inches */
     expect(3, "1,\"a\n\"2\",\"b\",\"0\"\n", "1,\"a\n|\"2\",\"b\",\"0\"\n|");
     expect(3, "1,\"a\nb\"\n2,c,0\n", "1,\"a\n|b\"\n|2,c,0\n|"); /* too few cells */
-    expect(3, "1,\"a\nb\",2,3\n", "1,\"a\n|b\",2,3\n|"); /* too many, though also a record alone */
+    expect(3, "1,\"a\nb\",2,3\n", "1,\"a\n|b\",2,3\n|"); /* too many */
     expect(4, "1,\"a\nb\",2,3,4,5\n", "1,\"a\n|b\",2,3,4,5\n|");
     expect(4, "1,\"a\nb\"c,2,3\n", "1,\"a\n|b\"c,2,3\n|"); /* goes on behind its end */
     expect(4, "1,\"a\nb\"\rc,2,3\n", "1,\"a\n|b\"\rc,2,3\n|");
-    expect(1, "\"a\nb\"\n", "\"a\n|b\"\n|"); /* every line is a record of one column */
     expect(4, "1,5\" x,\"\n\",2\n", "1,5\" x,\"\n\",2\n|"); /* the first quote is a letter */
+}
+
+/* Is it one cell of two lines, or a line with an open quote and a row with a quote that is a letter? */
+static void test_doubtful(void **state) {
+    (void)state;
+    expect(3, "1,0,\"\n2,0,\"\n", "1,0,\"\n2,0,\"\n?");
+    expect(3, "1,\"a\n2,5\",0\n3,c,0\n", "1,\"a\n2,5\",0\n?3,c,0\n|"); /* five inches */
+    expect(3, "\"a\nb\",1,0\n", "\"a\nb\",1,0\n?");
+    expect(1, "\"a\nb\"\n", "\"a\nb\"\n?"); /* every line is a record of one column */
+    expect(3, "1,\"a\n2,5\",0\n\",0\n", "1,\"a\n2,5\",0\n?\",0\n|");
+    expect(3, "1,\"a\n2,5\"\"\",0\n", "1,\"a\n2,5\"\"\",0\n?");
+    expect(3, "1,\"a\n2,b,0\nc,d\",0\n", "1,\"a\n|2,b,0\n|c,d\",0\n|"); /* a good row in between */
 }
 
 /* Without a number of columns the record's own counts: a header. */
@@ -144,6 +153,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_of_several_lines),
         cmocka_unit_test(test_quotes_that_are_bad),
+        cmocka_unit_test(test_doubtful),
         cmocka_unit_test(test_columns_unknown),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_cut),
