@@ -156,7 +156,7 @@ static struct line_counts lines_of(const struct prep_tally *t) {
 }
 
 /* The summary is made before the directory is published: after that nothing fails any more. */
-static enum status publish(struct prep_run *r, uint64_t started_us) {
+static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     struct buf summary = BUF_EMPTY;
     struct dataset *d = NULL;
     enum status status = OK;
@@ -178,37 +178,42 @@ static enum status publish(struct prep_run *r, uint64_t started_us) {
     TRY_OUT(prep_output_seal(&r->out, d));
     TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));
     TRY_OUT(prep_output_publish(&r->out));
-    fwrite(summary.data, 1, summary.len, stdout);
+    fwrite(summary.data, 1, summary.len, out);
 out:
     buf_fini(&summary);
     mem_free(&d);
     return status;
 }
 
-static enum status prepare(struct prep_run *r) {
+static enum status prepare(struct prep_run *r, FILE *summary) {
     const uint64_t started_us = clock_mono_us();
     TRY(prep_output_open(&r->out, r->o->out, r->o->bad_max));
     TRY(strcmp(r->o->format, "csv") == 0 ? prep_csv(r) : prep_aliccp(r));
-    return publish(r, started_us);
+    return publish(r, started_us, summary);
+}
+
+enum status prep_make(const struct prep_options *o, FILE *summary) {
+    struct prep_run *r = NULL;
+    TRY(mem_alloc((void **)&r, sizeof *r));
+    r->o = o;
+    r->input.file = r->out.rejects = FILE_CLOSED;
+    const enum status status = prepare(r, summary);
+    prep_output_close(&r->out);
+    field_schemas_free(&r->schemas);
+    buf_fini(&r->continued);
+    mem_free(&r);
+    return status;
 }
 
 enum status tool_prep(int argc, char **argv) {
     struct prep_options o;
-    struct prep_run *r = NULL;
     TRY(parse(&o, argc, argv));
     if (o.help) {
         fputs(help, stdout);
         return OK;
     }
-    TRY(mem_alloc((void **)&r, sizeof *r));
-    r->o = &o;
-    r->input.file = r->out.rejects = FILE_CLOSED;
     stop_signals_install();
-    enum status status = prepare(r);
-    prep_output_close(&r->out);
-    field_schemas_free(&r->schemas);
-    buf_fini(&r->continued);
-    mem_free(&r);
+    enum status status = prep_make(&o, stdout);
     if (status == ERR_CLOSED && stop_requested()) {
         fprintf(stderr, "esmm prep: %s\n", fail_text());
         status = OK; /* main turns the signal into the exit code */

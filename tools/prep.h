@@ -3,6 +3,8 @@
 #ifndef TOOLS_PREP_H
 #define TOOLS_PREP_H
 
+#include <stdio.h>
+
 #include "prep_output.h"
 #include "prep_pipeline.h"
 #include "prep_progress.h"
@@ -16,6 +18,7 @@ struct prep_options {
     const char *schema, *input;    /* csv */
     uint64_t seed, threads, shard_impressions;
     double bad_max; /* percent */
+    size_t block_bytes, line_bytes_max; /* 0: as the reader has them; smaller in tests */
     bool drop_orphans;
     bool help;
 };
@@ -49,6 +52,8 @@ struct prep_workers {
     struct prep_fields *(*fields_of)(void *worker);
 };
 
+/* Opens a file of the log as run->input. Statuses as prep_input_open. */
+enum status prep_run_open(struct prep_run *r, const char *path);
 /* One pass over run->input with a format's workers: rejects and shards go to the output, too many
  * rejects or a stop signal (ERR_CLOSED) end it, run->fields is what the workers found. A file
  * without rows is ERR_FORMAT. */
@@ -57,6 +62,10 @@ enum status prep_run_pass(struct prep_run *r, const char *what, const struct pre
  * (ERR_CORRUPT, a fault of ours). Its tally joins *to, run->log or run->common; the input is
  * closed. */
 enum status prep_run_end(struct prep_run *r, struct prep_tally *to);
+
+/* All of it: o->out is made, or stays absent; the summary goes to `summary`. ERR_CLOSED after a stop
+ * signal. Any status else. */
+enum status prep_make(const struct prep_options *o, FILE *summary);
 
 /* The formats: leave shards and rejects in the output, fields and tallies in the run. */
 enum status prep_aliccp(struct prep_run *r);

@@ -26,12 +26,13 @@ struct aliccp {
 };
 
 /* What both kinds of workers begin a record with. *why REJECT_NONE: parse it. */
-static bool is_line(struct prep_piece *p, struct span line, enum reject *why) {
+static bool is_line(const struct prep_run *r, struct prep_piece *p, struct span line,
+                    enum reject *why) {
     if (line.n == 0) {
         p->tally.blank++;
         return false;
     }
-    *why = line.n > LINE_BYTES_MAX ? REJECT_LONG : REJECT_NONE;
+    *why = line.n > r->input.line_bytes_max ? REJECT_LONG : REJECT_NONE;
     return true;
 }
 
@@ -67,7 +68,7 @@ static enum status common_line(struct common_worker *w, struct prep_piece *p, si
     const struct span line = prep_piece_record(p, i);
     struct span key = {line.at, 0};
     enum reject why;
-    if (!is_line(p, line, &why)) {
+    if (!is_line(w->a->run, p, line, &why)) {
         return OK;
     }
     if (why == REJECT_NONE) {
@@ -119,7 +120,7 @@ static enum status duplicate(void *arg, const struct index_entry *e, struct span
 static enum status read_common(struct aliccp *a) {
     struct prep_run *r = a->run;
     TRY(prep_index_create(&a->index, r->out.temporary, r->o->common));
-    TRY(prep_input_open(&r->input, r->o->common));
+    TRY(prep_run_open(r, r->o->common));
     if (r->input.bytes_total == 0) {
         return fail(ERR_FORMAT, "%s: is empty or no regular file", r->o->common);
     }
@@ -227,7 +228,7 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
     const uint32_t known = w->fields.schema.count;
     struct skeleton_line row;
     enum reject why;
-    if (!is_line(p, line, &why)) {
+    if (!is_line(w->a->run, p, line, &why)) {
         return OK;
     }
     row.classes = 0;
@@ -272,7 +273,7 @@ static bool same_run(void *arg, struct span a, struct span b) {
 
 static enum status read_skeleton(struct aliccp *a) {
     struct prep_run *r = a->run;
-    TRY(prep_input_open(&r->input, r->o->skeleton));
+    TRY(prep_run_open(r, r->o->skeleton));
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.same_run = same_run;

@@ -213,7 +213,7 @@ static enum status keep_empty_fields(struct csv *c) {
 static enum status run(struct csv *c) {
     struct prep_run *r = c->run;
     TRY(prep_schema_read(&c->schema, r->o->schema));
-    TRY(prep_input_open(&r->input, r->o->input));
+    TRY(prep_run_open(r, r->o->input));
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.quotes.quote = c->schema.quote;
     r->input.quotes.delimiter = c->schema.delimiter;

@@ -59,6 +59,17 @@ static enum status tick(void *arg) {
     return OK;
 }
 
+enum status prep_run_open(struct prep_run *r, const char *path) {
+    TRY(prep_input_open(&r->input, path));
+    if (r->o->block_bytes > 0) {
+        r->input.block_bytes = r->o->block_bytes;
+    }
+    if (r->o->line_bytes_max > 0) {
+        r->input.line_bytes_max = r->o->line_bytes_max;
+    }
+    return OK;
+}
+
 enum status prep_run_pass(struct prep_run *r, const char *what,
                           const struct prep_workers *workers) {
     const struct prep_pipeline job = {.threads = (uint32_t)r->o->threads,
