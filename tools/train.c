@@ -34,6 +34,7 @@
 #include "supervisor.h"
 #include "tools.h"
 #include "view.h"
+#include "worker/kernel.h"
 
 #define RESTARTS_MAX 3
 #define POLL_MS 50
@@ -53,6 +54,12 @@ struct train {
 };
 
 /* --- preparing ---------------------------------------------------------------------------------- */
+
+/* All workers run here: what would end each of them is told before anything is made. */
+static enum status kernel_is_here(const struct config *config) {
+    const struct kernel *kernel;
+    return kernel_find(config->kernel, config->precision, &kernel);
+}
 
 static enum status refuse_old_run(const struct job *j) {
     char checkpoints[PATH_BYTES_MAX];
@@ -481,6 +488,7 @@ static enum status run(struct train *t) {
     TRY(dataset_read(&t->data, t->job.data));
     TRY(streams_fit(t->job.config.delay, t->data.stream, t->job.data));
     TRY(eval_fits(t));
+    TRY(kernel_is_here(&t->job.config));
     TRY(refuse_old_run(&t->job));
     TRY(resume_fits(t));
     TRY(await_stream(t));

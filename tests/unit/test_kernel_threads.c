@@ -1,6 +1,7 @@
 /* test_kernel_threads.c - products of many threads at once have the bits of one thread alone.
  *
- *     test_kernel_threads [STEPS]      forward and backward passes with each kernel; 4000
+ *     test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel (2400), or
+ *                                                with one: blas, avx512, bf16
  *
  * What may go wrong does so where threads, and a library's store of work buffers, are new. So a trial is a
  * process of its own: THREADS threads are started, pass through a tower together and end, anew in each
@@ -27,10 +28,11 @@
 
 #include <cmocka.h>
 
-enum { THREADS = 4, PASSES = 2, ROUNDS = 3, ROUNDS_MAX = 200, SHAPES = 3, KERNELS = 3 };
+enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 200, SHAPES = 3, KERNELS = 3 };
 static const char *const towers[SHAPES] = {"24,16", "40,24,8", "12,1024"};
-static const char *const kernel_names[KERNELS] = {"blas", "avx512", "avx512 bf16"};
-static unsigned long steps_wanted = 4000;
+static const char *const kernel_names[KERNELS] = {"blas", "avx512", "bf16"};
+static unsigned long passes_wanted = 2400;
+static const char *only; /* a kernel's name; NULL: all */
 
 /* NULL: OpenBLAS, or, for k > 0, that this machine lacks it. */
 static const struct kernel *kernel_at(int k) {
@@ -115,7 +117,7 @@ struct runner {
     const struct work *work;
     pthread_barrier_t *all;
     pthread_t thread;
-    float *out; /* [PASSES][results] */
+    float *out; /* [REPEATS][results] */
 };
 
 static void *run(void *arg) {
@@ -123,7 +125,7 @@ static void *run(void *arg) {
     struct tower tower;
     need(tower_init(&tower, &r->work->layout, r->work->kernel));
     pthread_barrier_wait(r->all);
-    for (int p = 0; p < PASSES; p++) {
+    for (int p = 0; p < REPEATS; p++) {
         pass(r->work, &tower, r->out + (size_t)p * r->work->results);
     }
     tower_fini(&tower);
@@ -135,7 +137,7 @@ static void round_of_threads(const struct work *w, float *out) {
     struct runner runner[THREADS];
     pthread_barrier_init(&all, NULL, THREADS);
     for (int i = 0; i < THREADS; i++) {
-        runner[i] = (struct runner){.work = w, .all = &all, .out = out + (size_t)i * PASSES * w->results};
+        runner[i] = (struct runner){.work = w, .all = &all, .out = out + (size_t)i * REPEATS * w->results};
         if (pthread_create(&runner[i].thread, NULL, run, &runner[i]) != 0) {
             exit(255);
         }
@@ -151,11 +153,11 @@ static int trial(int kernel, int shape, int rounds) {
     static struct work w;
     int wrong = 0;
     work_init(&w, kernel_at(kernel), towers[shape]);
-    const size_t passes = (size_t)rounds * THREADS * PASSES;
+    const size_t passes = (size_t)rounds * THREADS * REPEATS;
     float *out = sample_array(passes * w.results, sizeof *out);
     float *want = sample_array(w.results, sizeof *want);
     for (int r = 0; r < rounds; r++) {
-        round_of_threads(&w, out + (size_t)r * THREADS * PASSES * w.results);
+        round_of_threads(&w, out + (size_t)r * THREADS * REPEATS * w.results);
     }
     struct tower tower;
     need(tower_init(&tower, &w.layout, w.kernel));
@@ -184,22 +186,23 @@ static int spawn_trial(int kernel, int shape, int rounds) {
 }
 
 static void check_kernel(int kernel) {
-    unsigned long steps = 0, wrong = 0;
+    unsigned long passes = 0, wrong = 0;
     int processes = 0, bad = 0;
-    if (kernel > 0 && kernel_at(kernel) == NULL) {
+    if ((kernel > 0 && kernel_at(kernel) == NULL) ||
+        (only != NULL && strcmp(only, kernel_names[kernel]) != 0)) {
         skip();
     }
     /* Long forms have longer processes, as long as one pass more of them is worth little. */
-    const unsigned long rounds_wanted = steps_wanted / (SHAPES * 100 * THREADS * PASSES);
+    const unsigned long rounds_wanted = passes_wanted / (SHAPES * 100 * THREADS * REPEATS);
     const int rounds = rounds_wanted < ROUNDS       ? ROUNDS
                        : rounds_wanted > ROUNDS_MAX ? ROUNDS_MAX
                                                     : (int)rounds_wanted;
-    for (; steps < steps_wanted; steps += (unsigned long)rounds * THREADS * PASSES, processes++) {
+    for (; passes < passes_wanted; passes += (unsigned long)rounds * THREADS * REPEATS, processes++) {
         const int count = spawn_trial(kernel, processes % SHAPES, rounds);
         wrong += (unsigned long)count;
         bad += count > 0;
     }
-    printf("%s: %lu of %lu passes wrong, in %d of %d processes\n", kernel_names[kernel], wrong, steps, bad,
+    printf("%s: %lu of %lu passes wrong, in %d of %d processes\n", kernel_names[kernel], wrong, passes, bad,
            processes);
     assert_int_equal(wrong, 0);
 }
@@ -214,7 +217,7 @@ static void test_avx512(void **state) {
     check_kernel(1);
 }
 
-static void test_avx512_bf16(void **state) {
+static void test_bf16(void **state) {
     (void)state;
     check_kernel(2);
 }
@@ -224,12 +227,13 @@ int main(int argc, char **argv) {
         return trial(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
     }
     if (argc > 1) {
-        steps_wanted = strtoul(argv[1], NULL, 10);
+        passes_wanted = strtoul(argv[1], NULL, 10);
     }
+    only = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blas),
         cmocka_unit_test(test_avx512),
-        cmocka_unit_test(test_avx512_bf16),
+        cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

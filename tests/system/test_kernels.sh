@@ -1,0 +1,123 @@
+#!/bin/bash
+# What multiplies: a small job with each kernel that this machine has, whose scores do not depend on the number of
+# threads nor on OpenBLAS's environment; a kernel that is missing, and a build of OpenBLAS that several threads
+# may not call, are refused by every command before it writes anything.
+. "$(dirname "$0")/lib.sh"
+
+step "one file calls OpenBLAS"
+equal "files that include cblas.h" \
+    "$(cd "$REPO" && grep -rl --include='*.[ch]' --exclude-dir=build '^#include.*cblas' .)" ./worker/blas.c
+
+step "data"
+make_data data 16000 7 --shard-impressions 2000
+make_data eval 6000 8 --shard-impressions 500
+
+# run NAME KERNEL [option...]: two trainer threads.
+run() {
+    local name=$1 kernel=$2
+    shift 2
+    train "$name" --servers 1 --workers 1 --threads 2 --eval "$dir/eval" --set compute.kernel="$kernel" "$@"
+}
+predict() { # OUT CHECKPOINT [option...]
+    ok "$ESMM" predict --checkpoint "$dir/$2" --data "$dir/eval" --out "$dir/$1" "${@:3}"
+}
+# The same bytes whatever the number of threads: of a prediction, and of everything that eval says.
+same_scores() { # CHECKPOINT [option...]
+    predict one "$@" --threads 1
+    ok "$ESMM" eval --checkpoint "$dir/$1" --data "$dir/eval" --json --bootstrap 40 "${@:2}"
+    grep '^{' "$dir/out" >"$dir/one.json"
+    for threads in 2 8 8; do
+        predict many "$@" --threads "$threads"
+        cmp -s "$dir/one" "$dir/many" || die "$* with $threads threads: other predictions than with one"
+        ok "$ESMM" eval --checkpoint "$dir/$1" --data "$dir/eval" --json --bootstrap 40 "${@:2}" \
+            --threads "$threads"
+        grep '^{' "$dir/out" | cmp -s - "$dir/one.json" || die "$* with $threads threads: another evaluation than with one"
+    done
+}
+has() { grep -Eqm1 "^flags.* $1( |$)" /proc/cpuinfo; }
+
+step "kernels: auto is one of those that can be asked for by name"
+run run auto
+kernels=(blas)
+code=0
+"$ESMM" predict --checkpoint "$dir/run" --data "$dir/eval" --out "$dir/p" --kernel avx512 >"$dir/out" 2>&1 || code=$?
+if [ "$code" = 0 ]; then
+    kernels+=(avx512)
+else
+    says '^esmm predict: compute\.kernel is avx512, which this CPU or this build lacks; here is: blas'
+    [ ! -e "$dir/p" ] || die "predictions nobody could make"
+    expect 1 "$ESMM" train --data "$dir/data" --out "$dir/lacking" --set compute.kernel=avx512
+    says '^esmm train: compute\.kernel is avx512, which this CPU or this build lacks; here is: blas'
+    [ ! -e "$dir/lacking" ] || die "a run directory of a job that could not start"
+fi
+expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --kernel avx1024
+says "compute\.kernel is 'avx1024', expected auto\|blas\|avx512"
+
+for kernel in "${kernels[@]}"; do
+    step "$kernel"
+    run "$kernel" "$kernel"
+    name=$([ "$kernel" = blas ] && echo 'float32, OpenBLAS for ' || echo 'float32, AVX-512')
+    grep -q "matrix products: $name" "$dir/$kernel/logs/worker-0.log" || die "the worker does not say '$name'"
+    ok "$ESMM" eval --checkpoint "$dir/$kernel" --data "$dir/eval" --json
+    says "\"kernel\":\"$name"
+    same_scores "$kernel"
+done
+if has avx512_bf16 && [ ${#kernels[@]} = 2 ]; then
+    step "avx512, bf16"
+    run bf16 avx512 --set compute.precision=bf16
+    ok "$ESMM" eval --checkpoint "$dir/bf16" --data "$dir/eval" --json
+    says '"kernel":"bf16'
+    same_scores bf16
+fi
+
+for core in avx:Sandybridge avx2:Haswell avx2:Zen avx512vl:SkylakeX; do
+    has "${core%:*}" || continue
+    step "OpenBLAS for ${core#*:}"
+    export OPENBLAS_CORETYPE=${core#*:}
+    run "$OPENBLAS_CORETYPE" blas
+    same_scores "$OPENBLAS_CORETYPE"
+    says "\"kernel\":\"float32, OpenBLAS for $OPENBLAS_CORETYPE\""
+    unset OPENBLAS_CORETYPE
+done
+
+step "OPENBLAS_NUM_THREADS changes nothing"
+big=(--set model.tower=512,256 --batch 2000)
+train plain --servers 1 --workers 1 --deterministic --set compute.kernel=blas "${big[@]}"
+predict p plain
+export OPENBLAS_NUM_THREADS=8
+train env8 --servers 1 --workers 1 --deterministic --set compute.kernel=blas "${big[@]}"
+predict q env8 --threads 3
+unset OPENBLAS_NUM_THREADS
+cmp -s "$dir/p" "$dir/q" || die "predictions depend on OPENBLAS_NUM_THREADS"
+
+step "a checkpoint's kernel is followed, --kernel is stronger"
+ok "$ESMM" eval --checkpoint "$dir/blas" --data "$dir/eval" --json --kernel "${kernels[-1]}"
+says '"kernel":"float32, '"$([ "${kernels[-1]}" = blas ] && echo OpenBLAS || echo AVX-512)"
+
+libraries=$(dirname "$(dirname "$(ldd "$ESMM" | awk '$1 == "libopenblas.so.0" { print $3 }')")")
+for build in serial openmp; do
+    if [ ! -e "$libraries/openblas-$build/libopenblas.so.0" ]; then
+        echo "skipped: no $build build of OpenBLAS (libopenblas0-$build)"
+        continue
+    fi
+    step "the $build build of OpenBLAS is refused"
+    wrong=(env "LD_LIBRARY_PATH=$libraries/openblas-$build" "$ESMM")
+    rm -f "$dir/p"
+    for command in "train --data $dir/data --out $dir/wrong --set compute.kernel=blas" \
+        "compare --data $dir/data --eval $dir/eval --out $dir/wrong-table --set compute.kernel=blas" \
+        "predict --checkpoint $dir/run --data $dir/eval --out $dir/p --kernel blas" \
+        "eval --checkpoint $dir/run --data $dir/eval --kernel blas --json"; do
+        expect 1 "${wrong[@]}" $command
+        says "the ($build|OpenMP) build of OpenBLAS is loaded, .*\(package libopenblas0-pthread;"
+        equal "lines of ${command%% *}" "$(grep -c OpenBLAS "$dir/out")" 1
+    done
+    [ ! -e "$dir/wrong" ] && [ ! -e "$dir/p" ] || die "something was written"
+    if [ ${#kernels[@]} = 2 ]; then # not used, no objection; and a checkpoint is not bound to where it was trained
+        ok "${wrong[@]}" predict --checkpoint "$dir/avx512" --data "$dir/eval" --out "$dir/p"
+        predict q avx512
+        cmp -s "$dir/p" "$dir/q" || die "OpenBLAS has a part in the predictions of AVX-512"
+        ok "${wrong[@]}" predict --checkpoint "$dir/blas" --data "$dir/eval" --out "$dir/p"
+        says 'warn .*OpenBLAS is loaded, .*: as the checkpoint has it; scored with auto instead'
+    fi
+done
+step "done"
