@@ -147,6 +147,8 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.log_lines = pack_lines(&k->log_lines, &d->log_lines);
     k->message.common_lines = pack_lines(&k->common_lines, &d->common_lines);
     pack_fields(k, d);
+    k->message.first_time = d->first_time;
+    k->message.last_time = d->last_time;
     pack_labels(k, d);
     TRY(pack_shards(k, d));
     const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
@@ -342,6 +344,11 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     d->log_lines = take_lines(in->log_lines);
     d->common_lines = take_lines(in->common_lines);
     TRY(take_fields(d, in, path));
+    if (in->first_time > in->last_time || in->last_time > SHARD_TIME_MAX) {
+        return corrupt(path, "the first and the last time cannot be true");
+    }
+    d->first_time = in->first_time;
+    d->last_time = in->last_time;
     TRY(take_labels(d, in, path));
     TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));
     for (size_t s = 0; s < in->n_shards; s++) {

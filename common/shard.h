@@ -213,6 +213,7 @@ struct dataset {
     struct weight_sums weights; /* of all shards */
     double sample_rate;         /* share of the unclicked impressions that the log kept; 1: all of them.
                                    When written 0 counts as 1 */
+    uint64_t first_time, last_time; /* of the impressions, or records; 0: without times, or not said */
     struct label_lines labels[DATASET_LABELS]; /* lines 0: not said */
     uint64_t seed;
     char source[64];         /* "aliccp", "csv" */

@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "common/shard.h"
 #include "field_report.h"
+#include "prep_civil.h"
 
 static double ratio(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : (double)part / (double)whole;
@@ -69,6 +70,13 @@ static enum status text_contents(const struct dataset *d, const struct contents 
         return buf_printf(out, "times, kinds and behaviours are unknown: %s\n\n", c->why);
     }
     TRY(text_share(d, "times", c->is.timed, out));
+    if (d->first_time > 0) {
+        char first[CIVIL_BYTES], last[CIVIL_BYTES];
+        civil_text((int64_t)d->first_time, first);
+        civil_text((int64_t)d->last_time, last);
+        TRY(buf_printf(out, "             %s to %s UTC (%llu to %llu)\n", first, last,
+                       (unsigned long long)d->first_time, (unsigned long long)d->last_time));
+    }
     TRY(text_share(d, "kinds", c->is.records, out));
     TRY(buf_printf(out, "behaviours  "));
     for (uint32_t k = 1; k <= BEHAVIOURS_MAX; k++) {
@@ -211,6 +219,10 @@ static void json_contents(const struct dataset *d, const struct contents *c, str
         return;
     }
     json_u64(j, "shards_with_times", c->is.timed);
+    if (d->first_time > 0) {
+        json_u64(j, "first_time", d->first_time);
+        json_u64(j, "last_time", d->last_time);
+    }
     json_u64(j, "shards_with_kinds", c->is.records);
     json_open(j, "behaviours", '[');
     for (uint32_t k = 1; k <= BEHAVIOURS_MAX; k++) {

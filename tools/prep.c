@@ -169,6 +169,8 @@ static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     d->log_lines = lines_of(&r->log);
     d->common_lines = lines_of(&r->common);
     d->orphans = r->log.orphans;
+    d->first_time = r->log.first_time;
+    d->last_time = r->log.last_time;
     d->rejected = d->log_lines.rejected + d->common_lines.rejected;
     for (uint32_t k = 0; k < DATASET_LABELS; k++) {
         d->labels[k] = (struct label_lines){.lines = r->log.class[k].rows,

@@ -44,7 +44,10 @@ static const char *advice(const struct class_tally *c) {
         return "A label is 0 or 1, 0.0 or 1.0, true or false, t or f; log.labels = count takes "
                "numbers, those above 0 as 1";
     case REJECT_TIME:
-        return "A conversion's time must be there, in the clock of the click's and not before it";
+        return "A time that a label asks for must be there, in one clock with the others: "
+               "log.time_unit, log.time_format and log.time_origin say how times are written";
+    case REJECT_ORDER:
+        return "Are the columns of times the right ones, of one clock and one zone?";
     case REJECT_ID:
     case REJECT_VALUE:
     case REJECT_FINITE:

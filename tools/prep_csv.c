@@ -10,6 +10,7 @@
 #include "common/thread.h"
 #include "prep.h"
 #include "prep_classes.h"
+#include "prep_head.h"
 #include "prep_row.h"
 #include "prep_shards.h"
 
@@ -94,6 +95,11 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
                                                                 : prep_piece_line(p, i);
     if (fresh) {
         TRY(open_group(w, p, id));
+    }
+    if (row->timed) {
+        prep_tally_time(&p->tally, row->when.time, row->when.time);
+        p->tally.skipped += row->skipped;
+        p->tally.twice += row->twice;
     }
     const unsigned outcome = row->conversion ? LABEL_CLICK | LABEL_CONVERSION : LABEL_CLICK;
     const uint8_t labels = (uint8_t)(row->click ? outcome | row->behaviours : 0);
@@ -210,6 +216,18 @@ static enum status keep_empty_fields(struct csv *c) {
     return OK;
 }
 
+/* The unit of times, from the first lines. */
+static enum status decide(struct csv *c) {
+    struct prep_run *r = c->run;
+    struct span head;
+    const enum status status = prep_input_peek(&r->input, HEAD_BYTES, &head);
+    if (status == ERR_AGAIN) {
+        return fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal());
+    }
+    TRY(status);
+    return prep_head_unit(&c->schema, r->input.name, head);
+}
+
 static enum status run(struct csv *c) {
     struct prep_run *r = c->run;
     TRY(prep_schema_read(&c->schema, r->o->schema));
@@ -219,6 +237,7 @@ static enum status run(struct csv *c) {
     r->input.quotes.delimiter = c->schema.delimiter;
     TRY(bind(c));
     r->input.quotes.columns = c->schema.name_count;
+    TRY(decide(c));
     TRY(mem_alloc((void **)&c->fields, sizeof *c->fields));
     TRY(prep_row_init(&c->left, &c->schema, c->fields));
     TRY(prep_row_init(&c->right, &c->schema, c->fields));

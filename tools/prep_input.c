@@ -253,6 +253,18 @@ out:
     return status;
 }
 
+enum status prep_input_peek(struct prep_input *in, size_t bytes, struct span *text) {
+    while (in->rest.len < bytes && !in->ended) {
+        const enum status status = read_block(in, &in->rest);
+        if (status == ERR_AGAIN && !stop_requested()) {
+            continue;
+        }
+        TRY(status);
+    }
+    *text = (struct span){(const char *)in->rest.data, in->rest.len};
+    return OK;
+}
+
 enum status prep_input_next(struct prep_input *in, struct prep_piece *p) {
     if (in->rest.len > 0) {
         TRY(buf_put(&p->text, in->rest.data, in->rest.len));

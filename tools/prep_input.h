@@ -48,4 +48,8 @@ enum status prep_input_next(struct prep_input *in, struct prep_piece *p);
  * must have no same_run yet; quotes.columns may be set after it. */
 enum status prep_input_first(struct prep_input *in, struct buf *record, struct prep_tally *t);
 
+/* What comes next, without taking it: at least `bytes`, or all that is left. Good until the next call
+ * of any function. Statuses as prep_input_first. */
+enum status prep_input_peek(struct prep_input *in, size_t bytes, struct span *text);
+
 #endif

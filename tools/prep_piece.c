@@ -20,6 +20,9 @@ void prep_tally_add(struct prep_tally *to, const struct prep_tally *from) {
     to->continued += from->continued;
     to->orphans += from->orphans;
     to->splits += from->splits;
+    to->skipped += from->skipped;
+    to->twice += from->twice;
+    prep_tally_time(to, from->first_time, from->last_time);
     for (int r = 0; r < REJECTS; r++) {
         to->rejected[r] += from->rejected[r];
     }

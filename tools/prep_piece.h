@@ -33,7 +33,8 @@
     X(REJECT_LINES, "a cell's quotes span a line that may be a row of its own")                    \
     X(REJECT_HEADER, "repeats the header; with log.repeated_headers = skip it is one")            \
     X(REJECT_IMPRESSION, "impression id is missing")                                              \
-    X(REJECT_TIME, "a time is not seconds since 1970, or before the click's")                     \
+    X(REJECT_TIME, "a time is missing, cannot be read, or is not from 1990 to 2100")              \
+    X(REJECT_ORDER, "a conversion's time is before its click's")                                  \
     X(REJECT_WEIGHT, "a weight is not a number from 0 to 1000000")
 
 enum reject {
@@ -75,7 +76,16 @@ struct prep_tally {
     struct class_tally class[CLASSES];
     uint64_t orphans; /* conversions without a click */
     uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
+    /* With times: of the impressions, seconds since 1970, 0 if there are none; and of how many a time
+     * is one that the zone skips, or has twice (prep_zone.h). */
+    uint64_t first_time, last_time, skipped, twice;
 };
+/* Notes an impression's time. */
+static inline void prep_tally_time(struct prep_tally *t, uint64_t first, uint64_t last) {
+    t->first_time = t->first_time == 0 || (first > 0 && first < t->first_time) ? first
+                                                                               : t->first_time;
+    t->last_time = last > t->last_time ? last : t->last_time;
+}
 void prep_tally_add(struct prep_tally *to, const struct prep_tally *from);
 uint64_t prep_tally_rejected(const struct prep_tally *t);
 /* Lines that were taken for rows, good or bad. */

@@ -93,41 +93,40 @@ static enum status add_side(struct prep_row *r, struct feature_list *l, enum sid
 
 /* --- labels and times ------------------------------------------------------------------------ */
 
-/* Seconds since 1970; fractions are cut off. */
-static bool take_time(struct span cell, uint64_t *out) {
-    double v = 0;
-    const bool good = prep_number_f64(cell, &v) == REJECT_NONE && v >= 1 &&
-                      v < (double)SHARD_TIME_MAX;
-    *out = good ? (uint64_t)v : 0;
-    return good;
-}
-
 static bool time_of(struct prep_row *r, const struct csv_role *role, uint64_t *out) {
     const struct span cell = r->cells.cell[role->place];
-    if (!take_time(cell, out)) {
-        note_seen(r, role->name, cell);
-        return false;
+    enum zone_fit fit = ZONE_ONCE;
+    if (clock_read(&r->schema->clock, cell, out, &fit)) {
+        r->skipped = r->skipped || fit == ZONE_NEVER;
+        r->twice = r->twice || fit == ZONE_TWICE;
+        return true;
     }
-    return true;
+    char guess[CLOCK_GUESS];
+    note_seen(r, role->name, cell);
+    clock_guess(&r->schema->clock, cell, guess);
+    const size_t n = strlen(r->seen);
+    snprintf(r->seen + n, sizeof r->seen - n, "%s%s", guess[0] == '\0' ? "" : ", ", guess);
+    return false;
 }
 
 /* What the labels ask for must be there. A click without a column of its own comes with the
  * impression. A conversion without a click is none (an orphan). */
-static bool take_moment(struct prep_row *r) {
+static enum reject take_moment(struct prep_row *r) {
     const struct prep_schema *s = r->schema;
     const struct csv_role *click = s->click_time.name[0] != '\0' ? &s->click_time : &s->time;
     r->when = (struct moment){.kind = KIND_LOG};
+    r->skipped = r->twice = false;
     if (!time_of(r, &s->time, &r->when.time) ||
         (r->click && !time_of(r, click, &r->when.click_time)) ||
         (r->click && r->conversion &&
          !time_of(r, &s->conversion_time, &r->when.conversion_time))) {
-        return false;
+        return REJECT_TIME;
     }
     if (r->when.conversion_time > 0 && r->when.conversion_time < r->when.click_time) {
         note_seen(r, s->conversion_time.name, r->cells.cell[s->conversion_time.place]);
-        return false;
+        return REJECT_ORDER;
     }
-    return true;
+    return REJECT_NONE;
 }
 
 /* The label of a role in its cell. */
@@ -260,9 +259,9 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
     *why = !r->split                               ? REJECT_QUOTES
            : r->cells.count != s->name_count       ? REJECT_COLUMNS
            : !take_labels(r)                       ? REJECT_LABEL
-           : r->timed && !take_moment(r)           ? REJECT_TIME
            : !take_weight(r)                       ? REJECT_WEIGHT
            : !take_impression(r)                   ? REJECT_IMPRESSION
+           : r->timed                              ? take_moment(r)
                                                    : REJECT_NONE;
     if (*why != REJECT_NONE) {
         return OK;

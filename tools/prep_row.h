@@ -10,7 +10,7 @@
 #include "prep_line.h"
 #include "prep_schema.h"
 
-#define SEEN_BYTES 256
+#define SEEN_BYTES 400
 
 struct prep_row {
     const struct prep_schema *schema; /* bound */
@@ -26,6 +26,7 @@ struct prep_row {
     float weight;                     /* what it counts; 1 without a column of it */
     bool timed;                       /* the schema names columns of times */
     struct moment when;               /* then; what a label does not ask for is 0 */
+    bool skipped, twice;              /* one of them is an hour that the zone skips, or has twice */
     struct feature_list item, user;
     struct buf identity; /* group value and user cells: rows of equal identity share a user side */
     size_t group_bytes;  /* of identity: the group value */

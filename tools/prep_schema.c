@@ -187,16 +187,27 @@ static enum status check_labels(struct prep_schema *s) {
     return OK;
 }
 
-static enum status check(struct prep_schema *s) {
-    struct schema *fields = NULL;
-    enum status status = OK;
-    TRY(check_labels(s));
+static enum status check_times(struct prep_schema *s) {
+    const bool clock = s->clock.unit != CLOCK_AUTO || s->clock.format[0] != '\0' ||
+                       s->clock.zone_name[0] != '\0' || s->clock.origin_text[0] != '\0';
     if ((s->time.name[0] != '\0') != (s->conversion_time.name[0] != '\0') ||
         (s->click_time.name[0] != '\0' && s->time.name[0] == '\0')) {
         return fail(ERR_CONFIG, "log.%s is missing: times are log.time, log.conversion_time and, "
                                 "if clicks have their own, log.click_time",
                     s->time.name[0] == '\0' ? "time" : "conversion_time");
     }
+    if (clock && s->time.name[0] == '\0') {
+        return fail(ERR_CONFIG, "log.time is missing: the column of the times that the other keys "
+                                "speak of");
+    }
+    return clock_finish(&s->clock);
+}
+
+static enum status check(struct prep_schema *s) {
+    struct schema *fields = NULL;
+    enum status status = OK;
+    TRY(check_labels(s));
+    TRY(check_times(s));
     if (s->count == 0) {
         return fail(ERR_CONFIG, "log.user and log.item are missing: the columns that are fields");
     }

@@ -9,7 +9,9 @@
  *     repeated_headers,
  *     weight, sample_rate,
  *     time, click_time,
- *     conversion_time
+ *     conversion_time, time_unit,
+ *     time_format, timezone,
+ *     time_origin
  *
  * docs/prep.md describes every key. An unknown key, section or column is an error that names the
  * nearest known one.
@@ -20,6 +22,7 @@
 #include "common/config.h"
 #include "common/field_schema.h"
 #include "common/schema.h"
+#include "prep_clock.h"
 #include "prep_label.h"
 #include "prep_list.h"
 
@@ -61,6 +64,7 @@ struct prep_schema {
     struct csv_role weight;      /* what a row counts */
     double sample_rate;          /* share of unclicked rows that the log kept; 1: all */
     struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
+    struct clock clock;    /* how they are written */
     struct csv_column *columns; /* [FIELDS_MAX] fields, user and item */
     uint32_t count;
     char (*names)[CSV_NAME_MAX]; /* [CSV_NAMES_MAX] all columns; from `columns`, or the header */

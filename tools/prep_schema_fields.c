@@ -1,4 +1,5 @@
 /* prep_schema_fields.c - what the manifest says of a schema (see common/field_schema.h). */
+#include <stdio.h>
 #include <string.h>
 
 #include "prep_schema.h"
@@ -26,9 +27,20 @@ static enum status add_column(struct field_schemas *out, const struct prep_schem
     return add_missing(f, &c->missing);
 }
 
+/* "" for a log without times. */
+static enum status describe_times(const struct prep_schema *s, struct field_schemas *out) {
+    struct buf text = BUF_EMPTY;
+    const enum status status = s->time.name[0] == '\0' ? OK : clock_describe(&s->clock, &text);
+    if (status == OK && text.len > 0) {
+        snprintf(out->times, sizeof out->times, "%s", (const char *)text.data);
+    }
+    buf_fini(&text);
+    return status;
+}
+
 enum status prep_schema_fields(const struct prep_schema *s, struct field_schemas *out) {
     for (uint32_t k = 0; k < s->count; k++) {
         TRY(add_column(out, s, &s->columns[k]));
     }
-    return OK;
+    return describe_times(s, out);
 }

@@ -264,7 +264,8 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
                                        "impression", "group", "click", "conversion", "user",
                                        "item", "time", "click_time", "conversion_time",
                                        "behaviours", "weight", "sample_rate", "labels", "label",
-                                       "repeated_headers"};
+                                       "repeated_headers",
+                                       "time_unit", "time_format", "timezone", "time_origin"};
     const size_t n = sizeof keys / sizeof *keys;
     bool quotes = true;
     switch (find_key(key, keys, n)) {
@@ -292,6 +293,10 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
     case 17: return labels_of(value, &s->labels);
     case 18: return name_of(value, s->label.name, CSV_NAME_MAX);
     case 19: return headers_of(value, &s->skip_headers);
+    case 20: return clock_unit_of(value, &s->clock.unit);
+    case 21: return name_of(value, s->clock.format, sizeof s->clock.format);
+    case 22: return name_of(value, s->clock.zone_name, sizeof s->clock.zone_name);
+    case 23: return name_of(value, s->clock.origin_text, sizeof s->clock.origin_text);
     default: return unknown("log", key, keys, n);
     }
 }

@@ -1,5 +1,6 @@
 #include "prep_summary.h"
 
+#include "prep_civil.h"
 #include "prep_classes.h"
 
 static double percent(uint64_t part, uint64_t whole) {
@@ -28,6 +29,24 @@ static enum status counts(const struct prep_run *r, const struct dataset *d, str
     if (r->log.splits > 0) {
         TRY(buf_printf(out, "split groups %llu (the user side changed within a group value)\n",
                        (unsigned long long)r->log.splits));
+    }
+    return OK;
+}
+
+static enum status times(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    if (d->first_time == 0) {
+        return OK;
+    }
+    char first[CIVIL_BYTES], last[CIVIL_BYTES];
+    civil_text((int64_t)d->first_time, first);
+    civil_text((int64_t)d->last_time, last);
+    TRY(buf_printf(out, "times        %s to %s UTC (%llu to %llu); %s\n", first, last,
+                   (unsigned long long)d->first_time, (unsigned long long)d->last_time,
+                   d->fields.times));
+    if (r->log.skipped + r->log.twice > 0) {
+        return buf_printf(out, "  %10llu  rows with a time that the zone skips (taken by the clock "
+                               "before), %llu with one that it has twice (taken as the first)\n",
+                          (unsigned long long)r->log.skipped, (unsigned long long)r->log.twice);
     }
     return OK;
 }
@@ -114,6 +133,7 @@ static uint64_t bytes_of(const struct dataset *d) {
 enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds,
                          struct buf *out) {
     TRY(counts(r, d, out));
+    TRY(times(r, d, out));
     TRY(rejects(r, d, out));
     TRY(classes(r, d, out));
     TRY(fields(r, d, out));

@@ -226,6 +226,10 @@ static enum status begin(struct run *r) {
 
 static enum status publish(struct run *r) {
     char path[PATH_BYTES_MAX];
+    if (r->records.count > 0) {
+        r->out.first_time = r->records.records[0].time;
+        r->out.last_time = r->records.records[r->records.count - 1].time;
+    }
     TRY(file_mkdirs(r->o->out));
     TRY(write_manifest(r));
     TRY(write_slices(r));

@@ -79,6 +79,8 @@ static void test_whole(void **state) {
 
 #define LOG "[log]\nclick=c\nconversion=b\nuser=u\n"
 
+#define TIMED "time = t\nconversion_time = ct\n"
+
 static void test_refuses(void **state) {
     static const struct {
         const char *text, *says;
@@ -125,6 +127,21 @@ static void test_refuses(void **state) {
         {LOG "time = t\n", "log.conversion_time is missing"},
         {LOG "conversion_time = t\n", "log.time is missing"},
         {LOG "click_time = t\n", "log.time is missing"},
+        {LOG "time_unit = ms\n", "log.time is missing"},
+        {LOG TIMED "time_unit = min\n", "time_unit: 'min'; the nearest is '"},
+        {LOG TIMED "time_format = ISO 8601\n", "log.time_format: 'ISO 8601': expected iso"},
+        {LOG TIMED "time_format = %Y-%Q\n", "log.time_format: '%Q' in '%Y-%Q': known are"},
+        {LOG TIMED "time_format = %\n", "log.time_format: '%'"},
+        {LOG TIMED "time_format = %d%H%M\n", "log.time_format names no year: log.time_origin"},
+        {LOG TIMED "time_format = iso\ntime_origin = 2020-01-01\n", "log.time_origin has nothing"},
+        {LOG TIMED "time_format = iso\ntime_unit = ms\n", "log.time_unit is for numbers"},
+        {LOG TIMED "time_origin = soon\n", "log.time_origin: 'soon': expected a date"},
+        {LOG TIMED "time_origin = 1900-01-01\n", "log.time_origin: '1900-01-01' is not from 1990"},
+        {LOG TIMED "timezone = UTC\n", "log.timezone needs log.time_format"},
+        {LOG TIMED "time_format = iso\ntimezone = Europe/Berlim\n", "log.timezone: 'Europe/Berlim' is "
+                                                                     "not in"},
+        {LOG TIMED "time_format = iso\ntimezone = ../passwd\n", "log.timezone: '../passwd' is not in"},
+        {LOG TIMED "time_format = iso\ntimezone = +25:00\n", "log.timezone: '+25:00' is not in"},
         {LOG "item = a=b\n", "[column.a=b]: field name 'a=b'"},
         {LOG "delimiter = ab\n", "delimiter: 'ab': expected one character"},
         {LOG "delimiter = \"\n", "log.delimiter is the quote"},
