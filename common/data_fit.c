@@ -4,9 +4,9 @@
 
 #include "log.h"
 
-struct fit_side fit_side_data(const struct dataset *d, const char *dir) {
+struct fit_side fit_side_data(const struct dataset *d) {
     struct fit_side s = {.schema = &d->schema, .fields = &d->fields};
-    snprintf(s.name, sizeof s.name, "%.*s", PATH_BYTES_MAX, dir);
+    dataset_name(&d->dirs, s.name);
     snprintf(s.says, sizeof s.says, "%s has", s.name);
     return s;
 }

@@ -13,7 +13,7 @@ struct fit_side {
     char name[PATH_BYTES_MAX + 32]; /* "the checkpoint DIR", "DIR" */
     char says[PATH_BYTES_MAX + 64]; /* how a sentence on it begins: "DIR has" */
 };
-struct fit_side fit_side_data(const struct dataset *d, const char *dir);
+struct fit_side fit_side_data(const struct dataset *d); /* as it was read */
 struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir);
 
 /* `model`: what was, or is, trained on. ERR_CONFIG, naming both: they have no field in common, or a

@@ -11,6 +11,7 @@
  */
 #include "shard.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -401,6 +402,9 @@ enum status dataset_read(struct dataset *d, const char *dir) {
     TRY(status);
     status = read_manifest(&r, d, path);
     container_close(&r);
+    if (status == OK) {
+        status = file_list_add(&d->dirs, dir);
+    }
     if (status != OK) {
         dataset_free(d);
     }
@@ -410,16 +414,22 @@ enum status dataset_read(struct dataset *d, const char *dir) {
 void dataset_free(struct dataset *d) {
     mem_free(&d->shards);
     field_schemas_free(&d->fields);
+    file_list_free(&d->dirs);
     memset(d, 0, sizeof *d);
 }
 
-/* --- the whole directory --------------------------------------------------------------------- */
+const char *dataset_dir(const struct dataset *d, const struct shard_info *shard) {
+    assert(shard->dir < d->dirs.count);
+    return d->dirs.names[shard->dir];
+}
 
-enum status dataset_peek(const struct dataset *d, const char *dir, struct dataset_contents *out) {
+/* --- the whole of it ------------------------------------------------------------------------- */
+
+enum status dataset_peek(const struct dataset *d, struct dataset_contents *out) {
     *out = (struct dataset_contents){0};
     for (uint32_t s = 0; s < d->shard_count; s++) {
         struct shard_info info;
-        TRY(shard_peek(dir, d->shards[s].name, &info));
+        TRY(shard_peek(dataset_dir(d, &d->shards[s]), d->shards[s].name, &info));
         out->timed += info.timed;
         out->records += info.records;
         out->behaviours |= info.behaviours;
@@ -522,13 +532,14 @@ static enum status check_file(const char *path, const struct shard_info *want) {
 }
 
 /* The content comes first: what it finds has an offset, a checksum of the whole file has none. */
-enum status dataset_verify(const struct dataset *d, const char *dir) {
+enum status dataset_verify(const struct dataset *d) {
     enum status status = OK;
     struct shard *shard = NULL;
     char path[PATH_BYTES_MAX];
     TRY(mem_alloc((void **)&shard, sizeof *shard));
     for (uint32_t s = 0; s < d->shard_count; s++) {
         const struct shard_info *want = &d->shards[s];
+        const char *dir = dataset_dir(d, want);
         TRY_OUT(path_join(path, dir, want->name));
         TRY_OUT(shard_read(shard, dir, want->name, &d->schema));
         const struct shard_info is = counted(shard);

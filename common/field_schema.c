@@ -57,6 +57,22 @@ enum status field_schemas_copy(struct field_schemas *to, const struct field_sche
     return status;
 }
 
+enum status field_schemas_unite(struct field_schemas *all, const struct field_schemas *more) {
+    for (uint32_t k = 0; k < more->count; k++) {
+        const struct field_schema *from = &more->list[k];
+        const struct field_schema *known = field_schemas_find(all, from->name);
+        struct field_schema *to = known == NULL ? NULL : &all->list[known - all->list];
+        if (known != NULL && (known->kind != FIELD_UNKNOWN || from->kind == FIELD_UNKNOWN)) {
+            continue;
+        }
+        if (to == NULL) {
+            TRY(field_schemas_add(all, from->name, &to));
+        }
+        TRY(copy_field(to, from));
+    }
+    return OK;
+}
+
 void field_schemas_free(struct field_schemas *s) {
     for (uint32_t k = 0; k < s->count; k++) {
         mem_free(&s->list[k].bounds);

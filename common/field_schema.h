@@ -55,6 +55,9 @@ const struct field_schema *field_schemas_find(const struct field_schemas *s, con
 enum status field_schemas_copy(struct field_schemas *to, const struct field_schemas *from);
 void field_schemas_free(struct field_schemas *s); /* safe on a zeroed struct, and twice */
 
+/* Adds copies of those of `more` that are not in *all or of which it says nothing. ERR_MEMORY. */
+enum status field_schemas_unite(struct field_schemas *all, const struct field_schemas *more);
+
 /* The bounds become a copy of these. ERR_MEMORY. */
 enum status field_schema_bounds(struct field_schema *f, const double *bounds, uint32_t count);
 /* One more text that is no value, put in its place; once is enough. ERR_LIMIT, ERR_MEMORY. */

@@ -324,12 +324,12 @@ static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static enum status list_add(struct file_list *list, size_t *cap, const char *name) {
-    if (list->count == *cap) {
-        size_t grown = *cap == 0 ? 16 : *cap * 2;
-        TRY(mem_grow((void **)&list->names, *cap * sizeof *list->names,
+enum status file_list_add(struct file_list *list, const char *name) {
+    if (list->count == list->cap) {
+        size_t grown = list->cap == 0 ? 16 : list->cap * 2;
+        TRY(mem_grow((void **)&list->names, list->cap * sizeof *list->names,
                      grown * sizeof *list->names));
-        *cap = grown;
+        list->cap = grown;
     }
     TRY(mem_strdup(&list->names[list->count], name));
     list->count++;
@@ -342,7 +342,6 @@ enum status file_list_dir(struct file_list *list, const char *path) {
     if (dir == NULL) {
         return io_fail(path, "list");
     }
-    size_t cap = 0;
     enum status status = OK;
     while (status == OK) {
         errno = 0;
@@ -352,7 +351,7 @@ enum status file_list_dir(struct file_list *list, const char *path) {
             break;
         }
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            status = list_add(list, &cap, e->d_name);
+            status = file_list_add(list, e->d_name);
         }
     }
     closedir(dir);
@@ -371,5 +370,5 @@ void file_list_free(struct file_list *list) {
         mem_free(&list->names[i]);
     }
     mem_free(&list->names);
-    list->count = 0;
+    list->count = list->cap = 0;
 }

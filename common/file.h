@@ -51,11 +51,13 @@ enum status file_link_latest(const char *target, const char *path);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 
-/* Names in a directory, sorted bytewise, without . and ..; each and the array freed by file_list_free. */
+/* Names or paths; each and the array freed by file_list_free. Starts zeroed. */
 struct file_list {
     char **names;
-    size_t count;
+    size_t count, cap;
 };
+enum status file_list_add(struct file_list *list, const char *name); /* a copy */
+/* Names in a directory, sorted bytewise, without . and ... */
 enum status file_list_dir(struct file_list *list, const char *path);
 void file_list_free(struct file_list *list);
 

@@ -2,7 +2,8 @@
  *
  *     plan = u32 mark, text config, varint fields, of each u8 side and text name,
  *            u8 stream, varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr,
- *            varint partitions, endpoints, text data_dir, text eval_dir
+ *            varint partitions, endpoints, dirs of the data, dirs to evaluate on
+ *     dirs = varint count, texts
  *     text = varint length, bytes
  *
  * The bytes come from a peer. Counts are checked against what is left before anything is allocated
@@ -14,13 +15,21 @@
 
 #include "mem.h"
 
-#define PLAN_MARK 0x324e4c50u /* "PLN2" */
+#define PLAN_MARK 0x334e4c50u /* "PLN3" */
 #define CONFIG_TEXT_MAX ((size_t)1 << 20)
 
 static enum status put_text(struct buf *out, const char *text) {
     size_t n = strlen(text);
     TRY(buf_put_varint(out, n));
     return buf_put(out, text, n);
+}
+
+static enum status put_dirs(struct buf *out, const struct file_list *dirs) {
+    TRY(buf_put_varint(out, dirs->count));
+    for (size_t k = 0; k < dirs->count; k++) {
+        TRY(put_text(out, dirs->names[k]));
+    }
+    return OK;
 }
 
 static enum status put_f64(struct buf *out, double v) {
@@ -48,8 +57,8 @@ enum status job_plan_encode(const struct job_plan *p, struct buf *out) {
     for (uint32_t k = 0; k < p->partitions; k++) {
         TRY(put_text(out, p->endpoint[k]));
     }
-    TRY(put_text(out, p->data_dir));
-    return put_text(out, p->eval_dir);
+    TRY(put_dirs(out, &p->data_dirs));
+    return put_dirs(out, &p->eval_dirs);
 }
 
 static enum status bad(const char *what) {
@@ -145,6 +154,19 @@ static enum status take_endpoints(struct cursor *c, struct job_plan *p) {
     return OK;
 }
 
+static enum status take_dirs(struct cursor *c, struct file_list *dirs, const char *what) {
+    char path[PATH_BYTES_MAX];
+    uint64_t n = cursor_varint(c);
+    if (c->bad || n > cursor_left(c)) {
+        return bad("fewer directories than announced");
+    }
+    for (uint64_t k = 0; k < n; k++) {
+        TRY(take_text(c, path, sizeof path, what));
+        TRY(file_list_add(dirs, path));
+    }
+    return OK;
+}
+
 static enum status take_plan(struct cursor *c, struct job_plan *p) {
     if (cursor_u32(c) != PLAN_MARK) {
         return bad("its mark is missing");
@@ -155,8 +177,8 @@ static enum status take_plan(struct cursor *c, struct job_plan *p) {
     p->rate_ctr = take_f64(c);
     p->rate_cvr = take_f64(c);
     TRY(take_endpoints(c, p));
-    TRY(take_text(c, p->data_dir, sizeof p->data_dir, "the data directory"));
-    TRY(take_text(c, p->eval_dir, sizeof p->eval_dir, "the evaluation directory"));
+    TRY(take_dirs(c, &p->data_dirs, "a data directory"));
+    TRY(take_dirs(c, &p->eval_dirs, "an evaluation directory"));
     if (c->bad || cursor_left(c) != 0) {
         return bad("it does not end where it should");
     }
@@ -177,6 +199,8 @@ void job_plan_free(struct job_plan *p) {
     mem_free(&p->config_text);
     mem_free(&p->batches_per_shard);
     mem_free(&p->endpoint);
+    file_list_free(&p->data_dirs);
+    file_list_free(&p->eval_dirs);
     p->shards = 0;
     p->partitions = 0;
 }

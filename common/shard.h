@@ -40,6 +40,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "field_schema.h"
+#include "file.h"
 #include "schema.h"
 #include "status.h"
 #include "streams.h"
@@ -153,6 +154,7 @@ struct weight_sums {
 struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, size_t n);
 struct shard_info {
     char name[32];           /* shard-00000.bin */
+    uint32_t dir;            /* place of its directory in the dataset's list */
     uint32_t impressions, groups, clicks, conversions;
     uint64_t bytes, checksum; /* of the file */
     uint64_t values;
@@ -186,7 +188,7 @@ enum status shard_peek(const char *dir, const char *name, struct shard_info *inf
 enum status shard_weigh(struct shard *s, double sample_rate);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 
-/* --- the directory --- */
+/* --- the directory, or several --- */
 /* The name of shard n, shard-00000.bin and so on, into out[32]. */
 void shard_name(uint32_t n, char *out);
 /* Where the lines of a raw log went: lines = the sum of the others. All 0: not said. */
@@ -219,6 +221,7 @@ struct dataset {
     char source[64];         /* "aliccp", "csv" */
     struct line_counts log_lines, common_lines; /* the latter of Ali-CCP's common file */
     char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */
+    struct file_list dirs;   /* where the shards are, as read; empty in one that is being written */
     struct field_schemas fields;    /* how texts became ids; after dataset_read one for each field */
     uint64_t field_values[FIELDS_MAX]; /* by slot: values in all shards; all 0: not said */
 };
@@ -227,21 +230,33 @@ struct dataset {
 enum status dataset_write(const struct dataset *d, const char *dir);
 /* Reads and checks dir/manifest; ERR_NOT_FOUND says it is not a shard directory. */
 enum status dataset_read(struct dataset *d, const char *dir);
+/* Several directories as one data set: the shards of the first, then those of the second and so on;
+ * fields are united by name. ERR_CONFIG, naming two directories: one is there twice, a field is not
+ * the same in both (its side, or how texts became ids: field_schemas_match), their sample rates differ,
+ * or their records are of different streams. What may be wrong is put into *doubts, a line each; NULL:
+ * nobody wants to know. */
+enum status dataset_read_all(struct dataset *d, const struct file_list *dirs, struct buf *doubts);
 void dataset_free(struct dataset *d);
+/* The directory of a shard. */
+const char *dataset_dir(const struct dataset *d, const struct shard_info *shard);
+/* What to call directories in a message, "a" or "a and 2 more", written to out, which is returned. */
+const char *dataset_name(const struct file_list *dirs, char out[PATH_BYTES_MAX]);
+/* What the data are: a hash of the manifest's bytes; of several, of their hashes in order. ERR_IO. */
+enum status dataset_identity(const struct file_list *dirs, uint64_t *out);
 /* Adds one shard's to those of a directory. */
 void weight_sums_add(struct weight_sums *to, const struct weight_sums *from);
 /* Clicks per impression and conversions per click, each impression by its weight; 0 without clicks.
  * sample_rate: of the unclicked; 1 leaves them as the log has them. */
 void dataset_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr);
-/* What all shards of a directory carry, by a peek into each. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO,
- * ERR_MEMORY, as shard_peek. */
+/* What all shards carry, by a peek into each. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY, as
+ * shard_peek. */
 struct dataset_contents {
     uint32_t timed, records; /* how many shards have times; kinds */
     uint8_t behaviours;      /* LABEL_BEHAVIOUR bits that occur */
 };
-enum status dataset_peek(const struct dataset *d, const char *dir, struct dataset_contents *out);
+enum status dataset_peek(const struct dataset *d, struct dataset_contents *out);
 /* Reads every shard whole, checks checksums and counts against the manifest; first damage is
  * ERR_CORRUPT with file and offset. */
-enum status dataset_verify(const struct dataset *d, const char *dir);
+enum status dataset_verify(const struct dataset *d);
 
 #endif

@@ -221,11 +221,11 @@ struct job_plan {
     struct schema schema;                /* of the training data: slots of keys and layout */
     uint32_t *batches_per_shard;         /* owned */
     uint32_t shards;
-    bool stream;                         /* data_dir grows: batches_per_shard is what was known */
+    bool stream;                         /* its directory grows: batches_per_shard is what was known */
     double rate_ctr, rate_cvr;
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* one per partition, owned; bucket ranges are equal cuts: */
     uint32_t partitions;                 /* partition k owns [BUCKETS*k/P, BUCKETS*(k+1)/P) */
-    char data_dir[PATH_BYTES_MAX], eval_dir[PATH_BYTES_MAX];
+    struct file_list data_dirs, eval_dirs; /* owned */
 };
 enum status job_plan_encode(const struct job_plan *p, struct buf *out);
 enum status job_plan_decode(struct job_plan *p, const void *data, size_t bytes);

@@ -9,13 +9,14 @@
 #define COORD_COORD_H
 
 #include "common/config.h"
+#include "common/file.h"
 #include "common/status.h"
 
 struct coord_options {
     const char *listen;        /* ipc://... or tcp://host:port */
-    const char *data_dir;      /* training shards */
-    bool stream;               /* data_dir grows, and is followed to its end (stream.h) */
-    const char *eval_dir;      /* NULL: no evaluation */
+    const struct file_list *data; /* directories of training shards */
+    bool stream;               /* it is one that grows, and is followed to its end (stream.h) */
+    const struct file_list *eval; /* none: no evaluation */
     const char *out_dir;       /* run directory */
     const struct config *config;
     uint32_t servers, workers;

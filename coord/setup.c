@@ -19,14 +19,13 @@
 
 #include "common/clock.h"
 #include "common/data_fit.h"
-#include "common/hash.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/method.h"
 #include "common/plan.h"
+#include "common/rng.h"
 #include "state.h"
 
-#define DATA_MANIFEST_BYTES_MAX (256u << 20)
 #define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
 
 static enum status absolute(const char *path, char *out) {
@@ -39,8 +38,17 @@ static enum status absolute(const char *path, char *out) {
     return OK;
 }
 
+static enum status absolute_all(const struct file_list *dirs, struct file_list *out) {
+    char path[PATH_BYTES_MAX];
+    for (size_t k = 0; k < dirs->count; k++) {
+        TRY(absolute(dirs->names[k], path));
+        TRY(file_list_add(out, path));
+    }
+    return OK;
+}
+
 static enum status read_stream(struct coord *c) {
-    const char *dir = c->options->data_dir;
+    const char *dir = c->options->data->names[0];
     if (c->config->epochs != 1) {
         return fail(ERR_CONFIG, "train.epochs is %u, but a stream is read once: %s",
                     c->config->epochs, dir);
@@ -59,8 +67,8 @@ static enum status read_stream(struct coord *c) {
 }
 
 static enum status eval_fits(const struct coord *c) {
-    const struct fit_side model = fit_side_data(&c->data, c->options->data_dir);
-    const struct fit_side data = fit_side_data(&c->eval, c->options->eval_dir);
+    const struct fit_side model = fit_side_data(&c->data);
+    const struct fit_side data = fit_side_data(&c->eval);
     struct buf doubts = BUF_EMPTY;
     const enum status status = data_fit(&model, &data, &doubts);
     data_fit_log(&doubts);
@@ -68,27 +76,31 @@ static enum status eval_fits(const struct coord *c) {
     return status;
 }
 
+static enum status read_all(struct dataset *d, const struct file_list *dirs) {
+    struct buf doubts = BUF_EMPTY;
+    const enum status status = dataset_read_all(d, dirs, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    return status;
+}
+
 static enum status read_data(struct coord *c) {
     const struct coord_options *o = c->options;
-    char path[PATH_BYTES_MAX];
-    char *text = NULL;
-    size_t bytes;
-    TRY(dataset_read(&c->data, o->data_dir));
-    TRY(streams_fit(c->config->delay, c->data.stream, o->data_dir));
+    char name[PATH_BYTES_MAX];
+    TRY(read_all(&c->data, o->data));
+    TRY(streams_fit(c->config->delay, c->data.stream, dataset_name(o->data, name)));
     if (o->stream) {
         TRY(read_stream(c));
     } else if (c->data.impressions == 0) {
-        return fail(ERR_CONFIG, "%s holds no impressions", o->data_dir);
+        return fail(ERR_CONFIG, "%s holds no impressions", dataset_name(o->data, name));
     } else {
-        TRY(path_join(path, o->data_dir, "manifest"));
-        TRY(file_read_all(path, DATA_MANIFEST_BYTES_MAX, &text, &bytes));
-        c->data_checksum = hash_bytes(text, bytes);
-        mem_free(&text);
+        TRY(dataset_identity(o->data, &c->data_checksum));
     }
-    if (o->eval_dir != NULL) {
-        TRY(dataset_read(&c->eval, o->eval_dir));
+    if (o->eval->count > 0) {
+        TRY(read_all(&c->eval, o->eval));
         if (c->eval.impressions == 0) {
-            return fail(ERR_CONFIG, "%s holds no impressions to evaluate on", o->eval_dir);
+            return fail(ERR_CONFIG, "%s holds no impressions to evaluate on",
+                        dataset_name(o->eval, name));
         }
         TRY(eval_fits(c));
         c->has_eval = true;
@@ -103,7 +115,7 @@ enum status sample_shard(const struct coord *c, const struct shard_info *info,
         sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     if (sampled > UINT32_MAX) {
         return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
-                    c->options->data_dir, info->name, (unsigned long long)sampled,
+                    dataset_dir(&c->data, info), info->name, (unsigned long long)sampled,
                     sampling.copies);
     }
     *impressions = (uint32_t)sampled;
@@ -155,8 +167,8 @@ static enum status make_job_plan(struct coord *c) {
         p->rate_cvr =
             c->data.clicks == 0 ? 0 : (double)c->data.conversions / (double)c->data.clicks;
     }
-    TRY(absolute(c->options->data_dir, p->data_dir));
-    return c->has_eval ? absolute(c->options->eval_dir, p->eval_dir) : OK;
+    TRY(absolute_all(c->options->data, &p->data_dirs));
+    return absolute_all(c->options->eval, &p->eval_dirs);
 }
 
 /* --- resuming --------------------------------------------------------------------------------- */
@@ -179,7 +191,7 @@ static enum status same_config(const struct config *was, const struct config *no
 /* Other ids are told first: they are why most such data are others. */
 static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
     const struct fit_side model = fit_side_checkpoint(m, dir);
-    const struct fit_side data = fit_side_data(&c->data, c->options->data_dir);
+    const struct fit_side data = fit_side_data(&c->data);
     struct buf doubts = BUF_EMPTY;
     const enum status status =
         field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
@@ -191,8 +203,10 @@ static enum status same_fields(const struct coord *c, const struct manifest *m, 
 static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
     TRY(same_fields(c, m, dir));
     if (m->data_checksum != c->data_checksum) {
-        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s", dir,
-                    c->options->data_dir);
+        char name[PATH_BYTES_MAX];
+        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s%s", dir,
+                    dataset_name(c->options->data, name),
+                    c->options->data->count > 1 ? ", or on these in another order" : "");
     }
     if (c->options->stream) {
         TRY(follow_again(c, m->shards, dir));

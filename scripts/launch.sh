@@ -6,7 +6,7 @@
 #   --hostfile FILE       lines 'host slots=N [addr=NAME]'; user@host; '#' begins a comment
 #   --servers N           parameter servers (2)
 #   --workers N           workers (2)
-#   --data DIR            training shards, under this path on every host with a worker
+#   --data DIR            training shards, under this path on every host with a worker; may be given often
 #   --stream DIR          instead: a directory that grows (docs/stream.md), shared by all these hosts
 #   --eval DIR            shards to evaluate on, likewise
 #   --out RUN             run directory; on hosts with servers it must be a shared one
@@ -40,7 +40,7 @@ usage() {
 
 # --- options -------------------------------------------------------------------------------------
 esmm=${ESMM:-$here/../build/release/esmm} # this machine's: knows and checks the job's options
-hostfile='' data='' data_option=--data eval='' out='' program=''
+hostfile='' data=() data_option=--data eval=() out='' program=''
 servers=2 workers=2 threads=1 timeout_ms=60000
 port_base=27500 grace_s=300
 resume=no trace=no dry_run=no
@@ -70,7 +70,7 @@ while [ $# -gt 0 ]; do
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
     esac
     case $1 in
-    --conf | --set) ;;
+    --data | --eval | --conf | --set) ;;
     --*) once "$1" ;;
     esac
     case $1 in
@@ -89,8 +89,12 @@ while [ $# -gt 0 ]; do
     --timeout) number "$1" "$2" 1 86400000; timeout_ms=$((10#$2)) ;;
     --port-base) number "$1" "$2" 1 65535; port_base=$((10#$2)) ;;
     --grace) number "$1" "$2" 1 86400; grace_s=$((10#$2)) ;;
-    --data | --stream) absolute "$2"; data=$REPLY data_option=$1 ;;
-    --eval) absolute "$2"; eval=$REPLY ;;
+    --data | --stream)
+        [ ${#data[@]} = 0 ] || [ "$data_option" = "$1" ] || usage "--data and --stream exclude each other"
+        absolute "$2"
+        data+=("$REPLY") data_option=$1
+        ;;
+    --eval) absolute "$2"; eval+=("$REPLY") ;;
     --out) absolute "$2"; out=$REPLY ;;
     --program) absolute "$2"; program=$REPLY ;;
     --ssh) ssh_text=$2 ;;
@@ -101,7 +105,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 [ -n "$hostfile" ] || usage "--hostfile is missing"
-[ -n "$data" ] || usage "--data (or --stream) is missing: the directory of training shards"
+[ ${#data[@]} -gt 0 ] || usage "--data (or --stream) is missing: the directory of training shards"
 [ -n "$out" ] || usage "--out is missing: the run directory"
 [ -x "$esmm" ] || usage "no program at $esmm: build it, or set ESMM to where it is"
 absolute "$esmm"
@@ -116,7 +120,10 @@ ssh+=(-T -x -a -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5
     -o ServerAliveCountMax=3 -o ControlPath=none)
 
 # --- the job -------------------------------------------------------------------------------------
-config=$("$esmm" coord --listen "tcp://*:$port_base" "$data_option" "$data" --out "$out" "${job[@]}" \
+data_options=() eval_options=()
+for directory in "${data[@]}"; do data_options+=("$data_option" "$directory"); done
+for directory in "${eval[@]}"; do eval_options+=(--eval "$directory"); done
+config=$("$esmm" coord --listen "tcp://*:$port_base" "${data_options[@]}" --out "$out" "${job[@]}" \
     --print-config) || exit 2
 version=$("$esmm" --version)
 read_hostfile "$hostfile"

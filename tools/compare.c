@@ -25,6 +25,7 @@
 #include "compare_run.h"
 #include "eval.h"
 #include "options.h"
+#include "paths.h"
 #include "tools.h"
 
 #define SEEDS_MAX 100
@@ -34,7 +35,8 @@ struct compare {
     struct compare_settings settings;
     struct compare_methods methods;
     struct dataset dataset; /* of --data */
-    const char *eval, *truth, *method_text;
+    struct file_list eval;
+    const char *truth, *method_text;
     uint64_t seeds, resamples;
     bool help;
     struct compare_cell *cells; /* [methods][seeds] */
@@ -66,8 +68,8 @@ static const char help[] =
     "usage: esmm compare --data DIR --eval DIR [options]\n\n"
     "Trains every method alike, each with several seeds, and prints the paper's table: AUCs of CTR,\n"
     "CVR and CTCVR with their populations, beside the paper's figures. docs/compare.md.\n\n"
-    "  --data DIR            training shards (esmm prep)\n"
-    "  --eval DIR            test shards\n"
+    "  --data DIR            training shards (esmm prep); given often, or a pattern: all of them\n"
+    "  --eval DIR            test shards; likewise\n"
     "  --truth FILE          of the test log (esmm synth): adds CVR over the entire space\n"
     "  --methods LIST        of base, aman, oversampling, unbias, division, esmm-ns, esmm, share; with\n"
     "                        variants: aman:0.1 oversampling:5 unbias:weight; or all of these (all);\n"
@@ -103,8 +105,8 @@ static enum status apply(void *line, int option, const char *value) {
     struct compare *c = line;
     struct compare_settings *s = &c->settings;
     switch (option) {
-    case C_DATA: s->data = value; return OK;
-    case C_EVAL: c->eval = value; return OK;
+    case C_DATA: return paths_add(&s->data, value);
+    case C_EVAL: return paths_add(&c->eval, value);
     case C_TRUTH: c->truth = value; return OK;
     case C_METHODS: c->method_text = value; return OK;
     case C_SEEDS: return option_u64("--seeds", value, 1, SEEDS_MAX, &c->seeds);
@@ -140,16 +142,16 @@ static enum status parse(struct compare *c, int argc, char **argv) {
     *c = (struct compare){
         .settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
         .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES};
-    static const int often[] = {C_CONF, C_SET, C_METHOD_SET, 0};
+    static const int often[] = {C_DATA, C_EVAL, C_CONF, C_SET, C_METHOD_SET, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, c, &c->help));
     if (c->help) {
         return OK;
     }
     TRY(options_end(argc, argv));
-    if (c->settings.data == NULL || c->eval == NULL) {
+    if (c->settings.data.count == 0 || c->eval.count == 0) {
         return fail(ERR_USAGE, "%s is missing; see --help",
-                    c->settings.data == NULL ? "--data" : "--eval");
+                    c->settings.data.count == 0 ? "--data" : "--eval");
     }
     TRY(compare_methods_parse(&c->methods, c->method_text));
     return check_method_sets(c);
@@ -161,9 +163,9 @@ static enum status check_eval(const struct compare *c) {
     struct dataset eval = {0};
     struct buf doubts = BUF_EMPTY;
     enum status status = OK;
-    TRY_OUT(dataset_read(&eval, c->eval));
-    const struct fit_side model = fit_side_data(&c->dataset, c->settings.data);
-    const struct fit_side data = fit_side_data(&eval, c->eval);
+    TRY_OUT(dataset_read_all(&eval, &c->eval, &doubts));
+    const struct fit_side model = fit_side_data(&c->dataset);
+    const struct fit_side data = fit_side_data(&eval);
     status = data_fit(&model, &data, &doubts);
     data_fit_log(&doubts);
 out:
@@ -175,14 +177,16 @@ out:
 /* What a run's config.ini does not say. A rerun must have the same. */
 static enum status settings_text(const struct compare *c, uint64_t impressions, struct buf *out) {
     const struct compare_settings *s = &c->settings;
-    char *data = realpath(s->data, NULL); /* the rerun may come from another directory */
-    const enum status status =
-        buf_printf(out, "data = %s\nimpressions = %llu\nservers = %llu\nworkers = %llu\nthreads = %llu\n",
-                   data != NULL ? data : s->data, (unsigned long long)impressions,
-                   (unsigned long long)s->servers, (unsigned long long)s->workers,
-                   (unsigned long long)s->threads);
-    free(data);
-    return status;
+    for (size_t i = 0; i < s->data.count; i++) {
+        char *data = realpath(s->data.names[i], NULL); /* the rerun may come from another directory */
+        const enum status status =
+            buf_printf(out, "data = %s\n", data != NULL ? data : s->data.names[i]);
+        free(data);
+        TRY(status);
+    }
+    return buf_printf(out, "impressions = %llu\nservers = %llu\nworkers = %llu\nthreads = %llu\n",
+                      (unsigned long long)impressions, (unsigned long long)s->servers,
+                      (unsigned long long)s->workers, (unsigned long long)s->threads);
 }
 
 static enum status settle(const struct compare *c, const char *text) {
@@ -214,7 +218,7 @@ static enum status look_at_all(struct compare *c) {
 
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
-    TRY(dataset_read(&c->dataset, c->settings.data));
+    TRY(dataset_read_all(&c->dataset, &c->settings.data, NULL));
     TRY(check_eval(c));
     if (c->truth != NULL && !file_exists(c->truth)) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
@@ -243,7 +247,7 @@ static enum status measure_reference(const struct compare *c, const struct compa
     enum status status = OK;
     reference->count = 0;
     TRY_OUT(local_create(&local, run->dir, NULL));
-    TRY_OUT(local_score(local, c->eval, scoring_threads(c),
+    TRY_OUT(local_score(local, &c->eval, scoring_threads(c),
                         (struct local_sink){score_list_take, reference}));
     const struct evaluation_spec spec = {.form = local_form(local),
                                          .resamples = (uint32_t)c->resamples,
@@ -257,7 +261,7 @@ out:
 static enum status measure(const struct compare *c, const struct compare_run *run,
                            const struct score_list *reference, struct evaluation *e) {
     struct local *local = NULL;
-    const struct eval_spec spec = {.data = c->eval,
+    const struct eval_spec spec = {.data = &c->eval,
                                    .truth = c->truth,
                                    .reference = reference,
                                    .threads = scoring_threads(c),
@@ -332,11 +336,12 @@ out:
 }
 
 static enum status report(const struct compare *c) {
+    char data[PATH_BYTES_MAX], eval[PATH_BYTES_MAX];
     const struct compare_result r = {.methods = &c->methods,
                                      .seeds = (uint32_t)c->seeds,
                                      .cells = c->cells,
-                                     .data = c->settings.data,
-                                     .eval = c->eval,
+                                     .data = dataset_name(&c->settings.data, data),
+                                     .eval = dataset_name(&c->eval, eval),
                                      .truth = c->truth,
                                      .resamples = (uint32_t)c->resamples};
     TRY(write_as(c, &r, "compare.json", compare_json, NULL));
@@ -347,22 +352,24 @@ static enum status report(const struct compare *c) {
     return OK;
 }
 
+static enum status run(struct compare *c) {
+    TRY(prepare(c));
+    stop_signals_install();
+    TRY(run_all(c));
+    return report(c);
+}
+
 enum status tool_compare(int argc, char **argv) {
     struct compare c;
-    TRY(parse(&c, argc, argv));
-    if (c.help) {
+    enum status status = parse(&c, argc, argv);
+    if (status == OK && c.help) {
         fputs(help, stdout);
-        return OK;
-    }
-    enum status status = prepare(&c);
-    if (status == OK) {
-        stop_signals_install();
-        status = run_all(&c);
-    }
-    if (status == OK) {
-        status = report(&c);
+    } else if (status == OK) {
+        status = run(&c);
     }
     mem_free(&c.cells);
     dataset_free(&c.dataset);
+    file_list_free(&c.settings.data);
+    file_list_free(&c.eval);
     return status == ERR_CLOSED && stop_requested() ? OK : status; /* main ends with the signal's code */
 }

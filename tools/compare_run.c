@@ -129,7 +129,9 @@ static enum status add_sets(struct child *c, const struct compare_settings *s,
 static enum status add_arguments(struct child *c, const struct compare_settings *s,
                                  const struct compare_method *m, uint32_t seed, const char *dir) {
     TRY(child_arg(c, "train"));
-    TRY(arg2(c, "--data", s->data));
+    for (size_t i = 0; i < s->data.count; i++) {
+        TRY(arg2(c, "--data", s->data.names[i]));
+    }
     TRY(arg2(c, "--out", dir));
     for (size_t i = 0; i < s->conf_count; i++) {
         TRY(arg2(c, "--conf", s->conf[i]));
@@ -179,6 +181,9 @@ static enum status look(struct child *c, struct compare_run *run) {
     enum status status = parsed(c, &job);
     if (status == OK) {
         status = check_config(job, run);
+    }
+    if (job != NULL) {
+        job_fini(job);
     }
     mem_free(&job);
     return status == OK ? is_complete(run, &run->complete) : status;

@@ -16,7 +16,8 @@
 #define COMPARE_SETS_MAX 32 /* --conf, --set, and --method-set */
 
 struct compare_settings { /* what all runs share; texts belong to the command line */
-    const char *data, *out;
+    struct file_list data;
+    const char *out;
     const char *conf[COMPARE_SETS_MAX];
     size_t conf_count;
     const char *set[COMPARE_SETS_MAX];

@@ -6,6 +6,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "options.h"
+#include "paths.h"
 #include "tools.h"
 #include "truth.h"
 
@@ -73,12 +74,12 @@ static enum status join_reference(const struct score_list *list, const struct sc
     return OK;
 }
 
-enum status eval_reference(const char *checkpoint, const char *kernel, const char *data_dir,
+enum status eval_reference(const char *checkpoint, const char *kernel, const struct file_list *data,
                            uint32_t threads, struct score_list *out) {
     struct local *local = NULL;
     enum status status = local_create(&local, checkpoint, kernel);
     if (status == OK) {
-        status = local_score(local, data_dir, threads, (struct local_sink){score_list_take, out});
+        status = local_score(local, data, threads, (struct local_sink){score_list_take, out});
     }
     local_destroy(&local);
     return status;
@@ -108,7 +109,8 @@ out:
 /* --- the command ----------------------------------------------------------------------------- */
 
 struct eval_line {
-    const char *checkpoint, *data, *truth, *reference, *picture, *kernel;
+    const char *checkpoint, *truth, *reference, *picture, *kernel;
+    struct file_list data;
     uint64_t threads, resamples, seed;
     bool json, calibration, help;
 };
@@ -136,7 +138,7 @@ static const char help[] =
     "user, average precision, log loss, normalised entropy and calibration, for CTR (all\n"
     "impressions), CVR (clicked) and CTCVR (all).\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
-    "  --data DIR            impression shards (esmm prep)\n"
+    "  --data DIR            impression shards (esmm prep); given often, or a pattern: all of them\n"
     "  --truth FILE          of esmm synth: adds CVR over the entire space\n"
     "  --reference C         adds the AUC of CTCVR with p_ctr of this checkpoint instead of the\n"
     "                        model's own, as in the paper's table\n"
@@ -160,7 +162,7 @@ static enum status apply(void *line, int option, const char *value) {
     struct eval_line *l = line;
     switch (option) {
     case V_CHECKPOINT: l->checkpoint = value; return OK;
-    case V_DATA: l->data = value; return OK;
+    case V_DATA: return paths_add(&l->data, value);
     case V_TRUTH: l->truth = value; return OK;
     case V_REFERENCE: l->reference = value; return OK;
     case V_BOOTSTRAP: return resamples_of(value, &l->resamples);
@@ -176,12 +178,14 @@ static enum status apply(void *line, int option, const char *value) {
 
 static enum status parse(struct eval_line *l, int argc, char **argv) {
     *l = (struct eval_line){.threads = 1, .resamples = EVAL_RESAMPLES, .seed = 1};
-    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
+    static const int often[] = {V_DATA, 0};
+    const struct option_set set = {.table = options, .often = often};
+    TRY(options_read(argc, argv, &set, apply, l, &l->help));
     if (l->help) {
         return OK;
     }
     TRY(options_end(argc, argv));
-    if (l->checkpoint == NULL || l->data == NULL) {
+    if (l->checkpoint == NULL || l->data.count == 0) {
         return fail(ERR_USAGE, "%s is missing; see --help",
                     l->checkpoint == NULL ? "--checkpoint" : "--data");
     }
@@ -192,7 +196,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
                           const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
     struct json j;
-    char kernel[KERNEL_NAME_MAX];
+    char kernel[KERNEL_NAME_MAX], dirs[PATH_BYTES_MAX];
     enum status status = OK;
     local_kernel(local, kernel);
     if (l->json) {
@@ -201,7 +205,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
         evaluation_json(e, &j);
         json_str(&j, "checkpoint", local_dir(local));
         json_u64(&j, "step", local_manifest(local)->step);
-        json_str(&j, "data", l->data);
+        json_str(&j, "data", dataset_name(&l->data, dirs));
         json_str(&j, "kernel", kernel);
         if (l->reference != NULL) {
             json_str(&j, "reference", l->reference);
@@ -226,9 +230,10 @@ static enum status report(const struct eval_line *l, const struct local *local,
 static enum status draw(const struct eval_line *l, const struct local *local,
                         const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
-    char title[3 * PATH_BYTES_MAX];
+    char title[3 * PATH_BYTES_MAX], dirs[PATH_BYTES_MAX];
     enum status status;
-    snprintf(title, sizeof title, "Reliability of %s on %s", local_dir(local), l->data);
+    snprintf(title, sizeof title, "Reliability of %s on %s", local_dir(local),
+             dataset_name(&l->data, dirs));
     TRY_OUT(evaluation_picture(e, title, &out));
     TRY_OUT(file_write_atomic(l->picture, out.data, out.len));
 out:
@@ -243,10 +248,10 @@ static enum status measure(const struct eval_line *l) {
     const uint32_t threads = (uint32_t)l->threads;
     enum status status = OK;
     if (l->reference != NULL) {
-        TRY_OUT(eval_reference(l->reference, l->kernel, l->data, threads, &reference));
+        TRY_OUT(eval_reference(l->reference, l->kernel, &l->data, threads, &reference));
     }
     TRY_OUT(local_create(&local, l->checkpoint, l->kernel));
-    const struct eval_spec spec = {.data = l->data,
+    const struct eval_spec spec = {.data = &l->data,
                                    .truth = l->truth,
                                    .reference = l->reference != NULL ? &reference : NULL,
                                    .threads = threads,
@@ -265,10 +270,12 @@ out:
 
 enum status tool_eval(int argc, char **argv) {
     struct eval_line l;
-    TRY(parse(&l, argc, argv));
-    if (l.help) {
+    enum status status = parse(&l, argc, argv);
+    if (status == OK && l.help) {
         fputs(help, stdout);
-        return OK;
+    } else if (status == OK) {
+        status = measure(&l);
     }
-    return measure(&l);
+    file_list_free(&l.data);
+    return status;
 }

@@ -18,13 +18,13 @@ struct score_list {
 enum status score_list_take(void *arg, const struct score *scores, size_t n);
 void score_list_fini(struct score_list *list);
 
-/* The scores of data_dir by the reference net: a checkpoint of its own, loaded for this call only.
+/* The scores of the data by the reference net: a checkpoint of its own, loaded for this call only.
  * The caller finishes the list. */
-enum status eval_reference(const char *checkpoint, const char *kernel, const char *data_dir,
+enum status eval_reference(const char *checkpoint, const char *kernel, const struct file_list *data,
                            uint32_t threads, struct score_list *out);
 
 struct eval_spec {
-    const char *data;  /* directory of shards */
+    const struct file_list *data; /* directories of shards */
     const char *truth; /* NULL, or the truth file of the log (esmm synth): of every impression */
     const struct score_list *reference; /* NULL, or eval_reference's of the same data */
     uint32_t threads;

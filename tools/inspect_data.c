@@ -27,8 +27,8 @@ struct contents {
     char why[512]; /* not known */
 };
 
-static void look(const struct dataset *d, const char *dir, struct contents *c) {
-    c->known = dataset_peek(d, dir, &c->is) == OK;
+static void look(const struct dataset *d, struct contents *c) {
+    c->known = dataset_peek(d, &c->is) == OK;
     if (!c->known) {
         snprintf(c->why, sizeof c->why, "%s", fail_text());
     }
@@ -271,8 +271,8 @@ enum status inspect_data(const char *dir, bool verify, bool json, struct buf *ou
     struct contents contents = {0};
     enum status status = OK;
     TRY_OUT(dataset_read(&d, dir));
-    look(&d, dir, &contents); /* first: the cause that is left is the verdict's */
-    const enum status verdict = verify ? dataset_verify(&d, dir) : OK;
+    look(&d, &contents); /* first: the cause that is left is the verdict's */
+    const enum status verdict = verify ? dataset_verify(&d) : OK;
     if (json) {
         TRY_OUT(as_json(&d, dir, verify, verdict, &contents, out));
     } else if (verdict == OK) {

@@ -8,11 +8,12 @@
 
 #include "common/log.h"
 #include "options.h"
+#include "paths.h"
 
 const char job_options_help[] =
-    "  --data DIR            training shards (esmm prep)\n"
+    "  --data DIR            training shards (esmm prep); given often, or a pattern: all of them\n"
     "  --stream DIR          instead of --data: follow a directory that grows (docs/stream.md)\n"
-    "  --eval DIR            shards to evaluate on after every epoch\n"
+    "  --eval DIR            shards to evaluate on after every epoch; likewise\n"
     "  --out DIR             run directory\n"
     "  --conf FILE           configuration (INI); see docs/config.md\n"
     "  --set SECTION.KEY=V   overrides one key; may be given often\n"
@@ -124,12 +125,29 @@ static enum status checkpoint_every(struct job *j, const char *value) {
     return set_config(j, "checkpoint.every_impressions", value);
 }
 
+static enum status add_dirs(struct file_list *list, const char *argument) {
+    struct file_list found = {0};
+    char path[PATH_BYTES_MAX];
+    enum status status = paths_add(&found, argument);
+    for (size_t k = 0; status == OK && k < found.count; k++) {
+        status = absolute(found.names[k], path);
+        status = status == OK ? file_list_add(list, path) : status;
+    }
+    file_list_free(&found);
+    return status;
+}
+
 static enum status set_data(struct job *j, const char *dir, bool stream) {
-    if (j->data[0] != '\0' && j->stream != stream) {
+    if (j->data.count > 0 && j->stream != stream) {
         return fail(ERR_USAGE, "--data and --stream exclude each other");
     }
     j->stream = stream;
-    return absolute(dir, j->data);
+    if (stream) {
+        char path[PATH_BYTES_MAX];
+        TRY(absolute(dir, path));
+        return file_list_add(&j->data, path);
+    }
+    return add_dirs(&j->data, dir);
 }
 
 static enum status apply(void *line, int option, const char *value) {
@@ -137,7 +155,7 @@ static enum status apply(void *line, int option, const char *value) {
     switch (option) {
     case O_DATA: return set_data(j, value, false);
     case O_STREAM: return set_data(j, value, true);
-    case O_EVAL: return absolute(value, j->eval);
+    case O_EVAL: return add_dirs(&j->eval, value);
     case O_OUT: return absolute(value, j->out);
     case O_CONF: return OK; /* read before everything else */
     case O_SET: return config_set(&j->config, value);
@@ -183,7 +201,7 @@ static enum status read_conf(struct job *j, int argc, char **argv) {
 }
 
 static enum status complete(const struct job *j, bool coord) {
-    if (j->data[0] == '\0') {
+    if (j->data.count == 0) {
         return fail(ERR_USAGE, "--data (or --stream) is missing: the directory of training shards");
     }
     if (j->out[0] == '\0') {
@@ -198,7 +216,7 @@ static enum status complete(const struct job *j, bool coord) {
 enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help) {
     *j = (struct job){
         .servers = 2, .workers = 2, .threads = 1, .progress_fd = -1, .timeout_ms = 60000};
-    static const int often[] = {O_CONF, O_SET, 0};
+    static const int often[] = {O_DATA, O_EVAL, O_CONF, O_SET, 0};
     struct option table[sizeof options / sizeof options[0]];
     config_default(&j->config);
     *help = false;
@@ -215,4 +233,9 @@ enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *he
     }
     TRY(options_end(argc, argv));
     return complete(j, coord);
+}
+
+void job_fini(struct job *j) {
+    file_list_free(&j->data);
+    file_list_free(&j->eval);
 }

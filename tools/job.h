@@ -8,9 +8,9 @@
 
 struct job {
     struct config config;
-    char data[PATH_BYTES_MAX]; /* absolute */
-    bool stream;               /* data grows, and is followed */
-    char eval[PATH_BYTES_MAX]; /* "" none */
+    struct file_list data;     /* directories, absolute */
+    bool stream;               /* it is one that grows, and is followed */
+    struct file_list eval;     /* none: no evaluation */
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;
     bool resume;
@@ -27,6 +27,7 @@ struct job {
 /* Parses argv (after the sub-command's name). `coord` accepts the coordinator's own options too.
  * *help is set if --help was given (nothing else is checked then). ERR_USAGE, ERR_CONFIG. */
 enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help);
+void job_fini(struct job *j); /* after job_parse, whatever it gave; safe on a zeroed struct */
 /* The lines of --help that describe these options. */
 extern const char job_options_help[];
 

@@ -283,13 +283,11 @@ static enum status score_shard(void *arg) {
 
 /* --- fields ---------------------------------------------------------------------------------- */
 
-static enum status join_fields(const struct local *l, const struct dataset *d, const char *dir) {
+static enum status join_fields(const struct local *l, const struct dataset *d, struct buf *doubts) {
     const struct fit_side model = fit_side_checkpoint(&l->manifest, l->dir);
-    const struct fit_side data = fit_side_data(d, dir);
-    struct buf doubts = BUF_EMPTY;
-    const enum status status = data_fit(&model, &data, &doubts);
-    data_fit_log(&doubts);
-    buf_fini(&doubts);
+    const struct fit_side data = fit_side_data(d);
+    const enum status status = data_fit(&model, &data, doubts);
+    data_fit_log(doubts);
     return status;
 }
 
@@ -331,12 +329,12 @@ static enum status score_round(struct scorer *scorers, uint32_t n) {
 }
 
 static enum status score_all(struct scorer *scorers, uint32_t threads, const struct dataset *d,
-                             const char *dir, int user, struct local_sink sink) {
+                             int user, struct local_sink sink) {
     for (uint32_t next = 0; next < d->shard_count;) {
         const uint32_t left = d->shard_count - next;
         const uint32_t n = left < threads ? left : threads;
         for (uint32_t t = 0; t < n; t++) {
-            scorers[t].data_dir = dir;
+            scorers[t].data_dir = dataset_dir(d, &d->shards[next + t]);
             scorers[t].index = next + t;
             scorers[t].name = d->shards[next + t].name;
             scorers[t].user_slot = user;
@@ -350,25 +348,27 @@ static enum status score_all(struct scorer *scorers, uint32_t threads, const str
     return OK;
 }
 
-enum status local_score(struct local *l, const char *data_dir, uint32_t threads,
+enum status local_score(struct local *l, const struct file_list *dirs, uint32_t threads,
                         struct local_sink sink) {
+    struct buf doubts = BUF_EMPTY;
     struct dataset data = {0};
     struct scorer *scorers = NULL;
     uint32_t made = 0;
     enum status status = OK;
-    TRY_OUT(dataset_read(&data, data_dir));
-    TRY_OUT(join_fields(l, &data, data_dir));
+    TRY_OUT(dataset_read_all(&data, dirs, &doubts));
+    TRY_OUT(join_fields(l, &data, &doubts));
     threads = data.shard_count < threads ? data.shard_count : threads;
     TRY_OUT(mem_array((void **)&scorers, threads, sizeof *scorers));
     while (made < threads) {
         TRY_OUT(scorer_init(&scorers[made++], l));
     }
-    TRY_OUT(score_all(scorers, threads, &data, data_dir, user_slot(l, &data), sink));
+    TRY_OUT(score_all(scorers, threads, &data, user_slot(l, &data), sink));
 out:
     for (uint32_t t = 0; t < made; t++) {
         scorer_fini(&scorers[t]);
     }
     mem_free(&scorers);
     dataset_free(&data);
+    buf_fini(&doubts);
     return status;
 }

@@ -10,6 +10,7 @@
 
 #include "common/manifest.h"
 #include "common/metric.h"
+#include "common/shard.h"
 #include "worker/kernel.h"
 
 struct local;
@@ -29,12 +30,12 @@ struct local_sink {
     enum status (*take)(void *arg, const struct score *scores, size_t n);
     void *arg;
 };
-/* Scores every shard of data_dir and calls the sink once a shard, in order, from this thread; within
+/* Scores every shard of the directories and calls the sink once a shard, in order, from this thread; within
  * a shard impressions come in the file's order. `threads` shards are scored at a time, each thread
  * with its own model; results do not depend on the number. The GAUC user is the first id of field
  * eval.user_field, or the group key where the field is not set or the data or model lack it.
  * ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
-enum status local_score(struct local *l, const char *data_dir, uint32_t threads,
+enum status local_score(struct local *l, const struct file_list *data, uint32_t threads,
                         struct local_sink sink);
 
 #endif

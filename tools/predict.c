@@ -7,6 +7,7 @@
 #include "common/bytes.h"
 #include "common/file.h"
 #include "options.h"
+#include "paths.h"
 #include "tools.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
@@ -47,7 +48,7 @@ static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     return OK;
 }
 
-enum status predict_csv(struct local *local, const char *data_dir, uint32_t threads,
+enum status predict_csv(struct local *local, const struct file_list *data, uint32_t threads,
                         const char *path, uint64_t *lines) {
     char temporary[PATH_BYTES_MAX];
     struct csv c = {.form = local_form(local), .file = FILE_CLOSED};
@@ -59,7 +60,7 @@ enum status predict_csv(struct local *local, const char *data_dir, uint32_t thre
     TRY_OUT(file_open_write(&c.file, temporary));
     made = true;
     TRY_OUT(buf_printf(&c.text, "impression_id,p_ctr,p_cvr,p_ctcvr\n"));
-    TRY_OUT(local_score(local, data_dir, threads, (struct local_sink){csv_take, &c}));
+    TRY_OUT(local_score(local, data, threads, (struct local_sink){csv_take, &c}));
     TRY_OUT(csv_flush(&c));
     TRY_OUT(file_sync(&c.file));
     TRY_OUT(file_close(&c.file));
@@ -80,7 +81,8 @@ out:
 /* --- the command ----------------------------------------------------------------------------- */
 
 struct predict_line {
-    const char *checkpoint, *data, *out, *kernel;
+    const char *checkpoint, *out, *kernel;
+    struct file_list data;
     uint64_t threads;
     bool help;
 };
@@ -99,7 +101,7 @@ static const char help[] =
     "What the model does not predict (base has no p_ctr) is an empty cell. A model that learns\n"
     "p_ctcvr instead of p_cvr (division, aitm) has p_cvr = p_ctcvr / p_ctr, unclipped: it may exceed 1.\n\n"
     "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
-    "  --data DIR            impression shards (esmm prep)\n"
+    "  --data DIR            impression shards (esmm prep); given often, or a pattern: all of them\n"
     "  --out FILE            appears when everything is written\n"
     "  --threads N           shards scored at a time (1)\n"
     "  --kernel K            compute.kernel of docs/config.md (the checkpoint's, where this CPU has it)\n";
@@ -108,7 +110,7 @@ static enum status apply(void *line, int option, const char *value) {
     struct predict_line *l = line;
     switch (option) {
     case P_CHECKPOINT: l->checkpoint = value; return OK;
-    case P_DATA: l->data = value; return OK;
+    case P_DATA: return paths_add(&l->data, value);
     case P_OUT: l->out = value; return OK;
     case P_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
     case P_KERNEL: l->kernel = value; return OK;
@@ -118,35 +120,43 @@ static enum status apply(void *line, int option, const char *value) {
 
 static enum status parse(struct predict_line *l, int argc, char **argv) {
     *l = (struct predict_line){.threads = 1};
-    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
+    static const int often[] = {P_DATA, 0};
+    const struct option_set set = {.table = options, .often = often};
+    TRY(options_read(argc, argv, &set, apply, l, &l->help));
     if (l->help) {
         return OK;
     }
     TRY(options_end(argc, argv));
-    if (l->checkpoint == NULL || l->data == NULL || l->out == NULL) {
+    if (l->checkpoint == NULL || l->data.count == 0 || l->out == NULL) {
         return fail(ERR_USAGE, "%s is missing; see --help",
                     l->checkpoint == NULL ? "--checkpoint"
-                    : l->data == NULL     ? "--data"
+                    : l->data.count == 0     ? "--data"
                                           : "--out");
     }
     return OK;
 }
 
-enum status tool_predict(int argc, char **argv) {
-    struct predict_line l;
+static enum status predict(const struct predict_line *l) {
     struct local *local = NULL;
     uint64_t lines = 0;
-    TRY(parse(&l, argc, argv));
-    if (l.help) {
-        fputs(help, stdout);
-        return OK;
-    }
-    TRY(local_create(&local, l.checkpoint, l.kernel));
-    const enum status status = predict_csv(local, l.data, (uint32_t)l.threads, l.out, &lines);
+    TRY(local_create(&local, l->checkpoint, l->kernel));
+    const enum status status = predict_csv(local, &l->data, (uint32_t)l->threads, l->out, &lines);
     if (status == OK) {
-        printf("%s: %llu impressions, step %llu\n", l.out, (unsigned long long)lines,
+        printf("%s: %llu impressions, step %llu\n", l->out, (unsigned long long)lines,
                (unsigned long long)local_manifest(local)->step);
     }
     local_destroy(&local);
+    return status;
+}
+
+enum status tool_predict(int argc, char **argv) {
+    struct predict_line l;
+    enum status status = parse(&l, argc, argv);
+    if (status == OK && l.help) {
+        fputs(help, stdout);
+    } else if (status == OK) {
+        status = predict(&l);
+    }
+    file_list_free(&l.data);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "common/nearest.h"
 #include "common/thread.h"
 #include "options.h"
+#include "paths.h"
 #include "tools.h"
 
 #define SECONDS_MAX (UINT64_C(1) << 34) /* of a window or slice: 544 years */
@@ -29,7 +30,7 @@ static const char help[] =
     "usage: esmm records --data DIR --out DIR --stream S [options]\n\n"
     "Turns shards with times into the training records that a joiner would have emitted, in the\n"
     "order of time: one record shard per slice, each appearing whole. See docs/stream.md.\n\n"
-    "  --data DIR              shards with times (esmm prep --format csv)\n"
+    "  --data DIR              shards with times (esmm prep --format csv); given often, or a pattern: all\n"
     "  --out DIR               new directory; its file `end` comes last\n"
     "  --stream S              vanilla, oracle, fnw, es-dfm, defer or dfm\n"
     "  --window SECONDS        from a click until its conversion label is given out (3600; fnw: 0)\n"
@@ -62,7 +63,7 @@ static enum status apply(void *line, int option, const char *value) {
     struct line *l = line;
     struct records_rule *rule = &l->o.rule;
     switch (option) {
-    case R_DATA: l->o.data = value; return OK;
+    case R_DATA: return paths_add(&l->o.data, value);
     case R_OUT: l->o.out = value; return OK;
     case R_STREAM: return parse_stream(l, value);
     case R_CLICK: return option_u64("--click-window", value, 0, SECONDS_MAX, &rule->click_window);
@@ -83,9 +84,9 @@ static enum status apply(void *line, int option, const char *value) {
 
 static enum status complete(struct line *l) {
     struct records_rule *rule = &l->o.rule;
-    if (l->o.data == NULL || l->o.out == NULL || !l->stream_given) {
+    if (l->o.data.count == 0 || l->o.out == NULL || !l->stream_given) {
         return fail(ERR_USAGE, "%s is missing; see --help",
-                    l->o.data == NULL  ? "--data"
+                    l->o.data.count == 0 ? "--data"
                     : l->o.out == NULL ? "--out"
                                        : "--stream");
     }
@@ -107,7 +108,9 @@ static enum status parse(struct line *l, int argc, char **argv) {
                                       .slice = 3600},
                              .shard_impressions = 65536,
                              .memory = 1000000000}};
-    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
+    static const int often[] = {R_DATA, 0};
+    const struct option_set set = {.table = options, .often = often};
+    TRY(options_read(argc, argv, &set, apply, l, &l->help));
     if (l->help) {
         return OK;
     }
@@ -136,21 +139,27 @@ static void report(const struct line *l, const struct records_summary *s) {
            (unsigned long long)s->slices, (unsigned long long)s->shards);
 }
 
-enum status tool_records(int argc, char **argv) {
-    struct line l;
+static enum status run(const struct line *l) {
     struct records_summary summary;
-    TRY(parse(&l, argc, argv));
-    if (l.help) {
-        fputs(help, stdout);
-        return OK;
-    }
     stop_signals_install();
-    const enum status status = records_run(&l.o, &summary);
+    const enum status status = records_run(&l->o, &summary);
     if (status == ERR_CLOSED && stop_requested()) {
-        fprintf(stderr, "esmm records: %s; %s has no end\n", fail_text(), l.o.out);
+        fprintf(stderr, "esmm records: %s; %s has no end\n", fail_text(), l->o.out);
         return OK; /* main turns the signal into the exit code */
     }
     TRY(status);
-    report(&l, &summary);
+    report(l, &summary);
     return OK;
+}
+
+enum status tool_records(int argc, char **argv) {
+    struct line l;
+    enum status status = parse(&l, argc, argv);
+    if (status == OK && l.help) {
+        fputs(help, stdout);
+    } else if (status == OK) {
+        status = run(&l);
+    }
+    file_list_free(&l.o.data);
+    return status;
 }

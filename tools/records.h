@@ -57,7 +57,8 @@ void records_order(struct record *slice, size_t count);
 void records_fini(struct records *r); /* safe on a zeroed struct */
 
 struct records_options {
-    const char *data, *out;
+    struct file_list data; /* directories of shards with times */
+    const char *out;
     struct records_rule rule;
     uint64_t shard_impressions; /* of a shard that is written, at most */
     uint64_t memory;            /* bytes of source shards held, beyond one */

@@ -81,7 +81,8 @@ static enum status hold(struct run *r, uint32_t number, const struct shard **out
     h->used = ++r->clock;
     if (h->shard == NULL) {
         TRY(mem_alloc((void **)&h->shard, sizeof *h->shard));
-        TRY(shard_read(h->shard, r->o->data, r->source.shards[number].name, &r->source.schema));
+        const struct shard_info *info = &r->source.shards[number];
+        TRY(shard_read(h->shard, dataset_dir(&r->source, info), info->name, &r->source.schema));
         h->bytes = shard_bytes(h->shard);
         r->held_bytes += h->bytes;
         make_room(r);
@@ -210,7 +211,7 @@ static enum status begin(struct run *r) {
     if (file_exists(r->o->out)) {
         return fail(ERR_EXISTS, "%s exists already; records writes a new directory", r->o->out);
     }
-    TRY(dataset_read(&r->source, r->o->data));
+    TRY(dataset_read_all(&r->source, &r->o->data, NULL));
     TRY(mem_array((void **)&r->held, r->source.shard_count, sizeof *r->held));
     TRY(shard_builder_create(&r->builder));
     r->summary->impressions = r->source.impressions;

@@ -8,6 +8,7 @@
 #include "coord/coord.h"
 #include "job.h"
 #include "options.h"
+#include "paths.h"
 #include "ps/server.h"
 #include "tools.h"
 #include "worker/worker.h"
@@ -29,10 +30,9 @@ static enum status role_end(enum status status) {
     return status;
 }
 
-enum status tool_coord(int argc, char **argv) {
-    struct job j;
+static enum status coord(struct job *j, int argc, char **argv) {
     bool help;
-    TRY(job_parse(&j, argc, argv, true, &help));
+    TRY(job_parse(j, argc, argv, true, &help));
     if (help) {
         printf("usage: esmm coord --listen ENDPOINT --data DIR | --stream DIR --out DIR [options]\n\n"
                "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
@@ -45,29 +45,36 @@ enum status tool_coord(int argc, char **argv) {
                job_options_help);
         return OK;
     }
-    if (j.print_config) {
-        return print_config(&j.config);
+    if (j->print_config) {
+        return print_config(&j->config);
     }
     stop_signals_install();
-    TRY(log_open(j.log, "coord"));
+    TRY(log_open(j->log, "coord"));
     struct coord_options o = {
-        .listen = j.listen,
-        .data_dir = j.data,
-        .stream = j.stream,
-        .eval_dir = j.eval[0] == '\0' ? NULL : j.eval,
-        .out_dir = j.out,
-        .config = &j.config,
-        .servers = j.servers,
-        .workers = j.workers,
-        .resume = j.resume,
-        .timeout_ms = j.timeout_ms,
-        .progress_fd = j.progress_fd,
+        .listen = j->listen,
+        .data = &j->data,
+        .stream = j->stream,
+        .eval = &j->eval,
+        .out_dir = j->out,
+        .config = &j->config,
+        .servers = j->servers,
+        .workers = j->workers,
+        .resume = j->resume,
+        .timeout_ms = j->timeout_ms,
+        .progress_fd = j->progress_fd,
     };
     const pid_t starter = getppid();
     enum status status = role_end(coord_run(&o));
-    if (j.sockets != NULL && getppid() != starter) {
-        file_remove_tree(j.sockets);
+    if (j->sockets != NULL && getppid() != starter) {
+        file_remove_tree(j->sockets);
     }
+    return status;
+}
+
+enum status tool_coord(int argc, char **argv) {
+    struct job j = {0};
+    const enum status status = coord(&j, argc, argv);
+    job_fini(&j);
     return status;
 }
 
@@ -85,7 +92,8 @@ static const struct option role_options[] = {{"coord", required_argument, NULL, 
                                              {"help", no_argument, NULL, R_HELP},
                                              {NULL, 0, NULL, 0}};
 struct role_line {
-    const char *coordinator, *listen, *advertise, *log, *trace, *data, *eval;
+    const char *coordinator, *listen, *advertise, *log, *trace;
+    struct file_list data, eval;
     uint64_t index, threads, timeout_ms;
     bool help;
 };
@@ -101,16 +109,22 @@ static enum status role_option(void *line, int option, const char *value) {
     case R_LOG: r->log = value; return OK;
     case R_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &r->timeout_ms);
     case R_TRACE: r->trace = value; return OK;
-    case R_DATA: r->data = value; return OK;
-    case R_EVAL: r->eval = value; return OK;
+    case R_DATA: return paths_add(&r->data, value);
+    case R_EVAL: return paths_add(&r->eval, value);
     default: r->help = true; return OK;
     }
 }
 
+static void role_fini(struct role_line *r) {
+    file_list_free(&r->data);
+    file_list_free(&r->eval);
+}
+
 static enum status role_parse(struct role_line *r, int argc, char **argv) {
     *r = (struct role_line){.threads = 1, .timeout_ms = 60000};
-    TRY(options_read(argc, argv, &(struct option_set){.table = role_options}, role_option, r,
-                     &r->help));
+    static const int often[] = {R_DATA, R_EVAL, 0};
+    const struct option_set set = {.table = role_options, .often = often};
+    TRY(options_read(argc, argv, &set, role_option, r, &r->help));
     if (r->help) {
         return OK;
     }
@@ -121,10 +135,9 @@ static enum status role_parse(struct role_line *r, int argc, char **argv) {
     return OK;
 }
 
-enum status tool_ps(int argc, char **argv) {
-    struct role_line r;
-    TRY(role_parse(&r, argc, argv));
-    if (r.help) {
+static enum status ps(struct role_line *r, int argc, char **argv) {
+    TRY(role_parse(r, argc, argv));
+    if (r->help) {
         printf("usage: esmm ps --coord ENDPOINT --index I --listen ENDPOINT [options]\n\n"
                "A parameter server: holds rows and dense slices, applies pushes.\n\n"
                "  --listen ENDPOINT     ipc://path (.K is added per thread) or tcp://host:0\n"
@@ -134,30 +147,36 @@ enum status tool_ps(int argc, char **argv) {
                "  --timeout MS          for the job to be ready (60000)\n");
         return OK;
     }
-    if (r.listen == NULL) {
+    if (r->listen == NULL) {
         return fail(ERR_USAGE, "--listen is missing: ipc://path or tcp://host:0");
     }
     char name[32];
-    snprintf(name, sizeof name, "ps-%u", (unsigned)r.index);
+    snprintf(name, sizeof name, "ps-%u", (unsigned)r->index);
     stop_signals_install();
-    TRY(log_open(r.log, name));
-    struct server_options o = {.coordinator = r.coordinator,
-                               .listen = r.listen,
-                               .advertise = r.advertise,
-                               .index = (uint32_t)r.index,
-                               .threads = (uint32_t)r.threads,
-                               .timeout_ms = r.timeout_ms};
+    TRY(log_open(r->log, name));
+    struct server_options o = {.coordinator = r->coordinator,
+                               .listen = r->listen,
+                               .advertise = r->advertise,
+                               .index = (uint32_t)r->index,
+                               .threads = (uint32_t)r->threads,
+                               .timeout_ms = r->timeout_ms};
     return role_end(server_run(&o));
 }
 
-enum status tool_worker(int argc, char **argv) {
-    struct role_line r;
-    TRY(role_parse(&r, argc, argv));
-    if (r.help) {
+enum status tool_ps(int argc, char **argv) {
+    struct role_line r = {0};
+    const enum status status = ps(&r, argc, argv);
+    role_fini(&r);
+    return status;
+}
+
+static enum status worker(struct role_line *r, int argc, char **argv) {
+    TRY(role_parse(r, argc, argv));
+    if (r->help) {
         printf("usage: esmm worker --coord ENDPOINT --index I [options]\n\n"
                "A worker: reads impression shards, computes gradients, pushes them.\n\n"
                "  --threads N           trainer threads (1)\n"
-               "  --data DIR            this machine's copy of the training shards\n"
+               "  --data DIR            this machine's copy of the training shards; all, in order\n"
                "  --eval DIR            this machine's copy of the evaluation shards\n"
                "  --trace FILE          one line per training batch with its losses\n"
                "  --log FILE            log there instead of standard error\n"
@@ -165,15 +184,22 @@ enum status tool_worker(int argc, char **argv) {
         return OK;
     }
     char name[32];
-    snprintf(name, sizeof name, "worker-%u", (unsigned)r.index);
+    snprintf(name, sizeof name, "worker-%u", (unsigned)r->index);
     stop_signals_install();
-    TRY(log_open(r.log, name));
-    struct worker_options o = {.coordinator = r.coordinator,
-                               .index = (uint32_t)r.index,
-                               .threads = (uint32_t)r.threads,
-                               .timeout_ms = r.timeout_ms,
-                               .trace_path = r.trace,
-                               .data_dir = r.data,
-                               .eval_dir = r.eval};
+    TRY(log_open(r->log, name));
+    struct worker_options o = {.coordinator = r->coordinator,
+                               .index = (uint32_t)r->index,
+                               .threads = (uint32_t)r->threads,
+                               .timeout_ms = r->timeout_ms,
+                               .trace_path = r->trace,
+                               .data = &r->data,
+                               .eval = &r->eval};
     return role_end(worker_run(&o));
+}
+
+enum status tool_worker(int argc, char **argv) {
+    struct role_line r = {0};
+    const enum status status = worker(&r, argc, argv);
+    role_fini(&r);
+    return status;
 }

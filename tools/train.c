@@ -153,9 +153,11 @@ static enum status add_coord(struct train *t) {
     TRY(socket_name(t, "coord", 0, endpoint, sizeof endpoint));
     TRY(add(t, "coord", 0, &c));
     TRY(arg2(c, "--listen", endpoint));
-    TRY(arg2(c, t->job.stream ? "--stream" : "--data", t->job.data));
-    if (t->job.eval[0] != '\0') {
-        TRY(arg2(c, "--eval", t->job.eval));
+    for (size_t k = 0; k < t->job.data.count; k++) {
+        TRY(arg2(c, t->job.stream ? "--stream" : "--data", t->job.data.names[k]));
+    }
+    for (size_t k = 0; k < t->job.eval.count; k++) {
+        TRY(arg2(c, "--eval", t->job.eval.names[k]));
     }
     TRY(arg2(c, "--out", t->job.out));
     TRY(arg2(c, "--conf", t->config_path));
@@ -361,6 +363,7 @@ static void train_fini(struct train *t) {
         file_remove_tree(t->sockets);
     }
     dataset_free(&t->data);
+    job_fini(&t->job);
 }
 
 static uint64_t total_impressions(const struct train *t) {
@@ -377,13 +380,13 @@ static uint64_t total_impressions(const struct train *t) {
 static enum status await_stream(const struct train *t) {
     char first[PATH_BYTES_MAX], name[32];
     shard_name(0, name);
-    TRY(path_join(first, t->job.data, name));
+    TRY(path_join(first, t->job.data.names[0], name));
     if (!t->job.stream || file_exists(first)) {
         return OK;
     }
-    printf("waiting for the first shard in %s\n", t->job.data);
+    printf("waiting for the first shard in %s\n", t->job.data.names[0]);
     fflush(stdout);
-    return stream_wait(t->job.data);
+    return stream_wait(t->job.data.names[0]);
 }
 
 /* A model of what comes between click and conversion, on data in which nothing does: it would train,
@@ -393,18 +396,18 @@ static void warn_of_no_behaviours(const struct train *t) {
     const struct config *c = &t->job.config;
     struct dataset_contents all = {0};
     struct shard_info first = {0};
-    char name[sizeof first.name];
+    char name[sizeof first.name], dirs[PATH_BYTES_MAX];
     const bool wants = c->model == MODEL_ESM2 || (c->model == MODEL_CHAIN && c->behaviours > 0);
     shard_name(0, name);
-    if (!wants || (t->job.stream ? shard_peek(t->job.data, name, &first)
-                                 : dataset_peek(&t->data, t->job.data, &all)) != OK) {
+    if (!wants || (t->job.stream ? shard_peek(t->job.data.names[0], name, &first)
+                                 : dataset_peek(&t->data, &all)) != OK) {
         return;
     }
     if ((all.behaviours | first.behaviours) == 0) {
         fprintf(stderr, "warning: model.name = %s learns from behaviours after the click, and %s%s "
                         "has none (docs/prep.md: log.behaviours)\n",
                 c->model == MODEL_ESM2 ? "esm2" : "chain", t->job.stream ? "the first shard of " : "",
-                t->job.data);
+                dataset_name(&t->job.data, dirs));
     }
 }
 
@@ -432,17 +435,25 @@ static void print_doubts(const struct buf *doubts) {
     }
 }
 
+static enum status read_data(struct train *t) {
+    struct buf doubts = BUF_EMPTY;
+    const enum status status = dataset_read_all(&t->data, &t->job.data, &doubts);
+    print_doubts(&doubts);
+    buf_fini(&doubts);
+    return status;
+}
+
 /* The coordinator looks at this too; here it is told before anything begins, and on the terminal. */
 static enum status eval_fits(const struct train *t) {
     struct dataset eval = {0};
     struct buf doubts = BUF_EMPTY;
     enum status status = OK;
-    if (t->job.eval[0] == '\0') {
+    if (t->job.eval.count == 0) {
         return OK;
     }
-    TRY_OUT(dataset_read(&eval, t->job.eval));
-    const struct fit_side model = fit_side_data(&t->data, t->job.data);
-    const struct fit_side data = fit_side_data(&eval, t->job.eval);
+    TRY_OUT(dataset_read_all(&eval, &t->job.eval, &doubts));
+    const struct fit_side model = fit_side_data(&t->data);
+    const struct fit_side data = fit_side_data(&eval);
     status = data_fit(&model, &data, &doubts);
     print_doubts(&doubts);
 out:
@@ -461,7 +472,7 @@ static enum status resume_fits(const struct train *t) {
     }
     TRY_OUT(manifest_read(&m, found));
     const struct fit_side model = fit_side_checkpoint(&m, found);
-    const struct fit_side data = fit_side_data(&t->data, t->job.data);
+    const struct fit_side data = fit_side_data(&t->data);
     status = field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
     print_doubts(&doubts);
 out:
@@ -473,10 +484,11 @@ out:
 static void say_start(const struct train *t) {
     const struct job *j = &t->job;
     if (j->stream) {
-        printf("following %s: ", j->data);
+        printf("following %s: ", j->data.names[0]);
     } else {
-        printf("training on %llu impressions in %u shards: ",
+        printf("training on %llu impressions in %u shards",
                (unsigned long long)t->data.impressions, t->data.shard_count);
+        printf(j->data.count > 1 ? " of %zu directories: " : ": ", j->data.count);
     }
     printf("%u servers, %u workers, %u threads each; run directory %s\n", j->servers, j->workers,
            j->threads, j->out);
@@ -485,8 +497,9 @@ static void say_start(const struct train *t) {
 
 static enum status run(struct train *t) {
     stop_signals_install();
-    TRY(dataset_read(&t->data, t->job.data));
-    TRY(streams_fit(t->job.config.delay, t->data.stream, t->job.data));
+    char dirs[PATH_BYTES_MAX];
+    TRY(read_data(t));
+    TRY(streams_fit(t->job.config.delay, t->data.stream, dataset_name(&t->job.data, dirs)));
     TRY(eval_fits(t));
     TRY(kernel_is_here(&t->job.config));
     TRY(refuse_old_run(&t->job));

@@ -42,9 +42,8 @@ struct loaded {
 };
 
 struct source {
-    const char *dir; /* NULL: no such leases are expected */
     struct dataset dataset;
-    bool open;
+    bool open; /* no: no such leases are expected */
 };
 
 struct reader {
@@ -139,7 +138,7 @@ static enum status take_sample(struct reader *r, struct loaded *l, const struct 
         sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     if (l->shard.impressions != planned) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
-                    r->train.dir, info->name, l->shard.impressions, (unsigned long long)planned);
+                    dataset_dir(&r->train.dataset, info), info->name, l->shard.impressions, (unsigned long long)planned);
     }
     return OK;
 }
@@ -150,7 +149,7 @@ static enum status load_streamed(struct reader *r, struct loaded *l) {
     enum status status;
     shard_name(l->lease->lease.shard, info.name);
     const uint64_t deadline_ms = clock_mono_ms() + APPEAR_MS;
-    while ((status = shard_read(&l->shard, r->train.dir, info.name, r->spec.schema)) ==
+    while ((status = shard_read(&l->shard, r->spec.data->names[0], info.name, r->spec.schema)) ==
                ERR_NOT_FOUND && clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
         clock_sleep_ms(APPEAR_LOOK_MS);
     }
@@ -172,16 +171,19 @@ static enum status load(struct reader *r, struct loaded *l) {
         return load_streamed(r, l);
     }
     if (lease->shard >= source->dataset.shard_count) {
+        char name[PATH_BYTES_MAX];
         return fail(ERR_PROTOCOL, "%s: a lease on %s shard %u, but there are %u shards",
-                    source->dir, kind, lease->shard, source->dataset.shard_count);
+                    dataset_name(&source->dataset.dirs, name), kind, lease->shard,
+                    source->dataset.shard_count);
     }
     const struct shard_info *info = &source->dataset.shards[lease->shard];
-    TRY(shard_read(&l->shard, source->dir, info->name, r->spec.schema));
+    const char *dir = dataset_dir(&source->dataset, info);
+    TRY(shard_read(&l->shard, dir, info->name, r->spec.schema));
     l->filled = true;
     l->impressions = l->shard.impressions;
     if (l->shard.impressions != info->impressions || l->shard.groups != info->groups) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions in %u groups, the manifest says %u in %u",
-                    source->dir, info->name, l->shard.impressions, l->shard.groups,
+                    dir, info->name, l->shard.impressions, l->shard.groups,
                     info->impressions, info->groups);
     }
     return lease->kind == LEASE_EVAL ? OK : take_sample(r, l, info);
@@ -300,12 +302,11 @@ static enum status cutter_run(void *arg) {
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-static enum status source_open(struct source *s, const char *dir) {
-    if (dir == NULL || dir[0] == '\0') {
+static enum status source_open(struct source *s, const struct file_list *dirs) {
+    if (dirs->count == 0) {
         return OK;
     }
-    s->dir = dir;
-    TRY(dataset_read(&s->dataset, dir));
+    TRY(dataset_read_all(&s->dataset, dirs, NULL));
     s->open = true;
     return OK;
 }
@@ -325,8 +326,8 @@ static int find_user_slot(const struct reader_spec *spec) {
 
 static enum status start(struct reader *r) {
     uint32_t ahead = r->spec.batches_ahead;
-    TRY(source_open(&r->train, r->spec.data_dir));
-    TRY(source_open(&r->eval, r->spec.eval_dir));
+    TRY(source_open(&r->train, r->spec.data));
+    TRY(source_open(&r->eval, r->spec.eval));
     r->user_slot = find_user_slot(&r->spec);
     TRY(batch_cutter_create(&r->cutter));
     TRY(mem_array((void **)&r->batches, ahead, sizeof *r->batches));

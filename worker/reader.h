@@ -20,8 +20,8 @@ struct reader_lease {
 struct reader_spec {
     const struct config *config;
     const struct schema *schema;       /* of the job: columns are mapped onto it */
-    const char *data_dir, *eval_dir;
-    bool stream;                       /* data_dir grows: its shards go by their number */
+    const struct file_list *data, *eval; /* directories; none: no such leases are expected */
+    bool stream;                       /* the directory grows: its shards go by their number */
     uint32_t batches_ahead;            /* pool size */
     uint32_t batch_max;
 };

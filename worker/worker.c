@@ -101,12 +101,12 @@ static uint32_t in_flight(const struct worker *w) {
 }
 
 static enum status start_reader(struct worker *w) {
-    const char *eval = w->options->eval_dir != NULL ? w->options->eval_dir : w->plan.eval_dir;
+    const struct worker_options *o = w->options;
     struct reader_spec spec = {
         .config = &w->config,
         .schema = &w->plan.schema,
-        .data_dir = w->options->data_dir != NULL ? w->options->data_dir : w->plan.data_dir,
-        .eval_dir = eval[0] == '\0' ? NULL : eval,
+        .data = o->data->count > 0 ? o->data : &w->plan.data_dirs,
+        .eval = o->eval->count > 0 ? o->eval : &w->plan.eval_dirs,
         .stream = w->plan.stream,
         .batches_ahead = BATCHES_AHEAD + w->threads * in_flight(w),
         .batch_max = w->config.batch,

@@ -8,7 +8,7 @@
 #define WORKER_WORKER_H
 
 #include <stdint.h>
-#include "common/status.h"
+#include "common/file.h"
 
 struct worker_options {
     const char *coordinator; /* endpoint */
@@ -16,8 +16,8 @@ struct worker_options {
     uint32_t threads;        /* trainer threads, 1..PACE_TRAINERS_MAX */
     uint64_t timeout_ms;     /* for the job to be ready */
     const char *trace_path;  /* NULL, or a file that gets one line per training batch */
-    const char *data_dir;    /* NULL: where the coordinator says; else this machine's copy */
-    const char *eval_dir;
+    const struct file_list *data; /* none: where the coordinator says; else this machine's copies */
+    const struct file_list *eval;
 };
 /* Runs until the job ends: OK, or the first cause. Blocking. */
 enum status worker_run(const struct worker_options *o);

@@ -78,7 +78,7 @@ compare_data() { # INDEX
         data_sums=$sums
         data_host=${host[$1]}
     elif [ "$sums" != "$data_sums" ]; then
-        problems+=("${host[$1]}: the data under $data${eval:+ or $eval} differ from those on $data_host")
+        problems+=("${host[$1]}: the data under ${data[*]}${eval[*]:+ or ${eval[*]}} differ from those on $data_host")
     fi
 }
 

@@ -20,16 +20,15 @@ quote() { # ARGUMENT...: sets REPLY to them as a Bourne shell reads them
 }
 
 make_commands() {
-    local name index words coordinator="tcp://${address[0]}:$port_base"
+    local name index words directory coordinator="tcp://${address[0]}:$port_base"
     for name in "${names[@]}"; do
         index=${name#*-}
         words=("${name%-*}")
         case $name in
         coord-*)
-            words+=(--listen "tcp://*:$port_base" "$data_option" "$data")
-            [ -z "$eval" ] || words+=(--eval "$eval")
-            words+=(--out "$out" --conf "$out/config.ini" --servers "$servers"
-                --workers "$workers" --progress-fd 1)
+            words+=(--listen "tcp://*:$port_base" "${data_options[@]}" "${eval_options[@]}"
+                --out "$out" --conf "$out/config.ini" --servers "$servers" --workers "$workers"
+                --progress-fd 1)
             [ "$resume" = no ] || words+=(--resume)
             ;;
         ps-*)
@@ -37,8 +36,9 @@ make_commands() {
                 --advertise "${address[${at[$name]}]}" --threads "$ports_of_server")
             ;;
         worker-*)
-            words+=(--coord "$coordinator" --index "$index" --threads "$threads" --data "$data")
-            [ -z "$eval" ] || words+=(--eval "$eval")
+            words+=(--coord "$coordinator" --index "$index" --threads "$threads")
+            for directory in "${data[@]}"; do words+=(--data "$directory"); done
+            words+=("${eval_options[@]}")
             [ "$trace" = no ] || words+=(--trace "$out/logs/trace-$index.tsv")
             ;;
         esac
@@ -71,7 +71,7 @@ probe_command() { # INDEX first|second
     if [ "$round" = second ]; then
         quote shared "$out" "$marker"
     else
-        [ "$works" = no ] || dirs=("$data" ${eval:+"$eval"})
+        [ "$works" = no ] || dirs=("${data[@]}" "${eval[@]}")
         quote host "$program" "$version" "${#dirs[@]}" "${dirs[@]}" "${ports[@]}"
     fi
     probe_serves=$serves

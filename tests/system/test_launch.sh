@@ -214,8 +214,10 @@ for part in train eval; do
         --common "$work/log/$part/common_features.csv" --shard-impressions 1000 --out "$work/$part" \
         >/dev/null
 done
+cp -r "$work/eval" "$work/more"
 make_machines
-all=(--hostfile "$base/hosts" --data "$work/train" --servers 2 --workers 2 "${model[@]}")
+data=(--data "$work/train" --data "$work/more")
+all=(--hostfile "$base/hosts" "${data[@]}" --servers 2 --workers 2 "${model[@]}")
 eval=(--eval "$work/eval")
 
 begin "the command line"
@@ -251,7 +253,7 @@ check "logs have the host's tag" said '^\[beta ps-1\] .* info ps-1 serving'
 check "logs are kept" grep -q 'all roles are there' "$work/run/logs/coord-0.log"
 check "traces are written" grep -q . "$work/run/logs/trace-0.tsv" "$work/run/logs/trace-1.tsv"
 check "the summary is shown" said '^trained [0-9]+ impressions in .* final loss [0-9]\.'
-"$ESMM" train --data "$work/train" "${eval[@]}" --out "$work/local" "${model[@]}" --deterministic \
+"$ESMM" train "${data[@]}" "${eval[@]}" --out "$work/local" "${model[@]}" --deterministic \
     --epochs 2 >"$base/local.out" 2>&1
 for k in status impressions steps auc_ctr auc_ctcvr rows_created; do
     check "as on one machine: $k" test "$(key "$work/run/summary.json" "$k")" = \

@@ -58,6 +58,8 @@ struct actor {
 };
 struct play {
     char dir[64], out[128], data[128], eval[128], endpoint[160];
+    char *data_names[1], *eval_names[1];
+    struct file_list data_list, eval_list;
     struct config config;
     struct coord_options options;
     struct thread coord;
@@ -412,6 +414,10 @@ static struct play *stage(void) {
         p->eval_impressions[s] = 30 + s;
     }
     write_data(p->eval, p->eval_impressions, EVAL_SHARDS);
+    p->data_names[0] = p->data;
+    p->eval_names[0] = p->eval;
+    p->data_list = (struct file_list){.names = p->data_names, .count = 1};
+    p->eval_list = (struct file_list){.names = p->eval_names, .count = 1};
     pthread_mutex_init(&p->lock, NULL);
     assert_int_equal(applied_create(&p->applied, batches, SHARDS), OK);
     config_default(&p->config);
@@ -422,8 +428,8 @@ static struct play *stage(void) {
     p->config.lease_ms = 1000;
     p->config.give_up_ms = 5000;
     p->options = (struct coord_options){.listen = p->endpoint,
-                                        .data_dir = p->data,
-                                        .eval_dir = p->eval,
+                                        .data = &p->data_list,
+                                        .eval = &p->eval_list,
                                         .out_dir = p->out,
                                         .config = &p->config,
                                         .servers = SERVERS,
@@ -594,7 +600,7 @@ static void a_whole_job(void **state) {
 static void in_lockstep_as(enum consistency consistency) {
     struct play *p = stage();
     p->config.consistency = consistency;
-    p->options.eval_dir = NULL;
+    p->eval_list.count = 0;
     perform_well(p);
     assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
     expect_in_file(p, "summary.json", "evaluation", 0);
@@ -885,7 +891,7 @@ static struct play *stage_stream(void) {
     struct play *p = stage();
     write_data(p->data, NULL, 0);
     p->options.stream = true;
-    p->options.eval_dir = NULL;
+    p->eval_list.count = 0;
     p->config.epochs = 1;
     p->config.every_shards = 2;
     p->config.keep = 100;

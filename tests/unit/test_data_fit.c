@@ -1,6 +1,8 @@
 /* Which data may be used with which model. */
 #include "common/data_fit.h"
 
+#include "tests/dirs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,12 +29,13 @@ static void fields(struct schema *s, struct field_schemas *f, const char *const 
 
 static void fits(const char *const *of_model, const char *const *of_data, enum status want,
                  const char *says) {
-    struct dataset d = {0};
+    char name[] = "eval";
+    struct dataset d = {.dirs = DIRS(name)};
     struct manifest m = {0};
     struct buf doubts = BUF_EMPTY;
     fields(&m.schema, &m.fields, of_model);
     fields(&d.schema, &d.fields, of_data);
-    const struct fit_side model = fit_side_checkpoint(&m, "run"), data = fit_side_data(&d, "eval");
+    const struct fit_side model = fit_side_checkpoint(&m, "run"), data = fit_side_data(&d);
     assert_int_equal(buf_printf(&doubts, "%s", ""), OK);
     assert_int_equal(data_fit(&model, &data, &doubts), want);
     const char *text = want == OK ? (const char *)doubts.data : fail_text();

@@ -9,6 +9,7 @@
 #include "common/container.h"
 #include "common/file.h"
 #include "common/mem.h"
+#include "tests/dirs.h"
 #include "common/rng.h"
 #include "common/shard.h"
 
@@ -99,7 +100,7 @@ static void test_round_trip(void **state) {
     assert_int_equal(dataset_write(&written, dir), OK);
     assert_int_equal(dataset_read(&d, dir), OK);
     check(&d);
-    assert_int_equal(dataset_verify(&d, dir), OK);
+    assert_int_equal(dataset_verify(&d), OK);
     assert_int_equal(file_read_all(manifest, 1 << 20, &first, &bytes), OK);
     assert_int_equal(dataset_write(&d, dir), OK); /* what was read writes the same bytes */
     assert_int_equal(file_read_all(manifest, 1 << 20, &second, &again), OK);
@@ -207,7 +208,7 @@ static void test_weights(void **state) {
     dataset_rates(&d.weights, 0.25, &ctr, &cvr);
     assert_true(ctr == 19.5 / (19.5 + 4 * 27) && cvr == 9 / 19.5);
     d.shards[1].weights.clicked += 0.5;
-    assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+    assert_int_equal(dataset_verify(&d), ERR_CORRUPT);
     assert_non_null(strstr(fail_text(), "clicked"));
     dataset_free(&d);
     thinned.sample_rate = 0.25;
@@ -231,7 +232,8 @@ static void test_peek(void **state) {
     struct shard_builder *b = NULL;
     memcpy(shards, infos, sizeof infos);
     d.shards = shards;
-    assert_int_equal(dataset_peek(&d, dir, &c), OK);
+    d.dirs = DIRS(dir);
+    assert_int_equal(dataset_peek(&d, &c), OK);
     assert_int_equal(c.timed, 0);
     assert_int_equal(c.records, 0);
     assert_int_equal(c.behaviours, 0);
@@ -251,12 +253,12 @@ static void test_peek(void **state) {
     }
     shard_builder_destroy(&b);
     d.shard_count = SHARDS + 3;
-    assert_int_equal(dataset_peek(&d, dir, &c), OK);
+    assert_int_equal(dataset_peek(&d, &c), OK);
     assert_int_equal(c.timed, 2);
     assert_int_equal(c.records, 1);
     assert_int_equal(c.behaviours, LABEL_BEHAVIOUR(1) | LABEL_BEHAVIOUR(4));
     memcpy(shards[1].name, "shard-nowhere", 14);
-    assert_int_equal(dataset_peek(&d, dir, &c), ERR_NOT_FOUND);
+    assert_int_equal(dataset_peek(&d, &c), ERR_NOT_FOUND);
 }
 
 /* Every byte of the message is changed under a right checksum: no crash, no unknown status. */
@@ -300,26 +302,26 @@ static void test_damage_is_found(void **state) {
     for (size_t i = 0; i < bytes; i += 7) {
         data[i] = (char)(data[i] ^ 0x10);
         assert_int_equal(file_write_atomic(path, data, bytes), OK);
-        assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+        assert_int_equal(dataset_verify(&d), ERR_CORRUPT);
         assert_non_null(strstr(fail_text(), infos[1].name));
         data[i] = (char)(data[i] ^ 0x10);
     }
     assert_int_equal(file_write_atomic(path, data, bytes), OK);
-    assert_int_equal(dataset_verify(&d, dir), OK);
+    assert_int_equal(dataset_verify(&d), OK);
     d.shards[2].conversions--;
-    assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+    assert_int_equal(dataset_verify(&d), ERR_CORRUPT);
     assert_non_null(strstr(fail_text(), "conversions"));
     d.shards[2].conversions++;
     d.shards[0].checksum++;
-    assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+    assert_int_equal(dataset_verify(&d), ERR_CORRUPT);
     d.shards[0].checksum--;
     d.shards[0].bytes++;
-    assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+    assert_int_equal(dataset_verify(&d), ERR_CORRUPT);
     d.shards[0].bytes--;
     /* A good shard in the place of another. */
     struct shard_info kept = d.shards[0];
     memcpy(d.shards[0].name, infos[2].name, sizeof kept.name);
-    assert_int_equal(dataset_verify(&d, dir), ERR_CORRUPT);
+    assert_int_equal(dataset_verify(&d), ERR_CORRUPT);
     mem_free(&data);
     dataset_free(&d);
 }
@@ -347,7 +349,7 @@ static void test_memory_fails(void **state) {
     n = 1;
     for (enum status status = ERR_MEMORY; status != OK; n++) {
         mem_fail_after(n);
-        status = dataset_verify(&d, dir);
+        status = dataset_verify(&d);
         mem_fail_after(0);
         assert_true(status == OK || status == ERR_MEMORY);
     }

@@ -1,3 +1,4 @@
+#include "tests/dirs.h"
 #include "tools/local.h"
 
 #include <math.h>
@@ -44,10 +45,10 @@ static void ground_fini(struct ground *g) {
     job_fini(&g->job);
 }
 
-static void score_all(struct local *local, const char *data, uint32_t threads,
+static void score_all(struct local *local, char *data, uint32_t threads,
                       struct score_list *list) {
     const struct local_sink sink = {score_list_take, list};
-    JOB_MUST(local_score(local, data, threads, sink));
+    JOB_MUST(local_score(local, &DIRS(data), threads, sink));
 }
 
 static void assert_same_scores(const struct score_list *a, const struct score_list *b) {
@@ -250,7 +251,7 @@ static void test_damaged_shard(void **state) {
     job_path(&g.job, "out.csv.tmp", temporary);
     damage(shard);
     for (uint32_t threads = 1; threads <= 5; threads += 2) {
-        assert_int_equal(predict_csv(g.local, g.data, threads, out, &lines), ERR_CORRUPT);
+        assert_int_equal(predict_csv(g.local, &DIRS(g.data), threads, out, &lines), ERR_CORRUPT);
         assert_non_null(strstr(fail_text(), "shard-00003.bin"));
         assert_false(file_exists(out));
         assert_false(file_exists(temporary));
@@ -285,9 +286,10 @@ static void test_no_field_in_common(void **state) {
                               .values = info.values,
                               .source = "test"};
     JOB_MUST(dataset_write(&d, dir));
+    char nowhere[] = "/nowhere";
     const struct local_sink sink = {score_list_take, &list};
-    assert_int_equal(local_score(g.local, dir, 1, sink), ERR_CONFIG);
-    assert_int_equal(local_score(g.local, "/nowhere", 1, sink), ERR_NOT_FOUND);
+    assert_int_equal(local_score(g.local, &DIRS(dir), 1, sink), ERR_CONFIG);
+    assert_int_equal(local_score(g.local, &DIRS(nowhere), 1, sink), ERR_NOT_FOUND);
     struct local *none = NULL;
     assert_int_equal(local_create(&none, g.data, NULL), ERR_NOT_FOUND);
     assert_non_null(strstr(fail_text(), "impression shards"));
@@ -330,7 +332,7 @@ static void test_predict_csv(void **state) {
     ground_init(&g, SEED + 7, NULL);
     score_all(g.local, g.data, 1, &list);
     job_path(&g.job, "out.csv", out);
-    assert_int_equal(predict_csv(g.local, g.data, 2, out, &lines), OK);
+    assert_int_equal(predict_csv(g.local, &DIRS(g.data), 2, out, &lines), OK);
     assert_int_equal(lines, list.count);
     FILE *f = fopen(out, "r");
     assert_non_null(f);
@@ -384,7 +386,7 @@ static void test_eval_against_pairs(void **state) {
     (void)state;
     ground_init(&g, SEED + 8, NULL);
     score_all(g.local, g.data, 1, &list);
-    assert_int_equal(eval_run(g.local, &(struct eval_spec){.data = g.data, .threads = 2}, &e), OK);
+    assert_int_equal(eval_run(g.local, &(struct eval_spec){.data = &DIRS(g.data), .threads = 2}, &e), OK);
     assert_int_equal(e.impressions, list.count);
     assert_false(e.has_truth);
     assert_true(fabs(e.auc_ctr - pairs_auc(list.scores, list.count, false, false, false)) < 1e-9);

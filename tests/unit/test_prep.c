@@ -167,7 +167,7 @@ static void check(const struct log *l, const char *where, bool drop) {
     struct dataset d;
     uint32_t at = 0;
     assert_int_equal(dataset_read(&d, where), OK);
-    assert_int_equal(dataset_verify(&d, where), OK);
+    assert_int_equal(dataset_verify(&d), OK);
     assert_string_equal(d.source, "aliccp");
     assert_int_equal(d.orphans, l->orphans);
     assert_int_equal(d.rejected, l->bad);

@@ -1,5 +1,7 @@
 #include "worker/reader.h"
 
+#include "tests/dirs.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,8 @@
 /* A data set of three small shards in a directory of its own. */
 struct fixture {
     char dir[64];
+    char *names[1];
+    struct file_list dirs;
     struct schema schema;
     struct dataset dataset;
     struct shard_info info[SHARDS];
@@ -78,10 +82,12 @@ static void setup_data(struct fixture *t) {
 }
 
 static struct reader_spec spec_of(struct fixture *t, uint32_t ahead) {
+    t->dirs = (struct file_list){.names = t->names, .count = 1};
+    t->names[0] = t->dir;
     return (struct reader_spec){.config = &t->config,
                                 .schema = &t->schema,
-                                .data_dir = t->dir,
-                                .eval_dir = t->dir,
+                                .data = &t->dirs,
+                                .eval = &t->dirs,
                                 .batches_ahead = ahead,
                                 .batch_max = BATCH};
 }
@@ -328,7 +334,7 @@ static void test_wrong_leases(void **state) {
     assert_int_equal(take_until_failure(&t), ERR_PROTOCOL);
     reader_stop(&t.reader);
     struct reader_spec spec = spec_of(&t, 2);
-    spec.eval_dir = NULL;
+    spec.eval = &NO_DIRS;
     assert_int_equal(reader_start(&t.reader, &spec), OK);
     assert_int_equal(put(&t, lease_of(LEASE_EVAL, 0, 0), NULL, 0), OK);
     assert_int_equal(take_until_failure(&t), ERR_CONFIG);
@@ -340,7 +346,8 @@ static void test_no_data(void **state) {
     struct fixture t;
     setup_data(&t);
     struct reader_spec spec = spec_of(&t, 2);
-    spec.data_dir = "/tmp/esmm-test-reader-absent";
+    char absent[] = "/tmp/esmm-test-reader-absent";
+    spec.data = &DIRS(absent);
     assert_int_equal(reader_start(&t.reader, &spec), ERR_NOT_FOUND);
     assert_null(t.reader);
     assert_int_equal(file_remove_tree(t.dir), OK);

@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/mem.h"
 #include "common/rng.h"
+#include "tests/dirs.h"
 #include "tools/records.h"
 #include "tools/tools.h"
 
@@ -346,7 +347,7 @@ static void read_all(struct reading *r, const char *where, const struct records_
     char path[PATH_BYTES_MAX];
     memset(r, 0, sizeof *r);
     assert_int_equal(dataset_read(&d, where), OK);
-    assert_int_equal(dataset_verify(&d, where), OK);
+    assert_int_equal(dataset_verify(&d), OK);
     assert_string_equal(d.stream, streams_name(rule->stream));
     assert_string_equal(d.schema.fields[0].name, "user");
     assert_string_equal(d.schema.fields[1].name, "item");
@@ -406,7 +407,7 @@ static void test_random(void **state) {
     for (uint64_t seed = 1; seed <= 5; seed++) {
         write_log(l, seed);
         for (int s = 0; s < (int)STREAMS; s++) {
-            struct records_options o = {.data = source,
+            struct records_options o = {.data = DIRS(source),
                                         .out = out,
                                         .rule = {.stream = (enum record_stream)s,
                                                  .click_window = 10 + rng_below(seed, 0, 20, 30),
@@ -509,7 +510,7 @@ static void test_memory_fails(void **state) {
     static struct log l;
     static struct reading r;
     const struct records_options o = {
-        .data = source,
+        .data = DIRS(source),
         .out = out,
         .rule = {STREAM_ES_DFM, 30, 60, 200, 50},
         .shard_impressions = SHARD_IMPRESSIONS_MAX};

@@ -500,6 +500,8 @@ static void test_values_may_be_unaligned(void **state) {
 
 /* --- the plan ----------------------------------------------------------------------------------- */
 
+static char *dirs[] = {(char[]){"/data/day 1"}, (char[]){"/data/2"}};
+
 static void make_plan(struct job_plan *p, char *config, uint32_t *batches,
                       char (*endpoint)[WIRE_ENDPOINT_MAX]) {
     memset(p, 0, sizeof *p);
@@ -521,7 +523,7 @@ static void make_plan(struct job_plan *p, char *config, uint32_t *batches,
     }
     p->endpoint = endpoint;
     p->partitions = 5;
-    snprintf(p->data_dir, sizeof p->data_dir, "/data/train");
+    p->data_dirs = (struct file_list){.names = dirs, .count = 2};
 }
 
 static void test_plan_round_trips(void **state) {
@@ -543,8 +545,10 @@ static void test_plan_round_trips(void **state) {
     for (uint32_t k = 0; k < 5; k++) {
         assert_string_equal(back.endpoint[k], endpoint[k]);
     }
-    assert_string_equal(back.data_dir, "/data/train");
-    assert_string_equal(back.eval_dir, "");
+    assert_int_equal(back.data_dirs.count, 2);
+    assert_string_equal(back.data_dirs.names[0], "/data/day 1");
+    assert_string_equal(back.data_dirs.names[1], "/data/2");
+    assert_int_equal(back.eval_dirs.count, 0);
     job_plan_free(&back);
     buf_fini(&b);
 }

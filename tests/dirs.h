@@ -1,0 +1,13 @@
+/* dirs.h - lists of directories for tests, on the stack. */
+#ifndef TESTS_DIRS_H
+#define TESTS_DIRS_H
+
+#include "common/file.h"
+
+/* Good as long as the block it stands in. */
+#define DIRS(...)                                                                                  \
+    ((struct file_list){.names = (char *[]){__VA_ARGS__},                                          \
+                        .count = sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
+#define NO_DIRS ((struct file_list){0})
+
+#endif

@@ -1,0 +1,70 @@
+#include "paths.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int bytewise(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* glob(3) would sort by the locale. */
+static enum status add_matches(struct file_list *list, const char *pattern) {
+    glob_t found = {0};
+    enum status status = OK;
+    const int code = glob(pattern, GLOB_ERR | GLOB_NOSORT, NULL, &found);
+    if (code == GLOB_NOMATCH) {
+        status = fail(ERR_NOT_FOUND, "nothing matches %s", pattern);
+    } else if (code != 0) {
+        status = code == GLOB_NOSPACE
+                     ? fail(ERR_MEMORY, "%s: no memory for its matches", pattern)
+                     : fail(ERR_IO, "%s: cannot look for matches: %s", pattern, strerror(errno));
+    } else {
+        qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, bytewise);
+    }
+    for (size_t k = 0; status == OK && k < found.gl_pathc; k++) {
+        status = file_list_add(list, found.gl_pathv[k]);
+    }
+    globfree(&found);
+    return status;
+}
+
+enum status paths_add(struct file_list *list, const char *argument) {
+    return !file_exists(argument) && strpbrk(argument, "*?[") != NULL
+               ? add_matches(list, argument)
+               : file_list_add(list, argument);
+}
+
+static enum status add_directory(struct file_list *list, const char *path) {
+    struct file_list names = {0};
+    char file[PATH_BYTES_MAX];
+    struct stat s;
+    enum status status = file_list_dir(&names, path);
+    const size_t before = list->count;
+    for (size_t k = 0; status == OK && k < names.count; k++) {
+        const char first = names.names[k][0];
+        status = path_join(file, path, names.names[k]);
+        if (status == OK && first != '.' && first != '_' && stat(file, &s) == 0 &&
+            S_ISREG(s.st_mode)) {
+            status = file_list_add(list, file);
+        }
+    }
+    file_list_free(&names);
+    return status == OK && list->count == before
+               ? fail(ERR_NOT_FOUND, "%s holds no files (those that begin with '.' or '_' do not count)",
+                      path)
+               : status;
+}
+
+enum status paths_add_files(struct file_list *list, const char *argument) {
+    struct file_list found = {0};
+    enum status status = paths_add(&found, argument);
+    for (size_t k = 0; status == OK && k < found.count; k++) {
+        status = file_is_dir(found.names[k]) ? add_directory(list, found.names[k])
+                                             : file_list_add(list, found.names[k]);
+    }
+    file_list_free(&found);
+    return status;
+}
