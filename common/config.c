@@ -21,6 +21,7 @@
 
 #include "config_keys.h"
 #include "file.h"
+#include "kind.h"
 #include "mem.h"
 #include "method.h"
 #include "nearest.h"
@@ -339,10 +340,12 @@ enum status config_read(struct config *c, const char *path) {
     char *text = NULL;
     size_t bytes = 0;
     TRY(file_read_all(path, CONFIG_BYTES_MAX, &text, &bytes));
-    enum status status =
-        strlen(text) == bytes
-            ? config_parse(c, path, text)
-            : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text", path, strlen(text));
+    enum status status = kind_expect_text(path, text, bytes);
+    if (status == OK) {
+        status = strlen(text) == bytes ? config_parse(c, path, text)
+                                       : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text",
+                                              path, strlen(text));
+    }
     mem_free(&text);
     return status;
 }

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define LINE_BYTES 2048
 
 static struct {
@@ -58,28 +60,24 @@ static size_t put_head(char *line, size_t bytes, enum log_level level) {
 }
 
 /* A text may quote bytes from a peer or a file: they must not look like lines of ours. */
-static void keep_one_line(char *text, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-            text[i] = ' ';
-        }
+static size_t put_text(char *line, size_t bytes, char *text) {
+    for (char *at = text; (at = strpbrk(at, "\n\r\t")) != NULL;) {
+        *at = ' ';
     }
+    return text_show(line, bytes, text, strlen(text), false);
 }
 
 void log_line(enum log_level level, const char *fmt, ...) {
     if ((int)level < atomic_load(&the_log.lowest)) {
         return;
     }
-    char line[LINE_BYTES];
+    char line[LINE_BYTES], text[LINE_BYTES];
     size_t n = put_head(line, sizeof line - 1, level);
     va_list args;
     va_start(args, fmt);
-    int text = vsnprintf(line + n, sizeof line - 1 - n, fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    size_t room = sizeof line - 2 - n;
-    size_t length = text < 0 ? 0 : (size_t)text < room ? (size_t)text : room;
-    keep_one_line(line + n, length);
-    n += length;
+    n += put_text(line + n, sizeof line - 1 - n, text);
     line[n++] = '\n';
     /* One write a line; a log that cannot be written has nobody left to tell. */
     ssize_t written = write(the_log.fd, line, n);

@@ -2,6 +2,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "text.h"
 
 #define FAIL_TEXT_BYTES 1024
 
@@ -24,7 +27,7 @@ enum status fail(enum status s, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    snprintf(last_text, sizeof last_text, "%s", text);
+    text_show(last_text, sizeof last_text, text, strlen(text), true);
     last_status = s;
     return s;
 }

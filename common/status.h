@@ -41,7 +41,8 @@ enum status {
 /* The short fixed text of a status; never NULL. */
 const char *status_text(enum status s);
 
-/* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s. */
+/* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s. What
+ * it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH. */
 enum status fail(enum status s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The text of this thread's last fail(); "" if none. Valid until the next fail() of this thread. */

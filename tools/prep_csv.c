@@ -11,6 +11,7 @@
 #include "prep.h"
 #include "prep_classes.h"
 #include "prep_head.h"
+#include "prep_header.h"
 #include "prep_row.h"
 #include "prep_shards.h"
 
@@ -176,33 +177,6 @@ static bool same_run(void *arg, struct span a, struct span b) {
            memcmp(c->left.identity.data, c->right.identity.data, c->left.identity.len) == 0;
 }
 
-/* The columns' places, from the header if there is one: the first line that is not blank. */
-static enum status bind(struct csv *c) {
-    enum status status = OK;
-    struct buf *header = &c->header;
-    struct prep_cells cells = {0};
-    struct prep_input *in = &c->run->input;
-    bool good = true;
-    if (!c->schema.header) {
-        return prep_schema_bind(&c->schema, in->name, NULL, 0);
-    }
-    status = prep_input_first(in, header, &c->run->tally);
-    if (status == ERR_CLOSED || status == ERR_AGAIN) {
-        status = status == ERR_CLOSED
-                     ? fail(ERR_FORMAT, "%s: is empty, expected a header", in->name)
-                     : fail(ERR_CLOSED, "stopped by signal %d; nothing was written",
-                            stop_signal());
-    }
-    TRY_OUT(status);
-    const struct span text = {(const char *)header->data, header->len};
-    TRY_OUT(prep_cells_split(&cells, text, c->schema.delimiter, c->schema.quote, &good));
-    TRY_OUT(good ? prep_schema_bind(&c->schema, in->name, cells.cell, cells.count)
-                 : fail(ERR_FORMAT, "%s: header: %s", in->name, reject_text(REJECT_QUOTES)));
-out:
-    prep_cells_fini(&cells);
-    return status;
-}
-
 /* A field of the schema is one of the manifest, also if no row has a value of it: a job that sets
  * [field.x] for it runs on every day's log. */
 static enum status keep_empty_fields(struct csv *c) {
@@ -235,7 +209,7 @@ static enum status run(struct csv *c) {
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.quotes.quote = c->schema.quote;
     r->input.quotes.delimiter = c->schema.delimiter;
-    TRY(bind(c));
+    TRY(prep_header_read(&r->input, &c->schema, &c->header, &r->tally));
     r->input.quotes.columns = c->schema.name_count;
     TRY(decide(c));
     TRY(mem_alloc((void **)&c->fields, sizeof *c->fields));

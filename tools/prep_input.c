@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/kind.h"
 #include "common/mem.h"
 #include "common/thread.h"
 
@@ -24,7 +25,6 @@
 #define PAD_BYTES    16u
 #define WAIT_MS      200
 #define STARTS_FIRST 4096u
-#define START_BYTES  3u /* of a file tell what it is */
 
 enum status prep_input_open(struct prep_input *in, const char *path) {
     struct stat s;
@@ -46,7 +46,11 @@ enum status prep_input_open(struct prep_input *in, const char *path) {
         return fail(ERR_IO, "%s: %s", in->file.path, strerror(errno));
     }
     if (S_ISDIR(s.st_mode)) {
-        return fail(ERR_FORMAT, "%s: is a directory, expected a file", in->file.path);
+        char manifest[PATH_BYTES_MAX];
+        const bool shards =
+            path_join(manifest, path, "manifest") == OK && file_exists(manifest);
+        return fail(ERR_FORMAT, "%s: is a directory%s, expected a file", in->file.path,
+                    shards ? " of shards, as prep makes them" : "");
     }
     in->bytes_total = S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
     return OK;
@@ -78,13 +82,22 @@ static enum status read_block(struct prep_input *in, struct buf *text) {
     return OK;
 }
 
+/* A log may also come through a pipe. */
+static enum status expect_text(const struct prep_input *in, const struct buf *text) {
+    const struct kind *kind = kind_of(text->data, text->len);
+    if (kind == NULL) {
+        return OK;
+    }
+    return kind->unpack == NULL || in->exact_offsets /* read at random places too */
+               ? kind_expect_text(in->file.path, text->data, text->len)
+               : fail(ERR_FORMAT, "%s: is %s, expected plain text; %s, or pipe it: %s FILE | esmm prep "
+                                  "... -", in->file.path, kind->name, kind->advice, kind->unpack);
+}
+
 /* Looks at the first bytes of the file. */
 static enum status check_start(struct prep_input *in, struct buf *text) {
-    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}, gzip[] = {0x1f, 0x8b};
-    if (text->len >= sizeof gzip && memcmp(text->data, gzip, sizeof gzip) == 0) {
-        return fail(ERR_FORMAT, "%s: is compressed (gzip), expected text; unpack it, or pipe it: "
-                                "zcat FILE | esmm prep ... -", in->file.path);
-    }
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+    TRY(expect_text(in, text));
     if (text->len >= sizeof mark && memcmp(text->data, mark, sizeof mark) == 0) {
         text->len -= sizeof mark;
         memmove(text->data, text->data + sizeof mark, text->len);
@@ -271,7 +284,7 @@ enum status prep_input_next(struct prep_input *in, struct prep_piece *p) {
         buf_clear(&in->rest);
     }
     for (;;) {
-        if (!in->begun && (p->text.len >= START_BYTES || in->ended)) {
+        if (!in->begun && (p->text.len >= KIND_HEAD_BYTES || in->ended)) {
             TRY(check_start(in, &p->text));
             in->begun = true;
         }

@@ -10,8 +10,10 @@
 
 #include "common/file.h"
 #include "common/hash.h"
+#include "common/kind.h"
 #include "common/mem.h"
 #include "common/nearest.h"
+#include "common/text.h"
 #include "prep_schema_keys.h"
 
 #define SCHEMA_BYTES_MAX ((size_t)1 << 20)
@@ -281,10 +283,13 @@ enum status prep_schema_read(struct prep_schema *s, const char *path) {
     size_t bytes = 0;
     *s = (struct prep_schema){0};
     TRY(file_read_all(path, SCHEMA_BYTES_MAX, &text, &bytes));
-    const enum status status =
-        strlen(text) == bytes
-            ? prep_schema_parse(s, path, text)
-            : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text", path, strlen(text));
+    enum status status = kind_expect_text(path, text, bytes);
+    if (status == OK) {
+        status = strlen(text) == bytes
+                     ? prep_schema_parse(s, path, text)
+                     : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text", path,
+                            strlen(text));
+    }
     mem_free(&text);
     return status;
 }
@@ -314,9 +319,32 @@ static enum status take_header(struct prep_schema *s, const char *path, const st
     return OK;
 }
 
+#define WRITTEN_BYTES 324u
+
+/* A name as the schema has to write it, fit to be shown. */
+static const char *written(const char *name, char out[WRITTEN_BYTES]) {
+    char shown[WRITTEN_BYTES / 2 - 2];
+    const size_t n = text_show(shown, sizeof shown, name, strlen(name), false);
+    char *at = out;
+    if (n > 0 && strpbrk(shown, ",\"") == NULL && shown[0] != ' ' && shown[n - 1] != ' ') {
+        snprintf(out, WRITTEN_BYTES, "'%s'", shown);
+        return out;
+    }
+    *at++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        if (shown[i] == '"') {
+            *at++ = '"';
+        }
+        *at++ = shown[i];
+    }
+    memcpy(at, "\"", 2);
+    return out;
+}
+
 static enum status find_place(const struct prep_schema *s, const char *path, const char *name,
                               uint32_t *place) {
     struct nearest nearest = nearest_of(name);
+    char asked[WRITTEN_BYTES], near[WRITTEN_BYTES];
     uint32_t found = 0;
     for (uint32_t k = 0; k < s->name_count; k++) {
         nearest_try(&nearest, s->names[k]);
@@ -329,8 +357,8 @@ static enum status find_place(const struct prep_schema *s, const char *path, con
         return fail(ERR_CONFIG, "%s: column '%s' is there %u times", path, name, found);
     }
     return found == 1 ? OK
-                      : fail(ERR_CONFIG, "%s: no column '%s'; the nearest is '%s'", path, name,
-                             nearest.name);
+                      : fail(ERR_CONFIG, "%s: no column %s; the nearest is %s", path,
+                             written(name, asked), written(nearest.name, near));
 }
 
 enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,

@@ -88,8 +88,13 @@ enum status prep_schema_column(struct prep_schema *s, const char *name, struct c
     memset(c, 0, sizeof *c);
     c->kind = FIELD_HASH_TEXT;
     memcpy(c->name, name, strlen(name) + 1);
-    if (strlen(name) < sizeof c->field) {
-        memcpy(c->field, name, strlen(name) + 1); /* else `field` has to say it */
+    name += strspn(name, " \t"); /* a field's name has no blanks at its ends */
+    size_t n = strlen(name);
+    while (n > 0 && strchr(" \t", name[n - 1]) != NULL) {
+        n--;
+    }
+    if (n < sizeof c->field) {
+        memcpy(c->field, name, n); /* else `field` has to say it */
     }
     s->count++;
     *out = c;

@@ -89,7 +89,7 @@ static void a_text_stays_one_line(void **state) {
     char *text = read_log(state);
     assert_int_equal(strcspn(text, "\n"), strlen(text) - 1);
     assert_null(strchr(text, '\x1b'));
-    matches(text, "info w a peer said ' 2026-.* forged  \\[2J'\n$");
+    matches(text, "info w a peer said ' 2026-.* forged \\\\x1b\\[2J'\n$");
     mem_free(&text);
 }
 
