@@ -142,7 +142,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define SCORES_FIELDS(X) X(epoch) X(shard) X(fence) X(first) X(count) X(total)
 #define PART_DONE_FIELDS(X)                                                                       \
     X(partition) X(cut) X(ok) X(bucket_begin) X(bucket_end) X(bytes) X(checksum) X(rows) X(version)
-#define PULL_FIELDS(X) X(want_dense) X(want_ticket)
+#define PULL_FIELDS(X) X(want_dense) X(want_ticket) X(want_missing)
 #define PULLED_FIELDS(X) X(ticket) X(version)
 #define PUSH_FIELDS(X) X(fence) X(ticket) X(shard_batches)
 #define PUSHED_FIELDS(X) X(duplicate) X(version) X(dropped_values)

@@ -130,7 +130,8 @@ struct wire_clock {
                                             answer: the slowest active trainer's, on the scale of
                                             this trainer's own clock (coord/staleness.h) */
 };
-struct wire_scores {                     /* values frame: see wire_scores_pack */
+struct wire_scores {                     /* values frame: see wire_scores_pack; keys frame: unseen.h,
+                                            of the whole shard, with each piece */
     uint32_t epoch, shard;
     uint64_t fence;                      /* of the sender's lease: whose pieces belong together */
     uint32_t first, count, total;        /* scores [first, first + count) of the shard's total; pieces
@@ -149,9 +150,11 @@ struct wire_pull {                       /* keys frame: wire_keys_pack; counts p
     uint32_t count[CONFIG_FIELDS_MAX];
     uint32_t fields;
     bool want_dense, want_ticket;
+    bool want_missing;                   /* which keys have no row: the answer's keys frame, a bit a
+                                            key in their order, lowest bit first */
     enum value_type values;              /* how the answer's values should travel */
 };
-struct wire_pulled {                     /* values frame */
+struct wire_pulled {                     /* values frame; keys frame as the pull wants it */
     uint64_t ticket, version;
     enum value_type values;
 };
@@ -209,6 +212,12 @@ size_t wire_keys_bytes_max(size_t n, uint32_t fields);
 size_t wire_keys_pack(const uint32_t *counts, uint32_t fields, const uint64_t *ids, void *out);
 enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void *data,
                              size_t bytes, uint64_t *ids);
+
+/* Bits of flags (0 or 1), the lowest first, in their own place; returns the bytes that they take. */
+size_t wire_bits_pack(uint8_t *flags, size_t n);
+static inline bool wire_bit(const uint8_t *bits, size_t i) {
+    return (bits[i / 8] >> (i % 8) & 1) != 0;
+}
 
 /* Raw value frames. bf16 rounds to nearest even; n floats take 4n or 2n bytes. */
 size_t wire_values_bytes(enum value_type type, size_t n);

@@ -111,3 +111,11 @@ enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void
                ? OK
                : fail(ERR_PROTOCOL, "keys frame: %zu bytes after the last key", cursor_left(&c));
 }
+
+size_t wire_bits_pack(uint8_t *flags, size_t n) {
+    for (size_t i = 0; i < n; i++) { /* byte i / 8 has been read, or is the one at hand */
+        const uint8_t bit = (uint8_t)(flags[i] << (i % 8));
+        flags[i / 8] = i % 8 == 0 ? bit : (uint8_t)(flags[i / 8] | bit);
+    }
+    return (n + 7) / 8;
+}

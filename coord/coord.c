@@ -287,6 +287,7 @@ static enum status compute_step(struct coord *c, uint64_t now_ms) {
     }
     TRY(status);
     exam_end(&c->exam);
+    c->unseen = c->exam.unseen;
     c->evaluated = true;
     c->evaluation_epoch = c->exam.epoch;
     say_evaluation(c);

@@ -41,6 +41,7 @@ enum status exam_begin(struct exam *e, uint32_t epoch) {
     exam_end(e);
     TRY(mem_array((void **)&e->scores, e->offset[shards], sizeof *e->scores));
     e->epoch = epoch;
+    e->unseen = (struct unseen){0};
     e->received = 0;
     e->taken = 0;
     for (uint32_t s = 0; s < shards; s++) {
@@ -89,6 +90,16 @@ enum status exam_take(struct exam *e, const struct wire_scores *s, const void *v
     *complete = e->have[s->shard] == s->total;
     e->got[s->shard] = *complete;
     e->received += *complete;
+    return OK;
+}
+
+enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_t bytes) {
+    struct unseen unseen;
+    if (bytes == 0) {
+        return OK;
+    }
+    TRY(unseen_unpack(&unseen, fields, data, bytes));
+    unseen_add(&e->unseen, &unseen);
     return OK;
 }
 

@@ -13,6 +13,7 @@
 #include "common/metric.h"
 #include "common/shard.h"
 #include "common/thread.h"
+#include "common/unseen.h"
 #include "common/wire.h"
 
 struct exam {
@@ -27,6 +28,7 @@ struct exam {
     uint32_t epoch;
     enum score_form form;       /* the caller sets it, after exam_init */
     struct score *scores;
+    struct unseen unseen;       /* of the shards that are in */
     struct thread thread;
     bool left;                  /* the computation was left to itself */
     struct evaluation evaluation;
@@ -41,6 +43,9 @@ enum status exam_begin(struct exam *e, uint32_t epoch);
  * out, or malformed. */
 enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values,
                       size_t bytes, bool *complete);
+/* How many values of a shard that is complete have no row, as the keys frame beside its scores has it (empty:
+ * nothing is said). ERR_PROTOCOL. */
+enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_t bytes);
 bool exam_complete(const struct exam *e);
 /* Starts the computation; the next is true once it has ended, with its status and result. */
 enum status exam_compute(struct exam *e);

@@ -94,9 +94,7 @@ static enum status begin(struct coord *c, uint64_t now_ms) {
 
 /* --- commit ----------------------------------------------------------------------------------- */
 
-/* How many values of each field training has read in its first pass: of all that the data have, the share
- * that its batches are of one pass. */
-static void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]) {
+void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]) {
     const double share = (double)impressions / (double)c->data.impressions;
     for (uint32_t f = 0; f < c->data.schema.count; f++) {
         const double all = (double)c->data.field_values[f];

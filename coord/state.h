@@ -95,6 +95,7 @@ struct coord {
     bool stopped;                  /* by a signal */
     bool evaluated;
     struct evaluation evaluation;
+    struct unseen unseen;          /* of that evaluation */
     uint32_t evaluation_epoch;
     uint64_t ended_ms;             /* training ended */
     bool failed;
@@ -134,6 +135,9 @@ enum status lost_leases(const struct coord *c, const char *who);
 void save_final(struct coord *c); /* asks for the final checkpoint */
 enum status save_step(struct coord *c, uint64_t now_ms);
 bool save_shards_due(const struct coord *c); /* a cut between shards is, before all else */
+/* How many values of each field training has read in its first pass, `impressions` being trained: of all
+ * that the data have, the share that these are of one pass. All 0: not known. */
+void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
 bool save_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
 
 /* stall.c: ERR_TIMEOUT, with who was awaited for what, when the phase gets nowhere. */

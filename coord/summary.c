@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "common/clock.h"
+#include "common/data_fit.h"
 #include "state.h"
 
 static void loss_keys(struct json *j, const char *prefix, struct progress_loss l) {
@@ -107,6 +108,24 @@ static void server_keys(struct json *j, const struct coord *c) {
     json_close(j);
 }
 
+/* What share of each field's values the model has no row of, beside what training makes one expect. What is
+ * doubtful is warned of. */
+static void unseen_keys(struct json *j, const struct coord *c) {
+    const struct schema *schema = &c->data.schema;
+    struct progress_server servers;
+    struct buf doubts = BUF_EMPTY;
+    uint64_t values[FIELDS_MAX];
+    double first[FIELDS_MAX];
+    progress_servers(&c->progress, &servers);
+    values_read(c, c->leases.done_impressions, values);
+    unseen_first(c->config, schema, servers.field_rows, values, first);
+    unseen_json(&c->unseen, schema, first, j);
+    if (unseen_doubts(&c->unseen, schema, first, &doubts) == OK) {
+        data_fit_log(&doubts);
+    }
+    buf_fini(&doubts);
+}
+
 enum status summary_write(struct coord *c) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
@@ -123,6 +142,7 @@ enum status summary_write(struct coord *c) {
         json_open(&j, "evaluation", '{');
         json_u64(&j, "epoch", c->evaluation_epoch);
         evaluation_json(&c->evaluation, &j);
+        unseen_keys(&j, c);
         json_close(&j);
     }
     push_keys(&j, &c->progress);

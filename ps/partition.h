@@ -47,6 +47,7 @@ struct key_list {
     const uint32_t *counts; /* [fields] */
     const uint64_t *ids;    /* [total], aligned */
     size_t total;
+    uint8_t *missing;       /* NULL, or [total] where a pull notes which keys have no row: 1, else 0 */
 };
 
 struct pull_result {

@@ -25,17 +25,21 @@ static void hide_expired(const struct partition *p, const struct field_rows *f,
     }
 }
 
-static size_t count_missing(const uint32_t *handles, size_t n) {
+/* note: NULL, or where the caller wants to know which. */
+static size_t count_missing(const uint32_t *handles, size_t n, uint8_t *note) {
     size_t missing = 0;
     for (size_t i = 0; i < n; i++) {
         missing += handles[i] == HANDLE_NONE;
     }
+    for (size_t i = 0; note != NULL && i < n; i++) {
+        note[i] = handles[i] == HANDLE_NONE;
+    }
     return missing;
 }
 
-/* keep: NULL, or where the ticket wants the handles. */
+/* keep: NULL, or where the ticket wants the handles; note: as above. */
 static void pull_field(struct partition *p, const struct field_rows *f, const uint64_t *ids,
-                       size_t n, uint32_t *keep, float *out) {
+                       size_t n, uint32_t *keep, uint8_t *note, float *out) {
     uint32_t block[KEYS_BLOCK];
     for (size_t i = 0; i < n; i += KEYS_BLOCK) {
         const size_t some = n - i < KEYS_BLOCK ? n - i : KEYS_BLOCK;
@@ -43,7 +47,7 @@ static void pull_field(struct partition *p, const struct field_rows *f, const ui
         table_find(f->rows.table, ids + i, some, handles);
         hide_expired(p, f, ids + i, some, handles);
         table_read(f->rows.table, ids + i, handles, some, out + i * f->config.dim);
-        p->counts.missing_keys += count_missing(handles, some);
+        p->counts.missing_keys += count_missing(handles, some, note == NULL ? NULL : note + i);
     }
 }
 
@@ -60,7 +64,8 @@ enum status partition_pull(struct partition *p, const struct key_list *keys, boo
     for (uint32_t f = 0; f < p->field_count; f++) {
         const size_t n = keys->counts[f];
         pull_field(p, &p->fields[f], keys->ids + at, n,
-                   ticket == NULL ? NULL : ticket->handles + at, out);
+                   ticket == NULL ? NULL : ticket->handles + at,
+                   keys->missing == NULL ? NULL : keys->missing + at, out);
         at += n;
         out += n * p->fields[f].config.dim;
     }

@@ -37,7 +37,7 @@ struct serving { /* the thread's own */
     const struct server_job *job;
     uint32_t number; /* of the partition */
     struct partition *partition;
-    struct scratch ids, floats, packed;
+    struct scratch ids, floats, packed, missing;
     struct port_message in;
     struct wire_msg out;
     bool busy;                  /* the partition has more to do now */
@@ -108,16 +108,21 @@ static void put_figures(struct serving *v, uint64_t now_ms) {
 
 /* --- answers ------------------------------------------------------------------------------------ */
 
-static void answer(struct serving *v, const void *values, size_t bytes) {
+static void answer_keys(struct serving *v, const void *keys, size_t key_bytes, const void *values,
+                        size_t bytes) {
     v->out.job = v->in.msg.job;
     v->out.id = v->in.msg.id;
-    enum status status = port_send(v->port, v->in.peer, v->in.peer_bytes, &v->out, NULL, 0, values,
-                                   bytes);
+    enum status status = port_send(v->port, v->in.peer, v->in.peer_bytes, &v->out, keys, key_bytes,
+                                   values, bytes);
     if (status != OK) {
         v->unsent++;
         log_debug("an answer was dropped: %s", status == ERR_AGAIN ? "the peer is gone or slow"
                                                                    : fail_text());
     }
+}
+
+static void answer(struct serving *v, const void *values, size_t bytes) {
+    answer_keys(v, NULL, 0, values, bytes);
 }
 
 static void answer_error(struct serving *v, enum status why) {
@@ -169,6 +174,10 @@ static enum status serve_pull(struct serving *v, uint64_t now_ms) {
     size_t bytes = wire_values_bytes(pull->values, n);
     TRY(check_answer_bytes(v, bytes));
     TRY(ensure(&v->floats, n * sizeof(float)));
+    if (pull->want_missing) {
+        TRY(ensure(&v->missing, keys.total));
+        keys.missing = v->missing.data;
+    }
     struct pull_result result;
     TRY(partition_pull(v->partition, &keys, pull->want_dense, pull->want_ticket, now_ms,
                        v->floats.data, &result));
@@ -181,7 +190,8 @@ static enum status serve_pull(struct serving *v, uint64_t now_ms) {
     v->out.type = WIRE_PULLED;
     v->out.u.pulled = (struct wire_pulled){
         .ticket = result.ticket, .version = result.version, .values = pull->values};
-    answer(v, values, bytes);
+    const size_t bits = pull->want_missing ? wire_bits_pack(keys.missing, keys.total) : 0;
+    answer_keys(v, keys.missing, bits, values, bytes);
     return OK;
 }
 
@@ -420,6 +430,7 @@ static enum status thread_main(void *arg) {
     mem_free(&v->ids.data);
     mem_free(&v->floats.data);
     mem_free(&v->packed.data);
+    mem_free(&v->missing.data);
     mem_free(&v);
     return status;
 }

@@ -253,6 +253,7 @@ static enum status measure_reference(const struct compare *c, const struct compa
                                          .resamples = (uint32_t)c->resamples,
                                          .seed = BOOTSTRAP_SEED};
     TRY_OUT(evaluation_compute(e, reference->scores, reference->count, &spec));
+    status = local_unseen(local, NULL, NULL); /* the other methods have the same rows, or fewer */
 out:
     local_destroy(&local);
     return status;

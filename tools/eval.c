@@ -81,6 +81,9 @@ enum status eval_reference(const char *checkpoint, const char *kernel, const str
     if (status == OK) {
         status = local_score(local, data, threads, (struct local_sink){score_list_take, out});
     }
+    if (status == OK) {
+        status = local_unseen(local, NULL, NULL);
+    }
     local_destroy(&local);
     return status;
 }
@@ -203,6 +206,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
         json_init(&j, &out, false);
         json_open(&j, NULL, '{');
         evaluation_json(e, &j);
+        status = local_unseen(local, NULL, &j);
         json_str(&j, "checkpoint", local_dir(local));
         json_u64(&j, "step", local_manifest(local)->step);
         json_str(&j, "data", dataset_name(&l->data, dirs));
@@ -211,9 +215,15 @@ static enum status report(const struct eval_line *l, const struct local *local,
             json_str(&j, "reference", l->reference);
         }
         json_close(&j);
-        status = j.status;
+        status = status == OK ? j.status : status;
     } else {
         status = evaluation_table(e, &out);
+        if (status == OK) {
+            status = buf_printf(&out, "\n");
+        }
+        if (status == OK) {
+            status = local_unseen(local, &out, NULL);
+        }
         if (status == OK && l->calibration) {
             status = evaluation_calibration(e, &out);
         }

@@ -31,6 +31,7 @@ struct local {
     struct layout layout;
     struct partition *partition;
     float *dense; /* [layout.count] */
+    struct unseen unseen;
     pthread_mutex_t lock;
     bool lock_ready;
 };
@@ -141,6 +142,29 @@ uint64_t local_rows(const struct local *l) {
     return stats.rows_total;
 }
 
+static void unseen_firsts(const struct local *l, double first[FIELDS_MAX]) {
+    struct partition_stats stats;
+    partition_stats(l->partition, &stats);
+    unseen_first(&l->config, &l->manifest.schema, stats.rows, l->manifest.field_values, first);
+}
+
+enum status local_unseen(const struct local *l, struct buf *table, struct json *j) {
+    const struct schema *schema = &l->manifest.schema;
+    double first[FIELDS_MAX];
+    struct buf doubts = BUF_EMPTY;
+    unseen_firsts(l, first);
+    enum status status = unseen_doubts(&l->unseen, schema, first, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    if (table != NULL && status == OK) {
+        status = unseen_table(&l->unseen, schema, first, table);
+    }
+    if (j != NULL) {
+        unseen_json(&l->unseen, schema, first, j);
+    }
+    return status;
+}
+
 /* --- one thread ------------------------------------------------------------------------------ */
 
 struct scorer {
@@ -150,6 +174,9 @@ struct scorer {
     struct batch batch;
     uint64_t *ids; /* of a batch, all fields */
     size_t ids_cap;
+    uint8_t *missing; /* beside them */
+    size_t missing_cap;
+    struct unseen unseen; /* of the shard at hand */
     float *rows;   /* what was pulled */
     size_t rows_cap;
     float *logits; /* a then b */
@@ -186,6 +213,7 @@ static void scorer_fini(struct scorer *s) {
     batch_cutter_destroy(&s->cutter);
     batch_fini(&s->batch);
     mem_free(&s->ids);
+    mem_free(&s->missing);
     mem_free(&s->rows);
     mem_free(&s->logits);
     mem_free(&s->scores);
@@ -208,19 +236,25 @@ static enum status pull_rows(struct scorer *s, const float **rows) {
         }
         at += counts[f];
     }
+    TRY(reserve((void **)&s->missing, &s->missing_cap, keys.total, sizeof *s->missing));
     keys.ids = s->ids;
+    keys.missing = s->missing;
     const size_t floats = partition_pull_floats(s->local->partition, &keys, false);
     TRY(reserve((void **)&s->rows, &s->rows_cap, floats, sizeof *s->rows));
     pthread_mutex_lock(&s->local->lock);
     const enum status status =
         partition_pull(s->local->partition, &keys, false, false, 0, s->rows, &result);
     pthread_mutex_unlock(&s->local->lock);
+    TRY(status);
     const float *at = s->rows;
+    const uint8_t *missing = s->missing;
     for (uint32_t f = 0; f < b->fields; f++) {
         rows[f] = at;
         at += (size_t)counts[f] * s->local->layout.dim[f];
+        unseen_count(&s->unseen.field[f], b->field[f].index, b->field[f].values, missing);
+        missing += counts[f];
     }
-    return status;
+    return OK;
 }
 
 static enum status keep_scores(struct scorer *s, const float *a, const float *b) {
@@ -273,6 +307,7 @@ static enum status score_shard(void *arg) {
     struct scorer *s = arg;
     struct shard shard = {0};
     s->count = 0;
+    s->unseen = (struct unseen){.fields = s->local->manifest.schema.count};
     enum status status = shard_read(&shard, s->data_dir, s->name, &s->local->manifest.schema);
     if (status == OK) {
         status = score_cut(s, &shard);
@@ -342,6 +377,7 @@ static enum status score_all(struct scorer *scorers, uint32_t threads, const str
         TRY(score_round(scorers, n));
         for (uint32_t t = 0; t < n; t++) {
             TRY(sink.take(sink.arg, scorers[t].scores, scorers[t].count));
+            unseen_add(&scorers[t].local->unseen, &scorers[t].unseen);
         }
         next += n;
     }

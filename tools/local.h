@@ -11,6 +11,7 @@
 #include "common/manifest.h"
 #include "common/metric.h"
 #include "common/shard.h"
+#include "common/unseen.h"
 #include "worker/kernel.h"
 
 struct local;
@@ -37,5 +38,10 @@ struct local_sink {
  * ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
 enum status local_score(struct local *l, const struct file_list *data, uint32_t threads,
                         struct local_sink sink);
+
+/* Of all that was scored: warns of fields with more values that have no row than training makes one expect
+ * (common/unseen.h), and reports every field into a table and into an open JSON object, either NULL if
+ * it is not wanted. ERR_MEMORY. */
+enum status local_unseen(const struct local *l, struct buf *table, struct json *j);
 
 #endif

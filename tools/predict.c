@@ -136,14 +136,25 @@ static enum status parse(struct predict_line *l, int argc, char **argv) {
     return OK;
 }
 
+static enum status report(const struct predict_line *l, const struct local *local, uint64_t lines) {
+    struct buf out = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(buf_printf(&out, "%s: %llu impressions, step %llu\n", l->out, (unsigned long long)lines,
+                       (unsigned long long)local_manifest(local)->step));
+    TRY_OUT(local_unseen(local, &out, NULL));
+    fwrite(out.data, 1, out.len, stdout);
+out:
+    buf_fini(&out);
+    return status;
+}
+
 static enum status predict(const struct predict_line *l) {
     struct local *local = NULL;
     uint64_t lines = 0;
     TRY(local_create(&local, l->checkpoint, l->kernel));
-    const enum status status = predict_csv(local, &l->data, (uint32_t)l->threads, l->out, &lines);
+    enum status status = predict_csv(local, &l->data, (uint32_t)l->threads, l->out, &lines);
     if (status == OK) {
-        printf("%s: %llu impressions, step %llu\n", l->out, (unsigned long long)lines,
-               (unsigned long long)local_manifest(local)->step);
+        status = report(l, local, lines);
     }
     local_destroy(&local);
     return status;

@@ -31,6 +31,7 @@
 #include "common/thread.h"
 #include "coord/stream.h"
 #include "job.h"
+#include "summary_view.h"
 #include "supervisor.h"
 #include "tools.h"
 #include "view.h"
@@ -343,12 +344,13 @@ static enum status print_summary(struct train *t) {
                json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
                json_number(text, "auc_ctcvr"));
     }
+    const enum status status = summary_view_unseen(text, &t->data.schema);
     if (manifest_find(t->job.out, newest) == OK) {
         printf("checkpoint: %s\n", newest);
     }
     printf("summary:    %s\n", path);
     mem_free(&text);
-    return OK;
+    return status;
 }
 
 static void train_fini(struct train *t) {

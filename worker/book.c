@@ -90,6 +90,15 @@ enum status book_finish(struct book *b, const struct wire_lease *lease, const st
     return status;
 }
 
+void book_unseen(struct book *b, const struct wire_lease *lease, const struct unseen *unseen) {
+    pthread_mutex_lock(&b->lock);
+    struct book_lease *l = find(b, lease);
+    if (l != NULL) {
+        unseen_add(&l->unseen, unseen);
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
 struct book_lease *book_take_complete(struct book *b) {
     struct book_lease *found = NULL;
     pthread_mutex_lock(&b->lock);

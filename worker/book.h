@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include "batch.h"
 #include "common/metric.h"
+#include "common/unseen.h"
 #include "common/wire.h"
 
 struct book_lease {
@@ -20,6 +21,7 @@ struct book_lease {
     bool ended;
     struct score *scores; /* evaluation leases */
     size_t score_count, score_cap;
+    struct unseen unseen;
     struct book_lease *next;
 };
 struct book {
@@ -36,6 +38,8 @@ void book_end(struct book *b, const struct wire_lease *lease, uint32_t queued);
 /* A batch of the lease is done; for an evaluation batch its logits are appended. ERR_MEMORY. */
 enum status book_finish(struct book *b, const struct wire_lease *lease, const struct batch *batch,
                         const float *logit_a, const float *logit_b);
+/* Before that, of an evaluation batch: how many of its values have no row. */
+void book_unseen(struct book *b, const struct wire_lease *lease, const struct unseen *unseen);
 /* Takes a complete lease out of the book (the caller frees it with book_lease_free), or NULL. */
 struct book_lease *book_take_complete(struct book *b);
 void book_lease_free(struct book_lease **l);

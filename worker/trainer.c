@@ -309,11 +309,23 @@ static void report(struct trainer *t, struct slot *s) {
     t->tickets_unknown = unknown;
 }
 
+/* The values of an evaluation batch of which the servers have no row. */
+static void count_unseen(struct trainer *t, const struct slot *s) {
+    const struct batch *b = s->item.batch;
+    struct unseen unseen = {.fields = b->fields};
+    for (uint32_t f = 0; f < b->fields; f++) {
+        unseen_count(&unseen.field[f], b->field[f].index, b->field[f].values,
+                     transfer_missing(s->transfer, f));
+    }
+    book_unseen(t->spec->book, &s->item.lease, &unseen);
+}
+
 static enum status retire(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         report(t, s);
         TRY(trace(t, s));
     } else {
+        count_unseen(t, s);
         pace_scored(t->spec->pace);
     }
     TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));

@@ -46,6 +46,7 @@ void transfer_destroy(struct transfer **inout) {
     mem_free(&x->keys);
     mem_free(&x->row);
     mem_free(&x->home);
+    mem_free(&x->missing);
     mem_free(&x->values);
     mem_free(inout);
 }
@@ -79,9 +80,11 @@ static enum status room_for_keys(struct transfer *x, size_t n) {
     mem_free(&x->keys);
     mem_free(&x->row);
     mem_free(&x->home);
+    mem_free(&x->missing);
     TRY(mem_array((void **)&x->keys, cap, sizeof *x->keys));
     TRY(mem_array((void **)&x->row, cap, sizeof *x->row));
     TRY(mem_array((void **)&x->home, cap, sizeof *x->home));
+    TRY(mem_array((void **)&x->missing, cap, sizeof *x->missing));
     x->key_cap = cap;
     return OK;
 }
@@ -197,6 +200,7 @@ static void write_pull(const struct transfer *x, const struct ask *a, struct wir
     }
     pull->want_dense = x->wants_dense;
     pull->want_ticket = x->wants_rows && x->train;
+    pull->want_missing = x->wants_rows && !x->train;
     pull->values = x->client->spec.config->wire_values;
 }
 
@@ -272,6 +276,7 @@ static enum status pull_keys(struct transfer *x, const uint64_t *const *ids, con
     size_t total = 0;
     for (uint32_t f = 0; f < x->client->fields; f++) {
         x->slot_count[f] = count[f];
+        x->slot_key[f] = total;
         total += count[f];
     }
     TRY(room_for_keys(x, total));
@@ -422,6 +427,23 @@ static void settle(struct transfer *x, struct ask *a) {
     }
 }
 
+/* Which of partition k's keys have no row, put where the batch has them. */
+static enum status deal_missing(struct transfer *x, uint32_t k, const struct port_message *m) {
+    const struct ask *a = &x->ask[k];
+    const uint32_t *row = x->row + a->begin;
+    size_t i = 0;
+    if (m->keys_bytes != (a->n + 7) / 8) {
+        return fail(ERR_PROTOCOL, "partition %u at %s sent %zu bytes on rows that are missing of %zu keys",
+                    k, port_endpoint(x->client->ports[k]), m->keys_bytes, a->n);
+    }
+    for (uint32_t f = 0; f < x->client->fields; f++) {
+        for (uint32_t n = 0; n < a->counts[f]; n++, i++) {
+            x->missing[x->slot_key[f] + row[i]] = wire_bit(m->keys, i);
+        }
+    }
+    return OK;
+}
+
 static enum status take_pulled(struct transfer *x, uint32_t k, const struct port_message *m) {
     struct ask *a = &x->ask[k];
     const struct wire_pulled *pulled = &m->msg.u.pulled;
@@ -430,6 +452,9 @@ static enum status take_pulled(struct transfer *x, uint32_t k, const struct port
         return fail(ERR_PROTOCOL, "partition %u at %s sent %zu bytes of values for %zu keys, "
                     "expected %zu", k, port_endpoint(x->client->ports[k]), m->values_bytes,
                     x->wants_rows ? a->n : 0, bytes);
+    }
+    if (x->wants_rows && !x->train) {
+        TRY(deal_missing(x, k, m));
     }
     deal_values(x, k, pulled->values, m->values);
     if (x->wants_rows) {
@@ -504,6 +529,10 @@ float *transfer_rows(struct transfer *x, uint32_t slot) {
 
 float *transfer_dense(struct transfer *x) {
     return x->values + x->dense_at;
+}
+
+const uint8_t *transfer_missing(const struct transfer *x, uint32_t slot) {
+    return x->train || x->missing == NULL ? NULL : x->missing + x->slot_key[slot];
 }
 
 struct transfer_outcome transfer_outcome(const struct transfer *x) {

@@ -45,11 +45,13 @@ struct transfer {
     uint32_t *counts;           /* [partitions][fields], behind ask[].counts */
     uint64_t *keys;             /* [key_cap], by partition */
     uint32_t *row;              /* [key_cap] */
+    uint8_t *missing;           /* [key_cap] of each key in the batch's order: has it no row? */
     uint16_t *home;             /* [key_cap] scratch: partition of each key, in the batch's order */
     size_t key_cap;
     float *values;              /* [value_cap] rows of all slots, then dense */
     size_t value_cap;
     size_t slot_at[FIELDS_MAX]; /* where a slot's rows begin in values */
+    size_t slot_key[FIELDS_MAX]; /* where a slot's keys begin in the batch's order */
     size_t dense_at;
     uint32_t slot_count[FIELDS_MAX];
 };

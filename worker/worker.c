@@ -54,7 +54,7 @@ struct worker {
     struct book_lease *owed;  /* an evaluation lease whose scores are being sent */
     uint64_t owed_id;         /* of the piece that is out */
     uint32_t owed_first, owed_count; /* the scores in it */
-    struct buf frame;
+    struct buf frame, unseen;
     struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
     uint64_t bins_ms;         /* when they were last put into the heartbeat */
 };
@@ -214,7 +214,10 @@ static enum status send_scores(struct worker *w) {
                                       .total = (uint32_t)l->score_count};
     buf_clear(&w->frame);
     TRY(wire_scores_pack(l->scores + w->owed_first, w->owed_count, &w->frame));
-    return link_request(w->link, &m, NULL, 0, w->frame.data, w->frame.len, &w->owed_id);
+    buf_clear(&w->unseen);
+    TRY(unseen_pack(&l->unseen, &w->unseen));
+    return link_request(w->link, &m, w->unseen.data, w->unseen.len, w->frame.data, w->frame.len,
+                        &w->owed_id);
 }
 
 static enum status take_ack(struct worker *w) {
@@ -394,6 +397,7 @@ static void worker_fini(struct worker *w, enum status status) {
     transport_destroy(&w->transport);
     job_plan_free(&w->plan);
     buf_fini(&w->frame);
+    buf_fini(&w->unseen);
     if (status != OK) {
         fail(status, "%s", why);
     }

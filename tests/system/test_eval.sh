@@ -32,9 +32,11 @@ for k in ctr cvr_clicked ctcvr; do
     between "$(key auc_$k)" "$(key auc_${k}_95_low)" "$(key auc_${k}_95_high)" "auc_$k"
 done
 equal "resamples" "$(key bootstrap_resamples)" 1000
-mv "$dir/out" "$dir/first"
+figures() { grep -v ' warn - ' "$dir/out" >"$dir/$1"; } # the items of the other seed's world are other ones
+figures first
 eval_run --json --threads 3 --bootstrap 1000 --seed 1
-same_tree "$dir/first" "$dir/out"
+figures again
+same_tree "$dir/first" "$dir/again"
 eval_run --json --seed 2
 equal "auc_ctr" "$(key auc_ctr)" "$(number "$dir/first" auc_ctr)"
 [ "$(key auc_ctr_95_low)" != "$(number "$dir/first" auc_ctr_95_low)" ] || die "the seed is ignored"

@@ -168,12 +168,50 @@ says "warn .*field 'u' .and 2 more.: .* was trained with kind = unknown; $dir/go
 expect 1 "$ESMM" inspect "$dir/run-older" --text i:3
 says "field 'i': .* does not say how texts became ids .*: give the id, --key i:ID"
 
+step "values without a row: the same share wherever it is counted, and no cry of wolf"
+ok train --data "$dir/base-old" --eval "$dir/base-new" --out "$dir/run-seen" --set train.epochs=2
+says "^field +values +without row +new in training$" "^user +2000 +0 % +2.425 %$" "^item +2000 +0 % +1.525 %$"
+grep -q "warning" "$dir/out" && die "a warning where nothing is wrong"
+log 4000 6000 | sed 's/,u5,/,u500,/' >"$dir/some.csv" # one user in 97 is new
+prepare base some
+ok train --data "$dir/base-old" --eval "$dir/base-some" --out "$dir/run-some"
+says "^user +2000 +1 % +2.425 %$"
+grep -q "warning" "$dir/out" && die "a warning where little is new"
+ok "$ESMM" eval --checkpoint "$dir/run-some" --data "$dir/base-some" --json
+cp "$dir/out" "$dir/eval.json"
+for key in values unseen share share_first; do
+    equal "$key" "$(sed 's/.*"user"//' "$dir/eval.json" | grep -oE "\"$key\": ?[0-9.]*" | head -n 1 | grep -oE '[0-9.]+$')" \
+        "$(sed -n '/"user": {/,$p' "$dir/run-some/summary.json" | grep -oE "\"$key\": ?[0-9.]*" | head -n 1 | grep -oE '[0-9.]+$')"
+done
+
+step "ids written otherwise than in the training log"
+prepare hash old
+ok train --data "$dir/hash-old" --out "$dir/run-hash"
+for format in "%d.0" " %d" "%06d"; do
+    log 4000 6000 "$format" >"$dir/other.csv"
+    rm -rf "$dir/hash-other"
+    prepare hash other
+    doubt="field 'item': the model has no row for 100 % of its values, where at most 1.525 % were to be expected"
+    rm -rf "$dir/run-other"
+    ok train --data "$dir/hash-old" --eval "$dir/hash-other" --out "$dir/run-other"
+    says "warning: $doubt" "^item +2000 +100 % +1.525 %  !$"
+    grep -q "$doubt" "$dir/run-other/logs/coord-0.log" || die "the coordinator's log does not say it"
+    ok "$ESMM" eval --checkpoint "$dir/run-hash" --data "$dir/hash-other"
+    says "warn .*$doubt" "^item +2000 +100 % +1.525 %  !$"
+    ok "$ESMM" predict --checkpoint "$dir/run-hash" --data "$dir/hash-other" --out "$dir/p.csv"
+    says "warn .*$doubt" "^item +2000 +100 % +1.525 %  !$"
+    equal "warnings" "$(grep -c "were to be expected" "$dir/out")" 1
+done
+
 step "a column without a value is a field"
 log 0 2000 | sed 's/u[0-9]*,[0-9]*,/,NULL,/' >"$dir/empty.csv"
 prepare base empty
 says "^age +user +0$" "^user +user +0$"
 ok train --data "$dir/base-empty" --eval "$dir/base-new" --out "$dir/run-empty" --set field.age.dim=4 \
     --set model.input=concat
-grep -q "warning: field" "$dir/out" && die "a warning"
+says "warning: field 'age': the model has no row for 100 % of its values, where at most 0 %" "^tags +4000 +0 % +0.175 %$"
+grep -q "item" <(grep warning "$dir/out") && die "a warning of item"
 ok "$ESMM" eval --checkpoint "$dir/run-empty" --data "$dir/base-empty"
+says "^age +0 +0 % +0 %$"
+grep -q "warn" "$dir/out" && die "a warning where no value is"
 echo "passed"

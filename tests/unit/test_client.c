@@ -345,6 +345,26 @@ static float *transfer_floats(struct world *w, struct transfer *x, const struct 
     return out;
 }
 
+/* What is no training learns which keys have no row, whichever partitions have them. */
+static void compare_missing(struct world *w, struct transfer *x, const struct keys *k, bool train) {
+    static uint8_t expect[FIELDS * KEYS_MAX];
+    static float rows[FIELDS * KEYS_MAX * 64];
+    struct key_list list = oracle_keys(k);
+    struct pull_result result;
+    size_t at = 0;
+    list.missing = expect;
+    assert_true(partition_pull_floats(w->oracle, &list, false) <= sizeof rows / sizeof *rows);
+    assert_int_equal(partition_pull(w->oracle, &list, false, false, 1, rows, &result), OK);
+    for (uint32_t f = 0; f < FIELDS; f++) {
+        const uint8_t *missing = transfer_missing(x, f);
+        assert_true(train ? missing == NULL : k->total == 0 || missing != NULL);
+        for (uint32_t i = 0; i < k->count[f] && !train; i++) {
+            assert_int_equal(missing[i], expect[at + i]);
+        }
+        at += k->count[f];
+    }
+}
+
 /* Trainings of odd steps pull the dense vector after the rows. */
 static void pull_and_compare(struct world *w, struct transfer *x, const struct keys *k, bool train,
                              uint64_t step) {
@@ -357,6 +377,7 @@ static void pull_and_compare(struct world *w, struct transfer *x, const struct k
         assert_int_equal(transfer_pull(x, k->ids, k->count, train), OK);
     }
     step_until(w, x, TRANSFER_PULLED);
+    compare_missing(w, x, k, train);
     float *expect = oracle_pull(w, k, &floats);
     float *got = transfer_floats(w, x, k, floats);
     for (size_t i = 0; i < floats; i++) {

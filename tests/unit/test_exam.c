@@ -115,6 +115,28 @@ static void a_new_one_begins_empty(void **state) {
     exam_fini(&e); /* waits for the thread */
 }
 
+/* Values without a row add up over shards, and begin anew with each evaluation. */
+static void unseen_values_add_up(void **state) {
+    (void)state;
+    struct exam e;
+    struct buf keys = BUF_EMPTY;
+    const struct unseen u = {.fields = 2, .field = {{10, 3}, {7, 0}}};
+    assert_int_equal(exam_init(&e, &data, 16), OK);
+    assert_int_equal(exam_begin(&e, 0), OK);
+    assert_int_equal(unseen_pack(&u, &keys), OK);
+    assert_int_equal(exam_unseen(&e, 2, keys.data, keys.len), OK);
+    assert_int_equal(exam_unseen(&e, 2, NULL, 0), OK); /* a worker that says nothing */
+    assert_int_equal(exam_unseen(&e, 2, keys.data, keys.len), OK);
+    assert_int_equal(exam_unseen(&e, 3, keys.data, keys.len), ERR_PROTOCOL);
+    assert_int_equal(e.unseen.field[0].values, 20);
+    assert_int_equal(e.unseen.field[0].unseen, 6);
+    assert_int_equal(e.unseen.field[1].values, 14);
+    assert_int_equal(exam_begin(&e, 1), OK);
+    assert_int_equal(e.unseen.field[0].values, 0);
+    buf_fini(&keys);
+    exam_fini(&e);
+}
+
 /* One piece of shard 0's scores; `shift` marks whose they are. */
 static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_t count, float shift,
                          bool *complete) {
@@ -164,6 +186,7 @@ int main(void) {
         cmocka_unit_test(any_order_gives_the_same),
         cmocka_unit_test(wrong_scores_are_refused),
         cmocka_unit_test(a_new_one_begins_empty),
+        cmocka_unit_test(unseen_values_add_up),
         cmocka_unit_test(a_shard_comes_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,6 +225,57 @@ static void test_fields_join_by_name(void **state) {
     ground_fini(&g);
 }
 
+/* Every value of every shard, asked for one by one: has it a row? With one batch a shard no group is cut. */
+static void test_unseen(void **state) {
+    static const char *const whole[] = {"train.batch=4096", NULL};
+    struct ground g;
+    struct score_list list = {0};
+    struct unseen want = {0};
+    struct buf out = BUF_EMPTY;
+    char line[128];
+    (void)state;
+    ground_init(&g, SEED + 9, whole);
+    score_all(g.local, g.data, 3, &list);
+    job_restore(&g.job, "c", 1);
+    for (uint32_t n = 0; n < SHARDS; n++) {
+        struct shard s = {0};
+        snprintf(line, sizeof line, "shard-%05u.bin", n);
+        JOB_MUST(shard_read(&s, g.data, line, &g.job.schema));
+        for (uint32_t f = 0; f < g.job.schema.count; f++) {
+            for (uint32_t v = 0; v < s.column[f].values; v++) {
+                uint32_t counts[FIELDS_MAX] = {0};
+                uint8_t missing = 2;
+                float row[256];
+                struct pull_result result;
+                counts[f] = 1;
+                const struct key_list keys = {.counts = counts, .total = 1, .missing = &missing,
+                                              .ids = &s.column[f].dict[s.column[f].code[v]]};
+                JOB_MUST(partition_pull(g.job.part[0], &keys, false, false, 0, row, &result));
+                want.field[f].values++;
+                want.field[f].unseen += missing;
+            }
+        }
+        shard_free(&s);
+    }
+    struct json j;
+    json_init(&j, &out, false);
+    json_open(&j, NULL, '{');
+    JOB_MUST(local_unseen(g.local, NULL, &j));
+    json_close(&j);
+    JOB_MUST(buf_put_u8(&out, 0));
+    for (uint32_t f = 0; f < g.job.schema.count; f++) {
+        assert_true(want.field[f].unseen > 0 && want.field[f].unseen < want.field[f].values);
+        snprintf(line, sizeof line, "\"%s\":{\"values\":%llu,\"unseen\":%llu,", g.job.schema.fields[f].name,
+                 (unsigned long long)want.field[f].values, (unsigned long long)want.field[f].unseen);
+        if (strstr((char *)out.data, line) == NULL) {
+            fail_msg("expected %s in %s", line, (char *)out.data);
+        }
+    }
+    buf_fini(&out);
+    score_list_fini(&list);
+    ground_fini(&g);
+}
+
 /* --- what must fail -------------------------------------------------------------------------- */
 
 static void damage(const char *path) {
@@ -409,6 +460,7 @@ int main(void) {
         cmocka_unit_test(test_threads_and_servers_do_not_matter),
         cmocka_unit_test(test_scoring_creates_no_rows),
         cmocka_unit_test(test_fields_join_by_name),
+        cmocka_unit_test(test_unseen),
         cmocka_unit_test(test_damaged_shard),
         cmocka_unit_test(test_no_field_in_common),
         cmocka_unit_test(test_out_of_memory),

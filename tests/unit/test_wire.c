@@ -217,6 +217,7 @@ static void roll_body(struct dice *d, struct wire_msg *m) {
         roll_counts(d, m->u.pull.count, &m->u.pull.fields);
         m->u.pull.want_dense = flip(d);
         m->u.pull.want_ticket = flip(d);
+        m->u.pull.want_missing = flip(d);
         m->u.pull.values = roll_values(d);
         break;
     case WIRE_PULLED:
