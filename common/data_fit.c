@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "log.h"
+#include "method.h"
 
 struct fit_side fit_side_data(const struct dataset *d) {
     struct fit_side s = {.schema = &d->schema, .fields = &d->fields};
@@ -55,6 +56,26 @@ enum status data_fit(const struct fit_side *model, const struct fit_side *data, 
     }
     TRY(doubt_fields(model, data, "it counts as empty", &joined, doubts));
     return field_schemas_match(model->fields, model->says, data->fields, data->says, doubts);
+}
+
+enum status data_fit_labels(const struct config *c, const struct dataset *data, const char *dir) {
+    return !data->no_conversion || !method_of(c->model)->has_cvr
+               ? OK
+               : fail(ERR_CONFIG, "%s has no conversions: its log's schema says conversion = none; what "
+                                  "can be trained on it is model.name=ctr", dir);
+}
+
+enum status data_fit_form(const struct config *c, bool no_conversion, const char *dir,
+                          enum score_form *out) {
+    *out = score_form_of(c);
+    if (!no_conversion) {
+        return OK;
+    }
+    const bool judged = method_of(c->model)->has_ctr;
+    *out = SCORE_CTR_ALONE;
+    return judged ? OK
+                  : fail(ERR_CONFIG, "%s has no conversions (its log's schema says conversion = none), "
+                                     "and the model predicts no clicks: there is nothing to judge", dir);
 }
 
 void data_fit_log(struct buf *doubts) {

@@ -148,6 +148,7 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.log_lines = pack_lines(&k->log_lines, &d->log_lines);
     k->message.common_lines = pack_lines(&k->common_lines, &d->common_lines);
     pack_fields(k, d);
+    k->message.no_conversion = d->no_conversion;
     k->message.first_time = d->first_time;
     k->message.last_time = d->last_time;
     pack_labels(k, d);
@@ -348,6 +349,7 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     if (in->first_time > in->last_time || in->last_time > SHARD_TIME_MAX) {
         return corrupt(path, "the first and the last time cannot be true");
     }
+    d->no_conversion = in->no_conversion != 0;
     d->first_time = in->first_time;
     d->last_time = in->last_time;
     TRY(take_labels(d, in, path));

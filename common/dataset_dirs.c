@@ -105,6 +105,13 @@ out:
     return status;
 }
 
+/* Not said if one of them does not say it. */
+static void unite_times(struct dataset *d, const struct dataset *more) {
+    const bool known = d->first_time > 0 && more->first_time > 0;
+    d->first_time = !known ? 0 : more->first_time < d->first_time ? more->first_time : d->first_time;
+    d->last_time = !known ? 0 : more->last_time > d->last_time ? more->last_time : d->last_time;
+}
+
 static enum status unite(struct dataset *d, const struct dataset *more, const char *dir,
                          struct buf *doubts) {
     char before[PATH_BYTES_MAX];
@@ -112,6 +119,10 @@ static enum status unite(struct dataset *d, const struct dataset *more, const ch
     if (d->sample_rate != more->sample_rate) {
         return fail(ERR_CONFIG, "%s has a sample_rate of %g, %s of %g: they cannot be one data set",
                     before, d->sample_rate, dir, more->sample_rate);
+    }
+    if (d->no_conversion != more->no_conversion) {
+        return fail(ERR_CONFIG, "%s has no label of conversions, and %s has: they cannot be one data set",
+                    d->no_conversion ? before : dir, d->no_conversion ? dir : before);
     }
     if (strcmp(d->stream, more->stream) != 0) {
         return fail(ERR_CONFIG, "%s holds records of stream '%s', %s of '%s': they cannot be one data set",
@@ -126,6 +137,11 @@ static enum status unite(struct dataset *d, const struct dataset *more, const ch
     for (uint32_t s = 0; s < more->shard_count; s++) {
         d->shards[d->shard_count] = more->shards[s];
         d->shards[d->shard_count++].dir = (uint32_t)d->dirs.count;
+    }
+    unite_times(d, more);
+    for (uint32_t l = 0; l < DATASET_LABELS; l++) {
+        d->labels[l].lines += more->labels[l].lines;
+        d->labels[l].rejected += more->labels[l].rejected;
     }
     d->impressions += more->impressions;
     d->groups += more->groups;

@@ -215,6 +215,7 @@ struct dataset {
     struct weight_sums weights; /* of all shards */
     double sample_rate;         /* share of the unclicked impressions that the log kept; 1: all of them.
                                    When written 0 counts as 1 */
+    bool no_conversion; /* the log has no label of conversions: unknown, not none */
     uint64_t first_time, last_time; /* of the impressions, or records; 0: without times, or not said */
     struct label_lines labels[DATASET_LABELS]; /* lines 0: not said */
     uint64_t seed;

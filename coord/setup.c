@@ -89,6 +89,7 @@ static enum status read_data(struct coord *c) {
     char name[PATH_BYTES_MAX];
     TRY(read_all(&c->data, o->data));
     TRY(streams_fit(c->config->delay, c->data.stream, dataset_name(o->data, name)));
+    TRY(data_fit_labels(c->config, &c->data, name));
     if (o->stream) {
         TRY(read_stream(c));
     } else if (c->data.impressions == 0) {
@@ -311,7 +312,8 @@ static enum status make_machines(struct coord *c) {
     TRY(mem_array((void **)&c->answers, o->workers, sizeof *c->answers));
     if (c->has_eval) {
         TRY(exam_init(&c->exam, &c->eval, k->batch));
-        c->exam.form = score_form_of(k);
+        char name[PATH_BYTES_MAX];
+        TRY(data_fit_form(k, c->eval.no_conversion, dataset_name(o->eval, name), &c->exam.form));
     }
     return OK;
 }

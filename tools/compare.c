@@ -219,6 +219,12 @@ static enum status look_at_all(struct compare *c) {
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
     TRY(dataset_read_all(&c->dataset, &c->settings.data, NULL));
+    if (c->dataset.no_conversion && c->methods.count > 1) {
+        char name[PATH_BYTES_MAX];
+        return fail(ERR_CONFIG, "%s has no conversions (its log's schema says conversion = none): only "
+                                "--methods ctr can be trained on it",
+                    dataset_name(&c->settings.data, name));
+    }
     TRY(check_eval(c));
     if (c->truth != NULL && !file_exists(c->truth)) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
@@ -249,7 +255,9 @@ static enum status measure_reference(const struct compare *c, const struct compa
     TRY_OUT(local_create(&local, run->dir, NULL));
     TRY_OUT(local_score(local, &c->eval, scoring_threads(c),
                         (struct local_sink){score_list_take, reference}));
-    const struct evaluation_spec spec = {.form = local_form(local),
+    enum score_form form;
+    TRY_OUT(local_judged(local, &form));
+    const struct evaluation_spec spec = {.form = form,
                                          .resamples = (uint32_t)c->resamples,
                                          .seed = BOOTSTRAP_SEED};
     TRY_OUT(evaluation_compute(e, reference->scores, reference->count, &spec));

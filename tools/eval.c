@@ -96,7 +96,9 @@ enum status eval_run(struct local *local, const struct eval_spec *spec, struct e
     TRY_OUT(local_score(local, spec->data, spec->threads, sink));
     TRY_OUT(join_truth(&list, spec->truth, &truth));
     TRY_OUT(join_reference(&list, spec->reference, &reference));
-    const struct evaluation_spec what = {.form = local_form(local),
+    enum score_form form;
+    TRY_OUT(local_judged(local, &form));
+    const struct evaluation_spec what = {.form = form,
                                          .truth_cvr = truth,
                                          .reference_ctr = reference,
                                          .resamples = spec->resamples,

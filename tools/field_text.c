@@ -22,8 +22,8 @@ enum reject field_text_id(const struct field_rule *rule, struct span text, uint6
     enum reject why = REJECT_NONE;
     switch (rule->kind) {
     case FIELD_HASH_TEXT: *id = hash_bytes(text.at, text.n); return REJECT_NONE;
-    case FIELD_ALICCP:
-    case FIELD_ID: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
+    case FIELD_ID: text = prep_id_plain('.', text); /* fall through */
+    case FIELD_ALICCP: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
     case FIELD_NUMERIC:
         why = prep_number_f64(text, &v);
         *id = bucket_of(rule, v);
@@ -33,12 +33,15 @@ enum reject field_text_id(const struct field_rule *rule, struct span text, uint6
     return REJECT_ID;
 }
 
-struct span field_text_value(char weight_separator, struct span text, float *weight,
-                             enum reject *why) {
+struct span field_text_value(char weight_separator, const struct number_style *style,
+                             struct span text, float *weight, enum reject *why) {
     const char *colon = weight_separator == 0 ? NULL : memrchr(text.at, weight_separator, text.n);
     if (colon != NULL) {
         const char *end = text.at + text.n;
-        *why = prep_number_f32((struct span){colon + 1, (size_t)(end - colon - 1)}, weight);
+        char copy[NUMBER_BYTES];
+        struct span number = {colon + 1, (size_t)(end - colon - 1)};
+        *why = prep_number_plain(style, number, copy, &number) ? prep_number_f32(number, weight)
+                                                               : REJECT_VALUE;
         text.n = (size_t)(colon - text.at);
     }
     return text;

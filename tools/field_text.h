@@ -4,7 +4,7 @@
 #define TOOLS_FIELD_TEXT_H
 
 #include "common/field_schema.h"
-#include "prep_piece.h"
+#include "prep_number.h"
 
 /* How texts of a field become ids. */
 struct field_rule {
@@ -13,12 +13,13 @@ struct field_rule {
     uint32_t bound_count;
 };
 
-/* The id of one value: no separators, no weight, not missing. REJECT_NONE, or why it has none (of a
- * kind that is unknown: REJECT_ID). */
+/* The id of one value: no separators, no weight, not missing, a number with a point for decimals. Of
+ * FIELD_ID the text is what prep_id_plain leaves of it. REJECT_NONE, or why it has none (of a kind that
+ * is unknown: REJECT_ID). */
 enum reject field_text_id(const struct field_rule *rule, struct span text, uint64_t *id);
-/* The value in a text: behind the last weight separator, if there is one, is its weight. *why stays
- * as it is, or says that the weight is no number. */
-struct span field_text_value(char weight_separator, struct span text, float *weight,
-                             enum reject *why);
+/* The value in a text: behind the last weight separator, if there is one, is its weight, in that style.
+ * *why stays as it is, or says that the weight is no number. */
+struct span field_text_value(char weight_separator, const struct number_style *style,
+                             struct span text, float *weight, enum reject *why);
 
 #endif

@@ -119,8 +119,10 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
                    ratio(d->impressions, d->groups)));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
                    (unsigned long long)d->clicks, 100 * ratio(d->clicks, d->impressions)));
-    TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
-                   (unsigned long long)d->conversions, 100 * ratio(d->conversions, d->clicks)));
+    TRY(d->no_conversion
+            ? buf_printf(out, "conversions  no label of them in the log\n")
+            : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
+                         (unsigned long long)d->conversions, 100 * ratio(d->conversions, d->clicks)));
     TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
@@ -260,6 +262,7 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
     }
     json_weights(d, &j);
     json_contents(d, c, &j);
+    json_bool(&j, "no_conversion", d->no_conversion);
     json_labels(d, &j);
     json_shards(d, &j);
     json_close(&j);

@@ -49,6 +49,7 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
     char padded[FIELD_TEXT_BYTES_MAX + 16] = "";
     struct span value = {padded, strlen(text)};
     enum reject why = REJECT_NONE;
+    const struct number_style plain = {0};
     float weight = 1;
     if (value.n > FIELD_TEXT_BYTES_MAX) {
         return fail(ERR_LIMIT, "--text: a text of %zu bytes, expected at most %d", value.n,
@@ -59,7 +60,7 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
         return fail(ERR_USAGE, "--text: '%.80s' has the separator of field '%s' in it: one value at a time",
                     text, f->name);
     }
-    value = field_text_value(f->weight, value, &weight, &why);
+    value = field_text_value(f->weight, &plain, value, &weight, &why);
     if (field_schema_is_missing(f, padded, strlen(text)) ||
         field_schema_is_missing(f, value.at, value.n)) {
         return fail(ERR_NOT_FOUND, "--text: '%.80s' is no value of field '%s', but a missing one: it has no "

@@ -34,6 +34,9 @@ struct local {
     struct unseen unseen;
     pthread_mutex_t lock;
     bool lock_ready;
+    /* of the data that were scored last */
+    bool no_conversion;
+    char data[PATH_BYTES_MAX];
 };
 
 /* --- loading --------------------------------------------------------------------------------- */
@@ -130,6 +133,10 @@ const struct manifest *local_manifest(const struct local *l) {
 
 enum score_form local_form(const struct local *l) {
     return score_form_of(&l->config);
+}
+
+enum status local_judged(const struct local *l, enum score_form *out) {
+    return data_fit_form(&l->config, l->no_conversion, l->data, out);
 }
 
 void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]) {
@@ -393,6 +400,8 @@ enum status local_score(struct local *l, const struct file_list *dirs, uint32_t 
     enum status status = OK;
     TRY_OUT(dataset_read_all(&data, dirs, &doubts));
     TRY_OUT(join_fields(l, &data, &doubts));
+    l->no_conversion = data.no_conversion;
+    dataset_name(dirs, l->data);
     threads = data.shard_count < threads ? data.shard_count : threads;
     TRY_OUT(mem_array((void **)&scorers, threads, sizeof *scorers));
     while (made < threads) {

@@ -23,6 +23,8 @@ void local_destroy(struct local **l);
 const char *local_dir(const struct local *l); /* the checkpoint's directory */
 const struct manifest *local_manifest(const struct local *l);
 enum score_form local_form(const struct local *l); /* of its scores: what b is */
+/* In which form the scores of the data that were scored last can be judged; data_fit_form. */
+enum status local_judged(const struct local *l, enum score_form *out);
 void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
 uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
 

@@ -166,6 +166,7 @@ static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     memcpy(d->field_values, r->fields.values, sizeof d->field_values);
     d->seed = r->o->seed;
     d->sample_rate = r->sample_rate;
+    d->no_conversion = r->no_conversion;
     d->log_lines = lines_of(&r->log);
     d->common_lines = lines_of(&r->common);
     d->orphans = r->log.orphans;

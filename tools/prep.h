@@ -35,6 +35,7 @@ struct prep_run {
     struct buf continued;        /* where the first records of several lines are, as text */
     uint32_t continued_count;
     uint64_t bytes_taken, impressions;
+    bool no_conversion;          /* as struct dataset's */
     double sample_rate;          /* as struct dataset's; the format sets it, 0 is 1 */
     uint64_t bytes_read;         /* over all passes */
     void *format;                /* the state of the format */

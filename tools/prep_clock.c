@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "common/nearest.h"
-#include "prep_label.h"
 #include "prep_line.h"
+#include "prep_number.h"
 
 static const struct {
     const char *name, *plural;
@@ -106,9 +106,17 @@ enum status clock_describe(const struct clock *c, struct buf *out) {
 
 /* --- cells ----------------------------------------------------------------------------------- */
 
+/* Digits alone that went through a column of floats: 14102100.0. */
+static struct span without_zeros(const char *format, struct span cell) {
+    return strchr(format, '.') == NULL && cell.n > 2 && cell.at[cell.n - 1] == '0' &&
+                   cell.at[cell.n - 2] == '.'
+               ? (struct span){cell.at, cell.n - 2}
+               : cell;
+}
+
 static bool read_text(const struct clock *c, struct span cell, double *seconds, enum zone_fit *fit) {
     struct civil civil = c->base;
-    if (!civil_read(c->format, cell, &civil)) {
+    if (!civil_read(c->format, without_zeros(c->format, cell), &civil)) {
         return false;
     }
     const int64_t wall = civil_seconds(&civil);
@@ -153,7 +161,7 @@ enum clock_unit clock_unit_guess(struct span cell) {
 const char *clock_digits_guess(struct span cell) {
     static const char *const formats[] = {"%Y%m%d",     "%y%m%d%H",     "%Y%m%d%H", "%y%m%d%H%M",
                                           "%Y%m%d%H%M", "%y%m%d%H%M%S", "%Y%m%d%H%M%S", "%y%m%d"};
-    cell = prep_trimmed(cell);
+    cell = without_zeros("", prep_trimmed(cell));
     for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
         struct civil civil = {.month = 1, .day = 1};
         if (civil_read(formats[k], cell, &civil) && in_range((double)civil_seconds(&civil))) {

@@ -60,6 +60,7 @@ enum status prep_fields_slot(struct prep_fields *f, struct span name, enum side 
         f->place[at].word = word;
         f->place[at].slot = f->schema.count - 1;
         f->values[f->schema.count - 1] = 0;
+        f->plain_ids[f->schema.count - 1] = 0;
     }
     *slot = f->place[at].slot;
     return OK;
@@ -89,6 +90,7 @@ enum status prep_fields_merge(struct prep_fields *all, const struct prep_fields 
             return fail(ERR_FORMAT, "field '%s' is on both sides, user and item", field->name);
         }
         all->values[slot] += f->values[k];
+        all->plain_ids[slot] += f->plain_ids[k];
     }
     return OK;
 }

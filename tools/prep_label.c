@@ -3,17 +3,7 @@
 #include <strings.h>
 
 #include "prep_line.h"
-
-struct span prep_trimmed(struct span cell) {
-    while (cell.n > 0 && (cell.at[0] == ' ' || cell.at[0] == '\t')) {
-        cell.at++;
-        cell.n--;
-    }
-    while (cell.n > 0 && (cell.at[cell.n - 1] == ' ' || cell.at[cell.n - 1] == '\t')) {
-        cell.n--;
-    }
-    return cell;
-}
+#include "prep_number.h"
 
 /* One digit, and behind it at most a point with zeros. */
 static bool digit_of(struct span cell, uint32_t *out) {

@@ -20,7 +20,5 @@ enum csv_labels {
 bool prep_label(struct span cell, enum csv_labels labels, bool *out);
 /* 0, 1 or 2, also as 0.0 and so on. */
 bool prep_label_stage(struct span cell, uint32_t *out);
-/* Without the blanks and tabs around it. */
-struct span prep_trimmed(struct span cell);
 
 #endif

@@ -17,6 +17,7 @@
 #include "common/hash.h"
 #include "common/mem.h"
 #include "prep_label.h"
+#include "prep_number.h"
 
 #define ENTRY_BYTES_MIN 6u /* "f", 2, "1", 3, "1", 1 */
 #define NUMBER_BYTES_MAX 63u

@@ -7,7 +7,7 @@
 
 enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
                           struct prep_fields *f) {
-    *r = (struct prep_row){.schema = schema, .timed = schema->time.name[0] != '\0'};
+    *r = (struct prep_row){.schema = schema, .fields = f, .timed = schema->time.name[0] != '\0'};
     for (uint32_t k = 0; k < schema->count; k++) {
         const struct csv_column *c = &schema->columns[k];
         char padded[FIELD_NAME_MAX + 8] = {0}; /* a name is read by eight bytes */
@@ -39,6 +39,12 @@ static void note_seen(struct prep_row *r, const char *column, struct span cell) 
     }
 }
 
+/* A number in the log's style; a text that is none stays as it is. */
+static struct span plain(const struct prep_row *r, struct span cell, char copy[NUMBER_BYTES]) {
+    struct span number;
+    return prep_number_plain(&r->schema->numbers, cell, copy, &number) ? number : cell;
+}
+
 /* --- features -------------------------------------------------------------------------------- */
 
 /* One value of a cell: an id, and behind the last weight separator its weight. */
@@ -47,8 +53,18 @@ static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_
     const struct csv_column *c = &r->schema->columns[k];
     struct feature f = {.field = r->slot[k], .weight = 1};
     const struct field_rule rule = {c->kind, c->bounds, c->bound_count};
-    text = field_text_value(c->weight, text, &f.weight, why);
+    const struct number_style *style = &r->schema->numbers;
+    char copy[NUMBER_BYTES];
+    text = field_text_value(c->weight, style, text, &f.weight, why);
     if (*why != REJECT_NONE || missing(r, text) || prep_list_has(&c->missing, text)) {
+        return OK;
+    }
+    if (c->kind == FIELD_ID) {
+        const struct span id = prep_id_plain(style->decimal, text);
+        r->fields->plain_ids[f.field] += id.n != text.n;
+        text = id;
+    } else if (c->kind == FIELD_NUMERIC && !prep_number_plain(style, text, copy, &text)) {
+        *why = REJECT_VALUE;
         return OK;
     }
     *why = field_text_id(&rule, text, &f.id);
@@ -95,8 +111,10 @@ static enum status add_side(struct prep_row *r, struct feature_list *l, enum sid
 
 static bool time_of(struct prep_row *r, const struct csv_role *role, uint64_t *out) {
     const struct span cell = r->cells.cell[role->place];
+    const bool number = r->schema->clock.format[0] == '\0';
     enum zone_fit fit = ZONE_ONCE;
-    if (clock_read(&r->schema->clock, cell, out, &fit)) {
+    char copy[NUMBER_BYTES];
+    if (clock_read(&r->schema->clock, number ? plain(r, cell, copy) : cell, out, &fit)) {
         r->skipped = r->skipped || fit == ZONE_NEVER;
         r->twice = r->twice || fit == ZONE_TWICE;
         return true;
@@ -129,23 +147,39 @@ static enum reject take_moment(struct prep_row *r) {
     return REJECT_NONE;
 }
 
-/* The label of a role in its cell. */
-static bool label_of(const struct prep_schema *s, const struct csv_role *role, struct span cell,
-                     bool *out) {
+/* The label that a cell says. `funnel`: from which stage on it is 1; 0: it is no funnel. */
+static bool cell_label(const struct prep_row *r, struct span cell, uint32_t funnel, bool *out) {
+    char copy[NUMBER_BYTES];
     uint32_t stage = 0;
-    if (s->labels != LABELS_FUNNEL || (role != &s->click && role != &s->conversion)) {
-        return prep_label(cell, s->labels == LABELS_COUNT ? LABELS_COUNT : LABELS_BINARY, out);
+    cell = plain(r, cell, copy);
+    if (funnel == 0) {
+        return prep_label(cell, r->schema->labels, out);
     }
     const bool good = prep_label_stage(cell, &stage);
-    *out = stage >= (role == &s->click ? 1u : 2u);
+    *out = stage >= funnel;
     return good;
 }
 
-static bool take_label(struct prep_row *r, const struct csv_role *role, bool *out) {
-    const struct span cell = r->cells.cell[role->place];
-    const bool good = label_of(r->schema, role, cell, out);
+/* The label of a row's cell, which counts only if the label has one. */
+static bool label_of(const struct prep_row *r, const struct csv_label *l, struct span cell,
+                     bool *out) {
+    const struct prep_schema *s = r->schema;
+    switch (l->source) {
+    case LABEL_ALWAYS: *out = true; return true;
+    case LABEL_NEVER: *out = false; return true;
+    case LABEL_THERE:
+        *out = !missing(r, cell) && prep_trimmed(cell).n > 0 && !prep_list_has(&l->none, cell);
+        return true;
+    default:
+        return cell_label(r, cell, s->labels != LABELS_FUNNEL ? 0 : l == &s->click ? 1 : 2, out);
+    }
+}
+
+static bool take_label(struct prep_row *r, const struct csv_label *l, bool *out) {
+    const struct span cell = r->cells.cell[l->role.place];
+    const bool good = label_of(r, l, cell, out);
     if (!good) {
-        note_seen(r, role->name, cell);
+        note_seen(r, l->role.name, cell);
     }
     return good;
 }
@@ -154,8 +188,10 @@ static bool take_labels(struct prep_row *r) {
     const struct prep_schema *s = r->schema;
     r->behaviours = 0;
     for (uint32_t k = 0; k < s->behaviours; k++) {
+        const struct span cell = r->cells.cell[s->behaviour[k].place];
         bool done = false;
-        if (!take_label(r, &s->behaviour[k], &done)) {
+        if (!cell_label(r, cell, 0, &done)) {
+            note_seen(r, s->behaviour[k].name, cell);
             return false;
         }
         r->behaviours |= (uint8_t)(done ? LABEL_BEHAVIOUR(k + 1) : 0);
@@ -165,28 +201,31 @@ static bool take_labels(struct prep_row *r) {
 
 /* Does the label look positive in a row that was rejected? Of one with cells too many or too few
  * it may be the cell counted from the left or from the right: only if both do. */
-static bool looks(const struct prep_row *r, const struct csv_role *role) {
-    const struct prep_schema *s = r->schema;
-    const size_t places[2] = {role->place, r->cells.count + role->place - s->name_count};
+static bool looks(const struct prep_row *r, const struct csv_label *l) {
+    const size_t place = l->role.place;
+    const size_t places[2] = {place, r->cells.count + place - r->schema->name_count};
     for (size_t k = 0; k < 2; k++) {
         bool positive = false;
         if (places[k] >= r->cells.count) { /* also below 0 */
             return false;
         }
         const struct span cell = r->cells.cell[places[k]];
-        if (label_of(s, role, cell, &positive) ? !positive
-                                               : prep_trimmed(cell).n == 0 || missing(r, cell)) {
+        if (label_of(r, l, cell, &positive) ? !positive
+                                            : prep_trimmed(cell).n == 0 || missing(r, cell)) {
             return false;
         }
     }
     return true;
 }
 
+/* A label that every row has tells no row from another. */
 uint32_t prep_row_classes(const struct prep_row *r) {
     const struct prep_schema *s = r->schema;
+    const bool tells = s->click.source != LABEL_ALWAYS;
     uint32_t classes = 0;
     if (r->read) {
-        classes = (uint32_t)r->click << CLASS_CLICK | (uint32_t)r->conversion << CLASS_CONVERSION;
+        classes = (uint32_t)(tells && r->click) << CLASS_CLICK |
+                  (uint32_t)r->conversion << CLASS_CONVERSION;
         for (uint32_t k = 1; k <= s->behaviours; k++) {
             classes |= (r->behaviours & LABEL_BEHAVIOUR(k)) != 0 ? 1u << CLASS_BEHAVIOUR(k) : 0;
         }
@@ -195,10 +234,11 @@ uint32_t prep_row_classes(const struct prep_row *r) {
     if (!r->split) {
         return 0;
     }
-    classes = (uint32_t)looks(r, &s->click) << CLASS_CLICK |
+    classes = (uint32_t)(tells && looks(r, &s->click)) << CLASS_CLICK |
               (uint32_t)looks(r, &s->conversion) << CLASS_CONVERSION;
     for (uint32_t k = 0; k < s->behaviours; k++) {
-        classes |= (uint32_t)looks(r, &s->behaviour[k]) << CLASS_BEHAVIOUR(k + 1);
+        const struct csv_label behaviour = {.role = s->behaviour[k], .source = LABEL_CELL};
+        classes |= (uint32_t)looks(r, &behaviour) << CLASS_BEHAVIOUR(k + 1);
     }
     return classes;
 }
@@ -242,8 +282,9 @@ static bool take_impression(struct prep_row *r) {
 static bool take_weight(struct prep_row *r) {
     const struct csv_role *role = &r->schema->weight;
     const struct span cell = r->cells.cell[role->place];
+    char copy[NUMBER_BYTES];
     r->weight = 1.0f;
-    if (role->name[0] == '\0' || (prep_number_f32(cell, &r->weight) == REJECT_NONE &&
+    if (role->name[0] == '\0' || (prep_number_f32(plain(r, cell, copy), &r->weight) == REJECT_NONE &&
                                   r->weight >= 0.0f && r->weight <= SHARD_WEIGHT_MAX)) {
         return true;
     }

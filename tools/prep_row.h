@@ -14,6 +14,7 @@
 
 struct prep_row {
     const struct prep_schema *schema; /* bound */
+    struct prep_fields *fields;
     uint32_t slot[FIELDS_MAX];        /* of its columns */
     struct prep_cells cells;
     /* of the record that was read last */

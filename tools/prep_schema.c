@@ -1,5 +1,5 @@
-/* prep_schema.c - the sections and columns of a schema, and what holds between them. The keys are
- * in prep_schema_keys.c.
+/* prep_schema.c - the sections and columns of a schema. The keys are
+ * in prep_schema_keys.c, what holds between them is in prep_schema_check.c.
  *
  * The file is read with inih, as config.c does and for the same reasons through a reader of our
  * own: it keeps the section (inih cuts names at 49 bytes) and the line number, and ends the text at
@@ -104,7 +104,7 @@ static enum status give(struct source *s, const char *key) {
                         before[k].line);
         }
     }
-    return prep_schema_is_list(key) ? OK : buf_put(&s->given, &now, sizeof now);
+    return prep_schema_is_list(s->section, key) ? OK : buf_put(&s->given, &now, sizeof now);
 }
 
 static int on_pair(void *user, const char *section, const char *name, const char *value) {
@@ -120,116 +120,6 @@ static int on_pair(void *user, const char *section, const char *name, const char
         s->status = prep_schema_set(s->schema, s->section, name, value);
     }
     return s->status == OK;
-}
-
-/* --- what holds between the keys ------------------------------------------------------------- */
-
-static bool is_label(const struct prep_schema *s, const char *name) {
-    bool label = strcmp(name, s->click.name) == 0 || strcmp(name, s->conversion.name) == 0 ||
-                 strcmp(name, s->click_time.name) == 0 ||
-                 strcmp(name, s->conversion_time.name) == 0;
-    for (uint32_t k = 0; k < s->behaviours; k++) {
-        label = label || strcmp(name, s->behaviour[k].name) == 0;
-    }
-    return label;
-}
-
-static enum status check_column(const struct prep_schema *s, const struct csv_column *c,
-                                struct schema *fields) {
-    if (!c->used) {
-        struct nearest n = nearest_of(c->name);
-        for (uint32_t k = 0; k < s->count; k++) {
-            if (s->columns[k].used) {
-                nearest_try(&n, s->columns[k].name);
-            }
-        }
-        return fail(ERR_CONFIG, "[column.%s]: log.user and log.item do not have that column; the "
-                                "nearest is '%s'", c->name, n.name);
-    }
-    if (is_label(s, c->name)) {
-        return fail(ERR_CONFIG, "column '%s' is a label (or its time) and a field: the model would "
-                                "read what it is to predict", c->name);
-    }
-    if (strcmp(c->name, s->weight.name) == 0) {
-        return fail(ERR_CONFIG, "column '%s' is the rows' weight and a field: where weights make up "
-                                "for how rows were chosen they tell the label", c->name);
-    }
-    if ((c->kind == FIELD_NUMERIC) != (c->bound_count > 0)) {
-        return fail(ERR_CONFIG, "[column.%s]: %s", c->name,
-                    c->kind == FIELD_NUMERIC ? "kind = numeric needs bounds, uniform or log"
-                                           : "bounds, uniform and log need kind = numeric");
-    }
-    if (c->multi == s->delimiter || c->weight == s->delimiter ||
-        (c->multi != 0 && c->multi == c->weight)) {
-        return fail(ERR_CONFIG, "[column.%s]: delimiter, multi and weight must differ", c->name);
-    }
-    const enum status status = schema_add(fields, c->field, c->side);
-    return status == OK ? OK : fail(ERR_CONFIG, "[column.%s]: %s", c->name, fail_text());
-}
-
-/* With labels = funnel one column is both labels. */
-static enum status check_labels(struct prep_schema *s) {
-    const bool funnel = s->labels == LABELS_FUNNEL;
-    if (funnel != (s->label.name[0] != '\0')) {
-        return fail(ERR_CONFIG, funnel ? "log.labels = funnel needs log.label: the column of 0 shown, "
-                                         "1 clicked, 2 bought"
-                                       : "log.label needs log.labels = funnel");
-    }
-    if (funnel && (s->click.name[0] != '\0' || s->conversion.name[0] != '\0')) {
-        return fail(ERR_CONFIG, "log.label is both labels: log.click and log.conversion do not go "
-                                "with it");
-    }
-    if (funnel) {
-        s->click = s->conversion = s->label;
-    }
-    if (s->click.name[0] == '\0' || s->conversion.name[0] == '\0') {
-        return fail(ERR_CONFIG, "log.%s is missing: the column of the label",
-                    s->click.name[0] == '\0' ? "click" : "conversion");
-    }
-    return OK;
-}
-
-static enum status check_times(struct prep_schema *s) {
-    const bool clock = s->clock.unit != CLOCK_AUTO || s->clock.format[0] != '\0' ||
-                       s->clock.zone_name[0] != '\0' || s->clock.origin_text[0] != '\0';
-    if ((s->time.name[0] != '\0') != (s->conversion_time.name[0] != '\0') ||
-        (s->click_time.name[0] != '\0' && s->time.name[0] == '\0')) {
-        return fail(ERR_CONFIG, "log.%s is missing: times are log.time, log.conversion_time and, "
-                                "if clicks have their own, log.click_time",
-                    s->time.name[0] == '\0' ? "time" : "conversion_time");
-    }
-    if (clock && s->time.name[0] == '\0') {
-        return fail(ERR_CONFIG, "log.time is missing: the column of the times that the other keys "
-                                "speak of");
-    }
-    return clock_finish(&s->clock);
-}
-
-static enum status check(struct prep_schema *s) {
-    struct schema *fields = NULL;
-    enum status status = OK;
-    TRY(check_labels(s));
-    TRY(check_times(s));
-    if (s->count == 0) {
-        return fail(ERR_CONFIG, "log.user and log.item are missing: the columns that are fields");
-    }
-    if (s->header != (s->name_count == 0)) {
-        return fail(ERR_CONFIG, s->header ? "log.columns needs log.header = no"
-                                          : "log.header = no needs log.columns: the names");
-    }
-    if (s->skip_headers && !s->header) {
-        return fail(ERR_CONFIG, "log.repeated_headers needs log.header = yes");
-    }
-    if (s->quote == s->delimiter) {
-        return fail(ERR_CONFIG, "log.delimiter is the quote");
-    }
-    TRY(mem_alloc((void **)&fields, sizeof *fields));
-    for (uint32_t k = 0; k < s->count; k++) {
-        TRY_OUT(check_column(s, &s->columns[k], fields));
-    }
-out:
-    mem_free(&fields);
-    return status;
 }
 
 /* --- whole ----------------------------------------------------------------------------------- */
@@ -260,7 +150,7 @@ static enum status parse(struct prep_schema *s, const char *name, const char *te
     if (s->delimiter == '\t' && !s->quotes_given) {
         s->quote = 0;
     }
-    const enum status status = check(s);
+    const enum status status = prep_schema_check(s);
     if (status == OK) {
         return OK;
     }
@@ -363,7 +253,7 @@ static enum status find_place(const struct prep_schema *s, const char *path, con
 
 enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
                              size_t n) {
-    struct csv_role *roles[] = {&s->impression, &s->group,      &s->click,          &s->conversion,
+    struct csv_role *roles[] = {&s->impression, &s->group, &s->click.role, &s->conversion.role,
                                 &s->time,       &s->click_time, &s->conversion_time,
                                 &s->weight};
     TRY(n > 0 ? take_header(s, path, cells, n) : OK);

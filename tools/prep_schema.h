@@ -25,6 +25,7 @@
 #include "prep_clock.h"
 #include "prep_label.h"
 #include "prep_list.h"
+#include "prep_number.h"
 
 #define CSV_NAME_MAX   LIST_TEXT_MAX /* a column's name, with the NUL */
 #define CSV_NAMES_MAX  1024 /* columns of a log */
@@ -48,6 +49,20 @@ struct csv_role {
     uint32_t place;
 };
 
+/* Where a label is. */
+enum label_source {
+    LABEL_UNSAID,
+    LABEL_CELL,   /* a cell says it */
+    LABEL_THERE,  /* it is 1 if the cell has a value */
+    LABEL_ALWAYS, /* every row has it */
+    LABEL_NEVER   /* the log has no such label */
+};
+struct csv_label {
+    struct csv_role role; /* of LABEL_CELL and LABEL_THERE */
+    enum label_source source;
+    struct list_texts none; /* LABEL_THERE: texts that are no value either */
+};
+
 struct prep_schema {
     char delimiter;
     char quote;            /* 0: none */
@@ -55,10 +70,11 @@ struct prep_schema {
     bool header;
     bool skip_headers;     /* lines that repeat the header are headers */
     struct list_texts missing;
+    struct number_style numbers; /* of values, weights and labels */
     struct csv_role impression, group;
-    struct csv_role label;             /* with labels = funnel only */
-    struct csv_role click, conversion; /* then both are that column */
     enum csv_labels labels;
+    struct csv_role label;             /* with labels = funnel only */
+    struct csv_label click, conversion; /* then both are that column */
     struct csv_role behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
     uint32_t behaviours;
     struct csv_role weight;      /* what a row counts */

@@ -1,12 +1,11 @@
 #include "prep_schema_keys.h"
 
-#include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/mem.h"
 #include "common/nearest.h"
-#include "prep_line.h"
+#include "prep_buckets.h"
 
 /* --- values ---------------------------------------------------------------------------------- */
 
@@ -149,65 +148,6 @@ static enum status behaviour_list(struct prep_schema *s, const char *list) {
     }
 }
 
-/* --- buckets --------------------------------------------------------------------------------- */
-
-static enum status add_bound(struct csv_column *c, double bound) {
-    if (c->bound_count == CSV_BOUNDS_MAX) {
-        return fail(ERR_CONFIG, "more than %d bounds", CSV_BOUNDS_MAX);
-    }
-    if (c->bounds == NULL) {
-        TRY(mem_array((void **)&c->bounds, CSV_BOUNDS_MAX, sizeof *c->bounds));
-    }
-    if (!isfinite(bound) || (c->bound_count > 0 && bound <= c->bounds[c->bound_count - 1])) {
-        return fail(ERR_CONFIG, "bound %g: expected finite numbers that ascend", bound);
-    }
-    c->bounds[c->bound_count++] = bound;
-    return OK;
-}
-
-static enum status number_of(const char *text, double *out) {
-    return prep_number_f64((struct span){text, strlen(text)}, out) == REJECT_NONE
-               ? OK
-               : fail(ERR_CONFIG, "'%.40s' is not a number", text);
-}
-
-static enum status bound_list(struct csv_column *c, const char *list) {
-    char text[LIST_TEXT_MAX];
-    double bound = 0;
-    bool more = true;
-    for (;;) {
-        TRY(prep_list_next(&list, text, &more));
-        if (!more) {
-            return OK;
-        }
-        TRY(number_of(text, &bound));
-        TRY(add_bound(c, bound));
-    }
-}
-
-/* "from, to, steps": steps buckets of one width between them, or of one ratio. */
-static enum status steps(struct csv_column *c, const char *list, bool logarithmic) {
-    char text[LIST_TEXT_MAX];
-    double v[3] = {0}, extra = 0;
-    size_t n = 0;
-    for (bool more = true; more; n += more) {
-        TRY(prep_list_next(&list, text, &more));
-        TRY(more ? number_of(text, n < 3 ? &v[n] : &extra) : OK);
-    }
-    if (n != 3 || c->bound_count > 0 || v[0] >= v[1] || v[2] < 1 || v[2] >= CSV_BOUNDS_MAX ||
-        v[2] != floor(v[2]) || (logarithmic && v[0] <= 0)) {
-        return fail(ERR_CONFIG, "expected from, to, steps once, with %sfrom < to and 1 to %d steps",
-                    logarithmic ? "0 < " : "", CSV_BOUNDS_MAX - 1);
-    }
-    for (double k = 0; k <= v[2]; k++) {
-        const double t = k / v[2];
-        TRY(add_bound(c, k == v[2]     ? v[1]
-                         : logarithmic ? v[0] * pow(v[1] / v[0], t)
-                                       : v[0] + (v[1] - v[0]) * t));
-    }
-    return OK;
-}
-
 /* --- keys ------------------------------------------------------------------------------------ */
 
 static enum status kind_of(const char *value, enum field_kind *out) {
@@ -224,107 +164,250 @@ static enum status kind_of(const char *value, enum field_kind *out) {
                 n.name);
 }
 
-static enum status unknown(const char *section, const char *key, const char *const *keys,
-                           size_t n) {
-    struct nearest nearest = nearest_of(key);
-    for (size_t k = 0; k < n; k++) {
-        nearest_try(&nearest, keys[k]);
-    }
+static enum status unknown(const char *section, const char *key, struct nearest *nearest) {
     return fail(ERR_CONFIG, "unknown key '%.80s' in [%s]; the nearest is '%s'", key, section,
-                nearest.name);
+                nearest->name);
 }
 
-static size_t find_key(const char *key, const char *const *keys, size_t n) {
-    size_t k = 0;
-    while (k < n && strcmp(key, keys[k]) != 0) {
-        k++;
+/* Names the key that a value was not good for. */
+static enum status of_key(const char *key, enum status status) {
+    char why[900];
+    if (status == OK) {
+        return OK;
     }
-    return k;
+    snprintf(why, sizeof why, "%s", fail_text());
+    return fail(status, "%.80s: %s", key, why);
 }
 
-static enum status sample_rate(const char *value, double *out) {
-    TRY(number_of(value, out));
-    return *out >= SAMPLE_RATE_MIN && *out <= 1
-               ? OK
-               : fail(ERR_CONFIG, "'%.40s': expected the share of the unclicked impressions that the "
-                                  "log kept, above 0 and at most 1; for a share that differs from "
-                                  "row to row give its inverse as log.weight", value);
-}
-
-static enum status labels_of(const char *value, enum csv_labels *out) {
+static enum status labels_of(struct prep_schema *s, const char *value) {
     static const char *const names[] = {"binary", "count", "funnel"};
     struct nearest n = nearest_of(value);
     for (size_t k = 0; k < 3; k++) {
         nearest_try(&n, names[k]);
         if (strcmp(value, names[k]) == 0) {
-            *out = (enum csv_labels)k;
+            s->labels = (enum csv_labels)k;
             return OK;
         }
     }
     return fail(ERR_CONFIG, "'%.40s'; the nearest is '%s' (binary, count, funnel)", value, n.name);
 }
 
-static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
-    static const char *const keys[] = {"delimiter", "quotes", "header", "columns", "missing",
-                                       "impression", "group", "click", "conversion", "user",
-                                       "item", "time", "click_time", "conversion_time",
-                                       "behaviours", "weight", "sample_rate", "labels", "label",
-                                       "repeated_headers",
-                                       "time_unit", "time_format", "timezone", "time_origin"};
-    const size_t n = sizeof keys / sizeof *keys;
-    bool quotes = true;
-    switch (find_key(key, keys, n)) {
-    case 0: return separator(value, &s->delimiter);
-    case 1:
-        TRY(yes_no(value, &quotes));
-        s->quote = quotes ? '"' : 0;
-        s->quotes_given = true;
-        return OK;
-    case 2: return yes_no(value, &s->header);
-    case 3: return name_list(s, value);
-    case 4: return prep_list_add(&s->missing, value);
-    case 5: return name_of(value, s->impression.name, CSV_NAME_MAX);
-    case 6: return name_of(value, s->group.name, CSV_NAME_MAX);
-    case 7: return name_of(value, s->click.name, CSV_NAME_MAX);
-    case 8: return name_of(value, s->conversion.name, CSV_NAME_MAX);
-    case 9: return side_list(s, value, SIDE_USER);
-    case 10: return side_list(s, value, SIDE_ITEM);
-    case 11: return name_of(value, s->time.name, CSV_NAME_MAX);
-    case 12: return name_of(value, s->click_time.name, CSV_NAME_MAX);
-    case 13: return name_of(value, s->conversion_time.name, CSV_NAME_MAX);
-    case 14: return behaviour_list(s, value);
-    case 15: return name_of(value, s->weight.name, CSV_NAME_MAX);
-    case 16: return sample_rate(value, &s->sample_rate);
-    case 17: return labels_of(value, &s->labels);
-    case 18: return name_of(value, s->label.name, CSV_NAME_MAX);
-    case 19: return headers_of(value, &s->skip_headers);
-    case 20: return clock_unit_of(value, &s->clock.unit);
-    case 21: return name_of(value, s->clock.format, sizeof s->clock.format);
-    case 22: return name_of(value, s->clock.zone_name, sizeof s->clock.zone_name);
-    case 23: return name_of(value, s->clock.origin_text, sizeof s->clock.origin_text);
-    default: return unknown("log", key, keys, n);
-    }
+/* --- keys of [log] ----------------------------------------------------------------------------- */
+
+static enum status set_delimiter(struct prep_schema *s, const char *value) {
+    return separator(value, &s->delimiter);
 }
+
+static enum status set_quotes(struct prep_schema *s, const char *value) {
+    bool quotes = true;
+    TRY(yes_no(value, &quotes));
+    s->quote = quotes ? '"' : 0;
+    s->quotes_given = true;
+    return OK;
+}
+
+static enum status set_header(struct prep_schema *s, const char *value) {
+    return yes_no(value, &s->header);
+}
+
+static enum status set_repeated(struct prep_schema *s, const char *value) {
+    return headers_of(value, &s->skip_headers);
+}
+
+static enum status add_missing(struct prep_schema *s, const char *value) {
+    return prep_list_add(&s->missing, value);
+}
+
+static enum status set_decimal(struct prep_schema *s, const char *value) {
+    return separator(value, &s->numbers.decimal);
+}
+
+static enum status set_thousands(struct prep_schema *s, const char *value) {
+    return separator(value, &s->numbers.thousands);
+}
+
+static enum status add_user(struct prep_schema *s, const char *value) {
+    return side_list(s, value, SIDE_USER);
+}
+
+static enum status add_item(struct prep_schema *s, const char *value) {
+    return side_list(s, value, SIDE_ITEM);
+}
+
+static enum status set_sample_rate(struct prep_schema *s, const char *value) {
+    TRY(prep_buckets_number(value, &s->sample_rate));
+    return s->sample_rate >= SAMPLE_RATE_MIN && s->sample_rate <= 1
+               ? OK
+               : fail(ERR_CONFIG, "'%.40s': expected the share of the unclicked impressions that the "
+                                  "log kept, above 0 and at most 1; for a share that differs from "
+                                  "row to row give its inverse as log.weight", value);
+}
+
+static enum status set_unit(struct prep_schema *s, const char *value) {
+    return clock_unit_of(value, &s->clock.unit);
+}
+
+static enum status set_format(struct prep_schema *s, const char *value) {
+    return name_of(value, s->clock.format, sizeof s->clock.format);
+}
+
+static enum status set_zone(struct prep_schema *s, const char *value) {
+    return name_of(value, s->clock.zone_name, sizeof s->clock.zone_name);
+}
+
+static enum status set_origin(struct prep_schema *s, const char *value) {
+    return name_of(value, s->clock.origin_text, sizeof s->clock.origin_text);
+}
+
+/* A label's column, unless the value is `word`, which a column of that name is in quotes. */
+static enum status label_column(struct csv_label *l, const char *value, enum label_source source) {
+    if (l->source != LABEL_UNSAID) {
+        return fail(ERR_CONFIG, "where that label is was said already");
+    }
+    l->source = source;
+    return source == LABEL_ALWAYS || source == LABEL_NEVER
+               ? OK
+               : name_of(value, l->role.name, sizeof l->role.name);
+}
+
+static enum status set_click(struct prep_schema *s, const char *value) {
+    return label_column(&s->click, value, strcmp(value, "all") == 0 ? LABEL_ALWAYS : LABEL_CELL);
+}
+
+static enum status set_click_from(struct prep_schema *s, const char *value) {
+    return label_column(&s->click, value, LABEL_THERE);
+}
+
+static enum status add_click_none(struct prep_schema *s, const char *value) {
+    return prep_list_add(&s->click.none, value);
+}
+
+static enum status set_conversion(struct prep_schema *s, const char *value) {
+    return label_column(&s->conversion, value,
+                        strcmp(value, "none") == 0 ? LABEL_NEVER : LABEL_CELL);
+}
+
+static enum status set_conversion_from(struct prep_schema *s, const char *value) {
+    return label_column(&s->conversion, value, LABEL_THERE);
+}
+
+static enum status add_conversion_none(struct prep_schema *s, const char *value) {
+    return prep_list_add(&s->conversion.none, value);
+}
+
+#define ROLE(member) .role = offsetof(struct prep_schema, member)
+#define LIST         .list = true
+static const struct log_key {
+    const char *name;
+    bool list; /* may be given again, to go on */
+    enum status (*set)(struct prep_schema *s, const char *value);
+    size_t role; /* without `set`: of the struct csv_role that the value names */
+} log_keys[] = {
+    {"delimiter", .set = set_delimiter},
+    {"quotes", .set = set_quotes},
+    {"header", .set = set_header},
+    {"columns", LIST, name_list},
+    {"repeated_headers", .set = set_repeated},
+    {"missing", LIST, add_missing},
+    {"decimal", .set = set_decimal},
+    {"thousands", .set = set_thousands},
+    {"impression", ROLE(impression)},
+    {"group", ROLE(group)},
+    {"labels", .set = labels_of},
+    {"label", ROLE(label)},
+    {"click", .set = set_click},
+    {"click_from", .set = set_click_from},
+    {"click_none", LIST, add_click_none},
+    {"behaviours", LIST, behaviour_list},
+    {"conversion", .set = set_conversion},
+    {"conversion_from", .set = set_conversion_from},
+    {"conversion_none", LIST, add_conversion_none},
+    {"user", LIST, add_user},
+    {"item", LIST, add_item},
+    {"weight", ROLE(weight)},
+    {"sample_rate", .set = set_sample_rate},
+    {"time", ROLE(time)},
+    {"click_time", ROLE(click_time)},
+    {"conversion_time", ROLE(conversion_time)},
+    {"time_unit", .set = set_unit},
+    {"time_format", .set = set_format},
+    {"timezone", .set = set_zone},
+    {"time_origin", .set = set_origin},
+};
+
+static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
+    struct nearest n = nearest_of(key);
+    for (size_t k = 0; k < sizeof log_keys / sizeof *log_keys; k++) {
+        const struct log_key *known = &log_keys[k];
+        nearest_try(&n, known->name);
+        if (strcmp(key, known->name) == 0) {
+            struct csv_role *role = (struct csv_role *)(void *)((char *)s + known->role);
+            return of_key(key, known->set != NULL
+                                   ? known->set(s, value)
+                                   : name_of(value, role->name, sizeof role->name));
+        }
+    }
+    return unknown("log", key, &n);
+}
+
+/* --- keys of [column.NAME] --------------------------------------------------------------------- */
+
+static enum status set_kind(struct csv_column *c, const char *value) {
+    return kind_of(value, &c->kind);
+}
+
+static enum status set_field(struct csv_column *c, const char *value) {
+    return name_of(value, c->field, sizeof c->field);
+}
+
+static enum status set_uniform(struct csv_column *c, const char *value) {
+    return prep_buckets_steps(c, value, false);
+}
+
+static enum status set_ratio(struct csv_column *c, const char *value) {
+    return prep_buckets_steps(c, value, true);
+}
+
+static enum status set_multi(struct csv_column *c, const char *value) {
+    return separator(value, &c->multi);
+}
+
+static enum status set_weight(struct csv_column *c, const char *value) {
+    return separator(value, &c->weight);
+}
+
+static enum status add_own_missing(struct csv_column *c, const char *value) {
+    return prep_list_add(&c->missing, value);
+}
+
+static const struct column_key {
+    const char *name;
+    bool list;
+    enum status (*set)(struct csv_column *c, const char *value);
+} column_keys[] = {{"kind", .set = set_kind},
+                   {"field", .set = set_field},
+                   {"bounds", LIST, prep_buckets_bounds},
+                   {"uniform", .set = set_uniform},
+                   {"log", .set = set_ratio},
+                   {"multi", .set = set_multi},
+                   {"weight", .set = set_weight},
+                   {"missing", LIST, add_own_missing}};
 
 static enum status set_column(struct prep_schema *s, const char *section, const char *key,
                               const char *value) {
-    static const char *const keys[] = {"kind", "field", "bounds", "uniform", "log",
-                                       "multi", "weight", "missing"};
-    const size_t n = sizeof keys / sizeof *keys;
     struct csv_column *c = NULL;
+    struct nearest n = nearest_of(key);
     TRY(prep_schema_named(s, section, &c));
-    switch (find_key(key, keys, n)) {
-    case 0: return kind_of(value, &c->kind);
-    case 1: return name_of(value, c->field, sizeof c->field);
-    case 2: return bound_list(c, value);
-    case 3: return steps(c, value, false);
-    case 4: return steps(c, value, true);
-    case 5: return separator(value, &c->multi);
-    case 6: return separator(value, &c->weight);
-    case 7: return prep_list_add(&c->missing, value);
-    default: return unknown(section, key, keys, n);
+    for (size_t k = 0; k < sizeof column_keys / sizeof *column_keys; k++) {
+        nearest_try(&n, column_keys[k].name);
+        if (strcmp(key, column_keys[k].name) == 0) {
+            return of_key(key, column_keys[k].set(c, value));
+        }
     }
+    return unknown(section, key, &n);
 }
+
+/* --- keys -------------------------------------------------------------------------------------- */
 
 enum status prep_schema_named(struct prep_schema *s, const char *section, struct csv_column **out) {
     char name[CSV_NAME_MAX];
@@ -332,20 +415,23 @@ enum status prep_schema_named(struct prep_schema *s, const char *section, struct
     return prep_schema_column(s, name, out);
 }
 
-bool prep_schema_is_list(const char *key) {
-    static const char *const keys[] = {"columns", "behaviours", "user", "item", "missing", "bounds"};
-    const size_t n = sizeof keys / sizeof *keys;
-    return find_key(key, keys, n) < n;
+bool prep_schema_is_list(const char *section, const char *key) {
+    const bool log = strcmp(section, "log") == 0;
+    for (size_t k = 0; log && k < sizeof log_keys / sizeof *log_keys; k++) {
+        if (strcmp(key, log_keys[k].name) == 0) {
+            return log_keys[k].list;
+        }
+    }
+    for (size_t k = 0; !log && k < sizeof column_keys / sizeof *column_keys; k++) {
+        if (strcmp(key, column_keys[k].name) == 0) {
+            return column_keys[k].list;
+        }
+    }
+    return false;
 }
 
 enum status prep_schema_set(struct prep_schema *s, const char *section, const char *key,
                             const char *value) {
-    char why[900];
-    const enum status status = strcmp(section, "log") == 0 ? set_log(s, key, value)
-                                                           : set_column(s, section, key, value);
-    if (status == OK || strncmp(fail_text(), "unknown key", 11) == 0) {
-        return status;
-    }
-    snprintf(why, sizeof why, "%s", fail_text());
-    return fail(status, "%.80s: %s", key, why);
+    return strcmp(section, "log") == 0 ? set_log(s, key, value)
+                                       : set_column(s, section, key, value);
 }

@@ -13,8 +13,10 @@ static enum status counts(const struct prep_run *r, const struct dataset *d, str
                    (unsigned long long)d->groups, percent(d->impressions, d->groups) / 100));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
                    (unsigned long long)d->clicks, percent(d->clicks, d->impressions)));
-    TRY(buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
-                   (unsigned long long)d->conversions, percent(d->conversions, d->clicks)));
+    TRY(d->no_conversion
+            ? buf_printf(out, "conversions  no label of them in the log\n")
+            : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
+                         (unsigned long long)d->conversions, percent(d->conversions, d->clicks)));
     if (d->weights.there) {
         TRY(buf_printf(out, "weights      %g to %g, in sum %.9g\n", (double)d->weights.least,
                        (double)d->weights.most, d->weights.all));
@@ -115,9 +117,14 @@ static enum status fields(const struct prep_run *r, const struct dataset *d, str
     for (uint32_t f = 0; f < ordered.count; f++) {
         const struct field *field = &ordered.fields[f];
         const int slot = schema_find(&r->fields.schema, field->name);
-        TRY(buf_printf(out, "%-20s %-4s %14llu\n", field->name,
+        TRY(buf_printf(out, "%-20s %-4s %14llu", field->name,
                        field->side == SIDE_USER ? "user" : "item",
                        (unsigned long long)r->fields.values[slot]));
+        if (r->fields.plain_ids[slot] > 0) {
+            TRY(buf_printf(out, "; of the ids %llu had blanks, zeros before them or .0 behind, which "
+                                "were cut off", (unsigned long long)r->fields.plain_ids[slot]));
+        }
+        TRY(buf_put(out, "\n", 1));
     }
     return OK;
 }

@@ -220,6 +220,7 @@ static enum status begin(struct run *r) {
     r->out.schema = r->source.schema;
     r->out.fields = r->source.fields; /* stays the source's */
     r->out.seed = r->source.seed;
+    r->out.no_conversion = r->source.no_conversion;
     memcpy(r->out.source, "records", sizeof "records");
     snprintf(r->out.stream, sizeof r->out.stream, "%s", streams_name(r->o->rule.stream));
     return OK;

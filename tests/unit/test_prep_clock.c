@@ -232,7 +232,7 @@ static void test_cells(void **state) {
     reads(&c, "1500", 1577836801);
     c = settings(CLOCK_AUTO, "%y%m%d%H", "", "");
     reads(&c, "14102100", 1413849600);
-    reads(&c, "14102100.0", 0);
+    reads(&c, "14102100.0", 1413849600);
     c = settings(CLOCK_AUTO, "%d%H%M", "+08:00", "2017-03-01");
     reads(&c, "170000", 1489708800 - 28800);
     c = settings(CLOCK_AUTO, "iso", "Asia/Shanghai", "");

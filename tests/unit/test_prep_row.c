@@ -231,7 +231,8 @@ static void test_weight(void **state) {
     } rows[] = {{"1,0,u,1", 1.0f},      {"0,0,u,0.25", 0.25f},      {"0,0,u,0", 0.0f},
                 {"0,0,u,1e6", 1e6f},    {"0,0,u,2.5e-3", 2.5e-3f},  {"0,0,u,-1", -1.0f},
                 {"0,0,u,1000001", -1},  {"0,0,u,nan", -1},          {"0,0,u,inf", -1},
-                {"0,0,u,", -1},         {"0,0,u,NULL", -1},         {"0,0,u,1 ", -1}};
+                {"0,0,u,", -1},         {"0,0,u,NULL", -1},         {"0,0,u,1 ", 1},
+                {"0,0,u,1 2", -1}};
     struct world w = {0};
     (void)state;
     assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
@@ -266,6 +267,73 @@ static void test_behaviours(void **state) {
     assert_int_equal(w.row.behaviours, 0);
     assert_int_equal(read_row(&w, "1,0,u,2,0"), REJECT_LABEL);
     assert_int_equal(read_row(&w, "1,0,u,0,"), REJECT_LABEL);
+    prep_row_fini(&w.row);
+    prep_schema_free(&w.schema);
+}
+
+static uint32_t labels_by(const char *keys, const char *row) {
+    char schema[256];
+    struct world w = {0};
+    snprintf(schema, sizeof schema, "[log]\nheader=no\ncolumns=c,b,u\nuser=u\nmissing=NULL\n%s", keys);
+    if (prep_schema_parse(&w.schema, "t", schema) != OK) {
+        fail_msg("%s", fail_text());
+    }
+    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(read_row(&w, row), REJECT_NONE);
+    const uint32_t labels = (uint32_t)w.row.click | (uint32_t)w.row.conversion << 1 | w.classes << 2;
+    prep_row_fini(&w.row);
+    prep_schema_free(&w.schema);
+    return labels;
+}
+
+/* Labels that lie in whether a cell has a value, are always there, or never: bit 0 click, bit 1
+ * conversion, above them the classes. */
+static void test_sources(void **state) {
+    (void)state;
+    assert_int_equal(labels_by("click=c\nconversion_from=b\n", "1,1600000000,u"), 15);
+    assert_int_equal(labels_by("click=c\nconversion_from=b\n", "1,,u"), 5);
+    assert_int_equal(labels_by("click=c\nconversion_from=b\n", "1,NULL,u"), 5);
+    assert_int_equal(labels_by("click=c\nconversion_from=b\n", "1, ,u"), 5);
+    assert_int_equal(labels_by("click=c\nconversion_from=b\n", "1,-1,u"), 15);
+    assert_int_equal(labels_by("click=c\nconversion_from=b\nconversion_none=-1, x\n", "1,-1,u"), 5);
+    assert_int_equal(labels_by("click=c\nconversion_from=b\nconversion_none=-1, x\n", "1,0,u"), 15);
+    assert_int_equal(labels_by("click_from=c\nclick_none=0\nconversion=b\n", "0,0,u"), 0);
+    assert_int_equal(labels_by("click_from=c\nclick_none=0\nconversion=b\n", "5,0,u"), 5);
+    assert_int_equal(labels_by("click=all\nconversion=b\n", "x,1,u"), 3 + 8); /* no class of clicks */
+    assert_int_equal(labels_by("click=c\nconversion=none\n", "1,x,u"), 5);
+    assert_int_equal(labels_by("labels=count\nclick=c\nconversion=b\n", "3,0.0,u"), 5);
+}
+
+/* Numbers with commas for decimals, points for thousands; ids as columns of floats have them. */
+static void test_styles(void **state) {
+    static const char schema[] = "[log]\ndelimiter=semicolon\nheader=no\ncolumns=c,p,i,t\n"
+                                 "decimal=,\nthousands=.\nlabels=count\nclick=c\nconversion=none\n"
+                                 "item=p,i,t\n[column.p]\nkind=numeric\nbounds=10,20,1000\n"
+                                 "[column.i]\nkind=id\n[column.t]\nmulti=|\nweight=:\nkind=id\n";
+    struct world w = {0};
+    (void)state;
+    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(read_row(&w, "1,0;19,90; 000376 ;7:0,5|8,0:1,25"), REJECT_NONE);
+    assert_true(w.row.click);
+    assert_int_equal(feature(&w, &w.row.item, "p", 0)->id, 1);
+    assert_int_equal(feature(&w, &w.row.item, "i", 0)->id, 376);
+    assert_true(feature(&w, &w.row.item, "t", 0)->weight == 0.5f);
+    assert_true(feature(&w, &w.row.item, "t", 1)->weight == 1.25f);
+    assert_int_equal(feature(&w, &w.row.item, "t", 1)->id, 8);
+    assert_int_equal(w.fields.plain_ids[schema_find(&w.fields.schema, "i")], 1);
+    assert_int_equal(w.fields.plain_ids[schema_find(&w.fields.schema, "t")], 1);
+    assert_int_equal(read_row(&w, "0;1.234,5;376,0;1"), REJECT_NONE);
+    assert_int_equal(feature(&w, &w.row.item, "p", 0)->id, 3);
+    assert_int_equal(feature(&w, &w.row.item, "i", 0)->id, 376);
+    assert_int_equal(read_row(&w, "0;19.90;376;1"), REJECT_VALUE);
+    assert_int_equal(read_row(&w, "0;1,2,3;376;1"), REJECT_VALUE);
+    assert_int_equal(read_row(&w, "0;1;376,5;1"), REJECT_ID);
+    assert_int_equal(read_row(&w, "0;1;18446744073709551616;1"), REJECT_ID);
+    assert_int_equal(read_row(&w, "0;1;0018446744073709551615,0;1"), REJECT_NONE);
+    assert_true(feature(&w, &w.row.item, "i", 0)->id == UINT64_MAX);
     prep_row_fini(&w.row);
     prep_schema_free(&w.schema);
 }
@@ -367,6 +435,7 @@ int main(void) {
         cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
         cmocka_unit_test(test_row_refused), cmocka_unit_test(test_behaviours),
         cmocka_unit_test(test_times), cmocka_unit_test(test_weight), cmocka_unit_test(test_funnel),
+        cmocka_unit_test(test_sources), cmocka_unit_test(test_styles),
         cmocka_unit_test(test_classes), cmocka_unit_test(test_identity),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
     };

@@ -70,7 +70,7 @@ static void test_whole(void **state) {
     assert_int_equal(s.click_time.place, 5);
     assert_int_equal(s.time.place, 6);
     assert_int_equal(s.conversion_time.place, 8);
-    assert_int_equal(s.click.place, 3);
+    assert_int_equal(s.click.role.place, 3);
     assert_int_equal(prep_schema_bind(&s, "f", header, 11), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "no column 'tags'; the nearest is '"));
     prep_schema_free(&s);
@@ -120,6 +120,17 @@ static void test_refuses(void **state) {
         {LOG "missing = a,b,c,d,e,f,g,h,i\n", "missing: more than 8 texts"},
         {LOG "item = \"\"\n", "item: a column's name is empty"},
         {LOG "impression =\n", "impression: '': a name of 0 bytes"},
+        {"[log]\nclick = c\nconversion_from = t\nconversion = t\n", "conversion: where that label is was "
+                                                                   "said already"},
+        {LOG "conversion_none = -1\n", "log.conversion_none needs log.conversion_from"},
+        {"[log]\nclick = c\nconversion = none\nuser = u\nbehaviours = b\n", "log.conversion = none"},
+        {"[log]\nclick = c\nconversion = none\nuser = u\ntime = t\nconversion_time = ct\n",
+         "log.conversion_time, and log.conversion = none"},
+        {"[log]\nclick_from = c\nconversion = none\nuser = c\n", "'c' is a label"},
+        {LOG "decimal = 1\n", "log.decimal: '1' is another part of a number"},
+        {LOG "thousands = -\n", "log.thousands: '-' is another part of a number"},
+        {LOG "thousands = .\n", "log.thousands is what parts decimals; log.decimal is '.'"},
+        {LOG "decimal = comma\nthousands = ,\n", "log.thousands is what parts decimals"},
         {LOG "labels = cont\n", "labels: 'cont'; the nearest is 'count'"},
         {LOG "label = c\n", "log.label needs log.labels = funnel"},
         {LOG "labels = funnel\n", "log.labels = funnel needs log.label"},
@@ -177,7 +188,7 @@ static void test_no_header(void **state) {
     assert_int_equal(prep_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c\ncolumns=u\n"), OK);
     assert_int_equal(s.name_count, 3);
     assert_int_equal(prep_schema_bind(&s, "t", NULL, 0), OK);
-    assert_int_equal(s.click.place, 1);
+    assert_int_equal(s.click.role.place, 1);
     assert_int_equal(s.columns[0].place, 2);
     prep_schema_free(&s);
     assert_int_equal(prep_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c,u,b\n"), OK);
@@ -187,6 +198,20 @@ static void test_no_header(void **state) {
 }
 
 /* Lists go on in a second line of their key; texts with commas, quotes and blanks are quoted. */
+static void test_one_label(void **state) {
+    struct prep_schema s;
+    (void)state;
+    assert_int_equal(prep_schema_parse(&s, "t", "[log]\nclick = c\nconversion = none\nuser = u\n"
+                                                "time = t\n"), OK);
+    assert_int_equal(s.conversion.source, LABEL_NEVER);
+    prep_schema_free(&s);
+    assert_int_equal(prep_schema_parse(&s, "t", "[log]\nclick = \"all\"\nconversion = \"none\"\n"
+                                                "user = u\n"), OK); /* columns of these names */
+    assert_string_equal(s.click.role.name, "all");
+    assert_string_equal(s.conversion.role.name, "none");
+    prep_schema_free(&s);
+}
+
 static void test_lists(void **state) {
     static const char *const texts[] = {"NULL", "\\N", "a, b", "say \"x\"", " "};
     struct prep_schema s;
@@ -249,7 +274,7 @@ static void test_memory_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),     cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_no_header), cmocka_unit_test(test_lists), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_no_header), cmocka_unit_test(test_lists), cmocka_unit_test(test_one_label), cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
