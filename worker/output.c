@@ -1,27 +1,44 @@
-/* output.c - sums are cut into LANES that do not meet before the end: a compiler makes vectors of them
- * without being allowed to change an order (it is not), whatever the width of the CPU's. */
+/* output.c - sums are cut into LANES that do not meet before the end, so that they can be vectors without
+ * an addition changing its place: the bits are the same whatever the CPU's vectors hold. */
 #include "output.h"
+
+#include <string.h>
 
 #define LANES 16
 
-/* Lane l has the columns l, l + LANES, ...; then halves are added to halves. */
-static float dot(const float *restrict x, const float *restrict w, uint32_t in) {
-    float sum[LANES] = {0};
+/* Of a width that every CPU of ours has: wider ones are kept in memory by compilers where the CPU has none. */
+#define WIDTH   4
+#define VECTORS (LANES / WIDTH)
+typedef float vector __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* VECTORS: lane l + 8 is added to l, then l + 4, l + 2, l + 1. */
+INLINE float add_up(const vector *sum) {
+    const vector four = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+    return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+INLINE void multiply_add(const float *x, const float *w, vector *sum) {
+    for (int v = 0; v < VECTORS; v++) {
+        sum[v] += *(const vector *)(x + WIDTH * v) * *(const vector *)(w + WIDTH * v);
+    }
+}
+
+/* Lane l has the columns l, l + LANES, ... */
+INLINE float dot(const float *x, const float *w, uint32_t in) {
+    vector sum[VECTORS] = {{0}};
     uint32_t j = 0;
     for (; j + LANES <= in; j += LANES) {
-        for (uint32_t l = 0; l < LANES; l++) {
-            sum[l] += x[j + l] * w[j + l];
-        }
+        multiply_add(x + j, w + j, sum);
     }
-    for (uint32_t l = 0; j + l < in; l++) {
-        sum[l] += x[j + l] * w[j + l];
+    if (j < in) {
+        float tail[2][LANES] = {{0}};
+        memcpy(tail[0], x + j, (in - j) * sizeof *x);
+        memcpy(tail[1], w + j, (in - j) * sizeof *w);
+        multiply_add(tail[0], tail[1], sum);
     }
-    for (uint32_t half = LANES / 2; half > 0; half /= 2) {
-        for (uint32_t l = 0; l < half; l++) {
-            sum[l] += sum[l + half];
-        }
-    }
-    return sum[0];
+    return add_up(sum);
 }
 
 void output_forward(const float *x, size_t stride, uint32_t n, const float *w, uint32_t in,
@@ -31,18 +48,16 @@ void output_forward(const float *x, size_t stride, uint32_t n, const float *w, u
     }
 }
 
-/* `lanes` columns: with a constant number of them the sums stay in registers. */
-static inline __attribute__((always_inline)) void weigh(const float *restrict x, size_t stride,
-                                                        uint32_t n, const float *restrict dlogit,
-                                                        uint32_t lanes, float *restrict dw) {
-    float sum[LANES] = {0};
+/* LANES columns of dw. */
+INLINE void weigh(const float *x, size_t stride, uint32_t n, const float *dlogit, float *dw) {
+    vector sum[VECTORS] = {{0}};
     for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t l = 0; l < lanes; l++) {
-            sum[l] += dlogit[i] * x[i * stride + l];
+        for (int v = 0; v < VECTORS; v++) {
+            sum[v] += dlogit[i] * *(const vector *)(x + i * stride + WIDTH * v);
         }
     }
-    for (uint32_t l = 0; l < lanes; l++) {
-        dw[l] += sum[l];
+    for (int v = 0; v < VECTORS; v++) {
+        *(vector *)(dw + WIDTH * v) += sum[v];
     }
 }
 
@@ -50,10 +65,14 @@ void output_weight(const float *x, size_t stride, uint32_t n, const float *dlogi
                    float *dw) {
     uint32_t j = 0;
     for (; j + LANES <= in; j += LANES) {
-        weigh(x + j, stride, n, dlogit, LANES, dw + j);
+        weigh(x + j, stride, n, dlogit, dw + j);
     }
-    if (j < in) {
-        weigh(x + j, stride, n, dlogit, in - j, dw + j);
+    for (; j < in; j++) {
+        float sum = 0.0f;
+        for (uint32_t i = 0; i < n; i++) {
+            sum += dlogit[i] * x[i * stride + j];
+        }
+        dw[j] += sum;
     }
 }
 
