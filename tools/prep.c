@@ -61,7 +61,7 @@ static const char help[] =
     "  --input FILE          csv: the log; - is standard input\n"
     "  --out DIR             new directory of shards\n"
     "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
-    "  --max-bad PERCENT     more rejected lines than this stop the run (1)\n"
+    "  --max-bad PERCENT     more rejected lines than this, of all lines, stop the run (1)\n"
     "  --shard-impressions N impressions a shard, at most (65536)\n"
     "  --threads N           worker threads (the cores, at most 8); they do not change the output\n"
     "  --seed S              noted in the manifest (1)\n";

@@ -304,6 +304,9 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
            : !take_impression(r)                   ? REJECT_IMPRESSION
            : r->timed                              ? take_moment(r)
                                                    : REJECT_NONE;
+    if (*why == REJECT_COLUMNS) {
+        snprintf(r->seen, sizeof r->seen, "%zu, expected %u", r->cells.count, s->name_count);
+    }
     if (*why != REJECT_NONE) {
         return OK;
     }

@@ -88,6 +88,8 @@ static void check(const struct dataset *d) {
     assert_int_equal(d->seed, UINT64_MAX - 3);
     assert_int_equal(d->orphans, 17);
     assert_int_equal(d->rejected, 4);
+    assert_int_equal(d->log_lines.lines, 0); /* not said */
+    assert_int_equal(d->common_lines.lines, 0);
     assert_string_equal(d->source, "aliccp");
     assert_string_equal(d->stream, "es-dfm");
 }
@@ -189,6 +191,18 @@ static void test_stream_name(void **state) {
     }
     buf_fini(&with);
     buf_fini(&without);
+}
+
+static void test_lines(void **state) {
+    struct dataset log = written, d;
+    (void)state;
+    log.log_lines = (struct line_counts){62, 2, 3, 1, 4, 45, 7};
+    log.common_lines = (struct line_counts){UINT64_MAX, 0, 0, 3, 0, UINT64_MAX - 3, 0};
+    assert_int_equal(dataset_write(&log, dir), OK);
+    assert_int_equal(dataset_read(&d, dir), OK);
+    assert_memory_equal(&d.log_lines, &log.log_lines, sizeof d.log_lines);
+    assert_memory_equal(&d.common_lines, &log.common_lines, sizeof d.common_lines);
+    dataset_free(&d);
 }
 
 /* Shard 1 has an impression, clicked, that counts 2.5. */
@@ -361,7 +375,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_directory),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_forged),
-        cmocka_unit_test(test_stream_name), cmocka_unit_test(test_weights), cmocka_unit_test(test_peek),
+        cmocka_unit_test(test_stream_name), cmocka_unit_test(test_lines), cmocka_unit_test(test_weights), cmocka_unit_test(test_peek),
         cmocka_unit_test(test_damage_is_found), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -176,7 +176,7 @@ static void test_csv(void **state) {
     dataset_free(&d);
     assert_int_equal(path_join(path, out, "rejects.tsv"), OK);
     assert_int_equal(file_read_all(path, 1u << 20, &rejects, &n), OK);
-    assert_non_null(strstr(rejects, "\t8\twrong number of columns\t6,b,0,0,30\n"));
+    assert_non_null(strstr(rejects, "\t8\twrong number of columns: 5, expected 6\t6,b,0,0,30\n"));
     mem_free(&rejects);
     clean();
     write_text(skeleton, "id,g,clck,b,age,item\n");
