@@ -481,14 +481,15 @@ enum status config_text(const struct config *c, struct buf *out) {
     return OK;
 }
 
-static enum status same_value(const struct config_key *k, const struct config *was,
-                              const struct config *now) {
+/* was, now: the structs that the key is a member of. */
+static enum status same_value(const struct config_key *k, const char *section, const void *was,
+                              const void *now) {
     struct buf a = {0}, b = {0};
     enum status status = OK;
     TRY_OUT(config_key_print(k, was, &a));
     TRY_OUT(config_key_print(k, now, &b));
     if (a.len != b.len || memcmp(a.data, b.data, a.len) != 0) {
-        status = fail(ERR_CONFIG, "%s.%s was %.*s and is %.*s now", k->section, k->name, (int)a.len,
+        status = fail(ERR_CONFIG, "%s.%s was %.*s and is %.*s now", section, k->name, (int)a.len,
                       (const char *)a.data, (int)b.len, (const char *)b.data);
     }
 out:
@@ -505,7 +506,20 @@ enum status config_same(const struct config *was, const struct config *now,
         snprintf(section, sizeof section, "%.*s", (int)n, *keys);
         const size_t k = config_key_find(section, *keys + n + 1);
         assert(k < CONFIG_KEYS && !config_key_of_table(&config_keys[k]));
-        TRY(same_value(&config_keys[k], was, now));
+        TRY(same_value(&config_keys[k], section, was, now));
+    }
+    return OK;
+}
+
+enum status config_same_table(const struct config *was, const struct config *now, const char *field,
+                              const char *const *names) {
+    const struct table_config a = config_table(was, field), b = config_table(now, field);
+    char section[SECTION_BYTES];
+    snprintf(section, sizeof section, "field.%s", field);
+    for (; *names != NULL; names++) {
+        const size_t k = config_key_find("table", *names);
+        assert(k < CONFIG_KEYS && config_key_of_table(&config_keys[k]));
+        TRY(same_value(&config_keys[k], section, &a, &b));
     }
     return OK;
 }

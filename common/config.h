@@ -180,6 +180,9 @@ enum status config_text(const struct config *c, struct buf *out);
  * [table]) that `was` and `now` have not alike. */
 enum status config_same(const struct config *was, const struct config *now,
                         const char *const *keys);
+/* The same of what the two say of a field's table; names: keys of [table], NULL at the end. */
+enum status config_same_table(const struct config *was, const struct config *now, const char *field,
+                              const char *const *names);
 /* [table] with the overrides of the field `name`; dim is the row's, of all the model's dictionaries
  * (method.h). */
 struct table_config config_table(const struct config *c, const char *name);

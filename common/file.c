@@ -270,6 +270,33 @@ enum status file_remove(const char *path) {
     return unlink(path) == 0 ? OK : io_fail(path, "remove");
 }
 
+static bool is_dots(const char *name) {
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Asks for no memory of ours: it also cleans up where there is none. */
+static enum status remove_entries(const char *path) {
+    DIR *dir = opendir(path);
+    enum status status = dir != NULL ? OK : io_fail(path, "list");
+    while (status == OK) {
+        char inner[PATH_BYTES_MAX];
+        errno = 0;
+        const struct dirent *e = readdir(dir);
+        if (e == NULL) {
+            status = errno == 0 ? OK : io_fail(path, "list");
+            break;
+        }
+        if (!is_dots(e->d_name)) {
+            status = path_join(inner, path, e->d_name);
+            status = status == OK ? file_remove_tree(inner) : status;
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return status;
+}
+
 enum status file_remove_tree(const char *path) {
     struct stat s;
     if (lstat(path, &s) != 0) {
@@ -278,19 +305,8 @@ enum status file_remove_tree(const char *path) {
     if (!S_ISDIR(s.st_mode)) {
         return unlink(path) == 0 || errno == ENOENT ? OK : io_fail(path, "remove");
     }
-    struct file_list list;
-    TRY(file_list_dir(&list, path));
-    enum status status = OK;
-    for (size_t i = 0; i < list.count && status == OK; i++) {
-        char inner[PATH_BYTES_MAX];
-        status = path_join(inner, path, list.names[i]);
-        status = status == OK ? file_remove_tree(inner) : status;
-    }
-    file_list_free(&list);
-    if (status == OK && rmdir(path) != 0 && errno != ENOENT) {
-        status = io_fail(path, "remove");
-    }
-    return status;
+    TRY(remove_entries(path));
+    return rmdir(path) == 0 || errno == ENOENT ? OK : io_fail(path, "remove");
 }
 
 enum status file_mkdirs(const char *path) {
@@ -309,6 +325,12 @@ enum status file_mkdirs(const char *path) {
         }
     }
     return file_is_dir(path) ? OK : fail(ERR_EXISTS, "%s: exists and is no directory", path);
+}
+
+enum status file_mkdirs_above(const char *path) {
+    char copy[PATH_BYTES_MAX];
+    TRY(path_join(copy, path, "")); /* dirname takes the slash away again */
+    return file_mkdirs(dirname(copy));
 }
 
 bool file_exists(const char *path) {
@@ -350,7 +372,7 @@ enum status file_list_dir(struct file_list *list, const char *path) {
             status = errno == 0 ? OK : io_fail(path, "list");
             break;
         }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+        if (!is_dots(e->d_name)) {
             status = file_list_add(list, e->d_name);
         }
     }

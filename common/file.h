@@ -43,8 +43,9 @@ enum status file_write_atomic(const char *path, const void *data, size_t bytes);
 
 enum status file_rename(const char *from, const char *to); /* and fsync of to's directory */
 enum status file_remove(const char *path);                 /* ERR_NOT_FOUND */
-enum status file_remove_tree(const char *path);            /* absent: OK */
+enum status file_remove_tree(const char *path);            /* absent: OK; asks for no memory */
 enum status file_mkdirs(const char *path);                 /* like mkdir -p */
+enum status file_mkdirs_above(const char *path);           /* the directory that it lies in */
 enum status file_sync_dir(const char *path);
 /* Atomically points the symlink `path` at `target` (relative text). */
 enum status file_link_latest(const char *target, const char *path);

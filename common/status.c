@@ -20,6 +20,21 @@ const char *status_text(enum status s) {
     return (size_t)s < sizeof texts / sizeof texts[0] ? texts[s] : "unknown status";
 }
 
+bool status_lasts(enum status s) {
+    switch (s) {
+    case ERR_CORRUPT:
+    case ERR_FORMAT:
+    case ERR_CONFIG:
+    case ERR_USAGE:
+    case ERR_LIMIT:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_PROTOCOL:
+    case ERR_BUSY: return true;
+    default: return false;
+    }
+}
+
 /* The text is made aside first: an argument may be fail_text() itself. */
 enum status fail(enum status s, const char *fmt, ...) {
     char text[FAIL_TEXT_BYTES];

@@ -11,6 +11,7 @@
 #ifndef COMMON_STATUS_H
 #define COMMON_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define STATUS_LIST(X)                                                                            \
@@ -30,7 +31,8 @@
     X(ERR_FENCED, "lease was fenced off")                                                         \
     X(ERR_TICKET, "unknown ticket")                                                               \
     X(ERR_AGAIN, "try again")                                                                     \
-    X(ERR_PEER, "a peer failed")
+    X(ERR_PEER, "a peer failed")                                                                  \
+    X(ERR_BUSY, "in use by another process")
 
 enum status {
 #define X(name, text) name,
@@ -40,6 +42,10 @@ enum status {
 
 /* The short fixed text of a status; never NULL. */
 const char *status_text(enum status s);
+
+/* Whether what failed with s fails again when it is tried again: configuration, data or files have to
+ * change first. Of what a restart, time or room may heal it is false. */
+bool status_lasts(enum status s);
 
 /* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s. What
  * it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH. */

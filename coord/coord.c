@@ -50,6 +50,7 @@ static void coord_fini(struct coord *c) {
     mem_free(&c->impressions);
     dataset_free(&c->data);
     dataset_free(&c->eval);
+    lock_release(&c->lock);
 }
 
 /* --- hearing ---------------------------------------------------------------------------------- */
@@ -386,23 +387,16 @@ static enum status say_end(struct coord *c) {
     return summary_write(c);
 }
 
-/* Completes the first cause with what there is to go back to. */
-static enum status describe_failure(struct coord *c, enum status status) {
-    char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
-    if (c->progress.began_ms == 0) {
-        fail(status, "%s", why);
-    } else if (c->save.newest[0] == '\0') {
-        fail(status, "%s; there is no checkpoint to resume from yet", why);
-    } else {
-        fail(status, "%s; resume with --resume from %s", why, c->save.newest);
-    }
-    snprintf(c->cause, sizeof c->cause, "%.511s", fail_text());
+/* What there is to go back to is in the log and the summary; whether that helps is known to those who
+ * see how every role ended. */
+static void note_failure(struct coord *c, enum status status) {
+    log_info("newest checkpoint: %s", c->save.newest[0] == '\0' ? "none" : c->save.newest);
+    snprintf(c->cause, sizeof c->cause, "%.511s", fail_text_of(status));
     c->failed = true;
-    return status;
 }
 
-static enum status run(struct coord *c) {
+static enum status run(struct coord *c, void *nothing) {
+    (void)nothing;
     enum status status = setup(c);
     if (status == ERR_CLOSED && stop_requested()) {
         log_info("%s", fail_text());
@@ -419,8 +413,8 @@ static enum status run(struct coord *c) {
     }
     char why[1024] = "";
     if (status != OK) {
-        describe_failure(c, status);
-        snprintf(why, sizeof why, "%s", fail_text());
+        snprintf(why, sizeof why, "%s", fail_text_of(status));
+        note_failure(c, status);
     }
     last_words(c);
     const enum status said = say_end(c);
@@ -435,12 +429,15 @@ static enum status run(struct coord *c) {
     return OK;
 }
 
-enum status coord_run(const struct coord_options *o) {
+static enum status with_coord(const struct coord_options *o,
+                              enum status (*what)(struct coord *c, void *out), void *out) {
     struct coord *c = NULL;
     TRY(mem_alloc((void **)&c, sizeof *c));
     c->options = o;
     c->config = o->config;
-    enum status status = run(c);
+    c->lock = LOCK_NONE;
+    c->report.metrics = FILE_CLOSED;
+    enum status status = what(c, out);
     char why[1024];
     snprintf(why, sizeof why, "%s", fail_text_of(status));
     const bool used = c->exam.left; /* by a computation that was given up: it goes with the process */
@@ -449,4 +446,18 @@ enum status coord_run(const struct coord_options *o) {
         mem_free(&c);
     }
     return status == OK ? OK : fail(status, "%s", why);
+}
+
+static enum status look(struct coord *c, void *complete) {
+    TRY(setup_look(c, complete));
+    return *(bool *)complete ? coord_summary_complete(c->options->out_dir, complete) : OK;
+}
+
+enum status coord_look(const struct coord_options *o, bool *complete) {
+    *complete = false;
+    return with_coord(o, look, complete);
+}
+
+enum status coord_run(const struct coord_options *o) {
+    return with_coord(o, run, NULL);
 }

@@ -8,6 +8,8 @@
 #ifndef COORD_COORD_H
 #define COORD_COORD_H
 
+#include <stdbool.h>
+
 #include "common/config.h"
 #include "common/file.h"
 #include "common/status.h"
@@ -23,11 +25,17 @@ struct coord_options {
     bool resume;               /* from out_dir/checkpoints/latest; none there: start afresh, said */
     uint64_t timeout_ms;       /* for all roles to appear */
     int progress_fd;           /* < 0: none; else a JSON line per second for `esmm train`'s view */
+    int lock_fd;               /* of out_dir/lock, held by the parent (common/lock.h); 0: takes its own */
 };
+/* Whether the run in out_dir is complete and these options leave nothing to train of it: then there is
+ * nothing to resume. Writes nothing. The errors are those with which coord_run would refuse to resume. */
+enum status coord_look(const struct coord_options *o, bool *complete);
+/* Whether out_dir/summary.json is there and says that its job is complete. */
+enum status coord_summary_complete(const char *out_dir, bool *complete);
 /* Runs until the job has ended: writes summary.json, metrics.jsonl, checkpoints. A stop signal ends
  * it in order, saved, with OK. ERR_TIMEOUT: roles did not appear (names them); ERR_PEER: a role
- * failed (names it and the checkpoint to resume from); ERR_EXISTS: out_dir holds a run and resume
- * was not asked for; ERR_CONFIG: resuming on other data or another plan; a stream
+ * failed (names it); ERR_EXISTS: out_dir holds a run and resume
+ * was not asked for; ERR_BUSY: another job writes into it; ERR_CONFIG: resuming on other data or another plan; a stream
  * is to be read more than once. ERR_CORRUPT: a shard of a stream is damaged (names it); what came
  * before it is saved. Blocking. */
 enum status coord_run(const struct coord_options *o);

@@ -174,7 +174,7 @@ static enum status make_job_plan(struct coord *c) {
 
 /* --- resuming --------------------------------------------------------------------------------- */
 
-/* What batches and parameters mean. Tables compare dim and optimizer themselves (ps/checkpoint.c). */
+/* What batches and parameters mean. */
 static enum status same_config(const struct config *was, const struct config *now) {
     static const char *const keys[] = {"train.seed", "train.shuffle", "model.name", "model.input",
                                        "model.tower", "model.behaviours", "model.experts",
@@ -189,6 +189,18 @@ static enum status same_config(const struct config *was, const struct config *no
     return OK;
 }
 
+/* The shape of rows and what their state means. Servers compare them too, with the parts (ps/checkpoint.c);
+ * a job that they would refuse need not begin. */
+static enum status same_tables(const struct config *was, const struct config *now,
+                               const struct schema *schema) {
+    static const char *const names[] = {"dim", "optimizer", NULL};
+    static const char *const dense[] = {"dense.optimizer", NULL};
+    for (uint32_t f = 0; f < schema->count; f++) {
+        TRY(config_same_table(was, now, schema->fields[f].name, names));
+    }
+    return config_same(was, now, dense);
+}
+
 /* Other ids are told first: they are why most such data are others. */
 static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
     const struct fit_side model = fit_side_checkpoint(m, dir);
@@ -196,7 +208,9 @@ static enum status same_fields(const struct coord *c, const struct manifest *m, 
     struct buf doubts = BUF_EMPTY;
     const enum status status =
         field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
-    data_fit_log(&doubts);
+    if (!c->looking) {
+        data_fit_log(&doubts);
+    }
     buf_fini(&doubts);
     return status == ERR_CONFIG ? fail(status, "cannot resume from %s: %s", dir, fail_text()) : status;
 }
@@ -222,10 +236,9 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
     TRY(mem_alloc((void **)&before, sizeof *before));
     config_default(before);
     enum status status = config_parse(before, dir, m->config_text);
-    if (status == OK && same_config(before, c->config) != OK) {
-        char why[1024];
-        snprintf(why, sizeof why, "%s", fail_text());
-        status = fail(ERR_CONFIG, "cannot resume from %s: %s", dir, why);
+    if (status == OK && (same_config(before, c->config) != OK ||
+                         same_tables(before, c->config, &m->schema) != OK)) {
+        status = fail(ERR_CONFIG, "cannot resume from %s: %s", dir, fail_text());
     }
     mem_free(&before);
     return status;
@@ -255,8 +268,6 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
     TRY(absolute(dir, c->resume_dir));
     memcpy(c->save.newest, c->resume_dir, sizeof c->save.newest);
     c->save.newest_step = c->restored_step;
-    log_info("resuming from %s: %llu batches are applied", dir,
-             (unsigned long long)c->restored_step);
     return OK;
 }
 
@@ -274,18 +285,25 @@ static enum status find_start(struct coord *c, struct applied **done) {
     if (status != ERR_NOT_FOUND) {
         return status;
     }
-    if (c->options->resume) {
-        log_info("%s has no checkpoint to resume from: starting afresh", c->out_dir);
-    }
     return c->options->stream ? applied_create_open(done)
                               : applied_create(done, c->batches, c->plan.shards);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-static enum status make_directories(struct coord *c) {
+/* From here on nobody else writes into the run directory. */
+static enum status lock_run(struct coord *c) {
+    char path[PATH_BYTES_MAX];
     TRY(file_mkdirs(c->options->out_dir));
     TRY(absolute(c->options->out_dir, c->out_dir));
+    if (c->options->lock_fd == 0) {
+        return lock_take_in(&c->lock, c->out_dir);
+    }
+    TRY(path_join(path, c->out_dir, "lock"));
+    return lock_adopt(&c->lock, c->options->lock_fd, path);
+}
+
+static enum status make_directories(struct coord *c) {
     TRY(path_join(c->root, c->out_dir, "checkpoints"));
     return file_mkdirs(c->root);
 }
@@ -318,22 +336,93 @@ static enum status make_machines(struct coord *c) {
     return OK;
 }
 
+static void say_start(const struct coord *c) {
+    if (c->resume_dir[0] != '\0') {
+        log_info("resuming from %s: %llu batches are applied", c->resume_dir,
+                 (unsigned long long)c->restored_step);
+    } else if (c->options->resume) {
+        log_info("%s has no checkpoint to resume from: starting afresh", c->out_dir);
+    }
+}
+
+/* The job will be: its configuration takes the place of an earlier one, whose summary must not stay
+ * for this one's if it fails. */
+static enum status replace_old(const struct coord *c) {
+    char path[PATH_BYTES_MAX];
+    const char *text = c->job_plan.config_text;
+    TRY(path_join(path, c->out_dir, "config.ini"));
+    TRY(file_write_atomic(path, text, strlen(text)));
+    TRY(path_join(path, c->out_dir, "summary.json"));
+    return file_remove_tree(path);
+}
+
 enum status setup(struct coord *c) {
-    c->report.metrics = FILE_CLOSED;
     if (c->options->servers == 0 || c->options->workers == 0) {
         return fail(ERR_CONFIG, "a job needs at least one server and one worker");
     }
+    TRY(lock_run(c));
     TRY(read_data(c));
     TRY(make_plan(c));
     TRY(sizes_of_names(c));
     TRY(make_directories(c));
     TRY(make_machines(c));
+    say_start(c);
     TRY(make_job_plan(c));
     TRY(report_open(&c->report, c->out_dir, c->options->progress_fd));
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
     c->job = rng_u64(clock_mono_us(), (uint64_t)getpid(), (uint64_t)(clock_wall_s() * 1e6)) | 1;
+    return replace_old(c);
+}
+
+/* --- looking only ----------------------------------------------------------------------------- */
+
+/* Whether a stream goes on behind the shards that the checkpoint knows. Damage is for the job. */
+static bool stream_goes_on(struct coord *c) {
+    struct shard_info info;
+    bool found = false;
+    return c->job_batches < c->plan.max_steps &&
+           (stream_look(&c->stream, &info, &found) != OK || found || !c->stream.ended);
+}
+
+static enum status nothing_to_lease(struct coord *c, bool *nothing) {
+    const struct tally_plan *p = &c->plan;
+    *nothing = !c->options->stream || !stream_goes_on(c);
+    for (uint32_t epoch = c->restored_epoch;
+         *nothing && epoch < p->epochs && p->epoch_batches * epoch < p->max_steps; epoch++) {
+        TRY(leases_train(&c->leases, epoch));
+        *nothing = leases_phase_complete(&c->leases);
+    }
     return OK;
+}
+
+static enum status has_started(const struct coord *c, bool *started) {
+    char first[PATH_BYTES_MAX], name[32];
+    shard_name(0, name);
+    TRY(path_join(first, c->options->data->names[0], name));
+    *started = file_is_dir(c->root) && (!c->options->stream || file_exists(first));
+    return OK;
+}
+
+enum status setup_look(struct coord *c, bool *nothing_left) {
+    struct applied *done = NULL;
+    bool started = false;
+    *nothing_left = false;
+    c->looking = true;
+    TRY(path_join(c->root, c->options->out_dir, "checkpoints"));
+    TRY(has_started(c, &started));
+    if (!started) {
+        return OK;
+    }
+    TRY(read_data(c));
+    TRY(make_plan(c));
+    const enum status status = find_start(c, &done);
+    if (status != OK || c->resume_dir[0] == '\0') {
+        applied_destroy(&done);
+        return status;
+    }
+    TRY(leases_init(&c->leases, &c->plan, done, false, 0, 0));
+    return nothing_to_lease(c, nothing_left);
 }
 
 enum status setup_plan(struct coord *c) {

@@ -13,6 +13,7 @@
 #define COORD_STATE_H
 
 #include "common/json.h"
+#include "common/lock.h"
 #include "common/transport.h"
 #include "commit.h"
 #include "coord.h"
@@ -57,6 +58,8 @@ struct coord {
     const struct coord_options *options;
     const struct config *config;
     char out_dir[PATH_BYTES_MAX];  /* absolute */
+    struct lock lock;              /* of out_dir */
+    bool looking;                  /* coord_look: nothing is said or written */
     char root[PATH_BYTES_MAX];     /* its checkpoints/ */
     /* the data and its plan */
     struct dataset data, eval;
@@ -105,6 +108,8 @@ struct coord {
 
 /* setup.c. Fills a zeroed *c from options; coord_fini afterwards in any case. */
 enum status setup(struct coord *c);
+/* The same as far as nothing is written: *nothing_left of the checkpoint that it would start from. */
+enum status setup_look(struct coord *c, bool *nothing_left);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 

@@ -1,9 +1,13 @@
 /* summary.c - summary.json: what a job came to, written once at its end, also when it failed. */
 #include <math.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/data_fit.h"
+#include "common/mem.h"
 #include "state.h"
+
+#define SUMMARY_BYTES_MAX ((size_t)1 << 20)
 
 static void loss_keys(struct json *j, const char *prefix, struct progress_loss l) {
     char key[64];
@@ -160,4 +164,21 @@ enum status summary_write(struct coord *c) {
     }
     buf_fini(&text);
     return status;
+}
+
+/* A job that was stopped or failed has a summary too. */
+enum status coord_summary_complete(const char *out_dir, bool *complete) {
+    char path[PATH_BYTES_MAX];
+    char *text = NULL;
+    size_t bytes;
+    *complete = false;
+    TRY(path_join(path, out_dir, "summary.json"));
+    const enum status status = file_read_all(path, SUMMARY_BYTES_MAX, &text, &bytes);
+    if (status == OK) {
+        const char *at = strstr(text, "\"status\"");
+        at = at == NULL ? NULL : strchr(at, ':');
+        *complete = at != NULL && strncmp(at + 1 + strspn(at + 1, " "), "\"complete\"", 10) == 0;
+    }
+    mem_free(&text);
+    return status == ERR_NOT_FOUND ? OK : status;
 }

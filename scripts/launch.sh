@@ -128,6 +128,7 @@ config=$("$esmm" coord --listen "tcp://*:$port_base" "${data_options[@]}" --out 
 version=$("$esmm" --version)
 read_hostfile "$hostfile"
 place_roles
+[ "$dry_run" = no ] || marker=.launch-MARKER
 make_commands
 if [ "$dry_run" = yes ]; then
     print_plan

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "common/data_fit.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/shard.h"
 #include "common/thread.h"
@@ -41,6 +42,7 @@ struct compare {
     bool help;
     struct compare_cell *cells; /* [methods][seeds] */
     size_t done;                /* runs */
+    struct lock lock;           /* of the output */
 };
 
 /* --- the command line ---------------------------------------------------------------------------- */
@@ -141,7 +143,7 @@ static enum status check_method_sets(const struct compare *c) {
 static enum status parse(struct compare *c, int argc, char **argv) {
     *c = (struct compare){
         .settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
-        .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES};
+        .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES, .lock = LOCK_NONE};
     static const int often[] = {C_DATA, C_EVAL, C_CONF, C_SET, C_METHOD_SET, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, c, &c->help));
@@ -230,6 +232,7 @@ static enum status prepare(struct compare *c) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
     }
     TRY(look_at_all(c));
+    TRY(lock_take_in(&c->lock, c->settings.out));
     enum status status = settings_text(c, c->dataset.impressions, &text);
     if (status == OK) {
         status = settle(c, (const char *)text.data);
@@ -380,5 +383,6 @@ enum status tool_compare(int argc, char **argv) {
     dataset_free(&c.dataset);
     file_list_free(&c.settings.data);
     file_list_free(&c.eval);
+    lock_release(&c.lock);
     return status == ERR_CLOSED && stop_requested() ? OK : status; /* main ends with the signal's code */
 }

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/thread.h"
+#include "coord/coord.h"
 #include "job.h"
 #include "supervisor.h"
 #include "view.h"
@@ -44,20 +45,6 @@ static enum status read_summary(const struct compare_run *run, char **text) {
     size_t bytes;
     TRY(path_join(path, run->dir, "summary.json"));
     return file_read_all(path, SMALL_FILE_BYTES, text, &bytes);
-}
-
-/* A job that was stopped or failed has a summary too. */
-static enum status is_complete(const struct compare_run *run, bool *complete) {
-    char *text = NULL;
-    const enum status status = read_summary(run, &text);
-    *complete = false;
-    if (status == OK) {
-        const char *at = strstr(text, "\"status\"");
-        at = at == NULL ? NULL : strchr(at, ':');
-        *complete = at != NULL && strncmp(at + 1 + strspn(at + 1, " "), "\"complete\"", 10) == 0;
-    }
-    mem_free(&text);
-    return status == ERR_NOT_FOUND ? OK : status;
 }
 
 enum status compare_run_cost(const struct compare_run *run, double *impressions, double *seconds) {
@@ -186,7 +173,7 @@ static enum status look(struct child *c, struct compare_run *run) {
         job_fini(job);
     }
     mem_free(&job);
-    return status == OK ? is_complete(run, &run->complete) : status;
+    return status == OK ? coord_summary_complete(run->dir, &run->complete) : status;
 }
 
 enum status compare_run_look(const struct compare_settings *s, const struct compare_method *m,
@@ -232,7 +219,7 @@ static enum status train(struct supervisor *sup, struct child *c, struct compare
     TRY(child_arg(c, "--resume")); /* afresh where there is nothing to resume */
     TRY(wait_for(sup, c));
     bool complete;
-    TRY(is_complete(run, &complete));
+    TRY(coord_summary_complete(run->dir, &complete));
     return complete ? OK : fail(ERR_PEER, "training %s ended early (log: %s)", c->name, c->log);
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/file.h"
 #include "common/json.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "options.h"
 #include "paths.h"
@@ -243,12 +244,15 @@ static enum status draw(const struct eval_line *l, const struct local *local,
                         const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
     char title[3 * PATH_BYTES_MAX], dirs[PATH_BYTES_MAX];
+    struct lock lock = LOCK_NONE;
     enum status status;
     snprintf(title, sizeof title, "Reliability of %s on %s", local_dir(local),
              dataset_name(&l->data, dirs));
     TRY_OUT(evaluation_picture(e, title, &out));
+    TRY_OUT(lock_take_beside(&lock, l->picture));
     TRY_OUT(file_write_atomic(l->picture, out.data, out.len));
 out:
+    lock_release(&lock);
     buf_fini(&out);
     return status;
 }

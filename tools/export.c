@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "new_dir.h"
 #include "options.h"
 #include "tools.h"
 
@@ -81,32 +82,15 @@ static enum status parse(struct export_line *l, int argc, char **argv) {
     return OK;
 }
 
-/* Everything goes into out.tmp, which becomes out by one rename. */
 static enum status export_atomic(const struct export_line *l, const struct scan *scan) {
-    char out[PATH_BYTES_MAX], temporary[PATH_BYTES_MAX];
-    size_t length = strlen(l->out);
-    while (length > 1 && l->out[length - 1] == '/') {
-        length--;
-    }
-    if (length + 5 > sizeof temporary) {
-        return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
-    }
-    snprintf(out, sizeof out, "%.*s", (int)length, l->out);
-    snprintf(temporary, sizeof temporary, "%.*s.tmp", (int)length, l->out);
-    if (file_exists(out)) {
-        return fail(ERR_EXISTS, "%s exists already; export writes a new directory", out);
-    }
-    TRY(file_remove_tree(temporary));
-    TRY(file_mkdirs(temporary));
-    enum status status = strcmp(l->format, "npy") == 0
-                             ? export_npy(scan, temporary, l->memory_bytes)
-                             : export_dump(scan, temporary, l->memory_bytes);
-    if (status == OK) {
-        status = file_sync_dir(temporary);
-    }
-    if (status == OK) {
-        status = file_rename(temporary, out);
-    }
+    struct new_dir dir = NEW_DIR_NONE;
+    enum status status = OK;
+    TRY_OUT(new_dir_open(&dir, l->out, "export"));
+    TRY_OUT(strcmp(l->format, "npy") == 0 ? export_npy(scan, dir.temporary, l->memory_bytes)
+                                          : export_dump(scan, dir.temporary, l->memory_bytes));
+    TRY_OUT(new_dir_publish(&dir));
+out:
+    new_dir_close(&dir);
     return status;
 }
 

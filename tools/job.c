@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ enum {
     O_LOG,
     O_PROGRESS,
     O_PRINT_CONFIG,
+    O_LOCK,
     O_SOCKETS
 };
 static const struct option options[] = {
@@ -83,6 +85,7 @@ static const struct option options[] = {
     {"log", required_argument, NULL, O_LOG},
     {"progress-fd", required_argument, NULL, O_PROGRESS},
     {"print-config", no_argument, NULL, O_PRINT_CONFIG},
+    {"lock-fd", required_argument, NULL, O_LOCK},
     {"sockets", required_argument, NULL, O_SOCKETS},
     {NULL, 0, NULL, 0}};
 #define COMMON_OPTIONS (O_LISTEN - O_DATA) /* the first of the table, in the order of the enum */
@@ -92,6 +95,13 @@ static enum status option_u32(const char *what, const char *text, uint32_t min, 
     uint64_t v = 0;
     TRY(option_u64(what, text, min, max, &v));
     *out = (uint32_t)v;
+    return OK;
+}
+
+static enum status option_fd(const char *what, const char *text, int *out) {
+    uint64_t fd = 0;
+    TRY(option_u64(what, text, 0, INT_MAX, &fd));
+    *out = (int)fd;
     return OK;
 }
 
@@ -175,12 +185,8 @@ static enum status apply(void *line, int option, const char *value) {
     case O_LISTEN: j->listen = value; return OK;
     case O_LOG: j->log = value; return OK;
     case O_SOCKETS: j->sockets = value; return OK;
-    case O_PROGRESS: {
-        uint64_t fd = 0;
-        TRY(option_u64("--progress-fd", value, 0, 1024, &fd));
-        j->progress_fd = (int)fd;
-        return OK;
-    }
+    case O_PROGRESS: return option_fd("--progress-fd", value, &j->progress_fd);
+    case O_LOCK: return option_fd("--lock-fd", value, &j->lock_fd);
     case O_PRINT_CONFIG: j->print_config = true; return OK;
     default: j->help = true; return OK;
     }
@@ -238,4 +244,19 @@ enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *he
 void job_fini(struct job *j) {
     file_list_free(&j->data);
     file_list_free(&j->eval);
+}
+
+struct coord_options job_coord_options(const struct job *j) {
+    return (struct coord_options){.listen = j->listen,
+                                  .data = &j->data,
+                                  .stream = j->stream,
+                                  .eval = &j->eval,
+                                  .out_dir = j->out,
+                                  .config = &j->config,
+                                  .servers = j->servers,
+                                  .workers = j->workers,
+                                  .resume = j->resume,
+                                  .timeout_ms = j->timeout_ms,
+                                  .progress_fd = j->progress_fd,
+                                  .lock_fd = j->lock_fd};
 }

@@ -5,6 +5,7 @@
 #include "common/config.h"
 #include "common/file.h"
 #include "common/shard.h"
+#include "coord/coord.h"
 
 struct job {
     struct config config;
@@ -20,6 +21,7 @@ struct job {
     const char *log;           /* coord only: log file */
     int progress_fd;           /* coord only */
     bool print_config;         /* coord only: print the configuration, start nothing */
+    int lock_fd;               /* coord only: of out/lock, held by the starter; 0: none */
     const char *sockets;       /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
 };
@@ -28,6 +30,8 @@ struct job {
  * *help is set if --help was given (nothing else is checked then). ERR_USAGE, ERR_CONFIG. */
 enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help);
 void job_fini(struct job *j); /* after job_parse, whatever it gave; safe on a zeroed struct */
+/* What the coordinator is told of it; borrows from *j. */
+struct coord_options job_coord_options(const struct job *j);
 /* The lines of --help that describe these options. */
 extern const char job_options_help[];
 

@@ -14,20 +14,21 @@ struct command {
     const char *name;
     enum status (*run)(int argc, char **argv);
     const char *help;
+    bool role;
 };
 static const struct command commands[] = {
-    {"train", tool_train, "a whole job on this machine"},
-    {"coord", tool_coord, "one role: the coordinator"},
-    {"ps", tool_ps, "one role: a parameter server"},
-    {"worker", tool_worker, "one role: a worker"},
-    {"prep", tool_prep, "a raw log into impression shards"},
-    {"synth", tool_synth, "a raw log with known true probabilities"},
-    {"records", tool_records, "shards with times into a stream of training records"},
-    {"eval", tool_eval, "measure a checkpoint on shards"},
-    {"compare", tool_compare, "train the paper's methods alike and print its table"},
-    {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression"},
-    {"inspect", tool_inspect, "look into a checkpoint or a shard directory"},
-    {"export", tool_export, "a checkpoint as npy arrays"},
+    {"train", tool_train, "a whole job on this machine", false},
+    {"coord", tool_coord, "one role: the coordinator", true},
+    {"ps", tool_ps, "one role: a parameter server", true},
+    {"worker", tool_worker, "one role: a worker", true},
+    {"prep", tool_prep, "a raw log into impression shards", false},
+    {"synth", tool_synth, "a raw log with known true probabilities", false},
+    {"records", tool_records, "shards with times into a stream of training records", false},
+    {"eval", tool_eval, "measure a checkpoint on shards", false},
+    {"compare", tool_compare, "train the paper's methods alike and print its table", false},
+    {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression", false},
+    {"inspect", tool_inspect, "look into a checkpoint or a shard directory", false},
+    {"export", tool_export, "a checkpoint as npy arrays", false},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -97,7 +98,16 @@ static enum status finish_output(void) {
                 errno != 0 ? strerror(errno) : "");
 }
 
-/* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else.
+static int failed_exit(const char *name, enum status status) {
+    bool role = false;
+    for (size_t i = 0; i < COMMANDS; i++) {
+        role |= commands[i].role && strcmp(name, commands[i].name) == 0;
+    }
+    return status == ERR_USAGE ? 2 : role && status_lasts(status) ? ROLE_EXIT_LASTING : 1;
+}
+
+/* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else,
+ * of a role also 3 (tools.h).
  * A tether ends as its role did. */
 int main(int argc, char **argv) {
     fill_closed_streams();
@@ -112,7 +122,7 @@ int main(int argc, char **argv) {
     }
     if (status != OK) {
         fprintf(stderr, "esmm %s: %s\n", argv[1], fail_text_of(status));
-        return status == ERR_USAGE ? 2 : 1;
+        return failed_exit(argv[1], status);
     }
     if (exit_code >= 0) {
         return exit_code;

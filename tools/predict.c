@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/bytes.h"
-#include "common/file.h"
+#include "common/lock.h"
 #include "options.h"
 #include "paths.h"
 #include "tools.h"
@@ -52,11 +52,13 @@ enum status predict_csv(struct local *local, const struct file_list *data, uint3
                         const char *path, uint64_t *lines) {
     char temporary[PATH_BYTES_MAX];
     struct csv c = {.form = local_form(local), .file = FILE_CLOSED};
+    struct lock lock = LOCK_NONE;
     bool made = false;
     enum status status = OK;
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary) {
         return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
     }
+    TRY_OUT(lock_take_beside(&lock, path));
     TRY_OUT(file_open_write(&c.file, temporary));
     made = true;
     TRY_OUT(buf_printf(&c.text, "impression_id,p_ctr,p_cvr,p_ctcvr\n"));
@@ -75,6 +77,7 @@ out:
         (void)fail(status, "%s", text);
     }
     buf_fini(&c.text);
+    lock_release(&lock);
     return status;
 }
 

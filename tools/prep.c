@@ -200,6 +200,7 @@ enum status prep_make(const struct prep_options *o, FILE *summary) {
     TRY(mem_alloc((void **)&r, sizeof *r));
     r->o = o;
     r->input.file = r->out.rejects = FILE_CLOSED;
+    r->out.dir = NEW_DIR_NONE;
     const enum status status = prepare(r, summary);
     prep_output_close(&r->out);
     field_schemas_free(&r->schemas);

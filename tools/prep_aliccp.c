@@ -119,7 +119,7 @@ static enum status duplicate(void *arg, const struct index_entry *e, struct span
 
 static enum status read_common(struct aliccp *a) {
     struct prep_run *r = a->run;
-    TRY(prep_index_create(&a->index, r->out.temporary, r->o->common));
+    TRY(prep_index_create(&a->index, r->out.dir.temporary, r->o->common));
     TRY(prep_run_open(r, r->o->common));
     if (r->input.bytes_total == 0) {
         return fail(ERR_FORMAT, "%s: is empty or no regular file", r->o->common);
@@ -130,7 +130,7 @@ static enum status read_common(struct aliccp *a) {
     r->take = common_take;
     TRY(prep_run_pass(r, "common", &common_workers));
     r->take = NULL;
-    TRY(prep_index_build(&a->index, r->out.temporary, duplicate, r));
+    TRY(prep_index_build(&a->index, r->out.dir.temporary, duplicate, r));
     a->user = r->fields.schema;
     schema_finish(&a->user);
     return prep_run_end(r, &r->common);
@@ -159,7 +159,7 @@ static enum status skeleton_open(void *arg, void **out) {
     *out = w;
     w->a = run->format;
     prep_fields_init(&w->fields, &w->a->user);
-    return prep_shards_open(&w->shards, &w->fields, run->out.temporary);
+    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary);
 }
 
 static void skeleton_close(void *worker) {

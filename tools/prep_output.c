@@ -1,6 +1,5 @@
 #include "prep_output.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -8,34 +7,12 @@
 
 #define FIRST_ROWS_MAX 5u
 
-static enum status temporary_name(struct prep_output *o, const char *dir) {
-    size_t n = strlen(dir);
-    while (n > 1 && dir[n - 1] == '/') {
-        n--;
-    }
-    if (n == 0 || n + sizeof ".tmp" > sizeof o->temporary) {
-        return fail(ERR_USAGE, "--out is '%.200s', expected a path", dir);
-    }
-    memcpy(o->dir, dir, n);
-    o->dir[n] = '\0';
-    char temporary[PATH_BYTES_MAX];
-    memcpy(temporary, o->dir, n);
-    memcpy(temporary + n, ".tmp", sizeof ".tmp");
-    if (file_exists(o->dir)) {
-        return fail(ERR_EXISTS, "%s exists already; prep writes a new directory", o->dir);
-    }
-    TRY(file_remove_tree(temporary));
-    memcpy(o->temporary, temporary, n + sizeof ".tmp"); /* from here on it is ours to remove */
-    return OK;
-}
-
 enum status prep_output_open(struct prep_output *o, const char *dir, double bad_max) {
     static const char head[] = "file\tline\treason\thead of the line\n";
     char path[PATH_BYTES_MAX];
-    *o = (struct prep_output){.rejects = FILE_CLOSED, .bad_max = bad_max};
-    TRY(temporary_name(o, dir));
-    TRY(file_mkdirs(o->temporary));
-    TRY(path_join(path, o->temporary, "rejects.tsv"));
+    *o = (struct prep_output){.dir = NEW_DIR_NONE, .rejects = FILE_CLOSED, .bad_max = bad_max};
+    TRY(new_dir_open(&o->dir, dir, "prep"));
+    TRY(path_join(path, o->dir.temporary, "rejects.tsv"));
     TRY(file_open_private(&o->rejects, path));
     return file_write(&o->rejects, head, sizeof head - 1);
 }
@@ -83,8 +60,8 @@ static enum status name_shard(const struct prep_output *o, uint32_t number,
                               struct shard_info *info) {
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], name[sizeof info->name];
     snprintf(name, sizeof name, "shard-%05u.bin", number);
-    TRY(path_join(from, o->temporary, info->name));
-    TRY(path_join(to, o->temporary, name));
+    TRY(path_join(from, o->dir.temporary, info->name));
+    TRY(path_join(to, o->dir.temporary, name));
     if (rename(from, to) != 0) { /* the directory is synced once, by the manifest's writer */
         return fail(ERR_IO, "%s: cannot be renamed to %s", from, name);
     }
@@ -96,7 +73,7 @@ static enum status remove_index(const struct prep_output *o) {
     static const char *const names[] = {"common.entries", "common.table"};
     char path[PATH_BYTES_MAX];
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        TRY(path_join(path, o->temporary, names[k]));
+        TRY(path_join(path, o->dir.temporary, names[k]));
         if (file_exists(path)) {
             TRY(file_remove(path));
         }
@@ -128,29 +105,11 @@ enum status prep_output_seal(struct prep_output *o, struct dataset *d) {
     TRY(file_sync(&o->rejects));
     TRY(file_close(&o->rejects));
     TRY(remove_index(o));
-    return dataset_write(d, o->temporary);
+    return dataset_write(d, o->dir.temporary);
 }
 
 enum status prep_output_publish(struct prep_output *o) {
-    if (file_exists(o->dir)) {
-        return fail(ERR_EXISTS, "%s appeared meanwhile; it was left alone", o->dir);
-    }
-    TRY(file_rename(o->temporary, o->dir));
-    o->temporary[0] = '\0';
-    return OK;
-}
-
-/* The directory is flat. Nothing here asks for memory of ours: there may be none, which is why. */
-static void remove_temporary(const char *path) {
-    DIR *dir = opendir(path);
-    const struct dirent *e;
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        unlinkat(dirfd(dir), e->d_name, 0);
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    rmdir(path);
+    return new_dir_publish(&o->dir);
 }
 
 void prep_output_close(struct prep_output *o) {
@@ -160,8 +119,5 @@ void prep_output_close(struct prep_output *o) {
         buf_fini(&o->first_of[k]);
     }
     buf_fini(&o->shards);
-    if (o->temporary[0] != '\0') {
-        remove_temporary(o->temporary);
-        o->temporary[0] = '\0';
-    }
+    new_dir_close(&o->dir);
 }

@@ -1,5 +1,5 @@
-/* prep_output.h - the directory that prep writes: everything into DIR.tmp, which becomes DIR by one
- * rename at the end, so DIR is complete or absent. Also the watch over rejected lines.
+/* prep_output.h - the directory that prep writes (new_dir.h: complete or absent, locked meanwhile), and
+ * the watch over rejected lines.
  *
  * Main thread only, but for the path of the temporary directory.
  */
@@ -7,12 +7,12 @@
 #define TOOLS_PREP_OUTPUT_H
 
 #include "common/file.h"
+#include "new_dir.h"
 #include "prep_fields.h"
 
 struct prep_output {
-    char dir[PATH_BYTES_MAX];
-    char temporary[PATH_BYTES_MAX];
-    struct file rejects; /* temporary/rejects.tsv */
+    struct new_dir dir;
+    struct file rejects; /* dir.temporary/rejects.tsv */
     struct buf first;    /* the first few of its rows */
     uint32_t first_rows;
     struct buf first_of[CLASSES]; /* of its rows of a class, the first few */
@@ -21,7 +21,8 @@ struct prep_output {
     double bad_max;      /* percent of a file's lines */
 };
 
-/* Makes DIR.tmp, in place of one that an earlier run left. ERR_EXISTS if DIR is there. */
+/* Makes DIR.tmp, in place of one that an earlier run left. ERR_EXISTS if DIR is there, ERR_BUSY if
+ * another process makes it. */
 enum status prep_output_open(struct prep_output *o, const char *dir, double bad_max);
 /* Adds rows to rejects.tsv. */
 enum status prep_output_reject(struct prep_output *o, const struct buf *rows);
@@ -36,7 +37,8 @@ enum status prep_output_check(const struct prep_output *o, const char *file,
 enum status prep_output_seal(struct prep_output *o, struct dataset *d);
 /* DIR.tmp becomes DIR. ERR_EXISTS if DIR appeared meanwhile. */
 enum status prep_output_publish(struct prep_output *o);
-/* Frees; removes DIR.tmp if it was not published. Safe on a zeroed struct. */
+/* Frees; removes DIR.tmp if it was not published. Safe on a struct whose dir is NEW_DIR_NONE and whose
+ * rejects are FILE_CLOSED. */
 void prep_output_close(struct prep_output *o);
 
 #endif

@@ -144,7 +144,7 @@ enum status prep_summary(const struct prep_run *r, const struct dataset *d, doub
     TRY(rejects(r, d, out));
     TRY(classes(r, d, out));
     TRY(fields(r, d, out));
-    TRY(buf_printf(out, "%s: %u shards, %llu bytes\n", r->out.dir, d->shard_count,
+    TRY(buf_printf(out, "%s: %u shards, %llu bytes\n", r->out.dir.path, d->shard_count,
                    (unsigned long long)bytes_of(d)));
     return buf_printf(out, "%.1f MB read in %.2f s: %.1f MB/s, %.0f impressions/s\n",
                       (double)r->bytes_read * 1e-6, seconds, (double)r->bytes_read * 1e-6 / seconds,

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "common/file.h"
+#include "common/lock.h"
 #include "common/mem.h"
 #include "common/thread.h"
 #include "prep_line.h"
@@ -36,6 +36,7 @@ struct run {
     struct feature_list features;
     struct shard_info *shards; /* written */
     size_t shards_cap;
+    struct lock lock; /* of out */
 };
 
 /* --- shards of the source -------------------------------------------------------------------- */
@@ -208,6 +209,8 @@ static enum status write_manifest(struct run *r) {
 }
 
 static enum status begin(struct run *r) {
+    TRY(file_mkdirs_above(r->o->out));
+    TRY(lock_take_beside(&r->lock, r->o->out));
     if (file_exists(r->o->out)) {
         return fail(ERR_EXISTS, "%s exists already; records writes a new directory", r->o->out);
     }
@@ -253,6 +256,7 @@ static void fini(struct run *r) {
     feature_list_fini(&r->features);
     shard_builder_destroy(&r->builder);
     dataset_free(&r->source);
+    lock_release(&r->lock);
 }
 
 enum status records_run(const struct records_options *o, struct records_summary *summary) {
@@ -262,6 +266,7 @@ enum status records_run(const struct records_options *o, struct records_summary 
     TRY(mem_alloc((void **)&r, sizeof *r));
     r->o = o;
     r->summary = summary;
+    r->lock = LOCK_NONE;
     TRY_OUT(begin(r));
     TRY_OUT(add_all(r));
     TRY_OUT(publish(r));

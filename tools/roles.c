@@ -30,6 +30,19 @@ static enum status role_end(enum status status) {
     return status;
 }
 
+/* A coordinator that a launcher starts looks itself whether there is anything to do. */
+static enum status run_coord(const struct coord_options *o) {
+    bool complete = false;
+    if (o->resume && o->lock_fd == 0) {
+        TRY(coord_look(o, &complete));
+    }
+    if (complete) {
+        log_info("%s holds a complete run: nothing is left to train", o->out_dir);
+        return OK;
+    }
+    return coord_run(o);
+}
+
 static enum status coord(struct job *j, int argc, char **argv) {
     bool help;
     TRY(job_parse(j, argc, argv, true, &help));
@@ -50,21 +63,9 @@ static enum status coord(struct job *j, int argc, char **argv) {
     }
     stop_signals_install();
     TRY(log_open(j->log, "coord"));
-    struct coord_options o = {
-        .listen = j->listen,
-        .data = &j->data,
-        .stream = j->stream,
-        .eval = &j->eval,
-        .out_dir = j->out,
-        .config = &j->config,
-        .servers = j->servers,
-        .workers = j->workers,
-        .resume = j->resume,
-        .timeout_ms = j->timeout_ms,
-        .progress_fd = j->progress_fd,
-    };
+    const struct coord_options o = job_coord_options(j);
     const pid_t starter = getppid();
-    enum status status = role_end(coord_run(&o));
+    enum status status = role_end(run_coord(&o));
     if (j->sockets != NULL && getppid() != starter) {
         file_remove_tree(j->sockets);
     }

@@ -21,14 +21,24 @@ static void close_between(unsigned first, unsigned last) {
     }
 }
 
-static void close_others(int keep_fd) {
-    if (keep_fd < (int)FIRST_FD) {
-        close_between(FIRST_FD, ~0u);
-        return;
+/* The lowest of those that are kept, from `first` on; ~0u: none. */
+static unsigned next_kept(const struct spawn *s, unsigned first) {
+    unsigned next = ~0u;
+    for (size_t i = 0; i < s->keeps; i++) {
+        if (s->keep[i] >= (int)first && (unsigned)s->keep[i] < next) {
+            next = (unsigned)s->keep[i];
+        }
     }
-    close_between(FIRST_FD, (unsigned)keep_fd - 1);
-    close_between((unsigned)keep_fd + 1, ~0u);
-    fcntl(keep_fd, F_SETFD, 0);
+    return next;
+}
+
+static void close_others(const struct spawn *s) {
+    unsigned first = FIRST_FD;
+    for (unsigned kept; (kept = next_kept(s, first)) != ~0u; first = kept + 1) {
+        close_between(first, kept - 1);
+        fcntl((int)kept, F_SETFD, 0);
+    }
+    close_between(first, ~0u);
 }
 
 /* What a child says outside its log, say its usage or a sanitizer's report, is found there too. */
@@ -70,7 +80,7 @@ static void become(const struct spawn *s, pid_t parent) {
     if (s->log != NULL) {
         say_into_log(s->log);
     }
-    close_others(s->keep_fd);
+    close_others(s);
     leave_stop_signals_pending();
     execv("/proc/self/exe", s->argv);
     _exit(127);

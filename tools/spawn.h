@@ -6,13 +6,14 @@
  * before fork on, also across exec; whoever comes meanwhile waits, and is delivered when the child
  * calls stop_signals_install, which lets both in. A command that can be spawned must call it.
  *
- * No descriptor above standard error is inherited, whatever its number, but the one that is asked
+ * No descriptor above standard error is inherited, whatever its number, but those that are asked
  * for.
  */
 #ifndef TOOLS_SPAWN_H
 #define TOOLS_SPAWN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "common/status.h"
@@ -21,7 +22,8 @@ struct spawn {
     char *const *argv;  /* argv[0] is the program's name, NULL at the end */
     const char *log;    /* standard output and error are appended to it; NULL: inherited */
     bool no_input;      /* standard input is /dev/null instead of inherited */
-    int keep_fd;        /* a descriptor above 2 that is inherited; -1: none */
+    const int *keep;    /* descriptors above 2 that are inherited; -1: none */
+    size_t keeps;
     int death_signal;   /* sent to the child when its parent is gone */
 };
 

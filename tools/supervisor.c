@@ -10,7 +10,7 @@
 #include "spawn.h"
 
 enum status supervisor_init(struct supervisor *s, size_t children_max) {
-    *s = (struct supervisor){.keep_fd = -1};
+    *s = (struct supervisor){.keep = {-1, -1}};
     TRY(mem_array((void **)&s->children, children_max, sizeof *s->children));
     s->cap = children_max;
     return OK;
@@ -46,8 +46,11 @@ enum status supervisor_add(struct supervisor *s, const char *name, const char *l
 }
 
 enum status supervisor_start(struct supervisor *s, struct child *c) {
-    const struct spawn what = {
-        .argv = c->argv, .log = c->log, .keep_fd = s->keep_fd, .death_signal = SIGTERM};
+    const struct spawn what = {.argv = c->argv,
+                               .log = c->log,
+                               .keep = s->keep,
+                               .keeps = SUPERVISOR_KEEP_MAX,
+                               .death_signal = SIGTERM};
     pid_t pid = 0;
     if (spawn(&what, &pid) != OK) {
         return fail(ERR_IO, "%s: %s", c->name, fail_text());

@@ -7,6 +7,7 @@
 #include "common/file.h"
 
 #define SUPERVISOR_ARGS_MAX 128
+#define SUPERVISOR_KEEP_MAX 2
 struct child {
     char name[32];               /* "ps-1" */
     char log[PATH_BYTES_MAX];
@@ -20,7 +21,7 @@ struct child {
 struct supervisor {
     struct child *children;      /* capacity fixed at init */
     size_t count, cap;
-    int keep_fd;                 /* inherited by children, or -1 */
+    int keep[SUPERVISOR_KEEP_MAX]; /* descriptors that children inherit; -1: none */
 };
 
 enum status supervisor_init(struct supervisor *s, size_t children_max);

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/thread.h"
+#include "new_dir.h"
 #include "synth_log.h"
 #include "tools.h"
 
@@ -44,37 +45,16 @@ static enum status write_parts(const struct synth_config *c, const char *root, b
     return status;
 }
 
-enum status synth_run(const struct synth_config *c, const char *given, bool progress,
+enum status synth_run(const struct synth_config *c, const char *out, bool progress,
                       struct synth_summary summaries[2]) {
-    char out[PATH_BYTES_MAX], temporary[PATH_BYTES_MAX];
-    size_t length = strlen(given);
+    struct new_dir dir = NEW_DIR_NONE;
+    enum status status = OK;
     memset(summaries, 0, 2 * sizeof *summaries);
-    while (length > 1 && given[length - 1] == '/') {
-        length--;
-    }
-    if (length == 0 || length + 5 > sizeof temporary) {
-        return fail(ERR_LIMIT, "--out is empty or longer than %d bytes", PATH_BYTES_MAX - 5);
-    }
-    snprintf(out, sizeof out, "%.*s", (int)length, given);
-    snprintf(temporary, sizeof temporary, "%.*s.tmp", (int)length, given);
-    if (file_exists(out)) {
-        return fail(ERR_EXISTS, "%s exists already; synth writes a new directory", out);
-    }
-    TRY(file_remove_tree(temporary));
-    TRY(file_mkdirs(temporary));
-    enum status status = write_parts(c, temporary, progress, summaries);
-    if (status == OK) {
-        status = file_sync_dir(temporary);
-    }
-    if (status == OK) {
-        status = file_rename(temporary, out);
-    }
-    if (status != OK) {
-        char text[1024]; /* the cause, not what became of the leftover */
-        snprintf(text, sizeof text, "%s", fail_text());
-        (void)file_remove_tree(temporary);
-        (void)fail(status, "%s", text);
-    }
+    TRY_OUT(new_dir_open(&dir, out, "synth"));
+    TRY_OUT(write_parts(c, dir.temporary, progress, summaries));
+    TRY_OUT(new_dir_publish(&dir));
+out:
+    new_dir_close(&dir);
     return status;
 }
 

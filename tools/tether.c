@@ -155,7 +155,7 @@ static enum status start_role(struct tether *t) {
     char *before = argv[0];
     char name[] = "esmm";
     const struct spawn what = {
-        .argv = argv, .no_input = true, .keep_fd = -1, .death_signal = SIGKILL};
+        .argv = argv, .no_input = true, .death_signal = SIGKILL};
     argv[0] = name;
     const enum status status = spawn(&what, &t->pid);
     argv[0] = before;

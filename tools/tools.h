@@ -6,6 +6,10 @@
 
 #include "common/status.h"
 
+/* What a role ends with when it would fail again as things are (status_lasts): whoever started it need
+ * not advise to go on. */
+#define ROLE_EXIT_LASTING 3
+
 enum status tool_train(int argc, char **argv);
 enum status tool_coord(int argc, char **argv);
 enum status tool_ps(int argc, char **argv);

@@ -26,6 +26,7 @@
 #include "common/clock.h"
 #include "common/data_fit.h"
 #include "common/json.h"
+#include "common/lock.h"
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "common/thread.h"
@@ -48,7 +49,8 @@ struct train {
     struct dataset data;
     struct supervisor supervisor;
     struct view view;
-    char sockets[256]; /* directory of ipc sockets; "" none yet */
+    struct lock lock;  /* of the run directory; the coordinator has it too */
+    char sockets[256]; /* directory of ipc sockets and the configuration; "" none yet */
     char config_path[PATH_BYTES_MAX];
     int progress_read, progress_write;
     bool stop_sent;
@@ -79,6 +81,22 @@ static enum status refuse_old_run(const struct job *j) {
     return status == ERR_NOT_FOUND ? OK : status;
 }
 
+/* From here on the run directory is this job's, unless it is complete: then nothing is touched. That
+ * another job writes there is told before what would be wrong with this one. */
+static enum status enter_run(struct train *t, bool *complete) {
+    char why[1024] = "";
+    const struct coord_options o = job_coord_options(&t->job);
+    enum status status = t->job.resume ? coord_look(&o, complete) : OK;
+    if (status == OK && *complete) {
+        printf("%s holds a complete run: nothing is left to train. More --epochs or --max-steps go on "
+               "from it; esmm eval measures it\n", t->job.out);
+        return OK;
+    }
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
+    TRY(lock_take_in(&t->lock, t->job.out));
+    return status != OK ? fail(status, "%s", why) : refuse_old_run(&t->job);
+}
+
 static enum status make_directories(struct train *t) {
     char path[PATH_BYTES_MAX];
     TRY(path_join(path, t->job.out, "logs"));
@@ -96,15 +114,9 @@ static enum status make_directories(struct train *t) {
     return OK;
 }
 
-/* A run that fails must not leave the summary of the one that it continues. */
-static enum status remove_old_summary(const struct train *t) {
-    char path[PATH_BYTES_MAX];
-    TRY(path_join(path, t->job.out, "summary.json"));
-    return file_remove_tree(path);
-}
-
+/* For the coordinator, which puts it into the run directory. */
 static enum status write_config(struct train *t) {
-    TRY(path_join(t->config_path, t->job.out, "config.ini"));
+    TRY(path_join(t->config_path, t->sockets, "config.ini"));
     struct buf text = BUF_EMPTY;
     enum status status = config_text(&t->job.config, &text);
     if (status == OK) {
@@ -167,6 +179,9 @@ static enum status add_coord(struct train *t) {
     TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
     TRY(arg_u64(c, "--progress-fd", (uint64_t)t->progress_write));
     TRY(arg2(c, "--sockets", t->sockets));
+    if (t->lock.fd >= 0) {
+        TRY(arg_u64(c, "--lock-fd", (uint64_t)t->lock.fd));
+    }
     if (t->job.resume) {
         TRY(child_arg(c, "--resume"));
     }
@@ -209,7 +224,8 @@ static enum status add_worker(struct train *t, uint32_t index) {
 
 static enum status add_children(struct train *t) {
     TRY(supervisor_init(&t->supervisor, 1u + t->job.servers + t->job.workers));
-    t->supervisor.keep_fd = t->progress_write;
+    t->supervisor.keep[0] = t->progress_write;
+    t->supervisor.keep[1] = t->lock.fd;
     TRY(add_coord(t));
     for (uint32_t i = 0; i < t->job.servers; i++) {
         TRY(add_server(t, i));
@@ -223,10 +239,10 @@ static enum status add_children(struct train *t) {
 static enum status start_children(struct train *t) {
     for (size_t i = 0; i < t->supervisor.count; i++) {
         TRY(supervisor_start(&t->supervisor, &t->supervisor.children[i]));
-        if (i == 0) { /* only the coordinator writes progress */
+        if (i == 0) { /* only the coordinator writes progress, and holds the run directory */
             close(t->progress_write);
             t->progress_write = -1;
-            t->supervisor.keep_fd = -1;
+            t->supervisor.keep[0] = t->supervisor.keep[1] = -1;
         }
     }
     return OK;
@@ -366,6 +382,7 @@ static void train_fini(struct train *t) {
     }
     dataset_free(&t->data);
     job_fini(&t->job);
+    lock_release(&t->lock);
 }
 
 static uint64_t total_impressions(const struct train *t) {
@@ -498,17 +515,20 @@ static void say_start(const struct train *t) {
 }
 
 static enum status run(struct train *t) {
+    bool complete = false;
     stop_signals_install();
     char dirs[PATH_BYTES_MAX];
     TRY(read_data(t));
     TRY(streams_fit(t->job.config.delay, t->data.stream, dataset_name(&t->job.data, dirs)));
     TRY(eval_fits(t));
     TRY(kernel_is_here(&t->job.config));
-    TRY(refuse_old_run(&t->job));
     TRY(resume_fits(t));
+    TRY(enter_run(t, &complete));
+    if (complete) {
+        return OK;
+    }
     TRY(await_stream(t));
     TRY(make_directories(t));
-    TRY(remove_old_summary(t));
     TRY(write_config(t));
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -568,12 +588,24 @@ static void write_failed_summary(const struct train *t, const char *why, const c
     buf_fini(&text);
 }
 
+/* Whether some role said that it would fail again: perhaps not the one that was seen to end first. */
+static bool would_fail_again(const struct train *t) {
+    for (size_t i = 0; i < t->supervisor.count; i++) {
+        const struct child *c = &t->supervisor.children[i];
+        if (c->pid == 0 && WIFEXITED(c->wait_status) &&
+            WEXITSTATUS(c->wait_status) == ROLE_EXIT_LASTING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Ends a failed job, whose cause is in fail_text(), and completes the cause with what there is to
- * go back to. */
+ * go back to. What was refused before any role ran says it all. */
 static enum status end_failed(struct train *t, enum status status) {
     char why[1024];
     char newest[PATH_BYTES_MAX] = "";
-    snprintf(why, sizeof why, "%s", fail_text());
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
     view_end(&t->view);
     let_save(t);
     supervisor_stop(&t->supervisor, CRASH_GRACE_MS);
@@ -584,12 +616,12 @@ static enum status end_failed(struct train *t, enum status status) {
         newest[0] = '\0';
     }
     write_failed_summary(t, why, newest);
-    if (strstr(why, "--resume") != NULL || strstr(why, "cannot resume") != NULL) { /* it says it all */
-        return fail(status, "%s", why);
+    if (newest[0] == '\0') {
+        return fail(status, "%s; no checkpoint had been saved", why);
     }
-    return newest[0] == '\0'
-               ? fail(status, "%s; no checkpoint had been saved", why)
-               : fail(status, "%s; newest checkpoint: %s; continue with --resume", why, newest);
+    return fail(status, "%s; newest checkpoint: %s; %s", why, newest,
+                would_fail_again(t) ? "it would fail again: mend that first, then continue with --resume"
+                                    : "continue with --resume");
 }
 
 enum status tool_train(int argc, char **argv) {
@@ -597,6 +629,7 @@ enum status tool_train(int argc, char **argv) {
     bool help = false;
     TRY(mem_alloc((void **)&t, sizeof *t));
     t->progress_read = t->progress_write = -1;
+    t->lock = LOCK_NONE;
     enum status status = job_parse(&t->job, argc, argv, false, &help);
     if (status == OK && help) {
         printf("usage: esmm train --data DIR | --stream DIR --out DIR [options]\n\n"

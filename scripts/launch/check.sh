@@ -150,7 +150,7 @@ write_config() {
     stop_if_told $!
     if [ "$status" -ne 0 ]; then
         last_line_of "$tmp/config.err"
-        problems+=("${host[0]}: cannot write $out/config.ini: $REPLY")
+        problems+=("${host[0]}: cannot write $out/$marker.ini: $REPLY")
         give_up
     fi
 }

@@ -101,12 +101,13 @@ shared) # RUN MARKER
     fi
     ;;
 clean) # RUN MARKER made|kept
-    rm -f "$1/$2"
+    rm -f "$1/$2" "$1/$2.ini"
     if [ "$3" = made ]; then
         rmdir "$1/logs" "$1" 2>/dev/null
     fi
     ;;
-end) # RUN
+end) # RUN MARKER
+    rm -f "$1/$2.ini"
     if newest=$(readlink "$1/checkpoints/latest"); then
         printf 'checkpoint %s\n' "$1/checkpoints/$newest"
     fi

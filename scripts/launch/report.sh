@@ -77,7 +77,7 @@ report_end() {
         exit "$outcome"
     fi
     if [ -n "$checkpoint" ]; then
-        checkpoint="newest checkpoint: $checkpoint; continue with --resume"
+        checkpoint="newest checkpoint: $checkpoint; ${lasting:+it would fail again: mend that first, then }continue with --resume"
     fi
     say "launch.sh: $cause; its log: $cause_log; ${checkpoint:-no checkpoint is known}"
     exit 1

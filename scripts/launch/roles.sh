@@ -27,7 +27,7 @@ make_commands() {
         case $name in
         coord-*)
             words+=(--listen "tcp://*:$port_base" "${data_options[@]}" "${eval_options[@]}"
-                --out "$out" --conf "$out/config.ini" --servers "$servers" --workers "$workers"
+                --out "$out" --conf "$out/$marker.ini" --servers "$servers" --workers "$workers"
                 --progress-fd 1)
             [ "$resume" = no ] || words+=(--resume)
             ;;
@@ -84,17 +84,17 @@ run_command() { # make|clean|end ARGUMENT
     REPLY="sh -s -- $REPLY"
 }
 
-# The last thing before the roles: the marker has served. Sets REPLY.
+# The last thing before the roles: the marker has served. The configuration goes under a name of this
+# launch's own: config.ini is written by the coordinator, once it holds the run directory. Sets REPLY.
 config_command() {
     quote "$out/$marker"
     local rm="rm -f $REPLY"
-    quote "$out/config.ini"
+    quote "$out/$marker.ini"
     REPLY="$rm; cat >$REPLY"
 }
 
 print_plan() {
     local i name shown words
-    marker=.launch-MARKER
     shown_ssh() { # INDEX COMMAND
         quote "${ssh[@]}" "${host[$1]}" "$2"
         printf '%s' "$REPLY"

@@ -26,6 +26,7 @@ declare -A state=() due=() lifeline=() restarts=() # state: waiting opening up e
 declare -A process=() replace=() # its number there; the option that removes an old one
 phase=run deadline=0
 cause='' cause_log='' outcome=''
+lasting=''     # yes: a role ended with 3, it would fail again (tools/tools.h)
 stops_heeded=0
 
 now() { # sets REPLY to seconds that no clock setting moves
@@ -216,6 +217,7 @@ role_ended() { # ROLE CODE
     exec {fd}>&-
     unset "lifeline[$name]"
     state[$name]=ended
+    [ "$code" != 3 ] || lasting=yes
     if [ "$name" = coord-0 ]; then
         coordinator_ended "$code"
         return

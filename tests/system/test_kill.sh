@@ -97,7 +97,7 @@ wait_until 20 "a checkpoint" has_checkpoint run
 mv "$dir/data" "$dir/data.away"
 ends 1 20
 mv "$dir/data.away" "$dir/data"
-says "worker-[01] ended with exit code 1: .*cannot open" "--resume"
+says "worker-[01] ended with exit code 3: .*cannot open" "mend that first, then continue with --resume"
 all_saved
 no_leftovers
 rm -rf "$dir/run"

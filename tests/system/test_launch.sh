@@ -333,7 +333,7 @@ check "no process is left" none_left
 begin "a worker fails"
 launch --hostfile "$base/hosts" --data "$base/odd/broken" --servers 2 --workers 2 "${model[@]}" --out "$work/fails" "${forever[@]}"
 check "and the launch with it" test "$rc" -eq 1
-check "the cause comes last" last_said '^launch.sh: \[gamma worker-0\] ended with exit code 1: .*/odd/broken/shard-.*; its log: .*/worker-0.log; newest checkpoint: '
+check "the cause comes last" last_said '^launch.sh: \[gamma worker-0\] ended with exit code 3: .*/odd/broken/shard-.*; its log: .*/worker-0.log; newest checkpoint: '
 check "what the others did is saved" test -s "$work/fails/checkpoints/latest/manifest"
 check "no process is left" none_left
 

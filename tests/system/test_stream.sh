@@ -177,7 +177,7 @@ head -c 5000 "$dir/data/shard-00003.bin" >"$torn"
 produce 4 5
 follow_start torn --servers 1 --workers 2 "${plan[@]}"
 ends 1 30
-says "coord-0 ended with exit code 1: .*$torn" "--resume"
+says "coord-0 ended with exit code 3: .*$torn" "--resume"
 equal "lines about it" "$(grep -c "$torn" "$dir/out")" 1
 equal "status" "$(text "$dir/torn/summary.json" status)" failed
 at=$(newest_step torn)
@@ -199,7 +199,7 @@ printf '\x5a\xa5\x5a' | dd of="$bad.part" bs=1 seek=9000 conv=notrunc status=non
 mv "$bad.part" "$bad"
 follow_start bad --servers 1 --workers 1 --set checkpoint.every_shards=1
 ends 1 30
-says "worker-0 ended with exit code 1: .*$bad" "--resume"
+says "worker-0 ended with exit code 3: .*$bad" "--resume"
 has_checkpoint bad || die "no checkpoint is left"
 no_leftovers
 rm -rf "$dir/bad"

@@ -710,7 +710,7 @@ static void a_deterministic_job_does_not_lose_workers(void **state) {
     p->worker[0].quits_after = p->worker[1].quits_after = 2;
     assert_int_equal(perform(p), ERR_PEER);
     expect_cause("cannot be repeated exactly");
-    expect_cause("there is no checkpoint to resume from yet");
+    expect_in_file(p, "summary.json", "\"checkpoint\": \"\"", 1);
     expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
     strike(p);
 }
@@ -1059,7 +1059,6 @@ static void a_damaged_shard_ends_the_stream(void **state) {
     produce(p, 3);
     assert_int_equal(perform(p), ERR_CORRUPT);
     expect_cause("shard-00002.bin");
-    expect_cause("resume with --resume from");
     assert_int_equal(saved_step(p), batches[0] + batches[1]);
     expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
     p->options.resume = true;

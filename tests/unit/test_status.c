@@ -30,6 +30,18 @@ static void every_status_has_its_own_text(void **state) {
     assert_string_equal(status_text((enum status)n), "unknown status");
 }
 
+static void what_lasts(void **state) {
+    (void)state;
+    const enum status lasting[] = {ERR_CORRUPT, ERR_FORMAT, ERR_CONFIG, ERR_USAGE, ERR_LIMIT,
+                                   ERR_NOT_FOUND, ERR_EXISTS, ERR_PROTOCOL, ERR_BUSY};
+    const enum status passing[] = {OK, ERR_MEMORY, ERR_IO, ERR_TIMEOUT, ERR_CLOSED, ERR_FENCED,
+                                   ERR_TICKET, ERR_AGAIN, ERR_PEER};
+    for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
+        assert_true(status_lasts(lasting[i]));
+        assert_false(status_lasts(passing[i]));
+    }
+}
+
 static void fail_keeps_text_and_status(void **state) {
     (void)state;
     assert_int_equal(fail(ERR_FORMAT, "%s:%d: label is '%s'", "log.csv", 7, "x"), ERR_FORMAT);
@@ -114,6 +126,7 @@ static void try_returns_what_is_not_ok(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_its_own_text),
+        cmocka_unit_test(what_lasts),
         cmocka_unit_test(fail_keeps_text_and_status),
         cmocka_unit_test(a_text_may_wrap_the_one_before),
         cmocka_unit_test(long_texts_are_cut_at_1023_bytes),
