@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "json.h"
+#include "log.h"
 
 /* --- JSON ---------------------------------------------------------------------------------- */
 
@@ -227,6 +228,19 @@ static enum status truth_lines(struct buf *out, const struct evaluation *e) {
                       shown(clicked, sizeof clicked, "%.3f", e->ratio_cvr_clicked_truth),
                       (unsigned long long)(e->impressions - e->clicks),
                       shown(unclicked, sizeof unclicked, "%.3f", e->ratio_cvr_unclicked));
+}
+
+bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr) {
+    const double perfect = 0.999995;
+    const char *what = auc_ctr >= perfect     ? "ctr"
+                       : auc_cvr >= perfect   ? "cvr"
+                       : auc_ctcvr >= perfect ? "ctcvr"
+                                              : NULL;
+    if (what != NULL) {
+        log_warn("the AUC of %s is 1.00000: does a field tell the label? What is known only after the "
+                 "click or the conversion is no field", what);
+    }
+    return what != NULL;
 }
 
 enum status evaluation_table(const struct evaluation *e, struct buf *out) {

@@ -7,6 +7,7 @@
 #define COMMON_METRIC_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "status.h"
@@ -133,6 +134,9 @@ struct json;
 void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
 /* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
 struct buf;
+/* Logs a warning if one of these AUCs rounds to 1.00000: nothing real is told so well, so a field is
+ * likely to hold the label. true: it did. */
+bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr);
 enum status evaluation_table(const struct evaluation *e, struct buf *out);
 enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
 /* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */

@@ -105,6 +105,7 @@ enum status eval_run(struct local *local, const struct eval_spec *spec, struct e
                                          .resamples = spec->resamples,
                                          .seed = spec->seed};
     TRY_OUT(evaluation_compute(e, list.scores, list.count, &what));
+    evaluation_doubt(e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr);
 out:
     mem_free(&truth);
     mem_free(&reference);

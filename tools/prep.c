@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/data_fit.h"
 #include "common/mem.h"
 #include "common/thread.h"
 #include "options.h"
 #include "prep_classes.h"
+#include "prep_doubts.h"
 #include "prep_summary.h"
 #include "tools.h"
 
@@ -156,6 +158,15 @@ static struct line_counts lines_of(const struct prep_tally *t) {
 }
 
 /* The summary is made before the directory is published: after that nothing fails any more. */
+/* On standard error, each a line of its own. */
+static enum status warn(const struct prep_run *r, const struct dataset *d) {
+    struct buf doubts = BUF_EMPTY;
+    const enum status status = prep_doubts(r, d, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    return status;
+}
+
 static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     struct buf summary = BUF_EMPTY;
     struct dataset *d = NULL;
@@ -180,6 +191,7 @@ static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
     TRY_OUT(prep_output_seal(&r->out, d));
     TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));
+    TRY_OUT(warn(r, d));
     TRY_OUT(prep_output_publish(&r->out));
     fwrite(summary.data, 1, summary.len, out);
 out:

@@ -91,6 +91,7 @@ enum status prep_fields_merge(struct prep_fields *all, const struct prep_fields 
         }
         all->values[slot] += f->values[k];
         all->plain_ids[slot] += f->plain_ids[k];
+        prep_sketch_join(&all->sketch[slot], &f->sketch[k]);
     }
     return OK;
 }

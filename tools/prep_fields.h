@@ -8,6 +8,7 @@
 
 #include "common/schema.h"
 #include "prep_piece.h"
+#include "prep_sketch.h"
 
 #define FIELD_PLACES 1024u
 
@@ -15,6 +16,7 @@ struct prep_fields {
     struct schema schema; /* in order of discovery */
     uint64_t values[FIELDS_MAX]; /* features accepted, by slot */
     uint64_t plain_ids[FIELDS_MAX]; /* ids that were read from another text than their shortest */
+    struct prep_sketch sketch[FIELDS_MAX]; /* of the ids accepted: how many distinct */
     struct {
         uint64_t word; /* a name of up to 7 bytes, or the hash of a longer one; 0 free */
         uint32_t slot;

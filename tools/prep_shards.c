@@ -35,6 +35,7 @@ enum status prep_shards_end(struct prep_shards *s) {
 static void count(struct prep_shards *s, const struct feature *features, size_t n) {
     for (size_t i = 0; i < n; i++) {
         s->fields->values[features[i].field]++;
+        prep_sketch_add(&s->fields->sketch[features[i].field], features[i].id);
     }
     s->values += n;
 }

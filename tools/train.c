@@ -29,6 +29,7 @@
 #include "common/lock.h"
 #include "common/manifest.h"
 #include "common/mem.h"
+#include "common/metric.h"
 #include "common/thread.h"
 #include "coord/stream.h"
 #include "job.h"
@@ -359,6 +360,8 @@ static enum status print_summary(struct train *t) {
         printf("evaluation: AUC ctr (all) %.5f   cvr (clicked) %.5f   ctcvr (all) %.5f\n",
                json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
                json_number(text, "auc_ctcvr"));
+        evaluation_doubt(json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
+                         json_number(text, "auc_ctcvr"));
     }
     const enum status status = summary_view_unseen(text, &t->data.schema);
     if (manifest_find(t->job.out, newest) == OK) {

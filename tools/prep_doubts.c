@@ -1,0 +1,41 @@
+#include "prep_doubts.h"
+
+#define ORPHANS_MIN    10u
+#define ROWS_MIN       1000u
+#define DISTINCT_SHARE 0.9 /* three standard errors of a sketch below all */
+
+/* A conversion needs a click: many without one, or more of them, mean that it is the other way round. */
+static enum status doubt_labels(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    const uint64_t all = d->conversions + d->orphans;
+    if (d->orphans < ORPHANS_MIN || (2 * d->orphans <= all && all <= d->clicks)) {
+        return OK;
+    }
+    return buf_printf(out, "%llu of %llu conversions have no click%s: are the columns of clicks and "
+                           "conversions swapped? The %s\n",
+                      (unsigned long long)d->orphans, (unsigned long long)all,
+                      all > d->clicks ? ", and there are more of them than clicks" : "",
+                      r->o->drop_orphans ? "rows were dropped" : "rows count as no conversion");
+}
+
+static enum status doubt_field(const struct prep_run *r, const struct dataset *d, uint32_t slot,
+                               struct buf *out) {
+    const double values = (double)r->fields.values[slot], rows = (double)d->impressions;
+    if (rows < ROWS_MIN || values < DISTINCT_SHARE * rows) {
+        return OK;
+    }
+    const double distinct = prep_sketch_count(&r->fields.sketch[slot]);
+    return distinct < DISTINCT_SHARE * values
+               ? OK
+               : buf_printf(out, "field '%s' has a value of its own in nearly every row (about %.2g "
+                                 "distinct in %llu): a row number or a request's id is no feature\n",
+                            r->fields.schema.fields[slot].name, distinct,
+                            (unsigned long long)d->impressions);
+}
+
+enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    TRY(doubt_labels(r, d, out));
+    for (uint32_t slot = 0; slot < r->fields.schema.count; slot++) {
+        TRY(doubt_field(r, d, slot, out));
+    }
+    return OK;
+}
