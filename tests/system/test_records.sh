@@ -43,6 +43,23 @@ done
 ok "$ESMM" inspect "$dir/shards"
 says "^stream       not said" "^times        in all shards" "^kinds        none" "^behaviours   none"
 
+step "the same log in milliseconds, and by a clock of its own, gives the same shards and records"
+schema=$dir/raw/train/log.schema
+awk -F, -v OFS=, 'NR > 1 { for (k = 3; k <= 5; k++) if ($k != "") $k = $k "042" } { print }' "$log" >"$dir/ms.csv"
+awk -F, -v OFS=, 'NR > 1 { for (k = 3; k <= 5; k++) if ($k != "") $k -= 1500000000 } { print }' "$log" >"$dir/own.csv"
+{ cat "$schema" && printf '[log]\ntime_origin = 1500000000\n'; } >"$dir/own.schema"
+cp "$schema" "$dir/ms.schema"
+for clock in ms own; do
+    ok "$ESMM" prep --format csv --schema "$dir/$clock.schema" --input "$dir/$clock.csv" --out "$dir/shards-$clock" \
+        --shard-impressions 4096
+    says "^rejected     0" "^times .*; time_unit = ${clock/own/s}"
+    ok "$ESMM" records --data "$dir/shards-$clock" --out "$dir/es-dfm-$clock" --stream es-dfm --window 3600 \
+        --attribution 100000
+    for pair in shards es-dfm; do
+        diff -r -x manifest "$dir/$pair" "$dir/$pair-$clock" >"$dir/out" || die "$pair of $clock differ"
+    done
+done
+
 step "what follows the directory sees: a manifest without shards, shards in order, the end"
 "$ESMM" records --data "$dir/shards" --out "$dir/slow" --stream es-dfm --window 3600 \
     --attribution 100000 --pause 100 >"$dir/out" 2>&1 &
