@@ -13,10 +13,13 @@ void unseen_add(struct unseen *to, const struct unseen *from) {
 }
 
 void unseen_count(struct unseen_field *f, const uint32_t *index, uint32_t values,
-                  const uint8_t *missing) {
+                  const uint8_t *missing, uint32_t unique) {
     f->values += values;
+    if (unique == 0 || memchr(missing, 1, unique) == NULL) { /* most fields: all is known */
+        return;
+    }
     for (uint32_t i = 0; i < values; i++) {
-        f->unseen += missing[index[i]] != 0;
+        f->unseen += missing[index[i]];
     }
 }
 

@@ -32,9 +32,10 @@ struct unseen {
 };
 
 void unseen_add(struct unseen *to, const struct unseen *from); /* to->fields may be 0 still */
-/* A batch's field: value i is feature index[i], of which there is no row if missing[index[i]] != 0. */
+/* A batch's field: value i is feature index[i] of `unique`; missing[of a feature] is 1 if it has no row,
+ * else 0. */
 void unseen_count(struct unseen_field *f, const uint32_t *index, uint32_t values,
-                  const uint8_t *missing);
+                  const uint8_t *missing, uint32_t unique);
 
 /* Training's own share of first values of each field, by the rows of its table and the values that
  * training has read (all 0: not known, UNSEEN_FIRST_ASSUMED). A table that waits before it admits a row, or

@@ -258,7 +258,8 @@ static enum status pull_rows(struct scorer *s, const float **rows) {
     for (uint32_t f = 0; f < b->fields; f++) {
         rows[f] = at;
         at += (size_t)counts[f] * s->local->layout.dim[f];
-        unseen_count(&s->unseen.field[f], b->field[f].index, b->field[f].values, missing);
+        unseen_count(&s->unseen.field[f], b->field[f].index, b->field[f].values, missing,
+                     counts[f]);
         missing += counts[f];
     }
     return OK;

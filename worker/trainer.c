@@ -315,7 +315,7 @@ static void count_unseen(struct trainer *t, const struct slot *s) {
     struct unseen unseen = {.fields = b->fields};
     for (uint32_t f = 0; f < b->fields; f++) {
         unseen_count(&unseen.field[f], b->field[f].index, b->field[f].values,
-                     transfer_missing(s->transfer, f));
+                     transfer_missing(s->transfer, f), b->field[f].unique);
     }
     book_unseen(t->spec->book, &s->item.lease, &unseen);
 }

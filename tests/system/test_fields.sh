@@ -168,6 +168,32 @@ says "warn .*field 'u' .and 2 more.: .* was trained with kind = unknown; $dir/go
 expect 1 "$ESMM" inspect "$dir/run-older" --text i:3
 says "field 'i': .* does not say how texts became ids .*: give the id, --key i:ID"
 
+step "records of a stream say it too"
+times() { # schema
+    sed -i 's/^user = /time = t\nconversion_time = t2\nuser = /' "$dir/$1.ini"
+}
+schema timed
+times timed
+schema timed-hash '/^\[column.item\]/,/^kind/d'
+times timed-hash
+awk 'NR == 1 { print $0 ",t,t2" } NR > 1 { t = 1600000000 + NR * 60; print $0 "," t "," t + 30 }' \
+    "$dir/old.csv" >"$dir/stream.csv"
+prepare timed stream
+prepare timed-hash stream
+ok "$ESMM" records --data "$dir/timed-stream" --out "$dir/records" --stream es-dfm
+ok "$ESMM" inspect "$dir/records" --json
+says '"name":"item","side":"item","values":0,"kind":"id"' '"name":"tags",[^{]*"kind":"hash","hash":"xxh3-64","multi":124'
+expect 1 "$ESMM" train --stream "$dir/records" --eval "$dir/hash-new" --out "$dir/never"
+says "field 'item': $dir/records has kind = id; $dir/hash-new has kind = hash"
+ok "$ESMM" records --data "$dir/timed-hash-stream" --out "$dir/records-hash" --stream es-dfm
+follow() {
+    "$ESMM" train --servers 1 --workers 1 --set train.batch=256 --set model.tower=8 --set model.delay=es-dfm \
+        --out "$dir/run-stream" "$@"
+}
+ok follow --stream "$dir/records"
+expect 1 follow --stream "$dir/records-hash" --resume
+says "cannot resume.*: field 'item': the checkpoint .* was trained with kind = id; $dir/records-hash has kind = hash"
+
 step "values without a row: the same share wherever it is counted, and no cry of wolf"
 ok train --data "$dir/base-old" --eval "$dir/base-new" --out "$dir/run-seen" --set train.epochs=2
 says "^field +values +without row +new in training$" "^user +2000 +0 % +2.425 %$" "^item +2000 +0 % +1.525 %$"

@@ -20,11 +20,13 @@ static void test_count(void **state) {
     static const uint32_t index[] = {0, 1, 1, 2, 3, 0, 1};
     struct unseen_field f = {.values = 10, .unseen = 1};
     (void)state;
-    unseen_count(&f, index, 7, missing);
+    unseen_count(&f, index, 7, missing, 4);
     assert_int_equal(f.values, 17);
     assert_int_equal(f.unseen, 5);
-    unseen_count(&f, NULL, 0, NULL);
-    assert_int_equal(f.values, 17);
+    unseen_count(&f, NULL, 0, NULL, 0);
+    unseen_count(&f, index, 1, missing, 1);
+    assert_int_equal(f.values, 18);
+    assert_int_equal(f.unseen, 5);
 }
 
 /* Of fields "a" and "b", by rows and values; the table has these settings ("" none). */
