@@ -101,6 +101,8 @@ same_row() { # key, text
     cmp -s "$dir/by_key" "$dir/out" || die "--text $2 is not --key $1"
 }
 same_row item:1005 item:1005
+same_row item:1005 item:0001005.0
+same_row item:1005 "item: 1005"
 same_row age:10 age:47
 same_row age:1 age:0
 expect 1 inspect --text age:NULL
@@ -227,6 +229,10 @@ for format in "%d.0" " %d" "%06d"; do
     ok "$ESMM" predict --checkpoint "$dir/run-hash" --data "$dir/hash-other" --out "$dir/p.csv"
     says "warn .*$doubt" "^item +2000 +100 % +1.525 %  !$"
     equal "warnings" "$(grep -c "were to be expected" "$dir/out")" 1
+    rm -rf "$dir/base-other" # kind = id reads them all as the same number
+    prepare base other
+    ok "$ESMM" eval --checkpoint "$dir/run" --data "$dir/base-other"
+    says "^item +2000 +0 % +1.525 %$"
 done
 
 step "a column without a value is a field"
