@@ -42,6 +42,7 @@
 #define CODEC_LZ4         1u
 #define PAYS_SHIFT        3u  /* LZ4 pays if it saves 1/8 */
 #define LZ4_RATIO_MAX     256u
+#define TAIL_PIECE_BYTES  ((uint64_t)1 << 20)
 
 static const uint8_t magic[8] = {'E', 'S', 'M', 'M', 'P', 'S', '\r', '\n'};
 static const uint8_t end_magic[8] = {'E', 'S', 'M', 'M', 'E', 'N', 'D', '\n'};
@@ -395,6 +396,15 @@ enum status container_open_bytes(struct container_reader *r, const char *name, c
     return open_checked(r);
 }
 
+/* The stored bytes of a block that was decoded just now go into the file's checksum, if it is their turn. */
+static void hash_stored(struct container_reader *r, size_t i, uint64_t offset, uint64_t end) {
+    if (r->hash != NULL && i == r->hashed) {
+        const uint8_t *at = r->memory != NULL ? r->memory + offset : r->stored.data;
+        hash_stream_add(r->hash, at, (size_t)(end - offset));
+        r->hashed++;
+    }
+}
+
 enum status container_get(struct container_reader *r, size_t i, struct buf *out) {
     assert(i < r->block_count);
     struct block_header h = {0};
@@ -404,6 +414,37 @@ enum status container_get(struct container_reader *r, size_t i, struct buf *out)
     if (h.type != b->type || h.tag != b->tag || h.raw_bytes != b->raw_bytes) {
         return corrupt(r, b->offset, "the block is not the one its index entry tells of");
     }
+    hash_stored(r, i, b->offset, end);
+    return OK;
+}
+
+enum status container_checksum_begin(struct container_reader *r) {
+    const uint8_t *at = NULL;
+    r->hash = hash_stream_create();
+    r->hashed = 0;
+    if (r->hash == NULL) {
+        return fail(ERR_MEMORY, "%s: no memory for a checksum", r->file.path);
+    }
+    TRY(fetch(r, 0, HEADER_BYTES, &at));
+    hash_stream_add(r->hash, at, HEADER_BYTES);
+    return OK;
+}
+
+enum status container_checksum_end(struct container_reader *r, uint64_t *out, bool *whole) {
+    const uint8_t *at = NULL;
+    *out = 0;
+    *whole = r->hash != NULL && r->hashed == r->block_count;
+    if (!*whole) {
+        return OK;
+    }
+    for (uint64_t from = r->blocks_end; from < r->file_bytes;) {
+        const uint64_t left = r->file_bytes - from;
+        const size_t some = (size_t)(left < TAIL_PIECE_BYTES ? left : TAIL_PIECE_BYTES);
+        TRY(fetch(r, from, some, &at));
+        hash_stream_add(r->hash, at, some);
+        from += some;
+    }
+    *out = hash_stream_value(r->hash);
     return OK;
 }
 
@@ -413,5 +454,8 @@ void container_close(struct container_reader *r) {
     }
     mem_free(&r->blocks);
     buf_fini(&r->stored);
+    if (r->hash != NULL) {
+        hash_stream_destroy(&r->hash);
+    }
     *r = (struct container_reader){.file = FILE_CLOSED};
 }

@@ -67,6 +67,8 @@ struct container_reader {
     size_t block_count;
     uint64_t blocks_end;    /* offset of the footer block */
     struct buf stored;      /* scratch */
+    struct hash_stream *hash; /* of the file so far; NULL: not wanted */
+    size_t hashed;            /* blocks in it */
 };
 
 /* Reads and checks header, end mark and footer; the index is then in r->blocks. */
@@ -78,6 +80,12 @@ enum status container_open_bytes(struct container_reader *r, const char *name, c
 /* Reads block i into *out (cleared first), checksum verified. No block is decoded to more than about
  * 256 times its stored bytes. */
 enum status container_get(struct container_reader *r, size_t i, struct buf *out);
+/* Right after the opening: wants the checksum of the whole file. It comes from the bytes of the blocks as
+ * container_get reads them, so nothing is read twice, but for the index. ERR_MEMORY. */
+enum status container_checksum_begin(struct container_reader *r);
+/* XXH3-64 of the file as container_commit gave it. *whole false (and *out 0): it cannot be told, since
+ * not every block was read, once and in order, or it was not wanted. */
+enum status container_checksum_end(struct container_reader *r, uint64_t *out, bool *whole);
 void container_close(struct container_reader *r); /* safe on a zeroed struct, and twice */
 
 #endif

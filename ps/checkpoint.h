@@ -57,7 +57,7 @@ struct part_reader {
     size_t next;
     uint64_t *seen; /* records per table: rows, sightings, rows, ...; then dense floats */
     uint64_t rows;  /* as the manifest says */
-    uint64_t checksum, expected; /* of the whole file, and the manifest's */
+    uint64_t expected; /* the whole file's checksum, by the manifest */
 };
 struct part_chunk {
     enum part_block kind;   /* PART_ROWS, PART_SIGHTINGS or PART_DENSE */
@@ -67,10 +67,10 @@ struct part_chunk {
     uint64_t dense_begin;   /* for dense */
     uint8_t *data;          /* rows, or w[count] then each state vector [count] */
 };
-/* ERR_NOT_FOUND, ERR_CORRUPT (also if the file is not the one of the manifest). */
+/* Reads the index and META. ERR_NOT_FOUND, ERR_CORRUPT (also if the file is not the one of the manifest). */
 enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part);
-/* ERR_NOT_FOUND (no fail text) at the end, after totals and the file's checksum were checked: what
- * came before is to be trusted only then. */
+/* ERR_NOT_FOUND (no fail text) at the end, after totals and, if no block was passed over, the file's
+ * checksum were checked: what came before is to be trusted only then. */
 enum status part_next(struct part_reader *r, struct part_chunk *chunk);
 void part_close(struct part_reader *r);
 

@@ -2,16 +2,14 @@
  *
  * The container vouches for each block's bytes. Here: that the file is the manifest's, that META is
  * first and TOTALS last, that lengths fit the tables, and that the records add up. The checksum of
- * the whole file is taken at the opening but judged last, since a block that is damaged says where:
- * it remains for what no block shows, such as a part of another checkpoint of the same size. */
+ * the whole file is made of the blocks as they are read and judged after the last one: a block that
+ * is damaged says where. Whoever passes over blocks gets no judgement of the whole, and needs none:
+ * each block that is read vouches for itself, and META for the checkpoint that the part is of. */
 #include "checkpoint.h"
 
 #include <string.h>
-#include "common/hash.h"
 #include "common/mem.h"
 #include "table.h"
-
-#define READ_BYTES ((size_t)1 << 20)
 
 static enum status damaged(const struct part_reader *r, const char *what) {
     const size_t at = r->next > 0 ? r->next - 1 : 0;
@@ -22,29 +20,6 @@ static enum status damaged(const struct part_reader *r, const char *what) {
 
 static enum status read_block(struct part_reader *r) {
     return container_get(&r->container, r->next++, &r->block);
-}
-
-static enum status hash_file(const char *path, uint64_t *checksum) {
-    enum status status = OK;
-    struct file f = FILE_CLOSED;
-    void *piece = NULL;
-    size_t got = READ_BYTES;
-    struct hash_stream *hash = hash_stream_create();
-    if (hash == NULL) {
-        return fail(ERR_MEMORY, "%s: no memory for a checksum", path);
-    }
-    TRY_OUT(mem_alloc(&piece, READ_BYTES));
-    TRY_OUT(file_open_read(&f, path));
-    while (got == READ_BYTES) {
-        TRY_OUT(file_read(&f, piece, READ_BYTES, &got));
-        hash_stream_add(hash, piece, got);
-    }
-    *checksum = hash_stream_value(hash);
-out:
-    file_close(&f);
-    mem_free(&piece);
-    hash_stream_destroy(&hash);
-    return status;
 }
 
 static enum status open_meta(struct part_reader *r, const struct manifest_part *part) {
@@ -67,7 +42,7 @@ static enum status open_meta(struct part_reader *r, const struct manifest_part *
 static enum status open_checked(struct part_reader *r, const char *path,
                                 const struct manifest_part *part) {
     TRY(container_open(&r->container, path, CONTAINER_CHECKPOINT_PART));
-    TRY(hash_file(path, &r->checksum));
+    TRY(container_checksum_begin(&r->container));
     if (r->container.file_bytes != part->bytes) {
         return fail(ERR_CORRUPT, "%s: %llu bytes, the manifest says %llu", path,
                     (unsigned long long)r->container.file_bytes, (unsigned long long)part->bytes);
@@ -126,6 +101,17 @@ static enum status take_dense(struct part_reader *r, uint64_t tag, struct part_c
     return OK;
 }
 
+static enum status check_checksum(struct part_reader *r) {
+    uint64_t checksum = 0;
+    bool whole = false;
+    TRY(container_checksum_end(&r->container, &checksum, &whole));
+    return !whole || checksum == r->expected
+               ? ERR_NOT_FOUND
+               : fail(ERR_CORRUPT, "%s: checksum %016llx, the manifest says %016llx",
+                      r->container.file.path, (unsigned long long)checksum,
+                      (unsigned long long)r->expected);
+}
+
 /* The last block. */
 static enum status check_totals(struct part_reader *r) {
     const size_t tables = r->meta.table_count;
@@ -141,12 +127,7 @@ static enum status check_totals(struct part_reader *r) {
     if (rows != r->rows || r->seen[2 * tables] != r->meta.dense_end - r->meta.dense_begin) {
         return damaged(r, "TOTALS differ from the manifest, or dense values are missing");
     }
-    if (r->checksum != r->expected) {
-        return fail(ERR_CORRUPT, "%s: checksum %016llx, the manifest says %016llx",
-                    r->container.file.path, (unsigned long long)r->checksum,
-                    (unsigned long long)r->expected);
-    }
-    return ERR_NOT_FOUND;
+    return check_checksum(r);
 }
 
 enum status part_next(struct part_reader *r, struct part_chunk *chunk) {

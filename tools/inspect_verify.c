@@ -13,8 +13,6 @@
 #include "common/json.h"
 #include "common/mem.h"
 
-#define READ_BYTES ((size_t)1 << 20)
-
 struct damage {
     char **lines;
     size_t count;
@@ -48,56 +46,39 @@ static enum status noted(struct damage *d, enum status status) {
 
 /* --- a file ---------------------------------------------------------------------------------- */
 
-static enum status hash_file(struct file *file, uint64_t *bytes, uint64_t *checksum) {
-    uint8_t *data = NULL;
-    struct hash_stream *hash = hash_stream_create();
-    enum status status = hash == NULL ? fail(ERR_MEMORY, "cannot hash %s", file->path) : OK;
-    size_t got = 1;
-    *bytes = 0;
-    if (status == OK) {
-        status = mem_alloc((void **)&data, READ_BYTES);
-    }
-    while (status == OK && got > 0) {
-        status = file_read(file, data, READ_BYTES, &got);
-        if (status == OK && got > 0) {
-            hash_stream_add(hash, data, got);
-            *bytes += got;
-        }
-    }
-    *checksum = status == OK ? hash_stream_value(hash) : 0;
-    mem_free(&data);
-    hash_stream_destroy(&hash);
-    return status;
-}
-
-static enum status check_file(const char *path, const struct manifest_part *part) {
-    struct file file = FILE_CLOSED;
-    uint64_t bytes = 0, checksum = 0;
-    TRY(file_open_read(&file, path));
-    enum status status = hash_file(&file, &bytes, &checksum);
-    (void)file_close(&file);
-    TRY(status);
-    if (bytes != part->bytes) {
+static enum status check_file(struct container_reader *reader, const struct manifest_part *part) {
+    uint64_t checksum = 0;
+    bool whole = false;
+    const char *path = reader->file.path;
+    TRY(container_checksum_end(reader, &checksum, &whole));
+    if (reader->file_bytes != part->bytes) {
+        const uint64_t bytes = reader->file_bytes;
         return fail(ERR_CORRUPT, "%s: offset %llu: the file has %llu bytes, the manifest says %llu",
                     path, (unsigned long long)(bytes < part->bytes ? bytes : part->bytes),
                     (unsigned long long)bytes, (unsigned long long)part->bytes);
     }
-    if (checksum != part->checksum) {
+    if (whole && checksum != part->checksum) {
         return fail(ERR_CORRUPT, "%s: the file's checksum is %016llx, the manifest says %016llx",
                     path, (unsigned long long)checksum, (unsigned long long)part->checksum);
     }
     return OK;
 }
 
-static enum status check_blocks(const char *path, struct damage *d) {
+/* The file as a whole is looked at only if no block is damaged: it says less. */
+static enum status check_blocks(const char *path, const struct manifest_part *part, struct damage *d) {
     struct container_reader reader = {.file = FILE_CLOSED};
     struct buf block = BUF_EMPTY;
+    const size_t before = d->count;
     enum status status = container_open(&reader, path, CONTAINER_CHECKPOINT_PART);
     if (status != OK) {
         return noted(d, status);
     }
+    status = container_checksum_begin(&reader);
     for (size_t i = 0; status == OK && i < reader.block_count; i++) {
         status = noted(d, container_get(&reader, i, &block));
+    }
+    if (status == OK && d->count == before) {
+        status = noted(d, check_file(&reader, part));
     }
     buf_fini(&block);
     container_close(&reader);
@@ -167,10 +148,7 @@ static enum status check_part(const char *dir, const struct manifest *m,
                    (unsigned long long)part->bytes);
         return note(d);
     }
-    TRY(check_blocks(path, d));
-    if (d->count == before) {
-        TRY(noted(d, check_file(path, part)));
-    }
+    TRY(check_blocks(path, part, d));
     return d->count == before ? noted(d, check_content(dir, path, m, part)) : OK;
 }
 

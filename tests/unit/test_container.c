@@ -100,6 +100,34 @@ static void test_round_trip(void **state) {
     mem_free(&again);
 }
 
+/* The checksum that reading gives is the file's, and is not given where something was not read. */
+static void test_checksum_by_reading(void **state) {
+    (void)state;
+    uint64_t bytes = 0, checksum = 0, read = 0;
+    struct buf block = BUF_EMPTY;
+    char *data = NULL;
+    size_t size = 0;
+    assert_int_equal(write_sample(path, &bytes, &checksum), OK);
+    load(&data, &size);
+    for (int how = 0; how < 5; how++) { /* file, memory; not wanted, one skipped, one again */
+        struct container_reader r;
+        bool whole = how < 2;
+        assert_int_equal(how == 1 ? container_open_bytes(&r, "m", data, size, CONTAINER_SHARD)
+                                  : container_open(&r, path, CONTAINER_SHARD), OK);
+        assert_int_equal(how == 2 ? OK : container_checksum_begin(&r), OK);
+        for (size_t k = 0; k < r.block_count; k++) {
+            assert_int_equal(how == 3 && k == 2 ? OK : container_get(&r, k, &block), OK);
+            assert_int_equal(how == 4 && k == 3 ? container_get(&r, 0, &block) : OK, OK);
+        }
+        assert_int_equal(container_checksum_end(&r, &read, &whole), OK);
+        assert_int_equal(whole, how < 2 || how == 4);
+        assert_true(read == (whole ? checksum : 0));
+        container_close(&r);
+    }
+    mem_free(&data);
+    buf_fini(&block);
+}
+
 static void test_empty(void **state) {
     (void)state;
     struct container_writer w;
@@ -262,7 +290,7 @@ int main(void) {
         cmocka_unit_test(test_abort),          cmocka_unit_test(test_every_flip),
         cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_wrong_kind),
         cmocka_unit_test(test_too_long_block), cmocka_unit_test(test_bomb),
-        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_memory_fails),   cmocka_unit_test(test_checksum_by_reading),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
