@@ -1,6 +1,5 @@
 #include "text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* How many bytes the UTF-8 character at `at` has, of at most n; 0: it is none, or no character to be
@@ -45,4 +44,21 @@ size_t text_show(char *out, size_t size, const char *text, size_t n, bool lines)
     }
     out[length] = '\0';
     return length;
+}
+
+void text_print(FILE *to, const char *text, size_t n) {
+    char shown[1 << 10];
+    while (n > 0) {
+        const char *stop = memchr(text, '\n', n); /* by lines: no character is cut */
+        size_t part = stop == NULL ? n : (size_t)(stop - text) + 1;
+        if (part > sizeof shown / 4 - 1) {
+            part = sizeof shown / 4 - 1;
+            while (part > 1 && ((unsigned char)text[part] & 0xc0) == 0x80) {
+                part--; /* to the start of one */
+            }
+        }
+        fwrite(shown, 1, text_show(shown, sizeof shown, text, part, true), to);
+        text += part;
+        n -= part;
+    }
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/shard.h"
+#include "common/text.h"
 #include "options.h"
 #include "tools.h"
 
@@ -218,8 +219,13 @@ enum status tool_inspect(int argc, char **argv) {
     /* A failed verification has a report too. */
     const enum status status = view(&l, &out);
     if (out.len > 0) {
-        fwrite(out.data, 1, out.len, stdout);
-        fputs(l.json ? "\n" : "", stdout);
+        const char *text = (const char *)out.data;
+        if (l.json) {
+            fwrite(text, 1, out.len, stdout);
+            fputs("\n", stdout);
+        } else {
+            text_print(stdout, text, out.len); /* a manifest has texts of its maker */
+        }
     }
     buf_fini(&out);
     return status;

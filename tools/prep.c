@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/data_fit.h"
 #include "common/mem.h"
+#include "common/text.h"
 #include "common/thread.h"
 #include "options.h"
 #include "prep_classes.h"
@@ -193,7 +194,7 @@ static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));
     TRY_OUT(warn(r, d));
     TRY_OUT(prep_output_publish(&r->out));
-    fwrite(summary.data, 1, summary.len, out);
+    text_print(out, (const char *)summary.data, summary.len); /* names of files */
 out:
     buf_fini(&summary);
     mem_free(&d);

@@ -274,6 +274,10 @@ enum status prep_input_peek(struct prep_input *in, size_t bytes, struct span *te
         }
         TRY(status);
     }
+    if (!in->begun) {
+        TRY(check_start(in, &in->rest));
+        in->begun = true;
+    }
     *text = (struct span){(const char *)in->rest.data, in->rest.len};
     return OK;
 }

@@ -77,6 +77,8 @@ static void test_foreign(void **state) {
          "compressed (zstd), expected plain text; unpack it, or pipe it: zstdcat FILE |");
     says("[log]\n" LABELS "item = x\n", parquet, ERR_FORMAT, "is a Parquet file, expected");
     says(parquet, "click,conv,x\n", ERR_FORMAT, "schema: is a Parquet file");
+    says("[log]\nheader = no\ncolumns = x, click, conv, t, u\ntime = t\nconversion_time = u\n" LABELS
+         "item = x\n", zstd, ERR_FORMAT, "is compressed (zstd)"); /* before the unit of times is asked */
     write_text(common, zstd);
     write_text(skeleton, "1,0,0,k,0,\n");
     refused(prep(ALICCP, out, NULL), ERR_FORMAT, "common.csv: is compressed (zstd)");

@@ -70,6 +70,32 @@ static void test_any_bytes(void **state) {
     }
 }
 
+/* Long texts, so that it is cut into parts anywhere, characters of several bytes too. */
+static void test_print(void **state) {
+    static const char unit[] = "\xe4\xb8\xad\xe6\x96\x87,\xc3\xa9\t\x1b[m";
+    static const char shown[] = "\xe4\xb8\xad\xe6\x96\x87,\xc3\xa9\t\\x1b[m";
+    char text[8000], want[16000], got[16000] = "";
+    size_t n = 0, m = 0;
+    (void)state;
+    for (size_t k = 0; k < 400; k++) {
+        const size_t end = k % 150 == 149;
+        memcpy(text + n, unit, sizeof unit - 1);
+        memcpy(want + m, shown, sizeof shown - 1);
+        n += sizeof unit - 1;
+        m += sizeof shown - 1;
+        memcpy(text + n, "\n", end);
+        memcpy(want + m, "\n", end);
+        n += end;
+        m += end;
+    }
+    FILE *to = fmemopen(got, sizeof got, "w");
+    assert_non_null(to);
+    text_print(to, text, n);
+    fclose(to);
+    assert_int_equal(strlen(got), m);
+    assert_memory_equal(got, want, m);
+}
+
 static void test_fail(void **state) {
     (void)state;
     (fail)(ERR_FORMAT, "no column '%s'; the first:\n%s", "\x1b]0;title\a", "a\tb");
@@ -79,7 +105,7 @@ static void test_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shows),     cmocka_unit_test(test_lines), cmocka_unit_test(test_room),
-        cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_fail),
+        cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_fail),  cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
