@@ -4,6 +4,17 @@
 #define ROWS_MIN       1000u
 #define DISTINCT_SHARE 0.9 /* three standard errors of a sketch below all */
 
+/* A label that no row has is likely to be another column. With orphans something else is wrong. */
+static enum status doubt_none(const struct dataset *d, struct buf *out) {
+    const char *what = d->clicks == 0                             ? "click"
+                       : d->conversions == 0 && !d->no_conversion ? "conversion"
+                                                                  : NULL;
+    return what == NULL || d->impressions < ROWS_MIN || d->orphans > 0
+               ? OK
+               : buf_printf(out, "no row of %llu has a %s: is the column of that label the right one?\n",
+                            (unsigned long long)d->impressions, what);
+}
+
 /* A conversion needs a click: many without one, or more of them, mean that it is the other way round. */
 static enum status doubt_labels(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     const uint64_t all = d->conversions + d->orphans;
@@ -34,6 +45,7 @@ static enum status doubt_field(const struct prep_run *r, const struct dataset *d
 
 enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     TRY(doubt_labels(r, d, out));
+    TRY(doubt_none(d, out));
     for (uint32_t slot = 0; slot < r->fields.schema.count; slot++) {
         TRY(doubt_field(r, d, slot, out));
     }

@@ -31,7 +31,7 @@ enum zone_fit {
 enum status zone_find(struct zone *z, const char *name);
 /* Seconds since 1970 of a time on the wall, given as if it were UTC. */
 int64_t zone_utc(const struct zone *z, int64_t wall, enum zone_fit *fit);
-/* +HH:MM, +HHMM, +HH or Z at *at (n bytes), which then stands behind it. */
+/* +HH:MM, +HHMM, +HH or Z at *at, which then stands behind it; `end` is where the text ends. */
 bool zone_offset(const char **at, const char *end, int32_t *out);
 
 #endif

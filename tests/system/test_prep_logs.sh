@@ -180,5 +180,50 @@ begin
 } >criteo-uplift-v2.1.csv
 try 'Criteo uplift' criteo-uplift impressions=3 clicks=2 conversions=1 rejected=0
 
+# --- what the sections say besides ---------------------------------------------------------------------
+# A log of one label: what can be trained on it, and what is judged.
+begin
+awk 'BEGIN { srand(1); print "id,click,item"; for (i = 0; i < 2000; i++) print i "," (rand() < 0.3) ",000" i % 50 ".0" }' >log
+printf '[log]
+impression = id
+click = click
+conversion = none
+item = item
+[column.item]
+kind = id
+' >schema
+esmm prep --format csv --schema schema --input log --out shards >said
+grep -q '^conversions  no label of them in the log$' said || die "one label: $(cat said)"
+grep -q '^item *item *2000; of the ids 2000 had blanks, zeros' said || die "ids: $(cat said)"
+code=0
+esmm train --data shards --out run >said 2>&1 || code=$?
+[ $code != 0 ] && grep -q 'model.name=ctr' said || die "training esmm on one label: $code, $(cat said)"
+esmm train --data shards --eval shards --out run-ctr --set model.name=ctr >said 2>&1 || die "ctr: $(cat said)"
+esmm eval --checkpoint run-ctr --data shards --bootstrap 0 >said || die "eval: $(cat said)"
+grep -q '^auc ctr .* 0\.[0-9]' said && grep -q '^auc cvr .*undefined$' said || die "eval: $(cat said)"
+
+# Clocks that were put forward and back.
+begin
+printf 'click,item,time
+0,a,2014-03-30 02:30:00
+0,a,2014-10-26 02:30:00
+1,b,2014-10-26 12:00:00
+' >log
+printf '[log]
+click = click
+conversion = none
+item = item
+time = time
+time_format = iso
+' >schema
+printf 'timezone = Europe/Berlin
+' >>schema
+if [ -e /usr/share/zoneinfo/Europe/Berlin ]; then
+    esmm prep --format csv --schema schema --input log --out shards >said || die "a zone: $(cat said)"
+    grep -q '^times .*2014-03-30 01:30:00 to 2014-10-26 11:00:00 UTC (1396143000 to 1414321200)' said &&
+        grep -q ' 1  rows with a time that the zone skips (taken by the clock before), 1 with one' said ||
+        die "a zone: $(cat said)"
+fi
+
 [ "$tried" = "$(sections)
 " ] || die "tried were: $tried the sections are: $(sections)"

@@ -66,8 +66,33 @@ static void test_fields(void **state) {
          "eval: none of its 2 fields is one of the 1 of the checkpoint run");
 }
 
+/* A log without a label of conversions: what can be trained on it, and what can be judged. */
+static void test_no_conversion(void **state) {
+    (void)state;
+    struct dataset d = {.no_conversion = true};
+    struct config c;
+    enum score_form form;
+    config_default(&c);
+    c.model = MODEL_ESMM;
+    assert_int_equal(data_fit_labels(&c, &d, "log"), ERR_CONFIG);
+    assert_non_null(strstr(fail_text(), "log has no conversions"));
+    assert_non_null(strstr(fail_text(), "model.name=ctr"));
+    assert_int_equal(data_fit_form(&c, true, "log", &form), OK);
+    assert_int_equal(form, SCORE_CTR_ALONE);
+    assert_int_equal(data_fit_form(&c, false, "log", &form), OK);
+    assert_int_equal(form, SCORE_CVR);
+    c.model = MODEL_CTR;
+    assert_int_equal(data_fit_labels(&c, &d, "log"), OK);
+    c.model = MODEL_BASE;
+    assert_int_equal(data_fit_labels(&c, &d, "log"), ERR_CONFIG);
+    assert_int_equal(data_fit_form(&c, true, "log", &form), ERR_CONFIG);
+    assert_non_null(strstr(fail_text(), "there is nothing to judge"));
+    d.no_conversion = false;
+    assert_int_equal(data_fit_labels(&c, &d, "log"), OK);
+}
+
 int main(void) {
     log_level_set(LOG_ERROR);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields), cmocka_unit_test(test_no_conversion)};
     return cmocka_run_group_tests_name("data_fit", tests, NULL, NULL);
 }

@@ -42,6 +42,8 @@ struct what {
     const char *stream;
     double sample_rate;
     bool numeric; /* field: buckets at 18, else hashed texts */
+    bool no_conversion;
+    uint64_t first_time, last_time;
 };
 
 /* A directory of one shard. */
@@ -49,7 +51,13 @@ static void make(const char *dir, const struct what *w) {
     static struct dataset d;
     struct shard_builder *builder = NULL;
     struct shard_info info;
-    d = (struct dataset){.source = "csv", .sample_rate = w->sample_rate, .shard_count = 1};
+    d = (struct dataset){.source = "csv",
+                         .sample_rate = w->sample_rate,
+                         .shard_count = 1,
+                         .no_conversion = w->no_conversion,
+                         .first_time = w->first_time,
+                         .last_time = w->last_time};
+    d.labels[0] = (struct label_lines){.lines = w->clicks + 1, .rejected = 1};
     assert_int_equal(file_remove_tree(dir), OK);
     assert_int_equal(file_mkdirs(dir), OK);
     assert_int_equal(schema_add(&d.schema, "item", SIDE_ITEM), OK);
@@ -79,8 +87,8 @@ static void make(const char *dir, const struct what *w) {
     field_schemas_free(&d.fields);
 }
 
-static const struct what age = {"age", SIDE_USER, 3, 1, "", 1, true};
-static const struct what city = {"city", SIDE_USER, 5, 2, "", 1, false};
+static const struct what age = {"age", SIDE_USER, 3, 1, "", 1, true, false, 0, 0};
+static const struct what city = {"city", SIDE_USER, 5, 2, "", 1, false, false, 0, 0};
 
 static void in_order_with_all_fields(void **state) {
     (void)state;
@@ -137,6 +145,10 @@ static void what_cannot_be_one(void **state) {
     make(b, &other);
     refused(&DIRS(a, b), "sample_rate of 1", a, b);
     other = age;
+    other.no_conversion = true;
+    make(b, &other);
+    refused(&DIRS(a, b), "has no label of conversions", a, b);
+    other = age;
     other.numeric = false;
     make(b, &other);
     refused(&DIRS(a, b), "age", a, b);
@@ -147,6 +159,30 @@ static void what_cannot_be_one(void **state) {
     struct dataset d;
     char absent[] = "/nowhere";
     assert_int_equal(dataset_read_all(&d, &DIRS(a, absent), NULL), ERR_NOT_FOUND);
+}
+
+/* From the first to the last of all, unless one does not say; lines of labels are added up. */
+static void times_and_labels(void **state) {
+    (void)state;
+    struct dataset d;
+    struct what early = age, late = age;
+    early.first_time = 1600000000;
+    early.last_time = 1600000100;
+    late.first_time = 1600000050;
+    late.last_time = 1600000200;
+    make(a, &late);
+    make(b, &early);
+    assert_int_equal(dataset_read_all(&d, &DIRS(a, b), NULL), OK);
+    assert_int_equal(d.first_time, 1600000000);
+    assert_int_equal(d.last_time, 1600000200);
+    assert_int_equal(d.labels[0].lines, 4);
+    assert_int_equal(d.labels[0].rejected, 2);
+    dataset_free(&d);
+    make(b, &age);
+    assert_int_equal(dataset_read_all(&d, &DIRS(a, b), NULL), OK);
+    assert_int_equal(d.first_time, 0);
+    assert_int_equal(d.last_time, 0);
+    dataset_free(&d);
 }
 
 static void identity(void **state) {
@@ -188,6 +224,6 @@ static void memory_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order_with_all_fields), cmocka_unit_test(what_cannot_be_one),
-        cmocka_unit_test(identity), cmocka_unit_test(memory_fails)};
+        cmocka_unit_test(times_and_labels), cmocka_unit_test(identity), cmocka_unit_test(memory_fails)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

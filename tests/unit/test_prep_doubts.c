@@ -64,6 +64,11 @@ static void test_labels(void **state) {
          "of clicks and conversions swapped? The rows count as no conversion");
     says("[log]\nclick = buy\nconversion = click\nuser = user\nitem = item\n", "drop",
          "The rows were dropped");
+    says("[log]\nclick = click\nconversion_from = buy\nconversion_none = 0, 1\nuser = user\nitem = item\n",
+         "zero", "no row of 3000 has a conversion");
+    says("[log]\nclick = click\nconversion = none\nuser = user\nitem = item\n", "zero", NULL);
+    says("[log]\nclick_from = click\nclick_none = 0, 1\nconversion = none\nuser = user\n", "zero",
+         "no row of 3000 has a click");
 }
 
 static void test_ids(void **state) {
