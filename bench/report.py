@@ -181,7 +181,9 @@ def tools(lines):
 def page(by):
     machine = by["machine"][0]
     text = [f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-            f"{machine['simd']}; {machine['when']}."]
+            f"{machine['simd']}; {machine['when']}. Kernel: "
+            f"{'avx512' if 'avx512f' in machine['simd'] else 'blas'}, bf16 and blas where a row says so. "
+            f"{machine.get('version', 'esmm')} ({machine.get('commit', 'unknown commit')})."]
     shape = by.get("shard")
     if shape:
         text.append(f"Log: Ali-CCP's shape, {shape[0]['rows_per_impression']:.1f} distinct rows an impression in "

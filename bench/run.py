@@ -51,8 +51,10 @@ def machine():
     with open("/proc/meminfo") as f:
         memory_gb = round(int(f.readline().split()[1]) / 1e6)
     simd = [x for x in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {x} " in flags + " "]
+    commit = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "log", "-1", "--format=%h of %cs"],
+                            capture_output=True, text=True).stdout.strip()
     return dict(cpu=model, cores=os.cpu_count(), memory_gb=memory_gb, simd=" ".join(simd),
-                when=time.strftime("%Y-%m-%d"))
+                when=time.strftime("%Y-%m-%d"), version=call(ESMM, "version").strip(), commit=commit or "unknown commit")
 
 
 def call(*command, env=None):

@@ -45,6 +45,8 @@ def compare(args, preset, seed, work):
     call(args.esmm, "compare", "--data", f"{work}/train", "--eval", f"{work}/eval", "--truth", f"{log}/eval/truth.bin",
          "--out", out, "--seeds", args.seeds, "--methods", args.methods, "--threads", args.threads, "--bootstrap", 0,
          *options, *(x for s in args.method_set for x in ("--method-set", s)))
+    args.made_on = call(os.path.join(os.path.dirname(__file__), "made_on.sh"), args.esmm,
+                        next(entry.path for entry in os.scandir(os.path.join(out, "runs"))))
     with open(os.path.join(out, "compare.json")) as f:
         methods = json.load(f)["methods"]
     return [dict(run, method=m["method"], log=seed) for m in methods for run in m["runs"]]
@@ -93,6 +95,7 @@ def main():
             finally:
                 shutil.rmtree(work, ignore_errors=True)
         table(preset, rows)
+    print("\n" + args.made_on, end="")
 
 
 if __name__ == "__main__":

@@ -135,6 +135,8 @@ table() {
                 print line " |"
             }
         }' "$results"
+    echo
+    scripts/made_on.sh "$esmm" "$run"
 }
 echo
 table | tee "$out/table.md"

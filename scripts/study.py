@@ -81,6 +81,7 @@ def train_and_measure(args, name, seed):
             staleness = json.load(f)["staleness"]
         command = [args.esmm, "eval", "--checkpoint", out + "/run", "--data", args.eval, "--bootstrap", "0", "--json"]
         figures = json.loads(run(command + (["--truth", args.truth] if args.truth else [])))
+        args.made_on = run([os.path.join(os.path.dirname(__file__), "made_on.sh"), args.esmm, out + "/run"])
         return [figures.get(k) for k in FIGURES] + [staleness["mean"], staleness["dense_mean"]]
     finally:
         shutil.rmtree(out, ignore_errors=True)
@@ -131,6 +132,7 @@ def main():
             columns = list(zip(*rows))
             print(f"| {name} | " + " | ".join(cell(c) for c in columns[:-2]) +
                   "".join(f" | {statistics.mean(c):.1f}" for c in columns[-2:]) + " |", flush=True)
+    print("\n" + args.made_on, end="")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@
 
 #include <cmocka.h>
 
-enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 200, SHAPES = 3, KERNELS = 3 };
+enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 50, SHAPES = 3, KERNELS = 3 };
 static const char *const towers[SHAPES] = {"24,16", "40,24,8", "12,1024"};
 static const char *const kernel_names[KERNELS] = {"blas", "avx512", "bf16"};
 static unsigned long passes_wanted = 2400;
