@@ -92,6 +92,7 @@ void config_default(struct config *c) {
         .request_ms = 2000,
         .give_up_ms = 20000,
         .stall_ms = 300000,
+        .log_level = LOG_INFO,
         .heartbeat_ms = 1000,
         .lease_ms = 10000,
         .message_bytes_max = 256u << 20,

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "bytes.h"
+#include "log.h"
 #include "status.h"
 
 #define CONFIG_LAYERS_MAX 8
@@ -161,6 +162,8 @@ struct config {
     uint32_t heartbeat_ms;
     uint32_t lease_ms;             /* a worker silent for so long loses its leases */
     uint32_t message_bytes_max;
+    /* [log] */
+    enum log_level log_level;      /* lines below it are not written */
     /* [eval] */
     char user_field[FIELD_NAME_MAX]; /* GAUC groups by this field's first id; empty: by group key */
 };

@@ -143,6 +143,9 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("net", "message_bytes_max", KIND_BYTES32, C(message_bytes_max), 1 << 16, 2147483647,
            "largest message between workers and servers"),
 
+    CHOICE("log", "level", C(log_level), "debug|info|warn|error",
+           "what the roles' logs hold: lines of this level and above"),
+
     NUMBER("eval", "user_field", KIND_NAME, C(user_field), 0, 0,
            "GAUC groups by this field; empty: by group"),
 };

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "text.h"
 
 #define LINE_BYTES 2048
@@ -67,19 +68,60 @@ static size_t put_text(char *line, size_t bytes, char *text) {
     return text_show(line, bytes, text, strlen(text), false);
 }
 
-void log_line(enum log_level level, const char *fmt, ...) {
-    if ((int)level < atomic_load(&the_log.lowest)) {
-        return;
-    }
+__attribute__((format(printf, 2, 0))) static void write_line(enum log_level level, const char *fmt,
+                                                             va_list args) {
     char line[LINE_BYTES], text[LINE_BYTES];
     size_t n = put_head(line, sizeof line - 1, level);
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
     n += put_text(line + n, sizeof line - 1 - n, text);
     line[n++] = '\n';
     /* One write a line; a log that cannot be written has nobody left to tell. */
     ssize_t written = write(the_log.fd, line, n);
     (void)written;
+}
+
+void log_line(enum log_level level, const char *fmt, ...) {
+    if ((int)level < atomic_load(&the_log.lowest)) {
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    write_line(level, fmt, args);
+    va_end(args);
+}
+
+/* --- lines that could be without end ---------------------------------------------------------- */
+
+void log_limit_end(struct log_limit *l) {
+    if (l->held > 0) {
+        log_line(l->level, "%s (and %llu more like it in %llu s)", l->last,
+                 (unsigned long long)l->held - 1,
+                 (unsigned long long)((clock_mono_ms() - l->since_ms) / 1000));
+    }
+    *l = (struct log_limit){0};
+}
+
+void log_limit_step(struct log_limit *l) {
+    if (l->lines > 0 && clock_mono_ms() - l->since_ms >= LOG_LIMIT_MS) {
+        log_limit_end(l);
+    }
+}
+
+void log_limited(struct log_limit *l, enum log_level level, const char *fmt, ...) {
+    if ((int)level < atomic_load(&the_log.lowest)) {
+        return;
+    }
+    va_list args;
+    log_limit_step(l);
+    va_start(args, fmt);
+    if (l->lines < LOG_LIMIT_LINES) {
+        l->since_ms = l->lines == 0 ? clock_mono_ms() : l->since_ms;
+        l->lines++;
+        write_line(level, fmt, args);
+    } else {
+        l->held++;
+        l->level = level;
+        vsnprintf(l->last, sizeof l->last, fmt, args);
+    }
+    va_end(args);
 }

@@ -40,6 +40,9 @@ enum status {
 #undef X
 };
 
+#define STATUS_ONE(name, text) +1
+#define STATUSES (0 STATUS_LIST(STATUS_ONE))
+
 /* The short fixed text of a status; never NULL. */
 const char *status_text(enum status s);
 

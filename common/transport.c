@@ -40,7 +40,6 @@
 #define HWM_MESSAGES 64
 #define SOCKETS_MAX 4096
 #define FRAMES_MAX 4 /* peer's identity, header, keys, values */
-#define MALFORMED_LOG_MS 1000
 #define ENDPOINT_TEXT_MAX 256
 
 /* tcp only: a peer that vanished without a word is noticed after so long. */
@@ -62,8 +61,7 @@ struct port {
     struct buf header;           /* scratch for sending */
     uint64_t malformed;
     uint64_t sent_bytes, received_bytes;
-    uint64_t malformed_logged;
-    uint64_t logged_ms;
+    struct log_limit limited; /* lines about them */
     dev_t file_device; /* of a bound ipc socket's file */
     ino_t file_number; /* 0: there is none */
 };
@@ -251,6 +249,7 @@ void port_close(struct port **p) {
         return;
     }
     close_frames(*p);
+    log_limit_end(&(*p)->limited);
     if ((*p)->socket != NULL) {
         remove_file(*p);
         zmq_close((*p)->socket);
@@ -433,13 +432,8 @@ static enum status parse(struct port *p, int count, struct port_message *m) {
 
 static void note_malformed(struct port *p) {
     p->malformed++;
-    uint64_t now_ms = clock_mono_ms();
-    if (p->logged_ms == 0 || now_ms - p->logged_ms >= MALFORMED_LOG_MS) {
-        log_warn("%s: %llu malformed messages skipped, the last: %s", p->endpoint,
-                 (unsigned long long)(p->malformed - p->malformed_logged), fail_text());
-        p->logged_ms = now_ms;
-        p->malformed_logged = p->malformed;
-    }
+    log_limited(&p->limited, LOG_WARN, "%s: a malformed message was skipped: %s", p->endpoint,
+                fail_text());
 }
 
 /* A stop signal ends the wait early: the caller's loop looks at the flag. */
@@ -457,6 +451,7 @@ static enum status wait_readable(struct port *p, uint64_t timeout_ms) {
 
 enum status port_receive(struct port *p, struct port_message *m, uint64_t timeout_ms) {
     uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
+    log_limit_step(&p->limited);
     for (int skipped = 0;;) {
         int count;
         enum status status = read_frames(p, &count);

@@ -40,7 +40,7 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
                       const struct wire_msg *msg, const void *keys, size_t keys_bytes,
                       const void *values, size_t values_bytes);
 /* Waits up to timeout_ms for one message. ERR_TIMEOUT (no fail text). A malformed message is
- * counted, logged at most once a second, and skipped. */
+ * counted, logged (log_limited), and skipped. */
 enum status port_receive(struct port *p, struct port_message *m, uint64_t timeout_ms);
 /* Waits until one of n ports has a message or timeout_ms passes; ready[i] set. */
 enum status port_poll(struct port **ports, size_t n, bool *ready, uint64_t timeout_ms);

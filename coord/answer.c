@@ -22,7 +22,8 @@ static void send_to(struct coord *c, const void *peer, size_t peer_bytes, uint64
     enum status status = port_send(c->port, peer, peer_bytes, msg, keys == NULL ? NULL : keys->data,
                                    keys == NULL ? 0 : keys->len, NULL, 0);
     if (status != OK && status != ERR_AGAIN) { /* a full queue: the peer will ask again */
-        log_warn("%s could not be sent: %s", wire_type_name(msg->type), fail_text());
+        log_limited(&c->limited[LIMITED_SEND], LOG_WARN, "%s could not be sent: %s",
+                    wire_type_name(msg->type), fail_text());
     }
 }
 
@@ -65,7 +66,8 @@ enum status drop_worker(struct coord *c, const struct member *worker) {
     }
     char who[256];
     member_describe(worker, who, sizeof who);
-    log_warn("%s: %u of its leases are pending again", who, released);
+    log_limited(&c->limited[LIMITED_LOST], LOG_WARN, "%s: %u of its leases are pending again", who,
+                released);
     return lost_leases(c, who);
 }
 
@@ -112,7 +114,7 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
     enum hello_verdict verdict =
         membership_hello(&c->members, hello, m->keys, m->keys_bytes, now_ms, &fresh, why);
     if (verdict == HELLO_REFUSE) {
-        log_warn("refused: %s", why);
+        log_limited(&c->limited[LIMITED_HELLO], LOG_WARN, "refused: %s", why);
         reply_error(c, m, WIRE_REFUSE, ERR_CONFIG, why);
         return OK;
     }
@@ -121,9 +123,9 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
         return OK;
     }
     if (fresh) {
-        log_info("%s %u: host %s, pid %u, %u threads",
-                 hello->role == ROLE_SERVER ? "server" : "worker", hello->index, hello->host,
-                 hello->pid, hello->threads);
+        log_limited(&c->limited[LIMITED_JOINED], LOG_INFO, "%s %u: host %s, pid %u, %u threads",
+                    hello->role == ROLE_SERVER ? "server" : "worker", hello->index, hello->host,
+                    hello->pid, hello->threads);
     }
     if (fresh && hello->role == ROLE_WORKER) {
         TRY(drop_worker(c, &c->members.worker[hello->index]));
@@ -163,7 +165,7 @@ static enum status worker_beat(struct coord *c, const struct port_message *m,
     if (wire_bins_unpack(m->values, m->values_bytes, &bins[0], &bins[1]) == OK) {
         progress_worker_bins(&c->progress, beat->index, &bins[0], &bins[1]);
     } else {
-        log_warn("worker %u: %s", beat->index, fail_text());
+        log_limited(&c->limited[LIMITED_BINS], LOG_WARN, "worker %u: %s", beat->index, fail_text());
     }
     mem_free(&bins);
     return OK;
@@ -298,8 +300,9 @@ void answer_clocks(struct coord *c, uint64_t now_ms) {
         send_to(c, due.address.peer, due.address.peer_bytes, due.address.id, &msg, NULL);
     }
     if (c->staleness.dropped > dropped) {
-        log_warn("a trainer that others waited for said nothing for %llu ms and was passed over",
-                 (unsigned long long)c->staleness.patience_ms);
+        log_limited(&c->limited[LIMITED_CLOCKS], LOG_WARN, "a trainer that others waited for said "
+                    "nothing for %llu ms and was passed over",
+                    (unsigned long long)c->staleness.patience_ms);
     }
 }
 
@@ -312,7 +315,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
         enum status status =
             exam_take(&c->exam, s, m->values, m->values_bytes, &complete);
         if (status != OK) {
-            log_warn("refused: %s", fail_text());
+            log_limited(&c->limited[LIMITED_SCORES], LOG_WARN, "refused: %s", fail_text());
             reply_error(c, m, WIRE_ERROR, status, fail_text());
             return OK;
         }

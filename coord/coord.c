@@ -30,6 +30,9 @@
 #define LAST_FIGURES_BEATS 3        /* so many heartbeats may the servers' take to come */
 
 static void coord_fini(struct coord *c) {
+    for (size_t i = 0; i < LIMITED_CAUSES; i++) {
+        log_limit_end(&c->limited[i]);
+    }
     exam_fini(&c->exam);
     commit_fini(&c->save.commit);
     report_close(&c->report);
@@ -89,7 +92,7 @@ static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms
         snprintf(what, sizeof what, "%s has been silent for %llu ms", who,
                  (unsigned long long)(now_ms - w->heard_ms));
     }
-    log_warn("lost: %s", what);
+    log_limited(&c->limited[LIMITED_LOST], LOG_WARN, "lost: %s", what);
     if (w->failing || c->worker_cause[0] == '\0') {
         snprintf(c->worker_cause, sizeof c->worker_cause, "%s", what);
     }
@@ -345,6 +348,9 @@ static enum status turn(struct coord *c) {
     TRY(save_step(c, now_ms));
     TRY(phase_step(c, now_ms));
     TRY(stall_step(c, now_ms));
+    for (size_t i = 0; i < LIMITED_CAUSES; i++) {
+        log_limit_step(&c->limited[i]);
+    }
     if (c->phase != PHASE_GATHER) {
         progress_tick(&c->progress, now_ms);
         report_step(&c->report, &c->progress, membership_workers_alive(&c->members), false, now_ms);

@@ -14,6 +14,7 @@
 
 #include "common/json.h"
 #include "common/lock.h"
+#include "common/log.h"
 #include "common/transport.h"
 #include "commit.h"
 #include "coord.h"
@@ -47,6 +48,17 @@ struct save {
     uint64_t count;          /* checkpoints committed by this run */
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
     uint64_t newest_step;        /* batches in it */
+};
+/* Causes of lines that a peer can repeat at will (log_limited). */
+enum limited {
+    LIMITED_SEND,   /* an answer cannot be sent */
+    LIMITED_HELLO,  /* refused */
+    LIMITED_JOINED,
+    LIMITED_LOST,   /* workers, and what became of their leases */
+    LIMITED_BINS,
+    LIMITED_SCORES,
+    LIMITED_CLOCKS,
+    LIMITED_CAUSES
 };
 struct stall {
     uint64_t mark;           /* of what progress is counted by */
@@ -103,6 +115,7 @@ struct coord {
     uint64_t ended_ms;             /* training ended */
     bool failed;
     char cause[WIRE_TEXT_MAX];     /* of the failure, as everybody is told */
+    struct log_limit limited[LIMITED_CAUSES];
     struct buf scratch;
 };
 

@@ -92,6 +92,7 @@ void partition_destroy(struct partition **inout) {
         return;
     }
     snapshot_abandon(p);
+    log_limit_end(&p->dropped);
     for (uint32_t slot = 0; p->fields != NULL && slot < p->field_count; slot++) {
         table_destroy(&p->fields[slot].rows.table);
         table_destroy(&p->fields[slot].sightings.table);
@@ -147,6 +148,7 @@ enum status partition_check_keys(const struct partition *p, const struct key_lis
 
 enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy) {
     tickets_expire(&p->tickets, now_ms);
+    log_limit_step(&p->dropped);
     *busy = snapshot_step(p);
     return OK;
 }

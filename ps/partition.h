@@ -73,7 +73,7 @@ struct push_result {
  * lease of this shard. ERR_PROTOCOL: sizes do not fit. */
 enum status partition_push(struct partition *p, struct batch_name name, uint64_t fence,
                            uint64_t ticket, const struct key_list *keys, const float *gradients,
-                           size_t floats, uint64_t now_ms, struct push_result *result);
+                           size_t floats, struct push_result *result);
 
 /* Makes a shard of a stream known before its first push; again: nothing. ERR_PROTOCOL: it is known
  * with another number of batches, or the plan is fixed. ERR_MEMORY. */

@@ -4,6 +4,7 @@
 #ifndef PS_PARTITION_PRIVATE_H
 #define PS_PARTITION_PRIVATE_H
 
+#include "common/log.h"
 #include "dense.h"
 #include "domain.h"
 #include "partition.h"
@@ -42,8 +43,7 @@ struct partition {
     uint64_t bytes_rows;           /* tables, kept up to date */
     uint64_t bytes_fixed;          /* dense, fences, ring */
     struct partition_stats counts; /* its counters; the rest is filled in by partition_stats */
-    uint64_t warned_ms;            /* last line in the log about a gradient */
-    bool warned;
+    struct log_limit dropped;      /* lines about gradients that were */
 };
 
 static inline uint32_t key_bucket(const struct field_rows *f, uint64_t id) {

@@ -19,7 +19,6 @@
 #include "snapshot_private.h"
 
 #define WRITE_AHEAD 6u
-#define WARN_EVERY_MS 1000u
 
 struct push {
     struct partition *p;
@@ -250,20 +249,17 @@ static enum status check_floats(const struct push *u, size_t floats) {
     return OK;
 }
 
-static void note_dropped(struct partition *p, struct batch_name name, uint64_t dropped,
-                         uint64_t now_ms) {
+static void note_dropped(struct partition *p, struct batch_name name, uint64_t dropped) {
     p->counts.dropped_values += dropped;
-    if (dropped > 0 && (!p->warned || now_ms - p->warned_ms >= WARN_EVERY_MS)) {
-        log_warn("batch (epoch %u, shard %u, batch %u): %llu gradient values of rows that are not "
-                 "finite were dropped; %llu so far", name.epoch, name.shard, name.batch,
-                 (unsigned long long)dropped, (unsigned long long)p->counts.dropped_values);
-        p->warned = true;
-        p->warned_ms = now_ms;
+    if (dropped > 0) {
+        log_limited(&p->dropped, LOG_WARN, "batch (epoch %u, shard %u, batch %u): %llu gradient values "
+                    "of rows that are not finite were dropped; %llu so far", name.epoch, name.shard,
+                    name.batch, (unsigned long long)dropped,
+                    (unsigned long long)p->counts.dropped_values);
     }
 }
 
-static enum status push_new(struct push *u, struct batch_name name, struct ticket *ticket,
-                            uint64_t now_ms) {
+static enum status push_new(struct push *u, struct batch_name name, struct ticket *ticket) {
     struct partition *p = u->p;
     const enum status status = open_domains(p, name);
     push_rows(u);
@@ -272,7 +268,7 @@ static enum status push_new(struct push *u, struct batch_name name, struct ticke
     eviction_step(p);
     p->counts.pushes++;
     p->counts.pushed_keys += u->total;
-    note_dropped(p, name, u->dropped, now_ms);
+    note_dropped(p, name, u->dropped);
     if (ticket != NULL) {
         tickets_close(&p->tickets, ticket);
     }
@@ -281,7 +277,7 @@ static enum status push_new(struct push *u, struct batch_name name, struct ticke
 
 enum status partition_push(struct partition *p, struct batch_name name, uint64_t fence,
                            uint64_t ticket, const struct key_list *keys, const float *gradients,
-                           size_t floats, uint64_t now_ms, struct push_result *result) {
+                           size_t floats, struct push_result *result) {
     struct push u = {.p = p, .g = gradients};
     struct ticket *open = tickets_find(&p->tickets, ticket);
     bool fresh = false;
@@ -295,7 +291,7 @@ enum status partition_push(struct partition *p, struct batch_name name, uint64_t
     if (fresh) {
         TRY(locate_keys(&u, open, keys));
         TRY(check_floats(&u, floats));
-        TRY(push_new(&u, name, open, now_ms));
+        TRY(push_new(&u, name, open));
     } else {
         p->counts.duplicates++;
         result->duplicate = true;

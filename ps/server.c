@@ -178,6 +178,7 @@ static enum status join_job(struct server *s) {
     job->threads = s->options->threads;
     config_default(&job->config);
     TRY(config_parse(&job->config, "the coordinator's configuration", job->plan.config_text));
+    log_level_set(job->config.log_level);
     link_timing(s->link, job->config.heartbeat_ms, job->config.request_ms, job->config.give_up_ms,
                 job->config.stall_ms);
     TRY(layout_init(&job->layout, &job->config, &job->plan.schema, job->plan.rate_ctr,
@@ -215,6 +216,7 @@ static enum status pass_cut(struct server *s, const struct wire_command *c) {
             return status;
         }
         if (status == OK) {
+            log_debug("cut %llu to partition %u: %s", (unsigned long long)c->cut, s->first + k, c->dir);
             s->cut_given[k] = c->cut;
         }
     }

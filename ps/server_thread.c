@@ -46,6 +46,7 @@ struct serving { /* the thread's own */
     struct server_order *held;  /* a cut that waits for the running one */
     uint64_t figures_ms;        /* when the figures were last put out */
     uint64_t unsent;            /* answers dropped */
+    struct log_limit refused[STATUSES]; /* lines about requests, by status */
     struct laps laps;
 };
 
@@ -98,6 +99,9 @@ static void put_figures(struct serving *v, uint64_t now_ms) {
     struct usage used = {.sent_bytes = port_sent_bytes(v->port),
                          .received_bytes = port_received_bytes(v->port)};
     partition_stats(v->partition, &stats);
+    for (size_t i = 0; i < STATUSES; i++) {
+        log_limit_step(&v->refused[i]);
+    }
     usage_add_laps(&used, &v->laps);
     pthread_mutex_lock(&v->shared->figures_lock);
     v->shared->figures = stats;
@@ -130,8 +134,8 @@ static void answer_error(struct serving *v, enum status why) {
     v->out.u.error.status = why;
     snprintf(v->out.u.error.text, WIRE_TEXT_MAX, "%s", fail_text_of(why));
     if (why != ERR_TICKET && why != ERR_FENCED) {
-        log_warn("partition %u refuses a %s: %s", v->number, wire_type_name(v->in.msg.type),
-                 fail_text());
+        log_limited(&v->refused[why], LOG_WARN, "partition %u refuses a %s: %s", v->number,
+                    wire_type_name(v->in.msg.type), fail_text());
     }
     answer(v, NULL, 0);
 }
@@ -195,7 +199,7 @@ static enum status serve_pull(struct serving *v, uint64_t now_ms) {
     return OK;
 }
 
-static enum status serve_push(struct serving *v, uint64_t now_ms) {
+static enum status serve_push(struct serving *v) {
     const struct wire_push *push = &v->in.msg.u.push;
     struct key_list keys;
     bool with_keys = push->fields > 0;
@@ -215,7 +219,7 @@ static enum status serve_push(struct serving *v, uint64_t now_ms) {
         TRY(partition_grow(v->partition, push->name.shard, push->shard_batches));
     }
     TRY(partition_push(v->partition, push->name, push->fence, push->ticket,
-                       with_keys ? &keys : NULL, v->floats.data, n, now_ms, &result));
+                       with_keys ? &keys : NULL, v->floats.data, n, &result));
     v->out.type = WIRE_PUSHED;
     v->out.u.pushed = (struct wire_pushed){.duplicate = result.duplicate,
                                            .version = result.version,
@@ -258,7 +262,7 @@ static enum status serve(struct serving *v, uint64_t now_ms) {
     case WIRE_PULL:
         return serve_pull(v, now_ms);
     case WIRE_PUSH:
-        return serve_push(v, now_ms);
+        return serve_push(v);
     case WIRE_STATS:
         return serve_stats(v);
     default:
@@ -424,6 +428,9 @@ static enum status thread_main(void *arg) {
     TRY(mem_alloc((void **)&v, sizeof *v));
     v->shared = arg;
     enum status status = serving_run(v);
+    for (size_t i = 0; i < STATUSES; i++) {
+        log_limit_end(&v->refused[i]);
+    }
     partition_destroy(&v->partition);
     port_close(&v->port);
     mem_free(&v->held);

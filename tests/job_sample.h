@@ -169,7 +169,7 @@ static inline void job_push_one(struct small_job *j, struct partition *p, uint32
                                     .shard = n % JOB_SHARDS,
                                     .batch = n / JOB_SHARDS % JOB_BATCHES};
     struct push_result result;
-    JOB_MUST(partition_push(p, name, 1, 0, &keys, g, floats, clock_mono_ms(), &result));
+    JOB_MUST(partition_push(p, name, 1, 0, &keys, g, floats, &result));
     mem_free(&g);
 }
 

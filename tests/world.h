@@ -209,7 +209,7 @@ static inline struct push_result world_push(const struct world *w, struct partit
     }
     const enum status status =
         partition_push(p, b.name, 1, pulled.ticket, pulled.ticket != 0 ? NULL : &r.keys,
-                       r.gradients, r.floats, n, &pushed);
+                       r.gradients, r.floats, &pushed);
     if (status != OK) {
         fail_msg("batch %u: %s", n, fail_text());
     }

@@ -63,6 +63,7 @@ static enum status coord(struct job *j, int argc, char **argv) {
     }
     stop_signals_install();
     TRY(log_open(j->log, "coord"));
+    log_level_set(j->config.log_level);
     const struct coord_options o = job_coord_options(j);
     const pid_t starter = getppid();
     enum status status = role_end(run_coord(&o));

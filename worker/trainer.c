@@ -57,6 +57,7 @@ struct trainer {
     uint64_t sent_bytes, received_bytes; /* likewise */
     uint64_t used_ms; /* when the usage was last reported */
     struct buf line; /* of the trace */
+    struct log_limit dropped; /* lines about gradients that were */
 };
 
 static void trainer_fini(struct trainer *t) {
@@ -69,6 +70,7 @@ static void trainer_fini(struct trainer *t) {
         mem_free(&s->logit_a);
         mem_free(&s->logit_b);
     }
+    log_limit_end(&t->dropped);
     mem_free(&t->gradients);
     buf_fini(&t->line);
     model_destroy(&t->model);
@@ -281,9 +283,9 @@ static void report(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     struct transfer_outcome outcome = transfer_outcome(s->transfer);
     if (outcome.dropped_values > 0) {
-        log_warn("batch epoch %u shard %u batch %u: %llu gradient values were not finite and dropped",
-                 b->name.epoch, b->name.shard, b->name.batch,
-                 (unsigned long long)outcome.dropped_values);
+        log_limited(&t->dropped, LOG_WARN, "batch epoch %u shard %u batch %u: %llu gradient values were "
+                    "not finite and dropped", b->name.epoch, b->name.shard, b->name.batch,
+                    (unsigned long long)outcome.dropped_values);
     }
     uint64_t resent = client_resent(t->client);
     uint64_t unknown = client_tickets_unknown(t->client);

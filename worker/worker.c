@@ -78,6 +78,7 @@ static enum status connect_job(struct worker *w) {
                   w->options->timeout_ms, &w->welcome, &w->plan));
     config_default(&w->config);
     TRY(config_parse(&w->config, "the coordinator's configuration", w->plan.config_text));
+    log_level_set(w->config.log_level);
     link_timing(w->link, w->config.heartbeat_ms, w->config.request_ms, w->config.give_up_ms,
                 w->config.stall_ms);
     w->threads = w->config.deterministic ? 1 : w->options->threads;
@@ -162,6 +163,9 @@ static enum status take_lease(struct worker *w, const struct port_message *m) {
         w->ask_at_ms = clock_mono_ms() + ASK_AGAIN_MS;
         return OK;
     }
+    log_debug("epoch %u shard %u (%s, fence %llu) is ours", lease->epoch, lease->shard,
+              lease->kind == LEASE_TRAIN ? "training" : "evaluation",
+              (unsigned long long)lease->fence);
     struct reader_lease *r = NULL;
     TRY(mem_alloc((void **)&r, sizeof *r));
     r->lease = *lease;

@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/rng.h"
 #include "ps/server_thread.h"
@@ -427,7 +428,7 @@ static void oracle_push(struct world *w, struct batch_name name, const struct ke
                         const struct gradients *g) {
     struct key_list list = oracle_keys(k);
     struct push_result result;
-    assert_int_equal(partition_push(w->oracle, name, w->fence, 0, &list, g->all, g->floats, 1,
+    assert_int_equal(partition_push(w->oracle, name, w->fence, 0, &list, g->all, g->floats,
                                     &result), OK);
 }
 
@@ -776,6 +777,37 @@ static void test_a_request_passed_over_is_named(void **state) {
     close_world(w);
 }
 
+/* A stranger's requests are each answered with an error, but are not each a line of the log. */
+static void test_refusals_do_not_fill_the_log(void **state) {
+    (void)state;
+    struct world *w = open_world(&(struct choice){.partitions = 1});
+    struct port *port;
+    struct port_message m;
+    char path[128], *text = NULL;
+    size_t bytes, lines = 0;
+    snprintf(path, sizeof path, "%s/log", dir);
+    assert_int_equal(log_open(path, "ps-0"), OK);
+    assert_int_equal(port_connect(&port, w->t, w->endpoint[0], 1 << 20), OK);
+    for (uint64_t i = 0; i < 2000; i++) {
+        struct wire_msg other = {.type = WIRE_PULL, .job = JOB + 1, .id = i};
+        while (port_send(port, NULL, 0, &other, NULL, 0, NULL, 0) == ERR_AGAIN) {
+            clock_sleep_ms(1);
+        }
+        assert_int_equal(port_receive(port, &m, LONG_MS), OK);
+        assert_int_equal(m.msg.type, WIRE_ERROR);
+    }
+    port_close(&port);
+    close_world(w);
+    log_close();
+    assert_int_equal(file_read_all(path, 1 << 22, &text, &bytes), OK);
+    for (size_t i = 0; i < bytes; i++) {
+        lines += text[i] == '\n';
+    }
+    assert_in_range(lines, 2, 50);
+    assert_non_null(strstr(text, "more like it in"));
+    mem_free(&text);
+}
+
 static void test_another_job_is_refused(void **state) {
     (void)state;
     struct world *w = open_world(&(struct choice){.partitions = 1});
@@ -869,6 +901,7 @@ int main(void) {
         cmocka_unit_test(test_a_silent_partition_is_named),
         cmocka_unit_test(test_a_request_passed_over_is_named),
         cmocka_unit_test(test_another_job_is_refused),
+        cmocka_unit_test(test_refusals_do_not_fill_the_log),
         cmocka_unit_test(test_hostile_requests_are_answered),
         cmocka_unit_test(test_a_batch_beyond_the_message_limit),
     };

@@ -121,6 +121,42 @@ static void opening_again_appends(void **state) {
     assert_non_null(strstr(fail_text(), "/absent/log"));
 }
 
+static uint32_t lines_of(const char *text, const char *what) {
+    uint32_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+/* What a peer repeats at will: some lines, then their number. */
+static void repeated_lines_are_counted(void **state) {
+    struct log_limit l = {0}, other = {0};
+    assert_int_equal(log_open(*state, "w"), OK);
+    for (int i = 0; i < 12345; i++) {
+        log_limited(&l, LOG_WARN, "refused: %d", i);
+    }
+    log_limit_step(&l); /* too early */
+    log_limited(&other, LOG_WARN, "of another cause");
+    l.since_ms -= LOG_LIMIT_MS; /* time passes */
+    log_limit_step(&l);
+    log_limit_step(&l);
+    log_limited(&l, LOG_WARN, "refused: again");
+    for (int i = 0; i < 100; i++) {
+        log_limited(&l, LOG_INFO, "last: %d", i);
+    }
+    log_limit_end(&l);
+    log_limit_end(&l);
+    log_limit_end(&other);
+    log_close();
+    char *text = read_log(state);
+    assert_int_equal(lines_of(text, "\n"), LOG_LIMIT_LINES + 1 + 1 + LOG_LIMIT_LINES + 1);
+    matches(text, " warn w refused: 9\n.* warn w of another cause\n.* warn w refused: 12344 \\(and 12334 "
+                  "more like it in 1[0-9] s\\)\n.* warn w refused: again\n");
+    matches(text, " info w last: 99 \\(and 90 more like it in [0-9] s\\)\n$");
+    mem_free(&text);
+}
+
 static enum status write_lines(void *arg) {
     for (int i = 0; i < LINES; i++) {
         log_info("writer %d line %d %0100d end", *(int *)arg, i, 0);
@@ -165,6 +201,7 @@ int main(void) {
         WITH_FILE(a_line_says_when_who_and_what), WITH_FILE(levels_below_are_dropped),
         WITH_FILE(a_text_stays_one_line),         WITH_FILE(long_texts_and_roles_are_cut),
         WITH_FILE(opening_again_appends),         WITH_FILE(lines_of_threads_do_not_mix),
+        WITH_FILE(repeated_lines_are_counted),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

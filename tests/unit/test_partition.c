@@ -303,13 +303,13 @@ static enum status pull(struct fixture *x, uint64_t now_ms) {
     return partition_pull(x->p, &x->r.keys, true, true, now_ms, x->values, &x->pulled);
 }
 
-static enum status push_ticket(struct fixture *x, uint64_t now_ms) {
+static enum status push_ticket(struct fixture *x) {
     return partition_push(x->p, x->b.name, FENCE, x->pulled.ticket, NULL, x->r.gradients,
-                          x->r.floats, now_ms, &x->pushed);
+                          x->r.floats, &x->pushed);
 }
 
 static enum status push_keys(struct fixture *x, uint64_t fence) {
-    return partition_push(x->p, x->b.name, fence, 0, &x->r.keys, x->r.gradients, x->r.floats, 0,
+    return partition_push(x->p, x->b.name, fence, 0, &x->r.keys, x->r.gradients, x->r.floats,
                           &x->pushed);
 }
 
@@ -343,7 +343,7 @@ static void test_ticket_expires(void **state) {
     assert_int_equal(s.tickets_open, 1);
     assert_int_equal(partition_tick(x->p, 1100, &busy), OK);
     assert_false(busy);
-    assert_int_equal(push_ticket(x, 1100), ERR_TICKET);
+    assert_int_equal(push_ticket(x), ERR_TICKET);
     partition_stats(x->p, &s);
     assert_int_equal(s.tickets_open, 0);
     assert_int_equal(s.tickets_expired, 1);
@@ -371,9 +371,9 @@ static void test_ticket_bytes(void **state) {
     }
     assert_true(s.tickets_expired > 0 && s.tickets_open + s.tickets_expired == 400);
     x->pulled.ticket = tickets[s.tickets_expired - 1];
-    assert_int_equal(push_ticket(x, 0), ERR_TICKET);
+    assert_int_equal(push_ticket(x), ERR_TICKET);
     x->pulled.ticket = tickets[s.tickets_expired];
-    assert_int_equal(push_ticket(x, 0), OK);
+    assert_int_equal(push_ticket(x), OK);
     bool busy;
     assert_int_equal(partition_tick(x->p, UINT64_MAX, &busy), OK);
     partition_stats(x->p, &s);
@@ -404,7 +404,7 @@ static void test_stale_ticket(void **state) {
     world_push(x->w, x->p, 31);
     load(x, 30);
     x->pulled.ticket = ticket;
-    assert_int_equal(push_ticket(x, 0), OK);
+    assert_int_equal(push_ticket(x), OK);
     struct world_dump a = world_dump(&plain), b = world_dump(&x->job);
     world_same(&a, &b, "stale ticket");
     world_dump_free(&a);
@@ -434,7 +434,7 @@ static void test_freed_slots(void **state) {
             table_row(s->table, at)->step = 50;
             table_row(s->table, at)->data[0] = 0.25f;
         }
-        assert_int_equal(push_ticket(x, 0), OK);
+        assert_int_equal(push_ticket(x), OK);
         assert_non_null(row_of(x->p, 0, x->r.ids[0]));
         assert_int_equal(row_of(x->p, 0, x->r.ids[0])->step, 1);
         if (taken == 1) {
@@ -545,9 +545,9 @@ static void test_bad_requests(void **state) {
     assert_int_equal(push_keys(x, FENCE), ERR_PROTOCOL);
     x->b.name = (struct batch_name){0};
     x->pulled.ticket = 12345;
-    assert_int_equal(push_ticket(x, 0), ERR_TICKET);
+    assert_int_equal(push_ticket(x), ERR_TICKET);
     x->pulled.ticket = 0;
-    assert_int_equal(push_ticket(x, 0), ERR_TICKET);
+    assert_int_equal(push_ticket(x), ERR_TICKET);
     struct partition_stats s;
     partition_stats(x->p, &s);
     assert_int_equal(s.version, 0);

@@ -320,7 +320,7 @@ static enum status run_partition(void *arg) {
         }
         world_request(r->w, &b, r->p, &request);
         TRY(partition_push(r->p, b.name, 1, 0, &request.keys, request.gradients, request.floats,
-                           n, &pushed));
+                           &pushed));
         for (uint32_t spins = 0; spins < 20000 && !done; spins++) {
             TRY(partition_tick(r->p, n, &busy));
             done = partition_cut_done(r->p, &status, &info);
