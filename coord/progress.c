@@ -60,6 +60,7 @@ static void add_difference(struct wire_progress *totals, const struct wire_progr
     totals->duplicates += now->duplicates - last->duplicates;
     totals->dropped_values += now->dropped_values - last->dropped_values;
     totals->tickets_unknown += now->tickets_unknown - last->tickets_unknown;
+    totals->fenced += now->fenced - last->fenced;
     totals->staleness_sum += now->staleness_sum - last->staleness_sum;
     totals->dense_staleness_sum += now->dense_staleness_sum - last->dense_staleness_sum;
 }

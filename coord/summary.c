@@ -55,6 +55,7 @@ static void push_keys(struct json *j, const struct progress *p) {
     json_u64(j, "duplicate", t->duplicates);
     json_u64(j, "dropped", t->dropped_values);
     json_u64(j, "tickets_unknown", t->tickets_unknown);
+    json_u64(j, "fenced", t->fenced);
     json_close(j);
     json_open(j, "staleness", '{');
     json_f64(j, "mean", mean(t->staleness_sum, t->batches));

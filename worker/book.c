@@ -99,6 +99,24 @@ void book_unseen(struct book *b, const struct wire_lease *lease, const struct un
     pthread_mutex_unlock(&b->lock);
 }
 
+void book_lose(struct book *b, const struct wire_lease *lease, bool *first) {
+    pthread_mutex_lock(&b->lock);
+    struct book_lease *l = find(b, lease);
+    *first = l != NULL && !l->lost;
+    if (l != NULL) {
+        l->lost = true;
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+bool book_lost(struct book *b, const struct wire_lease *lease) {
+    pthread_mutex_lock(&b->lock);
+    const struct book_lease *l = find(b, lease);
+    const bool lost = l != NULL && l->lost;
+    pthread_mutex_unlock(&b->lock);
+    return lost;
+}
+
 struct book_lease *book_take_complete(struct book *b) {
     struct book_lease *found = NULL;
     pthread_mutex_lock(&b->lock);

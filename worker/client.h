@@ -64,7 +64,7 @@ enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t f
                           uint32_t shard_batches, const float *const *drows, const float *ddense);
 /* After DONE of a push. staleness: the largest over partitions of pushes applied since the rows were
  * pulled, since the dense vector was. fenced: a partition refused an old lease (the batch is
- * someone else's now). */
+ * someone else's now, who trains it again where it is new). */
 struct transfer_outcome {
     uint64_t staleness, dense_staleness;
     uint32_t duplicates; /* partitions that had this name */

@@ -85,9 +85,7 @@ static void add_bins(struct pace *p, const struct pace_report *r) {
     }
 }
 
-void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) {
-    pthread_mutex_lock(&p->lock);
-    p->trainer[trainer].clock++;
+static void add_trained(struct pace *p, const struct pace_report *r) {
     struct wire_progress *w = &p->progress;
     w->finished++;
     w->impressions += r->impressions;
@@ -95,15 +93,25 @@ void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) 
     w->loss_sum += r->loss;
     w->loss_ctr_sum += r->loss_ctr;
     w->loss_ctcvr_sum += r->loss_ctcvr;
-    w->resent += r->resent;
     w->duplicates += r->duplicates;
     w->dropped_values += r->dropped_values;
-    w->tickets_unknown += r->tickets_unknown;
     w->staleness_sum += r->staleness;
     raise_to(&w->staleness_max, r->staleness);
     w->dense_staleness_sum += r->dense_staleness;
     raise_to(&w->dense_staleness_max, r->dense_staleness);
     add_bins(p, r);
+}
+
+void pace_report(struct pace *p, uint32_t trainer, const struct pace_report *r) {
+    pthread_mutex_lock(&p->lock);
+    p->trainer[trainer].clock++;
+    p->progress.resent += r->resent;
+    p->progress.tickets_unknown += r->tickets_unknown;
+    if (r->fenced) {
+        p->progress.fenced++;
+    } else {
+        add_trained(p, r);
+    }
     pthread_mutex_unlock(&p->lock);
 }
 

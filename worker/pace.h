@@ -51,6 +51,7 @@ void pace_idle(struct pace *p, uint32_t trainer);
  * ERR_CLOSED when the job stops. */
 enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms);
 struct pace_report {
+    bool fenced;            /* a partition refused it: who has the lease now trains it, and counts it */
     uint32_t impressions;
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;

@@ -57,7 +57,7 @@ struct trainer {
     uint64_t sent_bytes, received_bytes; /* likewise */
     uint64_t used_ms; /* when the usage was last reported */
     struct buf line; /* of the trace */
-    struct log_limit dropped; /* lines about gradients that were */
+    struct log_limit dropped, fenced; /* lines about gradients and leases */
 };
 
 static void trainer_fini(struct trainer *t) {
@@ -71,6 +71,7 @@ static void trainer_fini(struct trainer *t) {
         mem_free(&s->logit_b);
     }
     log_limit_end(&t->dropped);
+    log_limit_end(&t->fenced);
     mem_free(&t->gradients);
     buf_fini(&t->line);
     model_destroy(&t->model);
@@ -161,6 +162,11 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
     TRY(status);
     if (s->item.batch == NULL) {
         book_end(t->spec->book, &s->item.lease, s->item.lease_batches);
+        return OK;
+    }
+    if (book_lost(t->spec->book, &s->item.lease)) { /* somebody else's now: not worth computing */
+        TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, NULL, NULL));
+        reader_give_back(t->spec->reader, s->item.batch);
         return OK;
     }
     s->used = true;
@@ -287,10 +293,19 @@ static void report(struct trainer *t, struct slot *s) {
                     "not finite and dropped", b->name.epoch, b->name.shard, b->name.batch,
                     (unsigned long long)outcome.dropped_values);
     }
+    if (outcome.fenced) {
+        bool first;
+        book_lose(t->spec->book, &s->item.lease, &first);
+        if (first) {
+            log_limited(&t->fenced, LOG_WARN, "epoch %u shard %u is another worker's now: what is left "
+                        "of it is dropped", b->name.epoch, b->name.shard);
+        }
+    }
     uint64_t resent = client_resent(t->client);
     uint64_t unknown = client_tickets_unknown(t->client);
     pace_report(t->spec->pace, t->spec->index,
                 &(struct pace_report){
+                    .fenced = outcome.fenced,
                     .impressions = b->impressions,
                     .loss = s->sums.total,
                     .loss_ctr = s->sums.ctr,
@@ -325,7 +340,7 @@ static void count_unseen(struct trainer *t, const struct slot *s) {
 static enum status retire(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         report(t, s);
-        TRY(trace(t, s));
+        TRY(transfer_outcome(s->transfer).fenced ? OK : trace(t, s));
     } else {
         count_unseen(t, s);
         pace_scored(t->spec->pace);

@@ -23,6 +23,29 @@ grep -q ' debug ps-0 cut 1 to partition 0: ' "$dir/run/logs/ps-0.log" || die "se
 train terse --servers 1 --workers 1 --set log.level=warn
 [ ! -s "$dir/terse/logs/coord-0.log" ] || die "the coordinator says: $(head -n 1 "$dir/terse/logs/coord-0.log")"
 
+step "a worker that was away for longer than its lease"
+make_data long 40000 9 --shard-impressions 2000
+train_on=(--data "$dir/long")
+train_start away --servers 1 --workers 2 --set net.lease_ms=500 --epochs 400 --batch 64
+find_roles 2
+told() { grep -q "is another worker's now: what is left of it is dropped" "$dir/away/logs/worker-1.log"; }
+wait_until 30 "training" grep -q 'trainer threads' "$dir/away/logs/worker-1.log"
+for try in 1 2 3 4 5 6 7 8; do # it may have had no lease just then, at the end of an epoch
+    sleep 0.3
+    kill -STOP "${worker[1]}"
+    sleep 1.2
+    kill -CONT "${worker[1]}"
+    sleep 0.5
+    told && break
+done
+told || die "worker 1 was never refused"
+kill -TERM "$job"
+ends 143 20
+fenced=$(number "$dir/away/summary.json" fenced)
+[ "${fenced:-0}" -ge 1 ] || die "no batch was fenced: $fenced"
+[ "$fenced" -lt 20 ] || die "$fenced batches of a lost lease were computed"
+train_on=(--data "$dir/data")
+
 step "dense parameters that no message holds"
 expect 1 timeout 60 "$ESMM" train "${train_on[@]}" --out "$dir/wide" "${small[@]}" "${prompt[@]}" \
     --servers 1 --workers 1 "${tight[@]}" --set model.tower=4096,64

@@ -57,6 +57,33 @@ static void fences_tell_leases_apart(void **state) {
     book_fini(&b);
 }
 
+/* A lease that is another's now: its batches end like others, and its shard's newer lease is not it. */
+static void a_lost_lease_is_told_once(void **state) {
+    (void)state;
+    struct book b;
+    struct batch none = {0};
+    struct wire_lease old = lease(LEASE_TRAIN, 1, 10), new = lease(LEASE_TRAIN, 1, 20);
+    bool first = true;
+    book_init(&b);
+    book_lose(&b, &old, &first); /* not known */
+    assert_false(first);
+    assert_int_equal(book_open(&b, &old), OK);
+    assert_int_equal(book_open(&b, &new), OK);
+    assert_false(book_lost(&b, &old));
+    book_lose(&b, &old, &first);
+    assert_true(first);
+    book_lose(&b, &old, &first);
+    assert_false(first);
+    assert_true(book_lost(&b, &old));
+    assert_false(book_lost(&b, &new));
+    book_end(&b, &old, 1);
+    assert_int_equal(book_finish(&b, &old, &none, NULL, NULL), OK);
+    struct book_lease *l = book_take_complete(&b);
+    assert_int_equal(l->lease.fence, 10);
+    book_lease_free(&l);
+    book_fini(&b);
+}
+
 static void scores_are_gathered(void **state) {
     (void)state;
     struct book b;
@@ -96,6 +123,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(complete_in_any_order),
         cmocka_unit_test(fences_tell_leases_apart),
+        cmocka_unit_test(a_lost_lease_is_told_once),
         cmocka_unit_test(scores_are_gathered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

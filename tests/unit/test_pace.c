@@ -47,6 +47,26 @@ static void join(uint32_t trainer, uint64_t clock) {
     assert_int_equal(pace_enter(&pace, trainer, 1), OK);
 }
 
+/* What another trains and counts is not counted here: but the trainer is a batch further. */
+static void a_fenced_batch_is_not_trained(void **state) {
+    (void)state;
+    struct wire_progress w;
+    pace_init(&pace, 1, 64);
+    join(0, 0);
+    finish(0);
+    pace_scored(&pace);
+    pace_report(&pace, 0, &(struct pace_report){.fenced = true, .impressions = 2, .loss = 3, .resent = 1});
+    pace_progress(&pace, &w);
+    assert_int_equal(w.batches, 1);
+    assert_int_equal(w.impressions, 2);
+    assert_true(w.loss_sum == 3);
+    assert_int_equal(w.fenced, 1);
+    assert_int_equal(w.finished, 2);
+    assert_int_equal(w.resent, 1);
+    assert_int_equal(pace.trainer[0].clock, 2);
+    pace_fini(&pace);
+}
+
 static void the_first_batch_waits_for_an_answer(void **state) {
     (void)state;
     pace_init(&pace, 1, 64);
@@ -250,6 +270,7 @@ static void who_waits_is_woken(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_batch_waits_for_an_answer),
+        cmocka_unit_test(a_fenced_batch_is_not_trained),
         cmocka_unit_test(the_bound_holds),
         cmocka_unit_test(who_is_idle_leaves_and_joins_again),
         cmocka_unit_test(who_is_busy_again_says_nothing),

@@ -106,6 +106,8 @@ static void roll_heartbeat(struct dice *d, struct wire_heartbeat *h) {
     p->staleness_max = roll(d);
     p->dense_staleness_sum = roll(d);
     p->dense_staleness_max = roll(d);
+    p->finished = roll(d);
+    p->fenced = roll(d);
     h->usage.cpu_s = roll_f64(d);
     h->usage.peak_bytes = roll(d);
     h->usage.sent_bytes = roll(d);
