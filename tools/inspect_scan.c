@@ -82,8 +82,7 @@ enum status scan_manifest(const char *path, char *dir, struct manifest *m) {
     if (is_shards) {
         return fail(ERR_NOT_FOUND, "%s holds impression shards, not a checkpoint", dir);
     }
-    return strstr(text, dir) != NULL ? fail(status, "%s", text)
-                                     : fail(status, "%s/manifest: %s", dir, text);
+    return fail(status, "%s", text);
 }
 
 static enum status open_in(struct scan *s, const char *path) {

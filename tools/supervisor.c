@@ -103,16 +103,13 @@ void supervisor_stop(struct supervisor *s, uint64_t grace_ms) {
     }
 }
 
-/* "esmm ps: disk full", main's last word, or "2026-… error ps-1 disk full", without what the reader
+/* "esmm ps: disk full", main's last word, or "2026-…Z error ps-1 disk full", without what the reader
  * knows already. */
 static const char *without_prefix(const char *line) {
-    const char *level = strstr(line, " error ");
-    const char *text = level == NULL ? NULL : strchr(level + 7, ' ');
-    if (strncmp(line, "esmm ", 5) == 0) {
-        text = strchr(line, ':');
-        text = text != NULL && text[1] == ' ' ? text + 1 : NULL;
-    }
-    return text != NULL ? text + 1 : line;
+    int main_bytes = 0, log_bytes = 0;
+    sscanf(line, "esmm %*[a-z]: %n", &main_bytes);
+    sscanf(line, "%*[0-9T:.-]Z error %*s %n", &log_bytes);
+    return line + (main_bytes > 0 ? main_bytes : log_bytes);
 }
 
 /* The last line of a log, without its newline; "" if it cannot be read. */

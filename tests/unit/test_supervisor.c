@@ -46,6 +46,10 @@ static int child_main(const char *what) {
         fprintf(stderr, "2026-01-01T00:00:00.000Z error ps-1 the disk is full\n");
         return 3;
     }
+    if (strcmp(what, "quote") == 0) { /* its last line is no error, but speaks of one */
+        fprintf(stderr, "2026-01-01T00:00:00.000Z info ps-1 after an error of the disk\n");
+        return 4;
+    }
     if (strcmp(what, "stubborn") == 0) {
         signal(SIGTERM, SIG_IGN);
         printf("ready\n");
@@ -99,6 +103,18 @@ static void how_they_ended(void **state) {
     assert_non_null(strstr(text, "worker-0 was killed by signal 9"));
     assert_non_null(strstr(text, killed->log));
     assert_int_equal(killed->pid, 0);
+    supervisor_fini(&s);
+}
+
+static void what_is_quoted_is_quoted_whole(void **state) {
+    (void)state;
+    struct supervisor s;
+    char text[512];
+    assert_int_equal(supervisor_init(&s, 1), OK);
+    struct child *c = start(&s, "ps-1", "quote");
+    await(&s, 1);
+    child_describe(c, text, sizeof text);
+    assert_non_null(strstr(text, "exit code 4: 2026-01-01T00:00:00.000Z info ps-1 after an error of the disk"));
     supervisor_fini(&s);
 }
 
@@ -246,6 +262,7 @@ int main(int argc, char **argv) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(how_they_ended),
+        cmocka_unit_test(what_is_quoted_is_quoted_whole),
         cmocka_unit_test(the_stubborn_are_killed),
         cmocka_unit_test(fini_leaves_nobody),
         cmocka_unit_test(orphans_end),
