@@ -1,6 +1,6 @@
 /* link.h - a role's link to the coordinator: hello, heartbeats, requests with deadlines.
  *
- * Owned by one thread (the role's control thread), which calls link_step() often; it never blocks
+ * Owned by one thread (the role's control thread), which calls link_next() often; it never blocks
  * longer than asked. Other threads speak to the control thread through queues, never to the link.
  */
 #ifndef COMMON_LINK_H

@@ -2,7 +2,7 @@
  *
  * A socket belongs to the thread that made it. LINGER is 0 everywhere; HWM, MAXMSGSIZE and (tcp)
  * keepalive and heartbeat are set. Endpoints: ipc://path, tcp://host:port, inproc://name; a server
- * binds tcp://host:0 (or *) to let the system choose and asks endpoint_bound().
+ * binds tcp://host:0 (or *) to let the system choose and asks port_endpoint().
  */
 #ifndef COMMON_TRANSPORT_H
 #define COMMON_TRANSPORT_H
@@ -35,7 +35,7 @@ void port_close(struct port **p);
 const char *port_endpoint(const struct port *p); /* as bound (with the chosen port) or connected */
 
 /* Never blocks beyond the socket buffer: ERR_AGAIN if the peer's queue is full. peer NULL on a
- * connected port. keys and values are copied (values_move: see below). */
+ * connected port. keys and values are copied. All of the message is sent, or nothing. */
 enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
                       const struct wire_msg *msg, const void *keys, size_t keys_bytes,
                       const void *values, size_t values_bytes);

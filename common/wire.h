@@ -62,9 +62,8 @@ struct wire_hello {
     uint32_t threads;
     uint64_t incarnation;         /* random per process start */
 };
-/* A server announces its partitions' endpoints in a second step of HELLO (keys frame: NUL-separated
- * endpoint strings). WELCOME to a worker carries all partitions likewise, in frame 2, after the
- * config; see wire_welcome_pack. */
+/* A server's HELLO has its partitions' endpoints in the keys frame, NUL-separated. The keys frame of a
+ * WELCOME that is ready has the job's plan (job_plan_encode), all endpoints among it. */
 struct wire_welcome {
     uint64_t job;                 /* random id of this job; in every later message */
     bool ready;                   /* false: others are missing still, ask again (hello again) */

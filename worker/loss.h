@@ -79,7 +79,7 @@ struct loss_rows {
     const float *elapsed_days;
 };
 
-/* towers: of method_towers. dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
+/* towers: as many as the method has (method_with). dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
  * mean); adds to *sums. */
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums);

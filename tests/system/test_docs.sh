@@ -1,6 +1,6 @@
 #!/bin/bash
 # The pages say what is there: docs/config.md is the output of `esmm config`, every page that a source
-# mentions exists, and every relative link of a page resolves.
+# mentions exists, every relative link of a page resolves, and names in comments and pages are names of code.
 set -euo pipefail
 cd "$REPO"
 failed=0
@@ -46,6 +46,38 @@ while IFS=$'\t' read -r file name; do
         complain "$file names $name, which does not exist"
 done < <(text | perl -ne 'my ($f, $l) = split /\t/, $_, 2;
     while ($l =~ /`([A-Za-z0-9_-]+\.md)`/g) { print "$f\t$1\n" }' | sort -u)
+
+# A name with an underscore, in a comment of a source or on a page, is one that some code has, or of
+# which it is said here that it is not ours: the words of formulas and of other people's programs.
+# (One or two letters after the last underscore, or one before the first, are an index of a formula.)
+others="neg_below neg_tie l2_ftrl unordered_map sample_test sample_train sample_skeleton_test
+    common_features_test common_index new_user_class_level"
+while IFS= read -r name; do
+    complain "$name, which no code has"
+done < <(printf '%s\n' "${sources[@]}" | perl -ne '
+    BEGIN { $others{$_} = 1 for split " ", shift @ARGV }
+    chomp; s{^\./}{}; my $file = $_;
+    next if $file =~ m{^findings/|\.(txt|tsv|manifest)$};
+    (my $base = $file) =~ s{.*/|\.\w+$}{}g;
+    @code{$base, "system_$base"} = (1, 1);
+    open my $in, "<", $file or next;
+    my $text = do { local $/; <$in> };
+    if ($file =~ /\.md$/) { push @said, [$file, $text]; next }
+    if ($file =~ /\.[ch]$/) { # comments aside; strings are code
+        $text =~ s{("(?:[^"\\\n]|\\.)*"|\x27(?:[^\x27\\\n]|\\.)*\x27)|(/\*.*?\*/)}
+                  {if (defined $2) { push @said, [$file, $2]; " " } else { $1 }}gse;
+    }
+    $code{$_} = 1 for $text =~ /\w+/g;
+    END {
+        my %told;
+        for (@said) {
+            my ($file, $text) = @$_;
+            for ($text =~ m{(?<![\w./-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?!\w)}g) {
+                next if $code{$_} || $others{$_} || /_[a-z0-9]{1,2}$/ || /^[a-z]_/ || $told{"$file$_"}++;
+                print "$file names $_\n";
+            }
+        }
+    }' "$others")
 
 echo "${#pages[@]} pages, $links links, $(($(wc -l <<<"$table") - 2)) configuration keys"
 exit "$failed"
