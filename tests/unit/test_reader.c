@@ -401,6 +401,45 @@ static enum status late_file(void *arg) {
     return file_rename(from, to);
 }
 
+static void await_reading(struct reader *r) {
+    for (int i = 0; i < TAKE_MS && !reader_waits(r); i++) {
+        clock_sleep_ms(1);
+    }
+    assert_true(reader_waits(r));
+}
+
+/* It waits for a shard only if nobody has a batch: else there is something to do. */
+static void test_waiting_for_a_shard(void **state) {
+    (void)state;
+    struct fixture t;
+    struct thread thread = {0};
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    struct reader_item item = {0};
+    setup_data(&t);
+    assert_int_equal(path_join(from, t.dir, t.info[2].name), OK);
+    assert_int_equal(path_join(to, t.dir, "later"), OK);
+    assert_int_equal(file_rename(from, to), OK);
+    struct reader_spec spec = spec_of(&t, 4);
+    spec.stream = true;
+    assert_int_equal(reader_start(&t.reader, &spec), OK);
+    assert_false(reader_waits(t.reader)); /* nobody asked for one */
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 2), NULL, 0), OK);
+    do {
+        assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+        if (item.batch != NULL) {
+            assert_false(reader_waits(t.reader));
+            reader_give_back(t.reader, item.batch);
+        }
+    } while (item.batch != NULL);
+    await_reading(t.reader);
+    assert_int_equal(thread_start(&thread, "producer", late_file, &t), OK);
+    assert_int_equal(thread_join(&thread), OK);
+    check_lease(&t, lease_of(LEASE_TRAIN, 0, 2), 0);
+    assert_false(reader_waits(t.reader));
+    end(&t);
+}
+
 static void test_stream(void **state) {
     (void)state;
     struct fixture t;
@@ -432,7 +471,8 @@ int main(void) {
         cmocka_unit_test(test_pool_bounds),    cmocka_unit_test(test_stop_any_time),
         cmocka_unit_test(test_damaged_shard),  cmocka_unit_test(test_wrong_leases),
         cmocka_unit_test(test_no_data),        cmocka_unit_test(test_user_field),
-        cmocka_unit_test(test_failing_memory), cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_failing_memory), cmocka_unit_test(test_waiting_for_a_shard),
+        cmocka_unit_test(test_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
