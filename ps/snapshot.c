@@ -9,8 +9,8 @@
  *
  * Memory: chunks in flight, at most copy_bytes in all (but two at least). The scan uses half of
  * them, so that updates find room; if there is none an update waits for the writer, which is the
- * only place where a partition waits for a disk, at most CHUNK_WAIT_MS before the snapshot is given
- * up.
+ * only place where a partition waits for a disk, at most half of net.give_up_ms before the snapshot is
+ * given up: workers must not take the partition for dead.
  *
  * Deterministic jobs (config.deterministic) want the same bytes in the file each time, so there the
  * first update ahead of the scan finishes the scan instead: blocks are written in order of slots.
@@ -33,7 +33,7 @@
 #define CHUNK_BYTES_MIN ((size_t)64 << 10)
 #define CHUNK_BYTES_MAX ((size_t)512 << 10)
 #define CHUNKS_MAX 4096u
-#define CHUNK_WAIT_MS 60000u
+#define CHUNK_WAIT_MS 60000u /* and at most half of net.give_up_ms */
 #define WAIT_SLICE_MS 100u
 
 struct unit {
@@ -58,6 +58,7 @@ struct snapshot {
     uint32_t unit_count;
     struct cut_clock *clocks;     /* of the domains at the cut, ascending */
     uint64_t bitmap_bytes;
+    uint32_t wait_ms;             /* how long an update waits for an empty chunk */
     uint32_t scan_unit, scan_block;
     bool in_order;
     bool scanned;                 /* nothing more to copy */
@@ -89,7 +90,7 @@ static bool chunk_new(struct snapshot *s) {
 
 /* An empty chunk becomes the current one. wait: until the writer gives one back. */
 static enum status chunk_take(struct snapshot *s, bool wait) {
-    const uint64_t deadline = clock_mono_ms() + CHUNK_WAIT_MS;
+    const uint64_t deadline = clock_mono_ms() + s->wait_ms;
     void *emptied = NULL;
     enum status status = queue_take(&s->job->emptied, &emptied, 0);
     if (status != OK && chunk_new(s)) {
@@ -101,8 +102,8 @@ static enum status chunk_take(struct snapshot *s, bool wait) {
         status = queue_take(&s->job->emptied, &emptied, WAIT_SLICE_MS);
     }
     if (status != OK) {
-        return wait ? fail(ERR_TIMEOUT, "%s: the disk took no rows for %u s", s->job->path,
-                           CHUNK_WAIT_MS / 1000)
+        return wait ? fail(ERR_TIMEOUT, "%s: the disk took no rows for %u ms", s->job->path,
+                           s->wait_ms)
                     : ERR_AGAIN;
     }
     s->chunk = emptied;
@@ -389,6 +390,8 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
     TRY(mem_alloc((void **)&s, sizeof *s));
     s->writer = w;
     s->in_order = p->spec.config->deterministic;
+    s->wait_ms = p->spec.config->give_up_ms / 2 < CHUNK_WAIT_MS ? p->spec.config->give_up_ms / 2
+                                                                 : CHUNK_WAIT_MS;
     TRY_OUT(cut_rows(s, p));
     TRY_OUT(cut_job(s, p, dir, index, count));
     status = snapshot_writer_put(w, &s->job->begin);

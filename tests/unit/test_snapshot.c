@@ -1,10 +1,13 @@
 #include "ps/snapshot.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "common/thread.h"
 #include "ps/snapshot_private.h"
+#include "tests/job_sample.h"
 #include "tests/world.h"
 
 #define SEED 909u
@@ -367,12 +370,65 @@ static void test_threads(void **state) {
     mem_free(&w);
 }
 
+/* Pushes until one takes long; the longest one's time. */
+static uint64_t slowest_push(struct small_job *j, uint32_t pushes, uint64_t enough_ms) {
+    uint64_t slowest_ms = 0;
+    for (uint32_t n = 0; n < pushes && slowest_ms < enough_ms; n++) {
+        const uint64_t start_ms = clock_mono_ms();
+        bool busy;
+        job_push(j, 1);
+        assert_int_equal(partition_tick(j->part[0], start_ms, &busy), OK);
+        const uint64_t took_ms = clock_mono_ms() - start_ms;
+        slowest_ms = took_ms > slowest_ms ? took_ms : slowest_ms;
+    }
+    return slowest_ms;
+}
+
+/* The disk takes nothing (the part is a pipe that nobody reads): an update waits for it, but not for
+ * so long that workers would give the partition up. The snapshot is lost, the job is not. */
+static void test_a_disk_that_hangs(void **state) {
+    (void)state;
+    const char *const settings[] = {"table.dim=32", "server.copy_bytes=65536", "net.request_ms=100",
+                                    "net.give_up_ms=1000", "table.optimizer=adam", NULL};
+    struct small_job j;
+    struct snapshot_writer *writer = NULL;
+    struct part_info info;
+    enum status status = OK;
+    char pipe[PATH_BYTES_MAX], bytes[4096];
+    job_init(&j, SEED, settings);
+    job_start(&j, 1);
+    job_push(&j, 90);
+    job_path(&j, "part-00000-of-00001.bin.tmp", pipe);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    const int end = open(pipe, O_RDWR | O_NONBLOCK);
+    assert_true(end >= 0);
+    fcntl(end, F_SETPIPE_SZ, 4096);
+    assert_int_equal(snapshot_writer_start(&writer), OK);
+    assert_int_equal(partition_cut(j.part[0], writer, j.root, 0, 1), OK);
+    const uint64_t waited_ms = slowest_push(&j, 60, 400);
+    assert_in_range(waited_ms, 400, 5000);
+    assert_true(slowest_push(&j, 10, 400) < 400); /* it is given up: nobody waits any more */
+    while (!partition_cut_done(j.part[0], &status, &info)) {
+        bool busy;
+        while (read(end, bytes, sizeof bytes) > 0) { /* the writer comes to its end */
+        }
+        assert_int_equal(partition_tick(j.part[0], clock_mono_ms(), &busy), OK);
+        clock_sleep_ms(1);
+    }
+    assert_int_equal(status, ERR_TIMEOUT);
+    assert_non_null(strstr(fail_text(), "the disk took no rows for 500 ms"));
+    snapshot_writer_stop(&writer);
+    close(end);
+    job_fini(&j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_under_pushes), cmocka_unit_test(test_deterministic_bytes),
         cmocka_unit_test(test_cuts_in_turn),     cmocka_unit_test(test_write_fails),
         cmocka_unit_test(test_memory_fails),     cmocka_unit_test(test_ends_in_the_middle),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_a_disk_that_hangs),
     };
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
 }
