@@ -323,7 +323,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
     if (complete) {
         leases_complete(&c->leases, s->shard);
         if (exam_unseen(&c->exam, c->data.schema.count, m->keys, m->keys_bytes) != OK) {
-            log_warn("%s", fail_text());
+            log_limited(&c->limited[LIMITED_SCORES], LOG_WARN, "%s", fail_text());
         }
     }
     struct wire_msg msg = {.type = WIRE_ACK};
