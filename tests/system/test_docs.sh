@@ -57,7 +57,7 @@ while IFS= read -r name; do
 done < <(printf '%s\n' "${sources[@]}" | perl -ne '
     BEGIN { $others{$_} = 1 for split " ", shift @ARGV }
     chomp; s{^\./}{}; my $file = $_;
-    next if $file =~ m{^findings/|\.(txt|tsv|manifest)$};
+    next if $file =~ m{^findings/|^docs/logs\.md$|\.(txt|tsv|manifest)$}; # names of others
     (my $base = $file) =~ s{.*/|\.\w+$}{}g;
     @code{$base, "system_$base"} = (1, 1);
     open my $in, "<", $file or next;
