@@ -129,7 +129,9 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LONG);
     }
     if (prep_piece_doubtful(p, i)) {
-        return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LINES);
+        TRY(prep_row_read(&w->row, record, &why)); /* for its labels */
+        return prep_classes_reject(p, w->c->run->input.name, i, REJECT_LINES, "",
+                                   prep_row_classes(&w->row));
     }
     if (w->c->header.len > 0 && is_header(w->c, record)) {
         p->tally.header += w->c->schema.skip_headers ? prep_piece_lines(p, i) : 0;

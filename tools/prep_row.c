@@ -231,9 +231,6 @@ uint32_t prep_row_classes(const struct prep_row *r) {
         }
         return classes;
     }
-    if (!r->split) {
-        return 0;
-    }
     classes = (uint32_t)(tells && looks(r, &s->click)) << CLASS_CLICK |
               (uint32_t)looks(r, &s->conversion) << CLASS_CONVERSION;
     for (uint32_t k = 0; k < s->behaviours; k++) {
@@ -292,12 +289,28 @@ static bool take_weight(struct prep_row *r) {
     return false;
 }
 
+/* Cells of a record whose quotes are bad: its labels may be read all the same. */
+static enum status split_anyhow(struct prep_row *r, struct span record) {
+    const char quote = r->schema->quote;
+    bool good = false;
+    TRY(prep_cells_split(&r->cells, record, r->schema->delimiter, 0, &good));
+    for (size_t k = 0; k < r->cells.count; k++) {
+        struct span *cell = &r->cells.cell[k];
+        if (cell->n >= 2 && cell->at[0] == quote && cell->at[cell->n - 1] == quote) {
+            *cell = (struct span){cell->at + 1, cell->n - 2};
+        }
+    }
+    return OK;
+}
+
 enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
     const struct prep_schema *s = r->schema;
+    bool good = false;
     r->seen[0] = '\0';
     r->read = false;
-    TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &r->split));
-    *why = !r->split                               ? REJECT_QUOTES
+    TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &good));
+    TRY(good ? OK : split_anyhow(r, record));
+    *why = !good                                   ? REJECT_QUOTES
            : r->cells.count != s->name_count       ? REJECT_COLUMNS
            : !take_labels(r)                       ? REJECT_LABEL
            : !take_weight(r)                       ? REJECT_WEIGHT

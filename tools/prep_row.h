@@ -20,7 +20,6 @@ struct prep_row {
     /* of the record that was read last */
     uint64_t impression_id;           /* with an impression column only */
     char seen[SEEN_BYTES];            /* of one that was rejected: what the reason was found in */
-    bool split;                       /* the cells were found, if perhaps too many or too few */
     bool read;                        /* nothing was rejected so far */
     bool click, conversion;
     uint8_t behaviours;               /* LABEL_BEHAVIOUR of those that were done */

@@ -88,6 +88,41 @@ static void test_unclosed_in_commas(void **state) {
     }
 }
 
+/* The rows with a bad quote are the conversions: that is not 0.5 % of rejects among others. */
+static void test_bad_quotes_of_positives(void **state) {
+    static const char *const bad[] = {"\"an open one", "\"", "\"a\"b"};
+    (void)state;
+    write_text(schema, "[log]\nimpression = id\nclick = click\nconversion = conv\nitem = title\n");
+    for (size_t k = 0; k < 3; k++) {
+        for (int quoted = 0; quoted < 2; quoted++) { /* the labels too */
+            const char *const q = quoted == 0 ? "" : "\"";
+            struct buf text = BUF_EMPTY;
+            assert_int_equal(buf_printf(&text, "id,click,conv,title\n"), OK);
+            for (uint32_t i = 0; i < 20000; i++) {
+                const int bought = i % 200 == 7;
+                assert_int_equal(buf_printf(&text, "%u,%s%d%s,%s%d%s,%s\n", i, q, bought, q, q,
+                                            bought, q, bought ? bad[k] : "a title"), OK);
+            }
+            clean();
+            assert_int_equal(file_write_atomic(input, text.data, text.len), OK);
+            refused(prep(CSV, NULL), ERR_LIMIT, "look like a ");
+            buf_fini(&text);
+        }
+    }
+    /* Two lines in the first column. */
+    struct buf text = BUF_EMPTY;
+    assert_int_equal(buf_printf(&text, "title,id,click,conv\n"), OK);
+    for (uint32_t i = 0; i < 20000; i++) {
+        const int bought = i % 200 == 7;
+        assert_int_equal(buf_printf(&text, "%s,%u,%d,%d\n", bought ? "\"a\nb\"" : "a", i, bought,
+                                    bought), OK);
+    }
+    clean();
+    assert_int_equal(file_write_atomic(input, text.data, text.len), OK);
+    refused(prep(CSV, NULL), ERR_LIMIT, "look like a ");
+    buf_fini(&text);
+}
+
 /* Unclosed quotes in lines one behind the other, and at the starts of all lines. */
 static void test_unclosed_in_a_row(void **state) {
     struct buf text = BUF_EMPTY;
@@ -232,6 +267,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unclosed_in_tabs),  cmocka_unit_test(test_unclosed_in_commas),
         cmocka_unit_test(test_unclosed_in_a_row), cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_bad_quotes_of_positives),
         cmocka_unit_test(test_header),            cmocka_unit_test(test_repeated_headers),
         cmocka_unit_test(test_aliccp),            cmocka_unit_test(test_inspect),
     };

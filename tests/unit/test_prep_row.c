@@ -363,7 +363,8 @@ static void test_funnel(void **state) {
     prep_schema_free(&w.schema);
 }
 
-/* A rejected row with cells too many or too few has a label if it looks so from both ends. */
+/* A rejected row with cells too many or too few has a label if it looks so from both ends; of one with
+ * bad quotes the cells are taken as if they were letters. */
 static void test_classes(void **state) {
     static const struct {
         const char *text;
@@ -372,7 +373,8 @@ static void test_classes(void **state) {
                 {"7,u,2,0,1,,1,x,1", 1},      {"7,u,0,0,1,,1,x,cheap", 0},
                 {"7,u,NULL,0,1,,1,x,1", 0},   {"7,u,,true,1,,1,x,1", 2},
                 {"7,u,1,1,,,1,x,y,1", 1},    {"7,u,1,0,1,,1,x,y,1", 0},
-                {"7,u,1", 0},                 {"7,u,1,1,1,\"", 0}};
+                {"7,u,1", 0},                 {"7,u,1,1,1,\"", 2},
+                {"7,u,1,1,1,,1,x,\"a", 3},   {"\"7\",u,\"0\",\"1\",1,,1,x,\"a", 2}};
     struct world *w = *state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         read_row(w, rows[k].text);
