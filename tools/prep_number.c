@@ -4,17 +4,6 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-struct span prep_trimmed(struct span text) {
-    while (text.n > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
-        text.at++;
-        text.n--;
-    }
-    while (text.n > 0 && (text.at[text.n - 1] == ' ' || text.at[text.n - 1] == '\t')) {
-        text.n--;
-    }
-    return text;
-}
-
 /* Behind a mark of thousands there are three digits and then no fourth; before the first, one to
  * three. */
 static bool parts_thousands(struct span text, size_t i, size_t digits_before, bool first) {
@@ -57,6 +46,9 @@ bool prep_number_plain(const struct number_style *style, struct span text, char 
 }
 
 struct span prep_id_plain(char decimal, struct span text) {
+    if (text.n > 0 && text.at[0] > '0' && text.at[text.n - 1] > '0') {
+        return text; /* most are as they should be */
+    }
     const char point = decimal == 0 ? '.' : decimal;
     text = prep_trimmed(text);
     size_t n = text.n;

@@ -12,7 +12,16 @@ struct number_style {
 };
 
 /* Without the blanks and tabs around it. */
-struct span prep_trimmed(struct span text);
+static inline struct span prep_trimmed(struct span text) {
+    while (text.n > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
+        text.at++;
+        text.n--;
+    }
+    while (text.n > 0 && (text.at[text.n - 1] == ' ' || text.at[text.n - 1] == '\t')) {
+        text.n--;
+    }
+    return text;
+}
 /* The number in the program's way, with a point and without what parts thousands: the text itself if
  * the style asks for no change, else in copy. false: it is not written in that style; then thousands
  * stand where no thousands are ("19.90" with a point for thousands), or there are two decimals. */
