@@ -79,9 +79,9 @@ static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint
         return share(rejected, (double)c->rows + lines - (double)t->lines) > o->bad_max / 100;
     }
     const double of_class = share(rejected, (double)c->rows);
+    const uint64_t elsewhere = prep_tally_rejected(t) - rejected + 1; /* none of a few is no rate */
     return of_class > o->bad_max / 100 ||
-           (others > 0 &&
-            of_class > TIMES_OTHERS * share(prep_tally_rejected(t) - rejected, others));
+           (others > 0 && of_class > TIMES_OTHERS * share(elsewhere, others));
 }
 
 static enum status tell(const struct prep_output *o, const char *file, const struct prep_tally *t,

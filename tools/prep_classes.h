@@ -20,9 +20,9 @@ enum status prep_classes_reject(struct prep_piece *p, const char *file, size_t i
 uint64_t prep_class_rejected(const struct class_tally *c);
 
 /* ERR_LIMIT if at least 10 lines of a class were rejected, and more than bad_max percent of it or
- * five times the share of the lines outside of it. `lines` is what the file has, or is expected to
- * have: before its end only what the rest cannot change any more is told. Nothing is an error with
- * a bad_max of 100. */
+ * five times the share of the lines outside of it (of which one more counts as rejected, since none
+ * of a few is no rate). `lines` is what the file has, or is expected to have: before its end only
+ * what the rest cannot change any more is told. Nothing is an error with a bad_max of 100. */
 enum status prep_classes_check(const struct prep_output *o, const char *file,
                                const struct prep_tally *t, double lines);
 

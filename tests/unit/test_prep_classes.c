@@ -201,6 +201,15 @@ static void test_times_others(void **state) {
     assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
     refused(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
                  "--max-bad", "6", NULL), ERR_LIMIT, "lines that look like a click");
+    buf_clear(&text); /* of nearly all lines a few are no wonder */
+    assert_int_equal(buf_printf(&text, "click,buy,buy_time,price,time,item\n"), OK);
+    for (unsigned i = 0; i < 20000; i++) {
+        assert_int_equal(buf_printf(&text, "%u,0,,%s,1700000000,x\n", i % 20 != 0,
+                                    i % 1601 == 1 ? "?" : "1"), OK);
+    }
+    assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
+    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
+                          NULL), OK);
     buf_fini(&text);
     clean();
 }
