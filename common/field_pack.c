@@ -3,8 +3,8 @@
 #include <math.h>
 
 /* Kinds on disk: position. */
-static const enum field_kind disk_kinds[] = {FIELD_UNKNOWN, FIELD_HASH_TEXT, FIELD_ID, FIELD_NUMERIC,
-                                             FIELD_ALICCP};
+static const enum field_kind disk_kinds[] = {FIELD_UNKNOWN, FIELD_HASH_TEXT, FIELD_ID,
+                                             FIELD_NUMERIC, FIELD_ALICCP};
 #define DISK_KINDS (sizeof disk_kinds / sizeof disk_kinds[0])
 
 static uint32_t kind_to_disk(enum field_kind kind) {
@@ -71,11 +71,12 @@ static enum status take_missing(struct field_schema *f, const Esmm__FieldSchema 
     }
     for (size_t k = 0; k < in->n_missing; k++) {
         const ProtobufCBinaryData *text = &in->missing[k];
-        if (text->len == 0 || text->len >= FIELD_TEXT_MAX || memchr(text->data, 0, text->len) != NULL) {
+        const char *at = (const char *)text->data;
+        if (text->len == 0 || text->len >= FIELD_TEXT_MAX || memchr(at, 0, text->len) != NULL) {
             return corrupt(f->name, "a missing text is empty, too long, or holds a zero byte");
         }
-        TRY(field_schema_missing(f, (const char *)text->data, text->len));
-        if (f->missing_count != k + 1 || strncmp(f->missing[k], (char *)text->data, text->len) != 0) {
+        TRY(field_schema_missing(f, at, text->len));
+        if (f->missing_count != k + 1 || strncmp(f->missing[k], at, text->len) != 0) {
             return corrupt(f->name, "missing texts do not ascend");
         }
     }

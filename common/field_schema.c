@@ -1,6 +1,5 @@
 #include "field_schema.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,7 +9,8 @@
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
-enum status field_schemas_add(struct field_schemas *s, const char *name, struct field_schema **out) {
+enum status field_schemas_add(struct field_schemas *s, const char *name,
+                              struct field_schema **out) {
     const size_t size = sizeof *s->list;
     if (s->count == FIELDS_MAX || strlen(name) >= FIELD_NAME_MAX) {
         return fail(ERR_LIMIT, "field '%.80s': more than %d fields, or too long a name", name,
@@ -277,7 +277,7 @@ static enum status put_missing(const struct field_schema *f, struct buf *out) {
     return OK;
 }
 
-/* The head of a line on a field that stands for others: field 'age' (and 2 more): A has kind = ...; B has ... */
+/* The head of a line on a field that stands for others: field 'age' (and 2 more): A has ...; B has ... */
 static enum status put_both(const struct sides *s, const struct field_schema *x,
                             const struct field_schema *y, uint32_t others,
                             enum status (*put)(const struct field_schema *, struct buf *)) {
@@ -316,8 +316,8 @@ static enum status put_doubts(const struct sides *s, const struct found *unknown
                               const struct found *missing) {
     if (unknown->count > 0) {
         TRY(put_both(s, unknown->x, unknown->y, unknown->count - 1, field_schema_describe));
-        TRY(buf_printf(s->doubts, ": an older version or another program does not say how texts became "
-                                  "ids; whether both agree is not checked\n"));
+        TRY(buf_printf(s->doubts, ": an older version or another program does not say how texts "
+                                  "became ids; whether both agree is not checked\n"));
     }
     if (missing->count > 0) {
         TRY(put_both(s, missing->x, missing->y, missing->count - 1, put_missing));

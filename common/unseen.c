@@ -1,7 +1,5 @@
 #include "unseen.h"
 
-#include <stdio.h>
-
 #define VALUES_MAX (UINT64_C(1) << 40) /* of a field in one shard; sums of many stay in 64 bits */
 
 void unseen_add(struct unseen *to, const struct unseen *from) {
@@ -51,7 +49,8 @@ bool unseen_doubtful(const struct unseen_field *f, double first) {
 
 enum status unseen_table(const struct unseen *u, const struct schema *s, const double *first,
                          struct buf *out) {
-    TRY(buf_printf(out, "%-20s %14s %12s %16s\n", "field", "values", "without row", "new in training"));
+    TRY(buf_printf(out, "%-20s %14s %12s %16s\n", "field", "values", "without row",
+                   "new in training"));
     for (uint32_t f = 0; f < s->count; f++) {
         const struct unseen_field *n = &u->field[f];
         TRY(buf_printf(out, "%-20s %14llu %10.4g %% %14.4g %%%s\n", s->fields[f].name,
@@ -65,16 +64,18 @@ enum status unseen_doubts(const struct unseen *u, const struct schema *s, const 
                           struct buf *out) {
     for (uint32_t f = 0; f < s->count; f++) {
         if (unseen_doubtful(&u->field[f], first[f])) {
-            TRY(buf_printf(out, "field '%s': the model has no row for %.4g %% of its values, where at most "
-                                "%.4g %% were to be expected of a log like the training data's: are its texts "
-                                "written as there (376 is not 376.0 or 000376), or is it of another world?\n",
+            TRY(buf_printf(out,
+                           "field '%s': the model has no row for %.4g %% of its values, where at most %.4g %% "
+                           "were to be expected of a log like the training data's: are its texts written "
+                           "as there (376 is not 376.0 or 000376), or is it of another world?\n",
                            s->fields[f].name, 100 * share_of(&u->field[f]), 100 * first[f]));
         }
     }
     return OK;
 }
 
-void unseen_json(const struct unseen *u, const struct schema *s, const double *first, struct json *j) {
+void unseen_json(const struct unseen *u, const struct schema *s, const double *first,
+                 struct json *j) {
     json_open(j, "fields", '{');
     for (uint32_t f = 0; f < s->count; f++) {
         json_open(j, s->fields[f].name, '{');
@@ -103,9 +104,11 @@ enum status unseen_unpack(struct unseen *u, uint32_t fields, const void *data, s
         u->field[f].values = cursor_varint(&c);
         u->field[f].unseen = cursor_varint(&c);
         if (c.bad || u->field[f].values > VALUES_MAX || u->field[f].unseen > u->field[f].values) {
-            return fail(ERR_PROTOCOL, "counts of unseen values: torn, or those of field %u cannot be true", f);
+            return fail(ERR_PROTOCOL, "counts of unseen values: torn, or those of field %u cannot be true",
+                        f);
         }
     }
-    return cursor_left(&c) == 0 ? OK : fail(ERR_PROTOCOL, "counts of unseen values of more than %u fields",
-                                            fields);
+    return cursor_left(&c) == 0
+               ? OK
+               : fail(ERR_PROTOCOL, "counts of unseen values of more than %u fields", fields);
 }

@@ -51,7 +51,8 @@ enum status unseen_table(const struct unseen *u, const struct schema *s, const d
 enum status unseen_doubts(const struct unseen *u, const struct schema *s, const double *first,
                           struct buf *out);
 /* "fields": {NAME: {values, unseen, share, share_first, doubtful}}. */
-void unseen_json(const struct unseen *u, const struct schema *s, const double *first, struct json *j);
+void unseen_json(const struct unseen *u, const struct schema *s, const double *first,
+                 struct json *j);
 
 /* As bytes: varints values, unseen of each field. ERR_PROTOCOL: not of that many fields, or more unseen
  * than values. */

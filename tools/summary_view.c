@@ -35,8 +35,8 @@ static enum status read_fields(const char *fields, const struct schema *schema, 
     return OK;
 }
 
-static void print_doubts(const struct buf *doubts) {
-    const char *at = (const char *)doubts->data, *end = at + doubts->len;
+void print_warnings(const struct buf *lines) {
+    const char *at = (const char *)lines->data, *end = at + lines->len;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         fprintf(stderr, "warning: %.*s\n", (int)(stop - at), at);
@@ -58,7 +58,7 @@ enum status summary_view_unseen(const char *summary, const struct schema *schema
     TRY_OUT(unseen_doubts(&u, schema, first, &doubts));
     fwrite(table.data, 1, table.len, stdout);
     fflush(stdout);
-    print_doubts(&doubts);
+    print_warnings(&doubts);
 out:
     buf_fini(&table);
     buf_fini(&doubts);

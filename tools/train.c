@@ -448,19 +448,10 @@ static void warn_of_staleness(const struct train *t) {
             c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
 }
 
-static void print_doubts(const struct buf *doubts) {
-    const char *at = (const char *)doubts->data, *end = at + doubts->len;
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        fprintf(stderr, "warning: %.*s\n", (int)(stop - at), at);
-        at = stop + 1;
-    }
-}
-
 static enum status read_data(struct train *t) {
     struct buf doubts = BUF_EMPTY;
     const enum status status = dataset_read_all(&t->data, &t->job.data, &doubts);
-    print_doubts(&doubts);
+    print_warnings(&doubts);
     buf_fini(&doubts);
     return status;
 }
@@ -477,7 +468,7 @@ static enum status eval_fits(const struct train *t) {
     const struct fit_side model = fit_side_data(&t->data);
     const struct fit_side data = fit_side_data(&eval);
     status = data_fit(&model, &data, &doubts);
-    print_doubts(&doubts);
+    print_warnings(&doubts);
 out:
     buf_fini(&doubts);
     dataset_free(&eval);
@@ -496,7 +487,7 @@ static enum status resume_fits(const struct train *t) {
     const struct fit_side model = fit_side_checkpoint(&m, found);
     const struct fit_side data = fit_side_data(&t->data);
     status = field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
-    print_doubts(&doubts);
+    print_warnings(&doubts);
 out:
     buf_fini(&doubts);
     manifest_free(&m);
