@@ -251,11 +251,12 @@ static uint32_t scoring_threads(const struct compare *c) {
 
 /* The CTR net's scores are kept for the seed's other models; its own figures come from them. */
 static enum status measure_reference(const struct compare *c, const struct compare_run *run,
-                                     struct score_list *reference, struct evaluation *e) {
+                                     struct score_list *reference, struct compare_cell *cell) {
     struct local *local = NULL;
     enum status status = OK;
     reference->count = 0;
     TRY_OUT(local_create(&local, run->dir, NULL));
+    local_kernel(local, cell->kernel);
     TRY_OUT(local_score(local, &c->eval, scoring_threads(c),
                         (struct local_sink){score_list_take, reference}));
     enum score_form form;
@@ -263,7 +264,7 @@ static enum status measure_reference(const struct compare *c, const struct compa
     const struct evaluation_spec spec = {.form = form,
                                          .resamples = (uint32_t)c->resamples,
                                          .seed = BOOTSTRAP_SEED};
-    TRY_OUT(evaluation_compute(e, reference->scores, reference->count, &spec));
+    TRY_OUT(evaluation_compute(&cell->evaluation, reference->scores, reference->count, &spec));
     status = local_unseen(local, NULL, NULL); /* the other methods have the same rows, or fewer */
 out:
     local_destroy(&local);
@@ -271,7 +272,7 @@ out:
 }
 
 static enum status measure(const struct compare *c, const struct compare_run *run,
-                           const struct score_list *reference, struct evaluation *e) {
+                           const struct score_list *reference, struct compare_cell *cell) {
     struct local *local = NULL;
     const struct eval_spec spec = {.data = &c->eval,
                                    .truth = c->truth,
@@ -280,7 +281,8 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
                                    .resamples = (uint32_t)c->resamples,
                                    .seed = BOOTSTRAP_SEED};
     TRY(local_create(&local, run->dir, NULL));
-    const enum status status = eval_run(local, &spec, e);
+    local_kernel(local, cell->kernel);
+    const enum status status = eval_run(local, &spec, &cell->evaluation);
     local_destroy(&local);
     return status;
 }
@@ -310,8 +312,8 @@ static enum status one(struct compare *c, size_t method, uint32_t seed, struct s
     struct compare_run run;
     TRY(compare_run_train(&c->settings, m, seed, &run));
     TRY(compare_run_cost(&run, &cell->impressions, &cell->seconds));
-    TRY(method == 0 ? measure_reference(c, &run, reference, &cell->evaluation)
-                    : measure(c, &run, reference, &cell->evaluation));
+    TRY(method == 0 ? measure_reference(c, &run, reference, cell)
+                    : measure(c, &run, reference, cell));
     c->done++;
     tell(c, m, seed, &run, cell);
     return stop_requested() ? fail(ERR_CLOSED, "stopped") : OK;

@@ -73,6 +73,7 @@ static void method(const struct compare_result *r, size_t at, struct json *j) {
         json_u64(j, "seed", s + 1);
         json_f64(j, "trained_impressions", c->impressions);
         json_f64(j, "trained_seconds", c->seconds);
+        json_str(j, "kernel", c->kernel);
         evaluation_json(&c->evaluation, j);
         json_close(j);
     }

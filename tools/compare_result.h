@@ -7,11 +7,13 @@
 #include "common/bytes.h"
 #include "common/metric.h"
 #include "compare_methods.h"
+#include "worker/kernel.h"
 
 /* One trained model. */
 struct compare_cell {
     struct evaluation evaluation;
     double impressions, seconds; /* of its training; NaN: not known */
+    char kernel[KERNEL_NAME_MAX]; /* what multiplied when it was measured; "": not known */
 };
 struct compare_result {
     const struct compare_methods *methods; /* the first is the common CTR net */

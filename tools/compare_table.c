@@ -127,7 +127,9 @@ static enum status block(const struct compare_result *r, size_t method, size_t f
 }
 
 enum status compare_table(const struct compare_result *r, struct buf *out) {
-    TRY(buf_printf(out, "AUC x 100, mean ± sd over %u seed%s\n\n", r->seeds, r->seeds == 1 ? "" : "s"));
+    const char *kernel = compare_cell_at(r, 0, 0)->kernel;
+    TRY(buf_printf(out, "AUC x 100, mean ± sd over %u seed%s%s%s\n\n", r->seeds, r->seeds == 1 ? "" : "s",
+                   kernel[0] == '\0' ? "" : "; products: ", kernel));
     TRY(block(r, 0, 0, COMPARE_AUCS, out));
     TRY(buf_printf(out, "\nProbabilities: normalised entropy, 1 is the base rate's; sum of predictions over "
                         "conversions, best 1\n\n"));

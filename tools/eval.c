@@ -232,6 +232,9 @@ static enum status report(const struct eval_line *l, const struct local *local,
         if (status == OK && l->calibration) {
             status = evaluation_calibration(e, &out);
         }
+        if (status == OK) {
+            status = buf_printf(&out, "products: %s\n", kernel);
+        }
     }
     if (status == OK) {
         fwrite(out.data, 1, out.len, stdout);

@@ -60,8 +60,13 @@ for kernel in "${kernels[@]}"; do
     grep -q "matrix products: $name" "$dir/$kernel/logs/worker-0.log" || die "the worker does not say '$name'"
     ok "$ESMM" eval --checkpoint "$dir/$kernel" --data "$dir/eval" --json
     says "\"kernel\":\"$name"
+    ok "$ESMM" eval --checkpoint "$dir/$kernel" --data "$dir/eval" --bootstrap 0
+    says "^products: $name"
     same_scores "$kernel"
 done
+ok "$ESMM" compare --data "$dir/data" --eval "$dir/eval" --out "$dir/table" --methods esmm --seeds 1 "${small[@]}"
+says '^AUC x 100, .*; products: float32, '
+
 if has avx512_bf16 && [ ${#kernels[@]} = 2 ]; then
     step "avx512, bf16"
     run bf16 avx512 --set compute.precision=bf16
