@@ -196,6 +196,9 @@ static enum status keep_empty_fields(struct csv *c) {
 static enum status decide(struct csv *c) {
     struct prep_run *r = c->run;
     struct span head;
+    if (!prep_head_open(&c->schema)) {
+        return OK;
+    }
     const enum status status = prep_input_peek(&r->input, HEAD_BYTES, &head);
     if (status == ERR_AGAIN) {
         return fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal());

@@ -44,11 +44,15 @@ out:
     return status;
 }
 
+bool prep_head_open(const struct prep_schema *schema) {
+    return schema->time.name[0] != '\0' && schema->clock.format[0] == '\0' &&
+           schema->clock.unit == CLOCK_AUTO;
+}
+
 enum status prep_head_unit(struct prep_schema *schema, const char *file, struct span text) {
     struct counts c = {0};
     enum clock_unit most = CLOCK_S;
-    if (schema->time.name[0] == '\0' || schema->clock.format[0] != '\0' ||
-        schema->clock.unit != CLOCK_AUTO) {
+    if (!prep_head_open(schema)) {
         return OK;
     }
     if (!schema->clock.relative) {
