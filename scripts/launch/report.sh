@@ -60,6 +60,13 @@ print_summary() { # JSON
         ! number_of auc_ctcvr "$1" %.5f || text+="   ctcvr (all) $REPLY"
         echo "$text"
     fi
+    # Those of "fields" with more values without a row than training made one expect (docs/metrics.md).
+    awk '/": [{]$/ { name = $0 }
+        /"share": / { share = 100 * $2 }
+        /"doubtful": true/ {
+            sub(/^ *"/, "", name); sub(/": [{]$/, "", name)
+            printf "warning: field \047%s\047: the model has no row for %.4g %% of its values: see metrics.md\n", name, share
+        }' <<<"$1"
 }
 
 report_end() {
