@@ -3,8 +3,8 @@
 #include "coord/lease.h"
 
 #include <stdio.h>
+#include <time.h>
 
-#include "common/clock.h"
 #include "common/mem.h"
 #include "common/plan.h"
 #include "common/rng.h"
@@ -347,6 +347,13 @@ struct costs {
     double renew, grant;
 };
 
+/* Of this thread: what else the machine does is not counted. */
+static uint64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static struct costs costs_of(uint32_t shards) {
     struct costs out;
     uint32_t *ones = NULL;
@@ -361,24 +368,24 @@ static struct costs costs_of(uint32_t shards) {
     struct leases l = leases_of(&p, false);
     assert_int_equal(leases_train(&l, 0), OK);
     ask(&l, 7, 0);
-    uint64_t start_ns = clock_mono_ns();
+    uint64_t start_ns = cpu_ns();
     for (uint32_t i = 0; i < 2000; i++) {
         leases_renew(&l, 7, 8, i);
         assert_int_equal(leases_expire(&l, i), 0);
         assert_int_equal(leases_held(&l, 7), 1);
     }
-    out.renew = (double)(clock_mono_ns() - start_ns) / 2000;
+    out.renew = (double)(cpu_ns() - start_ns) / 2000;
     for (uint32_t i = 0; i < shards - 901; i++) {
         lease = ask(&l, 1, 0);
         give(&l, 1, &lease);
     }
-    start_ns = clock_mono_ns();
+    start_ns = cpu_ns();
     for (uint32_t i = 0; i < 900; i++) {
         lease = ask(&l, 1, 0);
         assert_int_equal(lease.kind, LEASE_TRAIN);
         give(&l, 1, &lease);
     }
-    out.grant = (double)(clock_mono_ns() - start_ns) / 900;
+    out.grant = (double)(cpu_ns() - start_ns) / 900;
     assert_int_equal(l.back, shards - 1);
     leases_fini(&l);
     mem_free(&ones);
