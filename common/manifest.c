@@ -84,6 +84,7 @@ static enum status pack(struct packed *k, const struct manifest *m) {
     out->n_batches_per_shard = m->shards;
     out->batches_per_shard = m->batches_per_shard;
     out->data_checksum = m->data_checksum;
+    out->cut = m->cut;
     out->n_parts = m->part_count;
     out->parts = k->part_list;
     out->applied.len = m->applied_bytes;
@@ -210,6 +211,7 @@ static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *
     m->rate_ctr = in->rate_ctr;
     m->rate_cvr = in->rate_cvr;
     m->data_checksum = in->data_checksum;
+    m->cut = in->cut;
     m->shards = (uint32_t)in->n_batches_per_shard;
     TRY(mem_strdup(&m->config_text, in->config_text));
     TRY(mem_array((void **)&m->batches_per_shard, m->shards, sizeof *m->batches_per_shard));

@@ -31,6 +31,7 @@ struct manifest {
     uint64_t field_values[FIELDS_MAX]; /* by slot: values read in training's first pass; all 0: not said */
     uint32_t *batches_per_shard; /* the plan of the training data, owned */
     uint32_t shards;
+    uint64_t cut;            /* the id in each of its parts; 0: unknown */
     uint64_t data_checksum;  /* hash of the data set's manifest: resuming on other data is refused */
     struct manifest_part *parts; /* owned */
     uint32_t part_count;

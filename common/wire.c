@@ -135,7 +135,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define HEARTBEAT_FIELDS(X)                                                                       \
     X(index) X(incarnation) X(rows) X(bytes) X(version) X(evicted) X(refused) X(created)          \
     X(duplicates) X(failing) X(reading)
-#define COMMAND_FIELDS(X) X(cut) X(failed)
+#define COMMAND_FIELDS(X) X(cut) X(failed) X(cut_id)
 #define LEASE_ASK_FIELDS(X) X(index) X(incarnation) X(returns) X(epoch) X(shard) X(fence)
 #define LEASE_FIELDS(X) X(epoch) X(shard) X(fence) X(batch_limit)
 #define CLOCK_FIELDS(X) X(index) X(trainer) X(incarnation) X(clock)

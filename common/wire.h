@@ -101,6 +101,7 @@ enum wire_order { ORDER_NONE = 0, ORDER_STOP = 1, ORDER_CUT = 2 };
 struct wire_command {
     enum wire_order order;
     uint64_t cut;                        /* cut number, 1, 2, ...; repeated until PART_DONE */
+    uint64_t cut_id;                     /* what its parts bear (docs/format-checkpoint.md) */
     char dir[WIRE_TEXT_MAX];             /* where to write parts */
     bool failed;                         /* with ORDER_STOP: the job failed; text = first cause */
     char text[WIRE_TEXT_MAX];

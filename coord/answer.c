@@ -186,6 +186,7 @@ static void order(struct coord *c, const struct member *member, struct wire_comm
     if (commit_wants(&c->save.commit, first, count)) {
         out->order = ORDER_CUT;
         out->cut = c->save.commit.number;
+        out->cut_id = c->save.commit.id;
         snprintf(out->dir, sizeof out->dir, "%s", c->save.commit.dir);
     }
 }

@@ -18,6 +18,7 @@ struct commit {
     uint32_t partitions;
     bool open;                   /* of a stream: so are the sets of names */
     uint64_t number;             /* of the cut, 1, 2, ... */
+    uint64_t id;                 /* what its parts and its manifest bear; the caller's */
     bool busy;
     char dir[WIRE_TEXT_MAX];     /* absolute; where the parts go */
     uint64_t began_ms, deadline_ms;

@@ -26,6 +26,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "state.h"
 
@@ -67,6 +68,17 @@ bool save_holds(const struct coord *c) {
            (counts_shards(c) && (uint64_t)c->leases.out + c->leases.back >= boundary(c));
 }
 
+/* No two checkpoints have the same id unless they are the same: it is made of what the job is and of which
+ * of its cuts this is. A deterministic job's cut is named by what it holds, so that two runs, or one that
+ * was resumed, give the same bytes; of others the job's own random number tells the runs apart. Never 0. */
+static uint64_t cut_id(const struct coord *c) {
+    const char *config = c->job_plan.config_text;
+    const bool same = c->config->deterministic;
+    const uint64_t words[] = {hash_bytes(config, strlen(config)), c->data_checksum,
+                              same ? 0 : c->job, same ? applied_count(c->leases.done) : c->save.commit.number};
+    return hash_bytes(words, sizeof words) | 1;
+}
+
 static enum status begin(struct coord *c, uint64_t now_ms) {
     struct save *s = &c->save;
     struct progress_server servers;
@@ -85,6 +97,7 @@ static enum status begin(struct coord *c, uint64_t now_ms) {
         s->last_shards = c->leases.back;
     }
     commit_begin(&s->commit, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
+    s->commit.id = cut_id(c);
     if (s->final_wanted) {
         s->final_begun = true;
     }
@@ -115,6 +128,7 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
                            .batches_per_shard = c->batches,
                            .shards = c->plan.shards,
                            .data_checksum = c->data_checksum,
+                           .cut = cut->id,
                            .parts = cut->part,
                            .part_count = cut->partitions};
     TRY(tally_applied(&c->plan, cut->applied, &m->impressions));

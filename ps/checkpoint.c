@@ -220,7 +220,7 @@ enum status partition_restore(struct partition *p, const char *dir, const struct
         if (!overlaps(p, &m->parts[i])) {
             continue;
         }
-        TRY_OUT(part_open(&r.reader, dir, &m->parts[i]));
+        TRY_OUT(part_open(&r.reader, dir, &m->parts[i], m->cut));
         status = load_part(&r);
         part_close(&r.reader);
         TRY_OUT(status);

@@ -39,6 +39,7 @@ struct part_meta {
     uint32_t dense_optimizer;        /* enum optimizer_kind */
     uint64_t dense_step;             /* the most of any domain */
     uint64_t version;                /* batch clock: the least of any domain */
+    uint64_t cut;                    /* which checkpoint it is of; 0: older, unknown */
     struct part_table *tables;
     uint32_t table_count;
     struct part_domain *domains;
@@ -67,8 +68,10 @@ struct part_chunk {
     uint64_t dense_begin;   /* for dense */
     uint8_t *data;          /* rows, or w[count] then each state vector [count] */
 };
-/* Reads the index and META. ERR_NOT_FOUND, ERR_CORRUPT (also if the file is not the one of the manifest). */
-enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part);
+/* Reads the index and META. part, cut: of the manifest. ERR_NOT_FOUND, ERR_CORRUPT (also if the file is not
+ * the one of the manifest, or of another cut: both are named). */
+enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part,
+                      uint64_t cut);
 /* ERR_NOT_FOUND (no fail text) at the end, after totals and, if no block was passed over, the file's
  * checksum were checked: what came before is to be trusted only then. */
 enum status part_next(struct part_reader *r, struct part_chunk *chunk);

@@ -9,7 +9,8 @@
 #include "common/mem.h"
 #include "optimizer.h"
 
-#define META_VERSION 1u
+#define META_VERSION 2u
+#define META_NO_CUT  1u /* without the cut's id, as it was before there was one */
 
 /* Optimizers on disk: position + 1. */
 static const enum optimizer_kind disk_optimizers[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD,
@@ -53,7 +54,7 @@ static enum status put_domain(const struct part_domain *d, struct buf *out) {
 }
 
 enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
-    TRY(buf_put_u32(out, META_VERSION));
+    TRY(buf_put_u32(out, m->cut != 0 ? META_VERSION : META_NO_CUT));
     TRY(buf_put_u32(out, m->bucket_begin));
     TRY(buf_put_u32(out, m->bucket_end));
     TRY(buf_put_u64(out, m->dense_begin));
@@ -62,6 +63,9 @@ enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
     TRY(buf_put_u32(out, optimizer_to_disk(m->dense_optimizer)));
     TRY(buf_put_u64(out, m->dense_step));
     TRY(buf_put_u64(out, m->version));
+    if (m->cut != 0) {
+        TRY(buf_put_u64(out, m->cut));
+    }
     TRY(buf_put_u32(out, m->table_count));
     TRY(buf_put_u32(out, m->domain_count));
     for (uint32_t i = 0; i < m->table_count; i++) {
@@ -100,14 +104,15 @@ static enum status describe_domains(const struct partition *p, struct part_meta 
     return OK;
 }
 
-enum status part_meta_of(const struct partition *p, struct buf *out) {
+enum status part_meta_of(const struct partition *p, uint64_t cut, struct buf *out) {
     enum status status = OK;
     struct part_meta m = {.bucket_begin = p->spec.bucket_begin,
                           .bucket_end = p->spec.bucket_end,
                           .dense_begin = p->dense.begin,
                           .dense_end = p->dense.end,
                           .dense_state = p->dense.state,
-                          .dense_optimizer = p->dense.opt.kind};
+                          .dense_optimizer = p->dense.opt.kind,
+                          .cut = cut};
     TRY_OUT(mem_array((void **)&m.tables, p->field_count, sizeof *m.tables));
     TRY_OUT(mem_array((void **)&m.domains, p->domains.count, sizeof *m.domains));
     describe_tables(p, &m);
@@ -185,7 +190,8 @@ static enum status get_lists(struct cursor *c, struct part_meta *m) {
 }
 
 static enum status get_all(struct part_meta *m, struct cursor *c) {
-    if (cursor_u32(c) != META_VERSION) {
+    const uint32_t format = cursor_u32(c);
+    if (format != META_VERSION && format != META_NO_CUT) {
         return corrupt("unknown version");
     }
     m->bucket_begin = cursor_u32(c);
@@ -196,7 +202,8 @@ static enum status get_all(struct part_meta *m, struct cursor *c) {
     const bool known = optimizer_from_disk(cursor_u32(c), &m->dense_optimizer);
     m->dense_step = cursor_u64(c);
     m->version = cursor_u64(c);
-    if (c->bad || m->bucket_begin >= m->bucket_end || m->bucket_end > BUCKETS ||
+    m->cut = format == META_NO_CUT ? 0 : cursor_u64(c);
+    if (c->bad || (format != META_NO_CUT && m->cut == 0) || m->bucket_begin >= m->bucket_end || m->bucket_end > BUCKETS ||
         m->dense_begin > m->dense_end || !known ||
         m->dense_state != optimizer_state_floats((enum optimizer_kind)m->dense_optimizer, 1)) {
         return corrupt("ranges or optimizer make no sense");

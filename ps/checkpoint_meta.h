@@ -5,6 +5,7 @@
 #include "common/bytes.h"
 #include "partition_private.h"
 
-enum status part_meta_of(const struct partition *p, struct buf *out);
+/* cut: the cut's id; 0: none. */
+enum status part_meta_of(const struct partition *p, uint64_t cut, struct buf *out);
 
 #endif

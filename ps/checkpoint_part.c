@@ -22,7 +22,18 @@ static enum status read_block(struct part_reader *r) {
     return container_get(&r->container, r->next++, &r->block);
 }
 
-static enum status open_meta(struct part_reader *r, const struct manifest_part *part) {
+/* Parts of two checkpoints can be alike in range, clock and size. A manifest without an id is older, and
+ * so are its parts. */
+static enum status check_cut(const struct part_reader *r, uint64_t cut) {
+    if (cut == 0 || r->meta.cut == cut) {
+        return OK;
+    }
+    return fail(ERR_CORRUPT, "%s: is of cut %016llx, the manifest is of cut %016llx: it belongs to another "
+                "checkpoint", r->container.file.path, (unsigned long long)r->meta.cut,
+                (unsigned long long)cut);
+}
+
+static enum status open_meta(struct part_reader *r, const struct manifest_part *part, uint64_t cut) {
     const struct part_meta *m = &r->meta;
     if (r->container.block_count == 0 || r->container.blocks[0].type != PART_META) {
         return damaged(r, "the first block should be META");
@@ -36,28 +47,30 @@ static enum status open_meta(struct part_reader *r, const struct manifest_part *
                     (unsigned long long)m->version, part->bucket_begin, part->bucket_end,
                     (unsigned long long)part->version);
     }
+    TRY(check_cut(r, cut));
     return mem_array((void **)&r->seen, 2 * (size_t)m->table_count + 1, sizeof *r->seen);
 }
 
 static enum status open_checked(struct part_reader *r, const char *path,
-                                const struct manifest_part *part) {
+                                const struct manifest_part *part, uint64_t cut) {
     TRY(container_open(&r->container, path, CONTAINER_CHECKPOINT_PART));
     TRY(container_checksum_begin(&r->container));
     if (r->container.file_bytes != part->bytes) {
         return fail(ERR_CORRUPT, "%s: %llu bytes, the manifest says %llu", path,
                     (unsigned long long)r->container.file_bytes, (unsigned long long)part->bytes);
     }
-    return open_meta(r, part);
+    return open_meta(r, part, cut);
 }
 
-enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part) {
+enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part,
+                      uint64_t cut) {
     char path[PATH_BYTES_MAX];
     memset(r, 0, sizeof *r);
     r->container.file = FILE_CLOSED;
     r->rows = part->rows;
     r->expected = part->checksum;
     TRY(path_join(path, dir, part->name));
-    const enum status status = open_checked(r, path, part);
+    const enum status status = open_checked(r, path, part, cut);
     if (status != OK) {
         part_close(r);
     }

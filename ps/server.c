@@ -205,7 +205,7 @@ static enum status begin_threads(struct server *s) {
 
 /* Repeated orders are passed on once; a thread whose queue is full gets it with the next repeat. */
 static enum status pass_cut(struct server *s, const struct wire_command *c) {
-    struct server_order o = {.kind = SERVER_ORDER_CUT, .cut = c->cut};
+    struct server_order o = {.kind = SERVER_ORDER_CUT, .cut = c->cut, .cut_id = c->cut_id};
     snprintf(o.dir, sizeof o.dir, "%s", c->dir);
     for (uint32_t k = 0; k < s->options->threads; k++) {
         if (c->cut <= s->cut_given[k]) {

@@ -287,7 +287,7 @@ static enum status report_part(struct serving *v, uint64_t cut, enum status stat
 static enum status begin_cut(struct serving *v) {
     struct server_order *o = v->held;
     enum status status = partition_cut(v->partition, v->job->writer, o->dir, v->number,
-                                       v->job->plan.partitions);
+                                       v->job->plan.partitions, o->cut_id);
     if (status == ERR_AGAIN) {
         return OK;
     }

@@ -41,7 +41,7 @@ struct server_order {
     enum server_order_kind kind;
     uint32_t partition;             /* BEGIN: number in the whole job */
     const struct server_job *job;   /* BEGIN */
-    uint64_t cut;                   /* CUT */
+    uint64_t cut, cut_id;           /* CUT: its number, and what its parts bear */
     char dir[WIRE_TEXT_MAX];        /* CUT */
 };
 enum server_report_kind {

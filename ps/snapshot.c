@@ -360,7 +360,7 @@ out:
 }
 
 static enum status cut_job(struct snapshot *s, struct partition *p, const char *dir,
-                           uint32_t index, uint32_t count) {
+                           uint32_t index, uint32_t count, uint64_t cut) {
     const uint64_t copy_bytes = p->spec.config->copy_bytes;
     size_t chunk_bytes = (size_t)(copy_bytes / 8) & ~(size_t)4095;
     chunk_bytes = chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk_bytes;
@@ -373,13 +373,13 @@ static enum status cut_job(struct snapshot *s, struct partition *p, const char *
                                  .version = domains_version(&p->domains)};
     snprintf(s->info.name, sizeof s->info.name, "part-%05u-of-%05u.bin", index, count);
     TRY(path_join(s->job->path, dir, s->info.name));
-    TRY(part_meta_of(p, &s->job->meta));
+    TRY(part_meta_of(p, cut, &s->job->meta));
     TRY(cut_names(s, p));
     return cut_dense(s->job, &p->dense);
 }
 
 enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
-                          uint32_t index, uint32_t count) {
+                          uint32_t index, uint32_t count, uint64_t cut) {
     enum status status = OK;
     struct snapshot *s = NULL;
     assert(!p->spec.read_only);
@@ -393,7 +393,7 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
     s->wait_ms = p->spec.config->give_up_ms / 2 < CHUNK_WAIT_MS ? p->spec.config->give_up_ms / 2
                                                                  : CHUNK_WAIT_MS;
     TRY_OUT(cut_rows(s, p));
-    TRY_OUT(cut_job(s, p, dir, index, count));
+    TRY_OUT(cut_job(s, p, dir, index, count, cut));
     status = snapshot_writer_put(w, &s->job->begin);
     if (status != OK) {
         status = fail(status, "%s: the writer thread takes no work", s->job->path);

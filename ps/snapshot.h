@@ -27,9 +27,10 @@ struct part_info {
                                    cut; the receiver's to free (buf_fini); empty on failure */
 };
 
-/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. ERR_AGAIN if one is running. */
+/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. cut: the id that all parts of the checkpoint
+ * bear; 0: none. ERR_AGAIN if one is running. */
 enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
-                          uint32_t index, uint32_t count);
+                          uint32_t index, uint32_t count, uint64_t cut);
 /* Whether the running snapshot has ended; then *status is its result (a failure with its text)
  * and *info describes the file. */
 bool partition_cut_done(struct partition *p, enum status *status, struct part_info *info);

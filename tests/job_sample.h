@@ -193,7 +193,7 @@ static inline void job_cut(struct small_job *j, const char *dir, struct part_inf
     for (uint32_t p = 0; p < j->parts; p++) {
         enum status status = OK;
         bool busy = false;
-        JOB_MUST(partition_cut(j->part[p], writer, dir, p, j->parts));
+        JOB_MUST(partition_cut(j->part[p], writer, dir, p, j->parts, j->seed ^ j->pushes));
         while (!partition_cut_done(j->part[p], &status, &info[p])) {
             JOB_MUST(partition_tick(j->part[p], clock_mono_ms(), &busy));
             if (!busy) {
@@ -238,6 +238,7 @@ static inline void job_save(struct small_job *j, const char *name) {
                          .batches_per_shard = j->batches,
                          .shards = JOB_SHARDS,
                          .data_checksum = 1,
+                         .cut = j->seed ^ j->pushes,
                          .parts = parts,
                          .part_count = j->parts,
                          .applied = info[0].applied.data,

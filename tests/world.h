@@ -411,7 +411,7 @@ static inline void world_restore(struct world_job *job, const struct world *w, u
 static inline void world_save(struct world_job *job, struct snapshot_writer *writer,
                               const char *dir, struct part_info *infos) {
     for (uint32_t i = 0; i < job->count; i++) {
-        assert_int_equal(partition_cut(job->p[i], writer, dir, i, job->count), OK);
+        assert_int_equal(partition_cut(job->p[i], writer, dir, i, job->count, 0), OK);
         const enum status status = world_cut_wait(job->p[i], &infos[i], NULL);
         if (status != OK) {
             fail_msg("save: %s", fail_text());

@@ -129,7 +129,7 @@ static enum status add_part(const struct scan *scan, const struct manifest_part 
                             struct stretch **list, size_t *count) {
     struct part_reader reader = {0};
     enum status status = OK;
-    TRY_OUT(part_open(&reader, scan->dir, part));
+    TRY_OUT(part_open(&reader, scan->dir, part, scan->manifest.cut));
     const uint32_t domains = reader.meta.domain_count;
     TRY_OUT(mem_grow((void **)list, *count * sizeof **list, (*count + domains) * sizeof **list));
     for (uint32_t d = 0; d < domains; d++) {

@@ -54,7 +54,7 @@ static enum status check_meta(const struct scan *s, const struct part_meta *meta
 static enum status take_shapes(struct scan *s) {
     const struct manifest_part *part = &s->manifest.parts[0];
     struct part_reader reader = {0};
-    enum status status = part_open(&reader, s->dir, part);
+    enum status status = part_open(&reader, s->dir, part, s->manifest.cut);
     if (status == OK) {
         status = check_meta(s, &reader.meta, part->name);
     }
@@ -148,7 +148,7 @@ static enum status each_in_part(const struct scan *s, const struct manifest_part
                                 void *arg) {
     struct part_reader reader = {0};
     enum status status = OK;
-    TRY_OUT(part_open(&reader, s->dir, part));
+    TRY_OUT(part_open(&reader, s->dir, part, s->manifest.cut));
     TRY_OUT(check_meta(s, &reader.meta, part->name));
     for (;;) {
         struct part_chunk chunk = {0};
@@ -183,7 +183,8 @@ enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filt
     *rows = 0;
     for (uint32_t p = 0; p < s->manifest.part_count; p++) {
         struct part_reader reader = {0};
-        const enum status status = part_open(&reader, s->dir, &s->manifest.parts[p]);
+        const enum status status =
+            part_open(&reader, s->dir, &s->manifest.parts[p], s->manifest.cut);
         for (size_t i = 0; status == OK && i < reader.container.block_count; i++) {
             const struct container_block *b = &reader.container.blocks[i];
             if (b->type != PART_DENSE && wanted(b, filter)) {

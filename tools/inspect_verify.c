@@ -117,7 +117,7 @@ static enum status check_content(const char *dir, const char *path, const struct
     struct part_reader reader = {0};
     uint64_t rows = 0;
     enum status status = OK;
-    TRY_OUT(part_open(&reader, dir, part));
+    TRY_OUT(part_open(&reader, dir, part, m->cut));
     for (;;) {
         struct part_chunk chunk = {0};
         status = part_next(&reader, &chunk);

@@ -33,7 +33,7 @@ static void walk(const char *dir, const struct manifest_part *part) {
     struct part_reader r = {0};
     struct part_chunk chunk;
     uint64_t sum = 0;
-    enum status status = part_open(&r, dir, part);
+    enum status status = part_open(&r, dir, part, 0);
     while (status == OK && (status = part_next(&r, &chunk)) == OK) {
         const size_t size = chunk.kind == PART_DENSE ? 4 : chunk.row_bytes;
         for (size_t i = 0; i < chunk.count * size; i++) {

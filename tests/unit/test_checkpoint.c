@@ -51,7 +51,7 @@ static void check_names(struct world_job *job, struct snapshot_writer *writer, c
         struct partition *p = job->p[i];
         struct applied *names = NULL;
         struct part_info info;
-        assert_int_equal(partition_cut(p, writer, dir, 90 + i, 100), OK);
+        assert_int_equal(partition_cut(p, writer, dir, 90 + i, 100, 0), OK);
         assert_int_equal(world_cut_wait(p, &info, &names), OK);
         for (uint32_t n = 0; n < SETTLED + FLYING; n++) {
             bool all = true, has = false;
@@ -452,13 +452,24 @@ static void test_meta(void **state) {
                                    OPT_ROWWISE_ADAGRAD}};
     struct part_domain domains[2] = {{.bucket_begin = 5, .bucket_end = 9, .dense_step = 3},
                                      {.bucket_begin = 9, .bucket_end = 4096}};
-    const struct part_meta m = {5, 4096, 100, 9000, 2, OPT_ADAM, 3, 77, tables, 2, domains, 2};
+    struct part_meta m = {5, 4096, 100, 9000, 2, OPT_ADAM, 3, 77, 0, tables, 2, domains, 2};
     struct buf bytes = BUF_EMPTY;
     assert_int_equal(buf_put(&domains[0].applied, "names", 5), OK);
     assert_int_equal(part_meta_encode(&m, &bytes), OK);
+    assert_int_equal(load_u32(bytes.data), 1); /* as it was before there were ids */
+    const size_t old_bytes = bytes.len;
+    struct part_meta before;
+    assert_int_equal(part_meta_decode(&before, bytes.data, bytes.len), OK);
+    assert_true(before.cut == 0 && before.version == 77);
+    part_meta_free(&before);
+    m.cut = UINT64_C(0x123456789abcdef1);
+    buf_clear(&bytes);
+    assert_int_equal(part_meta_encode(&m, &bytes), OK);
     struct part_meta out;
     assert_int_equal(part_meta_decode(&out, bytes.data, bytes.len), OK);
+    assert_int_equal(bytes.len, old_bytes + 8);
     assert_int_equal(out.version, 77);
+    assert_true(out.cut == m.cut);
     assert_int_equal(out.dense_end, 9000);
     assert_int_equal(out.table_count, 2);
     assert_memory_equal(out.tables, tables, sizeof tables);

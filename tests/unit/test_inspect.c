@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "tests/job_sample.h"
+#include "tools/inspect_scan.h"
+#include "tools/local.h"
 #include "tools/tools.h"
 
 #include <setjmp.h>
@@ -511,6 +513,60 @@ static void test_verify_foreign_part(void **state) {
     job_fini(&j);
 }
 
+static void expect_foreign(const char *dir, uint64_t its, uint64_t manifests) {
+    struct scan *scan = NULL;
+    struct local *local = NULL;
+    char is[64], of[64];
+    snprintf(is, sizeof is, "is of cut %016llx", (unsigned long long)its);
+    snprintf(of, sizeof of, "manifest is of cut %016llx", (unsigned long long)manifests);
+    assert_int_equal(scan_create(&scan, dir), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), is));
+    assert_non_null(strstr(fail_text(), of));
+    assert_non_null(strstr(fail_text(), "part-00000-of-00002.bin"));
+    assert_int_equal(local_create(&local, dir, NULL), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), is));
+}
+
+/* Alike in range, clock and number of rows: only the cut's id tells, without reading the file. */
+static void test_part_of_another_cut(void **state) {
+    struct small_job a, b;
+    struct buf out = BUF_EMPTY;
+    struct manifest m = {0};
+    char dir[PATH_BYTES_MAX], from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    (void)state;
+    job_init(&a, SEED + 12, NULL);
+    job_init(&b, SEED + 13, NULL);
+    job_start(&a, 2);
+    job_start(&b, 2);
+    job_push(&a, 4);
+    job_push(&b, 4);
+    job_save(&a, "x");
+    job_save(&b, "x");
+    job_path(&a, "x/part-00000-of-00002.bin", from);
+    job_path(&b, "x/part-00000-of-00002.bin", to);
+    job_path(&b, "x", dir);
+    assert_int_equal(manifest_read(&m, dir), OK);
+    assert_true(m.cut == (b.seed ^ 4));
+    assert_int_equal(rename(from, to), 0);
+    struct manifest other = {0};
+    char other_dir[PATH_BYTES_MAX];
+    job_path(&a, "x", other_dir);
+    assert_int_equal(manifest_read(&other, other_dir), OK);
+    m.parts[0] = other.parts[0]; /* even size and checksum are right */
+    assert_int_equal(manifest_write(&m, dir), OK);
+    expect_foreign(dir, a.seed ^ 4, b.seed ^ 4);
+    assert_int_equal(inspect_verify(dir, true, &out), ERR_CORRUPT);
+    m.cut = 0; /* an older manifest: nothing is known, and nothing refused */
+    assert_int_equal(manifest_write(&m, dir), OK);
+    buf_clear(&out);
+    assert_int_equal(inspect_verify(dir, true, &out), OK);
+    manifest_free(&m);
+    manifest_free(&other);
+    buf_fini(&out);
+    job_fini(&a);
+    job_fini(&b);
+}
+
 /* --- the command ----------------------------------------------------------------------------- */
 
 static enum status command(const char *a, const char *b, const char *c, const char *d) {
@@ -627,7 +683,7 @@ int main(void) {
         cmocka_unit_test(test_verify_whole),
         cmocka_unit_test(test_verify_finds_flipped_bits),
         cmocka_unit_test(test_verify_lists_all_damage),
-        cmocka_unit_test(test_verify_foreign_part),
+        cmocka_unit_test(test_verify_foreign_part), cmocka_unit_test(test_part_of_another_cut),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_contents),
         cmocka_unit_test(test_kinds_of_directory),

@@ -56,8 +56,8 @@ static void run_cut(uint64_t seed, uint64_t copy_bytes, bool deterministic, uint
     struct world_dump at_cut = world_dump(&job);
     partition_stats(job.p[0], &s);
     const uint64_t idle = s.bytes_total;
-    assert_int_equal(partition_cut(job.p[0], writer, dir, 0, 1), OK);
-    assert_int_equal(partition_cut(job.p[0], writer, dir, 0, 1), ERR_AGAIN);
+    assert_int_equal(partition_cut(job.p[0], writer, dir, 0, 1, 0), OK);
+    assert_int_equal(partition_cut(job.p[0], writer, dir, 0, 1, 0), ERR_AGAIN);
     for (uint32_t n = BEFORE; n < BEFORE + DURING; n++) {
         world_push(w, job.p[0], n);
         world_push(w, plain.p[0], n);
@@ -180,7 +180,7 @@ static void run_harm(enum harm harm) {
             if (harm == HARM_FILE_SIZE) {
                 limit_file_size(20000);
             }
-            assert_int_equal(partition_cut(job.p[0], writer, at, 0, 1), OK);
+            assert_int_equal(partition_cut(job.p[0], writer, at, 0, 1, 0), OK);
         }
         if (n == BEFORE + 2 && harm == HARM_DIR_REMOVED) {
             int tries = 100; /* the writer may make a file between its removal and rmdir */
@@ -238,7 +238,7 @@ static void test_memory_fails(void **state) {
             world_push(w, job.p[0], n);
         }
         mem_fail_after(nth);
-        const enum status status = partition_cut(job.p[0], writer, dir, 0, 1);
+        const enum status status = partition_cut(job.p[0], writer, dir, 0, 1, 0);
         if (status == OK) {
             bool busy;
             assert_int_equal(partition_tick(job.p[0], 0, &busy), OK);
@@ -274,7 +274,7 @@ static void test_ends_in_the_middle(void **state) {
         for (uint32_t n = 0; n < BEFORE; n++) {
             world_push(w, job.p[0], n);
         }
-        assert_int_equal(partition_cut(job.p[0], writer, dir, 0, 1), OK);
+        assert_int_equal(partition_cut(job.p[0], writer, dir, 0, 1, 0), OK);
         for (uint32_t n = 0; n < i / 4; n++) {
             world_push(w, job.p[0], BEFORE + n);
         }
@@ -316,7 +316,7 @@ static enum status run_partition(void *arg) {
         const struct world_batch b = world_batch(r->w, n);
         struct push_result pushed;
         struct part_info info;
-        enum status status = partition_cut(r->p, r->writer, r->dir, r->index, 2);
+        enum status status = partition_cut(r->p, r->writer, r->dir, r->index, 2, 0);
         bool busy, done = false;
         if (status != OK && status != ERR_AGAIN) {
             return status;
@@ -404,7 +404,7 @@ static void test_a_disk_that_hangs(void **state) {
     assert_true(end >= 0);
     fcntl(end, F_SETPIPE_SZ, 4096);
     assert_int_equal(snapshot_writer_start(&writer), OK);
-    assert_int_equal(partition_cut(j.part[0], writer, j.root, 0, 1), OK);
+    assert_int_equal(partition_cut(j.part[0], writer, j.root, 0, 1, 0), OK);
     const uint64_t waited_ms = slowest_push(&j, 60, 400);
     assert_in_range(waited_ms, 400, 5000);
     assert_true(slowest_push(&j, 10, 400) < 400); /* it is given up: nobody waits any more */

@@ -129,6 +129,7 @@ static void roll_command(struct dice *d, struct wire_command *c) {
     static const enum wire_order orders[] = {ORDER_NONE, ORDER_STOP, ORDER_CUT};
     c->order = orders[below(d, 3)];
     c->cut = roll(d);
+    c->cut_id = roll(d);
     roll_text(d, c->dir, sizeof c->dir);
     c->failed = flip(d);
     roll_text(d, c->text, sizeof c->text);
