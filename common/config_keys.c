@@ -1,9 +1,10 @@
 #include "config_keys.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+
+#include "number.h"
 
 #define C(member) offsetof(struct config, member)
 #define T(member) offsetof(struct table_config, member)
@@ -195,43 +196,23 @@ static enum status out_of_range(const struct config_key *k, const char *text) {
                 k->name, text, k->min, k->max);
 }
 
-static unsigned suffix_shift(char suffix) {
-    switch (suffix) {
-    case 'K':
-        return 10;
-    case 'M':
-        return 20;
-    case 'G':
-        return 30;
-    case 'T':
-        return 40;
-    default:
-        return 0;
-    }
-}
-
 static enum status parse_u64(const struct config_key *k, const char *text, uint64_t *out) {
     const bool bytes = k->kind == KIND_BYTES || k->kind == KIND_BYTES32;
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    const bool overflow = errno != 0;
-    unsigned shift = 0;
-    if (bytes && *end != '\0' && end[1] == '\0') {
-        shift = suffix_shift(*end);
-        end += shift > 0;
-    }
-    /* strtoull would take blanks and signs. */
-    if (*end != '\0' || text[0] < '0' || text[0] > '9') {
+    uint64_t v = 0;
+    switch (number_parse(text, bytes ? NUMBER_BYTES : NUMBER_PLAIN, &v)) {
+    case NUMBER_BAD:
         return bad(k, text,
                    bytes ? "a whole number, or one with K, M, G or T"
                          : (k->kind == KIND_LIMIT ? "a whole number or none" : "a whole number"));
+    case NUMBER_TOO_LARGE:
+        return out_of_range(k, text);
+    case NUMBER_GOOD:
+        break;
     }
-    if (overflow || v > (UINT64_MAX >> shift) || (double)(v << shift) < k->min ||
-        (double)(v << shift) > k->max) {
+    if ((double)v < k->min || (double)v > k->max) {
         return out_of_range(k, text);
     }
-    *out = v << shift;
+    *out = v;
     return OK;
 }
 

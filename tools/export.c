@@ -57,7 +57,7 @@ static enum status apply(void *line, int option, const char *value) {
     switch (option) {
     case E_FORMAT: l->format = value; return OK;
     case E_OUT: l->out = value; return OK;
-    case E_MEMORY: return option_u64("--memory", value, 1, UINT64_MAX / 2, &l->memory_bytes);
+    case E_MEMORY: return option_bytes("--memory", value, 1, UINT64_MAX / 2, &l->memory_bytes);
     default: l->help = true; return OK;
     }
 }

@@ -76,7 +76,7 @@ static enum status apply(void *line, int option, const char *value) {
     case I_DIFF: l->other = value; return choose(l, VIEW_DIFF);
     case I_MEMORY:
         l->memory_given = true;
-        return option_u64("--memory", value, 1, UINT64_MAX / 2, &l->memory_bytes);
+        return option_bytes("--memory", value, 1, UINT64_MAX / 2, &l->memory_bytes);
     case I_JSON: l->json = true; return OK;
     default: l->help = true; return OK;
     }

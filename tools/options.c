@@ -1,8 +1,8 @@
 #include "options.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
+
+#include "common/number.h"
 
 #define OPTIONS_MAX 64 /* of one sub-command */
 
@@ -53,21 +53,24 @@ enum status options_end(int argc, char **argv) {
                : OK;
 }
 
+static enum status option_number(const char *what, const char *text, enum number_unit unit, uint64_t min,
+                                 uint64_t max, uint64_t *out) {
+    uint64_t v = 0;
+    if (number_parse(text, unit, &v) != NUMBER_GOOD || v < min || v > max) {
+        return fail(ERR_USAGE, "%s is '%s', expected a number%s from %llu to %llu", what, text,
+                    unit == NUMBER_BYTES ? " of bytes" : "", (unsigned long long)min,
+                    (unsigned long long)max);
+    }
+    *out = v;
+    return OK;
+}
+
 enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
                        uint64_t *out) {
-    char *end = NULL;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    uint64_t scale = 1;
-    if (end != text && *end != '\0' && end[1] == '\0') {
-        scale = *end == 'K' ? 1000u : *end == 'M' ? 1000000u : *end == 'G' ? 1000000000u : 0;
-        end++;
-    }
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || scale == 0 ||
-        v > UINT64_MAX / scale || v * scale < min || v * scale > max) {
-        return fail(ERR_USAGE, "%s is '%s', expected a number from %llu to %llu", what, text,
-                    (unsigned long long)min, (unsigned long long)max);
-    }
-    *out = v * scale;
-    return OK;
+    return option_number(what, text, NUMBER_COUNT, min, max, out);
+}
+
+enum status option_bytes(const char *what, const char *text, uint64_t min, uint64_t max,
+                         uint64_t *out) {
+    return option_number(what, text, NUMBER_BYTES, min, max, out);
 }

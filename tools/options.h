@@ -26,9 +26,12 @@ enum status options_read(int argc, char **argv, const struct option_set *set, op
 /* ERR_USAGE if an argument is left. */
 enum status options_end(int argc, char **argv);
 
-/* Parses an unsigned number with optional K, M, G (powers of 1000) suffix and a range. ERR_USAGE
- * names `what`. */
+/* Parses an unsigned number (number.h: K, M, G, T are powers of 1000) within a range. ERR_USAGE names
+ * `what`. */
 enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
                        uint64_t *out);
+/* The same for a number of bytes: powers of 1024. */
+enum status option_bytes(const char *what, const char *text, uint64_t min, uint64_t max,
+                         uint64_t *out);
 
 #endif

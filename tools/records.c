@@ -76,7 +76,7 @@ static enum status apply(void *line, int option, const char *value) {
     case R_SHARD:
         return option_u64("--shard-impressions", value, 1, SHARD_IMPRESSIONS_MAX,
                           &l->o.shard_impressions);
-    case R_MEMORY: return option_u64("--memory", value, 0, UINT64_MAX, &l->o.memory);
+    case R_MEMORY: return option_bytes("--memory", value, 0, UINT64_MAX, &l->o.memory);
     case R_PAUSE: return option_u64("--pause", value, 0, 3600000, &l->o.pause_ms);
     default: l->help = true; return OK;
     }
@@ -107,7 +107,7 @@ static enum status parse(struct line *l, int argc, char **argv) {
                                       .attribution = 604800,
                                       .slice = 3600},
                              .shard_impressions = 65536,
-                             .memory = 1000000000}};
+                             .memory = UINT64_C(1) << 30}};
     static const int often[] = {R_DATA, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, l, &l->help));

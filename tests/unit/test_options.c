@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/config.h"
 #include "tools/tools.h"
 
 #include <setjmp.h>
@@ -119,8 +120,25 @@ static void leading(void **state) {
     assert_string_equal(argv[optind], "word");
 }
 
+/* --memory 8G is the same number of bytes as server.memory = 8G. */
+static void bytes_are_counted_in_1024s(void **state) {
+    (void)state;
+    uint64_t v = 0;
+    struct config c;
+    assert_int_equal(option_bytes("--memory", "8G", 1, UINT64_MAX, &v), OK);
+    assert_true(v == UINT64_C(8) << 30);
+    config_default(&c);
+    assert_int_equal(config_set(&c, "server.memory=8G"), OK);
+    assert_true(c.memory_bytes == v);
+    assert_int_equal(option_u64("--impressions", "2M", 1, UINT64_MAX, &v), OK);
+    assert_true(v == 2000000);
+    assert_int_equal(option_bytes("--memory", "0", 1, UINT64_MAX, &v), ERR_USAGE);
+    assert_int_equal(option_bytes("--memory", "-1", 0, UINT64_MAX, &v), ERR_USAGE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(once_or_often),
-                                       cmocka_unit_test(every_command), cmocka_unit_test(leading)};
+                                       cmocka_unit_test(every_command), cmocka_unit_test(leading),
+                                       cmocka_unit_test(bytes_are_counted_in_1024s)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
