@@ -24,6 +24,7 @@
 #include "container.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <lz4.h>
 #include <stdio.h>
@@ -189,11 +190,16 @@ static enum status finish_file(struct container_writer *w) {
     memcpy(trailer + 8, end_magic, sizeof end_magic);
     TRY(put_block(w, BLOCK_FOOTER, w->blocks, w->index.data, w->index.len, true));
     TRY(write_out(w, trailer, sizeof trailer));
-    TRY(file_sync(&w->file));
+    TRY(w->fleeting ? OK : file_sync(&w->file));
     char temporary[PATH_BYTES_MAX];
     snprintf(temporary, sizeof temporary, "%s", w->file.path);
     TRY(file_close(&w->file));
-    const enum status status = file_rename(temporary, w->path);
+    enum status status = OK;
+    if (!w->fleeting) {
+        status = file_rename(temporary, w->path);
+    } else if (rename(temporary, w->path) != 0) {
+        status = fail(ERR_IO, "%s: cannot rename: %s", temporary, strerror(errno));
+    }
     if (status != OK) {
         const enum status ignored = file_remove(temporary);
         (void)ignored;

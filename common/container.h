@@ -38,6 +38,7 @@ struct container_writer {
     uint64_t offset;
     uint64_t blocks;
     struct hash_stream *hash; /* of every byte written */
+    bool fleeting;       /* nobody needs the file after a crash: commit does not sync */
 };
 
 /* Opens path.tmp for writing. */

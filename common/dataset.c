@@ -392,6 +392,12 @@ out:
     return status;
 }
 
+static bool is_split(const char *dir) {
+    char train[PATH_BYTES_MAX], eval[PATH_BYTES_MAX];
+    return path_join(train, dir, "train/manifest") == OK &&
+           path_join(eval, dir, "eval/manifest") == OK && file_exists(train) && file_exists(eval);
+}
+
 enum status dataset_read(struct dataset *d, const char *dir) {
     char path[PATH_BYTES_MAX];
     struct container_reader r = {.file = FILE_CLOSED};
@@ -399,7 +405,9 @@ enum status dataset_read(struct dataset *d, const char *dir) {
     TRY(path_join(path, dir, "manifest"));
     enum status status = container_open(&r, path, CONTAINER_MANIFEST);
     if (status == ERR_NOT_FOUND) {
-        return fail(ERR_NOT_FOUND, "%s is not a shard directory: it has no manifest", dir);
+        return fail(ERR_NOT_FOUND, "%s is not a shard directory: it has no manifest%s", dir,
+                    is_split(dir) ? ", but it holds train and eval of esmm prep --split: give one of them"
+                                  : "");
     }
     TRY(status);
     status = read_manifest(&r, d, path);

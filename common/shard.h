@@ -141,6 +141,8 @@ enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id,
 enum status shard_builder_weigh(struct shard_builder *b, float weight);
 /* Do labels and kind go together? (What a reader and a writer of shards check.) */
 bool record_good(uint8_t labels, uint8_t kind);
+/* What it writes from now on is not needed after a crash, and not synced. */
+void shard_builder_fleeting(struct shard_builder *b);
 uint32_t shard_builder_impressions(const struct shard_builder *b);
 size_t shard_builder_bytes(const struct shard_builder *b);
 /* What the impressions of a shard count together. Without weights `there` is false and the rest as if

@@ -57,6 +57,7 @@ struct shard_builder {
     struct moment *moment; /* [timed_cap], of the first `timed` impressions */
     size_t timed, timed_cap;
     uint64_t values;
+    bool fleeting;
 };
 
 /* --- collecting ------------------------------------------------------------------------------ */
@@ -296,6 +297,10 @@ enum status shard_builder_weigh(struct shard_builder *b, float weight) {
     TRY(weights_fill(b));
     b->weight[b->impressions - 1] = weight;
     return OK;
+}
+
+void shard_builder_fleeting(struct shard_builder *b) {
+    b->fleeting = true;
 }
 
 uint32_t shard_builder_impressions(const struct shard_builder *b) {
@@ -753,6 +758,7 @@ enum status shard_builder_write(struct shard_builder *b, const struct schema *sc
     TRY_OUT(mem_alloc((void **)&plan, sizeof *plan));
     TRY_OUT(find_shapes(b, schema, &plan->ordered, plan->shapes, &columns));
     TRY_OUT(container_create(&file, path, CONTAINER_SHARD));
+    file.fleeting = b->fleeting;
     TRY_OUT(put_all(&file, &work, b, plan->shapes, columns));
     count_up(b, name, info);
     TRY_OUT(container_commit(&file, &info->bytes, &info->checksum));

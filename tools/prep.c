@@ -3,7 +3,8 @@
  * Tour: prep_input cuts the log into pieces, prep_pipeline hands them to worker threads and puts
  * the results into order, prep_aliccp and prep_csv are what a worker does with a piece (prep_line,
  * prep_cells parse; prep_fields names slots; prep_index finds common rows; prep_shards writes),
- * prep_output is the directory, prep_piece the rejected lines.
+ * prep_arrange mixes or splits what came out (prep_mix, prep_split, prep_side), prep_output is the
+ * directory, prep_piece the rejected lines.
  */
 #include "prep.h"
 
@@ -18,6 +19,7 @@
 #include "common/text.h"
 #include "common/thread.h"
 #include "options.h"
+#include "prep_arrange.h"
 #include "prep_classes.h"
 #include "prep_doubts.h"
 #include "prep_summary.h"
@@ -37,6 +39,8 @@ enum {
     P_MAX_BAD,
     P_THREADS,
     P_SHARD,
+    P_SHUFFLE,
+    P_SPLIT,
     P_HELP
 };
 static const struct option options[] = {{"format", required_argument, NULL, P_FORMAT},
@@ -50,6 +54,8 @@ static const struct option options[] = {{"format", required_argument, NULL, P_FO
                                         {"max-bad", required_argument, NULL, P_MAX_BAD},
                                         {"threads", required_argument, NULL, P_THREADS},
                                         {"shard-impressions", required_argument, NULL, P_SHARD},
+                                        {"shuffle", required_argument, NULL, P_SHUFFLE},
+                                        {"split", required_argument, NULL, P_SPLIT},
                                         {"help", no_argument, NULL, P_HELP},
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
@@ -65,9 +71,13 @@ static const char help[] =
     "  --out DIR             new directory of shards\n"
     "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
     "  --max-bad PERCENT     more rejected lines than this, of all lines, stop the run (1)\n"
+    "  --shuffle all|N       mixes groups over the whole log, or within windows of N impressions (the\n"
+    "                        log's order)\n"
+    "  --split TIME|P%       DIR/train and DIR/eval: what came before a time, and the rest; or P percent\n"
+    "                        of the group keys, and the others (one set of shards)\n"
     "  --shard-impressions N impressions a shard, at most (65536)\n"
     "  --threads N           worker threads (the cores, at most 8); they do not change the output\n"
-    "  --seed S              noted in the manifest (1)\n";
+    "  --seed S              of --shuffle and --split; noted in the manifest (1)\n";
 
 static enum status orphans(struct prep_options *o, const char *value) {
     o->drop_orphans = strcmp(value, "drop") == 0;
@@ -82,6 +92,13 @@ static enum status max_bad(struct prep_options *o, const char *value) {
     return end != value && *end == '\0' && o->bad_max >= 0 && o->bad_max <= 100
                ? OK
                : fail(ERR_USAGE, "--max-bad is '%s', expected a percentage from 0 to 100", value);
+}
+
+static enum status shuffle(struct prep_options *o, const char *value) {
+    o->shuffle = true;
+    return strcmp(value, "all") == 0
+               ? OK
+               : option_u64("--shuffle", value, 1, UINT64_MAX / 2, &o->window);
 }
 
 static enum status apply(void *line, int option, const char *value) {
@@ -100,6 +117,8 @@ static enum status apply(void *line, int option, const char *value) {
     case P_SHARD:
         return option_u64("--shard-impressions", value, 1, SHARD_IMPRESSIONS_MAX,
                           &o->shard_impressions);
+    case P_SHUFFLE: return shuffle(o, value);
+    case P_SPLIT: o->split_text = value; return prep_split_parse(&o->split, value);
     default: o->help = true; return OK;
     }
 }
@@ -159,17 +178,8 @@ static struct line_counts lines_of(const struct prep_tally *t) {
 }
 
 /* The summary is made before the directory is published: after that nothing fails any more. */
-/* On standard error, each a line of its own. */
-static enum status warn(const struct prep_run *r, const struct dataset *d) {
-    struct buf doubts = BUF_EMPTY;
-    const enum status status = prep_doubts(r, d, &doubts);
-    data_fit_log(&doubts);
-    buf_fini(&doubts);
-    return status;
-}
-
 static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
-    struct buf summary = BUF_EMPTY;
+    struct buf summary = BUF_EMPTY, sides = BUF_EMPTY, doubts = BUF_EMPTY;
     struct dataset *d = NULL;
     enum status status = OK;
     TRY_OUT(mem_alloc((void **)&d, sizeof *d));
@@ -190,13 +200,17 @@ static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
                                             .rejected = prep_class_rejected(&r->log.class[k])};
     }
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
-    TRY_OUT(prep_output_seal(&r->out, d));
+    TRY_OUT(prep_arrange(r, d, &sides, &doubts));
     TRY_OUT(prep_summary(r, d, (double)(clock_mono_us() - started_us) * 1e-6, &summary));
-    TRY_OUT(warn(r, d));
+    TRY_OUT(buf_put(&summary, sides.data, sides.len));
+    TRY_OUT(prep_doubts(r, d, &doubts));
+    data_fit_log(&doubts);
     TRY_OUT(prep_output_publish(&r->out));
     text_print(out, (const char *)summary.data, summary.len); /* names of files */
 out:
     buf_fini(&summary);
+    buf_fini(&sides);
+    buf_fini(&doubts);
     mem_free(&d);
     return status;
 }
@@ -218,6 +232,7 @@ enum status prep_make(const struct prep_options *o, FILE *summary) {
     prep_output_close(&r->out);
     field_schemas_free(&r->schemas);
     buf_fini(&r->continued);
+    drift_fini(&r->drift);
     mem_free(&r);
     return status;
 }

@@ -5,9 +5,11 @@
 
 #include <stdio.h>
 
+#include "common/drift.h"
 #include "prep_output.h"
 #include "prep_pipeline.h"
 #include "prep_progress.h"
+#include "prep_split.h"
 
 #define SHARD_IMPRESSIONS_DEFAULT 65536u
 #define PIECE_BYTES_MAX           ((size_t)48 << 20) /* of raw text */
@@ -18,10 +20,20 @@ struct prep_options {
     const char *schema, *input;    /* csv */
     uint64_t seed, threads, shard_impressions;
     double bad_max; /* percent */
+    bool shuffle;
+    uint64_t window;        /* with shuffle: impressions; 0: the whole log */
+    struct prep_split split;
+    const char *split_text;
+    uint64_t mix_bytes;     /* 0: MIX_BYTES; smaller in tests */
     size_t block_bytes, line_bytes_max; /* 0: as the reader has them; smaller in tests */
     bool drop_orphans;
     bool help;
 };
+
+/* Do the log's shards become others in a second pass (prep_mix.h)? */
+static inline bool prep_arranges(const struct prep_options *o) {
+    return o->shuffle || o->split.kind != SPLIT_NONE;
+}
 
 struct prep_run {
     const struct prep_options *o;
@@ -36,6 +48,7 @@ struct prep_run {
     uint32_t continued_count;
     uint64_t bytes_taken, impressions;
     bool no_conversion;          /* as struct dataset's */
+    struct drift drift;          /* of the log, in its order */
     double sample_rate;          /* as struct dataset's; the format sets it, 0 is 1 */
     uint64_t bytes_read;         /* over all passes */
     void *format;                /* the state of the format */

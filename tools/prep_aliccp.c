@@ -159,7 +159,8 @@ static enum status skeleton_open(void *arg, void **out) {
     *out = w;
     w->a = run->format;
     prep_fields_init(&w->fields, &w->a->user);
-    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary);
+    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary,
+                            prep_arranges(run->o));
 }
 
 static void skeleton_close(void *worker) {

@@ -42,7 +42,8 @@ static enum status open_worker(void *arg, void **out) {
     w->c = run->format;
     prep_fields_init(&w->fields, NULL);
     TRY(prep_row_init(&w->row, &w->c->schema, &w->fields));
-    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary);
+    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary,
+                            prep_arranges(run->o));
 }
 
 static void close_worker(void *worker) {

@@ -56,12 +56,11 @@ enum status prep_output_check(const struct prep_output *o, const char *file,
 
 /* --- publication ----------------------------------------------------------------------------- */
 
-static enum status name_shard(const struct prep_output *o, uint32_t number,
-                              struct shard_info *info) {
+static enum status name_shard(const char *dir, uint32_t number, struct shard_info *info) {
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], name[sizeof info->name];
     snprintf(name, sizeof name, "shard-%05u.bin", number);
-    TRY(path_join(from, o->dir.temporary, info->name));
-    TRY(path_join(to, o->dir.temporary, name));
+    TRY(path_join(from, dir, info->name));
+    TRY(path_join(to, dir, name));
     if (rename(from, to) != 0) { /* the directory is synced once, by the manifest's writer */
         return fail(ERR_IO, "%s: cannot be renamed to %s", from, name);
     }
@@ -82,6 +81,8 @@ static enum status remove_index(const struct prep_output *o) {
 }
 
 static void add_up(struct dataset *d) {
+    d->impressions = d->groups = d->clicks = d->conversions = d->values = 0;
+    d->weights = (struct weight_sums){0};
     for (uint32_t s = 0; s < d->shard_count; s++) {
         d->impressions += d->shards[s].impressions;
         d->groups += d->shards[s].groups;
@@ -92,20 +93,27 @@ static void add_up(struct dataset *d) {
     }
 }
 
-enum status prep_output_seal(struct prep_output *o, struct dataset *d) {
-    d->shards = (struct shard_info *)(void *)o->shards.data;
-    d->shard_count = (uint32_t)(o->shards.len / sizeof(struct shard_info));
+enum status prep_output_finish(struct prep_output *o) {
+    TRY(file_sync(&o->rejects));
+    TRY(file_close(&o->rejects));
+    return remove_index(o);
+}
+
+enum status prep_output_seal(struct prep_output *o, const char *sub, struct buf *shards,
+                             struct dataset *d) {
+    char dir[PATH_BYTES_MAX];
+    d->shards = (struct shard_info *)(void *)shards->data;
+    d->shard_count = (uint32_t)(shards->len / sizeof(struct shard_info));
     add_up(d);
     if (d->shard_count == 0) {
         return fail(ERR_FORMAT, "no impressions: nothing to write");
     }
+    snprintf(dir, sizeof dir, "%s", o->dir.temporary);
+    TRY(sub[0] == '\0' ? OK : path_join(dir, o->dir.temporary, sub));
     for (uint32_t s = 0; s < d->shard_count; s++) {
-        TRY(name_shard(o, s, &d->shards[s]));
+        TRY(name_shard(dir, s, &d->shards[s]));
     }
-    TRY(file_sync(&o->rejects));
-    TRY(file_close(&o->rejects));
-    TRY(remove_index(o));
-    return dataset_write(d, o->dir.temporary);
+    return dataset_write(d, dir);
 }
 
 enum status prep_output_publish(struct prep_output *o) {

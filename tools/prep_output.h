@@ -32,9 +32,13 @@ enum status prep_output_classes(struct prep_output *o, const struct prep_piece *
  * then includes the first few rows. */
 enum status prep_output_check(const struct prep_output *o, const char *file,
                               const struct prep_tally *t, double lines);
-/* Gives the shards their names and writes the manifest. d: everything but the shards. *d then holds
- * the sums, and its shards are this struct's. ERR_FORMAT without impressions. */
-enum status prep_output_seal(struct prep_output *o, struct dataset *d);
+/* Ends rejects.tsv, and removes what only prep itself needs. Before the manifests. */
+enum status prep_output_finish(struct prep_output *o);
+/* Gives the shards (struct shard_info each) in DIR.tmp/sub, or in DIR.tmp with sub "", their names and
+ * writes the manifest there. d: everything but the shards. *d then holds the sums, and its shards are
+ * those of the buffer. ERR_FORMAT without impressions. */
+enum status prep_output_seal(struct prep_output *o, const char *sub, struct buf *shards,
+                             struct dataset *d);
 /* DIR.tmp becomes DIR. ERR_EXISTS if DIR appeared meanwhile. */
 enum status prep_output_publish(struct prep_output *o);
 /* Frees; removes DIR.tmp if it was not published. Safe on a struct whose dir is NEW_DIR_NONE and whose

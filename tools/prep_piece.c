@@ -56,6 +56,7 @@ void prep_piece_fini(struct prep_piece *p) {
     buf_fini(&p->rejects);
     buf_fini(&p->entries);
     buf_fini(&p->shards);
+    buf_fini(&p->blocks);
     mem_free(&p->start);
 }
 
@@ -65,6 +66,7 @@ void prep_piece_clear(struct prep_piece *p) {
     buf_clear(&p->rejects);
     buf_clear(&p->entries);
     buf_clear(&p->shards);
+    buf_clear(&p->blocks);
     p->count = p->counted = 0;
     memset(p->first_count, 0, sizeof p->first_count);
     p->lines = p->continued_count = 0;

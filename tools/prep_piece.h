@@ -112,6 +112,7 @@ struct prep_piece {
     uint32_t first_count[CLASSES];
     struct buf entries;  /* of the common index (prep_index.h) */
     struct buf shards;   /* struct shard_info each */
+    struct buf blocks;   /* struct drift_counts (common/drift.h) of its impressions */
     enum status status;  /* of the work; why is its fail text */
     char why[1024];
 };

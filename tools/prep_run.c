@@ -35,6 +35,7 @@ static enum status take(void *arg, struct prep_piece *p) {
         r->impressions += shards[k].impressions;
     }
     TRY(buf_put(&r->out.shards, p->shards.data, p->shards.len));
+    TRY(drift_add(&r->drift, &p->blocks));
     TRY(prep_output_reject(&r->out, &p->rejects));
     TRY(prep_output_classes(&r->out, p));
     TRY(note_continued(r, p));

@@ -2,15 +2,19 @@
 
 #include <stdio.h>
 
-#define VALUES_MAX (UINT64_C(3) << 20) /* of one shard: 16 bytes each in the builder */
-
-enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir) {
+enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir,
+                             bool fleeting) {
     *s = (struct prep_shards){.fields = fields, .dir = dir};
-    return shard_builder_create(&s->builder);
+    TRY(shard_builder_create(&s->builder));
+    if (fleeting) {
+        shard_builder_fleeting(s->builder);
+    }
+    return OK;
 }
 
 void prep_shards_close(struct prep_shards *s) {
     shard_builder_destroy(&s->builder);
+    drift_fini(&s->drift);
 }
 
 void prep_shards_begin(struct prep_shards *s, struct prep_piece *p) {
@@ -29,6 +33,9 @@ enum status prep_shards_end(struct prep_shards *s) {
              s->made++);
     TRY(shard_builder_write(s->builder, &s->fields->schema, s->dir, name, &info));
     s->values = 0;
+    TRY(drift_end(&s->drift));
+    TRY(buf_put(&s->piece->blocks, s->drift.blocks.data, s->drift.blocks.len));
+    buf_clear(&s->drift.blocks);
     return buf_put(&s->piece->shards, &info, sizeof info);
 }
 
@@ -42,7 +49,7 @@ static void count(struct prep_shards *s, const struct feature *features, size_t 
 
 enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct feature *features,
                               size_t n) {
-    if (s->values + n > VALUES_MAX) {
+    if (s->values + n > PREP_SHARD_VALUES_MAX) {
         TRY(prep_shards_end(s));
     }
     TRY(shard_builder_group(s->builder, key, features, n));
@@ -59,5 +66,5 @@ enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t l
                                    size_t n) {
     TRY(shard_builder_timed(s->builder, id, labels, when, features, n));
     count(s, features, n);
-    return OK;
+    return drift_label(&s->drift, labels);
 }

@@ -16,7 +16,7 @@
 #include "common/lock.h"
 #include "common/mem.h"
 #include "common/thread.h"
-#include "prep_line.h"
+#include "shard_copy.h"
 
 #define PAUSE_STEP_MS 50u /* how often a pause looks for a stop signal */
 
@@ -40,16 +40,6 @@ struct run {
 };
 
 /* --- shards of the source -------------------------------------------------------------------- */
-
-static uint64_t shard_bytes(const struct shard *s) {
-    uint64_t bytes = sizeof *s + (uint64_t)s->groups * 12 + (uint64_t)s->impressions * 33;
-    for (uint32_t f = 0; f < s->columns; f++) {
-        const struct column *c = &s->column[f];
-        bytes += (uint64_t)c->dict_count * 8 + (uint64_t)c->values * (c->weight == NULL ? 4 : 8) +
-                 (uint64_t)c->n * 4;
-    }
-    return bytes;
-}
 
 static void drop(struct run *r, struct held *h) {
     r->held_bytes -= h->bytes;
@@ -84,7 +74,7 @@ static enum status hold(struct run *r, uint32_t number, const struct shard **out
         TRY(mem_alloc((void **)&h->shard, sizeof *h->shard));
         const struct shard_info *info = &r->source.shards[number];
         TRY(shard_read(h->shard, dataset_dir(&r->source, info), info->name, &r->source.schema));
-        h->bytes = shard_bytes(h->shard);
+        h->bytes = shard_memory(h->shard);
         r->held_bytes += h->bytes;
         make_room(r);
     }
@@ -109,29 +99,11 @@ static enum status add_all(struct run *r) {
 
 /* --- shards that are written ----------------------------------------------------------------- */
 
-/* A side's features of entry n (a group or an impression). */
-static enum status gather(struct run *r, const struct shard *s, enum side side, uint32_t n) {
-    TRY(feature_list_clear(&r->features, 0));
-    for (uint32_t f = 0; f < s->columns; f++) {
-        const struct column *c = &s->column[f];
-        if (r->source.schema.fields[f].side != side) {
-            continue;
-        }
-        for (uint32_t v = c->start[n]; v < c->start[n + 1]; v++) {
-            const struct feature feature = {.field = f,
-                                            .weight = c->weight == NULL ? 1.0f : c->weight[v],
-                                            .id = c->dict[c->code[v]]};
-            TRY(feature_list_add(&r->features, &feature));
-        }
-    }
-    return OK;
-}
-
 static enum status add_record(struct run *r, const struct record *x, bool fresh) {
     const struct shard *s = NULL;
     TRY(hold(r, x->shard, &s));
     if (fresh) {
-        TRY(gather(r, s, SIDE_USER, x->group));
+        TRY(shard_features(s, &r->source.schema, SIDE_USER, x->group, &r->features));
         TRY(shard_builder_group(r->builder, s->group_key[x->group], r->features.features,
                                 r->features.count));
     }
@@ -139,7 +111,7 @@ static enum status add_record(struct run *r, const struct record *x, bool fresh)
                                 .click_time = s->click_time[x->impression],
                                 .conversion_time = s->conversion_time[x->impression],
                                 .kind = (enum record_kind)x->kind};
-    TRY(gather(r, s, SIDE_ITEM, x->impression));
+    TRY(shard_features(s, &r->source.schema, SIDE_ITEM, x->impression, &r->features));
     return shard_builder_timed(r->builder, s->impression_id[x->impression], x->labels, &when,
                                r->features.features, r->features.count);
 }

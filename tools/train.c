@@ -25,6 +25,7 @@
 
 #include "common/clock.h"
 #include "common/data_fit.h"
+#include "common/drift.h"
 #include "common/json.h"
 #include "common/lock.h"
 #include "common/manifest.h"
@@ -448,6 +449,32 @@ static void warn_of_staleness(const struct train *t) {
             c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
 }
 
+/* Batches are cut from one shard each. A stream's order is what it is; records are no log. */
+static enum status warn_of_order(const struct train *t) {
+    struct drift_counts *parts = NULL;
+    if (t->job.stream || t->data.stream[0] != '\0') {
+        return OK;
+    }
+    TRY(mem_array((void **)&parts, t->data.shard_count, sizeof *parts));
+    for (uint32_t s = 0; s < t->data.shard_count; s++) {
+        const struct shard_info *info = &t->data.shards[s];
+        parts[s] = (struct drift_counts){info->impressions, info->clicks, info->conversions};
+    }
+    const struct drift_finding f = drift_judge(parts, t->data.shard_count, t->data.groups);
+    if (f.found) {
+        const struct shard_info *info = &t->data.shards[f.part];
+        fprintf(stderr,
+                "warning: the data look sorted by %s: %s/%s has a share of %.3g %s, all shards %.3g (%zu of "
+                "%u stand out); batches are cut from one shard each: esmm prep --shuffle all mixes the "
+                "log (docs/prep.md)\n",
+                f.conversions ? "conversion" : "click", dataset_dir(&t->data, info), info->name, f.share,
+                f.conversions ? "of conversions among its clicks" : "of clicks", f.mean, f.parts,
+                t->data.shard_count);
+    }
+    mem_free(&parts);
+    return OK;
+}
+
 static enum status read_data(struct train *t) {
     struct buf doubts = BUF_EMPTY;
     const enum status status = dataset_read_all(&t->data, &t->job.data, &doubts);
@@ -534,6 +561,7 @@ static enum status run(struct train *t) {
     TRY(add_children(t));
     warn_of_no_behaviours(t);
     warn_of_staleness(t);
+    TRY(warn_of_order(t));
     say_start(t);
     TRY(start_children(t));
     TRY(watch(t));
