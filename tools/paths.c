@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/mem.h"
+
 static int bytewise(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -41,6 +43,11 @@ static enum status add_directory(struct file_list *list, const char *path) {
     struct file_list names = {0};
     char file[PATH_BYTES_MAX];
     struct stat s;
+    TRY(path_join(file, path, "manifest"));
+    if (file_exists(file)) {
+        return fail(ERR_FORMAT, "%s: is a directory of shards, as prep makes them, expected files of a log",
+                    path);
+    }
     enum status status = file_list_dir(&names, path);
     const size_t before = list->count;
     for (size_t k = 0; status == OK && k < names.count; k++) {
@@ -66,5 +73,41 @@ enum status paths_add_files(struct file_list *list, const char *argument) {
                                              : file_list_add(list, found.names[k]);
     }
     file_list_free(&found);
+    return status;
+}
+
+struct identity {
+    dev_t device;
+    ino_t inode;
+    const char *path;
+};
+
+static int by_identity(const void *a, const void *b) {
+    const struct identity *x = a, *y = b;
+    return x->device != y->device ? (x->device > y->device) - (x->device < y->device)
+                                  : (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+enum status paths_distinct(const struct file_list *list) {
+    struct identity *all = NULL;
+    struct stat s;
+    size_t count = 0;
+    enum status status = OK;
+    TRY(mem_array((void **)&all, list->count, sizeof *all));
+    for (size_t k = 0; k < list->count; k++) {
+        if (stat(list->names[k], &s) == 0) {
+            all[count++] = (struct identity){s.st_dev, s.st_ino, list->names[k]};
+        }
+    }
+    if (count > 0) {
+        qsort(all, count, sizeof *all, by_identity);
+    }
+    for (size_t k = 1; k < count && status == OK; k++) {
+        if (by_identity(&all[k - 1], &all[k]) == 0) {
+            status = fail(ERR_USAGE, "%s and %s are the same file: its rows would count twice", all[k - 1].path,
+                          all[k].path);
+        }
+    }
+    mem_free(&all);
     return status;
 }

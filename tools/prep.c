@@ -19,6 +19,7 @@
 #include "common/text.h"
 #include "common/thread.h"
 #include "options.h"
+#include "paths.h"
 #include "prep_arrange.h"
 #include "prep_classes.h"
 #include "prep_doubts.h"
@@ -64,10 +65,11 @@ static const char help[] =
     "Turns a raw log into impression shards. A line that cannot be used is counted and listed in\n"
     "DIR/rejects.tsv. DIR is complete or absent. See docs/prep.md.\n\n"
     "  --format F            aliccp, or csv: any delimited log\n"
-    "  --skeleton FILE       aliccp: impressions; - is standard input\n"
+    "  --skeleton FILE       aliccp: impressions; may be many, as --input\n"
     "  --common FILE         aliccp: user sides by common index\n"
     "  --schema FILE         csv: what the columns are (see conf/example.schema)\n"
-    "  --input FILE          csv: the log; - is standard input\n"
+    "  --input FILE          csv: the log; - is standard input. A directory, a pattern, or given often: all\n"
+    "                        these files, in bytewise order, are one log\n"
     "  --out DIR             new directory of shards\n"
     "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
     "  --max-bad PERCENT     more rejected lines than this, of all lines, stop the run (1)\n"
@@ -105,10 +107,10 @@ static enum status apply(void *line, int option, const char *value) {
     struct prep_options *o = line;
     switch (option) {
     case P_FORMAT: o->format = value; return OK;
-    case P_SKELETON: o->skeleton = value; return OK;
+    case P_SKELETON: return paths_add_files(&o->skeleton, value);
     case P_COMMON: o->common = value; return OK;
     case P_SCHEMA: o->schema = value; return OK;
-    case P_INPUT: o->input = value; return OK;
+    case P_INPUT: return paths_add_files(&o->input, value);
     case P_OUT: o->out = value; return OK;
     case P_SEED: return option_u64("--seed", value, 0, UINT64_MAX, &o->seed);
     case P_ORPHANS: return orphans(o, value);
@@ -123,6 +125,20 @@ static enum status apply(void *line, int option, const char *value) {
     }
 }
 
+static const char *first(const struct file_list *list) {
+    return list->count == 0 ? NULL : list->names[0];
+}
+
+/* Standard input has one end, and a file that is read twice counts twice. */
+static enum status check_files(const char *option, const struct file_list *list) {
+    for (size_t k = 0; k < list->count && list->count > 1; k++) {
+        if (strcmp(list->names[k], "-") == 0) {
+            return fail(ERR_USAGE, "%s - is standard input, which stands alone", option);
+        }
+    }
+    return paths_distinct(list);
+}
+
 /* The options of a format are all there, and no other's. */
 static enum status complete(const struct prep_options *o) {
     if (o->format == NULL) {
@@ -135,10 +151,10 @@ static enum status complete(const struct prep_options *o) {
     const struct {
         const char *name, *value;
         bool wanted, allowed;
-    } rules[] = {{"--skeleton", o->skeleton, aliccp, aliccp},
+    } rules[] = {{"--skeleton", first(&o->skeleton), aliccp, aliccp},
                  {"--common", o->common, aliccp, aliccp},
                  {"--schema", o->schema, !aliccp, !aliccp},
-                 {"--input", o->input, !aliccp, !aliccp},
+                 {"--input", first(&o->input), !aliccp, !aliccp},
                  {"--out", o->out, true, true}};
     for (size_t k = 0; k < sizeof rules / sizeof *rules; k++) {
         if (rules[k].wanted && rules[k].value == NULL) {
@@ -148,6 +164,8 @@ static enum status complete(const struct prep_options *o) {
             return fail(ERR_USAGE, "%s does not belong to --format %s", rules[k].name, o->format);
         }
     }
+    TRY(check_files("--input", &o->input));
+    TRY(check_files("--skeleton", &o->skeleton));
     return aliccp && strcmp(o->common, "-") == 0
                ? fail(ERR_USAGE, "--common must be a file: it is read twice")
                : OK;
@@ -159,7 +177,9 @@ static enum status parse(struct prep_options *o, int argc, char **argv) {
                                .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
     o->threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
                                                              : (uint64_t)cores;
-    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, o, &o->help));
+    static const int often[] = {P_SKELETON, P_INPUT, 0};
+    const struct option_set set = {.table = options, .often = often};
+    TRY(options_read(argc, argv, &set, apply, o, &o->help));
     if (o->help) {
         return OK;
     }
@@ -239,13 +259,15 @@ enum status prep_make(const struct prep_options *o, FILE *summary) {
 
 enum status tool_prep(int argc, char **argv) {
     struct prep_options o;
-    TRY(parse(&o, argc, argv));
-    if (o.help) {
+    enum status status = parse(&o, argc, argv);
+    if (status == OK && o.help) {
         fputs(help, stdout);
-        return OK;
+    } else if (status == OK) {
+        stop_signals_install();
+        status = prep_make(&o, stdout);
     }
-    stop_signals_install();
-    enum status status = prep_make(&o, stdout);
+    file_list_free(&o.input);
+    file_list_free(&o.skeleton);
     if (status == ERR_CLOSED && stop_requested()) {
         fprintf(stderr, "esmm prep: %s\n", fail_text());
         status = OK; /* main turns the signal into the exit code */

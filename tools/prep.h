@@ -16,8 +16,10 @@
 
 struct prep_options {
     const char *format, *out;
-    const char *skeleton, *common; /* aliccp */
-    const char *schema, *input;    /* csv */
+    struct file_list skeleton;     /* aliccp; one log, as input */
+    const char *common;
+    const char *schema;            /* csv */
+    struct file_list input;        /* its files, one log in their order; or "-" alone */
     uint64_t seed, threads, shard_impressions;
     double bad_max; /* percent */
     bool shuffle;
@@ -66,8 +68,8 @@ struct prep_workers {
     struct prep_fields *(*fields_of)(void *worker);
 };
 
-/* Opens a file of the log as run->input. Statuses as prep_input_open. */
-enum status prep_run_open(struct prep_run *r, const char *path);
+/* Opens files, which are one log, as run->input. Statuses as prep_input_open. */
+enum status prep_run_open(struct prep_run *r, const struct file_list *files);
 /* One pass over run->input with a format's workers: rejects and shards go to the output, too many
  * rejects or a stop signal (ERR_CLOSED) end it, run->fields is what the workers found. A file
  * without rows is ERR_FORMAT. */

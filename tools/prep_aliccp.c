@@ -22,6 +22,8 @@
 struct aliccp {
     struct prep_run *run;
     struct prep_index index;
+    char *common_name[1];
+    struct file_list common; /* it */
     struct schema user; /* fields of the common file */
 };
 
@@ -75,7 +77,7 @@ static enum status common_line(struct common_worker *w, struct prep_piece *p, si
         TRY(prep_line_common(line, &w->fields, &key, &w->list, &why));
     }
     if (why != REJECT_NONE) {
-        return prep_piece_reject(p, w->a->run->input.name, i, why);
+        return prep_piece_reject(p, prep_piece_file(p, i), i, why);
     }
     for (size_t k = 0; k < w->list.count; k++) {
         w->fields.values[w->list.features[k].field]++;
@@ -120,7 +122,9 @@ static enum status duplicate(void *arg, const struct index_entry *e, struct span
 static enum status read_common(struct aliccp *a) {
     struct prep_run *r = a->run;
     TRY(prep_index_create(&a->index, r->out.dir.temporary, r->o->common));
-    TRY(prep_run_open(r, r->o->common));
+    a->common_name[0] = (char *)(uintptr_t)r->o->common; /* only read */
+    a->common = (struct file_list){.names = a->common_name, .count = 1};
+    TRY(prep_run_open(r, &a->common));
     if (r->input.bytes_total == 0) {
         return fail(ERR_FORMAT, "%s: is empty or no regular file", r->o->common);
     }
@@ -201,7 +205,7 @@ static enum status begin_run(struct skeleton_worker *w, struct span key) {
 static enum status both_sides(const struct skeleton_worker *w, struct prep_piece *p, size_t i) {
     return fail(ERR_FORMAT, "field '%s' is on both sides: in %s, and in %s line %llu",
                 w->fields.schema.fields[w->item.conflict].name, w->a->run->o->common,
-                w->a->run->o->skeleton, (unsigned long long)prep_piece_line(p, i));
+                prep_piece_file(p, i), (unsigned long long)prep_piece_place(p, i).line);
 }
 
 static enum status add_impression(struct skeleton_worker *w, struct prep_piece *p,
@@ -246,7 +250,7 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
         why = REJECT_NO_COMMON;
     }
     if (why != REJECT_NONE) {
-        return prep_classes_reject(p, w->a->run->input.name, i, why, "", row.classes);
+        return prep_classes_reject(p, prep_piece_file(p, i), i, why, "", row.classes);
     }
     prep_classes_take(&p->tally, row.classes);
     return w->item.other_side ? both_sides(w, p, i) : add_impression(w, p, &row);
@@ -274,7 +278,7 @@ static bool same_run(void *arg, struct span a, struct span b) {
 
 static enum status read_skeleton(struct aliccp *a) {
     struct prep_run *r = a->run;
-    TRY(prep_run_open(r, r->o->skeleton));
+    TRY(prep_run_open(r, &r->o->skeleton));
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.same_run = same_run;

@@ -119,6 +119,17 @@ static bool is_header(const struct csv *c, struct span record) {
     return record.n == c->header.len && memcmp(record.at, c->header.data, record.n) == 0;
 }
 
+/* The first line of a further file. Which columns are which was decided by the first one's. */
+static enum status take_header(const struct csv *c, struct prep_piece *p, size_t i) {
+    if (is_header(c, prep_piece_record(p, i))) {
+        p->tally.header += prep_piece_lines(p, i);
+        return OK;
+    }
+    return fail(ERR_FORMAT, "%s: its first line is not the header of %s; files with other columns are prepared "
+                            "by themselves, and trained on together (--data DIR --data DIR)",
+                prep_piece_file(p, i), c->run->o->input.names[0]);
+}
+
 static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t i) {
     const struct span record = prep_piece_record(p, i);
     enum reject why = REJECT_NONE;
@@ -126,19 +137,22 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         p->tally.blank++;
         return OK;
     }
+    if (prep_piece_is_header(p, i)) {
+        return take_header(w->c, p, i);
+    }
     if (record.n > w->c->run->input.line_bytes_max) {
-        return prep_piece_reject(p, w->c->run->input.name, i, REJECT_LONG);
+        return prep_piece_reject(p, prep_piece_file(p, i), i, REJECT_LONG);
     }
     if (prep_piece_doubtful(p, i)) {
         TRY(prep_row_read(&w->row, record, &why)); /* for its labels */
-        return prep_classes_reject(p, w->c->run->input.name, i, REJECT_LINES, "",
+        return prep_classes_reject(p, prep_piece_file(p, i), i, REJECT_LINES, "",
                                    prep_row_classes(&w->row));
     }
     if (w->c->header.len > 0 && is_header(w->c, record)) {
         p->tally.header += w->c->schema.skip_headers ? prep_piece_lines(p, i) : 0;
         return w->c->schema.skip_headers
                    ? OK
-                   : prep_piece_reject(p, w->c->run->input.name, i, REJECT_HEADER);
+                   : prep_piece_reject(p, prep_piece_file(p, i), i, REJECT_HEADER);
     }
     TRY(prep_row_read(&w->row, record, &why));
     const bool fresh = why == REJECT_NONE && !same_group(w);
@@ -146,7 +160,7 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         TRY(prep_row_user(&w->row, &why));
     }
     if (why != REJECT_NONE) {
-        return prep_classes_reject(p, w->c->run->input.name, i, why, w->row.seen,
+        return prep_classes_reject(p, prep_piece_file(p, i), i, why, w->row.seen,
                                    prep_row_classes(&w->row));
     }
     prep_classes_take(&p->tally, prep_row_classes(&w->row));
@@ -211,7 +225,8 @@ static enum status decide(struct csv *c) {
 static enum status run(struct csv *c) {
     struct prep_run *r = c->run;
     TRY(prep_schema_read(&c->schema, r->o->schema));
-    TRY(prep_run_open(r, r->o->input));
+    TRY(prep_run_open(r, &r->o->input));
+    r->input.headers = c->schema.header;
     r->input.bytes_max = PIECE_BYTES_MAX;
     r->input.quotes.quote = c->schema.quote;
     r->input.quotes.delimiter = c->schema.delimiter;

@@ -19,6 +19,7 @@
 
 #include "common/kind.h"
 #include "common/mem.h"
+#include "common/shard.h"
 #include "common/thread.h"
 
 #define BLOCK_BYTES  ((size_t)1 << 20)
@@ -26,13 +27,14 @@
 #define WAIT_MS      200
 #define STARTS_FIRST 4096u
 
-enum status prep_input_open(struct prep_input *in, const char *path) {
+/* A further file begins: */
+struct border {
+    size_t at; /* of the text that is being filled */
+    const char *file;
+};
+
+static enum status open_file(struct prep_input *in, const char *path) {
     struct stat s;
-    *in = (struct prep_input){.file = FILE_CLOSED,
-                              .name = path,
-                              .line = 1,
-                              .block_bytes = BLOCK_BYTES,
-                              .line_bytes_max = LINE_BYTES_MAX};
     if (strcmp(path, "-") == 0) {
         TRY(mem_strdup(&in->file.path, "standard input"));
         in->file.fd = dup(STDIN_FILENO);
@@ -45,19 +47,41 @@ enum status prep_input_open(struct prep_input *in, const char *path) {
     if (fstat(in->file.fd, &s) != 0) {
         return fail(ERR_IO, "%s: %s", in->file.path, strerror(errno));
     }
-    if (S_ISDIR(s.st_mode)) {
-        char manifest[PATH_BYTES_MAX];
-        const bool shards =
-            path_join(manifest, path, "manifest") == OK && file_exists(manifest);
-        return fail(ERR_FORMAT, "%s: is a directory%s, expected a file", in->file.path,
-                    shards ? " of shards, as prep makes them" : "");
+    return S_ISDIR(s.st_mode)
+               ? fail(ERR_FORMAT, "%s: is a directory, expected a file", in->file.path)
+               : OK;
+}
+
+/* Of all files; 0 if it is not known. */
+static uint64_t bytes_of(const struct file_list *files) {
+    uint64_t bytes = 0;
+    struct stat s;
+    for (size_t k = 0; k < files->count; k++) {
+        const bool pipe = strcmp(files->names[k], "-") == 0;
+        if ((pipe ? fstat(STDIN_FILENO, &s) : stat(files->names[k], &s)) != 0 || !S_ISREG(s.st_mode)) {
+            return 0;
+        }
+        bytes += (uint64_t)s.st_size;
     }
-    in->bytes_total = S_ISREG(s.st_mode) ? (uint64_t)s.st_size : 0;
+    return bytes;
+}
+
+enum status prep_input_open(struct prep_input *in, const struct file_list *files) {
+    *in = (struct prep_input){.file = FILE_CLOSED,
+                              .files = files,
+                              .line = 1,
+                              .block_bytes = BLOCK_BYTES,
+                              .line_bytes_max = LINE_BYTES_MAX};
+    in->name = files->count > 1 ? dataset_name(files, in->label) : files->names[0];
+    in->source = (struct piece_source){.header = UINT32_MAX, .file = files->names[0]};
+    TRY(open_file(in, files->names[0]));
+    in->bytes_total = bytes_of(files);
     return OK;
 }
 
 void prep_input_close(struct prep_input *in) {
     buf_fini(&in->rest);
+    buf_fini(&in->borders);
     file_close(&in->file);
 }
 
@@ -84,12 +108,14 @@ static enum status read_block(struct prep_input *in, struct buf *text) {
 
 /* A log may also come through a pipe. */
 static enum status expect_text(const struct prep_input *in, const struct buf *text) {
-    const struct kind *kind = kind_of(text->data, text->len);
+    const uint8_t *start = text->data + in->begin;
+    const size_t n = text->len - in->begin;
+    const struct kind *kind = kind_of(start, n);
     if (kind == NULL) {
         return OK;
     }
     return kind->unpack == NULL || in->exact_offsets /* read at random places too */
-               ? kind_expect_text(in->file.path, text->data, text->len)
+               ? kind_expect_text(in->file.path, start, n)
                : fail(ERR_FORMAT, "%s: is %s, expected plain text; %s, or pipe it: %s FILE | esmm prep "
                                   "... -", in->file.path, kind->name, kind->advice, kind->unpack);
 }
@@ -98,10 +124,12 @@ static enum status expect_text(const struct prep_input *in, const struct buf *te
 static enum status check_start(struct prep_input *in, struct buf *text) {
     static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
     TRY(expect_text(in, text));
-    if (text->len >= sizeof mark && memcmp(text->data, mark, sizeof mark) == 0) {
+    uint8_t *start = text->data + in->begin;
+    const size_t n = text->len - in->begin;
+    if (n >= sizeof mark && memcmp(start, mark, sizeof mark) == 0) {
         text->len -= sizeof mark;
-        memmove(text->data, text->data + sizeof mark, text->len);
-        in->offset = sizeof mark;
+        memmove(start, start + sizeof mark, n - sizeof mark);
+        in->offset += in->at == 0 ? sizeof mark : 0;
     }
     return OK;
 }
@@ -151,12 +179,27 @@ static bool full(const struct prep_input *in, const struct prep_piece *p) {
            (in->gap && in->exact_offsets && !in->skipping);
 }
 
+/* Where the text of the file at `scanned` ends, and whether no more will come of it. */
+static size_t file_end(const struct prep_input *in, const struct prep_piece *p, bool *ended) {
+    const struct border *b = (const struct border *)(const void *)in->borders.data;
+    for (size_t k = 0; k < in->borders.len / sizeof *b; k++) {
+        if (b[k].at > in->scanned) {
+            *ended = true;
+            return b[k].at;
+        }
+    }
+    *ended = in->ended;
+    return p->text.len;
+}
+
 /* Finds the records that are whole. */
 static enum status scan(struct prep_input *in, struct prep_piece *p) {
     while (!full(in, p) && in->scanned < p->text.len) {
-        const size_t left = p->text.len - in->scanned;
+        bool ended = false;
+        const size_t limit = file_end(in, p, &ended);
+        const size_t left = limit - in->scanned;
         const bool cut = left > in->line_bytes_max;
-        const size_t stop = cut ? in->scanned + in->line_bytes_max + 1 : p->text.len;
+        const size_t stop = cut ? in->scanned + in->line_bytes_max + 1 : limit;
         if (in->skipping) {
             TRY(skip(in, p));
             if (in->skipping) {
@@ -165,14 +208,14 @@ static enum status scan(struct prep_input *in, struct prep_piece *p) {
             continue;
         }
         const size_t end = prep_quotes_end(&in->quotes, (const char *)p->text.data, in->scanned,
-                                           stop, in->ended && !cut, cut);
+                                           stop, ended && !cut, cut);
         if (end != NO_END) {
             TRY(in->quotes.doubtful ? note_doubtful(p) : OK);
             TRY(add_record(in, p, end));
         } else if (cut) {
             in->skipping = true;
-        } else if (in->ended) {
-            TRY(add_record(in, p, p->text.len));
+        } else if (ended) {
+            TRY(add_record(in, p, limit));
         } else {
             return OK;
         }
@@ -212,6 +255,73 @@ static uint64_t count_lines(const struct buf *text) {
     return lines;
 }
 
+/* All of a file is scanned, and there is one more. Its last line may have no end: it gets one. */
+static enum status next_file(struct prep_input *in, struct prep_piece *p) {
+    const struct border *last = (const struct border *)(const void *)in->borders.data;
+    const size_t known = in->borders.len / sizeof *last;
+    const size_t begin = known == 0 ? 0 : last[known - 1].at;
+    if (p->text.len > begin && p->text.data[p->text.len - 1] != '\n') {
+        TRY(buf_put(&p->text, "\n", 1));
+        p->start[p->count] = (uint32_t)p->text.len;
+        in->scanned = p->text.len;
+    }
+    const struct border next = {p->text.len, in->files->names[++in->at]};
+    TRY(buf_put(&in->borders, &next, sizeof next));
+    file_close(&in->file);
+    in->begun = in->ended = false;
+    in->begin = p->text.len;
+    return open_file(in, next.file);
+}
+
+/* Marks the header of the file from `source` on, which is among the records before `end` or to come. */
+static void find_header(struct prep_input *in, const struct prep_piece *p, struct piece_source *source,
+                        size_t end) {
+    source->header = UINT32_MAX;
+    for (size_t i = source->record; in->due && i < end; i++) {
+        if (prep_piece_record(p, i).n > 0) {
+            source->header = (uint32_t)i;
+            in->due = false;
+        }
+    }
+}
+
+static size_t record_at(const struct prep_piece *p, size_t text) {
+    size_t low = 0, high = p->count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        low = p->start[mid] < text ? mid + 1 : low;
+        high = p->start[mid] < text ? high : mid;
+    }
+    return low;
+}
+
+/* Which records of a piece, whose text ends at `end`, are of which file; borders beyond stay. */
+static enum status note_sources(struct prep_input *in, struct prep_piece *p, size_t end) {
+    struct border *b = (struct border *)(void *)in->borders.data;
+    const size_t count = in->borders.len / sizeof *b;
+    size_t used = 0;
+    in->source.record = 0;
+    for (; used < count && b[used].at < end; used++) {
+        const size_t record = record_at(p, b[used].at);
+        if (record > 0) {
+            find_header(in, p, &in->source, record);
+            TRY(buf_put(&p->sources, &in->source, sizeof in->source));
+        }
+        const struct buf before = {.data = p->text.data, .len = b[used].at};
+        in->source = (struct piece_source){.record = (uint32_t)record,
+                                           .file = b[used].file,
+                                           .lines_before = in->line - 1 + count_lines(&before)};
+        in->due = in->headers;
+    }
+    find_header(in, p, &in->source, p->count);
+    TRY(buf_put(&p->sources, &in->source, sizeof in->source));
+    for (size_t k = used; k < count; k++) {
+        b[k - used] = (struct border){b[k].at - end, b[k].file};
+    }
+    in->borders.len = (count - used) * sizeof *b;
+    return OK;
+}
+
 /* The piece is done; what was read beyond its end is put aside. */
 static enum status finish(struct prep_input *in, struct prep_piece *p) {
     p->count = cut_at(in, p);
@@ -221,6 +331,8 @@ static enum status finish(struct prep_input *in, struct prep_piece *p) {
     TRY(buf_reserve(&p->text, PAD_BYTES));
     p->text.len = end;
     memset(p->text.data + end, 0, PAD_BYTES);
+    TRY(note_sources(in, p, end));
+    in->begin = in->begin > end ? in->begin - end : 0;
     p->number = in->number++;
     p->offset = in->offset;
     p->first_line = in->line;
@@ -288,16 +400,20 @@ enum status prep_input_next(struct prep_input *in, struct prep_piece *p) {
         buf_clear(&in->rest);
     }
     for (;;) {
-        if (!in->begun && (p->text.len >= KIND_HEAD_BYTES || in->ended)) {
+        if (!in->begun && (p->text.len - in->begin >= KIND_HEAD_BYTES || in->ended)) {
             TRY(check_start(in, &p->text));
             in->begun = true;
         }
         TRY(in->begun ? scan(in, p) : OK);
-        if (full(in, p) || (in->ended && p->count > 0)) {
+        const bool more = in->at + 1 < in->files->count;
+        if (full(in, p) || (in->ended && !more && p->count > 0)) {
             return finish(in, p);
         }
-        if (in->ended) {
+        if (in->ended && !more) {
             return ERR_CLOSED;
+        }
+        if (in->ended) {
+            TRY(next_file(in, p));
         }
         TRY(read_block(in, &p->text));
     }

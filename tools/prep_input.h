@@ -1,4 +1,7 @@
-/* prep_input.h - a raw log, read once from front to back and cut into pieces.
+/* prep_input.h - a raw log, of one file or several, read once from front to back and cut into pieces.
+ *
+ * Of several files the second begins where the first one ends, so runs go on and pieces do not care. A
+ * record does not: a file's last one ends with it. A further file that is empty is passed over.
  *
  * Where a piece ends depends on the content alone, never on how the bytes arrived: after
  * `records_max` records or `bytes_max` bytes, moved back to the nearest end of a run of records for
@@ -15,8 +18,11 @@
 #include "prep_quotes.h"
 
 struct prep_input {
-    struct file file;
-    const char *name;       /* for messages: the path, "-" for standard input */
+    struct file file;       /* that is being read */
+    const struct file_list *files; /* the caller's */
+    size_t at;              /* of files: the one that is being read */
+    const char *name;       /* of the log, for messages: a path, "-", or "a.csv and 2 more" */
+    bool headers;           /* each file has a header; those of further ones are marked in the pieces */
     uint64_t bytes_total;   /* 0: not known */
     uint64_t bytes_read;
     uint32_t records_max;
@@ -30,12 +36,18 @@ struct prep_input {
     struct buf rest;        /* read, and of the next piece */
     uint64_t offset, line, number; /* of the next piece */
     size_t scanned;         /* of the piece being filled: bytes of whole records */
-    bool begun, skipping, gap, ended;
+    bool begun, skipping, gap, ended; /* of the file */
+    size_t begin;           /* where in the text it began */
+    struct buf borders;     /* struct border: where in the text further files begin */
+    struct piece_source source; /* of the next piece's first record */
+    bool due;               /* its file's header is still to come */
+    char label[PATH_BYTES_MAX];
 };
 
-/* path "-" is standard input. The other members are the caller's to set before the first piece.
- * ERR_NOT_FOUND, ERR_IO; ERR_FORMAT for a directory. */
-enum status prep_input_open(struct prep_input *in, const char *path);
+/* path "-" is standard input. The other members are the caller's to set before the first piece; the
+ * list is kept. Further files are opened when their time comes. ERR_NOT_FOUND, ERR_IO; ERR_FORMAT for a
+ * directory. */
+enum status prep_input_open(struct prep_input *in, const struct file_list *files);
 void prep_input_close(struct prep_input *in); /* safe on a zeroed struct with file.fd -1 */
 
 /* Fills *p (cleared) with the next piece. ERR_CLOSED: there is none. ERR_AGAIN: no bytes came for a

@@ -53,6 +53,7 @@ uint64_t prep_tally_sum(const struct prep_tally *t) {
 void prep_piece_fini(struct prep_piece *p) {
     buf_fini(&p->text);
     buf_fini(&p->doubtful);
+    buf_fini(&p->sources);
     buf_fini(&p->rejects);
     buf_fini(&p->entries);
     buf_fini(&p->shards);
@@ -63,6 +64,7 @@ void prep_piece_fini(struct prep_piece *p) {
 void prep_piece_clear(struct prep_piece *p) {
     buf_clear(&p->text);
     buf_clear(&p->doubtful);
+    buf_clear(&p->sources);
     buf_clear(&p->rejects);
     buf_clear(&p->entries);
     buf_clear(&p->shards);
@@ -113,6 +115,33 @@ uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
     return p->counted_line;
 }
 
+/* Mostly there is one. */
+static const struct piece_source *source_of(const struct prep_piece *p, size_t i) {
+    const struct piece_source *all = (const struct piece_source *)(const void *)p->sources.data;
+    size_t k = p->sources.len / sizeof *all;
+    while (k > 0 && all[k - 1].record > i) {
+        k--;
+    }
+    return k == 0 ? NULL : &all[k - 1];
+}
+
+struct piece_place prep_piece_place(struct prep_piece *p, size_t i) {
+    const struct piece_source *s = source_of(p, i);
+    const uint64_t line = prep_piece_line(p, i);
+    return s == NULL ? (struct piece_place){"", line}
+                     : (struct piece_place){s->file, line - s->lines_before};
+}
+
+const char *prep_piece_file(const struct prep_piece *p, size_t i) {
+    const struct piece_source *s = source_of(p, i);
+    return s == NULL ? "" : s->file;
+}
+
+bool prep_piece_is_header(const struct prep_piece *p, size_t i) {
+    const struct piece_source *s = source_of(p, i);
+    return s != NULL && s->header == i;
+}
+
 bool prep_piece_doubtful(const struct prep_piece *p, size_t i) {
     const uint32_t *which = (const uint32_t *)(const void *)p->doubtful.data;
     size_t low = 0, high = p->doubtful.len / sizeof *which;
@@ -131,7 +160,7 @@ void prep_piece_accept(struct prep_piece *p, size_t i) {
     const uint64_t further = prep_piece_lines(p, i) - 1;
     p->tally.continued += further;
     if (further > 0 && p->continued_count < CONTINUED_SHOWN) {
-        p->continued[p->continued_count++] = prep_piece_line(p, i);
+        p->continued[p->continued_count++] = prep_piece_place(p, i);
     }
 }
 
@@ -166,7 +195,8 @@ enum status reject_row(struct buf *out, const char *file, uint64_t line, enum re
 enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,
                                    enum reject why, const char *seen) {
     p->tally.rejected[why] += prep_piece_lines(p, i);
-    return reject_row(&p->rejects, file, prep_piece_line(p, i), why, seen, prep_piece_record(p, i));
+    return reject_row(&p->rejects, file, prep_piece_place(p, i).line, why, seen,
+                      prep_piece_record(p, i));
 }
 
 enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why) {

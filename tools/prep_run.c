@@ -18,7 +18,7 @@ static double lines_expected(const struct prep_run *r) {
 static enum status note_continued(struct prep_run *r, const struct prep_piece *p) {
     for (uint32_t k = 0; k < p->continued_count && r->continued_count < CONTINUED_SHOWN; k++) {
         TRY(buf_printf(&r->continued, "%s%s line %llu", r->continued_count > 0 ? ", " : "",
-                       r->input.name, (unsigned long long)p->continued[k]));
+                       p->continued[k].file, (unsigned long long)p->continued[k].line));
         r->continued_count++;
     }
     return OK;
@@ -60,8 +60,8 @@ static enum status tick(void *arg) {
     return OK;
 }
 
-enum status prep_run_open(struct prep_run *r, const char *path) {
-    TRY(prep_input_open(&r->input, path));
+enum status prep_run_open(struct prep_run *r, const struct file_list *files) {
+    TRY(prep_input_open(&r->input, files));
     if (r->o->block_bytes > 0) {
         r->input.block_bytes = r->o->block_bytes;
     }

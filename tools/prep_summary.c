@@ -75,7 +75,12 @@ static enum status lines(const char *name, const char *rows, const struct line_c
 }
 
 static enum status rejects(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    const struct file_list *files = r->o->input.count > 0 ? &r->o->input : &r->o->skeleton;
     const uint64_t all = d->log_lines.lines + d->common_lines.lines;
+    if (files->count > 1) {
+        TRY(buf_printf(out, "files        %zu, %s to %s\n", files->count, files->names[0],
+                       files->names[files->count - 1]));
+    }
     TRY(lines("lines", "impressions", &d->log_lines, out));
     if (d->common_lines.lines > 0) {
         TRY(lines("common lines", "rows", &d->common_lines, out));

@@ -19,6 +19,7 @@
 #include "common/rng.h"
 #include "common/shard.h"
 #include "fuzz.h"
+#include "tests/dirs.h"
 #include "tools/prep.h"
 
 #define LINES_MAX    40u
@@ -286,10 +287,10 @@ static void run(const struct log *l, int which, char *summary, size_t bytes) {
     const struct prep_options o = {
         .format = l->aliccp ? "aliccp" : "csv",
         .out = out[which],
-        .skeleton = input,
+        .skeleton = DIRS(input),
         .common = other,
         .schema = schema,
-        .input = input,
+        .input = DIRS(input),
         .threads = which == 0 ? 1 : l->threads,
         .shard_impressions = l->shard_impressions,
         .bad_max = 100,

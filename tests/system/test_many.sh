@@ -25,7 +25,7 @@ prep() { # NAME INPUT...: shards of 1000 rows in $dir/NAME
     local name=$1 file inputs=()
     shift
     for file in "$@"; do inputs+=(--input "$file"); done
-    ok "$ESMM" prep --format csv --schema "$dir/log.schema" "${inputs[@]}" --shard-impressions 1000 --out "$dir/$name"
+    ok "$ESMM" prep --format csv --schema "$dir/log.schema" "${inputs[@]}" --shard-impressions "${rows:-1000}" --out "$dir/$name"
 }
 mkdir "$dir/raw"
 log 0 8000 >"$dir/raw/all.csv"
@@ -36,6 +36,23 @@ prep all "$dir/raw/all.csv"
 prep day-1 "$dir/raw/1.csv"
 prep day-2 "$dir/raw/2.csv"
 prep day-10 "$dir/raw/10.csv"
+
+step "many files are one log: the shards of one file, whichever way they are named"
+rows=10000 # headers count while a shard is filled
+prep whole "$dir/raw/all.csv"
+prep joined "$dir/raw/1.csv" "$dir/raw/2.csv" "$dir/raw/10.csv"
+says 'lines +8003 = 3 header \+ 8000 impressions' 'files +3, '
+mkdir "$dir/hive" "$dir/hive/day=1" "$dir/hive/day=2"
+cp "$dir/raw/1.csv" "$dir/hive/day=1/part-0"
+cp "$dir/raw/2.csv" "$dir/hive/day=2/part-0"
+cp "$dir/raw/10.csv" "$dir/hive/day=2/part-1"
+touch "$dir/hive/day=2/_SUCCESS" "$dir/hive/day=2/part-2"
+prep hived "$dir/hive/day=*"
+for name in joined hived; do
+    for shard in "$dir"/whole/shard-*; do
+        cmp "$shard" "$dir/$name/${shard##*/}" || die "$name has another ${shard##*/}"
+    done
+done
 
 step "a job on three directories is the job on one"
 plan=(--deterministic --servers 1 --workers 1)

@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "common/rng.h"
 #include "common/thread.h"
+#include "tests/dirs.h"
 #include "tools/prep_input.h"
 
 #include <cmocka.h>
@@ -70,7 +71,7 @@ static void trace_file(const char *text, size_t n, uint32_t records_max, size_t 
                        char quote, struct trace *t) {
     struct prep_input in;
     assert_int_equal(file_write_atomic(path, text, n), OK);
-    assert_int_equal(prep_input_open(&in, path), OK);
+    assert_int_equal(prep_input_open(&in, &DIRS(path)), OK);
     set(&in, records_max, bytes_max, quote);
     trace_all(&in, t);
     prep_input_close(&in);
@@ -103,8 +104,10 @@ static enum status feed(void *arg) {
 static void trace_pipe(const char *text, size_t n, uint32_t records_max, size_t bytes_max,
                        char quote, uint64_t seed, struct trace *t) {
     int ends[2];
+    char name[] = "pipe";
     struct prep_input in = {.file = FILE_CLOSED,
-                            .name = "pipe",
+                            .files = &DIRS(name),
+                            .name = name,
                             .line = 1,
                             .block_bytes = 1u << 20,
                             .line_bytes_max = LINE_BYTES_MAX};
@@ -192,7 +195,7 @@ static void test_exact_offsets(void **state) {
     memset(text, 'x', 2 * LINE_BYTES_MAX);
     memcpy(text + 2 * LINE_BYTES_MAX, "\nabc\nabd\n", 9);
     assert_int_equal(file_write_atomic(path, text, 2 * LINE_BYTES_MAX + 9), OK);
-    assert_int_equal(prep_input_open(&in, path), OK);
+    assert_int_equal(prep_input_open(&in, &DIRS(path)), OK);
     set(&in, 100, 1u << 26, 0);
     in.exact_offsets = true;
     assert_int_equal(prep_input_next(&in, &p), OK);
@@ -234,16 +237,121 @@ static void test_any_arrival(void **state) {
     free(text);
 }
 
+/* A log cut into files between records gives the pieces of the whole, and each record its file and line. */
+static void test_many_files(void **state) {
+    static const char alphabet[] = "aaaabbbbcdef,,\"\"\n\n\n\r";
+    enum { FILES = 5, BYTES = 20000 };
+    static char text[BYTES + 1], names[FILES][160];
+    char *list[FILES];
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        const char quote = seed % 2 == 0 ? '"' : 0;
+        const uint32_t records_max = 1 + (uint32_t)rng_below(seed, 0, 1, 300);
+        const size_t bytes_max = 100 + (size_t)rng_below(seed, 0, 2, 5000);
+        struct trace whole, parts;
+        struct prep_input in;
+        size_t at = 0;
+        for (size_t i = 0; i < BYTES; i++) { /* quotes are closed before a line ends: cuts are between records */
+            const char c = alphabet[rng_below(seed, i, 0, sizeof alphabet - 1)];
+            text[i] = c == '"' && quote != 0 ? 'q' : c;
+        }
+        text[BYTES - 1] = '\n';
+        trace_file(text, BYTES, records_max, bytes_max, quote, &whole);
+        for (size_t k = 0; k < FILES; k++) {
+            size_t end = k == FILES - 1 ? BYTES : at + (size_t)rng_below(seed, k, 3, BYTES - at) / 2;
+            while (end > at && text[end - 1] != '\n') {
+                end--;
+            }
+            snprintf(names[k], sizeof names[k], "%s-%zu", path, k);
+            assert_int_equal(file_write_atomic(names[k], text + at, end - at), OK);
+            list[k] = names[k];
+            at = end;
+        }
+        const struct file_list files = {.names = list, .count = FILES};
+        assert_int_equal(prep_input_open(&in, &files), OK);
+        set(&in, records_max, bytes_max, quote);
+        trace_all(&in, &parts);
+        assert_int_equal(in.at, FILES - 1);
+        prep_input_close(&in);
+        if (whole.text.len != parts.text.len ||
+            memcmp(whole.text.data, parts.text.data, whole.text.len) != 0) {
+            fail_msg("seed %llu: other pieces from %d files", (unsigned long long)seed, FILES);
+        }
+        buf_fini(&whole.text);
+        buf_fini(&parts.text);
+    }
+    for (size_t k = 0; k < FILES; k++) {
+        assert_int_equal(file_remove(names[k]), OK);
+    }
+}
+
+/* Places are by file; a quote that is open ends with its file; headers are marked. */
+static void test_places(void **state) {
+    static const char *const texts[] = {"h\na1\n\na2", "", "\n", "h\n\"b1\n", "\n\nh\nc1\nc2"};
+    enum { FILES = 5 };
+    static const struct {
+        const char *text;
+        size_t file;
+        uint64_t line, log_line;
+        bool header;
+    } want[] = {{"a1", 0, 2, 2, false}, {"", 0, 3, 3, false},   {"a2", 0, 4, 4, false},
+                {"", 2, 1, 5, false},   {"h", 3, 1, 6, true},   {"\"b1", 3, 2, 7, false},
+                {"", 4, 1, 8, false},   {"", 4, 2, 9, false},   {"h", 4, 3, 10, true},
+                {"c1", 4, 4, 11, false}, {"c2", 4, 5, 12, false}};
+    char names[FILES][160], *list[FILES];
+    (void)state;
+    for (size_t k = 0; k < FILES; k++) {
+        snprintf(names[k], sizeof names[k], "%s-%zu", path, k);
+        assert_int_equal(file_write_atomic(names[k], texts[k], strlen(texts[k])), OK);
+        list[k] = names[k];
+    }
+    for (uint32_t records_max = 1; records_max < 14; records_max++) {
+        const struct file_list files = {.names = list, .count = FILES};
+        struct prep_input in;
+        struct prep_piece p = {0};
+        struct prep_tally t = {0};
+        struct buf header = BUF_EMPTY;
+        size_t n = 0;
+        assert_int_equal(prep_input_open(&in, &files), OK);
+        in.headers = true;
+        in.records_max = records_max;
+        in.bytes_max = 1000;
+        in.quotes = (struct prep_quotes){.quote = '"', .delimiter = ','};
+        assert_int_equal(prep_input_first(&in, &header, &t), OK);
+        while (prep_input_next(&in, &p) == OK) {
+            for (size_t i = 0; i < p.count; i++, n++) {
+                const struct span s = prep_piece_record(&p, i);
+                assert_in_range(n, 0, sizeof want / sizeof *want - 1);
+                assert_int_equal(s.n, strlen(want[n].text));
+                assert_memory_equal(s.at, want[n].text, s.n);
+                assert_string_equal(prep_piece_place(&p, i).file, names[want[n].file]);
+                assert_int_equal(prep_piece_place(&p, i).line, want[n].line);
+                assert_int_equal(prep_piece_line(&p, i), want[n].log_line);
+                assert_int_equal(prep_piece_is_header(&p, i), want[n].header);
+            }
+            prep_piece_clear(&p);
+        }
+        assert_int_equal(n, sizeof want / sizeof *want);
+        prep_piece_fini(&p);
+        buf_fini(&header);
+        prep_input_close(&in);
+    }
+    for (size_t k = 0; k < FILES; k++) {
+        assert_int_equal(file_remove(names[k]), OK);
+    }
+}
+
 static void test_refuses(void **state) {
     struct prep_input in;
     struct prep_piece p = {0};
+    char tmp[] = "/tmp", nonexistent[] = "/nonexistent";
     (void)state;
-    assert_int_equal(prep_input_open(&in, "/tmp"), ERR_FORMAT);
+    assert_int_equal(prep_input_open(&in, &DIRS(tmp)), ERR_FORMAT);
     prep_input_close(&in);
-    assert_int_equal(prep_input_open(&in, "/nonexistent"), ERR_NOT_FOUND);
+    assert_int_equal(prep_input_open(&in, &DIRS(nonexistent)), ERR_NOT_FOUND);
     prep_input_close(&in);
     assert_int_equal(file_write_atomic(path, "\x1f\x8b\x08zzz", 6), OK);
-    assert_int_equal(prep_input_open(&in, path), OK);
+    assert_int_equal(prep_input_open(&in, &DIRS(path)), OK);
     set(&in, 10, 100, 0);
     assert_int_equal(prep_input_next(&in, &p), ERR_FORMAT);
     assert_non_null(strstr(fail_text(), "gzip"));
@@ -258,7 +366,7 @@ static void test_first(void **state) {
     struct prep_tally t = {0};
     (void)state;
     assert_int_equal(file_write_atomic(path, "h,\"x\ny\"\r\na1\na2\n", 15), OK);
-    assert_int_equal(prep_input_open(&in, path), OK);
+    assert_int_equal(prep_input_open(&in, &DIRS(path)), OK);
     in.records_max = 10;
     in.bytes_max = 100;
     in.quotes = (struct prep_quotes){.quote = '"', .delimiter = ','};
@@ -280,7 +388,7 @@ static void test_memory_fails(void **state) {
     for (size_t n = 1;; n++) {
         struct prep_piece p = {0};
         mem_fail_after(n);
-        enum status status = prep_input_open(&in, path);
+        enum status status = prep_input_open(&in, &DIRS(path));
         set(&in, 2, 100, 0);
         status = status == OK ? prep_input_next(&in, &p) : status;
         mem_fail_after(0);
@@ -309,7 +417,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cuts),        cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_long_lines),  cmocka_unit_test(test_exact_offsets),
-        cmocka_unit_test(test_any_arrival), cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_any_arrival), cmocka_unit_test(test_many_files), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_first),       cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/dirs.h"
 #include "tests/prep_case.h"
 
 #define GROUPS_MAX 4000u
@@ -142,7 +143,7 @@ static enum status make(const char *where, const char *threads, size_t mix_bytes
     struct prep_options o = {.format = "csv",
                              .out = where,
                              .schema = schema_path,
-                             .input = log_path,
+                             .input = DIRS(log_path),
                              .seed = 5,
                              .threads = strtoull(threads, NULL, 10),
                              .shard_impressions = 500,
