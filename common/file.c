@@ -230,6 +230,15 @@ enum status file_rename(const char *from, const char *to) {
     return sync_parent(to);
 }
 
+enum status file_exchange(const char *a, const char *b, bool *done) {
+    *done = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+    if (!*done) {
+        return errno == EINVAL || errno == ENOSYS ? OK : io_fail(a, "exchange");
+    }
+    TRY(sync_parent(a));
+    return sync_parent(b);
+}
+
 enum status file_write_atomic(const char *path, const void *data, size_t bytes) {
     char temporary[PATH_BYTES_MAX + 8];
     struct file f;

@@ -42,6 +42,8 @@ enum status file_read_all(const char *path, size_t bytes_max, char **out, size_t
 enum status file_write_atomic(const char *path, const void *data, size_t bytes);
 
 enum status file_rename(const char *from, const char *to); /* and fsync of to's directory */
+/* The two names change places at once, both directories synced; *done false: the file system cannot. */
+enum status file_exchange(const char *a, const char *b, bool *done);
 enum status file_remove(const char *path);                 /* ERR_NOT_FOUND */
 enum status file_remove_tree(const char *path);            /* absent: OK; asks for no memory */
 enum status file_mkdirs(const char *path);                 /* like mkdir -p */

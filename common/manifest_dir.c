@@ -3,7 +3,9 @@
  * A reader must never meet half a checkpoint, and a crash at any point must leave the one before
  * readable. So everything is written under step-N.tmp, its manifest last; a rename makes it
  * step-N; then `latest` moves; only then is anything deleted. Where step-N exists already (a job
- * that resumed and cut at the same step) it first steps aside as step-N.old.tmp. */
+ * that resumed and cut at the same step) the two change places at once. A file system that cannot
+ * exchange names needs two renames, and the old one steps aside as step-N.old.tmp: it is whole, and
+ * is found as long as there is no step-N. What is deleted loses its manifest first. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +40,10 @@ static bool is_leftover(const char *name) {
 
 static enum status remove_in(const char *root, const char *name) {
     char path[PATH_BYTES_MAX];
+    char manifest[PATH_BYTES_MAX];
     TRY(path_join(path, root, name));
+    TRY(path_join(manifest, path, "manifest"));
+    TRY(file_remove_tree(manifest)); /* half of it is no checkpoint */
     return file_remove_tree(path);
 }
 
@@ -64,6 +69,25 @@ static enum status clean(const char *root, uint64_t published, uint32_t keep) {
     return OK;
 }
 
+/* The directory `from` takes the place of `to`, which exists. Either is whole at any moment. */
+static enum status replace(const char *from, const char *to, const char *old) {
+    bool done = false;
+    TRY(file_exchange(from, to, &done));
+    if (done) {
+        return OK;
+    }
+    TRY(file_remove_tree(old));
+    TRY(file_rename(to, old));
+    const enum status status = file_rename(from, to);
+    if (status != OK && !file_exists(to)) {
+        char why[1024];
+        snprintf(why, sizeof why, "%s", fail_text());
+        (void)file_rename(old, to); /* if that fails too it is found under its other name */
+        return fail(status, "%s", why);
+    }
+    return status;
+}
+
 enum status manifest_publish(const char *root, uint64_t step, uint32_t keep) {
     char name[NAME_MAX_BYTES], temporary[NAME_MAX_BYTES + 8], aside[NAME_MAX_BYTES + 8];
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], old[PATH_BYTES_MAX], latest[PATH_BYTES_MAX];
@@ -74,11 +98,7 @@ enum status manifest_publish(const char *root, uint64_t step, uint32_t keep) {
     TRY(path_join(to, root, name));
     TRY(path_join(old, root, aside));
     TRY(path_join(latest, root, "latest"));
-    if (file_exists(to)) {
-        TRY(file_remove_tree(old));
-        TRY(file_rename(to, old));
-    }
-    TRY(file_rename(from, to));
+    TRY(file_exists(to) ? replace(from, to, old) : file_rename(from, to));
     TRY(file_link_latest(name, latest));
     return clean(root, step, keep);
 }
@@ -101,6 +121,19 @@ static bool readable(const char *dir, uint64_t *step) {
     return true;
 }
 
+/* step-N.old.tmp where a crash has left no step-N: it was a checkpoint. */
+static bool stepped_aside(const char *root, const char *name) {
+    static const char end[] = ".old.tmp";
+    char plain[NAME_MAX_BYTES], path[PATH_BYTES_MAX];
+    uint64_t step;
+    const size_t n = strlen(name), tail = sizeof end - 1;
+    if (n <= tail || n - tail >= sizeof plain || strcmp(name + n - tail, end) != 0) {
+        return false;
+    }
+    snprintf(plain, sizeof plain, "%.*s", (int)(n - tail), name);
+    return step_of(plain, &step) && path_join(path, root, plain) == OK && !has_manifest(path);
+}
+
 /* `latest` by its target's own name: the link may move while the caller reads. */
 static bool find_latest(const char *root, char *out) {
     char name[NAME_MAX_BYTES];
@@ -121,7 +154,7 @@ static enum status find_newest(const char *root, char *out) {
     TRY(file_list_dir(&list, root));
     for (size_t i = list.count; i > 0 && status != OK; i--) {
         uint64_t step;
-        if (!step_of(list.names[i - 1], &step) ||
+        if ((!step_of(list.names[i - 1], &step) && !stepped_aside(root, list.names[i - 1])) ||
             path_join(out, root, list.names[i - 1]) != OK || !has_manifest(out)) {
             continue;
         }
