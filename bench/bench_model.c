@@ -245,7 +245,7 @@ static void do_load(struct work *w, uint32_t k) {
 static void do_loss(struct work *w, uint32_t k) {
     (void)k;
     struct loss_sums sums = {0};
-    loss_esmm(w->a, w->b, w->batch.labels, w->impressions, 1.0f, 1.0f / (float)w->impressions,
+    loss_esmm(w->a, w->b, w->batch.labels, NULL, w->impressions, 1.0f, 1.0f / (float)w->impressions,
               w->xi, w->xi + w->impressions, &sums);
 }
 

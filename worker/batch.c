@@ -139,6 +139,7 @@ static enum status reserve_impressions(struct batch *b, size_t need) {
     mem_free(&b->labels);
     mem_free(&b->impression_id);
     mem_free(&b->user);
+    mem_free(&b->weight_store);
     mem_free(&b->kind);
     mem_free(&b->elapsed_days);
     b->impression_cap = 0;
@@ -146,6 +147,7 @@ static enum status reserve_impressions(struct batch *b, size_t need) {
     TRY(mem_array((void **)&b->labels, cap, sizeof *b->labels));
     TRY(mem_array((void **)&b->impression_id, cap, sizeof *b->impression_id));
     TRY(mem_array((void **)&b->user, cap, sizeof *b->user));
+    TRY(mem_array((void **)&b->weight_store, cap, sizeof *b->weight_store));
     TRY(mem_array((void **)&b->kind, cap, sizeof *b->kind));
     TRY(mem_array((void **)&b->elapsed_days, cap, sizeof *b->elapsed_days));
     b->impression_cap = cap;
@@ -183,8 +185,12 @@ static void cut_impressions(const struct batch_cutter *c, const struct span *spa
     const struct shard *s = c->shard;
     uint32_t at = 0;
     b->records = s->kind != NULL;
+    b->weight = s->weight != NULL ? b->weight_store : NULL;
     for (uint32_t g = span->first; g < span->last; g++) {
         struct run run = run_of(c, span, g);
+        if (b->weight != NULL && run.begin < run.end) {
+            memcpy(b->weight + at, s->weight + run.begin, (run.end - run.begin) * sizeof *b->weight);
+        }
         for (uint32_t i = run.begin; i < run.end; i++, at++) {
             b->group_of[at] = b->groups;
             b->labels[at] = s->labels[i];
@@ -327,6 +333,7 @@ void batch_fini(struct batch *b) {
     mem_free(&b->labels);
     mem_free(&b->impression_id);
     mem_free(&b->user);
+    mem_free(&b->weight_store);
     mem_free(&b->kind);
     mem_free(&b->elapsed_days);
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {

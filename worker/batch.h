@@ -9,6 +9,7 @@
  *     weight[f][...]     f32; NULL: all 1
  *     group_of[B]        group of each impression, 0..G-1, non-decreasing
  *     labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
+ *     weight[B]          what each counts; NULL: 1
  *     kind[B]            enum record_kind; KIND_LOG if the shard holds no records
  *     elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
  *                        the record's time; 0 of all others
@@ -41,6 +42,8 @@ struct batch {
     uint8_t *labels;
     uint64_t *impression_id;
     uint64_t *user;
+    float *weight;         /* NULL, or weight_store */
+    float *weight_store;
     uint8_t *kind;
     float *elapsed_days;
     bool records; /* false: every kind is KIND_LOG */

@@ -57,28 +57,29 @@ static inline struct unit unit_of(double x) {
     };
 }
 
-void loss_esmm(const float *a, const float *b, const uint8_t *labels, size_t n, float w,
-               float scale, float *da, float *db, struct loss_sums *sums) {
-    double weight = (double)w, factor = (double)scale, ctr = 0.0, ctcvr = 0.0;
+void loss_esmm(const float *a, const float *b, const uint8_t *labels, const float *weight, size_t n,
+               float w, float scale, float *da, float *db, struct loss_sums *sums) {
+    double second = (double)w, ctr = 0.0, ctcvr = 0.0;
     for (size_t i = 0; i < n; i++) {
         bool y = (labels[i] & LABEL_CLICK) != 0, t = y && (labels[i] & LABEL_CONVERSION) != 0;
         double xa = (double)a[i], xb = (double)b[i];
         struct unit ua = unit_of(xa), ub = unit_of(xb);
+        const double m = weight == NULL ? 1.0 : (double)weight[i], factor = (double)scale * m;
         double ga, gb;
         if (t) {
-            ctcvr += ua.minus + ub.minus;
+            ctcvr += m * (ua.minus + ub.minus);
             ga = -ua.q;
             gb = -ub.q;
         } else {
-            ctcvr += softplus(ctcvr_logit(xa, xb));
+            ctcvr += m * softplus(ctcvr_logit(xa, xb));
             ga = ua.p * sigmoid(xb - ua.plus);
             gb = ub.p * sigmoid(xa - ub.plus);
         }
-        ctr += y ? ua.minus : ua.plus;
-        da[i] = (float)(factor * ((y ? -ua.q : ua.p) + weight * ga));
-        db[i] = (float)(factor * (weight * gb));
+        ctr += m * (y ? ua.minus : ua.plus);
+        da[i] = (float)(factor * ((y ? -ua.q : ua.p) + second * ga));
+        db[i] = (float)(factor * (second * gb));
     }
     sums->ctr += ctr;
     sums->ctcvr += ctcvr;
-    sums->total += ctr + weight * ctcvr;
+    sums->total += ctr + second * ctcvr;
 }

@@ -25,6 +25,8 @@
  *
  * v, l, h, c: model.cvr_weight, counterfactual_weight, behaviour_weight, calibrator_weight. p and 1-p that divide are at least
  * model.propensity_min and have no gradient. More in loss_causal.c, loss_chain.c.
+ * An impression of weight m counts m times: its whole loss is multiplied by it, so that a step goes down the
+ * mean over the batch's impressions of m times the loss; the sums of dcmt's weights count it m times too.
  * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term
  * is weighed: loss_delay.c.
  *
@@ -41,9 +43,10 @@
 
 #include "common/method.h"
 
-/* Sums over a batch that a loss divides by: the weights of clicked and unclicked impressions. */
+/* Sums over a batch that a loss divides by, of impressions that count their weights: those weights, and
+ * how much the clicked and the unclicked ones weigh in the loss. */
 struct loss_totals {
-    double clicked, unclicked;
+    double all, clicked, unclicked;
 };
 
 struct loss_spec {
@@ -62,7 +65,7 @@ struct loss_spec loss_spec_of(const struct config *c);
 uint32_t loss_towers(const struct loss_spec *s); /* with the heads of delay */
 
 
-/* Sums over impressions: the first term (of the click), the second (with the weights of delay), and
+/* Sums over impressions, by their weights: the first term (of the click), the second (with the weights of delay), and
  * the whole with weights, which has the losses of delay's heads too. A term that the model has not
  * stays as it is. */
 struct loss_sums {
@@ -74,6 +77,7 @@ struct loss_rows {
     const float *const *logit;
     const uint8_t *labels;
     const uint64_t *impression_id;
+    const float *weight; /* NULL: 1 each */
     /* Of records; NULL: impressions of a log. */
     const uint8_t *kind; /* enum record_kind, fitting the labels (record_good) */
     const float *elapsed_days;
@@ -83,27 +87,27 @@ struct loss_rows {
  * mean); adds to *sums. */
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums);
-/* One impression of a log in double: its terms, and dlogit [towers without heads]. What loss_batch
+/* One impression of a log in double, of weight 1: its terms, and dlogit [towers without heads]. What loss_batch
  * does for all models but esmm; of esmm it is the oracle. */
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
               uint64_t impression_id, struct loss_sums *terms, double *dlogit);
 
-/* Record i of rows in double: its terms, and dlogit [towers]. What loss_batch does with records. */
+/* Record i of rows in double, as if of weight 1: its terms, and dlogit [towers]. What loss_batch does with records. */
 void loss_record(const struct loss_spec *s, const double *logit, const struct loss_rows *rows,
                  size_t i, struct loss_sums *terms, double *dlogit);
-/* For a model with method.whole_batch: adds n impressions to the batch's sums, and from those of all of
- * it sets what its loss needs. */
+/* For a model with method.whole_batch: adds n impressions to the batch's sums (weight NULL: 1 each), and from
+ * those of all of it sets what its loss needs. */
 void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const float *logit_ctr,
-                     const uint8_t *labels, size_t n);
-void loss_normalise(struct loss_spec *s, const struct loss_totals *sums, size_t impressions);
+                     const uint8_t *labels, const float *weight, size_t n);
+void loss_normalise(struct loss_spec *s, const struct loss_totals *sums);
 
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
  * p_ctcvr for division and aitm); 0 for what it does not predict. */
 void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a, float *b);
 
-/* esmm, where a batch spends its time. */
-void loss_esmm(const float *a, const float *b, const uint8_t *labels, size_t n, float w, float scale,
-               float *da, float *db, struct loss_sums *sums);
+/* esmm, where a batch spends its time. weight NULL: 1 each. */
+void loss_esmm(const float *a, const float *b, const uint8_t *labels, const float *weight, size_t n,
+               float w, float scale, float *da, float *db, struct loss_sums *sums);
 /* One impression in double, the oracle: loss, da, db. */
 void loss_esmm_one(double a, double b, int click, int conversion, double w, double *loss,
                    double *da, double *db);

@@ -69,19 +69,19 @@ void loss_causal(const struct loss_spec *s, const double *logit, bool y, bool t,
 }
 
 void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const float *logit_ctr,
-                     const uint8_t *labels, size_t n) {
+                     const uint8_t *labels, const float *weight, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        const double a = (double)logit_ctr[i];
+        const double a = (double)logit_ctr[i], m = weight == NULL ? 1.0 : (double)weight[i];
+        sums->all += m;
         if ((labels[i] & LABEL_CLICK) != 0) {
-            sums->clicked += weight_of(s, sigmoid(a));
+            sums->clicked += m * weight_of(s, sigmoid(a));
         } else {
-            sums->unclicked += weight_of(s, sigmoid(-a));
+            sums->unclicked += m * weight_of(s, sigmoid(-a));
         }
     }
 }
 
-void loss_normalise(struct loss_spec *s, const struct loss_totals *sums, size_t impressions) {
-    const double n = (double)impressions;
-    s->norm.clicked = sums->clicked > 0.0 ? n / sums->clicked : 0.0;
-    s->norm.unclicked = sums->unclicked > 0.0 ? n / sums->unclicked : 0.0;
+void loss_normalise(struct loss_spec *s, const struct loss_totals *sums) {
+    s->norm.clicked = sums->clicked > 0.0 ? sums->all / sums->clicked : 0.0;
+    s->norm.unclicked = sums->unclicked > 0.0 ? sums->all / sums->unclicked : 0.0;
 }

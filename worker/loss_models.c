@@ -122,8 +122,8 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
         for (uint32_t k = 2; k < towers; k++) {
             memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* a log teaches heads nothing */
         }
-        loss_esmm(rows->logit[0], rows->logit[1], rows->labels, n, s->w, scale, dlogit[0], dlogit[1],
-                  sums);
+        loss_esmm(rows->logit[0], rows->logit[1], rows->labels, rows->weight, n, s->w, scale,
+                  dlogit[0], dlogit[1], sums);
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -131,12 +131,13 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
             logit[k] = (double)rows->logit[k][i];
         }
         loss_record(s, logit, rows, i, &terms, d);
+        const double m = rows->weight == NULL ? 1.0 : (double)rows->weight[i];
         for (uint32_t k = 0; k < towers; k++) {
-            dlogit[k][i] = (float)((double)scale * d[k]);
+            dlogit[k][i] = (float)((double)scale * m * d[k]);
         }
-        sums->ctr += terms.ctr;
-        sums->ctcvr += terms.ctcvr;
-        sums->total += terms.total;
+        sums->ctr += m * terms.ctr;
+        sums->ctcvr += m * terms.ctcvr;
+        sums->total += m * terms.total;
     }
 }
 

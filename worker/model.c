@@ -141,6 +141,7 @@ static void chunk_backward(struct model *m, const struct step *s, uint32_t begin
     const struct batch *b = s->batch;
     const struct loss_rows rows = {(const float *const *)m->logit, b->labels + begin,
                                    b->impression_id + begin,
+                                   b->weight != NULL ? b->weight + begin : NULL,
                                    b->records ? b->kind + begin : NULL,
                                    b->records ? b->elapsed_days + begin : NULL};
     loss_batch(&s->loss, &rows, n, 1.0f / (float)b->impressions, m->dlogit, s->sums);
@@ -191,10 +192,11 @@ static void whole_batch(struct model *m, struct step *s) {
     struct loss_totals sums = {0};
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
         chunk_forward(m, s, i, chunk_size(b, i));
-        loss_totals_add(&sums, &s->loss, m->logit[0], b->labels + i, chunk_size(b, i));
+        loss_totals_add(&sums, &s->loss, m->logit[0], b->labels + i,
+                        b->weight != NULL ? b->weight + i : NULL, chunk_size(b, i));
         lap(m->laps, STAGE_LOSS);
     }
-    loss_normalise(&s->loss, &sums, b->impressions);
+    loss_normalise(&s->loss, &sums);
 }
 
 enum status model_train(struct model *m, const struct batch *b, const float *const *rows,

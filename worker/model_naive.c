@@ -392,9 +392,9 @@ static void normalise_naive(struct naive_step *s, struct trace *t, struct expert
         s->impression = i;
         experts_forward_naive(s, xi, m);
         const float z = (float)tower_forward_naive(s, 0, xi, t, m);
-        loss_totals_add(&sums, spec, &z, &b->labels[i], 1);
+        loss_totals_add(&sums, spec, &z, &b->labels[i], b->weight != NULL ? &b->weight[i] : NULL, 1);
     }
-    loss_normalise(spec, &sums, b->impressions);
+    loss_normalise(spec, &sums);
 }
 
 enum status model_train_naive(const struct layout *l, enum precision precision,
@@ -425,7 +425,7 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
-    const struct loss_rows records = {NULL, b->labels, b->impression_id,
+    const struct loss_rows records = {NULL, b->labels, b->impression_id, b->weight,
                                       b->records ? b->kind : NULL, b->elapsed_days};
     double n = (double)b->impressions;
     struct loss_spec spec = *loss;
@@ -444,11 +444,12 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
             transfer_forward_naive(&step, traces, &transfer, z);
         }
         loss_record(&spec, z, &records, i, &terms, dz);
-        *loss_mean += terms.total / n;
+        const double m = b->weight != NULL ? (double)b->weight[i] : 1.0;
+        *loss_mean += m * terms.total / n;
         memset(dx, 0, width * sizeof *dx);
         for (uint32_t k = 0; k < l->towers; k++) {
             logit[k][i] = z[k];
-            dz[k] /= n;
+            dz[k] *= m / n;
         }
         if (l->attention) {
             transfer_backward_naive(&step, traces, &transfer, dz);

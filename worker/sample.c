@@ -80,9 +80,15 @@ static enum status take_impressions(struct shard *to, const struct shard *from,
     TRY(mem_array((void **)&to->impression_id, p->n, sizeof *to->impression_id));
     TRY(mem_array((void **)&to->labels, p->n, sizeof *to->labels));
     TRY(mem_array((void **)&to->group_start, (size_t)from->groups + 1, sizeof *to->group_start));
+    if (from->weight != NULL) {
+        TRY(mem_array((void **)&to->weight, p->n, sizeof *to->weight));
+    }
     for (uint32_t i = 0; i < p->n; i++) {
         to->impression_id[i] = from->impression_id[p->index[i]];
         to->labels[i] = from->labels[p->index[i]];
+    }
+    for (uint32_t i = 0; i < p->n && from->weight != NULL; i++) {
+        to->weight[i] = from->weight[p->index[i]];
     }
     TRY(take_times(to, from, p));
     uint32_t at = 0;

@@ -80,7 +80,7 @@ static void test_batch_against_vectors(void **state) {
         float a = (float)v.a, b = (float)v.b, da, db;
         uint8_t label = labels_of(v.click, v.conversion);
         struct loss_sums sums = {0};
-        loss_esmm(&a, &b, &label, 1, (float)v.w, 1.0f, &da, &db, &sums);
+        loss_esmm(&a, &b, &label, NULL, 1, (float)v.w, 1.0f, &da, &db, &sums);
         if ((double)a == v.a && (double)b == v.b) {
             assert_true(agree(sums.ctr + v.w * sums.ctcvr, v.loss, 1e-14, 0));
             assert_true(agree((double)da, v.da, 1e-7, 1e-16 * (1 + v.w)));
@@ -106,8 +106,8 @@ static void test_conversion_without_click(void **state) {
         float a = (float)i, b = (float)(3 - i), g[4];
         uint8_t labels[2] = {LABEL_CONVERSION, 0};
         struct loss_sums s[2] = {{0}};
-        loss_esmm(&a, &b, &labels[0], 1, 2, 1, &g[0], &g[1], &s[0]);
-        loss_esmm(&a, &b, &labels[1], 1, 2, 1, &g[2], &g[3], &s[1]);
+        loss_esmm(&a, &b, &labels[0], NULL, 1, 2, 1, &g[0], &g[1], &s[0]);
+        loss_esmm(&a, &b, &labels[1], NULL, 1, 2, 1, &g[2], &g[3], &s[1]);
         assert_memory_equal(&g[0], &g[2], 2 * sizeof *g);
         assert_memory_equal(&s[0], &s[1], sizeof *s);
     }
@@ -127,7 +127,7 @@ static void test_finite_everywhere(void **state) {
             for (uint8_t label = 0; label < 4; label++) {
                 struct loss_sums s = {0};
                 float da, db;
-                loss_esmm(&extremes[i], &extremes[j], &label, 1, w, 1, &da, &db, &s);
+                loss_esmm(&extremes[i], &extremes[j], &label, NULL, 1, w, 1, &da, &db, &s);
                 assert_true(isfinite(s.ctr) && isfinite(s.ctcvr) && s.ctr >= 0 && s.ctcvr >= 0);
                 assert_true(fabsf(da) <= 1.0f + w && fabsf(db) <= w);
                 double loss, xa, xb;
@@ -171,7 +171,7 @@ static void test_batch_against_one(void **state) {
         labels[i] = (uint8_t)(rng_u64(SEED, i, 4) & 3);
     }
     struct loss_sums sums = {.ctr = 10, .ctcvr = 20};
-    loss_esmm(a, b, labels, N, 0.5f, 0.25f, da, db, &sums);
+    loss_esmm(a, b, labels, NULL, N, 0.5f, 0.25f, da, db, &sums);
     for (size_t i = 0; i < N; i++) {
         double l0, l1, xa, xb, x, y;
         int click = labels[i] & LABEL_CLICK, conversion = labels[i] & LABEL_CONVERSION;
@@ -384,16 +384,16 @@ static void test_normalise(void **state) {
         labels[i] = some_labels(i);
     }
     for (size_t i = 0; i < N; i += 100) {
-        loss_totals_add(&sums, &s, a + i, labels + i, 100);
+        loss_totals_add(&sums, &s, a + i, labels + i, NULL, 100);
     }
-    loss_normalise(&s, &sums, N);
+    loss_normalise(&s, &sums);
     for (size_t i = 0; i < N; i++) {
         const double p = 1 / (1 + exp(-(double)a[i]));
         mean[labels[i] & 1] += (labels[i] & 1) != 0 ? s.norm.clicked * inverse(&s, p)
                                                     : s.norm.unclicked * inverse(&s, 1 - p);
     }
     assert_true(agree(mean[0] / N, 1, 1e-12, 0) && agree(mean[1] / N, 1, 1e-12, 0));
-    loss_normalise(&s, &(struct loss_totals){0, 5}, N);
+    loss_normalise(&s, &(struct loss_totals){N, 0, 5});
     assert_true(s.norm.clicked == 0 && agree(s.norm.unclicked, N / 5.0, 1e-15, 0));
 }
 
@@ -441,7 +441,7 @@ static void test_models_batch_against_one(void **state) {
         const struct loss_spec s = spec_of(models[k], UNBIAS_REJECTION);
         const uint32_t towers = loss_towers(&s);
         struct loss_sums sums = {0}, want = {0};
-        loss_batch(&s, &(struct loss_rows){logits, labels, id, NULL, NULL}, N, 0.5f, slopes, &sums);
+        loss_batch(&s, &(struct loss_rows){logits, labels, id, NULL, NULL, NULL}, N, 0.5f, slopes, &sums);
         loss_scores(&s, logits, N, a, b);
         for (size_t i = 0; i < N; i++) {
             double z[TOWERS_MAX], one[TOWERS_MAX];

@@ -48,7 +48,7 @@ static uint32_t towers_of(enum delay_method delay) {
 static void one(const struct loss_spec *s, const double *logit, struct event e, float elapsed,
                 struct loss_sums *terms, double *d) {
     const uint64_t id = 7;
-    const struct loss_rows rows = {NULL, &e.labels, &id, &e.kind, &elapsed};
+    const struct loss_rows rows = {NULL, &e.labels, &id, NULL, &e.kind, &elapsed};
     loss_record(s, logit, &rows, 0, terms, d);
 }
 
@@ -404,7 +404,7 @@ static void test_batch_against_record(void **state) {
     for (uint32_t m = 0; m < DELAY_METHODS; m++) {
         for (int of_log = 0; of_log < 2; of_log++) {
             const struct loss_spec s = spec_of((enum delay_method)m);
-            const struct loss_rows rows = {logits, labels, id, of_log ? NULL : kind, elapsed};
+            const struct loss_rows rows = {logits, labels, id, NULL, of_log ? NULL : kind, elapsed};
             struct loss_sums sums = {.ctr = 1, .ctcvr = 2, .total = 3}, want = sums;
             memset(d, 0xff, sizeof d);
             loss_batch(&s, &rows, N, 0.5f, slopes, &sums);
