@@ -59,6 +59,9 @@ enum delay_method {
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
 /* HYBRID: the dense vector as with SYNC, rows as with ASYNC. */
+/* The least share of its unclicked impressions that a log may have kept. */
+#define SAMPLE_RATE_MIN 1e-6
+enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID };
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
 enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
@@ -127,6 +130,8 @@ struct config {
     uint64_t seed;
     bool shuffle;                  /* shard order and groups within a shard, per epoch */
     bool deterministic;
+    enum sample_correction sample_correction; /* what is done about unclicked impressions that the log
+                                                 did not keep (struct dataset's sample_rate) */
     enum consistency consistency;
     uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
     uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged; 0: 2 for

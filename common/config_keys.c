@@ -65,6 +65,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("train", "seed", KIND_U64, C(seed), 0, U64_TOP, "of initial values and order"),
     SWITCH("train", "shuffle", C(shuffle), "order of shards and of groups, anew each epoch"),
     SWITCH("train", "deterministic", C(deterministic), "one order of batches and applies"),
+    CHOICE("train", "sample_correction", C(sample_correction), "weight|predict",
+           "of a log that kept a share of the unclicked impressions: each counts more, or p_ctr is corrected"),
     CHOICE("train", "consistency", C(consistency), "async|sync|hybrid",
            "free within staleness_max; a barrier per step; or that for dense, and rows pulled ahead"),
     NUMBER("train", "staleness_max", KIND_U32, C(staleness_max), 0, 1e6,

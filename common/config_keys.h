@@ -31,7 +31,7 @@ struct config_key {
     const char *help;
 };
 
-#define CONFIG_KEYS 74
+#define CONFIG_KEYS 75
 extern const struct config_key config_keys[CONFIG_KEYS];
 
 bool config_key_of_table(const struct config_key *k);

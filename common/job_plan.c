@@ -1,7 +1,7 @@
 /* job_plan.c - the plan of a job as bytes: WELCOME's keys frame.
  *
  *     plan = u32 mark, text config, varint fields, of each u8 side and text name,
- *            u8 stream, varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr,
+ *            u8 stream, varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr, f64 sample_rate,
  *            varint partitions, endpoints, dirs of the data, dirs to evaluate on
  *     dirs = varint count, texts
  *     text = varint length, bytes
@@ -15,7 +15,7 @@
 
 #include "mem.h"
 
-#define PLAN_MARK 0x334e4c50u /* "PLN3" */
+#define PLAN_MARK 0x344e4c50u /* "PLN4" */
 #define CONFIG_TEXT_MAX ((size_t)1 << 20)
 
 static enum status put_text(struct buf *out, const char *text) {
@@ -53,6 +53,7 @@ enum status job_plan_encode(const struct job_plan *p, struct buf *out) {
     }
     TRY(put_f64(out, p->rate_ctr));
     TRY(put_f64(out, p->rate_cvr));
+    TRY(put_f64(out, p->sample_rate == 0 ? 1 : p->sample_rate));
     TRY(buf_put_varint(out, p->partitions));
     for (uint32_t k = 0; k < p->partitions; k++) {
         TRY(put_text(out, p->endpoint[k]));
@@ -176,6 +177,10 @@ static enum status take_plan(struct cursor *c, struct job_plan *p) {
     TRY(take_shards(c, p));
     p->rate_ctr = take_f64(c);
     p->rate_cvr = take_f64(c);
+    p->sample_rate = take_f64(c);
+    if (!(p->sample_rate >= SAMPLE_RATE_MIN && p->sample_rate <= 1)) {
+        return bad("its sample rate is none");
+    }
     TRY(take_endpoints(c, p));
     TRY(take_dirs(c, &p->data_dirs, "a data directory"));
     TRY(take_dirs(c, &p->eval_dirs, "an evaluation directory"));

@@ -78,6 +78,7 @@ static enum status pack(struct packed *k, const struct manifest *m) {
     out->seed = m->seed;
     out->rate_ctr = m->rate_ctr;
     out->rate_cvr = m->rate_cvr;
+    out->sample_rate = m->sample_rate < 1 ? m->sample_rate : 0;
     out->config_text = m->config_text;
     out->n_fields = m->schema.count;
     out->fields = k->field_list;
@@ -210,6 +211,10 @@ static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *
     m->seed = in->seed;
     m->rate_ctr = in->rate_ctr;
     m->rate_cvr = in->rate_cvr;
+    m->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
+    if (!(m->sample_rate >= SAMPLE_RATE_MIN && m->sample_rate <= 1)) {
+        return corrupt("a sample rate is a number above 0, at most 1");
+    }
     m->data_checksum = in->data_checksum;
     m->cut = in->cut;
     m->shards = (uint32_t)in->n_batches_per_shard;

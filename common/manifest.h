@@ -24,6 +24,8 @@ struct manifest {
     double saved_at;         /* wall seconds */
     uint64_t seed;
     double rate_ctr, rate_cvr; /* of the training data; the layout's initial biases */
+    double sample_rate;      /* of the training data (struct dataset): with train.sample_correction =
+                                predict p_ctr is corrected by it. Written 0 counts as 1 */
     char *config_text;       /* INI, owned */
     struct schema schema;
     struct field_schemas fields; /* how the training data's texts became ids; manifest_read: one for

@@ -51,6 +51,7 @@ struct score {
     uint64_t user;      /* group of GAUC and of the bootstrap */
     float a, b;         /* logit of p_ctr; and of what the model's form says */
     uint8_t labels;     /* LABEL_CLICK, LABEL_CONVERSION */
+    float weight;       /* what it counts in weighted figures; 1 where the data say nothing */
 };
 /* What the second number of a score says. */
 enum score_form {

@@ -4,20 +4,31 @@
 
 #include "shard.h"
 
+static size_t row_bytes(const struct score *scores, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (scores[i].weight != 1.0f) {
+            return WIRE_SCORE_WEIGHED_BYTES;
+        }
+    }
+    return WIRE_SCORE_BYTES;
+}
+
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out) {
     if (n > SHARD_IMPRESSIONS_MAX) {
         return fail(ERR_LIMIT, "%zu scores in one message, at most %u are allowed", n,
                     SHARD_IMPRESSIONS_MAX);
     }
-    TRY(buf_reserve(out, n * WIRE_SCORE_BYTES));
+    const size_t bytes = row_bytes(scores, n);
+    TRY(buf_reserve(out, n * bytes));
     for (size_t i = 0; i < n; i++) {
-        uint8_t row[WIRE_SCORE_BYTES];
+        uint8_t row[WIRE_SCORE_WEIGHED_BYTES];
         store_u64(row, scores[i].impression_id);
         store_u64(row + 8, scores[i].user);
         memcpy(row + 16, &scores[i].a, 4);
         memcpy(row + 20, &scores[i].b, 4);
         row[24] = scores[i].labels;
-        TRY(buf_put(out, row, sizeof row));
+        memcpy(row + 25, &scores[i].weight, 4);
+        TRY(buf_put(out, row, bytes));
     }
     return OK;
 }
@@ -26,6 +37,10 @@ static enum status check_score(const struct score *s, size_t row) {
     if (isnan(s->a) || isnan(s->b)) {
         return fail(ERR_PROTOCOL, "score %zu (impression %llu): a logit is not a number", row,
                     (unsigned long long)s->impression_id);
+    }
+    if (!isfinite(s->weight) || s->weight < 0.0f) {
+        return fail(ERR_PROTOCOL, "score %zu (impression %llu): weight %g", row,
+                    (unsigned long long)s->impression_id, (double)s->weight);
     }
     if (s->labels != 0 && s->labels != LABEL_CLICK &&
         s->labels != (LABEL_CLICK | LABEL_CONVERSION)) {
@@ -36,20 +51,27 @@ static enum status check_score(const struct score *s, size_t row) {
 }
 
 enum status wire_scores_unpack(const void *data, size_t bytes, size_t n, struct score *scores) {
-    if (n > SHARD_IMPRESSIONS_MAX || bytes != n * WIRE_SCORE_BYTES) {
-        return fail(ERR_PROTOCOL, "a frame of %zu bytes for %zu scores, expected %u bytes each",
-                    bytes, n, WIRE_SCORE_BYTES);
+    const bool weighed = bytes == n * WIRE_SCORE_WEIGHED_BYTES && n > 0;
+    if (n > SHARD_IMPRESSIONS_MAX || (!weighed && bytes != n * WIRE_SCORE_BYTES)) {
+        return fail(ERR_PROTOCOL, "a frame of %zu bytes for %zu scores, expected %u or %u bytes each",
+                    bytes, n, WIRE_SCORE_BYTES, WIRE_SCORE_WEIGHED_BYTES);
     }
     const uint8_t *at = data;
-    for (size_t i = 0; i < n; i++, at += WIRE_SCORE_BYTES) {
+    bool other = !weighed; /* than 1 */
+    for (size_t i = 0; i < n; i++, at += weighed ? WIRE_SCORE_WEIGHED_BYTES : WIRE_SCORE_BYTES) {
         struct score *s = &scores[i];
         *s = (struct score){.impression_id = load_u64(at), .user = load_u64(at + 8)};
         memcpy(&s->a, at + 16, 4);
         memcpy(&s->b, at + 20, 4);
         s->labels = at[24];
+        s->weight = 1.0f;
+        if (weighed) {
+            memcpy(&s->weight, at + 25, 4);
+            other = other || s->weight != 1.0f;
+        }
         TRY(check_score(s, i));
     }
-    return OK;
+    return other ? OK : fail(ERR_PROTOCOL, "scores with weights, all of them 1");
 }
 
 static enum status pack_table(const struct metric_bins *b, struct buf *out) {

@@ -58,7 +58,6 @@
 #define SHARD_TIME_MAX ((UINT64_C(1) << 40) - 1) /* seconds; milliseconds since 1970 are beyond */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
 #define SHARD_WEIGHT_MAX 1e6f /* of an impression */
-#define SAMPLE_RATE_MIN 1e-6
 #define SHARD_VALUES_MAX (1u << 30)
 
 enum record_kind {

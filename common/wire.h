@@ -232,6 +232,7 @@ struct job_plan {
     uint32_t shards;
     bool stream;                         /* its directory grows: batches_per_shard is what was known */
     double rate_ctr, rate_cvr;
+    double sample_rate;                  /* of the training data (struct dataset); 0 counts as 1 */
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* one per partition, owned; bucket ranges are equal cuts: */
     uint32_t partitions;                 /* partition k owns [BUCKETS*k/P, BUCKETS*(k+1)/P) */
     struct file_list data_dirs, eval_dirs; /* owned */

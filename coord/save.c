@@ -122,6 +122,7 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
                            .seed = c->config->seed,
                            .rate_ctr = c->job_plan.rate_ctr,
                            .rate_cvr = c->job_plan.rate_cvr,
+                           .sample_rate = c->job_plan.sample_rate,
                            .config_text = c->job_plan.config_text,
                            .schema = c->data.schema,
                            .fields = c->data.fields,

@@ -7,7 +7,7 @@
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
  * that the shards behind those names are the same is the producer's promise (stream.h). The rates of
- * clicks and conversions, which initial biases are made of, are those of its first shard, whatever the
+ * clicks and conversions, which initial biases are made of (each impression by its weight), are those of its first shard, whatever the
  * manifest has to say by now: a job that follows later has the same. A resumed job has those of its
  * checkpoint.
  */
@@ -63,6 +63,7 @@ static enum status read_stream(struct coord *c) {
     c->data.impressions = first.impressions;
     c->data.clicks = first.clicks;
     c->data.conversions = first.conversions;
+    c->data.weights = first.weights;
     return OK;
 }
 
@@ -124,6 +125,18 @@ enum status sample_shard(const struct coord *c, const struct shard_info *info,
     return OK;
 }
 
+static void say_correction(const struct coord *c) {
+    char name[PATH_BYTES_MAX];
+    const double s = c->data.sample_rate;
+    if (s < 1 && c->config->sample_correction == CORRECT_WEIGHT) {
+        log_info("%s kept %g of its unclicked impressions: each of them counts %g times",
+                 dataset_name(c->options->data, name), s, 1 / s);
+    } else if (s < 1) {
+        log_info("%s kept %g of its unclicked impressions: p_ctr is corrected after training",
+                 dataset_name(c->options->data, name), s);
+    }
+}
+
 static enum status make_plan(struct coord *c) {
     const bool stream = c->options->stream; /* its shards join one by one (follow.c) */
     uint32_t shards = stream ? 0 : c->data.shard_count;
@@ -164,10 +177,11 @@ static enum status make_job_plan(struct coord *c) {
     p->stream = c->options->stream;
     p->schema = c->data.schema;
     if (!p->stream || c->resume_dir[0] == '\0') {
-        p->rate_ctr = (double)c->data.clicks / (double)c->data.impressions;
-        p->rate_cvr =
-            c->data.clicks == 0 ? 0 : (double)c->data.conversions / (double)c->data.clicks;
+        const bool counted = c->config->sample_correction == CORRECT_WEIGHT;
+        dataset_rates(&c->data.weights, counted ? c->data.sample_rate : 1, &p->rate_ctr,
+                      &p->rate_cvr);
     }
+    p->sample_rate = c->data.sample_rate;
     TRY(absolute_all(c->options->data, &p->data_dirs));
     return absolute_all(c->options->eval, &p->eval_dirs);
 }
@@ -178,7 +192,7 @@ static enum status make_job_plan(struct coord *c) {
 static enum status same_config(const struct config *was, const struct config *now) {
     static const char *const keys[] = {"train.seed", "train.shuffle", "model.name", "model.input",
                                        "model.tower", "model.behaviours", "model.experts",
-                                       "model.levels", NULL};
+                                       "model.levels", "train.sample_correction", NULL};
     static const char *const delay[] = {"model.delay", NULL};
     const struct method a = method_with(was), b = method_with(now);
     TRY(config_same(was, now, keys));
@@ -216,9 +230,9 @@ static enum status same_fields(const struct coord *c, const struct manifest *m, 
 }
 
 static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
+    char name[PATH_BYTES_MAX];
     TRY(same_fields(c, m, dir));
     if (m->data_checksum != c->data_checksum) {
-        char name[PATH_BYTES_MAX];
         return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s%s", dir,
                     dataset_name(c->options->data, name),
                     c->options->data->count > 1 ? ", or on these in another order" : "");
@@ -231,6 +245,11 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
         return fail(ERR_CONFIG, "cannot resume from %s: its batches were cut differently "
                                 "(train.batch is %u now)",
                     dir, c->config->batch);
+    }
+    if (m->sample_rate != c->data.sample_rate) { /* only a stream's data checksum does not say so */
+        return fail(ERR_CONFIG, "cannot resume from %s: its data kept %g of the unclicked impressions, "
+                                "those of %s %g", dir, m->sample_rate, dataset_name(c->options->data, name),
+                    c->data.sample_rate);
     }
     struct config *before = NULL;
     TRY(mem_alloc((void **)&before, sizeof *before));
@@ -362,6 +381,7 @@ enum status setup(struct coord *c) {
     }
     TRY(lock_run(c));
     TRY(read_data(c));
+    say_correction(c);
     TRY(make_plan(c));
     TRY(sizes_of_names(c));
     TRY(make_directories(c));

@@ -7,6 +7,7 @@
 
 #include "common/json.h"
 #include "field_report.h"
+#include "worker/loss.h"
 
 static const char *const formula_concat[] = {
     "x[f] = sum over the feature ids i of field f of weight_i * emb_f[i], a vector of dim_f",
@@ -56,6 +57,11 @@ static void put_lines(struct json *j, const char *const *lines, size_t count) {
 }
 
 /* How the towers' outputs make the two probabilities. */
+static const char *const formula_thinned[] = {
+    "the training log kept a share of its unclicked impressions (sample_rate), and was trained as it is: "
+    "add log(sample_rate) to the logit of p_ctr; p_cvr stays, p_ctcvr = p_ctr * p_cvr",
+};
+
 static const char *formula_of(enum model_name model) {
     switch (model) {
     case MODEL_CTR: return "p_ctr is all that the model predicts";
@@ -84,6 +90,8 @@ static void put_formula(struct json *j, const struct scan *scan) {
     put_lines(j, formula_rest, COUNT(formula_rest));
     put_lines(j, formula_attention, scan->layout.attention ? COUNT(formula_attention) : 0);
     json_str(j, NULL, formula_of(scan->config.model));
+    put_lines(j, formula_thinned, loss_shift_of(&scan->config, scan->manifest.sample_rate) != 0.0f
+                                      ? COUNT(formula_thinned) : 0);
     json_close(j);
 }
 
@@ -229,6 +237,9 @@ enum status export_manifest(const struct scan *scan, const uint64_t *rows, struc
     json_u64(&j, "step", scan->manifest.step);
     json_u64(&j, "impressions", scan->manifest.impressions);
     json_u64(&j, "seed", scan->config.seed);
+    if (scan->manifest.sample_rate < 1) {
+        json_f64(&j, "sample_rate", scan->manifest.sample_rate);
+    }
     put_model(&j, scan, rows);
     json_str(&j, "config", scan->manifest.config_text);
     json_close(&j);

@@ -97,6 +97,12 @@ static enum status text_head(const struct summary *s, struct buf *out) {
     TRY(buf_printf(out, "cursor      %u epochs complete, then %llu of %llu batches (%u shards)\n",
                    s->cursor.epochs, (unsigned long long)s->cursor.batches,
                    (unsigned long long)s->cursor.epoch_batches, m->shards));
+    if (m->sample_rate < 1) {
+        TRY(buf_printf(out, "sample rate %g of the unclicked impressions: %s\n", m->sample_rate,
+                       scan->config.sample_correction == CORRECT_WEIGHT
+                           ? "they count more (train.sample_correction = weight)"
+                           : "p_ctr is corrected (train.sample_correction = predict)"));
+    }
     TRY(buf_printf(out, "parts       %u files, %llu bytes\n", m->part_count,
                    (unsigned long long)scan->bytes));
     TRY(buf_printf(out, "model       %s, %u user + %u item fields, input %u, towers",
@@ -170,6 +176,7 @@ static void json_head(const struct summary *s, struct json *j) {
     json_u64(j, "step", m->step);
     json_u64(j, "impressions", m->impressions);
     json_u64(j, "seed", s->scan->config.seed);
+    json_f64(j, "sample_rate", m->sample_rate);
     json_open(j, "cursor", '{');
     json_u64(j, "epochs_complete", s->cursor.epochs);
     json_u64(j, "batches_beyond", s->cursor.batches);

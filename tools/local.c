@@ -192,6 +192,7 @@ struct scorer {
     const char *data_dir, *name;
     uint32_t index;
     int user_slot;
+    double sample_rate;
     struct score *scores;
     size_t scores_cap, count;
     struct thread thread;
@@ -210,7 +211,8 @@ static enum status reserve(void **array, size_t *cap, size_t need, size_t size) 
 
 static enum status scorer_init(struct scorer *s, struct local *local) {
     *s = (struct scorer){.local = local};
-    const struct loss_spec loss = loss_spec_of(&local->config);
+    struct loss_spec loss = loss_spec_of(&local->config);
+    loss.ctr_shift = loss_shift_of(&local->config, local->manifest.sample_rate);
     TRY(model_create(&s->model, &local->layout, &loss, local->kernel));
     return batch_cutter_create(&s->cutter);
 }
@@ -278,6 +280,7 @@ static enum status keep_scores(struct scorer *s, const float *a, const float *b)
                                                .user = batch->user[i],
                                                .a = a[i],
                                                .b = b[i],
+                                               .weight = batch->weight != NULL ? batch->weight[i] : 1,
                                                .labels = batch->labels[i] & (LABEL_CLICK | LABEL_CONVERSION)};
     }
     return OK;
@@ -317,6 +320,9 @@ static enum status score_shard(void *arg) {
     s->count = 0;
     s->unseen = (struct unseen){.fields = s->local->manifest.schema.count};
     enum status status = shard_read(&shard, s->data_dir, s->name, &s->local->manifest.schema);
+    if (status == OK) {
+        status = shard_weigh(&shard, s->sample_rate);
+    }
     if (status == OK) {
         status = score_cut(s, &shard);
     }
@@ -381,6 +387,7 @@ static enum status score_all(struct scorer *scorers, uint32_t threads, const str
             scorers[t].index = next + t;
             scorers[t].name = d->shards[next + t].name;
             scorers[t].user_slot = user;
+            scorers[t].sample_rate = d->sample_rate;
         }
         TRY(score_round(scorers, n));
         for (uint32_t t = 0; t < n; t++) {

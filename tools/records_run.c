@@ -74,6 +74,8 @@ static enum status hold(struct run *r, uint32_t number, const struct shard **out
         TRY(mem_alloc((void **)&h->shard, sizeof *h->shard));
         const struct shard_info *info = &r->source.shards[number];
         TRY(shard_read(h->shard, dataset_dir(&r->source, info), info->name, &r->source.schema));
+        /* Which impressions were thinned out went by the log's clicks, not by those that come in time. */
+        TRY(shard_weigh(h->shard, r->source.sample_rate));
         h->bytes = shard_memory(h->shard);
         r->held_bytes += h->bytes;
         make_room(r);
@@ -112,8 +114,10 @@ static enum status add_record(struct run *r, const struct record *x, bool fresh)
                                 .conversion_time = s->conversion_time[x->impression],
                                 .kind = (enum record_kind)x->kind};
     TRY(shard_features(s, &r->source.schema, SIDE_ITEM, x->impression, &r->features));
-    return shard_builder_timed(r->builder, s->impression_id[x->impression], x->labels, &when,
-                               r->features.features, r->features.count);
+    TRY(shard_builder_timed(r->builder, s->impression_id[x->impression], x->labels, &when,
+                            r->features.features, r->features.count));
+    const float weight = s->weight == NULL ? 1.0f : s->weight[x->impression];
+    return shard_builder_weigh(r->builder, weight);
 }
 
 static enum status rest(uint64_t ms) {

@@ -69,6 +69,7 @@ static enum status append_scores(struct book_lease *l, const struct batch *batch
             .user = batch->user[i],
             .a = logit_a[i],
             .b = logit_b[i],
+            .weight = batch->weight != NULL ? batch->weight[i] : 1,
             .labels = batch->labels[i] & (LABEL_CLICK | LABEL_CONVERSION),
         };
     }

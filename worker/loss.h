@@ -59,9 +59,13 @@ struct loss_spec {
     float cvr_weight, propensity_min, counterfactual_weight;
     uint32_t behaviours;
     float behaviour_weight, calibrator_weight;
+    float ctr_shift; /* of the logit of p_ctr that is said (loss_shift_of); the loss knows nothing of it */
     struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
 };
 struct loss_spec loss_spec_of(const struct config *c);
+/* A log that kept all clicks and a share s of the rest, taken as it is, makes p_ctr's odds 1 / s too high
+ * and leaves p_cvr right: log s with train.sample_correction = predict, else 0. */
+float loss_shift_of(const struct config *c, double sample_rate);
 uint32_t loss_towers(const struct loss_spec *s); /* with the heads of delay */
 
 
@@ -102,7 +106,8 @@ void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const 
 void loss_normalise(struct loss_spec *s, const struct loss_totals *sums);
 
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
- * p_ctcvr for division and aitm); 0 for what it does not predict. */
+ * p_ctcvr for division and aitm); 0 for what it does not predict. With ctr_shift, of the whole log:
+ * a is shifted by it; p_cvr stays, so p_ctcvr goes with p_ctr. */
 void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a, float *b);
 
 /* esmm, where a batch spends its time. weight NULL: 1 each. */

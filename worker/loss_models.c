@@ -4,6 +4,7 @@
  */
 #include "loss_terms.h"
 
+#include <float.h>
 #include <string.h>
 
 #include "common/rng.h"
@@ -24,6 +25,10 @@ struct loss_spec loss_spec_of(const struct config *c) {
                               .behaviours = c->behaviours,
                               .behaviour_weight = c->behaviour_weight,
                               .calibrator_weight = c->calibrator_weight};
+}
+
+float loss_shift_of(const struct config *c, double sample_rate) {
+    return c->sample_correction == CORRECT_PREDICT ? (float)log(sample_rate) : 0.0f;
 }
 
 uint32_t loss_towers(const struct loss_spec *s) {
@@ -150,6 +155,23 @@ static double cvr_logit(const struct loss_spec *s, const float *const *logit, si
     return s->model == MODEL_ESM2 || s->model == MODEL_CHAIN ? loss_chain_cvr(s, x) : x[1];
 }
 
+/* p_ctr becomes that of a + shift and p_cvr = p_ctcvr / p_ctr stays: the logit of what p_ctcvr becomes.
+ * It is below the old one, hence below 1; where rounding says otherwise, just below. */
+static float shifted_ctcvr(double a, double b, double shift) {
+    const double log_r = softplus(-a) - softplus(-(a + shift)) - softplus(-b);
+    const double below = fmin(log_r, -DBL_EPSILON);
+    return (float)(below - log(-expm1(below)));
+}
+
+static void shift_scores(const struct loss_spec *s, bool has_ctcvr, size_t n, float *a, float *b) {
+    for (size_t i = 0; i < n; i++) {
+        if (has_ctcvr) {
+            b[i] = shifted_ctcvr((double)a[i], (double)b[i], (double)s->ctr_shift);
+        }
+        a[i] += s->ctr_shift;
+    }
+}
+
 void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a,
                  float *b) {
     const struct method *method = method_of(s->model);
@@ -158,5 +180,9 @@ void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n,
     for (size_t i = 0; i < n; i++) {
         a[i] = method->has_ctr ? logit[0][i] : 0.0f;
         b[i] = cvr != NULL ? cvr[i] : towers > 2 ? (float)cvr_logit(s, logit, i) : 0.0f;
+    }
+    if (s->ctr_shift != 0.0f && method->has_ctr) {
+        const bool quotient = s->model == MODEL_DIVISION || s->model == MODEL_AITM;
+        shift_scores(s, quotient, n, a, b);
     }
 }

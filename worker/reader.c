@@ -129,6 +129,7 @@ static void loaded_free(struct loaded **l) {
  * the manifest says of it; NULL: a stream's says nothing. */
 static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
+    TRY(shard_weigh(&l->shard, r->spec.sample_rate));
     TRY(shard_sample(&l->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
                      l->lease->lease.shard));
     if (info == NULL) {
@@ -186,7 +187,9 @@ static enum status load(struct reader *r, struct loaded *l) {
                     dir, info->name, l->shard.impressions, l->shard.groups,
                     info->impressions, info->groups);
     }
-    return lease->kind == LEASE_EVAL ? OK : take_sample(r, l, info);
+    /* What figures count does not depend on how the model was trained. */
+    return lease->kind == LEASE_EVAL ? shard_weigh(&l->shard, source->dataset.sample_rate)
+                                     : take_sample(r, l, info);
 }
 
 static enum status load_next(struct reader *r) {

@@ -21,6 +21,7 @@ struct reader_spec {
     const struct config *config;
     const struct schema *schema;       /* of the job: columns are mapped onto it */
     const struct file_list *data, *eval; /* directories; none: no such leases are expected */
+    double sample_rate;                /* of the training data: unclicked impressions count 1 / that */
     bool stream;                       /* the directory grows: its shards go by their number */
     uint32_t batches_ahead;            /* pool size */
     uint32_t batch_max;

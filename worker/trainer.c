@@ -85,7 +85,8 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     laps_start(&t->laps);
     spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));
-    const struct loss_spec loss = loss_spec_of(config);
+    struct loss_spec loss = loss_spec_of(config);
+    loss.ctr_shift = loss_shift_of(config, spec->client.plan->sample_rate);
     const struct kernel *kernel;
     TRY(kernel_find(config->kernel, config->precision, &kernel));
     TRY(model_create(&t->model, spec->layout, &loss, kernel));

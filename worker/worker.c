@@ -108,6 +108,7 @@ static enum status start_reader(struct worker *w) {
         .schema = &w->plan.schema,
         .data = o->data->count > 0 ? o->data : &w->plan.data_dirs,
         .eval = o->eval->count > 0 ? o->eval : &w->plan.eval_dirs,
+        .sample_rate = w->config.sample_correction == CORRECT_WEIGHT ? w->plan.sample_rate : 1,
         .stream = w->plan.stream,
         .batches_ahead = BATCHES_AHEAD + w->threads * in_flight(w),
         .batch_max = w->config.batch,

@@ -4,8 +4,8 @@
 #include "common/scores.h"
 #include "fuzz.h"
 
-static void try_scores(const uint8_t *data, size_t bytes) {
-    size_t n = bytes / WIRE_SCORE_BYTES;
+static void try_scores(const uint8_t *data, size_t bytes, size_t row) {
+    size_t n = bytes / row;
     struct score *scores = NULL;
     struct buf again = BUF_EMPTY;
     FUZZ_MUST(mem_array((void **)&scores, n + 1, sizeof *scores) == OK);
@@ -33,7 +33,8 @@ static void try_bins(const uint8_t *data, size_t bytes) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
-    try_scores(data, bytes);
+    try_scores(data, bytes, WIRE_SCORE_BYTES);
+    try_scores(data, bytes, WIRE_SCORE_WEIGHED_BYTES);
     try_bins(data, bytes);
     return 0;
 }
@@ -43,10 +44,11 @@ bool fuzz_seed(uint32_t n, struct buf *out) {
     struct score scores[3] = {{.impression_id = 1, .user = 2, .a = -1, .b = 0.5f, .labels = 3},
                               {.impression_id = 9, .a = 1, .b = 2, .labels = 1},
                               {.impression_id = UINT64_MAX, .a = -40, .b = 40}};
-    if (n == 0) {
+    scores[0].weight = scores[1].weight = scores[2].weight = n == 0 ? 1 : 2.5f;
+    if (n == 0 || n == 3) {
         return wire_scores_pack(scores, 3, out) == OK;
     }
-    if (n > 2) {
+    if (n > 3) {
         return false;
     }
     for (int i = 0; n == 2 && i < 50; i++) {

@@ -271,7 +271,8 @@ static enum status evaluate(struct play *p, struct actor *a, struct link *l,
     uint64_t id;
     for (uint32_t i = 0; i < n; i++) {
         uint8_t labels = i % 3 == 0 ? (i % 6 == 0 ? 3 : 1) : 0;
-        scores[i] = (struct score){.impression_id = i,
+        scores[i] = (struct score){.weight = 1,
+                                   .impression_id = i,
                                    .user = i / 4,
                                    .a = labels & 1 ? 2.0f : -2.0f,
                                    .b = labels & 2 ? 2.0f : -2.0f,

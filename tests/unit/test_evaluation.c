@@ -59,7 +59,8 @@ static void fill_scores(struct score *s, size_t n) {
     for (uint64_t i = 0; i < n; i++) {
         double a = -1 + rng_normal(SEED, i, 20), b = -1 + rng_normal(SEED, i, 21);
         int click = rng_unit(SEED, i, 22) < 0.3, conversion = rng_unit(SEED, i, 23) < 0.4;
-        s[i] = (struct score){.impression_id = i,
+        s[i] = (struct score){.weight = 1,
+                              .impression_id = i,
                               .user = rng_below(SEED, i, 24, 20),
                               .a = (float)a,
                               .b = (float)b,

@@ -20,7 +20,8 @@ static void frame_of(uint32_t shard, struct buf *out) {
     static const uint8_t labels[] = {0, 0, LABEL_CLICK, LABEL_CLICK | LABEL_CONVERSION};
     struct score s[50];
     for (uint32_t i = 0; i < shards[shard].impressions; i++) {
-        s[i] = (struct score){.impression_id = 1000 * shard + i, .user = i / 7,
+        s[i] = (struct score){.weight = 1,
+                              .impression_id = 1000 * shard + i, .user = i / 7,
                               .a = (float)rng_normal(shard, i, 0),
                               .b = (float)rng_normal(shard, i, 1), .labels = labels[i % 4]};
     }
@@ -143,7 +144,7 @@ static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_
     struct score s[30];
     struct buf frame = BUF_EMPTY;
     for (uint32_t i = 0; i < count; i++) {
-        s[i] = (struct score){.impression_id = first + i, .a = shift + (float)(first + i)};
+        s[i] = (struct score){.weight = 1, .impression_id = first + i, .a = shift + (float)(first + i)};
     }
     assert_int_equal(wire_scores_pack(s, count, &frame), OK);
     const struct wire_scores m = {.fence = fence, .first = first, .count = count, .total = 30};

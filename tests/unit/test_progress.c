@@ -261,9 +261,9 @@ static void the_running_auc_forgets(void **state) {
 
 static void scores_travel(void **state) {
     (void)state;
-    const struct score in[] = {{1, 2, 0.5f, -0.25f, 0},
-                               {UINT64_MAX, 7, -40.0f, 3.0f, LABEL_CLICK},
-                               {3, 0, INFINITY, 0, LABEL_CLICK | LABEL_CONVERSION}};
+    const struct score in[] = {{1, 2, 0.5f, -0.25f, 0, 1},
+                               {UINT64_MAX, 7, -40.0f, 3.0f, LABEL_CLICK, 1},
+                               {3, 0, INFINITY, 0, LABEL_CLICK | LABEL_CONVERSION, 1}};
     struct score back[3];
     struct buf out = BUF_EMPTY;
     assert_int_equal(wire_scores_pack(in, 3, &out), OK);

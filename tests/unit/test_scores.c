@@ -17,7 +17,8 @@
 static void sample_scores(struct score *s) {
     static const uint8_t labels[] = {0, LABEL_CLICK, LABEL_CLICK | LABEL_CONVERSION};
     for (uint32_t i = 0; i < N; i++) {
-        s[i] = (struct score){.impression_id = rng_u64(1, i, 0), .user = rng_u64(1, i, 1),
+        s[i] = (struct score){.weight = 1,
+                              .impression_id = rng_u64(1, i, 0), .user = rng_u64(1, i, 1),
                               .a = (float)rng_normal(1, i, 2), .b = (float)rng_normal(1, i, 3),
                               .labels = labels[i % 3]};
     }
@@ -33,10 +34,36 @@ static void scores_there_and_back(void **state) {
     assert_int_equal(frame.len, N * WIRE_SCORE_BYTES);
     assert_int_equal(wire_scores_unpack(frame.data, frame.len, N, out), OK);
     for (uint32_t i = 0; i < N; i++) {
+        assert_true(out[i].weight == 1);
         assert_true(in[i].impression_id == out[i].impression_id && in[i].user == out[i].user);
         assert_true(in[i].a == out[i].a && in[i].b == out[i].b && in[i].labels == out[i].labels);
     }
     assert_int_equal(wire_scores_unpack(NULL, 0, 0, out), OK);
+    buf_fini(&frame);
+}
+
+/* Rows are longer only where an impression counts other than 1. */
+static void weights_there_and_back(void **state) {
+    (void)state;
+    struct score in[N], out[N];
+    struct buf frame = BUF_EMPTY;
+    const float bad[] = {-1, NAN, INFINITY};
+    sample_scores(in);
+    in[0].weight = 0;
+    in[N - 1].weight = 2.5f;
+    assert_int_equal(wire_scores_pack(in, N, &frame), OK);
+    assert_int_equal(frame.len, N * WIRE_SCORE_WEIGHED_BYTES);
+    assert_int_equal(wire_scores_unpack(frame.data, frame.len, N, out), OK);
+    for (uint32_t i = 0; i < N; i++) {
+        assert_true(in[i].impression_id == out[i].impression_id && in[i].user == out[i].user);
+        assert_true(in[i].a == out[i].a && in[i].b == out[i].b && in[i].labels == out[i].labels);
+        assert_true(in[i].weight == out[i].weight);
+    }
+    for (size_t k = 0; k < 3; k++) {
+        memcpy(frame.data + 4 * WIRE_SCORE_WEIGHED_BYTES + 25, &bad[k], 4);
+        assert_int_equal(wire_scores_unpack(frame.data, frame.len, N, out), ERR_PROTOCOL);
+        assert_non_null(strstr(fail_text(), "score 4"));
+    }
     buf_fini(&frame);
 }
 
@@ -112,7 +139,7 @@ static void bins_outside_the_table_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_there_and_back),
+        cmocka_unit_test(scores_there_and_back), cmocka_unit_test(weights_there_and_back),
         cmocka_unit_test(bad_scores_are_refused),
         cmocka_unit_test(bins_there_and_back),
         cmocka_unit_test(bins_outside_the_table_are_refused),

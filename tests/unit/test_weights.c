@@ -11,6 +11,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "common/metric.h"
 #include "common/rng.h"
 #include "tests/sample.h"
 #include "worker/model.h"
@@ -329,6 +330,67 @@ static void test_central_differences(void **state) {
     check_slopes(1, MODEL_ESMM, DELAY_PU); /* constant weights; the others stop the gradient */
 }
 
+/* --- a log that kept a share of its unclicked impressions, taken as it is ------------------------- */
+
+static void correct(double got, double want, const char *what) {
+    if (!(fabs(got - want) <= 2e-6 * want)) {
+        fail_msg("%s: %.12g, expected %.12g", what, got, want);
+    }
+}
+
+/* p = p' / (p' + (1 - p') / s), p_cvr as it was, p_ctcvr their product (algorithm.md, section 3). */
+static void test_correction(void **state) {
+    (void)state;
+    const double rates[] = {0.5, 0.1, 1e-3};
+    struct config config;
+    for (uint64_t i = 0; i < 400 * MODELS; i++) {
+        const double s = rates[i % 3];
+        float logit[TOWERS_MAX], a[2], b[2];
+        const float *at[TOWERS_MAX];
+        config_default(&config);
+        config.model = models[i % MODELS];
+        config.behaviours = 2;
+        config.sample_correction = CORRECT_PREDICT;
+        struct loss_spec spec = loss_spec_of(&config);
+        for (uint32_t k = 0; k < TOWERS_MAX; k++) {
+            logit[k] = (float)(2 * rng_normal(i, k, 1) - 1);
+            at[k] = &logit[k];
+        }
+        loss_scores(&spec, at, 1, &a[0], &b[0]);
+        spec.ctr_shift = loss_shift_of(&config, s);
+        loss_scores(&spec, at, 1, &a[1], &b[1]);
+        const enum score_form form = score_form_of(&config);
+        const struct score raw = {.a = a[0], .b = b[0]}, said = {.a = a[1], .b = b[1]};
+        const struct score_rates was = score_rates(&raw, form), is = score_rates(&said, form);
+        if (form == SCORE_CVR_ALONE) { /* trained on clicks */
+            assert_true(isnan(is.ctr) && is.cvr == was.cvr);
+            continue;
+        }
+        const double p = was.ctr / (was.ctr + (1 - was.ctr) / s);
+        correct(is.ctr, p, "p_ctr");
+        if (form != SCORE_CTR_ALONE) {
+            correct(is.cvr, was.cvr, "p_cvr");
+            correct(is.ctcvr, p * was.cvr, "p_ctcvr");
+        }
+    }
+    config.sample_correction = CORRECT_WEIGHT;
+    assert_true(loss_shift_of(&config, 0.1) == 0.0f);
+}
+
+/* Finite and in order for any logits. */
+static void test_correction_is_finite(void **state) {
+    (void)state;
+    static const float extremes[] = {-1e30f, -700, -104, -17, -1e-20f, 0, 1, 17, 88, 104, 700, 1e30f};
+    const size_t n = sizeof extremes / sizeof *extremes;
+    struct loss_spec spec = {.model = MODEL_DIVISION, .ctr_shift = -2.3f};
+    for (size_t i = 0; i < n * n; i++) {
+        const float *at[2] = {&extremes[i / n], &extremes[i % n]};
+        float a, b;
+        loss_scores(&spec, at, 1, &a, &b);
+        assert_true(isfinite(a) && isfinite(b) && a <= *at[0] && b <= *at[1] + 1e-3f);
+    }
+}
+
 /* --- samples -------------------------------------------------------------------------------------- */
 
 /* base and its kin: impressions that stay, and copies, keep their weights. */
@@ -366,6 +428,8 @@ int main(void) {
         cmocka_unit_test(test_weight_is_copies),
         cmocka_unit_test(test_weight_is_copies_delayed),
         cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_correction),
+        cmocka_unit_test(test_correction_is_finite),
         cmocka_unit_test(test_sampled),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
