@@ -23,6 +23,7 @@
 #include "method.h"
 #include "metric_bootstrap.h"
 #include "metric_order.h"
+#include "metric_sweep.h"
 #include "shard.h"
 
 enum score_form score_form_of(const struct config *c) {
@@ -32,6 +33,15 @@ enum score_form score_form_of(const struct config *c) {
            : !m->has_cvr ? SCORE_CTR_ALONE
            : !m->has_ctr ? SCORE_CVR_ALONE
                          : SCORE_CVR;
+}
+
+bool scores_weighted(const struct score *scores, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (scores[i].weight != 1.0f) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What is judged, on whom. */
@@ -83,15 +93,18 @@ struct population {
     double *score; /* [n] */
     enum metric_scale scale;
     uint8_t *label;
+    float *weight; /* [n], or NULL: 1 each */
     uint32_t *row; /* [n] the impression of each, or NULL: all of them */
     size_t n;
     uint64_t positives;
+    double all, positive; /* weights, of all and of the positives; unweighted n and positives */
     struct metric_order order;
 };
 
 static void population_fini(struct population *p) {
     mem_free(&p->score);
     mem_free(&p->label);
+    mem_free(&p->weight);
     mem_free(&p->row);
     metric_order_fini(&p->order);
 }
@@ -111,6 +124,9 @@ static enum status population_init(struct population *p, const struct work *w, e
     *p = (struct population){.n = n, .scale = cvr ? cvr_scale(w->spec->form) : SCALE_LOGIT};
     TRY(mem_array((void **)&p->score, n, sizeof *p->score));
     TRY(mem_array((void **)&p->label, n, sizeof *p->label));
+    if (w->spec->weighted) {
+        TRY(mem_array((void **)&p->weight, n, sizeof *p->weight));
+    }
     if (some) {
         TRY(mem_array((void **)&p->row, n, sizeof *p->row));
     }
@@ -122,6 +138,12 @@ static enum status population_init(struct population *p, const struct work *w, e
         p->score[k] = score_of(w, i, task);
         p->label[k] = task == TASK_CTR ? clicked(s) : converted(s);
         p->positives += p->label[k];
+        if (p->weight != NULL) {
+            p->weight[k] = s->weight;
+        }
+        const double counts = weight_at(p->weight, k);
+        p->all += counts;
+        p->positive += p->label[k] != 0 ? counts : 0.0;
         if (some) {
             p->row[k] = (uint32_t)i;
         }
@@ -134,7 +156,8 @@ static enum status resample(struct work *w, const struct population *p, const fl
                             struct interval *out) {
     return w->spec->resamples == 0 ? OK
                                    : bootstrap_add(&w->bootstrap, &p->order, p->row,
-                                                   soft != NULL ? NULL : p->label, soft, out);
+                                                   soft != NULL ? NULL : p->label, soft, p->weight,
+                                                   out);
 }
 
 /* --- the three tasks ----------------------------------------------------------------------- */
@@ -154,28 +177,42 @@ static double ratio(double over, double under) {
 static void losses(const struct population *p, const struct figures *f) {
     double loss = 0.0, predicted = 0.0;
     for (size_t i = 0; i < p->n; i++) {
-        loss += metric_loss(p->score[i], p->scale, p->label[i] != 0);
-        predicted += metric_probability(p->score[i], p->scale);
+        const double counts = weight_at(p->weight, i);
+        loss += counts * metric_loss(p->score[i], p->scale, p->label[i] != 0);
+        predicted += counts * metric_probability(p->score[i], p->scale);
     }
-    *f->logloss = ratio(loss, (double)p->n);
-    *f->ne = metric_normalised_entropy(*f->logloss, (double)p->positives, (double)p->n);
-    *f->pcoc = ratio(predicted, (double)p->positives);
+    *f->logloss = ratio(loss, p->all);
+    *f->ne = metric_normalised_entropy(*f->logloss, p->positive, p->all);
+    *f->pcoc = ratio(predicted, p->positive);
+}
+
+/* As many rows of one weight as say as much as these do of unequal ones: (sum w)^2 / sum w^2 (Kish 1965). */
+static double effective(const struct population *p, bool positive) {
+    double sum = 0.0, squares = 0.0;
+    for (size_t i = 0; i < p->n; i++) {
+        const double w = (p->label[i] != 0) == positive ? weight_at(p->weight, i) : 0.0;
+        sum += w;
+        squares += w * w;
+    }
+    return squares > 0.0 ? sum * sum / squares : 0.0;
 }
 
 static enum status judge(struct work *w, enum task task, const struct figures *f,
-                         uint64_t *positives) {
+                         uint64_t *positives, double *weight) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, task));
     *positives = p.positives;
-    *f->auc = metric_order_auc(&p.order, p.label);
-    *f->sd = metric_auc_sd(*f->auc, p.positives, p.n - p.positives);
-    *f->pr_auc = metric_order_pr_auc(&p.order, p.label);
+    *weight = p.positive;
+    *f->auc = metric_order_auc(&p.order, p.label, p.weight);
+    *f->sd = metric_auc_sd(*f->auc, effective(&p, true), effective(&p, false));
+    *f->pr_auc = metric_order_pr_auc(&p.order, p.label, p.weight);
     losses(&p, f);
-    metric_reliability(&p.order, p.score, p.scale, p.label, f->reliability, f->ece, f->ece_max);
+    metric_reliability(&p.order, p.score, p.scale, p.label, p.weight, f->reliability, f->ece,
+                       f->ece_max);
     TRY_OUT(resample(w, &p, NULL, f->interval));
     if (f->gauc != NULL) { /* last: it uses the order up */
-        TRY_OUT(metric_order_gauc(&p.order, p.label, w->user, f->gauc, f->coverage));
+        TRY_OUT(metric_order_gauc(&p.order, p.label, p.weight, w->user, f->gauc, f->coverage));
     }
 out:
     population_fini(&p);
@@ -195,9 +232,13 @@ static enum status tasks(struct evaluation *e, struct work *w) {
     const struct figures ctcvr = {FIGURES(e, ctcvr), .gauc = &e->gauc_ctcvr,
                                   .coverage = &e->gauc_ctcvr_coverage};
     e->impressions = w->n;
-    TRY(judge(w, TASK_CTR, &ctr, &e->clicks));
-    TRY(judge(w, TASK_CVR_CLICKED, &cvr, &e->conversions));
-    return judge(w, TASK_CTCVR, &ctcvr, &e->conversions);
+    e->weighted = w->spec->weighted;
+    for (size_t i = 0; i < w->n; i++) {
+        e->weight += e->weighted ? (double)w->scores[i].weight : 1.0;
+    }
+    TRY(judge(w, TASK_CTR, &ctr, &e->clicks, &e->weight_clicks));
+    TRY(judge(w, TASK_CVR_CLICKED, &cvr, &e->conversions, &e->weight_conversions));
+    return judge(w, TASK_CTCVR, &ctcvr, &e->conversions, &e->weight_conversions);
 }
 
 /* --- what a log cannot tell ---------------------------------------------------------------- */
@@ -207,8 +248,9 @@ static void truth_ratios(struct evaluation *e, const struct work *w, const struc
     double predicted[2] = {0.0, 0.0}, expected[2] = {0.0, 0.0};
     for (size_t i = 0; i < w->n; i++) {
         bool part = clicked(&w->scores[i]);
-        predicted[part] += metric_probability(p->score[i], p->scale);
-        expected[part] += (double)w->spec->truth_cvr[i];
+        const double counts = weight_at(p->weight, i);
+        predicted[part] += counts * metric_probability(p->score[i], p->scale);
+        expected[part] += counts * (double)w->spec->truth_cvr[i];
     }
     e->ratio_cvr_entire = ratio(predicted[0] + predicted[1], expected[0] + expected[1]);
     e->ratio_cvr_unclicked = ratio(predicted[0], expected[0]);
@@ -222,12 +264,12 @@ static enum status truths(struct evaluation *e, struct work *w) {
     struct metric_order best = {0};
     enum status status;
     TRY_OUT(population_init(&p, w, TASK_CVR_ENTIRE));
-    e->auc_cvr_entire = metric_order_auc_soft(&p.order, truth);
+    e->auc_cvr_entire = metric_order_auc_soft(&p.order, truth, p.weight);
     truth_ratios(e, w, &p);
     TRY_OUT(resample(w, &p, truth, &e->auc_cvr_entire_95));
     metric_order_fini(&p.order);
     TRY_OUT(metric_order_f32(&best, truth, w->n));
-    e->auc_cvr_entire_best = metric_order_auc_soft(&best, truth);
+    e->auc_cvr_entire_best = metric_order_auc_soft(&best, truth, p.weight);
     e->has_truth = 1;
 out:
     metric_order_fini(&best);
@@ -239,7 +281,7 @@ static enum status references(struct evaluation *e, struct work *w) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, TASK_REFERENCE));
-    e->auc_ctcvr_reference = metric_order_auc(&p.order, p.label);
+    e->auc_ctcvr_reference = metric_order_auc(&p.order, p.label, p.weight);
     e->has_reference = 1;
     TRY_OUT(resample(w, &p, NULL, &e->auc_ctcvr_reference_95));
 out:
@@ -303,4 +345,19 @@ out:
     bootstrap_fini(&w.bootstrap);
     mem_free(&w.user);
     return status;
+}
+
+enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
+                                size_t n, const struct evaluation_spec *spec) {
+    struct evaluation_spec of = *spec;
+    *count = 0;
+    of.weighted = false;
+    TRY(evaluation_compute(&e[0], scores, n, &of));
+    *count = 1;
+    if (scores_weighted(scores, n)) {
+        of.weighted = true;
+        TRY(evaluation_compute(&e[1], scores, n, &of));
+        *count = 2;
+    }
+    return OK;
 }

@@ -21,13 +21,17 @@ static void interval_keys(struct json *j, const char *key, const struct interval
     json_f64(j, name, i->high);
 }
 
-static void reliability_key(struct json *j, const char *key, const struct reliability *r) {
+static void reliability_key(struct json *j, const char *key, const struct reliability *r,
+                            bool weighted) {
     json_open(j, key, '[');
     for (uint32_t k = 0; k < r->buckets; k++) {
         json_open(j, NULL, '{');
         json_f64(j, "predicted", r->bucket[k].predicted);
         json_f64(j, "observed", r->bucket[k].observed);
         json_u64(j, "n", r->bucket[k].n);
+        if (weighted) {
+            json_f64(j, "weight", r->bucket[k].weight);
+        }
         json_close(j);
     }
     json_close(j);
@@ -71,15 +75,21 @@ static void calibration_keys(const struct evaluation *e, struct json *j) {
     F64(ece_max_ctr);
     F64(ece_max_cvr_clicked);
     F64(ece_max_ctcvr);
-    reliability_key(j, "reliability_ctr", &e->reliability_ctr);
-    reliability_key(j, "reliability_cvr_clicked", &e->reliability_cvr_clicked);
-    reliability_key(j, "reliability_ctcvr", &e->reliability_ctcvr);
+    reliability_key(j, "reliability_ctr", &e->reliability_ctr, e->weighted);
+    reliability_key(j, "reliability_cvr_clicked", &e->reliability_cvr_clicked, e->weighted);
+    reliability_key(j, "reliability_ctcvr", &e->reliability_ctcvr, e->weighted);
 }
 
 void evaluation_json(const struct evaluation *e, struct json *j) {
     json_u64(j, "impressions", e->impressions);
     json_u64(j, "clicks", e->clicks);
     json_u64(j, "conversions", e->conversions);
+    json_bool(j, "weighted", e->weighted);
+    if (e->weighted) {
+        F64(weight);
+        F64(weight_clicks);
+        F64(weight_conversions);
+    }
     ranking_keys(e, j);
     calibration_keys(e, j);
     if (e->has_reference) {
@@ -98,12 +108,21 @@ void evaluation_json(const struct evaluation *e, struct json *j) {
     json_u64(j, "bootstrap_groups", e->bootstrap_groups);
 }
 
+void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j) {
+    evaluation_json(&e[0], j);
+    if (count > 1) {
+        json_open(j, "with_weights", '{');
+        evaluation_json(&e[1], j);
+        json_close(j);
+    }
+}
+
 /* --- the table ----------------------------------------------------------------------------- */
 
-/* A population: its name, size, and what counts as a positive. */
+/* A population: its name, size, and what counts as a positive; weighted: the sums of weights. */
 struct population {
     const char *name, *label;
-    uint64_t n, positives;
+    double n, positives;
 };
 
 struct populations {
@@ -112,9 +131,9 @@ struct populations {
 
 static struct populations populations_of(const struct evaluation *e) {
     return (struct populations){
-        .ctr = {"all", "click", e->impressions, e->clicks},
-        .cvr = {"clicked", "conversion", e->clicks, e->conversions},
-        .ctcvr = {"all", "click and conversion", e->impressions, e->conversions}};
+        .ctr = {"all", "click", e->weight, e->weight_clicks},
+        .cvr = {"clicked", "conversion", e->weight_clicks, e->weight_conversions},
+        .ctcvr = {"all", "click and conversion", e->weight, e->weight_conversions}};
 }
 
 /* "undefined", or the value after the format. */
@@ -127,8 +146,8 @@ static const char *shown(char *text, size_t bytes, const char *format, double va
 static enum status line(struct buf *out, const char *metric, const struct population *p,
                         double value, const char *note) {
     char text[32];
-    return buf_printf(out, "%-20s %-10s %10llu %10llu  %-20s %9s%s%s\n", metric, p->name,
-                      (unsigned long long)p->n, (unsigned long long)p->positives, p->label,
+    return buf_printf(out, "%-20s %-10s %10.0f %10.0f  %-20s %9s%s%s\n", metric, p->name, p->n,
+                      p->positives, p->label,
                       shown(text, sizeof text, "%.5f", value), note[0] != '\0' ? "  " : "", note);
 }
 
@@ -157,7 +176,7 @@ static enum status pr_line(struct buf *out, const char *metric, const struct pop
                            double value) {
     char note[64] = "";
     if (p->n > 0) {
-        snprintf(note, sizeof note, "base rate %.5f", (double)p->positives / (double)p->n);
+        snprintf(note, sizeof note, "base rate %.5f", p->positives / p->n);
     }
     return line(out, metric, p, value, note);
 }
@@ -245,6 +264,12 @@ bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr) {
 
 enum status evaluation_table(const struct evaluation *e, struct buf *out) {
     const struct populations p = populations_of(e);
+    if (e->weighted) {
+        TRY(buf_printf(out, "by weight: %llu impressions count %.6g, %llu clicks %.6g, %llu conversions "
+                            "%.6g; n and positives are such sums\n",
+                       (unsigned long long)e->impressions, e->weight, (unsigned long long)e->clicks,
+                       e->weight_clicks, (unsigned long long)e->conversions, e->weight_conversions));
+    }
     TRY(buf_printf(out, "%-20s %-10s %10s %10s  %-20s %9s\n", "metric", "population", "n",
                    "positives", "label", "value"));
     TRY(ranking_lines(out, e, &p));
@@ -264,8 +289,8 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out) {
 
 static enum status reliability_table(struct buf *out, const char *task, const struct population *p,
                                      const struct reliability *r) {
-    TRY(buf_printf(out, "\nreliability %s: %s, %llu impressions, %llu positives (%s)\n", task,
-                   p->name, (unsigned long long)p->n, (unsigned long long)p->positives, p->label));
+    TRY(buf_printf(out, "\nreliability %s: %s, %.0f impressions, %.0f positives (%s)\n", task,
+                   p->name, p->n, p->positives, p->label));
     if (r->buckets == 0) {
         return buf_printf(out, "  undefined\n");
     }

@@ -24,8 +24,8 @@ enum status metric_auc_labels(const float *score, const uint8_t *label, size_t n
 /* For scores whose differences a float cannot hold: log p_ctcvr of two logits. */
 enum status metric_auc_labels_f64(const double *score, const uint8_t *label, size_t n, double *auc,
                                   uint64_t *positives, uint64_t *negatives);
-/* Hanley-McNeil standard deviation of an AUC; NaN if a class is missing. */
-double metric_auc_sd(double auc, uint64_t positives, uint64_t negatives);
+/* Hanley-McNeil standard deviation of an AUC of so many rows of each class; NaN if one is missing. */
+double metric_auc_sd(double auc, double positives, double negatives);
 
 /* Impression-weighted mean AUC over groups (same group value = same group) having both classes.
  * *coverage = impressions in such groups / n. */
@@ -81,12 +81,13 @@ struct score_rates score_rates(const struct score *s, enum score_form form);
 struct interval {
     double low, high; /* NaN where not computed or undefined */
 };
-/* Buckets of about equal count in ascending order of score; equal scores share a bucket. */
+/* Buckets of about equal count (weighted: equal weight) in ascending order of score; equal scores share a bucket. */
 #define RELIABILITY_BUCKETS 20
 struct reliability {
     uint32_t buckets; /* used; 0: undefined */
     struct reliability_bucket {
         double predicted, observed; /* means */
+        double weight;              /* sum; unweighted n */
         uint64_t n;
     } bucket[RELIABILITY_BUCKETS];
 };
@@ -98,9 +99,12 @@ struct evaluation_spec {
                                    paper's CTCVR protocol */
     uint32_t resamples;         /* bootstrap over groups (score.user); 0: no intervals */
     uint64_t seed;              /* of the bootstrap */
+    bool weighted;              /* each impression counts score.weight, else 1 */
 };
 struct evaluation {
     uint64_t impressions, clicks, conversions;
+    bool weighted;
+    double weight, weight_clicks, weight_conversions; /* what they count together; unweighted: the same */
     double auc_ctr, auc_cvr_clicked, auc_ctcvr;
     double auc_ctr_sd, auc_cvr_clicked_sd, auc_ctcvr_sd;
     double gauc_ctr, gauc_ctcvr, gauc_ctr_coverage, gauc_ctcvr_coverage;
@@ -126,12 +130,20 @@ struct evaluation {
     struct interval auc_ctr_95, auc_cvr_clicked_95, auc_ctcvr_95;
     struct interval auc_cvr_entire_95, auc_ctcvr_reference_95;
 };
+/* Does one count other than 1? */
+bool scores_weighted(const struct score *scores, size_t n);
 /* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
- * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more. Time of a
+ * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to 16 more. Time of a
  * bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more than 2^30 groups. */
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
                                const struct evaluation_spec *spec);
+/* The same with each impression counting 1 and, where one counts other than that, by weight too; spec's
+ * `weighted` does not matter. e[2]; *count: how many there are. */
+enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
+                                size_t n, const struct evaluation_spec *spec);
 struct json;
+/* The first as by evaluation_json, a second in an object "with_weights". */
+void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j);
 void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
 /* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
 struct buf;

@@ -73,6 +73,7 @@ void bootstrap_fini(struct bootstrap *b) {
     for (uint32_t f = 0; f < b->figures; f++) {
         mem_free(&b->figure[f].strip);
         mem_free(&b->figure[f].soft);
+        mem_free(&b->figure[f].counts);
         mem_free(&b->figure[f].auc);
     }
     b->figures = 0;
@@ -81,7 +82,8 @@ void bootstrap_fini(struct bootstrap *b) {
 }
 
 enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, const uint32_t *row,
-                          const uint8_t *label, const float *soft, struct interval *out) {
+                          const uint8_t *label, const float *soft, const float *weight,
+                          struct interval *out) {
     *out = (struct interval){NAN, NAN};
     if (o->nan) {
         return OK;
@@ -97,6 +99,9 @@ enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, con
     if (soft != NULL) {
         TRY(mem_array((void **)&f->soft, o->n, sizeof *f->soft));
     }
+    if (weight != NULL) {
+        TRY(mem_array((void **)&f->counts, o->n, sizeof *f->counts));
+    }
     for (size_t i = 0; i < o->n; i++) {
         size_t at = (size_t)o->rows[i].tag;
         uint32_t first = i == 0 || o->rows[i].key != o->rows[i - 1].key ? FIRST_BIT : 0;
@@ -104,6 +109,9 @@ enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, con
         f->strip[i] = b->group[row != NULL ? row[at] : at] << GROUP_SHIFT | first | positive;
         if (soft != NULL) {
             f->soft[i] = soft[at];
+        }
+        if (weight != NULL) {
+            f->counts[i] = weight[at];
         }
     }
     return OK;
@@ -124,7 +132,7 @@ static double auc_hard(const struct bootstrap_figure *f, const uint32_t *weight)
         if ((row & FIRST_BIT) != 0) {
             sweep_close(&s);
         }
-        double w = (double)weight[row >> GROUP_SHIFT];
+        double w = (double)weight[row >> GROUP_SHIFT] * weight_at(f->counts, i);
         if ((row & LABEL_BIT) != 0) {
             s.pos += w;
         } else {
@@ -141,7 +149,8 @@ static double auc_soft(const struct bootstrap_figure *f, const uint32_t *weight)
         if ((row & FIRST_BIT) != 0) {
             sweep_close(&s);
         }
-        double w = (double)weight[row >> GROUP_SHIFT], p = (double)f->soft[i];
+        double w = (double)weight[row >> GROUP_SHIFT] * weight_at(f->counts, i);
+        double p = (double)f->soft[i];
         s.pos += w * p;
         s.neg += w * (1.0 - p);
     }

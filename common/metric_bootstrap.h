@@ -16,6 +16,7 @@ struct bootstrap_figure {
     uint32_t
         *strip;  /* [n] rows in order of score: group << 2 | first of its tie group << 1 | label */
     float *soft; /* [n] in the same order, or NULL */
+    float *counts; /* [n] likewise, what a row counts; NULL: 1 each */
     size_t n;
     double *auc;          /* [resamples] */
     struct interval *out; /* the caller's */
@@ -33,10 +34,12 @@ struct bootstrap {
 enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t rows,
                            uint32_t resamples, uint64_t seed);
 /* A figure over the rows of `o`. row: what o's rows are called in `name`, NULL: the same. label by
- * o's rows; or soft (label NULL): the probability of a positive, by o's rows. *out is filled by
+ * o's rows; or soft (label NULL): the probability of a positive, by o's rows. weight: what o's rows count,
+ * NULL: 1 each. *out is filled by
  * bootstrap_run, or NaN at once where the order has a NaN. ERR_MEMORY. */
 enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, const uint32_t *row,
-                          const uint8_t *label, const float *soft, struct interval *out);
+                          const uint8_t *label, const float *soft, const float *weight,
+                          struct interval *out);
 /* NaN where more than 5 % of the resamples lack a class (then the tail is not known), or where
  * there are fewer than two groups. */
 void bootstrap_run(struct bootstrap *b);

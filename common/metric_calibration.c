@@ -13,6 +13,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "metric_sweep.h"
+
 /* The float next below 1: a quotient of two nets that reaches 1 is not charged for certainty. */
 #define PROBABILITY_MOST (1.0 - 0x1p-24)
 
@@ -56,31 +58,48 @@ double metric_normalised_entropy(double logloss, double positives, double n) {
 
 /* Sums of the bucket that is being filled become means. */
 static void bucket_close(struct reliability_bucket *b) {
-    b->predicted /= (double)b->n;
-    b->observed /= (double)b->n;
+    b->predicted /= b->weight;
+    b->observed /= b->weight;
 }
 
-static void gaps(const struct reliability *r, size_t n, double *ece, double *ece_max) {
+static void gaps(const struct reliability *r, double n, double *ece, double *ece_max) {
     *ece = *ece_max = 0.0;
     for (uint32_t k = 0; k < r->buckets; k++) {
         const struct reliability_bucket *b = &r->bucket[k];
         double gap = fabs(b->predicted - b->observed);
-        *ece += gap * (double)b->n / (double)n;
+        *ece += gap * b->weight / n;
         *ece_max = fmax(*ece_max, gap);
     }
 }
 
+/* The quotient is rounded to no whole number that it does not reach, as 32 bits of rows are far below a
+ * double's 53; sums of weights may be, hence the bound. */
+static size_t bucket_of(double below, double all) {
+    const size_t at = (size_t)(below * RELIABILITY_BUCKETS / all);
+    return at < RELIABILITY_BUCKETS ? at : RELIABILITY_BUCKETS - 1;
+}
+
 void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
-                        const uint8_t *label, struct reliability *r, double *ece, double *ece_max) {
+                        const uint8_t *label, const float *weight, struct reliability *r,
+                        double *ece, double *ece_max) {
     struct reliability_bucket *b = NULL;
-    size_t below = 0, place = 0; /* rows of a lower score; bucket of this tie group */
+    double all = 0.0, seen = 0.0, below = 0.0; /* weights: of all rows, so far, of a lower score */
+    size_t place = 0;                          /* bucket of this tie group */
     *r = (struct reliability){0};
     *ece = *ece_max = NAN;
+    for (size_t i = 0; i < o->n; i++) {
+        all += weight_at(weight, i);
+    }
     for (size_t i = 0; i < o->n && !o->nan; i++) {
+        const double w = weight_at(weight, o->rows[i].tag);
         if (i == 0 || o->rows[i].key != o->rows[i - 1].key) {
-            below = i;
+            below = seen;
         }
-        size_t now = below * RELIABILITY_BUCKETS / o->n;
+        if (w == 0.0) {
+            continue;
+        }
+        seen += w;
+        size_t now = bucket_of(below, all);
         if (b == NULL || now != place) {
             place = now;
             if (b != NULL) {
@@ -88,12 +107,13 @@ void metric_reliability(const struct metric_order *o, const double *score, enum 
             }
             b = &r->bucket[r->buckets++];
         }
-        b->predicted += metric_probability(score[o->rows[i].tag], scale);
-        b->observed += label[o->rows[i].tag] != 0;
+        b->predicted += w * metric_probability(score[o->rows[i].tag], scale);
+        b->observed += label[o->rows[i].tag] != 0 ? w : 0.0;
+        b->weight += w;
         b->n++;
     }
     if (b != NULL) {
         bucket_close(b);
-        gaps(r, o->n, ece, ece_max);
+        gaps(r, all, ece, ece_max);
     }
 }

@@ -12,12 +12,15 @@
 
 #include <math.h>
 
-double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label) {
+#include "metric_sweep.h"
+
+double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label, const float *weight) {
     double sum = 0.0, positives = 0.0, taken = 0.0, open = 0.0;
     for (size_t i = o->n; i-- > 0;) {
-        open += label[o->rows[i].tag] != 0;
-        taken += 1.0;
-        if (i == 0 || o->rows[i].key != o->rows[i - 1].key) {
+        const double w = weight_at(weight, o->rows[i].tag);
+        open += label[o->rows[i].tag] != 0 ? w : 0.0;
+        taken += w;
+        if (open > 0.0 && (i == 0 || o->rows[i].key != o->rows[i - 1].key)) {
             positives += open;
             sum += open * (positives / taken);
             open = 0.0;

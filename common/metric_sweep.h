@@ -5,6 +5,12 @@
 #define COMMON_METRIC_SWEEP_H
 
 #include <math.h>
+#include <stddef.h>
+
+/* What a row counts; weight NULL: 1. */
+static inline double weight_at(const float *weight, size_t row) {
+    return weight == NULL ? 1.0 : (double)weight[row];
+}
 
 struct sweep {
     double pairs, below; /* ordered pairs so far; negatives below the open tie group */

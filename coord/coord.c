@@ -270,7 +270,7 @@ static enum status score_step(struct coord *c, uint64_t now_ms) {
 }
 
 static void say_evaluation(struct coord *c) {
-    const struct evaluation *e = &c->evaluation;
+    const struct evaluation *e = &c->evaluation[0];
     log_info("evaluation after epoch %u: AUC ctr (all) %.5f, cvr (clicked) %.5f, ctcvr (all) %.5f; "
              "%llu impressions, %llu clicks, %llu conversions",
              c->evaluation_epoch + 1, e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr,
@@ -279,14 +279,14 @@ static void say_evaluation(struct coord *c) {
     struct json *j = report_event(&c->report, "evaluation");
     json_u64(j, "epoch", c->evaluation_epoch);
     json_u64(j, "step", applied_count(c->leases.done));
-    evaluation_json(e, j);
+    evaluations_json(c->evaluation, c->evaluations, j);
     report_event_end(&c->report);
 }
 
 static enum status compute_step(struct coord *c, uint64_t now_ms) {
     enum status status;
     bool any = false;
-    if (!exam_computed(&c->exam, &status, &c->evaluation)) {
+    if (!exam_computed(&c->exam, &status, c->evaluation, &c->evaluations)) {
         return OK;
     }
     TRY(status);

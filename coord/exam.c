@@ -1,5 +1,7 @@
 #include "exam.h"
 
+#include <string.h>
+
 #include "common/mem.h"
 #include "common/plan.h"
 #include "common/scores.h"
@@ -110,19 +112,21 @@ bool exam_complete(const struct exam *e) {
 static enum status compute(void *arg) {
     struct exam *e = arg;
     const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: others want the cores */
-    return evaluation_compute(&e->evaluation, e->scores, e->offset[e->data->shard_count], &spec);
+    return evaluations_compute(e->evaluation, &e->evaluations, e->scores,
+                               e->offset[e->data->shard_count], &spec);
 }
 
 enum status exam_compute(struct exam *e) {
     return thread_start(&e->thread, "evaluation", compute, e);
 }
 
-bool exam_computed(struct exam *e, enum status *status, struct evaluation *out) {
+bool exam_computed(struct exam *e, enum status *status, struct evaluation *out, uint32_t *count) {
     if (!thread_ended(&e->thread)) {
         return false;
     }
     *status = thread_join(&e->thread);
-    *out = e->evaluation;
+    memcpy(out, e->evaluation, sizeof e->evaluation);
+    *count = e->evaluations;
     return true;
 }
 

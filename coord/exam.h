@@ -31,7 +31,8 @@ struct exam {
     struct unseen unseen;       /* of the shards that are in */
     struct thread thread;
     bool left;                  /* the computation was left to itself */
-    struct evaluation evaluation;
+    struct evaluation evaluation[2]; /* evaluations_compute's */
+    uint32_t evaluations;
 };
 
 enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch_max);
@@ -47,9 +48,10 @@ enum status exam_take(struct exam *e, const struct wire_scores *s, const void *v
  * nothing is said). ERR_PROTOCOL. */
 enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_t bytes);
 bool exam_complete(const struct exam *e);
-/* Starts the computation; the next is true once it has ended, with its status and result. */
+/* Starts the computation; the next is true once it has ended, with its status and result: out[2], of which
+ * *count are there, unweighted and, if the data carry weights, weighted. */
 enum status exam_compute(struct exam *e);
-bool exam_computed(struct exam *e, enum status *status, struct evaluation *out);
+bool exam_computed(struct exam *e, enum status *status, struct evaluation *out, uint32_t *count);
 void exam_end(struct exam *e); /* frees the scores */
 /* Gives a computation up: it goes on until the process ends, and nobody waits for it. */
 void exam_leave(struct exam *e);

@@ -109,7 +109,8 @@ struct coord {
     bool last_epoch;               /* nothing is left to train after the current one */
     bool stopped;                  /* by a signal */
     bool evaluated;
-    struct evaluation evaluation;
+    struct evaluation evaluation[2]; /* without weights, and with if the data carry some */
+    uint32_t evaluations;
     struct unseen unseen;          /* of that evaluation */
     uint32_t evaluation_epoch;
     uint64_t ended_ms;             /* training ended */

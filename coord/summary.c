@@ -146,7 +146,7 @@ enum status summary_write(struct coord *c) {
     if (c->evaluated) {
         json_open(&j, "evaluation", '{');
         json_u64(&j, "epoch", c->evaluation_epoch);
-        evaluation_json(&c->evaluation, &j);
+        evaluations_json(c->evaluation, c->evaluations, &j);
         unseen_keys(&j, c);
         json_close(&j);
     }

@@ -19,6 +19,7 @@
 
 #include "common/data_fit.h"
 #include "common/lock.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/shard.h"
 #include "common/thread.h"
@@ -39,6 +40,7 @@ struct compare {
     struct file_list eval;
     const char *truth, *method_text;
     uint64_t seeds, resamples;
+    enum eval_weights weights;
     bool help;
     struct compare_cell *cells; /* [methods][seeds] */
     size_t done;                /* runs */
@@ -49,7 +51,7 @@ struct compare {
 
 enum {
     C_DATA = 256, C_EVAL, C_TRUTH, C_METHODS, C_SEEDS, C_OUT, C_CONF, C_SET, C_METHOD_SET, C_SERVERS,
-    C_WORKERS, C_THREADS, C_BOOTSTRAP, C_HELP
+    C_WORKERS, C_THREADS, C_BOOTSTRAP, C_WEIGHTS, C_HELP
 };
 static const struct option options[] = {{"data", required_argument, NULL, C_DATA},
                                         {"eval", required_argument, NULL, C_EVAL},
@@ -64,6 +66,7 @@ static const struct option options[] = {{"data", required_argument, NULL, C_DATA
                                         {"workers", required_argument, NULL, C_WORKERS},
                                         {"threads", required_argument, NULL, C_THREADS},
                                         {"bootstrap", required_argument, NULL, C_BOOTSTRAP},
+                                        {"weights", required_argument, NULL, C_WEIGHTS},
                                         {"help", no_argument, NULL, C_HELP},
                                         {NULL, 0, NULL, 0}};
 static const char help[] =
@@ -85,7 +88,8 @@ static const char help[] =
     "  --servers N           parameter servers (1)\n"
     "  --workers N           workers (1)\n"
     "  --threads N           trainer threads per worker (2)\n"
-    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n";
+    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n"
+    "  --weights yes|no      a test impression counts its weight, or 1 (no)\n";
 
 static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
     if (*count == COMPARE_SETS_MAX) {
@@ -101,6 +105,12 @@ static enum status resamples_of(const char *value, uint64_t *out) {
                ? OK
                : fail(ERR_USAGE, "--bootstrap %s: at least %u for a 95 %% interval, or 0", value,
                       EVAL_RESAMPLES_MIN);
+}
+
+static enum status weights_of(const char *value, enum eval_weights *out) {
+    return strcmp(value, "both") == 0
+               ? fail(ERR_USAGE, "--weights both: one table has one kind; expected yes or no")
+               : eval_weights_of(value, out);
 }
 
 static enum status apply(void *line, int option, const char *value) {
@@ -120,6 +130,7 @@ static enum status apply(void *line, int option, const char *value) {
     case C_WORKERS: return option_u64("--workers", value, 1, 256, &s->workers);
     case C_THREADS: return option_u64("--threads", value, 1, 64, &s->threads);
     case C_BOOTSTRAP: return resamples_of(value, &c->resamples);
+    case C_WEIGHTS: return weights_of(value, &c->weights);
     default: c->help = true; return OK;
     }
 }
@@ -143,7 +154,8 @@ static enum status check_method_sets(const struct compare *c) {
 static enum status parse(struct compare *c, int argc, char **argv) {
     *c = (struct compare){
         .settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
-        .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES, .lock = LOCK_NONE};
+        .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES, .weights = EVAL_UNWEIGHTED,
+        .lock = LOCK_NONE};
     static const int often[] = {C_DATA, C_EVAL, C_CONF, C_SET, C_METHOD_SET, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, c, &c->help));
@@ -161,11 +173,27 @@ static enum status parse(struct compare *c, int argc, char **argv) {
 
 /* --- before the first run ------------------------------------------------------------------------ */
 
+/* Told before the first run, not after the last. */
+static enum status check_weights(const struct compare *c, const struct dataset *eval) {
+    char name[PATH_BYTES_MAX];
+    const bool carried = eval->weights.there || eval->sample_rate < 1;
+    if (carried && c->weights == EVAL_UNWEIGHTED) {
+        log_warn("%s carries %s; every impression counts 1 in the figures (--weights yes)",
+                 dataset_name(&c->eval, name),
+                 eval->weights.there ? "weights" : "a sample rate");
+    }
+    return carried || c->weights == EVAL_UNWEIGHTED
+               ? OK
+               : fail(ERR_CONFIG, "%s carries no weights and no sample rate: --weights yes has nothing "
+                                  "to count", dataset_name(&c->eval, name));
+}
+
 static enum status check_eval(const struct compare *c) {
     struct dataset eval = {0};
     struct buf doubts = BUF_EMPTY;
     enum status status = OK;
     TRY_OUT(dataset_read_all(&eval, &c->eval, &doubts));
+    TRY_OUT(check_weights(c, &eval));
     const struct fit_side model = fit_side_data(&c->dataset);
     const struct fit_side data = fit_side_data(&eval);
     status = data_fit(&model, &data, &doubts);
@@ -253,6 +281,8 @@ static uint32_t scoring_threads(const struct compare *c) {
 static enum status measure_reference(const struct compare *c, const struct compare_run *run,
                                      struct score_list *reference, struct compare_cell *cell) {
     struct local *local = NULL;
+    struct evaluation figures[2];
+    uint32_t count = 0;
     enum status status = OK;
     reference->count = 0;
     TRY_OUT(local_create(&local, run->dir, NULL));
@@ -264,7 +294,9 @@ static enum status measure_reference(const struct compare *c, const struct compa
     const struct evaluation_spec spec = {.form = form,
                                          .resamples = (uint32_t)c->resamples,
                                          .seed = BOOTSTRAP_SEED};
-    TRY_OUT(evaluation_compute(&cell->evaluation, reference->scores, reference->count, &spec));
+    const struct eval_spec of = {.data = &c->eval, .weights = c->weights};
+    TRY_OUT(eval_scores(&of, &spec, reference, figures, &count));
+    cell->evaluation = figures[0];
     status = local_unseen(local, NULL, NULL); /* the other methods have the same rows, or fewer */
 out:
     local_destroy(&local);
@@ -274,7 +306,10 @@ out:
 static enum status measure(const struct compare *c, const struct compare_run *run,
                            const struct score_list *reference, struct compare_cell *cell) {
     struct local *local = NULL;
+    struct evaluation figures[2];
+    uint32_t count = 0;
     const struct eval_spec spec = {.data = &c->eval,
+                                   .weights = c->weights,
                                    .truth = c->truth,
                                    .reference = reference,
                                    .threads = scoring_threads(c),
@@ -282,7 +317,8 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
                                    .seed = BOOTSTRAP_SEED};
     TRY(local_create(&local, run->dir, NULL));
     local_kernel(local, cell->kernel);
-    const enum status status = eval_run(local, &spec, &cell->evaluation);
+    const enum status status = eval_run(local, &spec, figures, &count);
+    cell->evaluation = figures[0];
     local_destroy(&local);
     return status;
 }

@@ -172,6 +172,7 @@ static enum status panel(const struct compare_result *r, const struct compare_fi
     if (f->positives != NULL) {
         TRY(buf_printf(out, ", %llu positive", (unsigned long long)f->positives(e)));
     }
+    TRY(e->weighted ? buf_printf(out, ", by weight") : OK);
     TRY(buf_printf(out, "</text>\n"));
     double y = top + PANEL_HEAD;
     TRY(grid(f, &a, y - 8, y + LINE * (double)lines_of(r, f), out));

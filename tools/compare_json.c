@@ -92,6 +92,7 @@ enum status compare_json(const struct compare_result *r, struct buf *out) {
     }
     json_u64(&j, "seeds", r->seeds);
     json_u64(&j, "resamples", r->resamples);
+    json_bool(&j, "weighted", compare_counts(r)->weighted);
     figures(r, &j);
     json_open(&j, "methods", '[');
     for (size_t m = 0; m < r->methods->count; m++) {

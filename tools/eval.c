@@ -1,6 +1,7 @@
 #include "eval.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/file.h"
 #include "common/json.h"
@@ -89,7 +90,35 @@ enum status eval_reference(const char *checkpoint, const char *kernel, const str
     return status;
 }
 
-enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e) {
+enum status eval_weights_of(const char *value, enum eval_weights *out) {
+    static const char *const names[] = {"both", "no", "yes"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        if (strcmp(value, names[k]) == 0) {
+            *out = (enum eval_weights)k;
+            return OK;
+        }
+    }
+    return fail(ERR_USAGE, "--weights is '%s', expected both, no or yes", value);
+}
+
+enum status eval_scores(const struct eval_spec *spec, const struct evaluation_spec *what,
+                        const struct score_list *list, struct evaluation *e, uint32_t *count) {
+    char name[PATH_BYTES_MAX];
+    struct evaluation_spec of = *what;
+    if (spec->weights == EVAL_BOTH) {
+        return evaluations_compute(e, count, list->scores, list->count, what);
+    }
+    of.weighted = spec->weights == EVAL_WEIGHTED;
+    if (of.weighted && !scores_weighted(list->scores, list->count)) {
+        return fail(ERR_CONFIG, "%s carries no weights and no sample rate: every impression counts 1",
+                    dataset_name(spec->data, name));
+    }
+    *count = 1;
+    return evaluation_compute(e, list->scores, list->count, &of);
+}
+
+enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e,
+                     uint32_t *count) {
     struct score_list list = {0};
     float *truth = NULL, *reference = NULL;
     enum status status = OK;
@@ -104,7 +133,7 @@ enum status eval_run(struct local *local, const struct eval_spec *spec, struct e
                                          .reference_ctr = reference,
                                          .resamples = spec->resamples,
                                          .seed = spec->seed};
-    TRY_OUT(evaluation_compute(e, list.scores, list.count, &what));
+    TRY_OUT(eval_scores(spec, &what, &list, e, count));
     evaluation_doubt(e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr);
 out:
     mem_free(&truth);
@@ -119,12 +148,13 @@ struct eval_line {
     const char *checkpoint, *truth, *reference, *picture, *kernel;
     struct file_list data;
     uint64_t threads, resamples, seed;
+    enum eval_weights weights;
     bool json, calibration, help;
 };
 
 enum {
     V_CHECKPOINT = 256, V_DATA, V_TRUTH, V_REFERENCE, V_BOOTSTRAP, V_SEED, V_CALIBRATION, V_PICTURE,
-    V_THREADS, V_KERNEL, V_JSON, V_HELP
+    V_WEIGHTS, V_THREADS, V_KERNEL, V_JSON, V_HELP
 };
 static const struct option options[] = {{"checkpoint", required_argument, NULL, V_CHECKPOINT},
                                         {"data", required_argument, NULL, V_DATA},
@@ -134,6 +164,7 @@ static const struct option options[] = {{"checkpoint", required_argument, NULL, 
                                         {"seed", required_argument, NULL, V_SEED},
                                         {"calibration", no_argument, NULL, V_CALIBRATION},
                                         {"picture", required_argument, NULL, V_PICTURE},
+                                        {"weights", required_argument, NULL, V_WEIGHTS},
                                         {"threads", required_argument, NULL, V_THREADS},
                                         {"kernel", required_argument, NULL, V_KERNEL},
                                         {"json", no_argument, NULL, V_JSON},
@@ -154,6 +185,8 @@ static const char help[] =
     "  --seed S              of the resampling (1)\n"
     "  --calibration         adds predicted against observed in 20 buckets of equal count\n"
     "  --picture FILE.svg    draws them\n"
+    "  --weights W           both, no or yes: each impression counts 1 and, if the data carry weights\n"
+    "                        or a sample rate, a second time its weight; or one of the two (both)\n"
     "  --json                one JSON object instead of the tables\n"
     "  --threads N           shards scored at a time (1)\n"
     "  --kernel K            compute.kernel of docs/config.md (the checkpoint's, where this CPU has it)\n";
@@ -177,6 +210,7 @@ static enum status apply(void *line, int option, const char *value) {
     case V_SEED: return option_u64("--seed", value, 0, UINT64_MAX, &l->seed);
     case V_CALIBRATION: l->calibration = true; return OK;
     case V_PICTURE: l->picture = value; return OK;
+    case V_WEIGHTS: return eval_weights_of(value, &l->weights);
     case V_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
     case V_KERNEL: l->kernel = value; return OK;
     case V_JSON: l->json = true; return OK;
@@ -200,8 +234,22 @@ static enum status parse(struct eval_line *l, int argc, char **argv) {
     return OK;
 }
 
+static enum status tables(const struct eval_line *l, const struct local *local,
+                          const struct evaluation *e, uint32_t count, struct buf *out) {
+    for (uint32_t k = 0; k < count; k++) {
+        TRY(evaluation_table(&e[k], out));
+        TRY(buf_printf(out, "\n"));
+    }
+    TRY(local_unseen(local, out, NULL));
+    for (uint32_t k = 0; k < count && l->calibration; k++) {
+        TRY(k > 0 ? buf_printf(out, "\nby weight:\n") : OK);
+        TRY(evaluation_calibration(&e[k], out));
+    }
+    return OK;
+}
+
 static enum status report(const struct eval_line *l, const struct local *local,
-                          const struct evaluation *e) {
+                          const struct evaluation *e, uint32_t count) {
     struct buf out = BUF_EMPTY;
     struct json j;
     char kernel[KERNEL_NAME_MAX], dirs[PATH_BYTES_MAX];
@@ -210,7 +258,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
     if (l->json) {
         json_init(&j, &out, false);
         json_open(&j, NULL, '{');
-        evaluation_json(e, &j);
+        evaluations_json(e, count, &j);
         status = local_unseen(local, NULL, &j);
         json_str(&j, "checkpoint", local_dir(local));
         json_u64(&j, "step", local_manifest(local)->step);
@@ -222,16 +270,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
         json_close(&j);
         status = status == OK ? j.status : status;
     } else {
-        status = evaluation_table(e, &out);
-        if (status == OK) {
-            status = buf_printf(&out, "\n");
-        }
-        if (status == OK) {
-            status = local_unseen(local, &out, NULL);
-        }
-        if (status == OK && l->calibration) {
-            status = evaluation_calibration(e, &out);
-        }
+        status = tables(l, local, e, count, &out);
         if (status == OK) {
             status = buf_printf(&out, "products: %s\n", kernel);
         }
@@ -265,7 +304,8 @@ out:
 static enum status measure(const struct eval_line *l) {
     struct local *local = NULL;
     struct score_list reference = {0};
-    struct evaluation e;
+    struct evaluation e[2];
+    uint32_t count = 0;
     const uint32_t threads = (uint32_t)l->threads;
     enum status status = OK;
     if (l->reference != NULL) {
@@ -277,12 +317,13 @@ static enum status measure(const struct eval_line *l) {
                                    .reference = l->reference != NULL ? &reference : NULL,
                                    .threads = threads,
                                    .resamples = (uint32_t)l->resamples,
-                                   .seed = l->seed};
-    TRY_OUT(eval_run(local, &spec, &e));
-    if (l->picture != NULL) {
-        TRY_OUT(draw(l, local, &e));
+                                   .seed = l->seed,
+                                   .weights = l->weights};
+    TRY_OUT(eval_run(local, &spec, e, &count));
+    if (l->picture != NULL) { /* of both, unweighted */
+        TRY_OUT(draw(l, local, e));
     }
-    TRY_OUT(report(l, local, &e));
+    TRY_OUT(report(l, local, e, count));
 out:
     score_list_fini(&reference);
     local_destroy(&local);

@@ -23,6 +23,9 @@ void score_list_fini(struct score_list *list);
 enum status eval_reference(const char *checkpoint, const char *kernel, const struct file_list *data,
                            uint32_t threads, struct score_list *out);
 
+/* What an impression counts: 1, its weight, or one after the other if the data carry weights. */
+enum eval_weights { EVAL_BOTH, EVAL_UNWEIGHTED, EVAL_WEIGHTED };
+enum status eval_weights_of(const char *value, enum eval_weights *out); /* both, no, yes; ERR_USAGE */
 struct eval_spec {
     const struct file_list *data; /* directories of shards */
     const char *truth; /* NULL, or the truth file of the log (esmm synth): of every impression */
@@ -30,9 +33,15 @@ struct eval_spec {
     uint32_t threads;
     uint32_t resamples; /* of the bootstrap; 0: no intervals */
     uint64_t seed;      /* of the bootstrap */
+    enum eval_weights weights;
 };
-/* Scores the data and fills *e. ERR_NOT_FOUND: an impression is not in the truth file.
- * ERR_CORRUPT: the reference is not of these impressions. */
-enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e);
+/* Evaluates scores of spec->data by spec->weights; what: all else. e[2]; *count: how many. ERR_CONFIG: by weight
+ * alone, and no impression counts other than 1. */
+enum status eval_scores(const struct eval_spec *spec, const struct evaluation_spec *what,
+                        const struct score_list *list, struct evaluation *e, uint32_t *count);
+/* Scores the data and fills e[2]; *count: how many. ERR_NOT_FOUND: an impression is not in the truth file.
+ * ERR_CORRUPT: the reference is not of these impressions. ERR_CONFIG as above. */
+enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e,
+                     uint32_t *count);
 
 #endif

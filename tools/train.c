@@ -364,6 +364,12 @@ static enum status print_summary(struct train *t) {
         evaluation_doubt(json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
                          json_number(text, "auc_ctcvr"));
     }
+    const char *weighted = strstr(text, "\"with_weights\"");
+    if (weighted != NULL) {
+        printf("  by weight: AUC ctr (all) %.5f   cvr (clicked) %.5f   ctcvr (all) %.5f\n",
+               json_number(weighted, "auc_ctr"), json_number(weighted, "auc_cvr_clicked"),
+               json_number(weighted, "auc_ctcvr"));
+    }
     const enum status status = summary_view_unseen(text, &t->data.schema);
     if (manifest_find(t->job.out, newest) == OK) {
         printf("checkpoint: %s\n", newest);

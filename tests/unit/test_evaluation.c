@@ -105,7 +105,7 @@ static void test_evaluation(void **state) {
     assert_near(e.auc_ctr, auc_naive(a, click, not_click, N), 1e-14);
     assert_near(e.auc_cvr_clicked, auc_naive(b, z, not_z, clicks), 1e-14);
     assert_near(e.auc_ctcvr, auc_naive(c, both, not_both, N), 1e-14);
-    assert_near(e.auc_ctr_sd, metric_auc_sd(e.auc_ctr, clicks, N - clicks), 0);
+    assert_near(e.auc_ctr_sd, metric_auc_sd(e.auc_ctr, (double)clicks, (double)(N - clicks)), 0);
     assert_near(e.logloss_ctr, l[0], 1e-12);
     assert_near(e.logloss_cvr_clicked, l[1] / (double)clicks, 1e-12);
     assert_near(e.logloss_ctcvr, l[2], 1e-12);

@@ -433,11 +433,17 @@ static double pairs_auc(const struct score *s, size_t n, bool clicked_only, bool
 static void test_eval_against_pairs(void **state) {
     struct ground g;
     struct score_list list = {0};
-    struct evaluation e;
+    struct evaluation both[2];
+    uint32_t count = 0;
     (void)state;
     ground_init(&g, SEED + 8, NULL);
     score_all(g.local, g.data, 1, &list);
-    assert_int_equal(eval_run(g.local, &(struct eval_spec){.data = &DIRS(g.data), .threads = 2}, &e), OK);
+    const struct eval_spec spec = {.data = &DIRS(g.data), .threads = 2};
+    assert_int_equal(eval_run(g.local, &spec, both, &count), OK);
+    assert_int_equal(count, 1); /* no weights in the data, no second */
+    const struct evaluation e = both[0];
+    const struct eval_spec by_weight = {.data = &DIRS(g.data), .threads = 2, .weights = EVAL_WEIGHTED};
+    assert_int_equal(eval_run(g.local, &by_weight, both, &count), ERR_CONFIG);
     assert_int_equal(e.impressions, list.count);
     assert_false(e.has_truth);
     assert_true(fabs(e.auc_ctr - pairs_auc(list.scores, list.count, false, false, false)) < 1e-9);

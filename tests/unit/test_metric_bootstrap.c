@@ -89,7 +89,7 @@ static struct interval interval_of(const struct rows *r, uint64_t seed, bool sof
     assert_int_equal(bootstrap_init(&b, r->group, N, R, seed), OK);
     assert_int_equal(b.groups, G);
     assert_int_equal(metric_order_f64(&o, r->score, N), OK);
-    assert_int_equal(bootstrap_add(&b, &o, NULL, soft ? NULL : r->label, soft ? r->soft : NULL, &i),
+    assert_int_equal(bootstrap_add(&b, &o, NULL, soft ? NULL : r->label, soft ? r->soft : NULL, NULL, &i),
                      OK);
     metric_order_fini(&o); /* not needed any more */
     bootstrap_run(&b);
@@ -145,7 +145,7 @@ static void test_part_of_the_rows(void **state) {
     struct interval got;
     assert_int_equal(bootstrap_init(&b, r.group, N, 2, SEED), OK);
     assert_int_equal(metric_order_f64(&o, part, n), OK);
-    assert_int_equal(bootstrap_add(&b, &o, row, label, NULL, &got), OK);
+    assert_int_equal(bootstrap_add(&b, &o, row, label, NULL, NULL, &got), OK);
     bootstrap_run(&b);
     for (uint64_t k = 0; k < 2; k++) { /* two resamples: their AUCs are read off the interval */
         double pos[N], neg[N], weight[G] = {0};
@@ -198,7 +198,7 @@ static void test_no_groups(void **state) {
         assert_int_equal(bootstrap_init(&b, name, n, R, SEED), OK);
         assert_int_equal(b.groups, n > 0);
         assert_int_equal(metric_order_f64(&o, score, n), OK);
-        assert_int_equal(bootstrap_add(&b, &o, NULL, label, NULL, &i), OK);
+        assert_int_equal(bootstrap_add(&b, &o, NULL, label, NULL, NULL, &i), OK);
         bootstrap_run(&b);
         assert_true(isnan(i.low) && isnan(i.high));
         metric_order_fini(&o);
@@ -243,7 +243,7 @@ static bool covers(const double *score, const uint8_t *label, const uint64_t *na
     struct interval i;
     assert_int_equal(bootstrap_init(&b, name, ROWS, 200, seed), OK);
     assert_int_equal(metric_order_f64(&o, score, ROWS), OK);
-    assert_int_equal(bootstrap_add(&b, &o, NULL, label, NULL, &i), OK);
+    assert_int_equal(bootstrap_add(&b, &o, NULL, label, NULL, NULL, &i), OK);
     bootstrap_run(&b);
     metric_order_fini(&o);
     bootstrap_fini(&b);
@@ -291,7 +291,7 @@ static void test_failing_memory(void **state) {
         mem_fail_after(k);
         enum status status = bootstrap_init(&b, r.group, N, R, SEED);
         if (status == OK) {
-            status = bootstrap_add(&b, &o, NULL, NULL, r.soft, &i);
+            status = bootstrap_add(&b, &o, NULL, NULL, r.soft, NULL, &i);
         }
         mem_fail_after(0);
         bootstrap_fini(&b);

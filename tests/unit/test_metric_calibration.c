@@ -91,7 +91,7 @@ static void reliability(const struct rows *r, size_t n, enum metric_scale scale,
                         struct reliability *out, double *ece, double *ece_max) {
     struct metric_order o;
     assert_int_equal(metric_order_f64(&o, r->score, n), OK);
-    metric_reliability(&o, r->score, scale, r->label, out, ece, ece_max);
+    metric_reliability(&o, r->score, scale, r->label, NULL, out, ece, ece_max);
     metric_order_fini(&o);
 }
 

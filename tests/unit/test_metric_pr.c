@@ -41,7 +41,7 @@ static double naive(const double *score, const uint8_t *label, size_t n) {
 static double pr_auc(const double *score, const uint8_t *label, size_t n) {
     struct metric_order o;
     assert_int_equal(metric_order_f64(&o, score, n), OK);
-    const double value = metric_order_pr_auc(&o, label);
+    const double value = metric_order_pr_auc(&o, label, NULL);
     metric_order_fini(&o);
     return value;
 }
