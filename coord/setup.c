@@ -95,6 +95,9 @@ static enum status read_data(struct coord *c) {
         TRY(read_stream(c));
     } else if (c->data.impressions == 0) {
         return fail(ERR_CONFIG, "%s holds no impressions", dataset_name(o->data, name));
+    } else if (c->data.weights.all == 0) {
+        return fail(ERR_CONFIG, "%s: every impression has weight 0, nothing would be learnt",
+                    dataset_name(o->data, name));
     } else {
         TRY(dataset_identity(o->data, &c->data_checksum));
     }

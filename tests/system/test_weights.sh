@@ -103,6 +103,12 @@ judge weighted-run eval --weights no
 expect 1 "$ESMM" eval --checkpoint "$dir/weighted-run" --data "$dir/eval" --weights yes
 says 'carries no weights and no sample rate'
 
+step "weights that are all 0 are nothing to train on"
+awk -F, -v OFS=, 'NR > 1 { $NF = 0 } NR < 3000 { print }' "$dir/w.csv" >"$dir/zero.csv"
+prep "$dir/w.schema" "$dir/zero.csv" zero
+expect 1 "$ESMM" train --data "$dir/zero" --out "$dir/zero-run" --servers 1 --workers 1
+says 'every impression has weight 0'
+
 step "rows whose weight is none are rejected, a weight that is a field too is an error"
 awk -F, -v OFS=, 'NR == 11 { $NF = "" } NR == 12 { $NF = -1 } { print }' "$dir/w.csv" >"$dir/bad.csv"
 prep "$dir/w.schema" "$dir/bad.csv" bad
