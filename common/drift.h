@@ -1,7 +1,7 @@
 /* drift.h - does the share of clicks, or of conversions among them, stay the same over a log?
  *
  * A log that is sorted by its label, or by something close to it, gives batches of one kind, and
- * training on them goes wrong (docs/prep.md has a case: AUC 0.295 instead of 0.739). So a log is cut into
+ * training on them goes wrong (docs/prep.md has a case). So a log is cut into
  * parts, and a part whose share is below half or above twice that of the whole, by more than chance
  * does, is told.
  *
