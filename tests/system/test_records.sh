@@ -114,7 +114,7 @@ es-dfm fnw
 fnw es-dfm
 dfm oracle
 END
-expect 1 "$ESMM" coord --data "$dir/defer" --out "$dir/no" --listen "ipc://$dir/coord" "${small[@]}" \
+expect 3 "$ESMM" coord --data "$dir/defer" --out "$dir/no" --listen "ipc://$dir/coord" "${small[@]}" \
     --set model.delay=pu
 grep -q "$dir/defer is a stream defer, and model.delay = pu is made for" "$dir/out" "$dir/no/logs/"* ||
     die "the coordinator does not say why"

@@ -54,7 +54,7 @@ refused 2 "missing value of option '--out'" "$ESMM" synth --impressions 10 --out
 refused 2 '--out is missing' "$ESMM" synth --impressions 10
 refused 2 'expected a number from' "$ESMM" synth --impressions 10 --out x --ctr 2
 refused 2 'expected e, g, f' "$ESMM" synth --impressions 10 --out x --preset h
-refused 1 'Not a directory' "$ESMM" synth --impressions 10 --out summary/x
+refused 1 'exists and is no directory' "$ESMM" synth --impressions 10 --out summary/x
 [ ! -e x ] && [ ! -e x.tmp ]
 
 # --- a stop signal, early and late; the directory of a killed run is no obstacle
