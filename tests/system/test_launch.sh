@@ -4,6 +4,7 @@
 # shellcheck disable=SC2317  # functions that check and the trap call
 set -euo pipefail
 export LC_ALL=C
+unset OPENBLAS_CORETYPE # which ssh does not pass on: the same code here and there, or the bits differ
 
 skip() {
     echo "skipped: $*"
