@@ -92,6 +92,13 @@ static void work_init(struct work *w, const struct kernel *kernel, const char *t
                  (size_t)w->groups * (2 * l->first_width + l->user_width);
 }
 
+static void work_fini(struct work *w) {
+    mem_free(&w->dense);
+    mem_free(&w->xu);
+    mem_free(&w->xi);
+    mem_free(&w->dlogit);
+}
+
 /* Everything that a forward and a backward pass compute, side by side in out[w->results], which is zero. */
 static void pass(const struct work *w, struct tower *t, float *out) {
     const struct layout *l = &w->layout;
@@ -165,6 +172,10 @@ static int trial(int kernel, int shape, int rounds) {
     for (size_t p = 0; p < passes; p++) {
         wrong += memcmp(out + p * w.results, want, w.results * sizeof *out) != 0;
     }
+    tower_fini(&tower);
+    mem_free(&out);
+    mem_free(&want);
+    work_fini(&w);
     return wrong > 250 ? 250 : wrong;
 }
 
