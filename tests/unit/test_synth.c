@@ -475,7 +475,7 @@ static void existing_is_refused(void **state) {
     assert_non_null(strstr(fail_text(), "exists already"));
     in(state, "log/", out);
     assert_int_equal(synth_run(&c, out, false, s), ERR_EXISTS);
-    assert_int_equal(synth_run(&c, "", false, s), ERR_LIMIT);
+    assert_int_equal(synth_run(&c, "", false, s), ERR_USAGE);
 }
 
 static void fails_cleanly(void **state, const char *words) {
