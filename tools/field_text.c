@@ -1,6 +1,5 @@
 #include "field_text.h"
 
-#include "common/hash.h"
 #include "prep_line.h"
 
 /* How many bounds are at most v. */
@@ -17,17 +16,17 @@ static uint32_t bucket_of(const struct field_rule *r, double v) {
     return low;
 }
 
-enum reject field_text_id(const struct field_rule *rule, struct span text, uint64_t *id) {
+enum reject field_text_number(const struct field_rule *rule, struct span text, uint64_t *id) {
     double v = 0;
     enum reject why = REJECT_NONE;
     switch (rule->kind) {
-    case FIELD_HASH_TEXT: *id = hash_bytes(text.at, text.n); return REJECT_NONE;
     case FIELD_ID: text = prep_id_plain('.', text); /* fall through */
     case FIELD_ALICCP: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
     case FIELD_NUMERIC:
         why = prep_number_f64(text, &v);
         *id = bucket_of(rule, v);
         return why;
+    case FIELD_HASH_TEXT:
     case FIELD_UNKNOWN: break;
     }
     return REJECT_ID;

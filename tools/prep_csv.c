@@ -62,25 +62,25 @@ static struct prep_fields *fields_of(void *worker) {
 
 static bool same_group(const struct csv_worker *w) {
     const struct buf *a = &w->identity, *b = &w->row.identity;
-    return w->open && prep_row_groups(&w->row) && a->len == b->len &&
+    return w->open && w->row.groups && a->len == b->len &&
            memcmp(a->data, b->data, a->len) == 0;
 }
 
 /* The group value goes on, but the user side does not. */
 static bool is_split(const struct csv_worker *w) {
-    return w->open && w->group_bytes > 0 && prep_row_groups(&w->row) &&
+    return w->open && w->group_bytes > 0 && w->row.groups &&
            w->group_bytes == w->row.group_bytes &&
            memcmp(w->identity.data, w->row.identity.data, w->group_bytes) == 0;
 }
 
 static enum status open_group(struct csv_worker *w, struct prep_piece *p, uint64_t id) {
     p->tally.splits += is_split(w);
-    TRY(prep_shards_group(&w->shards, prep_row_groups(&w->row) ? prep_row_key(&w->row) : id,
+    TRY(prep_shards_group(&w->shards, w->row.groups ? prep_row_key(&w->row) : id,
                           w->row.user.features, w->row.user.count));
     buf_clear(&w->identity);
     TRY(buf_put(&w->identity, w->row.identity.data, w->row.identity.len));
     w->group_bytes = w->row.group_bytes;
-    w->open = prep_row_groups(&w->row);
+    w->open = w->row.groups;
     return OK;
 }
 
@@ -107,7 +107,7 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     const uint8_t labels = (uint8_t)(row->click ? outcome | row->behaviours : 0);
     TRY(prep_shards_impression(&w->shards, id, labels, row->timed ? &row->when : NULL,
                                row->item.features, row->item.count));
-    return prep_shards_weigh(&w->shards, row->weight);
+    return w->c->schema.weight.name[0] != '\0' ? prep_shards_weigh(&w->shards, row->weight) : OK;
 }
 
 /* Exports that were joined end to end; each may have its byte order mark. */
@@ -189,7 +189,7 @@ static bool same_run(void *arg, struct span a, struct span b) {
         left != REJECT_NONE || right != REJECT_NONE) {
         return true;
     }
-    return prep_row_groups(&c->left) && prep_row_groups(&c->right) &&
+    return c->left.groups && c->right.groups &&
            c->left.identity.len == c->right.identity.len &&
            memcmp(c->left.identity.data, c->right.identity.data, c->left.identity.len) == 0;
 }

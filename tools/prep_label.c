@@ -27,13 +27,9 @@ static bool word_of(struct span cell, bool *out) {
     return *out || is_word(cell, "false") || is_word(cell, "f");
 }
 
-bool prep_label(struct span cell, enum csv_labels labels, bool *out) {
+bool prep_label_text(struct span cell, enum csv_labels labels, bool *out) {
     uint32_t digit = 0;
     double count = 0;
-    if (cell.n == 1 && (cell.at[0] == '0' || cell.at[0] == '1')) {
-        *out = cell.at[0] == '1';
-        return true;
-    }
     cell = prep_trimmed(cell);
     if (word_of(cell, out)) {
         return true;

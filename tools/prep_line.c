@@ -77,6 +77,34 @@ uint64_t prep_number_or_hash(struct span text) {
     return shortest && prep_number_u64(text, &v) ? v : hash_bytes(text.at, text.n);
 }
 
+#define DIGITS_EXACT 15 /* 10^15 < 2^53 */
+static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+
+/* The value at `at`, and where it ends; NULL if it is not plain digits with a point. */
+static inline const char *plain_value(const char *at, double *out) {
+    uint64_t v = 0;
+    const char *from = at;
+    size_t decimals = 0, digits;
+    for (; is_digit(*at); at++) {
+        v = v * 10 + (uint64_t)(*at - '0');
+    }
+    digits = (size_t)(at - from);
+    if (*at == '.') {
+        from = ++at;
+        for (; is_digit(*at); at++) {
+            v = v * 10 + (uint64_t)(*at - '0');
+        }
+        decimals = (size_t)(at - from);
+        digits += decimals;
+    }
+    if (digits == 0 || digits > DIGITS_EXACT) {
+        return NULL;
+    }
+    *out = (double)v / tens[decimals];
+    return at;
+}
+
 /* nan, inf, infinity in any case, with or without a sign. */
 static bool is_not_finite(const char *text) {
     text += *text == '-' || *text == '+';
@@ -87,6 +115,9 @@ static bool is_not_finite(const char *text) {
 enum reject prep_number_f64(struct span text, double *out) {
     char copy[NUMBER_BYTES_MAX + 1];
     char *end = NULL;
+    if (text.n > 0 && plain_value(text.at, out) == text.at + text.n) { /* as nearly always */
+        return REJECT_NONE;
+    }
     if (text.n == 0 || text.n > NUMBER_BYTES_MAX) {
         return REJECT_VALUE;
     }
@@ -110,34 +141,6 @@ enum reject prep_number_f32(struct span text, float *out) {
 }
 
 /* --- entries --------------------------------------------------------------------------------- */
-
-#define DIGITS_EXACT 15 /* 10^15 < 2^53 */
-static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-
-/* The value at `at`, and where it ends; NULL if it is not plain digits with a point. */
-static inline const char *plain_value(const char *at, float *out) {
-    uint64_t v = 0;
-    const char *from = at;
-    size_t decimals = 0, digits;
-    for (; is_digit(*at); at++) {
-        v = v * 10 + (uint64_t)(*at - '0');
-    }
-    digits = (size_t)(at - from);
-    if (*at == '.') {
-        from = ++at;
-        for (; is_digit(*at); at++) {
-            v = v * 10 + (uint64_t)(*at - '0');
-        }
-        decimals = (size_t)(at - from);
-        digits += decimals;
-    }
-    if (digits == 0 || digits > DIGITS_EXACT) {
-        return NULL;
-    }
-    *out = (float)((double)v / tens[decimals]);
-    return at;
-}
 
 /* The byte `c` among the eight at `at`: its place, or 8. */
 static inline unsigned find8(uint64_t word, uint64_t c) {
@@ -182,7 +185,7 @@ static inline const char *fast_entry(struct parser *p, const char *at, const cha
     const uint64_t head = load_u64(at);
     const unsigned n = find8(head, 2);
     uint64_t id = 0;
-    float weight;
+    double weight;
     const uint64_t word = n == 8 ? 0 : head & ((UINT64_C(1) << (8 * n)) - 1);
     if (n == 0 || n == 8 || word >> (8 * (n - 1)) == 0 || !known_word(p, word)) {
         return NULL; /* a name that ends with NUL would have the word of a shorter one */
@@ -201,7 +204,7 @@ static inline const char *fast_entry(struct parser *p, const char *at, const cha
     if (at == NULL || at > end || (at < end && *at != 1)) {
         return NULL;
     }
-    note(p, p->slot, id, weight);
+    note(p, p->slot, id, (float)weight);
     return at;
 }
 

@@ -55,9 +55,11 @@ static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_
     const struct field_rule rule = {c->kind, c->bounds, c->bound_count};
     const struct number_style *style = &r->schema->numbers;
     char copy[NUMBER_BYTES];
-    text = field_text_value(c->weight, style, text, &f.weight, why);
-    if (*why != REJECT_NONE || missing(r, text) || prep_list_has(&c->missing, text)) {
-        return OK;
+    if (c->multi != 0 || c->weight != 0) { /* a part of the cell, which may say that it is no value */
+        text = field_text_value(c->weight, style, text, &f.weight, why);
+        if (*why != REJECT_NONE || missing(r, text) || prep_list_has(&c->missing, text)) {
+            return OK;
+        }
     }
     if (c->kind == FIELD_ID) {
         const struct span id = prep_id_plain(style->decimal, text);
@@ -151,7 +153,7 @@ static enum reject take_moment(struct prep_row *r) {
 static bool cell_label(const struct prep_row *r, struct span cell, uint32_t funnel, bool *out) {
     char copy[NUMBER_BYTES];
     uint32_t stage = 0;
-    cell = plain(r, cell, copy);
+    cell = cell.n == 1 ? cell : plain(r, cell, copy); /* one digit, as nearly always, is plain */
     if (funnel == 0) {
         return prep_label(cell, r->schema->labels, out);
     }
@@ -242,15 +244,28 @@ uint32_t prep_row_classes(const struct prep_row *r) {
 
 /* --- the row --------------------------------------------------------------------------------- */
 
+#define VARINT_BYTES_MAX 10u
+
+/* With its length before it (LEB128), so that no two lists of cells look alike. */
 static enum status put_text(struct buf *out, struct span text) {
-    TRY(buf_put_varint(out, text.n)); /* so that no two lists of cells look alike */
-    return buf_put(out, text.at, text.n);
+    TRY(buf_reserve(out, VARINT_BYTES_MAX + text.n));
+    uint8_t *at = out->data + out->len;
+    size_t n = text.n;
+    for (; n >= 0x80; n >>= 7) {
+        *at++ = (uint8_t)(n | 0x80);
+    }
+    *at++ = (uint8_t)n;
+    memcpy(at, text.at, text.n);
+    out->len = (size_t)(at - out->data) + text.n;
+    return OK;
 }
 
 static enum status identify(struct prep_row *r) {
+    const struct csv_role *group = &r->schema->group;
+    const bool grouped = group->name[0] != '\0';
     buf_clear(&r->identity);
-    if (r->schema->group.name[0] != '\0') {
-        TRY(put_text(&r->identity, r->cells.cell[r->schema->group.place]));
+    if (grouped) {
+        TRY(put_text(&r->identity, r->cells.cell[group->place]));
     }
     r->group_bytes = r->identity.len;
     for (uint32_t k = 0; k < r->schema->count; k++) {
@@ -258,6 +273,7 @@ static enum status identify(struct prep_row *r) {
             TRY(put_text(&r->identity, r->cells.cell[r->schema->columns[k].place]));
         }
     }
+    r->groups = grouped ? !missing(r, r->cells.cell[group->place]) : r->identity.len > 0;
     return OK;
 }
 
@@ -330,13 +346,6 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
 
 enum status prep_row_user(struct prep_row *r, enum reject *why) {
     return add_side(r, &r->user, SIDE_USER, why);
-}
-
-bool prep_row_groups(const struct prep_row *r) {
-    if (r->schema->group.name[0] == '\0') {
-        return r->identity.len > 0;
-    }
-    return !missing(r, r->cells.cell[r->schema->group.place]);
 }
 
 uint64_t prep_row_key(const struct prep_row *r) {

@@ -30,6 +30,9 @@ struct prep_row {
     struct feature_list item, user;
     struct buf identity; /* group value and user cells: rows of equal identity share a user side */
     size_t group_bytes;  /* of identity: the group value */
+    /* Does the row share its user side with others? Not if its group value is missing, or if the
+     * schema has neither a group column nor user fields. */
+    bool groups;
 };
 
 /* Adds the schema's fields to *f. ERR_MEMORY. */
@@ -44,9 +47,6 @@ enum status prep_row_user(struct prep_row *r, enum reject *why);
 /* Bit k: the row is in class k (prep_classes.h), by its labels, or by what they look like if it was
  * rejected. */
 uint32_t prep_row_classes(const struct prep_row *r);
-/* Does the row share its user side with others? Not if its group value is missing, or if the schema
- * has neither a group column nor user fields. */
-bool prep_row_groups(const struct prep_row *r);
 /* The group's key: from the group value, or from the user side if there is no group column. */
 uint64_t prep_row_key(const struct prep_row *r);
 

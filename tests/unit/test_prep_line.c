@@ -96,6 +96,29 @@ static void test_good(void **state) {
     assert_false(list.other_side);
 }
 
+/* Plain digits go another way than the rest: to the same double. A number ends with its text, whatever
+ * comes behind. */
+static void test_f64(void **state) {
+    static const char *const texts[] = {"0",     "7",    "0.1",     "19.90", "5.",   ".5", "00012",
+                                        "1e3",   "-2.5", "+4",      "0.000000000000001",
+                                        "999999999999999", "9007199254740993", "1234567.8901234567"};
+    double v = 0;
+    (void)state;
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+        const struct span text = {texts[k], strlen(texts[k])};
+        assert_int_equal(prep_number_f64(text, &v), REJECT_NONE);
+        assert_true(v == strtod(texts[k], NULL));
+    }
+    assert_int_equal(prep_number_f64((struct span){"123", 2}, &v), REJECT_NONE);
+    assert_true(v == 12);
+    assert_int_equal(prep_number_f64((struct span){"1.5", 1}, &v), REJECT_NONE);
+    assert_true(v == 1);
+    static const char *const bad[] = {"", ".", "1.2.3", "1x", " 1", "0x10"};
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        assert_int_equal(prep_number_f64((struct span){bad[k], strlen(bad[k])}, &v), REJECT_VALUE);
+    }
+}
+
 static void test_every_reason(void **state) {
     static char long_key[400], long_field[200];
     memset(long_key, 'k', 300);
@@ -293,7 +316,8 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),       cmocka_unit_test(test_every_reason),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_f64),        cmocka_unit_test(test_every_reason),
         cmocka_unit_test(test_zero_bytes), cmocka_unit_test(test_values),
         cmocka_unit_test(test_numbers),    cmocka_unit_test(test_key),
         cmocka_unit_test(test_too_many_fields), cmocka_unit_test(test_mutations),

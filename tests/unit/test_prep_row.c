@@ -102,7 +102,7 @@ static enum reject read_row(struct world *w, const char *text) {
         assert_int_equal(prep_row_user(&w->row, &why), OK);
     }
     w->classes = prep_row_classes(&w->row);
-    w->groups = why == REJECT_NONE && prep_row_groups(&w->row);
+    w->groups = why == REJECT_NONE && w->row.groups;
     free(record);
     return why;
 }
