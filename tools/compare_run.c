@@ -72,17 +72,6 @@ const char *compare_set_for(const struct compare_method *m, const char *method_s
     return NULL;
 }
 
-static enum status arg2(struct child *c, const char *option, const char *value) {
-    TRY(child_arg(c, option));
-    return child_arg(c, value);
-}
-
-static enum status arg_u64(struct child *c, const char *option, const char *before, uint64_t value) {
-    char text[64];
-    snprintf(text, sizeof text, "%s%llu", before, (unsigned long long)value);
-    return arg2(c, option, text);
-}
-
 /* The configuration that train will make of the arguments so far. The caller frees *job. */
 static enum status parsed(struct child *c, struct job **job) {
     bool help;
@@ -94,20 +83,21 @@ static enum status parsed(struct child *c, struct job **job) {
  * for it. */
 static enum status add_sets(struct child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
-    char model[64];
+    char model[64], set_seed[32];
     for (size_t i = 0; i < s->set_count; i++) {
-        TRY(arg2(c, "--set", s->set[i]));
+        TRY(child_option(c, "--set", s->set[i]));
     }
     snprintf(model, sizeof model, "model.name=%s", m->model);
-    TRY(arg2(c, "--set", model));
+    TRY(child_option(c, "--set", model));
     if (m->variant[0] != '\0') {
-        TRY(arg2(c, "--set", m->variant));
+        TRY(child_option(c, "--set", m->variant));
     }
-    TRY(arg_u64(c, "--set", "train.seed=", seed));
+    snprintf(set_seed, sizeof set_seed, "train.seed=%u", seed);
+    TRY(child_option(c, "--set", set_seed));
     for (size_t i = 0; i < s->method_set_count; i++) {
         const char *set = compare_set_for(m, s->method_set[i]);
         if (set != NULL) {
-            TRY(arg2(c, "--set", set));
+            TRY(child_option(c, "--set", set));
         }
     }
     return OK;
@@ -117,15 +107,15 @@ static enum status add_arguments(struct child *c, const struct compare_settings 
                                  const struct compare_method *m, uint32_t seed, const char *dir) {
     TRY(child_arg(c, "train"));
     for (size_t i = 0; i < s->data.count; i++) {
-        TRY(arg2(c, "--data", s->data.names[i]));
+        TRY(child_option(c, "--data", s->data.names[i]));
     }
-    TRY(arg2(c, "--out", dir));
+    TRY(child_option(c, "--out", dir));
     for (size_t i = 0; i < s->conf_count; i++) {
-        TRY(arg2(c, "--conf", s->conf[i]));
+        TRY(child_option(c, "--conf", s->conf[i]));
     }
-    TRY(arg_u64(c, "--servers", "", s->servers));
-    TRY(arg_u64(c, "--workers", "", s->workers));
-    TRY(arg_u64(c, "--threads", "", s->threads));
+    TRY(child_option_u64(c, "--servers", s->servers));
+    TRY(child_option_u64(c, "--workers", s->workers));
+    TRY(child_option_u64(c, "--threads", s->threads));
     return add_sets(c, s, m, seed);
 }
 

@@ -9,6 +9,8 @@
 #include "common/mem.h"
 #include "spawn.h"
 
+#define ARGS_FIRST 32
+
 enum status supervisor_init(struct supervisor *s, size_t children_max) {
     *s = (struct supervisor){.keep = {-1, -1}};
     TRY(mem_array((void **)&s->children, children_max, sizeof *s->children));
@@ -22,6 +24,7 @@ void supervisor_fini(struct supervisor *s) {
         for (int a = 0; a < s->children[i].argc; a++) {
             mem_free(&s->children[i].argv[a]);
         }
+        mem_free(&s->children[i].argv);
     }
     mem_free(&s->children);
 }
@@ -30,7 +33,24 @@ enum status child_arg(struct child *c, const char *text) {
     if (c->argc + 1 >= SUPERVISOR_ARGS_MAX) {
         return fail(ERR_LIMIT, "%s: more than %d arguments", c->name, SUPERVISOR_ARGS_MAX - 1);
     }
+    if (c->argc + 1 >= c->argv_cap) {
+        const int cap = c->argv_cap == 0 ? ARGS_FIRST : 2 * c->argv_cap;
+        TRY(mem_grow((void **)&c->argv, (size_t)c->argv_cap * sizeof *c->argv,
+                     (size_t)cap * sizeof *c->argv));
+        c->argv_cap = cap;
+    }
     return mem_strdup(&c->argv[c->argc++], text);
+}
+
+enum status child_option(struct child *c, const char *option, const char *value) {
+    TRY(child_arg(c, option));
+    return child_arg(c, value);
+}
+
+enum status child_option_u64(struct child *c, const char *option, uint64_t value) {
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return child_option(c, option, text);
 }
 
 enum status supervisor_add(struct supervisor *s, const char *name, const char *log_path,

@@ -6,13 +6,13 @@
 #include <sys/types.h>
 #include "common/file.h"
 
-#define SUPERVISOR_ARGS_MAX 128
+#define SUPERVISOR_ARGS_MAX 65536 /* a job's data may be many directories */
 #define SUPERVISOR_KEEP_MAX 2
 struct child {
     char name[32];               /* "ps-1" */
     char log[PATH_BYTES_MAX];
-    char *argv[SUPERVISOR_ARGS_MAX];
-    int argc;
+    char **argv;                 /* [argc], and NULL behind them */
+    int argc, argv_cap;
     pid_t pid;                   /* 0: not running */
     bool ended;
     int wait_status;             /* once ended */
@@ -30,6 +30,9 @@ void supervisor_fini(struct supervisor *s); /* kills what still runs */
 enum status supervisor_add(struct supervisor *s, const char *name, const char *log_path,
                            struct child **child);
 enum status child_arg(struct child *c, const char *text);
+/* An option and its value. */
+enum status child_option(struct child *c, const char *option, const char *value);
+enum status child_option_u64(struct child *c, const char *option, uint64_t value);
 /* Forks and executes (spawn.h: the child's command must call stop_signals_install). A child gets
  * SIGTERM when its parent dies and leads its own process group, so that a terminal's Ctrl-C reaches
  * only the parent. */

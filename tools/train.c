@@ -24,8 +24,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/data_fit.h"
-#include "common/drift.h"
 #include "common/json.h"
 #include "common/lock.h"
 #include "common/manifest.h"
@@ -37,8 +35,9 @@
 #include "summary_view.h"
 #include "supervisor.h"
 #include "tools.h"
+#include "train_doubts.h"
+#include "train_roles.h"
 #include "view.h"
-#include "worker/kernel.h"
 
 #define RESTARTS_MAX 3
 #define POLL_MS 50
@@ -59,12 +58,6 @@ struct train {
 };
 
 /* --- preparing ---------------------------------------------------------------------------------- */
-
-/* All workers run here: what would end each of them is told before anything is made. */
-static enum status kernel_is_here(const struct config *config) {
-    const struct kernel *kernel;
-    return kernel_find(config->kernel, config->precision, &kernel);
-}
 
 static enum status refuse_old_run(const struct job *j) {
     char checkpoints[PATH_BYTES_MAX];
@@ -128,117 +121,9 @@ static enum status write_config(struct train *t) {
     return status;
 }
 
-/* --- the children's command lines ---------------------------------------------------------------- */
-
-static enum status log_path(const struct train *t, const char *name, char *out) {
-    char file[64];
-    snprintf(file, sizeof file, "logs/%s.log", name);
-    return path_join(out, t->job.out, file);
-}
-
-static enum status add(struct train *t, const char *role, uint32_t index, struct child **child) {
-    char name[32];
-    char log[PATH_BYTES_MAX];
-    snprintf(name, sizeof name, "%s-%u", role, index);
-    TRY(log_path(t, name, log));
-    TRY(supervisor_add(&t->supervisor, name, log, child));
-    return child_arg(*child, role);
-}
-
-static enum status arg2(struct child *c, const char *option, const char *value) {
-    TRY(child_arg(c, option));
-    return child_arg(c, value);
-}
-
-static enum status arg_u64(struct child *c, const char *option, uint64_t value) {
-    char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    return arg2(c, option, text);
-}
-
-static enum status socket_name(const struct train *t, const char *name, uint32_t index, char *out,
-                               size_t bytes) {
-    int n = snprintf(out, bytes, "ipc://%s/%s-%u", t->sockets, name, index);
-    return n > 0 && (size_t)n < bytes ? OK : fail(ERR_LIMIT, "socket path too long: %s", t->sockets);
-}
-
-static enum status add_coord(struct train *t) {
-    struct child *c;
-    char endpoint[PATH_BYTES_MAX];
-    TRY(socket_name(t, "coord", 0, endpoint, sizeof endpoint));
-    TRY(add(t, "coord", 0, &c));
-    TRY(arg2(c, "--listen", endpoint));
-    for (size_t k = 0; k < t->job.data.count; k++) {
-        TRY(arg2(c, t->job.stream ? "--stream" : "--data", t->job.data.names[k]));
-    }
-    for (size_t k = 0; k < t->job.eval.count; k++) {
-        TRY(arg2(c, "--eval", t->job.eval.names[k]));
-    }
-    TRY(arg2(c, "--out", t->job.out));
-    TRY(arg2(c, "--conf", t->config_path));
-    TRY(arg_u64(c, "--servers", t->job.servers));
-    TRY(arg_u64(c, "--workers", t->job.workers));
-    TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
-    TRY(arg_u64(c, "--progress-fd", (uint64_t)t->progress_write));
-    TRY(arg2(c, "--sockets", t->sockets));
-    if (t->lock.fd >= 0) {
-        TRY(arg_u64(c, "--lock-fd", (uint64_t)t->lock.fd));
-    }
-    if (t->job.resume) {
-        TRY(child_arg(c, "--resume"));
-    }
-    return arg2(c, "--log", c->log);
-}
-
-static enum status add_server(struct train *t, uint32_t index) {
-    struct child *c;
-    char coord[PATH_BYTES_MAX];
-    char endpoint[PATH_BYTES_MAX];
-    TRY(socket_name(t, "coord", 0, coord, sizeof coord));
-    TRY(socket_name(t, "ps", index, endpoint, sizeof endpoint));
-    TRY(add(t, "ps", index, &c));
-    TRY(arg2(c, "--coord", coord));
-    TRY(arg_u64(c, "--index", index));
-    TRY(arg2(c, "--listen", endpoint));
-    TRY(arg_u64(c, "--threads", t->job.config.server_threads));
-    TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
-    return arg2(c, "--log", c->log);
-}
-
-static enum status add_worker(struct train *t, uint32_t index) {
-    struct child *c;
-    char coord[PATH_BYTES_MAX];
-    TRY(socket_name(t, "coord", 0, coord, sizeof coord));
-    TRY(add(t, "worker", index, &c));
-    TRY(arg2(c, "--coord", coord));
-    TRY(arg_u64(c, "--index", index));
-    TRY(arg_u64(c, "--threads", t->job.threads));
-    TRY(arg_u64(c, "--timeout", t->job.timeout_ms));
-    if (t->job.trace) {
-        char file[64];
-        char path[PATH_BYTES_MAX];
-        snprintf(file, sizeof file, "logs/trace-%u.tsv", index);
-        TRY(path_join(path, t->job.out, file));
-        TRY(arg2(c, "--trace", path));
-    }
-    return arg2(c, "--log", c->log);
-}
-
-static enum status add_children(struct train *t) {
-    TRY(supervisor_init(&t->supervisor, 1u + t->job.servers + t->job.workers));
+static enum status start_children(struct train *t) {
     t->supervisor.keep[0] = t->progress_write;
     t->supervisor.keep[1] = t->lock.fd;
-    TRY(add_coord(t));
-    for (uint32_t i = 0; i < t->job.servers; i++) {
-        TRY(add_server(t, i));
-    }
-    for (uint32_t i = 0; i < t->job.workers; i++) {
-        TRY(add_worker(t, i));
-    }
-    return OK;
-}
-
-static enum status start_children(struct train *t) {
     for (size_t i = 0; i < t->supervisor.count; i++) {
         TRY(supervisor_start(&t->supervisor, &t->supervisor.children[i]));
         if (i == 0) { /* only the coordinator writes progress, and holds the run directory */
@@ -418,115 +303,6 @@ static enum status await_stream(const struct train *t) {
     return stream_wait(t->job.data.names[0]);
 }
 
-/* A model of what comes between click and conversion, on data in which nothing does: it would train,
- * and be no better than esmm. Of a stream that has begun the first shard is looked at. A shard that
- * cannot be read is for the job itself to find. */
-static void warn_of_no_behaviours(const struct train *t) {
-    const struct config *c = &t->job.config;
-    struct dataset_contents all = {0};
-    struct shard_info first = {0};
-    char name[sizeof first.name], dirs[PATH_BYTES_MAX];
-    const bool wants = c->model == MODEL_ESM2 || (c->model == MODEL_CHAIN && c->behaviours > 0);
-    shard_name(0, name);
-    if (!wants || (t->job.stream ? shard_peek(t->job.data.names[0], name, &first)
-                                 : dataset_peek(&t->data, &all)) != OK) {
-        return;
-    }
-    if ((all.behaviours | first.behaviours) == 0) {
-        fprintf(stderr, "warning: model.name = %s learns from behaviours after the click, and %s%s "
-                        "has none (docs/prep.md: log.behaviours)\n",
-                c->model == MODEL_ESM2 ? "esm2" : "chain", t->job.stream ? "the first shard of " : "",
-                dataset_name(&t->job.data, dirs));
-    }
-}
-
-/* Parameters are as many batches old as others are under way. The fewer steps a job has, the more that
- * costs: a hundredth of them, and one or two in any case, is what docs/quality.md found still harmless. */
-static void warn_of_staleness(const struct train *t) {
-    const struct config *c = &t->job.config;
-    const uint64_t steps = total_impressions(t) / c->batch;
-    const uint64_t others = (uint64_t)t->job.workers * t->job.threads - 1;
-    if (t->job.stream || c->deterministic || others < 3 || others * 100 <= steps) {
-        return;
-    }
-    fprintf(stderr, "warning: in %llu batches of %u, each is computed with parameters %s %llu batches old: fewer "
-                    "workers or threads, or a smaller train.batch, train better (docs/train.md)\n",
-            (unsigned long long)steps, c->batch,
-            c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
-}
-
-/* Batches are cut from one shard each. A stream's order is what it is; records are no log. */
-static enum status warn_of_order(const struct train *t) {
-    struct drift_counts *parts = NULL;
-    if (t->job.stream || t->data.stream[0] != '\0') {
-        return OK;
-    }
-    TRY(mem_array((void **)&parts, t->data.shard_count, sizeof *parts));
-    for (uint32_t s = 0; s < t->data.shard_count; s++) {
-        const struct shard_info *info = &t->data.shards[s];
-        parts[s] = (struct drift_counts){info->impressions, info->clicks, info->conversions};
-    }
-    const struct drift_finding f = drift_judge(parts, t->data.shard_count, t->data.groups);
-    if (f.found) {
-        const struct shard_info *info = &t->data.shards[f.part];
-        fprintf(stderr,
-                "warning: the data look sorted by %s: %s/%s has a share of %.3g %s, all shards %.3g (%zu of "
-                "%u stand out); batches are cut from one shard each: esmm prep --shuffle all mixes the "
-                "log (docs/prep.md)\n",
-                f.conversions ? "conversion" : "click", dataset_dir(&t->data, info), info->name, f.share,
-                f.conversions ? "of conversions among its clicks" : "of clicks", f.mean, f.parts,
-                t->data.shard_count);
-    }
-    mem_free(&parts);
-    return OK;
-}
-
-static enum status read_data(struct train *t) {
-    struct buf doubts = BUF_EMPTY;
-    const enum status status = dataset_read_all(&t->data, &t->job.data, &doubts);
-    print_warnings(&doubts);
-    buf_fini(&doubts);
-    return status;
-}
-
-/* The coordinator looks at this too; here it is told before anything begins, and on the terminal. */
-static enum status eval_fits(const struct train *t) {
-    struct dataset eval = {0};
-    struct buf doubts = BUF_EMPTY;
-    enum status status = OK;
-    if (t->job.eval.count == 0) {
-        return OK;
-    }
-    TRY_OUT(dataset_read_all(&eval, &t->job.eval, &doubts));
-    const struct fit_side model = fit_side_data(&t->data);
-    const struct fit_side data = fit_side_data(&eval);
-    status = data_fit(&model, &data, &doubts);
-    print_warnings(&doubts);
-out:
-    buf_fini(&doubts);
-    dataset_free(&eval);
-    return status;
-}
-
-static enum status resume_fits(const struct train *t) {
-    char found[PATH_BYTES_MAX];
-    struct manifest m = {0};
-    struct buf doubts = BUF_EMPTY;
-    enum status status = OK;
-    if (!t->job.resume || manifest_find(t->job.out, found) != OK) { /* the coordinator's to judge */
-        return OK;
-    }
-    TRY_OUT(manifest_read(&m, found));
-    const struct fit_side model = fit_side_checkpoint(&m, found);
-    const struct fit_side data = fit_side_data(&t->data);
-    status = field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
-    print_warnings(&doubts);
-out:
-    buf_fini(&doubts);
-    manifest_free(&m);
-    return status == ERR_CONFIG ? fail(status, "cannot resume: %s", fail_text()) : status;
-}
-
 static void say_start(const struct train *t) {
     const struct job *j = &t->job;
     if (j->stream) {
@@ -544,12 +320,8 @@ static void say_start(const struct train *t) {
 static enum status run(struct train *t) {
     bool complete = false;
     stop_signals_install();
-    char dirs[PATH_BYTES_MAX];
-    TRY(read_data(t));
-    TRY(streams_fit(t->job.config.delay, t->data.stream, dataset_name(&t->job.data, dirs)));
-    TRY(eval_fits(t));
-    TRY(kernel_is_here(&t->job.config));
-    TRY(resume_fits(t));
+    TRY(train_read_data(&t->data, &t->job));
+    TRY(train_fits(&t->job, &t->data));
     TRY(enter_run(t, &complete));
     if (complete) {
         return OK;
@@ -563,11 +335,14 @@ static enum status run(struct train *t) {
     }
     t->progress_read = ends[0];
     t->progress_write = ends[1];
+    const struct train_roles roles = {.job = &t->job,
+                                      .sockets = t->sockets,
+                                      .config_path = t->config_path,
+                                      .progress_fd = t->progress_write,
+                                      .lock_fd = t->lock.fd};
     view_init(&t->view, total_impressions(t), t->job.config.epochs);
-    TRY(add_children(t));
-    warn_of_no_behaviours(t);
-    warn_of_staleness(t);
-    TRY(warn_of_order(t));
+    TRY(train_roles_add(&roles, &t->supervisor));
+    TRY(train_warn(&t->job, &t->data, total_impressions(t)));
     say_start(t);
     TRY(start_children(t));
     TRY(watch(t));

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define MANY_CAME 42
+
 static int tell_inherited(void) {
     for (int fd = 3; fd < 1024; fd++) {
         if (fcntl(fd, F_GETFD) >= 0) {
@@ -245,6 +247,26 @@ static void orphans_end(void **state) {
     close(ends[1]);
 }
 
+/* A job's data may be hundreds of directories. */
+static void arguments_without_end(void **state) {
+    (void)state;
+    struct supervisor s;
+    struct child *c = NULL;
+    char log[PATH_BYTES_MAX];
+    assert_int_equal(supervisor_init(&s, 1), OK);
+    assert_int_equal(path_join(log, dir, "many"), OK);
+    assert_int_equal(supervisor_add(&s, "many", log, &c), OK);
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_int_equal(child_option_u64(c, "--data", i), OK);
+    }
+    assert_int_equal(c->argc, 2001);
+    assert_null(c->argv[c->argc]);
+    assert_int_equal(supervisor_start(&s, c), OK);
+    await(&s, 1);
+    assert_true(WIFEXITED(c->wait_status) && WEXITSTATUS(c->wait_status) == MANY_CAME);
+    supervisor_fini(&s);
+}
+
 static int make_dir(void **state) {
     (void)state;
     snprintf(dir, sizeof dir, "/tmp/esmm-test-XXXXXX");
@@ -260,6 +282,9 @@ int main(int argc, char **argv) {
     if (argc == 3) {
         return child_main(argv[2]);
     }
+    if (argc > 3) {
+        return argc == 2001 && strcmp(argv[2000], "999") == 0 ? MANY_CAME : 1;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(how_they_ended),
         cmocka_unit_test(what_is_quoted_is_quoted_whole),
@@ -268,6 +293,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(orphans_end),
         cmocka_unit_test(a_stop_signal_is_never_lost),
         cmocka_unit_test(only_what_is_kept_is_inherited),
+        cmocka_unit_test(arguments_without_end),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
