@@ -115,7 +115,7 @@ static enum status unknown_key(const char *section, const char *name) {
     char nearest[KEY_BYTES] = "";
     size_t best = SIZE_MAX;
     snprintf(asked, sizeof asked, "%.*s.%.*s", NAME_BYTES_MAX, section, NAME_BYTES_MAX, name);
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
         if (is_override(section) && !config_key_of_table(k)) {
             continue;
@@ -141,7 +141,7 @@ static enum status check_section(const char *section) {
                           "without '=', '[', ']' and without blanks at the ends",
                           section, FIELD_NAME_MAX - 1);
     }
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config_key_count; i++) {
         nearest_try(&nearest, config_keys[i].section);
     }
     return nearest.distance == 0 ? OK
@@ -189,7 +189,7 @@ static enum status set_override(struct config *c, const char *section, size_t ke
 
 static enum status set(struct config *c, const char *section, const char *name, const char *text) {
     size_t key = config_key_find(is_override(section) ? "table" : section, name);
-    if (key == CONFIG_KEYS) {
+    if (key == config_key_count) {
         return unknown_key(section, name);
     }
     if (is_override(section)) {
@@ -225,8 +225,8 @@ struct ini_source {
     int line;       /* number of the line given last */
     char section[SECTION_BYTES];
     enum status status;
-    /* [CONFIG_FIELDS_MAX + 1][CONFIG_KEYS] the line that gave a key of config->field[i], last row: of
-     * the other sections; 0: none did */
+    /* [CONFIG_FIELDS_MAX + 1][config_key_count] the line that gave a key of config->field[i], last
+     * row: of the other sections; 0: none did */
     int *given;
 };
 
@@ -294,10 +294,10 @@ static enum status give(struct ini_source *s, const char *name) {
     for (uint32_t i = 0; override && i < s->config->field_count; i++) {
         row = strcmp(s->config->field[i].name, s->section + 6) == 0 ? i : row;
     }
-    int *line = &s->given[row * CONFIG_KEYS + key];
+    int *line = &s->given[row * config_key_count + key];
     if (*line != 0) {
-        return fail(ERR_CONFIG, "%s.%s is given twice in this file: first in line %d", s->section, name,
-                    *line);
+        return fail(ERR_CONFIG, "%s.%s is given twice in this file: first in line %d", s->section,
+                    name, *line);
     }
     *line = s->line;
     return OK;
@@ -322,7 +322,7 @@ enum status config_parse(struct config *c, const char *name, const char *text) {
     if (strncmp(text, byte_order_mark, 3) == 0) {
         s.at += 3;
     }
-    TRY(mem_array((void **)&s.given, (CONFIG_FIELDS_MAX + 1) * CONFIG_KEYS, sizeof *s.given));
+    TRY(mem_array((void **)&s.given, (CONFIG_FIELDS_MAX + 1) * config_key_count, sizeof *s.given));
     int malformed = ini_parse_stream(next_line, &s, on_pair, &s);
     mem_free(&s.given);
     if (malformed > 0 && (s.status == OK || malformed < s.line)) {
@@ -344,8 +344,8 @@ enum status config_read(struct config *c, const char *path) {
     enum status status = kind_expect_text(path, text, bytes);
     if (status == OK) {
         status = strlen(text) == bytes ? config_parse(c, path, text)
-                                       : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text",
-                                              path, strlen(text));
+                                       : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected "
+                                                          "text", path, strlen(text));
     }
     mem_free(&text);
     return status;
@@ -434,7 +434,7 @@ struct table_config config_table(const struct config *c, const char *name) {
         if (strcmp(c->field[f].name, name) != 0) {
             continue;
         }
-        for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        for (size_t i = 0; i < config_key_count; i++) {
             if (config_key_of_table(&config_keys[i]) && c->field[f].set[config_key_bit(i)]) {
                 copy_table_value(&config_keys[i], &t, &c->field[f].table);
             }
@@ -458,7 +458,7 @@ static const void *base_of(const struct config_key *k, const struct config *c) {
 
 static enum status print_override(const struct field_override *f, struct buf *out) {
     TRY(buf_printf(out, "\n[field.%s]\n", f->name));
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config_key_count; i++) {
         if (config_key_of_table(&config_keys[i]) && f->set[config_key_bit(i)]) {
             TRY(print_line(&config_keys[i], &f->table, out));
         }
@@ -468,7 +468,7 @@ static enum status print_override(const struct field_override *f, struct buf *ou
 
 enum status config_text(const struct config *c, struct buf *out) {
     const char *section = "";
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
         if (strcmp(section, k->section) != 0) {
             section = k->section;
@@ -506,7 +506,7 @@ enum status config_same(const struct config *was, const struct config *now,
         const size_t n = strcspn(*keys, ".");
         snprintf(section, sizeof section, "%.*s", (int)n, *keys);
         const size_t k = config_key_find(section, *keys + n + 1);
-        assert(k < CONFIG_KEYS && !config_key_of_table(&config_keys[k]));
+        assert(k < config_key_count && !config_key_of_table(&config_keys[k]));
         TRY(same_value(&config_keys[k], section, was, now));
     }
     return OK;
@@ -519,7 +519,7 @@ enum status config_same_table(const struct config *was, const struct config *now
     snprintf(section, sizeof section, "field.%s", field);
     for (; *names != NULL; names++) {
         const size_t k = config_key_find("table", *names);
-        assert(k < CONFIG_KEYS && config_key_of_table(&config_keys[k]));
+        assert(k < config_key_count && config_key_of_table(&config_keys[k]));
         TRY(same_value(&config_keys[k], section, &a, &b));
     }
     return OK;
@@ -553,7 +553,7 @@ enum status config_reference(struct buf *out) {
     struct config c;
     config_default(&c);
     TRY(buf_printf(out, "| key | default | range | meaning |\n|---|---|---|---|\n"));
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
         TRY(buf_printf(out, "| `%s.%s` | ", k->section, k->name));
         TRY(config_key_print(k, base_of(k, &c), out));

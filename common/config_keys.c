@@ -19,7 +19,7 @@
 #define CHOICE(section, name, at, choices, help)                                                   \
     { section, name, KIND_CHOICE, at, 0, 0, choices, help }
 
-const struct config_key config_keys[CONFIG_KEYS] = {
+const struct config_key config_keys[] = {
     CHOICE("model", "name", C(model),
            "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share|"
            "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple|aitm",
@@ -66,7 +66,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     SWITCH("train", "shuffle", C(shuffle), "order of shards and of groups, anew each epoch"),
     SWITCH("train", "deterministic", C(deterministic), "one order of batches and applies"),
     CHOICE("train", "sample_correction", C(sample_correction), "weight|predict",
-           "of a log that kept a share of the unclicked impressions: each counts more, or p_ctr is corrected"),
+           "of a log that kept a share of the unclicked impressions: each counts more, or p_ctr is "
+           "corrected"),
     CHOICE("train", "consistency", C(consistency), "async|sync|hybrid",
            "free within staleness_max; a barrier per step; or that for dense, and rows pulled ahead"),
     NUMBER("train", "staleness_max", KIND_U32, C(staleness_max), 0, 1e6,
@@ -79,7 +80,8 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     CHOICE("compute", "precision", C(precision), "f32|bf16",
            "operands of matrix products; bf16 where the CPU has it, else f32"),
     CHOICE("compute", "kernel", C(kernel), "auto|blas|avx512",
-           "what multiplies: OpenBLAS, own AVX-512 code, or the latter where the CPU has it; one that is missing is an error"),
+           "what multiplies: OpenBLAS, own AVX-512 code, or the latter where the CPU has it; one that is "
+           "missing is an error"),
 
     NUMBER("table", "dim", KIND_U32, T(dim), 1, 256, "embedding width"),
     NUMBER("table", "init_scale", KIND_F32, T(init_scale), 0, 100,
@@ -152,6 +154,7 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     NUMBER("eval", "user_field", KIND_NAME, C(user_field), 0, 0,
            "GAUC groups by this field; empty: by group"),
 };
+const size_t config_key_count = sizeof config_keys / sizeof *config_keys;
 
 bool config_key_of_table(const struct config_key *k) {
     return strcmp(k->section, "table") == 0;
@@ -159,7 +162,7 @@ bool config_key_of_table(const struct config_key *k) {
 
 size_t config_key_find(const char *section, const char *name) {
     size_t i = 0;
-    while (i < CONFIG_KEYS && (strcmp(config_keys[i].section, section) != 0 ||
+    while (i < config_key_count && (strcmp(config_keys[i].section, section) != 0 ||
                                strcmp(config_keys[i].name, name) != 0)) {
         i++;
     }

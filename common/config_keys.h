@@ -31,11 +31,11 @@ struct config_key {
     const char *help;
 };
 
-#define CONFIG_KEYS 75
-extern const struct config_key config_keys[CONFIG_KEYS];
+extern const struct config_key config_keys[]; /* [config_key_count] */
+extern const size_t config_key_count;
 
 bool config_key_of_table(const struct config_key *k);
-/* Where the key `section`.`name` is in the table; CONFIG_KEYS if there is none. */
+/* Where the key `section`.`name` is in the table; config_key_count if there is none. */
 size_t config_key_find(const char *section, const char *name);
 /* Position of a [table] key among the [table] keys: its bit in field_override.set. */
 size_t config_key_bit(size_t key);

@@ -49,7 +49,7 @@ static bool is_number(const struct config_key *k) {
 /* A number's ends are allowed, what is beyond is not; each choice is; and all survive the text. */
 static void every_key(void **state) {
     (void)state;
-    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
         char value[64];
         config_default(&c);
