@@ -19,10 +19,6 @@ struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir) {
     return s;
 }
 
-static const char *side_name(enum side side) {
-    return side == SIDE_USER ? "user" : "item";
-}
-
 /* Names the fields of `from` that `to` lacks; *joined = how many it has. */
 static enum status doubt_fields(const struct fit_side *from, const struct fit_side *to,
                                 const char *consequence, uint32_t *joined, struct buf *doubts) {
@@ -86,4 +82,12 @@ void data_fit_log(struct buf *doubts) {
         at = stop + 1;
     }
     buf_clear(doubts);
+}
+
+enum status data_fit_read(struct dataset *d, const struct file_list *dirs) {
+    struct buf doubts = BUF_EMPTY;
+    const enum status status = dataset_read_all(d, dirs, &doubts);
+    data_fit_log(&doubts);
+    buf_fini(&doubts);
+    return status;
 }

@@ -30,5 +30,7 @@ enum status data_fit_form(const struct config *c, bool no_conversion, const char
                           enum score_form *out);
 /* Logs each line as a warning, and forgets them. */
 void data_fit_log(struct buf *doubts);
+/* dataset_read_all, with its doubts in the log. */
+enum status data_fit_read(struct dataset *d, const struct file_list *dirs);
 
 #endif

@@ -35,10 +35,6 @@ static enum status check_new(const struct file_list *before, const char *dir) {
     return OK;
 }
 
-static const char *side_name(enum side side) {
-    return side == SIDE_USER ? "user" : "item";
-}
-
 static enum status unite_sides(struct schema *all, const struct schema *more, const char *before,
                                const char *dir) {
     for (uint32_t f = 0; f < more->count; f++) {
@@ -105,7 +101,21 @@ out:
     return status;
 }
 
-/* Not said if one of them does not say it. */
+/* Not said if one of them does not say it, as with times. */
+static void unite_lines(struct line_counts *all, const struct line_counts *more) {
+    const struct line_counts a = *all;
+    *all = (struct line_counts){0};
+    if (a.lines > 0 && more->lines > 0) {
+        *all = (struct line_counts){.lines = a.lines + more->lines,
+                                    .header = a.header + more->header,
+                                    .blank = a.blank + more->blank,
+                                    .rejected = a.rejected + more->rejected,
+                                    .dropped = a.dropped + more->dropped,
+                                    .rows = a.rows + more->rows,
+                                    .continued = a.continued + more->continued};
+    }
+}
+
 static void unite_times(struct dataset *d, const struct dataset *more) {
     const bool known = d->first_time > 0 && more->first_time > 0;
     d->first_time = !known ? 0 : more->first_time < d->first_time ? more->first_time : d->first_time;
@@ -138,6 +148,8 @@ static enum status unite(struct dataset *d, const struct dataset *more, const ch
         d->shards[d->shard_count] = more->shards[s];
         d->shards[d->shard_count++].dir = (uint32_t)d->dirs.count;
     }
+    unite_lines(&d->log_lines, &more->log_lines);
+    unite_lines(&d->common_lines, &more->common_lines);
     unite_times(d, more);
     for (uint32_t l = 0; l < DATASET_LABELS; l++) {
         d->labels[l].lines += more->labels[l].lines;

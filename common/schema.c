@@ -21,6 +21,10 @@ static bool name_good(const char *name) {
     return true;
 }
 
+const char *side_name(enum side side) {
+    return side == SIDE_USER ? "user" : "item";
+}
+
 int schema_find(const struct schema *s, const char *name) {
     for (uint32_t i = 0; i < s->count; i++) {
         if (strcmp(s->fields[i].name, name) == 0) {

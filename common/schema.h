@@ -25,6 +25,8 @@ struct schema {
     uint32_t user_count; /* fields [0, user_count) are user side */
 };
 
+const char *side_name(enum side side); /* "user", "item" */
+
 /* Adds a field (any order); ERR_LIMIT when full, ERR_EXISTS if the name is there on either side,
  * ERR_FORMAT for a name that is empty, too long or not printable ASCII without '=', '[', ']'. */
 enum status schema_add(struct schema *s, const char *name, enum side side);

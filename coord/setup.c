@@ -7,9 +7,9 @@
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
  * that the shards behind those names are the same is the producer's promise (stream.h). The rates of
- * clicks and conversions, which initial biases are made of (each impression by its weight), are those of its first shard, whatever the
- * manifest has to say by now: a job that follows later has the same. A resumed job has those of its
- * checkpoint.
+ * clicks and conversions, which initial biases are made of (each impression by its weight), are those
+ * of its first shard, whatever the manifest has to say by now: a job that follows later has the same.
+ * A resumed job has those of its checkpoint.
  */
 #include <errno.h>
 #include <limits.h>
@@ -77,18 +77,10 @@ static enum status eval_fits(const struct coord *c) {
     return status;
 }
 
-static enum status read_all(struct dataset *d, const struct file_list *dirs) {
-    struct buf doubts = BUF_EMPTY;
-    const enum status status = dataset_read_all(d, dirs, &doubts);
-    data_fit_log(&doubts);
-    buf_fini(&doubts);
-    return status;
-}
-
 static enum status read_data(struct coord *c) {
     const struct coord_options *o = c->options;
     char name[PATH_BYTES_MAX];
-    TRY(read_all(&c->data, o->data));
+    TRY(data_fit_read(&c->data, o->data));
     TRY(streams_fit(c->config->delay, c->data.stream, dataset_name(o->data, name)));
     TRY(data_fit_labels(c->config, &c->data, name));
     if (o->stream) {
@@ -102,7 +94,7 @@ static enum status read_data(struct coord *c) {
         TRY(dataset_identity(o->data, &c->data_checksum));
     }
     if (o->eval->count > 0) {
-        TRY(read_all(&c->eval, o->eval));
+        TRY(data_fit_read(&c->eval, o->eval));
         if (c->eval.impressions == 0) {
             return fail(ERR_CONFIG, "%s holds no impressions to evaluate on",
                         dataset_name(o->eval, name));

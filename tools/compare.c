@@ -248,7 +248,7 @@ static enum status look_at_all(struct compare *c) {
 
 static enum status prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
-    TRY(dataset_read_all(&c->dataset, &c->settings.data, NULL));
+    TRY(data_fit_read(&c->dataset, &c->settings.data));
     if (c->dataset.no_conversion && c->methods.count > 1) {
         char name[PATH_BYTES_MAX];
         return fail(ERR_CONFIG, "%s has no conversions (its log's schema says conversion = none): only "

@@ -56,12 +56,12 @@ static void put_lines(struct json *j, const char *const *lines, size_t count) {
     }
 }
 
-/* How the towers' outputs make the two probabilities. */
 static const char *const formula_thinned[] = {
-    "the training log kept a share of its unclicked impressions (sample_rate), and was trained as it is: "
-    "add log(sample_rate) to the logit of p_ctr; p_cvr stays, p_ctcvr = p_ctr * p_cvr",
+    "the training log kept a share of its unclicked impressions (sample_rate), and was trained as it "
+    "is: add log(sample_rate) to the logit of p_ctr; p_cvr stays, p_ctcvr = p_ctr * p_cvr",
 };
 
+/* How the towers' outputs make the two probabilities. */
 static const char *formula_of(enum model_name model) {
     switch (model) {
     case MODEL_CTR: return "p_ctr is all that the model predicts";
@@ -176,7 +176,7 @@ static void put_field(struct json *j, const struct scan *scan, uint32_t slot, ui
     export_name(field->name, name);
     json_open(j, NULL, '{');
     json_str(j, "name", field->name);
-    json_str(j, "side", field->side == SIDE_USER ? "user" : "item");
+    json_str(j, "side", side_name(field->side));
     json_u64(j, "dim", scan->layout.dim[slot]);
     json_u64(j, "column", scan->layout.column[slot]);
     json_u64(j, "rows", rows);

@@ -101,7 +101,7 @@ static enum status text_fields(const struct dataset *d, struct buf *out) {
     for (uint32_t f = 0; f < d->schema.count; f++) {
         const struct field *field = &d->schema.fields[f];
         TRY(buf_printf(out, "%-20s %-4s %14llu  ", field->name,
-                       field->side == SIDE_USER ? "user" : "item",
+                       side_name(field->side),
                        (unsigned long long)d->field_values[f]));
         TRY(field_schema_describe(field_schemas_find(&d->fields, field->name), out));
         TRY(buf_printf(out, "\n"));
@@ -149,7 +149,7 @@ static void json_shards(const struct dataset *d, struct json *j) {
     for (uint32_t f = 0; f < d->schema.count; f++) {
         json_open(j, NULL, '{');
         json_str(j, "name", d->schema.fields[f].name);
-        json_str(j, "side", d->schema.fields[f].side == SIDE_USER ? "user" : "item");
+        json_str(j, "side", side_name(d->schema.fields[f].side));
         json_u64(j, "values", d->field_values[f]);
         field_report_json(field_schemas_find(&d->fields, d->schema.fields[f].name), j);
         json_close(j);

@@ -123,7 +123,7 @@ static enum status fields(const struct prep_run *r, const struct dataset *d, str
         const struct field *field = &ordered.fields[f];
         const int slot = schema_find(&r->fields.schema, field->name);
         TRY(buf_printf(out, "%-20s %-4s %14llu", field->name,
-                       field->side == SIDE_USER ? "user" : "item",
+                       side_name(field->side),
                        (unsigned long long)r->fields.values[slot]));
         if (r->fields.plain_ids[slot] > 0) {
             TRY(buf_printf(out, "; of the ids %llu had blanks, zeros before them or .0 behind, which "

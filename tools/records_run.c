@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "common/data_fit.h"
 #include "common/lock.h"
 #include "common/mem.h"
 #include "common/thread.h"
@@ -190,7 +191,7 @@ static enum status begin(struct run *r) {
     if (file_exists(r->o->out)) {
         return fail(ERR_EXISTS, "%s exists already; records writes a new directory", r->o->out);
     }
-    TRY(dataset_read_all(&r->source, &r->o->data, NULL));
+    TRY(data_fit_read(&r->source, &r->o->data));
     TRY(mem_array((void **)&r->held, r->source.shard_count, sizeof *r->held));
     TRY(shard_builder_create(&r->builder));
     r->summary->impressions = r->source.impressions;

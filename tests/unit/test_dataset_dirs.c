@@ -44,6 +44,7 @@ struct what {
     bool numeric; /* field: buckets at 18, else hashed texts */
     bool no_conversion;
     uint64_t first_time, last_time;
+    struct line_counts lines;
 };
 
 /* A directory of one shard. */
@@ -56,7 +57,8 @@ static void make(const char *dir, const struct what *w) {
                          .shard_count = 1,
                          .no_conversion = w->no_conversion,
                          .first_time = w->first_time,
-                         .last_time = w->last_time};
+                         .last_time = w->last_time,
+                         .log_lines = w->lines};
     d.labels[0] = (struct label_lines){.lines = w->clicks + 1, .rejected = 1};
     assert_int_equal(file_remove_tree(dir), OK);
     assert_int_equal(file_mkdirs(dir), OK);
@@ -87,8 +89,8 @@ static void make(const char *dir, const struct what *w) {
     field_schemas_free(&d.fields);
 }
 
-static const struct what age = {"age", SIDE_USER, 3, 1, "", 1, true, false, 0, 0};
-static const struct what city = {"city", SIDE_USER, 5, 2, "", 1, false, false, 0, 0};
+static const struct what age = {"age", SIDE_USER, 3, 1, "", 1, true, false, 0, 0, {0}};
+static const struct what city = {"city", SIDE_USER, 5, 2, "", 1, false, false, 0, 0, {0}};
 
 static void in_order_with_all_fields(void **state) {
     (void)state;
@@ -161,8 +163,9 @@ static void what_cannot_be_one(void **state) {
     assert_int_equal(dataset_read_all(&d, &DIRS(a, absent), NULL), ERR_NOT_FOUND);
 }
 
-/* From the first to the last of all, unless one does not say; lines of labels are added up. */
-static void times_and_labels(void **state) {
+/* From the first to the last of all, and the sums of all lines, unless one does not say; lines of
+ * labels are added up. */
+static void times_and_lines(void **state) {
     (void)state;
     struct dataset d;
     struct what early = age, late = age;
@@ -170,6 +173,8 @@ static void times_and_labels(void **state) {
     early.last_time = 1600000100;
     late.first_time = 1600000050;
     late.last_time = 1600000200;
+    early.lines = (struct line_counts){10, 1, 1, 1, 1, 3, 3};
+    late.lines = (struct line_counts){4, 1, 0, 0, 0, 3, 0};
     make(a, &late);
     make(b, &early);
     assert_int_equal(dataset_read_all(&d, &DIRS(a, b), NULL), OK);
@@ -177,11 +182,15 @@ static void times_and_labels(void **state) {
     assert_int_equal(d.last_time, 1600000200);
     assert_int_equal(d.labels[0].lines, 4);
     assert_int_equal(d.labels[0].rejected, 2);
+    const struct line_counts sum = {14, 2, 1, 1, 1, 6, 3};
+    assert_memory_equal(&d.log_lines, &sum, sizeof sum);
     dataset_free(&d);
     make(b, &age);
     assert_int_equal(dataset_read_all(&d, &DIRS(a, b), NULL), OK);
     assert_int_equal(d.first_time, 0);
     assert_int_equal(d.last_time, 0);
+    assert_int_equal(d.log_lines.lines, 0);
+    assert_int_equal(d.log_lines.rows, 0);
     dataset_free(&d);
 }
 
@@ -224,6 +233,6 @@ static void memory_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order_with_all_fields), cmocka_unit_test(what_cannot_be_one),
-        cmocka_unit_test(times_and_labels), cmocka_unit_test(identity), cmocka_unit_test(memory_fails)};
+        cmocka_unit_test(times_and_lines), cmocka_unit_test(identity), cmocka_unit_test(memory_fails)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
