@@ -58,10 +58,10 @@ enum delay_method {
 };
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
 enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
-/* HYBRID: the dense vector as with SYNC, rows as with ASYNC. */
 /* The least share of its unclicked impressions that a log may have kept. */
 #define SAMPLE_RATE_MIN 1e-6
 enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
+/* HYBRID: the dense vector as with SYNC, rows as with ASYNC. */
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID };
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
 enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */

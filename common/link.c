@@ -8,8 +8,9 @@
  *
  * The coordinator is called dead when something has been awaited for give_up_ms during which no
  * word came from it, and it was asked again in between. A coordinator that answers heartbeats but not
- * one request (which it cannot have received, else it would have answered) is given stall_ms. What has already arrived is always read
- * first, so a process that was itself stopped for a while does not blame its peer.
+ * one request (which it cannot have received, else it would have answered) is given stall_ms. What has
+ * already arrived is always read first, so a process that was itself stopped for a while does not
+ * blame its peer.
  */
 #include "link.h"
 

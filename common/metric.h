@@ -81,7 +81,8 @@ struct score_rates score_rates(const struct score *s, enum score_form form);
 struct interval {
     double low, high; /* NaN where not computed or undefined */
 };
-/* Buckets of about equal count (weighted: equal weight) in ascending order of score; equal scores share a bucket. */
+/* Buckets of about equal count (weighted: of equal weight) in ascending order of score; equal scores
+ * share a bucket. */
 #define RELIABILITY_BUCKETS 20
 struct reliability {
     uint32_t buckets; /* used; 0: undefined */
@@ -133,8 +134,9 @@ struct evaluation {
 /* Does one count other than 1? */
 bool scores_weighted(const struct score *scores, size_t n);
 /* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
- * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to 16 more. Time of a
- * bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more than 2^30 groups. */
+ * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to 16
+ * more. Time of a bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more than 2^30
+ * groups. */
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
                                const struct evaluation_spec *spec);
 /* The same with each impression counting 1 and, where one counts other than that, by weight too; spec's
@@ -142,14 +144,14 @@ enum status evaluation_compute(struct evaluation *e, const struct score *scores,
 enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
                                 size_t n, const struct evaluation_spec *spec);
 struct json;
-/* The first as by evaluation_json, a second in an object "with_weights". */
-void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j);
 void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
-/* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
-struct buf;
+/* The first of e[count] likewise, a second in an object "with_weights". */
+void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j);
 /* Logs a warning if one of these AUCs rounds to 1.00000: nothing real is told so well, so a field is
  * likely to hold the label. true: it did. */
 bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr);
+/* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
+struct buf;
 enum status evaluation_table(const struct evaluation *e, struct buf *out);
 enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
 /* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */

@@ -22,8 +22,8 @@ enum status metric_order_f32(struct metric_order *o, const float *score, size_t 
 enum status metric_order_f64(struct metric_order *o, const double *score, size_t n);
 void metric_order_fini(struct metric_order *o); /* safe on a zeroed struct */
 
-/* label: 0/1 by row; weight: what each row counts, not negative; NULL: 1 each, as wherever it is an argument
- * here. AUC and average precision; NaN if a class is missing or counts nothing.
+/* label: 0/1 by row; weight: what each row counts, not negative; NULL: 1 each, as wherever it is an
+ * argument here. AUC and average precision; NaN if a class is missing or counts nothing.
  * Average precision: sum over tie groups, from the top, of pos_k / P * precision down to and with
  * group k; the step form, no interpolation (docs/metrics.md). */
 double metric_order_auc(const struct metric_order *o, const uint8_t *label, const float *weight);
@@ -43,9 +43,9 @@ double metric_loss(double score, enum metric_scale scale, bool label);
 /* Log loss / entropy of the base rate; NaN if a class is missing. */
 double metric_normalised_entropy(double logloss, double positives, double n);
 
-/* A row with s rows of a lower score belongs to bucket floor(s * RELIABILITY_BUCKETS / n), s and n weights of
- * rows where there are some, so equal scores share one and the order of rows does not matter; empty buckets are left out. *ece and
- * *ece_max: mean and largest |predicted - observed|. No row, or a NaN: 0 buckets, NaN. */
+/* A row with s rows of a lower score belongs to bucket floor(s * RELIABILITY_BUCKETS / n); with
+ * weights s and n are sums of them. So equal scores share a bucket, and the order of rows does not
+ * matter; empty buckets are left out. *ece and *ece_max: mean and largest |predicted - observed|. No row, or a NaN: 0 buckets, NaN. */
 void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
                         const uint8_t *label, const float *weight, struct reliability *r,
                         double *ece, double *ece_max);

@@ -4,21 +4,12 @@
 
 #include "shard.h"
 
-static size_t row_bytes(const struct score *scores, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (scores[i].weight != 1.0f) {
-            return WIRE_SCORE_WEIGHED_BYTES;
-        }
-    }
-    return WIRE_SCORE_BYTES;
-}
-
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out) {
     if (n > SHARD_IMPRESSIONS_MAX) {
         return fail(ERR_LIMIT, "%zu scores in one message, at most %u are allowed", n,
                     SHARD_IMPRESSIONS_MAX);
     }
-    const size_t bytes = row_bytes(scores, n);
+    const size_t bytes = scores_weighted(scores, n) ? WIRE_SCORE_WEIGHED_BYTES : WIRE_SCORE_BYTES;
     TRY(buf_reserve(out, n * bytes));
     for (size_t i = 0; i < n; i++) {
         uint8_t row[WIRE_SCORE_WEIGHED_BYTES];

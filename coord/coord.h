@@ -34,9 +34,9 @@ enum status coord_look(const struct coord_options *o, bool *complete);
 enum status coord_summary_complete(const char *out_dir, bool *complete);
 /* Runs until the job has ended: writes summary.json, metrics.jsonl, checkpoints. A stop signal ends
  * it in order, saved, with OK. ERR_TIMEOUT: roles did not appear (names them); ERR_PEER: a role
- * failed (names it); ERR_EXISTS: out_dir holds a run and resume
- * was not asked for; ERR_BUSY: another job writes into it; ERR_CONFIG: resuming on other data or another plan; a stream
- * is to be read more than once. ERR_CORRUPT: a shard of a stream is damaged (names it); what came
+ * failed (names it); ERR_EXISTS: out_dir holds a run and resume was not asked for; ERR_BUSY: another
+ * job writes into it; ERR_CONFIG: resuming on other data or another plan; a stream is to be read more
+ * than once. ERR_CORRUPT: a shard of a stream is damaged (names it); what came
  * before it is saved. Blocking. */
 enum status coord_run(const struct coord_options *o);
 

@@ -203,8 +203,8 @@ static enum status get_all(struct part_meta *m, struct cursor *c) {
     m->dense_step = cursor_u64(c);
     m->version = cursor_u64(c);
     m->cut = format == META_NO_CUT ? 0 : cursor_u64(c);
-    if (c->bad || (format != META_NO_CUT && m->cut == 0) || m->bucket_begin >= m->bucket_end || m->bucket_end > BUCKETS ||
-        m->dense_begin > m->dense_end || !known ||
+    if (c->bad || (format != META_NO_CUT && m->cut == 0) || m->bucket_begin >= m->bucket_end ||
+        m->bucket_end > BUCKETS || m->dense_begin > m->dense_end || !known ||
         m->dense_state != optimizer_state_floats((enum optimizer_kind)m->dense_optimizer, 1)) {
         return corrupt("ranges or optimizer make no sense");
     }

@@ -128,10 +128,11 @@ static enum status block(const struct compare_result *r, size_t method, size_t f
 
 enum status compare_table(const struct compare_result *r, struct buf *out) {
     const char *kernel = compare_cell_at(r, 0, 0)->kernel;
-    TRY(buf_printf(out, "AUC x 100, mean ± sd over %u seed%s%s%s\n\n", r->seeds, r->seeds == 1 ? "" : "s",
-                   kernel[0] == '\0' ? "" : "; products: ", kernel));
+    TRY(buf_printf(out, "AUC x 100, mean ± sd over %u seed%s%s%s\n\n", r->seeds,
+                   r->seeds == 1 ? "" : "s", kernel[0] == '\0' ? "" : "; products: ", kernel));
     if (compare_counts(r)->weighted) {
-        TRY(buf_printf(out, "by weight: n and positive are numbers of impressions, each counts its weight\n\n"));
+        TRY(buf_printf(out, "by weight: n and positive are numbers of impressions, each counts its "
+                            "weight\n\n"));
     }
     TRY(block(r, 0, 0, COMPARE_AUCS, out));
     TRY(buf_printf(out, "\nProbabilities: normalised entropy, 1 is the base rate's; sum of predictions over "

@@ -13,8 +13,7 @@ static enum status find_field(const char *fields, const char *name, const char *
     struct json j;
     json_init(&j, &key, false);
     json_str(&j, NULL, name);
-    TRY(j.status);
-    const enum status status = buf_printf(&key, ": {");
+    const enum status status = j.status == OK ? buf_printf(&key, ": {") : j.status;
     *at = status == OK ? strstr(fields, (const char *)key.data) : NULL;
     buf_fini(&key);
     return status;

@@ -1,12 +1,12 @@
-/* output.c - sums are cut into LANES that do not meet before the end, so that they can be vectors without
- * an addition changing its place: the bits are the same whatever the CPU's vectors hold. */
+/* output.c - sums are cut into LANES that do not meet before the end, so that they can be vectors
+ * without an addition changing its place: the bits are the same whatever the CPU's vectors hold. */
 #include "output.h"
 
 #include <string.h>
 
 #define LANES 16
 
-/* Of a width that every CPU of ours has: wider ones are kept in memory by compilers where the CPU has none. */
+/* Of a width that every x86-64 CPU has: where one lacks a wider vector, compilers keep it in memory. */
 #define WIDTH   4
 #define VECTORS (LANES / WIDTH)
 typedef float vector __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias));

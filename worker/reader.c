@@ -139,7 +139,8 @@ static enum status take_sample(struct reader *r, struct loaded *l, const struct 
         sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     if (l->shard.impressions != planned) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
-                    dataset_dir(&r->train.dataset, info), info->name, l->shard.impressions, (unsigned long long)planned);
+                    dataset_dir(&r->train.dataset, info), info->name, l->shard.impressions,
+                    (unsigned long long)planned);
     }
     return OK;
 }
