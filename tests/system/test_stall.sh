@@ -26,7 +26,7 @@ train terse --servers 1 --workers 1 --set log.level=warn
 step "a worker that was away for longer than its lease"
 make_data long 40000 9 --shard-impressions 2000
 train_on=(--data "$dir/long")
-train_start away --servers 1 --workers 2 --set net.lease_ms=500 --epochs 400 --batch 64
+train_start away --servers 1 --workers 2 --set net.lease_ms=500 --epochs 4000 --batch 64
 find_roles 2
 told() { grep -q "is another worker's now: what is left of it is dropped" "$dir/away/logs/worker-1.log"; }
 wait_until 30 "training" grep -q 'trainer threads' "$dir/away/logs/worker-1.log"

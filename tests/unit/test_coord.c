@@ -810,7 +810,7 @@ static void training_gets_nowhere(void **state) {
     (void)state;
     struct play *p = stage_fault(FAULT_TRAINS_NOT);
     assert_int_equal(perform(p), ERR_TIMEOUT);
-    expect_cause("epoch 1 has made no progress for 1");
+    expect_cause("epoch 1 has made no progress for ");
     expect_cause("awaited: worker 0 (host stage, pid 1), which holds shard");
     expect_cause("; worker 1 (host stage, pid 1), which holds shard");
     expect_in_file(p, "summary.json", "has made no progress", 1);
@@ -837,6 +837,7 @@ static void an_evaluation_gets_nowhere(void **state) {
 /* One of two: the other does its work too. */
 static void a_worker_that_hangs_is_replaced(enum fault fault) {
     struct play *p = stage_fault(FAULT_NONE);
+    p->config.stall_ms = 2500; /* the other must not be late, on a busy machine neither */
     p->worker[1].fault = fault;
     perform_well(p);
     assert_int_equal(saved_step(p), EPOCH_BATCHES);
@@ -853,10 +854,11 @@ static void the_shards_of_one_that_hangs_go_to_another(void **state) {
 static void the_final_checkpoint_gets_nowhere(void **state) {
     (void)state;
     struct play *p = stage_fault(FAULT_NONE);
-    p->config.give_up_ms = 400;
+    p->config.give_up_ms = 1000;
+    p->config.stall_ms = 10000; /* the cut's own deadline, four times the other, comes first */
     p->server[1].fault = FAULT_REPORTS_NOT;
     assert_int_equal(perform(p), ERR_PEER);
-    expect_cause("the final checkpoint failed: partition 1 has not written its part after 1 s (1 of 2");
+    expect_cause("the final checkpoint failed: partition 1 has not written its part after ");
     strike(p);
 }
 
