@@ -182,14 +182,13 @@ static bool full(const struct prep_input *in, const struct prep_piece *p) {
 /* Where the text of the file at `scanned` ends, and whether no more will come of it. */
 static size_t file_end(const struct prep_input *in, const struct prep_piece *p, bool *ended) {
     const struct border *b = (const struct border *)(const void *)in->borders.data;
-    for (size_t k = 0; k < in->borders.len / sizeof *b; k++) {
-        if (b[k].at > in->scanned) {
-            *ended = true;
-            return b[k].at;
-        }
+    const size_t count = in->borders.len / sizeof *b;
+    size_t k = count; /* from behind: mostly all files but the last are scanned */
+    while (k > 0 && b[k - 1].at > in->scanned) {
+        k--;
     }
-    *ended = in->ended;
-    return p->text.len;
+    *ended = k < count || in->ended;
+    return k < count ? b[k].at : p->text.len;
 }
 
 /* Finds the records that are whole. */
@@ -299,7 +298,8 @@ static size_t record_at(const struct prep_piece *p, size_t text) {
 static enum status note_sources(struct prep_input *in, struct prep_piece *p, size_t end) {
     struct border *b = (struct border *)(void *)in->borders.data;
     const size_t count = in->borders.len / sizeof *b;
-    size_t used = 0;
+    uint64_t lines = in->line - 1;
+    size_t used = 0, counted = 0;
     in->source.record = 0;
     for (; used < count && b[used].at < end; used++) {
         const size_t record = record_at(p, b[used].at);
@@ -307,10 +307,11 @@ static enum status note_sources(struct prep_input *in, struct prep_piece *p, siz
             find_header(in, p, &in->source, record);
             TRY(buf_put(&p->sources, &in->source, sizeof in->source));
         }
-        const struct buf before = {.data = p->text.data, .len = b[used].at};
-        in->source = (struct piece_source){.record = (uint32_t)record,
-                                           .file = b[used].file,
-                                           .lines_before = in->line - 1 + count_lines(&before)};
+        const struct buf file = {.data = p->text.data + counted, .len = b[used].at - counted};
+        lines += count_lines(&file);
+        counted = b[used].at;
+        in->source = (struct piece_source){
+            .record = (uint32_t)record, .file = b[used].file, .lines_before = lines};
         in->due = in->headers;
     }
     find_header(in, p, &in->source, p->count);

@@ -115,14 +115,14 @@ static bool is_not_finite(const char *text) {
 enum reject prep_number_f64(struct span text, double *out) {
     char copy[NUMBER_BYTES_MAX + 1];
     char *end = NULL;
-    if (text.n > 0 && plain_value(text.at, out) == text.at + text.n) { /* as nearly always */
-        return REJECT_NONE;
-    }
     if (text.n == 0 || text.n > NUMBER_BYTES_MAX) {
         return REJECT_VALUE;
     }
     memcpy(copy, text.at, text.n);
     copy[text.n] = '\0';
+    if (plain_value(copy, out) == copy + text.n) { /* as nearly always */
+        return REJECT_NONE;
+    }
     if (strspn(copy, "0123456789+-.eE") != text.n) {
         return is_not_finite(copy) && strlen(copy) == text.n ? REJECT_FINITE : REJECT_VALUE;
     }
