@@ -115,14 +115,16 @@ uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
     return p->counted_line;
 }
 
-/* Mostly there is one. */
+/* The last that begins at record i or before. */
 static const struct piece_source *source_of(const struct prep_piece *p, size_t i) {
     const struct piece_source *all = (const struct piece_source *)(const void *)p->sources.data;
-    size_t k = p->sources.len / sizeof *all;
-    while (k > 0 && all[k - 1].record > i) {
-        k--;
+    size_t low = 0, high = p->sources.len / sizeof *all;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        low = all[mid].record <= i ? mid + 1 : low;
+        high = all[mid].record <= i ? high : mid;
     }
-    return k == 0 ? NULL : &all[k - 1];
+    return low == 0 ? NULL : &all[low - 1];
 }
 
 struct piece_place prep_piece_place(struct prep_piece *p, size_t i) {
