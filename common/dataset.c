@@ -1,10 +1,10 @@
-/* dataset.c - the manifest of a shard directory, and the check of the whole of it.
+/* dataset.c - the manifest of a shard directory.
  *
  * The manifest is a protobuf message (proto/disk.proto) in a container of kind manifest;
  * the type of its block tells a shard directory from a checkpoint. It is written last, so its
  * presence says that all shards are there. Only what the shards do not say themselves, and what a
- * coordinator wants to know without opening them, is stored; sums are added up while reading, so no
- * two numbers of a manifest can contradict each other.
+ * coordinator wants to know without opening them, is stored; sums are added up or checked while
+ * reading, so no two numbers of a manifest can contradict each other.
  *
  * protobuf-c allocates for every few bytes of a hostile message; the allocator here gives out at
  * most BUDGET_FACTOR times the message's bytes.
@@ -12,8 +12,6 @@
 #include "shard.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -32,7 +30,6 @@
 #define BUDGET_FACTOR      ((size_t)64)
 #define BUDGET_MAX         ((size_t)64 << 20)
 #define SHARDS_MAX         (1u << 20)
-#define CHUNK_BYTES        ((size_t)1 << 20)
 
 const char *dataset_label_name(uint32_t label) {
     static const char *const names[DATASET_LABELS] = {"click",       "conversion",  "behaviour 1",
@@ -312,15 +309,21 @@ static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
     return OK;
 }
 
-static struct line_counts take_lines(const Esmm__DatasetLines *in) {
-    return in == NULL ? (struct line_counts){0}
-                      : (struct line_counts){.lines = in->lines,
-                                             .header = in->header,
-                                             .blank = in->blank,
-                                             .rejected = in->rejected,
-                                             .dropped = in->dropped,
-                                             .rows = in->rows,
-                                             .continued = in->continued};
+/* Whatever the numbers are, they tell where every line went. */
+static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *in,
+                              const char *path) {
+    if (in == NULL) {
+        return OK;
+    }
+    *to = (struct line_counts){.lines = in->lines,
+                               .header = in->header,
+                               .blank = in->blank,
+                               .rejected = in->rejected,
+                               .dropped = in->dropped,
+                               .rows = in->rows,
+                               .continued = in->continued};
+    const uint64_t sum = to->header + to->blank + to->rejected + to->dropped + to->rows + to->continued;
+    return sum == to->lines ? OK : corrupt(path, "the counts of the log's lines do not add up");
 }
 
 static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, const char *path) {
@@ -343,8 +346,8 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     if (!(d->sample_rate >= SAMPLE_RATE_MIN && d->sample_rate <= 1)) {
         return corrupt(path, "a sample rate is a number above 0, at most 1");
     }
-    d->log_lines = take_lines(in->log_lines);
-    d->common_lines = take_lines(in->common_lines);
+    TRY(take_lines(&d->log_lines, in->log_lines, path));
+    TRY(take_lines(&d->common_lines, in->common_lines, path));
     TRY(take_fields(d, in, path));
     if (in->first_time > in->last_time || in->last_time > SHARD_TIME_MAX) {
         return corrupt(path, "the first and the last time cannot be true");
@@ -431,133 +434,4 @@ void dataset_free(struct dataset *d) {
 const char *dataset_dir(const struct dataset *d, const struct shard_info *shard) {
     assert(shard->dir < d->dirs.count);
     return d->dirs.names[shard->dir];
-}
-
-/* --- the whole of it ------------------------------------------------------------------------- */
-
-enum status dataset_peek(const struct dataset *d, struct dataset_contents *out) {
-    *out = (struct dataset_contents){0};
-    for (uint32_t s = 0; s < d->shard_count; s++) {
-        struct shard_info info;
-        TRY(shard_peek(dataset_dir(d, &d->shards[s]), d->shards[s].name, &info));
-        out->timed += info.timed;
-        out->records += info.records;
-        out->behaviours |= info.behaviours;
-    }
-    return OK;
-}
-
-static struct shard_info counted(const struct shard *s) {
-    struct shard_info i = {.impressions = s->impressions, .groups = s->groups};
-    for (uint32_t k = 0; k < s->impressions; k++) {
-        i.clicks += (s->labels[k] & LABEL_CLICK) != 0;
-        i.conversions += (s->labels[k] & LABEL_CONVERSION) != 0;
-    }
-    for (uint32_t f = 0; f < s->columns; f++) {
-        i.values += s->column[f].values;
-    }
-    i.weights = weight_sums_of(s->weight, s->labels, s->impressions);
-    return i;
-}
-
-/* Sums of floats: another order of adding gives other last digits. */
-static enum status check_weights(const char *path, const struct weight_sums *is,
-                                 const struct weight_sums *want) {
-    const struct {
-        const char *whose;
-        double is, want;
-    } pairs[] = {{"all impressions", is->all, want->all},
-                 {"clicked ones", is->clicked, want->clicked},
-                 {"converted ones", is->converted, want->converted}};
-    for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
-        if (fabs(pairs[k].is - pairs[k].want) > 1e-6 * pairs[k].want) {
-            return fail(ERR_CORRUPT, "%s: the weights of %s add up to %g, the manifest says %g",
-                        path, pairs[k].whose, pairs[k].is, pairs[k].want);
-        }
-    }
-    return OK;
-}
-
-static enum status check_counts(const char *path, const struct shard_info *is,
-                                const struct shard_info *want) {
-    const struct {
-        const char *what;
-        uint64_t is, want;
-    } pairs[] = {{"impressions", is->impressions, want->impressions},
-                 {"groups", is->groups, want->groups},
-                 {"clicks", is->clicks, want->clicks},
-                 {"conversions", is->conversions, want->conversions},
-                 {"values", is->values, want->values}};
-    for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
-        if (pairs[k].is != pairs[k].want) {
-            return fail(ERR_CORRUPT, "%s: %" PRIu64 " %s, the manifest says %" PRIu64, path,
-                        pairs[k].is, pairs[k].what, pairs[k].want);
-        }
-    }
-    return check_weights(path, &is->weights, &want->weights);
-}
-
-static enum status hash_file(const char *path, uint64_t *bytes, uint64_t *checksum) {
-    enum status status = OK;
-    struct file f = FILE_CLOSED;
-    uint8_t *chunk = NULL;
-    struct hash_stream *h = NULL;
-    size_t got = 1;
-    TRY(file_open_read(&f, path));
-    TRY_OUT(mem_alloc((void **)&chunk, CHUNK_BYTES));
-    h = hash_stream_create();
-    if (h == NULL) {
-        status = fail(ERR_MEMORY, "%s: out of memory", path);
-        goto out;
-    }
-    for (*bytes = 0; got > 0; *bytes += got) {
-        TRY_OUT(file_read(&f, chunk, CHUNK_BYTES, &got));
-        hash_stream_add(h, chunk, got);
-    }
-    *checksum = hash_stream_value(h);
-out:
-    if (h != NULL) {
-        hash_stream_destroy(&h);
-    }
-    mem_free(&chunk);
-    file_close(&f);
-    return status;
-}
-
-static enum status check_file(const char *path, const struct shard_info *want) {
-    uint64_t bytes = 0, checksum = 0;
-    TRY(hash_file(path, &bytes, &checksum));
-    if (bytes != want->bytes) {
-        return fail(ERR_CORRUPT,
-                    "%s: offset %" PRIu64 ": the file has %" PRIu64
-                    " bytes, the manifest says %" PRIu64,
-                    path, bytes < want->bytes ? bytes : want->bytes, bytes, want->bytes);
-    }
-    if (checksum != want->checksum) {
-        return fail(ERR_CORRUPT,
-                    "%s: the file's checksum is %016" PRIx64 ", the manifest says %016" PRIx64,
-                    path, checksum, want->checksum);
-    }
-    return OK;
-}
-
-/* The content comes first: what it finds has an offset, a checksum of the whole file has none. */
-enum status dataset_verify(const struct dataset *d) {
-    enum status status = OK;
-    struct shard *shard = NULL;
-    char path[PATH_BYTES_MAX];
-    TRY(mem_alloc((void **)&shard, sizeof *shard));
-    for (uint32_t s = 0; s < d->shard_count; s++) {
-        const struct shard_info *want = &d->shards[s];
-        const char *dir = dataset_dir(d, want);
-        TRY_OUT(path_join(path, dir, want->name));
-        TRY_OUT(shard_read(shard, dir, want->name, &d->schema));
-        const struct shard_info is = counted(shard);
-        shard_free(shard);
-        TRY_OUT(check_counts(path, &is, want));
-        TRY_OUT(check_file(path, want));
-    }
-out:
-    mem_free(&shard);
-    return status;
 }

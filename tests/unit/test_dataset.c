@@ -203,6 +203,10 @@ static void test_lines(void **state) {
     assert_memory_equal(&d.log_lines, &log.log_lines, sizeof d.log_lines);
     assert_memory_equal(&d.common_lines, &log.common_lines, sizeof d.common_lines);
     dataset_free(&d);
+    log.log_lines.rejected++;
+    assert_int_equal(dataset_write(&log, dir), OK);
+    assert_int_equal(dataset_read(&d, dir), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), "the counts of the log's lines do not add up"));
 }
 
 /* Shard 1 has an impression, clicked, that counts 2.5. */
