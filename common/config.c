@@ -21,6 +21,7 @@
 
 #include "config_keys.h"
 #include "file.h"
+#include "given.h"
 #include "kind.h"
 #include "mem.h"
 #include "method.h"
@@ -225,9 +226,7 @@ struct ini_source {
     int line;       /* number of the line given last */
     char section[SECTION_BYTES];
     enum status status;
-    /* [CONFIG_FIELDS_MAX + 1][config_key_count] the line that gave a key of config->field[i], last
-     * row: of the other sections; 0: none did */
-    int *given;
+    struct given given;
 };
 
 static enum status take_section(struct ini_source *s, const char *line, size_t n) {
@@ -285,22 +284,13 @@ static char *next_line(char *out, int bytes, void *stream) {
     return out;
 }
 
-/* A key that was set: not for the second time in one file, where one of two lines would count and
- * nobody be told which. Other files, and --set, may set it again. */
+/* A key that was set: not for the second time in one file. Other files, and --set, may set it again. */
 static enum status give(struct ini_source *s, const char *name) {
-    const bool override = is_override(s->section);
-    const size_t key = config_key_find(override ? "table" : s->section, name);
-    uint32_t row = CONFIG_FIELDS_MAX;
-    for (uint32_t i = 0; override && i < s->config->field_count; i++) {
-        row = strcmp(s->config->field[i].name, s->section + 6) == 0 ? i : row;
-    }
-    int *line = &s->given[row * config_key_count + key];
-    if (*line != 0) {
-        return fail(ERR_CONFIG, "%s.%s is given twice in this file: first in line %d", s->section,
-                    name, *line);
-    }
-    *line = s->line;
-    return OK;
+    int before = 0;
+    TRY(given_note(&s->given, s->section, name, s->line, &before));
+    return before == 0 ? OK
+                       : fail(ERR_CONFIG, "%s.%s is given twice in this file: first in line %d",
+                              s->section, name, before);
 }
 
 /* inih's own idea of the section is always "": no section line reaches it. */
@@ -322,9 +312,8 @@ enum status config_parse(struct config *c, const char *name, const char *text) {
     if (strncmp(text, byte_order_mark, 3) == 0) {
         s.at += 3;
     }
-    TRY(mem_array((void **)&s.given, (CONFIG_FIELDS_MAX + 1) * config_key_count, sizeof *s.given));
     int malformed = ini_parse_stream(next_line, &s, on_pair, &s);
-    mem_free(&s.given);
+    given_fini(&s.given);
     if (malformed > 0 && (s.status == OK || malformed < s.line)) {
         return fail(ERR_CONFIG, "%s:%d: expected key = value, [section], or a comment", name,
                     malformed);

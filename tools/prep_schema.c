@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "common/file.h"
-#include "common/hash.h"
+#include "common/given.h"
 #include "common/kind.h"
 #include "common/mem.h"
 #include "common/nearest.h"
@@ -24,14 +24,8 @@ struct source {
     const char *at; /* the next line */
     int line;
     char section[SECTION_BYTES];
-    struct buf given; /* struct given each: the keys so far that may come once */
+    struct given given; /* the keys so far that may come once */
     enum status status;
-};
-
-/* A key of a section; where that is repeated it is one. */
-struct given {
-    uint64_t hash;
-    int line;
 };
 
 /* --- sections -------------------------------------------------------------------------------- */
@@ -94,17 +88,13 @@ static char *next_line(char *out, int bytes, void *stream) {
 
 /* A key that comes twice: which of the two was meant cannot be told. */
 static enum status give(struct source *s, const char *key) {
-    char name[SECTION_BYTES + 96];
-    const int n = snprintf(name, sizeof name, "%s.%.80s", s->section, key);
-    const struct given now = {.hash = hash_bytes(name, (size_t)n), .line = s->line};
-    const struct given *before = (const struct given *)(const void *)s->given.data;
-    for (size_t k = 0; k < s->given.len / sizeof now; k++) {
-        if (before[k].hash == now.hash) {
-            return fail(ERR_CONFIG, "%.80s of [%s] was given in line %d already", key, s->section,
-                        before[k].line);
-        }
+    int before = 0;
+    if (!prep_schema_is_list(s->section, key)) {
+        TRY(given_note(&s->given, s->section, key, s->line, &before));
     }
-    return prep_schema_is_list(s->section, key) ? OK : buf_put(&s->given, &now, sizeof now);
+    return before == 0 ? OK
+                       : fail(ERR_CONFIG, "%.80s of [%s] was given in line %d already", key,
+                              s->section, before);
 }
 
 static int on_pair(void *user, const char *section, const char *name, const char *value) {
@@ -132,11 +122,11 @@ static enum status at_line(const char *name, int line) {
 }
 
 static enum status parse(struct prep_schema *s, const char *name, const char *text) {
-    struct source source = {.schema = s, .at = text, .given = BUF_EMPTY};
+    struct source source = {.schema = s, .at = text};
     TRY(mem_array((void **)&s->columns, FIELDS_MAX, sizeof *s->columns));
     TRY(mem_array((void **)&s->names, CSV_NAMES_MAX, sizeof *s->names));
     const int malformed = ini_parse_stream(next_line, &source, on_pair, &source);
-    buf_fini(&source.given);
+    given_fini(&source.given);
     if (malformed > 0 && (source.status == OK || malformed < source.line)) {
         return fail(ERR_CONFIG, "%s:%d: expected key = value, [section], or a comment", name,
                     malformed);
