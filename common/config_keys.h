@@ -1,4 +1,4 @@
-/* config_keys.h - the table of configuration keys, between config.c and config_keys.c only.
+/* config_keys.h - the table of configuration keys, between the files config*.c only.
  *
  * A key knows its section, name, type, place in a struct, range and a line of help. Keys of [table]
  * describe a struct table_config, so the same entries serve [field.NAME]; all others describe a
@@ -46,6 +46,14 @@ enum status config_key_parse(const struct config_key *k, const char *text, void 
 enum status config_key_print(const struct config_key *k, const void *base, struct buf *out);
 /* The text of choice number `index` of "a|b|c", its length in *n; NULL past the last. */
 const char *config_choice(const char *choices, unsigned index, size_t *n);
+
+#define CONFIG_SECTION_BYTES (sizeof "field." + FIELD_NAME_MAX)
+/* Is there such a section? ERR_CONFIG names the nearest. */
+enum status config_section_check(const char *section);
+/* One key of a section; on failure *c is as before. ERR_CONFIG names the nearest key, or what was
+ * expected. */
+enum status config_set_in(struct config *c, const char *section, const char *name,
+                          const char *text);
 
 /* May a field be called so? Printable ASCII without '=', '[', ']' and without blanks at the ends,
  * 1 to FIELD_NAME_MAX - 1 bytes: what a schema accepts, and what an INI section can hold. */

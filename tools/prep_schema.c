@@ -1,7 +1,7 @@
 /* prep_schema.c - the sections and columns of a schema. The keys are in prep_schema_keys.c, what
  * holds between them is in prep_schema_check.c.
  *
- * The file is read with inih, as config.c does and for the same reasons through a reader of our
+ * The file is read with inih, as config_ini.c does and for the same reasons through a reader of our
  * own: it keeps the section (inih cuts names at 49 bytes) and the line number, and ends the text at
  * the first error.
  */
