@@ -342,6 +342,15 @@ enum status file_mkdirs_above(const char *path) {
     return file_mkdirs(dirname(copy));
 }
 
+enum status file_may_replace(const char *path) {
+    struct stat s;
+    if (lstat(path, &s) != 0 || S_ISREG(s.st_mode)) {
+        return OK; /* what keeps a name from being looked at will keep it from being written */
+    }
+    return fail(ERR_EXISTS, "%s is a %s, expected a file or a name that is free: the output takes its place",
+                path, S_ISDIR(s.st_mode) ? "directory" : S_ISLNK(s.st_mode) ? "link" : "device or pipe");
+}
+
 bool file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }

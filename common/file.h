@@ -51,6 +51,9 @@ enum status file_mkdirs_above(const char *path);           /* the directory that
 enum status file_sync_dir(const char *path);
 /* Atomically points the symlink `path` at `target` (relative text). */
 enum status file_link_latest(const char *target, const char *path);
+/* Whether a new file may take this name: nothing is there, or a regular file. A device, pipe, directory
+ * or link (/dev/stdout) would be replaced, not written into: ERR_EXISTS. */
+enum status file_may_replace(const char *path);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 

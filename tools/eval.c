@@ -308,6 +308,9 @@ static enum status measure(const struct eval_line *l) {
     uint32_t count = 0;
     const uint32_t threads = (uint32_t)l->threads;
     enum status status = OK;
+    if (l->picture != NULL) { /* told before the work, not after it */
+        TRY_OUT(file_may_replace(l->picture));
+    }
     if (l->reference != NULL) {
         TRY_OUT(eval_reference(l->reference, l->kernel, &l->data, threads, &reference));
     }

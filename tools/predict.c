@@ -58,6 +58,7 @@ enum status predict_csv(struct local *local, const struct file_list *data, uint3
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary) {
         return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
     }
+    TRY_OUT(file_may_replace(path));
     TRY_OUT(lock_take_beside(&lock, path));
     TRY_OUT(file_open_write(&c.file, temporary));
     made = true;

@@ -55,6 +55,18 @@ expect 1 "$ESMM" eval --checkpoint "$run" --data "$dir/data" --bootstrap 0 --pic
 [ ! -e "$dir/taken.tmp" ] || die "eval left taken.tmp"
 expect 1 "$ESMM" predict --checkpoint "$run" --data "$dir/data" --out "$dir/absent/p.csv"
 
+step "a device, a pipe or a link is not replaced by a file"
+mkfifo "$dir/pipe"
+ln -s nowhere "$dir/link"
+for name in pipe link; do
+    expect 1 "$ESMM" predict --checkpoint "$run" --data "$dir/data" --out "$dir/$name"
+    says "$dir/$name is a"
+    expect 1 "$ESMM" eval --checkpoint "$run" --data "$dir/data" --bootstrap 0 --picture "$dir/$name"
+    says "$dir/$name is a"
+    [ ! -e "$dir/$name.tmp" ] && [ ! -e "$dir/$name.lock" ] || die "something was left beside $name"
+done
+[ -p "$dir/pipe" ] && [ -L "$dir/link" ] || die "the pipe or the link is gone"
+
 step "rejected lines are for their owner alone, whatever the umask"
 ok "$ESMM" synth --impressions 2000 --out "$dir/raw"
 echo "not a line" >>"$dir/raw/train/sample_skeleton.csv"

@@ -220,6 +220,23 @@ static void atomic_writes_replace_whole_files(void **state) {
     content_is(path, "");
 }
 
+static void only_files_may_be_replaced(void **state) {
+    const char *path = in(state, "here");
+    char link[PATH_BYTES_MAX];
+    snprintf(link, sizeof link, "%s.link", path);
+    assert_int_equal(file_may_replace(path), OK);
+    put(path, "old");
+    assert_int_equal(file_may_replace(path), OK);
+    assert_int_equal(file_link_latest("here", link), OK);
+    assert_int_equal(file_may_replace(link), ERR_EXISTS);
+    assert_non_null(strstr(fail_text(), "is a link"));
+    assert_int_equal(file_may_replace(*state), ERR_EXISTS);
+    assert_non_null(strstr(fail_text(), "is a directory"));
+    assert_int_equal(file_may_replace("/dev/null"), ERR_EXISTS);
+    assert_non_null(strstr(fail_text(), "is a device or pipe"));
+    content_is(path, "old");
+}
+
 static void a_failed_atomic_write_leaves_the_old_file(void **state) {
     const char *path = in(state, "manifest");
     char temporary[PATH_BYTES_MAX + 8];
@@ -419,6 +436,7 @@ int main(void) {
         IN_DIR(a_map_shows_the_file),
         IN_DIR(read_all_has_a_limit),
         IN_DIR(atomic_writes_replace_whole_files),
+        IN_DIR(only_files_may_be_replaced),
         IN_DIR(a_failed_atomic_write_leaves_the_old_file),
         IN_DIR(a_name_that_is_a_directory_is_not_replaced),
         IN_DIR(the_latest_link_moves),
