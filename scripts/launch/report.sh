@@ -76,7 +76,11 @@ report_end() {
         checkpoint=$(sed -n 's/^checkpoint //p' "$tmp/end.out")
     fi
     if [ -z "$cause" ]; then
-        [ -z "$summary" ] || print_summary "$summary"
+        if [ -n "$nothing_left" ]; then
+            echo "$out holds a complete run: nothing is left to train. More --epochs or --max-steps go on from it"
+        elif [ -n "$summary" ]; then
+            print_summary "$summary"
+        fi
         [ -z "$checkpoint" ] || echo "checkpoint: $checkpoint"
         echo "summary:    $out/summary.json (on ${host[0]})"
         [ "$outcome" != "done" ] || exit 0

@@ -26,6 +26,7 @@ declare -A state=() due=() lifeline=() restarts=() # state: waiting opening up e
 declare -A process=() replace=() # its number there; the option that removes an old one
 phase=run deadline=0
 cause='' cause_log='' outcome=''
+nothing_left='' # yes: the coordinator found a complete run
 lasting=''     # yes: a role ended with 3, it would fail again (tools/tools.h)
 stops_heeded=0
 
@@ -50,17 +51,20 @@ tell_all() { # WORD
 }
 
 keep_log() { # ROLE: reads its lines
-    local line log tag
+    local line log tag last=''
     tag "$1"
     tag=$REPLY
     exec {log}>>"$out/logs/$1.log"
     while IFS= read -r line || [ -n "$line" ]; do
+        last=$line
         printf '%s\n' "$line" >&"$log" || true
         printf '%s %s\n' "$tag" "$line" >&"$terminal" || true
         if [[ $line =~ ' tether the '[a-z]+' is process '([0-9]+)$ ]]; then
             printf 'up %s %s\n' "$1" "${BASH_REMATCH[1]}" >&"$events"
         fi
     done 2>/dev/null
+    # Kept apart from the log, into which another launch may write.
+    printf "%s\n" "$last" 2>/dev/null >"$tmp/$1.last" || true
 }
 
 # In a process of its own, which no signal to this script's group ends.
@@ -163,19 +167,23 @@ fail() { # ROLE WHAT: the first cause stands
 
 describe_end() { # ROLE CODE: sets REPLY
     if [ "$2" = 255 ]; then
-        last_line_of "$out/logs/$1.log"
+        last_line_of "$tmp/$1.last"
         REPLY="lost its connection: $REPLY"
     elif [ "$2" -gt 128 ]; then
         REPLY="was killed by signal $(($2 - 128)) ($(kill -l $(($2 - 128)) 2>/dev/null || echo unknown))"
     else
-        last_line_of "$out/logs/$1.log"
+        last_line_of "$tmp/$1.last"
         REPLY="ended with exit code $2: $REPLY"
     fi
 }
 
 coordinator_ended() { # CODE
     case $1 in
-    0) outcome="done" ;;
+    0)
+        outcome="done"
+        last_line_of "$tmp/coord-0.last"
+        [[ $REPLY != *": nothing is left to train" ]] || nothing_left=yes
+        ;;
     130 | 143)
         outcome=$1
         [ "$stop_signal" != HUP ] || outcome=129
@@ -185,7 +193,8 @@ coordinator_ended() { # CODE
         fail coord-0 "$REPLY"
         ;;
     esac
-    case $phase in
+    case $phase${nothing_left:+-$nothing_left} in
+    run-yes | save-yes) enter term ;; # the others have never met it
     run | save) enter follow "$([ -z "$outcome" ] && echo "$fail_s" || echo "$follow_s")" ;;
     esac
 }

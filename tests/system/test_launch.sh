@@ -271,6 +271,17 @@ launch "${all[@]}" --out "$work/run"
 check "a second job in its place is refused" test "$rc" -eq 1
 check "before anything is started" said 'alpha: .*already holds a run: give --resume'
 
+begin "a complete job is resumed"
+cp "$work/run/summary.json" "$base/summary.before"
+since=$SECONDS
+launch "${all[@]}" "${eval[@]}" --out "$work/run" --deterministic --epochs 2 --resume
+check "ends well" test "$rc" -eq 0
+check "without waiting for roles that have nothing to do" test $((SECONDS - since)) -lt 12
+check "it says that nothing is left" said '/run holds a complete run: nothing is left to train. More --epochs'
+check "and shows no training" test "$(grep -c '^trained ' "$base/out")" = 0
+check "the summary is left alone" cmp "$work/run/summary.json" "$base/summary.before"
+check "no process is left" none_left
+
 begin "a stream is followed while it grows"
 "$ESMM" synth --impressions 4000 --ctr 0.3 --cvr 0.2 --days 2 --seed 1 --out "$work/days" >/dev/null
 "$ESMM" prep --format csv --schema "$work/days/train/log.schema" --input "$work/days/train/log.csv" --out "$work/log-shards" \
