@@ -232,6 +232,22 @@ static void follow(struct train *t) {
 
 /* --- the end ------------------------------------------------------------------------------------ */
 
+static void print_auc(const char *name, double auc) {
+    if (isfinite(auc)) {
+        printf("%s %.5f", name, auc);
+    } else { /* a population lacks a class */
+        printf("%s undefined", name);
+    }
+}
+
+static void print_aucs(const char *head, const char *json) {
+    printf("%s", head);
+    print_auc(" ctr (all)", json_number(json, "auc_ctr"));
+    print_auc("   cvr (clicked)", json_number(json, "auc_cvr_clicked"));
+    print_auc("   ctcvr (all)", json_number(json, "auc_ctcvr"));
+    printf("\n");
+}
+
 static enum status print_summary(struct train *t) {
     char path[PATH_BYTES_MAX];
     char newest[PATH_BYTES_MAX];
@@ -243,17 +259,13 @@ static enum status print_summary(struct train *t) {
            json_number(text, "impressions"), json_number(text, "seconds"),
            json_number(text, "impressions_per_s"), json_number(text, "loss"));
     if (isfinite(json_number(text, "auc_ctr"))) {
-        printf("evaluation: AUC ctr (all) %.5f   cvr (clicked) %.5f   ctcvr (all) %.5f\n",
-               json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
-               json_number(text, "auc_ctcvr"));
+        print_aucs("evaluation: AUC", text);
         evaluation_doubt(json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
                          json_number(text, "auc_ctcvr"));
     }
     const char *weighted = strstr(text, "\"with_weights\"");
     if (weighted != NULL) {
-        printf("  by weight: AUC ctr (all) %.5f   cvr (clicked) %.5f   ctcvr (all) %.5f\n",
-               json_number(weighted, "auc_ctr"), json_number(weighted, "auc_cvr_clicked"),
-               json_number(weighted, "auc_ctcvr"));
+        print_aucs("  by weight: AUC", weighted);
     }
     const enum status status = summary_view_unseen(text, &t->data.schema);
     if (manifest_find(t->job.out, newest) == OK) {

@@ -199,6 +199,7 @@ code=0
 esmm train --data shards --out run >said 2>&1 || code=$?
 [ $code != 0 ] && grep -q 'model.name=ctr' said || die "training esmm on one label: $code, $(cat said)"
 esmm train --data shards --eval shards --out run-ctr --set model.name=ctr >said 2>&1 || die "ctr: $(cat said)"
+grep -q '^evaluation: .* cvr (clicked) undefined   ctcvr (all) undefined$' said || die "figures of one label: $(cat said)"
 esmm eval --checkpoint run-ctr --data shards --bootstrap 0 >said || die "eval: $(cat said)"
 grep -q '^auc ctr .* 0\.[0-9]' said && grep -q '^auc cvr .*undefined$' said || die "eval: $(cat said)"
 
