@@ -1,7 +1,9 @@
 #include "nearest.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAME_BYTES 128u /* of which two names are compared */
 
@@ -32,8 +34,22 @@ struct nearest nearest_of(const char *asked) {
     return (struct nearest){.asked = asked, .name = "", .distance = SIZE_MAX};
 }
 
+/* But for case and for blanks at the ends. */
+static bool same_word(const char *a, const char *b) {
+    size_t na, nb;
+    a += strspn(a, " \t");
+    b += strspn(b, " \t");
+    for (na = strlen(a); na > 0 && (a[na - 1] == ' ' || a[na - 1] == '\t'); na--) {
+    }
+    for (nb = strlen(b); nb > 0 && (b[nb - 1] == ' ' || b[nb - 1] == '\t'); nb--) {
+    }
+    return na == nb && strncasecmp(a, b, na) == 0;
+}
+
 void nearest_try(struct nearest *n, const char *name) {
-    const size_t d = nearest_distance(n->asked, name);
+    const size_t d = strcmp(n->asked, name) == 0    ? 0
+                     : same_word(n->asked, name) ? 1
+                                               : 1 + nearest_distance(n->asked, name);
     if (d < n->distance) {
         n->distance = d;
         n->name = name;

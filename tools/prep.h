@@ -50,6 +50,7 @@ struct prep_run {
     uint32_t continued_count;
     uint64_t bytes_taken, impressions;
     bool no_conversion;          /* as struct dataset's */
+    bool click_all;              /* the schema says that every row is a click */
     struct drift drift;          /* of the log, in its order */
     double sample_rate;          /* as struct dataset's; the format sets it, 0 is 1 */
     uint64_t bytes_read;         /* over all passes */

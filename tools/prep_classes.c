@@ -42,12 +42,12 @@ static const char *advice(const struct class_tally *c) {
     switch (most) {
     case REJECT_LABEL:
         return "A label is 0 or 1, 0.0 or 1.0, true or false, t or f; log.labels = count takes "
-               "numbers, those above 0 as 1";
+               "numbers, those above 0 as 1; log.labels = funnel takes 0, 1 and 2";
     case REJECT_TIME:
         return "A time that a label asks for must be there, in one clock with the others: "
                "log.time_unit, log.time_format and log.time_origin say how times are written";
     case REJECT_ORDER:
-        return "Are the columns of times the right ones, of one clock and one zone?";
+        return "The columns of times may be others, or not of one clock and one zone";
     case REJECT_ID:
     case REJECT_VALUE:
     case REJECT_FINITE:

@@ -241,6 +241,7 @@ static enum status run(struct csv *c) {
     r->input.arg = c;
     r->sample_rate = c->schema.sample_rate;
     r->no_conversion = c->schema.conversion.source == LABEL_NEVER;
+    r->click_all = c->schema.click.source == LABEL_ALWAYS;
     TRY(prep_run_pass(r, "rows", &workers));
     TRY(prep_run_end(r, &r->log));
     TRY(keep_empty_fields(c));

@@ -2,6 +2,7 @@
 
 #define ORPHANS_MIN    10u
 #define ROWS_MIN       1000u
+#define CLICKS_MIN     100u
 #define DISTINCT_SHARE 0.9 /* three standard errors of a sketch below all */
 
 /* A label that no row has is likely to be another column. With orphans something else is wrong. */
@@ -13,6 +14,22 @@ static enum status doubt_none(const struct dataset *d, struct buf *out) {
                ? OK
                : buf_printf(out, "no row of %llu has a %s: is the column of that label the right one?\n",
                             (unsigned long long)d->impressions, what);
+}
+
+/* A label that every row has: click_from on a column of 0 and 1, say, or one column as both labels. */
+static enum status doubt_all(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+    if (d->impressions < ROWS_MIN || d->orphans > 0) {
+        return OK;
+    }
+    if (d->clicks == d->impressions && !r->click_all) {
+        TRY(buf_printf(out, "every one of %llu rows has a click: is the column of that label the right "
+                            "one? (A log of clicks alone says click = all)\n",
+                       (unsigned long long)d->impressions));
+    }
+    return d->clicks < CLICKS_MIN || d->conversions < d->clicks
+               ? OK
+               : buf_printf(out, "every one of %llu clicks has a conversion: is the column of that label "
+                                 "the right one?\n", (unsigned long long)d->clicks);
 }
 
 /* A conversion needs a click: many without one, or more of them, mean that it is the other way round. */
@@ -46,6 +63,7 @@ static enum status doubt_field(const struct prep_run *r, const struct dataset *d
 enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     TRY(doubt_labels(r, d, out));
     TRY(doubt_none(d, out));
+    TRY(doubt_all(r, d, out));
     for (uint32_t slot = 0; slot < r->fields.schema.count; slot++) {
         TRY(doubt_field(r, d, slot, out));
     }

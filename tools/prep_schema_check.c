@@ -80,6 +80,12 @@ static enum status check_labels(struct prep_schema *s) {
     TRY(check_funnel(s));
     TRY(check_label(&s->click, "click"));
     TRY(check_label(&s->conversion, "conversion"));
+    if (s->labels != LABELS_FUNNEL && s->click.role.name[0] != '\0' &&
+        strcmp(s->click.role.name, s->conversion.role.name) == 0) {
+        return fail(ERR_CONFIG, "column '%s' is the label of clicks and that of conversions: every "
+                                "click would convert (one column of 0, 1 and 2 is labels = funnel)",
+                    s->click.role.name);
+    }
     return s->conversion.source == LABEL_NEVER && s->behaviours > 0
                ? fail(ERR_CONFIG, "log.behaviours lie before a conversion, and log.conversion = none")
                : OK;

@@ -69,6 +69,11 @@ static void test_labels(void **state) {
     says("[log]\nclick = click\nconversion = none\nuser = user\nitem = item\n", "zero", NULL);
     says("[log]\nclick_from = click\nclick_none = 0, 1\nconversion = none\nuser = user\n", "zero",
          "no row of 3000 has a click");
+    says("[log]\nclick_from = click\nconversion = buy\nuser = user\n", "zero",
+         "every one of 3000 rows has a click: is the column of that label the right one?");
+    says("[log]\nclick = all\nconversion_from = buy\nuser = user\n", "zero",
+         "every one of 3000 clicks has a conversion: is the column of that label the right one?");
+    says("[log]\nclick = all\nconversion = buy\nuser = user\n", "zero", NULL);
 }
 
 static void test_ids(void **state) {

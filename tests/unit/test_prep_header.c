@@ -47,6 +47,11 @@ static void test_delimiter(void **state) {
 static void test_names(void **state) {
     static const char log[] = "click,conv,\"new \",\"a, b\",\"say \"\"x\"\"\"\n1,0,p,q,r\n0,0,s,t,u\n";
     (void)state;
+    says("[log]\n" LABELS "item = Price\n", "click,conv,p, i, price\n", ERR_CONFIG,
+         "no column 'Price'; the nearest is \" price\"");
+    says("[log]\n" LABELS "item = P\n", "click,conv,x,p\n", ERR_CONFIG, "the nearest is 'p'");
+    says("[log]\nclick = click\nconversion_from = click\nitem = x\n", "click,conv,x\n", ERR_CONFIG,
+         "column 'click' is the label of clicks and that of conversions");
     says("[log]\n" LABELS "item = new\n", log, ERR_CONFIG,
          "no column 'new'; the nearest is \"new \"");
     says("[log]\n" LABELS "item = \"a,b\"\n", log, ERR_CONFIG,

@@ -88,7 +88,8 @@ static void test_refuses(void **state) {
     write_text(skeleton, "x\ny\n");
     refused(prep(ALICCP, out, NULL), ERR_LIMIT, "2 of 2 lines rejected, more than --max-bad 1 %");
     refused(prep(ALICCP, out, NULL), ERR_LIMIT, "\t1\twrong number of columns\tx\n");
-    refused(prep(ALICCP, out, "--max-bad", "100", NULL), ERR_FORMAT, "no impressions");
+    refused(prep(ALICCP, out, "--max-bad", "100", NULL), ERR_FORMAT,
+            "all 2 lines with rows were rejected; nothing was written. The first:");
     write_text(skeleton, "1,0,0,k,2," F("i", "1") "\x01" F("u", "1") "\n");
     refused(prep(ALICCP, out, NULL), ERR_FORMAT, "field 'u' is on both sides");
     write_text(skeleton, "1,0,0,k,1," F("i", "1") "\n");
@@ -184,7 +185,7 @@ static void test_csv(void **state) {
             ERR_CONFIG, "no column 'c'; the nearest is '");
     write_text(skeleton, "id,g,c,b,age,item\n");
     refused(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out, NULL),
-            ERR_FORMAT, "is empty");
+            ERR_FORMAT, "there is no row below the header");
     write_text(skeleton, "");
     refused(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out, NULL),
             ERR_FORMAT, "is empty");
