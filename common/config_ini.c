@@ -88,7 +88,8 @@ static char *next_line(char *out, int bytes, void *stream) {
     return out;
 }
 
-/* A key that was set: not for the second time in one file. Other files, and --set, may set it again. */
+/* A key that was set: not for the second time in one file. Other files, and --set, may set it
+ * again. */
 static enum status give(struct ini_source *s, const char *name) {
     int before = 0;
     TRY(given_note(&s->given, s->section, name, s->line, &before));

@@ -402,7 +402,8 @@ enum status container_open_bytes(struct container_reader *r, const char *name, c
     return open_checked(r);
 }
 
-/* The stored bytes of a block that was decoded just now go into the file's checksum, if it is their turn. */
+/* The stored bytes of a block that was decoded just now go into the file's checksum, if it is their
+ * turn. */
 static void hash_stored(struct container_reader *r, size_t i, uint64_t offset, uint64_t end) {
     if (r->hash != NULL && i == r->hashed) {
         const uint8_t *at = r->memory != NULL ? r->memory + offset : r->stored.data;

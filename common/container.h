@@ -81,8 +81,8 @@ enum status container_open_bytes(struct container_reader *r, const char *name, c
 /* Reads block i into *out (cleared first), checksum verified. No block is decoded to more than about
  * 256 times its stored bytes. */
 enum status container_get(struct container_reader *r, size_t i, struct buf *out);
-/* Right after the opening: wants the checksum of the whole file. It comes from the bytes of the blocks as
- * container_get reads them, so nothing is read twice, but for the index. ERR_MEMORY. */
+/* Right after the opening: wants the checksum of the whole file. It comes from the bytes of the
+ * blocks as container_get reads them, so nothing is read twice, but for the index. ERR_MEMORY. */
 enum status container_checksum_begin(struct container_reader *r);
 /* XXH3-64 of the file as container_commit gave it. *whole false (and *out 0): it cannot be told, since
  * not every block was read, once and in order, or it was not wanted. */

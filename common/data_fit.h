@@ -22,10 +22,11 @@ struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir);
  * line each: a field that one of them lacks or has on the other side, and what field_schemas_match
  * doubts. ERR_MEMORY. */
 enum status data_fit(const struct fit_side *model, const struct fit_side *data, struct buf *doubts);
-/* May a model be trained on this? ERR_CONFIG: it learns conversions, and the log had no label of them. */
+/* May a model be trained on this? ERR_CONFIG: it learns conversions, and the log had no label of
+ * them. */
 enum status data_fit_labels(const struct config *c, const struct dataset *data, const char *dir);
-/* In which form scores of that model can be judged on this: where there is no label of conversions, the
- * click's alone. ERR_CONFIG: then the model gives nothing that can. */
+/* In which form scores of that model can be judged on this: where there is no label of conversions,
+ * the click's alone. ERR_CONFIG: then the model gives nothing that can. */
 enum status data_fit_form(const struct config *c, bool no_conversion, const char *dir,
                           enum score_form *out);
 /* Logs each line as a warning, and forgets them. */

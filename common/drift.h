@@ -4,12 +4,13 @@
  * training on them goes wrong (docs/prep.md has a case). So a log is cut into parts, and a part whose
  * share is below half or above twice that of the whole is told, if chance does not explain it.
  *
- * What chance does: with k positives expected among n a part's count spreads like a Poisson variable,
- * widened by the size of groups, since the impressions of a group are alike, at worst all of them.
- * Sizes vary, so a group counts as one of twice the average size m (2 m - 1: groups of one are single);
- * its clicks too, which may all be one user's. The spread is measured on the scale of counts and on
- * that of their roots, and the smaller result is taken: the first overstates how rare large counts
- * are, the second small ones. Some thousand parts are looked at, so five such spreads are asked for.
+ * What chance does: with k positives expected among n a part's count spreads like a Poisson
+ * variable, widened by the size of groups, since the impressions of a group are alike, at worst all
+ * of them. Sizes vary, so a group counts as one of twice the average size m (2 m - 1: groups of one
+ * are single); its clicks too, which may all be one user's. The spread is measured on the scale of
+ * counts and on that of their roots, and the smaller result is taken: the first overstates how rare
+ * large counts are, the second small ones. Some thousand parts are looked at, so five such spreads
+ * are asked for.
  */
 #ifndef COMMON_DRIFT_H
 #define COMMON_DRIFT_H

@@ -186,7 +186,8 @@ static void losses(const struct population *p, const struct figures *f) {
     *f->pcoc = ratio(predicted, p->positive);
 }
 
-/* As many rows of one weight as say as much as these do of unequal ones: (sum w)^2 / sum w^2 (Kish 1965). */
+/* As many rows of one weight as say as much as these do of unequal ones: (sum w)^2 / sum w^2 (Kish
+ * 1965). */
 static double effective(const struct population *p, bool positive) {
     double sum = 0.0, squares = 0.0;
     for (size_t i = 0; i < p->n; i++) {

@@ -14,8 +14,8 @@ struct field_packed {
 /* The message of a field; it points into *f, which is only read. NULL if nothing is known (f may be
  * NULL): then there is none. */
 Esmm__FieldSchema *field_pack(const struct field_schema *f, struct field_packed *out);
-/* Adds field `name` with what the message says (NULL: unknown). ERR_CORRUPT: bounds that do not ascend or
- * are not finite, an unknown kind, and the like; ERR_MEMORY. */
+/* Adds field `name` with what the message says (NULL: unknown). ERR_CORRUPT: bounds that do not
+ * ascend or are not finite, an unknown kind, and the like; ERR_MEMORY. */
 enum status field_unpack(struct field_schemas *to, const char *name, const Esmm__FieldSchema *in);
 /* What is said of times. ERR_CORRUPT. */
 enum status field_unpack_times(struct field_schemas *to, const char *times);

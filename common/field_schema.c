@@ -277,7 +277,8 @@ static enum status put_missing(const struct field_schema *f, struct buf *out) {
     return OK;
 }
 
-/* The head of a line on a field that stands for others: field 'age' (and 2 more): A has ...; B has ... */
+/* The head of a line on a field that stands for others: field 'age' (and 2 more): A has ...; B has
+ * ... */
 static enum status put_both(const struct sides *s, const struct field_schema *x,
                             const struct field_schema *y, uint32_t others,
                             enum status (*put)(const struct field_schema *, struct buf *)) {
@@ -291,8 +292,8 @@ static enum status put_both(const struct sides *s, const struct field_schema *x,
     return put(y, s->doubts);
 }
 
-/* Fields that both sides have and that are alike in some way: the first, and how many. Mostly one key of
- * [log] makes the difference, and with it all fields have it: one line says so. */
+/* Fields that both sides have and that are alike in some way: the first, and how many. Mostly one
+ * key of [log] makes the difference, and with it all fields have it: one line says so. */
 struct found {
     const struct field_schema *x, *y;
     uint32_t count;

@@ -9,7 +9,8 @@ struct given {
     struct buf keys; /* struct given_key each */
 };
 
-/* Notes a key of a section in `line`. *before: the line that gave it already; 0: none did. ERR_MEMORY. */
+/* Notes a key of a section in `line`. *before: the line that gave it already; 0: none did.
+ * ERR_MEMORY. */
 enum status given_note(struct given *g, const char *section, const char *key, int line, int *before);
 void given_fini(struct given *g); /* safe on a zeroed struct */
 

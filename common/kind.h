@@ -14,8 +14,8 @@ struct kind {
     const char *advice; /* what to do else */
 };
 
-/* The kind of a file whose first n bytes are `head`: all of it, or at least KIND_HEAD_BYTES. NULL: a text,
- * as far as can be seen. */
+/* The kind of a file whose first n bytes are `head`: all of it, or at least KIND_HEAD_BYTES. NULL:
+ * a text, as far as can be seen. */
 const struct kind *kind_of(const void *head, size_t n);
 /* OK for a text, else ERR_FORMAT naming the file, its kind, and what to do. */
 enum status kind_expect_text(const char *path, const void *head, size_t n);

@@ -22,8 +22,8 @@ void log_level_set(enum log_level lowest);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Lines of one cause that a peer, or the data, can repeat at will: LOG_LIMIT_LINES of them in
- * LOG_LIMIT_MS are written, the others are counted, and the last of them is written with the count when
- * the time is over. Zeroed: ready. Used by one thread. */
+ * LOG_LIMIT_MS are written, the others are counted, and the last of them is written with the count
+ * when the time is over. Zeroed: ready. Used by one thread. */
 #define LOG_LIMIT_LINES 10u
 #define LOG_LIMIT_MS 10000u
 struct log_limit {
@@ -35,7 +35,8 @@ struct log_limit {
 };
 void log_limited(struct log_limit *l, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Says what was held back once its time is over; call it now and then, and log_limit_end at the end. */
+/* Says what was held back once its time is over; call it now and then, and log_limit_end at the
+ * end. */
 void log_limit_step(struct log_limit *l);
 void log_limit_end(struct log_limit *l);
 

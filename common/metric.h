@@ -139,8 +139,8 @@ bool scores_weighted(const struct score *scores, size_t n);
  * groups. */
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
                                const struct evaluation_spec *spec);
-/* The same with each impression counting 1 and, where one counts other than that, by weight too; spec's
- * `weighted` does not matter. e[2]; *count: how many there are. */
+/* The same with each impression counting 1 and, where one counts other than that, by weight too;
+ * spec's `weighted` does not matter. e[2]; *count: how many there are. */
 enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
                                 size_t n, const struct evaluation_spec *spec);
 struct json;

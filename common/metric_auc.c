@@ -102,8 +102,8 @@ enum status metric_auc_labels_f64(const double *score, const uint8_t *label, siz
 
 /* --- by groups ----------------------------------------------------------------------------- */
 
-/* All that a group's sweep needs of a row, in a tag: the number of its distinct score (32 bits), its label
- * (1), and its weight, a float whose sign is not needed (31). */
+/* All that a group's sweep needs of a row, in a tag: the number of its distinct score (32 bits),
+ * its label (1), and its weight, a float whose sign is not needed (31). */
 #define TAG_PLACE 32
 #define TAG_LABEL ((uint64_t)1 << 31)
 

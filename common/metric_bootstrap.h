@@ -35,7 +35,8 @@ enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t row
                            uint32_t resamples, uint64_t seed);
 /* A figure over the rows of `o`. row: what o's rows are called in `name`, NULL: the same. label by
  * o's rows; or soft (label NULL): the probability of a positive, by o's rows. weight: what o's rows
- * count, NULL: 1 each. *out is filled by bootstrap_run, or NaN at once where the order has a NaN. ERR_MEMORY. */
+ * count, NULL: 1 each. *out is filled by bootstrap_run, or NaN at once where the order has a NaN.
+ * ERR_MEMORY. */
 enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, const uint32_t *row,
                           const uint8_t *label, const float *soft, const float *weight,
                           struct interval *out);

@@ -72,8 +72,8 @@ static void gaps(const struct reliability *r, double n, double *ece, double *ece
     }
 }
 
-/* The quotient is rounded to no whole number that it does not reach, as 32 bits of rows are far below a
- * double's 53; sums of weights may be, hence the bound. */
+/* The quotient is rounded to no whole number that it does not reach, as 32 bits of rows are far
+ * below a double's 53; sums of weights may be, hence the bound. */
 static size_t bucket_of(double below, double all) {
     const size_t at = (size_t)(below * RELIABILITY_BUCKETS / all);
     return at < RELIABILITY_BUCKETS ? at : RELIABILITY_BUCKETS - 1;

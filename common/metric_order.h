@@ -30,8 +30,8 @@ double metric_order_auc(const struct metric_order *o, const uint8_t *label, cons
 double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label, const float *weight);
 /* AUC with soft labels: row i is positive by p[i] and negative by 1 - p[i]. */
 double metric_order_auc_soft(const struct metric_order *o, const float *p, const float *weight);
-/* GAUC as metric_gauc, groups by the weight of their rows; uses the order up (it is finished afterwards,
- * also on failure), so it comes last. At most UINT32_MAX rows. ERR_MEMORY. */
+/* GAUC as metric_gauc, groups by the weight of their rows; uses the order up (it is finished
+ * afterwards, also on failure), so it comes last. At most UINT32_MAX rows. ERR_MEMORY. */
 enum status metric_order_gauc(struct metric_order *o, const uint8_t *label, const float *weight,
                               const uint64_t *group, double *gauc, double *coverage);
 
@@ -45,7 +45,8 @@ double metric_normalised_entropy(double logloss, double positives, double n);
 
 /* A row with s rows of a lower score belongs to bucket floor(s * RELIABILITY_BUCKETS / n); with
  * weights s and n are sums of them. So equal scores share a bucket, and the order of rows does not
- * matter; empty buckets are left out. *ece and *ece_max: mean and largest |predicted - observed|. No row, or a NaN: 0 buckets, NaN. */
+ * matter; empty buckets are left out. *ece and *ece_max: mean and largest |predicted - observed|.
+ * No row, or a NaN: 0 buckets, NaN. */
 void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
                         const uint8_t *label, const float *weight, struct reliability *r,
                         double *ece, double *ece_max);

@@ -1,4 +1,5 @@
-/* number.h - the one way in which whole numbers are written, in configurations and on command lines. */
+/* number.h - the one way in which whole numbers are written, in configurations and on command
+ * lines. */
 #ifndef COMMON_NUMBER_H
 #define COMMON_NUMBER_H
 

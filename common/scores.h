@@ -1,8 +1,8 @@
 /* scores.h - the raw frames that carry predictions: evaluation scores and running-metric bins.
  *
  * SCORES' values frame: 25 bytes a row, little-endian: u64 impression id, u64 user, f32 a, f32 b,
- * u8 labels; or, if one of the message's impressions counts other than 1, 29 with f32 weight behind. At most
- * SHARD_IMPRESSIONS_MAX rows.
+ * u8 labels; or, if one of the message's impressions counts other than 1, 29 with f32 weight
+ * behind. At most SHARD_IMPRESSIONS_MAX rows.
  *
  * A worker HEARTBEAT's values frame: two tables of bins (CTR on all impressions, CTCVR on all),
  * each: varint n, then n times varint gap (bin number minus the previous one's, the first counted
@@ -23,8 +23,9 @@
 
 /* Appends n rows to out. ERR_LIMIT, ERR_MEMORY. */
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out);
-/* Exactly n rows from `bytes` into scores[n]. ERR_PROTOCOL: another length, a logit that is NaN, a weight
- * that is negative or not finite, or labels that cannot be (a conversion without a click, other bits). */
+/* Exactly n rows from `bytes` into scores[n]. ERR_PROTOCOL: another length, a logit that is NaN, a
+ * weight that is negative or not finite, or labels that cannot be (a conversion without a click,
+ * other bits). */
 enum status wire_scores_unpack(const void *data, size_t bytes, size_t n, struct score *scores);
 
 /* Appends both tables to out. ERR_MEMORY. */

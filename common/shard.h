@@ -135,8 +135,9 @@ enum status shard_builder_impression(struct shard_builder *b, uint64_t impressio
 enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id, uint8_t labels,
                                 const struct moment *when, const struct feature *item,
                                 size_t count);
-/* What the impression that was added last counts; 1 without a call. A shard whose impressions all count 1
- * has the bytes of one without weights. ERR_FORMAT: not a number from 0 to SHARD_WEIGHT_MAX. */
+/* What the impression that was added last counts; 1 without a call. A shard whose impressions all
+ * count 1 has the bytes of one without weights. ERR_FORMAT: not a number from 0 to
+ * SHARD_WEIGHT_MAX. */
 enum status shard_builder_weigh(struct shard_builder *b, float weight);
 /* Do labels and kind go together? (What a reader and a writer of shards check.) */
 bool record_good(uint8_t labels, uint8_t kind);
@@ -180,12 +181,12 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
 /* The same from a shard file's bytes; `name` stands for the path in messages. */
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
                          const struct schema *schema);
-/* What can be said of a shard file for little: all of *info but its checksum and values. Reads no more
- * than header, index, META, labels and weights, so it finds a file that is torn or no shard, but no damage
- * elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
+/* What can be said of a shard file for little: all of *info but its checksum and values. Reads no
+ * more than header, index, META, labels and weights, so it finds a file that is torn or no shard,
+ * but no damage elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
-/* Of a log that kept only `sample_rate` of its unclicked impressions, each counts 1 / sample_rate times
- * as much. A rate of 1 changes nothing. ERR_MEMORY. */
+/* Of a log that kept only `sample_rate` of its unclicked impressions, each counts 1 / sample_rate
+ * times as much. A rate of 1 changes nothing. ERR_MEMORY. */
 enum status shard_weigh(struct shard *s, double sample_rate);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 
@@ -234,9 +235,9 @@ enum status dataset_write(const struct dataset *d, const char *dir);
 enum status dataset_read(struct dataset *d, const char *dir);
 /* Several directories as one data set: the shards of the first, then those of the second and so on;
  * fields are united by name. ERR_CONFIG, naming two directories: one is there twice, a field is not
- * the same in both (its side, or how texts became ids: field_schemas_match), their sample rates differ,
- * or their records are of different streams. What may be wrong is put into *doubts, a line each; NULL:
- * nobody wants to know. */
+ * the same in both (its side, or how texts became ids: field_schemas_match), their sample rates
+ * differ, or their records are of different streams. What may be wrong is put into *doubts, a line
+ * each; NULL: nobody wants to know. */
 enum status dataset_read_all(struct dataset *d, const struct file_list *dirs, struct buf *doubts);
 void dataset_free(struct dataset *d);
 /* The directory of a shard. */

@@ -28,7 +28,8 @@ struct coord_options {
     int lock_fd;               /* of out_dir/lock, held by the parent (common/lock.h); 0: takes its own */
 };
 /* Whether the run in out_dir is complete and these options leave nothing to train of it: then there is
- * nothing to resume. Writes nothing. The errors are those with which coord_run would refuse to resume. */
+ * nothing to resume. Writes nothing. The errors are those with which coord_run would refuse to
+ * resume. */
 enum status coord_look(const struct coord_options *o, bool *complete);
 /* Whether out_dir/summary.json is there and says that its job is complete. */
 enum status coord_summary_complete(const char *out_dir, bool *complete);

@@ -44,12 +44,12 @@ enum status exam_begin(struct exam *e, uint32_t epoch);
  * out, or malformed. */
 enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values,
                       size_t bytes, bool *complete);
-/* How many values of a shard that is complete have no row, as the keys frame beside its scores has it (empty:
- * nothing is said). ERR_PROTOCOL. */
+/* How many values of a shard that is complete have no row, as the keys frame beside its scores has
+ * it (empty: nothing is said). ERR_PROTOCOL. */
 enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_t bytes);
 bool exam_complete(const struct exam *e);
-/* Starts the computation; the next is true once it has ended, with its status and result: out[2], of which
- * *count are there, unweighted and, if the data carry weights, weighted. */
+/* Starts the computation; the next is true once it has ended, with its status and result: out[2],
+ * of which *count are there, unweighted and, if the data carry weights, weighted. */
 enum status exam_compute(struct exam *e);
 bool exam_computed(struct exam *e, enum status *status, struct evaluation *out, uint32_t *count);
 void exam_end(struct exam *e); /* frees the scores */

@@ -198,8 +198,8 @@ static enum status same_config(const struct config *was, const struct config *no
     return OK;
 }
 
-/* The shape of rows and what their state means. Servers compare them too, with the parts (ps/checkpoint.c);
- * a job that they would refuse need not begin. */
+/* The shape of rows and what their state means. Servers compare them too, with the parts
+ * (ps/checkpoint.c); a job that they would refuse need not begin. */
 static enum status same_tables(const struct config *was, const struct config *now,
                                const struct schema *schema) {
     static const char *const names[] = {"dim", "optimizer", NULL};

@@ -1,4 +1,5 @@
-/* sizes.c - whether the messages that a job must send will be taken, known from its sizes at the start.
+/* sizes.c - whether the messages that a job must send will be taken, known from its sizes at the
+ * start.
  *
  * A frame beyond what the other side takes cuts the connection, and would be sent again for ever. So
  * what grows with the data is either sent in pieces (SCORES) or checked here.

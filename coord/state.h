@@ -154,8 +154,8 @@ enum status lost_leases(const struct coord *c, const char *who);
 void save_final(struct coord *c); /* asks for the final checkpoint */
 enum status save_step(struct coord *c, uint64_t now_ms);
 bool save_shards_due(const struct coord *c); /* a cut between shards is, before all else */
-/* How many values of each field training has read in its first pass, `impressions` being trained: of all
- * that the data have, the share that these are of one pass. All 0: not known. */
+/* How many values of each field training has read in its first pass, `impressions` being trained:
+ * of all that the data have, the share that these are of one pass. All 0: not known. */
 void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
 bool save_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
 

@@ -113,8 +113,8 @@ static void server_keys(struct json *j, const struct coord *c) {
     json_close(j);
 }
 
-/* What share of each field's values the model has no row of, beside what training makes one expect. What is
- * doubtful is warned of. */
+/* What share of each field's values the model has no row of, beside what training makes one expect.
+ * What is doubtful is warned of. */
 static void unseen_keys(struct json *j, const struct coord *c) {
     const struct schema *schema = &c->data.schema;
     struct progress_server servers;

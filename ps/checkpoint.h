@@ -68,8 +68,8 @@ struct part_chunk {
     uint64_t dense_begin;   /* for dense */
     uint8_t *data;          /* rows, or w[count] then each state vector [count] */
 };
-/* Reads the index and META. part, cut: of the manifest. ERR_NOT_FOUND, ERR_CORRUPT (also if the file is not
- * the one of the manifest, or of another cut: both are named). */
+/* Reads the index and META. part, cut: of the manifest. ERR_NOT_FOUND, ERR_CORRUPT (also if the
+ * file is not the one of the manifest, or of another cut: both are named). */
 enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part,
                       uint64_t cut);
 /* ERR_NOT_FOUND (no fail text) at the end, after totals and, if no block was passed over, the file's

@@ -22,8 +22,8 @@ static enum status read_block(struct part_reader *r) {
     return container_get(&r->container, r->next++, &r->block);
 }
 
-/* Parts of two checkpoints can be alike in range, clock and size. A manifest without an id is older, and
- * so are its parts. */
+/* Parts of two checkpoints can be alike in range, clock and size. A manifest without an id is
+ * older, and so are its parts. */
 static enum status check_cut(const struct part_reader *r, uint64_t cut) {
     if (cut == 0 || r->meta.cut == cut) {
         return OK;

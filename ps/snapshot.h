@@ -27,8 +27,8 @@ struct part_info {
                                    cut; the receiver's to free (buf_fini); empty on failure */
 };
 
-/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. cut: the id that all parts of the checkpoint
- * bear; 0: none. ERR_AGAIN if one is running. */
+/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. cut: the id that all parts of the
+ * checkpoint bear; 0: none. ERR_AGAIN if one is running. */
 enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
                           uint32_t index, uint32_t count, uint64_t cut);
 /* Whether the running snapshot has ended; then *status is its result (a failure with its text)

@@ -35,12 +35,12 @@ struct eval_spec {
     uint64_t seed;      /* of the bootstrap */
     enum eval_weights weights;
 };
-/* Evaluates scores of spec->data by spec->weights; what: all else. e[2]; *count: how many. ERR_CONFIG: by weight
- * alone, and no impression counts other than 1. */
+/* Evaluates scores of spec->data by spec->weights; what: all else. e[2]; *count: how many.
+ * ERR_CONFIG: by weight alone, and no impression counts other than 1. */
 enum status eval_scores(const struct eval_spec *spec, const struct evaluation_spec *what,
                         const struct score_list *list, struct evaluation *e, uint32_t *count);
-/* Scores the data and fills e[2]; *count: how many. ERR_NOT_FOUND: an impression is not in the truth file.
- * ERR_CORRUPT: the reference is not of these impressions. ERR_CONFIG as above. */
+/* Scores the data and fills e[2]; *count: how many. ERR_NOT_FOUND: an impression is not in the
+ * truth file. ERR_CORRUPT: the reference is not of these impressions. ERR_CONFIG as above. */
 enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e,
                      uint32_t *count);
 

@@ -16,9 +16,9 @@ struct field_rule {
 
 /* Of all kinds but FIELD_HASH_TEXT; see below. */
 enum reject field_text_number(const struct field_rule *rule, struct span text, uint64_t *id);
-/* The id of one value: no separators, no weight, not missing, a number with a point for decimals. Of
- * FIELD_ID the text is what prep_id_plain leaves of it. REJECT_NONE, or why it has none (of a kind that
- * is unknown: REJECT_ID). */
+/* The id of one value: no separators, no weight, not missing, a number with a point for decimals.
+ * Of FIELD_ID the text is what prep_id_plain leaves of it. REJECT_NONE, or why it has none (of a
+ * kind that is unknown: REJECT_ID). */
 static inline enum reject field_text_id(const struct field_rule *rule, struct span text,
                                         uint64_t *id) {
     if (rule->kind != FIELD_HASH_TEXT) {
@@ -27,8 +27,8 @@ static inline enum reject field_text_id(const struct field_rule *rule, struct sp
     *id = hash_bytes(text.at, text.n);
     return REJECT_NONE;
 }
-/* The value in a text: behind the last weight separator, if there is one, is its weight, in that style.
- * *why stays as it is, or says that the weight is no number. */
+/* The value in a text: behind the last weight separator, if there is one, is its weight, in that
+ * style. *why stays as it is, or says that the weight is no number. */
 struct span field_text_value(char weight_separator, const struct number_style *style,
                              struct span text, float *weight, enum reject *why);
 

@@ -49,8 +49,8 @@ static enum status pull_dense(struct local *l) {
     return partition_pull(l->partition, &none, true, false, 0, l->dense, &result);
 }
 
-/* Who asks for a kernel gets it or an error. What the checkpoint names is where it was trained: followed,
- * for the same bits, but no reason to refuse a machine that has another one. */
+/* Who asks for a kernel gets it or an error. What the checkpoint names is where it was trained:
+ * followed, for the same bits, but no reason to refuse a machine that has another one. */
 static enum status choose_kernel(struct local *l, const char *forced) {
     if (forced != NULL) {
         char assignment[64];

@@ -15,8 +15,9 @@
 #include "worker/kernel.h"
 
 struct local;
-/* Loads what manifest_find makes of `path`. kernel: a value of compute.kernel; NULL: the checkpoint's, or
- * auto, with a warning, where this machine lacks that. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG, ERR_MEMORY. */
+/* Loads what manifest_find makes of `path`. kernel: a value of compute.kernel; NULL: the
+ * checkpoint's, or auto, with a warning, where this machine lacks that. ERR_NOT_FOUND, ERR_CORRUPT,
+ * ERR_CONFIG, ERR_MEMORY. */
 enum status local_create(struct local **l, const char *path, const char *kernel);
 void local_destroy(struct local **l);
 
@@ -33,17 +34,17 @@ struct local_sink {
     enum status (*take)(void *arg, const struct score *scores, size_t n);
     void *arg;
 };
-/* Scores every shard of the directories and calls the sink once a shard, in order, from this thread; within
- * a shard impressions come in the file's order. `threads` shards are scored at a time, each thread
- * with its own model; results do not depend on the number. The GAUC user is the first id of field
- * eval.user_field, or the group key where the field is not set or the data or model lack it.
- * ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
+/* Scores every shard of the directories and calls the sink once a shard, in order, from this
+ * thread; within a shard impressions come in the file's order. `threads` shards are scored at a
+ * time, each thread with its own model; results do not depend on the number. The GAUC user is the
+ * first id of field eval.user_field, or the group key where the field is not set or the data or
+ * model lack it. ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
 enum status local_score(struct local *l, const struct file_list *data, uint32_t threads,
                         struct local_sink sink);
 
-/* Of all that was scored: warns of fields with more values that have no row than training makes one expect
- * (common/unseen.h), and reports every field into a table and into an open JSON object, either NULL if
- * it is not wanted. ERR_MEMORY. */
+/* Of all that was scored: warns of fields with more values that have no row than training makes one
+ * expect (common/unseen.h), and reports every field into a table and into an open JSON object,
+ * either NULL if it is not wanted. ERR_MEMORY. */
 enum status local_unseen(const struct local *l, struct buf *table, struct json *j);
 
 #endif

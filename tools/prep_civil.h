@@ -21,7 +21,8 @@ struct civil_parts {
     bool year, month, day;
 };
 
-/* Formats: "iso", or a text with %Y %y %m %d %j %b %H %M %S %f %z %%. ERR_CONFIG names what is wrong. */
+/* Formats: "iso", or a text with %Y %y %m %d %j %b %H %M %S %f %z %%. ERR_CONFIG names what is
+ * wrong. */
 enum status civil_check(const char *format, struct civil_parts *parts);
 /* *c holds what the format does not name. false: the text is another, or there is no such time. */
 bool civil_read(const char *format, struct span text, struct civil *c);

@@ -1,7 +1,7 @@
 /* prep_head.h - what is decided once a log, from its first lines: the unit of its times.
  *
- * It is decided on the main thread before the workers start, from lines alone, so it does not depend on
- * how many there are or how the bytes arrive.
+ * It is decided on the main thread before the workers start, from lines alone, so it does not
+ * depend on how many there are or how the bytes arrive.
  */
 #ifndef TOOLS_PREP_HEAD_H
 #define TOOLS_PREP_HEAD_H

@@ -272,7 +272,8 @@ static enum status next_file(struct prep_input *in, struct prep_piece *p) {
     return open_file(in, next.file);
 }
 
-/* Marks the header of the file from `source` on, which is among the records before `end` or to come. */
+/* Marks the header of the file from `source` on, which is among the records before `end` or to
+ * come. */
 static void find_header(struct prep_input *in, const struct prep_piece *p, struct piece_source *source,
                         size_t end) {
     source->header = UINT32_MAX;

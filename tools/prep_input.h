@@ -45,8 +45,8 @@ struct prep_input {
 };
 
 /* path "-" is standard input. The other members are the caller's to set before the first piece; the
- * list is kept. Further files are opened when their time comes. ERR_NOT_FOUND, ERR_IO; ERR_FORMAT for a
- * directory. */
+ * list is kept. Further files are opened when their time comes. ERR_NOT_FOUND, ERR_IO; ERR_FORMAT
+ * for a directory. */
 enum status prep_input_open(struct prep_input *in, const struct file_list *files);
 void prep_input_close(struct prep_input *in); /* safe on a zeroed struct with file.fd -1 */
 

@@ -1,18 +1,18 @@
 /* prep_mix.c - groups in another order, in bounded memory.
  *
- * A permutation of a log that is larger than memory, in two steps: each group is thrown into one of K
- * buckets by a random number, and each bucket, which fits into memory, is permuted by itself. Bucket
- * after bucket, that is a permutation of the whole of which each is as likely as any other. A window of
- * N impressions is the same with a bucket for each stretch of the log, or several where a window does not
- * fit either.
+ * A permutation of a log that is larger than memory, in two steps: each group is thrown into one of
+ * K buckets by a random number, and each bucket, which fits into memory, is permuted by itself.
+ * Bucket after bucket, that is a permutation of the whole of which each is as likely as any other.
+ * A window of N impressions is the same with a bucket for each stretch of the log, or several where
+ * a window does not fit either.
  *
  * A bucket is shards again: built in memory, written to DIR.tmp/mix when it has its share of memory,
  * and read back when its time comes. If everything fits (K = 1), nothing is written in between: the
  * shards of the first pass themselves are held until their groups are out. Without --shuffle a window
  * is a group.
  *
- * Rejected: drawing from a buffer of groups while reading, as trainers' input pipelines do. It mixes over
- * the buffer's length only, and a log sorted by label needs the whole.
+ * Rejected: drawing from a buffer of groups while reading, as trainers' input pipelines do. It
+ * mixes over the buffer's length only, and a log sorted by label needs the whole.
  */
 #include "prep_mix.h"
 

@@ -1,8 +1,8 @@
-/* prep_mix.h - prep's second pass, for --shuffle and --split: the shards of the first, which are in the
- * log's order, become others that are mixed, or two sides.
+/* prep_mix.h - prep's second pass, for --shuffle and --split: the shards of the first, which are in
+ * the log's order, become others that are mixed, or two sides.
  *
- * Groups are moved whole, with all that their shards carry. Which goes where depends on the seed and on
- * the number of the group in the log, so not on the number of threads.
+ * Groups are moved whole, with all that their shards carry. Which goes where depends on the seed
+ * and on the number of the group in the log, so not on the number of threads.
  */
 #ifndef TOOLS_PREP_MIX_H
 #define TOOLS_PREP_MIX_H

@@ -1,5 +1,5 @@
-/* prep_output.h - the directory that prep writes (new_dir.h: complete or absent, locked meanwhile), and
- * the watch over rejected lines.
+/* prep_output.h - the directory that prep writes (new_dir.h: complete or absent, locked meanwhile),
+ * and the watch over rejected lines.
  *
  * Main thread only, but for the path of the temporary directory.
  */

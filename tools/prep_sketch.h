@@ -1,4 +1,5 @@
-/* prep_sketch.h - about how many distinct ids a field has, in 1 KiB (HyperLogLog: Flajolet et al. 2007).
+/* prep_sketch.h - about how many distinct ids a field has, in 1 KiB (HyperLogLog: Flajolet et al.
+ * 2007).
  *
  * An id's hash chooses one of 1,024 registers and gives it a rank: how many zeros its other bits begin
  * with. A register keeps the largest, whatever order ids come in and however often, so sketches of

@@ -75,7 +75,8 @@ static enum status hold(struct run *r, uint32_t number, const struct shard **out
         TRY(mem_alloc((void **)&h->shard, sizeof *h->shard));
         const struct shard_info *info = &r->source.shards[number];
         TRY(shard_read(h->shard, dataset_dir(&r->source, info), info->name, &r->source.schema));
-        /* Which impressions were thinned out went by the log's clicks, not by those that come in time. */
+        /* Which impressions were thinned out went by the log's clicks, not by those that come in
+         * time. */
         TRY(shard_weigh(h->shard, r->source.sample_rate));
         h->bytes = shard_memory(h->shard);
         r->held_bytes += h->bytes;

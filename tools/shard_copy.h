@@ -5,8 +5,8 @@
 
 #include "prep_line.h"
 
-/* The features on one side of entry n, a group or an impression, in place of those in *out. schema: the
- * one the shard was read with, whose slots the features name. ERR_MEMORY. */
+/* The features on one side of entry n, a group or an impression, in place of those in *out. schema:
+ * the one the shard was read with, whose slots the features name. ERR_MEMORY. */
 enum status shard_features(const struct shard *s, const struct schema *schema, enum side side,
                            uint32_t n, struct feature_list *out);
 /* Adds group g whole. *room is work space. Statuses of the builder's functions. */

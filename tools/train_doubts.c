@@ -92,8 +92,9 @@ static void warn_of_no_behaviours(const struct job *j, const struct dataset *dat
     }
 }
 
-/* Parameters are as many batches old as others are under way. The fewer steps a job has, the more that
- * costs: a hundredth of them, and one or two in any case, is what docs/quality.md found still harmless. */
+/* Parameters are as many batches old as others are under way. The fewer steps a job has, the more
+ * that costs: a hundredth of them, and one or two in any case, is what docs/quality.md found still
+ * harmless. */
 static void warn_of_staleness(const struct job *j, uint64_t impressions) {
     const struct config *c = &j->config;
     const uint64_t steps = impressions / c->batch;

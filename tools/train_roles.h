@@ -1,4 +1,5 @@
-/* train_roles.h - the roles of a job on this machine: the command lines that `esmm train` gives them. */
+/* train_roles.h - the roles of a job on this machine: the command lines that `esmm train` gives
+ * them. */
 #ifndef TOOLS_TRAIN_ROLES_H
 #define TOOLS_TRAIN_ROLES_H
 

@@ -55,8 +55,8 @@ enum status transfer_pull_dense(struct transfer *x);
  * until the next transfer_pull. They are writable scratch for the caller. */
 float *transfer_rows(struct transfer *x, uint32_t slot);
 float *transfer_dense(struct transfer *x);
-/* After PULLED of a pull that was not for training: missing[count[slot]] of a slot, 1 where there is no
- * row and the values are initial ones, else 0. NULL after one for training: nobody asked. */
+/* After PULLED of a pull that was not for training: missing[count[slot]] of a slot, 1 where there
+ * is no row and the values are initial ones, else 0. NULL after one for training: nobody asked. */
 const uint8_t *transfer_missing(const struct transfer *x, uint32_t slot);
 /* Gradients in the same shapes (drows[slot] NULL: zeros), copied before return. shard_batches: how
  * many batches the shard of `name` has. */

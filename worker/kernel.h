@@ -69,9 +69,10 @@ struct kernel_set {
     const struct kernel *f32, *bf16;
 };
 
-/* The kernel for a choice and a precision, NULL for OpenBLAS; the float32 one where bf16 is wanted and
- * missing. auto takes the best that is in `have`; any other choice gets that or ERR_CONFIG, which names
- * what there is. ERR_CONFIG too where the choice comes to an OpenBLAS that cannot be used (blas_ready). */
+/* The kernel for a choice and a precision, NULL for OpenBLAS; the float32 one where bf16 is wanted
+ * and missing. auto takes the best that is in `have`; any other choice gets that or ERR_CONFIG,
+ * which names what there is. ERR_CONFIG too where the choice comes to an OpenBLAS that cannot be
+ * used (blas_ready). */
 enum status kernel_choose(enum kernel_choice choice, enum precision precision, struct kernel_set have,
                           const struct kernel **kernel);
 /* The same with what this machine has. */
@@ -81,7 +82,8 @@ enum status kernel_find(enum kernel_choice choice, enum precision precision,
 #define KERNEL_NAME_MAX 64
 /* What computes, for people: "float32, AVX-512", "float32, OpenBLAS for Haswell". */
 void kernel_describe(const struct kernel *kernel, char out[KERNEL_NAME_MAX]);
-/* That in one log line; a warning if bf16 was asked for and `kernel`, of kernel_find, is not of that kind. */
+/* That in one log line; a warning if bf16 was asked for and `kernel`, of kernel_find, is not of
+ * that kind. */
 void kernel_log(const struct kernel *kernel, enum kernel_choice choice, enum precision precision);
 
 #endif

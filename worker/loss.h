@@ -1,8 +1,8 @@
 /* loss.h - what each model minimises, in logit space (algorithm.md sections 1.6, 3 and 5). Finite for
  * every finite input; no clipping of probabilities.
  *
- * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the weight
- * of the second term; B impressions of the batch. BCE(label, probability).
+ * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the
+ * weight of the second term; B impressions of the batch. BCE(label, probability).
  *
  *     esmm, esmm-ns,  BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
  *     mmoe, ple
@@ -23,12 +23,12 @@
  *     esm2            BCE(y, p) + h BCE(y act, p y2) + w BCE(t, p (y2 y3 + (1-y2) y4))
  *     chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w BCE(t, p b1 .. bK q)
  *
- * v, l, h, c: model.cvr_weight, counterfactual_weight, behaviour_weight, calibrator_weight. p and 1-p that divide are at least
- * model.propensity_min and have no gradient. More in loss_causal.c, loss_chain.c.
- * An impression of weight m counts m times: its whole loss is multiplied by it, so that a step goes down the
- * mean over the batch's impressions of m times the loss; the sums of dcmt's weights count it m times too.
- * A record (docs/stream.md) may touch one of the terms alone, and with model.delay its CTCVR term
- * is weighed: loss_delay.c.
+ * v, l, h, c: model.cvr_weight, counterfactual_weight, behaviour_weight, calibrator_weight. p and
+ * 1-p that divide are at least model.propensity_min and have no gradient. More in loss_causal.c,
+ * loss_chain.c. An impression of weight m counts m times: its whole loss is multiplied by it, so
+ * that a step goes down the mean over the batch's impressions of m times the loss; the sums of
+ * dcmt's weights count it m times too. A record (docs/stream.md) may touch one of the terms alone,
+ * and with model.delay its CTCVR term is weighed: loss_delay.c.
  *
  * For esmm, with s the sigmoid and sp(x) = log(1 + e^x):
  *
@@ -43,8 +43,8 @@
 
 #include "common/method.h"
 
-/* Sums over a batch that a loss divides by, of impressions that count their weights: those weights, and
- * how much the clicked and the unclicked ones weigh in the loss. */
+/* Sums over a batch that a loss divides by, of impressions that count their weights: those weights,
+ * and how much the clicked and the unclicked ones weigh in the loss. */
 struct loss_totals {
     double all, clicked, unclicked;
 };
@@ -63,15 +63,15 @@ struct loss_spec {
     struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
 };
 struct loss_spec loss_spec_of(const struct config *c);
-/* A log that kept all clicks and a share s of the rest, taken as it is, makes p_ctr's odds 1 / s too high
- * and leaves p_cvr right: log s with train.sample_correction = predict, else 0. */
+/* A log that kept all clicks and a share s of the rest, taken as it is, makes p_ctr's odds 1 / s
+ * too high and leaves p_cvr right: log s with train.sample_correction = predict, else 0. */
 float loss_shift_of(const struct config *c, double sample_rate);
 uint32_t loss_towers(const struct loss_spec *s); /* with the heads of delay */
 
 
-/* Sums over impressions, by their weights: the first term (of the click), the second (with the weights of delay), and
- * the whole with weights, which has the losses of delay's heads too. A term that the model has not
- * stays as it is. */
+/* Sums over impressions, by their weights: the first term (of the click), the second (with the
+ * weights of delay), and the whole with weights, which has the losses of delay's heads too. A term
+ * that the model has not stays as it is. */
 struct loss_sums {
     double ctr, ctcvr, total;
 };
@@ -87,20 +87,21 @@ struct loss_rows {
     const float *elapsed_days;
 };
 
-/* towers: as many as the method has (method_with). dlogit [towers][n] = gradient of the sum, times `scale` (1/B for the
- * mean); adds to *sums. */
+/* towers: as many as the method has (method_with). dlogit [towers][n] = gradient of the sum, times
+ * `scale` (1/B for the mean); adds to *sums. */
 void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t n, float scale,
                 float *const *dlogit, struct loss_sums *sums);
-/* One impression of a log in double, of weight 1: its terms, and dlogit [towers without heads]. What loss_batch
- * does for all models but esmm; of esmm it is the oracle. */
+/* One impression of a log in double, of weight 1: its terms, and dlogit [towers without heads].
+ * What loss_batch does for all models but esmm; of esmm it is the oracle. */
 void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
               uint64_t impression_id, struct loss_sums *terms, double *dlogit);
 
-/* Record i of rows in double, as if of weight 1: its terms, and dlogit [towers]. What loss_batch does with records. */
+/* Record i of rows in double, as if of weight 1: its terms, and dlogit [towers]. What loss_batch
+ * does with records. */
 void loss_record(const struct loss_spec *s, const double *logit, const struct loss_rows *rows,
                  size_t i, struct loss_sums *terms, double *dlogit);
-/* For a model with method.whole_batch: adds n impressions to the batch's sums (weight NULL: 1 each), and from
- * those of all of it sets what its loss needs. */
+/* For a model with method.whole_batch: adds n impressions to the batch's sums (weight NULL: 1
+ * each), and from those of all of it sets what its loss needs. */
 void loss_totals_add(struct loss_totals *sums, const struct loss_spec *s, const float *logit_ctr,
                      const uint8_t *labels, const float *weight, size_t n);
 void loss_normalise(struct loss_spec *s, const struct loss_totals *sums);

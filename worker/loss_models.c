@@ -155,8 +155,8 @@ static double cvr_logit(const struct loss_spec *s, const float *const *logit, si
     return s->model == MODEL_ESM2 || s->model == MODEL_CHAIN ? loss_chain_cvr(s, x) : x[1];
 }
 
-/* p_ctr becomes that of a + shift and p_cvr = p_ctcvr / p_ctr stays: the logit of what p_ctcvr becomes.
- * It is below the old one, hence below 1; where rounding says otherwise, just below. */
+/* p_ctr becomes that of a + shift and p_cvr = p_ctcvr / p_ctr stays: the logit of what p_ctcvr
+ * becomes. It is below the old one, hence below 1; where rounding says otherwise, just below. */
 static float shifted_ctcvr(double a, double b, double shift) {
     const double log_r = softplus(-a) - softplus(-(a + shift)) - softplus(-b);
     const double below = fmin(log_r, -DBL_EPSILON);

@@ -6,7 +6,8 @@
 
 #define LANES 16
 
-/* Of a width that every x86-64 CPU has: where one lacks a wider vector, compilers keep it in memory. */
+/* Of a width that every x86-64 CPU has: where one lacks a wider vector, compilers keep it in
+ * memory. */
 #define WIDTH   4
 #define VECTORS (LANES / WIDTH)
 typedef float vector __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias));

@@ -4,9 +4,10 @@
  *     output_weight     dw += sum_i dlogit_i x_i               [in]
  *     output_input      dx_i = dlogit_i w                      [n, in]
  *
- * A product with one column is too small for a tile of kernel.h, so it has code of its own, which all
- * kernels share. Sums run in a fixed order, so the bits are the same on every CPU, and a row's logit and
- * dx depend on that row only. float32; `stride` floats from row to row. `in` and n may be 0.
+ * A product with one column is too small for a tile of kernel.h, so it has code of its own, which
+ * all kernels share. Sums run in a fixed order, so the bits are the same on every CPU, and a row's
+ * logit and dx depend on that row only. float32; `stride` floats from row to row. `in` and n may be
+ * 0.
  */
 #ifndef WORKER_OUTPUT_H
 #define WORKER_OUTPUT_H

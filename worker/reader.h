@@ -40,7 +40,8 @@ struct reader_item {
 /* ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
 enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms);
 void reader_give_back(struct reader *r, struct batch *b);
-/* Whether nothing can be done until the shard that is being read has come: no batch is with anybody. */
+/* Whether nothing can be done until the shard that is being read has come: no batch is with
+ * anybody. */
 bool reader_waits(struct reader *r);
 /* Adds the time spent on LOAD and CUT so far. */
 void reader_usage(struct reader *r, struct usage *into);
