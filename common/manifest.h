@@ -53,6 +53,9 @@ void manifest_dir_name(uint64_t step, char *out);
 /* Makes RUN/checkpoints/step-N.tmp into step-N after its manifest was written, moves `latest`,
  * deletes all but the newest `keep` and any leftover .tmp. root = RUN/checkpoints. */
 enum status manifest_publish(const char *root, uint64_t step, uint32_t keep);
+/* Whether a run may be written into `out`: not if it has a manifest of its own, and so holds shards or is
+ * a checkpoint, which manifest_find would then take for the run's. ERR_EXISTS. */
+enum status manifest_run_dir(const char *out);
 /* Resolves a user's path: a checkpoint, a checkpoints directory, or a run directory (takes the
  * newest complete checkpoint: `latest`, else the highest step that has a valid manifest; one whose
  * manifest is damaged is logged). out[PATH_BYTES_MAX]. ERR_NOT_FOUND says what was looked for;

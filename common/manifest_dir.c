@@ -178,6 +178,12 @@ static bool never_completed(const char *path) {
     return n > 4 && strncmp(path + n - 4, ".tmp", 4) == 0;
 }
 
+enum status manifest_run_dir(const char *out) {
+    return has_manifest(out) ? fail(ERR_EXISTS, "%s has a manifest: it holds shards or is a checkpoint; "
+                                                "a run needs a directory of its own: another --out", out)
+                             : OK;
+}
+
 enum status manifest_find(const char *path, char *out) {
     char root[PATH_BYTES_MAX];
     if (has_manifest(path) && never_completed(path)) {

@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/data_fit.h"
 #include "common/log.h"
+#include "common/manifest.h"
 #include "common/mem.h"
 #include "common/method.h"
 #include "common/plan.h"
@@ -310,6 +311,7 @@ static enum status lock_run(struct coord *c) {
     char path[PATH_BYTES_MAX];
     TRY(file_mkdirs(c->options->out_dir));
     TRY(absolute(c->options->out_dir, c->out_dir));
+    TRY(manifest_run_dir(c->out_dir));
     if (c->options->lock_fd == 0) {
         return lock_take_in(&c->lock, c->out_dir);
     }

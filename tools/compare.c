@@ -260,6 +260,7 @@ static enum status prepare(struct compare *c) {
         return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
     }
     TRY(look_at_all(c));
+    TRY(manifest_run_dir(c->settings.out));
     TRY(lock_take_in(&c->lock, c->settings.out));
     enum status status = settings_text(c, c->dataset.impressions, &text);
     if (status == OK) {

@@ -332,6 +332,7 @@ static void say_start(const struct train *t) {
 static enum status run(struct train *t) {
     bool complete = false;
     stop_signals_install();
+    TRY(manifest_run_dir(t->job.out));
     TRY(train_read_data(&t->data, &t->job));
     TRY(train_fits(&t->job, &t->data));
     TRY(enter_run(t, &complete));

@@ -27,7 +27,8 @@ tidy() {
     if [ -s "$tmp/make.out" ]; then
         ask_coordinator clean "$run_made" || true
     fi
-    [ "$out_made" = no ] || rmdir "$out/logs" "$out" 2>/dev/null || true
+    rmdir "$out/logs" 2>/dev/null || true # if nothing is in it
+    [ "$out_made" = no ] || rmdir "$out" 2>/dev/null || true
 }
 
 ask() { # KEY INDEX COMMAND: begins to ask; the answer goes to $tmp/KEY.out

@@ -81,7 +81,9 @@ make) # RUN MARKER RESUME
         problem "cannot write to the run directory $1: ${why##*: }"
     else
         [ -z "${made:-}" ] || echo made
-        if [ "$3" = no ] && [ -e "$1/checkpoints/latest" ]; then
+        if [ -e "$1/manifest" ]; then
+            problem "$1 has a manifest: it holds shards or is a checkpoint; a run needs a directory of its own"
+        elif [ "$3" = no ] && [ -e "$1/checkpoints/latest" ]; then
             problem "$1 already holds a run: give --resume to continue it, or another --out"
         fi
     fi

@@ -55,6 +55,18 @@ step "a run directory is used once"
 expect 1 "$ESMM" train --data "$dir/data" --out "$dir/run" "${small[@]}"
 says "already holds a run" "--resume"
 
+step "nor is a directory of shards or a checkpoint a run directory"
+ls -R "$dir/data" "$dir/run/checkpoints/latest/" >"$dir/before"
+for out in data run/checkpoints/latest; do
+    for resume in "" --resume; do
+        expect 1 "$ESMM" train --data "$dir/data" --out "$dir/$out" "${small[@]}" $resume
+        says "$dir/$out has a manifest: it holds shards or is a checkpoint"
+    done
+done
+expect 1 "$ESMM" compare --data "$dir/data" --eval "$dir/data" --out "$dir/data" --methods esmm
+says "has a manifest"
+ls -R "$dir/data" "$dir/run/checkpoints/latest/" | cmp - "$dir/before" || die "something was left there"
+
 step "--max-steps 0 saves the initial state"
 train initial --servers 2 --workers 1 --max-steps 0
 equal "step" "$(newest_step initial)" 0
