@@ -96,13 +96,25 @@ static enum status text_labels(const struct dataset *d, struct buf *out) {
     return OK;
 }
 
+/* Older versions, and streams, do not count the values of each field. */
+static bool says_values(const struct dataset *d) {
+    uint64_t sum = 0;
+    for (uint32_t f = 0; f < d->schema.count; f++) {
+        sum += d->field_values[f];
+    }
+    return sum > 0 || d->values == 0;
+}
+
 static enum status text_fields(const struct dataset *d, struct buf *out) {
+    const bool said = says_values(d);
     TRY(buf_printf(out, "%-20s %-4s %14s  %s\n", "field", "side", "values", "ids"));
     for (uint32_t f = 0; f < d->schema.count; f++) {
         const struct field *field = &d->schema.fields[f];
-        TRY(buf_printf(out, "%-20s %-4s %14llu  ", field->name,
-                       side_name(field->side),
-                       (unsigned long long)d->field_values[f]));
+        char values[24] = "not said";
+        if (said) {
+            snprintf(values, sizeof values, "%llu", (unsigned long long)d->field_values[f]);
+        }
+        TRY(buf_printf(out, "%-20s %-4s %14s  ", field->name, side_name(field->side), values));
         TRY(field_schema_describe(field_schemas_find(&d->fields, field->name), out));
         TRY(buf_printf(out, "\n"));
     }
@@ -145,12 +157,13 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
 }
 
 static void json_shards(const struct dataset *d, struct json *j) {
+    const bool said = says_values(d);
     json_open(j, "fields", '[');
     for (uint32_t f = 0; f < d->schema.count; f++) {
         json_open(j, NULL, '{');
         json_str(j, "name", d->schema.fields[f].name);
         json_str(j, "side", side_name(d->schema.fields[f].side));
-        json_u64(j, "values", d->field_values[f]);
+        said ? json_u64(j, "values", d->field_values[f]) : json_null(j, "values");
         field_report_json(field_schemas_find(&d->fields, d->schema.fields[f].name), j);
         json_close(j);
     }

@@ -40,6 +40,9 @@ for stream in vanilla oracle fnw es-dfm defer dfm; do
     ok "$ESMM" inspect "$dir/$stream" --verify
     says "^whole:" "^stream       $stream$" "^times        in all shards" "^kinds        in all shards"
 done
+ok "$ESMM" inspect "$dir/$stream" # of which the manifest does not count each field's values
+says '^[a-z]+ +(user|item) +not said  kind = '
+grep -qE '^[a-z]+ +(user|item) +0 ' "$dir/out" && die "values that are not counted are shown as 0"
 ok "$ESMM" inspect "$dir/shards"
 says "^stream       not said" "^times        in all shards" "^kinds        none" "^behaviours   none"
 
