@@ -1,8 +1,12 @@
 #include "prep_doubts.h"
 
+#include "common/clock.h"
+#include "prep_civil.h"
+
 #define ORPHANS_MIN    10u
 #define ROWS_MIN       1000u
 #define CLICKS_MIN     100u
+#define AHEAD_S_MAX    (7 * 86400.0) /* clocks of other machines, dates without a zone */
 #define DISTINCT_SHARE 0.9 /* three standard errors of a sketch below all */
 
 /* A label that no row has is likely to be another column. With orphans something else is wrong. */
@@ -30,6 +34,18 @@ static enum status doubt_all(const struct prep_run *r, const struct dataset *d, 
                ? OK
                : buf_printf(out, "every one of %llu clicks has a conversion: is the column of that label "
                                  "the right one?\n", (unsigned long long)d->clicks);
+}
+
+/* A log is of the past: what lies ahead was read with another unit, origin or form than it has. */
+static enum status doubt_future(const struct dataset *d, struct buf *out) {
+    char last[CIVIL_BYTES];
+    const double now = clock_wall_s();
+    if ((double)d->last_time < now + AHEAD_S_MAX) {
+        return OK;
+    }
+    civil_text((int64_t)d->last_time, last);
+    return buf_printf(out, "the last time is %s, which is yet to come: are log.time_unit, time_format and "
+                           "time_origin those of the log?\n", last);
 }
 
 /* A conversion needs a click: many without one, or more of them, mean that it is the other way round. */
@@ -63,6 +79,7 @@ static enum status doubt_field(const struct prep_run *r, const struct dataset *d
 enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     TRY(doubt_labels(r, d, out));
     TRY(doubt_none(d, out));
+    TRY(doubt_future(d, out));
     TRY(doubt_all(r, d, out));
     for (uint32_t slot = 0; slot < r->fields.schema.count; slot++) {
         TRY(doubt_field(r, d, slot, out));

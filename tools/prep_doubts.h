@@ -5,8 +5,8 @@
 #include "prep.h"
 
 /* Writes one line each, without an indent: clicks and conversions that seem to be swapped; a label
- * that no row has; a field that has a value of its own in nearly every row. d has its sums.
- * ERR_MEMORY. */
+ * that no row has; times that are yet to come; a field that has a value of its own in nearly every
+ * row. d has its sums. ERR_MEMORY. */
 enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "common/data_fit.h"
 #include "common/drift.h"
+#include "common/file.h"
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "summary_view.h"
@@ -135,8 +136,26 @@ static enum status warn_of_order(const struct job *j, const struct dataset *data
     return OK;
 }
 
+/* A stream says that nothing comes any more by its file `end`; an ordinary directory never does. */
+static enum status warn_of_waiting(const struct job *j, const struct dataset *data) {
+    char last[PATH_BYTES_MAX], end[PATH_BYTES_MAX];
+    if (!j->stream || data->shard_count == 0) {
+        return OK;
+    }
+    const char *dir = j->data.names[0];
+    TRY(path_join(last, dir, data->shards[data->shard_count - 1].name));
+    TRY(path_join(end, dir, "end"));
+    if (file_exists(last) && !file_exists(end)) {
+        fprintf(stderr, "warning: %s has all %u shards of its manifest and no file 'end': as a stream it "
+                        "is waited on for more. Train on it with --data, or say that nothing comes any "
+                        "more: touch %s\n", dir, data->shard_count, end);
+    }
+    return OK;
+}
+
 enum status train_warn(const struct job *j, const struct dataset *data, uint64_t impressions) {
     warn_of_no_behaviours(j, data);
     warn_of_staleness(j, impressions);
+    TRY(warn_of_waiting(j, data));
     return warn_of_order(j, data);
 }

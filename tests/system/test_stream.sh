@@ -56,6 +56,12 @@ follow all --servers 2 --workers 2 "${plan[@]}"
 equal "steps" "$(number "$dir/all/summary.json" steps)" "$steps"
 compare all
 
+step "a directory that is whole but does not say that it has ended: told on the terminal"
+rm "$dir/stream/end"
+follow endless --servers 1 --workers 1 "${plan[@]}" --max-steps 1
+says "$dir/stream has all $shards shards of its manifest and no file 'end': as a stream it is waited on for more"
+rm -rf "$dir/endless"
+
 step "the same as a stream that grows while the job runs"
 begin_stream
 follow_start grows --servers 2 --workers 2 "${plan[@]}" --set checkpoint.every_shards=1 \

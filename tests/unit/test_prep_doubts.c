@@ -1,4 +1,4 @@
-/* What esmm prep doubts: labels that seem to be swapped, a field that is a row number. */
+/* What esmm prep doubts: labels that seem to be swapped, a field that is a row number, times to come. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,6 +84,18 @@ static void test_ids(void **state) {
     says("[log]\nclick = click\nconversion = buy\nuser = user, id\nitem = item\n", "zero", "field 'id'");
 }
 
+static void test_times(void **state) {
+    (void)state;
+    static const char keys[] = "[log]\nclick = click\nconversion = buy\nuser = user\nitem = item\n"
+                               "time = at\nconversion_time = at\n";
+    char relative[sizeof keys + 40];
+    write_text(skeleton, "user,click,buy,item,at\nu1,1,1,i1,1400000000\nu2,0,0,i2,1400000600\n");
+    says(keys, "zero", NULL);
+    snprintf(relative, sizeof relative, "%stime_origin = 2070-01-01\ntime_unit = s\n", keys);
+    write_text(skeleton, "user,click,buy,item,at\nu1,1,1,i1,0\nu2,0,0,i2,600\n");
+    says(relative, "zero", "the last time is 2070-01-01 00:10:00, which is yet to come");
+}
+
 static void test_auc(void **state) {
     (void)state;
     assert_false(evaluation_doubt(0.99999, 0.5, NAN));
@@ -93,6 +105,6 @@ static void test_auc(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_labels), cmocka_unit_test(test_ids),
-                                       cmocka_unit_test(test_auc)};
+                                       cmocka_unit_test(test_times), cmocka_unit_test(test_auc)};
     return cmocka_run_group_tests(tests, prep_setup, prep_teardown);
 }
