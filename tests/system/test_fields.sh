@@ -184,7 +184,7 @@ prepare timed stream
 prepare timed-hash stream
 ok "$ESMM" records --data "$dir/timed-stream" --out "$dir/records" --stream es-dfm
 ok "$ESMM" inspect "$dir/records" --json
-says '"name":"item","side":"item","values":0,"kind":"id"' '"name":"tags",[^{]*"kind":"hash","hash":"xxh3-64","multi":124'
+says '"name":"item","side":"item","values":null,"kind":"id"' '"name":"tags",[^{]*"kind":"hash","hash":"xxh3-64","multi":124'
 expect 1 "$ESMM" train --stream "$dir/records" --eval "$dir/hash-new" --out "$dir/never"
 says "field 'item': $dir/records has kind = id; $dir/hash-new has kind = hash"
 ok "$ESMM" records --data "$dir/timed-hash-stream" --out "$dir/records-hash" --stream es-dfm
