@@ -163,7 +163,7 @@ find_roles() {
             worker) rest=${rest#*--index }; worker[${rest%% *}]=$pid ;;
             esac
         done < <(process_lines)
-        [ "${#worker[@]}" = "$1" ] && return
+        [ "${#worker[@]}" = "$1" ] && [ "${#ps[@]}" -gt 0 ] && [ -n "$coord" ] && return
         left=$((left - 1))
         sleep 0.02
     done
