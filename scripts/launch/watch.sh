@@ -263,7 +263,7 @@ heed_signal() {
 }
 
 watch_roles() {
-    local name what code next_beat=0
+    local name what code line partial='' next_beat=0
     mkfifo "$tmp/events"
     exec {events}<>"$tmp/events" {terminal}>&2
     for name in "${names[@]}"; do
@@ -273,7 +273,12 @@ watch_roles() {
     done
     until over; do
         open_waiting
-        if read -r -t 0.5 -u "$events" what name code; then
+        # The half second may end in the midst of a line: its beginning is kept, or a role's end is lost.
+        if ! IFS= read -r -t 0.5 -u "$events" line; then
+            partial+=$line
+        else
+            read -r what name code <<<"$partial$line"
+            partial=''
             case $what in
             up)
                 state[$name]=up
