@@ -8,7 +8,8 @@
  *   - A phase in which nothing of that happened for net.stall_ms fails the job, and the cause names
  *     who was awaited for what.
  *   - A worker that holds leases and has finished nothing for net.stall_ms loses them, as if it were
- *     silent, where another is there that gets on or has nothing to do: the job then has so long again.
+ *     silent, where another is there that has nothing to do or has got on within half of that time (of
+ *     two that stopped together the later is no help): the job then has so long again.
  *     Should the first wake up, its pushes are refused by their fence.
  *
  * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk (a
@@ -137,7 +138,9 @@ static bool another_works(const struct coord *c, const struct member *x, uint64_
     for (uint32_t w = 0; w < c->members.workers; w++) {
         const struct member *other = &c->members.worker[w];
         const bool there = other->state == MEMBER_PRESENT || other->state == MEMBER_SERVING;
-        if (other != x && there && !other->stuck && !is_stuck(c, other, now_ms)) {
+        const bool gets_on = leases_held(&c->leases, w) == 0 ||
+                             2 * (now_ms - other->moved_ms) <= c->config->stall_ms;
+        if (other != x && there && !other->stuck && gets_on) {
             return true;
         }
     }

@@ -139,6 +139,21 @@ static void another_takes_over(void **state) {
     end(&c);
 }
 
+/* Of two that stopped within moments the one is no help to the other, and both are named. */
+static void both_stop(void **state) {
+    (void)state;
+    struct coord c = begin(PHASE_TRAIN);
+    runs(&c, 0);
+    grant(&c, 1, 0);
+    grant(&c, 0, 20);
+    runs(&c, 999);
+    c.stall.moved_ms = 20; /* the job's time is not up yet */
+    runs(&c, 1010);
+    assert_int_equal(leases_held(&c.leases, 1), 1);
+    stalls(&c, 1020, "; worker 1 (host h1, pid 11), which holds shard 0");
+    end(&c);
+}
+
 /* Waiting for the disk is not a stall, but nobody else may hide behind it. */
 static void reading(void **state) {
     (void)state;
@@ -239,6 +254,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training),  cmocka_unit_test(nobody_asks),
         cmocka_unit_test(reading),   cmocka_unit_test(another_takes_over),
+        cmocka_unit_test(both_stop),
         cmocka_unit_test(scoring),   cmocka_unit_test(computing),
         cmocka_unit_test(what_has_another_deadline),
     };
