@@ -22,10 +22,10 @@
 #include <unistd.h>
 
 #include "tests/sample.h"
-#include "worker/blas.h"
-#include "worker/model.h"
-#include "worker/pool.h"
-#include "worker/tower.h"
+#include "worker/model/blas.h"
+#include "worker/model/model.h"
+#include "worker/model/pool.h"
+#include "worker/model/tower.h"
 
 #define USER_FIELDS       13
 #define USER_VALUES       40

@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/container.h"
-#include "common/mem.h"
-#include "common/metric.h"
-#include "common/plan.h"
-#include "common/rng.h"
-#include "common/usage.h"
-#include "common/wire.h"
+#include "common/base/clock.h"
+#include "common/base/container.h"
+#include "common/base/mem.h"
+#include "common/metric/metric.h"
+#include "common/job/plan.h"
+#include "common/base/rng.h"
+#include "common/job/usage.h"
+#include "common/net/wire.h"
 #include "ps/optimizer.h"
-#include "worker/batch.h"
+#include "common/data/batch.h"
 
 #define RUNS       5
 #define RUN_S      0.2

@@ -17,12 +17,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/rng.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/base/thread.h"
 #include "ps/server_thread.h"
-#include "tools/options.h"
+#include "tools/common/options.h"
 #include "worker/client.h"
 
 #define JOB        7u

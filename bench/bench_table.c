@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/hash.h"
-#include "common/layout.h"
-#include "common/mem.h"
-#include "common/rng.h"
+#include "common/base/clock.h"
+#include "common/base/hash.h"
+#include "common/job/layout.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
 #include "ps/optimizer.h"
 #include "ps/table.h"
 

@@ -9,10 +9,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/scores.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/net/scores.h"
 #include "state.h"
 
 static void send_to(struct coord *c, const void *peer, size_t peer_bytes, uint64_t id,

@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "common/hash.h"
-#include "common/mem.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
 
 enum status commit_init(struct commit *c, uint32_t partitions, bool open) {
     *c = (struct commit){.partitions = partitions, .open = open};

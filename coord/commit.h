@@ -11,8 +11,8 @@
 #ifndef COORD_COMMIT_H
 #define COORD_COMMIT_H
 
-#include "common/manifest.h"
-#include "common/wire.h"
+#include "common/checkpoint/manifest.h"
+#include "common/net/wire.h"
 
 struct commit {
     uint32_t partitions;

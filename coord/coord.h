@@ -10,9 +10,9 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/file.h"
-#include "common/status.h"
+#include "common/job/config.h"
+#include "common/base/file.h"
+#include "common/base/status.h"
 
 struct coord_options {
     const char *listen;        /* ipc://... or tcp://host:port */
@@ -25,7 +25,7 @@ struct coord_options {
     bool resume;               /* from out_dir/checkpoints/latest; none there: start afresh, said */
     uint64_t timeout_ms;       /* for all roles to appear */
     int progress_fd;           /* < 0: none; else a JSON line per second for `esmm train`'s view */
-    int lock_fd;               /* of out_dir/lock, held by the parent (common/lock.h); 0: takes its own */
+    int lock_fd;               /* of out_dir/lock, held by the parent (common/base/lock.h); 0: takes its own */
 };
 /* Whether the run in out_dir is complete and these options leave nothing to train of it: then there is
  * nothing to resume. Writes nothing. The errors are those with which coord_run would refuse to

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/plan.h"
-#include "common/scores.h"
+#include "common/base/mem.h"
+#include "common/job/plan.h"
+#include "common/net/scores.h"
 
 enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch_max) {
     *e = (struct exam){.data = data};

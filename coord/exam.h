@@ -10,11 +10,11 @@
 #ifndef COORD_EXAM_H
 #define COORD_EXAM_H
 
-#include "common/metric.h"
-#include "common/shard.h"
-#include "common/thread.h"
-#include "common/unseen.h"
-#include "common/wire.h"
+#include "common/metric/metric.h"
+#include "common/data/shard.h"
+#include "common/base/thread.h"
+#include "common/data/unseen.h"
+#include "common/net/wire.h"
 
 struct exam {
     const struct dataset *data; /* borrowed */

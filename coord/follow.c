@@ -1,6 +1,6 @@
 /* follow.c - a job on a stream: its plan grows while it trains.
  *
- * A shard that has come is cut into batches (common/plan.h), joins the plan's arrays, the set of done
+ * A shard that has come is cut into batches (common/job/plan.h), joins the plan's arrays, the set of done
  * names, the names of a cut that is under way, and the leases, in this order; from then on it is like
  * any other. Servers learn of it from its first push, which says how many batches the shard has
  * (ps/partition.h), so nobody has to be told before a lease is granted. Shards are in the order of
@@ -12,9 +12,9 @@
  */
 #include <stdio.h>
 
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/plan.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/job/plan.h"
 #include "state.h"
 
 #define LOOK_MS 200

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 enum status leases_init(struct leases *l, const struct tally_plan *plan, struct applied *done,
                         bool one_at_a_time, uint64_t lease_ms, uint64_t first_fence) {

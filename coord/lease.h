@@ -31,7 +31,7 @@
 #ifndef COORD_LEASE_H
 #define COORD_LEASE_H
 
-#include "common/wire.h"
+#include "common/net/wire.h"
 #include "tally.h"
 
 enum lease_state { LEASE_PENDING, LEASE_OUT, LEASE_BACK };

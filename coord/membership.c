@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 static void members_init(struct member *members, uint32_t count, enum wire_role role) {
     for (uint32_t i = 0; i < count; i++) {

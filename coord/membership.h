@@ -18,7 +18,7 @@
 #ifndef COORD_MEMBERSHIP_H
 #define COORD_MEMBERSHIP_H
 
-#include "common/wire.h"
+#include "common/net/wire.h"
 
 enum member_state {
     MEMBER_ABSENT,

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers, uint32_t fields,
                           uint64_t job_impressions, uint64_t restored_impressions) {

@@ -18,8 +18,8 @@
 #ifndef COORD_PROGRESS_H
 #define COORD_PROGRESS_H
 
-#include "common/metric.h"
-#include "common/wire.h"
+#include "common/metric/metric.h"
+#include "common/net/wire.h"
 
 #define LOSS_BATCHES 200u
 #define LOSS_SAMPLES 16u

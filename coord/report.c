@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 
 enum status report_open(struct report *r, const char *out_dir, int pipe_fd) {
     char path[PATH_BYTES_MAX];

@@ -8,8 +8,8 @@
 #ifndef COORD_REPORT_H
 #define COORD_REPORT_H
 
-#include "common/file.h"
-#include "common/json.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
 #include "progress.h"
 
 #define REPORT_EVERY_MS 2000u

@@ -25,9 +25,9 @@
  */
 #include <stdio.h>
 
-#include "common/clock.h"
-#include "common/hash.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/hash.h"
+#include "common/base/log.h"
 #include "state.h"
 
 #define SLOWEST_DISK_BYTES_PER_S (20u << 20)

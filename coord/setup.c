@@ -17,14 +17,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/data_fit.h"
-#include "common/log.h"
-#include "common/manifest.h"
-#include "common/mem.h"
-#include "common/method.h"
-#include "common/plan.h"
-#include "common/rng.h"
+#include "common/base/clock.h"
+#include "common/data/data_fit.h"
+#include "common/base/log.h"
+#include "common/checkpoint/manifest.h"
+#include "common/base/mem.h"
+#include "common/job/method.h"
+#include "common/job/plan.h"
+#include "common/base/rng.h"
 #include "state.h"
 
 #define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
@@ -200,7 +200,7 @@ static enum status same_config(const struct config *was, const struct config *no
 }
 
 /* The shape of rows and what their state means. Servers compare them too, with the parts
- * (ps/checkpoint.c); a job that they would refuse need not begin. */
+ * (ps/restore.c); a job that they would refuse need not begin. */
 static enum status same_tables(const struct config *was, const struct config *now,
                                const struct schema *schema) {
     static const char *const names[] = {"dim", "optimizer", NULL};

@@ -4,7 +4,7 @@
  * A frame beyond what the other side takes cuts the connection, and would be sent again for ever. So
  * what grows with the data is either sent in pieces (SCORES) or checked here.
  */
-#include "common/layout.h"
+#include "common/job/layout.h"
 #include "state.h"
 
 /* A part reports the names it has: at most those of two epochs, as many bits. */

@@ -1,6 +1,6 @@
 #include "staleness.h"
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 void staleness_init(struct staleness *s, uint64_t max, uint64_t patience_ms) {
     *s = (struct staleness){.max = max, .patience_ms = patience_ms};

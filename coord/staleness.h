@@ -37,7 +37,7 @@
 #ifndef COORD_STALENESS_H
 #define COORD_STALENESS_H
 
-#include "common/wire.h"
+#include "common/net/wire.h"
 
 #define STALENESS_TRAINERS_MAX 65536u
 #define STALENESS_CLOCK_MAX (1ull << 60) /* so that no sum here overflows */

@@ -18,8 +18,8 @@
  */
 #include <stdio.h>
 
-#include "common/hash.h"
-#include "common/log.h"
+#include "common/base/hash.h"
+#include "common/base/log.h"
 #include "state.h"
 
 #define NAMED_MAX 3 /* so many workers are named */

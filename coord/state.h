@@ -12,10 +12,10 @@
 #ifndef COORD_STATE_H
 #define COORD_STATE_H
 
-#include "common/json.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/transport.h"
+#include "common/base/json.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/net/transport.h"
 #include "commit.h"
 #include "coord.h"
 #include "exam.h"

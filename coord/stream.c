@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/applied.h"
-#include "common/clock.h"
-#include "common/file.h"
-#include "common/hash.h"
-#include "common/thread.h"
+#include "common/job/applied.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "common/base/thread.h"
 
 #define WAIT_LOOK_MS 200
 #define STREAM_SALT 0x73747265616d0001u /* no hash of a file that happens to have the same bytes */

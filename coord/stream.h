@@ -10,7 +10,7 @@
 #ifndef COORD_STREAM_H
 #define COORD_STREAM_H
 
-#include "common/shard.h"
+#include "common/data/shard.h"
 
 struct stream {
     const char *dir;   /* borrowed */

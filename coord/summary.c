@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/data_fit.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/data/data_fit.h"
+#include "common/base/mem.h"
 #include "state.h"
 
 #define SUMMARY_BYTES_MAX ((size_t)1 << 20)

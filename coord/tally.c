@@ -1,7 +1,7 @@
 #include "tally.h"
 
-#include "common/mem.h"
-#include "common/plan.h"
+#include "common/base/mem.h"
+#include "common/job/plan.h"
 
 void tally_plan_init(struct tally_plan *p) {
     p->epoch_batches = 0;

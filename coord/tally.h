@@ -7,7 +7,7 @@
 #ifndef COORD_TALLY_H
 #define COORD_TALLY_H
 
-#include "common/applied.h"
+#include "common/job/applied.h"
 
 struct tally_plan {
     const uint32_t *batches;     /* [shards], borrowed for the plan's life, as the next */

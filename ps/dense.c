@@ -2,7 +2,7 @@
 #include "dense.h"
 
 #include <assert.h>
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "optimizer.h"
 
 static enum status init_state(struct dense *d) {

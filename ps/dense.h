@@ -1,11 +1,11 @@
 /* dense.h - a partition's slice of the dense parameter vector, with its optimizer state.
  *
  * One array per kind (weights, state 0, state 1), so that an update of any sub-range is one
- * vectorised pass. Offsets are floats of the whole vector, as in common/layout.h. */
+ * vectorised pass. Offsets are floats of the whole vector, as in common/job/layout.h. */
 #ifndef PS_DENSE_H
 #define PS_DENSE_H
 
-#include "common/layout.h"
+#include "common/job/layout.h"
 
 #define DENSE_STATE_MAX 2
 

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 #include <string.h>
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 void domains_fini(struct domains *d) {
     for (uint32_t i = 0; i < d->count; i++) {

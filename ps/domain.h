@@ -6,7 +6,7 @@
 #ifndef PS_DOMAIN_H
 #define PS_DOMAIN_H
 
-#include "common/applied.h"
+#include "common/job/applied.h"
 
 struct domain {
     uint32_t bucket_begin, bucket_end;

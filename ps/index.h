@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "common/status.h"
+#include "common/base/status.h"
 
 struct index {
     uint64_t *entries; /* NULL until the first reserve */

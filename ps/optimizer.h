@@ -35,7 +35,7 @@
 #define PS_OPTIMIZER_H
 
 #include <stddef.h>
-#include "common/config.h"
+#include "common/job/config.h"
 
 /* Floats of state beside dim weights. */
 uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim);

@@ -3,8 +3,8 @@
 #include "partition_private.h"
 
 #include <assert.h>
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "snapshot_private.h"
 
 static enum status create_field(struct partition *p, uint32_t slot) {

@@ -19,9 +19,9 @@
 #ifndef PS_PARTITION_H
 #define PS_PARTITION_H
 
-#include "common/applied.h"
-#include "common/layout.h"
-#include "common/schema.h"
+#include "common/job/applied.h"
+#include "common/job/layout.h"
+#include "common/job/schema.h"
 
 struct partition_spec {
     const struct config *config;   /* borrowed for the partition's life, as all below */

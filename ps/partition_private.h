@@ -4,7 +4,7 @@
 #ifndef PS_PARTITION_PRIVATE_H
 #define PS_PARTITION_PRIVATE_H
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "dense.h"
 #include "domain.h"
 #include "partition.h"

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 #include "admission.h"
-#include "common/log.h"
+#include "common/base/log.h"
 #include "eviction.h"
 #include "optimizer.h"
 #include "snapshot_private.h"

@@ -4,7 +4,7 @@
 #define PS_PIECE_H
 
 #include <stddef.h>
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 #define PIECE_PAGE_BYTES ((size_t)2 << 20)
 

@@ -7,7 +7,7 @@
 #ifndef PS_SERVER_H
 #define PS_SERVER_H
 
-#include "common/link.h"
+#include "common/net/link.h"
 
 struct server_options {
     const char *coordinator;  /* endpoint */

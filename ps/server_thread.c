@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
 
 #define QUEUE_ITEMS 8
 #define IDLE_MS 20         /* how long an order may wait */

@@ -16,12 +16,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "common/queue.h"
-#include "common/thread.h"
-#include "common/transport.h"
-#include "ps/checkpoint.h"
-#include "ps/partition.h"
-#include "ps/snapshot.h"
+#include "common/base/queue.h"
+#include "common/base/thread.h"
+#include "common/net/transport.h"
+#include "restore.h"
+#include "partition.h"
+#include "snapshot.h"
 
 /* What all threads share, read-only from BEGIN on; outlives the threads. */
 struct server_job {

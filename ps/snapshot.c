@@ -23,9 +23,9 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include "checkpoint_meta.h"
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/checkpoint/part_meta.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "snapshot_writer.h"
 
 #define BLOCK_BYTES 4096u

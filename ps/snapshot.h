@@ -11,7 +11,7 @@
 #ifndef PS_SNAPSHOT_H
 #define PS_SNAPSHOT_H
 
-#include "ps/partition.h"
+#include "partition.h"
 
 /* The thread that writes part files; one per server, shared by its partitions. */
 struct snapshot_writer;

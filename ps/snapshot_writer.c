@@ -12,9 +12,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "checkpoint.h"
-#include "common/mem.h"
-#include "common/thread.h"
+#include "restore.h"
+#include "common/base/mem.h"
+#include "common/base/thread.h"
 
 #define PUT_TIMEOUT_MS 1000u
 #define TAKE_TIMEOUT_MS 1000u

@@ -11,9 +11,9 @@
 #define PS_SNAPSHOT_WRITER_H
 
 #include <stdatomic.h>
-#include "common/container.h"
-#include "common/file.h"
-#include "common/queue.h"
+#include "common/base/container.h"
+#include "common/base/file.h"
+#include "common/base/queue.h"
 #include "snapshot.h"
 
 #define CHUNK_SEGMENTS_MAX 256u

@@ -19,9 +19,9 @@
 
 #include <assert.h>
 #include <string.h>
-#include "common/bytes.h"
-#include "common/hash.h"
-#include "common/layout.h"
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
+#include "common/job/layout.h"
 #include "index.h"
 #include "optimizer.h"
 #include "piece.h"

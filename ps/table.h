@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/config.h"
-#include "common/status.h"
+#include "common/job/config.h"
+#include "common/base/status.h"
 
 #define HANDLE_NONE UINT32_MAX
 

@@ -2,8 +2,8 @@
 #include "ticket.h"
 
 #include <string.h>
-#include "common/mem.h"
-#include "common/rng.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
 
 enum status tickets_init(struct tickets *t, size_t bytes_max, uint32_t live_ms, uint64_t nonce) {
     *t = (struct tickets){.bytes_max = bytes_max, .live_ms = live_ms};

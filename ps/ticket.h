@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/status.h"
+#include "common/base/status.h"
 
 #define TICKETS_MAX 8192u
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_DIRS_H
 #define TESTS_DIRS_H
 
-#include "common/file.h"
+#include "common/base/file.h"
 
 /* Good as long as the block it stands in. */
 #define DIRS(...)                                                                                  \

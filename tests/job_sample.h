@@ -13,13 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/file.h"
-#include "common/manifest.h"
-#include "common/mem.h"
-#include "common/rng.h"
-#include "common/shard.h"
-#include "ps/checkpoint.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/checkpoint/manifest.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/data/shard.h"
+#include "ps/restore.h"
 #include "ps/snapshot.h"
 
 #define JOB_PARTS_MAX 16

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/file.h"
-#include "tools/tools.h"
+#include "common/base/file.h"
+#include "tools/common/tools.h"
 
 #define ARGS_MAX 24
 

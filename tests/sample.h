@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "common/layout.h"
-#include "common/mem.h"
-#include "common/rng.h"
-#include "common/shard.h"
+#include "common/job/layout.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/data/shard.h"
 
 struct sample {
     uint64_t seed, draws;

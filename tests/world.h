@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/file.h"
-#include "common/mem.h"
-#include "common/rng.h"
-#include "ps/checkpoint.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "ps/restore.h"
 #include "ps/optimizer.h"
 #include "ps/partition_private.h"
 #include "ps/snapshot.h"

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/bytes.h"
-#include "common/config.h"
-#include "common/thread.h"
-#include "tools.h"
+#include "common/base/bytes.h"
+#include "common/job/config.h"
+#include "common/base/thread.h"
+#include "tools/common/tools.h"
 
 struct command {
     const char *name;

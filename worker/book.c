@@ -1,6 +1,6 @@
 #include "book.h"
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 void book_init(struct book *b) {
     *b = (struct book){0};

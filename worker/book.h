@@ -11,10 +11,10 @@
 #define WORKER_BOOK_H
 
 #include <pthread.h>
-#include "batch.h"
-#include "common/metric.h"
-#include "common/unseen.h"
-#include "common/wire.h"
+#include "common/data/batch.h"
+#include "common/metric/metric.h"
+#include "common/data/unseen.h"
+#include "common/net/wire.h"
 
 struct book_lease {
     struct wire_lease lease;

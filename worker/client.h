@@ -12,8 +12,8 @@
 #ifndef WORKER_CLIENT_H
 #define WORKER_CLIENT_H
 
-#include "common/layout.h"
-#include "common/transport.h"
+#include "common/job/layout.h"
+#include "common/net/transport.h"
 
 struct client;
 struct client_spec {

@@ -2,8 +2,8 @@
 
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/shard.h"
+#include "common/base/clock.h"
+#include "common/data/shard.h"
 
 void pace_init(struct pace *p, uint32_t trainers, uint64_t staleness_max) {
     *p = (struct pace){.trainers = trainers, .staleness_max = staleness_max};

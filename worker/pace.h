@@ -15,8 +15,8 @@
 #define WORKER_PACE_H
 
 #include <pthread.h>
-#include "common/metric.h"
-#include "common/wire.h"
+#include "common/metric/metric.h"
+#include "common/net/wire.h"
 
 #define PACE_TRAINERS_MAX 64
 

@@ -21,12 +21,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/plan.h"
-#include "common/thread.h"
-#include "sample.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/job/plan.h"
+#include "common/base/thread.h"
+#include "common/data/sample.h"
 
 #define LEASES_MAX 64
 #define WAIT_MS    1000

@@ -7,10 +7,10 @@
 #ifndef WORKER_READER_H
 #define WORKER_READER_H
 
-#include "batch.h"
-#include "common/queue.h"
-#include "common/usage.h"
-#include "common/wire.h"
+#include "common/data/batch.h"
+#include "common/base/queue.h"
+#include "common/job/usage.h"
+#include "common/net/wire.h"
 
 struct reader_lease {
     struct wire_lease lease;

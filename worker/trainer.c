@@ -21,11 +21,11 @@
 
 #include <string.h>
 
-#include "common/bytes.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "model.h"
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/model/model.h"
 
 #define SLOTS_MAX 16
 #define WAIT_MS 20

@@ -11,7 +11,7 @@
 
 #include "book.h"
 #include "client.h"
-#include "common/file.h"
+#include "common/base/file.h"
 #include "pace.h"
 #include "reader.h"
 

@@ -18,8 +18,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 
 #define ALIGN_FLOATS 16 /* rows of a slot begin on a cache line */
 #define SEND_AGAIN_MS 5 /* after a full queue */

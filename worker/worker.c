@@ -11,14 +11,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/file.h"
-#include "common/link.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/scores.h"
-#include "common/thread.h"
-#include "kernel.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/net/link.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/net/scores.h"
+#include "common/base/thread.h"
+#include "worker/model/kernel.h"
 #include "trainer.h"
 
 #define STEP_MS 5

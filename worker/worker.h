@@ -8,7 +8,7 @@
 #define WORKER_WORKER_H
 
 #include <stdint.h>
-#include "common/file.h"
+#include "common/base/file.h"
 
 struct worker_options {
     const char *coordinator; /* endpoint */

@@ -2,7 +2,7 @@
 # roles.sh - the exact commands: one for each role, and what stands around them. Sourced by launch.sh.
 #
 # A remote command is one string that a login shell reads, so every argument is quoted, once. The
-# role runs under `esmm tether`, which ends it when its connection does (tools/tether.c).
+# role runs under `esmm tether`, which ends it when its connection does (tools/run/tether.c).
 
 declare -A command=()         # without what stands before:
 declare -A tether=()          # "PROGRAM tether --grace S"

@@ -27,7 +27,7 @@ declare -A process=() replace=() # its number there; the option that removes an 
 phase=run deadline=0
 cause='' cause_log='' outcome=''
 nothing_left='' # yes: the coordinator found a complete run
-lasting=''     # yes: a role ended with 3, it would fail again (tools/tools.h)
+lasting=''     # yes: a role ended with 3, it would fail again (tools/common/tools.h)
 stops_heeded=0
 
 now() { # sets REPLY to seconds that no clock setting moves

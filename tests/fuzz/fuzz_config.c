@@ -1,7 +1,7 @@
 /* Any text as a configuration file, and as one assignment. What is accepted is printed, reads back,
  * and prints the same. */
-#include "common/config.h"
-#include "common/mem.h"
+#include "common/job/config.h"
+#include "common/base/mem.h"
 #include "fuzz.h"
 
 static void print_and_read(const struct config *c) {

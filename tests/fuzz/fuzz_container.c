@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/container.h"
-#include "common/mem.h"
+#include "common/base/container.h"
+#include "common/base/mem.h"
 #include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 16)

@@ -1,7 +1,7 @@
 /* Any bytes as counts of keys and a key frame. What unpacks is packed again and must come out the
  * same. Input: number of fields, their counts, the frame. */
-#include "common/mem.h"
-#include "common/wire.h"
+#include "common/base/mem.h"
+#include "common/net/wire.h"
 #include "fuzz.h"
 
 #define FIELDS 8u

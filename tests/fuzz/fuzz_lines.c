@@ -13,14 +13,14 @@
  */
 #include <unistd.h>
 
-#include "common/file.h"
-#include "common/hash.h"
-#include "common/mem.h"
-#include "common/rng.h"
-#include "common/shard.h"
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/data/shard.h"
 #include "fuzz.h"
 #include "tests/dirs.h"
-#include "tools/prep.h"
+#include "tools/prep/prep.h"
 
 #define LINES_MAX    40u
 #define COLUMNS_MAX  7u

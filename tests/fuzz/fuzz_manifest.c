@@ -3,12 +3,12 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "common/container.h"
-#include "common/file.h"
-#include "common/hash.h"
-#include "common/manifest.h"
-#include "common/mem.h"
-#include "common/shard.h"
+#include "common/base/container.h"
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "common/checkpoint/manifest.h"
+#include "common/base/mem.h"
+#include "common/data/shard.h"
 #include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 14)

@@ -1,10 +1,10 @@
 /* Any bytes as a job's plan, as a checkpoint's manifest, as a set of applied batches, and as the
  * description of a part. What decodes is encoded again and must mean the same. */
-#include "common/manifest.h"
-#include "common/applied.h"
-#include "common/wire.h"
+#include "common/checkpoint/manifest.h"
+#include "common/job/applied.h"
+#include "common/net/wire.h"
 #include "fuzz.h"
-#include "ps/checkpoint.h"
+#include "ps/restore.h"
 
 static uint32_t batches[3] = {5, 0, 11};
 

@@ -1,8 +1,8 @@
 /* Any bytes as a line of a raw log: Ali-CCP's two kinds, then a row of a delimited log and its
  * schema. The first byte says which. Twice the same answer; features only of known fields. */
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "fuzz.h"
-#include "tools/prep_row.h"
+#include "tools/log/prep_row.h"
 
 #define INPUT_BYTES_MAX (1u << 14)
 #define PAD_BYTES       16u

@@ -1,7 +1,7 @@
 /* Any bytes as evaluation scores and as running-metric bins. What unpacks is packed again and must
  * be the same bytes (scores) or the same counts (bins). */
-#include "common/mem.h"
-#include "common/scores.h"
+#include "common/base/mem.h"
+#include "common/net/scores.h"
 #include "fuzz.h"
 
 static void try_scores(const uint8_t *data, size_t bytes, size_t row) {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/container.h"
-#include "common/mem.h"
-#include "common/shard.h"
+#include "common/base/container.h"
+#include "common/base/mem.h"
+#include "common/data/shard.h"
 #include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 14)

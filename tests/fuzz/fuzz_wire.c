@@ -1,5 +1,5 @@
 /* Any bytes as a message's header. What decodes is encoded again and must mean the same. */
-#include "common/wire.h"
+#include "common/net/wire.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {

@@ -6,7 +6,7 @@ with so many levels): one small batch each, with the loss and every gradient as 
 
 The model is written the plain way: EmbeddingBag-like sums per impression without groups, two towers of
 torch.nn.functional.linear and relu, and the loss from probabilities in double precision, so that it
-shares no formula with worker/loss.c. Parameters are float32 numbers; gradients are computed in
+shares no formula with worker/model/loss.c. Parameters are float32 numbers; gradients are computed in
 double and written as float32. The same model in float32 must agree to 1e-4, and no pre-activation may
 lie so near 0 that rounding could put it on the other side of the kink: else the seed is refused.
 

@@ -1,0 +1,65 @@
+/* bytes.h - little-endian fields, varints, and a growing byte buffer.
+ *
+ * Decoders take (bytes, length) through struct cursor and never read past the end: the first
+ * over-read sets `bad`, returns zeros from then on, and one check at the end suffices.
+ */
+#ifndef COMMON_BASE_BYTES_H
+#define COMMON_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "status.h"
+
+/* --- writing --- */
+struct buf {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+};
+#define BUF_EMPTY ((struct buf){0})
+void buf_fini(struct buf *b);
+void buf_clear(struct buf *b);                                       /* keeps the memory */
+enum status buf_reserve(struct buf *b, size_t more);                 /* room for `more` bytes */
+enum status buf_put(struct buf *b, const void *data, size_t bytes);
+enum status buf_put_u8(struct buf *b, uint8_t v);
+enum status buf_put_u32(struct buf *b, uint32_t v);
+enum status buf_put_u64(struct buf *b, uint64_t v);
+enum status buf_put_f32(struct buf *b, float v);
+enum status buf_put_varint(struct buf *b, uint64_t v);               /* LEB128, 1..10 bytes */
+enum status buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* NUL kept after len */
+
+/* --- reading --- */
+struct cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+static inline struct cursor cursor_of(const void *data, size_t bytes) {
+    return (struct cursor){.at = data, .end = (const uint8_t *)data + bytes, .bad = false};
+}
+static inline size_t cursor_left(const struct cursor *c) {
+    return (size_t)(c->end - c->at);
+}
+const uint8_t *cursor_take(struct cursor *c, size_t bytes); /* NULL and bad if short */
+uint8_t cursor_u8(struct cursor *c);
+uint32_t cursor_u32(struct cursor *c);
+uint64_t cursor_u64(struct cursor *c);
+float cursor_f32(struct cursor *c);
+uint64_t cursor_varint(struct cursor *c); /* bad if longer than 10 bytes or over 64 bits */
+
+static inline uint64_t zigzag_encode(int64_t v) {
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+static inline int64_t zigzag_decode(uint64_t v) {
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+/* Unaligned little-endian loads and stores (this program runs on little-endian machines only;
+ * common/base/bytes.c asserts it at compile time). */
+static inline uint32_t load_u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+static inline uint64_t load_u64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+static inline void store_u32(void *p, uint32_t v) { memcpy(p, &v, 4); }
+static inline void store_u64(void *p, uint64_t v) { memcpy(p, &v, 8); }
+
+#endif

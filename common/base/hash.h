@@ -1,0 +1,31 @@
+/* hash.h - hashes: XXH3-64 for bytes, and the key hash that places a row.
+ *
+ * A row's key is (field, feature id). The field enters by the hash of its NAME (its salt), so that
+ * the order of columns in a data set changes neither a row's bucket nor its initial value. */
+#ifndef COMMON_BASE_HASH_H
+#define COMMON_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "rng.h"
+
+#define BUCKETS 4096u
+
+uint64_t hash_bytes(const void *data, size_t bytes); /* XXH3-64, seed 0 */
+
+/* Streaming XXH3-64. */
+struct hash_stream;
+struct hash_stream *hash_stream_create(void); /* NULL: out of memory */
+void hash_stream_add(struct hash_stream *h, const void *data, size_t bytes);
+uint64_t hash_stream_value(const struct hash_stream *h);
+void hash_stream_destroy(struct hash_stream **h);
+
+static inline uint64_t hash_key(uint64_t field_salt, uint64_t id) {
+    return rng_mix(id ^ field_salt);
+}
+/* The bucket uses the top bits; tables use the others. */
+static inline uint32_t hash_bucket(uint64_t key_hash) {
+    return (uint32_t)(key_hash >> 52);
+}
+
+#endif

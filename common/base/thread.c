@@ -1,0 +1,85 @@
+#include "thread.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void *thread_body(void *arg) {
+    struct thread *t = arg;
+    t->status = t->run(t->arg);
+    if (t->status != OK) {
+        snprintf(t->text, sizeof t->text, "%s", fail_text_of(t->status));
+    }
+    atomic_store(&t->ended, true);
+    return NULL;
+}
+
+enum status thread_start(struct thread *t, const char *name, enum status (*run)(void *),
+                         void *arg) {
+    t->run = run;
+    t->arg = arg;
+    t->status = OK;
+    t->text[0] = '\0';
+    atomic_store(&t->ended, false);
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&t->id, NULL, thread_body, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        return fail(ERR_MEMORY, "cannot start thread %s: %s", name, strerror(error));
+    }
+    char cut[16];
+    snprintf(cut, sizeof cut, "%.15s", name);
+    pthread_setname_np(t->id, cut);
+    t->started = true;
+    return OK;
+}
+
+enum status thread_join(struct thread *t) {
+    if (!t->started) {
+        return OK;
+    }
+    pthread_join(t->id, NULL);
+    t->started = false;
+    return t->status == OK ? OK : fail(t->status, "%s", t->text);
+}
+
+void thread_leave(struct thread *t) {
+    if (t->started) {
+        pthread_detach(t->id);
+        t->started = false;
+    }
+}
+
+/* Set in a signal handler, which runs in any thread that does not block it, and read in others: a
+ * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there. */
+static atomic_int stop_number;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "usable in a signal handler");
+
+static void on_stop(int number) {
+    atomic_store(&stop_number, number);
+}
+
+void stop_signals_install(void) {
+    struct sigaction action = {.sa_handler = on_stop};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigset_t stops; /* a parent may have left them blocked until now (tools/common/spawn.h) */
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &stops, NULL);
+}
+
+bool stop_requested(void) {
+    return atomic_load(&stop_number) != 0;
+}
+
+int stop_signal(void) {
+    return atomic_load(&stop_number);
+}

@@ -1,0 +1,35 @@
+/* thread.h - start a thread that reports its status; signals that ask the process to stop. */
+#ifndef COMMON_BASE_THREAD_H
+#define COMMON_BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include "status.h"
+
+struct thread {
+    pthread_t id;
+    bool started;
+    enum status (*run)(void *arg);
+    void *arg;
+    enum status status;
+    char text[1024]; /* fail_text() of the thread when it ended with a failure */
+    atomic_bool ended;
+};
+
+/* Starts run(arg) with all signals blocked; `name` (15 bytes) shows in debuggers. */
+enum status thread_start(struct thread *t, const char *name, enum status (*run)(void *), void *arg);
+/* Joins; gives the thread's status and re-records its fail text in the caller. Not started: OK. */
+enum status thread_join(struct thread *t);
+/* Gives up a thread that may never end: it is not joined any more, and goes with the process. What it
+ * uses must stay. */
+void thread_leave(struct thread *t);
+static inline bool thread_ended(struct thread *t) { return atomic_load(&t->ended); }
+
+/* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both in:
+ * one that has been waiting since this process was spawned is heard now. */
+void stop_signals_install(void);
+bool stop_requested(void); /* a stop signal has come */
+int stop_signal(void);     /* which; 0 if none */
+
+#endif

@@ -1,0 +1,304 @@
+/* manifest.c - the manifest of a checkpoint as bytes (see manifest.h). The directory's side,
+ * finding and publishing, is manifest_dir.c.
+ *
+ * protobuf-c takes memory as the bytes tell it to, up to some 60 times their length, so unpacking
+ * runs on an allocator with a budget. What comes out is then copied into the plain struct field by
+ * field, and every field is checked on the way: a decoded manifest is safe to compute with. */
+#include "manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "checkpoint.pb-c.h"
+#include "common/base/container.h"
+#include "common/field/field_pack.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+
+#define MANIFEST_FORMAT 1u
+#define MANIFEST_BYTES_MAX ((size_t)64 << 20)
+#define MANIFEST_PARTS_MAX BUCKETS
+#define BUDGET_FACTOR 64u
+#define BUDGET_BASE ((size_t)64 << 10)
+#define DISK_SIDE_USER 0u
+#define DISK_SIDE_ITEM 1u
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+struct packed {
+    Esmm__CheckpointManifest message;
+    Esmm__CheckpointField *fields;
+    Esmm__CheckpointField **field_list;
+    struct field_packed *field_schemas;
+    Esmm__CheckpointPart *parts;
+    Esmm__CheckpointPart **part_list;
+};
+
+static void pack_field(Esmm__CheckpointField *out, struct field_packed *schema,
+                       const struct manifest *m, uint32_t slot) {
+    const struct field *f = &m->schema.fields[slot];
+    esmm__checkpoint_field__init(out);
+    out->name = (char *)(uintptr_t)f->name; /* only read */
+    out->side = f->side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+    out->schema = field_pack(field_schemas_find(&m->fields, f->name), schema);
+    out->values = m->field_values[slot];
+}
+
+static void pack_part(Esmm__CheckpointPart *out, const struct manifest_part *p) {
+    esmm__checkpoint_part__init(out);
+    out->name = (char *)(uintptr_t)p->name; /* only read */
+    out->bucket_begin = p->bucket_begin;
+    out->bucket_end = p->bucket_end;
+    out->bytes = p->bytes;
+    out->checksum = p->checksum;
+    out->rows = p->rows;
+    out->version = p->version;
+}
+
+static enum status pack(struct packed *k, const struct manifest *m) {
+    Esmm__CheckpointManifest *out = &k->message;
+    TRY(mem_array((void **)&k->fields, m->schema.count, sizeof *k->fields));
+    TRY(mem_array((void **)&k->field_list, m->schema.count, sizeof(void *)));
+    TRY(mem_array((void **)&k->field_schemas, m->schema.count, sizeof *k->field_schemas));
+    TRY(mem_array((void **)&k->parts, m->part_count, sizeof *k->parts));
+    TRY(mem_array((void **)&k->part_list, m->part_count, sizeof(void *)));
+    for (uint32_t i = 0; i < m->schema.count; i++) {
+        pack_field(&k->fields[i], &k->field_schemas[i], m, i);
+        k->field_list[i] = &k->fields[i];
+    }
+    for (uint32_t i = 0; i < m->part_count; i++) {
+        pack_part(&k->parts[i], &m->parts[i]);
+        k->part_list[i] = &k->parts[i];
+    }
+    esmm__checkpoint_manifest__init(out);
+    out->format = MANIFEST_FORMAT;
+    out->step = m->step;
+    out->impressions = m->impressions;
+    out->saved_at = m->saved_at;
+    out->seed = m->seed;
+    out->rate_ctr = m->rate_ctr;
+    out->rate_cvr = m->rate_cvr;
+    out->sample_rate = m->sample_rate < 1 ? m->sample_rate : 0;
+    out->config_text = m->config_text;
+    out->n_fields = m->schema.count;
+    out->fields = k->field_list;
+    out->n_batches_per_shard = m->shards;
+    out->batches_per_shard = m->batches_per_shard;
+    out->data_checksum = m->data_checksum;
+    out->cut = m->cut;
+    out->n_parts = m->part_count;
+    out->parts = k->part_list;
+    out->applied.len = m->applied_bytes;
+    out->applied.data = m->applied; /* only read */
+    out->times = (char *)(uintptr_t)m->fields.times;
+    return OK;
+}
+
+enum status manifest_encode(const struct manifest *m, struct buf *out) {
+    enum status status = OK;
+    struct packed k = {0};
+    TRY_OUT(pack(&k, m));
+    const size_t bytes = esmm__checkpoint_manifest__get_packed_size(&k.message);
+    TRY_OUT(buf_reserve(out, bytes));
+    out->len += esmm__checkpoint_manifest__pack(&k.message, out->data + out->len);
+out:
+    mem_free(&k.fields);
+    mem_free(&k.field_list);
+    mem_free(&k.field_schemas);
+    mem_free(&k.parts);
+    mem_free(&k.part_list);
+    return status;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+static void *budget_alloc(void *data, size_t bytes) {
+    size_t *left = data;
+    if (bytes > *left) {
+        return NULL;
+    }
+    *left -= bytes;
+    void *out = NULL;
+    return mem_alloc(&out, bytes) == OK ? out : NULL;
+}
+
+static void budget_free(void *data, void *p) {
+    (void)data;
+    mem_free_at(&p);
+}
+
+static enum status corrupt(const char *what) {
+    return fail(ERR_CORRUPT, "checkpoint manifest: %s", what);
+}
+
+static enum status take_schemas(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    enum status status = field_unpack_times(&m->fields, in->times);
+    for (size_t i = 0; i < in->n_fields && status == OK; i++) {
+        m->field_values[i] = in->fields[i]->values;
+        status = field_unpack(&m->fields, in->fields[i]->name, in->fields[i]->schema);
+    }
+    return status == ERR_CORRUPT ? corrupt(fail_text()) : status;
+}
+
+static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    if (in->n_fields == 0 || in->n_fields > FIELDS_MAX) {
+        return corrupt("no good number of fields");
+    }
+    for (size_t i = 0; i < in->n_fields; i++) {
+        const Esmm__CheckpointField *f = in->fields[i];
+        if (f->side != DISK_SIDE_USER && f->side != DISK_SIDE_ITEM) {
+            return corrupt("a field is on neither side");
+        }
+        const enum side side = f->side == DISK_SIDE_USER ? SIDE_USER : SIDE_ITEM;
+        if (schema_add(&m->schema, f->name, side) != OK) {
+            return corrupt("a field's name is not one, or comes twice");
+        }
+    }
+    schema_finish(&m->schema);
+    for (size_t i = 0; i < in->n_fields; i++) {
+        if (strcmp(m->schema.fields[i].name, in->fields[i]->name) != 0) {
+            return corrupt("fields are not in slot order");
+        }
+    }
+    return take_schemas(m, in);
+}
+
+/* A part is a file of the checkpoint's own directory. */
+static bool part_name_good(const char *name) {
+    const size_t length = strlen(name);
+    return length < sizeof((struct manifest_part){0}.name) && strncmp(name, "part-", 5) == 0 &&
+           strchr(name, '/') == NULL;
+}
+
+static enum status take_parts(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    uint32_t bucket = 0;
+    if (in->n_parts == 0 || in->n_parts > MANIFEST_PARTS_MAX) {
+        return corrupt("no good number of parts");
+    }
+    TRY(mem_array((void **)&m->parts, in->n_parts, sizeof *m->parts));
+    for (; m->part_count < in->n_parts; m->part_count++) {
+        const Esmm__CheckpointPart *from = in->parts[m->part_count];
+        struct manifest_part *p = &m->parts[m->part_count];
+        if (!part_name_good(from->name)) {
+            return corrupt("a part's name is not one");
+        }
+        if (from->bucket_begin != bucket || from->bucket_end <= bucket) {
+            return corrupt("parts do not follow on each other");
+        }
+        bucket = from->bucket_end;
+        memcpy(p->name, from->name, strlen(from->name));
+        p->bucket_begin = from->bucket_begin;
+        p->bucket_end = from->bucket_end;
+        p->bytes = from->bytes;
+        p->checksum = from->checksum;
+        p->rows = from->rows;
+        p->version = from->version;
+    }
+    return bucket == BUCKETS ? OK : corrupt("parts do not cover all buckets");
+}
+
+static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    if (in->format != MANIFEST_FORMAT) {
+        return fail(ERR_CORRUPT, "checkpoint manifest of format %u, this program reads %u",
+                    in->format, MANIFEST_FORMAT);
+    }
+    if (in->n_batches_per_shard > UINT32_MAX) {
+        return corrupt("too many shards");
+    }
+    m->step = in->step;
+    m->impressions = in->impressions;
+    m->saved_at = in->saved_at;
+    m->seed = in->seed;
+    m->rate_ctr = in->rate_ctr;
+    m->rate_cvr = in->rate_cvr;
+    m->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
+    if (!(m->sample_rate >= SAMPLE_RATE_MIN && m->sample_rate <= 1)) {
+        return corrupt("a sample rate is a number above 0, at most 1");
+    }
+    m->data_checksum = in->data_checksum;
+    m->cut = in->cut;
+    m->shards = (uint32_t)in->n_batches_per_shard;
+    TRY(mem_strdup(&m->config_text, in->config_text));
+    TRY(mem_array((void **)&m->batches_per_shard, m->shards, sizeof *m->batches_per_shard));
+    if (m->shards > 0) {
+        memcpy(m->batches_per_shard, in->batches_per_shard, m->shards * sizeof(uint32_t));
+    }
+    TRY(mem_alloc((void **)&m->applied, in->applied.len));
+    m->applied_bytes = in->applied.len;
+    if (m->applied_bytes > 0) {
+        memcpy(m->applied, in->applied.data, m->applied_bytes);
+    }
+    TRY(take_fields(m, in));
+    return take_parts(m, in);
+}
+
+enum status manifest_decode(struct manifest *m, const void *data, size_t bytes) {
+    memset(m, 0, sizeof *m);
+    if (bytes > MANIFEST_BYTES_MAX) {
+        return corrupt("too long");
+    }
+    size_t budget = BUDGET_BASE + bytes * BUDGET_FACTOR;
+    ProtobufCAllocator allocator = {
+        .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    Esmm__CheckpointManifest *in = esmm__checkpoint_manifest__unpack(&allocator, bytes, data);
+    if (in == NULL) {
+        return corrupt("not a manifest (or memory is short)");
+    }
+    const enum status status = take_all(m, in);
+    esmm__checkpoint_manifest__free_unpacked(in, &allocator);
+    if (status != OK) {
+        manifest_free(m);
+    }
+    return status;
+}
+
+void manifest_free(struct manifest *m) {
+    mem_free(&m->config_text);
+    mem_free(&m->batches_per_shard);
+    mem_free(&m->parts);
+    mem_free(&m->applied);
+    field_schemas_free(&m->fields);
+    memset(m, 0, sizeof *m);
+}
+
+/* --- the file -------------------------------------------------------------------------------- */
+
+enum status manifest_write(const struct manifest *m, const char *dir) {
+    enum status status = OK;
+    char path[PATH_BYTES_MAX];
+    struct buf bytes = BUF_EMPTY;
+    struct container_writer w = {.file = FILE_CLOSED};
+    TRY(path_join(path, dir, "manifest"));
+    TRY_OUT(manifest_encode(m, &bytes));
+    TRY_OUT(container_create(&w, path, CONTAINER_MANIFEST));
+    TRY_OUT(container_put(&w, 1, 0, bytes.data, bytes.len, true));
+    TRY_OUT(container_commit(&w, NULL, NULL));
+out:
+    container_abort(&w);
+    buf_fini(&bytes);
+    return status;
+}
+
+enum status manifest_read(struct manifest *m, const char *dir) {
+    enum status status = OK;
+    char path[PATH_BYTES_MAX];
+    struct buf bytes = BUF_EMPTY;
+    struct container_reader r = {.file = FILE_CLOSED};
+    memset(m, 0, sizeof *m);
+    TRY(path_join(path, dir, "manifest"));
+    TRY(container_open(&r, path, CONTAINER_MANIFEST));
+    if (r.block_count == 0 || r.blocks[0].raw_bytes > MANIFEST_BYTES_MAX) {
+        TRY_OUT(fail(ERR_CORRUPT, "%s: no block of a manifest's size", path));
+    }
+    TRY_OUT(container_get(&r, 0, &bytes));
+    status = manifest_decode(m, bytes.data, bytes.len);
+    if (status != OK) {
+        char why[512];
+        snprintf(why, sizeof why, "%s", fail_text());
+        fail(status, "%s: %s", path, why);
+    }
+out:
+    container_close(&r);
+    buf_fini(&bytes);
+    return status;
+}

@@ -1,0 +1,233 @@
+/* part_meta.c - the META block of a part file: what is in the part, and which batches it has
+ * seen. Layout in docs/format-checkpoint.md; this file alone knows it. Everything is checked on the
+ * way in, so a decoded META is safe to compute with. */
+#include "part_meta.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "ps/restore.h"
+#include "common/base/mem.h"
+#include "ps/optimizer.h"
+
+#define META_VERSION 2u
+#define META_NO_CUT  1u /* without the cut's id, as it was before there was one */
+
+/* Optimizers on disk: position + 1. */
+static const enum optimizer_kind disk_optimizers[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD,
+                                                      OPT_ROWWISE_ADAGRAD, OPT_FTRL};
+#define DISK_OPTIMIZERS (sizeof disk_optimizers / sizeof disk_optimizers[0])
+
+static uint32_t optimizer_to_disk(uint32_t kind) {
+    uint32_t i = 0;
+    while (i < DISK_OPTIMIZERS && (uint32_t)disk_optimizers[i] != kind) {
+        i++;
+    }
+    return i + 1;
+}
+
+static bool optimizer_from_disk(uint32_t number, uint32_t *kind) {
+    if (number < 1 || number > DISK_OPTIMIZERS) {
+        return false;
+    }
+    *kind = disk_optimizers[number - 1];
+    return true;
+}
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+static enum status put_table(const struct part_table *t, struct buf *out) {
+    const uint32_t length = (uint32_t)strlen(t->name);
+    TRY(buf_put_u32(out, length));
+    TRY(buf_put(out, t->name, length));
+    TRY(buf_put_u32(out, t->dim));
+    TRY(buf_put_u32(out, t->state_floats));
+    TRY(buf_put_u32(out, t->row_bytes));
+    return buf_put_u32(out, optimizer_to_disk(t->optimizer));
+}
+
+static enum status put_domain(const struct part_domain *d, struct buf *out) {
+    TRY(buf_put_u32(out, d->bucket_begin));
+    TRY(buf_put_u32(out, d->bucket_end));
+    TRY(buf_put_u64(out, d->dense_step));
+    TRY(buf_put_u64(out, d->applied.len));
+    return buf_put(out, d->applied.data, d->applied.len);
+}
+
+enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
+    TRY(buf_put_u32(out, m->cut != 0 ? META_VERSION : META_NO_CUT));
+    TRY(buf_put_u32(out, m->bucket_begin));
+    TRY(buf_put_u32(out, m->bucket_end));
+    TRY(buf_put_u64(out, m->dense_begin));
+    TRY(buf_put_u64(out, m->dense_end));
+    TRY(buf_put_u32(out, m->dense_state));
+    TRY(buf_put_u32(out, optimizer_to_disk(m->dense_optimizer)));
+    TRY(buf_put_u64(out, m->dense_step));
+    TRY(buf_put_u64(out, m->version));
+    if (m->cut != 0) {
+        TRY(buf_put_u64(out, m->cut));
+    }
+    TRY(buf_put_u32(out, m->table_count));
+    TRY(buf_put_u32(out, m->domain_count));
+    for (uint32_t i = 0; i < m->table_count; i++) {
+        TRY(put_table(&m->tables[i], out));
+    }
+    for (uint32_t i = 0; i < m->domain_count; i++) {
+        TRY(put_domain(&m->domains[i], out));
+    }
+    return OK;
+}
+
+static void describe_tables(const struct partition *p, struct part_meta *m) {
+    for (uint32_t i = 0; i < p->field_count; i++) {
+        const struct field_rows *f = &p->fields[i];
+        struct part_table *t = &m->tables[i];
+        snprintf(t->name, sizeof t->name, "%s", p->spec.schema->fields[i].name);
+        t->dim = f->config.dim;
+        t->optimizer = f->config.opt.kind;
+        t->state_floats = optimizer_state_floats(f->config.opt.kind, f->config.dim);
+        t->row_bytes = table_row_bytes(f->rows.table);
+    }
+    m->table_count = p->field_count;
+}
+
+static enum status describe_domains(const struct partition *p, struct part_meta *m) {
+    m->version = domains_version(&p->domains);
+    for (uint32_t i = 0; i < p->domains.count; i++) {
+        const struct domain *d = &p->domains.list[i];
+        m->domains[i].bucket_begin = d->bucket_begin;
+        m->domains[i].bucket_end = d->bucket_end;
+        m->domains[i].dense_step = d->dense_step;
+        m->dense_step = d->dense_step > m->dense_step ? d->dense_step : m->dense_step;
+        m->domain_count++;
+        TRY(applied_encode(d->applied, &m->domains[i].applied));
+    }
+    return OK;
+}
+
+enum status part_meta_of(const struct partition *p, uint64_t cut, struct buf *out) {
+    enum status status = OK;
+    struct part_meta m = {.bucket_begin = p->spec.bucket_begin,
+                          .bucket_end = p->spec.bucket_end,
+                          .dense_begin = p->dense.begin,
+                          .dense_end = p->dense.end,
+                          .dense_state = p->dense.state,
+                          .dense_optimizer = p->dense.opt.kind,
+                          .cut = cut};
+    TRY_OUT(mem_array((void **)&m.tables, p->field_count, sizeof *m.tables));
+    TRY_OUT(mem_array((void **)&m.domains, p->domains.count, sizeof *m.domains));
+    describe_tables(p, &m);
+    TRY_OUT(describe_domains(p, &m));
+    TRY_OUT(part_meta_encode(&m, out));
+out:
+    part_meta_free(&m);
+    return status;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+static enum status corrupt(const char *what) {
+    return fail(ERR_CORRUPT, "META of a part: %s", what);
+}
+
+static enum status get_table(struct cursor *c, struct part_table *t) {
+    const uint32_t length = cursor_u32(c);
+    if (c->bad || length == 0 || length >= FIELD_NAME_MAX) {
+        return corrupt("a table's name has no good length");
+    }
+    const uint8_t *name = cursor_take(c, length);
+    if (name == NULL || memchr(name, 0, length) != NULL) {
+        return corrupt("a table's name is short or has a NUL");
+    }
+    memcpy(t->name, name, length);
+    t->dim = cursor_u32(c);
+    t->state_floats = cursor_u32(c);
+    t->row_bytes = cursor_u32(c);
+    if (!optimizer_from_disk(cursor_u32(c), &t->optimizer) || c->bad || t->dim == 0 ||
+        t->dim > DIM_MAX) {
+        return corrupt("a table has no good dim or optimizer");
+    }
+    const uint32_t state = optimizer_state_floats((enum optimizer_kind)t->optimizer, t->dim);
+    const uint32_t bytes = (uint32_t)sizeof(struct row) + 4 * (t->dim + state);
+    if (t->state_floats != state || t->row_bytes != (bytes + 7) / 8 * 8) {
+        return corrupt("a table's row length does not follow from dim and optimizer");
+    }
+    return OK;
+}
+
+static enum status get_domain(struct cursor *c, struct part_domain *d) {
+    d->bucket_begin = cursor_u32(c);
+    d->bucket_end = cursor_u32(c);
+    d->dense_step = cursor_u64(c);
+    const uint64_t bytes = cursor_u64(c);
+    if (c->bad || bytes > cursor_left(c)) {
+        return corrupt("a domain is short");
+    }
+    return buf_put(&d->applied, cursor_take(c, (size_t)bytes), (size_t)bytes);
+}
+
+/* A record's least length bounds how many there can be, before memory is taken for them. */
+static enum status get_lists(struct cursor *c, struct part_meta *m) {
+    const uint32_t tables = cursor_u32(c), domains = cursor_u32(c);
+    if (c->bad || tables > FIELDS_MAX || domains == 0 || domains > BUCKETS ||
+        cursor_left(c) < (uint64_t)tables * 21 + (uint64_t)domains * 24) {
+        return corrupt("no good number of tables or domains");
+    }
+    TRY(mem_array((void **)&m->tables, tables, sizeof *m->tables));
+    TRY(mem_array((void **)&m->domains, domains, sizeof *m->domains));
+    for (; m->table_count < tables; m->table_count++) {
+        TRY(get_table(c, &m->tables[m->table_count]));
+    }
+    uint32_t bucket = m->bucket_begin;
+    while (m->domain_count < domains) {
+        struct part_domain *d = &m->domains[m->domain_count++];
+        TRY(get_domain(c, d));
+        if (d->bucket_begin != bucket || d->bucket_end <= bucket) {
+            return corrupt("domains do not follow on each other");
+        }
+        bucket = d->bucket_end;
+    }
+    return bucket == m->bucket_end ? OK : corrupt("domains do not cover the part's buckets");
+}
+
+static enum status get_all(struct part_meta *m, struct cursor *c) {
+    const uint32_t format = cursor_u32(c);
+    if (format != META_VERSION && format != META_NO_CUT) {
+        return corrupt("unknown version");
+    }
+    m->bucket_begin = cursor_u32(c);
+    m->bucket_end = cursor_u32(c);
+    m->dense_begin = cursor_u64(c);
+    m->dense_end = cursor_u64(c);
+    m->dense_state = cursor_u32(c);
+    const bool known = optimizer_from_disk(cursor_u32(c), &m->dense_optimizer);
+    m->dense_step = cursor_u64(c);
+    m->version = cursor_u64(c);
+    m->cut = format == META_NO_CUT ? 0 : cursor_u64(c);
+    if (c->bad || (format != META_NO_CUT && m->cut == 0) || m->bucket_begin >= m->bucket_end ||
+        m->bucket_end > BUCKETS || m->dense_begin > m->dense_end || !known ||
+        m->dense_state != optimizer_state_floats((enum optimizer_kind)m->dense_optimizer, 1)) {
+        return corrupt("ranges or optimizer make no sense");
+    }
+    TRY(get_lists(c, m));
+    return !c->bad && cursor_left(c) == 0 ? OK : corrupt("bytes are left over");
+}
+
+enum status part_meta_decode(struct part_meta *m, const void *data, size_t bytes) {
+    struct cursor c = cursor_of(data, bytes);
+    memset(m, 0, sizeof *m);
+    const enum status status = get_all(m, &c);
+    if (status != OK) {
+        part_meta_free(m);
+    }
+    return status;
+}
+
+void part_meta_free(struct part_meta *m) {
+    for (uint32_t i = 0; m->domains != NULL && i < m->domain_count; i++) {
+        buf_fini(&m->domains[i].applied);
+    }
+    mem_free(&m->domains);
+    mem_free(&m->tables);
+    m->table_count = 0;
+    m->domain_count = 0;
+}

@@ -1,0 +1,258 @@
+#include "scan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/data/shard.h"
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static bool same_shape(const struct part_table *a, const struct part_table *b) {
+    return a->dim == b->dim && a->state_floats == b->state_floats &&
+           a->row_bytes == b->row_bytes && a->optimizer == b->optimizer;
+}
+
+static enum status check_table(const struct scan *s, uint32_t t, const struct part_table *table,
+                               const char *part) {
+    if (strcmp(table->name, s->manifest.schema.fields[t].name) != 0) {
+        return fail(ERR_CORRUPT, "%s/%s: table %u is '%s', the manifest has '%s'", s->dir, part, t,
+                    table->name, s->manifest.schema.fields[t].name);
+    }
+    if (table->dim != s->layout.dim[t] ||
+        table->row_bytes < SCAN_ROW_HEADER + 4 * (table->dim + table->state_floats)) {
+        return fail(ERR_CORRUPT,
+                    "%s/%s: table '%s' has dim %u, state %u and rows of %u bytes; the "
+                    "configuration has dim %u",
+                    s->dir, part, table->name, table->dim, table->state_floats, table->row_bytes,
+                    s->layout.dim[t]);
+    }
+    if (t < s->tables && !same_shape(&s->table[t], table)) {
+        return fail(ERR_CORRUPT, "%s/%s: the shape of table '%s' differs from the first part's",
+                    s->dir, part, table->name);
+    }
+    return OK;
+}
+
+/* Every part must describe the same tables, in the manifest's order. */
+static enum status check_meta(const struct scan *s, const struct part_meta *meta,
+                              const char *part) {
+    if (meta->table_count != s->manifest.schema.count) {
+        return fail(ERR_CORRUPT, "%s/%s: %u tables, the manifest has %u fields", s->dir, part,
+                    meta->table_count, s->manifest.schema.count);
+    }
+    for (uint32_t t = 0; t < meta->table_count; t++) {
+        TRY(check_table(s, t, &meta->tables[t], part));
+    }
+    if (s->tables > 0 && meta->dense_state != s->dense_state) {
+        return fail(ERR_CORRUPT, "%s/%s: %u dense state vectors, the first part has %u", s->dir,
+                    part, meta->dense_state, s->dense_state);
+    }
+    return OK;
+}
+
+static enum status take_shapes(struct scan *s) {
+    const struct manifest_part *part = &s->manifest.parts[0];
+    struct part_reader reader = {0};
+    enum status status = part_open(&reader, s->dir, part, s->manifest.cut);
+    if (status == OK) {
+        status = check_meta(s, &reader.meta, part->name);
+    }
+    if (status == OK) {
+        memcpy(s->table, reader.meta.tables, reader.meta.table_count * sizeof s->table[0]);
+        s->tables = reader.meta.table_count;
+        s->dense_state = reader.meta.dense_state;
+    }
+    part_close(&reader);
+    return status;
+}
+
+enum status scan_manifest(const char *path, char *dir, struct manifest *m) {
+    struct dataset shards = {0};
+    char text[1024];
+    memset(m, 0, sizeof *m);
+    TRY(manifest_find(path, dir));
+    const enum status status = manifest_read(m, dir);
+    if (status == OK) {
+        return OK;
+    }
+    snprintf(text, sizeof text, "%s", fail_text());
+    const bool is_shards = dataset_read(&shards, dir) == OK;
+    dataset_free(&shards);
+    if (is_shards) {
+        return fail(ERR_NOT_FOUND, "%s holds impression shards, not a checkpoint", dir);
+    }
+    return fail(status, "%s", text);
+}
+
+static enum status open_in(struct scan *s, const char *path) {
+    TRY(scan_manifest(path, s->dir, &s->manifest));
+    config_default(&s->config);
+    TRY(config_parse(&s->config, "the checkpoint's configuration", s->manifest.config_text));
+    TRY(layout_init(&s->layout, &s->config, &s->manifest.schema, s->manifest.rate_ctr,
+                    s->manifest.rate_cvr));
+    if (s->manifest.part_count == 0) {
+        return fail(ERR_CORRUPT, "%s/manifest: lists no part files", s->dir);
+    }
+    for (uint32_t p = 0; p < s->manifest.part_count; p++) {
+        s->bytes += s->manifest.parts[p].bytes;
+    }
+    return take_shapes(s);
+}
+
+enum status scan_create(struct scan **out, const char *path) {
+    struct scan *s = NULL;
+    *out = NULL;
+    TRY(mem_alloc((void **)&s, sizeof *s));
+    const enum status status = open_in(s, path);
+    if (status != OK) {
+        scan_destroy(&s);
+    }
+    *out = s;
+    return status;
+}
+
+void scan_destroy(struct scan **inout) {
+    if (*inout != NULL) {
+        manifest_free(&(*inout)->manifest);
+        mem_free(inout);
+    }
+}
+
+/* --- passing over ---------------------------------------------------------------------------- */
+
+static bool wanted(const struct container_block *b, const struct scan_filter *f) {
+    const bool chunk = b->type == PART_ROWS || b->type == PART_SIGHTINGS || b->type == PART_DENSE;
+    const bool table = f->slot < 0 || b->type == PART_DENSE || b->tag == (uint64_t)f->slot;
+    return chunk && (f->kinds & (1u << b->type)) != 0 && table;
+}
+
+/* Steps over the blocks that the filter excludes. *end: nothing wanted is left. The totals, checked
+ * by part_next, only fit if nothing was skipped, so a filtered pass ends ahead of them. */
+static void skip_blocks(struct part_reader *r, const struct scan_filter *f, bool *end) {
+    const struct container_reader *c = &r->container;
+    const uint32_t every = SCAN_ROWS | SCAN_SIGHTINGS | SCAN_DENSE;
+    *end = false;
+    if (f->kinds == every && f->slot < 0) {
+        return;
+    }
+    while (r->next < c->block_count && !wanted(&c->blocks[r->next], f)) {
+        r->next++;
+    }
+    *end = r->next == c->block_count;
+}
+
+static enum status each_in_part(const struct scan *s, const struct manifest_part *part,
+                                const struct scan_filter *f,
+                                enum status (*visit)(void *, const struct part_chunk *),
+                                void *arg) {
+    struct part_reader reader = {0};
+    enum status status = OK;
+    TRY_OUT(part_open(&reader, s->dir, part, s->manifest.cut));
+    TRY_OUT(check_meta(s, &reader.meta, part->name));
+    for (;;) {
+        struct part_chunk chunk = {0};
+        bool end = false;
+        skip_blocks(&reader, f, &end);
+        status = end ? ERR_NOT_FOUND : part_next(&reader, &chunk);
+        if (status == ERR_NOT_FOUND) {
+            status = OK;
+            break;
+        }
+        TRY_OUT(status);
+        TRY_OUT(visit(arg, &chunk));
+    }
+out:
+    part_close(&reader);
+    return status;
+}
+
+enum status scan_each(const struct scan *s, const struct scan_filter *filter,
+                      enum status (*visit)(void *arg, const struct part_chunk *chunk), void *arg) {
+    for (uint32_t p = 0; p < s->manifest.part_count; p++) {
+        const struct manifest_part *part = &s->manifest.parts[p];
+        if (part->bucket_begin < filter->bucket_end && filter->bucket_begin < part->bucket_end) {
+            TRY(each_in_part(s, part, filter, visit, arg));
+        }
+    }
+    return OK;
+}
+
+enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filter,
+                            uint64_t *rows) {
+    *rows = 0;
+    for (uint32_t p = 0; p < s->manifest.part_count; p++) {
+        struct part_reader reader = {0};
+        const enum status status =
+            part_open(&reader, s->dir, &s->manifest.parts[p], s->manifest.cut);
+        for (size_t i = 0; status == OK && i < reader.container.block_count; i++) {
+            const struct container_block *b = &reader.container.blocks[i];
+            if (b->type != PART_DENSE && wanted(b, filter)) {
+                const bool counter = b->type == PART_SIGHTINGS || b->tag >= s->tables;
+                *rows += b->raw_bytes /
+                         (counter ? SCAN_ROW_HEADER : s->table[b->tag].row_bytes);
+            }
+        }
+        part_close(&reader);
+        TRY(status);
+    }
+    return OK;
+}
+
+/* --- what chunks hold ------------------------------------------------------------------------ */
+
+double scan_square(const void *floats, size_t n) {
+    const uint8_t *at = floats;
+    double square = 0;
+    for (size_t i = 0; i < n; i++) {
+        float x;
+        memcpy(&x, at + 4 * i, 4);
+        square += (double)x * (double)x;
+    }
+    return square;
+}
+
+uint32_t scan_bucket(const struct scan *s, uint32_t slot, uint64_t id) {
+    return hash_bucket(hash_key(s->manifest.schema.fields[slot].salt, id));
+}
+
+struct dense_collector {
+    const struct scan *scan;
+    float *out;
+    uint64_t floats; /* of w, so far */
+};
+
+static enum status collect_dense(void *arg, const struct part_chunk *chunk) {
+    struct dense_collector *c = arg;
+    const uint64_t count = c->scan->layout.count;
+    if (chunk->dense_begin > count || chunk->count > count - chunk->dense_begin) {
+        return fail(ERR_CORRUPT, "%s: dense floats [%llu, %llu) lie outside the model's %llu",
+                    c->scan->dir, (unsigned long long)chunk->dense_begin,
+                    (unsigned long long)(chunk->dense_begin + chunk->count),
+                    (unsigned long long)count);
+    }
+    for (uint32_t k = 0; k < 1 + c->scan->dense_state; k++) {
+        memcpy(c->out + k * count + chunk->dense_begin, chunk->data + 4 * k * chunk->count,
+               4 * chunk->count);
+    }
+    c->floats += chunk->count;
+    return OK;
+}
+
+enum status scan_dense(const struct scan *s, float **out) {
+    struct dense_collector c = {.scan = s};
+    const struct scan_filter filter = scan_all(SCAN_DENSE);
+    *out = NULL;
+    TRY(mem_array((void **)&c.out, (1 + s->dense_state) * s->layout.count, sizeof(float)));
+    enum status status = scan_each(s, &filter, collect_dense, &c);
+    if (status == OK && c.floats != s->layout.count) {
+        status = fail(ERR_CORRUPT, "%s: the parts hold %llu dense floats, the model has %llu", s->dir,
+                      (unsigned long long)c.floats, (unsigned long long)s->layout.count);
+    }
+    if (status != OK) {
+        mem_free(&c.out);
+        return status;
+    }
+    *out = c.out;
+    return OK;
+}

@@ -1,0 +1,66 @@
+/* batch.h - one batch cut from a shard: its groups, its distinct features, and where they occur.
+ *
+ * Shapes: B impressions, G groups (only those present), per field f: U_f distinct features, n_f bags
+ * (G for a user field, B for an item field).
+ *
+ *     ids[f][U_f]        distinct feature ids, ascending (the shard's dictionary is sorted)
+ *     start[f][n_f+1]    bag i of field f is index/weight[start[i], start[i+1])
+ *     index[f][...]      position in ids[f]
+ *     weight[f][...]     f32; NULL: all 1
+ *     group_of[B]        group of each impression, 0..G-1, non-decreasing
+ *     labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
+ *     weight[B]          what each counts; NULL: 1
+ *     kind[B]            enum record_kind; KIND_LOG if the shard holds no records
+ *     elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
+ *                        the record's time; 0 of all others
+ *
+ * Built by one thread, used by one thread at a time; owns its arrays, reused between batches
+ * without freeing.
+ */
+#ifndef COMMON_DATA_BATCH_H
+#define COMMON_DATA_BATCH_H
+
+#include "common/job/applied.h"
+#include "shard.h"
+
+struct batch_field {
+    uint32_t bags, unique, values;
+    uint64_t *ids;
+    uint32_t *start;
+    uint32_t *index;
+    float *weight;         /* NULL if `plain` */
+    bool plain;
+    float *weight_store;   /* the owned array behind weight */
+    size_t ids_cap, start_cap, value_cap;
+};
+struct batch {
+    struct batch_name name;
+    uint64_t fence;
+    uint32_t shard_batches; /* the batches of its shard */
+    uint32_t impressions, groups, fields, user_fields;
+    uint32_t *group_of;
+    uint8_t *labels;
+    uint64_t *impression_id;
+    uint64_t *user;
+    float *weight;         /* NULL, or weight_store */
+    float *weight_store;
+    uint8_t *kind;
+    float *elapsed_days;
+    bool records; /* false: every kind is KIND_LOG */
+    size_t impression_cap;
+    struct batch_field field[FIELDS_MAX];
+};
+
+/* Scratch for cutting: marks per dictionary entry, the shard's group order. One per cutting thread. */
+struct batch_cutter;
+enum status batch_cutter_create(struct batch_cutter **c);
+void batch_cutter_destroy(struct batch_cutter **c);
+/* Sets the shard to cut (borrowed until the next call) and its group order for the epoch
+ * (order[groups], copied). user_slot: field whose first id is the GAUC user, or -1 (group key). */
+enum status batch_cutter_shard(struct batch_cutter *c, const struct shard *s, const uint32_t *order,
+                               uint32_t user_fields, int user_slot);
+/* Fills *b with positions [begin, end) of the ordered impressions. ERR_MEMORY. */
+enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b);
+void batch_fini(struct batch *b); /* zero-initialised is fine */
+
+#endif

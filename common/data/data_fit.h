@@ -1,0 +1,37 @@
+/* data_fit.h - may these shards be used with that model, or those shards? Compares the fields of two
+ * sides: which there are, on which side, and how their texts became ids (field_schema.h). */
+#ifndef COMMON_DATA_DATA_FIT_H
+#define COMMON_DATA_DATA_FIT_H
+
+#include "common/base/file.h"
+#include "common/checkpoint/manifest.h"
+#include "common/metric/metric.h"
+#include "shard.h"
+
+struct fit_side {
+    const struct schema *schema; /* borrowed, as the next */
+    const struct field_schemas *fields;
+    char name[PATH_BYTES_MAX + 32]; /* "the checkpoint DIR", "DIR" */
+    char says[PATH_BYTES_MAX + 64]; /* how a sentence on it begins: "DIR has" */
+};
+struct fit_side fit_side_data(const struct dataset *d); /* as it was read */
+struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir);
+
+/* `model`: what was, or is, trained on. ERR_CONFIG, naming both: they have no field in common, or a
+ * field's texts become other ids in each. What a user should know but may want is put into *doubts, a
+ * line each: a field that one of them lacks or has on the other side, and what field_schemas_match
+ * doubts. ERR_MEMORY. */
+enum status data_fit(const struct fit_side *model, const struct fit_side *data, struct buf *doubts);
+/* May a model be trained on this? ERR_CONFIG: it learns conversions, and the log had no label of
+ * them. */
+enum status data_fit_labels(const struct config *c, const struct dataset *data, const char *dir);
+/* In which form scores of that model can be judged on this: where there is no label of conversions,
+ * the click's alone. ERR_CONFIG: then the model gives nothing that can. */
+enum status data_fit_form(const struct config *c, bool no_conversion, const char *dir,
+                          enum score_form *out);
+/* Logs each line as a warning, and forgets them. */
+void data_fit_log(struct buf *doubts);
+/* dataset_read_all, with its doubts in the log. */
+enum status data_fit_read(struct dataset *d, const struct file_list *dirs);
+
+#endif

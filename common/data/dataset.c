@@ -1,0 +1,437 @@
+/* dataset.c - the manifest of a shard directory.
+ *
+ * The manifest is a protobuf message (proto/disk.proto) in a container of kind manifest;
+ * the type of its block tells a shard directory from a checkpoint. It is written last, so its
+ * presence says that all shards are there. Only what the shards do not say themselves, and what a
+ * coordinator wants to know without opening them, is stored; sums are added up or checked while
+ * reading, so no two numbers of a manifest can contradict each other.
+ *
+ * protobuf-c allocates for every few bytes of a hostile message; the allocator here gives out at
+ * most BUDGET_FACTOR times the message's bytes.
+ */
+#include "shard.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+#include "common/base/container.h"
+#include "disk.pb-c.h"
+#include "common/field/field_pack.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+
+#define DATASET_FORMAT     1u
+#define DATASET_BLOCK      2u /* type of the manifest's block; a checkpoint's is 1 */
+#define DISK_SIDE_USER     0u
+#define DISK_SIDE_ITEM     1u
+#define MANIFEST_BYTES_MAX ((size_t)32 << 20)
+#define BUDGET_BASE        ((size_t)4096)
+#define BUDGET_FACTOR      ((size_t)64)
+#define BUDGET_MAX         ((size_t)64 << 20)
+#define SHARDS_MAX         (1u << 20)
+
+const char *dataset_label_name(uint32_t label) {
+    static const char *const names[DATASET_LABELS] = {"click",       "conversion",  "behaviour 1",
+                                                      "behaviour 2", "behaviour 3", "behaviour 4"};
+    return names[label];
+}
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+struct packed {
+    struct schema schema; /* finished */
+    Esmm__DatasetManifest message;
+    Esmm__DatasetField field[FIELDS_MAX];
+    Esmm__DatasetField *fields[FIELDS_MAX];
+    struct field_packed field_schema[FIELDS_MAX];
+    Esmm__DatasetLabel label[DATASET_LABELS];
+    Esmm__DatasetLabel *labels[DATASET_LABELS];
+    Esmm__DatasetLines log_lines, common_lines;
+    Esmm__DatasetShard *shard;
+    Esmm__DatasetShard **shards;
+    Esmm__DatasetWeights *weights; /* [shards] */
+};
+
+/* d->schema may be in another order than the one that is written. */
+static void pack_fields(struct packed *k, const struct dataset *d) {
+    for (uint32_t f = 0; f < k->schema.count; f++) {
+        const char *name = k->schema.fields[f].name;
+        esmm__dataset_field__init(&k->field[f]);
+        k->field[f].name = k->schema.fields[f].name;
+        k->field[f].side =
+            k->schema.fields[f].side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+        k->field[f].schema = field_pack(field_schemas_find(&d->fields, name), &k->field_schema[f]);
+        k->field[f].values = d->field_values[schema_find(&d->schema, name)];
+        k->fields[f] = &k->field[f];
+    }
+    k->message.times = (char *)(uintptr_t)d->fields.times; /* only read */
+    k->message.n_fields = k->schema.count;
+    k->message.fields = k->fields;
+}
+
+static void pack_weights(const struct weight_sums *from, Esmm__DatasetWeights *to) {
+    esmm__dataset_weights__init(to);
+    to->all = from->all;
+    to->clicked = from->clicked;
+    to->converted = from->converted;
+    to->least = from->least;
+    to->most = from->most;
+}
+
+/* Up to the last that is said. */
+static void pack_labels(struct packed *k, const struct dataset *d) {
+    for (uint32_t l = 0; l < DATASET_LABELS; l++) {
+        esmm__dataset_label__init(&k->label[l]);
+        k->label[l].lines = d->labels[l].lines;
+        k->label[l].rejected = d->labels[l].rejected;
+        k->labels[l] = &k->label[l];
+        k->message.n_labels = d->labels[l].lines > 0 ? l + 1 : k->message.n_labels;
+    }
+    k->message.labels = k->labels;
+}
+
+/* NULL: there are none. */
+static Esmm__DatasetLines *pack_lines(Esmm__DatasetLines *to, const struct line_counts *from) {
+    esmm__dataset_lines__init(to);
+    to->lines = from->lines;
+    to->header = from->header;
+    to->blank = from->blank;
+    to->rejected = from->rejected;
+    to->dropped = from->dropped;
+    to->rows = from->rows;
+    to->continued = from->continued;
+    return from->lines > 0 ? to : NULL;
+}
+
+static enum status pack_shards(struct packed *k, const struct dataset *d) {
+    TRY(mem_array((void **)&k->shard, d->shard_count, sizeof *k->shard));
+    TRY(mem_array((void **)&k->shards, d->shard_count, sizeof(Esmm__DatasetShard *)));
+    TRY(mem_array((void **)&k->weights, d->shard_count, sizeof *k->weights));
+    for (uint32_t s = 0; s < d->shard_count; s++) {
+        const struct shard_info *from = &d->shards[s];
+        Esmm__DatasetShard *to = &k->shard[s];
+        esmm__dataset_shard__init(to);
+        to->name = (char *)(uintptr_t)from->name; /* only read */
+        to->impressions = from->impressions;
+        to->groups = from->groups;
+        to->clicks = from->clicks;
+        to->conversions = from->conversions;
+        to->bytes = from->bytes;
+        to->checksum = from->checksum;
+        to->values = from->values;
+        if (from->weights.there) {
+            pack_weights(&from->weights, &k->weights[s]);
+            to->weights = &k->weights[s];
+        }
+        k->shards[s] = to;
+    }
+    k->message.n_shards = d->shard_count;
+    k->message.shards = k->shards;
+    return OK;
+}
+
+static enum status pack(struct packed *k, const struct dataset *d, struct buf *out) {
+    k->schema = d->schema;
+    schema_finish(&k->schema);
+    esmm__dataset_manifest__init(&k->message);
+    k->message.format = DATASET_FORMAT;
+    k->message.source = (char *)(uintptr_t)d->source; /* only read */
+    k->message.stream = (char *)(uintptr_t)d->stream;
+    k->message.seed = d->seed;
+    k->message.orphans = d->orphans;
+    k->message.rejected = d->rejected;
+    k->message.sample_rate = d->sample_rate < 1 ? d->sample_rate : 0;
+    k->message.log_lines = pack_lines(&k->log_lines, &d->log_lines);
+    k->message.common_lines = pack_lines(&k->common_lines, &d->common_lines);
+    pack_fields(k, d);
+    k->message.no_conversion = d->no_conversion;
+    k->message.first_time = d->first_time;
+    k->message.last_time = d->last_time;
+    pack_labels(k, d);
+    TRY(pack_shards(k, d));
+    const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
+    if (bytes > MANIFEST_BYTES_MAX) {
+        return fail(ERR_LIMIT, "a manifest of %zu bytes, expected at most %zu", bytes,
+                    MANIFEST_BYTES_MAX);
+    }
+    TRY(buf_reserve(out, bytes));
+    out->len = esmm__dataset_manifest__pack(&k->message, out->data);
+    return OK;
+}
+
+enum status dataset_write(const struct dataset *d, const char *dir) {
+    enum status status = OK;
+    char path[PATH_BYTES_MAX];
+    struct buf bytes = BUF_EMPTY;
+    struct packed *k = NULL;
+    struct container_writer w = {.file = FILE_CLOSED};
+    TRY(path_join(path, dir, "manifest"));
+    TRY_OUT(mem_alloc((void **)&k, sizeof *k));
+    TRY_OUT(pack(k, d, &bytes));
+    TRY_OUT(container_create(&w, path, CONTAINER_MANIFEST));
+    TRY_OUT(container_put(&w, DATASET_BLOCK, 0, bytes.data, bytes.len, true));
+    TRY_OUT(container_commit(&w, NULL, NULL));
+out:
+    container_abort(&w);
+    if (k != NULL) {
+        mem_free(&k->shard);
+        mem_free(&k->shards);
+        mem_free(&k->weights);
+    }
+    mem_free(&k);
+    buf_fini(&bytes);
+    return status;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+/* What the allocator may still give out, and why it refused. */
+struct budget {
+    size_t left;
+    bool no_memory;
+};
+
+static void *budget_alloc(void *data, size_t bytes) {
+    struct budget *b = data;
+    void *out = NULL;
+    if (bytes > b->left) {
+        return NULL;
+    }
+    b->left -= bytes;
+    b->no_memory = mem_alloc(&out, bytes) != OK || b->no_memory;
+    return out;
+}
+
+static void budget_free(void *data, void *p) {
+    (void)data;
+    mem_free_at(&p);
+}
+
+static enum status corrupt(const char *path, const char *what) {
+    return fail(ERR_CORRUPT, "%s: %s", path, what);
+}
+
+static enum status take_schemas(struct dataset *d, const Esmm__DatasetManifest *in,
+                                const char *path) {
+    enum status status = field_unpack_times(&d->fields, in->times);
+    for (size_t f = 0; f < in->n_fields && status == OK; f++) {
+        d->field_values[f] = in->fields[f]->values;
+        status = field_unpack(&d->fields, in->fields[f]->name, in->fields[f]->schema);
+    }
+    return status == ERR_CORRUPT ? corrupt(path, fail_text()) : status;
+}
+
+static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *in,
+                               const char *path) {
+    for (size_t f = 0; f < in->n_fields; f++) {
+        const Esmm__DatasetField *from = in->fields[f];
+        if (from->side != DISK_SIDE_USER && from->side != DISK_SIDE_ITEM) {
+            return corrupt(path, "a field's side is not 0 (user) or 1 (item)");
+        }
+        if (schema_add(&d->schema, from->name,
+                       from->side == DISK_SIDE_USER ? SIDE_USER : SIDE_ITEM) != OK) {
+            return corrupt(path, "fields are too many, or a name is not one, or comes twice");
+        }
+    }
+    schema_finish(&d->schema);
+    for (size_t f = 0; f < in->n_fields; f++) {
+        if (strcmp(d->schema.fields[f].name, in->fields[f]->name) != 0) {
+            return corrupt(path, "fields are not in slot order");
+        }
+    }
+    return take_schemas(d, in, path);
+}
+
+static enum status take_labels(struct dataset *d, const Esmm__DatasetManifest *in,
+                               const char *path) {
+    if (in->n_labels > DATASET_LABELS) {
+        return corrupt(path, "more labels than there are");
+    }
+    for (size_t l = 0; l < in->n_labels; l++) {
+        if (in->labels[l]->rejected > in->labels[l]->lines) {
+            return corrupt(path, "more lines of a label are rejected than there are");
+        }
+        d->labels[l] = (struct label_lines){in->labels[l]->lines, in->labels[l]->rejected};
+    }
+    return OK;
+}
+
+/* A shard is a file of the directory itself, whatever a manifest says. */
+static bool name_good(const char *name) {
+    return strlen(name) < sizeof((struct shard_info){0}.name) &&
+           strncmp(name, "shard-", 6) == 0 && strchr(name, '/') == NULL;
+}
+
+/* Counts each as 1 where the manifest says nothing. */
+static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeights *from,
+                                const char *path) {
+    struct weight_sums *w = &to->weights;
+    *w = (struct weight_sums){false, 1, 1, to->impressions, to->clicks, to->conversions};
+    if (from == NULL) {
+        return OK;
+    }
+    *w = (struct weight_sums){true,         from->least,   from->most,
+                              from->all, from->clicked, from->converted};
+    const bool good = w->least >= 0 && w->least <= w->most && w->most <= SHARD_WEIGHT_MAX &&
+                      w->converted >= 0 && w->converted <= w->clicked && w->clicked <= w->all &&
+                      w->all <= (double)w->most * to->impressions * (1 + 1e-9);
+    return good ? OK : fail(ERR_CORRUPT, "%s: the weights of %s cannot be true", path, to->name);
+}
+
+static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
+                              const char *path) {
+    if (!name_good(from->name)) {
+        return corrupt(path, "a shard's name is not one");
+    }
+    if (from->impressions == 0 || from->impressions > SHARD_IMPRESSIONS_MAX ||
+        from->groups == 0 || from->groups > from->impressions ||
+        from->clicks > from->impressions || from->conversions > from->clicks ||
+        from->values > SHARD_VALUES_MAX) {
+        return fail(ERR_CORRUPT, "%s: the counts of %s cannot be true", path, from->name);
+    }
+    struct shard_info *to = &d->shards[d->shard_count++];
+    memcpy(to->name, from->name, strlen(from->name));
+    to->impressions = from->impressions;
+    to->groups = from->groups;
+    to->clicks = from->clicks;
+    to->conversions = from->conversions;
+    to->bytes = from->bytes;
+    to->checksum = from->checksum;
+    to->values = from->values;
+    d->impressions += to->impressions;
+    d->groups += to->groups;
+    d->clicks += to->clicks;
+    d->conversions += to->conversions;
+    d->values += to->values;
+    TRY(take_weights(to, from->weights, path));
+    weight_sums_add(&d->weights, &to->weights);
+    return OK;
+}
+
+/* Whatever the numbers are, they tell where every line went. */
+static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *in,
+                              const char *path) {
+    if (in == NULL) {
+        return OK;
+    }
+    *to = (struct line_counts){.lines = in->lines,
+                               .header = in->header,
+                               .blank = in->blank,
+                               .rejected = in->rejected,
+                               .dropped = in->dropped,
+                               .rows = in->rows,
+                               .continued = in->continued};
+    const uint64_t sum = to->header + to->blank + to->rejected + to->dropped + to->rows + to->continued;
+    return sum == to->lines ? OK : corrupt(path, "the counts of the log's lines do not add up");
+}
+
+static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, const char *path) {
+    if (in->format != DATASET_FORMAT) {
+        return fail(ERR_CORRUPT, "%s: format %u of a shard directory, expected %u", path,
+                    in->format, DATASET_FORMAT);
+    }
+    if (strlen(in->source) >= sizeof d->source || in->n_shards > SHARDS_MAX) {
+        return corrupt(path, "too long a source, or too many shards");
+    }
+    if (strlen(in->stream) >= sizeof d->stream) {
+        return corrupt(path, "too long a stream's name");
+    }
+    memcpy(d->stream, in->stream, strlen(in->stream));
+    memcpy(d->source, in->source, strlen(in->source));
+    d->seed = in->seed;
+    d->orphans = in->orphans;
+    d->rejected = in->rejected;
+    d->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
+    if (!(d->sample_rate >= SAMPLE_RATE_MIN && d->sample_rate <= 1)) {
+        return corrupt(path, "a sample rate is a number above 0, at most 1");
+    }
+    TRY(take_lines(&d->log_lines, in->log_lines, path));
+    TRY(take_lines(&d->common_lines, in->common_lines, path));
+    TRY(take_fields(d, in, path));
+    if (in->first_time > in->last_time || in->last_time > SHARD_TIME_MAX) {
+        return corrupt(path, "the first and the last time cannot be true");
+    }
+    d->no_conversion = in->no_conversion != 0;
+    d->first_time = in->first_time;
+    d->last_time = in->last_time;
+    TRY(take_labels(d, in, path));
+    TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));
+    for (size_t s = 0; s < in->n_shards; s++) {
+        TRY(take_shard(d, in->shards[s], path));
+    }
+    return OK;
+}
+
+static enum status unpack(struct dataset *d, const struct buf *bytes, const char *path) {
+    const size_t wanted = BUDGET_BASE + bytes->len * BUDGET_FACTOR;
+    struct budget budget = {.left = wanted < BUDGET_MAX ? wanted : BUDGET_MAX};
+    ProtobufCAllocator allocator = {
+        .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
+    Esmm__DatasetManifest *in =
+        esmm__dataset_manifest__unpack(&allocator, bytes->len, bytes->data);
+    if (in == NULL) {
+        return budget.no_memory ? fail(ERR_MEMORY, "%s: out of memory", path)
+                                : corrupt(path, "expected the manifest of a shard directory");
+    }
+    const enum status status = take_all(d, in, path);
+    esmm__dataset_manifest__free_unpacked(in, &allocator);
+    return status;
+}
+
+static enum status read_manifest(struct container_reader *r, struct dataset *d, const char *path) {
+    struct buf bytes = BUF_EMPTY;
+    enum status status = OK;
+    if (r->block_count != 1 || r->blocks[0].type != DATASET_BLOCK) {
+        return fail(ERR_NOT_FOUND, "%s: not the manifest of a shard directory", path);
+    }
+    if (r->blocks[0].raw_bytes > MANIFEST_BYTES_MAX) {
+        return corrupt(path, "a manifest is not that long");
+    }
+    TRY_OUT(container_get(r, 0, &bytes));
+    TRY_OUT(unpack(d, &bytes, path));
+out:
+    buf_fini(&bytes);
+    return status;
+}
+
+static bool is_split(const char *dir) {
+    char train[PATH_BYTES_MAX], eval[PATH_BYTES_MAX];
+    return path_join(train, dir, "train/manifest") == OK &&
+           path_join(eval, dir, "eval/manifest") == OK && file_exists(train) && file_exists(eval);
+}
+
+enum status dataset_read(struct dataset *d, const char *dir) {
+    char path[PATH_BYTES_MAX];
+    struct container_reader r = {.file = FILE_CLOSED};
+    memset(d, 0, sizeof *d);
+    TRY(path_join(path, dir, "manifest"));
+    enum status status = container_open(&r, path, CONTAINER_MANIFEST);
+    if (status == ERR_NOT_FOUND) {
+        return fail(ERR_NOT_FOUND, "%s is not a shard directory: it has no manifest%s", dir,
+                    is_split(dir) ? ", but it holds train and eval of esmm prep --split: give one of them"
+                                  : "");
+    }
+    TRY(status);
+    status = read_manifest(&r, d, path);
+    container_close(&r);
+    if (status == OK) {
+        status = file_list_add(&d->dirs, dir);
+    }
+    if (status != OK) {
+        dataset_free(d);
+    }
+    return status;
+}
+
+void dataset_free(struct dataset *d) {
+    mem_free(&d->shards);
+    field_schemas_free(&d->fields);
+    file_list_free(&d->dirs);
+    memset(d, 0, sizeof *d);
+}
+
+const char *dataset_dir(const struct dataset *d, const struct shard_info *shard) {
+    assert(shard->dir < d->dirs.count);
+    return d->dirs.names[shard->dir];
+}

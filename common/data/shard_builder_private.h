@@ -1,0 +1,37 @@
+/* shard_builder_private.h - what a shard builder has collected, between the files shard_builder.c
+ * and shard_write.c only. */
+#ifndef COMMON_DATA_SHARD_BUILDER_PRIVATE_H
+#define COMMON_DATA_SHARD_BUILDER_PRIVATE_H
+
+#include "shard.h"
+#include "shard_dict.h"
+
+/* The values of one field, in the order of their entries. */
+struct pile {
+    struct shard_value *values;
+    size_t count, cap;
+    bool on_side[2];
+};
+
+struct shard_builder {
+    struct pile pile[FIELDS_MAX];
+    uint64_t *group_key;
+    uint32_t *group_size;
+    size_t groups, groups_cap;
+    uint64_t *impression_id;
+    uint8_t *labels;
+    size_t impressions, impressions_cap;
+    float *weight; /* [weighed_cap], of the first `weighed` impressions; the rest count 1 */
+    size_t weighed, weighed_cap;
+    struct moment *moment; /* [timed_cap], of the first `timed` impressions */
+    size_t timed, timed_cap;
+    uint64_t values;
+    bool fleeting;
+};
+
+/* Writes `dir`/`name` of what is there, which has impressions: all of them with weights and times, or
+ * none. *info describes the file. Statuses as shard_builder_write. */
+enum status shard_write(const struct shard_builder *b, const struct schema *schema, const char *dir,
+                        const char *name, struct shard_info *info);
+
+#endif

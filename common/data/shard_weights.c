@@ -1,0 +1,63 @@
+/* shard_weights.c - what impressions count.
+ *
+ * A log may say how much each impression counts (its weight m), and it may have been thinned: of the
+ * impressions without a click only a share s was kept, drawn at random. The sums over a full log are
+ * then estimated without bias by counting each impression m times, and an unclicked one m / s times.
+ * Both are one column of factors from here on: losses and figures know weights only.
+ */
+#include "shard.h"
+
+#include "common/base/mem.h"
+
+struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, size_t n) {
+    const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
+    struct weight_sums w = {.there = weight != NULL};
+    w.least = w.most = weight == NULL || n == 0 ? 1.0f : weight[0];
+    for (size_t i = 0; i < n; i++) {
+        const float m = weight == NULL ? 1.0f : weight[i];
+        w.least = m < w.least ? m : w.least;
+        w.most = m > w.most ? m : w.most;
+        w.all += (double)m;
+        w.clicked += (labels[i] & LABEL_CLICK) != 0 ? (double)m : 0.0;
+        w.converted += (labels[i] & both) == both ? (double)m : 0.0;
+    }
+    return w;
+}
+
+/* Of no shard yet: all 0, which no shard is. */
+void weight_sums_add(struct weight_sums *to, const struct weight_sums *from) {
+    if (!to->there && to->all == 0.0) {
+        *to = *from;
+        return;
+    }
+    to->there = to->there || from->there;
+    to->least = from->least < to->least ? from->least : to->least;
+    to->most = from->most > to->most ? from->most : to->most;
+    to->all += from->all;
+    to->clicked += from->clicked;
+    to->converted += from->converted;
+}
+
+void dataset_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr) {
+    const double all = w->clicked + (w->all - w->clicked) / sample_rate;
+    *ctr = all > 0.0 ? w->clicked / all : 0.0;
+    *cvr = w->clicked > 0.0 ? w->converted / w->clicked : 0.0;
+}
+
+enum status shard_weigh(struct shard *s, double sample_rate) {
+    if (sample_rate == 1.0) {
+        return OK;
+    }
+    if (s->weight == NULL) {
+        TRY(mem_array((void **)&s->weight, s->impressions, sizeof *s->weight));
+        for (uint32_t i = 0; i < s->impressions; i++) {
+            s->weight[i] = 1.0f;
+        }
+    }
+    for (uint32_t i = 0; i < s->impressions; i++) {
+        if ((s->labels[i] & LABEL_CLICK) == 0) {
+            s->weight[i] = (float)((double)s->weight[i] / sample_rate);
+        }
+    }
+    return OK;
+}

@@ -1,0 +1,47 @@
+#include "field_text.h"
+
+#include "tools/log/prep_line.h"
+
+/* How many bounds are at most v. */
+static uint32_t bucket_of(const struct field_rule *r, double v) {
+    uint32_t low = 0, high = r->bound_count;
+    while (low < high) {
+        const uint32_t mid = low + (high - low) / 2;
+        if (r->bounds[mid] <= v) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+enum reject field_text_number(const struct field_rule *rule, struct span text, uint64_t *id) {
+    double v = 0;
+    enum reject why = REJECT_NONE;
+    switch (rule->kind) {
+    case FIELD_ID: text = prep_id_plain('.', text); /* fall through */
+    case FIELD_ALICCP: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
+    case FIELD_NUMERIC:
+        why = prep_number_f64(text, &v);
+        *id = bucket_of(rule, v);
+        return why;
+    case FIELD_HASH_TEXT:
+    case FIELD_UNKNOWN: break;
+    }
+    return REJECT_ID;
+}
+
+struct span field_text_value(char weight_separator, const struct number_style *style,
+                             struct span text, float *weight, enum reject *why) {
+    const char *colon = weight_separator == 0 ? NULL : memrchr(text.at, weight_separator, text.n);
+    if (colon != NULL) {
+        const char *end = text.at + text.n;
+        char copy[NUMBER_BYTES];
+        struct span number = {colon + 1, (size_t)(end - colon - 1)};
+        *why = prep_number_plain(style, number, copy, &number) ? prep_number_f32(number, weight)
+                                                               : REJECT_VALUE;
+        text.n = (size_t)(colon - text.at);
+    }
+    return text;
+}

@@ -1,0 +1,24 @@
+/* streams.h - the streams of training records that `esmm records` makes, and which of them a method of
+ * model.delay is made for (docs/stream.md has both tables).
+ *
+ * A shard directory's manifest may name its stream. A log, an older file or another producer names
+ * none; then nothing is known, and nothing is refused.
+ */
+#ifndef COMMON_JOB_STREAMS_H
+#define COMMON_JOB_STREAMS_H
+
+#include "config.h"
+#include "common/base/status.h"
+
+enum record_stream {
+    STREAM_VANILLA, STREAM_ORACLE, STREAM_FNW, STREAM_ES_DFM, STREAM_DEFER, STREAM_DFM
+};
+#define STREAMS           6u
+#define STREAM_NAME_BYTES 32u /* room for a name in a manifest, with its end */
+
+const char *streams_name(enum record_stream stream); /* "es-dfm" */
+/* Can this method learn from records of a stream of that name? "" (not known): OK. Else ERR_CONFIG
+ * names the directory, the stream and what was expected. */
+enum status streams_fit(enum delay_method delay, const char *stream, const char *dir);
+
+#endif

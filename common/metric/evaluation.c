@@ -1,0 +1,364 @@
+/* evaluation.c - every figure of one evaluation, as numbers.
+ *
+ * Three populations, always named (docs/metrics.md): CTR is judged on all impressions by the click;
+ * CVR on clicked impressions by the conversion; CTCVR on all impressions by click AND conversion.
+ * With a truth file there is a fourth that no log can offer: CVR on all impressions. With the p_ctr
+ * of a reference net there is a fifth: CTCVR as the paper's table has it.
+ *
+ * Populations are judged one after another, so the memory is that of one: its scores and labels,
+ * sorted once, and every figure is a pass over that order. What outlives a population is its strip
+ * for the bootstrap, which draws once for all figures, at the end.
+ *
+ * CTCVR is ranked by the logit of p_ctr * p_cvr in double: two floats of logits hold more order
+ * than one float of their product. Log losses are those of the training loss, from logits, so they
+ * are finite and unclipped.
+ */
+#include "metric.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/job/method.h"
+#include "metric_bootstrap.h"
+#include "metric_order.h"
+#include "metric_sweep.h"
+#include "common/data/shard.h"
+
+enum score_form score_form_of(const struct config *c) {
+    const struct method *m = method_of(c->model);
+    const bool gives_ctcvr = m->towers > 1 && strcmp(m->tower[1], "ctcvr") == 0;
+    return gives_ctcvr    ? SCORE_CTCVR
+           : !m->has_cvr ? SCORE_CTR_ALONE
+           : !m->has_ctr ? SCORE_CVR_ALONE
+                         : SCORE_CVR;
+}
+
+bool scores_weighted(const struct score *scores, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (scores[i].weight != 1.0f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is judged, on whom. */
+enum task { TASK_CTR, TASK_CVR_CLICKED, TASK_CTCVR, TASK_CVR_ENTIRE, TASK_REFERENCE };
+
+struct work {
+    const struct score *scores;
+    size_t n;
+    const struct evaluation_spec *spec;
+    uint64_t *user;             /* [n] */
+    struct bootstrap bootstrap; /* without resamples: empty */
+};
+
+static bool clicked(const struct score *s) {
+    return (s->labels & LABEL_CLICK) != 0;
+}
+
+static bool converted(const struct score *s) { /* a conversion without a click is none */
+    return clicked(s) && (s->labels & LABEL_CONVERSION) != 0;
+}
+
+static enum metric_scale cvr_scale(enum score_form form) {
+    return form == SCORE_CTCVR ? SCALE_LOG : SCALE_LOGIT;
+}
+
+/* The reference's p_ctr times a p_cvr on its scale: a logit, or the logarithm of the product. */
+static double reference_score(double ctr, double cvr, enum metric_scale scale) {
+    return scale == SCALE_LOGIT ? ctcvr_logit(ctr, cvr) : cvr - softplus(-ctr);
+}
+
+static double score_of(const struct work *w, size_t i, enum task task) {
+    enum score_form form = w->spec->form;
+    const struct score_ranks r = score_ranks(w->scores[i].a, w->scores[i].b, form);
+    switch (task) {
+    case TASK_CTR:
+        return r.ctr;
+    case TASK_CTCVR:
+        return r.ctcvr;
+    case TASK_REFERENCE:
+        return reference_score((double)w->spec->reference_ctr[i], r.cvr, cvr_scale(form));
+    default:
+        return r.cvr;
+    }
+}
+
+/* --- one population ------------------------------------------------------------------------ */
+
+struct population {
+    double *score; /* [n] */
+    enum metric_scale scale;
+    uint8_t *label;
+    float *weight; /* [n], or NULL: 1 each */
+    uint32_t *row; /* [n] the impression of each, or NULL: all of them */
+    size_t n;
+    uint64_t positives;
+    double all, positive; /* weights, of all and of the positives; unweighted n and positives */
+    struct metric_order order;
+};
+
+static void population_fini(struct population *p) {
+    mem_free(&p->score);
+    mem_free(&p->label);
+    mem_free(&p->weight);
+    mem_free(&p->row);
+    metric_order_fini(&p->order);
+}
+
+static size_t count_clicked(const struct work *w) {
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        n += clicked(&w->scores[i]);
+    }
+    return n;
+}
+
+/* Scores, labels and their order; safe to fini whatever it returns. */
+static enum status population_init(struct population *p, const struct work *w, enum task task) {
+    bool some = task == TASK_CVR_CLICKED, cvr = some || task == TASK_CVR_ENTIRE;
+    size_t n = some ? count_clicked(w) : w->n, k = 0;
+    *p = (struct population){.n = n, .scale = cvr ? cvr_scale(w->spec->form) : SCALE_LOGIT};
+    TRY(mem_array((void **)&p->score, n, sizeof *p->score));
+    TRY(mem_array((void **)&p->label, n, sizeof *p->label));
+    if (w->spec->weighted) {
+        TRY(mem_array((void **)&p->weight, n, sizeof *p->weight));
+    }
+    if (some) {
+        TRY(mem_array((void **)&p->row, n, sizeof *p->row));
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        const struct score *s = &w->scores[i];
+        if (some && !clicked(s)) {
+            continue;
+        }
+        p->score[k] = score_of(w, i, task);
+        p->label[k] = task == TASK_CTR ? clicked(s) : converted(s);
+        p->positives += p->label[k];
+        if (p->weight != NULL) {
+            p->weight[k] = s->weight;
+        }
+        const double counts = weight_at(p->weight, k);
+        p->all += counts;
+        p->positive += p->label[k] != 0 ? counts : 0.0;
+        if (some) {
+            p->row[k] = (uint32_t)i;
+        }
+        k++;
+    }
+    return metric_order_f64(&p->order, p->score, n);
+}
+
+static enum status resample(struct work *w, const struct population *p, const float *soft,
+                            struct interval *out) {
+    return w->spec->resamples == 0 ? OK
+                                   : bootstrap_add(&w->bootstrap, &p->order, p->row,
+                                                   soft != NULL ? NULL : p->label, soft, p->weight,
+                                                   out);
+}
+
+/* --- the three tasks ----------------------------------------------------------------------- */
+
+/* Where the figures of a task go. */
+struct figures {
+    double *auc, *sd, *pr_auc, *logloss, *ne, *pcoc, *ece, *ece_max;
+    struct reliability *reliability;
+    struct interval *interval;
+    double *gauc, *coverage; /* NULL: not by groups */
+};
+
+static double ratio(double over, double under) {
+    return under > 0.0 ? over / under : NAN;
+}
+
+static void losses(const struct population *p, const struct figures *f) {
+    double loss = 0.0, predicted = 0.0;
+    for (size_t i = 0; i < p->n; i++) {
+        const double counts = weight_at(p->weight, i);
+        loss += counts * metric_loss(p->score[i], p->scale, p->label[i] != 0);
+        predicted += counts * metric_probability(p->score[i], p->scale);
+    }
+    *f->logloss = ratio(loss, p->all);
+    *f->ne = metric_normalised_entropy(*f->logloss, p->positive, p->all);
+    *f->pcoc = ratio(predicted, p->positive);
+}
+
+/* As many rows of one weight as say as much as these do of unequal ones: (sum w)^2 / sum w^2 (Kish
+ * 1965). */
+static double effective(const struct population *p, bool positive) {
+    double sum = 0.0, squares = 0.0;
+    for (size_t i = 0; i < p->n; i++) {
+        const double w = (p->label[i] != 0) == positive ? weight_at(p->weight, i) : 0.0;
+        sum += w;
+        squares += w * w;
+    }
+    return squares > 0.0 ? sum * sum / squares : 0.0;
+}
+
+static enum status judge(struct work *w, enum task task, const struct figures *f,
+                         uint64_t *positives, double *weight) {
+    struct population p;
+    enum status status;
+    TRY_OUT(population_init(&p, w, task));
+    *positives = p.positives;
+    *weight = p.positive;
+    *f->auc = metric_order_auc(&p.order, p.label, p.weight);
+    *f->sd = metric_auc_sd(*f->auc, effective(&p, true), effective(&p, false));
+    *f->pr_auc = metric_order_pr_auc(&p.order, p.label, p.weight);
+    losses(&p, f);
+    metric_reliability(&p.order, p.score, p.scale, p.label, p.weight, f->reliability, f->ece,
+                       f->ece_max);
+    TRY_OUT(resample(w, &p, NULL, f->interval));
+    if (f->gauc != NULL) { /* last: it uses the order up */
+        TRY_OUT(metric_order_gauc(&p.order, p.label, p.weight, w->user, f->gauc, f->coverage));
+    }
+out:
+    population_fini(&p);
+    return status;
+}
+
+#define FIGURES(e, task)                                                                           \
+    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,           \
+    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,             \
+    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                      \
+    .reliability = &(e)->reliability_##task, .interval = &(e)->auc_##task##_95
+
+static enum status tasks(struct evaluation *e, struct work *w) {
+    const struct figures ctr = {FIGURES(e, ctr), .gauc = &e->gauc_ctr,
+                                .coverage = &e->gauc_ctr_coverage};
+    const struct figures cvr = {FIGURES(e, cvr_clicked)};
+    const struct figures ctcvr = {FIGURES(e, ctcvr), .gauc = &e->gauc_ctcvr,
+                                  .coverage = &e->gauc_ctcvr_coverage};
+    e->impressions = w->n;
+    e->weighted = w->spec->weighted;
+    for (size_t i = 0; i < w->n; i++) {
+        e->weight += e->weighted ? (double)w->scores[i].weight : 1.0;
+    }
+    TRY(judge(w, TASK_CTR, &ctr, &e->clicks, &e->weight_clicks));
+    TRY(judge(w, TASK_CVR_CLICKED, &cvr, &e->conversions, &e->weight_conversions));
+    return judge(w, TASK_CTCVR, &ctcvr, &e->conversions, &e->weight_conversions);
+}
+
+/* --- what a log cannot tell ---------------------------------------------------------------- */
+
+/* Mean predicted / mean true p_cvr, on all impressions and on either part. */
+static void truth_ratios(struct evaluation *e, const struct work *w, const struct population *p) {
+    double predicted[2] = {0.0, 0.0}, expected[2] = {0.0, 0.0};
+    for (size_t i = 0; i < w->n; i++) {
+        bool part = clicked(&w->scores[i]);
+        const double counts = weight_at(p->weight, i);
+        predicted[part] += counts * metric_probability(p->score[i], p->scale);
+        expected[part] += counts * (double)w->spec->truth_cvr[i];
+    }
+    e->ratio_cvr_entire = ratio(predicted[0] + predicted[1], expected[0] + expected[1]);
+    e->ratio_cvr_unclicked = ratio(predicted[0], expected[0]);
+    e->ratio_cvr_clicked_truth = ratio(predicted[1], expected[1]);
+}
+
+/* CVR on the entire space against the true probability, as soft labels. */
+static enum status truths(struct evaluation *e, struct work *w) {
+    const float *truth = w->spec->truth_cvr;
+    struct population p;
+    struct metric_order best = {0};
+    enum status status;
+    TRY_OUT(population_init(&p, w, TASK_CVR_ENTIRE));
+    e->auc_cvr_entire = metric_order_auc_soft(&p.order, truth, p.weight);
+    truth_ratios(e, w, &p);
+    TRY_OUT(resample(w, &p, truth, &e->auc_cvr_entire_95));
+    metric_order_fini(&p.order);
+    TRY_OUT(metric_order_f32(&best, truth, w->n));
+    e->auc_cvr_entire_best = metric_order_auc_soft(&best, truth, p.weight);
+    e->has_truth = 1;
+out:
+    metric_order_fini(&best);
+    population_fini(&p);
+    return status;
+}
+
+static enum status references(struct evaluation *e, struct work *w) {
+    struct population p;
+    enum status status;
+    TRY_OUT(population_init(&p, w, TASK_REFERENCE));
+    e->auc_ctcvr_reference = metric_order_auc(&p.order, p.label, p.weight);
+    e->has_reference = 1;
+    TRY_OUT(resample(w, &p, NULL, &e->auc_ctcvr_reference_95));
+out:
+    population_fini(&p);
+    return status;
+}
+
+/* --- all of it ----------------------------------------------------------------------------- */
+
+static struct evaluation nothing_known(void) {
+    const struct interval unknown = {NAN, NAN};
+    return (struct evaluation){
+        .auc_ctcvr_reference = NAN,
+        .auc_cvr_entire = NAN,
+        .auc_cvr_entire_best = NAN,
+        .ratio_cvr_entire = NAN,
+        .ratio_cvr_clicked_truth = NAN,
+        .ratio_cvr_unclicked = NAN,
+        .auc_ctr_95 = unknown,
+        .auc_cvr_clicked_95 = unknown,
+        .auc_ctcvr_95 = unknown,
+        .auc_cvr_entire_95 = unknown,
+        .auc_ctcvr_reference_95 = unknown,
+    };
+}
+
+static enum status work_init(struct work *w, const struct score *scores, size_t n,
+                             const struct evaluation_spec *spec) {
+    *w = (struct work){.scores = scores, .n = n, .spec = spec};
+    if (n > UINT32_MAX) {
+        return fail(ERR_LIMIT, "%zu impressions to evaluate; at most %u at a time", n, UINT32_MAX);
+    }
+    TRY(mem_array((void **)&w->user, n, sizeof *w->user));
+    for (size_t i = 0; i < n; i++) {
+        w->user[i] = scores[i].user;
+    }
+    return spec->resamples == 0
+               ? OK
+               : bootstrap_init(&w->bootstrap, w->user, n, spec->resamples, spec->seed);
+}
+
+enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
+                               const struct evaluation_spec *spec) {
+    struct work w;
+    enum status status;
+    *e = nothing_known();
+    TRY_OUT(work_init(&w, scores, n, spec));
+    TRY_OUT(tasks(e, &w));
+    if (spec->reference_ctr != NULL) {
+        TRY_OUT(references(e, &w));
+    }
+    if (spec->truth_cvr != NULL) {
+        TRY_OUT(truths(e, &w));
+    }
+    if (spec->resamples > 0) {
+        e->bootstrap_resamples = spec->resamples;
+        e->bootstrap_groups = w.bootstrap.groups;
+        bootstrap_run(&w.bootstrap);
+    }
+out:
+    bootstrap_fini(&w.bootstrap);
+    mem_free(&w.user);
+    return status;
+}
+
+enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
+                                size_t n, const struct evaluation_spec *spec) {
+    struct evaluation_spec of = *spec;
+    *count = 0;
+    of.weighted = false;
+    TRY(evaluation_compute(&e[0], scores, n, &of));
+    *count = 1;
+    if (scores_weighted(scores, n)) {
+        of.weighted = true;
+        TRY(evaluation_compute(&e[1], scores, n, &of));
+        *count = 2;
+    }
+    return OK;
+}

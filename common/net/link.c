@@ -1,0 +1,418 @@
+/* link.c - the control thread's conversation with the coordinator.
+ *
+ * A request is kept, frames and all, until its answer has come, and is sent again after request_ms
+ * without one (twice as long each time, at most RESEND_FACTOR_MAX times request_ms: a coordinator
+ * that is slow must not be made slower). Answers are matched by id; what is not waited for - a
+ * second answer to a request that was sent twice - is dropped here. A heartbeat is not kept: the
+ * next one carries newer news. Any COMMAND is handed out, whichever beat it answers.
+ *
+ * The coordinator is called dead when something has been awaited for give_up_ms during which no
+ * word came from it, and it was asked again in between. A coordinator that answers heartbeats but not
+ * one request (which it cannot have received, else it would have answered) is given stall_ms. What has
+ * already arrived is always read first, so a process that was itself stopped for a while does not
+ * blame its peer.
+ */
+#include "link.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/thread.h"
+
+#define HELLO_AGAIN_MS 100   /* the coordinator said: not yet */
+#define HELLO_RESEND_MS 1000 /* the coordinator said nothing */
+#define RESEND_FACTOR_MAX 8
+/* Until link_timing is called. */
+#define HEARTBEAT_MS 1000
+#define REQUEST_MS 2000
+#define GIVE_UP_MS 30000
+#define STALL_MS 300000
+#define SENDS_MIN 3 /* nobody is blamed who was asked less often */
+
+struct request {
+    struct wire_msg msg;
+    struct buf keys, values;
+    uint64_t first_ms, sent_ms, wait_ms;
+    uint32_t sends;
+    struct request *next;
+};
+
+struct link {
+    struct port *port;
+    uint64_t job;
+    uint64_t last_id;
+    struct request *waiting; /* unanswered, oldest first */
+    struct request *spare;   /* answered: memory to use again */
+    uint32_t heartbeat_ms, request_ms, give_up_ms, stall_ms;
+    uint64_t heard_ms;
+    /* heartbeats */
+    bool beating;
+    struct wire_heartbeat beat;
+    struct buf beat_values;
+    uint64_t beat_next_ms;
+    uint64_t beat_since_ms; /* of the first beat since the coordinator was last heard; 0: none */
+    uint32_t beats_unheard;
+};
+
+static void free_requests(struct request **list) {
+    while (*list != NULL) {
+        struct request *r = *list;
+        *list = r->next;
+        buf_fini(&r->keys);
+        buf_fini(&r->values);
+        mem_free(&r);
+    }
+}
+
+void link_close(struct link **l) {
+    if (*l == NULL) {
+        return;
+    }
+    free_requests(&(*l)->waiting);
+    free_requests(&(*l)->spare);
+    buf_fini(&(*l)->beat_values);
+    port_close(&(*l)->port);
+    mem_free(l);
+}
+
+void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uint32_t give_up_ms,
+                 uint32_t stall_ms) {
+    l->heartbeat_ms = heartbeat_ms;
+    l->request_ms = request_ms;
+    l->give_up_ms = give_up_ms;
+    l->stall_ms = stall_ms;
+}
+
+/* --- hello -------------------------------------------------------------------------------------- */
+
+static enum status endpoints_frame(struct buf *out, const char (*endpoints)[WIRE_ENDPOINT_MAX],
+                                   uint32_t count) {
+    for (uint32_t k = 0; k < count; k++) {
+        TRY(buf_put(out, endpoints[k], strlen(endpoints[k]) + 1));
+    }
+    return OK;
+}
+
+struct greeting { /* one link_open */
+    struct wire_msg hello;
+    struct buf frame;
+    uint64_t deadline_ms, next_ms, timeout_ms;
+    bool answered; /* something has come back */
+};
+
+static enum status no_welcome(const struct link *l, const struct greeting *g) {
+    if (g->answered) {
+        return fail(ERR_TIMEOUT, "the coordinator at %s was there, then silent for %llu ms before "
+                    "the job was complete", port_endpoint(l->port),
+                    (unsigned long long)g->timeout_ms);
+    }
+    return fail(ERR_TIMEOUT, "no coordinator answered at %s for %llu ms", port_endpoint(l->port),
+                (unsigned long long)g->timeout_ms);
+}
+
+/* OK: *done says whether the job is ready. */
+static enum status take_welcome(struct link *l, struct greeting *g, const struct port_message *m,
+                                struct wire_welcome *welcome, struct job_plan *plan, bool *done) {
+    g->answered = true;
+    if (m->msg.type == WIRE_REFUSE && m->msg.u.error.status == ERR_CLOSED) {
+        return fail(ERR_CLOSED, "the coordinator at %s says: %s", port_endpoint(l->port),
+                    m->msg.u.error.text);
+    }
+    if (m->msg.type == WIRE_REFUSE || m->msg.type == WIRE_ERROR) {
+        return fail(ERR_CONFIG, "the coordinator at %s refused: %s", port_endpoint(l->port),
+                    m->msg.u.error.text);
+    }
+    if (m->msg.type != WIRE_WELCOME) {
+        return OK;
+    }
+    if (!m->msg.u.welcome.ready) {
+        /* Others are missing, or restore their rows: the coordinator's own deadline counts. */
+        g->next_ms = clock_mono_ms() + HELLO_AGAIN_MS;
+        g->deadline_ms = clock_mono_ms() + g->timeout_ms;
+        return OK;
+    }
+    TRY(job_plan_decode(plan, m->keys, m->keys_bytes));
+    *welcome = m->msg.u.welcome;
+    l->job = welcome->job;
+    *done = true;
+    return OK;
+}
+
+static enum status say_hello(struct link *l, struct greeting *g) {
+    uint64_t now_ms = clock_mono_ms();
+    if (now_ms < g->next_ms) {
+        return OK;
+    }
+    g->next_ms = now_ms + HELLO_RESEND_MS;
+    g->hello.id = ++l->last_id;
+    enum status status =
+        port_send(l->port, NULL, 0, &g->hello, g->frame.data, g->frame.len, NULL, 0);
+    return status == ERR_AGAIN ? OK : status;
+}
+
+static enum status greet(struct link *l, struct greeting *g, struct wire_welcome *welcome,
+                         struct job_plan *plan) {
+    struct port_message m;
+    bool done = false;
+    while (!done) {
+        if (stop_requested()) {
+            return fail(ERR_CLOSED, "stopped by signal %d while waiting for the coordinator at %s",
+                        stop_signal(), port_endpoint(l->port));
+        }
+        if (clock_left_ms(g->deadline_ms) == 0) {
+            return no_welcome(l, g);
+        }
+        TRY(say_hello(l, g));
+        uint64_t until_ms = g->next_ms < g->deadline_ms ? g->next_ms : g->deadline_ms;
+        enum status status = port_receive(l->port, &m, clock_left_ms(until_ms));
+        if (status != ERR_TIMEOUT) {
+            TRY(status);
+            TRY(take_welcome(l, g, &m, welcome, plan, &done));
+        }
+    }
+    return OK;
+}
+
+enum status link_open(struct link **l, struct transport *t, const char *coordinator,
+                      const struct wire_hello *hello, const char (*endpoints)[WIRE_ENDPOINT_MAX],
+                      uint32_t endpoint_count, uint64_t timeout_ms, struct wire_welcome *welcome,
+                      struct job_plan *plan) {
+    struct greeting g = {.hello = {.type = WIRE_HELLO, .u.hello = *hello},
+                         .deadline_ms = clock_mono_ms() + timeout_ms,
+                         .timeout_ms = timeout_ms};
+    memset(plan, 0, sizeof *plan);
+    *l = NULL;
+    enum status status;
+    TRY_OUT(mem_alloc((void **)l, sizeof **l));
+    link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS, STALL_MS);
+    TRY_OUT(endpoints_frame(&g.frame, endpoints, endpoint_count));
+    TRY_OUT(port_connect(&(*l)->port, t, coordinator, WIRE_LINK_BYTES_MAX));
+    TRY_OUT(greet(*l, &g, welcome, plan));
+    (*l)->heard_ms = clock_mono_ms();
+out:
+    buf_fini(&g.frame);
+    if (status != OK) {
+        link_close(l);
+    }
+    return status;
+}
+
+/* --- requests ----------------------------------------------------------------------------------- */
+
+/* A full queue is no failure: the request is due again soon. */
+static enum status send_request(struct link *l, struct request *r) {
+    r->sent_ms = clock_mono_ms();
+    r->sends++;
+    enum status status = port_send(l->port, NULL, 0, &r->msg, r->keys.data, r->keys.len,
+                                   r->values.data, r->values.len);
+    return status == ERR_AGAIN ? OK : status;
+}
+
+static enum status new_request(struct link *l, struct request **r) {
+    if (l->spare != NULL) {
+        *r = l->spare;
+        l->spare = (*r)->next;
+        (*r)->next = NULL;
+        buf_clear(&(*r)->keys);
+        buf_clear(&(*r)->values);
+        return OK;
+    }
+    return mem_alloc((void **)r, sizeof **r);
+}
+
+static void append(struct request **list, struct request *r) {
+    while (*list != NULL) {
+        list = &(*list)->next;
+    }
+    *list = r;
+}
+
+enum status link_request(struct link *l, struct wire_msg *msg, const void *keys, size_t keys_bytes,
+                         const void *values, size_t values_bytes, uint64_t *id) {
+    struct request *r = NULL;
+    TRY(new_request(l, &r));
+    msg->job = l->job;
+    msg->id = ++l->last_id;
+    *id = msg->id;
+    r->msg = *msg;
+    enum status status = buf_put(&r->keys, keys, keys_bytes);
+    if (status == OK) {
+        status = buf_put(&r->values, values, values_bytes);
+    }
+    if (status != OK) {
+        r->next = l->spare;
+        l->spare = r;
+        return status;
+    }
+    r->first_ms = clock_mono_ms();
+    r->wait_ms = l->request_ms;
+    r->sends = 0;
+    append(&l->waiting, r);
+    return send_request(l, r);
+}
+
+static enum status resend_due(struct link *l, uint64_t now_ms) {
+    for (struct request *r = l->waiting; r != NULL; r = r->next) {
+        if (now_ms >= r->sent_ms + r->wait_ms) {
+            uint64_t longest_ms = (uint64_t)l->request_ms * RESEND_FACTOR_MAX;
+            r->wait_ms = 2 * r->wait_ms < longest_ms ? 2 * r->wait_ms : longest_ms;
+            log_debug("asking the coordinator again: %s", wire_type_name(r->msg.type));
+            TRY(send_request(l, r));
+        }
+    }
+    return OK;
+}
+
+/* Whether the answer is to something still waited for; then that is forgotten. */
+static bool settle(struct link *l, uint64_t id) {
+    for (struct request **at = &l->waiting; *at != NULL; at = &(*at)->next) {
+        struct request *r = *at;
+        if (r->msg.id == id) {
+            *at = r->next;
+            r->next = l->spare;
+            l->spare = r;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- heartbeats --------------------------------------------------------------------------------- */
+
+void link_beat(struct link *l, const struct wire_heartbeat *beat) {
+    if (!l->beating || (beat->failing && !l->beat.failing)) {
+        l->beat_next_ms = 0;
+    }
+    l->beating = true;
+    l->beat = *beat;
+}
+
+void link_beat_now(struct link *l) {
+    l->beat_next_ms = 0;
+}
+
+enum status link_beat_values(struct link *l, const void *values, size_t bytes) {
+    buf_clear(&l->beat_values);
+    return buf_put(&l->beat_values, values, bytes);
+}
+
+static enum status beat_due(struct link *l, uint64_t now_ms) {
+    if (!l->beating || now_ms < l->beat_next_ms) {
+        return OK;
+    }
+    struct wire_msg msg = {
+        .type = WIRE_HEARTBEAT, .job = l->job, .id = ++l->last_id, .u.heartbeat = l->beat};
+    l->beat_next_ms = now_ms + l->heartbeat_ms;
+    l->beats_unheard++;
+    if (l->beat_since_ms == 0) {
+        l->beat_since_ms = now_ms;
+    }
+    enum status status =
+        port_send(l->port, NULL, 0, &msg, NULL, 0, l->beat_values.data, l->beat_values.len);
+    return status == ERR_AGAIN ? OK : status;
+}
+
+/* --- hearing ------------------------------------------------------------------------------------ */
+
+/* What has been awaited for give_up_ms in silence, or NULL. Each was asked for more than once. */
+static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
+    if (now_ms < l->heard_ms + l->give_up_ms) {
+        return NULL;
+    }
+    for (const struct request *r = l->waiting; r != NULL; r = r->next) {
+        if (now_ms >= r->first_ms + l->give_up_ms && r->sent_ms > r->first_ms &&
+            now_ms > r->sent_ms) {
+            return wire_type_name(r->msg.type);
+        }
+    }
+    bool beat = l->beats_unheard > 1 && now_ms >= l->beat_since_ms + l->give_up_ms;
+    return beat ? wire_type_name(WIRE_HEARTBEAT) : NULL;
+}
+
+/* A request that the coordinator passes over while it answers others. */
+static enum status check_answers(const struct link *l, uint64_t now_ms) {
+    for (const struct request *r = l->waiting; r != NULL; r = r->next) {
+        if (r->msg.type != WIRE_CLOCK_ASK && r->sends >= SENDS_MIN &&
+            now_ms >= r->first_ms + l->stall_ms && now_ms >= r->sent_ms + l->request_ms) {
+            return fail(ERR_PEER, "the coordinator at %s answers heartbeats, but has not answered a %s "
+                        "of %zu bytes that it was sent %u times in %llu ms", port_endpoint(l->port),
+                        wire_type_name(r->msg.type), r->keys.len + r->values.len, r->sends,
+                        (unsigned long long)(now_ms - r->first_ms));
+        }
+    }
+    return OK;
+}
+
+static enum status check_silence(const struct link *l, uint64_t now_ms) {
+    const char *what = awaited_in_vain(l, now_ms);
+    if (what == NULL) {
+        return check_answers(l, now_ms);
+    }
+    return fail(ERR_PEER, "the coordinator at %s has been silent for %llu ms; its answer to %s was "
+                "awaited", port_endpoint(l->port), (unsigned long long)(now_ms - l->heard_ms),
+                what);
+}
+
+/* OK: *wanted says whether the caller gets the message. */
+static enum status judge(struct link *l, const struct port_message *m, bool *wanted) {
+    *wanted = false;
+    if (m->msg.type == WIRE_REFUSE) {
+        return fail(ERR_PEER, "the coordinator at %s refused: %s", port_endpoint(l->port),
+                    m->msg.u.error.text);
+    }
+    if (m->msg.job != l->job || m->msg.type == WIRE_WELCOME) {
+        return OK;
+    }
+    l->heard_ms = clock_mono_ms();
+    l->beat_since_ms = 0;
+    l->beats_unheard = 0;
+    *wanted = m->msg.type == WIRE_COMMAND || settle(l, m->msg.id);
+    return OK;
+}
+
+/* Milliseconds until something must be sent, at most `most_ms`. */
+static uint64_t until_due(const struct link *l, uint64_t now_ms, uint64_t most_ms) {
+    uint64_t due_ms = now_ms + most_ms;
+    if (l->beating && l->beat_next_ms < due_ms) {
+        due_ms = l->beat_next_ms;
+    }
+    for (const struct request *r = l->waiting; r != NULL; r = r->next) {
+        if (r->sent_ms + r->wait_ms < due_ms) {
+            due_ms = r->sent_ms + r->wait_ms;
+        }
+    }
+    return due_ms > now_ms ? due_ms - now_ms : 0;
+}
+
+enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_ms) {
+    uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
+    uint64_t wait_ms = 0; /* first what is there already */
+    for (;;) {
+        enum status status = port_receive(l->port, m, wait_ms);
+        if (status == OK) {
+            bool wanted;
+            TRY(judge(l, m, &wanted));
+            if (wanted) {
+                TRY(beat_due(l, clock_mono_ms()));
+                return OK;
+            }
+            wait_ms = 0;
+            continue;
+        }
+        if (status != ERR_TIMEOUT) {
+            return status;
+        }
+        uint64_t now_ms = clock_mono_ms();
+        TRY(check_silence(l, now_ms));
+        TRY(beat_due(l, now_ms));
+        TRY(resend_due(l, now_ms));
+        if (now_ms >= deadline_ms || (wait_ms > 0 && stop_requested())) {
+            return ERR_TIMEOUT;
+        }
+        wait_ms = until_due(l, now_ms, deadline_ms - now_ms);
+    }
+}

@@ -1,0 +1,494 @@
+/* transport.c - ports over ZeroMQ.
+ *
+ * What ZeroMQ does not do for us, and what is done about it:
+ *
+ *   - send() that succeeds is not delivery. Nothing here pretends it is: whoever needs an answer
+ *     asks again (link.c, client.c). So a message that cannot be queued is dropped, not waited for.
+ *   - A bound port is a ROUTER with ROUTER_MANDATORY: an answer to a peer that has gone
+ *     (EHOSTUNREACH) or reads too slowly (EAGAIN) is reported instead of silently lost.
+ *   - A connected port is a DEALER without an identity of its own. A reconnect makes it a new peer;
+ *     answers to the old one are lost and asked for again. A chosen identity would survive a
+ *     reconnect but lets one process usurp another's.
+ *   - HWM counts messages, not bytes: HWM_MESSAGES bounds the number; the senders bound the bytes.
+ *     ZMQ_IMMEDIATE stays 0, so that a request made before the peer is up waits in the queue.
+ *   - MAXMSGSIZE cuts the connection of a peer that sends a larger frame; we refuse to send one.
+ *   - LINGER 0: closing never waits. Who must know that a last message arrived waits for its answer.
+ *   - The file of an ipc socket stays when its owner closes. We remove it, but only if it is still
+ *     the one we made: a successor may have bound the same path.
+ *   - A message is made whole before its first frame is sent: of one that memory does not suffice for,
+ *     no part may go out, since the socket would take the next message for its rest.
+ *   - A frame's data lies where the decoder left it, at any alignment.
+ *
+ * A message of more frames than header, keys, values is read to its end and counted as malformed,
+ * as is one whose header does not decode. Bytes from the network never end the process.
+ */
+#include "transport.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#define HWM_MESSAGES 64
+#define SOCKETS_MAX 4096
+#define FRAMES_MAX 4 /* peer's identity, header, keys, values */
+#define ENDPOINT_TEXT_MAX 256
+
+/* tcp only: a peer that vanished without a word is noticed after so long. */
+#define BEAT_MS 5000
+#define BEAT_TIMEOUT_MS 20000
+#define RECONNECT_MAX_MS 2000
+
+struct transport {
+    void *context;
+};
+
+struct port {
+    void *socket;
+    bool bound;
+    size_t message_bytes_max;
+    char endpoint[ENDPOINT_TEXT_MAX];
+    zmq_msg_t frame[FRAMES_MAX]; /* of the last message received */
+    int frames;                  /* how many of them are open */
+    struct buf header;           /* scratch for sending */
+    uint64_t malformed;
+    uint64_t sent_bytes, received_bytes;
+    struct log_limit limited; /* lines about them */
+    dev_t file_device; /* of a bound ipc socket's file */
+    ino_t file_number; /* 0: there is none */
+};
+
+#if defined(__SANITIZE_THREAD__)
+/* libzmq is not built with ThreadSanitizer, which so cannot see how its queues order accesses and
+ * would report every message that changes threads: what libzmq itself reads and writes is not looked
+ * at (a suppression alone costs minutes, since each word copied is first found to be a race). Reports
+ * without a frame of libzmq stand. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+    return "ignore_noninstrumented_modules=1";
+}
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void) {
+    return "race:libzmq\n";
+}
+#endif
+
+enum status transport_create(struct transport **t, uint32_t io_threads) {
+    TRY(mem_alloc((void **)t, sizeof **t));
+    (*t)->context = zmq_ctx_new();
+    if ((*t)->context == NULL) {
+        mem_free(t);
+        return fail(ERR_MEMORY, "cannot create a ZeroMQ context: %s", zmq_strerror(errno));
+    }
+    zmq_ctx_set((*t)->context, ZMQ_IO_THREADS, (int)io_threads);
+    zmq_ctx_set((*t)->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+    return OK;
+}
+
+void transport_destroy(struct transport **t) {
+    if (*t == NULL) {
+        return;
+    }
+    while (zmq_ctx_term((*t)->context) != 0 && errno == EINTR) {
+    }
+    mem_free(t);
+}
+
+/* --- making ports ------------------------------------------------------------------------------- */
+
+static int set_int(void *socket, int option, int value) {
+    return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static enum status set_options(struct port *p) {
+    int64_t max = (int64_t)p->message_bytes_max;
+    int bad = 0;
+    bad |= set_int(p->socket, ZMQ_LINGER, 0);
+    bad |= set_int(p->socket, ZMQ_SNDHWM, HWM_MESSAGES);
+    bad |= set_int(p->socket, ZMQ_RCVHWM, HWM_MESSAGES);
+    bad |= zmq_setsockopt(p->socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
+    bad |= set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+    bad |= set_int(p->socket, ZMQ_BACKLOG, 512);
+    if (p->bound) {
+        bad |= set_int(p->socket, ZMQ_ROUTER_MANDATORY, 1);
+    }
+    if (strncmp(p->endpoint, "tcp://", 6) == 0) {
+        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE, 1);
+        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE_IDLE, 30);
+        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE_INTVL, 10);
+        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
+        bad |= set_int(p->socket, ZMQ_HEARTBEAT_IVL, BEAT_MS);
+        bad |= set_int(p->socket, ZMQ_HEARTBEAT_TIMEOUT, BEAT_TIMEOUT_MS);
+        bad |= set_int(p->socket, ZMQ_HEARTBEAT_TTL, BEAT_TIMEOUT_MS);
+    }
+    return bad == 0 ? OK : fail(ERR_IO, "cannot set up a socket for %s: %s", p->endpoint,
+                                zmq_strerror(errno));
+}
+
+/* ZeroMQ takes port 65537 for 1. */
+static enum status check_port(const char *endpoint) {
+    if (strncmp(endpoint, "tcp://", 6) != 0) {
+        return OK;
+    }
+    const char *port = strrchr(endpoint + 6, ':');
+    char *end = NULL;
+    long number = port == NULL ? -1 : strtol(port + 1, &end, 10);
+    bool any = port != NULL && strcmp(port, ":*") == 0;
+    if (!any && (port == NULL || end == port + 1 || *end != '\0' || number < 0 || number > 65535)) {
+        return fail(ERR_USAGE, "endpoint %s: expected tcp://HOST:PORT with a port from 0 to 65535",
+                    endpoint);
+    }
+    return OK;
+}
+
+/* ZeroMQ says "File name too long" without the name or the limit. */
+static enum status check_endpoint(const char *endpoint) {
+    const size_t path_max = sizeof ((struct sockaddr_un *)0)->sun_path - 1;
+    if (strlen(endpoint) >= ENDPOINT_TEXT_MAX) {
+        return fail(ERR_LIMIT, "endpoint is longer than %d bytes: %.64s...", ENDPOINT_TEXT_MAX - 1,
+                    endpoint);
+    }
+    if (strncmp(endpoint, "ipc://", 6) == 0 && strlen(endpoint + 6) > path_max) {
+        return fail(ERR_LIMIT, "socket path of %zu bytes, the system allows %zu; choose a shorter "
+                    "directory: %s", strlen(endpoint + 6), path_max, endpoint + 6);
+    }
+    return check_port(endpoint);
+}
+
+static enum status open_port(struct port **out, struct transport *t, const char *endpoint,
+                             uint32_t message_bytes_max, bool bound) {
+    TRY(check_endpoint(endpoint));
+    TRY(mem_alloc((void **)out, sizeof **out));
+    struct port *p = *out;
+    p->bound = bound;
+    p->message_bytes_max = message_bytes_max;
+    memcpy(p->endpoint, endpoint, strlen(endpoint) + 1);
+    p->socket = zmq_socket(t->context, bound ? ZMQ_ROUTER : ZMQ_DEALER);
+    if (p->socket == NULL) {
+        return fail(ERR_IO, "cannot make a socket for %s: %s", endpoint, zmq_strerror(errno));
+    }
+    return set_options(p);
+}
+
+static const char *ipc_path(const struct port *p) {
+    return strncmp(p->endpoint, "ipc://", 6) == 0 ? p->endpoint + 6 : NULL;
+}
+
+static void note_file(struct port *p) {
+    struct stat s;
+    if (ipc_path(p) != NULL && stat(ipc_path(p), &s) == 0) {
+        p->file_device = s.st_dev;
+        p->file_number = s.st_ino;
+    }
+}
+
+static void remove_file(const struct port *p) {
+    struct stat s;
+    if (p->file_number != 0 && stat(ipc_path(p), &s) == 0 && s.st_dev == p->file_device &&
+        s.st_ino == p->file_number) {
+        unlink(ipc_path(p));
+    }
+}
+
+static enum status bind_port(struct port *p) {
+    if (zmq_bind(p->socket, p->endpoint) != 0) {
+        return fail(ERR_IO, "cannot listen on %s: %s", p->endpoint, zmq_strerror(errno));
+    }
+    size_t bytes = sizeof p->endpoint;
+    if (zmq_getsockopt(p->socket, ZMQ_LAST_ENDPOINT, p->endpoint, &bytes) != 0) {
+        return fail(ERR_IO, "cannot learn the endpoint of %s: %s", p->endpoint,
+                    zmq_strerror(errno));
+    }
+    note_file(p);
+    return OK;
+}
+
+enum status port_bind(struct port **p, struct transport *t, const char *endpoint,
+                      uint32_t message_bytes_max) {
+    *p = NULL;
+    enum status status = open_port(p, t, endpoint, message_bytes_max, true);
+    if (status == OK) {
+        status = bind_port(*p);
+    }
+    if (status != OK) {
+        port_close(p);
+    }
+    return status;
+}
+
+enum status port_connect(struct port **p, struct transport *t, const char *endpoint,
+                         uint32_t message_bytes_max) {
+    *p = NULL;
+    enum status status = open_port(p, t, endpoint, message_bytes_max, false);
+    if (status == OK && zmq_connect((*p)->socket, endpoint) != 0) {
+        status = fail(ERR_IO, "cannot connect to %s: %s", endpoint, zmq_strerror(errno));
+    }
+    if (status != OK) {
+        port_close(p);
+    }
+    return status;
+}
+
+static void close_frames(struct port *p) {
+    for (int i = 0; i < p->frames; i++) {
+        zmq_msg_close(&p->frame[i]);
+    }
+    p->frames = 0;
+}
+
+void port_close(struct port **p) {
+    if (*p == NULL) {
+        return;
+    }
+    close_frames(*p);
+    log_limit_end(&(*p)->limited);
+    if ((*p)->socket != NULL) {
+        remove_file(*p);
+        zmq_close((*p)->socket);
+    }
+    buf_fini(&(*p)->header);
+    mem_free(p);
+}
+
+const char *port_endpoint(const struct port *p) {
+    return p->endpoint;
+}
+
+uint64_t port_malformed(const struct port *p) {
+    return p->malformed;
+}
+
+uint64_t port_sent_bytes(const struct port *p) {
+    return p->sent_bytes;
+}
+
+uint64_t port_received_bytes(const struct port *p) {
+    return p->received_bytes;
+}
+
+/* --- sending ------------------------------------------------------------------------------------ */
+
+static enum status send_failed(const struct port *p) {
+    if (errno == EAGAIN || errno == EHOSTUNREACH) {
+        return ERR_AGAIN;
+    }
+    if (errno == ETERM) {
+        return fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint);
+    }
+    return fail(ERR_IO, "cannot send to %s: %s", p->endpoint, zmq_strerror(errno));
+}
+
+/* A message being made: all its frames, before the first is sent. */
+struct parcel {
+    zmq_msg_t frame[FRAMES_MAX];
+    int frames;
+};
+
+static enum status pack_frame(const struct port *p, struct parcel *m, const void *data,
+                              size_t bytes) {
+    zmq_msg_t *frame = &m->frame[m->frames];
+    if (zmq_msg_init_size(frame, bytes) != 0) {
+        return fail(ERR_MEMORY, "cannot send %zu bytes to %s: out of memory", bytes, p->endpoint);
+    }
+    if (bytes > 0) {
+        memcpy(zmq_msg_data(frame), data, bytes);
+    }
+    m->frames++;
+    return OK;
+}
+
+static enum status send_frame(struct port *p, zmq_msg_t *frame, bool more) {
+    const size_t bytes = zmq_msg_size(frame);
+    int sent;
+    do {
+        sent = zmq_msg_send(frame, p->socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        return send_failed(p);
+    }
+    p->sent_bytes += bytes;
+    return OK;
+}
+
+/* A message begun is a message ended: else the socket would take the next one for its rest. Should
+ * ZeroMQ refuse a frame in the middle (it then drops the message up to its last frame), the others
+ * are still handed over. */
+static enum status send_parcel(struct port *p, struct parcel *m) {
+    enum status status = OK;
+    for (int i = 0; i < m->frames && (status == OK || i > 1); i++) {
+        const enum status one = send_frame(p, &m->frame[i], i + 1 < m->frames);
+        status = status == OK ? one : status;
+    }
+    return status;
+}
+
+static enum status check_size(const struct port *p, const struct wire_msg *msg, size_t bytes) {
+    if (bytes > p->message_bytes_max) {
+        return fail(ERR_LIMIT, "%s would carry %zu bytes in one frame, %s takes at most %zu",
+                    wire_type_name(msg->type), bytes, p->endpoint, p->message_bytes_max);
+    }
+    return OK;
+}
+
+enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
+                      const struct wire_msg *msg, const void *keys, size_t keys_bytes,
+                      const void *values, size_t values_bytes) {
+    assert((peer != NULL) == p->bound);
+    TRY(check_size(p, msg, keys_bytes));
+    TRY(check_size(p, msg, values_bytes));
+    buf_clear(&p->header);
+    TRY(wire_encode(msg, &p->header));
+    struct parcel parcel = {.frames = 0};
+    const bool has_values = values_bytes > 0;
+    enum status status = OK;
+    if (p->bound) {
+        status = pack_frame(p, &parcel, peer, peer_bytes);
+    }
+    if (status == OK) {
+        status = pack_frame(p, &parcel, p->header.data, p->header.len);
+    }
+    if (status == OK && (keys_bytes > 0 || has_values)) {
+        status = pack_frame(p, &parcel, keys, keys_bytes);
+    }
+    if (status == OK && has_values) {
+        status = pack_frame(p, &parcel, values, values_bytes);
+    }
+    if (status == OK) {
+        status = send_parcel(p, &parcel);
+    }
+    for (int i = 0; i < parcel.frames; i++) { /* of one that was sent, nothing is left */
+        zmq_msg_close(&parcel.frame[i]);
+    }
+    return status;
+}
+
+/* --- receiving ---------------------------------------------------------------------------------- */
+
+/* Reads one whole message into p->frame. ERR_AGAIN: there is none. *count: frames it had. */
+static enum status read_frames(struct port *p, int *count) {
+    close_frames(p);
+    *count = 0;
+    bool more = true;
+    while (more) {
+        zmq_msg_t extra;
+        zmq_msg_t *frame = *count < FRAMES_MAX ? &p->frame[*count] : &extra;
+        zmq_msg_init(frame);
+        int got;
+        do {
+            got = zmq_msg_recv(frame, p->socket, ZMQ_DONTWAIT);
+        } while (got < 0 && errno == EINTR);
+        if (got < 0) {
+            zmq_msg_close(frame);
+            if (errno == EAGAIN) {
+                return ERR_AGAIN;
+            }
+            if (errno == ETERM) {
+                return fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint);
+            }
+            return fail(ERR_IO, "cannot receive on %s: %s", p->endpoint, zmq_strerror(errno));
+        }
+        more = zmq_msg_more(frame) != 0;
+        p->received_bytes += zmq_msg_size(frame);
+        if (frame == &extra) {
+            zmq_msg_close(&extra);
+        } else {
+            p->frames++;
+        }
+        (*count)++;
+    }
+    return OK;
+}
+
+/* Gives the frames their meaning. */
+static enum status parse(struct port *p, int count, struct port_message *m) {
+    int first = p->bound ? 1 : 0;
+    if (count <= first || count > first + 3) {
+        return fail(ERR_PROTOCOL, "message of %d frames", count);
+    }
+    m->peer_bytes = 0;
+    if (p->bound) {
+        m->peer_bytes = zmq_msg_size(&p->frame[0]);
+        if (m->peer_bytes == 0 || m->peer_bytes > sizeof m->peer) {
+            return fail(ERR_PROTOCOL, "peer with an identity of %zu bytes", m->peer_bytes);
+        }
+        memcpy(m->peer, zmq_msg_data(&p->frame[0]), m->peer_bytes);
+    }
+    zmq_msg_t *header = &p->frame[first];
+    TRY(wire_decode(&m->msg, zmq_msg_data(header), zmq_msg_size(header)));
+    m->keys = count > first + 1 ? zmq_msg_data(&p->frame[first + 1]) : NULL;
+    m->keys_bytes = count > first + 1 ? zmq_msg_size(&p->frame[first + 1]) : 0;
+    m->values = count > first + 2 ? zmq_msg_data(&p->frame[first + 2]) : NULL;
+    m->values_bytes = count > first + 2 ? zmq_msg_size(&p->frame[first + 2]) : 0;
+    return OK;
+}
+
+static void note_malformed(struct port *p) {
+    p->malformed++;
+    log_limited(&p->limited, LOG_WARN, "%s: a malformed message was skipped: %s", p->endpoint,
+                fail_text());
+}
+
+/* A stop signal ends the wait early: the caller's loop looks at the flag. */
+static enum status wait_readable(struct port *p, uint64_t timeout_ms) {
+    zmq_pollitem_t item = {.socket = p->socket, .events = ZMQ_POLLIN};
+    int n = zmq_poll(&item, 1, timeout_ms > INT32_MAX ? INT32_MAX : (long)timeout_ms);
+    if (n > 0) {
+        return OK;
+    }
+    if (n < 0 && errno == ETERM) {
+        return fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint);
+    }
+    return ERR_TIMEOUT;
+}
+
+enum status port_receive(struct port *p, struct port_message *m, uint64_t timeout_ms) {
+    uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
+    log_limit_step(&p->limited);
+    for (int skipped = 0;;) {
+        int count;
+        enum status status = read_frames(p, &count);
+        if (status == OK) {
+            status = parse(p, count, m);
+            if (status == OK) {
+                return OK;
+            }
+            note_malformed(p);
+            if (++skipped >= HWM_MESSAGES && clock_left_ms(deadline_ms) == 0) {
+                return ERR_TIMEOUT; /* a flood of nonsense must not hold the caller */
+            }
+        } else if (status != ERR_AGAIN) {
+            return status;
+        } else {
+            uint64_t left_ms = clock_left_ms(deadline_ms);
+            if (left_ms == 0) {
+                return ERR_TIMEOUT;
+            }
+            TRY(wait_readable(p, left_ms));
+        }
+    }
+}
+
+enum status port_poll(struct port **ports, size_t n, bool *ready, uint64_t timeout_ms) {
+    assert(n <= WIRE_PARTITIONS_MAX);
+    zmq_pollitem_t items[WIRE_PARTITIONS_MAX];
+    for (size_t i = 0; i < n; i++) {
+        items[i] = (zmq_pollitem_t){.socket = ports[i]->socket, .events = ZMQ_POLLIN};
+        ready[i] = false;
+    }
+    int got = zmq_poll(items, (int)n, timeout_ms > INT32_MAX ? INT32_MAX : (long)timeout_ms);
+    if (got < 0 && errno == ETERM) {
+        return fail(ERR_CLOSED, "the transport was closed");
+    }
+    for (size_t i = 0; got > 0 && i < n; i++) {
+        ready[i] = (items[i].revents & ZMQ_POLLIN) != 0;
+    }
+    return OK;
+}

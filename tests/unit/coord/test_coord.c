@@ -1,0 +1,1162 @@
+/* Tests of coord/coord.h over real sockets: the coordinator runs on a thread, servers and workers
+ * are played by threads with real links. What the played servers have "applied" is one set shared
+ * by all, guarded by `lock`: every batch a played worker trains is added to it. In plays on a stream
+ * the test itself is the producer. */
+#include "coord/coord.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/hash.h"
+#include "common/net/link.h"
+#include "common/base/log.h"
+#include "common/checkpoint/manifest.h"
+#include "common/base/mem.h"
+#include "common/job/plan.h"
+#include "common/base/rng.h"
+#include "common/net/scores.h"
+#include "common/data/shard.h"
+#include "common/base/thread.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#undef fail /* cmocka's; ours records a cause */
+
+#define SERVERS 2u
+#define WORKERS 2u
+#define SHARDS 4u
+#define BATCH 20u
+#define EVAL_SHARDS 3u
+#define EVAL_MAX 3000u
+static const uint32_t shard_impressions[SHARDS] = {100, 45, 20, 73}; /* 5 + 3 + 1 + 4 batches */
+#define EPOCH_BATCHES 13u
+#define EPOCH_IMPRESSIONS 238u
+#define PATIENCE_MS 20000u
+
+enum fault { /* of an actor that lives on, and does no more */
+    FAULT_NONE,
+    FAULT_TRAINS_NOT,  /* a worker with its first training lease */
+    FAULT_SCORES_NOT,  /* a worker with its first evaluation lease */
+    FAULT_ASKS_NOT,    /* a worker without any */
+    FAULT_REPORTS_NOT, /* a server with the order to cut */
+};
+struct play; /* one job */
+struct actor {
+    struct play *play;
+    uint32_t index;
+    uint64_t incarnation;
+    struct thread thread;
+    enum fault fault;
+    uint32_t quits_after; /* batches; 0: never. Then it falls silent at once */
+    struct wire_progress done;
+};
+struct play {
+    char dir[64], out[128], data[128], eval[128], endpoint[160];
+    char *data_names[1], *eval_names[1];
+    struct file_list data_list, eval_list;
+    struct config config;
+    struct coord_options options;
+    struct thread coord;
+    struct actor server[SERVERS], worker[WORKERS + 1];
+    pthread_mutex_t lock;
+    struct applied *applied;
+    uint32_t welcomed;           /* roles */
+    uint32_t trained, repeated;
+    uint32_t in_flight;          /* batches being trained now */
+    uint32_t cuts_in_flight;     /* cuts that found one */
+    uint32_t parts_to_fail;
+    bool server_fails;
+    uint32_t eval_impressions[EVAL_SHARDS];
+    bool evaluated[EVAL_SHARDS];
+    uint32_t order[4 * SHARDS];  /* shards, as they were begun */
+    uint32_t begun;
+};
+
+static uint32_t batches[SHARDS];
+
+/* --- the played roles ------------------------------------------------------------------------- */
+
+static enum status hello(struct play *p, struct actor *a, enum wire_role role,
+                         struct transport **t, struct link **l, struct job_plan *plan) {
+    struct wire_hello h = {
+        .role = role, .index = a->index, .pid = 1, .threads = 1, .incarnation = a->incarnation};
+    struct wire_welcome welcome;
+    const char endpoints[1][WIRE_ENDPOINT_MAX] = {"ipc:///nowhere"};
+    snprintf(h.build, sizeof h.build, "%s", ESMM_VERSION);
+    snprintf(h.host, sizeof h.host, "stage");
+    TRY(transport_create(t, 1));
+    TRY(link_open(l, *t, p->endpoint, &h, role == ROLE_SERVER ? endpoints : NULL,
+                  role == ROLE_SERVER, PATIENCE_MS, &welcome, plan));
+    link_timing(*l, p->config.heartbeat_ms, p->config.request_ms, p->config.give_up_ms,
+                p->config.stall_ms);
+    pthread_mutex_lock(&p->lock);
+    p->welcomed++;
+    pthread_mutex_unlock(&p->lock);
+    return OK;
+}
+
+static enum status send_part(struct play *p, struct actor *a, struct link *l, uint64_t cut) {
+    struct wire_msg m = {.type = WIRE_PART_DONE};
+    struct wire_part_done *d = &m.u.part_done;
+    struct buf names = BUF_EMPTY;
+    uint64_t id;
+    d->partition = a->index;
+    d->cut = cut;
+    d->ok = true;
+    snprintf(d->name, sizeof d->name, "part-%05u-of-%05u.bin", a->index, SERVERS);
+    d->bucket_begin = BUCKETS * a->index / SERVERS;
+    d->bucket_end = BUCKETS * (a->index + 1) / SERVERS;
+    d->rows = 10;
+    pthread_mutex_lock(&p->lock);
+    p->cuts_in_flight += p->in_flight > 0;
+    if (p->parts_to_fail > 0) {
+        p->parts_to_fail--;
+        d->ok = false;
+        snprintf(d->text, sizeof d->text, "the disk is full");
+    }
+    enum status status = applied_encode(p->applied, &names);
+    pthread_mutex_unlock(&p->lock);
+    if (status == OK) {
+        status = link_request(l, &m, names.data, names.len, NULL, 0, &id);
+    }
+    buf_fini(&names);
+    return status;
+}
+
+static enum status server_body(void *arg) {
+    struct actor *a = arg;
+    struct play *p = a->play;
+    struct transport *t = NULL;
+    struct link *l = NULL;
+    struct job_plan plan = {0};
+    struct port_message m;
+    uint64_t last_cut = 0;
+    const uint64_t rows[1] = {10};
+    enum status status = hello(p, a, ROLE_SERVER, &t, &l, &plan);
+    bool ended = false;
+    if (status == OK) {
+        status = link_beat_values(l, rows, sizeof rows);
+    }
+    while (status == OK && !ended) {
+        struct wire_heartbeat b = {
+            .role = ROLE_SERVER, .index = a->index, .incarnation = a->incarnation, .rows = 10};
+        pthread_mutex_lock(&p->lock);
+        if (p->server_fails && a->index == 1) {
+            b.failing = true;
+            snprintf(b.text, sizeof b.text, "out of memory");
+        }
+        pthread_mutex_unlock(&p->lock);
+        link_beat(l, &b);
+        status = link_next(l, &m, 5);
+        if (status == ERR_TIMEOUT) {
+            status = OK;
+            continue;
+        }
+        if (status != OK || m.msg.type != WIRE_COMMAND) {
+            continue;
+        }
+        ended = m.msg.u.command.order == ORDER_STOP;
+        if (m.msg.u.command.order == ORDER_CUT && m.msg.u.command.cut > last_cut &&
+            a->fault != FAULT_REPORTS_NOT) {
+            last_cut = m.msg.u.command.cut;
+            status = send_part(p, a, l, last_cut);
+        }
+    }
+    job_plan_free(&plan);
+    link_close(&l);
+    transport_destroy(&t);
+    return status;
+}
+
+/* Waits for the answer to `id`; heartbeats go on. *ended: the coordinator said stop. */
+static enum status await(struct actor *a, struct link *l, uint64_t id, struct port_message *m,
+                         bool *ended) {
+    for (;;) {
+        struct wire_heartbeat b = {.role = ROLE_WORKER,
+                                   .index = a->index,
+                                   .incarnation = a->incarnation,
+                                   .progress = a->done};
+        link_beat(l, &b);
+        enum status status = link_next(l, m, 5);
+        if (status == ERR_TIMEOUT) {
+            continue;
+        }
+        TRY(status);
+        if (m->msg.type == WIRE_COMMAND && m->msg.u.command.order == ORDER_STOP) {
+            *ended = true;
+            return OK;
+        }
+        if (m->msg.id == id) {
+            return OK;
+        }
+    }
+}
+
+static enum status clock_ask(struct actor *a, struct link *l, uint64_t clock, bool *ended) {
+    struct wire_msg ask = {.type = WIRE_CLOCK_ASK};
+    struct port_message m;
+    uint64_t id;
+    ask.u.clock = (struct wire_clock){
+        .index = a->index, .incarnation = a->incarnation, .clock = clock};
+    TRY(link_request(l, &ask, NULL, 0, NULL, 0, &id));
+    return await(a, l, id, &m, ended);
+}
+
+static enum status train_batch(struct play *p, struct actor *a, const struct wire_lease *lease,
+                               uint32_t k) {
+    struct batch_name name = {lease->epoch, lease->shard, k};
+    uint32_t n = plan_begin(shard_impressions[lease->shard], batches[lease->shard], k + 1) -
+                 plan_begin(shard_impressions[lease->shard], batches[lease->shard], k);
+    pthread_mutex_lock(&p->lock);
+    p->in_flight++;
+    pthread_mutex_unlock(&p->lock);
+    clock_sleep_ms(1);
+    pthread_mutex_lock(&p->lock);
+    bool has = false;
+    enum status status = applied_has(p->applied, name, &has);
+    if (status == OK && !has) {
+        status = applied_add(p->applied, name);
+    }
+    p->trained++;
+    p->repeated += has;
+    p->in_flight--;
+    pthread_mutex_unlock(&p->lock);
+    a->done.impressions += n;
+    a->done.batches++;
+    a->done.finished++;
+    a->done.loss_sum += 0.5 * n;
+    return status;
+}
+
+static bool bit(const uint8_t *bits, size_t bytes, uint32_t k) {
+    return k / 8 < bytes && (bits[k / 8] >> (k % 8) & 1) != 0;
+}
+
+/* *ended: told to stop, or it falls silent. */
+static enum status train(struct play *p, struct actor *a, struct link *l,
+                         const struct wire_lease *lease, const uint8_t *bits, size_t bytes,
+                         bool *ended) {
+    pthread_mutex_lock(&p->lock);
+    if (p->begun < sizeof p->order / sizeof *p->order) {
+        p->order[p->begun++] = lease->shard;
+    }
+    pthread_mutex_unlock(&p->lock);
+    for (uint32_t k = 0; k < lease->batch_limit && !*ended; k++) {
+        if (bit(bits, bytes, k)) {
+            continue;
+        }
+        TRY(clock_ask(a, l, a->done.batches, ended));
+        if (*ended) {
+            break;
+        }
+        TRY(train_batch(p, a, lease, k));
+        *ended = a->quits_after > 0 && a->done.batches >= a->quits_after;
+    }
+    return *ended ? OK : clock_ask(a, l, CLOCK_IDLE, ended);
+}
+
+static enum status evaluate(struct play *p, struct actor *a, struct link *l,
+                            const struct wire_lease *lease, bool *ended) {
+    struct wire_msg m = {.type = WIRE_SCORES};
+    struct port_message ack;
+    struct score scores[EVAL_MAX];
+    struct buf frame = BUF_EMPTY;
+    uint32_t n = p->eval_impressions[lease->shard];
+    uint64_t id;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t labels = i % 3 == 0 ? (i % 6 == 0 ? 3 : 1) : 0;
+        scores[i] = (struct score){.weight = 1,
+                                   .impression_id = i,
+                                   .user = i / 4,
+                                   .a = labels & 1 ? 2.0f : -2.0f,
+                                   .b = labels & 2 ? 2.0f : -2.0f,
+                                   .labels = labels};
+    }
+    m.u.scores = (struct wire_scores){.epoch = lease->epoch, .shard = lease->shard,
+                                      .fence = lease->fence, .count = n, .total = n};
+    pthread_mutex_lock(&p->lock);
+    p->evaluated[lease->shard] = true;
+    pthread_mutex_unlock(&p->lock);
+    enum status status = wire_scores_pack(scores, n, &frame);
+    if (status == OK) {
+        status = link_request(l, &m, NULL, 0, frame.data, frame.len, &id);
+    }
+    if (status == OK) {
+        status = await(a, l, id, &ack, ended);
+    }
+    buf_fini(&frame);
+    return status;
+}
+
+/* Beats until the coordinator says stop. */
+static enum status linger(struct actor *a, struct link *l) {
+    struct port_message m;
+    bool ended = false;
+    return await(a, l, UINT64_MAX, &m, &ended);
+}
+
+static enum status worker_loop(struct play *p, struct actor *a, struct link *l) {
+    bool ended = a->fault == FAULT_ASKS_NOT;
+    if (ended) {
+        return linger(a, l);
+    }
+    struct wire_msg ask = {.type = WIRE_LEASE_ASK};
+    ask.u.lease_ask = (struct wire_lease_ask){.index = a->index, .incarnation = a->incarnation};
+    while (!ended) {
+        struct port_message m;
+        uint64_t id;
+        TRY(link_request(l, &ask, NULL, 0, NULL, 0, &id));
+        TRY(await(a, l, id, &m, &ended));
+        ask.u.lease_ask.returns = false;
+        if (ended || m.msg.type != WIRE_LEASE) {
+            continue;
+        }
+        struct wire_lease lease = m.msg.u.lease;
+        uint8_t bits[8] = {0};
+        size_t bytes = m.keys_bytes < sizeof bits ? m.keys_bytes : sizeof bits;
+        if (bytes > 0) {
+            memcpy(bits, m.keys, bytes);
+        }
+        if ((lease.kind == LEASE_TRAIN && a->fault == FAULT_TRAINS_NOT) ||
+            (lease.kind == LEASE_EVAL && a->fault == FAULT_SCORES_NOT)) {
+            return linger(a, l);
+        }
+        if (lease.kind == LEASE_TRAIN) {
+            TRY(train(p, a, l, &lease, bits, bytes, &ended));
+        } else if (lease.kind == LEASE_EVAL) {
+            TRY(evaluate(p, a, l, &lease, &ended));
+        } else {
+            clock_sleep_ms(3);
+            continue;
+        }
+        ask.u.lease_ask.returns = true;
+        ask.u.lease_ask.epoch = lease.epoch;
+        ask.u.lease_ask.shard = lease.shard;
+        ask.u.lease_ask.fence = lease.fence;
+    }
+    return OK;
+}
+
+static enum status worker_body(void *arg) {
+    struct actor *a = arg;
+    struct transport *t = NULL;
+    struct link *l = NULL;
+    struct job_plan plan = {0};
+    enum status status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
+    const bool known = plan.stream || plan.shards == SHARDS;
+    if (status == OK && (!known || plan.stream != a->play->options.stream || plan.partitions != SERVERS ||
+                         (plan.shards > 0 && memcmp(plan.batches_per_shard, batches,
+                                                    plan.shards * sizeof *batches) != 0))) {
+        status = fail(ERR_PROTOCOL, "the plan is not the job's");
+    }
+    if (status == OK) {
+        status = worker_loop(a->play, a, l);
+    } else if (status == ERR_CLOSED) { /* the signal came before it was let in: as worker_run does */
+        status = OK;
+    }
+    job_plan_free(&plan);
+    link_close(&l);
+    transport_destroy(&t);
+    return status;
+}
+
+static enum status coord_body(void *arg) {
+    return coord_run(&((struct play *)arg)->options);
+}
+
+/* --- the stage -------------------------------------------------------------------------------- */
+
+static void write_data(const char *dir, const uint32_t *impressions, uint32_t shards) {
+    struct shard_info info[SHARDS];
+    struct dataset *d = NULL;
+    assert_int_equal(mem_alloc((void **)&d, sizeof *d), OK);
+    memset(info, 0, sizeof info);
+    for (uint32_t s = 0; s < shards; s++) {
+        snprintf(info[s].name, sizeof info[s].name, "shard-%05u.bin", s);
+        info[s].impressions = impressions[s];
+        info[s].groups = 1;
+        info[s].clicks = impressions[s] / 3;
+        info[s].conversions = impressions[s] / 6;
+        d->impressions += impressions[s];
+        d->clicks += info[s].clicks;
+        d->conversions += info[s].conversions;
+        d->groups++;
+    }
+    assert_int_equal(schema_add(&d->schema, "item", SIDE_ITEM), OK);
+    schema_finish(&d->schema);
+    d->shards = info;
+    d->shard_count = shards;
+    snprintf(d->source, sizeof d->source, "test");
+    assert_int_equal(file_mkdirs(dir), OK);
+    assert_int_equal(dataset_write(d, dir), OK);
+    mem_free(&d);
+}
+
+static struct play *stage(void) {
+    struct play *p = NULL;
+    assert_int_equal(mem_alloc((void **)&p, sizeof *p), OK);
+    snprintf(p->dir, sizeof p->dir, "/tmp/test_coord.XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    snprintf(p->out, sizeof p->out, "%s/run", p->dir);
+    snprintf(p->data, sizeof p->data, "%s/data", p->dir);
+    snprintf(p->eval, sizeof p->eval, "%s/eval", p->dir);
+    snprintf(p->endpoint, sizeof p->endpoint, "ipc://%s/coord", p->dir);
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        batches[s] = plan_batches(shard_impressions[s], BATCH);
+    }
+    write_data(p->data, shard_impressions, SHARDS);
+    for (uint32_t s = 0; s < EVAL_SHARDS; s++) {
+        p->eval_impressions[s] = 30 + s;
+    }
+    write_data(p->eval, p->eval_impressions, EVAL_SHARDS);
+    p->data_names[0] = p->data;
+    p->eval_names[0] = p->eval;
+    p->data_list = (struct file_list){.names = p->data_names, .count = 1};
+    p->eval_list = (struct file_list){.names = p->eval_names, .count = 1};
+    pthread_mutex_init(&p->lock, NULL);
+    assert_int_equal(applied_create(&p->applied, batches, SHARDS), OK);
+    config_default(&p->config);
+    p->config.batch = BATCH;
+    p->config.epochs = 2;
+    p->config.heartbeat_ms = 20;
+    p->config.request_ms = 200;
+    p->config.lease_ms = 1000;
+    p->config.give_up_ms = 5000;
+    p->options = (struct coord_options){.listen = p->endpoint,
+                                        .data = &p->data_list,
+                                        .eval = &p->eval_list,
+                                        .out_dir = p->out,
+                                        .config = &p->config,
+                                        .servers = SERVERS,
+                                        .workers = WORKERS,
+                                        .timeout_ms = PATIENCE_MS,
+                                        .progress_fd = -1};
+    return p;
+}
+
+static void strike(struct play *p) {
+    assert_int_equal(file_remove_tree(p->dir), OK);
+    applied_destroy(&p->applied);
+    pthread_mutex_destroy(&p->lock);
+    mem_free(&p);
+}
+
+static void start_actor(struct play *p, struct actor *a, uint32_t index,
+                        enum status (*body)(void *)) {
+    const uint32_t quits_after = a->quits_after;
+    const enum fault fault = a->fault;
+    *a = (struct actor){.play = p,
+                        .index = index,
+                        .incarnation = rng_u64(clock_mono_us(), (uint64_t)(uintptr_t)a, 1),
+                        .fault = fault,
+                        .quits_after = quits_after};
+    assert_int_equal(thread_start(&a->thread, "actor", body, a), OK);
+}
+
+static void start_cast(struct play *p) {
+    assert_int_equal(thread_start(&p->coord, "coord", coord_body, p), OK);
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        start_actor(p, &p->server[i], i, server_body);
+    }
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        start_actor(p, &p->worker[i], i, worker_body);
+    }
+}
+
+/* Until all have been welcomed and something has been trained. */
+static void await_training(struct play *p) {
+    bool under_way = false;
+    for (uint64_t until_ms = clock_mono_ms() + 20000; !under_way; clock_sleep_ms(5)) {
+        assert_true(clock_left_ms(until_ms) > 0);
+        pthread_mutex_lock(&p->lock);
+        under_way = p->trained > 0 && p->welcomed == SERVERS + WORKERS;
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+/* Joins all; the coordinator's status. Actors must have ended well when the job did. */
+static enum status end_cast(struct play *p) {
+    enum status status = thread_join(&p->coord);
+    char why[1024];
+    snprintf(why, sizeof why, "%s", status == OK ? "" : fail_text());
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        enum status ended = thread_join(&p->server[i].thread);
+        assert_true(status != OK || ended == OK);
+    }
+    for (uint32_t i = 0; i <= WORKERS; i++) {
+        enum status ended = thread_join(&p->worker[i].thread);
+        assert_true(status != OK || ended == OK);
+    }
+    return status == OK ? OK : fail(status, "%s", why);
+}
+
+static enum status perform(struct play *p) {
+    start_cast(p);
+    return end_cast(p);
+}
+
+/* Runs the job and says why it failed, if it did. */
+static void perform_well(struct play *p) {
+    if (perform(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+}
+
+static char *read_file(const struct play *p, const char *name) {
+    char path[PATH_BYTES_MAX];
+    char *text = NULL;
+    size_t bytes;
+    assert_int_equal(path_join(path, p->out, name), OK);
+    assert_int_equal(file_read_all(path, 1u << 20, &text, &bytes), OK);
+    return text;
+}
+
+static uint32_t occurrences(const char *text, const char *what) {
+    uint32_t n = 0;
+    size_t bytes = strlen(text);
+    for (size_t i = 0; i < bytes; i++) {
+        n += strncmp(text + i, what, strlen(what)) == 0;
+    }
+    return n;
+}
+
+static void expect_cause(const char *what) {
+    if (strstr(fail_text(), what) == NULL) {
+        print_error("the cause is \"%s\", expected \"%s\"\n", fail_text(), what);
+        assert_true(false);
+    }
+}
+
+static void expect_in_file(const struct play *p, const char *name, const char *what,
+                           uint32_t times) {
+    char *text = read_file(p, name);
+    if (occurrences(text, what) != times) {
+        print_error("%s has %u times \"%s\", expected %u:\n%s\n", name, occurrences(text, what),
+                    what, times, text);
+        assert_true(false);
+    }
+    mem_free(&text);
+}
+
+static uint64_t saved_step(const struct play *p) {
+    char dir[PATH_BYTES_MAX];
+    struct manifest *m = NULL;
+    assert_int_equal(manifest_find(p->out, dir), OK);
+    assert_int_equal(mem_alloc((void **)&m, sizeof *m), OK);
+    assert_int_equal(manifest_read(m, dir), OK);
+    uint64_t step = m->step;
+    struct applied *saved = NULL;
+    assert_int_equal(applied_decode(&saved, m->applied, m->applied_bytes, batches, SHARDS), OK);
+    assert_int_equal(applied_count(saved), step);
+    applied_destroy(&saved);
+    manifest_free(m);
+    mem_free(&m);
+    return step;
+}
+
+static uint32_t leftovers(const struct play *p) {
+    char root[PATH_BYTES_MAX];
+    struct file_list list;
+    uint32_t n = 0;
+    assert_int_equal(path_join(root, p->out, "checkpoints"), OK);
+    assert_int_equal(file_list_dir(&list, root), OK);
+    for (size_t i = 0; i < list.count; i++) {
+        n += strstr(list.names[i], ".tmp") != NULL;
+    }
+    file_list_free(&list);
+    return n;
+}
+
+/* --- the plays -------------------------------------------------------------------------------- */
+
+static void a_whole_job(void **state) {
+    (void)state;
+    struct play *p = stage();
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    for (uint32_t s = 0; s < EVAL_SHARDS; s++) {
+        assert_true(p->evaluated[s]);
+    }
+    expect_in_file(p, "summary.json", "\"status\": \"complete\"", 1);
+    expect_in_file(p, "summary.json", "\"steps\": 26", 1);
+    expect_in_file(p, "summary.json", "\"impressions\": 476", 1);
+    expect_in_file(p, "summary.json", "\"loss\": 0.5", 1);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    expect_in_file(p, "summary.json", "\"item\": 20", 1);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", 2);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"checkpoint\"", 1);
+    strike(p);
+}
+
+static void in_lockstep_as(enum consistency consistency) {
+    struct play *p = stage();
+    p->config.consistency = consistency;
+    p->eval_list.count = 0;
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "evaluation", 0);
+    strike(p);
+}
+
+static void in_lockstep(void **state) {
+    (void)state;
+    in_lockstep_as(CONSISTENCY_SYNC);
+    in_lockstep_as(CONSISTENCY_HYBRID);
+}
+
+static void steps_are_counted_and_resumed(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.max_steps = 0;
+    perform_well(p);
+    assert_int_equal(p->trained, 0);
+    assert_int_equal(saved_step(p), 0);
+    p->config.max_steps = 7;
+    p->options.resume = true;
+    perform_well(p);
+    assert_int_equal(p->trained, 7);
+    assert_int_equal(saved_step(p), 7);
+    p->config.max_steps = EPOCH_BATCHES + 4;
+    perform_well(p);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES + 4);
+    p->config.max_steps = UINT64_MAX;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    expect_in_file(p, "summary.json", "\"steps_restored\": 17", 1);
+    perform_well(p); /* nothing left: evaluates, has nothing to save */
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"checkpoints\": 0", 1);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    strike(p);
+}
+
+static void what_cannot_be_resumed(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.max_steps = 3;
+    perform_well(p);
+    assert_int_equal(coord_run(&p->options), ERR_EXISTS);
+    p->options.resume = true;
+    p->config.batch = BATCH / 2;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("cut differently");
+    p->config.batch = BATCH;
+    p->config.seed++;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("train.seed was 1 and is 2 now");
+    p->config.seed--;
+    p->config.model = MODEL_SHARE; /* as many parameters, and they mean something else */
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("model.name was esmm and is share now");
+    p->config.model = MODEL_ESMM;
+    p->config.tower[0]++;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("model.tower was");
+    p->config.tower[0]--;
+    p->config.delay = DELAY_ES_DFM;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("model.delay was none and is es-dfm now");
+    p->config.delay = DELAY_NONE;
+    write_data(p->data, (const uint32_t[SHARDS]){100, 45, 20, 74}, SHARDS);
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("other data");
+    strike(p);
+}
+
+static void a_worker_dies(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 8;
+    p->worker[1].quits_after = 2;
+    perform_well(p); /* the other one does its work too */
+    assert_int_equal(applied_count(p->applied), 8 * EPOCH_BATCHES);
+    assert_int_equal(saved_step(p), 8 * EPOCH_BATCHES);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"worker_lost\"", 1);
+    strike(p);
+}
+
+static void a_worker_is_replaced(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 8;
+    p->worker[1].quits_after = 2;
+    start_cast(p);
+    assert_int_equal(thread_join(&p->worker[1].thread), OK);
+    start_actor(p, &p->worker[2], 1, worker_body);
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+    assert_int_equal(applied_count(p->applied), 8 * EPOCH_BATCHES);
+    assert_true(p->worker[2].done.batches > 0);
+    strike(p);
+}
+
+static void a_deterministic_job_does_not_lose_workers(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.deterministic = true;
+    p->worker[0].quits_after = p->worker[1].quits_after = 2;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("cannot be repeated exactly");
+    expect_in_file(p, "summary.json", "\"checkpoint\": \"\"", 1);
+    expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
+    strike(p);
+}
+
+static void deterministic_cuts_find_nothing_in_flight(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.deterministic = true;
+    p->config.every_impressions = 50;
+    p->config.keep = 100;
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
+    assert_int_equal(p->cuts_in_flight, 0);
+    char *text = read_file(p, "metrics.jsonl");
+    assert_true(occurrences(text, "\"event\":\"checkpoint\"") >= 4);
+    mem_free(&text);
+    strike(p);
+}
+
+static void a_failed_checkpoint_is_only_that(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.every_impressions = 100;
+    p->config.epochs = 4;
+    p->parts_to_fail = 1;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 4 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    expect_in_file(p, "metrics.jsonl", "the disk is full", 1);
+    strike(p);
+}
+
+static void the_final_checkpoint_must_not_fail(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->parts_to_fail = SERVERS;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("the final checkpoint failed: partition");
+    assert_int_equal(leftovers(p), 0);
+    strike(p);
+}
+
+static void a_failing_server_ends_the_job(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 1000;
+    start_cast(p);
+    await_training(p);
+    pthread_mutex_lock(&p->lock);
+    p->server_fails = true;
+    pthread_mutex_unlock(&p->lock);
+    assert_int_equal(end_cast(p), ERR_PEER);
+    expect_cause("server 1 (host stage, pid 1) failed: out of memory");
+    expect_in_file(p, "summary.json", "out of memory", 1);
+    strike(p);
+}
+
+static void all_workers_gone_ends_the_job(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.give_up_ms = 1500;
+    p->worker[0].quits_after = p->worker[1].quits_after = 1;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("no worker is left: worker");
+    strike(p);
+}
+
+static void the_missing_are_named(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->options.timeout_ms = 2000;
+    assert_int_equal(thread_start(&p->coord, "coord", coord_body, p), OK);
+    start_actor(p, &p->server[0], 0, server_body);
+    assert_int_equal(end_cast(p), ERR_TIMEOUT);
+    assert_string_equal(fail_text(),
+                        "after 2000 ms still missing: server 0 (not serving yet), server 1 (not "
+                        "heard of), worker 0 (not heard of), worker 1 (not heard of)");
+    strike(p);
+}
+
+/* --- stalls ----------------------------------------------------------------------------------- */
+
+/* All beat, and nothing happens. */
+static struct play *stage_fault(enum fault fault) {
+    struct play *p = stage();
+    p->config.epochs = 1;
+    p->config.lease_ms = 500;
+    p->config.stall_ms = 1000;
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        p->worker[w].fault = fault;
+    }
+    return p;
+}
+
+static void training_gets_nowhere(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_TRAINS_NOT);
+    assert_int_equal(perform(p), ERR_TIMEOUT);
+    expect_cause("epoch 1 has made no progress for ");
+    expect_cause("(host stage, pid 1), which holds shard"); /* one, where the other was silent too long */
+    expect_in_file(p, "summary.json", "has made no progress", 1);
+    strike(p);
+}
+
+static void nobody_asks_for_a_lease(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_ASKS_NOT);
+    assert_int_equal(perform(p), ERR_TIMEOUT);
+    expect_cause("4 shards are pending, and none of 2 workers asks for one");
+    strike(p);
+}
+
+static void an_evaluation_gets_nowhere(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_SCORES_NOT);
+    assert_int_equal(perform(p), ERR_TIMEOUT);
+    expect_cause("the evaluation after epoch 1 has made no progress");
+    expect_cause("which holds shard");
+    strike(p);
+}
+
+/* One of two: the other does its work too. */
+static void a_worker_that_hangs_is_replaced(enum fault fault) {
+    struct play *p = stage_fault(FAULT_NONE);
+    p->config.stall_ms = 2500; /* the other must not be late, on a busy machine neither */
+    p->worker[1].fault = fault;
+    perform_well(p);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    strike(p);
+}
+
+static void the_shards_of_one_that_hangs_go_to_another(void **state) {
+    (void)state;
+    a_worker_that_hangs_is_replaced(FAULT_TRAINS_NOT);
+    a_worker_that_hangs_is_replaced(FAULT_SCORES_NOT);
+}
+
+static void the_final_checkpoint_gets_nowhere(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_NONE);
+    p->config.give_up_ms = 1000;
+    p->config.stall_ms = 10000; /* the cut's own deadline, four times the other, comes first */
+    p->server[1].fault = FAULT_REPORTS_NOT;
+    assert_int_equal(perform(p), ERR_PEER);
+    expect_cause("the final checkpoint failed: partition 1 has not written its part after ");
+    strike(p);
+}
+
+/* Scores larger than what workers and servers may send each other: the coordinator takes them. */
+static void scores_of_a_large_shard_arrive(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_NONE);
+    p->eval_impressions[1] = EVAL_MAX;
+    write_data(p->eval, p->eval_impressions, EVAL_SHARDS);
+    p->config.message_bytes_max = 65536;
+    p->config.tower[0] = p->config.tower[1] = p->config.tower[2] = 8;
+    perform_well(p);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
+    strike(p);
+}
+
+/* What no message can hold is refused before anybody waits for it. */
+static void what_cannot_be_sent_is_refused(void **state) {
+    (void)state;
+    struct play *p = stage_fault(FAULT_NONE);
+    p->config.message_bytes_max = 65536;
+    assert_int_equal(perform(p), ERR_LIMIT);
+    expect_cause("bytes of dense parameters lie on partition 0 of 2");
+    expect_cause("net.message_bytes_max is 65536");
+    strike(p);
+}
+
+/* --- plays on a stream ------------------------------------------------------------------------ */
+
+/* The same shards, none of which is there yet, and a manifest that lists none. */
+static struct play *stage_stream(void) {
+    struct play *p = stage();
+    write_data(p->data, NULL, 0);
+    p->options.stream = true;
+    p->eval_list.count = 0;
+    p->config.epochs = 1;
+    p->config.every_shards = 2;
+    p->config.keep = 100;
+    applied_destroy(&p->applied);
+    assert_int_equal(applied_create_open(&p->applied), OK);
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        assert_int_equal(applied_grow(p->applied, s, batches[s]), OK);
+    }
+    return p;
+}
+
+/* Every other impression of a shard is clicked, every fourth buys. */
+static void produce(const struct play *p, uint32_t shard) {
+    struct shard_builder *b = NULL;
+    struct schema schema = {0};
+    struct shard_info info;
+    char name[32];
+    assert_int_equal(schema_add(&schema, "item", SIDE_ITEM), OK);
+    assert_int_equal(shard_builder_create(&b), OK);
+    assert_int_equal(shard_builder_group(b, shard, NULL, 0), OK);
+    for (uint32_t i = 0; i < shard_impressions[shard]; i++) {
+        const struct feature item = {.field = 0, .weight = 1.0f, .id = i};
+        const uint8_t labels = i % 4 == 0 ? 3 : i % 2 == 0 ? 1 : 0;
+        assert_int_equal(shard_builder_impression(b, i, labels, &item, 1), OK);
+    }
+    shard_name(shard, name);
+    assert_int_equal(shard_builder_write(b, &schema, p->data, name, &info), OK);
+    shard_builder_destroy(&b);
+}
+
+static void put_file(const struct play *p, const char *name, const char *text) {
+    char path[PATH_BYTES_MAX];
+    assert_int_equal(path_join(path, p->data, name), OK);
+    assert_int_equal(file_write_atomic(path, text, strlen(text)), OK);
+}
+
+static void take_file(const struct play *p, const char *name) {
+    char path[PATH_BYTES_MAX];
+    assert_int_equal(path_join(path, p->data, name), OK);
+    assert_int_equal(file_remove(path), OK);
+}
+
+static void await_trained(struct play *p, uint32_t trained) {
+    bool done = false;
+    for (uint64_t until_ms = clock_mono_ms() + PATIENCE_MS; !done; clock_sleep_ms(5)) {
+        assert_true(clock_left_ms(until_ms) > 0);
+        pthread_mutex_lock(&p->lock);
+        done = p->trained >= trained;
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+static void end_well(struct play *p) {
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+}
+
+static void expect_order(const struct play *p, uint32_t first, uint32_t shards) {
+    assert_int_equal(p->begun, shards);
+    for (uint32_t i = 0; i < shards; i++) {
+        assert_int_equal(p->order[i], first + i);
+    }
+}
+
+static void a_stream_is_followed(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    start_cast(p);
+    clock_sleep_ms(100); /* nobody is let in before there is a shard: its rates are wanted */
+    assert_int_equal(p->welcomed, 0);
+    produce(p, 0);
+    await_trained(p, batches[0]);
+    produce(p, 1);
+    produce(p, 2);
+    await_trained(p, batches[0] + batches[1] + batches[2]);
+    clock_sleep_ms(300);
+    assert_int_equal(p->trained, batches[0] + batches[1] + batches[2]);
+    produce(p, 3);
+    put_file(p, "end", "");
+    end_well(p);
+    expect_order(p, 0, SHARDS);
+    assert_int_equal(p->trained, EPOCH_BATCHES);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    assert_int_equal(p->cuts_in_flight, 0);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"checkpoint\"", SHARDS / 2);
+    expect_in_file(p, "metrics.jsonl", "\"step\":8,\"impressions\":145,", 1);
+    expect_in_file(p, "summary.json", "\"status\": \"complete\"", 1);
+    char dir[PATH_BYTES_MAX];
+    struct manifest *m = NULL;
+    assert_int_equal(manifest_find(p->out, dir), OK);
+    assert_int_equal(mem_alloc((void **)&m, sizeof *m), OK);
+    assert_int_equal(manifest_read(m, dir), OK);
+    assert_true(m->rate_ctr == 0.5); /* of the first shard */
+    assert_true(m->rate_cvr == 0.5);
+    assert_int_equal(m->shards, SHARDS);
+    manifest_free(m);
+    mem_free(&m);
+    strike(p);
+}
+
+static void a_stream_is_resumed(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    p->config.deterministic = true;
+    produce(p, 0);
+    produce(p, 1);
+    put_file(p, "end", "");
+    perform_well(p);
+    assert_int_equal(saved_step(p), batches[0] + batches[1]);
+    expect_order(p, 0, 2);
+    p->options.resume = true;
+    p->begun = 0;
+    perform_well(p); /* nothing new has come */
+    assert_int_equal(p->begun, 0);
+    take_file(p, "end");
+    start_cast(p);
+    produce(p, 2);
+    await_trained(p, batches[0] + batches[1] + batches[2]);
+    produce(p, 3);
+    put_file(p, "end", "");
+    end_well(p);
+    expect_order(p, 2, 2);
+    assert_int_equal(p->trained, EPOCH_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    take_file(p, "shard-00003.bin");
+    assert_int_equal(coord_run(&p->options), ERR_NOT_FOUND);
+    expect_cause("shard 3 of");
+    p->options.stream = false;
+    write_data(p->data, shard_impressions, SHARDS);
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("other data");
+    strike(p);
+}
+
+/* Steps are counted along the stream; what lies beyond them is not waited for. */
+static void a_stream_has_a_last_step(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    p->config.max_steps = batches[0] + 2;
+    produce(p, 0);
+    produce(p, 1);
+    perform_well(p);
+    assert_int_equal(p->trained, batches[0] + 2);
+    assert_int_equal(saved_step(p), batches[0] + 2);
+    p->options.resume = true;
+    p->config.max_steps = EPOCH_BATCHES - 1;
+    produce(p, 2);
+    produce(p, 3);
+    perform_well(p);
+    assert_int_equal(p->trained, EPOCH_BATCHES - 1);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES - 1);
+    strike(p);
+}
+
+static void a_damaged_shard_ends_the_stream(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    produce(p, 0);
+    produce(p, 1);
+    put_file(p, "shard-00002.bin", "ESMMPS\r\nand then nothing");
+    produce(p, 3);
+    assert_int_equal(perform(p), ERR_CORRUPT);
+    expect_cause("shard-00002.bin");
+    assert_int_equal(saved_step(p), batches[0] + batches[1]);
+    expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
+    p->options.resume = true;
+    produce(p, 2);
+    put_file(p, "end", "");
+    perform_well(p);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    strike(p);
+}
+
+static void what_is_no_stream(void **state) {
+    (void)state;
+    struct play *p = stage_stream();
+    p->config.epochs = 2;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("a stream is read once");
+    p->config.epochs = 1;
+    put_file(p, "end", "");
+    assert_int_equal(coord_run(&p->options), ERR_NOT_FOUND);
+    expect_cause("ended without a shard");
+    strike(p);
+}
+
+/* In a job on fixed data too, checkpoints between shards hold whole shards. */
+static void cuts_between_shards(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.every_shards = 1;
+    p->config.every_impressions = 30; /* these cuts come when they come, and do not count */
+    p->config.keep = 100;
+    p->config.shuffle = false;
+    perform_well(p);
+    const uint32_t whole[2 * SHARDS] = {5, 8, 9, 13, 18, 21, 22, 26};
+    for (uint32_t i = 0; i < 2 * SHARDS; i++) {
+        char step[40];
+        snprintf(step, sizeof step, "\"checkpoint\",\"step\":%u,", whole[i]);
+        expect_in_file(p, "metrics.jsonl", step, 1);
+    }
+    strike(p);
+}
+
+/* The last play: a stop signal stays noted for the process's life. */
+static void a_stop_signal_saves_and_ends(void **state) {
+    (void)state;
+    struct play *p = stage();
+    char dir[PATH_BYTES_MAX];
+    p->config.epochs = 1000;
+    p->config.every_impressions = 50;
+    stop_signals_install();
+    start_cast(p);
+    await_training(p);
+    for (int i = 0; i < 2000 && manifest_find(p->out, dir) != OK; i++) {
+        clock_sleep_ms(10);
+    }
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(end_cast(p), OK);
+    assert_true(saved_step(p) > 0);
+    assert_true(saved_step(p) < 1000 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"status\": \"stopped\"", 1);
+    strike(p);
+}
+
+static int quiet(void **state) {
+    (void)state;
+    log_level_set(LOG_ERROR);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_job),
+        cmocka_unit_test(in_lockstep),
+        cmocka_unit_test(steps_are_counted_and_resumed),
+        cmocka_unit_test(what_cannot_be_resumed),
+        cmocka_unit_test(a_worker_dies),
+        cmocka_unit_test(a_worker_is_replaced),
+        cmocka_unit_test(a_deterministic_job_does_not_lose_workers),
+        cmocka_unit_test(deterministic_cuts_find_nothing_in_flight),
+        cmocka_unit_test(a_failed_checkpoint_is_only_that),
+        cmocka_unit_test(the_final_checkpoint_must_not_fail),
+        cmocka_unit_test(a_failing_server_ends_the_job),
+        cmocka_unit_test(all_workers_gone_ends_the_job),
+        cmocka_unit_test(the_missing_are_named),
+        cmocka_unit_test(training_gets_nowhere),
+        cmocka_unit_test(nobody_asks_for_a_lease),
+        cmocka_unit_test(an_evaluation_gets_nowhere),
+        cmocka_unit_test(the_shards_of_one_that_hangs_go_to_another),
+        cmocka_unit_test(the_final_checkpoint_gets_nowhere),
+        cmocka_unit_test(scores_of_a_large_shard_arrive),
+        cmocka_unit_test(what_cannot_be_sent_is_refused),
+        cmocka_unit_test(a_stream_is_followed),
+        cmocka_unit_test(a_stream_is_resumed),
+        cmocka_unit_test(a_stream_has_a_last_step),
+        cmocka_unit_test(a_damaged_shard_ends_the_stream),
+        cmocka_unit_test(what_is_no_stream),
+        cmocka_unit_test(cuts_between_shards),
+        cmocka_unit_test(a_stop_signal_saves_and_ends),
+    };
+    return cmocka_run_group_tests(tests, quiet, NULL);
+}

@@ -1,0 +1,92 @@
+/* Unit tests of coord/tally.h against a plain count over every batch of every epoch. */
+#include "coord/tally.h"
+
+#include "common/job/plan.h"
+#include "common/base/rng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define SHARDS 5u
+static const uint32_t impressions[SHARDS] = {29, 7, 0, 50, 10};
+static uint32_t batches[SHARDS];
+
+static struct tally_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
+    struct tally_plan p = {.batches = batches, .impressions = impressions, .shards = SHARDS,
+                           .seed = 11, .shuffle = shuffle, .epochs = epochs,
+                           .max_steps = max_steps};
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        batches[s] = plan_batches(impressions[s], 10);
+    }
+    tally_plan_init(&p);
+    return p;
+}
+
+/* The first max_steps batches along the epochs' orders, one by one. */
+static void limits_and_job(void **state) {
+    (void)state;
+    for (uint64_t max_steps = 0; max_steps < 45; max_steps++) {
+        struct tally_plan p = plan_of(3, max_steps, max_steps % 2 == 0);
+        uint64_t left = max_steps, count = 0, sum = 0, job_batches, job_impressions;
+        assert_int_equal(p.epoch_batches, 10);
+        assert_int_equal(p.epoch_impressions, 96);
+        for (uint32_t e = 0; e < p.epochs; e++) {
+            uint32_t order[SHARDS], limit[SHARDS], want[SHARDS];
+            plan_shards(p.seed, p.shuffle, e, SHARDS, want);
+            tally_epoch(&p, e, order, limit);
+            assert_memory_equal(order, want, sizeof want);
+            for (uint32_t i = 0; i < SHARDS; i++) {
+                uint32_t taken = 0;
+                for (; taken < batches[order[i]] && left > 0; taken++, left--, count++) {
+                    sum += tally_batch_impressions(&p, order[i], taken);
+                }
+                assert_int_equal(limit[i], taken);
+            }
+        }
+        assert_int_equal(tally_job(&p, &job_batches, &job_impressions), OK);
+        assert_int_equal(job_batches, count);
+        assert_int_equal(job_impressions, sum);
+    }
+    struct tally_plan p = plan_of(3, UINT64_MAX, true);
+    uint64_t job_batches, job_impressions;
+    assert_int_equal(tally_job(&p, &job_batches, &job_impressions), OK);
+    assert_int_equal(job_impressions, 3 * 96);
+}
+
+/* Any set of names, also with holes and of later epochs. */
+static void impressions_of_names(void **state) {
+    (void)state;
+    struct tally_plan p = plan_of(4, UINT64_MAX, false);
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct applied *a = NULL;
+        uint64_t want = 0, got = 0;
+        assert_int_equal(applied_create(&a, batches, SHARDS), OK);
+        for (uint32_t e = 0; e < 4; e++) {
+            for (uint32_t s = 0; s < SHARDS; s++) {
+                for (uint32_t k = 0; k < batches[s]; k++) {
+                    if (rng_below(seed, e * 100 + s, k, 10) < 3 + (e == 0 ? seed : 0)) {
+                        assert_int_equal(applied_add(a, (struct batch_name){e, s, k}), OK);
+                        want += tally_batch_impressions(&p, s, k);
+                    }
+                }
+            }
+        }
+        assert_int_equal(tally_applied(&p, a, &got), OK);
+        if (got != want) {
+            fail_msg("seed %llu: %llu impressions, expected %llu", (unsigned long long)seed,
+                     (unsigned long long)got, (unsigned long long)want);
+        }
+        applied_destroy(&a);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_and_job),
+        cmocka_unit_test(impressions_of_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

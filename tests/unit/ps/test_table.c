@@ -1,0 +1,201 @@
+#include "ps/table.h"
+
+#include <string.h>
+
+#include "common/base/hash.h"
+#include "common/job/layout.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define SEED 5u
+#define SALT 0x1234567890abcdefu
+#define IDS 3000u /* of the random test */
+#define OPS 60000u
+
+static struct table_config config_of(uint32_t dim, enum optimizer_kind kind) {
+    return (struct table_config){.dim = dim, .init_scale = 0.01f,
+                                 .opt = {.kind = kind, .lr = 0.1f, .adagrad_init = 0.5f,
+                                         .ftrl_beta = 1.0f}};
+}
+
+static struct table *make(uint32_t dim, enum optimizer_kind kind) {
+    struct table *t = NULL;
+    const struct table_config c = config_of(dim, kind);
+    assert_int_equal(table_create(&t, &c, SALT, SEED), OK);
+    return t;
+}
+
+static uint32_t find(const struct table *t, uint64_t id) {
+    uint32_t handle = 0;
+    table_find(t, &id, 1, &handle);
+    return handle;
+}
+
+static uint32_t insert(struct table *t, uint64_t id) {
+    uint32_t handle = HANDLE_NONE;
+    const uint64_t bytes = table_bytes(t), grows = table_grow_bytes(t);
+    assert_int_equal(table_insert(t, id, &handle), OK);
+    /* The directory of slabs is the only thing beyond the forecast. */
+    assert_in_range(table_bytes(t), bytes + grows, bytes + grows + 4096);
+    table_row(t, handle)->step = 1;
+    return handle;
+}
+
+static void test_row_layout(void **state) {
+    (void)state;
+    const struct {
+        uint32_t dim;
+        enum optimizer_kind kind;
+        uint32_t bytes;
+    } cases[] = {{18, OPT_ADAM, 16 + 216}, {18, OPT_SGD, 16 + 72},  {1, OPT_SGD, 24},
+                 {0, OPT_SGD, 16},         {256, OPT_FTRL, 3088},   {3, OPT_ROWWISE_ADAGRAD, 32}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct table *t = make(cases[i].dim, cases[i].kind);
+        assert_int_equal(table_row_bytes(t), cases[i].bytes);
+        assert_int_equal(table_dim(t), cases[i].dim);
+        assert_true(table_bytes(t) < 1024); /* an empty table is nearly free */
+        table_destroy(&t);
+    }
+}
+
+/* A fresh row has initial weights and state; the same id reads alike with and without a row. */
+static void test_initial_values(void **state) {
+    (void)state;
+    struct table *t = make(5, OPT_ADAGRAD);
+    const uint64_t ids[2] = {77, 88};
+    uint32_t handles[2] = {HANDLE_NONE, HANDLE_NONE};
+    float before[10], after[10], want[5];
+    table_read(t, ids, handles, 2, before);
+    handles[0] = insert(t, 77);
+    table_read(t, ids, handles, 2, after);
+    assert_memory_equal(before, after, sizeof before);
+    row_initial(SEED, hash_key(SALT, 77), 0.01f, 5, want);
+    assert_memory_equal(before, want, sizeof want);
+    for (int i = 0; i < 5; i++) {
+        assert_true(table_row(t, handles[0])->data[5 + i] == 0.5f);
+    }
+    table_row(t, handles[0])->data[0] = 9.0f;
+    table_reset(t, handles[0]);
+    assert_memory_equal(table_row(t, handles[0])->data, want, sizeof want);
+    assert_int_equal(table_row(t, handles[0])->step, 0);
+    table_destroy(&t);
+}
+
+/* Random inserts, removals and look-ups against a plain array. */
+static void test_against_array(void **state) {
+    (void)state;
+    struct table *t = make(2, OPT_SGD);
+    static uint32_t oracle[IDS];
+    uint64_t rows = 0;
+    memset(oracle, 0xff, sizeof oracle);
+    for (uint64_t op = 0; op < OPS; op++) {
+        const uint64_t id = rng_below(SEED, op, 0, IDS);
+        const bool remove = rng_below(SEED, op, 1, 100) < (op < OPS / 2 ? 20 : 60);
+        assert_int_equal(find(t, id), oracle[id]);
+        if (oracle[id] == HANDLE_NONE) {
+            oracle[id] = insert(t, id);
+            table_row(t, oracle[id])->data[0] = (float)id;
+            rows++;
+        } else if (remove) {
+            table_remove(t, oracle[id]);
+            oracle[id] = HANDLE_NONE;
+            rows--;
+        }
+        assert_int_equal(table_rows(t), rows);
+    }
+    for (uint64_t id = 0; id < IDS; id++) {
+        assert_int_equal(find(t, id), oracle[id]);
+        if (oracle[id] != HANDLE_NONE) {
+            assert_true(table_row(t, oracle[id])->id == id);
+            assert_true(table_row(t, oracle[id])->data[0] == (float)id);
+        }
+    }
+    assert_true(table_slots(t) <= IDS); /* freed slots are reused */
+    table_destroy(&t);
+}
+
+/* Across several slabs and index doublings; handles stay valid; bulk look-ups of mixed ids. */
+static void test_many_rows(void **state) {
+    (void)state;
+    const uint32_t n = 600000; /* more than two slabs */
+    struct table *t = make(30, OPT_ADAM); /* 376 bytes */
+    uint64_t *ids = NULL;
+    uint32_t *handles = NULL;
+    assert_int_equal(mem_array((void **)&ids, 2 * n, sizeof *ids), OK);
+    assert_int_equal(mem_array((void **)&handles, 2 * n, sizeof *handles), OK);
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        ids[i] = rng_u64(SEED, i, 2);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(insert(t, ids[i]), i);
+    }
+    table_find(t, ids, 2 * n, handles);
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        assert_int_equal(handles[i], i < n ? i : HANDLE_NONE);
+        assert_true(i >= n || table_row(t, i)->id == ids[i]);
+    }
+    /* Rows and index, and no more than one page and one slab's rounding. */
+    const uint64_t least = (uint64_t)n * (table_row_bytes(t) + 8);
+    assert_in_range(table_bytes(t), least, least + (uint64_t)n * 14 + (8u << 20));
+    mem_free(&ids);
+    mem_free(&handles);
+    table_destroy(&t);
+}
+
+static void test_load(void **state) {
+    (void)state;
+    struct table *from = make(3, OPT_ADAM), *to = make(3, OPT_ADAM), *light = make(3, OPT_SGD);
+    const uint32_t handle = insert(from, 42);
+    uint32_t loaded, bare;
+    struct row *row = table_row(from, handle);
+    row->step = 7;
+    row->last = 9;
+    row->data[8] = 3.5f;
+    assert_int_equal(table_load(to, row, table_row_bytes(from), &loaded), OK);
+    assert_memory_equal(table_row(to, loaded), row, table_row_bytes(from));
+    assert_int_equal(find(to, 42), loaded);
+    assert_int_equal(table_load(light, row, table_row_bytes(from), &bare), OK);
+    assert_memory_equal(table_row(light, bare)->data, row->data, 3 * sizeof(float));
+    table_destroy(&from);
+    table_destroy(&to);
+    table_destroy(&light);
+}
+
+/* A failing allocation leaves the table as it was, whichever it is. */
+static void test_memory_fails(void **state) {
+    (void)state;
+    for (size_t nth = 1; nth <= 4; nth++) {
+        struct table *t = make(2, OPT_SGD);
+        uint32_t handle;
+        uint64_t id = 0;
+        mem_fail_after(nth);
+        while (table_insert(t, id, &handle) == OK) {
+            table_row(t, handle)->step = 1;
+            id++;
+        }
+        mem_fail_after(0);
+        assert_int_equal(table_rows(t), id);
+        assert_int_equal(find(t, id), HANDLE_NONE);
+        for (uint64_t i = 0; i < id; i++) {
+            assert_true(find(t, i) != HANDLE_NONE);
+        }
+        insert(t, id);
+        assert_true(find(t, id) != HANDLE_NONE);
+        table_destroy(&t);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_row_layout),    cmocka_unit_test(test_initial_values),
+        cmocka_unit_test(test_against_array), cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_load),          cmocka_unit_test(test_memory_fails),
+    };
+    return cmocka_run_group_tests_name("table", tests, NULL, NULL);
+}

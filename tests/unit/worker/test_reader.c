@@ -1,0 +1,478 @@
+#include "worker/reader.h"
+
+#include "tests/dirs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/job/plan.h"
+#include "common/base/rng.h"
+#include "common/base/thread.h"
+#include "tests/sample.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define SHARDS  3
+#define BATCH   32
+#define TAKE_MS 20000
+
+/* A data set of three small shards in a directory of its own. */
+struct fixture {
+    char dir[64];
+    char *names[1];
+    struct file_list dirs;
+    struct schema schema;
+    struct dataset dataset;
+    struct shard_info info[SHARDS];
+    struct config config;
+    struct reader *reader;
+};
+
+static void add_group(struct shard_builder *b, uint64_t seed, uint64_t g, uint64_t *next_id) {
+    struct feature user[2] = {{.field = 0, .weight = 1.0f, .id = 500 + g},
+                              {.field = 1, .weight = 0.5f, .id = rng_below(seed, g, 0, 40)}};
+    assert_int_equal(shard_builder_group(b, 9000 + g, user, 2), OK);
+    uint64_t impressions = 1 + rng_below(seed, g, 1, 9);
+    for (uint64_t i = 0; i < impressions; i++) {
+        struct feature item = {.field = 2, .weight = 1.0f, .id = rng_below(seed, g, 2 + i, 60)};
+        uint8_t labels = (uint8_t)(rng_u64(seed, g, 20 + i) & 1);
+        assert_int_equal(shard_builder_impression(b, (*next_id)++, labels, &item, 1), OK);
+    }
+}
+
+static void setup_data(struct fixture *t) {
+    memset(t, 0, sizeof *t);
+    snprintf(t->dir, sizeof t->dir, "/tmp/esmm-test-reader-XXXXXX");
+    assert_non_null(mkdtemp(t->dir));
+    assert_int_equal(schema_add(&t->schema, "u1", SIDE_USER), OK);
+    assert_int_equal(schema_add(&t->schema, "u2", SIDE_USER), OK);
+    assert_int_equal(schema_add(&t->schema, "v1", SIDE_ITEM), OK);
+    schema_finish(&t->schema);
+    struct shard_builder *b = NULL;
+    assert_int_equal(shard_builder_create(&b), OK);
+    uint64_t next_id = 1;
+    t->dataset = (struct dataset){.schema = t->schema, .shards = t->info, .shard_count = SHARDS};
+    for (uint64_t k = 0; k < SHARDS; k++) {
+        for (uint64_t g = 0; g < 40 + 10 * k; g++) {
+            add_group(b, k, g, &next_id);
+        }
+        char name[32];
+        snprintf(name, sizeof name, "shard-%05u.bin", (unsigned)k);
+        assert_int_equal(shard_builder_write(b, &t->schema, t->dir, name, &t->info[k]), OK);
+        t->dataset.impressions += t->info[k].impressions;
+        t->dataset.groups += t->info[k].groups;
+        t->dataset.clicks += t->info[k].clicks;
+        t->dataset.values += t->info[k].values;
+    }
+    shard_builder_destroy(&b);
+    assert_int_equal(dataset_write(&t->dataset, t->dir), OK);
+    config_default(&t->config);
+    t->config.seed = 77;
+    t->config.shuffle = true;
+}
+
+static struct reader_spec spec_of(struct fixture *t, uint32_t ahead) {
+    t->dirs = (struct file_list){.names = t->names, .count = 1};
+    t->names[0] = t->dir;
+    return (struct reader_spec){.config = &t->config,
+                                .schema = &t->schema,
+                                .data = &t->dirs,
+                                .eval = &t->dirs,
+                                .batches_ahead = ahead,
+                                .batch_max = BATCH};
+}
+
+static void begin(struct fixture *t, uint32_t ahead) {
+    setup_data(t);
+    struct reader_spec spec = spec_of(t, ahead);
+    assert_int_equal(reader_start(&t->reader, &spec), OK);
+}
+
+static void end(struct fixture *t) {
+    reader_stop(&t->reader);
+    assert_null(t->reader);
+    assert_int_equal(file_remove_tree(t->dir), OK);
+}
+
+static enum status put(struct fixture *t, struct wire_lease lease, const uint8_t *done,
+                       size_t done_bytes) {
+    struct reader_lease *l = sample_array(1, sizeof *l);
+    l->lease = lease;
+    if (done_bytes > 0) {
+        l->done = sample_array(done_bytes, 1);
+        l->done_bytes = done_bytes;
+        memcpy(l->done, done, done_bytes);
+    }
+    enum status status = reader_lease_put(t->reader, l);
+    if (status != OK) {
+        mem_free(&l->done);
+        mem_free(&l);
+    }
+    return status;
+}
+
+static struct wire_lease lease_of(enum lease_kind kind, uint32_t epoch, uint32_t shard) {
+    return (struct wire_lease){.kind = kind,
+                               .epoch = epoch,
+                               .shard = shard,
+                               .fence = 40 + shard,
+                               .batch_limit = UINT32_MAX};
+}
+
+/* The lease's batches as they should come: a cutter of our own on the shard read directly. */
+struct expected {
+    struct shard shard;
+    struct batch_cutter *cutter;
+    struct batch batch;
+    uint32_t batches;
+};
+
+static void expect_begin(const struct fixture *t, const struct wire_lease *lease,
+                         struct expected *e) {
+    memset(e, 0, sizeof *e);
+    assert_int_equal(shard_read(&e->shard, t->dir, t->info[lease->shard].name, &t->schema), OK);
+    uint32_t *order = sample_array(e->shard.groups, sizeof *order);
+    plan_groups(t->config.seed, lease->kind == LEASE_TRAIN, lease->epoch, lease->shard,
+                e->shard.groups, order);
+    assert_int_equal(batch_cutter_create(&e->cutter), OK);
+    assert_int_equal(batch_cutter_shard(e->cutter, &e->shard, order, 2, -1), OK);
+    e->batches = plan_batches(e->shard.impressions, BATCH);
+    mem_free(&order);
+}
+
+static void expect_end(struct expected *e) {
+    batch_cutter_destroy(&e->cutter);
+    batch_fini(&e->batch);
+    shard_free(&e->shard);
+}
+
+static void check_item(struct expected *e, const struct reader_item *item,
+                       const struct wire_lease *lease, uint32_t k) {
+    const struct batch *got = item->batch, *want = &e->batch;
+    assert_non_null(got);
+    uint32_t n = e->shard.impressions;
+    assert_int_equal(batch_cut(e->cutter, plan_begin(n, e->batches, k),
+                               plan_begin(n, e->batches, k + 1), &e->batch),
+                     OK);
+    assert_int_equal(got->name.epoch, lease->epoch);
+    assert_int_equal(got->name.shard, lease->shard);
+    assert_int_equal(got->name.batch, k);
+    assert_int_equal(got->fence, lease->fence);
+    assert_int_equal(got->shard_batches, e->batches);
+    assert_int_equal(item->lease.kind, lease->kind);
+    assert_int_equal(item->shard_impressions, n);
+    assert_int_equal(got->impressions, want->impressions);
+    assert_memory_equal(got->impression_id, want->impression_id,
+                        want->impressions * sizeof *want->impression_id);
+    assert_memory_equal(got->user, want->user, want->impressions * sizeof *want->user);
+    for (uint32_t f = 0; f < want->fields; f++) {
+        assert_int_equal(got->field[f].unique, want->field[f].unique);
+        assert_memory_equal(got->field[f].ids, want->field[f].ids,
+                            want->field[f].unique * sizeof(uint64_t));
+    }
+}
+
+/* Takes the lease's batches from `next`, those with a bit in `skip` left out, and its end mark. */
+static void check_lease(struct fixture *t, struct wire_lease lease, uint64_t skip) {
+    struct expected e;
+    expect_begin(t, &lease, &e);
+    uint32_t queued = 0;
+    struct reader_item item;
+    for (uint32_t k = 0; k < e.batches && k < lease.batch_limit; k++) {
+        if ((skip >> k & 1) == 0) {
+            assert_int_equal(reader_take(t->reader, &item, TAKE_MS), OK);
+            check_item(&e, &item, &lease, k);
+            reader_give_back(t->reader, item.batch);
+            queued++;
+        }
+    }
+    assert_int_equal(reader_take(t->reader, &item, TAKE_MS), OK);
+    assert_null(item.batch);
+    assert_int_equal(item.lease_batches, queued);
+    assert_int_equal(item.lease.shard, lease.shard);
+    assert_int_equal(item.lease.fence, lease.fence);
+    expect_end(&e);
+}
+
+static void test_train_and_eval(void **state) {
+    (void)state;
+    struct fixture t;
+    begin(&t, 3);
+    struct wire_lease leases[] = {lease_of(LEASE_TRAIN, 0, 2), lease_of(LEASE_TRAIN, 0, 0),
+                                  lease_of(LEASE_EVAL, 0, 1), lease_of(LEASE_TRAIN, 1, 2)};
+    for (size_t k = 0; k < 4; k++) {
+        assert_int_equal(put(&t, leases[k], NULL, 0), OK);
+    }
+    for (size_t k = 0; k < 4; k++) {
+        check_lease(&t, leases[k], 0);
+    }
+    struct reader_item item;
+    assert_int_equal(reader_take(t.reader, &item, 10), ERR_TIMEOUT);
+    end(&t);
+}
+
+static void test_limit_and_done(void **state) {
+    (void)state;
+    struct fixture t;
+    begin(&t, 2);
+    struct wire_lease limited = lease_of(LEASE_TRAIN, 0, 2), some = lease_of(LEASE_TRAIN, 0, 1);
+    uint32_t batches = plan_batches(t.info[1].impressions, BATCH);
+    assert_true(batches >= 5 && batches < 16);
+    limited.batch_limit = 3;
+    uint8_t done[2] = {0x16, 0}, all[2] = {0xff, 0xff}; /* batches 1, 2, 4 */
+    assert_int_equal(put(&t, limited, NULL, 0), OK);
+    assert_int_equal(put(&t, some, done, sizeof done), OK);
+    assert_int_equal(put(&t, some, done, 1), OK);
+    assert_int_equal(put(&t, some, all, sizeof all), OK);
+    limited.batch_limit = 0;
+    assert_int_equal(put(&t, limited, NULL, 0), OK);
+    limited.batch_limit = 3;
+    check_lease(&t, limited, 0);
+    check_lease(&t, some, 0x16);
+    check_lease(&t, some, 0x16);
+    check_lease(&t, some, UINT64_MAX);
+    limited.batch_limit = 0;
+    check_lease(&t, limited, 0);
+    end(&t);
+}
+
+/* No more batches are out than the pool holds; giving one back frees one. */
+static void test_pool_bounds(void **state) {
+    (void)state;
+    struct fixture t;
+    begin(&t, 2);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 0), NULL, 0), OK);
+    struct reader_item item[3];
+    assert_int_equal(reader_take(t.reader, &item[0], TAKE_MS), OK);
+    assert_int_equal(reader_take(t.reader, &item[1], TAKE_MS), OK);
+    assert_int_equal(reader_take(t.reader, &item[2], 50), ERR_TIMEOUT);
+    reader_give_back(t.reader, item[0].batch);
+    assert_int_equal(reader_take(t.reader, &item[2], TAKE_MS), OK);
+    assert_ptr_equal(item[2].batch, item[0].batch);
+    end(&t);
+}
+
+static void test_stop_any_time(void **state) {
+    (void)state;
+    for (int taken = 0; taken < 12; taken++) {
+        struct fixture t;
+        begin(&t, 2);
+        for (uint32_t k = 0; k < 9; k++) {
+            assert_int_equal(put(&t, lease_of(LEASE_TRAIN, k / SHARDS, k % SHARDS), NULL, 0), OK);
+        }
+        for (int i = 0; i < taken; i++) {
+            struct reader_item item;
+            assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+            if (item.batch != NULL && taken % 2 == 0) {
+                reader_give_back(t.reader, item.batch);
+            } else if (i == 1) {
+                break; /* both batches are out and stay out */
+            }
+        }
+        end(&t);
+    }
+}
+
+static void damage(const struct fixture *t, uint32_t shard) {
+    char path[PATH_BYTES_MAX];
+    assert_int_equal(path_join(path, t->dir, t->info[shard].name), OK);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (long)t->info[shard].bytes / 2, SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, (long)t->info[shard].bytes / 2, SEEK_SET), 0);
+    fputc(c ^ 0x55, f);
+    fclose(f);
+}
+
+/* Takes until the reader fails, gives back what comes. */
+static enum status take_until_failure(struct fixture *t) {
+    for (;;) {
+        struct reader_item item;
+        enum status status = reader_take(t->reader, &item, TAKE_MS);
+        if (status != OK) {
+            return status;
+        }
+        if (item.batch != NULL) {
+            reader_give_back(t->reader, item.batch);
+        }
+    }
+}
+
+static void test_damaged_shard(void **state) {
+    (void)state;
+    struct fixture t;
+    begin(&t, 2);
+    damage(&t, 1);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 0), NULL, 0), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
+    for (int trainer = 0; trainer < 2; trainer++) {
+        assert_int_equal(take_until_failure(&t), ERR_CORRUPT);
+        assert_non_null(strstr(fail_text(), t.info[1].name));
+    }
+    (fail)(ERR_IO, "something else, earlier"); /* whoever brings a lease next is told why, too */
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 0), NULL, 0), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), t.info[1].name));
+    end(&t);
+}
+
+static void test_wrong_leases(void **state) {
+    (void)state;
+    struct fixture t;
+    begin(&t, 2);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, SHARDS), NULL, 0), OK);
+    assert_int_equal(take_until_failure(&t), ERR_PROTOCOL);
+    reader_stop(&t.reader);
+    struct reader_spec spec = spec_of(&t, 2);
+    spec.eval = &NO_DIRS;
+    assert_int_equal(reader_start(&t.reader, &spec), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_EVAL, 0, 0), NULL, 0), OK);
+    assert_int_equal(take_until_failure(&t), ERR_CONFIG);
+    end(&t);
+}
+
+static void test_no_data(void **state) {
+    (void)state;
+    struct fixture t;
+    setup_data(&t);
+    struct reader_spec spec = spec_of(&t, 2);
+    char absent[] = "/tmp/esmm-test-reader-absent";
+    spec.data = &DIRS(absent);
+    assert_int_equal(reader_start(&t.reader, &spec), ERR_NOT_FOUND);
+    assert_null(t.reader);
+    assert_int_equal(file_remove_tree(t.dir), OK);
+}
+
+/* The GAUC group is the first id of eval.user_field. */
+static void test_user_field(void **state) {
+    (void)state;
+    struct fixture t;
+    setup_data(&t);
+    snprintf(t.config.user_field, sizeof t.config.user_field, "u1");
+    struct reader_spec spec = spec_of(&t, 2);
+    assert_int_equal(reader_start(&t.reader, &spec), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_EVAL, 0, 0), NULL, 0), OK);
+    struct reader_item item;
+    assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+    for (uint32_t i = 0; i < item.batch->impressions; i++) {
+        assert_int_equal(item.batch->user[i], 500 + item.batch->group_of[i]);
+    }
+    end(&t);
+}
+
+static void test_failing_memory(void **state) {
+    (void)state;
+    struct fixture t;
+    setup_data(&t);
+    struct reader_spec spec = spec_of(&t, 2);
+    size_t failures = 0;
+    for (size_t k = 1;; k++) {
+        mem_fail_after(k);
+        enum status status = reader_start(&t.reader, &spec);
+        mem_fail_after(0);
+        if (status == OK) {
+            break;
+        }
+        assert_int_equal(status, ERR_MEMORY);
+        assert_null(t.reader);
+        failures++;
+    }
+    assert_true(failures >= 7);
+    end(&t);
+}
+
+/* Of a stream the manifest's shards are not asked for; a file may appear after its lease. */
+static enum status late_file(void *arg) {
+    struct fixture *t = arg;
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    clock_sleep_ms(150);
+    TRY(path_join(from, t->dir, "later"));
+    TRY(path_join(to, t->dir, t->info[2].name));
+    return file_rename(from, to);
+}
+
+static void await_reading(struct reader *r) {
+    for (int i = 0; i < TAKE_MS && !reader_waits(r); i++) {
+        clock_sleep_ms(1);
+    }
+    assert_true(reader_waits(r));
+}
+
+/* It waits for a shard only if nobody has a batch: else there is something to do. */
+static void test_waiting_for_a_shard(void **state) {
+    (void)state;
+    struct fixture t;
+    struct thread thread = {0};
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    struct reader_item item = {0};
+    setup_data(&t);
+    assert_int_equal(path_join(from, t.dir, t.info[2].name), OK);
+    assert_int_equal(path_join(to, t.dir, "later"), OK);
+    assert_int_equal(file_rename(from, to), OK);
+    struct reader_spec spec = spec_of(&t, 4);
+    spec.stream = true;
+    assert_int_equal(reader_start(&t.reader, &spec), OK);
+    assert_false(reader_waits(t.reader)); /* nobody asked for one */
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 2), NULL, 0), OK);
+    do {
+        assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+        if (item.batch != NULL) {
+            assert_false(reader_waits(t.reader));
+            reader_give_back(t.reader, item.batch);
+        }
+    } while (item.batch != NULL);
+    await_reading(t.reader);
+    assert_int_equal(thread_start(&thread, "producer", late_file, &t), OK);
+    assert_int_equal(thread_join(&thread), OK);
+    check_lease(&t, lease_of(LEASE_TRAIN, 0, 2), 0);
+    assert_false(reader_waits(t.reader));
+    end(&t);
+}
+
+static void test_stream(void **state) {
+    (void)state;
+    struct fixture t;
+    struct thread thread = {0};
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    setup_data(&t);
+    t.dataset.shard_count = 0;
+    assert_int_equal(dataset_write(&t.dataset, t.dir), OK);
+    assert_int_equal(path_join(from, t.dir, t.info[2].name), OK);
+    assert_int_equal(path_join(to, t.dir, "later"), OK);
+    assert_int_equal(file_rename(from, to), OK);
+    struct reader_spec spec = spec_of(&t, 4);
+    spec.stream = true;
+    assert_int_equal(reader_start(&t.reader, &spec), OK);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
+    check_lease(&t, lease_of(LEASE_TRAIN, 0, 1), 0);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 2), NULL, 0), OK);
+    assert_int_equal(thread_start(&thread, "producer", late_file, &t), OK);
+    struct reader_item item;
+    assert_int_equal(reader_take(t.reader, &item, 50), ERR_TIMEOUT);
+    assert_int_equal(thread_join(&thread), OK);
+    check_lease(&t, lease_of(LEASE_TRAIN, 0, 2), 0);
+    end(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_train_and_eval), cmocka_unit_test(test_limit_and_done),
+        cmocka_unit_test(test_pool_bounds),    cmocka_unit_test(test_stop_any_time),
+        cmocka_unit_test(test_damaged_shard),  cmocka_unit_test(test_wrong_leases),
+        cmocka_unit_test(test_no_data),        cmocka_unit_test(test_user_field),
+        cmocka_unit_test(test_failing_memory), cmocka_unit_test(test_waiting_for_a_shard),
+        cmocka_unit_test(test_stream),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,33 @@
+/* spawn.h - this program once more, as a child process.
+ *
+ * The one place that forks. Between fork and exec a child has its parent's signal handlers, which
+ * only set a flag that exec forgets: a TERM that comes then would be lost, and one that comes after
+ * exec, before the child has handlers of its own, would kill it. So INT and TERM are blocked from
+ * before fork on, also across exec; whoever comes meanwhile waits, and is delivered when the child
+ * calls stop_signals_install, which lets both in. A command that can be spawned must call it.
+ *
+ * No descriptor above standard error is inherited, whatever its number, but those that are asked
+ * for.
+ */
+#ifndef TOOLS_COMMON_SPAWN_H
+#define TOOLS_COMMON_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/base/status.h"
+
+struct spawn {
+    char *const *argv;  /* argv[0] is the program's name, NULL at the end */
+    const char *log;    /* standard output and error are appended to it; NULL: inherited */
+    bool no_input;      /* standard input is /dev/null instead of inherited */
+    const int *keep;    /* descriptors above 2 that are inherited; -1: none */
+    size_t keeps;
+    int death_signal;   /* sent to the child when its parent is gone */
+};
+
+/* The child leads a process group of its own. ERR_IO; an exec that fails is exit code 127. */
+enum status spawn(const struct spawn *s, pid_t *pid);
+
+#endif

@@ -1,0 +1,427 @@
+/* compare.c - `esmm compare`: the paper's table on the reader's own data.
+ *
+ * Every method is trained on the same shards by the same `esmm train` with the same settings, one run
+ * after another, each as a child process, so that its memory is gone when it ends. Then its last
+ * checkpoint is measured here.
+ *
+ *     for each seed:  the plain CTR net, whose p_ctr is the seed's common reference;
+ *                     every method: train, score the test impressions, figures
+ *     then            tables, JSON, CSV and a page with a picture, in OUT
+ *
+ * All command lines and all run directories are looked at before the first run begins, so that a typing
+ * mistake is told at once and not after hours. A rerun with the same OUT trains what is missing, and
+ * measures everything anew: the test data may then be others, as may the lists of methods and seeds.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/data/data_fit.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/data/shard.h"
+#include "common/base/thread.h"
+#include "compare_result.h"
+#include "compare_run.h"
+#include "tools/score/eval.h"
+#include "tools/common/options.h"
+#include "tools/common/paths.h"
+#include "tools/common/tools.h"
+
+#define SEEDS_MAX 100
+#define BOOTSTRAP_SEED 1 /* the same resamples for every method */
+
+struct compare {
+    struct compare_settings settings;
+    struct compare_methods methods;
+    struct dataset dataset; /* of --data */
+    struct file_list eval;
+    const char *truth, *method_text;
+    uint64_t seeds, resamples;
+    enum eval_weights weights;
+    bool help;
+    struct compare_cell *cells; /* [methods][seeds] */
+    size_t done;                /* runs */
+    struct lock lock;           /* of the output */
+};
+
+/* --- the command line ---------------------------------------------------------------------------- */
+
+enum {
+    C_DATA = 256, C_EVAL, C_TRUTH, C_METHODS, C_SEEDS, C_OUT, C_CONF, C_SET, C_METHOD_SET, C_SERVERS,
+    C_WORKERS, C_THREADS, C_BOOTSTRAP, C_WEIGHTS, C_HELP
+};
+static const struct option options[] = {{"data", required_argument, NULL, C_DATA},
+                                        {"eval", required_argument, NULL, C_EVAL},
+                                        {"truth", required_argument, NULL, C_TRUTH},
+                                        {"methods", required_argument, NULL, C_METHODS},
+                                        {"seeds", required_argument, NULL, C_SEEDS},
+                                        {"out", required_argument, NULL, C_OUT},
+                                        {"conf", required_argument, NULL, C_CONF},
+                                        {"set", required_argument, NULL, C_SET},
+                                        {"method-set", required_argument, NULL, C_METHOD_SET},
+                                        {"servers", required_argument, NULL, C_SERVERS},
+                                        {"workers", required_argument, NULL, C_WORKERS},
+                                        {"threads", required_argument, NULL, C_THREADS},
+                                        {"bootstrap", required_argument, NULL, C_BOOTSTRAP},
+                                        {"weights", required_argument, NULL, C_WEIGHTS},
+                                        {"help", no_argument, NULL, C_HELP},
+                                        {NULL, 0, NULL, 0}};
+static const char help[] =
+    "usage: esmm compare --data DIR --eval DIR [options]\n\n"
+    "Trains every method alike, each with several seeds, and prints the paper's table: AUCs of CTR,\n"
+    "CVR and CTCVR with their populations, beside the paper's figures. docs/compare.md.\n\n"
+    "  --data DIR            training shards (esmm prep); given often, or a pattern: all of them\n"
+    "  --eval DIR            test shards; likewise\n"
+    "  --truth FILE          of the test log (esmm synth): adds CVR over the entire space\n"
+    "  --methods LIST        of base, aman, oversampling, unbias, division, esmm-ns, esmm, share; with\n"
+    "                        variants: aman:0.1 oversampling:5 unbias:weight; or all of these (all);\n"
+    "                        and escm2-ips, escm2-dr, dcmt, mmoe, ple, ple:2 (levels), esm2, chain,\n"
+    "                        aitm\n"
+    "  --seeds N             1 to N (3)\n"
+    "  --out DIR             runs and results; continued if it is there (compare)\n"
+    "  --conf FILE           configuration of every run; may be given often; see docs/config.md\n"
+    "  --set SECTION.KEY=V   of every run; may be given often\n"
+    "  --method-set METHOD:SECTION.KEY=V   of that method's runs\n"
+    "  --servers N           parameter servers (1)\n"
+    "  --workers N           workers (1)\n"
+    "  --threads N           trainer threads per worker (2)\n"
+    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n"
+    "  --weights yes|no      a test impression counts its weight, or 1 (no)\n";
+
+static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
+    if (*count == COMPARE_SETS_MAX) {
+        return fail(ERR_USAGE, "more than %d times %s", COMPARE_SETS_MAX, what);
+    }
+    list[(*count)++] = value;
+    return OK;
+}
+
+static enum status resamples_of(const char *value, uint64_t *out) {
+    TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
+    return *out == 0 || *out >= EVAL_RESAMPLES_MIN
+               ? OK
+               : fail(ERR_USAGE, "--bootstrap %s: at least %u for a 95 %% interval, or 0", value,
+                      EVAL_RESAMPLES_MIN);
+}
+
+static enum status weights_of(const char *value, enum eval_weights *out) {
+    return strcmp(value, "both") == 0
+               ? fail(ERR_USAGE, "--weights both: one table has one kind; expected yes or no")
+               : eval_weights_of(value, out);
+}
+
+static enum status apply(void *line, int option, const char *value) {
+    struct compare *c = line;
+    struct compare_settings *s = &c->settings;
+    switch (option) {
+    case C_DATA: return paths_add(&s->data, value);
+    case C_EVAL: return paths_add(&c->eval, value);
+    case C_TRUTH: c->truth = value; return OK;
+    case C_METHODS: c->method_text = value; return OK;
+    case C_SEEDS: return option_u64("--seeds", value, 1, SEEDS_MAX, &c->seeds);
+    case C_OUT: s->out = value; return OK;
+    case C_CONF: return keep("--conf", s->conf, &s->conf_count, value);
+    case C_SET: return keep("--set", s->set, &s->set_count, value);
+    case C_METHOD_SET: return keep("--method-set", s->method_set, &s->method_set_count, value);
+    case C_SERVERS: return option_u64("--servers", value, 1, 256, &s->servers);
+    case C_WORKERS: return option_u64("--workers", value, 1, 256, &s->workers);
+    case C_THREADS: return option_u64("--threads", value, 1, 64, &s->threads);
+    case C_BOOTSTRAP: return resamples_of(value, &c->resamples);
+    case C_WEIGHTS: return weights_of(value, &c->weights);
+    default: c->help = true; return OK;
+    }
+}
+
+/* A --method-set that no method takes is a mistake. */
+static enum status check_method_sets(const struct compare *c) {
+    for (size_t i = 0; i < c->settings.method_set_count; i++) {
+        bool taken = false;
+        for (size_t m = 0; m < c->methods.count; m++) {
+            taken |= compare_set_for(&c->methods.method[m], c->settings.method_set[i]) != NULL;
+        }
+        if (!taken) {
+            return fail(ERR_USAGE, "--method-set '%s' is for none of the methods; expected "
+                                   "METHOD:section.key=value",
+                        c->settings.method_set[i]);
+        }
+    }
+    return OK;
+}
+
+static enum status parse(struct compare *c, int argc, char **argv) {
+    *c = (struct compare){
+        .settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
+        .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES, .weights = EVAL_UNWEIGHTED,
+        .lock = LOCK_NONE};
+    static const int often[] = {C_DATA, C_EVAL, C_CONF, C_SET, C_METHOD_SET, 0};
+    const struct option_set set = {.table = options, .often = often};
+    TRY(options_read(argc, argv, &set, apply, c, &c->help));
+    if (c->help) {
+        return OK;
+    }
+    TRY(options_end(argc, argv));
+    if (c->settings.data.count == 0 || c->eval.count == 0) {
+        return fail(ERR_USAGE, "%s is missing; see --help",
+                    c->settings.data.count == 0 ? "--data" : "--eval");
+    }
+    TRY(compare_methods_parse(&c->methods, c->method_text));
+    return check_method_sets(c);
+}
+
+/* --- before the first run ------------------------------------------------------------------------ */
+
+/* Told before the first run, not after the last. */
+static enum status check_weights(const struct compare *c, const struct dataset *eval) {
+    char name[PATH_BYTES_MAX];
+    const bool carried = eval->weights.there || eval->sample_rate < 1;
+    if (carried && c->weights == EVAL_UNWEIGHTED) {
+        log_warn("%s carries %s; every impression counts 1 in the figures (--weights yes)",
+                 dataset_name(&c->eval, name),
+                 eval->weights.there ? "weights" : "a sample rate");
+    }
+    return carried || c->weights == EVAL_UNWEIGHTED
+               ? OK
+               : fail(ERR_CONFIG, "%s carries no weights and no sample rate: --weights yes has nothing "
+                                  "to count", dataset_name(&c->eval, name));
+}
+
+static enum status check_eval(const struct compare *c) {
+    struct dataset eval = {0};
+    struct buf doubts = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(dataset_read_all(&eval, &c->eval, &doubts));
+    TRY_OUT(check_weights(c, &eval));
+    const struct fit_side model = fit_side_data(&c->dataset);
+    const struct fit_side data = fit_side_data(&eval);
+    status = data_fit(&model, &data, &doubts);
+    data_fit_log(&doubts);
+out:
+    buf_fini(&doubts);
+    dataset_free(&eval);
+    return status;
+}
+
+/* What a run's config.ini does not say. A rerun must have the same. */
+static enum status settings_text(const struct compare *c, uint64_t impressions, struct buf *out) {
+    const struct compare_settings *s = &c->settings;
+    for (size_t i = 0; i < s->data.count; i++) {
+        char *data = realpath(s->data.names[i], NULL); /* the rerun may come from another directory */
+        const enum status status =
+            buf_printf(out, "data = %s\n", data != NULL ? data : s->data.names[i]);
+        free(data);
+        TRY(status);
+    }
+    return buf_printf(out, "impressions = %llu\nservers = %llu\nworkers = %llu\nthreads = %llu\n",
+                      (unsigned long long)impressions, (unsigned long long)s->servers,
+                      (unsigned long long)s->workers, (unsigned long long)s->threads);
+}
+
+static enum status settle(const struct compare *c, const char *text) {
+    char path[PATH_BYTES_MAX], sub[PATH_BYTES_MAX];
+    TRY(path_join(path, c->settings.out, "settings.ini"));
+    TRY(path_join(sub, c->settings.out, "runs"));
+    if (file_exists(path)) {
+        return compare_same_text(path, text, "a comparison with other settings is there");
+    }
+    if (file_exists(sub)) {
+        return fail(ERR_EXISTS, "%s is there, but no %s: it is not of a comparison; give another --out", sub,
+                    path);
+    }
+    TRY(file_mkdirs(sub));
+    TRY(path_join(sub, c->settings.out, "logs"));
+    TRY(file_mkdirs(sub));
+    return file_write_atomic(path, text, strlen(text));
+}
+
+static enum status look_at_all(struct compare *c) {
+    for (size_t m = 0; m < c->methods.count; m++) {
+        for (uint32_t seed = 1; seed <= c->seeds; seed++) {
+            struct compare_run run;
+            TRY(compare_run_look(&c->settings, &c->methods.method[m], seed, &run));
+        }
+    }
+    return OK;
+}
+
+static enum status prepare(struct compare *c) {
+    struct buf text = BUF_EMPTY;
+    TRY(data_fit_read(&c->dataset, &c->settings.data));
+    if (c->dataset.no_conversion && c->methods.count > 1) {
+        char name[PATH_BYTES_MAX];
+        return fail(ERR_CONFIG, "%s has no conversions (its log's schema says conversion = none): only "
+                                "--methods ctr can be trained on it",
+                    dataset_name(&c->settings.data, name));
+    }
+    TRY(check_eval(c));
+    if (c->truth != NULL && !file_exists(c->truth)) {
+        return fail(ERR_NOT_FOUND, "--truth: there is no %s", c->truth);
+    }
+    TRY(look_at_all(c));
+    TRY(manifest_run_dir(c->settings.out));
+    TRY(lock_take_in(&c->lock, c->settings.out));
+    enum status status = settings_text(c, c->dataset.impressions, &text);
+    if (status == OK) {
+        status = settle(c, (const char *)text.data);
+    }
+    buf_fini(&text);
+    TRY(status);
+    return mem_array((void **)&c->cells, c->methods.count * c->seeds, sizeof *c->cells);
+}
+
+/* --- runs ---------------------------------------------------------------------------------------- */
+
+static uint32_t scoring_threads(const struct compare *c) {
+    const uint64_t threads = c->settings.workers * c->settings.threads;
+    return (uint32_t)(threads < 256 ? threads : 256);
+}
+
+/* The CTR net's scores are kept for the seed's other models; its own figures come from them. */
+static enum status measure_reference(const struct compare *c, const struct compare_run *run,
+                                     struct score_list *reference, struct compare_cell *cell) {
+    struct local *local = NULL;
+    struct evaluation figures[2];
+    uint32_t count = 0;
+    enum status status = OK;
+    reference->count = 0;
+    TRY_OUT(local_create(&local, run->dir, NULL));
+    local_kernel(local, cell->kernel);
+    TRY_OUT(local_score(local, &c->eval, scoring_threads(c),
+                        (struct local_sink){score_list_take, reference}));
+    enum score_form form;
+    TRY_OUT(local_judged(local, &form));
+    const struct evaluation_spec spec = {.form = form,
+                                         .resamples = (uint32_t)c->resamples,
+                                         .seed = BOOTSTRAP_SEED};
+    const struct eval_spec of = {.data = &c->eval, .weights = c->weights};
+    TRY_OUT(eval_scores(&of, &spec, reference, figures, &count));
+    cell->evaluation = figures[0];
+    status = local_unseen(local, NULL, NULL); /* the other methods have the same rows, or fewer */
+out:
+    local_destroy(&local);
+    return status;
+}
+
+static enum status measure(const struct compare *c, const struct compare_run *run,
+                           const struct score_list *reference, struct compare_cell *cell) {
+    struct local *local = NULL;
+    struct evaluation figures[2];
+    uint32_t count = 0;
+    const struct eval_spec spec = {.data = &c->eval,
+                                   .weights = c->weights,
+                                   .truth = c->truth,
+                                   .reference = reference,
+                                   .threads = scoring_threads(c),
+                                   .resamples = (uint32_t)c->resamples,
+                                   .seed = BOOTSTRAP_SEED};
+    TRY(local_create(&local, run->dir, NULL));
+    local_kernel(local, cell->kernel);
+    const enum status status = eval_run(local, &spec, figures, &count);
+    cell->evaluation = figures[0];
+    local_destroy(&local);
+    return status;
+}
+
+static void tell(const struct compare *c, const struct compare_method *m, uint32_t seed,
+                 const struct compare_run *run, const struct compare_cell *cell) {
+    const struct evaluation *e = &cell->evaluation;
+    fprintf(stderr, "[%zu/%zu] %s, seed %u: ", c->done, c->methods.count * (size_t)c->seeds, m->label, seed);
+    if (run->complete) {
+        fprintf(stderr, "was there");
+    } else {
+        fprintf(stderr, "trained on %.0f impressions in %.1f s", cell->impressions, cell->seconds);
+    }
+    if (isfinite(e->auc_ctr)) {
+        fprintf(stderr, "; AUC ctr (all) %.4f", e->auc_ctr);
+    }
+    if (isfinite(e->auc_cvr_clicked)) {
+        fprintf(stderr, "; AUC cvr (clicked) %.4f, ctcvr (all, common CTR) %.4f", e->auc_cvr_clicked,
+                e->auc_ctcvr_reference);
+    }
+    fprintf(stderr, "\n");
+}
+
+static enum status one(struct compare *c, size_t method, uint32_t seed, struct score_list *reference) {
+    const struct compare_method *m = &c->methods.method[method];
+    struct compare_cell *cell = &c->cells[method * c->seeds + (seed - 1)];
+    struct compare_run run;
+    TRY(compare_run_train(&c->settings, m, seed, &run));
+    TRY(compare_run_cost(&run, &cell->impressions, &cell->seconds));
+    TRY(method == 0 ? measure_reference(c, &run, reference, cell)
+                    : measure(c, &run, reference, cell));
+    c->done++;
+    tell(c, m, seed, &run, cell);
+    return stop_requested() ? fail(ERR_CLOSED, "stopped") : OK;
+}
+
+static enum status run_all(struct compare *c) {
+    struct score_list reference = {0};
+    enum status status = OK;
+    for (uint32_t seed = 1; seed <= c->seeds && status == OK; seed++) {
+        for (size_t m = 0; m < c->methods.count && status == OK; m++) {
+            status = one(c, m, seed, &reference);
+        }
+    }
+    score_list_fini(&reference);
+    return status;
+}
+
+/* --- results ------------------------------------------------------------------------------------- */
+
+static enum status write_as(const struct compare *c, const struct compare_result *r, const char *name,
+                            enum status (*writer)(const struct compare_result *, struct buf *), FILE *echo) {
+    char path[PATH_BYTES_MAX];
+    struct buf text = BUF_EMPTY;
+    enum status status = OK;
+    TRY_OUT(path_join(path, c->settings.out, name));
+    TRY_OUT(writer(r, &text));
+    TRY_OUT(file_write_atomic(path, text.data, text.len));
+    if (echo != NULL) {
+        fwrite(text.data, 1, text.len, echo);
+    }
+out:
+    buf_fini(&text);
+    return status;
+}
+
+static enum status report(const struct compare *c) {
+    char data[PATH_BYTES_MAX], eval[PATH_BYTES_MAX];
+    const struct compare_result r = {.methods = &c->methods,
+                                     .seeds = (uint32_t)c->seeds,
+                                     .cells = c->cells,
+                                     .data = dataset_name(&c->settings.data, data),
+                                     .eval = dataset_name(&c->eval, eval),
+                                     .truth = c->truth,
+                                     .resamples = (uint32_t)c->resamples};
+    TRY(write_as(c, &r, "compare.json", compare_json, NULL));
+    TRY(write_as(c, &r, "compare.csv", compare_csv, NULL));
+    TRY(write_as(c, &r, "compare.html", compare_html, NULL));
+    TRY(write_as(c, &r, "compare.txt", compare_table, stdout));
+    printf("%s/compare.html has the picture\n", c->settings.out);
+    return OK;
+}
+
+static enum status run(struct compare *c) {
+    TRY(prepare(c));
+    stop_signals_install();
+    TRY(run_all(c));
+    return report(c);
+}
+
+enum status tool_compare(int argc, char **argv) {
+    struct compare c;
+    enum status status = parse(&c, argc, argv);
+    if (status == OK && c.help) {
+        fputs(help, stdout);
+    } else if (status == OK) {
+        status = run(&c);
+    }
+    mem_free(&c.cells);
+    dataset_free(&c.dataset);
+    file_list_free(&c.settings.data);
+    file_list_free(&c.eval);
+    lock_release(&c.lock);
+    return status == ERR_CLOSED && stop_requested() ? OK : status; /* main ends with the signal's code */
+}

@@ -1,0 +1,37 @@
+/* export_rows.h - the rows of one table of a checkpoint in ascending order of id.
+ *
+ * A checkpoint holds rows in the order in which each partition created them, so two checkpoints of
+ * the same state saved by different numbers of servers differ as files. Sorted they are equal.
+ * Sorting costs one pass for the ids (8 bytes of memory each, sorted in place), and then one pass
+ * for every `window_bytes` of output: a row's rank is found by binary search, and rows whose rank
+ * lies in the window are put in their place. The output itself is written front to back.
+ */
+#ifndef TOOLS_EXPORT_EXPORT_ROWS_H
+#define TOOLS_EXPORT_EXPORT_ROWS_H
+
+#include "common/checkpoint/scan.h"
+
+struct row_order {
+    const struct scan *scan;
+    uint32_t slot;
+    uint32_t kind;   /* SCAN_ROWS or SCAN_SIGHTINGS */
+    uint64_t *ids;   /* [count], ascending */
+    uint64_t count, cap;
+};
+
+/* Collects and sorts the ids. ERR_CORRUPT if an id is there twice. ERR_MEMORY. */
+enum status row_order_init(struct row_order *o, const struct scan *scan, uint32_t slot,
+                           uint32_t kind);
+void row_order_fini(struct row_order *o);
+
+/* Gives bytes [from, from + bytes) of every row's record, in order, to `sink`, in pieces of at most
+ * window_bytes (at least one row). */
+enum status row_order_stream(const struct row_order *o, size_t from, size_t bytes,
+                             size_t window_bytes,
+                             enum status (*sink)(void *arg, const void *data, size_t bytes),
+                             void *arg);
+
+/* Sorts in place, without further memory. */
+void sort_ids(uint64_t *ids, size_t n);
+
+#endif

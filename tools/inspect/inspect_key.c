@@ -1,0 +1,147 @@
+/* inspect_key.c - one row, found by its key: only the parts and blocks that may hold it are read. */
+#include "inspect.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/json.h"
+#include "ps/optimizer.h"
+
+#define ROW_FLOATS_MAX 1024 /* dim <= 256, at most two vectors of state */
+
+struct key_view {
+    const struct scan *scan;
+    uint32_t slot, bucket;
+    uint64_t id;
+    bool found;
+    uint32_t step, last, sightings;
+    float floats[ROW_FLOATS_MAX]; /* w, state; the initial w if not found */
+};
+
+static enum status parse_key(const struct scan *scan, const char *key, uint32_t *slot, uint64_t *id) {
+    char field[FIELD_NAME_MAX];
+    const char *colon = strrchr(key, ':');
+    if (colon == NULL || (size_t)(colon - key) >= sizeof field) {
+        return fail(ERR_USAGE, "--key is '%s', expected FIELD:ID", key);
+    }
+    memcpy(field, key, (size_t)(colon - key));
+    field[colon - key] = '\0';
+    const int found = schema_find(&scan->manifest.schema, field);
+    if (found < 0) {
+        return fail(ERR_NOT_FOUND, "%s has no field '%s'", scan->dir, field);
+    }
+    char *end = NULL;
+    const bool digit = colon[1] >= '0' && colon[1] <= '9';
+    errno = 0;
+    *id = strtoull(colon + 1, &end, strncmp(colon + 1, "0x", 2) == 0 ? 16 : 10);
+    if (!digit || errno != 0 || *end != '\0') {
+        return fail(ERR_USAGE, "--key is '%s': the id is not a number of 64 bits", key);
+    }
+    *slot = (uint32_t)found;
+    return OK;
+}
+
+static enum status seek_key(void *arg, const struct part_chunk *chunk) {
+    struct key_view *v = arg;
+    for (size_t i = 0; i < chunk->count; i++) {
+        const struct scan_row row = scan_row(chunk, i);
+        if (row.id != v->id) {
+            continue;
+        }
+        if (chunk->kind == PART_SIGHTINGS) {
+            v->sightings = row.step;
+            continue;
+        }
+        const struct part_table *t = &v->scan->table[v->slot];
+        v->found = true;
+        v->step = row.step;
+        v->last = row.last;
+        memcpy(v->floats, row.floats, 4 * (size_t)(t->dim + t->state_floats));
+    }
+    return OK;
+}
+
+static void json_floats(struct json *j, const char *key, const float *x, size_t n) {
+    json_open(j, key, '[');
+    for (size_t i = 0; i < n; i++) {
+        json_f64(j, NULL, (double)x[i]);
+    }
+    json_close(j);
+}
+
+static enum status json_key(const struct key_view *v, struct buf *out) {
+    const struct part_table *t = &v->scan->table[v->slot];
+    struct json j;
+    json_init(&j, out, false);
+    json_open(&j, NULL, '{');
+    json_str(&j, "field", t->name);
+    json_u64(&j, "id", v->id);
+    json_u64(&j, "bucket", v->bucket);
+    json_bool(&j, "found", v->found);
+    json_u64(&j, "sightings", v->sightings);
+    json_u64(&j, "step", v->step);
+    json_u64(&j, "last", v->last);
+    json_f64(&j, "norm", sqrt(scan_square(v->floats, t->dim)));
+    json_floats(&j, "w", v->floats, t->dim);
+    json_floats(&j, "state", v->floats + t->dim, v->found ? t->state_floats : 0);
+    json_close(&j);
+    return j.status;
+}
+
+static enum status text_floats(struct buf *out, const char *label, const float *x, size_t n) {
+    TRY(buf_printf(out, "%-10s", label));
+    for (size_t i = 0; i < n; i++) {
+        TRY(buf_printf(out, " %.9g", (double)x[i]));
+    }
+    return buf_printf(out, "\n");
+}
+
+static enum status text_key(const struct key_view *v, struct buf *out) {
+    const struct part_table *t = &v->scan->table[v->slot];
+    TRY(buf_printf(out, "key        %s:%llu, bucket %u\n", t->name, (unsigned long long)v->id,
+                   v->bucket));
+    if (v->found) {
+        TRY(buf_printf(out, "updates    %u, the last at batch %u\n", v->step, v->last));
+    } else {
+        TRY(buf_printf(out, "no row     seen in %u batches; it reads as its initial value\n",
+                       v->sightings));
+    }
+    TRY(buf_printf(out, "norm       %.9g\n", sqrt(scan_square(v->floats, t->dim))));
+    TRY(text_floats(out, "w", v->floats, t->dim));
+    if (v->found && t->state_floats > 0) {
+        TRY(text_floats(out, optimizer_name((enum optimizer_kind)t->optimizer), v->floats + t->dim,
+                        t->state_floats));
+    }
+    return OK;
+}
+
+enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
+                        struct buf *out) {
+    struct key_view v = {.scan = scan, .slot = slot, .id = id, .bucket = scan_bucket(scan, slot, id)};
+    const struct part_table *t = &scan->table[v.slot];
+    if (t->dim + t->state_floats > ROW_FLOATS_MAX) {
+        return fail(ERR_LIMIT, "table '%s' has %u floats a row", t->name, t->dim + t->state_floats);
+    }
+    const struct scan_filter filter = {.kinds = SCAN_ROWS | SCAN_SIGHTINGS,
+                                       .slot = (int)v.slot,
+                                       .bucket_begin = v.bucket,
+                                       .bucket_end = v.bucket + 1};
+    TRY(scan_each(scan, &filter, seek_key, &v));
+    if (!v.found) {
+        const uint64_t hash = hash_key(scan->manifest.schema.fields[v.slot].salt, v.id);
+        row_initial(scan->config.seed, hash, config_table(&scan->config, t->name).init_scale, t->dim,
+                    v.floats);
+    }
+    TRY(json ? json_key(&v, out) : text_key(&v, out));
+    return v.found ? OK : fail(ERR_NOT_FOUND, "%s has no row %s:%llu", scan->dir, t->name,
+                               (unsigned long long)id);
+}
+
+enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out) {
+    uint32_t slot = 0;
+    uint64_t id = 0;
+    TRY(parse_key(scan, key, &slot, &id));
+    return inspect_row(scan, slot, id, json, out);
+}

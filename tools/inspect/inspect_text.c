@@ -1,0 +1,86 @@
+/* inspect_text.c - `esmm inspect --text FIELD:TEXT`: the row of a value as it stands in the log.
+ * The checkpoint says how the field's texts became ids. */
+#include "inspect.h"
+
+#include <string.h>
+
+#include "common/field/field_text.h"
+
+#define TEXT_BYTES_MAX 4096
+
+/* FIELD ends at the first colon before which there is a field's name: both may hold colons. */
+static enum status split(const struct scan *scan, const char *argument, int *slot,
+                         const char **text) {
+    char field[FIELD_NAME_MAX] = "";
+    const char *colon = strchr(argument, ':');
+    if (colon == NULL) {
+        return fail(ERR_USAGE, "--text is '%.80s', expected FIELD:TEXT", argument);
+    }
+    *slot = -1;
+    for (; *slot < 0 && colon != NULL; colon = strchr(colon + 1, ':')) {
+        const size_t n = (size_t)(colon - argument);
+        if (n < sizeof field) {
+            memcpy(field, argument, n);
+            field[n] = '\0';
+            *slot = schema_find(&scan->manifest.schema, field);
+            *text = colon + 1;
+        }
+    }
+    return *slot >= 0 ? OK
+                      : fail(ERR_NOT_FOUND, "%s: --text is '%.80s', which begins with none of its fields",
+                             scan->dir, argument);
+}
+
+static enum status must_be_known(const struct scan *scan, const struct field_schema *f,
+                                 const char *field) {
+    if (f == NULL || f->kind == FIELD_UNKNOWN) {
+        return fail(ERR_CONFIG, "field '%s': %s does not say how texts became ids (an older version or "
+                                "another program wrote it, or the shards that it was trained on): give "
+                                "the id, --key %s:ID", field, scan->dir, field);
+    }
+    return f->kind != FIELD_HASH_TEXT || strcmp(f->hash, FIELD_HASH) == 0
+               ? OK
+               : fail(ERR_CONFIG, "field '%s': ids are hashes of texts by %s, which this program does not "
+                                  "have: give the id, --key %s:ID", field, f->hash, field);
+}
+
+/* What prep does with a cell that holds one value. */
+static enum status text_id(const struct field_schema *f, const char *text, uint64_t *id) {
+    const struct field_rule rule = {f->kind, f->bounds, f->bound_count};
+    char padded[TEXT_BYTES_MAX + 16] = "";
+    struct span value = {padded, strlen(text)};
+    enum reject why = REJECT_NONE;
+    const struct number_style plain = {0};
+    float weight = 1;
+    if (value.n > TEXT_BYTES_MAX) {
+        return fail(ERR_LIMIT, "--text: a text of %zu bytes, expected at most %d", value.n,
+                    TEXT_BYTES_MAX);
+    }
+    memcpy(padded, text, value.n);
+    if (f->multi != 0 && memchr(padded, f->multi, value.n) != NULL) {
+        return fail(ERR_USAGE, "--text: '%.80s' has the separator of field '%s' in it: one value at a "
+                               "time", text, f->name);
+    }
+    value = field_text_value(f->weight, &plain, value, &weight, &why);
+    if (field_schema_is_missing(f, padded, strlen(text)) ||
+        field_schema_is_missing(f, value.at, value.n)) {
+        return fail(ERR_NOT_FOUND, "--text: '%.80s' is no value of field '%s', but a missing one: it "
+                                   "has no id", text, f->name);
+    }
+    why = why == REJECT_NONE ? field_text_id(&rule, value, id) : why;
+    return why == REJECT_NONE ? OK : fail(ERR_FORMAT, "--text: '%.80s', field '%s' (kind = %s): %s", text,
+                                          f->name, field_kind_name(f->kind), reject_text(why));
+}
+
+enum status inspect_text(const struct scan *scan, const char *argument, bool json,
+                         struct buf *out) {
+    int slot = -1;
+    const char *text = "";
+    uint64_t id = 0;
+    TRY(split(scan, argument, &slot, &text));
+    const char *field = scan->manifest.schema.fields[slot].name;
+    const struct field_schema *f = field_schemas_find(&scan->manifest.fields, field);
+    TRY(must_be_known(scan, f, field));
+    TRY(text_id(f, text, &id));
+    return inspect_row(scan, (uint32_t)slot, id, json, out);
+}

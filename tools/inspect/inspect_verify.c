@@ -1,0 +1,242 @@
+/* inspect_verify.c - is a checkpoint whole?
+ *
+ * Four questions, each asked only where the ones before it left sense in it: does every file have the
+ * size and checksum that the manifest recorded; is every block what its own checksum says (this
+ * names the offset); does the content decode, and do its rows lie in the part's buckets; do the parts
+ * together hold every bucket and every dense parameter once. All damage is listed, not only the
+ * first. */
+#include "inspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/json.h"
+#include "common/base/mem.h"
+
+struct damage {
+    char **lines;
+    size_t count;
+};
+
+static void damage_fini(struct damage *d) {
+    for (size_t i = 0; i < d->count; i++) {
+        mem_free(&d->lines[i]);
+    }
+    mem_free(&d->lines);
+}
+
+/* Keeps the text of the last fail(); the failure itself is thereby dealt with. */
+static enum status note(struct damage *d) {
+    char *line = NULL;
+    TRY(mem_strdup(&line, fail_text()));
+    const enum status status = mem_grow((void **)&d->lines, d->count * sizeof *d->lines,
+                                        (d->count + 1) * sizeof *d->lines);
+    if (status != OK) {
+        mem_free(&line);
+        return status;
+    }
+    d->lines[d->count++] = line;
+    return OK;
+}
+
+/* OK and a note where the world is damaged; what else went wrong is passed on. */
+static enum status noted(struct damage *d, enum status status) {
+    return status == OK || status == ERR_MEMORY ? status : note(d);
+}
+
+/* --- a file ---------------------------------------------------------------------------------- */
+
+static enum status check_file(struct container_reader *reader, const struct manifest_part *part) {
+    uint64_t checksum = 0;
+    bool whole = false;
+    const char *path = reader->file.path;
+    TRY(container_checksum_end(reader, &checksum, &whole));
+    if (reader->file_bytes != part->bytes) {
+        const uint64_t bytes = reader->file_bytes;
+        return fail(ERR_CORRUPT, "%s: offset %llu: the file has %llu bytes, the manifest says %llu",
+                    path, (unsigned long long)(bytes < part->bytes ? bytes : part->bytes),
+                    (unsigned long long)bytes, (unsigned long long)part->bytes);
+    }
+    if (whole && checksum != part->checksum) {
+        return fail(ERR_CORRUPT, "%s: the file's checksum is %016llx, the manifest says %016llx",
+                    path, (unsigned long long)checksum, (unsigned long long)part->checksum);
+    }
+    return OK;
+}
+
+/* The file as a whole is looked at only if no block is damaged: it says less. */
+static enum status check_blocks(const char *path, const struct manifest_part *part, struct damage *d) {
+    struct container_reader reader = {.file = FILE_CLOSED};
+    struct buf block = BUF_EMPTY;
+    const size_t before = d->count;
+    enum status status = container_open(&reader, path, CONTAINER_CHECKPOINT_PART);
+    if (status != OK) {
+        return noted(d, status);
+    }
+    status = container_checksum_begin(&reader);
+    for (size_t i = 0; status == OK && i < reader.block_count; i++) {
+        status = noted(d, container_get(&reader, i, &block));
+    }
+    if (status == OK && d->count == before) {
+        status = noted(d, check_file(&reader, part));
+    }
+    buf_fini(&block);
+    container_close(&reader);
+    return status;
+}
+
+/* --- its content ----------------------------------------------------------------------------- */
+
+static enum status check_rows(const char *path, const struct manifest *m,
+                              const struct part_reader *reader, const struct part_chunk *chunk) {
+    const struct part_meta *meta = &reader->meta;
+    if (chunk->kind == PART_DENSE) {
+        return OK;
+    }
+    const int slot = schema_find(&m->schema, meta->tables[chunk->table].name);
+    if (slot < 0) {
+        return fail(ERR_CORRUPT, "%s: table '%s' is not a field of the manifest", path,
+                    meta->tables[chunk->table].name);
+    }
+    for (size_t i = 0; i < chunk->count; i++) {
+        const struct scan_row row = scan_row(chunk, i);
+        const uint32_t bucket = hash_bucket(hash_key(m->schema.fields[slot].salt, row.id));
+        if (bucket < meta->bucket_begin || bucket >= meta->bucket_end) {
+            return fail(ERR_CORRUPT, "%s: offset %llu: row %zu of table '%s' (id %llu) belongs to "
+                        "bucket %u, the part holds [%u, %u)", path,
+                        (unsigned long long)reader->container.blocks[reader->next - 1].offset, i,
+                        m->schema.fields[slot].name, (unsigned long long)row.id, bucket,
+                        meta->bucket_begin, meta->bucket_end);
+        }
+    }
+    return OK;
+}
+
+static enum status check_content(const char *dir, const char *path, const struct manifest *m,
+                                 const struct manifest_part *part) {
+    struct part_reader reader = {0};
+    uint64_t rows = 0;
+    enum status status = OK;
+    TRY_OUT(part_open(&reader, dir, part, m->cut));
+    for (;;) {
+        struct part_chunk chunk = {0};
+        status = part_next(&reader, &chunk);
+        if (status == ERR_NOT_FOUND) {
+            status = OK;
+            break;
+        }
+        TRY_OUT(status);
+        TRY_OUT(check_rows(path, m, &reader, &chunk));
+        rows += chunk.kind == PART_ROWS ? chunk.count : 0;
+    }
+    if (rows != part->rows) {
+        TRY_OUT(fail(ERR_CORRUPT, "%s: holds %llu rows, the manifest says %llu", path,
+                     (unsigned long long)rows, (unsigned long long)part->rows));
+    }
+out:
+    part_close(&reader);
+    return status;
+}
+
+static enum status check_part(const char *dir, const struct manifest *m,
+                              const struct manifest_part *part, struct damage *d) {
+    char path[PATH_BYTES_MAX];
+    const size_t before = d->count;
+    TRY(path_join(path, dir, part->name));
+    if (!file_exists(path)) {
+        (void)fail(ERR_CORRUPT, "%s: is missing, the manifest lists it with %llu bytes", path,
+                   (unsigned long long)part->bytes);
+        return note(d);
+    }
+    TRY(check_blocks(path, part, d));
+    return d->count == before ? noted(d, check_content(dir, path, m, part)) : OK;
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+static enum status check_buckets(const char *dir, const struct manifest *m) {
+    uint8_t owners[BUCKETS] = {0};
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        const struct manifest_part *part = &m->parts[p];
+        for (uint32_t b = part->bucket_begin; b < part->bucket_end && b < BUCKETS; b++) {
+            if (owners[b]++ > 0) {
+                return fail(ERR_CORRUPT, "%s/manifest: bucket %u is in two parts, the second is %s",
+                            dir, b, part->name);
+            }
+        }
+    }
+    for (uint32_t b = 0; b < BUCKETS; b++) {
+        if (owners[b] == 0) {
+            return fail(ERR_CORRUPT, "%s/manifest: no part holds bucket %u", dir, b);
+        }
+    }
+    return OK;
+}
+
+static enum status check_dense(const char *dir) {
+    struct scan *scan = NULL;
+    float *dense = NULL;
+    enum status status = scan_create(&scan, dir);
+    if (status == OK) {
+        status = scan_dense(scan, &dense);
+    }
+    mem_free(&dense);
+    scan_destroy(&scan);
+    return status;
+}
+
+static enum status check_all(const char *dir, const struct manifest *m, struct damage *d) {
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        TRY(check_part(dir, m, &m->parts[p], d));
+    }
+    TRY(noted(d, check_buckets(dir, m)));
+    return d->count == 0 ? noted(d, check_dense(dir)) : OK;
+}
+
+static enum status report(const char *dir, const struct manifest *m, const struct damage *d,
+                          bool json, struct buf *out) {
+    struct json j;
+    uint64_t bytes = 0;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        bytes += m->parts[p].bytes;
+    }
+    if (!json) {
+        for (size_t i = 0; i < d->count; i++) {
+            TRY(buf_printf(out, "damaged  %s\n", d->lines[i]));
+        }
+        return d->count > 0 ? OK
+                            : buf_printf(out, "whole    %s: %u parts, %llu bytes, step %llu\n", dir,
+                                         m->part_count, (unsigned long long)bytes,
+                                         (unsigned long long)m->step);
+    }
+    json_init(&j, out, false);
+    json_open(&j, NULL, '{');
+    json_str(&j, "checkpoint", dir);
+    json_bool(&j, "whole", d->count == 0);
+    json_u64(&j, "parts", m->part_count);
+    json_u64(&j, "bytes", bytes);
+    json_open(&j, "damage", '[');
+    for (size_t i = 0; i < d->count; i++) {
+        json_str(&j, NULL, d->lines[i]);
+    }
+    json_close(&j);
+    json_close(&j);
+    return j.status;
+}
+
+enum status inspect_verify(const char *path, bool json, struct buf *out) {
+    char dir[PATH_BYTES_MAX];
+    struct manifest m = {0};
+    struct damage d = {0};
+    enum status status = OK;
+    TRY_OUT(scan_manifest(path, dir, &m));
+    TRY_OUT(check_all(dir, &m, &d));
+    TRY_OUT(report(dir, &m, &d, json, out));
+    if (d.count > 0) {
+        status = fail(ERR_CORRUPT, "%s is damaged (%zu findings): %s", dir, d.count, d.lines[0]);
+    }
+out:
+    damage_fini(&d);
+    manifest_free(&m);
+    return status;
+}

@@ -1,0 +1,12 @@
+/* prep_doubts.h - what looks odd in a log that was read: one warning each, naming the likely cause. */
+#ifndef TOOLS_PREP_PREP_DOUBTS_H
+#define TOOLS_PREP_PREP_DOUBTS_H
+
+#include "prep.h"
+
+/* Writes one line each, without an indent: clicks and conversions that seem to be swapped; a label
+ * that no row has; times that are yet to come; a field that has a value of its own in nearly every
+ * row. d has its sums. ERR_MEMORY. */
+enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out);
+
+#endif

@@ -1,0 +1,304 @@
+/* prep_mix.c - groups in another order, in bounded memory.
+ *
+ * A permutation of a log that is larger than memory, in two steps: each group is thrown into one of
+ * K buckets by a random number, and each bucket, which fits into memory, is permuted by itself.
+ * Bucket after bucket, that is a permutation of the whole of which each is as likely as any other.
+ * A window of N impressions is the same with a bucket for each stretch of the log, or several where
+ * a window does not fit either.
+ *
+ * A bucket is shards again: built in memory, written to DIR.tmp/mix when it has its share of memory,
+ * and read back when its time comes. If everything fits (K = 1), nothing is written in between: the
+ * shards of the first pass themselves are held until their groups are out. Without --shuffle a window
+ * is a group.
+ *
+ * Rejected: drawing from a buffer of groups while reading, as trainers' input pipelines do. It
+ * mixes over the buffer's length only, and a log sorted by label needs the whole.
+ */
+#include "prep_mix.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/base/thread.h"
+
+#define DRAW_BUCKET 0x6275636b6574u /* keep draws of one seed apart */
+#define DRAW_ORDER  0x6f72646572u
+#define GROUP_VALUE_BYTES      16u /* in a builder; and of an impression, beside its values */
+#define GROUP_IMPRESSION_BYTES 64u
+
+struct bucket {
+    struct shard_builder *builder;
+    uint32_t files; /* written */
+};
+
+struct ref {
+    const struct shard *shard;
+    uint32_t group;
+};
+
+struct mix {
+    const struct mix_spec *spec;
+    char dir[PATH_BYTES_MAX];  /* of buckets */
+    struct bucket *buckets;    /* [count]; 1: none */
+    uint32_t count;
+    struct shard **held;       /* [held_count] that refs point to */
+    size_t held_count, held_cap;
+    struct ref *refs;          /* groups to come out next */
+    size_t refs_count, refs_cap;
+    uint64_t ordinal, windows; /* groups and windows so far */
+    uint64_t in_window;        /* impressions */
+    struct feature_list room;
+    struct prep_progress progress;
+    uint64_t bytes_done, impressions_done;
+};
+
+static enum status stopped(void) {
+    return stop_requested()
+               ? fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal())
+               : OK;
+}
+
+/* --- holding ----------------------------------------------------------------------------------- */
+
+static void release(struct mix *m, size_t keep) {
+    for (size_t k = 0; k + keep < m->held_count; k++) {
+        shard_free(m->held[k]);
+        mem_free(&m->held[k]);
+    }
+    if (keep > 0 && m->held_count > keep) {
+        m->held[0] = m->held[m->held_count - 1];
+    }
+    m->held_count = m->held_count < keep ? m->held_count : keep;
+    m->refs_count = 0;
+}
+
+static enum status hold(struct mix *m, const char *dir, const char *name, struct shard **out) {
+    char path[PATH_BYTES_MAX];
+    if (m->held_count == m->held_cap) {
+        const size_t cap = m->held_cap == 0 ? 64 : 2 * m->held_cap;
+        TRY(mem_grow((void **)&m->held, m->held_cap * sizeof *m->held, cap * sizeof *m->held));
+        m->held_cap = cap;
+    }
+    TRY(mem_alloc((void **)&m->held[m->held_count], sizeof(struct shard)));
+    *out = m->held[m->held_count++];
+    TRY(shard_read(*out, dir, name, m->spec->schema));
+    TRY(path_join(path, dir, name));
+    return file_remove(path);
+}
+
+static enum status refer(struct mix *m, const struct shard *s, uint32_t group) {
+    if (m->refs_count == m->refs_cap) {
+        const size_t cap = m->refs_cap == 0 ? 4096 : 2 * m->refs_cap;
+        TRY(mem_grow((void **)&m->refs, m->refs_cap * sizeof *m->refs, cap * sizeof *m->refs));
+        m->refs_cap = cap;
+    }
+    m->refs[m->refs_count++] = (struct ref){s, group};
+    return OK;
+}
+
+/* --- out --------------------------------------------------------------------------------------- */
+
+static enum status emit_one(struct mix *m, const struct ref *r) {
+    const struct mix_spec *spec = m->spec;
+    const uint32_t side = prep_split_side(&spec->split, spec->seed, r->shard, r->group);
+    return prep_side_add(spec->side[side], r->shard, r->group);
+}
+
+/* The groups referred to, permuted if they are to be mixed. `part` is new each time. */
+static enum status emit(struct mix *m, uint64_t part) {
+    for (size_t i = m->refs_count; m->spec->shuffle && i > 1; i--) {
+        const uint64_t draw = rng_u64(m->spec->seed, DRAW_ORDER, part);
+        const size_t j = (size_t)rng_below(draw, m->windows, i, i);
+        const struct ref last = m->refs[i - 1];
+        m->refs[i - 1] = m->refs[j];
+        m->refs[j] = last;
+    }
+    for (size_t i = 0; i < m->refs_count; i++) {
+        TRY((i & 4095u) == 0 ? stopped() : OK);
+        TRY(emit_one(m, &m->refs[i]));
+    }
+    return OK;
+}
+
+/* --- buckets ----------------------------------------------------------------------------------- */
+
+static void bucket_name(uint32_t bucket, uint32_t file, char out[32]) {
+    snprintf(out, 32, "%u-%u.bin", bucket, file);
+}
+
+static enum status bucket_write(struct mix *m, uint32_t k) {
+    struct bucket *b = &m->buckets[k];
+    struct shard_info info;
+    char name[sizeof info.name];
+    if (shard_builder_impressions(b->builder) == 0) {
+        return OK;
+    }
+    bucket_name(k, b->files++, name);
+    return shard_builder_write(b->builder, m->spec->schema, m->dir, name, &info);
+}
+
+static enum status bucket_builder(struct bucket *b) {
+    TRY(shard_builder_create(&b->builder));
+    shard_builder_fleeting(b->builder);
+    return OK;
+}
+
+static enum status throw(struct mix *m, const struct shard *s, uint32_t group) {
+    const uint32_t k = (uint32_t)rng_below(m->spec->seed, DRAW_BUCKET, m->ordinal, m->count);
+    struct bucket *b = &m->buckets[k];
+    const uint32_t n = s->group_start[group + 1] - s->group_start[group];
+    if (b->builder == NULL) {
+        TRY(bucket_builder(b));
+    }
+    if (shard_builder_bytes(b->builder) > m->spec->bytes / m->count ||
+        shard_builder_impressions(b->builder) + n > SHARD_IMPRESSIONS_MAX) {
+        TRY(bucket_write(m, k));
+        shard_builder_destroy(&b->builder); /* and its memory */
+        TRY(bucket_builder(b));
+    }
+    return shard_copy_group(b->builder, s, m->spec->schema, group, &m->room);
+}
+
+static enum status bucket_read(struct mix *m, uint32_t k) {
+    struct bucket *b = &m->buckets[k];
+    struct shard *s = NULL;
+    char name[32];
+    for (uint32_t file = 0; file < b->files; file++) {
+        TRY(stopped());
+        bucket_name(k, file, name);
+        TRY(hold(m, m->dir, name, &s));
+        for (uint32_t g = 0; g < s->groups; g++) {
+            TRY(refer(m, s, g));
+        }
+    }
+    b->files = 0;
+    return OK;
+}
+
+static enum status empty_buckets(struct mix *m) {
+    for (uint32_t k = 0; k < m->count; k++) {
+        if (m->buckets[k].builder != NULL) {
+            TRY(bucket_write(m, k));
+            shard_builder_destroy(&m->buckets[k].builder);
+        }
+    }
+    for (uint32_t k = 0; k < m->count; k++) {
+        TRY(bucket_read(m, k));
+        TRY(emit(m, k));
+        release(m, 0);
+    }
+    return OK;
+}
+
+/* --- in ---------------------------------------------------------------------------------------- */
+
+/* `current`: the shard that is being read is held too, and stays so. */
+static enum status end_window(struct mix *m, bool current) {
+    TRY(m->count > 1 ? empty_buckets(m) : emit(m, 0));
+    if (m->count == 1) {
+        release(m, current ? 1 : 0);
+    }
+    m->windows++;
+    m->in_window = 0;
+    return OK;
+}
+
+static enum status take_group(struct mix *m, const struct shard *s, uint32_t g) {
+    const uint64_t window = m->spec->shuffle ? m->spec->window : 1;
+    TRY(m->count > 1 ? throw(m, s, g) : refer(m, s, g));
+    m->ordinal++;
+    m->in_window += s->group_start[g + 1] - s->group_start[g];
+    return window > 0 && m->in_window >= window ? end_window(m, true) : OK;
+}
+
+/* With buckets nothing else is held meanwhile. */
+static enum status take_shard(struct mix *m, const struct shard_info *info) {
+    struct shard *s = NULL;
+    enum status status = OK;
+    TRY(stopped());
+    TRY(hold(m, m->spec->dir, info->name, &s));
+    if (m->count > 1) {
+        m->held_count--; /* ours, for the time being */
+    }
+    if (m->spec->split.kind == SPLIT_TIME && s->time == NULL) {
+        status = fail(ERR_FORMAT, "--split by a time needs times: the log has none (log.time and "
+                                  "log.conversion_time of a csv schema); --split 90%% needs none");
+    }
+    for (uint32_t g = 0; g < s->groups && status == OK; g++) {
+        status = take_group(m, s, g);
+    }
+    m->bytes_done += info->bytes;
+    m->impressions_done += info->impressions;
+    prep_progress_show(&m->progress, m->bytes_done, m->impressions_done);
+    if (m->count > 1) {
+        shard_free(s);
+        mem_free(&s);
+    }
+    return status;
+}
+
+/* How many buckets a window needs. */
+static uint32_t buckets_for(const struct mix_spec *spec) {
+    double bytes = 0, impressions = 0;
+    for (size_t k = 0; k < spec->count; k++) {
+        bytes += (double)spec->shards[k].values * GROUP_VALUE_BYTES +
+                 (double)spec->shards[k].impressions * GROUP_IMPRESSION_BYTES;
+        impressions += (double)spec->shards[k].impressions;
+    }
+    if (spec->window > 0 && (double)spec->window < impressions) {
+        bytes *= (double)spec->window / impressions;
+    }
+    return spec->shuffle ? 1 + (uint32_t)(bytes / (double)spec->bytes) : 1;
+}
+
+static enum status make_buckets(struct mix *m) {
+    m->count = buckets_for(m->spec);
+    if (m->count == 1) {
+        return OK;
+    }
+    TRY(path_join(m->dir, m->spec->dir, "mix"));
+    TRY(file_mkdirs(m->dir));
+    if (chmod(m->dir, 0700) != 0) {
+        return fail(ERR_IO, "%s: cannot be made private", m->dir);
+    }
+    return mem_array((void **)&m->buckets, m->count, sizeof *m->buckets);
+}
+
+static enum status run(struct mix *m) {
+    const struct mix_spec *spec = m->spec;
+    uint64_t bytes = 0;
+    for (size_t k = 0; k < spec->count; k++) {
+        bytes += spec->shards[k].bytes;
+    }
+    TRY(make_buckets(m));
+    prep_progress_start(&m->progress, spec->shuffle ? "mixing" : "splitting", bytes);
+    for (size_t k = 0; k < spec->count; k++) {
+        TRY(take_shard(m, &spec->shards[k]));
+    }
+    TRY(end_window(m, false));
+    for (uint32_t k = 0; k < SPLIT_SIDES && spec->side[k] != NULL; k++) {
+        TRY(prep_side_end(spec->side[k]));
+        TRY(drift_end(&spec->side[k]->drift));
+    }
+    return m->count > 1 ? file_remove_tree(m->dir) : OK;
+}
+
+enum status prep_mix(const struct mix_spec *spec) {
+    struct mix *m = NULL;
+    TRY(mem_alloc((void **)&m, sizeof *m));
+    m->spec = spec;
+    const enum status status = run(m);
+    prep_progress_end(&m->progress);
+    release(m, 0);
+    for (uint32_t k = 0; k < m->count && m->buckets != NULL; k++) {
+        shard_builder_destroy(&m->buckets[k].builder);
+    }
+    mem_free(&m->buckets);
+    mem_free(&m->held);
+    mem_free(&m->refs);
+    feature_list_fini(&m->room);
+    mem_free(&m);
+    return status;
+}

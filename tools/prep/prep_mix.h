@@ -1,0 +1,32 @@
+/* prep_mix.h - prep's second pass, for --shuffle and --split: the shards of the first, which are in
+ * the log's order, become others that are mixed, or two sides.
+ *
+ * Groups are moved whole, with all that their shards carry. Which goes where depends on the seed
+ * and on the number of the group in the log, so not on the number of threads.
+ */
+#ifndef TOOLS_PREP_PREP_MIX_H
+#define TOOLS_PREP_PREP_MIX_H
+
+#include "prep_progress.h"
+#include "prep_side.h"
+#include "prep_split.h"
+
+#define MIX_BYTES ((uint64_t)400 << 20) /* of groups held at once, about */
+
+struct mix_spec {
+    const char *dir;             /* of the shards, and for temporary ones */
+    const struct schema *schema; /* finished */
+    const struct shard_info *shards;
+    size_t count;
+    bool shuffle;
+    uint64_t window;             /* impressions within which groups are mixed; 0: the whole log */
+    uint64_t seed;
+    uint64_t bytes;              /* as MIX_BYTES; smaller in tests */
+    struct prep_split split;
+    struct prep_side *side[SPLIT_SIDES]; /* opened; the second only with a split */
+};
+/* The shards of the first pass are removed as they are used up. ERR_CLOSED after a stop signal;
+ * ERR_FORMAT: no times to split by. ERR_IO, ERR_MEMORY, ERR_CORRUPT. */
+enum status prep_mix(const struct mix_spec *spec);
+
+#endif

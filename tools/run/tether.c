@@ -1,0 +1,287 @@
+/* tether.c - `esmm tether ROLE ...`: one role, tied to the connection it was started over.
+ *
+ * A launcher that starts a role over ssh has no hold on it: when the connection breaks, the network
+ * goes away or the launcher is killed, the role would run on, and hold its port and memory. So the
+ * launcher starts this instead. It runs the role as its child and ends it when its own standard
+ * input ends, or says nothing for silence_s (a cable that was pulled closes no connection; hence
+ * the launcher says "beat" every few seconds). The role is first sent SIGTERM, on which a
+ * coordinator saves a checkpoint, and after grace_s SIGKILL. When the tether itself is killed, the
+ * kernel kills the role (PR_SET_PDEATHSIG), so there is no way to be left with a role alone.
+ *
+ * Input is lines: beat, int, term, kill. The last three are passed on to the role as signals, as
+ * are INT and TERM that reach the tether; HUP is ignored, since a closed connection is noticed
+ * anyway. The exit code is the role's, or 128 + N if signal N killed it.
+ *
+ * A launcher that starts a role anew after its connection broke cannot know whether the old process
+ * has ended, and two under one index would be refused. So it gives its number (--replace), and it is
+ * killed first, if it is still there and was started with the very same arguments.
+ *
+ * The role leads its own process group and reads nothing. It writes where the tether writes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/thread.h"
+#include "tools/common/options.h"
+#include "tools/common/spawn.h"
+#include "tools/common/tools.h"
+
+#define POLL_MS 50
+#define SILENCE_S 60
+#define GRACE_S 30
+#define REPLACE_MS 5000     /* for a killed process to be gone */
+#define COMMAND_BYTES 16384 /* of the role's arguments */
+
+struct tether {
+    char **role; /* "ps", "--coord", ...: NULL at the end */
+    uint64_t silence_s, grace_s;
+    uint64_t replace; /* process to be killed first, 0: none */
+    pid_t pid;
+    bool input_open;
+    char line[16]; /* the line that is being read */
+    size_t line_bytes;
+    uint64_t heard_ms;
+    uint64_t kill_at_ms; /* 0: the role may live */
+    int passed_on;       /* the newest signal of our own that the role has been given */
+    bool help;
+};
+
+enum { T_SILENCE = 256, T_GRACE, T_REPLACE, T_HELP };
+static const struct option options[] = {{"silence", required_argument, NULL, T_SILENCE},
+                                        {"grace", required_argument, NULL, T_GRACE},
+                                        {"replace", required_argument, NULL, T_REPLACE},
+                                        {"help", no_argument, NULL, T_HELP},
+                                        {NULL, 0, NULL, 0}};
+
+static enum status apply(void *line, int option, const char *value) {
+    struct tether *t = line;
+    switch (option) {
+    case T_SILENCE: return option_u64("--silence", value, 1, 86400, &t->silence_s);
+    case T_GRACE: return option_u64("--grace", value, 1, 86400, &t->grace_s);
+    case T_REPLACE: return option_u64("--replace", value, 2, INT32_MAX, &t->replace);
+    default: t->help = true; return OK;
+    }
+}
+
+static enum status parse(struct tether *t, int argc, char **argv) {
+    const struct option_set set = {.table = options, .leading = true};
+    TRY(options_read(argc, argv, &set, apply, t, &t->help));
+    if (t->help) {
+        return OK;
+    }
+    t->role = argv + optind;
+    const char *role = optind < argc ? argv[optind] : "";
+    if (strcmp(role, "coord") != 0 && strcmp(role, "ps") != 0 && strcmp(role, "worker") != 0) {
+        return fail(ERR_USAGE, "role is '%s', expected coord, ps or worker", role);
+    }
+    return OK;
+}
+
+/* --- the one before -------------------------------------------------------------------------------- */
+
+/* A file of /proc tells no size. */
+static enum status read_small(const char *path, char **text, size_t *bytes) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return ERR_NOT_FOUND;
+    }
+    enum status status = mem_alloc((void **)text, COMMAND_BYTES);
+    ssize_t n = 1;
+    *bytes = 0;
+    while (status == OK && n > 0 && *bytes < COMMAND_BYTES) {
+        n = read(fd, *text + *bytes, COMMAND_BYTES - *bytes);
+        *bytes += n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    return status;
+}
+
+/* Whether the process runs this role: its arguments, without the program's name, are ours. */
+static bool runs_this_role(const struct tether *t, pid_t pid) {
+    char path[64];
+    char *theirs = NULL;
+    size_t bytes = 0;
+    struct buf ours = BUF_EMPTY;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    enum status status = OK;
+    for (char **word = t->role; status == OK && *word != NULL; word++) {
+        status = buf_put(&ours, *word, strlen(*word) + 1);
+    }
+    bool same = false;
+    if (status == OK && read_small(path, &theirs, &bytes) == OK) {
+        const char *first = memchr(theirs, '\0', bytes);
+        size_t skip = first == NULL ? bytes : (size_t)(first - theirs) + 1;
+        same = bytes - skip == ours.len && memcmp(theirs + skip, ours.data, ours.len) == 0;
+    }
+    mem_free(&theirs);
+    buf_fini(&ours);
+    return same;
+}
+
+static enum status remove_predecessor(const struct tether *t) {
+    pid_t pid = (pid_t)t->replace;
+    uint64_t deadline_ms = clock_mono_ms() + REPLACE_MS;
+    if (pid == 0 || !runs_this_role(t, pid)) {
+        return OK;
+    }
+    log_warn("process %d runs this %s still: killing it", (int)pid, t->role[0]);
+    while (runs_this_role(t, pid)) {
+        if (clock_left_ms(deadline_ms) == 0) {
+            return fail(ERR_TIMEOUT, "process %d, which runs the same %s, does not die", (int)pid,
+                        t->role[0]);
+        }
+        kill(pid, SIGKILL);
+        clock_sleep_ms(POLL_MS);
+    }
+    return OK;
+}
+
+/* --- the role ----------------------------------------------------------------------------------- */
+
+/* The role's argv is the tether's with the program's name in place of what stood before. */
+static enum status start_role(struct tether *t) {
+    char **argv = t->role - 1;
+    char *before = argv[0];
+    char name[] = "esmm";
+    const struct spawn what = {
+        .argv = argv, .no_input = true, .death_signal = SIGKILL};
+    argv[0] = name;
+    const enum status status = spawn(&what, &t->pid);
+    argv[0] = before;
+    if (status != OK) {
+        return fail(status, "%s: %s", t->role[0], fail_text());
+    }
+    log_info("the %s is process %d", t->role[0], (int)t->pid);
+    return OK;
+}
+
+static void end_role(struct tether *t, const char *why) {
+    if (t->kill_at_ms == 0) {
+        log_warn("%s: ending the %s, at the latest in %llu s", why, t->role[0],
+                 (unsigned long long)t->grace_s);
+        kill(t->pid, SIGTERM);
+        t->kill_at_ms = clock_mono_ms() + t->grace_s * 1000;
+    }
+}
+
+/* --- what is heard ------------------------------------------------------------------------------ */
+
+static void obey(struct tether *t, const char *line) {
+    if (strcmp(line, "int") == 0) {
+        kill(t->pid, SIGINT);
+    } else if (strcmp(line, "term") == 0) {
+        kill(t->pid, SIGTERM);
+    } else if (strcmp(line, "kill") == 0) {
+        kill(-t->pid, SIGKILL);
+    } else if (strcmp(line, "beat") != 0) {
+        log_warn("expected beat, int, term or kill, not '%s'", line);
+    }
+}
+
+static void hear(struct tether *t) {
+    char data[256];
+    ssize_t n = read(STDIN_FILENO, data, sizeof data);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        return;
+    }
+    if (n <= 0) {
+        t->input_open = false;
+        return;
+    }
+    t->heard_ms = clock_mono_ms();
+    for (ssize_t i = 0; i < n; i++) {
+        if (data[i] == '\n') {
+            t->line[t->line_bytes] = '\0';
+            obey(t, t->line);
+            t->line_bytes = 0;
+        } else if (t->line_bytes + 1 < sizeof t->line) {
+            t->line[t->line_bytes++] = data[i];
+        }
+    }
+}
+
+static void listen_for_input(struct tether *t) {
+    struct pollfd p = {.fd = t->input_open ? STDIN_FILENO : -1, .events = POLLIN};
+    if (poll(&p, 1, POLL_MS) > 0) {
+        hear(t);
+    }
+}
+
+static void pass_signal_on(struct tether *t) {
+    if (stop_signal() != t->passed_on) {
+        t->passed_on = stop_signal();
+        kill(t->pid, t->passed_on);
+    }
+}
+
+/* --- the whole ---------------------------------------------------------------------------------- */
+
+static void turn(struct tether *t) {
+    listen_for_input(t);
+    pass_signal_on(t);
+    uint64_t now_ms = clock_mono_ms();
+    if (!t->input_open) {
+        end_role(t, "the launcher's connection is closed");
+    } else if (now_ms >= t->heard_ms + t->silence_s * 1000) {
+        end_role(t, "the launcher has been silent for too long");
+    }
+    if (t->kill_at_ms != 0 && now_ms >= t->kill_at_ms) {
+        kill(-t->pid, SIGKILL);
+    }
+}
+
+static int exit_code_of(const struct tether *t, int wait_status) {
+    if (!WIFSIGNALED(wait_status)) {
+        return WEXITSTATUS(wait_status);
+    }
+    int number = WTERMSIG(wait_status);
+    log_error("the %s was killed by signal %d (%s)", t->role[0], number, strsignal(number));
+    return 128 + number;
+}
+
+static enum status hold(struct tether *t, int *exit_code) {
+    int wait_status = 0;
+    pid_t got;
+    t->input_open = true;
+    t->heard_ms = clock_mono_ms();
+    while ((got = waitpid(t->pid, &wait_status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+        turn(t);
+    }
+    if (got < 0) {
+        return fail(ERR_IO, "cannot wait for the %s: %s", t->role[0], strerror(errno));
+    }
+    *exit_code = exit_code_of(t, wait_status);
+    return OK;
+}
+
+enum status tool_tether(int argc, char **argv, int *exit_code) {
+    struct tether t = {.silence_s = SILENCE_S, .grace_s = GRACE_S};
+    TRY(parse(&t, argc, argv));
+    if (t.help) {
+        printf("usage: esmm tether [--silence S] [--grace S] coord|ps|worker [options of the role]\n\n"
+               "Runs one role for a launcher, and ends it when the launcher is gone.\n"
+               "Reads lines from standard input: beat, int, term, kill.\n\n"
+               "  --silence S           end the role after S seconds without a line (%d)\n"
+               "  --grace S             kill it when it has not ended S seconds later (%d)\n"
+               "  --replace PID         kill process PID first, if it runs the same role\n",
+               SILENCE_S, GRACE_S);
+        return OK;
+    }
+    stop_signals_install();
+    signal(SIGHUP, SIG_IGN);
+    TRY(log_open(NULL, "tether"));
+    TRY(remove_predecessor(&t));
+    TRY(start_role(&t));
+    return hold(&t, exit_code);
+}

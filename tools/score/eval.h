@@ -1,0 +1,47 @@
+/* eval.h - measuring a checkpoint on a data set: every impression is scored once, the metrics are
+ * exact (common/metric/metric.h). Memory: the rows of the checkpoint, 32 bytes an impression (a reference
+ * net: twice that), and what evaluation_compute takes. */
+#ifndef TOOLS_SCORE_EVAL_H
+#define TOOLS_SCORE_EVAL_H
+
+#include "scorer.h"
+
+#define EVAL_RESAMPLES 1000u   /* unless told otherwise */
+#define EVAL_RESAMPLES_MIN 40u /* fewer leave less than one resample in a tail of 2.5 % */
+#define EVAL_RESAMPLES_MAX 1000000u
+
+struct score_list {
+    struct score *scores;
+    size_t count, cap;
+};
+/* A sink for local_score; arg is the list. ERR_MEMORY. */
+enum status score_list_take(void *arg, const struct score *scores, size_t n);
+void score_list_fini(struct score_list *list);
+
+/* The scores of the data by the reference net: a checkpoint of its own, loaded for this call only.
+ * The caller finishes the list. */
+enum status eval_reference(const char *checkpoint, const char *kernel, const struct file_list *data,
+                           uint32_t threads, struct score_list *out);
+
+/* What an impression counts: 1, its weight, or one after the other if the data carry weights. */
+enum eval_weights { EVAL_BOTH, EVAL_UNWEIGHTED, EVAL_WEIGHTED };
+enum status eval_weights_of(const char *value, enum eval_weights *out); /* both, no, yes; ERR_USAGE */
+struct eval_spec {
+    const struct file_list *data; /* directories of shards */
+    const char *truth; /* NULL, or the truth file of the log (esmm synth): of every impression */
+    const struct score_list *reference; /* NULL, or eval_reference's of the same data */
+    uint32_t threads;
+    uint32_t resamples; /* of the bootstrap; 0: no intervals */
+    uint64_t seed;      /* of the bootstrap */
+    enum eval_weights weights;
+};
+/* Evaluates scores of spec->data by spec->weights; what: all else. e[2]; *count: how many.
+ * ERR_CONFIG: by weight alone, and no impression counts other than 1. */
+enum status eval_scores(const struct eval_spec *spec, const struct evaluation_spec *what,
+                        const struct score_list *list, struct evaluation *e, uint32_t *count);
+/* Scores the data and fills e[2]; *count: how many. ERR_NOT_FOUND: an impression is not in the
+ * truth file. ERR_CORRUPT: the reference is not of these impressions. ERR_CONFIG as above. */
+enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e,
+                     uint32_t *count);
+
+#endif

@@ -1,0 +1,50 @@
+/* scorer.h - a checkpoint loaded into this process, to score shards without servers or workers.
+ *
+ * All rows (weights only) go into one read-only partition, so the program needs the memory of the
+ * table rows; ids that have no row read as their initial value and stay absent: scoring creates
+ * nothing. The shards' fields are matched with the model's by name; what one side lacks is logged as
+ * a warning once per data set, and ids made in another way are refused (common/data/data_fit.h).
+ */
+#ifndef TOOLS_SCORE_SCORER_H
+#define TOOLS_SCORE_SCORER_H
+
+#include "common/checkpoint/manifest.h"
+#include "common/metric/metric.h"
+#include "common/data/shard.h"
+#include "common/data/unseen.h"
+#include "worker/model/kernel.h"
+
+struct local;
+/* Loads what manifest_find makes of `path`. kernel: a value of compute.kernel; NULL: the
+ * checkpoint's, or auto, with a warning, where this machine lacks that. ERR_NOT_FOUND, ERR_CORRUPT,
+ * ERR_CONFIG, ERR_MEMORY. */
+enum status local_create(struct local **l, const char *path, const char *kernel);
+void local_destroy(struct local **l);
+
+const char *local_dir(const struct local *l); /* the checkpoint's directory */
+const struct manifest *local_manifest(const struct local *l);
+enum score_form local_form(const struct local *l); /* of its scores: what b is */
+/* In which form the scores of the data that were scored last can be judged; data_fit_form. */
+enum status local_judged(const struct local *l, enum score_form *out);
+void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
+uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
+
+/* Receives the scores of one shard; valid during the call. */
+struct local_sink {
+    enum status (*take)(void *arg, const struct score *scores, size_t n);
+    void *arg;
+};
+/* Scores every shard of the directories and calls the sink once a shard, in order, from this
+ * thread; within a shard impressions come in the file's order. `threads` shards are scored at a
+ * time, each thread with its own model; results do not depend on the number. The GAUC user is the
+ * first id of field eval.user_field, or the group key where the field is not set or the data or
+ * model lack it. ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
+enum status local_score(struct local *l, const struct file_list *data, uint32_t threads,
+                        struct local_sink sink);
+
+/* Of all that was scored: warns of fields with more values that have no row than training makes one
+ * expect (common/data/unseen.h), and reports every field into a table and into an open JSON object,
+ * either NULL if it is not wanted. ERR_MEMORY. */
+enum status local_unseen(const struct local *l, struct buf *table, struct json *j);
+
+#endif

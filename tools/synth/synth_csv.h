@@ -1,0 +1,31 @@
+/* synth_csv.h - a synthetic log with times as a delimited log, and the schema `esmm prep` reads it
+ * with: Ali-CCP's format has no place for a time.
+ *
+ *     impression,session,time,click_time,conversion_time,click,conversion,user fields,item fields
+ *
+ * A row repeats its session's user cells. A field's values are joined by |; id:weight in the fields
+ * whose values have weights. A time of what did not happen is an empty cell.
+ */
+#ifndef TOOLS_SYNTH_SYNTH_CSV_H
+#define TOOLS_SYNTH_SYNTH_CSV_H
+
+#include "common/data/shard.h"
+#include "synth_fields.h"
+
+/* The header line; the schema's text. ERR_MEMORY, as all here. */
+enum status csv_header(struct buf *out, const struct synth_fields *f);
+enum status csv_schema(struct buf *out, const struct synth_fields *f);
+/* ",cell,cell..." of one side. */
+enum status csv_cells(struct buf *out, const struct synth_fields *f, enum side side,
+                      const struct synth_entry *entries, uint32_t n);
+struct csv_row {
+    uint64_t id, session;
+    struct moment when;
+    bool click, conversion;
+    const struct buf *user; /* its csv_cells */
+    const struct synth_entry *item;
+    uint32_t items;
+};
+enum status csv_row(struct buf *out, const struct synth_fields *f, const struct csv_row *row);
+
+#endif

@@ -1,0 +1,61 @@
+/* attention.h - what the click's tower hands on to the conversion's (aitm): after the last hidden layer the
+ * second tower's activations are an attention over its own and what the first has to tell.
+ *
+ * Shapes: n impressions, L the last hidden width, two towers with last activations q1, q2 [L]. The same
+ * K, Q, V [L,L] serve both vectors; g has a bias, they have none:
+ *
+ *     u_0 = q2,  u_1 = relu(q1 G^T + bg)                      [L]
+ *     k_i = u_i K^T, r_i = u_i Q^T, v_i = u_i V^T             [L]
+ *     a = softmax over i of <k_i, r_i> / sqrt(L)              [2]
+ *     z1 = q1,  z2 = a_0 v_0 + a_1 v_1                        [L], which the output layers read
+ *
+ *     dv_i = a_i dz2,  da_i = dz2 . v_i,  ds_i = a_i (da_i - sum_j a_j da_j) / sqrt(L)
+ *     dk_i = ds_i r_i, dr_i = ds_i k_i,   du_i = dk_i K + dr_i Q + dv_i V
+ *
+ * Xi et al., KDD 2021 (AITM), section 3.3. Nothing blocks; one thread.
+ */
+#ifndef WORKER_MODEL_ATTENTION_H
+#define WORKER_MODEL_ATTENTION_H
+
+#include "common/job/layout.h"
+#include "linear.h"
+
+enum { ATTENTION_VECTORS = 2 };
+
+struct attention {
+    const struct layout *layout; /* borrowed */
+    const float *dense;          /* borrowed, of the last attention_load */
+    struct linear g, k, q, v;
+    float *u, *uk, *uq, *uv;     /* [rows, 2, L]: u, k, r, v of an impression side by side */
+    float *du, *dk, *dq;         /* the same; dk becomes dv when K's and Q's are done */
+    float *a;                    /* [rows, 2] */
+    float *z;                    /* [rows, 2 L], of the last attention_forward */
+};
+
+/* Room for `rows` impressions at a time. ERR_MEMORY; attention_fini accepts a half-built or zeroed
+ * struct. */
+enum status attention_init(struct attention *t, const struct layout *layout,
+                           const struct kernel *kernel, size_t rows);
+void attention_fini(struct attention *t);
+/* As tower_load. */
+void attention_load(struct attention *t, const float *dense, bool backward);
+
+/* h [n, 2 L] of both towers -> t->z. `work` has room for L columns. */
+void attention_forward(struct attention *t, const struct linear_work *work, const float *h,
+                       uint32_t n);
+/* For the chunk of the last attention_forward, with the same h: d [n, 2 L] is the gradient of z and
+ * becomes that of h; ddense is added to. */
+void attention_backward(struct attention *t, const struct linear_work *work, const float *h,
+                        uint32_t n, float *ddense, float *d);
+
+/* The naive twin, of one impression in double, operands of the five products rounded to `precision`.
+ * h, z, dz, dh [2 L]; dh is overwritten, ddense added to; backward computes the forward part anew. `room`
+ * has attention_naive_doubles. */
+size_t attention_naive_doubles(const struct layout *l);
+void attention_naive_forward(const struct layout *l, enum precision precision, const float *dense,
+                             const double *h, double *room, double *z);
+void attention_naive_backward(const struct layout *l, enum precision precision, const float *dense,
+                              const double *h, const double *dz, double *room, double *ddense,
+                              double *dh);
+
+#endif

@@ -1,0 +1,47 @@
+/* dropout.c - see dropout.h.
+ *
+ * One mixing of 64 bits a unit, which the compiler does several units at a time; what is common to a layer
+ * and to an impression is mixed before. No stream, no state: a generator that is drawn from in turn would
+ * tie the masks to the order in which chunks and threads come.
+ */
+#include "dropout.h"
+
+#include "common/base/rng.h"
+
+struct dropout dropout_of(const struct config *c) {
+    return (struct dropout){c->dropout, c->seed};
+}
+
+/* `batch` has 32 bits and there are few layers: no two (batch, layer) share a word. */
+static uint64_t layer_key(const struct dropout *d, struct batch_name name, uint32_t layer) {
+    const uint64_t purpose = 0x64726f706f7574; /* "dropout": the seed has other uses */
+    return rng_u64(d->seed ^ purpose, (uint64_t)name.epoch << 32 | name.shard,
+                   (uint64_t)layer << 32 | name.batch);
+}
+
+struct dropout_layer dropout_layer(const struct dropout *d, struct batch_name name,
+                                   uint32_t layer) {
+    return (struct dropout_layer){.key = layer_key(d, name, layer),
+                                  .least = (uint64_t)((double)d->rate * 0x1p32),
+                                  .scale = 1.0f / (1.0f - d->rate)};
+}
+
+void dropout_apply(const struct dropout_layer *l, uint32_t impression, size_t n,
+                   float *restrict h) {
+    const uint64_t row = rng_mix(rng_mix(l->key) ^ impression); /* of rng_u64 */
+    const uint64_t least = l->least;
+    const float scale = l->scale;
+    for (size_t j = 0; j < n; j++) {
+        const uint64_t bits = rng_mix(row ^ j) >> 32;
+        h[j] = bits < least ? 0.0f : h[j] * scale;
+    }
+}
+
+double dropout_naive(const struct dropout *d, struct batch_name name, uint32_t layer,
+                     uint32_t impression, uint32_t unit) {
+    if (!(d->rate > 0.0f)) {
+        return 1.0;
+    }
+    const uint64_t bits = rng_u64(layer_key(d, name, layer), impression, unit);
+    return (double)bits / 0x1p64 < (double)d->rate ? 0.0 : 1.0 / (1.0 - (double)d->rate);
+}

@@ -1,0 +1,229 @@
+/* model.c - one training step: pooling, towers, loss, and the way back.
+ *
+ *     users:      pool the user side of every group, multiply it into the first layer once
+ *     per chunk:  pool the items, towers forward, loss, towers backward, un-pool the items
+ *     users:      the group sums of the first layer's gradient back through its user columns
+ *
+ * The loss is a mean whose divisor is known beforehand, so a chunk goes forward and backward before
+ * the next one starts: its activations live in cache only and memory does not grow with the batch.
+ * Only what belongs to groups is kept for the whole batch.
+ *
+ * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first gradient:
+ * such a model goes forward twice, which costs a third more and keeps the memory as it is.
+ *
+ * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
+ * multiples of TOWER_CHUNK whatever the groups, so a step is a function of its inputs, bit by bit.
+ */
+#include "model.h"
+
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "pool.h"
+#include "tower.h"
+
+struct model {
+    struct layout layout; /* a copy: the model outlives its maker's */
+    struct loss_spec loss;
+    struct dropout dropout;
+    struct laps *laps; /* the caller's, or own */
+    struct laps own;
+    struct tower tower;
+    float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
+    float *logit[TOWERS_MAX], *dlogit[TOWERS_MAX]; /* [TOWER_CHUNK] each */
+    float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, first_width] */
+    size_t groups_cap;
+};
+
+/* What a step works on; the views of one batch. */
+struct step {
+    const struct batch *batch;
+    const float *const *rows;
+    const float *dense;
+    float *logit_a, *logit_b;
+    float *const *drows;
+    float *ddense;
+    struct loss_sums *sums;
+    struct loss_spec loss; /* the model's, with what it needs of this batch */
+    struct dropout dropout; /* the model's; none in evaluation */
+};
+
+static enum status floats(float **out, size_t rows, size_t width) {
+    return mem_array((void **)out, rows * width, sizeof(float));
+}
+
+enum status model_create(struct model **m, const struct layout *layout,
+                         const struct loss_spec *loss, const struct kernel *kernel) {
+    enum status status;
+    TRY(mem_alloc((void **)m, sizeof **m));
+    struct model *model = *m;
+    model->layout = *layout;
+    model->loss = *loss;
+    model->laps = &model->own;
+    TRY_OUT(tower_init(&model->tower, &model->layout, kernel));
+    TRY_OUT(floats(&model->xi, TOWER_CHUNK, layout->item_width));
+    TRY_OUT(floats(&model->dxi, TOWER_CHUNK, layout->item_width));
+    for (uint32_t k = 0; k < layout->towers; k++) {
+        TRY_OUT(floats(&model->logit[k], TOWER_CHUNK, 1));
+        TRY_OUT(floats(&model->dlogit[k], TOWER_CHUNK, 1));
+    }
+out:
+    if (status != OK) {
+        model_destroy(m);
+    }
+    return status;
+}
+
+void model_charge(struct model *m, struct laps *laps) {
+    m->laps = laps;
+}
+
+void model_drop(struct model *m, struct dropout dropout) {
+    m->dropout = dropout;
+}
+
+static void free_groups(struct model *m) {
+    mem_free(&m->xu);
+    mem_free(&m->dxu);
+    mem_free(&m->hu);
+    mem_free(&m->dhu);
+    m->groups_cap = 0;
+}
+
+void model_destroy(struct model **m) {
+    if (*m == NULL) {
+        return;
+    }
+    tower_fini(&(*m)->tower);
+    mem_free(&(*m)->xi);
+    mem_free(&(*m)->dxi);
+    for (uint32_t k = 0; k < TOWERS_MAX; k++) {
+        mem_free(&(*m)->logit[k]);
+        mem_free(&(*m)->dlogit[k]);
+    }
+    free_groups(*m);
+    mem_free(m);
+}
+
+static enum status reserve_groups(struct model *m, size_t groups) {
+    if (groups <= m->groups_cap) {
+        return OK;
+    }
+    size_t cap = groups + groups / 4, h1 = m->layout.first_width;
+    free_groups(m);
+    TRY(floats(&m->xu, cap, m->layout.user_width));
+    TRY(floats(&m->dxu, cap, m->layout.user_width));
+    TRY(floats(&m->hu, cap, h1));
+    TRY(floats(&m->dhu, cap, h1));
+    m->groups_cap = cap;
+    return OK;
+}
+
+static void users_forward(struct model *m, const struct step *s) {
+    pool_users(&m->layout, s->batch, s->rows, m->xu);
+    lap(m->laps, STAGE_POOL);
+    tower_users(&m->tower, m->xu, s->batch->groups, m->hu);
+    lap(m->laps, STAGE_FORWARD);
+}
+
+static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
+    pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
+    lap(m->laps, STAGE_POOL);
+    const struct tower_dropout drop = {s->dropout, s->batch->name, begin};
+    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n,
+                  s->dropout.rate > 0.0f ? &drop : NULL, m->logit);
+    loss_scores(&m->loss, (const float *const *)m->logit, n, s->logit_a + begin,
+                s->logit_b + begin);
+    lap(m->laps, STAGE_FORWARD);
+}
+
+static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
+    const struct batch *b = s->batch;
+    const struct loss_rows rows = {(const float *const *)m->logit, b->labels + begin,
+                                   b->impression_id + begin,
+                                   b->weight != NULL ? b->weight + begin : NULL,
+                                   b->records ? b->kind + begin : NULL,
+                                   b->records ? b->elapsed_days + begin : NULL};
+    loss_batch(&s->loss, &rows, n, 1.0f / (float)b->impressions, m->dlogit, s->sums);
+    lap(m->laps, STAGE_LOSS);
+    tower_backward(&m->tower, m->xi, b->group_of + begin, n, (const float *const *)m->dlogit,
+                   s->ddense, m->dxi, m->dhu);
+    lap(m->laps, STAGE_BACKWARD);
+    pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
+    lap(m->laps, STAGE_POOL);
+}
+
+static void users_backward(struct model *m, const struct step *s) {
+    tower_users_backward(&m->tower, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    layout_clear_foreign(&m->layout, s->ddense);
+    lap(m->laps, STAGE_BACKWARD);
+    pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
+    lap(m->laps, STAGE_POOL);
+}
+
+static void clear_gradients(struct model *m, const struct step *s) {
+    memset(s->ddense, 0, m->layout.count * sizeof *s->ddense);
+    memset(m->dhu, 0, (size_t)s->batch->groups * m->layout.first_width * sizeof *m->dhu);
+    pool_clear(&m->layout, s->batch, s->drows);
+}
+
+static uint32_t chunk_size(const struct batch *b, uint32_t begin) {
+    uint32_t left = b->impressions - begin;
+    return left < TOWER_CHUNK ? left : TOWER_CHUNK;
+}
+
+enum status model_forward(struct model *m, const struct batch *b, const float *const *rows,
+                          const float *dense, float *logit_a, float *logit_b) {
+    struct step s = {
+        .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
+    TRY(reserve_groups(m, b->groups));
+    tower_load(&m->tower, dense, false);
+    lap(m->laps, STAGE_FORWARD);
+    users_forward(m, &s);
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        chunk_forward(m, &s, i, chunk_size(b, i));
+    }
+    return OK;
+}
+
+/* What a loss needs of all impressions before the first: a forward pass of its own. */
+static void whole_batch(struct model *m, struct step *s) {
+    const struct batch *b = s->batch;
+    struct loss_totals sums = {0};
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        chunk_forward(m, s, i, chunk_size(b, i));
+        loss_totals_add(&sums, &s->loss, m->logit[0], b->labels + i,
+                        b->weight != NULL ? b->weight + i : NULL, chunk_size(b, i));
+        lap(m->laps, STAGE_LOSS);
+    }
+    loss_normalise(&s->loss, &sums);
+}
+
+enum status model_train(struct model *m, const struct batch *b, const float *const *rows,
+                        const float *dense, float *logit_a, float *logit_b, float *const *drows,
+                        float *ddense, struct loss_sums *sums) {
+    struct step s = {.batch = b,
+                     .rows = rows,
+                     .dense = dense,
+                     .logit_a = logit_a,
+                     .logit_b = logit_b,
+                     .drows = drows,
+                     .ddense = ddense,
+                     .sums = sums,
+                     .loss = m->loss,
+                     .dropout = m->dropout};
+    TRY(reserve_groups(m, b->groups));
+    clear_gradients(m, &s);
+    tower_load(&m->tower, dense, true);
+    lap(m->laps, STAGE_FORWARD);
+    users_forward(m, &s);
+    if (method_of(s.loss.model)->whole_batch) {
+        whole_batch(m, &s);
+    }
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        chunk_forward(m, &s, i, chunk_size(b, i));
+        chunk_backward(m, &s, i, chunk_size(b, i));
+    }
+    users_backward(m, &s);
+    return OK;
+}

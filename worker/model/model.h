@@ -1,0 +1,52 @@
+/* model.h - pooling, towers, loss: forward and backward over one batch, for every model.
+ *
+ * The first layer works once per group on the user side and once per impression on the item side:
+ *     h1 = relu( (W1[:, user] xu)[group_of] + W1[:, item] xi + b1 )
+ * for all towers in one product each. Impressions are computed in chunks (TOWER_CHUNK, for the
+ * cache); the results do not depend on anything but the inputs and the kernel.
+ *
+ * One model per trainer thread; owns its activations, grown to the largest batch seen. Products run
+ * in the calling thread alone (blas.h). A model is not thread-safe; several at once are.
+ */
+#ifndef WORKER_MODEL_MODEL_H
+#define WORKER_MODEL_MODEL_H
+
+#include "common/data/batch.h"
+#include "common/job/layout.h"
+#include "common/job/usage.h"
+#include "dropout.h"
+#include "kernel.h"
+#include "loss.h"
+
+struct model;
+/* loss: of the same config as the layout. kernel: kernel_find; NULL is OpenBLAS. It decides the
+ * precision. ERR_MEMORY; ERR_CONFIG of linear_init. */
+enum status model_create(struct model **m, const struct layout *layout,
+                         const struct loss_spec *loss, const struct kernel *kernel);
+/* Charges POOL, FORWARD, LOSS and BACKWARD to the laps of the calling thread. */
+void model_charge(struct model *m, struct laps *laps);
+/* From now on model_train leaves units out; without a call, or with a rate of 0, it does not. model_forward
+ * never does. */
+void model_drop(struct model *m, struct dropout dropout);
+void model_destroy(struct model **m);
+
+/* The scores a[B], b[B] of the batch (loss_scores). rows[f] = [U_f, dim_f], dense = [layout.count]. */
+enum status model_forward(struct model *m, const struct batch *b, const float *const *rows,
+                          const float *dense, float *logit_a, float *logit_b);
+
+/* Forward, loss, backward of the batch's mean loss: drows[f] = [U_f, dim_f] and ddense
+ * [layout.count] are overwritten. Scores are written too (for the running AUC), of the thinned net
+ * where units are left out: which ones goes by b->name. */
+enum status model_train(struct model *m, const struct batch *b, const float *const *rows,
+                        const float *dense, float *logit_a, float *logit_b, float *const *drows,
+                        float *ddense, struct loss_sums *sums);
+
+/* The naive twin: no sharing of groups, double precision, loops; operands of the hidden layers'
+ * products rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. The oracle of the tests. */
+enum status model_train_naive(const struct layout *layout, enum precision precision,
+                              const struct loss_spec *loss, const struct dropout *dropout,
+                              const struct batch *b,
+                              const float *const *rows, const float *dense, double *const *logit,
+                              double *const *drows, double *ddense, double *loss_mean);
+
+#endif

@@ -1,0 +1,34 @@
+/* pool.h - weighted sum pooling of a batch's bags into the towers' input, and back.
+ *
+ *     concat: x[i, column_f .. column_f + dim_f) = sum over bag i of weight * row
+ *     sides:  every field of a side is summed into the same dim columns
+ *
+ * rows[f] = [U_f, dim_f]. User fields go to xu [G, user_width], item fields to xi [B, item_width].
+ */
+#ifndef WORKER_MODEL_POOL_H
+#define WORKER_MODEL_POOL_H
+
+#include "common/data/batch.h"
+#include "common/job/layout.h"
+
+void pool_forward(const struct layout *l, const struct batch *b, const float *const *rows,
+                  float *xu, float *xi);
+/* drows[f] = [U_f, dim_f], overwritten (not accumulated). */
+void pool_backward(const struct layout *l, const struct batch *b, const float *dxu,
+                   const float *dxi, float *const *drows);
+/* The parts of the two above, for a caller that works in chunks: all groups at once, impressions
+ * [begin, end) with xi, dxi = [end - begin, item_width]. The backward parts accumulate: call
+ * pool_clear first. Any cutting of the range gives the same sums in the same order. */
+void pool_users(const struct layout *l, const struct batch *b, const float *const *rows, float *xu);
+void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
+                uint32_t begin, uint32_t end, float *xi);
+void pool_clear(const struct layout *l, const struct batch *b, float *const *drows);
+void pool_users_backward(const struct layout *l, const struct batch *b, const float *dxu,
+                         float *const *drows);
+void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
+                         uint32_t end, const float *dxi, float *const *drows);
+/* The naive twin: one impression at a time, doubles; x [B, input_width] without sharing groups. */
+void pool_forward_naive(const struct layout *l, const struct batch *b, const float *const *rows,
+                        double *x);
+
+#endif
