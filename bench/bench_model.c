@@ -178,7 +178,7 @@ static void finish(struct work *w) {
     sample_shard_free(&w->shard);
 }
 
-/* --- what is timed: call(w, k), k the kind or a counter ------------------------------------ */
+/* --- what is timed: call(w, k), k the kind or a counter --------------------------------------- */
 
 static void do_train(struct work *w, uint32_t k) {
     struct loss_sums sums = {0};
@@ -282,7 +282,7 @@ static void do_naive(struct work *w, uint32_t k) {
                            (const float *const *)w->rows, w->dense, logit, drows, at, &loss));
 }
 
-/* --- timing -------------------------------------------------------------------------------- */
+/* --- timing ----------------------------------------------------------------------------------- */
 
 static double cpu_s(void) {
     struct timespec t;
@@ -353,7 +353,7 @@ static void print_machine(void) {
            kernel_bf16() != NULL ? "bf16" : "", blas_core());
 }
 
-/* --- one input ----------------------------------------------------------------------------- */
+/* --- one input -------------------------------------------------------------------------------- */
 
 struct figures {
     struct series train, forward, products, load;

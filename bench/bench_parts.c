@@ -72,7 +72,7 @@ static void say(const char *name, const char *unit, double fast, double naive) {
     printf("bench=part name=%s unit=%s rate=%.0f naive=%.0f\n", name, unit, fast, naive);
 }
 
-/* --- keys: packed, against eight bytes each ------------------------------------------------------ */
+/* --- keys: packed, against eight bytes each --------------------------------------------------- */
 
 struct keys {
     uint32_t count[1];
@@ -120,7 +120,7 @@ static void bench_keys(void) {
     mem_free(&k.frame);
 }
 
-/* --- optimizers ---------------------------------------------------------------------------------- */
+/* --- optimizers ------------------------------------------------------------------------------- */
 
 struct update {
     struct optimizer_config opt;
@@ -161,7 +161,7 @@ static void bench_optimizers(void) {
     }
 }
 
-/* --- values as bf16 ------------------------------------------------------------------------------ */
+/* --- values as bf16 --------------------------------------------------------------------------- */
 
 struct values {
     float *f;
@@ -188,7 +188,7 @@ static void bench_values(void) {
     mem_free(&v.bytes);
 }
 
-/* --- AUC: radix sort against qsort --------------------------------------------------------------- */
+/* --- AUC: radix sort against qsort ------------------------------------------------------------ */
 
 struct scores {
     float *score;
@@ -233,7 +233,7 @@ static void bench_auc(void) {
     mem_free(&s.label);
 }
 
-/* --- a shard: read, then cut into batches -------------------------------------------------------- */
+/* --- a shard: read, then cut into batches ----------------------------------------------------- */
 
 struct shard_work {
     const char *dir;
@@ -283,10 +283,11 @@ static void bench_shard(const char *dir) {
     need(batch_cutter_create(&w.cutter));
     const double n = w.shard.impressions;
     const double read = rate(read_shard, &w, n), cut = rate(cut_shard, &w, n);
-    printf("shard: %.2f M impressions/s read (%.0f MB/s of the file), %.2f M/s cut; %.2f distinct rows "
-           "an impression in batches of %u\n",
-           read * 1e-6, read / n * (double)w.data.shards[0].bytes * 1e-6, cut * 1e-6,
-           rows_per_impression(&w), BATCH);
+    printf(
+        "shard: %.2f M impressions/s read (%.0f MB/s of the file), %.2f M/s cut; %.2f distinct rows "
+        "an impression in batches of %u\n",
+        read * 1e-6, read / n * (double)w.data.shards[0].bytes * 1e-6, cut * 1e-6,
+        rows_per_impression(&w), BATCH);
     printf("bench=shard read_ips=%.0f cut_ips=%.0f rows_per_impression=%.3f\n", read, cut,
            rows_per_impression(&w));
     batch_fini(&w.batch);
@@ -296,7 +297,7 @@ static void bench_shard(const char *dir) {
     dataset_free(&w.data);
 }
 
-/* --- the stage timer --------------------------------------------------------------------------- */
+/* --- the stage timer -------------------------------------------------------------------------- */
 
 #define LAPS 1000u
 

@@ -15,11 +15,11 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 
-#define RUN_MEAN   46u
-#define IDS        10000000u
-#define WEIGHTS    64u
-#define OUT_BYTES  (1u << 20)
-#define LINE_ROOM  (1u << 17)
+#define RUN_MEAN  46u
+#define IDS       10000000u
+#define WEIGHTS   64u
+#define OUT_BYTES (1u << 20)
+#define LINE_ROOM (1u << 17)
 
 struct out {
     FILE *file;

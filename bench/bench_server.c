@@ -25,12 +25,12 @@
 #include "tools/common/options.h"
 #include "worker/client.h"
 
-#define JOB        7u
-#define PUSHES_MAX (1u << 20)
+#define JOB           7u
+#define PUSHES_MAX    (1u << 20)
 #define IN_FLIGHT_MAX 16u
-#define PREPARED   24u /* key lists drawn beforehand, used in turn */
-#define REPORT_MS  60000u
-#define RUNS_MAX   64u
+#define PREPARED      24u /* key lists drawn beforehand, used in turn */
+#define REPORT_MS     60000u
+#define RUNS_MAX      64u
 
 struct options {
     uint64_t rows, keys, in_flight, runs;
@@ -85,7 +85,7 @@ static void set_up_job(struct bench *b) {
     need(layout_init(&b->job.layout, config, &plan->schema, 0.04, 0.01));
 }
 
-/* --- the server's process ------------------------------------------------------------------------ */
+/* --- the server's process --------------------------------------------------------------------- */
 
 static struct server_report *await(struct server_thread *s) {
     struct server_report *r = server_thread_report(s, REPORT_MS);
@@ -108,7 +108,8 @@ static void serve(struct bench *b, int in, int out) {
     struct server_report *r = await(&s);
     memcpy(b->endpoint[0], r->endpoint, sizeof r->endpoint);
     server_report_free(&r);
-    need(server_thread_order(&s, &(struct server_order){.kind = SERVER_ORDER_BEGIN, .job = &b->job}));
+    need(server_thread_order(&s,
+                             &(struct server_order){.kind = SERVER_ORDER_BEGIN, .job = &b->job}));
     r = await(&s);
     server_report_free(&r);
     if (write(out, b->endpoint[0], WIRE_ENDPOINT_MAX) != WIRE_ENDPOINT_MAX) {
@@ -155,15 +156,15 @@ static double cpu_of(pid_t pid) {
     unsigned long user = 0, system = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
-    if (f == NULL ||
-        fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
+    if (f == NULL || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                            &system) != 2) {
         need(fail(ERR_IO, "cannot read %s", path));
     }
     fclose(f);
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* --- keys ---------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static int upwards(const void *a, const void *b) {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -196,7 +197,7 @@ static void draw_keys(struct bench *b) {
     }
 }
 
-/* --- the client ---------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------- */
 
 static void push(struct bench *b, struct transfer *x) {
     const float *rows[] = {b->gradient};
@@ -371,7 +372,9 @@ static void apply(struct options *o, int option, const char *value) {
     switch (option) {
     case V_ROWS: need(option_u64("--rows", value, 1, 1000000000, &o->rows)); break;
     case V_KEYS: need(option_u64("--keys", value, 1, 10000000, &o->keys)); break;
-    case V_IN_FLIGHT: need(option_u64("--in-flight", value, 1, IN_FLIGHT_MAX, &o->in_flight)); break;
+    case V_IN_FLIGHT:
+        need(option_u64("--in-flight", value, 1, IN_FLIGHT_MAX, &o->in_flight));
+        break;
     case V_RUNS: need(option_u64("--runs", value, 1, RUNS_MAX, &o->runs)); break;
     case V_ZIPF: o->zipf = atof(value); break;
     case V_SECONDS: o->seconds = atof(value); break;

@@ -17,14 +17,15 @@
 #include "ps/optimizer.h"
 #include "ps/table.h"
 
-#define DIM 18u
-#define BLOCK 256u
+#define DIM         18u
+#define BLOCK       256u
 #define WRITE_AHEAD 6u
-#define SALT 77u
-#define ROUNDS 4000000u
+#define SALT        77u
+#define ROUNDS      4000000u
 
 static const struct table_config config = {
-    .dim = DIM, .init_scale = 0.01f,
+    .dim = DIM,
+    .init_scale = 0.01f,
     .opt = {.kind = OPT_ADAM, .lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f}};
 
 static void report(const char *what, uint64_t n, uint64_t started_us) {
@@ -43,7 +44,7 @@ static uint64_t id_of(uint64_t i) {
     return rng_u64(1, i, 0);
 }
 
-/* --- the naive map --------------------------------------------------------------------------- */
+/* --- the naive map ---------------------------------------------------------------------------- */
 
 struct node {
     uint64_t id;
@@ -115,7 +116,7 @@ static void bench_map(uint64_t rows, const uint64_t *ids) {
     free(m.heads);
 }
 
-/* --- the table ------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void create_rows(struct table *t, uint64_t rows) {
     uint64_t worst = 0;

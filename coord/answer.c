@@ -301,7 +301,8 @@ void answer_clocks(struct coord *c, uint64_t now_ms) {
         send_to(c, due.address.peer, due.address.peer_bytes, due.address.id, &msg, NULL);
     }
     if (c->staleness.dropped > dropped) {
-        log_limited(&c->limited[LIMITED_CLOCKS], LOG_WARN, "a trainer that others waited for said "
+        log_limited(&c->limited[LIMITED_CLOCKS], LOG_WARN,
+                    "a trainer that others waited for said "
                     "nothing for %llu ms and was passed over",
                     (unsigned long long)c->staleness.patience_ms);
     }
@@ -313,8 +314,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
     const struct wire_scores *s = &m->msg.u.scores;
     bool complete = false;
     if (c->phase == PHASE_SCORE) {
-        enum status status =
-            exam_take(&c->exam, s, m->values, m->values_bytes, &complete);
+        enum status status = exam_take(&c->exam, s, m->values, m->values_bytes, &complete);
         if (status != OK) {
             log_limited(&c->limited[LIMITED_SCORES], LOG_WARN, "refused: %s", fail_text());
             reply_error(c, m, WIRE_ERROR, status, fail_text());
@@ -348,17 +348,11 @@ enum status answer(struct coord *c, const struct port_message *m, uint64_t now_m
         return OK;
     }
     switch (m->msg.type) {
-    case WIRE_HEARTBEAT:
-        return on_heartbeat(c, m, now_ms);
-    case WIRE_LEASE_ASK:
-        return on_lease_ask(c, m, now_ms);
-    case WIRE_CLOCK_ASK:
-        return on_clock_ask(c, m, now_ms);
-    case WIRE_SCORES:
-        return on_scores(c, m);
-    case WIRE_PART_DONE:
-        on_part_done(c, m);
-        return OK;
+    case WIRE_HEARTBEAT: return on_heartbeat(c, m, now_ms);
+    case WIRE_LEASE_ASK: return on_lease_ask(c, m, now_ms);
+    case WIRE_CLOCK_ASK: return on_clock_ask(c, m, now_ms);
+    case WIRE_SCORES: return on_scores(c, m);
+    case WIRE_PART_DONE: on_part_done(c, m); return OK;
     default:
         reply_error(c, m, WIRE_ERROR, ERR_PROTOCOL, "not a question for a coordinator");
         return OK;

@@ -16,18 +16,18 @@
 
 struct commit {
     uint32_t partitions;
-    bool open;                   /* of a stream: so are the sets of names */
-    uint64_t number;             /* of the cut, 1, 2, ... */
-    uint64_t id;                 /* what its parts and its manifest bear; the caller's */
+    bool open;       /* of a stream: so are the sets of names */
+    uint64_t number; /* of the cut, 1, 2, ... */
+    uint64_t id;     /* what its parts and its manifest bear; the caller's */
     bool busy;
-    char dir[WIRE_TEXT_MAX];     /* absolute; where the parts go */
+    char dir[WIRE_TEXT_MAX]; /* absolute; where the parts go */
     uint64_t began_ms, deadline_ms;
-    struct manifest_part *part;  /* [partitions] */
-    bool *reported;              /* [partitions] */
+    struct manifest_part *part; /* [partitions] */
+    bool *reported;             /* [partitions] */
     uint32_t reports;
-    struct applied *applied;     /* intersection of the parts so far */
+    struct applied *applied; /* intersection of the parts so far */
     bool failed;
-    char text[WIRE_TEXT_MAX];    /* of the first failure */
+    char text[WIRE_TEXT_MAX]; /* of the first failure */
 };
 
 enum status commit_init(struct commit *c, uint32_t partitions, bool open);

@@ -23,11 +23,11 @@
 #include "common/base/thread.h"
 #include "state.h"
 
-#define TURN_MS 10
-#define MESSAGES_PER_TURN 1000
+#define TURN_MS              10
+#define MESSAGES_PER_TURN    1000
 #define RESTORE_BYTES_PER_MS 50000u /* a slow disk; restoring adds so much to timeout_ms */
-#define LINGER_MS 100               /* for the last answers to leave */
-#define LAST_FIGURES_BEATS 3        /* so many heartbeats may the servers' take to come */
+#define LINGER_MS            100    /* for the last answers to leave */
+#define LAST_FIGURES_BEATS   3      /* so many heartbeats may the servers' take to come */
 
 static void coord_fini(struct coord *c) {
     for (size_t i = 0; i < LIMITED_CAUSES; i++) {
@@ -125,8 +125,7 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
 }
 
 static enum status watch(struct coord *c, uint64_t now_ms) {
-    const struct member *dead =
-        membership_dead_server(&c->members, now_ms, c->config->give_up_ms);
+    const struct member *dead = membership_dead_server(&c->members, now_ms, c->config->give_up_ms);
     if (dead != NULL) {
         return server_failed(dead, now_ms);
     }
@@ -219,8 +218,7 @@ static enum status gather_step(struct coord *c, uint64_t now_ms) {
 }
 
 static bool nothing_after(const struct coord *c, uint32_t epoch) {
-    return epoch + 1 >= c->plan.epochs ||
-           c->plan.epoch_batches * (epoch + 1) >= c->plan.max_steps;
+    return epoch + 1 >= c->plan.epochs || c->plan.epoch_batches * (epoch + 1) >= c->plan.max_steps;
 }
 
 static enum status train_step(struct coord *c, uint64_t now_ms) {
@@ -309,14 +307,10 @@ static enum status compute_step(struct coord *c, uint64_t now_ms) {
 
 static enum status phase_step(struct coord *c, uint64_t now_ms) {
     switch (c->phase) {
-    case PHASE_GATHER:
-        return gather_step(c, now_ms);
-    case PHASE_TRAIN:
-        return train_step(c, now_ms);
-    case PHASE_SCORE:
-        return score_step(c, now_ms);
-    case PHASE_COMPUTE:
-        return compute_step(c, now_ms);
+    case PHASE_GATHER: return gather_step(c, now_ms);
+    case PHASE_TRAIN: return train_step(c, now_ms);
+    case PHASE_SCORE: return score_step(c, now_ms);
+    case PHASE_COMPUTE: return compute_step(c, now_ms);
     case PHASE_SAVE:
         if (c->save.final_done && c->stream.damage[0] != '\0') {
             return fail(ERR_CORRUPT, "%s", c->stream.damage);
@@ -325,8 +319,7 @@ static enum status phase_step(struct coord *c, uint64_t now_ms) {
             c->phase = PHASE_STOP;
         }
         return OK;
-    case PHASE_STOP:
-        return OK;
+    case PHASE_STOP: return OK;
     }
     return OK;
 }
@@ -393,8 +386,8 @@ static enum status say_end(struct coord *c) {
     return summary_write(c);
 }
 
-/* What there is to go back to is in the log and the summary; whether that helps is known to those who
- * see how every role ended. */
+/* What there is to go back to is in the log and the summary; whether that helps is known to those
+ * who see how every role ended. */
 static void note_failure(struct coord *c, enum status status) {
     log_info("newest checkpoint: %s", c->save.newest[0] == '\0' ? "none" : c->save.newest);
     snprintf(c->cause, sizeof c->cause, "%.511s", fail_text_of(status));
@@ -446,7 +439,8 @@ static enum status with_coord(const struct coord_options *o,
     enum status status = what(c, out);
     char why[1024];
     snprintf(why, sizeof why, "%s", fail_text_of(status));
-    const bool used = c->exam.left; /* by a computation that was given up: it goes with the process */
+    const bool used =
+        c->exam.left; /* by a computation that was given up: it goes with the process */
     coord_fini(c);
     if (!used) {
         mem_free(&c);

@@ -62,15 +62,17 @@ static enum status check_piece(const struct exam *e, const struct wire_scores *s
     }
     const struct shard_info *info = &e->data->shards[s->shard];
     if (s->total != info->impressions || s->first > s->total || s->count > s->total - s->first) {
-        return fail(ERR_PROTOCOL, "scores [%u, %llu) of %u of evaluation shard %s, which has %u "
-                    "impressions", s->first, (unsigned long long)s->first + s->count, s->total,
-                    info->name, info->impressions);
+        return fail(ERR_PROTOCOL,
+                    "scores [%u, %llu) of %u of evaluation shard %s, which has %u "
+                    "impressions",
+                    s->first, (unsigned long long)s->first + s->count, s->total, info->name,
+                    info->impressions);
     }
     return OK;
 }
 
-enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values,
-                      size_t bytes, bool *complete) {
+enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values, size_t bytes,
+                      bool *complete) {
     *complete = false;
     TRY(check_piece(e, s));
     if (e->scores == NULL || s->epoch != e->epoch || e->got[s->shard] ||
@@ -79,8 +81,10 @@ enum status exam_take(struct exam *e, const struct wire_scores *s, const void *v
     }
     const uint32_t have = s->fence == e->fence[s->shard] ? e->have[s->shard] : 0;
     if (s->first > have) {
-        return fail(ERR_PROTOCOL, "scores of evaluation shard %s from %u on; those from %u on were "
-                    "not sent", e->data->shards[s->shard].name, s->first, have);
+        return fail(ERR_PROTOCOL,
+                    "scores of evaluation shard %s from %u on; those from %u on were "
+                    "not sent",
+                    e->data->shards[s->shard].name, s->first, have);
     }
     if (s->first < have) {
         return OK;

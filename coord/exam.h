@@ -2,10 +2,10 @@
  * on a thread of its own, so that the coordinator goes on answering.
  *
  * Scores lie at their shard's place, whoever sends them and in whatever order, so equal models give
- * equal metrics. A large shard comes in pieces. Two workers may have its batches in different orders,
- * so pieces count only with those under the same fence: the first piece under a newer one starts the
- * shard anew, and what is left of an older one is ignored. Memory: 32 bytes per evaluation
- * impression, held from exam_begin to exam_end.
+ * equal metrics. A large shard comes in pieces. Two workers may have its batches in different
+ * orders, so pieces count only with those under the same fence: the first piece under a newer one
+ * starts the shard anew, and what is left of an older one is ignored. Memory: 32 bytes per
+ * evaluation impression, held from exam_begin to exam_end.
  */
 #ifndef COORD_EXAM_H
 #define COORD_EXAM_H
@@ -26,11 +26,11 @@ struct exam {
     uint32_t received;          /* shards */
     uint64_t taken;             /* scores, those that were started anew counted again */
     uint32_t epoch;
-    enum score_form form;       /* the caller sets it, after exam_init */
+    enum score_form form; /* the caller sets it, after exam_init */
     struct score *scores;
-    struct unseen unseen;       /* of the shards that are in */
+    struct unseen unseen; /* of the shards that are in */
     struct thread thread;
-    bool left;                  /* the computation was left to itself */
+    bool left;                       /* the computation was left to itself */
     struct evaluation evaluation[2]; /* evaluations_compute's */
     uint32_t evaluations;
 };
@@ -39,11 +39,11 @@ enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch
 /* Waits for a computation that is under way, unless it was left; then *e must not be freed. */
 void exam_fini(struct exam *e);
 enum status exam_begin(struct exam *e, uint32_t epoch);
-/* A piece of one shard's scores. *complete: it was the last one missing. Of another epoch, of an older
- * fence, or repeated: ignored. ERR_PROTOCOL: not as many as the shard has impressions, pieces left
- * out, or malformed. */
-enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values,
-                      size_t bytes, bool *complete);
+/* A piece of one shard's scores. *complete: it was the last one missing. Of another epoch, of an
+ * older fence, or repeated: ignored. ERR_PROTOCOL: not as many as the shard has impressions, pieces
+ * left out, or malformed. */
+enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values, size_t bytes,
+                      bool *complete);
 /* How many values of a shard that is complete have no row, as the keys frame beside its scores has
  * it (empty: nothing is said). ERR_PROTOCOL. */
 enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_t bytes);

@@ -1,14 +1,14 @@
 /* follow.c - a job on a stream: its plan grows while it trains.
  *
- * A shard that has come is cut into batches (common/job/plan.h), joins the plan's arrays, the set of done
- * names, the names of a cut that is under way, and the leases, in this order; from then on it is like
- * any other. Servers learn of it from its first push, which says how many batches the shard has
- * (ps/partition.h), so nobody has to be told before a lease is granted. Shards are in the order of
- * their numbers, there is one epoch, and its phase is complete when the stream has ended and all
- * leases are back.
+ * A shard that has come is cut into batches (common/job/plan.h), joins the plan's arrays, the set
+ * of done names, the names of a cut that is under way, and the leases, in this order; from then on
+ * it is like any other. Servers learn of it from its first push, which says how many batches the
+ * shard has (ps/partition.h), so nobody has to be told before a lease is granted. Shards are in the
+ * order of their numbers, there is one epoch, and its phase is complete when the stream has ended
+ * and all leases are back.
  *
- * A shard that is damaged ends the stream before it: what came before is trained and saved, then the
- * job fails with the name of the file.
+ * A shard that is damaged ends the stream before it: what came before is trained and saved, then
+ * the job fails with the name of the file.
  */
 #include <stdio.h>
 
@@ -17,7 +17,7 @@
 #include "common/job/plan.h"
 #include "state.h"
 
-#define LOOK_MS 200
+#define LOOK_MS         200
 #define SHARDS_PER_TURN 16 /* a thousand of them may lie there; peers must not wait for all */
 
 static enum status reserve(struct coord *c, uint32_t shards) {
@@ -59,8 +59,9 @@ enum status follow_again(struct coord *c, uint32_t shards, const char *from) {
         uint32_t limit;
         TRY(stream_look(&c->stream, &info, &found));
         if (!found) {
-            return fail(ERR_NOT_FOUND, "cannot resume from %s: shard %u of %s is not there any "
-                                       "more; the run knew %u",
+            return fail(ERR_NOT_FOUND,
+                        "cannot resume from %s: shard %u of %s is not there any "
+                        "more; the run knew %u",
                         from, c->stream.next, c->stream.dir, shards);
         }
         TRY(plan_add(c, &info, &limit));

@@ -22,9 +22,9 @@
  * nobody of an older one. They start from the step resumed from, so that equal runs have equal
  * fences.
  *
- * Costs. A sign of life walks the leases of its worker alone (a list per holder, through the leases),
- * finding a shard's lease and the next one to grant take no search, and deadlines are looked at once
- * per holder: nothing but the begin of a phase grows with the number of shards.
+ * Costs. A sign of life walks the leases of its worker alone (a list per holder, through the
+ * leases), finding a shard's lease and the next one to grant take no search, and deadlines are
+ * looked at once per holder: nothing but the begin of a phase grows with the number of shards.
  *
  * Socket-free; single thread.
  */
@@ -37,35 +37,35 @@
 enum lease_state { LEASE_PENDING, LEASE_OUT, LEASE_BACK };
 struct lease {
     uint32_t shard;
-    uint32_t limit;         /* batches below it belong to the job */
+    uint32_t limit; /* batches below it belong to the job */
     enum lease_state state;
-    uint32_t worker;        /* OUT: holder */
+    uint32_t worker; /* OUT: holder */
     uint64_t incarnation;
     uint64_t fence;
     uint64_t deadline_ms;
-    uint32_t next, prev;    /* OUT: its neighbours in the holder's list, or LEASE_NONE */
+    uint32_t next, prev; /* OUT: its neighbours in the holder's list, or LEASE_NONE */
 };
 #define LEASE_NONE UINT32_MAX
 struct lease_holder {
-    uint32_t first;         /* a lease of it, or LEASE_NONE */
+    uint32_t first; /* a lease of it, or LEASE_NONE */
     uint32_t held;
 };
 struct leases {
     const struct tally_plan *plan; /* borrowed */
     bool one_at_a_time;
     uint64_t lease_ms;
-    struct applied *done;          /* owned */
+    struct applied *done; /* owned */
     uint64_t done_impressions;
-    uint64_t fence;                /* of the last lease granted */
-    enum lease_kind kind;          /* of the phase: TRAIN, EVAL, or FINISHED: none */
+    uint64_t fence;       /* of the last lease granted */
+    enum lease_kind kind; /* of the phase: TRAIN, EVAL, or FINISHED: none */
     uint32_t epoch;
-    struct lease *lease;           /* [count] in the phase's order */
-    uint32_t *place;               /* [count] of a shard's lease; shards of a phase are 0 .. count - 1 */
-    uint32_t pending;              /* none before it is PENDING */
+    struct lease *lease; /* [count] in the phase's order */
+    uint32_t *place;     /* [count] of a shard's lease; shards of a phase are 0 .. count - 1 */
+    uint32_t pending;    /* none before it is PENDING */
     uint32_t count, cap;
-    struct lease_holder *holder;   /* [holders] by worker */
+    struct lease_holder *holder; /* [holders] by worker */
     uint32_t holders;
-    uint32_t out;                  /* how many are OUT */
+    uint32_t out; /* how many are OUT */
     uint32_t back;
 };
 

@@ -112,8 +112,9 @@ static enum hello_verdict judge_candidate(const struct membership *m, struct mem
                                           const struct wire_hello *hello, uint64_t now_ms,
                                           char *why) {
     if (member->role == ROLE_SERVER && m->begun) {
-        return refuse(why, "server %u is part of the running job (host %s, pid %u); its rows "
-                           "cannot be replaced: resume the job from a checkpoint",
+        return refuse(why,
+                      "server %u is part of the running job (host %s, pid %u); its rows "
+                      "cannot be replaced: resume the job from a checkpoint",
                       member->index, member->host, member->pid);
     }
     if (member->failing || member->state == MEMBER_LOST) {
@@ -126,8 +127,9 @@ static enum hello_verdict judge_candidate(const struct membership *m, struct mem
     /* Words of a process that died may arrive a little later than its successor's first. */
     if (member->heard_ms > member->candidate_ms + m->replace_ms / 3) {
         member->candidate = 0;
-        return refuse(why, "%s %u is already there (host %s, pid %u): two processes have the same "
-                           "index",
+        return refuse(why,
+                      "%s %u is already there (host %s, pid %u): two processes have the same "
+                      "index",
                       role_name(member->role), member->index, member->host, member->pid);
     }
     return now_ms - member->candidate_ms >= m->replace_ms ? HELLO_WELCOME : HELLO_WAIT;
@@ -174,8 +176,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
             return verdict;
         }
     }
-    if (hello->role == ROLE_SERVER &&
-        endpoints_take(member, keys, keys_bytes, endpoints) != OK) {
+    if (hello->role == ROLE_SERVER && endpoints_take(member, keys, keys_bytes, endpoints) != OK) {
         return refuse(why, "the coordinator is out of memory");
     }
     settle(member, hello);
@@ -252,8 +253,7 @@ const struct member *membership_dead_server(const struct membership *m, uint64_t
                                             uint64_t give_up_ms) {
     for (uint32_t i = 0; i < m->servers; i++) {
         const struct member *s = &m->server[i];
-        if (s->failing ||
-            (s->state == MEMBER_SERVING && now_ms > s->heard_ms + give_up_ms)) {
+        if (s->failing || (s->state == MEMBER_SERVING && now_ms > s->heard_ms + give_up_ms)) {
             return s;
         }
     }

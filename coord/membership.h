@@ -34,16 +34,16 @@ struct member {
     uint32_t pid;
     uint64_t incarnation;
     uint64_t heard_ms;
-    uint64_t moved_ms;         /* worker: when it last got on with anything, or began to (coord/stall.c) */
-    uint64_t finished;         /* worker: batches, as last told */
-    bool reading;              /* worker: has nothing to do until a shard is read */
-    bool stuck;                /* worker: its leases were taken since it got nowhere */
-    uint64_t candidate;        /* incarnation of a second process, 0: none */
-    uint64_t candidate_ms;     /* when it appeared */
+    uint64_t moved_ms;  /* worker: when it last got on with anything, or began to (coord/stall.c) */
+    uint64_t finished;  /* worker: batches, as last told */
+    bool reading;       /* worker: has nothing to do until a shard is read */
+    bool stuck;         /* worker: its leases were taken since it got nowhere */
+    uint64_t candidate; /* incarnation of a second process, 0: none */
+    uint64_t candidate_ms; /* when it appeared */
     bool failing;
-    char text[WIRE_TEXT_MAX];  /* of the failure */
-    bool told_stop;            /* has been sent ORDER_STOP */
-    bool said_last;            /* and has sent a heartbeat after that */
+    char text[WIRE_TEXT_MAX];            /* of the failure */
+    bool told_stop;                      /* has been sent ORDER_STOP */
+    bool said_last;                      /* and has sent a heartbeat after that */
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* servers: one per partition */
     uint32_t endpoints;
 };

@@ -203,8 +203,7 @@ void progress_servers(const struct progress *p, struct progress_server *sum) {
 /* --- what they say ---------------------------------------------------------------------------- */
 
 void progress_tick(struct progress *p, uint64_t now_ms) {
-    if (p->rates > 0 &&
-        now_ms < p->rate[(p->rates - 1) % RATE_SAMPLES].ms + RATE_EVERY_MS) {
+    if (p->rates > 0 && now_ms < p->rate[(p->rates - 1) % RATE_SAMPLES].ms + RATE_EVERY_MS) {
         return;
     }
     p->rate[p->rates++ % RATE_SAMPLES] =

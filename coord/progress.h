@@ -21,10 +21,10 @@
 #include "common/metric/metric.h"
 #include "common/net/wire.h"
 
-#define LOSS_BATCHES 200u
-#define LOSS_SAMPLES 16u
-#define RATE_SAMPLES 8u
-#define RATE_EVERY_MS 1000u
+#define LOSS_BATCHES    200u
+#define LOSS_SAMPLES    16u
+#define RATE_SAMPLES    8u
+#define RATE_EVERY_MS   1000u
 #define AUC_IMPRESSIONS 1000000u
 
 struct progress_worker {
@@ -59,9 +59,9 @@ struct progress {
     struct wire_progress epoch_start;
     uint32_t epoch;
     uint64_t began_ms;
-    uint64_t trained_ms;           /* when the last new batch was heard of */
+    uint64_t trained_ms;                       /* when the last new batch was heard of */
     struct wire_progress sample[LOSS_SAMPLES]; /* ring, totals about every LOSS_BATCHES / 8 */
-    uint32_t samples;              /* ever taken */
+    uint32_t samples;                          /* ever taken */
     struct progress_rate rate[RATE_SAMPLES];
     uint32_t rates;
     struct progress_auc ctr, ctcvr;
@@ -111,14 +111,13 @@ struct progress_line {
     struct progress_loss loss; /* since the mark; nothing new: what it was */
     double auc_ctr, auc_ctcvr;
     double auc_ctr_bound, auc_ctcvr_bound; /* of their error against the exact AUC (metric_bins) */
-    double staleness_mean;     /* since the mark */
-    uint64_t staleness_max;    /* of the run */
+    double staleness_mean;                 /* since the mark */
+    uint64_t staleness_max;                /* of the run */
     uint64_t rows, bytes;
-    double eta_s;              /* NaN: unknown */
+    double eta_s; /* NaN: unknown */
 };
 /* What is to be said now, and moves the mark. */
-void progress_line(const struct progress *p, struct progress_mark *mark,
-                   struct progress_line *out);
+void progress_line(const struct progress *p, struct progress_mark *mark, struct progress_line *out);
 /* Sums over servers. */
 void progress_servers(const struct progress *p, struct progress_server *sum);
 

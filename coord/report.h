@@ -13,15 +13,15 @@
 #include "progress.h"
 
 #define REPORT_EVERY_MS 2000u
-#define REPORT_PIPE_MS 1000u
+#define REPORT_PIPE_MS  1000u
 
 struct report {
     struct file metrics;
-    int pipe_fd;               /* < 0: none */
+    int pipe_fd; /* < 0: none */
     uint64_t next_ms, next_pipe_ms;
     struct progress_mark mark, pipe_mark;
     struct buf text;
-    struct json json;          /* of the line being written */
+    struct json json; /* of the line being written */
 };
 
 /* Appends to out_dir/metrics.jsonl (a resumed run continues the file). ERR_IO. */

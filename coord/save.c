@@ -68,10 +68,10 @@ bool save_holds(const struct coord *c) {
            (counts_shards(c) && (uint64_t)c->leases.out + c->leases.back >= boundary(c));
 }
 
-/* No two checkpoints have the same id unless they are the same: it is made of what the job is and of
- * which of its cuts this is. A deterministic job's cut is named by what it holds, so that two runs, or
- * one that was resumed, give the same bytes; of others the job's own random number tells the runs
- * apart. Never 0. */
+/* No two checkpoints have the same id unless they are the same: it is made of what the job is and
+ * of which of its cuts this is. A deterministic job's cut is named by what it holds, so that two
+ * runs, or one that was resumed, give the same bytes; of others the job's own random number tells
+ * the runs apart. Never 0. */
 static uint64_t cut_id(const struct coord *c) {
     const char *config = c->job_plan.config_text;
     const bool same = c->config->deterministic;

@@ -2,14 +2,14 @@
  *
  * A resumed job must be the same job. Batch names mean impressions only through the data, the batch
  * size, the seed and the shuffling; with any of those different, names that a checkpoint calls done
- * would be other impressions; and parameters mean a model only through its shape. So these are compared, and
- * a difference refuses the resume. More epochs or another learning rate are free.
+ * would be other impressions; and parameters mean a model only through its shape. So these are
+ * compared, and a difference refuses the resume. More epochs or another learning rate are free.
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
- * that the shards behind those names are the same is the producer's promise (stream.h). The rates of
- * clicks and conversions, which initial biases are made of (each impression by its weight), are those
- * of its first shard, whatever the manifest has to say by now: a job that follows later has the same.
- * A resumed job has those of its checkpoint.
+ * that the shards behind those names are the same is the producer's promise (stream.h). The rates
+ * of clicks and conversions, which initial biases are made of (each impression by its weight), are
+ * those of its first shard, whatever the manifest has to say by now: a job that follows later has
+ * the same. A resumed job has those of its checkpoint.
  */
 #include <errno.h>
 #include <limits.h>
@@ -186,13 +186,21 @@ static enum status make_job_plan(struct coord *c) {
 
 /* What batches and parameters mean. */
 static enum status same_config(const struct config *was, const struct config *now) {
-    static const char *const keys[] = {"train.seed", "train.shuffle", "model.name", "model.input",
-                                       "model.tower", "model.behaviours", "model.experts",
-                                       "model.levels", "train.sample_correction", NULL};
+    static const char *const keys[] = {"train.seed",
+                                       "train.shuffle",
+                                       "model.name",
+                                       "model.input",
+                                       "model.tower",
+                                       "model.behaviours",
+                                       "model.experts",
+                                       "model.levels",
+                                       "train.sample_correction",
+                                       NULL};
     static const char *const delay[] = {"model.delay", NULL};
     const struct method a = method_with(was), b = method_with(now);
     TRY(config_same(was, now, keys));
-    for (uint32_t k = 0; k < TOWERS_MAX; k++) { /* a method that needs no head may be left for another */
+    for (uint32_t k = 0; k < TOWERS_MAX;
+         k++) { /* a method that needs no head may be left for another */
         const char *x = k < a.towers ? a.tower[k] : "", *y = k < b.towers ? b.tower[k] : "";
         TRY(strcmp(x, y) == 0 ? OK : config_same(was, now, delay));
     }
@@ -222,15 +230,16 @@ static enum status same_fields(const struct coord *c, const struct manifest *m, 
         data_fit_log(&doubts);
     }
     buf_fini(&doubts);
-    return status == ERR_CONFIG ? fail(status, "cannot resume from %s: %s", dir, fail_text()) : status;
+    return status == ERR_CONFIG ? fail(status, "cannot resume from %s: %s", dir, fail_text())
+                                : status;
 }
 
 static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
     char name[PATH_BYTES_MAX];
     TRY(same_fields(c, m, dir));
     if (m->data_checksum != c->data_checksum) {
-        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s%s", dir,
-                    dataset_name(c->options->data, name),
+        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s%s",
+                    dir, dataset_name(c->options->data, name),
                     c->options->data->count > 1 ? ", or on these in another order" : "");
     }
     if (c->options->stream) {
@@ -238,14 +247,16 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
     }
     if (m->shards != c->plan.shards ||
         memcmp(m->batches_per_shard, c->batches, m->shards * sizeof *c->batches) != 0) {
-        return fail(ERR_CONFIG, "cannot resume from %s: its batches were cut differently "
-                                "(train.batch is %u now)",
+        return fail(ERR_CONFIG,
+                    "cannot resume from %s: its batches were cut differently "
+                    "(train.batch is %u now)",
                     dir, c->config->batch);
     }
     if (m->sample_rate != c->data.sample_rate) { /* only a stream's data checksum does not say so */
-        return fail(ERR_CONFIG, "cannot resume from %s: its data kept %g of the unclicked impressions, "
-                                "those of %s %g", dir, m->sample_rate, dataset_name(c->options->data, name),
-                    c->data.sample_rate);
+        return fail(ERR_CONFIG,
+                    "cannot resume from %s: its data kept %g of the unclicked impressions, "
+                    "those of %s %g",
+                    dir, m->sample_rate, dataset_name(c->options->data, name), c->data.sample_rate);
     }
     struct config *before = NULL;
     TRY(mem_alloc((void **)&before, sizeof *before));
@@ -266,8 +277,7 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
     if (status == OK) {
         status = same_job(c, m, dir);
         if (status == OK) {
-            status = applied_decode(done, m->applied, m->applied_bytes, c->batches,
-                                    c->plan.shards);
+            status = applied_decode(done, m->applied, m->applied_bytes, c->batches, c->plan.shards);
         }
         c->restored_step = m->step;
         c->job_plan.rate_ctr = m->rate_ctr; /* of a stream; others compute theirs again */
@@ -290,8 +300,9 @@ static enum status find_start(struct coord *c, struct applied **done) {
     char found[PATH_BYTES_MAX];
     enum status status = manifest_find(c->root, found);
     if (status == OK && !c->options->resume) {
-        return fail(ERR_EXISTS, "%s already holds a run (newest checkpoint %s): resume it, or "
-                                "choose another output directory",
+        return fail(ERR_EXISTS,
+                    "%s already holds a run (newest checkpoint %s): resume it, or "
+                    "choose another output directory",
                     c->out_dir, found);
     }
     if (status == OK) {

@@ -1,8 +1,8 @@
 /* sizes.c - whether the messages that a job must send will be taken, known from its sizes at the
  * start.
  *
- * A frame beyond what the other side takes cuts the connection, and would be sent again for ever. So
- * what grows with the data is either sent in pieces (SCORES) or checked here.
+ * A frame beyond what the other side takes cuts the connection, and would be sent again for ever.
+ * So what grows with the data is either sent in pieces (SCORES) or checked here.
  */
 #include "common/job/layout.h"
 #include "state.h"
@@ -14,7 +14,8 @@ enum status sizes_of_names(const struct coord *c) {
         bytes += 2 * (4 + ((uint64_t)c->batches[s] + 7) / 8);
     }
     if (bytes > WIRE_LINK_BYTES_MAX) {
-        return fail(ERR_LIMIT, "the names of an epoch's %llu batches in %u shards take %llu bytes in one "
+        return fail(ERR_LIMIT,
+                    "the names of an epoch's %llu batches in %u shards take %llu bytes in one "
                     "message, at most %u are possible: raise train.batch, or use larger shards",
                     (unsigned long long)c->plan.epoch_batches, c->plan.shards,
                     (unsigned long long)bytes, WIRE_LINK_BYTES_MAX);
@@ -22,8 +23,8 @@ enum status sizes_of_names(const struct coord *c) {
     return OK;
 }
 
-/* Every batch moves a partition's slice of the dense parameters: it must fit a message. (How many rows
- * a batch needs is known only when it is cut; worker/transfer.c says so then.) */
+/* Every batch moves a partition's slice of the dense parameters: it must fit a message. (How many
+ * rows a batch needs is known only when it is cut; worker/transfer.c says so then.) */
 static enum status check_slices(const struct coord *c) {
     struct layout layout;
     const struct job_plan *p = &c->job_plan;
@@ -35,9 +36,11 @@ static enum status check_slices(const struct coord *c) {
             layout_slice(&layout, (uint32_t)(BUCKETS * k / p->partitions));
         const size_t bytes = wire_values_bytes(c->config->wire_values, (size_t)floats);
         if (bytes > most) {
-            return fail(ERR_LIMIT, "%zu bytes of dense parameters lie on partition %u of %u and move "
+            return fail(ERR_LIMIT,
+                        "%zu bytes of dense parameters lie on partition %u of %u and move "
                         "with each batch, net.message_bytes_max is %llu: raise it, or use more "
-                        "partitions", bytes, (unsigned)k, p->partitions, (unsigned long long)most);
+                        "partitions",
+                        bytes, (unsigned)k, p->partitions, (unsigned long long)most);
         }
     }
     return OK;
@@ -46,9 +49,10 @@ static enum status check_slices(const struct coord *c) {
 enum status sizes_with_servers(const struct coord *c) {
     TRY(check_slices(c));
     if (c->plan_bytes.len > WIRE_LINK_BYTES_MAX) {
-        return fail(ERR_LIMIT, "the plan of %u shards takes %zu bytes in one message, at most %u are "
-                    "possible: use fewer, larger shards", c->plan.shards, c->plan_bytes.len,
-                    WIRE_LINK_BYTES_MAX);
+        return fail(ERR_LIMIT,
+                    "the plan of %u shards takes %zu bytes in one message, at most %u are "
+                    "possible: use fewer, larger shards",
+                    c->plan.shards, c->plan_bytes.len, WIRE_LINK_BYTES_MAX);
     }
     return OK;
 }

@@ -40,7 +40,7 @@
 #include "common/net/wire.h"
 
 #define STALENESS_TRAINERS_MAX 65536u
-#define STALENESS_CLOCK_MAX (1ull << 60) /* so that no sum here overflows */
+#define STALENESS_CLOCK_MAX    (1ull << 60) /* so that no sum here overflows */
 
 struct staleness_address { /* of the answer; opaque here but for the id */
     uint8_t peer[64];
@@ -50,11 +50,11 @@ struct staleness_address { /* of the answer; opaque here but for the id */
 struct staleness_trainer {
     uint32_t worker, trainer;
     bool active;
-    bool asking;         /* a question waits for its answer */
-    uint64_t clock;      /* as last told */
+    bool asking;    /* a question waits for its answer */
+    uint64_t clock; /* as last told */
     uint64_t offset;
     uint64_t heard_ms;
-    uint64_t asked_ms;   /* when the open question came */
+    uint64_t asked_ms; /* when the open question came */
     struct staleness_address address;
 };
 struct staleness {

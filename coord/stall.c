@@ -7,14 +7,15 @@
  *
  *   - A phase in which nothing of that happened for net.stall_ms fails the job, and the cause names
  *     who was awaited for what.
- *   - A worker that holds leases and has finished nothing for net.stall_ms loses them, as if it were
- *     silent, where another is there that has nothing to do or has got on within half of that time (of
- *     two that stopped together the later is no help): the job then has so long again.
- *     Should the first wake up, its pushes are refused by their fence.
+ *   - A worker that holds leases and has finished nothing for net.stall_ms loses them, as if it
+ * were silent, where another is there that has nothing to do or has got on within half of that time
+ * (of two that stopped together the later is no help): the job then has so long again. Should the
+ * first wake up, its pushes are refused by their fence.
  *
- * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk (a
- * worker says in its heartbeats when it has nothing to do until a shard is read). Phases that have
- * deadlines of their own are not looked at: GATHER (--timeout), a cut under way (commit.h), STOP.
+ * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk
+ * (a worker says in its heartbeats when it has nothing to do until a shard is read). Phases that
+ * have deadlines of their own are not looked at: GATHER (--timeout), a cut under way (commit.h),
+ * STOP.
  */
 #include <stdio.h>
 
@@ -30,27 +31,26 @@ static uint64_t progress_mark(const struct coord *c) {
     for (uint32_t w = 0; w < c->members.workers; w++) {
         finished += c->members.worker[w].finished;
     }
-    const uint64_t counts[] = {(uint64_t)c->phase,    c->leases.epoch,       c->leases.back,
-                               c->exam.taken,         finished,              c->plan.shards,
-                               c->save.commit.number, c->save.commit.reports};
+    const uint64_t counts[] = {
+        (uint64_t)c->phase, c->leases.epoch, c->leases.back,        c->exam.taken,
+        finished,           c->plan.shards,  c->save.commit.number, c->save.commit.reports};
     return hash_bytes(counts, sizeof counts);
 }
 
 /* --- words ------------------------------------------------------------------------------------ */
 
 static const struct lease *a_lease_of(const struct coord *c, uint32_t worker) {
-    return leases_held(&c->leases, worker) == 0
-               ? NULL
-               : &c->leases.lease[c->leases.holder[worker].first];
+    return leases_held(&c->leases, worker) == 0 ? NULL
+                                                : &c->leases.lease[c->leases.holder[worker].first];
 }
 
 /* "worker 1 (host h, pid 7), which holds shard 3" */
 static size_t name_holder(const struct coord *c, uint32_t w, char *out, size_t bytes) {
     char who[160];
     member_describe(&c->members.worker[w], who, sizeof who);
-    const int n = snprintf(out, bytes, "%s, which holds shard %u and has finished %llu batches", who,
-                           a_lease_of(c, w)->shard,
-                           (unsigned long long)c->members.worker[w].finished);
+    const int n =
+        snprintf(out, bytes, "%s, which holds shard %u and has finished %llu batches", who,
+                 a_lease_of(c, w)->shard, (unsigned long long)c->members.worker[w].finished);
     return (size_t)n < bytes ? (size_t)n : bytes - 1;
 }
 
@@ -83,14 +83,17 @@ static enum status stalled(struct coord *c, uint64_t now_ms) {
     char who[700], what[64];
     if (c->phase == PHASE_COMPUTE) {
         exam_leave(&c->exam);
-        return fail(ERR_TIMEOUT, "the metrics of %llu evaluation impressions were not computed within "
-                    "%llu ms (net.stall_ms)", (unsigned long long)c->eval.impressions, ms);
+        return fail(ERR_TIMEOUT,
+                    "the metrics of %llu evaluation impressions were not computed within "
+                    "%llu ms (net.stall_ms)",
+                    (unsigned long long)c->eval.impressions, ms);
     }
     name_awaited(c, who, sizeof who);
-    snprintf(what, sizeof what, c->phase == PHASE_SCORE ? "the evaluation after epoch %u" : "epoch %u",
+    snprintf(what, sizeof what,
+             c->phase == PHASE_SCORE ? "the evaluation after epoch %u" : "epoch %u",
              c->leases.epoch + 1);
-    return fail(ERR_TIMEOUT, "%s has made no progress for %llu ms (net.stall_ms); awaited: %s", what,
-                ms, who);
+    return fail(ERR_TIMEOUT, "%s has made no progress for %llu ms (net.stall_ms); awaited: %s",
+                what, ms, who);
 }
 
 /* --- excuses ---------------------------------------------------------------------------------- */

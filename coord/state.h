@@ -41,44 +41,44 @@ struct lease_answer { /* the last one per worker: a repeated question gets it ag
 };
 struct save {
     struct commit commit;
-    bool hold;               /* grant no lease: a deterministic cut waits for a still moment */
+    bool hold; /* grant no lease: a deterministic cut waits for a still moment */
     bool final_wanted, final_begun, final_done;
     uint64_t last_ms, last_impressions; /* when the last cut began */
-    uint32_t last_shards;    /* of the epoch that were back at the last cut in a still moment */
-    uint64_t count;          /* checkpoints committed by this run */
+    uint32_t last_shards;        /* of the epoch that were back at the last cut in a still moment */
+    uint64_t count;              /* checkpoints committed by this run */
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
     uint64_t newest_step;        /* batches in it */
 };
 /* Causes of lines that a peer can repeat at will (log_limited). */
 enum limited {
-    LIMITED_SEND,   /* an answer cannot be sent */
-    LIMITED_HELLO,  /* refused */
+    LIMITED_SEND,  /* an answer cannot be sent */
+    LIMITED_HELLO, /* refused */
     LIMITED_JOINED,
-    LIMITED_LOST,   /* workers, and what became of their leases */
+    LIMITED_LOST, /* workers, and what became of their leases */
     LIMITED_BINS,
     LIMITED_SCORES,
     LIMITED_CLOCKS,
     LIMITED_CAUSES
 };
 struct stall {
-    uint64_t mark;           /* of what progress is counted by */
-    uint64_t changed_ms;     /* when it last changed */
-    uint64_t moved_ms;       /* the same, or when there last was an excuse */
-    uint64_t said_ms;        /* when the excuse was last given */
+    uint64_t mark;       /* of what progress is counted by */
+    uint64_t changed_ms; /* when it last changed */
+    uint64_t moved_ms;   /* the same, or when there last was an excuse */
+    uint64_t said_ms;    /* when the excuse was last given */
 };
 struct coord {
     const struct coord_options *options;
     const struct config *config;
-    char out_dir[PATH_BYTES_MAX];  /* absolute */
-    struct lock lock;              /* of out_dir */
-    bool looking;                  /* coord_look: nothing is said or written */
-    char root[PATH_BYTES_MAX];     /* its checkpoints/ */
+    char out_dir[PATH_BYTES_MAX]; /* absolute */
+    struct lock lock;             /* of out_dir */
+    bool looking;                 /* coord_look: nothing is said or written */
+    char root[PATH_BYTES_MAX];    /* its checkpoints/ */
     /* the data and its plan */
     struct dataset data, eval;
     bool has_eval;
     uint32_t *batches, *impressions; /* [plan.shards] */
-    uint32_t shards_cap;           /* of the two, where they grow */
-    struct stream stream;          /* zeroed if the data is not one */
+    uint32_t shards_cap;             /* of the two, where they grow */
+    struct stream stream;            /* zeroed if the data is not one */
     uint64_t data_checksum;
     struct tally_plan plan;
     uint64_t job_batches, job_impressions;
@@ -86,16 +86,16 @@ struct coord {
     char resume_dir[PATH_BYTES_MAX];
     uint64_t resume_bytes;
     uint64_t restored_step, restored_impressions;
-    uint32_t restored_epoch;       /* epochs below are complete */
+    uint32_t restored_epoch; /* epochs below are complete */
     /* the job */
     uint64_t job;
     struct job_plan job_plan;
-    struct buf plan_bytes;         /* encoded; empty until all servers are known */
+    struct buf plan_bytes; /* encoded; empty until all servers are known */
     struct transport *transport;
     struct port *port;
     struct membership members;
     struct leases leases;
-    struct lease_answer *answers;  /* [workers] */
+    struct lease_answer *answers; /* [workers] */
     struct staleness staleness;
     struct progress progress;
     struct exam exam;
@@ -104,25 +104,26 @@ struct coord {
     enum phase phase;
     struct stall stall;
     uint64_t gather_deadline_ms;
-    uint64_t workers_seen_ms;      /* when a worker was alive last */
+    uint64_t workers_seen_ms;               /* when a worker was alive last */
     char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
-    bool last_epoch;               /* nothing is left to train after the current one */
-    bool stopped;                  /* by a signal */
+    bool last_epoch;                        /* nothing is left to train after the current one */
+    bool stopped;                           /* by a signal */
     bool evaluated;
     struct evaluation evaluation[2]; /* without weights, and with if the data carry some */
     uint32_t evaluations;
-    struct unseen unseen;          /* of that evaluation */
+    struct unseen unseen; /* of that evaluation */
     uint32_t evaluation_epoch;
-    uint64_t ended_ms;             /* training ended */
+    uint64_t ended_ms; /* training ended */
     bool failed;
-    char cause[WIRE_TEXT_MAX];     /* of the failure, as everybody is told */
+    char cause[WIRE_TEXT_MAX]; /* of the failure, as everybody is told */
     struct log_limit limited[LIMITED_CAUSES];
     struct buf scratch;
 };
 
 /* setup.c. Fills a zeroed *c from options; coord_fini afterwards in any case. */
 enum status setup(struct coord *c);
-/* The same as far as nothing is written: *nothing_left of the checkpoint that it would start from. */
+/* The same as far as nothing is written: *nothing_left of the checkpoint that it would start from.
+ */
 enum status setup_look(struct coord *c, bool *nothing_left);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
@@ -131,7 +132,8 @@ enum status setup_plan(struct coord *c);
 enum status sample_shard(const struct coord *c, const struct shard_info *info,
                          uint32_t *impressions, uint32_t *batches);
 
-/* sizes.c. ERR_LIMIT, with what to change. Before there are servers, and once the plan is encoded. */
+/* sizes.c. ERR_LIMIT, with what to change. Before there are servers, and once the plan is encoded.
+ */
 enum status sizes_of_names(const struct coord *c);
 enum status sizes_with_servers(const struct coord *c);
 

@@ -11,7 +11,7 @@
 #include "common/base/thread.h"
 
 #define WAIT_LOOK_MS 200
-#define STREAM_SALT 0x73747265616d0001u /* no hash of a file that happens to have the same bytes */
+#define STREAM_SALT  0x73747265616d0001u /* no hash of a file that happens to have the same bytes */
 
 void stream_init(struct stream *s, const char *dir) {
     *s = (struct stream){.dir = dir};

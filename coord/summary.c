@@ -34,8 +34,7 @@ static void work_keys(struct json *j, const struct coord *c) {
     double seconds = p->began_ms == 0 ? 0 : (double)(end_ms - p->began_ms) / 1000.0;
     json_u64(j, "impressions", p->totals.impressions);
     json_f64(j, "seconds", seconds);
-    json_f64(j, "impressions_per_s",
-             seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
+    json_f64(j, "impressions_per_s", seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
     json_u64(j, "steps", steps_done(c));
     json_u64(j, "steps_restored", c->restored_step);
     json_u64(j, "epochs", applied_base(c->leases.done));

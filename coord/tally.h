@@ -13,12 +13,12 @@ struct tally_plan {
     const uint32_t *batches;     /* [shards], borrowed for the plan's life, as the next */
     const uint32_t *impressions; /* [shards] */
     uint32_t shards;
-    uint64_t epoch_batches;      /* sums over shards */
+    uint64_t epoch_batches; /* sums over shards */
     uint64_t epoch_impressions;
     uint64_t seed;
     bool shuffle;
     uint32_t epochs;
-    uint64_t max_steps;          /* UINT64_MAX: no limit */
+    uint64_t max_steps; /* UINT64_MAX: no limit */
 };
 /* Fills the sums. */
 void tally_plan_init(struct tally_plan *p);

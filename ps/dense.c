@@ -28,7 +28,7 @@ enum status dense_init(struct dense *d, const struct config *config, const struc
                         .opt = config->dense};
     if (d->opt.kind == OPT_ROWWISE_ADAGRAD) {
         return fail(ERR_CONFIG, "dense.optimizer: rowwise_adagrad needs rows; use adam, adagrad, "
-                    "ftrl or sgd");
+                                "ftrl or sgd");
     }
     d->state = read_only ? 0 : optimizer_state_floats(d->opt.kind, 1);
     assert(d->state <= DENSE_STATE_MAX);

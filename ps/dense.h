@@ -11,7 +11,7 @@
 
 struct dense {
     uint64_t begin, end;
-    uint32_t state;               /* state vectors in use: 0..DENSE_STATE_MAX */
+    uint32_t state; /* state vectors in use: 0..DENSE_STATE_MAX */
     struct optimizer_config opt;
     float *w;
     float *s[DENSE_STATE_MAX];

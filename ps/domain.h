@@ -10,12 +10,12 @@
 
 struct domain {
     uint32_t bucket_begin, bucket_end;
-    struct applied *applied;  /* owned */
-    uint64_t clock;           /* = applied_count(applied) between pushes */
-    uint64_t dense_step;      /* updates of its dense floats */
+    struct applied *applied; /* owned */
+    uint64_t clock;          /* = applied_count(applied) between pushes */
+    uint64_t dense_step;     /* updates of its dense floats */
     /* during a push: */
-    bool takes;               /* the batch is new to it */
-    float lr_scale;           /* of the warm-up */
+    bool takes;     /* the batch is new to it */
+    float lr_scale; /* of the warm-up */
 };
 
 struct domains {

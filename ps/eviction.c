@@ -8,7 +8,7 @@ void rows_free(struct partition *p, struct store *s, uint32_t handle) {
     table_remove(s->table, handle);
 }
 
-/* --- memory ---------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 /* Whether row a should go before row b. */
 static bool goes_first(const struct row *a, const struct row *b, uint32_t now) {
@@ -71,7 +71,7 @@ uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t
     return handle;
 }
 
-/* --- age ------------------------------------------------------------------------------------- */
+/* --- age -------------------------------------------------------------------------------------- */
 
 static void age_slice(struct partition *p, const struct field_rows *f, struct store *s) {
     const uint32_t slots = table_slots(s->table);

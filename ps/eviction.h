@@ -12,12 +12,13 @@
 
 #include "partition_private.h"
 
-#define AGE_PUSHES 256u
-#define SAMPLE_ROWS 64u
+#define AGE_PUSHES   256u
+#define SAMPLE_ROWS  64u
 #define SAMPLE_SLOTS 1024u
 
 /* A new row for an absent id, or HANDLE_NONE if memory refused it (counted). Its step is 0, which a
- * snapshot passes over; the caller copies the block aside before raising it, as before any write. */
+ * snapshot passes over; the caller copies the block aside before raising it, as before any write.
+ */
 uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t clock);
 /* Frees a row. */
 void rows_free(struct partition *p, struct store *s, uint32_t handle);

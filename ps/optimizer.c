@@ -31,7 +31,8 @@ static void bias_corrections(const struct optimizer_config *o, uint32_t t, float
     *c2 = (float)(1.0 - p2);
 }
 
-/* What decay leaves of a weight. Without it exactly 1, and the rules' results are as if it were not there. */
+/* What decay leaves of a weight. Without it exactly 1, and the rules' results are as if it were not
+ * there. */
 static float kept(const struct optimizer_config *o, float lr) {
     return 1.0f - lr * o->decay;
 }
@@ -94,8 +95,7 @@ static float mean_square(size_t n, float l2, const float *restrict w, const floa
 }
 
 static void apply_rowwise_adagrad(const struct optimizer_config *o, size_t n, float lr,
-                                  float *restrict w, float *restrict acc,
-                                  const float *restrict g) {
+                                  float *restrict w, float *restrict acc, const float *restrict g) {
     const float l2 = o->l2, keep = kept(o, lr);
     acc[0] += mean_square(n, l2, w, g);
     const float rate = lr / (sqrtf(acc[0]) + o->eps);
@@ -125,15 +125,11 @@ static void apply_ftrl(const struct optimizer_config *o, size_t n, float *restri
 
 uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim) {
     switch (kind) {
-    case OPT_SGD:
-        return 0;
-    case OPT_ADAGRAD:
-        return dim;
-    case OPT_ROWWISE_ADAGRAD:
-        return dim > 0 ? 1 : 0;
+    case OPT_SGD: return 0;
+    case OPT_ADAGRAD: return dim;
+    case OPT_ROWWISE_ADAGRAD: return dim > 0 ? 1 : 0;
     case OPT_ADAM:
-    case OPT_FTRL:
-        return 2 * dim;
+    case OPT_FTRL: return 2 * dim;
     }
     assert(false && "unknown optimizer");
     return 0;
@@ -150,8 +146,8 @@ void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const 
         /* The inverse of w(z) at n = 0. A weight of exactly 0 keeps z = 0. */
         const float curve = o->ftrl_beta / o->lr + o->ftrl_l2;
         for (uint32_t i = 0; i < dim; i++) {
-            state[i] = w[i] < 0.0f || w[i] > 0.0f ? -w[i] * curve - copysignf(o->ftrl_l1, w[i])
-                                                  : 0.0f;
+            state[i] =
+                w[i] < 0.0f || w[i] > 0.0f ? -w[i] * curve - copysignf(o->ftrl_l1, w[i]) : 0.0f;
         }
     }
 }
@@ -159,22 +155,14 @@ void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const 
 void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
                             float *w, float *s0, float *s1, const float *g) {
     switch (o->kind) {
-    case OPT_SGD:
-        apply_sgd(o, n, lr, w, g);
-        return;
+    case OPT_SGD: apply_sgd(o, n, lr, w, g); return;
     case OPT_ADAM:
         assert(step > 0);
         apply_adam(o, n, lr, step, w, s0, s1, g);
         return;
-    case OPT_ADAGRAD:
-        apply_adagrad(o, n, lr, w, s0, g);
-        return;
-    case OPT_ROWWISE_ADAGRAD:
-        apply_rowwise_adagrad(o, n, lr, w, s0, g);
-        return;
-    case OPT_FTRL:
-        apply_ftrl(o, n, w, s0, s1, g);
-        return;
+    case OPT_ADAGRAD: apply_adagrad(o, n, lr, w, s0, g); return;
+    case OPT_ROWWISE_ADAGRAD: apply_rowwise_adagrad(o, n, lr, w, s0, g); return;
+    case OPT_FTRL: apply_ftrl(o, n, w, s0, s1, g); return;
     }
     assert(false && "unknown optimizer");
 }
@@ -186,16 +174,11 @@ void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, u
 
 const char *optimizer_name(enum optimizer_kind kind) {
     switch (kind) {
-    case OPT_SGD:
-        return "sgd";
-    case OPT_ADAM:
-        return "adam";
-    case OPT_ADAGRAD:
-        return "adagrad";
-    case OPT_ROWWISE_ADAGRAD:
-        return "rowwise_adagrad";
-    case OPT_FTRL:
-        return "ftrl";
+    case OPT_SGD: return "sgd";
+    case OPT_ADAM: return "adam";
+    case OPT_ADAGRAD: return "adagrad";
+    case OPT_ROWWISE_ADAGRAD: return "rowwise_adagrad";
+    case OPT_FTRL: return "ftrl";
     }
     return "unknown";
 }

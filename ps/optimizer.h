@@ -21,8 +21,8 @@
  *                    (a fresh row's z is set so that w keeps its initial value; lr here is the
  *                    configured one: z holds w at that rate, so a warm-up must not change it)
  *
- * Decay is decoupled from the gradient (Loshchilov and Hutter, ICLR 2019: AdamW), in all rules but ftrl, which
- * has its own l2 and no w to shrink (config_check refuses):
+ * Decay is decoupled from the gradient (Loshchilov and Hutter, ICLR 2019: AdamW), in all rules but
+ * ftrl, which has its own l2 and no w to shrink (config_check refuses):
  *
  *   w = (1 - lr decay) w - ...     with the old w, and what the rule subtracts
  *

@@ -53,8 +53,8 @@ static enum status first_names(const struct partition *p, struct applied **out) 
 static enum status create_domain(struct partition *p) {
     struct applied *applied = NULL;
     TRY(first_names(p, &applied));
-    const enum status status = domains_add(&p->domains, p->spec.bucket_begin, p->spec.bucket_end,
-                                           &applied, 0);
+    const enum status status =
+        domains_add(&p->domains, p->spec.bucket_begin, p->spec.bucket_end, &applied, 0);
     applied_destroy(&applied);
     return status;
 }
@@ -71,8 +71,8 @@ enum status partition_create(struct partition **out, const struct partition_spec
     for (uint32_t slot = 0; slot < p->field_count; slot++) {
         TRY_OUT(create_field(p, slot));
     }
-    TRY_OUT(dense_init(&p->dense, spec->config, spec->layout, spec->bucket_begin,
-                       spec->bucket_end, spec->read_only));
+    TRY_OUT(dense_init(&p->dense, spec->config, spec->layout, spec->bucket_begin, spec->bucket_end,
+                       spec->read_only));
     TRY_OUT(create_domain(p));
     TRY_OUT(mem_array((void **)&p->fences, spec->shards, sizeof *p->fences));
     TRY_OUT(tickets_init(&p->tickets, spec->config->ticket_bytes, spec->config->ticket_ms,
@@ -134,8 +134,10 @@ enum status partition_check_keys(const struct partition *p, const struct key_lis
             strangers |= key_bucket(f, ids[i]) - begin >= end - begin;
         }
         if (strangers != 0) {
-            return fail(ERR_PROTOCOL, "a key of field %s belongs to another partition than "
-                        "buckets [%u, %u)", p->spec.schema->fields[slot].name, begin, end);
+            return fail(ERR_PROTOCOL,
+                        "a key of field %s belongs to another partition than "
+                        "buckets [%u, %u)",
+                        p->spec.schema->fields[slot].name, begin, end);
         }
         ids += n;
         left -= n;

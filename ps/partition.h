@@ -24,16 +24,16 @@
 #include "common/job/schema.h"
 
 struct partition_spec {
-    const struct config *config;   /* borrowed for the partition's life, as all below */
+    const struct config *config; /* borrowed for the partition's life, as all below */
     const struct schema *schema;
     const struct layout *layout;
     const uint32_t *batches_per_shard;
     uint32_t shards;
-    bool grows;                    /* a stream: more shards come (partition_grow) */
+    bool grows; /* a stream: more shards come (partition_grow) */
     uint32_t bucket_begin, bucket_end;
-    uint64_t memory_bytes;         /* this partition's share of --memory; 0: no limit */
-    bool read_only;                /* rows without optimizer state, for eval and predict */
-    bool parameters_only;          /* a restore takes rows, sightings, dense and their state, but no
+    uint64_t memory_bytes; /* this partition's share of --memory; 0: no limit */
+    bool read_only;        /* rows without optimizer state, for eval and predict */
+    bool parameters_only;  /* a restore takes rows, sightings, dense and their state, but no
                                       names: training starts at clock 0 (other data, or anew) */
 };
 
@@ -47,20 +47,23 @@ struct key_list {
     const uint32_t *counts; /* [fields] */
     const uint64_t *ids;    /* [total], aligned */
     size_t total;
-    uint8_t *missing;       /* NULL, or [total] where a pull notes which keys have no row: 1, else 0 */
+    uint8_t *missing; /* NULL, or [total] where a pull notes which keys have no row: 1, else 0 */
 };
 
 struct pull_result {
-    uint64_t ticket;   /* 0 when none was asked for */
-    uint64_t version;  /* applied pushes so far, the least of any domain (staleness = difference
+    uint64_t ticket;  /* 0 when none was asked for */
+    uint64_t version; /* applied pushes so far, the least of any domain (staleness = difference
                           to the push's) */
 };
 /* Values out: rows in key order, each its field's dim floats, then (if want_dense) the dense slice.
  * out has partition_pull_floats() room. With want_ticket a ticket is opened: it keeps the request's
- * handles and ids until its push, a time, or the ticket_bytes limit (oldest first). now_ms: clock. */
-size_t partition_pull_floats(const struct partition *p, const struct key_list *keys, bool want_dense);
+ * handles and ids until its push, a time, or the ticket_bytes limit (oldest first). now_ms: clock.
+ */
+size_t partition_pull_floats(const struct partition *p, const struct key_list *keys,
+                             bool want_dense);
 enum status partition_pull(struct partition *p, const struct key_list *keys, bool want_dense,
-                           bool want_ticket, uint64_t now_ms, float *out, struct pull_result *result);
+                           bool want_ticket, uint64_t now_ms, float *out,
+                           struct pull_result *result);
 
 struct push_result {
     bool duplicate;          /* the name was applied before: nothing done */
@@ -86,8 +89,8 @@ enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy);
 struct partition_stats {
     uint64_t rows[FIELDS_MAX];
     uint64_t row_bytes[FIELDS_MAX];
-    uint64_t rows_total, table_bytes;      /* slabs, index */
-    uint64_t bytes_total;                  /* and dense slice, tickets, copies */
+    uint64_t rows_total, table_bytes; /* slabs, index */
+    uint64_t bytes_total;             /* and dense slice, tickets, copies */
     uint64_t pulls, pulled_keys, missing_keys, pushes, pushed_keys, duplicates, dropped_values;
     uint64_t created, refused, evicted_age, evicted_memory, unadmitted; /* unadmitted: sightings */
     uint64_t tickets_open, tickets_expired, tickets_unknown, fenced;

@@ -15,11 +15,11 @@
 
 /* One store of rows: a field's table, or its sightings. */
 struct store {
-    struct table *table;   /* NULL: the field has no sightings */
-    uint32_t evict_age;    /* 0: never */
-    uint32_t age_hand;     /* next slot of the search for expired rows */
-    uint32_t memory_hand;  /* next slot of the search for a victim */
-    uint32_t unit;         /* its number in a snapshot: 2 * slot, + 1 for sightings */
+    struct table *table;  /* NULL: the field has no sightings */
+    uint32_t evict_age;   /* 0: never */
+    uint32_t age_hand;    /* next slot of the search for expired rows */
+    uint32_t memory_hand; /* next slot of the search for a victim */
+    uint32_t unit;        /* its number in a snapshot: 2 * slot, + 1 for sightings */
 };
 
 struct field_rows {

@@ -13,13 +13,12 @@ size_t partition_pull_floats(const struct partition *p, const struct key_list *k
 }
 
 /* A row whose age is up reads as its initial value, like any other that is missing. */
-static void hide_expired(const struct partition *p, const struct field_rows *f,
-                         const uint64_t *ids, size_t n, uint32_t *handles) {
+static void hide_expired(const struct partition *p, const struct field_rows *f, const uint64_t *ids,
+                         size_t n, uint32_t *handles) {
     const uint32_t age = f->rows.evict_age;
     for (size_t i = 0; age != 0 && i < n; i++) {
-        if (handles[i] != HANDLE_NONE &&
-            row_expired(table_row(f->rows.table, handles[i]), age,
-                        key_domain(p, f, ids[i])->clock)) {
+        if (handles[i] != HANDLE_NONE && row_expired(table_row(f->rows.table, handles[i]), age,
+                                                     key_domain(p, f, ids[i])->clock)) {
             handles[i] = HANDLE_NONE;
         }
     }
@@ -57,8 +56,8 @@ enum status partition_pull(struct partition *p, const struct key_list *keys, boo
     TRY(partition_check_keys(p, keys));
     struct ticket *ticket = NULL;
     if (want_ticket && !p->spec.read_only) {
-        ticket = tickets_open(&p->tickets, keys->counts, p->field_count, keys->ids, keys->total,
-                              now_ms);
+        ticket =
+            tickets_open(&p->tickets, keys->counts, p->field_count, keys->ids, keys->total, now_ms);
     }
     size_t at = 0;
     for (uint32_t f = 0; f < p->field_count; f++) {

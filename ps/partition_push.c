@@ -42,7 +42,7 @@ static bool usable(const float *g, size_t n) {
     return bad == 0;
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 /* A handle may be stale: the row evicted since the pull, its slot taken by another. */
 static uint32_t current_handle(const struct table *t, uint64_t id, uint32_t handle) {
@@ -91,8 +91,7 @@ static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t
     struct row *row = table_row(f->rows.table, handle);
     row->step += row->step < UINT32_MAX;
     row->last = (uint32_t)d->clock + 1;
-    const uint32_t t =
-        f->config.opt.correction == CORRECT_ROW ? row->step : step_of(d->clock + 1);
+    const uint32_t t = f->config.opt.correction == CORRECT_ROW ? row->step : step_of(d->clock + 1);
     optimizer_apply(&f->config.opt, dim, f->config.opt.lr * d->lr_scale, t, row->data,
                     row->data + dim, g);
 }
@@ -130,8 +129,8 @@ static void push_rows(struct push *u) {
     size_t at = 0;
     for (uint32_t f = 0; f < u->p->field_count; f++) {
         const size_t n = u->counts[f];
-        push_field(u, &u->p->fields[f], u->ids + at, u->handles == NULL ? NULL : u->handles + at,
-                   n, u->g);
+        push_field(u, &u->p->fields[f], u->ids + at, u->handles == NULL ? NULL : u->handles + at, n,
+                   u->g);
         at += n;
         u->g += n * u->p->fields[f].config.dim;
     }
@@ -156,12 +155,11 @@ static void push_dense(struct push *u) {
     }
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static enum status check_fence(struct partition *p, struct batch_name name, uint64_t fence) {
     if (name.shard >= p->spec.shards) {
-        return fail(ERR_PROTOCOL, "push of shard %u; the plan has %u", name.shard,
-                    p->spec.shards);
+        return fail(ERR_PROTOCOL, "push of shard %u; the plan has %u", name.shard, p->spec.shards);
     }
     if (fence < p->fences[name.shard]) {
         p->counts.fenced++;
@@ -217,10 +215,9 @@ static void close_domains(struct partition *p) {
     }
 }
 
-/* --- the push -------------------------------------------------------------------------------- */
+/* --- the push --------------------------------------------------------------------------------- */
 
-static enum status locate_keys(struct push *u, struct ticket *ticket,
-                               const struct key_list *keys) {
+static enum status locate_keys(struct push *u, struct ticket *ticket, const struct key_list *keys) {
     if (keys != NULL) {
         TRY(partition_check_keys(u->p, keys));
         u->counts = keys->counts;
@@ -243,8 +240,8 @@ static enum status check_floats(const struct push *u, size_t floats) {
     const struct key_list keys = {.counts = u->counts, .ids = u->ids, .total = u->total};
     const size_t expected = partition_pull_floats(u->p, &keys, true);
     if (floats != expected) {
-        return fail(ERR_PROTOCOL, "push of %zu keys has %zu floats, expected %zu", u->total,
-                    floats, expected);
+        return fail(ERR_PROTOCOL, "push of %zu keys has %zu floats, expected %zu", u->total, floats,
+                    expected);
     }
     return OK;
 }
@@ -252,9 +249,10 @@ static enum status check_floats(const struct push *u, size_t floats) {
 static void note_dropped(struct partition *p, struct batch_name name, uint64_t dropped) {
     p->counts.dropped_values += dropped;
     if (dropped > 0) {
-        log_limited(&p->dropped, LOG_WARN, "batch (epoch %u, shard %u, batch %u): %llu gradient values "
-                    "of rows that are not finite were dropped; %llu so far", name.epoch, name.shard,
-                    name.batch, (unsigned long long)dropped,
+        log_limited(&p->dropped, LOG_WARN,
+                    "batch (epoch %u, shard %u, batch %u): %llu gradient values "
+                    "of rows that are not finite were dropped; %llu so far",
+                    name.epoch, name.shard, name.batch, (unsigned long long)dropped,
                     (unsigned long long)p->counts.dropped_values);
     }
 }

@@ -15,7 +15,7 @@
 struct restore {
     struct partition *p;
     struct part_reader reader;
-    int slot[FIELDS_MAX];  /* of the part's tables in the partition's schema; -1: not there */
+    int slot[FIELDS_MAX]; /* of the part's tables in the partition's schema; -1: not there */
     struct domains domains;
     uint64_t dense_seen;
     uint64_t dense_step;
@@ -25,15 +25,16 @@ static bool overlaps(const struct partition *p, const struct manifest_part *part
     return part->bucket_begin < p->spec.bucket_end && part->bucket_end > p->spec.bucket_begin;
 }
 
-/* --- does it fit ----------------------------------------------------------------------------- */
+/* --- does it fit ------------------------------------------------------------------------------ */
 
 static enum status check_table(const struct partition *p, const struct part_table *t, int slot) {
     const struct table_config *c = &p->fields[slot].config;
     const bool same_rule = p->spec.read_only || t->optimizer == (uint32_t)c->opt.kind;
     if (t->dim != c->dim || !same_rule) {
-        return fail(ERR_CONFIG, "field %s: the checkpoint has dim %u and optimizer %s, the "
-                    "configuration dim %u and %s", t->name, t->dim,
-                    optimizer_name((enum optimizer_kind)t->optimizer), c->dim,
+        return fail(ERR_CONFIG,
+                    "field %s: the checkpoint has dim %u and optimizer %s, the "
+                    "configuration dim %u and %s",
+                    t->name, t->dim, optimizer_name((enum optimizer_kind)t->optimizer), c->dim,
                     optimizer_name(c->opt.kind));
     }
     return OK;
@@ -50,7 +51,8 @@ static enum status check_meta(struct restore *r) {
     }
     if (m->dense_begin != layout_slice(p->spec.layout, m->bucket_begin) ||
         m->dense_end != layout_slice(p->spec.layout, m->bucket_end)) {
-        return fail(ERR_CONFIG, "%s: dense parameters [%llu, %llu), the model of the "
+        return fail(ERR_CONFIG,
+                    "%s: dense parameters [%llu, %llu), the model of the "
                     "configuration has [%llu, %llu) there: towers, experts, levels or input differ",
                     r->reader.container.file.path, (unsigned long long)m->dense_begin,
                     (unsigned long long)m->dense_end,
@@ -65,7 +67,7 @@ static enum status check_meta(struct restore *r) {
     return OK;
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static enum status load_row(struct restore *r, const struct field_rows *f, struct store *s,
                             const uint8_t *record, uint32_t bytes) {
@@ -88,7 +90,8 @@ static enum status load_row(struct restore *r, const struct field_rows *f, struc
     }
     const uint64_t limit = p->spec.memory_bytes, grows = table_grow_bytes(s->table);
     if (limit != 0 && grows != 0 && partition_bytes(p) + grows > limit) {
-        return fail(ERR_LIMIT, "the rows of the checkpoint do not fit into %llu bytes of memory a "
+        return fail(ERR_LIMIT,
+                    "the rows of the checkpoint do not fit into %llu bytes of memory a "
                     "partition: raise server.memory or add servers",
                     (unsigned long long)limit);
     }
@@ -117,7 +120,7 @@ static enum status load_rows(struct restore *r, const struct part_chunk *c) {
     return OK;
 }
 
-/* --- dense ----------------------------------------------------------------------------------- */
+/* --- dense ------------------------------------------------------------------------------------ */
 
 static void load_dense(struct restore *r, const struct part_chunk *c) {
     struct dense *d = &r->p->dense;
@@ -136,14 +139,13 @@ static void load_dense(struct restore *r, const struct part_chunk *c) {
     r->dense_seen += to - from;
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static enum status load_domain(struct restore *r, const struct part_domain *from) {
     const struct partition_spec *spec = &r->p->spec;
-    const uint32_t begin = from->bucket_begin > spec->bucket_begin ? from->bucket_begin
-                                                                   : spec->bucket_begin;
-    const uint32_t end = from->bucket_end < spec->bucket_end ? from->bucket_end
-                                                             : spec->bucket_end;
+    const uint32_t begin =
+        from->bucket_begin > spec->bucket_begin ? from->bucket_begin : spec->bucket_begin;
+    const uint32_t end = from->bucket_end < spec->bucket_end ? from->bucket_end : spec->bucket_end;
     if (begin >= end) {
         return OK;
     }
@@ -192,7 +194,7 @@ static enum status adopt_domains(struct restore *r) {
     return OK;
 }
 
-/* --- the whole ------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static enum status load_part(struct restore *r) {
     const struct part_meta *m = &r->reader.meta;

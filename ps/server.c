@@ -8,8 +8,8 @@
  * After that one turn hears the coordinator for at most STEP_MS, passes cuts on to the threads,
  * sends the results of cuts, and sums the threads' figures into the heartbeat. The server ends when
  * the coordinator says so, when something in it fails (the coordinator is told why first), or when
- * the coordinator has been silent for give_up_ms. Told to stop, it sends one more heartbeat with the
- * final figures, which the coordinator waits for. A stop signal alone does not end it: the
+ * the coordinator has been silent for give_up_ms. Told to stop, it sends one more heartbeat with
+ * the final figures, which the coordinator waits for. A stop signal alone does not end it: the
  * coordinator may want a last checkpoint of its rows and will say stop; only before the server
  * serves does a signal end it at once.
  */
@@ -26,11 +26,11 @@
 #include "common/base/rng.h"
 #include "server_thread.h"
 
-#define STEP_MS 10
-#define BIND_TIMEOUT_MS 30000
-#define FIGURES_MS 200
+#define STEP_MS          10
+#define BIND_TIMEOUT_MS  30000
+#define FIGURES_MS       200
 #define STOP_HEARD_BEATS 3 /* how long a failing server waits to be heard, in heartbeats */
-#define LAST_WORDS_MS 1000
+#define LAST_WORDS_MS    1000
 
 struct server {
     const struct server_options *options;
@@ -46,12 +46,12 @@ struct server {
     uint64_t figures_next_ms;
     struct wire_heartbeat beat;
     bool signal_logged;
-    bool ended;                          /* the coordinator said stop */
-    uint32_t commands;                   /* heard since say_failure or say_last began */
-    uint32_t figures;                    /* threads that have put out their last figures */
+    bool ended;        /* the coordinator said stop */
+    uint32_t commands; /* heard since say_failure or say_last began */
+    uint32_t figures;  /* threads that have put out their last figures */
 };
 
-/* --- endpoints ---------------------------------------------------------------------------------- */
+/* --- endpoints -------------------------------------------------------------------------------- */
 
 /* Where thread k listens: a port of its own for tcp, a name of its own otherwise. */
 static enum status listen_of(const struct server_options *o, uint32_t k, char *out, size_t cap) {
@@ -93,7 +93,8 @@ static enum status advertised(const struct server_options *o, const char *bound,
         return fail(ERR_CONFIG, "listening on every address; give --advertise a name for others");
     }
     int n = snprintf(out, WIRE_ENDPOINT_MAX, "tcp://%s%s", host, colon);
-    return n < WIRE_ENDPOINT_MAX ? OK : fail(ERR_LIMIT, "endpoint too long: tcp://%s%s", host, colon);
+    return n < WIRE_ENDPOINT_MAX ? OK
+                                 : fail(ERR_LIMIT, "endpoint too long: tcp://%s%s", host, colon);
 }
 
 static enum status await_bound(struct server *s, uint32_t k) {
@@ -132,7 +133,7 @@ static enum status start_threads(struct server *s) {
     return OK;
 }
 
-/* --- joining the job ---------------------------------------------------------------------------- */
+/* --- joining the job -------------------------------------------------------------------------- */
 
 static enum status say_hello(struct server *s, struct wire_welcome *welcome) {
     const struct server_options *o = s->options;
@@ -201,7 +202,7 @@ static enum status begin_threads(struct server *s) {
     return OK;
 }
 
-/* --- what the coordinator says ------------------------------------------------------------------ */
+/* --- what the coordinator says ---------------------------------------------------------------- */
 
 /* Repeated orders are passed on once; a thread whose queue is full gets it with the next repeat. */
 static enum status pass_cut(struct server *s, const struct wire_command *c) {
@@ -216,7 +217,8 @@ static enum status pass_cut(struct server *s, const struct wire_command *c) {
             return status;
         }
         if (status == OK) {
-            log_debug("cut %llu to partition %u: %s", (unsigned long long)c->cut, s->first + k, c->dir);
+            log_debug("cut %llu to partition %u: %s", (unsigned long long)c->cut, s->first + k,
+                      c->dir);
             s->cut_given[k] = c->cut;
         }
     }
@@ -252,7 +254,7 @@ static enum status hear(struct server *s) {
     return m.msg.type == WIRE_COMMAND ? take_command(s, &m.msg.u.command) : OK;
 }
 
-/* --- what the server says ----------------------------------------------------------------------- */
+/* --- what the server says --------------------------------------------------------------------- */
 
 static enum status send_part(struct server *s, uint32_t k, const struct server_report *r) {
     struct wire_msg m = {.type = WIRE_PART_DONE};
@@ -355,7 +357,7 @@ static enum status turn(struct server *s) {
     return OK;
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* The coordinator should hear why from this server rather than find it silent. The first command
  * may answer an older beat; the second cannot. */
@@ -369,8 +371,7 @@ static void say_failure(struct server *s, enum status status) {
     snprintf(s->beat.text, sizeof s->beat.text, "%.*s", WIRE_TEXT_MAX - 1, why);
     link_beat(s->link, &s->beat);
     s->commands = 0;
-    uint64_t until_ms =
-        clock_mono_ms() + (uint64_t)STOP_HEARD_BEATS * s->job.config.heartbeat_ms;
+    uint64_t until_ms = clock_mono_ms() + (uint64_t)STOP_HEARD_BEATS * s->job.config.heartbeat_ms;
     while (s->commands < 2 && !s->ended && clock_left_ms(until_ms) > 0) {
         if (hear(s) != OK) {
             break;

@@ -10,12 +10,12 @@
 #include "common/net/link.h"
 
 struct server_options {
-    const char *coordinator;  /* endpoint */
-    const char *listen;       /* "ipc://DIR/ps-0" (".K" is added per thread) or "tcp://host:0" */
-    const char *advertise;    /* host name put into tcp endpoints; NULL: that of listen */
+    const char *coordinator; /* endpoint */
+    const char *listen;      /* "ipc://DIR/ps-0" (".K" is added per thread) or "tcp://host:0" */
+    const char *advertise;   /* host name put into tcp endpoints; NULL: that of listen */
     uint32_t index;
     uint32_t threads;
-    uint64_t timeout_ms;      /* for the coordinator and peers to appear */
+    uint64_t timeout_ms; /* for the coordinator and peers to appear */
 };
 /* Runs the whole role until the job ends: OK, or the first cause. Blocking. */
 enum status server_run(const struct server_options *o);

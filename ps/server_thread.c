@@ -18,10 +18,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define QUEUE_ITEMS 8
-#define IDLE_MS 20         /* how long an order may wait */
-#define CUTTING_MS 1       /* the same while a snapshot is written */
-#define STATS_MS 100
+#define QUEUE_ITEMS    8
+#define IDLE_MS        20 /* how long an order may wait */
+#define CUTTING_MS     1  /* the same while a snapshot is written */
+#define STATS_MS       100
 #define REPORT_WAIT_MS 60000
 /* The port is bound before the job's configuration is known; the job's limit is checked later. */
 #define PORT_BYTES_MAX 0x7fffffffu
@@ -40,12 +40,12 @@ struct serving { /* the thread's own */
     struct scratch ids, floats, packed, missing;
     struct port_message in;
     struct wire_msg out;
-    bool busy;                  /* the partition has more to do now */
+    bool busy; /* the partition has more to do now */
     bool cutting;
-    uint64_t cut;               /* number of the running cut */
-    struct server_order *held;  /* a cut that waits for the running one */
-    uint64_t figures_ms;        /* when the figures were last put out */
-    uint64_t unsent;            /* answers dropped */
+    uint64_t cut;                       /* number of the running cut */
+    struct server_order *held;          /* a cut that waits for the running one */
+    uint64_t figures_ms;                /* when the figures were last put out */
+    uint64_t unsent;                    /* answers dropped */
     struct log_limit refused[STATUSES]; /* lines about requests, by status */
     struct laps laps;
 };
@@ -61,7 +61,7 @@ static enum status ensure(struct scratch *s, size_t bytes) {
     return OK;
 }
 
-/* --- reports ------------------------------------------------------------------------------------ */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 void server_report_free(struct server_report **r) {
     if (*r != NULL) {
@@ -110,18 +110,18 @@ static void put_figures(struct serving *v, uint64_t now_ms) {
     v->figures_ms = now_ms;
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static void answer_keys(struct serving *v, const void *keys, size_t key_bytes, const void *values,
                         size_t bytes) {
     v->out.job = v->in.msg.job;
     v->out.id = v->in.msg.id;
-    enum status status = port_send(v->port, v->in.peer, v->in.peer_bytes, &v->out, keys, key_bytes,
-                                   values, bytes);
+    enum status status =
+        port_send(v->port, v->in.peer, v->in.peer_bytes, &v->out, keys, key_bytes, values, bytes);
     if (status != OK) {
         v->unsent++;
-        log_debug("an answer was dropped: %s", status == ERR_AGAIN ? "the peer is gone or slow"
-                                                                   : fail_text());
+        log_debug("an answer was dropped: %s",
+                  status == ERR_AGAIN ? "the peer is gone or slow" : fail_text());
     }
 }
 
@@ -163,9 +163,10 @@ static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t
 
 static enum status check_answer_bytes(const struct serving *v, size_t bytes) {
     if (bytes > v->job->config.message_bytes_max) {
-        return fail(ERR_LIMIT, "the answer would take %zu bytes, net.message_bytes_max is %u: use a "
-                    "smaller train.batch or more partitions", bytes,
-                    v->job->config.message_bytes_max);
+        return fail(ERR_LIMIT,
+                    "the answer would take %zu bytes, net.message_bytes_max is %u: use a "
+                    "smaller train.batch or more partitions",
+                    bytes, v->job->config.message_bytes_max);
     }
     return OK;
 }
@@ -254,24 +255,21 @@ static enum status serve(struct serving *v, uint64_t now_ms) {
     }
     if (v->in.keys_bytes > v->job->config.message_bytes_max ||
         v->in.values_bytes > v->job->config.message_bytes_max) {
-        return fail(ERR_LIMIT, "request with frames of %zu and %zu bytes, net.message_bytes_max "
-                    "is %u", v->in.keys_bytes, v->in.values_bytes,
-                    v->job->config.message_bytes_max);
+        return fail(ERR_LIMIT,
+                    "request with frames of %zu and %zu bytes, net.message_bytes_max "
+                    "is %u",
+                    v->in.keys_bytes, v->in.values_bytes, v->job->config.message_bytes_max);
     }
     switch (v->in.msg.type) {
-    case WIRE_PULL:
-        return serve_pull(v, now_ms);
-    case WIRE_PUSH:
-        return serve_push(v);
-    case WIRE_STATS:
-        return serve_stats(v);
+    case WIRE_PULL: return serve_pull(v, now_ms);
+    case WIRE_PUSH: return serve_push(v);
+    case WIRE_STATS: return serve_stats(v);
     default:
-        return fail(ERR_PROTOCOL, "a partition does not answer %s",
-                    wire_type_name(v->in.msg.type));
+        return fail(ERR_PROTOCOL, "a partition does not answer %s", wire_type_name(v->in.msg.type));
     }
 }
 
-/* --- cuts --------------------------------------------------------------------------------------- */
+/* --- cuts ------------------------------------------------------------------------------------- */
 
 static enum status report_part(struct serving *v, uint64_t cut, enum status status,
                                const struct part_info *info) {
@@ -322,7 +320,7 @@ static enum status take_order(struct serving *v) {
     return report(v, (struct server_report){.kind = SERVER_REPORT_FIGURES});
 }
 
-/* --- the thread --------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 /* Waits for the job; *go false: told to stop instead. */
 static enum status await_job(struct serving *v, bool *go) {
@@ -442,7 +440,7 @@ static enum status thread_main(void *arg) {
     return status;
 }
 
-/* --- the control thread's side ------------------------------------------------------------------ */
+/* --- the control thread's side ---------------------------------------------------------------- */
 
 enum status server_thread_start(struct server_thread *s, struct transport *t, const char *listen,
                                 uint32_t number) {

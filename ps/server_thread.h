@@ -4,8 +4,9 @@
  * figures, and never touches its port or its partition:
  *
  *     orders   control -> thread   BEGIN (what the job is), CUT
- *     reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's result)
- *     figures  thread -> control   partition_stats and usage, at most STATS_MS old, under `figures_lock`
+ *     reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's
+ * result) figures  thread -> control   partition_stats and usage, at most STATS_MS old, under
+ * `figures_lock`
  *
  * A thread that fails ends; server_thread_check gives its status. Items of the queues are heap
  * objects whose ownership passes with them.
@@ -33,16 +34,16 @@ struct server_job {
     bool parameters_only;           /* names and clock start afresh */
     struct manifest manifest;       /* of resume_dir */
     struct snapshot_writer *writer;
-    uint32_t threads;               /* of this server: they share config.memory_bytes */
+    uint32_t threads; /* of this server: they share config.memory_bytes */
 };
 
 enum server_order_kind { SERVER_ORDER_BEGIN, SERVER_ORDER_CUT, SERVER_ORDER_FIGURES };
 struct server_order {
     enum server_order_kind kind;
-    uint32_t partition;             /* BEGIN: number in the whole job */
-    const struct server_job *job;   /* BEGIN */
-    uint64_t cut, cut_id;           /* CUT: its number, and what its parts bear */
-    char dir[WIRE_TEXT_MAX];        /* CUT */
+    uint32_t partition;           /* BEGIN: number in the whole job */
+    const struct server_job *job; /* BEGIN */
+    uint64_t cut, cut_id;         /* CUT: its number, and what its parts bear */
+    char dir[WIRE_TEXT_MAX];      /* CUT */
 };
 enum server_report_kind {
     SERVER_REPORT_BOUND,
@@ -53,7 +54,7 @@ enum server_report_kind {
 struct server_report {
     enum server_report_kind kind;
     char endpoint[WIRE_ENDPOINT_MAX]; /* BOUND */
-    uint64_t cut;                   /* PART, as all below */
+    uint64_t cut;                     /* PART, as all below */
     enum status status;
     char text[WIRE_TEXT_MAX];
     struct part_info info;
@@ -65,10 +66,10 @@ struct server_thread {
     struct thread thread;
     struct queue orders, reports;
     atomic_bool stop;
-    pthread_mutex_t figures_lock;   /* guards figures and used */
+    pthread_mutex_t figures_lock; /* guards figures and used */
     struct partition_stats figures;
-    struct usage used;              /* by the thread: bytes and stages */
-    bool made;                      /* queues and lock exist */
+    struct usage used; /* by the thread: bytes and stages */
+    bool made;         /* queues and lock exist */
 };
 
 /* Starts the thread; it binds and reports BOUND. */
@@ -83,8 +84,8 @@ enum status server_thread_order(struct server_thread *s, const struct server_ord
 /* Next report, the caller's to free with server_report_free; NULL: none within timeout_ms. */
 struct server_report *server_thread_report(struct server_thread *s, uint64_t timeout_ms);
 void server_report_free(struct server_report **r);
-/* The thread's side: puts a copy of *from into `reports`. The names of from->info go with it, and are
- * freed if it cannot be put; *from has none afterwards. ERR_MEMORY, ERR_TIMEOUT, ERR_CLOSED. */
+/* The thread's side: puts a copy of *from into `reports`. The names of from->info go with it, and
+ * are freed if it cannot be put; *from has none afterwards. ERR_MEMORY, ERR_TIMEOUT, ERR_CLOSED. */
 enum status server_report_put(struct queue *reports, struct server_report *from,
                               uint64_t timeout_ms);
 /* Adds what the thread has used to *used. */

@@ -9,8 +9,8 @@
  *
  * Memory: chunks in flight, at most copy_bytes in all (but two at least). The scan uses half of
  * them, so that updates find room; if there is none an update waits for the writer, which is the
- * only place where a partition waits for a disk, at most half of net.give_up_ms before the snapshot is
- * given up: workers must not take the partition for dead.
+ * only place where a partition waits for a disk, at most half of net.give_up_ms before the snapshot
+ * is given up: workers must not take the partition for dead.
  *
  * Deterministic jobs (config.deterministic) want the same bytes in the file each time, so there the
  * first update ahead of the scan finishes the scan instead: blocks are written in order of slots.
@@ -28,13 +28,13 @@
 #include "common/base/mem.h"
 #include "snapshot_writer.h"
 
-#define BLOCK_BYTES 4096u
-#define STEP_BLOCKS 64u
+#define BLOCK_BYTES     4096u
+#define STEP_BLOCKS     64u
 #define CHUNK_BYTES_MIN ((size_t)64 << 10)
 #define CHUNK_BYTES_MAX ((size_t)512 << 10)
-#define CHUNKS_MAX 4096u
-#define CHUNK_WAIT_MS 60000u /* and at most half of net.give_up_ms */
-#define WAIT_SLICE_MS 100u
+#define CHUNKS_MAX      4096u
+#define CHUNK_WAIT_MS   60000u /* and at most half of net.give_up_ms */
+#define WAIT_SLICE_MS   100u
 
 struct unit {
     const struct table *table; /* NULL: a field without sightings */
@@ -42,7 +42,7 @@ struct unit {
     uint32_t evict_age;
     uint32_t slots, blocks, block_shift;
     uint64_t rows_at_cut, written, passed;
-    uint64_t *done;            /* bit per block */
+    uint64_t *done; /* bit per block */
 };
 
 struct cut_clock {
@@ -56,19 +56,19 @@ struct snapshot {
     struct snapshot_chunk *chunk; /* being filled; NULL: none */
     struct unit *units;
     uint32_t unit_count;
-    struct cut_clock *clocks;     /* of the domains at the cut, ascending */
+    struct cut_clock *clocks; /* of the domains at the cut, ascending */
     uint64_t bitmap_bytes;
-    uint32_t wait_ms;             /* how long an update waits for an empty chunk */
+    uint32_t wait_ms; /* how long an update waits for an empty chunk */
     uint32_t scan_unit, scan_block;
     bool in_order;
-    bool scanned;                 /* nothing more to copy */
+    bool scanned; /* nothing more to copy */
     bool end_sent;
     struct part_info info;
-    enum status status;           /* a failure on this side */
+    enum status status; /* a failure on this side */
     char text[256];
 };
 
-/* --- chunks ---------------------------------------------------------------------------------- */
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 static void give_up(struct snapshot *s, enum status status) {
     if (s->status == OK) {
@@ -120,8 +120,7 @@ static enum status chunk_send(struct snapshot *s) {
         return OK;
     }
     const enum status status = snapshot_writer_put(s->writer, &chunk->work);
-    return status == OK ? OK
-                        : fail(status, "%s: the writer thread takes no work", s->job->path);
+    return status == OK ? OK : fail(status, "%s: the writer thread takes no work", s->job->path);
 }
 
 /* Half of the chunks, one at least, are left to updates. */
@@ -143,7 +142,7 @@ static enum status chunk_room(struct snapshot *s, size_t bytes, bool wait) {
     return wait || scan_may_take(s) ? chunk_take(s, wait) : ERR_AGAIN;
 }
 
-/* --- blocks ---------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static uint64_t clock_at_cut(const struct snapshot *s, const struct field_rows *f, uint64_t id) {
     const uint32_t bucket = key_bucket(f, id);
@@ -156,8 +155,8 @@ static uint64_t clock_at_cut(const struct snapshot *s, const struct field_rows *
 
 static void append_row(struct snapshot *s, uint32_t unit, const struct row *row, size_t bytes) {
     struct snapshot_chunk *c = s->chunk;
-    struct snapshot_segment *last = c->segment_count == 0 ? NULL
-                                                          : &c->segment[c->segment_count - 1];
+    struct snapshot_segment *last =
+        c->segment_count == 0 ? NULL : &c->segment[c->segment_count - 1];
     if (last == NULL || last->unit != unit) {
         last = &c->segment[c->segment_count++];
         *last = (struct snapshot_segment){.unit = unit, .offset = c->used};
@@ -197,7 +196,7 @@ static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block,
     return OK;
 }
 
-/* --- the scan -------------------------------------------------------------------------------- */
+/* --- the scan --------------------------------------------------------------------------------- */
 
 static void scan_end(struct snapshot *s) {
     for (uint32_t i = 0; i < s->unit_count; i++) {
@@ -281,7 +280,7 @@ void snapshot_touch(struct partition *p, uint32_t unit, uint32_t handle) {
     }
 }
 
-/* --- the cut --------------------------------------------------------------------------------- */
+/* --- the cut ---------------------------------------------------------------------------------- */
 
 static void snapshot_destroy(struct snapshot **inout) {
     struct snapshot *s = *inout;
@@ -359,8 +358,8 @@ out:
     return status;
 }
 
-static enum status cut_job(struct snapshot *s, struct partition *p, const char *dir,
-                           uint32_t index, uint32_t count, uint64_t cut) {
+static enum status cut_job(struct snapshot *s, struct partition *p, const char *dir, uint32_t index,
+                           uint32_t count, uint64_t cut) {
     const uint64_t copy_bytes = p->spec.config->copy_bytes;
     size_t chunk_bytes = (size_t)(copy_bytes / 8) & ~(size_t)4095;
     chunk_bytes = chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk_bytes;
@@ -391,7 +390,7 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
     s->writer = w;
     s->in_order = p->spec.config->deterministic;
     s->wait_ms = p->spec.config->give_up_ms / 2 < CHUNK_WAIT_MS ? p->spec.config->give_up_ms / 2
-                                                                 : CHUNK_WAIT_MS;
+                                                                : CHUNK_WAIT_MS;
     TRY_OUT(cut_rows(s, p));
     TRY_OUT(cut_job(s, p, dir, index, count, cut));
     status = snapshot_writer_put(w, &s->job->begin);

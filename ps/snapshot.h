@@ -19,11 +19,11 @@ enum status snapshot_writer_start(struct snapshot_writer **w);
 void snapshot_writer_stop(struct snapshot_writer **w); /* aborts what is unfinished */
 
 struct part_info {
-    char name[64];              /* part-00000-of-00002.bin */
+    char name[64]; /* part-00000-of-00002.bin */
     uint32_t bucket_begin, bucket_end;
     uint64_t bytes, checksum, rows;
-    uint64_t version;           /* applied pushes */
-    struct buf applied;         /* applied_encode of the intersection of the domains' names at the
+    uint64_t version;   /* applied pushes */
+    struct buf applied; /* applied_encode of the intersection of the domains' names at the
                                    cut; the receiver's to free (buf_fini); empty on failure */
 };
 

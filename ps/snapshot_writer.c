@@ -16,8 +16,8 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 
-#define PUT_TIMEOUT_MS 1000u
-#define TAKE_TIMEOUT_MS 1000u
+#define PUT_TIMEOUT_MS     1000u
+#define TAKE_TIMEOUT_MS    1000u
 #define DENSE_BLOCK_FLOATS ((size_t)1 << 18)
 
 struct snapshot_writer {
@@ -28,7 +28,7 @@ struct snapshot_writer {
     struct snapshot_job *jobs; /* unfinished; the thread's own */
 };
 
-/* --- jobs ------------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static void job_destroy(struct snapshot_job *job) {
     for (uint32_t i = 0; i < job->chunk_count; i++) {
@@ -82,7 +82,7 @@ size_t snapshot_job_bytes(const struct snapshot_job *job) {
            job->dense_floats * job->dense_vectors * sizeof(float) + job->meta.cap;
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static enum status write_dense(struct snapshot_job *job) {
     const size_t n = job->dense_floats;
@@ -109,8 +109,8 @@ static enum status begin(struct snapshot_job *job) {
 static enum status write_unit(struct snapshot_job *job, uint32_t unit, const void *data,
                               size_t bytes) {
     const bool sightings = unit % 2 != 0;
-    return container_put(&job->file, sightings ? PART_SIGHTINGS : PART_ROWS, unit / 2, data,
-                         bytes, sightings);
+    return container_put(&job->file, sightings ? PART_SIGHTINGS : PART_ROWS, unit / 2, data, bytes,
+                         sightings);
 }
 
 static enum status write_chunk(struct snapshot_job *job, const struct snapshot_chunk *c) {
@@ -152,7 +152,7 @@ static enum status finish(struct snapshot_job *job) {
     return container_commit(&job->file, &job->file_bytes, &job->checksum);
 }
 
-/* --- the thread ------------------------------------------------------------------------------ */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void note(struct snapshot_job *job, enum status status) {
     if (status != OK && job->status == OK) {
@@ -192,12 +192,10 @@ static void do_work(struct snapshot_writer *w, struct snapshot_work *work) {
         note(job, fail(ERR_CLOSED, "%s: the writer was stopped", job->path));
     }
     switch (work->kind) {
-    case WORK_BEGIN:
-        note(job, job->status != OK ? job->status : begin(job));
-        return;
+    case WORK_BEGIN: note(job, job->status != OK ? job->status : begin(job)); return;
     case WORK_ROWS:
-        note(job, job->status != OK ? job->status
-                                    : write_chunk(job, (struct snapshot_chunk *)work));
+        note(job,
+             job->status != OK ? job->status : write_chunk(job, (struct snapshot_chunk *)work));
         queue_put(&job->emptied, work, 0); /* has room for every chunk there is */
         return;
     case WORK_END:

@@ -17,7 +17,7 @@
 #include "snapshot.h"
 
 #define CHUNK_SEGMENTS_MAX 256u
-#define SNAPSHOT_WORK_MAX 65536u /* length of the writer's queue */
+#define SNAPSHOT_WORK_MAX  65536u /* length of the writer's queue */
 
 struct snapshot_job;
 
@@ -37,7 +37,7 @@ struct snapshot_chunk {
     size_t used;
     uint32_t segment_count;
     struct snapshot_segment segment[CHUNK_SEGMENTS_MAX];
-    uint8_t data[];            /* [chunk_bytes] */
+    uint8_t data[]; /* [chunk_bytes] */
 };
 
 struct snapshot_job {
@@ -46,15 +46,15 @@ struct snapshot_job {
     struct buf meta;
     uint64_t dense_begin;
     size_t dense_floats;
-    uint32_t dense_vectors;    /* w and the state vectors */
-    float *dense;              /* [dense_vectors][dense_floats] */
+    uint32_t dense_vectors; /* w and the state vectors */
+    float *dense;           /* [dense_vectors][dense_floats] */
     uint32_t units;
     size_t chunk_bytes;
     struct snapshot_chunk **chunks; /* [chunks_max], owned; the partition appends */
     uint32_t chunk_count, chunks_max;
     struct snapshot_work begin, end;
     /* by the partition, before END */
-    uint64_t *expected;        /* [units] records of the cut */
+    uint64_t *expected; /* [units] records of the cut */
     bool give_up;
     /* by the writer */
     struct container_writer file;
@@ -67,7 +67,7 @@ struct snapshot_job {
     uint64_t file_bytes, checksum, rows;
     /* between the two */
     struct queue emptied;
-    atomic_bool failed;        /* nothing more will be written: spare the copies */
+    atomic_bool failed; /* nothing more will be written: spare the copies */
     atomic_bool done;
     atomic_int references;
 };

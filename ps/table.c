@@ -26,24 +26,24 @@
 #include "optimizer.h"
 #include "piece.h"
 
-#define FIND_BLOCK 32u
-#define READ_AHEAD 8u
-#define SLAB_BYTES_MIN ((size_t)8 << 20)
-#define SLAB_WASTE_PART 100u /* at most 1 / SLAB_WASTE_PART of a slab is lost to page ends */
+#define FIND_BLOCK       32u
+#define READ_AHEAD       8u
+#define SLAB_BYTES_MIN   ((size_t)8 << 20)
+#define SLAB_WASTE_PART  100u /* at most 1 / SLAB_WASTE_PART of a slab is lost to page ends */
 #define FIRST_ROWS_BYTES ((size_t)4 << 10)
-#define SLOTS_MAX (HANDLE_NONE - 1)
-#define LINE_BYTES 64u
+#define SLOTS_MAX        (HANDLE_NONE - 1)
+#define LINE_BYTES       64u
 
 struct table {
     struct table_config config;
     uint64_t salt, seed;
     uint32_t row_bytes;
     uint32_t state_floats;
-    uint32_t slab_shift;   /* slab_rows = 1 << slab_shift */
-    uint32_t slots;        /* ever used */
-    uint32_t slots_ready;  /* committed: slots below it cost no further memory */
-    uint32_t first_rows;   /* rows of slab 0 */
-    uint32_t free_head;    /* HANDLE_NONE: no free slot */
+    uint32_t slab_shift;  /* slab_rows = 1 << slab_shift */
+    uint32_t slots;       /* ever used */
+    uint32_t slots_ready; /* committed: slots below it cost no further memory */
+    uint32_t first_rows;  /* rows of slab 0 */
+    uint32_t free_head;   /* HANDLE_NONE: no free slot */
     uint64_t rows;
     uint64_t slab_bytes_used;
     uint8_t **slabs;
@@ -66,8 +66,7 @@ static size_t slab_waste(const struct table *t) {
 }
 
 static inline uint8_t *slot_at(const struct table *t, uint32_t handle) {
-    return t->slabs[handle >> t->slab_shift] +
-           (size_t)(handle & (slab_rows(t) - 1)) * t->row_bytes;
+    return t->slabs[handle >> t->slab_shift] + (size_t)(handle & (slab_rows(t) - 1)) * t->row_bytes;
 }
 
 struct row *table_row(const struct table *t, uint32_t handle) {
@@ -108,7 +107,7 @@ void table_destroy(struct table **inout) {
     mem_free(inout);
 }
 
-/* --- growing -------------------------------------------------------------------------------- */
+/* --- growing ---------------------------------------------------------------------------------- */
 
 static uint32_t first_rows_next(const struct table *t) {
     if (t->first_rows != 0) {
@@ -157,7 +156,8 @@ static enum status grow_first_slab(struct table *t) {
     t->slab_count = 1;
     t->first_rows = rows;
     t->slab_bytes_used = used_bytes;
-    t->slots_ready = used_bytes / t->row_bytes < rows ? (uint32_t)(used_bytes / t->row_bytes) : rows;
+    t->slots_ready =
+        used_bytes / t->row_bytes < rows ? (uint32_t)(used_bytes / t->row_bytes) : rows;
     return OK;
 }
 
@@ -202,13 +202,13 @@ static enum status reserve_slot(struct table *t) {
 uint64_t table_grow_bytes(const struct table *t) {
     uint64_t bytes = index_grow_bytes(&t->index);
     if (t->free_head == HANDLE_NONE && t->slots == t->slots_ready) {
-        bytes += first_slab_grows(t) ? first_slab_next_bytes(t) - t->slab_bytes_used
-                                     : PIECE_PAGE_BYTES;
+        bytes +=
+            first_slab_grows(t) ? first_slab_next_bytes(t) - t->slab_bytes_used : PIECE_PAGE_BYTES;
     }
     return bytes;
 }
 
-/* --- inserting and removing ------------------------------------------------------------------ */
+/* --- inserting and removing ------------------------------------------------------------------- */
 
 /* Takes a slot for an absent id and puts it into the index. */
 static enum status take_slot(struct table *t, uint64_t id, uint32_t *handle) {
@@ -259,7 +259,7 @@ void table_remove(struct table *t, uint32_t handle) {
     t->rows--;
 }
 
-/* --- finding and reading --------------------------------------------------------------------- */
+/* --- finding and reading ---------------------------------------------------------------------- */
 
 void table_prefetch(const struct table *t, uint32_t handle) {
     const uint8_t *row = slot_at(t, handle);
@@ -366,6 +366,5 @@ uint32_t table_slots(const struct table *t) {
 }
 
 uint64_t table_bytes(const struct table *t) {
-    return sizeof *t + t->slab_cap * sizeof *t->slabs + t->slab_bytes_used +
-           index_bytes(&t->index);
+    return sizeof *t + t->slab_cap * sizeof *t->slabs + t->slab_bytes_used + index_bytes(&t->index);
 }

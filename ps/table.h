@@ -65,8 +65,8 @@ void table_prefetch(const struct table *t, uint32_t handle);
 
 uint32_t table_dim(const struct table *t);
 uint32_t table_row_bytes(const struct table *t);
-uint64_t table_rows(const struct table *t);       /* live */
-uint32_t table_slots(const struct table *t);      /* live + free: handles are below it */
-uint64_t table_bytes(const struct table *t);      /* slabs + index */
+uint64_t table_rows(const struct table *t);  /* live */
+uint32_t table_slots(const struct table *t); /* live + free: handles are below it */
+uint64_t table_bytes(const struct table *t); /* slabs + index */
 
 #endif

@@ -43,8 +43,8 @@ static void expire_oldest(struct tickets *t) {
 struct ticket *tickets_open(struct tickets *t, const uint32_t *counts, uint32_t fields,
                             const uint64_t *ids, size_t total, uint64_t now_ms) {
     struct ticket *k = NULL;
-    const size_t bytes = sizeof *k + total * (sizeof *k->ids + sizeof *k->handles) +
-                         fields * sizeof *k->counts;
+    const size_t bytes =
+        sizeof *k + total * (sizeof *k->ids + sizeof *k->handles) + fields * sizeof *k->counts;
     if (bytes > t->bytes_max) {
         return NULL;
     }
@@ -55,8 +55,8 @@ struct ticket *tickets_open(struct tickets *t, const uint32_t *counts, uint32_t 
     if (mem_alloc((void **)&k, bytes) != OK) {
         return NULL;
     }
-    *k = (struct ticket){.id = t->next, .expires_ms = now_ms + t->live_ms, .bytes = bytes,
-                         .total = total};
+    *k = (struct ticket){
+        .id = t->next, .expires_ms = now_ms + t->live_ms, .bytes = bytes, .total = total};
     k->ids = (uint64_t *)(void *)(k + 1);
     k->handles = (uint32_t *)(k->ids + total);
     k->counts = k->handles + total;

@@ -17,15 +17,15 @@ struct ticket {
     uint64_t id;
     uint64_t expires_ms;
     size_t bytes;
-    size_t total;       /* keys */
-    uint64_t *ids;      /* [total] */
-    uint32_t *handles;  /* [total], HANDLE_NONE for rows missing at the pull */
-    uint32_t *counts;   /* [fields] */
+    size_t total;      /* keys */
+    uint64_t *ids;     /* [total] */
+    uint32_t *handles; /* [total], HANDLE_NONE for rows missing at the pull */
+    uint32_t *counts;  /* [fields] */
 };
 
 struct tickets {
-    struct ticket **ring;  /* [TICKETS_MAX], by id modulo TICKETS_MAX; NULL: dropped */
-    uint64_t first, next;  /* ids in the ring are [first, next) */
+    struct ticket **ring; /* [TICKETS_MAX], by id modulo TICKETS_MAX; NULL: dropped */
+    uint64_t first, next; /* ids in the ring are [first, next) */
     size_t bytes, bytes_max;
     uint64_t open, expired;
     uint32_t live_ms;

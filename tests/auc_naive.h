@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 /* Row i counts pos[i] as positive and neg[i] as negative; NaN without a pair. */
-static inline double auc_naive(const double *score, const double *pos, const double *neg, size_t n) {
+static inline double auc_naive(const double *score, const double *pos, const double *neg,
+                               size_t n) {
     double pairs = 0, all = 0;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < n; j++) {

@@ -1,5 +1,6 @@
-/* job_sample.h - a small job without sockets, for the tests of what reads its results: shards written
- * by shard_builder, partitions that a few hundred pushes went through, the checkpoint they cut.
+/* job_sample.h - a small job without sockets, for the tests of what reads its results: shards
+ * written by shard_builder, partitions that a few hundred pushes went through, the checkpoint they
+ * cut.
  *
  * Everything depends on the seed alone; in particular the state depends neither on the number of
  * partitions nor on the order in which they are served. Failures abort the test at once.
@@ -23,10 +24,10 @@
 #include "ps/snapshot.h"
 
 #define JOB_PARTS_MAX 16
-#define JOB_IDS 400       /* feature ids of a field: 1..JOB_IDS */
-#define JOB_PUSH_IDS 40   /* of a field in one push, at most */
-#define JOB_SHARDS 3
-#define JOB_BATCHES 64    /* of a shard */
+#define JOB_IDS       400 /* feature ids of a field: 1..JOB_IDS */
+#define JOB_PUSH_IDS  40  /* of a field in one push, at most */
+#define JOB_SHARDS    3
+#define JOB_BATCHES   64 /* of a shard */
 
 struct small_job {
     char root[64];
@@ -40,14 +41,14 @@ struct small_job {
     uint32_t pushes; /* applied so far */
 };
 
-#define JOB_MUST(expr)                                                                            \
-    do {                                                                                          \
-        enum status must_ = (expr);                                                               \
-        if (must_ != OK) {                                                                        \
+#define JOB_MUST(expr)                                                                             \
+    do {                                                                                           \
+        enum status must_ = (expr);                                                                \
+        if (must_ != OK) {                                                                         \
             fprintf(stderr, "%s:%d: %s: %s (%s)\n", __FILE__, __LINE__, #expr, status_text(must_), \
-                    fail_text());                                                                 \
-            abort();                                                                              \
-        }                                                                                         \
+                    fail_text());                                                                  \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 static inline void job_schema(struct schema *schema, bool more) {
@@ -144,7 +145,8 @@ static inline size_t job_keys(const struct small_job *j, uint32_t n, uint32_t be
     return total;
 }
 
-static inline void job_push_one(struct small_job *j, struct partition *p, uint32_t begin, uint32_t end) {
+static inline void job_push_one(struct small_job *j, struct partition *p, uint32_t begin,
+                                uint32_t end) {
     uint32_t counts[FIELDS_MAX];
     uint64_t ids[FIELDS_MAX * JOB_PUSH_IDS], dense_begin, dense_end;
     const uint32_t n = j->pushes;
@@ -177,9 +179,8 @@ static inline void job_push(struct small_job *j, uint32_t pushes) {
     for (uint32_t i = 0; i < pushes; i++) {
         uint32_t begin = 0;
         for (uint32_t p = 0; p < j->parts; p++) {
-            const uint32_t end = p + 1 == j->parts
-                                     ? BUCKETS
-                                     : begin + BUCKETS / j->parts - (p % 2 == 0 ? 100 : 0);
+            const uint32_t end =
+                p + 1 == j->parts ? BUCKETS : begin + BUCKETS / j->parts - (p % 2 == 0 ? 100 : 0);
             job_push_one(j, j->part[p], begin, end);
             begin = end;
         }
@@ -263,7 +264,7 @@ static inline void job_restore(struct small_job *j, const char *name, uint32_t p
     manifest_free(&m);
 }
 
-/* --- shards ---------------------------------------------------------------------------------- */
+/* --- shards ----------------------------------------------------------------------------------- */
 
 /* Features of the fields [from, to): up to three an entry, some bags empty, some ids that
  * no push has touched. */
@@ -273,17 +274,19 @@ static inline size_t job_features(uint64_t seed, uint64_t entry, uint32_t from, 
     for (uint32_t f = from; f < to; f++) {
         const uint64_t count = rng_below(seed, entry, f, 4);
         for (uint64_t k = 0; k < count; k++) {
-            out[n++] = (struct feature){
-                .field = f,
-                .weight = f % 2 == 0 ? 1.0f : (float)(1 + k) * 0.5f,
-                .id = 1 + rng_below(seed, entry, 100 * f + k + 10, JOB_IDS + 50)};
+            out[n++] =
+                (struct feature){.field = f,
+                                 .weight = f % 2 == 0 ? 1.0f : (float)(1 + k) * 0.5f,
+                                 .id = 1 + rng_below(seed, entry, 100 * f + k + 10, JOB_IDS + 50)};
         }
     }
     return n;
 }
 
-/* A shard directory root/name of `shards` files. more: with a field that the model does not know. */
-static inline void job_shards(const struct small_job *j, const char *name, uint32_t shards, bool more) {
+/* A shard directory root/name of `shards` files. more: with a field that the model does not know.
+ */
+static inline void job_shards(const struct small_job *j, const char *name, uint32_t shards,
+                              bool more) {
     char dir[PATH_BYTES_MAX];
     struct schema schema;
     struct shard_info *infos = NULL;
@@ -306,8 +309,9 @@ static inline void job_shards(const struct small_job *j, const char *name, uint3
             const uint64_t impressions = 1 + rng_below(j->seed, group, 5, 9);
             for (uint64_t i = 0; i < impressions; i++) {
                 const uint64_t draw = rng_below(j->seed, impression, 6, 6);
-                const uint8_t labels =
-                    draw == 0 ? LABEL_CLICK | LABEL_CONVERSION : draw < 3 ? LABEL_CLICK : 0;
+                const uint8_t labels = draw == 0  ? LABEL_CLICK | LABEL_CONVERSION
+                                       : draw < 3 ? LABEL_CLICK
+                                                  : 0;
                 n = job_features(j->seed, 1000000 + impression, schema.user_count, schema.count,
                                  features);
                 JOB_MUST(shard_builder_impression(b, impression++, labels, features, n));
@@ -328,7 +332,7 @@ static inline void job_shards(const struct small_job *j, const char *name, uint3
     mem_free(&infos);
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 /* Whether two files have the same bytes. */
 static inline bool job_same_file(const char *a, const char *b) {

@@ -21,12 +21,12 @@ struct sample {
     uint64_t seed, draws;
     uint32_t groups, group_impressions_max; /* 1..max impressions in a group */
     uint32_t user_fields, item_fields;
-    uint32_t values_max;                    /* per bag; bags may be empty unless values_min > 0 */
+    uint32_t values_max; /* per bag; bags may be empty unless values_min > 0 */
     uint32_t values_min;
-    uint32_t dict;                          /* distinct features per field at most */
-    int empty_field;                        /* a field that no impression has; -1 none */
+    uint32_t dict;   /* distinct features per field at most */
+    int empty_field; /* a field that no impression has; -1 none */
     bool grid;
-    bool behaviours;                        /* clicks have some, at random */
+    bool behaviours; /* clicks have some, at random */
 };
 
 static inline uint32_t sample_below(struct sample *s, uint32_t n) {

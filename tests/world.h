@@ -24,15 +24,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define WORLD_FIELDS 3u
-#define WORLD_SHARDS 3u
-#define WORLD_EPOCHS 8u
-#define WORLD_IDS_MAX 64u       /* of one field in one batch */
+#define WORLD_FIELDS         3u
+#define WORLD_SHARDS         3u
+#define WORLD_EPOCHS         8u
+#define WORLD_IDS_MAX        64u /* of one field in one batch */
 #define WORLD_PARTITIONS_MAX 8u
-#define WORLD_FLOATS_MAX 8192u
+#define WORLD_FLOATS_MAX     8192u
 
 static const uint32_t world_plan[WORLD_SHARDS] = {17, 9, 24};
-#define WORLD_BATCHES 50u       /* an epoch's */
+#define WORLD_BATCHES 50u /* an epoch's */
 
 /* Of a world that is a stream: one epoch, shards known only by their pushes. */
 #define WORLD_STREAM_SHARDS 16u
@@ -41,7 +41,7 @@ static const uint32_t world_stream_plan[WORLD_STREAM_SHARDS] = {7, 9, 7, 9, 7, 9
 
 struct world {
     uint64_t seed;
-    uint32_t id_space;          /* ids are drawn from [0, id_space), small ones more often */
+    uint32_t id_space; /* ids are drawn from [0, id_space), small ones more often */
     struct config config;
     struct schema schema;
     struct layout layout;
@@ -102,7 +102,8 @@ static inline struct world *world_create(uint64_t seed) {
 
 static inline struct partition_spec world_spec(const struct world *w, uint32_t index,
                                                uint32_t count) {
-    return (struct partition_spec){.config = &w->config, .schema = &w->schema,
+    return (struct partition_spec){.config = &w->config,
+                                   .schema = &w->schema,
                                    .layout = &w->layout,
                                    .batches_per_shard = w->stream ? world_stream_plan : world_plan,
                                    .shards = w->stream ? 0 : WORLD_SHARDS,
@@ -222,7 +223,7 @@ static inline void world_push_all(struct world_job *job, uint32_t n) {
     }
 }
 
-/* --- dumps ----------------------------------------------------------------------------------- */
+/* --- dumps ------------------------------------------------------------------------------------ */
 
 struct world_record {
     uint32_t unit;
@@ -233,7 +234,7 @@ struct world_record {
 struct world_dump {
     struct world_record *records;
     size_t count;
-    float *dense;   /* w, s0, s1 of each float */
+    float *dense; /* w, s0, s1 of each float */
     size_t floats;
     struct applied *applied; /* of the whole, where all domains agree; else of the first */
     uint32_t domains;
@@ -260,9 +261,9 @@ static inline void world_dump_store(struct world_dump *d, const struct partition
         r->id = row->id;
         r->step = row->step;
         r->last = row->last;
-        r->floats = s == &f->rows ? f->config.dim + optimizer_state_floats(f->config.opt.kind,
-                                                                           f->config.dim)
-                                  : 0;
+        r->floats = s == &f->rows
+                        ? f->config.dim + optimizer_state_floats(f->config.opt.kind, f->config.dim)
+                        : 0;
         assert_true(r->floats <= 16);
         memcpy(r->data, row->data, r->floats * sizeof(float));
     }
@@ -319,11 +320,10 @@ static inline void world_same(const struct world_dump *a, const struct world_dum
     for (size_t i = 0; i < a->count; i++) {
         if (memcmp(&a->records[i], &b->records[i], sizeof a->records[i]) != 0) {
             fail_msg("%s: record %zu: unit %u id %llu step %u last %u, and unit %u id %llu step "
-                     "%u last %u", what, i, a->records[i].unit,
-                     (unsigned long long)a->records[i].id, a->records[i].step,
-                     a->records[i].last, b->records[i].unit,
-                     (unsigned long long)b->records[i].id, b->records[i].step,
-                     b->records[i].last);
+                     "%u last %u",
+                     what, i, a->records[i].unit, (unsigned long long)a->records[i].id,
+                     a->records[i].step, a->records[i].last, b->records[i].unit,
+                     (unsigned long long)b->records[i].id, b->records[i].step, b->records[i].last);
         }
     }
     assert_int_equal(a->floats, b->floats);
@@ -331,7 +331,7 @@ static inline void world_same(const struct world_dump *a, const struct world_dum
     assert_true(applied_equal(a->applied, b->applied));
 }
 
-/* --- checkpoints ----------------------------------------------------------------------------- */
+/* --- checkpoints ------------------------------------------------------------------------------ */
 
 /* A fresh directory under /tmp; removed by world_dir_remove. */
 static inline void world_dir(char out[64]) {
@@ -343,8 +343,8 @@ static inline void world_dir_remove(const char *dir) {
 }
 
 /* Whether p's snapshot has ended; its names go into *names (freed before; NULL: not wanted). */
-static inline bool world_cut_done(struct partition *p, enum status *status,
-                                  struct part_info *info, struct applied **names) {
+static inline bool world_cut_done(struct partition *p, enum status *status, struct part_info *info,
+                                  struct applied **names) {
     if (!partition_cut_done(p, status, info)) {
         return false;
     }
@@ -354,7 +354,8 @@ static inline bool world_cut_done(struct partition *p, enum status *status,
         const bool stream = p->spec.grows;
         assert_int_equal(applied_decode(names, info->applied.data, info->applied.len,
                                         stream ? world_stream_plan : world_plan,
-                                        stream ? WORLD_STREAM_SHARDS : WORLD_SHARDS), OK);
+                                        stream ? WORLD_STREAM_SHARDS : WORLD_SHARDS),
+                         OK);
     }
     buf_fini(&info->applied);
     return true;
@@ -394,8 +395,7 @@ static inline struct manifest world_manifest(const struct part_info *infos, uint
 
 /* A new job of `count` partitions from the parts in dir. */
 static inline void world_restore(struct world_job *job, const struct world *w, uint32_t count,
-                                 const char *dir, const struct part_info *infos,
-                                 uint32_t parts) {
+                                 const char *dir, const struct part_info *infos, uint32_t parts) {
     struct manifest m = world_manifest(infos, parts);
     world_start_known(job, w, count, WORLD_STREAM_SHARDS);
     for (uint32_t i = 0; i < count; i++) {

@@ -76,8 +76,8 @@ static enum status run(int argc, char **argv, int *exit_code) {
     return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);
 }
 
-/* A standard stream that the caller has closed must not become the next file that is opened: what is
- * printed would land in it. It becomes one that refuses, or nothing if it is for complaints. */
+/* A standard stream that the caller has closed must not become the next file that is opened: what
+ * is printed would land in it. It becomes one that refuses, or nothing if it is for complaints. */
 static void fill_closed_streams(void) {
     static const int flags[] = {O_WRONLY, O_RDONLY, O_WRONLY};
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {

@@ -3,8 +3,8 @@
  *
  * A lease is complete when the reader's end mark has come and every batch queued for it has been
  * finished (its push acknowledged by all partitions, or its scores added). A lease is lost when a
- * partition has refused one of its pushes: another worker has a newer one on the shard. What is left
- * of it need not be computed, but counts until it is complete like any other. `lock` guards
+ * partition has refused one of its pushes: another worker has a newer one on the shard. What is
+ * left of it need not be computed, but counts until it is complete like any other. `lock` guards
  * everything; it is held for a few instructions only, except when scores are appended.
  */
 #ifndef WORKER_BOOK_H
@@ -18,7 +18,7 @@
 
 struct book_lease {
     struct wire_lease lease;
-    uint32_t queued;   /* batches, known once `ended` */
+    uint32_t queued; /* batches, known once `ended` */
     uint32_t finished;
     bool ended;
     bool lost;

@@ -20,9 +20,9 @@
 #include "transfer.h"
 
 #define RESEND_FACTOR_MAX 8
-#define ATTEMPTS_MIN 3 /* nobody is blamed for one request who was asked less often */
+#define ATTEMPTS_MIN      3 /* nobody is blamed for one request who was asked less often */
 
-/* --- making ------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 void client_destroy(struct client **inout) {
     struct client *c = *inout;
@@ -102,7 +102,7 @@ uint64_t client_tickets_unknown(const struct client *c) {
     return c->tickets_unknown;
 }
 
-/* --- receiving ---------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 static struct transfer *find_waiting(const struct client *c, uint32_t k, uint64_t id) {
     for (struct transfer *x = c->transfers; x != NULL; x = x->next) {
@@ -144,7 +144,7 @@ static enum status receive(struct client *c, uint64_t timeout_ms, bool *heard) {
     return OK;
 }
 
-/* --- what is due -------------------------------------------------------------------------------- */
+/* --- what is due ------------------------------------------------------------------------------ */
 
 static enum status resend(struct transfer *x, uint32_t k, uint64_t now_ms) {
     struct ask *a = &x->ask[k];
@@ -182,9 +182,11 @@ static enum status is_dead(const struct transfer *x, uint32_t k, uint64_t now_ms
     const struct client *c = x->client;
     char what[96];
     describe(x, k, what, sizeof what);
-    return fail(ERR_PEER, "partition %u at %s has been silent for %llu ms; its answer to a %s was "
-                "awaited", k, port_endpoint(c->ports[k]),
-                (unsigned long long)(now_ms - x->ask[k].first_ms), what);
+    return fail(ERR_PEER,
+                "partition %u at %s has been silent for %llu ms; its answer to a %s was "
+                "awaited",
+                k, port_endpoint(c->ports[k]), (unsigned long long)(now_ms - x->ask[k].first_ms),
+                what);
 }
 
 /* One request is passed over while the partition answers others. */
@@ -192,8 +194,10 @@ static enum status is_ignored(const struct transfer *x, uint32_t k, uint64_t now
     const struct ask *a = &x->ask[k];
     char what[96];
     describe(x, k, what, sizeof what);
-    return fail(ERR_PEER, "partition %u at %s answers others, but has not answered a %s that it was "
-                "sent %u times in %llu ms", k, port_endpoint(x->client->ports[k]), what, a->attempts,
+    return fail(ERR_PEER,
+                "partition %u at %s answers others, but has not answered a %s that it was "
+                "sent %u times in %llu ms",
+                k, port_endpoint(x->client->ports[k]), what, a->attempts,
                 (unsigned long long)(now_ms - a->first_ms));
 }
 

@@ -3,8 +3,8 @@
  * Owned by one trainer thread, with its own connected port per partition. Asynchronous: start a
  * pull, compute something else, step, finish. A request without an answer after request_ms is sent
  * again with the same id; a partition silent for give_up_ms, or one that has not answered a request
- * for stall_ms whatever else it answers, fails the client with ERR_PEER naming the endpoint and what
- * was awaited. Bytes in flight are bounded by the batches in flight.
+ * for stall_ms whatever else it answers, fails the client with ERR_PEER naming the endpoint and
+ * what was awaited. Bytes in flight are bounded by the batches in flight.
  *
  * A transfer is one batch's pull and push. Keys are given per field, in the batch's order; the
  * client splits them by partition (bucket of the key) and puts values back in the batch's order.
@@ -21,9 +21,9 @@ struct client_spec {
     const struct config *config;
     const struct schema *schema;
     const struct layout *layout;
-    const struct job_plan *plan;  /* endpoints */
+    const struct job_plan *plan; /* endpoints */
     uint64_t job;
-    struct laps *laps;            /* client_step charges WAIT and RECEIVE to it; may be NULL */
+    struct laps *laps; /* client_step charges WAIT and RECEIVE to it; may be NULL */
 };
 enum status client_create(struct client **c, const struct client_spec *spec);
 void client_destroy(struct client **c);
@@ -31,7 +31,7 @@ void client_destroy(struct client **c);
 enum transfer_state {
     TRANSFER_IDLE,
     TRANSFER_PULLING,
-    TRANSFER_ROWS,          /* rows are here, the dense vector is not */
+    TRANSFER_ROWS, /* rows are here, the dense vector is not */
     TRANSFER_PULLING_DENSE,
     TRANSFER_PULLED,
     TRANSFER_PUSHING,
@@ -62,8 +62,8 @@ const uint8_t *transfer_missing(const struct transfer *x, uint32_t slot);
  * many batches the shard of `name` has. */
 enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t fence,
                           uint32_t shard_batches, const float *const *drows, const float *ddense);
-/* After DONE of a push. staleness: the largest over partitions of pushes applied since the rows were
- * pulled, since the dense vector was. fenced: a partition refused an old lease (the batch is
+/* After DONE of a push. staleness: the largest over partitions of pushes applied since the rows
+ * were pulled, since the dense vector was. fenced: a partition refused an old lease (the batch is
  * someone else's now, who trains it again where it is new). */
 struct transfer_outcome {
     uint64_t staleness, dense_staleness;

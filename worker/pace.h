@@ -21,13 +21,13 @@
 #define PACE_TRAINERS_MAX 64
 
 struct pace_trainer {
-    uint64_t clock;     /* batches finished */
-    uint64_t asked;     /* clock + 1 of the last question sent; 0: none since it was last idle */
-    uint64_t slowest;   /* slowest active trainer's clock, as last learnt, on this one's scale */
-    bool asking;        /* a question is out */
-    bool joined;        /* an answer has come since it was last idle */
-    bool waiting;       /* blocked in pace_enter */
-    bool idle;          /* has no batch; to be told */
+    uint64_t clock;   /* batches finished */
+    uint64_t asked;   /* clock + 1 of the last question sent; 0: none since it was last idle */
+    uint64_t slowest; /* slowest active trainer's clock, as last learnt, on this one's scale */
+    bool asking;      /* a question is out */
+    bool joined;      /* an answer has come since it was last idle */
+    bool waiting;     /* blocked in pace_enter */
+    bool idle;        /* has no batch; to be told */
 };
 struct pace {
     pthread_mutex_t lock;
@@ -37,7 +37,7 @@ struct pace {
     uint32_t trainers;
     struct pace_trainer trainer[PACE_TRAINERS_MAX];
     struct wire_progress progress;
-    struct usage usage; /* of the trainers: bytes and stages */
+    struct usage usage;                      /* of the trainers: bytes and stages */
     struct metric_bins bins_ctr, bins_ctcvr; /* since the last pace_take_bins */
 };
 
@@ -51,12 +51,12 @@ void pace_idle(struct pace *p, uint32_t trainer);
  * ERR_CLOSED when the job stops. */
 enum status pace_enter(struct pace *p, uint32_t trainer, uint64_t timeout_ms);
 struct pace_report {
-    bool fenced;            /* a partition refused it: who has the lease now trains it, and counts it */
+    bool fenced; /* a partition refused it: who has the lease now trains it, and counts it */
     uint32_t impressions;
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
     uint64_t staleness, dense_staleness; /* of the rows, of the dense vector */
-    enum score_form form; /* of the scores a, b */
+    enum score_form form;                /* of the scores a, b */
     const float *logit_a, *logit_b;
     const uint8_t *labels;
     const uint8_t *kind; /* enum record_kind; NULL: impressions of a log */

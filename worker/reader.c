@@ -28,9 +28,9 @@
 #include "common/base/thread.h"
 #include "common/data/sample.h"
 
-#define LEASES_MAX 64
-#define WAIT_MS    1000
-#define APPEAR_MS  10000
+#define LEASES_MAX     64
+#define WAIT_MS        1000
+#define APPEAR_MS      10000
 #define APPEAR_LOOK_MS 100
 
 /* A lease with its shard. */
@@ -64,7 +64,7 @@ struct reader {
     char why[1024];
 };
 
-/* --- waiting ------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 /* The next item of a queue; ERR_CLOSED when the reader stops or has failed. */
 static enum status await(struct reader *r, struct queue *q, void **item) {
@@ -106,7 +106,7 @@ static enum status ended(struct reader *r, enum status status) {
     return status;
 }
 
-/* --- the loader ---------------------------------------------------------------------------- */
+/* --- the loader ------------------------------------------------------------------------------- */
 
 static void lease_free(struct reader_lease **l) {
     if (*l != NULL) {
@@ -125,8 +125,8 @@ static void loaded_free(struct loaded **l) {
     }
 }
 
-/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info: what
- * the manifest says of it; NULL: a stream's says nothing. */
+/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info:
+ * what the manifest says of it; NULL: a stream's says nothing. */
 static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
     TRY(shard_weigh(&l->shard, r->spec.sample_rate));
@@ -152,7 +152,8 @@ static enum status load_streamed(struct reader *r, struct loaded *l) {
     shard_name(l->lease->lease.shard, info.name);
     const uint64_t deadline_ms = clock_mono_ms() + APPEAR_MS;
     while ((status = shard_read(&l->shard, r->spec.data->names[0], info.name, r->spec.schema)) ==
-               ERR_NOT_FOUND && clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
+               ERR_NOT_FOUND &&
+           clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
         clock_sleep_ms(APPEAR_LOOK_MS);
     }
     TRY(status);
@@ -185,8 +186,8 @@ static enum status load(struct reader *r, struct loaded *l) {
     l->impressions = l->shard.impressions;
     if (l->shard.impressions != info->impressions || l->shard.groups != info->groups) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions in %u groups, the manifest says %u in %u",
-                    dir, info->name, l->shard.impressions, l->shard.groups,
-                    info->impressions, info->groups);
+                    dir, info->name, l->shard.impressions, l->shard.groups, info->impressions,
+                    info->groups);
     }
     /* What figures count does not depend on how the model was trained. */
     return lease->kind == LEASE_EVAL ? shard_weigh(&l->shard, source->dataset.sample_rate)
@@ -226,7 +227,7 @@ static enum status loader_run(void *arg) {
     return ended(r, status);
 }
 
-/* --- the cutter ---------------------------------------------------------------------------- */
+/* --- the cutter ------------------------------------------------------------------------------- */
 
 static enum status set_order(struct reader *r, const struct loaded *l) {
     const struct wire_lease *lease = &l->lease->lease;
@@ -304,7 +305,7 @@ static enum status cutter_run(void *arg) {
     return ended(r, status);
 }
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static enum status source_open(struct source *s, const struct file_list *dirs) {
     if (dirs->count == 0) {

@@ -1,4 +1,5 @@
-/* reader.h - the thread that turns leases into batches: reads shards ahead, cuts batches, queues them.
+/* reader.h - the thread that turns leases into batches: reads shards ahead, cuts batches, queues
+ * them.
  *
  * In: leases (queue of struct reader_lease, owned by the queue). Out: items (batch, or the end mark
  * of a lease after all its batches were queued). Batches come from a fixed pool and go back with
@@ -14,16 +15,16 @@
 
 struct reader_lease {
     struct wire_lease lease;
-    uint8_t *done;           /* bitmap of applied batches, owned; NULL: none */
+    uint8_t *done; /* bitmap of applied batches, owned; NULL: none */
     size_t done_bytes;
 };
 struct reader_spec {
     const struct config *config;
-    const struct schema *schema;       /* of the job: columns are mapped onto it */
+    const struct schema *schema;         /* of the job: columns are mapped onto it */
     const struct file_list *data, *eval; /* directories; none: no such leases are expected */
-    double sample_rate;                /* of the training data: unclicked impressions count 1 / that */
-    bool stream;                       /* the directory grows: its shards go by their number */
-    uint32_t batches_ahead;            /* pool size */
+    double sample_rate;     /* of the training data: unclicked impressions count 1 / that */
+    bool stream;            /* the directory grows: its shards go by their number */
+    uint32_t batches_ahead; /* pool size */
     uint32_t batch_max;
 };
 struct reader;

@@ -2,7 +2,8 @@
  *
  * A trainer has `in_flight` slots, each a batch with its transfer. A slot goes round:
  *
- *     empty -> (item from the reader) -> held -> pulling -> pulled -> (compute) -> pushing -> done -> empty
+ *     empty -> (item from the reader) -> held -> pulling -> pulled -> (compute) -> pushing -> done
+ * -> empty
  *
  * One turn of the loop fills empty slots, hears from the servers, computes the OLDEST pulled slot,
  * and retires what is done. Computing one batch lasts long against everything else, so while it
@@ -12,8 +13,8 @@
  * With one slot (deterministic, synchronous) a pull sees every push before it: the sequence is that
  * of a plain single-threaded program.
  *
- * A hybrid job pulls in two steps: rows ahead, as soon as there is a batch; the dense vector when the
- * batch is the next to be computed, the last one is acknowledged and the barrier lets it pass:
+ * A hybrid job pulls in two steps: rows ahead, as soon as there is a batch; the dense vector when
+ * the batch is the next to be computed, the last one is acknowledged and the barrier lets it pass:
  *
  *     held -> pulling -> rows here -> (barrier) -> pulling dense -> pulled -> ...
  */
@@ -28,12 +29,12 @@
 #include "worker/model/model.h"
 
 #define SLOTS_MAX 16
-#define WAIT_MS 20
-#define USAGE_MS 100
+#define WAIT_MS   20
+#define USAGE_MS  100
 
 struct slot {
     bool used;
-    bool held;      /* waiting for the staleness bound */
+    bool held; /* waiting for the staleness bound */
     bool computed;
     uint64_t order; /* of taking: the oldest is computed first */
     struct reader_item item;
@@ -49,15 +50,15 @@ struct trainer {
     struct slot slot[SLOTS_MAX];
     uint32_t slots;
     uint64_t taken;
-    bool drained; /* the reader is closed */
+    bool drained;     /* the reader is closed */
     float *gradients; /* rows of all fields, then dense */
     size_t gradient_cap;
     uint64_t resent, tickets_unknown; /* of the client, as last reported */
     struct laps laps;
     uint64_t sent_bytes, received_bytes; /* likewise */
-    uint64_t used_ms; /* when the usage was last reported */
-    struct buf line; /* of the trace */
-    struct log_limit dropped, fenced; /* lines about gradients and leases */
+    uint64_t used_ms;                    /* when the usage was last reported */
+    struct buf line;                     /* of the trace */
+    struct log_limit dropped, fenced;    /* lines about gradients and leases */
 };
 
 static void trainer_fini(struct trainer *t) {
@@ -131,8 +132,7 @@ static uint32_t slots_used(const struct trainer *t) {
 }
 
 static bool pulls_ahead(const struct trainer *t, const struct slot *s) {
-    return t->spec->config->consistency == CONSISTENCY_HYBRID &&
-           s->item.lease.kind == LEASE_TRAIN;
+    return t->spec->config->consistency == CONSISTENCY_HYBRID && s->item.lease.kind == LEASE_TRAIN;
 }
 
 static enum status begin_pull(const struct trainer *t, struct slot *s) {
@@ -256,8 +256,8 @@ static enum status compute(struct trainer *t, struct slot *s) {
     gradient_views(t, b, drows, &ddense);
     s->sums = (struct loss_sums){0};
     TRY(model_train(t->model, b, rows, dense, s->logit_a, s->logit_b, drows, ddense, &s->sums));
-    TRY(transfer_push(s->transfer, b->name, b->fence, b->shard_batches,
-                      (const float *const *)drows, ddense));
+    TRY(transfer_push(s->transfer, b->name, b->fence, b->shard_batches, (const float *const *)drows,
+                      ddense));
     lap(&t->laps, STAGE_PUSH);
     return OK;
 }
@@ -268,8 +268,8 @@ static enum status trace_line(struct trainer *t, const struct slot *s) {
     const double n = b->impressions;
     buf_clear(&t->line);
     TRY(buf_printf(&t->line, "%u\t%u\t%u\t%u\t%.9g\t%.9g\t%.9g\t", b->name.epoch, b->name.shard,
-                   b->name.batch, b->impressions,
-                   s->sums.total / n, s->sums.ctr / n, s->sums.ctcvr / n));
+                   b->name.batch, b->impressions, s->sums.total / n, s->sums.ctr / n,
+                   s->sums.ctcvr / n));
     for (uint32_t i = 0; i < b->impressions; i++) {
         TRY(buf_printf(&t->line, "%s%llu", i == 0 ? "" : ",",
                        (unsigned long long)b->impression_id[i]));
@@ -290,16 +290,20 @@ static void report(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     struct transfer_outcome outcome = transfer_outcome(s->transfer);
     if (outcome.dropped_values > 0) {
-        log_limited(&t->dropped, LOG_WARN, "batch epoch %u shard %u batch %u: %llu gradient values were "
-                    "not finite and dropped", b->name.epoch, b->name.shard, b->name.batch,
+        log_limited(&t->dropped, LOG_WARN,
+                    "batch epoch %u shard %u batch %u: %llu gradient values were "
+                    "not finite and dropped",
+                    b->name.epoch, b->name.shard, b->name.batch,
                     (unsigned long long)outcome.dropped_values);
     }
     if (outcome.fenced) {
         bool first;
         book_lose(t->spec->book, &s->item.lease, &first);
         if (first) {
-            log_limited(&t->fenced, LOG_WARN, "epoch %u shard %u is another worker's now: what is left "
-                        "of it is dropped", b->name.epoch, b->name.shard);
+            log_limited(&t->fenced, LOG_WARN,
+                        "epoch %u shard %u is another worker's now: what is left "
+                        "of it is dropped",
+                        b->name.epoch, b->name.shard);
         }
     }
     uint64_t resent = client_resent(t->client);

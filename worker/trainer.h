@@ -16,16 +16,16 @@
 #include "reader.h"
 
 struct trainer_spec {
-    uint32_t index;                  /* within the worker */
-    uint32_t in_flight;              /* batches under way, 1..16 */
+    uint32_t index;     /* within the worker */
+    uint32_t in_flight; /* batches under way, 1..16 */
     const struct config *config;
     const struct layout *layout;
     struct client_spec client;
     struct reader *reader;
     struct book *book;
     struct pace *pace;
-    atomic_bool *stop;               /* set: finish nothing more, leave */
-    struct file *trace;              /* NULL, or one line per training batch (docs/model.md) */
+    atomic_bool *stop;  /* set: finish nothing more, leave */
+    struct file *trace; /* NULL, or one line per training batch (docs/model.md) */
 };
 /* The thread's body. */
 enum status trainer_run(struct trainer_spec *spec);

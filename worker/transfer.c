@@ -1,11 +1,11 @@
 /* transfer.c - one batch's way to the servers and back.
  *
- * Splitting. Each key is hashed once: key -> bucket -> partition. A counting sort then lays the keys
- * out by partition, and beside each key the number of its row within its slot. From there on
- * everything is a walk along that order: a pull sends the keys, its answer's values are dealt out to
- * the rows, and a push gathers gradients from the rows in the very same order, so that the ticket
- * can stand for the keys. Where a partition has all keys of a slot (always, with one partition) the
- * walk is one copy.
+ * Splitting. Each key is hashed once: key -> bucket -> partition. A counting sort then lays the
+ * keys out by partition, and beside each key the number of its row within its slot. From there on
+ * everything is a walk along that order: a pull sends the keys, its answer's values are dealt out
+ * to the rows, and a push gathers gradients from the rows in the very same order, so that the
+ * ticket can stand for the keys. Where a partition has all keys of a slot (always, with one
+ * partition) the walk is one copy.
  *
  * Sending again needs no copy of the message: the keys stay here, the packed gradients stay here,
  * and the header and the keys' frame are made anew.
@@ -21,10 +21,10 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define ALIGN_FLOATS 16 /* rows of a slot begin on a cache line */
-#define SEND_AGAIN_MS 5 /* after a full queue */
+#define ALIGN_FLOATS  16 /* rows of a slot begin on a cache line */
+#define SEND_AGAIN_MS 5  /* after a full queue */
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 void transfer_destroy(struct transfer **inout) {
     struct transfer *x = *inout;
@@ -113,7 +113,7 @@ static enum status room_for_push(struct ask *a, size_t bytes) {
     return OK;
 }
 
-/* --- splitting ---------------------------------------------------------------------------------- */
+/* --- splitting -------------------------------------------------------------------------------- */
 
 /* Where each slot's rows and the dense vector lie in values. Returns the floats needed. */
 static size_t lay_out_values(struct transfer *x) {
@@ -175,20 +175,22 @@ static enum status check_sizes(const struct transfer *x) {
     const struct client *c = x->client;
     for (uint32_t k = 0; k < c->partitions; k++) {
         const struct ask *a = &x->ask[k];
-        size_t values = wire_values_bytes(c->spec.config->wire_values,
-                                          a->row_floats + a->dense_floats);
+        size_t values =
+            wire_values_bytes(c->spec.config->wire_values, a->row_floats + a->dense_floats);
         size_t keys = wire_keys_bytes_max(a->n, c->fields);
         if (values > c->spec.config->message_bytes_max ||
             keys > c->spec.config->message_bytes_max) {
-            return fail(ERR_LIMIT, "a batch needs %zu bytes of values and %zu of keys from partition "
+            return fail(ERR_LIMIT,
+                        "a batch needs %zu bytes of values and %zu of keys from partition "
                         "%u, net.message_bytes_max is %u: use a smaller train.batch or more "
-                        "partitions", values, keys, k, c->spec.config->message_bytes_max);
+                        "partitions",
+                        values, keys, k, c->spec.config->message_bytes_max);
         }
     }
     return OK;
 }
 
-/* --- asking ------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static void write_pull(const struct transfer *x, const struct ask *a, struct wire_msg *m) {
     struct wire_pull *pull = &m->u.pull;
@@ -311,7 +313,7 @@ enum status transfer_pull_dense(struct transfer *x) {
     return ask_all(x);
 }
 
-/* --- values: from the order of a partition to rows and back ------------------------------------- */
+/* --- values: from the order of a partition to rows and back ----------------------------------- */
 
 static void deal_rows(float *rows, uint32_t dim, const uint32_t *row, uint32_t n, bool all,
                       enum value_type type, const uint8_t *from) {
@@ -343,8 +345,7 @@ static size_t floats_asked(const struct transfer *x, const struct ask *a) {
     return (x->wants_rows ? a->row_floats : 0) + (x->wants_dense ? a->dense_floats : 0);
 }
 
-static void deal_values(struct transfer *x, uint32_t k, enum value_type type,
-                        const uint8_t *from) {
+static void deal_values(struct transfer *x, uint32_t k, enum value_type type, const uint8_t *from) {
     const struct ask *a = &x->ask[k];
     if (floats_asked(x, a) == 0) {
         return; /* more partitions than floats */
@@ -412,7 +413,7 @@ enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t f
     return ask_all(x);
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static void settle(struct transfer *x, struct ask *a) {
     a->waiting = false;
@@ -433,8 +434,9 @@ static enum status deal_missing(struct transfer *x, uint32_t k, const struct por
     const uint32_t *row = x->row + a->begin;
     size_t i = 0;
     if (m->keys_bytes != (a->n + 7) / 8) {
-        return fail(ERR_PROTOCOL, "partition %u at %s sent %zu bytes on rows that are missing of %zu keys",
-                    k, port_endpoint(x->client->ports[k]), m->keys_bytes, a->n);
+        return fail(ERR_PROTOCOL,
+                    "partition %u at %s sent %zu bytes on rows that are missing of %zu keys", k,
+                    port_endpoint(x->client->ports[k]), m->keys_bytes, a->n);
     }
     for (uint32_t f = 0; f < x->client->fields; f++) {
         for (uint32_t n = 0; n < a->counts[f]; n++, i++) {
@@ -449,8 +451,10 @@ static enum status take_pulled(struct transfer *x, uint32_t k, const struct port
     const struct wire_pulled *pulled = &m->msg.u.pulled;
     size_t bytes = wire_values_bytes(pulled->values, floats_asked(x, a));
     if (m->values_bytes != bytes) {
-        return fail(ERR_PROTOCOL, "partition %u at %s sent %zu bytes of values for %zu keys, "
-                    "expected %zu", k, port_endpoint(x->client->ports[k]), m->values_bytes,
+        return fail(ERR_PROTOCOL,
+                    "partition %u at %s sent %zu bytes of values for %zu keys, "
+                    "expected %zu",
+                    k, port_endpoint(x->client->ports[k]), m->values_bytes,
                     x->wants_rows ? a->n : 0, bytes);
     }
     if (x->wants_rows && !x->train) {
@@ -466,7 +470,8 @@ static enum status take_pulled(struct transfer *x, uint32_t k, const struct port
     return OK;
 }
 
-/* Pushes that a partition applied after a pull and before a push, by the clocks it answered them with. */
+/* Pushes that a partition applied after a pull and before a push, by the clocks it answered them
+ * with. */
 static uint64_t applied_between(uint64_t pulled, uint64_t pushed) {
     return pushed > pulled + 1 ? pushed - 1 - pulled : 0;
 }
@@ -517,7 +522,7 @@ enum status transfer_take(struct transfer *x, uint32_t k, const struct port_mess
                 wire_type_name(m->msg.type));
 }
 
-/* --- for the caller ----------------------------------------------------------------------------- */
+/* --- for the caller --------------------------------------------------------------------------- */
 
 enum transfer_state transfer_state(const struct transfer *x) {
     return x->state;

@@ -21,9 +21,9 @@
 #include "worker/model/kernel.h"
 #include "trainer.h"
 
-#define STEP_MS 5
-#define LEASES_HELD 2
-#define ASK_AGAIN_MS 50
+#define STEP_MS       5
+#define LEASES_HELD   2
+#define ASK_AGAIN_MS  50
 #define BATCHES_AHEAD 8
 
 struct lane { /* one trainer thread */
@@ -46,17 +46,17 @@ struct worker {
     struct lane *lanes;
     struct file trace;
     uint64_t incarnation;
-    uint32_t threads;         /* trainers: one where the order of batches must be one */
-    uint32_t leases;          /* held now */
-    bool asking;              /* a LEASE_ASK is out */
-    uint64_t ask_at_ms;       /* not before */
-    bool job_ended;           /* the coordinator said stop */
-    struct book_lease *owed;  /* an evaluation lease whose scores are being sent */
-    uint64_t owed_id;         /* of the piece that is out */
+    uint32_t threads;                /* trainers: one where the order of batches must be one */
+    uint32_t leases;                 /* held now */
+    bool asking;                     /* a LEASE_ASK is out */
+    uint64_t ask_at_ms;              /* not before */
+    bool job_ended;                  /* the coordinator said stop */
+    struct book_lease *owed;         /* an evaluation lease whose scores are being sent */
+    uint64_t owed_id;                /* of the piece that is out */
     uint32_t owed_first, owed_count; /* the scores in it */
     struct buf frame, unseen;
     struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
-    uint64_t bins_ms;         /* when they were last put into the heartbeat */
+    uint64_t bins_ms;              /* when they were last put into the heartbeat */
 };
 
 static uint64_t new_incarnation(uint32_t index) {
@@ -85,8 +85,7 @@ static enum status connect_job(struct worker *w) {
     if (w->threads < w->options->threads) {
         log_info("deterministic: one trainer thread instead of %u", w->options->threads);
     }
-    return layout_init(&w->layout, &w->config, &w->plan.schema, w->plan.rate_ctr,
-                       w->plan.rate_cvr);
+    return layout_init(&w->layout, &w->config, &w->plan.schema, w->plan.rate_ctr, w->plan.rate_cvr);
 }
 
 /* Every batch under way is one that the others' parameters are stale by, so a trainer has no more
@@ -155,7 +154,7 @@ static enum status start_trainers(struct worker *w) {
     return OK;
 }
 
-/* --- what the coordinator says ------------------------------------------------------------------ */
+/* --- what the coordinator says ---------------------------------------------------------------- */
 
 static enum status take_lease(struct worker *w, const struct port_message *m) {
     const struct wire_lease *lease = &m->msg.u.lease;
@@ -242,26 +241,21 @@ static enum status hear(struct worker *w) {
     }
     TRY(status);
     switch (m.msg.type) {
-    case WIRE_LEASE:
-        return take_lease(w, &m);
+    case WIRE_LEASE: return take_lease(w, &m);
     case WIRE_CLOCK:
         if (m.msg.u.clock.trainer < w->threads) {
             pace_learn(&w->pace, m.msg.u.clock.trainer, m.msg.u.clock.clock);
         }
         return OK;
-    case WIRE_COMMAND:
-        take_command(w, &m.msg.u.command);
-        return OK;
-    case WIRE_ACK:
-        return w->owed != NULL && m.msg.id == w->owed_id ? take_ack(w) : OK;
+    case WIRE_COMMAND: take_command(w, &m.msg.u.command); return OK;
+    case WIRE_ACK: return w->owed != NULL && m.msg.id == w->owed_id ? take_ack(w) : OK;
     case WIRE_ERROR:
         return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
-    default:
-        return OK;
+    default: return OK;
     }
 }
 
-/* --- what the worker says ----------------------------------------------------------------------- */
+/* --- what the worker says --------------------------------------------------------------------- */
 
 static enum status ask_lease(struct worker *w, const struct wire_lease *returned) {
     struct wire_msg m = {.type = WIRE_LEASE_ASK};

@@ -13,9 +13,9 @@
 struct worker_options {
     const char *coordinator; /* endpoint */
     uint32_t index;
-    uint32_t threads;        /* trainer threads, 1..PACE_TRAINERS_MAX */
-    uint64_t timeout_ms;     /* for the job to be ready */
-    const char *trace_path;  /* NULL, or a file that gets one line per training batch */
+    uint32_t threads;             /* trainer threads, 1..PACE_TRAINERS_MAX */
+    uint64_t timeout_ms;          /* for the job to be ready */
+    const char *trace_path;       /* NULL, or a file that gets one line per training batch */
     const struct file_list *data; /* none: where the coordinator says; else this machine's copies */
     const struct file_list *eval;
 };

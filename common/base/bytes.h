@@ -20,15 +20,16 @@ struct buf {
 };
 #define BUF_EMPTY ((struct buf){0})
 void buf_fini(struct buf *b);
-void buf_clear(struct buf *b);                                       /* keeps the memory */
-enum status buf_reserve(struct buf *b, size_t more);                 /* room for `more` bytes */
+void buf_clear(struct buf *b);                       /* keeps the memory */
+enum status buf_reserve(struct buf *b, size_t more); /* room for `more` bytes */
 enum status buf_put(struct buf *b, const void *data, size_t bytes);
 enum status buf_put_u8(struct buf *b, uint8_t v);
 enum status buf_put_u32(struct buf *b, uint32_t v);
 enum status buf_put_u64(struct buf *b, uint64_t v);
 enum status buf_put_f32(struct buf *b, float v);
-enum status buf_put_varint(struct buf *b, uint64_t v);               /* LEB128, 1..10 bytes */
-enum status buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* NUL kept after len */
+enum status buf_put_varint(struct buf *b, uint64_t v); /* LEB128, 1..10 bytes */
+enum status buf_printf(struct buf *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* NUL kept after len */
 
 /* --- reading --- */
 struct cursor {
@@ -57,9 +58,21 @@ static inline int64_t zigzag_decode(uint64_t v) {
 }
 /* Unaligned little-endian loads and stores (this program runs on little-endian machines only;
  * common/base/bytes.c asserts it at compile time). */
-static inline uint32_t load_u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint64_t load_u64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-static inline void store_u32(void *p, uint32_t v) { memcpy(p, &v, 4); }
-static inline void store_u64(void *p, uint64_t v) { memcpy(p, &v, 8); }
+static inline uint32_t load_u32(const void *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t load_u64(const void *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline void store_u32(void *p, uint32_t v) {
+    memcpy(p, &v, 4);
+}
+static inline void store_u64(void *p, uint64_t v) {
+    memcpy(p, &v, 8);
+}
 
 #endif

@@ -6,8 +6,8 @@
  *
  *   - cut short, or never finished   no end mark
  *   - a byte of the file header      compared with the only values allowed
- *   - a byte of a block header       mark, or the checksum, which covers the other fields; the index
- *                                    repeats type, tag and raw bytes, and offsets give stored bytes
+ *   - a byte of a block header       mark, or the checksum, which covers the other fields; the
+ * index repeats type, tag and raw bytes, and offsets give stored bytes
  *   - a stored byte                  the checksum of the raw bytes (LZ4 may also refuse)
  *   - the index, the footer's place  the footer is a block like the others, and the blocks must
  *                                    follow on each other from the header to the footer
@@ -37,11 +37,11 @@
 #define BLOCK_BYTES       40u /* of a block header */
 #define HASHED_BYTES      32u /* of it, ahead of the checksum */
 #define TRAILER_BYTES     16u
-#define ENTRY_BYTES       28u /* of the index */
+#define ENTRY_BYTES       28u         /* of the index */
 #define BLOCK_MARK        0x4b4c4221u /* "!BLK" */
 #define CODEC_RAW         0u
 #define CODEC_LZ4         1u
-#define PAYS_SHIFT        3u  /* LZ4 pays if it saves 1/8 */
+#define PAYS_SHIFT        3u /* LZ4 pays if it saves 1/8 */
 #define LZ4_RATIO_MAX     256u
 #define TAIL_PIECE_BYTES  ((uint64_t)1 << 20)
 
@@ -89,7 +89,7 @@ static enum status block_checksum(const uint8_t *header, const void *raw, size_t
     return OK;
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static enum status write_out(struct container_writer *w, const void *data, size_t bytes) {
     TRY(file_write(&w->file, data, bytes));
@@ -104,8 +104,8 @@ static enum status compress_block(struct container_writer *w, const void *data, 
     const size_t room = bytes - (bytes >> PAYS_SHIFT) - 1;
     *stored = 0;
     TRY(buf_reserve(&w->scratch, room));
-    const int n = LZ4_compress_default(data, (char *)w->scratch.data + w->scratch.len, (int)bytes,
-                                       (int)room);
+    const int n =
+        LZ4_compress_default(data, (char *)w->scratch.data + w->scratch.len, (int)bytes, (int)room);
     *stored = n > 0 ? (size_t)n : 0;
     return OK;
 }
@@ -170,8 +170,8 @@ enum status container_create(struct container_writer *w, const char *path, uint3
     return status;
 }
 
-enum status container_put(struct container_writer *w, uint16_t type, uint64_t tag,
-                          const void *data, size_t bytes, bool compress) {
+enum status container_put(struct container_writer *w, uint16_t type, uint64_t tag, const void *data,
+                          size_t bytes, bool compress) {
     assert(type != BLOCK_FOOTER);
     TRY(buf_reserve(&w->index, ENTRY_BYTES));
     const uint64_t offset = w->offset;
@@ -236,7 +236,7 @@ void container_abort(struct container_writer *w) {
     *w = (struct container_writer){.file = FILE_CLOSED};
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum status corrupt(const struct container_reader *r, uint64_t offset, const char *what) {
     return fail(ERR_CORRUPT, "%s: offset %" PRIu64 ": %s", r->file.path, offset, what);

@@ -5,8 +5,8 @@
  *     block  = block header (40 bytes: u32 mark, u16 type, u16 codec, u64 tag, u64 raw bytes,
  *              u64 stored bytes, u64 XXH3-64 over the header's preceding fields + the raw bytes),
  *              stored bytes
- *     footer = a block of type BLOCK_FOOTER holding the index (offset, tag, raw bytes, type of every
- *              block), then u64 offset of the footer block, end magic[8]
+ *     footer = a block of type BLOCK_FOOTER holding the index (offset, tag, raw bytes, type of
+ * every block), then u64 offset of the footer block, end magic[8]
  *
  * Everything little-endian. `type` and `tag` belong to the content; codec is raw or LZ4 and is
  * chosen per block by the writer's hint, falling back to raw where LZ4 does not pay.
@@ -27,25 +27,25 @@ enum container_kind {
     CONTAINER_MANIFEST = 3,
     CONTAINER_TRUTH = 4,
 };
-#define BLOCK_FOOTER 0xffffu
+#define BLOCK_FOOTER        0xffffu
 #define BLOCK_RAW_BYTES_MAX (1u << 28)
 
 struct container_writer {
     struct file file;
-    char *path;          /* final path; written as path.tmp until commit */
+    char *path; /* final path; written as path.tmp until commit */
     struct buf index;
     struct buf scratch;
     uint64_t offset;
     uint64_t blocks;
     struct hash_stream *hash; /* of every byte written */
-    bool fleeting;       /* nobody needs the file after a crash: commit does not sync */
+    bool fleeting;            /* nobody needs the file after a crash: commit does not sync */
 };
 
 /* Opens path.tmp for writing. */
 enum status container_create(struct container_writer *w, const char *path, uint32_t kind);
 /* Appends one block; `compress` asks for LZ4 where it pays. Copies; data stays the caller's. */
-enum status container_put(struct container_writer *w, uint16_t type, uint64_t tag,
-                          const void *data, size_t bytes, bool compress);
+enum status container_put(struct container_writer *w, uint16_t type, uint64_t tag, const void *data,
+                          size_t bytes, bool compress);
 /* Footer, fsync, rename to the final path, fsync of the directory. *bytes and *checksum (both may
  * be NULL): size and XXH3-64 of the whole file. The writer is closed either way. */
 enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64_t *checksum);
@@ -53,21 +53,21 @@ enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64
 void container_abort(struct container_writer *w);
 
 struct container_block {
-    uint64_t offset;     /* of the block header in the file */
+    uint64_t offset; /* of the block header in the file */
     uint16_t type;
     uint64_t tag;
     uint64_t raw_bytes;
 };
 
 struct container_reader {
-    struct file file;       /* of a reader over memory only the path is set: its name */
-    const uint8_t *memory;  /* NULL: reads the file */
+    struct file file;      /* of a reader over memory only the path is set: its name */
+    const uint8_t *memory; /* NULL: reads the file */
     uint32_t kind;
     uint64_t file_bytes;
     struct container_block *blocks;
     size_t block_count;
-    uint64_t blocks_end;    /* offset of the footer block */
-    struct buf stored;      /* scratch */
+    uint64_t blocks_end;      /* offset of the footer block */
+    struct buf stored;        /* scratch */
     struct hash_stream *hash; /* of the file so far; NULL: not wanted */
     size_t hashed;            /* blocks in it */
 };
@@ -78,14 +78,14 @@ enum status container_open(struct container_reader *r, const char *path, uint32_
  * for the path in messages. */
 enum status container_open_bytes(struct container_reader *r, const char *name, const void *data,
                                  size_t bytes, uint32_t kind);
-/* Reads block i into *out (cleared first), checksum verified. No block is decoded to more than about
- * 256 times its stored bytes. */
+/* Reads block i into *out (cleared first), checksum verified. No block is decoded to more than
+ * about 256 times its stored bytes. */
 enum status container_get(struct container_reader *r, size_t i, struct buf *out);
 /* Right after the opening: wants the checksum of the whole file. It comes from the bytes of the
  * blocks as container_get reads them, so nothing is read twice, but for the index. ERR_MEMORY. */
 enum status container_checksum_begin(struct container_reader *r);
-/* XXH3-64 of the file as container_commit gave it. *whole false (and *out 0): it cannot be told, since
- * not every block was read, once and in order, or it was not wanted. */
+/* XXH3-64 of the file as container_commit gave it. *whole false (and *out 0): it cannot be told,
+ * since not every block was read, once and in order, or it was not wanted. */
 enum status container_checksum_end(struct container_reader *r, uint64_t *out, bool *whole);
 void container_close(struct container_reader *r); /* safe on a zeroed struct, and twice */
 

@@ -347,8 +347,12 @@ enum status file_may_replace(const char *path) {
     if (lstat(path, &s) != 0 || S_ISREG(s.st_mode)) {
         return OK; /* what keeps a name from being looked at will keep it from being written */
     }
-    return fail(ERR_EXISTS, "%s is a %s, expected a file or a name that is free: the output takes its place",
-                path, S_ISDIR(s.st_mode) ? "directory" : S_ISLNK(s.st_mode) ? "link" : "device or pipe");
+    return fail(ERR_EXISTS,
+                "%s is a %s, expected a file or a name that is free: the output takes its place",
+                path,
+                S_ISDIR(s.st_mode)   ? "directory"
+                : S_ISLNK(s.st_mode) ? "link"
+                                     : "device or pipe");
 }
 
 bool file_exists(const char *path) {

@@ -18,13 +18,14 @@ struct file {
     char *path;
 };
 
-enum status file_open_read(struct file *f, const char *path);   /* ERR_NOT_FOUND, ERR_IO */
-enum status file_open_write(struct file *f, const char *path);  /* create or truncate */
+enum status file_open_read(struct file *f, const char *path);  /* ERR_NOT_FOUND, ERR_IO */
+enum status file_open_write(struct file *f, const char *path); /* create or truncate */
 /* The same for what repeats the text of somebody's log: mode 0600 whatever the umask says. */
 enum status file_open_private(struct file *f, const char *path);
 enum status file_open_append(struct file *f, const char *path);
 enum status file_read(struct file *f, void *out, size_t bytes, size_t *got); /* got < bytes: end */
-enum status file_pread(const struct file *f, void *out, size_t bytes, uint64_t offset); /* all of it or ERR_CORRUPT */
+enum status file_pread(const struct file *f, void *out, size_t bytes,
+                       uint64_t offset); /* all of it or ERR_CORRUPT */
 enum status file_write(struct file *f, const void *data, size_t bytes); /* all of it */
 enum status file_pwrite(const struct file *f, const void *data, size_t bytes, uint64_t offset);
 enum status file_size(const struct file *f, uint64_t *bytes);
@@ -42,17 +43,18 @@ enum status file_read_all(const char *path, size_t bytes_max, char **out, size_t
 enum status file_write_atomic(const char *path, const void *data, size_t bytes);
 
 enum status file_rename(const char *from, const char *to); /* and fsync of to's directory */
-/* The two names change places at once, both directories synced; *done false: the file system cannot. */
+/* The two names change places at once, both directories synced; *done false: the file system
+ * cannot. */
 enum status file_exchange(const char *a, const char *b, bool *done);
-enum status file_remove(const char *path);                 /* ERR_NOT_FOUND */
-enum status file_remove_tree(const char *path);            /* absent: OK; asks for no memory */
-enum status file_mkdirs(const char *path);                 /* like mkdir -p */
-enum status file_mkdirs_above(const char *path);           /* the directory that it lies in */
+enum status file_remove(const char *path);       /* ERR_NOT_FOUND */
+enum status file_remove_tree(const char *path);  /* absent: OK; asks for no memory */
+enum status file_mkdirs(const char *path);       /* like mkdir -p */
+enum status file_mkdirs_above(const char *path); /* the directory that it lies in */
 enum status file_sync_dir(const char *path);
 /* Atomically points the symlink `path` at `target` (relative text). */
 enum status file_link_latest(const char *target, const char *path);
-/* Whether a new file may take this name: nothing is there, or a regular file. A device, pipe, directory
- * or link (/dev/stdout) would be replaced, not written into: ERR_EXISTS. */
+/* Whether a new file may take this name: nothing is there, or a regular file. A device, pipe,
+ * directory or link (/dev/stdout) would be replaced, not written into: ERR_EXISTS. */
 enum status file_may_replace(const char *path);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

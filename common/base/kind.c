@@ -22,7 +22,12 @@ struct magic {
 static const struct magic magics[] = {
     {"\x1f\x8b", 2, 0, false, {"compressed (gzip)", "zcat", UNPACK}},
     {"\x28\xb5\x2f\xfd", 4, 0, false, {"compressed (zstd)", "zstdcat", UNPACK}},
-    {"\xfd" "7zXZ\0", 6, 0, false, {"compressed (xz)", "xzcat", UNPACK}},
+    {"\xfd"
+     "7zXZ\0",
+     6,
+     0,
+     false,
+     {"compressed (xz)", "xzcat", UNPACK}},
     {"\x04\x22\x4d\x18", 4, 0, false, {"compressed (lz4)", "lz4cat", UNPACK}},
     {"1AY&SY", 6, 4, false, {"compressed (bzip2)", "bzcat", UNPACK}},
     {"\x1f\x9d", 2, 0, false, {"compressed (compress)", "zcat", UNPACK}},
@@ -53,7 +58,8 @@ static const struct magic magics[] = {
     {"\xfe\xff", 2, 0, false, {"UTF-16 text", "iconv -f UTF-16 -t UTF-8", "make it UTF-8"}},
 };
 
-/* Which of the first four bytes are zero says it of a text without a mark that begins with ASCII. */
+/* Which of the first four bytes are zero says it of a text without a mark that begins with ASCII.
+ */
 static const struct {
     bool zero[4];
     struct kind kind;
@@ -101,8 +107,8 @@ const struct kind *kind_of(const void *head, size_t n) {
 enum status kind_expect_text(const char *path, const void *head, size_t n) {
     const struct kind *kind = kind_of(head, n);
     return kind == NULL ? OK
-                        : fail(ERR_FORMAT, "%s: is %s, expected plain text; %s%s%s%s", path, kind->name,
-                               kind->advice, kind->unpack != NULL ? ": " : "",
+                        : fail(ERR_FORMAT, "%s: is %s, expected plain text; %s%s%s%s", path,
+                               kind->name, kind->advice, kind->unpack != NULL ? ": " : "",
                                kind->unpack != NULL ? kind->unpack : "",
                                kind->unpack != NULL ? " FILE" : "");
 }

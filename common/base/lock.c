@@ -12,9 +12,9 @@
 
 #include "log.h"
 
-#define TEXT_BYTES  512
-#define HOST_BYTES  256
-#define TRIES_MAX   100 /* each time somebody has let go in between */
+#define TEXT_BYTES 512
+#define HOST_BYTES 256
+#define TRIES_MAX  100 /* each time somebody has let go in between */
 
 /* --- the text --------------------------------------------------------------------------------- */
 
@@ -26,8 +26,8 @@ static void write_holder(int fd) {
     gethostname(host, sizeof host - 1);
     gmtime_r(&now, &utc);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    const int n = snprintf(text, sizeof text, "host %s\nprocess %ld\nsince %s\n", host,
-                           (long)getpid(), when);
+    const int n =
+        snprintf(text, sizeof text, "host %s\nprocess %ld\nsince %s\n", host, (long)getpid(), when);
     /* Who cannot write it holds the lock all the same; the second is told less. */
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
         log_warn("cannot say in the lock file who holds it: %s", strerror(errno));
@@ -38,7 +38,8 @@ static void write_holder(int fd) {
 static void word_of(const char *text, const char *key, char *out, size_t bytes) {
     const char *at = strstr(text, key);
     size_t n = 0;
-    for (at = at == NULL ? "" : at + strlen(key); n + 1 < bytes && isgraph((unsigned char)*at); at++) {
+    for (at = at == NULL ? "" : at + strlen(key); n + 1 < bytes && isgraph((unsigned char)*at);
+         at++) {
         out[n++] = *at;
     }
     out[n] = '\0';
@@ -52,7 +53,8 @@ static enum status say_holder(int fd, const char *path, const char *output) {
     word_of(text, "process ", process, sizeof process);
     word_of(text, "since ", since, sizeof since);
     if (host[0] == '\0' || process[0] == '\0' || since[0] == '\0') {
-        return fail(ERR_BUSY, "%s is being written by another process (its lock: %s)", output, path);
+        return fail(ERR_BUSY, "%s is being written by another process (its lock: %s)", output,
+                    path);
     }
     return fail(ERR_BUSY, "%s is being written by process %s on %s since %s (its lock: %s)", output,
                 process, host, since, path);
@@ -73,7 +75,8 @@ static bool still_there(int fd, const char *path) {
 
 static enum status go_on_without(struct lock *l, const char *output, int error) {
     log_warn("%s: its file system has no locks (%s): nothing keeps a second process from writing "
-             "there too", output, strerror(error));
+             "there too",
+             output, strerror(error));
     unlink(l->path);
     close(l->fd);
     l->fd = -1;
@@ -97,10 +100,10 @@ static enum status try_once(struct lock *l, const char *output, bool *again) {
     } else if (no_locks_here(errno)) {
         return go_on_without(l, output, errno);
     }
-    const enum status status = *again               ? OK
-                               : errno == EWOULDBLOCK ? say_holder(l->fd, l->path, output)
-                                                    : fail(ERR_IO, "%s: cannot lock: %s", l->path,
-                                                           strerror(errno));
+    const enum status status = *again ? OK
+                               : errno == EWOULDBLOCK
+                                   ? say_holder(l->fd, l->path, output)
+                                   : fail(ERR_IO, "%s: cannot lock: %s", l->path, strerror(errno));
     close(l->fd);
     l->fd = -1;
     return status;

@@ -1,14 +1,15 @@
 /* lock.h - who may write into an output: one process, anywhere, at a time.
  *
- * A lock is a small file, LOCK for a directory that grows (RUN/lock), OUT.lock beside an output that
- * appears at the end. What counts is not that it is there but that somebody holds it with flock(2):
- * the kernel lets go when the last descriptor of the opening is closed, however its process ended, so
- * a killed job blocks nobody, on a network file system as long as its server agrees. The text in the
- * file tells the second who the first is. It is removed at the end, while it is held; whoever opened
- * it before that finds, once it gets the lock, that the path leads elsewhere, and begins again.
+ * A lock is a small file, LOCK for a directory that grows (RUN/lock), OUT.lock beside an output
+ * that appears at the end. What counts is not that it is there but that somebody holds it with
+ * flock(2): the kernel lets go when the last descriptor of the opening is closed, however its
+ * process ended, so a killed job blocks nobody, on a network file system as long as its server
+ * agrees. The text in the file tells the second who the first is. It is removed at the end, while
+ * it is held; whoever opened it before that finds, once it gets the lock, that the path leads
+ * elsewhere, and begins again.
  *
- * The lock belongs to the opening, not to the process: a child that inherits the descriptor holds it
- * too, and on after its parent's death. Only who writes takes a lock; readers never do.
+ * The lock belongs to the opening, not to the process: a child that inherits the descriptor holds
+ * it too, and on after its parent's death. Only who writes takes a lock; readers never do.
  */
 #ifndef COMMON_BASE_LOCK_H
 #define COMMON_BASE_LOCK_H

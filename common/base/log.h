@@ -1,7 +1,7 @@
 /* log.h - one log per process: lines "2026-01-31T12:00:00.123Z level role text".
  *
- * Thread-safe: one line is one write(2). The only global state of the program. What lines are written
- * is the configuration's log.level; the roles set it once they know it.
+ * Thread-safe: one line is one write(2). The only global state of the program. What lines are
+ * written is the configuration's log.level; the roles set it once they know it.
  */
 #ifndef COMMON_BASE_LOG_H
 #define COMMON_BASE_LOG_H
@@ -25,12 +25,12 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
  * LOG_LIMIT_MS are written, the others are counted, and the last of them is written with the count
  * when the time is over. Zeroed: ready. Used by one thread. */
 #define LOG_LIMIT_LINES 10u
-#define LOG_LIMIT_MS 10000u
+#define LOG_LIMIT_MS    10000u
 struct log_limit {
-    uint64_t since_ms;     /* when the first of the lines came */
-    uint32_t lines;        /* written since */
-    uint64_t held;         /* and not written */
-    enum log_level level;  /* of the last one held */
+    uint64_t since_ms;    /* when the first of the lines came */
+    uint32_t lines;       /* written since */
+    uint64_t held;        /* and not written */
+    enum log_level level; /* of the last one held */
     char last[256];
 };
 void log_limited(struct log_limit *l, enum log_level level, const char *fmt, ...)
@@ -41,8 +41,8 @@ void log_limit_step(struct log_limit *l);
 void log_limit_end(struct log_limit *l);
 
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
-#define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
-#define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
 #endif

@@ -47,9 +47,9 @@ static bool same_word(const char *a, const char *b) {
 }
 
 void nearest_try(struct nearest *n, const char *name) {
-    const size_t d = strcmp(n->asked, name) == 0    ? 0
+    const size_t d = strcmp(n->asked, name) == 0 ? 0
                      : same_word(n->asked, name) ? 1
-                                               : 1 + nearest_distance(n->asked, name);
+                                                 : 1 + nearest_distance(n->asked, name);
     if (d < n->distance) {
         n->distance = d;
         n->name = name;

@@ -4,12 +4,12 @@
 
 #include <stddef.h>
 
-/* Keeps the nearest of the names it is shown. One that differs in case or in blanks at its ends only is
- * nearer than any other. */
+/* Keeps the nearest of the names it is shown. One that differs in case or in blanks at its ends
+ * only is nearer than any other. */
 struct nearest {
     const char *asked;
     const char *name; /* "" before the first */
-    size_t distance; /* 0: that very name */
+    size_t distance;  /* 0: that very name */
 };
 /* The names shown must live as long. */
 struct nearest nearest_of(const char *asked);

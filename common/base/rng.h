@@ -27,7 +27,8 @@ static inline uint64_t rng_below(uint64_t seed, uint64_t a, uint64_t b, uint64_t
 /* Standard normal (Box-Muller on two units of the same counter). */
 double rng_normal(uint64_t seed, uint64_t a, uint64_t b);
 
-/* Fills perm[0..n) with a permutation of 0..n-1 that depends on (seed, a, b) alone (Fisher-Yates). */
+/* Fills perm[0..n) with a permutation of 0..n-1 that depends on (seed, a, b) alone (Fisher-Yates).
+ */
 void rng_permutation(uint64_t seed, uint64_t a, uint64_t b, uint32_t *perm, size_t n);
 
 #endif

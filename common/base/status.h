@@ -14,24 +14,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define STATUS_LIST(X)                                                                            \
-    X(OK, "ok")                                                                                   \
-    X(ERR_MEMORY, "out of memory")                                                                \
-    X(ERR_IO, "input/output error")                                                               \
-    X(ERR_CORRUPT, "corrupt data")                                                                \
-    X(ERR_FORMAT, "malformed input")                                                              \
-    X(ERR_CONFIG, "bad configuration")                                                            \
-    X(ERR_USAGE, "bad command line")                                                              \
-    X(ERR_LIMIT, "limit exceeded")                                                                \
-    X(ERR_TIMEOUT, "deadline passed")                                                             \
-    X(ERR_CLOSED, "closed")                                                                       \
-    X(ERR_NOT_FOUND, "not found")                                                                 \
-    X(ERR_EXISTS, "already exists")                                                               \
-    X(ERR_PROTOCOL, "protocol violation")                                                         \
-    X(ERR_FENCED, "lease was fenced off")                                                         \
-    X(ERR_TICKET, "unknown ticket")                                                               \
-    X(ERR_AGAIN, "try again")                                                                     \
-    X(ERR_PEER, "a peer failed")                                                                  \
+#define STATUS_LIST(X)                                                                             \
+    X(OK, "ok")                                                                                    \
+    X(ERR_MEMORY, "out of memory")                                                                 \
+    X(ERR_IO, "input/output error")                                                                \
+    X(ERR_CORRUPT, "corrupt data")                                                                 \
+    X(ERR_FORMAT, "malformed input")                                                               \
+    X(ERR_CONFIG, "bad configuration")                                                             \
+    X(ERR_USAGE, "bad command line")                                                               \
+    X(ERR_LIMIT, "limit exceeded")                                                                 \
+    X(ERR_TIMEOUT, "deadline passed")                                                              \
+    X(ERR_CLOSED, "closed")                                                                        \
+    X(ERR_NOT_FOUND, "not found")                                                                  \
+    X(ERR_EXISTS, "already exists")                                                                \
+    X(ERR_PROTOCOL, "protocol violation")                                                          \
+    X(ERR_FENCED, "lease was fenced off")                                                          \
+    X(ERR_TICKET, "unknown ticket")                                                                \
+    X(ERR_AGAIN, "try again")                                                                      \
+    X(ERR_PEER, "a peer failed")                                                                   \
     X(ERR_BUSY, "in use by another process")
 
 enum status {
@@ -41,46 +41,46 @@ enum status {
 };
 
 #define STATUS_ONE(name, text) +1
-#define STATUSES (0 STATUS_LIST(STATUS_ONE))
+#define STATUSES               (0 STATUS_LIST(STATUS_ONE))
 
 /* The short fixed text of a status; never NULL. */
 const char *status_text(enum status s);
 
-/* Whether what failed with s fails again when it is tried again: configuration, data or files have to
- * change first. Of what a restart, time or room may heal it is false. */
+/* Whether what failed with s fails again when it is tried again: configuration, data or files have
+ * to change first. Of what a restart, time or room may heal it is false. */
 bool status_lasts(enum status s);
 
-/* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s. What
- * it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH. */
+/* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s.
+ * What it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH. */
 enum status fail(enum status s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The text of this thread's last fail(); "" if none. Valid until the next fail() of this thread. */
 const char *fail_text(void);
 
-/* What to say of `s`, never "": fail_text() if this thread's last fail() was of `s`, else the status's
- * own text. For where a status leaves its thread or the program: a status that is news of another
- * thread (a closed queue) may come without a text, and must not be given a stale one. */
+/* What to say of `s`, never "": fail_text() if this thread's last fail() was of `s`, else the
+ * status's own text. For where a status leaves its thread or the program: a status that is news of
+ * another thread (a closed queue) may come without a text, and must not be given a stale one. */
 const char *fail_text_of(enum status s);
 
 /* The status of this thread's last fail(); OK if none. */
 enum status fail_status(void);
 
 /* Evaluates a status expression and returns it from the calling function unless it is OK. */
-#define TRY(expr)                                                                                 \
-    do {                                                                                          \
-        enum status try_status_ = (expr);                                                         \
-        if (try_status_ != OK) {                                                                  \
-            return try_status_;                                                                   \
-        }                                                                                         \
+#define TRY(expr)                                                                                  \
+    do {                                                                                           \
+        enum status try_status_ = (expr);                                                          \
+        if (try_status_ != OK) {                                                                   \
+            return try_status_;                                                                    \
+        }                                                                                          \
     } while (0)
 
 /* The same for functions that own things: stores into `status` and jumps to `out`. */
-#define TRY_OUT(expr)                                                                             \
-    do {                                                                                          \
-        status = (expr);                                                                          \
-        if (status != OK) {                                                                       \
-            goto out;                                                                             \
-        }                                                                                         \
+#define TRY_OUT(expr)                                                                              \
+    do {                                                                                           \
+        status = (expr);                                                                           \
+        if (status != OK) {                                                                        \
+            goto out;                                                                              \
+        }                                                                                          \
     } while (0)
 
 #endif

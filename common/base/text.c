@@ -2,13 +2,14 @@
 
 #include <string.h>
 
-/* How many bytes the UTF-8 character at `at` has, of at most n; 0: it is none, or no character to be
- * shown (C0, DEL, C1). Overlong forms and surrogates are none. */
+/* How many bytes the UTF-8 character at `at` has, of at most n; 0: it is none, or no character to
+ * be shown (C0, DEL, C1). Overlong forms and surrogates are none. */
 static size_t character(const unsigned char *at, size_t n) {
     static const struct {
         unsigned char mask, lead;
         unsigned long least;
-    } forms[] = {{0x80, 0x00, 0x20}, {0xe0, 0xc0, 0xa0}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+    } forms[] = {
+        {0x80, 0x00, 0x20}, {0xe0, 0xc0, 0xa0}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
     for (size_t k = 0; k < 4; k++) {
         if ((at[0] & forms[k].mask) != forms[k].lead) {
             continue;
@@ -32,7 +33,8 @@ size_t text_show(char *out, size_t size, const char *text, size_t n, bool lines)
     size_t length = 0;
     while (at < end) {
         char hex[5];
-        const size_t whole = lines && (*at == '\n' || *at == '\t') ? 1 : character(at, (size_t)(end - at));
+        const size_t whole =
+            lines && (*at == '\n' || *at == '\t') ? 1 : character(at, (size_t)(end - at));
         const size_t bytes = whole > 0 ? whole : 4;
         if (length + bytes >= size) {
             break;

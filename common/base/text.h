@@ -11,7 +11,8 @@
  * that was shown before is not changed. Line ends and tabs stay if `lines` is set. Gives the
  * length. */
 size_t text_show(char *out, size_t size, const char *text, size_t n, bool lines);
-/* Writes n bytes of any length, line ends and tabs as they are. Whether it could is in ferror(to). */
+/* Writes n bytes of any length, line ends and tabs as they are. Whether it could is in ferror(to).
+ */
 void text_print(FILE *to, const char *text, size_t n);
 
 #endif

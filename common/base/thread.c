@@ -54,7 +54,8 @@ void thread_leave(struct thread *t) {
 }
 
 /* Set in a signal handler, which runs in any thread that does not block it, and read in others: a
- * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there. */
+ * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there.
+ */
 static atomic_int stop_number;
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "usable in a signal handler");
 

@@ -21,13 +21,15 @@ struct thread {
 enum status thread_start(struct thread *t, const char *name, enum status (*run)(void *), void *arg);
 /* Joins; gives the thread's status and re-records its fail text in the caller. Not started: OK. */
 enum status thread_join(struct thread *t);
-/* Gives up a thread that may never end: it is not joined any more, and goes with the process. What it
- * uses must stay. */
+/* Gives up a thread that may never end: it is not joined any more, and goes with the process. What
+ * it uses must stay. */
 void thread_leave(struct thread *t);
-static inline bool thread_ended(struct thread *t) { return atomic_load(&t->ended); }
+static inline bool thread_ended(struct thread *t) {
+    return atomic_load(&t->ended);
+}
 
-/* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both in:
- * one that has been waiting since this process was spawned is heard now. */
+/* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both
+ * in: one that has been waiting since this process was spawned is heard now. */
 void stop_signals_install(void);
 bool stop_requested(void); /* a stop signal has come */
 int stop_signal(void);     /* which; 0 if none */

@@ -15,15 +15,15 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
-#define MANIFEST_FORMAT 1u
+#define MANIFEST_FORMAT    1u
 #define MANIFEST_BYTES_MAX ((size_t)64 << 20)
 #define MANIFEST_PARTS_MAX BUCKETS
-#define BUDGET_FACTOR 64u
-#define BUDGET_BASE ((size_t)64 << 10)
-#define DISK_SIDE_USER 0u
-#define DISK_SIDE_ITEM 1u
+#define BUDGET_FACTOR      64u
+#define BUDGET_BASE        ((size_t)64 << 10)
+#define DISK_SIDE_USER     0u
+#define DISK_SIDE_ITEM     1u
 
-/* --- out ------------------------------------------------------------------------------------- */
+/* --- out -------------------------------------------------------------------------------------- */
 
 struct packed {
     Esmm__CheckpointManifest message;
@@ -110,7 +110,7 @@ out:
     return status;
 }
 
-/* --- in -------------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 static void *budget_alloc(void *data, size_t bytes) {
     size_t *left = data;
@@ -261,7 +261,7 @@ void manifest_free(struct manifest *m) {
     memset(m, 0, sizeof *m);
 }
 
-/* --- the file -------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 enum status manifest_write(const struct manifest *m, const char *dir) {
     enum status status = OK;

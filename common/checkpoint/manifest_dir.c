@@ -14,7 +14,7 @@
 #include "common/base/log.h"
 #include "manifest.h"
 
-#define STEP_DIGITS 12
+#define STEP_DIGITS    12
 #define NAME_MAX_BYTES 32
 
 void manifest_dir_name(uint64_t step, char *out) {
@@ -36,7 +36,7 @@ static bool is_leftover(const char *name) {
     return strncmp(name, "step-", 5) == 0 && length > 4 && strcmp(name + length - 4, ".tmp") == 0;
 }
 
-/* --- publishing ------------------------------------------------------------------------------ */
+/* --- publishing ------------------------------------------------------------------------------- */
 
 static enum status remove_in(const char *root, const char *name) {
     char path[PATH_BYTES_MAX];
@@ -103,7 +103,7 @@ enum status manifest_publish(const char *root, uint64_t step, uint32_t keep) {
     return clean(root, step, keep);
 }
 
-/* --- finding --------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 static bool has_manifest(const char *dir) {
     char path[PATH_BYTES_MAX];
@@ -179,8 +179,10 @@ static bool never_completed(const char *path) {
 }
 
 enum status manifest_run_dir(const char *out) {
-    return has_manifest(out) ? fail(ERR_EXISTS, "%s has a manifest: it holds shards or is a checkpoint; "
-                                                "a run needs a directory of its own: another --out", out)
+    return has_manifest(out) ? fail(ERR_EXISTS,
+                                    "%s has a manifest: it holds shards or is a checkpoint; "
+                                    "a run needs a directory of its own: another --out",
+                                    out)
                              : OK;
 }
 
@@ -207,6 +209,8 @@ enum status manifest_find(const char *path, char *out) {
     if (status != ERR_NOT_FOUND) {
         return status;
     }
-    return fail(ERR_NOT_FOUND, "%s: neither a checkpoint (a directory with a manifest) nor a "
-                "directory with a complete step-N, nor one with checkpoints/ in it", path);
+    return fail(ERR_NOT_FOUND,
+                "%s: neither a checkpoint (a directory with a manifest) nor a "
+                "directory with a complete step-N, nor one with checkpoints/ in it",
+                path);
 }

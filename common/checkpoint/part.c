@@ -28,12 +28,14 @@ static enum status check_cut(const struct part_reader *r, uint64_t cut) {
     if (cut == 0 || r->meta.cut == cut) {
         return OK;
     }
-    return fail(ERR_CORRUPT, "%s: is of cut %016llx, the manifest is of cut %016llx: it belongs to another "
-                "checkpoint", r->container.file.path, (unsigned long long)r->meta.cut,
-                (unsigned long long)cut);
+    return fail(ERR_CORRUPT,
+                "%s: is of cut %016llx, the manifest is of cut %016llx: it belongs to another "
+                "checkpoint",
+                r->container.file.path, (unsigned long long)r->meta.cut, (unsigned long long)cut);
 }
 
-static enum status open_meta(struct part_reader *r, const struct manifest_part *part, uint64_t cut) {
+static enum status open_meta(struct part_reader *r, const struct manifest_part *part,
+                             uint64_t cut) {
     const struct part_meta *m = &r->meta;
     if (r->container.block_count == 0 || r->container.blocks[0].type != PART_META) {
         return damaged(r, "the first block should be META");
@@ -42,8 +44,10 @@ static enum status open_meta(struct part_reader *r, const struct manifest_part *
     TRY(part_meta_decode(&r->meta, r->block.data, r->block.len));
     if (m->bucket_begin != part->bucket_begin || m->bucket_end != part->bucket_end ||
         m->version != part->version) {
-        return fail(ERR_CORRUPT, "%s: holds buckets [%u, %u) at version %llu, the manifest says "
-                    "[%u, %u) at %llu", r->container.file.path, m->bucket_begin, m->bucket_end,
+        return fail(ERR_CORRUPT,
+                    "%s: holds buckets [%u, %u) at version %llu, the manifest says "
+                    "[%u, %u) at %llu",
+                    r->container.file.path, m->bucket_begin, m->bucket_end,
                     (unsigned long long)m->version, part->bucket_begin, part->bucket_end,
                     (unsigned long long)part->version);
     }
@@ -84,7 +88,7 @@ void part_close(struct part_reader *r) {
     mem_free(&r->seen);
 }
 
-/* --- blocks ---------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static enum status take_records(struct part_reader *r, uint64_t tag, struct part_chunk *c) {
     const bool rows = c->kind == PART_ROWS;
@@ -155,15 +159,9 @@ enum status part_next(struct part_reader *r, struct part_chunk *chunk) {
     chunk->data = r->block.data;
     switch (type) {
     case PART_ROWS:
-    case PART_SIGHTINGS:
-        chunk->kind = (enum part_block)type;
-        return take_records(r, tag, chunk);
-    case PART_DENSE:
-        chunk->kind = PART_DENSE;
-        return take_dense(r, tag, chunk);
-    case PART_TOTALS:
-        return check_totals(r);
-    default:
-        return damaged(r, "unknown block type");
+    case PART_SIGHTINGS: chunk->kind = (enum part_block)type; return take_records(r, tag, chunk);
+    case PART_DENSE: chunk->kind = PART_DENSE; return take_dense(r, tag, chunk);
+    case PART_TOTALS: return check_totals(r);
+    default: return damaged(r, "unknown block type");
     }
 }

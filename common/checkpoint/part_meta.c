@@ -33,7 +33,7 @@ static bool optimizer_from_disk(uint32_t number, uint32_t *kind) {
     return true;
 }
 
-/* --- out ------------------------------------------------------------------------------------- */
+/* --- out -------------------------------------------------------------------------------------- */
 
 static enum status put_table(const struct part_table *t, struct buf *out) {
     const uint32_t length = (uint32_t)strlen(t->name);
@@ -123,7 +123,7 @@ out:
     return status;
 }
 
-/* --- in -------------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 static enum status corrupt(const char *what) {
     return fail(ERR_CORRUPT, "META of a part: %s", what);

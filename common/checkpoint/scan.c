@@ -6,11 +6,11 @@
 #include "common/base/mem.h"
 #include "common/data/shard.h"
 
-/* --- opening --------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static bool same_shape(const struct part_table *a, const struct part_table *b) {
-    return a->dim == b->dim && a->state_floats == b->state_floats &&
-           a->row_bytes == b->row_bytes && a->optimizer == b->optimizer;
+    return a->dim == b->dim && a->state_floats == b->state_floats && a->row_bytes == b->row_bytes &&
+           a->optimizer == b->optimizer;
 }
 
 static enum status check_table(const struct scan *s, uint32_t t, const struct part_table *table,
@@ -119,7 +119,7 @@ void scan_destroy(struct scan **inout) {
     }
 }
 
-/* --- passing over ---------------------------------------------------------------------------- */
+/* --- passing over ----------------------------------------------------------------------------- */
 
 static bool wanted(const struct container_block *b, const struct scan_filter *f) {
     const bool chunk = b->type == PART_ROWS || b->type == PART_SIGHTINGS || b->type == PART_DENSE;
@@ -189,8 +189,7 @@ enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filt
             const struct container_block *b = &reader.container.blocks[i];
             if (b->type != PART_DENSE && wanted(b, filter)) {
                 const bool counter = b->type == PART_SIGHTINGS || b->tag >= s->tables;
-                *rows += b->raw_bytes /
-                         (counter ? SCAN_ROW_HEADER : s->table[b->tag].row_bytes);
+                *rows += b->raw_bytes / (counter ? SCAN_ROW_HEADER : s->table[b->tag].row_bytes);
             }
         }
         part_close(&reader);
@@ -199,7 +198,7 @@ enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filt
     return OK;
 }
 
-/* --- what chunks hold ------------------------------------------------------------------------ */
+/* --- what chunks hold ------------------------------------------------------------------------- */
 
 double scan_square(const void *floats, size_t n) {
     const uint8_t *at = floats;
@@ -246,8 +245,8 @@ enum status scan_dense(const struct scan *s, float **out) {
     TRY(mem_array((void **)&c.out, (1 + s->dense_state) * s->layout.count, sizeof(float)));
     enum status status = scan_each(s, &filter, collect_dense, &c);
     if (status == OK && c.floats != s->layout.count) {
-        status = fail(ERR_CORRUPT, "%s: the parts hold %llu dense floats, the model has %llu", s->dir,
-                      (unsigned long long)c.floats, (unsigned long long)s->layout.count);
+        status = fail(ERR_CORRUPT, "%s: the parts hold %llu dense floats, the model has %llu",
+                      s->dir, (unsigned long long)c.floats, (unsigned long long)s->layout.count);
     }
     if (status != OK) {
         mem_free(&c.out);

@@ -20,21 +20,22 @@ struct scan {
     struct layout layout;
     struct part_table table[FIELDS_MAX]; /* by slot of manifest.schema */
     uint32_t tables;
-    uint32_t dense_state;                /* state vectors beside w */
-    uint64_t bytes;                      /* of all parts */
+    uint32_t dense_state; /* state vectors beside w */
+    uint64_t bytes;       /* of all parts */
 };
 
 /* Opens what manifest_find makes of `path`. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG, ERR_MEMORY. */
 enum status scan_create(struct scan **out, const char *path);
 void scan_destroy(struct scan **inout);
 
-/* What of it goes without its parts: resolves a user's path (manifest_find) into dir[PATH_BYTES_MAX]
- * and reads the manifest. ERR_NOT_FOUND also for a directory of impression shards. */
+/* What of it goes without its parts: resolves a user's path (manifest_find) into
+ * dir[PATH_BYTES_MAX] and reads the manifest. ERR_NOT_FOUND also for a directory of impression
+ * shards. */
 enum status scan_manifest(const char *path, char *dir, struct manifest *m);
 
-#define SCAN_ROWS (1u << PART_ROWS)
+#define SCAN_ROWS      (1u << PART_ROWS)
 #define SCAN_SIGHTINGS (1u << PART_SIGHTINGS)
-#define SCAN_DENSE (1u << PART_DENSE)
+#define SCAN_DENSE     (1u << PART_DENSE)
 struct scan_filter {
     uint32_t kinds;                    /* of SCAN_... */
     int slot;                          /* -1: every table */
@@ -42,14 +43,17 @@ struct scan_filter {
                                           buckets in the remaining parts still come */
 };
 static inline struct scan_filter scan_all(uint32_t kinds) {
-    return (struct scan_filter){.kinds = kinds, .slot = -1, .bucket_begin = 0, .bucket_end = BUCKETS};
+    return (struct scan_filter){
+        .kinds = kinds, .slot = -1, .bucket_begin = 0, .bucket_end = BUCKETS};
 }
 /* Calls visit for every chunk; a status other than OK from it ends the pass and is returned. */
 enum status scan_each(const struct scan *s, const struct scan_filter *filter,
                       enum status (*visit)(void *arg, const struct part_chunk *chunk), void *arg);
 
-
-#define SCAN_ROW_HEADER 16u /* bytes of a record ahead of its floats *//* At least as many rows as the filtered blocks hold, from the files' indexes alone. */
+#define SCAN_ROW_HEADER                                                                            \
+    16u /* bytes of a record ahead of its floats */ /* At least as many rows as the filtered       \
+                                                       blocks hold, from the files' indexes alone. \
+                                                     */
 enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filter, uint64_t *rows);
 
 /* One row of a chunk. `floats`: w[dim] then state; unaligned, to be copied. */
@@ -60,7 +64,8 @@ struct scan_row {
 };
 static inline struct scan_row scan_row(const struct part_chunk *chunk, size_t i) {
     const uint8_t *at = chunk->data + i * chunk->row_bytes;
-    return (struct scan_row){load_u64(at), load_u32(at + 8), load_u32(at + 12), at + SCAN_ROW_HEADER};
+    return (struct scan_row){load_u64(at), load_u32(at + 8), load_u32(at + 12),
+                             at + SCAN_ROW_HEADER};
 }
 /* Sum of the squares of n floats. */
 double scan_square(const void *floats, size_t n);

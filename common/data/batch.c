@@ -189,7 +189,8 @@ static void cut_impressions(const struct batch_cutter *c, const struct span *spa
     for (uint32_t g = span->first; g < span->last; g++) {
         struct run run = run_of(c, span, g);
         if (b->weight != NULL && run.begin < run.end) {
-            memcpy(b->weight + at, s->weight + run.begin, (run.end - run.begin) * sizeof *b->weight);
+            memcpy(b->weight + at, s->weight + run.begin,
+                   (run.end - run.begin) * sizeof *b->weight);
         }
         for (uint32_t i = run.begin; i < run.end; i++, at++) {
             b->group_of[at] = b->groups;

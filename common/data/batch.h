@@ -1,7 +1,7 @@
 /* batch.h - one batch cut from a shard: its groups, its distinct features, and where they occur.
  *
- * Shapes: B impressions, G groups (only those present), per field f: U_f distinct features, n_f bags
- * (G for a user field, B for an item field).
+ * Shapes: B impressions, G groups (only those present), per field f: U_f distinct features, n_f
+ * bags (G for a user field, B for an item field).
  *
  *     ids[f][U_f]        distinct feature ids, ascending (the shard's dictionary is sorted)
  *     start[f][n_f+1]    bag i of field f is index/weight[start[i], start[i+1])
@@ -11,8 +11,8 @@
  *     labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
  *     weight[B]          what each counts; NULL: 1
  *     kind[B]            enum record_kind; KIND_LOG if the shard holds no records
- *     elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
- *                        the record's time; 0 of all others
+ *     elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else
+ * to the record's time; 0 of all others
  *
  * Built by one thread, used by one thread at a time; owns its arrays, reused between batches
  * without freeing.
@@ -28,9 +28,9 @@ struct batch_field {
     uint64_t *ids;
     uint32_t *start;
     uint32_t *index;
-    float *weight;         /* NULL if `plain` */
+    float *weight; /* NULL if `plain` */
     bool plain;
-    float *weight_store;   /* the owned array behind weight */
+    float *weight_store; /* the owned array behind weight */
     size_t ids_cap, start_cap, value_cap;
 };
 struct batch {
@@ -42,7 +42,7 @@ struct batch {
     uint8_t *labels;
     uint64_t *impression_id;
     uint64_t *user;
-    float *weight;         /* NULL, or weight_store */
+    float *weight; /* NULL, or weight_store */
     float *weight_store;
     uint8_t *kind;
     float *elapsed_days;
@@ -51,7 +51,8 @@ struct batch {
     struct batch_field field[FIELDS_MAX];
 };
 
-/* Scratch for cutting: marks per dictionary entry, the shard's group order. One per cutting thread. */
+/* Scratch for cutting: marks per dictionary entry, the shard's group order. One per cutting thread.
+ */
 struct batch_cutter;
 enum status batch_cutter_create(struct batch_cutter **c);
 void batch_cutter_destroy(struct batch_cutter **c);

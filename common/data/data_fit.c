@@ -35,14 +35,15 @@ static enum status doubt_fields(const struct fit_side *from, const struct fit_si
         TRY(buf_printf(doubts, "field '%s': %s has it on the %s side, %s ", field->name, from->name,
                        side_name(field->side), to->name));
         TRY(other < 0 ? buf_printf(doubts, "does not have it: ")
-                      : buf_printf(doubts, "on the %s side: ",
-                                   side_name(to->schema->fields[other].side)));
+                      : buf_printf(doubts,
+                                   "on the %s side: ", side_name(to->schema->fields[other].side)));
         TRY(buf_printf(doubts, "%s\n", consequence));
     }
     return OK;
 }
 
-enum status data_fit(const struct fit_side *model, const struct fit_side *data, struct buf *doubts) {
+enum status data_fit(const struct fit_side *model, const struct fit_side *data,
+                     struct buf *doubts) {
     uint32_t joined = 0;
     TRY(doubt_fields(data, model, "the model does not know it, its values are ignored", &joined,
                      doubts));
@@ -57,8 +58,10 @@ enum status data_fit(const struct fit_side *model, const struct fit_side *data, 
 enum status data_fit_labels(const struct config *c, const struct dataset *data, const char *dir) {
     return !data->no_conversion || !method_of(c->model)->has_cvr
                ? OK
-               : fail(ERR_CONFIG, "%s has no conversions: its log's schema says conversion = none; what "
-                                  "can be trained on it is model.name=ctr", dir);
+               : fail(ERR_CONFIG,
+                      "%s has no conversions: its log's schema says conversion = none; what "
+                      "can be trained on it is model.name=ctr",
+                      dir);
 }
 
 enum status data_fit_form(const struct config *c, bool no_conversion, const char *dir,
@@ -70,8 +73,10 @@ enum status data_fit_form(const struct config *c, bool no_conversion, const char
     const bool judged = method_of(c->model)->has_ctr;
     *out = SCORE_CTR_ALONE;
     return judged ? OK
-                  : fail(ERR_CONFIG, "%s has no conversions (its log's schema says conversion = none), "
-                                     "and the model predicts no clicks: there is nothing to judge", dir);
+                  : fail(ERR_CONFIG,
+                         "%s has no conversions (its log's schema says conversion = none), "
+                         "and the model predicts no clicks: there is nothing to judge",
+                         dir);
 }
 
 void data_fit_log(struct buf *doubts) {

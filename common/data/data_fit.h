@@ -1,5 +1,5 @@
-/* data_fit.h - may these shards be used with that model, or those shards? Compares the fields of two
- * sides: which there are, on which side, and how their texts became ids (field_schema.h). */
+/* data_fit.h - may these shards be used with that model, or those shards? Compares the fields of
+ * two sides: which there are, on which side, and how their texts became ids (field_schema.h). */
 #ifndef COMMON_DATA_DATA_FIT_H
 #define COMMON_DATA_DATA_FIT_H
 
@@ -18,9 +18,9 @@ struct fit_side fit_side_data(const struct dataset *d); /* as it was read */
 struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir);
 
 /* `model`: what was, or is, trained on. ERR_CONFIG, naming both: they have no field in common, or a
- * field's texts become other ids in each. What a user should know but may want is put into *doubts, a
- * line each: a field that one of them lacks or has on the other side, and what field_schemas_match
- * doubts. ERR_MEMORY. */
+ * field's texts become other ids in each. What a user should know but may want is put into *doubts,
+ * a line each: a field that one of them lacks or has on the other side, and what
+ * field_schemas_match doubts. ERR_MEMORY. */
 enum status data_fit(const struct fit_side *model, const struct fit_side *data, struct buf *doubts);
 /* May a model be trained on this? ERR_CONFIG: it learns conversions, and the log had no label of
  * them. */

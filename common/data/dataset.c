@@ -37,7 +37,7 @@ const char *dataset_label_name(uint32_t label) {
     return names[label];
 }
 
-/* --- out ------------------------------------------------------------------------------------- */
+/* --- out -------------------------------------------------------------------------------------- */
 
 struct packed {
     struct schema schema; /* finished */
@@ -59,8 +59,7 @@ static void pack_fields(struct packed *k, const struct dataset *d) {
         const char *name = k->schema.fields[f].name;
         esmm__dataset_field__init(&k->field[f]);
         k->field[f].name = k->schema.fields[f].name;
-        k->field[f].side =
-            k->schema.fields[f].side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+        k->field[f].side = k->schema.fields[f].side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
         k->field[f].schema = field_pack(field_schemas_find(&d->fields, name), &k->field_schema[f]);
         k->field[f].values = d->field_values[schema_find(&d->schema, name)];
         k->fields[f] = &k->field[f];
@@ -184,7 +183,7 @@ out:
     return status;
 }
 
-/* --- in -------------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 /* What the allocator may still give out, and why it refused. */
 struct budget {
@@ -259,8 +258,8 @@ static enum status take_labels(struct dataset *d, const Esmm__DatasetManifest *i
 
 /* A shard is a file of the directory itself, whatever a manifest says. */
 static bool name_good(const char *name) {
-    return strlen(name) < sizeof((struct shard_info){0}.name) &&
-           strncmp(name, "shard-", 6) == 0 && strchr(name, '/') == NULL;
+    return strlen(name) < sizeof((struct shard_info){0}.name) && strncmp(name, "shard-", 6) == 0 &&
+           strchr(name, '/') == NULL;
 }
 
 /* Counts each as 1 where the manifest says nothing. */
@@ -271,7 +270,7 @@ static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeight
     if (from == NULL) {
         return OK;
     }
-    *w = (struct weight_sums){true,         from->least,   from->most,
+    *w = (struct weight_sums){true,      from->least,   from->most,
                               from->all, from->clicked, from->converted};
     const bool good = w->least >= 0 && w->least <= w->most && w->most <= SHARD_WEIGHT_MAX &&
                       w->converted >= 0 && w->converted <= w->clicked && w->clicked <= w->all &&
@@ -279,15 +278,13 @@ static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeight
     return good ? OK : fail(ERR_CORRUPT, "%s: the weights of %s cannot be true", path, to->name);
 }
 
-static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
-                              const char *path) {
+static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from, const char *path) {
     if (!name_good(from->name)) {
         return corrupt(path, "a shard's name is not one");
     }
-    if (from->impressions == 0 || from->impressions > SHARD_IMPRESSIONS_MAX ||
-        from->groups == 0 || from->groups > from->impressions ||
-        from->clicks > from->impressions || from->conversions > from->clicks ||
-        from->values > SHARD_VALUES_MAX) {
+    if (from->impressions == 0 || from->impressions > SHARD_IMPRESSIONS_MAX || from->groups == 0 ||
+        from->groups > from->impressions || from->clicks > from->impressions ||
+        from->conversions > from->clicks || from->values > SHARD_VALUES_MAX) {
         return fail(ERR_CORRUPT, "%s: the counts of %s cannot be true", path, from->name);
     }
     struct shard_info *to = &d->shards[d->shard_count++];
@@ -322,7 +319,8 @@ static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *
                                .dropped = in->dropped,
                                .rows = in->rows,
                                .continued = in->continued};
-    const uint64_t sum = to->header + to->blank + to->rejected + to->dropped + to->rows + to->continued;
+    const uint64_t sum =
+        to->header + to->blank + to->rejected + to->dropped + to->rows + to->continued;
     return sum == to->lines ? OK : corrupt(path, "the counts of the log's lines do not add up");
 }
 
@@ -368,8 +366,7 @@ static enum status unpack(struct dataset *d, const struct buf *bytes, const char
     struct budget budget = {.left = wanted < BUDGET_MAX ? wanted : BUDGET_MAX};
     ProtobufCAllocator allocator = {
         .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
-    Esmm__DatasetManifest *in =
-        esmm__dataset_manifest__unpack(&allocator, bytes->len, bytes->data);
+    Esmm__DatasetManifest *in = esmm__dataset_manifest__unpack(&allocator, bytes->len, bytes->data);
     if (in == NULL) {
         return budget.no_memory ? fail(ERR_MEMORY, "%s: out of memory", path)
                                 : corrupt(path, "expected the manifest of a shard directory");
@@ -409,8 +406,9 @@ enum status dataset_read(struct dataset *d, const char *dir) {
     enum status status = container_open(&r, path, CONTAINER_MANIFEST);
     if (status == ERR_NOT_FOUND) {
         return fail(ERR_NOT_FOUND, "%s is not a shard directory: it has no manifest%s", dir,
-                    is_split(dir) ? ", but it holds train and eval of esmm prep --split: give one of them"
-                                  : "");
+                    is_split(dir)
+                        ? ", but it holds train and eval of esmm prep --split: give one of them"
+                        : "");
     }
     TRY(status);
     status = read_manifest(&r, d, path);

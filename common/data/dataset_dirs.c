@@ -1,8 +1,8 @@
 /* dataset_dirs.c - several shard directories as one data set.
  *
- * A day's log is a directory of its own, and a job trains on thirty of them. Each keeps its manifest;
- * here they become one struct: shards in the order of the directories, fields united by name. A field
- * that one directory lacks is empty in its shards, as one that a shard lacks is.
+ * A day's log is a directory of its own, and a job trains on thirty of them. Each keeps its
+ * manifest; here they become one struct: shards in the order of the directories, fields united by
+ * name. A field that one directory lacks is empty in its shards, as one that a shard lacks is.
  *
  * Batches are named by the number of their shard, so the order of the directories is a part of what
  * the data are, and with it of their identity. That of one directory alone is the hash of its
@@ -28,7 +28,8 @@ static enum status check_new(const struct file_list *before, const char *dir) {
     }
     for (size_t k = 0; k < before->count; k++) {
         if (stat(before->names[k], &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
-            return fail(ERR_CONFIG, "%s and %s are the same directory: its impressions would count twice",
+            return fail(ERR_CONFIG,
+                        "%s and %s are the same directory: its impressions would count twice",
                         before->names[k], dir);
         }
     }
@@ -93,7 +94,8 @@ static enum status unite_fields(struct dataset *d, const struct dataset *more, c
     *old = d->schema;
     TRY_OUT(unite_sides(&d->schema, &more->schema, before, dir));
     TRY_OUT(unite_values(d, old, more));
-    TRY_OUT(field_schemas_match(&d->fields, a, &more->fields, b, doubts == NULL ? &unheard : doubts));
+    TRY_OUT(
+        field_schemas_match(&d->fields, a, &more->fields, b, doubts == NULL ? &unheard : doubts));
     TRY_OUT(field_schemas_unite(&d->fields, &more->fields));
 out:
     buf_fini(&unheard);
@@ -118,7 +120,9 @@ static void unite_lines(struct line_counts *all, const struct line_counts *more)
 
 static void unite_times(struct dataset *d, const struct dataset *more) {
     const bool known = d->first_time > 0 && more->first_time > 0;
-    d->first_time = !known ? 0 : more->first_time < d->first_time ? more->first_time : d->first_time;
+    d->first_time = !known                             ? 0
+                    : more->first_time < d->first_time ? more->first_time
+                                                       : d->first_time;
     d->last_time = !known ? 0 : more->last_time > d->last_time ? more->last_time : d->last_time;
 }
 
@@ -131,11 +135,13 @@ static enum status unite(struct dataset *d, const struct dataset *more, const ch
                     before, d->sample_rate, dir, more->sample_rate);
     }
     if (d->no_conversion != more->no_conversion) {
-        return fail(ERR_CONFIG, "%s has no label of conversions, and %s has: they cannot be one data set",
+        return fail(ERR_CONFIG,
+                    "%s has no label of conversions, and %s has: they cannot be one data set",
                     d->no_conversion ? before : dir, d->no_conversion ? dir : before);
     }
     if (strcmp(d->stream, more->stream) != 0) {
-        return fail(ERR_CONFIG, "%s holds records of stream '%s', %s of '%s': they cannot be one data set",
+        return fail(ERR_CONFIG,
+                    "%s holds records of stream '%s', %s of '%s': they cannot be one data set",
                     before, d->stream, dir, more->stream);
     }
     TRY(unite_fields(d, more, before, dir, doubts));

@@ -5,9 +5,9 @@
 #include "shard.h"
 
 #define BLOCK_IMPRESSIONS 1000u
-#define TENTHS 10u
-#define RATIO 2.0    /* a share from 1/RATIO to RATIO of the mean is let pass */
-#define SPREADS 5.0
+#define TENTHS            10u
+#define RATIO             2.0 /* a share from 1/RATIO to RATIO of the mean is let pass */
+#define SPREADS           5.0
 
 enum status drift_end(struct drift *d) {
     if (d->open.impressions > 0) {

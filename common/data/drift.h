@@ -1,8 +1,9 @@
 /* drift.h - does the share of clicks, or of conversions among them, stay the same over a log?
  *
  * A log that is sorted by its label, or by something close to it, gives batches of one kind, and
- * training on them goes wrong (docs/prep.md has a case). So a log is cut into parts, and a part whose
- * share is below half or above twice that of the whole is told, if chance does not explain it.
+ * training on them goes wrong (docs/prep.md has a case). So a log is cut into parts, and a part
+ * whose share is below half or above twice that of the whole is told, if chance does not explain
+ * it.
  *
  * What chance does: with k positives expected among n a part's count spreads like a Poisson
  * variable, widened by the size of groups, since the impressions of a group are alike, at worst all

@@ -1,10 +1,10 @@
 /* sample.c - taking impressions out of a shard, and putting some in twice.
  *
  * First which: a list of indices, ascending. Of the U unclicked impressions K stay, by selection
- * sampling (Knuth, The Art of Computer Programming 3.4.2, algorithm S): one pass, each impression stays
- * with probability (still wanted) / (still to come). Then a new shard of the item side is written
- * beside the old and put in its place; dictionaries and the user side move over as they are, since a
- * batch counts only the features that occur in it (batch.c).
+ * sampling (Knuth, The Art of Computer Programming 3.4.2, algorithm S): one pass, each impression
+ * stays with probability (still wanted) / (still to come). Then a new shard of the item side is
+ * written beside the old and put in its place; dictionaries and the user side move over as they
+ * are, since a batch counts only the features that occur in it (batch.c).
  */
 #include "sample.h"
 

@@ -1,18 +1,18 @@
 /* shard.c - a shard file into columns in memory.
  *
- * This is on the path of training: a worker decodes every shard once an epoch, so a column costs one
- * pass over its codes, which widens them to 32 bits and finds the greatest one in the same loop; the
- * greatest says whether all are inside the dictionary. Bags that all hold one value, the common case,
- * have no lengths on disk, and in memory share one array 0, 1, 2, ... among all columns of a side.
- * Columns that the schema does not have are stepped over unread.
+ * This is on the path of training: a worker decodes every shard once an epoch, so a column costs
+ * one pass over its codes, which widens them to 32 bits and finds the greatest one in the same
+ * loop; the greatest says whether all are inside the dictionary. Bags that all hold one value, the
+ * common case, have no lengths on disk, and in memory share one array 0, 1, 2, ... among all
+ * columns of a side. Columns that the schema does not have are stepped over unread.
  *
- * Nothing of the file is trusted. Counts come from META and are bounded before anything is allocated
- * from them; blocks must be there in their order with exactly the bytes the counts ask for, and a
- * block has real bytes behind it (container.c bounds how far they can expand), so memory is bounded
- * by the file's size. A shard that was read with OK can be indexed without checks: codes are inside
- * their dictionary, starts ascend from 0 to `values`, ids of a dictionary ascend strictly, every
- * group has an impression, weights are finite, labels are 0, 1 or 3 (7 in records), times are there
- * where labels ask for them.
+ * Nothing of the file is trusted. Counts come from META and are bounded before anything is
+ * allocated from them; blocks must be there in their order with exactly the bytes the counts ask
+ * for, and a block has real bytes behind it (container.c bounds how far they can expand), so memory
+ * is bounded by the file's size. A shard that was read with OK can be indexed without checks: codes
+ * are inside their dictionary, starts ascend from 0 to `values`, ids of a dictionary ascend
+ * strictly, every group has an impression, weights are finite, labels are 0, 1 or 3 (7 in records),
+ * times are there where labels ask for them.
  *
  * Rejected: keeping codes at 16 bits in memory. It would halve their bytes, and double every loop
  * over them in the worker.
@@ -38,7 +38,7 @@ struct shape {
 struct decoder {
     struct container_reader file;
     struct buf block;
-    size_t next; /* block */
+    size_t next;  /* block */
     uint32_t has; /* SHARD_HAS_... */
     struct shape shape[FIELDS_MAX];
     uint32_t shapes;
@@ -57,11 +57,11 @@ static enum status take_block(struct decoder *d, uint16_t type, uint64_t tag) {
     const struct container_reader *f = &d->file;
     const size_t at = d->next++;
     if (at >= f->block_count || f->blocks[at].type != type || f->blocks[at].tag != tag) {
-        return fail(ERR_CORRUPT, "%s: block %zu at offset %llu: expected type %u of column %llu",
-                    f->file.path, at,
-                    (unsigned long long)(at < f->block_count ? f->blocks[at].offset
-                                                             : f->blocks_end),
-                    type, (unsigned long long)tag);
+        return fail(
+            ERR_CORRUPT, "%s: block %zu at offset %llu: expected type %u of column %llu",
+            f->file.path, at,
+            (unsigned long long)(at < f->block_count ? f->blocks[at].offset : f->blocks_end), type,
+            (unsigned long long)tag);
     }
     return container_get(&d->file, at, &d->block);
 }
@@ -87,7 +87,7 @@ static bool spent(const struct cursor *c) {
     return !c->bad && cursor_left(c) == 0;
 }
 
-/* --- META ------------------------------------------------------------------------------------ */
+/* --- META ------------------------------------------------------------------------------------- */
 
 static enum status take_shape(struct decoder *d, struct cursor *c) {
     struct shape *s = &d->shape[d->shapes];
@@ -126,13 +126,12 @@ static enum status take_meta(struct decoder *d, struct shard *s) {
     s->groups = cursor_u32(&c);
     const uint32_t columns = cursor_u32(&c);
     if (c.bad || (format != SHARD_FORMAT && format != SHARD_FORMAT_MORE)) {
-        return fail(ERR_CORRUPT, "%s: shard format %u, expected %u or %u", d->file.file.path, format,
-                    SHARD_FORMAT, SHARD_FORMAT_MORE);
+        return fail(ERR_CORRUPT, "%s: shard format %u, expected %u or %u", d->file.file.path,
+                    format, SHARD_FORMAT, SHARD_FORMAT_MORE);
     }
     d->has = format == SHARD_FORMAT_MORE ? cursor_u32(&c) : 0;
-    if (format == SHARD_FORMAT_MORE &&
-        (d->has == 0 || (d->has & ~SHARD_HAS) != 0 ||
-         (d->has & SHARD_HAS_RECORDS) == SHARD_HAS_KINDS)) {
+    if (format == SHARD_FORMAT_MORE && (d->has == 0 || (d->has & ~SHARD_HAS) != 0 ||
+                                        (d->has & SHARD_HAS_RECORDS) == SHARD_HAS_KINDS)) {
         return corrupt(d, "expected times, times and kinds, or weights, and nothing else");
     }
     if (s->impressions == 0 || s->impressions > SHARD_IMPRESSIONS_MAX || s->groups == 0 ||
@@ -149,7 +148,7 @@ static enum status take_meta(struct decoder *d, struct shard *s) {
     return OK;
 }
 
-/* --- groups and impressions ------------------------------------------------------------------ */
+/* --- groups and impressions ------------------------------------------------------------------- */
 
 static enum status take_groups(struct decoder *d, struct shard *s) {
     TRY(take_block_of(d, SHARD_GROUP_KEYS, 0, (size_t)s->groups * 8));
@@ -198,7 +197,9 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
         bad |= outcome == 0 && s->labels[i] != 0;
         bad |= outcome > 3 && (outcome != 7 || (d->has & SHARD_HAS_KINDS) == 0);
     }
-    return bad ? corrupt(d, "labels other than 0, 1 and 3, or 7 of a record, and behaviours of a click") : OK;
+    return bad ? corrupt(
+                     d, "labels other than 0, 1 and 3, or 7 of a record, and behaviours of a click")
+               : OK;
 }
 
 /* The next block, of floats that must not be negative, infinite or no number. */
@@ -217,7 +218,7 @@ static enum status take_impression_weights(struct decoder *d, uint32_t impressio
     return bad ? corrupt(d, "an impression's weight is negative, too large or no number") : OK;
 }
 
-/* --- times and kinds ------------------------------------------------------------------------- */
+/* --- times and kinds -------------------------------------------------------------------------- */
 
 static bool time_good(uint64_t time) {
     return time > 0 && time <= SHARD_TIME_MAX;
@@ -302,7 +303,7 @@ static enum status take_times(struct decoder *d, struct shard *s) {
     return (d->has & SHARD_HAS_KINDS) != 0 ? take_kinds(d, s) : OK;
 }
 
-/* --- columns --------------------------------------------------------------------------------- */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 static uint32_t entries(const struct shard *s, enum side side) {
     return side == SIDE_USER ? s->groups : s->impressions;
@@ -412,8 +413,7 @@ static enum status take_weights(struct decoder *d, struct column *c, uint64_t ta
     return bad ? corrupt(d, "a weight is not finite") : OK;
 }
 
-static enum status take_column(struct decoder *d, struct shard *s, uint32_t tag,
-                               struct column *c) {
+static enum status take_column(struct decoder *d, struct shard *s, uint32_t tag, struct column *c) {
     const struct shape *shape = &d->shape[tag];
     const bool ones = (shape->flags & COLUMN_ONES) != 0;
     c->n = entries(s, shape->side);
@@ -454,7 +454,7 @@ static enum status take_columns(struct decoder *d, struct shard *s, const struct
     return OK;
 }
 
-/* --- the file -------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static enum status take_all(struct decoder *d, struct shard *s, const struct schema *schema) {
     s->columns = schema->count;

@@ -8,11 +8,10 @@
  *     group_key[G]      u64, the log's group id (hashed if not a number)
  *     group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
  *     impression_id[B]  u64
- *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below), bits 3 to 6
- *                       behaviours after the click: LABEL_BEHAVIOUR, never without click
- *     weight[B]         f32, what the impression counts in losses and weighted figures, 0 to
- *                       SHARD_WEIGHT_MAX; NULL: every one counts 1
- *     column[slot]      one per field; a user field has n = G entries, an item field n = B
+ *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below),
+ * bits 3 to 6 behaviours after the click: LABEL_BEHAVIOUR, never without click weight[B] f32, what
+ * the impression counts in losses and weighted figures, 0 to SHARD_WEIGHT_MAX; NULL: every one
+ * counts 1 column[slot]      one per field; a user field has n = G entries, an item field n = B
  *
  * A column is a bag per entry, dictionary coded:
  *
@@ -45,20 +44,20 @@
 #include "common/base/status.h"
 #include "common/job/streams.h"
 
-#define LABEL_CLICK 1u
+#define LABEL_CLICK      1u
 #define LABEL_CONVERSION 2u
 /* A correction: this conversion came after the observation window, and another record of the
  * impression was emitted without it. Only together with the two others, in kinds LATE and FINAL. */
-#define LABEL_LATE 4u
+#define LABEL_LATE    4u
 #define LABEL_OUTCOME (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE)
 /* What a user did after the click on the way to a conversion, such as the cart; k from 1 to
  * BEHAVIOURS_MAX in the order of that way. */
-#define LABEL_BEHAVIOUR(k) (4u << (k))
-#define LABEL_BEHAVIOURS (8u | 16u | 32u | 64u)
-#define SHARD_TIME_MAX ((UINT64_C(1) << 40) - 1) /* seconds; milliseconds since 1970 are beyond */
+#define LABEL_BEHAVIOUR(k)    (4u << (k))
+#define LABEL_BEHAVIOURS      (8u | 16u | 32u | 64u)
+#define SHARD_TIME_MAX        ((UINT64_C(1) << 40) - 1) /* s; milliseconds are beyond */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
-#define SHARD_WEIGHT_MAX 1e6f /* of an impression */
-#define SHARD_VALUES_MAX (1u << 30)
+#define SHARD_WEIGHT_MAX      1e6f /* of an impression */
+#define SHARD_VALUES_MAX      (1u << 30)
 
 enum record_kind {
     KIND_LOG,        /* an impression of a log, not a record: both terms of the loss */
@@ -99,10 +98,10 @@ struct shard {
     uint32_t *group_start;
     uint64_t *impression_id;
     uint8_t *labels;
-    float *weight;                  /* NULL: 1 each */
+    float *weight;                                 /* NULL: 1 each */
     uint64_t *time, *click_time, *conversion_time; /* NULL: a shard without times */
-    uint8_t *kind;                  /* enum record_kind; NULL: a log's impressions */
-    uint32_t columns;               /* = schema.count it was read against */
+    uint8_t *kind;                                 /* enum record_kind; NULL: a log's impressions */
+    uint32_t columns;                              /* = schema.count it was read against */
     struct column column[FIELDS_MAX];
     /* Bags that are all empty, or all hold one value, are the same array for every such column of a
      * side: `start` of those columns points here. [side][values per bag] */
@@ -145,8 +144,8 @@ bool record_good(uint8_t labels, uint8_t kind);
 void shard_builder_fleeting(struct shard_builder *b);
 uint32_t shard_builder_impressions(const struct shard_builder *b);
 size_t shard_builder_bytes(const struct shard_builder *b);
-/* What the impressions of a shard count together. Without weights `there` is false and the rest as if
- * each counted 1. */
+/* What the impressions of a shard count together. Without weights `there` is false and the rest as
+ * if each counted 1. */
 struct weight_sums {
     bool there;
     float least, most;
@@ -155,8 +154,8 @@ struct weight_sums {
 /* weight NULL: 1 each. */
 struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, size_t n);
 struct shard_info {
-    char name[32];           /* shard-00000.bin */
-    uint32_t dir;            /* place of its directory in the dataset's list */
+    char name[32]; /* shard-00000.bin */
+    uint32_t dir;  /* place of its directory in the dataset's list */
     uint32_t impressions, groups, clicks, conversions;
     uint64_t bytes, checksum; /* of the file */
     uint64_t values;
@@ -215,17 +214,18 @@ struct dataset {
     uint32_t shard_count;
     uint64_t impressions, groups, clicks, conversions, orphans, values, rejected;
     struct weight_sums weights; /* of all shards */
-    double sample_rate;         /* share of the unclicked impressions that the log kept; 1: all of them.
+    double sample_rate; /* share of the unclicked impressions that the log kept; 1: all of them.
                                    When written 0 counts as 1 */
     bool no_conversion; /* the log has no label of conversions: unknown, not none */
-    uint64_t first_time, last_time; /* of the impressions, or records; 0: without times, or not said */
+    uint64_t first_time,
+        last_time; /* of the impressions, or records; 0: without times, or not said */
     struct label_lines labels[DATASET_LABELS]; /* lines 0: not said */
     uint64_t seed;
-    char source[64];         /* "aliccp", "csv" */
+    char source[64];                            /* "aliccp", "csv" */
     struct line_counts log_lines, common_lines; /* the latter of Ali-CCP's common file */
-    char stream[STREAM_NAME_BYTES]; /* of records: which, streams.h; "" not said */
-    struct file_list dirs;   /* where the shards are, as read; empty in one that is being written */
-    struct field_schemas fields;    /* how texts became ids; after dataset_read one for each field */
+    char stream[STREAM_NAME_BYTES];             /* of records: which, streams.h; "" not said */
+    struct file_list dirs; /* where the shards are, as read; empty in one that is being written */
+    struct field_schemas fields; /* how texts became ids; after dataset_read one for each field */
     uint64_t field_values[FIELDS_MAX]; /* by slot: values in all shards; all 0: not said */
 };
 /* Writes dir/manifest (durable, last). The shards array stays the caller's. Sums over the shards
@@ -242,9 +242,11 @@ enum status dataset_read_all(struct dataset *d, const struct file_list *dirs, st
 void dataset_free(struct dataset *d);
 /* The directory of a shard. */
 const char *dataset_dir(const struct dataset *d, const struct shard_info *shard);
-/* What to call directories in a message, "a" or "a and 2 more", written to out, which is returned. */
+/* What to call directories in a message, "a" or "a and 2 more", written to out, which is returned.
+ */
 const char *dataset_name(const struct file_list *dirs, char out[PATH_BYTES_MAX]);
-/* What the data are: a hash of the manifest's bytes; of several, of their hashes in order. ERR_IO. */
+/* What the data are: a hash of the manifest's bytes; of several, of their hashes in order. ERR_IO.
+ */
 enum status dataset_identity(const struct file_list *dirs, uint64_t *out);
 /* Adds one shard's to those of a directory. */
 void weight_sums_add(struct weight_sums *to, const struct weight_sums *from);

@@ -1,9 +1,9 @@
 /* shard_builder.c - collects impressions.
  *
- * Prep runs at the speed of its parser only if adding a feature is nearly free. So adding appends one
- * record of 16 bytes {id, entry, weight} to the list of its field, and nothing else: entry is the
- * number of the group or impression it belongs to. Everything that needs a whole column is left for
- * the end (shard_write.c).
+ * Prep runs at the speed of its parser only if adding a feature is nearly free. So adding appends
+ * one record of 16 bytes {id, entry, weight} to the list of its field, and nothing else: entry is
+ * the number of the group or impression it belongs to. Everything that needs a whole column is left
+ * for the end (shard_write.c).
  */
 #include "shard_builder_private.h"
 
@@ -93,7 +93,8 @@ static enum status add_values(struct shard_builder *b, enum side side, uint32_t 
             return status;
         }
         p->on_side[side] = true;
-        p->values[p->count++] = (struct shard_value){.id = f->id, .entry = entry, .weight = f->weight};
+        p->values[p->count++] =
+            (struct shard_value){.id = f->id, .entry = entry, .weight = f->weight};
         b->values++;
     }
     return OK;
@@ -161,8 +162,9 @@ static enum status check_moment(uint64_t impression_id, uint8_t labels, const st
     if (!time_good(out->time) || (click && !time_good(out->click_time)) ||
         (conversion && !time_good(out->conversion_time)) ||
         (conversion && out->conversion_time < out->click_time)) {
-        return fail(ERR_FORMAT, "impression %llu: times %llu, click %llu, conversion %llu: expected "
-                                "seconds since 1970 (not milliseconds), a conversion after its click",
+        return fail(ERR_FORMAT,
+                    "impression %llu: times %llu, click %llu, conversion %llu: expected "
+                    "seconds since 1970 (not milliseconds), a conversion after its click",
                     (unsigned long long)impression_id, (unsigned long long)when->time,
                     (unsigned long long)when->click_time,
                     (unsigned long long)when->conversion_time);
@@ -200,9 +202,10 @@ enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id,
     struct moment checked;
     assert(b->groups > 0);
     if (!record_good(labels, (uint8_t)(when == NULL ? KIND_LOG : when->kind))) {
-        return fail(ERR_FORMAT, "impression %llu has labels %u, expected 0, 1 or 3, and what its "
-                                "kind of record asks for", (unsigned long long)impression_id,
-                    labels);
+        return fail(ERR_FORMAT,
+                    "impression %llu has labels %u, expected 0, 1 or 3, and what its "
+                    "kind of record asks for",
+                    (unsigned long long)impression_id, labels);
     }
     if (when != NULL) {
         TRY(check_moment(impression_id, labels, when, &checked));

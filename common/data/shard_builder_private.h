@@ -29,8 +29,8 @@ struct shard_builder {
     bool fleeting;
 };
 
-/* Writes `dir`/`name` of what is there, which has impressions: all of them with weights and times, or
- * none. *info describes the file. Statuses as shard_builder_write. */
+/* Writes `dir`/`name` of what is there, which has impressions: all of them with weights and times,
+ * or none. *info describes the file. Statuses as shard_builder_write. */
 enum status shard_write(const struct shard_builder *b, const struct schema *schema, const char *dir,
                         const char *name, struct shard_info *info);
 

@@ -98,7 +98,8 @@ static enum status number_ids(struct shard_dict *d, const struct shard_value *va
 }
 
 /* One stable pass by byte `shift`/8; false if that byte is the same everywhere. */
-static bool radix_pass(const struct dict_entry *from, struct dict_entry *to, size_t n, unsigned shift) {
+static bool radix_pass(const struct dict_entry *from, struct dict_entry *to, size_t n,
+                       unsigned shift) {
     size_t count[256] = {0}, at = 0;
     for (size_t i = 0; i < n; i++) {
         count[(from[i].id >> shift) & 0xff]++;

@@ -25,7 +25,7 @@ struct shard_dict {
     size_t count, cap;        /* cap >= slots / 2 */
     uint32_t *ordinal;        /* [values] of each value; its code is rank[ordinal] */
     size_t ordinal_cap;
-    uint32_t *rank;           /* [cap] ordinal -> place in entry[] */
+    uint32_t *rank; /* [cap] ordinal -> place in entry[] */
     /* work space */
     struct dict_entry *other; /* the sort's second half */
     uint32_t *slot;           /* hash table: ordinal + 1, 0 free */

@@ -1,17 +1,17 @@
-/* shard_format.h - the numbers of the shard format on disk (docs/format.md), shared by the file that
- * writes shards and the one that reads them. docs/format.md has the order of the blocks; those of a
- * column carry its number in META as their tag. */
+/* shard_format.h - the numbers of the shard format on disk (docs/format.md), shared by the file
+ * that writes shards and the one that reads them. docs/format.md has the order of the blocks; those
+ * of a column carry its number in META as their tag. */
 #ifndef COMMON_DATA_SHARD_FORMAT_H
 #define COMMON_DATA_SHARD_FORMAT_H
 
-#define SHARD_FORMAT       1u
-#define SHARD_FORMAT_MORE  2u /* META has one more u32, of the bits below; not 0 */
+#define SHARD_FORMAT      1u
+#define SHARD_FORMAT_MORE 2u /* META has one more u32, of the bits below; not 0 */
 
-#define SHARD_HAS_TIMES 1u
-#define SHARD_HAS_KINDS 2u /* only with times */
+#define SHARD_HAS_TIMES              1u
+#define SHARD_HAS_KINDS              2u /* only with times */
 #define SHARD_HAS_IMPRESSION_WEIGHTS 4u
-#define SHARD_HAS_RECORDS (SHARD_HAS_TIMES | SHARD_HAS_KINDS)
-#define SHARD_HAS         (SHARD_HAS_RECORDS | SHARD_HAS_IMPRESSION_WEIGHTS)
+#define SHARD_HAS_RECORDS            (SHARD_HAS_TIMES | SHARD_HAS_KINDS)
+#define SHARD_HAS                    (SHARD_HAS_RECORDS | SHARD_HAS_IMPRESSION_WEIGHTS)
 
 #define SHARD_META           1u /* counts, and every column's name and shape */
 #define SHARD_GROUP_KEYS     2u /* u64 each */
@@ -26,7 +26,7 @@
 #define SHARD_IMPRESSION_WEIGHTS 14u /* f32 each, not negative */
 /* Then, before the columns; the first three with SHARD_HAS_TIMES, the last with _KINDS. */
 #define SHARD_TIMES       10u /* zigzag varint of the difference to the one before */
-#define SHARD_CLICKS      11u /* of each with a click: zigzag varint of the difference to its time */
+#define SHARD_CLICKS      11u /* of each with a click: zigzag varint, difference to its time */
 #define SHARD_CONVERSIONS 12u /* of each with a conversion: varint of the seconds since its click */
 #define SHARD_KINDS       13u /* one byte each, SHARD_KIND_... */
 

@@ -1,9 +1,9 @@
 /* shard_weights.c - what impressions count.
  *
- * A log may say how much each impression counts (its weight m), and it may have been thinned: of the
- * impressions without a click only a share s was kept, drawn at random. The sums over a full log are
- * then estimated without bias by counting each impression m times, and an unclicked one m / s times.
- * Both are one column of factors from here on: losses and figures know weights only.
+ * A log may say how much each impression counts (its weight m), and it may have been thinned: of
+ * the impressions without a click only a share s was kept, drawn at random. The sums over a full
+ * log are then estimated without bias by counting each impression m times, and an unclicked one m /
+ * s times. Both are one column of factors from here on: losses and figures know weights only.
  */
 #include "shard.h"
 

@@ -1,6 +1,7 @@
-/* shard_write.c - what a builder has collected becomes the file of a shard: its blocks in the order of
- * shard_format.h. Everything that needs a whole column - bag lengths, dictionary, codes, whether
- * weights matter - is computed here, once a column. The bytes depend on what was collected alone. */
+/* shard_write.c - what a builder has collected becomes the file of a shard: its blocks in the order
+ * of shard_format.h. Everything that needs a whole column - bag lengths, dictionary, codes, whether
+ * weights matter - is computed here, once a column. The bytes depend on what was collected alone.
+ */
 #include "shard_builder_private.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@ struct work {
     struct buf bytes;
 };
 
-/* --- the blocks of one column ---------------------------------------------------------------- */
+/* --- the blocks of one column ----------------------------------------------------------------- */
 
 /* Varints into room that was reserved: ten bytes for each. */
 static void append_varint(struct buf *b, uint64_t v) {
@@ -125,13 +126,13 @@ static enum status put_column(struct container_writer *f, struct work *w, const 
     return OK;
 }
 
-/* --- the file -------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 /* SHARD_HAS_... bits. */
 static uint32_t has(const struct shard_builder *b) {
-    const uint32_t times = b->timed == 0                     ? 0
+    const uint32_t times = b->timed == 0                   ? 0
                            : b->moment[0].kind != KIND_LOG ? SHARD_HAS_RECORDS
-                                                             : SHARD_HAS_TIMES;
+                                                           : SHARD_HAS_TIMES;
     return times | (b->weighed > 0 ? SHARD_HAS_IMPRESSION_WEIGHTS : 0);
 }
 
@@ -247,8 +248,9 @@ static enum status check_whole(const struct shard_builder *b) {
     for (size_t i = 1; i < b->timed && whole; i++) {
         whole = (b->moment[i].kind == KIND_LOG) == (b->moment[0].kind == KIND_LOG);
     }
-    return whole ? OK : fail(ERR_FORMAT, "some impressions of a shard have times or kinds, others "
-                                         "have not");
+    return whole ? OK
+                 : fail(ERR_FORMAT, "some impressions of a shard have times or kinds, others "
+                                    "have not");
 }
 
 /* Shapes in the slot order of the finished schema, whatever the order of the given one. */

@@ -64,11 +64,12 @@ enum status unseen_doubts(const struct unseen *u, const struct schema *s, const 
                           struct buf *out) {
     for (uint32_t f = 0; f < s->count; f++) {
         if (unseen_doubtful(&u->field[f], first[f])) {
-            TRY(buf_printf(out,
-                           "field '%s': the model has no row for %.4g %% of its values, where at most %.4g %% "
-                           "were to be expected of a log like the training data's: are its texts written "
-                           "as there (376 is not 376.0 or 000376), or is it of another world?\n",
-                           s->fields[f].name, 100 * share_of(&u->field[f]), 100 * first[f]));
+            TRY(buf_printf(
+                out,
+                "field '%s': the model has no row for %.4g %% of its values, where at most %.4g %% "
+                "were to be expected of a log like the training data's: are its texts written "
+                "as there (376 is not 376.0 or 000376), or is it of another world?\n",
+                s->fields[f].name, 100 * share_of(&u->field[f]), 100 * first[f]));
         }
     }
     return OK;
@@ -104,8 +105,8 @@ enum status unseen_unpack(struct unseen *u, uint32_t fields, const void *data, s
         u->field[f].values = cursor_varint(&c);
         u->field[f].unseen = cursor_varint(&c);
         if (c.bad || u->field[f].values > VALUES_MAX || u->field[f].unseen > u->field[f].values) {
-            return fail(ERR_PROTOCOL, "counts of unseen values: torn, or those of field %u cannot be true",
-                        f);
+            return fail(ERR_PROTOCOL,
+                        "counts of unseen values: torn, or those of field %u cannot be true", f);
         }
     }
     return cursor_left(&c) == 0

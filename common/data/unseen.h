@@ -9,8 +9,8 @@
  *
  *     first = R / N        doubtful: unseen / values > first + UNSEEN_MARGIN (1 - first)
  *
- * A value is counted where it is stored: one of the user side once a group (per batch that has a piece
- * of it), as in R and N.
+ * A value is counted where it is stored: one of the user side once a group (per batch that has a
+ * piece of it), as in R and N.
  */
 #ifndef COMMON_DATA_UNSEEN_H
 #define COMMON_DATA_UNSEEN_H
@@ -20,9 +20,9 @@
 #include "common/base/json.h"
 #include "common/job/schema.h"
 
-#define UNSEEN_MARGIN 0.1
+#define UNSEEN_MARGIN        0.1
 #define UNSEEN_FIRST_ASSUMED 0.5 /* where training's own share is not known */
-#define UNSEEN_LEAST 20u         /* fewer unseen values prove nothing */
+#define UNSEEN_LEAST         20u /* fewer unseen values prove nothing */
 
 struct unseen_field {
     uint64_t values, unseen;

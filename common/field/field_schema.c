@@ -7,7 +7,7 @@
 
 #define BOUNDS_SHOWN 8u /* more are counted */
 
-/* --- lists ----------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 enum status field_schemas_add(struct field_schemas *s, const char *name,
                               struct field_schema **out) {
@@ -82,7 +82,7 @@ void field_schemas_free(struct field_schemas *s) {
     *s = (struct field_schemas){0};
 }
 
-/* --- one field ------------------------------------------------------------------------------- */
+/* --- one field -------------------------------------------------------------------------------- */
 
 enum status field_schema_bounds(struct field_schema *f, const double *bounds, uint32_t count) {
     mem_free(&f->bounds);
@@ -125,7 +125,7 @@ bool field_schema_is_missing(const struct field_schema *f, const char *text, siz
     return found;
 }
 
-/* --- words ----------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 const char *field_kind_name(enum field_kind kind) {
     switch (kind) {
@@ -141,9 +141,9 @@ const char *field_kind_name(enum field_kind kind) {
 static enum status put_text(struct buf *out, const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         const unsigned char c = (unsigned char)text[i];
-        TRY(c == '\t'                 ? buf_printf(out, "\\t")
-            : c < 0x20 || c > 0x7e    ? buf_printf(out, "\\x%02x", c)
-                                      : buf_printf(out, "%c", c));
+        TRY(c == '\t'              ? buf_printf(out, "\\t")
+            : c < 0x20 || c > 0x7e ? buf_printf(out, "\\x%02x", c)
+                                   : buf_printf(out, "%c", c));
     }
     return OK;
 }
@@ -191,7 +191,7 @@ enum status field_schema_describe(const struct field_schema *f, struct buf *out)
     return OK;
 }
 
-/* --- two sides ------------------------------------------------------------------------------- */
+/* --- two sides -------------------------------------------------------------------------------- */
 
 struct sides {
     const struct field_schemas *a, *b;
@@ -247,8 +247,10 @@ static enum status differ(const struct sides *s, const struct field_schema *x,
     TRY_OUT(buf_printf(&text, "; %s ", s->b_says));
     TRY_OUT(field_schema_describe(y, &text));
     TRY_OUT(put_first_other(x, y, &text));
-    status = fail(ERR_CONFIG, "%s: the same text has another id in each; prepare both with one "
-                              "schema (docs/prep.md)", (const char *)text.data);
+    status = fail(ERR_CONFIG,
+                  "%s: the same text has another id in each; prepare both with one "
+                  "schema (docs/prep.md)",
+                  (const char *)text.data);
 out:
     buf_fini(&text);
     return status;

@@ -1,8 +1,8 @@
 /* field_schema.h - how the texts of a field became feature ids, and whether two data sets agree.
  *
  * `age` in buckets of five years and `age` in buckets of ten are the same field with other ids; so
- * are `4711` as a number and as a hash. A model that learned the one knows nothing of the other, and
- * nothing else would tell: the ids are numbers either way. So prep writes what it did into the
+ * are `4711` as a number and as a hash. A model that learned the one knows nothing of the other,
+ * and nothing else would tell: the ids are numbers either way. So prep writes what it did into the
  * manifest of the shards, training hands it on to checkpoints, and whoever brings two of them
  * together asks field_schemas_match.
  *
@@ -15,11 +15,11 @@
 #include "common/base/bytes.h"
 #include "common/job/schema.h"
 
-#define FIELD_BOUNDS_MAX 4096u
-#define FIELD_MISSING_MAX 64u  /* texts of a field */
-#define FIELD_TEXT_MAX 128u    /* bytes of one, with the NUL */
-#define FIELD_TIMES_MAX 512u   /* bytes of what is said of times, with the NUL */
-#define FIELD_HASH "xxh3-64"   /* what kind = hash means here (hash_bytes) */
+#define FIELD_BOUNDS_MAX  4096u
+#define FIELD_MISSING_MAX 64u       /* texts of a field */
+#define FIELD_TEXT_MAX    128u      /* bytes of one, with the NUL */
+#define FIELD_TIMES_MAX   512u      /* bytes of what is said of times, with the NUL */
+#define FIELD_HASH        "xxh3-64" /* what kind = hash means here (hash_bytes) */
 
 enum field_kind {
     FIELD_UNKNOWN,
@@ -32,9 +32,9 @@ enum field_kind {
 struct field_schema {
     char name[FIELD_NAME_MAX]; /* the field's */
     enum field_kind kind;
-    char hash[16];       /* of FIELD_HASH_TEXT: which; else "" */
-    char multi, weight;  /* separators; 0: none */
-    double *bounds;      /* [bound_count] finite, ascending; numeric only */
+    char hash[16];      /* of FIELD_HASH_TEXT: which; else "" */
+    char multi, weight; /* separators; 0: none */
+    double *bounds;     /* [bound_count] finite, ascending; numeric only */
     uint32_t bound_count;
     char (*missing)[FIELD_TEXT_MAX]; /* [missing_count] ascending, no two alike */
     uint32_t missing_count;
@@ -65,14 +65,15 @@ enum status field_schema_missing(struct field_schema *f, const char *text, size_
 bool field_schema_is_missing(const struct field_schema *f, const char *text, size_t bytes);
 
 const char *field_kind_name(enum field_kind kind); /* as in [column.NAME]; "unknown", "aliccp" */
-/* "kind = numeric, bounds 18, 25, 35, multi = |": what decides about ids, in one line. Many bounds are
- * counted instead. ERR_MEMORY. */
+/* "kind = numeric, bounds 18, 25, 35, multi = |": what decides about ids, in one line. Many bounds
+ * are counted instead. ERR_MEMORY. */
 enum status field_schema_describe(const struct field_schema *f, struct buf *out);
 
 /* Do all fields that both sides know become the same ids? a_says and b_says begin what is said of
  * a side: "the checkpoint run was trained with", "eval-shards has". ERR_CONFIG: a field is made in
  * two ways; the text names it and both. What can be told but need not be wrong is put into *doubts,
- * a line each: other missing texts, other settings of times, fields of which one side says nothing. */
+ * a line each: other missing texts, other settings of times, fields of which one side says nothing.
+ */
 enum status field_schemas_match(const struct field_schemas *a, const char *a_says,
                                 const struct field_schemas *b, const char *b_says,
                                 struct buf *doubts);

@@ -1,5 +1,5 @@
-/* field_text.h - a text of a log as a feature id, by its field's schema: what `esmm prep` does with a
- * cell, and `esmm inspect --text` with its argument. */
+/* field_text.h - a text of a log as a feature id, by its field's schema: what `esmm prep` does with
+ * a cell, and `esmm inspect --text` with its argument. */
 #ifndef COMMON_FIELD_FIELD_TEXT_H
 #define COMMON_FIELD_FIELD_TEXT_H
 

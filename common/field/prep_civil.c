@@ -8,7 +8,7 @@
 static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-/* --- days ------------------------------------------------------------------------------------ */
+/* --- days ------------------------------------------------------------------------------------- */
 
 static bool is_leap(int32_t year) {
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -26,12 +26,13 @@ static int32_t days_in(int32_t year, int32_t month) {
 /* From 1970-01-01 to the year's first day. */
 static int64_t days_to(int32_t year) {
     const int64_t y = (int64_t)year - 1;
-    return 365 * ((int64_t)year - 1970) + (y / 4 - y / 100 + y / 400) - (1969 / 4 - 1969 / 100 + 1969 / 400);
+    return 365 * ((int64_t)year - 1970) + (y / 4 - y / 100 + y / 400) -
+           (1969 / 4 - 1969 / 100 + 1969 / 400);
 }
 
 int64_t civil_seconds(const struct civil *c) {
-    const int64_t day = days_to(c->year) + (c->month == 0 ? 0 : days_before(c->year, c->month)) +
-                        c->day - 1;
+    const int64_t day =
+        days_to(c->year) + (c->month == 0 ? 0 : days_before(c->year, c->month)) + c->day - 1;
     return day * 86400 + c->hour * 3600 + c->minute * 60 + c->second;
 }
 
@@ -69,7 +70,7 @@ static bool exists(const struct civil *c) {
     return c->year >= 1 && day && c->hour <= 23 && c->minute <= 59 && c->second <= 60;
 }
 
-/* --- formats --------------------------------------------------------------------------------- */
+/* --- formats ---------------------------------------------------------------------------------- */
 
 enum { DIGITS_Y = 4, DIGITS_J = 3, DIGITS_F = 9 };
 
@@ -101,8 +102,10 @@ enum status civil_check(const char *format, struct civil_parts *parts) {
         }
         f++;
         if (*f == '\0' || strchr("YymdjbHMSfz%", *f) == NULL) {
-            return fail(ERR_CONFIG, "'%%%.1s' in '%.40s': known are %%Y %%y %%m %%d %%j %%b %%H %%M "
-                                    "%%S %%f %%z %%%%", f, format);
+            return fail(ERR_CONFIG,
+                        "'%%%.1s' in '%.40s': known are %%Y %%y %%m %%d %%j %%b %%H %%M "
+                        "%%S %%f %%z %%%%",
+                        f, format);
         }
         parts->year = parts->year || *f == 'Y' || *f == 'y';
         parts->month = parts->month || *f == 'm' || *f == 'b' || *f == 'j';
@@ -153,9 +156,7 @@ static bool directive(char d, const char **at, const char *end, bool alone, stru
     case 'M': c->minute = v; return true;
     case 'S': c->second = v; return true;
     case 'b': return month_name(at, end, &c->month);
-    case 'z':
-        c->zoned = true;
-        return zone_offset(at, end, &c->offset);
+    case 'z': c->zoned = true; return zone_offset(at, end, &c->offset);
     case '%': return *at < end && *(*at)++ == '%';
     default: return true; /* %f: fractions are cut off */
     }

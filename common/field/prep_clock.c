@@ -35,7 +35,7 @@ static bool in_range(double seconds) {
     return seconds >= (double)CLOCK_FIRST && seconds < (double)CLOCK_END;
 }
 
-/* --- settings -------------------------------------------------------------------------------- */
+/* --- settings --------------------------------------------------------------------------------- */
 
 static enum status find_origin(struct clock *c) {
     const struct span text = {c->origin_text, strlen(c->origin_text)};
@@ -44,11 +44,14 @@ static enum status find_origin(struct clock *c) {
     if (civil_read("iso", text, &civil)) {
         seconds = (double)(civil_seconds(&civil) - civil.offset);
     } else if (prep_number_f64(text, &seconds) != REJECT_NONE) {
-        return fail(ERR_CONFIG, "log.time_origin: '%.40s': expected a date such as 2020-01-01, or "
-                                "seconds since 1970", c->origin_text);
+        return fail(ERR_CONFIG,
+                    "log.time_origin: '%.40s': expected a date such as 2020-01-01, or "
+                    "seconds since 1970",
+                    c->origin_text);
     }
     if (!in_range(seconds)) {
-        return fail(ERR_CONFIG, "log.time_origin: '%.40s' is not from 1990 to 2100", c->origin_text);
+        return fail(ERR_CONFIG, "log.time_origin: '%.40s' is not from 1990 to 2100",
+                    c->origin_text);
     }
     c->origin = (int64_t)seconds;
     c->relative = true;
@@ -65,10 +68,11 @@ static enum status check_format(struct clock *c) {
         return fail(status, "log.time_format: %s", why);
     }
     if (parts.year == c->relative) {
-        return fail(ERR_CONFIG, parts.year ? "log.time_format names the year, so log.time_origin has "
-                                             "nothing to say"
-                                           : "log.time_format names no year: log.time_origin says "
-                                             "from which day on");
+        return fail(ERR_CONFIG, parts.year
+                                    ? "log.time_format names the year, so log.time_origin has "
+                                      "nothing to say"
+                                    : "log.time_format names no year: log.time_origin says "
+                                      "from which day on");
     }
     if (c->unit != CLOCK_AUTO) {
         return fail(ERR_CONFIG, "log.time_unit is for numbers, log.time_format for texts");
@@ -86,7 +90,8 @@ enum status clock_finish(struct clock *c) {
         return OK;
     }
     if (c->format[0] == '\0') {
-        return fail(ERR_CONFIG, "log.timezone needs log.time_format: a number of seconds has no zone");
+        return fail(ERR_CONFIG,
+                    "log.timezone needs log.time_format: a number of seconds has no zone");
     }
     const enum status status = zone_find(&c->zone, c->zone_name);
     if (status != OK) {
@@ -104,7 +109,7 @@ enum status clock_describe(const struct clock *c, struct buf *out) {
     return c->relative ? buf_printf(out, ", time_origin = %s", c->origin_text) : OK;
 }
 
-/* --- cells ----------------------------------------------------------------------------------- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 /* Digits alone that went through a column of floats: 14102100.0. */
 static struct span without_zeros(const char *format, struct span cell) {
@@ -114,7 +119,8 @@ static struct span without_zeros(const char *format, struct span cell) {
                : cell;
 }
 
-static bool read_text(const struct clock *c, struct span cell, double *seconds, enum zone_fit *fit) {
+static bool read_text(const struct clock *c, struct span cell, double *seconds,
+                      enum zone_fit *fit) {
     struct civil civil = c->base;
     if (!civil_read(c->format, without_zeros(c->format, cell), &civil)) {
         return false;
@@ -147,7 +153,7 @@ bool clock_read(const struct clock *c, struct span cell, uint64_t *out, enum zon
     return good;
 }
 
-/* --- guesses --------------------------------------------------------------------------------- */
+/* --- guesses ---------------------------------------------------------------------------------- */
 
 enum clock_unit clock_unit_guess(struct span cell) {
     double v = 0;
@@ -162,8 +168,9 @@ enum clock_unit clock_unit_guess(struct span cell) {
 }
 
 const char *clock_digits_guess(struct span cell) {
-    static const char *const formats[] = {"%Y%m%d",     "%y%m%d%H",     "%Y%m%d%H", "%y%m%d%H%M",
-                                          "%Y%m%d%H%M", "%y%m%d%H%M%S", "%Y%m%d%H%M%S", "%y%m%d"};
+    static const char *const formats[] = {"%Y%m%d",       "%y%m%d%H",   "%Y%m%d%H",
+                                          "%y%m%d%H%M",   "%Y%m%d%H%M", "%y%m%d%H%M%S",
+                                          "%Y%m%d%H%M%S", "%y%m%d"};
     cell = without_zeros("", prep_trimmed(cell));
     for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
         struct civil civil = {.month = 1, .day = 1};
@@ -176,10 +183,18 @@ const char *clock_digits_guess(struct span cell) {
 
 /* A text is no number. */
 static const char *text_guess(struct span cell) {
-    static const char *const formats[] = {"iso",         "%Y/%m/%d %H:%M:%S", "%d/%m/%Y %H:%M:%S",
-                                          "%m/%d/%Y %H:%M:%S", "%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d",
-                                          "%d/%m/%Y",    "%m/%d/%Y",          "%d.%m.%Y %H:%M:%S",
-                                          "%d.%m.%Y",    "%Y%m%dT%H%M%SZ",    "%Y/%m/%d %H:%M"};
+    static const char *const formats[] = {"iso",
+                                          "%Y/%m/%d %H:%M:%S",
+                                          "%d/%m/%Y %H:%M:%S",
+                                          "%m/%d/%Y %H:%M:%S",
+                                          "%d/%b/%Y:%H:%M:%S %z",
+                                          "%Y/%m/%d",
+                                          "%d/%m/%Y",
+                                          "%m/%d/%Y",
+                                          "%d.%m.%Y %H:%M:%S",
+                                          "%d.%m.%Y",
+                                          "%Y%m%dT%H%M%SZ",
+                                          "%Y/%m/%d %H:%M"};
     for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
         struct civil civil = {.month = 1, .day = 1};
         if (civil_read(formats[k], cell, &civil)) {
@@ -204,7 +219,8 @@ void clock_guess(const struct clock *c, struct span cell, char out[CLOCK_GUESS])
     } else if (number && in_range(v / 1e9)) {
         snprintf(out, CLOCK_GUESS, "looks like nanoseconds: divide by 1000 for time_unit = us");
     } else if (number && v >= 0 && v < (double)CLOCK_FIRST && !c->relative) {
-        snprintf(out, CLOCK_GUESS, "before 1990: a clock that does not begin in 1970 needs "
-                                   "time_origin");
+        snprintf(out, CLOCK_GUESS,
+                 "before 1990: a clock that does not begin in 1970 needs "
+                 "time_origin");
     }
 }

@@ -1,9 +1,10 @@
 /* prep_clock.h - how a log writes times, and a cell of it as seconds since 1970.
  *
  * A log's times are numbers (of seconds, or thousandths, since 1970 or since a day that the schema
- * names) or texts of a format, in a zone. What a number means cannot be seen from one of them: so the
- * unit is decided once a log, from its first lines (prep_head.h), or by the schema. Whatever comes out
- * is from 1990 to 2100, or it was not understood; then the reader says what it looks like.
+ * names) or texts of a format, in a zone. What a number means cannot be seen from one of them: so
+ * the unit is decided once a log, from its first lines (prep_head.h), or by the schema. Whatever
+ * comes out is from 1990 to 2100, or it was not understood; then the reader says what it looks
+ * like.
  */
 #ifndef COMMON_FIELD_PREP_CLOCK_H
 #define COMMON_FIELD_PREP_CLOCK_H

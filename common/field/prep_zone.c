@@ -8,10 +8,10 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 
-#define DAY   86400
-#define FIRST (INT64_C(599616000))  /* 1989-01-01 */
-#define LAST  (INT64_C(4133980800)) /* 2101-01-01 */
-#define DATABASE "/usr/share/zoneinfo"
+#define DAY        86400
+#define FIRST      (INT64_C(599616000))  /* 1989-01-01 */
+#define LAST       (INT64_C(4133980800)) /* 2101-01-01 */
+#define DATABASE   "/usr/share/zoneinfo"
 #define OFFSET_MAX (15 * 3600)
 
 static bool two(const char **at, const char *end, int32_t *out) {
@@ -46,7 +46,7 @@ bool zone_offset(const char **at, const char *end, int32_t *out) {
     return minutes < 60 && hours * 3600 + minutes * 60 <= OFFSET_MAX;
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static int32_t offset_at(int64_t utc) {
     const time_t t = (time_t)utc;
@@ -95,16 +95,18 @@ static enum status is_known(const char *name) {
     const bool odd = name[0] == '\0' || name[0] == '/' || strstr(name, "..") != NULL ||
                      strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                   "_+-/") != strlen(name);
-    if (!odd && path_join(path, dir, name) == OK && file_read_all(path, 1u << 20, &data, &n) == OK) {
+    if (!odd && path_join(path, dir, name) == OK &&
+        file_read_all(path, 1u << 20, &data, &n) == OK) {
         const bool good = n > 4 && memcmp(data, "TZif", 4) == 0;
         mem_free(&data);
         if (good) {
             return OK;
         }
     }
-    return fail(ERR_CONFIG, "'%.40s' is not in %s; expected UTC, +HH:MM, or a name such as "
-                            "Europe/Berlin%s", name, dir,
-                file_exists(dir) ? "" : " (the time zone database is not installed)");
+    return fail(ERR_CONFIG,
+                "'%.40s' is not in %s; expected UTC, +HH:MM, or a name such as "
+                "Europe/Berlin%s",
+                name, dir, file_exists(dir) ? "" : " (the time zone database is not installed)");
 }
 
 static enum status by_name(struct zone *z, const char *name) {
@@ -155,7 +157,7 @@ int64_t zone_utc(const struct zone *z, int64_t wall, enum zone_fit *fit) {
     for (uint32_t k = low;; k++) {
         const int64_t utc = wall - z->offset[k];
         if (k + 1 == z->count || utc < z->from[k + 1]) {
-            *fit = k > 0 && utc < z->from[k] ? ZONE_NEVER
+            *fit = k > 0 && utc < z->from[k]                                       ? ZONE_NEVER
                    : k + 1 < z->count && wall - z->offset[k + 1] >= z->from[k + 1] ? ZONE_TWICE
                                                                                    : ZONE_ONCE;
             return *fit == ZONE_NEVER ? wall - z->offset[k - 1] : utc;

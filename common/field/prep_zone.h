@@ -14,8 +14,8 @@
 #define ZONE_CHANGES_MAX 512u
 
 struct zone {
-    uint32_t count; /* 0 is UTC */
-    int64_t from[ZONE_CHANGES_MAX];   /* ascending, seconds since 1970; the first holds before, too */
+    uint32_t count;                 /* 0 is UTC */
+    int64_t from[ZONE_CHANGES_MAX]; /* ascending, seconds since 1970; the first holds before, too */
     int32_t offset[ZONE_CHANGES_MAX]; /* seconds; east is positive */
 };
 

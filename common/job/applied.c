@@ -10,9 +10,10 @@
  * of a set: epochs and shards ascend, no bitmap is empty, spare bits are 0, and an epoch that could
  * be folded into base is.
  *
- * An open set has version 2. The servers, the coordinator and a checkpoint's reader know of a growing
- * plan to different ends, so its encoding speaks only of shards that have a name: `shards` is one
- * beyond the last of them, and the hash is of their numbers and batches. base is 0 and epochs 0 or 1.
+ * An open set has version 2. The servers, the coordinator and a checkpoint's reader know of a
+ * growing plan to different ends, so its encoding speaks only of shards that have a name: `shards`
+ * is one beyond the last of them, and the hash is of their numbers and batches. base is 0 and
+ * epochs 0 or 1.
  */
 #include "applied.h"
 
@@ -20,9 +21,9 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
-#define APPLIED_VERSION 1u
+#define APPLIED_VERSION      1u
 #define APPLIED_VERSION_OPEN 2u
-#define EPOCHS_MAX 1024u /* incomplete at a time */
+#define EPOCHS_MAX           1024u /* incomplete at a time */
 
 struct epoch {
     uint32_t number;
@@ -31,10 +32,10 @@ struct epoch {
 };
 
 struct applied {
-    uint32_t *batches;  /* [shards] */
-    uint64_t *offset;   /* [shards + 1], byte of bits where a shard begins */
+    uint32_t *batches; /* [shards] */
+    uint64_t *offset;  /* [shards + 1], byte of bits where a shard begins */
     uint32_t shards;
-    uint64_t total;     /* names of one epoch */
+    uint64_t total; /* names of one epoch */
     bool open;
     uint32_t shards_cap;
     uint32_t base;
@@ -95,7 +96,7 @@ void applied_destroy(struct applied **inout) {
     mem_free(inout);
 }
 
-/* --- epochs ---------------------------------------------------------------------------------- */
+/* --- epochs ----------------------------------------------------------------------------------- */
 
 /* Position of the first entry whose number is not below `number`. */
 static uint32_t epoch_at(const struct applied *a, uint32_t number) {
@@ -119,8 +120,7 @@ static enum status epochs_reserve(struct applied *a) {
         return fail(ERR_PROTOCOL, "more than %u epochs are incomplete at a time", EPOCHS_MAX);
     }
     const uint32_t cap = a->epoch_cap == 0 ? 4 : a->epoch_cap * 2;
-    TRY(mem_grow((void **)&a->epochs, a->epoch_cap * sizeof *a->epochs,
-                 cap * sizeof *a->epochs));
+    TRY(mem_grow((void **)&a->epochs, a->epoch_cap * sizeof *a->epochs, cap * sizeof *a->epochs));
     a->epoch_cap = cap;
     return OK;
 }
@@ -152,13 +152,15 @@ static void fold(struct applied *a) {
     }
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static enum status check_name(const struct applied *a, struct batch_name name) {
     if (name.shard >= a->shards || name.batch >= a->batches[name.shard] ||
         name.epoch == UINT32_MAX || (a->open && name.epoch > 0)) {
-        return fail(ERR_PROTOCOL, "batch (epoch %u, shard %u, batch %u) is not in the plan of %u "
-                    "shards", name.epoch, name.shard, name.batch, a->shards);
+        return fail(ERR_PROTOCOL,
+                    "batch (epoch %u, shard %u, batch %u) is not in the plan of %u "
+                    "shards",
+                    name.epoch, name.shard, name.batch, a->shards);
     }
     return OK;
 }
@@ -205,8 +207,7 @@ uint32_t applied_base(const struct applied *a) {
     return a->base;
 }
 
-enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard,
-                         struct buf *out) {
+enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard, struct buf *out) {
     TRY(check_name(a, (struct batch_name){.epoch = epoch, .shard = shard}));
     const size_t bytes = shard_bytes(a, shard);
     const struct epoch *e = epoch_find(a, epoch);
@@ -222,7 +223,7 @@ enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard
     return OK;
 }
 
-/* --- growth ---------------------------------------------------------------------------------- */
+/* --- growth ----------------------------------------------------------------------------------- */
 
 /* Room for `shards`; those that are new have no batches. */
 static enum status shards_extend(struct applied *a, uint32_t shards) {
@@ -241,8 +242,8 @@ static enum status shards_extend(struct applied *a, uint32_t shards) {
     return OK;
 }
 
-/* Opens a gap of zeros where the shard's bits belong. An open set has one epoch at most, so there is
- * nothing to undo. */
+/* Opens a gap of zeros where the shard's bits belong. An open set has one epoch at most, so there
+ * is nothing to undo. */
 static enum status bits_insert(struct applied *a, uint32_t shard, size_t bytes) {
     const size_t at = (size_t)a->offset[shard], old = bits_bytes(a);
     assert(a->epoch_count <= 1);
@@ -255,8 +256,7 @@ static enum status bits_insert(struct applied *a, uint32_t shard, size_t bytes) 
 }
 
 enum status applied_grow(struct applied *a, uint32_t shard, uint32_t batches) {
-    if (!a->open || shard >= APPLIED_SHARDS_MAX || batches == 0 ||
-        batches > APPLIED_BATCHES_MAX) {
+    if (!a->open || shard >= APPLIED_SHARDS_MAX || batches == 0 || batches > APPLIED_BATCHES_MAX) {
         return fail(ERR_PROTOCOL, "shard %u of %u batches cannot join the plan", shard, batches);
     }
     if (shard < a->shards && a->batches[shard] != 0) {
@@ -278,7 +278,7 @@ enum status applied_grow(struct applied *a, uint32_t shard, uint32_t batches) {
     return OK;
 }
 
-/* --- sets ------------------------------------------------------------------------------------ */
+/* --- sets ------------------------------------------------------------------------------------- */
 
 bool applied_equal(const struct applied *a, const struct applied *b) {
     if (a->open != b->open || a->base != b->base || a->epoch_count != b->epoch_count ||
@@ -400,7 +400,7 @@ out:
     return status;
 }
 
-/* --- bytes ----------------------------------------------------------------------------------- */
+/* --- bytes ------------------------------------------------------------------------------------ */
 
 static uint64_t plan_hash(const uint32_t *batches, uint32_t shards) {
     return shards == 0 ? 0 : hash_bytes(batches, shards * sizeof *batches);
@@ -503,8 +503,10 @@ static enum status decode_epoch(struct applied *a, struct cursor *c, uint32_t *n
 }
 
 static enum status other_data(uint32_t its_shards, uint32_t shards) {
-    return fail(ERR_CONFIG, "the applied batches belong to other data or another batch size "
-                "(%u shards; here %u)", its_shards, shards);
+    return fail(ERR_CONFIG,
+                "the applied batches belong to other data or another batch size "
+                "(%u shards; here %u)",
+                its_shards, shards);
 }
 
 /* What only the whole of an open set shows. */

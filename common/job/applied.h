@@ -21,7 +21,7 @@ struct batch_name {
 struct applied;
 
 /* Of an open set: shards in a row, gaps counted; batches of a shard. */
-#define APPLIED_SHARDS_MAX (1u << 20)
+#define APPLIED_SHARDS_MAX  (1u << 20)
 #define APPLIED_BATCHES_MAX (1u << 24)
 
 /* batches_per_shard[shards] is copied. */
@@ -38,19 +38,19 @@ enum status applied_copy(struct applied **out, const struct applied *from);
 /* ERR_PROTOCOL if the name is outside the plan. */
 enum status applied_has(const struct applied *a, struct batch_name name, bool *has);
 enum status applied_add(struct applied *a, struct batch_name name); /* ERR_EXISTS if there */
-uint64_t applied_count(const struct applied *a); /* names in the set */
-uint32_t applied_base(const struct applied *a);  /* epochs below are complete */
+uint64_t applied_count(const struct applied *a);                    /* names in the set */
+uint32_t applied_base(const struct applied *a);                     /* epochs below are complete */
 bool applied_equal(const struct applied *a, const struct applied *b); /* the same plan and names */
-/* into := into AND with (names in both). Open sets may know their plan to different ends: `into` then
- * knows what either knew. ERR_CONFIG: one is open and one is not, or their plans differ; ERR_PROTOCOL:
- * they know a shard with different batches. */
+/* into := into AND with (names in both). Open sets may know their plan to different ends: `into`
+ * then knows what either knew. ERR_CONFIG: one is open and one is not, or their plans differ;
+ * ERR_PROTOCOL: they know a shard with different batches. */
 enum status applied_intersect(struct applied *into, const struct applied *with);
 /* Bitmap of a shard's applied batches in an epoch: bit i of byte i/8; bytes = (batches+7)/8. */
 enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard, struct buf *out);
 
 enum status applied_encode(const struct applied *a, struct buf *out);
-/* Hostile bytes give ERR_CORRUPT; the plan must match batches_per_shard (ERR_CONFIG: other data). An
- * open set must know no shard otherwise than the plan does; decoded, it knows the whole plan. */
+/* Hostile bytes give ERR_CORRUPT; the plan must match batches_per_shard (ERR_CONFIG: other data).
+ * An open set must know no shard otherwise than the plan does; decoded, it knows the whole plan. */
 enum status applied_decode(struct applied **out, const void *data, size_t bytes,
                            const uint32_t *batches_per_shard, uint32_t shards);
 

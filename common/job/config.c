@@ -226,8 +226,10 @@ static enum status check_dims(const struct config *c) {
         widest = row > widest ? row : widest;
     }
     if (widest * dictionaries > DIM_MAX) {
-        return fail(ERR_CONFIG, "a dim of %u, but this model keeps %u vectors a feature: expected at "
-                                "most %u", widest, dictionaries, DIM_MAX / dictionaries);
+        return fail(ERR_CONFIG,
+                    "a dim of %u, but this model keeps %u vectors a feature: expected at "
+                    "most %u",
+                    widest, dictionaries, DIM_MAX / dictionaries);
     }
     return OK;
 }
@@ -238,10 +240,10 @@ static enum status check_decay(const struct config *c) {
         const bool all = f == c->field_count;
         const struct table_config t = all ? c->table : config_table(c, c->field[f].name);
         if (t.opt.kind == OPT_FTRL && t.opt.decay > 0.0f) {
-            return fail(ERR_CONFIG, "%s%s: optimizer = ftrl excludes decay (%.9g); expected decay = 0 and "
-                                    "ftrl_l2, which is its own",
-                        all ? "table" : "field.", all ? "" : c->field[f].name,
-                        (double)t.opt.decay);
+            return fail(ERR_CONFIG,
+                        "%s%s: optimizer = ftrl excludes decay (%.9g); expected decay = 0 and "
+                        "ftrl_l2, which is its own",
+                        all ? "table" : "field.", all ? "" : c->field[f].name, (double)t.opt.decay);
         }
     }
     return OK;
@@ -254,8 +256,10 @@ enum status config_check(const struct config *c) {
                     c->give_up_ms, c->request_ms);
     }
     if (c->stall_ms <= c->give_up_ms || c->stall_ms <= c->lease_ms) {
-        return fail(ERR_CONFIG, "net.stall_ms (%u) must be larger than net.give_up_ms (%u) and "
-                    "net.lease_ms (%u)", c->stall_ms, c->give_up_ms, c->lease_ms);
+        return fail(ERR_CONFIG,
+                    "net.stall_ms (%u) must be larger than net.give_up_ms (%u) and "
+                    "net.lease_ms (%u)",
+                    c->stall_ms, c->give_up_ms, c->lease_ms);
     }
     if (c->lease_ms < 2 * (uint64_t)c->heartbeat_ms) {
         return fail(ERR_CONFIG, "net.lease_ms (%u) must be at least twice net.heartbeat_ms (%u)",
@@ -268,8 +272,10 @@ enum status config_check(const struct config *c) {
                                 "model.delay = none with any other model");
     }
     if (c->levels != 1 && c->model != MODEL_PLE) {
-        return fail(ERR_CONFIG, "model.levels (%u) is a choice of model.name = ple alone; expected "
-                                "model.levels = 1 with any other model", c->levels);
+        return fail(ERR_CONFIG,
+                    "model.levels (%u) is a choice of model.name = ple alone; expected "
+                    "model.levels = 1 with any other model",
+                    c->levels);
     }
     if (c->deterministic && c->memory_bytes > 0 && c->memory_policy == MEMORY_EVICT) {
         return fail(ERR_CONFIG, "train.deterministic and server.memory_policy=evict exclude each "
@@ -377,10 +383,8 @@ enum status config_same_table(const struct config *was, const struct config *now
 
 static enum status print_range(const struct config_key *k, struct buf *out) {
     switch (k->kind) {
-    case KIND_BOOL:
-        return buf_printf(out, "`true` `false`");
-    case KIND_NAME:
-        return buf_printf(out, "a field");
+    case KIND_BOOL: return buf_printf(out, "`true` `false`");
+    case KIND_NAME: return buf_printf(out, "a field");
     case KIND_CHOICE:
         for (const char *at = k->choices; *at != '\0'; at += strcspn(at, "|"), at += *at == '|') {
             TRY(buf_printf(out, "%s`%.*s`", at == k->choices ? "" : " ", (int)strcspn(at, "|"),
@@ -393,8 +397,7 @@ static enum status print_range(const struct config_key *k, struct buf *out) {
     case KIND_BYTES:
     case KIND_BYTES32:
     case KIND_F32:
-    case KIND_WIDTHS:
-        return buf_printf(out, "%.9g to %.9g", k->min, k->max);
+    case KIND_WIDTHS: return buf_printf(out, "%.9g to %.9g", k->min, k->max);
     }
     return OK;
 }

@@ -2,8 +2,8 @@
  *
  * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value.
  * An unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with
- * file and line. Keys live in one table in config_keys.c: section, key, type, range, help; the table is
- * also what `config_text` prints and docs/config.md lists.
+ * file and line. Keys live in one table in config_keys.c: section, key, type, range, help; the
+ * table is also what `config_text` prints and docs/config.md lists.
  *
  * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
  * field named there that the data does not have is an error when the config meets the schema.
@@ -19,8 +19,8 @@
 
 #define CONFIG_LAYERS_MAX 8
 #define CONFIG_FIELDS_MAX 256
-#define DIM_MAX 256u      /* floats of a row, of all its dictionaries */
-#define FIELD_NAME_MAX 64 /* with the NUL */
+#define DIM_MAX           256u /* floats of a row, of all its dictionaries */
+#define FIELD_NAME_MAX    64   /* with the NUL */
 
 /* What is trained (docs/models.md). */
 enum model_name {
@@ -42,8 +42,8 @@ enum model_name {
     MODEL_PLE,
     MODEL_AITM
 };
-#define BEHAVIOURS_MAX 4 /* between click and conversion */
-#define LEVELS_MAX 4     /* of experts */
+#define BEHAVIOURS_MAX 4                         /* between click and conversion */
+#define LEVELS_MAX     4                         /* of experts */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
 /* What is done about conversions that come late (worker/model/loss_delay.c). */
 enum delay_method {
@@ -64,7 +64,7 @@ enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
 /* HYBRID: the dense vector as with SYNC, rows as with ASYNC. */
 enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID };
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
-enum value_type { VALUE_F32, VALUE_BF16 }; /* how values travel */
+enum value_type { VALUE_F32, VALUE_BF16 };        /* how values travel */
 enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */
 enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS, KERNEL_AVX512 }; /* what multiplies matrices */
 
@@ -76,70 +76,71 @@ struct optimizer_config {
     enum optimizer_kind kind;
     enum bias_correction correction; /* adam, rows */
     float lr;
-    float beta1, beta2, eps;       /* adam (eps also adagrad) */
-    float adagrad_init;            /* initial accumulator */
+    float beta1, beta2, eps; /* adam (eps also adagrad) */
+    float adagrad_init;      /* initial accumulator */
     float ftrl_l1, ftrl_l2, ftrl_beta;
-    float l2;                      /* gradient += l2 * w, on touched rows only */
-    float decay;                   /* w -= lr * decay * w beside the update; not for ftrl */
+    float l2;    /* gradient += l2 * w, on touched rows only */
+    float decay; /* w -= lr * decay * w beside the update; not for ftrl */
 };
 
 /* One table, that is one field. */
 struct table_config {
-    uint32_t dim;                  /* 1..256 */
-    float init_scale;              /* standard deviation of the initial normal values */
-    uint32_t admit_after;          /* sightings (applied batches that hold the feature) before a row */
-    uint32_t evict_age;            /* evict a row not updated for so many applied batches; 0 never */
+    uint32_t dim;         /* 1..256 */
+    float init_scale;     /* standard deviation of the initial normal values */
+    uint32_t admit_after; /* sightings (applied batches that hold the feature) before a row */
+    uint32_t evict_age;   /* evict a row not updated for so many applied batches; 0 never */
     struct optimizer_config opt;
 };
 
 struct field_override {
     char name[FIELD_NAME_MAX];
-    bool set[16];                  /* which of the table_config keys were given */
+    bool set[16]; /* which of the table_config keys were given */
     struct table_config table;
 };
 
 struct config {
     /* [model] */
     enum model_name model;
-    enum model_input input;        /* concat | sides */
+    enum model_input input;            /* concat | sides */
     uint32_t tower[CONFIG_LAYERS_MAX]; /* hidden widths, default 360,200,80 */
     uint32_t tower_layers;
-    float ctcvr_weight;            /* w of the loss's second term, default 1 */
-    float aman_rate;               /* aman: share of unclicked impressions taken as not converted */
-    uint32_t oversampling_factor;  /* oversampling: how often a converted impression occurs */
-    enum unbias unbias;            /* unbias: accept a click with probability, or weigh it */
-    float unbias_clip;             /* unbias: c of min(1, c / p_ctr) */
-    enum delay_method delay;       /* esmm: what is done about conversions that come late */
-    float cvr_weight;              /* escm2, dcmt: weight of the CVR term on clicks */
-    float propensity_min;          /* escm2, dcmt: p_ctr, 1 - p_ctr where they divide are at least that */
-    float counterfactual_weight;   /* dcmt: weight of |1 - (q + q*)| */
-    uint32_t behaviours;           /* chain: of the data's, 0..BEHAVIOURS_MAX */
-    float behaviour_weight;        /* esm2, chain: weight of each behaviour's term */
-    uint32_t experts;              /* mmoe: in all; ple: of each tower, and shared ones */
-    uint32_t levels;               /* ple: of experts, 1..LEVELS_MAX; 1 with any other model */
-    float calibrator_weight;       /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
-    float dropout;                 /* p of every hidden layer, in training; 0 none (worker/model/dropout.h) */
-    bool prior_bias;               /* output biases start at log odds of the data's rates */
-    float prior_cvr;               /* CVR's at this share of them. All the way, and it ranks badly for long where
+    float ctcvr_weight;           /* w of the loss's second term, default 1 */
+    float aman_rate;              /* aman: share of unclicked impressions taken as not converted */
+    uint32_t oversampling_factor; /* oversampling: how often a converted impression occurs */
+    enum unbias unbias;           /* unbias: accept a click with probability, or weigh it */
+    float unbias_clip;            /* unbias: c of min(1, c / p_ctr) */
+    enum delay_method delay;      /* esmm: what is done about conversions that come late */
+    float cvr_weight;             /* escm2, dcmt: weight of the CVR term on clicks */
+    float propensity_min; /* escm2, dcmt: p_ctr, 1 - p_ctr where they divide are at least that */
+    float counterfactual_weight; /* dcmt: weight of |1 - (q + q*)| */
+    uint32_t behaviours;         /* chain: of the data's, 0..BEHAVIOURS_MAX */
+    float behaviour_weight;      /* esm2, chain: weight of each behaviour's term */
+    uint32_t experts;            /* mmoe: in all; ple: of each tower, and shared ones */
+    uint32_t levels;             /* ple: of experts, 1..LEVELS_MAX; 1 with any other model */
+    float calibrator_weight;     /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
+    float dropout;   /* p of every hidden layer, in training; 0 none (worker/model/dropout.h) */
+    bool prior_bias; /* output biases start at log odds of the data's rates */
+    float prior_cvr; /* CVR's at this share of them. All the way, and it ranks badly for long where
                                       conversions are not rare; none, and the same where they are
                                       (docs/quality.md) */
     /* [train] */
-    uint32_t batch;                /* impressions, 2048 */
+    uint32_t batch; /* impressions, 2048 */
     uint32_t epochs;
-    uint64_t max_steps;            /* UINT64_MAX: no limit; 0: save the initial state only */
+    uint64_t max_steps; /* UINT64_MAX: no limit; 0: save the initial state only */
     uint64_t seed;
-    bool shuffle;                  /* shard order and groups within a shard, per epoch */
+    bool shuffle; /* shard order and groups within a shard, per epoch */
     bool deterministic;
-    enum sample_correction sample_correction; /* what is done about unclicked impressions that the log
+    enum sample_correction
+        sample_correction; /* what is done about unclicked impressions that the log
                                                  did not keep (struct dataset's sample_rate) */
     enum consistency consistency;
-    uint32_t staleness_max;        /* batches a trainer may be ahead of the slowest */
-    uint32_t in_flight;            /* batches a trainer has pulled or pushes unacknowledged; 0: 2 for
+    uint32_t staleness_max; /* batches a trainer may be ahead of the slowest */
+    uint32_t in_flight;     /* batches a trainer has pulled or pushes unacknowledged; 0: 2 for
                                       a job's only trainer, else 1 */
-    uint32_t warmup_steps;         /* learning rate grows linearly over so many applied batches */
+    uint32_t warmup_steps;  /* learning rate grows linearly over so many applied batches */
     /* [compute] */
-    enum precision precision;      /* f32 | bf16 (where the CPU has it; f32 otherwise) */
-    enum kernel_choice kernel;     /* auto: the best that the CPU has */
+    enum precision precision;  /* f32 | bf16 (where the CPU has it; f32 otherwise) */
+    enum kernel_choice kernel; /* auto: the best that the CPU has */
     /* [table] and [field.NAME] */
     struct table_config table;
     struct field_override field[CONFIG_FIELDS_MAX];
@@ -148,27 +149,27 @@ struct config {
     struct optimizer_config dense; /* adam or sgd */
     /* [server] */
     uint32_t server_threads;
-    uint64_t memory_bytes;         /* per server; 0: no limit */
+    uint64_t memory_bytes; /* per server; 0: no limit */
     enum memory_policy memory_policy;
-    uint64_t ticket_bytes;         /* open tickets, per partition */
+    uint64_t ticket_bytes; /* open tickets, per partition */
     uint32_t ticket_ms;
-    uint64_t copy_bytes;           /* snapshot copies, per partition */
+    uint64_t copy_bytes; /* snapshot copies, per partition */
     /* [checkpoint] */
-    uint64_t every_impressions;    /* 0: off */
-    uint64_t every_seconds;        /* 0: off */
-    uint32_t every_shards;         /* 0: off; at a moment when just so many more are trained */
-    uint32_t keep;                 /* last K */
+    uint64_t every_impressions; /* 0: off */
+    uint64_t every_seconds;     /* 0: off */
+    uint32_t every_shards;      /* 0: off; at a moment when just so many more are trained */
+    uint32_t keep;              /* last K */
     /* [wire] */
-    enum value_type wire_values;   /* f32 | bf16 */
+    enum value_type wire_values; /* f32 | bf16 */
     /* [net] */
-    uint32_t request_ms;           /* a request is resent after so long without an answer */
-    uint32_t give_up_ms;           /* and the peer is called dead after so long */
-    uint32_t stall_ms;             /* what gets nowhere has failed after so long */
+    uint32_t request_ms; /* a request is resent after so long without an answer */
+    uint32_t give_up_ms; /* and the peer is called dead after so long */
+    uint32_t stall_ms;   /* what gets nowhere has failed after so long */
     uint32_t heartbeat_ms;
-    uint32_t lease_ms;             /* a worker silent for so long loses its leases */
+    uint32_t lease_ms; /* a worker silent for so long loses its leases */
     uint32_t message_bytes_max;
     /* [log] */
-    enum log_level log_level;      /* lines below it are not written */
+    enum log_level log_level; /* lines below it are not written */
     /* [eval] */
     char user_field[FIELD_NAME_MAX]; /* GAUC groups by this field's first id; empty: by group key */
 };
@@ -184,8 +185,8 @@ enum status config_set(struct config *c, const char *assignment);
 enum status config_check(const struct config *c);
 /* The whole effective configuration as INI that config_parse reads back to the same struct. */
 enum status config_text(const struct config *c, struct buf *out);
-/* ERR_CONFIG, with key and both values, at the first of the keys "section.name" (NULL after the last; none of
- * [table]) that `was` and `now` have not alike. */
+/* ERR_CONFIG, with key and both values, at the first of the keys "section.name" (NULL after the
+ * last; none of [table]) that `was` and `now` have not alike. */
 enum status config_same(const struct config *was, const struct config *now,
                         const char *const *keys);
 /* The same of what the two say of a field's table; names: keys of [table], NULL at the end. */

@@ -138,8 +138,10 @@ enum status config_read(struct config *c, const char *path) {
     enum status status = kind_expect_text(path, text, bytes);
     if (status == OK) {
         status = strlen(text) == bytes ? config_parse(c, path, text)
-                                       : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected "
-                                                          "text", path, strlen(text));
+                                       : fail(ERR_CONFIG,
+                                              "%s: a zero byte at offset %zu, expected "
+                                              "text",
+                                              path, strlen(text));
     }
     mem_free(&text);
     return status;

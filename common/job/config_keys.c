@@ -59,7 +59,8 @@ const struct config_key config_keys[] = {
     NUMBER("model", "prior_cvr", KIND_F32, C(prior_cvr), 0, 1,
            "prior_bias: how far towards its log odds the CVR tower's starts; CTR's starts at them"),
 
-    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20, "impressions a batch; of the log's, where a model trains on a share of them"),
+    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20,
+           "impressions a batch; of the log's, where a model trains on a share of them"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),
     NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), 0, 1e15, "batches; none: no limit"),
     NUMBER("train", "seed", KIND_U64, C(seed), 0, U64_TOP, "of initial values and order"),
@@ -68,20 +69,23 @@ const struct config_key config_keys[] = {
     CHOICE("train", "sample_correction", C(sample_correction), "weight|predict",
            "of a log that kept a share of the unclicked impressions: each counts more, or p_ctr is "
            "corrected"),
-    CHOICE("train", "consistency", C(consistency), "async|sync|hybrid",
-           "free within staleness_max; a barrier per step; or that for dense, and rows pulled ahead"),
+    CHOICE(
+        "train", "consistency", C(consistency), "async|sync|hybrid",
+        "free within staleness_max; a barrier per step; or that for dense, and rows pulled ahead"),
     NUMBER("train", "staleness_max", KIND_U32, C(staleness_max), 0, 1e6,
            "batches a trainer may be ahead of the slowest"),
-    NUMBER("train", "in_flight", KIND_U32, C(in_flight), 0, 16,
-           "batches a trainer has under way; 0: 2 for a job's only trainer or in a hybrid job, else 1"),
+    NUMBER(
+        "train", "in_flight", KIND_U32, C(in_flight), 0, 16,
+        "batches a trainer has under way; 0: 2 for a job's only trainer or in a hybrid job, else 1"),
     NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), 0, 1e9,
            "batches over which the learning rate grows to its value"),
 
     CHOICE("compute", "precision", C(precision), "f32|bf16",
            "operands of matrix products; bf16 where the CPU has it, else f32"),
-    CHOICE("compute", "kernel", C(kernel), "auto|blas|avx512",
-           "what multiplies: OpenBLAS, own AVX-512 code, or the latter where the CPU has it; one that is "
-           "missing is an error"),
+    CHOICE(
+        "compute", "kernel", C(kernel), "auto|blas|avx512",
+        "what multiplies: OpenBLAS, own AVX-512 code, or the latter where the CPU has it; one that is "
+        "missing is an error"),
 
     NUMBER("table", "dim", KIND_U32, T(dim), 1, 256, "embedding width"),
     NUMBER("table", "init_scale", KIND_F32, T(init_scale), 0, 100,
@@ -133,8 +137,7 @@ const struct config_key config_keys[] = {
            "0: off; cut between shards, exactly"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), 1, 10000, "newest checkpoints kept"),
 
-    CHOICE("wire", "values", C(wire_values), "f32|bf16",
-           "how rows and gradients travel"),
+    CHOICE("wire", "values", C(wire_values), "f32|bf16", "how rows and gradients travel"),
 
     NUMBER("net", "request_ms", KIND_U32, C(request_ms), 10, 1e8,
            "an unanswered request is sent again after"),
@@ -163,7 +166,7 @@ bool config_key_of_table(const struct config_key *k) {
 size_t config_key_find(const char *section, const char *name) {
     size_t i = 0;
     while (i < config_key_count && (strcmp(config_keys[i].section, section) != 0 ||
-                               strcmp(config_keys[i].name, name) != 0)) {
+                                    strcmp(config_keys[i].name, name) != 0)) {
         i++;
     }
     return i;
@@ -209,10 +212,8 @@ static enum status parse_u64(const struct config_key *k, const char *text, uint6
         return bad(k, text,
                    bytes ? "a whole number, or one with K, M, G or T"
                          : (k->kind == KIND_LIMIT ? "a whole number or none" : "a whole number"));
-    case NUMBER_TOO_LARGE:
-        return out_of_range(k, text);
-    case NUMBER_GOOD:
-        break;
+    case NUMBER_TOO_LARGE: return out_of_range(k, text);
+    case NUMBER_GOOD: break;
     }
     if ((double)v < k->min || (double)v > k->max) {
         return out_of_range(k, text);
@@ -319,8 +320,7 @@ enum status config_key_parse(const struct config_key *k, const char *text, void 
     void *at = (char *)base + k->offset;
     switch (k->kind) {
     case KIND_U32:
-    case KIND_BYTES32:
-        return parse_u32(k, text, at);
+    case KIND_BYTES32: return parse_u32(k, text, at);
     case KIND_LIMIT:
         if (strcmp(text, "none") == 0) {
             *(uint64_t *)at = UINT64_MAX;
@@ -328,18 +328,12 @@ enum status config_key_parse(const struct config_key *k, const char *text, void 
         }
         return parse_u64(k, text, at);
     case KIND_U64:
-    case KIND_BYTES:
-        return parse_u64(k, text, at);
-    case KIND_F32:
-        return parse_f32(k, text, at);
-    case KIND_BOOL:
-        return parse_bool(k, text, at);
-    case KIND_CHOICE:
-        return parse_choice(k, text, at);
-    case KIND_WIDTHS:
-        return parse_widths(k, text, base);
-    case KIND_NAME:
-        return parse_name(k, text, at);
+    case KIND_BYTES: return parse_u64(k, text, at);
+    case KIND_F32: return parse_f32(k, text, at);
+    case KIND_BOOL: return parse_bool(k, text, at);
+    case KIND_CHOICE: return parse_choice(k, text, at);
+    case KIND_WIDTHS: return parse_widths(k, text, base);
+    case KIND_NAME: return parse_name(k, text, at);
     }
     assert(!"a key of a known kind");
     return ERR_CONFIG;
@@ -367,26 +361,19 @@ enum status config_key_print(const struct config_key *k, const void *base, struc
     const void *at = (const char *)base + k->offset;
     switch (k->kind) {
     case KIND_U32:
-    case KIND_BYTES32:
-        return buf_printf(out, "%u", *(const uint32_t *)at);
+    case KIND_BYTES32: return buf_printf(out, "%u", *(const uint32_t *)at);
     case KIND_LIMIT:
         if (*(const uint64_t *)at == UINT64_MAX) {
             return buf_printf(out, "none");
         }
         return buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)at);
     case KIND_U64:
-    case KIND_BYTES:
-        return buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)at);
-    case KIND_F32:
-        return buf_printf(out, "%.9g", (double)*(const float *)at);
-    case KIND_BOOL:
-        return buf_printf(out, "%s", *(const bool *)at ? "true" : "false");
-    case KIND_CHOICE:
-        return print_choice(k, at, out);
-    case KIND_WIDTHS:
-        return print_widths(base, out);
-    case KIND_NAME:
-        return buf_printf(out, "%s", (const char *)at);
+    case KIND_BYTES: return buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)at);
+    case KIND_F32: return buf_printf(out, "%.9g", (double)*(const float *)at);
+    case KIND_BOOL: return buf_printf(out, "%s", *(const bool *)at ? "true" : "false");
+    case KIND_CHOICE: return print_choice(k, at, out);
+    case KIND_WIDTHS: return print_widths(base, out);
+    case KIND_NAME: return buf_printf(out, "%s", (const char *)at);
     }
     assert(!"a key of a known kind");
     return ERR_CONFIG;

@@ -7,10 +7,11 @@ struct given_key {
     int line;
 };
 
-enum status given_note(struct given *g, const char *section, const char *key, int line, int *before) {
+enum status given_note(struct given *g, const char *section, const char *key, int line,
+                       int *before) {
     const struct given_key *known = (const struct given_key *)(const void *)g->keys.data;
-    const struct given_key now = {hash_bytes(section, strlen(section)), hash_bytes(key, strlen(key)),
-                                  line};
+    const struct given_key now = {hash_bytes(section, strlen(section)),
+                                  hash_bytes(key, strlen(key)), line};
     *before = 0;
     for (size_t k = 0; k < g->keys.len / sizeof now; k++) {
         if (known[k].section == now.section && known[k].key == now.key) {

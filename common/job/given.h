@@ -1,5 +1,5 @@
-/* given.h - which keys of a file came already, so that none counts twice: of two lines for one key one
- * would win, and nobody be told which. */
+/* given.h - which keys of a file came already, so that none counts twice: of two lines for one key
+ * one would win, and nobody be told which. */
 #ifndef COMMON_JOB_GIVEN_H
 #define COMMON_JOB_GIVEN_H
 
@@ -11,7 +11,8 @@ struct given {
 
 /* Notes a key of a section in `line`. *before: the line that gave it already; 0: none did.
  * ERR_MEMORY. */
-enum status given_note(struct given *g, const char *section, const char *key, int line, int *before);
+enum status given_note(struct given *g, const char *section, const char *key, int line,
+                       int *before);
 void given_fini(struct given *g); /* safe on a zeroed struct */
 
 #endif

@@ -16,9 +16,9 @@
 #include "common/base/rng.h"
 
 #define ROW_PAIRS_MAX 128 /* dim <= 256 */
-#define STREAM_DENSE 0x64656e7365000000u
+#define STREAM_DENSE  0x64656e7365000000u
 
-/* --- the vector ------------------------------------------------------------------------------ */
+/* --- the vector ------------------------------------------------------------------------------- */
 
 static void name_array(const struct layout *l, struct layout_array *a, char kind) {
     const uint32_t block = a->tower;
@@ -57,8 +57,11 @@ static void put_array(struct layout *l, uint32_t tower, char kind, uint32_t laye
 }
 
 static void put_attention(struct layout *l, uint32_t width) {
-    static const char *const names[] = {
-        [PART_G] = "g.w", [PART_K] = "k.w", [PART_Q] = "q.w", [PART_V] = "v.w", [PART_BIAS] = "g.b"};
+    static const char *const names[] = {[PART_G] = "g.w",
+                                        [PART_K] = "k.w",
+                                        [PART_Q] = "q.w",
+                                        [PART_V] = "v.w",
+                                        [PART_BIAS] = "g.b"};
     for (uint32_t part = 0; part < LAYOUT_PARTS; part++) {
         const uint32_t cols = part == PART_BIAS ? 1 : width;
         struct layout_array *a = put_unnamed(l, part, l->layers + 1, width, cols, width);
@@ -79,8 +82,7 @@ static void put_layer(struct layout *l, uint32_t layer, uint32_t out, uint32_t i
 /* Weights or biases of all blocks of a level. */
 static void put_blocks(struct layout *l, uint32_t level, char kind, uint32_t in) {
     for (uint32_t k = 0; k < layout_blocks(l, level); k++) {
-        const uint32_t out =
-            k < l->experts ? l->hidden[0] : layout_choices(l, k - l->experts);
+        const uint32_t out = k < l->experts ? l->hidden[0] : layout_choices(l, k - l->experts);
         struct layout_array *a = put_unnamed(l, k, 0, out, kind == 'w' ? in : 1, in);
         a->level = level;
         name_array(l, a, kind);
@@ -125,9 +127,10 @@ static enum status put_columns_sides(struct layout *l, const struct schema *sche
     const uint32_t items = l->fields - l->user_fields;
     for (uint32_t f = 1; f < l->fields; f++) {
         if (l->dim[f] != l->dim[0]) {
-            return fail(ERR_CONFIG, "model.input = sides adds fields up, but field %s has dim %u "
-                        "and field %s dim %u", schema->fields[0].name, l->dim[0],
-                        schema->fields[f].name, l->dim[f]);
+            return fail(ERR_CONFIG,
+                        "model.input = sides adds fields up, but field %s has dim %u "
+                        "and field %s dim %u",
+                        schema->fields[0].name, l->dim[0], schema->fields[f].name, l->dim[f]);
         }
     }
     l->user_width = l->user_fields > 0 ? l->dim[0] : 0;
@@ -203,16 +206,16 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     if (l->attention) {
         put_attention(l, l->hidden[l->layers - 1]);
     }
-    l->first_width =
-        l->experts > 0 ? layout_level_width(l, 0) : l->towers * l->hidden[0];
+    l->first_width = l->experts > 0 ? layout_level_width(l, 0) : l->towers * l->hidden[0];
     return OK;
 }
 
-/* --- initial values of the vector ------------------------------------------------------------ */
+/* --- initial values of the vector ------------------------------------------------------------- */
 
 /* The prior of an output bias, or NAN for every other array. */
 static float prior_of(const struct layout *l, const struct layout_array *a) {
-    return a->layer == l->layers && a == layout_bias(l, l->layers, a->tower) ? l->bias[a->tower] : NAN;
+    return a->layer == l->layers && a == layout_bias(l, l->layers, a->tower) ? l->bias[a->tower]
+                                                                             : NAN;
 }
 
 bool layout_foreign(const struct layout *l, uint32_t tower, uint32_t column) {
@@ -238,11 +241,11 @@ void layout_clear_foreign(const struct layout *l, float *dense) {
     }
 }
 
-/* What a weight's bound is beyond the rule of all. A layer with relu and that rule leaves a sixth of the
- * square of the differences between impressions, and a gate that starts as a mean of S experts 1/S of that.
- * Once, at the first level, that is as usual; through three levels more a CVR tower would find next to
- * nothing to learn from (docs/models.md). So experts above the first level make up for both: the factor
- * of He et al. 2015, and S. */
+/* What a weight's bound is beyond the rule of all. A layer with relu and that rule leaves a sixth
+ * of the square of the differences between impressions, and a gate that starts as a mean of S
+ * experts 1/S of that. Once, at the first level, that is as usual; through three levels more a CVR
+ * tower would find next to nothing to learn from (docs/models.md). So experts above the first level
+ * make up for both: the factor of He et al. 2015, and S. */
 static double gain_of(const struct layout *l, const struct layout_array *a) {
     const bool expert = a->level > 0 && a->tower < l->experts && layout_is_weight(l, a);
     return expert ? sqrt(6.0 * l->choices) : 1.0;
@@ -275,7 +278,7 @@ void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint6
     }
 }
 
-/* --- initial rows ---------------------------------------------------------------------------- */
+/* --- initial rows ----------------------------------------------------------------------------- */
 
 /* ln(u) for u in (0, 1]: u = m 2^e with m in [sqrt(1/2), sqrt(2)), and
  * ln(m) = 2 (t + t^3/3 + t^5/5 + ...), t = (m - 1) / (m + 1). */
@@ -288,8 +291,8 @@ static inline float natural_log(float u) {
     bits = (shifted & 0x007fffffu) + 0x3f3504f3u;
     memcpy(&m, &bits, sizeof m);
     const float t = (m - 1.0f) / (m + 1.0f), s = t * t;
-    const float series = 1.0f + s * (0.333333333f + s * (0.2f + s * (0.142857143f +
-                         s * 0.111111111f)));
+    const float series =
+        1.0f + s * (0.333333333f + s * (0.2f + s * (0.142857143f + s * 0.111111111f)));
     return (float)e * 0.693147181f + 2.0f * t * series;
 }
 
@@ -297,10 +300,11 @@ static inline float natural_log(float u) {
 static inline void sin_cos_turns(float u, float *sine, float *cosine) {
     const int32_t quarter = (int32_t)(u * 4.0f + 0.5f);
     const float x = (u - 0.25f * (float)quarter) * 6.28318531f, s = x * x;
-    const float a = x * (1.0f - s * (1.66666667e-1f - s * (8.33333333e-3f - s * (1.98412698e-4f -
-                    s * 2.75573192e-6f))));
-    const float b = 1.0f - s * (0.5f - s * (4.16666667e-2f - s * (1.38888889e-3f -
-                    s * 2.48015873e-5f)));
+    const float a =
+        x * (1.0f - s * (1.66666667e-1f -
+                         s * (8.33333333e-3f - s * (1.98412698e-4f - s * 2.75573192e-6f))));
+    const float b =
+        1.0f - s * (0.5f - s * (4.16666667e-2f - s * (1.38888889e-3f - s * 2.48015873e-5f)));
     const float si = (quarter & 1) != 0 ? b : a, co = (quarter & 1) != 0 ? a : b;
     *sine = (quarter & 2) != 0 ? -si : si;
     *cosine = ((quarter + 1) & 2) != 0 ? -co : co;

@@ -18,8 +18,8 @@ static const struct method methods[] = {
     [MODEL_ESCM2_DR] = {3, {"ctr", "cvr", "error"}, 1, true, true, true},
     [MODEL_DCMT] = {3, {"ctr", "cvr", "counter"}, 1, true, true, true, .whole_batch = true},
     [MODEL_ESM2] = {4, {"ctr", "act", "buy", "skip"}, 1, true, true, true},
-    [MODEL_CHAIN] = {2 + BEHAVIOURS_MAX, {"ctr", "b1", "b2", "b3", "b4", "cvr"}, 1, true, true,
-                     true},
+    [MODEL_CHAIN] =
+        {2 + BEHAVIOURS_MAX, {"ctr", "b1", "b2", "b3", "b4", "cvr"}, 1, true, true, true},
     [MODEL_MMOE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 1},
     [MODEL_PLE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 3},
     [MODEL_AITM] = {2, {"ctr", "ctcvr"}, 1, true, true, true, .attention = true},

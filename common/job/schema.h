@@ -34,7 +34,8 @@ enum status schema_add(struct schema *s, const char *name, enum side side);
 void schema_finish(struct schema *s);
 /* Slot of a name, or -1. */
 int schema_find(const struct schema *s, const char *name);
-/* map[slot in from] = slot in to, or -1 where `to` lacks the field (or has it on the other side). */
+/* map[slot in from] = slot in to, or -1 where `to` lacks the field (or has it on the other side).
+ */
 void schema_map(const struct schema *from, const struct schema *to, int map[FIELDS_MAX]);
 
 #endif

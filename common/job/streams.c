@@ -7,8 +7,8 @@ static const char *const names[STREAMS] = {
     [STREAM_VANILLA] = "vanilla", [STREAM_ORACLE] = "oracle", [STREAM_FNW] = "fnw",
     [STREAM_ES_DFM] = "es-dfm",   [STREAM_DEFER] = "defer",   [STREAM_DFM] = "dfm"};
 
-/* es-dfm and defuse leave out of a defer stream the second record of a click that says what the first
- * said; what is left is an es-dfm stream (worker/model/loss_delay.c). none takes any. */
+/* es-dfm and defuse leave out of a defer stream the second record of a click that says what the
+ * first said; what is left is an es-dfm stream (worker/model/loss_delay.c). none takes any. */
 static const struct fit {
     const char *method;
     uint32_t streams; /* a bit each */
@@ -41,7 +41,8 @@ enum status streams_fit(enum delay_method delay, const char *stream, const char 
             return OK;
         }
     }
-    return fail(ERR_CONFIG, "%s is a stream %s, and model.delay = %s is made for %s: expected such a "
-                            "stream, or model.delay = none",
+    return fail(ERR_CONFIG,
+                "%s is a stream %s, and model.delay = %s is made for %s: expected such a "
+                "stream, or model.delay = none",
                 dir, stream, f->method, f->expected);
 }

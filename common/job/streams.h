@@ -1,5 +1,5 @@
-/* streams.h - the streams of training records that `esmm records` makes, and which of them a method of
- * model.delay is made for (docs/stream.md has both tables).
+/* streams.h - the streams of training records that `esmm records` makes, and which of them a method
+ * of model.delay is made for (docs/stream.md has both tables).
  *
  * A shard directory's manifest may name its stream. A log, an older file or another producer names
  * none; then nothing is known, and nothing is refused.
@@ -11,7 +11,12 @@
 #include "common/base/status.h"
 
 enum record_stream {
-    STREAM_VANILLA, STREAM_ORACLE, STREAM_FNW, STREAM_ES_DFM, STREAM_DEFER, STREAM_DFM
+    STREAM_VANILLA,
+    STREAM_ORACLE,
+    STREAM_FNW,
+    STREAM_ES_DFM,
+    STREAM_DEFER,
+    STREAM_DFM
 };
 #define STREAMS           6u
 #define STREAM_NAME_BYTES 32u /* room for a name in a manifest, with its end */

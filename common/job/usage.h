@@ -11,28 +11,28 @@
 #include "common/base/clock.h"
 
 /* Order and names are part of the protocol (docs/wire.md): append only. */
-#define STAGE_LIST(X)                                                                             \
-    X(STAGE_LOAD, "load")         /* worker: shards read and decoded (loader thread) */           \
-    X(STAGE_CUT, "cut")           /* batches cut from shards (cutter thread) */                   \
-    X(STAGE_ASK, "ask")           /* trainer: keys split by partition, PULLs sent */              \
-    X(STAGE_WAIT, "wait")         /* a batch, rows, or the staleness bound awaited */             \
-    X(STAGE_RECEIVE, "receive")   /* answers taken, rows dealt out */                             \
-    X(STAGE_POOL, "pool")         /* bags pooled, and gradients dealt back to rows */             \
-    X(STAGE_FORWARD, "forward")                                                                   \
-    X(STAGE_LOSS, "loss")                                                                         \
-    X(STAGE_BACKWARD, "backward")                                                                 \
-    X(STAGE_PUSH, "push")         /* gradients gathered, PUSHes sent */                           \
-    X(STAGE_RETIRE, "retire")     /* running metrics, bookkeeping */                              \
-    X(STAGE_IDLE, "idle")         /* partition thread: a request awaited */                       \
-    X(STAGE_LOOKUP, "lookup")     /* PULLs answered */                                            \
-    X(STAGE_APPLY, "apply")       /* PUSHes applied */                                            \
-    X(STAGE_KEEP, "keep")         /* snapshots, expiry, orders */
+#define STAGE_LIST(X)                                                                              \
+    X(STAGE_LOAD, "load")       /* worker: shards read and decoded (loader thread) */              \
+    X(STAGE_CUT, "cut")         /* batches cut from shards (cutter thread) */                      \
+    X(STAGE_ASK, "ask")         /* trainer: keys split by partition, PULLs sent */                 \
+    X(STAGE_WAIT, "wait")       /* a batch, rows, or the staleness bound awaited */                \
+    X(STAGE_RECEIVE, "receive") /* answers taken, rows dealt out */                                \
+    X(STAGE_POOL, "pool")       /* bags pooled, and gradients dealt back to rows */                \
+    X(STAGE_FORWARD, "forward")                                                                    \
+    X(STAGE_LOSS, "loss")                                                                          \
+    X(STAGE_BACKWARD, "backward")                                                                  \
+    X(STAGE_PUSH, "push")     /* gradients gathered, PUSHes sent */                                \
+    X(STAGE_RETIRE, "retire") /* running metrics, bookkeeping */                                   \
+    X(STAGE_IDLE, "idle")     /* partition thread: a request awaited */                            \
+    X(STAGE_LOOKUP, "lookup") /* PULLs answered */                                                 \
+    X(STAGE_APPLY, "apply")   /* PUSHes applied */                                                 \
+    X(STAGE_KEEP, "keep")     /* snapshots, expiry, orders */
 
 enum stage {
 #define X(name, text) name,
     STAGE_LIST(X)
 #undef X
-    STAGES
+        STAGES
 };
 const char *stage_name(enum stage s);
 
@@ -51,8 +51,8 @@ static inline void lap(struct laps *l, enum stage s) {
 }
 
 struct usage {
-    double cpu_s;          /* user and system */
-    uint64_t peak_bytes;   /* resident set, the largest it has been */
+    double cpu_s;                        /* user and system */
+    uint64_t peak_bytes;                 /* resident set, the largest it has been */
     uint64_t sent_bytes, received_bytes; /* between workers and partitions */
     double stage_s[STAGES];
 };

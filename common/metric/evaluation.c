@@ -29,7 +29,7 @@
 enum score_form score_form_of(const struct config *c) {
     const struct method *m = method_of(c->model);
     const bool gives_ctcvr = m->towers > 1 && strcmp(m->tower[1], "ctcvr") == 0;
-    return gives_ctcvr    ? SCORE_CTCVR
+    return gives_ctcvr   ? SCORE_CTCVR
            : !m->has_cvr ? SCORE_CTR_ALONE
            : !m->has_ctr ? SCORE_CVR_ALONE
                          : SCORE_CVR;
@@ -76,18 +76,15 @@ static double score_of(const struct work *w, size_t i, enum task task) {
     enum score_form form = w->spec->form;
     const struct score_ranks r = score_ranks(w->scores[i].a, w->scores[i].b, form);
     switch (task) {
-    case TASK_CTR:
-        return r.ctr;
-    case TASK_CTCVR:
-        return r.ctcvr;
+    case TASK_CTR: return r.ctr;
+    case TASK_CTCVR: return r.ctcvr;
     case TASK_REFERENCE:
         return reference_score((double)w->spec->reference_ctr[i], r.cvr, cvr_scale(form));
-    default:
-        return r.cvr;
+    default: return r.cvr;
     }
 }
 
-/* --- one population ------------------------------------------------------------------------ */
+/* --- one population --------------------------------------------------------------------------- */
 
 struct population {
     double *score; /* [n] */
@@ -154,13 +151,13 @@ static enum status population_init(struct population *p, const struct work *w, e
 
 static enum status resample(struct work *w, const struct population *p, const float *soft,
                             struct interval *out) {
-    return w->spec->resamples == 0 ? OK
-                                   : bootstrap_add(&w->bootstrap, &p->order, p->row,
-                                                   soft != NULL ? NULL : p->label, soft, p->weight,
-                                                   out);
+    return w->spec->resamples == 0
+               ? OK
+               : bootstrap_add(&w->bootstrap, &p->order, p->row, soft != NULL ? NULL : p->label,
+                               soft, p->weight, out);
 }
 
-/* --- the three tasks ----------------------------------------------------------------------- */
+/* --- the three tasks -------------------------------------------------------------------------- */
 
 /* Where the figures of a task go. */
 struct figures {
@@ -242,7 +239,7 @@ static enum status tasks(struct evaluation *e, struct work *w) {
     return judge(w, TASK_CTCVR, &ctcvr, &e->conversions, &e->weight_conversions);
 }
 
-/* --- what a log cannot tell ---------------------------------------------------------------- */
+/* --- what a log cannot tell ------------------------------------------------------------------- */
 
 /* Mean predicted / mean true p_cvr, on all impressions and on either part. */
 static void truth_ratios(struct evaluation *e, const struct work *w, const struct population *p) {
@@ -290,7 +287,7 @@ out:
     return status;
 }
 
-/* --- all of it ----------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 static struct evaluation nothing_known(void) {
     const struct interval unknown = {NAN, NAN};

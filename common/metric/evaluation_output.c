@@ -11,7 +11,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 
-/* --- JSON ---------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void interval_keys(struct json *j, const char *key, const struct interval *i) {
     char name[64];
@@ -117,7 +117,7 @@ void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j
     }
 }
 
-/* --- the table ----------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 /* A population: its name, size, and what counts as a positive; weighted: the sums of weights. */
 struct population {
@@ -147,8 +147,8 @@ static enum status line(struct buf *out, const char *metric, const struct popula
                         double value, const char *note) {
     char text[32];
     return buf_printf(out, "%-20s %-10s %10.0f %10.0f  %-20s %9s%s%s\n", metric, p->name, p->n,
-                      p->positives, p->label,
-                      shown(text, sizeof text, "%.5f", value), note[0] != '\0' ? "  " : "", note);
+                      p->positives, p->label, shown(text, sizeof text, "%.5f", value),
+                      note[0] != '\0' ? "  " : "", note);
 }
 
 /* sd: NaN, none is shown; interval: NaN, none is shown. */
@@ -256,8 +256,10 @@ bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr) {
                        : auc_ctcvr >= perfect ? "ctcvr"
                                               : NULL;
     if (what != NULL) {
-        log_warn("the AUC of %s is 1.00000: does a field tell the label? What is known only after the "
-                 "click or the conversion is no field", what);
+        log_warn(
+            "the AUC of %s is 1.00000: does a field tell the label? What is known only after the "
+            "click or the conversion is no field",
+            what);
     }
     return what != NULL;
 }
@@ -265,10 +267,12 @@ bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr) {
 enum status evaluation_table(const struct evaluation *e, struct buf *out) {
     const struct populations p = populations_of(e);
     if (e->weighted) {
-        TRY(buf_printf(out, "by weight: %llu impressions count %.6g, %llu clicks %.6g, %llu conversions "
-                            "%.6g; n and positives are such sums\n",
+        TRY(buf_printf(out,
+                       "by weight: %llu impressions count %.6g, %llu clicks %.6g, %llu conversions "
+                       "%.6g; n and positives are such sums\n",
                        (unsigned long long)e->impressions, e->weight, (unsigned long long)e->clicks,
-                       e->weight_clicks, (unsigned long long)e->conversions, e->weight_conversions));
+                       e->weight_clicks, (unsigned long long)e->conversions,
+                       e->weight_conversions));
     }
     TRY(buf_printf(out, "%-20s %-10s %10s %10s  %-20s %9s\n", "metric", "population", "n",
                    "positives", "label", "value"));
@@ -285,7 +289,7 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out) {
     return OK;
 }
 
-/* --- the reliability tables ---------------------------------------------------------------- */
+/* --- the reliability tables ------------------------------------------------------------------- */
 
 static enum status reliability_table(struct buf *out, const char *task, const struct population *p,
                                      const struct reliability *r) {

@@ -24,7 +24,8 @@ enum status metric_auc_labels(const float *score, const uint8_t *label, size_t n
 /* For scores whose differences a float cannot hold: log p_ctcvr of two logits. */
 enum status metric_auc_labels_f64(const double *score, const uint8_t *label, size_t n, double *auc,
                                   uint64_t *positives, uint64_t *negatives);
-/* Hanley-McNeil standard deviation of an AUC of so many rows of each class; NaN if one is missing. */
+/* Hanley-McNeil standard deviation of an AUC of so many rows of each class; NaN if one is missing.
+ */
 double metric_auc_sd(double auc, double positives, double negatives);
 
 /* Impression-weighted mean AUC over groups (same group value = same group) having both classes.
@@ -48,16 +49,16 @@ double metric_bins_auc(const struct metric_bins *b, double *error_bound);
 /* One scored impression, as workers send and tools collect them. */
 struct score {
     uint64_t impression_id;
-    uint64_t user;      /* group of GAUC and of the bootstrap */
-    float a, b;         /* logit of p_ctr; and of what the model's form says */
-    uint8_t labels;     /* LABEL_CLICK, LABEL_CONVERSION */
-    float weight;       /* what it counts in weighted figures; 1 where the data say nothing */
+    uint64_t user;  /* group of GAUC and of the bootstrap */
+    float a, b;     /* logit of p_ctr; and of what the model's form says */
+    uint8_t labels; /* LABEL_CLICK, LABEL_CONVERSION */
+    float weight;   /* what it counts in weighted figures; 1 where the data say nothing */
 };
 /* What the second number of a score says. */
 enum score_form {
-    SCORE_CVR,       /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
-    SCORE_CTCVR,     /* b = logit of p_ctcvr (division, aitm): p_cvr = p_ctcvr / p_ctr may exceed 1; it is
-                        ranked by its logarithm unclipped, clipped to [0,1] for log loss and
+    SCORE_CVR,   /* b = logit of p_cvr; p_ctcvr = p_ctr p_cvr */
+    SCORE_CTCVR, /* b = logit of p_ctcvr (division, aitm): p_cvr = p_ctcvr / p_ctr may exceed 1; it
+                    is ranked by its logarithm unclipped, clipped to [0,1] for log loss and
                         calibration only */
     SCORE_CTR_ALONE, /* a model without p_cvr: b says nothing */
     SCORE_CVR_ALONE  /* one without p_ctr (base): a says nothing, b as with SCORE_CVR */
@@ -81,8 +82,8 @@ struct score_rates score_rates(const struct score *s, enum score_form form);
 struct interval {
     double low, high; /* NaN where not computed or undefined */
 };
-/* Buckets of about equal count (weighted: of equal weight) in ascending order of score; equal scores
- * share a bucket. */
+/* Buckets of about equal count (weighted: of equal weight) in ascending order of score; equal
+ * scores share a bucket. */
 #define RELIABILITY_BUCKETS 20
 struct reliability {
     uint32_t buckets; /* used; 0: undefined */
@@ -105,7 +106,8 @@ struct evaluation_spec {
 struct evaluation {
     uint64_t impressions, clicks, conversions;
     bool weighted;
-    double weight, weight_clicks, weight_conversions; /* what they count together; unweighted: the same */
+    double weight, weight_clicks,
+        weight_conversions; /* what they count together; unweighted: the same */
     double auc_ctr, auc_cvr_clicked, auc_ctcvr;
     double auc_ctr_sd, auc_cvr_clicked_sd, auc_ctcvr_sd;
     double gauc_ctr, gauc_ctcvr, gauc_ctr_coverage, gauc_ctcvr_coverage;
@@ -134,9 +136,9 @@ struct evaluation {
 /* Does one count other than 1? */
 bool scores_weighted(const struct score *scores, size_t n);
 /* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
- * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to 16
- * more. Time of a bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more than 2^30
- * groups. */
+ * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to
+ * 16 more. Time of a bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more
+ * than 2^30 groups. */
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
                                const struct evaluation_spec *spec);
 /* The same with each impression counting 1 and, where one counts other than that, by weight too;
@@ -147,8 +149,8 @@ struct json;
 void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
 /* The first of e[count] likewise, a second in an object "with_weights". */
 void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j);
-/* Logs a warning if one of these AUCs rounds to 1.00000: nothing real is told so well, so a field is
- * likely to hold the label. true: it did. */
+/* Logs a warning if one of these AUCs rounds to 1.00000: nothing real is told so well, so a field
+ * is likely to hold the label. true: it did. */
 bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr);
 /* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
 struct buf;

@@ -100,7 +100,7 @@ enum status metric_auc_labels_f64(const double *score, const uint8_t *label, siz
     return OK;
 }
 
-/* --- by groups ----------------------------------------------------------------------------- */
+/* --- by groups -------------------------------------------------------------------------------- */
 
 /* All that a group's sweep needs of a row, in a tag: the number of its distinct score (32 bits),
  * its label (1), and its weight, a float whose sign is not needed (31). */
@@ -131,8 +131,8 @@ static enum status by_group(struct ranked *rows, const uint8_t *label, const flo
         place += i > 0 && rows[i].key != previous;
         previous = rows[i].key;
         size_t row = (size_t)rows[i].tag;
-        rows[i] = (struct ranked){group[row],
-                                  tag_of(place, label[row] != 0, weight_at(weight, row))};
+        rows[i] =
+            (struct ranked){group[row], tag_of(place, label[row] != 0, weight_at(weight, row))};
     }
     return rank_sort(rows, n);
 }

@@ -14,7 +14,8 @@
 
 #include "metric_sweep.h"
 
-double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label, const float *weight) {
+double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label,
+                           const float *weight) {
     double sum = 0.0, positives = 0.0, taken = 0.0, open = 0.0;
     for (size_t i = o->n; i-- > 0;) {
         const double w = weight_at(weight, o->rows[i].tag);

@@ -7,10 +7,10 @@
  * next one carries newer news. Any COMMAND is handed out, whichever beat it answers.
  *
  * The coordinator is called dead when something has been awaited for give_up_ms during which no
- * word came from it, and it was asked again in between. A coordinator that answers heartbeats but not
- * one request (which it cannot have received, else it would have answered) is given stall_ms. What has
- * already arrived is always read first, so a process that was itself stopped for a while does not
- * blame its peer.
+ * word came from it, and it was asked again in between. A coordinator that answers heartbeats but
+ * not one request (which it cannot have received, else it would have answered) is given stall_ms.
+ * What has already arrived is always read first, so a process that was itself stopped for a while
+ * does not blame its peer.
  */
 #include "link.h"
 
@@ -23,15 +23,15 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 
-#define HELLO_AGAIN_MS 100   /* the coordinator said: not yet */
-#define HELLO_RESEND_MS 1000 /* the coordinator said nothing */
+#define HELLO_AGAIN_MS    100  /* the coordinator said: not yet */
+#define HELLO_RESEND_MS   1000 /* the coordinator said nothing */
 #define RESEND_FACTOR_MAX 8
 /* Until link_timing is called. */
 #define HEARTBEAT_MS 1000
-#define REQUEST_MS 2000
-#define GIVE_UP_MS 30000
-#define STALL_MS 300000
-#define SENDS_MIN 3 /* nobody is blamed who was asked less often */
+#define REQUEST_MS   2000
+#define GIVE_UP_MS   30000
+#define STALL_MS     300000
+#define SENDS_MIN    3 /* nobody is blamed who was asked less often */
 
 struct request {
     struct wire_msg msg;
@@ -87,7 +87,7 @@ void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uin
     l->stall_ms = stall_ms;
 }
 
-/* --- hello -------------------------------------------------------------------------------------- */
+/* --- hello ------------------------------------------------------------------------------------ */
 
 static enum status endpoints_frame(struct buf *out, const char (*endpoints)[WIRE_ENDPOINT_MAX],
                                    uint32_t count) {
@@ -106,9 +106,10 @@ struct greeting { /* one link_open */
 
 static enum status no_welcome(const struct link *l, const struct greeting *g) {
     if (g->answered) {
-        return fail(ERR_TIMEOUT, "the coordinator at %s was there, then silent for %llu ms before "
-                    "the job was complete", port_endpoint(l->port),
-                    (unsigned long long)g->timeout_ms);
+        return fail(ERR_TIMEOUT,
+                    "the coordinator at %s was there, then silent for %llu ms before "
+                    "the job was complete",
+                    port_endpoint(l->port), (unsigned long long)g->timeout_ms);
     }
     return fail(ERR_TIMEOUT, "no coordinator answered at %s for %llu ms", port_endpoint(l->port),
                 (unsigned long long)g->timeout_ms);
@@ -201,7 +202,7 @@ out:
     return status;
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 /* A full queue is no failure: the request is due again soon. */
 static enum status send_request(struct link *l, struct request *r) {
@@ -281,7 +282,7 @@ static bool settle(struct link *l, uint64_t id) {
     return false;
 }
 
-/* --- heartbeats --------------------------------------------------------------------------------- */
+/* --- heartbeats ------------------------------------------------------------------------------- */
 
 void link_beat(struct link *l, const struct wire_heartbeat *beat) {
     if (!l->beating || (beat->failing && !l->beat.failing)) {
@@ -316,7 +317,7 @@ static enum status beat_due(struct link *l, uint64_t now_ms) {
     return status == ERR_AGAIN ? OK : status;
 }
 
-/* --- hearing ------------------------------------------------------------------------------------ */
+/* --- hearing ---------------------------------------------------------------------------------- */
 
 /* What has been awaited for give_up_ms in silence, or NULL. Each was asked for more than once. */
 static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
@@ -338,9 +339,11 @@ static enum status check_answers(const struct link *l, uint64_t now_ms) {
     for (const struct request *r = l->waiting; r != NULL; r = r->next) {
         if (r->msg.type != WIRE_CLOCK_ASK && r->sends >= SENDS_MIN &&
             now_ms >= r->first_ms + l->stall_ms && now_ms >= r->sent_ms + l->request_ms) {
-            return fail(ERR_PEER, "the coordinator at %s answers heartbeats, but has not answered a %s "
-                        "of %zu bytes that it was sent %u times in %llu ms", port_endpoint(l->port),
-                        wire_type_name(r->msg.type), r->keys.len + r->values.len, r->sends,
+            return fail(ERR_PEER,
+                        "the coordinator at %s answers heartbeats, but has not answered a %s "
+                        "of %zu bytes that it was sent %u times in %llu ms",
+                        port_endpoint(l->port), wire_type_name(r->msg.type),
+                        r->keys.len + r->values.len, r->sends,
                         (unsigned long long)(now_ms - r->first_ms));
         }
     }
@@ -352,9 +355,10 @@ static enum status check_silence(const struct link *l, uint64_t now_ms) {
     if (what == NULL) {
         return check_answers(l, now_ms);
     }
-    return fail(ERR_PEER, "the coordinator at %s has been silent for %llu ms; its answer to %s was "
-                "awaited", port_endpoint(l->port), (unsigned long long)(now_ms - l->heard_ms),
-                what);
+    return fail(ERR_PEER,
+                "the coordinator at %s has been silent for %llu ms; its answer to %s was "
+                "awaited",
+                port_endpoint(l->port), (unsigned long long)(now_ms - l->heard_ms), what);
 }
 
 /* OK: *wanted says whether the caller gets the message. */

@@ -22,8 +22,9 @@ void link_close(struct link **l);
 /* Asynchronous requests: give a filled msg (type and u), get an id; the answer comes out of
  * link_next(). Resent after request_ms until answered; give_up_ms without any word from the
  * coordinator, or stall_ms without an answer to one request whatever else it says, make link_next
- * return ERR_PEER naming it. (Not to a CLOCK_ASK, whose answer waits for other workers: whether they
- * get anywhere is the coordinator's to judge.) Frames: at most WIRE_LINK_BYTES_MAX, ERR_LIMIT. */
+ * return ERR_PEER naming it. (Not to a CLOCK_ASK, whose answer waits for other workers: whether
+ * they get anywhere is the coordinator's to judge.) Frames: at most WIRE_LINK_BYTES_MAX, ERR_LIMIT.
+ */
 enum status link_request(struct link *l, struct wire_msg *msg, const void *keys, size_t keys_bytes,
                          const void *values, size_t values_bytes, uint64_t *id);
 /* Next answer or ERR_TIMEOUT. The heartbeat given by link_beat is sent every heartbeat_ms by this

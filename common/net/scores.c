@@ -44,8 +44,9 @@ static enum status check_score(const struct score *s, size_t row) {
 enum status wire_scores_unpack(const void *data, size_t bytes, size_t n, struct score *scores) {
     const bool weighed = bytes == n * WIRE_SCORE_WEIGHED_BYTES && n > 0;
     if (n > SHARD_IMPRESSIONS_MAX || (!weighed && bytes != n * WIRE_SCORE_BYTES)) {
-        return fail(ERR_PROTOCOL, "a frame of %zu bytes for %zu scores, expected %u or %u bytes each",
-                    bytes, n, WIRE_SCORE_BYTES, WIRE_SCORE_WEIGHED_BYTES);
+        return fail(ERR_PROTOCOL,
+                    "a frame of %zu bytes for %zu scores, expected %u or %u bytes each", bytes, n,
+                    WIRE_SCORE_BYTES, WIRE_SCORE_WEIGHED_BYTES);
     }
     const uint8_t *at = data;
     bool other = !weighed; /* than 1 */

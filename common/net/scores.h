@@ -17,9 +17,9 @@
 #include "common/base/bytes.h"
 #include "common/metric/metric.h"
 
-#define WIRE_SCORE_BYTES 25u
+#define WIRE_SCORE_BYTES         25u
 #define WIRE_SCORE_WEIGHED_BYTES 29u
-#define WIRE_SCORES_MAX 32768u /* rows in one message; those of a larger shard go in pieces */
+#define WIRE_SCORES_MAX          32768u /* in one message; a larger shard goes in pieces */
 
 /* Appends n rows to out. ERR_LIMIT, ERR_MEMORY. */
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out);

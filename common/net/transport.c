@@ -12,11 +12,12 @@
  *   - HWM counts messages, not bytes: HWM_MESSAGES bounds the number; the senders bound the bytes.
  *     ZMQ_IMMEDIATE stays 0, so that a request made before the peer is up waits in the queue.
  *   - MAXMSGSIZE cuts the connection of a peer that sends a larger frame; we refuse to send one.
- *   - LINGER 0: closing never waits. Who must know that a last message arrived waits for its answer.
+ *   - LINGER 0: closing never waits. Who must know that a last message arrived waits for its
+ * answer.
  *   - The file of an ipc socket stays when its owner closes. We remove it, but only if it is still
  *     the one we made: a successor may have bound the same path.
- *   - A message is made whole before its first frame is sent: of one that memory does not suffice for,
- *     no part may go out, since the socket would take the next message for its rest.
+ *   - A message is made whole before its first frame is sent: of one that memory does not suffice
+ * for, no part may go out, since the socket would take the next message for its rest.
  *   - A frame's data lies where the decoder left it, at any alignment.
  *
  * A message of more frames than header, keys, values is read to its end and counted as malformed,
@@ -37,14 +38,14 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define HWM_MESSAGES 64
-#define SOCKETS_MAX 4096
-#define FRAMES_MAX 4 /* peer's identity, header, keys, values */
+#define HWM_MESSAGES      64
+#define SOCKETS_MAX       4096
+#define FRAMES_MAX        4 /* peer's identity, header, keys, values */
 #define ENDPOINT_TEXT_MAX 256
 
 /* tcp only: a peer that vanished without a word is noticed after so long. */
-#define BEAT_MS 5000
-#define BEAT_TIMEOUT_MS 20000
+#define BEAT_MS          5000
+#define BEAT_TIMEOUT_MS  20000
 #define RECONNECT_MAX_MS 2000
 
 struct transport {
@@ -62,15 +63,15 @@ struct port {
     uint64_t malformed;
     uint64_t sent_bytes, received_bytes;
     struct log_limit limited; /* lines about them */
-    dev_t file_device; /* of a bound ipc socket's file */
-    ino_t file_number; /* 0: there is none */
+    dev_t file_device;        /* of a bound ipc socket's file */
+    ino_t file_number;        /* 0: there is none */
 };
 
 #if defined(__SANITIZE_THREAD__)
 /* libzmq is not built with ThreadSanitizer, which so cannot see how its queues order accesses and
- * would report every message that changes threads: what libzmq itself reads and writes is not looked
- * at (a suppression alone costs minutes, since each word copied is first found to be a race). Reports
- * without a frame of libzmq stand. */
+ * would report every message that changes threads: what libzmq itself reads and writes is not
+ * looked at (a suppression alone costs minutes, since each word copied is first found to be a
+ * race). Reports without a frame of libzmq stand. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) {
     return "ignore_noninstrumented_modules=1";
@@ -102,7 +103,7 @@ void transport_destroy(struct transport **t) {
     mem_free(t);
 }
 
-/* --- making ports ------------------------------------------------------------------------------- */
+/* --- making ports ----------------------------------------------------------------------------- */
 
 static int set_int(void *socket, int option, int value) {
     return zmq_setsockopt(socket, option, &value, sizeof value);
@@ -129,8 +130,9 @@ static enum status set_options(struct port *p) {
         bad |= set_int(p->socket, ZMQ_HEARTBEAT_TIMEOUT, BEAT_TIMEOUT_MS);
         bad |= set_int(p->socket, ZMQ_HEARTBEAT_TTL, BEAT_TIMEOUT_MS);
     }
-    return bad == 0 ? OK : fail(ERR_IO, "cannot set up a socket for %s: %s", p->endpoint,
-                                zmq_strerror(errno));
+    return bad == 0 ? OK
+                    : fail(ERR_IO, "cannot set up a socket for %s: %s", p->endpoint,
+                           zmq_strerror(errno));
 }
 
 /* ZeroMQ takes port 65537 for 1. */
@@ -151,14 +153,16 @@ static enum status check_port(const char *endpoint) {
 
 /* ZeroMQ says "File name too long" without the name or the limit. */
 static enum status check_endpoint(const char *endpoint) {
-    const size_t path_max = sizeof ((struct sockaddr_un *)0)->sun_path - 1;
+    const size_t path_max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (strlen(endpoint) >= ENDPOINT_TEXT_MAX) {
         return fail(ERR_LIMIT, "endpoint is longer than %d bytes: %.64s...", ENDPOINT_TEXT_MAX - 1,
                     endpoint);
     }
     if (strncmp(endpoint, "ipc://", 6) == 0 && strlen(endpoint + 6) > path_max) {
-        return fail(ERR_LIMIT, "socket path of %zu bytes, the system allows %zu; choose a shorter "
-                    "directory: %s", strlen(endpoint + 6), path_max, endpoint + 6);
+        return fail(ERR_LIMIT,
+                    "socket path of %zu bytes, the system allows %zu; choose a shorter "
+                    "directory: %s",
+                    strlen(endpoint + 6), path_max, endpoint + 6);
     }
     return check_port(endpoint);
 }
@@ -274,7 +278,7 @@ uint64_t port_received_bytes(const struct port *p) {
     return p->received_bytes;
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static enum status send_failed(const struct port *p) {
     if (errno == EAGAIN || errno == EHOSTUNREACH) {
@@ -370,7 +374,7 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
     return status;
 }
 
-/* --- receiving ---------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 /* Reads one whole message into p->frame. ERR_AGAIN: there is none. *count: frames it had. */
 static enum status read_frames(struct port *p, int *count) {

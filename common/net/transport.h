@@ -21,11 +21,12 @@ struct port_message {
     size_t keys_bytes;
     const void *values;
     size_t values_bytes;
-    uint8_t peer[64];      /* identity to answer to (bound ports) */
+    uint8_t peer[64]; /* identity to answer to (bound ports) */
     size_t peer_bytes;
 };
 
-/* A bound port (ROUTER): many peers, answers go to msg->peer. A connected port (DEALER): one peer. */
+/* A bound port (ROUTER): many peers, answers go to msg->peer. A connected port (DEALER): one peer.
+ */
 struct port;
 enum status port_bind(struct port **p, struct transport *t, const char *endpoint,
                       uint32_t message_bytes_max);

@@ -23,7 +23,7 @@
 
 #define ARENA_BYTES ((size_t)64 << 10)
 
-/* --- numbers on the wire ------------------------------------------------------------------------ */
+/* --- numbers on the wire ---------------------------------------------------------------------- */
 
 struct wire_kind {
     Wire__Header__BodyCase body;
@@ -122,14 +122,15 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     return fail(ERR_PROTOCOL, "header: %s has no meaning for number %d", what, wire);
 }
 
-/* --- encoding ----------------------------------------------------------------------------------- */
+/* --- encoding --------------------------------------------------------------------------------- */
 
 /* The fields that are the same on both sides, listed once for both directions. */
+/* clang-format off */
 #define HELLO_FIELDS(X) X(index) X(pid) X(threads) X(incarnation)
 #define WELCOME_FIELDS(X) X(job) X(ready) X(partitions) X(servers) X(workers) X(resume)
 #define PROGRESS_FIELDS(X)                                                                        \
     X(impressions) X(batches) X(loss_sum) X(loss_ctr_sum) X(loss_ctcvr_sum) X(resent)             \
-    X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max)             \
+    X(duplicates) X(dropped_values) X(tickets_unknown) X(staleness_sum) X(staleness_max) \
     X(dense_staleness_sum) X(dense_staleness_max) X(finished) X(fenced)
 #define USAGE_FIELDS(X) X(cpu_s) X(peak_bytes) X(sent_bytes) X(received_bytes)
 #define HEARTBEAT_FIELDS(X)                                                                       \
@@ -146,6 +147,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define PULLED_FIELDS(X) X(ticket) X(version)
 #define PUSH_FIELDS(X) X(fence) X(ticket) X(shard_batches)
 #define PUSHED_FIELDS(X) X(duplicate) X(version) X(dropped_values)
+/* clang-format on */
 #define COPY(field) out->field = in->field;
 
 /* Messages within messages. */
@@ -287,55 +289,25 @@ union body {
 
 static void put_body(const struct wire_msg *m, union body *b, struct parts *parts) {
     switch (m->type) {
-    case WIRE_HELLO:
-        put_hello(&m->u.hello, &b->hello);
-        break;
-    case WIRE_WELCOME:
-        put_welcome(&m->u.welcome, &b->welcome);
-        break;
+    case WIRE_HELLO: put_hello(&m->u.hello, &b->hello); break;
+    case WIRE_WELCOME: put_welcome(&m->u.welcome, &b->welcome); break;
     case WIRE_HEARTBEAT:
-    case WIRE_STATS_REPLY:
-        put_heartbeat(&m->u.heartbeat, &b->heartbeat, parts);
-        break;
-    case WIRE_COMMAND:
-        put_command(&m->u.command, &b->command);
-        break;
-    case WIRE_LEASE_ASK:
-        put_lease_ask(&m->u.lease_ask, &b->lease_ask);
-        break;
-    case WIRE_LEASE:
-        put_lease(&m->u.lease, &b->lease);
-        break;
+    case WIRE_STATS_REPLY: put_heartbeat(&m->u.heartbeat, &b->heartbeat, parts); break;
+    case WIRE_COMMAND: put_command(&m->u.command, &b->command); break;
+    case WIRE_LEASE_ASK: put_lease_ask(&m->u.lease_ask, &b->lease_ask); break;
+    case WIRE_LEASE: put_lease(&m->u.lease, &b->lease); break;
     case WIRE_CLOCK_ASK:
-    case WIRE_CLOCK:
-        put_clock(&m->u.clock, &b->clock);
-        break;
-    case WIRE_SCORES:
-        put_scores(&m->u.scores, &b->scores);
-        break;
-    case WIRE_PART_DONE:
-        put_part_done(&m->u.part_done, &b->part_done);
-        break;
-    case WIRE_PULL:
-        put_pull(&m->u.pull, &b->pull);
-        break;
-    case WIRE_PULLED:
-        put_pulled(&m->u.pulled, &b->pulled);
-        break;
-    case WIRE_PUSH:
-        put_push(&m->u.push, &b->push);
-        break;
-    case WIRE_PUSHED:
-        put_pushed(&m->u.pushed, &b->pushed);
-        break;
+    case WIRE_CLOCK: put_clock(&m->u.clock, &b->clock); break;
+    case WIRE_SCORES: put_scores(&m->u.scores, &b->scores); break;
+    case WIRE_PART_DONE: put_part_done(&m->u.part_done, &b->part_done); break;
+    case WIRE_PULL: put_pull(&m->u.pull, &b->pull); break;
+    case WIRE_PULLED: put_pulled(&m->u.pulled, &b->pulled); break;
+    case WIRE_PUSH: put_push(&m->u.push, &b->push); break;
+    case WIRE_PUSHED: put_pushed(&m->u.pushed, &b->pushed); break;
     case WIRE_REFUSE:
-    case WIRE_ERROR:
-        put_error(&m->u.error, &b->error);
-        break;
+    case WIRE_ERROR: put_error(&m->u.error, &b->error); break;
     case WIRE_ACK:
-    case WIRE_STATS:
-        wire__nothing__init(&b->nothing);
-        break;
+    case WIRE_STATS: wire__nothing__init(&b->nothing); break;
     }
 }
 
@@ -362,7 +334,7 @@ enum status wire_encode(const struct wire_msg *m, struct buf *out) {
     return OK;
 }
 
-/* --- decoding ----------------------------------------------------------------------------------- */
+/* --- decoding --------------------------------------------------------------------------------- */
 
 struct arena {
     size_t used;
@@ -396,11 +368,11 @@ static enum status take_text(char *out, size_t cap, const char *in, const char *
 }
 #define TAKE_TEXT(field) TRY(take_text(out->field, sizeof out->field, in->field, #field))
 
-#define TAKE_ENUM(field, table, wire, type)                                                       \
-    do {                                                                                          \
-        int ours_ = 0;                                                                            \
-        TRY(from_wire(TABLE(table), (int)(wire), #field, &ours_));                                \
-        out->field = (type)ours_;                                                                 \
+#define TAKE_ENUM(field, table, wire, type)                                                        \
+    do {                                                                                           \
+        int ours_ = 0;                                                                             \
+        TRY(from_wire(TABLE(table), (int)(wire), #field, &ours_));                                 \
+        out->field = (type)ours_;                                                                  \
     } while (0)
 
 static enum status take_counts(uint32_t *out, uint32_t *fields, const uint32_t *in, size_t n) {
@@ -522,43 +494,25 @@ static enum status take_error(const Wire__Error *in, struct wire_error *out) {
 
 static enum status take_body(const Wire__Header *h, struct wire_msg *m) {
     switch (m->type) {
-    case WIRE_HELLO:
-        return take_hello(h->hello, &m->u.hello);
-    case WIRE_WELCOME:
-        return take_welcome(h->welcome, &m->u.welcome);
-    case WIRE_HEARTBEAT:
-        return take_heartbeat(h->heartbeat, &m->u.heartbeat);
-    case WIRE_STATS_REPLY:
-        return take_heartbeat(h->stats_reply, &m->u.heartbeat);
-    case WIRE_COMMAND:
-        return take_command(h->command, &m->u.command);
-    case WIRE_LEASE_ASK:
-        return take_lease_ask(h->lease_ask, &m->u.lease_ask);
-    case WIRE_LEASE:
-        return take_lease(h->lease, &m->u.lease);
-    case WIRE_CLOCK_ASK:
-        return take_clock(h->clock_ask, &m->u.clock);
-    case WIRE_CLOCK:
-        return take_clock(h->clock, &m->u.clock);
-    case WIRE_SCORES:
-        return take_scores(h->scores, &m->u.scores);
-    case WIRE_PART_DONE:
-        return take_part_done(h->part_done, &m->u.part_done);
-    case WIRE_PULL:
-        return take_pull(h->pull, &m->u.pull);
-    case WIRE_PULLED:
-        return take_pulled(h->pulled, &m->u.pulled);
-    case WIRE_PUSH:
-        return take_push(h->push, &m->u.push);
-    case WIRE_PUSHED:
-        return take_pushed(h->pushed, &m->u.pushed);
-    case WIRE_REFUSE:
-        return take_error(h->refuse, &m->u.error);
-    case WIRE_ERROR:
-        return take_error(h->error, &m->u.error);
+    case WIRE_HELLO: return take_hello(h->hello, &m->u.hello);
+    case WIRE_WELCOME: return take_welcome(h->welcome, &m->u.welcome);
+    case WIRE_HEARTBEAT: return take_heartbeat(h->heartbeat, &m->u.heartbeat);
+    case WIRE_STATS_REPLY: return take_heartbeat(h->stats_reply, &m->u.heartbeat);
+    case WIRE_COMMAND: return take_command(h->command, &m->u.command);
+    case WIRE_LEASE_ASK: return take_lease_ask(h->lease_ask, &m->u.lease_ask);
+    case WIRE_LEASE: return take_lease(h->lease, &m->u.lease);
+    case WIRE_CLOCK_ASK: return take_clock(h->clock_ask, &m->u.clock);
+    case WIRE_CLOCK: return take_clock(h->clock, &m->u.clock);
+    case WIRE_SCORES: return take_scores(h->scores, &m->u.scores);
+    case WIRE_PART_DONE: return take_part_done(h->part_done, &m->u.part_done);
+    case WIRE_PULL: return take_pull(h->pull, &m->u.pull);
+    case WIRE_PULLED: return take_pulled(h->pulled, &m->u.pulled);
+    case WIRE_PUSH: return take_push(h->push, &m->u.push);
+    case WIRE_PUSHED: return take_pushed(h->pushed, &m->u.pushed);
+    case WIRE_REFUSE: return take_error(h->refuse, &m->u.error);
+    case WIRE_ERROR: return take_error(h->error, &m->u.error);
     case WIRE_ACK:
-    case WIRE_STATS:
-        return OK;
+    case WIRE_STATS: return OK;
     }
     return fail(ERR_PROTOCOL, "header: unknown type");
 }

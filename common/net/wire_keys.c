@@ -10,8 +10,8 @@
  *         0 raw      count times u64
  *         1 delta    varint of the first id, then of each id minus the one before
  *
- * A key takes at least one byte, so a frame never announces more keys than it has bytes: that bounds
- * what a hostile frame makes us allocate.
+ * A key takes at least one byte, so a frame never announces more keys than it has bytes: that
+ * bounds what a hostile frame makes us allocate.
  */
 #include "wire.h"
 
@@ -32,8 +32,8 @@ static inline uint8_t *put_varint(uint8_t *at, uint64_t v) {
     return at;
 }
 
-/* The field's deltas at `out`; 0 if raw is no longer or an id is below its predecessor. Never writes
- * beyond the raw form's n * 8 bytes. */
+/* The field's deltas at `out`; 0 if raw is no longer or an id is below its predecessor. Never
+ * writes beyond the raw form's n * 8 bytes. */
 static size_t put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
     const size_t raw = (size_t)n * sizeof *ids;
     uint8_t *at = out;

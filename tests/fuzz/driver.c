@@ -1,7 +1,7 @@
 /* driver.c - a fuzz target as a plain program: random inputs and mutated seeds for a while.
  *
- *     fuzz_NAME [SECONDS] [SEED] [FIRST]     default 1 1 0; the inputs depend on SEED and their number
- *     fuzz_NAME FILE                         runs that file (a crash of libFuzzer, say)
+ *     fuzz_NAME [SECONDS] [SEED] [FIRST]     default 1 1 0; the inputs depend on SEED and their
+ * number fuzz_NAME FILE                         runs that file (a crash of libFuzzer, say)
  *
  * No coverage feedback, so it finds shallow mistakes only, but everywhere and in every test run.
  * When the target dies, SEED and the number of the input are printed: give it as FIRST to see it
@@ -16,9 +16,9 @@
 #include "common/base/rng.h"
 #include "fuzz.h"
 
-#define SEEDS_MAX 64u
+#define SEEDS_MAX       64u
 #define INPUT_BYTES_MAX (1u << 14)
-#define MUTATIONS_MAX 8u
+#define MUTATIONS_MAX   8u
 
 static uint64_t seed = 1, number;
 
@@ -43,8 +43,8 @@ static uint64_t draw(uint64_t *at, uint64_t below) {
     return rng_below(seed, number, (*at)++, below);
 }
 
-static const uint64_t edges[] = {0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fffffff, 0xffffffff,
-                                 0x7fffffffffffffff, UINT64_MAX};
+static const uint64_t edges[] = {
+    0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff, UINT64_MAX};
 
 static void mutate(uint8_t *data, size_t *bytes, uint64_t *at) {
     size_t where = *bytes > 0 ? (size_t)draw(at, *bytes) : 0;
@@ -62,9 +62,7 @@ static void mutate(uint8_t *data, size_t *bytes, uint64_t *at) {
         memmove(data + where, data + where + length, *bytes - where - length);
         *bytes -= length;
         break;
-    case 2: /* cut off */
-        *bytes = where;
-        break;
+    case 2: /* cut off */ *bytes = where; break;
     case 3: { /* copy within */
         size_t from = (size_t)draw(at, *bytes - length + 1);
         memmove(data + where, data + from, length);
@@ -75,11 +73,8 @@ static void mutate(uint8_t *data, size_t *bytes, uint64_t *at) {
         memcpy(data + where, &v, length < 8 ? length : 8);
         break;
     }
-    case 5:
-        data[where] = (uint8_t)draw(at, 256);
-        break;
-    default:
-        data[where] ^= (uint8_t)(1u << draw(at, 8));
+    case 5: data[where] = (uint8_t)draw(at, 256); break;
+    default: data[where] ^= (uint8_t)(1u << draw(at, 8));
     }
 }
 

@@ -19,12 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 /* Appends valid input number `n` to *out; false: there are no more. */
 bool fuzz_seed(uint32_t n, struct buf *out);
 
-#define FUZZ_MUST(condition)                                                                      \
-    do {                                                                                          \
-        if (!(condition)) {                                                                       \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, fail_text());     \
-            abort();                                                                              \
-        }                                                                                         \
+#define FUZZ_MUST(condition)                                                                       \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, fail_text());      \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 #endif

@@ -33,8 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     const uint32_t kind = bytes > 12 ? data[12] : 0u; /* whatever kind it says it is */
     const enum status status = read_all(data, bytes, kind, &raw);
-    if ((status != OK && status != ERR_CORRUPT) ||
-        read_all(data, bytes, kind, &again) != status || raw != again) {
+    if ((status != OK && status != ERR_CORRUPT) || read_all(data, bytes, kind, &again) != status ||
+        raw != again) {
         abort();
     }
     return 0;

@@ -3,11 +3,11 @@
  * The input's bytes, and random numbers when they are used up, choose a log: its delimiter, quotes,
  * columns and their order, header, line ends, the longest line that is allowed; and its lines: rows
  * with nothing odd about them ("clean"), quoted ones, ones that go on over lines, open and stray
- * quotes, noise, blank lines, lines that are too long, headers again. All of `esmm prep` runs on it,
- * twice, with another size of the reader's blocks and other threads. Then
+ * quotes, noise, blank lines, lines that are too long, headers again. All of `esmm prep` runs on
+ * it, twice, with another size of the reader's blocks and other threads. Then
  *
- *   - header + blank + rejected + dropped + rows + continued in manifest and summary is the number of
- *     lines that were counted here,
+ *   - header + blank + rejected + dropped + rows + continued in manifest and summary is the number
+ * of lines that were counted here,
  *   - every clean row is there, in order, and once,
  *   - both runs wrote the same bytes.
  */
@@ -22,10 +22,10 @@
 #include "tests/dirs.h"
 #include "tools/prep/prep.h"
 
-#define LINES_MAX    40u
-#define COLUMNS_MAX  7u
-#define CLEAN_FIRST  1000000u /* ids of clean rows; no other line has such */
-#define NAME_BYTES   128u
+#define LINES_MAX   40u
+#define COLUMNS_MAX 7u
+#define CLEAN_FIRST 1000000u /* ids of clean rows; no other line has such */
+#define NAME_BYTES  128u
 
 static char dir[64], input[NAME_BYTES], other[NAME_BYTES], schema[NAME_BYTES], out[2][NAME_BYTES];
 
@@ -65,13 +65,14 @@ static void put_line_end(struct log *l, struct buf *b) {
     put(b, pick(l, 4) == 0 ? "\r\n" : "\n");
 }
 
-/* --- a delimited log ------------------------------------------------------------------------- */
+/* --- a delimited log -------------------------------------------------------------------------- */
 
 static const char *const roles[COLUMNS_MAX] = {"id", "click", "conv", "f0", "f1", "f2", "f3"};
 
 static void put_schema(struct log *l) {
-    FUZZ_MUST(buf_printf(&l->schema, "[log]\ndelimiter = \\x%02x\nheader = %s\n%simpression = id\n"
-                                     "click = click\nconversion = conv\nuser = f0\n",
+    FUZZ_MUST(buf_printf(&l->schema,
+                         "[log]\ndelimiter = \\x%02x\nheader = %s\n%simpression = id\n"
+                         "click = click\nconversion = conv\nuser = f0\n",
                          (unsigned)l->delimiter, l->header ? "yes" : "no",
                          l->header && pick(l, 2) == 0 ? "repeated_headers = skip\n" : "") == OK);
     if (l->quoted != (l->delimiter != '\t') || pick(l, 2) == 0) {
@@ -124,8 +125,15 @@ static void put_cell(struct log *l, enum line kind) {
     switch (kind) {
     case QUOTED: put_quoted(l, false); break;
     case LINES: put_quoted(l, true); break;
-    case OPEN: put_char(&l->text, '"'); put_noise(l, 4); break;
-    case STRAY: put_plain(l, true); put_char(&l->text, '"'); put_plain(l, true); break;
+    case OPEN:
+        put_char(&l->text, '"');
+        put_noise(l, 4);
+        break;
+    case STRAY:
+        put_plain(l, true);
+        put_char(&l->text, '"');
+        put_plain(l, true);
+        break;
     case LONG:
         for (uint32_t n = l->line_bytes_max + pick(l, 3); n > 0; n--) {
             put_char(&l->text, 'x');
@@ -214,12 +222,15 @@ static void put_csv(struct log *l) {
     }
 }
 
-/* --- Ali-CCP's two files --------------------------------------------------------------------- */
+/* --- Ali-CCP's two files ---------------------------------------------------------------------- */
 
 static void put_aliccp(struct log *l) {
     static const char *const odd[] = {"", "bad", "k0,0,", "k1,1,7", "\"", ",,", "k9,0,\r"};
     for (uint32_t k = 0; k < 4; k++) {
-        FUZZ_MUST(buf_printf(&l->common, "k%u,1,101\x02%u\x03" "1", k, pick(l, 9)) == OK);
+        FUZZ_MUST(buf_printf(&l->common,
+                             "k%u,1,101\x02%u\x03"
+                             "1",
+                             k, pick(l, 9)) == OK);
         put_line_end(l, &l->common);
         if (pick(l, 2) == 0) {
             put(&l->common, odd[pick(l, 7)]);
@@ -229,7 +240,8 @@ static void put_aliccp(struct log *l) {
     for (uint32_t n = pick(l, LINES_MAX); n > 0; n--) {
         const uint32_t kind = pick(l, 8), conversion = pick(l, 2);
         if (kind < 4) { /* clean: a click, so no orphan */
-            FUZZ_MUST(buf_printf(&l->text, "%u,1,%u,k%u,0,", next_clean(l), conversion, kind) == OK);
+            FUZZ_MUST(buf_printf(&l->text, "%u,1,%u,k%u,0,", next_clean(l), conversion, kind) ==
+                      OK);
         } else if (kind < 6) {
             FUZZ_MUST(buf_printf(&l->text, "7,0,1,k%u,0,", pick(l, 12)) == OK);
         } else if (kind == 6) {
@@ -240,7 +252,7 @@ static void put_aliccp(struct log *l) {
     FUZZ_MUST(buf_printf(&l->text, "%u,0,0,k2,0,", next_clean(l)) == OK);
 }
 
-/* --- one log --------------------------------------------------------------------------------- */
+/* --- one log ---------------------------------------------------------------------------------- */
 
 static void choose(struct log *l) {
     static const char delimiters[] = ",,,\t;| \x01";
@@ -278,8 +290,7 @@ static uint64_t lines_in(const struct buf *text) {
 
 static void check_sum(const struct line_counts *c, const struct buf *text) {
     FUZZ_MUST(c->lines == lines_in(text));
-    FUZZ_MUST(c->lines ==
-              c->header + c->blank + c->rejected + c->dropped + c->rows + c->continued);
+    FUZZ_MUST(c->lines == c->header + c->blank + c->rejected + c->dropped + c->rows + c->continued);
 }
 
 /* esmm prep, the first time with the reader as it is but for the longest line. */

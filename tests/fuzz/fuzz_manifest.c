@@ -14,7 +14,8 @@
 #define INPUT_BYTES_MAX (1u << 14)
 
 static void walk_field(const struct field_schema *f) {
-    FUZZ_MUST((f->bound_count > 0) == (f->kind == FIELD_NUMERIC) && f->bound_count <= FIELD_BOUNDS_MAX);
+    FUZZ_MUST((f->bound_count > 0) == (f->kind == FIELD_NUMERIC) &&
+              f->bound_count <= FIELD_BOUNDS_MAX);
     FUZZ_MUST((f->hash[0] != '\0') == (f->kind == FIELD_HASH_TEXT));
     for (uint32_t k = 0; k < f->bound_count; k++) {
         FUZZ_MUST(isfinite(f->bounds[k]) && (k == 0 || f->bounds[k] > f->bounds[k - 1]));
@@ -56,7 +57,8 @@ static void as_shards(const uint8_t *data, size_t bytes) {
     snprintf(dir, sizeof dir, "/dev/shm/esmm-fuzz-manifest-%d", (int)getpid());
     FUZZ_MUST(file_mkdirs(dir) == OK && path_join(path, dir, "manifest") == OK);
     FUZZ_MUST(container_create(&w, path, CONTAINER_MANIFEST) == OK);
-    FUZZ_MUST(container_put(&w, 2, 0, data, bytes, true) == OK && container_commit(&w, NULL, NULL) == OK);
+    FUZZ_MUST(container_put(&w, 2, 0, data, bytes, true) == OK &&
+              container_commit(&w, NULL, NULL) == OK);
     const enum status status = dataset_read(&d, dir);
     FUZZ_MUST(status == OK || status == ERR_CORRUPT);
     if (status == OK) {
@@ -74,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     return 0;
 }
 
-/* --- seeds ----------------------------------------------------------------------------------- */
+/* --- seeds ------------------------------------------------------------------------------------ */
 
 static void fill(struct schema *schema, struct field_schemas *fields) {
     static const double bounds[] = {-1.5, 0, 18, 1e300};
@@ -88,7 +90,8 @@ static void fill(struct schema *schema, struct field_schemas *fields) {
         f->multi = k % 2 == 0 ? '|' : 0;
         memcpy(f->hash, FIELD_HASH, kinds[k] == FIELD_HASH_TEXT ? sizeof FIELD_HASH : 0);
         FUZZ_MUST(field_schema_bounds(f, bounds, kinds[k] == FIELD_NUMERIC ? 4 : 0) == OK);
-        FUZZ_MUST(field_schema_missing(f, "NULL", 4) == OK && field_schema_missing(f, "-", 1) == OK);
+        FUZZ_MUST(field_schema_missing(f, "NULL", 4) == OK &&
+                  field_schema_missing(f, "-", 1) == OK);
     }
     memcpy(fields->times, "time_unit = ms", sizeof "time_unit = ms");
 }
@@ -97,8 +100,11 @@ static void seed_checkpoint(struct buf *out) {
     static char config[] = "[train]\nbatch = 8\n";
     static uint32_t plan[2] = {3, 4};
     struct manifest_part part = {.name = "part-0", .bucket_end = BUCKETS};
-    struct manifest m = {.config_text = config, .batches_per_shard = plan, .shards = 2,
-                         .parts = &part, .part_count = 1};
+    struct manifest m = {.config_text = config,
+                         .batches_per_shard = plan,
+                         .shards = 2,
+                         .parts = &part,
+                         .part_count = 1};
     fill(&m.schema, &m.fields);
     FUZZ_MUST(manifest_encode(&m, out) == OK);
     field_schemas_free(&m.fields);
@@ -115,7 +121,8 @@ static void seed_shards(struct buf *out) {
     fill(&d.schema, &d.fields);
     FUZZ_MUST(file_mkdirs(dir) == OK && dataset_write(&d, dir) == OK);
     FUZZ_MUST(path_join(path, dir, "manifest") == OK);
-    FUZZ_MUST(container_open(&r, path, CONTAINER_MANIFEST) == OK && container_get(&r, 0, out) == OK);
+    FUZZ_MUST(container_open(&r, path, CONTAINER_MANIFEST) == OK &&
+              container_get(&r, 0, out) == OK);
     container_close(&r);
     field_schemas_free(&d.fields);
     FUZZ_MUST(file_remove_tree(dir) == OK);

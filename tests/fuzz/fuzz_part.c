@@ -48,8 +48,12 @@ static void walk(const char *dir, const struct manifest_part *part) {
 
 static void restore(const char *dir, struct manifest_part *part) {
     char config[] = "";
-    struct manifest m = {.config_text = config, .schema = job.schema, .parts = part,
-                         .part_count = 1, .batches_per_shard = job.batches, .shards = JOB_SHARDS};
+    struct manifest m = {.config_text = config,
+                         .schema = job.schema,
+                         .parts = part,
+                         .part_count = 1,
+                         .batches_per_shard = job.batches,
+                         .shards = JOB_SHARDS};
     job_start(&job, 1);
     enum status status = partition_restore(job.part[0], dir, &m);
     FUZZ_MUST(status == OK || status == ERR_CORRUPT || status == ERR_CONFIG);

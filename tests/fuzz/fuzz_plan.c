@@ -95,9 +95,14 @@ static void seed_manifest(const struct buf *applied, struct buf *out) {
     char config[] = "[table]\ndim = 4\n";
     struct manifest_part parts[2] = {{.name = "part-00000-of-00002.bin", .bucket_end = 2048},
                                      {.name = "b", .bucket_begin = 2048, .bucket_end = 4096}};
-    struct manifest m = {.step = 17, .config_text = config, .batches_per_shard = batches,
-                         .shards = 3, .parts = parts, .part_count = 2,
-                         .applied = applied->data, .applied_bytes = applied->len};
+    struct manifest m = {.step = 17,
+                         .config_text = config,
+                         .batches_per_shard = batches,
+                         .shards = 3,
+                         .parts = parts,
+                         .part_count = 2,
+                         .applied = applied->data,
+                         .applied_bytes = applied->len};
     schema_add(&m.schema, "a", SIDE_USER);
     schema_add(&m.schema, "b", SIDE_ITEM);
     schema_finish(&m.schema);
@@ -106,7 +111,8 @@ static void seed_manifest(const struct buf *applied, struct buf *out) {
 
 static void seed_plan(struct buf *out) {
     static struct job_plan p;
-    char config[] = "[table]\ndim = 4\n", endpoints[2][WIRE_ENDPOINT_MAX] = {"ipc://a", "tcp://b:1"};
+    char config[] = "[table]\ndim = 4\n",
+         endpoints[2][WIRE_ENDPOINT_MAX] = {"ipc://a", "tcp://b:1"};
     memset(&p, 0, sizeof p);
     schema_add(&p.schema, "a", SIDE_USER);
     schema_finish(&p.schema);
@@ -119,12 +125,17 @@ static void seed_plan(struct buf *out) {
 }
 
 static void seed_meta(const struct buf *applied, struct buf *out) {
-    struct part_table tables[1] = {{.name = "a", .dim = 4, .state_floats = 8, .row_bytes = 64,
-                                    .optimizer = OPT_ADAM}};
+    struct part_table tables[1] = {
+        {.name = "a", .dim = 4, .state_floats = 8, .row_bytes = 64, .optimizer = OPT_ADAM}};
     struct part_domain domains[1] = {{.bucket_end = 4096, .applied = *applied}};
-    struct part_meta m = {.bucket_end = 4096, .dense_end = 10, .dense_state = 2,
-                          .dense_optimizer = OPT_ADAM, .tables = tables, .table_count = 1,
-                          .domains = domains, .domain_count = 1};
+    struct part_meta m = {.bucket_end = 4096,
+                          .dense_end = 10,
+                          .dense_state = 2,
+                          .dense_optimizer = OPT_ADAM,
+                          .tables = tables,
+                          .table_count = 1,
+                          .domains = domains,
+                          .domain_count = 1};
     FUZZ_MUST(part_meta_encode(&m, out) == OK);
 }
 

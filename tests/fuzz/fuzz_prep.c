@@ -22,9 +22,8 @@ static void aliccp(struct span line, bool skeleton) {
     enum reject why[2];
     FUZZ_MUST(mem_alloc((void **)&f, sizeof *f) == OK);
     for (int k = 0; k < 2; k++) {
-        const enum status status = skeleton
-                                       ? prep_line_skeleton(line, f, &row, &list, &why[k])
-                                       : prep_line_common(line, f, &key, &list, &why[k]);
+        const enum status status = skeleton ? prep_line_skeleton(line, f, &row, &list, &why[k])
+                                            : prep_line_common(line, f, &key, &list, &why[k]);
         if (status != OK) {
             FUZZ_MUST(status == ERR_LIMIT);
             break;
@@ -41,11 +40,12 @@ static void aliccp(struct span line, bool skeleton) {
 }
 
 static void csv(struct span record) {
-    static const char text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,t,ct,bt\nmissing=NULL\n"
-                               "impression=id\ngroup=g\nclick=c\nconversion=b\nuser=age,tags\n"
-                               "time=t\nclick_time=ct\nconversion_time=bt\n"
-                               "item=item\n[column.age]\nkind=numeric\nbounds=1,2\n"
-                               "[column.tags]\nmulti=|\nweight=:\n[column.item]\nkind=id\n";
+    static const char text[] =
+        "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,t,ct,bt\nmissing=NULL\n"
+        "impression=id\ngroup=g\nclick=c\nconversion=b\nuser=age,tags\n"
+        "time=t\nclick_time=ct\nconversion_time=bt\n"
+        "item=item\n[column.age]\nkind=numeric\nbounds=1,2\n"
+        "[column.tags]\nmulti=|\nweight=:\n[column.item]\nkind=id\n";
     struct prep_schema schema;
     struct prep_fields *f = NULL;
     struct prep_row row = {0};
@@ -98,12 +98,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
 
 bool fuzz_seed(uint32_t n, struct buf *out) {
     static const char *const texts[] = {
-        "\0" "1,1,0,bacff91692951881,3,205\x02" "17\x03" "1.0\x01" "216\x02" "9\x03" "0.69315\x01" "205\x02" "18\x03" "1",
-        "\1" "bacff91692951881,2,101\x02" "31319\x03" "1.0\x01" "109_14\x02" "449068\x03" "2.30259",
-        "\2" "7,g1,1,0,1.5,a:2|b,12,1700000000,1700000007,",
-        "\2" "8,g1,0,1,NULL,\"a \"\"quoted\"\"\",99,5,0,1e3",
-        "\2" "9,g1,1,1,1.5,a:2|b,12,1700000000,1700000007,1.8e9",
-        "\3" "[log]\nheader=no\ncolumns=id,c,b,x\nimpression=id\nclick=c\nconversion=b\nitem=x\n",
+        "\0"
+        "1,1,0,bacff91692951881,3,205\x02"
+        "17\x03"
+        "1.0\x01"
+        "216\x02"
+        "9\x03"
+        "0.69315\x01"
+        "205\x02"
+        "18\x03"
+        "1",
+        "\1"
+        "bacff91692951881,2,101\x02"
+        "31319\x03"
+        "1.0\x01"
+        "109_14\x02"
+        "449068\x03"
+        "2.30259",
+        "\2"
+        "7,g1,1,0,1.5,a:2|b,12,1700000000,1700000007,",
+        "\2"
+        "8,g1,0,1,NULL,\"a \"\"quoted\"\"\",99,5,0,1e3",
+        "\2"
+        "9,g1,1,1,1.5,a:2|b,12,1700000000,1700000007,1.8e9",
+        "\3"
+        "[log]\nheader=no\ncolumns=id,c,b,x\nimpression=id\nclick=c\nconversion=b\nitem=x\n",
     };
     if (n >= sizeof texts / sizeof texts[0]) {
         return false;

@@ -1,6 +1,6 @@
 /* Any bytes as a shard. Checksums stop nearly all inputs at the container, so the input is first
- * taken as a shard file, then as the contents of a shard's blocks, which are given a container whose
- * checksums are right. A shard that decodes is walked the way a worker walks it. */
+ * taken as a shard file, then as the contents of a shard's blocks, which are given a container
+ * whose checksums are right. A shard that decodes is walked the way a worker walks it. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

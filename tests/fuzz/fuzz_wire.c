@@ -24,38 +24,47 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
 static void fill(struct wire_msg *m) {
     switch (m->type) {
     case WIRE_HELLO:
-        m->u.hello = (struct wire_hello){.role = ROLE_SERVER, .index = 3, .build = "0.1",
-                                         .host = "h", .pid = 7, .threads = 2, .incarnation = 99};
+        m->u.hello = (struct wire_hello){.role = ROLE_SERVER,
+                                         .index = 3,
+                                         .build = "0.1",
+                                         .host = "h",
+                                         .pid = 7,
+                                         .threads = 2,
+                                         .incarnation = 99};
         break;
     case WIRE_HEARTBEAT:
     case WIRE_STATS_REPLY:
         m->u.heartbeat = (struct wire_heartbeat){
-            .role = ROLE_WORKER, .incarnation = 5, .failing = true, .text = "why",
+            .role = ROLE_WORKER,
+            .incarnation = 5,
+            .failing = true,
+            .text = "why",
             .progress = {.impressions = 1000, .batches = 10, .loss_sum = 0.5}};
         break;
     case WIRE_COMMAND:
         m->u.command = (struct wire_command){.order = ORDER_CUT, .cut = 3, .dir = "/d"};
         break;
     case WIRE_LEASE:
-        m->u.lease = (struct wire_lease){.kind = LEASE_TRAIN, .epoch = 1, .shard = 2, .fence = 3,
-                                         .batch_limit = 4};
+        m->u.lease = (struct wire_lease){
+            .kind = LEASE_TRAIN, .epoch = 1, .shard = 2, .fence = 3, .batch_limit = 4};
         break;
     case WIRE_PULL:
         m->u.pull = (struct wire_pull){.fields = 3, .count = {1, 2, 300}, .want_dense = true};
         break;
     case WIRE_PUSH:
-        m->u.push = (struct wire_push){.name = {1, 2, 3}, .fence = 9, .ticket = 1, .fields = 2,
-                                       .count = {5, 6}, .values = VALUE_BF16};
+        m->u.push = (struct wire_push){.name = {1, 2, 3},
+                                       .fence = 9,
+                                       .ticket = 1,
+                                       .fields = 2,
+                                       .count = {5, 6},
+                                       .values = VALUE_BF16};
         break;
     case WIRE_PART_DONE:
         m->u.part_done = (struct wire_part_done){.ok = true, .name = "part", .bucket_end = 4096};
         break;
     case WIRE_ERROR:
-    case WIRE_REFUSE:
-        m->u.error = (struct wire_error){.status = ERR_TICKET, .text = "text"};
-        break;
-    default:
-        break;
+    case WIRE_REFUSE: m->u.error = (struct wire_error){.status = ERR_TICKET, .text = "text"}; break;
+    default: break;
     }
 }
 

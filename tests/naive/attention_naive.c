@@ -1,5 +1,5 @@
-/* attention_naive.c - the oracle of attention.c: one impression, one multiplication at a time, in double,
- * with the softmax as it is written and its Jacobian term by term.
+/* attention_naive.c - the oracle of attention.c: one impression, one multiplication at a time, in
+ * double, with the softmax as it is written and its Jacobian term by term.
  */
 #include "worker/model/attention.h"
 
@@ -40,8 +40,7 @@ static void product(enum precision precision, const float *w, const double *x, u
                     double *y) {
     for (uint32_t o = 0; o < width; o++) {
         for (uint32_t c = 0; c < width; c++) {
-            y[o] += operand(precision, (double)w[(size_t)o * width + c]) *
-                    operand(precision, x[c]);
+            y[o] += operand(precision, (double)w[(size_t)o * width + c]) * operand(precision, x[c]);
         }
     }
 }

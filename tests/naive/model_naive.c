@@ -117,8 +117,8 @@ static void trace_lay(struct trace *t, const struct layout *l, double *store) {
     }
 }
 
-/* A level of experts of one impression: outputs e [E][H1], gates g after the softmax, one after the other,
- * mixtures m [G][H1]; and the gradients. */
+/* A level of experts of one impression: outputs e [E][H1], gates g after the softmax, one after the
+ * other, mixtures m [G][H1]; and the gradients. */
 struct experts {
     double *e, *de, *g, *dg, *m, *dm;
 };
@@ -189,8 +189,7 @@ static void mix_naive(const struct layout *l, const struct experts *m, uint32_t 
     }
 }
 
-static void experts_forward_naive(const struct naive_step *s, const double *x,
-                                  struct experts *m) {
+static void experts_forward_naive(const struct naive_step *s, const double *x, struct experts *m) {
     const struct layout *l = s->layout;
     for (uint32_t k = 0; k < l->levels; k++) {
         for (uint32_t block = 0; block < layout_blocks(l, k); block++) {
@@ -207,7 +206,8 @@ static void experts_forward_naive(const struct naive_step *s, const double *x,
     }
 }
 
-/* From the gradient of a strand's mixture: adds to de, sets its dg, the gradient of the gate's logits. */
+/* From the gradient of a strand's mixture: adds to de, sets its dg, the gradient of the gate's
+ * logits. */
 static void unmix_naive(const struct layout *l, struct experts *m, uint32_t strand) {
     const uint32_t choices = layout_choices(l, strand);
     const double *g = m->g + (size_t)strand * l->choices;
@@ -279,7 +279,8 @@ static void output_backward_naive(const struct naive_step *s, uint32_t tower, do
     layer_backward(&n, top, t->y[l->layers + 1], t->dy[l->layers + 1], dtop);
 }
 
-/* With attention: both towers' last activations, what it makes of them, and the gradients, [2 L] each. */
+/* With attention: both towers' last activations, what it makes of them, and the gradients, [2 L]
+ * each. */
 struct transfer {
     double *h, *z, *dz, *dh, *room;
 };
@@ -325,8 +326,8 @@ static void transfer_backward_naive(const struct naive_step *s, struct trace *tr
     }
 }
 
-/* From the gradient of the last activations: adds that of the input to dx, or that of the mixture to the
- * experts'. */
+/* From the gradient of the last activations: adds that of the input to dx, or that of the mixture
+ * to the experts'. */
 static void tower_backward_naive(const struct naive_step *s, uint32_t tower, struct trace *t,
                                  struct experts *m, double *dx) {
     const struct layout *l = s->layout;
@@ -392,16 +393,17 @@ static void normalise_naive(struct naive_step *s, struct trace *t, struct expert
         s->impression = i;
         experts_forward_naive(s, xi, m);
         const float z = (float)tower_forward_naive(s, 0, xi, t, m);
-        loss_totals_add(&sums, spec, &z, &b->labels[i], b->weight != NULL ? &b->weight[i] : NULL, 1);
+        loss_totals_add(&sums, spec, &z, &b->labels[i], b->weight != NULL ? &b->weight[i] : NULL,
+                        1);
     }
     loss_normalise(spec, &sums);
 }
 
 enum status model_train_naive(const struct layout *l, enum precision precision,
                               const struct loss_spec *loss, const struct dropout *dropout,
-                              const struct batch *b,
-                              const float *const *rows, const float *dense, double *const *logit,
-                              double *const *drows, double *ddense, double *loss_mean) {
+                              const struct batch *b, const float *const *rows, const float *dense,
+                              double *const *logit, double *const *drows, double *ddense,
+                              double *loss_mean) {
     struct naive_step step = {.layout = l,
                               .precision = precision,
                               .dense = dense,
@@ -425,8 +427,8 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     pool_forward_naive(l, b, rows, x);
     clear(l, b, drows, ddense);
     *loss_mean = 0.0;
-    const struct loss_rows records = {NULL, b->labels, b->impression_id, b->weight,
-                                      b->records ? b->kind : NULL, b->elapsed_days};
+    const struct loss_rows records = {
+        NULL, b->labels, b->impression_id, b->weight, b->records ? b->kind : NULL, b->elapsed_days};
     double n = (double)b->impressions;
     struct loss_spec spec = *loss;
     if (method_of(loss->model)->whole_batch) {

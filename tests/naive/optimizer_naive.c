@@ -13,9 +13,8 @@ static double naive_adam(const struct optimizer_config *o, double lr, uint32_t t
     *v = (float)vt;
     const double m_hat = mt / (1 - pow(b1, t));
     const double c2 = 1 - pow(b2, t);
-    return o->correction == CORRECT_ROW
-               ? w - lr * m_hat / (sqrt(vt / c2) + (double)o->eps)
-               : w - lr * sqrt(c2) * m_hat / (sqrt(vt) + (double)o->eps);
+    return o->correction == CORRECT_ROW ? w - lr * m_hat / (sqrt(vt / c2) + (double)o->eps)
+                                        : w - lr * sqrt(c2) * m_hat / (sqrt(vt) + (double)o->eps);
 }
 
 static double naive_ftrl(const struct optimizer_config *o, double w, float *z, float *n, double g) {
@@ -29,8 +28,7 @@ static double naive_ftrl(const struct optimizer_config *o, double w, float *z, f
         return 0;
     }
     const double sign = zt < 0 ? -1 : 1;
-    return -(zt - sign * l1) /
-           (((double)o->ftrl_beta + sqrt(after)) / alpha + (double)o->ftrl_l2);
+    return -(zt - sign * l1) / (((double)o->ftrl_beta + sqrt(after)) / alpha + (double)o->ftrl_l2);
 }
 
 void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
@@ -48,9 +46,7 @@ void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float
         const double d = (double)g[i] + (double)o->l2 * wi;
         const double decayed = wi - rate * (double)o->decay * wi;
         switch (o->kind) {
-        case OPT_SGD:
-            w[i] = (float)(decayed - rate * d);
-            break;
+        case OPT_SGD: w[i] = (float)(decayed - rate * d); break;
         case OPT_ADAM:
             w[i] = (float)naive_adam(o, rate, step, decayed, &state[i], &state[dim + i], d);
             break;
@@ -61,9 +57,7 @@ void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float
         case OPT_ROWWISE_ADAGRAD:
             w[i] = (float)(decayed - rate * d / (sqrt((double)state[0]) + (double)o->eps));
             break;
-        case OPT_FTRL:
-            w[i] = (float)naive_ftrl(o, wi, &state[i], &state[dim + i], d);
-            break;
+        case OPT_FTRL: w[i] = (float)naive_ftrl(o, wi, &state[i], &state[dim + i], d); break;
         }
     }
 }

@@ -6,8 +6,8 @@
 #include "common/field/field_schema.h"
 #include "common/base/json.h"
 
-/* The members of an object: kind and, where they are, hash, bounds, multi, weight, missing. Separators
- * are numbers of bytes. f NULL: kind unknown. */
+/* The members of an object: kind and, where they are, hash, bounds, multi, weight, missing.
+ * Separators are numbers of bytes. f NULL: kind unknown. */
 void field_report_json(const struct field_schema *f, struct json *j);
 /* Whether anything is known of any field. */
 bool field_report_known(const struct field_schemas *s);

@@ -17,14 +17,15 @@ static bool may_repeat(const struct option_set *set, int option) {
 
 /* The second of two values would win, and nobody would be told. */
 static enum status twice(const char *name, const char *first, const char *second) {
-    return second == NULL
-               ? fail(ERR_USAGE, "--%s is given twice", name)
-               : fail(ERR_USAGE, "--%s is given twice: '%.100s', then '%.100s'", name, first, second);
+    return second == NULL ? fail(ERR_USAGE, "--%s is given twice", name)
+                          : fail(ERR_USAGE, "--%s is given twice: '%.100s', then '%.100s'", name,
+                                 first, second);
 }
 
 enum status options_read(int argc, char **argv, const struct option_set *set, option_apply *apply,
                          void *line, const bool *help) {
-    const char *seen[OPTIONS_MAX] = {0}; /* by place in the table: the value, "" where there is none */
+    const char *seen[OPTIONS_MAX] = {
+        0}; /* by place in the table: the value, "" where there is none */
     optind = 0;
     opterr = 0;
     while (!*help) {
@@ -48,13 +49,12 @@ enum status options_read(int argc, char **argv, const struct option_set *set, op
 }
 
 enum status options_end(int argc, char **argv) {
-    return optind < argc
-               ? fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind])
-               : OK;
+    return optind < argc ? fail(ERR_USAGE, "unexpected argument '%s'; see --help", argv[optind])
+                         : OK;
 }
 
-static enum status option_number(const char *what, const char *text, enum number_unit unit, uint64_t min,
-                                 uint64_t max, uint64_t *out) {
+static enum status option_number(const char *what, const char *text, enum number_unit unit,
+                                 uint64_t min, uint64_t max, uint64_t *out) {
     uint64_t v = 0;
     if (number_parse(text, unit, &v) != NUMBER_GOOD || v < min || v > max) {
         return fail(ERR_USAGE, "%s is '%s', expected a number%s from %llu to %llu", what, text,

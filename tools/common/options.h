@@ -18,16 +18,16 @@ struct option_set {
     const int *often;
     bool leading;
 };
-/* Hands every option of argv (argv[0] is the sub-command) to apply(line, ...), until one sets *help.
- * Afterwards optind is the first argument that is no option. ERR_USAGE: an unknown option, a missing
- * value, an option given twice that is not one of `often`. */
+/* Hands every option of argv (argv[0] is the sub-command) to apply(line, ...), until one sets
+ * *help. Afterwards optind is the first argument that is no option. ERR_USAGE: an unknown option, a
+ * missing value, an option given twice that is not one of `often`. */
 enum status options_read(int argc, char **argv, const struct option_set *set, option_apply *apply,
                          void *line, const bool *help);
 /* ERR_USAGE if an argument is left. */
 enum status options_end(int argc, char **argv);
 
-/* Parses an unsigned number (number.h: K, M, G, T are powers of 1000) within a range. ERR_USAGE names
- * `what`. */
+/* Parses an unsigned number (number.h: K, M, G, T are powers of 1000) within a range. ERR_USAGE
+ * names `what`. */
 enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
                        uint64_t *out);
 /* The same for a number of bytes: powers of 1024. */

@@ -45,7 +45,8 @@ static enum status add_directory(struct file_list *list, const char *path) {
     struct stat s;
     TRY(path_join(file, path, "manifest"));
     if (file_exists(file)) {
-        return fail(ERR_FORMAT, "%s: is a directory of shards, as prep makes them, expected files of a log",
+        return fail(ERR_FORMAT,
+                    "%s: is a directory of shards, as prep makes them, expected files of a log",
                     path);
     }
     enum status status = file_list_dir(&names, path);
@@ -60,8 +61,8 @@ static enum status add_directory(struct file_list *list, const char *path) {
     }
     file_list_free(&names);
     return status == OK && list->count == before
-               ? fail(ERR_NOT_FOUND, "%s holds no files (those that begin with '.' or '_' do not count)",
-                      path)
+               ? fail(ERR_NOT_FOUND,
+                      "%s holds no files (those that begin with '.' or '_' do not count)", path)
                : status;
 }
 
@@ -104,8 +105,8 @@ enum status paths_distinct(const struct file_list *list) {
     }
     for (size_t k = 1; k < count && status == OK; k++) {
         if (by_identity(&all[k - 1], &all[k]) == 0) {
-            status = fail(ERR_USAGE, "%s and %s are the same file: its rows would count twice", all[k - 1].path,
-                          all[k].path);
+            status = fail(ERR_USAGE, "%s and %s are the same file: its rows would count twice",
+                          all[k - 1].path, all[k].path);
         }
     }
     mem_free(&all);

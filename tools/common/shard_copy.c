@@ -21,11 +21,10 @@ enum status shard_features(const struct shard *s, const struct schema *schema, e
 static enum status copy_impression(struct shard_builder *b, const struct shard *s, uint32_t i,
                                    const struct feature_list *item) {
     const bool timed = s->time != NULL;
-    const struct moment when = {
-        .time = timed ? s->time[i] : 0,
-        .click_time = timed ? s->click_time[i] : 0,
-        .conversion_time = timed ? s->conversion_time[i] : 0,
-        .kind = s->kind == NULL ? KIND_LOG : (enum record_kind)s->kind[i]};
+    const struct moment when = {.time = timed ? s->time[i] : 0,
+                                .click_time = timed ? s->click_time[i] : 0,
+                                .conversion_time = timed ? s->conversion_time[i] : 0,
+                                .kind = s->kind == NULL ? KIND_LOG : (enum record_kind)s->kind[i]};
     TRY(shard_builder_timed(b, s->impression_id[i], s->labels[i], timed ? &when : NULL,
                             item->features, item->count));
     return s->weight == NULL ? OK : shard_builder_weigh(b, s->weight[i]);

@@ -19,12 +19,12 @@
 #include "common/base/status.h"
 
 struct spawn {
-    char *const *argv;  /* argv[0] is the program's name, NULL at the end */
-    const char *log;    /* standard output and error are appended to it; NULL: inherited */
-    bool no_input;      /* standard input is /dev/null instead of inherited */
-    const int *keep;    /* descriptors above 2 that are inherited; -1: none */
+    char *const *argv; /* argv[0] is the program's name, NULL at the end */
+    const char *log;   /* standard output and error are appended to it; NULL: inherited */
+    bool no_input;     /* standard input is /dev/null instead of inherited */
+    const int *keep;   /* descriptors above 2 that are inherited; -1: none */
     size_t keeps;
-    int death_signal;   /* sent to the child when its parent is gone */
+    int death_signal; /* sent to the child when its parent is gone */
 };
 
 /* The child leads a process group of its own. ERR_IO; an exec that fails is exit code 127. */

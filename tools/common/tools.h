@@ -6,8 +6,8 @@
 
 #include "common/base/status.h"
 
-/* What a role ends with when it would fail again as things are (status_lasts): whoever started it need
- * not advise to go on. */
+/* What a role ends with when it would fail again as things are (status_lasts): whoever started it
+ * need not advise to go on. */
 #define ROLE_EXIT_LASTING 3
 
 enum status tool_train(int argc, char **argv);

@@ -1,16 +1,17 @@
 /* compare.c - `esmm compare`: the paper's table on the reader's own data.
  *
- * Every method is trained on the same shards by the same `esmm train` with the same settings, one run
- * after another, each as a child process, so that its memory is gone when it ends. Then its last
- * checkpoint is measured here.
+ * Every method is trained on the same shards by the same `esmm train` with the same settings, one
+ * run after another, each as a child process, so that its memory is gone when it ends. Then its
+ * last checkpoint is measured here.
  *
  *     for each seed:  the plain CTR net, whose p_ctr is the seed's common reference;
  *                     every method: train, score the test impressions, figures
  *     then            tables, JSON, CSV and a page with a picture, in OUT
  *
- * All command lines and all run directories are looked at before the first run begins, so that a typing
- * mistake is told at once and not after hours. A rerun with the same OUT trains what is missing, and
- * measures everything anew: the test data may then be others, as may the lists of methods and seeds.
+ * All command lines and all run directories are looked at before the first run begins, so that a
+ * typing mistake is told at once and not after hours. A rerun with the same OUT trains what is
+ * missing, and measures everything anew: the test data may then be others, as may the lists of
+ * methods and seeds.
  */
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@
 #include "tools/common/paths.h"
 #include "tools/common/tools.h"
 
-#define SEEDS_MAX 100
+#define SEEDS_MAX      100
 #define BOOTSTRAP_SEED 1 /* the same resamples for every method */
 
 struct compare {
@@ -47,11 +48,24 @@ struct compare {
     struct lock lock;           /* of the output */
 };
 
-/* --- the command line ---------------------------------------------------------------------------- */
+/* --- the command line ------------------------------------------------------------------------- */
 
 enum {
-    C_DATA = 256, C_EVAL, C_TRUTH, C_METHODS, C_SEEDS, C_OUT, C_CONF, C_SET, C_METHOD_SET, C_SERVERS,
-    C_WORKERS, C_THREADS, C_BOOTSTRAP, C_WEIGHTS, C_HELP
+    C_DATA = 256,
+    C_EVAL,
+    C_TRUTH,
+    C_METHODS,
+    C_SEEDS,
+    C_OUT,
+    C_CONF,
+    C_SET,
+    C_METHOD_SET,
+    C_SERVERS,
+    C_WORKERS,
+    C_THREADS,
+    C_BOOTSTRAP,
+    C_WEIGHTS,
+    C_HELP
 };
 static const struct option options[] = {{"data", required_argument, NULL, C_DATA},
                                         {"eval", required_argument, NULL, C_EVAL},
@@ -143,8 +157,9 @@ static enum status check_method_sets(const struct compare *c) {
             taken |= compare_set_for(&c->methods.method[m], c->settings.method_set[i]) != NULL;
         }
         if (!taken) {
-            return fail(ERR_USAGE, "--method-set '%s' is for none of the methods; expected "
-                                   "METHOD:section.key=value",
+            return fail(ERR_USAGE,
+                        "--method-set '%s' is for none of the methods; expected "
+                        "METHOD:section.key=value",
                         c->settings.method_set[i]);
         }
     }
@@ -152,10 +167,12 @@ static enum status check_method_sets(const struct compare *c) {
 }
 
 static enum status parse(struct compare *c, int argc, char **argv) {
-    *c = (struct compare){
-        .settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
-        .method_text = "all", .seeds = 3, .resamples = EVAL_RESAMPLES, .weights = EVAL_UNWEIGHTED,
-        .lock = LOCK_NONE};
+    *c = (struct compare){.settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
+                          .method_text = "all",
+                          .seeds = 3,
+                          .resamples = EVAL_RESAMPLES,
+                          .weights = EVAL_UNWEIGHTED,
+                          .lock = LOCK_NONE};
     static const int often[] = {C_DATA, C_EVAL, C_CONF, C_SET, C_METHOD_SET, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, c, &c->help));
@@ -171,7 +188,7 @@ static enum status parse(struct compare *c, int argc, char **argv) {
     return check_method_sets(c);
 }
 
-/* --- before the first run ------------------------------------------------------------------------ */
+/* --- before the first run --------------------------------------------------------------------- */
 
 /* Told before the first run, not after the last. */
 static enum status check_weights(const struct compare *c, const struct dataset *eval) {
@@ -179,13 +196,14 @@ static enum status check_weights(const struct compare *c, const struct dataset *
     const bool carried = eval->weights.there || eval->sample_rate < 1;
     if (carried && c->weights == EVAL_UNWEIGHTED) {
         log_warn("%s carries %s; every impression counts 1 in the figures (--weights yes)",
-                 dataset_name(&c->eval, name),
-                 eval->weights.there ? "weights" : "a sample rate");
+                 dataset_name(&c->eval, name), eval->weights.there ? "weights" : "a sample rate");
     }
     return carried || c->weights == EVAL_UNWEIGHTED
                ? OK
-               : fail(ERR_CONFIG, "%s carries no weights and no sample rate: --weights yes has nothing "
-                                  "to count", dataset_name(&c->eval, name));
+               : fail(ERR_CONFIG,
+                      "%s carries no weights and no sample rate: --weights yes has nothing "
+                      "to count",
+                      dataset_name(&c->eval, name));
 }
 
 static enum status check_eval(const struct compare *c) {
@@ -208,7 +226,8 @@ out:
 static enum status settings_text(const struct compare *c, uint64_t impressions, struct buf *out) {
     const struct compare_settings *s = &c->settings;
     for (size_t i = 0; i < s->data.count; i++) {
-        char *data = realpath(s->data.names[i], NULL); /* the rerun may come from another directory */
+        char *data =
+            realpath(s->data.names[i], NULL); /* the rerun may come from another directory */
         const enum status status =
             buf_printf(out, "data = %s\n", data != NULL ? data : s->data.names[i]);
         free(data);
@@ -227,7 +246,8 @@ static enum status settle(const struct compare *c, const char *text) {
         return compare_same_text(path, text, "a comparison with other settings is there");
     }
     if (file_exists(sub)) {
-        return fail(ERR_EXISTS, "%s is there, but no %s: it is not of a comparison; give another --out", sub,
+        return fail(ERR_EXISTS,
+                    "%s is there, but no %s: it is not of a comparison; give another --out", sub,
                     path);
     }
     TRY(file_mkdirs(sub));
@@ -251,8 +271,9 @@ static enum status prepare(struct compare *c) {
     TRY(data_fit_read(&c->dataset, &c->settings.data));
     if (c->dataset.no_conversion && c->methods.count > 1) {
         char name[PATH_BYTES_MAX];
-        return fail(ERR_CONFIG, "%s has no conversions (its log's schema says conversion = none): only "
-                                "--methods ctr can be trained on it",
+        return fail(ERR_CONFIG,
+                    "%s has no conversions (its log's schema says conversion = none): only "
+                    "--methods ctr can be trained on it",
                     dataset_name(&c->settings.data, name));
     }
     TRY(check_eval(c));
@@ -271,7 +292,7 @@ static enum status prepare(struct compare *c) {
     return mem_array((void **)&c->cells, c->methods.count * c->seeds, sizeof *c->cells);
 }
 
-/* --- runs ---------------------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------------------- */
 
 static uint32_t scoring_threads(const struct compare *c) {
     const uint64_t threads = c->settings.workers * c->settings.threads;
@@ -292,9 +313,8 @@ static enum status measure_reference(const struct compare *c, const struct compa
                         (struct local_sink){score_list_take, reference}));
     enum score_form form;
     TRY_OUT(local_judged(local, &form));
-    const struct evaluation_spec spec = {.form = form,
-                                         .resamples = (uint32_t)c->resamples,
-                                         .seed = BOOTSTRAP_SEED};
+    const struct evaluation_spec spec = {
+        .form = form, .resamples = (uint32_t)c->resamples, .seed = BOOTSTRAP_SEED};
     const struct eval_spec of = {.data = &c->eval, .weights = c->weights};
     TRY_OUT(eval_scores(&of, &spec, reference, figures, &count));
     cell->evaluation = figures[0];
@@ -327,7 +347,8 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
 static void tell(const struct compare *c, const struct compare_method *m, uint32_t seed,
                  const struct compare_run *run, const struct compare_cell *cell) {
     const struct evaluation *e = &cell->evaluation;
-    fprintf(stderr, "[%zu/%zu] %s, seed %u: ", c->done, c->methods.count * (size_t)c->seeds, m->label, seed);
+    fprintf(stderr, "[%zu/%zu] %s, seed %u: ", c->done, c->methods.count * (size_t)c->seeds,
+            m->label, seed);
     if (run->complete) {
         fprintf(stderr, "was there");
     } else {
@@ -337,13 +358,14 @@ static void tell(const struct compare *c, const struct compare_method *m, uint32
         fprintf(stderr, "; AUC ctr (all) %.4f", e->auc_ctr);
     }
     if (isfinite(e->auc_cvr_clicked)) {
-        fprintf(stderr, "; AUC cvr (clicked) %.4f, ctcvr (all, common CTR) %.4f", e->auc_cvr_clicked,
-                e->auc_ctcvr_reference);
+        fprintf(stderr, "; AUC cvr (clicked) %.4f, ctcvr (all, common CTR) %.4f",
+                e->auc_cvr_clicked, e->auc_ctcvr_reference);
     }
     fprintf(stderr, "\n");
 }
 
-static enum status one(struct compare *c, size_t method, uint32_t seed, struct score_list *reference) {
+static enum status one(struct compare *c, size_t method, uint32_t seed,
+                       struct score_list *reference) {
     const struct compare_method *m = &c->methods.method[method];
     struct compare_cell *cell = &c->cells[method * c->seeds + (seed - 1)];
     struct compare_run run;
@@ -368,10 +390,12 @@ static enum status run_all(struct compare *c) {
     return status;
 }
 
-/* --- results ------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
-static enum status write_as(const struct compare *c, const struct compare_result *r, const char *name,
-                            enum status (*writer)(const struct compare_result *, struct buf *), FILE *echo) {
+static enum status write_as(const struct compare *c, const struct compare_result *r,
+                            const char *name,
+                            enum status (*writer)(const struct compare_result *, struct buf *),
+                            FILE *echo) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
     enum status status = OK;
@@ -423,5 +447,6 @@ enum status tool_compare(int argc, char **argv) {
     file_list_free(&c.settings.data);
     file_list_free(&c.eval);
     lock_release(&c.lock);
-    return status == ERR_CLOSED && stop_requested() ? OK : status; /* main ends with the signal's code */
+    return status == ERR_CLOSED && stop_requested() ? OK
+                                                    : status; /* main ends with the signal's code */
 }

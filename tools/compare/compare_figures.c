@@ -8,34 +8,47 @@
 
 #define SEEDS_MAX 100
 
-static uint64_t all(const struct evaluation *e) { return e->impressions; }
-static uint64_t clicks(const struct evaluation *e) { return e->clicks; }
-static uint64_t unclicked(const struct evaluation *e) { return e->impressions - e->clicks; }
-static uint64_t conversions(const struct evaluation *e) { return e->conversions; }
+static uint64_t all(const struct evaluation *e) {
+    return e->impressions;
+}
+static uint64_t clicks(const struct evaluation *e) {
+    return e->clicks;
+}
+static uint64_t unclicked(const struct evaluation *e) {
+    return e->impressions - e->clicks;
+}
+static uint64_t conversions(const struct evaluation *e) {
+    return e->conversions;
+}
 
 #define AT(field) offsetof(struct evaluation, field)
 const struct compare_figure compare_figures[COMPARE_FIGURES] = {
     {"auc_ctr", "CTR", "all", 100, NAN, AT(auc_ctr), AT(auc_ctr_95), all, clicks},
-    {"auc_cvr_clicked", "CVR", "clicked", 100, NAN, AT(auc_cvr_clicked), AT(auc_cvr_clicked_95), clicks,
+    {"auc_cvr_clicked", "CVR", "clicked", 100, NAN, AT(auc_cvr_clicked), AT(auc_cvr_clicked_95),
+     clicks, conversions},
+    {"auc_ctcvr", "CTCVR", "all, own CTR", 100, NAN, AT(auc_ctcvr), AT(auc_ctcvr_95), all,
      conversions},
-    {"auc_ctcvr", "CTCVR", "all, own CTR", 100, NAN, AT(auc_ctcvr), AT(auc_ctcvr_95), all, conversions},
     {"auc_ctcvr_reference", "CTCVR", "all, common CTR", 100, NAN, AT(auc_ctcvr_reference),
      AT(auc_ctcvr_reference_95), all, conversions},
-    {"ne_cvr_clicked", "CVR norm. entropy", "clicked", 1, NAN, AT(ne_cvr_clicked), 0, clicks, conversions},
-    {"pcoc_cvr_clicked", "CVR pred./observed", "clicked", 1, 1, AT(pcoc_cvr_clicked), 0, clicks, conversions},
-    {"auc_cvr_entire", "CVR vs truth", "entire space", 100, NAN, AT(auc_cvr_entire), AT(auc_cvr_entire_95), all,
-     NULL},
+    {"ne_cvr_clicked", "CVR norm. entropy", "clicked", 1, NAN, AT(ne_cvr_clicked), 0, clicks,
+     conversions},
+    {"pcoc_cvr_clicked", "CVR pred./observed", "clicked", 1, 1, AT(pcoc_cvr_clicked), 0, clicks,
+     conversions},
+    {"auc_cvr_entire", "CVR vs truth", "entire space", 100, NAN, AT(auc_cvr_entire),
+     AT(auc_cvr_entire_95), all, NULL},
     {"ratio_cvr_entire", "predicted/true", "all", 1, 1, AT(ratio_cvr_entire), 0, all, NULL},
-    {"ratio_cvr_clicked_truth", "predicted/true", "clicked", 1, 1, AT(ratio_cvr_clicked_truth), 0, clicks,
-     NULL},
-    {"ratio_cvr_unclicked", "predicted/true", "unclicked", 1, 1, AT(ratio_cvr_unclicked), 0, unclicked, NULL},
+    {"ratio_cvr_clicked_truth", "predicted/true", "clicked", 1, 1, AT(ratio_cvr_clicked_truth), 0,
+     clicks, NULL},
+    {"ratio_cvr_unclicked", "predicted/true", "unclicked", 1, 1, AT(ratio_cvr_unclicked), 0,
+     unclicked, NULL},
 };
 
 size_t compare_figure_count(const struct compare_result *r) {
     return r->truth != NULL ? COMPARE_FIGURES : COMPARE_FIGURES_LABELS;
 }
 
-const struct compare_cell *compare_cell_at(const struct compare_result *r, size_t method, size_t seed) {
+const struct compare_cell *compare_cell_at(const struct compare_result *r, size_t method,
+                                           size_t seed) {
     assert(method < r->methods->count && seed < r->seeds && r->seeds <= SEEDS_MAX);
     return &r->cells[method * r->seeds + seed];
 }

@@ -1,20 +1,22 @@
-/* compare_html.c - the comparison as one page: the picture (one inline SVG), then a table of figures.
+/* compare_html.c - the comparison as one page: the picture (one inline SVG), then a table of
+ * figures.
  *
  * A panel per figure, a line per method: a dot per seed, a bar at their mean, and behind both the
- * interval of the bootstrap. Each panel has its own axis, over what is drawn in it. Colours follow the
- * reader's light or dark setting by style rules alone; there are no scripts and nothing is fetched.
+ * interval of the bootstrap. Each panel has its own axis, over what is drawn in it. Colours follow
+ * the reader's light or dark setting by style rules alone; there are no scripts and nothing is
+ * fetched.
  */
 #include <math.h>
 
 #include "compare_result.h"
 
-#define WIDTH 960.0
-#define PLOT_X 150.0
+#define WIDTH      960.0
+#define PLOT_X     150.0
 #define PLOT_WIDTH 640.0
-#define LINE 24.0
+#define LINE       24.0
 #define PANEL_HEAD 58.0
 #define PANEL_FOOT 34.0
-#define TICKS_MAX 12
+#define TICKS_MAX  12
 
 static const char style[] =
     "<style>\n"
@@ -36,14 +38,17 @@ static const char style[] =
 
 static enum status escaped(struct buf *out, const char *text) {
     for (; *text != '\0'; text++) {
-        const char *as = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;"
-                         : *text == '"' ? "&quot;" : NULL;
+        const char *as = *text == '&'   ? "&amp;"
+                         : *text == '<' ? "&lt;"
+                         : *text == '>' ? "&gt;"
+                         : *text == '"' ? "&quot;"
+                                        : NULL;
         TRY(as != NULL ? buf_printf(out, "%s", as) : buf_put(out, text, 1));
     }
     return OK;
 }
 
-/* --- axes ------------------------------------------------------------------------------------ */
+/* --- axes ------------------------------------------------------------------------------------- */
 
 struct axis {
     double low, high, step; /* of what is shown, scaled */
@@ -68,7 +73,8 @@ static struct axis rounded(struct axis a) {
     return a;
 }
 
-static bool axis_of(const struct compare_result *r, const struct compare_figure *f, struct axis *out) {
+static bool axis_of(const struct compare_result *r, const struct compare_figure *f,
+                    struct axis *out) {
     struct axis a = {INFINITY, -INFINITY, 1};
     for (size_t m = 0; m < r->methods->count; m++) {
         const struct compare_summary s = compare_summarise(r, m, f);
@@ -91,12 +97,12 @@ static double at(const struct axis *a, double v) {
 }
 
 static enum status vertical(struct buf *out, const char *class, double x, double from, double to) {
-    return buf_printf(out, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", class, x,
-                      x, from, to);
+    return buf_printf(out, "<line class=\"%s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
+                      class, x, x, from, to);
 }
 
-static enum status grid(const struct compare_figure *f, const struct axis *a, double top, double bottom,
-                        struct buf *out) {
+static enum status grid(const struct compare_figure *f, const struct axis *a, double top,
+                        double bottom, struct buf *out) {
     const int decimals = a->step >= 1 ? 0 : (int)ceil(-log10(a->step) - 1e-9);
     for (int i = 0; i <= TICKS_MAX; i++) {
         const double v = a->low + i * a->step;
@@ -104,44 +110,50 @@ static enum status grid(const struct compare_figure *f, const struct axis *a, do
             break;
         }
         TRY(vertical(out, "grid", at(a, v), top, bottom));
-        TRY(buf_printf(out, "<text class=\"soft\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
-                       at(a, v), bottom + 16, decimals, v));
+        TRY(buf_printf(
+            out, "<text class=\"soft\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
+            at(a, v), bottom + 16, decimals, v));
     }
     return isfinite(f->best) ? vertical(out, "best", at(a, f->best), top, bottom) : OK;
 }
 
-/* --- the picture ----------------------------------------------------------------------------- */
+/* --- the picture ------------------------------------------------------------------------------ */
 
-static enum status dots(const struct compare_result *r, size_t method, const struct compare_figure *f,
-                        const struct axis *a, double y, struct buf *out) {
+static enum status dots(const struct compare_result *r, size_t method,
+                        const struct compare_figure *f, const struct axis *a, double y,
+                        struct buf *out) {
     for (size_t i = 0; i < r->seeds; i++) {
         const double v = compare_value(compare_cell_at(r, method, i), f) * f->scale;
         const double aside = r->seeds > 1 ? 8.0 * ((double)i / (double)(r->seeds - 1) - 0.5) : 0;
         if (isfinite(v)) {
-            TRY(buf_printf(out,
-                           "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.6\"><title>seed %zu: "
-                           "%.3f</title></circle>\n",
-                           at(a, v), y + aside, i + 1, v));
+            TRY(buf_printf(
+                out,
+                "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.6\"><title>seed %zu: "
+                "%.3f</title></circle>\n",
+                at(a, v), y + aside, i + 1, v));
         }
     }
     return OK;
 }
 
-static enum status line(const struct compare_result *r, size_t method, const struct compare_figure *f,
-                        const struct axis *a, double y, struct buf *out) {
+static enum status line(const struct compare_result *r, size_t method,
+                        const struct compare_figure *f, const struct axis *a, double y,
+                        struct buf *out) {
     const struct compare_summary s = compare_summarise(r, method, f);
     char text[48];
     TRY(buf_printf(out, "<text text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">", PLOT_X - 12, y + 4));
     TRY(escaped(out, r->methods->method[method].label));
     TRY(buf_printf(out, "</text>\n"));
     if (isfinite(s.interval.low) && isfinite(s.interval.high)) {
-        TRY(buf_printf(out, "<line class=\"band\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
+        TRY(buf_printf(out,
+                       "<line class=\"band\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
                        at(a, s.interval.low * f->scale), at(a, s.interval.high * f->scale), y, y));
     }
     TRY(dots(r, method, f, a, y, out));
     TRY(vertical(out, "mean", at(a, s.mean * f->scale), y - 8, y + 8));
     compare_print(&s, f->scale, text, sizeof text);
-    return buf_printf(out, "<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", PLOT_X + PLOT_WIDTH + 16, y + 4, text);
+    return buf_printf(out, "<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", PLOT_X + PLOT_WIDTH + 16,
+                      y + 4, text);
 }
 
 /* How many methods have the figure: those get a line. */
@@ -165,10 +177,10 @@ static enum status panel(const struct compare_result *r, const struct compare_fi
     if (!axis_of(r, f, &a)) {
         return OK;
     }
-    TRY(buf_printf(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">%s (%s)%s</text>\n", PLOT_X, top + 20,
-                   f->title, f->population, f->scale == 1 ? "" : ", AUC × 100"));
-    TRY(buf_printf(out, "<text class=\"soft\" x=\"%.1f\" y=\"%.1f\">%llu impressions", PLOT_X, top + 38,
-                   (unsigned long long)f->n(e)));
+    TRY(buf_printf(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">%s (%s)%s</text>\n", PLOT_X,
+                   top + 20, f->title, f->population, f->scale == 1 ? "" : ", AUC × 100"));
+    TRY(buf_printf(out, "<text class=\"soft\" x=\"%.1f\" y=\"%.1f\">%llu impressions", PLOT_X,
+                   top + 38, (unsigned long long)f->n(e)));
     if (f->positives != NULL) {
         TRY(buf_printf(out, ", %llu positive", (unsigned long long)f->positives(e)));
     }
@@ -190,8 +202,11 @@ static enum status picture(const struct compare_result *r, struct buf *out) {
     for (size_t f = 0; f < compare_figure_count(r); f++) {
         height += panel_height(r, &compare_figures[f]);
     }
-    TRY(buf_printf(out, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"every figure, method and "
-                        "seed\">\n", WIDTH, height));
+    TRY(buf_printf(
+        out,
+        "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"every figure, method and "
+        "seed\">\n",
+        WIDTH, height));
     double top = 0;
     for (size_t f = 0; f < compare_figure_count(r); f++) {
         TRY(panel(r, &compare_figures[f], top, out));
@@ -200,10 +215,11 @@ static enum status picture(const struct compare_result *r, struct buf *out) {
     return buf_printf(out, "</svg>\n");
 }
 
-/* --- the table ------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static enum status paper_cell(double mean, double sd, struct buf *out) {
-    return isfinite(mean) ? buf_printf(out, "<td>%.2f ± %.2f</td>", mean, sd) : buf_printf(out, "<td>-</td>");
+    return isfinite(mean) ? buf_printf(out, "<td>%.2f ± %.2f</td>", mean, sd)
+                          : buf_printf(out, "<td>-</td>");
 }
 
 static enum status table_row(const struct compare_result *r, size_t method, struct buf *out) {
@@ -244,19 +260,24 @@ static enum status lead(const struct compare_result *r, struct buf *out) {
     TRY(buf_printf(out, ", %u seed%s each. A dot is a seed, the bar their mean", r->seeds,
                    r->seeds == 1 ? "" : "s"));
     if (r->resamples > 0) {
-        TRY(buf_printf(out, ", the band the 95&nbsp;%% interval of one model (bootstrap over users, %u "
-                            "resamples, mean of the seeds' ends)", r->resamples));
+        TRY(buf_printf(out,
+                       ", the band the 95&nbsp;%% interval of one model (bootstrap over users, %u "
+                       "resamples, mean of the seeds' ends)",
+                       r->resamples));
     }
     return buf_printf(out, ".</p>\n");
 }
 
 enum status compare_html(const struct compare_result *r, struct buf *out) {
-    TRY(buf_printf(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                        "<meta name=\"viewport\" content=\"width=device-width\">\n"
-                        "<title>esmm compare</title>\n%s</head><body>\n", style));
+    TRY(buf_printf(out,
+                   "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+                   "<meta name=\"viewport\" content=\"width=device-width\">\n"
+                   "<title>esmm compare</title>\n%s</head><body>\n",
+                   style));
     TRY(lead(r, out));
     TRY(picture(r, out));
     TRY(table(r, out));
-    return buf_printf(out, "<p><small>AUCs times 100, mean ± sd over seeds. The paper's columns are Ma et al. "
-                           "2018, Table 2: Ali-CCP, 10 runs.</small></p>\n</body></html>\n");
+    return buf_printf(
+        out, "<p><small>AUCs times 100, mean ± sd over seeds. The paper's columns are Ma et al. "
+             "2018, Table 2: Ali-CCP, 10 runs.</small></p>\n</body></html>\n");
 }

@@ -1,4 +1,5 @@
-/* compare_json.c - the comparison as JSON: everything, unscaled, each run's whole evaluation too. */
+/* compare_json.c - the comparison as JSON: everything, unscaled, each run's whole evaluation too.
+ */
 #include "common/base/json.h"
 #include "compare_result.h"
 
@@ -20,7 +21,8 @@ static void figures(const struct compare_result *r, struct json *j) {
     json_close(j);
 }
 
-static void summary(const char *key, const struct compare_summary *s, bool interval, struct json *j) {
+static void summary(const char *key, const struct compare_summary *s, bool interval,
+                    struct json *j) {
     json_open(j, key, '{');
     json_u64(j, "seeds", s->seeds);
     json_f64(j, "mean", s->mean);

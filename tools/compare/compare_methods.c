@@ -1,6 +1,6 @@
-/* compare_methods.c - the table of methods. Source of the figures: Ma et al. 2018, arXiv 1804.07931,
- * Table 2, "public dataset". AMAN and OVERSAMPLING are there the best of the rates and factors that
- * were searched, so a variant of theirs stands beside the same row. */
+/* compare_methods.c - the table of methods. Source of the figures: Ma et al. 2018, arXiv
+ * 1804.07931, Table 2, "public dataset". AMAN and OVERSAMPLING are there the best of the rates and
+ * factors that were searched, so a variant of theirs stands beside the same row. */
 #include "compare_methods.h"
 
 #include <math.h>
@@ -14,7 +14,8 @@ struct known {
     const char *variant_key; /* NULL: no variants */
     struct compare_paper paper;
 };
-#define NO_PAPER {NAN, NAN, NAN, NAN}
+#define NO_PAPER                                                                                   \
+    { NAN, NAN, NAN, NAN }
 static const struct known known[] = {
     {"ctr", NULL, NO_PAPER},
     {"base", NULL, {66.00, 0.37, 62.07, 0.45}},
@@ -35,7 +36,7 @@ static const struct known known[] = {
     {"chain", NULL, NO_PAPER},
     {"aitm", NULL, NO_PAPER},
 };
-#define ALL 9 /* the first so many */
+#define ALL   9 /* the first so many */
 #define KNOWN (sizeof known / sizeof known[0])
 
 static enum status find(const char *name, const struct known **out) {
@@ -47,7 +48,8 @@ static enum status find(const char *name, const struct known **out) {
         }
         nearest_try(&nearest, known[i].name);
     }
-    return fail(ERR_USAGE, "--methods: unknown method '%s'; did you mean '%s'?", name, nearest.name);
+    return fail(ERR_USAGE, "--methods: unknown method '%s'; did you mean '%s'?", name,
+                nearest.name);
 }
 
 static enum status add(struct compare_methods *m, const char *label) {
@@ -74,9 +76,11 @@ static enum status add(struct compare_methods *m, const char *label) {
     TRY(find(name, &k));
     if (value != NULL) {
         if (k->variant_key == NULL) {
-            return fail(ERR_USAGE, "--methods: '%s' has no variants, so there is no '%s'", name, label);
+            return fail(ERR_USAGE, "--methods: '%s' has no variants, so there is no '%s'", name,
+                        label);
         }
-        if (value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789.")] != '\0' || value[0] == '\0') {
+        if (value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789.")] != '\0' ||
+            value[0] == '\0') {
             return fail(ERR_USAGE, "--methods: '%s': a variant is a word or a number", label);
         }
         snprintf(out->variant, sizeof out->variant, "%s=%s", k->variant_key, value);

@@ -16,7 +16,7 @@
 #include "common/base/status.h"
 
 #define COMPARE_METHODS_MAX 32 /* with the common CTR net */
-#define COMPARE_LABEL_MAX 32   /* bytes, with the NUL */
+#define COMPARE_LABEL_MAX   32 /* bytes, with the NUL */
 
 /* AUC x 100 on Ali-CCP, mean and standard deviation of 10 runs (Ma et al. 2018, Table 2); NaN where
  * the paper has no such row. */
@@ -37,10 +37,10 @@ struct compare_methods {
     size_t count;
 };
 
-/* Parses "base,aman:0.1,esmm". "all" is every row of the paper's table, and share. The first method of
- * the result is always the common CTR net ("ctr"), whether it is in the text or not. ERR_USAGE: an
- * unknown name (the nearest known one is told), one twice, a variant of a model that has none, none at
- * all, too many. The value of a variant is checked where the configuration is. */
+/* Parses "base,aman:0.1,esmm". "all" is every row of the paper's table, and share. The first method
+ * of the result is always the common CTR net ("ctr"), whether it is in the text or not. ERR_USAGE:
+ * an unknown name (the nearest known one is told), one twice, a variant of a model that has none,
+ * none at all, too many. The value of a variant is checked where the configuration is. */
 enum status compare_methods_parse(struct compare_methods *m, const char *text);
 
 #endif

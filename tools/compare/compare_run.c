@@ -14,10 +14,10 @@
 #include "tools/run/supervisor.h"
 #include "tools/run/view.h"
 
-#define POLL_MS 20
+#define POLL_MS          20
 #define SMALL_FILE_BYTES ((size_t)1 << 20)
 
-/* --- what a run directory says ----------------------------------------------------------------- */
+/* --- what a run directory says ---------------------------------------------------------------- */
 
 enum status compare_same_text(const char *path, const char *text, const char *what) {
     char *old = NULL;
@@ -27,9 +27,9 @@ enum status compare_same_text(const char *path, const char *text, const char *wh
     for (size_t line = 1; *a != '\0' || *b != '\0'; line++) {
         const size_t na = strcspn(a, "\n"), nb = strcspn(b, "\n");
         if (na != nb || memcmp(a, b, na) != 0) {
-            const enum status status =
-                fail(ERR_EXISTS, "%s: line %zu of %s was '%.*s' and is '%.*s' now; give another --out",
-                     what, line, path, (int)(na < 200 ? na : 200), a, (int)(nb < 200 ? nb : 200), b);
+            const enum status status = fail(
+                ERR_EXISTS, "%s: line %zu of %s was '%.*s' and is '%.*s' now; give another --out",
+                what, line, path, (int)(na < 200 ? na : 200), a, (int)(nb < 200 ? nb : 200), b);
             mem_free(&old);
             return status;
         }
@@ -56,7 +56,7 @@ enum status compare_run_cost(const struct compare_run *run, double *impressions,
     return OK;
 }
 
-/* --- the child's command line ------------------------------------------------------------------ */
+/* --- the child's command line ----------------------------------------------------------------- */
 
 const char *compare_set_for(const struct compare_method *m, const char *method_set) {
     const char *const names[] = {m->label, m->model};
@@ -79,8 +79,8 @@ static enum status parsed(struct child *c, struct job **job) {
     return job_parse(*job, c->argc - 1, c->argv + 1, false, &help);
 }
 
-/* Later ones win: what is given for all, then what makes the method and its seed, then what is given
- * for it. */
+/* Later ones win: what is given for all, then what makes the method and its seed, then what is
+ * given for it. */
 static enum status add_sets(struct child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64], set_seed[32];
@@ -135,7 +135,7 @@ static enum status add_run(struct supervisor *sup, const struct compare_settings
     return add_arguments(*c, s, m, seed, run->dir);
 }
 
-/* --- looking ----------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* The configuration that train will write, against the one that it has written. */
 static enum status check_config(const struct job *job, const struct compare_run *run) {
@@ -147,7 +147,8 @@ static enum status check_config(const struct job *job, const struct compare_run 
     }
     enum status status = config_text(&job->config, &text);
     if (status == OK) {
-        status = compare_same_text(path, (const char *)text.data, "a run with other settings is there");
+        status =
+            compare_same_text(path, (const char *)text.data, "a run with other settings is there");
     }
     buf_fini(&text);
     return status;
@@ -178,7 +179,7 @@ enum status compare_run_look(const struct compare_settings *s, const struct comp
     return status;
 }
 
-/* --- training ---------------------------------------------------------------------------------- */
+/* --- training --------------------------------------------------------------------------------- */
 
 static enum status wait_for(struct supervisor *sup, const struct child *c) {
     bool passed = false;

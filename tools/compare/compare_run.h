@@ -1,8 +1,8 @@
 /* compare_run.h - one model of a comparison: `esmm train` as a child process of this program, its
  * options, and the run directory OUT/runs/METHOD-SEED that it fills.
  *
- * A run that is complete with the same configuration is kept. One that was stopped or failed goes on
- * from its newest checkpoint (train's --resume). One with another configuration is refused.
+ * A run that is complete with the same configuration is kept. One that was stopped or failed goes
+ * on from its newest checkpoint (train's --resume). One with another configuration is refused.
  */
 #ifndef TOOLS_COMPARE_COMPARE_RUN_H
 #define TOOLS_COMPARE_COMPARE_RUN_H
@@ -27,7 +27,8 @@ struct compare_settings { /* what all runs share; texts belong to the command li
     uint64_t servers, workers, threads;
 };
 
-/* The "section.key=value" of a method_set if it is for m (METHOD is its label or its model), or NULL. */
+/* The "section.key=value" of a method_set if it is for m (METHOD is its label or its model), or
+ * NULL. */
 const char *compare_set_for(const struct compare_method *m, const char *method_set);
 
 struct compare_run {
@@ -45,8 +46,8 @@ enum status compare_run_train(const struct compare_settings *s, const struct com
 /* From the run's summary: impressions trained on, and seconds. */
 enum status compare_run_cost(const struct compare_run *run, double *impressions, double *seconds);
 
-/* Checks that the file `path` has exactly this text. ERR_EXISTS: the first line that differs is told,
- * after `what`. ERR_NOT_FOUND. */
+/* Checks that the file `path` has exactly this text. ERR_EXISTS: the first line that differs is
+ * told, after `what`. ERR_NOT_FOUND. */
 enum status compare_same_text(const char *path, const char *text, const char *what);
 
 #endif

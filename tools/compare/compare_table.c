@@ -1,8 +1,8 @@
 /* compare_table.c - the comparison as tables for people, and as CSV.
  *
- * A column is a figure; its header says on which impressions it is, how many those are, and how many
- * of them are positive, since "the AUC of CVR" alone means three different things in the field. The
- * paper's own figures stand beside the two columns that follow its protocol.
+ * A column is a figure; its header says on which impressions it is, how many those are, and how
+ * many of them are positive, since "the AUC of CVR" alone means three different things in the
+ * field. The paper's own figures stand beside the two columns that follow its protocol.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "compare_result.h"
 
 #define LABEL_WIDTH 18
-#define WIDTH 19
+#define WIDTH       19
 
 /* Text in a column, right-aligned; a UTF-8 character counts once. */
 static enum status cell(struct buf *out, const char *text) {
@@ -39,12 +39,13 @@ static enum status head(const struct compare_result *r, size_t figure, int line,
     case 0: return cell(out, f->title);
     case 1: return cell(out, f->population);
     case 2: return number(out, "n ", f->n(e));
-    default: return f->positives != NULL ? number(out, "positive ", f->positives(e)) : cell(out, "");
+    default:
+        return f->positives != NULL ? number(out, "positive ", f->positives(e)) : cell(out, "");
     }
 }
 
-static enum status heads(const struct compare_result *r, const size_t *shown, size_t count, bool paper,
-                         struct buf *out) {
+static enum status heads(const struct compare_result *r, const size_t *shown, size_t count,
+                         bool paper, struct buf *out) {
     static const char *const beside[] = {"paper", "Ali-CCP", "10 runs", ""};
     for (int line = 0; line < 4; line++) {
         TRY(buf_printf(out, "%-*s", LABEL_WIDTH, line == 0 ? "method" : ""));
@@ -65,8 +66,8 @@ static struct compare_summary paper_of(const struct compare_method *m, size_t fi
                                     .sd = cvr ? m->paper.cvr_sd : m->paper.ctcvr_sd};
 }
 
-static enum status row(const struct compare_result *r, size_t method, const size_t *shown, size_t count,
-                       struct buf *out) {
+static enum status row(const struct compare_result *r, size_t method, const size_t *shown,
+                       size_t count, struct buf *out) {
     const struct compare_method *m = &r->methods->method[method];
     char text[48];
     TRY(buf_printf(out, "%-*s", LABEL_WIDTH, m->label));
@@ -135,23 +136,27 @@ enum status compare_table(const struct compare_result *r, struct buf *out) {
                             "weight\n\n"));
     }
     TRY(block(r, 0, 0, COMPARE_AUCS, out));
-    TRY(buf_printf(out, "\nProbabilities: normalised entropy, 1 is the base rate's; sum of predictions over "
-                        "conversions, best 1\n\n"));
+    TRY(buf_printf(
+        out, "\nProbabilities: normalised entropy, 1 is the base rate's; sum of predictions over "
+             "conversions, best 1\n\n"));
     TRY(block(r, 1, COMPARE_AUCS, COMPARE_FIGURES_LABELS - COMPARE_AUCS, out));
     if (r->truth != NULL) {
-        TRY(buf_printf(out, "\nAgainst the true p(conversion | click); AUC x 100, best %.2f; means of "
-                            "predicted over true, best 1\n\n",
+        TRY(buf_printf(out,
+                       "\nAgainst the true p(conversion | click); AUC x 100, best %.2f; means of "
+                       "predicted over true, best 1\n\n",
                        100 * compare_counts(r)->auc_cvr_entire_best));
         TRY(block(r, 1, COMPARE_FIGURES_LABELS, COMPARE_FIGURES - COMPARE_FIGURES_LABELS, out));
     }
     TRY(gains(r, out));
-    return buf_printf(out, "\n-: the model does not predict it, or a class is missing. paper: Ma et al. "
-                           "2018, Table 2.\n");
+    return buf_printf(out,
+                      "\n-: the model does not predict it, or a class is missing. paper: Ma et al. "
+                      "2018, Table 2.\n");
 }
 
-/* --- CSV ------------------------------------------------------------------------------------- */
+/* --- CSV -------------------------------------------------------------------------------------- */
 
-static enum status csv_row(const struct compare_result *r, size_t method, size_t seed, struct buf *out) {
+static enum status csv_row(const struct compare_result *r, size_t method, size_t seed,
+                           struct buf *out) {
     TRY(buf_printf(out, "%s,%zu", r->methods->method[method].label, seed + 1));
     for (size_t f = 0; f < COMPARE_FIGURES; f++) {
         const double v = compare_value(compare_cell_at(r, method, seed), &compare_figures[f]);

@@ -29,7 +29,7 @@ void export_name(const char *field, char *out) {
     out[at] = '\0';
 }
 
-/* --- the command ----------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 struct export_line {
     const char *checkpoint, *format, *out;

@@ -30,8 +30,10 @@ static void record_type(const struct scan *scan, uint32_t slot, uint32_t kind, c
     if (t->state_floats > 0) {
         snprintf(state, sizeof state, ", ('state', '<f4', (%u,))", t->state_floats);
     }
-    snprintf(out, bytes, "[('id', '<u8'), ('step', '<u4'), ('last', '<u4'), "
-             "('w', '<f4', (%u,))%s]", t->dim, state);
+    snprintf(out, bytes,
+             "[('id', '<u8'), ('step', '<u4'), ('last', '<u4'), "
+             "('w', '<f4', (%u,))%s]",
+             t->dim, state);
 }
 
 static enum status write_records(const struct scan *scan, uint32_t slot, uint32_t kind,
@@ -93,7 +95,7 @@ out:
     return status;
 }
 
-/* --- clocks and names ------------------------------------------------------------------------ */
+/* --- clocks and names ------------------------------------------------------------------------- */
 
 struct stretch { /* buckets that agree */
     uint32_t begin, end;

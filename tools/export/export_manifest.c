@@ -1,6 +1,6 @@
-/* export_manifest.c - manifest.json of an npy export: what the arrays are and how p_ctr follows from
- * them. A reader needs this file and the arrays, nothing else. It holds no time, path or number of
- * servers, so that equal states give equal bytes. */
+/* export_manifest.c - manifest.json of an npy export: what the arrays are and how p_ctr follows
+ * from them. A reader needs this file and the arrays, nothing else. It holds no time, path or
+ * number of servers, so that equal states give equal bytes. */
 #include "export.h"
 
 #include <stdio.h>
@@ -70,10 +70,8 @@ static const char *formula_of(enum model_name model) {
     case MODEL_OVERSAMPLING: return "p_cvr is all that the model predicts";
     case MODEL_DIVISION:
     case MODEL_AITM: return "p_cvr = p_ctcvr / p_ctr";
-    case MODEL_ESM2:
-        return "p_cvr = p_act * p_buy + (1 - p_act) * p_skip; p_ctcvr = p_ctr * p_cvr";
-    case MODEL_CHAIN:
-        return "p_cvr = the product of all towers but ctr; p_ctcvr = p_ctr * p_cvr";
+    case MODEL_ESM2: return "p_cvr = p_act * p_buy + (1 - p_act) * p_skip; p_ctcvr = p_ctr * p_cvr";
+    case MODEL_CHAIN: return "p_cvr = the product of all towers but ctr; p_ctcvr = p_ctr * p_cvr";
     default: return "p_ctcvr = p_ctr * p_cvr";
     }
 }
@@ -90,8 +88,10 @@ static void put_formula(struct json *j, const struct scan *scan) {
     put_lines(j, formula_rest, COUNT(formula_rest));
     put_lines(j, formula_attention, scan->layout.attention ? COUNT(formula_attention) : 0);
     json_str(j, NULL, formula_of(scan->config.model));
-    put_lines(j, formula_thinned, loss_shift_of(&scan->config, scan->manifest.sample_rate) != 0.0f
-                                      ? COUNT(formula_thinned) : 0);
+    put_lines(j, formula_thinned,
+              loss_shift_of(&scan->config, scan->manifest.sample_rate) != 0.0f
+                  ? COUNT(formula_thinned)
+                  : 0);
     json_close(j);
 }
 

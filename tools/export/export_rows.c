@@ -5,7 +5,7 @@
 
 #include "common/base/mem.h"
 
-/* --- sorting --------------------------------------------------------------------------------- */
+/* --- sorting ---------------------------------------------------------------------------------- */
 
 #define SMALL 32
 
@@ -58,7 +58,7 @@ void sort_ids(uint64_t *ids, size_t n) {
     flag_sort(ids, n, 56);
 }
 
-/* --- the order ------------------------------------------------------------------------------- */
+/* --- the order -------------------------------------------------------------------------------- */
 
 static enum status collect_ids(void *arg, const struct part_chunk *chunk) {
     struct row_order *o = arg;
@@ -120,12 +120,12 @@ static uint64_t rank_of(const struct row_order *o, uint64_t id) {
     return low;
 }
 
-/* --- streaming ------------------------------------------------------------------------------- */
+/* --- streaming -------------------------------------------------------------------------------- */
 
 struct window {
     const struct row_order *order;
-    size_t from, bytes;   /* of each record */
-    uint64_t begin, end;  /* ranks */
+    size_t from, bytes;  /* of each record */
+    uint64_t begin, end; /* ranks */
     uint64_t filled;
     uint8_t *data;
 };

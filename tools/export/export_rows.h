@@ -14,8 +14,8 @@
 struct row_order {
     const struct scan *scan;
     uint32_t slot;
-    uint32_t kind;   /* SCAN_ROWS or SCAN_SIGHTINGS */
-    uint64_t *ids;   /* [count], ascending */
+    uint32_t kind; /* SCAN_ROWS or SCAN_SIGHTINGS */
+    uint64_t *ids; /* [count], ascending */
     uint64_t count, cap;
 };
 

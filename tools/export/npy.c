@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define NPY_PREFIX 10 /* magic, version, length */
-#define NPY_ALIGN 64
+#define NPY_ALIGN  64
 
 enum status npy_header(const char *type, const uint64_t *shape, int dims, char *header,
                        size_t *bytes) {

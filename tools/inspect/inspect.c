@@ -9,7 +9,7 @@
 #include "tools/common/tools.h"
 
 #define DIFF_BYTES ((uint64_t)1 << 30)
-#define TOP_MAX 1000000
+#define TOP_MAX    1000000
 
 enum view { VIEW_SUMMARY, VIEW_VERIFY, VIEW_KEY, VIEW_TEXT, VIEW_TOP, VIEW_HISTOGRAM, VIEW_DIFF };
 struct inspect_line {
@@ -21,19 +21,26 @@ struct inspect_line {
     bool by_given, memory_given;
 };
 
-enum { I_VERIFY = 256, I_KEY, I_TEXT, I_TOP, I_BY, I_FIELD, I_HISTOGRAM, I_DIFF, I_MEMORY, I_JSON, I_HELP };
-static const struct option options[] = {{"verify", no_argument, NULL, I_VERIFY},
-                                        {"key", required_argument, NULL, I_KEY},
-                                        {"text", required_argument, NULL, I_TEXT},
-                                        {"top", required_argument, NULL, I_TOP},
-                                        {"by", required_argument, NULL, I_BY},
-                                        {"field", required_argument, NULL, I_FIELD},
-                                        {"histogram", no_argument, NULL, I_HISTOGRAM},
-                                        {"diff", required_argument, NULL, I_DIFF},
-                                        {"memory", required_argument, NULL, I_MEMORY},
-                                        {"json", no_argument, NULL, I_JSON},
-                                        {"help", no_argument, NULL, I_HELP},
-                                        {NULL, 0, NULL, 0}};
+enum {
+    I_VERIFY = 256,
+    I_KEY,
+    I_TEXT,
+    I_TOP,
+    I_BY,
+    I_FIELD,
+    I_HISTOGRAM,
+    I_DIFF,
+    I_MEMORY,
+    I_JSON,
+    I_HELP
+};
+static const struct option options[] = {
+    {"verify", no_argument, NULL, I_VERIFY},       {"key", required_argument, NULL, I_KEY},
+    {"text", required_argument, NULL, I_TEXT},     {"top", required_argument, NULL, I_TOP},
+    {"by", required_argument, NULL, I_BY},         {"field", required_argument, NULL, I_FIELD},
+    {"histogram", no_argument, NULL, I_HISTOGRAM}, {"diff", required_argument, NULL, I_DIFF},
+    {"memory", required_argument, NULL, I_MEMORY}, {"json", no_argument, NULL, I_JSON},
+    {"help", no_argument, NULL, I_HELP},           {NULL, 0, NULL, 0}};
 static const char help[] =
     "usage: esmm inspect DIR [one view] [--json]\n\n"
     "Looks into a checkpoint (also a checkpoints or run directory: its newest complete one), which\n"
@@ -52,7 +59,8 @@ static const char help[] =
 
 static enum status choose(struct inspect_line *l, enum view view) {
     if (l->view != VIEW_SUMMARY && l->view != view) {
-        return fail(ERR_USAGE, "--verify, --key, --text, --top, --histogram, --diff: one at a time");
+        return fail(ERR_USAGE,
+                    "--verify, --key, --text, --top, --histogram, --diff: one at a time");
     }
     l->view = view;
     return OK;
@@ -109,7 +117,7 @@ static enum status parse(struct inspect_line *l, int argc, char **argv) {
     return OK;
 }
 
-/* --- which kind of directory ----------------------------------------------------------------- */
+/* --- which kind of directory ------------------------------------------------------------------ */
 
 static bool holds_names(const char *dir, const char *prefix) {
     struct file_list list = {0};
@@ -125,12 +133,14 @@ static bool holds_names(const char *dir, const char *prefix) {
 }
 
 static enum status neither(const char *path) {
-    return fail(ERR_NOT_FOUND, "%s is neither a checkpoint (or a run that has one) nor a directory of "
-                "impression shards", path);
+    return fail(ERR_NOT_FOUND,
+                "%s is neither a checkpoint (or a run that has one) nor a directory of "
+                "impression shards",
+                path);
 }
 
-/* Both kinds have a file named manifest. The files beside it tell them apart, also when the manifest
- * is damaged; where there are none, the manifest that can be read decides. */
+/* Both kinds have a file named manifest. The files beside it tell them apart, also when the
+ * manifest is damaged; where there are none, the manifest that can be read decides. */
 static enum status find_kind(const char *path, bool *shards) {
     char file[PATH_BYTES_MAX];
     struct dataset data = {0};
@@ -155,7 +165,7 @@ static enum status find_kind(const char *path, bool *shards) {
     return as_checkpoint || *shards ? OK : neither(path);
 }
 
-/* --- the views ------------------------------------------------------------------------------- */
+/* --- the views -------------------------------------------------------------------------------- */
 
 static enum status view_diff(const struct inspect_line *l, const struct scan *scan,
                              struct buf *out) {

@@ -12,16 +12,16 @@
  * parameters. */
 enum status inspect_summary(const struct scan *scan, bool json, struct buf *out);
 
-/* One row: key is FIELD:ID, id decimal or 0x hexadecimal. An id without a row is ERR_NOT_FOUND, after
- * the report of its initial value was appended. One block. */
+/* One row: key is FIELD:ID, id decimal or 0x hexadecimal. An id without a row is ERR_NOT_FOUND,
+ * after the report of its initial value was appended. One block. */
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out);
 
 /* The same by slot and id. */
 enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
                         struct buf *out);
-/* The same of a value as it stands in the log: argument is FIELD:TEXT, and the checkpoint says how the
- * field's texts become ids. ERR_CONFIG: it does not. ERR_FORMAT: the text has none. ERR_USAGE: several
- * values. */
+/* The same of a value as it stands in the log: argument is FIELD:TEXT, and the checkpoint says how
+ * the field's texts become ids. ERR_CONFIG: it does not. ERR_FORMAT: the text has none. ERR_USAGE:
+ * several values. */
 enum status inspect_text(const struct scan *scan, const char *argument, bool json, struct buf *out);
 
 /* The n rows of the largest norm or count of updates, of one slot or (-1) of all tables. 40 bytes
@@ -43,8 +43,8 @@ enum status inspect_diff(const struct scan *a, const struct scan *b, uint64_t me
  * first. One block and the set of buckets. */
 enum status inspect_verify(const char *path, bool json, struct buf *out);
 
-/* A shard directory's manifest, and what a peek into each shard tells of times, kinds and behaviours;
- * with `verify` its shards are read and checked too. */
+/* A shard directory's manifest, and what a peek into each shard tells of times, kinds and
+ * behaviours; with `verify` its shards are read and checked too. */
 enum status inspect_data(const char *dir, bool verify, bool json, struct buf *out);
 
 #endif

@@ -37,9 +37,10 @@ static void look(const struct dataset *d, struct contents *c) {
 static enum status text_lines(const char *name, const struct line_counts *l, struct buf *out) {
     return l->lines == 0
                ? OK
-               : buf_printf(out, "%-12s %llu = %llu header + %llu blank + %llu rejected + %llu "
-                                 "orphans dropped + %llu rows + %llu continued\n", name,
-                            (unsigned long long)l->lines, (unsigned long long)l->header,
+               : buf_printf(out,
+                            "%-12s %llu = %llu header + %llu blank + %llu rejected + %llu "
+                            "orphans dropped + %llu rows + %llu continued\n",
+                            name, (unsigned long long)l->lines, (unsigned long long)l->header,
                             (unsigned long long)l->blank, (unsigned long long)l->rejected,
                             (unsigned long long)l->dropped, (unsigned long long)l->rows,
                             (unsigned long long)l->continued);
@@ -131,10 +132,10 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
                    ratio(d->impressions, d->groups)));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
                    (unsigned long long)d->clicks, 100 * ratio(d->clicks, d->impressions)));
-    TRY(d->no_conversion
-            ? buf_printf(out, "conversions  no label of them in the log\n")
-            : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
-                         (unsigned long long)d->conversions, 100 * ratio(d->conversions, d->clicks)));
+    TRY(d->no_conversion ? buf_printf(out, "conversions  no label of them in the log\n")
+                         : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
+                                      (unsigned long long)d->conversions,
+                                      100 * ratio(d->conversions, d->clicks)));
     TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
@@ -145,15 +146,16 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
     TRY(text_weights(d, out));
     TRY(text_contents(d, c, out));
     TRY(text_fields(d, out));
-    TRY(buf_printf(out, "\n%-20s %12s %10s %10s %12s %14s\n", "shard", "impressions", "groups", "clicks",
-                   "conversions", "bytes"));
+    TRY(buf_printf(out, "\n%-20s %12s %10s %10s %12s %14s\n", "shard", "impressions", "groups",
+                   "clicks", "conversions", "bytes"));
     for (uint32_t s = 0; s < d->shard_count; s++) {
         const struct shard_info *i = &d->shards[s];
-        TRY(buf_printf(out, "%-20s %12u %10u %10u %12u %14llu\n", i->name, i->impressions, i->groups,
-                       i->clicks, i->conversions, (unsigned long long)i->bytes));
+        TRY(buf_printf(out, "%-20s %12u %10u %10u %12u %14llu\n", i->name, i->impressions,
+                       i->groups, i->clicks, i->conversions, (unsigned long long)i->bytes));
     }
-    return verified ? buf_printf(out, "\nwhole: every shard was read and agrees with the manifest\n")
-                    : OK;
+    return verified
+               ? buf_printf(out, "\nwhole: every shard was read and agrees with the manifest\n")
+               : OK;
 }
 
 static void json_shards(const struct dataset *d, struct json *j) {

@@ -3,12 +3,13 @@
  * Rows of one side must be found while the other streams by, and neither need fit into memory. Keys
  * hash into buckets the same way in both, so the key space is cut into ranges of buckets: for each
  * range the rows of `a` are held (id, weights, and a hash of the rest of the record), then the rows
- * of `b` are looked up. A first pass counts the rows of `a` per table and bucket, so that ranges are
- * as wide as the budget allows and every array has its final size from the start.
+ * of `b` are looked up. A first pass counts the rows of `a` per table and bucket, so that ranges
+ * are as wide as the budget allows and every array has its final size from the start.
  *
- * A range reads only parts that overlap it, but these whole; with R ranges and one part a checkpoint
- * is read R times. Sorting both sides on disk would read less when R is large and was rejected: at
- * the default budget of 1 GiB a range holds 10 M rows of 18 floats, and inspection is rare.
+ * A range reads only parts that overlap it, but these whole; with R ranges and one part a
+ * checkpoint is read R times. Sorting both sides on disk would read less when R is large and was
+ * rejected: at the default budget of 1 GiB a range holds 10 M rows of 18 floats, and inspection is
+ * rare.
  *
  * Classes of a row in both: `changed` (a weight differs), `touched` (the weights are equal, but a
  * counter or the optimizer's state differs), else the same.
@@ -38,12 +39,13 @@ static void compare_floats(struct figures *f, const uint8_t *x, const uint8_t *y
 /* Of everything in a record but id and weights. */
 static uint64_t rest_of(const struct scan_row *row, const struct part_table *t) {
     const uint64_t counters = (uint64_t)row->step << 32 | row->last;
-    const uint64_t state =
-        t->state_floats == 0 ? 0 : hash_bytes(row->floats + 4 * t->dim, 4 * (size_t)t->state_floats);
+    const uint64_t state = t->state_floats == 0
+                               ? 0
+                               : hash_bytes(row->floats + 4 * t->dim, 4 * (size_t)t->state_floats);
     return rng_mix(counters ^ rng_mix(state));
 }
 
-/* --- holding --------------------------------------------------------------------------------- */
+/* --- holding ---------------------------------------------------------------------------------- */
 
 static enum status count_bucket_rows(void *arg, const struct part_chunk *chunk) {
     struct diff *d = arg;
@@ -142,7 +144,7 @@ static enum status hold_chunk(void *arg, const struct part_chunk *chunk) {
     return OK;
 }
 
-/* --- comparing ------------------------------------------------------------------------------- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 static void compare_row(struct diff *d, uint32_t table, const struct part_table *t,
                         const struct scan_row *row) {
@@ -221,7 +223,7 @@ static enum status compare_rows(struct diff *d, uint64_t memory_bytes) {
     return OK;
 }
 
-/* --- dense ----------------------------------------------------------------------------------- */
+/* --- dense ------------------------------------------------------------------------------------ */
 
 static const struct layout_array *find_array(const struct layout *l, const char *name) {
     for (uint32_t k = 0; k < l->array_count; k++) {
@@ -289,7 +291,7 @@ out:
     return status;
 }
 
-/* --- the whole ------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 enum status inspect_diff(const struct scan *a, const struct scan *b, uint64_t memory_bytes,
                          bool json, struct buf *out) {

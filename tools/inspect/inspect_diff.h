@@ -17,20 +17,20 @@ struct held {
     uint64_t count, cap;
     uint8_t *records; /* [cap], stride bytes each: u64 id, u64 rest, f32 w[dim] */
     size_t stride;
-    uint8_t *seen;    /* [cap] */
-    uint32_t *index;  /* [mask + 1]: position + 1, 0 free */
+    uint8_t *seen;   /* [cap] */
+    uint32_t *index; /* [mask + 1]: position + 1, 0 free */
     uint64_t mask;
 };
 
 struct diff {
     const struct scan *a, *b;
-    uint32_t tables;                  /* of a, then those of b that a lacks */
-    uint32_t slot_of_b[FIELDS_MAX];   /* table of b -> position in figures */
+    uint32_t tables;                /* of a, then those of b that a lacks */
+    uint32_t slot_of_b[FIELDS_MAX]; /* table of b -> position in figures */
     const char *name[2 * FIELDS_MAX];
     struct figures figures[2 * FIELDS_MAX];
-    uint32_t *bucket_rows;            /* [a->tables][BUCKETS] */
+    uint32_t *bucket_rows; /* [a->tables][BUCKETS] */
     struct held held[FIELDS_MAX];
-    uint32_t begin, end;              /* buckets of the range */
+    uint32_t begin, end; /* buckets of the range */
     uint32_t ranges;
     struct figures dense[2 * LAYOUT_ARRAYS_MAX];
     const char *dense_name[2 * LAYOUT_ARRAYS_MAX];

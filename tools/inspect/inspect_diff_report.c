@@ -33,12 +33,12 @@ static enum status text_table(const struct figures *f, const char *name, struct 
 }
 
 static const char *array_state(const struct figures *f) {
-    return f->only_a > 0       ? "only in a"
-           : f->only_b > 0     ? "only in b"
-           : f->shapes_differ  ? "shapes differ"
-           : f->changed > 0    ? "changed"
-           : f->touched > 0    ? "state only"
-                               : "same";
+    return f->only_a > 0      ? "only in a"
+           : f->only_b > 0    ? "only in b"
+           : f->shapes_differ ? "shapes differ"
+           : f->changed > 0   ? "changed"
+           : f->touched > 0   ? "state only"
+                              : "same";
 }
 
 enum status diff_text(const struct diff *d, struct buf *out) {
@@ -56,8 +56,8 @@ enum status diff_text(const struct diff *d, struct buf *out) {
         TRY(buf_printf(out, "%-20s %-13s %12.5g %12.5g\n", d->dense_name[k], array_state(f),
                        f->max_abs, mean_abs(f)));
     }
-    return buf_printf(out, "\n%s (%u pass%s)\n", all_equal(d) ? "equal" : "different",
-                      d->ranges, d->ranges == 1 ? "" : "es");
+    return buf_printf(out, "\n%s (%u pass%s)\n", all_equal(d) ? "equal" : "different", d->ranges,
+                      d->ranges == 1 ? "" : "es");
 }
 
 enum status diff_json(const struct diff *d, struct buf *out) {

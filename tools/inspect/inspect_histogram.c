@@ -6,11 +6,12 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
-/* Bin k >= 1 holds [2^(k - 1 + LOW), 2^(k + LOW)); bin 0 what lies below, the last what lies above. */
+/* Bin k >= 1 holds [2^(k - 1 + LOW), 2^(k + LOW)); bin 0 what lies below, the last what lies above.
+ */
 #define NORM_BINS 48
-#define NORM_LOW (-32)
+#define NORM_LOW  (-32)
 #define STEP_BINS 33
-#define BAR 40
+#define BAR       40
 
 struct histogram {
     uint64_t norm[NORM_BINS];

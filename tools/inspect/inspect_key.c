@@ -1,4 +1,5 @@
-/* inspect_key.c - one row, found by its key: only the parts and blocks that may hold it are read. */
+/* inspect_key.c - one row, found by its key: only the parts and blocks that may hold it are read.
+ */
 #include "inspect.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@ struct key_view {
     float floats[ROW_FLOATS_MAX]; /* w, state; the initial w if not found */
 };
 
-static enum status parse_key(const struct scan *scan, const char *key, uint32_t *slot, uint64_t *id) {
+static enum status parse_key(const struct scan *scan, const char *key, uint32_t *slot,
+                             uint64_t *id) {
     char field[FIELD_NAME_MAX];
     const char *colon = strrchr(key, ':');
     if (colon == NULL || (size_t)(colon - key) >= sizeof field) {
@@ -119,7 +121,8 @@ static enum status text_key(const struct key_view *v, struct buf *out) {
 
 enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
                         struct buf *out) {
-    struct key_view v = {.scan = scan, .slot = slot, .id = id, .bucket = scan_bucket(scan, slot, id)};
+    struct key_view v = {
+        .scan = scan, .slot = slot, .id = id, .bucket = scan_bucket(scan, slot, id)};
     const struct part_table *t = &scan->table[v.slot];
     if (t->dim + t->state_floats > ROW_FLOATS_MAX) {
         return fail(ERR_LIMIT, "table '%s' has %u floats a row", t->name, t->dim + t->state_floats);
@@ -131,12 +134,13 @@ enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, boo
     TRY(scan_each(scan, &filter, seek_key, &v));
     if (!v.found) {
         const uint64_t hash = hash_key(scan->manifest.schema.fields[v.slot].salt, v.id);
-        row_initial(scan->config.seed, hash, config_table(&scan->config, t->name).init_scale, t->dim,
-                    v.floats);
+        row_initial(scan->config.seed, hash, config_table(&scan->config, t->name).init_scale,
+                    t->dim, v.floats);
     }
     TRY(json ? json_key(&v, out) : text_key(&v, out));
-    return v.found ? OK : fail(ERR_NOT_FOUND, "%s has no row %s:%llu", scan->dir, t->name,
-                               (unsigned long long)id);
+    return v.found ? OK
+                   : fail(ERR_NOT_FOUND, "%s has no row %s:%llu", scan->dir, t->name,
+                          (unsigned long long)id);
 }
 
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out) {

@@ -18,8 +18,8 @@ struct table_sums {
     double norm_max;
 };
 struct cursor_sums {
-    uint32_t epochs;       /* complete */
-    uint64_t batches;      /* applied beyond them */
+    uint32_t epochs;        /* complete */
+    uint64_t batches;       /* applied beyond them */
     uint64_t epoch_batches; /* of one epoch */
 };
 struct summary {
@@ -82,7 +82,7 @@ static double mean_norm(const struct table_sums *t) {
     return t->rows == 0 ? 0 : t->norms / (double)t->rows;
 }
 
-/* --- text ------------------------------------------------------------------------------------ */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static enum status text_head(const struct summary *s, struct buf *out) {
     const struct scan *scan = s->scan;
@@ -118,12 +118,12 @@ static enum status text_table(const struct summary *s, uint32_t slot, struct buf
     const struct part_table *p = &s->scan->table[slot];
     const struct table_sums *t = &s->table[slot];
     const bool user = slot < s->scan->layout.user_fields;
-    return buf_printf(out, "%-20s %-4s %4u  %-16s %12llu %14llu %12llu %12.5g %12.5g %12.5g %12llu\n",
-                      p->name, user ? "user" : "item", p->dim,
-                      optimizer_name((enum optimizer_kind)p->optimizer),
-                      (unsigned long long)t->rows, (unsigned long long)(t->rows * p->row_bytes),
-                      (unsigned long long)t->updates, sqrt(t->square), mean_norm(t), t->norm_max,
-                      (unsigned long long)t->sightings);
+    return buf_printf(
+        out, "%-20s %-4s %4u  %-16s %12llu %14llu %12llu %12.5g %12.5g %12.5g %12llu\n", p->name,
+        user ? "user" : "item", p->dim, optimizer_name((enum optimizer_kind)p->optimizer),
+        (unsigned long long)t->rows, (unsigned long long)(t->rows * p->row_bytes),
+        (unsigned long long)t->updates, sqrt(t->square), mean_norm(t), t->norm_max,
+        (unsigned long long)t->sightings);
 }
 
 /* How texts became ids, as far as that is known. */
@@ -144,9 +144,9 @@ static enum status text(const struct summary *s, struct buf *out) {
     const struct scan *scan = s->scan;
     uint64_t rows = 0, bytes = 0;
     TRY(text_head(s, out));
-    TRY(buf_printf(out, "\n%-20s %-4s %4s  %-16s %12s %14s %12s %12s %12s %12s %12s\n", "table", "side",
-                   "dim", "optimizer", "rows", "bytes", "updates", "norm", "mean row", "largest",
-                   "unadmitted"));
+    TRY(buf_printf(out, "\n%-20s %-4s %4s  %-16s %12s %14s %12s %12s %12s %12s %12s\n", "table",
+                   "side", "dim", "optimizer", "rows", "bytes", "updates", "norm", "mean row",
+                   "largest", "unadmitted"));
     for (uint32_t t = 0; t < scan->tables; t++) {
         TRY(text_table(s, t, out));
         rows += s->table[t].rows;
@@ -166,7 +166,7 @@ static enum status text(const struct summary *s, struct buf *out) {
     return OK;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------ */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void json_head(const struct summary *s, struct json *j) {
     const struct manifest *m = &s->scan->manifest;

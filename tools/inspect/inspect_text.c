@@ -26,22 +26,27 @@ static enum status split(const struct scan *scan, const char *argument, int *slo
             *text = colon + 1;
         }
     }
-    return *slot >= 0 ? OK
-                      : fail(ERR_NOT_FOUND, "%s: --text is '%.80s', which begins with none of its fields",
-                             scan->dir, argument);
+    return *slot >= 0
+               ? OK
+               : fail(ERR_NOT_FOUND, "%s: --text is '%.80s', which begins with none of its fields",
+                      scan->dir, argument);
 }
 
 static enum status must_be_known(const struct scan *scan, const struct field_schema *f,
                                  const char *field) {
     if (f == NULL || f->kind == FIELD_UNKNOWN) {
-        return fail(ERR_CONFIG, "field '%s': %s does not say how texts became ids (an older version or "
-                                "another program wrote it, or the shards that it was trained on): give "
-                                "the id, --key %s:ID", field, scan->dir, field);
+        return fail(ERR_CONFIG,
+                    "field '%s': %s does not say how texts became ids (an older version or "
+                    "another program wrote it, or the shards that it was trained on): give "
+                    "the id, --key %s:ID",
+                    field, scan->dir, field);
     }
     return f->kind != FIELD_HASH_TEXT || strcmp(f->hash, FIELD_HASH) == 0
                ? OK
-               : fail(ERR_CONFIG, "field '%s': ids are hashes of texts by %s, which this program does not "
-                                  "have: give the id, --key %s:ID", field, f->hash, field);
+               : fail(ERR_CONFIG,
+                      "field '%s': ids are hashes of texts by %s, which this program does not "
+                      "have: give the id, --key %s:ID",
+                      field, f->hash, field);
 }
 
 /* What prep does with a cell that holds one value. */
@@ -58,18 +63,23 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
     }
     memcpy(padded, text, value.n);
     if (f->multi != 0 && memchr(padded, f->multi, value.n) != NULL) {
-        return fail(ERR_USAGE, "--text: '%.80s' has the separator of field '%s' in it: one value at a "
-                               "time", text, f->name);
+        return fail(ERR_USAGE,
+                    "--text: '%.80s' has the separator of field '%s' in it: one value at a "
+                    "time",
+                    text, f->name);
     }
     value = field_text_value(f->weight, &plain, value, &weight, &why);
     if (field_schema_is_missing(f, padded, strlen(text)) ||
         field_schema_is_missing(f, value.at, value.n)) {
-        return fail(ERR_NOT_FOUND, "--text: '%.80s' is no value of field '%s', but a missing one: it "
-                                   "has no id", text, f->name);
+        return fail(ERR_NOT_FOUND,
+                    "--text: '%.80s' is no value of field '%s', but a missing one: it "
+                    "has no id",
+                    text, f->name);
     }
     why = why == REJECT_NONE ? field_text_id(&rule, value, id) : why;
-    return why == REJECT_NONE ? OK : fail(ERR_FORMAT, "--text: '%.80s', field '%s' (kind = %s): %s", text,
-                                          f->name, field_kind_name(f->kind), reject_text(why));
+    return why == REJECT_NONE ? OK
+                              : fail(ERR_FORMAT, "--text: '%.80s', field '%s' (kind = %s): %s",
+                                     text, f->name, field_kind_name(f->kind), reject_text(why));
 }
 
 enum status inspect_text(const struct scan *scan, const char *argument, bool json,

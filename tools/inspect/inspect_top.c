@@ -70,8 +70,7 @@ static enum status top_chunk(void *arg, const struct part_chunk *chunk) {
     const uint32_t dim = t->scan->table[chunk->table].dim;
     for (size_t i = 0; i < chunk->count; i++) {
         const struct scan_row row = scan_row(chunk, i);
-        struct top_row r = {
-            .id = row.id, .slot = chunk->table, .step = row.step, .last = row.last};
+        struct top_row r = {.id = row.id, .slot = chunk->table, .step = row.step, .last = row.last};
         r.norm = sqrt(scan_square(row.floats, dim));
         r.value = t->by_count ? row.step : r.norm;
         top_offer(t, &r);

@@ -1,10 +1,10 @@
 /* inspect_verify.c - is a checkpoint whole?
  *
- * Four questions, each asked only where the ones before it left sense in it: does every file have the
- * size and checksum that the manifest recorded; is every block what its own checksum says (this
- * names the offset); does the content decode, and do its rows lie in the part's buckets; do the parts
- * together hold every bucket and every dense parameter once. All damage is listed, not only the
- * first. */
+ * Four questions, each asked only where the ones before it left sense in it: does every file have
+ * the size and checksum that the manifest recorded; is every block what its own checksum says (this
+ * names the offset); does the content decode, and do its rows lie in the part's buckets; do the
+ * parts together hold every bucket and every dense parameter once. All damage is listed, not only
+ * the first. */
 #include "inspect.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ static enum status noted(struct damage *d, enum status status) {
     return status == OK || status == ERR_MEMORY ? status : note(d);
 }
 
-/* --- a file ---------------------------------------------------------------------------------- */
+/* --- a file ----------------------------------------------------------------------------------- */
 
 static enum status check_file(struct container_reader *reader, const struct manifest_part *part) {
     uint64_t checksum = 0;
@@ -65,7 +65,8 @@ static enum status check_file(struct container_reader *reader, const struct mani
 }
 
 /* The file as a whole is looked at only if no block is damaged: it says less. */
-static enum status check_blocks(const char *path, const struct manifest_part *part, struct damage *d) {
+static enum status check_blocks(const char *path, const struct manifest_part *part,
+                                struct damage *d) {
     struct container_reader reader = {.file = FILE_CLOSED};
     struct buf block = BUF_EMPTY;
     const size_t before = d->count;
@@ -85,7 +86,7 @@ static enum status check_blocks(const char *path, const struct manifest_part *pa
     return status;
 }
 
-/* --- its content ----------------------------------------------------------------------------- */
+/* --- its content ------------------------------------------------------------------------------ */
 
 static enum status check_rows(const char *path, const struct manifest *m,
                               const struct part_reader *reader, const struct part_chunk *chunk) {
@@ -102,10 +103,11 @@ static enum status check_rows(const char *path, const struct manifest *m,
         const struct scan_row row = scan_row(chunk, i);
         const uint32_t bucket = hash_bucket(hash_key(m->schema.fields[slot].salt, row.id));
         if (bucket < meta->bucket_begin || bucket >= meta->bucket_end) {
-            return fail(ERR_CORRUPT, "%s: offset %llu: row %zu of table '%s' (id %llu) belongs to "
-                        "bucket %u, the part holds [%u, %u)", path,
-                        (unsigned long long)reader->container.blocks[reader->next - 1].offset, i,
-                        m->schema.fields[slot].name, (unsigned long long)row.id, bucket,
+            return fail(ERR_CORRUPT,
+                        "%s: offset %llu: row %zu of table '%s' (id %llu) belongs to "
+                        "bucket %u, the part holds [%u, %u)",
+                        path, (unsigned long long)reader->container.blocks[reader->next - 1].offset,
+                        i, m->schema.fields[slot].name, (unsigned long long)row.id, bucket,
                         meta->bucket_begin, meta->bucket_end);
         }
     }
@@ -152,7 +154,7 @@ static enum status check_part(const char *dir, const struct manifest *m,
     return d->count == before ? noted(d, check_content(dir, path, m, part)) : OK;
 }
 
-/* --- the whole ------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static enum status check_buckets(const char *dir, const struct manifest *m) {
     uint8_t owners[BUCKETS] = {0};

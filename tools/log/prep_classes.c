@@ -54,10 +54,8 @@ static const char *advice(const struct class_tally *c) {
         return "A text that means no value is named by missing = TEXT, in [log] or the column's "
                "section";
     case REJECT_COLUMNS:
-    case REJECT_QUOTES:
-        return "Look at log.delimiter and log.quotes";
-    case REJECT_NO_COMMON:
-        return "The common file lacks their rows";
+    case REJECT_QUOTES: return "Look at log.delimiter and log.quotes";
+    case REJECT_NO_COMMON: return "The common file lacks their rows";
     default: return "The reason stands behind the line";
     }
 }
@@ -90,15 +88,15 @@ static enum status tell(const struct prep_output *o, const char *file, const str
     const struct buf *first = &o->first_of[class];
     const uint64_t rejected = prep_class_rejected(c), rows = prep_tally_judged(t) - c->rows;
     const uint64_t others = prep_tally_rejected(t) - rejected;
-    return fail(ERR_LIMIT,
-                "%s: %llu of the %llu lines that look like a %s were rejected (%.3g %%), of the %llu "
-                "others %llu (%.3g %%): what is left would tell something else than the log. Nothing "
-                "was written; --max-bad 100 would. %s. The first:\n%.*s",
-                file, (unsigned long long)rejected, (unsigned long long)c->rows,
-                dataset_label_name(class), 100 * share(rejected, (double)c->rows),
-                (unsigned long long)rows, (unsigned long long)others,
-                100 * share(others, (double)rows), advice(c), (int)first->len,
-                first->len == 0 ? "" : (const char *)first->data);
+    return fail(
+        ERR_LIMIT,
+        "%s: %llu of the %llu lines that look like a %s were rejected (%.3g %%), of the %llu "
+        "others %llu (%.3g %%): what is left would tell something else than the log. Nothing "
+        "was written; --max-bad 100 would. %s. The first:\n%.*s",
+        file, (unsigned long long)rejected, (unsigned long long)c->rows, dataset_label_name(class),
+        100 * share(rejected, (double)c->rows), (unsigned long long)rows,
+        (unsigned long long)others, 100 * share(others, (double)rows), advice(c), (int)first->len,
+        first->len == 0 ? "" : (const char *)first->data);
 }
 
 enum status prep_classes_check(const struct prep_output *o, const char *file,

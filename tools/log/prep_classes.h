@@ -1,10 +1,10 @@
 /* prep_classes.h - rejected lines by the labels that they look to have.
  *
- * A few lines in a thousand may be rejected and nobody needs to care, unless they are the positives:
- * conversions are rarer than that. So lines are counted by class, one class a label. A line that was
- * taken is in the classes of its labels. One that was rejected is in the class of a label if its cell
- * looks positive: it reads as 1, or it cannot be read and is not empty, 0, false, or a text that means
- * no value. Lines in which the cell cannot be found count nowhere.
+ * A few lines in a thousand may be rejected and nobody needs to care, unless they are the
+ * positives: conversions are rarer than that. So lines are counted by class, one class a label. A
+ * line that was taken is in the classes of its labels. One that was rejected is in the class of a
+ * label if its cell looks positive: it reads as 1, or it cannot be read and is not empty, 0, false,
+ * or a text that means no value. Lines in which the cell cannot be found count nowhere.
  */
 #ifndef TOOLS_LOG_PREP_CLASSES_H
 #define TOOLS_LOG_PREP_CLASSES_H

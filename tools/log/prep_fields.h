@@ -13,8 +13,8 @@
 #define FIELD_PLACES 1024u
 
 struct prep_fields {
-    struct schema schema; /* in order of discovery */
-    uint64_t values[FIELDS_MAX]; /* features accepted, by slot */
+    struct schema schema;           /* in order of discovery */
+    uint64_t values[FIELDS_MAX];    /* features accepted, by slot */
     uint64_t plain_ids[FIELDS_MAX]; /* ids that were read from another text than their shortest */
     struct prep_sketch sketch[FIELDS_MAX]; /* of the ids accepted: how many distinct */
     struct {

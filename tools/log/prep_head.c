@@ -62,9 +62,11 @@ enum status prep_head_unit(struct prep_schema *schema, const char *file, struct 
         most = c.of[k] > c.of[most] ? (enum clock_unit)k : most;
     }
     if (most == CLOCK_S && c.dates > 0 && c.dates == c.of[CLOCK_S]) {
-        return fail(ERR_FORMAT,
-                    "%s: times such as %s may be dates: log.time_format = %s; or seconds since 1970: "
-                    "then say log.time_unit = s", file, c.sample, c.format);
+        return fail(
+            ERR_FORMAT,
+            "%s: times such as %s may be dates: log.time_format = %s; or seconds since 1970: "
+            "then say log.time_unit = s",
+            file, c.sample, c.format);
     }
     schema->clock.unit = most;
     return OK;

@@ -9,12 +9,9 @@
 static const struct {
     char byte;
     const char *name, *plural;
-} delimiters[] = {{',', "comma", "commas"},
-                  {'\t', "tab", "tabs"},
-                  {';', "semicolon", "semicolons"},
-                  {'|', "pipe", "pipes"},
-                  {' ', "space", "spaces"},
-                  {'\x01', "\\x01", "\\x01 bytes"}};
+} delimiters[] = {{',', "comma", "commas"},         {'\t', "tab", "tabs"},
+                  {';', "semicolon", "semicolons"}, {'|', "pipe", "pipes"},
+                  {' ', "space", "spaces"},         {'\x01', "\\x01", "\\x01 bytes"}};
 
 static size_t count(struct span text, char c) {
     size_t n = 0;
@@ -37,7 +34,8 @@ static void guess(struct span header, const struct prep_schema *s, char *out, si
     }
     out[0] = '\0';
     if (memchr(header.at, '\r', header.n) != NULL && memchr(header.at, '\n', header.n) == NULL) {
-        snprintf(out, bytes, "; its lines seem to end with \\r alone: make it \\n (tr '\\r' '\\n')");
+        snprintf(out, bytes,
+                 "; its lines seem to end with \\r alone: make it \\n (tr '\\r' '\\n')");
     } else if (most > 2 * now) { /* blanks in names are no delimiters */
         snprintf(out, bytes, "; the header seems to be separated by %s: delimiter = %s",
                  delimiters[best].plural, delimiters[best].name);

@@ -19,7 +19,7 @@
 #include "prep_label.h"
 #include "common/field/prep_number.h"
 
-#define ENTRY_BYTES_MIN 6u /* "f", 2, "1", 3, "1", 1 */
+#define ENTRY_BYTES_MIN  6u /* "f", 2, "1", 3, "1", 1 */
 #define NUMBER_BYTES_MAX 63u
 
 void feature_list_fini(struct feature_list *l) {
@@ -50,7 +50,7 @@ enum status feature_list_add(struct feature_list *l, const struct feature *f) {
     return OK;
 }
 
-/* --- numbers --------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 static bool is_digit(char c) {
     return (unsigned)(c - '0') < 10;
@@ -140,7 +140,7 @@ enum reject prep_number_f32(struct span text, float *out) {
     return why != REJECT_NONE ? why : isfinite(*out) ? REJECT_NONE : REJECT_FINITE;
 }
 
-/* --- entries --------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 /* The byte `c` among the eight at `at`: its place, or 8. */
 static inline unsigned find8(uint64_t word, uint64_t c) {
@@ -261,7 +261,7 @@ static enum status entries(struct parser *p, struct span text, uint64_t count, e
     return OK;
 }
 
-/* --- lines ----------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 /* Cuts the next cell off; false if no comma comes. */
 static bool take_cell(struct span *line, struct span *cell) {

@@ -19,8 +19,8 @@
 struct feature_list {
     struct feature *features;
     size_t count, cap;
-    bool other_side;    /* one is of a field that is known on the other side: */
-    uint32_t conflict;  /* its slot */
+    bool other_side;   /* one is of a field that is known on the other side: */
+    uint32_t conflict; /* its slot */
 };
 void feature_list_fini(struct feature_list *l);
 /* Empty, with room for `count`. ERR_MEMORY. */

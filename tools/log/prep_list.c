@@ -70,9 +70,8 @@ enum status prep_list_text(const char *value, char out[LIST_TEXT_MAX]) {
         return plain(at, strlen(at), out);
     }
     TRY(quoted(&at, out));
-    return at[strspn(at, blanks)] == '\0'
-               ? OK
-               : fail(ERR_CONFIG, "'%.40s' behind a closing quote", at);
+    return at[strspn(at, blanks)] == '\0' ? OK
+                                          : fail(ERR_CONFIG, "'%.40s' behind a closing quote", at);
 }
 
 enum status prep_list_add(struct list_texts *l, const char *list) {

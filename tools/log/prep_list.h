@@ -2,8 +2,8 @@
  *
  *     missing = NULL, \N, "a, b", "say ""x""", "new_user_class_level "
  *
- * Texts are parted by commas; blanks and tabs around one are cut off. A text in double quotes is taken
- * as it stands, commas and blanks too; a quote in it is written twice.
+ * Texts are parted by commas; blanks and tabs around one are cut off. A text in double quotes is
+ * taken as it stands, commas and blanks too; a quote in it is written twice.
  */
 #ifndef TOOLS_LOG_PREP_LIST_H
 #define TOOLS_LOG_PREP_LIST_H
@@ -13,10 +13,11 @@
 #define LIST_TEXT_MAX  128u /* bytes of a text, with the NUL */
 #define LIST_TEXTS_MAX 8u
 
-/* The next text of *list, which then stands behind it; *more false: there is none. ERR_CONFIG: a text
- * that is too long, is empty without quotes, or has a quote that is not closed. */
+/* The next text of *list, which then stands behind it; *more false: there is none. ERR_CONFIG: a
+ * text that is too long, is empty without quotes, or has a quote that is not closed. */
 enum status prep_list_next(const char **list, char out[LIST_TEXT_MAX], bool *more);
-/* A value that is one text, not a list: a comma in it is one of its bytes. "" for an empty value. */
+/* A value that is one text, not a list: a comma in it is one of its bytes. "" for an empty value.
+ */
 enum status prep_list_text(const char *value, char out[LIST_TEXT_MAX]);
 
 /* A short list that cells are compared with. */

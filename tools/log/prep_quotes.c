@@ -30,7 +30,7 @@ static size_t find(const char *text, size_t from, size_t stop, char c) {
     return at == NULL ? NO_END : (size_t)(at - text);
 }
 
-/* --- lines inside of a record ---------------------------------------------------------------- */
+/* --- lines inside of a record ----------------------------------------------------------------- */
 
 /* Is the line [from, stop) a record? */
 static enum alone is_record(const struct prep_quotes *q, const char *text, size_t from,
@@ -45,7 +45,7 @@ static enum alone is_record(const struct prep_quotes *q, const char *text, size_
         cells++;
     }
     const bool obeyed = walk(&own, &line) == WALK_END && line.cells == q->columns;
-    return obeyed && !line.stray ? ALONE_YES
+    return obeyed && !line.stray           ? ALONE_YES
            : obeyed || cells == q->columns ? ALONE_MAYBE
                                            : ALONE_NO;
 }
@@ -87,7 +87,7 @@ static enum alone further_lines(const struct prep_quotes *q, const struct stretc
     return most;
 }
 
-/* --- cells ----------------------------------------------------------------------------------- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 static bool line_ends_at(const struct stretch *s, size_t at) {
     if (at < s->stop && s->text[at] == '\r') {

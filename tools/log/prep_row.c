@@ -45,7 +45,7 @@ static struct span plain(const struct prep_row *r, struct span cell, char copy[N
     return prep_number_plain(&r->schema->numbers, cell, copy, &number) ? number : cell;
 }
 
-/* --- features -------------------------------------------------------------------------------- */
+/* --- features --------------------------------------------------------------------------------- */
 
 /* One value of a cell: an id, and behind the last weight separator its weight. */
 static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_t k,
@@ -55,7 +55,8 @@ static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_
     const struct field_rule rule = {c->kind, c->bounds, c->bound_count};
     const struct number_style *style = &r->schema->numbers;
     char copy[NUMBER_BYTES];
-    if (c->multi != 0 || c->weight != 0) { /* a part of the cell, which may say that it is no value */
+    if (c->multi != 0 ||
+        c->weight != 0) { /* a part of the cell, which may say that it is no value */
         text = field_text_value(c->weight, style, text, &f.weight, why);
         if (*why != REJECT_NONE || missing(r, text) || prep_list_has(&c->missing, text)) {
             return OK;
@@ -109,7 +110,7 @@ static enum status add_side(struct prep_row *r, struct feature_list *l, enum sid
     return OK;
 }
 
-/* --- labels and times ------------------------------------------------------------------------ */
+/* --- labels and times ------------------------------------------------------------------------- */
 
 static bool time_of(struct prep_row *r, const struct csv_role *role, uint64_t *out) {
     const struct span cell = r->cells.cell[role->place];
@@ -138,8 +139,7 @@ static enum reject take_moment(struct prep_row *r) {
     r->skipped = r->twice = false;
     if (!time_of(r, &s->time, &r->when.time) ||
         (r->click && !time_of(r, click, &r->when.click_time)) ||
-        (r->click && r->conversion &&
-         !time_of(r, &s->conversion_time, &r->when.conversion_time))) {
+        (r->click && r->conversion && !time_of(r, &s->conversion_time, &r->when.conversion_time))) {
         return REJECT_TIME;
     }
     if (r->when.conversion_time > 0 && r->when.conversion_time < r->when.click_time) {
@@ -226,8 +226,8 @@ uint32_t prep_row_classes(const struct prep_row *r) {
     const bool tells = s->click.source != LABEL_ALWAYS;
     uint32_t classes = 0;
     if (r->read) {
-        classes = (uint32_t)(tells && r->click) << CLASS_CLICK |
-                  (uint32_t)r->conversion << CLASS_CONVERSION;
+        classes = (uint32_t)(tells && r->click) << CLASS_CLICK | (uint32_t)r->conversion
+                                                                     << CLASS_CONVERSION;
         for (uint32_t k = 1; k <= s->behaviours; k++) {
             classes |= (r->behaviours & LABEL_BEHAVIOUR(k)) != 0 ? 1u << CLASS_BEHAVIOUR(k) : 0;
         }
@@ -242,7 +242,7 @@ uint32_t prep_row_classes(const struct prep_row *r) {
     return classes;
 }
 
-/* --- the row --------------------------------------------------------------------------------- */
+/* --- the row ---------------------------------------------------------------------------------- */
 
 #define VARINT_BYTES_MAX 10u
 
@@ -297,8 +297,9 @@ static bool take_weight(struct prep_row *r) {
     const struct span cell = r->cells.cell[role->place];
     char copy[NUMBER_BYTES];
     r->weight = 1.0f;
-    if (role->name[0] == '\0' || (prep_number_f32(plain(r, cell, copy), &r->weight) == REJECT_NONE &&
-                                  r->weight >= 0.0f && r->weight <= SHARD_WEIGHT_MAX)) {
+    if (role->name[0] == '\0' ||
+        (prep_number_f32(plain(r, cell, copy), &r->weight) == REJECT_NONE && r->weight >= 0.0f &&
+         r->weight <= SHARD_WEIGHT_MAX)) {
         return true;
     }
     note_seen(r, role->name, cell);
@@ -326,13 +327,13 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
     r->read = false;
     TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &good));
     TRY(good ? OK : split_anyhow(r, record));
-    *why = !good                                   ? REJECT_QUOTES
-           : r->cells.count != s->name_count       ? REJECT_COLUMNS
-           : !take_labels(r)                       ? REJECT_LABEL
-           : !take_weight(r)                       ? REJECT_WEIGHT
-           : !take_impression(r)                   ? REJECT_IMPRESSION
-           : r->timed                              ? take_moment(r)
-                                                   : REJECT_NONE;
+    *why = !good                             ? REJECT_QUOTES
+           : r->cells.count != s->name_count ? REJECT_COLUMNS
+           : !take_labels(r)                 ? REJECT_LABEL
+           : !take_weight(r)                 ? REJECT_WEIGHT
+           : !take_impression(r)             ? REJECT_IMPRESSION
+           : r->timed                        ? take_moment(r)
+                                             : REJECT_NONE;
     if (*why == REJECT_COLUMNS) {
         snprintf(r->seen, sizeof r->seen, "%zu, expected %u", r->cells.count, s->name_count);
     }

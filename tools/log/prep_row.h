@@ -15,18 +15,18 @@
 struct prep_row {
     const struct prep_schema *schema; /* bound */
     struct prep_fields *fields;
-    uint32_t slot[FIELDS_MAX];        /* of its columns */
+    uint32_t slot[FIELDS_MAX]; /* of its columns */
     struct prep_cells cells;
     /* of the record that was read last */
-    uint64_t impression_id;           /* with an impression column only */
-    char seen[SEEN_BYTES];            /* of one that was rejected: what the reason was found in */
-    bool read;                        /* nothing was rejected so far */
+    uint64_t impression_id; /* with an impression column only */
+    char seen[SEEN_BYTES];  /* of one that was rejected: what the reason was found in */
+    bool read;              /* nothing was rejected so far */
     bool click, conversion;
-    uint8_t behaviours;               /* LABEL_BEHAVIOUR of those that were done */
-    float weight;                     /* what it counts; 1 without a column of it */
-    bool timed;                       /* the schema names columns of times */
-    struct moment when;               /* then; what a label does not ask for is 0 */
-    bool skipped, twice;              /* one of them is an hour that the zone skips, or has twice */
+    uint8_t behaviours;  /* LABEL_BEHAVIOUR of those that were done */
+    float weight;        /* what it counts; 1 without a column of it */
+    bool timed;          /* the schema names columns of times */
+    struct moment when;  /* then; what a label does not ask for is 0 */
+    bool skipped, twice; /* one of them is an hour that the zone skips, or has twice */
     struct feature_list item, user;
     struct buf identity; /* group value and user cells: rows of equal identity share a user side */
     size_t group_bytes;  /* of identity: the group value */

@@ -17,7 +17,9 @@
 #include "prep_schema_keys.h"
 
 #define SCHEMA_BYTES_MAX ((size_t)1 << 20)
-#define SECTION_BYTES    (sizeof "column." + 2 * CSV_NAME_MAX) /* a quote in a name is written twice */
+#define SECTION_BYTES                                                                              \
+    (sizeof "column." + 2 * CSV_NAME_MAX) /* a quote in a name is written twice \
+                                                                */
 
 struct source {
     struct prep_schema *schema;
@@ -28,7 +30,7 @@ struct source {
     enum status status;
 };
 
-/* --- sections -------------------------------------------------------------------------------- */
+/* --- sections --------------------------------------------------------------------------------- */
 
 static enum status take_section(struct source *s, const char *line, size_t n) {
     const char *close = memrchr(line, ']', n); /* a quoted name may have one */
@@ -76,7 +78,8 @@ static char *next_line(char *out, int bytes, void *stream) {
     } else if (n + 3 > (size_t)bytes) { /* line end, NUL, and what inih reserves */
         s->status = fail(ERR_CONFIG,
                          "a line of %zu bytes, expected at most %d; a list may go on in a second "
-                         "line of the same key", n, bytes - 3);
+                         "line of the same key",
+                         n, bytes - 3);
     }
     if (s->status != OK) {
         return NULL;
@@ -101,10 +104,10 @@ static int on_pair(void *user, const char *section, const char *name, const char
     struct source *s = user;
     (void)section;
     if (s->status == OK) {
-        s->status = s->section[0] == '\0'
-                        ? fail(ERR_CONFIG, "%.80s stands before the first section; expected [log]",
-                               name)
-                        : give(s, name);
+        s->status =
+            s->section[0] == '\0'
+                ? fail(ERR_CONFIG, "%.80s stands before the first section; expected [log]", name)
+                : give(s, name);
     }
     if (s->status == OK) {
         s->status = prep_schema_set(s->schema, s->section, name, value);
@@ -112,7 +115,7 @@ static int on_pair(void *user, const char *section, const char *name, const char
     return s->status == OK;
 }
 
-/* --- whole ----------------------------------------------------------------------------------- */
+/* --- whole ------------------------------------------------------------------------------------ */
 
 static enum status at_line(const char *name, int line) {
     char why[900];
@@ -183,7 +186,7 @@ void prep_schema_free(struct prep_schema *s) {
     s->count = s->name_count = 0;
 }
 
-/* --- places ---------------------------------------------------------------------------------- */
+/* --- places ----------------------------------------------------------------------------------- */
 
 static enum status take_header(struct prep_schema *s, const char *path, const struct span *cells,
                                size_t n) {
@@ -243,9 +246,9 @@ static enum status find_place(const struct prep_schema *s, const char *path, con
 
 enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
                              size_t n) {
-    struct csv_role *roles[] = {&s->impression, &s->group, &s->click.role, &s->conversion.role,
-                                &s->time,       &s->click_time, &s->conversion_time,
-                                &s->weight};
+    struct csv_role *roles[] = {&s->impression,      &s->group, &s->click.role,
+                                &s->conversion.role, &s->time,  &s->click_time,
+                                &s->conversion_time, &s->weight};
     TRY(n > 0 ? take_header(s, path, cells, n) : OK);
     for (size_t k = 0; k < sizeof roles / sizeof *roles; k++) {
         if (roles[k]->name[0] != '\0') {

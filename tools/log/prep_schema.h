@@ -28,20 +28,20 @@
 #include "common/field/prep_number.h"
 
 #define CSV_NAME_MAX   LIST_TEXT_MAX /* a column's name, with the NUL */
-#define CSV_NAMES_MAX  1024 /* columns of a log */
+#define CSV_NAMES_MAX  1024          /* columns of a log */
 #define CSV_BOUNDS_MAX ((int)FIELD_BOUNDS_MAX)
 
 struct csv_column {
     char name[CSV_NAME_MAX];
     char field[FIELD_NAME_MAX];
-    bool used;             /* named in user or item */
+    bool used; /* named in user or item */
     enum side side;
-    enum field_kind kind;  /* hash, id or numeric */
-    char multi, weight;    /* separators; 0: none */
+    enum field_kind kind;      /* hash, id or numeric */
+    char multi, weight;        /* separators; 0: none */
     struct list_texts missing; /* its own, beyond the log's */
-    double *bounds;        /* ascending; numeric only. Bucket k: k bounds are at most the value */
+    double *bounds; /* ascending; numeric only. Bucket k: k bounds are at most the value */
     uint32_t bound_count;
-    uint32_t place;        /* in the record, after prep_schema_bind */
+    uint32_t place; /* in the record, after prep_schema_bind */
 };
 
 struct csv_role {
@@ -65,23 +65,24 @@ struct csv_label {
 
 struct prep_schema {
     char delimiter;
-    char quote;            /* 0: none */
-    bool quotes_given;     /* else: none if the delimiter is a tab */
+    char quote;        /* 0: none */
+    bool quotes_given; /* else: none if the delimiter is a tab */
     bool header;
-    bool skip_headers;     /* lines that repeat the header are headers */
+    bool skip_headers; /* lines that repeat the header are headers */
     struct list_texts missing;
     struct number_style numbers; /* of values, weights and labels */
     struct csv_role impression, group;
     enum csv_labels labels;
-    struct csv_role label;             /* with labels = funnel only */
+    struct csv_role label;              /* with labels = funnel only */
     struct csv_label click, conversion; /* then both are that column */
-    struct csv_role behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
+    struct csv_role
+        behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
     uint32_t behaviours;
-    struct csv_role weight;      /* what a row counts */
-    double sample_rate;          /* share of unclicked rows that the log kept; 1: all */
+    struct csv_role weight; /* what a row counts */
+    double sample_rate;     /* share of unclicked rows that the log kept; 1: all */
     struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
-    struct clock clock;    /* how they are written */
-    struct csv_column *columns; /* [FIELDS_MAX] fields, user and item */
+    struct clock clock;                                /* how they are written */
+    struct csv_column *columns;                        /* [FIELDS_MAX] fields, user and item */
     uint32_t count;
     char (*names)[CSV_NAME_MAX]; /* [CSV_NAMES_MAX] all columns; from `columns`, or the header */
     uint32_t name_count;

@@ -6,9 +6,9 @@
 #include "prep_schema_keys.h"
 
 static bool is_label(const struct prep_schema *s, const char *name) {
-    bool label = strcmp(name, s->click.role.name) == 0 || strcmp(name, s->conversion.role.name) == 0 ||
-                 strcmp(name, s->click_time.name) == 0 ||
-                 strcmp(name, s->conversion_time.name) == 0;
+    bool label =
+        strcmp(name, s->click.role.name) == 0 || strcmp(name, s->conversion.role.name) == 0 ||
+        strcmp(name, s->click_time.name) == 0 || strcmp(name, s->conversion_time.name) == 0;
     for (uint32_t k = 0; k < s->behaviours; k++) {
         label = label || strcmp(name, s->behaviour[k].name) == 0;
     }
@@ -24,21 +24,27 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
                 nearest_try(&n, s->columns[k].name);
             }
         }
-        return fail(ERR_CONFIG, "[column.%s]: log.user and log.item do not have that column; the "
-                                "nearest is '%s'", c->name, n.name);
+        return fail(ERR_CONFIG,
+                    "[column.%s]: log.user and log.item do not have that column; the "
+                    "nearest is '%s'",
+                    c->name, n.name);
     }
     if (is_label(s, c->name)) {
-        return fail(ERR_CONFIG, "column '%s' is a label (or its time) and a field: the model would "
-                                "read what it is to predict", c->name);
+        return fail(ERR_CONFIG,
+                    "column '%s' is a label (or its time) and a field: the model would "
+                    "read what it is to predict",
+                    c->name);
     }
     if (strcmp(c->name, s->weight.name) == 0) {
-        return fail(ERR_CONFIG, "column '%s' is the rows' weight and a field: where weights make up "
-                                "for how rows were chosen they tell the label", c->name);
+        return fail(ERR_CONFIG,
+                    "column '%s' is the rows' weight and a field: where weights make up "
+                    "for how rows were chosen they tell the label",
+                    c->name);
     }
     if ((c->kind == FIELD_NUMERIC) != (c->bound_count > 0)) {
         return fail(ERR_CONFIG, "[column.%s]: %s", c->name,
                     c->kind == FIELD_NUMERIC ? "kind = numeric needs bounds, uniform or log"
-                                           : "bounds, uniform and log need kind = numeric");
+                                             : "bounds, uniform and log need kind = numeric");
     }
     if (c->multi == s->delimiter || c->weight == s->delimiter ||
         (c->multi != 0 && c->multi == c->weight)) {
@@ -52,9 +58,10 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
 static enum status check_funnel(struct prep_schema *s) {
     const bool funnel = s->labels == LABELS_FUNNEL;
     if (funnel != (s->label.name[0] != '\0')) {
-        return fail(ERR_CONFIG, funnel ? "log.labels = funnel needs log.label: the column of 0 shown, "
-                                         "1 clicked, 2 bought"
-                                       : "log.label needs log.labels = funnel");
+        return fail(ERR_CONFIG, funnel
+                                    ? "log.labels = funnel needs log.label: the column of 0 shown, "
+                                      "1 clicked, 2 bought"
+                                    : "log.label needs log.labels = funnel");
     }
     if (funnel && (s->click.source != LABEL_UNSAID || s->conversion.source != LABEL_UNSAID)) {
         return fail(ERR_CONFIG, "log.label is both labels: log.click and log.conversion do not go "
@@ -68,8 +75,10 @@ static enum status check_funnel(struct prep_schema *s) {
 
 static enum status check_label(const struct csv_label *l, const char *name) {
     if (l->source == LABEL_UNSAID) {
-        return fail(ERR_CONFIG, "log.%s is missing: the column of the label (or log.%s_from: of what "
-                                "is there only with it)", name, name);
+        return fail(ERR_CONFIG,
+                    "log.%s is missing: the column of the label (or log.%s_from: of what "
+                    "is there only with it)",
+                    name, name);
     }
     return l->none.count == 0 || l->source == LABEL_THERE
                ? OK
@@ -82,12 +91,14 @@ static enum status check_labels(struct prep_schema *s) {
     TRY(check_label(&s->conversion, "conversion"));
     if (s->labels != LABELS_FUNNEL && s->click.role.name[0] != '\0' &&
         strcmp(s->click.role.name, s->conversion.role.name) == 0) {
-        return fail(ERR_CONFIG, "column '%s' is the label of clicks and that of conversions: every "
-                                "click would convert (one column of 0, 1 and 2 is labels = funnel)",
+        return fail(ERR_CONFIG,
+                    "column '%s' is the label of clicks and that of conversions: every "
+                    "click would convert (one column of 0, 1 and 2 is labels = funnel)",
                     s->click.role.name);
     }
     return s->conversion.source == LABEL_NEVER && s->behaviours > 0
-               ? fail(ERR_CONFIG, "log.behaviours lie before a conversion, and log.conversion = none")
+               ? fail(ERR_CONFIG,
+                      "log.behaviours lie before a conversion, and log.conversion = none")
                : OK;
 }
 
@@ -101,8 +112,9 @@ static enum status check_times(struct prep_schema *s) {
         return fail(ERR_CONFIG, "log.conversion_time, and log.conversion = none");
     }
     if ((!never && time != converted) || (s->click_time.name[0] != '\0' && !time)) {
-        return fail(ERR_CONFIG, "log.%s is missing: times are log.time, log.conversion_time and, "
-                                "if clicks have their own, log.click_time",
+        return fail(ERR_CONFIG,
+                    "log.%s is missing: times are log.time, log.conversion_time and, "
+                    "if clicks have their own, log.click_time",
                     time ? "conversion_time" : "time");
     }
     if (clock && !time) {

@@ -7,7 +7,7 @@
 #include "common/base/nearest.h"
 #include "common/field/prep_buckets.h"
 
-/* --- values ---------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 /* One byte: itself, its name, or \t, \xHH. */
 static enum status separator(const char *value, char *out) {
@@ -31,8 +31,10 @@ static enum status separator(const char *value, char *out) {
         }
     }
     if (strlen(value) != 1) {
-        return fail(ERR_CONFIG, "'%.40s': expected one character, comma, semicolon, tab, space, "
-                                "pipe, colon, or \\xHH", value);
+        return fail(ERR_CONFIG,
+                    "'%.40s': expected one character, comma, semicolon, tab, space, "
+                    "pipe, colon, or \\xHH",
+                    value);
     }
     *out = value[0];
     return OK;
@@ -70,7 +72,7 @@ static enum status next_name(const char **list, char out[CSV_NAME_MAX], bool *mo
     return *more && out[0] == '\0' ? fail(ERR_CONFIG, "a column's name is empty") : OK;
 }
 
-/* --- columns --------------------------------------------------------------------------------- */
+/* --- columns ---------------------------------------------------------------------------------- */
 
 enum status prep_schema_column(struct prep_schema *s, const char *name, struct csv_column **out) {
     for (uint32_t k = 0; k < s->count; k++) {
@@ -148,7 +150,7 @@ static enum status behaviour_list(struct prep_schema *s, const char *list) {
     }
 }
 
-/* --- keys ------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static enum status kind_of(const char *value, enum field_kind *out) {
     static const enum field_kind kinds[] = {FIELD_HASH_TEXT, FIELD_ID, FIELD_NUMERIC};
@@ -192,7 +194,7 @@ static enum status labels_of(struct prep_schema *s, const char *value) {
     return fail(ERR_CONFIG, "'%.40s'; the nearest is '%s' (binary, count, funnel)", value, n.name);
 }
 
-/* --- keys of [log] ----------------------------------------------------------------------------- */
+/* --- keys of [log] ---------------------------------------------------------------------------- */
 
 static enum status set_delimiter(struct prep_schema *s, const char *value) {
     return separator(value, &s->delimiter);
@@ -238,9 +240,11 @@ static enum status set_sample_rate(struct prep_schema *s, const char *value) {
     TRY(prep_buckets_number(value, &s->sample_rate));
     return s->sample_rate >= SAMPLE_RATE_MIN && s->sample_rate <= 1
                ? OK
-               : fail(ERR_CONFIG, "'%.40s': expected the share of the unclicked impressions that the "
-                                  "log kept, above 0 and at most 1; for a share that differs from "
-                                  "row to row give its inverse as log.weight", value);
+               : fail(ERR_CONFIG,
+                      "'%.40s': expected the share of the unclicked impressions that the "
+                      "log kept, above 0 and at most 1; for a share that differs from "
+                      "row to row give its inverse as log.weight",
+                      value);
 }
 
 static enum status set_unit(struct prep_schema *s, const char *value) {
@@ -342,15 +346,14 @@ static enum status set_log(struct prep_schema *s, const char *key, const char *v
         nearest_try(&n, known->name);
         if (strcmp(key, known->name) == 0) {
             struct csv_role *role = (struct csv_role *)(void *)((char *)s + known->role);
-            return of_key(key, known->set != NULL
-                                   ? known->set(s, value)
-                                   : name_of(value, role->name, sizeof role->name));
+            return of_key(key, known->set != NULL ? known->set(s, value)
+                                                  : name_of(value, role->name, sizeof role->name));
         }
     }
     return unknown("log", key, &n);
 }
 
-/* --- keys of [column.NAME] --------------------------------------------------------------------- */
+/* --- keys of [column.NAME] -------------------------------------------------------------------- */
 
 static enum status set_kind(struct csv_column *c, const char *value) {
     return kind_of(value, &c->kind);
@@ -407,7 +410,7 @@ static enum status set_column(struct prep_schema *s, const char *section, const 
     return unknown(section, key, &n);
 }
 
-/* --- keys -------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 enum status prep_schema_named(struct prep_schema *s, const char *section, struct csv_column **out) {
     char name[CSV_NAME_MAX];

@@ -1,9 +1,9 @@
 /* prep_sketch.h - about how many distinct ids a field has, in 1 KiB (HyperLogLog: Flajolet et al.
  * 2007).
  *
- * An id's hash chooses one of 1,024 registers and gives it a rank: how many zeros its other bits begin
- * with. A register keeps the largest, whatever order ids come in and however often, so sketches of
- * several threads are joined exactly. The standard error of the estimate is 3 %.
+ * An id's hash chooses one of 1,024 registers and gives it a rank: how many zeros its other bits
+ * begin with. A register keeps the largest, whatever order ids come in and however often, so
+ * sketches of several threads are joined exactly. The standard error of the estimate is 3 %.
  */
 #ifndef TOOLS_LOG_PREP_SKETCH_H
 #define TOOLS_LOG_PREP_SKETCH_H

@@ -173,10 +173,11 @@ static enum status complete(const struct prep_options *o) {
 
 static enum status parse(struct prep_options *o, int argc, char **argv) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    *o = (struct prep_options){.seed = 1, .bad_max = 1,
-                               .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
-    o->threads = cores < 1 ? 1 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
-                                                             : (uint64_t)cores;
+    *o = (struct prep_options){
+        .seed = 1, .bad_max = 1, .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
+    o->threads = cores < 1                     ? 1
+                 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
+                                               : (uint64_t)cores;
     static const int often[] = {P_SKELETON, P_INPUT, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, o, &o->help));

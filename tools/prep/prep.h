@@ -16,17 +16,17 @@
 
 struct prep_options {
     const char *format, *out;
-    struct file_list skeleton;     /* aliccp; one log, as input */
+    struct file_list skeleton; /* aliccp; one log, as input */
     const char *common;
-    const char *schema;            /* csv */
-    struct file_list input;        /* its files, one log in their order; or "-" alone */
+    const char *schema;     /* csv */
+    struct file_list input; /* its files, one log in their order; or "-" alone */
     uint64_t seed, threads, shard_impressions;
     double bad_max; /* percent */
     bool shuffle;
-    uint64_t window;        /* with shuffle: impressions; 0: the whole log */
+    uint64_t window; /* with shuffle: impressions; 0: the whole log */
     struct prep_split split;
     const char *split_text;
-    uint64_t mix_bytes;     /* 0: MIX_BYTES; smaller in tests */
+    uint64_t mix_bytes;                 /* 0: MIX_BYTES; smaller in tests */
     size_t block_bytes, line_bytes_max; /* 0: as the reader has them; smaller in tests */
     bool drop_orphans;
     bool help;
@@ -40,21 +40,21 @@ static inline bool prep_arranges(const struct prep_options *o) {
 struct prep_run {
     const struct prep_options *o;
     struct prep_output out;
-    struct prep_input input;     /* of the pass that runs */
+    struct prep_input input; /* of the pass that runs */
     struct prep_progress progress;
-    struct prep_fields fields;   /* merged from the workers of the pass */
-    struct field_schemas schemas; /* of those fields, set by the format */
-    struct prep_tally tally;     /* of the file that is open */
+    struct prep_fields fields;     /* merged from the workers of the pass */
+    struct field_schemas schemas;  /* of those fields, set by the format */
+    struct prep_tally tally;       /* of the file that is open */
     struct prep_tally log, common; /* of the files that are done; the latter Ali-CCP's common one */
-    struct buf continued;        /* where the first records of several lines are, as text */
+    struct buf continued;          /* where the first records of several lines are, as text */
     uint32_t continued_count;
     uint64_t bytes_taken, impressions;
-    bool no_conversion;          /* as struct dataset's */
-    bool click_all;              /* the schema says that every row is a click */
-    struct drift drift;          /* of the log, in its order */
-    double sample_rate;          /* as struct dataset's; the format sets it, 0 is 1 */
-    uint64_t bytes_read;         /* over all passes */
-    void *format;                /* the state of the format */
+    bool no_conversion;  /* as struct dataset's */
+    bool click_all;      /* the schema says that every row is a click */
+    struct drift drift;  /* of the log, in its order */
+    double sample_rate;  /* as struct dataset's; the format sets it, 0 is 1 */
+    uint64_t bytes_read; /* over all passes */
+    void *format;        /* the state of the format */
     /* On the main thread, with every piece in order, next to what the run does itself. NULL:
      * nothing. */
     enum status (*take)(struct prep_run *r, struct prep_piece *p);
@@ -80,8 +80,8 @@ enum status prep_run_pass(struct prep_run *r, const char *what, const struct pre
  * closed. */
 enum status prep_run_end(struct prep_run *r, struct prep_tally *to);
 
-/* All of it: o->out is made, or stays absent; the summary goes to `summary`. ERR_CLOSED after a stop
- * signal. Any status else. */
+/* All of it: o->out is made, or stays absent; the summary goes to `summary`. ERR_CLOSED after a
+ * stop signal. Any status else. */
 enum status prep_make(const struct prep_options *o, FILE *summary);
 
 /* The formats: leave shards and rejects in the output, fields and tallies in the run. */

@@ -24,7 +24,7 @@ struct aliccp {
     struct prep_index index;
     char *common_name[1];
     struct file_list common; /* it */
-    struct schema user; /* fields of the common file */
+    struct schema user;      /* fields of the common file */
 };
 
 /* What both kinds of workers begin a record with. *why REJECT_NONE: parse it. */
@@ -38,7 +38,7 @@ static bool is_line(const struct prep_run *r, struct prep_piece *p, struct span 
     return true;
 }
 
-/* --- the common file ------------------------------------------------------------------------- */
+/* --- the common file -------------------------------------------------------------------------- */
 
 struct common_worker {
     struct aliccp *a;
@@ -140,7 +140,7 @@ static enum status read_common(struct aliccp *a) {
     return prep_run_end(r, &r->common);
 }
 
-/* --- the skeleton ---------------------------------------------------------------------------- */
+/* --- the skeleton ----------------------------------------------------------------------------- */
 
 enum run_state { RUN_NONE, RUN_MISSING, RUN_FOUND, RUN_OPEN };
 
@@ -163,8 +163,7 @@ static enum status skeleton_open(void *arg, void **out) {
     *out = w;
     w->a = run->format;
     prep_fields_init(&w->fields, &w->a->user);
-    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary,
-                            prep_arranges(run->o));
+    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary, prep_arranges(run->o));
 }
 
 static void skeleton_close(void *worker) {
@@ -221,7 +220,7 @@ static enum status add_impression(struct skeleton_worker *w, struct prep_piece *
                               w->user.features, w->user.count));
         w->state = RUN_OPEN;
     }
-    const uint8_t labels = !row->click ? 0
+    const uint8_t labels = !row->click        ? 0
                            : !row->conversion ? LABEL_CLICK
                                               : LABEL_CLICK | LABEL_CONVERSION;
     return prep_shards_impression(&w->shards, prep_number_or_hash(row->id), labels, NULL,
@@ -240,9 +239,8 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
     if (why == REJECT_NONE) {
         TRY(prep_line_skeleton(line, &w->fields, &row, &w->item, &why));
     }
-    if (why == REJECT_NONE &&
-        (w->state == RUN_NONE || row.key.n != w->key_bytes ||
-         memcmp(row.key.at, w->key, row.key.n) != 0)) {
+    if (why == REJECT_NONE && (w->state == RUN_NONE || row.key.n != w->key_bytes ||
+                               memcmp(row.key.at, w->key, row.key.n) != 0)) {
         TRY(begin_run(w, row.key));
     }
     if (why == REJECT_NONE && w->state == RUN_MISSING) {

@@ -12,26 +12,30 @@ struct arrangement {
     uint32_t sides;
 };
 
-/* --- a log that is sorted ------------------------------------------------------------------------ */
+/* --- a log that is sorted --------------------------------------------------------------------- */
 
 /* What was asked for decides what is looked at: the order in which the shards are. */
-static enum status doubt_order(const struct dataset *d, const struct drift *drift, struct buf *doubts) {
+static enum status doubt_order(const struct dataset *d, const struct drift *drift,
+                               struct buf *doubts) {
     const struct drift_finding f = drift_tenths(drift, d->groups);
     if (!f.found) {
         return OK;
     }
-    return buf_printf(doubts, "the log looks sorted by %s: tenth %zu has a share of %.3g %s, all of it %.3g; "
-                              "trained on in this order it gives a bad model: mix it with esmm prep "
-                              "--shuffle all\n",
-                      f.conversions ? "conversion" : "click", f.part + 1, f.share,
-                      f.conversions ? "of conversions among its clicks" : "of clicks", f.mean);
+    return buf_printf(
+        doubts,
+        "the log looks sorted by %s: tenth %zu has a share of %.3g %s, all of it %.3g; "
+        "trained on in this order it gives a bad model: mix it with esmm prep "
+        "--shuffle all\n",
+        f.conversions ? "conversion" : "click", f.part + 1, f.share,
+        f.conversions ? "of conversions among its clicks" : "of clicks", f.mean);
 }
 
-/* --- two sides ----------------------------------------------------------------------------------- */
+/* --- two sides -------------------------------------------------------------------------------- */
 
 static enum status empty_side(const struct prep_run *r, const char *name) {
     if (r->o->split.kind == SPLIT_SHARE) {
-        return fail(ERR_FORMAT, "--split %s leaves %s empty: the log has too few groups of different keys",
+        return fail(ERR_FORMAT,
+                    "--split %s leaves %s empty: the log has too few groups of different keys",
                     r->o->split_text, name);
     }
     char first[CIVIL_BYTES], last[CIVIL_BYTES];
@@ -46,9 +50,10 @@ static double percent(uint64_t part, uint64_t whole) {
 }
 
 static enum status say_side(const char *name, const struct dataset *d, struct buf *out) {
-    return buf_printf(out, "%-12s %llu impressions in %llu groups, %llu clicks (%.4g %%), %llu "
-                           "conversions (%.4g %% of clicks)\n", name,
-                      (unsigned long long)d->impressions, (unsigned long long)d->groups,
+    return buf_printf(out,
+                      "%-12s %llu impressions in %llu groups, %llu clicks (%.4g %%), %llu "
+                      "conversions (%.4g %% of clicks)\n",
+                      name, (unsigned long long)d->impressions, (unsigned long long)d->groups,
                       (unsigned long long)d->clicks, percent(d->clicks, d->impressions),
                       (unsigned long long)d->conversions, percent(d->conversions, d->clicks));
 }
@@ -87,7 +92,7 @@ out:
     return status;
 }
 
-/* --- mixed, split, or as it is ------------------------------------------------------------------- */
+/* --- mixed, split, or as it is ---------------------------------------------------------------- */
 
 static enum status open_sides(struct prep_run *r, struct arrangement *a) {
     const bool split = r->o->split.kind != SPLIT_NONE;
@@ -106,17 +111,17 @@ static enum status open_sides(struct prep_run *r, struct arrangement *a) {
 
 static enum status mix(struct prep_run *r, struct arrangement *a) {
     TRY(open_sides(r, a));
-    const struct mix_spec spec = {
-        .dir = r->out.dir.temporary,
-        .schema = &a->schema,
-        .shards = (const struct shard_info *)(const void *)r->out.shards.data,
-        .count = r->out.shards.len / sizeof(struct shard_info),
-        .shuffle = r->o->shuffle,
-        .window = r->o->window,
-        .seed = r->o->seed,
-        .bytes = r->o->mix_bytes > 0 ? r->o->mix_bytes : MIX_BYTES,
-        .split = r->o->split,
-        .side = {&a->side[0], a->sides > 1 ? &a->side[1] : NULL}};
+    const struct mix_spec spec = {.dir = r->out.dir.temporary,
+                                  .schema = &a->schema,
+                                  .shards =
+                                      (const struct shard_info *)(const void *)r->out.shards.data,
+                                  .count = r->out.shards.len / sizeof(struct shard_info),
+                                  .shuffle = r->o->shuffle,
+                                  .window = r->o->window,
+                                  .seed = r->o->seed,
+                                  .bytes = r->o->mix_bytes > 0 ? r->o->mix_bytes : MIX_BYTES,
+                                  .split = r->o->split,
+                                  .side = {&a->side[0], a->sides > 1 ? &a->side[1] : NULL}};
     return prep_mix(&spec);
 }
 

@@ -42,8 +42,7 @@ static enum status open_worker(void *arg, void **out) {
     w->c = run->format;
     prep_fields_init(&w->fields, NULL);
     TRY(prep_row_init(&w->row, &w->c->schema, &w->fields));
-    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary,
-                            prep_arranges(run->o));
+    return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary, prep_arranges(run->o));
 }
 
 static void close_worker(void *worker) {
@@ -58,18 +57,16 @@ static struct prep_fields *fields_of(void *worker) {
     return &((struct csv_worker *)worker)->fields;
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static bool same_group(const struct csv_worker *w) {
     const struct buf *a = &w->identity, *b = &w->row.identity;
-    return w->open && w->row.groups && a->len == b->len &&
-           memcmp(a->data, b->data, a->len) == 0;
+    return w->open && w->row.groups && a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
 /* The group value goes on, but the user side does not. */
 static bool is_split(const struct csv_worker *w) {
-    return w->open && w->group_bytes > 0 && w->row.groups &&
-           w->group_bytes == w->row.group_bytes &&
+    return w->open && w->group_bytes > 0 && w->row.groups && w->group_bytes == w->row.group_bytes &&
            memcmp(w->identity.data, w->row.identity.data, w->group_bytes) == 0;
 }
 
@@ -93,8 +90,8 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
         p->tally.dropped++;
         return OK;
     }
-    const uint64_t id = w->c->schema.impression.name[0] != '\0' ? row->impression_id
-                                                                : prep_piece_line(p, i);
+    const uint64_t id =
+        w->c->schema.impression.name[0] != '\0' ? row->impression_id : prep_piece_line(p, i);
     if (fresh) {
         TRY(open_group(w, p, id));
     }
@@ -125,8 +122,9 @@ static enum status take_header(const struct csv *c, struct prep_piece *p, size_t
         p->tally.header += prep_piece_lines(p, i);
         return OK;
     }
-    return fail(ERR_FORMAT, "%s: its first line is not the header of %s; files with other columns are prepared "
-                            "by themselves, and trained on together (--data DIR --data DIR)",
+    return fail(ERR_FORMAT,
+                "%s: its first line is not the header of %s; files with other columns are prepared "
+                "by themselves, and trained on together (--data DIR --data DIR)",
                 prep_piece_file(p, i), c->run->o->input.names[0]);
 }
 
@@ -179,7 +177,7 @@ static enum status work(void *worker, struct prep_piece *p) {
 
 static const struct prep_workers workers = {open_worker, close_worker, work, fields_of};
 
-/* --- the log --------------------------------------------------------------------------------- */
+/* --- the log ---------------------------------------------------------------------------------- */
 
 /* A row that will be rejected belongs to the group around it. */
 static bool same_run(void *arg, struct span a, struct span b) {
@@ -189,8 +187,7 @@ static bool same_run(void *arg, struct span a, struct span b) {
         left != REJECT_NONE || right != REJECT_NONE) {
         return true;
     }
-    return c->left.groups && c->right.groups &&
-           c->left.identity.len == c->right.identity.len &&
+    return c->left.groups && c->right.groups && c->left.identity.len == c->right.identity.len &&
            memcmp(c->left.identity.data, c->right.identity.data, c->left.identity.len) == 0;
 }
 

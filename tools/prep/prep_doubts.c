@@ -7,7 +7,7 @@
 #define ROWS_MIN       1000u
 #define CLICKS_MIN     100u
 #define AHEAD_S_MAX    (7 * 86400.0) /* clocks of other machines, dates without a zone */
-#define DISTINCT_SHARE 0.9 /* three standard errors of a sketch below all */
+#define DISTINCT_SHARE 0.9           /* three standard errors of a sketch below all */
 
 /* A label that no row has is likely to be another column. With orphans something else is wrong. */
 static enum status doubt_none(const struct dataset *d, struct buf *out) {
@@ -16,24 +16,30 @@ static enum status doubt_none(const struct dataset *d, struct buf *out) {
                                                                   : NULL;
     return what == NULL || d->impressions < ROWS_MIN || d->orphans > 0
                ? OK
-               : buf_printf(out, "no row of %llu has a %s: is the column of that label the right one?\n",
+               : buf_printf(out,
+                            "no row of %llu has a %s: is the column of that label the right one?\n",
                             (unsigned long long)d->impressions, what);
 }
 
-/* A label that every row has: click_from on a column of 0 and 1, say, or one column as both labels. */
+/* A label that every row has: click_from on a column of 0 and 1, say, or one column as both labels.
+ */
 static enum status doubt_all(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     if (d->impressions < ROWS_MIN || d->orphans > 0) {
         return OK;
     }
     if (d->clicks == d->impressions && !r->click_all) {
-        TRY(buf_printf(out, "every one of %llu rows has a click: is the column of that label the right "
-                            "one? (A log of clicks alone says click = all)\n",
+        TRY(buf_printf(out,
+                       "every one of %llu rows has a click: is the column of that label the right "
+                       "one? (A log of clicks alone says click = all)\n",
                        (unsigned long long)d->impressions));
     }
     return d->clicks < CLICKS_MIN || d->conversions < d->clicks
                ? OK
-               : buf_printf(out, "every one of %llu clicks has a conversion: is the column of that label "
-                                 "the right one?\n", (unsigned long long)d->clicks);
+               : buf_printf(
+                     out,
+                     "every one of %llu clicks has a conversion: is the column of that label "
+                     "the right one?\n",
+                     (unsigned long long)d->clicks);
 }
 
 /* A log is of the past: what lies ahead was read with another unit, origin or form than it has. */
@@ -44,18 +50,24 @@ static enum status doubt_future(const struct dataset *d, struct buf *out) {
         return OK;
     }
     civil_text((int64_t)d->last_time, last);
-    return buf_printf(out, "the last time is %s, which is yet to come: are log.time_unit, time_format and "
-                           "time_origin those of the log?\n", last);
+    return buf_printf(
+        out,
+        "the last time is %s, which is yet to come: are log.time_unit, time_format and "
+        "time_origin those of the log?\n",
+        last);
 }
 
-/* A conversion needs a click: many without one, or more of them, mean that it is the other way round. */
-static enum status doubt_labels(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+/* A conversion needs a click: many without one, or more of them, mean that it is the other way
+ * round. */
+static enum status doubt_labels(const struct prep_run *r, const struct dataset *d,
+                                struct buf *out) {
     const uint64_t all = d->conversions + d->orphans;
     if (d->orphans < ORPHANS_MIN || (2 * d->orphans <= all && all <= d->clicks)) {
         return OK;
     }
-    return buf_printf(out, "%llu of %llu conversions have no click%s: are the columns of clicks and "
-                           "conversions swapped? The %s\n",
+    return buf_printf(out,
+                      "%llu of %llu conversions have no click%s: are the columns of clicks and "
+                      "conversions swapped? The %s\n",
                       (unsigned long long)d->orphans, (unsigned long long)all,
                       all > d->clicks ? ", and there are more of them than clicks" : "",
                       r->o->drop_orphans ? "rows were dropped" : "rows count as no conversion");
@@ -70,8 +82,9 @@ static enum status doubt_field(const struct prep_run *r, const struct dataset *d
     const double distinct = prep_sketch_count(&r->fields.sketch[slot]);
     return distinct < DISTINCT_SHARE * values
                ? OK
-               : buf_printf(out, "field '%s' has a value of its own in nearly every row (about %.2g "
-                                 "distinct in %llu): a row number or a request's id is no feature\n",
+               : buf_printf(out,
+                            "field '%s' has a value of its own in nearly every row (about %.2g "
+                            "distinct in %llu): a row number or a request's id is no feature\n",
                             r->fields.schema.fields[slot].name, distinct,
                             (unsigned long long)d->impressions);
 }

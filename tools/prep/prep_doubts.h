@@ -1,4 +1,5 @@
-/* prep_doubts.h - what looks odd in a log that was read: one warning each, naming the likely cause. */
+/* prep_doubts.h - what looks odd in a log that was read: one warning each, naming the likely cause.
+ */
 #ifndef TOOLS_PREP_PREP_DOUBTS_H
 #define TOOLS_PREP_PREP_DOUBTS_H
 

@@ -12,11 +12,11 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
-#define PLACES_MAX  (UINT64_C(1) << 21) /* of one table: 64 MB */
-#define PLACES_MIN  (UINT64_C(1) << 10)
-#define BATCH       4096u               /* entries read at once */
-#define PAD_BYTES   16u
-#define HEAD_BYTES  256u                /* more than a key, and than rejects.tsv shows */
+#define PLACES_MAX (UINT64_C(1) << 21) /* of one table: 64 MB */
+#define PLACES_MIN (UINT64_C(1) << 10)
+#define BATCH      4096u /* entries read at once */
+#define PAD_BYTES  16u
+#define HEAD_BYTES 256u /* more than a key, and than rejects.tsv shows */
 
 uint64_t prep_index_hash(struct span key) {
     return hash_bytes(key.at, key.n);
@@ -48,7 +48,7 @@ static uint64_t table_of(const struct prep_index *x, uint64_t hash) {
     return (uint64_t)(((unsigned __int128)hash * x->tables) >> 64);
 }
 
-/* --- building -------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 struct builder {
     struct prep_index *x;
@@ -76,8 +76,8 @@ static enum status same_key(const struct prep_index *x, const struct index_entry
     }
     TRY(read_head(x, a, left, &n_left));
     TRY(read_head(x, b, right, &n_right));
-    *same = n_left >= a->key_bytes && n_right >= a->key_bytes &&
-            memcmp(left, right, a->key_bytes) == 0;
+    *same =
+        n_left >= a->key_bytes && n_right >= a->key_bytes && memcmp(left, right, a->key_bytes) == 0;
     return OK;
 }
 
@@ -156,7 +156,7 @@ out:
     return status;
 }
 
-/* --- finding --------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 enum status prep_index_find(const struct prep_index *x, struct span key, struct buf *line,
                             bool *found) {

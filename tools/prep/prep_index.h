@@ -12,22 +12,22 @@
 #include "prep_piece.h"
 
 struct index_entry {
-    uint64_t hash; /* of the common index */
+    uint64_t hash;   /* of the common index */
     uint64_t offset; /* of the line; 0 is a line too, so `bytes` 0 marks a free place */
     uint64_t line;
-    uint32_t bytes;  /* of the line without its end */
+    uint32_t bytes; /* of the line without its end */
     uint32_t key_bytes;
 };
 
 struct prep_index {
     struct file entries;
-    struct file common;   /* the log's common file */
+    struct file common; /* the log's common file */
     uint64_t count;
     const struct index_entry *table; /* a mapping */
     size_t table_bytes;
-    uint64_t tables;      /* the hash picks one of so many equal tables, */
-    uint64_t places;      /* each of so many places, a power of two */
-    uint64_t places_max;  /* 32 bytes each, in memory while a table is built; smaller in tests */
+    uint64_t tables;     /* the hash picks one of so many equal tables, */
+    uint64_t places;     /* each of so many places, a power of two */
+    uint64_t places_max; /* 32 bytes each, in memory while a table is built; smaller in tests */
 };
 
 uint64_t prep_index_hash(struct span key);

@@ -6,8 +6,8 @@
  * was read beyond is the start of the next one's text. Finding runs only here, backwards from the
  * limit, costs a few records a piece; the reader never parses the others.
  *
- * A line without end must not eat the memory: beyond line_bytes_max + 1 bytes its text is dropped as
- * it comes. After that the offsets in the piece are no longer offsets in the file; a caller that
+ * A line without end must not eat the memory: beyond line_bytes_max + 1 bytes its text is dropped
+ * as it comes. After that the offsets in the piece are no longer offsets in the file; a caller that
  * needs those asks for the piece to end there.
  */
 #include "prep_input.h"
@@ -58,7 +58,8 @@ static uint64_t bytes_of(const struct file_list *files) {
     struct stat s;
     for (size_t k = 0; k < files->count; k++) {
         const bool pipe = strcmp(files->names[k], "-") == 0;
-        if ((pipe ? fstat(STDIN_FILENO, &s) : stat(files->names[k], &s)) != 0 || !S_ISREG(s.st_mode)) {
+        if ((pipe ? fstat(STDIN_FILENO, &s) : stat(files->names[k], &s)) != 0 ||
+            !S_ISREG(s.st_mode)) {
             return 0;
         }
         bytes += (uint64_t)s.st_size;
@@ -85,9 +86,10 @@ void prep_input_close(struct prep_input *in) {
     file_close(&in->file);
 }
 
-/* --- bytes ----------------------------------------------------------------------------------- */
+/* --- bytes ------------------------------------------------------------------------------------ */
 
-/* Waits a while only, so that a stop signal and the progress line are not held up by a slow pipe. */
+/* Waits a while only, so that a stop signal and the progress line are not held up by a slow pipe.
+ */
 static enum status read_block(struct prep_input *in, struct buf *text) {
     struct pollfd wait = {.fd = in->file.fd, .events = POLLIN};
     TRY(buf_reserve(text, in->block_bytes + PAD_BYTES));
@@ -116,8 +118,10 @@ static enum status expect_text(const struct prep_input *in, const struct buf *te
     }
     return kind->unpack == NULL || in->exact_offsets /* read at random places too */
                ? kind_expect_text(in->file.path, start, n)
-               : fail(ERR_FORMAT, "%s: is %s, expected plain text; %s, or pipe it: %s FILE | esmm prep "
-                                  "... -", in->file.path, kind->name, kind->advice, kind->unpack);
+               : fail(ERR_FORMAT,
+                      "%s: is %s, expected plain text; %s, or pipe it: %s FILE | esmm prep "
+                      "... -",
+                      in->file.path, kind->name, kind->advice, kind->unpack);
 }
 
 /* Looks at the first bytes of the file. */
@@ -134,7 +138,7 @@ static enum status check_start(struct prep_input *in, struct buf *text) {
     return OK;
 }
 
-/* --- records --------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 static enum status add_record(struct prep_input *in, struct prep_piece *p, size_t end) {
     if (p->count + 2 > p->start_cap) {
@@ -222,7 +226,7 @@ static enum status scan(struct prep_input *in, struct prep_piece *p) {
     return OK;
 }
 
-/* --- pieces ---------------------------------------------------------------------------------- */
+/* --- pieces ----------------------------------------------------------------------------------- */
 
 /* How many of its records a piece keeps. */
 static size_t cut_at(const struct prep_input *in, const struct prep_piece *p) {
@@ -274,8 +278,8 @@ static enum status next_file(struct prep_input *in, struct prep_piece *p) {
 
 /* Marks the header of the file from `source` on, which is among the records before `end` or to
  * come. */
-static void find_header(struct prep_input *in, const struct prep_piece *p, struct piece_source *source,
-                        size_t end) {
+static void find_header(struct prep_input *in, const struct prep_piece *p,
+                        struct piece_source *source, size_t end) {
     source->header = UINT32_MAX;
     for (size_t i = source->record; in->due && i < end; i++) {
         if (prep_piece_record(p, i).n > 0) {

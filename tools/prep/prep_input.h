@@ -1,7 +1,9 @@
-/* prep_input.h - a raw log, of one file or several, read once from front to back and cut into pieces.
+/* prep_input.h - a raw log, of one file or several, read once from front to back and cut into
+ * pieces.
  *
- * Of several files the second begins where the first one ends, so runs go on and pieces do not care. A
- * record does not: a file's last one ends with it. A further file that is empty is passed over.
+ * Of several files the second begins where the first one ends, so runs go on and pieces do not
+ * care. A record does not: a file's last one ends with it. A further file that is empty is passed
+ * over.
  *
  * Where a piece ends depends on the content alone, never on how the bytes arrived: after
  * `records_max` records or `bytes_max` bytes, moved back to the nearest end of a run of records for
@@ -18,29 +20,29 @@
 #include "tools/log/prep_quotes.h"
 
 struct prep_input {
-    struct file file;       /* that is being read */
+    struct file file;              /* that is being read */
     const struct file_list *files; /* the caller's */
-    size_t at;              /* of files: the one that is being read */
-    const char *name;       /* of the log, for messages: a path, "-", or "a.csv and 2 more" */
-    bool headers;           /* each file has a header; those of further ones are marked in the pieces */
-    uint64_t bytes_total;   /* 0: not known */
+    size_t at;                     /* of files: the one that is being read */
+    const char *name; /* of the log, for messages: a path, "-", or "a.csv and 2 more" */
+    bool headers;     /* each file has a header; those of further ones are marked in the pieces */
+    uint64_t bytes_total; /* 0: not known */
     uint64_t bytes_read;
     uint32_t records_max;
     size_t bytes_max;
     size_t block_bytes, line_bytes_max; /* as prep_input_open sets them; smaller in tests */
-    struct prep_quotes quotes; /* how records end; .checked is this struct's own */
-    bool exact_offsets;     /* a piece ends behind a record that was cut */
+    struct prep_quotes quotes;          /* how records end; .checked is this struct's own */
+    bool exact_offsets;                 /* a piece ends behind a record that was cut */
     bool (*same_run)(void *arg, struct span a, struct span b); /* NULL: no runs */
     void *arg;
     /* state */
-    struct buf rest;        /* read, and of the next piece */
-    uint64_t offset, line, number; /* of the next piece */
-    size_t scanned;         /* of the piece being filled: bytes of whole records */
+    struct buf rest;                  /* read, and of the next piece */
+    uint64_t offset, line, number;    /* of the next piece */
+    size_t scanned;                   /* of the piece being filled: bytes of whole records */
     bool begun, skipping, gap, ended; /* of the file */
-    size_t begin;           /* where in the text it began */
-    struct buf borders;     /* struct border: where in the text further files begin */
-    struct piece_source source; /* of the next piece's first record */
-    bool due;               /* its file's header is still to come */
+    size_t begin;                     /* where in the text it began */
+    struct buf borders;               /* struct border: where in the text further files begin */
+    struct piece_source source;       /* of the next piece's first record */
+    bool due;                         /* its file's header is still to come */
     char label[PATH_BYTES_MAX];
 };
 
@@ -60,8 +62,8 @@ enum status prep_input_next(struct prep_input *in, struct prep_piece *p);
  * must have no same_run yet; quotes.columns may be set after it. */
 enum status prep_input_first(struct prep_input *in, struct buf *record, struct prep_tally *t);
 
-/* What comes next, without taking it: at least `bytes`, or all that is left. Good until the next call
- * of any function. Statuses as prep_input_first. */
+/* What comes next, without taking it: at least `bytes`, or all that is left. Good until the next
+ * call of any function. Statuses as prep_input_first. */
 enum status prep_input_peek(struct prep_input *in, size_t bytes, struct span *text);
 
 #endif

@@ -6,10 +6,10 @@
  * A window of N impressions is the same with a bucket for each stretch of the log, or several where
  * a window does not fit either.
  *
- * A bucket is shards again: built in memory, written to DIR.tmp/mix when it has its share of memory,
- * and read back when its time comes. If everything fits (K = 1), nothing is written in between: the
- * shards of the first pass themselves are held until their groups are out. Without --shuffle a window
- * is a group.
+ * A bucket is shards again: built in memory, written to DIR.tmp/mix when it has its share of
+ * memory, and read back when its time comes. If everything fits (K = 1), nothing is written in
+ * between: the shards of the first pass themselves are held until their groups are out. Without
+ * --shuffle a window is a group.
  *
  * Rejected: drawing from a buffer of groups while reading, as trainers' input pipelines do. It
  * mixes over the buffer's length only, and a log sorted by label needs the whole.
@@ -23,8 +23,8 @@
 #include "common/base/rng.h"
 #include "common/base/thread.h"
 
-#define DRAW_BUCKET 0x6275636b6574u /* keep draws of one seed apart */
-#define DRAW_ORDER  0x6f72646572u
+#define DRAW_BUCKET            0x6275636b6574u /* keep draws of one seed apart */
+#define DRAW_ORDER             0x6f72646572u
 #define GROUP_VALUE_BYTES      16u /* in a builder; and of an impression, beside its values */
 #define GROUP_IMPRESSION_BYTES 64u
 
@@ -40,12 +40,12 @@ struct ref {
 
 struct mix {
     const struct mix_spec *spec;
-    char dir[PATH_BYTES_MAX];  /* of buckets */
-    struct bucket *buckets;    /* [count]; 1: none */
+    char dir[PATH_BYTES_MAX]; /* of buckets */
+    struct bucket *buckets;   /* [count]; 1: none */
     uint32_t count;
-    struct shard **held;       /* [held_count] that refs point to */
+    struct shard **held; /* [held_count] that refs point to */
     size_t held_count, held_cap;
-    struct ref *refs;          /* groups to come out next */
+    struct ref *refs; /* groups to come out next */
     size_t refs_count, refs_cap;
     uint64_t ordinal, windows; /* groups and windows so far */
     uint64_t in_window;        /* impressions */
@@ -60,7 +60,7 @@ static enum status stopped(void) {
                : OK;
 }
 
-/* --- holding ----------------------------------------------------------------------------------- */
+/* --- holding ---------------------------------------------------------------------------------- */
 
 static void release(struct mix *m, size_t keep) {
     for (size_t k = 0; k + keep < m->held_count; k++) {
@@ -98,7 +98,7 @@ static enum status refer(struct mix *m, const struct shard *s, uint32_t group) {
     return OK;
 }
 
-/* --- out --------------------------------------------------------------------------------------- */
+/* --- out -------------------------------------------------------------------------------------- */
 
 static enum status emit_one(struct mix *m, const struct ref *r) {
     const struct mix_spec *spec = m->spec;
@@ -122,7 +122,7 @@ static enum status emit(struct mix *m, uint64_t part) {
     return OK;
 }
 
-/* --- buckets ----------------------------------------------------------------------------------- */
+/* --- buckets ---------------------------------------------------------------------------------- */
 
 static void bucket_name(uint32_t bucket, uint32_t file, char out[32]) {
     snprintf(out, 32, "%u-%u.bin", bucket, file);
@@ -145,20 +145,18 @@ static enum status bucket_builder(struct bucket *b) {
     return OK;
 }
 
-static enum status throw(struct mix *m, const struct shard *s, uint32_t group) {
+static enum status throw(struct mix * m, const struct shard *s, uint32_t group) {
     const uint32_t k = (uint32_t)rng_below(m->spec->seed, DRAW_BUCKET, m->ordinal, m->count);
     struct bucket *b = &m->buckets[k];
     const uint32_t n = s->group_start[group + 1] - s->group_start[group];
-    if (b->builder == NULL) {
-        TRY(bucket_builder(b));
-    }
-    if (shard_builder_bytes(b->builder) > m->spec->bytes / m->count ||
-        shard_builder_impressions(b->builder) + n > SHARD_IMPRESSIONS_MAX) {
-        TRY(bucket_write(m, k));
-        shard_builder_destroy(&b->builder); /* and its memory */
-        TRY(bucket_builder(b));
-    }
-    return shard_copy_group(b->builder, s, m->spec->schema, group, &m->room);
+    if (b->builder == NULL){TRY(bucket_builder(b));}
+if (shard_builder_bytes(b->builder) > m->spec->bytes / m->count ||
+    shard_builder_impressions(b->builder) + n > SHARD_IMPRESSIONS_MAX) {
+    TRY(bucket_write(m, k));
+    shard_builder_destroy(&b->builder); /* and its memory */
+    TRY(bucket_builder(b));
+}
+return shard_copy_group(b->builder, s, m->spec->schema, group, &m->room);
 }
 
 static enum status bucket_read(struct mix *m, uint32_t k) {
@@ -192,7 +190,7 @@ static enum status empty_buckets(struct mix *m) {
     return OK;
 }
 
-/* --- in ---------------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 /* `current`: the shard that is being read is held too, and stays so. */
 static enum status end_window(struct mix *m, bool current) {

@@ -19,9 +19,9 @@ struct mix_spec {
     const struct shard_info *shards;
     size_t count;
     bool shuffle;
-    uint64_t window;             /* impressions within which groups are mixed; 0: the whole log */
+    uint64_t window; /* impressions within which groups are mixed; 0: the whole log */
     uint64_t seed;
-    uint64_t bytes;              /* as MIX_BYTES; smaller in tests */
+    uint64_t bytes; /* as MIX_BYTES; smaller in tests */
     struct prep_split split;
     struct prep_side *side[SPLIT_SIDES]; /* opened; the second only with a split */
 };

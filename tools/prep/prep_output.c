@@ -54,7 +54,7 @@ enum status prep_output_check(const struct prep_output *o, const char *file,
                 (int)o->first.len, o->first_rows == 0 ? "" : (const char *)o->first.data);
 }
 
-/* --- publication ----------------------------------------------------------------------------- */
+/* --- publication ------------------------------------------------------------------------------ */
 
 static enum status name_shard(const char *dir, uint32_t number, struct shard_info *info) {
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], name[sizeof info->name];

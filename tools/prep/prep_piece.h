@@ -10,38 +10,38 @@
 #include "common/base/bytes.h"
 #include "common/data/shard.h"
 
-#define LINE_BYTES_MAX ((size_t)1 << 20) /* a longer line is rejected */
-#define REJECT_HEAD_BYTES 120            /* of a rejected line that rejects.tsv repeats */
-#define CONTINUED_SHOWN 3u               /* records of several lines that the summary names */
+#define LINE_BYTES_MAX    ((size_t)1 << 20) /* a longer line is rejected */
+#define REJECT_HEAD_BYTES 120               /* of a rejected line that rejects.tsv repeats */
+#define CONTINUED_SHOWN   3u                /* records of several lines that the summary names */
 
-#define REJECT_LIST(X)                                                                            \
-    X(REJECT_NONE, "")                                                                            \
-    X(REJECT_COLUMNS, "wrong number of columns")                                                  \
-    X(REJECT_LABEL, "label is not 0 or 1")                                                        \
-    X(REJECT_KEY, "common index is empty or longer than 255 bytes")                               \
-    X(REJECT_COUNT, "feature_num is not a number")                                                \
-    X(REJECT_DISAGREES, "feature_num disagrees with the features")                                \
-    X(REJECT_ENTRY, "a feature is not field, id and value")                                       \
-    X(REJECT_FIELD, "a field name is empty, too long or not printable")                           \
-    X(REJECT_ID, "a feature id is not a number")                                                  \
-    X(REJECT_VALUE, "a value is not a number")                                                    \
-    X(REJECT_FINITE, "a value is not finite")                                                     \
-    X(REJECT_NO_COMMON, "no common row")                                                          \
-    X(REJECT_DUPLICATE, "common index came before")                                               \
-    X(REJECT_LONG, "line is longer than 1048576 bytes")                                           \
-    X(REJECT_QUOTES, "quotes are not closed, or not at the ends of a cell")                       \
+#define REJECT_LIST(X)                                                                             \
+    X(REJECT_NONE, "")                                                                             \
+    X(REJECT_COLUMNS, "wrong number of columns")                                                   \
+    X(REJECT_LABEL, "label is not 0 or 1")                                                         \
+    X(REJECT_KEY, "common index is empty or longer than 255 bytes")                                \
+    X(REJECT_COUNT, "feature_num is not a number")                                                 \
+    X(REJECT_DISAGREES, "feature_num disagrees with the features")                                 \
+    X(REJECT_ENTRY, "a feature is not field, id and value")                                        \
+    X(REJECT_FIELD, "a field name is empty, too long or not printable")                            \
+    X(REJECT_ID, "a feature id is not a number")                                                   \
+    X(REJECT_VALUE, "a value is not a number")                                                     \
+    X(REJECT_FINITE, "a value is not finite")                                                      \
+    X(REJECT_NO_COMMON, "no common row")                                                           \
+    X(REJECT_DUPLICATE, "common index came before")                                                \
+    X(REJECT_LONG, "line is longer than 1048576 bytes")                                            \
+    X(REJECT_QUOTES, "quotes are not closed, or not at the ends of a cell")                        \
     X(REJECT_LINES, "a cell's quotes span a line that may be a row of its own")                    \
-    X(REJECT_HEADER, "repeats the header; with log.repeated_headers = skip it is one")            \
-    X(REJECT_IMPRESSION, "impression id is missing")                                              \
-    X(REJECT_TIME, "a time is missing, cannot be read, or is not from 1990 to 2100")              \
-    X(REJECT_ORDER, "a conversion's time is before its click's")                                  \
+    X(REJECT_HEADER, "repeats the header; with log.repeated_headers = skip it is one")             \
+    X(REJECT_IMPRESSION, "impression id is missing")                                               \
+    X(REJECT_TIME, "a time is missing, cannot be read, or is not from 1990 to 2100")               \
+    X(REJECT_ORDER, "a conversion's time is before its click's")                                   \
     X(REJECT_WEIGHT, "a weight is not a number from 0 to 1000000")
 
 enum reject {
 #define X(name, text) name,
     REJECT_LIST(X)
 #undef X
-    REJECTS
+        REJECTS
 };
 const char *reject_text(enum reject r);
 
@@ -67,7 +67,7 @@ struct class_tally {
  *
  * A rejected record of several lines counts as so many rejected lines. */
 struct prep_tally {
-    uint64_t lines;     /* of the file; the last one may have no end */
+    uint64_t lines; /* of the file; the last one may have no end */
     uint64_t header, blank;
     uint64_t rejected[REJECTS];
     uint64_t dropped;   /* orphans that were left out */
@@ -76,14 +76,14 @@ struct prep_tally {
     struct class_tally class[CLASSES];
     uint64_t orphans; /* conversions without a click */
     uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
-    /* With times: of the impressions, seconds since 1970, 0 if there are none; and of how many a time
-     * is one that the zone skips, or has twice (prep_zone.h). */
+    /* With times: of the impressions, seconds since 1970, 0 if there are none; and of how many a
+     * time is one that the zone skips, or has twice (prep_zone.h). */
     uint64_t first_time, last_time, skipped, twice;
 };
 /* Notes an impression's time. */
 static inline void prep_tally_time(struct prep_tally *t, uint64_t first, uint64_t last) {
-    t->first_time = t->first_time == 0 || (first > 0 && first < t->first_time) ? first
-                                                                               : t->first_time;
+    t->first_time =
+        t->first_time == 0 || (first > 0 && first < t->first_time) ? first : t->first_time;
     t->last_time = last > t->last_time ? last : t->last_time;
 }
 void prep_tally_add(struct prep_tally *to, const struct prep_tally *from);
@@ -95,7 +95,8 @@ uint64_t prep_tally_sum(const struct prep_tally *t); /* of the counts; see above
 /* From this record on the piece's text is of that file of the log. */
 struct piece_source {
     uint32_t record;
-    uint32_t header;      /* the record that is its header; UINT32_MAX: not here, or not to be told apart */
+    uint32_t
+        header; /* the record that is its header; UINT32_MAX: not here, or not to be told apart */
     const char *file;
     uint64_t lines_before; /* of the log, in other files */
 };
@@ -121,13 +122,13 @@ struct prep_piece {
     struct prep_tally tally; /* `lines` and `rows` are the main thread's to fill in */
     struct piece_place continued[CONTINUED_SHOWN]; /* where the first continued records begin */
     uint32_t continued_count;
-    struct buf rejects;  /* rows of rejects.tsv */
+    struct buf rejects;                       /* rows of rejects.tsv */
     uint32_t first[CLASSES][CLASS_FIRST_MAX]; /* where in it the first ones of a class are */
     uint32_t first_count[CLASSES];
-    struct buf entries;  /* of the common index (prep_index.h) */
-    struct buf shards;   /* struct shard_info each */
-    struct buf blocks;   /* struct drift_counts (common/data/drift.h) of its impressions */
-    enum status status;  /* of the work; why is its fail text */
+    struct buf entries; /* of the common index (prep_index.h) */
+    struct buf shards;  /* struct shard_info each */
+    struct buf blocks;  /* struct drift_counts (common/data/drift.h) of its impressions */
+    enum status status; /* of the work; why is its fail text */
     char why[1024];
 };
 

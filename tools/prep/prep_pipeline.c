@@ -23,9 +23,9 @@ struct run {
     struct queue todo, done;
     struct hand hands[THREADS_MAX];
     struct prep_piece pieces[PIECES_MAX];
-    struct prep_piece *idle[PIECES_MAX]; /* a stack */
+    struct prep_piece *idle[PIECES_MAX];  /* a stack */
     struct prep_piece *ready[PIECES_MAX]; /* number modulo pieces */
-    struct prep_piece *filling;          /* waits for more input */
+    struct prep_piece *filling;           /* waits for more input */
     uint32_t piece_count, idle_count, away;
     uint64_t next; /* number of the piece that take() gets next */
     bool ended;
@@ -134,8 +134,7 @@ static enum status deliver(struct run *r) {
 static enum status collect(struct run *r) {
     void *item = NULL;
     const bool busy = !r->ended && (r->filling != NULL || r->idle_count > 0);
-    while (r->away > 0 &&
-           queue_take(&r->done, &item, busy || item != NULL ? 0 : WAIT_MS) == OK) {
+    while (r->away > 0 && queue_take(&r->done, &item, busy || item != NULL ? 0 : WAIT_MS) == OK) {
         struct prep_piece *p = item;
         r->ready[p->number % r->piece_count] = p;
         r->away--;

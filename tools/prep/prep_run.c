@@ -92,7 +92,8 @@ enum status prep_run_pass(struct prep_run *r, const char *what,
     TRY(status);
     return r->tally.lines > r->tally.header + r->tally.blank
                ? OK
-               : fail(ERR_FORMAT, r->tally.header > 0 ? "%s: there is no row below the header" : "%s: is empty",
+               : fail(ERR_FORMAT,
+                      r->tally.header > 0 ? "%s: there is no row below the header" : "%s: is empty",
                       r->input.name);
 }
 
@@ -101,14 +102,18 @@ enum status prep_run_end(struct prep_run *r, struct prep_tally *to) {
     TRY(prep_output_check(&r->out, r->input.name, t, (double)t->lines));
     TRY(prep_classes_check(&r->out, r->input.name, t, (double)t->lines));
     if (prep_tally_sum(t) != t->lines) {
-        return fail(ERR_CORRUPT, "%s: has %llu lines, but %llu were accounted for; this is a fault "
-                                 "of this program; nothing was written", r->input.name,
-                    (unsigned long long)t->lines, (unsigned long long)prep_tally_sum(t));
+        return fail(ERR_CORRUPT,
+                    "%s: has %llu lines, but %llu were accounted for; this is a fault "
+                    "of this program; nothing was written",
+                    r->input.name, (unsigned long long)t->lines,
+                    (unsigned long long)prep_tally_sum(t));
     }
     if (t->rows + t->dropped == 0) { /* --max-bad 100 lets it come so far */
-        return fail(ERR_FORMAT, "%s: all %llu lines with rows were rejected; nothing was written. The "
-                                "first:\n%.*s", r->input.name,
-                    (unsigned long long)prep_tally_rejected(t), (int)r->out.first.len,
+        return fail(ERR_FORMAT,
+                    "%s: all %llu lines with rows were rejected; nothing was written. The "
+                    "first:\n%.*s",
+                    r->input.name, (unsigned long long)prep_tally_rejected(t),
+                    (int)r->out.first.len,
                     r->out.first_rows == 0 ? "" : (const char *)r->out.first.data);
     }
     prep_tally_add(to, t);

@@ -16,9 +16,9 @@ struct prep_shards {
     struct prep_fields *fields; /* the worker's */
     const char *dir;
     struct prep_piece *piece;
-    uint64_t values;            /* in the builder */
-    uint32_t made;              /* shards of this piece */
-    struct drift drift;         /* of its impressions that are not in a shard yet */
+    uint64_t values;    /* in the builder */
+    uint32_t made;      /* shards of this piece */
+    struct drift drift; /* of its impressions that are not in a shard yet */
 };
 
 /* fleeting: other shards are made of these. */

@@ -47,8 +47,8 @@ static enum status note(struct prep_side *s, const struct shard *from, uint32_t 
     for (uint32_t i = from->group_start[group]; i < from->group_start[group + 1]; i++) {
         TRY(drift_label(&s->drift, from->labels[i]));
         if (from->time != NULL) {
-            s->first_time = s->first_time == 0 || from->time[i] < s->first_time ? from->time[i]
-                                                                                : s->first_time;
+            s->first_time =
+                s->first_time == 0 || from->time[i] < s->first_time ? from->time[i] : s->first_time;
             s->last_time = from->time[i] > s->last_time ? from->time[i] : s->last_time;
         }
     }

@@ -16,10 +16,10 @@ struct prep_side {
     uint32_t shard_impressions;
     struct shard_builder *builder;
     struct feature_list room;
-    uint64_t values_held;        /* in the builder */
-    struct buf shards;           /* struct shard_info, in order; names are provisional */
+    uint64_t values_held; /* in the builder */
+    struct buf shards;    /* struct shard_info, in order; names are provisional */
     struct drift drift;
-    uint64_t values[FIELDS_MAX]; /* by slot of the schema */
+    uint64_t values[FIELDS_MAX];    /* by slot of the schema */
     uint64_t first_time, last_time; /* of the impressions; 0: without times */
 };
 

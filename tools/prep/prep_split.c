@@ -6,12 +6,14 @@
 #include "common/base/rng.h"
 #include "common/field/prep_clock.h"
 
-#define SPLIT_DRAW 0x73706c6974u /* keeps these draws apart from others with the same seed */
+#define SPLIT_DRAW    0x73706c6974u /* keeps these draws apart from others with the same seed */
 #define TIME_TEXT_MAX 64u
 
 static enum status expected(const char *text) {
-    return fail(ERR_USAGE, "--split is '%.100s', expected a share (90%%), seconds since 1970, or a time "
-                           "(2017-05-01, 2017-05-01T06:00:00Z) from 1990 to 2100", text);
+    return fail(ERR_USAGE,
+                "--split is '%.100s', expected a share (90%%), seconds since 1970, or a time "
+                "(2017-05-01, 2017-05-01T06:00:00Z) from 1990 to 2100",
+                text);
 }
 
 static enum status set_time(struct prep_split *s, const char *text, int64_t seconds) {

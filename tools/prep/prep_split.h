@@ -3,9 +3,9 @@
  * --split TIME: to train go the groups all of whose impressions came before it, so nothing that is
  * trained on came at or after TIME; a group that goes on beyond it is held out whole.
  *
- * --split 90%: to train goes 90 % of the group keys, by their hash with the seed. So a user (session,
- * request: whatever the groups are) is on one side only, however often they come, and on the same side
- * in tomorrow's log. How the log is sorted has no influence.
+ * --split 90%: to train goes 90 % of the group keys, by their hash with the seed. So a user
+ * (session, request: whatever the groups are) is on one side only, however often they come, and on
+ * the same side in tomorrow's log. How the log is sorted has no influence.
  */
 #ifndef TOOLS_PREP_PREP_SPLIT_H
 #define TOOLS_PREP_PREP_SPLIT_H

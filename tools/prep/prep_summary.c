@@ -46,8 +46,9 @@ static enum status times(const struct prep_run *r, const struct dataset *d, stru
                    (unsigned long long)d->first_time, (unsigned long long)d->last_time,
                    d->fields.times));
     if (r->log.skipped + r->log.twice > 0) {
-        return buf_printf(out, "  %10llu  rows with a time that the zone skips (taken by the clock "
-                               "before), %llu with one that it has twice (taken as the first)\n",
+        return buf_printf(out,
+                          "  %10llu  rows with a time that the zone skips (taken by the clock "
+                          "before), %llu with one that it has twice (taken as the first)\n",
                           (unsigned long long)r->log.skipped, (unsigned long long)r->log.twice);
     }
     return OK;
@@ -59,9 +60,8 @@ static enum status lines(const char *name, const char *rows, const struct line_c
     const struct {
         const char *what;
         uint64_t count;
-    } parts[] = {{"header", l->header},     {"blank", l->blank},
-                 {"rejected", l->rejected}, {"orphans dropped", l->dropped},
-                 {rows, l->rows},           {"continued", l->continued}};
+    } parts[] = {{"header", l->header},           {"blank", l->blank}, {"rejected", l->rejected},
+                 {"orphans dropped", l->dropped}, {rows, l->rows},     {"continued", l->continued}};
     const char *sign = "=";
     TRY(buf_printf(out, "%-12s %llu", name, (unsigned long long)l->lines));
     for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
@@ -108,8 +108,8 @@ static enum status classes(const struct prep_run *r, const struct dataset *d, st
         const struct class_tally *c = &r->log.class[k];
         if (c->rows > 0) {
             TRY(buf_printf(out, "  %10llu  of the %llu lines that look like a %s\n",
-                           (unsigned long long)prep_class_rejected(c),
-                           (unsigned long long)c->rows, dataset_label_name(k)));
+                           (unsigned long long)prep_class_rejected(c), (unsigned long long)c->rows,
+                           dataset_label_name(k)));
         }
     }
     return OK;
@@ -122,12 +122,13 @@ static enum status fields(const struct prep_run *r, const struct dataset *d, str
     for (uint32_t f = 0; f < ordered.count; f++) {
         const struct field *field = &ordered.fields[f];
         const int slot = schema_find(&r->fields.schema, field->name);
-        TRY(buf_printf(out, "%-20s %-4s %14llu", field->name,
-                       side_name(field->side),
+        TRY(buf_printf(out, "%-20s %-4s %14llu", field->name, side_name(field->side),
                        (unsigned long long)r->fields.values[slot]));
         if (r->fields.plain_ids[slot] > 0) {
-            TRY(buf_printf(out, "; of the ids %llu had blanks, zeros before them or .0 behind, which "
-                                "were cut off", (unsigned long long)r->fields.plain_ids[slot]));
+            TRY(buf_printf(out,
+                           "; of the ids %llu had blanks, zeros before them or .0 behind, which "
+                           "were cut off",
+                           (unsigned long long)r->fields.plain_ids[slot]));
         }
         TRY(buf_put(out, "\n", 1));
     }

@@ -12,8 +12,19 @@
 
 #define SECONDS_MAX (UINT64_C(1) << 34) /* of a window or slice: 544 years */
 
-enum { R_DATA = 256, R_OUT, R_STREAM, R_CLICK, R_WINDOW, R_ATTRIBUTION, R_SLICE, R_SHARD, R_MEMORY,
-       R_PAUSE, R_HELP };
+enum {
+    R_DATA = 256,
+    R_OUT,
+    R_STREAM,
+    R_CLICK,
+    R_WINDOW,
+    R_ATTRIBUTION,
+    R_SLICE,
+    R_SHARD,
+    R_MEMORY,
+    R_PAUSE,
+    R_HELP
+};
 static const struct option options[] = {{"data", required_argument, NULL, R_DATA},
                                         {"out", required_argument, NULL, R_OUT},
                                         {"stream", required_argument, NULL, R_STREAM},
@@ -87,12 +98,13 @@ static enum status complete(struct line *l) {
     if (l->o.data.count == 0 || l->o.out == NULL || !l->stream_given) {
         return fail(ERR_USAGE, "%s is missing; see --help",
                     l->o.data.count == 0 ? "--data"
-                    : l->o.out == NULL ? "--out"
-                                       : "--stream");
+                    : l->o.out == NULL   ? "--out"
+                                         : "--stream");
     }
     if (rule->stream == STREAM_FNW) {
         if (l->window_given && rule->window != 0) {
-            return fail(ERR_USAGE, "--stream fnw gives every click out at once: --window must be 0");
+            return fail(ERR_USAGE,
+                        "--stream fnw gives every click out at once: --window must be 0");
         }
         rule->window = 0;
     }
@@ -102,12 +114,10 @@ static enum status complete(struct line *l) {
 }
 
 static enum status parse(struct line *l, int argc, char **argv) {
-    *l = (struct line){.o = {.rule = {.click_window = 1800,
-                                      .window = 3600,
-                                      .attribution = 604800,
-                                      .slice = 3600},
-                             .shard_impressions = 65536,
-                             .memory = UINT64_C(1) << 30}};
+    *l = (struct line){
+        .o = {.rule = {.click_window = 1800, .window = 3600, .attribution = 604800, .slice = 3600},
+              .shard_impressions = 65536,
+              .memory = UINT64_C(1) << 30}};
     static const int often[] = {R_DATA, 0};
     const struct option_set set = {.table = options, .often = often};
     TRY(options_read(argc, argv, &set, apply, l, &l->help));
@@ -132,9 +142,10 @@ static void report(const struct line *l, const struct records_summary *s) {
             printf("records      %llu %s\n", (unsigned long long)s->counts.kinds[k], names[k]);
         }
     }
-    printf("not counted  %llu clicks after the click window, %llu conversions after the attribution "
-           "window\n", (unsigned long long)s->counts.clicks_late,
-           (unsigned long long)s->counts.conversions_late);
+    printf(
+        "not counted  %llu clicks after the click window, %llu conversions after the attribution "
+        "window\n",
+        (unsigned long long)s->counts.clicks_late, (unsigned long long)s->counts.conversions_late);
     printf("%s: stream %s, %llu slices, %llu shards\n", l->o.out, streams_name(l->o.rule.stream),
            (unsigned long long)s->slices, (unsigned long long)s->shards);
 }

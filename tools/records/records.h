@@ -46,7 +46,8 @@ struct records {
     uint64_t clicks_late;         /* clicks after the click window: taken as none */
     uint64_t conversions_late;    /* conversions after the attribution window: taken as none */
 };
-/* Adds a shard's records. ERR_FORMAT if it has no times, or holds records. ERR_MEMORY, ERR_LIMIT. */
+/* Adds a shard's records. ERR_FORMAT if it has no times, or holds records. ERR_MEMORY, ERR_LIMIT.
+ */
 enum status records_add(struct records *r, const struct records_rule *rule, const struct shard *s,
                         uint32_t number);
 /* Sorts by (time, shard, impression, kind). */
@@ -65,12 +66,12 @@ struct records_options {
     uint64_t pause_ms;          /* after each shard */
 };
 struct records_summary {
-    struct records counts; /* without the records */
+    struct records counts;                     /* without the records */
     uint64_t impressions, clicks, conversions; /* of the source */
     uint64_t slices, shards;
 };
-/* Writes the directory; it must not exist. A failure or a stop signal (ERR_CLOSED) leaves it without
- * its file `end`. Blocks. */
+/* Writes the directory; it must not exist. A failure or a stop signal (ERR_CLOSED) leaves it
+ * without its file `end`. Blocks. */
 enum status records_run(const struct records_options *o, struct records_summary *summary);
 
 #endif

@@ -35,8 +35,7 @@ static uint32_t vanilla(const struct records_rule *rule, const struct click *c,
 }
 
 /* The label is given at the window, and a late conversion corrects it. */
-static uint32_t es_dfm(const struct records_rule *rule, const struct click *c,
-                       struct record *out) {
+static uint32_t es_dfm(const struct records_rule *rule, const struct click *c, struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
     out[0] = record(observed, labels_at(c, observed), KIND_CONVERSION);
     if (c->converted <= observed) {
@@ -79,8 +78,7 @@ static uint32_t dfm(const struct records_rule *rule, const struct click *c, stru
     return 1;
 }
 
-static uint32_t oracle(const struct records_rule *rule, const struct click *c,
-                       struct record *out) {
+static uint32_t oracle(const struct records_rule *rule, const struct click *c, struct record *out) {
     out[0] = record(c->clicked + rule->window, labels_at(c, UINT64_MAX), KIND_CONVERSION);
     return 1;
 }
@@ -103,12 +101,12 @@ static bool before(const struct record *a, const struct record *b) {
 uint32_t records_of(const struct records_rule *rule, const struct moment *when,
                     struct record out[RECORDS_MAX]) {
     const uint64_t closed = when->time + rule->click_window;
-    const struct click c = {
-        .clicked = when->click_time,
-        .converted = when->conversion_time > 0 &&
-                             when->conversion_time - when->click_time <= rule->attribution
-                         ? when->conversion_time
-                         : 0};
+    const struct click c = {.clicked = when->click_time,
+                            .converted = when->conversion_time > 0 &&
+                                                 when->conversion_time - when->click_time <=
+                                                     rule->attribution
+                                             ? when->conversion_time
+                                             : 0};
     if (c.clicked == 0 || c.clicked > closed) {
         out[0] = record(closed, 0, KIND_BOTH);
         return 1;
@@ -126,7 +124,7 @@ uint32_t records_of(const struct records_rule *rule, const struct moment *when,
     return n + 1;
 }
 
-/* --- all of a log ---------------------------------------------------------------------------- */
+/* --- all of a log ----------------------------------------------------------------------------- */
 
 static enum status reserve(struct records *r, size_t more) {
     if (r->count + more <= r->cap) {
@@ -142,8 +140,8 @@ static void count_unseen(struct records *r, const struct records_rule *rule,
                          const struct moment *m) {
     const bool late = m->click_time > m->time + rule->click_window;
     r->clicks_late += late;
-    r->conversions_late += !late && m->conversion_time > 0 &&
-                           m->conversion_time - m->click_time > rule->attribution;
+    r->conversions_late +=
+        !late && m->conversion_time > 0 && m->conversion_time - m->click_time > rule->attribution;
 }
 
 static enum status add_impression(struct records *r, const struct records_rule *rule,
@@ -165,10 +163,12 @@ static enum status add_impression(struct records *r, const struct records_rule *
 enum status records_add(struct records *r, const struct records_rule *rule, const struct shard *s,
                         uint32_t number) {
     if (s->time == NULL || s->kind != NULL) {
-        return fail(ERR_FORMAT, s->time == NULL
-                                    ? "shard %u has no times: esmm prep reads them from a log whose "
-                                      "schema says log.time and log.conversion_time"
-                                    : "shard %u holds records already", number);
+        return fail(ERR_FORMAT,
+                    s->time == NULL
+                        ? "shard %u has no times: esmm prep reads them from a log whose "
+                          "schema says log.time and log.conversion_time"
+                        : "shard %u holds records already",
+                    number);
     }
     for (uint32_t g = 0; g < s->groups; g++) {
         for (uint32_t i = s->group_start[g]; i < s->group_start[g + 1]; i++) {

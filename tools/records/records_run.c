@@ -2,11 +2,12 @@
  *
  * The source is read twice. The first pass makes every shard's records and sorts them; the second
  * goes through the slices of time and copies each record's features from the shard it came from. In
- * the order of time these are mostly the same few shards; late conversions reach back, as far as the
- * attribution window. So shards are kept, least recently used out first, up to a limit of bytes.
+ * the order of time these are mostly the same few shards; late conversions reach back, as far as
+ * the attribution window. So shards are kept, least recently used out first, up to a limit of
+ * bytes.
  *
- * Whoever follows the directory sees a manifest without shards, then shards 0, 1, 2, ... each whole,
- * then the manifest again with all of them, then `end`.
+ * Whoever follows the directory sees a manifest without shards, then shards 0, 1, 2, ... each
+ * whole, then the manifest again with all of them, then `end`.
  */
 #include "records.h"
 
@@ -40,7 +41,7 @@ struct run {
     struct lock lock; /* of out */
 };
 
-/* --- shards of the source -------------------------------------------------------------------- */
+/* --- shards of the source --------------------------------------------------------------------- */
 
 static void drop(struct run *r, struct held *h) {
     r->held_bytes -= h->bytes;
@@ -101,7 +102,7 @@ static enum status add_all(struct run *r) {
     return OK;
 }
 
-/* --- shards that are written ----------------------------------------------------------------- */
+/* --- shards that are written ------------------------------------------------------------------ */
 
 static enum status add_record(struct run *r, const struct record *x, bool fresh) {
     const struct shard *s = NULL;
@@ -134,8 +135,8 @@ static enum status rest(uint64_t ms) {
 static enum status write_shard(struct run *r, const struct record *from, size_t count) {
     char name[sizeof r->shards->name];
     for (size_t i = 0; i < count; i++) {
-        const bool fresh = i == 0 || from[i].shard != from[i - 1].shard ||
-                           from[i].group != from[i - 1].group;
+        const bool fresh =
+            i == 0 || from[i].shard != from[i - 1].shard || from[i].group != from[i - 1].group;
         TRY(add_record(r, &from[i], fresh));
     }
     if (r->out.shard_count == r->shards_cap) {
@@ -177,7 +178,7 @@ static enum status write_slices(struct run *r) {
     return OK;
 }
 
-/* --- the directory --------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 static enum status write_manifest(struct run *r) {
     r->out.shards = r->shards;

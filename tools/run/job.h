@@ -9,20 +9,20 @@
 
 struct job {
     struct config config;
-    struct file_list data;     /* directories, absolute */
-    bool stream;               /* it is one that grows, and is followed */
-    struct file_list eval;     /* none: no evaluation */
+    struct file_list data; /* directories, absolute */
+    bool stream;           /* it is one that grows, and is followed */
+    struct file_list eval; /* none: no evaluation */
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;
     bool resume;
     bool help;
     bool trace;
-    const char *listen;        /* coord only */
-    const char *log;           /* coord only: log file */
-    int progress_fd;           /* coord only */
-    bool print_config;         /* coord only: print the configuration, start nothing */
-    int lock_fd;               /* coord only: of out/lock, held by the starter; 0: none */
-    const char *sockets;       /* coord only: directory of ipc sockets, removed if the starter died */
+    const char *listen;  /* coord only */
+    const char *log;     /* coord only: log file */
+    int progress_fd;     /* coord only */
+    bool print_config;   /* coord only: print the configuration, start nothing */
+    int lock_fd;         /* coord only: of out/lock, held by the starter; 0: none */
+    const char *sockets; /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
 };
 

@@ -47,15 +47,16 @@ static enum status coord(struct job *j, int argc, char **argv) {
     bool help;
     TRY(job_parse(j, argc, argv, true, &help));
     if (help) {
-        printf("usage: esmm coord --listen ENDPOINT --data DIR | --stream DIR --out DIR [options]\n\n"
-               "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
-               "  --listen ENDPOINT     tcp://host:port or ipc://path\n"
-               "  --log FILE            log there instead of standard error\n"
-               "  --timeout MS          for all roles to appear (60000)\n"
-               "  --progress-fd N       a JSON line a second to this descriptor\n"
-               "  --print-config        check the options, print the configuration, start nothing\n"
-               "%s",
-               job_options_help);
+        printf(
+            "usage: esmm coord --listen ENDPOINT --data DIR | --stream DIR --out DIR [options]\n\n"
+            "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
+            "  --listen ENDPOINT     tcp://host:port or ipc://path\n"
+            "  --log FILE            log there instead of standard error\n"
+            "  --timeout MS          for all roles to appear (60000)\n"
+            "  --progress-fd N       a JSON line a second to this descriptor\n"
+            "  --print-config        check the options, print the configuration, start nothing\n"
+            "%s",
+            job_options_help);
         return OK;
     }
     if (j->print_config) {
@@ -80,7 +81,19 @@ enum status tool_coord(int argc, char **argv) {
     return status;
 }
 
-enum { R_COORD = 256, R_INDEX, R_LISTEN, R_ADVERTISE, R_THREADS, R_LOG, R_TIMEOUT, R_TRACE, R_DATA, R_EVAL, R_HELP };
+enum {
+    R_COORD = 256,
+    R_INDEX,
+    R_LISTEN,
+    R_ADVERTISE,
+    R_THREADS,
+    R_LOG,
+    R_TIMEOUT,
+    R_TRACE,
+    R_DATA,
+    R_EVAL,
+    R_HELP
+};
 static const struct option role_options[] = {{"coord", required_argument, NULL, R_COORD},
                                              {"index", required_argument, NULL, R_INDEX},
                                              {"listen", required_argument, NULL, R_LISTEN},

@@ -1,13 +1,13 @@
-/* summary_view.h - what `esmm train` shows at its end of values without a row (common/data/unseen.h), and
- * warnings as it prints them. */
+/* summary_view.h - what `esmm train` shows at its end of values without a row
+ * (common/data/unseen.h), and warnings as it prints them. */
 #ifndef TOOLS_RUN_SUMMARY_VIEW_H
 #define TOOLS_RUN_SUMMARY_VIEW_H
 
 #include "common/base/bytes.h"
 #include "common/job/schema.h"
 
-/* Prints the table to stdout and what is doubtful, as warnings, to stderr, if `summary` (the text of
- * summary.json) has an evaluation. ERR_MEMORY. */
+/* Prints the table to stdout and what is doubtful, as warnings, to stderr, if `summary` (the text
+ * of summary.json) has an evaluation. ERR_MEMORY. */
 enum status summary_view_unseen(const char *summary, const struct schema *schema);
 
 /* Each line to stderr, as a warning. */

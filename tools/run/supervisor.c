@@ -123,8 +123,8 @@ void supervisor_stop(struct supervisor *s, uint64_t grace_ms) {
     }
 }
 
-/* "esmm ps: disk full", main's last word, or "2026-…Z error ps-1 disk full", without what the reader
- * knows already. */
+/* "esmm ps: disk full", main's last word, or "2026-…Z error ps-1 disk full", without what the
+ * reader knows already. */
 static const char *without_prefix(const char *line) {
     int main_bytes = 0, log_bytes = 0;
     sscanf(line, "esmm %*[a-z]: %n", &main_bytes);

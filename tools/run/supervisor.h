@@ -9,17 +9,17 @@
 #define SUPERVISOR_ARGS_MAX 65536 /* a job's data may be many directories */
 #define SUPERVISOR_KEEP_MAX 2
 struct child {
-    char name[32];               /* "ps-1" */
+    char name[32]; /* "ps-1" */
     char log[PATH_BYTES_MAX];
-    char **argv;                 /* [argc], and NULL behind them */
+    char **argv; /* [argc], and NULL behind them */
     int argc, argv_cap;
-    pid_t pid;                   /* 0: not running */
+    pid_t pid; /* 0: not running */
     bool ended;
-    int wait_status;             /* once ended */
+    int wait_status; /* once ended */
     uint32_t restarts;
 };
 struct supervisor {
-    struct child *children;      /* capacity fixed at init */
+    struct child *children; /* capacity fixed at init */
     size_t count, cap;
     int keep[SUPERVISOR_KEEP_MAX]; /* descriptors that children inherit; -1: none */
 };

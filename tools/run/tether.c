@@ -13,8 +13,8 @@
  * anyway. The exit code is the role's, or 128 + N if signal N killed it.
  *
  * A launcher that starts a role anew after its connection broke cannot know whether the old process
- * has ended, and two under one index would be refused. So it gives its number (--replace), and it is
- * killed first, if it is still there and was started with the very same arguments.
+ * has ended, and two under one index would be refused. So it gives its number (--replace), and it
+ * is killed first, if it is still there and was started with the very same arguments.
  *
  * The role leads its own process group and reads nothing. It writes where the tether writes.
  */
@@ -37,10 +37,10 @@
 #include "tools/common/spawn.h"
 #include "tools/common/tools.h"
 
-#define POLL_MS 50
-#define SILENCE_S 60
-#define GRACE_S 30
-#define REPLACE_MS 5000     /* for a killed process to be gone */
+#define POLL_MS       50
+#define SILENCE_S     60
+#define GRACE_S       30
+#define REPLACE_MS    5000  /* for a killed process to be gone */
 #define COMMAND_BYTES 16384 /* of the role's arguments */
 
 struct tether {
@@ -88,7 +88,7 @@ static enum status parse(struct tether *t, int argc, char **argv) {
     return OK;
 }
 
-/* --- the one before -------------------------------------------------------------------------------- */
+/* --- the one before --------------------------------------------------------------------------- */
 
 /* A file of /proc tells no size. */
 static enum status read_small(const char *path, char **text, size_t *bytes) {
@@ -147,15 +147,14 @@ static enum status remove_predecessor(const struct tether *t) {
     return OK;
 }
 
-/* --- the role ----------------------------------------------------------------------------------- */
+/* --- the role --------------------------------------------------------------------------------- */
 
 /* The role's argv is the tether's with the program's name in place of what stood before. */
 static enum status start_role(struct tether *t) {
     char **argv = t->role - 1;
     char *before = argv[0];
     char name[] = "esmm";
-    const struct spawn what = {
-        .argv = argv, .no_input = true, .death_signal = SIGKILL};
+    const struct spawn what = {.argv = argv, .no_input = true, .death_signal = SIGKILL};
     argv[0] = name;
     const enum status status = spawn(&what, &t->pid);
     argv[0] = before;
@@ -175,7 +174,7 @@ static void end_role(struct tether *t, const char *why) {
     }
 }
 
-/* --- what is heard ------------------------------------------------------------------------------ */
+/* --- what is heard ---------------------------------------------------------------------------- */
 
 static void obey(struct tether *t, const char *line) {
     if (strcmp(line, "int") == 0) {
@@ -225,7 +224,7 @@ static void pass_signal_on(struct tether *t) {
     }
 }
 
-/* --- the whole ---------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static void turn(struct tether *t) {
     listen_for_input(t);
@@ -269,13 +268,14 @@ enum status tool_tether(int argc, char **argv, int *exit_code) {
     struct tether t = {.silence_s = SILENCE_S, .grace_s = GRACE_S};
     TRY(parse(&t, argc, argv));
     if (t.help) {
-        printf("usage: esmm tether [--silence S] [--grace S] coord|ps|worker [options of the role]\n\n"
-               "Runs one role for a launcher, and ends it when the launcher is gone.\n"
-               "Reads lines from standard input: beat, int, term, kill.\n\n"
-               "  --silence S           end the role after S seconds without a line (%d)\n"
-               "  --grace S             kill it when it has not ended S seconds later (%d)\n"
-               "  --replace PID         kill process PID first, if it runs the same role\n",
-               SILENCE_S, GRACE_S);
+        printf(
+            "usage: esmm tether [--silence S] [--grace S] coord|ps|worker [options of the role]\n\n"
+            "Runs one role for a launcher, and ends it when the launcher is gone.\n"
+            "Reads lines from standard input: beat, int, term, kill.\n\n"
+            "  --silence S           end the role after S seconds without a line (%d)\n"
+            "  --grace S             kill it when it has not ended S seconds later (%d)\n"
+            "  --replace PID         kill process PID first, if it runs the same role\n",
+            SILENCE_S, GRACE_S);
         return OK;
     }
     stop_signals_install();

@@ -39,9 +39,9 @@
 #include "train_roles.h"
 #include "view.h"
 
-#define RESTARTS_MAX 3
-#define POLL_MS 50
-#define FOLLOW_MS 3000
+#define RESTARTS_MAX   3
+#define POLL_MS        50
+#define FOLLOW_MS      3000
 #define CRASH_GRACE_MS 500    /* there is nothing left to save */
 #define SAVE_GRACE_MS  10000u /* beside four times net.give_up_ms, the coordinator's own patience */
 
@@ -57,7 +57,7 @@ struct train {
     bool stop_sent;
 };
 
-/* --- preparing ---------------------------------------------------------------------------------- */
+/* --- preparing -------------------------------------------------------------------------------- */
 
 static enum status refuse_old_run(const struct job *j) {
     char checkpoints[PATH_BYTES_MAX];
@@ -76,15 +76,17 @@ static enum status refuse_old_run(const struct job *j) {
     return status == ERR_NOT_FOUND ? OK : status;
 }
 
-/* From here on the run directory is this job's, unless it is complete: then nothing is touched. That
- * another job writes there is told before what would be wrong with this one. */
+/* From here on the run directory is this job's, unless it is complete: then nothing is touched.
+ * That another job writes there is told before what would be wrong with this one. */
 static enum status enter_run(struct train *t, bool *complete) {
     char why[1024] = "";
     const struct coord_options o = job_coord_options(&t->job);
     enum status status = t->job.resume ? coord_look(&o, complete) : OK;
     if (status == OK && *complete) {
-        printf("%s holds a complete run: nothing is left to train. More --epochs or --max-steps go on "
-               "from it; esmm eval measures it\n", t->job.out);
+        printf(
+            "%s holds a complete run: nothing is left to train. More --epochs or --max-steps go on "
+            "from it; esmm eval measures it\n",
+            t->job.out);
         return OK;
     }
     snprintf(why, sizeof why, "%s", fail_text_of(status));
@@ -135,7 +137,7 @@ static enum status start_children(struct train *t) {
     return OK;
 }
 
-/* --- watching ----------------------------------------------------------------------------------- */
+/* --- watching --------------------------------------------------------------------------------- */
 
 static void read_progress(struct train *t) {
     struct pollfd p = {.fd = t->progress_read, .events = POLLIN};
@@ -230,7 +232,7 @@ static void follow(struct train *t) {
     }
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void print_auc(const char *name, double auc) {
     if (isfinite(auc)) {
@@ -320,8 +322,8 @@ static void say_start(const struct train *t) {
     if (j->stream) {
         printf("following %s: ", j->data.names[0]);
     } else {
-        printf("training on %llu impressions in %u shards",
-               (unsigned long long)t->data.impressions, t->data.shard_count);
+        printf("training on %llu impressions in %u shards", (unsigned long long)t->data.impressions,
+               t->data.shard_count);
         printf(j->data.count > 1 ? " of %zu directories: " : ": ", j->data.count);
     }
     printf("%u servers, %u workers, %u threads each; run directory %s\n", j->servers, j->workers,
@@ -404,7 +406,8 @@ static void write_failed_summary(const struct train *t, const char *why, const c
     buf_fini(&text);
 }
 
-/* Whether some role said that it would fail again: perhaps not the one that was seen to end first. */
+/* Whether some role said that it would fail again: perhaps not the one that was seen to end first.
+ */
 static bool would_fail_again(const struct train *t) {
     for (size_t i = 0; i < t->supervisor.count; i++) {
         const struct child *c = &t->supervisor.children[i];
@@ -436,8 +439,9 @@ static enum status end_failed(struct train *t, enum status status) {
         return fail(status, "%s; no checkpoint had been saved", why);
     }
     return fail(status, "%s; newest checkpoint: %s; %s", why, newest,
-                would_fail_again(t) ? "it would fail again: mend that first, then continue with --resume"
-                                    : "continue with --resume");
+                would_fail_again(t)
+                    ? "it would fail again: mend that first, then continue with --resume"
+                    : "continue with --resume");
 }
 
 enum status tool_train(int argc, char **argv) {

@@ -1,5 +1,5 @@
-/* train_doubts.c - the coordinator looks at most of this too, and writes it into its log; here it is
- * told before anything begins, and on the terminal. */
+/* train_doubts.c - the coordinator looks at most of this too, and writes it into its log; here it
+ * is told before anything begins, and on the terminal. */
 #include "train_doubts.h"
 
 #include <stdio.h>
@@ -71,9 +71,9 @@ enum status train_fits(const struct job *j, const struct dataset *data) {
 
 /* --- warnings --------------------------------------------------------------------------------- */
 
-/* A model of what comes between click and conversion, on data in which nothing does: it would train,
- * and be no better than esmm. Of a stream that has begun the first shard is looked at. A shard that
- * cannot be read is for the job itself to find. */
+/* A model of what comes between click and conversion, on data in which nothing does: it would
+ * train, and be no better than esmm. Of a stream that has begun the first shard is looked at. A
+ * shard that cannot be read is for the job itself to find. */
 static void warn_of_no_behaviours(const struct job *j, const struct dataset *data) {
     const struct config *c = &j->config;
     struct dataset_contents all = {0};
@@ -81,13 +81,14 @@ static void warn_of_no_behaviours(const struct job *j, const struct dataset *dat
     char name[sizeof first.name], dirs[PATH_BYTES_MAX];
     const bool wants = c->model == MODEL_ESM2 || (c->model == MODEL_CHAIN && c->behaviours > 0);
     shard_name(0, name);
-    if (!wants || (j->stream ? shard_peek(j->data.names[0], name, &first)
-                             : dataset_peek(data, &all)) != OK) {
+    if (!wants ||
+        (j->stream ? shard_peek(j->data.names[0], name, &first) : dataset_peek(data, &all)) != OK) {
         return;
     }
     if ((all.behaviours | first.behaviours) == 0) {
-        fprintf(stderr, "warning: model.name = %s learns from behaviours after the click, and %s%s "
-                        "has none (docs/prep.md: log.behaviours)\n",
+        fprintf(stderr,
+                "warning: model.name = %s learns from behaviours after the click, and %s%s "
+                "has none (docs/prep.md: log.behaviours)\n",
                 c->model == MODEL_ESM2 ? "esm2" : "chain", j->stream ? "the first shard of " : "",
                 dataset_name(&j->data, dirs));
     }
@@ -124,13 +125,14 @@ static enum status warn_of_order(const struct job *j, const struct dataset *data
     const struct drift_finding f = drift_judge(parts, data->shard_count, data->groups);
     if (f.found) {
         const struct shard_info *info = &data->shards[f.part];
-        fprintf(stderr,
-                "warning: the data look sorted by %s: %s/%s has a share of %.3g %s, all shards %.3g "
-                "(%zu of %u stand out); batches are cut from one shard each: esmm prep --shuffle all "
-                "mixes the log (docs/prep.md)\n",
-                f.conversions ? "conversion" : "click", dataset_dir(data, info), info->name, f.share,
-                f.conversions ? "of conversions among its clicks" : "of clicks", f.mean, f.parts,
-                data->shard_count);
+        fprintf(
+            stderr,
+            "warning: the data look sorted by %s: %s/%s has a share of %.3g %s, all shards %.3g "
+            "(%zu of %u stand out); batches are cut from one shard each: esmm prep --shuffle all "
+            "mixes the log (docs/prep.md)\n",
+            f.conversions ? "conversion" : "click", dataset_dir(data, info), info->name, f.share,
+            f.conversions ? "of conversions among its clicks" : "of clicks", f.mean, f.parts,
+            data->shard_count);
     }
     mem_free(&parts);
     return OK;
@@ -146,9 +148,11 @@ static enum status warn_of_waiting(const struct job *j, const struct dataset *da
     TRY(path_join(last, dir, data->shards[data->shard_count - 1].name));
     TRY(path_join(end, dir, "end"));
     if (file_exists(last) && !file_exists(end)) {
-        fprintf(stderr, "warning: %s has all %u shards of its manifest and no file 'end': as a stream it "
-                        "is waited on for more. Train on it with --data, or say that nothing comes any "
-                        "more: touch %s\n", dir, data->shard_count, end);
+        fprintf(stderr,
+                "warning: %s has all %u shards of its manifest and no file 'end': as a stream it "
+                "is waited on for more. Train on it with --data, or say that nothing comes any "
+                "more: touch %s\n",
+                dir, data->shard_count, end);
     }
     return OK;
 }

@@ -21,7 +21,8 @@ static enum status add(const struct train_roles *r, struct supervisor *s, const 
 static enum status socket_name(const struct train_roles *r, const char *name, uint32_t index,
                                char *out, size_t bytes) {
     int n = snprintf(out, bytes, "ipc://%s/%s-%u", r->sockets, name, index);
-    return n > 0 && (size_t)n < bytes ? OK : fail(ERR_LIMIT, "socket path too long: %s", r->sockets);
+    return n > 0 && (size_t)n < bytes ? OK
+                                      : fail(ERR_LIMIT, "socket path too long: %s", r->sockets);
 }
 
 static enum status add_coord(const struct train_roles *r, struct supervisor *s) {

@@ -8,7 +8,7 @@
 
 #include "common/base/clock.h"
 
-#define BAR_WIDTH 24
+#define BAR_WIDTH      24
 #define PLAIN_EVERY_MS 5000
 
 void view_init(struct view *v, uint64_t total_impressions, uint32_t epochs) {

@@ -11,8 +11,8 @@ struct view {
     uint64_t last_plain_ms;
     uint64_t total_impressions; /* of the whole job; 0: nobody knows, no bar */
     uint32_t epochs;
-    bool shown;                 /* the bar's line is open */
-    char pending[8192];         /* an incomplete line of the coordinator's progress pipe */
+    bool shown;         /* the bar's line is open */
+    char pending[8192]; /* an incomplete line of the coordinator's progress pipe */
     size_t pending_bytes;
 };
 

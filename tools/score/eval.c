@@ -67,8 +67,9 @@ static enum status join_reference(const struct score_list *list, const struct sc
     TRY(mem_array((void **)logits, list->count, sizeof **logits));
     for (size_t i = 0; i < list->count; i++) {
         if (reference->scores[i].impression_id != list->scores[i].impression_id) {
-            return fail(ERR_CORRUPT, "impression %zu is %llu in the data, but %llu in the reference",
-                        i, (unsigned long long)list->scores[i].impression_id,
+            return fail(ERR_CORRUPT,
+                        "impression %zu is %llu in the data, but %llu in the reference", i,
+                        (unsigned long long)list->scores[i].impression_id,
                         (unsigned long long)reference->scores[i].impression_id);
         }
         (*logits)[i] = reference->scores[i].a;
@@ -110,7 +111,8 @@ enum status eval_scores(const struct eval_spec *spec, const struct evaluation_sp
     }
     of.weighted = spec->weights == EVAL_WEIGHTED;
     if (of.weighted && !scores_weighted(list->scores, list->count)) {
-        return fail(ERR_CONFIG, "%s carries no weights and no sample rate: every impression counts 1",
+        return fail(ERR_CONFIG,
+                    "%s carries no weights and no sample rate: every impression counts 1",
                     dataset_name(spec->data, name));
     }
     *count = 1;
@@ -142,7 +144,7 @@ out:
     return status;
 }
 
-/* --- the command ----------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 struct eval_line {
     const char *checkpoint, *truth, *reference, *picture, *kernel;
@@ -153,8 +155,19 @@ struct eval_line {
 };
 
 enum {
-    V_CHECKPOINT = 256, V_DATA, V_TRUTH, V_REFERENCE, V_BOOTSTRAP, V_SEED, V_CALIBRATION, V_PICTURE,
-    V_WEIGHTS, V_THREADS, V_KERNEL, V_JSON, V_HELP
+    V_CHECKPOINT = 256,
+    V_DATA,
+    V_TRUTH,
+    V_REFERENCE,
+    V_BOOTSTRAP,
+    V_SEED,
+    V_CALIBRATION,
+    V_PICTURE,
+    V_WEIGHTS,
+    V_THREADS,
+    V_KERNEL,
+    V_JSON,
+    V_HELP
 };
 static const struct option options[] = {{"checkpoint", required_argument, NULL, V_CHECKPOINT},
                                         {"data", required_argument, NULL, V_DATA},

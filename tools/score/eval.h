@@ -1,13 +1,13 @@
 /* eval.h - measuring a checkpoint on a data set: every impression is scored once, the metrics are
- * exact (common/metric/metric.h). Memory: the rows of the checkpoint, 32 bytes an impression (a reference
- * net: twice that), and what evaluation_compute takes. */
+ * exact (common/metric/metric.h). Memory: the rows of the checkpoint, 32 bytes an impression (a
+ * reference net: twice that), and what evaluation_compute takes. */
 #ifndef TOOLS_SCORE_EVAL_H
 #define TOOLS_SCORE_EVAL_H
 
 #include "scorer.h"
 
-#define EVAL_RESAMPLES 1000u   /* unless told otherwise */
-#define EVAL_RESAMPLES_MIN 40u /* fewer leave less than one resample in a tail of 2.5 % */
+#define EVAL_RESAMPLES     1000u /* unless told otherwise */
+#define EVAL_RESAMPLES_MIN 40u   /* fewer leave less than one resample in a tail of 2.5 % */
 #define EVAL_RESAMPLES_MAX 1000000u
 
 struct score_list {
@@ -25,7 +25,8 @@ enum status eval_reference(const char *checkpoint, const char *kernel, const str
 
 /* What an impression counts: 1, its weight, or one after the other if the data carry weights. */
 enum eval_weights { EVAL_BOTH, EVAL_UNWEIGHTED, EVAL_WEIGHTED };
-enum status eval_weights_of(const char *value, enum eval_weights *out); /* both, no, yes; ERR_USAGE */
+enum status eval_weights_of(const char *value,
+                            enum eval_weights *out); /* both, no, yes; ERR_USAGE */
 struct eval_spec {
     const struct file_list *data; /* directories of shards */
     const char *truth; /* NULL, or the truth file of the log (esmm synth): of every impression */

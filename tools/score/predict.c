@@ -82,7 +82,7 @@ out:
     return status;
 }
 
-/* --- the command ----------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 struct predict_line {
     const char *checkpoint, *out, *kernel;
@@ -136,7 +136,7 @@ static enum status parse(struct predict_line *l, int argc, char **argv) {
     if (l->checkpoint == NULL || l->data.count == 0 || l->out == NULL) {
         return fail(ERR_USAGE, "%s is missing; see --help",
                     l->checkpoint == NULL ? "--checkpoint"
-                    : l->data.count == 0     ? "--data"
+                    : l->data.count == 0  ? "--data"
                                           : "--out");
     }
     return OK;

@@ -5,7 +5,8 @@
 #include "scorer.h"
 
 /* Writes path (impression_id,p_ctr,p_cvr,p_ctcvr; %.9g) atomically; *lines = impressions. p_cvr is
- * score_rates' of the model's form: with division and aitm it may exceed 1. Not predicted: an empty cell. */
+ * score_rates' of the model's form: with division and aitm it may exceed 1. Not predicted: an empty
+ * cell. */
 enum status predict_csv(struct local *local, const struct file_list *data, uint32_t threads,
                         const char *path, uint64_t *lines);
 

@@ -39,7 +39,7 @@ struct local {
     char data[PATH_BYTES_MAX];
 };
 
-/* --- loading --------------------------------------------------------------------------------- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 static enum status pull_dense(struct local *l) {
     const uint32_t counts[FIELDS_MAX] = {0};
@@ -63,7 +63,8 @@ static enum status choose_kernel(struct local *l, const char *forced) {
         l->config.kernel = KERNEL_AUTO;
         status = kernel_find(KERNEL_AUTO, l->config.precision, &l->kernel);
     }
-    if (status == OK && l->config.precision != PRECISION_F32) { /* else there is nothing to warn of */
+    if (status == OK &&
+        l->config.precision != PRECISION_F32) { /* else there is nothing to warn of */
         kernel_log(l->kernel, l->config.kernel, l->config.precision);
     }
     return status;
@@ -172,7 +173,7 @@ enum status local_unseen(const struct local *l, struct buf *table, struct json *
     return status;
 }
 
-/* --- one thread ------------------------------------------------------------------------------ */
+/* --- one thread ------------------------------------------------------------------------------- */
 
 struct scorer {
     struct local *local;
@@ -184,7 +185,7 @@ struct scorer {
     uint8_t *missing; /* beside them */
     size_t missing_cap;
     struct unseen unseen; /* of the shard at hand */
-    float *rows;   /* what was pulled */
+    float *rows;          /* what was pulled */
     size_t rows_cap;
     float *logits; /* a then b */
     size_t logits_cap;
@@ -271,17 +272,19 @@ static enum status keep_scores(struct scorer *s, const float *a, const float *b)
     const struct batch *batch = &s->batch;
     for (uint32_t i = 0; i < batch->impressions; i++) {
         if (!isfinite(a[i]) || !isfinite(b[i])) {
-            return fail(ERR_CORRUPT, "%s/%s: impression %llu has logits %g and %g: the checkpoint %s "
-                        "has diverged", s->data_dir, s->name,
-                        (unsigned long long)batch->impression_id[i], (double)a[i], (double)b[i],
-                        s->local->dir);
+            return fail(ERR_CORRUPT,
+                        "%s/%s: impression %llu has logits %g and %g: the checkpoint %s "
+                        "has diverged",
+                        s->data_dir, s->name, (unsigned long long)batch->impression_id[i],
+                        (double)a[i], (double)b[i], s->local->dir);
         }
-        s->scores[s->count++] = (struct score){.impression_id = batch->impression_id[i],
-                                               .user = batch->user[i],
-                                               .a = a[i],
-                                               .b = b[i],
-                                               .weight = batch->weight != NULL ? batch->weight[i] : 1,
-                                               .labels = batch->labels[i] & (LABEL_CLICK | LABEL_CONVERSION)};
+        s->scores[s->count++] =
+            (struct score){.impression_id = batch->impression_id[i],
+                           .user = batch->user[i],
+                           .a = a[i],
+                           .b = b[i],
+                           .weight = batch->weight != NULL ? batch->weight[i] : 1,
+                           .labels = batch->labels[i] & (LABEL_CLICK | LABEL_CONVERSION)};
     }
     return OK;
 }
@@ -330,7 +333,7 @@ static enum status score_shard(void *arg) {
     return status;
 }
 
-/* --- fields ---------------------------------------------------------------------------------- */
+/* --- fields ----------------------------------------------------------------------------------- */
 
 static enum status join_fields(const struct local *l, const struct dataset *d, struct buf *doubts) {
     const struct fit_side model = fit_side_checkpoint(&l->manifest, l->dir);
@@ -354,7 +357,7 @@ static int user_slot(const struct local *l, const struct dataset *d) {
     return slot;
 }
 
-/* --- all shards ------------------------------------------------------------------------------ */
+/* --- all shards ------------------------------------------------------------------------------- */
 
 /* Joins all threads whatever happens, so that none outlives its scorer. */
 static enum status join_round(struct scorer *scorers, uint32_t n) {

@@ -2,8 +2,8 @@
  *
  * All rows (weights only) go into one read-only partition, so the program needs the memory of the
  * table rows; ids that have no row read as their initial value and stay absent: scoring creates
- * nothing. The shards' fields are matched with the model's by name; what one side lacks is logged as
- * a warning once per data set, and ids made in another way are refused (common/data/data_fit.h).
+ * nothing. The shards' fields are matched with the model's by name; what one side lacks is logged
+ * as a warning once per data set, and ids made in another way are refused (common/data/data_fit.h).
  */
 #ifndef TOOLS_SCORE_SCORER_H
 #define TOOLS_SCORE_SCORER_H
@@ -26,7 +26,8 @@ const struct manifest *local_manifest(const struct local *l);
 enum score_form local_form(const struct local *l); /* of its scores: what b is */
 /* In which form the scores of the data that were scored last can be judged; data_fit_form. */
 enum status local_judged(const struct local *l, enum score_form *out);
-void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
+void local_kernel(const struct local *l,
+                  char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
 uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
 
 /* Receives the scores of one shard; valid during the call. */

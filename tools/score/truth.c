@@ -48,7 +48,7 @@ void truth_abort(struct truth_writer *w) {
     buf_fini(&w->rows);
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static int by_id(const void *a, const void *b) {
     const struct truth_row *x = a, *y = b;

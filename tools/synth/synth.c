@@ -10,7 +10,7 @@
 #include "synth_log.h"
 #include "tools/common/tools.h"
 
-/* --- all of a log ---------------------------------------------------------------------------- */
+/* --- all of a log ----------------------------------------------------------------------------- */
 
 static enum status write_part(const struct world *w, const struct synth_fields *f, const char *root,
                               uint32_t part, bool progress, struct synth_summary *summary) {
@@ -18,14 +18,14 @@ static enum status write_part(const struct world *w, const struct synth_fields *
     char dir[PATH_BYTES_MAX];
     TRY(path_join(dir, root, name));
     TRY(file_mkdirs(dir));
-    const struct log_part log = {
-        .world = w,
-        .fields = f,
-        .dir = dir,
-        .name = progress ? name : NULL,
-        .part = part,
-        .first_id = part == 0 ? 1 : w->config.impressions + 1,
-        .impressions = part == 0 ? w->config.impressions : w->config.holdout};
+    const struct log_part log = {.world = w,
+                                 .fields = f,
+                                 .dir = dir,
+                                 .name = progress ? name : NULL,
+                                 .part = part,
+                                 .first_id = part == 0 ? 1 : w->config.impressions + 1,
+                                 .impressions =
+                                     part == 0 ? w->config.impressions : w->config.holdout};
     TRY(log_write(&log, summary));
     return file_sync_dir(dir);
 }
@@ -58,7 +58,7 @@ out:
     return status;
 }
 
-/* --- the command ----------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static void report_part(const char *name, const struct synth_summary *s) {
     const double n = (double)s->impressions;
@@ -81,8 +81,10 @@ static void report_part(const char *name, const struct synth_summary *s) {
 static void report_delays(const struct synth_config *c, const struct synth_summary *s) {
     const double late = s->conversions == 0 ? 0 : (double)s->after_day / (double)s->conversions;
     if (c->days > 0) {
-        printf("       %g days; %.1f %% of conversions more than a day after their click, all within "
-               "%g\n", c->days, 100 * late, c->attribution);
+        printf(
+            "       %g days; %.1f %% of conversions more than a day after their click, all within "
+            "%g\n",
+            c->days, 100 * late, c->attribution);
     }
     if (c->drift > 0) {
         printf("       the taste for converting drifts by %g radians a day\n", c->drift);

@@ -17,31 +17,41 @@
 #include "common/base/rng.h"
 #include "synth_fields.h"
 
-#define BAG_SKEW        1.23  /* 8.6 distinct ids an impression in a batch of 4096 */
-#define BAG_SIGMA       0.6
-#define BAG_MEDIAN      428.0 /* with the cut below: a mean of 510 */
-#define BAG_VALUES_MAX  2000u
-#define NO_PROFILE      0.13
-#define NO_BRAND        0.29
-#define INTENTIONS_MAX  34u
-#define INTENTION_STOP  0.17  /* 1 / mean number of intentions of an item */
-#define SEEN_SLOTS      2048u /* over twice the values of a bag; a power of 2 */
+#define BAG_SKEW       1.23 /* 8.6 distinct ids an impression in a batch of 4096 */
+#define BAG_SIGMA      0.6
+#define BAG_MEDIAN     428.0 /* with the cut below: a mean of 510 */
+#define BAG_VALUES_MAX 2000u
+#define NO_PROFILE     0.13
+#define NO_BRAND       0.29
+#define INTENTIONS_MAX 34u
+#define INTENTION_STOP 0.17  /* 1 / mean number of intentions of an item */
+#define SEEN_SLOTS     2048u /* over twice the values of a bag; a power of 2 */
 
 /* Share of all ids, in millionths, and the least number; users and items are configured. */
 static const struct {
     enum synth_field_name name;
     uint32_t share_ppm, least;
 } vocabulary[] = {
-    {F_SEGMENT, 0, SEGMENTS},         {F_GROUP, 0, 14},
-    {F_GENDER, 0, GENDERS},           {F_AGE, 0, AGES},
-    {F_POWER, 0, POWERS},             {F_POWER_2, 0, 4},
-    {F_OCCUPATION, 0, 3},             {F_CITY, 0, 5},
-    {F_CATEGORY_BAG, 1200, 100},      {F_SHOP_BAG, 260000, 100},
-    {F_BRAND_BAG, 57000, 100},        {F_INTENTION_BAG, 30000, 100},
-    {F_CATEGORY, 1200, 100},          {F_SHOP, 60000, 100},
-    {F_INTENTION, 12000, 100},        {F_BRAND, 24000, 100},
-    {F_SCENARIO, 0, SCENARIOS},       {F_CROSS_CATEGORY, 16000, 100},
-    {F_CROSS_SHOP, 35000, 100},       {F_CROSS_BRAND, 12000, 100},
+    {F_SEGMENT, 0, SEGMENTS},
+    {F_GROUP, 0, 14},
+    {F_GENDER, 0, GENDERS},
+    {F_AGE, 0, AGES},
+    {F_POWER, 0, POWERS},
+    {F_POWER_2, 0, 4},
+    {F_OCCUPATION, 0, 3},
+    {F_CITY, 0, 5},
+    {F_CATEGORY_BAG, 1200, 100},
+    {F_SHOP_BAG, 260000, 100},
+    {F_BRAND_BAG, 57000, 100},
+    {F_INTENTION_BAG, 30000, 100},
+    {F_CATEGORY, 1200, 100},
+    {F_SHOP, 60000, 100},
+    {F_INTENTION, 12000, 100},
+    {F_BRAND, 24000, 100},
+    {F_SCENARIO, 0, SCENARIOS},
+    {F_CROSS_CATEGORY, 16000, 100},
+    {F_CROSS_SHOP, 35000, 100},
+    {F_CROSS_BRAND, 12000, 100},
     {F_CROSS_INTENTION, 22000, 100},
 };
 
@@ -59,7 +69,7 @@ void aliccp_fields_init(struct synth_fields *f, const struct synth_config *confi
     }
 }
 
-/* --- bags ------------------------------------------------------------------------------------ */
+/* --- bags ------------------------------------------------------------------------------------- */
 
 /* Which values a bag has already: linear probing, 0 empty. Of the slots only twice as many as the
  * bag has values are used, and cleared. */
@@ -123,15 +133,15 @@ static uint32_t bag_fill(const struct bag *b, const struct synth_fields *f, uint
         const uint64_t value = bag_draw(b, at), k = (uint64_t)b->name << 16 | at;
         if (seen_add(&seen, value)) {
             const uint64_t seed = b->world->config.seed;
-            out[n++] = fields_entry(
-                f, b->name, value,
-                weighted ? synth_weight(seed, b->owner, STREAM(S_BAG_WEIGHT, k)) : 1);
+            out[n++] =
+                fields_entry(f, b->name, value,
+                             weighted ? synth_weight(seed, b->owner, STREAM(S_BAG_WEIGHT, k)) : 1);
         }
     }
     return n;
 }
 
-/* --- the user side --------------------------------------------------------------------------- */
+/* --- the user side ---------------------------------------------------------------------------- */
 
 static uint32_t profile(const struct synth_fields *f, const struct world *w, uint32_t user,
                         struct synth_entry *out) {
@@ -159,10 +169,8 @@ uint32_t aliccp_user(const struct synth_fields *f, const struct world *w, uint32
     static const struct {
         enum synth_field_name name;
         double share;
-    } bags[] = {{F_CATEGORY_BAG, 0.15},
-                {F_SHOP_BAG, 0.34},
-                {F_BRAND_BAG, 0.22},
-                {F_INTENTION_BAG, 0.29}};
+    } bags[] = {
+        {F_CATEGORY_BAG, 0.15}, {F_SHOP_BAG, 0.34}, {F_BRAND_BAG, 0.22}, {F_INTENTION_BAG, 0.29}};
     const double z = rng_normal(w->config.seed, user, STREAM(S_BAG_SIZE, 0));
     const double values = fmin(BAG_MEDIAN * exp(BAG_SIGMA * z), BAG_VALUES_MAX);
     uint32_t n = 0;
@@ -179,7 +187,7 @@ uint32_t aliccp_user(const struct synth_fields *f, const struct world *w, uint32
     return n;
 }
 
-/* --- the item side --------------------------------------------------------------------------- */
+/* --- the item side ---------------------------------------------------------------------------- */
 
 /* A cross of the user's bag and the impression's value: there with some probability. */
 static uint32_t cross(const struct synth_fields *f, const struct world *w,
@@ -200,10 +208,8 @@ static uint32_t intentions(const struct synth_fields *f, const struct world *w,
                            const struct impression *x, struct synth_entry *out) {
     const double u = rng_unit(w->config.seed, x->item, STREAM(S_BAG_SIZE, 1));
     const double size = ceil(log(u) / log(1 - INTENTION_STOP));
-    const struct bag bag = {.world = w,
-                            .field = &f->field[F_INTENTION],
-                            .name = F_INTENTION,
-                            .owner = x->item};
+    const struct bag bag = {
+        .world = w, .field = &f->field[F_INTENTION], .name = F_INTENTION, .owner = x->item};
     const uint32_t own = bag_fill(&bag, f, (uint32_t)fmin(size, INTENTIONS_MAX), false, out);
     uint32_t n = own;
     for (uint32_t k = 0; k < own; k++) {

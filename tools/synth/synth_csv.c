@@ -1,5 +1,5 @@
-/* synth_csv.c - see synth_csv.h. Numbers are written by hand (synth_line.c): printf would be most of
- * the generator's time. */
+/* synth_csv.c - see synth_csv.h. Numbers are written by hand (synth_line.c): printf would be most
+ * of the generator's time. */
 #include "synth_csv.h"
 
 #define CELL_BYTES_MAX 40u  /* id 20, separator, value 12, separator */
@@ -15,7 +15,7 @@ static bool is_bag(uint32_t field) {
            (field >= F_CROSS_CATEGORY && field <= F_CROSS_INTENTION);
 }
 
-/* --- header and schema ----------------------------------------------------------------------- */
+/* --- header and schema ------------------------------------------------------------------------ */
 
 static enum status names(struct buf *out, const struct synth_fields *f, enum side side,
                          const char *first, const char *then) {
@@ -54,7 +54,7 @@ enum status csv_schema(struct buf *out, const struct synth_fields *f) {
     return OK;
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static char *put_cell(char *at, uint32_t field, const struct synth_entry *entries, uint32_t n) {
     bool first = true;

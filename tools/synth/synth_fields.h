@@ -9,37 +9,37 @@
 #include "synth_world.h"
 
 /* X(name in the program, name in the log) */
-#define SYNTH_FIELDS(X)                                                                           \
-    X(F_USER, "101")                                                                              \
-    X(F_SEGMENT, "121")                                                                           \
-    X(F_GROUP, "122")                                                                             \
-    X(F_GENDER, "124")                                                                            \
-    X(F_AGE, "125")                                                                               \
-    X(F_POWER, "126")                                                                             \
-    X(F_POWER_2, "127")                                                                           \
-    X(F_OCCUPATION, "128")                                                                        \
-    X(F_CITY, "129")                                                                              \
-    X(F_CATEGORY_BAG, "109_14")                                                                   \
-    X(F_SHOP_BAG, "110_14")                                                                       \
-    X(F_BRAND_BAG, "127_14")                                                                      \
-    X(F_INTENTION_BAG, "150_14")                                                                  \
-    X(F_ITEM, "205")                                                                              \
-    X(F_CATEGORY, "206")                                                                          \
-    X(F_SHOP, "207")                                                                              \
-    X(F_INTENTION, "210")                                                                         \
-    X(F_BRAND, "216")                                                                             \
-    X(F_SCENARIO, "301")                                                                          \
-    X(F_CROSS_CATEGORY, "508")                                                                    \
-    X(F_CROSS_SHOP, "509")                                                                        \
-    X(F_CROSS_BRAND, "702")                                                                       \
-    X(F_CROSS_INTENTION, "853")                                                                   \
-    X(F_PRICE, "price")                                                                           \
+#define SYNTH_FIELDS(X)                                                                            \
+    X(F_USER, "101")                                                                               \
+    X(F_SEGMENT, "121")                                                                            \
+    X(F_GROUP, "122")                                                                              \
+    X(F_GENDER, "124")                                                                             \
+    X(F_AGE, "125")                                                                                \
+    X(F_POWER, "126")                                                                              \
+    X(F_POWER_2, "127")                                                                            \
+    X(F_OCCUPATION, "128")                                                                         \
+    X(F_CITY, "129")                                                                               \
+    X(F_CATEGORY_BAG, "109_14")                                                                    \
+    X(F_SHOP_BAG, "110_14")                                                                        \
+    X(F_BRAND_BAG, "127_14")                                                                       \
+    X(F_INTENTION_BAG, "150_14")                                                                   \
+    X(F_ITEM, "205")                                                                               \
+    X(F_CATEGORY, "206")                                                                           \
+    X(F_SHOP, "207")                                                                               \
+    X(F_INTENTION, "210")                                                                          \
+    X(F_BRAND, "216")                                                                              \
+    X(F_SCENARIO, "301")                                                                           \
+    X(F_CROSS_CATEGORY, "508")                                                                     \
+    X(F_CROSS_SHOP, "509")                                                                         \
+    X(F_CROSS_BRAND, "702")                                                                        \
+    X(F_CROSS_INTENTION, "853")                                                                    \
+    X(F_PRICE, "price")                                                                            \
     X(F_POSITION, "position")
 enum synth_field_name {
 #define X(name, text) name,
     SYNTH_FIELDS(X)
 #undef X
-    F_COUNT
+        F_COUNT
 };
 
 struct synth_field {
@@ -59,9 +59,9 @@ struct synth_entry {
     uint32_t value_e5; /* in units of 0.00001 */
     uint32_t field;    /* enum synth_field_name */
 };
-#define ENTRY_ONE         100000u
-#define USER_ENTRIES_MAX  2048u
-#define ITEM_ENTRIES_MAX  128u
+#define ENTRY_ONE        100000u
+#define USER_ENTRIES_MAX 2048u
+#define ITEM_ENTRIES_MAX 128u
 
 /* The user side of a session's user, and the item side of an impression. Give the number of
  * entries, at most the maximum above. `w` was built with the same configuration. */

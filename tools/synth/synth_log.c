@@ -64,7 +64,7 @@ static uint64_t piece_end(const struct writer *w, uint64_t piece) {
     return end < w->sessions ? end : w->sessions;
 }
 
-/* --- sessions -------------------------------------------------------------------------------- */
+/* --- sessions --------------------------------------------------------------------------------- */
 
 static enum status lay_out_sessions(struct writer *w) {
     const struct log_part *part = w->part;
@@ -88,7 +88,7 @@ static enum status lay_out_sessions(struct writer *w) {
     return OK;
 }
 
-/* --- the skeleton ---------------------------------------------------------------------------- */
+/* --- the skeleton ----------------------------------------------------------------------------- */
 
 static enum status add_truth(struct piece *p, uint64_t id, const struct impression *x) {
     if (p->truth_count == p->truth_cap) {
@@ -96,14 +96,14 @@ static enum status add_truth(struct piece *p, uint64_t id, const struct impressi
         TRY(mem_grow((void **)&p->truth, p->truth_cap * sizeof *p->truth, cap * sizeof *p->truth));
         p->truth_cap = cap;
     }
-    p->truth[p->truth_count++] = (struct truth_row){
-        .impression_id = id,
-        .p_ctr = (float)x->p_ctr,
-        .p_cvr = (float)x->p_cvr,
-        .p_cvr_do = (float)x->p_cvr_do,
-        .labels = (uint8_t)((x->click ? LABEL_CLICK : 0) |
-                            (x->click && x->potential ? LABEL_CONVERSION : 0) |
-                            (x->potential ? TRUTH_POTENTIAL : 0))};
+    p->truth[p->truth_count++] =
+        (struct truth_row){.impression_id = id,
+                           .p_ctr = (float)x->p_ctr,
+                           .p_cvr = (float)x->p_cvr,
+                           .p_cvr_do = (float)x->p_cvr_do,
+                           .labels = (uint8_t)((x->click ? LABEL_CLICK : 0) |
+                                               (x->click && x->potential ? LABEL_CONVERSION : 0) |
+                                               (x->potential ? TRUTH_POTENTIAL : 0))};
     return OK;
 }
 
@@ -150,8 +150,7 @@ static enum status put_row(const struct log_part *part, struct piece *p, uint64_
                           .item = p->entries,
                           .items = entries};
     times_of(part->world, x, id, &row.when);
-    p->sums.after_day +=
-        row.when.conversion_time > row.when.click_time + (uint64_t)DAY_SECONDS;
+    p->sums.after_day += row.when.conversion_time > row.when.click_time + (uint64_t)DAY_SECONDS;
     return csv_row(&p->text, part->fields, &row);
 }
 
@@ -222,7 +221,7 @@ static enum status take_skeleton(void *arg, uint64_t piece, void *slot) {
     return OK;
 }
 
-/* --- the common features --------------------------------------------------------------------- */
+/* --- the common features ---------------------------------------------------------------------- */
 
 static enum status make_common(void *arg, uint64_t piece, void *slot) {
     const struct writer *w = arg;
@@ -249,7 +248,7 @@ static enum status take_common(void *arg, uint64_t piece, void *slot) {
     return OK;
 }
 
-/* --- the files ------------------------------------------------------------------------------- */
+/* --- the files -------------------------------------------------------------------------------- */
 
 static enum status write_file(struct writer *w, const char *name, const struct buf *header,
                               enum status (*make)(void *, uint64_t, void *),

@@ -1,5 +1,5 @@
-/* synth_log.h - one part of a synthetic log (train or eval) as files: three of Ali-CCP's, or with times
- * log.csv, log.schema, truth.bin. */
+/* synth_log.h - one part of a synthetic log (train or eval) as files: three of Ali-CCP's, or with
+ * times log.csv, log.schema, truth.bin. */
 #ifndef TOOLS_SYNTH_SYNTH_LOG_H
 #define TOOLS_SYNTH_SYNTH_LOG_H
 
@@ -8,11 +8,11 @@
 struct log_part {
     const struct world *world;
     const struct synth_fields *fields;
-    const char *dir;       /* exists; files are written into it and synced */
-    const char *name;      /* in progress lines; NULL: no progress */
-    uint32_t part;         /* 0 train, 1 eval: which sessions */
-    uint64_t first_id;     /* sample ids are first_id, first_id + 1, ... */
-    uint64_t impressions;  /* > 0 */
+    const char *dir;      /* exists; files are written into it and synced */
+    const char *name;     /* in progress lines; NULL: no progress */
+    uint32_t part;        /* 0 train, 1 eval: which sessions */
+    uint64_t first_id;    /* sample ids are first_id, first_id + 1, ... */
+    uint64_t impressions; /* > 0 */
 };
 /* ERR_IO, ERR_MEMORY; ERR_CLOSED by a stop signal. */
 enum status log_write(const struct log_part *part, struct synth_summary *summary);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define PHI2_NODES_MAX 24u
-#define PHI2_RHO_MAX 0.95 /* |rho| beyond: more nodes than these are needed */
+#define PHI2_RHO_MAX   0.95 /* |rho| beyond: more nodes than these are needed */
 
 /* P(E < x), E standard normal; relative accuracy holds far into the lower tail. */
 double normal_phi(double x);

@@ -50,7 +50,7 @@ const char synth_help[] =
     "  --power X, --price X  correlation of these fields with the drive to convert; 0: no such\n"
     "                        field (0.7 0.7 0.7 0 0) (0.7 0.7 0.7 0.3 0.7)\n";
 
-/* --- presets --------------------------------------------------------------------------------- */
+/* --- presets ---------------------------------------------------------------------------------- */
 
 static const struct preset {
     const char *name;
@@ -84,7 +84,7 @@ static enum status set_preset(struct synth_config *c, const char *name) {
     return fail(ERR_USAGE, "--preset is '%s', expected e, g, f, weak or strong", name);
 }
 
-/* --- numbers --------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 #define PROBABILITY_MIN 1e-5
 #define PROBABILITY_MAX 0.99
@@ -96,7 +96,8 @@ static const struct real {
     size_t at; /* offset of a double in struct synth_config */
     double min, max;
 } reals[] = {
-#define REAL(text, member, min, max) {text, offsetof(struct synth_config, member), min, max}
+#define REAL(text, member, min, max)                                                               \
+    { text, offsetof(struct synth_config, member), min, max }
     REAL("ctr", ctr, PROBABILITY_MIN, PROBABILITY_MAX),
     REAL("cvr", cvr, PROBABILITY_MIN, PROBABILITY_MAX),
     REAL("user-skew", user_skew, 0, 5),
@@ -133,15 +134,27 @@ static enum status parse_real(const struct real *r, const char *text, struct syn
     return OK;
 }
 
-/* --- the command line ------------------------------------------------------------------------ */
+/* --- the command line ------------------------------------------------------------------------- */
 
 #define IMPRESSIONS_MAX ((uint64_t)100000000000u) /* 1e11 */
 #define USERS_MAX       100000000u
 #define FEATURES_MIN    10000u
 #define FEATURES_MAX    200000000u
 
-enum { Y_OUT = 256, Y_IMPRESSIONS, Y_HOLDOUT, Y_SEED, Y_THREADS, Y_PRESET, Y_SHAPE, Y_FEATURES,
-       Y_USERS, Y_ITEMS, Y_HELP, Y_REAL };
+enum {
+    Y_OUT = 256,
+    Y_IMPRESSIONS,
+    Y_HOLDOUT,
+    Y_SEED,
+    Y_THREADS,
+    Y_PRESET,
+    Y_SHAPE,
+    Y_FEATURES,
+    Y_USERS,
+    Y_ITEMS,
+    Y_HELP,
+    Y_REAL
+};
 static const struct option options[] = {{"out", required_argument, NULL, Y_OUT},
                                         {"impressions", required_argument, NULL, Y_IMPRESSIONS},
                                         {"holdout", required_argument, NULL, Y_HOLDOUT},
@@ -168,7 +181,7 @@ struct synth_line {
     struct synth_config *config;
     const char *out;
     const char *preset;
-    const char *real[REALS]; /* after the preset, whatever the order */
+    const char *real[REALS];                  /* after the preset, whatever the order */
     uint64_t threads, features, users, items; /* 0: not given */
     bool help;
 };
@@ -231,7 +244,8 @@ static enum status complete(struct synth_line *l) {
         }
     }
     if (c->drift > 0 && c->days <= 0) {
-        return fail(ERR_USAGE, "--drift needs --days: a log without times has no day to drift from");
+        return fail(ERR_USAGE,
+                    "--drift needs --days: a log without times has no day to drift from");
     }
     return OK;
 }
@@ -239,9 +253,15 @@ static enum status complete(struct synth_line *l) {
 enum status synth_parse(struct synth_config *c, int argc, char **argv, const char **out,
                         bool *help) {
     struct synth_line l = {.config = c, .preset = "e"};
-    *c = (struct synth_config){
-        .seed = 1, .user_skew = 0.6, .item_skew = 0.9, .anomalies = 5e-6, .shape = SHAPE_PLAIN,
-        .delay_mean = 2, .delay_fast = 0.35, .delay_spread = 0.5, .attribution = 7};
+    *c = (struct synth_config){.seed = 1,
+                               .user_skew = 0.6,
+                               .item_skew = 0.9,
+                               .anomalies = 5e-6,
+                               .shape = SHAPE_PLAIN,
+                               .delay_mean = 2,
+                               .delay_fast = 0.35,
+                               .delay_spread = 0.5,
+                               .attribution = 7};
     TRY(parse_options(&l, argc, argv));
     *help = l.help;
     *out = l.out;

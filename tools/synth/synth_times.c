@@ -26,8 +26,7 @@ static uint64_t click_delay(const struct world *w, const struct impression *x) {
  * seconds, rounded up, so that it is never 0. */
 static uint64_t conversion_delay(const struct world *w, const struct impression *x) {
     const struct synth_config *c = &w->config;
-    const bool fast =
-        rng_unit(c->seed, x->session, STREAM(S_DELAY_FAST, x->at)) < c->delay_fast;
+    const bool fast = rng_unit(c->seed, x->session, STREAM(S_DELAY_FAST, x->at)) < c->delay_fast;
     const double rate = fast ? FAST_PER_DAY : times_rate(w, x);
     const double u = rng_unit(c->seed, x->session, STREAM(S_DELAY, x->at));
     const double days = -log1p(u * expm1(-rate * c->attribution)) / rate;
@@ -36,7 +35,7 @@ static uint64_t conversion_delay(const struct world *w, const struct impression 
 
 void times_of(const struct world *w, const struct impression *x, uint64_t id, struct moment *out) {
     *out = (struct moment){.time = TIMES_BEGIN + (uint64_t)(times_day(w, id) * DAY_SECONDS),
-                            .kind = KIND_LOG};
+                           .kind = KIND_LOG};
     if (x->click) {
         out->click_time = out->time + click_delay(w, x);
     }

@@ -7,8 +7,8 @@
  *     lambda(x) = exp(-delay_spread (g(age) + h(category)) / sqrt 2) / delay_mean   per day
  *
  * with g and h standard normals of two visible fields, so that a model of the delay can be learnt.
- * Delays are drawn given that they end within the attribution window: every conversion of the log is
- * attributed, and p_cvr of the truth file stays what it is.
+ * Delays are drawn given that they end within the attribution window: every conversion of the log
+ * is attributed, and p_cvr of the truth file stays what it is.
  */
 #ifndef TOOLS_SYNTH_SYNTH_TIMES_H
 #define TOOLS_SYNTH_SYNTH_TIMES_H
@@ -16,16 +16,17 @@
 #include "common/data/shard.h"
 #include "synth_world.h"
 
-#define TIMES_BEGIN      UINT64_C(1700006400) /* 2023-11-15 00:00 UTC, a whole number of days */
-#define DAY_SECONDS      86400.0
-#define CLICK_DELAY_MAX  1800u
-#define FAST_PER_DAY     12.0 /* a mean of two hours */
+#define TIMES_BEGIN     UINT64_C(1700006400) /* 2023-11-15 00:00 UTC, a whole number of days */
+#define DAY_SECONDS     86400.0
+#define CLICK_DELAY_MAX 1800u
+#define FAST_PER_DAY    12.0 /* a mean of two hours */
 
 /* Days from the log's beginning to the impression with this id; 0 in a log without times. */
 double times_day(const struct world *w, uint64_t id);
 /* lambda(x), per day, of a delay that is not a fast one. */
 double times_rate(const struct world *w, const struct impression *x);
-/* The times of an impression with this id (1, 2, ... over train and eval); 0 what did not happen. */
+/* The times of an impression with this id (1, 2, ... over train and eval); 0 what did not happen.
+ */
 void times_of(const struct world *w, const struct impression *x, uint64_t id, struct moment *out);
 
 #endif

@@ -14,15 +14,16 @@
  * thing, so p_cvr > p_cvr_do. corr(alpha, kappa) = corr(beta, delta) = r is the structure that
  * clicks and conversions share and that shared embeddings can carry over.
  *
- * With a drift of w radians a day kappa and delta change with the day s: the part of each that is its
- * own, beside what it shares with alpha or beta, turns from one draw n to another n' of the same law,
+ * With a drift of w radians a day kappa and delta change with the day s: the part of each that is
+ * its own, beside what it shares with alpha or beta, turns from one draw n to another n' of the
+ * same law,
  *
  *     kappa(s) = r alpha + sqrt(1 - r^2) (cos(w s) n + sin(w s) n')
  *
  * and delta likewise. So on any one day the drives have the variances and correlations that they
- * have without drift, and after s days a drive's own part has correlation cos(w s) with what it was.
- * Clicks and exposure do not drift. Nothing is remembered from day to day, so any piece of a log can
- * be made alone, and p_cvr is exact at each impression's own time.
+ * have without drift, and after s days a drive's own part has correlation cos(w s) with what it
+ * was. Clicks and exposure do not drift. Nothing is remembered from day to day, so any piece of a
+ * log can be made alone, and p_cvr is exact at each impression's own time.
  *
  * Exposure is not uniform: users and items follow Zipf's law, and half of the impressions show the
  * better of two items for the user, as a recommender would.
@@ -38,11 +39,11 @@
 #include "common/base/rng.h"
 #include "synth_lanes.h"
 
-#define CHUNK         4096u  /* users or items a piece of the building */
-#define CALIBRATE     65536u /* impressions the intercepts are fitted on */
-#define CALIBRATE_PART 3u    /* their sessions: of no part of a log */
-#define SESSION_SIGMA 0.75
-#define SESSION_MEAN  58.0
+#define CHUNK          4096u  /* users or items a piece of the building */
+#define CALIBRATE      65536u /* impressions the intercepts are fitted on */
+#define CALIBRATE_PART 3u     /* their sessions: of no part of a log */
+#define SESSION_SIGMA  0.75
+#define SESSION_MEAN   58.0
 
 static double normal(const struct world *w, uint64_t a, enum synth_stream stream, uint32_t k) {
     return rng_normal(w->config.seed, a, STREAM(stream, k));
@@ -80,7 +81,7 @@ static uint8_t level(double x, uint32_t levels) {
     return (uint8_t)fmin(fmax(floor(x), 0), levels - 1.0);
 }
 
-/* --- users ----------------------------------------------------------------------------------- */
+/* --- users ------------------------------------------------------------------------------------ */
 
 /* Gumbel-top-k: categories sampled without replacement, in proportion to exp(1.5 affinity). */
 static void make_history(const struct world *w, uint32_t number, struct synth_user *u) {
@@ -126,7 +127,7 @@ static void make_user(const struct world *w, uint32_t number, struct synth_user 
     }
 }
 
-/* --- items ----------------------------------------------------------------------------------- */
+/* --- items ------------------------------------------------------------------------------------ */
 
 /* Draw k of an item's own appeal to conversions. */
 static double item_noise(const struct world *w, uint32_t number, uint32_t shop, uint32_t k) {
@@ -150,7 +151,7 @@ static void make_item(const struct world *w, uint32_t number, struct synth_item 
     i->price = level(5 - 2.0 * blend(c->price, delta, normal(w, number, S_PRICE, 0)), PRICES);
 }
 
-/* --- building -------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static uint32_t pieces_of(uint32_t n) {
     return (n + CHUNK - 1) / CHUNK;
@@ -185,7 +186,7 @@ static enum status build_centroids(struct world *w) {
     return OK;
 }
 
-/* --- impressions ----------------------------------------------------------------------------- */
+/* --- impressions ------------------------------------------------------------------------------ */
 
 static uint8_t draw_scenario(const struct world *w, uint64_t session, uint32_t at) {
     const double u = unit(w, session, S_SCENARIO, at);
@@ -201,8 +202,8 @@ static uint32_t draw_item(const struct world *w, uint64_t session, uint32_t user
         return item;
     }
     const uint32_t rival = zipf_draw(&w->item_law, rng_u64(seed, session, STREAM(S_RIVAL, at)));
-    const double gain = synth_affinity(theta, w->items[rival].phi) -
-                        synth_affinity(theta, w->items[item].phi);
+    const double gain =
+        synth_affinity(theta, w->items[rival].phi) - synth_affinity(theta, w->items[item].phi);
     return gain > 0 ? rival : item;
 }
 
@@ -270,7 +271,7 @@ void world_impression(const struct world *w, uint64_t session, uint32_t user, ui
     x->anomaly = !x->click && unit(w, session, S_ANOMALY, at) < w->config.anomalies;
 }
 
-/* --- sessions -------------------------------------------------------------------------------- */
+/* --- sessions --------------------------------------------------------------------------------- */
 
 /* Log-normal, rounded up: mean 58, and 1,200 about once in a million. */
 uint32_t session_length(const struct world *w, uint64_t session) {
@@ -288,7 +289,7 @@ uint64_t session_index(const struct world *w, uint64_t session) {
     return rng_u64(w->config.seed, session, STREAM(S_INDEX, 0));
 }
 
-/* --- intercepts ------------------------------------------------------------------------------ */
+/* --- intercepts ------------------------------------------------------------------------------- */
 
 struct sample {
     double *mu_c, *mu_v;
@@ -351,7 +352,7 @@ out:
     return status;
 }
 
-/* --- the world ------------------------------------------------------------------------------- */
+/* --- the world -------------------------------------------------------------------------------- */
 
 enum status world_init(struct world *w, const struct synth_config *config, uint32_t categories,
                        uint32_t shops, uint32_t brands) {
@@ -366,12 +367,12 @@ enum status world_init(struct world *w, const struct synth_config *config, uint3
     TRY_OUT(zipf_init(&w->item_law, config->items, config->item_skew, seed, STREAM(S_ITEM_LAW, 0)));
     TRY_OUT(zipf_init(&w->category_law, categories, 0.5, seed, STREAM(S_CATEGORY_LAW, 0)));
     TRY_OUT(build_centroids(w));
-    const struct lanes_work building = {
-        .threads = config->threads,
-        .pieces = (uint64_t)pieces_of(config->users) + pieces_of(config->items),
-        .slot_bytes = 1,
-        .make = build_piece,
-        .arg = w};
+    const struct lanes_work building = {.threads = config->threads,
+                                        .pieces = (uint64_t)pieces_of(config->users) +
+                                                  pieces_of(config->items),
+                                        .slot_bytes = 1,
+                                        .make = build_piece,
+                                        .arg = w};
     TRY_OUT(lanes_run(&building));
     TRY_OUT(calibrate(w));
 out:

@@ -66,7 +66,7 @@ uint64_t session_index(const struct world *w, uint64_t session); /* common index
 
 struct impression {
     uint64_t session;
-    uint32_t at;         /* which of the session's */
+    uint32_t at; /* which of the session's */
     uint32_t user, item;
     uint8_t position, scenario;
     bool click, potential; /* potential: converts if clicked */
@@ -81,14 +81,53 @@ double world_drives(const struct world *w, uint32_t user, uint32_t item, double 
 
 /* The streams of random numbers; `b` of rng_u64 is STREAM(name, k), `a` the thing's number. */
 enum synth_stream {
-    S_THETA, S_THETA2, S_ALPHA, S_KAPPA, S_SEGMENT, S_AGE, S_GENDER, S_POWER, S_TASTE, S_WEIGHT,
-    S_PHI, S_CATEGORY, S_SHOP, S_BRAND, S_BETA, S_DELTA, S_PRICE,
-    S_CENTROID, S_CENTROID2, S_SHOP_BETA, S_SHOP_DELTA,
-    S_USER_LAW, S_ITEM_LAW, S_CATEGORY_LAW,
-    S_LENGTH, S_USER, S_INDEX, S_ITEM, S_RIVAL, S_POLICY, S_POSITION, S_SCENARIO, S_CLICK,
-    S_CONVERT, S_ANOMALY, S_ORDER,
-    S_BAG_SIZE, S_BAG, S_BAG_RIVAL, S_BAG_WEIGHT, S_MISSING, S_CROSS,
-    S_CLICK_DELAY, S_DELAY, S_DELAY_FAST, S_DELAY_AGE, S_DELAY_CATEGORY
+    S_THETA,
+    S_THETA2,
+    S_ALPHA,
+    S_KAPPA,
+    S_SEGMENT,
+    S_AGE,
+    S_GENDER,
+    S_POWER,
+    S_TASTE,
+    S_WEIGHT,
+    S_PHI,
+    S_CATEGORY,
+    S_SHOP,
+    S_BRAND,
+    S_BETA,
+    S_DELTA,
+    S_PRICE,
+    S_CENTROID,
+    S_CENTROID2,
+    S_SHOP_BETA,
+    S_SHOP_DELTA,
+    S_USER_LAW,
+    S_ITEM_LAW,
+    S_CATEGORY_LAW,
+    S_LENGTH,
+    S_USER,
+    S_INDEX,
+    S_ITEM,
+    S_RIVAL,
+    S_POLICY,
+    S_POSITION,
+    S_SCENARIO,
+    S_CLICK,
+    S_CONVERT,
+    S_ANOMALY,
+    S_ORDER,
+    S_BAG_SIZE,
+    S_BAG,
+    S_BAG_RIVAL,
+    S_BAG_WEIGHT,
+    S_MISSING,
+    S_CROSS,
+    S_CLICK_DELAY,
+    S_DELAY,
+    S_DELAY_FAST,
+    S_DELAY_AGE,
+    S_DELAY_CATEGORY
 };
 #define STREAM(name, k) ((uint64_t)(name) << 32 | (uint64_t)(k))
 

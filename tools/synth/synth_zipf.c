@@ -6,7 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 
-/* --- exact, with a table --------------------------------------------------------------------- */
+/* --- exact, with a table ---------------------------------------------------------------------- */
 
 /* Vose's construction. share[i] is n times the probability of thing i; cells with less than 1 are
  * filled up by cells with more. `work` holds both kinds: the poor from the front, the rich from the
@@ -81,7 +81,7 @@ uint32_t zipf_draw(const struct zipf *z, uint64_t word) {
     return within < z->cut[cell] ? cell : z->alias[cell];
 }
 
-/* --- approximate, without -------------------------------------------------------------------- */
+/* --- approximate, without --------------------------------------------------------------------- */
 
 static uint64_t common_divisor(uint64_t a, uint64_t b) {
     while (b != 0) {

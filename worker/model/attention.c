@@ -1,7 +1,8 @@
 /* attention.c - the transfer between two towers, a chunk of impressions at a time.
  *
- * The two vectors of an impression lie side by side, so that 2n rows go through K, Q and V in one product
- * each. What is left, two dot products and two mixtures of L an impression, is one pass over them.
+ * The two vectors of an impression lie side by side, so that 2n rows go through K, Q and V in one
+ * product each. What is left, two dot products and two mixtures of L an impression, is one pass
+ * over them.
  */
 #include "attention.h"
 
@@ -31,8 +32,7 @@ enum status attention_init(struct attention *t, const struct layout *layout,
 
 void attention_fini(struct attention *t) {
     struct linear *linears[] = {&t->g, &t->k, &t->q, &t->v};
-    float **vectors[] = {&t->u,  &t->uk, &t->uq, &t->uv, &t->du,
-                         &t->dk, &t->dq, &t->z,  &t->a};
+    float **vectors[] = {&t->u, &t->uk, &t->uq, &t->uv, &t->du, &t->dk, &t->dq, &t->z, &t->a};
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) {
         linear_fini(linears[i]);
     }
@@ -62,7 +62,7 @@ static float dot(const float *a, const float *b, uint32_t n) {
     return sum;
 }
 
-/* --- forward ------------------------------------------------------------------------------- */
+/* --- forward ---------------------------------------------------------------------------------- */
 
 /* u of all impressions. relu lets NaN through, as the towers' does. */
 static void gather(struct attention *t, const struct linear_work *work, const float *h,
@@ -110,7 +110,7 @@ void attention_forward(struct attention *t, const struct linear_work *work, cons
     }
 }
 
-/* --- backward ------------------------------------------------------------------------------ */
+/* --- backward --------------------------------------------------------------------------------- */
 
 /* From dz2 of one impression: dk and dq, of both vectors. */
 static void attend_backward(const struct attention *t, const float *dz2, size_t i) {
@@ -127,7 +127,8 @@ static void attend_backward(const struct attention *t, const float *dz2, size_t 
     }
 }
 
-/* One of K, Q, V: dy [2n, L] -> its weights' gradient, and du, of which the first is the first part. */
+/* One of K, Q, V: dy [2n, L] -> its weights' gradient, and du, of which the first is the first
+ * part. */
 static void through(struct attention *t, const struct linear_work *work, const struct linear *w,
                     const float *dy, uint32_t n, float *dw, bool first) {
     const uint32_t width = width_of(t->layout), rows = ATTENTION_VECTORS * n;
@@ -149,8 +150,8 @@ static void values_backward(struct attention *t, const float *d, uint32_t n) {
 }
 
 /* du -> dq2 in place of dz2, and through g what is added to dq1. */
-static void scatter(struct attention *t, const struct linear_work *work, const float *h,
-                    uint32_t n, float *ddense, float *d) {
+static void scatter(struct attention *t, const struct linear_work *work, const float *h, uint32_t n,
+                    float *ddense, float *d) {
     const uint32_t width = width_of(t->layout);
     const size_t row = (size_t)ATTENTION_VECTORS * width;
     float *bias = ddense + at(t, PART_BIAS);

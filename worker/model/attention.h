@@ -1,8 +1,9 @@
-/* attention.h - what the click's tower hands on to the conversion's (aitm): after the last hidden layer the
- * second tower's activations are an attention over its own and what the first has to tell.
+/* attention.h - what the click's tower hands on to the conversion's (aitm): after the last hidden
+ * layer the second tower's activations are an attention over its own and what the first has to
+ * tell.
  *
- * Shapes: n impressions, L the last hidden width, two towers with last activations q1, q2 [L]. The same
- * K, Q, V [L,L] serve both vectors; g has a bias, they have none:
+ * Shapes: n impressions, L the last hidden width, two towers with last activations q1, q2 [L]. The
+ * same K, Q, V [L,L] serve both vectors; g has a bias, they have none:
  *
  *     u_0 = q2,  u_1 = relu(q1 G^T + bg)                      [L]
  *     k_i = u_i K^T, r_i = u_i Q^T, v_i = u_i V^T             [L]
@@ -26,10 +27,10 @@ struct attention {
     const struct layout *layout; /* borrowed */
     const float *dense;          /* borrowed, of the last attention_load */
     struct linear g, k, q, v;
-    float *u, *uk, *uq, *uv;     /* [rows, 2, L]: u, k, r, v of an impression side by side */
-    float *du, *dk, *dq;         /* the same; dk becomes dv when K's and Q's are done */
-    float *a;                    /* [rows, 2] */
-    float *z;                    /* [rows, 2 L], of the last attention_forward */
+    float *u, *uk, *uq, *uv; /* [rows, 2, L]: u, k, r, v of an impression side by side */
+    float *du, *dk, *dq;     /* the same; dk becomes dv when K's and Q's are done */
+    float *a;                /* [rows, 2] */
+    float *z;                /* [rows, 2 L], of the last attention_forward */
 };
 
 /* Room for `rows` impressions at a time. ERR_MEMORY; attention_fini accepts a half-built or zeroed
@@ -48,9 +49,9 @@ void attention_forward(struct attention *t, const struct linear_work *work, cons
 void attention_backward(struct attention *t, const struct linear_work *work, const float *h,
                         uint32_t n, float *ddense, float *d);
 
-/* The naive twin, of one impression in double, operands of the five products rounded to `precision`.
- * h, z, dz, dh [2 L]; dh is overwritten, ddense added to; backward computes the forward part anew. `room`
- * has attention_naive_doubles. */
+/* The naive twin, of one impression in double, operands of the five products rounded to
+ * `precision`. h, z, dz, dh [2 L]; dh is overwritten, ddense added to; backward computes the
+ * forward part anew. `room` has attention_naive_doubles. */
 size_t attention_naive_doubles(const struct layout *l);
 void attention_naive_forward(const struct layout *l, enum precision precision, const float *dense,
                              const double *h, double *room, double *z);

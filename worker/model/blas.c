@@ -5,13 +5,14 @@
 enum status blas_ready(void) {
     const int build = openblas_get_parallel();
     if (build != OPENBLAS_THREAD) {
-        return fail(ERR_CONFIG,
-                    "the %s build of OpenBLAS is loaded, whose products %s: let libopenblas.so.0 be the "
-                    "pthread build (package libopenblas0-pthread; update-alternatives, "
-                    "LD_LIBRARY_PATH, LD_PRELOAD), or choose another compute.kernel",
-                    build == OPENBLAS_OPENMP ? "OpenMP" : "serial",
-                    build == OPENBLAS_OPENMP ? "depend on the number of its threads"
-                                             : "may be wrong when several threads call it");
+        return fail(
+            ERR_CONFIG,
+            "the %s build of OpenBLAS is loaded, whose products %s: let libopenblas.so.0 be the "
+            "pthread build (package libopenblas0-pthread; update-alternatives, "
+            "LD_LIBRARY_PATH, LD_PRELOAD), or choose another compute.kernel",
+            build == OPENBLAS_OPENMP ? "OpenMP" : "serial",
+            build == OPENBLAS_OPENMP ? "depend on the number of its threads"
+                                     : "may be wrong when several threads call it");
     }
     if (openblas_get_num_threads() != 1) {
         openblas_set_num_threads(1);

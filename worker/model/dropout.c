@@ -1,8 +1,8 @@
 /* dropout.c - see dropout.h.
  *
- * One mixing of 64 bits a unit, which the compiler does several units at a time; what is common to a layer
- * and to an impression is mixed before. No stream, no state: a generator that is drawn from in turn would
- * tie the masks to the order in which chunks and threads come.
+ * One mixing of 64 bits a unit, which the compiler does several units at a time; what is common to
+ * a layer and to an impression is mixed before. No stream, no state: a generator that is drawn from
+ * in turn would tie the masks to the order in which chunks and threads come.
  */
 #include "dropout.h"
 

@@ -5,12 +5,13 @@
 #include "blas.h"
 #include "common/base/log.h"
 
-enum status kernel_choose(enum kernel_choice choice, enum precision precision, struct kernel_set have,
-                          const struct kernel **kernel) {
+enum status kernel_choose(enum kernel_choice choice, enum precision precision,
+                          struct kernel_set have, const struct kernel **kernel) {
     *kernel = precision == PRECISION_BF16 && have.bf16 != NULL ? have.bf16 : have.f32;
     if (choice == KERNEL_AVX512 && *kernel == NULL) {
-        return fail(ERR_CONFIG, "compute.kernel is avx512, which this CPU or this build lacks; here is: "
-                                "blas; auto takes the best there is");
+        return fail(ERR_CONFIG,
+                    "compute.kernel is avx512, which this CPU or this build lacks; here is: "
+                    "blas; auto takes the best there is");
     }
     if (choice == KERNEL_BLAS) {
         *kernel = NULL;
@@ -20,7 +21,8 @@ enum status kernel_choose(enum kernel_choice choice, enum precision precision, s
 
 enum status kernel_find(enum kernel_choice choice, enum precision precision,
                         const struct kernel **kernel) {
-    return kernel_choose(choice, precision, (struct kernel_set){kernel_f32(), kernel_bf16()}, kernel);
+    return kernel_choose(choice, precision, (struct kernel_set){kernel_f32(), kernel_bf16()},
+                         kernel);
 }
 
 void kernel_describe(const struct kernel *kernel, char out[KERNEL_NAME_MAX]) {

@@ -73,8 +73,8 @@ struct kernel_set {
  * and missing. auto takes the best that is in `have`; any other choice gets that or ERR_CONFIG,
  * which names what there is. ERR_CONFIG too where the choice comes to an OpenBLAS that cannot be
  * used (blas_ready). */
-enum status kernel_choose(enum kernel_choice choice, enum precision precision, struct kernel_set have,
-                          const struct kernel **kernel);
+enum status kernel_choose(enum kernel_choice choice, enum precision precision,
+                          struct kernel_set have, const struct kernel **kernel);
 /* The same with what this machine has. */
 enum status kernel_find(enum kernel_choice choice, enum precision precision,
                         const struct kernel **kernel);

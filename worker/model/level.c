@@ -1,9 +1,9 @@
 /* level.c - one level of experts on mixtures, a chunk of impressions at a time.
  *
  * The layout keeps a strand's experts adjacent, so they are one product; its gate is another, since
- * between the two lie the other strands' experts. That order is the first level's, where all experts
- * and gates read the same input and one product serves all of them; a gate's own product is small beside
- * its experts', and the two orders of one row are not worth it.
+ * between the two lie the other strands' experts. That order is the first level's, where all
+ * experts and gates read the same input and one product serves all of them; a gate's own product is
+ * small beside its experts', and the two orders of one row are not worth it.
  */
 #include "level.h"
 

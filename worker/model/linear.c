@@ -51,7 +51,7 @@ void linear_load(struct linear *l, struct matrix w, bool backward) {
     }
 }
 
-/* --- blocks of rows ------------------------------------------------------------------------ */
+/* --- blocks of rows --------------------------------------------------------------------------- */
 
 static struct matrix from_row(struct matrix x, uint32_t i) {
     return (struct matrix){x.at + i * x.stride, x.stride};
@@ -80,7 +80,7 @@ static struct blas_operand transposed(struct matrix x) {
     return (struct blas_operand){x.at, x.stride, true};
 }
 
-/* --- the products -------------------------------------------------------------------------- */
+/* --- the products ----------------------------------------------------------------------------- */
 
 void linear_forward(const struct linear *l, const struct linear_work *work, struct matrix x,
                     uint32_t m, bool add, float *y, size_t stride) {

@@ -1,5 +1,5 @@
-/* loss.h - what each model minimises, in logit space (algorithm.md sections 1.6, 3 and 5). Finite for
- * every finite input; no clipping of probabilities.
+/* loss.h - what each model minimises, in logit space (algorithm.md sections 1.6, 3 and 5). Finite
+ * for every finite input; no clipping of probabilities.
  *
  * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the
  * weight of the second term; B impressions of the batch. BCE(label, probability).
@@ -7,21 +7,20 @@
  *     esmm, esmm-ns,  BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
  *     mmoe, ple
  *     share           BCE(y, p) + w y BCE(z, q)
- *     unbias          BCE(y, p) + w y m BCE(z, q)                   m: 1 with probability min(1, c / p), else 0;
- *                                                                  or min(1, c / p) itself; no gradient through m
- *     division        BCE(y, p) + w BCE(t, r)                       towers a, c = logit r
- *     aitm            BCE(y, p) + w BCE(t, r) + c max(r - p, 0)     towers a, c = logit r
- *     ctr             BCE(y, p)                                     tower a
- *     base and kin    w BCE(t, q)                                   tower b, on the impressions of sampling_of
+ *     unbias          BCE(y, p) + w y m BCE(z, q)                   m: 1 with probability min(1, c
+ * / p), else 0; or min(1, c / p) itself; no gradient through m division        BCE(y, p) + w BCE(t,
+ * r)                       towers a, c = logit r aitm            BCE(y, p) + w BCE(t, r) + c max(r
+ * - p, 0)     towers a, c = logit r ctr             BCE(y, p) tower a base and kin    w BCE(t, q)
+ * tower b, on the impressions of sampling_of
  *
  *     escm2-ips       BCE(y, p) + w BCE(t, p q) + v y BCE(z, q) / p
- *     escm2-dr        BCE(y, p) + w BCE(t, p q) + v (d + y (BCE(z, q) - d) / p + y (BCE(z, q) - d)^2 / p)
- *                                                                  towers a, b, logit of d = sp(logit)
- *     dcmt            BCE(y, p) + w BCE(t, p q) + v ( y BCE(z, q) m / p + (1-y) BCE(1, q*) n / (1-p)
- *                       + l |1 - (q + q*)| )                       towers a, b, logit q*; m, n make the means
- *                                                                  of their weights over the batch 1
- *     esm2            BCE(y, p) + h BCE(y act, p y2) + w BCE(t, p (y2 y3 + (1-y2) y4))
- *     chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w BCE(t, p b1 .. bK q)
+ *     escm2-dr        BCE(y, p) + w BCE(t, p q) + v (d + y (BCE(z, q) - d) / p + y (BCE(z, q) -
+ * d)^2 / p) towers a, b, logit of d = sp(logit) dcmt            BCE(y, p) + w BCE(t, p q) + v ( y
+ * BCE(z, q) m / p + (1-y) BCE(1, q*) n / (1-p)
+ *                       + l |1 - (q + q*)| )                       towers a, b, logit q*; m, n make
+ * the means of their weights over the batch 1 esm2            BCE(y, p) + h BCE(y act, p y2) + w
+ * BCE(t, p (y2 y3 + (1-y2) y4)) chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w
+ * BCE(t, p b1 .. bK q)
  *
  * v, l, h, c: model.cvr_weight, counterfactual_weight, behaviour_weight, calibrator_weight. p and
  * 1-p that divide are at least model.propensity_min and have no gradient. More in loss_causal.c,
@@ -59,7 +58,8 @@ struct loss_spec {
     float cvr_weight, propensity_min, counterfactual_weight;
     uint32_t behaviours;
     float behaviour_weight, calibrator_weight;
-    float ctr_shift; /* of the logit of p_ctr that is said (loss_shift_of); the loss knows nothing of it */
+    float ctr_shift; /* of the logit of p_ctr that is said (loss_shift_of); the loss knows nothing
+                        of it */
     struct loss_totals norm; /* dcmt: what the batch's weights are multiplied by (loss_normalise) */
 };
 struct loss_spec loss_spec_of(const struct config *c);
@@ -67,7 +67,6 @@ struct loss_spec loss_spec_of(const struct config *c);
  * too high and leaves p_cvr right: log s with train.sample_correction = predict, else 0. */
 float loss_shift_of(const struct config *c, double sample_rate);
 uint32_t loss_towers(const struct loss_spec *s); /* with the heads of delay */
-
 
 /* Sums over impressions, by their weights: the first term (of the click), the second (with the
  * weights of delay), and the whole with weights, which has the losses of delay's heads too. A term
@@ -109,7 +108,8 @@ void loss_normalise(struct loss_spec *s, const struct loss_totals *sums);
 /* The two numbers that a model says of each impression: a the logit of p_ctr, b that of p_cvr (of
  * p_ctcvr for division and aitm); 0 for what it does not predict. With ctr_shift, of the whole log:
  * a is shifted by it; p_cvr stays, so p_ctcvr goes with p_ctr. */
-void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a, float *b);
+void loss_scores(const struct loss_spec *s, const float *const *logit, size_t n, float *a,
+                 float *b);
 
 /* esmm, where a batch spends its time. weight NULL: 1 each. */
 void loss_esmm(const float *a, const float *b, const uint8_t *labels, const float *weight, size_t n,

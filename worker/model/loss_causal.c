@@ -1,13 +1,14 @@
-/* loss_causal.c - models that weigh clicked impressions by 1 / p_ctr, so that a CVR trained on clicks is
- * one of all impressions: ESCM2 (Wang et al., SIGIR 2022) and DCMT (Zhu et al., ICDE 2023).
+/* loss_causal.c - models that weigh clicked impressions by 1 / p_ctr, so that a CVR trained on
+ * clicks is one of all impressions: ESCM2 (Wang et al., SIGIR 2022) and DCMT (Zhu et al., ICDE
+ * 2023).
  *
- * The formulas are in loss.h. Three things are as in the papers and easily got wrong. No gradient goes
- * through the weights: else the CTR tower would learn to make the CVR loss small. The weights are
- * bounded, 1 / max(p, propensity_min): one surprising click must not be a batch. And DCMT normalises
- * them by their own sum over the batch, which loss_totals collects beforehand.
+ * The formulas are in loss.h. Three things are as in the papers and easily got wrong. No gradient
+ * goes through the weights: else the CTR tower would learn to make the CVR loss small. The weights
+ * are bounded, 1 / max(p, propensity_min): one surprising click must not be a batch. And DCMT
+ * normalises them by their own sum over the batch, which loss_totals collects beforehand.
  *
- * The imputed error of escm2-dr is softplus of a third tower's logit: what it imputes is a cross entropy,
- * positive and unbounded. Its gradient goes through both terms, and into q through both.
+ * The imputed error of escm2-dr is softplus of a third tower's logit: what it imputes is a cross
+ * entropy, positive and unbounded. Its gradient goes through both terms, and into q through both.
  */
 #include "loss_terms.h"
 

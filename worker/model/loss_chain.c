@@ -1,12 +1,13 @@
-/* loss_chain.c - models with behaviours between click and conversion: a chain of any number of them, and
- * ESM2 (Wen et al., SIGIR 2020) with its one decision.
+/* loss_chain.c - models with behaviours between click and conversion: a chain of any number of
+ * them, and ESM2 (Wen et al., SIGIR 2020) with its one decision.
  *
  * chain: stage k is reached by who is known to have done k or anything later, so that a conversion
- * without a cart counts as one with: the product of all stages is then P(conversion), whatever the log
- * left out. Each prefix of the product has its label. ESM2 keeps the two ways apart: a click leads to a
- * direct action (any of the behaviours) or not, and a conversion may follow either:
+ * without a cart counts as one with: the product of all stages is then P(conversion), whatever the
+ * log left out. Each prefix of the product has its label. ESM2 keeps the two ways apart: a click
+ * leads to a direct action (any of the behaviours) or not, and a conversion may follow either:
  *
- *     q = y2 y3 + (1 - y2) y4        y2 P(action | click), y3 P(conversion | action), y4 P(.. | none)
+ *     q = y2 y3 + (1 - y2) y4        y2 P(action | click), y3 P(conversion | action), y4 P(.. |
+ * none)
  *
  * Products. c = logit(r) of r = prod p_k is folded, two factors at a time, by ctcvr_logit, which no
  * logit overflows. BCE(t, r) is sum sp(-x_k) or sp(c); its slopes -(1 - p_k), or
@@ -16,7 +17,8 @@
  * B3 = log y2 (1-y3), B4 = log (1-y2) (1-y4). With alpha = P(action | conversion) and
  * beta = P(action | no conversion), both softmaxes of those pairs:
  *
- *     du/dx2 = alpha - beta,  du/dx3 = alpha (1-y3) + beta y3,  du/dx4 = (1-alpha) (1-y4) + (1-beta) y4
+ *     du/dx2 = alpha - beta,  du/dx3 = alpha (1-y3) + beta y3,  du/dx4 = (1-alpha) (1-y4) +
+ * (1-beta) y4
  */
 #include "loss_terms.h"
 
@@ -44,10 +46,10 @@ static double log_sum(double a, double b, double *share) {
 /* u = logit(q) of ESM2's x = logits of y2, y3, y4, and its slopes. */
 static double decision(const double *x, double *du) {
     double alpha, beta;
-    const double yes = log_sum(-softplus(-x[0]) - softplus(-x[1]), -softplus(x[0]) - softplus(-x[2]),
-                               &alpha);
-    const double no = log_sum(-softplus(-x[0]) - softplus(x[1]), -softplus(x[0]) - softplus(x[2]),
-                              &beta);
+    const double yes =
+        log_sum(-softplus(-x[0]) - softplus(-x[1]), -softplus(x[0]) - softplus(-x[2]), &alpha);
+    const double no =
+        log_sum(-softplus(-x[0]) - softplus(x[1]), -softplus(x[0]) - softplus(x[2]), &beta);
     du[0] = alpha - beta;
     du[1] = alpha * sigmoid(-x[1]) + beta * sigmoid(x[1]);
     du[2] = (1.0 - alpha) * sigmoid(-x[2]) + (1.0 - beta) * sigmoid(x[2]);

@@ -50,11 +50,11 @@
 #include "common/metric/metric.h"
 #include "common/data/shard.h"
 
-#define PU_CAP 3.0 /* a late conversion pushes the logit of p q no further than here: 95 % */
+#define PU_CAP  3.0 /* a late conversion pushes the logit of p q no further than here: 95 % */
 #define LOG_TWO 0.69314718055994531
 
 struct weights {
-    double converted, not; /* u, v */
+    double converted, not ; /* u, v */
 };
 
 /* A CTCVR record of a click. */
@@ -94,8 +94,7 @@ static struct weights defuse(double rn, double dp, const struct news *n) {
     if (n->late) {
         return (struct weights){1 / (1 + d), 0};
     }
-    return n->converted ? plain(true)
-                        : (struct weights){g * d / (1 + d), -expm1(fmin(rn, 0.0))};
+    return n->converted ? plain(true) : (struct weights){g * d / (1 + d), -expm1(fmin(rn, 0.0))};
 }
 
 /* d <= q, being part of it: the weight of a positive is in [1, 2]. */
@@ -185,9 +184,9 @@ static double ctcvr_term(double a, double b, struct weights by, double w, double
         d[1] -= w * by.converted * sigmoid(-b);
     }
     if (by.not != 0.0) {
-        loss += by.not * softplus(ctcvr_logit(a, b));
-        d[0] += w * by.not * sigmoid(a) * sigmoid(b - softplus(a));
-        d[1] += w * by.not * sigmoid(b) * sigmoid(a - softplus(b));
+        loss += by.not *softplus(ctcvr_logit(a, b));
+        d[0] += w * by.not *sigmoid(a) * sigmoid(b - softplus(a));
+        d[1] += w * by.not *sigmoid(b) * sigmoid(a - softplus(b));
     }
     return loss;
 }
@@ -204,8 +203,8 @@ static void conversion_record(const struct loss_spec *s, const double *logit, co
     terms->total = w * terms->ctcvr + learnt;
 }
 
-/* A model other than esmm: the click's term is what is left without the others' weights, and these are
- * the rest. */
+/* A model other than esmm: the click's term is what is left without the others' weights, and these
+ * are the rest. */
 static void part_of_loss(const struct loss_spec *s, const double *logit, uint8_t labels,
                          uint64_t impression_id, bool ctr, struct loss_sums *terms,
                          double *dlogit) {

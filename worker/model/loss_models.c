@@ -1,4 +1,5 @@
-/* loss_models.c - the losses of the models other than esmm, one impression at a time, and the choice.
+/* loss_models.c - the losses of the models other than esmm, one impression at a time, and the
+ * choice.
  *
  * Each is a few lines over the same binary cross entropy from a logit (loss_terms.h).
  */
@@ -91,23 +92,15 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
         terms->ctcvr = loss_bce(logit[1], t, w, &dlogit[1]);
         terms->total = terms->ctr + w * terms->ctcvr + m * calibrator(logit, m, dlogit);
         return;
-    case MODEL_CTR:
-        terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]);
-        break;
+    case MODEL_CTR: terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]); break;
     case MODEL_BASE:
     case MODEL_AMAN:
-    case MODEL_OVERSAMPLING:
-        terms->ctcvr = loss_bce(logit[0], t, w, &dlogit[0]);
-        break;
+    case MODEL_OVERSAMPLING: terms->ctcvr = loss_bce(logit[0], t, w, &dlogit[0]); break;
     case MODEL_ESCM2_IPS:
     case MODEL_ESCM2_DR:
-    case MODEL_DCMT:
-        loss_causal(s, logit, y, t, terms, dlogit);
-        return;
+    case MODEL_DCMT: loss_causal(s, logit, y, t, terms, dlogit); return;
     case MODEL_ESM2:
-    case MODEL_CHAIN:
-        loss_chain(s, logit, labels, terms, dlogit);
-        return;
+    case MODEL_CHAIN: loss_chain(s, logit, labels, terms, dlogit); return;
     }
     terms->total = terms->ctr + w * terms->ctcvr;
 }
@@ -146,7 +139,8 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
     }
 }
 
-/* Of models with more than two towers, p_cvr is that of the second or made of all after the first. */
+/* Of models with more than two towers, p_cvr is that of the second or made of all after the first.
+ */
 static double cvr_logit(const struct loss_spec *s, const float *const *logit, size_t i) {
     double x[TOWERS_MAX];
     for (uint32_t k = 0; k < loss_towers(s); k++) {

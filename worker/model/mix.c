@@ -1,7 +1,8 @@
 /* mix.c - gates and mixtures, one impression after the other.
  *
- * Experts and gates come out of products, the first level's out of one, with its sharing of the user side;
- * what is left here is T S H1 multiplications an impression each way, a few hundredths of that product.
+ * Experts and gates come out of products, the first level's out of one, with its sharing of the
+ * user side; what is left here is T S H1 multiplications an impression each way, a few hundredths
+ * of that product.
  */
 #include "mix.h"
 

@@ -8,8 +8,9 @@
  * the next one starts: its activations live in cache only and memory does not grow with the batch.
  * Only what belongs to groups is kept for the whole batch.
  *
- * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first gradient:
- * such a model goes forward twice, which costs a third more and keeps the memory as it is.
+ * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first
+ * gradient: such a model goes forward twice, which costs a third more and keeps the memory as it
+ * is.
  *
  * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
  * multiples of TOWER_CHUNK whatever the groups, so a step is a function of its inputs, bit by bit.
@@ -29,7 +30,7 @@ struct model {
     struct laps *laps; /* the caller's, or own */
     struct laps own;
     struct tower tower;
-    float *xi, *dxi;            /* [TOWER_CHUNK, Ii] */
+    float *xi, *dxi;                               /* [TOWER_CHUNK, Ii] */
     float *logit[TOWERS_MAX], *dlogit[TOWERS_MAX]; /* [TOWER_CHUNK] each */
     float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, first_width] */
     size_t groups_cap;
@@ -44,7 +45,7 @@ struct step {
     float *const *drows;
     float *ddense;
     struct loss_sums *sums;
-    struct loss_spec loss; /* the model's, with what it needs of this batch */
+    struct loss_spec loss;  /* the model's, with what it needs of this batch */
     struct dropout dropout; /* the model's; none in evaluation */
 };
 
@@ -139,7 +140,8 @@ static void chunk_forward(struct model *m, const struct step *s, uint32_t begin,
 
 static void chunk_backward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
     const struct batch *b = s->batch;
-    const struct loss_rows rows = {(const float *const *)m->logit, b->labels + begin,
+    const struct loss_rows rows = {(const float *const *)m->logit,
+                                   b->labels + begin,
                                    b->impression_id + begin,
                                    b->weight != NULL ? b->weight + begin : NULL,
                                    b->records ? b->kind + begin : NULL,

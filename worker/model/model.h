@@ -25,12 +25,13 @@ enum status model_create(struct model **m, const struct layout *layout,
                          const struct loss_spec *loss, const struct kernel *kernel);
 /* Charges POOL, FORWARD, LOSS and BACKWARD to the laps of the calling thread. */
 void model_charge(struct model *m, struct laps *laps);
-/* From now on model_train leaves units out; without a call, or with a rate of 0, it does not. model_forward
- * never does. */
+/* From now on model_train leaves units out; without a call, or with a rate of 0, it does not.
+ * model_forward never does. */
 void model_drop(struct model *m, struct dropout dropout);
 void model_destroy(struct model **m);
 
-/* The scores a[B], b[B] of the batch (loss_scores). rows[f] = [U_f, dim_f], dense = [layout.count]. */
+/* The scores a[B], b[B] of the batch (loss_scores). rows[f] = [U_f, dim_f], dense = [layout.count].
+ */
 enum status model_forward(struct model *m, const struct batch *b, const float *const *rows,
                           const float *dense, float *logit_a, float *logit_b);
 
@@ -42,11 +43,12 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                         float *ddense, struct loss_sums *sums);
 
 /* The naive twin: no sharing of groups, double precision, loops; operands of the hidden layers'
- * products rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. The oracle of the tests. */
+ * products rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. The oracle of the
+ * tests. */
 enum status model_train_naive(const struct layout *layout, enum precision precision,
                               const struct loss_spec *loss, const struct dropout *dropout,
-                              const struct batch *b,
-                              const float *const *rows, const float *dense, double *const *logit,
-                              double *const *drows, double *ddense, double *loss_mean);
+                              const struct batch *b, const float *const *rows, const float *dense,
+                              double *const *logit, double *const *drows, double *ddense,
+                              double *loss_mean);
 
 #endif

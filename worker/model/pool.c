@@ -89,28 +89,20 @@ ALWAYS_INLINE void backward(struct bags in, const float *restrict dx, float *res
 static void field_forward(struct bags in, const float *rows, float *x, uint32_t dim) {
     switch (dim) {
 #define X(width)                                                                                   \
-    case width:                                                                                    \
-        forward(in, rows, x, width);                                                               \
-        break;
+    case width: forward(in, rows, x, width); break;
         COMMON_DIMS(X)
 #undef X
-    default:
-        forward(in, rows, x, dim);
-        break;
+    default: forward(in, rows, x, dim); break;
     }
 }
 
 static void field_backward(struct bags in, const float *dx, float *drows, uint32_t dim) {
     switch (dim) {
 #define X(width)                                                                                   \
-    case width:                                                                                    \
-        backward(in, dx, drows, width);                                                            \
-        break;
+    case width: backward(in, dx, drows, width); break;
         COMMON_DIMS(X)
 #undef X
-    default:
-        backward(in, dx, drows, dim);
-        break;
+    default: backward(in, dx, drows, dim); break;
     }
 }
 

@@ -1,5 +1,6 @@
-/* relu.h - the passes over a row of activations around a product: bias and relu, and their way back.
- * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss. */
+/* relu.h - the passes over a row of activations around a product: bias and relu, and their way
+ * back. relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
+ */
 #ifndef WORKER_MODEL_RELU_H
 #define WORKER_MODEL_RELU_H
 
@@ -15,8 +16,8 @@ static inline void add_relu(float *restrict h, const float *restrict bias, size_
     }
 }
 
-/* d := gradient before the relu; sum += d. A unit that was left out is 0 like one that relu cut; `scale`
- * is the others' (1: as it was, to the bit). */
+/* d := gradient before the relu; sum += d. A unit that was left out is 0 like one that relu cut;
+ * `scale` is the others' (1: as it was, to the bit). */
 static inline void mask_and_sum(float *restrict d, const float *restrict h, float scale,
                                 float *restrict sum, size_t width) {
     for (size_t j = 0; j < width; j++) {

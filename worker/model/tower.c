@@ -110,7 +110,7 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
     }
 }
 
-/* --- passes over activations (and relu.h) -------------------------------------------------- */
+/* --- passes over activations (and relu.h) ----------------------------------------------------- */
 
 static void copy_rows(float *h, const float *bias, uint32_t rows, size_t width) {
     for (uint32_t i = 0; i < rows; i++) {
@@ -120,7 +120,7 @@ static void copy_rows(float *h, const float *bias, uint32_t rows, size_t width) 
     }
 }
 
-/* --- forward ------------------------------------------------------------------------------- */
+/* --- forward ---------------------------------------------------------------------------------- */
 
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu) {
     const struct layout *l = t->layout;
@@ -225,11 +225,11 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
     }
 }
 
-/* --- backward ------------------------------------------------------------------------------ */
+/* --- backward --------------------------------------------------------------------------------- */
 
 /* Output layer: its gradients, and d = the gradient at what it reads. */
-static void output_backward(struct tower *t, uint32_t n, const float *const *dlogit,
-                            float *ddense, float *d) {
+static void output_backward(struct tower *t, uint32_t n, const float *const *dlogit, float *ddense,
+                            float *d) {
     const struct layout *l = t->layout;
     const uint32_t in = l->hidden[l->layers - 1];
     const size_t width = (size_t)l->towers * in;
@@ -264,8 +264,8 @@ static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *dden
     }
 }
 
-/* From that of the first level's mixtures the gradient of the first product's outputs, in dfirst, and of the
- * user side. */
+/* From that of the first level's mixtures the gradient of the first product's outputs, in dfirst,
+ * and of the user side. */
 static void unmix_experts(struct tower *t, const float *dh, const uint32_t *group_of, uint32_t n,
                           float *dhu) {
     const struct layout *l = t->layout;

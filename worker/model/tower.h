@@ -1,21 +1,21 @@
 /* tower.h - the dense stacks of all towers over one chunk of impressions: forward and backward.
  *
  * Shapes: G groups of the batch, n <= TOWER_CHUNK impressions of the chunk, Iu and Ii the widths of
- * the user and item input, H1..HL the hidden widths, T towers in the order of the layout. They lie side
- * by side in every activation: h_k = [n, T Hk].
+ * the user and item input, H1..HL the hidden widths, T towers in the order of the layout. They lie
+ * side by side in every activation: h_k = [n, T Hk].
  *
  *     hu  = xu W1[:, user]^T + b1                       [G, T H1], once per batch
  *     h1  = relu(xi W1[:, item]^T + hu[group_of])       one product for all towers
  *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
  *     logit = h_L w^T + bias                            [T][n]
  *
- * With experts (mix.h) the first product has their outputs and the gates' logits, [n, first_width] in place
- * of [n, T H1], and so have hu and dhu; their mixture is h1, or with several levels of them (level.h) that of
- * the last level, each of which reads the mixtures below. With attention (attention.h) the output layer
- * reads its z in place of h_L.
+ * With experts (mix.h) the first product has their outputs and the gates' logits, [n, first_width]
+ * in place of [n, T H1], and so have hu and dhu; their mixture is h1, or with several levels of
+ * them (level.h) that of the last level, each of which reads the mixtures below. With attention
+ * (attention.h) the output layer reads its z in place of h_L.
  *
- * In training each h_k that comes out of a relu of its own tower may be thinned (dropout.h): all layers,
- * without experts; all but the first, the experts and their mixture, with them.
+ * In training each h_k that comes out of a relu of its own tower may be thinned (dropout.h): all
+ * layers, without experts; all but the first, the experts and their mixture, with them.
  *
  * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
  * Operands of the products are as the kernel has them (linear.h); all else is float32. `dense` and
@@ -35,17 +35,17 @@
 #define TOWER_CHUNK 128
 
 struct tower {
-    const struct layout *layout;                     /* borrowed */
-    const float *dense;                              /* borrowed, of the last tower_load */
-    struct linear user, item;                        /* the columns of W1 */
+    const struct layout *layout;                         /* borrowed */
+    const float *dense;                                  /* borrowed, of the last tower_load */
+    struct linear user, item;                            /* the columns of W1 */
     struct linear hidden[CONFIG_LAYERS_MAX][TOWERS_MAX]; /* W2 is hidden[1] */
     struct linear_work work;
-    struct attention attention;  /* zero without */
-    float *first, *dfirst;       /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
+    struct attention attention; /* zero without */
+    float *first, *dfirst;      /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
     struct level level[LEVELS_MAX - 1]; /* those above the first; zero without */
-    float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, T Hk] */
-    float scale;                 /* of the units that the last forward kept; 1 without dropout */
-    float *d[2];                 /* gradients of one layer and of the one below it */
+    float *h[CONFIG_LAYERS_MAX];        /* activations of the last forward, [TOWER_CHUNK, T Hk] */
+    float scale; /* of the units that the last forward kept; 1 without dropout */
+    float *d[2]; /* gradients of one layer and of the one below it */
 };
 
 /* Room for the activations; kernel NULL: OpenBLAS. ERR_MEMORY; tower_fini accepts a half-built or

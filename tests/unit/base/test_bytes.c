@@ -149,24 +149,12 @@ static void hostile_bytes_are_not_over_read(void **state) {
         for (uint64_t k = 0; !c.bad; k++) {
             const size_t before = cursor_left(&c);
             switch (rng_below(SEED, round + 10, k, 6)) {
-            case 0:
-                cursor_u8(&c);
-                break;
-            case 1:
-                cursor_u32(&c);
-                break;
-            case 2:
-                cursor_u64(&c);
-                break;
-            case 3:
-                cursor_f32(&c);
-                break;
-            case 4:
-                cursor_varint(&c);
-                break;
-            default:
-                cursor_take(&c, (size_t)(rng_u64(SEED, round, k) >> (k % 64)));
-                break;
+            case 0: cursor_u8(&c); break;
+            case 1: cursor_u32(&c); break;
+            case 2: cursor_u64(&c); break;
+            case 3: cursor_f32(&c); break;
+            case 4: cursor_varint(&c); break;
+            default: cursor_take(&c, (size_t)(rng_u64(SEED, round, k) >> (k % 64))); break;
             }
             assert_true(cursor_left(&c) <= before && c.at >= block && c.at <= block + n);
             assert_true(k < 1000);

@@ -113,7 +113,8 @@ static void test_checksum_by_reading(void **state) {
         struct container_reader r;
         bool whole = how < 2;
         assert_int_equal(how == 1 ? container_open_bytes(&r, "m", data, size, CONTAINER_SHARD)
-                                  : container_open(&r, path, CONTAINER_SHARD), OK);
+                                  : container_open(&r, path, CONTAINER_SHARD),
+                         OK);
         assert_int_equal(how == 2 ? OK : container_checksum_begin(&r), OK);
         for (size_t k = 0; k < r.block_count; k++) {
             assert_int_equal(how == 3 && k == 2 ? OK : container_get(&r, k, &block), OK);
@@ -286,11 +287,16 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_abort),          cmocka_unit_test(test_every_flip),
-        cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_wrong_kind),
-        cmocka_unit_test(test_too_long_block), cmocka_unit_test(test_bomb),
-        cmocka_unit_test(test_memory_fails),   cmocka_unit_test(test_checksum_by_reading),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_every_flip),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_wrong_kind),
+        cmocka_unit_test(test_too_long_block),
+        cmocka_unit_test(test_bomb),
+        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_checksum_by_reading),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

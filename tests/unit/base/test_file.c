@@ -322,7 +322,7 @@ static void trees_are_removed_whole(void **state) {
     assert_int_equal(symlink("../outside", path), 0);
     snprintf(path, sizeof path, "%s", in(state, "tree/up"));
     assert_int_equal(symlink("..", path), 0); /* not followed */
-    mem_fail_after(1); /* it needs none */
+    mem_fail_after(1);                        /* it needs none */
     assert_int_equal(file_remove_tree(tree), OK);
     mem_fail_after(0);
     assert_false(file_exists(tree));

@@ -20,11 +20,15 @@ static const struct {
     {HEAD("\x1f\x8b\x08\0\0\0\0\0\x02\x03\xcb\x4c"), "gzip", "zcat"},
     {HEAD("\x28\xb5\x2f\xfd\x24\x1a\xd1\0\0id,clic"), "zstd", "zstdcat"},
     {HEAD("BZh91AY&SY\xac\x40\xf8\x57"), "bzip2", "bzcat"},
-    {HEAD("\xfd" "7zXZ\0\0\x04\xe6\xd6"), "(xz)", "xzcat"},
+    {HEAD("\xfd"
+          "7zXZ\0\0\x04\xe6\xd6"),
+     "(xz)", "xzcat"},
     {HEAD("\x04\x22\x4d\x18\x64\x40\xa7\x1a\0\0\x80id,cl"), "lz4", "lz4cat"},
     {HEAD("PK\x03\x04\x14\0\0\0"), "zip", "unzip -p"},
     {HEAD("PAR1\x15\x04\x15\x30\x15"), "Parquet", NULL},
-    {HEAD("Obj\x01\x04\x14" "avro.codec"), "Avro", NULL},
+    {HEAD("Obj\x01\x04\x14"
+          "avro.codec"),
+     "Avro", NULL},
     {HEAD("ORC\x1d\0\0\x0a\x0c"), "ORC", NULL},
     {HEAD("ARROW1\0\0\xff\xff\xff\xff"), "Arrow", NULL},
     {HEAD("FEA1\0\0\0\0\x01"), "Feather", NULL},
@@ -54,8 +58,8 @@ static void test_kinds(void **state) {
             fail_msg("%s is %s", files[k].name, kind == NULL ? "text" : kind->name);
         }
         assert_true((kind->unpack == NULL) == (files[k].unpack == NULL));
-        assert_true(kind->unpack == NULL || strncmp(kind->unpack, files[k].unpack,
-                                                    strlen(files[k].unpack)) == 0);
+        assert_true(kind->unpack == NULL ||
+                    strncmp(kind->unpack, files[k].unpack, strlen(files[k].unpack)) == 0);
         assert_int_equal(kind_expect_text("f", files[k].head, files[k].n), ERR_FORMAT);
         assert_non_null(strstr(fail_text(), "f: is "));
     }
@@ -70,10 +74,26 @@ static void test_tar(void **state) {
 
 /* Texts that begin with the same letters, and the separators of Hive and Ali-CCP. */
 static void test_texts(void **state) {
-    static const char *const texts[] = {"", "i", "id,click\n", "ORC,PAR1\n1,2\n", "PAR1\tPAR2\n",
-                                        "BZh9,x\n", "Obj\x01" "click\x01" "conv\n", "SEQ\n", "FEA1,FEA2\r\n",
-                                        "1,0,0,k,1,205\x02" "17\x03" "1.0\x01" "206\x02" "9\x03" "1\n",
-                                        "\xef\xbb\xbfid\n", "PK,x\n", "\xe4\xb8\xad,b\n"};
+    static const char *const texts[] = {"",
+                                        "i",
+                                        "id,click\n",
+                                        "ORC,PAR1\n1,2\n",
+                                        "PAR1\tPAR2\n",
+                                        "BZh9,x\n",
+                                        "Obj\x01"
+                                        "click\x01"
+                                        "conv\n",
+                                        "SEQ\n",
+                                        "FEA1,FEA2\r\n",
+                                        "1,0,0,k,1,205\x02"
+                                        "17\x03"
+                                        "1.0\x01"
+                                        "206\x02"
+                                        "9\x03"
+                                        "1\n",
+                                        "\xef\xbb\xbfid\n",
+                                        "PK,x\n",
+                                        "\xe4\xb8\xad,b\n"};
     (void)state;
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
         assert_null(kind_of(texts[k], strlen(texts[k])));

@@ -1,5 +1,5 @@
-/* Unit tests of common/base/lock.h. Within one process two openings exclude each other as two processes do;
- * where a process must die, one is made. */
+/* Unit tests of common/base/lock.h. Within one process two openings exclude each other as two
+ * processes do; where a process must die, one is made. */
 #include "common/base/lock.h"
 
 #include <fcntl.h>
@@ -184,7 +184,8 @@ static void a_child_holds_on(void **state) {
 
 static void what_is_quoted_is_printable(void **state) {
     (void)state;
-    static const char *const texts[] = {"host \033[2J\nprocess 1\nsince 2026\n", "", "host", "since x"};
+    static const char *const texts[] = {"host \033[2J\nprocess 1\nsince 2026\n", "", "host",
+                                        "since x"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct lock a, b;
         assert_int_equal(lock_take_beside(&a, output), OK);
@@ -214,14 +215,10 @@ static void where_no_file_can_be_made(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_DIR(the_second_is_told_of_the_first),
-        IN_DIR(a_file_that_nobody_holds_is_no_lock),
-        IN_DIR(a_removed_file_is_not_held),
-        IN_DIR(many_at_once_are_one_after_the_other),
-        IN_DIR(the_killed_hold_nothing),
-        IN_DIR(a_child_holds_on),
-        IN_DIR(what_is_quoted_is_printable),
-        IN_DIR(where_no_file_can_be_made),
+        IN_DIR(the_second_is_told_of_the_first), IN_DIR(a_file_that_nobody_holds_is_no_lock),
+        IN_DIR(a_removed_file_is_not_held),      IN_DIR(many_at_once_are_one_after_the_other),
+        IN_DIR(the_killed_hold_nothing),         IN_DIR(a_child_holds_on),
+        IN_DIR(what_is_quoted_is_printable),     IN_DIR(where_no_file_can_be_made),
     };
     return cmocka_run_group_tests_name("lock", tests, NULL, NULL);
 }

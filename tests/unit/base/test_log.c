@@ -151,8 +151,9 @@ static void repeated_lines_are_counted(void **state) {
     log_close();
     char *text = read_log(state);
     assert_int_equal(lines_of(text, "\n"), LOG_LIMIT_LINES + 1 + 1 + LOG_LIMIT_LINES + 1);
-    matches(text, " warn w refused: 9\n.* warn w of another cause\n.* warn w refused: 12344 \\(and 12334 "
-                  "more like it in 1[0-9] s\\)\n.* warn w refused: again\n");
+    matches(text,
+            " warn w refused: 9\n.* warn w of another cause\n.* warn w refused: 12344 \\(and 12334 "
+            "more like it in 1[0-9] s\\)\n.* warn w refused: again\n");
     matches(text, " info w last: 99 \\(and 90 more like it in [0-9] s\\)\n$");
     mem_free(&text);
 }

@@ -42,8 +42,8 @@ static void a_letter_means_what_is_counted(void **state) {
 
 static void nothing_else_is_a_number(void **state) {
     (void)state;
-    static const char *const bad[] = {"", "K", "-1", "+1", " 1", "1 ", "1k", "1KB", "1Ki", "1.5G", "0x10",
-                                      "1KK", "G1", "1P"};
+    static const char *const bad[] = {"",    "K",   "-1",   "+1",   " 1",  "1 ", "1k",
+                                      "1KB", "1Ki", "1.5G", "0x10", "1KK", "G1", "1P"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         for (int unit = NUMBER_PLAIN; unit <= NUMBER_BYTES; unit++) {
             is(bad[i], (enum number_unit)unit, NUMBER_BAD);

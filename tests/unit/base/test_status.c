@@ -32,10 +32,10 @@ static void every_status_has_its_own_text(void **state) {
 
 static void what_lasts(void **state) {
     (void)state;
-    const enum status lasting[] = {ERR_CORRUPT, ERR_FORMAT, ERR_CONFIG, ERR_USAGE, ERR_LIMIT,
+    const enum status lasting[] = {ERR_CORRUPT,   ERR_FORMAT, ERR_CONFIG,   ERR_USAGE, ERR_LIMIT,
                                    ERR_NOT_FOUND, ERR_EXISTS, ERR_PROTOCOL, ERR_BUSY};
-    const enum status passing[] = {OK, ERR_MEMORY, ERR_IO, ERR_TIMEOUT, ERR_CLOSED, ERR_FENCED,
-                                   ERR_TICKET, ERR_AGAIN, ERR_PEER};
+    const enum status passing[] = {OK,         ERR_MEMORY, ERR_IO,    ERR_TIMEOUT, ERR_CLOSED,
+                                   ERR_FENCED, ERR_TICKET, ERR_AGAIN, ERR_PEER};
     for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
         assert_true(status_lasts(lasting[i]));
         assert_false(status_lasts(passing[i]));
@@ -69,7 +69,8 @@ static void a_status_without_a_text_gets_its_own(void **state) {
     (void)state;
     fail(ERR_IO, "disk full");
     assert_string_equal(fail_text_of(ERR_IO), "disk full");
-    assert_string_equal(fail_text_of(ERR_CLOSED), "closed"); /* of a queue: no text, and not that one */
+    assert_string_equal(fail_text_of(ERR_CLOSED),
+                        "closed"); /* of a queue: no text, and not that one */
     fail(ERR_CLOSED, "%s", "");
     assert_string_equal(fail_text_of(ERR_CLOSED), "closed");
 }

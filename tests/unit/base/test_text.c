@@ -27,12 +27,16 @@ static void test_shows(void **state) {
     shows("\t\r\n", "\\x09\\x0d\\x0a");
     shows("\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80",
           "\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80");
-    shows("\x9b" "31m \xff\xfe", "\\x9b31m \\xff\\xfe");
-    shows("\xc2\x9b" "31m", "\\xc2\\x9b31m");              /* C1 */
+    shows("\x9b"
+          "31m \xff\xfe",
+          "\\x9b31m \\xff\\xfe");
+    shows("\xc2\x9b"
+          "31m",
+          "\\xc2\\x9b31m");                                       /* C1 */
     shows("\xc0\xae \xe0\x80\xaf", "\\xc0\\xae \\xe0\\x80\\xaf"); /* overlong */
-    shows("\xed\xa0\x80", "\\xed\\xa0\\x80");              /* a surrogate */
-    shows("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80");     /* beyond the last */
-    shows("\xe4\xb8", "\\xe4\\xb8");                       /* cut */
+    shows("\xed\xa0\x80", "\\xed\\xa0\\x80");                     /* a surrogate */
+    shows("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80");            /* beyond the last */
+    shows("\xe4\xb8", "\\xe4\\xb8");                              /* cut */
 }
 
 static void test_lines(void **state) {
@@ -104,8 +108,9 @@ static void test_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shows),     cmocka_unit_test(test_lines), cmocka_unit_test(test_room),
-        cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_fail),  cmocka_unit_test(test_print),
+        cmocka_unit_test(test_shows), cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_room),  cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_fail),  cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

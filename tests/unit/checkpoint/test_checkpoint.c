@@ -2,10 +2,10 @@
 
 #include "tests/world.h"
 
-#define SEED 4711u
+#define SEED    4711u
 #define SETTLED 70u /* batches that every partition has at the cut */
-#define FLYING 6u   /* and those that only some have */
-#define AFTER 20u
+#define FLYING  6u  /* and those that only some have */
+#define AFTER   20u
 
 static struct world *world_of(const char *setting) {
     struct world *w = world_create(SEED);
@@ -56,8 +56,9 @@ static void check_names(struct world_job *job, struct snapshot_writer *writer, c
         for (uint32_t n = 0; n < SETTLED + FLYING; n++) {
             bool all = true, has = false;
             for (uint32_t d = 0; d < p->domains.count; d++) {
-                assert_int_equal(applied_has(p->domains.list[d].applied,
-                                             world_batch(job->world, n).name, &has), OK);
+                assert_int_equal(
+                    applied_has(p->domains.list[d].applied, world_batch(job->world, n).name, &has),
+                    OK);
                 all = all && has;
             }
             assert_int_equal(applied_has(names, world_batch(job->world, n).name, &has), OK);
@@ -315,7 +316,7 @@ static void test_memory_fails(void **state) {
     end(x);
 }
 
-/* --- damage ---------------------------------------------------------------------------------- */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 static void rewrite(const char *path, const char *data, size_t bytes) {
     struct file f = FILE_CLOSED;
@@ -340,8 +341,9 @@ static void test_damage(void **state) {
     partition_destroy(&p);
     for (uint64_t i = 0; i < 400; i++) {
         /* All of the first and last bytes, then anywhere. */
-        const size_t at = i < 100 ? (size_t)i : i < 200 ? bytes - (size_t)(i - 99)
-                                              : (size_t)rng_below(SEED, i, 0, bytes);
+        const size_t at = i < 100   ? (size_t)i
+                          : i < 200 ? bytes - (size_t)(i - 99)
+                                    : (size_t)rng_below(SEED, i, 0, bytes);
         const char flip = (char)(1 << rng_below(SEED, i, 1, 8));
         data[at] ^= flip;
         rewrite(path, data, bytes);
@@ -367,8 +369,19 @@ static void test_damage(void **state) {
 }
 
 /* A well-formed container whose contents lie. */
-enum lie { LIE_NONE, LIE_NO_TOTALS, LIE_TABLE, LIE_LENGTH, LIE_TWICE, LIE_STEP, LIE_BUCKET,
-           LIE_DENSE, LIE_TYPE, LIE_COUNT, LIE_CHECKSUM };
+enum lie {
+    LIE_NONE,
+    LIE_NO_TOTALS,
+    LIE_TABLE,
+    LIE_LENGTH,
+    LIE_TWICE,
+    LIE_STEP,
+    LIE_BUCKET,
+    LIE_DENSE,
+    LIE_TYPE,
+    LIE_COUNT,
+    LIE_CHECKSUM
+};
 
 static uint64_t retell(const struct fixture *x, enum lie lie, const char *path) {
     uint64_t checksum;
@@ -444,12 +457,12 @@ static void test_lies(void **state) {
     end(x);
 }
 
-/* --- META ------------------------------------------------------------------------------------ */
+/* --- META ------------------------------------------------------------------------------------- */
 
 static void test_meta(void **state) {
     (void)state;
-    struct part_table tables[2] = {{"a", 18, 36, 232, OPT_ADAM}, {"b", 3, 1, 32,
-                                   OPT_ROWWISE_ADAGRAD}};
+    struct part_table tables[2] = {{"a", 18, 36, 232, OPT_ADAM},
+                                   {"b", 3, 1, 32, OPT_ROWWISE_ADAGRAD}};
     struct part_domain domains[2] = {{.bucket_begin = 5, .bucket_end = 9, .dense_step = 3},
                                      {.bucket_begin = 9, .bucket_end = 4096}};
     struct part_meta m = {5, 4096, 100, 9000, 2, OPT_ADAM, 3, 77, 0, tables, 2, domains, 2};
@@ -502,10 +515,15 @@ static void test_meta(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams_too), cmocka_unit_test(test_any_number_onto_any), cmocka_unit_test(test_other_configuration),
-        cmocka_unit_test(test_read_only),           cmocka_unit_test(test_parameters_only),
-        cmocka_unit_test(test_memory_limit),        cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_damage),              cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_streams_too),
+        cmocka_unit_test(test_any_number_onto_any),
+        cmocka_unit_test(test_other_configuration),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_parameters_only),
+        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_lies),
         cmocka_unit_test(test_meta),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);

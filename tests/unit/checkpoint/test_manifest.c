@@ -25,11 +25,20 @@ static char config[] = "[train]\nbatch = 64\n";
 static uint8_t names[] = {1, 0, 2, 0, 255};
 
 static struct manifest sample(uint64_t step) {
-    struct manifest m = {.step = step, .impressions = 12345678901u, .saved_at = 1.75e9,
-                         .seed = UINT64_MAX, .rate_ctr = 0.04, .rate_cvr = 0.005,
-                         .config_text = config, .batches_per_shard = plan, .shards = 3,
-                         .data_checksum = 42, .parts = parts, .part_count = 2,
-                         .applied = names, .applied_bytes = sizeof names};
+    struct manifest m = {.step = step,
+                         .impressions = 12345678901u,
+                         .saved_at = 1.75e9,
+                         .seed = UINT64_MAX,
+                         .rate_ctr = 0.04,
+                         .rate_cvr = 0.005,
+                         .config_text = config,
+                         .batches_per_shard = plan,
+                         .shards = 3,
+                         .data_checksum = 42,
+                         .parts = parts,
+                         .part_count = 2,
+                         .applied = names,
+                         .applied_bytes = sizeof names};
     assert_int_equal(schema_add(&m.schema, "shop", SIDE_ITEM), OK);
     assert_int_equal(schema_add(&m.schema, "109_14", SIDE_USER), OK);
     schema_finish(&m.schema);
@@ -144,7 +153,7 @@ static void test_memory_fails(void **state) {
     buf_fini(&bytes);
 }
 
-/* --- the directory --------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 struct place {
     char run[64], root[96];
@@ -263,7 +272,8 @@ static void test_find_after_damage(void **state) {
     finds(p.run, 100);
     in_root(&p, "step-000000000100", path);
     assert_int_equal(file_remove_tree(path), OK);
-    /* What is left is damaged, which is not the same as no checkpoint: a job must not begin anew. */
+    /* What is left is damaged, which is not the same as no checkpoint: a job must not begin anew.
+     */
     assert_int_equal(manifest_find(p.run, path), ERR_CORRUPT);
     assert_non_null(strstr(fail_text(), "step-000000000300/manifest"));
     in_root(&p, "step-000000000300", path);

@@ -1,7 +1,9 @@
-/* Unit tests of common/checkpoint/manifest_dir.c: a crash at any point of a publication leaves a readable checkpoint.
+/* Unit tests of common/checkpoint/manifest_dir.c: a crash at any point of a publication leaves a
+ * readable checkpoint.
  *
- * The system calls by which a directory changes are this program's own: a child process publishes and
- * ends at the n-th of them, before or after it has had its effect, for every n; then the parent looks.
+ * The system calls by which a directory changes are this program's own: a child process publishes
+ * and ends at the n-th of them, before or after it has had its effect, for every n; then the parent
+ * looks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,13 +79,14 @@ int fsync(int fd) {
 
 static char run[64], root[96];
 
-/* A checkpoint of this step whose impressions tell it from others of the same step, ready to be published. */
+/* A checkpoint of this step whose impressions tell it from others of the same step, ready to be
+ * published. */
 static void stage(uint64_t step, uint64_t impressions) {
     char name[32], dir[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
     struct manifest_part part = {.name = "part-00000-of-00001.bin", .bucket_end = 4096, .bytes = 1};
     struct manifest m = {.step = step,
                          .impressions = impressions,
-                         .config_text = (char *)(uintptr_t)"",
+                         .config_text = (char *)(uintptr_t) "",
                          .parts = &part,
                          .part_count = 1};
     assert_int_equal(schema_add(&m.schema, "f", SIDE_USER), OK);

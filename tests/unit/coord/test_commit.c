@@ -146,7 +146,8 @@ static void odd_parts_fail_the_cut(void **state) {
     commit_fini(&c);
 }
 
-/* The names of a stream's first batch, by a partition that knows of `shards` shards, or a closed set. */
+/* The names of a stream's first batch, by a partition that knows of `shards` shards, or a closed
+ * set. */
 static void report_of_stream(struct commit *c, uint32_t partition, const uint32_t *batches,
                              uint32_t shards, bool closed) {
     const struct wire_part_done d = part_of(partition, c->number);
@@ -163,7 +164,8 @@ static void report_of_stream(struct commit *c, uint32_t partition, const uint32_
     applied_destroy(&a);
 }
 
-/* The plan of a stream grows between two reports, also by a shard of which the model trains nothing. */
+/* The plan of a stream grows between two reports, also by a shard of which the model trains
+ * nothing. */
 static void a_stream_grows_between_reports(void **state) {
     (void)state;
     const uint32_t batches[] = {4, 0, 3};

@@ -1,7 +1,7 @@
 /* Tests of coord/coord.h over real sockets: the coordinator runs on a thread, servers and workers
  * are played by threads with real links. What the played servers have "applied" is one set shared
- * by all, guarded by `lock`: every batch a played worker trains is added to it. In plays on a stream
- * the test itself is the producer. */
+ * by all, guarded by `lock`: every batch a played worker trains is added to it. In plays on a
+ * stream the test itself is the producer. */
 #include "coord/coord.h"
 
 #include <signal.h>
@@ -28,23 +28,23 @@
 #include <cmocka.h>
 #undef fail /* cmocka's; ours records a cause */
 
-#define SERVERS 2u
-#define WORKERS 2u
-#define SHARDS 4u
-#define BATCH 20u
+#define SERVERS     2u
+#define WORKERS     2u
+#define SHARDS      4u
+#define BATCH       20u
 #define EVAL_SHARDS 3u
-#define EVAL_MAX 3000u
+#define EVAL_MAX    3000u
 static const uint32_t shard_impressions[SHARDS] = {100, 45, 20, 73}; /* 5 + 3 + 1 + 4 batches */
-#define EPOCH_BATCHES 13u
+#define EPOCH_BATCHES     13u
 #define EPOCH_IMPRESSIONS 238u
-#define PATIENCE_MS 20000u
+#define PATIENCE_MS       20000u
 
 enum fault { /* of an actor that lives on, and does no more */
-    FAULT_NONE,
-    FAULT_TRAINS_NOT,  /* a worker with its first training lease */
-    FAULT_SCORES_NOT,  /* a worker with its first evaluation lease */
-    FAULT_ASKS_NOT,    /* a worker without any */
-    FAULT_REPORTS_NOT, /* a server with the order to cut */
+             FAULT_NONE,
+             FAULT_TRAINS_NOT,  /* a worker with its first training lease */
+             FAULT_SCORES_NOT,  /* a worker with its first evaluation lease */
+             FAULT_ASKS_NOT,    /* a worker without any */
+             FAULT_REPORTS_NOT, /* a server with the order to cut */
 };
 struct play; /* one job */
 struct actor {
@@ -66,15 +66,15 @@ struct play {
     struct actor server[SERVERS], worker[WORKERS + 1];
     pthread_mutex_t lock;
     struct applied *applied;
-    uint32_t welcomed;           /* roles */
+    uint32_t welcomed; /* roles */
     uint32_t trained, repeated;
-    uint32_t in_flight;          /* batches being trained now */
-    uint32_t cuts_in_flight;     /* cuts that found one */
+    uint32_t in_flight;      /* batches being trained now */
+    uint32_t cuts_in_flight; /* cuts that found one */
     uint32_t parts_to_fail;
     bool server_fails;
     uint32_t eval_impressions[EVAL_SHARDS];
     bool evaluated[EVAL_SHARDS];
-    uint32_t order[4 * SHARDS];  /* shards, as they were begun */
+    uint32_t order[4 * SHARDS]; /* shards, as they were begun */
     uint32_t begun;
 };
 
@@ -82,8 +82,8 @@ static uint32_t batches[SHARDS];
 
 /* --- the played roles ------------------------------------------------------------------------- */
 
-static enum status hello(struct play *p, struct actor *a, enum wire_role role,
-                         struct transport **t, struct link **l, struct job_plan *plan) {
+static enum status hello(struct play *p, struct actor *a, enum wire_role role, struct transport **t,
+                         struct link **l, struct job_plan *plan) {
     struct wire_hello h = {
         .role = role, .index = a->index, .pid = 1, .threads = 1, .incarnation = a->incarnation};
     struct wire_welcome welcome;
@@ -202,8 +202,8 @@ static enum status clock_ask(struct actor *a, struct link *l, uint64_t clock, bo
     struct wire_msg ask = {.type = WIRE_CLOCK_ASK};
     struct port_message m;
     uint64_t id;
-    ask.u.clock = (struct wire_clock){
-        .index = a->index, .incarnation = a->incarnation, .clock = clock};
+    ask.u.clock =
+        (struct wire_clock){.index = a->index, .incarnation = a->incarnation, .clock = clock};
     TRY(link_request(l, &ask, NULL, 0, NULL, 0, &id));
     return await(a, l, id, &m, ended);
 }
@@ -278,8 +278,11 @@ static enum status evaluate(struct play *p, struct actor *a, struct link *l,
                                    .b = labels & 2 ? 2.0f : -2.0f,
                                    .labels = labels};
     }
-    m.u.scores = (struct wire_scores){.epoch = lease->epoch, .shard = lease->shard,
-                                      .fence = lease->fence, .count = n, .total = n};
+    m.u.scores = (struct wire_scores){.epoch = lease->epoch,
+                                      .shard = lease->shard,
+                                      .fence = lease->fence,
+                                      .count = n,
+                                      .total = n};
     pthread_mutex_lock(&p->lock);
     p->evaluated[lease->shard] = true;
     pthread_mutex_unlock(&p->lock);
@@ -350,14 +353,16 @@ static enum status worker_body(void *arg) {
     struct job_plan plan = {0};
     enum status status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
     const bool known = plan.stream || plan.shards == SHARDS;
-    if (status == OK && (!known || plan.stream != a->play->options.stream || plan.partitions != SERVERS ||
-                         (plan.shards > 0 && memcmp(plan.batches_per_shard, batches,
-                                                    plan.shards * sizeof *batches) != 0))) {
+    if (status == OK &&
+        (!known || plan.stream != a->play->options.stream || plan.partitions != SERVERS ||
+         (plan.shards > 0 &&
+          memcmp(plan.batches_per_shard, batches, plan.shards * sizeof *batches) != 0))) {
         status = fail(ERR_PROTOCOL, "the plan is not the job's");
     }
     if (status == OK) {
         status = worker_loop(a->play, a, l);
-    } else if (status == ERR_CLOSED) { /* the signal came before it was let in: as worker_run does */
+    } else if (status ==
+               ERR_CLOSED) { /* the signal came before it was let in: as worker_run does */
         status = OK;
     }
     job_plan_free(&plan);
@@ -811,7 +816,8 @@ static void training_gets_nowhere(void **state) {
     struct play *p = stage_fault(FAULT_TRAINS_NOT);
     assert_int_equal(perform(p), ERR_TIMEOUT);
     expect_cause("epoch 1 has made no progress for ");
-    expect_cause("(host stage, pid 1), which holds shard"); /* one, where the other was silent too long */
+    expect_cause(
+        "(host stage, pid 1), which holds shard"); /* one, where the other was silent too long */
     expect_in_file(p, "summary.json", "has made no progress", 1);
     strike(p);
 }

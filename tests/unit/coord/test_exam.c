@@ -1,5 +1,5 @@
-/* Unit tests of coord/exam.h: scores that come twice, late, wrong, out of order; and that the figures
- * do not depend on the order. */
+/* Unit tests of coord/exam.h: scores that come twice, late, wrong, out of order; and that the
+ * figures do not depend on the order. */
 #include "coord/exam.h"
 
 #include "common/base/clock.h"
@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-static struct shard_info shards[3] = {
-    {.name = "a", .impressions = 30}, {.name = "b", .impressions = 0}, {.name = "c", .impressions = 50}};
+static struct shard_info shards[3] = {{.name = "a", .impressions = 30},
+                                      {.name = "b", .impressions = 0},
+                                      {.name = "c", .impressions = 50}};
 static struct dataset data = {.shard_count = 3, .shards = shards, .impressions = 80};
 
 static void frame_of(uint32_t shard, struct buf *out) {
@@ -21,9 +22,11 @@ static void frame_of(uint32_t shard, struct buf *out) {
     struct score s[50];
     for (uint32_t i = 0; i < shards[shard].impressions; i++) {
         s[i] = (struct score){.weight = 1,
-                              .impression_id = 1000 * shard + i, .user = i / 7,
+                              .impression_id = 1000 * shard + i,
+                              .user = i / 7,
                               .a = (float)rng_normal(shard, i, 0),
-                              .b = (float)rng_normal(shard, i, 1), .labels = labels[i % 4]};
+                              .b = (float)rng_normal(shard, i, 1),
+                              .labels = labels[i % 4]};
     }
     buf_clear(out);
     assert_int_equal(wire_scores_pack(s, shards[shard].impressions, out), OK);
@@ -34,7 +37,8 @@ static bool take(struct exam *e, uint32_t epoch, uint32_t shard) {
     bool fresh = true;
     frame_of(shard, &frame);
     const uint32_t n = shards[shard].impressions;
-    const struct wire_scores s = {.epoch = epoch, .shard = shard, .fence = 1, .count = n, .total = n};
+    const struct wire_scores s = {
+        .epoch = epoch, .shard = shard, .fence = 1, .count = n, .total = n};
     assert_int_equal(exam_take(e, &s, frame.data, frame.len, &fresh), OK);
     buf_fini(&frame);
     return fresh;
@@ -51,7 +55,7 @@ static struct evaluation figures(uint32_t first, uint32_t second) {
     assert_int_equal(exam_begin(&e, 4), OK);
     assert_false(exam_complete(&e));
     assert_true(take(&e, 4, first));
-    assert_false(take(&e, 4, first)); /* again */
+    assert_false(take(&e, 4, first));  /* again */
     assert_false(take(&e, 3, second)); /* of the evaluation before */
     assert_false(exam_complete(&e));
     assert_true(take(&e, 4, second));
@@ -141,12 +145,13 @@ static void unseen_values_add_up(void **state) {
 }
 
 /* One piece of shard 0's scores; `shift` marks whose they are. */
-static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_t count, float shift,
-                         bool *complete) {
+static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_t count,
+                         float shift, bool *complete) {
     struct score s[30];
     struct buf frame = BUF_EMPTY;
     for (uint32_t i = 0; i < count; i++) {
-        s[i] = (struct score){.weight = 1, .impression_id = first + i, .a = shift + (float)(first + i)};
+        s[i] = (struct score){
+            .weight = 1, .impression_id = first + i, .a = shift + (float)(first + i)};
     }
     assert_int_equal(wire_scores_pack(s, count, &frame), OK);
     const struct wire_scores m = {.fence = fence, .first = first, .count = count, .total = 30};
@@ -186,10 +191,8 @@ static void a_shard_comes_in_pieces(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_order_gives_the_same),
-        cmocka_unit_test(wrong_scores_are_refused),
-        cmocka_unit_test(a_new_one_begins_empty),
-        cmocka_unit_test(unseen_values_add_up),
+        cmocka_unit_test(any_order_gives_the_same), cmocka_unit_test(wrong_scores_are_refused),
+        cmocka_unit_test(a_new_one_begins_empty),   cmocka_unit_test(unseen_values_add_up),
         cmocka_unit_test(a_shard_comes_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SHARDS 4u
+#define SHARDS   4u
 #define LEASE_MS 1000u
 static const uint32_t batches[SHARDS] = {3, 1, 0, 5};
 static const uint32_t impressions[SHARDS] = {29, 7, 0, 50};
@@ -235,8 +235,8 @@ static void shards_that_join(void **state) {
     for (uint64_t seed = 1; seed <= 20; seed++) {
         enum { MANY = 200 };
         uint32_t n[MANY], imps[MANY], next = 0, expected = 0;
-        struct tally_plan p = {.batches = n, .impressions = imps, .epochs = 1,
-                               .max_steps = UINT64_MAX};
+        struct tally_plan p = {
+            .batches = n, .impressions = imps, .epochs = 1, .max_steps = UINT64_MAX};
         struct leases l;
         struct applied *done = NULL;
         struct wire_lease held[3] = {{0}};
@@ -283,8 +283,8 @@ static void shards_that_join(void **state) {
 static void a_grown_plan_resumed(void **state) {
     (void)state;
     const uint32_t n[] = {3, 2, 4, 1}, imps[] = {30, 20, 40, 10};
-    struct tally_plan p = {.batches = n, .impressions = imps, .shards = 3, .epochs = 1,
-                           .max_steps = 9};
+    struct tally_plan p = {
+        .batches = n, .impressions = imps, .shards = 3, .epochs = 1, .max_steps = 9};
     struct leases l;
     struct applied *done = NULL;
     struct wire_lease lease;
@@ -341,8 +341,8 @@ static void limits_follow_the_order(void **state) {
 
 /* --- costs ------------------------------------------------------------------------------------ */
 
-/* ns of a heartbeat, and of a grant with its return, in an epoch of so many leases, the first of which
- * never comes back. */
+/* ns of a heartbeat, and of a grant with its return, in an epoch of so many leases, the first of
+ * which never comes back. */
 struct costs {
     double renew, grant;
 };
@@ -362,7 +362,10 @@ static struct costs costs_of(uint32_t shards) {
     for (uint32_t s = 0; s < shards; s++) {
         ones[s] = 1;
     }
-    struct tally_plan p = {.batches = ones, .impressions = ones, .shards = shards, .epochs = 1,
+    struct tally_plan p = {.batches = ones,
+                           .impressions = ones,
+                           .shards = shards,
+                           .epochs = 1,
                            .max_steps = UINT64_MAX};
     tally_plan_init(&p);
     struct leases l = leases_of(&p, false);
@@ -396,8 +399,10 @@ static struct costs costs_of(uint32_t shards) {
 static void costs_do_not_grow_with_the_epoch(void **state) {
     (void)state;
     const struct costs few = costs_of(1000), many = costs_of(100000);
-    print_message("a heartbeat: %.0f and %.0f ns, a grant with its return: %.0f and %.0f ns, of 1,000 "
-                  "and 100,000 leases\n", few.renew, many.renew, few.grant, many.grant);
+    print_message(
+        "a heartbeat: %.0f and %.0f ns, a grant with its return: %.0f and %.0f ns, of 1,000 "
+        "and 100,000 leases\n",
+        few.renew, many.renew, few.grant, many.grant);
     assert_true(many.renew < 10 * few.renew + 2000);
     assert_true(many.grant < 10 * few.grant + 20000);
 }

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #define REPLACE_MS 3000u
-#define LOST_MS 10000u
+#define LOST_MS    10000u
 
 static struct membership members(void) {
     struct membership m;

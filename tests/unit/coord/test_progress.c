@@ -48,14 +48,14 @@ static void counters_count_once(void **state) {
     struct wire_progress a = after(4, 1), b = after(6, 1);
     progress_begin(p, 0);
     progress_worker_beat(p, 0, 11, &a, 1);
-    progress_worker_beat(p, 0, 11, &a, 2);  /* repeated */
+    progress_worker_beat(p, 0, 11, &a, 2); /* repeated */
     progress_worker_beat(p, 1, 22, &b, 3);
     assert_int_equal(p->totals.impressions, 100);
     b = after(8, 1);
     progress_worker_beat(p, 0, 11, &b, 4);
-    progress_worker_beat(p, 0, 11, &a, 5);  /* late */
+    progress_worker_beat(p, 0, 11, &a, 5); /* late */
     assert_int_equal(p->totals.impressions, 140);
-    progress_worker_beat(p, 0, 33, &a, 6);  /* the worker was replaced: counts from zero */
+    progress_worker_beat(p, 0, 33, &a, 6); /* the worker was replaced: counts from zero */
     assert_int_equal(p->totals.impressions, 180);
     assert_int_equal(p->totals.staleness_max, 8);
     assert_int_equal(p->totals.dense_staleness_max, 9);
@@ -311,10 +311,14 @@ static void usage_outlives_its_process(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_outlives_its_process),
-        cmocka_unit_test(counters_count_once), cmocka_unit_test(losses_of_spans),
-        cmocka_unit_test(recent_is_recent),    cmocka_unit_test(rates_and_time_left),
-        cmocka_unit_test(servers_add_up),      cmocka_unit_test(bins_travel),
-        cmocka_unit_test(running_auc),         cmocka_unit_test(the_running_auc_forgets),
+        cmocka_unit_test(counters_count_once),
+        cmocka_unit_test(losses_of_spans),
+        cmocka_unit_test(recent_is_recent),
+        cmocka_unit_test(rates_and_time_left),
+        cmocka_unit_test(servers_add_up),
+        cmocka_unit_test(bins_travel),
+        cmocka_unit_test(running_auc),
+        cmocka_unit_test(the_running_auc_forgets),
         cmocka_unit_test(scores_travel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,8 @@ static struct staleness_address address(uint64_t id) {
     return a;
 }
 
-static void ask(struct staleness *s, uint32_t worker, uint32_t trainer, uint64_t clock,
-                uint64_t id, uint64_t now_ms) {
+static void ask(struct staleness *s, uint32_t worker, uint32_t trainer, uint64_t clock, uint64_t id,
+                uint64_t now_ms) {
     struct staleness_address a = address(id);
     assert_int_equal(staleness_ask(s, worker, trainer, clock, &a, now_ms), OK);
 }
@@ -179,8 +179,8 @@ static void repeated_and_late_questions(void **state) {
 
 /* --- simulation ------------------------------------------------------------------------------- */
 
-#define WORKERS 5
-#define THREADS 3
+#define WORKERS  5
+#define THREADS  3
 #define TRAINERS (WORKERS * THREADS)
 
 enum sim_state { AWAY, HOLDS, RUNS, DEAD };
@@ -192,8 +192,8 @@ struct sim_trainer {
     bool fresh;        /* and had an answer */
     uint64_t question; /* id that is out, 0 none */
     uint64_t asked_clock;
-    uint64_t speed;    /* of 100 */
-    uint64_t sleeps;   /* turns dead */
+    uint64_t speed;  /* of 100 */
+    uint64_t sleeps; /* turns dead */
 };
 struct sim {
     struct staleness s;
@@ -286,9 +286,7 @@ static void sim_step(struct sim *m, uint32_t i) {
             t->state = HOLDS;
         }
         break;
-    case HOLDS:
-        hold(m, i);
-        break;
+    case HOLDS: hold(m, i); break;
     case RUNS:
         if (draw(m, 100) < t->speed) {
             finish_batch(m, i);

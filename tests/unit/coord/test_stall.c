@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #undef fail /* cmocka's; ours records a cause */
 
-#define SHARDS 3u
+#define SHARDS   3u
 #define LIMIT_MS 1000u
 
 static uint32_t batches[SHARDS] = {4, 4, 4}, impressions[SHARDS] = {40, 40, 40};
@@ -35,8 +35,11 @@ static struct coord begin(enum phase phase) {
     config.stall_ms = LIMIT_MS;
     config.lease_ms = 100000;
     options = (struct coord_options){.workers = 2};
-    c.plan = (struct tally_plan){.batches = batches, .impressions = impressions, .shards = SHARDS,
-                                 .epochs = 1, .max_steps = UINT64_MAX};
+    c.plan = (struct tally_plan){.batches = batches,
+                                 .impressions = impressions,
+                                 .shards = SHARDS,
+                                 .epochs = 1,
+                                 .max_steps = UINT64_MAX};
     c.batches = batches;
     tally_plan_init(&c.plan);
     c.report.metrics = FILE_CLOSED;
@@ -45,7 +48,8 @@ static struct coord begin(enum phase phase) {
     assert_int_equal(membership_init(&c.members, 1, 2, 100, 100000, "test"), OK);
     staleness_init(&c.staleness, 4, 1000);
     for (uint32_t w = 0; w < 2; w++) {
-        struct wire_hello h = {.role = ROLE_WORKER, .index = w, .pid = 10 + w, .incarnation = w + 1};
+        struct wire_hello h = {
+            .role = ROLE_WORKER, .index = w, .pid = 10 + w, .incarnation = w + 1};
         char why[WIRE_TEXT_MAX];
         bool fresh;
         snprintf(h.build, sizeof h.build, "test");
@@ -103,8 +107,9 @@ static void training(void **state) {
     beat(&c, 0, 0, false, 1500);
     c.members.worker[0].stuck = true; /* of no use either */
     runs(&c, 1599);
-    stalls(&c, 1600, "epoch 1 has made no progress for 1000 ms (net.stall_ms); awaited: worker 1 (host "
-                     "h1, pid 11), which holds shard 0 and has finished 1 batches");
+    stalls(&c, 1600,
+           "epoch 1 has made no progress for 1000 ms (net.stall_ms); awaited: worker 1 (host "
+           "h1, pid 11), which holds shard 0 and has finished 1 batches");
     end(&c);
 }
 
@@ -167,7 +172,7 @@ static void reading(void **state) {
         assert_int_equal(leases_held(&c.leases, 1), now_ms < LIMIT_MS);
     }
     assert_int_equal(c.stall.said_ms, 5000); /* shown */
-    beat(&c, 0, 0, false, 5100); /* it is read; now it has to be trained on */
+    beat(&c, 0, 0, false, 5100);             /* it is read; now it has to be trained on */
     runs(&c, 5100);
     runs(&c, 5999);
     stalls(&c, 6000, "which holds shard");
@@ -183,8 +188,9 @@ static void scoring(void **state) {
     runs(&c, 900);
     c.members.worker[1].state = MEMBER_LOST;
     runs(&c, 1899);
-    stalls(&c, 1900, "the evaluation after epoch 1 has made no progress for 1000 ms (net.stall_ms); "
-                     "awaited: worker 0");
+    stalls(&c, 1900,
+           "the evaluation after epoch 1 has made no progress for 1000 ms (net.stall_ms); "
+           "awaited: worker 0");
     end(&c);
 }
 
@@ -254,9 +260,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training),  cmocka_unit_test(nobody_asks),
         cmocka_unit_test(reading),   cmocka_unit_test(another_takes_over),
-        cmocka_unit_test(both_stop),
-        cmocka_unit_test(scoring),   cmocka_unit_test(computing),
-        cmocka_unit_test(what_has_another_deadline),
+        cmocka_unit_test(both_stop), cmocka_unit_test(scoring),
+        cmocka_unit_test(computing), cmocka_unit_test(what_has_another_deadline),
     };
     return cmocka_run_group_tests_name("stall", tests, quiet, NULL);
 }

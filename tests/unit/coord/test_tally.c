@@ -15,8 +15,12 @@ static const uint32_t impressions[SHARDS] = {29, 7, 0, 50, 10};
 static uint32_t batches[SHARDS];
 
 static struct tally_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
-    struct tally_plan p = {.batches = batches, .impressions = impressions, .shards = SHARDS,
-                           .seed = 11, .shuffle = shuffle, .epochs = epochs,
+    struct tally_plan p = {.batches = batches,
+                           .impressions = impressions,
+                           .shards = SHARDS,
+                           .seed = 11,
+                           .shuffle = shuffle,
+                           .epochs = epochs,
                            .max_steps = max_steps};
     for (uint32_t s = 0; s < SHARDS; s++) {
         batches[s] = plan_batches(impressions[s], 10);

@@ -281,9 +281,9 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_everything), cmocka_unit_test(test_records), cmocka_unit_test(test_user_of_gauc),
-        cmocka_unit_test(test_other_shards),   cmocka_unit_test(test_empty_group),
-        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_cut_everything), cmocka_unit_test(test_records),
+        cmocka_unit_test(test_user_of_gauc),   cmocka_unit_test(test_other_shards),
+        cmocka_unit_test(test_empty_group),    cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-
 /* Fields up to NULL: "+age" is on the user side, "item" on the other; all of kind id. */
 static void fields(struct schema *s, struct field_schemas *f, const char *const *names) {
     for (; *names != NULL; names++) {
@@ -53,15 +52,18 @@ static void fits(const char *const *of_model, const char *const *of_data, enum s
 static void test_fields(void **state) {
     (void)state;
     fits(LIST("+age", "item"), LIST("+age", "item"), OK, "");
-    fits(LIST("+age", "item"), LIST("+age", "item", "new"), OK,
-         "field 'new': eval has it on the item side, the checkpoint run does not have it: the model does not "
-         "know it, its values are ignored\n");
-    fits(LIST("+age", "item"), LIST("item"), OK,
-         "field 'age': the checkpoint run has it on the user side, eval does not have it: it counts as empty\n");
-    fits(LIST("+age", "item"), LIST("age", "item"), OK,
-         "field 'age': eval has it on the item side, the checkpoint run on the user side: the model does not "
-         "know it, its values are ignored\n"
-         "field 'age': the checkpoint run has it on the user side, eval on the item side: it counts as empty\n");
+    fits(
+        LIST("+age", "item"), LIST("+age", "item", "new"), OK,
+        "field 'new': eval has it on the item side, the checkpoint run does not have it: the model does not "
+        "know it, its values are ignored\n");
+    fits(
+        LIST("+age", "item"), LIST("item"), OK,
+        "field 'age': the checkpoint run has it on the user side, eval does not have it: it counts as empty\n");
+    fits(
+        LIST("+age", "item"), LIST("age", "item"), OK,
+        "field 'age': eval has it on the item side, the checkpoint run on the user side: the model does not "
+        "know it, its values are ignored\n"
+        "field 'age': the checkpoint run has it on the user side, eval on the item side: it counts as empty\n");
     fits(LIST("+age"), LIST("item", "shop"), ERR_CONFIG,
          "eval: none of its 2 fields is one of the 1 of the checkpoint run");
 }
@@ -93,6 +95,7 @@ static void test_no_conversion(void **state) {
 
 int main(void) {
     log_level_set(LOG_ERROR);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields), cmocka_unit_test(test_no_conversion)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields),
+                                       cmocka_unit_test(test_no_conversion)};
     return cmocka_run_group_tests_name("data_fit", tests, NULL, NULL);
 }

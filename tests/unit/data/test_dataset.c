@@ -185,8 +185,7 @@ static void test_stream_name(void **state) {
         assert_int_equal(container_create(&w, manifest, CONTAINER_MANIFEST), OK);
         assert_int_equal(container_put(&w, 2, 0, with.data, with.len, true), OK);
         assert_int_equal(container_commit(&w, NULL, NULL), OK);
-        assert_int_equal(dataset_read(&d, dir),
-                         length < STREAM_NAME_BYTES ? OK : ERR_CORRUPT);
+        assert_int_equal(dataset_read(&d, dir), length < STREAM_NAME_BYTES ? OK : ERR_CORRUPT);
         dataset_free(&d);
     }
     buf_fini(&with);
@@ -267,7 +266,8 @@ static void test_peek(void **state) {
                                     : shard_builder_timed(b, i, labels, &whens[k], NULL, 0),
                              OK);
         }
-        assert_int_equal(shard_builder_write(b, &written.schema, dir, name, &shards[SHARDS + k]), OK);
+        assert_int_equal(shard_builder_write(b, &written.schema, dir, name, &shards[SHARDS + k]),
+                         OK);
     }
     shard_builder_destroy(&b);
     d.shard_count = SHARDS + 3;
@@ -377,9 +377,10 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_directory),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_forged),
-        cmocka_unit_test(test_stream_name), cmocka_unit_test(test_lines), cmocka_unit_test(test_weights), cmocka_unit_test(test_peek),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_no_directory),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_stream_name),     cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_weights),         cmocka_unit_test(test_peek),
         cmocka_unit_test(test_damage_is_found), cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -36,7 +36,7 @@ static int teardown(void **state) {
 }
 
 struct what {
-    const char *field;  /* beside the item's field "item" */
+    const char *field; /* beside the item's field "item" */
     enum side side;
     uint32_t impressions, clicks;
     const char *stream;
@@ -70,8 +70,9 @@ static void make(const char *dir, const struct what *w) {
                                            {.field = 1, .weight = 1, .id = 7}};
         const bool user = w->side == SIDE_USER;
         assert_int_equal(shard_builder_group(builder, i, features + 1, user), OK);
-        assert_int_equal(shard_builder_impression(builder, i, i < w->clicks ? LABEL_CLICK : 0, features,
-                                                  user ? 1 : 2), OK);
+        assert_int_equal(shard_builder_impression(builder, i, i < w->clicks ? LABEL_CLICK : 0,
+                                                  features, user ? 1 : 2),
+                         OK);
     }
     assert_int_equal(shard_builder_write(builder, &d.schema, dir, "shard-00000.bin", &info), OK);
     shard_builder_destroy(&builder);
@@ -231,8 +232,9 @@ static void memory_fails(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_order_with_all_fields), cmocka_unit_test(what_cannot_be_one),
-        cmocka_unit_test(times_and_lines), cmocka_unit_test(identity), cmocka_unit_test(memory_fails)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(in_order_with_all_fields),
+                                       cmocka_unit_test(what_cannot_be_one),
+                                       cmocka_unit_test(times_and_lines),
+                                       cmocka_unit_test(identity), cmocka_unit_test(memory_fails)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

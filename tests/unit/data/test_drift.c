@@ -12,12 +12,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SORTED_BY_NOTHING 0
-#define SORTED_BY_CLICK 1
+#define SORTED_BY_NOTHING    0
+#define SORTED_BY_CLICK      1
 #define SORTED_BY_CONVERSION 2
 
 /* A log of n impressions in groups of a size, of which all alike or each for itself. */
-static struct drift_finding judge(uint64_t seed, uint64_t n, uint32_t size, double ctr, double cvr, int sorted) {
+static struct drift_finding judge(uint64_t seed, uint64_t n, uint32_t size, double ctr, double cvr,
+                                  int sorted) {
     struct drift d = {0};
     for (uint64_t i = 0; i < n; i++) {
         const uint64_t group = i / size;
@@ -25,7 +26,8 @@ static struct drift_finding judge(uint64_t seed, uint64_t n, uint32_t size, doub
         const bool click = sorted == SORTED_BY_CLICK ? early : rng_unit(seed, 1, group) < ctr;
         const double p = sorted == SORTED_BY_CONVERSION ? (i < n / 4 ? 4 * cvr : 0) : cvr;
         const bool buy = click && rng_unit(seed, 2, group) < p;
-        assert_int_equal(drift_label(&d, click ? (uint8_t)(LABEL_CLICK | (buy ? LABEL_CONVERSION : 0)) : 0), OK);
+        assert_int_equal(
+            drift_label(&d, click ? (uint8_t)(LABEL_CLICK | (buy ? LABEL_CONVERSION : 0)) : 0), OK);
     }
     assert_int_equal(drift_end(&d), OK);
     const struct drift_finding f = drift_tenths(&d, n / size);
@@ -44,7 +46,8 @@ static void what_is_sorted(void **state) {
     assert_true(f.found && f.part == 7 && f.share == 0);
 }
 
-/* Of thousands of logs of every kind - rare positives, large groups whose impressions are all alike - none. */
+/* Of thousands of logs of every kind - rare positives, large groups whose impressions are all alike
+ * - none. */
 static void chance(void **state) {
     (void)state;
     static const double rates[] = {0.5, 0.1, 0.01, 0.002, 0.0002};
@@ -52,11 +55,11 @@ static void chance(void **state) {
     for (uint64_t seed = 0; seed < 20; seed++) {
         for (size_t r = 0; r < 5; r++) {
             for (size_t s = 0; s < 4; s++) {
-                const struct drift_finding f = judge(seed, 30000, sizes[s], rates[r], rates[(r + seed) % 5],
-                                                     SORTED_BY_NOTHING);
+                const struct drift_finding f = judge(seed, 30000, sizes[s], rates[r],
+                                                     rates[(r + seed) % 5], SORTED_BY_NOTHING);
                 if (f.found) {
-                    fail_msg("seed %u, rate %g, groups of %u: part %zu has %g of %g", (unsigned)seed, rates[r],
-                             sizes[s], f.part, f.share, f.mean);
+                    fail_msg("seed %u, rate %g, groups of %u: part %zu has %g of %g",
+                             (unsigned)seed, rates[r], sizes[s], f.part, f.share, f.mean);
                 }
             }
         }
@@ -79,7 +82,8 @@ static void shards(void **state) {
     parts[1777] = (struct drift_counts){1000, 200, 60};
     struct drift_finding f = drift_judge(parts, 4000, 800000);
     assert_true(f.found && f.part == 1777 && f.parts == 1);
-    assert_false(drift_judge(parts, 4000, 20000).found); /* with groups of a hundred that may be two */
+    assert_false(
+        drift_judge(parts, 4000, 20000).found); /* with groups of a hundred that may be two */
     const struct drift_counts two[] = {{100000, 9000, 100}, {100000, 5000, 100}};
     assert_false(drift_judge(two, 2, 200000).found);
     const struct drift_counts none[] = {{100, 0, 0}, {100, 0, 0}};

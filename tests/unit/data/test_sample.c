@@ -44,7 +44,8 @@ static void same_bag(const struct column *x, uint32_t i, const struct column *y,
     }
 }
 
-/* Every impression of the new shard is the old one of its id, in the old group, in the old order. */
+/* Every impression of the new shard is the old one of its id, in the old group, in the old order.
+ */
 static void check_content(const struct shard *got, const struct shard *old) {
     uint64_t before = 0;
     for (uint32_t g = 0; g < got->groups; g++) {

@@ -25,7 +25,7 @@
 
 static char dir[64];
 
-/* --- the oracle ------------------------------------------------------------------------------ */
+/* --- the oracle ------------------------------------------------------------------------------- */
 
 struct call {
     uint64_t key;
@@ -73,19 +73,21 @@ static void draw_features(struct log *l, enum side side, struct call *c) {
             if (l->schema.fields[f].side != side || f == 8 || !(ones || some)) {
                 continue; /* field 8 has no values at all */
             }
-            c->features[c->count++] = (struct feature){
-                .field = f,
-                .weight = f % 2 == 0 ? 1.0f : (float)draw(l, 100) / 8.0f - 3.0f,
-                .id = draw(l, 20) == 0 ? UINT64_MAX : draw(l, ids[f % 4])};
+            c->features[c->count++] =
+                (struct feature){.field = f,
+                                 .weight = f % 2 == 0 ? 1.0f : (float)draw(l, 100) / 8.0f - 3.0f,
+                                 .id = draw(l, 20) == 0 ? UINT64_MAX : draw(l, ids[f % 4])};
         }
     }
 }
 
 /* Times of every size; for records also a kind, with labels that go with it. */
 static void draw_moment(struct log *l, struct call *c) {
-    static const uint8_t labels[RECORD_KINDS][3] = {
-        [KIND_BOTH] = {0, 1, 3}, [KIND_CLICK] = {1, 3, 1}, [KIND_CONVERSION] = {1, 3, 3},
-        [KIND_LATE] = {7, 7, 7}, [KIND_FINAL] = {1, 3, 7}};
+    static const uint8_t labels[RECORD_KINDS][3] = {[KIND_BOTH] = {0, 1, 3},
+                                                    [KIND_CLICK] = {1, 3, 1},
+                                                    [KIND_CONVERSION] = {1, 3, 3},
+                                                    [KIND_LATE] = {7, 7, 7},
+                                                    [KIND_FINAL] = {1, 3, 7}};
     const uint64_t span = draw(l, 10) == 0 ? SHARD_TIME_MAX / 2 : 100000;
     if (has_kinds(l->mode)) {
         c->when.kind = (enum record_kind)(1 + draw(l, RECORD_KINDS - 1));
@@ -97,8 +99,8 @@ static void draw_moment(struct log *l, struct call *c) {
 }
 
 static void draw_log(struct log *l, enum mode mode, uint64_t seed) {
-    static const char *const names[FIELDS] = {"zeta", "b", "121", "a", "110_14", "x9", "q", "c",
-                                              "empty"};
+    static const char *const names[FIELDS] = {"zeta", "b", "121", "a",    "110_14",
+                                              "x9",   "q", "c",   "empty"};
     static const uint8_t labels[] = {0, LABEL_CLICK, LABEL_CLICK | LABEL_CONVERSION};
     memset(l, 0, sizeof *l);
     l->seed = seed;
@@ -153,7 +155,7 @@ static enum status write_log(const struct log *l, const char *name, struct shard
     return status;
 }
 
-/* --- comparing ------------------------------------------------------------------------------- */
+/* --- comparing -------------------------------------------------------------------------------- */
 
 static void check_bag(const struct column *c, uint32_t bag, const struct call *call,
                       uint32_t field) {
@@ -196,8 +198,7 @@ static void check_sound(const struct shard *s, const struct schema *schema) {
     }
     for (uint32_t f = 0; f < s->columns; f++) {
         const struct column *c = &s->column[f];
-        assert_int_equal(c->n,
-                         schema->fields[f].side == SIDE_USER ? s->groups : s->impressions);
+        assert_int_equal(c->n, schema->fields[f].side == SIDE_USER ? s->groups : s->impressions);
         assert_int_equal(c->start[0], 0);
         assert_int_equal(c->start[c->n], c->values);
         for (uint32_t i = 0; i < c->n; i++) {
@@ -265,8 +266,7 @@ static void check_shard(const struct shard *s, const struct log *l, const struct
             continue;
         }
         for (uint32_t i = 0; i < c->n; i++) {
-            check_bag(c, i, side == SIDE_USER ? &l->group[i] : &l->impression[i],
-                      (uint32_t)field);
+            check_bag(c, i, side == SIDE_USER ? &l->group[i] : &l->impression[i], (uint32_t)field);
         }
     }
 }
@@ -283,7 +283,7 @@ static void load(const char *name, char **data, size_t *bytes) {
     assert_int_equal(file_read_all(path, 1 << 24, data, bytes), OK);
 }
 
-/* --- tests ----------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void check_info(const struct shard_info *info, const struct log *l, const char *name) {
     struct shard_info want = {.impressions = l->impressions, .groups = l->groups};
@@ -487,20 +487,13 @@ static void test_moments_refused(void **state) {
     static const struct {
         uint8_t labels;
         struct moment when;
-    } bad[] = {{0, {0, 5, 5, KIND_LOG}},
-               {0, {SHARD_TIME_MAX + 1, 5, 5, KIND_LOG}},
-               {1, {5, 0, 5, KIND_LOG}},
-               {1, {5, UINT64_C(1700000000000), 5, KIND_LOG}},
-               {3, {5, 5, 0, KIND_LOG}},
-               {3, {5, 6, 5, KIND_LOG}},
-               {7, {5, 6, 7, KIND_LOG}},
-               {7, {5, 6, 7, KIND_BOTH}},
-               {7, {5, 6, 7, KIND_CONVERSION}},
-               {3, {5, 6, 7, KIND_LATE}},
-               {0, {5, 6, 7, KIND_CLICK}},
-               {0, {5, 6, 7, KIND_CONVERSION}},
-               {0, {5, 6, 7, KIND_FINAL}},
-               {1, {5, 6, 7, RECORD_KINDS}}};
+    } bad[] = {{0, {0, 5, 5, KIND_LOG}},        {0, {SHARD_TIME_MAX + 1, 5, 5, KIND_LOG}},
+               {1, {5, 0, 5, KIND_LOG}},        {1, {5, UINT64_C(1700000000000), 5, KIND_LOG}},
+               {3, {5, 5, 0, KIND_LOG}},        {3, {5, 6, 5, KIND_LOG}},
+               {7, {5, 6, 7, KIND_LOG}},        {7, {5, 6, 7, KIND_BOTH}},
+               {7, {5, 6, 7, KIND_CONVERSION}}, {3, {5, 6, 7, KIND_LATE}},
+               {0, {5, 6, 7, KIND_CLICK}},      {0, {5, 6, 7, KIND_CONVERSION}},
+               {0, {5, 6, 7, KIND_FINAL}},      {1, {5, 6, 7, RECORD_KINDS}}};
     struct schema schema = {0};
     struct shard_builder *b = NULL;
     struct shard_info info;
@@ -704,7 +697,7 @@ static void test_failed_write_keeps(void **state) {
     shard_builder_destroy(&b);
 }
 
-/* --- files whose checksums are right and whose content is not -------------------------------- */
+/* --- files whose checksums are right and whose content is not --------------------------------- */
 
 /* Copies the small shard with block `type` of column `tag` replaced. */
 static enum status with_block(const char *data, size_t bytes, uint16_t type, uint64_t tag,
@@ -801,14 +794,20 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_schema_order),
-        cmocka_unit_test(test_other_schema),    cmocka_unit_test(test_wide),
-        cmocka_unit_test(test_builder_again),   cmocka_unit_test(test_builder_refuses),
-        cmocka_unit_test(test_moments_refused), cmocka_unit_test(test_wrong_side),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_schema_order),
+        cmocka_unit_test(test_other_schema),
+        cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_builder_again),
+        cmocka_unit_test(test_builder_refuses),
+        cmocka_unit_test(test_moments_refused),
+        cmocka_unit_test(test_wrong_side),
         cmocka_unit_test(test_weights),
-            cmocka_unit_test(test_every_flip),
-        cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_failed_write_keeps), cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_every_flip),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_failed_write_keeps),
+        cmocka_unit_test(test_forged),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -30,7 +30,8 @@ static void test_count(void **state) {
 }
 
 /* Of fields "a" and "b", by rows and values; the table has these settings ("" none). */
-static void first_is(const char *setting, uint64_t rows, uint64_t values, uint64_t others, double want) {
+static void first_is(const char *setting, uint64_t rows, uint64_t values, uint64_t others,
+                     double want) {
     struct config config;
     struct schema s = {0};
     double first[2];
@@ -51,7 +52,8 @@ static void test_first(void **state) {
     first_is("", 1000, 10, 0, 1);
     first_is("", 10, 0, 0, UNSEEN_FIRST_ASSUMED); /* nobody said how many values there were */
     first_is("", 0, 0, 5, 0);                     /* there were none, of this field */
-    first_is("table.admit_after=2", 10, 1000, 0, UNSEEN_FIRST_ASSUMED); /* rare ones have no row by intent */
+    first_is("table.admit_after=2", 10, 1000, 0,
+             UNSEEN_FIRST_ASSUMED); /* rare ones have no row by intent */
     first_is("table.admit_after=2", 800, 1000, 0, 0.8);
     first_is("table.evict_age=9", 10, 1000, 0, UNSEEN_FIRST_ASSUMED);
 }
@@ -132,8 +134,9 @@ static void test_words(void **state) {
     assert_int_equal(schema_add(&s, "age", SIDE_USER), OK);
     assert_int_equal(schema_add(&s, "i\"tem", SIDE_ITEM), OK);
     assert_int_equal(unseen_doubts(&u, &s, first, &out), OK);
-    assert_non_null(strstr((char *)out.data, "field 'i\"tem': the model has no row for 90 % of its values, "
-                                             "where at most 5 % were"));
+    assert_non_null(strstr((char *)out.data,
+                           "field 'i\"tem': the model has no row for 90 % of its values, "
+                           "where at most 5 % were"));
     assert_null(strstr((char *)out.data, "age"));
     buf_clear(&out);
     json_init(&j, &out, false);
@@ -142,17 +145,19 @@ static void test_words(void **state) {
     json_close(&j);
     assert_int_equal(j.status, OK);
     assert_int_equal(buf_put_u8(&out, 0), OK);
-    assert_string_equal((char *)out.data,
-                        "{\"fields\":{\"age\":{\"values\":1000,\"unseen\":10,\"share\":0.01,\"share_first\":0.02,"
-                        "\"doubtful\":false},\"i\\\"tem\":{\"values\":1000,\"unseen\":900,\"share\":0.9,"
-                        "\"share_first\":0.05,\"doubtful\":true}}}");
+    assert_string_equal(
+        (char *)out.data,
+        "{\"fields\":{\"age\":{\"values\":1000,\"unseen\":10,\"share\":0.01,\"share_first\":0.02,"
+        "\"doubtful\":false},\"i\\\"tem\":{\"values\":1000,\"unseen\":900,\"share\":0.9,"
+        "\"share_first\":0.05,\"doubtful\":true}}}");
     buf_fini(&out);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_count),   cmocka_unit_test(test_first), cmocka_unit_test(test_doubtful),
-        cmocka_unit_test(test_healthy), cmocka_unit_test(test_bytes), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_count),    cmocka_unit_test(test_first),
+        cmocka_unit_test(test_doubtful), cmocka_unit_test(test_healthy),
+        cmocka_unit_test(test_bytes),    cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests_name("unseen", tests, NULL, NULL);
 }

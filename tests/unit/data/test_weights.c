@@ -1,5 +1,5 @@
-/* What an impression counts, from the shard's column to the gradient: one of weight 2 is the same twice,
- * one of weight 0 is not there, for every model and every kind of record. */
+/* What an impression counts, from the shard's column to the gradient: one of weight 2 is the same
+ * twice, one of weight 0 is not there, for every model and every kind of record. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,9 +27,9 @@
 static char dir[64];
 
 static const enum model_name models[] = {
-    MODEL_ESMM,      MODEL_CTR,       MODEL_BASE, MODEL_AMAN, MODEL_UNBIAS, MODEL_DIVISION,
+    MODEL_ESMM,         MODEL_CTR,     MODEL_BASE,  MODEL_AMAN,      MODEL_UNBIAS,   MODEL_DIVISION,
     MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE, MODEL_ESCM2_IPS, MODEL_ESCM2_DR, MODEL_DCMT,
-    MODEL_ESM2,      MODEL_CHAIN,     MODEL_MMOE, MODEL_PLE,  MODEL_AITM};
+    MODEL_ESM2,         MODEL_CHAIN,   MODEL_MMOE,  MODEL_PLE,       MODEL_AITM};
 #define MODELS (sizeof models / sizeof *models)
 
 /* --- a log, as weights and as copies ---------------------------------------------------------- */
@@ -46,7 +46,8 @@ static uint8_t labels_of(uint64_t seed, uint64_t i) {
 
 /* A kind that goes with the labels, and labels that go with the kind. */
 static struct moment moment_of(uint64_t seed, uint64_t i, uint8_t *labels) {
-    const enum record_kind kinds[] = {KIND_BOTH, KIND_CLICK, KIND_CONVERSION, KIND_LATE, KIND_FINAL};
+    const enum record_kind kinds[] = {KIND_BOTH, KIND_CLICK, KIND_CONVERSION, KIND_LATE,
+                                      KIND_FINAL};
     const bool clicked = (*labels & LABEL_CLICK) != 0;
     struct moment m = {.time = 90000 + i, .click_time = 1000 + i, .conversion_time = 20000 + 7 * i};
     m.kind = clicked ? kinds[rng_below(seed, i, 4, 5)] : KIND_BOTH;
@@ -159,7 +160,8 @@ static void allocate(struct step *t, uint64_t seed) {
 static void run_naive(struct step *t) {
     assert_int_equal(model_train_naive(&t->layout, PRECISION_F32, &t->loss, NULL, &t->batch,
                                        (const float *const *)t->rows, t->dense, t->logit,
-                                       t->drows_naive, t->ddense_naive, &t->loss_naive), OK);
+                                       t->drows_naive, t->ddense_naive, &t->loss_naive),
+                     OK);
 }
 
 static void step_begin(struct step *t, const struct shard *s, enum model_name model,
@@ -189,7 +191,8 @@ static void step_run(struct step *t) {
     struct model *m = NULL;
     assert_int_equal(model_create(&m, &t->layout, &t->loss, NULL), OK);
     assert_int_equal(model_train(m, &t->batch, (const float *const *)t->rows, t->dense, t->a, t->b,
-                                 t->drows, t->ddense, &t->sums), OK);
+                                 t->drows, t->ddense, &t->sums),
+                     OK);
     model_destroy(&m);
     run_naive(t);
 }
@@ -211,7 +214,7 @@ static void step_end(struct step *t) {
     batch_fini(&t->batch);
 }
 
-/* --- weights are copies ------------------------------------------------------------------------ */
+/* --- weights are copies ----------------------------------------------------------------------- */
 
 /* got, a mean over n, and want, one over m, are the same sum. */
 static void same(const char *what, double got, double n, double want, double m, double tolerance) {
@@ -284,7 +287,7 @@ static void test_weight_is_copies_delayed(void **state) {
     }
 }
 
-/* --- weights of any size are slopes of the weighted mean ------------------------------------------ */
+/* --- weights of any size are slopes of the weighted mean -------------------------------------- */
 
 static void check_slopes(uint64_t seed, enum model_name model, enum delay_method delay) {
     struct shard s;
@@ -330,7 +333,7 @@ static void test_central_differences(void **state) {
     check_slopes(1, MODEL_ESMM, DELAY_PU); /* constant weights; the others stop the gradient */
 }
 
-/* --- a log that kept a share of its unclicked impressions, taken as it is ------------------------- */
+/* --- a log that kept a share of its unclicked impressions, taken as it is --------------------- */
 
 static void correct(double got, double want, const char *what) {
     if (!(fabs(got - want) <= 2e-6 * want)) {
@@ -338,7 +341,8 @@ static void correct(double got, double want, const char *what) {
     }
 }
 
-/* p = p' / (p' + (1 - p') / s), p_cvr as it was, p_ctcvr their product (algorithm.md, section 3). */
+/* p = p' / (p' + (1 - p') / s), p_cvr as it was, p_ctcvr their product (algorithm.md, section 3).
+ */
 static void test_correction(void **state) {
     (void)state;
     const double rates[] = {0.5, 0.1, 1e-3};
@@ -380,7 +384,8 @@ static void test_correction(void **state) {
 /* Finite and in order for any logits. */
 static void test_correction_is_finite(void **state) {
     (void)state;
-    static const float extremes[] = {-1e30f, -700, -104, -17, -1e-20f, 0, 1, 17, 88, 104, 700, 1e30f};
+    static const float extremes[] = {-1e30f, -700, -104, -17, -1e-20f, 0,
+                                     1,      17,   88,   104, 700,     1e30f};
     const size_t n = sizeof extremes / sizeof *extremes;
     struct loss_spec spec = {.model = MODEL_DIVISION, .ctr_shift = -2.3f};
     for (size_t i = 0; i < n * n; i++) {
@@ -391,7 +396,7 @@ static void test_correction_is_finite(void **state) {
     }
 }
 
-/* --- samples -------------------------------------------------------------------------------------- */
+/* --- samples ---------------------------------------------------------------------------------- */
 
 /* base and its kin: impressions that stay, and copies, keep their weights. */
 static void test_sampled(void **state) {

@@ -43,7 +43,8 @@ static struct field_schema *add(struct field_schemas *s, const char *name, enum 
 }
 
 static const double ages[] = {18, 25, 35};
-static const double odd[] = {-0.0, 4.9406564584124654e-324, 0.1, 0.1 + 1e-17 + 2e-17, 1.7976931348623157e308};
+static const double odd[] = {-0.0, 4.9406564584124654e-324, 0.1, 0.1 + 1e-17 + 2e-17,
+                             1.7976931348623157e308};
 
 /* One of each kind. */
 static void fill(struct field_schemas *s) {
@@ -112,8 +113,11 @@ static struct manifest_part part = {.name = "part-0", .bucket_end = 4096};
 
 static struct manifest checkpoint(void) {
     static char config[] = "";
-    struct manifest m = {.config_text = config, .batches_per_shard = plan, .shards = 1,
-                         .parts = &part, .part_count = 1};
+    struct manifest m = {.config_text = config,
+                         .batches_per_shard = plan,
+                         .shards = 1,
+                         .parts = &part,
+                         .part_count = 1};
     fill_schema(&m.schema);
     schema_finish(&m.schema);
     fill(&m.fields);
@@ -152,7 +156,7 @@ static void test_copy(void **state) {
     field_schemas_free(&a);
 }
 
-/* --- hostile --------------------------------------------------------------------------------- */
+/* --- hostile ---------------------------------------------------------------------------------- */
 
 static void spoil(struct field_schemas *s, int how) {
     static double bounds[5000];
@@ -231,7 +235,7 @@ static void test_largest(void **state) {
     mem_free(&bounds);
 }
 
-/* --- from before ----------------------------------------------------------------------------- */
+/* --- from before ------------------------------------------------------------------------------ */
 
 static void copy_file(const char *name, const char *to) {
     char path[PATH_BYTES_MAX], *bytes = NULL;
@@ -260,18 +264,20 @@ static void test_older(void **state) {
         assert_int_equal(d.fields.list[f].kind, FIELD_UNKNOWN);
         assert_int_equal(m.fields.list[f].kind, FIELD_UNKNOWN);
     }
-    assert_int_equal(field_schemas_match(&m.fields, "the checkpoint run was trained with", &d.fields,
-                                         "shards has", &doubts), OK);
-    assert_string_equal((const char *)doubts.data,
-                        "field 'u' (and 2 more): the checkpoint run was trained with kind = unknown; shards "
-                        "has kind = unknown: an older version or another program does not say how texts "
-                        "became ids; whether both agree is not checked\n");
+    assert_int_equal(field_schemas_match(&m.fields, "the checkpoint run was trained with",
+                                         &d.fields, "shards has", &doubts),
+                     OK);
+    assert_string_equal(
+        (const char *)doubts.data,
+        "field 'u' (and 2 more): the checkpoint run was trained with kind = unknown; shards "
+        "has kind = unknown: an older version or another program does not say how texts "
+        "became ids; whether both agree is not checked\n");
     buf_fini(&doubts);
     dataset_free(&d);
     manifest_free(&m);
 }
 
-/* --- two sides ------------------------------------------------------------------------------- */
+/* --- two sides -------------------------------------------------------------------------------- */
 
 /* Fields `x` of a and b differ as `says` has it; "": they agree. */
 static void matches(const struct field_schemas *a, const struct field_schemas *b, const char *says,
@@ -335,8 +341,11 @@ static void test_match_many_bounds(void **state) {
     assert_int_equal(field_schema_bounds(x, bounds, 40), OK);
     bounds[20] = 10.25;
     assert_int_equal(field_schema_bounds(y, bounds, 40), OK);
-    matches(&a, &b, "A has kind = numeric, 40 bounds from 0 to 19.5; B has kind = numeric, 40 bounds from 0 to "
-                    "19.5 (bound 21 is 10 and 10.25): ", "");
+    matches(
+        &a, &b,
+        "A has kind = numeric, 40 bounds from 0 to 19.5; B has kind = numeric, 40 bounds from 0 to "
+        "19.5 (bound 21 is 10 and 10.25): ",
+        "");
     field_schemas_free(&a);
     field_schemas_free(&b);
 }
@@ -352,7 +361,8 @@ static void test_doubts(void **state) {
     matches(&a, &b, "", "");
     assert_int_equal(field_schema_missing(&a.list[0], "NULL", 4), OK);
     assert_int_equal(field_schema_missing(&a.list[0], "\xc3\xa9", 2), OK);
-    matches(&a, &b, "", "field 'x': A has missing = 'NULL', '\\xc3\\xa9'; B has no missing texts: what is");
+    matches(&a, &b, "",
+            "field 'x': A has missing = 'NULL', '\\xc3\\xa9'; B has no missing texts: what is");
     assert_int_equal(field_schema_missing(&b.list[0], "-", 1), OK);
     matches(&a, &b, "", "field 'x' (and 1 more): ");
     memcpy(a.times, "time_unit = s", 14);

@@ -1,4 +1,5 @@
-/* Times as logs write them: dates, zones, units, and what a text looks like that was not understood. */
+/* Times as logs write them: dates, zones, units, and what a text looks like that was not
+ * understood. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,7 @@
 
 #define REFUSED INT64_MIN
 
-/* --- dates ----------------------------------------------------------------------------------- */
+/* --- dates ------------------------------------------------------------------------------------ */
 
 static int64_t read_civil(const char *format, const char *text) {
     struct civil c = {.year = 2017, .month = 3, .day = 1};
@@ -98,8 +99,9 @@ static void test_days(void **state) {
         civil_of(t, &c);
         gmtime_r(&as_time, &tm);
         assert_int_equal(civil_seconds(&c), t);
-        assert_true(c.year == tm.tm_year + 1900 && c.month == tm.tm_mon + 1 && c.day == tm.tm_mday &&
-                    c.hour == tm.tm_hour && c.minute == tm.tm_min && c.second == tm.tm_sec);
+        assert_true(c.year == tm.tm_year + 1900 && c.month == tm.tm_mon + 1 &&
+                    c.day == tm.tm_mday && c.hour == tm.tm_hour && c.minute == tm.tm_min &&
+                    c.second == tm.tm_sec);
     }
 }
 
@@ -122,7 +124,7 @@ static void test_mutations(void **state) {
     }
 }
 
-/* --- zones ----------------------------------------------------------------------------------- */
+/* --- zones ------------------------------------------------------------------------------------ */
 
 static int64_t at_zone(const char *name, const char *wall, enum zone_fit *fit) {
     struct zone z;
@@ -182,7 +184,7 @@ static void test_zones(void **state) {
     assert_null(getenv("TZ"));
 }
 
-/* --- cells ----------------------------------------------------------------------------------- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 static struct clock settings(enum clock_unit unit, const char *format, const char *zone,
                              const char *origin) {
@@ -262,7 +264,8 @@ static void test_guesses(void **state) {
     guesses("", "201406101230", "looks like a date: time_format = %Y%m%d%H%M");
     guesses("", "20140610123000", "looks like a date: time_format = %Y%m%d%H%M%S");
     guesses("", "2014-06-10T12:30:00Z", "looks like a date: time_format = iso");
-    guesses("", "21/Oct/2014:00:30:05 +0000", "looks like a date: time_format = %d/%b/%Y:%H:%M:%S %z");
+    guesses("", "21/Oct/2014:00:30:05 +0000",
+            "looks like a date: time_format = %d/%b/%Y:%H:%M:%S %z");
     guesses("", "123", "before 1990: a clock that does not begin in 1970 needs time_origin");
     guesses("", "soon", "");
     guesses("", "", "");

@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 3u
-#define EPOCHS 4u
-#define SHARDS 5u
+#define SEED        3u
+#define EPOCHS      4u
+#define SHARDS      5u
 #define BATCHES_MAX 17u
 
 static const uint32_t plan[SHARDS] = {3, 8, 17, 0, 9};
@@ -52,8 +52,7 @@ static void check(const struct applied *a, const struct oracle *o) {
             }
             if (plan[s] > 0) {
                 assert_int_equal(bits.len, (plan[s] + 7) / 8);
-                assert_int_equal(plan[s] % 8 == 0 ? 0 : bits.data[plan[s] / 8] >> (plan[s] % 8),
-                                 0);
+                assert_int_equal(plan[s] % 8 == 0 ? 0 : bits.data[plan[s] / 8] >> (plan[s] % 8), 0);
             }
             buf_fini(&bits);
         }
@@ -309,7 +308,8 @@ static void test_open_intersect(void **state) {
     applied_destroy(&b);
 }
 
-/* Sets that know of a stream to different ends; a shard of which nothing is trained has no batches. */
+/* Sets that know of a stream to different ends; a shard of which nothing is trained has no batches.
+ */
 static void test_intersect_levels(void **state) {
     (void)state;
     const uint32_t same[] = {4, 3}, other[] = {4, 2};
@@ -415,12 +415,17 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive), cmocka_unit_test(test_intersect),
-        cmocka_unit_test(test_folding),       cmocka_unit_test(test_names_outside),
-        cmocka_unit_test(test_other_plan),    cmocka_unit_test(test_hostile_bytes),
-        cmocka_unit_test(test_open_against_naive), cmocka_unit_test(test_open_intersect),
+        cmocka_unit_test(test_against_naive),
+        cmocka_unit_test(test_intersect),
+        cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_names_outside),
+        cmocka_unit_test(test_other_plan),
+        cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_open_against_naive),
+        cmocka_unit_test(test_open_intersect),
         cmocka_unit_test(test_intersect_levels),
-        cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_memory_fails),
+        cmocka_unit_test(test_open_refuses),
+        cmocka_unit_test(test_open_memory_fails),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests_name("applied", tests, NULL, NULL);

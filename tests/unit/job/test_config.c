@@ -1,5 +1,5 @@
-/* Unit tests of common/job/config.h: every key there and back, ranges, overrides, and messages that name
- * file, line and the nearest known name. */
+/* Unit tests of common/job/config.h: every key there and back, ranges, overrides, and messages that
+ * name file, line and the nearest known name. */
 #include "common/job/config.h"
 
 #include <stdio.h>
@@ -124,8 +124,8 @@ static void messages(void **state) {
 static void later_wins_and_fields_override(void **state) {
     (void)state;
     config_default(&c);
-    assert_int_equal(config_parse(&c, "a", "[table]\ndim = 4\nlr = 0.5\n[field.shop.id]\ndim = 8\n"),
-                     OK);
+    assert_int_equal(
+        config_parse(&c, "a", "[table]\ndim = 4\nlr = 0.5\n[field.shop.id]\ndim = 8\n"), OK);
     assert_int_equal(config_set(&c, "table.dim=6"), OK);
     assert_int_equal(config_set(&c, "field.shop.id.admit_after=3"), OK); /* a dot in the name */
     struct table_config shop = config_table(&c, "shop.id"), other = config_table(&c, "shop");
@@ -150,8 +150,8 @@ static void a_key_once_in_a_file(void **state) {
     says(config_parse(&c, "my.ini", "[field.a]\ndim = 4\n[field.b]\ndim = 4\n[field.a]\ndim = 5\n"),
          "my.ini:6", "field.a.dim is given twice in this file: first in line 2");
     config_default(&c);
-    assert_int_equal(config_parse(&c, "a", "[field.a]\ndim = 4\n[field.b]\ndim = 5\n[table]\ndim = 6\n"),
-                     OK);
+    assert_int_equal(
+        config_parse(&c, "a", "[field.a]\ndim = 4\n[field.b]\ndim = 5\n[table]\ndim = 6\n"), OK);
     assert_int_equal(config_parse(&c, "b", "[field.a]\ndim = 7\n[table]\ndim = 8\n"), OK);
     assert_int_equal(config_table(&c, "a").dim, 7);
     assert_int_equal(config_table(&c, "b").dim, 5);

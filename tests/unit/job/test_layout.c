@@ -253,7 +253,8 @@ static void test_experts(void **state) {
     mem_free(&c);
 }
 
-/* Levels of experts above the first: named by level, read mixtures, and the last has no shared gate. */
+/* Levels of experts above the first: named by level, read mixtures, and the last has no shared
+ * gate. */
 static void test_levels(void **state) {
     (void)state;
     struct config *c = config_of();
@@ -316,7 +317,8 @@ static void test_levels(void **state) {
     mem_free(&c);
 }
 
-/* The attention's arrays stand at the end, as wide as the last hidden layer; the towers' as without. */
+/* The attention's arrays stand at the end, as wide as the last hidden layer; the towers' as
+ * without. */
 static void test_attention(void **state) {
     (void)state;
     struct config *c = config_of();
@@ -370,12 +372,12 @@ static void test_chain(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_experts), cmocka_unit_test(test_chain), cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_concat),      cmocka_unit_test(test_sides),
-        cmocka_unit_test(test_heads),
-        cmocka_unit_test(test_slices),      cmocka_unit_test(test_initial),
-        cmocka_unit_test(test_row_initial), cmocka_unit_test(test_row_shapes),
+        cmocka_unit_test(test_experts),    cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_levels),     cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_concat),     cmocka_unit_test(test_sides),
+        cmocka_unit_test(test_heads),      cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_initial),    cmocka_unit_test(test_row_initial),
+        cmocka_unit_test(test_row_shapes),
     };
     return cmocka_run_group_tests_name("layout", tests, NULL, NULL);
 }

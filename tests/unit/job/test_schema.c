@@ -34,9 +34,8 @@ static void test_slots(void **state) {
 
 static void test_refused(void **state) {
     (void)state;
-    static const char *const bad[] = {"",    " ",    "a=b", "[a",    "a]",
-                                      " a",  "a ",   "a\n", "\x7f",  "caf\xc3\xa9",
-                                      "a\tb"};
+    static const char *const bad[] = {"",   " ",   "a=b",  "[a",          "a]",  " a",
+                                      "a ", "a\n", "\x7f", "caf\xc3\xa9", "a\tb"};
     struct schema s = {0};
     char name[FIELD_NAME_MAX + 1];
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -14,9 +14,9 @@
 static const struct {
     enum delay_method delay;
     const char *name, *fits;
-} table[] = {{DELAY_NONE, "none", "111111"},     {DELAY_FNW, "fnw", "001000"},
-             {DELAY_PU, "pu", "001100"},         {DELAY_ES_DFM, "es-dfm", "000110"},
-             {DELAY_DEFER, "defer", "000010"},   {DELAY_DEFUSE, "defuse", "000110"},
+} table[] = {{DELAY_NONE, "none", "111111"},   {DELAY_FNW, "fnw", "001000"},
+             {DELAY_PU, "pu", "001100"},       {DELAY_ES_DFM, "es-dfm", "000110"},
+             {DELAY_DEFER, "defer", "000010"}, {DELAY_DEFUSE, "defuse", "000110"},
              {DELAY_DFM, "dfm", "000001"}};
 
 static void test_table(void **state) {
@@ -32,8 +32,9 @@ static void test_table(void **state) {
             }
             if (status != OK) {
                 assert_int_equal(status, ERR_CONFIG);
-                snprintf(says, sizeof says, "/data is a stream %s, and model.delay = %s is made for",
-                         stream, table[k].name);
+                snprintf(says, sizeof says,
+                         "/data is a stream %s, and model.delay = %s is made for", stream,
+                         table[k].name);
                 assert_non_null(strstr(fail_text(), says));
             }
         }
@@ -51,7 +52,8 @@ static void test_other_names(void **state) {
 }
 
 static void test_names(void **state) {
-    static const char *const names[STREAMS] = {"vanilla", "oracle", "fnw", "es-dfm", "defer", "dfm"};
+    static const char *const names[STREAMS] = {"vanilla", "oracle", "fnw",
+                                               "es-dfm",  "defer",  "dfm"};
     (void)state;
     for (uint32_t s = 0; s < STREAMS; s++) {
         assert_string_equal(streams_name((enum record_stream)s), names[s]);

@@ -338,7 +338,7 @@ static void test_evaluation_alone(void **state) {
     assert_true(isfinite(e.auc_cvr_entire_best));
 }
 
-/* --- intervals ----------------------------------------------------------------------------- */
+/* --- intervals -------------------------------------------------------------------------------- */
 
 enum { USERS = 20, RESAMPLES = 60, FIGURES = 5 };
 
@@ -414,7 +414,7 @@ static void test_intervals_against_literal(void **state) {
     check_intervals(SCORE_CTCVR);
 }
 
-/* --- hostile input ------------------------------------------------------------------------- */
+/* --- hostile input ---------------------------------------------------------------------------- */
 
 static void test_evaluation_empty(void **state) {
     (void)state;
@@ -475,7 +475,7 @@ static void test_not_a_number(void **state) {
     assert_true(e.auc_ctr > 0 && e.ece_ctr > 0 && e.auc_ctr_95.low > 0);
 }
 
-/* --- output -------------------------------------------------------------------------------- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static const char *ended(struct buf *out) {
     assert_int_equal(buf_put_u8(out, 0), OK);

@@ -25,7 +25,7 @@ static void assert_near(double got, double want, double tolerance) {
     }
 }
 
-/* --- the sort ------------------------------------------------------------------------------ */
+/* --- the sort --------------------------------------------------------------------------------- */
 
 static int by_key_then_tag(const void *x, const void *y) {
     const struct ranked *a = x, *b = y;
@@ -71,7 +71,7 @@ static void test_keys_keep_order(void **state) {
     assert_true(rank_key_f64(-0.0) == rank_key_f64(0.0));
 }
 
-/* --- AUC ----------------------------------------------------------------------------------- */
+/* --- AUC -------------------------------------------------------------------------------------- */
 
 struct rows {
     float f32[N];
@@ -200,7 +200,7 @@ static void test_gauc_undefined(void **state) {
     assert_true(isnan(gauc) && isnan(coverage));
 }
 
-/* --- bins ---------------------------------------------------------------------------------- */
+/* --- bins ------------------------------------------------------------------------------------- */
 
 static void test_bins(void **state) {
     (void)state;
@@ -241,7 +241,7 @@ static void test_bins_edges(void **state) {
     assert_true(metric_bins_auc(&b, &bound) == 1.0 && bound == 0.0);
 }
 
-/* --- logits -------------------------------------------------------------------------------- */
+/* --- logits ----------------------------------------------------------------------------------- */
 
 static void test_ctcvr_logit(void **state) {
     (void)state;

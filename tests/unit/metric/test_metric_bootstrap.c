@@ -89,8 +89,8 @@ static struct interval interval_of(const struct rows *r, uint64_t seed, bool sof
     assert_int_equal(bootstrap_init(&b, r->group, N, R, seed), OK);
     assert_int_equal(b.groups, G);
     assert_int_equal(metric_order_f64(&o, r->score, N), OK);
-    assert_int_equal(bootstrap_add(&b, &o, NULL, soft ? NULL : r->label, soft ? r->soft : NULL, NULL, &i),
-                     OK);
+    assert_int_equal(
+        bootstrap_add(&b, &o, NULL, soft ? NULL : r->label, soft ? r->soft : NULL, NULL, &i), OK);
     metric_order_fini(&o); /* not needed any more */
     bootstrap_run(&b);
     bootstrap_fini(&b);
@@ -216,7 +216,7 @@ static void test_quantile(void **state) {
     assert_near(metric_quantile(v, 1, 0.975), 1, 0);
 }
 
-/* --- coverage ------------------------------------------------------------------------------ */
+/* --- coverage --------------------------------------------------------------------------------- */
 
 /* Users differ in how they convert, and the score knows a part of it: rows of a user are alike. */
 static void sample(uint64_t seed, size_t users, size_t each, double *score, uint8_t *label,

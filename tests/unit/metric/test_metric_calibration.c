@@ -73,7 +73,7 @@ static void test_normalised_entropy(void **state) {
     assert_true(isnan(metric_normalised_entropy(NAN, 0, 0)));
 }
 
-/* --- reliability --------------------------------------------------------------------------- */
+/* --- reliability ------------------------------------------------------------------------------ */
 
 struct rows {
     double score[N];
@@ -190,7 +190,7 @@ static void test_reliability_undefined(void **state) {
     assert_true(a.buckets == 0 && isnan(ece) && isnan(ece_max));
 }
 
-/* --- rates --------------------------------------------------------------------------------- */
+/* --- rates ------------------------------------------------------------------------------------ */
 
 static void test_rates(void **state) {
     (void)state;

@@ -71,7 +71,7 @@ static void same_reliability(const struct reliability *got, const struct reliabi
     }
 }
 
-#define SAME(field) near(#field, got->field, want->field, tolerance)
+#define SAME(field)    near(#field, got->field, want->field, tolerance)
 #define SAME_95(field) (SAME(field##_95.low), SAME(field##_95.high))
 
 static void same_figures(const struct evaluation *got, const struct evaluation *want,
@@ -105,7 +105,8 @@ static void test_weights_are_copies(void **state) {
         assert_int_equal(got.impressions, N); /* counts stay counts */
         assert_true(got.weighted && !want.weighted);
         assert_true(got.weight == (double)copies && want.weight == (double)copies);
-        assert_true(got.weight_clicks == (double)want.clicks && got.weight_clicks == want.weight_clicks);
+        assert_true(got.weight_clicks == (double)want.clicks &&
+                    got.weight_clicks == want.weight_clicks);
         assert_true(got.weight_conversions == (double)want.conversions);
     }
 }
@@ -191,8 +192,10 @@ static void test_both(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weights_are_copies), cmocka_unit_test(test_only_proportions),
-        cmocka_unit_test(test_sd_grows),           cmocka_unit_test(test_nothing_counts),
+        cmocka_unit_test(test_weights_are_copies),
+        cmocka_unit_test(test_only_proportions),
+        cmocka_unit_test(test_sd_grows),
+        cmocka_unit_test(test_nothing_counts),
         cmocka_unit_test(test_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

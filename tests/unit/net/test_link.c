@@ -1,4 +1,5 @@
-/* The link to the coordinator, against a coordinator that forgets, repeats itself, and falls silent. */
+/* The link to the coordinator, against a coordinator that forgets, repeats itself, and falls
+ * silent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,9 +16,9 @@
 
 #include <cmocka.h> /* last: it has a macro called fail */
 
-#define JOB 0x1234567890abcdefu
+#define JOB         0x1234567890abcdefu
 #define MESSAGE_MAX (1u << 20)
-#define LONG_MS 20000
+#define LONG_MS     20000
 
 static char dir[64];
 
@@ -27,10 +28,10 @@ struct pretender {
     struct thread thread;
     struct transport *t;
     char endpoint[128];
-    uint32_t not_ready;      /* WELCOMEs without ready before the good one */
-    uint32_t quiet_after;    /* hellos answered before it says nothing any more; 0: always answers */
-    uint32_t deaf;           /* requests (not hellos) to ignore first */
-    uint32_t say_twice;      /* answers to repeat */
+    uint32_t not_ready;   /* WELCOMEs without ready before the good one */
+    uint32_t quiet_after; /* hellos answered before it says nothing any more; 0: always answers */
+    uint32_t deaf;        /* requests (not hellos) to ignore first */
+    uint32_t say_twice;   /* answers to repeat */
     bool refuse, ended;
     atomic_bool bound, silent, mute_clock, stop;
     enum wire_type passes_over; /* requests of this type get no answer; 0: none does */
@@ -58,8 +59,11 @@ static enum status say(struct port *p, const struct port_message *to, enum wire_
 static enum status answer_hello(struct pretender *c, struct port *p, const struct port_message *m) {
     char config[] = "[train]\nbatch = 64\n", endpoint[1][WIRE_ENDPOINT_MAX] = {"ipc://one"};
     uint32_t batches[2] = {3, 4};
-    struct job_plan plan = {.config_text = config, .batches_per_shard = batches, .shards = 2,
-                            .endpoint = endpoint, .partitions = 1};
+    struct job_plan plan = {.config_text = config,
+                            .batches_per_shard = batches,
+                            .shards = 2,
+                            .endpoint = endpoint,
+                            .partitions = 1};
     struct wire_msg out = {0};
     c->hellos++;
     c->endpoint_bytes = m->keys_bytes;
@@ -173,7 +177,7 @@ static void open_ready(struct pretender *c, struct link **l) {
     job_plan_free(&plan);
 }
 
-/* --- hello -------------------------------------------------------------------------------------- */
+/* --- hello ------------------------------------------------------------------------------------ */
 
 static void test_hello_until_ready(void **state) {
     (void)state;
@@ -257,7 +261,7 @@ static void test_too_late(void **state) {
     end(&c);
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void test_lost_requests_are_repeated(void **state) {
     (void)state;
@@ -304,7 +308,7 @@ static void test_second_answers_are_dropped(void **state) {
     end(&c);
 }
 
-/* --- heartbeats --------------------------------------------------------------------------------- */
+/* --- heartbeats ------------------------------------------------------------------------------- */
 
 static void test_beats_and_commands(void **state) {
     (void)state;
@@ -340,7 +344,7 @@ static void test_beats_and_commands(void **state) {
     assert_true(c.beat_ms[3] - c.beat_ms[0] >= 3 * 60 - 30);
 }
 
-/* --- silence ------------------------------------------------------------------------------------ */
+/* --- silence ---------------------------------------------------------------------------------- */
 
 static void expect_silence(struct pretender *c, struct link *l, uint64_t give_up_ms,
                            const char *what) {

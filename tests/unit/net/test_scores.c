@@ -18,8 +18,10 @@ static void sample_scores(struct score *s) {
     static const uint8_t labels[] = {0, LABEL_CLICK, LABEL_CLICK | LABEL_CONVERSION};
     for (uint32_t i = 0; i < N; i++) {
         s[i] = (struct score){.weight = 1,
-                              .impression_id = rng_u64(1, i, 0), .user = rng_u64(1, i, 1),
-                              .a = (float)rng_normal(1, i, 2), .b = (float)rng_normal(1, i, 3),
+                              .impression_id = rng_u64(1, i, 0),
+                              .user = rng_u64(1, i, 1),
+                              .a = (float)rng_normal(1, i, 2),
+                              .b = (float)rng_normal(1, i, 3),
                               .labels = labels[i % 3]};
     }
 }
@@ -139,7 +141,8 @@ static void bins_outside_the_table_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_there_and_back), cmocka_unit_test(weights_there_and_back),
+        cmocka_unit_test(scores_there_and_back),
+        cmocka_unit_test(weights_there_and_back),
         cmocka_unit_test(bad_scores_are_refused),
         cmocka_unit_test(bins_there_and_back),
         cmocka_unit_test(bins_outside_the_table_are_refused),

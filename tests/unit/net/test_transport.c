@@ -18,7 +18,7 @@
 #include <cmocka.h> /* last: it has a macro called fail */
 
 #define MESSAGE_MAX (1u << 20)
-#define WAIT_MS 10000
+#define WAIT_MS     10000
 
 static char dir[64];
 
@@ -54,7 +54,8 @@ static void there_and_back(struct transport *t, const char *endpoint) {
     assert_int_equal(port_connect(&client, t, port_endpoint(server), MESSAGE_MAX), OK);
 
     struct wire_msg ask = pushed(1, 100);
-    assert_int_equal(port_send(client, NULL, 0, &ask, keys, sizeof keys, values, sizeof values), OK);
+    assert_int_equal(port_send(client, NULL, 0, &ask, keys, sizeof keys, values, sizeof values),
+                     OK);
     assert_int_equal(port_receive(server, &m, WAIT_MS), OK);
     assert_int_equal(m.msg.type, WIRE_PUSHED);
     assert_int_equal(m.msg.u.pushed.version, 100);
@@ -127,8 +128,9 @@ static void test_impossible_port_is_refused(void **state) {
     struct transport *t;
     struct port *p;
     assert_int_equal(transport_create(&t, 1), OK);
-    const char *bad[] = {"tcp://127.0.0.1:65536", "tcp://127.0.0.1:4294967297", "tcp://127.0.0.1:",
-                         "tcp://127.0.0.1", "tcp://127.0.0.1:80x", "tcp://127.0.0.1:-1"};
+    const char *bad[] = {"tcp://127.0.0.1:65536", "tcp://127.0.0.1:4294967297",
+                         "tcp://127.0.0.1:",      "tcp://127.0.0.1",
+                         "tcp://127.0.0.1:80x",   "tcp://127.0.0.1:-1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(port_bind(&p, t, bad[i], MESSAGE_MAX), ERR_USAGE);
         assert_null(p);
@@ -234,9 +236,9 @@ static void test_hostile_peer_is_skipped(void **state) {
     assert_int_equal(zmq_connect(raw, port_endpoint(server)), 0);
     const void *noise[6] = {"\xff\xff\xff", "", "abc", "d", "e", "f"};
     size_t bytes[6] = {3, 0, 3, 1, 1, 1};
-    send_raw(raw, noise, bytes, 1);     /* not a header */
+    send_raw(raw, noise, bytes, 1);         /* not a header */
     send_raw(raw, noise + 1, bytes + 1, 1); /* an empty one */
-    send_raw(raw, noise, bytes, 6);     /* too many frames */
+    send_raw(raw, noise, bytes, 6);         /* too many frames */
     uint64_t until_ms = clock_mono_ms() + WAIT_MS;
     while (port_malformed(server) < 3 && clock_left_ms(until_ms) > 0) {
         assert_int_equal(port_receive(server, &m, 10), ERR_TIMEOUT);
@@ -260,7 +262,8 @@ static void test_hostile_peer_is_skipped(void **state) {
     zmq_ctx_term(context);
 }
 
-/* No memory for the last frame: the frames before it must not become the head of the next message. */
+/* No memory for the last frame: the frames before it must not become the head of the next message.
+ */
 static void test_no_memory_sends_nothing(void **state) {
     (void)state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -330,10 +333,10 @@ static void test_poll_names_the_ready_ports(void **state) {
     transport_destroy(&t);
 }
 
-/* --- several peers in several threads, each must get its own answers ----------------------------- */
+/* --- several peers in several threads, each must get its own answers -------------------------- */
 
 #define PEERS 4
-#define ASKS 200
+#define ASKS  200
 struct peer {
     struct transport *t;
     const char *endpoint;
@@ -356,9 +359,9 @@ static enum status peer_main(void *arg) {
         if (status == OK) {
             status = port_receive(p, &m, WAIT_MS);
         }
-        if (status == OK && (m.msg.id != i || m.msg.u.pushed.version != me->number ||
-                             m.values_bytes != sizeof stamp ||
-                             memcmp(m.values, stamp, sizeof stamp) != 0)) {
+        if (status == OK &&
+            (m.msg.id != i || m.msg.u.pushed.version != me->number ||
+             m.values_bytes != sizeof stamp || memcmp(m.values, stamp, sizeof stamp) != 0)) {
             status = (fail)(ERR_PROTOCOL, "peer %u got another's answer", me->number);
         }
     }
@@ -381,8 +384,9 @@ static void many_peers(const char *endpoint) {
     for (int i = 0; i < PEERS * ASKS; i++) {
         assert_int_equal(port_receive(server, &m, WAIT_MS), OK);
         struct wire_msg answer = m.msg;
-        assert_int_equal(port_send(server, m.peer, m.peer_bytes, &answer, NULL, 0, m.values,
-                                   m.values_bytes), OK);
+        assert_int_equal(
+            port_send(server, m.peer, m.peer_bytes, &answer, NULL, 0, m.values, m.values_bytes),
+            OK);
     }
     for (uint32_t i = 0; i < PEERS; i++) {
         if (thread_join(&threads[i]) != OK) {

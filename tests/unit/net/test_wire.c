@@ -15,7 +15,7 @@
 
 #include <cmocka.h> /* last: it has a macro called fail */
 
-#define SEED 20240607u
+#define SEED   20240607u
 #define ROUNDS 300
 
 struct dice {
@@ -24,14 +24,10 @@ struct dice {
 static uint64_t roll(struct dice *d) {
     uint64_t v = rng_u64(SEED, 1, d->n++);
     switch (rng_u64(SEED, 2, d->n) % 6) { /* small, large and extreme numbers */
-    case 0:
-        return 0;
-    case 1:
-        return UINT64_MAX;
-    case 2:
-        return v % 200;
-    default:
-        return v;
+    case 0: return 0;
+    case 1: return UINT64_MAX;
+    case 2: return v % 200;
+    default: return v;
     }
 }
 static uint32_t roll32(struct dice *d) {
@@ -182,29 +178,15 @@ static void roll_push(struct dice *d, struct wire_push *p) {
 
 static void roll_body(struct dice *d, struct wire_msg *m) {
     switch (m->type) {
-    case WIRE_HELLO:
-        roll_hello(d, &m->u.hello);
-        break;
-    case WIRE_WELCOME:
-        roll_welcome(d, &m->u.welcome);
-        break;
+    case WIRE_HELLO: roll_hello(d, &m->u.hello); break;
+    case WIRE_WELCOME: roll_welcome(d, &m->u.welcome); break;
     case WIRE_HEARTBEAT:
-    case WIRE_STATS_REPLY:
-        roll_heartbeat(d, &m->u.heartbeat);
-        break;
-    case WIRE_COMMAND:
-        roll_command(d, &m->u.command);
-        break;
-    case WIRE_LEASE_ASK:
-        roll_lease_ask(d, &m->u.lease_ask);
-        break;
-    case WIRE_LEASE:
-        roll_lease(d, &m->u.lease);
-        break;
+    case WIRE_STATS_REPLY: roll_heartbeat(d, &m->u.heartbeat); break;
+    case WIRE_COMMAND: roll_command(d, &m->u.command); break;
+    case WIRE_LEASE_ASK: roll_lease_ask(d, &m->u.lease_ask); break;
+    case WIRE_LEASE: roll_lease(d, &m->u.lease); break;
     case WIRE_CLOCK_ASK:
-    case WIRE_CLOCK:
-        roll_clock(d, &m->u.clock);
-        break;
+    case WIRE_CLOCK: roll_clock(d, &m->u.clock); break;
     case WIRE_SCORES:
         m->u.scores.epoch = roll32(d);
         m->u.scores.shard = roll32(d);
@@ -213,9 +195,7 @@ static void roll_body(struct dice *d, struct wire_msg *m) {
         m->u.scores.total = roll32(d);
         m->u.scores.fence = roll(d);
         break;
-    case WIRE_PART_DONE:
-        roll_part_done(d, &m->u.part_done);
-        break;
+    case WIRE_PART_DONE: roll_part_done(d, &m->u.part_done); break;
     case WIRE_PULL:
         roll_counts(d, m->u.pull.count, &m->u.pull.fields);
         m->u.pull.want_dense = flip(d);
@@ -228,9 +208,7 @@ static void roll_body(struct dice *d, struct wire_msg *m) {
         m->u.pulled.version = roll(d);
         m->u.pulled.values = roll_values(d);
         break;
-    case WIRE_PUSH:
-        roll_push(d, &m->u.push);
-        break;
+    case WIRE_PUSH: roll_push(d, &m->u.push); break;
     case WIRE_PUSHED:
         m->u.pushed.duplicate = flip(d);
         m->u.pushed.version = roll(d);
@@ -242,8 +220,7 @@ static void roll_body(struct dice *d, struct wire_msg *m) {
         roll_text(d, m->u.error.text, sizeof m->u.error.text);
         break;
     case WIRE_ACK:
-    case WIRE_STATS:
-        break;
+    case WIRE_STATS: break;
     }
 }
 
@@ -430,7 +407,7 @@ static void test_decode_allocates_nothing(void **state) {
     buf_fini(&bytes);
 }
 
-/* --- values ------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static float float_of(uint32_t bits) {
     float v;
@@ -453,7 +430,8 @@ static void test_bf16_rounds_to_nearest_even(void **state) {
     assert_int_equal(packed(-0.0f), 0x8000);
     assert_int_equal(packed(INFINITY), 0x7f80);
     assert_int_equal(packed(-INFINITY), 0xff80);
-    assert_int_equal(packed(float_of(0x7f7fffff)), 0x7f80); /* the largest float: infinity is nearer */
+    assert_int_equal(packed(float_of(0x7f7fffff)),
+                     0x7f80); /* the largest float: infinity is nearer */
     assert_int_equal(packed(float_of(0x7f800001)), 0x7fc0); /* NaNs stay NaNs */
     assert_int_equal(packed(float_of(0xffffffff)), 0xffff);
 }
@@ -502,7 +480,7 @@ static void test_values_may_be_unaligned(void **state) {
     assert_memory_equal(in, out, sizeof in);
 }
 
-/* --- the plan ----------------------------------------------------------------------------------- */
+/* --- the plan --------------------------------------------------------------------------------- */
 
 static char *dirs[] = {(char[]){"/data/day 1"}, (char[]){"/data/2"}};
 

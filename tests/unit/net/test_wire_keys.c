@@ -118,8 +118,8 @@ static void damage_is_refused(void **state) {
         fill(&f, seed);
         pack(&f);
         for (size_t cut = 1; cut <= f.len && cut < 40; cut++) {
-            assert_int_equal(
-                wire_keys_unpack(f.counts, FIELDS, f.bytes, f.len - cut, f.got), ERR_PROTOCOL);
+            assert_int_equal(wire_keys_unpack(f.counts, FIELDS, f.bytes, f.len - cut, f.got),
+                             ERR_PROTOCOL);
         }
         f.bytes[f.len] = 0;
         assert_int_equal(wire_keys_unpack(f.counts, FIELDS, f.bytes, f.len + 1, f.got),
@@ -161,9 +161,9 @@ static void random_bytes_do_no_harm(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_goes_in_comes_out), cmocka_unit_test(extremes),
+        cmocka_unit_test(what_goes_in_comes_out),  cmocka_unit_test(extremes),
         cmocka_unit_test(near_ids_take_two_bytes), cmocka_unit_test(hashes_take_no_more_than_raw),
-        cmocka_unit_test(damage_is_refused),      cmocka_unit_test(random_bytes_do_no_harm),
+        cmocka_unit_test(damage_is_refused),       cmocka_unit_test(random_bytes_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

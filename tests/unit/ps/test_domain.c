@@ -12,7 +12,8 @@
 static const uint32_t batches[1] = {100};
 
 /* A domain of buckets that has seen the batches [0, seen). */
-static void add(struct domains *d, uint32_t begin, uint32_t end, uint32_t seen, uint64_t dense_step) {
+static void add(struct domains *d, uint32_t begin, uint32_t end, uint32_t seen,
+                uint64_t dense_step) {
     struct applied *a = NULL;
     assert_int_equal(applied_create(&a, batches, 1), OK);
     for (uint32_t i = 0; i < seen; i++) {

@@ -1,4 +1,5 @@
-/* Unit tests of ps/index.h against a plain list: puts, deletes, growth, colliding tags, wrapping. */
+/* Unit tests of ps/index.h against a plain list: puts, deletes, growth, colliding tags, wrapping.
+ */
 #include "ps/index.h"
 
 #include <stdlib.h>
@@ -63,8 +64,8 @@ static void churn(uint64_t seed, uint64_t spread, uint32_t base, uint32_t steps)
 static void as_a_list(void **state) {
     (void)state;
     churn(1, UINT32_MAX, 0, 20000);
-    churn(2, 50, 0, 2000);                  /* long runs of equal homes */
-    churn(3, 300, UINT32_MAX - 299, 1000);  /* homes at the end: runs wrap around */
+    churn(2, 50, 0, 2000);                 /* long runs of equal homes */
+    churn(3, 300, UINT32_MAX - 299, 1000); /* homes at the end: runs wrap around */
     churn(4, 1, 5, 300);
 }
 

@@ -11,17 +11,23 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 11u
+#define SEED   11u
 #define WIDEST 70
-#define STEPS 60
+#define STEPS  60
 
 static const enum optimizer_kind kinds[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD,
                                             OPT_FTRL};
 
 static struct optimizer_config config_of(enum optimizer_kind kind) {
-    return (struct optimizer_config){.kind = kind, .lr = 0.05f, .beta1 = 0.9f, .beta2 = 0.999f,
-                                     .eps = 1e-8f, .adagrad_init = 0.1f, .ftrl_l1 = 0.01f,
-                                     .ftrl_l2 = 0.02f, .ftrl_beta = 1.0f};
+    return (struct optimizer_config){.kind = kind,
+                                     .lr = 0.05f,
+                                     .beta1 = 0.9f,
+                                     .beta2 = 0.999f,
+                                     .eps = 1e-8f,
+                                     .adagrad_init = 0.1f,
+                                     .ftrl_l1 = 0.01f,
+                                     .ftrl_l2 = 0.02f,
+                                     .ftrl_beta = 1.0f};
 }
 
 static void near(double got, double want, double relative, double absolute) {
@@ -223,10 +229,10 @@ static void test_adam_late_steps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hand_values),           cmocka_unit_test(test_ftrl_keeps_initial),
-        cmocka_unit_test(test_against_naive),         cmocka_unit_test(test_bits_are_position_free),
-        cmocka_unit_test(test_decay_is_decoupled),
-        cmocka_unit_test(test_state_floats),          cmocka_unit_test(test_adam_late_steps),
+        cmocka_unit_test(test_hand_values),        cmocka_unit_test(test_ftrl_keeps_initial),
+        cmocka_unit_test(test_against_naive),      cmocka_unit_test(test_bits_are_position_free),
+        cmocka_unit_test(test_decay_is_decoupled), cmocka_unit_test(test_state_floats),
+        cmocka_unit_test(test_adam_late_steps),
     };
     return cmocka_run_group_tests_name("optimizer", tests, NULL, NULL);
 }

@@ -6,22 +6,22 @@
 #include "ps/eviction.h"
 #include "tests/world.h"
 
-#define SEED 2024u
+#define SEED  2024u
 #define FENCE 1u
 
-/* --- the naive partition: one array per field, indexed by id --------------------------------- */
+/* --- the naive partition: one array per field, indexed by id ---------------------------------- */
 
 #define ORACLE_IDS 600u
 struct oracle_row {
-    uint32_t step, last;         /* step 0: no row */
-    uint32_t seen, seen_last;    /* sightings */
+    uint32_t step, last;      /* step 0: no row */
+    uint32_t seen, seen_last; /* sightings */
     float data[15];
 };
 struct oracle {
     const struct world *w;
     struct oracle_row rows[WORLD_FIELDS][ORACLE_IDS];
     uint32_t clock;
-    float *dense, *s;            /* [count], adam's m then v */
+    float *dense, *s; /* [count], adam's m then v */
 };
 
 static bool gone(uint32_t age, uint32_t clock, uint32_t last) {
@@ -53,8 +53,8 @@ static void oracle_sight(struct oracle *o, uint32_t f, uint64_t id, const float 
         r->step = 0;
     }
     if (r->step == 0) {
-        const uint32_t seen = r->seen != 0 && gone(c.evict_age, o->clock, r->seen_last) ? 0
-                                                                                        : r->seen;
+        const uint32_t seen =
+            r->seen != 0 && gone(c.evict_age, o->clock, r->seen_last) ? 0 : r->seen;
         r->seen = seen + 1;
         r->seen_last = o->clock + 1;
         if (r->seen < c.admit_after) {
@@ -262,7 +262,7 @@ static void test_exactly_once(void **state) {
     mem_free(&w);
 }
 
-/* --- single requests ------------------------------------------------------------------------- */
+/* --- single requests -------------------------------------------------------------------------- */
 
 struct fixture {
     struct world *w;
@@ -465,7 +465,8 @@ static void test_fence(void **state) {
 
 /* A stream's shards are learnt from their pushes, whichever comes first; a plan that is fixed does
  * not grow. Rows, clocks and names are those of a job that knew all shards. */
-/* Counts that a checkpoint may hold: a bias correction beyond 2^32 updates is 1, not that of none. */
+/* Counts that a checkpoint may hold: a bias correction beyond 2^32 updates is 1, not that of none.
+ */
 static void test_four_billion_updates(void **state) {
     (void)state;
     struct fixture *x = begin("dense.optimizer=adam");
@@ -603,7 +604,7 @@ static void test_repeated_id(void **state) {
     end(x);
 }
 
-/* --- memory ---------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 /* The newest rows are there, and the others are hardly older than if the oldest always went: ages
  * then run from 0 to rows / (rows a batch), half of that in the mean. */
@@ -765,15 +766,24 @@ static void test_read_only(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_oracle),   cmocka_unit_test(test_number_of_partitions),
-        cmocka_unit_test(test_exactly_once),     cmocka_unit_test(test_pull_is_read_only),
-        cmocka_unit_test(test_ticket_expires),   cmocka_unit_test(test_ticket_bytes),
-        cmocka_unit_test(test_stale_ticket),     cmocka_unit_test(test_freed_slots),
-        cmocka_unit_test(test_fence),            cmocka_unit_test(test_push_larger_than_memory),
-        cmocka_unit_test(test_bad_requests),     cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_repeated_id),      cmocka_unit_test(test_memory_limit),
-        cmocka_unit_test(test_age_frees),        cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_read_only),        cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_against_oracle),
+        cmocka_unit_test(test_number_of_partitions),
+        cmocka_unit_test(test_exactly_once),
+        cmocka_unit_test(test_pull_is_read_only),
+        cmocka_unit_test(test_ticket_expires),
+        cmocka_unit_test(test_ticket_bytes),
+        cmocka_unit_test(test_stale_ticket),
+        cmocka_unit_test(test_freed_slots),
+        cmocka_unit_test(test_fence),
+        cmocka_unit_test(test_push_larger_than_memory),
+        cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_repeated_id),
+        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_age_frees),
+        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_growing),
         cmocka_unit_test(test_four_billion_updates),
     };
     return cmocka_run_group_tests_name("partition", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Unit tests of ps/server_thread.h: what its queues own. The threads at work are tested by whole jobs. */
+/* Unit tests of ps/server_thread.h: what its queues own. The threads at work are tested by whole
+ * jobs. */
 #include "ps/server_thread.h"
 
 #include "common/base/mem.h"

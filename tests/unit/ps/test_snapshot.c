@@ -10,9 +10,9 @@
 #include "tests/job_sample.h"
 #include "tests/world.h"
 
-#define SEED 909u
-#define BEFORE 120u  /* batches before the cut */
-#define DURING 60u   /* and while it is written */
+#define SEED   909u
+#define BEFORE 120u /* batches before the cut */
+#define DURING 60u  /* and while it is written */
 
 static struct world *world_of(uint64_t seed, uint64_t copy_bytes, bool deterministic) {
     struct world *w = world_create(seed);
@@ -150,7 +150,7 @@ static void test_cuts_in_turn(void **state) {
     mem_free(&w);
 }
 
-/* --- failures -------------------------------------------------------------------------------- */
+/* --- failures --------------------------------------------------------------------------------- */
 
 enum harm { HARM_NO_DIR, HARM_DIR_REMOVED, HARM_FILE_SIZE };
 
@@ -296,7 +296,7 @@ static void test_ends_in_the_middle(void **state) {
     }
 }
 
-/* --- threads --------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 struct runner {
     struct thread thread;
@@ -352,8 +352,8 @@ static void test_threads(void **state) {
     world_start(&job, w, 2);
     assert_int_equal(snapshot_writer_start(&writer), OK);
     for (uint32_t i = 0; i < 2; i++) {
-        runners[i] = (struct runner){.w = w, .p = job.p[i], .writer = writer, .dir = dir,
-                                     .index = i};
+        runners[i] =
+            (struct runner){.w = w, .p = job.p[i], .writer = writer, .dir = dir, .index = i};
         assert_int_equal(thread_start(&runners[i].thread, "test-ps", run_partition, &runners[i]),
                          OK);
     }
@@ -384,12 +384,13 @@ static uint64_t slowest_push(struct small_job *j, uint32_t pushes, uint64_t enou
     return slowest_ms;
 }
 
-/* The disk takes nothing (the part is a pipe that nobody reads): an update waits for it, but not for
- * so long that workers would give the partition up. The snapshot is lost, the job is not. */
+/* The disk takes nothing (the part is a pipe that nobody reads): an update waits for it, but not
+ * for so long that workers would give the partition up. The snapshot is lost, the job is not. */
 static void test_a_disk_that_hangs(void **state) {
     (void)state;
-    const char *const settings[] = {"table.dim=32", "server.copy_bytes=65536", "net.request_ms=100",
-                                    "net.give_up_ms=1000", "table.optimizer=adam", NULL};
+    const char *const settings[] = {"table.dim=32",         "server.copy_bytes=65536",
+                                    "net.request_ms=100",   "net.give_up_ms=1000",
+                                    "table.optimizer=adam", NULL};
     struct small_job j;
     struct snapshot_writer *writer = NULL;
     struct part_info info;
@@ -427,8 +428,7 @@ int main(void) {
         cmocka_unit_test(test_cut_under_pushes), cmocka_unit_test(test_deterministic_bytes),
         cmocka_unit_test(test_cuts_in_turn),     cmocka_unit_test(test_write_fails),
         cmocka_unit_test(test_memory_fails),     cmocka_unit_test(test_ends_in_the_middle),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_a_disk_that_hangs),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_a_disk_that_hangs),
     };
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
 }

@@ -15,13 +15,14 @@
 
 #define SEED 5u
 #define SALT 0x1234567890abcdefu
-#define IDS 3000u /* of the random test */
-#define OPS 60000u
+#define IDS  3000u /* of the random test */
+#define OPS  60000u
 
 static struct table_config config_of(uint32_t dim, enum optimizer_kind kind) {
-    return (struct table_config){.dim = dim, .init_scale = 0.01f,
-                                 .opt = {.kind = kind, .lr = 0.1f, .adagrad_init = 0.5f,
-                                         .ftrl_beta = 1.0f}};
+    return (struct table_config){
+        .dim = dim,
+        .init_scale = 0.01f,
+        .opt = {.kind = kind, .lr = 0.1f, .adagrad_init = 0.5f, .ftrl_beta = 1.0f}};
 }
 
 static struct table *make(uint32_t dim, enum optimizer_kind kind) {
@@ -53,8 +54,8 @@ static void test_row_layout(void **state) {
         uint32_t dim;
         enum optimizer_kind kind;
         uint32_t bytes;
-    } cases[] = {{18, OPT_ADAM, 16 + 216}, {18, OPT_SGD, 16 + 72},  {1, OPT_SGD, 24},
-                 {0, OPT_SGD, 16},         {256, OPT_FTRL, 3088},   {3, OPT_ROWWISE_ADAGRAD, 32}};
+    } cases[] = {{18, OPT_ADAM, 16 + 216}, {18, OPT_SGD, 16 + 72}, {1, OPT_SGD, 24},
+                 {0, OPT_SGD, 16},         {256, OPT_FTRL, 3088},  {3, OPT_ROWWISE_ADAGRAD, 32}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct table *t = make(cases[i].dim, cases[i].kind);
         assert_int_equal(table_row_bytes(t), cases[i].bytes);
@@ -123,7 +124,7 @@ static void test_against_array(void **state) {
 /* Across several slabs and index doublings; handles stay valid; bulk look-ups of mixed ids. */
 static void test_many_rows(void **state) {
     (void)state;
-    const uint32_t n = 600000; /* more than two slabs */
+    const uint32_t n = 600000;            /* more than two slabs */
     struct table *t = make(30, OPT_ADAM); /* 376 bytes */
     uint64_t *ids = NULL;
     uint32_t *handles = NULL;

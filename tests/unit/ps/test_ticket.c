@@ -73,7 +73,8 @@ static void dropped_by_bytes_and_number(void **state) {
     assert_int_equal(t.open, 3);
     uint64_t many[400];
     memset(many, 0, sizeof many);
-    assert_null(tickets_open(&t, counts, 2, many, 400, 0)); /* never fits: nobody is dropped for it */
+    assert_null(
+        tickets_open(&t, counts, 2, many, 400, 0)); /* never fits: nobody is dropped for it */
     assert_int_equal(t.open, 3);
     tickets_fini(&t);
     assert_int_equal(tickets_init(&t, SIZE_MAX, 1000, 5), OK);

@@ -57,7 +57,8 @@ static void fences_tell_leases_apart(void **state) {
     book_fini(&b);
 }
 
-/* A lease that is another's now: its batches end like others, and its shard's newer lease is not it. */
+/* A lease that is another's now: its batches end like others, and its shard's newer lease is not
+ * it. */
 static void a_lost_lease_is_told_once(void **state) {
     (void)state;
     struct book b;

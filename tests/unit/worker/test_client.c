@@ -24,20 +24,20 @@
 
 #include <cmocka.h> /* last: it has a macro called fail */
 
-#define SEED 424242u
-#define JOB 99u
-#define FIELDS 3u
-#define SHARDS 2u
-#define BATCHES 4000u
-#define KEYS_MAX 60u
-#define ID_RANGE 400u
+#define SEED           424242u
+#define JOB            99u
+#define FIELDS         3u
+#define SHARDS         2u
+#define BATCHES        4000u
+#define KEYS_MAX       60u
+#define ID_RANGE       400u
 #define PARTITIONS_MAX 4u
-#define LONG_MS 60000u
+#define LONG_MS        60000u
 
 static char dir[64];
 static uint32_t worlds; /* for names of sockets */
 
-/* --- a lossy network: one thread per partition, between one client and it ------------------------- */
+/* --- a lossy network: one thread per partition, between one client and it --------------------- */
 
 struct proxy {
     struct thread thread;
@@ -130,7 +130,7 @@ static enum status proxy_main(void *arg) {
     return OK;
 }
 
-/* --- a world: servers, a client, and the oracle --------------------------------------------------- */
+/* --- a world: servers, a client, and the oracle ----------------------------------------------- */
 
 struct world {
     struct server_job job;
@@ -217,8 +217,7 @@ static void start_servers(struct world *w, const struct choice *c) {
         await_report(w, k, SERVER_REPORT_BOUND);
     }
     for (uint32_t k = 0; k < c->partitions; k++) {
-        struct server_order begin = {
-            .kind = SERVER_ORDER_BEGIN, .partition = k, .job = &w->job};
+        struct server_order begin = {.kind = SERVER_ORDER_BEGIN, .partition = k, .job = &w->job};
         assert_int_equal(server_thread_order(&w->servers[k], &begin), OK);
         await_report(w, k, SERVER_REPORT_READY);
         if (w->lossy) {
@@ -278,7 +277,7 @@ static void close_world(struct world *w) {
     free(w);
 }
 
-/* --- batches ------------------------------------------------------------------------------------ */
+/* --- batches ---------------------------------------------------------------------------------- */
 
 struct keys {
     uint64_t id[FIELDS][KEYS_MAX];
@@ -428,8 +427,8 @@ static void oracle_push(struct world *w, struct batch_name name, const struct ke
                         const struct gradients *g) {
     struct key_list list = oracle_keys(k);
     struct push_result result;
-    assert_int_equal(partition_push(w->oracle, name, w->fence, 0, &list, g->all, g->floats,
-                                    &result), OK);
+    assert_int_equal(
+        partition_push(w->oracle, name, w->fence, 0, &list, g->all, g->floats, &result), OK);
 }
 
 static struct transfer_outcome push(struct world *w, struct transfer *x, struct batch_name name,
@@ -469,7 +468,7 @@ static struct wire_heartbeat figures(struct world *w, uint32_t k) {
     return m.msg.u.heartbeat;
 }
 
-/* --- the tests ---------------------------------------------------------------------------------- */
+/* --- the tests -------------------------------------------------------------------------------- */
 
 static void test_agrees_with_the_oracle(void **state) {
     (void)state;
@@ -494,9 +493,11 @@ static void test_agrees_with_the_oracle(void **state) {
 /* A fifth of all messages lost each way, another fifth doubled. */
 static void test_exactly_once_over_a_bad_network(void **state) {
     (void)state;
-    struct world *w = open_world(&(struct choice){
-        .partitions = 3, .drop_percent = 20, .twice_percent = 20,
-        .settings = {"net.request_ms=20", "net.give_up_ms=20000"}});
+    struct world *w =
+        open_world(&(struct choice){.partitions = 3,
+                                    .drop_percent = 20,
+                                    .twice_percent = 20,
+                                    .settings = {"net.request_ms=20", "net.give_up_ms=20000"}});
     uint64_t dropped = 0, doubled = 0;
     train(w, 80);
     for (uint32_t k = 0; k < 3; k++) {
@@ -832,11 +833,11 @@ static void test_hostile_requests_are_answered(void **state) {
     uint64_t keys[4] = {1, 2, 3, 4};
     float values[3] = {0};
     struct wire_msg bad[6] = {
-        {.type = WIRE_PULL, .u.pull = {.fields = FIELDS, .count = {5}}},  /* 5 keys announced */
-        {.type = WIRE_PULL, .u.pull = {.fields = 2, .count = {4}}},       /* another schema */
-        {.type = WIRE_PULL, .u.pull = {.fields = FIELDS, .count = {4}}},  /* strangers */
-        {.type = WIRE_PUSH, .u.push = {.fields = 0, .ticket = 12345}},    /* no such ticket */
-        {.type = WIRE_PUSH, .u.push = {.name = {0, 77, 0}}},              /* no such shard */
+        {.type = WIRE_PULL, .u.pull = {.fields = FIELDS, .count = {5}}}, /* 5 keys announced */
+        {.type = WIRE_PULL, .u.pull = {.fields = 2, .count = {4}}},      /* another schema */
+        {.type = WIRE_PULL, .u.pull = {.fields = FIELDS, .count = {4}}}, /* strangers */
+        {.type = WIRE_PUSH, .u.push = {.fields = 0, .ticket = 12345}},   /* no such ticket */
+        {.type = WIRE_PUSH, .u.push = {.name = {0, 77, 0}}},             /* no such shard */
         {.type = WIRE_LEASE},
     };
     assert_int_equal(port_connect(&p, w->t, w->servers[0].listen, 1 << 20), OK);
@@ -844,7 +845,8 @@ static void test_hostile_requests_are_answered(void **state) {
         bad[i].job = JOB;
         bad[i].id = 1000 + i;
         assert_int_equal(port_send(p, NULL, 0, &bad[i], keys, i < 3 ? sizeof keys : 0, values,
-                                   i < 3 ? 0 : sizeof values), OK);
+                                   i < 3 ? 0 : sizeof values),
+                         OK);
         assert_int_equal(port_receive(p, &m, LONG_MS), OK);
         assert_int_equal(m.msg.type, WIRE_ERROR);
         assert_int_equal(m.msg.id, 1000 + i);
@@ -861,8 +863,8 @@ static void test_hostile_requests_are_answered(void **state) {
 
 static void test_a_batch_beyond_the_message_limit(void **state) {
     (void)state;
-    struct world *w = open_world(
-        &(struct choice){.partitions = 1, .settings = {"net.message_bytes_max=65536"}});
+    struct world *w =
+        open_world(&(struct choice){.partitions = 1, .settings = {"net.message_bytes_max=65536"}});
     uint64_t *ids = malloc(20000 * sizeof *ids);
     const uint64_t *slots[FIELDS] = {ids, ids, ids};
     uint32_t count[FIELDS] = {20000, 0, 0};

@@ -19,9 +19,14 @@ static void finish(uint32_t trainer) {
     const float a[2] = {-1, 1}, b[2] = {0, 2};
     const uint8_t labels[2] = {0, LABEL_CLICK | LABEL_CONVERSION};
     pace_report(&pace, trainer,
-                &(struct pace_report){.impressions = 2, .loss = 3, .loss_ctr = 2, .loss_ctcvr = 1,
+                &(struct pace_report){.impressions = 2,
+                                      .loss = 3,
+                                      .loss_ctr = 2,
+                                      .loss_ctcvr = 1,
                                       .staleness = trainer,
-                                      .dense_staleness = 1 + trainer, .logit_a = a, .logit_b = b,
+                                      .dense_staleness = 1 + trainer,
+                                      .logit_a = a,
+                                      .logit_b = b,
                                       .labels = labels});
 }
 
@@ -55,7 +60,8 @@ static void a_fenced_batch_is_not_trained(void **state) {
     join(0, 0);
     finish(0);
     pace_scored(&pace);
-    pace_report(&pace, 0, &(struct pace_report){.fenced = true, .impressions = 2, .loss = 3, .resent = 1});
+    pace_report(&pace, 0,
+                &(struct pace_report){.fenced = true, .impressions = 2, .loss = 3, .resent = 1});
     pace_progress(&pace, &w);
     assert_int_equal(w.batches, 1);
     assert_int_equal(w.impressions, 2);
@@ -114,7 +120,7 @@ static void who_is_idle_leaves_and_joins_again(void **state) {
     pace_idle(&pace, 0);
     expect_question(0, CLOCK_IDLE);
     pace_idle(&pace, 0);
-    expect_none(); /* said already */
+    expect_none();              /* said already */
     pace_learn(&pace, 0, 1000); /* the answer to that, of no meaning */
     pace_idle(&pace, 0);
     expect_none();
@@ -178,8 +184,8 @@ static void counters_and_bins(void **state) {
     pace_fini(&pace);
 }
 
-/* A click that converts late, and one that converts in time and is told twice, as records: each click
- * counts once for CTR, each piece of news of the conversion once for CTCVR. */
+/* A click that converts late, and one that converts in time and is told twice, as records: each
+ * click counts once for CTR, each piece of news of the conversion once for CTCVR. */
 static void records_in_bins(void **state) {
     (void)state;
     enum { N = 7, Y = LABEL_CLICK, Z = LABEL_CLICK | LABEL_CONVERSION };
@@ -191,8 +197,8 @@ static void records_in_bins(void **state) {
     uint64_t sums[4] = {0};
     pace_init(&pace, 1, 4);
     pace_report(&pace, 0,
-                &(struct pace_report){.impressions = N, .logit_a = a, .logit_b = b,
-                                      .labels = labels, .kind = kind});
+                &(struct pace_report){
+                    .impressions = N, .logit_a = a, .logit_b = b, .labels = labels, .kind = kind});
     pace_take_bins(&pace, &ctr, &ctcvr);
     for (uint32_t k = 0; k < METRIC_BINS; k++) {
         sums[0] += ctr.positive[k];
@@ -207,7 +213,8 @@ static void records_in_bins(void **state) {
     pace_fini(&pace);
 }
 
-/* The bins rank as the evaluation does: by the model's form; a conversion without a click is none. */
+/* The bins rank as the evaluation does: by the model's form; a conversion without a click is none.
+ */
 static void bins_by_form(void **state) {
     (void)state;
     static const enum score_form forms[] = {SCORE_CVR, SCORE_CTCVR, SCORE_CVR_ALONE};

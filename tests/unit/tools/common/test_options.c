@@ -1,4 +1,5 @@
-/* Unit tests of tools/common/options.h: an option twice on one command line, for every sub-command. */
+/* Unit tests of tools/common/options.h: an option twice on one command line, for every sub-command.
+ */
 #include "tools/common/options.h"
 
 #include <stdlib.h>
@@ -63,7 +64,8 @@ static void once_or_often(void **state) {
     assert_int_equal(l.c, 3);
     assert_int_equal(read_line(&l, "x --aa 1 --cc 2 --aa=2"), ERR_USAGE);
     assert_string_equal(fail_text(), "--aa is given twice: '1', then '2'");
-    assert_int_equal(read_line(&l, "x --a 1 --aa 1"), ERR_USAGE); /* an abbreviation is the option */
+    assert_int_equal(read_line(&l, "x --a 1 --aa 1"),
+                     ERR_USAGE); /* an abbreviation is the option */
     assert_int_equal(read_line(&l, "x --bb --bb"), ERR_USAGE);
     assert_string_equal(fail_text(), "--bb is given twice");
 }
@@ -86,20 +88,21 @@ static void every_command(void **state) {
     static const struct {
         enum status (*tool)(int argc, char **argv);
         const char *line;
-    } commands[] = {{tool_train, "train --data /x --out /nowhere/a --out /nowhere/b"},
-                    {tool_train, "train --data /x --out /nowhere/a --epochs 1 --epochs 2"},
-                    {tool_coord, "coord --listen a --data /x --out /nowhere/a --listen b"},
-                    {tool_ps, "ps --coord a --index 1 --listen x --index 2"},
-                    {tool_worker, "worker --coord a --index 1 --coord b"},
-                    {tool_prep, "prep --format csv --format csv"},
-                    {tool_synth, "synth --impressions 5 --out /nowhere/a --ctr 0.1 --ctr 0.2"},
-                    {tool_records, "records --data /x --out /nowhere/a --window 1 --window 2"},
-                    {tool_eval, "eval --checkpoint a --data /x --seed 1 --seed 2"},
-                    {tool_compare, "compare --data /x --eval /x --seeds 1 --seeds 2"},
-                    {tool_predict, "predict --checkpoint a --data /x --out /nowhere/p --out /nowhere/q"},
-                    {tool_inspect, "inspect /x --key a:1 --key a:2"},
-                    {tool_export, "export /x --out /nowhere/a --format npy --format dump"},
-                    {tether, "tether --grace 1 --grace 2 ps --index 1"}};
+    } commands[] = {
+        {tool_train, "train --data /x --out /nowhere/a --out /nowhere/b"},
+        {tool_train, "train --data /x --out /nowhere/a --epochs 1 --epochs 2"},
+        {tool_coord, "coord --listen a --data /x --out /nowhere/a --listen b"},
+        {tool_ps, "ps --coord a --index 1 --listen x --index 2"},
+        {tool_worker, "worker --coord a --index 1 --coord b"},
+        {tool_prep, "prep --format csv --format csv"},
+        {tool_synth, "synth --impressions 5 --out /nowhere/a --ctr 0.1 --ctr 0.2"},
+        {tool_records, "records --data /x --out /nowhere/a --window 1 --window 2"},
+        {tool_eval, "eval --checkpoint a --data /x --seed 1 --seed 2"},
+        {tool_compare, "compare --data /x --eval /x --seeds 1 --seeds 2"},
+        {tool_predict, "predict --checkpoint a --data /x --out /nowhere/p --out /nowhere/q"},
+        {tool_inspect, "inspect /x --key a:1 --key a:2"},
+        {tool_export, "export /x --out /nowhere/a --format npy --format dump"},
+        {tether, "tether --grace 1 --grace 2 ps --index 1"}};
     for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
         assert_int_equal(run(commands[k].tool, commands[k].line), ERR_USAGE);
         if (strstr(fail_text(), "is given twice: ") == NULL) {

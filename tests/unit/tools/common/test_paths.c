@@ -15,9 +15,10 @@ static char root[64];
 
 static int setup(void **state) {
     (void)state;
-    static const char *const files[] = {"day=2/part-1", "day=2/part-0", "day=10/part-0", "day=10/_SUCCESS",
-                                        "day=10/.part-0.crc", "in/b", "in/B", "in/a", "in/\xc3\xa4",
-                                        "in/.hidden", "in/_temporary", "in/sub/x", "none/.x", "odd[1]*", "odd1"};
+    static const char *const files[] = {
+        "day=2/part-1",  "day=2/part-0", "day=10/part-0", "day=10/_SUCCESS", "day=10/.part-0.crc",
+        "in/b",          "in/B",         "in/a",          "in/\xc3\xa4",     "in/.hidden",
+        "in/_temporary", "in/sub/x",     "none/.x",       "odd[1]*",         "odd1"};
     char path[160];
     snprintf(root, sizeof root, "/tmp/esmm-test-paths-XXXXXX");
     if (mkdtemp(root) == NULL) {

@@ -1,5 +1,5 @@
-/* Unit tests of the comparison's parts that train nothing: the list of methods, statistics over seeds,
- * and what the writers make of evaluations made by hand, undefined figures among them. */
+/* Unit tests of the comparison's parts that train nothing: the list of methods, statistics over
+ * seeds, and what the writers make of evaluations made by hand, undefined figures among them. */
 #include "tools/compare/compare_result.h"
 #include "tools/compare/compare_run.h"
 
@@ -26,7 +26,7 @@ static void assert_near(double got, double want) {
     }
 }
 
-/* --- methods --------------------------------------------------------------------------------- */
+/* --- methods ---------------------------------------------------------------------------------- */
 
 static void methods_are_read(void **state) {
     (void)state;
@@ -56,8 +56,13 @@ static void bad_methods_are_refused(void **state) {
     (void)state;
     static const struct {
         const char *text, *says;
-    } bad[] = {{"bsae", "'base'"}, {"esmm_ns", "'esmm-ns'"}, {"esmm,esmm", "twice"}, {"", "no name"},
-               {"esmm,", "no name"}, {"esmm:3", "no variants"}, {"aman:", "word or a number"},
+    } bad[] = {{"bsae", "'base'"},
+               {"esmm_ns", "'esmm-ns'"},
+               {"esmm,esmm", "twice"},
+               {"", "no name"},
+               {"esmm,", "no name"},
+               {"esmm:3", "no variants"},
+               {"aman:", "word or a number"},
                {"aman:../x", "word or a number"},
                {"aman:0.000000000000000000000000000000000001", "no name"}};
     struct compare_methods m;
@@ -107,7 +112,7 @@ static void texts_are_compared(void **state) {
     assert_int_equal(compare_same_text(path, "", "x"), ERR_NOT_FOUND);
 }
 
-/* --- statistics ------------------------------------------------------------------------------ */
+/* --- statistics ------------------------------------------------------------------------------- */
 
 static void mean_and_sd(void **state) {
     (void)state;
@@ -140,7 +145,7 @@ static void mean_and_sd(void **state) {
     assert_near(sd, sqrt(pairs / (2 * 50.0 * 49.0)));
 }
 
-/* --- a comparison by hand: ctr, base and esmm, two seeds ------------------------------------- */
+/* --- a comparison by hand: ctr, base and esmm, two seeds -------------------------------------- */
 
 static struct evaluation nothing(void) {
     struct evaluation e;
@@ -158,7 +163,8 @@ static struct compare_result by_hand(const char *truth, uint32_t resamples) {
     static const double cvr[2][2] = {{0.60, 0.62}, {0.65, 0.69}};
     assert_int_equal(compare_methods_parse(&methods, "base,esmm"), OK);
     for (int i = 0; i < 6; i++) {
-        cells[i] = (struct compare_cell){.evaluation = nothing(), .impressions = 1000, .seconds = 2};
+        cells[i] =
+            (struct compare_cell){.evaluation = nothing(), .impressions = 1000, .seconds = 2};
         cells[i].evaluation.auc_cvr_entire_best = 0.8;
     }
     cells[0].evaluation.auc_ctr = 0.61;
@@ -173,8 +179,13 @@ static struct compare_result by_hand(const char *truth, uint32_t resamples) {
             e->ratio_cvr_entire = m == 0 ? 1.5 : 1.25;
         }
     }
-    return (struct compare_result){.methods = &methods, .seeds = 2, .cells = cells, .data = "a<b>&\"c\"",
-                                   .eval = "eval", .truth = truth, .resamples = resamples};
+    return (struct compare_result){.methods = &methods,
+                                   .seeds = 2,
+                                   .cells = cells,
+                                   .data = "a<b>&\"c\"",
+                                   .eval = "eval",
+                                   .truth = truth,
+                                   .resamples = resamples};
 }
 
 static void over_seeds(void **state) {
@@ -230,8 +241,10 @@ static void tables(void **state) {
     assert_int_equal(compare_table(&r, &out), OK);
     const char *text = (const char *)out.data;
     assert_string_equal(line_of(text, "ctr", 0), "ctr 61.00 - - - - -");
-    assert_string_equal(line_of(text, "base", 0), "base - 61.00 ± 1.41 66.00 ± 0.37 - - 62.07 ± 0.45");
-    assert_string_equal(line_of(text, "esmm", 0), "esmm - 67.00 ± 2.83 68.56 ± 0.37 - - 65.32 ± 0.49");
+    assert_string_equal(line_of(text, "base", 0),
+                        "base - 61.00 ± 1.41 66.00 ± 0.37 - - 62.07 ± 0.45");
+    assert_string_equal(line_of(text, "esmm", 0),
+                        "esmm - 67.00 ± 2.83 68.56 ± 0.37 - - 65.32 ± 0.49");
     assert_string_equal(line_of(text, "esmm", 1), "esmm 0.90 ± 0.00 -");
     assert_string_equal(line_of(text, "esmm", 2), "esmm 72.00 ± 2.83 1.25 ± 0.00 - -");
     assert_string_equal(line_of(text, "esmm", 3), "esmm +6.00 ± 1.41 - +6.00 ± 1.41");
@@ -241,8 +254,10 @@ static void tables(void **state) {
     buf_clear(&out);
     assert_int_equal(compare_csv(&r, &out), OK);
     text = (const char *)out.data;
-    assert_int_equal(strncmp(text, "method,seed,auc_ctr,auc_cvr_clicked,auc_ctcvr,auc_ctcvr_reference,", 66), 0);
-    assert_non_null(strstr(text, "\nctr,1,0.61,,,,,,,,,\nctr,2,,,,,,,,,,\nbase,1,,0.6,,,0.9,,0.65,1.5,,\n"));
+    assert_int_equal(
+        strncmp(text, "method,seed,auc_ctr,auc_cvr_clicked,auc_ctcvr,auc_ctcvr_reference,", 66), 0);
+    assert_non_null(
+        strstr(text, "\nctr,1,0.61,,,,,,,,,\nctr,2,,,,,,,,,,\nbase,1,,0.6,,,0.9,,0.65,1.5,,\n"));
     assert_non_null(strstr(text, "\nesmm,2,,0.69,,,0.9,,0.74,1.25,,\n"));
     buf_fini(&out);
 }
@@ -275,8 +290,9 @@ static void json_and_page(void **state) {
         pictures += strncmp(at, "<svg", 4) == 0;
     }
     assert_int_equal(pictures, 1);
-    assert_int_equal(dots, 1 + 4 + 4 + 4 + 4); /* CTR of one seed; CVR, entropy, against truth, ratio of 2 x 2 */
-    assert_int_equal(bands, 2);            /* CVR (clicked) of base and esmm */
+    assert_int_equal(
+        dots, 1 + 4 + 4 + 4 + 4); /* CTR of one seed; CVR, entropy, against truth, ratio of 2 x 2 */
+    assert_int_equal(bands, 2);   /* CVR (clicked) of base and esmm */
     buf_fini(&out);
 }
 
@@ -302,10 +318,14 @@ static void memory_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(methods_are_read),   cmocka_unit_test(bad_methods_are_refused),
-        cmocka_unit_test(settings_find_their_method), cmocka_unit_test(texts_are_compared),
-        cmocka_unit_test(mean_and_sd),       cmocka_unit_test(over_seeds),
-        cmocka_unit_test(tables),             cmocka_unit_test(json_and_page),
+        cmocka_unit_test(methods_are_read),
+        cmocka_unit_test(bad_methods_are_refused),
+        cmocka_unit_test(settings_find_their_method),
+        cmocka_unit_test(texts_are_compared),
+        cmocka_unit_test(mean_and_sd),
+        cmocka_unit_test(over_seeds),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(json_and_page),
         cmocka_unit_test(memory_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

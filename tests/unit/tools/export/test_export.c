@@ -15,10 +15,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 20260131u
+#define SEED   20260131u
 #define WINDOW ((size_t)1 << 20)
 
-/* --- sorting --------------------------------------------------------------------------------- */
+/* --- sorting ---------------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b) {
     uint64_t x, y;
@@ -47,7 +47,7 @@ static void test_sort_ids(void **state) {
     }
 }
 
-/* --- npy ------------------------------------------------------------------------------------- */
+/* --- npy -------------------------------------------------------------------------------------- */
 
 static void test_npy_header(void **state) {
     char header[NPY_HEADER_MAX];
@@ -86,7 +86,7 @@ static void test_npy_header_too_long(void **state) {
     assert_int_equal(npy_header(type, (uint64_t[]){1}, 1, header, &bytes), ERR_LIMIT);
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static void test_export_name(void **state) {
     static const char *const names[][2] = {
@@ -108,7 +108,7 @@ static void test_export_name(void **state) {
     assert_int_equal(strlen(out), 3 * (FIELD_NAME_MAX - 1));
 }
 
-/* --- exports --------------------------------------------------------------------------------- */
+/* --- exports ---------------------------------------------------------------------------------- */
 
 static const char *const admit[] = {"table.admit_after=3", NULL};
 
@@ -301,7 +301,8 @@ static void test_out_of_memory(void **state) {
         }
         mem_fail_after(0);
         /* Protobuf's decoder has one answer for short memory and bad bytes. */
-        const bool decoder = status == ERR_CORRUPT && strstr(fail_text(), "memory is short") != NULL;
+        const bool decoder =
+            status == ERR_CORRUPT && strstr(fail_text(), "memory is short") != NULL;
         if (status != OK && status != ERR_MEMORY && !decoder) {
             fail_msg("allocation %zu: %s (%s)", n, status_text(status), fail_text());
         }

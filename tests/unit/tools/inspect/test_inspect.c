@@ -16,10 +16,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 20260207u
+#define SEED  20260207u
 #define ROOMY ((uint64_t)1 << 30)
 
-/* --- helpers --------------------------------------------------------------------------------- */
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static struct scan *open_scan(const struct small_job *j, const char *name) {
     char dir[PATH_BYTES_MAX];
@@ -71,7 +71,7 @@ static double sum(struct buf *json, const char *key) {
     return total;
 }
 
-/* --- summary --------------------------------------------------------------------------------- */
+/* --- summary ---------------------------------------------------------------------------------- */
 
 static void test_summary(void **state) {
     static const char *const admit[] = {"table.admit_after=2", NULL};
@@ -126,7 +126,7 @@ static void test_cursor_counts_epochs(void **state) {
     job_fini(&j);
 }
 
-/* --- one row --------------------------------------------------------------------------------- */
+/* --- one row ---------------------------------------------------------------------------------- */
 
 static void test_key(void **state) {
     struct small_job j;
@@ -258,7 +258,7 @@ static void test_histogram(void **state) {
     job_fini(&j);
 }
 
-/* --- diff ------------------------------------------------------------------------------------ */
+/* --- diff ------------------------------------------------------------------------------------- */
 
 static void diff_names(const struct small_job *j, const char *a, const char *b, uint64_t memory,
                        struct buf *out) {
@@ -389,7 +389,7 @@ static void test_diff_touched(void **state) {
     job_fini(&j);
 }
 
-/* --- verify ---------------------------------------------------------------------------------- */
+/* --- verify ----------------------------------------------------------------------------------- */
 
 static void read_file(const char *path, uint8_t **data, size_t *bytes) {
     JOB_MUST(file_read_all(path, 1u << 28, (char **)data, bytes));
@@ -435,9 +435,9 @@ static void test_verify_finds_flipped_bits(void **state) {
     job_path(&j, "c/part-00001-of-00002.bin", path);
     read_file(path, &data, &bytes);
     for (unsigned i = 0; i < 200; i++) {
-        const size_t at = i < 30            ? i
-                          : i < 80          ? bytes - 1 - (i - 30)
-                                            : (size_t)rng_below(SEED, i, 0, bytes);
+        const size_t at = i < 30   ? i
+                          : i < 80 ? bytes - 1 - (i - 30)
+                                   : (size_t)rng_below(SEED, i, 0, bytes);
         const uint8_t bit = (uint8_t)(1u << rng_below(SEED, i, 1, 8));
         data[at] ^= bit;
         write_file(path, data, bytes);
@@ -491,7 +491,8 @@ static void test_verify_lists_all_damage(void **state) {
     job_fini(&j);
 }
 
-/* Two parts of different checkpoints swapped: every checksum inside is right, but not the manifest's. */
+/* Two parts of different checkpoints swapped: every checksum inside is right, but not the
+ * manifest's. */
 static void test_verify_foreign_part(void **state) {
     struct small_job j;
     struct buf out = BUF_EMPTY;
@@ -567,11 +568,11 @@ static void test_part_of_another_cut(void **state) {
     job_fini(&b);
 }
 
-/* --- the command ----------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static enum status command(const char *a, const char *b, const char *c, const char *d) {
-    char *argv[] = {(char *)(uintptr_t)"inspect", (char *)(uintptr_t)a, (char *)(uintptr_t)b,
-                    (char *)(uintptr_t)c, (char *)(uintptr_t)d, NULL};
+    char *argv[] = {(char *)(uintptr_t) "inspect", (char *)(uintptr_t)a, (char *)(uintptr_t)b,
+                    (char *)(uintptr_t)c,          (char *)(uintptr_t)d, NULL};
     int argc = 1;
     while (argv[argc] != NULL) {
         argc++;
@@ -594,7 +595,8 @@ static void test_usage(void **state) {
     assert_int_equal(command("--help", NULL, NULL, NULL), OK);
 }
 
-/* What a directory of shards carries: a log without times, then as if one shard could not be read. */
+/* What a directory of shards carries: a log without times, then as if one shard could not be read.
+ */
 static void test_contents(void **state) {
     struct small_job j;
     struct buf out = BUF_EMPTY;
@@ -683,7 +685,8 @@ int main(void) {
         cmocka_unit_test(test_verify_whole),
         cmocka_unit_test(test_verify_finds_flipped_bits),
         cmocka_unit_test(test_verify_lists_all_damage),
-        cmocka_unit_test(test_verify_foreign_part), cmocka_unit_test(test_part_of_another_cut),
+        cmocka_unit_test(test_verify_foreign_part),
+        cmocka_unit_test(test_part_of_another_cut),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_contents),
         cmocka_unit_test(test_kinds_of_directory),

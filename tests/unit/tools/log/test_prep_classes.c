@@ -16,7 +16,7 @@
 
 #include "tests/prep_case.h"
 
-/* --- cells of labels ------------------------------------------------------------------------- */
+/* --- cells of labels -------------------------------------------------------------------------- */
 
 #define NEITHER 9
 
@@ -28,8 +28,8 @@ static void label(const char *text, enum csv_labels labels, unsigned want) {
     assert_non_null(cell);
     memcpy(cell, text, n);
     const struct span span = {cell, n};
-    const bool good = labels == LABELS_FUNNEL ? prep_label_stage(span, &stage)
-                                              : prep_label(span, labels, &is);
+    const bool good =
+        labels == LABELS_FUNNEL ? prep_label_stage(span, &stage) : prep_label(span, labels, &is);
     const unsigned got = !good ? NEITHER : labels == LABELS_FUNNEL ? stage : is;
     if (got != want) {
         fail_msg("'%s' is read as %u, expected %u", text, got, want);
@@ -38,12 +38,12 @@ static void label(const char *text, enum csv_labels labels, unsigned want) {
 }
 
 static void test_labels(void **state) {
-    static const char *const ones[] = {"1", "1.", "1.0", "1.000000", " 1", "1 ", "\t1.0 ", "true",
-                                       "True", "TRUE", "t", "T", " t"};
-    static const char *const zeros[] = {"0", "0.", "0.0", "0.000", " 0", "false", "False", "FALSE",
-                                        "f", "F"};
-    static const char *const neither[] = {"",    " ",   "2",    "-1",  "1.5", "1.01", "0.1", "01",
-                                          "yes", "NULL", "\\N", "nan", "1,0", "tru", "1e0", "10"};
+    static const char *const ones[] = {"1",    "1.",   "1.0",  "1.000000", " 1", "1 ", "\t1.0 ",
+                                       "true", "True", "TRUE", "t",        "T",  " t"};
+    static const char *const zeros[] = {"0",     "0.",    "0.0",   "0.000", " 0",
+                                        "false", "False", "FALSE", "f",     "F"};
+    static const char *const neither[] = {"",    " ",    "2",   "-1",  "1.5", "1.01", "0.1", "01",
+                                          "yes", "NULL", "\\N", "nan", "1,0", "tru",  "1e0", "10"};
     (void)state;
     for (size_t k = 0; k < sizeof ones / sizeof *ones; k++) {
         label(ones[k], LABELS_BINARY, 1);
@@ -70,14 +70,14 @@ static void test_labels(void **state) {
     label("true", LABELS_FUNNEL, NEITHER);
 }
 
-/* --- logs ------------------------------------------------------------------------------------ */
+/* --- logs ------------------------------------------------------------------------------------- */
 
 #define ROWS 20000u
 
 static char schema[160];
 
-/* A log of ROWS rows, half of them clicked, one in 200 converted; `positive` is what stands in their
- * three cells: conversion, its time, the price. */
+/* A log of ROWS rows, half of them clicked, one in 200 converted; `positive` is what stands in
+ * their three cells: conversion, its time, the price. */
 static void write_log(const char *positive) {
     struct buf text = BUF_EMPTY;
     assert_int_equal(buf_printf(&text, "click,buy,buy_time,price,time,item\n"), OK);
@@ -96,9 +96,11 @@ static enum status prep_log(const char *positive, const char *more, const char *
     char text[512];
     write_log(positive);
     snprintf(schema, sizeof schema, "%s/schema", dir);
-    snprintf(text, sizeof text, "[log]\nclick = click\nconversion = buy\nitem = item, price\n"
-                                "time = time\nconversion_time = buy_time\n%s\n"
-                                "[column.price]\nkind = numeric\nbounds = 5, 10\n", more);
+    snprintf(text, sizeof text,
+             "[log]\nclick = click\nconversion = buy\nitem = item, price\n"
+             "time = time\nconversion_time = buy_time\n%s\n"
+             "[column.price]\nkind = numeric\nbounds = 5, 10\n",
+             more);
     write_text(schema, text);
     return prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
                 "--max-bad", bad_max, NULL);
@@ -175,12 +177,13 @@ static void test_goes_on(void **state) {
     struct buf text = BUF_EMPTY;
     assert_int_equal(buf_printf(&text, "click,buy,buy_time,price,time,item\n"), OK);
     for (unsigned i = 0; i < 2000; i++) {
-        assert_int_equal(buf_printf(&text, i < 9 ? "1,2,,1,1700000000,x\n"
-                                                 : "%u,0,,1,1700000000,x\n", i % 2), OK);
+        assert_int_equal(
+            buf_printf(&text, i < 9 ? "1,2,,1,1700000000,x\n" : "%u,0,,1,1700000000,x\n", i % 2),
+            OK);
     }
     assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
-    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
-                          NULL), OK);
+    assert_int_equal(
+        prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out, NULL), OK);
     buf_fini(&text);
     clean();
 }
@@ -200,16 +203,18 @@ static void test_times_others(void **state) {
     }
     assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
     refused(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
-                 "--max-bad", "6", NULL), ERR_LIMIT, "lines that look like a click");
+                 "--max-bad", "6", NULL),
+            ERR_LIMIT, "lines that look like a click");
     buf_clear(&text); /* of nearly all lines a few are no wonder */
     assert_int_equal(buf_printf(&text, "click,buy,buy_time,price,time,item\n"), OK);
     for (unsigned i = 0; i < 20000; i++) {
-        assert_int_equal(buf_printf(&text, "%u,0,,%s,1700000000,x\n", i % 20 != 0,
-                                    i % 1601 == 1 ? "?" : "1"), OK);
+        assert_int_equal(
+            buf_printf(&text, "%u,0,,%s,1700000000,x\n", i % 20 != 0, i % 1601 == 1 ? "?" : "1"),
+            OK);
     }
     assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
-    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
-                          NULL), OK);
+    assert_int_equal(
+        prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out, NULL), OK);
     buf_fini(&text);
     clean();
 }
@@ -219,10 +224,12 @@ static void test_aliccp(void **state) {
     struct buf text = BUF_EMPTY;
     struct dataset d;
     (void)state;
-    write_text(common, "k,1,u\x02" "1\x03" "1.0\n");
+    write_text(common, "k,1,u\x02"
+                       "1\x03"
+                       "1.0\n");
     for (unsigned i = 0; i < 2000; i++) {
-        assert_int_equal(buf_printf(&text, "%u,%u.0,%s,k,0,\n", i, i % 2,
-                                    i % 200 == 1 ? "true" : "false"), OK);
+        assert_int_equal(
+            buf_printf(&text, "%u,%u.0,%s,k,0,\n", i, i % 2, i % 200 == 1 ? "true" : "false"), OK);
     }
     assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
     assert_int_equal(prep(ALICCP, out, NULL), OK);
@@ -243,9 +250,9 @@ static void test_aliccp(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_labels),       cmocka_unit_test(test_converts),
-        cmocka_unit_test(test_stops),        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_goes_on),      cmocka_unit_test(test_times_others),
+        cmocka_unit_test(test_labels),  cmocka_unit_test(test_converts),
+        cmocka_unit_test(test_stops),   cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_goes_on), cmocka_unit_test(test_times_others),
         cmocka_unit_test(test_aliccp),
     };
     return cmocka_run_group_tests(tests, prep_setup, prep_teardown);

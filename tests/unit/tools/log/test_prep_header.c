@@ -15,7 +15,7 @@
 
 static char schema[128], input[128];
 
-#define CSV "--format", "csv", "--schema", schema, "--input", input, "--out", out
+#define CSV    "--format", "csv", "--schema", schema, "--input", input, "--out", out
 #define LABELS "click = click\nconversion = conv\n"
 
 static void says(const char *ini, const char *log, enum status want, const char *text) {
@@ -35,7 +35,11 @@ static void test_delimiter(void **state) {
     says(ini, "x;click;conv\n1;0;0\n", ERR_CONFIG, "by semicolons: delimiter = semicolon");
     says(ini, "x|click|conv\n1|0|0\n", ERR_CONFIG, "by pipes: delimiter = pipe");
     says(ini, "x click conv\n1 0 0\n", ERR_CONFIG, "by spaces: delimiter = space");
-    says(ini, "x\x01" "click\x01" "conv\n", ERR_CONFIG, "delimiter = \\x01");
+    says(ini,
+         "x\x01"
+         "click\x01"
+         "conv\n",
+         ERR_CONFIG, "delimiter = \\x01");
     says("[log]\ndelimiter = tab\n" LABELS "item = x\n", "x,click,conv\n", ERR_CONFIG,
          "by commas: delimiter = comma");
     says(ini, "x,click,conv\r1,0,0\r", ERR_CONFIG, "lines seem to end with \\r alone");
@@ -45,7 +49,8 @@ static void test_delimiter(void **state) {
 }
 
 static void test_names(void **state) {
-    static const char log[] = "click,conv,\"new \",\"a, b\",\"say \"\"x\"\"\"\n1,0,p,q,r\n0,0,s,t,u\n";
+    static const char log[] =
+        "click,conv,\"new \",\"a, b\",\"say \"\"x\"\"\"\n1,0,p,q,r\n0,0,s,t,u\n";
     (void)state;
     says("[log]\n" LABELS "item = Price\n", "click,conv,p, i, price\n", ERR_CONFIG,
          "no column 'Price'; the nearest is \" price\"");
@@ -82,8 +87,10 @@ static void test_foreign(void **state) {
          "compressed (zstd), expected plain text; unpack it, or pipe it: zstdcat FILE |");
     says("[log]\n" LABELS "item = x\n", parquet, ERR_FORMAT, "is a Parquet file, expected");
     says(parquet, "click,conv,x\n", ERR_FORMAT, "schema: is a Parquet file");
-    says("[log]\nheader = no\ncolumns = x, click, conv, t, u\ntime = t\nconversion_time = u\n" LABELS
-         "item = x\n", zstd, ERR_FORMAT, "is compressed (zstd)"); /* before the unit of times is asked */
+    says(
+        "[log]\nheader = no\ncolumns = x, click, conv, t, u\ntime = t\nconversion_time = u\n" LABELS
+        "item = x\n",
+        zstd, ERR_FORMAT, "is compressed (zstd)"); /* before the unit of times is asked */
     write_text(common, zstd);
     write_text(skeleton, "1,0,0,k,0,\n");
     refused(prep(ALICCP, out, NULL), ERR_FORMAT, "common.csv: is compressed (zstd)");
@@ -99,13 +106,16 @@ static void test_directory(void **state) {
     write_text(schema, "[log]\n" LABELS "item = x\n");
     write_text(input, "click,conv,x\n1,0,a\n");
     assert_int_equal(prep(CSV, NULL), OK);
-    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", out, "--out", out2, NULL),
-                     ERR_FORMAT);
+    assert_int_equal(
+        prep("--format", "csv", "--schema", schema, "--input", out, "--out", out2, NULL),
+        ERR_FORMAT);
     assert_non_null(strstr(fail_text(), "is a directory of shards, as prep makes them"));
     snprintf(input, sizeof input, "%s/shard-00000.bin", out);
-    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", input, "--out", out2, NULL),
-                     ERR_FORMAT);
-    assert_non_null(strstr(fail_text(), "is a file of esmm's own, expected plain text; esmm inspect"));
+    assert_int_equal(
+        prep("--format", "csv", "--schema", schema, "--input", input, "--out", out2, NULL),
+        ERR_FORMAT);
+    assert_non_null(
+        strstr(fail_text(), "is a file of esmm's own, expected plain text; esmm inspect"));
 }
 
 static int setup(void **state) {

@@ -73,9 +73,10 @@ static void test_good(void **state) {
     struct skeleton_line row;
     (void)state;
     prep_fields_init(fields, NULL);
-    assert_int_equal(skeleton("17,1,0,ab,4,205" B "7" C "1.0" A "210" B "9" C "0.69315" A
-                              "210" B "10000000" C "1" A "a_long_field_name" B "8" C "-2.5e-1",
-                              &row), REJECT_NONE);
+    assert_int_equal(skeleton("17,1,0,ab,4,205" B "7" C "1.0" A "210" B "9" C "0.69315" A "210" B
+                              "10000000" C "1" A "a_long_field_name" B "8" C "-2.5e-1",
+                              &row),
+                     REJECT_NONE);
     assert_true(row.click && !row.conversion);
     assert_int_equal(list.count, 4);
     assert_int_equal(fields->schema.count, 3);
@@ -96,12 +97,23 @@ static void test_good(void **state) {
     assert_false(list.other_side);
 }
 
-/* Plain digits go another way than the rest: to the same double. A number ends with its text, whatever
- * comes behind. */
+/* Plain digits go another way than the rest: to the same double. A number ends with its text,
+ * whatever comes behind. */
 static void test_f64(void **state) {
-    static const char *const texts[] = {"0",     "7",    "0.1",     "19.90", "5.",   ".5", "00012",
-                                        "1e3",   "-2.5", "+4",      "0.000000000000001",
-                                        "999999999999999", "9007199254740993", "1234567.8901234567"};
+    static const char *const texts[] = {"0",
+                                        "7",
+                                        "0.1",
+                                        "19.90",
+                                        "5.",
+                                        ".5",
+                                        "00012",
+                                        "1e3",
+                                        "-2.5",
+                                        "+4",
+                                        "0.000000000000001",
+                                        "999999999999999",
+                                        "9007199254740993",
+                                        "1234567.8901234567"};
     double v = 0;
     (void)state;
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
@@ -184,7 +196,10 @@ static void test_every_reason(void **state) {
 
 /* A NUL is no part of a name: neither "f\0" nor "\0" is a known field. */
 static void test_zero_bytes(void **state) {
-    static const char one[] = "k,1,f\0\x02" "1" C "1.0", two[] = "k,1,\0\x02" "1" C "1.0";
+    static const char one[] = "k,1,f\0\x02"
+                              "1" C "1.0",
+                      two[] = "k,1,\0\x02"
+                              "1" C "1.0";
     const struct {
         const char *text;
         size_t n;
@@ -263,8 +278,8 @@ static void test_too_many_fields(void **state) {
 
 /* Any damage is refused or gives sound features; the same bytes give the same answer. */
 static void test_mutations(void **state) {
-    static const char good[] = "17,1,0,abcd,4,205" B "7" C "1.0" A "210" B "9" C "0.69315" A
-                               "210" B "10000000" C "1" A "a_long_field_name" B "8" C "-2.5e-1";
+    static const char good[] = "17,1,0,abcd,4,205" B "7" C "1.0" A "210" B "9" C "0.69315" A "210" B
+                               "10000000" C "1" A "a_long_field_name" B "8" C "-2.5e-1";
     static const char alphabet[] = "\x01\x02\x03,.0123459-eEnaif\0\r\xff";
     const uint64_t seed = 7;
     uint64_t draws = 0;
@@ -316,12 +331,11 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_f64),        cmocka_unit_test(test_every_reason),
-        cmocka_unit_test(test_zero_bytes), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_key),
-        cmocka_unit_test(test_too_many_fields), cmocka_unit_test(test_mutations),
-        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_good),         cmocka_unit_test(test_f64),
+        cmocka_unit_test(test_every_reason), cmocka_unit_test(test_zero_bytes),
+        cmocka_unit_test(test_values),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_key),          cmocka_unit_test(test_too_many_fields),
+        cmocka_unit_test(test_mutations),    cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -47,7 +47,8 @@ static void rows_with(struct buf *text, char delimiter, uint32_t rows, uint32_t 
     assert_int_equal(buf_printf(text, "id%cclick%cconv%ctitle\n", c, c, c), OK);
     for (uint32_t k = 0; k < rows; k++) {
         assert_int_equal(buf_printf(text, "%u%c%d%c0%c%s\n", k, c, k % 3 == 0, c, c,
-                                    k % every == 7 ? bad : "a title"), OK);
+                                    k % every == 7 ? bad : "a title"),
+                         OK);
     }
 }
 
@@ -101,7 +102,8 @@ static void test_bad_quotes_of_positives(void **state) {
             for (uint32_t i = 0; i < 20000; i++) {
                 const int bought = i % 200 == 7;
                 assert_int_equal(buf_printf(&text, "%u,%s%d%s,%s%d%s,%s\n", i, q, bought, q, q,
-                                            bought, q, bought ? bad[k] : "a title"), OK);
+                                            bought, q, bought ? bad[k] : "a title"),
+                                 OK);
             }
             clean();
             assert_int_equal(file_write_atomic(input, text.data, text.len), OK);
@@ -114,8 +116,8 @@ static void test_bad_quotes_of_positives(void **state) {
     assert_int_equal(buf_printf(&text, "title,id,click,conv\n"), OK);
     for (uint32_t i = 0; i < 20000; i++) {
         const int bought = i % 200 == 7;
-        assert_int_equal(buf_printf(&text, "%s,%u,%d,%d\n", bought ? "\"a\nb\"" : "a", i, bought,
-                                    bought), OK);
+        assert_int_equal(
+            buf_printf(&text, "%s,%u,%d,%d\n", bought ? "\"a\nb\"" : "a", i, bought, bought), OK);
     }
     clean();
     assert_int_equal(file_write_atomic(input, text.data, text.len), OK);
@@ -145,16 +147,17 @@ static void test_unclosed_in_a_row(void **state) {
 }
 
 static void test_sum(void **state) {
-    static const char log[] = "\xef\xbb\xbf\n\r\nid,click,conv,\"ti\ntle\"\n" /* 2 blank, 2 of header */
-                              "1,0,0,\"two\r\nlines\"\r\n"                     /* 1 continued */
-                              "2,1,0,\"three\n\nlines\"\n\n"                   /* 2 continued, 1 blank */
-                              "3,0,1,orphan\n"
-                              "4,0,1,\"orphan\nof two lines\"\n"               /* 1 continued */
-                              "5,x,0,\"rejected\nfor its label\n\"\n"          /* 3 rejected */
-                              "6,0\n"                                          /* 1 rejected */
-                              "7,0,0,\"open\n"                                 /* 1 rejected */
-                              "8,0,0,\"\n8,0,0,\"\n"                           /* 2 rejected */
-                              "9,0,0,good";
+    static const char log[] =
+        "\xef\xbb\xbf\n\r\nid,click,conv,\"ti\ntle\"\n" /* 2 blank, 2 of header */
+        "1,0,0,\"two\r\nlines\"\r\n"                    /* 1 continued */
+        "2,1,0,\"three\n\nlines\"\n\n"                  /* 2 continued, 1 blank */
+        "3,0,1,orphan\n"
+        "4,0,1,\"orphan\nof two lines\"\n"      /* 1 continued */
+        "5,x,0,\"rejected\nfor its label\n\"\n" /* 3 rejected */
+        "6,0\n"                                 /* 1 rejected */
+        "7,0,0,\"open\n"                        /* 1 rejected */
+        "8,0,0,\"\n8,0,0,\"\n"                  /* 2 rejected */
+        "9,0,0,good";
     struct buf text = {.data = (uint8_t *)(uintptr_t)log, .len = sizeof log - 1};
     struct dataset d;
     (void)state;
@@ -175,7 +178,8 @@ static void test_sum(void **state) {
     refused(prep(CSV, "--max-bad", "33.3", NULL), ERR_LIMIT, "7 of 21 lines rejected");
 }
 
-/* esmm inspect says the same; of shards from before there were sums it says that it does not know. */
+/* esmm inspect says the same; of shards from before there were sums it says that it does not know.
+ */
 static void test_inspect(void **state) {
     struct buf shown = BUF_EMPTY;
     struct dataset d;
@@ -185,13 +189,15 @@ static void test_inspect(void **state) {
     write_text(input, "click,conv,x\n1,0,a\n\n1,0,\"a\nb\"\n0,0\n");
     assert_int_equal(prep(CSV, "--max-bad", "50", NULL), OK);
     assert_int_equal(inspect_data(out, false, false, &shown), OK);
-    assert_non_null(strstr((char *)shown.data, "\nlines        6 = 1 header + 1 blank + 1 rejected + 0 "
-                                               "orphans dropped + 2 rows + 1 continued\n"));
+    assert_non_null(strstr((char *)shown.data,
+                           "\nlines        6 = 1 header + 1 blank + 1 rejected + 0 "
+                           "orphans dropped + 2 rows + 1 continued\n"));
     buf_clear(&shown);
     assert_int_equal(inspect_data(out, false, true, &shown), OK);
-    assert_non_null(strstr((char *)shown.data, "\"log_lines\":{\"lines\":6,\"header\":1,\"blank\":1,"
-                                               "\"rejected\":1,\"dropped\":0,\"rows\":2,"
-                                               "\"continued\":1}"));
+    assert_non_null(strstr((char *)shown.data,
+                           "\"log_lines\":{\"lines\":6,\"header\":1,\"blank\":1,"
+                           "\"rejected\":1,\"dropped\":0,\"rows\":2,"
+                           "\"continued\":1}"));
     assert_int_equal(dataset_read(&d, out), OK);
     d.log_lines = (struct line_counts){0};
     assert_int_equal(dataset_write(&d, out), OK);
@@ -215,7 +221,8 @@ static void test_header(void **state) {
 static void test_repeated_headers(void **state) {
     static const char keys[] = "click = click\nconversion = conv\nitem = title\n";
     static const char log[] = "click,conv,\"ti,tle\"\n0,0,a\nclick,conv,\"ti,tle\"\r\n"
-                              "\xef\xbb\xbf" "click,conv,\"ti,tle\"\n1,0,b\nclick,conv,tle\n";
+                              "\xef\xbb\xbf"
+                              "click,conv,\"ti,tle\"\n1,0,b\nclick,conv,tle\n";
     struct buf text = {.data = (uint8_t *)(uintptr_t)log, .len = sizeof log - 1};
     char ini[256];
     struct dataset d;
@@ -232,8 +239,10 @@ static void test_repeated_headers(void **state) {
     counts(&d.log_lines, 3, 0, 1, 0, 2, 0);
     dataset_free(&d);
     clean();
-    snprintf(ini, sizeof ini, "[log]\nheader = no\ncolumns = click, conv, title\n"
-                              "repeated_headers = skip\n%s", keys);
+    snprintf(ini, sizeof ini,
+             "[log]\nheader = no\ncolumns = click, conv, title\n"
+             "repeated_headers = skip\n%s",
+             keys);
     write_text(schema, ini);
     refused(prep(CSV, NULL), ERR_CONFIG, "repeated_headers needs log.header");
     clean();
@@ -246,7 +255,9 @@ static void test_aliccp(void **state) {
     struct dataset d;
     (void)state;
     clean();
-    write_text(common, "\r\nk1,1,101\x02" "1\x03" "1.0\nk1,0,\nbad\n\nk2,0,");
+    write_text(common, "\r\nk1,1,101\x02"
+                       "1\x03"
+                       "1.0\nk1,0,\nbad\n\nk2,0,");
     write_text(skeleton, "\n1,0,0,k1,0,\n2,0,1,k1,0,\n3,0,0,k3,0,\n\"4,0,0,k2,0,\n5,1,1,k2,0,\n");
     assert_int_equal(prep(ALICCP, out, "--max-bad", "100", "--orphans", "drop", NULL), OK);
     assert_int_equal(dataset_read(&d, out), OK);
@@ -265,11 +276,15 @@ static int setup(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unclosed_in_tabs),  cmocka_unit_test(test_unclosed_in_commas),
-        cmocka_unit_test(test_unclosed_in_a_row), cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_unclosed_in_tabs),
+        cmocka_unit_test(test_unclosed_in_commas),
+        cmocka_unit_test(test_unclosed_in_a_row),
+        cmocka_unit_test(test_sum),
         cmocka_unit_test(test_bad_quotes_of_positives),
-        cmocka_unit_test(test_header),            cmocka_unit_test(test_repeated_headers),
-        cmocka_unit_test(test_aliccp),            cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_header),
+        cmocka_unit_test(test_repeated_headers),
+        cmocka_unit_test(test_aliccp),
+        cmocka_unit_test(test_inspect),
     };
     return cmocka_run_group_tests(tests, setup, prep_teardown);
 }

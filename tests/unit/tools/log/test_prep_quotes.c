@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-/* Where the records of the text end, each followed by a bar, doubtful ones by a question mark. Every stop before the end of what is
- * asked for gives the same answer or none. */
+/* Where the records of the text end, each followed by a bar, doubtful ones by a question mark.
+ * Every stop before the end of what is asked for gives the same answer or none. */
 static void split(const char *text, uint32_t columns, char *out) {
     struct prep_quotes q = {.quote = '"', .delimiter = ',', .columns = columns};
     const size_t n = strlen(text);
@@ -62,17 +62,19 @@ static void test_quotes_that_are_bad(void **state) {
     (void)state;
     expect(3, "1,\"a,0\n2,b,0\n3,c,0\n", "1,\"a,0\n|2,b,0\n|3,c,0\n|"); /* never closed */
     expect(3, "1,\"a,0\n2,b,0\n3,\"c,0\n", "1,\"a,0\n|2,b,0\n|3,\"c,0\n|");
-    expect(3, "1,0,\"\n2,b,0\n3,0,\"\n", "1,0,\"\n|2,b,0\n|3,0,\"\n|"); /* right cells, whole, wrong */
+    expect(3, "1,0,\"\n2,b,0\n3,0,\"\n",
+           "1,0,\"\n|2,b,0\n|3,0,\"\n|"); /* right cells, whole, wrong */
     expect(3, "1,\"a\n\"2\",\"b\",\"0\"\n", "1,\"a\n|\"2\",\"b\",\"0\"\n|");
     expect(3, "1,\"a\nb\"\n2,c,0\n", "1,\"a\n|b\"\n|2,c,0\n|"); /* too few cells */
-    expect(3, "1,\"a\nb\",2,3\n", "1,\"a\n|b\",2,3\n|"); /* too many */
+    expect(3, "1,\"a\nb\",2,3\n", "1,\"a\n|b\",2,3\n|");        /* too many */
     expect(4, "1,\"a\nb\",2,3,4,5\n", "1,\"a\n|b\",2,3,4,5\n|");
     expect(4, "1,\"a\nb\"c,2,3\n", "1,\"a\n|b\"c,2,3\n|"); /* goes on behind its end */
     expect(4, "1,\"a\nb\"\rc,2,3\n", "1,\"a\n|b\"\rc,2,3\n|");
     expect(4, "1,5\" x,\"\n\",2\n", "1,5\" x,\"\n\",2\n|"); /* the first quote is a letter */
 }
 
-/* Is it one cell of two lines, or a line with an open quote and a row with a quote that is a letter? */
+/* Is it one cell of two lines, or a line with an open quote and a row with a quote that is a
+ * letter? */
 static void test_doubtful(void **state) {
     (void)state;
     expect(3, "1,0,\"\n2,0,\"\n", "1,0,\"\n2,0,\"\n?");
@@ -123,8 +125,8 @@ static void test_any_stop(void **state) {
 
 /* A quote that is not closed is looked at from each line anew; that must not be quadratic. */
 static void test_time(void **state) {
-    static const char *const lines[] = {"\"abc,1,0\n", "\"\n", "x,\"\n", "5\",x,\"abc\n", "\"\"\"\n",
-                                        "\"\n\n\n\n\n\n\n\nx\n"};
+    static const char *const lines[] = {"\"abc,1,0\n",   "\"\n",     "x,\"\n",
+                                        "5\",x,\"abc\n", "\"\"\"\n", "\"\n\n\n\n\n\n\n\nx\n"};
     const size_t most = (size_t)4 << 20;
     char *text = malloc(most + 64);
     (void)state;
@@ -139,8 +141,8 @@ static void test_time(void **state) {
         }
         for (size_t from = 0; from < n;) {
             const bool cut = n - from > LINE_BYTES_MAX;
-            const size_t end = prep_quotes_end(&q, text, from, cut ? from + LINE_BYTES_MAX + 1 : n,
-                                               !cut, cut);
+            const size_t end =
+                prep_quotes_end(&q, text, from, cut ? from + LINE_BYTES_MAX + 1 : n, !cut, cut);
             assert_true(end > from && end <= n);
             from = end;
         }

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-/* --- cells ----------------------------------------------------------------------------------- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 /* The cells of a record, joined by '#'; "bad" if the quotes are. */
 static void cells(const char *text, char quote, const char *want) {
@@ -27,8 +27,8 @@ static void cells(const char *text, char quote, const char *want) {
     memcpy(record, text, n + 1);
     assert_int_equal(prep_cells_split(&c, (struct span){record, n}, ',', quote, &good), OK);
     for (size_t k = 0; good && k < c.count; k++) {
-        assert_int_equal(buf_printf(&out, "%s%.*s", k > 0 ? "#" : "", (int)c.cell[k].n,
-                                    c.cell[k].at), OK);
+        assert_int_equal(
+            buf_printf(&out, "%s%.*s", k > 0 ? "#" : "", (int)c.cell[k].n, c.cell[k].at), OK);
     }
     assert_string_equal(good ? (const char *)out.data : "bad", want);
     free(record);
@@ -54,15 +54,16 @@ static void test_cells(void **state) {
     cells("a,\"\"\"", '"', "bad");
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
-static const char schema_text[] = "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,cat,price\n"
-                                  "missing=NULL, \\N\nimpression=id\ngroup=g\nclick=c\nconversion=b\n"
-                                  "user=age,tags\nitem=item,cat,price\n"
-                                  "[column.age]\nkind=numeric\nbounds=18,25,35\nmissing=-1\nmissing=?\n"
-                                  "[column.tags]\nmulti=|\nweight=:\n"
-                                  "[column.item]\nkind=id\n"
-                                  "[column.price]\nkind=numeric\nuniform=0,10,5\n";
+static const char schema_text[] =
+    "[log]\nheader=no\ncolumns=id,g,c,b,age,tags,item,cat,price\n"
+    "missing=NULL, \\N\nimpression=id\ngroup=g\nclick=c\nconversion=b\n"
+    "user=age,tags\nitem=item,cat,price\n"
+    "[column.age]\nkind=numeric\nbounds=18,25,35\nmissing=-1\nmissing=?\n"
+    "[column.tags]\nmulti=|\nweight=:\n"
+    "[column.item]\nkind=id\n"
+    "[column.price]\nkind=numeric\nuniform=0,10,5\n";
 
 struct world {
     struct prep_schema schema;
@@ -183,22 +184,22 @@ static void test_times(void **state) {
         bool own; /* clicks have a column of their own */
         enum reject why;
         uint64_t click_time, conversion_time;
-    } rows[] = {{"0,0,u,1700000000,,", true, REJECT_NONE, 0, 0},
-                {"0,0,u,1700000000.75,x,-1", true, REJECT_NONE, 0, 0},
-                {"0,1,u,1700000000,,", true, REJECT_NONE, 0, 0}, /* an orphan is no conversion */
-                {"1,0,u,1700000000,1700000009.9,", true, REJECT_NONE, 1700000009, 0},
-                {"1,1,u,1700000000,1700000009,1700000009", true, REJECT_NONE, 1700000009,
-                 1700000009},
-                {"1,1,u,1700000000,,1800000000", false, REJECT_NONE, 1700000000, 1800000000},
-                {"1,0,u,1700000000,,", true, REJECT_TIME, 0, 0},
-                {"1,1,u,1700000000,1700000009,1700000008", true, REJECT_ORDER, 0, 0},
-                {"1,1,u,1700000000,1700000009,", true, REJECT_TIME, 0, 0},
-                {"1,1,u,1700000000,1700000009,soon", true, REJECT_TIME, 0, 0},
-                {"0,0,u,1700000000000,,", true, REJECT_TIME, 0, 0},
-                {"0,0,u,0,,", true, REJECT_TIME, 0, 0},
-                {"0,0,u,-5,,", true, REJECT_TIME, 0, 0},
-                {"0,0,u,nan,,", true, REJECT_TIME, 0, 0},
-                {"0,0,u,,,", true, REJECT_TIME, 0, 0}};
+    } rows[] = {
+        {"0,0,u,1700000000,,", true, REJECT_NONE, 0, 0},
+        {"0,0,u,1700000000.75,x,-1", true, REJECT_NONE, 0, 0},
+        {"0,1,u,1700000000,,", true, REJECT_NONE, 0, 0}, /* an orphan is no conversion */
+        {"1,0,u,1700000000,1700000009.9,", true, REJECT_NONE, 1700000009, 0},
+        {"1,1,u,1700000000,1700000009,1700000009", true, REJECT_NONE, 1700000009, 1700000009},
+        {"1,1,u,1700000000,,1800000000", false, REJECT_NONE, 1700000000, 1800000000},
+        {"1,0,u,1700000000,,", true, REJECT_TIME, 0, 0},
+        {"1,1,u,1700000000,1700000009,1700000008", true, REJECT_ORDER, 0, 0},
+        {"1,1,u,1700000000,1700000009,", true, REJECT_TIME, 0, 0},
+        {"1,1,u,1700000000,1700000009,soon", true, REJECT_TIME, 0, 0},
+        {"0,0,u,1700000000000,,", true, REJECT_TIME, 0, 0},
+        {"0,0,u,0,,", true, REJECT_TIME, 0, 0},
+        {"0,0,u,-5,,", true, REJECT_TIME, 0, 0},
+        {"0,0,u,nan,,", true, REJECT_TIME, 0, 0},
+        {"0,0,u,,,", true, REJECT_TIME, 0, 0}};
     (void)state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         struct world w = {0};
@@ -228,10 +229,10 @@ static void test_weight(void **state) {
     static const struct {
         const char *text;
         float weight; /* below 0: rejected */
-    } rows[] = {{"1,0,u,1", 1.0f},      {"0,0,u,0.25", 0.25f},      {"0,0,u,0", 0.0f},
-                {"0,0,u,1e6", 1e6f},    {"0,0,u,2.5e-3", 2.5e-3f},  {"0,0,u,-1", -1.0f},
-                {"0,0,u,1000001", -1},  {"0,0,u,nan", -1},          {"0,0,u,inf", -1},
-                {"0,0,u,", -1},         {"0,0,u,NULL", -1},         {"0,0,u,1 ", 1},
+    } rows[] = {{"1,0,u,1", 1.0f},     {"0,0,u,0.25", 0.25f},     {"0,0,u,0", 0.0f},
+                {"0,0,u,1e6", 1e6f},   {"0,0,u,2.5e-3", 2.5e-3f}, {"0,0,u,-1", -1.0f},
+                {"0,0,u,1000001", -1}, {"0,0,u,nan", -1},         {"0,0,u,inf", -1},
+                {"0,0,u,", -1},        {"0,0,u,NULL", -1},        {"0,0,u,1 ", 1},
                 {"0,0,u,1 2", -1}};
     struct world w = {0};
     (void)state;
@@ -274,14 +275,16 @@ static void test_behaviours(void **state) {
 static uint32_t labels_by(const char *keys, const char *row) {
     char schema[256];
     struct world w = {0};
-    snprintf(schema, sizeof schema, "[log]\nheader=no\ncolumns=c,b,u\nuser=u\nmissing=NULL\n%s", keys);
+    snprintf(schema, sizeof schema, "[log]\nheader=no\ncolumns=c,b,u\nuser=u\nmissing=NULL\n%s",
+             keys);
     if (prep_schema_parse(&w.schema, "t", schema) != OK) {
         fail_msg("%s", fail_text());
     }
     assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
     assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
     assert_int_equal(read_row(&w, row), REJECT_NONE);
-    const uint32_t labels = (uint32_t)w.row.click | (uint32_t)w.row.conversion << 1 | w.classes << 2;
+    const uint32_t labels =
+        (uint32_t)w.row.click | (uint32_t)w.row.conversion << 1 | w.classes << 2;
     prep_row_fini(&w.row);
     prep_schema_free(&w.schema);
     return labels;
@@ -300,7 +303,8 @@ static void test_sources(void **state) {
     assert_int_equal(labels_by("click=c\nconversion_from=b\nconversion_none=-1, x\n", "1,0,u"), 15);
     assert_int_equal(labels_by("click_from=c\nclick_none=0\nconversion=b\n", "0,0,u"), 0);
     assert_int_equal(labels_by("click_from=c\nclick_none=0\nconversion=b\n", "5,0,u"), 5);
-    assert_int_equal(labels_by("click=all\nconversion=b\n", "x,1,u"), 3 + 8); /* no class of clicks */
+    assert_int_equal(labels_by("click=all\nconversion=b\n", "x,1,u"),
+                     3 + 8); /* no class of clicks */
     assert_int_equal(labels_by("click=c\nconversion=none\n", "1,x,u"), 5);
     assert_int_equal(labels_by("labels=count\nclick=c\nconversion=b\n", "3,0.0,u"), 5);
 }
@@ -363,18 +367,24 @@ static void test_funnel(void **state) {
     prep_schema_free(&w.schema);
 }
 
-/* A rejected row with cells too many or too few has a label if it looks so from both ends; of one with
- * bad quotes the cells are taken as if they were letters. */
+/* A rejected row with cells too many or too few has a label if it looks so from both ends; of one
+ * with bad quotes the cells are taken as if they were letters. */
 static void test_classes(void **state) {
     static const struct {
         const char *text;
         uint32_t classes;
-    } rows[] = {{"7,u,1,0,1,,1,x,1", 1},      {"7,u,1,1,1,,1,x,cheap", 3},
-                {"7,u,2,0,1,,1,x,1", 1},      {"7,u,0,0,1,,1,x,cheap", 0},
-                {"7,u,NULL,0,1,,1,x,1", 0},   {"7,u,,true,1,,1,x,1", 2},
-                {"7,u,1,1,,,1,x,y,1", 1},    {"7,u,1,0,1,,1,x,y,1", 0},
-                {"7,u,1", 0},                 {"7,u,1,1,1,\"", 2},
-                {"7,u,1,1,1,,1,x,\"a", 3},   {"\"7\",u,\"0\",\"1\",1,,1,x,\"a", 2}};
+    } rows[] = {{"7,u,1,0,1,,1,x,1", 1},
+                {"7,u,1,1,1,,1,x,cheap", 3},
+                {"7,u,2,0,1,,1,x,1", 1},
+                {"7,u,0,0,1,,1,x,cheap", 0},
+                {"7,u,NULL,0,1,,1,x,1", 0},
+                {"7,u,,true,1,,1,x,1", 2},
+                {"7,u,1,1,,,1,x,y,1", 1},
+                {"7,u,1,0,1,,1,x,y,1", 0},
+                {"7,u,1", 0},
+                {"7,u,1,1,1,\"", 2},
+                {"7,u,1,1,1,,1,x,\"a", 3},
+                {"\"7\",u,\"0\",\"1\",1,,1,x,\"a", 2}};
     struct world *w = *state;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         read_row(w, rows[k].text);
@@ -434,12 +444,13 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cells),    cmocka_unit_test(test_row),
-        cmocka_unit_test(test_row_refused), cmocka_unit_test(test_behaviours),
-        cmocka_unit_test(test_times), cmocka_unit_test(test_weight), cmocka_unit_test(test_funnel),
-        cmocka_unit_test(test_sources), cmocka_unit_test(test_styles),
-        cmocka_unit_test(test_classes), cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_mutations), cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_cells),        cmocka_unit_test(test_row),
+        cmocka_unit_test(test_row_refused),  cmocka_unit_test(test_behaviours),
+        cmocka_unit_test(test_times),        cmocka_unit_test(test_weight),
+        cmocka_unit_test(test_funnel),       cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_styles),       cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_identity),     cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -115,9 +115,11 @@ static void test_refuses(void **state) {
         {LOG "behaviours = a, b, c, d, e\n", "behaviours: more than 4 behaviours"},
         {LOG "click = d\n", "t:5: click of [log] was given in line 2 already"},
         {LOG "click = c\n", "t:5: click of [log] was given in line 2 already"},
-        {LOG "[column.u]\nkind = id\n[log]\nclick = d\n", "t:8: click of [log] was given in line 2"},
-        {LOG "[column.u]\nkind = id\n[column.u]\nkind = id\n", "t:8: kind of [column.u] was given in "
-                                                                "line 6 already"},
+        {LOG "[column.u]\nkind = id\n[log]\nclick = d\n",
+         "t:8: click of [log] was given in line 2"},
+        {LOG "[column.u]\nkind = id\n[column.u]\nkind = id\n",
+         "t:8: kind of [column.u] was given in "
+         "line 6 already"},
         {LOG "[column.u]\nuniform = 0, 1, 2\nuniform = 0, 1, 2\n", "was given in line 6 already"},
         {LOG "missing = \"a\n", "missing: \"a: the quote is not closed"},
         {LOG "missing = \"a\" b\n", "missing: 'b' behind a closing quote"},
@@ -125,10 +127,12 @@ static void test_refuses(void **state) {
         {LOG "missing = a,b,c,d,e,f,g,h,i\n", "missing: more than 8 texts"},
         {LOG "item = \"\"\n", "item: a column's name is empty"},
         {LOG "impression =\n", "impression: '': a name of 0 bytes"},
-        {"[log]\nclick = c\nconversion_from = t\nconversion = t\n", "conversion: where that label is was "
-                                                                   "said already"},
+        {"[log]\nclick = c\nconversion_from = t\nconversion = t\n",
+         "conversion: where that label is was "
+         "said already"},
         {LOG "conversion_none = -1\n", "log.conversion_none needs log.conversion_from"},
-        {"[log]\nclick = c\nconversion = none\nuser = u\nbehaviours = b\n", "log.conversion = none"},
+        {"[log]\nclick = c\nconversion = none\nuser = u\nbehaviours = b\n",
+         "log.conversion = none"},
         {"[log]\nclick = c\nconversion = none\nuser = u\ntime = t\nconversion_time = ct\n",
          "log.conversion_time, and log.conversion = none"},
         {"[log]\nclick_from = c\nconversion = none\nuser = c\n", "'c' is a label"},
@@ -154,9 +158,11 @@ static void test_refuses(void **state) {
         {LOG TIMED "time_origin = soon\n", "log.time_origin: 'soon': expected a date"},
         {LOG TIMED "time_origin = 1900-01-01\n", "log.time_origin: '1900-01-01' is not from 1990"},
         {LOG TIMED "timezone = UTC\n", "log.timezone needs log.time_format"},
-        {LOG TIMED "time_format = iso\ntimezone = Europe/Berlim\n", "log.timezone: 'Europe/Berlim' is "
-                                                                     "not in"},
-        {LOG TIMED "time_format = iso\ntimezone = ../passwd\n", "log.timezone: '../passwd' is not in"},
+        {LOG TIMED "time_format = iso\ntimezone = Europe/Berlim\n",
+         "log.timezone: 'Europe/Berlim' is "
+         "not in"},
+        {LOG TIMED "time_format = iso\ntimezone = ../passwd\n",
+         "log.timezone: '../passwd' is not in"},
         {LOG TIMED "time_format = iso\ntimezone = +25:00\n", "log.timezone: '+25:00' is not in"},
         {LOG "item = a=b\n", "[column.a=b]: field name 'a=b'"},
         {LOG "delimiter = ab\n", "delimiter: 'ab': expected one character"},
@@ -206,12 +212,16 @@ static void test_no_header(void **state) {
 static void test_one_label(void **state) {
     struct prep_schema s;
     (void)state;
-    assert_int_equal(prep_schema_parse(&s, "t", "[log]\nclick = c\nconversion = none\nuser = u\n"
-                                                "time = t\n"), OK);
+    assert_int_equal(prep_schema_parse(&s, "t",
+                                       "[log]\nclick = c\nconversion = none\nuser = u\n"
+                                       "time = t\n"),
+                     OK);
     assert_int_equal(s.conversion.source, LABEL_NEVER);
     prep_schema_free(&s);
-    assert_int_equal(prep_schema_parse(&s, "t", "[log]\nclick = \"all\"\nconversion = \"none\"\n"
-                                                "user = u\n"), OK); /* columns of these names */
+    assert_int_equal(prep_schema_parse(&s, "t",
+                                       "[log]\nclick = \"all\"\nconversion = \"none\"\n"
+                                       "user = u\n"),
+                     OK); /* columns of these names */
     assert_string_equal(s.click.role.name, "all");
     assert_string_equal(s.conversion.role.name, "none");
     prep_schema_free(&s);
@@ -221,13 +231,15 @@ static void test_lists(void **state) {
     static const char *const texts[] = {"NULL", "\\N", "a, b", "say \"x\"", " "};
     struct prep_schema s;
     (void)state;
-    assert_int_equal(prep_schema_parse(&s, "t", LOG "item = \"a, b\", \"class \" ,x]\n"
-                                                "missing = NULL , \\N\n"
-                                                "missing = \"a, b\",\"say \"\"x\"\"\",\" \"\n"
-                                                "[column.\"class \"]\nfield = class\nmissing = -1\n"
-                                                "missing = \"\"\n"
-                                                "[column.\"a, b\"]\nfield = ab\n"
-                                                "[column.x]]\nfield = x\n"), OK);
+    assert_int_equal(prep_schema_parse(&s, "t",
+                                       LOG "item = \"a, b\", \"class \" ,x]\n"
+                                           "missing = NULL , \\N\n"
+                                           "missing = \"a, b\",\"say \"\"x\"\"\",\" \"\n"
+                                           "[column.\"class \"]\nfield = class\nmissing = -1\n"
+                                           "missing = \"\"\n"
+                                           "[column.\"a, b\"]\nfield = ab\n"
+                                           "[column.x]]\nfield = x\n"),
+                     OK);
     assert_int_equal(s.missing.count, 5);
     for (uint32_t k = 0; k < 5; k++) {
         assert_string_equal(s.missing.text[k], texts[k]);
@@ -278,8 +290,9 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),     cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_no_header), cmocka_unit_test(test_lists), cmocka_unit_test(test_one_label), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_whole),        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_no_header),    cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_one_label),    cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

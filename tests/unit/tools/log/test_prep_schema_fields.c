@@ -1,5 +1,5 @@
-/* What esmm prep writes into the manifest of its fields: how texts became ids, how many values there
- * are, and the fields that have none. */
+/* What esmm prep writes into the manifest of its fields: how texts became ids, how many values
+ * there are, and the fields that have none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,17 +17,17 @@ static const char schema[] = "[log]\nmissing = NULL\nimpression = id\nclick = c\
                              "[column.item]\nkind = id\nfield = shop\n"
                              "[column.price]\nkind = numeric\nlog = 0.5, 8, 4\n";
 static const char rows[] = "id,c,b,u,tags,item,price,never,nil\n"
-                          "1,1,0,u1,a:2|b,7,3.5,,NULL\n"
-                          "2,0,0,u1,a:2|b,8,NULL,,NULL\n"
-                          "3,1,1,u2,-,7,3,,\n";
+                           "1,1,0,u1,a:2|b,7,3.5,,NULL\n"
+                           "2,0,0,u1,a:2|b,8,NULL,,NULL\n"
+                           "3,1,1,u2,-,7,3,,\n";
 
 static void read_prepared(struct dataset *d) {
     char path[160];
     snprintf(path, sizeof path, "%s/schema.ini", dir);
     write_text(path, schema);
     write_text(skeleton, rows);
-    assert_int_equal(prep("--format", "csv", "--schema", path, "--input", skeleton, "--out", out, NULL),
-                     OK);
+    assert_int_equal(
+        prep("--format", "csv", "--schema", path, "--input", skeleton, "--out", out, NULL), OK);
     assert_int_equal(dataset_read(d, out), OK);
 }
 
@@ -78,8 +78,12 @@ static void test_empty_column(void **state) {
 static void test_aliccp(void **state) {
     (void)state;
     struct dataset d;
-    write_text(common, "u1,1,101\002" "5\003" "1.0\n");
-    write_text(skeleton, "1,1,0,u1,1,205\002" "9\003" "1.0\n");
+    write_text(common, "u1,1,101\002"
+                       "5\003"
+                       "1.0\n");
+    write_text(skeleton, "1,1,0,u1,1,205\002"
+                         "9\003"
+                         "1.0\n");
     assert_int_equal(prep(ALICCP, out, NULL), OK);
     assert_int_equal(dataset_read(&d, out), OK);
     described(&d, "101", "kind = aliccp", 0, 1);
@@ -89,7 +93,8 @@ static void test_aliccp(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv), cmocka_unit_test(test_empty_column),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv),
+                                       cmocka_unit_test(test_empty_column),
                                        cmocka_unit_test(test_aliccp)};
     return cmocka_run_group_tests_name("prep_schema_fields", tests, prep_setup, prep_teardown);
 }

@@ -32,7 +32,8 @@ static void test_counts(void **state) {
         for (int hashed = 0; hashed < 2; hashed++) {
             const double ratio = count(sizes[k], 1 + k % 3, hashed != 0) / (double)sizes[k];
             if (ratio < 0.91 || ratio > 1.09) {
-                fail_msg("%llu ids are taken for %.3f as many", (unsigned long long)sizes[k], ratio);
+                fail_msg("%llu ids are taken for %.3f as many", (unsigned long long)sizes[k],
+                         ratio);
             }
         }
     }

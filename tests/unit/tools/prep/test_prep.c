@@ -21,7 +21,7 @@
 #define ROWS_MAX     3000u
 #define FEATURES_MAX 8u
 
-/* --- a random log ---------------------------------------------------------------------------- */
+/* --- a random log ----------------------------------------------------------------------------- */
 
 static const char *const names[2][4] = {{"101", "110_14", "a_long_user_field", "121"},
                                         {"205", "210", "853", "a_long_item_field"}};
@@ -72,7 +72,8 @@ static void put_side(struct buf *b, const struct side_of_row *s, enum side side)
     for (size_t k = 0; k < s->count; k++) {
         assert_int_equal(buf_printf(b, "%s%s\x02%llu\x03%s", k > 0 ? "\x01" : "",
                                     names[side][s->f[k].field], (unsigned long long)s->f[k].id,
-                                    s->f[k].text), OK);
+                                    s->f[k].text),
+                         OK);
     }
 }
 
@@ -96,8 +97,13 @@ static void draw_common(struct log *l) {
 }
 
 static void put_bad(struct log *l) {
-    static const char *const lines[] = {"garbage", "1,0,0", "1,7,0,1000,0,", "1,0,0,nobody,0,",
-                                        "1,0,0,1000,3,", "1,0,0,1000,1,205\x02x\x03" "1.0"};
+    static const char *const lines[] = {"garbage",
+                                        "1,0,0",
+                                        "1,7,0,1000,0,",
+                                        "1,0,0,nobody,0,",
+                                        "1,0,0,1000,3,",
+                                        "1,0,0,1000,1,205\x02x\x03"
+                                        "1.0"};
     assert_int_equal(buf_printf(&l->skeleton, "%s\n", lines[draw(l, 6)]), OK);
     l->bad++;
 }
@@ -113,15 +119,19 @@ static void draw_log(struct log *l, uint64_t seed, uint32_t rows, bool with_bad)
         before = user;
         for (uint32_t k = 0; k < length && l->rows < rows; k++) {
             struct row *r = &l->row[l->rows++];
-            *r = (struct row){.id = 5000 + l->rows, .user = user, .click = draw(l, 3) == 0,
+            *r = (struct row){.id = 5000 + l->rows,
+                              .user = user,
+                              .click = draw(l, 3) == 0,
                               .conversion = draw(l, 4) == 0};
             l->orphans += r->conversion && !r->click;
             draw_side(l, &r->item);
             assert_int_equal(buf_printf(&l->skeleton, "%llu,%d,%d,%s,", (unsigned long long)r->id,
-                                        r->click, r->conversion, l->key[user]), OK);
+                                        r->click, r->conversion, l->key[user]),
+                             OK);
             put_side(&l->skeleton, &r->item, SIDE_ITEM);
-            assert_int_equal(buf_put(&l->skeleton, l->rows % 3 == 0 ? "\r\n" : "\n",
-                                     l->rows % 3 == 0 ? 2 : 1), OK);
+            assert_int_equal(
+                buf_put(&l->skeleton, l->rows % 3 == 0 ? "\r\n" : "\n", l->rows % 3 == 0 ? 2 : 1),
+                OK);
             if (with_bad && draw(l, 20) == 0) {
                 put_bad(l);
             }
@@ -136,10 +146,10 @@ static void free_log(struct log *l) {
     buf_fini(&l->common);
 }
 
-/* --- running and comparing ------------------------------------------------------------------- */
+/* --- running and comparing -------------------------------------------------------------------- */
 
-static void check_side(const struct dataset *d, const struct shard *s, enum side side,
-                       uint32_t bag, const struct side_of_row *want) {
+static void check_side(const struct dataset *d, const struct shard *s, enum side side, uint32_t bag,
+                       const struct side_of_row *want) {
     for (uint32_t n = 0; n < 4; n++) {
         const int slot = schema_find(&d->schema, names[side][n]);
         size_t k = 0;
@@ -219,7 +229,7 @@ static void same_tree(const char *a, const char *b) {
     file_list_free(&right);
 }
 
-/* --- tests ----------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void test_random_logs(void **state) {
     struct log *l = *state;
@@ -227,10 +237,12 @@ static void test_random_logs(void **state) {
         const bool bad = seed % 2 == 0;
         draw_log(l, seed, 200 + (uint32_t)seed * 400, bad);
         assert_int_equal(prep(ALICCP, out, "--threads", "3", "--shard-impressions", "100",
-                              "--max-bad", "20", NULL), OK);
+                              "--max-bad", "20", NULL),
+                         OK);
         check(l, out, false);
         assert_int_equal(prep(ALICCP, out2, "--threads", "1", "--shard-impressions", "100",
-                              "--max-bad", "20", NULL), OK);
+                              "--max-bad", "20", NULL),
+                         OK);
         same_tree(out, out2);
         if (!bad) {
             struct dataset d;
@@ -239,8 +251,8 @@ static void test_random_logs(void **state) {
             dataset_free(&d);
         }
         clean();
-        assert_int_equal(prep(ALICCP, out, "--orphans", "drop", "--max-bad", "20", "--seed", "9",
-                              NULL), OK);
+        assert_int_equal(
+            prep(ALICCP, out, "--orphans", "drop", "--max-bad", "20", "--seed", "9", NULL), OK);
         check(l, out, true);
         clean();
         free_log(l);
@@ -253,8 +265,8 @@ static void test_memory_fails(void **state) {
     size_t failed = 0;
     for (size_t n = 1; n < 4000; n += 1 + n / 20) {
         mem_fail_after(n);
-        const enum status status = prep(ALICCP, out, "--threads", "2", "--shard-impressions", "50",
-                                        NULL);
+        const enum status status =
+            prep(ALICCP, out, "--threads", "2", "--shard-impressions", "50", NULL);
         mem_fail_after(0);
         if (status == OK) {
             clean();

@@ -1,4 +1,5 @@
-/* What esmm prep doubts: labels that seem to be swapped, a field that is a row number, times to come. */
+/* What esmm prep doubts: labels that seem to be swapped, a field that is a row number, times to
+ * come. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +24,8 @@ static void write_rows(void) {
     assert_int_equal(buf_printf(&text, "id,user,click,buy,item\n"), OK);
     for (unsigned i = 0; i < 3000; i++) {
         assert_int_equal(buf_printf(&text, "r%u,u%u,%d,%d,i%u\n", i, i / 3, i % 2 == 0, i % 20 == 0,
-                                    i * 7 % 500), OK);
+                                    i * 7 % 500),
+                         OK);
     }
     assert_int_equal(file_write_atomic(skeleton, text.data, text.len), OK);
     buf_fini(&text);
@@ -39,7 +41,8 @@ static char *doubts(const char *keys, const char *orphans) {
     write_text(log_path, "");
     assert_int_equal(log_open(log_path, "test"), OK);
     assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
-                          "--orphans", orphans, "--threads", "2", "--shard-impressions", "500", NULL),
+                          "--orphans", orphans, "--threads", "2", "--shard-impressions", "500",
+                          NULL),
                      OK);
     log_close();
     assert_int_equal(file_read_all(log_path, 1u << 20, &text, &n), OK);
@@ -59,13 +62,15 @@ static void test_labels(void **state) {
     (void)state;
     write_rows();
     says("[log]\nclick = click\nconversion = buy\nuser = user\nitem = item\n", "zero", NULL);
-    says("[log]\nclick = buy\nconversion = click\nuser = user\nitem = item\n", "zero",
-         "1350 of 1500 conversions have no click, and there are more of them than clicks: are the columns "
-         "of clicks and conversions swapped? The rows count as no conversion");
+    says(
+        "[log]\nclick = buy\nconversion = click\nuser = user\nitem = item\n", "zero",
+        "1350 of 1500 conversions have no click, and there are more of them than clicks: are the columns "
+        "of clicks and conversions swapped? The rows count as no conversion");
     says("[log]\nclick = buy\nconversion = click\nuser = user\nitem = item\n", "drop",
          "The rows were dropped");
-    says("[log]\nclick = click\nconversion_from = buy\nconversion_none = 0, 1\nuser = user\nitem = item\n",
-         "zero", "no row of 3000 has a conversion");
+    says(
+        "[log]\nclick = click\nconversion_from = buy\nconversion_none = 0, 1\nuser = user\nitem = item\n",
+        "zero", "no row of 3000 has a conversion");
     says("[log]\nclick = click\nconversion = none\nuser = user\nitem = item\n", "zero", NULL);
     says("[log]\nclick_from = click\nclick_none = 0, 1\nconversion = none\nuser = user\n", "zero",
          "no row of 3000 has a click");
@@ -79,9 +84,10 @@ static void test_labels(void **state) {
 static void test_ids(void **state) {
     (void)state;
     write_rows();
-    says("[log]\nimpression = id\nclick = click\nconversion = buy\nuser = user\nitem = item, id\n", "zero",
-         "field 'id' has a value of its own in nearly every row (about ");
-    says("[log]\nclick = click\nconversion = buy\nuser = user, id\nitem = item\n", "zero", "field 'id'");
+    says("[log]\nimpression = id\nclick = click\nconversion = buy\nuser = user\nitem = item, id\n",
+         "zero", "field 'id' has a value of its own in nearly every row (about ");
+    says("[log]\nclick = click\nconversion = buy\nuser = user, id\nitem = item\n", "zero",
+         "field 'id'");
 }
 
 static void test_times(void **state) {

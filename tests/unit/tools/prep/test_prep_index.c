@@ -122,7 +122,10 @@ static void test_one_hash(void **state) {
     assert_int_equal(file_write_atomic(common, text, sizeof text - 1), OK);
     for (unsigned k = 0; k < 3; k++) {
         const struct index_entry e = {.hash = prep_index_hash((struct span){"bbb", 3}),
-                                      .offset = 8 * k, .line = k + 1, .bytes = 7, .key_bytes = 3};
+                                      .offset = 8 * k,
+                                      .line = k + 1,
+                                      .bytes = 7,
+                                      .key_bytes = 3};
         assert_int_equal(buf_put(&entries, &e, sizeof e), OK);
     }
     assert_int_equal(prep_index_create(&x, dir, common), OK);
@@ -179,8 +182,8 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),     cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_one_hash), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_find),         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_one_hash),     cmocka_unit_test(test_full),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

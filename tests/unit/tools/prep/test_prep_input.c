@@ -44,13 +44,14 @@ static void trace_all(struct prep_input *in, struct trace *t) {
         assert_int_equal(status, OK);
         assert_int_equal(p.number, t->pieces++);
         assert_int_equal(buf_printf(&t->text, "piece %llu line %llu\n",
-                                    (unsigned long long)p.offset,
-                                    (unsigned long long)p.first_line), OK);
+                                    (unsigned long long)p.offset, (unsigned long long)p.first_line),
+                         OK);
         for (size_t i = 0; i < p.count; i++) {
             const struct span r = prep_piece_record(&p, i);
             assert_int_equal(buf_printf(&t->text, "%llu:%zu:%.*s\n",
                                         (unsigned long long)prep_piece_line(&p, i), r.n,
-                                        (int)(r.n < 100 ? r.n : 100), r.at), OK);
+                                        (int)(r.n < 100 ? r.n : 100), r.at),
+                             OK);
             t->records++;
         }
         for (size_t k = 0; k < 16; k++) {
@@ -136,12 +137,16 @@ static void test_cuts(void **state) {
     expect("a1\n", 4, 0, "piece 0 line 1\n1:2:a1\n");
     expect("a1\r\n\r\na2", 4, 0, "piece 0 line 1\n1:2:a1\n2:0:\n3:2:a2\n");
     /* Back to the end of a run, if one is in the second half; exactly full is no reason. */
-    expect("a1\na2\na3\nb1\nb2\n", 4, 0, "piece 0 line 1\n1:2:a1\n2:2:a2\n3:2:a3\n"
-                                         "piece 9 line 4\n4:2:b1\n5:2:b2\n");
-    expect("a1\nb1\nb2\nb3\nb4\n", 4, 0, "piece 0 line 1\n1:2:a1\n2:2:b1\n3:2:b2\n4:2:b3\n"
-                                         "piece 12 line 5\n5:2:b4\n");
+    expect("a1\na2\na3\nb1\nb2\n", 4, 0,
+           "piece 0 line 1\n1:2:a1\n2:2:a2\n3:2:a3\n"
+           "piece 9 line 4\n4:2:b1\n5:2:b2\n");
+    expect("a1\nb1\nb2\nb3\nb4\n", 4, 0,
+           "piece 0 line 1\n1:2:a1\n2:2:b1\n3:2:b2\n4:2:b3\n"
+           "piece 12 line 5\n5:2:b4\n");
     expect("a1\na2\na3\na4\n", 4, 0, "piece 0 line 1\n1:2:a1\n2:2:a2\n3:2:a3\n4:2:a4\n");
-    expect("\xef\xbb\xbf" "a1\na2\n", 1, 0, "piece 3 line 1\n1:2:a1\npiece 6 line 2\n2:2:a2\n");
+    expect("\xef\xbb\xbf"
+           "a1\na2\n",
+           1, 0, "piece 3 line 1\n1:2:a1\npiece 6 line 2\n2:2:a2\n");
 }
 
 static void test_quotes(void **state) {
@@ -237,7 +242,8 @@ static void test_any_arrival(void **state) {
     free(text);
 }
 
-/* A log cut into files between records gives the pieces of the whole, and each record its file and line. */
+/* A log cut into files between records gives the pieces of the whole, and each record its file and
+ * line. */
 static void test_many_files(void **state) {
     static const char alphabet[] = "aaaabbbbcdef,,\"\"\n\n\n\r";
     enum { FILES = 5, BYTES = 20000 };
@@ -251,14 +257,16 @@ static void test_many_files(void **state) {
         struct trace whole, parts;
         struct prep_input in;
         size_t at = 0;
-        for (size_t i = 0; i < BYTES; i++) { /* quotes are closed before a line ends: cuts are between records */
+        for (size_t i = 0; i < BYTES;
+             i++) { /* quotes are closed before a line ends: cuts are between records */
             const char c = alphabet[rng_below(seed, i, 0, sizeof alphabet - 1)];
             text[i] = c == '"' && quote != 0 ? 'q' : c;
         }
         text[BYTES - 1] = '\n';
         trace_file(text, BYTES, records_max, bytes_max, quote, &whole);
         for (size_t k = 0; k < FILES; k++) {
-            size_t end = k == FILES - 1 ? BYTES : at + (size_t)rng_below(seed, k, 3, BYTES - at) / 2;
+            size_t end =
+                k == FILES - 1 ? BYTES : at + (size_t)rng_below(seed, k, 3, BYTES - at) / 2;
             while (end > at && text[end - 1] != '\n') {
                 end--;
             }
@@ -294,9 +302,9 @@ static void test_places(void **state) {
         size_t file;
         uint64_t line, log_line;
         bool header;
-    } want[] = {{"a1", 0, 2, 2, false}, {"", 0, 3, 3, false},   {"a2", 0, 4, 4, false},
-                {"", 2, 1, 5, false},   {"h", 3, 1, 6, true},   {"\"b1", 3, 2, 7, false},
-                {"", 4, 1, 8, false},   {"", 4, 2, 9, false},   {"h", 4, 3, 10, true},
+    } want[] = {{"a1", 0, 2, 2, false},  {"", 0, 3, 3, false},   {"a2", 0, 4, 4, false},
+                {"", 2, 1, 5, false},    {"h", 3, 1, 6, true},   {"\"b1", 3, 2, 7, false},
+                {"", 4, 1, 8, false},    {"", 4, 2, 9, false},   {"h", 4, 3, 10, true},
                 {"c1", 4, 4, 11, false}, {"c2", 4, 5, 12, false}};
     char names[FILES][160], *list[FILES];
     (void)state;
@@ -417,8 +425,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cuts),        cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_long_lines),  cmocka_unit_test(test_exact_offsets),
-        cmocka_unit_test(test_any_arrival), cmocka_unit_test(test_many_files), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_any_arrival), cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_places),      cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_first),       cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -31,7 +31,8 @@ static int setup(void **state) {
     snprintf(schema, sizeof schema, "%s/log.schema", dir);
     snprintf(in, sizeof in, "%s/in", dir);
     snprintf(all, sizeof all, "%s/all.csv", dir);
-    write_text(schema, "[log]\nclick = click\nconversion = buy\ngroup = user\nuser = user\nitem = item\n");
+    write_text(schema,
+               "[log]\nclick = click\nconversion = buy\ngroup = user\nuser = user\nitem = item\n");
     return file_mkdirs(in) == OK ? 0 : -1;
 }
 
@@ -46,7 +47,8 @@ static void assert_same_shards(void) {
     assert_int_equal(a.log_lines.rows, b.log_lines.rows);
     assert_int_equal(a.rejected, b.rejected);
     const struct line_counts *l = &b.log_lines;
-    assert_int_equal(l->lines, l->header + l->blank + l->rejected + l->dropped + l->rows + l->continued);
+    assert_int_equal(l->lines,
+                     l->header + l->blank + l->rejected + l->dropped + l->rows + l->continued);
     assert_int_equal(l->header, 3);
     dataset_free(&a);
     dataset_free(&b);
@@ -62,8 +64,9 @@ static void one_log(void **state) {
     put("d.csv", "");
     put("_SUCCESS", "");
     put(".c.csv.crc", "junk");
-    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", in, "--out", out, "--max-bad", "50",
-                          NULL), OK);
+    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", in, "--out", out,
+                          "--max-bad", "50", NULL),
+                     OK);
     struct dataset d;
     assert_int_equal(dataset_read(&d, out), OK);
     assert_int_equal(d.impressions, 5);
@@ -84,21 +87,24 @@ static void one_log(void **state) {
     mem_free(&text);
 }
 
-/* With ids the shards are the same bytes as those of the log in one file, in which headers are skipped. */
+/* With ids the shards are the same bytes as those of the log in one file, in which headers are
+ * skipped. */
 static void same_shards(void **state) {
     (void)state;
     char a[256], b[256], c[256];
     clean();
-    write_text(schema, "[log]\nclick = click\nconversion = buy\nimpression = id\ngroup = user\nuser = user\n"
-                       "item = item\nrepeated_headers = skip\n");
+    write_text(
+        schema,
+        "[log]\nclick = click\nconversion = buy\nimpression = id\ngroup = user\nuser = user\n"
+        "item = item\nrepeated_headers = skip\n");
     static char texts[3][1 << 16], whole[3 << 16];
     whole[0] = '\0';
     for (int k = 0; k < 3; k++) {
         size_t n = (size_t)snprintf(texts[k], sizeof texts[k], "id,%s", HEAD);
         for (int i = 0; i < 700; i++) {
             const int row = k * 700 + i;
-            n += (size_t)snprintf(texts[k] + n, sizeof texts[k] - n, "%d,u%d,%d,%d,0\n", row, row / 9, row % 31,
-                                  row % 4 == 0);
+            n += (size_t)snprintf(texts[k] + n, sizeof texts[k] - n, "%d,u%d,%d,%d,0\n", row,
+                                  row / 9, row % 31, row % 4 == 0);
         }
         strcat(whole, texts[k]);
     }
@@ -110,9 +116,12 @@ static void same_shards(void **state) {
     snprintf(b, sizeof b, "%s/2", in);
     snprintf(c, sizeof c, "%s/3", in);
     assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", all, "--out", out,
-                          "--shard-impressions", "500", NULL), OK);
-    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", a, "--input", b, "--input", c, "--out",
-                          out2, "--shard-impressions", "500", "--threads", "3", NULL), OK);
+                          "--shard-impressions", "500", NULL),
+                     OK);
+    assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", a, "--input", b,
+                          "--input", c, "--out", out2, "--shard-impressions", "500", "--threads",
+                          "3", NULL),
+                     OK);
     assert_same_shards();
 }
 
@@ -129,16 +138,21 @@ static void refusals(void **state) {
     snprintf(a, sizeof a, "%s/a", in);
     snprintf(b, sizeof b, "%s/b", in);
     snprintf(c, sizeof c, "%s/../in/a", in);
-    refused(prep("--format", "csv", "--schema", schema, "--input", a, "--input", b, "--out", out, NULL), ERR_FORMAT,
-            "/in/b: its first line is not the header of ");
-    refused(prep("--format", "csv", "--schema", schema, "--input", a, "--input", c, "--out", out, NULL), ERR_USAGE,
-            "are the same file: its rows would count twice");
-    refused(prep("--format", "csv", "--schema", schema, "--input", a, "--input", "-", "--out", out, NULL), ERR_USAGE,
-            "standard input, which stands alone");
-    refused(prep("--format", "csv", "--schema", schema, "--input", a, "--input", "/nowhere", "--out", out, NULL),
+    refused(
+        prep("--format", "csv", "--schema", schema, "--input", a, "--input", b, "--out", out, NULL),
+        ERR_FORMAT, "/in/b: its first line is not the header of ");
+    refused(
+        prep("--format", "csv", "--schema", schema, "--input", a, "--input", c, "--out", out, NULL),
+        ERR_USAGE, "are the same file: its rows would count twice");
+    refused(prep("--format", "csv", "--schema", schema, "--input", a, "--input", "-", "--out", out,
+                 NULL),
+            ERR_USAGE, "standard input, which stands alone");
+    refused(prep("--format", "csv", "--schema", schema, "--input", a, "--input", "/nowhere",
+                 "--out", out, NULL),
             ERR_NOT_FOUND, "/nowhere");
     snprintf(b, sizeof b, "%s/c", in);
-    refused(prep("--format", "csv", "--schema", schema, "--input", b, "--out", out, NULL), ERR_FORMAT, "is empty");
+    refused(prep("--format", "csv", "--schema", schema, "--input", b, "--out", out, NULL),
+            ERR_FORMAT, "is empty");
 }
 
 /* A skeleton may be many files, too. */
@@ -147,9 +161,15 @@ static void aliccp(void **state) {
     char more[160];
     clean();
     snprintf(more, sizeof more, "%s/skeleton-2.csv", dir);
-    write_text(common, "u1,1,101\x02" "1\x03" "1.0\n");
-    write_text(skeleton, "1,0,0,u1,1,205\x02" "7\x03" "1.0");
-    write_text(more, "2,1,0,u1,1,205\x02" "7\x03" "1.0\n");
+    write_text(common, "u1,1,101\x02"
+                       "1\x03"
+                       "1.0\n");
+    write_text(skeleton, "1,0,0,u1,1,205\x02"
+                         "7\x03"
+                         "1.0");
+    write_text(more, "2,1,0,u1,1,205\x02"
+                     "7\x03"
+                     "1.0\n");
     assert_int_equal(prep(ALICCP, out, "--skeleton", more, NULL), OK);
     struct dataset d;
     assert_int_equal(dataset_read(&d, out), OK);

@@ -19,7 +19,7 @@
 #include "tests/prep_case.h"
 
 #define GROUPS_MAX 4000u
-#define ROWS 3000u
+#define ROWS       3000u
 #define FIRST_TIME 1500000000u
 
 static char log_path[128], schema_path[128];
@@ -31,16 +31,18 @@ static void write_log(void) {
     for (uint64_t i = 0; i < ROWS; i++) {
         const uint64_t visit = i / 3, user = rng_below(1, 2, visit, 300);
         const bool click = rng_below(1, 3, i, 5) == 0, buy = click && rng_below(1, 4, i, 3) == 0;
-        n += (size_t)snprintf(text + n, sizeof text - n, "%llu,u%llu,%llu,%llu,t%llu|t%llu,%d,%d,%llu,%s\n",
+        n += (size_t)snprintf(text + n, sizeof text - n,
+                              "%llu,u%llu,%llu,%llu,t%llu|t%llu,%d,%d,%llu,%s\n",
                               (unsigned long long)i, (unsigned long long)user,
                               (unsigned long long)(user % 50), (unsigned long long)(i * 7 % 211),
                               (unsigned long long)(i % 9), (unsigned long long)(i % 11), click, buy,
                               (unsigned long long)(FIRST_TIME + 10 * i), i % 2 == 0 ? "1" : "2.5");
     }
     write_text(log_path, text);
-    write_text(schema_path, "[log]\nclick = click\nconversion = buy\nimpression = id\ngroup = user\n"
-                            "user = user, age\nitem = item, tags\ntime = time\nconversion_time = time\n"
-                            "weight = w\n[column.tags]\nmulti = |\n");
+    write_text(schema_path,
+               "[log]\nclick = click\nconversion = buy\nimpression = id\ngroup = user\n"
+               "user = user, age\nitem = item, tags\ntime = time\nconversion_time = time\n"
+               "weight = w\n[column.tags]\nmulti = |\n");
 }
 
 static int setup(void **state) {
@@ -82,8 +84,9 @@ static void add_group(struct groups *all, const struct shard *s, const struct sc
         h = hash_bag(h, &s->column[f], g);
     }
     for (uint32_t i = s->group_start[g]; i < s->group_start[g + 1]; i++) {
-        const uint64_t fields[] = {s->impression_id[i], s->labels[i], s->time[i], s->click_time[i],
-                                   s->conversion_time[i], (uint64_t)((double)s->weight[i] * 10)};
+        const uint64_t fields[] = {
+            s->impression_id[i], s->labels[i],          s->time[i],
+            s->click_time[i],    s->conversion_time[i], (uint64_t)((double)s->weight[i] * 10)};
         h = mix2(h, hash_bytes(fields, sizeof fields));
         for (uint32_t f = schema->user_count; f < schema->count; f++) {
             h = hash_bag(h, &s->column[f], i);
@@ -124,7 +127,8 @@ static int by_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void assert_same_set(const struct groups *a, const struct groups *b, const struct groups *c) {
+static void assert_same_set(const struct groups *a, const struct groups *b,
+                            const struct groups *c) {
     static uint64_t x[GROUPS_MAX], y[GROUPS_MAX];
     const size_t more = c == NULL ? 0 : c->count;
     assert_int_equal(a->count, b->count + more);
@@ -287,7 +291,8 @@ static void split_by_time(void **state) {
     for (size_t i = 0; i < mixed.count; i++) {
         assert_true(mixed.last_time[i] < at);
     }
-    for (size_t i = 0; i < other.count; i++) { /* whole groups, of which something is not before it */
+    for (size_t i = 0; i < other.count;
+         i++) { /* whole groups, of which something is not before it */
         assert_true(other.last_time[i] >= at);
     }
 }
@@ -295,8 +300,9 @@ static void split_by_time(void **state) {
 static void what_a_split_says(void **state) {
     (void)state;
     struct prep_split s;
-    static const char *const bad[] = {"0%", "100%", "90", "x%", "-5%", "nan%", "1500000000000", "2017-13-01",
-                                      "yesterday", "", "1980-01-01"};
+    static const char *const bad[] = {
+        "0%",         "100%",      "90", "x%",        "-5%", "nan%", "1500000000000",
+        "2017-13-01", "yesterday", "",   "1980-01-01"};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         assert_int_equal(prep_split_parse(&s, bad[k]), ERR_USAGE);
     }
@@ -325,8 +331,16 @@ static void what_a_split_says(void **state) {
 static void no_times(void **state) {
     (void)state;
     clean();
-    write_text(skeleton, "1,0,0,u1,1,205\x02" "7\x03" "1.0\n2,1,0,u2,1,205\x02" "7\x03" "1.0\n");
-    write_text(common, "u1,1,101\x02" "1\x03" "1.0\nu2,1,101\x02" "2\x03" "1.0\n");
+    write_text(skeleton, "1,0,0,u1,1,205\x02"
+                         "7\x03"
+                         "1.0\n2,1,0,u2,1,205\x02"
+                         "7\x03"
+                         "1.0\n");
+    write_text(common, "u1,1,101\x02"
+                       "1\x03"
+                       "1.0\nu2,1,101\x02"
+                       "2\x03"
+                       "1.0\n");
     refused(prep(ALICCP, out, "--split", "2017-07-14", NULL), ERR_FORMAT, "needs times");
     assert_int_equal(prep(ALICCP, out, "--shuffle", "all", NULL), OK);
 }

@@ -16,7 +16,9 @@
 
 #include "tests/prep_case.h"
 
-#define F(field, id) field "\x02" id "\x03" "1.0"
+#define F(field, id)                                                                               \
+    field "\x02" id "\x03"                                                                         \
+          "1.0"
 
 /* `rejects` is what rejects.tsv holds below its head, with S and C for the two files. */
 static void expect_rejects(const char *skeleton_text, const char *common_text, const char *want) {
@@ -29,7 +31,8 @@ static void expect_rejects(const char *skeleton_text, const char *common_text, c
     assert_int_equal(buf_printf(&full, "file\tline\treason\thead of the line\n"), OK);
     for (const char *at = want; *at != '\0'; at += strcspn(at, "\n") + 1) {
         assert_int_equal(buf_printf(&full, "%s%.*s\n", *at == 'S' ? skeleton : common,
-                                    (int)strcspn(at, "\n") - 1, at + 1), OK);
+                                    (int)strcspn(at, "\n") - 1, at + 1),
+                         OK);
     }
     assert_int_equal(path_join(path, out, "rejects.tsv"), OK);
     assert_int_equal(file_read_all(path, 1u << 20, &got, &n), OK);
@@ -41,20 +44,24 @@ static void expect_rejects(const char *skeleton_text, const char *common_text, c
 
 static void test_rejects(void **state) {
     (void)state;
-    expect_rejects("1,0,0,k,1," F("i", "5") "\n"
-                   "\n"
-                   "2,0,0,missing,1," F("i", "5") "\n"
-                   "3,0,0,broken,1," F("i", "5") "\n"
-                   "4,0,2,k,1," F("i\t\\", "5") "\n"
-                   "5,1,1,k,0,",
-                   "k,1," F("u", "1") "\n"
-                   "broken,2," F("u", "2") "\n"
-                   "k,1," F("u", "3") "\n",
-                   "C\t2\tfeature_num disagrees with the features\tbroken,2,u\\x022\\x031.0\n"
-                   "C\t3\tcommon index came before\tk,1,u\\x023\\x031.0\n"
-                   "S\t3\tno common row\t2,0,0,missing,1,i\\x025\\x031.0\n"
-                   "S\t4\tno common row\t3,0,0,broken,1,i\\x025\\x031.0\n"
-                   "S\t5\tlabel is not 0 or 1\t4,0,2,k,1,i\\t\\\\\\x025\\x031.0\n");
+    expect_rejects(
+        "1,0,0,k,1," F("i", "5") "\n"
+                                 "\n"
+                                 "2,0,0,missing,1," F("i", "5") "\n"
+                                                                "3,0,0,broken,1," F(
+                                                                    "i", "5") "\n"
+                                                                              "4,0,2,k,1," F(
+                                                                                  "i\t\\",
+                                                                                  "5") "\n"
+                                                                                       "5,1,1,k,0,",
+        "k,1," F("u", "1") "\n"
+                           "broken,2," F("u", "2") "\n"
+                                                   "k,1," F("u", "3") "\n",
+        "C\t2\tfeature_num disagrees with the features\tbroken,2,u\\x022\\x031.0\n"
+        "C\t3\tcommon index came before\tk,1,u\\x023\\x031.0\n"
+        "S\t3\tno common row\t2,0,0,missing,1,i\\x025\\x031.0\n"
+        "S\t4\tno common row\t3,0,0,broken,1,i\\x025\\x031.0\n"
+        "S\t5\tlabel is not 0 or 1\t4,0,2,k,1,i\\t\\\\\\x025\\x031.0\n");
 }
 
 static void test_long_line(void **state) {
@@ -66,7 +73,11 @@ static void test_long_line(void **state) {
     memset(text, 'x', n);
     memcpy(text + n, "\n1,0,0,k,0,\n", 13);
     write_text(skeleton, text);
-    memcpy(text + n, "\nk,1,u\x02" "1\x03" "1.0\n", 14);
+    memcpy(text + n,
+           "\nk,1,u\x02"
+           "1\x03"
+           "1.0\n",
+           14);
     write_text(common, text);
     free(text);
     assert_int_equal(prep(ALICCP, out, "--max-bad", "60", NULL), OK);
@@ -115,7 +126,8 @@ static void test_command_line(void **state) {
     refused(prep(ALICCP, out, "more", NULL), ERR_USAGE, "unexpected argument 'more'");
     refused(prep(ALICCP, out, "--nothing", NULL), ERR_USAGE, "unknown option");
     refused(prep("--format", "aliccp", "--skeleton", "/nonexistent", "--common", common, "--out",
-                 out, NULL), ERR_NOT_FOUND, "/nonexistent");
+                 out, NULL),
+            ERR_NOT_FOUND, "/nonexistent");
     assert_int_equal(prep("--help", NULL), OK);
 }
 
@@ -145,7 +157,7 @@ static void test_csv(void **state) {
                                     "2,a,0,1,20,\"y,\n\"\r\n"
                                     "3,a,1,1,30,x\r\n" /* the user side changes: a new group */
                                     "4,,0,0,30,x\r\n"
-                                    "5,,0,0,30,x\r\n"  /* without a value: groups of their own */
+                                    "5,,0,0,30,x\r\n" /* without a value: groups of their own */
                                     "6,b,0,0,30\r\n"
                                     "7,b,0,0,30,z";
     char schema[160], *rejects = NULL, path[PATH_BYTES_MAX];
@@ -159,7 +171,8 @@ static void test_csv(void **state) {
                        "[column.age]\nkind=id\n");
     write_text(skeleton, rows);
     assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
-                          "--max-bad", "20", NULL), OK);
+                          "--max-bad", "20", NULL),
+                     OK);
     assert_int_equal(dataset_read(&d, out), OK);
     assert_string_equal(d.source, "csv");
     assert_int_equal(d.impressions, 6);
@@ -193,9 +206,9 @@ static void test_csv(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rejects),      cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_refuses),      cmocka_unit_test(test_command_line),
-        cmocka_unit_test(test_existing),     cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_rejects),  cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_refuses),  cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_existing), cmocka_unit_test(test_csv),
     };
     return cmocka_run_group_tests(tests, prep_setup, prep_teardown);
 }

@@ -17,14 +17,16 @@ static char schema[160];
 static void write_schema(const char *more) {
     char text[512];
     snprintf(schema, sizeof schema, "%s/schema", dir);
-    snprintf(text, sizeof text, "[log]\nclick = c\nconversion = b\nitem = i\ntime = t\n"
-                                "conversion_time = bt\n%s", more);
+    snprintf(text, sizeof text,
+             "[log]\nclick = c\nconversion = b\nitem = i\ntime = t\n"
+             "conversion_time = bt\n%s",
+             more);
     write_text(schema, text);
 }
 
 static enum status prep_threads(const char *threads, const char *to) {
-    return prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", to, "--threads",
-                threads, "--shard-impressions", "64", NULL);
+    return prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", to,
+                "--threads", threads, "--shard-impressions", "64", NULL);
 }
 
 /* 300 rows, times by `format`, one row in five converted a step later. */
@@ -108,8 +110,10 @@ static void test_traps(void **state) {
         {"%llu", 14102100, 0, "looks like a date: time_format = %y%m%d%H"},
         {"%llu", 20140610, 0, "looks like a date: time_format = %Y%m%d"},
         {"%llu", 201406101230, 1, "looks like a date: time_format = %Y%m%d%H%M"},
-        {"%llu", 2014061012, 0, "times such as 2014061012 may be dates: log.time_format = %Y%m%d%H"},
-        {"%llu", 1406101230, 0, "times such as 1406101230 may be dates: log.time_format = %y%m%d%H%M"},
+        {"%llu", 2014061012, 0,
+         "times such as 2014061012 may be dates: log.time_format = %Y%m%d%H"},
+        {"%llu", 1406101230, 0,
+         "times such as 1406101230 may be dates: log.time_format = %y%m%d%H%M"},
         {"2014-06-10 12:30:%02llu", 0, 0, "looks like a date: time_format = iso"},
         {"%llu", 5, 1, "needs time_origin"},
         {"day %llu", 5, 1, "t is 'day 5'\t1,1,0,day 5,"},
@@ -145,9 +149,11 @@ static void test_head(void **state) {
     struct dataset d;
     (void)state;
     write_schema("header = no\ncolumns = c, b, i, t, bt\n");
-    write_text(skeleton, "\xef\xbb\xbf" "1,0,1,,\nno row\n1,1,1,1650610800000,1650610801000\n");
+    write_text(skeleton, "\xef\xbb\xbf"
+                         "1,0,1,,\nno row\n1,1,1,1650610800000,1650610801000\n");
     assert_int_equal(prep("--format", "csv", "--schema", schema, "--input", skeleton, "--out", out,
-                          "--max-bad", "100", NULL), OK);
+                          "--max-bad", "100", NULL),
+                     OK);
     assert_int_equal(dataset_read(&d, out), OK);
     assert_int_equal(d.impressions, 1);
     assert_int_equal(d.first_time, 1650610800);
@@ -157,8 +163,9 @@ static void test_head(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units), cmocka_unit_test(test_texts), cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_contradiction), cmocka_unit_test(test_head),
+        cmocka_unit_test(test_units), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_traps), cmocka_unit_test(test_contradiction),
+        cmocka_unit_test(test_head),
     };
     return cmocka_run_group_tests(tests, prep_setup, prep_teardown);
 }

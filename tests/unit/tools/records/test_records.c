@@ -26,13 +26,14 @@
 
 static char dir[64], source[96], out[96], out2[96];
 
-/* --- one impression, by hand ----------------------------------------------------------------- */
+/* --- one impression, by hand ------------------------------------------------------------------ */
 
 struct expected {
     uint64_t time;
     uint8_t labels, kind;
 };
-#define END {0, 0, 0}
+#define END                                                                                        \
+    { 0, 0, 0 }
 
 static void expect(enum record_stream stream, struct moment when, const struct expected *want) {
     const struct records_rule rule = {.stream = stream,
@@ -94,7 +95,7 @@ static void test_by_hand(void **state) {
     EXPECT(STREAM_DFM, last, {630, 1, KIND_CLICK}, {720, 1, KIND_CONVERSION});
 }
 
-/* --- a random log ---------------------------------------------------------------------------- */
+/* --- a random log ----------------------------------------------------------------------------- */
 
 struct row {
     struct moment when;
@@ -210,7 +211,9 @@ static void conversion_arrives(struct joiner *j, uint64_t now, uint32_t i) {
         return;
     }
     emit(j, now, i, s == STREAM_VANILLA ? 3 : 7,
-         s == STREAM_VANILLA ? KIND_BOTH : s == STREAM_DEFER ? KIND_FINAL : KIND_LATE);
+         s == STREAM_VANILLA ? KIND_BOTH
+         : s == STREAM_DEFER ? KIND_FINAL
+                             : KIND_LATE);
 }
 
 static void window_ends(struct joiner *j, uint64_t now, uint32_t i) {
@@ -266,7 +269,7 @@ static void walk(struct joiner *j, const struct records_rule *rule, const struct
     }
 }
 
-/* --- what was written ------------------------------------------------------------------------ */
+/* --- what was written ------------------------------------------------------------------------- */
 
 static int by_all(const void *a, const void *b) {
     const struct seen *x = a, *y = b;
@@ -293,8 +296,7 @@ static void check_record(const struct shard *s, uint32_t group, uint32_t k, cons
         assert_true(tags->weight[tags->start[k] + v] == 0.5f + (float)v);
     }
     assert_int_equal(s->click_time[k], (s->labels[k] & 1) != 0 ? r->when.click_time : 0);
-    assert_int_equal(s->conversion_time[k],
-                     (s->labels[k] & 2) != 0 ? r->when.conversion_time : 0);
+    assert_int_equal(s->conversion_time[k], (s->labels[k] & 2) != 0 ? r->when.conversion_time : 0);
 }
 
 struct reading {
@@ -330,9 +332,8 @@ static void read_shard(struct reading *r, const struct shard *s, const struct re
             assert_int_equal((s->time[k] - 1) / rule->slice, slice);
             check_record(s, g, k, l);
             assert_true(r->count < SEEN_MAX);
-            r->seen[r->count++] =
-                (struct seen){s->time[k], (uint32_t)s->impression_id[k] - 1000, s->labels[k],
-                              s->kind[k]};
+            r->seen[r->count++] = (struct seen){s->time[k], (uint32_t)s->impression_id[k] - 1000,
+                                                s->labels[k], s->kind[k]};
         }
     }
     if (whole) {
@@ -445,7 +446,7 @@ static void test_random(void **state) {
     mem_free(&r);
 }
 
-/* --- refusals -------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 static enum status records(const char *first, ...) {
     char *argv[24] = {(char *)(uintptr_t) "records"};
@@ -509,11 +510,10 @@ static void test_refused(void **state) {
 static void test_memory_fails(void **state) {
     static struct log l;
     static struct reading r;
-    const struct records_options o = {
-        .data = DIRS(source),
-        .out = out,
-        .rule = {STREAM_ES_DFM, 30, 60, 200, 50},
-        .shard_impressions = SHARD_IMPRESSIONS_MAX};
+    const struct records_options o = {.data = DIRS(source),
+                                      .out = out,
+                                      .rule = {STREAM_ES_DFM, 30, 60, 200, 50},
+                                      .shard_impressions = SHARD_IMPRESSIONS_MAX};
     struct records_summary sum;
     size_t n = 1;
     (void)state;

@@ -116,7 +116,8 @@ static void what_is_quoted_is_quoted_whole(void **state) {
     struct child *c = start(&s, "ps-1", "quote");
     await(&s, 1);
     child_describe(c, text, sizeof text);
-    assert_non_null(strstr(text, "exit code 4: 2026-01-01T00:00:00.000Z info ps-1 after an error of the disk"));
+    assert_non_null(
+        strstr(text, "exit code 4: 2026-01-01T00:00:00.000Z info ps-1 after an error of the disk"));
     supervisor_fini(&s);
 }
 
@@ -126,7 +127,8 @@ static void the_stubborn_are_killed(void **state) {
     char *text = NULL;
     size_t bytes = 0;
     assert_int_equal(supervisor_init(&s, 2), OK);
-    struct child *polite = start(&s, "polite", "sleep"), *stubborn = start(&s, "stubborn", "stubborn");
+    struct child *polite = start(&s, "polite", "sleep"),
+                 *stubborn = start(&s, "stubborn", "stubborn");
     for (int i = 0; i < 2000 && bytes == 0; i++) { /* until SIGTERM is ignored */
         mem_free(&text);
         if (file_read_all(stubborn->log, 4096, &text, &bytes) != OK) {

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 20260214u
+#define SEED   20260214u
 #define SHARDS 5
 
 /* A trained job with its shards, opened as a local model. */
@@ -45,8 +45,7 @@ static void ground_fini(struct ground *g) {
     job_fini(&g->job);
 }
 
-static void score_all(struct local *local, char *data, uint32_t threads,
-                      struct score_list *list) {
+static void score_all(struct local *local, char *data, uint32_t threads, struct score_list *list) {
     const struct local_sink sink = {score_list_take, list};
     JOB_MUST(local_score(local, &DIRS(data), threads, sink));
 }
@@ -63,7 +62,7 @@ static void assert_same_scores(const struct score_list *a, const struct score_li
     }
 }
 
-/* --- against the definition ------------------------------------------------------------------ */
+/* --- against the definition ------------------------------------------------------------------- */
 
 static void pull_one(struct small_job *j, uint32_t slot, uint64_t id, float *out) {
     uint32_t counts[FIELDS_MAX] = {0};
@@ -74,7 +73,8 @@ static void pull_one(struct small_job *j, uint32_t slot, uint64_t id, float *out
 }
 
 /* x of impression i of group g, straight from the shard's columns, `concat`. */
-static void input_of(struct small_job *j, const struct shard *s, uint32_t g, uint32_t i, double *x) {
+static void input_of(struct small_job *j, const struct shard *s, uint32_t g, uint32_t i,
+                     double *x) {
     float row[256];
     memset(x, 0, j->layout.input_width * sizeof *x);
     for (uint32_t f = 0; f < j->schema.count; f++) {
@@ -147,7 +147,8 @@ static void test_scores_follow_the_definition(void **state) {
                 assert_int_equal(list.scores[at].impression_id, s.impression_id[i]);
                 assert_int_equal(list.scores[at].labels, s.labels[i]);
                 assert_int_equal(list.scores[at].user, s.group_key[group]);
-                const double a = tower_logit(j, dense, "ctr", x), b = tower_logit(j, dense, "cvr", x);
+                const double a = tower_logit(j, dense, "ctr", x),
+                             b = tower_logit(j, dense, "cvr", x);
                 assert_true(fabs(a - (double)list.scores[at].a) < 1e-4);
                 assert_true(fabs(b - (double)list.scores[at].b) < 1e-4);
             }
@@ -160,7 +161,7 @@ static void test_scores_follow_the_definition(void **state) {
     ground_fini(&g);
 }
 
-/* --- what must not matter -------------------------------------------------------------------- */
+/* --- what must not matter --------------------------------------------------------------------- */
 
 static void test_threads_and_servers_do_not_matter(void **state) {
     struct ground g;
@@ -225,7 +226,8 @@ static void test_fields_join_by_name(void **state) {
     ground_fini(&g);
 }
 
-/* Every value of every shard, asked for one by one: has it a row? With one batch a shard no group is cut. */
+/* Every value of every shard, asked for one by one: has it a row? With one batch a shard no group
+ * is cut. */
 static void test_unseen(void **state) {
     static const char *const whole[] = {"train.batch=4096", NULL};
     struct ground g;
@@ -248,7 +250,9 @@ static void test_unseen(void **state) {
                 float row[256];
                 struct pull_result result;
                 counts[f] = 1;
-                const struct key_list keys = {.counts = counts, .total = 1, .missing = &missing,
+                const struct key_list keys = {.counts = counts,
+                                              .total = 1,
+                                              .missing = &missing,
                                               .ids = &s.column[f].dict[s.column[f].code[v]]};
                 JOB_MUST(partition_pull(g.job.part[0], &keys, false, false, 0, row, &result));
                 want.field[f].values++;
@@ -265,8 +269,9 @@ static void test_unseen(void **state) {
     JOB_MUST(buf_put_u8(&out, 0));
     for (uint32_t f = 0; f < g.job.schema.count; f++) {
         assert_true(want.field[f].unseen > 0 && want.field[f].unseen < want.field[f].values);
-        snprintf(line, sizeof line, "\"%s\":{\"values\":%llu,\"unseen\":%llu,", g.job.schema.fields[f].name,
-                 (unsigned long long)want.field[f].values, (unsigned long long)want.field[f].unseen);
+        snprintf(line, sizeof line, "\"%s\":{\"values\":%llu,\"unseen\":%llu,",
+                 g.job.schema.fields[f].name, (unsigned long long)want.field[f].values,
+                 (unsigned long long)want.field[f].unseen);
         if (strstr((char *)out.data, line) == NULL) {
             fail_msg("expected %s in %s", line, (char *)out.data);
         }
@@ -276,7 +281,7 @@ static void test_unseen(void **state) {
     ground_fini(&g);
 }
 
-/* --- what must fail -------------------------------------------------------------------------- */
+/* --- what must fail --------------------------------------------------------------------------- */
 
 static void damage(const char *path) {
     char *data = NULL;
@@ -362,7 +367,8 @@ static void test_out_of_memory(void **state) {
         status = local_create(&local, g.checkpoint, NULL);
         mem_fail_after(0);
         /* Protobuf's decoder has one answer for short memory and bad bytes. */
-        const bool decoder = status == ERR_CORRUPT && strstr(fail_text(), "memory is short") != NULL;
+        const bool decoder =
+            status == ERR_CORRUPT && strstr(fail_text(), "memory is short") != NULL;
         if (status != OK && status != ERR_MEMORY && !decoder) {
             fail_msg("allocation %zu: %s (%s)", n, status_text(status), fail_text());
         }
@@ -371,7 +377,7 @@ static void test_out_of_memory(void **state) {
     ground_fini(&g);
 }
 
-/* --- predict and eval ------------------------------------------------------------------------ */
+/* --- predict and eval ------------------------------------------------------------------------- */
 
 static void test_predict_csv(void **state) {
     struct ground g;
@@ -442,7 +448,8 @@ static void test_eval_against_pairs(void **state) {
     assert_int_equal(eval_run(g.local, &spec, both, &count), OK);
     assert_int_equal(count, 1); /* no weights in the data, no second */
     const struct evaluation e = both[0];
-    const struct eval_spec by_weight = {.data = &DIRS(g.data), .threads = 2, .weights = EVAL_WEIGHTED};
+    const struct eval_spec by_weight = {
+        .data = &DIRS(g.data), .threads = 2, .weights = EVAL_WEIGHTED};
     assert_int_equal(eval_run(g.local, &by_weight, both, &count), ERR_CONFIG);
     assert_int_equal(e.impressions, list.count);
     assert_false(e.has_truth);

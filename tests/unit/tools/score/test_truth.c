@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 20260201u
+#define SEED      20260201u
 #define ROW_BYTES 24u
 
 /* Every test has a directory of its own in *state. */
@@ -115,7 +115,7 @@ static void abort_leaves_nothing(void **state) {
     file_list_free(&list);
 }
 
-/* --- damage ---------------------------------------------------------------------------------- */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 /* Every byte of a small file flipped in turn, and every shorter file: noticed. (A flip within LZ4's
  * matches may decode to the same rows, which is no damage.) */
@@ -248,9 +248,9 @@ static void failing_memory(void **state) {
 int main(void) {
 #define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
-        WITH_DIR(written_is_read),   WITH_DIR(any_order_is_sorted), WITH_DIR(absent_file),
-        WITH_DIR(abort_leaves_nothing), WITH_DIR(damage_is_noticed), WITH_DIR(hostile_rows),
-        WITH_DIR(hostile_index),     WITH_DIR(hostile_noise),     WITH_DIR(failing_memory),
+        WITH_DIR(written_is_read),      WITH_DIR(any_order_is_sorted), WITH_DIR(absent_file),
+        WITH_DIR(abort_leaves_nothing), WITH_DIR(damage_is_noticed),   WITH_DIR(hostile_rows),
+        WITH_DIR(hostile_index),        WITH_DIR(hostile_noise),       WITH_DIR(failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,14 +60,14 @@ static struct synth_config configured(const char *words) {
     return c;
 }
 
-/* --- reading a log back ---------------------------------------------------------------------- */
+/* --- reading a log back ----------------------------------------------------------------------- */
 
 /* A part's files, parsed with nothing of the writer's code. */
 struct parsed_log {
     const struct synth_fields *fields;
     char *skeleton, *common;
     struct truth truth;
-    uint64_t *index;        /* of the common rows, in their order */
+    uint64_t *index; /* of the common rows, in their order */
     size_t common_rows, rows, user_entries, item_entries, user_longest, item_longest;
     uint64_t seen[F_COUNT]; /* entries of each field */
 };
@@ -243,7 +243,7 @@ static void agrees(const struct parsed_log *log, const struct synth_summary *s) 
     assert_true(fabs((double)conversions - ctcvr) < 4 * sqrt(ctcvr_variance));
 }
 
-/* --- the two shapes -------------------------------------------------------------------------- */
+/* --- the two shapes --------------------------------------------------------------------------- */
 
 static void a_plain_log(void **state) {
     const struct synth_config c = configured("--impressions 60000 --holdout 20000 --seed 11");
@@ -325,7 +325,7 @@ static void a_log_of_aliccp_shape(void **state) {
     parsed_log_fini(&log);
 }
 
-/* --- the same bytes -------------------------------------------------------------------------- */
+/* --- the same bytes --------------------------------------------------------------------------- */
 
 static void same_file(void **state, const char *a, const char *b, bool same) {
     char path[PATH_BYTES_MAX], *text_a = NULL, *text_b = NULL;
@@ -374,7 +374,7 @@ static void threads_do_not_matter(void **state) {
 
 static void times_and_threads(void **state) {
     static const char *const files[] = {"train/log.csv", "train/log.schema", "train/truth.bin",
-                                        "eval/log.csv", "eval/log.schema", "eval/truth.bin"};
+                                        "eval/log.csv",  "eval/log.schema",  "eval/truth.bin"};
     struct synth_config c =
         configured("--impressions 9000 --holdout 4000 --seed 5 --days 3 --threads 1");
     struct synth_summary s[2], again[2];
@@ -456,7 +456,7 @@ static void smallest_logs(void **state) {
     }
 }
 
-/* --- refusals -------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 static void directory_is_empty(void **state) {
     struct file_list list;
@@ -509,23 +509,35 @@ static void failing_memory_with_times(void **state) {
     fails_cleanly(state, "--impressions 100 --users 10 --items 10 --threads 2 --days 2");
 }
 
-/* --- the command line ------------------------------------------------------------------------ */
+/* --- the command line ------------------------------------------------------------------------- */
 
 static void command_lines(void **state) {
-    static const char *const bad[] = {
-        "",                                  "--impressions 0",
-        "--impressions x",                   "--impressions 10 --ctr 0",
-        "--impressions 10 --ctr 1",          "--impressions 10 --ctr nan",
-        "--impressions 10 --cvr 0.5x",       "--impressions 10 --confounding 0.96",
-        "--impressions 10 --shared 1.1",     "--impressions 10 --sc inf",
-        "--impressions 10 --preset x",       "--impressions 10 --shape x",
-        "--impressions 10 --features 20000", "--impressions 10 --threads 0",
-        "--impressions 10 --users 0",        "--impressions 10 --unknown",
-        "--impressions 10 --ctr",            "--impressions 10 extra",
-        "--impressions 10 --days -1",        "--impressions 10 --days 3 --attribution 0",
-        "--impressions 10 --delay-fast 1.1", "--impressions 10 --delay-mean 0",
-        "--impressions 10 --drift 0.1",      "--impressions 10 --days 3 --drift -1",
-        "--impressions 10 --anomalies -1",   "--impressions 10 --shape aliccp --features 1"};
+    static const char *const bad[] = {"",
+                                      "--impressions 0",
+                                      "--impressions x",
+                                      "--impressions 10 --ctr 0",
+                                      "--impressions 10 --ctr 1",
+                                      "--impressions 10 --ctr nan",
+                                      "--impressions 10 --cvr 0.5x",
+                                      "--impressions 10 --confounding 0.96",
+                                      "--impressions 10 --shared 1.1",
+                                      "--impressions 10 --sc inf",
+                                      "--impressions 10 --preset x",
+                                      "--impressions 10 --shape x",
+                                      "--impressions 10 --features 20000",
+                                      "--impressions 10 --threads 0",
+                                      "--impressions 10 --users 0",
+                                      "--impressions 10 --unknown",
+                                      "--impressions 10 --ctr",
+                                      "--impressions 10 extra",
+                                      "--impressions 10 --days -1",
+                                      "--impressions 10 --days 3 --attribution 0",
+                                      "--impressions 10 --delay-fast 1.1",
+                                      "--impressions 10 --delay-mean 0",
+                                      "--impressions 10 --drift 0.1",
+                                      "--impressions 10 --days 3 --drift -1",
+                                      "--impressions 10 --anomalies -1",
+                                      "--impressions 10 --shape aliccp --features 1"};
     struct synth_config c;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -548,11 +560,16 @@ static void command_lines(void **state) {
 int main(void) {
 #define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
-        WITH_DIR(a_plain_log),           WITH_DIR(a_log_without_fields),
-        WITH_DIR(a_log_of_aliccp_shape), WITH_DIR(threads_do_not_matter),
-        WITH_DIR(what_matters),          WITH_DIR(smallest_logs),
-        WITH_DIR(existing_is_refused),   WITH_DIR(failing_memory),
-        WITH_DIR(failing_memory_with_times), WITH_DIR(times_and_threads),
+        WITH_DIR(a_plain_log),
+        WITH_DIR(a_log_without_fields),
+        WITH_DIR(a_log_of_aliccp_shape),
+        WITH_DIR(threads_do_not_matter),
+        WITH_DIR(what_matters),
+        WITH_DIR(smallest_logs),
+        WITH_DIR(existing_is_refused),
+        WITH_DIR(failing_memory),
+        WITH_DIR(failing_memory_with_times),
+        WITH_DIR(times_and_threads),
         cmocka_unit_test(command_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SEED 20260203u
+#define SEED  20260203u
 #define NEVER UINT64_MAX
 
 struct slot {

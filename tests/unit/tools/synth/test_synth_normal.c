@@ -11,7 +11,7 @@
 
 static const double rhos[] = {-0.95, -0.9, -0.6, -0.3, -0.01, 0, 0.01, 0.3, 0.4, 0.7, 0.9, 0.95};
 static const double points[] = {-8, -5, -3.1, -2.25, -1.75, -1, -0.3, 0, 0.2, 1, 2.5, 4, 8};
-#define RHOS (sizeof rhos / sizeof rhos[0])
+#define RHOS   (sizeof rhos / sizeof rhos[0])
 #define POINTS (sizeof points / sizeof points[0])
 
 static double density(double x) {
@@ -114,7 +114,7 @@ static void phi2_nodes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phi_known_values), cmocka_unit_test(phi2_against_slow),
+        cmocka_unit_test(phi_known_values),  cmocka_unit_test(phi2_against_slow),
         cmocka_unit_test(phi2_known_values), cmocka_unit_test(phi2_identities),
         cmocka_unit_test(phi2_nodes),
     };

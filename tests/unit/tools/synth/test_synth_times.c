@@ -43,7 +43,7 @@ static void must(enum status (*tool)(int, char **), const char *format, ...) {
     }
 }
 
-/* --- the delays ------------------------------------------------------------------------------ */
+/* --- the delays ------------------------------------------------------------------------------- */
 
 static struct world *make_world(const char *words) {
     char text[256];
@@ -61,8 +61,8 @@ static struct world *make_world(const char *words) {
     assert_int_equal(synth_parse(&c, argc, argv, &out, &help), OK);
     fields_init(&f, &c);
     assert_int_equal(mem_alloc((void **)&w, sizeof *w), OK);
-    assert_int_equal(world_init(w, &c, (uint32_t)f.field[F_CATEGORY].n,
-                                (uint32_t)f.field[F_SHOP].n, (uint32_t)f.field[F_BRAND].n),
+    assert_int_equal(world_init(w, &c, (uint32_t)f.field[F_CATEGORY].n, (uint32_t)f.field[F_SHOP].n,
+                                (uint32_t)f.field[F_BRAND].n),
                      OK);
     return w;
 }
@@ -108,8 +108,8 @@ static void test_delays(void **state) {
             times_of(w, &x, 1 + s % 100000, &m);
             assert_int_equal(m.click_time > 0, x.click);
             assert_int_equal(m.conversion_time > 0, x.click && x.potential);
-            assert_true(!x.click || (m.click_time > m.time &&
-                                     m.click_time <= m.time + CLICK_DELAY_MAX));
+            assert_true(!x.click ||
+                        (m.click_time > m.time && m.click_time <= m.time + CLICK_DELAY_MAX));
             if (m.conversion_time > 0) {
                 const uint64_t delay = m.conversion_time - m.click_time;
                 const double rate = times_rate(w, &x);
@@ -180,7 +180,7 @@ static void test_rate(void **state) {
     free_world(&flat);
 }
 
-/* --- the log --------------------------------------------------------------------------------- */
+/* --- the log ---------------------------------------------------------------------------------- */
 
 static void same_column(const struct column *a, const struct column *b) {
     assert_int_equal(a->n, b->n);
@@ -230,11 +230,14 @@ static void same_log(const char *options, uint64_t impressions, uint64_t holdout
     for (size_t p = 0; p < 2; p++) {
         struct dataset a, b;
         struct shard x, y;
-        must(tool_prep, "prep --format aliccp --skeleton %s/plain/%s/sample_skeleton.csv --common "
-                        "%s/plain/%s/common_features.csv --out %s/a", dir, parts[p], dir, parts[p],
-             dir);
-        must(tool_prep, "prep --format csv --schema %s/timed/%s/log.schema --input "
-                        "%s/timed/%s/log.csv --out %s/b", dir, parts[p], dir, parts[p], dir);
+        must(tool_prep,
+             "prep --format aliccp --skeleton %s/plain/%s/sample_skeleton.csv --common "
+             "%s/plain/%s/common_features.csv --out %s/a",
+             dir, parts[p], dir, parts[p], dir);
+        must(tool_prep,
+             "prep --format csv --schema %s/timed/%s/log.schema --input "
+             "%s/timed/%s/log.csv --out %s/b",
+             dir, parts[p], dir, parts[p], dir);
         read_one("a", &a, &x);
         read_one("b", &b, &y);
         assert_int_equal(a.orphans, b.orphans);
@@ -263,8 +266,8 @@ static void same_log(const char *options, uint64_t impressions, uint64_t holdout
     }
 }
 
-/* The truth file has the probabilities of each impression's own time: made again one by one, from the
- * times that the log has. */
+/* The truth file has the probabilities of each impression's own time: made again one by one, from
+ * the times that the log has. */
 static void test_drift(void **state) {
     static const char words[] = "--impressions 4000 --holdout 2000 --days 5 --drift 0.6 --ctr 0.3 "
                                 "--cvr 0.3 --seed 6 --threads 1";
@@ -279,9 +282,10 @@ static void test_drift(void **state) {
         struct shard s;
         snprintf(path, sizeof path, "%s/log/%s/truth.bin", dir, part == 0 ? "train" : "eval");
         assert_int_equal(truth_read(&t, path), OK);
-        must(tool_prep, "prep --format csv --schema %s/log/%s/log.schema --input %s/log/%s/log.csv "
-                        "--out %s/p%u", dir, part == 0 ? "train" : "eval", dir,
-             part == 0 ? "train" : "eval", dir, part);
+        must(tool_prep,
+             "prep --format csv --schema %s/log/%s/log.schema --input %s/log/%s/log.csv "
+             "--out %s/p%u",
+             dir, part == 0 ? "train" : "eval", dir, part == 0 ? "train" : "eval", dir, part);
         read_one(part == 0 ? "p0" : "p1", &d, &s);
         assert_int_equal(s.impressions, t.count);
         for (uint64_t n = 0, i = 0; i < t.count; n++) {

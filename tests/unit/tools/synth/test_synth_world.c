@@ -18,8 +18,8 @@
 
 /* What the command line would give. */
 static struct synth_config configured(const char *preset, const char *seed) {
-    const char *argv[] = {"synth", "--out", "x", "--impressions", "1", "--seed", seed,
-                          "--preset", preset, "--threads", "2", NULL};
+    const char *argv[] = {"synth", "--out",    "x",    "--impressions", "1", "--seed",
+                          seed,    "--preset", preset, "--threads",     "2", NULL};
     struct synth_config c;
     const char *out;
     bool help;
@@ -40,7 +40,7 @@ static void draw(const struct world *w, uint64_t number, uint32_t at, struct imp
     world_impression(w, session, session_user(w, session), at, 0, x);
 }
 
-/* --- the tables ------------------------------------------------------------------------------ */
+/* --- the tables ------------------------------------------------------------------------------- */
 
 static void threads_do_not_matter(void **state) {
     struct synth_config c = configured("e", "3");
@@ -151,7 +151,7 @@ static void sessions(void **state) {
     world_fini(&w);
 }
 
-/* --- what follows for impressions ------------------------------------------------------------ */
+/* --- what follows for impressions ------------------------------------------------------------- */
 
 /* The intercepts give what was asked for, in every preset and for rare and frequent events. */
 static void marginals(void **state) {
@@ -159,8 +159,8 @@ static void marginals(void **state) {
     static const struct {
         const char *preset;
         double ctr, cvr;
-    } asked[] = {{"e", 0.04, 0.01},       {"g", 0.04, 0.005},      {"f", 0.04, 0.01},
-                 {"weak", 0.04, 0.005},   {"strong", 0.04, 0.005}, {"e", 0.3, 0.2},
+    } asked[] = {{"e", 0.04, 0.01},      {"g", 0.04, 0.005},      {"f", 0.04, 0.01},
+                 {"weak", 0.04, 0.005},  {"strong", 0.04, 0.005}, {"e", 0.3, 0.2},
                  {"strong", 0.002, 0.05}};
     (void)state;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
@@ -222,7 +222,7 @@ static void labels(void **state) {
     labels_follow_truth(0, 0.04, 0.005);
 }
 
-/* --- drift ----------------------------------------------------------------------------------- */
+/* --- drift ------------------------------------------------------------------------------------ */
 
 static double drawn(const struct world *w, uint64_t a, enum synth_stream stream, uint32_t k) {
     return rng_normal(w->config.seed, a, STREAM(stream, k));
@@ -234,8 +234,8 @@ static double naive_drives(const struct world *w, uint32_t user, uint32_t item, 
     const uint32_t shop = w->items[item].shop;
     double own[2], beta;
     for (uint32_t k = 0; k < 2; k++) {
-        own[k] = drawn(w, user, S_KAPPA, k) +
-                 0.7 * drawn(w, item, S_DELTA, k) + 0.7 * drawn(w, shop, S_SHOP_DELTA, k);
+        own[k] = drawn(w, user, S_KAPPA, k) + 0.7 * drawn(w, item, S_DELTA, k) +
+                 0.7 * drawn(w, shop, S_SHOP_DELTA, k);
     }
     beta = 0.7 * drawn(w, item, S_BETA, 0) + 0.7 * drawn(w, shop, S_SHOP_BETA, 0);
     return r * (drawn(w, user, S_ALPHA, 0) + beta) +
@@ -401,12 +401,17 @@ static void failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(latents_correlate),
-        cmocka_unit_test(histories_tell_taste),  cmocka_unit_test(sessions),
-        cmocka_unit_test(marginals),             cmocka_unit_test(labels),
-        cmocka_unit_test(drives_turn),           cmocka_unit_test(drift_keeps_the_law),
+        cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(latents_correlate),
+        cmocka_unit_test(histories_tell_taste),
+        cmocka_unit_test(sessions),
+        cmocka_unit_test(marginals),
+        cmocka_unit_test(labels),
+        cmocka_unit_test(drives_turn),
+        cmocka_unit_test(drift_keeps_the_law),
         cmocka_unit_test(drift_is_of_conversions),
-        cmocka_unit_test(anomalies),             cmocka_unit_test(oracles),
+        cmocka_unit_test(anomalies),
+        cmocka_unit_test(oracles),
         cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,9 +153,9 @@ static void power_law_frequencies(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zipf_tables),         cmocka_unit_test(zipf_draws),
-        cmocka_unit_test(zipf_is_shuffled),    cmocka_unit_test(zipf_without_memory),
-        cmocka_unit_test(power_laws),          cmocka_unit_test(power_law_frequencies),
+        cmocka_unit_test(zipf_tables),      cmocka_unit_test(zipf_draws),
+        cmocka_unit_test(zipf_is_shuffled), cmocka_unit_test(zipf_without_memory),
+        cmocka_unit_test(power_laws),       cmocka_unit_test(power_law_frequencies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

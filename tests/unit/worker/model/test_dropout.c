@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#define SEED   31u
-#define UNITS  300u
-#define ROWS   400u
-#define DRAWS  (UNITS * ROWS)
+#define SEED  31u
+#define UNITS 300u
+#define ROWS  400u
+#define DRAWS (UNITS * ROWS)
 
 static const struct batch_name name = {3, 5, 7};
 

@@ -1,12 +1,13 @@
 /* test_kernel_threads.c - products of many threads at once have the bits of one thread alone.
  *
- *     test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel (2400), or
- *                                                with one: blas, avx512, bf16
+ *     test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel
+ * (2400), or with one: blas, avx512, bf16
  *
- * What may go wrong does so where threads, and a library's store of work buffers, are new. So a trial is a
- * process of its own: THREADS threads are started, pass through a tower together and end, anew in each
- * round; the right result is computed after that, alone. The shapes are small, and one has a last layer of
- * width 1024, whose product with one column needs a work buffer too where a library makes it.
+ * What may go wrong does so where threads, and a library's store of work buffers, are new. So a
+ * trial is a process of its own: THREADS threads are started, pass through a tower together and
+ * end, anew in each round; the right result is computed after that, alone. The shapes are small,
+ * and one has a last layer of width 1024, whose product with one column needs a work buffer too
+ * where a library makes it.
  */
 #include "worker/model/tower.h"
 
@@ -46,7 +47,7 @@ static void need(enum status status) {
     }
 }
 
-/* --- one pass ------------------------------------------------------------------------------ */
+/* --- one pass --------------------------------------------------------------------------------- */
 
 struct work {
     const struct kernel *kernel;
@@ -99,7 +100,8 @@ static void work_fini(struct work *w) {
     mem_free(&w->dlogit);
 }
 
-/* Everything that a forward and a backward pass compute, side by side in out[w->results], which is zero. */
+/* Everything that a forward and a backward pass compute, side by side in out[w->results], which is
+ * zero. */
 static void pass(const struct work *w, struct tower *t, float *out) {
     const struct layout *l = &w->layout;
     const float *dlogit[TOWERS_MAX];
@@ -118,7 +120,7 @@ static void pass(const struct work *w, struct tower *t, float *out) {
     tower_users_backward(t, w->xu, dhu, w->groups, ddense, dxu);
 }
 
-/* --- a trial: one process ------------------------------------------------------------------- */
+/* --- a trial: one process --------------------------------------------------------------------- */
 
 struct runner {
     const struct work *work;
@@ -144,7 +146,8 @@ static void round_of_threads(const struct work *w, float *out) {
     struct runner runner[THREADS];
     pthread_barrier_init(&all, NULL, THREADS);
     for (int i = 0; i < THREADS; i++) {
-        runner[i] = (struct runner){.work = w, .all = &all, .out = out + (size_t)i * REPEATS * w->results};
+        runner[i] =
+            (struct runner){.work = w, .all = &all, .out = out + (size_t)i * REPEATS * w->results};
         if (pthread_create(&runner[i].thread, NULL, run, &runner[i]) != 0) {
             exit(255);
         }
@@ -179,7 +182,7 @@ static int trial(int kernel, int shape, int rounds) {
     return wrong > 250 ? 250 : wrong;
 }
 
-/* --- the tests ------------------------------------------------------------------------------ */
+/* --- the tests -------------------------------------------------------------------------------- */
 
 static int spawn_trial(int kernel, int shape, int rounds) {
     char self[] = "/proc/self/exe", word[] = "--trial", text[3][16];
@@ -208,13 +211,14 @@ static void check_kernel(int kernel) {
     const int rounds = rounds_wanted < ROUNDS       ? ROUNDS
                        : rounds_wanted > ROUNDS_MAX ? ROUNDS_MAX
                                                     : (int)rounds_wanted;
-    for (; passes < passes_wanted; passes += (unsigned long)rounds * THREADS * REPEATS, processes++) {
+    for (; passes < passes_wanted;
+         passes += (unsigned long)rounds * THREADS * REPEATS, processes++) {
         const int count = spawn_trial(kernel, processes % SHAPES, rounds);
         wrong += (unsigned long)count;
         bad += count > 0;
     }
-    printf("%s: %lu of %lu passes wrong, in %d of %d processes\n", kernel_names[kernel], wrong, passes, bad,
-           processes);
+    printf("%s: %lu of %lu passes wrong, in %d of %d processes\n", kernel_names[kernel], wrong,
+           passes, bad, processes);
     assert_int_equal(wrong, 0);
 }
 

@@ -149,7 +149,7 @@ static void test_bf16(void **state) {
     check_all(kernel_bf16(), PRECISION_BF16);
 }
 
-/* --- damage and rounding ------------------------------------------------------------------- */
+/* --- damage and rounding ---------------------------------------------------------------------- */
 
 /* y = x W^T for one value of x against a weight of 1, amid zeros. */
 static float through(const struct kernel *kernel, float value) {
@@ -224,7 +224,7 @@ static void test_nan_stays_in_its_row(void **state) {
     }
 }
 
-/* --- choice -------------------------------------------------------------------------------- */
+/* --- choice ----------------------------------------------------------------------------------- */
 
 static const struct kernel *chosen(enum kernel_choice choice, enum precision precision,
                                    struct kernel_set have) {
@@ -250,7 +250,8 @@ static void test_choice(void **state) {
         assert_ptr_equal(chosen(KERNEL_AUTO, precision, all), best);
         assert_ptr_equal(chosen(KERNEL_AVX512, precision, all), best);
         assert_int_equal(kernel_choose(KERNEL_AVX512, precision, none, &kernel), ERR_CONFIG);
-        assert_non_null(strstr(fail_text(), "compute.kernel is avx512, which this CPU or this build lacks"));
+        assert_non_null(
+            strstr(fail_text(), "compute.kernel is avx512, which this CPU or this build lacks"));
         assert_non_null(strstr(fail_text(), "blas"));
     }
     assert_int_equal(kernel_find(KERNEL_AUTO, PRECISION_F32, &kernel), OK);

@@ -186,21 +186,27 @@ static void test_batch_against_one(void **state) {
     assert_true(agree(sums.ctcvr, 20 + (both - ctr) / 0.5, 1e-11, 0));
 }
 
-/* --- the other models ----------------------------------------------------------------------- */
+/* --- the other models ------------------------------------------------------------------------- */
 
-static const enum model_name models[] = {MODEL_CTR,          MODEL_BASE,   MODEL_AMAN,
-                                         MODEL_OVERSAMPLING, MODEL_UNBIAS, MODEL_DIVISION,
-                                         MODEL_ESMM_NS,      MODEL_SHARE,  MODEL_ESMM,
-                                         MODEL_ESCM2_IPS,    MODEL_ESCM2_DR, MODEL_DCMT,
-                                         MODEL_ESM2,         MODEL_CHAIN,    MODEL_MMOE,
-                                         MODEL_PLE,          MODEL_AITM};
+static const enum model_name models[] = {
+    MODEL_CTR,     MODEL_BASE,  MODEL_AMAN, MODEL_OVERSAMPLING, MODEL_UNBIAS,   MODEL_DIVISION,
+    MODEL_ESMM_NS, MODEL_SHARE, MODEL_ESMM, MODEL_ESCM2_IPS,    MODEL_ESCM2_DR, MODEL_DCMT,
+    MODEL_ESM2,    MODEL_CHAIN, MODEL_MMOE, MODEL_PLE,          MODEL_AITM};
 enum { MODELS = sizeof models / sizeof *models };
 
 static struct loss_spec spec_of(enum model_name model, enum unbias unbias) {
-    return (struct loss_spec){
-        .model = model, .w = 0.75f, .unbias = unbias, .unbias_clip = 0.2f, .seed = SEED,
-        .cvr_weight = 0.6f, .propensity_min = 0.05f, .counterfactual_weight = 0.3f,
-        .behaviours = 3, .behaviour_weight = 0.4f, .calibrator_weight = 0.9f, .norm = {0.7, 1.2}};
+    return (struct loss_spec){.model = model,
+                              .w = 0.75f,
+                              .unbias = unbias,
+                              .unbias_clip = 0.2f,
+                              .seed = SEED,
+                              .cvr_weight = 0.6f,
+                              .propensity_min = 0.05f,
+                              .counterfactual_weight = 0.3f,
+                              .behaviours = 3,
+                              .behaviour_weight = 0.4f,
+                              .calibrator_weight = 0.9f,
+                              .norm = {0.7, 1.2}};
 }
 
 /* Labels that occur: a click may come with any behaviours. */
@@ -213,7 +219,8 @@ static double bce_of(double probability, int label) {
     return -log(label ? probability : 1.0 - probability);
 }
 
-/* The weights that no gradient goes through: at `held`, wherever the formula itself is evaluated. */
+/* The weights that no gradient goes through: at `held`, wherever the formula itself is evaluated.
+ */
 static double inverse(const struct loss_spec *s, double probability) {
     return 1 / fmax(probability, (double)s->propensity_min);
 }
@@ -333,8 +340,8 @@ static void test_chain_cvr(void **state) {
             x[i] = 1 / (1 + exp(-(double)value[i]));
         }
         loss_scores(&s, logit, 1, &a, &b);
-        const double q = s.model == MODEL_CHAIN ? x[1] * x[2] * x[3] * x[4]
-                                                : x[1] * x[2] + (1 - x[1]) * x[3];
+        const double q =
+            s.model == MODEL_CHAIN ? x[1] * x[2] * x[3] * x[4] : x[1] * x[2] + (1 - x[1]) * x[3];
         assert_true(a == value[0]);
         assert_true(agree((double)b, log(q / (1 - q)), 1e-6, 1e-6));
     }
@@ -353,8 +360,12 @@ static void test_models_finite(void **state) {
                 logit[i] = corners[k / 6 >> 3 * i & 7];
             }
             logit[4] = -logit[2];
-            const uint8_t labels = (uint8_t[]){0, 1, 3, 1 | LABEL_BEHAVIOUR(1),
-                                               3 | LABEL_BEHAVIOUR(2), 3 | LABEL_BEHAVIOUR(3)}[k % 6];
+            const uint8_t labels = (uint8_t[]){0,
+                                               1,
+                                               3,
+                                               1 | LABEL_BEHAVIOUR(1),
+                                               3 | LABEL_BEHAVIOUR(2),
+                                               3 | LABEL_BEHAVIOUR(3)}[k % 6];
             loss_one(&s, logit, labels, k, &terms, d);
             /* the square of an error of 1e38 is what it is */
             bool fine = isfinite(terms.total);
@@ -369,8 +380,8 @@ static void test_models_finite(void **state) {
     }
 }
 
-/* Over a batch the weights of either kind of impression have mean 1, and no click at all is no division
- * by zero. */
+/* Over a batch the weights of either kind of impression have mean 1, and no click at all is no
+ * division by zero. */
 static void test_normalise(void **state) {
     (void)state;
     enum { N = 300 };
@@ -441,7 +452,8 @@ static void test_models_batch_against_one(void **state) {
         const struct loss_spec s = spec_of(models[k], UNBIAS_REJECTION);
         const uint32_t towers = loss_towers(&s);
         struct loss_sums sums = {0}, want = {0};
-        loss_batch(&s, &(struct loss_rows){logits, labels, id, NULL, NULL, NULL}, N, 0.5f, slopes, &sums);
+        loss_batch(&s, &(struct loss_rows){logits, labels, id, NULL, NULL, NULL}, N, 0.5f, slopes,
+                   &sums);
         loss_scores(&s, logits, N, a, b);
         for (size_t i = 0; i < N; i++) {
             double z[TOWERS_MAX], one[TOWERS_MAX];

@@ -1,6 +1,6 @@
-/* Unit tests of worker/model/loss_delay.c: which terms a record touches, every method's weights against
- * their formulas in probabilities, slopes against central differences with held weights, heads, and
- * that a click's records together teach what its final label would. */
+/* Unit tests of worker/model/loss_delay.c: which terms a record touches, every method's weights
+ * against their formulas in probabilities, slopes against central differences with held weights,
+ * heads, and that a click's records together teach what its final label would. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -52,7 +52,7 @@ static void one(const struct loss_spec *s, const double *logit, struct event e, 
     loss_record(s, logit, &rows, 0, terms, d);
 }
 
-/* --- the slow reference: the table of loss_delay.c, with probabilities ----------------------- */
+/* --- the slow reference: the table of loss_delay.c, with probabilities ------------------------ */
 
 static double probability(double logit) {
     return 1 / (1 + exp(-logit));
@@ -106,7 +106,7 @@ static double literal(const struct loss_spec *s, const double *logit, struct eve
                       struct held h) {
     const double pq = probability(logit[0]) * probability(logit[1]);
     const bool z = (e.labels & LABEL_CONVERSION) != 0, late = (e.labels & LABEL_LATE) != 0;
-    double loss = -h.converted * log(pq) - h.not * log(1 - pq);
+    double loss = -h.converted * log(pq) - h.not *log(1 - pq);
     loss *= (double)s->w;
     if (e.kind == KIND_FINAL && !late) {
         return loss;
@@ -290,10 +290,9 @@ static void test_dfm_is_chapelle_on_clicks(void **state) {
 
 /* --- kinds ------------------------------------------------------------------------------------ */
 
-static const enum model_name models[] = {MODEL_ESMM,         MODEL_CTR,    MODEL_BASE,
-                                         MODEL_AMAN,         MODEL_UNBIAS, MODEL_DIVISION,
-                                         MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE,
-                                         MODEL_MMOE,         MODEL_PLE};
+static const enum model_name models[] = {
+    MODEL_ESMM,         MODEL_CTR,     MODEL_BASE,  MODEL_AMAN, MODEL_UNBIAS, MODEL_DIVISION,
+    MODEL_OVERSAMPLING, MODEL_ESMM_NS, MODEL_SHARE, MODEL_MMOE, MODEL_PLE};
 enum { MODELS = sizeof models / sizeof *models };
 
 /* Of every model: a click's record and its CTCVR record are the two halves of one of both terms,
@@ -329,8 +328,8 @@ static void test_terms_of_kinds(void **state) {
 /* A click's record says nothing of what follows, of models with more terms than two either. */
 static void test_click_teaches_the_click(void **state) {
     (void)state;
-    static const enum model_name more[] = {MODEL_ESCM2_IPS, MODEL_ESCM2_DR, MODEL_DCMT, MODEL_ESM2,
-                                           MODEL_CHAIN,     MODEL_AITM};
+    static const enum model_name more[] = {MODEL_ESCM2_IPS, MODEL_ESCM2_DR, MODEL_DCMT,
+                                           MODEL_ESM2,      MODEL_CHAIN,    MODEL_AITM};
     for (uint64_t k = 0; k < 500; k++) {
         const struct loss_spec s = {.model = more[k % 6],
                                     .w = 0.6f,
@@ -429,8 +428,8 @@ static void test_batch_against_record(void **state) {
     }
 }
 
-static const float extremes[] = {-FLT_MAX, -1e30f, -2e4f, -750, -88.8f, -17,  -0.0f,
-                                 0,        1e-38f, 17,    88.8f, 750,   2e4f, FLT_MAX};
+static const float extremes[] = {-FLT_MAX, -1e30f, -2e4f, -750,  -88.8f, -17,  -0.0f,
+                                 0,        1e-38f, 17,    88.8f, 750,    2e4f, FLT_MAX};
 enum { EXTREMES = sizeof extremes / sizeof *extremes };
 
 /* Any finite logits: a finite loss, and gradients within w of the model's towers. A rate may be as

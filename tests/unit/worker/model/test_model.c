@@ -243,7 +243,7 @@ static void check_gradients(const struct fixture *t, double relative) {
     }
 }
 
-/* --- against the naive twin ---------------------------------------------------------------- */
+/* --- against the naive twin ------------------------------------------------------------------- */
 
 /* Parameters on a grid: activations are exact in float up to rounding of the last layers, so no
  * activation can fall on the other side of a kink, and zeros of the relu are hit on purpose. */
@@ -290,14 +290,12 @@ static void test_against_naive(void **state) {
     }
 }
 
-/* --- every model ---------------------------------------------------------------------------- */
+/* --- every model ------------------------------------------------------------------------------ */
 
-static const enum model_name models[] = {MODEL_CTR,      MODEL_BASE,    MODEL_AMAN,
-                                         MODEL_UNBIAS,   MODEL_DIVISION, MODEL_OVERSAMPLING,
-                                         MODEL_ESMM_NS,  MODEL_SHARE,   MODEL_ESCM2_IPS,
-                                         MODEL_ESCM2_DR, MODEL_DCMT,    MODEL_ESM2,
-                                         MODEL_CHAIN,    MODEL_MMOE,    MODEL_PLE,
-                                         MODEL_AITM};
+static const enum model_name models[] = {
+    MODEL_CTR,     MODEL_BASE,  MODEL_AMAN,      MODEL_UNBIAS,   MODEL_DIVISION, MODEL_OVERSAMPLING,
+    MODEL_ESMM_NS, MODEL_SHARE, MODEL_ESCM2_IPS, MODEL_ESCM2_DR, MODEL_DCMT,     MODEL_ESM2,
+    MODEL_CHAIN,   MODEL_MMOE,  MODEL_PLE,       MODEL_AITM};
 
 /* Fast against naive; and what belongs to the other dictionary has neither weight nor gradient. */
 static void test_models_against_naive(void **state) {
@@ -342,9 +340,10 @@ static void test_levels_against_naive(void **state) {
     }
 }
 
-/* --- dropout -------------------------------------------------------------------------------- */
+/* --- dropout ---------------------------------------------------------------------------------- */
 
-/* Half and three quarters: the scale is a power of two, so that the activations stay on the grid. */
+/* Half and three quarters: the scale is a power of two, so that the activations stay on the grid.
+ */
 static void drop(struct fixture *t, size_t k) {
     t->dropout = (struct dropout){k % 2 == 0 ? 0.5f : 0.75f, 90 + k};
     t->batch.name = (struct batch_name){(uint32_t)k, 2, 3};
@@ -421,7 +420,7 @@ static void test_delay_against_naive(void **state) {
     }
 }
 
-/* --- bf16 ---------------------------------------------------------------------------------- */
+/* --- bf16 ------------------------------------------------------------------------------------- */
 
 /* Two steps of bf16 at the array's largest value. The twin rounds what it computed in double, per
  * impression; the model rounds its float32 values, and the user side's gradient once for its
@@ -501,7 +500,7 @@ static void test_bf16_rounds(void **state) {
     check_bf16_rounds(MODEL_PLE, 3);
 }
 
-/* --- one model, many batches ---------------------------------------------------------------- */
+/* --- one model, many batches ------------------------------------------------------------------ */
 
 /* Forward alone gives the logits of training; one model serves batches of any size in any order,
  * and twice the same input gives the same bits. */
@@ -512,10 +511,10 @@ static void check_many_batches(const struct kernel *kernel, enum model_name mode
     for (size_t k = 0; k < 4; k++) {
         struct fixture t;
         const uint64_t seed = 23 + 4 * k; /* 4 experts always */
-        begin_any(&t,
-                  (struct shape){seed, groups[k], 15, 3, 4, 5, INPUT_CONCAT, "16,12", -1, 1.0f,
-                                 false},
-                  model, levels, DELAY_NONE);
+        begin_any(
+            &t,
+            (struct shape){seed, groups[k], 15, 3, 4, 5, INPUT_CONCAT, "16,12", -1, 1.0f, false},
+            model, levels, DELAY_NONE);
         size_t n = t.batch.impressions;
         if (m == NULL) {
             assert_int_equal(model_create(&m, &t.layout, &t.loss, kernel), OK);
@@ -553,7 +552,7 @@ static void test_one_model_many_batches(void **state) {
     }
 }
 
-/* --- several threads ------------------------------------------------------------------------ */
+/* --- several threads -------------------------------------------------------------------------- */
 
 struct trainee {
     struct fixture t;
@@ -606,7 +605,7 @@ static void test_many_threads(void **state) {
     }
 }
 
-/* --- the twin against slopes --------------------------------------------------------------- */
+/* --- the twin against slopes ------------------------------------------------------------------ */
 
 static double slope(struct fixture *t, float *at) {
     const float h = 0x1p-13f, middle = *at;
@@ -632,7 +631,8 @@ static void check_slope(struct fixture *t, float *at, double want) {
 /* A weight that is zero for good has a slope and no gradient. */
 static bool fixed_at_zero(const struct layout *l, uint64_t i) {
     const uint64_t w1 = (uint64_t)l->hidden[0] * l->input_width;
-    return i < l->towers * w1 && layout_foreign(l, (uint32_t)(i / w1), (uint32_t)(i % l->input_width));
+    return i < l->towers * w1 &&
+           layout_foreign(l, (uint32_t)(i / w1), (uint32_t)(i % l->input_width));
 }
 
 static void check_slopes(uint64_t seed, enum model_name model, uint32_t levels, float dropout) {
@@ -671,10 +671,12 @@ static bool weights_clicks(enum model_name model) {
 
 static void test_central_differences(void **state) {
     (void)state;
-    static const uint64_t seeds[] = {60, 61, 63}; /* 1, 2, 4 experts; no kink within a step of any */
+    static const uint64_t seeds[] = {60, 61,
+                                     63}; /* 1, 2, 4 experts; no kink within a step of any */
     for (uint64_t seed = 40; seed < 44; seed++) {
         check_slopes(seed, MODEL_ESMM, 1, 0.0f);
-        check_slopes(seed, MODEL_ESMM, 1, 0.3f); /* the mask is that of the batch, so the loss has slopes */
+        check_slopes(seed, MODEL_ESMM, 1,
+                     0.3f); /* the mask is that of the batch, so the loss has slopes */
     }
     for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
         if (!weights_clicks(models[k])) {
@@ -690,7 +692,7 @@ static void test_central_differences(void **state) {
     }
 }
 
-/* --- against PyTorch ----------------------------------------------------------------------- */
+/* --- against PyTorch -------------------------------------------------------------------------- */
 
 struct tensor {
     char name[32];
@@ -921,9 +923,9 @@ static void test_golden(void **state) {
 
 static void test_golden_models(void **state) {
     (void)state;
-    static const char *const names[] = {"ctr",      "base",     "unbias", "division", "esmm-ns", "share",
-                                        "escm2-ips", "escm2-dr", "dcmt",   "esm2",     "chain",
-                                        "mmoe",     "ple",     "aitm"};
+    static const char *const names[] = {"ctr",   "base",      "unbias",   "division", "esmm-ns",
+                                        "share", "escm2-ips", "escm2-dr", "dcmt",     "esm2",
+                                        "chain", "mmoe",      "ple",      "aitm"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         print_message("%s\n", names[k]);
         check_file(names[k], names[k], INPUT_CONCAT);
@@ -932,7 +934,7 @@ static void test_golden_models(void **state) {
     check_file("ple3", "ple", INPUT_CONCAT);
 }
 
-/* --- damage -------------------------------------------------------------------------------- */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 /* A NaN among the parameters shows in the loss; it is not swallowed by a relu. */
 static void test_nan_shows(void **state) {
@@ -1000,16 +1002,13 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive),  cmocka_unit_test(test_models_against_naive),
-        cmocka_unit_test(test_levels_against_naive),
-        cmocka_unit_test(test_dropout_against_naive),
-        cmocka_unit_test(test_dropout_is_of_training),
-        cmocka_unit_test(test_delay_against_naive),
-        cmocka_unit_test(test_bf16_against_naive),
-        cmocka_unit_test(test_bf16_rounds),    cmocka_unit_test(test_one_model_many_batches),
-        cmocka_unit_test(test_many_threads),   cmocka_unit_test(test_central_differences),
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_golden_models),
-        cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_against_naive),          cmocka_unit_test(test_models_against_naive),
+        cmocka_unit_test(test_levels_against_naive),   cmocka_unit_test(test_dropout_against_naive),
+        cmocka_unit_test(test_dropout_is_of_training), cmocka_unit_test(test_delay_against_naive),
+        cmocka_unit_test(test_bf16_against_naive),     cmocka_unit_test(test_bf16_rounds),
+        cmocka_unit_test(test_one_model_many_batches), cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_central_differences),    cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_golden_models),          cmocka_unit_test(test_nan_shows),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
