@@ -40,7 +40,7 @@ static void need(enum status status) {
 
 static void *room(size_t count, size_t size) {
     void *p = NULL;
-    need(mem_array(&p, count, size));
+    need(mem_array_of(&p, count, size));
     return p;
 }
 

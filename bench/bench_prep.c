@@ -38,7 +38,7 @@ static void out_open(struct out *o, const char *dir, const char *name) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     o->file = fopen(path, "w");
-    if (o->file == NULL || mem_alloc((void **)&o->text, OUT_BYTES + LINE_ROOM) != OK) {
+    if (o->file == NULL || mem_array(&o->text, OUT_BYTES + LINE_ROOM) != OK) {
         die(path);
     }
     for (uint32_t k = 0; k < WEIGHTS; k++) {
@@ -166,7 +166,7 @@ int main(int argc, char **argv) {
     const uint64_t impressions = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
     const uint32_t rows = (uint32_t)(impressions / 58) + 1;
     uint32_t *order = NULL;
-    if (argc < 2 || mem_array((void **)&order, rows, sizeof *order) != OK) {
+    if (argc < 2 || mem_array(&order, rows) != OK) {
         fprintf(stderr, "usage: bench_prep DIR [impressions]\n");
         return 2;
     }

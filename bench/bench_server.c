@@ -184,7 +184,7 @@ static uint64_t draw_id(const struct options *o, uint64_t a, uint64_t i) {
 
 static void draw_keys(struct bench *b) {
     for (uint32_t k = 0; k < PREPARED; k++) {
-        need(mem_array((void **)&b->ids[k], b->o.keys, sizeof(uint64_t)));
+        need(mem_array(&b->ids[k], b->o.keys));
         for (uint64_t i = 0; i < b->o.keys; i++) {
             b->ids[k][i] = draw_id(&b->o, k, i);
         }
@@ -213,7 +213,7 @@ static void pull(struct transfer *x, const uint64_t *ids, uint32_t count) {
 /* Every row once, in the order of ids. */
 static void create_rows(struct bench *b) {
     uint64_t *ids = NULL;
-    need(mem_array((void **)&ids, b->o.keys, sizeof *ids));
+    need(mem_array(&ids, b->o.keys));
     for (uint64_t begin = 0; begin < b->o.rows; begin += b->o.keys) {
         const uint64_t left = b->o.rows - begin;
         const uint32_t n = (uint32_t)(left < b->o.keys ? left : b->o.keys);
@@ -318,7 +318,7 @@ static void start_client(struct bench *b) {
         need(transfer_create(&b->x[i], b->client));
     }
     const size_t floats = b->o.keys * b->job.layout.dim[0] + b->job.layout.count;
-    need(mem_array((void **)&b->gradient, floats, sizeof(float)));
+    need(mem_array(&b->gradient, floats));
     for (size_t i = 0; i < floats; i++) {
         b->gradient[i] = (float)(rng_unit(3, i, 0) - 0.5) * 1e-3f;
     }

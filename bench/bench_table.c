@@ -156,7 +156,7 @@ static void bench_table(uint64_t rows, const uint64_t *ids) {
     static float out[BLOCK * DIM];
     const uint64_t n = ROUNDS / BLOCK * BLOCK;
     must(table_create(&t, &config, SALT, 1));
-    must(mem_array((void **)&handles, n, sizeof *handles));
+    must(mem_array(&handles, n));
     create_rows(t, rows);
     uint64_t at = clock_mono_us();
     for (uint64_t i = 0; i < n; i += BLOCK) {
@@ -208,7 +208,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: bench_table [rows]\n");
         return 2;
     }
-    must(mem_array((void **)&ids, ROUNDS, sizeof *ids));
+    must(mem_array(&ids, ROUNDS));
     for (uint64_t i = 0; i < ROUNDS; i++) {
         ids[i] = id_of(rng_below(2, i, 0, rows));
     }

@@ -161,7 +161,7 @@ static enum status worker_beat(struct coord *c, const struct port_message *m,
         return OK;
     }
     struct metric_bins *bins = NULL;
-    TRY(mem_array((void **)&bins, 2, sizeof *bins));
+    TRY(mem_array(&bins, 2));
     if (wire_bins_unpack(m->values, m->values_bytes, &bins[0], &bins[1]) == OK) {
         progress_worker_bins(&c->progress, beat->index, &bins[0], &bins[1]);
     } else {

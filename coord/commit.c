@@ -8,9 +8,9 @@
 
 enum status commit_init(struct commit *c, uint32_t partitions, bool open) {
     *c = (struct commit){.partitions = partitions, .open = open};
-    enum status status = mem_array((void **)&c->part, partitions, sizeof *c->part);
+    enum status status = mem_array(&c->part, partitions);
     if (status == OK) {
-        status = mem_array((void **)&c->reported, partitions, sizeof *c->reported);
+        status = mem_array(&c->reported, partitions);
     }
     if (status != OK) {
         commit_fini(c);

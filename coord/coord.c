@@ -431,7 +431,7 @@ static enum status run(struct coord *c, void *nothing) {
 static enum status with_coord(const struct coord_options *o,
                               enum status (*what)(struct coord *c, void *out), void *out) {
     struct coord *c = NULL;
-    TRY(mem_alloc((void **)&c, sizeof *c));
+    TRY(mem_new(&c));
     c->options = o;
     c->config = o->config;
     c->lock = LOCK_NONE;

@@ -10,11 +10,11 @@ enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch
     *e = (struct exam){.data = data};
     uint32_t shards = data->shard_count;
     enum status status;
-    TRY_OUT(mem_array((void **)&e->batches, shards, sizeof *e->batches));
-    TRY_OUT(mem_array((void **)&e->offset, (size_t)shards + 1, sizeof *e->offset));
-    TRY_OUT(mem_array((void **)&e->got, shards, sizeof *e->got));
-    TRY_OUT(mem_array((void **)&e->fence, shards, sizeof *e->fence));
-    TRY_OUT(mem_array((void **)&e->have, shards, sizeof *e->have));
+    TRY_OUT(mem_array(&e->batches, shards));
+    TRY_OUT(mem_array(&e->offset, (size_t)shards + 1));
+    TRY_OUT(mem_array(&e->got, shards));
+    TRY_OUT(mem_array(&e->fence, shards));
+    TRY_OUT(mem_array(&e->have, shards));
     for (uint32_t s = 0; s < shards; s++) {
         e->batches[s] = plan_batches(data->shards[s].impressions, batch_max);
         e->offset[s + 1] = e->offset[s] + data->shards[s].impressions;
@@ -41,7 +41,7 @@ void exam_fini(struct exam *e) {
 enum status exam_begin(struct exam *e, uint32_t epoch) {
     uint32_t shards = e->data->shard_count;
     exam_end(e);
-    TRY(mem_array((void **)&e->scores, e->offset[shards], sizeof *e->scores));
+    TRY(mem_array(&e->scores, e->offset[shards]));
     e->epoch = epoch;
     e->unseen = (struct unseen){0};
     e->received = 0;

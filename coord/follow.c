@@ -26,9 +26,9 @@ static enum status reserve(struct coord *c, uint32_t shards) {
     }
     const uint32_t cap = shards < 64 ? 64 : 2 * shards;
     const size_t old = c->plan.shards * sizeof(uint32_t), bytes = cap * sizeof(uint32_t);
-    TRY(mem_grow((void **)&c->batches, old, bytes));
+    TRY(mem_resize((void **)&c->batches, old, bytes));
     c->plan.batches = c->batches;
-    TRY(mem_grow((void **)&c->impressions, old, bytes));
+    TRY(mem_resize((void **)&c->impressions, old, bytes));
     c->plan.impressions = c->impressions;
     c->shards_cap = cap;
     return OK;

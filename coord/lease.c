@@ -29,8 +29,7 @@ void leases_fini(struct leases *l) {
 static enum status reserve_holder(struct leases *l, uint32_t worker) {
     if (worker >= l->holders) {
         const uint32_t count = worker < 32 ? 64 : 2 * worker;
-        TRY(mem_grow((void **)&l->holder, l->holders * sizeof *l->holder,
-                     count * sizeof *l->holder));
+        TRY(mem_grow(&l->holder, l->holders, count));
         for (; l->holders < count; l->holders++) {
             l->holder[l->holders].first = LEASE_NONE;
         }
@@ -81,8 +80,8 @@ static void give_back(struct leases *l, struct lease *x, enum lease_state state)
 
 static enum status reserve(struct leases *l, uint32_t count) {
     if (count > l->cap) {
-        TRY(mem_grow((void **)&l->place, l->cap * sizeof *l->place, count * sizeof *l->place));
-        TRY(mem_grow((void **)&l->lease, l->cap * sizeof *l->lease, count * sizeof *l->lease));
+        TRY(mem_grow(&l->place, l->cap, count));
+        TRY(mem_grow(&l->lease, l->cap, count));
         l->cap = count;
     }
     return OK;
@@ -117,8 +116,8 @@ enum status leases_train(struct leases *l, uint32_t epoch) {
     uint32_t *order = NULL, *limit = NULL;
     struct buf bits = BUF_EMPTY;
     TRY_OUT(reserve(l, shards));
-    TRY_OUT(mem_array((void **)&order, shards, sizeof *order));
-    TRY_OUT(mem_array((void **)&limit, shards, sizeof *limit));
+    TRY_OUT(mem_array(&order, shards));
+    TRY_OUT(mem_array(&limit, shards));
     tally_epoch(l->plan, epoch, order, limit);
     phase_begin(l, LEASE_TRAIN, epoch);
     for (uint32_t i = 0; i < shards; i++) {

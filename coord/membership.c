@@ -19,9 +19,9 @@ enum status membership_init(struct membership *m, uint32_t servers, uint32_t wor
                              .replace_ms = replace_ms,
                              .lost_ms = lost_ms,
                              .build = build};
-    enum status status = mem_array((void **)&m->server, servers, sizeof *m->server);
+    enum status status = mem_array(&m->server, servers);
     if (status == OK) {
-        status = mem_array((void **)&m->worker, workers, sizeof *m->worker);
+        status = mem_array(&m->worker, workers);
     }
     if (status != OK) {
         membership_fini(m);
@@ -93,7 +93,7 @@ static uint32_t endpoints_count(const char *keys, size_t bytes) {
 static enum status endpoints_take(struct member *member, const char *keys, size_t bytes,
                                   uint32_t count) {
     char(*list)[WIRE_ENDPOINT_MAX] = NULL;
-    TRY(mem_array((void **)&list, count, sizeof *list));
+    TRY(mem_array(&list, count));
     for (uint32_t i = 0; i < count; i++) {
         size_t length = strnlen(keys, bytes);
         memcpy(list[i], keys, length);
@@ -323,7 +323,7 @@ enum status membership_endpoints(const struct membership *m, char (**out)[WIRE_E
         return fail(ERR_LIMIT, "the servers have %u partitions in all, at most %u are allowed",
                     total, WIRE_PARTITIONS_MAX);
     }
-    TRY(mem_array((void **)out, total, sizeof **out));
+    TRY(mem_array(out, total));
     *count = 0;
     for (uint32_t i = 0; i < m->servers; i++) {
         const struct member *s = &m->server[i];

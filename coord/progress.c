@@ -11,15 +11,15 @@ enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers
                            .fields = fields,
                            .job_impressions = job_impressions,
                            .restored_impressions = restored_impressions};
-    enum status status = mem_array((void **)&p->worker, workers, sizeof *p->worker);
+    enum status status = mem_array(&p->worker, workers);
     if (status == OK) {
-        status = mem_array((void **)&p->server, servers, sizeof *p->server);
+        status = mem_array(&p->server, servers);
     }
     if (status == OK) {
-        status = mem_array((void **)&p->worker_usage, workers, sizeof *p->worker_usage);
+        status = mem_array(&p->worker_usage, workers);
     }
     if (status == OK) {
-        status = mem_array((void **)&p->server_usage, servers, sizeof *p->server_usage);
+        status = mem_array(&p->server_usage, servers);
     }
     if (status != OK) {
         progress_fini(p);

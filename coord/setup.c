@@ -136,8 +136,8 @@ static void say_correction(const struct coord *c) {
 static enum status make_plan(struct coord *c) {
     const bool stream = c->options->stream; /* its shards join one by one (follow.c) */
     uint32_t shards = stream ? 0 : c->data.shard_count;
-    TRY(mem_array((void **)&c->batches, shards, sizeof *c->batches));
-    TRY(mem_array((void **)&c->impressions, shards, sizeof *c->impressions));
+    TRY(mem_array(&c->batches, shards));
+    TRY(mem_array(&c->impressions, shards));
     for (uint32_t s = 0; s < shards; s++) {
         const struct shard_info *info = &c->data.shards[s];
         TRY(sample_shard(c, info, &c->impressions[s], &c->batches[s]));
@@ -165,7 +165,7 @@ static enum status make_job_plan(struct coord *c) {
     }
     buf_fini(&text);
     TRY(status);
-    TRY(mem_array((void **)&p->batches_per_shard, c->plan.shards, sizeof *p->batches_per_shard));
+    TRY(mem_array(&p->batches_per_shard, c->plan.shards));
     for (uint32_t s = 0; s < c->plan.shards; s++) { /* a stream may have none yet */
         p->batches_per_shard[s] = c->batches[s];
     }
@@ -259,7 +259,7 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
                     dir, m->sample_rate, dataset_name(c->options->data, name), c->data.sample_rate);
     }
     struct config *before = NULL;
-    TRY(mem_alloc((void **)&before, sizeof *before));
+    TRY(mem_new(&before));
     config_default(before);
     enum status status = config_parse(before, dir, m->config_text);
     if (status == OK && (same_config(before, c->config) != OK ||
@@ -272,7 +272,7 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
 
 static enum status resume_from(struct coord *c, const char *dir, struct applied **done) {
     struct manifest *m = NULL;
-    TRY(mem_alloc((void **)&m, sizeof *m));
+    TRY(mem_new(&m));
     enum status status = manifest_read(m, dir);
     if (status == OK) {
         status = same_job(c, m, dir);
@@ -354,7 +354,7 @@ static enum status make_machines(struct coord *c) {
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));
     c->progress.open = o->stream;
-    TRY(mem_array((void **)&c->answers, o->workers, sizeof *c->answers));
+    TRY(mem_array(&c->answers, o->workers));
     if (c->has_eval) {
         TRY(exam_init(&c->exam, &c->eval, k->batch));
         char name[PATH_BYTES_MAX];

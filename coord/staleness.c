@@ -43,8 +43,7 @@ static enum status find_or_add(struct staleness *s, uint32_t worker, uint32_t tr
     }
     if (s->count == s->cap) {
         uint32_t cap = s->cap == 0 ? 16 : s->cap * 2;
-        TRY(mem_grow((void **)&s->trainers, s->cap * sizeof *s->trainers,
-                     cap * sizeof *s->trainers));
+        TRY(mem_grow(&s->trainers, s->cap, cap));
         s->cap = cap;
     }
     *out = &s->trainers[s->count++];

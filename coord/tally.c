@@ -32,8 +32,8 @@ enum status tally_job(const struct tally_plan *p, uint64_t *batches, uint64_t *i
     enum status status = OK;
     uint32_t *order = NULL, *limit = NULL;
     *batches = *impressions = 0;
-    TRY_OUT(mem_array((void **)&order, p->shards, sizeof *order));
-    TRY_OUT(mem_array((void **)&limit, p->shards, sizeof *limit));
+    TRY_OUT(mem_array(&order, p->shards));
+    TRY_OUT(mem_array(&limit, p->shards));
     for (uint32_t e = 0; e < p->epochs && *batches < p->max_steps; e++) {
         tally_epoch(p, e, order, limit);
         for (uint32_t i = 0; i < p->shards; i++) {

@@ -8,7 +8,7 @@
 static enum status init_state(struct dense *d) {
     const size_t n = dense_floats(d);
     for (uint32_t k = 0; k < d->state; k++) {
-        TRY(mem_array((void **)&d->s[k], n, sizeof(float)));
+        TRY(mem_array(&d->s[k], n));
     }
     /* One weight at a time: optimizer_state_init lays the vectors out side by side. */
     for (size_t i = 0; i < n && d->state > 0; i++) {
@@ -32,7 +32,7 @@ enum status dense_init(struct dense *d, const struct config *config, const struc
     }
     d->state = read_only ? 0 : optimizer_state_floats(d->opt.kind, 1);
     assert(d->state <= DENSE_STATE_MAX);
-    TRY(mem_array((void **)&d->w, dense_floats(d), sizeof(float)));
+    TRY(mem_array(&d->w, dense_floats(d)));
     layout_initial(layout, config->seed, d->begin, d->end, d->w);
     return init_state(d);
 }

@@ -17,7 +17,7 @@ enum status domains_add(struct domains *d, uint32_t bucket_begin, uint32_t bucke
                         struct applied **applied, uint64_t dense_step) {
     if (d->count == d->cap) {
         const uint32_t cap = d->cap == 0 ? 1 : d->cap * 2;
-        TRY(mem_grow((void **)&d->list, d->cap * sizeof *d->list, cap * sizeof *d->list));
+        TRY(mem_grow(&d->list, d->cap, cap));
         d->cap = cap;
     }
     d->list[d->count++] = (struct domain){.bucket_begin = bucket_begin,

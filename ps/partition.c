@@ -64,17 +64,17 @@ enum status partition_create(struct partition **out, const struct partition_spec
     struct partition *p = NULL;
     assert(spec->bucket_begin < spec->bucket_end && spec->bucket_end <= BUCKETS);
     *out = NULL;
-    TRY_OUT(mem_alloc((void **)&p, sizeof *p));
+    TRY_OUT(mem_new(&p));
     p->spec = *spec;
     p->field_count = spec->schema->count;
-    TRY_OUT(mem_array((void **)&p->fields, p->field_count, sizeof *p->fields));
+    TRY_OUT(mem_array(&p->fields, p->field_count));
     for (uint32_t slot = 0; slot < p->field_count; slot++) {
         TRY_OUT(create_field(p, slot));
     }
     TRY_OUT(dense_init(&p->dense, spec->config, spec->layout, spec->bucket_begin, spec->bucket_end,
                        spec->read_only));
     TRY_OUT(create_domain(p));
-    TRY_OUT(mem_array((void **)&p->fences, spec->shards, sizeof *p->fences));
+    TRY_OUT(mem_array(&p->fences, spec->shards));
     TRY_OUT(tickets_init(&p->tickets, spec->config->ticket_bytes, spec->config->ticket_ms,
                          clock_mono_us() ^ spec->bucket_begin));
     p->bytes_fixed = sizeof *p + p->field_count * sizeof *p->fields + dense_bytes(&p->dense) +
@@ -112,7 +112,7 @@ enum status partition_grow(struct partition *p, uint32_t shard, uint32_t batches
     if (shard >= p->spec.shards) {
         const size_t old = p->spec.shards * sizeof *p->fences;
         const size_t bytes = ((size_t)shard + 1) * sizeof *p->fences;
-        TRY(mem_grow((void **)&p->fences, old, bytes));
+        TRY(mem_resize((void **)&p->fences, old, bytes));
         p->spec.shards = shard + 1;
         p->bytes_fixed += bytes - old;
     }

@@ -118,9 +118,9 @@ static enum status start_threads(struct server *s) {
         return fail(ERR_USAGE, "--threads is %u, expected 1 to %u", o->threads,
                     WIRE_PARTITIONS_MAX);
     }
-    TRY(mem_array((void **)&s->threads, o->threads, sizeof *s->threads));
-    TRY(mem_array((void **)&s->endpoint, o->threads, sizeof *s->endpoint));
-    TRY(mem_array((void **)&s->cut_given, o->threads, sizeof *s->cut_given));
+    TRY(mem_array(&s->threads, o->threads));
+    TRY(mem_array(&s->endpoint, o->threads));
+    TRY(mem_array(&s->cut_given, o->threads));
     for (uint32_t k = 0; k < o->threads; k++) {
         char listen[WIRE_ENDPOINT_MAX];
         TRY(listen_of(o, k, listen, sizeof listen));
@@ -426,7 +426,7 @@ static void server_fini(struct server *s, enum status status) {
 
 enum status server_run(const struct server_options *o) {
     struct server *s = NULL;
-    TRY(mem_alloc((void **)&s, sizeof *s));
+    TRY(mem_new(&s));
     s->options = o;
     s->incarnation = rng_u64(clock_mono_us(), (uint64_t)getpid(), o->index) | 1;
     enum status status;

@@ -73,7 +73,7 @@ void server_report_free(struct server_report **r) {
 enum status server_report_put(struct queue *reports, struct server_report *from,
                               uint64_t timeout_ms) {
     struct server_report *r = NULL;
-    enum status status = mem_alloc((void **)&r, sizeof *r);
+    enum status status = mem_new(&r);
     if (status == OK) {
         *r = *from;
         from->info.applied = BUF_EMPTY;
@@ -423,7 +423,7 @@ static enum status serving_run(struct serving *v) {
 
 static enum status thread_main(void *arg) {
     struct serving *v = NULL;
-    TRY(mem_alloc((void **)&v, sizeof *v));
+    TRY(mem_new(&v));
     v->shared = arg;
     enum status status = serving_run(v);
     for (size_t i = 0; i < STATUSES; i++) {
@@ -496,7 +496,7 @@ enum status server_thread_check(struct server_thread *s) {
 
 enum status server_thread_order(struct server_thread *s, const struct server_order *order) {
     struct server_order *o = NULL;
-    TRY(mem_alloc((void **)&o, sizeof *o));
+    TRY(mem_new(&o));
     *o = *order;
     enum status status = queue_put(&s->orders, o, 0);
     if (status != OK) {

@@ -314,17 +314,17 @@ static enum status cut_unit(struct snapshot *s, const struct field_rows *f,
     u->blocks = (uint32_t)(((uint64_t)u->slots + (1u << u->block_shift) - 1) >> u->block_shift);
     const size_t words = ((size_t)u->blocks + 63) / 64;
     s->bitmap_bytes += words * sizeof *u->done;
-    return mem_array((void **)&u->done, words, sizeof *u->done);
+    return mem_array(&u->done, words);
 }
 
 static enum status cut_rows(struct snapshot *s, const struct partition *p) {
     s->unit_count = 2 * p->field_count;
-    TRY(mem_array((void **)&s->units, s->unit_count, sizeof *s->units));
+    TRY(mem_array(&s->units, s->unit_count));
     for (uint32_t i = 0; i < p->field_count; i++) {
         TRY(cut_unit(s, &p->fields[i], &p->fields[i].rows));
         TRY(cut_unit(s, &p->fields[i], &p->fields[i].sightings));
     }
-    TRY(mem_array((void **)&s->clocks, p->domains.count, sizeof *s->clocks));
+    TRY(mem_array(&s->clocks, p->domains.count));
     for (uint32_t i = 0; i < p->domains.count; i++) {
         s->clocks[i] = (struct cut_clock){.bucket_end = p->domains.list[i].bucket_end,
                                           .clock = p->domains.list[i].clock};
@@ -337,7 +337,7 @@ static enum status cut_dense(struct snapshot_job *job, const struct dense *d) {
     job->dense_floats = dense_floats(d);
     job->dense_vectors = 1 + d->state;
     const size_t bytes = job->dense_floats * sizeof(float);
-    TRY(mem_array((void **)&job->dense, job->dense_vectors, bytes));
+    TRY(mem_array_of((void **)&job->dense, job->dense_vectors, bytes));
     for (uint32_t k = 0; k < job->dense_vectors && bytes > 0; k++) {
         memcpy(job->dense + k * job->dense_floats, k == 0 ? d->w : d->s[k - 1], bytes);
     }
@@ -386,7 +386,7 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
         return fail(ERR_AGAIN, "a snapshot of buckets [%u, %u) is still running",
                     p->spec.bucket_begin, p->spec.bucket_end);
     }
-    TRY(mem_alloc((void **)&s, sizeof *s));
+    TRY(mem_new(&s));
     s->writer = w;
     s->in_order = p->spec.config->deterministic;
     s->wait_ms = p->spec.config->give_up_ms / 2 < CHUNK_WAIT_MS ? p->spec.config->give_up_ms / 2

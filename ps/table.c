@@ -78,7 +78,7 @@ enum status table_create(struct table **out, const struct table_config *config, 
                          uint64_t seed) {
     struct table *t = NULL;
     *out = NULL;
-    TRY(mem_alloc((void **)&t, sizeof *t));
+    TRY(mem_new(&t));
     t->config = *config;
     t->salt = salt;
     t->seed = seed;
@@ -144,7 +144,7 @@ static enum status grow_first_slab(struct table *t) {
     const size_t old_bytes = (size_t)t->first_rows * t->row_bytes;
     const size_t new_bytes = (size_t)rows * t->row_bytes;
     if (t->slabs == NULL) {
-        TRY(mem_array((void **)&t->slabs, 8, sizeof *t->slabs));
+        TRY(mem_array(&t->slabs, 8));
         t->slab_cap = 8;
     }
     TRY(piece_alloc((void **)&grown, new_bytes));
@@ -164,7 +164,7 @@ static enum status grow_first_slab(struct table *t) {
 static enum status add_slab(struct table *t) {
     if (t->slab_count == t->slab_cap) {
         const size_t bytes = t->slab_cap * sizeof *t->slabs;
-        TRY(mem_grow((void **)&t->slabs, bytes, 2 * bytes));
+        TRY(mem_resize((void **)&t->slabs, bytes, 2 * bytes));
         t->slab_cap *= 2;
     }
     TRY(piece_alloc((void **)&t->slabs[t->slab_count], slab_bytes(t)));

@@ -10,7 +10,7 @@ enum status tickets_init(struct tickets *t, size_t bytes_max, uint32_t live_ms, 
     /* A start between 2^32 and 2^62: never 0, never wraps, and no accident between incarnations. */
     t->first = ((rng_mix(nonce) >> 2) | (uint64_t)1 << 32);
     t->next = t->first;
-    return mem_array((void **)&t->ring, TICKETS_MAX, sizeof *t->ring);
+    return mem_array(&t->ring, TICKETS_MAX);
 }
 
 void tickets_fini(struct tickets *t) {

@@ -154,7 +154,7 @@ static inline void job_push_one(struct small_job *j, struct partition *p, uint32
     const struct key_list keys = {.counts = counts, .ids = ids, .total = total};
     const size_t floats = partition_pull_floats(p, &keys, true);
     float *g = NULL;
-    JOB_MUST(mem_array((void **)&g, floats, sizeof *g));
+    JOB_MUST(mem_array(&g, floats));
     size_t at = 0, key = 0;
     for (uint32_t f = 0; f < j->schema.count; f++) {
         for (uint32_t k = 0; k < counts[f]; k++, key++) {
@@ -295,7 +295,7 @@ static inline void job_shards(const struct small_job *j, const char *name, uint3
     job_path(j, name, dir);
     JOB_MUST(file_mkdirs(dir));
     job_schema(&schema, more);
-    JOB_MUST(mem_array((void **)&infos, shards, sizeof *infos));
+    JOB_MUST(mem_array(&infos, shards));
     uint64_t impression = 5000;
     for (uint32_t s = 0; s < shards; s++) {
         struct shard_builder *b = NULL;

@@ -47,7 +47,7 @@ static inline float sample_float(struct sample *s, float scale, float step) {
 
 static inline void *sample_array(size_t count, size_t size) {
     void *p = NULL;
-    enum status status = mem_array(&p, count == 0 ? 1 : count, size);
+    enum status status = mem_array_of(&p, count == 0 ? 1 : count, size);
     if (status != OK) {
         fprintf(stderr, "sample: out of memory\n");
         abort();

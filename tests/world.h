@@ -85,7 +85,7 @@ static inline void world_finish(struct world *w) {
 
 static inline struct world *world_create(uint64_t seed) {
     struct world *w = NULL;
-    assert_int_equal(mem_alloc((void **)&w, sizeof *w), OK);
+    assert_int_equal(mem_new(&w), OK);
     w->seed = seed;
     w->id_space = 600;
     config_default(&w->config);
@@ -281,8 +281,8 @@ static inline struct world_dump world_dump(const struct world_job *job) {
         d.domains += job->p[i]->domains.count;
     }
     d.floats = 3 * (size_t)job->world->layout.count;
-    assert_int_equal(mem_array((void **)&d.records, slots, sizeof *d.records), OK);
-    assert_int_equal(mem_array((void **)&d.dense, d.floats, sizeof *d.dense), OK);
+    assert_int_equal(mem_array(&d.records, slots), OK);
+    assert_int_equal(mem_array(&d.dense, d.floats), OK);
     for (uint32_t i = 0; i < job->count; i++) {
         const struct partition *p = job->p[i];
         for (uint32_t f = 0; f < WORLD_FIELDS; f++) {
@@ -380,7 +380,7 @@ static inline enum status world_cut_wait(struct partition *p, struct part_info *
 /* What the coordinator would write, as far as a restore reads it. */
 static inline struct manifest world_manifest(const struct part_info *infos, uint32_t count) {
     struct manifest m = {.part_count = count};
-    assert_int_equal(mem_array((void **)&m.parts, count, sizeof *m.parts), OK);
+    assert_int_equal(mem_array(&m.parts, count), OK);
     for (uint32_t i = 0; i < count; i++) {
         m.parts[i] = (struct manifest_part){.bucket_begin = infos[i].bucket_begin,
                                             .bucket_end = infos[i].bucket_end,

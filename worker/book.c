@@ -25,7 +25,7 @@ void book_fini(struct book *b) {
 
 enum status book_open(struct book *b, const struct wire_lease *lease) {
     struct book_lease *l = NULL;
-    TRY(mem_alloc((void **)&l, sizeof *l));
+    TRY(mem_new(&l));
     l->lease = *lease;
     pthread_mutex_lock(&b->lock);
     l->next = b->first;
@@ -59,8 +59,7 @@ static enum status append_scores(struct book_lease *l, const struct batch *batch
     size_t need = l->score_count + batch->impressions;
     if (need > l->score_cap) {
         size_t cap = need * 2;
-        TRY(mem_grow((void **)&l->scores, l->score_cap * sizeof *l->scores,
-                     cap * sizeof *l->scores));
+        TRY(mem_grow(&l->scores, l->score_cap, cap));
         l->score_cap = cap;
     }
     for (uint32_t i = 0; i < batch->impressions; i++) {

@@ -60,10 +60,10 @@ static enum status client_init(struct client *c) {
         return fail(ERR_PROTOCOL, "the job has %u partitions, expected 1 to %u", c->partitions,
                     WIRE_PARTITIONS_MAX);
     }
-    TRY(mem_array((void **)&c->ports, c->partitions, sizeof *c->ports));
-    TRY(mem_array((void **)&c->ready, c->partitions, sizeof *c->ready));
-    TRY(mem_array((void **)&c->heard_ms, c->partitions, sizeof *c->heard_ms));
-    TRY(mem_array((void **)&c->dense_begin, (size_t)c->partitions + 1, sizeof *c->dense_begin));
+    TRY(mem_array(&c->ports, c->partitions));
+    TRY(mem_array(&c->ready, c->partitions));
+    TRY(mem_array(&c->heard_ms, c->partitions));
+    TRY(mem_array(&c->dense_begin, (size_t)c->partitions + 1));
     cut_buckets(c);
     for (uint32_t k = 0; k < c->partitions; k++) {
         TRY(port_connect(&c->ports[k], c->spec.transport, plan->endpoint[k],
@@ -74,7 +74,7 @@ static enum status client_init(struct client *c) {
 
 enum status client_create(struct client **c, const struct client_spec *spec) {
     *c = NULL;
-    TRY(mem_alloc((void **)c, sizeof **c));
+    TRY(mem_new(c));
     (*c)->spec = *spec;
     if (spec->laps == NULL) {
         (*c)->spec.laps = &(*c)->own;

@@ -198,7 +198,7 @@ static enum status load_next(struct reader *r) {
     struct reader_lease *lease;
     TRY(await(r, &r->leases, (void **)&lease));
     struct loaded *l = NULL;
-    enum status status = mem_alloc((void **)&l, sizeof *l);
+    enum status status = mem_new(&l);
     if (status != OK) {
         lease_free(&lease);
         return status;
@@ -234,7 +234,7 @@ static enum status set_order(struct reader *r, const struct loaded *l) {
     if (l->shard.groups > r->order_cap) {
         mem_free(&r->order);
         r->order_cap = 0;
-        TRY(mem_array((void **)&r->order, l->shard.groups, sizeof *r->order));
+        TRY(mem_array(&r->order, l->shard.groups));
         r->order_cap = l->shard.groups;
     }
     bool shuffle = r->spec.config->shuffle && lease->kind != LEASE_EVAL;
@@ -250,7 +250,7 @@ static bool is_done(const struct reader_lease *l, uint32_t batch) {
 
 static enum status put_item(struct reader *r, const struct reader_item *item) {
     struct reader_item *copy = NULL;
-    TRY(mem_alloc((void **)&copy, sizeof *copy));
+    TRY(mem_new(&copy));
     *copy = *item;
     enum status status = offer(r, &r->items, copy);
     if (status != OK) {
@@ -335,7 +335,7 @@ static enum status start(struct reader *r) {
     TRY(source_open(&r->eval, r->spec.eval));
     r->user_slot = find_user_slot(&r->spec);
     TRY(batch_cutter_create(&r->cutter));
-    TRY(mem_array((void **)&r->batches, ahead, sizeof *r->batches));
+    TRY(mem_array(&r->batches, ahead));
     TRY(queue_init(&r->leases, LEASES_MAX));
     TRY(queue_init(&r->loaded, 1));
     TRY(queue_init(&r->items, (size_t)ahead + LEASES_MAX));
@@ -348,7 +348,7 @@ static enum status start(struct reader *r) {
 }
 
 enum status reader_start(struct reader **r, const struct reader_spec *spec) {
-    TRY(mem_alloc((void **)r, sizeof **r));
+    TRY(mem_new(r));
     (*r)->spec = *spec;
     pthread_mutex_init(&(*r)->lock, NULL);
     enum status status = start(*r);

@@ -105,7 +105,7 @@ static enum status grow(float **array, size_t *cap, size_t need) {
     }
     mem_free(array);
     *cap = 0;
-    TRY(mem_array((void **)array, need, sizeof(float)));
+    TRY(mem_array(array, need));
     *cap = need;
     return OK;
 }
@@ -117,8 +117,8 @@ static enum status grow_logits(struct slot *s, uint32_t impressions) {
     mem_free(&s->logit_a);
     mem_free(&s->logit_b);
     s->logit_cap = 0;
-    TRY(mem_array((void **)&s->logit_a, impressions, sizeof(float)));
-    TRY(mem_array((void **)&s->logit_b, impressions, sizeof(float)));
+    TRY(mem_array(&s->logit_a, impressions));
+    TRY(mem_array(&s->logit_b, impressions));
     s->logit_cap = impressions;
     return OK;
 }

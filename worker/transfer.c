@@ -55,10 +55,10 @@ enum status transfer_create(struct transfer **out, struct client *c) {
     enum status status = OK;
     struct transfer *x = NULL;
     *out = NULL;
-    TRY(mem_alloc((void **)&x, sizeof *x));
+    TRY(mem_new(&x));
     x->client = c;
-    TRY_OUT(mem_array((void **)&x->ask, c->partitions, sizeof *x->ask));
-    TRY_OUT(mem_array((void **)&x->counts, (size_t)c->partitions * c->fields, sizeof *x->counts));
+    TRY_OUT(mem_array(&x->ask, c->partitions));
+    TRY_OUT(mem_array(&x->counts, (size_t)c->partitions * c->fields));
     for (uint32_t k = 0; k < c->partitions; k++) {
         x->ask[k].counts = x->counts + (size_t)k * c->fields;
     }
@@ -81,10 +81,10 @@ static enum status room_for_keys(struct transfer *x, size_t n) {
     mem_free(&x->row);
     mem_free(&x->home);
     mem_free(&x->missing);
-    TRY(mem_array((void **)&x->keys, cap, sizeof *x->keys));
-    TRY(mem_array((void **)&x->row, cap, sizeof *x->row));
-    TRY(mem_array((void **)&x->home, cap, sizeof *x->home));
-    TRY(mem_array((void **)&x->missing, cap, sizeof *x->missing));
+    TRY(mem_array(&x->keys, cap));
+    TRY(mem_array(&x->row, cap));
+    TRY(mem_array(&x->home, cap));
+    TRY(mem_array(&x->missing, cap));
     x->key_cap = cap;
     return OK;
 }
@@ -96,7 +96,7 @@ static enum status room_for_values(struct transfer *x, size_t n) {
     size_t cap = n + n / 4;
     x->value_cap = 0;
     mem_free(&x->values);
-    TRY(mem_array((void **)&x->values, cap, sizeof *x->values));
+    TRY(mem_array(&x->values, cap));
     x->value_cap = cap;
     return OK;
 }
@@ -108,7 +108,7 @@ static enum status room_for_push(struct ask *a, size_t bytes) {
     size_t cap = bytes + bytes / 4;
     a->push_cap = 0;
     mem_free(&a->push);
-    TRY(mem_alloc((void **)&a->push, cap));
+    TRY(mem_array(&a->push, cap));
     a->push_cap = cap;
     return OK;
 }

@@ -128,7 +128,7 @@ static enum status start_trainers(struct worker *w) {
     if (w->options->trace_path != NULL) {
         TRY(file_open_append(&w->trace, w->options->trace_path));
     }
-    TRY(mem_array((void **)&w->lanes, threads, sizeof *w->lanes));
+    TRY(mem_array(&w->lanes, threads));
     for (uint32_t i = 0; i < threads; i++) {
         w->lanes[i].spec = (struct trainer_spec){
             .index = i,
@@ -167,11 +167,11 @@ static enum status take_lease(struct worker *w, const struct port_message *m) {
               lease->kind == LEASE_TRAIN ? "training" : "evaluation",
               (unsigned long long)lease->fence);
     struct reader_lease *r = NULL;
-    TRY(mem_alloc((void **)&r, sizeof *r));
+    TRY(mem_new(&r));
     r->lease = *lease;
     enum status status = OK;
     if (m->keys_bytes > 0) {
-        status = mem_alloc((void **)&r->done, m->keys_bytes);
+        status = mem_array(&r->done, m->keys_bytes);
         if (status == OK) {
             memcpy(r->done, m->keys, m->keys_bytes);
             r->done_bytes = m->keys_bytes;
@@ -412,7 +412,7 @@ static enum status say_kernel(const struct config *config) {
 
 enum status worker_run(const struct worker_options *o) {
     struct worker *w = NULL;
-    TRY(mem_alloc((void **)&w, sizeof *w));
+    TRY(mem_new(&w));
     w->options = o;
     w->trace = FILE_CLOSED;
     w->incarnation = new_incarnation(o->index);

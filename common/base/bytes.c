@@ -27,7 +27,7 @@ enum status buf_reserve(struct buf *b, size_t more) {
     size_t cap = b->cap * 2 > need ? b->cap * 2 : need;
     cap = cap < 64 ? 64 : cap;
     void *data = b->data;
-    TRY(mem_grow(&data, b->len, cap));
+    TRY(mem_resize(&data, b->len, cap));
     b->data = data;
     b->cap = cap;
     return OK;

@@ -346,7 +346,7 @@ static enum status read_index(struct container_reader *r, struct buf *index) {
     if (count > (r->blocks_end - HEADER_BYTES) / BLOCK_BYTES) {
         return corrupt(r, r->blocks_end, "the index has more blocks than the file can hold");
     }
-    TRY(mem_array((void **)&r->blocks, count, sizeof *r->blocks));
+    TRY(mem_array(&r->blocks, count));
     struct cursor c = cursor_of(index->data, index->len);
     uint64_t next = HEADER_BYTES; /* the least offset the next block can have */
     for (; r->block_count < count; r->block_count++) {

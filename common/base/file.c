@@ -195,7 +195,7 @@ enum status file_read_all(const char *path, size_t bytes_max, char **out, size_t
                       (unsigned long long)size, bytes_max);
         goto out;
     }
-    TRY_OUT(mem_alloc((void **)out, (size_t)size + 1));
+    TRY_OUT(mem_array(out, (size_t)size + 1));
     TRY_OUT(file_read(&f, *out, (size_t)size, bytes));
 out:
     if (status != OK) {
@@ -371,8 +371,7 @@ static int by_name(const void *a, const void *b) {
 enum status file_list_add(struct file_list *list, const char *name) {
     if (list->count == list->cap) {
         size_t grown = list->cap == 0 ? 16 : list->cap * 2;
-        TRY(mem_grow((void **)&list->names, list->cap * sizeof *list->names,
-                     grown * sizeof *list->names));
+        TRY(mem_grow(&list->names, list->cap, grown));
         list->cap = grown;
     }
     TRY(mem_strdup(&list->names[list->count], name));

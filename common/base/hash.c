@@ -14,7 +14,7 @@ struct hash_stream {
 
 struct hash_stream *hash_stream_create(void) {
     struct hash_stream *h = NULL;
-    if (mem_alloc((void **)&h, sizeof *h) != OK) {
+    if (mem_new(&h) != OK) {
         return NULL;
     }
     h->state = XXH3_createState();

@@ -7,6 +7,7 @@
 
 #define ALIGN_BYTES ((size_t)64)
 #define HUGE_BYTES  ((size_t)2 << 20)
+#define ROOM_MIN    ((size_t)16) /* elements that mem_room begins with */
 
 static _Thread_local size_t fail_countdown; /* 0: off; 1: this and all later ones fail */
 
@@ -46,7 +47,7 @@ enum status mem_alloc(void **out, size_t bytes) {
     return OK;
 }
 
-enum status mem_array(void **out, size_t count, size_t size) {
+enum status mem_array_of(void **out, size_t count, size_t size) {
     size_t bytes;
     *out = NULL;
     if (__builtin_mul_overflow(count, size, &bytes)) {
@@ -55,7 +56,7 @@ enum status mem_array(void **out, size_t count, size_t size) {
     return mem_alloc(out, bytes);
 }
 
-enum status mem_grow(void **inout, size_t old_bytes, size_t new_bytes) {
+enum status mem_resize(void **inout, size_t old_bytes, size_t new_bytes) {
     void *grown;
     TRY(mem_alloc(&grown, new_bytes));
     size_t keep = old_bytes < new_bytes ? old_bytes : new_bytes;
@@ -64,6 +65,25 @@ enum status mem_grow(void **inout, size_t old_bytes, size_t new_bytes) {
     }
     mem_free_at(inout);
     *inout = grown;
+    return OK;
+}
+
+enum status mem_grow_of(void **inout, size_t old, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return fail(ERR_MEMORY, "out of memory: %zu times %zu bytes wanted", count, size);
+    }
+    return mem_resize(inout, old * size, bytes);
+}
+
+enum status mem_room_of(void **inout, size_t *cap, size_t need, size_t size) {
+    if (need <= *cap) {
+        return OK;
+    }
+    const size_t twice = *cap > SIZE_MAX / 2 ? SIZE_MAX : 2 * *cap;
+    const size_t grown = need > twice ? (need < ROOM_MIN ? ROOM_MIN : need) : twice;
+    TRY(mem_grow_of(inout, *cap, grown, size));
+    *cap = grown;
     return OK;
 }
 

@@ -11,13 +11,26 @@
 #include <stddef.h>
 #include "status.h"
 
+/* Typed, out a pointer to a typed pointer, sizes those of what it points to:
+ *   mem_new(&x)               *x, one
+ *   mem_array(&x, count)      x[count]
+ *   mem_grow(&x, old, count)  from x[old] to x[count]; on failure x is untouched
+ *   mem_room(&x, &cap, need)  grows x[*cap] geometrically, so that it holds x[need]
+ * Zeroed, so is a new tail. Counts whose bytes overflow are refused. ERR_MEMORY. */
+#define mem_new(out)              mem_alloc((void **)(out), sizeof **(out))
+#define mem_array(out, count)     mem_array_of((void **)(out), (count), sizeof **(out))
+#define mem_grow(out, old, count) mem_grow_of((void **)(out), (old), (count), sizeof **(out))
+#define mem_room(out, cap, need)  mem_room_of((void **)(out), (cap), (need), sizeof **(out))
+
 /* *out = `bytes` bytes, 64-byte aligned, zeroed; bytes 0 gives NULL and OK. ERR_MEMORY. */
 enum status mem_alloc(void **out, size_t bytes);
-/* The same for count * size, refusing overflow with ERR_MEMORY. */
-enum status mem_array(void **out, size_t count, size_t size);
+/* What the typed ones are made of, for who knows no type: count elements of `size` bytes. */
+enum status mem_array_of(void **out, size_t count, size_t size);
+enum status mem_grow_of(void **inout, size_t old, size_t count, size_t size);
+enum status mem_room_of(void **inout, size_t *cap, size_t need, size_t size);
 /* Grows *inout (NULL allowed) from old_bytes to new_bytes, new tail zeroed; on failure *inout is
  * untouched and still owned by the caller. */
-enum status mem_grow(void **inout, size_t old_bytes, size_t new_bytes);
+enum status mem_resize(void **inout, size_t old_bytes, size_t new_bytes);
 /* Frees what the functions above gave; NULL allowed; sets the pointer to NULL. */
 void mem_free_at(void **inout);
 #define mem_free(p) mem_free_at((void **)(p)) /* mem_free(&x->rows) */

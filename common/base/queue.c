@@ -8,7 +8,7 @@
 enum status queue_init(struct queue *q, size_t cap) {
     assert(cap > 0);
     *q = (struct queue){.cap = cap};
-    TRY(mem_array((void **)&q->items, cap, sizeof *q->items));
+    TRY(mem_array(&q->items, cap));
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -49,8 +49,8 @@ enum status rank_sort(struct ranked *rows, size_t n) {
     size_t(*count)[RADIX] = NULL;
     struct ranked *other = NULL, *from = rows;
     enum status status;
-    TRY_OUT(mem_array((void **)&count, DIGITS, sizeof *count));
-    TRY_OUT(mem_array((void **)&other, n, sizeof *other));
+    TRY_OUT(mem_array(&count, DIGITS));
+    TRY_OUT(mem_array(&other, n));
     count_digits(rows, n, count);
     struct ranked *to = other;
     for (uint32_t d = 0; d < DIGITS; d++) {

@@ -57,11 +57,11 @@ static void pack_part(Esmm__CheckpointPart *out, const struct manifest_part *p) 
 
 static enum status pack(struct packed *k, const struct manifest *m) {
     Esmm__CheckpointManifest *out = &k->message;
-    TRY(mem_array((void **)&k->fields, m->schema.count, sizeof *k->fields));
-    TRY(mem_array((void **)&k->field_list, m->schema.count, sizeof(void *)));
-    TRY(mem_array((void **)&k->field_schemas, m->schema.count, sizeof *k->field_schemas));
-    TRY(mem_array((void **)&k->parts, m->part_count, sizeof *k->parts));
-    TRY(mem_array((void **)&k->part_list, m->part_count, sizeof(void *)));
+    TRY(mem_array(&k->fields, m->schema.count));
+    TRY(mem_array(&k->field_list, m->schema.count));
+    TRY(mem_array(&k->field_schemas, m->schema.count));
+    TRY(mem_array(&k->parts, m->part_count));
+    TRY(mem_array(&k->part_list, m->part_count));
     for (uint32_t i = 0; i < m->schema.count; i++) {
         pack_field(&k->fields[i], &k->field_schemas[i], m, i);
         k->field_list[i] = &k->fields[i];
@@ -175,7 +175,7 @@ static enum status take_parts(struct manifest *m, const Esmm__CheckpointManifest
     if (in->n_parts == 0 || in->n_parts > MANIFEST_PARTS_MAX) {
         return corrupt("no good number of parts");
     }
-    TRY(mem_array((void **)&m->parts, in->n_parts, sizeof *m->parts));
+    TRY(mem_array(&m->parts, in->n_parts));
     for (; m->part_count < in->n_parts; m->part_count++) {
         const Esmm__CheckpointPart *from = in->parts[m->part_count];
         struct manifest_part *p = &m->parts[m->part_count];
@@ -219,11 +219,11 @@ static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *
     m->cut = in->cut;
     m->shards = (uint32_t)in->n_batches_per_shard;
     TRY(mem_strdup(&m->config_text, in->config_text));
-    TRY(mem_array((void **)&m->batches_per_shard, m->shards, sizeof *m->batches_per_shard));
+    TRY(mem_array(&m->batches_per_shard, m->shards));
     if (m->shards > 0) {
         memcpy(m->batches_per_shard, in->batches_per_shard, m->shards * sizeof(uint32_t));
     }
-    TRY(mem_alloc((void **)&m->applied, in->applied.len));
+    TRY(mem_array(&m->applied, in->applied.len));
     m->applied_bytes = in->applied.len;
     if (m->applied_bytes > 0) {
         memcpy(m->applied, in->applied.data, m->applied_bytes);

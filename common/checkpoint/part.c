@@ -52,7 +52,7 @@ static enum status open_meta(struct part_reader *r, const struct manifest_part *
                     (unsigned long long)part->version);
     }
     TRY(check_cut(r, cut));
-    return mem_array((void **)&r->seen, 2 * (size_t)m->table_count + 1, sizeof *r->seen);
+    return mem_array(&r->seen, 2 * (size_t)m->table_count + 1);
 }
 
 static enum status open_checked(struct part_reader *r, const char *path,

@@ -113,8 +113,8 @@ enum status part_meta_of(const struct partition *p, uint64_t cut, struct buf *ou
                           .dense_state = p->dense.state,
                           .dense_optimizer = p->dense.opt.kind,
                           .cut = cut};
-    TRY_OUT(mem_array((void **)&m.tables, p->field_count, sizeof *m.tables));
-    TRY_OUT(mem_array((void **)&m.domains, p->domains.count, sizeof *m.domains));
+    TRY_OUT(mem_array(&m.tables, p->field_count));
+    TRY_OUT(mem_array(&m.domains, p->domains.count));
     describe_tables(p, &m);
     TRY_OUT(describe_domains(p, &m));
     TRY_OUT(part_meta_encode(&m, out));
@@ -172,8 +172,8 @@ static enum status get_lists(struct cursor *c, struct part_meta *m) {
         cursor_left(c) < (uint64_t)tables * 21 + (uint64_t)domains * 24) {
         return corrupt("no good number of tables or domains");
     }
-    TRY(mem_array((void **)&m->tables, tables, sizeof *m->tables));
-    TRY(mem_array((void **)&m->domains, domains, sizeof *m->domains));
+    TRY(mem_array(&m->tables, tables));
+    TRY(mem_array(&m->domains, domains));
     for (; m->table_count < tables; m->table_count++) {
         TRY(get_table(c, &m->tables[m->table_count]));
     }

@@ -103,7 +103,7 @@ static enum status open_in(struct scan *s, const char *path) {
 enum status scan_create(struct scan **out, const char *path) {
     struct scan *s = NULL;
     *out = NULL;
-    TRY(mem_alloc((void **)&s, sizeof *s));
+    TRY(mem_new(&s));
     const enum status status = open_in(s, path);
     if (status != OK) {
         scan_destroy(&s);
@@ -242,7 +242,7 @@ enum status scan_dense(const struct scan *s, float **out) {
     struct dense_collector c = {.scan = s};
     const struct scan_filter filter = scan_all(SCAN_DENSE);
     *out = NULL;
-    TRY(mem_array((void **)&c.out, (1 + s->dense_state) * s->layout.count, sizeof(float)));
+    TRY(mem_array(&c.out, (1 + s->dense_state) * s->layout.count));
     enum status status = scan_each(s, &filter, collect_dense, &c);
     if (status == OK && c.floats != s->layout.count) {
         status = fail(ERR_CORRUPT, "%s: the parts hold %llu dense floats, the model has %llu",

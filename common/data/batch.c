@@ -54,13 +54,13 @@ static enum status reserve(void *array, size_t *cap, size_t need, size_t size) {
     size_t grown = need + need / 4;
     mem_free_at(at);
     *cap = 0;
-    TRY(mem_array(at, grown, size));
+    TRY(mem_array_of(at, grown, size));
     *cap = grown;
     return OK;
 }
 
 enum status batch_cutter_create(struct batch_cutter **c) {
-    return mem_alloc((void **)c, sizeof **c);
+    return mem_new(c);
 }
 
 void batch_cutter_destroy(struct batch_cutter **c) {
@@ -143,13 +143,13 @@ static enum status reserve_impressions(struct batch *b, size_t need) {
     mem_free(&b->kind);
     mem_free(&b->elapsed_days);
     b->impression_cap = 0;
-    TRY(mem_array((void **)&b->group_of, cap, sizeof *b->group_of));
-    TRY(mem_array((void **)&b->labels, cap, sizeof *b->labels));
-    TRY(mem_array((void **)&b->impression_id, cap, sizeof *b->impression_id));
-    TRY(mem_array((void **)&b->user, cap, sizeof *b->user));
-    TRY(mem_array((void **)&b->weight_store, cap, sizeof *b->weight_store));
-    TRY(mem_array((void **)&b->kind, cap, sizeof *b->kind));
-    TRY(mem_array((void **)&b->elapsed_days, cap, sizeof *b->elapsed_days));
+    TRY(mem_array(&b->group_of, cap));
+    TRY(mem_array(&b->labels, cap));
+    TRY(mem_array(&b->impression_id, cap));
+    TRY(mem_array(&b->user, cap));
+    TRY(mem_array(&b->weight_store, cap));
+    TRY(mem_array(&b->kind, cap));
+    TRY(mem_array(&b->elapsed_days, cap));
     b->impression_cap = cap;
     return OK;
 }
@@ -277,9 +277,9 @@ static enum status reserve_values(struct batch_field *f, size_t values) {
     mem_free(&f->index);
     mem_free(&f->weight_store);
     f->value_cap = 0;
-    TRY(mem_array((void **)&f->index, cap, sizeof *f->index));
+    TRY(mem_array(&f->index, cap));
     if (!f->plain) {
-        TRY(mem_array((void **)&f->weight_store, cap, sizeof *f->weight_store));
+        TRY(mem_array(&f->weight_store, cap));
     }
     f->value_cap = cap;
     return OK;

@@ -104,9 +104,9 @@ static Esmm__DatasetLines *pack_lines(Esmm__DatasetLines *to, const struct line_
 }
 
 static enum status pack_shards(struct packed *k, const struct dataset *d) {
-    TRY(mem_array((void **)&k->shard, d->shard_count, sizeof *k->shard));
-    TRY(mem_array((void **)&k->shards, d->shard_count, sizeof(Esmm__DatasetShard *)));
-    TRY(mem_array((void **)&k->weights, d->shard_count, sizeof *k->weights));
+    TRY(mem_array(&k->shard, d->shard_count));
+    TRY(mem_array(&k->shards, d->shard_count));
+    TRY(mem_array(&k->weights, d->shard_count));
     for (uint32_t s = 0; s < d->shard_count; s++) {
         const struct shard_info *from = &d->shards[s];
         Esmm__DatasetShard *to = &k->shard[s];
@@ -166,7 +166,7 @@ enum status dataset_write(const struct dataset *d, const char *dir) {
     struct packed *k = NULL;
     struct container_writer w = {.file = FILE_CLOSED};
     TRY(path_join(path, dir, "manifest"));
-    TRY_OUT(mem_alloc((void **)&k, sizeof *k));
+    TRY_OUT(mem_new(&k));
     TRY_OUT(pack(k, d, &bytes));
     TRY_OUT(container_create(&w, path, CONTAINER_MANIFEST));
     TRY_OUT(container_put(&w, DATASET_BLOCK, 0, bytes.data, bytes.len, true));
@@ -354,7 +354,7 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     d->first_time = in->first_time;
     d->last_time = in->last_time;
     TRY(take_labels(d, in, path));
-    TRY(mem_array((void **)&d->shards, in->n_shards, sizeof *d->shards));
+    TRY(mem_array(&d->shards, in->n_shards));
     for (size_t s = 0; s < in->n_shards; s++) {
         TRY(take_shard(d, in->shards[s], path));
     }

@@ -71,7 +71,7 @@ static enum status unite_values(struct dataset *d, const struct schema *old,
                                 const struct dataset *more) {
     const bool known = said(old, d->field_values) && said(&more->schema, more->field_values);
     uint64_t *sums = NULL;
-    TRY(mem_array((void **)&sums, FIELDS_MAX, sizeof *sums));
+    TRY(mem_array(&sums, FIELDS_MAX));
     for (uint32_t f = 0; known && f < d->schema.count; f++) {
         const char *name = d->schema.fields[f].name;
         sums[f] = values_of(old, d->field_values, name) +
@@ -90,7 +90,7 @@ static enum status unite_fields(struct dataset *d, const struct dataset *more, c
     char a[PATH_BYTES_MAX + 8], b[PATH_BYTES_MAX + 8];
     snprintf(a, sizeof a, "%s has", before);
     snprintf(b, sizeof b, "%s has", dir);
-    TRY_OUT(mem_alloc((void **)&old, sizeof *old));
+    TRY_OUT(mem_new(&old));
     *old = d->schema;
     TRY_OUT(unite_sides(&d->schema, &more->schema, before, dir));
     TRY_OUT(unite_values(d, old, more));
@@ -148,8 +148,7 @@ static enum status unite(struct dataset *d, const struct dataset *more, const ch
     if (more->shard_count > UINT32_MAX - d->shard_count) {
         return fail(ERR_LIMIT, "%s: too many shards with those of %s", dir, before);
     }
-    TRY(mem_grow((void **)&d->shards, d->shard_count * sizeof *d->shards,
-                 ((size_t)d->shard_count + more->shard_count) * sizeof *d->shards));
+    TRY(mem_grow(&d->shards, d->shard_count, ((size_t)d->shard_count + more->shard_count)));
     for (uint32_t s = 0; s < more->shard_count; s++) {
         d->shards[d->shard_count] = more->shards[s];
         d->shards[d->shard_count++].dir = (uint32_t)d->dirs.count;
@@ -176,7 +175,7 @@ enum status dataset_read_all(struct dataset *d, const struct file_list *dirs, st
     enum status status = OK;
     struct dataset *more = NULL;
     TRY(dataset_read(d, dirs->names[0]));
-    TRY_OUT(mem_alloc((void **)&more, sizeof *more));
+    TRY_OUT(mem_new(&more));
     for (size_t k = 1; k < dirs->count && status == OK; k++) {
         TRY_OUT(check_new(&d->dirs, dirs->names[k]));
         TRY_OUT(dataset_read(more, dirs->names[k]));

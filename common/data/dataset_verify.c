@@ -78,7 +78,7 @@ static enum status hash_file(const char *path, uint64_t *bytes, uint64_t *checks
     struct hash_stream *h = NULL;
     size_t got = 1;
     TRY(file_open_read(&f, path));
-    TRY_OUT(mem_alloc((void **)&chunk, CHUNK_BYTES));
+    TRY_OUT(mem_array(&chunk, CHUNK_BYTES));
     h = hash_stream_create();
     if (h == NULL) {
         status = fail(ERR_MEMORY, "%s: out of memory", path);
@@ -120,7 +120,7 @@ enum status dataset_verify(const struct dataset *d) {
     enum status status = OK;
     struct shard *shard = NULL;
     char path[PATH_BYTES_MAX];
-    TRY(mem_alloc((void **)&shard, sizeof *shard));
+    TRY(mem_new(&shard));
     for (uint32_t s = 0; s < d->shard_count; s++) {
         const struct shard_info *want = &d->shards[s];
         const char *dir = dataset_dir(d, want);

@@ -38,7 +38,7 @@ static enum status pick(const struct shard *s, const struct sampling *sampling, 
     }
     uint32_t to_come = s->impressions - clicks;
     uint32_t wanted = (uint32_t)sampling_count(sampling, to_come, 0, 0);
-    TRY(mem_array((void **)&p->index, total, sizeof *p->index));
+    TRY(mem_array(&p->index, total));
     for (uint32_t i = 0; i < s->impressions; i++) {
         uint32_t times = 1;
         if ((s->labels[i] & LABEL_CLICK) == 0) {
@@ -60,13 +60,13 @@ static enum status take_times(struct shard *to, const struct shard *from, const 
     uint64_t *const old[] = {from->time, from->click_time, from->conversion_time};
     uint64_t **const new[] = {&to->time, &to->click_time, &to->conversion_time};
     for (int k = 0; k < 3 && from->time != NULL; k++) {
-        TRY(mem_array((void **)new[k], p->n, sizeof **new[k]));
+        TRY(mem_array(new[k], p->n));
         for (uint32_t i = 0; i < p->n; i++) {
             (*new[k])[i] = old[k][p->index[i]];
         }
     }
     if (from->kind != NULL) {
-        TRY(mem_array((void **)&to->kind, p->n, sizeof *to->kind));
+        TRY(mem_array(&to->kind, p->n));
         for (uint32_t i = 0; i < p->n; i++) {
             to->kind[i] = from->kind[p->index[i]];
         }
@@ -77,11 +77,11 @@ static enum status take_times(struct shard *to, const struct shard *from, const 
 /* What belongs to impressions but no column. */
 static enum status take_impressions(struct shard *to, const struct shard *from,
                                     const struct picked *p) {
-    TRY(mem_array((void **)&to->impression_id, p->n, sizeof *to->impression_id));
-    TRY(mem_array((void **)&to->labels, p->n, sizeof *to->labels));
-    TRY(mem_array((void **)&to->group_start, (size_t)from->groups + 1, sizeof *to->group_start));
+    TRY(mem_array(&to->impression_id, p->n));
+    TRY(mem_array(&to->labels, p->n));
+    TRY(mem_array(&to->group_start, (size_t)from->groups + 1));
     if (from->weight != NULL) {
-        TRY(mem_array((void **)&to->weight, p->n, sizeof *to->weight));
+        TRY(mem_array(&to->weight, p->n));
     }
     for (uint32_t i = 0; i < p->n; i++) {
         to->impression_id[i] = from->impression_id[p->index[i]];
@@ -111,10 +111,10 @@ static enum status take_column(struct column *to, const struct column *from,
         return fail(ERR_LIMIT, "%llu values in a column of one shard", (unsigned long long)values);
     }
     to->n = p->n;
-    TRY(mem_array((void **)&to->start, (size_t)p->n + 1, sizeof *to->start));
-    TRY(mem_array((void **)&to->code, values, sizeof *to->code));
+    TRY(mem_array(&to->start, (size_t)p->n + 1));
+    TRY(mem_array(&to->code, values));
     if (from->weight != NULL) {
-        TRY(mem_array((void **)&to->weight, values, sizeof *to->weight));
+        TRY(mem_array(&to->weight, values));
     }
     for (uint32_t i = 0; i < p->n; i++) {
         const uint32_t begin = from->start[p->index[i]];

@@ -152,13 +152,13 @@ static enum status take_meta(struct decoder *d, struct shard *s) {
 
 static enum status take_groups(struct decoder *d, struct shard *s) {
     TRY(take_block_of(d, SHARD_GROUP_KEYS, 0, (size_t)s->groups * 8));
-    TRY(mem_array((void **)&s->group_key, s->groups, sizeof *s->group_key));
+    TRY(mem_array(&s->group_key, s->groups));
     memcpy(s->group_key, d->block.data, (size_t)s->groups * 8);
     TRY(take_block(d, SHARD_GROUP_SIZES, 0));
     if (d->block.len < s->groups) {
         return corrupt(d, "fewer group sizes than groups");
     }
-    TRY(mem_array((void **)&s->group_start, (size_t)s->groups + 1, sizeof *s->group_start));
+    TRY(mem_array(&s->group_start, (size_t)s->groups + 1));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t g = 0; g < s->groups; g++) {
         const uint64_t size = take_varint(&c);
@@ -178,7 +178,7 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
     if (d->block.len < s->impressions) {
         return corrupt(d, "fewer impression ids than impressions");
     }
-    TRY(mem_array((void **)&s->impression_id, s->impressions, sizeof *s->impression_id));
+    TRY(mem_array(&s->impression_id, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
         id += (uint64_t)zigzag_decode(take_varint(&c));
@@ -188,7 +188,7 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
         return corrupt(d, "impression ids do not end with the block");
     }
     TRY(take_block_of(d, SHARD_LABELS, 0, s->impressions));
-    TRY(mem_array((void **)&s->labels, s->impressions, sizeof *s->labels));
+    TRY(mem_array(&s->labels, s->impressions));
     memcpy(s->labels, d->block.data, s->impressions);
     bool bad = false;
     for (uint32_t i = 0; i < s->impressions; i++) {
@@ -210,7 +210,7 @@ static enum status take_impression_weights(struct decoder *d, uint32_t impressio
         return OK;
     }
     TRY(take_block_of(d, SHARD_IMPRESSION_WEIGHTS, 0, (size_t)impressions * 4));
-    TRY(mem_array((void **)weight, impressions, sizeof **weight));
+    TRY(mem_array(weight, impressions));
     memcpy(*weight, d->block.data, (size_t)impressions * 4);
     for (uint32_t i = 0; i < impressions; i++) {
         bad |= !((*weight)[i] >= 0.0f && (*weight)[i] <= SHARD_WEIGHT_MAX);
@@ -231,7 +231,7 @@ static enum status take_impression_times(struct decoder *d, struct shard *s) {
     if (d->block.len < s->impressions) {
         return corrupt(d, "fewer times than impressions");
     }
-    TRY(mem_array((void **)&s->time, s->impressions, sizeof *s->time));
+    TRY(mem_array(&s->time, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
         time += (uint64_t)zigzag_decode(take_varint(&c));
@@ -244,7 +244,7 @@ static enum status take_impression_times(struct decoder *d, struct shard *s) {
 static enum status take_click_times(struct decoder *d, struct shard *s) {
     bool bad = false;
     TRY(take_block(d, SHARD_CLICKS, 0));
-    TRY(mem_array((void **)&s->click_time, s->impressions, sizeof *s->click_time));
+    TRY(mem_array(&s->click_time, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
         if ((s->labels[i] & LABEL_CLICK) != 0) {
@@ -258,7 +258,7 @@ static enum status take_click_times(struct decoder *d, struct shard *s) {
 static enum status take_conversion_times(struct decoder *d, struct shard *s) {
     bool bad = false;
     TRY(take_block(d, SHARD_CONVERSIONS, 0));
-    TRY(mem_array((void **)&s->conversion_time, s->impressions, sizeof *s->conversion_time));
+    TRY(mem_array(&s->conversion_time, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
         if ((s->labels[i] & LABEL_CONVERSION) != 0) {
@@ -285,7 +285,7 @@ static enum record_kind kind_of(uint8_t number) {
 static enum status take_kinds(struct decoder *d, struct shard *s) {
     bool bad = false;
     TRY(take_block_of(d, SHARD_KINDS, 0, s->impressions));
-    TRY(mem_array((void **)&s->kind, s->impressions, sizeof *s->kind));
+    TRY(mem_array(&s->kind, s->impressions));
     for (uint32_t i = 0; i < s->impressions; i++) {
         s->kind[i] = (uint8_t)kind_of(d->block.data[i]);
         bad |= s->kind[i] == KIND_LOG || !record_good(s->labels[i], s->kind[i]);
@@ -314,7 +314,7 @@ static enum status share_start(struct shard *s, enum side side, uint32_t each, u
     const uint32_t n = entries(s, side);
     uint32_t **shared = &s->shared_start[side][each];
     if (*shared == NULL) {
-        TRY(mem_array((void **)shared, (size_t)n + 1, sizeof **shared));
+        TRY(mem_array(shared, (size_t)n + 1));
         for (uint32_t i = 0; i <= n; i++) {
             (*shared)[i] = i * each;
         }
@@ -334,7 +334,7 @@ static enum status take_dict(struct decoder *d, struct column *c, uint64_t tag) 
     if (count > c->values) {
         return corrupt(d, "more entries in the dictionary than values");
     }
-    TRY(mem_array((void **)&c->dict, count, sizeof *c->dict));
+    TRY(mem_array(&c->dict, count));
     c->dict_count = (uint32_t)count;
     struct cursor at = cursor_of(d->block.data, d->block.len);
     for (size_t k = 0; k < count; k++) {
@@ -354,7 +354,7 @@ static enum status take_starts(struct decoder *d, struct column *c, uint64_t tag
     if (d->block.len < c->n) {
         return corrupt(d, "fewer bag lengths than bags");
     }
-    TRY(mem_array((void **)&c->start, (size_t)c->n + 1, sizeof *c->start));
+    TRY(mem_array(&c->start, (size_t)c->n + 1));
     struct cursor at = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < c->n; i++) {
         const uint64_t length = take_varint(&at);
@@ -392,7 +392,7 @@ static uint32_t copy_wide(const uint8_t *from, uint32_t *to, size_t count) {
 static enum status take_codes(struct decoder *d, struct column *c, uint64_t tag) {
     const bool narrow = c->dict_count <= SHARD_NARROW_MAX;
     TRY(take_block_of(d, SHARD_CODES, tag, (size_t)c->values * (narrow ? 2 : 4)));
-    TRY(mem_array((void **)&c->code, c->values, sizeof *c->code));
+    TRY(mem_array(&c->code, c->values));
     const uint32_t greatest = narrow ? widen(d->block.data, c->code, c->values)
                                      : copy_wide(d->block.data, c->code, c->values);
     return c->values == 0 || greatest < c->dict_count
@@ -404,7 +404,7 @@ static enum status take_weights(struct decoder *d, struct column *c, uint64_t ta
     const uint32_t exponent = 0x7f800000u; /* all ones: infinite or no number */
     bool bad = false;
     TRY(take_block_of(d, SHARD_WEIGHTS, tag, (size_t)c->values * 4));
-    TRY(mem_array((void **)&c->weight, c->values, sizeof *c->weight));
+    TRY(mem_array(&c->weight, c->values));
     for (uint32_t i = 0; i < c->values; i++) {
         const uint32_t bits = load_u32(d->block.data + (size_t)i * 4);
         bad |= (bits & exponent) == exponent;
@@ -488,7 +488,7 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
     struct decoder *d = NULL;
     memset(s, 0, sizeof *s);
     TRY(path_join(path, dir, name));
-    TRY(mem_alloc((void **)&d, sizeof *d));
+    TRY(mem_new(&d));
     return decode(s, d, container_open(&d->file, path, CONTAINER_SHARD), schema);
 }
 
@@ -496,7 +496,7 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
                          const struct schema *schema) {
     struct decoder *d = NULL;
     memset(s, 0, sizeof *s);
-    TRY(mem_alloc((void **)&d, sizeof *d));
+    TRY(mem_new(&d));
     return decode(s, d, container_open_bytes(&d->file, name, data, bytes, CONTAINER_SHARD), schema);
 }
 
@@ -538,7 +538,7 @@ enum status shard_peek(const char *dir, const char *name, struct shard_info *inf
         return fail(ERR_LIMIT, "%s/%s: not the name of a shard", dir, name);
     }
     TRY(path_join(path, dir, name));
-    TRY(mem_alloc((void **)&d, sizeof *d));
+    TRY(mem_new(&d));
     enum status status = container_open(&d->file, path, CONTAINER_SHARD);
     if (status == OK) {
         status = take_meta(d, &s);

@@ -17,7 +17,7 @@
 #define VALUES_FIRST 256u
 
 enum status shard_builder_create(struct shard_builder **b) {
-    return mem_alloc((void **)b, sizeof **b);
+    return mem_new(b);
 }
 
 void shard_builder_destroy(struct shard_builder **b) {
@@ -48,7 +48,7 @@ static void clear(struct shard_builder *b) {
 /* Makes *array hold `cap` items; two arrays of one length grow one after the other, and the length
  * is noted after both, so a failure in between loses nothing. */
 static enum status regrow(void **array, size_t count, size_t cap, size_t size) {
-    return mem_grow(array, count * size, cap * size);
+    return mem_resize(array, count * size, cap * size);
 }
 
 static enum status pile_grow(struct pile *p) {

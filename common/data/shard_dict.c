@@ -31,7 +31,7 @@ static enum status fresh(void **array, size_t *cap, size_t need, size_t size) {
     if (need > *cap) {
         mem_free_at(array);
         *cap = 0;
-        TRY(mem_array(array, need, size));
+        TRY(mem_array_of(array, need, size));
         *cap = need;
     }
     return OK;
@@ -51,7 +51,7 @@ static enum status rehash(struct shard_dict *d, size_t slots) {
     if (slots > d->slots_cap) {
         mem_free(&d->slot);
         d->slots_cap = 0;
-        TRY(mem_array((void **)&d->slot, slots, sizeof *d->slot));
+        TRY(mem_array(&d->slot, slots));
         d->slots_cap = slots;
     } else {
         memset(d->slot, 0, slots * sizeof *d->slot);
@@ -67,11 +67,11 @@ static enum status rehash(struct shard_dict *d, size_t slots) {
 static enum status dict_room(struct shard_dict *d, size_t slots) {
     const size_t cap = slots / 2;
     if (cap > d->cap) {
-        TRY(mem_grow((void **)&d->entry, d->count * sizeof *d->entry, cap * sizeof *d->entry));
+        TRY(mem_grow(&d->entry, d->count, cap));
         mem_free(&d->other);
         mem_free(&d->rank);
-        TRY(mem_array((void **)&d->other, cap, sizeof *d->other));
-        TRY(mem_array((void **)&d->rank, cap, sizeof *d->rank));
+        TRY(mem_array(&d->other, cap));
+        TRY(mem_array(&d->rank, cap));
         d->cap = cap;
     }
     return rehash(d, slots);

@@ -49,7 +49,7 @@ enum status shard_weigh(struct shard *s, double sample_rate) {
         return OK;
     }
     if (s->weight == NULL) {
-        TRY(mem_array((void **)&s->weight, s->impressions, sizeof *s->weight));
+        TRY(mem_array(&s->weight, s->impressions));
         for (uint32_t i = 0; i < s->impressions; i++) {
             s->weight[i] = 1.0f;
         }

@@ -318,7 +318,7 @@ enum status shard_write(const struct shard_builder *b, const struct schema *sche
     uint32_t columns = 0;
     TRY(check_whole(b));
     TRY(path_join(path, dir, name));
-    TRY_OUT(mem_alloc((void **)&plan, sizeof *plan));
+    TRY_OUT(mem_new(&plan));
     TRY_OUT(find_shapes(b, schema, &plan->ordered, plan->shapes, &columns));
     TRY_OUT(container_create(&file, path, CONTAINER_SHARD));
     file.fleeting = b->fleeting;

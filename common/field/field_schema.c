@@ -16,7 +16,7 @@ enum status field_schemas_add(struct field_schemas *s, const char *name,
         return fail(ERR_LIMIT, "field '%.80s': more than %d fields, or too long a name", name,
                     FIELDS_MAX);
     }
-    TRY(mem_grow((void **)&s->list, s->count * size, (s->count + 1) * size));
+    TRY(mem_resize((void **)&s->list, s->count * size, (s->count + 1) * size));
     *out = &s->list[s->count++];
     memcpy((*out)->name, name, strlen(name));
     return OK;
@@ -87,7 +87,7 @@ void field_schemas_free(struct field_schemas *s) {
 enum status field_schema_bounds(struct field_schema *f, const double *bounds, uint32_t count) {
     mem_free(&f->bounds);
     f->bound_count = 0;
-    TRY(mem_array((void **)&f->bounds, count, sizeof *bounds));
+    TRY(mem_array_of((void **)&f->bounds, count, sizeof *bounds));
     if (count > 0) {
         memcpy(f->bounds, bounds, count * sizeof *bounds);
     }
@@ -110,7 +110,7 @@ enum status field_schema_missing(struct field_schema *f, const char *text, size_
     if (at < f->missing_count && strcmp(f->missing[at], copy) == 0) {
         return OK;
     }
-    TRY(mem_grow((void **)&f->missing, f->missing_count * size, (f->missing_count + 1) * size));
+    TRY(mem_resize((void **)&f->missing, f->missing_count * size, (f->missing_count + 1) * size));
     memmove(f->missing[at + 1], f->missing[at], (f->missing_count - at) * size);
     memcpy(f->missing[at], copy, sizeof copy);
     f->missing_count++;

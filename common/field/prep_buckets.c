@@ -10,7 +10,7 @@ static enum status add_bound(struct csv_column *c, double bound) {
         return fail(ERR_CONFIG, "more than %d bounds", CSV_BOUNDS_MAX);
     }
     if (c->bounds == NULL) {
-        TRY(mem_array((void **)&c->bounds, CSV_BOUNDS_MAX, sizeof *c->bounds));
+        TRY(mem_array(&c->bounds, CSV_BOUNDS_MAX));
     }
     if (!isfinite(bound) || (c->bound_count > 0 && bound <= c->bounds[c->bound_count - 1])) {
         return fail(ERR_CONFIG, "bound %g: expected finite numbers that ascend", bound);

@@ -56,10 +56,10 @@ enum status applied_create(struct applied **out, const uint32_t *batches_per_sha
     enum status status = OK;
     struct applied *a = NULL;
     *out = NULL;
-    TRY(mem_alloc((void **)&a, sizeof *a));
+    TRY(mem_new(&a));
     a->shards = a->shards_cap = shards;
-    TRY_OUT(mem_array((void **)&a->batches, shards, sizeof *a->batches));
-    TRY_OUT(mem_array((void **)&a->offset, (size_t)shards + 1, sizeof *a->offset));
+    TRY_OUT(mem_array(&a->batches, shards));
+    TRY_OUT(mem_array(&a->offset, (size_t)shards + 1));
     for (uint32_t s = 0; s < shards; s++) {
         a->batches[s] = batches_per_shard[s];
         a->offset[s + 1] = a->offset[s] + ((uint64_t)a->batches[s] + 7) / 8;
@@ -120,7 +120,7 @@ static enum status epochs_reserve(struct applied *a) {
         return fail(ERR_PROTOCOL, "more than %u epochs are incomplete at a time", EPOCHS_MAX);
     }
     const uint32_t cap = a->epoch_cap == 0 ? 4 : a->epoch_cap * 2;
-    TRY(mem_grow((void **)&a->epochs, a->epoch_cap * sizeof *a->epochs, cap * sizeof *a->epochs));
+    TRY(mem_grow(&a->epochs, a->epoch_cap, cap));
     a->epoch_cap = cap;
     return OK;
 }
@@ -128,7 +128,7 @@ static enum status epochs_reserve(struct applied *a) {
 static enum status epoch_insert(struct applied *a, uint32_t number, struct epoch **out) {
     uint8_t *bits = NULL;
     TRY(epochs_reserve(a));
-    TRY(mem_alloc((void **)&bits, bits_bytes(a)));
+    TRY(mem_array(&bits, bits_bytes(a)));
     const uint32_t at = epoch_at(a, number);
     memmove(&a->epochs[at + 1], &a->epochs[at], (a->epoch_count - at) * sizeof *a->epochs);
     a->epochs[at] = (struct epoch){.number = number, .bits = bits};
@@ -229,10 +229,8 @@ enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard
 static enum status shards_extend(struct applied *a, uint32_t shards) {
     if (shards > a->shards_cap) {
         const uint32_t cap = shards > 2 * a->shards_cap ? shards : 2 * a->shards_cap;
-        TRY(mem_grow((void **)&a->batches, a->shards * sizeof *a->batches,
-                     cap * sizeof *a->batches));
-        TRY(mem_grow((void **)&a->offset, ((size_t)a->shards + 1) * sizeof *a->offset,
-                     ((size_t)cap + 1) * sizeof *a->offset));
+        TRY(mem_grow(&a->batches, a->shards, cap));
+        TRY(mem_grow(&a->offset, ((size_t)a->shards + 1), ((size_t)cap + 1)));
         a->shards_cap = cap;
     }
     for (; a->shards < shards; a->shards++) {
@@ -248,7 +246,7 @@ static enum status bits_insert(struct applied *a, uint32_t shard, size_t bytes) 
     const size_t at = (size_t)a->offset[shard], old = bits_bytes(a);
     assert(a->epoch_count <= 1);
     for (uint32_t e = 0; e < a->epoch_count; e++) {
-        TRY(mem_grow((void **)&a->epochs[e].bits, old, old + bytes));
+        TRY(mem_resize((void **)&a->epochs[e].bits, old, old + bytes));
         memmove(a->epochs[e].bits + at + bytes, a->epochs[e].bits + at, old - at);
         memset(a->epochs[e].bits + at, 0, bytes);
     }

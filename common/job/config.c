@@ -208,7 +208,7 @@ static enum status check_ranges(const struct config *c) {
     struct config *copy = NULL;
     struct buf text = BUF_EMPTY;
     enum status status;
-    TRY_OUT(mem_alloc((void **)&copy, sizeof *copy));
+    TRY_OUT(mem_new(&copy));
     TRY_OUT(config_text(c, &text));
     TRY_OUT(config_parse(copy, "the configuration", (const char *)text.data));
 out:

@@ -119,13 +119,13 @@ static enum status population_init(struct population *p, const struct work *w, e
     bool some = task == TASK_CVR_CLICKED, cvr = some || task == TASK_CVR_ENTIRE;
     size_t n = some ? count_clicked(w) : w->n, k = 0;
     *p = (struct population){.n = n, .scale = cvr ? cvr_scale(w->spec->form) : SCALE_LOGIT};
-    TRY(mem_array((void **)&p->score, n, sizeof *p->score));
-    TRY(mem_array((void **)&p->label, n, sizeof *p->label));
+    TRY(mem_array(&p->score, n));
+    TRY(mem_array(&p->label, n));
     if (w->spec->weighted) {
-        TRY(mem_array((void **)&p->weight, n, sizeof *p->weight));
+        TRY(mem_array(&p->weight, n));
     }
     if (some) {
-        TRY(mem_array((void **)&p->row, n, sizeof *p->row));
+        TRY(mem_array(&p->row, n));
     }
     for (size_t i = 0; i < w->n; i++) {
         const struct score *s = &w->scores[i];
@@ -312,7 +312,7 @@ static enum status work_init(struct work *w, const struct score *scores, size_t 
     if (n > UINT32_MAX) {
         return fail(ERR_LIMIT, "%zu impressions to evaluate; at most %u at a time", n, UINT32_MAX);
     }
-    TRY(mem_array((void **)&w->user, n, sizeof *w->user));
+    TRY(mem_array(&w->user, n));
     for (size_t i = 0; i < n; i++) {
         w->user[i] = scores[i].user;
     }

@@ -38,7 +38,7 @@ static enum status number_groups(struct bootstrap *b, const uint64_t *name, size
     struct ranked *sorted = NULL;
     uint64_t groups = 0;
     enum status status;
-    TRY_OUT(mem_array((void **)&sorted, rows, sizeof *sorted));
+    TRY_OUT(mem_array(&sorted, rows));
     for (size_t i = 0; i < rows; i++) {
         sorted[i] = (struct ranked){name[i], i};
     }
@@ -60,9 +60,9 @@ enum status bootstrap_init(struct bootstrap *b, const uint64_t *name, size_t row
                            uint32_t resamples, uint64_t seed) {
     enum status status;
     *b = (struct bootstrap){.seed = seed, .resamples = resamples};
-    TRY_OUT(mem_array((void **)&b->group, rows, sizeof *b->group));
+    TRY_OUT(mem_array(&b->group, rows));
     TRY_OUT(number_groups(b, name, rows));
-    TRY_OUT(mem_array((void **)&b->weight, b->groups, sizeof *b->weight));
+    TRY_OUT(mem_array(&b->weight, b->groups));
     return OK;
 out:
     bootstrap_fini(b);
@@ -94,13 +94,13 @@ enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, con
     struct bootstrap_figure *f =
         &b->figure[b->figures++]; /* counted first: fini frees what it has */
     *f = (struct bootstrap_figure){.n = o->n, .out = out};
-    TRY(mem_array((void **)&f->auc, b->resamples, sizeof *f->auc));
-    TRY(mem_array((void **)&f->strip, o->n, sizeof *f->strip));
+    TRY(mem_array(&f->auc, b->resamples));
+    TRY(mem_array(&f->strip, o->n));
     if (soft != NULL) {
-        TRY(mem_array((void **)&f->soft, o->n, sizeof *f->soft));
+        TRY(mem_array(&f->soft, o->n));
     }
     if (weight != NULL) {
-        TRY(mem_array((void **)&f->counts, o->n, sizeof *f->counts));
+        TRY(mem_array(&f->counts, o->n));
     }
     for (size_t i = 0; i < o->n; i++) {
         size_t at = (size_t)o->rows[i].tag;

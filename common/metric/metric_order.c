@@ -13,7 +13,7 @@ struct scores {
 
 static enum status order_init(struct metric_order *o, struct scores scores, size_t n) {
     *o = (struct metric_order){.n = n};
-    TRY(mem_array((void **)&o->rows, n, sizeof *o->rows));
+    TRY(mem_array(&o->rows, n));
     for (size_t i = 0; i < n; i++) {
         double score = scores.f32 != NULL ? (double)scores.f32[i] : scores.f64[i];
         uint64_t key = scores.f32 != NULL ? rank_key_f32(scores.f32[i]) : rank_key_f64(score);

@@ -88,7 +88,7 @@ static enum status take_config(struct cursor *c, char **out) {
     if (ahead.bad || n > CONFIG_TEXT_MAX || n > cursor_left(&ahead)) {
         return bad("the configuration is torn or too long");
     }
-    TRY(mem_alloc((void **)out, (size_t)n + 1));
+    TRY(mem_array(out, (size_t)n + 1));
     return take_text(c, *out, (size_t)n + 1, "the configuration");
 }
 
@@ -122,7 +122,7 @@ static enum status take_shards(struct cursor *c, struct job_plan *p) {
     if (c->bad || n > cursor_left(c)) {
         return bad("fewer shards than announced");
     }
-    TRY(mem_array((void **)&p->batches_per_shard, (size_t)n, sizeof *p->batches_per_shard));
+    TRY(mem_array(&p->batches_per_shard, (size_t)n));
     p->shards = (uint32_t)n;
     for (uint32_t s = 0; s < p->shards; s++) {
         uint64_t batches = cursor_varint(c);
@@ -146,7 +146,7 @@ static enum status take_endpoints(struct cursor *c, struct job_plan *p) {
     if (c->bad || n > WIRE_PARTITIONS_MAX || n > cursor_left(c)) {
         return bad("too many partitions, or fewer than announced");
     }
-    TRY(mem_array((void **)&p->endpoint, (size_t)n, sizeof *p->endpoint));
+    TRY(mem_array(&p->endpoint, (size_t)n));
     p->partitions = (uint32_t)n;
     for (uint32_t k = 0; k < p->partitions; k++) {
         TRY(take_text(c, p->endpoint[k], sizeof p->endpoint[k], "an endpoint"));

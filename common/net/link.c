@@ -188,7 +188,7 @@ enum status link_open(struct link **l, struct transport *t, const char *coordina
     memset(plan, 0, sizeof *plan);
     *l = NULL;
     enum status status;
-    TRY_OUT(mem_alloc((void **)l, sizeof **l));
+    TRY_OUT(mem_new(l));
     link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS, STALL_MS);
     TRY_OUT(endpoints_frame(&g.frame, endpoints, endpoint_count));
     TRY_OUT(port_connect(&(*l)->port, t, coordinator, WIRE_LINK_BYTES_MAX));
@@ -222,7 +222,7 @@ static enum status new_request(struct link *l, struct request **r) {
         buf_clear(&(*r)->values);
         return OK;
     }
-    return mem_alloc((void **)r, sizeof **r);
+    return mem_new(r);
 }
 
 static void append(struct request **list, struct request *r) {

@@ -83,7 +83,7 @@ const char *__tsan_default_suppressions(void) {
 #endif
 
 enum status transport_create(struct transport **t, uint32_t io_threads) {
-    TRY(mem_alloc((void **)t, sizeof **t));
+    TRY(mem_new(t));
     (*t)->context = zmq_ctx_new();
     if ((*t)->context == NULL) {
         mem_free(t);
@@ -170,7 +170,7 @@ static enum status check_endpoint(const char *endpoint) {
 static enum status open_port(struct port **out, struct transport *t, const char *endpoint,
                              uint32_t message_bytes_max, bool bound) {
     TRY(check_endpoint(endpoint));
-    TRY(mem_alloc((void **)out, sizeof **out));
+    TRY(mem_new(out));
     struct port *p = *out;
     p->bound = bound;
     p->message_bytes_max = message_bytes_max;

@@ -19,7 +19,7 @@ static void print_and_read(const struct config *c) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     static struct config c;
     char *text = NULL;
-    FUZZ_MUST(mem_alloc((void **)&text, bytes + 1) == OK);
+    FUZZ_MUST(mem_array(&text, bytes + 1) == OK);
     memcpy(text, data, bytes);
     config_default(&c);
     enum status status = config_parse(&c, "input", text);

@@ -9,8 +9,8 @@
 static void repack(const uint32_t *counts, uint32_t fields, const uint64_t *ids, size_t total) {
     uint64_t *again = NULL;
     uint8_t *frame = NULL;
-    FUZZ_MUST(mem_array((void **)&again, total + 1, sizeof *again) == OK);
-    FUZZ_MUST(mem_alloc((void **)&frame, wire_keys_bytes_max(total, fields) + 1) == OK);
+    FUZZ_MUST(mem_array(&again, total + 1) == OK);
+    FUZZ_MUST(mem_array(&frame, wire_keys_bytes_max(total, fields) + 1) == OK);
     size_t bytes = wire_keys_pack(counts, fields, ids, frame);
     FUZZ_MUST(bytes <= wire_keys_bytes_max(total, fields));
     FUZZ_MUST(wire_keys_unpack(counts, fields, frame, bytes, again) == OK);
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         return 0;
     }
     uint64_t *ids = NULL;
-    FUZZ_MUST(mem_array((void **)&ids, total + 1, sizeof *ids) == OK);
+    FUZZ_MUST(mem_array(&ids, total + 1) == OK);
     enum status status = wire_keys_unpack(counts, fields, c.at, left, ids);
     FUZZ_MUST(status == OK || status == ERR_PROTOCOL);
     if (status == OK) {

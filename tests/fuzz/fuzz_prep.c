@@ -20,7 +20,7 @@ static void aliccp(struct span line, bool skeleton) {
     struct skeleton_line row;
     struct span key;
     enum reject why[2];
-    FUZZ_MUST(mem_alloc((void **)&f, sizeof *f) == OK);
+    FUZZ_MUST(mem_new(&f) == OK);
     for (int k = 0; k < 2; k++) {
         const enum status status = skeleton ? prep_line_skeleton(line, f, &row, &list, &why[k])
                                             : prep_line_common(line, f, &key, &list, &why[k]);
@@ -50,7 +50,7 @@ static void csv(struct span record) {
     struct prep_fields *f = NULL;
     struct prep_row row = {0};
     enum reject why = REJECT_NONE;
-    FUZZ_MUST(mem_alloc((void **)&f, sizeof *f) == OK);
+    FUZZ_MUST(mem_new(&f) == OK);
     FUZZ_MUST(prep_schema_parse(&schema, "s", text) == OK);
     FUZZ_MUST(prep_schema_bind(&schema, "s", NULL, 0) == OK);
     FUZZ_MUST(prep_row_init(&row, &schema, f) == OK);

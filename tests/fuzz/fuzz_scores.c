@@ -8,7 +8,7 @@ static void try_scores(const uint8_t *data, size_t bytes, size_t row) {
     size_t n = bytes / row;
     struct score *scores = NULL;
     struct buf again = BUF_EMPTY;
-    FUZZ_MUST(mem_array((void **)&scores, n + 1, sizeof *scores) == OK);
+    FUZZ_MUST(mem_array(&scores, n + 1) == OK);
     enum status status = wire_scores_unpack(data, bytes, n, scores);
     FUZZ_MUST(status == OK || status == ERR_PROTOCOL);
     if (status == OK) {

@@ -414,7 +414,7 @@ enum status model_train_naive(const struct layout *l, enum precision precision,
     size_t trace = trace_doubles(l);
     double *store = NULL;
     const size_t parts = l->towers * trace + experts_doubles(l) + transfer_doubles(l);
-    TRY(mem_array((void **)&store, inputs + width + parts, sizeof *store));
+    TRY(mem_array(&store, inputs + width + parts));
     double *x = store, *dx = x + inputs;
     struct trace traces[TOWERS_MAX];
     for (uint32_t k = 0; k < l->towers; k++) {

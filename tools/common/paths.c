@@ -94,7 +94,7 @@ enum status paths_distinct(const struct file_list *list) {
     struct stat s;
     size_t count = 0;
     enum status status = OK;
-    TRY(mem_array((void **)&all, list->count, sizeof *all));
+    TRY(mem_array(&all, list->count));
     for (size_t k = 0; k < list->count; k++) {
         if (stat(list->names[k], &s) == 0) {
             all[count++] = (struct identity){s.st_dev, s.st_ino, list->names[k]};

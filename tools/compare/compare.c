@@ -289,7 +289,7 @@ static enum status prepare(struct compare *c) {
     }
     buf_fini(&text);
     TRY(status);
-    return mem_array((void **)&c->cells, c->methods.count * c->seeds, sizeof *c->cells);
+    return mem_array(&c->cells, c->methods.count * c->seeds);
 }
 
 /* --- runs ------------------------------------------------------------------------------------- */

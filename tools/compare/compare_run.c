@@ -75,7 +75,7 @@ const char *compare_set_for(const struct compare_method *m, const char *method_s
 /* The configuration that train will make of the arguments so far. The caller frees *job. */
 static enum status parsed(struct child *c, struct job **job) {
     bool help;
-    TRY(mem_alloc((void **)job, sizeof **job));
+    TRY(mem_new(job));
     return job_parse(*job, c->argc - 1, c->argv + 1, false, &help);
 }
 

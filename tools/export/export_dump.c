@@ -133,7 +133,7 @@ static enum status add_part(const struct scan *scan, const struct manifest_part 
     enum status status = OK;
     TRY_OUT(part_open(&reader, scan->dir, part, scan->manifest.cut));
     const uint32_t domains = reader.meta.domain_count;
-    TRY_OUT(mem_grow((void **)list, *count * sizeof **list, (*count + domains) * sizeof **list));
+    TRY_OUT(mem_grow(list, *count, *count + domains));
     for (uint32_t d = 0; d < domains; d++) {
         TRY_OUT(read_stretch(scan, &reader.meta.domains[d], &(*list)[*count]));
         (*count)++;

@@ -65,7 +65,7 @@ static enum status collect_ids(void *arg, const struct part_chunk *chunk) {
     const uint64_t need = o->count + chunk->count;
     if (need > o->cap) {
         const uint64_t cap = need > 2 * o->cap ? need : 2 * o->cap;
-        TRY(mem_grow((void **)&o->ids, o->cap * sizeof *o->ids, cap * sizeof *o->ids));
+        TRY(mem_grow(&o->ids, o->cap, cap));
         o->cap = cap;
     }
     for (size_t i = 0; i < chunk->count; i++) {
@@ -81,7 +81,7 @@ enum status row_order_init(struct row_order *o, const struct scan *scan, uint32_
     *o = (struct row_order){.scan = scan, .slot = slot, .kind = kind};
     enum status status = scan_rows_bound(scan, &filter, &o->cap);
     if (status == OK) {
-        status = mem_array((void **)&o->ids, o->cap, sizeof *o->ids);
+        status = mem_array(&o->ids, o->cap);
     }
     if (status == OK) {
         status = scan_each(scan, &filter, collect_ids, o);
@@ -153,7 +153,7 @@ enum status row_order_stream(const struct row_order *o, size_t from, size_t byte
     struct window w = {.order = o, .from = from, .bytes = bytes};
     uint64_t rows = window_bytes / bytes;
     rows = rows == 0 ? 1 : rows > o->count ? o->count : rows;
-    TRY(mem_array((void **)&w.data, rows, bytes));
+    TRY(mem_array_of((void **)&w.data, rows, bytes));
     enum status status = OK;
     while (w.end < o->count) {
         w.begin = w.end;

@@ -102,9 +102,9 @@ static enum status held_init(struct diff *d, uint32_t table) {
     }
     h->stride = held_stride(d->a, table);
     h->mask = slots - 1;
-    TRY(mem_array((void **)&h->records, h->cap, h->stride));
-    TRY(mem_array((void **)&h->seen, h->cap, 1));
-    return mem_array((void **)&h->index, slots, sizeof *h->index);
+    TRY(mem_array_of((void **)&h->records, h->cap, h->stride));
+    TRY(mem_array(&h->seen, h->cap));
+    return mem_array(&h->index, slots);
 }
 
 /* Position + 1 of an id, or 0; *at = where it belongs in the index. */
@@ -213,7 +213,7 @@ static void join_tables(struct diff *d) {
 
 static enum status compare_rows(struct diff *d, uint64_t memory_bytes) {
     const struct scan_filter filter = scan_all(SCAN_ROWS);
-    TRY(mem_array((void **)&d->bucket_rows, (size_t)d->a->tables * BUCKETS, sizeof(uint32_t)));
+    TRY(mem_array(&d->bucket_rows, (size_t)d->a->tables * BUCKETS));
     TRY(scan_each(d->a, &filter, count_bucket_rows, d));
     for (d->begin = 0; d->begin < BUCKETS; d->begin = d->end) {
         choose_range(d, memory_bytes);
@@ -297,7 +297,7 @@ enum status inspect_diff(const struct scan *a, const struct scan *b, uint64_t me
                          bool json, struct buf *out) {
     struct diff *d = NULL;
     enum status status = OK;
-    TRY(mem_alloc((void **)&d, sizeof *d));
+    TRY(mem_new(&d));
     d->a = a;
     d->b = b;
     join_tables(d);

@@ -114,7 +114,7 @@ enum status inspect_histogram(const struct scan *scan, int slot, bool json, stru
         .kinds = SCAN_ROWS, .slot = slot, .bucket_begin = 0, .bucket_end = BUCKETS};
     struct histograms h = {.scan = scan};
     enum status status = OK;
-    TRY_OUT(mem_array((void **)&h.table, scan->tables, sizeof *h.table));
+    TRY_OUT(mem_array(&h.table, scan->tables));
     TRY_OUT(scan_each(scan, &filter, histogram_chunk, &h));
     TRY_OUT(put_histograms(&h, slot, json, out));
 out:

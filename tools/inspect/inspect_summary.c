@@ -239,7 +239,7 @@ enum status inspect_summary(const struct scan *scan, bool json, struct buf *out)
     const struct scan_filter filter = scan_all(SCAN_ROWS | SCAN_SIGHTINGS);
     struct summary *s = NULL;
     enum status status = OK;
-    TRY(mem_alloc((void **)&s, sizeof *s));
+    TRY(mem_new(&s));
     s->scan = scan;
     TRY_OUT(read_cursor(&scan->manifest, &s->cursor));
     TRY_OUT(scan_each(scan, &filter, add_chunk, s));

@@ -119,7 +119,7 @@ enum status inspect_top(const struct scan *scan, uint32_t n, bool by_count, int 
         .kinds = SCAN_ROWS, .slot = slot, .bucket_begin = 0, .bucket_end = BUCKETS};
     struct top t = {.scan = scan, .cap = n, .by_count = by_count};
     enum status status = OK;
-    TRY_OUT(mem_array((void **)&t.rows, n, sizeof *t.rows));
+    TRY_OUT(mem_array(&t.rows, n));
     TRY_OUT(scan_each(scan, &filter, top_chunk, &t));
     qsort(t.rows, t.count, sizeof *t.rows, best_first);
     TRY_OUT(json ? json_top(&t, out) : text_top(&t, out));

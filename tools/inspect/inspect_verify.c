@@ -29,8 +29,7 @@ static void damage_fini(struct damage *d) {
 static enum status note(struct damage *d) {
     char *line = NULL;
     TRY(mem_strdup(&line, fail_text()));
-    const enum status status = mem_grow((void **)&d->lines, d->count * sizeof *d->lines,
-                                        (d->count + 1) * sizeof *d->lines);
+    const enum status status = mem_grow(&d->lines, d->count, d->count + 1);
     if (status != OK) {
         mem_free(&line);
         return status;

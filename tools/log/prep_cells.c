@@ -13,7 +13,7 @@ void prep_cells_fini(struct prep_cells *c) {
 static enum status add(struct prep_cells *c, struct span cell) {
     if (c->count == c->cap) {
         const size_t cap = c->cap == 0 ? CELLS_FIRST : 2 * c->cap;
-        TRY(mem_grow((void **)&c->cell, c->cap * sizeof *c->cell, cap * sizeof *c->cell));
+        TRY(mem_grow(&c->cell, c->cap, cap));
         c->cap = cap;
     }
     c->cell[c->count++] = cell;

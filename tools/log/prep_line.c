@@ -34,7 +34,7 @@ enum status feature_list_clear(struct feature_list *l, size_t count) {
         const size_t cap = count > 2 * l->cap ? count : 2 * l->cap;
         mem_free(&l->features);
         l->cap = 0;
-        TRY(mem_array((void **)&l->features, cap, sizeof *l->features));
+        TRY(mem_array(&l->features, cap));
         l->cap = cap;
     }
     return OK;
@@ -43,7 +43,7 @@ enum status feature_list_clear(struct feature_list *l, size_t count) {
 enum status feature_list_add(struct feature_list *l, const struct feature *f) {
     if (l->count == l->cap) {
         const size_t size = sizeof *l->features, cap = l->cap == 0 ? 64 : 2 * l->cap;
-        TRY(mem_grow((void **)&l->features, l->cap * size, cap * size));
+        TRY(mem_resize((void **)&l->features, l->cap * size, cap * size));
         l->cap = cap;
     }
     l->features[l->count++] = *f;

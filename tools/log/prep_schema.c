@@ -126,8 +126,8 @@ static enum status at_line(const char *name, int line) {
 
 static enum status parse(struct prep_schema *s, const char *name, const char *text) {
     struct source source = {.schema = s, .at = text};
-    TRY(mem_array((void **)&s->columns, FIELDS_MAX, sizeof *s->columns));
-    TRY(mem_array((void **)&s->names, CSV_NAMES_MAX, sizeof *s->names));
+    TRY(mem_array(&s->columns, FIELDS_MAX));
+    TRY(mem_array(&s->names, CSV_NAMES_MAX));
     const int malformed = ini_parse_stream(next_line, &source, on_pair, &source);
     given_fini(&source.given);
     if (malformed > 0 && (source.status == OK || malformed < source.line)) {

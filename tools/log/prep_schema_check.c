@@ -159,7 +159,7 @@ enum status prep_schema_check(struct prep_schema *s) {
     if (s->quote == s->delimiter) {
         return fail(ERR_CONFIG, "log.delimiter is the quote");
     }
-    TRY(mem_alloc((void **)&fields, sizeof *fields));
+    TRY(mem_new(&fields));
     for (uint32_t k = 0; k < s->count; k++) {
         TRY_OUT(check_column(s, &s->columns[k], fields));
     }

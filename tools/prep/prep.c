@@ -203,7 +203,7 @@ static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     struct buf summary = BUF_EMPTY, sides = BUF_EMPTY, doubts = BUF_EMPTY;
     struct dataset *d = NULL;
     enum status status = OK;
-    TRY_OUT(mem_alloc((void **)&d, sizeof *d));
+    TRY_OUT(mem_new(&d));
     d->schema = r->fields.schema;
     d->fields = r->schemas; /* stays the run's */
     memcpy(d->field_values, r->fields.values, sizeof d->field_values);
@@ -245,7 +245,7 @@ static enum status prepare(struct prep_run *r, FILE *summary) {
 
 enum status prep_make(const struct prep_options *o, FILE *summary) {
     struct prep_run *r = NULL;
-    TRY(mem_alloc((void **)&r, sizeof *r));
+    TRY(mem_new(&r));
     r->o = o;
     r->input.file = r->out.rejects = FILE_CLOSED;
     r->out.dir = NEW_DIR_NONE;

@@ -49,7 +49,7 @@ struct common_worker {
 static enum status common_open(void *arg, void **out) {
     struct common_worker *w = NULL;
     struct prep_run *run = arg;
-    TRY(mem_alloc((void **)&w, sizeof *w));
+    TRY(mem_new(&w));
     w->a = run->format;
     prep_fields_init(&w->fields, NULL);
     *out = w;
@@ -159,7 +159,7 @@ struct skeleton_worker {
 static enum status skeleton_open(void *arg, void **out) {
     struct skeleton_worker *w = NULL;
     struct prep_run *run = arg;
-    TRY(mem_alloc((void **)&w, sizeof *w));
+    TRY(mem_new(&w));
     *out = w;
     w->a = run->format;
     prep_fields_init(&w->fields, &w->a->user);
@@ -295,7 +295,7 @@ static enum status name_kinds(struct prep_run *r) {
 
 enum status prep_aliccp(struct prep_run *r) {
     struct aliccp *a = NULL;
-    TRY(mem_alloc((void **)&a, sizeof *a));
+    TRY(mem_new(&a));
     a->run = r;
     a->index = (struct prep_index){.entries = FILE_CLOSED, .common = FILE_CLOSED};
     r->format = a;

@@ -64,7 +64,7 @@ static enum status seal_sides(struct prep_run *r, struct arrangement *a, struct 
     struct dataset *part = NULL;
     enum status status = OK;
     buf_clear(&r->out.shards);
-    TRY(mem_alloc((void **)&part, sizeof *part));
+    TRY(mem_new(&part));
     for (uint32_t k = 0; k < SPLIT_SIDES; k++) {
         struct prep_side *side = &a->side[k];
         if (side->shards.len == 0) {
@@ -147,7 +147,7 @@ static enum status arrange(struct prep_run *r, struct arrangement *a, struct dat
 enum status prep_arrange(struct prep_run *r, struct dataset *d, struct buf *sides,
                          struct buf *doubts) {
     struct arrangement *a = NULL;
-    TRY(mem_alloc((void **)&a, sizeof *a));
+    TRY(mem_new(&a));
     const enum status status = arrange(r, a, d, sides, doubts);
     for (uint32_t k = 0; k < SPLIT_SIDES; k++) {
         prep_side_close(&a->side[k]);

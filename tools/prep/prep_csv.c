@@ -37,7 +37,7 @@ struct csv_worker {
 static enum status open_worker(void *arg, void **out) {
     struct csv_worker *w = NULL;
     struct prep_run *run = arg;
-    TRY(mem_alloc((void **)&w, sizeof *w));
+    TRY(mem_new(&w));
     *out = w;
     w->c = run->format;
     prep_fields_init(&w->fields, NULL);
@@ -230,7 +230,7 @@ static enum status run(struct csv *c) {
     TRY(prep_header_read(&r->input, &c->schema, &c->header, &r->tally));
     r->input.quotes.columns = c->schema.name_count;
     TRY(decide(c));
-    TRY(mem_alloc((void **)&c->fields, sizeof *c->fields));
+    TRY(mem_new(&c->fields));
     TRY(prep_row_init(&c->left, &c->schema, c->fields));
     TRY(prep_row_init(&c->right, &c->schema, c->fields));
     r->input.records_max = (uint32_t)r->o->shard_impressions;
@@ -247,7 +247,7 @@ static enum status run(struct csv *c) {
 
 enum status prep_csv(struct prep_run *r) {
     struct csv *c = NULL;
-    TRY(mem_alloc((void **)&c, sizeof *c));
+    TRY(mem_new(&c));
     c->run = r;
     r->format = c;
     const enum status status = run(c);

@@ -140,8 +140,8 @@ enum status prep_index_build(struct prep_index *x, const char *dir,
     const void *mapping = NULL;
     choose_sizes(x);
     TRY_OUT(path_join(path, dir, "common.table"));
-    TRY_OUT(mem_array((void **)&b.table, x->places, sizeof *b.table));
-    TRY_OUT(mem_array((void **)&b.batch, BATCH, sizeof *b.batch));
+    TRY_OUT(mem_array(&b.table, x->places));
+    TRY_OUT(mem_array(&b.batch, BATCH));
     TRY_OUT(file_open_private(&file, path));
     for (; b.number < x->tables; b.number++) {
         TRY_OUT(fill_table(&b));

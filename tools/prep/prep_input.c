@@ -143,7 +143,7 @@ static enum status check_start(struct prep_input *in, struct buf *text) {
 static enum status add_record(struct prep_input *in, struct prep_piece *p, size_t end) {
     if (p->count + 2 > p->start_cap) {
         const size_t cap = p->start_cap == 0 ? STARTS_FIRST : 2 * p->start_cap;
-        TRY(mem_grow((void **)&p->start, p->start_cap * sizeof *p->start, cap * sizeof *p->start));
+        TRY(mem_grow(&p->start, p->start_cap, cap));
         p->start_cap = cap;
     }
     p->start[p->count] = (uint32_t)in->scanned;

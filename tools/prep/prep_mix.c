@@ -78,10 +78,10 @@ static enum status hold(struct mix *m, const char *dir, const char *name, struct
     char path[PATH_BYTES_MAX];
     if (m->held_count == m->held_cap) {
         const size_t cap = m->held_cap == 0 ? 64 : 2 * m->held_cap;
-        TRY(mem_grow((void **)&m->held, m->held_cap * sizeof *m->held, cap * sizeof *m->held));
+        TRY(mem_grow(&m->held, m->held_cap, cap));
         m->held_cap = cap;
     }
-    TRY(mem_alloc((void **)&m->held[m->held_count], sizeof(struct shard)));
+    TRY(mem_new(&m->held[m->held_count]));
     *out = m->held[m->held_count++];
     TRY(shard_read(*out, dir, name, m->spec->schema));
     TRY(path_join(path, dir, name));
@@ -91,7 +91,7 @@ static enum status hold(struct mix *m, const char *dir, const char *name, struct
 static enum status refer(struct mix *m, const struct shard *s, uint32_t group) {
     if (m->refs_count == m->refs_cap) {
         const size_t cap = m->refs_cap == 0 ? 4096 : 2 * m->refs_cap;
-        TRY(mem_grow((void **)&m->refs, m->refs_cap * sizeof *m->refs, cap * sizeof *m->refs));
+        TRY(mem_grow(&m->refs, m->refs_cap, cap));
         m->refs_cap = cap;
     }
     m->refs[m->refs_count++] = (struct ref){s, group};
@@ -261,7 +261,7 @@ static enum status make_buckets(struct mix *m) {
     if (chmod(m->dir, 0700) != 0) {
         return fail(ERR_IO, "%s: cannot be made private", m->dir);
     }
-    return mem_array((void **)&m->buckets, m->count, sizeof *m->buckets);
+    return mem_array(&m->buckets, m->count);
 }
 
 static enum status run(struct mix *m) {
@@ -285,7 +285,7 @@ static enum status run(struct mix *m) {
 
 enum status prep_mix(const struct mix_spec *spec) {
     struct mix *m = NULL;
-    TRY(mem_alloc((void **)&m, sizeof *m));
+    TRY(mem_new(&m));
     m->spec = spec;
     const enum status status = run(m);
     prep_progress_end(&m->progress);

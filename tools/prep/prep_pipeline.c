@@ -157,7 +157,7 @@ static enum status run(struct run *r) {
 
 enum status prep_pipeline_run(const struct prep_pipeline *job) {
     struct run *r = NULL;
-    TRY(mem_alloc((void **)&r, sizeof *r));
+    TRY(mem_new(&r));
     r->job = job;
     r->piece_count = job->threads + 2;
     const enum status status = run(r);

@@ -131,7 +131,7 @@ static enum status reserve(struct records *r, size_t more) {
         return OK;
     }
     const size_t cap = 2 * r->cap > r->count + more ? 2 * r->cap : r->count + more;
-    TRY(mem_grow((void **)&r->records, r->count * sizeof *r->records, cap * sizeof *r->records));
+    TRY(mem_grow(&r->records, r->count, cap));
     r->cap = cap;
     return OK;
 }

@@ -73,7 +73,7 @@ static enum status hold(struct run *r, uint32_t number, const struct shard **out
     struct held *h = &r->held[number];
     h->used = ++r->clock;
     if (h->shard == NULL) {
-        TRY(mem_alloc((void **)&h->shard, sizeof *h->shard));
+        TRY(mem_new(&h->shard));
         const struct shard_info *info = &r->source.shards[number];
         TRY(shard_read(h->shard, dataset_dir(&r->source, info), info->name, &r->source.schema));
         /* Which impressions were thinned out went by the log's clicks, not by those that come in
@@ -141,8 +141,7 @@ static enum status write_shard(struct run *r, const struct record *from, size_t 
     }
     if (r->out.shard_count == r->shards_cap) {
         const size_t cap = r->shards_cap == 0 ? 256 : 2 * r->shards_cap;
-        TRY(mem_grow((void **)&r->shards, r->shards_cap * sizeof *r->shards,
-                     cap * sizeof *r->shards));
+        TRY(mem_grow(&r->shards, r->shards_cap, cap));
         r->shards_cap = cap;
     }
     snprintf(name, sizeof name, "shard-%05u.bin", r->out.shard_count);
@@ -194,7 +193,7 @@ static enum status begin(struct run *r) {
         return fail(ERR_EXISTS, "%s exists already; records writes a new directory", r->o->out);
     }
     TRY(data_fit_read(&r->source, &r->o->data));
-    TRY(mem_array((void **)&r->held, r->source.shard_count, sizeof *r->held));
+    TRY(mem_array(&r->held, r->source.shard_count));
     TRY(shard_builder_create(&r->builder));
     r->summary->impressions = r->source.impressions;
     r->summary->clicks = r->source.clicks;
@@ -242,7 +241,7 @@ enum status records_run(const struct records_options *o, struct records_summary 
     struct run *r = NULL;
     enum status status = OK;
     *summary = (struct records_summary){0};
-    TRY(mem_alloc((void **)&r, sizeof *r));
+    TRY(mem_new(&r));
     r->o = o;
     r->summary = summary;
     r->lock = LOCK_NONE;

@@ -13,7 +13,7 @@
 
 enum status supervisor_init(struct supervisor *s, size_t children_max) {
     *s = (struct supervisor){.keep = {-1, -1}};
-    TRY(mem_array((void **)&s->children, children_max, sizeof *s->children));
+    TRY(mem_array(&s->children, children_max));
     s->cap = children_max;
     return OK;
 }
@@ -35,8 +35,7 @@ enum status child_arg(struct child *c, const char *text) {
     }
     if (c->argc + 1 >= c->argv_cap) {
         const int cap = c->argv_cap == 0 ? ARGS_FIRST : 2 * c->argv_cap;
-        TRY(mem_grow((void **)&c->argv, (size_t)c->argv_cap * sizeof *c->argv,
-                     (size_t)cap * sizeof *c->argv));
+        TRY(mem_grow(&c->argv, (size_t)c->argv_cap, (size_t)cap));
         c->argv_cap = cap;
     }
     return mem_strdup(&c->argv[c->argc++], text);

@@ -96,7 +96,7 @@ static enum status read_small(const char *path, char **text, size_t *bytes) {
     if (fd < 0) {
         return ERR_NOT_FOUND;
     }
-    enum status status = mem_alloc((void **)text, COMMAND_BYTES);
+    enum status status = mem_array(text, COMMAND_BYTES);
     ssize_t n = 1;
     *bytes = 0;
     while (status == OK && n > 0 && *bytes < COMMAND_BYTES) {

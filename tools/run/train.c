@@ -447,7 +447,7 @@ static enum status end_failed(struct train *t, enum status status) {
 enum status tool_train(int argc, char **argv) {
     struct train *t = NULL;
     bool help = false;
-    TRY(mem_alloc((void **)&t, sizeof *t));
+    TRY(mem_new(&t));
     t->progress_read = t->progress_write = -1;
     t->lock = LOCK_NONE;
     enum status status = job_parse(&t->job, argc, argv, false, &help);

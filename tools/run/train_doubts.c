@@ -117,7 +117,7 @@ static enum status warn_of_order(const struct job *j, const struct dataset *data
     if (j->stream || data->stream[0] != '\0') {
         return OK;
     }
-    TRY(mem_array((void **)&parts, data->shard_count, sizeof *parts));
+    TRY(mem_array(&parts, data->shard_count));
     for (uint32_t s = 0; s < data->shard_count; s++) {
         const struct shard_info *info = &data->shards[s];
         parts[s] = (struct drift_counts){info->impressions, info->clicks, info->conversions};

@@ -21,7 +21,7 @@ enum status score_list_take(void *arg, const struct score *scores, size_t n) {
     struct score_list *list = arg;
     if (list->count + n > list->cap) {
         const size_t cap = list->count + n > 2 * list->cap ? list->count + n : 2 * list->cap;
-        TRY(mem_grow((void **)&list->scores, list->cap * sizeof *scores, cap * sizeof *scores));
+        TRY(mem_resize((void **)&list->scores, list->cap * sizeof *scores, cap * sizeof *scores));
         list->cap = cap;
     }
     for (size_t i = 0; i < n; i++) {
@@ -39,7 +39,7 @@ static enum status join_truth(const struct score_list *list, const char *path, f
         return OK;
     }
     TRY_OUT(truth_read(&file, path));
-    TRY_OUT(mem_array((void **)truth, list->count, sizeof **truth));
+    TRY_OUT(mem_array(truth, list->count));
     for (size_t i = 0; i < list->count; i++) {
         const struct truth_row *row = truth_find(&file, list->scores[i].impression_id);
         if (row == NULL) {
@@ -64,7 +64,7 @@ static enum status join_reference(const struct score_list *list, const struct sc
         return fail(ERR_CORRUPT, "the reference has scores of %zu impressions, the data have %zu",
                     reference->count, list->count);
     }
-    TRY(mem_array((void **)logits, list->count, sizeof **logits));
+    TRY(mem_array(logits, list->count));
     for (size_t i = 0; i < list->count; i++) {
         if (reference->scores[i].impression_id != list->scores[i].impression_id) {
             return fail(ERR_CORRUPT,

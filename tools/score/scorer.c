@@ -45,7 +45,7 @@ static enum status pull_dense(struct local *l) {
     const uint32_t counts[FIELDS_MAX] = {0};
     const struct key_list none = {.counts = counts, .ids = NULL, .total = 0};
     struct pull_result result;
-    TRY(mem_array((void **)&l->dense, l->layout.count, sizeof *l->dense));
+    TRY(mem_array(&l->dense, l->layout.count));
     return partition_pull(l->partition, &none, true, false, 0, l->dense, &result);
 }
 
@@ -97,7 +97,7 @@ enum status local_create(struct local **out, const char *path, const char *kerne
     struct local *l = NULL;
     enum status status = OK;
     *out = NULL;
-    TRY_OUT(mem_alloc((void **)&l, sizeof *l));
+    TRY_OUT(mem_new(&l));
     if (pthread_mutex_init(&l->lock, NULL) != 0) {
         TRY_OUT(fail(ERR_MEMORY, "cannot make a mutex"));
     }
@@ -205,7 +205,7 @@ static enum status reserve(void **array, size_t *cap, size_t need, size_t size) 
     }
     mem_free_at(array);
     *cap = 0;
-    TRY(mem_array(array, need, size));
+    TRY(mem_array_of(array, need, size));
     *cap = need;
     return OK;
 }
@@ -303,7 +303,7 @@ static enum status score_cut(struct scorer *s, const struct shard *shard) {
     uint32_t *order = NULL;
     const uint32_t batches = plan_batches(shard->impressions, s->local->config.batch);
     enum status status = OK;
-    TRY_OUT(mem_array((void **)&order, shard->groups, sizeof *order));
+    TRY_OUT(mem_array(&order, shard->groups));
     plan_groups(s->local->manifest.seed, false, 0, s->index, shard->groups, order);
     TRY_OUT(batch_cutter_shard(s->cutter, shard, order, s->local->manifest.schema.user_count,
                                s->user_slot));
@@ -414,7 +414,7 @@ enum status local_score(struct local *l, const struct file_list *dirs, uint32_t 
     l->no_conversion = data.no_conversion;
     dataset_name(dirs, l->data);
     threads = data.shard_count < threads ? data.shard_count : threads;
-    TRY_OUT(mem_array((void **)&scorers, threads, sizeof *scorers));
+    TRY_OUT(mem_array(&scorers, threads));
     while (made < threads) {
         TRY_OUT(scorer_init(&scorers[made++], l));
     }

@@ -97,7 +97,7 @@ static enum status read_rows(struct truth *t, struct container_reader *r, struct
         return fail(ERR_CORRUPT, "%s: index of %" PRIu64 " bytes of blocks in a file of %" PRIu64,
                     path, bytes, r->file_bytes);
     }
-    TRY(mem_array((void **)&t->rows, (size_t)(bytes / ROW_BYTES), sizeof *t->rows));
+    TRY(mem_array(&t->rows, (size_t)(bytes / ROW_BYTES)));
     for (size_t i = 0; i < r->block_count; i++) {
         TRY(container_get(r, i, raw));
         TRY(take_block(t, path, r->blocks[i].offset, raw));

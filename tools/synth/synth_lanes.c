@@ -50,7 +50,7 @@ static enum status lane_run(void *arg) {
 static enum status lane_init(struct lane *lane, const struct lanes_work *work, uint32_t index) {
     lane->work = work;
     lane->index = index;
-    TRY(mem_array((void **)&lane->slots, LANE_SLOTS, work->slot_bytes));
+    TRY(mem_array_of((void **)&lane->slots, LANE_SLOTS, work->slot_bytes));
     TRY(queue_init(&lane->ready, LANE_SLOTS));
     TRY(queue_init(&lane->spare, LANE_SLOTS));
     for (uint32_t i = 0; i < LANE_SLOTS; i++) {
@@ -99,7 +99,7 @@ enum status lanes_run(const struct lanes_work *work) {
     struct lane *lanes = NULL;
     uint32_t started = 0;
     enum status status = OK;
-    TRY(mem_array((void **)&lanes, work->threads, sizeof *lanes));
+    TRY(mem_array(&lanes, work->threads));
     while (started < work->threads && status == OK) {
         status = lane_init(&lanes[started], work, started);
         started += status == OK;

@@ -69,11 +69,10 @@ static uint64_t piece_end(const struct writer *w, uint64_t piece) {
 static enum status lay_out_sessions(struct writer *w) {
     const struct log_part *part = w->part;
     uint64_t cap = part->impressions / 32 + 16, sum = 0;
-    TRY(mem_array((void **)&w->start, cap + 1, sizeof *w->start));
+    TRY(mem_array(&w->start, cap + 1));
     while (sum < part->impressions) {
         if (w->sessions == cap) {
-            TRY(mem_grow((void **)&w->start, (cap + 1) * sizeof *w->start,
-                         (2 * cap + 1) * sizeof *w->start));
+            TRY(mem_grow(&w->start, cap + 1, 2 * cap + 1));
             cap *= 2;
         }
         sum += session_length(part->world, session_key(part->part, w->sessions));
@@ -82,7 +81,7 @@ static enum status lay_out_sessions(struct writer *w) {
     if (w->sessions > UINT32_MAX) {
         return fail(ERR_LIMIT, "--impressions: more than 2^32 sessions");
     }
-    TRY(mem_array((void **)&w->order, w->sessions, sizeof *w->order));
+    TRY(mem_array(&w->order, w->sessions));
     rng_permutation(part->world->config.seed, part->part, STREAM(S_ORDER, 0), w->order,
                     w->sessions);
     return OK;
@@ -93,7 +92,7 @@ static enum status lay_out_sessions(struct writer *w) {
 static enum status add_truth(struct piece *p, uint64_t id, const struct impression *x) {
     if (p->truth_count == p->truth_cap) {
         const size_t cap = p->truth_cap == 0 ? 4096 : 2 * p->truth_cap;
-        TRY(mem_grow((void **)&p->truth, p->truth_cap * sizeof *p->truth, cap * sizeof *p->truth));
+        TRY(mem_grow(&p->truth, p->truth_cap, cap));
         p->truth_cap = cap;
     }
     p->truth[p->truth_count++] =

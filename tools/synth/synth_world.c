@@ -175,8 +175,8 @@ static enum status build_piece(void *arg, uint64_t piece, void *slot) {
 }
 
 static enum status build_centroids(struct world *w) {
-    TRY(mem_array((void **)&w->centroids, w->categories, sizeof *w->centroids));
-    TRY(mem_array((void **)&w->centroids2, w->categories, sizeof *w->centroids2));
+    TRY(mem_array(&w->centroids, w->categories));
+    TRY(mem_array(&w->centroids2, w->categories));
     for (uint32_t c = 0; c < w->categories; c++) {
         for (uint32_t k = 0; k < LATENT_DIM; k++) {
             w->centroids[c][k] = (float)normal(w, c, S_CENTROID, k);
@@ -337,8 +337,8 @@ static void solve(struct world *w, const struct sample *s) {
 static enum status calibrate(struct world *w) {
     struct sample s = {0};
     enum status status = OK;
-    TRY_OUT(mem_array((void **)&s.mu_c, CALIBRATE, sizeof *s.mu_c));
-    TRY_OUT(mem_array((void **)&s.mu_v, CALIBRATE, sizeof *s.mu_v));
+    TRY_OUT(mem_array(&s.mu_c, CALIBRATE));
+    TRY_OUT(mem_array(&s.mu_v, CALIBRATE));
     for (uint32_t i = 0; i < CALIBRATE; i++) {
         const uint64_t session = session_key(CALIBRATE_PART, i);
         struct impression x;
@@ -361,8 +361,8 @@ enum status world_init(struct world *w, const struct synth_config *config, uint3
     *w = (struct world){
         .config = *config, .categories = categories, .shops = shops, .brands = brands};
     phi2_init(&w->phi2, config->confounding, PHI2_NODES_MAX);
-    TRY_OUT(mem_array((void **)&w->users, config->users, sizeof *w->users));
-    TRY_OUT(mem_array((void **)&w->items, config->items, sizeof *w->items));
+    TRY_OUT(mem_array(&w->users, config->users));
+    TRY_OUT(mem_array(&w->items, config->items));
     TRY_OUT(zipf_init(&w->user_law, config->users, config->user_skew, seed, STREAM(S_USER_LAW, 0)));
     TRY_OUT(zipf_init(&w->item_law, config->items, config->item_skew, seed, STREAM(S_ITEM_LAW, 0)));
     TRY_OUT(zipf_init(&w->category_law, categories, 0.5, seed, STREAM(S_CATEGORY_LAW, 0)));

@@ -45,10 +45,10 @@ enum status zipf_init(struct zipf *z, uint32_t n, double skew, uint64_t seed, ui
     enum status status = OK;
     double sum = 0;
     *z = (struct zipf){.n = n};
-    TRY_OUT(mem_array((void **)&z->cut, n, sizeof *z->cut));
-    TRY_OUT(mem_array((void **)&z->alias, n, sizeof *z->alias));
-    TRY_OUT(mem_array((void **)&share, n, sizeof *share));
-    TRY_OUT(mem_array((void **)&work, n, sizeof *work));
+    TRY_OUT(mem_array(&z->cut, n));
+    TRY_OUT(mem_array(&z->alias, n));
+    TRY_OUT(mem_array(&share, n));
+    TRY_OUT(mem_array(&work, n));
     rng_permutation(seed, 0, stream, work, n);
     for (uint32_t rank = 0; rank < n; rank++) {
         share[work[rank]] = pow(rank + 1.0, -skew);

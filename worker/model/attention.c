@@ -25,9 +25,9 @@ enum status attention_init(struct attention *t, const struct layout *layout,
         TRY(linear_init(linears[i], kernel, width, width));
     }
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-        TRY(mem_array((void **)vectors[i], rows * ATTENTION_VECTORS * width, sizeof(float)));
+        TRY(mem_array(vectors[i], rows * ATTENTION_VECTORS * width));
     }
-    return mem_array((void **)&t->a, rows * ATTENTION_VECTORS, sizeof(float));
+    return mem_array(&t->a, rows * ATTENTION_VECTORS);
 }
 
 void attention_fini(struct attention *t) {

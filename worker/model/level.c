@@ -46,8 +46,8 @@ enum status level_init(struct level *t, const struct layout *layout, uint32_t nu
     for (uint32_t s = 0; s < layout_gates(layout, number); s++) {
         TRY(linear_init(&t->gate[s], kernel, layout_choices(layout, s), width));
     }
-    TRY(mem_array((void **)&t->x, rows * x_width(layout), sizeof(float)));
-    return mem_array((void **)&t->out, rows * layout_level_width(layout, number), sizeof(float));
+    TRY(mem_array(&t->x, rows * x_width(layout)));
+    return mem_array(&t->out, rows * layout_level_width(layout, number));
 }
 
 void level_fini(struct level *t) {

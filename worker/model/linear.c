@@ -17,8 +17,8 @@ enum status linear_work_init(struct linear_work *work, const struct kernel *kern
     if (kernel == NULL) {
         return OK;
     }
-    TRY(mem_array(&work->left, kernel_left_cells(LINEAR_ROWS, widest), CELL_BYTES));
-    return mem_array(&work->right, kernel_right_cells(kernel, LINEAR_ROWS, widest), CELL_BYTES);
+    TRY(mem_array_of(&work->left, kernel_left_cells(LINEAR_ROWS, widest), CELL_BYTES));
+    return mem_array_of(&work->right, kernel_right_cells(kernel, LINEAR_ROWS, widest), CELL_BYTES);
 }
 
 void linear_work_fini(struct linear_work *work) {
@@ -31,8 +31,8 @@ enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t 
     if (kernel == NULL) {
         return blas_ready();
     }
-    TRY(mem_array(&l->forward, kernel_right_cells(kernel, in, out), CELL_BYTES));
-    return mem_array(&l->input, kernel_right_cells(kernel, out, in), CELL_BYTES);
+    TRY(mem_array_of(&l->forward, kernel_right_cells(kernel, in, out), CELL_BYTES));
+    return mem_array_of(&l->input, kernel_right_cells(kernel, out, in), CELL_BYTES);
 }
 
 void linear_fini(struct linear *l) {

@@ -50,13 +50,13 @@ struct step {
 };
 
 static enum status floats(float **out, size_t rows, size_t width) {
-    return mem_array((void **)out, rows * width, sizeof(float));
+    return mem_array(out, rows * width);
 }
 
 enum status model_create(struct model **m, const struct layout *layout,
                          const struct loss_spec *loss, const struct kernel *kernel) {
     enum status status;
-    TRY(mem_alloc((void **)m, sizeof **m));
+    TRY(mem_new(m));
     struct model *model = *m;
     model->layout = *layout;
     model->loss = *loss;

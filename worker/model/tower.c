@@ -47,19 +47,19 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
     uint32_t widest = 0;
     for (uint32_t k = 0; k < layout->layers; k++) {
         uint32_t width = layout->towers * layout->hidden[k];
-        TRY(mem_array((void **)&t->h[k], (size_t)TOWER_CHUNK * width, sizeof(float)));
+        TRY(mem_array(&t->h[k], (size_t)TOWER_CHUNK * width));
         widest = larger(widest, width);
     }
     if (layout->levels > 1) {
         widest = larger(widest, layout_gates(layout, 0) * layout->hidden[0]);
     }
     for (int i = 0; i < 2; i++) {
-        TRY(mem_array((void **)&t->d[i], (size_t)TOWER_CHUNK * widest, sizeof(float)));
+        TRY(mem_array(&t->d[i], (size_t)TOWER_CHUNK * widest));
     }
     if (layout->experts > 0) {
         const size_t floats = (size_t)TOWER_CHUNK * layout->first_width;
-        TRY(mem_array((void **)&t->first, floats, sizeof(float)));
-        TRY(mem_array((void **)&t->dfirst, floats, sizeof(float)));
+        TRY(mem_array(&t->first, floats));
+        TRY(mem_array(&t->dfirst, floats));
     }
     for (uint32_t k = 1; k < layout->levels; k++) {
         TRY(level_init(&t->level[k - 1], layout, k, kernel, TOWER_CHUNK));

@@ -193,7 +193,7 @@ static void test_every_truncation(void **state) {
     assert_int_equal(write_sample(path, NULL, NULL), OK);
     load(&data, &size);
     for (size_t n = 0; n < size; n++) {
-        assert_int_equal(mem_alloc((void **)&exact, n), OK); /* so that a sanitizer sees the end */
+        assert_int_equal(mem_array(&exact, n), OK); /* so that a sanitizer sees the end */
         if (n > 0) {
             memcpy(exact, data, n);
         }

@@ -47,7 +47,7 @@ static void nothing_is_null(void **state) {
     assert_int_equal(mem_alloc(&p, 0), OK);
     assert_null(p);
     p = (void *)1;
-    assert_int_equal(mem_array(&p, 0, 8), OK);
+    assert_int_equal(mem_array_of(&p, 0, 8), OK);
     assert_null(p);
     p = (void *)1;
     assert_int_equal(mem_pages_alloc(&p, 0), OK);
@@ -65,7 +65,7 @@ static void too_much_is_refused(void **state) {
     assert_int_equal(mem_alloc(&p, SIZE_MAX - 63), ERR_MEMORY);
     assert_int_equal(mem_alloc(&p, SIZE_MAX / 2), ERR_MEMORY);
     p = (void *)1;
-    assert_int_equal(mem_array(&p, SIZE_MAX / 8 + 1, 8), ERR_MEMORY);
+    assert_int_equal(mem_array_of(&p, SIZE_MAX / 8 + 1, 8), ERR_MEMORY);
     assert_null(p);
     assert_int_equal(mem_pages_alloc(&p, SIZE_MAX), ERR_MEMORY);
     assert_int_equal(mem_pages_alloc(&p, SIZE_MAX - HUGE_BYTES), ERR_MEMORY);
@@ -77,14 +77,14 @@ static void grow_keeps_the_head_and_clears_the_tail(void **state) {
     void *p = NULL;
     size_t bytes = 0;
     for (size_t next = 10; next < 3000; next = next * 2 + 7) {
-        assert_int_equal(mem_grow(&p, bytes, next), OK);
+        assert_int_equal(mem_resize(&p, bytes, next), OK);
         assert_int_equal((uintptr_t)p % 64, 0);
         assert_true(all_are(p, bytes, 0x5a));
         assert_true(all_are((uint8_t *)p + bytes, next - bytes, 0));
         memset(p, 0x5a, next);
         bytes = next;
     }
-    assert_int_equal(mem_grow(&p, bytes, 3), OK);
+    assert_int_equal(mem_resize(&p, bytes, 3), OK);
     assert_true(all_are(p, 3, 0x5a));
     mem_free(&p);
 }
@@ -96,7 +96,7 @@ static void a_failed_grow_changes_nothing(void **state) {
     memset(p, 7, 100);
     void *before = p;
     mem_fail_after(1);
-    assert_int_equal(mem_grow(&p, 100, 200), ERR_MEMORY);
+    assert_int_equal(mem_resize(&p, 100, 200), ERR_MEMORY);
     mem_fail_after(0);
     assert_ptr_equal(p, before);
     assert_true(all_are(p, 100, 7));
@@ -138,7 +138,7 @@ static void the_nth_and_all_later_fail(void **state) {
     assert_int_equal(mem_pages_alloc(&p[1], 1), OK);
     assert_int_equal(mem_alloc(&p[2], 1), ERR_MEMORY);
     assert_string_equal(fail_text(), "out of memory: 1 bytes wanted");
-    assert_int_equal(mem_array(&p[2], 2, 2), ERR_MEMORY);
+    assert_int_equal(mem_array_of(&p[2], 2, 2), ERR_MEMORY);
     assert_int_equal(mem_pages_alloc(&p[3], 1), ERR_MEMORY);
     assert_int_equal(mem_strdup((char **)&p[3], "x"), ERR_MEMORY);
     assert_int_equal(mem_alloc(&p[3], 0), OK); /* takes no memory */
@@ -173,6 +173,46 @@ static void failing_is_a_threads_own(void **state) {
     assert_int_equal(here, ERR_MEMORY);
 }
 
+/* The typed forms take their size from the pointer; a size that overflows is refused. */
+static void typed_sizes_are_the_pointers(void **state) {
+    (void)state;
+    struct pair {
+        uint64_t a, b;
+    } * one, *many = NULL;
+    assert_int_equal(mem_new(&one), OK);
+    assert_int_equal(one->b, 0);
+    mem_free(&one);
+    assert_int_equal(mem_array(&many, 3), OK);
+    many[2].b = 7;
+    assert_int_equal(mem_grow(&many, 3, 100), OK);
+    assert_int_equal(many[2].b, 7);
+    assert_int_equal(many[99].b, 0);
+    assert_int_equal(mem_grow(&many, 100, SIZE_MAX / sizeof *many + 1), ERR_MEMORY);
+    assert_int_equal(many[2].b, 7);
+    mem_free(&many);
+}
+
+static void room_grows_geometrically(void **state) {
+    (void)state;
+    uint32_t *list = NULL;
+    size_t cap = 0, times = 0;
+    for (uint32_t i = 0; i < 10000; i++) {
+        const size_t was = cap;
+        assert_int_equal(mem_room(&list, &cap, i + 1), OK);
+        times += cap != was;
+        assert_int_equal(list[i], 0);
+        list[i] = i;
+    }
+    assert_in_range(times, 1, 12);
+    assert_int_equal(list[9999], 9999);
+    mem_fail_after(1);
+    assert_int_equal(mem_room(&list, &cap, cap + 1), ERR_MEMORY);
+    mem_fail_after(0);
+    assert_int_equal(mem_room(&list, &cap, SIZE_MAX), ERR_MEMORY);
+    assert_int_equal(list[9999], 9999);
+    mem_free(&list);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(alloc_is_aligned_and_zeroed, fails_off),
@@ -184,6 +224,8 @@ int main(void) {
         cmocka_unit_test_teardown(strdup_copies, fails_off),
         cmocka_unit_test_teardown(the_nth_and_all_later_fail, fails_off),
         cmocka_unit_test_teardown(failing_is_a_threads_own, fails_off),
+        cmocka_unit_test_teardown(typed_sizes_are_the_pointers, fails_off),
+        cmocka_unit_test_teardown(room_grows_geometrically, fails_off),
     };
     return cmocka_run_group_tests_name("mem", tests, NULL, NULL);
 }

@@ -204,7 +204,7 @@ static enum status consume(void *arg) {
 
 static void run_crowd(size_t cap) {
     struct crowd *crowd = NULL;
-    assert_int_equal(mem_alloc((void **)&crowd, sizeof *crowd), OK);
+    assert_int_equal(mem_new(&crowd), OK);
     assert_int_equal(queue_init(&crowd->queue, cap), OK);
     for (uint32_t i = 0; i < CONSUMERS; i++) {
         crowd->consumers[i].crowd = crowd;

@@ -24,8 +24,8 @@ static int compare(const void *a, const void *b) {
 
 static void check(uint64_t seed, size_t n, uint64_t mask, unsigned shift) {
     struct ranked *rows = NULL, *want = NULL;
-    assert_int_equal(mem_array((void **)&rows, n + 1, sizeof *rows), OK);
-    assert_int_equal(mem_array((void **)&want, n + 1, sizeof *want), OK);
+    assert_int_equal(mem_array(&rows, n + 1), OK);
+    assert_int_equal(mem_array(&want, n + 1), OK);
     for (size_t i = 0; i < n; i++) {
         rows[i] = want[i] = (struct ranked){.key = (rng_u64(seed, i, 0) & mask) << shift, .tag = i};
     }

@@ -165,7 +165,7 @@ struct fixture {
 
 static struct fixture *begin(void) {
     struct fixture *x = NULL;
-    assert_int_equal(mem_alloc((void **)&x, sizeof *x), OK);
+    assert_int_equal(mem_new(&x), OK);
     x->w = world_of(NULL);
     world_dir(x->dir);
     world_start(&x->job, x->w, 2);

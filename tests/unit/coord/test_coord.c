@@ -380,7 +380,7 @@ static enum status coord_body(void *arg) {
 static void write_data(const char *dir, const uint32_t *impressions, uint32_t shards) {
     struct shard_info info[SHARDS];
     struct dataset *d = NULL;
-    assert_int_equal(mem_alloc((void **)&d, sizeof *d), OK);
+    assert_int_equal(mem_new(&d), OK);
     memset(info, 0, sizeof info);
     for (uint32_t s = 0; s < shards; s++) {
         snprintf(info[s].name, sizeof info[s].name, "shard-%05u.bin", s);
@@ -405,7 +405,7 @@ static void write_data(const char *dir, const uint32_t *impressions, uint32_t sh
 
 static struct play *stage(void) {
     struct play *p = NULL;
-    assert_int_equal(mem_alloc((void **)&p, sizeof *p), OK);
+    assert_int_equal(mem_new(&p), OK);
     snprintf(p->dir, sizeof p->dir, "/tmp/test_coord.XXXXXX");
     assert_non_null(mkdtemp(p->dir));
     snprintf(p->out, sizeof p->out, "%s/run", p->dir);
@@ -554,7 +554,7 @@ static uint64_t saved_step(const struct play *p) {
     char dir[PATH_BYTES_MAX];
     struct manifest *m = NULL;
     assert_int_equal(manifest_find(p->out, dir), OK);
-    assert_int_equal(mem_alloc((void **)&m, sizeof *m), OK);
+    assert_int_equal(mem_new(&m), OK);
     assert_int_equal(manifest_read(m, dir), OK);
     uint64_t step = m->step;
     struct applied *saved = NULL;
@@ -991,7 +991,7 @@ static void a_stream_is_followed(void **state) {
     char dir[PATH_BYTES_MAX];
     struct manifest *m = NULL;
     assert_int_equal(manifest_find(p->out, dir), OK);
-    assert_int_equal(mem_alloc((void **)&m, sizeof *m), OK);
+    assert_int_equal(mem_new(&m), OK);
     assert_int_equal(manifest_read(m, dir), OK);
     assert_true(m->rate_ctr == 0.5); /* of the first shard */
     assert_true(m->rate_cvr == 0.5);

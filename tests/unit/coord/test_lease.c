@@ -358,7 +358,7 @@ static struct costs costs_of(uint32_t shards) {
     struct costs out;
     uint32_t *ones = NULL;
     struct wire_lease lease;
-    assert_int_equal(mem_array((void **)&ones, shards, sizeof *ones), OK);
+    assert_int_equal(mem_array(&ones, shards), OK);
     for (uint32_t s = 0; s < shards; s++) {
         ones[s] = 1;
     }

@@ -18,7 +18,7 @@
 
 static struct progress *make(uint64_t job, uint64_t restored) {
     struct progress *p = NULL;
-    assert_int_equal(mem_alloc((void **)&p, sizeof *p), OK);
+    assert_int_equal(mem_new(&p), OK);
     assert_int_equal(progress_init(p, 2, 2, 3, job, restored), OK);
     return p;
 }
@@ -169,7 +169,7 @@ struct tables {
 
 static struct tables *tables_make(void) {
     struct tables *t = NULL;
-    assert_int_equal(mem_alloc((void **)&t, sizeof *t), OK);
+    assert_int_equal(mem_new(&t), OK);
     return t;
 }
 

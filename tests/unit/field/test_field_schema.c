@@ -206,9 +206,9 @@ static void test_largest(void **state) {
     struct dataset *d = NULL, *back = NULL;
     double *bounds = NULL;
     char name[32];
-    assert_int_equal(mem_alloc((void **)&d, sizeof *d), OK);
-    assert_int_equal(mem_alloc((void **)&back, sizeof *back), OK);
-    assert_int_equal(mem_array((void **)&bounds, FIELD_BOUNDS_MAX, sizeof *bounds), OK);
+    assert_int_equal(mem_new(&d), OK);
+    assert_int_equal(mem_new(&back), OK);
+    assert_int_equal(mem_array(&bounds, FIELD_BOUNDS_MAX), OK);
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         for (uint32_t k = 0; k < FIELD_BOUNDS_MAX; k++) {
             bounds[k] = pow(1.0001, k + 1e-3 * f); /* nothing for LZ4 */

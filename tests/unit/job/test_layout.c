@@ -26,7 +26,7 @@ static struct schema schema_of(void) {
 
 static struct config *config_of(void) {
     struct config *c = NULL;
-    assert_int_equal(mem_alloc((void **)&c, sizeof *c), OK);
+    assert_int_equal(mem_new(&c), OK);
     config_default(c);
     assert_int_equal(config_set(c, "table.dim=4"), OK);
     assert_int_equal(config_set(c, "model.tower=6,3"), OK);
@@ -235,7 +235,7 @@ static void test_experts(void **state) {
     assert_int_equal(l.array_count, 16);
     assert_int_equal(layout_expert(&l, 1, 0), 0);
     float *whole = NULL; /* the prior is the towers', at the end */
-    assert_int_equal(mem_array((void **)&whole, l.count, sizeof *whole), OK);
+    assert_int_equal(mem_array(&whole, l.count), OK);
     layout_initial(&l, 1, 0, l.count, whole);
     assert_true(whole[l.count - 2] == l.bias[0] && whole[l.count - 1] == l.bias[1]);
     mem_free(&whole);
@@ -296,7 +296,7 @@ static void test_levels(void **state) {
         }
     }
     float *whole = NULL;
-    assert_int_equal(mem_array((void **)&whole, l.count, sizeof *whole), OK);
+    assert_int_equal(mem_array(&whole, l.count), OK);
     layout_initial(&l, 1, 0, l.count, whole);
     assert_true(whole[l.count - 2] == l.bias[0] && whole[l.count - 1] == l.bias[1]);
     assert_memory_not_equal(whole + 1050, whole + 1400, 36 * sizeof *whole); /* levels differ */

@@ -146,8 +146,8 @@ static void random_bytes_do_no_harm(void **state) {
             counts[i] = (uint32_t)rng_below(seed, i, 1, 9);
             total += counts[i];
         }
-        assert_int_equal(mem_alloc((void **)&bytes, len + 1), OK);
-        assert_int_equal(mem_array((void **)&ids, total + 1, sizeof *ids), OK);
+        assert_int_equal(mem_array(&bytes, len + 1), OK);
+        assert_int_equal(mem_array(&ids, total + 1), OK);
         for (size_t i = 0; i < len; i++) {
             const uint64_t draw = rng_u64(seed, i, 2);
             bytes[i] = (uint8_t)(draw % 3 == 0 ? draw >> 32 : draw >> 40 & 1);

@@ -32,8 +32,8 @@ static void churn(uint64_t seed, uint64_t spread, uint32_t base, uint32_t steps)
     uint32_t *tags = NULL;
     bool *there = NULL;
     uint64_t count = 0;
-    assert_int_equal(mem_array((void **)&tags, steps, sizeof *tags), OK);
-    assert_int_equal(mem_array((void **)&there, steps, sizeof *there), OK);
+    assert_int_equal(mem_array(&tags, steps), OK);
+    assert_int_equal(mem_array(&there, steps), OK);
     for (uint32_t i = 0; i < steps; i++) {
         tags[i] = base + (uint32_t)rng_below(seed, i, 0, spread);
         size_t before = index_bytes(&x), grows = index_grow_bytes(&x);

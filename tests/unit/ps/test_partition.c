@@ -94,10 +94,10 @@ static void oracle_push(struct oracle *o, const struct world_batch *b) {
 
 static struct oracle *oracle_create(const struct world *w) {
     struct oracle *o = NULL;
-    assert_int_equal(mem_alloc((void **)&o, sizeof *o), OK);
+    assert_int_equal(mem_new(&o), OK);
     o->w = w;
-    assert_int_equal(mem_array((void **)&o->dense, (size_t)w->layout.count, 4), OK);
-    assert_int_equal(mem_array((void **)&o->s, 2 * (size_t)w->layout.count, 4), OK);
+    assert_int_equal(mem_array(&o->dense, (size_t)w->layout.count), OK);
+    assert_int_equal(mem_array(&o->s, 2 * (size_t)w->layout.count), OK);
     layout_initial(&w->layout, w->config.seed, 0, w->layout.count, o->dense);
     return o;
 }
@@ -277,7 +277,7 @@ struct fixture {
 
 static struct fixture *begin(const char *setting) {
     struct fixture *x = NULL;
-    assert_int_equal(mem_alloc((void **)&x, sizeof *x), OK);
+    assert_int_equal(mem_new(&x), OK);
     x->w = world_create(SEED);
     if (setting != NULL) {
         world_set(x->w, setting);

@@ -128,8 +128,8 @@ static void test_many_rows(void **state) {
     struct table *t = make(30, OPT_ADAM); /* 376 bytes */
     uint64_t *ids = NULL;
     uint32_t *handles = NULL;
-    assert_int_equal(mem_array((void **)&ids, 2 * n, sizeof *ids), OK);
-    assert_int_equal(mem_array((void **)&handles, 2 * n, sizeof *handles), OK);
+    assert_int_equal(mem_array(&ids, 2 * n), OK);
+    assert_int_equal(mem_array(&handles, 2 * n), OK);
     for (uint32_t i = 0; i < 2 * n; i++) {
         ids[i] = rng_u64(SEED, i, 2);
     }

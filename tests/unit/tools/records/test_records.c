@@ -402,9 +402,9 @@ static void test_random(void **state) {
     struct joiner *j = NULL;
     struct reading *r = NULL;
     (void)state;
-    assert_int_equal(mem_alloc((void **)&l, sizeof *l), OK);
-    assert_int_equal(mem_alloc((void **)&j, sizeof *j), OK);
-    assert_int_equal(mem_alloc((void **)&r, sizeof *r), OK);
+    assert_int_equal(mem_new(&l), OK);
+    assert_int_equal(mem_new(&j), OK);
+    assert_int_equal(mem_new(&r), OK);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         write_log(l, seed);
         for (int s = 0; s < (int)STREAMS; s++) {

@@ -131,7 +131,7 @@ static void test_scores_follow_the_definition(void **state) {
     const uint32_t none[FIELDS_MAX] = {0};
     const struct key_list keys = {.counts = none};
     struct pull_result result;
-    JOB_MUST(mem_array((void **)&dense, j->layout.count, sizeof *dense));
+    JOB_MUST(mem_array(&dense, j->layout.count));
     JOB_MUST(partition_pull(j->part[0], &keys, true, false, 0, dense, &result));
     size_t at = 0;
     for (uint32_t n = 0; n < SHARDS; n++) {

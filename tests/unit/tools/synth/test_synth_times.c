@@ -60,7 +60,7 @@ static struct world *make_world(const char *words) {
     }
     assert_int_equal(synth_parse(&c, argc, argv, &out, &help), OK);
     fields_init(&f, &c);
-    assert_int_equal(mem_alloc((void **)&w, sizeof *w), OK);
+    assert_int_equal(mem_new(&w), OK);
     assert_int_equal(world_init(w, &c, (uint32_t)f.field[F_CATEGORY].n, (uint32_t)f.field[F_SHOP].n,
                                 (uint32_t)f.field[F_BRAND].n),
                      OK);
