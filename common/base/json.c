@@ -139,3 +139,16 @@ void json_null(struct json *j, const char *key) {
     begin(j, key);
     put(j, "null");
 }
+
+double json_number(const char *text, const char *key) {
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(text, quoted);
+    if (at == NULL) {
+        return NAN;
+    }
+    at += strlen(quoted);
+    char *end;
+    double value = strtod(at, &end);
+    return end == at ? NAN : value;
+}

@@ -1,4 +1,4 @@
-/* json.h - writes JSON into a buffer, commas and escapes taken care of. Writing only.
+/* json.h - writes JSON into a buffer, commas and escapes taken care of.
  *
  *     json_open(&j, NULL, '{'); json_u64(&j, "rows", 3); json_close(&j);
  *
@@ -29,5 +29,9 @@ void json_i64(struct json *j, const char *key, int64_t value);
 void json_f64(struct json *j, const char *key, double value); /* shortest text that reads back */
 void json_bool(struct json *j, const char *key, bool value);
 void json_null(struct json *j, const char *key);
+
+/* The number behind the first "key": of a text that was written here, not pretty; NaN if there is
+ * none or it is null. No parser: a key that a text repeats, or quotes, is found there. */
+double json_number(const char *text, const char *key);
 
 #endif

@@ -1,25 +1,7 @@
-/* metric.c - the running AUC by bins, and the functions of logits that all else needs. */
+/* metric.c - what each task of a prediction ranks by, and the running AUC by bins. */
 #include "metric.h"
 
 #include <math.h>
-
-double softplus(double x) {
-    return fmax(x, 0.0) + log1p(exp(-fabs(x)));
-}
-
-/* log(1 + e^a + e^b) with its largest term taken out, so that nothing overflows and what remains
- * of a + b is never a difference of large numbers. */
-double ctcvr_logit(double a, double b) {
-    double high = a > b ? a : b, low = a > b ? b : a;
-    if (high > 0.0) {
-        return low - log1p(exp(-high) + exp(low - high));
-    }
-    return low + high - log1p(exp(high) + exp(low));
-}
-
-double division_log(double a, double b) {
-    return softplus(-a) - softplus(-b);
-}
 
 struct score_ranks score_ranks(float logit_a, float logit_b, enum score_form form) {
     double a = form == SCORE_CVR_ALONE ? NAN : (double)logit_a;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/base/logit.h"
 #include "common/base/status.h"
 
 /* Exact AUC with ties: each tie group adds pos*(neg_below + neg_tie/2). Radix sort on the float's
@@ -158,16 +159,5 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out);
 enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
 /* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */
 enum status evaluation_picture(const struct evaluation *e, const char *title, struct buf *out);
-
-/* log(1+e^x), stable. p_ctcvr as a logit: a + b - log(1+e^a+e^b), docs/model.md. log of p_cvr of a
- * score with b = logit of p_ctcvr: log p_ctcvr - log p_ctr, may be above 0. */
-double softplus(double x);
-/* 1 / (1 + e^-x), without overflow on either side. */
-static inline double sigmoid(double x) {
-    const double e = exp(-fabs(x));
-    return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-}
-double ctcvr_logit(double a, double b);
-double division_log(double a, double b);
 
 #endif

@@ -7,12 +7,12 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "coord/coord.h"
 #include "tools/run/job.h"
 #include "tools/run/supervisor.h"
-#include "tools/run/view.h"
 
 #define POLL_MS          20
 #define SMALL_FILE_BYTES ((size_t)1 << 20)

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/json.h"
 #include "common/data/unseen.h"
-#include "view.h"
 
 /* The object of a field, by its name as json.h writes a key; NULL: none. */
 static enum status find_field(const char *fields, const char *name, const char **at) {

@@ -2,11 +2,11 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/json.h"
 
 #define BAR_WIDTH      24
 #define PLAIN_EVERY_MS 5000
@@ -15,19 +15,6 @@ void view_init(struct view *v, uint64_t total_impressions, uint32_t epochs) {
     *v = (struct view){.terminal = isatty(STDERR_FILENO) != 0,
                        .total_impressions = total_impressions,
                        .epochs = epochs};
-}
-
-double json_number(const char *line, const char *key) {
-    char quoted[64];
-    snprintf(quoted, sizeof quoted, "\"%s\":", key);
-    const char *at = strstr(line, quoted);
-    if (at == NULL) {
-        return NAN;
-    }
-    at += strlen(quoted);
-    char *end;
-    double value = strtod(at, &end);
-    return end == at ? NAN : value;
 }
 
 /* Appends a figure, unless it is not known (yet). */

@@ -23,7 +23,4 @@ void view_feed(struct view *v, const char *data, size_t bytes);
 /* Leaves the bar's line. */
 void view_end(struct view *v);
 
-/* The number behind "key": in one line of JSON of our own writing; NaN if absent or null. */
-double json_number(const char *line, const char *key);
-
 #endif

@@ -21,7 +21,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "common/metric/metric.h"
+#include "common/base/logit.h"
 #include "common/data/shard.h"
 
 void loss_esmm_one(double a, double b, int click, int conversion, double w, double *loss,

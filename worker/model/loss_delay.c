@@ -47,7 +47,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "common/metric/metric.h"
+#include "common/base/logit.h"
 #include "common/data/shard.h"
 
 #define PU_CAP  3.0 /* a late conversion pushes the logit of p q no further than here: 95 % */

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "common/metric/metric.h"
+#include "common/base/logit.h"
 #include "loss.h"
 
 /* Value; slope times `weight` is added to *d. */

@@ -180,6 +180,15 @@ static void no_memory_sticks(void **state) {
     }
 }
 
+static void a_number_is_found_by_its_key(void **state) {
+    (void)state;
+    const char *text = "{\"loss\":0.25,\"auc\":null,\"loss_sum\":-3e2,\"name\":\"x\"}";
+    assert_true(json_number(text, "loss") == 0.25);
+    assert_true(json_number(text, "loss_sum") == -300);
+    assert_true(isnan(json_number(text, "auc")) && isnan(json_number(text, "name")) &&
+                isnan(json_number(text, "sum")) && isnan(json_number("", "loss")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_line),
@@ -190,6 +199,7 @@ int main(void) {
         cmocka_unit_test(doubles_read_back),
         cmocka_unit_test(the_deepest_nesting_works),
         cmocka_unit_test(no_memory_sticks),
+        cmocka_unit_test(a_number_is_found_by_its_key),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -493,7 +493,7 @@ static const char *json_of(const struct evaluation *e, struct buf *out) {
     return ended(out);
 }
 
-static double json_number(const char *text, const char *key) {
+static double figure_of(const char *text, const char *key) {
     char quoted[64];
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
     const char *at = strstr(text, quoted);
@@ -550,14 +550,14 @@ static void test_json_keys(void **state) {
     struct buf out = BUF_EMPTY;
     full(&e);
     const char *text = json_of(&e, &out);
-#define SAME(key) assert_true(json_number(text, #key) == (double)e.key)
+#define SAME(key) assert_true(figure_of(text, #key) == (double)e.key)
 #define THREE(key)                                                                                 \
     SAME(key##_ctr);                                                                               \
     SAME(key##_cvr_clicked);                                                                       \
     SAME(key##_ctcvr)
 #define BOTH(key)                                                                                  \
-    assert_true(json_number(text, #key "_low") == e.key.low && isfinite(e.key.low));               \
-    assert_true(json_number(text, #key "_high") == e.key.high && isfinite(e.key.high))
+    assert_true(figure_of(text, #key "_low") == e.key.low && isfinite(e.key.low));                 \
+    assert_true(figure_of(text, #key "_high") == e.key.high && isfinite(e.key.high))
     SAME(impressions);
     SAME(clicks);
     SAME(conversions);
@@ -594,7 +594,7 @@ static void test_json_keys(void **state) {
         buckets++;
     }
     assert_int_equal(buckets, 3 * RELIABILITY_BUCKETS);
-    assert_true(json_number(strstr(text, "\"reliability_ctcvr\""), "observed") ==
+    assert_true(figure_of(strstr(text, "\"reliability_ctcvr\""), "observed") ==
                 e.reliability_ctcvr.bucket[0].observed);
     buf_fini(&out);
 }

@@ -241,31 +241,6 @@ static void test_bins_edges(void **state) {
     assert_true(metric_bins_auc(&b, &bound) == 1.0 && bound == 0.0);
 }
 
-/* --- logits ----------------------------------------------------------------------------------- */
-
-static void test_ctcvr_logit(void **state) {
-    (void)state;
-    for (double a = -12; a <= 12; a += 0.7) {
-        for (double b = -12; b <= 12; b += 0.9) {
-            double r = 1 / (1 + exp(-a)) / (1 + exp(-b));
-            assert_near(ctcvr_logit(a, b), log(r) - log1p(-r), 1e-9);
-            assert_true(ctcvr_logit(a, b) == ctcvr_logit(b, a));
-        }
-    }
-    assert_near(ctcvr_logit(800, 800), 800 - log(2), 1e-12);
-    assert_near(ctcvr_logit(-800, -700), -1500, 1e-12);
-    assert_near(ctcvr_logit(800, -3), -3, 1e-14);
-    assert_near(softplus(-40), exp(-40), 1e-30);
-    assert_near(softplus(1000), 1000, 0);
-    for (double a = -12; a <= 12; a += 0.7) {
-        for (double b = -12; b <= 12; b += 0.9) {
-            assert_near(division_log(a, b), log((1 + exp(-a)) / (1 + exp(-b))), 1e-12);
-        }
-    }
-    assert_near(division_log(-700, -800), -100, 1e-12);
-    assert_near(division_log(-800, 0), 800 - log(2), 1e-12);
-}
-
 /* What ranks, form by form; what a model does not predict is no number. */
 static void test_ranks(void **state) {
     (void)state;
@@ -297,7 +272,6 @@ int main(void) {
         cmocka_unit_test(test_gauc_undefined),
         cmocka_unit_test(test_bins),
         cmocka_unit_test(test_bins_edges),
-        cmocka_unit_test(test_ctcvr_logit),
         cmocka_unit_test(test_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
