@@ -1,6 +1,6 @@
 #include "field_text.h"
 
-#include "tools/log/prep_line.h"
+#include "tools/log/aliccp_line.h"
 
 /* How many bounds are at most v. */
 static uint32_t bucket_of(const struct field_rule *r, double v) {

@@ -5,7 +5,7 @@
 
 #include "field_schema.h"
 #include "common/base/hash.h"
-#include "prep_number.h"
+#include "field_number.h"
 
 /* How texts of a field become ids. */
 struct field_rule {

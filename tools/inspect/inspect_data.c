@@ -5,7 +5,7 @@
 #include "common/base/json.h"
 #include "common/data/shard.h"
 #include "tools/common/field_report.h"
-#include "common/field/prep_civil.h"
+#include "common/field/civil.h"
 
 static double ratio(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : (double)part / (double)whole;

@@ -21,7 +21,7 @@
 #include "tools/common/options.h"
 #include "tools/common/paths.h"
 #include "prep_arrange.h"
-#include "tools/log/prep_classes.h"
+#include "prep_classes.h"
 #include "prep_doubts.h"
 #include "prep_summary.h"
 #include "tools/common/tools.h"

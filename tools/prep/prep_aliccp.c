@@ -12,9 +12,9 @@
  */
 #include "common/base/mem.h"
 #include "prep.h"
-#include "tools/log/prep_classes.h"
+#include "prep_classes.h"
 #include "prep_index.h"
-#include "tools/log/prep_line.h"
+#include "tools/log/aliccp_line.h"
 #include "prep_shards.h"
 
 #define COMMON_PIECE_BYTES ((size_t)8 << 20)

@@ -1,7 +1,7 @@
 #include "prep_arrange.h"
 
 #include "common/base/mem.h"
-#include "common/field/prep_civil.h"
+#include "common/field/civil.h"
 #include "prep_mix.h"
 
 static const char *const side_names[SPLIT_SIDES] = {"train", "eval"};

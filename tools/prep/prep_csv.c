@@ -9,10 +9,10 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "prep.h"
-#include "tools/log/prep_classes.h"
-#include "tools/log/prep_head.h"
-#include "tools/log/prep_header.h"
-#include "tools/log/prep_row.h"
+#include "prep_classes.h"
+#include "tools/log/csv_unit.h"
+#include "prep_header.h"
+#include "tools/log/csv_row.h"
 #include "prep_shards.h"
 
 struct csv {

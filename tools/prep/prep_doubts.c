@@ -1,7 +1,7 @@
 #include "prep_doubts.h"
 
 #include "common/base/clock.h"
-#include "common/field/prep_civil.h"
+#include "common/field/civil.h"
 
 #define ORPHANS_MIN    10u
 #define ROWS_MIN       1000u

@@ -17,7 +17,7 @@
 #define TOOLS_PREP_PREP_INPUT_H
 
 #include "common/base/file.h"
-#include "tools/log/prep_quotes.h"
+#include "tools/log/csv_quotes.h"
 
 struct prep_input {
     struct file file;              /* that is being read */

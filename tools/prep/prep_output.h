@@ -8,7 +8,7 @@
 
 #include "common/base/file.h"
 #include "tools/common/new_dir.h"
-#include "tools/log/prep_fields.h"
+#include "tools/log/log_fields.h"
 
 struct prep_output {
     struct new_dir dir;

@@ -1,7 +1,7 @@
 /* prep_run.c - what every pass over a log does on the main thread. */
 #include "common/base/thread.h"
 #include "prep.h"
-#include "tools/log/prep_classes.h"
+#include "prep_classes.h"
 
 #define LINES_SPARE 10000.0
 

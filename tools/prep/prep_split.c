@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "common/field/prep_clock.h"
+#include "common/field/field_clock.h"
 
 #define SPLIT_DRAW    0x73706c6974u /* keeps these draws apart from others with the same seed */
 #define TIME_TEXT_MAX 64u

@@ -1,7 +1,7 @@
 #include "prep_summary.h"
 
-#include "common/field/prep_civil.h"
-#include "tools/log/prep_classes.h"
+#include "common/field/civil.h"
+#include "prep_classes.h"
 
 static double percent(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;

@@ -10,7 +10,7 @@
 #include "tools/common/options.h"
 #include "tools/common/paths.h"
 #include "tools/common/tools.h"
-#include "truth.h"
+#include "common/data/truth.h"
 
 void score_list_fini(struct score_list *list) {
     mem_free(&list->scores);

@@ -22,7 +22,7 @@
 #include "synth_csv.h"
 #include "synth_lanes.h"
 #include "synth_times.h"
-#include "tools/score/truth.h"
+#include "common/data/truth.h"
 
 #define PIECE_SESSIONS 64u
 #define PROGRESS_MS    2000u

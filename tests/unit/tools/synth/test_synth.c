@@ -10,7 +10,7 @@
 #include "common/base/mem.h"
 #include "common/data/shard.h"
 #include "tools/synth/synth_fields.h"
-#include "tools/score/truth.h"
+#include "common/data/truth.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,7 +14,7 @@
 #include "tools/synth/synth_fields.h"
 #include "tools/synth/synth_times.h"
 #include "tools/common/tools.h"
-#include "tools/score/truth.h"
+#include "common/data/truth.h"
 
 #include <cmocka.h>
 

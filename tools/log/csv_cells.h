@@ -1,0 +1,20 @@
+/* csv_cells.h - a record of a delimited log into its cells (RFC 4180). Pure. */
+#ifndef TOOLS_LOG_CSV_CELLS_H
+#define TOOLS_LOG_CSV_CELLS_H
+
+#include "tools/prep/prep_piece.h"
+
+struct prep_cells {
+    struct span *cell;
+    size_t count, cap;
+    struct buf plain; /* cells that had doubled quotes, without them */
+};
+
+/* Splits a record (without its line end). quote 0: quotes are ordinary bytes. *good false: a quoted
+ * cell is not closed, or goes on behind its closing quote. Cells point into the record or into
+ * c->plain, until the next call. ERR_MEMORY. */
+enum status prep_cells_split(struct prep_cells *c, struct span record, char delimiter, char quote,
+                             bool *good);
+void prep_cells_fini(struct prep_cells *c);
+
+#endif

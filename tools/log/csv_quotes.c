@@ -1,0 +1,181 @@
+/* csv_quotes.c - the walk over a record's cells, and the watch over the lines inside of them.
+ *
+ * Quotes are what people forget to close, so every opening quote may be a bad one, and each is
+ * looked at again from its own line on. What keeps that from being quadratic: a walk ends at the
+ * first quote that does not stand at the end of a cell (an opening one, seen from inside of
+ * another quoted cell, is nearly always that), at the first line that is a record by itself, and at
+ * one cell more than there are columns; and a line's own number of cells, which does not depend on
+ * where the walk came from, is counted once (`checked`).
+ */
+#include "csv_quotes.h"
+
+enum walk { WALK_END, WALK_BROKEN, WALK_MORE };
+enum alone { ALONE_NO, ALONE_MAYBE, ALONE_YES };
+
+/* What is walked over. */
+struct stretch {
+    const char *text;
+    size_t from, stop; /* of the record; where the text ends */
+    bool ended;        /* and the last line with it */
+    /* what was found */
+    size_t end;
+    uint32_t cells;
+    bool stray; /* quotes inside of cells that are not quoted */
+};
+
+static enum walk walk(struct prep_quotes *q, struct stretch *s);
+
+static size_t find(const char *text, size_t from, size_t stop, char c) {
+    const char *at = from < stop ? memchr(text + from, c, stop - from) : NULL;
+    return at == NULL ? NO_END : (size_t)(at - text);
+}
+
+/* --- lines inside of a record ----------------------------------------------------------------- */
+
+/* Is the line [from, stop) a record? */
+static enum alone is_record(const struct prep_quotes *q, const char *text, size_t from,
+                            size_t stop) {
+    struct prep_quotes own = *q;
+    struct stretch line = {.text = text, .from = from, .stop = stop, .ended = true};
+    uint32_t cells = 1;
+    if (from == stop || (stop == from + 1 && text[from] == '\r')) {
+        return ALONE_NO; /* blank */
+    }
+    for (size_t at = from; (at = find(text, at, stop, q->delimiter)) != NO_END; at++) {
+        cells++;
+    }
+    const bool obeyed = walk(&own, &line) == WALK_END && line.cells == q->columns;
+    return obeyed && !line.stray           ? ALONE_YES
+           : obeyed || cells == q->columns ? ALONE_MAYBE
+                                           : ALONE_NO;
+}
+
+/* Is one of the lines that start in (from, to] a record? One that is not whole yet is left for
+ * later. */
+static bool holds_record(struct prep_quotes *q, const struct stretch *s, size_t from, size_t to) {
+    if (q->checked <= from) {
+        const size_t end = find(s->text, from, s->stop, '\n');
+        if (end == NO_END) {
+            return false;
+        }
+        q->checked = end + 1;
+    }
+    while (q->checked <= to) {
+        size_t end = find(s->text, q->checked, s->stop, '\n');
+        if (end == NO_END && !s->ended) {
+            return false;
+        }
+        end = end == NO_END ? s->stop : end;
+        if (is_record(q, s->text, q->checked, end) == ALONE_YES) {
+            return true;
+        }
+        q->checked = end + 1;
+    }
+    return false;
+}
+
+/* The strictest answer of the further lines of a whole record. */
+static enum alone further_lines(const struct prep_quotes *q, const struct stretch *s) {
+    enum alone most = ALONE_NO;
+    for (size_t at = find(s->text, s->from, s->end, '\n') + 1; at < s->end;) {
+        size_t end = find(s->text, at, s->end, '\n');
+        end = end == NO_END ? s->end : end;
+        const enum alone alone = is_record(q, s->text, at, end);
+        most = alone > most ? alone : most;
+        at = end + 1;
+    }
+    return most;
+}
+
+/* --- cells ------------------------------------------------------------------------------------ */
+
+static bool line_ends_at(const struct stretch *s, size_t at) {
+    if (at < s->stop && s->text[at] == '\r') {
+        at++;
+    }
+    return at < s->stop ? s->text[at] == '\n' : s->ended;
+}
+
+/* From behind an opening quote to behind the closing one. */
+static enum walk close_quote(struct prep_quotes *q, const struct stretch *s, size_t *at) {
+    const size_t open = *at;
+    for (;;) {
+        const size_t quote = find(s->text, *at, s->stop, q->quote);
+        if (q->columns > 0 && holds_record(q, s, open, quote == NO_END ? s->stop : quote)) {
+            return WALK_BROKEN;
+        }
+        if (quote == NO_END || (quote + 1 == s->stop && !s->ended)) {
+            return s->ended ? WALK_BROKEN : WALK_MORE;
+        }
+        *at = quote + 1;
+        if (*at == s->stop || s->text[*at] != q->quote) {
+            return WALK_END;
+        }
+        (*at)++;
+    }
+}
+
+static enum walk take_quoted(struct prep_quotes *q, const struct stretch *s, size_t *at) {
+    const enum walk closed = close_quote(q, s, at);
+    if (closed != WALK_END) {
+        return closed;
+    }
+    if (*at + 1 == s->stop && s->text[*at] == '\r' && !s->ended) {
+        return WALK_MORE; /* the line end may follow */
+    }
+    return line_ends_at(s, *at) || s->text[*at] == q->delimiter ? WALK_END : WALK_BROKEN;
+}
+
+/* Behind a cell: *at is a delimiter's or a line end's place. */
+static enum walk take_cell(struct prep_quotes *q, struct stretch *s, size_t *at) {
+    if (*at < s->stop && s->text[*at] == q->quote) {
+        (*at)++;
+        return take_quoted(q, s, at);
+    }
+    while (*at < s->stop && s->text[*at] != q->delimiter && s->text[*at] != '\n') {
+        s->stray = s->stray || s->text[*at] == q->quote;
+        (*at)++;
+    }
+    return *at < s->stop || s->ended ? WALK_END : WALK_MORE;
+}
+
+/* To the first line end outside of quotes. */
+static enum walk walk(struct prep_quotes *q, struct stretch *s) {
+    size_t at = s->from;
+    for (s->cells = 1; q->columns == 0 || s->cells <= q->columns; s->cells++) {
+        const enum walk cell = take_cell(q, s, &at);
+        if (cell != WALK_END) {
+            return cell;
+        }
+        if (at == s->stop || s->text[at] != q->delimiter) {
+            const size_t line_end = find(s->text, at, s->stop, '\n'); /* behind \r, if any */
+            s->end = line_end == NO_END ? s->stop : line_end + 1;
+            return WALK_END;
+        }
+        at++;
+    }
+    return WALK_BROKEN;
+}
+
+size_t prep_quotes_end(struct prep_quotes *q, const char *text, size_t from, size_t stop,
+                       bool ended, bool cut) {
+    struct stretch s = {.text = text, .from = from, .stop = stop, .ended = ended};
+    const size_t newline = find(text, from, stop, '\n');
+    const size_t plain = newline == NO_END ? NO_END : newline + 1;
+    q->doubtful = false;
+    if (q->quote == 0 || find(text, from, newline == NO_END ? stop : plain, q->quote) == NO_END) {
+        return plain;
+    }
+    const enum walk how = walk(q, &s);
+    if (how == WALK_MORE) {
+        return cut ? plain : NO_END;
+    }
+    if (how == WALK_BROKEN || plain == NO_END || s.end == plain ||
+        (q->columns > 0 && s.cells != q->columns)) {
+        return plain;
+    }
+    const struct prep_quotes own = {q->quote, q->delimiter, s.cells, 0, false};
+    const enum alone further = further_lines(&own, &s);
+    q->doubtful = further == ALONE_MAYBE && q->columns > 0;
+    return further == ALONE_NO || q->doubtful ? s.end : plain;
+}

@@ -1,0 +1,53 @@
+/* csv_row.h - a record of a delimited log into labels, group and features, as its schema says.
+ *
+ * One struct prep_row, one thread. Nothing here reads files; hostile bytes are the ordinary case.
+ */
+#ifndef TOOLS_LOG_CSV_ROW_H
+#define TOOLS_LOG_CSV_ROW_H
+
+#include "csv_cells.h"
+#include "log_label.h"
+#include "aliccp_line.h"
+#include "csv_schema.h"
+
+#define SEEN_BYTES 400
+
+struct prep_row {
+    const struct prep_schema *schema; /* bound */
+    struct prep_fields *fields;
+    uint32_t slot[FIELDS_MAX]; /* of its columns */
+    struct prep_cells cells;
+    /* of the record that was read last */
+    uint64_t impression_id; /* with an impression column only */
+    char seen[SEEN_BYTES];  /* of one that was rejected: what the reason was found in */
+    bool read;              /* nothing was rejected so far */
+    bool click, conversion;
+    uint8_t behaviours;  /* LABEL_BEHAVIOUR of those that were done */
+    float weight;        /* what it counts; 1 without a column of it */
+    bool timed;          /* the schema names columns of times */
+    struct moment when;  /* then; what a label does not ask for is 0 */
+    bool skipped, twice; /* one of them is an hour that the zone skips, or has twice */
+    struct feature_list item, user;
+    struct buf identity; /* group value and user cells: rows of equal identity share a user side */
+    size_t group_bytes;  /* of identity: the group value */
+    /* Does the row share its user side with others? Not if its group value is missing, or if the
+     * schema has neither a group column nor user fields. */
+    bool groups;
+};
+
+/* Adds the schema's fields to *f. ERR_MEMORY. */
+enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
+                          struct prep_fields *f);
+void prep_row_fini(struct prep_row *r); /* safe on a zeroed struct */
+
+/* Reads all but the user side's features. *why: REJECT_NONE or the reason. ERR_MEMORY. */
+enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why);
+/* Then, if they are wanted, these. */
+enum status prep_row_user(struct prep_row *r, enum reject *why);
+/* Bit k: the row is in class k (prep_classes.h), by its labels, or by what they look like if it was
+ * rejected. */
+uint32_t prep_row_classes(const struct prep_row *r);
+/* The group's key: from the group value, or from the user side if there is no group column. */
+uint64_t prep_row_key(const struct prep_row *r);
+
+#endif

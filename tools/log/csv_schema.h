@@ -1,0 +1,101 @@
+/* csv_schema.h - what the columns of a delimited log are: the file given with --schema (INI).
+ *
+ *     [log]                            [column.NAME]
+ *     delimiter, quotes, header,       kind = hash | id | numeric
+ *     columns, missing,                bounds | uniform | log
+ *     impression, group,               multi, weight, missing, field
+ *     click, behaviours, conversion,
+ *     labels, label, user, item,
+ *     repeated_headers,
+ *     weight, sample_rate,
+ *     time, click_time,
+ *     conversion_time, time_unit,
+ *     time_format, timezone,
+ *     time_origin
+ *
+ * docs/prep.md describes every key. An unknown key, section or column is an error that names the
+ * nearest known one.
+ */
+#ifndef TOOLS_LOG_CSV_SCHEMA_H
+#define TOOLS_LOG_CSV_SCHEMA_H
+
+#include "common/job/config.h"
+#include "common/field/field_schema.h"
+#include "common/job/schema.h"
+#include "common/field/field_clock.h"
+#include "log_label.h"
+#include "common/field/text_list.h"
+#include "common/field/field_number.h"
+
+#define CSV_NAME_MAX   LIST_TEXT_MAX /* a column's name, with the NUL */
+#define CSV_NAMES_MAX  1024          /* columns of a log */
+#define CSV_BOUNDS_MAX ((int)FIELD_BOUNDS_MAX)
+
+struct csv_column {
+    char name[CSV_NAME_MAX];
+    char field[FIELD_NAME_MAX];
+    bool used; /* named in user or item */
+    enum side side;
+    enum field_kind kind;      /* hash, id or numeric */
+    char multi, weight;        /* separators; 0: none */
+    struct list_texts missing; /* its own, beyond the log's */
+    double *bounds; /* ascending; numeric only. Bucket k: k bounds are at most the value */
+    uint32_t bound_count;
+    uint32_t place; /* in the record, after prep_schema_bind */
+};
+
+struct csv_role {
+    char name[CSV_NAME_MAX]; /* "" not given */
+    uint32_t place;
+};
+
+/* Where a label is. */
+enum label_source {
+    LABEL_UNSAID,
+    LABEL_CELL,   /* a cell says it */
+    LABEL_THERE,  /* it is 1 if the cell has a value */
+    LABEL_ALWAYS, /* every row has it */
+    LABEL_NEVER   /* the log has no such label */
+};
+struct csv_label {
+    struct csv_role role; /* of LABEL_CELL and LABEL_THERE */
+    enum label_source source;
+    struct list_texts none; /* LABEL_THERE: texts that are no value either */
+};
+
+struct prep_schema {
+    char delimiter;
+    char quote;        /* 0: none */
+    bool quotes_given; /* else: none if the delimiter is a tab */
+    bool header;
+    bool skip_headers; /* lines that repeat the header are headers */
+    struct list_texts missing;
+    struct number_style numbers; /* of values, weights and labels */
+    struct csv_role impression, group;
+    enum csv_labels labels;
+    struct csv_role label;              /* with labels = funnel only */
+    struct csv_label click, conversion; /* then both are that column */
+    struct csv_role
+        behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
+    uint32_t behaviours;
+    struct csv_role weight; /* what a row counts */
+    double sample_rate;     /* share of unclicked rows that the log kept; 1: all */
+    struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
+    struct clock clock;                                /* how they are written */
+    struct csv_column *columns;                        /* [FIELDS_MAX] fields, user and item */
+    uint32_t count;
+    char (*names)[CSV_NAME_MAX]; /* [CSV_NAMES_MAX] all columns; from `columns`, or the header */
+    uint32_t name_count;
+};
+
+/* ERR_NOT_FOUND, ERR_CONFIG with file and line, ERR_MEMORY. */
+enum status prep_schema_read(struct prep_schema *s, const char *path);
+enum status prep_schema_parse(struct prep_schema *s, const char *name, const char *text);
+/* Finds the place of every column in a header's cells; n 0: in `columns`. ERR_CONFIG. */
+enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
+                             size_t n);
+/* What the manifest says of it: how each field's texts become ids. ERR_MEMORY. */
+enum status prep_schema_fields(const struct prep_schema *s, struct field_schemas *out);
+void prep_schema_free(struct prep_schema *s); /* safe on a zeroed struct */
+
+#endif

@@ -1,0 +1,73 @@
+#include "csv_unit.h"
+
+#include <string.h>
+
+#include "csv_cells.h"
+
+struct counts {
+    uint32_t of[CLOCK_UNITS];
+    uint32_t dates;     /* times in seconds that are dates as well */
+    const char *format; /* of those */
+    char sample[40];
+};
+
+static void count(struct counts *c, struct span cell) {
+    const enum clock_unit unit = clock_unit_guess(cell);
+    c->of[unit]++;
+    if (unit == CLOCK_S) {
+        const char *format = clock_digits_guess(cell);
+        c->dates += format != NULL;
+        c->format = format != NULL ? format : c->format;
+        const size_t n = cell.n < sizeof c->sample - 1 ? cell.n : sizeof c->sample - 1;
+        memcpy(c->sample, cell.at, n);
+        c->sample[n] = '\0';
+    }
+}
+
+static enum status count_rows(const struct prep_schema *s, struct span text, struct counts *c) {
+    struct prep_cells cells = {0};
+    enum status status = OK;
+    const char *at = text.at, *end = text.at + text.n;
+    for (uint32_t row = 0; row < HEAD_ROWS && at < end; row++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        struct span line = {at, (size_t)((stop == NULL ? end : stop) - at)};
+        bool good = true;
+        line.n -= line.n > 0 && line.at[line.n - 1] == '\r';
+        TRY_OUT(prep_cells_split(&cells, line, s->delimiter, s->quote, &good));
+        if (good && cells.count == s->name_count) {
+            count(c, cells.cell[s->time.place]);
+        }
+        at = stop == NULL ? end : stop + 1;
+    }
+out:
+    prep_cells_fini(&cells);
+    return status;
+}
+
+bool prep_head_open(const struct prep_schema *schema) {
+    return schema->time.name[0] != '\0' && schema->clock.format[0] == '\0' &&
+           schema->clock.unit == CLOCK_AUTO;
+}
+
+enum status prep_head_unit(struct prep_schema *schema, const char *file, struct span text) {
+    struct counts c = {0};
+    enum clock_unit most = CLOCK_S;
+    if (!prep_head_open(schema)) {
+        return OK;
+    }
+    if (!schema->clock.relative) {
+        TRY(count_rows(schema, text, &c));
+    }
+    for (int k = CLOCK_MS; k < CLOCK_UNITS; k++) {
+        most = c.of[k] > c.of[most] ? (enum clock_unit)k : most;
+    }
+    if (most == CLOCK_S && c.dates > 0 && c.dates == c.of[CLOCK_S]) {
+        return fail(
+            ERR_FORMAT,
+            "%s: times such as %s may be dates: log.time_format = %s; or seconds since 1970: "
+            "then say log.time_unit = s",
+            file, c.sample, c.format);
+    }
+    schema->clock.unit = most;
+    return OK;
+}

@@ -1,0 +1,79 @@
+#include "prep_header.h"
+
+#include <stdio.h>
+
+#include "common/base/thread.h"
+#include "tools/log/csv_cells.h"
+
+/* What people part cells by. */
+static const struct {
+    char byte;
+    const char *name, *plural;
+} delimiters[] = {{',', "comma", "commas"},         {'\t', "tab", "tabs"},
+                  {';', "semicolon", "semicolons"}, {'|', "pipe", "pipes"},
+                  {' ', "space", "spaces"},         {'\x01', "\\x01", "\\x01 bytes"}};
+
+static size_t count(struct span text, char c) {
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        n += text.at[i] == c;
+    }
+    return n;
+}
+
+/* What else may be wrong with a header in which a column is not found; "" if nothing is seen. */
+static void guess(struct span header, const struct prep_schema *s, char *out, size_t bytes) {
+    const size_t now = count(header, s->delimiter);
+    size_t best = 0, most = 0;
+    for (size_t k = 0; k < sizeof delimiters / sizeof *delimiters; k++) {
+        const size_t n = count(header, delimiters[k].byte);
+        if (n > most) {
+            best = k;
+            most = n;
+        }
+    }
+    out[0] = '\0';
+    if (memchr(header.at, '\r', header.n) != NULL && memchr(header.at, '\n', header.n) == NULL) {
+        snprintf(out, bytes,
+                 "; its lines seem to end with \\r alone: make it \\n (tr '\\r' '\\n')");
+    } else if (most > 2 * now) { /* blanks in names are no delimiters */
+        snprintf(out, bytes, "; the header seems to be separated by %s: delimiter = %s",
+                 delimiters[best].plural, delimiters[best].name);
+    }
+}
+
+static enum status bind(struct prep_schema *s, const char *path, struct span header,
+                        const struct span *cells, size_t n) {
+    char why[800], hint[128];
+    const enum status status = prep_schema_bind(s, path, cells, n);
+    if (status != ERR_CONFIG) {
+        return status;
+    }
+    guess(header, s, hint, sizeof hint);
+    snprintf(why, sizeof why, "%s", fail_text());
+    return fail(status, "%s%s", why, hint);
+}
+
+enum status prep_header_read(struct prep_input *in, struct prep_schema *s, struct buf *header,
+                             struct prep_tally *t) {
+    struct prep_cells cells = {0};
+    bool good = true;
+    if (!s->header) {
+        return prep_schema_bind(s, in->name, NULL, 0);
+    }
+    enum status status = prep_input_first(in, header, t);
+    if (status == ERR_CLOSED) {
+        return fail(ERR_FORMAT, "%s: is empty, expected a header", in->name);
+    }
+    if (status == ERR_AGAIN) {
+        return fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal());
+    }
+    TRY(status);
+    const struct span text = {(const char *)header->data, header->len};
+    TRY_OUT(prep_cells_split(&cells, text, s->delimiter, s->quote, &good));
+    TRY_OUT(good ? bind(s, in->name, text, cells.cell, cells.count)
+                 : fail(ERR_FORMAT, "%s: header: %s", in->name, reject_text(REJECT_QUOTES)));
+out:
+    prep_cells_fini(&cells);
+    return status;
+}
