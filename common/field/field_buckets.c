@@ -19,34 +19,34 @@ static enum status add_bound(struct csv_column *c, double bound) {
     return OK;
 }
 
-enum status prep_buckets_number(const char *text, double *out) {
-    return prep_number_f64((struct span){text, strlen(text)}, out) == REJECT_NONE
+enum status field_buckets_number(const char *text, double *out) {
+    return field_number_f64((struct span){text, strlen(text)}, out) == REJECT_NONE
                ? OK
                : fail(ERR_CONFIG, "'%.40s' is not a number", text);
 }
 
-enum status prep_buckets_bounds(struct csv_column *c, const char *list) {
+enum status field_buckets_bounds(struct csv_column *c, const char *list) {
     char text[LIST_TEXT_MAX];
     double bound = 0;
     bool more = true;
     for (;;) {
-        TRY(prep_list_next(&list, text, &more));
+        TRY(text_list_next(&list, text, &more));
         if (!more) {
             return OK;
         }
-        TRY(prep_buckets_number(text, &bound));
+        TRY(field_buckets_number(text, &bound));
         TRY(add_bound(c, bound));
     }
 }
 
 /* "from, to, steps": steps buckets of one width between them, or of one ratio. */
-enum status prep_buckets_steps(struct csv_column *c, const char *list, bool logarithmic) {
+enum status field_buckets_steps(struct csv_column *c, const char *list, bool logarithmic) {
     char text[LIST_TEXT_MAX];
     double v[3] = {0}, extra = 0;
     size_t n = 0;
     for (bool more = true; more; n += more) {
-        TRY(prep_list_next(&list, text, &more));
-        TRY(more ? prep_buckets_number(text, n < 3 ? &v[n] : &extra) : OK);
+        TRY(text_list_next(&list, text, &more));
+        TRY(more ? field_buckets_number(text, n < 3 ? &v[n] : &extra) : OK);
     }
     if (n != 3 || c->bound_count > 0 || v[0] >= v[1] || v[2] < 1 || v[2] >= CSV_BOUNDS_MAX ||
         v[2] != floor(v[2]) || (logarithmic && v[0] <= 0)) {

@@ -5,10 +5,10 @@
 #include "tools/log/csv_schema.h"
 
 /* A text that is a number; ERR_CONFIG. */
-enum status prep_buckets_number(const char *text, double *out);
+enum status field_buckets_number(const char *text, double *out);
 /* Adds "18, 25, 35". ERR_CONFIG, ERR_MEMORY. */
-enum status prep_buckets_bounds(struct csv_column *c, const char *list);
+enum status field_buckets_bounds(struct csv_column *c, const char *list);
 /* "from, to, steps": so many buckets of one width between them, or of one ratio. */
-enum status prep_buckets_steps(struct csv_column *c, const char *list, bool logarithmic);
+enum status field_buckets_steps(struct csv_column *c, const char *list, bool logarithmic);
 
 #endif

@@ -15,11 +15,11 @@ static const struct {
                         [CLOCK_MS] = {"ms", "milliseconds", 1e3},
                         [CLOCK_US] = {"us", "microseconds", 1e6}};
 
-const char *clock_unit_name(enum clock_unit unit) {
+const char *field_clock_unit_name(enum clock_unit unit) {
     return units[unit].name;
 }
 
-enum status clock_unit_of(const char *name, enum clock_unit *out) {
+enum status field_clock_unit_of(const char *name, enum clock_unit *out) {
     struct nearest n = nearest_of(name);
     for (int k = 0; k < CLOCK_UNITS; k++) {
         nearest_try(&n, units[k].name);
@@ -37,13 +37,13 @@ static bool in_range(double seconds) {
 
 /* --- settings --------------------------------------------------------------------------------- */
 
-static enum status find_origin(struct clock *c) {
+static enum status find_origin(struct field_clock *c) {
     const struct span text = {c->origin_text, strlen(c->origin_text)};
     struct civil civil = {.month = 1, .day = 1};
     double seconds = 0;
     if (civil_read("iso", text, &civil)) {
         seconds = (double)(civil_seconds(&civil) - civil.offset);
-    } else if (prep_number_f64(text, &seconds) != REJECT_NONE) {
+    } else if (field_number_f64(text, &seconds) != REJECT_NONE) {
         return fail(ERR_CONFIG,
                     "log.time_origin: '%.40s': expected a date such as 2020-01-01, or "
                     "seconds since 1970",
@@ -59,7 +59,7 @@ static enum status find_origin(struct clock *c) {
     return OK;
 }
 
-static enum status check_format(struct clock *c) {
+static enum status check_format(struct field_clock *c) {
     struct civil_parts parts;
     const enum status status = civil_check(c->format, &parts);
     if (status != OK) {
@@ -83,7 +83,7 @@ static enum status check_format(struct clock *c) {
     return OK;
 }
 
-enum status clock_finish(struct clock *c) {
+enum status field_clock_finish(struct field_clock *c) {
     TRY(c->origin_text[0] != '\0' ? find_origin(c) : OK);
     TRY(c->format[0] != '\0' ? check_format(c) : OK);
     if (c->zone_name[0] == '\0') {
@@ -102,7 +102,7 @@ enum status clock_finish(struct clock *c) {
     return OK;
 }
 
-enum status clock_describe(const struct clock *c, struct buf *out) {
+enum status field_clock_describe(const struct field_clock *c, struct buf *out) {
     TRY(c->format[0] != '\0' ? buf_printf(out, "time_format = %s", c->format)
                              : buf_printf(out, "time_unit = %s", units[c->unit].name));
     TRY(c->zone_name[0] != '\0' ? buf_printf(out, ", timezone = %s", c->zone_name) : OK);
@@ -119,7 +119,7 @@ static struct span without_zeros(const char *format, struct span cell) {
                : cell;
 }
 
-static bool read_text(const struct clock *c, struct span cell, double *seconds,
+static bool read_text(const struct field_clock *c, struct span cell, double *seconds,
                       enum zone_fit *fit) {
     struct civil civil = c->base;
     if (!civil_read(c->format, without_zeros(c->format, cell), &civil)) {
@@ -130,22 +130,23 @@ static bool read_text(const struct clock *c, struct span cell, double *seconds,
     return true;
 }
 
-static bool read_number(const struct clock *c, struct span cell, double *seconds) {
+static bool read_number(const struct field_clock *c, struct span cell, double *seconds) {
     uint64_t whole = 0; /* digits alone, as nearly always: read in a tenth of the time */
     double v = 0;
-    if (prep_number_u64(cell, &whole)) {
+    if (field_number_u64(cell, &whole)) {
         v = (double)whole;
-    } else if (prep_number_f64(cell, &v) != REJECT_NONE || v < 0) {
+    } else if (field_number_f64(cell, &v) != REJECT_NONE || v < 0) {
         return false;
     }
     *seconds = floor(v / units[c->unit].per_second) + (c->relative ? (double)c->origin : 0);
     return true;
 }
 
-bool clock_read(const struct clock *c, struct span cell, uint64_t *out, enum zone_fit *fit) {
+bool field_clock_read(const struct field_clock *c, struct span cell, uint64_t *out,
+                      enum zone_fit *fit) {
     double seconds = 0;
     *fit = ZONE_ONCE;
-    cell = prep_trimmed(cell);
+    cell = span_trimmed(cell);
     const bool good = (c->format[0] != '\0' ? read_text(c, cell, &seconds, fit)
                                             : read_number(c, cell, &seconds)) &&
                       in_range(seconds);
@@ -155,9 +156,9 @@ bool clock_read(const struct clock *c, struct span cell, uint64_t *out, enum zon
 
 /* --- guesses ---------------------------------------------------------------------------------- */
 
-enum clock_unit clock_unit_guess(struct span cell) {
+enum clock_unit field_clock_unit_guess(struct span cell) {
     double v = 0;
-    if (prep_number_f64(prep_trimmed(cell), &v) == REJECT_NONE) {
+    if (field_number_f64(span_trimmed(cell), &v) == REJECT_NONE) {
         for (int k = CLOCK_S; k < CLOCK_UNITS; k++) {
             if (in_range(v / units[k].per_second)) {
                 return (enum clock_unit)k;
@@ -167,11 +168,11 @@ enum clock_unit clock_unit_guess(struct span cell) {
     return CLOCK_AUTO;
 }
 
-const char *clock_digits_guess(struct span cell) {
+const char *field_clock_digits_guess(struct span cell) {
     static const char *const formats[] = {"%Y%m%d",       "%y%m%d%H",   "%Y%m%d%H",
                                           "%y%m%d%H%M",   "%Y%m%d%H%M", "%y%m%d%H%M%S",
                                           "%Y%m%d%H%M%S", "%y%m%d"};
-    cell = without_zeros("", prep_trimmed(cell));
+    cell = without_zeros("", span_trimmed(cell));
     for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
         struct civil civil = {.month = 1, .day = 1};
         if (civil_read(formats[k], cell, &civil) && in_range((double)civil_seconds(&civil))) {
@@ -204,12 +205,12 @@ static const char *text_guess(struct span cell) {
     return NULL;
 }
 
-void clock_guess(const struct clock *c, struct span cell, char out[CLOCK_GUESS]) {
+void field_clock_guess(const struct field_clock *c, struct span cell, char out[CLOCK_GUESS]) {
     double v = 0;
-    cell = prep_trimmed(cell);
-    const bool number = prep_number_f64(cell, &v) == REJECT_NONE;
-    const enum clock_unit unit = clock_unit_guess(cell);
-    const char *format = number ? clock_digits_guess(cell) : text_guess(cell);
+    cell = span_trimmed(cell);
+    const bool number = field_number_f64(cell, &v) == REJECT_NONE;
+    const enum clock_unit unit = field_clock_unit_guess(cell);
+    const char *format = number ? field_clock_digits_guess(cell) : text_guess(cell);
     out[0] = '\0';
     if (unit != CLOCK_AUTO && (c->format[0] != '\0' || unit != c->unit)) {
         snprintf(out, CLOCK_GUESS, "looks like %s: time_unit = %s", units[unit].plural,

@@ -14,12 +14,12 @@ static bool parts_thousands(struct span text, size_t i, size_t digits_before, bo
     return n == 3 && (first ? digits_before >= 1 && digits_before <= 3 : digits_before == 3);
 }
 
-bool prep_number_plain(const struct number_style *style, struct span text, char copy[NUMBER_BYTES],
-                       struct span *out) {
+bool field_number_plain(const struct number_style *style, struct span text, char copy[NUMBER_BYTES],
+                        struct span *out) {
     const char decimal = style->decimal == 0 ? '.' : style->decimal;
     size_t n = 0, digits = 0, marks = 0;
     bool fraction = false;
-    *out = text = prep_trimmed(text);
+    *out = text = span_trimmed(text);
     if (decimal == '.' && style->thousands == 0) {
         return true;
     }
@@ -45,12 +45,12 @@ bool prep_number_plain(const struct number_style *style, struct span text, char 
     return n < NUMBER_BYTES - 16;
 }
 
-struct span prep_id_plain(char decimal, struct span text) {
+struct span field_id_plain(char decimal, struct span text) {
     if (text.n > 0 && text.at[0] > '0' && text.at[text.n - 1] > '0') {
         return text; /* most are as they should be */
     }
     const char point = decimal == 0 ? '.' : decimal;
-    text = prep_trimmed(text);
+    text = span_trimmed(text);
     size_t n = text.n;
     while (n > 1 && text.at[n - 1] == '0') {
         n--;

@@ -13,7 +13,7 @@ struct number_style {
 };
 
 /* Without the blanks and tabs around it. */
-static inline struct span prep_trimmed(struct span text) {
+static inline struct span span_trimmed(struct span text) {
     while (text.n > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
         text.at++;
         text.n--;
@@ -27,10 +27,10 @@ static inline struct span prep_trimmed(struct span text) {
  * if the style asks for no change, else in copy. false: it is not written in that style; then
  * thousands stand where no thousands are ("19.90" with a point for thousands), or there are two
  * decimals. */
-bool prep_number_plain(const struct number_style *style, struct span text, char copy[NUMBER_BYTES],
-                       struct span *out);
+bool field_number_plain(const struct number_style *style, struct span text, char copy[NUMBER_BYTES],
+                        struct span *out);
 /* The id in a text: without blanks around it, zeros before it, and a fraction of zeros behind it.
  */
-struct span prep_id_plain(char decimal, struct span text);
+struct span field_id_plain(char decimal, struct span text);
 
 #endif

@@ -20,10 +20,10 @@ enum reject field_text_number(const struct field_rule *rule, struct span text, u
     double v = 0;
     enum reject why = REJECT_NONE;
     switch (rule->kind) {
-    case FIELD_ID: text = prep_id_plain('.', text); /* fall through */
-    case FIELD_ALICCP: return prep_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
+    case FIELD_ID: text = field_id_plain('.', text); /* fall through */
+    case FIELD_ALICCP: return field_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
     case FIELD_NUMERIC:
-        why = prep_number_f64(text, &v);
+        why = field_number_f64(text, &v);
         *id = bucket_of(rule, v);
         return why;
     case FIELD_HASH_TEXT:
@@ -39,8 +39,8 @@ struct span field_text_value(char weight_separator, const struct number_style *s
         const char *end = text.at + text.n;
         char copy[NUMBER_BYTES];
         struct span number = {colon + 1, (size_t)(end - colon - 1)};
-        *why = prep_number_plain(style, number, copy, &number) ? prep_number_f32(number, weight)
-                                                               : REJECT_VALUE;
+        *why = field_number_plain(style, number, copy, &number) ? field_number_f32(number, weight)
+                                                                : REJECT_VALUE;
         text.n = (size_t)(colon - text.at);
     }
     return text;

@@ -17,7 +17,7 @@ struct field_rule {
 /* Of all kinds but FIELD_HASH_TEXT; see below. */
 enum reject field_text_number(const struct field_rule *rule, struct span text, uint64_t *id);
 /* The id of one value: no separators, no weight, not missing, a number with a point for decimals.
- * Of FIELD_ID the text is what prep_id_plain leaves of it. REJECT_NONE, or why it has none (of a
+ * Of FIELD_ID the text is what field_id_plain leaves of it. REJECT_NONE, or why it has none (of a
  * kind that is unknown: REJECT_ID). */
 static inline enum reject field_text_id(const struct field_rule *rule, struct span text,
                                         uint64_t *id) {

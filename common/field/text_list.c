@@ -40,7 +40,7 @@ static enum status plain(const char *at, size_t n, char *out) {
     return OK;
 }
 
-enum status prep_list_next(const char **list, char out[LIST_TEXT_MAX], bool *more) {
+enum status text_list_next(const char **list, char out[LIST_TEXT_MAX], bool *more) {
     const char *at = *list + strspn(*list, blanks);
     *more = *at != '\0';
     if (!*more) {
@@ -64,7 +64,7 @@ enum status prep_list_next(const char **list, char out[LIST_TEXT_MAX], bool *mor
     return OK;
 }
 
-enum status prep_list_text(const char *value, char out[LIST_TEXT_MAX]) {
+enum status text_list_single(const char *value, char out[LIST_TEXT_MAX]) {
     const char *at = value + strspn(value, blanks);
     if (*at != '"') {
         return plain(at, strlen(at), out);
@@ -74,11 +74,11 @@ enum status prep_list_text(const char *value, char out[LIST_TEXT_MAX]) {
                                           : fail(ERR_CONFIG, "'%.40s' behind a closing quote", at);
 }
 
-enum status prep_list_add(struct list_texts *l, const char *list) {
+enum status text_list_add(struct text_list *l, const char *list) {
     char text[LIST_TEXT_MAX];
     bool more = true;
     for (;;) {
-        TRY(prep_list_next(&list, text, &more));
+        TRY(text_list_next(&list, text, &more));
         if (!more) {
             return OK;
         }

@@ -7,7 +7,7 @@
 #define INPUT_BYTES_MAX (1u << 14)
 #define PAD_BYTES       16u
 
-static void check_features(const struct prep_fields *f, const struct feature_list *l) {
+static void check_features(const struct log_fields *f, const struct feature_list *l) {
     for (size_t k = 0; k < l->count; k++) {
         FUZZ_MUST(l->features[k].field < f->schema.count);
         FUZZ_MUST(l->features[k].weight - l->features[k].weight == 0); /* finite */
@@ -15,15 +15,15 @@ static void check_features(const struct prep_fields *f, const struct feature_lis
 }
 
 static void aliccp(struct span line, bool skeleton) {
-    struct prep_fields *f = NULL;
+    struct log_fields *f = NULL;
     struct feature_list list = {0};
     struct skeleton_line row;
     struct span key;
     enum reject why[2];
     FUZZ_MUST(mem_new(&f) == OK);
     for (int k = 0; k < 2; k++) {
-        const enum status status = skeleton ? prep_line_skeleton(line, f, &row, &list, &why[k])
-                                            : prep_line_common(line, f, &key, &list, &why[k]);
+        const enum status status = skeleton ? aliccp_line_skeleton(line, f, &row, &list, &why[k])
+                                            : aliccp_line_common(line, f, &key, &list, &why[k]);
         if (status != OK) {
             FUZZ_MUST(status == ERR_LIMIT);
             break;
@@ -34,7 +34,7 @@ static void aliccp(struct span line, bool skeleton) {
             check_features(f, &list);
         }
     }
-    prep_line_key(line);
+    aliccp_line_key(line);
     feature_list_fini(&list);
     mem_free(&f);
 }
@@ -46,35 +46,35 @@ static void csv(struct span record) {
         "time=t\nclick_time=ct\nconversion_time=bt\n"
         "item=item\n[column.age]\nkind=numeric\nbounds=1,2\n"
         "[column.tags]\nmulti=|\nweight=:\n[column.item]\nkind=id\n";
-    struct prep_schema schema;
-    struct prep_fields *f = NULL;
-    struct prep_row row = {0};
+    struct csv_schema schema;
+    struct log_fields *f = NULL;
+    struct csv_row row = {0};
     enum reject why = REJECT_NONE;
     FUZZ_MUST(mem_new(&f) == OK);
-    FUZZ_MUST(prep_schema_parse(&schema, "s", text) == OK);
-    FUZZ_MUST(prep_schema_bind(&schema, "s", NULL, 0) == OK);
-    FUZZ_MUST(prep_row_init(&row, &schema, f) == OK);
-    FUZZ_MUST(prep_row_read(&row, record, &why) == OK);
+    FUZZ_MUST(csv_schema_parse(&schema, "s", text) == OK);
+    FUZZ_MUST(csv_schema_bind(&schema, "s", NULL, 0) == OK);
+    FUZZ_MUST(csv_row_init(&row, &schema, f) == OK);
+    FUZZ_MUST(csv_row_read(&row, record, &why) == OK);
     if (why == REJECT_NONE) {
         check_features(f, &row.item);
         FUZZ_MUST(row.timed && row.when.time > 0 && row.when.time <= SHARD_TIME_MAX);
         FUZZ_MUST((row.when.click_time > 0) == row.click);
         FUZZ_MUST((row.when.conversion_time > 0) == (row.click && row.conversion));
-        FUZZ_MUST(prep_row_user(&row, &why) == OK);
+        FUZZ_MUST(csv_row_user(&row, &why) == OK);
         if (why == REJECT_NONE) {
             check_features(f, &row.user);
         }
     }
-    prep_row_fini(&row);
-    prep_schema_free(&schema);
+    csv_row_fini(&row);
+    csv_schema_free(&schema);
     mem_free(&f);
 }
 
 static void schema(const char *text) {
-    struct prep_schema s;
-    const enum status status = prep_schema_parse(&s, "input", text);
+    struct csv_schema s;
+    const enum status status = csv_schema_parse(&s, "input", text);
     FUZZ_MUST(status == OK || status == ERR_CONFIG);
-    prep_schema_free(&s);
+    csv_schema_free(&s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {

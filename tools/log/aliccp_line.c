@@ -56,7 +56,7 @@ static bool is_digit(char c) {
     return (unsigned)(c - '0') < 10;
 }
 
-bool prep_number_u64(struct span text, uint64_t *out) {
+bool field_number_u64(struct span text, uint64_t *out) {
     uint64_t v = 0;
     if (text.n == 0) {
         return false;
@@ -71,10 +71,10 @@ bool prep_number_u64(struct span text, uint64_t *out) {
     return true;
 }
 
-uint64_t prep_number_or_hash(struct span text) {
+uint64_t field_number_or_hash(struct span text) {
     uint64_t v = 0;
     const bool shortest = text.n == 1 || (text.n > 0 && text.at[0] != '0');
-    return shortest && prep_number_u64(text, &v) ? v : hash_bytes(text.at, text.n);
+    return shortest && field_number_u64(text, &v) ? v : hash_bytes(text.at, text.n);
 }
 
 #define DIGITS_EXACT 15 /* 10^15 < 2^53 */
@@ -112,7 +112,7 @@ static bool is_not_finite(const char *text) {
            strcasecmp(text, "infinity") == 0;
 }
 
-enum reject prep_number_f64(struct span text, double *out) {
+enum reject field_number_f64(struct span text, double *out) {
     char copy[NUMBER_BYTES_MAX + 1];
     char *end = NULL;
     if (text.n == 0 || text.n > NUMBER_BYTES_MAX) {
@@ -133,9 +133,9 @@ enum reject prep_number_f64(struct span text, double *out) {
     return isfinite(*out) ? REJECT_NONE : REJECT_FINITE;
 }
 
-enum reject prep_number_f32(struct span text, float *out) {
+enum reject field_number_f32(struct span text, float *out) {
     double v = 0;
-    const enum reject why = prep_number_f64(text, &v);
+    const enum reject why = field_number_f64(text, &v);
     *out = (float)v;
     return why != REJECT_NONE ? why : isfinite(*out) ? REJECT_NONE : REJECT_FINITE;
 }
@@ -150,7 +150,7 @@ static inline unsigned find8(uint64_t word, uint64_t c) {
 }
 
 struct parser {
-    struct prep_fields *fields;
+    struct log_fields *fields;
     struct feature_list *list;
     enum side side;
     uint64_t word; /* the last field met: entries of a field often follow on each other */
@@ -171,7 +171,7 @@ static inline bool known_word(struct parser *p, uint64_t word) {
     if (word == p->word) {
         return true;
     }
-    const size_t at = prep_fields_place(word);
+    const size_t at = log_fields_place(word);
     if (p->fields->place[at].word != word) {
         return false;
     }
@@ -219,15 +219,15 @@ static enum status slow_entry(struct parser *p, struct span entry, enum reject *
         *why = REJECT_ENTRY;
         return OK;
     }
-    if (!prep_number_u64((struct span){two + 1, (size_t)(three - two - 1)}, &id)) {
+    if (!field_number_u64((struct span){two + 1, (size_t)(three - two - 1)}, &id)) {
         *why = REJECT_ID;
         return OK;
     }
-    *why = prep_number_f32((struct span){three + 1, (size_t)(end - three - 1)}, &weight);
+    *why = field_number_f32((struct span){three + 1, (size_t)(end - three - 1)}, &weight);
     if (*why != REJECT_NONE) {
         return OK;
     }
-    const enum status status = prep_fields_slot(
+    const enum status status = log_fields_slot(
         p->fields, (struct span){entry.at, (size_t)(two - entry.at)}, p->side, &slot);
     if (status == ERR_FORMAT) {
         *why = REJECT_FIELD;
@@ -277,8 +277,8 @@ static bool take_cell(struct span *line, struct span *cell) {
 
 /* What cannot be read looks positive unless it is empty. */
 static bool take_label(struct span cell, bool *out, uint32_t class, uint32_t *classes) {
-    const bool good = prep_label(cell, LABELS_BINARY, out);
-    *classes |= (good ? *out : prep_trimmed(cell).n > 0) ? 1u << class : 0;
+    const bool good = log_label(cell, LABELS_BINARY, out);
+    *classes |= (good ? *out : span_trimmed(cell).n > 0) ? 1u << class : 0;
     return good;
 }
 
@@ -287,25 +287,25 @@ static bool is_key(struct span key) {
 }
 
 /* feature_num and the features, the tail of both kinds of lines. */
-static enum status tail(struct span cell, struct span text, struct prep_fields *f, enum side side,
+static enum status tail(struct span cell, struct span text, struct log_fields *f, enum side side,
                         struct feature_list *l, enum reject *why) {
     struct parser p = {.fields = f, .list = l, .side = side};
     const uint32_t before = f->schema.count;
     uint64_t count = 0;
-    if (!prep_number_u64(cell, &count)) {
+    if (!field_number_u64(cell, &count)) {
         *why = REJECT_COUNT;
         return OK;
     }
     *why = REJECT_NONE;
     const enum status status = entries(&p, text, count, why);
     if (status != OK || *why != REJECT_NONE) {
-        prep_fields_rollback(f, before);
+        log_fields_rollback(f, before);
     }
     return status;
 }
 
-enum status prep_line_skeleton(struct span line, struct prep_fields *f, struct skeleton_line *out,
-                               struct feature_list *l, enum reject *why) {
+enum status aliccp_line_skeleton(struct span line, struct log_fields *f, struct skeleton_line *out,
+                                 struct feature_list *l, enum reject *why) {
     struct span click, conversion, count;
     out->classes = 0;
     if (!take_cell(&line, &out->id) || !take_cell(&line, &click) ||
@@ -322,8 +322,8 @@ enum status prep_line_skeleton(struct span line, struct prep_fields *f, struct s
     return *why == REJECT_NONE ? tail(count, line, f, SIDE_ITEM, l, why) : OK;
 }
 
-enum status prep_line_common(struct span line, struct prep_fields *f, struct span *key,
-                             struct feature_list *l, enum reject *why) {
+enum status aliccp_line_common(struct span line, struct log_fields *f, struct span *key,
+                               struct feature_list *l, enum reject *why) {
     struct span count;
     if (!take_cell(&line, key) || !take_cell(&line, &count)) {
         *why = REJECT_COLUMNS;
@@ -336,7 +336,7 @@ enum status prep_line_common(struct span line, struct prep_fields *f, struct spa
     return tail(count, line, f, SIDE_USER, l, why);
 }
 
-struct span prep_line_key(struct span line) {
+struct span aliccp_line_key(struct span line) {
     struct span cell = {line.at, 0};
     for (int k = 0; k < 4; k++) {
         if (!take_cell(&line, &cell)) {

@@ -35,22 +35,22 @@ struct skeleton_line {
 
 /* *why REJECT_NONE: the line's features are in *l, of fields on `side`. ERR_MEMORY, ERR_LIMIT (too
  * many fields). */
-enum status prep_line_skeleton(struct span line, struct prep_fields *f, struct skeleton_line *out,
+enum status aliccp_line_skeleton(struct span line, struct log_fields *f, struct skeleton_line *out,
+                                 struct feature_list *l, enum reject *why);
+enum status aliccp_line_common(struct span line, struct log_fields *f, struct span *key,
                                struct feature_list *l, enum reject *why);
-enum status prep_line_common(struct span line, struct prep_fields *f, struct span *key,
-                             struct feature_list *l, enum reject *why);
 
 /* The common index of a skeleton line; n 0 if it has none. */
-struct span prep_line_key(struct span line);
+struct span aliccp_line_key(struct span line);
 
 /* A decimal number of at most 64 bits, all of the text. */
-bool prep_number_u64(struct span text, uint64_t *out);
+bool field_number_u64(struct span text, uint64_t *out);
 /* The text as a number if it is one in its shortest form, else its hash. */
-uint64_t prep_number_or_hash(struct span text);
+uint64_t field_number_or_hash(struct span text);
 /* A decimal fraction: digits, sign, point, exponent. REJECT_VALUE, REJECT_FINITE (also nan and
  * inf). */
-enum reject prep_number_f32(struct span text, float *out);
+enum reject field_number_f32(struct span text, float *out);
 /* The same to double, for the bounds of buckets. */
-enum reject prep_number_f64(struct span text, double *out);
+enum reject field_number_f64(struct span text, double *out);
 
 #endif

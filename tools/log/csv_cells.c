@@ -4,13 +4,13 @@
 
 #define CELLS_FIRST 64u
 
-void prep_cells_fini(struct prep_cells *c) {
+void csv_cells_fini(struct csv_cells *c) {
     mem_free(&c->cell);
     buf_fini(&c->plain);
     c->count = c->cap = 0;
 }
 
-static enum status add(struct prep_cells *c, struct span cell) {
+static enum status add(struct csv_cells *c, struct span cell) {
     if (c->count == c->cap) {
         const size_t cap = c->cap == 0 ? CELLS_FIRST : 2 * c->cap;
         TRY(mem_grow(&c->cell, c->cap, cap));
@@ -22,7 +22,7 @@ static enum status add(struct prep_cells *c, struct span cell) {
 
 /* The quoted cell that begins at record->at, which then stands behind its closing quote. Its text
  * is copied from the first doubled quote on; there is room. */
-static bool take_quoted(struct prep_cells *c, struct span *record, char quote, struct span *cell) {
+static bool take_quoted(struct csv_cells *c, struct span *record, char quote, struct span *cell) {
     const char *at = record->at + 1, *end = record->at + record->n;
     const char *from = at;
     const size_t plain = c->plain.len;
@@ -52,8 +52,8 @@ static bool take_quoted(struct prep_cells *c, struct span *record, char quote, s
     return true;
 }
 
-enum status prep_cells_split(struct prep_cells *c, struct span record, char delimiter, char quote,
-                             bool *good) {
+enum status csv_cells_split(struct csv_cells *c, struct span record, char delimiter, char quote,
+                            bool *good) {
     c->count = 0;
     buf_clear(&c->plain);
     *good = true;

@@ -4,7 +4,7 @@
 
 #include "tools/prep/prep_piece.h"
 
-struct prep_cells {
+struct csv_cells {
     struct span *cell;
     size_t count, cap;
     struct buf plain; /* cells that had doubled quotes, without them */
@@ -13,8 +13,8 @@ struct prep_cells {
 /* Splits a record (without its line end). quote 0: quotes are ordinary bytes. *good false: a quoted
  * cell is not closed, or goes on behind its closing quote. Cells point into the record or into
  * c->plain, until the next call. ERR_MEMORY. */
-enum status prep_cells_split(struct prep_cells *c, struct span record, char delimiter, char quote,
-                             bool *good);
-void prep_cells_fini(struct prep_cells *c);
+enum status csv_cells_split(struct csv_cells *c, struct span record, char delimiter, char quote,
+                            bool *good);
+void csv_cells_fini(struct csv_cells *c);
 
 #endif

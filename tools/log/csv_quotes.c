@@ -23,7 +23,7 @@ struct stretch {
     bool stray; /* quotes inside of cells that are not quoted */
 };
 
-static enum walk walk(struct prep_quotes *q, struct stretch *s);
+static enum walk walk(struct csv_quotes *q, struct stretch *s);
 
 static size_t find(const char *text, size_t from, size_t stop, char c) {
     const char *at = from < stop ? memchr(text + from, c, stop - from) : NULL;
@@ -33,9 +33,9 @@ static size_t find(const char *text, size_t from, size_t stop, char c) {
 /* --- lines inside of a record ----------------------------------------------------------------- */
 
 /* Is the line [from, stop) a record? */
-static enum alone is_record(const struct prep_quotes *q, const char *text, size_t from,
+static enum alone is_record(const struct csv_quotes *q, const char *text, size_t from,
                             size_t stop) {
-    struct prep_quotes own = *q;
+    struct csv_quotes own = *q;
     struct stretch line = {.text = text, .from = from, .stop = stop, .ended = true};
     uint32_t cells = 1;
     if (from == stop || (stop == from + 1 && text[from] == '\r')) {
@@ -52,7 +52,7 @@ static enum alone is_record(const struct prep_quotes *q, const char *text, size_
 
 /* Is one of the lines that start in (from, to] a record? One that is not whole yet is left for
  * later. */
-static bool holds_record(struct prep_quotes *q, const struct stretch *s, size_t from, size_t to) {
+static bool holds_record(struct csv_quotes *q, const struct stretch *s, size_t from, size_t to) {
     if (q->checked <= from) {
         const size_t end = find(s->text, from, s->stop, '\n');
         if (end == NO_END) {
@@ -75,7 +75,7 @@ static bool holds_record(struct prep_quotes *q, const struct stretch *s, size_t 
 }
 
 /* The strictest answer of the further lines of a whole record. */
-static enum alone further_lines(const struct prep_quotes *q, const struct stretch *s) {
+static enum alone further_lines(const struct csv_quotes *q, const struct stretch *s) {
     enum alone most = ALONE_NO;
     for (size_t at = find(s->text, s->from, s->end, '\n') + 1; at < s->end;) {
         size_t end = find(s->text, at, s->end, '\n');
@@ -97,7 +97,7 @@ static bool line_ends_at(const struct stretch *s, size_t at) {
 }
 
 /* From behind an opening quote to behind the closing one. */
-static enum walk close_quote(struct prep_quotes *q, const struct stretch *s, size_t *at) {
+static enum walk close_quote(struct csv_quotes *q, const struct stretch *s, size_t *at) {
     const size_t open = *at;
     for (;;) {
         const size_t quote = find(s->text, *at, s->stop, q->quote);
@@ -115,7 +115,7 @@ static enum walk close_quote(struct prep_quotes *q, const struct stretch *s, siz
     }
 }
 
-static enum walk take_quoted(struct prep_quotes *q, const struct stretch *s, size_t *at) {
+static enum walk take_quoted(struct csv_quotes *q, const struct stretch *s, size_t *at) {
     const enum walk closed = close_quote(q, s, at);
     if (closed != WALK_END) {
         return closed;
@@ -127,7 +127,7 @@ static enum walk take_quoted(struct prep_quotes *q, const struct stretch *s, siz
 }
 
 /* Behind a cell: *at is a delimiter's or a line end's place. */
-static enum walk take_cell(struct prep_quotes *q, struct stretch *s, size_t *at) {
+static enum walk take_cell(struct csv_quotes *q, struct stretch *s, size_t *at) {
     if (*at < s->stop && s->text[*at] == q->quote) {
         (*at)++;
         return take_quoted(q, s, at);
@@ -140,7 +140,7 @@ static enum walk take_cell(struct prep_quotes *q, struct stretch *s, size_t *at)
 }
 
 /* To the first line end outside of quotes. */
-static enum walk walk(struct prep_quotes *q, struct stretch *s) {
+static enum walk walk(struct csv_quotes *q, struct stretch *s) {
     size_t at = s->from;
     for (s->cells = 1; q->columns == 0 || s->cells <= q->columns; s->cells++) {
         const enum walk cell = take_cell(q, s, &at);
@@ -157,8 +157,8 @@ static enum walk walk(struct prep_quotes *q, struct stretch *s) {
     return WALK_BROKEN;
 }
 
-size_t prep_quotes_end(struct prep_quotes *q, const char *text, size_t from, size_t stop,
-                       bool ended, bool cut) {
+size_t csv_quotes_end(struct csv_quotes *q, const char *text, size_t from, size_t stop, bool ended,
+                      bool cut) {
     struct stretch s = {.text = text, .from = from, .stop = stop, .ended = ended};
     const size_t newline = find(text, from, stop, '\n');
     const size_t plain = newline == NO_END ? NO_END : newline + 1;
@@ -174,7 +174,7 @@ size_t prep_quotes_end(struct prep_quotes *q, const char *text, size_t from, siz
         (q->columns > 0 && s.cells != q->columns)) {
         return plain;
     }
-    const struct prep_quotes own = {q->quote, q->delimiter, s.cells, 0, false};
+    const struct csv_quotes own = {q->quote, q->delimiter, s.cells, 0, false};
     const enum alone further = further_lines(&own, &s);
     q->doubtful = further == ALONE_MAYBE && q->columns > 0;
     return further == ALONE_NO || q->doubtful ? s.end : plain;

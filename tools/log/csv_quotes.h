@@ -17,7 +17,7 @@
 
 #define NO_END ((size_t)-1)
 
-struct prep_quotes {
+struct csv_quotes {
     char quote, delimiter; /* quote 0: a line end is a record's end */
     uint32_t columns;      /* 0: not known; then the record's own number of cells */
     /* state, for records that are asked for in order: no line that starts before this place of the
@@ -31,7 +31,7 @@ struct prep_quotes {
  * [from, stop). ended: nothing comes after `stop`, which then ends a line too. cut: bytes come, but
  * the record may have no more. The answer is one of the content: what `stop` was makes no
  * difference, but for NO_END. */
-size_t prep_quotes_end(struct prep_quotes *q, const char *text, size_t from, size_t stop,
-                       bool ended, bool cut);
+size_t csv_quotes_end(struct csv_quotes *q, const char *text, size_t from, size_t stop, bool ended,
+                      bool cut);
 
 #endif

@@ -5,31 +5,30 @@
 #include "common/base/hash.h"
 #include "common/field/field_text.h"
 
-enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
-                          struct prep_fields *f) {
-    *r = (struct prep_row){.schema = schema, .fields = f, .timed = schema->time.name[0] != '\0'};
+enum status csv_row_init(struct csv_row *r, const struct csv_schema *schema, struct log_fields *f) {
+    *r = (struct csv_row){.schema = schema, .fields = f, .timed = schema->time.name[0] != '\0'};
     for (uint32_t k = 0; k < schema->count; k++) {
         const struct csv_column *c = &schema->columns[k];
         char padded[FIELD_NAME_MAX + 8] = {0}; /* a name is read by eight bytes */
         memcpy(padded, c->field, strlen(c->field));
-        TRY(prep_fields_slot(f, (struct span){padded, strlen(padded)}, c->side, &r->slot[k]));
+        TRY(log_fields_slot(f, (struct span){padded, strlen(padded)}, c->side, &r->slot[k]));
     }
     return OK;
 }
 
-void prep_row_fini(struct prep_row *r) {
-    prep_cells_fini(&r->cells);
+void csv_row_fini(struct csv_row *r) {
+    csv_cells_fini(&r->cells);
     feature_list_fini(&r->item);
     feature_list_fini(&r->user);
     buf_fini(&r->identity);
 }
 
-static bool missing(const struct prep_row *r, struct span text) {
-    return text.n == 0 || prep_list_has(&r->schema->missing, text);
+static bool missing(const struct csv_row *r, struct span text) {
+    return text.n == 0 || text_list_has(&r->schema->missing, text);
 }
 
 /* What a reason was found in, for who reads it. */
-static void note_seen(struct prep_row *r, const char *column, struct span cell) {
+static void note_seen(struct csv_row *r, const char *column, struct span cell) {
     const int n = (int)(cell.n < 60 ? cell.n : 60);
     if (cell.n == 0) {
         snprintf(r->seen, sizeof r->seen, "%s is empty", column);
@@ -40,15 +39,15 @@ static void note_seen(struct prep_row *r, const char *column, struct span cell) 
 }
 
 /* A number in the log's style; a text that is none stays as it is. */
-static struct span plain(const struct prep_row *r, struct span cell, char copy[NUMBER_BYTES]) {
+static struct span plain(const struct csv_row *r, struct span cell, char copy[NUMBER_BYTES]) {
     struct span number;
-    return prep_number_plain(&r->schema->numbers, cell, copy, &number) ? number : cell;
+    return field_number_plain(&r->schema->numbers, cell, copy, &number) ? number : cell;
 }
 
 /* --- features --------------------------------------------------------------------------------- */
 
 /* One value of a cell: an id, and behind the last weight separator its weight. */
-static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_t k,
+static enum status add_value(struct csv_row *r, struct feature_list *l, uint32_t k,
                              struct span text, enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
     struct feature f = {.field = r->slot[k], .weight = 1};
@@ -58,15 +57,15 @@ static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_
     if (c->multi != 0 ||
         c->weight != 0) { /* a part of the cell, which may say that it is no value */
         text = field_text_value(c->weight, style, text, &f.weight, why);
-        if (*why != REJECT_NONE || missing(r, text) || prep_list_has(&c->missing, text)) {
+        if (*why != REJECT_NONE || missing(r, text) || text_list_has(&c->missing, text)) {
             return OK;
         }
     }
     if (c->kind == FIELD_ID) {
-        const struct span id = prep_id_plain(style->decimal, text);
+        const struct span id = field_id_plain(style->decimal, text);
         r->fields->plain_ids[f.field] += id.n != text.n;
         text = id;
-    } else if (c->kind == FIELD_NUMERIC && !prep_number_plain(style, text, copy, &text)) {
+    } else if (c->kind == FIELD_NUMERIC && !field_number_plain(style, text, copy, &text)) {
         *why = REJECT_VALUE;
         return OK;
     }
@@ -74,11 +73,11 @@ static enum status add_value(struct prep_row *r, struct feature_list *l, uint32_
     return *why == REJECT_NONE ? feature_list_add(l, &f) : OK;
 }
 
-static enum status add_cell(struct prep_row *r, struct feature_list *l, uint32_t k,
+static enum status add_cell(struct csv_row *r, struct feature_list *l, uint32_t k,
                             enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
     struct span cell = r->cells.cell[c->place];
-    if (missing(r, cell) || prep_list_has(&c->missing, cell)) {
+    if (missing(r, cell) || text_list_has(&c->missing, cell)) {
         return OK;
     }
     while (c->multi != 0 && *why == REJECT_NONE) {
@@ -93,7 +92,7 @@ static enum status add_cell(struct prep_row *r, struct feature_list *l, uint32_t
     return *why == REJECT_NONE && cell.n > 0 ? add_value(r, l, k, cell, why) : OK;
 }
 
-static enum status add_side(struct prep_row *r, struct feature_list *l, enum side side,
+static enum status add_side(struct csv_row *r, struct feature_list *l, enum side side,
                             enum reject *why) {
     *why = REJECT_NONE;
     TRY(feature_list_clear(l, 0));
@@ -112,19 +111,19 @@ static enum status add_side(struct prep_row *r, struct feature_list *l, enum sid
 
 /* --- labels and times ------------------------------------------------------------------------- */
 
-static bool time_of(struct prep_row *r, const struct csv_role *role, uint64_t *out) {
+static bool time_of(struct csv_row *r, const struct csv_role *role, uint64_t *out) {
     const struct span cell = r->cells.cell[role->place];
     const bool number = r->schema->clock.format[0] == '\0';
     enum zone_fit fit = ZONE_ONCE;
     char copy[NUMBER_BYTES];
-    if (clock_read(&r->schema->clock, number ? plain(r, cell, copy) : cell, out, &fit)) {
+    if (field_clock_read(&r->schema->clock, number ? plain(r, cell, copy) : cell, out, &fit)) {
         r->skipped = r->skipped || fit == ZONE_NEVER;
         r->twice = r->twice || fit == ZONE_TWICE;
         return true;
     }
     char guess[CLOCK_GUESS];
     note_seen(r, role->name, cell);
-    clock_guess(&r->schema->clock, cell, guess);
+    field_clock_guess(&r->schema->clock, cell, guess);
     const size_t n = strlen(r->seen);
     snprintf(r->seen + n, sizeof r->seen - n, "%s%s", guess[0] == '\0' ? "" : ", ", guess);
     return false;
@@ -132,8 +131,8 @@ static bool time_of(struct prep_row *r, const struct csv_role *role, uint64_t *o
 
 /* What the labels ask for must be there. A click without a column of its own comes with the
  * impression. A conversion without a click is none (an orphan). */
-static enum reject take_moment(struct prep_row *r) {
-    const struct prep_schema *s = r->schema;
+static enum reject take_moment(struct csv_row *r) {
+    const struct csv_schema *s = r->schema;
     const struct csv_role *click = s->click_time.name[0] != '\0' ? &s->click_time : &s->time;
     r->when = (struct moment){.kind = KIND_LOG};
     r->skipped = r->twice = false;
@@ -150,34 +149,34 @@ static enum reject take_moment(struct prep_row *r) {
 }
 
 /* The label that a cell says. `funnel`: from which stage on it is 1; 0: it is no funnel. */
-static bool cell_label(const struct prep_row *r, struct span cell, uint32_t funnel, bool *out) {
+static bool cell_label(const struct csv_row *r, struct span cell, uint32_t funnel, bool *out) {
     char copy[NUMBER_BYTES];
     uint32_t stage = 0;
     cell = cell.n == 1 ? cell : plain(r, cell, copy); /* one digit, as nearly always, is plain */
     if (funnel == 0) {
-        return prep_label(cell, r->schema->labels, out);
+        return log_label(cell, r->schema->labels, out);
     }
-    const bool good = prep_label_stage(cell, &stage);
+    const bool good = log_label_stage(cell, &stage);
     *out = stage >= funnel;
     return good;
 }
 
 /* The label of a row's cell, which counts only if the label has one. */
-static bool label_of(const struct prep_row *r, const struct csv_label *l, struct span cell,
+static bool label_of(const struct csv_row *r, const struct csv_label *l, struct span cell,
                      bool *out) {
-    const struct prep_schema *s = r->schema;
+    const struct csv_schema *s = r->schema;
     switch (l->source) {
     case LABEL_ALWAYS: *out = true; return true;
     case LABEL_NEVER: *out = false; return true;
     case LABEL_THERE:
-        *out = !missing(r, cell) && prep_trimmed(cell).n > 0 && !prep_list_has(&l->none, cell);
+        *out = !missing(r, cell) && span_trimmed(cell).n > 0 && !text_list_has(&l->none, cell);
         return true;
     default:
         return cell_label(r, cell, s->labels != LABELS_FUNNEL ? 0 : l == &s->click ? 1 : 2, out);
     }
 }
 
-static bool take_label(struct prep_row *r, const struct csv_label *l, bool *out) {
+static bool take_label(struct csv_row *r, const struct csv_label *l, bool *out) {
     const struct span cell = r->cells.cell[l->role.place];
     const bool good = label_of(r, l, cell, out);
     if (!good) {
@@ -186,8 +185,8 @@ static bool take_label(struct prep_row *r, const struct csv_label *l, bool *out)
     return good;
 }
 
-static bool take_labels(struct prep_row *r) {
-    const struct prep_schema *s = r->schema;
+static bool take_labels(struct csv_row *r) {
+    const struct csv_schema *s = r->schema;
     r->behaviours = 0;
     for (uint32_t k = 0; k < s->behaviours; k++) {
         const struct span cell = r->cells.cell[s->behaviour[k].place];
@@ -203,7 +202,7 @@ static bool take_labels(struct prep_row *r) {
 
 /* Does the label look positive in a row that was rejected? Of one with cells too many or too few
  * it may be the cell counted from the left or from the right: only if both do. */
-static bool looks(const struct prep_row *r, const struct csv_label *l) {
+static bool looks(const struct csv_row *r, const struct csv_label *l) {
     const size_t place = l->role.place;
     const size_t places[2] = {place, r->cells.count + place - r->schema->name_count};
     for (size_t k = 0; k < 2; k++) {
@@ -213,7 +212,7 @@ static bool looks(const struct prep_row *r, const struct csv_label *l) {
         }
         const struct span cell = r->cells.cell[places[k]];
         if (label_of(r, l, cell, &positive) ? !positive
-                                            : prep_trimmed(cell).n == 0 || missing(r, cell)) {
+                                            : span_trimmed(cell).n == 0 || missing(r, cell)) {
             return false;
         }
     }
@@ -221,8 +220,8 @@ static bool looks(const struct prep_row *r, const struct csv_label *l) {
 }
 
 /* A label that every row has tells no row from another. */
-uint32_t prep_row_classes(const struct prep_row *r) {
-    const struct prep_schema *s = r->schema;
+uint32_t csv_row_classes(const struct csv_row *r) {
+    const struct csv_schema *s = r->schema;
     const bool tells = s->click.source != LABEL_ALWAYS;
     uint32_t classes = 0;
     if (r->read) {
@@ -260,7 +259,7 @@ static enum status put_text(struct buf *out, struct span text) {
     return OK;
 }
 
-static enum status identify(struct prep_row *r) {
+static enum status identify(struct csv_row *r) {
     const struct csv_role *group = &r->schema->group;
     const bool grouped = group->name[0] != '\0';
     buf_clear(&r->identity);
@@ -277,7 +276,7 @@ static enum status identify(struct prep_row *r) {
     return OK;
 }
 
-static bool take_impression(struct prep_row *r) {
+static bool take_impression(struct csv_row *r) {
     const struct csv_role *role = &r->schema->impression;
     const struct span cell = r->cells.cell[role->place];
     if (role->name[0] == '\0') {
@@ -287,18 +286,18 @@ static bool take_impression(struct prep_row *r) {
         note_seen(r, role->name, cell);
         return false;
     }
-    r->impression_id = prep_number_or_hash(cell);
+    r->impression_id = field_number_or_hash(cell);
     return true;
 }
 
 /* A weight that is missing is none: to count such a row as 1 would be a guess. */
-static bool take_weight(struct prep_row *r) {
+static bool take_weight(struct csv_row *r) {
     const struct csv_role *role = &r->schema->weight;
     const struct span cell = r->cells.cell[role->place];
     char copy[NUMBER_BYTES];
     r->weight = 1.0f;
     if (role->name[0] == '\0' ||
-        (prep_number_f32(plain(r, cell, copy), &r->weight) == REJECT_NONE && r->weight >= 0.0f &&
+        (field_number_f32(plain(r, cell, copy), &r->weight) == REJECT_NONE && r->weight >= 0.0f &&
          r->weight <= SHARD_WEIGHT_MAX)) {
         return true;
     }
@@ -307,10 +306,10 @@ static bool take_weight(struct prep_row *r) {
 }
 
 /* Cells of a record whose quotes are bad: its labels may be read all the same. */
-static enum status split_anyhow(struct prep_row *r, struct span record) {
+static enum status split_anyhow(struct csv_row *r, struct span record) {
     const char quote = r->schema->quote;
     bool good = false;
-    TRY(prep_cells_split(&r->cells, record, r->schema->delimiter, 0, &good));
+    TRY(csv_cells_split(&r->cells, record, r->schema->delimiter, 0, &good));
     for (size_t k = 0; k < r->cells.count; k++) {
         struct span *cell = &r->cells.cell[k];
         if (cell->n >= 2 && cell->at[0] == quote && cell->at[cell->n - 1] == quote) {
@@ -320,12 +319,12 @@ static enum status split_anyhow(struct prep_row *r, struct span record) {
     return OK;
 }
 
-enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why) {
-    const struct prep_schema *s = r->schema;
+enum status csv_row_read(struct csv_row *r, struct span record, enum reject *why) {
+    const struct csv_schema *s = r->schema;
     bool good = false;
     r->seen[0] = '\0';
     r->read = false;
-    TRY(prep_cells_split(&r->cells, record, s->delimiter, s->quote, &good));
+    TRY(csv_cells_split(&r->cells, record, s->delimiter, s->quote, &good));
     TRY(good ? OK : split_anyhow(r, record));
     *why = !good                             ? REJECT_QUOTES
            : r->cells.count != s->name_count ? REJECT_COLUMNS
@@ -345,12 +344,12 @@ enum status prep_row_read(struct prep_row *r, struct span record, enum reject *w
     return add_side(r, &r->item, SIDE_ITEM, why);
 }
 
-enum status prep_row_user(struct prep_row *r, enum reject *why) {
+enum status csv_row_user(struct csv_row *r, enum reject *why) {
     return add_side(r, &r->user, SIDE_USER, why);
 }
 
-uint64_t prep_row_key(const struct prep_row *r) {
+uint64_t csv_row_key(const struct csv_row *r) {
     return r->schema->group.name[0] != '\0'
-               ? prep_number_or_hash(r->cells.cell[r->schema->group.place])
+               ? field_number_or_hash(r->cells.cell[r->schema->group.place])
                : hash_bytes(r->identity.data, r->identity.len);
 }

@@ -1,6 +1,6 @@
 /* csv_row.h - a record of a delimited log into labels, group and features, as its schema says.
  *
- * One struct prep_row, one thread. Nothing here reads files; hostile bytes are the ordinary case.
+ * One struct csv_row, one thread. Nothing here reads files; hostile bytes are the ordinary case.
  */
 #ifndef TOOLS_LOG_CSV_ROW_H
 #define TOOLS_LOG_CSV_ROW_H
@@ -12,11 +12,11 @@
 
 #define SEEN_BYTES 400
 
-struct prep_row {
-    const struct prep_schema *schema; /* bound */
-    struct prep_fields *fields;
+struct csv_row {
+    const struct csv_schema *schema; /* bound */
+    struct log_fields *fields;
     uint32_t slot[FIELDS_MAX]; /* of its columns */
-    struct prep_cells cells;
+    struct csv_cells cells;
     /* of the record that was read last */
     uint64_t impression_id; /* with an impression column only */
     char seen[SEEN_BYTES];  /* of one that was rejected: what the reason was found in */
@@ -36,18 +36,17 @@ struct prep_row {
 };
 
 /* Adds the schema's fields to *f. ERR_MEMORY. */
-enum status prep_row_init(struct prep_row *r, const struct prep_schema *schema,
-                          struct prep_fields *f);
-void prep_row_fini(struct prep_row *r); /* safe on a zeroed struct */
+enum status csv_row_init(struct csv_row *r, const struct csv_schema *schema, struct log_fields *f);
+void csv_row_fini(struct csv_row *r); /* safe on a zeroed struct */
 
 /* Reads all but the user side's features. *why: REJECT_NONE or the reason. ERR_MEMORY. */
-enum status prep_row_read(struct prep_row *r, struct span record, enum reject *why);
+enum status csv_row_read(struct csv_row *r, struct span record, enum reject *why);
 /* Then, if they are wanted, these. */
-enum status prep_row_user(struct prep_row *r, enum reject *why);
+enum status csv_row_user(struct csv_row *r, enum reject *why);
 /* Bit k: the row is in class k (prep_classes.h), by its labels, or by what they look like if it was
  * rejected. */
-uint32_t prep_row_classes(const struct prep_row *r);
+uint32_t csv_row_classes(const struct csv_row *r);
 /* The group's key: from the group value, or from the user side if there is no group column. */
-uint64_t prep_row_key(const struct prep_row *r);
+uint64_t csv_row_key(const struct csv_row *r);
 
 #endif

@@ -1,5 +1,5 @@
-/* csv_schema.c - the sections and columns of a schema. The keys are in prep_schema_keys.c, what
- * holds between them is in prep_schema_check.c.
+/* csv_schema.c - the sections and columns of a schema. The keys are in csv_schema_keys.c, what
+ * holds between them is in csv_schema_check.c.
  *
  * The file is read with inih, as config_ini.c does and for the same reasons through a reader of our
  * own: it keeps the section (inih cuts names at 49 bytes) and the line number, and ends the text at
@@ -22,7 +22,7 @@
                                                                 */
 
 struct source {
-    struct prep_schema *schema;
+    struct csv_schema *schema;
     const char *at; /* the next line */
     int line;
     char section[SECTION_BYTES];
@@ -46,7 +46,7 @@ static enum status take_section(struct source *s, const char *line, size_t n) {
     }
     if (strncmp(s->section, "column.", 7) == 0 && s->section[7] != '\0') {
         struct csv_column *c = NULL;
-        return prep_schema_named(s->schema, s->section, &c);
+        return csv_schema_named(s->schema, s->section, &c);
     }
     return fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]", s->section,
                 strncmp(s->section, "col", 3) == 0 ? "column.NAME" : "log");
@@ -92,7 +92,7 @@ static char *next_line(char *out, int bytes, void *stream) {
 /* A key that comes twice: which of the two was meant cannot be told. */
 static enum status give(struct source *s, const char *key) {
     int before = 0;
-    if (!prep_schema_is_list(s->section, key)) {
+    if (!csv_schema_is_list(s->section, key)) {
         TRY(given_note(&s->given, s->section, key, s->line, &before));
     }
     return before == 0 ? OK
@@ -110,7 +110,7 @@ static int on_pair(void *user, const char *section, const char *name, const char
                 : give(s, name);
     }
     if (s->status == OK) {
-        s->status = prep_schema_set(s->schema, s->section, name, value);
+        s->status = csv_schema_set(s->schema, s->section, name, value);
     }
     return s->status == OK;
 }
@@ -124,7 +124,7 @@ static enum status at_line(const char *name, int line) {
     return fail(status, "%s:%d: %s", name, line, why);
 }
 
-static enum status parse(struct prep_schema *s, const char *name, const char *text) {
+static enum status parse(struct csv_schema *s, const char *name, const char *text) {
     struct source source = {.schema = s, .at = text};
     TRY(mem_array(&s->columns, FIELDS_MAX));
     TRY(mem_array(&s->names, CSV_NAMES_MAX));
@@ -143,7 +143,7 @@ static enum status parse(struct prep_schema *s, const char *name, const char *te
     if (s->delimiter == '\t' && !s->quotes_given) {
         s->quote = 0;
     }
-    const enum status status = prep_schema_check(s);
+    const enum status status = csv_schema_check(s);
     if (status == OK) {
         return OK;
     }
@@ -152,24 +152,24 @@ static enum status parse(struct prep_schema *s, const char *name, const char *te
     return fail(status, "%s: %s", name, why);
 }
 
-enum status prep_schema_parse(struct prep_schema *s, const char *name, const char *text) {
-    *s = (struct prep_schema){.delimiter = ',', .quote = '"', .header = true, .sample_rate = 1};
+enum status csv_schema_parse(struct csv_schema *s, const char *name, const char *text) {
+    *s = (struct csv_schema){.delimiter = ',', .quote = '"', .header = true, .sample_rate = 1};
     const enum status status = parse(s, name, text);
     if (status != OK) {
-        prep_schema_free(s);
+        csv_schema_free(s);
     }
     return status;
 }
 
-enum status prep_schema_read(struct prep_schema *s, const char *path) {
+enum status csv_schema_read(struct csv_schema *s, const char *path) {
     char *text = NULL;
     size_t bytes = 0;
-    *s = (struct prep_schema){0};
+    *s = (struct csv_schema){0};
     TRY(file_read_all(path, SCHEMA_BYTES_MAX, &text, &bytes));
     enum status status = kind_expect_text(path, text, bytes);
     if (status == OK) {
         status = strlen(text) == bytes
-                     ? prep_schema_parse(s, path, text)
+                     ? csv_schema_parse(s, path, text)
                      : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text", path,
                             strlen(text));
     }
@@ -177,7 +177,7 @@ enum status prep_schema_read(struct prep_schema *s, const char *path) {
     return status;
 }
 
-void prep_schema_free(struct prep_schema *s) {
+void csv_schema_free(struct csv_schema *s) {
     for (uint32_t k = 0; k < s->count; k++) {
         mem_free(&s->columns[k].bounds);
     }
@@ -188,7 +188,7 @@ void prep_schema_free(struct prep_schema *s) {
 
 /* --- places ----------------------------------------------------------------------------------- */
 
-static enum status take_header(struct prep_schema *s, const char *path, const struct span *cells,
+static enum status take_header(struct csv_schema *s, const char *path, const struct span *cells,
                                size_t n) {
     if (n > CSV_NAMES_MAX) {
         return fail(ERR_CONFIG, "%s: %zu columns, expected at most %d", path, n, CSV_NAMES_MAX);
@@ -224,7 +224,7 @@ static const char *written(const char *name, char out[WRITTEN_BYTES]) {
     return out;
 }
 
-static enum status find_place(const struct prep_schema *s, const char *path, const char *name,
+static enum status find_place(const struct csv_schema *s, const char *path, const char *name,
                               uint32_t *place) {
     struct nearest nearest = nearest_of(name);
     char asked[WRITTEN_BYTES], near[WRITTEN_BYTES];
@@ -244,8 +244,8 @@ static enum status find_place(const struct prep_schema *s, const char *path, con
                              written(name, asked), written(nearest.name, near));
 }
 
-enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
-                             size_t n) {
+enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct span *cells,
+                            size_t n) {
     struct csv_role *roles[] = {&s->impression,      &s->group, &s->click.role,
                                 &s->conversion.role, &s->time,  &s->click_time,
                                 &s->conversion_time, &s->weight};

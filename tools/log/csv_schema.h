@@ -36,12 +36,12 @@ struct csv_column {
     char field[FIELD_NAME_MAX];
     bool used; /* named in user or item */
     enum side side;
-    enum field_kind kind;      /* hash, id or numeric */
-    char multi, weight;        /* separators; 0: none */
-    struct list_texts missing; /* its own, beyond the log's */
+    enum field_kind kind;     /* hash, id or numeric */
+    char multi, weight;       /* separators; 0: none */
+    struct text_list missing; /* its own, beyond the log's */
     double *bounds; /* ascending; numeric only. Bucket k: k bounds are at most the value */
     uint32_t bound_count;
-    uint32_t place; /* in the record, after prep_schema_bind */
+    uint32_t place; /* in the record, after csv_schema_bind */
 };
 
 struct csv_role {
@@ -60,16 +60,16 @@ enum label_source {
 struct csv_label {
     struct csv_role role; /* of LABEL_CELL and LABEL_THERE */
     enum label_source source;
-    struct list_texts none; /* LABEL_THERE: texts that are no value either */
+    struct text_list none; /* LABEL_THERE: texts that are no value either */
 };
 
-struct prep_schema {
+struct csv_schema {
     char delimiter;
     char quote;        /* 0: none */
     bool quotes_given; /* else: none if the delimiter is a tab */
     bool header;
     bool skip_headers; /* lines that repeat the header are headers */
-    struct list_texts missing;
+    struct text_list missing;
     struct number_style numbers; /* of values, weights and labels */
     struct csv_role impression, group;
     enum csv_labels labels;
@@ -81,7 +81,7 @@ struct prep_schema {
     struct csv_role weight; /* what a row counts */
     double sample_rate;     /* share of unclicked rows that the log kept; 1: all */
     struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
-    struct clock clock;                                /* how they are written */
+    struct field_clock clock;                          /* how they are written */
     struct csv_column *columns;                        /* [FIELDS_MAX] fields, user and item */
     uint32_t count;
     char (*names)[CSV_NAME_MAX]; /* [CSV_NAMES_MAX] all columns; from `columns`, or the header */
@@ -89,13 +89,13 @@ struct prep_schema {
 };
 
 /* ERR_NOT_FOUND, ERR_CONFIG with file and line, ERR_MEMORY. */
-enum status prep_schema_read(struct prep_schema *s, const char *path);
-enum status prep_schema_parse(struct prep_schema *s, const char *name, const char *text);
+enum status csv_schema_read(struct csv_schema *s, const char *path);
+enum status csv_schema_parse(struct csv_schema *s, const char *name, const char *text);
 /* Finds the place of every column in a header's cells; n 0: in `columns`. ERR_CONFIG. */
-enum status prep_schema_bind(struct prep_schema *s, const char *path, const struct span *cells,
-                             size_t n);
+enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct span *cells,
+                            size_t n);
 /* What the manifest says of it: how each field's texts become ids. ERR_MEMORY. */
-enum status prep_schema_fields(const struct prep_schema *s, struct field_schemas *out);
-void prep_schema_free(struct prep_schema *s); /* safe on a zeroed struct */
+enum status csv_schema_fields(const struct csv_schema *s, struct field_schemas *out);
+void csv_schema_free(struct csv_schema *s); /* safe on a zeroed struct */
 
 #endif

@@ -5,7 +5,7 @@
 #include "common/base/nearest.h"
 #include "csv_schema_keys.h"
 
-static bool is_label(const struct prep_schema *s, const char *name) {
+static bool is_label(const struct csv_schema *s, const char *name) {
     bool label =
         strcmp(name, s->click.role.name) == 0 || strcmp(name, s->conversion.role.name) == 0 ||
         strcmp(name, s->click_time.name) == 0 || strcmp(name, s->conversion_time.name) == 0;
@@ -15,7 +15,7 @@ static bool is_label(const struct prep_schema *s, const char *name) {
     return label;
 }
 
-static enum status check_column(const struct prep_schema *s, const struct csv_column *c,
+static enum status check_column(const struct csv_schema *s, const struct csv_column *c,
                                 struct schema *fields) {
     if (!c->used) {
         struct nearest n = nearest_of(c->name);
@@ -55,7 +55,7 @@ static enum status check_column(const struct prep_schema *s, const struct csv_co
 }
 
 /* With labels = funnel one column is both labels. */
-static enum status check_funnel(struct prep_schema *s) {
+static enum status check_funnel(struct csv_schema *s) {
     const bool funnel = s->labels == LABELS_FUNNEL;
     if (funnel != (s->label.name[0] != '\0')) {
         return fail(ERR_CONFIG, funnel
@@ -85,7 +85,7 @@ static enum status check_label(const struct csv_label *l, const char *name) {
                : fail(ERR_CONFIG, "log.%s_none needs log.%s_from", name, name);
 }
 
-static enum status check_labels(struct prep_schema *s) {
+static enum status check_labels(struct csv_schema *s) {
     TRY(check_funnel(s));
     TRY(check_label(&s->click, "click"));
     TRY(check_label(&s->conversion, "conversion"));
@@ -103,7 +103,7 @@ static enum status check_labels(struct prep_schema *s) {
 }
 
 /* A log without conversions has no times of them. */
-static enum status check_times(struct prep_schema *s) {
+static enum status check_times(struct csv_schema *s) {
     const bool clock = s->clock.unit != CLOCK_AUTO || s->clock.format[0] != '\0' ||
                        s->clock.zone_name[0] != '\0' || s->clock.origin_text[0] != '\0';
     const bool never = s->conversion.source == LABEL_NEVER;
@@ -121,11 +121,11 @@ static enum status check_times(struct prep_schema *s) {
         return fail(ERR_CONFIG, "log.time is missing: the column of the times that the other keys "
                                 "speak of");
     }
-    return clock_finish(&s->clock);
+    return field_clock_finish(&s->clock);
 }
 
 /* What means something else in a number. */
-static enum status check_numbers(const struct prep_schema *s) {
+static enum status check_numbers(const struct csv_schema *s) {
     static const char others[] = "0123456789+-eE";
     const char decimal = s->numbers.decimal, thousands = s->numbers.thousands;
     if (decimal != 0 && strchr(others, decimal) != NULL) {
@@ -140,7 +140,7 @@ static enum status check_numbers(const struct prep_schema *s) {
                : OK;
 }
 
-enum status prep_schema_check(struct prep_schema *s) {
+enum status csv_schema_check(struct csv_schema *s) {
     struct schema *fields = NULL;
     enum status status = OK;
     TRY(check_labels(s));

@@ -5,14 +5,14 @@
 #include "csv_schema.h"
 
 /* An empty cell is missing whatever the schema says, and not told. */
-static enum status add_missing(struct field_schema *f, const struct list_texts *l) {
+static enum status add_missing(struct field_schema *f, const struct text_list *l) {
     for (uint32_t k = 0; k < l->count; k++) {
         TRY(l->bytes[k] == 0 ? OK : field_schema_missing(f, l->text[k], l->bytes[k]));
     }
     return OK;
 }
 
-static enum status add_column(struct field_schemas *out, const struct prep_schema *s,
+static enum status add_column(struct field_schemas *out, const struct csv_schema *s,
                               const struct csv_column *c) {
     struct field_schema *f = NULL;
     TRY(field_schemas_add(out, c->field, &f));
@@ -28,9 +28,10 @@ static enum status add_column(struct field_schemas *out, const struct prep_schem
 }
 
 /* "" for a log without times. */
-static enum status describe_times(const struct prep_schema *s, struct field_schemas *out) {
+static enum status describe_times(const struct csv_schema *s, struct field_schemas *out) {
     struct buf text = BUF_EMPTY;
-    const enum status status = s->time.name[0] == '\0' ? OK : clock_describe(&s->clock, &text);
+    const enum status status =
+        s->time.name[0] == '\0' ? OK : field_clock_describe(&s->clock, &text);
     if (status == OK && text.len > 0) {
         snprintf(out->times, sizeof out->times, "%s", (const char *)text.data);
     }
@@ -38,7 +39,7 @@ static enum status describe_times(const struct prep_schema *s, struct field_sche
     return status;
 }
 
-enum status prep_schema_fields(const struct prep_schema *s, struct field_schemas *out) {
+enum status csv_schema_fields(const struct csv_schema *s, struct field_schemas *out) {
     for (uint32_t k = 0; k < s->count; k++) {
         TRY(add_column(out, s, &s->columns[k]));
     }

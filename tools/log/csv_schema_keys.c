@@ -57,7 +57,7 @@ static enum status headers_of(const char *value, bool *skip) {
 /* A column's name, or a field's: a text that is not empty. */
 static enum status name_of(const char *value, char *out, size_t bytes) {
     char text[LIST_TEXT_MAX];
-    TRY(prep_list_text(value, text));
+    TRY(text_list_single(value, text));
     if (text[0] == '\0' || strlen(text) >= bytes) {
         return fail(ERR_CONFIG, "'%.40s': a name of %zu bytes, expected 1 to %zu", text,
                     strlen(text), bytes - 1);
@@ -68,13 +68,13 @@ static enum status name_of(const char *value, char *out, size_t bytes) {
 
 /* The next name of a list. */
 static enum status next_name(const char **list, char out[CSV_NAME_MAX], bool *more) {
-    TRY(prep_list_next(list, out, more));
+    TRY(text_list_next(list, out, more));
     return *more && out[0] == '\0' ? fail(ERR_CONFIG, "a column's name is empty") : OK;
 }
 
 /* --- columns ---------------------------------------------------------------------------------- */
 
-enum status prep_schema_column(struct prep_schema *s, const char *name, struct csv_column **out) {
+enum status csv_schema_column(struct csv_schema *s, const char *name, struct csv_column **out) {
     for (uint32_t k = 0; k < s->count; k++) {
         if (strcmp(s->columns[k].name, name) == 0) {
             *out = &s->columns[k];
@@ -102,7 +102,7 @@ enum status prep_schema_column(struct prep_schema *s, const char *name, struct c
     return OK;
 }
 
-static enum status side_list(struct prep_schema *s, const char *list, enum side side) {
+static enum status side_list(struct csv_schema *s, const char *list, enum side side) {
     char name[CSV_NAME_MAX];
     struct csv_column *c = NULL;
     bool more = true;
@@ -111,7 +111,7 @@ static enum status side_list(struct prep_schema *s, const char *list, enum side 
         if (!more) {
             return OK;
         }
-        TRY(prep_schema_column(s, name, &c));
+        TRY(csv_schema_column(s, name, &c));
         if (c->used) {
             return fail(ERR_CONFIG, "column '%s' comes twice in log.user and log.item", name);
         }
@@ -120,7 +120,7 @@ static enum status side_list(struct prep_schema *s, const char *list, enum side 
     }
 }
 
-static enum status name_list(struct prep_schema *s, const char *list) {
+static enum status name_list(struct csv_schema *s, const char *list) {
     char name[CSV_NAME_MAX];
     bool more = true;
     for (;;) {
@@ -135,7 +135,7 @@ static enum status name_list(struct prep_schema *s, const char *list) {
     }
 }
 
-static enum status behaviour_list(struct prep_schema *s, const char *list) {
+static enum status behaviour_list(struct csv_schema *s, const char *list) {
     char name[CSV_NAME_MAX];
     bool more = true;
     for (;;) {
@@ -181,7 +181,7 @@ static enum status of_key(const char *key, enum status status) {
     return fail(status, "%.80s: %s", key, why);
 }
 
-static enum status labels_of(struct prep_schema *s, const char *value) {
+static enum status labels_of(struct csv_schema *s, const char *value) {
     static const char *const names[] = {"binary", "count", "funnel"};
     struct nearest n = nearest_of(value);
     for (size_t k = 0; k < 3; k++) {
@@ -196,11 +196,11 @@ static enum status labels_of(struct prep_schema *s, const char *value) {
 
 /* --- keys of [log] ---------------------------------------------------------------------------- */
 
-static enum status set_delimiter(struct prep_schema *s, const char *value) {
+static enum status set_delimiter(struct csv_schema *s, const char *value) {
     return separator(value, &s->delimiter);
 }
 
-static enum status set_quotes(struct prep_schema *s, const char *value) {
+static enum status set_quotes(struct csv_schema *s, const char *value) {
     bool quotes = true;
     TRY(yes_no(value, &quotes));
     s->quote = quotes ? '"' : 0;
@@ -208,36 +208,36 @@ static enum status set_quotes(struct prep_schema *s, const char *value) {
     return OK;
 }
 
-static enum status set_header(struct prep_schema *s, const char *value) {
+static enum status set_header(struct csv_schema *s, const char *value) {
     return yes_no(value, &s->header);
 }
 
-static enum status set_repeated(struct prep_schema *s, const char *value) {
+static enum status set_repeated(struct csv_schema *s, const char *value) {
     return headers_of(value, &s->skip_headers);
 }
 
-static enum status add_missing(struct prep_schema *s, const char *value) {
-    return prep_list_add(&s->missing, value);
+static enum status add_missing(struct csv_schema *s, const char *value) {
+    return text_list_add(&s->missing, value);
 }
 
-static enum status set_decimal(struct prep_schema *s, const char *value) {
+static enum status set_decimal(struct csv_schema *s, const char *value) {
     return separator(value, &s->numbers.decimal);
 }
 
-static enum status set_thousands(struct prep_schema *s, const char *value) {
+static enum status set_thousands(struct csv_schema *s, const char *value) {
     return separator(value, &s->numbers.thousands);
 }
 
-static enum status add_user(struct prep_schema *s, const char *value) {
+static enum status add_user(struct csv_schema *s, const char *value) {
     return side_list(s, value, SIDE_USER);
 }
 
-static enum status add_item(struct prep_schema *s, const char *value) {
+static enum status add_item(struct csv_schema *s, const char *value) {
     return side_list(s, value, SIDE_ITEM);
 }
 
-static enum status set_sample_rate(struct prep_schema *s, const char *value) {
-    TRY(prep_buckets_number(value, &s->sample_rate));
+static enum status set_sample_rate(struct csv_schema *s, const char *value) {
+    TRY(field_buckets_number(value, &s->sample_rate));
     return s->sample_rate >= SAMPLE_RATE_MIN && s->sample_rate <= 1
                ? OK
                : fail(ERR_CONFIG,
@@ -247,19 +247,19 @@ static enum status set_sample_rate(struct prep_schema *s, const char *value) {
                       value);
 }
 
-static enum status set_unit(struct prep_schema *s, const char *value) {
-    return clock_unit_of(value, &s->clock.unit);
+static enum status set_unit(struct csv_schema *s, const char *value) {
+    return field_clock_unit_of(value, &s->clock.unit);
 }
 
-static enum status set_format(struct prep_schema *s, const char *value) {
+static enum status set_format(struct csv_schema *s, const char *value) {
     return name_of(value, s->clock.format, sizeof s->clock.format);
 }
 
-static enum status set_zone(struct prep_schema *s, const char *value) {
+static enum status set_zone(struct csv_schema *s, const char *value) {
     return name_of(value, s->clock.zone_name, sizeof s->clock.zone_name);
 }
 
-static enum status set_origin(struct prep_schema *s, const char *value) {
+static enum status set_origin(struct csv_schema *s, const char *value) {
     return name_of(value, s->clock.origin_text, sizeof s->clock.origin_text);
 }
 
@@ -274,37 +274,37 @@ static enum status label_column(struct csv_label *l, const char *value, enum lab
                : name_of(value, l->role.name, sizeof l->role.name);
 }
 
-static enum status set_click(struct prep_schema *s, const char *value) {
+static enum status set_click(struct csv_schema *s, const char *value) {
     return label_column(&s->click, value, strcmp(value, "all") == 0 ? LABEL_ALWAYS : LABEL_CELL);
 }
 
-static enum status set_click_from(struct prep_schema *s, const char *value) {
+static enum status set_click_from(struct csv_schema *s, const char *value) {
     return label_column(&s->click, value, LABEL_THERE);
 }
 
-static enum status add_click_none(struct prep_schema *s, const char *value) {
-    return prep_list_add(&s->click.none, value);
+static enum status add_click_none(struct csv_schema *s, const char *value) {
+    return text_list_add(&s->click.none, value);
 }
 
-static enum status set_conversion(struct prep_schema *s, const char *value) {
+static enum status set_conversion(struct csv_schema *s, const char *value) {
     return label_column(&s->conversion, value,
                         strcmp(value, "none") == 0 ? LABEL_NEVER : LABEL_CELL);
 }
 
-static enum status set_conversion_from(struct prep_schema *s, const char *value) {
+static enum status set_conversion_from(struct csv_schema *s, const char *value) {
     return label_column(&s->conversion, value, LABEL_THERE);
 }
 
-static enum status add_conversion_none(struct prep_schema *s, const char *value) {
-    return prep_list_add(&s->conversion.none, value);
+static enum status add_conversion_none(struct csv_schema *s, const char *value) {
+    return text_list_add(&s->conversion.none, value);
 }
 
-#define ROLE(member) .role = offsetof(struct prep_schema, member)
+#define ROLE(member) .role = offsetof(struct csv_schema, member)
 #define LIST         .list = true
 static const struct log_key {
     const char *name;
     bool list; /* may be given again, to go on */
-    enum status (*set)(struct prep_schema *s, const char *value);
+    enum status (*set)(struct csv_schema *s, const char *value);
     size_t role; /* without `set`: of the struct csv_role that the value names */
 } log_keys[] = {
     {"delimiter", .set = set_delimiter},
@@ -339,7 +339,7 @@ static const struct log_key {
     {"time_origin", .set = set_origin},
 };
 
-static enum status set_log(struct prep_schema *s, const char *key, const char *value) {
+static enum status set_log(struct csv_schema *s, const char *key, const char *value) {
     struct nearest n = nearest_of(key);
     for (size_t k = 0; k < sizeof log_keys / sizeof *log_keys; k++) {
         const struct log_key *known = &log_keys[k];
@@ -364,11 +364,11 @@ static enum status set_field(struct csv_column *c, const char *value) {
 }
 
 static enum status set_uniform(struct csv_column *c, const char *value) {
-    return prep_buckets_steps(c, value, false);
+    return field_buckets_steps(c, value, false);
 }
 
 static enum status set_ratio(struct csv_column *c, const char *value) {
-    return prep_buckets_steps(c, value, true);
+    return field_buckets_steps(c, value, true);
 }
 
 static enum status set_multi(struct csv_column *c, const char *value) {
@@ -380,7 +380,7 @@ static enum status set_weight(struct csv_column *c, const char *value) {
 }
 
 static enum status add_own_missing(struct csv_column *c, const char *value) {
-    return prep_list_add(&c->missing, value);
+    return text_list_add(&c->missing, value);
 }
 
 static const struct column_key {
@@ -389,18 +389,18 @@ static const struct column_key {
     enum status (*set)(struct csv_column *c, const char *value);
 } column_keys[] = {{"kind", .set = set_kind},
                    {"field", .set = set_field},
-                   {"bounds", LIST, prep_buckets_bounds},
+                   {"bounds", LIST, field_buckets_bounds},
                    {"uniform", .set = set_uniform},
                    {"log", .set = set_ratio},
                    {"multi", .set = set_multi},
                    {"weight", .set = set_weight},
                    {"missing", LIST, add_own_missing}};
 
-static enum status set_column(struct prep_schema *s, const char *section, const char *key,
+static enum status set_column(struct csv_schema *s, const char *section, const char *key,
                               const char *value) {
     struct csv_column *c = NULL;
     struct nearest n = nearest_of(key);
-    TRY(prep_schema_named(s, section, &c));
+    TRY(csv_schema_named(s, section, &c));
     for (size_t k = 0; k < sizeof column_keys / sizeof *column_keys; k++) {
         nearest_try(&n, column_keys[k].name);
         if (strcmp(key, column_keys[k].name) == 0) {
@@ -412,13 +412,13 @@ static enum status set_column(struct prep_schema *s, const char *section, const 
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-enum status prep_schema_named(struct prep_schema *s, const char *section, struct csv_column **out) {
+enum status csv_schema_named(struct csv_schema *s, const char *section, struct csv_column **out) {
     char name[CSV_NAME_MAX];
     TRY(name_of(section + strlen("column."), name, sizeof name));
-    return prep_schema_column(s, name, out);
+    return csv_schema_column(s, name, out);
 }
 
-bool prep_schema_is_list(const char *section, const char *key) {
+bool csv_schema_is_list(const char *section, const char *key) {
     const bool log = strcmp(section, "log") == 0;
     for (size_t k = 0; log && k < sizeof log_keys / sizeof *log_keys; k++) {
         if (strcmp(key, log_keys[k].name) == 0) {
@@ -433,8 +433,8 @@ bool prep_schema_is_list(const char *section, const char *key) {
     return false;
 }
 
-enum status prep_schema_set(struct prep_schema *s, const char *section, const char *key,
-                            const char *value) {
+enum status csv_schema_set(struct csv_schema *s, const char *section, const char *key,
+                           const char *value) {
     return strcmp(section, "log") == 0 ? set_log(s, key, value)
                                        : set_column(s, section, key, value);
 }

@@ -1,20 +1,20 @@
-/* csv_schema_keys.h - between the files prep_schema*.c only. */
+/* csv_schema_keys.h - between the files csv_schema*.c only. */
 #ifndef TOOLS_LOG_CSV_SCHEMA_KEYS_H
 #define TOOLS_LOG_CSV_SCHEMA_KEYS_H
 
 #include "csv_schema.h"
 
 /* The column of that name (shorter than CSV_NAME_MAX), made if it is new. ERR_CONFIG. */
-enum status prep_schema_column(struct prep_schema *s, const char *name, struct csv_column **out);
+enum status csv_schema_column(struct csv_schema *s, const char *name, struct csv_column **out);
 /* The same of a section [column.NAME], whose name may be quoted. */
-enum status prep_schema_named(struct prep_schema *s, const char *section, struct csv_column **out);
+enum status csv_schema_named(struct csv_schema *s, const char *section, struct csv_column **out);
 /* What holds between the keys; finds the zone, gives both labels of labels = funnel their column.
  * ERR_CONFIG. */
-enum status prep_schema_check(struct prep_schema *s);
+enum status csv_schema_check(struct csv_schema *s);
 /* May the key be given again in its section, to go on with its list? */
-bool prep_schema_is_list(const char *section, const char *key);
+bool csv_schema_is_list(const char *section, const char *key);
 /* One key of [log] or [column.NAME]. ERR_CONFIG names the nearest key. */
-enum status prep_schema_set(struct prep_schema *s, const char *section, const char *key,
-                            const char *value);
+enum status csv_schema_set(struct csv_schema *s, const char *section, const char *key,
+                           const char *value);
 
 #endif

@@ -12,10 +12,10 @@ struct counts {
 };
 
 static void count(struct counts *c, struct span cell) {
-    const enum clock_unit unit = clock_unit_guess(cell);
+    const enum clock_unit unit = field_clock_unit_guess(cell);
     c->of[unit]++;
     if (unit == CLOCK_S) {
-        const char *format = clock_digits_guess(cell);
+        const char *format = field_clock_digits_guess(cell);
         c->dates += format != NULL;
         c->format = format != NULL ? format : c->format;
         const size_t n = cell.n < sizeof c->sample - 1 ? cell.n : sizeof c->sample - 1;
@@ -24,8 +24,8 @@ static void count(struct counts *c, struct span cell) {
     }
 }
 
-static enum status count_rows(const struct prep_schema *s, struct span text, struct counts *c) {
-    struct prep_cells cells = {0};
+static enum status count_rows(const struct csv_schema *s, struct span text, struct counts *c) {
+    struct csv_cells cells = {0};
     enum status status = OK;
     const char *at = text.at, *end = text.at + text.n;
     for (uint32_t row = 0; row < HEAD_ROWS && at < end; row++) {
@@ -33,26 +33,26 @@ static enum status count_rows(const struct prep_schema *s, struct span text, str
         struct span line = {at, (size_t)((stop == NULL ? end : stop) - at)};
         bool good = true;
         line.n -= line.n > 0 && line.at[line.n - 1] == '\r';
-        TRY_OUT(prep_cells_split(&cells, line, s->delimiter, s->quote, &good));
+        TRY_OUT(csv_cells_split(&cells, line, s->delimiter, s->quote, &good));
         if (good && cells.count == s->name_count) {
             count(c, cells.cell[s->time.place]);
         }
         at = stop == NULL ? end : stop + 1;
     }
 out:
-    prep_cells_fini(&cells);
+    csv_cells_fini(&cells);
     return status;
 }
 
-bool prep_head_open(const struct prep_schema *schema) {
+bool csv_unit_open(const struct csv_schema *schema) {
     return schema->time.name[0] != '\0' && schema->clock.format[0] == '\0' &&
            schema->clock.unit == CLOCK_AUTO;
 }
 
-enum status prep_head_unit(struct prep_schema *schema, const char *file, struct span text) {
+enum status csv_unit_decide(struct csv_schema *schema, const char *file, struct span text) {
     struct counts c = {0};
     enum clock_unit most = CLOCK_S;
-    if (!prep_head_open(schema)) {
+    if (!csv_unit_open(schema)) {
         return OK;
     }
     if (!schema->clock.relative) {

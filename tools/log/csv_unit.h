@@ -12,11 +12,11 @@
 #define HEAD_ROWS  1000u             /* and rows at most */
 
 /* Is there something to decide? */
-bool prep_head_open(const struct prep_schema *schema);
+bool csv_unit_open(const struct csv_schema *schema);
 /* Decides schema->clock.unit if it is open: the unit by which most of the first rows' times are
  * from 1990 to 2100; seconds if none are. `schema` is bound; text is what follows the header, its
  * last line perhaps cut. ERR_FORMAT: they may as well all be dates of digits alone, such as
  * 2014102100. ERR_MEMORY. */
-enum status prep_head_unit(struct prep_schema *schema, const char *file, struct span text);
+enum status csv_unit_decide(struct csv_schema *schema, const char *file, struct span text);
 
 #endif

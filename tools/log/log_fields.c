@@ -7,7 +7,7 @@
 /* A word of 8 bytes holds a short name whole, its last byte 0; a long name's hash has that byte
  * set. */
 static uint64_t word_of(struct span name) {
-    return name.n <= WORD_BYTES_MAX ? prep_fields_word(name.at, name.n)
+    return name.n <= WORD_BYTES_MAX ? log_fields_word(name.at, name.n)
                                     : hash_bytes(name.at, name.n) | UINT64_C(0xff) << 56;
 }
 
@@ -16,8 +16,8 @@ static bool is_name(const struct field *field, struct span name) {
 }
 
 /* Where the name is, or the free place for it. */
-static size_t place_of(const struct prep_fields *f, uint64_t word, struct span name) {
-    size_t at = prep_fields_place(word);
+static size_t place_of(const struct log_fields *f, uint64_t word, struct span name) {
+    size_t at = log_fields_place(word);
     while (f->place[at].word != 0 &&
            (f->place[at].word != word || !is_name(&f->schema.fields[f->place[at].slot], name))) {
         at = (at + 1) % FIELD_PLACES;
@@ -25,7 +25,7 @@ static size_t place_of(const struct prep_fields *f, uint64_t word, struct span n
     return at;
 }
 
-static void note_places(struct prep_fields *f) {
+static void note_places(struct log_fields *f) {
     memset(f->place, 0, sizeof f->place);
     for (uint32_t slot = 0; slot < f->schema.count; slot++) {
         const char *text = f->schema.fields[slot].name;
@@ -37,7 +37,7 @@ static void note_places(struct prep_fields *f) {
     }
 }
 
-void prep_fields_init(struct prep_fields *f, const struct schema *known) {
+void log_fields_init(struct log_fields *f, const struct schema *known) {
     memset(f, 0, sizeof *f);
     if (known != NULL) {
         f->schema = *known;
@@ -45,8 +45,8 @@ void prep_fields_init(struct prep_fields *f, const struct schema *known) {
     }
 }
 
-enum status prep_fields_slot(struct prep_fields *f, struct span name, enum side side,
-                             uint32_t *slot) {
+enum status log_fields_slot(struct log_fields *f, struct span name, enum side side,
+                            uint32_t *slot) {
     char text[FIELD_NAME_MAX];
     if (name.n == 0 || name.n >= FIELD_NAME_MAX || memchr(name.at, 0, name.n) != NULL) {
         return fail(ERR_FORMAT, "a field name of %zu bytes", name.n);
@@ -66,7 +66,7 @@ enum status prep_fields_slot(struct prep_fields *f, struct span name, enum side 
     return OK;
 }
 
-void prep_fields_rollback(struct prep_fields *f, uint32_t count) {
+void log_fields_rollback(struct log_fields *f, uint32_t count) {
     if (count == f->schema.count) {
         return;
     }
@@ -77,7 +77,7 @@ void prep_fields_rollback(struct prep_fields *f, uint32_t count) {
     note_places(f);
 }
 
-enum status prep_fields_merge(struct prep_fields *all, const struct prep_fields *f) {
+enum status log_fields_merge(struct log_fields *all, const struct log_fields *f) {
     for (uint32_t k = 0; k < f->schema.count; k++) {
         const struct field *field = &f->schema.fields[k];
         uint32_t slot = 0;
@@ -85,13 +85,13 @@ enum status prep_fields_merge(struct prep_fields *all, const struct prep_fields 
             continue;
         }
         const struct span name = {field->name, strlen(field->name)};
-        TRY(prep_fields_slot(all, name, field->side, &slot));
+        TRY(log_fields_slot(all, name, field->side, &slot));
         if (all->schema.fields[slot].side != field->side) {
             return fail(ERR_FORMAT, "field '%s' is on both sides, user and item", field->name);
         }
         all->values[slot] += f->values[k];
         all->plain_ids[slot] += f->plain_ids[k];
-        prep_sketch_join(&all->sketch[slot], &f->sketch[k]);
+        log_sketch_join(&all->sketch[slot], &f->sketch[k]);
     }
     return OK;
 }

@@ -27,15 +27,15 @@ static bool word_of(struct span cell, bool *out) {
     return *out || is_word(cell, "false") || is_word(cell, "f");
 }
 
-bool prep_label_text(struct span cell, enum csv_labels labels, bool *out) {
+bool log_label_text(struct span cell, enum csv_labels labels, bool *out) {
     uint32_t digit = 0;
     double count = 0;
-    cell = prep_trimmed(cell);
+    cell = span_trimmed(cell);
     if (word_of(cell, out)) {
         return true;
     }
     if (labels == LABELS_COUNT) {
-        const bool good = prep_number_f64(cell, &count) == REJECT_NONE && count >= 0;
+        const bool good = field_number_f64(cell, &count) == REJECT_NONE && count >= 0;
         *out = count > 0;
         return good;
     }
@@ -44,6 +44,6 @@ bool prep_label_text(struct span cell, enum csv_labels labels, bool *out) {
     return good;
 }
 
-bool prep_label_stage(struct span cell, uint32_t *out) {
-    return digit_of(prep_trimmed(cell), out) && *out <= 2;
+bool log_label_stage(struct span cell, uint32_t *out) {
+    return digit_of(span_trimmed(cell), out) && *out <= 2;
 }

@@ -15,17 +15,17 @@ enum csv_labels {
     LABELS_FUNNEL /* one column: 0 shown, 1 clicked, 2 bought */
 };
 
-bool prep_label_text(struct span cell, enum csv_labels labels, bool *out); /* its slow part */
+bool log_label_text(struct span cell, enum csv_labels labels, bool *out); /* its slow part */
 /* The cell as 0 or 1, in the way `labels` says. false: it is neither. LABELS_FUNNEL is read by
- * prep_label_stage. */
-static inline bool prep_label(struct span cell, enum csv_labels labels, bool *out) {
+ * log_label_stage. */
+static inline bool log_label(struct span cell, enum csv_labels labels, bool *out) {
     if (cell.n == 1 && (cell.at[0] == '0' || cell.at[0] == '1')) { /* as nearly always */
         *out = cell.at[0] == '1';
         return true;
     }
-    return prep_label_text(cell, labels, out);
+    return log_label_text(cell, labels, out);
 }
 /* 0, 1 or 2, also as 0.0 and so on. */
-bool prep_label_stage(struct span cell, uint32_t *out);
+bool log_label_stage(struct span cell, uint32_t *out);
 
 #endif

@@ -2,14 +2,14 @@
 
 #include <math.h>
 
-void prep_sketch_join(struct prep_sketch *to, const struct prep_sketch *from) {
+void log_sketch_join(struct log_sketch *to, const struct log_sketch *from) {
     for (uint32_t k = 0; k < SKETCH_REGISTERS; k++) {
         to->rank[k] = from->rank[k] > to->rank[k] ? from->rank[k] : to->rank[k];
     }
 }
 
 /* Harmonic mean; while registers are empty in number, their count says more. */
-double prep_sketch_count(const struct prep_sketch *s) {
+double log_sketch_count(const struct log_sketch *s) {
     const double m = SKETCH_REGISTERS, alpha = 0.7213 / (1 + 1.079 / m);
     double sum = 0, empty = 0;
     for (uint32_t k = 0; k < SKETCH_REGISTERS; k++) {

@@ -13,11 +13,11 @@
 #define SKETCH_BITS      10u
 #define SKETCH_REGISTERS (1u << SKETCH_BITS)
 
-struct prep_sketch {
+struct log_sketch {
     uint8_t rank[SKETCH_REGISTERS];
 };
 
-static inline void prep_sketch_add(struct prep_sketch *s, uint64_t id) {
+static inline void log_sketch_add(struct log_sketch *s, uint64_t id) {
     uint64_t h = (id + 1) * UINT64_C(0x9e3779b97f4a7c15);
     h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
     h ^= h >> 32;
@@ -25,7 +25,7 @@ static inline void prep_sketch_add(struct prep_sketch *s, uint64_t id) {
     uint8_t *at = &s->rank[h & (SKETCH_REGISTERS - 1)];
     *at = rank > *at ? rank : *at;
 }
-void prep_sketch_join(struct prep_sketch *to, const struct prep_sketch *from);
-double prep_sketch_count(const struct prep_sketch *s);
+void log_sketch_join(struct log_sketch *to, const struct log_sketch *from);
+double log_sketch_count(const struct log_sketch *s);
 
 #endif

@@ -42,7 +42,7 @@ struct prep_run {
     struct prep_output out;
     struct prep_input input; /* of the pass that runs */
     struct prep_progress progress;
-    struct prep_fields fields;     /* merged from the workers of the pass */
+    struct log_fields fields;      /* merged from the workers of the pass */
     struct field_schemas schemas;  /* of those fields, set by the format */
     struct prep_tally tally;       /* of the file that is open */
     struct prep_tally log, common; /* of the files that are done; the latter Ali-CCP's common one */
@@ -66,7 +66,7 @@ struct prep_workers {
     enum status (*open)(void *run, void **worker);
     void (*close)(void *worker);
     enum status (*work)(void *worker, struct prep_piece *p);
-    struct prep_fields *(*fields_of)(void *worker);
+    struct log_fields *(*fields_of)(void *worker);
 };
 
 /* Opens files, which are one log, as run->input. Statuses as prep_input_open. */

@@ -42,7 +42,7 @@ static bool is_line(const struct prep_run *r, struct prep_piece *p, struct span 
 
 struct common_worker {
     struct aliccp *a;
-    struct prep_fields fields;
+    struct log_fields fields;
     struct feature_list list;
 };
 
@@ -51,7 +51,7 @@ static enum status common_open(void *arg, void **out) {
     struct prep_run *run = arg;
     TRY(mem_new(&w));
     w->a = run->format;
-    prep_fields_init(&w->fields, NULL);
+    log_fields_init(&w->fields, NULL);
     *out = w;
     return OK;
 }
@@ -62,7 +62,7 @@ static void common_close(void *worker) {
     mem_free(&w);
 }
 
-static struct prep_fields *common_fields(void *worker) {
+static struct log_fields *common_fields(void *worker) {
     return &((struct common_worker *)worker)->fields;
 }
 
@@ -74,7 +74,7 @@ static enum status common_line(struct common_worker *w, struct prep_piece *p, si
         return OK;
     }
     if (why == REJECT_NONE) {
-        TRY(prep_line_common(line, &w->fields, &key, &w->list, &why));
+        TRY(aliccp_line_common(line, &w->fields, &key, &w->list, &why));
     }
     if (why != REJECT_NONE) {
         return prep_piece_reject(p, prep_piece_file(p, i), i, why);
@@ -146,7 +146,7 @@ enum run_state { RUN_NONE, RUN_MISSING, RUN_FOUND, RUN_OPEN };
 
 struct skeleton_worker {
     struct aliccp *a;
-    struct prep_fields fields;
+    struct log_fields fields;
     struct feature_list user, item;
     struct prep_shards shards;
     struct buf common; /* the common row's line */
@@ -162,7 +162,7 @@ static enum status skeleton_open(void *arg, void **out) {
     TRY(mem_new(&w));
     *out = w;
     w->a = run->format;
-    prep_fields_init(&w->fields, &w->a->user);
+    log_fields_init(&w->fields, &w->a->user);
     return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary, prep_arranges(run->o));
 }
 
@@ -175,7 +175,7 @@ static void skeleton_close(void *worker) {
     mem_free(&w);
 }
 
-static struct prep_fields *skeleton_fields(void *worker) {
+static struct log_fields *skeleton_fields(void *worker) {
     return &((struct skeleton_worker *)worker)->fields;
 }
 
@@ -192,7 +192,7 @@ static enum status begin_run(struct skeleton_worker *w, struct span key) {
         return OK;
     }
     const struct span line = {(const char *)w->common.data, w->common.len};
-    TRY(prep_line_common(line, &w->fields, &again, &w->user, &why));
+    TRY(aliccp_line_common(line, &w->fields, &again, &w->user, &why));
     if (why != REJECT_NONE) {
         return fail(ERR_CORRUPT, "%s: the row of %.*s has changed meanwhile: %s",
                     w->a->run->o->common, (int)key.n, key.at, reject_text(why));
@@ -216,14 +216,14 @@ static enum status add_impression(struct skeleton_worker *w, struct prep_piece *
         return OK;
     }
     if (w->state == RUN_FOUND) {
-        TRY(prep_shards_group(&w->shards, prep_number_or_hash((struct span){w->key, w->key_bytes}),
+        TRY(prep_shards_group(&w->shards, field_number_or_hash((struct span){w->key, w->key_bytes}),
                               w->user.features, w->user.count));
         w->state = RUN_OPEN;
     }
     const uint8_t labels = !row->click        ? 0
                            : !row->conversion ? LABEL_CLICK
                                               : LABEL_CLICK | LABEL_CONVERSION;
-    return prep_shards_impression(&w->shards, prep_number_or_hash(row->id), labels, NULL,
+    return prep_shards_impression(&w->shards, field_number_or_hash(row->id), labels, NULL,
                                   w->item.features, w->item.count);
 }
 
@@ -237,14 +237,14 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
     }
     row.classes = 0;
     if (why == REJECT_NONE) {
-        TRY(prep_line_skeleton(line, &w->fields, &row, &w->item, &why));
+        TRY(aliccp_line_skeleton(line, &w->fields, &row, &w->item, &why));
     }
     if (why == REJECT_NONE && (w->state == RUN_NONE || row.key.n != w->key_bytes ||
                                memcmp(row.key.at, w->key, row.key.n) != 0)) {
         TRY(begin_run(w, row.key));
     }
     if (why == REJECT_NONE && w->state == RUN_MISSING) {
-        prep_fields_rollback(&w->fields, known);
+        log_fields_rollback(&w->fields, known);
         why = REJECT_NO_COMMON;
     }
     if (why != REJECT_NONE) {
@@ -269,7 +269,7 @@ static const struct prep_workers skeleton_workers = {skeleton_open, skeleton_clo
 
 /* A line without a common index belongs to the run around it. */
 static bool same_run(void *arg, struct span a, struct span b) {
-    const struct span x = prep_line_key(a), y = prep_line_key(b);
+    const struct span x = aliccp_line_key(a), y = aliccp_line_key(b);
     (void)arg;
     return x.n == 0 || y.n == 0 || (x.n == y.n && memcmp(x.at, y.at, x.n) == 0);
 }

@@ -17,17 +17,17 @@
 
 struct csv {
     struct prep_run *run;
-    struct prep_schema schema;
+    struct csv_schema schema;
     struct buf header; /* the file's first line that is not blank, if that is a header */
     /* for the reader's question whether two rows are of one group */
-    struct prep_fields *fields;
-    struct prep_row left, right;
+    struct log_fields *fields;
+    struct csv_row left, right;
 };
 
 struct csv_worker {
     struct csv *c;
-    struct prep_fields fields;
-    struct prep_row row;
+    struct log_fields fields;
+    struct csv_row row;
     struct prep_shards shards;
     struct buf identity; /* of the group that is open */
     size_t group_bytes;
@@ -40,20 +40,20 @@ static enum status open_worker(void *arg, void **out) {
     TRY(mem_new(&w));
     *out = w;
     w->c = run->format;
-    prep_fields_init(&w->fields, NULL);
-    TRY(prep_row_init(&w->row, &w->c->schema, &w->fields));
+    log_fields_init(&w->fields, NULL);
+    TRY(csv_row_init(&w->row, &w->c->schema, &w->fields));
     return prep_shards_open(&w->shards, &w->fields, run->out.dir.temporary, prep_arranges(run->o));
 }
 
 static void close_worker(void *worker) {
     struct csv_worker *w = worker;
     prep_shards_close(&w->shards);
-    prep_row_fini(&w->row);
+    csv_row_fini(&w->row);
     buf_fini(&w->identity);
     mem_free(&w);
 }
 
-static struct prep_fields *fields_of(void *worker) {
+static struct log_fields *fields_of(void *worker) {
     return &((struct csv_worker *)worker)->fields;
 }
 
@@ -72,7 +72,7 @@ static bool is_split(const struct csv_worker *w) {
 
 static enum status open_group(struct csv_worker *w, struct prep_piece *p, uint64_t id) {
     p->tally.splits += is_split(w);
-    TRY(prep_shards_group(&w->shards, w->row.groups ? prep_row_key(&w->row) : id,
+    TRY(prep_shards_group(&w->shards, w->row.groups ? csv_row_key(&w->row) : id,
                           w->row.user.features, w->row.user.count));
     buf_clear(&w->identity);
     TRY(buf_put(&w->identity, w->row.identity.data, w->row.identity.len));
@@ -82,7 +82,7 @@ static enum status open_group(struct csv_worker *w, struct prep_piece *p, uint64
 }
 
 static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i, bool fresh) {
-    const struct prep_row *row = &w->row;
+    const struct csv_row *row = &w->row;
     const bool orphan = row->conversion && !row->click;
     p->tally.orphans += orphan;
     prep_piece_accept(p, i);
@@ -142,9 +142,9 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         return prep_piece_reject(p, prep_piece_file(p, i), i, REJECT_LONG);
     }
     if (prep_piece_doubtful(p, i)) {
-        TRY(prep_row_read(&w->row, record, &why)); /* for its labels */
+        TRY(csv_row_read(&w->row, record, &why)); /* for its labels */
         return prep_classes_reject(p, prep_piece_file(p, i), i, REJECT_LINES, "",
-                                   prep_row_classes(&w->row));
+                                   csv_row_classes(&w->row));
     }
     if (w->c->header.len > 0 && is_header(w->c, record)) {
         p->tally.header += w->c->schema.skip_headers ? prep_piece_lines(p, i) : 0;
@@ -152,16 +152,16 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
                    ? OK
                    : prep_piece_reject(p, prep_piece_file(p, i), i, REJECT_HEADER);
     }
-    TRY(prep_row_read(&w->row, record, &why));
+    TRY(csv_row_read(&w->row, record, &why));
     const bool fresh = why == REJECT_NONE && !same_group(w);
     if (fresh) {
-        TRY(prep_row_user(&w->row, &why));
+        TRY(csv_row_user(&w->row, &why));
     }
     if (why != REJECT_NONE) {
         return prep_classes_reject(p, prep_piece_file(p, i), i, why, w->row.seen,
-                                   prep_row_classes(&w->row));
+                                   csv_row_classes(&w->row));
     }
-    prep_classes_take(&p->tally, prep_row_classes(&w->row));
+    prep_classes_take(&p->tally, csv_row_classes(&w->row));
     return add_row(w, p, i, fresh);
 }
 
@@ -183,7 +183,7 @@ static const struct prep_workers workers = {open_worker, close_worker, work, fie
 static bool same_run(void *arg, struct span a, struct span b) {
     struct csv *c = arg;
     enum reject left = REJECT_NONE, right = REJECT_NONE;
-    if (prep_row_read(&c->left, a, &left) != OK || prep_row_read(&c->right, b, &right) != OK ||
+    if (csv_row_read(&c->left, a, &left) != OK || csv_row_read(&c->right, b, &right) != OK ||
         left != REJECT_NONE || right != REJECT_NONE) {
         return true;
     }
@@ -194,12 +194,12 @@ static bool same_run(void *arg, struct span a, struct span b) {
 /* A field of the schema is one of the manifest, also if no row has a value of it: a job that sets
  * [field.x] for it runs on every day's log. */
 static enum status keep_empty_fields(struct csv *c) {
-    struct prep_fields *all = &c->run->fields;
+    struct log_fields *all = &c->run->fields;
     const struct schema *mine = &c->fields->schema;
     uint32_t slot = 0;
     for (uint32_t k = 0; k < mine->count; k++) {
         const char *name = mine->fields[k].name;
-        TRY(prep_fields_slot(all, (struct span){name, strlen(name)}, mine->fields[k].side, &slot));
+        TRY(log_fields_slot(all, (struct span){name, strlen(name)}, mine->fields[k].side, &slot));
     }
     return OK;
 }
@@ -208,7 +208,7 @@ static enum status keep_empty_fields(struct csv *c) {
 static enum status decide(struct csv *c) {
     struct prep_run *r = c->run;
     struct span head;
-    if (!prep_head_open(&c->schema)) {
+    if (!csv_unit_open(&c->schema)) {
         return OK;
     }
     const enum status status = prep_input_peek(&r->input, HEAD_BYTES, &head);
@@ -216,12 +216,12 @@ static enum status decide(struct csv *c) {
         return fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal());
     }
     TRY(status);
-    return prep_head_unit(&c->schema, r->input.name, head);
+    return csv_unit_decide(&c->schema, r->input.name, head);
 }
 
 static enum status run(struct csv *c) {
     struct prep_run *r = c->run;
-    TRY(prep_schema_read(&c->schema, r->o->schema));
+    TRY(csv_schema_read(&c->schema, r->o->schema));
     TRY(prep_run_open(r, &r->o->input));
     r->input.headers = c->schema.header;
     r->input.bytes_max = PIECE_BYTES_MAX;
@@ -231,8 +231,8 @@ static enum status run(struct csv *c) {
     r->input.quotes.columns = c->schema.name_count;
     TRY(decide(c));
     TRY(mem_new(&c->fields));
-    TRY(prep_row_init(&c->left, &c->schema, c->fields));
-    TRY(prep_row_init(&c->right, &c->schema, c->fields));
+    TRY(csv_row_init(&c->left, &c->schema, c->fields));
+    TRY(csv_row_init(&c->right, &c->schema, c->fields));
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.same_run = same_run;
     r->input.arg = c;
@@ -242,7 +242,7 @@ static enum status run(struct csv *c) {
     TRY(prep_run_pass(r, "rows", &workers));
     TRY(prep_run_end(r, &r->log));
     TRY(keep_empty_fields(c));
-    return prep_schema_fields(&c->schema, &r->schemas);
+    return csv_schema_fields(&c->schema, &r->schemas);
 }
 
 enum status prep_csv(struct prep_run *r) {
@@ -251,11 +251,11 @@ enum status prep_csv(struct prep_run *r) {
     c->run = r;
     r->format = c;
     const enum status status = run(c);
-    prep_row_fini(&c->left);
-    prep_row_fini(&c->right);
+    csv_row_fini(&c->left);
+    csv_row_fini(&c->right);
     mem_free(&c->fields);
     buf_fini(&c->header);
-    prep_schema_free(&c->schema);
+    csv_schema_free(&c->schema);
     prep_input_close(&r->input);
     r->format = NULL;
     mem_free(&c);

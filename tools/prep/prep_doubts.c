@@ -79,7 +79,7 @@ static enum status doubt_field(const struct prep_run *r, const struct dataset *d
     if (rows < ROWS_MIN || values < DISTINCT_SHARE * rows) {
         return OK;
     }
-    const double distinct = prep_sketch_count(&r->fields.sketch[slot]);
+    const double distinct = log_sketch_count(&r->fields.sketch[slot]);
     return distinct < DISTINCT_SHARE * values
                ? OK
                : buf_printf(out,

@@ -22,7 +22,7 @@ static size_t count(struct span text, char c) {
 }
 
 /* What else may be wrong with a header in which a column is not found; "" if nothing is seen. */
-static void guess(struct span header, const struct prep_schema *s, char *out, size_t bytes) {
+static void guess(struct span header, const struct csv_schema *s, char *out, size_t bytes) {
     const size_t now = count(header, s->delimiter);
     size_t best = 0, most = 0;
     for (size_t k = 0; k < sizeof delimiters / sizeof *delimiters; k++) {
@@ -42,10 +42,10 @@ static void guess(struct span header, const struct prep_schema *s, char *out, si
     }
 }
 
-static enum status bind(struct prep_schema *s, const char *path, struct span header,
+static enum status bind(struct csv_schema *s, const char *path, struct span header,
                         const struct span *cells, size_t n) {
     char why[800], hint[128];
-    const enum status status = prep_schema_bind(s, path, cells, n);
+    const enum status status = csv_schema_bind(s, path, cells, n);
     if (status != ERR_CONFIG) {
         return status;
     }
@@ -54,12 +54,12 @@ static enum status bind(struct prep_schema *s, const char *path, struct span hea
     return fail(status, "%s%s", why, hint);
 }
 
-enum status prep_header_read(struct prep_input *in, struct prep_schema *s, struct buf *header,
+enum status prep_header_read(struct prep_input *in, struct csv_schema *s, struct buf *header,
                              struct prep_tally *t) {
-    struct prep_cells cells = {0};
+    struct csv_cells cells = {0};
     bool good = true;
     if (!s->header) {
-        return prep_schema_bind(s, in->name, NULL, 0);
+        return csv_schema_bind(s, in->name, NULL, 0);
     }
     enum status status = prep_input_first(in, header, t);
     if (status == ERR_CLOSED) {
@@ -70,10 +70,10 @@ enum status prep_header_read(struct prep_input *in, struct prep_schema *s, struc
     }
     TRY(status);
     const struct span text = {(const char *)header->data, header->len};
-    TRY_OUT(prep_cells_split(&cells, text, s->delimiter, s->quote, &good));
+    TRY_OUT(csv_cells_split(&cells, text, s->delimiter, s->quote, &good));
     TRY_OUT(good ? bind(s, in->name, text, cells.cell, cells.count)
                  : fail(ERR_FORMAT, "%s: header: %s", in->name, reject_text(REJECT_QUOTES)));
 out:
-    prep_cells_fini(&cells);
+    csv_cells_fini(&cells);
     return status;
 }

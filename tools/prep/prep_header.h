@@ -9,7 +9,7 @@
  * text, and its lines are counted in *t. A schema without header is bound to its own names, *header
  * stays empty. ERR_CONFIG: a column is not there; it is said which delimiter the header seems to
  * have. ERR_FORMAT: no header. ERR_CLOSED after a stop signal. ERR_IO, ERR_MEMORY. */
-enum status prep_header_read(struct prep_input *in, struct prep_schema *s, struct buf *header,
+enum status prep_header_read(struct prep_input *in, struct csv_schema *s, struct buf *header,
                              struct prep_tally *t);
 
 #endif

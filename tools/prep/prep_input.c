@@ -210,8 +210,8 @@ static enum status scan(struct prep_input *in, struct prep_piece *p) {
             }
             continue;
         }
-        const size_t end = prep_quotes_end(&in->quotes, (const char *)p->text.data, in->scanned,
-                                           stop, ended && !cut, cut);
+        const size_t end = csv_quotes_end(&in->quotes, (const char *)p->text.data, in->scanned,
+                                          stop, ended && !cut, cut);
         if (end != NO_END) {
             TRY(in->quotes.doubtful ? note_doubtful(p) : OK);
             TRY(add_record(in, p, end));

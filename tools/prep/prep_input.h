@@ -8,7 +8,7 @@
  * Where a piece ends depends on the content alone, never on how the bytes arrived: after
  * `records_max` records or `bytes_max` bytes, moved back to the nearest end of a run of records for
  * which `same_run` holds, if there is one in the second half. A record is a line, or, in a quoted
- * format, several: prep_quotes.h.
+ * format, several: csv_quotes.h.
  *
  * A record longer than `line_bytes_max` is given cut, one byte longer than that, so that whoever
  * parses it sees that it is too long. A byte order mark is skipped. One thread.
@@ -30,7 +30,7 @@ struct prep_input {
     uint32_t records_max;
     size_t bytes_max;
     size_t block_bytes, line_bytes_max; /* as prep_input_open sets them; smaller in tests */
-    struct prep_quotes quotes;          /* how records end; .checked is this struct's own */
+    struct csv_quotes quotes;           /* how records end; .checked is this struct's own */
     bool exact_offsets;                 /* a piece ends behind a record that was cut */
     bool (*same_run)(void *arg, struct span a, struct span b); /* NULL: no runs */
     void *arg;

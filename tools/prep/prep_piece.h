@@ -77,7 +77,7 @@ struct prep_tally {
     uint64_t orphans; /* conversions without a click */
     uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
     /* With times: of the impressions, seconds since 1970, 0 if there are none; and of how many a
-     * time is one that the zone skips, or has twice (prep_zone.h). */
+     * time is one that the zone skips, or has twice (zone.h). */
     uint64_t first_time, last_time, skipped, twice;
 };
 /* Notes an impression's time. */
@@ -115,7 +115,7 @@ struct prep_piece {
     struct buf text;     /* records, and 16 zero bytes beyond len */
     uint32_t *start;     /* [count + 1]: record i is text [start[i], start[i + 1]), line end too */
     size_t count, start_cap;
-    struct buf doubtful; /* uint32_t, ascending: records that prep_quotes.h calls so */
+    struct buf doubtful; /* uint32_t, ascending: records that csv_quotes.h calls so */
     size_t counted;      /* record up to which lines were counted, and its line number */
     uint64_t counted_line;
     /* results */

@@ -48,7 +48,7 @@ static enum status take(void *arg, struct prep_piece *p) {
 
 static enum status join(void *arg, void *worker) {
     struct prep_run *r = arg;
-    return prep_fields_merge(&r->fields, r->workers->fields_of(worker));
+    return log_fields_merge(&r->fields, r->workers->fields_of(worker));
 }
 
 static enum status tick(void *arg) {
@@ -84,7 +84,7 @@ enum status prep_run_pass(struct prep_run *r, const char *what,
                                       .arg = r};
     r->bytes_taken = 0;
     r->workers = workers;
-    prep_fields_init(&r->fields, NULL);
+    log_fields_init(&r->fields, NULL);
     prep_progress_start(&r->progress, what, r->input.bytes_total);
     const enum status status = prep_pipeline_run(&job);
     prep_progress_end(&r->progress);

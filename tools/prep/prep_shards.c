@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir,
+enum status prep_shards_open(struct prep_shards *s, struct log_fields *fields, const char *dir,
                              bool fleeting) {
     *s = (struct prep_shards){.fields = fields, .dir = dir};
     TRY(shard_builder_create(&s->builder));
@@ -42,7 +42,7 @@ enum status prep_shards_end(struct prep_shards *s) {
 static void count(struct prep_shards *s, const struct feature *features, size_t n) {
     for (size_t i = 0; i < n; i++) {
         s->fields->values[features[i].field]++;
-        prep_sketch_add(&s->fields->sketch[features[i].field], features[i].id);
+        log_sketch_add(&s->fields->sketch[features[i].field], features[i].id);
     }
     s->values += n;
 }

@@ -13,7 +13,7 @@
 
 struct prep_shards {
     struct shard_builder *builder;
-    struct prep_fields *fields; /* the worker's */
+    struct log_fields *fields; /* the worker's */
     const char *dir;
     struct prep_piece *piece;
     uint64_t values;    /* in the builder */
@@ -22,7 +22,7 @@ struct prep_shards {
 };
 
 /* fleeting: other shards are made of these. */
-enum status prep_shards_open(struct prep_shards *s, struct prep_fields *fields, const char *dir,
+enum status prep_shards_open(struct prep_shards *s, struct log_fields *fields, const char *dir,
                              bool fleeting);
 void prep_shards_close(struct prep_shards *s); /* safe on a zeroed struct */
 void prep_shards_begin(struct prep_shards *s, struct prep_piece *p);

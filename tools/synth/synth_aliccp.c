@@ -55,7 +55,7 @@ static const struct {
     {F_CROSS_INTENTION, 22000, 100},
 };
 
-void aliccp_fields_init(struct synth_fields *f, const struct synth_config *config) {
+void synth_aliccp_fields_init(struct synth_fields *f, const struct synth_config *config) {
     static const enum synth_field_name bags[] = {F_CATEGORY_BAG, F_SHOP_BAG, F_BRAND_BAG,
                                                  F_INTENTION_BAG, F_INTENTION};
     f->field[F_USER].n = config->users;
@@ -164,8 +164,8 @@ static uint32_t profile(const struct synth_fields *f, const struct world *w, uin
     return n;
 }
 
-uint32_t aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
-                     struct synth_entry *out) {
+uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
+                           struct synth_entry *out) {
     static const struct {
         enum synth_field_name name;
         double share;
@@ -218,8 +218,8 @@ static uint32_t intentions(const struct synth_fields *f, const struct world *w,
     return n;
 }
 
-uint32_t aliccp_item(const struct synth_fields *f, const struct world *w,
-                     const struct impression *x, struct synth_entry *out) {
+uint32_t synth_aliccp_item(const struct synth_fields *f, const struct world *w,
+                           const struct impression *x, struct synth_entry *out) {
     const struct synth_item *i = &w->items[x->item];
     uint32_t n = 0;
     out[n++] = fields_entry(f, F_ITEM, x->item, 1);

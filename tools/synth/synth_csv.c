@@ -28,14 +28,14 @@ static enum status names(struct buf *out, const struct synth_fields *f, enum sid
     return OK;
 }
 
-enum status csv_header(struct buf *out, const struct synth_fields *f) {
+enum status synth_csv_header(struct buf *out, const struct synth_fields *f) {
     TRY(buf_printf(out, "impression,session,time,click_time,conversion_time,click,conversion"));
     TRY(names(out, f, SIDE_USER, ",", ","));
     TRY(names(out, f, SIDE_ITEM, ",", ","));
     return buf_printf(out, "\n");
 }
 
-enum status csv_schema(struct buf *out, const struct synth_fields *f) {
+enum status synth_csv_schema(struct buf *out, const struct synth_fields *f) {
     TRY(buf_printf(out, "; esmm prep --format csv --schema log.schema --input log.csv --out DIR\n"
                         "[log]\nquotes = no\nimpression = impression\ngroup = session\n"
                         "time = time\nclick_time = click_time\n"
@@ -64,18 +64,18 @@ static char *put_cell(char *at, uint32_t field, const struct synth_entry *entrie
                 *at++ = '|';
             }
             first = false;
-            at = line_u64(at, entries[i].id);
+            at = synth_line_u64(at, entries[i].id);
             if (is_bag(field)) {
                 *at++ = ':';
-                at = line_value(at, entries[i].value_e5);
+                at = synth_line_value(at, entries[i].value_e5);
             }
         }
     }
     return at;
 }
 
-enum status csv_cells(struct buf *out, const struct synth_fields *f, enum side side,
-                      const struct synth_entry *entries, uint32_t n) {
+enum status synth_csv_cells(struct buf *out, const struct synth_fields *f, enum side side,
+                            const struct synth_entry *entries, uint32_t n) {
     TRY(buf_reserve(out, F_COUNT + (size_t)n * CELL_BYTES_MAX));
     char *const start = (char *)out->data + out->len;
     char *at = start;
@@ -92,15 +92,16 @@ enum status csv_cells(struct buf *out, const struct synth_fields *f, enum side s
 /* "," and the time; "," alone if it is 0. */
 static char *put_time(char *at, uint64_t time) {
     *at++ = ',';
-    return time == 0 ? at : line_u64(at, time);
+    return time == 0 ? at : synth_line_u64(at, time);
 }
 
-enum status csv_row(struct buf *out, const struct synth_fields *f, const struct csv_row *row) {
+enum status synth_csv_row(struct buf *out, const struct synth_fields *f,
+                          const struct synth_csv_row *row) {
     TRY(buf_reserve(out, HEAD_BYTES_MAX));
     char *const start = (char *)out->data + out->len;
-    char *at = line_u64(start, row->id);
+    char *at = synth_line_u64(start, row->id);
     *at++ = ',';
-    at = line_hex(at, row->session);
+    at = synth_line_hex(at, row->session);
     at = put_time(at, row->when.time);
     at = put_time(at, row->when.click_time);
     at = put_time(at, row->when.conversion_time);
@@ -110,6 +111,6 @@ enum status csv_row(struct buf *out, const struct synth_fields *f, const struct 
     *at++ = row->conversion ? '1' : '0';
     out->len += (size_t)(at - start);
     TRY(buf_put(out, row->user->data, row->user->len));
-    TRY(csv_cells(out, f, SIDE_ITEM, row->item, row->items));
+    TRY(synth_csv_cells(out, f, SIDE_ITEM, row->item, row->items));
     return buf_put_u8(out, '\n');
 }

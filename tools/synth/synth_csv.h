@@ -13,19 +13,20 @@
 #include "synth_fields.h"
 
 /* The header line; the schema's text. ERR_MEMORY, as all here. */
-enum status csv_header(struct buf *out, const struct synth_fields *f);
-enum status csv_schema(struct buf *out, const struct synth_fields *f);
+enum status synth_csv_header(struct buf *out, const struct synth_fields *f);
+enum status synth_csv_schema(struct buf *out, const struct synth_fields *f);
 /* ",cell,cell..." of one side. */
-enum status csv_cells(struct buf *out, const struct synth_fields *f, enum side side,
-                      const struct synth_entry *entries, uint32_t n);
-struct csv_row {
+enum status synth_csv_cells(struct buf *out, const struct synth_fields *f, enum side side,
+                            const struct synth_entry *entries, uint32_t n);
+struct synth_csv_row {
     uint64_t id, session;
     struct moment when;
     bool click, conversion;
-    const struct buf *user; /* its csv_cells */
+    const struct buf *user; /* its synth_csv_cells */
     const struct synth_entry *item;
     uint32_t items;
 };
-enum status csv_row(struct buf *out, const struct synth_fields *f, const struct csv_row *row);
+enum status synth_csv_row(struct buf *out, const struct synth_fields *f,
+                          const struct synth_csv_row *row);
 
 #endif

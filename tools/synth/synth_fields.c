@@ -32,7 +32,7 @@ void fields_init(struct synth_fields *f, const struct synth_config *config) {
     if (config->shape == SHAPE_PLAIN) {
         plain_fields_init(f, config);
     } else {
-        aliccp_fields_init(f, config);
+        synth_aliccp_fields_init(f, config);
     }
     for (uint32_t i = 0; i < F_COUNT; i++) {
         f->field[i].name = names[i];
@@ -79,10 +79,11 @@ static uint32_t plain_item(const struct synth_fields *f, const struct world *w,
 uint32_t fields_user(const struct synth_fields *f, const struct world *w, uint32_t user,
                      struct synth_entry *out) {
     return w->config.shape == SHAPE_PLAIN ? plain_user(f, w, user, out)
-                                          : aliccp_user(f, w, user, out);
+                                          : synth_aliccp_user(f, w, user, out);
 }
 
 uint32_t fields_item(const struct synth_fields *f, const struct world *w,
                      const struct impression *x, struct synth_entry *out) {
-    return w->config.shape == SHAPE_PLAIN ? plain_item(f, w, x, out) : aliccp_item(f, w, x, out);
+    return w->config.shape == SHAPE_PLAIN ? plain_item(f, w, x, out)
+                                          : synth_aliccp_item(f, w, x, out);
 }

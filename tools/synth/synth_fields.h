@@ -70,11 +70,11 @@ uint32_t fields_user(const struct synth_fields *f, const struct world *w, uint32
 uint32_t fields_item(const struct synth_fields *f, const struct world *w,
                      const struct impression *x, struct synth_entry *out);
 /* The same for SHAPE_ALICCP; synth_aliccp.c. */
-void aliccp_fields_init(struct synth_fields *f, const struct synth_config *config);
-uint32_t aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
-                     struct synth_entry *out);
-uint32_t aliccp_item(const struct synth_fields *f, const struct world *w,
-                     const struct impression *x, struct synth_entry *out);
+void synth_aliccp_fields_init(struct synth_fields *f, const struct synth_config *config);
+uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
+                           struct synth_entry *out);
+uint32_t synth_aliccp_item(const struct synth_fields *f, const struct world *w,
+                           const struct impression *x, struct synth_entry *out);
 
 static inline struct synth_entry fields_entry(const struct synth_fields *f,
                                               enum synth_field_name name, uint64_t value,
@@ -86,16 +86,16 @@ static inline struct synth_entry fields_entry(const struct synth_fields *f,
 
 /* --- lines of the two files, entries as field \x02 id \x03 value joined by \x01 --- */
 /* common_index,n,entries */
-enum status line_common(struct buf *out, const struct synth_fields *f, uint64_t index,
-                        const struct synth_entry *entries, uint32_t n);
+enum status synth_line_common(struct buf *out, const struct synth_fields *f, uint64_t index,
+                              const struct synth_entry *entries, uint32_t n);
 /* sample_id,click,conversion,common_index,n,entries */
-enum status line_skeleton(struct buf *out, const struct synth_fields *f, uint64_t impression_id,
-                          bool click, bool conversion, uint64_t index,
-                          const struct synth_entry *entries, uint32_t n);
+enum status synth_line_skeleton(struct buf *out, const struct synth_fields *f,
+                                uint64_t impression_id, bool click, bool conversion, uint64_t index,
+                                const struct synth_entry *entries, uint32_t n);
 /* What these are made of, each giving the place behind it: a number; an entry's value as Ali-CCP
  * writes it, up to 12 bytes; 16 hexadecimal digits. */
-char *line_u64(char *at, uint64_t v);
-char *line_value(char *at, uint32_t value_e5);
-char *line_hex(char *at, uint64_t v);
+char *synth_line_u64(char *at, uint64_t v);
+char *synth_line_value(char *at, uint32_t value_e5);
+char *synth_line_hex(char *at, uint64_t v);
 
 #endif

@@ -131,26 +131,26 @@ static enum status begin_session(const struct log_part *part, uint32_t user, str
     const uint32_t n = fields_user(part->fields, part->world, user, p->entries);
     p->sums.common_entries += n;
     buf_clear(&p->user);
-    return csv_cells(&p->user, part->fields, SIDE_USER, p->entries, n);
+    return synth_csv_cells(&p->user, part->fields, SIDE_USER, p->entries, n);
 }
 
 static enum status put_row(const struct log_part *part, struct piece *p, uint64_t id,
                            uint64_t index, const struct impression *x, uint32_t entries) {
     const bool conversion = (x->click && x->potential) || x->anomaly;
     if (!timed(part)) {
-        return line_skeleton(&p->text, part->fields, id, x->click, conversion, index, p->entries,
-                             entries);
+        return synth_line_skeleton(&p->text, part->fields, id, x->click, conversion, index,
+                                   p->entries, entries);
     }
-    struct csv_row row = {.id = id,
-                          .session = index,
-                          .click = x->click,
-                          .conversion = conversion,
-                          .user = &p->user,
-                          .item = p->entries,
-                          .items = entries};
+    struct synth_csv_row row = {.id = id,
+                                .session = index,
+                                .click = x->click,
+                                .conversion = conversion,
+                                .user = &p->user,
+                                .item = p->entries,
+                                .items = entries};
     times_of(part->world, x, id, &row.when);
     p->sums.after_day += row.when.conversion_time > row.when.click_time + (uint64_t)DAY_SECONDS;
-    return csv_row(&p->text, part->fields, &row);
+    return synth_csv_row(&p->text, part->fields, &row);
 }
 
 static enum status make_session(const struct writer *w, uint64_t number, struct piece *p) {
@@ -232,7 +232,8 @@ static enum status make_common(void *arg, uint64_t piece, void *slot) {
         const uint64_t session = session_key(w->part->part, w->order[i]);
         const uint32_t user = session_user(world, session);
         const uint32_t n = fields_user(w->part->fields, world, user, p->entries);
-        TRY(line_common(&p->text, w->part->fields, session_index(world, session), p->entries, n));
+        TRY(synth_line_common(&p->text, w->part->fields, session_index(world, session), p->entries,
+                              n));
         p->sums.common_entries += n;
     }
     return OK;
@@ -276,7 +277,7 @@ static enum status write_schema(const struct log_part *part) {
     struct buf text = BUF_EMPTY;
     enum status status = OK;
     TRY(path_join(path, part->dir, "log.schema"));
-    TRY_OUT(csv_schema(&text, part->fields));
+    TRY_OUT(synth_csv_schema(&text, part->fields));
     TRY_OUT(file_write_atomic(path, text.data, text.len));
 out:
     buf_fini(&text);
@@ -286,7 +287,7 @@ out:
 static enum status write_csv(struct writer *w) {
     struct buf header = BUF_EMPTY;
     enum status status = OK;
-    TRY_OUT(csv_header(&header, w->part->fields));
+    TRY_OUT(synth_csv_header(&header, w->part->fields));
     TRY_OUT(write_schema(w->part));
     TRY_OUT(write_file(w, "log.csv", &header, make_skeleton, take_skeleton));
     TRY_OUT(truth_commit(&w->truth));

@@ -186,20 +186,20 @@ static void test_zones(void **state) {
 
 /* --- cells ------------------------------------------------------------------------------------ */
 
-static struct clock settings(enum clock_unit unit, const char *format, const char *zone,
-                             const char *origin) {
-    struct clock c = {.unit = unit};
+static struct field_clock settings(enum clock_unit unit, const char *format, const char *zone,
+                                   const char *origin) {
+    struct field_clock c = {.unit = unit};
     snprintf(c.format, sizeof c.format, "%s", format);
     snprintf(c.zone_name, sizeof c.zone_name, "%s", zone);
     snprintf(c.origin_text, sizeof c.origin_text, "%s", origin);
-    assert_int_equal(clock_finish(&c), OK);
+    assert_int_equal(field_clock_finish(&c), OK);
     return c;
 }
 
-static void reads(const struct clock *c, const char *text, uint64_t want) {
+static void reads(const struct field_clock *c, const char *text, uint64_t want) {
     uint64_t got = 0;
     enum zone_fit fit;
-    const bool good = clock_read(c, (struct span){text, strlen(text)}, &got, &fit);
+    const bool good = field_clock_read(c, (struct span){text, strlen(text)}, &got, &fit);
     if (good != (want > 0) || got != want) {
         fail_msg("'%s' is %llu, expected %llu", text, (unsigned long long)got,
                  (unsigned long long)want);
@@ -208,7 +208,7 @@ static void reads(const struct clock *c, const char *text, uint64_t want) {
 
 static void test_cells(void **state) {
     (void)state;
-    struct clock c = settings(CLOCK_AUTO, "", "", "");
+    struct field_clock c = settings(CLOCK_AUTO, "", "", "");
     reads(&c, "1700000000", 1700000000);
     reads(&c, " 1700000000.9 ", 1700000000);
     reads(&c, "1.7e9", 1700000000);
@@ -246,9 +246,9 @@ static void test_cells(void **state) {
 }
 
 static void guesses(const char *format, const char *text, const char *want) {
-    const struct clock c = settings(CLOCK_AUTO, format, "", "");
+    const struct field_clock c = settings(CLOCK_AUTO, format, "", "");
     char got[CLOCK_GUESS];
-    clock_guess(&c, (struct span){text, strlen(text)}, got);
+    field_clock_guess(&c, (struct span){text, strlen(text)}, got);
     if (strcmp(got, want) != 0) {
         fail_msg("'%s': '%s', expected '%s'", text, got, want);
     }

@@ -21,7 +21,7 @@ static void number(char decimal, char thousands, const char *text, const char *w
     char *exact = malloc(n + 1); /* no byte beyond: reads past the end are found */
     assert_non_null(exact);
     memcpy(exact, text, n);
-    const bool good = prep_number_plain(&style, (struct span){exact, n}, copy, &out);
+    const bool good = field_number_plain(&style, (struct span){exact, n}, copy, &out);
     snprintf(got, sizeof got, "%.*s", good ? (int)out.n : 2, good ? out.at : "no");
     free(exact);
     if (strcmp(got, want) != 0) {
@@ -65,7 +65,7 @@ static void id(const char *text, const char *want) {
     char *exact = malloc(n + 1);
     assert_non_null(exact);
     memcpy(exact, text, n);
-    const struct span got = prep_id_plain(0, (struct span){exact, n});
+    const struct span got = field_id_plain(0, (struct span){exact, n});
     if (got.n != strlen(want) || memcmp(got.at, want, got.n) != 0) {
         fail_msg("'%s' is '%.*s', expected '%s'", text, (int)got.n, got.at, want);
     }
@@ -107,10 +107,10 @@ static void test_mutations(void **state) {
         for (size_t k = 0; k < n; k++) {
             text[k] = alphabet[rng_below(4, round, k + 1, sizeof alphabet - 1)];
         }
-        if (prep_number_plain(&style, (struct span){text, n}, copy, &out)) {
+        if (field_number_plain(&style, (struct span){text, n}, copy, &out)) {
             assert_true(out.n <= n);
         }
-        assert_true(prep_id_plain(style.decimal, (struct span){text, n}).n <= n);
+        assert_true(field_id_plain(style.decimal, (struct span){text, n}).n <= n);
         free(text);
     }
 }

@@ -32,7 +32,7 @@ static struct line line_of(const char *text, size_t n) {
     return l;
 }
 
-static struct prep_fields *fields;
+static struct log_fields *fields;
 static struct feature_list list;
 
 static int setup(void **state) {
@@ -51,7 +51,7 @@ static int teardown(void **state) {
 static enum reject skeleton(const char *text, struct skeleton_line *out) {
     struct line l = line_of(text, strlen(text));
     enum reject why = REJECT_NONE;
-    assert_int_equal(prep_line_skeleton(l.span, fields, out, &list, &why), OK);
+    assert_int_equal(aliccp_line_skeleton(l.span, fields, out, &list, &why), OK);
     free(l.text);
     return why;
 }
@@ -60,7 +60,7 @@ static enum reject common(const char *text) {
     struct line l = line_of(text, strlen(text));
     struct span key;
     enum reject why = REJECT_NONE;
-    assert_int_equal(prep_line_common(l.span, fields, &key, &list, &why), OK);
+    assert_int_equal(aliccp_line_common(l.span, fields, &key, &list, &why), OK);
     free(l.text);
     return why;
 }
@@ -72,7 +72,7 @@ static enum reject common(const char *text) {
 static void test_good(void **state) {
     struct skeleton_line row;
     (void)state;
-    prep_fields_init(fields, NULL);
+    log_fields_init(fields, NULL);
     assert_int_equal(skeleton("17,1,0,ab,4,205" B "7" C "1.0" A "210" B "9" C "0.69315" A "210" B
                               "10000000" C "1" A "a_long_field_name" B "8" C "-2.5e-1",
                               &row),
@@ -118,16 +118,16 @@ static void test_f64(void **state) {
     (void)state;
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
         const struct span text = {texts[k], strlen(texts[k])};
-        assert_int_equal(prep_number_f64(text, &v), REJECT_NONE);
+        assert_int_equal(field_number_f64(text, &v), REJECT_NONE);
         assert_true(v == strtod(texts[k], NULL));
     }
-    assert_int_equal(prep_number_f64((struct span){"123", 2}, &v), REJECT_NONE);
+    assert_int_equal(field_number_f64((struct span){"123", 2}, &v), REJECT_NONE);
     assert_true(v == 12);
-    assert_int_equal(prep_number_f64((struct span){"1.5", 1}, &v), REJECT_NONE);
+    assert_int_equal(field_number_f64((struct span){"1.5", 1}, &v), REJECT_NONE);
     assert_true(v == 1);
     static const char *const bad[] = {"", ".", "1.2.3", "1x", " 1", "0x10"};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
-        assert_int_equal(prep_number_f64((struct span){bad[k], strlen(bad[k])}, &v), REJECT_VALUE);
+        assert_int_equal(field_number_f64((struct span){bad[k], strlen(bad[k])}, &v), REJECT_VALUE);
     }
 }
 
@@ -179,7 +179,7 @@ static void test_every_reason(void **state) {
     };
     struct skeleton_line row;
     (void)state;
-    prep_fields_init(fields, NULL);
+    log_fields_init(fields, NULL);
     for (size_t k = 0; k < sizeof lines / sizeof *lines; k++) {
         const enum reject why = skeleton(lines[k].text, &row);
         if (why != lines[k].why) {
@@ -205,13 +205,13 @@ static void test_zero_bytes(void **state) {
         size_t n;
     } lines[] = {{one, sizeof one - 1}, {two, sizeof two - 1}};
     (void)state;
-    prep_fields_init(fields, NULL);
+    log_fields_init(fields, NULL);
     assert_int_equal(common("k,1,f" B "1" C "1.0"), REJECT_NONE);
     for (size_t k = 0; k < 2; k++) {
         struct line l = line_of(lines[k].text, lines[k].n);
         struct span key;
         enum reject why;
-        assert_int_equal(prep_line_common(l.span, fields, &key, &list, &why), OK);
+        assert_int_equal(aliccp_line_common(l.span, fields, &key, &list, &why), OK);
         assert_int_equal(why, REJECT_FIELD);
         free(l.text);
     }
@@ -220,7 +220,7 @@ static void test_zero_bytes(void **state) {
 /* The fast path gives what strtod gives. */
 static void test_values(void **state) {
     (void)state;
-    prep_fields_init(fields, NULL);
+    log_fields_init(fields, NULL);
     for (uint64_t i = 0; i < 100000; i++) {
         char number[64], text[128];
         const uint64_t whole = rng_u64(1, i, 0) >> rng_below(1, i, 1, 64);
@@ -241,22 +241,22 @@ static void test_values(void **state) {
 static void test_numbers(void **state) {
     uint64_t v = 0;
     (void)state;
-    assert_true(prep_number_u64((struct span){"18446744073709551615", 20}, &v) && v == UINT64_MAX);
-    assert_false(prep_number_u64((struct span){"18446744073709551616", 20}, &v));
-    assert_false(prep_number_u64((struct span){"", 0}, &v));
-    assert_false(prep_number_u64((struct span){"+1", 2}, &v));
-    assert_int_equal(prep_number_or_hash((struct span){"123", 3}), 123);
-    assert_int_equal(prep_number_or_hash((struct span){"0", 1}), 0);
-    assert_true(prep_number_or_hash((struct span){"0123", 4}) == hash_bytes("0123", 4));
-    assert_true(prep_number_or_hash((struct span){"ab", 2}) == hash_bytes("ab", 2));
+    assert_true(field_number_u64((struct span){"18446744073709551615", 20}, &v) && v == UINT64_MAX);
+    assert_false(field_number_u64((struct span){"18446744073709551616", 20}, &v));
+    assert_false(field_number_u64((struct span){"", 0}, &v));
+    assert_false(field_number_u64((struct span){"+1", 2}, &v));
+    assert_int_equal(field_number_or_hash((struct span){"123", 3}), 123);
+    assert_int_equal(field_number_or_hash((struct span){"0", 1}), 0);
+    assert_true(field_number_or_hash((struct span){"0123", 4}) == hash_bytes("0123", 4));
+    assert_true(field_number_or_hash((struct span){"ab", 2}) == hash_bytes("ab", 2));
 }
 
 static void test_key(void **state) {
     (void)state;
-    const struct span key = prep_line_key((struct span){"1,0,0,abc,4,x", 13});
+    const struct span key = aliccp_line_key((struct span){"1,0,0,abc,4,x", 13});
     assert_true(key.n == 3 && memcmp(key.at, "abc", 3) == 0);
-    assert_int_equal(prep_line_key((struct span){"1,0,0,abc", 9}).n, 0);
-    assert_int_equal(prep_line_key((struct span){"", 0}).n, 0);
+    assert_int_equal(aliccp_line_key((struct span){"1,0,0,abc", 9}).n, 0);
+    assert_int_equal(aliccp_line_key((struct span){"", 0}).n, 0);
 }
 
 static void test_too_many_fields(void **state) {
@@ -264,13 +264,13 @@ static void test_too_many_fields(void **state) {
     struct span key;
     enum reject why;
     (void)state;
-    prep_fields_init(fields, NULL);
+    log_fields_init(fields, NULL);
     assert_int_equal(buf_printf(&text, "k,%u,", FIELDS_MAX + 1), OK);
     for (unsigned k = 0; k <= FIELDS_MAX; k++) {
         assert_int_equal(buf_printf(&text, "%sf%u" B "1" C "1.0", k > 0 ? A : "", k), OK);
     }
     struct line l = line_of((char *)text.data, text.len);
-    assert_int_equal(prep_line_common(l.span, fields, &key, &list, &why), ERR_LIMIT);
+    assert_int_equal(aliccp_line_common(l.span, fields, &key, &list, &why), ERR_LIMIT);
     assert_int_equal(fields->schema.count, 0);
     free(l.text);
     buf_fini(&text);
@@ -299,14 +299,14 @@ static void test_mutations(void **state) {
             }
         }
         struct line l = line_of(text, n);
-        prep_fields_init(fields, NULL);
-        assert_int_equal(prep_line_skeleton(l.span, fields, &row, &list, &why), OK);
+        log_fields_init(fields, NULL);
+        assert_int_equal(aliccp_line_skeleton(l.span, fields, &row, &list, &why), OK);
         const size_t count = list.count;
         assert_true(why < REJECTS && (why == REJECT_NONE || fields->schema.count == 0));
         for (size_t i = 0; why == REJECT_NONE && i < list.count; i++) {
             assert_true(list.features[i].field < fields->schema.count);
         }
-        assert_int_equal(prep_line_skeleton(l.span, fields, &row, &list, &again), OK);
+        assert_int_equal(aliccp_line_skeleton(l.span, fields, &row, &list, &again), OK);
         if (again != why || (why == REJECT_NONE && list.count != count)) {
             fail_msg("seed %llu, round %u: two answers", (unsigned long long)seed, round);
         }
@@ -320,12 +320,12 @@ static void test_memory_fails(void **state) {
     enum reject why;
     (void)state;
     feature_list_fini(&list);
-    prep_fields_init(fields, NULL);
+    log_fields_init(fields, NULL);
     mem_fail_after(1);
-    const enum status status = prep_line_common(l.span, fields, &key, &list, &why);
+    const enum status status = aliccp_line_common(l.span, fields, &key, &list, &why);
     mem_fail_after(0);
     assert_int_equal(status, ERR_MEMORY);
-    assert_int_equal(prep_line_common(l.span, fields, &key, &list, &why), OK);
+    assert_int_equal(aliccp_line_common(l.span, fields, &key, &list, &why), OK);
     free(l.text);
 }
 

@@ -16,17 +16,17 @@
 /* Where the records of the text end, each followed by a bar, doubtful ones by a question mark.
  * Every stop before the end of what is asked for gives the same answer or none. */
 static void split(const char *text, uint32_t columns, char *out) {
-    struct prep_quotes q = {.quote = '"', .delimiter = ',', .columns = columns};
+    struct csv_quotes q = {.quote = '"', .delimiter = ',', .columns = columns};
     const size_t n = strlen(text);
     for (size_t from = 0; from < n;) {
-        size_t end = prep_quotes_end(&q, text, from, n, true, false);
+        size_t end = csv_quotes_end(&q, text, from, n, true, false);
         end = end == NO_END ? n : end;
         for (size_t stop = from; stop < n; stop++) {
             char *part = malloc(stop + 1); /* no byte beyond */
             assert_non_null(part);
             memcpy(part, text, stop);
-            struct prep_quotes fresh = {.quote = '"', .delimiter = ',', .columns = columns};
-            const size_t early = prep_quotes_end(&fresh, part, from, stop, false, false);
+            struct csv_quotes fresh = {.quote = '"', .delimiter = ',', .columns = columns};
+            const size_t early = csv_quotes_end(&fresh, part, from, stop, false, false);
             free(part);
             if (early != NO_END && (early != end || fresh.doubtful != q.doubtful)) {
                 fail_msg("%s: record at %zu ends at %zu, and with %zu bytes at %zu", text, from,
@@ -94,18 +94,18 @@ static void test_columns_unknown(void **state) {
 }
 
 static void test_off(void **state) {
-    struct prep_quotes q = {.quote = 0, .delimiter = ',', .columns = 3};
+    struct csv_quotes q = {.quote = 0, .delimiter = ',', .columns = 3};
     (void)state;
-    assert_int_equal(prep_quotes_end(&q, "1,\"a\nb\",0\n", 0, 10, true, false), 5);
-    assert_int_equal(prep_quotes_end(&q, "1,\"a", 0, 4, true, false), NO_END);
+    assert_int_equal(csv_quotes_end(&q, "1,\"a\nb\",0\n", 0, 10, true, false), 5);
+    assert_int_equal(csv_quotes_end(&q, "1,\"a", 0, 4, true, false), NO_END);
 }
 
 static void test_cut(void **state) {
-    struct prep_quotes q = {.quote = '"', .delimiter = ',', .columns = 3};
+    struct csv_quotes q = {.quote = '"', .delimiter = ',', .columns = 3};
     (void)state;
-    assert_int_equal(prep_quotes_end(&q, "1,\"a\nb c d", 0, 10, false, false), NO_END);
-    assert_int_equal(prep_quotes_end(&q, "1,\"a\nb c d", 0, 10, false, true), 5);
-    assert_int_equal(prep_quotes_end(&q, "1,\"a b c d", 0, 10, false, true), NO_END);
+    assert_int_equal(csv_quotes_end(&q, "1,\"a\nb c d", 0, 10, false, false), NO_END);
+    assert_int_equal(csv_quotes_end(&q, "1,\"a\nb c d", 0, 10, false, true), 5);
+    assert_int_equal(csv_quotes_end(&q, "1,\"a b c d", 0, 10, false, true), NO_END);
 }
 
 /* Short texts of the bytes that matter. */
@@ -132,7 +132,7 @@ static void test_time(void **state) {
     (void)state;
     assert_non_null(text);
     for (size_t k = 0; k < sizeof lines / sizeof *lines; k++) {
-        struct prep_quotes q = {.quote = '"', .delimiter = ',', .columns = 7};
+        struct csv_quotes q = {.quote = '"', .delimiter = ',', .columns = 7};
         const uint64_t started_ms = clock_mono_ms();
         const size_t length = strlen(lines[k]);
         size_t n = 0;
@@ -142,7 +142,7 @@ static void test_time(void **state) {
         for (size_t from = 0; from < n;) {
             const bool cut = n - from > LINE_BYTES_MAX;
             const size_t end =
-                prep_quotes_end(&q, text, from, cut ? from + LINE_BYTES_MAX + 1 : n, !cut, cut);
+                csv_quotes_end(&q, text, from, cut ? from + LINE_BYTES_MAX + 1 : n, !cut, cut);
             assert_true(end > from && end <= n);
             from = end;
         }

@@ -18,14 +18,14 @@
 
 /* The cells of a record, joined by '#'; "bad" if the quotes are. */
 static void cells(const char *text, char quote, const char *want) {
-    struct prep_cells c = {0};
+    struct csv_cells c = {0};
     struct buf out = BUF_EMPTY;
     bool good = false;
     const size_t n = strlen(text);
     char *record = malloc(n + 1); /* no byte beyond: reads past the end are found */
     assert_non_null(record);
     memcpy(record, text, n + 1);
-    assert_int_equal(prep_cells_split(&c, (struct span){record, n}, ',', quote, &good), OK);
+    assert_int_equal(csv_cells_split(&c, (struct span){record, n}, ',', quote, &good), OK);
     for (size_t k = 0; good && k < c.count; k++) {
         assert_int_equal(
             buf_printf(&out, "%s%.*s", k > 0 ? "#" : "", (int)c.cell[k].n, c.cell[k].at), OK);
@@ -33,7 +33,7 @@ static void cells(const char *text, char quote, const char *want) {
     assert_string_equal(good ? (const char *)out.data : "bad", want);
     free(record);
     buf_fini(&out);
-    prep_cells_fini(&c);
+    csv_cells_fini(&c);
 }
 
 static void test_cells(void **state) {
@@ -66,9 +66,9 @@ static const char schema_text[] =
     "[column.price]\nkind=numeric\nuniform=0,10,5\n";
 
 struct world {
-    struct prep_schema schema;
-    struct prep_fields fields;
-    struct prep_row row;
+    struct csv_schema schema;
+    struct log_fields fields;
+    struct csv_row row;
     /* of the row that was read last */
     uint32_t classes;
     bool groups;
@@ -77,17 +77,17 @@ struct world {
 static int setup(void **state) {
     struct world *w = calloc(1, sizeof *w);
     *state = w;
-    return w != NULL && prep_schema_parse(&w->schema, "t", schema_text) == OK &&
-                   prep_schema_bind(&w->schema, "t", NULL, 0) == OK &&
-                   prep_row_init(&w->row, &w->schema, &w->fields) == OK
+    return w != NULL && csv_schema_parse(&w->schema, "t", schema_text) == OK &&
+                   csv_schema_bind(&w->schema, "t", NULL, 0) == OK &&
+                   csv_row_init(&w->row, &w->schema, &w->fields) == OK
                ? 0
                : -1;
 }
 
 static int teardown(void **state) {
     struct world *w = *state;
-    prep_row_fini(&w->row);
-    prep_schema_free(&w->schema);
+    csv_row_fini(&w->row);
+    csv_schema_free(&w->schema);
     free(w);
     return 0;
 }
@@ -98,11 +98,11 @@ static enum reject read_row(struct world *w, const char *text) {
     char *record = calloc(1, n + 16);
     assert_non_null(record);
     memcpy(record, text, n);
-    assert_int_equal(prep_row_read(&w->row, (struct span){record, n}, &why), OK);
+    assert_int_equal(csv_row_read(&w->row, (struct span){record, n}, &why), OK);
     if (why == REJECT_NONE) {
-        assert_int_equal(prep_row_user(&w->row, &why), OK);
+        assert_int_equal(csv_row_user(&w->row, &why), OK);
     }
-    w->classes = prep_row_classes(&w->row);
+    w->classes = csv_row_classes(&w->row);
     w->groups = why == REJECT_NONE && w->row.groups;
     free(record);
     return why;
@@ -205,9 +205,9 @@ static void test_times(void **state) {
         struct world w = {0};
         char text[256];
         snprintf(text, sizeof text, "%s%s", timed, rows[k].own ? "click_time=ct\n" : "");
-        assert_int_equal(prep_schema_parse(&w.schema, "t", text), OK);
-        assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
-        assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+        assert_int_equal(csv_schema_parse(&w.schema, "t", text), OK);
+        assert_int_equal(csv_schema_bind(&w.schema, "t", NULL, 0), OK);
+        assert_int_equal(csv_row_init(&w.row, &w.schema, &w.fields), OK);
         const enum reject why = read_row(&w, rows[k].text);
         if (why != rows[k].why) {
             fail_msg("row %zu: '%s', expected '%s'", k, reject_text(why), reject_text(rows[k].why));
@@ -217,8 +217,8 @@ static void test_times(void **state) {
             assert_int_equal(w.row.when.click_time, rows[k].click_time);
             assert_int_equal(w.row.when.conversion_time, rows[k].conversion_time);
         }
-        prep_row_fini(&w.row);
-        prep_schema_free(&w.schema);
+        csv_row_fini(&w.row);
+        csv_schema_free(&w.schema);
     }
 }
 
@@ -236,9 +236,9 @@ static void test_weight(void **state) {
                 {"0,0,u,1 2", -1}};
     struct world w = {0};
     (void)state;
-    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
-    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
-    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(csv_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(csv_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(csv_row_init(&w.row, &w.schema, &w.fields), OK);
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         const enum reject why = read_row(&w, rows[k].text);
         if (why != (rows[k].weight < 0 ? REJECT_WEIGHT : REJECT_NONE) ||
@@ -247,8 +247,8 @@ static void test_weight(void **state) {
                      (double)w.row.weight);
         }
     }
-    prep_row_fini(&w.row);
-    prep_schema_free(&w.schema);
+    csv_row_fini(&w.row);
+    csv_schema_free(&w.schema);
 }
 
 /* Behaviours are labels of their own, in the order of the list; another value is no label. */
@@ -257,9 +257,9 @@ static void test_behaviours(void **state) {
                                  "user=u\nbehaviours=fav, cart\n";
     struct world w = {0};
     (void)state;
-    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
-    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
-    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(csv_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(csv_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(csv_row_init(&w.row, &w.schema, &w.fields), OK);
     assert_int_equal(read_row(&w, "1,1,u,1,0"), REJECT_NONE);
     assert_int_equal(w.row.behaviours, LABEL_BEHAVIOUR(2));
     assert_int_equal(read_row(&w, "1,0,u,1,1"), REJECT_NONE);
@@ -268,8 +268,8 @@ static void test_behaviours(void **state) {
     assert_int_equal(w.row.behaviours, 0);
     assert_int_equal(read_row(&w, "1,0,u,2,0"), REJECT_LABEL);
     assert_int_equal(read_row(&w, "1,0,u,0,"), REJECT_LABEL);
-    prep_row_fini(&w.row);
-    prep_schema_free(&w.schema);
+    csv_row_fini(&w.row);
+    csv_schema_free(&w.schema);
 }
 
 static uint32_t labels_by(const char *keys, const char *row) {
@@ -277,16 +277,16 @@ static uint32_t labels_by(const char *keys, const char *row) {
     struct world w = {0};
     snprintf(schema, sizeof schema, "[log]\nheader=no\ncolumns=c,b,u\nuser=u\nmissing=NULL\n%s",
              keys);
-    if (prep_schema_parse(&w.schema, "t", schema) != OK) {
+    if (csv_schema_parse(&w.schema, "t", schema) != OK) {
         fail_msg("%s", fail_text());
     }
-    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
-    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(csv_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(csv_row_init(&w.row, &w.schema, &w.fields), OK);
     assert_int_equal(read_row(&w, row), REJECT_NONE);
     const uint32_t labels =
         (uint32_t)w.row.click | (uint32_t)w.row.conversion << 1 | w.classes << 2;
-    prep_row_fini(&w.row);
-    prep_schema_free(&w.schema);
+    csv_row_fini(&w.row);
+    csv_schema_free(&w.schema);
     return labels;
 }
 
@@ -317,9 +317,9 @@ static void test_styles(void **state) {
                                  "[column.i]\nkind=id\n[column.t]\nmulti=|\nweight=:\nkind=id\n";
     struct world w = {0};
     (void)state;
-    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
-    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
-    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(csv_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(csv_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(csv_row_init(&w.row, &w.schema, &w.fields), OK);
     assert_int_equal(read_row(&w, "1,0;19,90; 000376 ;7:0,5|8,0:1,25"), REJECT_NONE);
     assert_true(w.row.click);
     assert_int_equal(feature(&w, &w.row.item, "p", 0)->id, 1);
@@ -338,8 +338,8 @@ static void test_styles(void **state) {
     assert_int_equal(read_row(&w, "0;1;18446744073709551616;1"), REJECT_ID);
     assert_int_equal(read_row(&w, "0;1;0018446744073709551615,0;1"), REJECT_NONE);
     assert_true(feature(&w, &w.row.item, "i", 0)->id == UINT64_MAX);
-    prep_row_fini(&w.row);
-    prep_schema_free(&w.schema);
+    csv_row_fini(&w.row);
+    csv_schema_free(&w.schema);
 }
 
 /* One column says how far a user went. */
@@ -348,9 +348,9 @@ static void test_funnel(void **state) {
                                  "user=u\n";
     struct world w = {0};
     (void)state;
-    assert_int_equal(prep_schema_parse(&w.schema, "t", schema), OK);
-    assert_int_equal(prep_schema_bind(&w.schema, "t", NULL, 0), OK);
-    assert_int_equal(prep_row_init(&w.row, &w.schema, &w.fields), OK);
+    assert_int_equal(csv_schema_parse(&w.schema, "t", schema), OK);
+    assert_int_equal(csv_schema_bind(&w.schema, "t", NULL, 0), OK);
+    assert_int_equal(csv_row_init(&w.row, &w.schema, &w.fields), OK);
     assert_int_equal(read_row(&w, "0,u"), REJECT_NONE);
     assert_true(!w.row.click && !w.row.conversion);
     assert_int_equal(read_row(&w, "1.0,u"), REJECT_NONE);
@@ -363,8 +363,8 @@ static void test_funnel(void **state) {
     assert_int_equal(read_row(&w, ",u"), REJECT_LABEL);
     assert_string_equal(w.row.seen, "stage is empty");
     assert_int_equal(w.classes, 0);
-    prep_row_fini(&w.row);
-    prep_schema_free(&w.schema);
+    csv_row_fini(&w.row);
+    csv_schema_free(&w.schema);
 }
 
 /* A rejected row with cells too many or too few has a label if it looks so from both ends; of one
@@ -425,15 +425,15 @@ static void test_mutations(void **state) {
 static void test_memory_fails(void **state) {
     struct world *w = *state;
     for (size_t n = 1;; n++) {
-        struct prep_row row;
+        struct csv_row row;
         enum reject why = REJECT_NONE;
         static const char text[] = "7,u1,1,0,25,a|b,42,x,9.99\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-        assert_int_equal(prep_row_init(&row, &w->schema, &w->fields), OK);
+        assert_int_equal(csv_row_init(&row, &w->schema, &w->fields), OK);
         mem_fail_after(n);
-        enum status status = prep_row_read(&row, (struct span){text, strlen(text)}, &why);
-        status = status == OK ? prep_row_user(&row, &why) : status;
+        enum status status = csv_row_read(&row, (struct span){text, strlen(text)}, &why);
+        status = status == OK ? csv_row_user(&row, &why) : status;
         mem_fail_after(0);
-        prep_row_fini(&row);
+        csv_row_fini(&row);
         if (status == OK) {
             assert_true(n > 3);
             break;

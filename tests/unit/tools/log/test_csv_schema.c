@@ -46,9 +46,9 @@ static const char whole[] = "; a comment\n"
                             "field = labels\n";
 
 static void test_whole(void **state) {
-    struct prep_schema s;
+    struct csv_schema s;
     (void)state;
-    assert_int_equal(prep_schema_parse(&s, "t", whole), OK);
+    assert_int_equal(csv_schema_parse(&s, "t", whole), OK);
     assert_int_equal(s.delimiter, ';');
     assert_int_equal(s.quote, 0);
     assert_true(s.header);
@@ -69,17 +69,17 @@ static void test_whole(void **state) {
     const struct span header[] = {{"price", 5}, {"id", 2},  {"g", 1},    {"c", 1},
                                   {"b", 1},     {"ct", 2},  {"t", 1},    {"x", 1},
                                   {"bt", 2},    {"age", 3}, {"city", 4}, {"tags", 4}};
-    assert_int_equal(prep_schema_bind(&s, "f", header, 12), OK);
+    assert_int_equal(csv_schema_bind(&s, "f", header, 12), OK);
     assert_int_equal(s.columns[3].place, 0);
     assert_int_equal(s.columns[2].place, 11);
     assert_int_equal(s.click_time.place, 5);
     assert_int_equal(s.time.place, 6);
     assert_int_equal(s.conversion_time.place, 8);
     assert_int_equal(s.click.role.place, 3);
-    assert_int_equal(prep_schema_bind(&s, "f", header, 11), ERR_CONFIG);
+    assert_int_equal(csv_schema_bind(&s, "f", header, 11), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "no column 'tags'; the nearest is '"));
-    prep_schema_free(&s);
-    prep_schema_free(&s);
+    csv_schema_free(&s);
+    csv_schema_free(&s);
 }
 
 #define LOG "[log]\nclick=c\nconversion=b\nuser=u\n"
@@ -185,8 +185,8 @@ static void test_refuses(void **state) {
     };
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        struct prep_schema s;
-        assert_int_equal(prep_schema_parse(&s, "t", cases[k].text), ERR_CONFIG);
+        struct csv_schema s;
+        assert_int_equal(csv_schema_parse(&s, "t", cases[k].text), ERR_CONFIG);
         if (strstr(fail_text(), cases[k].says) == NULL) {
             fail_msg("case %zu says '%s', expected '%s'", k, fail_text(), cases[k].says);
         }
@@ -194,92 +194,92 @@ static void test_refuses(void **state) {
 }
 
 static void test_no_header(void **state) {
-    struct prep_schema s;
+    struct csv_schema s;
     (void)state;
-    assert_int_equal(prep_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c\ncolumns=u\n"), OK);
+    assert_int_equal(csv_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c\ncolumns=u\n"), OK);
     assert_int_equal(s.name_count, 3);
-    assert_int_equal(prep_schema_bind(&s, "t", NULL, 0), OK);
+    assert_int_equal(csv_schema_bind(&s, "t", NULL, 0), OK);
     assert_int_equal(s.click.role.place, 1);
     assert_int_equal(s.columns[0].place, 2);
-    prep_schema_free(&s);
-    assert_int_equal(prep_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c,u,b\n"), OK);
-    assert_int_equal(prep_schema_bind(&s, "t", NULL, 0), ERR_CONFIG);
+    csv_schema_free(&s);
+    assert_int_equal(csv_schema_parse(&s, "t", LOG "header=no\ncolumns=b,c,u,b\n"), OK);
+    assert_int_equal(csv_schema_bind(&s, "t", NULL, 0), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "column 'b' is there 2 times"));
-    prep_schema_free(&s);
+    csv_schema_free(&s);
 }
 
 /* Lists go on in a second line of their key; texts with commas, quotes and blanks are quoted. */
 static void test_one_label(void **state) {
-    struct prep_schema s;
+    struct csv_schema s;
     (void)state;
-    assert_int_equal(prep_schema_parse(&s, "t",
-                                       "[log]\nclick = c\nconversion = none\nuser = u\n"
-                                       "time = t\n"),
+    assert_int_equal(csv_schema_parse(&s, "t",
+                                      "[log]\nclick = c\nconversion = none\nuser = u\n"
+                                      "time = t\n"),
                      OK);
     assert_int_equal(s.conversion.source, LABEL_NEVER);
-    prep_schema_free(&s);
-    assert_int_equal(prep_schema_parse(&s, "t",
-                                       "[log]\nclick = \"all\"\nconversion = \"none\"\n"
-                                       "user = u\n"),
+    csv_schema_free(&s);
+    assert_int_equal(csv_schema_parse(&s, "t",
+                                      "[log]\nclick = \"all\"\nconversion = \"none\"\n"
+                                      "user = u\n"),
                      OK); /* columns of these names */
     assert_string_equal(s.click.role.name, "all");
     assert_string_equal(s.conversion.role.name, "none");
-    prep_schema_free(&s);
+    csv_schema_free(&s);
 }
 
 static void test_lists(void **state) {
     static const char *const texts[] = {"NULL", "\\N", "a, b", "say \"x\"", " "};
-    struct prep_schema s;
+    struct csv_schema s;
     (void)state;
-    assert_int_equal(prep_schema_parse(&s, "t",
-                                       LOG "item = \"a, b\", \"class \" ,x]\n"
-                                           "missing = NULL , \\N\n"
-                                           "missing = \"a, b\",\"say \"\"x\"\"\",\" \"\n"
-                                           "[column.\"class \"]\nfield = class\nmissing = -1\n"
-                                           "missing = \"\"\n"
-                                           "[column.\"a, b\"]\nfield = ab\n"
-                                           "[column.x]]\nfield = x\n"),
+    assert_int_equal(csv_schema_parse(&s, "t",
+                                      LOG "item = \"a, b\", \"class \" ,x]\n"
+                                          "missing = NULL , \\N\n"
+                                          "missing = \"a, b\",\"say \"\"x\"\"\",\" \"\n"
+                                          "[column.\"class \"]\nfield = class\nmissing = -1\n"
+                                          "missing = \"\"\n"
+                                          "[column.\"a, b\"]\nfield = ab\n"
+                                          "[column.x]]\nfield = x\n"),
                      OK);
     assert_int_equal(s.missing.count, 5);
     for (uint32_t k = 0; k < 5; k++) {
         assert_string_equal(s.missing.text[k], texts[k]);
-        assert_true(prep_list_has(&s.missing, (struct span){texts[k], strlen(texts[k])}));
+        assert_true(text_list_has(&s.missing, (struct span){texts[k], strlen(texts[k])}));
     }
-    assert_false(prep_list_has(&s.missing, (struct span){"NUL", 3}));
-    assert_false(prep_list_has(&s.missing, (struct span){"NULL ", 5}));
+    assert_false(text_list_has(&s.missing, (struct span){"NUL", 3}));
+    assert_false(text_list_has(&s.missing, (struct span){"NULL ", 5}));
     assert_string_equal(s.columns[1].name, "a, b");
     assert_string_equal(s.columns[1].field, "ab");
     assert_string_equal(s.columns[2].name, "class ");
     assert_string_equal(s.columns[3].field, "x");
     assert_int_equal(s.columns[2].missing.count, 2);
     assert_string_equal(s.columns[2].missing.text[0], "-1");
-    prep_schema_free(&s);
+    csv_schema_free(&s);
 }
 
 static void test_mutations(void **state) {
     (void)state;
     for (uint64_t round = 0; round < 20000; round++) {
         char text[sizeof whole];
-        struct prep_schema s;
+        struct csv_schema s;
         memcpy(text, whole, sizeof text);
         for (uint64_t k = 0; k < 1 + round % 4; k++) {
             text[rng_below(5, round, k, sizeof text - 1)] =
                 (char)(1 + rng_below(5, round, k + 10, 126));
         }
-        const enum status status = prep_schema_parse(&s, "t", text);
+        const enum status status = csv_schema_parse(&s, "t", text);
         assert_true(status == OK || status == ERR_CONFIG);
-        prep_schema_free(&s);
+        csv_schema_free(&s);
     }
 }
 
 static void test_memory_fails(void **state) {
     (void)state;
     for (size_t n = 1;; n++) {
-        struct prep_schema s;
+        struct csv_schema s;
         mem_fail_after(n);
-        const enum status status = prep_schema_parse(&s, "t", whole);
+        const enum status status = csv_schema_parse(&s, "t", whole);
         mem_fail_after(0);
-        prep_schema_free(&s);
+        csv_schema_free(&s);
         if (status == OK) {
             assert_true(n > 3);
             break;

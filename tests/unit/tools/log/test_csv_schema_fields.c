@@ -96,5 +96,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv),
                                        cmocka_unit_test(test_empty_column),
                                        cmocka_unit_test(test_aliccp)};
-    return cmocka_run_group_tests_name("prep_schema_fields", tests, prep_setup, prep_teardown);
+    return cmocka_run_group_tests_name("csv_schema_fields", tests, prep_setup, prep_teardown);
 }

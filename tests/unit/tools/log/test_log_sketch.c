@@ -12,17 +12,17 @@
 
 #include <cmocka.h>
 
-static struct prep_sketch sketch, left, right;
+static struct log_sketch sketch, left, right;
 
 /* 1 to n, each `times`; as numbers or as hashes of them. */
 static double count(uint64_t n, unsigned times, bool hashed) {
     memset(&sketch, 0, sizeof sketch);
     for (unsigned k = 0; k < times; k++) {
         for (uint64_t i = 1; i <= n; i++) {
-            prep_sketch_add(&sketch, hashed ? hash_bytes(&i, sizeof i) : i);
+            log_sketch_add(&sketch, hashed ? hash_bytes(&i, sizeof i) : i);
         }
     }
-    return prep_sketch_count(&sketch);
+    return log_sketch_count(&sketch);
 }
 
 static void test_counts(void **state) {
@@ -38,19 +38,19 @@ static void test_counts(void **state) {
         }
     }
     memset(&sketch, 0, sizeof sketch);
-    assert_true(prep_sketch_count(&sketch) == 0);
+    assert_true(log_sketch_count(&sketch) == 0);
 }
 
 /* Two that are joined are one that saw everything. */
 static void test_join(void **state) {
     (void)state;
     for (uint64_t i = 0; i < 10000; i++) {
-        prep_sketch_add(i % 3 == 0 ? &left : &right, i);
-        prep_sketch_add(&right, i % 100);
+        log_sketch_add(i % 3 == 0 ? &left : &right, i);
+        log_sketch_add(&right, i % 100);
     }
     count(9999, 1, false);
-    prep_sketch_add(&sketch, 0);
-    prep_sketch_join(&left, &right);
+    log_sketch_add(&sketch, 0);
+    log_sketch_join(&left, &right);
     assert_memory_equal(&left, &sketch, sizeof sketch);
 }
 

@@ -29,7 +29,7 @@ static void label(const char *text, enum csv_labels labels, unsigned want) {
     memcpy(cell, text, n);
     const struct span span = {cell, n};
     const bool good =
-        labels == LABELS_FUNNEL ? prep_label_stage(span, &stage) : prep_label(span, labels, &is);
+        labels == LABELS_FUNNEL ? log_label_stage(span, &stage) : log_label(span, labels, &is);
     const unsigned got = !good ? NEITHER : labels == LABELS_FUNNEL ? stage : is;
     if (got != want) {
         fail_msg("'%s' is read as %u, expected %u", text, got, want);

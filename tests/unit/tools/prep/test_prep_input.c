@@ -64,7 +64,7 @@ static void trace_all(struct prep_input *in, struct trace *t) {
 static void set(struct prep_input *in, uint32_t records_max, size_t bytes_max, char quote) {
     in->records_max = records_max;
     in->bytes_max = bytes_max;
-    in->quotes = (struct prep_quotes){.quote = quote, .delimiter = ','};
+    in->quotes = (struct csv_quotes){.quote = quote, .delimiter = ','};
     in->same_run = same_first;
 }
 
@@ -324,7 +324,7 @@ static void test_places(void **state) {
         in.headers = true;
         in.records_max = records_max;
         in.bytes_max = 1000;
-        in.quotes = (struct prep_quotes){.quote = '"', .delimiter = ','};
+        in.quotes = (struct csv_quotes){.quote = '"', .delimiter = ','};
         assert_int_equal(prep_input_first(&in, &header, &t), OK);
         while (prep_input_next(&in, &p) == OK) {
             for (size_t i = 0; i < p.count; i++, n++) {
@@ -377,7 +377,7 @@ static void test_first(void **state) {
     assert_int_equal(prep_input_open(&in, &DIRS(path)), OK);
     in.records_max = 10;
     in.bytes_max = 100;
-    in.quotes = (struct prep_quotes){.quote = '"', .delimiter = ','};
+    in.quotes = (struct csv_quotes){.quote = '"', .delimiter = ','};
     assert_int_equal(prep_input_first(&in, &header, &t), OK);
     assert_int_equal(header.len, 7);
     assert_int_equal(prep_input_next(&in, &p), OK);
