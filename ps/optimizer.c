@@ -123,18 +123,6 @@ static void apply_ftrl(const struct optimizer_config *o, size_t n, float *restri
     }
 }
 
-uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim) {
-    switch (kind) {
-    case OPT_SGD: return 0;
-    case OPT_ADAGRAD: return dim;
-    case OPT_ROWWISE_ADAGRAD: return dim > 0 ? 1 : 0;
-    case OPT_ADAM:
-    case OPT_FTRL: return 2 * dim;
-    }
-    assert(false && "unknown optimizer");
-    return 0;
-}
-
 void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
                           float *state) {
     const uint32_t floats = optimizer_state_floats(o->kind, dim);
@@ -170,15 +158,4 @@ void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr
 void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
                      float *w, float *state, const float *g) {
     optimizer_apply_arrays(o, dim, lr, step, w, state, state + dim, g);
-}
-
-const char *optimizer_name(enum optimizer_kind kind) {
-    switch (kind) {
-    case OPT_SGD: return "sgd";
-    case OPT_ADAM: return "adam";
-    case OPT_ADAGRAD: return "adagrad";
-    case OPT_ROWWISE_ADAGRAD: return "rowwise_adagrad";
-    case OPT_FTRL: return "ftrl";
-    }
-    return "unknown";
 }

@@ -37,8 +37,6 @@
 #include <stddef.h>
 #include "common/job/config.h"
 
-/* Floats of state beside dim weights. */
-uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim);
 /* State of a fresh row whose weights are already initial. */
 void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
                           float *state);
@@ -51,6 +49,5 @@ void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr
 /* The naive scalar twin, oracle of the test. */
 void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
                            float *w, float *state, const float *g);
-const char *optimizer_name(enum optimizer_kind kind);
 
 #endif

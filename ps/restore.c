@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include "optimizer.h"
+#include "common/checkpoint/part.h"
 #include "partition_private.h"
 
 struct restore {
@@ -29,12 +29,12 @@ static bool overlaps(const struct partition *p, const struct manifest_part *part
 
 static enum status check_table(const struct partition *p, const struct part_table *t, int slot) {
     const struct table_config *c = &p->fields[slot].config;
-    const bool same_rule = p->spec.read_only || t->optimizer == (uint32_t)c->opt.kind;
+    const bool same_rule = p->spec.read_only || t->optimizer == c->opt.kind;
     if (t->dim != c->dim || !same_rule) {
         return fail(ERR_CONFIG,
                     "field %s: the checkpoint has dim %u and optimizer %s, the "
                     "configuration dim %u and %s",
-                    t->name, t->dim, optimizer_name((enum optimizer_kind)t->optimizer), c->dim,
+                    t->name, t->dim, optimizer_name(t->optimizer), c->dim,
                     optimizer_name(c->opt.kind));
     }
     return OK;
@@ -59,10 +59,9 @@ static enum status check_meta(struct restore *r) {
                     (unsigned long long)layout_slice(p->spec.layout, m->bucket_begin),
                     (unsigned long long)layout_slice(p->spec.layout, m->bucket_end));
     }
-    if (!p->spec.read_only && m->dense_optimizer != (uint32_t)p->dense.opt.kind) {
+    if (!p->spec.read_only && m->dense_optimizer != p->dense.opt.kind) {
         return fail(ERR_CONFIG, "dense optimizer: %s in the checkpoint, %s in the configuration",
-                    optimizer_name((enum optimizer_kind)m->dense_optimizer),
-                    optimizer_name(p->dense.opt.kind));
+                    optimizer_name(m->dense_optimizer), optimizer_name(p->dense.opt.kind));
     }
     return OK;
 }

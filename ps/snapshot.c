@@ -23,9 +23,9 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include "common/checkpoint/part_meta.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "cut_meta.h"
 #include "snapshot_writer.h"
 
 #define BLOCK_BYTES     4096u
@@ -344,20 +344,6 @@ static enum status cut_dense(struct snapshot_job *job, const struct dense *d) {
     return OK;
 }
 
-/* The names that every row of the partition has seen. */
-static enum status cut_names(struct snapshot *s, const struct partition *p) {
-    enum status status = OK;
-    struct applied *common = NULL;
-    TRY_OUT(applied_copy(&common, p->domains.list[0].applied));
-    for (uint32_t i = 1; i < p->domains.count; i++) {
-        TRY_OUT(applied_intersect(common, p->domains.list[i].applied));
-    }
-    TRY_OUT(applied_encode(common, &s->info.applied));
-out:
-    applied_destroy(&common);
-    return status;
-}
-
 static enum status cut_job(struct snapshot *s, struct partition *p, const char *dir, uint32_t index,
                            uint32_t count, uint64_t cut) {
     const uint64_t copy_bytes = p->spec.config->copy_bytes;
@@ -372,8 +358,8 @@ static enum status cut_job(struct snapshot *s, struct partition *p, const char *
                                  .version = domains_version(&p->domains)};
     snprintf(s->info.name, sizeof s->info.name, "part-%05u-of-%05u.bin", index, count);
     TRY(path_join(s->job->path, dir, s->info.name));
-    TRY(part_meta_of(p, cut, &s->job->meta));
-    TRY(cut_names(s, p));
+    TRY(cut_meta(p, cut, &s->job->meta));
+    TRY(cut_names(p, &s->info.applied));
     return cut_dense(s->job, &p->dense);
 }
 

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "restore.h"
+#include "common/checkpoint/part.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 

@@ -21,6 +21,7 @@
 #include <string.h>
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
+#include "common/checkpoint/part_meta.h"
 #include "common/job/layout.h"
 #include "index.h"
 #include "optimizer.h"
@@ -50,6 +51,8 @@ struct table {
     uint32_t slab_count, slab_cap;
     struct index index;
 };
+
+_Static_assert(sizeof(struct row) == PART_RECORD_HEADER, "a row begins as its record does");
 
 static uint32_t slab_rows(const struct table *t) {
     return 1u << t->slab_shift;
@@ -83,8 +86,7 @@ enum status table_create(struct table **out, const struct table_config *config, 
     t->salt = salt;
     t->seed = seed;
     t->state_floats = optimizer_state_floats(config->opt.kind, config->dim);
-    const size_t row = sizeof(struct row) + ((size_t)config->dim + t->state_floats) * sizeof(float);
-    t->row_bytes = (uint32_t)((row + 7) / 8 * 8);
+    t->row_bytes = part_row_bytes(config->dim, t->state_floats);
     while (slab_bytes(t) < SLAB_BYTES_MIN || slab_waste(t) > slab_bytes(t) / SLAB_WASTE_PART) {
         t->slab_shift++;
     }

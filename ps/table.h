@@ -1,6 +1,7 @@
 /* table.h - the rows of one field in one partition: slabs and an index (design D6).
  *
- * A row is one record, `row_bytes` long, a multiple of 8:
+ * A row is one record of a part file (common/checkpoint/part_meta.h), `row_bytes` long, so that a
+ * snapshot and a restore copy rows as they are:
  *
  *     u64 id | u32 step | u32 last | f32 w[dim] | f32 state[state_floats]
  *

@@ -1,15 +1,14 @@
-/* part.c - reading a part file, block by block, and not believing it (see restore.h).
+/* part.c - reading a part file, block by block, and not believing it (see part.h).
  *
  * The container vouches for each block's bytes. Here: that the file is the manifest's, that META is
  * first and TOTALS last, that lengths fit the tables, and that the records add up. The checksum of
  * the whole file is made of the blocks as they are read and judged after the last one: a block that
  * is damaged says where. Whoever passes over blocks gets no judgement of the whole, and needs none:
  * each block that is read vouches for itself, and META for the checkpoint that the part is of. */
-#include "ps/restore.h"
+#include "part.h"
 
 #include <string.h>
 #include "common/base/mem.h"
-#include "ps/table.h"
 
 static enum status damaged(const struct part_reader *r, const char *what) {
     const size_t at = r->next > 0 ? r->next - 1 : 0;
@@ -96,7 +95,7 @@ static enum status take_records(struct part_reader *r, uint64_t tag, struct part
         return damaged(r, "records of a table that META does not have");
     }
     c->table = (uint32_t)tag;
-    c->row_bytes = rows ? r->meta.tables[tag].row_bytes : (uint32_t)sizeof(struct row);
+    c->row_bytes = rows ? r->meta.tables[tag].row_bytes : PART_RECORD_HEADER;
     c->count = r->block.len / c->row_bytes;
     if (c->count == 0 || r->block.len % c->row_bytes != 0) {
         return damaged(r, "length is not a multiple of the record's");

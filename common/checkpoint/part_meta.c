@@ -3,11 +3,10 @@
  * way in, so a decoded META is safe to compute with. */
 #include "part_meta.h"
 
-#include <stdio.h>
 #include <string.h>
-#include "ps/restore.h"
+#include "common/base/hash.h"
 #include "common/base/mem.h"
-#include "ps/optimizer.h"
+#include "common/job/schema.h"
 
 #define META_VERSION 2u
 #define META_NO_CUT  1u /* without the cut's id, as it was before there was one */
@@ -17,15 +16,15 @@ static const enum optimizer_kind disk_optimizers[] = {OPT_SGD, OPT_ADAM, OPT_ADA
                                                       OPT_ROWWISE_ADAGRAD, OPT_FTRL};
 #define DISK_OPTIMIZERS (sizeof disk_optimizers / sizeof disk_optimizers[0])
 
-static uint32_t optimizer_to_disk(uint32_t kind) {
+static uint32_t optimizer_to_disk(enum optimizer_kind kind) {
     uint32_t i = 0;
-    while (i < DISK_OPTIMIZERS && (uint32_t)disk_optimizers[i] != kind) {
+    while (i < DISK_OPTIMIZERS && disk_optimizers[i] != kind) {
         i++;
     }
     return i + 1;
 }
 
-static bool optimizer_from_disk(uint32_t number, uint32_t *kind) {
+static bool optimizer_from_disk(uint32_t number, enum optimizer_kind *kind) {
     if (number < 1 || number > DISK_OPTIMIZERS) {
         return false;
     }
@@ -77,52 +76,6 @@ enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
     return OK;
 }
 
-static void describe_tables(const struct partition *p, struct part_meta *m) {
-    for (uint32_t i = 0; i < p->field_count; i++) {
-        const struct field_rows *f = &p->fields[i];
-        struct part_table *t = &m->tables[i];
-        snprintf(t->name, sizeof t->name, "%s", p->spec.schema->fields[i].name);
-        t->dim = f->config.dim;
-        t->optimizer = f->config.opt.kind;
-        t->state_floats = optimizer_state_floats(f->config.opt.kind, f->config.dim);
-        t->row_bytes = table_row_bytes(f->rows.table);
-    }
-    m->table_count = p->field_count;
-}
-
-static enum status describe_domains(const struct partition *p, struct part_meta *m) {
-    m->version = domains_version(&p->domains);
-    for (uint32_t i = 0; i < p->domains.count; i++) {
-        const struct domain *d = &p->domains.list[i];
-        m->domains[i].bucket_begin = d->bucket_begin;
-        m->domains[i].bucket_end = d->bucket_end;
-        m->domains[i].dense_step = d->dense_step;
-        m->dense_step = d->dense_step > m->dense_step ? d->dense_step : m->dense_step;
-        m->domain_count++;
-        TRY(applied_encode(d->applied, &m->domains[i].applied));
-    }
-    return OK;
-}
-
-enum status part_meta_of(const struct partition *p, uint64_t cut, struct buf *out) {
-    enum status status = OK;
-    struct part_meta m = {.bucket_begin = p->spec.bucket_begin,
-                          .bucket_end = p->spec.bucket_end,
-                          .dense_begin = p->dense.begin,
-                          .dense_end = p->dense.end,
-                          .dense_state = p->dense.state,
-                          .dense_optimizer = p->dense.opt.kind,
-                          .cut = cut};
-    TRY_OUT(mem_array(&m.tables, p->field_count));
-    TRY_OUT(mem_array(&m.domains, p->domains.count));
-    describe_tables(p, &m);
-    TRY_OUT(describe_domains(p, &m));
-    TRY_OUT(part_meta_encode(&m, out));
-out:
-    part_meta_free(&m);
-    return status;
-}
-
 /* --- in --------------------------------------------------------------------------------------- */
 
 static enum status corrupt(const char *what) {
@@ -146,9 +99,8 @@ static enum status get_table(struct cursor *c, struct part_table *t) {
         t->dim > DIM_MAX) {
         return corrupt("a table has no good dim or optimizer");
     }
-    const uint32_t state = optimizer_state_floats((enum optimizer_kind)t->optimizer, t->dim);
-    const uint32_t bytes = (uint32_t)sizeof(struct row) + 4 * (t->dim + state);
-    if (t->state_floats != state || t->row_bytes != (bytes + 7) / 8 * 8) {
+    const uint32_t state = optimizer_state_floats(t->optimizer, t->dim);
+    if (t->state_floats != state || t->row_bytes != part_row_bytes(t->dim, state)) {
         return corrupt("a table's row length does not follow from dim and optimizer");
     }
     return OK;
@@ -205,7 +157,7 @@ static enum status get_all(struct part_meta *m, struct cursor *c) {
     m->cut = format == META_NO_CUT ? 0 : cursor_u64(c);
     if (c->bad || (format != META_NO_CUT && m->cut == 0) || m->bucket_begin >= m->bucket_end ||
         m->bucket_end > BUCKETS || m->dense_begin > m->dense_end || !known ||
-        m->dense_state != optimizer_state_floats((enum optimizer_kind)m->dense_optimizer, 1)) {
+        m->dense_state != optimizer_state_floats(m->dense_optimizer, 1)) {
         return corrupt("ranges or optimizer make no sense");
     }
     TRY(get_lists(c, m));

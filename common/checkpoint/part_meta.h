@@ -1,11 +1,45 @@
-/* part_meta.h - for snapshot.c: the META block of a partition at its cut. */
+/* part_meta.h - META, the first block of a part file: which buckets and dense floats the part has,
+ * the shapes of its tables, and which batches its buckets have seen. */
 #ifndef COMMON_CHECKPOINT_PART_META_H
 #define COMMON_CHECKPOINT_PART_META_H
 
 #include "common/base/bytes.h"
-#include "ps/partition_private.h"
+#include "common/job/config.h"
 
-/* cut: the cut's id; 0: none. */
-enum status part_meta_of(const struct partition *p, uint64_t cut, struct buf *out);
+/* A record of a row: u64 id, u32 step, u32 last, then f32 w[dim] and state[state_floats]; padded
+ * to a multiple of 8. A record of sightings is the header alone (step is their count). */
+#define PART_RECORD_HEADER 16u
+static inline uint32_t part_row_bytes(uint32_t dim, uint32_t state_floats) {
+    return (PART_RECORD_HEADER + 4 * (dim + state_floats) + 7) / 8 * 8;
+}
+
+struct part_table {
+    char name[FIELD_NAME_MAX];
+    uint32_t dim, state_floats, row_bytes;
+    enum optimizer_kind optimizer;
+};
+struct part_domain {
+    uint32_t bucket_begin, bucket_end;
+    uint64_t dense_step; /* updates of its dense floats */
+    struct buf applied;  /* applied_encode bytes */
+};
+struct part_meta {
+    uint32_t bucket_begin, bucket_end;
+    uint64_t dense_begin, dense_end;
+    uint32_t dense_state; /* state vectors beside w: adam 2, sgd 0 */
+    enum optimizer_kind dense_optimizer;
+    uint64_t dense_step; /* the most of any domain */
+    uint64_t version;    /* batch clock: the least of any domain */
+    uint64_t cut;        /* which checkpoint it is of; 0: older, unknown */
+    struct part_table *tables;
+    uint32_t table_count;
+    struct part_domain *domains;
+    uint32_t domain_count;
+};
+/* Appends to out. ERR_MEMORY. */
+enum status part_meta_encode(const struct part_meta *m, struct buf *out);
+/* ERR_CORRUPT: the bytes make no META. Nothing is left to free after a failure. */
+enum status part_meta_decode(struct part_meta *m, const void *data, size_t bytes);
+void part_meta_free(struct part_meta *m);
 
 #endif

@@ -20,7 +20,7 @@ static enum status check_table(const struct scan *s, uint32_t t, const struct pa
                     table->name, s->manifest.schema.fields[t].name);
     }
     if (table->dim != s->layout.dim[t] ||
-        table->row_bytes < SCAN_ROW_HEADER + 4 * (table->dim + table->state_floats)) {
+        table->row_bytes < PART_RECORD_HEADER + 4 * (table->dim + table->state_floats)) {
         return fail(ERR_CORRUPT,
                     "%s/%s: table '%s' has dim %u, state %u and rows of %u bytes; the "
                     "configuration has dim %u",
@@ -189,7 +189,7 @@ enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filt
             const struct container_block *b = &reader.container.blocks[i];
             if (b->type != PART_DENSE && wanted(b, filter)) {
                 const bool counter = b->type == PART_SIGHTINGS || b->tag >= s->tables;
-                *rows += b->raw_bytes / (counter ? SCAN_ROW_HEADER : s->table[b->tag].row_bytes);
+                *rows += b->raw_bytes / (counter ? PART_RECORD_HEADER : s->table[b->tag].row_bytes);
             }
         }
         part_close(&reader);

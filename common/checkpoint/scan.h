@@ -11,7 +11,7 @@
 
 #include "common/job/config.h"
 #include "common/job/layout.h"
-#include "ps/restore.h"
+#include "part.h"
 
 struct scan {
     char dir[PATH_BYTES_MAX];
@@ -50,10 +50,7 @@ static inline struct scan_filter scan_all(uint32_t kinds) {
 enum status scan_each(const struct scan *s, const struct scan_filter *filter,
                       enum status (*visit)(void *arg, const struct part_chunk *chunk), void *arg);
 
-#define SCAN_ROW_HEADER                                                                            \
-    16u /* bytes of a record ahead of its floats */ /* At least as many rows as the filtered       \
-                                                       blocks hold, from the files' indexes alone. \
-                                                     */
+/* At least as many rows as the filtered blocks hold, from the files' indexes alone. */
 enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filter, uint64_t *rows);
 
 /* One row of a chunk. `floats`: w[dim] then state; unaligned, to be copied. */
@@ -65,7 +62,7 @@ struct scan_row {
 static inline struct scan_row scan_row(const struct part_chunk *chunk, size_t i) {
     const uint8_t *at = chunk->data + i * chunk->row_bytes;
     return (struct scan_row){load_u64(at), load_u32(at + 8), load_u32(at + 12),
-                             at + SCAN_ROW_HEADER};
+                             at + PART_RECORD_HEADER};
 }
 /* Sum of the squares of n floats. */
 double scan_square(const void *floats, size_t n);

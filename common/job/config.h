@@ -16,6 +16,7 @@
 #include "common/base/bytes.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
+#include "optimizer_kind.h"
 
 #define CONFIG_LAYERS_MAX 8
 #define CONFIG_FIELDS_MAX 256
@@ -57,7 +58,6 @@ enum delay_method {
     DELAY_METHODS
 };
 enum model_input { INPUT_CONCAT, INPUT_SIDES };
-enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
 /* The least share of its unclicked impressions that a log may have kept. */
 #define SAMPLE_RATE_MIN 1e-6
 enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };

@@ -3,6 +3,7 @@
  * content}. */
 #include <unistd.h>
 
+#include "common/checkpoint/part.h"
 #include "fuzz.h"
 #include "tests/job_sample.h"
 

@@ -4,7 +4,7 @@
 #include "common/job/applied.h"
 #include "common/net/wire.h"
 #include "fuzz.h"
-#include "ps/restore.h"
+#include "common/checkpoint/part_meta.h"
 
 static uint32_t batches[3] = {5, 0, 11};
 

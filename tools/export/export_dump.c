@@ -40,7 +40,7 @@ static enum status write_records(const struct scan *scan, uint32_t slot, uint32_
                                  const char *path, size_t window_bytes) {
     const struct part_table *t = &scan->table[slot];
     const size_t floats = kind == SCAN_ROWS ? t->dim + t->state_floats : 0;
-    const size_t bytes = SCAN_ROW_HEADER + 4 * floats;
+    const size_t bytes = PART_RECORD_HEADER + 4 * floats;
     char type[256];
     struct row_order order = {0};
     struct npy npy = {.file = FILE_CLOSED};

@@ -28,8 +28,8 @@ static enum status write_table(const struct scan *scan, uint32_t slot, const cha
     TRY_OUT(npy_close(&npy));
     TRY_OUT(path_join(path, folder, "emb.npy"));
     TRY_OUT(npy_create(&npy, path, "'<f4'", 4, (uint64_t[]){order.count, dim}, 2));
-    TRY_OUT(
-        row_order_stream(&order, SCAN_ROW_HEADER, 4 * (size_t)dim, window_bytes, put_rows, &npy));
+    TRY_OUT(row_order_stream(&order, PART_RECORD_HEADER, 4 * (size_t)dim, window_bytes, put_rows,
+                             &npy));
     TRY_OUT(npy_close(&npy));
     TRY_OUT(file_sync_dir(folder));
 out:

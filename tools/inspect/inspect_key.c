@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
-#include "ps/optimizer.h"
+#include "common/job/optimizer_kind.h"
 
 #define ROW_FLOATS_MAX 1024 /* dim <= 256, at most two vectors of state */
 
@@ -113,8 +113,7 @@ static enum status text_key(const struct key_view *v, struct buf *out) {
     TRY(buf_printf(out, "norm       %.9g\n", sqrt(scan_square(v->floats, t->dim))));
     TRY(text_floats(out, "w", v->floats, t->dim));
     if (v->found && t->state_floats > 0) {
-        TRY(text_floats(out, optimizer_name((enum optimizer_kind)t->optimizer), v->floats + t->dim,
-                        t->state_floats));
+        TRY(text_floats(out, optimizer_name(t->optimizer), v->floats + t->dim, t->state_floats));
     }
     return OK;
 }

@@ -8,7 +8,7 @@
 #include "common/job/applied.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
-#include "ps/optimizer.h"
+#include "common/job/optimizer_kind.h"
 #include "tools/common/field_report.h"
 
 struct table_sums {
@@ -120,10 +120,9 @@ static enum status text_table(const struct summary *s, uint32_t slot, struct buf
     const bool user = slot < s->scan->layout.user_fields;
     return buf_printf(
         out, "%-20s %-4s %4u  %-16s %12llu %14llu %12llu %12.5g %12.5g %12.5g %12llu\n", p->name,
-        user ? "user" : "item", p->dim, optimizer_name((enum optimizer_kind)p->optimizer),
-        (unsigned long long)t->rows, (unsigned long long)(t->rows * p->row_bytes),
-        (unsigned long long)t->updates, sqrt(t->square), mean_norm(t), t->norm_max,
-        (unsigned long long)t->sightings);
+        user ? "user" : "item", p->dim, optimizer_name(p->optimizer), (unsigned long long)t->rows,
+        (unsigned long long)(t->rows * p->row_bytes), (unsigned long long)t->updates,
+        sqrt(t->square), mean_norm(t), t->norm_max, (unsigned long long)t->sightings);
 }
 
 /* How texts became ids, as far as that is known. */
@@ -195,7 +194,7 @@ static void json_table(const struct summary *s, uint32_t slot, struct json *j) {
     json_str(j, "field", p->name);
     json_str(j, "side", slot < s->scan->layout.user_fields ? "user" : "item");
     json_u64(j, "dim", p->dim);
-    json_str(j, "optimizer", optimizer_name((enum optimizer_kind)p->optimizer));
+    json_str(j, "optimizer", optimizer_name(p->optimizer));
     json_u64(j, "rows", t->rows);
     json_u64(j, "row_bytes", p->row_bytes);
     json_u64(j, "bytes", t->rows * p->row_bytes);

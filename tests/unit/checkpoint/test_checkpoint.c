@@ -1,5 +1,6 @@
 #include "ps/restore.h"
 
+#include "common/checkpoint/part.h"
 #include "tests/world.h"
 
 #define SEED    4711u

@@ -1,0 +1,52 @@
+/* part.h - the part files of a checkpoint, and reading them.
+ *
+ * A checkpoint is a directory step-NNNNNNNNNNNN with one part file per partition of the job that
+ * saved it and a `manifest`, written last by the coordinator (manifest.h). A part holds, in one
+ * container: META (part_meta.h), ROWS blocks (tag = slot; whole records), SIGHTINGS blocks (records
+ * of counters), DENSE blocks (tag = first float; w, then optimizer state m, v), TOTALS (records per
+ * table). META comes first, TOTALS last; what lies between in no promised order.
+ */
+#ifndef COMMON_CHECKPOINT_PART_H
+#define COMMON_CHECKPOINT_PART_H
+
+#include "common/base/container.h"
+#include "manifest.h"
+#include "part_meta.h"
+
+enum part_block {
+    PART_META = 1,
+    PART_ROWS = 2,
+    PART_SIGHTINGS = 3,
+    PART_DENSE = 4,
+    PART_TOTALS = 5
+};
+
+/* Streams a part in file order. `rows` points into a buffer valid until the next call:
+ * count records of row_bytes each. slot = index into meta.tables. */
+struct part_reader {
+    struct container_reader container;
+    struct part_meta meta;
+    struct buf block;
+    size_t next;
+    uint64_t *seen;    /* records per table: rows, sightings, rows, ...; then dense floats */
+    uint64_t rows;     /* as the manifest says */
+    uint64_t expected; /* the whole file's checksum, by the manifest */
+};
+struct part_chunk {
+    enum part_block kind; /* PART_ROWS, PART_SIGHTINGS or PART_DENSE */
+    uint32_t table;       /* for rows */
+    uint32_t row_bytes;
+    size_t count;         /* rows, or floats of a dense chunk's w */
+    uint64_t dense_begin; /* for dense */
+    uint8_t *data;        /* rows, or w[count] then each state vector [count] */
+};
+/* Reads the index and META. part, cut: of the manifest. ERR_NOT_FOUND, ERR_CORRUPT (also if the
+ * file is not the one of the manifest, or of another cut: both are named). */
+enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part,
+                      uint64_t cut);
+/* ERR_NOT_FOUND (no fail text) at the end, after totals and, if no block was passed over, the
+ * file's checksum were checked: what came before is to be trusted only then. */
+enum status part_next(struct part_reader *r, struct part_chunk *chunk);
+void part_close(struct part_reader *r);
+
+#endif

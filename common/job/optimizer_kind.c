@@ -1,0 +1,27 @@
+#include "optimizer_kind.h"
+
+#include <assert.h>
+#include <stdbool.h>
+
+const char *optimizer_name(enum optimizer_kind kind) {
+    switch (kind) {
+    case OPT_SGD: return "sgd";
+    case OPT_ADAM: return "adam";
+    case OPT_ADAGRAD: return "adagrad";
+    case OPT_ROWWISE_ADAGRAD: return "rowwise_adagrad";
+    case OPT_FTRL: return "ftrl";
+    }
+    return "unknown";
+}
+
+uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim) {
+    switch (kind) {
+    case OPT_SGD: return 0;
+    case OPT_ADAGRAD: return dim;
+    case OPT_ROWWISE_ADAGRAD: return dim > 0 ? 1 : 0;
+    case OPT_ADAM:
+    case OPT_FTRL: return 2 * dim;
+    }
+    assert(false && "unknown optimizer");
+    return 0;
+}
