@@ -10,7 +10,7 @@
  *
  * The final checkpoint is cut as soon as the last batch is back, so it is being written while the
  * last evaluation runs. A stop signal ends the job in order: no more leases, the final checkpoint,
- * STOP. In a deterministic job the shard that is out is finished first (see save.c).
+ * STOP. In a deterministic job the shard that is out is finished first (see checkpoints.c).
  */
 #include "coord.h"
 
@@ -33,9 +33,9 @@ static void coord_fini(struct coord *c) {
     for (size_t i = 0; i < LIMITED_CAUSES; i++) {
         log_limit_end(&c->limited[i]);
     }
-    exam_fini(&c->exam);
-    commit_fini(&c->save.commit);
-    report_close(&c->report);
+    eval_job_fini(&c->eval_job);
+    cut_fini(&c->checkpoints.cut);
+    event_log_close(&c->event_log);
     progress_fini(&c->progress);
     staleness_fini(&c->staleness);
     leases_fini(&c->leases);
@@ -66,7 +66,7 @@ static enum status hear(struct coord *c, uint64_t wait_ms) {
             return OK;
         }
         TRY(status);
-        TRY(answer(c, &m, clock_mono_ms()));
+        TRY(requests_answer(c, &m, clock_mono_ms()));
     }
     return OK;
 }
@@ -96,10 +96,10 @@ static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms
     if (w->failing || c->worker_cause[0] == '\0') {
         snprintf(c->worker_cause, sizeof c->worker_cause, "%s", what);
     }
-    struct json *j = report_event(&c->report, "worker_lost");
+    struct json *j = event_log_event(&c->event_log, "worker_lost");
     json_u64(j, "worker", w->index);
     json_str(j, "cause", what);
-    report_event_end(&c->report);
+    event_log_event_end(&c->event_log);
 }
 
 static enum status watch_workers(struct coord *c, uint64_t now_ms) {
@@ -137,7 +137,7 @@ static enum status watch(struct coord *c, uint64_t now_ms) {
 static void end_training(struct coord *c, uint64_t now_ms) {
     c->ended_ms = now_ms;
     c->last_epoch = true;
-    save_final(c);
+    checkpoints_final(c);
 }
 
 /* Opens the first epoch from `epoch` on that has something left to train. */
@@ -146,8 +146,8 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
     *any = false;
     for (; epoch < c->plan.epochs && c->plan.epoch_batches * epoch < limit; epoch++) {
         TRY(leases_train(&c->leases, epoch));
-        c->save.last_shards = c->leases.back;
-        if (!leases_phase_complete(&c->leases) || !follow_over(c)) {
+        c->checkpoints.last_shards = c->leases.back;
+        if (!leases_phase_complete(&c->leases) || !stream_plan_over(c)) {
             *any = true;
             c->phase = PHASE_TRAIN;
             progress_epoch(&c->progress, epoch);
@@ -159,8 +159,8 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
 }
 
 static enum status begin_evaluation(struct coord *c, uint32_t epoch) {
-    TRY(exam_begin(&c->exam, epoch));
-    TRY(leases_eval(&c->leases, epoch, c->exam.batches, c->eval.shard_count));
+    TRY(eval_job_begin(&c->eval_job, epoch));
+    TRY(leases_eval(&c->leases, epoch, c->eval_job.batches, c->eval.shard_count));
     c->phase = PHASE_SCORE;
     log_info("evaluating after epoch %u: %llu impressions", epoch + 1,
              (unsigned long long)c->eval.impressions);
@@ -175,7 +175,7 @@ static void wait_for_save(struct coord *c) {
 static enum status begin_training(struct coord *c, uint64_t now_ms) {
     bool any = false;
     progress_begin(&c->progress, now_ms);
-    c->save.last_ms = now_ms;
+    c->checkpoints.last_ms = now_ms;
     if (c->options->stream) {
         log_info("all roles are there: job %016llx follows %s from shard %u on",
                  (unsigned long long)c->job, c->stream.dir, c->stream.next);
@@ -224,10 +224,10 @@ static bool nothing_after(const struct coord *c, uint32_t epoch) {
 static enum status train_step(struct coord *c, uint64_t now_ms) {
     uint32_t epoch = c->leases.epoch;
     bool any = false;
-    if (save_shards_due(c)) { /* the one before is still being written */
+    if (checkpoints_shards_due(c)) { /* the one before is still being written */
         return OK;
     }
-    if (leases_phase_complete(&c->leases) && (follow_over(c) || c->stopped)) {
+    if (leases_phase_complete(&c->leases) && (stream_plan_over(c) || c->stopped)) {
         if (nothing_after(c, epoch) || c->stopped) {
             end_training(c, now_ms);
         }
@@ -253,16 +253,16 @@ static enum status train_step(struct coord *c, uint64_t now_ms) {
 
 static enum status score_step(struct coord *c, uint64_t now_ms) {
     if (c->stopped) {
-        exam_end(&c->exam);
+        eval_job_end(&c->eval_job);
         if (!c->last_epoch) {
             end_training(c, now_ms);
         }
         wait_for_save(c);
         return OK;
     }
-    if (exam_complete(&c->exam)) {
+    if (eval_job_complete(&c->eval_job)) {
         c->phase = PHASE_COMPUTE;
-        return exam_compute(&c->exam);
+        return eval_job_compute(&c->eval_job);
     }
     return OK;
 }
@@ -274,27 +274,27 @@ static void say_evaluation(struct coord *c) {
              c->evaluation_epoch + 1, e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr,
              (unsigned long long)e->impressions, (unsigned long long)e->clicks,
              (unsigned long long)e->conversions);
-    struct json *j = report_event(&c->report, "evaluation");
+    struct json *j = event_log_event(&c->event_log, "evaluation");
     json_u64(j, "epoch", c->evaluation_epoch);
     json_u64(j, "step", applied_count(c->leases.done));
     evaluations_json(c->evaluation, c->evaluations, j);
-    report_event_end(&c->report);
+    event_log_event_end(&c->event_log);
 }
 
 static enum status compute_step(struct coord *c, uint64_t now_ms) {
     enum status status;
     bool any = false;
-    if (!exam_computed(&c->exam, &status, c->evaluation, &c->evaluations)) {
+    if (!eval_job_computed(&c->eval_job, &status, c->evaluation, &c->evaluations)) {
         return OK;
     }
     TRY(status);
-    exam_end(&c->exam);
-    c->unseen = c->exam.unseen;
+    eval_job_end(&c->eval_job);
+    c->unseen = c->eval_job.unseen;
     c->evaluated = true;
-    c->evaluation_epoch = c->exam.epoch;
+    c->evaluation_epoch = c->eval_job.epoch;
     say_evaluation(c);
     if (!c->last_epoch && !c->stopped) {
-        TRY(open_epoch(c, c->exam.epoch + 1, &any));
+        TRY(open_epoch(c, c->eval_job.epoch + 1, &any));
     }
     if (!any) {
         if (!c->last_epoch) {
@@ -312,10 +312,10 @@ static enum status phase_step(struct coord *c, uint64_t now_ms) {
     case PHASE_SCORE: return score_step(c, now_ms);
     case PHASE_COMPUTE: return compute_step(c, now_ms);
     case PHASE_SAVE:
-        if (c->save.final_done && c->stream.damage[0] != '\0') {
+        if (c->checkpoints.final_done && c->stream.damage[0] != '\0') {
             return fail(ERR_CORRUPT, "%s", c->stream.damage);
         }
-        if (c->save.final_done) {
+        if (c->checkpoints.final_done) {
             c->phase = PHASE_STOP;
         }
         return OK;
@@ -336,9 +336,9 @@ static enum status turn(struct coord *c) {
     uint64_t now_ms = clock_mono_ms();
     hear_signal(c);
     TRY(watch(c, now_ms));
-    answer_clocks(c, now_ms);
-    TRY(follow_step(c, now_ms));
-    TRY(save_step(c, now_ms));
+    requests_answer_clocks(c, now_ms);
+    TRY(stream_plan_step(c, now_ms));
+    TRY(checkpoints_step(c, now_ms));
     TRY(phase_step(c, now_ms));
     TRY(stall_step(c, now_ms));
     for (size_t i = 0; i < LIMITED_CAUSES; i++) {
@@ -346,7 +346,8 @@ static enum status turn(struct coord *c) {
     }
     if (c->phase != PHASE_GATHER) {
         progress_tick(&c->progress, now_ms);
-        report_step(&c->report, &c->progress, membership_workers_alive(&c->members), false, now_ms);
+        event_log_step(&c->event_log, &c->progress, membership_workers_alive(&c->members), false,
+                       now_ms);
     }
     return OK;
 }
@@ -375,21 +376,23 @@ static void last_words(struct coord *c) {
 static enum status say_end(struct coord *c) {
     uint64_t now_ms = clock_mono_ms();
     if (c->progress.began_ms > 0) {
-        report_step(&c->report, &c->progress, membership_workers_alive(&c->members), true, now_ms);
+        event_log_step(&c->event_log, &c->progress, membership_workers_alive(&c->members), true,
+                       now_ms);
     }
-    struct json *j = report_event(&c->report, "end");
+    struct json *j = event_log_event(&c->event_log, "end");
     json_str(j, "status", c->failed ? "failed" : c->stopped ? "stopped" : "complete");
     if (c->failed) {
         json_str(j, "cause", c->cause);
     }
-    report_event_end(&c->report);
+    event_log_event_end(&c->event_log);
     return summary_write(c);
 }
 
 /* What there is to go back to is in the log and the summary; whether that helps is known to those
  * who see how every role ended. */
 static void note_failure(struct coord *c, enum status status) {
-    log_info("newest checkpoint: %s", c->save.newest[0] == '\0' ? "none" : c->save.newest);
+    log_info("newest checkpoint: %s",
+             c->checkpoints.newest[0] == '\0' ? "none" : c->checkpoints.newest);
     snprintf(c->cause, sizeof c->cause, "%.511s", fail_text_of(status));
     c->failed = true;
 }
@@ -435,12 +438,12 @@ static enum status with_coord(const struct coord_options *o,
     c->options = o;
     c->config = o->config;
     c->lock = LOCK_NONE;
-    c->report.metrics = FILE_CLOSED;
+    c->event_log.metrics = FILE_CLOSED;
     enum status status = what(c, out);
     char why[1024];
     snprintf(why, sizeof why, "%s", fail_text_of(status));
     const bool used =
-        c->exam.left; /* by a computation that was given up: it goes with the process */
+        c->eval_job.left; /* by a computation that was given up: it goes with the process */
     coord_fini(c);
     if (!used) {
         mem_free(&c);

@@ -4,7 +4,7 @@
 
 #include "common/base/mem.h"
 
-enum status leases_init(struct leases *l, const struct tally_plan *plan, struct applied *done,
+enum status leases_init(struct leases *l, const struct batch_plan *plan, struct applied *done,
                         bool one_at_a_time, uint64_t lease_ms, uint64_t first_fence) {
     *l = (struct leases){.plan = plan,
                          .one_at_a_time = one_at_a_time,
@@ -12,7 +12,7 @@ enum status leases_init(struct leases *l, const struct tally_plan *plan, struct 
                          .done = done,
                          .fence = first_fence,
                          .kind = LEASE_WAIT};
-    return tally_applied(plan, done, &l->done_impressions);
+    return batch_plan_applied(plan, done, &l->done_impressions);
 }
 
 void leases_fini(struct leases *l) {
@@ -118,7 +118,7 @@ enum status leases_train(struct leases *l, uint32_t epoch) {
     TRY_OUT(reserve(l, shards));
     TRY_OUT(mem_array(&order, shards));
     TRY_OUT(mem_array(&limit, shards));
-    tally_epoch(l->plan, epoch, order, limit);
+    batch_plan_epoch(l->plan, epoch, order, limit);
     phase_begin(l, LEASE_TRAIN, epoch);
     for (uint32_t i = 0; i < shards; i++) {
         buf_clear(&bits);
@@ -207,7 +207,7 @@ static enum status add_done(struct leases *l, const struct lease *lease) {
         struct batch_name name = {l->epoch, lease->shard, k};
         enum status status = applied_add(l->done, name);
         if (status == OK) {
-            l->done_impressions += tally_batch_impressions(l->plan, lease->shard, k);
+            l->done_impressions += batch_plan_batch_impressions(l->plan, lease->shard, k);
         } else if (status != ERR_EXISTS) {
             return status;
         }

@@ -32,7 +32,7 @@
 #define COORD_LEASE_H
 
 #include "common/net/wire.h"
-#include "tally.h"
+#include "batch_plan.h"
 
 enum lease_state { LEASE_PENDING, LEASE_OUT, LEASE_BACK };
 struct lease {
@@ -51,7 +51,7 @@ struct lease_holder {
     uint32_t held;
 };
 struct leases {
-    const struct tally_plan *plan; /* borrowed */
+    const struct batch_plan *plan; /* borrowed */
     bool one_at_a_time;
     uint64_t lease_ms;
     struct applied *done; /* owned */
@@ -70,7 +70,7 @@ struct leases {
 };
 
 /* Takes `done` (what a checkpoint has; an empty set for a fresh job) also on failure. */
-enum status leases_init(struct leases *l, const struct tally_plan *plan, struct applied *done,
+enum status leases_init(struct leases *l, const struct batch_plan *plan, struct applied *done,
                         bool one_at_a_time, uint64_t lease_ms, uint64_t first_fence);
 void leases_fini(struct leases *l);
 

@@ -6,7 +6,7 @@
  * compared, and a difference refuses the resume. More epochs or another learning rate are free.
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
- * that the shards behind those names are the same is the producer's promise (stream.h). The rates
+ * that the shards behind those names are the same is the producer's promise (shard_stream.h). The rates
  * of clicks and conversions, which initial biases are made of (each impression by its weight), are
  * those of its first shard, whatever the manifest has to say by now: a job that follows later has
  * the same. A resumed job has those of its checkpoint.
@@ -54,12 +54,12 @@ static enum status read_stream(struct coord *c) {
         return fail(ERR_CONFIG, "train.epochs is %u, but a stream is read once: %s",
                     c->config->epochs, dir);
     }
-    c->data_checksum = stream_checksum(&c->data.schema);
-    stream_init(&c->stream, dir);
+    c->data_checksum = shard_stream_checksum(&c->data.schema);
+    shard_stream_init(&c->stream, dir);
     struct shard_info first;
     char name[sizeof first.name];
     shard_name(0, name);
-    TRY(stream_wait(dir));
+    TRY(shard_stream_wait(dir));
     TRY(shard_peek(dir, name, &first));
     c->data.impressions = first.impressions;
     c->data.clicks = first.clicks;
@@ -134,7 +134,7 @@ static void say_correction(const struct coord *c) {
 }
 
 static enum status make_plan(struct coord *c) {
-    const bool stream = c->options->stream; /* its shards join one by one (follow.c) */
+    const bool stream = c->options->stream; /* its shards join one by one (stream_plan.c) */
     uint32_t shards = stream ? 0 : c->data.shard_count;
     TRY(mem_array(&c->batches, shards));
     TRY(mem_array(&c->impressions, shards));
@@ -142,15 +142,15 @@ static enum status make_plan(struct coord *c) {
         const struct shard_info *info = &c->data.shards[s];
         TRY(sample_shard(c, info, &c->impressions[s], &c->batches[s]));
     }
-    c->plan = (struct tally_plan){.batches = c->batches,
+    c->plan = (struct batch_plan){.batches = c->batches,
                                   .impressions = c->impressions,
                                   .shards = shards,
                                   .seed = c->config->seed,
                                   .shuffle = c->config->shuffle && !stream,
                                   .epochs = c->config->epochs,
                                   .max_steps = c->config->max_steps};
-    tally_plan_init(&c->plan);
-    return tally_job(&c->plan, &c->job_batches, &c->job_impressions);
+    batch_plan_init(&c->plan);
+    return batch_plan_job(&c->plan, &c->job_batches, &c->job_impressions);
 }
 
 static enum status make_job_plan(struct coord *c) {
@@ -243,7 +243,7 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
                     c->options->data->count > 1 ? ", or on these in another order" : "");
     }
     if (c->options->stream) {
-        TRY(follow_again(c, m->shards, dir));
+        TRY(stream_plan_restore(c, m->shards, dir));
     }
     if (m->shards != c->plan.shards ||
         memcmp(m->batches_per_shard, c->batches, m->shards * sizeof *c->batches) != 0) {
@@ -291,8 +291,8 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
     TRY(status);
     c->restored_epoch = applied_base(*done);
     TRY(absolute(dir, c->resume_dir));
-    memcpy(c->save.newest, c->resume_dir, sizeof c->save.newest);
-    c->save.newest_step = c->restored_step;
+    memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
+    c->checkpoints.newest_step = c->restored_step;
     return OK;
 }
 
@@ -356,9 +356,10 @@ static enum status make_machines(struct coord *c) {
     c->progress.open = o->stream;
     TRY(mem_array(&c->answers, o->workers));
     if (c->has_eval) {
-        TRY(exam_init(&c->exam, &c->eval, k->batch));
+        TRY(eval_job_init(&c->eval_job, &c->eval, k->batch));
         char name[PATH_BYTES_MAX];
-        TRY(data_fit_form(k, c->eval.no_conversion, dataset_name(o->eval, name), &c->exam.form));
+        TRY(data_fit_form(k, c->eval.no_conversion, dataset_name(o->eval, name),
+                          &c->eval_job.form));
     }
     return OK;
 }
@@ -396,7 +397,7 @@ enum status setup(struct coord *c) {
     TRY(make_machines(c));
     say_start(c);
     TRY(make_job_plan(c));
-    TRY(report_open(&c->report, c->out_dir, c->options->progress_fd));
+    TRY(event_log_open(&c->event_log, c->out_dir, c->options->progress_fd));
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
     c->job = rng_u64(clock_mono_us(), (uint64_t)getpid(), (uint64_t)(clock_wall_s() * 1e6)) | 1;
@@ -406,16 +407,16 @@ enum status setup(struct coord *c) {
 /* --- looking only ----------------------------------------------------------------------------- */
 
 /* Whether a stream goes on behind the shards that the checkpoint knows. Damage is for the job. */
-static bool stream_goes_on(struct coord *c) {
+static bool shard_stream_goes_on(struct coord *c) {
     struct shard_info info;
     bool found = false;
     return c->job_batches < c->plan.max_steps &&
-           (stream_look(&c->stream, &info, &found) != OK || found || !c->stream.ended);
+           (shard_stream_look(&c->stream, &info, &found) != OK || found || !c->stream.ended);
 }
 
 static enum status nothing_to_lease(struct coord *c, bool *nothing) {
-    const struct tally_plan *p = &c->plan;
-    *nothing = !c->options->stream || !stream_goes_on(c);
+    const struct batch_plan *p = &c->plan;
+    *nothing = !c->options->stream || !shard_stream_goes_on(c);
     for (uint32_t epoch = c->restored_epoch;
          *nothing && epoch < p->epochs && p->epoch_batches * epoch < p->max_steps; epoch++) {
         TRY(leases_train(&c->leases, epoch));
@@ -456,7 +457,7 @@ enum status setup_look(struct coord *c, bool *nothing_left) {
 enum status setup_plan(struct coord *c) {
     struct job_plan *p = &c->job_plan;
     TRY(membership_endpoints(&c->members, &p->endpoint, &p->partitions));
-    TRY(commit_init(&c->save.commit, p->partitions, p->stream));
+    TRY(cut_init(&c->checkpoints.cut, p->partitions, p->stream));
     TRY(job_plan_encode(p, &c->plan_bytes));
     TRY(sizes_with_servers(c));
     membership_begin(&c->members);

@@ -14,7 +14,7 @@
  *
  * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk
  * (a worker says in its heartbeats when it has nothing to do until a shard is read). Phases that
- * have deadlines of their own are not looked at: GATHER (--timeout), a cut under way (commit.h),
+ * have deadlines of their own are not looked at: GATHER (--timeout), a cut under way (cut.h),
  * STOP.
  */
 #include <stdio.h>
@@ -31,9 +31,14 @@ static uint64_t progress_mark(const struct coord *c) {
     for (uint32_t w = 0; w < c->members.workers; w++) {
         finished += c->members.worker[w].finished;
     }
-    const uint64_t counts[] = {
-        (uint64_t)c->phase, c->leases.epoch, c->leases.back,        c->exam.taken,
-        finished,           c->plan.shards,  c->save.commit.number, c->save.commit.reports};
+    const uint64_t counts[] = {(uint64_t)c->phase,
+                               c->leases.epoch,
+                               c->leases.back,
+                               c->eval_job.taken,
+                               finished,
+                               c->plan.shards,
+                               c->checkpoints.cut.number,
+                               c->checkpoints.cut.reports};
     return hash_bytes(counts, sizeof counts);
 }
 
@@ -82,7 +87,7 @@ static enum status stalled(struct coord *c, uint64_t now_ms) {
     const unsigned long long ms = now_ms - c->stall.changed_ms;
     char who[700], what[64];
     if (c->phase == PHASE_COMPUTE) {
-        exam_leave(&c->exam);
+        eval_job_leave(&c->eval_job);
         return fail(ERR_TIMEOUT,
                     "the metrics of %llu evaluation impressions were not computed within "
                     "%llu ms (net.stall_ms)",
@@ -99,7 +104,7 @@ static enum status stalled(struct coord *c, uint64_t now_ms) {
 /* --- excuses ---------------------------------------------------------------------------------- */
 
 static bool awaits_stream(const struct coord *c) {
-    return c->phase == PHASE_TRAIN && !follow_over(c) && leases_phase_complete(&c->leases);
+    return c->phase == PHASE_TRAIN && !stream_plan_over(c) && leases_phase_complete(&c->leases);
 }
 
 static const struct member *reader_of(const struct coord *c) {
@@ -119,7 +124,7 @@ static bool excused(const struct coord *c, char *why, size_t bytes) {
         snprintf(why, bytes, "shard %u of %s has not come", c->stream.next, c->stream.dir);
         return true;
     }
-    if (c->save.commit.busy && c->leases.out == 0) {
+    if (c->checkpoints.cut.busy && c->leases.out == 0) {
         return true;
     }
     if (reader != NULL) {

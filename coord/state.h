@@ -1,10 +1,10 @@
 /* state.h - the coordinator's whole state, shared by the files of this folder only.
  *
  *     setup.c    reads data, plan and (on resume) the last checkpoint
- *     answer.c   one message in, one answer out
+ *     requests.c   one message in, one answer out
  *     sizes.c    whether what must be sent will be taken
- *     follow.c   the plan of a stream, which grows
- *     save.c     when to cut, and the commit of what was cut
+ *     stream_plan.c   the plan of a stream, which grows
+ *     checkpoints.c     when to cut, and the commit of what was cut
  *     stall.c    whether the job gets anywhere
  *     summary.c  the last words on disk
  *     coord.c    the phases and the loop
@@ -16,15 +16,15 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/net/transport.h"
-#include "commit.h"
-#include "coord.h"
-#include "exam.h"
+#include "cut.h"
+#include "coord_options.h"
+#include "eval_job.h"
 #include "lease.h"
 #include "membership.h"
 #include "progress.h"
-#include "report.h"
+#include "event_log.h"
 #include "staleness.h"
-#include "stream.h"
+#include "shard_stream.h"
 
 enum phase {
     PHASE_GATHER,  /* roles are still missing */
@@ -39,8 +39,8 @@ struct lease_answer { /* the last one per worker: a repeated question gets it ag
     struct wire_lease lease;
     struct buf bits;
 };
-struct save {
-    struct commit commit;
+struct checkpoints {
+    struct cut cut;
     bool hold; /* grant no lease: a deterministic cut waits for a still moment */
     bool final_wanted, final_begun, final_done;
     uint64_t last_ms, last_impressions; /* when the last cut began */
@@ -78,9 +78,9 @@ struct coord {
     bool has_eval;
     uint32_t *batches, *impressions; /* [plan.shards] */
     uint32_t shards_cap;             /* of the two, where they grow */
-    struct stream stream;            /* zeroed if the data is not one */
+    struct shard_stream stream;      /* zeroed if the data is not one */
     uint64_t data_checksum;
-    struct tally_plan plan;
+    struct batch_plan plan;
     uint64_t job_batches, job_impressions;
     /* what a resumed job starts from */
     char resume_dir[PATH_BYTES_MAX];
@@ -98,9 +98,9 @@ struct coord {
     struct lease_answer *answers; /* [workers] */
     struct staleness staleness;
     struct progress progress;
-    struct exam exam;
-    struct save save;
-    struct report report;
+    struct eval_job eval_job;
+    struct checkpoints checkpoints;
+    struct event_log event_log;
     enum phase phase;
     struct stall stall;
     uint64_t gather_deadline_ms;
@@ -137,29 +137,29 @@ enum status sample_shard(const struct coord *c, const struct shard_info *info,
 enum status sizes_of_names(const struct coord *c);
 enum status sizes_with_servers(const struct coord *c);
 
-/* follow.c. All do nothing in a job on a fixed data set. */
+/* stream_plan.c. All do nothing in a job on a fixed data set. */
 /* The plan gets the shards that the checkpoint `from` had. ERR_NOT_FOUND: fewer are there. */
-enum status follow_again(struct coord *c, uint32_t shards, const char *from);
+enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *from);
 /* Looks for shards that have come, while training. */
-enum status follow_step(struct coord *c, uint64_t now_ms);
-bool follow_over(const struct coord *c); /* no more shards will come */
+enum status stream_plan_step(struct coord *c, uint64_t now_ms);
+bool stream_plan_over(const struct coord *c); /* no more shards will come */
 
-/* answer.c. A peer's nonsense is answered with an error; a status other than OK is our own. */
-enum status answer(struct coord *c, const struct port_message *m, uint64_t now_ms);
-void answer_clocks(struct coord *c, uint64_t now_ms);
+/* requests.c. A peer's nonsense is answered with an error; a status other than OK is our own. */
+enum status requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms);
+void requests_answer_clocks(struct coord *c, uint64_t now_ms);
 /* A worker is lost or replaced: its leases and clocks are void. As lost_leases if it had any. */
 enum status drop_worker(struct coord *c, const struct member *worker);
 /* Leases of `who` did not come back: ERR_PEER in a deterministic job that is training. */
 enum status lost_leases(const struct coord *c, const char *who);
 
-/* save.c */
-void save_final(struct coord *c); /* asks for the final checkpoint */
-enum status save_step(struct coord *c, uint64_t now_ms);
-bool save_shards_due(const struct coord *c); /* a cut between shards is, before all else */
+/* checkpoints.c */
+void checkpoints_final(struct coord *c); /* asks for the final checkpoint */
+enum status checkpoints_step(struct coord *c, uint64_t now_ms);
+bool checkpoints_shards_due(const struct coord *c); /* a cut between shards is, before all else */
 /* How many values of each field training has read in its first pass, `impressions` being trained:
  * of all that the data have, the share that these are of one pass. All 0: not known. */
 void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
-bool save_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
+bool checkpoints_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
 
 /* stall.c: ERR_TIMEOUT, with who was awaited for what, when the phase gets nowhere. */
 enum status stall_step(struct coord *c, uint64_t now_ms);

@@ -25,7 +25,7 @@ static void loss_keys(struct json *j, const char *prefix, struct progress_loss l
  * them is in its last checkpoint. */
 static uint64_t steps_done(const struct coord *c) {
     uint64_t returned = applied_count(c->leases.done);
-    return returned > c->save.newest_step ? returned : c->save.newest_step;
+    return returned > c->checkpoints.newest_step ? returned : c->checkpoints.newest_step;
 }
 
 static void work_keys(struct json *j, const struct coord *c) {
@@ -152,8 +152,8 @@ enum status summary_write(struct coord *c) {
     push_keys(&j, &c->progress);
     server_keys(&j, c);
     usage_keys(&j, &c->progress);
-    json_u64(&j, "checkpoints", c->save.count);
-    json_str(&j, "checkpoint", c->save.newest);
+    json_u64(&j, "checkpoints", c->checkpoints.count);
+    json_str(&j, "checkpoint", c->checkpoints.newest);
     json_close(&j);
     enum status status = j.status;
     if (status == OK) {

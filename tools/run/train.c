@@ -30,7 +30,7 @@
 #include "common/base/mem.h"
 #include "common/metric/metric.h"
 #include "common/base/thread.h"
-#include "coord/stream.h"
+#include "coord/shard_stream.h"
 #include "job.h"
 #include "summary_view.h"
 #include "supervisor.h"
@@ -314,7 +314,7 @@ static enum status await_stream(const struct train *t) {
     }
     printf("waiting for the first shard in %s\n", t->job.data.names[0]);
     fflush(stdout);
-    return stream_wait(t->job.data.names[0]);
+    return shard_stream_wait(t->job.data.names[0]);
 }
 
 static void say_start(const struct train *t) {

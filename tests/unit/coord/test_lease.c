@@ -1,4 +1,4 @@
-/* Unit tests of coord/lease.h and coord/tally.h: single leases, and whole epochs with workers that
+/* Unit tests of coord/lease.h and coord/batch_plan.h: single leases, and whole epochs with workers that
  * die, in which every batch must be done and nothing beyond --max-steps. */
 #include "coord/lease.h"
 
@@ -20,19 +20,19 @@
 static const uint32_t batches[SHARDS] = {3, 1, 0, 5};
 static const uint32_t impressions[SHARDS] = {29, 7, 0, 50};
 
-static struct tally_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
-    struct tally_plan p = {.batches = batches,
+static struct batch_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
+    struct batch_plan p = {.batches = batches,
                            .impressions = impressions,
                            .shards = SHARDS,
                            .seed = 5,
                            .shuffle = shuffle,
                            .epochs = epochs,
                            .max_steps = max_steps};
-    tally_plan_init(&p);
+    batch_plan_init(&p);
     return p;
 }
 
-static struct leases leases_of(const struct tally_plan *p, bool one_at_a_time) {
+static struct leases leases_of(const struct batch_plan *p, bool one_at_a_time) {
     struct leases l;
     struct applied *done = NULL;
     assert_int_equal(applied_create(&done, p->batches, p->shards), OK);
@@ -60,7 +60,7 @@ static void give(struct leases *l, uint32_t worker, const struct wire_lease *lea
 
 static void an_epoch_in_order(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(2, UINT64_MAX, false);
+    struct batch_plan p = plan_of(2, UINT64_MAX, false);
     struct leases l = leases_of(&p, false);
     assert_int_equal(ask(&l, 0, 0).kind, LEASE_WAIT); /* no phase yet */
     assert_int_equal(leases_train(&l, 0), OK);
@@ -87,7 +87,7 @@ static void an_epoch_in_order(void **state) {
 
 static void a_lost_lease_goes_to_another(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(1, UINT64_MAX, false);
+    struct batch_plan p = plan_of(1, UINT64_MAX, false);
     struct leases l = leases_of(&p, false);
     assert_int_equal(leases_train(&l, 0), OK);
     struct wire_lease a = ask(&l, 0, 0);
@@ -118,7 +118,7 @@ static void a_lost_lease_goes_to_another(void **state) {
 
 static void deterministic_grants_one(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(1, UINT64_MAX, false);
+    struct batch_plan p = plan_of(1, UINT64_MAX, false);
     struct leases l = leases_of(&p, true);
     assert_int_equal(leases_train(&l, 0), OK);
     struct wire_lease a = ask(&l, 0, 0), lease;
@@ -135,7 +135,7 @@ static void deterministic_grants_one(void **state) {
 
 static void what_is_done_is_skipped(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(2, UINT64_MAX, false);
+    struct batch_plan p = plan_of(2, UINT64_MAX, false);
     struct leases l;
     struct applied *done = NULL;
     struct wire_lease lease;
@@ -161,7 +161,7 @@ static void what_is_done_is_skipped(void **state) {
 
 static void evaluation_ends_with_the_scores(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(1, UINT64_MAX, false);
+    struct batch_plan p = plan_of(1, UINT64_MAX, false);
     struct leases l = leases_of(&p, true);
     const uint32_t eval_batches[] = {2, 0, 4, 1, 1, 1};
     assert_int_equal(leases_eval(&l, 0, eval_batches, 6), OK);
@@ -189,7 +189,7 @@ static void evaluation_ends_with_the_scores(void **state) {
 
 /* Trains a whole job with three workers of which any may die at any time; counts per batch. */
 static void random_job(uint64_t seed, uint64_t max_steps, uint32_t epochs) {
-    struct tally_plan p = plan_of(epochs, max_steps, true);
+    struct batch_plan p = plan_of(epochs, max_steps, true);
     struct leases l = leases_of(&p, seed % 2 == 0);
     struct wire_lease held[3] = {{0}};
     uint64_t draws = 0, now_ms = 0, job_batches, job_impressions, counted;
@@ -210,12 +210,12 @@ static void random_job(uint64_t seed, uint64_t max_steps, uint32_t epochs) {
             }
         }
     }
-    assert_int_equal(tally_job(&p, &job_batches, &job_impressions), OK);
+    assert_int_equal(batch_plan_job(&p, &job_batches, &job_impressions), OK);
     uint64_t all = p.epoch_batches * epochs;
     assert_int_equal(job_batches, max_steps < all ? max_steps : all);
     assert_int_equal(applied_count(l.done), job_batches);
     assert_int_equal(l.done_impressions, job_impressions);
-    assert_int_equal(tally_applied(&p, l.done, &counted), OK);
+    assert_int_equal(batch_plan_applied(&p, l.done, &counted), OK);
     assert_int_equal(counted, job_impressions);
     leases_fini(&l);
 }
@@ -235,7 +235,7 @@ static void shards_that_join(void **state) {
     for (uint64_t seed = 1; seed <= 20; seed++) {
         enum { MANY = 200 };
         uint32_t n[MANY], imps[MANY], next = 0, expected = 0;
-        struct tally_plan p = {
+        struct batch_plan p = {
             .batches = n, .impressions = imps, .epochs = 1, .max_steps = UINT64_MAX};
         struct leases l;
         struct applied *done = NULL;
@@ -283,7 +283,7 @@ static void shards_that_join(void **state) {
 static void a_grown_plan_resumed(void **state) {
     (void)state;
     const uint32_t n[] = {3, 2, 4, 1}, imps[] = {30, 20, 40, 10};
-    struct tally_plan p = {
+    struct batch_plan p = {
         .batches = n, .impressions = imps, .shards = 3, .epochs = 1, .max_steps = 9};
     struct leases l;
     struct applied *done = NULL;
@@ -297,7 +297,7 @@ static void a_grown_plan_resumed(void **state) {
         assert_int_equal(applied_add(done, (struct batch_name){0, 0, k}), OK);
     }
     assert_int_equal(applied_add(done, (struct batch_name){0, 2, 1}), OK);
-    tally_plan_init(&p);
+    batch_plan_init(&p);
     assert_int_equal(leases_init(&l, &p, done, false, LEASE_MS, 0), OK);
     assert_int_equal(l.done_impressions, 40);
     assert_int_equal(leases_train(&l, 0), OK);
@@ -321,9 +321,9 @@ static void a_grown_plan_resumed(void **state) {
 /* Which batches belong to the job follows the epoch's order alone. */
 static void limits_follow_the_order(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(2, 12, true);
+    struct batch_plan p = plan_of(2, 12, true);
     uint32_t order[SHARDS], limit[SHARDS], expect[SHARDS];
-    tally_epoch(&p, 1, order, limit);
+    batch_plan_epoch(&p, 1, order, limit);
     plan_shards(p.seed, true, 1, SHARDS, expect);
     uint64_t left = 12 - 9;
     for (uint32_t i = 0; i < SHARDS; i++) {
@@ -334,7 +334,7 @@ static void limits_follow_the_order(void **state) {
     }
     uint32_t sum = 0;
     for (uint32_t k = 0; k < batches[0]; k++) {
-        sum += tally_batch_impressions(&p, 0, k);
+        sum += batch_plan_batch_impressions(&p, 0, k);
     }
     assert_int_equal(sum, impressions[0]);
 }
@@ -362,12 +362,12 @@ static struct costs costs_of(uint32_t shards) {
     for (uint32_t s = 0; s < shards; s++) {
         ones[s] = 1;
     }
-    struct tally_plan p = {.batches = ones,
+    struct batch_plan p = {.batches = ones,
                            .impressions = ones,
                            .shards = shards,
                            .epochs = 1,
                            .max_steps = UINT64_MAX};
-    tally_plan_init(&p);
+    batch_plan_init(&p);
     struct leases l = leases_of(&p, false);
     assert_int_equal(leases_train(&l, 0), OK);
     ask(&l, 7, 0);

@@ -35,14 +35,14 @@ static struct coord begin(enum phase phase) {
     config.stall_ms = LIMIT_MS;
     config.lease_ms = 100000;
     options = (struct coord_options){.workers = 2};
-    c.plan = (struct tally_plan){.batches = batches,
+    c.plan = (struct batch_plan){.batches = batches,
                                  .impressions = impressions,
                                  .shards = SHARDS,
                                  .epochs = 1,
                                  .max_steps = UINT64_MAX};
     c.batches = batches;
-    tally_plan_init(&c.plan);
-    c.report.metrics = FILE_CLOSED;
+    batch_plan_init(&c.plan);
+    c.event_log.metrics = FILE_CLOSED;
     assert_int_equal(applied_create(&done, batches, SHARDS), OK);
     assert_int_equal(leases_init(&c.leases, &c.plan, done, false, config.lease_ms, 1), OK);
     assert_int_equal(membership_init(&c.members, 1, 2, 100, 100000, "test"), OK);
@@ -184,7 +184,7 @@ static void scoring(void **state) {
     struct coord c = begin(PHASE_SCORE);
     runs(&c, 0);
     grant(&c, 0, 0);
-    c.exam.taken += 7; /* scores came */
+    c.eval_job.taken += 7; /* scores came */
     runs(&c, 900);
     c.members.worker[1].state = MEMBER_LOST;
     runs(&c, 1899);
@@ -207,15 +207,15 @@ static void computing(void **state) {
     (void)state;
     struct coord c = begin(PHASE_COMPUTE);
     c.eval.impressions = 77;
-    assert_int_equal(thread_start(&c.exam.thread, "computes", computes_for_ever, NULL), OK);
+    assert_int_equal(thread_start(&c.eval_job.thread, "computes", computes_for_ever, NULL), OK);
     leases_finish(&c.leases);
     runs(&c, 0);
     runs(&c, 999);
     stalls(&c, 1000, "the metrics of 77 evaluation impressions were not computed within 1000 ms");
-    assert_true(c.exam.left);
-    exam_fini(&c.exam); /* does not wait */
+    assert_true(c.eval_job.left);
+    eval_job_fini(&c.eval_job); /* does not wait */
     atomic_store(&release, true);
-    while (!thread_ended(&c.exam.thread)) {
+    while (!thread_ended(&c.eval_job.thread)) {
         clock_sleep_ms(1);
     }
     clock_sleep_ms(20); /* its last words are on this stack */
@@ -227,7 +227,7 @@ static void what_has_another_deadline(void **state) {
     (void)state;
     struct coord c = begin(PHASE_TRAIN);
     options.stream = true;
-    c.stream = (struct stream){.dir = "/stream", .next = 3};
+    c.stream = (struct shard_stream){.dir = "/stream", .next = 3};
     leases_finish(&c.leases);
     runs(&c, 0);
     runs(&c, 100000);
@@ -235,10 +235,10 @@ static void what_has_another_deadline(void **state) {
     options.stream = false;
     end(&c);
     c = begin(PHASE_TRAIN);
-    c.save.commit.busy = true;
+    c.checkpoints.cut.busy = true;
     runs(&c, 0);
     runs(&c, 100000);
-    c.save.commit.busy = false;
+    c.checkpoints.cut.busy = false;
     runs(&c, 100999);
     stalls(&c, 101000, "3 shards are pending");
     const enum phase others[] = {PHASE_GATHER, PHASE_SAVE, PHASE_STOP};

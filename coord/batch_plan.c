@@ -1,9 +1,9 @@
-#include "tally.h"
+#include "batch_plan.h"
 
 #include "common/base/mem.h"
 #include "common/job/plan.h"
 
-void tally_plan_init(struct tally_plan *p) {
+void batch_plan_init(struct batch_plan *p) {
     p->epoch_batches = 0;
     p->epoch_impressions = 0;
     for (uint32_t s = 0; s < p->shards; s++) {
@@ -12,7 +12,8 @@ void tally_plan_init(struct tally_plan *p) {
     }
 }
 
-void tally_epoch(const struct tally_plan *p, uint32_t epoch, uint32_t *order, uint32_t *limit) {
+void batch_plan_epoch(const struct batch_plan *p, uint32_t epoch, uint32_t *order,
+                      uint32_t *limit) {
     plan_shards(p->seed, p->shuffle, epoch, p->shards, order);
     uint64_t before = p->epoch_batches * epoch;
     for (uint32_t i = 0; i < p->shards; i++) {
@@ -23,19 +24,19 @@ void tally_epoch(const struct tally_plan *p, uint32_t epoch, uint32_t *order, ui
     }
 }
 
-uint32_t tally_batch_impressions(const struct tally_plan *p, uint32_t shard, uint32_t k) {
+uint32_t batch_plan_batch_impressions(const struct batch_plan *p, uint32_t shard, uint32_t k) {
     uint32_t n = p->impressions[shard], batches = p->batches[shard];
     return plan_begin(n, batches, k + 1) - plan_begin(n, batches, k);
 }
 
-enum status tally_job(const struct tally_plan *p, uint64_t *batches, uint64_t *impressions) {
+enum status batch_plan_job(const struct batch_plan *p, uint64_t *batches, uint64_t *impressions) {
     enum status status = OK;
     uint32_t *order = NULL, *limit = NULL;
     *batches = *impressions = 0;
     TRY_OUT(mem_array(&order, p->shards));
     TRY_OUT(mem_array(&limit, p->shards));
     for (uint32_t e = 0; e < p->epochs && *batches < p->max_steps; e++) {
-        tally_epoch(p, e, order, limit);
+        batch_plan_epoch(p, e, order, limit);
         for (uint32_t i = 0; i < p->shards; i++) {
             uint32_t s = order[i];
             *batches += limit[i];
@@ -50,22 +51,22 @@ out:
     return status;
 }
 
-static enum status tally_shard(const struct tally_plan *p, const struct applied *applied,
-                               uint32_t epoch, uint32_t shard, struct buf *bits, uint64_t *batches,
-                               uint64_t *impressions) {
+static enum status batch_plan_shard(const struct batch_plan *p, const struct applied *applied,
+                                    uint32_t epoch, uint32_t shard, struct buf *bits,
+                                    uint64_t *batches, uint64_t *impressions) {
     buf_clear(bits);
     TRY(applied_bits(applied, epoch, shard, bits));
     for (uint32_t k = 0; k < p->batches[shard]; k++) {
         if (k / 8 < bits->len && (bits->data[k / 8] >> (k % 8) & 1) != 0) {
             *batches += 1;
-            *impressions += tally_batch_impressions(p, shard, k);
+            *impressions += batch_plan_batch_impressions(p, shard, k);
         }
     }
     return OK;
 }
 
-enum status tally_applied(const struct tally_plan *p, const struct applied *applied,
-                          uint64_t *impressions) {
+enum status batch_plan_applied(const struct batch_plan *p, const struct applied *applied,
+                               uint64_t *impressions) {
     enum status status = OK;
     struct buf bits = BUF_EMPTY;
     uint32_t epoch = applied_base(applied);
@@ -75,7 +76,7 @@ enum status tally_applied(const struct tally_plan *p, const struct applied *appl
     for (; batches < applied_count(applied) && epoch < UINT32_MAX; epoch++) {
         for (uint32_t s = 0; s < p->shards; s++) {
             if (p->batches[s] > 0) {
-                TRY_OUT(tally_shard(p, applied, epoch, s, &bits, &batches, impressions));
+                TRY_OUT(batch_plan_shard(p, applied, epoch, s, &bits, &batches, impressions));
             }
         }
     }

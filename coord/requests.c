@@ -1,4 +1,4 @@
-/* answer.c - one message in, one answer out.
+/* requests.c - one message in, one answer out.
  *
  * Every request may come twice: its answer was lost, or late. So each is idempotent: a hello or
  * heartbeat by nature, a return by its fence, scores by their shard, a part by its cut, a clock by
@@ -179,15 +179,15 @@ static void order(struct coord *c, const struct member *member, struct wire_comm
         snprintf(out->text, sizeof out->text, "%s", c->cause);
         return;
     }
-    if (member->role != ROLE_SERVER || !c->save.commit.busy) {
+    if (member->role != ROLE_SERVER || !c->checkpoints.cut.busy) {
         return;
     }
     membership_partition_range(&c->members, member->index, &first, &count);
-    if (commit_wants(&c->save.commit, first, count)) {
+    if (cut_wants(&c->checkpoints.cut, first, count)) {
         out->order = ORDER_CUT;
-        out->cut = c->save.commit.number;
-        out->cut_id = c->save.commit.id;
-        snprintf(out->dir, sizeof out->dir, "%s", c->save.commit.dir);
+        out->cut = c->checkpoints.cut.number;
+        out->cut_id = c->checkpoints.cut.id;
+        snprintf(out->dir, sizeof out->dir, "%s", c->checkpoints.cut.dir);
     }
 }
 
@@ -253,7 +253,7 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
         if (ask->returns) {
             TRY(leases_return(&c->leases, ask));
         }
-        bool hold = save_holds(c) || c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
+        bool hold = checkpoints_holds(c) || c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
                     (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
@@ -289,7 +289,7 @@ static enum status on_clock_ask(struct coord *c, const struct port_message *m, u
     return status;
 }
 
-void answer_clocks(struct coord *c, uint64_t now_ms) {
+void requests_answer_clocks(struct coord *c, uint64_t now_ms) {
     struct staleness_answer due;
     uint64_t dropped = c->staleness.dropped;
     while (staleness_next(&c->staleness, now_ms, &due)) {
@@ -314,7 +314,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
     const struct wire_scores *s = &m->msg.u.scores;
     bool complete = false;
     if (c->phase == PHASE_SCORE) {
-        enum status status = exam_take(&c->exam, s, m->values, m->values_bytes, &complete);
+        enum status status = eval_job_take(&c->eval_job, s, m->values, m->values_bytes, &complete);
         if (status != OK) {
             log_limited(&c->limited[LIMITED_SCORES], LOG_WARN, "refused: %s", fail_text());
             reply_error(c, m, WIRE_ERROR, status, fail_text());
@@ -323,7 +323,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
     }
     if (complete) {
         leases_complete(&c->leases, s->shard);
-        if (exam_unseen(&c->exam, c->data.schema.count, m->keys, m->keys_bytes) != OK) {
+        if (eval_job_unseen(&c->eval_job, c->data.schema.count, m->keys, m->keys_bytes) != OK) {
             log_limited(&c->limited[LIMITED_SCORES], LOG_WARN, "%s", fail_text());
         }
     }
@@ -334,12 +334,12 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
 
 static void on_part_done(struct coord *c, const struct port_message *m) {
     const struct wire_part_done *d = &m->msg.u.part_done;
-    commit_report(&c->save.commit, d, m->keys, m->keys_bytes, c->batches, c->plan.shards);
+    cut_part(&c->checkpoints.cut, d, m->keys, m->keys_bytes, c->batches, c->plan.shards);
     struct wire_msg msg = {.type = WIRE_ACK};
     reply(c, m, &msg, NULL);
 }
 
-enum status answer(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+enum status requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     if (m->msg.type == WIRE_HELLO) {
         return on_hello(c, m, now_ms);
     }

@@ -1,4 +1,4 @@
-#include "commit.h"
+#include "cut.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,26 +6,26 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
-enum status commit_init(struct commit *c, uint32_t partitions, bool open) {
-    *c = (struct commit){.partitions = partitions, .open = open};
+enum status cut_init(struct cut *c, uint32_t partitions, bool open) {
+    *c = (struct cut){.partitions = partitions, .open = open};
     enum status status = mem_array(&c->part, partitions);
     if (status == OK) {
         status = mem_array(&c->reported, partitions);
     }
     if (status != OK) {
-        commit_fini(c);
+        cut_fini(c);
     }
     return status;
 }
 
-void commit_fini(struct commit *c) {
-    commit_end(c);
+void cut_fini(struct cut *c) {
+    cut_end(c);
     mem_free(&c->part);
     mem_free(&c->reported);
 }
 
-void commit_begin(struct commit *c, const char *dir, uint64_t now_ms, uint64_t deadline_ms) {
-    commit_end(c);
+void cut_begin(struct cut *c, const char *dir, uint64_t now_ms, uint64_t deadline_ms) {
+    cut_end(c);
     c->number++;
     c->busy = true;
     c->failed = false;
@@ -38,7 +38,7 @@ void commit_begin(struct commit *c, const char *dir, uint64_t now_ms, uint64_t d
     memset(c->part, 0, c->partitions * sizeof *c->part);
 }
 
-bool commit_wants(const struct commit *c, uint32_t first, uint32_t count) {
+bool cut_wants(const struct cut *c, uint32_t first, uint32_t count) {
     for (uint32_t p = first; c->busy && p < first + count && p < c->partitions; p++) {
         if (!c->reported[p]) {
             return true;
@@ -47,7 +47,7 @@ bool commit_wants(const struct commit *c, uint32_t first, uint32_t count) {
     return false;
 }
 
-__attribute__((format(printf, 2, 3))) static void fail_cut(struct commit *c, const char *fmt, ...) {
+__attribute__((format(printf, 2, 3))) static void fail_cut(struct cut *c, const char *fmt, ...) {
     if (c->failed) {
         return;
     }
@@ -58,7 +58,7 @@ __attribute__((format(printf, 2, 3))) static void fail_cut(struct commit *c, con
     va_end(args);
 }
 
-static bool part_fits(struct commit *c, const struct wire_part_done *d) {
+static bool part_fits(struct cut *c, const struct wire_part_done *d) {
     uint32_t begin = (uint32_t)((uint64_t)BUCKETS * d->partition / c->partitions);
     uint32_t end = (uint32_t)((uint64_t)BUCKETS * (d->partition + 1) / c->partitions);
     if (d->bucket_begin != begin || d->bucket_end != end) {
@@ -74,7 +74,7 @@ static bool part_fits(struct commit *c, const struct wire_part_done *d) {
     return true;
 }
 
-static enum status intersect(struct commit *c, const void *bytes, size_t n,
+static enum status intersect(struct cut *c, const void *bytes, size_t n,
                              const uint32_t *batches_per_shard, uint32_t shards) {
     struct applied *one = NULL;
     TRY(applied_decode(&one, bytes, n, batches_per_shard, shards));
@@ -93,8 +93,8 @@ static enum status intersect(struct commit *c, const void *bytes, size_t n,
     return status;
 }
 
-void commit_report(struct commit *c, const struct wire_part_done *done, const void *applied,
-                   size_t applied_bytes, const uint32_t *batches_per_shard, uint32_t shards) {
+void cut_part(struct cut *c, const struct wire_part_done *done, const void *applied,
+              size_t applied_bytes, const uint32_t *batches_per_shard, uint32_t shards) {
     if (!c->busy || done->cut != c->number || done->partition >= c->partitions ||
         c->reported[done->partition]) {
         return;
@@ -122,7 +122,7 @@ void commit_report(struct commit *c, const struct wire_part_done *done, const vo
     memcpy(part->name, done->name, sizeof part->name);
 }
 
-bool commit_over(struct commit *c, uint64_t now_ms) {
+bool cut_over(struct cut *c, uint64_t now_ms) {
     if (!c->busy) {
         return false;
     }
@@ -141,7 +141,7 @@ bool commit_over(struct commit *c, uint64_t now_ms) {
     return true;
 }
 
-void commit_end(struct commit *c) {
+void cut_end(struct cut *c) {
     c->busy = false;
     if (c->applied != NULL) {
         applied_destroy(&c->applied);

@@ -1,5 +1,5 @@
-/* Unit tests of coord/commit.h. */
-#include "coord/commit.h"
+/* Unit tests of coord/cut.h. */
+#include "coord/cut.h"
 
 #include <stdio.h>
 
@@ -29,7 +29,7 @@ static struct wire_part_done part_of(uint32_t partition, uint64_t cut) {
 }
 
 /* A part that has the batches of shard 0 given as bits. */
-static void report(struct commit *c, const struct wire_part_done *d, uint32_t bits) {
+static void report(struct cut *c, const struct wire_part_done *d, uint32_t bits) {
     struct applied *a = NULL;
     struct buf bytes = BUF_EMPTY;
     assert_int_equal(applied_create(&a, plan, 2), OK);
@@ -39,29 +39,29 @@ static void report(struct commit *c, const struct wire_part_done *d, uint32_t bi
         }
     }
     assert_int_equal(applied_encode(a, &bytes), OK);
-    commit_report(c, d, bytes.data, bytes.len, plan, 2);
+    cut_part(c, d, bytes.data, bytes.len, plan, 2);
     buf_fini(&bytes);
     applied_destroy(&a);
 }
 
 static void all_parts_make_a_checkpoint(void **state) {
     (void)state;
-    struct commit c;
-    assert_int_equal(commit_init(&c, PARTS, false), OK);
-    assert_false(commit_wants(&c, 0, PARTS));
-    assert_false(commit_over(&c, 0));
-    commit_begin(&c, "/x/cut", 10, 1000);
+    struct cut c;
+    assert_int_equal(cut_init(&c, PARTS, false), OK);
+    assert_false(cut_wants(&c, 0, PARTS));
+    assert_false(cut_over(&c, 0));
+    cut_begin(&c, "/x/cut", 10, 1000);
     assert_int_equal(c.number, 1);
-    assert_true(commit_wants(&c, 0, 1));
+    assert_true(cut_wants(&c, 0, 1));
     const uint32_t bits[PARTS] = {7, 6, 15};
     for (uint32_t p = 0; p < PARTS; p++) {
         struct wire_part_done d = part_of(p, 1);
-        assert_false(commit_over(&c, 20));
+        assert_false(cut_over(&c, 20));
         report(&c, &d, bits[p]);
         report(&c, &d, 0); /* repeated: ignored */
     }
-    assert_false(commit_wants(&c, 0, PARTS));
-    assert_true(commit_over(&c, 20));
+    assert_false(cut_wants(&c, 0, PARTS));
+    assert_true(cut_over(&c, 20));
     assert_false(c.failed);
     assert_int_equal(applied_count(c.applied), 2); /* batches 1 and 2 */
     bool has;
@@ -69,87 +69,87 @@ static void all_parts_make_a_checkpoint(void **state) {
     assert_false(has);
     assert_int_equal(c.part[1].bytes, 101);
     assert_string_equal(c.part[2].name, "part-00002-of-00003.bin");
-    commit_end(&c);
-    assert_false(commit_over(&c, 20));
-    commit_fini(&c);
+    cut_end(&c);
+    assert_false(cut_over(&c, 20));
+    cut_fini(&c);
 }
 
 static void a_failed_part_fails_it_when_all_are_in(void **state) {
     (void)state;
-    struct commit c;
-    assert_int_equal(commit_init(&c, PARTS, false), OK);
-    commit_begin(&c, "/x", 0, 1000);
+    struct cut c;
+    assert_int_equal(cut_init(&c, PARTS, false), OK);
+    cut_begin(&c, "/x", 0, 1000);
     struct wire_part_done d = part_of(1, 1);
     d.ok = false;
     snprintf(d.text, sizeof d.text, "fsync: no space left");
     report(&c, &d, 0);
-    assert_false(commit_over(&c, 1)); /* the others still write */
-    assert_true(commit_wants(&c, 0, 1));
+    assert_false(cut_over(&c, 1)); /* the others still write */
+    assert_true(cut_wants(&c, 0, 1));
     d = part_of(0, 1);
     report(&c, &d, 1);
     d = part_of(2, 1);
     report(&c, &d, 1);
-    assert_true(commit_over(&c, 1));
+    assert_true(cut_over(&c, 1));
     assert_true(c.failed);
     assert_string_equal(c.text, "partition 1: fsync: no space left");
-    commit_begin(&c, "/x", 2, 1000); /* the next one is a new start */
+    cut_begin(&c, "/x", 2, 1000); /* the next one is a new start */
     assert_false(c.failed);
     assert_int_equal(c.number, 2);
     d = part_of(0, 1); /* of the cut before */
     report(&c, &d, 1);
     assert_int_equal(c.reports, 0);
-    commit_fini(&c);
+    cut_fini(&c);
 }
 
 static void a_cut_has_a_deadline(void **state) {
     (void)state;
-    struct commit c;
-    assert_int_equal(commit_init(&c, PARTS, false), OK);
-    commit_begin(&c, "/x", 0, 5000);
+    struct cut c;
+    assert_int_equal(cut_init(&c, PARTS, false), OK);
+    cut_begin(&c, "/x", 0, 5000);
     struct wire_part_done d = part_of(0, 1);
     report(&c, &d, 1);
-    assert_false(commit_over(&c, 4999));
-    assert_true(commit_over(&c, 5000));
+    assert_false(cut_over(&c, 4999));
+    assert_true(cut_over(&c, 5000));
     assert_true(c.failed);
     assert_string_equal(c.text,
                         "partition 1 has not written its part after 5 s (1 of 3 parts are in)");
-    commit_fini(&c);
+    cut_fini(&c);
 }
 
 static void odd_parts_fail_the_cut(void **state) {
     (void)state;
-    struct commit c;
-    assert_int_equal(commit_init(&c, PARTS, false), OK);
+    struct cut c;
+    assert_int_equal(cut_init(&c, PARTS, false), OK);
     struct wire_part_done d = part_of(0, 1);
-    commit_begin(&c, "/x", 0, 5000);
+    cut_begin(&c, "/x", 0, 5000);
     d.bucket_end--;
     report(&c, &d, 1);
     assert_true(c.failed);
     d = part_of(0, 2);
-    commit_begin(&c, "/x", 0, 5000);
+    cut_begin(&c, "/x", 0, 5000);
     snprintf(d.name, sizeof d.name, "../part");
     report(&c, &d, 1);
     assert_true(c.failed);
     d = part_of(0, 3);
-    commit_begin(&c, "/x", 0, 5000);
+    cut_begin(&c, "/x", 0, 5000);
     memset(d.name, 'p', sizeof d.name);
     report(&c, &d, 1);
     assert_true(c.failed);
     d = part_of(0, 4);
-    commit_begin(&c, "/x", 0, 5000);
-    commit_report(&c, &d, "nonsense", 8, plan, 2);
+    cut_begin(&c, "/x", 0, 5000);
+    cut_part(&c, &d, "nonsense", 8, plan, 2);
     assert_true(c.failed);
     d = part_of(PARTS, 5);
-    commit_begin(&c, "/x", 0, 5000);
+    cut_begin(&c, "/x", 0, 5000);
     report(&c, &d, 1);
     assert_int_equal(c.reports, 0);
-    commit_fini(&c);
+    cut_fini(&c);
 }
 
 /* The names of a stream's first batch, by a partition that knows of `shards` shards, or a closed
  * set. */
-static void report_of_stream(struct commit *c, uint32_t partition, const uint32_t *batches,
-                             uint32_t shards, bool closed) {
+static void event_log_of_stream(struct cut *c, uint32_t partition, const uint32_t *batches,
+                                uint32_t shards, bool closed) {
     const struct wire_part_done d = part_of(partition, c->number);
     struct applied *a = NULL;
     struct buf bytes = BUF_EMPTY;
@@ -159,7 +159,7 @@ static void report_of_stream(struct commit *c, uint32_t partition, const uint32_
     }
     assert_int_equal(applied_add(a, (struct batch_name){0, 0, 1}), OK);
     assert_int_equal(applied_encode(a, &bytes), OK);
-    commit_report(c, &d, bytes.data, bytes.len, batches, shards);
+    cut_part(c, &d, bytes.data, bytes.len, batches, shards);
     buf_fini(&bytes);
     applied_destroy(&a);
 }
@@ -169,19 +169,19 @@ static void report_of_stream(struct commit *c, uint32_t partition, const uint32_
 static void a_stream_grows_between_reports(void **state) {
     (void)state;
     const uint32_t batches[] = {4, 0, 3};
-    struct commit c;
-    assert_int_equal(commit_init(&c, PARTS, true), OK);
-    commit_begin(&c, "/x", 0, 1000);
+    struct cut c;
+    assert_int_equal(cut_init(&c, PARTS, true), OK);
+    cut_begin(&c, "/x", 0, 1000);
     for (uint32_t p = 0; p < PARTS; p++) {
-        report_of_stream(&c, p, batches, p + 1, false);
+        event_log_of_stream(&c, p, batches, p + 1, false);
     }
-    assert_true(commit_over(&c, 1));
+    assert_true(cut_over(&c, 1));
     if (c.failed) {
         print_error("%s\n", c.text);
     }
     assert_false(c.failed);
     assert_int_equal(applied_count(c.applied), 1);
-    commit_fini(&c);
+    cut_fini(&c);
 }
 
 /* What a peer sends is no reason to end: the cut has failed, whichever report comes first. */
@@ -189,16 +189,16 @@ static void a_set_of_another_kind_fails_the_cut(void **state) {
     (void)state;
     const uint32_t batches[] = {4, 0, 3};
     for (uint32_t odd = 0; odd < PARTS; odd++) {
-        struct commit c;
-        assert_int_equal(commit_init(&c, PARTS, true), OK);
-        commit_begin(&c, "/x", 0, 1000);
+        struct cut c;
+        assert_int_equal(cut_init(&c, PARTS, true), OK);
+        cut_begin(&c, "/x", 0, 1000);
         for (uint32_t p = 0; p < PARTS; p++) {
-            report_of_stream(&c, p, batches, 3, p == odd);
+            event_log_of_stream(&c, p, batches, 3, p == odd);
         }
-        assert_true(commit_over(&c, 1));
+        assert_true(cut_over(&c, 1));
         assert_true(c.failed);
         assert_non_null(strstr(c.text, "a fixed data set in a job on a stream"));
-        commit_fini(&c);
+        cut_fini(&c);
     }
 }
 

@@ -1,5 +1,5 @@
-/* Unit tests of coord/tally.h against a plain count over every batch of every epoch. */
-#include "coord/tally.h"
+/* Unit tests of coord/batch_plan.h against a plain count over every batch of every epoch. */
+#include "coord/batch_plan.h"
 
 #include "common/job/plan.h"
 #include "common/base/rng.h"
@@ -14,8 +14,8 @@
 static const uint32_t impressions[SHARDS] = {29, 7, 0, 50, 10};
 static uint32_t batches[SHARDS];
 
-static struct tally_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
-    struct tally_plan p = {.batches = batches,
+static struct batch_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
+    struct batch_plan p = {.batches = batches,
                            .impressions = impressions,
                            .shards = SHARDS,
                            .seed = 11,
@@ -25,7 +25,7 @@ static struct tally_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuff
     for (uint32_t s = 0; s < SHARDS; s++) {
         batches[s] = plan_batches(impressions[s], 10);
     }
-    tally_plan_init(&p);
+    batch_plan_init(&p);
     return p;
 }
 
@@ -33,37 +33,37 @@ static struct tally_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuff
 static void limits_and_job(void **state) {
     (void)state;
     for (uint64_t max_steps = 0; max_steps < 45; max_steps++) {
-        struct tally_plan p = plan_of(3, max_steps, max_steps % 2 == 0);
+        struct batch_plan p = plan_of(3, max_steps, max_steps % 2 == 0);
         uint64_t left = max_steps, count = 0, sum = 0, job_batches, job_impressions;
         assert_int_equal(p.epoch_batches, 10);
         assert_int_equal(p.epoch_impressions, 96);
         for (uint32_t e = 0; e < p.epochs; e++) {
             uint32_t order[SHARDS], limit[SHARDS], want[SHARDS];
             plan_shards(p.seed, p.shuffle, e, SHARDS, want);
-            tally_epoch(&p, e, order, limit);
+            batch_plan_epoch(&p, e, order, limit);
             assert_memory_equal(order, want, sizeof want);
             for (uint32_t i = 0; i < SHARDS; i++) {
                 uint32_t taken = 0;
                 for (; taken < batches[order[i]] && left > 0; taken++, left--, count++) {
-                    sum += tally_batch_impressions(&p, order[i], taken);
+                    sum += batch_plan_batch_impressions(&p, order[i], taken);
                 }
                 assert_int_equal(limit[i], taken);
             }
         }
-        assert_int_equal(tally_job(&p, &job_batches, &job_impressions), OK);
+        assert_int_equal(batch_plan_job(&p, &job_batches, &job_impressions), OK);
         assert_int_equal(job_batches, count);
         assert_int_equal(job_impressions, sum);
     }
-    struct tally_plan p = plan_of(3, UINT64_MAX, true);
+    struct batch_plan p = plan_of(3, UINT64_MAX, true);
     uint64_t job_batches, job_impressions;
-    assert_int_equal(tally_job(&p, &job_batches, &job_impressions), OK);
+    assert_int_equal(batch_plan_job(&p, &job_batches, &job_impressions), OK);
     assert_int_equal(job_impressions, 3 * 96);
 }
 
 /* Any set of names, also with holes and of later epochs. */
 static void impressions_of_names(void **state) {
     (void)state;
-    struct tally_plan p = plan_of(4, UINT64_MAX, false);
+    struct batch_plan p = plan_of(4, UINT64_MAX, false);
     for (uint64_t seed = 1; seed <= 30; seed++) {
         struct applied *a = NULL;
         uint64_t want = 0, got = 0;
@@ -73,12 +73,12 @@ static void impressions_of_names(void **state) {
                 for (uint32_t k = 0; k < batches[s]; k++) {
                     if (rng_below(seed, e * 100 + s, k, 10) < 3 + (e == 0 ? seed : 0)) {
                         assert_int_equal(applied_add(a, (struct batch_name){e, s, k}), OK);
-                        want += tally_batch_impressions(&p, s, k);
+                        want += batch_plan_batch_impressions(&p, s, k);
                     }
                 }
             }
         }
-        assert_int_equal(tally_applied(&p, a, &got), OK);
+        assert_int_equal(batch_plan_applied(&p, a, &got), OK);
         if (got != want) {
             fail_msg("seed %llu: %llu impressions, expected %llu", (unsigned long long)seed,
                      (unsigned long long)got, (unsigned long long)want);

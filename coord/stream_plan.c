@@ -1,4 +1,4 @@
-/* follow.c - a job on a stream: its plan grows while it trains.
+/* stream_plan.c - a job on a stream: its plan grows while it trains.
  *
  * A shard that has come is cut into batches (common/job/plan.h), joins the plan's arrays, the set
  * of done names, the names of a cut that is under way, and the leases, in this order; from then on
@@ -36,7 +36,7 @@ static enum status reserve(struct coord *c, uint32_t shards) {
 
 /* *limit: its batches that belong to the job. */
 static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
-    struct tally_plan *p = &c->plan;
+    struct batch_plan *p = &c->plan;
     uint32_t impressions, batches;
     TRY(reserve(c, p->shards + 1));
     TRY(sample_shard(c, info, &impressions, &batches));
@@ -52,12 +52,12 @@ static enum status plan_add(struct coord *c, const struct shard_info *info, uint
     return OK;
 }
 
-enum status follow_again(struct coord *c, uint32_t shards, const char *from) {
+enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *from) {
     while (c->plan.shards < shards) {
         struct shard_info info;
         bool found;
         uint32_t limit;
-        TRY(stream_look(&c->stream, &info, &found));
+        TRY(shard_stream_look(&c->stream, &info, &found));
         if (!found) {
             return fail(ERR_NOT_FOUND,
                         "cannot resume from %s: shard %u of %s is not there any "
@@ -75,8 +75,8 @@ static enum status join(struct coord *c, const struct shard_info *info) {
     if (c->batches[shard] > 0) { /* the model may train on none of it */
         TRY(applied_grow(c->leases.done, shard, c->batches[shard]));
     }
-    if (c->batches[shard] > 0 && c->save.commit.applied != NULL) {
-        TRY(applied_grow(c->save.commit.applied, shard, c->batches[shard]));
+    if (c->batches[shard] > 0 && c->checkpoints.cut.applied != NULL) {
+        TRY(applied_grow(c->checkpoints.cut.applied, shard, c->batches[shard]));
     }
     c->progress.job_impressions = c->job_impressions;
     log_info("shard %u has come: %u impressions in %u batches", shard, info->impressions,
@@ -89,8 +89,8 @@ static void end(struct coord *c) {
     c->progress.open = false;
 }
 
-enum status follow_step(struct coord *c, uint64_t now_ms) {
-    struct stream *s = &c->stream;
+enum status stream_plan_step(struct coord *c, uint64_t now_ms) {
+    struct shard_stream *s = &c->stream;
     if (!c->options->stream || c->phase != PHASE_TRAIN || c->stopped || s->ended ||
         now_ms < s->look_ms) {
         return OK;
@@ -98,7 +98,7 @@ enum status follow_step(struct coord *c, uint64_t now_ms) {
     for (int i = 0; i < SHARDS_PER_TURN && c->job_batches < c->plan.max_steps; i++) {
         struct shard_info info;
         bool found = false;
-        enum status status = stream_look(s, &info, &found);
+        enum status status = shard_stream_look(s, &info, &found);
         if (status == ERR_MEMORY) {
             return status;
         }
@@ -121,6 +121,6 @@ enum status follow_step(struct coord *c, uint64_t now_ms) {
     return OK;
 }
 
-bool follow_over(const struct coord *c) {
+bool stream_plan_over(const struct coord *c) {
     return !c->options->stream || c->stream.ended;
 }

@@ -1,15 +1,15 @@
-/* tally.h - the plan of a job's batches, and what a set of applied names amounts to in it.
+/* batch_plan.h - the plan of a job's batches, and what a set of applied names amounts to in it.
  *
  * --max-steps N means: the first N batches along the epochs' orders. So each (epoch, shard) has a
  * limit, known in advance: batches below it belong to the job, the others do not. Asynchronous
  * workers then apply exactly N batches, whoever takes which.
  */
-#ifndef COORD_TALLY_H
-#define COORD_TALLY_H
+#ifndef COORD_BATCH_PLAN_H
+#define COORD_BATCH_PLAN_H
 
 #include "common/job/applied.h"
 
-struct tally_plan {
+struct batch_plan {
     const uint32_t *batches;     /* [shards], borrowed for the plan's life, as the next */
     const uint32_t *impressions; /* [shards] */
     uint32_t shards;
@@ -21,15 +21,15 @@ struct tally_plan {
     uint64_t max_steps; /* UINT64_MAX: no limit */
 };
 /* Fills the sums. */
-void tally_plan_init(struct tally_plan *p);
+void batch_plan_init(struct batch_plan *p);
 /* order[shards] and limit[shards] (by position in the order) of an epoch. */
-void tally_epoch(const struct tally_plan *p, uint32_t epoch, uint32_t *order, uint32_t *limit);
+void batch_plan_epoch(const struct batch_plan *p, uint32_t epoch, uint32_t *order, uint32_t *limit);
 /* Impressions in batch k of a shard. */
-uint32_t tally_batch_impressions(const struct tally_plan *p, uint32_t shard, uint32_t k);
+uint32_t batch_plan_batch_impressions(const struct batch_plan *p, uint32_t shard, uint32_t k);
 /* Batches and impressions of the whole job. ERR_MEMORY. */
-enum status tally_job(const struct tally_plan *p, uint64_t *batches, uint64_t *impressions);
+enum status batch_plan_job(const struct batch_plan *p, uint64_t *batches, uint64_t *impressions);
 /* Impressions in the applied batches. ERR_MEMORY. */
-enum status tally_applied(const struct tally_plan *p, const struct applied *applied,
-                          uint64_t *impressions);
+enum status batch_plan_applied(const struct batch_plan *p, const struct applied *applied,
+                               uint64_t *impressions);
 
 #endif

@@ -1,4 +1,4 @@
-#include "report.h"
+#include "event_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,9 +7,9 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-enum status report_open(struct report *r, const char *out_dir, int pipe_fd) {
+enum status event_log_open(struct event_log *r, const char *out_dir, int pipe_fd) {
     char path[PATH_BYTES_MAX];
-    *r = (struct report){.metrics = FILE_CLOSED, .pipe_fd = pipe_fd};
+    *r = (struct event_log){.metrics = FILE_CLOSED, .pipe_fd = pipe_fd};
     TRY(path_join(path, out_dir, "metrics.jsonl"));
     TRY(file_open_append(&r->metrics, path));
     if (pipe_fd >= 0) {
@@ -19,14 +19,14 @@ enum status report_open(struct report *r, const char *out_dir, int pipe_fd) {
     return OK;
 }
 
-void report_close(struct report *r) {
+void event_log_close(struct event_log *r) {
     if (r->metrics.fd >= 0) {
         file_close(&r->metrics);
     }
     buf_fini(&r->text);
 }
 
-static void write_metrics(struct report *r) {
+static void write_metrics(struct event_log *r) {
     if (r->metrics.fd < 0) {
         return;
     }
@@ -37,7 +37,7 @@ static void write_metrics(struct report *r) {
 }
 
 /* A reader that does not keep up loses lines; one that is gone ends the pipe. */
-static void write_pipe(struct report *r) {
+static void write_pipe(struct event_log *r) {
     ssize_t n = write(r->pipe_fd, r->text.data, r->text.len);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         r->pipe_fd = -1;
@@ -65,7 +65,7 @@ static void line_keys(struct json *j, const struct progress_line *l, uint32_t wo
     json_f64(j, "eta_s", l->eta_s);
 }
 
-static struct json *line_open(struct report *r) {
+static struct json *line_open(struct event_log *r) {
     buf_clear(&r->text);
     json_init(&r->json, &r->text, false);
     json_open(&r->json, NULL, '{');
@@ -73,12 +73,12 @@ static struct json *line_open(struct report *r) {
 }
 
 /* Whether a whole line is in r->text. */
-static bool line_close(struct report *r) {
+static bool line_close(struct event_log *r) {
     json_close(&r->json);
     return r->json.status == OK && buf_put_u8(&r->text, '\n') == OK;
 }
 
-static bool progress_text(struct report *r, const struct progress *p, struct progress_mark *mark,
+static bool progress_text(struct event_log *r, const struct progress *p, struct progress_mark *mark,
                           uint32_t workers) {
     struct progress_line line;
     progress_line(p, mark, &line);
@@ -86,8 +86,8 @@ static bool progress_text(struct report *r, const struct progress *p, struct pro
     return line_close(r);
 }
 
-void report_step(struct report *r, const struct progress *p, uint32_t workers, bool last,
-                 uint64_t now_ms) {
+void event_log_step(struct event_log *r, const struct progress *p, uint32_t workers, bool last,
+                    uint64_t now_ms) {
     if (r->pipe_fd >= 0 && (last || now_ms >= r->next_pipe_ms)) {
         r->next_pipe_ms = now_ms + REPORT_PIPE_MS;
         if (progress_text(r, p, &r->pipe_mark, workers)) {
@@ -102,14 +102,14 @@ void report_step(struct report *r, const struct progress *p, uint32_t workers, b
     }
 }
 
-struct json *report_event(struct report *r, const char *event) {
+struct json *event_log_event(struct event_log *r, const char *event) {
     struct json *j = line_open(r);
     json_f64(j, "time", clock_wall_s());
     json_str(j, "event", event);
     return j;
 }
 
-void report_event_end(struct report *r) {
+void event_log_event_end(struct event_log *r) {
     if (line_close(r)) {
         write_metrics(r);
     }

@@ -1,4 +1,4 @@
-/* save.c - when to cut, and the commit of what was cut.
+/* checkpoints.c - when to cut, and the commit of what was cut.
  *
  * A cut goes to a directory step-cut-K.tmp of its own; how many batches it holds is known only when
  * all parts are in. Then it is renamed to step-N.tmp, the manifest is written into it, and
@@ -43,28 +43,28 @@ static bool due(const struct coord *c, uint64_t now_ms) {
         return false;
     }
     return (k->every_impressions > 0 &&
-            trained(c) - c->save.last_impressions >= k->every_impressions) ||
-           (k->every_seconds > 0 && now_ms - c->save.last_ms >= k->every_seconds * 1000 &&
-            trained(c) > c->save.last_impressions); /* a stream may have been silent */
+            trained(c) - c->checkpoints.last_impressions >= k->every_impressions) ||
+           (k->every_seconds > 0 && now_ms - c->checkpoints.last_ms >= k->every_seconds * 1000 &&
+            trained(c) > c->checkpoints.last_impressions); /* a stream may have been silent */
 }
 
 /* Shards that must be back for the next cut between shards. */
 static uint64_t boundary(const struct coord *c) {
     uint64_t every = c->config->every_shards;
-    return (c->save.last_shards / every + 1) * every;
+    return (c->checkpoints.last_shards / every + 1) * every;
 }
 
 static bool counts_shards(const struct coord *c) {
     return c->config->every_shards > 0 && c->leases.kind == LEASE_TRAIN && !c->stopped;
 }
 
-bool save_shards_due(const struct coord *c) {
+bool checkpoints_shards_due(const struct coord *c) {
     return counts_shards(c) && c->phase == PHASE_TRAIN && c->leases.out == 0 &&
            c->leases.back >= boundary(c);
 }
 
-bool save_holds(const struct coord *c) {
-    return c->save.hold ||
+bool checkpoints_holds(const struct coord *c) {
+    return c->checkpoints.hold ||
            (counts_shards(c) && (uint64_t)c->leases.out + c->leases.back >= boundary(c));
 }
 
@@ -77,15 +77,15 @@ static uint64_t cut_id(const struct coord *c) {
     const bool same = c->config->deterministic;
     const uint64_t words[] = {hash_bytes(config, strlen(config)), c->data_checksum,
                               same ? 0 : c->job,
-                              same ? applied_count(c->leases.done) : c->save.commit.number};
+                              same ? applied_count(c->leases.done) : c->checkpoints.cut.number};
     return hash_bytes(words, sizeof words) | 1;
 }
 
 static enum status begin(struct coord *c, uint64_t now_ms) {
-    struct save *s = &c->save;
+    struct checkpoints *s = &c->checkpoints;
     struct progress_server servers;
     char name[32], dir[PATH_BYTES_MAX];
-    snprintf(name, sizeof name, "step-cut-%06llu.tmp", (unsigned long long)s->commit.number + 1);
+    snprintf(name, sizeof name, "step-cut-%06llu.tmp", (unsigned long long)s->cut.number + 1);
     TRY(path_join(dir, c->root, name));
     if (strlen(dir) >= WIRE_TEXT_MAX) {
         return fail(ERR_LIMIT, "%s: the path is too long to be sent, at most %d bytes", dir,
@@ -98,8 +98,8 @@ static enum status begin(struct coord *c, uint64_t now_ms) {
     if (s->hold) { /* others may hold more than the shards that are back */
         s->last_shards = c->leases.back;
     }
-    commit_begin(&s->commit, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
-    s->commit.id = cut_id(c);
+    cut_begin(&s->cut, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
+    s->cut.id = cut_id(c);
     if (s->final_wanted) {
         s->final_begun = true;
     }
@@ -118,7 +118,7 @@ void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FI
 }
 
 static enum status fill_manifest(const struct coord *c, struct manifest *m, struct buf *applied) {
-    const struct commit *cut = &c->save.commit;
+    const struct cut *cut = &c->checkpoints.cut;
     *m = (struct manifest){.step = applied_count(cut->applied),
                            .saved_at = clock_wall_s(),
                            .seed = c->config->seed,
@@ -134,7 +134,7 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
                            .cut = cut->id,
                            .parts = cut->part,
                            .part_count = cut->partitions};
-    TRY(tally_applied(&c->plan, cut->applied, &m->impressions));
+    TRY(batch_plan_applied(&c->plan, cut->applied, &m->impressions));
     values_read(c, m->impressions, m->field_values);
     TRY(applied_encode(cut->applied, applied));
     m->applied = applied->data;
@@ -149,7 +149,7 @@ static enum status publish(struct coord *c, const struct manifest *m, const char
     strcat(name, ".tmp");
     TRY(path_join(staging, c->root, name));
     TRY(file_remove_tree(staging));
-    TRY(file_rename(c->save.commit.dir, staging));
+    TRY(file_rename(c->checkpoints.cut.dir, staging));
     enum status status = manifest_write(m, staging);
     if (status == OK) {
         status = manifest_publish(c->root, m->step, c->config->keep);
@@ -164,7 +164,7 @@ static enum status publish(struct coord *c, const struct manifest *m, const char
 }
 
 static void say_saved(struct coord *c, const struct manifest *m, uint64_t now_ms) {
-    double seconds = (double)(now_ms - c->save.commit.began_ms) / 1000.0;
+    double seconds = (double)(now_ms - c->checkpoints.cut.began_ms) / 1000.0;
     uint64_t rows = 0, bytes = 0;
     for (uint32_t p = 0; p < m->part_count; p++) {
         rows += m->parts[p].rows;
@@ -172,15 +172,15 @@ static void say_saved(struct coord *c, const struct manifest *m, uint64_t now_ms
     }
     log_info("checkpoint of step %llu: %llu rows, %.1f MB in %.1f s: %s",
              (unsigned long long)m->step, (unsigned long long)rows, (double)bytes / 1e6, seconds,
-             c->save.newest);
-    struct json *j = report_event(&c->report, "checkpoint");
+             c->checkpoints.newest);
+    struct json *j = event_log_event(&c->event_log, "checkpoint");
     json_u64(j, "step", m->step);
     json_u64(j, "impressions", m->impressions);
     json_u64(j, "rows", rows);
     json_u64(j, "bytes", bytes);
     json_f64(j, "seconds", seconds);
-    json_str(j, "path", c->save.newest);
-    report_event_end(&c->report);
+    json_str(j, "path", c->checkpoints.newest);
+    event_log_event_end(&c->event_log);
 }
 
 static enum status commit(struct coord *c, uint64_t now_ms) {
@@ -192,14 +192,14 @@ static enum status commit(struct coord *c, uint64_t now_ms) {
     manifest_dir_name(m.step, name);
     char path[PATH_BYTES_MAX];
     TRY_OUT(path_join(path, c->root, name));
-    if (strcmp(path, c->save.newest) == 0 && file_exists(path)) {
+    if (strcmp(path, c->checkpoints.newest) == 0 && file_exists(path)) {
         log_info("%s has all of it: nothing new to save", path);
-        TRY_OUT(file_remove_tree(c->save.commit.dir));
+        TRY_OUT(file_remove_tree(c->checkpoints.cut.dir));
     } else {
         TRY_OUT(publish(c, &m, path));
-        memcpy(c->save.newest, path, sizeof path);
-        c->save.newest_step = m.step;
-        c->save.count++;
+        memcpy(c->checkpoints.newest, path, sizeof path);
+        c->checkpoints.newest_step = m.step;
+        c->checkpoints.count++;
         say_saved(c, &m, now_ms);
     }
 out:
@@ -209,30 +209,29 @@ out:
 
 /* The cut is over, well or not. */
 static enum status conclude(struct coord *c, uint64_t now_ms) {
-    struct save *s = &c->save;
-    enum status status =
-        s->commit.failed ? fail(ERR_PEER, "%s", s->commit.text) : commit(c, now_ms);
+    struct checkpoints *s = &c->checkpoints;
+    enum status status = s->cut.failed ? fail(ERR_PEER, "%s", s->cut.text) : commit(c, now_ms);
     char why[1024];
     snprintf(why, sizeof why, "%s", status == OK ? "" : fail_text());
-    commit_end(&s->commit);
+    cut_end(&s->cut);
     s->hold = false;
     if (status == OK) {
         s->final_done = s->final_begun;
         return OK;
     }
-    file_remove_tree(s->commit.dir);
+    file_remove_tree(s->cut.dir);
     if (s->final_begun) {
         return fail(status, "the final checkpoint failed: %s", why);
     }
     log_error("checkpoint failed, training goes on: %s", why);
-    struct json *j = report_event(&c->report, "checkpoint_failed");
+    struct json *j = event_log_event(&c->event_log, "checkpoint_failed");
     json_str(j, "cause", why);
-    report_event_end(&c->report);
+    event_log_event_end(&c->event_log);
     return OK;
 }
 
-void save_final(struct coord *c) {
-    c->save.final_wanted = true;
+void checkpoints_final(struct coord *c) {
+    c->checkpoints.final_wanted = true;
 }
 
 /* A cut could not even begin: the same rule as for one that failed later. */
@@ -240,21 +239,21 @@ static enum status begin_or_fail(struct coord *c, uint64_t now_ms) {
     if (begin(c, now_ms) == OK) {
         return OK;
     }
-    c->save.commit.failed = true;
-    c->save.commit.reports = c->save.commit.partitions;
-    snprintf(c->save.commit.text, sizeof c->save.commit.text, "%.511s", fail_text());
+    c->checkpoints.cut.failed = true;
+    c->checkpoints.cut.reports = c->checkpoints.cut.partitions;
+    snprintf(c->checkpoints.cut.text, sizeof c->checkpoints.cut.text, "%.511s", fail_text());
     return conclude(c, now_ms);
 }
 
-enum status save_step(struct coord *c, uint64_t now_ms) {
-    struct save *s = &c->save;
-    if (s->commit.busy) {
-        return commit_over(&s->commit, now_ms) ? conclude(c, now_ms) : OK;
+enum status checkpoints_step(struct coord *c, uint64_t now_ms) {
+    struct checkpoints *s = &c->checkpoints;
+    if (s->cut.busy) {
+        return cut_over(&s->cut, now_ms) ? conclude(c, now_ms) : OK;
     }
     if (s->final_wanted && !s->final_begun) {
         return begin_or_fail(c, now_ms);
     }
-    if (save_shards_due(c)) {
+    if (checkpoints_shards_due(c)) {
         s->hold = true;
         return begin_or_fail(c, now_ms);
     }

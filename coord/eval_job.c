@@ -1,4 +1,4 @@
-#include "exam.h"
+#include "eval_job.h"
 
 #include <string.h>
 
@@ -6,8 +6,8 @@
 #include "common/job/plan.h"
 #include "common/net/scores.h"
 
-enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch_max) {
-    *e = (struct exam){.data = data};
+enum status eval_job_init(struct eval_job *e, const struct dataset *data, uint32_t batch_max) {
+    *e = (struct eval_job){.data = data};
     uint32_t shards = data->shard_count;
     enum status status;
     TRY_OUT(mem_array(&e->batches, shards));
@@ -21,16 +21,16 @@ enum status exam_init(struct exam *e, const struct dataset *data, uint32_t batch
     }
     return OK;
 out:
-    exam_fini(e);
+    eval_job_fini(e);
     return status;
 }
 
-void exam_fini(struct exam *e) {
+void eval_job_fini(struct eval_job *e) {
     if (e->left) {
         return;
     }
     thread_join(&e->thread);
-    exam_end(e);
+    eval_job_end(e);
     mem_free(&e->batches);
     mem_free(&e->offset);
     mem_free(&e->got);
@@ -38,9 +38,9 @@ void exam_fini(struct exam *e) {
     mem_free(&e->have);
 }
 
-enum status exam_begin(struct exam *e, uint32_t epoch) {
+enum status eval_job_begin(struct eval_job *e, uint32_t epoch) {
     uint32_t shards = e->data->shard_count;
-    exam_end(e);
+    eval_job_end(e);
     TRY(mem_array(&e->scores, e->offset[shards]));
     e->epoch = epoch;
     e->unseen = (struct unseen){0};
@@ -55,7 +55,7 @@ enum status exam_begin(struct exam *e, uint32_t epoch) {
     return OK;
 }
 
-static enum status check_piece(const struct exam *e, const struct wire_scores *s) {
+static enum status check_piece(const struct eval_job *e, const struct wire_scores *s) {
     if (s->shard >= e->data->shard_count) {
         return fail(ERR_PROTOCOL, "scores of evaluation shard %u; there are %u", s->shard,
                     e->data->shard_count);
@@ -71,8 +71,8 @@ static enum status check_piece(const struct exam *e, const struct wire_scores *s
     return OK;
 }
 
-enum status exam_take(struct exam *e, const struct wire_scores *s, const void *values, size_t bytes,
-                      bool *complete) {
+enum status eval_job_take(struct eval_job *e, const struct wire_scores *s, const void *values,
+                          size_t bytes, bool *complete) {
     *complete = false;
     TRY(check_piece(e, s));
     if (e->scores == NULL || s->epoch != e->epoch || e->got[s->shard] ||
@@ -99,7 +99,7 @@ enum status exam_take(struct exam *e, const struct wire_scores *s, const void *v
     return OK;
 }
 
-enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_t bytes) {
+enum status eval_job_unseen(struct eval_job *e, uint32_t fields, const void *data, size_t bytes) {
     struct unseen unseen;
     if (bytes == 0) {
         return OK;
@@ -109,22 +109,23 @@ enum status exam_unseen(struct exam *e, uint32_t fields, const void *data, size_
     return OK;
 }
 
-bool exam_complete(const struct exam *e) {
+bool eval_job_complete(const struct eval_job *e) {
     return e->received == e->data->shard_count;
 }
 
 static enum status compute(void *arg) {
-    struct exam *e = arg;
+    struct eval_job *e = arg;
     const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: others want the cores */
     return evaluations_compute(e->evaluation, &e->evaluations, e->scores,
                                e->offset[e->data->shard_count], &spec);
 }
 
-enum status exam_compute(struct exam *e) {
+enum status eval_job_compute(struct eval_job *e) {
     return thread_start(&e->thread, "evaluation", compute, e);
 }
 
-bool exam_computed(struct exam *e, enum status *status, struct evaluation *out, uint32_t *count) {
+bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluation *out,
+                       uint32_t *count) {
     if (!thread_ended(&e->thread)) {
         return false;
     }
@@ -134,11 +135,11 @@ bool exam_computed(struct exam *e, enum status *status, struct evaluation *out, 
     return true;
 }
 
-void exam_end(struct exam *e) {
+void eval_job_end(struct eval_job *e) {
     mem_free(&e->scores);
 }
 
-void exam_leave(struct exam *e) {
+void eval_job_leave(struct eval_job *e) {
     thread_leave(&e->thread);
     e->left = true;
 }

@@ -1,6 +1,6 @@
-/* Tests of coord/stream.h and of shard_peek: a directory that is made to grow step by step, in time
+/* Tests of coord/shard_stream.h and of shard_peek: a directory that is made to grow step by step, in time
  * and out of it. */
-#include "coord/stream.h"
+#include "coord/shard_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,9 +71,9 @@ static int end(void **state) {
     return file_remove_tree(dir) != OK;
 }
 
-static bool look(struct stream *s, struct shard_info *info) {
+static bool look(struct shard_stream *s, struct shard_info *info) {
     bool found;
-    assert_int_equal(stream_look(s, info, &found), OK);
+    assert_int_equal(shard_stream_look(s, info, &found), OK);
     return found;
 }
 
@@ -98,9 +98,9 @@ static void test_names(void **state) {
 
 static void test_in_order(void **state) {
     (void)state;
-    struct stream s;
+    struct shard_stream s;
     struct shard_info info;
-    stream_init(&s, dir);
+    shard_stream_init(&s, dir);
     assert_false(look(&s, &info));
     produce(1, 20); /* too early: the one before is waited for */
     assert_false(look(&s, &info));
@@ -125,18 +125,18 @@ static void test_in_order(void **state) {
 
 static void test_damage(void **state) {
     (void)state;
-    struct stream s;
+    struct shard_stream s;
     struct shard_info info;
     char path[PATH_BYTES_MAX], *text;
     size_t bytes;
     bool found;
-    stream_init(&s, dir);
+    shard_stream_init(&s, dir);
     produce(0, 500);
     path_of("shard-00000.bin", path);
     assert_int_equal(file_read_all(path, 1u << 20, &text, &bytes), OK);
     for (size_t n = 0; n < bytes; n += 1 + bytes / 50) { /* torn anywhere */
         assert_int_equal(file_write_atomic(path, text, n), OK);
-        says(stream_look(&s, &info, &found), ERR_CORRUPT, "shard-00000.bin");
+        says(shard_stream_look(&s, &info, &found), ERR_CORRUPT, "shard-00000.bin");
         assert_int_equal(s.next, 0);
     }
     assert_int_equal(file_write_atomic(path, text, bytes), OK);
@@ -144,22 +144,22 @@ static void test_damage(void **state) {
     assert_int_equal(info.impressions, 500);
     assert_int_equal(shard_peek(dir, "shard-00001.bin", &info), ERR_NOT_FOUND);
     put("shard-00001.bin", "");
-    says(stream_look(&s, &info, &found), ERR_CORRUPT, "shard-00001.bin");
+    says(shard_stream_look(&s, &info, &found), ERR_CORRUPT, "shard-00001.bin");
     mem_free(&text);
 }
 
 static void test_gap(void **state) {
     (void)state;
-    struct stream s;
+    struct shard_stream s;
     struct shard_info info;
     bool found;
-    stream_init(&s, dir);
+    shard_stream_init(&s, dir);
     produce(0, 10);
     produce(2, 10);
     put("shard-00007.bin.tmp", "not a shard");
     put("end", "");
     assert_true(look(&s, &info));
-    says(stream_look(&s, &info, &found), ERR_CORRUPT,
+    says(shard_stream_look(&s, &info, &found), ERR_CORRUPT,
          "shard-00002.bin is there, but shard-00001.bin is missing");
     assert_false(s.ended);
     produce(1, 10);
@@ -171,15 +171,15 @@ static void test_gap(void **state) {
 
 static void test_too_many(void **state) {
     (void)state;
-    struct stream s;
+    struct shard_stream s;
     struct shard_info info;
     bool found;
-    stream_init(&s, dir);
+    shard_stream_init(&s, dir);
     s.next = APPLIED_SHARDS_MAX - 1;
     produce(APPLIED_SHARDS_MAX - 1, 10);
     produce(APPLIED_SHARDS_MAX, 10);
     assert_true(look(&s, &info));
-    says(stream_look(&s, &info, &found), ERR_LIMIT, "at most 1048576 shards");
+    says(shard_stream_look(&s, &info, &found), ERR_LIMIT, "at most 1048576 shards");
 }
 
 static void test_counts(void **state) {
@@ -204,15 +204,15 @@ static void test_wait(void **state) {
     (void)state;
     struct thread t = {0};
     assert_int_equal(thread_start(&t, "producer", late_producer, NULL), OK);
-    assert_int_equal(stream_wait(dir), OK);
+    assert_int_equal(shard_stream_wait(dir), OK);
     assert_int_equal(thread_join(&t), OK);
-    assert_int_equal(stream_wait(dir), OK); /* there already */
+    assert_int_equal(shard_stream_wait(dir), OK); /* there already */
     put("end", "");
-    assert_int_equal(stream_wait(dir), OK);
+    assert_int_equal(shard_stream_wait(dir), OK);
     char path[PATH_BYTES_MAX];
     path_of("shard-00000.bin", path);
     assert_int_equal(file_remove(path), OK);
-    says(stream_wait(dir), ERR_NOT_FOUND, "ended without a shard");
+    says(shard_stream_wait(dir), ERR_NOT_FOUND, "ended without a shard");
 }
 
 static void test_checksum(void **state) {
@@ -227,10 +227,10 @@ static void test_checksum(void **state) {
     schema_finish(&a);
     schema_finish(&b);
     schema_finish(&c);
-    assert_true(stream_checksum(&a) == stream_checksum(&b));
-    assert_true(stream_checksum(&a) != stream_checksum(&c));
+    assert_true(shard_stream_checksum(&a) == shard_stream_checksum(&b));
+    assert_true(shard_stream_checksum(&a) != shard_stream_checksum(&c));
     a.count = 1;
-    assert_true(stream_checksum(&a) != stream_checksum(&b));
+    assert_true(shard_stream_checksum(&a) != shard_stream_checksum(&b));
 }
 
 int main(void) {
@@ -244,5 +244,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_wait, begin, end),
         cmocka_unit_test_setup_teardown(test_checksum, begin, end),
     };
-    return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("shard_stream", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "stream.h"
+#include "shard_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 #define WAIT_LOOK_MS 200
 #define STREAM_SALT  0x73747265616d0001u /* no hash of a file that happens to have the same bytes */
 
-void stream_init(struct stream *s, const char *dir) {
-    *s = (struct stream){.dir = dir};
+void shard_stream_init(struct shard_stream *s, const char *dir) {
+    *s = (struct shard_stream){.dir = dir};
 }
 
 static enum status has(const char *dir, const char *name, bool *there) {
@@ -25,7 +25,7 @@ static enum status has(const char *dir, const char *name, bool *there) {
 }
 
 /* At the end: a shard that is beyond the one that is missing. */
-static enum status check_gap(const struct stream *s) {
+static enum status check_gap(const struct shard_stream *s) {
     struct file_list list;
     enum status status = OK;
     char missing[sizeof((struct shard_info){0}.name)];
@@ -44,7 +44,7 @@ static enum status check_gap(const struct stream *s) {
     return status;
 }
 
-enum status stream_look(struct stream *s, struct shard_info *info, bool *found) {
+enum status shard_stream_look(struct shard_stream *s, struct shard_info *info, bool *found) {
     char name[sizeof info->name];
     bool there = false, end = false;
     *found = false;
@@ -72,7 +72,7 @@ enum status stream_look(struct stream *s, struct shard_info *info, bool *found) 
     return OK;
 }
 
-enum status stream_wait(const char *dir) {
+enum status shard_stream_wait(const char *dir) {
     char name[sizeof((struct shard_info){0}.name)];
     bool there = false, end = false;
     shard_name(0, name);
@@ -93,7 +93,7 @@ enum status stream_wait(const char *dir) {
     }
 }
 
-uint64_t stream_checksum(const struct schema *schema) {
+uint64_t shard_stream_checksum(const struct schema *schema) {
     uint64_t chain[3] = {STREAM_SALT, 0, 0};
     for (uint32_t f = 0; f < schema->count; f++) {
         chain[1] = schema->fields[f].salt;

@@ -1,6 +1,6 @@
-/* Unit tests of coord/exam.h: scores that come twice, late, wrong, out of order; and that the
+/* Unit tests of coord/eval_job.h: scores that come twice, late, wrong, out of order; and that the
  * figures do not depend on the order. */
-#include "coord/exam.h"
+#include "coord/eval_job.h"
 
 #include "common/base/clock.h"
 #include "common/base/rng.h"
@@ -32,42 +32,42 @@ static void frame_of(uint32_t shard, struct buf *out) {
     assert_int_equal(wire_scores_pack(s, shards[shard].impressions, out), OK);
 }
 
-static bool take(struct exam *e, uint32_t epoch, uint32_t shard) {
+static bool take(struct eval_job *e, uint32_t epoch, uint32_t shard) {
     struct buf frame = BUF_EMPTY;
     bool fresh = true;
     frame_of(shard, &frame);
     const uint32_t n = shards[shard].impressions;
     const struct wire_scores s = {
         .epoch = epoch, .shard = shard, .fence = 1, .count = n, .total = n};
-    assert_int_equal(exam_take(e, &s, frame.data, frame.len, &fresh), OK);
+    assert_int_equal(eval_job_take(e, &s, frame.data, frame.len, &fresh), OK);
     buf_fini(&frame);
     return fresh;
 }
 
 static struct evaluation figures(uint32_t first, uint32_t second) {
-    struct exam e;
+    struct eval_job e;
     struct evaluation out[2];
     uint32_t count = 0;
     enum status status = ERR_MEMORY;
-    assert_int_equal(exam_init(&e, &data, 16), OK);
+    assert_int_equal(eval_job_init(&e, &data, 16), OK);
     assert_int_equal(e.batches[0], 2);
     assert_int_equal(e.batches[1], 0);
-    assert_int_equal(exam_begin(&e, 4), OK);
-    assert_false(exam_complete(&e));
+    assert_int_equal(eval_job_begin(&e, 4), OK);
+    assert_false(eval_job_complete(&e));
     assert_true(take(&e, 4, first));
     assert_false(take(&e, 4, first));  /* again */
     assert_false(take(&e, 3, second)); /* of the evaluation before */
-    assert_false(exam_complete(&e));
+    assert_false(eval_job_complete(&e));
     assert_true(take(&e, 4, second));
-    assert_true(exam_complete(&e));
-    assert_int_equal(exam_compute(&e), OK);
-    while (!exam_computed(&e, &status, out, &count)) {
+    assert_true(eval_job_complete(&e));
+    assert_int_equal(eval_job_compute(&e), OK);
+    while (!eval_job_computed(&e, &status, out, &count)) {
         clock_sleep_ms(1);
     }
     assert_int_equal(status, OK);
-    exam_end(&e);
+    eval_job_end(&e);
     assert_false(take(&e, 4, first)); /* nobody waits for it */
-    exam_fini(&e);
+    eval_job_fini(&e);
     assert_int_equal(count, 1); /* no weights */
     return out[0];
 }
@@ -83,69 +83,69 @@ static void any_order_gives_the_same(void **state) {
 
 static void wrong_scores_are_refused(void **state) {
     (void)state;
-    struct exam e;
+    struct eval_job e;
     struct buf frame = BUF_EMPTY;
     bool fresh = true;
-    assert_int_equal(exam_init(&e, &data, 16), OK);
-    assert_int_equal(exam_begin(&e, 0), OK);
+    assert_int_equal(eval_job_init(&e, &data, 16), OK);
+    assert_int_equal(eval_job_begin(&e, 0), OK);
     frame_of(0, &frame);
     struct wire_scores s = {.shard = 3, .fence = 1, .count = 30, .total = 30};
-    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(eval_job_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     s.shard = 2;
-    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(eval_job_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     assert_non_null(strstr(fail_text(), "shard c, which has 50"));
     s.shard = 0;
     s.count = 31;
-    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(eval_job_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     s = (struct wire_scores){.fence = 1, .first = UINT32_MAX, .count = 2, .total = 30};
-    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(eval_job_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     s = (struct wire_scores){.fence = 1, .count = 30, .total = 30};
     frame.data[24] = 2;
-    assert_int_equal(exam_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
+    assert_int_equal(eval_job_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
     assert_false(fresh);
     assert_true(take(&e, 0, 0)); /* the right ones are still welcome */
     buf_fini(&frame);
-    exam_fini(&e); /* in the middle */
+    eval_job_fini(&e); /* in the middle */
 }
 
 static void a_new_one_begins_empty(void **state) {
     (void)state;
-    struct exam e;
-    assert_int_equal(exam_init(&e, &data, 16), OK);
-    assert_int_equal(exam_begin(&e, 0), OK);
+    struct eval_job e;
+    assert_int_equal(eval_job_init(&e, &data, 16), OK);
+    assert_int_equal(eval_job_begin(&e, 0), OK);
     assert_true(take(&e, 0, 0));
-    assert_int_equal(exam_begin(&e, 1), OK);
+    assert_int_equal(eval_job_begin(&e, 1), OK);
     assert_true(take(&e, 1, 0));
     assert_true(take(&e, 1, 2));
-    assert_true(exam_complete(&e));
-    assert_int_equal(exam_compute(&e), OK);
-    exam_fini(&e); /* waits for the thread */
+    assert_true(eval_job_complete(&e));
+    assert_int_equal(eval_job_compute(&e), OK);
+    eval_job_fini(&e); /* waits for the thread */
 }
 
 /* Values without a row add up over shards, and begin anew with each evaluation. */
 static void unseen_values_add_up(void **state) {
     (void)state;
-    struct exam e;
+    struct eval_job e;
     struct buf keys = BUF_EMPTY;
     const struct unseen u = {.fields = 2, .field = {{10, 3}, {7, 0}}};
-    assert_int_equal(exam_init(&e, &data, 16), OK);
-    assert_int_equal(exam_begin(&e, 0), OK);
+    assert_int_equal(eval_job_init(&e, &data, 16), OK);
+    assert_int_equal(eval_job_begin(&e, 0), OK);
     assert_int_equal(unseen_pack(&u, &keys), OK);
-    assert_int_equal(exam_unseen(&e, 2, keys.data, keys.len), OK);
-    assert_int_equal(exam_unseen(&e, 2, NULL, 0), OK); /* a worker that says nothing */
-    assert_int_equal(exam_unseen(&e, 2, keys.data, keys.len), OK);
-    assert_int_equal(exam_unseen(&e, 3, keys.data, keys.len), ERR_PROTOCOL);
+    assert_int_equal(eval_job_unseen(&e, 2, keys.data, keys.len), OK);
+    assert_int_equal(eval_job_unseen(&e, 2, NULL, 0), OK); /* a worker that says nothing */
+    assert_int_equal(eval_job_unseen(&e, 2, keys.data, keys.len), OK);
+    assert_int_equal(eval_job_unseen(&e, 3, keys.data, keys.len), ERR_PROTOCOL);
     assert_int_equal(e.unseen.field[0].values, 20);
     assert_int_equal(e.unseen.field[0].unseen, 6);
     assert_int_equal(e.unseen.field[1].values, 14);
-    assert_int_equal(exam_begin(&e, 1), OK);
+    assert_int_equal(eval_job_begin(&e, 1), OK);
     assert_int_equal(e.unseen.field[0].values, 0);
     buf_fini(&keys);
-    exam_fini(&e);
+    eval_job_fini(&e);
 }
 
 /* One piece of shard 0's scores; `shift` marks whose they are. */
-static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_t count,
+static enum status piece(struct eval_job *e, uint64_t fence, uint32_t first, uint32_t count,
                          float shift, bool *complete) {
     struct score s[30];
     struct buf frame = BUF_EMPTY;
@@ -155,7 +155,7 @@ static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_
     }
     assert_int_equal(wire_scores_pack(s, count, &frame), OK);
     const struct wire_scores m = {.fence = fence, .first = first, .count = count, .total = 30};
-    const enum status status = exam_take(e, &m, frame.data, frame.len, complete);
+    const enum status status = eval_job_take(e, &m, frame.data, frame.len, complete);
     buf_fini(&frame);
     return status;
 }
@@ -163,10 +163,10 @@ static enum status piece(struct exam *e, uint64_t fence, uint32_t first, uint32_
 /* Pieces come in order and may be repeated; those of two workers are never mixed. */
 static void a_shard_comes_in_pieces(void **state) {
     (void)state;
-    struct exam e;
+    struct eval_job e;
     bool complete = true;
-    assert_int_equal(exam_init(&e, &data, 16), OK);
-    assert_int_equal(exam_begin(&e, 0), OK);
+    assert_int_equal(eval_job_init(&e, &data, 16), OK);
+    assert_int_equal(eval_job_begin(&e, 0), OK);
     assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK);
     assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK); /* its acknowledgement was lost */
     assert_int_equal(piece(&e, 5, 10, 10, 0, &complete), OK);
@@ -186,7 +186,7 @@ static void a_shard_comes_in_pieces(void **state) {
     assert_int_equal(piece(&e, 9, 0, 10, 200, &complete), OK); /* nobody waits for it */
     assert_false(complete);
     assert_true(e.scores[0].a == 100.0f);
-    exam_fini(&e);
+    eval_job_fini(&e);
 }
 
 int main(void) {
