@@ -8,9 +8,9 @@
  *   - A phase in which nothing of that happened for net.stall_ms fails the job, and the cause names
  *     who was awaited for what.
  *   - A worker that holds leases and has finished nothing for net.stall_ms loses them, as if it
- * were silent, where another is there that has nothing to do or has got on within half of that time
- * (of two that stopped together the later is no help): the job then has so long again. Should the
- * first wake up, its pushes are refused by their fence.
+ *     were silent, where another is there that has nothing to do or has got on within half of that
+ *     time (of two that stopped together the later is no help): the job then has so long again.
+ *     Should the first wake up, its pushes are refused by their fence.
  *
  * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk
  * (a worker says in its heartbeats when it has nothing to do until a shard is read). Phases that

@@ -28,8 +28,8 @@
  *
  * once per update of a touched row, whatever its gradient; moments and accumulators do not see it.
  *
- * Pure functions on float arrays; state layout: adam m[dim] v[dim]; adagrad n[dim];
- * rowwise_adagrad n[1]; ftrl z[dim] n[dim]; sgd none.
+ * Pure functions on float arrays; state layout: adam m[dim] v[dim]; adagrad n[dim]; rowwise_adagrad
+ * n[1]; ftrl z[dim] n[dim]; sgd none.
  */
 #ifndef PS_OPTIMIZER_H
 #define PS_OPTIMIZER_H

@@ -3,10 +3,10 @@
  * The control thread (server.c) makes it, talks to it through two queues and one small box of
  * figures, and never touches its port or its partition:
  *
- *     orders   control -> thread   BEGIN (what the job is), CUT
- *     reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's
- * result) figures  thread -> control   partition_stats and usage, at most STATS_MS old, under
- * `figures_lock`
+ *   orders   control -> thread   BEGIN (what the job is), CUT
+ *   reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's result)
+ *   figures  thread -> control   partition_stats and usage, at most STATS_MS old, under
+ *                                figures_lock
  *
  * A thread that fails ends; server_thread_check gives its status. Items of the queues are heap
  * objects whose ownership passes with them.

@@ -2,8 +2,8 @@
  *
  * A trainer has `in_flight` slots, each a batch with its transfer. A slot goes round:
  *
- *     empty -> (item from the reader) -> held -> pulling -> pulled -> (compute) -> pushing -> done
- * -> empty
+ *   empty -> (item from the reader) -> held -> pulling -> pulled -> (compute) -> pushing -> done
+ *   -> empty
  *
  * One turn of the loop fills empty slots, hears from the servers, computes the OLDEST pulled slot,
  * and retires what is done. Computing one batch lasts long against everything else, so while it
@@ -16,7 +16,7 @@
  * A hybrid job pulls in two steps: rows ahead, as soon as there is a batch; the dense vector when
  * the batch is the next to be computed, the last one is acknowledged and the barrier lets it pass:
  *
- *     held -> pulling -> rows here -> (barrier) -> pulling dense -> pulled -> ...
+ *   held -> pulling -> rows here -> (barrier) -> pulling dense -> pulled -> ...
  */
 #include "trainer.h"
 

@@ -7,7 +7,8 @@
  *   - cut short, or never finished   no end mark
  *   - a byte of the file header      compared with the only values allowed
  *   - a byte of a block header       mark, or the checksum, which covers the other fields; the
- * index repeats type, tag and raw bytes, and offsets give stored bytes
+ *                                    index repeats type, tag and raw bytes, and offsets give
+ *                                    stored bytes
  *   - a stored byte                  the checksum of the raw bytes (LZ4 may also refuse)
  *   - the index, the footer's place  the footer is a block like the others, and the blocks must
  *                                    follow on each other from the header to the footer

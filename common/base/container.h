@@ -1,18 +1,18 @@
 /* container.h - the block container shared by shards and checkpoints (docs/format.md).
  *
- *     file   = header, block*, footer
- *     header = magic[8] "ESMMPS\r\n", u32 container version, u32 content kind
- *     block  = block header (40 bytes: u32 mark, u16 type, u16 codec, u64 tag, u64 raw bytes,
- *              u64 stored bytes, u64 XXH3-64 over the header's preceding fields + the raw bytes),
- *              stored bytes
- *     footer = a block of type BLOCK_FOOTER holding the index (offset, tag, raw bytes, type of
- * every block), then u64 offset of the footer block, end magic[8]
+ *   file   = header, block*, footer
+ *   header = magic[8] "ESMMPS\r\n", u32 container version, u32 content kind
+ *   block  = block header (40 bytes: u32 mark, u16 type, u16 codec, u64 tag, u64 raw bytes,
+ *            u64 stored bytes, u64 XXH3-64 over the header's preceding fields + the raw bytes),
+ *            stored bytes
+ *   footer = a block of type BLOCK_FOOTER holding the index (offset, tag, raw bytes, type of every
+ *            block), then u64 offset of the footer block, end magic[8]
  *
  * Everything little-endian. `type` and `tag` belong to the content; codec is raw or LZ4 and is
- * chosen per block by the writer's hint, falling back to raw where LZ4 does not pay.
- * Blocks follow on each other without gaps, so every byte of a file is checked by something.
- * Corruption is ERR_CORRUPT with file, offset, and what was expected; a torn file has no end magic.
- * Not thread-safe; blocking.
+ * chosen per block by the writer's hint, falling back to raw where LZ4 does not pay. Blocks follow
+ * on each other without gaps, so every byte of a file is checked by something. Corruption is
+ * ERR_CORRUPT with file, offset, and what was expected; a torn file has no end magic. Not thread-
+ * safe; blocking.
  */
 #ifndef COMMON_BASE_CONTAINER_H
 #define COMMON_BASE_CONTAINER_H

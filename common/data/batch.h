@@ -3,16 +3,16 @@
  * Shapes: B impressions, G groups (only those present), per field f: U_f distinct features, n_f
  * bags (G for a user field, B for an item field).
  *
- *     ids[f][U_f]        distinct feature ids, ascending (the shard's dictionary is sorted)
- *     start[f][n_f+1]    bag i of field f is index/weight[start[i], start[i+1])
- *     index[f][...]      position in ids[f]
- *     weight[f][...]     f32; NULL: all 1
- *     group_of[B]        group of each impression, 0..G-1, non-decreasing
- *     labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
- *     weight[B]          what each counts; NULL: 1
- *     kind[B]            enum record_kind; KIND_LOG if the shard holds no records
- *     elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else
- * to the record's time; 0 of all others
+ *   ids[f][U_f]        distinct feature ids, ascending (the shard's dictionary is sorted)
+ *   start[f][n_f+1]    bag i of field f is index/weight[start[i], start[i+1])
+ *   index[f][...]      position in ids[f]
+ *   weight[f][...]     f32; NULL: all 1
+ *   group_of[B]        group of each impression, 0..G-1, non-decreasing
+ *   labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
+ *   weight[B]          what each counts; NULL: 1
+ *   kind[B]            enum record_kind; KIND_LOG if the shard holds no records
+ *   elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
+ *                      the record's time; 0 of all others
  *
  * Built by one thread, used by one thread at a time; owns its arrays, reused between batches
  * without freeing.

@@ -5,29 +5,30 @@
  *
  * In memory a shard is a set of columns. B impressions, G groups:
  *
- *     group_key[G]      u64, the log's group id (hashed if not a number)
- *     group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
- *     impression_id[B]  u64
- *     labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below),
- * bits 3 to 6 behaviours after the click: LABEL_BEHAVIOUR, never without click weight[B] f32, what
- * the impression counts in losses and weighted figures, 0 to SHARD_WEIGHT_MAX; NULL: every one
- * counts 1 column[slot]      one per field; a user field has n = G entries, an item field n = B
+ *   group_key[G]      u64, the log's group id (hashed if not a number)
+ *   group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
+ *   impression_id[B]  u64
+ *   labels[B]         bit 0 click, bit 1 conversion (never without click), bit 2 late (below), bits
+ *                     3 to 6 behaviours after the click: LABEL_BEHAVIOUR, never without click
+ *   weight[B]         f32, what the impression counts in losses and weighted figures, 0 to
+ *                     SHARD_WEIGHT_MAX; NULL: every one counts 1
+ *   column[slot]      one per field; a user field has n = G entries, an item field n = B
  *
  * A column is a bag per entry, dictionary coded:
  *
- *     dict[dict_count]  the distinct feature ids of this column, ascending
- *     start[n+1]        bag i is codes/weights [start[i], start[i+1]); may be empty
- *     code[values]      index into dict
- *     weight[values]    f32; NULL: every weight is 1
+ *   dict[dict_count]  the distinct feature ids of this column, ascending
+ *   start[n+1]        bag i is codes/weights [start[i], start[i+1]); may be empty
+ *   code[values]      index into dict
+ *   weight[values]    f32; NULL: every weight is 1
  *
  * The dictionary is what makes a batch cheap: distinct features of a batch are found by marking an
  * array of dict_count entries, without hashing.
  *
  * A shard may carry times, in seconds since 1970 (all three columns or none):
  *
- *     time[B]             of the impression; of a training record: when a joiner would emit it
- *     click_time[B]       0 without LABEL_CLICK
- *     conversion_time[B]  0 without LABEL_CONVERSION; at or after the click
+ *   time[B]             of the impression; of a training record: when a joiner would emit it
+ *   click_time[B]       0 without LABEL_CLICK
+ *   conversion_time[B]  0 without LABEL_CONVERSION; at or after the click
  *
  * and, if its entries are training records instead of a log's impressions (`esmm records`,
  * docs/stream.md), kind[B]: which terms of the loss a record touches. An impression then occurs in

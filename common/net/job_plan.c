@@ -1,9 +1,10 @@
 /* job_plan.c - the plan of a job as bytes: WELCOME's keys frame.
  *
- *     plan = u32 mark, text config, varint fields, of each u8 side and text name,
- *            u8 stream, varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr, f64
- * sample_rate, varint partitions, endpoints, dirs of the data, dirs to evaluate on dirs = varint
- * count, texts text = varint length, bytes
+ *   plan = u32 mark, text config, varint fields, of each u8 side and text name,
+ *          u8 stream, varint shards, batches of each (varints), f64 rate_ctr, f64 rate_cvr,
+ *          f64 sample_rate, varint partitions, endpoints, dirs of the data, dirs to evaluate on
+ *   dirs = varint count, texts
+ *   text = varint length, bytes
  *
  * The bytes come from a peer. Counts are checked against what is left before anything is allocated
  * for them (each item takes at least a byte), so memory stays within a small multiple of the frame.

@@ -13,11 +13,11 @@
  *     ZMQ_IMMEDIATE stays 0, so that a request made before the peer is up waits in the queue.
  *   - MAXMSGSIZE cuts the connection of a peer that sends a larger frame; we refuse to send one.
  *   - LINGER 0: closing never waits. Who must know that a last message arrived waits for its
- * answer.
+ *     answer.
  *   - The file of an ipc socket stays when its owner closes. We remove it, but only if it is still
  *     the one we made: a successor may have bound the same path.
  *   - A message is made whole before its first frame is sent: of one that memory does not suffice
- * for, no part may go out, since the socket would take the next message for its rest.
+ *     for, no part may go out, since the socket would take the next message for its rest.
  *   - A frame's data lies where the decoder left it, at any alignment.
  *
  * A message of more frames than header, keys, values is read to its end and counted as malformed,

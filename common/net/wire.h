@@ -7,13 +7,16 @@
  * enums. Little-endian raw frames: keys as wire_keys.c says; values f32 or bf16 as the header says.
  *
  *   who → whom             request            answer
- *   role → coordinator     HELLO              WELCOME (frame 2: config INI text + plan, see below)
- * or REFUSE worker → coordinator   HEARTBEAT          COMMAND values frame: running metric bins,
- * scores.h (may be absent) worker → coordinator   LEASE_ASK          LEASE (or "nothing now, ask
- * again" / "finished") worker → coordinator   CLOCK_ASK          CLOCK (answered when the staleness
- * bound allows) worker → coordinator   SCORES             ACK   (evaluation results of one shard;
- * frame 3 raw) server → coordinator   HEARTBEAT          COMMAND (may carry a cut order) values
- * frame: u64 rows of each field slot, summed over partitions server → coordinator   PART_DONE ACK
+ *   role → coordinator     HELLO              WELCOME (frame 2: config INI text + plan, see
+ *                                             below) or REFUSE
+ *   worker → coordinator   HEARTBEAT          COMMAND
+ *                          values frame: running metric bins, scores.h (may be absent)
+ *   worker → coordinator   LEASE_ASK          LEASE (or "nothing now, ask again" / "finished")
+ *   worker → coordinator   CLOCK_ASK          CLOCK (answered when the staleness bound allows)
+ *   worker → coordinator   SCORES             ACK  (evaluation results of one shard; frame 3 raw)
+ *   server → coordinator   HEARTBEAT          COMMAND (may carry a cut order)
+ *                          values frame: u64 rows of each field slot, summed over partitions
+ *   server → coordinator   PART_DONE          ACK
  *                          keys frame (ok only): applied_encode of the names the part has, the
  *                          intersection of its domains (struct part_info.applied)
  *   worker → partition     PULL               PULLED or ERROR

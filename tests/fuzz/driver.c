@@ -1,7 +1,7 @@
 /* driver.c - a fuzz target as a plain program: random inputs and mutated seeds for a while.
  *
- *     fuzz_NAME [SECONDS] [SEED] [FIRST]     default 1 1 0; the inputs depend on SEED and their
- * number fuzz_NAME FILE                         runs that file (a crash of libFuzzer, say)
+ *   fuzz_NAME [SECONDS] [SEED] [FIRST]     default 1 1 0; inputs depend on SEED and their number
+ *   fuzz_NAME FILE                         runs that file (a crash of libFuzzer, say)
  *
  * No coverage feedback, so it finds shallow mistakes only, but everywhere and in every test run.
  * When the target dies, SEED and the number of the input are printed: give it as FIRST to see it

@@ -7,7 +7,7 @@
  * it, twice, with another size of the reader's blocks and other threads. Then
  *
  *   - header + blank + rejected + dropped + rows + continued in manifest and summary is the number
- * of lines that were counted here,
+ *     of lines that were counted here,
  *   - every clean row is there, in order, and once,
  *   - both runs wrote the same bytes.
  */

@@ -4,10 +4,12 @@
  * time. That takes an OpenBLAS made for it. Debian has three, and one file name (libopenblas.so.0)
  * for all:
  *
- *     pthread   locks its store of work buffers. With its own threads set to one it is right from
- * any thread. openmp    keeps its number of threads per calling thread: a thread that starts later
- * has all cores again, and sums of another order. serial    has no locks: two threads may be given
- * one work buffer. Their products are wrong then, seldom and without an error.
+ *   pthread   locks its store of work buffers. With its own threads set to one it is right from
+ *             any thread.
+ *   openmp    keeps its number of threads per calling thread: a thread that starts later has
+ *             all cores again, and sums of another order.
+ *   serial    has no locks: two threads may be given one work buffer. Their products are wrong
+ *             then, seldom and without an error.
  *
  * Which of them the loader takes is the machine's choice at the moment the program starts
  * (alternatives, LD_LIBRARY_PATH, LD_PRELOAD), so the build cannot know; blas_ready asks the one

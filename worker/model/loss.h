@@ -4,23 +4,28 @@
  * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the
  * weight of the second term; B impressions of the batch. BCE(label, probability).
  *
- *     esmm, esmm-ns,  BCE(y, p) + w BCE(t, p q)                     towers a = logit p, b = logit q
- *     mmoe, ple
- *     share           BCE(y, p) + w y BCE(z, q)
- *     unbias          BCE(y, p) + w y m BCE(z, q)                   m: 1 with probability min(1, c
- * / p), else 0; or min(1, c / p) itself; no gradient through m division        BCE(y, p) + w BCE(t,
- * r)                       towers a, c = logit r aitm            BCE(y, p) + w BCE(t, r) + c max(r
- * - p, 0)     towers a, c = logit r ctr             BCE(y, p) tower a base and kin    w BCE(t, q)
- * tower b, on the impressions of sampling_of
+ *   esmm, esmm-ns,  BCE(y, p) + w BCE(t, p q)                towers a = logit p, b = logit q
+ *   mmoe, ple
+ *   share           BCE(y, p) + w y BCE(z, q)
+ *   unbias          BCE(y, p) + w y m BCE(z, q)              m: 1 with probability min(1, c / p),
+ *                                                            else 0; or min(1, c / p) itself; no
+ *                                                            gradient through m
+ *   division        BCE(y, p) + w BCE(t, r)                  towers a, c = logit r
+ *   aitm            BCE(y, p) + w BCE(t, r) + c max(r - p, 0)
+ *                                                            towers a, c = logit r
+ *   ctr             BCE(y, p)                                tower a
+ *   base and kin    w BCE(t, q)                              tower b, on sampling_of's impressions
  *
- *     escm2-ips       BCE(y, p) + w BCE(t, p q) + v y BCE(z, q) / p
- *     escm2-dr        BCE(y, p) + w BCE(t, p q) + v (d + y (BCE(z, q) - d) / p + y (BCE(z, q) -
- * d)^2 / p) towers a, b, logit of d = sp(logit) dcmt            BCE(y, p) + w BCE(t, p q) + v ( y
- * BCE(z, q) m / p + (1-y) BCE(1, q*) n / (1-p)
- *                       + l |1 - (q + q*)| )                       towers a, b, logit q*; m, n make
- * the means of their weights over the batch 1 esm2            BCE(y, p) + h BCE(y act, p y2) + w
- * BCE(t, p (y2 y3 + (1-y2) y4)) chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w
- * BCE(t, p b1 .. bK q)
+ *   escm2-ips       BCE(y, p) + w BCE(t, p q) + v y BCE(z, q) / p
+ *   escm2-dr        BCE(y, p) + w BCE(t, p q)
+ *                     + v (d + y (BCE(z, q) - d) / p + y (BCE(z, q) - d)^2 / p)
+ *                                                            towers a, b, logit of d = sp(logit)
+ *   dcmt            BCE(y, p) + w BCE(t, p q)
+ *                     + v ( y BCE(z, q) m / p + (1-y) BCE(1, q*) n / (1-p) + l |1 - (q + q*)| )
+ *                                                            towers a, b, logit q*; m, n make the
+ *                                                            means of their weights over the batch 1
+ *   esm2            BCE(y, p) + h BCE(y act, p y2) + w BCE(t, p (y2 y3 + (1-y2) y4))
+ *   chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w BCE(t, p b1 .. bK q)
  *
  * v, l, h, c: model.cvr_weight, counterfactual_weight, behaviour_weight, calibrator_weight. p and
  * 1-p that divide are at least model.propensity_min and have no gradient. More in loss_causal.c,
@@ -31,8 +36,8 @@
  *
  * For esmm, with s the sigmoid and sp(x) = log(1 + e^x):
  *
- *     dL/da = (p - y) + w { t: -(1-p)   not t: p s(b - sp(a)) }
- *     dL/db =           w { t: -(1-q)   not t: q s(a - sp(b)) }
+ *   dL/da = (p - y) + w { t: -(1-p)   not t: p s(b - sp(a)) }
+ *   dL/db =           w { t: -(1-q)   not t: q s(a - sp(b)) }
  */
 #ifndef WORKER_MODEL_LOSS_H
 #define WORKER_MODEL_LOSS_H

@@ -6,19 +6,18 @@
  * log left out. Each prefix of the product has its label. ESM2 keeps the two ways apart: a click
  * leads to a direct action (any of the behaviours) or not, and a conversion may follow either:
  *
- *     q = y2 y3 + (1 - y2) y4        y2 P(action | click), y3 P(conversion | action), y4 P(.. |
- * none)
+ *   q = y2 y3 + (1 - y2) y4        y2 P(action | click), y3 P(conversion | action), y4 P(.. | none)
  *
  * Products. c = logit(r) of r = prod p_k is folded, two factors at a time, by ctcvr_logit, which no
- * logit overflows. BCE(t, r) is sum sp(-x_k) or sp(c); its slopes -(1 - p_k), or
- * r (1 - p_k) / (1 - r) = e^(c - sp(x_k)): c is below every x_k, so the exponent is never positive.
+ * logit overflows. BCE(t, r) is sum sp(-x_k) or sp(c); its slopes -(1 - p_k), or r (1 - p_k) / (1 -
+ * r) = e^(c - sp(x_k)): c is below every x_k, so the exponent is never positive.
  *
  * The decision. u = logit(q) = lse(A3, A4) - lse(B3, B4) with A3 = log y2 y3, A4 = log (1-y2) y4,
- * B3 = log y2 (1-y3), B4 = log (1-y2) (1-y4). With alpha = P(action | conversion) and
- * beta = P(action | no conversion), both softmaxes of those pairs:
+ * B3 = log y2 (1-y3), B4 = log (1-y2) (1-y4). With alpha = P(action | conversion) and beta =
+ * P(action | no conversion), both softmaxes of those pairs:
  *
- *     du/dx2 = alpha - beta,  du/dx3 = alpha (1-y3) + beta y3,  du/dx4 = (1-alpha) (1-y4) +
- * (1-beta) y4
+ *   du/dx2 = alpha - beta,  du/dx3 = alpha (1-y3) + beta y3,
+ *   du/dx4 = (1-alpha) (1-y4) + (1-beta) y4
  */
 #include "loss_terms.h"
 

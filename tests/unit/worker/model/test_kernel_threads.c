@@ -1,7 +1,7 @@
 /* test_kernel_threads.c - products of many threads at once have the bits of one thread alone.
  *
- *     test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel
- * (2400), or with one: blas, avx512, bf16
+ *   test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel
+ *                                              (2400), or with one: blas, avx512, bf16
  *
  * What may go wrong does so where threads, and a library's store of work buffers, are new. So a
  * trial is a process of its own: THREADS threads are started, pass through a tower together and
