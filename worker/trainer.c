@@ -162,11 +162,12 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
     }
     TRY(status);
     if (s->item.batch == NULL) {
-        book_end(t->spec->book, &s->item.lease, s->item.lease_batches);
+        held_leases_end(t->spec->held, &s->item.lease, s->item.lease_batches);
         return OK;
     }
-    if (book_lost(t->spec->book, &s->item.lease)) { /* somebody else's now: not worth computing */
-        TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, NULL, NULL));
+    if (held_leases_lost(t->spec->held,
+                         &s->item.lease)) { /* somebody else's now: not worth computing */
+        TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, NULL, NULL));
         reader_give_back(t->spec->reader, s->item.batch);
         return OK;
     }
@@ -297,9 +298,7 @@ static void report(struct trainer *t, struct slot *s) {
                     (unsigned long long)outcome.dropped_values);
     }
     if (outcome.fenced) {
-        bool first;
-        book_lose(t->spec->book, &s->item.lease, &first);
-        if (first) {
+        if (held_leases_lose(t->spec->held, &s->item.lease)) {
             log_limited(&t->fenced, LOG_WARN,
                         "epoch %u shard %u is another worker's now: what is left "
                         "of it is dropped",
@@ -339,7 +338,7 @@ static void count_unseen(struct trainer *t, const struct slot *s) {
         unseen_count(&unseen.field[f], b->field[f].index, b->field[f].values,
                      transfer_missing(s->transfer, f), b->field[f].unique);
     }
-    book_unseen(t->spec->book, &s->item.lease, &unseen);
+    held_leases_unseen(t->spec->held, &s->item.lease, &unseen);
 }
 
 static enum status retire(struct trainer *t, struct slot *s) {
@@ -350,7 +349,7 @@ static enum status retire(struct trainer *t, struct slot *s) {
         count_unseen(t, s);
         pace_scored(t->spec->pace);
     }
-    TRY(book_finish(t->spec->book, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
+    TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
     reader_give_back(t->spec->reader, s->item.batch);
     transfer_reset(s->transfer);
     s->used = false;

@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-#include "book.h"
+#include "held_leases.h"
 #include "client.h"
 #include "common/base/file.h"
 #include "pace.h"
@@ -22,7 +22,7 @@ struct trainer_spec {
     const struct layout *layout;
     struct client_spec client;
     struct reader *reader;
-    struct book *book;
+    struct held_leases *held;
     struct pace *pace;
     atomic_bool *stop;  /* set: finish nothing more, leave */
     struct file *trace; /* NULL, or one line per training batch (docs/model.md) */

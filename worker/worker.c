@@ -1,7 +1,7 @@
 /* worker.c - the control thread of a worker.
  *
  * Nothing here waits for anything but the link, and never longer than STEP_MS: one turn hears the
- * coordinator, sends what trainers and book have to say, and looks after the threads. Leases are
+ * coordinator, sends what trainers have to say, and looks after the threads. Leases are
  * asked for one ahead, so that the reader opens the next shard while the trainers are on this one;
  * in deterministic mode the coordinator grants one at a time anyway.
  */
@@ -39,7 +39,7 @@ struct worker {
     struct transport *transport;
     struct link *link;
     struct reader *reader;
-    struct book book;
+    struct held_leases held;
     struct pace pace;
     bool pace_ready;
     atomic_bool stop;
@@ -51,7 +51,7 @@ struct worker {
     bool asking;                     /* a LEASE_ASK is out */
     uint64_t ask_at_ms;              /* not before */
     bool job_ended;                  /* the coordinator said stop */
-    struct book_lease *owed;         /* an evaluation lease whose scores are being sent */
+    struct held_lease *owed;         /* an evaluation lease whose scores are being sent */
     uint64_t owed_id;                /* of the piece that is out */
     uint32_t owed_first, owed_count; /* the scores in it */
     struct buf frame, unseen;
@@ -142,7 +142,7 @@ static enum status start_trainers(struct worker *w) {
                        .plan = &w->plan,
                        .job = w->welcome.job},
             .reader = w->reader,
-            .book = &w->book,
+            .held = &w->held,
             .pace = &w->pace,
             .stop = &w->stop,
             .trace = w->trace.fd >= 0 ? &w->trace : NULL,
@@ -178,7 +178,7 @@ static enum status take_lease(struct worker *w, const struct port_message *m) {
         }
     }
     if (status == OK) {
-        status = book_open(&w->book, lease);
+        status = held_leases_open(&w->held, lease);
     }
     if (status == OK) {
         status = reader_lease_put(w->reader, r);
@@ -206,7 +206,7 @@ static void take_command(struct worker *w, const struct wire_command *c) {
 
 /* The next piece of an evaluation shard's scores, from owed_first on. */
 static enum status send_scores(struct worker *w) {
-    const struct book_lease *l = w->owed;
+    const struct held_lease *l = w->owed;
     const size_t left = l->score_count - w->owed_first;
     struct wire_msg m = {.type = WIRE_SCORES};
     w->owed_count = left < WIRE_SCORES_MAX ? (uint32_t)left : WIRE_SCORES_MAX;
@@ -229,7 +229,7 @@ static enum status take_ack(struct worker *w) {
     if (w->owed_first < w->owed->score_count) {
         return send_scores(w);
     }
-    book_lease_free(&w->owed);
+    held_lease_free(&w->owed);
     return OK;
 }
 
@@ -277,7 +277,7 @@ static enum status lease_step(struct worker *w) {
     if (w->asking || w->owed != NULL) {
         return OK;
     }
-    struct book_lease *complete = book_take_complete(&w->book);
+    struct held_lease *complete = held_leases_take_complete(&w->held);
     if (complete != NULL) {
         w->leases--;
         const struct wire_lease lease = complete->lease;
@@ -286,7 +286,7 @@ static enum status lease_step(struct worker *w) {
             w->owed_first = 0;
             TRY(send_scores(w));
         } else {
-            book_lease_free(&complete);
+            held_lease_free(&complete);
         }
         return ask_lease(w, &lease);
     }
@@ -390,8 +390,8 @@ static void worker_fini(struct worker *w, enum status status) {
     if (w->trace.fd >= 0) {
         file_close(&w->trace);
     }
-    book_lease_free(&w->owed);
-    book_fini(&w->book);
+    held_lease_free(&w->owed);
+    held_leases_fini(&w->held);
     link_close(&w->link);
     transport_destroy(&w->transport);
     job_plan_free(&w->plan);
@@ -416,7 +416,7 @@ enum status worker_run(const struct worker_options *o) {
     w->options = o;
     w->trace = FILE_CLOSED;
     w->incarnation = new_incarnation(o->index);
-    book_init(&w->book);
+    held_leases_init(&w->held);
     enum status status;
     status = connect_job(w);
     if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */

@@ -1,0 +1,56 @@
+/* held_leases.h - the leases that this worker holds, and how far each is.
+ *
+ * The control thread opens a lease and hands it to the reader; trainers count what is finished of
+ * it; the control thread takes it out when it is complete, which it is when the reader's end mark
+ * has come and every batch queued for it is finished (its push acknowledged by all partitions, or
+ * its scores added). A lease is lost when a partition has refused one of its pushes, because another
+ * worker has a newer lease on the shard. What is left of a lost lease need not be computed, but is
+ * counted like the rest. `lock` guards everything. It is held for a few instructions only, except
+ * while scores are appended.
+ */
+#ifndef WORKER_HELD_LEASES_H
+#define WORKER_HELD_LEASES_H
+
+#include <pthread.h>
+#include "common/data/batch.h"
+#include "common/metric/metric.h"
+#include "common/data/unseen.h"
+#include "common/net/wire.h"
+
+struct held_lease {
+    struct wire_lease lease;
+    uint32_t queued; /* batches, known once `ended` */
+    uint32_t finished;
+    bool ended;
+    bool lost;
+    struct score *scores; /* evaluation leases */
+    size_t score_count, score_cap;
+    struct unseen unseen;
+    struct held_lease *next;
+};
+struct held_leases {
+    pthread_mutex_t lock;
+    struct held_lease *first;
+};
+
+void held_leases_init(struct held_leases *h);
+void held_leases_fini(struct held_leases *h);
+/* A lease was handed to the reader. ERR_MEMORY. */
+enum status held_leases_open(struct held_leases *h, const struct wire_lease *lease);
+/* The reader's end mark. */
+void held_leases_end(struct held_leases *h, const struct wire_lease *lease, uint32_t queued);
+/* A batch of the lease is done; for an evaluation batch its logits are appended. ERR_MEMORY. */
+enum status held_leases_finish(struct held_leases *h, const struct wire_lease *lease,
+                               const struct batch *batch, const float *logit_a,
+                               const float *logit_b);
+/* Before that, of an evaluation batch: how many of its values have no row. */
+void held_leases_unseen(struct held_leases *h, const struct wire_lease *lease,
+                        const struct unseen *unseen);
+/* A partition refused a push of the lease. True: the first time, of a lease that is held. */
+bool held_leases_lose(struct held_leases *h, const struct wire_lease *lease);
+bool held_leases_lost(struct held_leases *h, const struct wire_lease *lease);
+/* A complete lease, held no more and the caller's to free with held_lease_free, or NULL. */
+struct held_lease *held_leases_take_complete(struct held_leases *h);
+void held_lease_free(struct held_lease **l);
+
+#endif
