@@ -180,7 +180,7 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
 
 /* May a batch begin, or would it run too far ahead of the slowest trainer? */
 static enum status enter(struct trainer *t, uint64_t timeout_ms, bool *may) {
-    enum status status = pace_enter(t->spec->pace, t->spec->index, timeout_ms);
+    enum status status = gate_enter(t->spec->gate, t->spec->index, timeout_ms);
     lap(&t->laps, STAGE_WAIT);
     *may = status == OK;
     return status == ERR_TIMEOUT || status == ERR_CLOSED ? OK : status;
@@ -217,7 +217,7 @@ static enum status fill(struct trainer *t) {
             TRY(take_item(t, s, slots_used(t) == 0 ? WAIT_MS : 0));
         }
         if (!s->used && slots_used(t) == 0) {
-            pace_idle(t->spec->pace, t->spec->index);
+            gate_idle(t->spec->gate, t->spec->index);
         }
         if (s->used && s->held) {
             TRY(start_item(t, s, in_flight(t) ? 0 : WAIT_MS));
@@ -307,25 +307,25 @@ static void report(struct trainer *t, struct slot *s) {
     }
     uint64_t resent = client_resent(t->client);
     uint64_t unknown = client_tickets_unknown(t->client);
-    pace_report(t->spec->pace, t->spec->index,
-                &(struct pace_report){
-                    .fenced = outcome.fenced,
-                    .impressions = b->impressions,
-                    .loss = s->sums.total,
-                    .loss_ctr = s->sums.ctr,
-                    .loss_ctcvr = s->sums.ctcvr,
-                    .resent = resent - t->resent,
-                    .duplicates = outcome.duplicates,
-                    .dropped_values = outcome.dropped_values,
-                    .tickets_unknown = unknown - t->tickets_unknown,
-                    .staleness = outcome.staleness,
-                    .dense_staleness = outcome.dense_staleness,
-                    .form = score_form_of(t->spec->config),
-                    .logit_a = s->logit_a,
-                    .logit_b = s->logit_b,
-                    .labels = b->labels,
-                    .kind = b->records ? b->kind : NULL,
-                });
+    gate_finish(t->spec->gate, t->spec->index);
+    meter_report(t->spec->meter, &(struct meter_report){
+                                     .fenced = outcome.fenced,
+                                     .impressions = b->impressions,
+                                     .loss = s->sums.total,
+                                     .loss_ctr = s->sums.ctr,
+                                     .loss_ctcvr = s->sums.ctcvr,
+                                     .resent = resent - t->resent,
+                                     .duplicates = outcome.duplicates,
+                                     .dropped_values = outcome.dropped_values,
+                                     .tickets_unknown = unknown - t->tickets_unknown,
+                                     .staleness = outcome.staleness,
+                                     .dense_staleness = outcome.dense_staleness,
+                                     .form = score_form_of(t->spec->config),
+                                     .logit_a = s->logit_a,
+                                     .logit_b = s->logit_b,
+                                     .labels = b->labels,
+                                     .kind = b->records ? b->kind : NULL,
+                                 });
     t->resent = resent;
     t->tickets_unknown = unknown;
 }
@@ -347,7 +347,7 @@ static enum status retire(struct trainer *t, struct slot *s) {
         TRY(transfer_outcome(s->transfer).fenced ? OK : trace(t, s));
     } else {
         count_unseen(t, s);
-        pace_scored(t->spec->pace);
+        meter_scored(t->spec->meter);
     }
     TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
     reader_give_back(t->spec->reader, s->item.batch);
@@ -384,7 +384,7 @@ static void report_usage(struct trainer *t) {
     t->sent_bytes = sent;
     t->received_bytes = received;
     t->used_ms = clock_mono_ms();
-    pace_use(t->spec->pace, &used);
+    meter_use(t->spec->meter, &used);
 }
 
 static struct slot *oldest_waiting(struct trainer *t) {

@@ -12,7 +12,8 @@
 #include "held_leases.h"
 #include "client.h"
 #include "common/base/file.h"
-#include "pace.h"
+#include "gate.h"
+#include "meter.h"
 #include "reader.h"
 
 struct trainer_spec {
@@ -23,7 +24,8 @@ struct trainer_spec {
     struct client_spec client;
     struct reader *reader;
     struct held_leases *held;
-    struct pace *pace;
+    struct gate *gate;
+    struct meter *meter;
     atomic_bool *stop;  /* set: finish nothing more, leave */
     struct file *trace; /* NULL, or one line per training batch (docs/model.md) */
 };

@@ -40,8 +40,9 @@ struct worker {
     struct link *link;
     struct reader *reader;
     struct held_leases held;
-    struct pace pace;
-    bool pace_ready;
+    struct gate gate;
+    struct meter meter;
+    bool gate_ready;
     atomic_bool stop;
     struct lane *lanes;
     struct file trace;
@@ -121,9 +122,9 @@ static enum status trainer_thread(void *arg) {
 
 static enum status start_trainers(struct worker *w) {
     uint32_t threads = w->threads;
-    pace_init(&w->pace, threads,
+    gate_init(&w->gate, threads,
               w->config.consistency == CONSISTENCY_ASYNC ? w->config.staleness_max : 0);
-    w->pace_ready = true;
+    w->gate_ready = true;
     w->trace = FILE_CLOSED;
     if (w->options->trace_path != NULL) {
         TRY(file_open_append(&w->trace, w->options->trace_path));
@@ -143,7 +144,8 @@ static enum status start_trainers(struct worker *w) {
                        .job = w->welcome.job},
             .reader = w->reader,
             .held = &w->held,
-            .pace = &w->pace,
+            .gate = &w->gate,
+            .meter = &w->meter,
             .stop = &w->stop,
             .trace = w->trace.fd >= 0 ? &w->trace : NULL,
         };
@@ -244,7 +246,7 @@ static enum status hear(struct worker *w) {
     case WIRE_LEASE: return take_lease(w, &m);
     case WIRE_CLOCK:
         if (m.msg.u.clock.trainer < w->threads) {
-            pace_learn(&w->pace, m.msg.u.clock.trainer, m.msg.u.clock.clock);
+            gate_learn(&w->gate, m.msg.u.clock.trainer, m.msg.u.clock.clock);
         }
         return OK;
     case WIRE_COMMAND: take_command(w, &m.msg.u.command); return OK;
@@ -299,7 +301,7 @@ static enum status lease_step(struct worker *w) {
 static enum status clock_step(struct worker *w) {
     uint32_t trainer;
     uint64_t clock;
-    while (pace_wants(&w->pace, &trainer, &clock)) {
+    while (gate_wants(&w->gate, &trainer, &clock)) {
         struct wire_msg m = {.type = WIRE_CLOCK_ASK};
         m.u.clock.index = w->options->index;
         m.u.clock.trainer = trainer;
@@ -314,9 +316,9 @@ static enum status clock_step(struct worker *w) {
 static void beat(struct worker *w, const char *failure) {
     struct wire_heartbeat b = {
         .role = ROLE_WORKER, .index = w->options->index, .incarnation = w->incarnation};
-    pace_progress(&w->pace, &b.progress);
+    meter_progress(&w->meter, &b.progress);
     usage_of_process(&b.usage);
-    pace_usage(&w->pace, &b.usage);
+    meter_usage(&w->meter, &b.usage);
     reader_usage(w->reader, &b.usage);
     b.reading = reader_waits(w->reader);
     if (failure != NULL) {
@@ -333,7 +335,7 @@ static enum status beat_bins(struct worker *w) {
         return OK;
     }
     w->bins_ms = now_ms;
-    pace_take_bins(&w->pace, &w->ctr, &w->ctcvr);
+    meter_take_bins(&w->meter, &w->ctr, &w->ctcvr);
     buf_clear(&w->frame);
     TRY(wire_bins_pack(&w->ctr, &w->ctcvr, &w->frame));
     return link_beat_values(w->link, w->frame.data, w->frame.len);
@@ -376,22 +378,23 @@ static void worker_fini(struct worker *w, enum status status) {
     char why[1024];
     snprintf(why, sizeof why, "%s", fail_text_of(status));
     atomic_store(&w->stop, true);
-    if (w->pace_ready) {
-        pace_close(&w->pace);
+    if (w->gate_ready) {
+        gate_close(&w->gate);
     }
     for (uint32_t i = 0; w->lanes != NULL && i < w->threads; i++) {
         thread_join(&w->lanes[i].thread);
     }
     mem_free(&w->lanes);
     reader_stop(&w->reader);
-    if (w->pace_ready) {
-        pace_fini(&w->pace);
+    if (w->gate_ready) {
+        gate_fini(&w->gate);
     }
     if (w->trace.fd >= 0) {
         file_close(&w->trace);
     }
     held_lease_free(&w->owed);
     held_leases_fini(&w->held);
+    meter_fini(&w->meter);
     link_close(&w->link);
     transport_destroy(&w->transport);
     job_plan_free(&w->plan);
@@ -417,6 +420,7 @@ enum status worker_run(const struct worker_options *o) {
     w->trace = FILE_CLOSED;
     w->incarnation = new_incarnation(o->index);
     held_leases_init(&w->held);
+    meter_init(&w->meter);
     enum status status;
     status = connect_job(w);
     if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */

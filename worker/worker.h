@@ -13,7 +13,7 @@
 struct worker_options {
     const char *coordinator; /* endpoint */
     uint32_t index;
-    uint32_t threads;             /* trainer threads, 1..PACE_TRAINERS_MAX */
+    uint32_t threads;             /* trainer threads, 1..GATE_TRAINERS_MAX */
     uint64_t timeout_ms;          /* for the job to be ready */
     const char *trace_path;       /* NULL, or a file that gets one line per training batch */
     const struct file_list *data; /* none: where the coordinator says; else this machine's copies */

@@ -1,21 +1,17 @@
 #include "queue.h"
 
 #include <assert.h>
-#include <time.h>
 
 #include "mem.h"
+#include "thread.h"
 
 enum status queue_init(struct queue *q, size_t cap) {
     assert(cap > 0);
     *q = (struct queue){.cap = cap};
     TRY(mem_array(&q->items, cap));
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->not_empty, &attributes);
-    pthread_cond_init(&q->not_full, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&q->not_empty);
+    thread_cond_init(&q->not_full);
     return OK;
 }
 
@@ -28,20 +24,8 @@ void queue_fini(struct queue *q) {
     }
 }
 
-static struct timespec until(uint64_t timeout_ms) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += (time_t)(timeout_ms / 1000);
-    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 enum status queue_put(struct queue *q, void *item, uint64_t timeout_ms) {
-    struct timespec deadline = until(timeout_ms);
+    struct timespec deadline = thread_cond_until(timeout_ms);
     enum status status = OK;
     pthread_mutex_lock(&q->lock);
     while (!q->closed && q->count == q->cap && status == OK) {
@@ -61,7 +45,7 @@ enum status queue_put(struct queue *q, void *item, uint64_t timeout_ms) {
 }
 
 enum status queue_take(struct queue *q, void **item, uint64_t timeout_ms) {
-    struct timespec deadline = until(timeout_ms);
+    struct timespec deadline = thread_cond_until(timeout_ms);
     enum status status = OK;
     pthread_mutex_lock(&q->lock);
     while (!q->closed && q->count == 0 && status == OK) {

@@ -53,6 +53,26 @@ void thread_leave(struct thread *t) {
     }
 }
 
+void thread_cond_init(pthread_cond_t *c) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+struct timespec thread_cond_until(uint64_t timeout_ms) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += (time_t)(timeout_ms / 1000);
+    t.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
 /* Set in a signal handler, which runs in any thread that does not block it, and read in others: a
  * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there.
  */

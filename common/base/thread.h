@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 #include "status.h"
 
 struct thread {
@@ -27,6 +29,10 @@ void thread_leave(struct thread *t);
 static inline bool thread_ended(struct thread *t) {
     return atomic_load(&t->ended);
 }
+
+/* A condition variable whose waits end by the monotonic clock, and the end of one that begins now. */
+void thread_cond_init(pthread_cond_t *c);
+struct timespec thread_cond_until(uint64_t timeout_ms);
 
 /* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both
  * in: one that has been waiting since this process was spawned is heard now. */

@@ -1,0 +1,59 @@
+/* gate.h - how a trainer keeps within the staleness bound.
+ *
+ * Trainers never speak to the coordinator. A trainer that wants to begin a batch calls gate_enter,
+ * which lets it pass at once while its clock (batches it has finished) is at most staleness_max
+ * ahead of the slowest trainer's, as last learnt. Otherwise it waits there until the control thread
+ * learns a newer clock. Clocks are on the asker's own scale (coord/staleness.h): trainers do not
+ * share answers. A trainer that finds no batch is told to the coordinator with CLOCK_IDLE, and joins
+ * again with its next question.
+ *
+ * The control thread finds out with gate_wants which clocks to ask for, and hands in the answers
+ * with gate_learn. `lock` guards everything; `changed` is signalled by gate_learn and gate_close.
+ */
+#ifndef WORKER_GATE_H
+#define WORKER_GATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/base/status.h"
+
+#define GATE_TRAINERS_MAX 64
+
+struct gate_trainer {
+    uint64_t clock;   /* batches finished */
+    uint64_t asked;   /* clock + 1 of the last question sent; 0: none since it was last idle */
+    uint64_t slowest; /* slowest active trainer's clock, as last learnt, on this one's scale */
+    bool asking;      /* a question is out */
+    bool joined;      /* an answer has come since it was last idle */
+    bool waiting;     /* blocked in gate_enter */
+    bool idle;        /* has no batch; to be told */
+};
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t staleness_max;
+    bool closed;
+    uint32_t trainers;
+    struct gate_trainer trainer[GATE_TRAINERS_MAX];
+};
+
+/* staleness_max 0: a barrier per step. */
+void gate_init(struct gate *g, uint32_t trainers, uint64_t staleness_max);
+void gate_fini(struct gate *g);
+
+/* Trainer side. It has no batch and holds nobody back until it enters again. */
+void gate_idle(struct gate *g, uint32_t trainer);
+/* Trainer side. ERR_TIMEOUT (no fail text) after timeout_ms: step the client and come again.
+ * ERR_CLOSED when the job stops. */
+enum status gate_enter(struct gate *g, uint32_t trainer, uint64_t timeout_ms);
+/* Trainer side. All partitions have answered the push of a batch: its clock goes on. */
+void gate_finish(struct gate *g, uint32_t trainer);
+
+/* Control side. Gives a trainer whose question should be sent now (it is near or at its bound), or
+ * that has become idle (*clock is CLOCK_IDLE), and marks it asked; false: nobody. */
+bool gate_wants(struct gate *g, uint32_t *trainer, uint64_t *clock);
+void gate_learn(struct gate *g, uint32_t trainer, uint64_t slowest);
+void gate_close(struct gate *g);
+
+#endif
