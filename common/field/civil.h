@@ -7,7 +7,10 @@
 #ifndef COMMON_FIELD_CIVIL_H
 #define COMMON_FIELD_CIVIL_H
 
-#include "tools/prep/prep_piece.h"
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "span.h"
 
 struct civil {
     int32_t year, month, day; /* month and day from 1; day of the year if month is 0 */

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "common/base/nearest.h"
-#include "tools/log/aliccp_line.h"
 #include "field_number.h"
 
 static const struct {
@@ -43,7 +42,7 @@ static enum status find_origin(struct field_clock *c) {
     double seconds = 0;
     if (civil_read("iso", text, &civil)) {
         seconds = (double)(civil_seconds(&civil) - civil.offset);
-    } else if (field_number_f64(text, &seconds) != REJECT_NONE) {
+    } else if (field_number_f64(text, &seconds) != FIELD_FINE) {
         return fail(ERR_CONFIG,
                     "log.time_origin: '%.40s': expected a date such as 2020-01-01, or "
                     "seconds since 1970",
@@ -135,7 +134,7 @@ static bool read_number(const struct field_clock *c, struct span cell, double *s
     double v = 0;
     if (field_number_u64(cell, &whole)) {
         v = (double)whole;
-    } else if (field_number_f64(cell, &v) != REJECT_NONE || v < 0) {
+    } else if (field_number_f64(cell, &v) != FIELD_FINE || v < 0) {
         return false;
     }
     *seconds = floor(v / units[c->unit].per_second) + (c->relative ? (double)c->origin : 0);
@@ -158,7 +157,7 @@ bool field_clock_read(const struct field_clock *c, struct span cell, uint64_t *o
 
 enum clock_unit field_clock_unit_guess(struct span cell) {
     double v = 0;
-    if (field_number_f64(span_trimmed(cell), &v) == REJECT_NONE) {
+    if (field_number_f64(span_trimmed(cell), &v) == FIELD_FINE) {
         for (int k = CLOCK_S; k < CLOCK_UNITS; k++) {
             if (in_range(v / units[k].per_second)) {
                 return (enum clock_unit)k;
@@ -208,7 +207,7 @@ static const char *text_guess(struct span cell) {
 void field_clock_guess(const struct field_clock *c, struct span cell, char out[CLOCK_GUESS]) {
     double v = 0;
     cell = span_trimmed(cell);
-    const bool number = field_number_f64(cell, &v) == REJECT_NONE;
+    const bool number = field_number_f64(cell, &v) == FIELD_FINE;
     const enum clock_unit unit = field_clock_unit_guess(cell);
     const char *format = number ? field_clock_digits_guess(cell) : text_guess(cell);
     out[0] = '\0';

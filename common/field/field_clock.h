@@ -9,6 +9,7 @@
 #ifndef COMMON_FIELD_FIELD_CLOCK_H
 #define COMMON_FIELD_FIELD_CLOCK_H
 
+#include "common/base/bytes.h"
 #include "civil.h"
 #include "text_list.h"
 #include "zone.h"

@@ -3,32 +3,72 @@
 #ifndef COMMON_FIELD_FIELD_NUMBER_H
 #define COMMON_FIELD_FIELD_NUMBER_H
 
-#include "tools/prep/prep_piece.h"
+#include <stdint.h>
+#include "span.h"
 
-#define NUMBER_BYTES 80 /* room for a number of 63 bytes and what may be read behind it */
+/* Why a text gives no id or no number. */
+enum field_fault { FIELD_FINE, FIELD_NO_ID, FIELD_NO_NUMBER, FIELD_NOT_FINITE };
+const char *field_fault_text(enum field_fault fault); /* "a value is not a number" */
+
+/* --- in the program's way: digits, a point --- */
+
+/* A decimal number of at most 64 bits, all of the text. */
+bool field_number_u64(struct span text, uint64_t *out);
+/* The text as a number if it is one in its shortest form, else its hash. */
+uint64_t field_number_or_hash(struct span text);
+/* A decimal fraction: digits, sign, point, exponent. FIELD_NO_NUMBER, FIELD_NOT_FINITE (also nan
+ * and inf). */
+enum field_fault field_number_f32(struct span text, float *out);
+enum field_fault field_number_f64(struct span text, double *out);
+
+static inline bool field_is_digit(char c) {
+    return (unsigned)(c - '0') < 10;
+}
+
+#define FIELD_DIGITS_EXACT 15 /* 10^15 < 2^53 */
+/* The value at `at`, and where it ends; NULL if it is not at most FIELD_DIGITS_EXACT plain digits
+ * with a point. Both integers of the quotient are exact as double, so it is what strtod gives. The
+ * text is followed by a byte that is no part of a number; reading stops there. */
+static inline const char *field_number_plain_at(const char *at, double *out) {
+    static const double tens[FIELD_DIGITS_EXACT + 1] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t v = 0;
+    const char *from = at;
+    size_t decimals = 0, digits;
+    for (; field_is_digit(*at); at++) {
+        v = v * 10 + (uint64_t)(*at - '0');
+    }
+    digits = (size_t)(at - from);
+    if (*at == '.') {
+        from = ++at;
+        for (; field_is_digit(*at); at++) {
+            v = v * 10 + (uint64_t)(*at - '0');
+        }
+        decimals = (size_t)(at - from);
+        digits += decimals;
+    }
+    if (digits == 0 || digits > FIELD_DIGITS_EXACT) {
+        return NULL;
+    }
+    *out = (double)v / tens[decimals];
+    return at;
+}
+
+/* --- in a log's own style --- */
+
+#define FIELD_NUMBER_BYTES 80 /* room for a number of 63 bytes and what may be read behind it */
 
 struct number_style {
     char decimal;   /* 0: a point */
     char thousands; /* 0: none */
 };
 
-/* Without the blanks and tabs around it. */
-static inline struct span span_trimmed(struct span text) {
-    while (text.n > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
-        text.at++;
-        text.n--;
-    }
-    while (text.n > 0 && (text.at[text.n - 1] == ' ' || text.at[text.n - 1] == '\t')) {
-        text.n--;
-    }
-    return text;
-}
 /* The number in the program's way, with a point and without what parts thousands: the text itself
  * if the style asks for no change, else in copy. false: it is not written in that style; then
  * thousands stand where no thousands are ("19.90" with a point for thousands), or there are two
  * decimals. */
-bool field_number_plain(const struct number_style *style, struct span text, char copy[NUMBER_BYTES],
-                        struct span *out);
+bool field_number_plain(const struct number_style *style, struct span text,
+                        char copy[FIELD_NUMBER_BYTES], struct span *out);
 /* The id in a text: without blanks around it, zeros before it, and a fraction of zeros behind it.
  */
 struct span field_id_plain(char decimal, struct span text);

@@ -1,7 +1,5 @@
 #include "field_text.h"
 
-#include "tools/log/aliccp_line.h"
-
 /* How many bounds are at most v. */
 static uint32_t bucket_of(const struct field_rule *r, double v) {
     uint32_t low = 0, high = r->bound_count;
@@ -16,31 +14,31 @@ static uint32_t bucket_of(const struct field_rule *r, double v) {
     return low;
 }
 
-enum reject field_text_number(const struct field_rule *rule, struct span text, uint64_t *id) {
+enum field_fault field_text_number(const struct field_rule *rule, struct span text, uint64_t *id) {
     double v = 0;
-    enum reject why = REJECT_NONE;
+    enum field_fault fault;
     switch (rule->kind) {
     case FIELD_ID: text = field_id_plain('.', text); /* fall through */
-    case FIELD_ALICCP: return field_number_u64(text, id) ? REJECT_NONE : REJECT_ID;
+    case FIELD_ALICCP: return field_number_u64(text, id) ? FIELD_FINE : FIELD_NO_ID;
     case FIELD_NUMERIC:
-        why = field_number_f64(text, &v);
+        fault = field_number_f64(text, &v);
         *id = bucket_of(rule, v);
-        return why;
+        return fault;
     case FIELD_HASH_TEXT:
     case FIELD_UNKNOWN: break;
     }
-    return REJECT_ID;
+    return FIELD_NO_ID;
 }
 
 struct span field_text_value(char weight_separator, const struct number_style *style,
-                             struct span text, float *weight, enum reject *why) {
+                             struct span text, float *weight, enum field_fault *fault) {
     const char *colon = weight_separator == 0 ? NULL : memrchr(text.at, weight_separator, text.n);
     if (colon != NULL) {
         const char *end = text.at + text.n;
-        char copy[NUMBER_BYTES];
+        char copy[FIELD_NUMBER_BYTES];
         struct span number = {colon + 1, (size_t)(end - colon - 1)};
-        *why = field_number_plain(style, number, copy, &number) ? field_number_f32(number, weight)
-                                                                : REJECT_VALUE;
+        *fault = field_number_plain(style, number, copy, &number) ? field_number_f32(number, weight)
+                                                                  : FIELD_NO_NUMBER;
         text.n = (size_t)(colon - text.at);
     }
     return text;

@@ -8,7 +8,10 @@
 #ifndef COMMON_FIELD_TEXT_LIST_H
 #define COMMON_FIELD_TEXT_LIST_H
 
-#include "tools/prep/prep_piece.h"
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "span.h"
 
 #define LIST_TEXT_MAX  128u /* bytes of a text, with the NUL */
 #define LIST_TEXTS_MAX 8u

@@ -2,6 +2,7 @@
  * schema. The first byte says which. Twice the same answer; features only of known fields. */
 #include "common/base/mem.h"
 #include "fuzz.h"
+#include "tools/log/aliccp_line.h"
 #include "tools/log/csv_row.h"
 
 #define INPUT_BYTES_MAX (1u << 14)

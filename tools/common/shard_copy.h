@@ -3,7 +3,7 @@
 #ifndef TOOLS_COMMON_SHARD_COPY_H
 #define TOOLS_COMMON_SHARD_COPY_H
 
-#include "tools/log/aliccp_line.h"
+#include "common/data/feature_list.h"
 
 /* The features on one side of entry n, a group or an impression, in place of those in *out. schema:
  * the one the shard was read with, whose slots the features name. ERR_MEMORY. */

@@ -54,7 +54,7 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
     const struct field_rule rule = {f->kind, f->bounds, f->bound_count};
     char padded[TEXT_BYTES_MAX + 16] = "";
     struct span value = {padded, strlen(text)};
-    enum reject why = REJECT_NONE;
+    enum field_fault fault = FIELD_FINE;
     const struct number_style plain = {0};
     float weight = 1;
     if (value.n > TEXT_BYTES_MAX) {
@@ -68,7 +68,7 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
                     "time",
                     text, f->name);
     }
-    value = field_text_value(f->weight, &plain, value, &weight, &why);
+    value = field_text_value(f->weight, &plain, value, &weight, &fault);
     if (field_schema_is_missing(f, padded, strlen(text)) ||
         field_schema_is_missing(f, value.at, value.n)) {
         return fail(ERR_NOT_FOUND,
@@ -76,10 +76,11 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
                     "has no id",
                     text, f->name);
     }
-    why = why == REJECT_NONE ? field_text_id(&rule, value, id) : why;
-    return why == REJECT_NONE ? OK
-                              : fail(ERR_FORMAT, "--text: '%.80s', field '%s' (kind = %s): %s",
-                                     text, f->name, field_kind_name(f->kind), reject_text(why));
+    fault = fault == FIELD_FINE ? field_text_id(&rule, value, id) : fault;
+    return fault == FIELD_FINE
+               ? OK
+               : fail(ERR_FORMAT, "--text: '%.80s', field '%s' (kind = %s): %s", text, f->name,
+                      field_kind_name(f->kind), field_fault_text(fault));
 }
 
 enum status inspect_text(const struct scan *scan, const char *argument, bool json,

@@ -3,142 +3,15 @@
  * All of prep waits for this file: a user side is 500 entries of 23 bytes, and 19 GB of them are
  * read. So an entry is parsed in one pass of straight code. A field's name is found by eight-byte
  * words (a name of up to 7 bytes is its own hash key), an id digit by digit, a value as an integer
- * over a power of ten: with at most 15 digits and 22 decimals both are exact as double, so the
- * quotient is what strtod gives. Everything odd - signs, exponents, long names, twenty digits -
+ * over a power of ten (field_number_plain_at). Everything odd - signs, exponents, long names, twenty digits -
  * leaves the fast path for a slow one that takes the entry as a whole. Neither tests for the end of
  * the line inside a number: the byte after a line is a line end or NUL, by contract.
  */
 #include "aliccp_line.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <strings.h>
-
-#include "common/base/hash.h"
-#include "common/base/mem.h"
 #include "log_label.h"
-#include "common/field/field_number.h"
 
-#define ENTRY_BYTES_MIN  6u /* "f", 2, "1", 3, "1", 1 */
-#define NUMBER_BYTES_MAX 63u
-
-void feature_list_fini(struct feature_list *l) {
-    mem_free(&l->features);
-    l->count = l->cap = 0;
-}
-
-enum status feature_list_clear(struct feature_list *l, size_t count) {
-    l->count = 0;
-    l->other_side = false;
-    if (count > l->cap) {
-        const size_t cap = count > 2 * l->cap ? count : 2 * l->cap;
-        mem_free(&l->features);
-        l->cap = 0;
-        TRY(mem_array(&l->features, cap));
-        l->cap = cap;
-    }
-    return OK;
-}
-
-enum status feature_list_add(struct feature_list *l, const struct feature *f) {
-    if (l->count == l->cap) {
-        const size_t size = sizeof *l->features, cap = l->cap == 0 ? 64 : 2 * l->cap;
-        TRY(mem_resize((void **)&l->features, l->cap * size, cap * size));
-        l->cap = cap;
-    }
-    l->features[l->count++] = *f;
-    return OK;
-}
-
-/* --- numbers ---------------------------------------------------------------------------------- */
-
-static bool is_digit(char c) {
-    return (unsigned)(c - '0') < 10;
-}
-
-bool field_number_u64(struct span text, uint64_t *out) {
-    uint64_t v = 0;
-    if (text.n == 0) {
-        return false;
-    }
-    for (size_t i = 0; i < text.n; i++) {
-        if (!is_digit(text.at[i]) || __builtin_mul_overflow(v, 10u, &v) ||
-            __builtin_add_overflow(v, (uint64_t)(text.at[i] - '0'), &v)) {
-            return false;
-        }
-    }
-    *out = v;
-    return true;
-}
-
-uint64_t field_number_or_hash(struct span text) {
-    uint64_t v = 0;
-    const bool shortest = text.n == 1 || (text.n > 0 && text.at[0] != '0');
-    return shortest && field_number_u64(text, &v) ? v : hash_bytes(text.at, text.n);
-}
-
-#define DIGITS_EXACT 15 /* 10^15 < 2^53 */
-static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-
-/* The value at `at`, and where it ends; NULL if it is not plain digits with a point. */
-static inline const char *plain_value(const char *at, double *out) {
-    uint64_t v = 0;
-    const char *from = at;
-    size_t decimals = 0, digits;
-    for (; is_digit(*at); at++) {
-        v = v * 10 + (uint64_t)(*at - '0');
-    }
-    digits = (size_t)(at - from);
-    if (*at == '.') {
-        from = ++at;
-        for (; is_digit(*at); at++) {
-            v = v * 10 + (uint64_t)(*at - '0');
-        }
-        decimals = (size_t)(at - from);
-        digits += decimals;
-    }
-    if (digits == 0 || digits > DIGITS_EXACT) {
-        return NULL;
-    }
-    *out = (double)v / tens[decimals];
-    return at;
-}
-
-/* nan, inf, infinity in any case, with or without a sign. */
-static bool is_not_finite(const char *text) {
-    text += *text == '-' || *text == '+';
-    return strcasecmp(text, "nan") == 0 || strcasecmp(text, "inf") == 0 ||
-           strcasecmp(text, "infinity") == 0;
-}
-
-enum reject field_number_f64(struct span text, double *out) {
-    char copy[NUMBER_BYTES_MAX + 1];
-    char *end = NULL;
-    if (text.n == 0 || text.n > NUMBER_BYTES_MAX) {
-        return REJECT_VALUE;
-    }
-    memcpy(copy, text.at, text.n);
-    copy[text.n] = '\0';
-    if (plain_value(copy, out) == copy + text.n) { /* as nearly always */
-        return REJECT_NONE;
-    }
-    if (strspn(copy, "0123456789+-.eE") != text.n) {
-        return is_not_finite(copy) && strlen(copy) == text.n ? REJECT_FINITE : REJECT_VALUE;
-    }
-    *out = strtod(copy, &end);
-    if (end != copy + text.n) {
-        return REJECT_VALUE;
-    }
-    return isfinite(*out) ? REJECT_NONE : REJECT_FINITE;
-}
-
-enum reject field_number_f32(struct span text, float *out) {
-    double v = 0;
-    const enum reject why = field_number_f64(text, &v);
-    *out = (float)v;
-    return why != REJECT_NONE ? why : isfinite(*out) ? REJECT_NONE : REJECT_FINITE;
-}
+#define ENTRY_BYTES_MIN 6u /* "f", 2, "1", 3, "1", 1 */
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
@@ -159,10 +32,6 @@ struct parser {
 
 static inline void note(struct parser *p, uint32_t slot, uint64_t id, float weight) {
     struct feature_list *l = p->list;
-    if (p->fields->schema.fields[slot].side != p->side) {
-        l->other_side = true;
-        l->conflict = slot;
-    }
     l->features[l->count++] = (struct feature){.field = slot, .weight = weight, .id = id};
 }
 
@@ -194,13 +63,13 @@ static inline const char *fast_entry(struct parser *p, const char *at, const cha
     if (at >= end) {
         return NULL;
     }
-    for (; is_digit(*at); at++) {
+    for (; field_is_digit(*at); at++) {
         id = id * 10 + (uint64_t)(*at - '0');
     }
     if (at == from || at - from > 19 || *at != 3 || at >= end) {
         return NULL;
     }
-    at = plain_value(at + 1, &weight);
+    at = field_number_plain_at(at + 1, &weight);
     if (at == NULL || at > end || (at < end && *at != 1)) {
         return NULL;
     }
@@ -223,7 +92,8 @@ static enum status slow_entry(struct parser *p, struct span entry, enum reject *
         *why = REJECT_ID;
         return OK;
     }
-    *why = field_number_f32((struct span){three + 1, (size_t)(end - three - 1)}, &weight);
+    *why =
+        reject_of(field_number_f32((struct span){three + 1, (size_t)(end - three - 1)}, &weight));
     if (*why != REJECT_NONE) {
         return OK;
     }

@@ -2,7 +2,8 @@
 #ifndef TOOLS_LOG_CSV_CELLS_H
 #define TOOLS_LOG_CSV_CELLS_H
 
-#include "tools/prep/prep_piece.h"
+#include "common/base/bytes.h"
+#include "common/field/span.h"
 
 struct csv_cells {
     struct span *cell;

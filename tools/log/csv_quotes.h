@@ -13,7 +13,10 @@
 #ifndef TOOLS_LOG_CSV_QUOTES_H
 #define TOOLS_LOG_CSV_QUOTES_H
 
-#include "tools/prep/prep_piece.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #define NO_END ((size_t)-1)
 

@@ -39,7 +39,7 @@ static void note_seen(struct csv_row *r, const char *column, struct span cell) {
 }
 
 /* A number in the log's style; a text that is none stays as it is. */
-static struct span plain(const struct csv_row *r, struct span cell, char copy[NUMBER_BYTES]) {
+static struct span plain(const struct csv_row *r, struct span cell, char copy[FIELD_NUMBER_BYTES]) {
     struct span number;
     return field_number_plain(&r->schema->numbers, cell, copy, &number) ? number : cell;
 }
@@ -51,25 +51,25 @@ static enum status add_value(struct csv_row *r, struct feature_list *l, uint32_t
                              struct span text, enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
     struct feature f = {.field = r->slot[k], .weight = 1};
-    const struct field_rule rule = {c->kind, c->bounds, c->bound_count};
     const struct number_style *style = &r->schema->numbers;
-    char copy[NUMBER_BYTES];
-    if (c->multi != 0 ||
-        c->weight != 0) { /* a part of the cell, which may say that it is no value */
-        text = field_text_value(c->weight, style, text, &f.weight, why);
+    enum field_fault fault = FIELD_FINE;
+    char copy[FIELD_NUMBER_BYTES];
+    if (c->multi != 0 || c->weight != 0) { /* a part of the cell, which may be no value */
+        text = field_text_value(c->weight, style, text, &f.weight, &fault);
+        *why = reject_of(fault);
         if (*why != REJECT_NONE || missing(r, text) || text_list_has(&c->missing, text)) {
             return OK;
         }
     }
-    if (c->kind == FIELD_ID) {
+    if (c->rule.kind == FIELD_ID) {
         const struct span id = field_id_plain(style->decimal, text);
         r->fields->plain_ids[f.field] += id.n != text.n;
         text = id;
-    } else if (c->kind == FIELD_NUMERIC && !field_number_plain(style, text, copy, &text)) {
+    } else if (c->rule.kind == FIELD_NUMERIC && !field_number_plain(style, text, copy, &text)) {
         *why = REJECT_VALUE;
         return OK;
     }
-    *why = field_text_id(&rule, text, &f.id);
+    *why = reject_of(field_text_id(&c->rule, text, &f.id));
     return *why == REJECT_NONE ? feature_list_add(l, &f) : OK;
 }
 
@@ -115,7 +115,7 @@ static bool time_of(struct csv_row *r, const struct csv_role *role, uint64_t *ou
     const struct span cell = r->cells.cell[role->place];
     const bool number = r->schema->clock.format[0] == '\0';
     enum zone_fit fit = ZONE_ONCE;
-    char copy[NUMBER_BYTES];
+    char copy[FIELD_NUMBER_BYTES];
     if (field_clock_read(&r->schema->clock, number ? plain(r, cell, copy) : cell, out, &fit)) {
         r->skipped = r->skipped || fit == ZONE_NEVER;
         r->twice = r->twice || fit == ZONE_TWICE;
@@ -150,7 +150,7 @@ static enum reject take_moment(struct csv_row *r) {
 
 /* The label that a cell says. `funnel`: from which stage on it is 1; 0: it is no funnel. */
 static bool cell_label(const struct csv_row *r, struct span cell, uint32_t funnel, bool *out) {
-    char copy[NUMBER_BYTES];
+    char copy[FIELD_NUMBER_BYTES];
     uint32_t stage = 0;
     cell = cell.n == 1 ? cell : plain(r, cell, copy); /* one digit, as nearly always, is plain */
     if (funnel == 0) {
@@ -294,10 +294,10 @@ static bool take_impression(struct csv_row *r) {
 static bool take_weight(struct csv_row *r) {
     const struct csv_role *role = &r->schema->weight;
     const struct span cell = r->cells.cell[role->place];
-    char copy[NUMBER_BYTES];
+    char copy[FIELD_NUMBER_BYTES];
     r->weight = 1.0f;
     if (role->name[0] == '\0' ||
-        (field_number_f32(plain(r, cell, copy), &r->weight) == REJECT_NONE && r->weight >= 0.0f &&
+        (field_number_f32(plain(r, cell, copy), &r->weight) == FIELD_FINE && r->weight >= 0.0f &&
          r->weight <= SHARD_WEIGHT_MAX)) {
         return true;
     }

@@ -5,10 +5,11 @@
 #ifndef TOOLS_LOG_CSV_ROW_H
 #define TOOLS_LOG_CSV_ROW_H
 
+#include "common/data/feature_list.h"
 #include "csv_cells.h"
-#include "log_label.h"
-#include "aliccp_line.h"
 #include "csv_schema.h"
+#include "log_fields.h"
+#include "log_reject.h"
 
 #define SEEN_BYTES 400
 
@@ -43,7 +44,7 @@ void csv_row_fini(struct csv_row *r); /* safe on a zeroed struct */
 enum status csv_row_read(struct csv_row *r, struct span record, enum reject *why);
 /* Then, if they are wanted, these. */
 enum status csv_row_user(struct csv_row *r, enum reject *why);
-/* Bit k: the row is in class k (prep_classes.h), by its labels, or by what they look like if it was
+/* Bit k: the row is in class k (log_label.h), by its labels, or by what they look like if it was
  * rejected. */
 uint32_t csv_row_classes(const struct csv_row *r);
 /* The group's key: from the group value, or from the user side if there is no group column. */

@@ -179,7 +179,7 @@ enum status csv_schema_read(struct csv_schema *s, const char *path) {
 
 void csv_schema_free(struct csv_schema *s) {
     for (uint32_t k = 0; k < s->count; k++) {
-        mem_free(&s->columns[k].bounds);
+        mem_free(&s->columns[k].rule.bounds);
     }
     mem_free(&s->columns);
     mem_free(&s->names);

@@ -19,29 +19,25 @@
 #ifndef TOOLS_LOG_CSV_SCHEMA_H
 #define TOOLS_LOG_CSV_SCHEMA_H
 
-#include "common/job/config.h"
-#include "common/field/field_schema.h"
-#include "common/job/schema.h"
 #include "common/field/field_clock.h"
-#include "log_label.h"
+#include "common/field/field_schema.h"
+#include "common/field/field_text.h"
 #include "common/field/text_list.h"
-#include "common/field/field_number.h"
+#include "common/job/config.h"
+#include "log_label.h"
 
-#define CSV_NAME_MAX   LIST_TEXT_MAX /* a column's name, with the NUL */
-#define CSV_NAMES_MAX  1024          /* columns of a log */
-#define CSV_BOUNDS_MAX ((int)FIELD_BOUNDS_MAX)
+#define CSV_NAME_MAX  LIST_TEXT_MAX /* a column's name, with the NUL */
+#define CSV_NAMES_MAX 1024          /* columns of a log */
 
 struct csv_column {
     char name[CSV_NAME_MAX];
     char field[FIELD_NAME_MAX];
     bool used; /* named in user or item */
     enum side side;
-    enum field_kind kind;     /* hash, id or numeric */
+    struct field_rule rule;   /* of kind hash, id or numeric; its bounds are owned */
     char multi, weight;       /* separators; 0: none */
     struct text_list missing; /* its own, beyond the log's */
-    double *bounds; /* ascending; numeric only. Bucket k: k bounds are at most the value */
-    uint32_t bound_count;
-    uint32_t place; /* in the record, after csv_schema_bind */
+    uint32_t place;           /* in the record, after csv_schema_bind */
 };
 
 struct csv_role {

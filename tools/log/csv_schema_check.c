@@ -41,10 +41,10 @@ static enum status check_column(const struct csv_schema *s, const struct csv_col
                     "for how rows were chosen they tell the label",
                     c->name);
     }
-    if ((c->kind == FIELD_NUMERIC) != (c->bound_count > 0)) {
+    if ((c->rule.kind == FIELD_NUMERIC) != (c->rule.bound_count > 0)) {
         return fail(ERR_CONFIG, "[column.%s]: %s", c->name,
-                    c->kind == FIELD_NUMERIC ? "kind = numeric needs bounds, uniform or log"
-                                             : "bounds, uniform and log need kind = numeric");
+                    c->rule.kind == FIELD_NUMERIC ? "kind = numeric needs bounds, uniform or log"
+                                                  : "bounds, uniform and log need kind = numeric");
     }
     if (c->multi == s->delimiter || c->weight == s->delimiter ||
         (c->multi != 0 && c->multi == c->weight)) {

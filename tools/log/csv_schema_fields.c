@@ -16,13 +16,13 @@ static enum status add_column(struct field_schemas *out, const struct csv_schema
                               const struct csv_column *c) {
     struct field_schema *f = NULL;
     TRY(field_schemas_add(out, c->field, &f));
-    f->kind = c->kind;
+    f->kind = c->rule.kind;
     f->multi = c->multi;
     f->weight = c->weight;
-    if (c->kind == FIELD_HASH_TEXT) {
+    if (c->rule.kind == FIELD_HASH_TEXT) {
         memcpy(f->hash, FIELD_HASH, sizeof FIELD_HASH);
     }
-    TRY(field_schema_bounds(f, c->bounds, c->bound_count));
+    TRY(field_schema_bounds(f, c->rule.bounds, c->rule.bound_count));
     TRY(add_missing(f, &s->missing));
     return add_missing(f, &c->missing);
 }

@@ -87,7 +87,7 @@ enum status csv_schema_column(struct csv_schema *s, const char *name, struct csv
     }
     struct csv_column *c = &s->columns[s->count];
     memset(c, 0, sizeof *c);
-    c->kind = FIELD_HASH_TEXT;
+    c->rule.kind = FIELD_HASH_TEXT;
     memcpy(c->name, name, strlen(name) + 1);
     name += strspn(name, " \t"); /* a field's name has no blanks at its ends */
     size_t n = strlen(name);
@@ -356,19 +356,23 @@ static enum status set_log(struct csv_schema *s, const char *key, const char *va
 /* --- keys of [column.NAME] -------------------------------------------------------------------- */
 
 static enum status set_kind(struct csv_column *c, const char *value) {
-    return kind_of(value, &c->kind);
+    return kind_of(value, &c->rule.kind);
 }
 
 static enum status set_field(struct csv_column *c, const char *value) {
     return name_of(value, c->field, sizeof c->field);
 }
 
+static enum status add_bounds(struct csv_column *c, const char *value) {
+    return field_buckets_bounds(&c->rule, value);
+}
+
 static enum status set_uniform(struct csv_column *c, const char *value) {
-    return field_buckets_steps(c, value, false);
+    return field_buckets_steps(&c->rule, value, false);
 }
 
 static enum status set_ratio(struct csv_column *c, const char *value) {
-    return field_buckets_steps(c, value, true);
+    return field_buckets_steps(&c->rule, value, true);
 }
 
 static enum status set_multi(struct csv_column *c, const char *value) {
@@ -387,14 +391,10 @@ static const struct column_key {
     const char *name;
     bool list;
     enum status (*set)(struct csv_column *c, const char *value);
-} column_keys[] = {{"kind", .set = set_kind},
-                   {"field", .set = set_field},
-                   {"bounds", LIST, field_buckets_bounds},
-                   {"uniform", .set = set_uniform},
-                   {"log", .set = set_ratio},
-                   {"multi", .set = set_multi},
-                   {"weight", .set = set_weight},
-                   {"missing", LIST, add_own_missing}};
+} column_keys[] = {{"kind", .set = set_kind},     {"field", .set = set_field},
+                   {"bounds", LIST, add_bounds},  {"uniform", .set = set_uniform},
+                   {"log", .set = set_ratio},     {"multi", .set = set_multi},
+                   {"weight", .set = set_weight}, {"missing", LIST, add_own_missing}};
 
 static enum status set_column(struct csv_schema *s, const char *section, const char *key,
                               const char *value) {

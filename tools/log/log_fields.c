@@ -29,7 +29,7 @@ static void note_places(struct log_fields *f) {
     memset(f->place, 0, sizeof f->place);
     for (uint32_t slot = 0; slot < f->schema.count; slot++) {
         const char *text = f->schema.fields[slot].name;
-        const struct span name = {text, strlen(text)};
+        const struct span name = span_of(text);
         const uint64_t word = word_of(name);
         const size_t at = place_of(f, word, name);
         f->place[at].word = word;
@@ -77,6 +77,17 @@ void log_fields_rollback(struct log_fields *f, uint32_t count) {
     note_places(f);
 }
 
+bool log_fields_conflict(const struct log_fields *f, const struct feature *features, size_t count,
+                         enum side side, uint32_t *slot) {
+    for (size_t k = 0; k < count; k++) {
+        *slot = features[k].field;
+        if (f->schema.fields[*slot].side != side) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum status log_fields_merge(struct log_fields *all, const struct log_fields *f) {
     for (uint32_t k = 0; k < f->schema.count; k++) {
         const struct field *field = &f->schema.fields[k];
@@ -84,8 +95,7 @@ enum status log_fields_merge(struct log_fields *all, const struct log_fields *f)
         if (f->values[k] == 0) {
             continue;
         }
-        const struct span name = {field->name, strlen(field->name)};
-        TRY(log_fields_slot(all, name, field->side, &slot));
+        TRY(log_fields_slot(all, span_of(field->name), field->side, &slot));
         if (all->schema.fields[slot].side != field->side) {
             return fail(ERR_FORMAT, "field '%s' is on both sides, user and item", field->name);
         }

@@ -7,7 +7,8 @@
 #define TOOLS_LOG_LOG_FIELDS_H
 
 #include "common/job/schema.h"
-#include "tools/prep/prep_piece.h"
+#include "common/data/shard.h"
+#include "common/field/span.h"
 #include "log_sketch.h"
 
 #define FIELD_PLACES 1024u
@@ -37,6 +38,10 @@ static inline size_t log_fields_place(uint64_t word) {
 enum status log_fields_slot(struct log_fields *f, struct span name, enum side side, uint32_t *slot);
 /* Forgets the fields beyond the first `count`: those of a line that was rejected. */
 void log_fields_rollback(struct log_fields *f, uint32_t count);
+/* Is one of these features, of a line that is read as `side`, of a field that is known on the other
+ * side? *slot is that field. */
+bool log_fields_conflict(const struct log_fields *f, const struct feature *features, size_t count,
+                         enum side side, uint32_t *slot);
 /* Adds to `all` the fields of `f` that have values, and their counts. ERR_LIMIT; ERR_FORMAT if a
  * field is on the other side there. */
 enum status log_fields_merge(struct log_fields *all, const struct log_fields *f);

@@ -2,7 +2,6 @@
 
 #include <strings.h>
 
-#include "aliccp_line.h"
 #include "common/field/field_number.h"
 
 /* One digit, and behind it at most a point with zeros. */
@@ -35,7 +34,7 @@ bool log_label_text(struct span cell, enum csv_labels labels, bool *out) {
         return true;
     }
     if (labels == LABELS_COUNT) {
-        const bool good = field_number_f64(cell, &count) == REJECT_NONE && count >= 0;
+        const bool good = field_number_f64(cell, &count) == FIELD_FINE && count >= 0;
         *out = count > 0;
         return good;
     }

@@ -7,7 +7,14 @@
 #ifndef TOOLS_LOG_LOG_LABEL_H
 #define TOOLS_LOG_LOG_LABEL_H
 
-#include "tools/prep/prep_piece.h"
+#include <stdint.h>
+
+#include "common/field/span.h"
+
+/* A class of lines by a label: the bit that one has, or looks to have. */
+#define CLASS_CLICK        0u
+#define CLASS_CONVERSION   1u
+#define CLASS_BEHAVIOUR(k) (1u + (k)) /* k from 1, as LABEL_BEHAVIOUR */
 
 enum csv_labels {
     LABELS_BINARY,

@@ -201,10 +201,11 @@ static enum status begin_run(struct skeleton_worker *w, struct span key) {
     return OK;
 }
 
-static enum status both_sides(const struct skeleton_worker *w, struct prep_piece *p, size_t i) {
+static enum status both_sides(const struct skeleton_worker *w, struct prep_piece *p, size_t i,
+                              uint32_t slot) {
     return fail(ERR_FORMAT, "field '%s' is on both sides: in %s, and in %s line %llu",
-                w->fields.schema.fields[w->item.conflict].name, w->a->run->o->common,
-                prep_piece_file(p, i), (unsigned long long)prep_piece_place(p, i).line);
+                w->fields.schema.fields[slot].name, w->a->run->o->common, prep_piece_file(p, i),
+                (unsigned long long)prep_piece_place(p, i).line);
 }
 
 static enum status add_impression(struct skeleton_worker *w, struct prep_piece *p,
@@ -230,6 +231,7 @@ static enum status add_impression(struct skeleton_worker *w, struct prep_piece *
 static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p, size_t i) {
     const struct span line = prep_piece_record(p, i);
     const uint32_t known = w->fields.schema.count;
+    uint32_t slot = 0;
     struct skeleton_line row;
     enum reject why;
     if (!is_line(w->a->run, p, line, &why)) {
@@ -251,7 +253,9 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
         return prep_classes_reject(p, prep_piece_file(p, i), i, why, "", row.classes);
     }
     prep_classes_take(&p->tally, row.classes);
-    return w->item.other_side ? both_sides(w, p, i) : add_impression(w, p, &row);
+    return log_fields_conflict(&w->fields, w->item.features, w->item.count, SIDE_ITEM, &slot)
+               ? both_sides(w, p, i, slot)
+               : add_impression(w, p, &row);
 }
 
 static enum status skeleton_work(void *worker, struct prep_piece *p) {

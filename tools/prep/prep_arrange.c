@@ -1,5 +1,7 @@
 #include "prep_arrange.h"
 
+#include <stdio.h>
+
 #include "common/base/mem.h"
 #include "common/field/civil.h"
 #include "prep_mix.h"

@@ -5,7 +5,7 @@
 #ifndef TOOLS_PREP_PREP_ARRANGE_H
 #define TOOLS_PREP_PREP_ARRANGE_H
 
-#include "prep.h"
+#include "prep_run.h"
 
 /* Leaves run->out ready to be published. d: all that is to be said of the log but its shards; then
  * it has those of both sides and their sums. *sides: what the summary says of each side of a split.

@@ -3,7 +3,7 @@
 #ifndef TOOLS_PREP_PREP_DOUBTS_H
 #define TOOLS_PREP_PREP_DOUBTS_H
 
-#include "prep.h"
+#include "prep_run.h"
 
 /* Writes one line each, without an indent: clicks and conversions that seem to be swapped; a label
  * that no row has; times that are yet to come; a field that has a value of its own in nearly every

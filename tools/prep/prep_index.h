@@ -9,7 +9,8 @@
 #define TOOLS_PREP_PREP_INDEX_H
 
 #include "common/base/file.h"
-#include "prep_piece.h"
+#include "common/base/bytes.h"
+#include "common/field/span.h"
 
 struct index_entry {
     uint64_t hash;   /* of the common index */

@@ -17,6 +17,7 @@
 #define TOOLS_PREP_PREP_INPUT_H
 
 #include "common/base/file.h"
+#include "prep_piece.h"
 #include "tools/log/csv_quotes.h"
 
 struct prep_input {

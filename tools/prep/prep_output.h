@@ -8,7 +8,7 @@
 
 #include "common/base/file.h"
 #include "tools/common/new_dir.h"
-#include "tools/log/log_fields.h"
+#include "prep_piece.h"
 
 struct prep_output {
     struct new_dir dir;

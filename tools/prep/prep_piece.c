@@ -2,54 +2,6 @@
 
 #include "common/base/mem.h"
 
-const char *reject_text(enum reject r) {
-    static const char *const texts[REJECTS] = {
-#define X(name, text) [name] = text,
-        REJECT_LIST(X)
-#undef X
-    };
-    return texts[r];
-}
-
-void prep_tally_add(struct prep_tally *to, const struct prep_tally *from) {
-    to->lines += from->lines;
-    to->header += from->header;
-    to->blank += from->blank;
-    to->dropped += from->dropped;
-    to->rows += from->rows;
-    to->continued += from->continued;
-    to->orphans += from->orphans;
-    to->splits += from->splits;
-    to->skipped += from->skipped;
-    to->twice += from->twice;
-    prep_tally_time(to, from->first_time, from->last_time);
-    for (int r = 0; r < REJECTS; r++) {
-        to->rejected[r] += from->rejected[r];
-    }
-    for (uint32_t k = 0; k < CLASSES; k++) {
-        to->class[k].rows += from->class[k].rows;
-        for (int r = 0; r < REJECTS; r++) {
-            to->class[k].rejected[r] += from->class[k].rejected[r];
-        }
-    }
-}
-
-uint64_t prep_tally_rejected(const struct prep_tally *t) {
-    uint64_t sum = 0;
-    for (int r = 0; r < REJECTS; r++) {
-        sum += t->rejected[r];
-    }
-    return sum;
-}
-
-uint64_t prep_tally_judged(const struct prep_tally *t) {
-    return t->lines - t->header - t->blank - t->continued;
-}
-
-uint64_t prep_tally_sum(const struct prep_tally *t) {
-    return t->header + t->blank + prep_tally_rejected(t) + t->dropped + t->rows + t->continued;
-}
-
 void prep_piece_fini(struct prep_piece *p) {
     buf_fini(&p->text);
     buf_fini(&p->doubtful);
@@ -164,34 +116,6 @@ void prep_piece_accept(struct prep_piece *p, size_t i) {
     if (further > 0 && p->continued_count < CONTINUED_SHOWN) {
         p->continued[p->continued_count++] = prep_piece_place(p, i);
     }
-}
-
-static enum status put_escaped(struct buf *out, struct span text) {
-    for (size_t i = 0; i < text.n; i++) {
-        const unsigned char c = (unsigned char)text.at[i];
-        if (c == '\t') {
-            TRY(buf_put(out, "\\t", 2));
-        } else if (c == '\\') {
-            TRY(buf_put(out, "\\\\", 2));
-        } else if (c < 0x20 || c > 0x7e) {
-            TRY(buf_printf(out, "\\x%02x", c));
-        } else {
-            TRY(buf_put_u8(out, c));
-        }
-    }
-    return OK;
-}
-
-enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
-                       const char *seen, struct span text) {
-    const struct span head = {text.at, text.n < REJECT_HEAD_BYTES ? text.n : REJECT_HEAD_BYTES};
-    TRY(put_escaped(out, (struct span){file, strlen(file)}));
-    TRY(buf_printf(out, "\t%llu\t%s%s", (unsigned long long)line, reject_text(why),
-                   seen[0] == '\0' ? "" : ": "));
-    TRY(put_escaped(out, (struct span){seen, strlen(seen)}));
-    TRY(buf_put(out, "\t", 1));
-    TRY(put_escaped(out, head));
-    return buf_put(out, text.n > head.n ? "...\n" : "\n", text.n > head.n ? 4 : 1);
 }
 
 enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,

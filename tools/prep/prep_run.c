@@ -1,6 +1,6 @@
-/* prep_run.c - what every pass over a log does on the main thread. */
+#include "prep_run.h"
+
 #include "common/base/thread.h"
-#include "prep.h"
 #include "prep_classes.h"
 
 #define LINES_SPARE 10000.0

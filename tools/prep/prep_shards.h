@@ -7,6 +7,7 @@
 #define TOOLS_PREP_PREP_SHARDS_H
 
 #include "common/data/drift.h"
+#include "prep_piece.h"
 #include "tools/log/log_fields.h"
 
 #define PREP_SHARD_VALUES_MAX (UINT64_C(3) << 20) /* of one shard: 16 bytes each in the builder */

@@ -7,7 +7,6 @@
 
 #include "common/data/drift.h"
 #include "common/base/file.h"
-#include "tools/log/log_fields.h"
 #include "tools/common/shard_copy.h"
 
 struct prep_side {

@@ -2,7 +2,7 @@
 #ifndef TOOLS_PREP_PREP_SUMMARY_H
 #define TOOLS_PREP_PREP_SUMMARY_H
 
-#include "prep.h"
+#include "prep_run.h"
 
 /* Appends it to *out; d as sealed. ERR_MEMORY. */
 enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds,

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/run/job.h"
 #include "tools/common/options.h"
 #include "synth.h"
 #include "synth_lanes.h"

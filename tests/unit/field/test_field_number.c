@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
+#include "common/base/hash.h"
 #include "common/field/field_number.h"
 
 #include <cmocka.h>
@@ -15,7 +16,7 @@
 /* The number in the program's way, "no" if it is not written in that style. */
 static void number(char decimal, char thousands, const char *text, const char *want) {
     const struct number_style style = {decimal, thousands};
-    char copy[NUMBER_BYTES], got[128];
+    char copy[FIELD_NUMBER_BYTES], got[128];
     struct span out;
     const size_t n = strlen(text);
     char *exact = malloc(n + 1); /* no byte beyond: reads past the end are found */
@@ -95,13 +96,61 @@ static void test_ids(void **state) {
     id("  ", "");
 }
 
+/* Plain digits go another way than the rest: to the same double. A number ends with its text,
+ * whatever comes behind. */
+static void test_f64(void **state) {
+    static const char *const texts[] = {"0",
+                                        "7",
+                                        "0.1",
+                                        "19.90",
+                                        "5.",
+                                        ".5",
+                                        "00012",
+                                        "1e3",
+                                        "-2.5",
+                                        "+4",
+                                        "0.000000000000001",
+                                        "999999999999999",
+                                        "9007199254740993",
+                                        "1234567.8901234567"};
+    double v = 0;
+    (void)state;
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+        const struct span text = {texts[k], strlen(texts[k])};
+        assert_int_equal(field_number_f64(text, &v), FIELD_FINE);
+        assert_true(v == strtod(texts[k], NULL));
+    }
+    assert_int_equal(field_number_f64((struct span){"123", 2}, &v), FIELD_FINE);
+    assert_true(v == 12);
+    assert_int_equal(field_number_f64((struct span){"1.5", 1}, &v), FIELD_FINE);
+    assert_true(v == 1);
+    static const char *const bad[] = {"", ".", "1.2.3", "1x", " 1", "0x10"};
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        assert_int_equal(field_number_f64((struct span){bad[k], strlen(bad[k])}, &v),
+                         FIELD_NO_NUMBER);
+    }
+}
+
+static void test_whole(void **state) {
+    uint64_t v = 0;
+    (void)state;
+    assert_true(field_number_u64((struct span){"18446744073709551615", 20}, &v) && v == UINT64_MAX);
+    assert_false(field_number_u64((struct span){"18446744073709551616", 20}, &v));
+    assert_false(field_number_u64((struct span){"", 0}, &v));
+    assert_false(field_number_u64((struct span){"+1", 2}, &v));
+    assert_int_equal(field_number_or_hash((struct span){"123", 3}), 123);
+    assert_int_equal(field_number_or_hash((struct span){"0", 1}), 0);
+    assert_true(field_number_or_hash((struct span){"0123", 4}) == hash_bytes("0123", 4));
+    assert_true(field_number_or_hash((struct span){"ab", 2}) == hash_bytes("ab", 2));
+}
+
 static void test_mutations(void **state) {
     static const char alphabet[] = "0123456789.,' -+eE\t";
     (void)state;
     for (uint64_t round = 0; round < 200000; round++) {
         const struct number_style style = {round % 3 == 0 ? ',' : 0, round % 2 == 0 ? '\'' : 0};
         const size_t n = rng_below(4, round, 0, 90);
-        char copy[NUMBER_BYTES], *text = malloc(n + 1);
+        char copy[FIELD_NUMBER_BYTES], *text = malloc(n + 1);
         struct span out;
         assert_non_null(text);
         for (size_t k = 0; k < n; k++) {
@@ -117,6 +166,7 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers), cmocka_unit_test(test_ids),
+                                       cmocka_unit_test(test_f64), cmocka_unit_test(test_whole),
                                        cmocka_unit_test(test_mutations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,7 @@ static enum reject common(const char *text) {
 
 static void test_good(void **state) {
     struct skeleton_line row;
+    uint32_t slot = 0;
     (void)state;
     log_fields_init(fields, NULL);
     assert_int_equal(skeleton("17,1,0,ab,4,205" B "7" C "1.0" A "210" B "9" C "0.69315" A "210" B
@@ -89,46 +90,12 @@ static void test_good(void **state) {
     assert_int_equal(list.count, 0);
     assert_int_equal(skeleton("x,0,1,k,1,205" B "18446744073709551615" C "1.0", &row), REJECT_NONE);
     assert_true(list.features[0].id == UINT64_MAX);
-    assert_false(list.other_side);
+    assert_false(log_fields_conflict(fields, list.features, list.count, SIDE_ITEM, &slot));
     assert_int_equal(common("k,1,205" B "3" C "1.0"), REJECT_NONE);
-    assert_true(list.other_side); /* 205 was met as an item's */
-    assert_string_equal(fields->schema.fields[list.conflict].name, "205");
+    assert_true(log_fields_conflict(fields, list.features, list.count, SIDE_USER, &slot));
+    assert_string_equal(fields->schema.fields[slot].name, "205");    /* it was met as an item's */
     assert_int_equal(common("k,1,2050" B "3" C "1.0"), REJECT_NONE); /* not its prefix */
-    assert_false(list.other_side);
-}
-
-/* Plain digits go another way than the rest: to the same double. A number ends with its text,
- * whatever comes behind. */
-static void test_f64(void **state) {
-    static const char *const texts[] = {"0",
-                                        "7",
-                                        "0.1",
-                                        "19.90",
-                                        "5.",
-                                        ".5",
-                                        "00012",
-                                        "1e3",
-                                        "-2.5",
-                                        "+4",
-                                        "0.000000000000001",
-                                        "999999999999999",
-                                        "9007199254740993",
-                                        "1234567.8901234567"};
-    double v = 0;
-    (void)state;
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
-        const struct span text = {texts[k], strlen(texts[k])};
-        assert_int_equal(field_number_f64(text, &v), REJECT_NONE);
-        assert_true(v == strtod(texts[k], NULL));
-    }
-    assert_int_equal(field_number_f64((struct span){"123", 2}, &v), REJECT_NONE);
-    assert_true(v == 12);
-    assert_int_equal(field_number_f64((struct span){"1.5", 1}, &v), REJECT_NONE);
-    assert_true(v == 1);
-    static const char *const bad[] = {"", ".", "1.2.3", "1x", " 1", "0x10"};
-    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
-        assert_int_equal(field_number_f64((struct span){bad[k], strlen(bad[k])}, &v), REJECT_VALUE);
-    }
+    assert_false(log_fields_conflict(fields, list.features, list.count, SIDE_USER, &slot));
 }
 
 static void test_every_reason(void **state) {
@@ -238,19 +205,6 @@ static void test_values(void **state) {
     }
 }
 
-static void test_numbers(void **state) {
-    uint64_t v = 0;
-    (void)state;
-    assert_true(field_number_u64((struct span){"18446744073709551615", 20}, &v) && v == UINT64_MAX);
-    assert_false(field_number_u64((struct span){"18446744073709551616", 20}, &v));
-    assert_false(field_number_u64((struct span){"", 0}, &v));
-    assert_false(field_number_u64((struct span){"+1", 2}, &v));
-    assert_int_equal(field_number_or_hash((struct span){"123", 3}), 123);
-    assert_int_equal(field_number_or_hash((struct span){"0", 1}), 0);
-    assert_true(field_number_or_hash((struct span){"0123", 4}) == hash_bytes("0123", 4));
-    assert_true(field_number_or_hash((struct span){"ab", 2}) == hash_bytes("ab", 2));
-}
-
 static void test_key(void **state) {
     (void)state;
     const struct span key = aliccp_line_key((struct span){"1,0,0,abc,4,x", 13});
@@ -331,11 +285,10 @@ static void test_memory_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),         cmocka_unit_test(test_f64),
-        cmocka_unit_test(test_every_reason), cmocka_unit_test(test_zero_bytes),
-        cmocka_unit_test(test_values),       cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_key),          cmocka_unit_test(test_too_many_fields),
-        cmocka_unit_test(test_mutations),    cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_good),       cmocka_unit_test(test_every_reason),
+        cmocka_unit_test(test_zero_bytes), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_key),        cmocka_unit_test(test_too_many_fields),
+        cmocka_unit_test(test_mutations),  cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/rng.h"
 #include "tools/log/csv_quotes.h"
+#include "tools/prep/prep_piece.h"
 
 #include <cmocka.h>
 

@@ -57,15 +57,15 @@ static void test_whole(void **state) {
     assert_string_equal(s.group.name, "g");
     assert_int_equal(s.count, 4);
     assert_string_equal(s.columns[0].name, "age");
-    assert_int_equal(s.columns[0].bound_count, 2);
-    assert_true(s.columns[0].bounds[1] == 25.5);
+    assert_int_equal(s.columns[0].rule.bound_count, 2);
+    assert_true(s.columns[0].rule.bounds[1] == 25.5);
     assert_string_equal(s.columns[0].missing.text[0], "-1");
     assert_string_equal(s.columns[2].field, "labels");
     assert_int_equal(s.columns[2].multi, '|');
     assert_int_equal(s.columns[2].weight, ':');
     assert_int_equal(s.columns[3].side, SIDE_ITEM);
-    assert_int_equal(s.columns[3].bound_count, 4);
-    assert_true(s.columns[3].bounds[0] == 1 && s.columns[3].bounds[3] == 1000);
+    assert_int_equal(s.columns[3].rule.bound_count, 4);
+    assert_true(s.columns[3].rule.bounds[0] == 1 && s.columns[3].rule.bounds[3] == 1000);
     const struct span header[] = {{"price", 5}, {"id", 2},  {"g", 1},    {"c", 1},
                                   {"b", 1},     {"ct", 2},  {"t", 1},    {"x", 1},
                                   {"bt", 2},    {"age", 3}, {"city", 4}, {"tags", 4}};

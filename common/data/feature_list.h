@@ -1,0 +1,30 @@
+/* feature_list.h - features of a group or an impression, in memory that is kept from one to the
+ * next. */
+#ifndef COMMON_DATA_FEATURE_LIST_H
+#define COMMON_DATA_FEATURE_LIST_H
+
+#include "common/base/mem.h"
+#include "shard.h"
+
+struct feature_list {
+    struct feature *features; /* [count], room for cap */
+    size_t count, cap;
+};
+
+static inline void feature_list_fini(struct feature_list *l) {
+    mem_free(&l->features);
+    l->count = l->cap = 0;
+}
+/* Empty, with room for `count`. ERR_MEMORY. */
+static inline enum status feature_list_clear(struct feature_list *l, size_t count) {
+    l->count = 0;
+    return mem_room(&l->features, &l->cap, count);
+}
+/* ERR_MEMORY. */
+static inline enum status feature_list_add(struct feature_list *l, const struct feature *f) {
+    TRY(mem_room(&l->features, &l->cap, l->count + 1));
+    l->features[l->count++] = *f;
+    return OK;
+}
+
+#endif
