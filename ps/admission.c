@@ -2,7 +2,6 @@
 #include "admission.h"
 
 #include "eviction.h"
-#include "snapshot_private.h"
 
 static uint32_t create(struct partition *p, struct field_rows *f, uint64_t id, uint64_t clock) {
     const uint32_t handle = rows_create(p, &f->rows, id, clock);
@@ -33,7 +32,7 @@ uint32_t admission_sight(struct partition *p, struct field_rows *f, uint64_t id,
         counter = rows_create(p, s, id, clock);
     }
     if (counter != HANDLE_NONE) {
-        snapshot_before_write(p, s->unit, counter);
+        partition_before_write(p, s->unit, counter);
         table_row(s->table, counter)->step = seen + 1;
         table_row(s->table, counter)->last = (uint32_t)clock + 1;
     }

@@ -6,7 +6,7 @@
 #ifndef PS_ADMISSION_H
 #define PS_ADMISSION_H
 
-#include "partition_private.h"
+#include "partition_state.h"
 
 /* Counts a sighting of an absent id at `clock` (batches before this one). The handle of its new
  * row (step 0, to be raised), or HANDLE_NONE: not yet, or refused by memory. */

@@ -4,7 +4,7 @@
 #define PS_CUT_META_H
 
 #include "common/base/bytes.h"
-#include "partition_private.h"
+#include "partition_state.h"
 
 /* Appends META (common/checkpoint/part_meta.h). cut: the id of the checkpoint; 0: none. ERR_MEMORY. */
 enum status cut_meta(const struct partition *p, uint64_t cut, struct buf *out);

@@ -1,10 +1,8 @@
 /* eviction.c - see eviction.h. */
 #include "eviction.h"
 
-#include "snapshot_private.h"
-
 void rows_free(struct partition *p, struct store *s, uint32_t handle) {
-    snapshot_before_write(p, s->unit, handle);
+    partition_before_write(p, s->unit, handle);
     table_remove(s->table, handle);
 }
 

@@ -10,7 +10,7 @@
 #ifndef PS_EVICTION_H
 #define PS_EVICTION_H
 
-#include "partition_private.h"
+#include "partition_state.h"
 
 #define AGE_PUSHES   256u
 #define SAMPLE_ROWS  64u

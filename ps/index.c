@@ -2,7 +2,7 @@
 #include "index.h"
 
 #include <assert.h>
-#include "piece.h"
+#include "slab_memory.h"
 
 #define INDEX_ENTRIES_MIN 64u
 #define INDEX_ENTRIES_MAX ((uint64_t)1 << 32)
@@ -16,7 +16,7 @@ static bool index_full(const struct index *x) {
 }
 
 void index_fini(struct index *x) {
-    piece_free((void **)&x->entries, index_bytes(x));
+    slab_memory_free(&x->entries, index_bytes(x));
     *x = (struct index){0};
 }
 
@@ -52,7 +52,7 @@ enum status index_reserve(struct index *x) {
                     (unsigned long long)INDEX_ENTRIES_MAX);
     }
     struct index grown = {.mask = entries - 1};
-    TRY(piece_alloc((void **)&grown.entries, (size_t)entries * sizeof(uint64_t)));
+    TRY(slab_memory_alloc(&grown.entries, (size_t)entries * sizeof(uint64_t)));
     move_entries(x, &grown);
     assert(grown.used == x->used);
     index_fini(x);

@@ -3,17 +3,17 @@
  * It holds one table per field (plus a counter table where admit_after > 1), its slice of the dense
  * vector with optimizer state, the applied batch names, open tickets, and a snapshot in progress.
  *
- * A pull is read-only: it creates nothing and counts nothing; a missing row reads as its initial
- * value. A push is the only writer, and its name makes it exactly-once: admission counts, row
- * creation, update and clock all happen when a new name is applied. So resent pulls and pushes are
- * harmless, and evaluation creates nothing.
+ * A pull changes nothing; a missing row reads as its initial value. A push is the only writer, and
+ * its name makes it exactly-once: admission counts, row creation, update and clock all happen when
+ * a new name is applied. So resent pulls and pushes are harmless, and evaluation creates nothing.
  *
  * Names are kept per DOMAIN: a range of buckets whose rows have seen the same batches. A fresh
  * partition has one. After a restore onto another number of servers a partition may hold buckets
  * from several old ones whose cuts differed by the batches in flight; each domain then applies just
  * what it has not seen, and domains with equal sets merge.
  *
- * Not thread-safe: one thread owns it. Nothing here blocks, except a snapshot at its copy limit
+ * One thread owns it. What takes a const partition may be called by any number of threads at a
+ * time while the owner calls nothing else. Nothing here blocks, except a snapshot at its copy limit
  * (see snapshot.h).
  */
 #ifndef PS_PARTITION_H
@@ -51,19 +51,23 @@ struct key_list {
 };
 
 struct pull_result {
-    uint64_t ticket;  /* 0 when none was asked for */
+    uint64_t ticket;  /* 0: none was opened */
     uint64_t version; /* applied pushes so far, the least of any domain (staleness = difference
                           to the push's) */
+    uint64_t missing; /* keys without a row */
 };
 /* Values out: rows in key order, each its field's dim floats, then (if want_dense) the dense slice.
- * out has partition_pull_floats() room. With want_ticket a ticket is opened: it keeps the request's
- * handles and ids until its push, a time, or the ticket_bytes limit (oldest first). now_ms: clock.
- */
+ * out has partition_pull_floats() room. */
 size_t partition_pull_floats(const struct partition *p, const struct key_list *keys,
                              bool want_dense);
-enum status partition_pull(struct partition *p, const struct key_list *keys, bool want_dense,
-                           bool want_ticket, uint64_t now_ms, float *out,
-                           struct pull_result *result);
+enum status partition_pull(const struct partition *p, const struct key_list *keys, bool want_dense,
+                           float *out, struct pull_result *result);
+/* The same for a worker: it is counted, and with want_ticket a ticket is opened, which keeps the
+ * request's handles and ids until its push, a time, or the ticket_bytes limit (oldest first).
+ * now_ms: clock. */
+enum status partition_serve_pull(struct partition *p, const struct key_list *keys, bool want_dense,
+                                 bool want_ticket, uint64_t now_ms, float *out,
+                                 struct pull_result *result);
 
 struct push_result {
     bool duplicate;          /* the name was applied before: nothing done */

@@ -1,5 +1,5 @@
-/* partition_pull.c - answering a pull: find, copy out, keep a ticket. Changes no row. */
-#include "partition_private.h"
+/* partition_pull.c - answering a pull: find, copy out; of a worker's pull a ticket is kept. */
+#include "partition_state.h"
 
 #include <string.h>
 
@@ -36,44 +36,60 @@ static size_t count_missing(const uint32_t *handles, size_t n, uint8_t *note) {
     return missing;
 }
 
-/* keep: NULL, or where the ticket wants the handles; note: as above. */
-static void pull_field(struct partition *p, const struct field_rows *f, const uint64_t *ids,
-                       size_t n, uint32_t *keep, uint8_t *note, float *out) {
+/* keep: NULL, or where the ticket wants the handles; note: as above. The number of missing rows. */
+static size_t pull_field(const struct partition *p, const struct field_rows *f, const uint64_t *ids,
+                         size_t n, uint32_t *keep, uint8_t *note, float *out) {
     uint32_t block[KEYS_BLOCK];
+    size_t missing = 0;
     for (size_t i = 0; i < n; i += KEYS_BLOCK) {
         const size_t some = n - i < KEYS_BLOCK ? n - i : KEYS_BLOCK;
         uint32_t *handles = keep != NULL ? keep + i : block;
         table_find(f->rows.table, ids + i, some, handles);
         hide_expired(p, f, ids + i, some, handles);
         table_read(f->rows.table, ids + i, handles, some, out + i * f->config.dim);
-        p->counts.missing_keys += count_missing(handles, some, note == NULL ? NULL : note + i);
+        missing += count_missing(handles, some, note == NULL ? NULL : note + i);
     }
+    return missing;
 }
 
-enum status partition_pull(struct partition *p, const struct key_list *keys, bool want_dense,
-                           bool want_ticket, uint64_t now_ms, float *out,
-                           struct pull_result *result) {
-    TRY(partition_check_keys(p, keys));
-    struct ticket *ticket = NULL;
-    if (want_ticket && !p->spec.read_only) {
-        ticket =
-            tickets_open(&p->tickets, keys->counts, p->field_count, keys->ids, keys->total, now_ms);
-    }
+/* Of keys that were checked. */
+static void pull_checked(const struct partition *p, const struct key_list *keys, bool want_dense,
+                         const struct ticket *ticket, float *out, struct pull_result *result) {
     size_t at = 0;
+    *result = (struct pull_result){.ticket = ticket == NULL ? 0 : ticket->id,
+                                   .version = domains_version(&p->domains)};
     for (uint32_t f = 0; f < p->field_count; f++) {
         const size_t n = keys->counts[f];
-        pull_field(p, &p->fields[f], keys->ids + at, n,
-                   ticket == NULL ? NULL : ticket->handles + at,
-                   keys->missing == NULL ? NULL : keys->missing + at, out);
+        result->missing += pull_field(p, &p->fields[f], keys->ids + at, n,
+                                      ticket == NULL ? NULL : ticket->handles + at,
+                                      keys->missing == NULL ? NULL : keys->missing + at, out);
         at += n;
         out += n * p->fields[f].config.dim;
     }
     if (want_dense && dense_floats(&p->dense) > 0) {
         memcpy(out, p->dense.w, dense_floats(&p->dense) * sizeof(float));
     }
+}
+
+enum status partition_pull(const struct partition *p, const struct key_list *keys, bool want_dense,
+                           float *out, struct pull_result *result) {
+    TRY(partition_check_keys(p, keys));
+    pull_checked(p, keys, want_dense, NULL, out, result);
+    return OK;
+}
+
+enum status partition_serve_pull(struct partition *p, const struct key_list *keys, bool want_dense,
+                                 bool want_ticket, uint64_t now_ms, float *out,
+                                 struct pull_result *result) {
+    TRY(partition_check_keys(p, keys));
+    struct ticket *ticket = NULL;
+    if (want_ticket && !p->spec.read_only) {
+        ticket =
+            tickets_open(&p->tickets, keys->counts, p->field_count, keys->ids, keys->total, now_ms);
+    }
+    pull_checked(p, keys, want_dense, ticket, out, result);
     p->counts.pulls++;
     p->counts.pulled_keys += keys->total;
-    *result = (struct pull_result){.ticket = ticket == NULL ? 0 : ticket->id,
-                                   .version = domains_version(&p->domains)};
+    p->counts.missing_keys += result->missing;
     return OK;
 }

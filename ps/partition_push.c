@@ -8,7 +8,7 @@
  * If memory fails while a name is being added, the domains before are applied, this one is not, and
  * the worker gets the error: its next attempt applies the rest.
  */
-#include "partition_private.h"
+#include "partition_state.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,7 +16,6 @@
 #include "common/base/log.h"
 #include "eviction.h"
 #include "optimizer.h"
-#include "snapshot_private.h"
 
 #define WRITE_AHEAD 6u
 
@@ -87,7 +86,7 @@ static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t
             return;
         }
     }
-    snapshot_before_write(p, f->rows.unit, handle);
+    partition_before_write(p, f->rows.unit, handle);
     struct row *row = table_row(f->rows.table, handle);
     row->step += row->step < UINT32_MAX;
     row->last = (uint32_t)d->clock + 1;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/checkpoint/part.h"
-#include "partition_private.h"
+#include "partition_state.h"
 
 struct restore {
     struct partition *p;
@@ -216,7 +216,7 @@ static enum status load_part(struct restore *r) {
 enum status partition_restore(struct partition *p, const char *dir, const struct manifest *m) {
     enum status status = OK;
     struct restore r = {.p = p};
-    assert(p->snapshot == NULL && domains_version(&p->domains) == 0);
+    assert(p->hooks == NULL && domains_version(&p->domains) == 0);
     for (uint32_t i = 0; i < m->part_count; i++) {
         if (!overlaps(p, &m->parts[i])) {
             continue;

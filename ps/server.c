@@ -25,6 +25,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "server_thread.h"
+#include "snapshot_writer.h"
 
 #define STEP_MS          10
 #define BIND_TIMEOUT_MS  30000

@@ -184,8 +184,8 @@ static enum status serve_pull(struct serving *v, uint64_t now_ms) {
         keys.missing = v->missing.data;
     }
     struct pull_result result;
-    TRY(partition_pull(v->partition, &keys, pull->want_dense, pull->want_ticket, now_ms,
-                       v->floats.data, &result));
+    TRY(partition_serve_pull(v->partition, &keys, pull->want_dense, pull->want_ticket, now_ms,
+                             v->floats.data, &result));
     const void *values = v->floats.data;
     if (pull->values != VALUE_F32) {
         TRY(ensure(&v->packed, bytes));

@@ -18,7 +18,7 @@
  * Invariant: every row of the cut that is neither free nor expired at the cut is written exactly
  * once; rows written + rows passed over = rows of the table at the cut, checked at the end.
  */
-#include "snapshot_private.h"
+#include "snapshot.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "cut_meta.h"
+#include "partition_state.h"
 #include "snapshot_writer.h"
 
 #define BLOCK_BYTES     4096u
@@ -246,9 +247,9 @@ static void send_end(struct snapshot *s) {
     s->end_sent = snapshot_writer_put(s->writer, &s->job->end) == OK;
 }
 
-bool snapshot_step(struct partition *p) {
+static bool snapshot_step(struct partition *p) {
     struct snapshot *s = p->snapshot;
-    if (s == NULL || s->end_sent || atomic_load(&s->job->done)) {
+    if (s->end_sent || atomic_load(&s->job->done)) {
         return false;
     }
     if (atomic_load(&s->job->failed)) {
@@ -262,7 +263,7 @@ bool snapshot_step(struct partition *p) {
     return !s->end_sent && (unit != s->scan_unit || block != s->scan_block);
 }
 
-void snapshot_touch(struct partition *p, uint32_t unit, uint32_t handle) {
+static void snapshot_touch(struct partition *p, uint32_t unit, uint32_t handle) {
     struct snapshot *s = p->snapshot;
     const struct unit *u = &s->units[unit];
     if (s->scanned || handle >= u->slots || is_done(u, handle >> u->block_shift)) {
@@ -296,6 +297,31 @@ static void snapshot_destroy(struct snapshot **inout) {
     snapshot_job_release(&s->job);
     mem_free(inout);
 }
+
+static void snapshot_end(struct partition *p) {
+    snapshot_destroy(&p->snapshot);
+    p->hooks = NULL;
+}
+
+static void snapshot_abandon(struct partition *p) {
+    struct snapshot *s = p->snapshot;
+    if (!s->end_sent && !atomic_load(&s->job->done)) {
+        fail(ERR_CLOSED, "%s: its partition ended", s->job->path);
+        give_up(s, ERR_CLOSED);
+        send_end(s);
+    }
+    snapshot_end(p);
+}
+
+static uint64_t snapshot_bytes(const struct partition *p) {
+    const struct snapshot *s = p->snapshot;
+    return sizeof *s + s->bitmap_bytes + snapshot_job_bytes(s->job);
+}
+
+static const struct snapshot_hooks snapshot_hooks = {.before_write = snapshot_touch,
+                                                     .step = snapshot_step,
+                                                     .bytes = snapshot_bytes,
+                                                     .abandon = snapshot_abandon};
 
 static enum status cut_unit(struct snapshot *s, const struct field_rows *f,
                             const struct store *store) {
@@ -368,7 +394,7 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
     enum status status = OK;
     struct snapshot *s = NULL;
     assert(!p->spec.read_only);
-    if (p->snapshot != NULL) {
+    if (p->hooks != NULL) {
         return fail(ERR_AGAIN, "a snapshot of buckets [%u, %u) is still running",
                     p->spec.bucket_begin, p->spec.bucket_end);
     }
@@ -385,6 +411,7 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
         goto out;
     }
     p->snapshot = s;
+    p->hooks = &snapshot_hooks;
     s = NULL;
 out:
     snapshot_destroy(&s);
@@ -409,21 +436,6 @@ bool partition_cut_done(struct partition *p, enum status *status, struct part_in
     }
     *info = s->info;
     s->info.applied = BUF_EMPTY; /* the receiver's now */
-    snapshot_destroy(&p->snapshot);
+    snapshot_end(p);
     return true;
-}
-
-void snapshot_abandon(struct partition *p) {
-    struct snapshot *s = p->snapshot;
-    if (s != NULL && !s->end_sent && !atomic_load(&s->job->done)) {
-        fail(ERR_CLOSED, "%s: its partition ended", s->job->path);
-        give_up(s, ERR_CLOSED);
-        send_end(s);
-    }
-    snapshot_destroy(&p->snapshot);
-}
-
-uint64_t snapshot_bytes(const struct partition *p) {
-    const struct snapshot *s = p->snapshot;
-    return s == NULL ? 0 : sizeof *s + s->bitmap_bytes + snapshot_job_bytes(s->job);
 }

@@ -13,10 +13,7 @@
 
 #include "partition.h"
 
-/* The thread that writes part files; one per server, shared by its partitions. */
-struct snapshot_writer;
-enum status snapshot_writer_start(struct snapshot_writer **w);
-void snapshot_writer_stop(struct snapshot_writer **w); /* aborts what is unfinished */
+struct snapshot_writer; /* the thread that writes part files: snapshot_writer.h */
 
 struct part_info {
     char name[64]; /* part-00000-of-00002.bin */

@@ -25,7 +25,7 @@
 #include "common/job/layout.h"
 #include "index.h"
 #include "optimizer.h"
-#include "piece.h"
+#include "slab_memory.h"
 
 #define FIND_BLOCK       32u
 #define READ_AHEAD       8u
@@ -65,7 +65,7 @@ static size_t slab_bytes(const struct table *t) {
 /* What rounding up to whole huge pages leaves unused. It ends at 2^18 rows at the latest: row_bytes
  * is a multiple of 8. */
 static size_t slab_waste(const struct table *t) {
-    return (PIECE_PAGE_BYTES - slab_bytes(t) % PIECE_PAGE_BYTES) % PIECE_PAGE_BYTES;
+    return (SLAB_PAGE_BYTES - slab_bytes(t) % SLAB_PAGE_BYTES) % SLAB_PAGE_BYTES;
 }
 
 static inline uint8_t *slot_at(const struct table *t, uint32_t handle) {
@@ -102,7 +102,7 @@ void table_destroy(struct table **inout) {
     }
     for (uint32_t i = 0; i < t->slab_count; i++) {
         const size_t rows = i == 0 ? t->first_rows : slab_rows(t);
-        piece_free((void **)&t->slabs[i], rows * t->row_bytes);
+        slab_memory_free(&t->slabs[i], rows * t->row_bytes);
     }
     mem_free(&t->slabs);
     index_fini(&t->index);
@@ -114,7 +114,7 @@ void table_destroy(struct table **inout) {
 static uint32_t first_rows_next(const struct table *t) {
     if (t->first_rows != 0) {
         const size_t twice = (size_t)t->first_rows * 2 * t->row_bytes;
-        return twice < PIECE_PAGE_BYTES ? t->first_rows * 2 : slab_rows(t);
+        return twice < SLAB_PAGE_BYTES ? t->first_rows * 2 : slab_rows(t);
     }
     uint32_t rows = 8;
     while ((size_t)rows * 2 * t->row_bytes <= FIRST_ROWS_BYTES) {
@@ -129,13 +129,13 @@ static bool first_slab_grows(const struct table *t) {
 
 /* Pages of the first slab, once it is whole, that hold its slots and the next. */
 static size_t first_slab_pages(const struct table *t) {
-    return ((size_t)(t->slots + 1) * t->row_bytes + PIECE_PAGE_BYTES - 1) / PIECE_PAGE_BYTES;
+    return ((size_t)(t->slots + 1) * t->row_bytes + SLAB_PAGE_BYTES - 1) / SLAB_PAGE_BYTES;
 }
 
 /* What the first slab will take after its next growth. */
 static uint64_t first_slab_next_bytes(const struct table *t) {
     const uint32_t rows = first_rows_next(t);
-    return rows == slab_rows(t) ? first_slab_pages(t) * PIECE_PAGE_BYTES
+    return rows == slab_rows(t) ? first_slab_pages(t) * SLAB_PAGE_BYTES
                                 : (uint64_t)rows * t->row_bytes;
 }
 
@@ -149,10 +149,10 @@ static enum status grow_first_slab(struct table *t) {
         TRY(mem_array(&t->slabs, 8));
         t->slab_cap = 8;
     }
-    TRY(piece_alloc((void **)&grown, new_bytes));
+    TRY(slab_memory_alloc(&grown, new_bytes));
     if (old_bytes > 0) {
         memcpy(grown, t->slabs[0], old_bytes);
-        piece_free((void **)&t->slabs[0], old_bytes);
+        slab_memory_free(&t->slabs[0], old_bytes);
     }
     t->slabs[0] = grown;
     t->slab_count = 1;
@@ -169,7 +169,7 @@ static enum status add_slab(struct table *t) {
         TRY(mem_resize((void **)&t->slabs, bytes, 2 * bytes));
         t->slab_cap *= 2;
     }
-    TRY(piece_alloc((void **)&t->slabs[t->slab_count], slab_bytes(t)));
+    TRY(slab_memory_alloc(&t->slabs[t->slab_count], slab_bytes(t)));
     t->slab_count++;
     return OK;
 }
@@ -178,10 +178,10 @@ static enum status add_slab(struct table *t) {
 static void commit_page(struct table *t) {
     const uint32_t base = (t->slab_count - 1) << t->slab_shift;
     const size_t in_use = (size_t)(t->slots_ready - base) * t->row_bytes;
-    const size_t pages = (in_use + t->row_bytes) / PIECE_PAGE_BYTES + 1;
-    const size_t rows = pages * PIECE_PAGE_BYTES / t->row_bytes;
+    const size_t pages = (in_use + t->row_bytes) / SLAB_PAGE_BYTES + 1;
+    const size_t rows = pages * SLAB_PAGE_BYTES / t->row_bytes;
     t->slots_ready = base + (rows < slab_rows(t) ? (uint32_t)rows : slab_rows(t));
-    t->slab_bytes_used += PIECE_PAGE_BYTES;
+    t->slab_bytes_used += SLAB_PAGE_BYTES;
 }
 
 static enum status reserve_slot(struct table *t) {
@@ -205,7 +205,7 @@ uint64_t table_grow_bytes(const struct table *t) {
     uint64_t bytes = index_grow_bytes(&t->index);
     if (t->free_head == HANDLE_NONE && t->slots == t->slots_ready) {
         bytes +=
-            first_slab_grows(t) ? first_slab_next_bytes(t) - t->slab_bytes_used : PIECE_PAGE_BYTES;
+            first_slab_grows(t) ? first_slab_next_bytes(t) - t->slab_bytes_used : SLAB_PAGE_BYTES;
     }
     return bytes;
 }

@@ -22,6 +22,7 @@
 #include "common/data/shard.h"
 #include "ps/restore.h"
 #include "ps/snapshot.h"
+#include "ps/snapshot_writer.h"
 
 #define JOB_PARTS_MAX 16
 #define JOB_IDS       400 /* feature ids of a field: 1..JOB_IDS */

@@ -15,8 +15,9 @@
 #include "common/base/rng.h"
 #include "ps/restore.h"
 #include "ps/optimizer.h"
-#include "ps/partition_private.h"
+#include "ps/partition_state.h"
 #include "ps/snapshot.h"
+#include "ps/snapshot_writer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -204,7 +205,7 @@ static inline struct push_result world_push(const struct world *w, struct partit
     struct pull_result pulled;
     struct push_result pushed;
     world_request(w, &b, p, &r);
-    assert_int_equal(partition_pull(p, &r.keys, true, n % 2 == 1, n, values, &pulled), OK);
+    assert_int_equal(partition_serve_pull(p, &r.keys, true, n % 2 == 1, n, values, &pulled), OK);
     if (w->stream) {
         assert_int_equal(partition_grow(p, b.name.shard, world_stream_plan[b.name.shard]), OK);
     }

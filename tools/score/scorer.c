@@ -46,7 +46,7 @@ static enum status pull_dense(struct local *l) {
     const struct key_list none = {.counts = counts, .ids = NULL, .total = 0};
     struct pull_result result;
     TRY(mem_array(&l->dense, l->layout.count));
-    return partition_pull(l->partition, &none, true, false, 0, l->dense, &result);
+    return partition_pull(l->partition, &none, true, l->dense, &result);
 }
 
 /* Who asks for a kernel gets it or an error. What the checkpoint names is where it was trained:
@@ -252,8 +252,7 @@ static enum status pull_rows(struct scorer *s, const float **rows) {
     const size_t floats = partition_pull_floats(s->local->partition, &keys, false);
     TRY(reserve((void **)&s->rows, &s->rows_cap, floats, sizeof *s->rows));
     pthread_mutex_lock(&s->local->lock);
-    const enum status status =
-        partition_pull(s->local->partition, &keys, false, false, 0, s->rows, &result);
+    const enum status status = partition_pull(s->local->partition, &keys, false, s->rows, &result);
     pthread_mutex_unlock(&s->local->lock);
     TRY(status);
     const float *at = s->rows;

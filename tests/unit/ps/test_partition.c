@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/thread.h"
 #include "ps/eviction.h"
 #include "tests/world.h"
 
@@ -127,7 +128,7 @@ static void check_pull(const struct oracle *o, struct world_job *job) {
             }
         }
         const size_t floats = partition_pull_floats(p, &keys, true);
-        assert_int_equal(partition_pull(p, &keys, true, false, 0, got, &result), OK);
+        assert_int_equal(partition_pull(p, &keys, true, got, &result), OK);
         assert_int_equal(result.version, o->clock);
         size_t at = 0, key = 0;
         for (uint32_t f = 0; f < WORLD_FIELDS; f++) {
@@ -300,7 +301,7 @@ static void load(struct fixture *x, uint32_t n) {
 }
 
 static enum status pull(struct fixture *x, uint64_t now_ms) {
-    return partition_pull(x->p, &x->r.keys, true, true, now_ms, x->values, &x->pulled);
+    return partition_serve_pull(x->p, &x->r.keys, true, true, now_ms, x->values, &x->pulled);
 }
 
 static enum status push_ticket(struct fixture *x) {
@@ -329,6 +330,123 @@ static void test_pull_is_read_only(void **state) {
     assert_int_equal(s.missing_keys, s.pulled_keys);
     assert_int_equal(s.tickets_open, 5);
     end(x);
+}
+
+struct puller {
+    const struct partition *p;
+    const struct key_list *keys;
+    float values[WORLD_FLOATS_MAX];
+    struct pull_result result;
+};
+
+static enum status pull_often(void *arg) {
+    struct puller *u = arg;
+    for (uint32_t i = 0; i < 50; i++) {
+        TRY(partition_pull(u->p, u->keys, true, u->values, &u->result));
+    }
+    return OK;
+}
+
+/* Any number of threads may pull from a partition that nobody writes to: all see what a worker
+ * sees, and nothing is counted. */
+static void test_pulls_at_once(void **state) {
+    (void)state;
+    struct fixture *x = begin(NULL);
+    struct partition_stats before, after;
+    static struct puller pullers[3];
+    struct thread threads[3] = {0};
+    for (uint32_t n = 0; n < 20; n++) {
+        world_push(x->w, x->p, n);
+    }
+    load(x, 21);
+    assert_int_equal(pull(x, 0), OK);
+    partition_stats(x->p, &before);
+    for (uint32_t i = 0; i < 3; i++) {
+        pullers[i] = (struct puller){.p = x->p, .keys = &x->r.keys};
+        assert_int_equal(thread_start(&threads[i], "puller", pull_often, &pullers[i]), OK);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(thread_join(&threads[i]), OK);
+        assert_memory_equal(pullers[i].values, x->values, x->r.floats * sizeof(float));
+        assert_int_equal(pullers[i].result.version, x->pulled.version);
+        assert_int_equal(pullers[i].result.missing, x->pulled.missing);
+        assert_int_equal(pullers[i].result.ticket, 0);
+    }
+    partition_stats(x->p, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    end(x);
+}
+
+/* --- who copies while it serves --------------------------------------------------------------- */
+
+#define WATCHED_SLOTS 4096u
+static bool announced[2 * WORLD_FIELDS][WATCHED_SLOTS];
+static uint32_t steps, abandoned;
+
+static void watch_write(struct partition *p, uint32_t unit, uint32_t handle) {
+    (void)p;
+    assert_true(unit < 2 * WORLD_FIELDS && handle < WATCHED_SLOTS);
+    announced[unit][handle] = true;
+}
+static bool watch_step(struct partition *p) {
+    (void)p;
+    return ++steps % 2 != 0;
+}
+static uint64_t watch_bytes(const struct partition *p) {
+    (void)p;
+    return 12345;
+}
+static void watch_abandon(struct partition *p) {
+    p->hooks = NULL;
+    abandoned++;
+}
+
+/* Compares a store with its records at the start: what differs was announced. */
+static uint32_t count_changed(const struct store *s, const uint8_t *old, uint32_t slots) {
+    const uint32_t bytes = table_row_bytes(s->table);
+    uint32_t changed = 0;
+    for (uint32_t h = 0; h < slots; h++) {
+        if (memcmp(table_row(s->table, h), old + (size_t)h * bytes, bytes) != 0) {
+            assert_true(announced[s->unit][h]);
+            changed++;
+        }
+    }
+    return changed;
+}
+
+/* Updates, admission, ages and the memory limit: no slot changes without the hook's being told. */
+static void test_changes_are_announced(void **state) {
+    (void)state;
+    static const struct snapshot_hooks hooks = {watch_write, watch_step, watch_bytes,
+                                                watch_abandon};
+    struct fixture *x = begin("table.evict_age=12");
+    struct partition_stats before, after;
+    bool busy;
+    for (uint32_t n = 0; n < 30; n++) {
+        world_push(x->w, x->p, n);
+    }
+    const struct store *s = &x->p->fields[0].rows;
+    const uint32_t slots = table_slots(s->table), bytes = table_row_bytes(s->table);
+    uint8_t *old = NULL;
+    assert_int_equal(mem_array_of((void **)&old, slots, bytes), OK);
+    for (uint32_t h = 0; h < slots; h++) {
+        memcpy(old + (size_t)h * bytes, table_row(s->table, h), bytes);
+    }
+    partition_stats(x->p, &before);
+    x->p->hooks = &hooks;
+    partition_stats(x->p, &after);
+    assert_int_equal(after.bytes_total, before.bytes_total + 12345);
+    for (uint32_t n = 30; n < 60; n++) {
+        world_push(x->w, x->p, n);
+        assert_int_equal(partition_tick(x->p, n, &busy), OK);
+        assert_int_equal(busy, n % 2 == 0);
+    }
+    partition_stats(x->p, &after);
+    assert_true(after.evicted_age > before.evicted_age);
+    assert_true(count_changed(s, old, slots) > 0);
+    mem_free(&old);
+    end(x);
+    assert_int_equal(abandoned, 1);
 }
 
 static void test_ticket_expires(void **state) {
@@ -770,6 +888,8 @@ int main(void) {
         cmocka_unit_test(test_number_of_partitions),
         cmocka_unit_test(test_exactly_once),
         cmocka_unit_test(test_pull_is_read_only),
+        cmocka_unit_test(test_pulls_at_once),
+        cmocka_unit_test(test_changes_are_announced),
         cmocka_unit_test(test_ticket_expires),
         cmocka_unit_test(test_ticket_bytes),
         cmocka_unit_test(test_stale_ticket),

@@ -314,7 +314,7 @@ static float *oracle_pull(struct world *w, const struct keys *k, size_t *floats)
     struct pull_result result;
     *floats = partition_pull_floats(w->oracle, &list, true);
     float *out = malloc(*floats * sizeof *out);
-    assert_int_equal(partition_pull(w->oracle, &list, true, false, 1, out, &result), OK);
+    assert_int_equal(partition_pull(w->oracle, &list, true, out, &result), OK);
     return out;
 }
 
@@ -354,7 +354,7 @@ static void compare_missing(struct world *w, struct transfer *x, const struct ke
     size_t at = 0;
     list.missing = expect;
     assert_true(partition_pull_floats(w->oracle, &list, false) <= sizeof rows / sizeof *rows);
-    assert_int_equal(partition_pull(w->oracle, &list, false, false, 1, rows, &result), OK);
+    assert_int_equal(partition_pull(w->oracle, &list, false, rows, &result), OK);
     for (uint32_t f = 0; f < FIELDS; f++) {
         const uint8_t *missing = transfer_missing(x, f);
         assert_true(train ? missing == NULL : k->total == 0 || missing != NULL);

@@ -218,7 +218,7 @@ static void test_npy_holds_the_rows(void **state) {
         float want[256];
         assert_true(id > before);
         before = id;
-        assert_int_equal(partition_pull(j.part[0], &keys, false, false, 0, want, &result), OK);
+        assert_int_equal(partition_pull(j.part[0], &keys, false, want, &result), OK);
         assert_memory_equal((const uint8_t *)emb + emb_head + 4 * dim * i, want, 4 * dim);
     }
     partition_stats(j.part[0], &stats);

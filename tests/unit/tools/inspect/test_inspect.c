@@ -152,7 +152,7 @@ static void test_key(void **state) {
     float w[256];
     struct pull_result result;
     const struct key_list keys = {.counts = one, .ids = ids, .total = 1};
-    JOB_MUST(partition_pull(j.part[0], &keys, false, false, 0, w, &result));
+    JOB_MUST(partition_pull(j.part[0], &keys, false, w, &result));
     assert_true((float)strtod(strstr(text_of(&out), "\"w\":[") + 5, NULL) == w[0]);
 
     /* An id without a row: the report has its initial value, and the status says so. */
@@ -163,7 +163,7 @@ static void test_key(void **state) {
     assert_int_equal(number(&out, "id", 0), 0xffffffffffff);
     const uint64_t missing = 0xffffffffffff;
     const struct key_list absent = {.counts = one, .ids = &missing, .total = 1};
-    JOB_MUST(partition_pull(j.part[0], &absent, false, false, 0, w, &result));
+    JOB_MUST(partition_pull(j.part[0], &absent, false, w, &result));
     assert_true((float)strtod(strstr(text_of(&out), "\"w\":[") + 5, NULL) == w[0]);
 
     static const char *const bad[] = {"101",    "101:",   "101:x",

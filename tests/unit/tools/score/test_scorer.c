@@ -69,7 +69,7 @@ static void pull_one(struct small_job *j, uint32_t slot, uint64_t id, float *out
     struct pull_result result;
     counts[slot] = 1;
     const struct key_list keys = {.counts = counts, .ids = &id, .total = 1};
-    JOB_MUST(partition_pull(j->part[0], &keys, false, false, 0, out, &result));
+    JOB_MUST(partition_pull(j->part[0], &keys, false, out, &result));
 }
 
 /* x of impression i of group g, straight from the shard's columns, `concat`. */
@@ -132,7 +132,7 @@ static void test_scores_follow_the_definition(void **state) {
     const struct key_list keys = {.counts = none};
     struct pull_result result;
     JOB_MUST(mem_array(&dense, j->layout.count));
-    JOB_MUST(partition_pull(j->part[0], &keys, true, false, 0, dense, &result));
+    JOB_MUST(partition_pull(j->part[0], &keys, true, dense, &result));
     size_t at = 0;
     for (uint32_t n = 0; n < SHARDS; n++) {
         struct shard s = {0};
@@ -254,7 +254,7 @@ static void test_unseen(void **state) {
                                               .total = 1,
                                               .missing = &missing,
                                               .ids = &s.column[f].dict[s.column[f].code[v]]};
-                JOB_MUST(partition_pull(g.job.part[0], &keys, false, false, 0, row, &result));
+                JOB_MUST(partition_pull(g.job.part[0], &keys, false, row, &result));
                 want.field[f].values++;
                 want.field[f].unseen += missing;
             }

@@ -1,8 +1,8 @@
-/* partition_private.h - a partition from inside, for the files of ps/ that are its parts:
- * partition (life, figures), partition_pull, partition_push, admission, eviction, snapshot, and
- * checkpoint (restore). Nobody else includes it. */
-#ifndef PS_PARTITION_PRIVATE_H
-#define PS_PARTITION_PRIVATE_H
+/* partition_state.h - a partition from inside, for the files of ps/ that are its parts:
+ * partition_state (life, figures), partition_pull, partition_push, admission, eviction, and, above
+ * these, snapshot, cut_meta and restore. Nobody else includes it. */
+#ifndef PS_PARTITION_STATE_H
+#define PS_PARTITION_STATE_H
 
 #include "common/base/log.h"
 #include "dense.h"
@@ -29,7 +29,17 @@ struct field_rows {
     struct store sightings;
 };
 
+/* A running snapshot, as the partition sees it. The snapshot (snapshot.h) sits above the partition,
+ * which calls it through these and knows nothing else of it. */
 struct snapshot;
+struct snapshot_hooks {
+    /* The slot of a store is about to change; `unit` is the store's. May wait for the disk. */
+    void (*before_write)(struct partition *p, uint32_t unit, uint32_t handle);
+    /* A slice of the copying; true if there is more to do at once. */
+    bool (*step)(struct partition *p);
+    uint64_t (*bytes)(const struct partition *p); /* that it holds */
+    void (*abandon)(struct partition *p);         /* the partition ends */
+};
 
 struct partition {
     struct partition_spec spec;
@@ -38,12 +48,13 @@ struct partition {
     struct dense dense;
     struct domains domains;
     struct tickets tickets;
-    uint64_t *fences;              /* [shards]: highest lease seen */
-    struct snapshot *snapshot;     /* NULL: none is running */
-    uint64_t bytes_rows;           /* tables, kept up to date */
-    uint64_t bytes_fixed;          /* dense, fences, ring */
-    struct partition_stats counts; /* its counters; the rest is filled in by partition_stats */
-    struct log_limit dropped;      /* lines about gradients that were */
+    uint64_t *fences;                   /* [shards]: highest lease seen */
+    const struct snapshot_hooks *hooks; /* NULL: no snapshot is running */
+    struct snapshot *snapshot;          /* the hooks' own */
+    uint64_t bytes_rows;                /* tables, kept up to date */
+    uint64_t bytes_fixed;               /* dense, fences, ring */
+    struct partition_stats counts;      /* its counters; the rest is filled in by partition_stats */
+    struct log_limit dropped;           /* lines about gradients that were */
 };
 
 static inline uint32_t key_bucket(const struct field_rows *f, uint64_t id) {
@@ -58,6 +69,12 @@ static inline struct domain *key_domain(const struct partition *p, const struct 
  * whether or not the search for such rows has freed it. */
 static inline bool row_expired(const struct row *row, uint32_t evict_age, uint64_t clock) {
     return evict_age != 0 && (uint32_t)clock - row->last >= evict_age;
+}
+/* To be called before anything in a slot of a table changes. */
+static inline void partition_before_write(struct partition *p, uint32_t unit, uint32_t handle) {
+    if (p->hooks != NULL) {
+        p->hooks->before_write(p, unit, handle);
+    }
 }
 
 uint64_t partition_bytes(const struct partition *p);

@@ -1,11 +1,10 @@
-/* partition.c - a partition's life and its figures (see partition.h). Pull, push, admission,
+/* partition_state.c - a partition's life and its figures (see partition.h). Pull, push, admission,
  * eviction, snapshot and restore are files of their own beside this one. */
-#include "partition_private.h"
+#include "partition_state.h"
 
 #include <assert.h>
 #include "common/base/clock.h"
 #include "common/base/mem.h"
-#include "snapshot_private.h"
 
 static enum status create_field(struct partition *p, uint32_t slot) {
     struct field_rows *f = &p->fields[slot];
@@ -91,7 +90,9 @@ void partition_destroy(struct partition **inout) {
     if (p == NULL) {
         return;
     }
-    snapshot_abandon(p);
+    if (p->hooks != NULL) {
+        p->hooks->abandon(p);
+    }
     log_limit_end(&p->dropped);
     for (uint32_t slot = 0; p->fields != NULL && slot < p->field_count; slot++) {
         table_destroy(&p->fields[slot].rows.table);
@@ -151,12 +152,13 @@ enum status partition_check_keys(const struct partition *p, const struct key_lis
 enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy) {
     tickets_expire(&p->tickets, now_ms);
     log_limit_step(&p->dropped);
-    *busy = snapshot_step(p);
+    *busy = p->hooks != NULL && p->hooks->step(p);
     return OK;
 }
 
 uint64_t partition_bytes(const struct partition *p) {
-    return p->bytes_rows + p->bytes_fixed + p->tickets.bytes + snapshot_bytes(p);
+    return p->bytes_rows + p->bytes_fixed + p->tickets.bytes +
+           (p->hooks == NULL ? 0 : p->hooks->bytes(p));
 }
 
 void partition_stats(const struct partition *p, struct partition_stats *s) {

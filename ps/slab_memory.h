@@ -1,0 +1,27 @@
+/* slab_memory.h - zeroed memory for slabs and indexes: below 2 MB from the heap, from there on
+ * huge pages. It is freed with the size it was taken with. */
+#ifndef PS_SLAB_MEMORY_H
+#define PS_SLAB_MEMORY_H
+
+#include <stddef.h>
+#include "common/base/mem.h"
+
+#define SLAB_PAGE_BYTES ((size_t)2 << 20)
+
+/* out: a pointer to a typed pointer. 64-byte aligned and zeroed; ERR_MEMORY. */
+#define slab_memory_alloc(out, bytes) slab_memory_take((void **)(out), (bytes))
+/* Sets the pointer to NULL, which is allowed. */
+#define slab_memory_free(inout, bytes) slab_memory_give((void **)(inout), (bytes))
+
+static inline enum status slab_memory_take(void **out, size_t bytes) {
+    return bytes < SLAB_PAGE_BYTES ? mem_alloc(out, bytes) : mem_pages_alloc(out, bytes);
+}
+static inline void slab_memory_give(void **inout, size_t bytes) {
+    if (bytes < SLAB_PAGE_BYTES) {
+        mem_free_at(inout);
+    } else if (*inout != NULL) {
+        mem_pages_free(inout, bytes);
+    }
+}
+
+#endif
