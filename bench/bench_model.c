@@ -26,6 +26,8 @@
 #include "worker/model/model.h"
 #include "worker/model/pool.h"
 #include "worker/model/tower.h"
+#include "tests/naive/pool_naive.h"
+#include "tests/naive/model_naive.h"
 
 #define USER_FIELDS       13
 #define USER_VALUES       40

@@ -20,6 +20,7 @@
 #include "common/job/usage.h"
 #include "common/net/wire.h"
 #include "ps/optimizer.h"
+#include "tests/naive/optimizer_naive.h"
 #include "common/data/batch.h"
 
 #define RUNS       5

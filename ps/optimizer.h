@@ -46,8 +46,5 @@ void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, u
 /* The same with the state vectors apart (NULL where the rule has fewer), for the dense slice. */
 void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
                             float *w, float *s0, float *s1, const float *g);
-/* The naive scalar twin, oracle of the test. */
-void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
-                           float *w, float *state, const float *g);
 
 #endif

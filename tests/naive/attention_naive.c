@@ -1,7 +1,9 @@
 /* attention_naive.c - the oracle of attention.c: one impression, one multiplication at a time, in
  * double, with the softmax as it is written and its Jacobian term by term.
  */
-#include "worker/model/attention.h"
+#include "attention_naive.h"
+
+#include "linear_naive.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  * The product of two bf16 values is exact in float and in double, so what a kernel may differ by is
  * the rounding of its float32 sums alone.
  */
-#include "worker/model/linear.h"
+#include "linear_naive.h"
 
 #include <math.h>
 #include <string.h>

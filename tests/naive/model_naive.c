@@ -5,15 +5,16 @@
  * where the chain rule says. With PRECISION_BF16 the operands of every product but the output
  * layer's are rounded first. Some forty times slower (bench_model).
  */
-#include "worker/model/model.h"
+#include "model_naive.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "worker/model/attention.h"
+#include "attention_naive.h"
 #include "common/base/mem.h"
-#include "worker/model/linear.h"
-#include "worker/model/pool.h"
+#include "dropout_naive.h"
+#include "linear_naive.h"
+#include "pool_naive.h"
 
 /* One layer of one tower. */
 struct naive_layer {
@@ -178,7 +179,7 @@ static void softmax_naive(double *g, uint32_t n) {
 }
 
 /* The mixture of one strand. */
-static void mix_naive(const struct layout *l, const struct experts *m, uint32_t strand) {
+static void expert_mix_naive(const struct layout *l, const struct experts *m, uint32_t strand) {
     double *h = m->m + (size_t)strand * l->hidden[0];
     for (uint32_t c = 0; c < l->hidden[0]; c++) {
         h[c] = 0.0;
@@ -201,7 +202,7 @@ static void experts_forward_naive(const struct naive_step *s, const double *x, s
             }
         }
         for (uint32_t strand = 0; strand < layout_gates(l, k); strand++) {
-            mix_naive(l, &m[k], strand);
+            expert_mix_naive(l, &m[k], strand);
         }
     }
 }

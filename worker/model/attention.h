@@ -49,14 +49,4 @@ void attention_forward(struct attention *t, const struct linear_work *work, cons
 void attention_backward(struct attention *t, const struct linear_work *work, const float *h,
                         uint32_t n, float *ddense, float *d);
 
-/* The naive twin, of one impression in double, operands of the five products rounded to
- * `precision`. h, z, dz, dh [2 L]; dh is overwritten, ddense added to; backward computes the
- * forward part anew. `room` has attention_naive_doubles. */
-size_t attention_naive_doubles(const struct layout *l);
-void attention_naive_forward(const struct layout *l, enum precision precision, const float *dense,
-                             const double *h, double *room, double *z);
-void attention_naive_backward(const struct layout *l, enum precision precision, const float *dense,
-                              const double *h, const double *dz, double *room, double *ddense,
-                              double *dh);
-
 #endif

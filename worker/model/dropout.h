@@ -37,8 +37,5 @@ struct dropout_layer dropout_layer(const struct dropout *d, struct batch_name na
 /* m h of one impression, counted from the batch's first. h [n]: the units of all towers side by
  * side. */
 void dropout_apply(const struct dropout_layer *l, uint32_t impression, size_t n, float *h);
-/* The naive twin: m of one unit of those n. */
-double dropout_naive(const struct dropout *d, struct batch_name name, uint32_t layer,
-                     uint32_t impression, uint32_t unit);
 
 #endif

@@ -42,13 +42,4 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                         const float *dense, float *logit_a, float *logit_b, float *const *drows,
                         float *ddense, struct loss_sums *sums);
 
-/* The naive twin: no sharing of groups, double precision, loops; operands of the hidden layers'
- * products rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. The oracle of the
- * tests. */
-enum status model_train_naive(const struct layout *layout, enum precision precision,
-                              const struct loss_spec *loss, const struct dropout *dropout,
-                              const struct batch *b, const float *const *rows, const float *dense,
-                              double *const *logit, double *const *drows, double *ddense,
-                              double *loss_mean);
-
 #endif

@@ -27,8 +27,5 @@ void pool_users_backward(const struct layout *l, const struct batch *b, const fl
                          float *const *drows);
 void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
                          uint32_t end, const float *dxi, float *const *drows);
-/* The naive twin: one impression at a time, doubles; x [B, input_width] without sharing groups. */
-void pool_forward_naive(const struct layout *l, const struct batch *b, const float *const *rows,
-                        double *x);
 
 #endif

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "mix.h"
-#include "output.h"
+#include "expert_mix.h"
+#include "output_layer.h"
 #include "relu.h"
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
@@ -62,7 +62,7 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
         TRY(mem_array(&t->dfirst, floats));
     }
     for (uint32_t k = 1; k < layout->levels; k++) {
-        TRY(level_init(&t->level[k - 1], layout, k, kernel, TOWER_CHUNK));
+        TRY(expert_level_init(&t->level[k - 1], layout, k, kernel, TOWER_CHUNK));
     }
     if (layout->attention) {
         TRY(attention_init(&t->attention, layout, kernel, TOWER_CHUNK));
@@ -82,7 +82,7 @@ void tower_fini(struct tower *t) {
     linear_work_fini(&t->work);
     attention_fini(&t->attention);
     for (uint32_t k = 1; k < LEVELS_MAX; k++) {
-        level_fini(&t->level[k - 1]);
+        expert_level_fini(&t->level[k - 1]);
     }
     mem_free(&t->first);
     mem_free(&t->dfirst);
@@ -103,7 +103,7 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
         }
     }
     for (uint32_t k = 1; k < l->levels; k++) {
-        level_load(&t->level[k - 1], dense, backward);
+        expert_level_load(&t->level[k - 1], dense, backward);
     }
     if (l->attention) {
         attention_load(&t->attention, dense, backward);
@@ -147,9 +147,9 @@ static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_
         add_relu(row, user, experts);
         add_to(row + experts, user + experts, width - experts);
     }
-    mix_forward(l, 0, t->first, n, above(t, 0));
+    expert_mix_forward(l, 0, t->first, n, above(t, 0));
     for (uint32_t k = 1; k < l->levels; k++) {
-        level_forward(&t->level[k - 1], &t->work, n, above(t, k));
+        expert_level_forward(&t->level[k - 1], &t->work, n, above(t, k));
     }
 }
 
@@ -219,9 +219,9 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
     }
     uint32_t in = l->hidden[l->layers - 1];
     for (uint32_t tower = 0; tower < l->towers; tower++) {
-        output_forward(top_of(t) + (size_t)tower * in, (size_t)l->towers * in, n,
-                       t->dense + weight_at(l, l->layers, tower), in,
-                       t->dense[bias_at(l, l->layers) + tower], logit[tower]);
+        output_layer_forward(top_of(t) + (size_t)tower * in, (size_t)l->towers * in, n,
+                             t->dense + weight_at(l, l->layers, tower), in,
+                             t->dense[bias_at(l, l->layers) + tower], logit[tower]);
     }
 }
 
@@ -236,13 +236,13 @@ static void output_backward(struct tower *t, uint32_t n, const float *const *dlo
     for (uint32_t tower = 0; tower < l->towers; tower++) {
         const uint64_t w = weight_at(l, l->layers, tower);
         const size_t at = (size_t)tower * in;
-        output_weight(top_of(t) + at, width, n, dlogit[tower], in, ddense + w);
+        output_layer_weight(top_of(t) + at, width, n, dlogit[tower], in, ddense + w);
         double sum = 0.0;
         for (uint32_t i = 0; i < n; i++) {
             sum += (double)dlogit[tower][i];
         }
         ddense[bias_at(l, l->layers) + tower] += (float)sum;
-        output_input(dlogit[tower], n, t->dense + w, in, d + at, width);
+        output_layer_input(dlogit[tower], n, t->dense + w, in, d + at, width);
     }
 }
 
@@ -270,7 +270,7 @@ static void unmix_experts(struct tower *t, const float *dh, const uint32_t *grou
                           float *dhu) {
     const struct layout *l = t->layout;
     const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
-    mix_backward(l, 0, t->first, dh, n, t->dfirst);
+    expert_mix_backward(l, 0, t->first, dh, n, t->dfirst);
     for (uint32_t i = 0; i < n; i++) {
         float *row = t->dfirst + i * width, *user = dhu + group_of[i] * width;
         mask_and_sum(row, t->first + i * width, 1.0f, user, experts);
@@ -316,7 +316,7 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
         swap(&d, &below);
     }
     for (uint32_t k = t->layout->levels; k > 1; k--) {
-        level_backward(&t->level[k - 2], &t->work, d, n, t->dfirst, ddense, below);
+        expert_level_backward(&t->level[k - 2], &t->work, d, n, t->dfirst, ddense, below);
         swap(&d, &below);
     }
     first_backward(t, xi, group_of, n, d, ddense, dxi, dhu);

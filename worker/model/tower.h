@@ -9,9 +9,9 @@
  *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
  *     logit = h_L w^T + bias                            [T][n]
  *
- * With experts (mix.h) the first product has their outputs and the gates' logits, [n, first_width]
+ * With experts (expert_mix.h) the first product has their outputs and the gates' logits, [n, first_width]
  * in place of [n, T H1], and so have hu and dhu; their mixture is h1, or with several levels of
- * them (level.h) that of the last level, each of which reads the mixtures below. With attention
+ * them (expert_level.h) that of the last level, each of which reads the mixtures below. With attention
  * (attention.h) the output layer reads its z in place of h_L.
  *
  * In training each h_k that comes out of a relu of its own tower may be thinned (dropout.h): all
@@ -28,7 +28,7 @@
 #include "common/job/layout.h"
 #include "attention.h"
 #include "dropout.h"
-#include "level.h"
+#include "expert_level.h"
 #include "linear.h"
 
 /* Impressions computed at a time: the activations of a chunk stay in cache. */
@@ -42,10 +42,10 @@ struct tower {
     struct linear_work work;
     struct attention attention; /* zero without */
     float *first, *dfirst;      /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
-    struct level level[LEVELS_MAX - 1]; /* those above the first; zero without */
-    float *h[CONFIG_LAYERS_MAX];        /* activations of the last forward, [TOWER_CHUNK, T Hk] */
-    float scale; /* of the units that the last forward kept; 1 without dropout */
-    float *d[2]; /* gradients of one layer and of the one below it */
+    struct expert_level level[LEVELS_MAX - 1]; /* those above the first; zero without */
+    float *h[CONFIG_LAYERS_MAX]; /* activations of the last forward, [TOWER_CHUNK, T Hk] */
+    float scale;                 /* of the units that the last forward kept; 1 without dropout */
+    float *d[2];                 /* gradients of one layer and of the one below it */
 };
 
 /* Room for the activations; kernel NULL: OpenBLAS. ERR_MEMORY; tower_fini accepts a half-built or

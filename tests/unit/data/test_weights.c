@@ -16,6 +16,7 @@
 #include "tests/sample.h"
 #include "worker/model/model.h"
 #include "common/data/sample.h"
+#include "tests/naive/model_naive.h"
 
 #include <cmocka.h>
 

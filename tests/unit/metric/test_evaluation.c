@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/data/shard.h"
-#include "tests/auc_naive.h"
+#include "tests/naive/auc_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

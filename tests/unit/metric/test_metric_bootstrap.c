@@ -8,7 +8,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "tests/auc_naive.h"
+#include "tests/naive/auc_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

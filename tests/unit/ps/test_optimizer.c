@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
+#include "tests/naive/optimizer_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 #include "worker/model/dropout.h"
+#include "tests/naive/dropout_naive.h"
 
 #include <math.h>
 #include <string.h>

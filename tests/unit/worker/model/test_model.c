@@ -8,6 +8,7 @@
 #include "common/base/rng.h"
 #include "tests/sample.h"
 #include "worker/model/pool.h"
+#include "tests/naive/model_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

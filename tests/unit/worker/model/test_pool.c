@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "tests/sample.h"
+#include "tests/naive/pool_naive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

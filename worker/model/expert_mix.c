@@ -1,10 +1,10 @@
-/* mix.c - gates and mixtures, one impression after the other.
+/* expert_mix.c - gates and mixtures, one impression after the other.
  *
  * Experts and gates come out of products, the first level's out of one, with its sharing of the
  * user side; what is left here is T S H1 multiplications an impression each way, a few hundredths
  * of that product.
  */
-#include "mix.h"
+#include "expert_mix.h"
 
 #include <math.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static void mix(const struct layout *l, uint32_t strand, const float *experts, f
     }
 }
 
-void mix_forward(const struct layout *l, uint32_t level, float *out, uint32_t n, float *h) {
+void expert_mix_forward(const struct layout *l, uint32_t level, float *out, uint32_t n, float *h) {
     const uint32_t gates = layout_gates(l, level);
     for (uint32_t i = 0; i < n; i++, out += layout_level_width(l, level)) {
         float *gate = out + (size_t)l->experts * l->hidden[0];
@@ -74,8 +74,8 @@ static void unmix(const struct layout *l, uint32_t strand, const float *experts,
     }
 }
 
-void mix_backward(const struct layout *l, uint32_t level, const float *out, const float *dh,
-                  uint32_t n, float *dout) {
+void expert_mix_backward(const struct layout *l, uint32_t level, const float *out, const float *dh,
+                         uint32_t n, float *dout) {
     const size_t width = layout_level_width(l, level), experts = (size_t)l->experts * l->hidden[0];
     const uint32_t gates = layout_gates(l, level);
     memset(dout, 0, n * width * sizeof *dout);

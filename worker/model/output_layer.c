@@ -1,6 +1,6 @@
-/* output.c - sums are cut into LANES that do not meet before the end, so that they can be vectors
+/* output_layer.c - sums are cut into LANES that do not meet before the end, so that they can be vectors
  * without an addition changing its place: the bits are the same whatever the CPU's vectors hold. */
-#include "output.h"
+#include "output_layer.h"
 
 #include <string.h>
 
@@ -42,8 +42,8 @@ INLINE float dot(const float *x, const float *w, uint32_t in) {
     return add_up(sum);
 }
 
-void output_forward(const float *x, size_t stride, uint32_t n, const float *w, uint32_t in,
-                    float bias, float *logit) {
+void output_layer_forward(const float *x, size_t stride, uint32_t n, const float *w, uint32_t in,
+                          float bias, float *logit) {
     for (uint32_t i = 0; i < n; i++) {
         logit[i] = bias + dot(x + i * stride, w, in);
     }
@@ -62,8 +62,8 @@ INLINE void weigh(const float *x, size_t stride, uint32_t n, const float *dlogit
     }
 }
 
-void output_weight(const float *x, size_t stride, uint32_t n, const float *dlogit, uint32_t in,
-                   float *dw) {
+void output_layer_weight(const float *x, size_t stride, uint32_t n, const float *dlogit,
+                         uint32_t in, float *dw) {
     uint32_t j = 0;
     for (; j + LANES <= in; j += LANES) {
         weigh(x + j, stride, n, dlogit, dw + j);
@@ -77,8 +77,8 @@ void output_weight(const float *x, size_t stride, uint32_t n, const float *dlogi
     }
 }
 
-void output_input(const float *dlogit, uint32_t n, const float *w, uint32_t in, float *restrict dx,
-                  size_t stride) {
+void output_layer_input(const float *dlogit, uint32_t n, const float *w, uint32_t in,
+                        float *restrict dx, size_t stride) {
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < in; j++) {
             dx[i * stride + j] = dlogit[i] * w[j];

@@ -1,4 +1,4 @@
-#include "worker/model/output.h"
+#include "worker/model/output_layer.h"
 
 #include <string.h>
 
@@ -37,7 +37,7 @@ static struct fixture *fixture(void) {
     return &t;
 }
 
-/* The order that output.c promises, one addition at a time. `volatile`: nothing is fused or moved.
+/* The order that output_layer.c promises, one addition at a time. `volatile`: nothing is fused or moved.
  */
 static float in_order(const float *x, const float *w, uint32_t in) {
     volatile float sum[16] = {0};
@@ -61,7 +61,7 @@ static void test_forward(void **state) {
             const uint32_t in = widths[a], n = rows[b];
             const size_t stride = in + GAP;
             t->logit[n] = 7.0f;
-            output_forward(t->x, stride, n, t->w, in, 0.25f, t->logit);
+            output_layer_forward(t->x, stride, n, t->w, in, 0.25f, t->logit);
             for (uint32_t i = 0; i < n; i++) {
                 double want = 0.25, size = 1.0;
                 for (uint32_t j = 0; j < in; j++) {
@@ -84,7 +84,7 @@ static void test_weight(void **state) {
             const uint32_t in = widths[a], n = rows[b];
             const size_t stride = in + GAP;
             memcpy(t->dw, t->before, sizeof t->dw);
-            output_weight(t->x, stride, n, t->dlogit, in, t->dw);
+            output_layer_weight(t->x, stride, n, t->dlogit, in, t->dw);
             for (uint32_t j = 0; j < in; j++) {
                 volatile float sum = 0.0f;
                 double want = (double)t->before[j], size = 1.0;
@@ -110,7 +110,7 @@ static void test_input(void **state) {
             const uint32_t in = widths[a], n = rows[b];
             const size_t stride = in + GAP;
             memcpy(t->dx, t->x, sizeof t->dx);
-            output_input(t->dlogit, n, t->w, in, t->dx, stride);
+            output_layer_input(t->dlogit, n, t->w, in, t->dx, stride);
             for (uint32_t i = 0; i < n; i++) {
                 for (uint32_t j = 0; j < stride; j++) {
                     const size_t at = i * stride + j;
@@ -126,12 +126,12 @@ static void test_nan(void **state) {
     (void)state;
     struct fixture *t = fixture();
     t->x[3 * 20 + 18] = NAN;
-    output_forward(t->x, 20, 9, t->w, 20, 0.0f, t->logit);
+    output_layer_forward(t->x, 20, 9, t->w, 20, 0.0f, t->logit);
     for (uint32_t i = 0; i < 9; i++) {
         assert_int_equal(isnan(t->logit[i]) != 0, i == 3);
     }
     memcpy(t->dw, t->before, sizeof t->dw);
-    output_weight(t->x, 20, 9, t->dlogit, 20, t->dw);
+    output_layer_weight(t->x, 20, 9, t->dlogit, 20, t->dw);
     for (uint32_t j = 0; j < 20; j++) {
         assert_int_equal(isnan(t->dw[j]) != 0, j == 18);
     }

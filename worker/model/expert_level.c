@@ -1,14 +1,14 @@
-/* level.c - one level of experts on mixtures, a chunk of impressions at a time.
+/* expert_level.c - one level of experts on mixtures, a chunk of impressions at a time.
  *
  * The layout keeps a strand's experts adjacent, so they are one product; its gate is another, since
  * between the two lie the other strands' experts. That order is the first level's, where all
  * experts and gates read the same input and one product serves all of them; a gate's own product is
  * small beside its experts', and the two orders of one row are not worth it.
  */
-#include "level.h"
+#include "expert_level.h"
 
 #include "common/base/mem.h"
-#include "mix.h"
+#include "expert_mix.h"
 #include "relu.h"
 
 /* Where a strand's part of a row begins: of x, of the experts' outputs, of the gates. */
@@ -28,17 +28,17 @@ static size_t x_width(const struct layout *l) {
     return x_at(l, l->towers + 1);
 }
 
-static uint64_t weight_at(const struct level *t, uint32_t block) {
+static uint64_t weight_at(const struct expert_level *t, uint32_t block) {
     return layout_block(t->layout, t->number, block)->offset;
 }
 
-static uint64_t bias_at(const struct level *t) {
+static uint64_t bias_at(const struct expert_level *t) {
     return layout_block_bias(t->layout, t->number, 0)->offset;
 }
 
-enum status level_init(struct level *t, const struct layout *layout, uint32_t number,
-                       const struct kernel *kernel, size_t rows) {
-    *t = (struct level){.layout = layout, .number = number};
+enum status expert_level_init(struct expert_level *t, const struct layout *layout, uint32_t number,
+                              const struct kernel *kernel, size_t rows) {
+    *t = (struct expert_level){.layout = layout, .number = number};
     const uint32_t width = layout->hidden[0];
     for (uint32_t s = 0; s <= layout->towers; s++) {
         TRY(linear_init(&t->expert[s], kernel, layout->own * width, width));
@@ -50,7 +50,7 @@ enum status level_init(struct level *t, const struct layout *layout, uint32_t nu
     return mem_array(&t->out, rows * layout_level_width(layout, number));
 }
 
-void level_fini(struct level *t) {
+void expert_level_fini(struct expert_level *t) {
     for (uint32_t s = 0; s < STRANDS_MAX; s++) {
         linear_fini(&t->expert[s]);
         linear_fini(&t->gate[s]);
@@ -59,7 +59,7 @@ void level_fini(struct level *t) {
     mem_free(&t->out);
 }
 
-void level_load(struct level *t, const float *dense, bool backward) {
+void expert_level_load(struct expert_level *t, const float *dense, bool backward) {
     const struct layout *l = t->layout;
     const size_t width = l->hidden[0];
     t->dense = dense;
@@ -73,7 +73,8 @@ void level_load(struct level *t, const float *dense, bool backward) {
     }
 }
 
-void level_forward(struct level *t, const struct linear_work *work, uint32_t n, float *h) {
+void expert_level_forward(struct expert_level *t, const struct linear_work *work, uint32_t n,
+                          float *h) {
     const struct layout *l = t->layout;
     const size_t width = layout_level_width(l, t->number), experts = gate_at(l, 0);
     for (uint32_t s = 0; s <= l->towers; s++) {
@@ -89,13 +90,13 @@ void level_forward(struct level *t, const struct linear_work *work, uint32_t n, 
         add_relu(row, bias, experts);
         add_to(row + experts, bias + experts, width - experts);
     }
-    mix_forward(l, t->number, t->out, n, h);
+    expert_mix_forward(l, t->number, t->out, n, h);
 }
 
 /* Of one strand's product: its weights' gradient, and that of what it reads. */
-static void through(const struct level *t, const struct linear_work *work, const struct linear *w,
-                    uint32_t strand, const float *dout, uint32_t n, float *dw, bool add,
-                    float *dx) {
+static void through(const struct expert_level *t, const struct linear_work *work,
+                    const struct linear *w, uint32_t strand, const float *dout, uint32_t n,
+                    float *dw, bool add, float *dx) {
     const struct layout *l = t->layout;
     const struct matrix d = {dout, layout_level_width(l, t->number)};
     const struct matrix x = {t->x + x_at(l, strand), x_width(l)};
@@ -103,12 +104,12 @@ static void through(const struct level *t, const struct linear_work *work, const
     linear_input(w, work, d, n, add, dx + x_at(l, strand), x_width(l));
 }
 
-void level_backward(struct level *t, const struct linear_work *work, const float *dh, uint32_t n,
-                    float *dout, float *ddense, float *dx) {
+void expert_level_backward(struct expert_level *t, const struct linear_work *work, const float *dh,
+                           uint32_t n, float *dout, float *ddense, float *dx) {
     const struct layout *l = t->layout;
     const size_t width = layout_level_width(l, t->number), experts = gate_at(l, 0);
     float *dbias = ddense + bias_at(t);
-    mix_backward(l, t->number, t->out, dh, n, dout);
+    expert_mix_backward(l, t->number, t->out, dh, n, dout);
     for (uint32_t i = 0; i < n; i++) {
         float *row = dout + i * width;
         mask_and_sum(row, t->out + i * width, 1.0f, dbias, experts);

@@ -1,6 +1,6 @@
 /* auc_naive.h - the AUC by its definition, over all pairs: the oracle of the tests of metrics. */
-#ifndef TESTS_AUC_NAIVE_H
-#define TESTS_AUC_NAIVE_H
+#ifndef TESTS_NAIVE_AUC_NAIVE_H
+#define TESTS_NAIVE_AUC_NAIVE_H
 
 #include <math.h>
 #include <stddef.h>

@@ -1,0 +1,17 @@
+/* attention_naive.h - attention once more, of one impression: the oracle of worker/model/attention.c. */
+#ifndef TESTS_NAIVE_ATTENTION_NAIVE_H
+#define TESTS_NAIVE_ATTENTION_NAIVE_H
+
+#include "worker/model/attention.h"
+
+/* The naive twin, of one impression in double, operands of the five products rounded to
+ * `precision`. h, z, dz, dh [2 L]; dh is overwritten, ddense added to; backward computes the
+ * forward part anew. `room` has attention_naive_doubles. */
+size_t attention_naive_doubles(const struct layout *l);
+void attention_naive_forward(const struct layout *l, enum precision precision, const float *dense,
+                             const double *h, double *room, double *z);
+void attention_naive_backward(const struct layout *l, enum precision precision, const float *dense,
+                              const double *h, const double *dz, double *room, double *ddense,
+                              double *dh);
+
+#endif

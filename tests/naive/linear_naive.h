@@ -1,0 +1,17 @@
+/* linear_naive.h - the products once more, one after the other: the oracle of worker/model/linear.c. */
+#ifndef TESTS_NAIVE_LINEAR_NAIVE_H
+#define TESTS_NAIVE_LINEAR_NAIVE_H
+
+#include "worker/model/linear.h"
+
+/* The naive twins: double sums, operands rounded to `precision`. y, dx, dw are dense (stride =
+ * width); y and dx are overwritten, dw is added to. */
+float linear_naive_round(enum precision precision, double x);
+void linear_naive_forward(enum precision precision, struct matrix w, struct matrix x, uint32_t m,
+                          uint32_t out, uint32_t in, double *y);
+void linear_naive_input(enum precision precision, struct matrix w, struct matrix dy, uint32_t m,
+                        uint32_t out, uint32_t in, double *dx);
+void linear_naive_weight(enum precision precision, struct matrix dy, struct matrix x, uint32_t m,
+                         uint32_t out, uint32_t in, double *dw);
+
+#endif

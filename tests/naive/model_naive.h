@@ -1,0 +1,17 @@
+/* model_naive.h - a training step once more, without sharing anything: the oracle of
+ * worker/model/model.c. */
+#ifndef TESTS_NAIVE_MODEL_NAIVE_H
+#define TESTS_NAIVE_MODEL_NAIVE_H
+
+#include "worker/model/model.h"
+
+/* The naive twin: no sharing of groups, double precision, loops; operands of the hidden layers'
+ * products rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. The oracle of the
+ * tests. */
+enum status model_train_naive(const struct layout *layout, enum precision precision,
+                              const struct loss_spec *loss, const struct dropout *dropout,
+                              const struct batch *b, const float *const *rows, const float *dense,
+                              double *const *logit, double *const *drows, double *ddense,
+                              double *loss_mean);
+
+#endif
