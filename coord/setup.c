@@ -15,16 +15,15 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/entropy.h"
 #include "common/data/data_fit.h"
 #include "common/base/log.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
 #include "common/job/method.h"
 #include "common/job/plan.h"
-#include "common/base/rng.h"
 #include "state.h"
 
 #define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
@@ -400,7 +399,7 @@ enum status setup(struct coord *c) {
     TRY(event_log_open(&c->event_log, c->out_dir, c->options->progress_fd));
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
-    c->job = rng_u64(clock_mono_us(), (uint64_t)getpid(), (uint64_t)(clock_wall_s() * 1e6)) | 1;
+    c->job = entropy_u64();
     return replace_old(c);
 }
 

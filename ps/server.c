@@ -21,9 +21,9 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/entropy.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/rng.h"
 #include "server_thread.h"
 #include "snapshot_writer.h"
 
@@ -429,7 +429,7 @@ enum status server_run(const struct server_options *o) {
     struct server *s = NULL;
     TRY(mem_new(&s));
     s->options = o;
-    s->incarnation = rng_u64(clock_mono_us(), (uint64_t)getpid(), o->index) | 1;
+    s->incarnation = entropy_u64();
     enum status status;
     TRY_OUT(transport_create(&s->transport, 1));
     TRY_OUT(start_threads(s));

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/entropy.h"
 #include "common/base/file.h"
 #include "common/net/link.h"
 #include "common/base/log.h"
@@ -59,10 +60,6 @@ struct worker {
     struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
     uint64_t bins_ms;              /* when they were last put into the heartbeat */
 };
-
-static uint64_t new_incarnation(uint32_t index) {
-    return rng_u64(clock_mono_us(), (uint64_t)getpid(), index) | 1;
-}
 
 static enum status connect_job(struct worker *w) {
     struct wire_hello hello = {.role = ROLE_WORKER,
@@ -418,7 +415,7 @@ enum status worker_run(const struct worker_options *o) {
     TRY(mem_new(&w));
     w->options = o;
     w->trace = FILE_CLOSED;
-    w->incarnation = new_incarnation(o->index);
+    w->incarnation = entropy_u64();
     held_leases_init(&w->held);
     meter_init(&w->meter);
     enum status status;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define TEXT_BYTES 512
@@ -21,7 +22,7 @@
 static void write_holder(int fd) {
     char host[HOST_BYTES] = "";
     char text[TEXT_BYTES], when[32];
-    const time_t now = time(NULL);
+    const time_t now = (time_t)(clock_wall_ns() / 1000000000u);
     struct tm utc;
     gethostname(host, sizeof host - 1);
     gmtime_r(&now, &utc);

@@ -50,13 +50,13 @@ void log_level_set(enum log_level lowest) {
 
 static size_t put_head(char *line, size_t bytes, enum log_level level) {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    struct timespec now;
+    const uint64_t now_ms = clock_wall_ns() / 1000000u;
+    const time_t now = (time_t)(now_ms / 1000u);
     struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
+    gmtime_r(&now, &utc);
     size_t n = strftime(line, bytes, "%Y-%m-%dT%H:%M:%S", &utc);
-    int more = snprintf(line + n, bytes - n, ".%03ldZ %s %s ", now.tv_nsec / 1000000, names[level],
-                        the_log.role[0] != '\0' ? the_log.role : "-");
+    int more = snprintf(line + n, bytes - n, ".%03uZ %s %s ", (unsigned)(now_ms % 1000u),
+                        names[level], the_log.role[0] != '\0' ? the_log.role : "-");
     return n + (size_t)more;
 }
 

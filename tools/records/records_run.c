@@ -12,8 +12,8 @@
 #include "records.h"
 
 #include <stdio.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/data/data_fit.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
@@ -126,8 +126,7 @@ static enum status add_record(struct run *r, const struct record *x, bool fresh)
 static enum status rest(uint64_t ms) {
     for (; ms > 0 && !stop_requested(); ms -= ms < PAUSE_STEP_MS ? ms : PAUSE_STEP_MS) {
         const uint64_t step = ms < PAUSE_STEP_MS ? ms : PAUSE_STEP_MS;
-        const struct timespec t = {.tv_nsec = (long)step * 1000000};
-        nanosleep(&t, NULL);
+        clock_sleep_ms(step);
     }
     return stop_requested() ? fail(ERR_CLOSED, "stopped by signal %d", stop_signal()) : OK;
 }
