@@ -1,5 +1,4 @@
 /* main.c - one program, a sub-command per role and tool. The only place that exits. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,68 +9,77 @@
 #include "common/base/thread.h"
 #include "tools/common/tools.h"
 
-struct command {
-    const char *name;
-    enum status (*run)(int argc, char **argv);
-    const char *help;
-    bool role;
-};
-static const struct command commands[] = {
-    {"train", tool_train, "a whole job on this machine", false},
-    {"coord", tool_coord, "one role: the coordinator", true},
-    {"ps", tool_ps, "one role: a parameter server", true},
-    {"worker", tool_worker, "one role: a worker", true},
-    {"prep", tool_prep, "a raw log into impression shards", false},
-    {"synth", tool_synth, "a raw log with known true probabilities", false},
-    {"records", tool_records, "shards with times into a stream of training records", false},
-    {"eval", tool_eval, "measure a checkpoint on shards", false},
-    {"compare", tool_compare, "train the paper's methods alike and print its table", false},
-    {"predict", tool_predict, "p_ctr, p_cvr, p_ctcvr of every impression", false},
-    {"inspect", tool_inspect, "look into a checkpoint or a shard directory", false},
-    {"export", tool_export, "a checkpoint as npy arrays", false},
-};
-#define COMMANDS (sizeof commands / sizeof commands[0])
-
-static void usage(FILE *out) {
-    fprintf(out, "usage: esmm COMMAND [options]    (esmm COMMAND --help)\n\n");
-    for (size_t i = 0; i < COMMANDS; i++) {
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
-    }
-    fprintf(out, "  %-9s %s\n", "tether", "one role, ended when the launcher is gone");
-    fprintf(out, "  %-9s %s\n  %-9s %s\n", "config", "every configuration key, with its default",
-            "--version", "the program's version");
-}
-
-static enum status print_config_reference(void) {
+static enum status config_print(void *line) {
     struct buf text = BUF_EMPTY;
     enum status status = config_reference(&text);
+    (void)line;
     if (status == OK) {
         fwrite(text.data, 1, text.len, stdout);
     }
     buf_fini(&text);
     return status;
 }
+static const struct command command_config = {
+    .name = "config",
+    .summary = "every configuration key, with its default",
+    .about = "Prints the table of docs/config.md: every configuration key.",
+    .run = config_print};
 
-static enum status run(int argc, char **argv, int *exit_code) {
-    const char *name = argv[1];
+static const struct command
+    prep = {.name = "prep", .tool = tool_prep, .summary = "a raw log into impression shards"},
+    synth = {.name = "synth",
+             .tool = tool_synth,
+             .summary = "a raw log with known true probabilities"},
+    records = {.name = "records",
+               .tool = tool_records,
+               .summary = "shards with times into a stream of training records"},
+    eval = {.name = "eval", .tool = tool_eval, .summary = "measure a checkpoint on shards"},
+    compare = {.name = "compare",
+               .tool = tool_compare,
+               .summary = "train the paper's methods alike and print its table"},
+    predict = {.name = "predict",
+               .tool = tool_predict,
+               .summary = "p_ctr, p_cvr, p_ctcvr of every impression"},
+    inspect = {.name = "inspect",
+               .tool = tool_inspect,
+               .summary = "look into a checkpoint or a shard directory"},
+    export = {.name = "export", .tool = tool_export, .summary = "a checkpoint as npy arrays"};
+static const struct command *const commands[] = {
+    &command_train, &command_coord, &command_ps,     &command_worker, &prep,
+    &synth,         &records,       &eval,           &compare,        &predict,
+    &inspect,       &export,        &command_tether, &command_config};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_commands(FILE *out) {
+    fprintf(out, "usage: esmm COMMAND [options]    (esmm COMMAND --help)\n\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    }
+    fprintf(out, "  %-9s %s\n", "--version", "the program's version");
+}
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(name, commands[i]->name) == 0) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* c: NULL if there is no command of this name. */
+static enum status main_run(const struct command *c, int argc, char **argv, int *exit_code) {
+    const char *name = argv[0];
+    if (c != NULL) {
+        return command_run(c, argc, argv, stdout, exit_code);
+    }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("esmm %s\n", ESMM_VERSION);
         return OK;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0 || strcmp(name, "-h") == 0) {
-        usage(stdout);
+        print_commands(stdout);
         return OK;
-    }
-    if (strcmp(name, "config") == 0) {
-        return print_config_reference();
-    }
-    if (strcmp(name, "tether") == 0) {
-        return tool_tether(argc - 1, argv + 1, exit_code);
-    }
-    for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(name, commands[i].name) == 0) {
-            return commands[i].run(argc - 1, argv + 1);
-        }
     }
     return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);
 }
@@ -87,42 +95,28 @@ static void fill_closed_streams(void) {
     }
 }
 
-/* What was printed is a result like any other: it is there, or the command has failed. */
-static enum status finish_output(void) {
-    const bool lost = ferror(stdout) != 0;
-    errno = 0;
-    if (fclose(stdout) == 0 && !lost) {
-        return OK;
-    }
-    return fail(ERR_IO, "cannot write to standard output%s%s", errno != 0 ? ": " : "",
-                errno != 0 ? strerror(errno) : "");
-}
-
-static int failed_exit(const char *name, enum status status) {
-    bool role = false;
-    for (size_t i = 0; i < COMMANDS; i++) {
-        role |= commands[i].role && strcmp(name, commands[i].name) == 0;
-    }
-    return status == ERR_USAGE ? 2 : role && status_lasts(status) ? ROLE_EXIT_LASTING : 1;
-}
-
 /* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else,
  * of a role also 3 (tools.h).
  * A tether ends as its role did. */
 int main(int argc, char **argv) {
     fill_closed_streams();
     if (argc < 2) {
-        usage(stderr);
+        print_commands(stderr);
         return 2;
     }
+    const struct command *c = find_command(argv[1]);
+    const bool role = c != NULL && c->role;
     int exit_code = -1;
-    enum status status = run(argc, argv, &exit_code);
+    enum status status = main_run(c, argc - 1, argv + 1, &exit_code);
+    const bool stopped = status == ERR_CLOSED && stop_requested() && !role; /* in good order */
     if (status == OK) {
-        status = finish_output();
+        status = output_end(stdout);
     }
     if (status != OK) {
         fprintf(stderr, "esmm %s: %s\n", argv[1], fail_text_of(status));
-        return failed_exit(argv[1], status);
+    }
+    if (status != OK && !stopped) {
+        return status == ERR_USAGE ? 2 : role && status_lasts(status) ? ROLE_EXIT_LASTING : 1;
     }
     if (exit_code >= 0) {
         return exit_code;

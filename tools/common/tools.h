@@ -4,18 +4,14 @@
 #ifndef TOOLS_COMMON_TOOLS_H
 #define TOOLS_COMMON_TOOLS_H
 
-#include "common/base/status.h"
+#include "options.h"
 
 /* What a role ends with when it would fail again as things are (status_lasts): whoever started it
  * need not advise to go on. */
 #define ROLE_EXIT_LASTING 3
 
-enum status tool_train(int argc, char **argv);
-enum status tool_coord(int argc, char **argv);
-enum status tool_ps(int argc, char **argv);
-enum status tool_worker(int argc, char **argv);
-/* *exit_code: the role's, for the process to end with; untouched when nothing ran. */
-enum status tool_tether(int argc, char **argv, int *exit_code);
+extern const struct command command_train, command_coord, command_ps, command_worker;
+extern const struct command command_tether;
 enum status tool_prep(int argc, char **argv);
 enum status tool_synth(int argc, char **argv);
 enum status tool_records(int argc, char **argv);

@@ -13,6 +13,7 @@
 #include "coord/coord.h"
 #include "tools/run/job.h"
 #include "tools/run/supervisor.h"
+#include "tools/common/tools.h"
 
 #define POLL_MS          20
 #define SMALL_FILE_BYTES ((size_t)1 << 20)
@@ -74,9 +75,9 @@ const char *compare_set_for(const struct compare_method *m, const char *method_s
 
 /* The configuration that train will make of the arguments so far. The caller frees *job. */
 static enum status parsed(struct child *c, struct job **job) {
-    bool help;
+    bool printed;
     TRY(mem_new(job));
-    return job_parse(*job, c->argc - 1, c->argv + 1, false, &help);
+    return command_parse(&command_train, *job, (int)c->argc - 1, c->argv + 1, stdout, &printed);
 }
 
 /* Later ones win: what is given for all, then what makes the method and its seed, then what is

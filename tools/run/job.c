@@ -1,108 +1,9 @@
 #include "job.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/base/log.h"
-#include "tools/common/options.h"
-#include "tools/common/paths.h"
-
-const char job_options_help[] =
-    "  --data DIR            training shards (esmm prep); given often, or a pattern: all of them\n"
-    "  --stream DIR          instead of --data: follow a directory that grows (docs/stream.md)\n"
-    "  --eval DIR            shards to evaluate on after every epoch; likewise\n"
-    "  --out DIR             run directory\n"
-    "  --conf FILE           configuration (INI); see docs/config.md\n"
-    "  --set SECTION.KEY=V   overrides one key; may be given often\n"
-    "  --servers N           parameter servers (2)\n"
-    "  --workers N           workers (2)\n"
-    "  --threads N           trainer threads per worker (1)\n"
-    "  --epochs N            passes over the data (1)\n"
-    "  --batch N             impressions a batch (2048)\n"
-    "  --max-steps N         stop after N batches; 0 saves the initial state only\n"
-    "  --seed N              of initial values and order (1)\n"
-    "  --memory BYTES        limit per server, e.g. 8G\n"
-    "  --checkpoint-every N  impressions, or seconds as in 60s (also one at the end and on SIGTERM)\n"
-    "  --deterministic       one order of batches and applies: runs are byte-identical\n"
-    "  --resume              continue from the newest checkpoint in --out\n"
-    "  --timeout MS          for all roles to appear (60000)\n"
-    "  --trace               workers log every batch to OUT/logs/trace-N.tsv (docs/model.md)\n";
-
-enum {
-    O_DATA = 256,
-    O_STREAM,
-    O_EVAL,
-    O_OUT,
-    O_CONF,
-    O_SET,
-    O_SERVERS,
-    O_WORKERS,
-    O_THREADS,
-    O_EPOCHS,
-    O_BATCH,
-    O_MAX_STEPS,
-    O_SEED,
-    O_MEMORY,
-    O_EVERY,
-    O_DETERMINISTIC,
-    O_RESUME,
-    O_TRACE,
-    O_TIMEOUT,
-    O_HELP,
-    O_LISTEN, /* from here on the coordinator's own */
-    O_LOG,
-    O_PROGRESS,
-    O_PRINT_CONFIG,
-    O_LOCK,
-    O_SOCKETS
-};
-static const struct option options[] = {{"data", required_argument, NULL, O_DATA},
-                                        {"stream", required_argument, NULL, O_STREAM},
-                                        {"eval", required_argument, NULL, O_EVAL},
-                                        {"out", required_argument, NULL, O_OUT},
-                                        {"conf", required_argument, NULL, O_CONF},
-                                        {"set", required_argument, NULL, O_SET},
-                                        {"servers", required_argument, NULL, O_SERVERS},
-                                        {"workers", required_argument, NULL, O_WORKERS},
-                                        {"threads", required_argument, NULL, O_THREADS},
-                                        {"epochs", required_argument, NULL, O_EPOCHS},
-                                        {"batch", required_argument, NULL, O_BATCH},
-                                        {"max-steps", required_argument, NULL, O_MAX_STEPS},
-                                        {"seed", required_argument, NULL, O_SEED},
-                                        {"memory", required_argument, NULL, O_MEMORY},
-                                        {"checkpoint-every", required_argument, NULL, O_EVERY},
-                                        {"deterministic", no_argument, NULL, O_DETERMINISTIC},
-                                        {"resume", no_argument, NULL, O_RESUME},
-                                        {"trace", no_argument, NULL, O_TRACE},
-                                        {"timeout", required_argument, NULL, O_TIMEOUT},
-                                        {"help", no_argument, NULL, O_HELP},
-                                        {"listen", required_argument, NULL, O_LISTEN},
-                                        {"log", required_argument, NULL, O_LOG},
-                                        {"progress-fd", required_argument, NULL, O_PROGRESS},
-                                        {"print-config", no_argument, NULL, O_PRINT_CONFIG},
-                                        {"lock-fd", required_argument, NULL, O_LOCK},
-                                        {"sockets", required_argument, NULL, O_SOCKETS},
-                                        {NULL, 0, NULL, 0}};
-#define COMMON_OPTIONS (O_LISTEN - O_DATA) /* the first of the table, in the order of the enum */
-
-static enum status option_u32(const char *what, const char *text, uint32_t min, uint32_t max,
-                              uint32_t *out) {
-    uint64_t v = 0;
-    TRY(option_u64(what, text, min, max, &v));
-    *out = (uint32_t)v;
-    return OK;
-}
-
-static enum status option_fd(const char *what, const char *text, int *out) {
-    uint64_t fd = 0;
-    TRY(option_u64(what, text, 0, INT_MAX, &fd));
-    *out = (int)fd;
-    return OK;
-}
 
 /* Roles and launchers run in other directories, so paths are made absolute here, once. */
 static enum status absolute(const char *path, char *out) {
@@ -118,129 +19,113 @@ static enum status absolute(const char *path, char *out) {
     return status;
 }
 
-static enum status set_config(struct job *j, const char *key, const char *value) {
+/* In place. */
+static enum status absolute_list(struct file_list *list) {
+    struct file_list all = {0};
+    char path[PATH_BYTES_MAX];
+    enum status status = OK;
+    for (size_t k = 0; k < list->count && status == OK; k++) {
+        status = absolute(list->names[k], path);
+        status = status == OK ? file_list_add(&all, path) : status;
+    }
+    file_list_free(list);
+    *list = all;
+    return status;
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static enum status job_take_out(void *line, const char *value) {
+    return absolute(value, ((struct job *)line)->out);
+}
+
+static enum status job_take_conf(void *line, const char *value) {
+    return config_read(&((struct job *)line)->config, value);
+}
+
+static enum status job_set(struct job *j, const char *key, const char *value) {
     char assignment[256];
     snprintf(assignment, sizeof assignment, "%s=%s", key, value);
     return config_set(&j->config, assignment);
 }
 
-static enum status checkpoint_every(struct job *j, const char *value) {
+static enum status job_take_every(void *line, const char *value) {
+    struct job *j = line;
     size_t n = strlen(value);
     if (n > 1 && value[n - 1] == 's') {
         char seconds[32];
         snprintf(seconds, sizeof seconds, "%.*s", (int)(n - 1), value);
-        return set_config(j, "checkpoint.every_seconds", seconds);
+        return job_set(j, "checkpoint.every_seconds", seconds);
     }
-    return set_config(j, "checkpoint.every_impressions", value);
+    return job_set(j, "checkpoint.every_impressions", value);
 }
 
-static enum status add_dirs(struct file_list *list, const char *argument) {
-    struct file_list found = {0};
-    char path[PATH_BYTES_MAX];
-    enum status status = paths_add(&found, argument);
-    for (size_t k = 0; status == OK && k < found.count; k++) {
-        status = absolute(found.names[k], path);
-        status = status == OK ? file_list_add(list, path) : status;
-    }
-    file_list_free(&found);
-    return status;
+#define KEY(name) .kind = OPTION_CONFIG, .at = offsetof(struct job, config), .key = name
+const struct option_row job_rows[] = {
+    {"data", "DIR", OPTION_PATHS, OPTION_AT(struct job, data),
+     .help = "training shards (esmm prep)"},
+    {"stream", "DIR", OPTION_TEXT, OPTION_AT(struct job, stream_dir),
+     .help = "instead of --data: follow a directory that grows, shard by shard, to its end; see "
+             "docs/stream.md"},
+    {"eval", "DIR", OPTION_PATHS, OPTION_AT(struct job, eval),
+     .help = "shards to evaluate on after every epoch and at the end"},
+    {"out", "DIR", OPTION_OWN, .take = job_take_out, .required = true,
+     .help = "run directory, made if absent"},
+    {"conf", "FILE", OPTION_OWN, .take = job_take_conf, .often = true, .first = true,
+     .help = "configuration (INI); see docs/config.md"},
+    {"set", "SECTION.KEY=V", KEY(NULL), .help = "overrides one key"},
+    {"servers", "N", OPTION_WHOLE, OPTION_AT(struct job, servers), .preset = "2", .least = 1,
+     .most = 256, .help = "parameter servers"},
+    {"workers", "N", OPTION_WHOLE, OPTION_AT(struct job, workers), .preset = "2", .least = 1,
+     .most = 10000, .help = "workers"},
+    {"threads", "N", OPTION_WHOLE, OPTION_AT(struct job, threads), .preset = "1", .least = 1,
+     .most = 64, .help = "trainer threads per worker"},
+    {"epochs", "N", KEY("train.epochs"), .told = "1", .help = "passes over the data"},
+    {"batch", "N", KEY("train.batch"), .told = "2048", .help = "impressions a batch"},
+    {"max-steps", "N", KEY("train.max_steps"),
+     .help =
+         "stop after the first N batches of the epochs' orders; 0 saves the initial state only"},
+    {"seed", "N", KEY("train.seed"), .told = "1", .help = "of initial values and order"},
+    {"memory", "BYTES", KEY("server.memory"),
+     .help = "limit per server, e.g. 8G; see docs/rows.md"},
+    {"checkpoint-every", "N", OPTION_OWN, .take = job_take_every,
+     .help =
+         "impressions, or seconds as in 60s, from checkpoint to checkpoint; there is one at the "
+         "end and on SIGTERM in any case"},
+    {"deterministic", NULL, KEY("train.deterministic"),
+     .help = "one order of batches and applies: runs are byte-identical"},
+    {"resume", NULL, OPTION_FLAG, OPTION_AT(struct job, resume),
+     .help = "continue from the newest checkpoint in --out"},
+    {"timeout", "MS", OPTION_WHOLE, OPTION_AT(struct job, timeout_ms), .preset = "60000",
+     .least = 1, .most = 86400000, .help = "for all roles to appear and servers to restore"},
+    {"trace", NULL, OPTION_FLAG, OPTION_AT(struct job, trace),
+     .help = "workers log the losses and impressions of every batch to OUT/logs/trace-N.tsv; see "
+             "docs/model.md"},
+    {NULL}};
+
+void job_init(void *line) {
+    struct job *j = line;
+    j->progress_fd = -1;
+    config_default(&j->config);
 }
 
-static enum status set_data(struct job *j, const char *dir, bool stream) {
-    if (j->data.count > 0 && j->stream != stream) {
+enum status job_check(void *line) {
+    struct job *j = line;
+    if (j->data.count > 0 && j->stream_dir != NULL) {
         return fail(ERR_USAGE, "--data and --stream exclude each other");
     }
-    j->stream = stream;
-    if (stream) {
-        char path[PATH_BYTES_MAX];
-        TRY(absolute(dir, path));
-        return file_list_add(&j->data, path);
-    }
-    return add_dirs(&j->data, dir);
-}
-
-static enum status apply(void *line, int option, const char *value) {
-    struct job *j = line;
-    switch (option) {
-    case O_DATA: return set_data(j, value, false);
-    case O_STREAM: return set_data(j, value, true);
-    case O_EVAL: return add_dirs(&j->eval, value);
-    case O_OUT: return absolute(value, j->out);
-    case O_CONF: return OK; /* read before everything else */
-    case O_SET: return config_set(&j->config, value);
-    case O_SERVERS: return option_u32("--servers", value, 1, 256, &j->servers);
-    case O_WORKERS: return option_u32("--workers", value, 1, 10000, &j->workers);
-    case O_THREADS: return option_u32("--threads", value, 1, 64, &j->threads);
-    case O_EPOCHS: return set_config(j, "train.epochs", value);
-    case O_BATCH: return set_config(j, "train.batch", value);
-    case O_MAX_STEPS: return set_config(j, "train.max_steps", value);
-    case O_SEED: return set_config(j, "train.seed", value);
-    case O_MEMORY: return set_config(j, "server.memory", value);
-    case O_EVERY: return checkpoint_every(j, value);
-    case O_DETERMINISTIC: return set_config(j, "train.deterministic", "true");
-    case O_RESUME: j->resume = true; return OK;
-    case O_TRACE: j->trace = true; return OK;
-    case O_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &j->timeout_ms);
-    case O_LISTEN: j->listen = value; return OK;
-    case O_LOG: j->log = value; return OK;
-    case O_SOCKETS: j->sockets = value; return OK;
-    case O_PROGRESS: return option_fd("--progress-fd", value, &j->progress_fd);
-    case O_LOCK: return option_fd("--lock-fd", value, &j->lock_fd);
-    case O_PRINT_CONFIG: j->print_config = true; return OK;
-    default: j->help = true; return OK;
-    }
-}
-
-/* The file's values must lie under those of the command line, wherever --conf stands. What is wrong
- * with the other options shows when they are applied. */
-static enum status read_conf(struct job *j, int argc, char **argv) {
-    int option;
-    optind = 0;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        if (option == O_CONF) {
-            TRY(config_read(&j->config, optarg));
-        }
-    }
-    return OK;
-}
-
-static enum status complete(const struct job *j, bool coord) {
+    j->stream = j->stream_dir != NULL;
+    TRY(j->stream ? file_list_add(&j->data, j->stream_dir) : OK);
     if (j->data.count == 0) {
         return fail(ERR_USAGE, "--data (or --stream) is missing: the directory of training shards");
     }
-    if (j->out[0] == '\0') {
-        return fail(ERR_USAGE, "--out is missing: the run directory");
-    }
-    if (coord && j->listen == NULL) {
-        return fail(ERR_USAGE, "--listen is missing: tcp://host:port or ipc://path");
-    }
+    TRY(absolute_list(&j->data));
+    TRY(absolute_list(&j->eval));
     return config_check(&j->config);
 }
 
-enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help) {
-    *j = (struct job){
-        .servers = 2, .workers = 2, .threads = 1, .progress_fd = -1, .timeout_ms = 60000};
-    static const int often[] = {O_DATA, O_EVAL, O_CONF, O_SET, 0};
-    struct option table[sizeof options / sizeof options[0]];
-    config_default(&j->config);
-    *help = false;
-    TRY(read_conf(j, argc, argv));
-    memcpy(table, options, sizeof options);
-    if (!coord) {
-        table[COMMON_OPTIONS] = (struct option){0};
-    }
-    const struct option_set set = {.table = table, .often = often};
-    TRY(options_read(argc, argv, &set, apply, j, &j->help));
-    *help = j->help;
-    if (j->help) {
-        return OK;
-    }
-    TRY(options_end(argc, argv));
-    return complete(j, coord);
-}
-
-void job_fini(struct job *j) {
+void job_fini(void *line) {
+    struct job *j = line;
     file_list_free(&j->data);
     file_list_free(&j->eval);
 }

@@ -6,16 +6,17 @@
 #include "common/base/file.h"
 #include "common/data/shard.h"
 #include "coord/coord.h"
+#include "tools/common/options.h"
 
 struct job {
     struct config config;
-    struct file_list data; /* directories, absolute */
-    bool stream;           /* it is one that grows, and is followed */
-    struct file_list eval; /* none: no evaluation */
+    struct file_list data;  /* directories, absolute; of a stream one */
+    bool stream;            /* it is one that grows, and is followed */
+    const char *stream_dir; /* as it was given */
+    struct file_list eval;  /* none: no evaluation */
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;
     bool resume;
-    bool help;
     bool trace;
     const char *listen;  /* coord only */
     const char *log;     /* coord only: log file */
@@ -26,13 +27,13 @@ struct job {
     uint64_t timeout_ms;
 };
 
-/* Parses argv (after the sub-command's name). `coord` accepts the coordinator's own options too.
- * *help is set if --help was given (nothing else is checked then). ERR_USAGE, ERR_CONFIG. */
-enum status job_parse(struct job *j, int argc, char **argv, bool coord, bool *help);
-void job_fini(struct job *j); /* after job_parse, whatever it gave; safe on a zeroed struct */
+/* The options of both commands, whose line is a struct job; and what a struct command needs beside
+ * them. */
+extern const struct option_row job_rows[];
+void job_init(void *job);
+enum status job_check(void *job); /* ERR_USAGE, ERR_CONFIG */
+void job_fini(void *job);
 /* What the coordinator is told of it; borrows from *j. */
 struct coord_options job_coord_options(const struct job *j);
-/* The lines of --help that describe these options. */
-extern const char job_options_help[];
 
 #endif

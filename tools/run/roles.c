@@ -1,4 +1,5 @@
 /* roles.c - the command lines of the three roles: coord, ps, worker. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,13 +8,11 @@
 #include "common/base/thread.h"
 #include "coord/coord.h"
 #include "job.h"
-#include "tools/common/options.h"
-#include "tools/common/paths.h"
 #include "ps/server.h"
 #include "tools/common/tools.h"
 #include "worker/worker.h"
 
-static enum status print_config(const struct config *config) {
+static enum status coord_print_config(const struct config *config) {
     struct buf text = BUF_EMPTY;
     enum status status = config_text(config, &text);
     if (status == OK && fwrite(text.data, 1, text.len, stdout) != text.len) {
@@ -43,24 +42,10 @@ static enum status run_coord(const struct coord_options *o) {
     return coord_run(o);
 }
 
-static enum status coord(struct job *j, int argc, char **argv) {
-    bool help;
-    TRY(job_parse(j, argc, argv, true, &help));
-    if (help) {
-        printf(
-            "usage: esmm coord --listen ENDPOINT --data DIR | --stream DIR --out DIR [options]\n\n"
-            "The coordinator: hands out shards, counts progress, commits checkpoints.\n\n"
-            "  --listen ENDPOINT     tcp://host:port or ipc://path\n"
-            "  --log FILE            log there instead of standard error\n"
-            "  --timeout MS          for all roles to appear (60000)\n"
-            "  --progress-fd N       a JSON line a second to this descriptor\n"
-            "  --print-config        check the options, print the configuration, start nothing\n"
-            "%s",
-            job_options_help);
-        return OK;
-    }
+static enum status coord_start(void *line) {
+    const struct job *j = line;
     if (j->print_config) {
-        return print_config(&j->config);
+        return coord_print_config(&j->config);
     }
     stop_signals_install();
     TRY(log_open(j->log, "coord"));
@@ -74,147 +59,124 @@ static enum status coord(struct job *j, int argc, char **argv) {
     return status;
 }
 
-enum status tool_coord(int argc, char **argv) {
-    struct job j = {0};
-    const enum status status = coord(&j, argc, argv);
-    job_fini(&j);
-    return status;
-}
+static const struct option_row coord_rows[] = {
+    {"listen", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct job, listen), .required = true,
+     .help = "tcp://host:port or ipc://path"},
+    {"log", "FILE", OPTION_TEXT, OPTION_AT(struct job, log), .told = "standard error",
+     .help = "log there"},
+    {"progress-fd", "N", OPTION_WHOLE, OPTION_AT(struct job, progress_fd), .most = INT_MAX,
+     .help = "a JSON line a second to this descriptor"},
+    {"print-config", NULL, OPTION_FLAG, OPTION_AT(struct job, print_config),
+     .help = "check the options, print the configuration, start nothing"},
+    {"lock-fd", "N", OPTION_WHOLE, OPTION_AT(struct job, lock_fd), .most = INT_MAX,
+     .help = "descriptor of OUT/lock, which the starter holds"},
+    {"sockets", "DIR", OPTION_TEXT, OPTION_AT(struct job, sockets),
+     .help = "directory of ipc sockets, to be removed if the starter has died"},
+    {NULL}};
+const struct command command_coord = {
+    .name = "coord",
+    .summary = "one role: the coordinator",
+    .usage = "--listen ENDPOINT --data DIR | --stream DIR --out DIR [options]",
+    .about = "The coordinator: hands out shards, counts progress, commits checkpoints.",
+    .role = true,
+    .groups = (const struct option_group[]){{NULL, coord_rows}, {"The job:", job_rows}, {0}},
+    .line_bytes = sizeof(struct job),
+    .init = job_init,
+    .check = job_check,
+    .run = coord_start,
+    .fini = job_fini};
 
-enum {
-    R_COORD = 256,
-    R_INDEX,
-    R_LISTEN,
-    R_ADVERTISE,
-    R_THREADS,
-    R_LOG,
-    R_TIMEOUT,
-    R_TRACE,
-    R_DATA,
-    R_EVAL,
-    R_HELP
-};
-static const struct option role_options[] = {{"coord", required_argument, NULL, R_COORD},
-                                             {"index", required_argument, NULL, R_INDEX},
-                                             {"listen", required_argument, NULL, R_LISTEN},
-                                             {"advertise", required_argument, NULL, R_ADVERTISE},
-                                             {"threads", required_argument, NULL, R_THREADS},
-                                             {"log", required_argument, NULL, R_LOG},
-                                             {"timeout", required_argument, NULL, R_TIMEOUT},
-                                             {"trace", required_argument, NULL, R_TRACE},
-                                             {"data", required_argument, NULL, R_DATA},
-                                             {"eval", required_argument, NULL, R_EVAL},
-                                             {"help", no_argument, NULL, R_HELP},
-                                             {NULL, 0, NULL, 0}};
+/* --- server and worker ------------------------------------------------------------------------ */
+
 struct role_line {
     const char *coordinator, *listen, *advertise, *log, *trace;
     struct file_list data, eval;
-    uint64_t index, threads, timeout_ms;
-    bool help;
+    uint32_t index, threads;
+    uint64_t timeout_ms;
 };
 
-static enum status role_option(void *line, int option, const char *value) {
+static void role_fini(void *line) {
     struct role_line *r = line;
-    switch (option) {
-    case R_COORD: r->coordinator = value; return OK;
-    case R_INDEX: return option_u64("--index", value, 0, 100000, &r->index);
-    case R_LISTEN: r->listen = value; return OK;
-    case R_ADVERTISE: r->advertise = value; return OK;
-    case R_THREADS: return option_u64("--threads", value, 1, 64, &r->threads);
-    case R_LOG: r->log = value; return OK;
-    case R_TIMEOUT: return option_u64("--timeout", value, 1, 86400000, &r->timeout_ms);
-    case R_TRACE: r->trace = value; return OK;
-    case R_DATA: return paths_add(&r->data, value);
-    case R_EVAL: return paths_add(&r->eval, value);
-    default: r->help = true; return OK;
-    }
-}
-
-static void role_fini(struct role_line *r) {
     file_list_free(&r->data);
     file_list_free(&r->eval);
 }
 
-static enum status role_parse(struct role_line *r, int argc, char **argv) {
-    *r = (struct role_line){.threads = 1, .timeout_ms = 60000};
-    static const int often[] = {R_DATA, R_EVAL, 0};
-    const struct option_set set = {.table = role_options, .often = often};
-    TRY(options_read(argc, argv, &set, role_option, r, &r->help));
-    if (r->help) {
-        return OK;
-    }
-    TRY(options_end(argc, argv));
-    if (r->coordinator == NULL) {
-        return fail(ERR_USAGE, "--coord is missing: the coordinator's endpoint");
-    }
-    return OK;
+static enum status role_open(const struct role_line *r, const char *role) {
+    char name[32];
+    snprintf(name, sizeof name, "%s-%u", role, r->index);
+    stop_signals_install();
+    return log_open(r->log, name);
 }
 
-static enum status ps(struct role_line *r, int argc, char **argv) {
-    TRY(role_parse(r, argc, argv));
-    if (r->help) {
-        printf("usage: esmm ps --coord ENDPOINT --index I --listen ENDPOINT [options]\n\n"
-               "A parameter server: holds rows and dense slices, applies pushes.\n\n"
-               "  --listen ENDPOINT     ipc://path (.K is added per thread) or tcp://host:0\n"
-               "  --advertise HOST      the name workers reach this machine by\n"
-               "  --threads N           partition threads (1)\n"
-               "  --log FILE            log there instead of standard error\n"
-               "  --timeout MS          for the job to be ready (60000)\n");
-        return OK;
-    }
-    if (r->listen == NULL) {
-        return fail(ERR_USAGE, "--listen is missing: ipc://path or tcp://host:0");
-    }
-    char name[32];
-    snprintf(name, sizeof name, "ps-%u", (unsigned)r->index);
-    stop_signals_install();
-    TRY(log_open(r->log, name));
-    struct server_options o = {.coordinator = r->coordinator,
-                               .listen = r->listen,
-                               .advertise = r->advertise,
-                               .index = (uint32_t)r->index,
-                               .threads = (uint32_t)r->threads,
-                               .timeout_ms = r->timeout_ms};
+static enum status ps_start(void *line) {
+    const struct role_line *r = line;
+    TRY(role_open(r, "ps"));
+    const struct server_options o = {.coordinator = r->coordinator,
+                                     .listen = r->listen,
+                                     .advertise = r->advertise,
+                                     .index = r->index,
+                                     .threads = r->threads,
+                                     .timeout_ms = r->timeout_ms};
     return role_end(server_run(&o));
 }
 
-enum status tool_ps(int argc, char **argv) {
-    struct role_line r = {0};
-    const enum status status = ps(&r, argc, argv);
-    role_fini(&r);
-    return status;
-}
-
-static enum status worker(struct role_line *r, int argc, char **argv) {
-    TRY(role_parse(r, argc, argv));
-    if (r->help) {
-        printf("usage: esmm worker --coord ENDPOINT --index I [options]\n\n"
-               "A worker: reads impression shards, computes gradients, pushes them.\n\n"
-               "  --threads N           trainer threads (1)\n"
-               "  --data DIR            this machine's copy of the training shards; all, in order\n"
-               "  --eval DIR            this machine's copy of the evaluation shards\n"
-               "  --trace FILE          one line per training batch with its losses\n"
-               "  --log FILE            log there instead of standard error\n"
-               "  --timeout MS          for the job to be ready (60000)\n");
-        return OK;
-    }
-    char name[32];
-    snprintf(name, sizeof name, "worker-%u", (unsigned)r->index);
-    stop_signals_install();
-    TRY(log_open(r->log, name));
-    struct worker_options o = {.coordinator = r->coordinator,
-                               .index = (uint32_t)r->index,
-                               .threads = (uint32_t)r->threads,
-                               .timeout_ms = r->timeout_ms,
-                               .trace_path = r->trace,
-                               .data = &r->data,
-                               .eval = &r->eval};
+static enum status worker_start(void *line) {
+    const struct role_line *r = line;
+    TRY(role_open(r, "worker"));
+    const struct worker_options o = {.coordinator = r->coordinator,
+                                     .index = r->index,
+                                     .threads = r->threads,
+                                     .timeout_ms = r->timeout_ms,
+                                     .trace_path = r->trace,
+                                     .data = &r->data,
+                                     .eval = &r->eval};
     return role_end(worker_run(&o));
 }
 
-enum status tool_worker(int argc, char **argv) {
-    struct role_line r = {0};
-    const enum status status = worker(&r, argc, argv);
-    role_fini(&r);
-    return status;
-}
+static const struct option_row role_rows[] = {
+    {"coord", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, coordinator), .required = true,
+     .help = "where the coordinator listens"},
+    {"index", "I", OPTION_WHOLE, OPTION_AT(struct role_line, index), .preset = "0", .most = 100000,
+     .help = "which of the servers or workers this is"},
+    {"log", "FILE", OPTION_TEXT, OPTION_AT(struct role_line, log), .told = "standard error",
+     .help = "log there"},
+    {"timeout", "MS", OPTION_WHOLE, OPTION_AT(struct role_line, timeout_ms), .preset = "60000",
+     .least = 1, .most = 86400000, .help = "for the job to be ready"},
+    {NULL}};
+static const struct option_row ps_rows[] = {
+    {"listen", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, listen), .required = true,
+     .help = "ipc://path (.K is added per thread) or tcp://host:0"},
+    {"advertise", "HOST", OPTION_TEXT, OPTION_AT(struct role_line, advertise),
+     .help = "the name workers reach this machine by"},
+    {"threads", "N", OPTION_WHOLE, OPTION_AT(struct role_line, threads), .preset = "1", .least = 1,
+     .most = 64, .help = "partition threads"},
+    {NULL}};
+static const struct option_row worker_rows[] = {
+    {"threads", "N", OPTION_WHOLE, OPTION_AT(struct role_line, threads), .preset = "1", .least = 1,
+     .most = 64, .help = "trainer threads"},
+    {"data", "DIR", OPTION_PATHS, OPTION_AT(struct role_line, data),
+     .help = "this machine's copy of the training shards"},
+    {"eval", "DIR", OPTION_PATHS, OPTION_AT(struct role_line, eval),
+     .help = "this machine's copy of the evaluation shards"},
+    {"trace", "FILE", OPTION_TEXT, OPTION_AT(struct role_line, trace),
+     .help = "one line per training batch with its losses"},
+    {NULL}};
+
+const struct command command_ps = {
+    .name = "ps",
+    .summary = "one role: a parameter server",
+    .about = "A parameter server: holds rows and dense slices, applies pushes.",
+    .role = true,
+    .groups = (const struct option_group[]){{NULL, role_rows}, {NULL, ps_rows}, {0}},
+    .line_bytes = sizeof(struct role_line),
+    .run = ps_start,
+    .fini = role_fini};
+const struct command command_worker = {
+    .name = "worker",
+    .summary = "one role: a worker",
+    .about = "A worker: reads impression shards, computes gradients, pushes them.",
+    .role = true,
+    .groups = (const struct option_group[]){{NULL, role_rows}, {NULL, worker_rows}, {0}},
+    .line_bytes = sizeof(struct role_line),
+    .run = worker_start,
+    .fini = role_fini};

@@ -20,7 +20,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,8 +37,6 @@
 #include "tools/common/tools.h"
 
 #define POLL_MS       50
-#define SILENCE_S     60
-#define GRACE_S       30
 #define REPLACE_MS    5000  /* for a killed process to be gone */
 #define COMMAND_BYTES 16384 /* of the role's arguments */
 
@@ -54,34 +51,12 @@ struct tether {
     uint64_t heard_ms;
     uint64_t kill_at_ms; /* 0: the role may live */
     int passed_on;       /* the newest signal of our own that the role has been given */
-    bool help;
+    int exit_code;       /* the role's */
 };
 
-enum { T_SILENCE = 256, T_GRACE, T_REPLACE, T_HELP };
-static const struct option options[] = {{"silence", required_argument, NULL, T_SILENCE},
-                                        {"grace", required_argument, NULL, T_GRACE},
-                                        {"replace", required_argument, NULL, T_REPLACE},
-                                        {"help", no_argument, NULL, T_HELP},
-                                        {NULL, 0, NULL, 0}};
-
-static enum status apply(void *line, int option, const char *value) {
-    struct tether *t = line;
-    switch (option) {
-    case T_SILENCE: return option_u64("--silence", value, 1, 86400, &t->silence_s);
-    case T_GRACE: return option_u64("--grace", value, 1, 86400, &t->grace_s);
-    case T_REPLACE: return option_u64("--replace", value, 2, INT32_MAX, &t->replace);
-    default: t->help = true; return OK;
-    }
-}
-
-static enum status parse(struct tether *t, int argc, char **argv) {
-    const struct option_set set = {.table = options, .leading = true};
-    TRY(options_read(argc, argv, &set, apply, t, &t->help));
-    if (t->help) {
-        return OK;
-    }
-    t->role = argv + optind;
-    const char *role = optind < argc ? argv[optind] : "";
+static enum status tether_check(void *line) {
+    const struct tether *t = line;
+    const char *role = t->role[0];
     if (strcmp(role, "coord") != 0 && strcmp(role, "ps") != 0 && strcmp(role, "worker") != 0) {
         return fail(ERR_USAGE, "role is '%s', expected coord, ps or worker", role);
     }
@@ -249,7 +224,7 @@ static int exit_code_of(const struct tether *t, int wait_status) {
     return 128 + number;
 }
 
-static enum status hold(struct tether *t, int *exit_code) {
+static enum status hold(struct tether *t) {
     int wait_status = 0;
     pid_t got;
     t->input_open = true;
@@ -260,28 +235,42 @@ static enum status hold(struct tether *t, int *exit_code) {
     if (got < 0) {
         return fail(ERR_IO, "cannot wait for the %s: %s", t->role[0], strerror(errno));
     }
-    *exit_code = exit_code_of(t, wait_status);
+    t->exit_code = exit_code_of(t, wait_status);
     return OK;
 }
 
-enum status tool_tether(int argc, char **argv, int *exit_code) {
-    struct tether t = {.silence_s = SILENCE_S, .grace_s = GRACE_S};
-    TRY(parse(&t, argc, argv));
-    if (t.help) {
-        printf(
-            "usage: esmm tether [--silence S] [--grace S] coord|ps|worker [options of the role]\n\n"
-            "Runs one role for a launcher, and ends it when the launcher is gone.\n"
-            "Reads lines from standard input: beat, int, term, kill.\n\n"
-            "  --silence S           end the role after S seconds without a line (%d)\n"
-            "  --grace S             kill it when it has not ended S seconds later (%d)\n"
-            "  --replace PID         kill process PID first, if it runs the same role\n",
-            SILENCE_S, GRACE_S);
-        return OK;
-    }
+static enum status tether_run(void *line) {
+    struct tether *t = line;
     stop_signals_install();
     signal(SIGHUP, SIG_IGN);
     TRY(log_open(NULL, "tether"));
-    TRY(remove_predecessor(&t));
-    TRY(start_role(&t));
-    return hold(&t, exit_code);
+    TRY(remove_predecessor(t));
+    TRY(start_role(t));
+    return hold(t);
 }
+
+static int tether_exit_code(const void *line) {
+    return ((const struct tether *)line)->exit_code;
+}
+
+static const struct option_row tether_rows[] = {
+    {"silence", "S", OPTION_WHOLE, OPTION_AT(struct tether, silence_s), .preset = "60", .least = 1,
+     .most = 86400, .help = "end the role after S seconds without a line"},
+    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct tether, grace_s), .preset = "30", .least = 1,
+     .most = 86400, .help = "kill it when it has not ended S seconds later"},
+    {"replace", "PID", OPTION_WHOLE, OPTION_AT(struct tether, replace), .least = 2,
+     .most = INT32_MAX, .help = "kill process PID first, if it runs the same role"},
+    {"role", "coord|ps|worker [options of the role]", OPTION_REST, OPTION_AT(struct tether, role),
+     .argument = true, .required = true, .help = "coord, ps or worker, and all that it is given"},
+    {NULL}};
+const struct command command_tether = {
+    .name = "tether",
+    .summary = "one role, ended when the launcher is gone",
+    .about =
+        "Runs one role for a launcher, and ends it when the launcher is gone. Reads lines from "
+        "standard input: beat, int, term, kill.",
+    .groups = (const struct option_group[]){{NULL, tether_rows}, {0}},
+    .line_bytes = sizeof(struct tether),
+    .check = tether_check,
+    .run = tether_run,
+    .exit_code = tether_exit_code};

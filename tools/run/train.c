@@ -290,7 +290,6 @@ static void train_fini(struct train *t) {
         file_remove_tree(t->sockets);
     }
     dataset_free(&t->data);
-    job_fini(&t->job);
     lock_release(&t->lock);
 }
 
@@ -444,26 +443,15 @@ static enum status end_failed(struct train *t, enum status status) {
                     : "continue with --resume");
 }
 
-enum status tool_train(int argc, char **argv) {
+static enum status train_start(void *line) {
     struct train *t = NULL;
-    bool help = false;
+    char why[1024];
     TRY(mem_new(&t));
+    t->job = *(const struct job *)line; /* its lists stay the line's */
     t->progress_read = t->progress_write = -1;
     t->lock = LOCK_NONE;
-    enum status status = job_parse(&t->job, argc, argv, false, &help);
-    if (status == OK && help) {
-        printf("usage: esmm train --data DIR | --stream DIR --out DIR [options]\n\n"
-               "A whole job on this machine: coordinator, servers, workers.\n\n%s",
-               job_options_help);
-    } else if (status == OK) {
-        status = run(t);
-    }
-    char why[1024];
-    if (status == ERR_CLOSED && stop_requested()) { /* nothing had begun */
-        fprintf(stderr, "esmm train: %s\n", fail_text());
-        status = OK;
-    }
-    if (status != OK && !help) {
+    enum status status = run(t);
+    if (status != OK && !(status == ERR_CLOSED && stop_requested())) { /* else nothing had begun */
         status = end_failed(t, status);
     }
     snprintf(why, sizeof why, "%s", fail_text());
@@ -471,3 +459,15 @@ enum status tool_train(int argc, char **argv) {
     mem_free(&t);
     return status == OK ? OK : fail(status, "%s", why);
 }
+
+const struct command command_train = {
+    .name = "train",
+    .summary = "a whole job on this machine",
+    .usage = "--data DIR | --stream DIR --out DIR [options]",
+    .about = "A whole job on this machine: coordinator, servers, workers.",
+    .groups = (const struct option_group[]){{NULL, job_rows}, {0}},
+    .line_bytes = sizeof(struct job),
+    .init = job_init,
+    .check = job_check,
+    .run = train_start,
+    .fini = job_fini};
