@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/container.h"
 #include "common/base/mem.h"
+#include "common/data/dataset.h"
 #include "common/metric/metric.h"
 #include "common/job/plan.h"
 #include "common/base/rng.h"

@@ -11,7 +11,7 @@
 #define COORD_EVAL_JOB_H
 
 #include "common/metric/metric.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "common/base/thread.h"
 #include "common/data/unseen.h"
 #include "common/net/wire.h"

@@ -173,8 +173,8 @@ static enum status make_job_plan(struct coord *c) {
     p->schema = c->data.schema;
     if (!p->stream || c->resume_dir[0] == '\0') {
         const bool counted = c->config->sample_correction == CORRECT_WEIGHT;
-        dataset_rates(&c->data.weights, counted ? c->data.sample_rate : 1, &p->rate_ctr,
-                      &p->rate_cvr);
+        weight_sums_rates(&c->data.weights, counted ? c->data.sample_rate : 1, &p->rate_ctr,
+                          &p->rate_cvr);
     }
     p->sample_rate = c->data.sample_rate;
     TRY(absolute_all(c->options->data, &p->data_dirs));

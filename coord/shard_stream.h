@@ -10,7 +10,8 @@
 #ifndef COORD_SHARD_STREAM_H
 #define COORD_SHARD_STREAM_H
 
-#include "common/data/shard.h"
+#include "common/data/shard_info.h"
+#include "common/job/schema.h"
 
 struct shard_stream {
     const char *dir;  /* borrowed */

@@ -15,6 +15,7 @@
 #include "common/job/layout.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
 
 struct sample {

@@ -1,6 +1,6 @@
 #include "meter.h"
 
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 void meter_init(struct meter *m) {
     *m = (struct meter){0};

@@ -24,6 +24,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/data/dataset.h"
+#include "common/data/shard_info.h"
 #include "common/job/plan.h"
 #include "common/base/thread.h"
 #include "common/data/sample.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 
 /* --- opening ---------------------------------------------------------------------------------- */
 

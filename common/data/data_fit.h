@@ -6,7 +6,7 @@
 #include "common/base/file.h"
 #include "common/checkpoint/manifest.h"
 #include "common/metric/metric.h"
-#include "shard.h"
+#include "dataset.h"
 
 struct fit_side {
     const struct schema *schema; /* borrowed, as the next */

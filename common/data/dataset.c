@@ -9,17 +9,22 @@
  * protobuf-c allocates for every few bytes of a hostile message; the allocator here gives out at
  * most BUDGET_FACTOR times the message's bytes.
  */
-#include "shard.h"
+#include "dataset.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "common/base/bytes.h"
 #include "common/base/container.h"
-#include "disk.pb-c.h"
-#include "common/field/field_pack.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/field/field_pack.h"
+#include "disk.pb-c.h"
+#include "record.h"
+#include "dataset.h"
+#include "dataset.h"
+#include "shard.h"
+#include "shard_weights.h"
 
 #define DATASET_FORMAT     1u
 #define DATASET_BLOCK      2u /* type of the manifest's block; a checkpoint's is 1 */

@@ -8,7 +8,7 @@
  * the data are, and with it of their identity. That of one directory alone is the hash of its
  * manifest's bytes, which is what checkpoints have always held.
  */
-#include "shard.h"
+#include "dataset.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "shard_weights.h"
 
 #define MANIFEST_BYTES_MAX (256u << 20)
 

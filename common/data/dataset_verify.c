@@ -1,11 +1,15 @@
 /* dataset_verify.c - the shards of a directory against what its manifest says of them. */
-#include "shard.h"
+#include "dataset.h"
 
 #include <inttypes.h>
 #include <math.h>
 
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "record.h"
+#include "shard.h"
+#include "shard_info.h"
+#include "shard_weights.h"
 
 #define CHUNK_BYTES ((size_t)1 << 20)
 

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "shard.h"
+#include "record.h"
 
 #define BLOCK_IMPRESSIONS 1000u
 #define TENTHS            10u

@@ -4,7 +4,7 @@
 #define COMMON_DATA_FEATURE_LIST_H
 
 #include "common/base/mem.h"
-#include "shard.h"
+#include "shard_builder.h"
 
 struct feature_list {
     struct feature *features; /* [count], room for cap */

@@ -19,175 +19,52 @@
  */
 #include "shard.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "common/base/bytes.h"
-#include "common/base/container.h"
 #include "common/base/mem.h"
+#include "shard_decoder.h"
 #include "shard_format.h"
-
-/* A column as META tells of it. */
-struct shape {
-    char name[FIELD_NAME_MAX];
-    enum side side;
-    uint8_t flags;
-    uint32_t values;
-};
-
-struct decoder {
-    struct container_reader file;
-    struct buf block;
-    size_t next;  /* block */
-    uint32_t has; /* SHARD_HAS_... */
-    struct shape shape[FIELDS_MAX];
-    uint32_t shapes;
-};
-
-static enum status corrupt(const struct decoder *d, const char *what) {
-    const size_t at = d->next > 0 ? d->next - 1 : 0; /* the block that was read last */
-    const struct container_reader *f = &d->file;
-    const uint64_t offset = at < f->block_count ? f->blocks[at].offset : f->blocks_end;
-    return fail(ERR_CORRUPT, "%s: block at offset %llu: %s", f->file.path,
-                (unsigned long long)offset, what);
-}
-
-/* Reads the next block, which must be this one. */
-static enum status take_block(struct decoder *d, uint16_t type, uint64_t tag) {
-    const struct container_reader *f = &d->file;
-    const size_t at = d->next++;
-    if (at >= f->block_count || f->blocks[at].type != type || f->blocks[at].tag != tag) {
-        return fail(
-            ERR_CORRUPT, "%s: block %zu at offset %llu: expected type %u of column %llu",
-            f->file.path, at,
-            (unsigned long long)(at < f->block_count ? f->blocks[at].offset : f->blocks_end), type,
-            (unsigned long long)tag);
-    }
-    return container_get(&d->file, at, &d->block);
-}
-
-/* The next block, which holds exactly `bytes`. Checked in the index, ahead of the reading. */
-static enum status take_block_of(struct decoder *d, uint16_t type, uint64_t tag, size_t bytes) {
-    if (d->next < d->file.block_count && d->file.blocks[d->next].raw_bytes != bytes) {
-        d->next++;
-        return corrupt(d, "not as many bytes as its counts ask for");
-    }
-    return take_block(d, type, tag);
-}
-
-/* A varint; most take one byte. */
-static uint64_t take_varint(struct cursor *c) {
-    if (c->at < c->end && *c->at < 0x80) {
-        return *c->at++;
-    }
-    return cursor_varint(c);
-}
-
-static bool spent(const struct cursor *c) {
-    return !c->bad && cursor_left(c) == 0;
-}
-
-/* --- META ------------------------------------------------------------------------------------- */
-
-static enum status take_shape(struct decoder *d, struct cursor *c) {
-    struct shape *s = &d->shape[d->shapes];
-    const uint8_t side = cursor_u8(c);
-    s->flags = cursor_u8(c);
-    s->values = cursor_u32(c);
-    const uint8_t length = cursor_u8(c);
-    const uint8_t *name = cursor_take(c, length);
-    if (name == NULL || length == 0 || length >= FIELD_NAME_MAX || memchr(name, 0, length)) {
-        return corrupt(d, "a column's name is not one");
-    }
-    memcpy(s->name, name, length);
-    s->name[length] = '\0';
-    if (side != SHARD_SIDE_USER && side != SHARD_SIDE_ITEM) {
-        return corrupt(d, "a column's side is not 0 (user) or 1 (item)");
-    }
-    s->side = side == SHARD_SIDE_USER ? SIDE_USER : SIDE_ITEM;
-    if ((s->flags & ~COLUMN_FLAGS) != 0) {
-        return corrupt(d, "a column has unknown flags");
-    }
-    for (uint32_t k = 0; k < d->shapes; k++) {
-        if (strcmp(d->shape[k].name, s->name) == 0) {
-            return corrupt(d, "two columns have one name");
-        }
-    }
-    d->shapes++;
-    return OK;
-}
-
-static enum status take_meta(struct decoder *d, struct shard *s) {
-    uint64_t values = 0;
-    TRY(take_block(d, SHARD_META, 0));
-    struct cursor c = cursor_of(d->block.data, d->block.len);
-    const uint32_t format = cursor_u32(&c);
-    s->impressions = cursor_u32(&c);
-    s->groups = cursor_u32(&c);
-    const uint32_t columns = cursor_u32(&c);
-    if (c.bad || (format != SHARD_FORMAT && format != SHARD_FORMAT_MORE)) {
-        return fail(ERR_CORRUPT, "%s: shard format %u, expected %u or %u", d->file.file.path,
-                    format, SHARD_FORMAT, SHARD_FORMAT_MORE);
-    }
-    d->has = format == SHARD_FORMAT_MORE ? cursor_u32(&c) : 0;
-    if (format == SHARD_FORMAT_MORE && (d->has == 0 || (d->has & ~SHARD_HAS) != 0 ||
-                                        (d->has & SHARD_HAS_RECORDS) == SHARD_HAS_KINDS)) {
-        return corrupt(d, "expected times, times and kinds, or weights, and nothing else");
-    }
-    if (s->impressions == 0 || s->impressions > SHARD_IMPRESSIONS_MAX || s->groups == 0 ||
-        s->groups > s->impressions || columns > FIELDS_MAX) {
-        return corrupt(d, "counts of impressions, groups or columns cannot be true");
-    }
-    for (uint32_t k = 0; k < columns; k++) {
-        TRY(take_shape(d, &c));
-        values += d->shape[k].values;
-    }
-    if (!spent(&c) || values > SHARD_VALUES_MAX) {
-        return corrupt(d, "column shapes do not end with the block, or hold too many values");
-    }
-    return OK;
-}
 
 /* --- groups and impressions ------------------------------------------------------------------- */
 
 static enum status take_groups(struct decoder *d, struct shard *s) {
-    TRY(take_block_of(d, SHARD_GROUP_KEYS, 0, (size_t)s->groups * 8));
+    TRY(decoder_take_of(d, SHARD_GROUP_KEYS, 0, (size_t)s->groups * 8));
     TRY(mem_array(&s->group_key, s->groups));
     memcpy(s->group_key, d->block.data, (size_t)s->groups * 8);
-    TRY(take_block(d, SHARD_GROUP_SIZES, 0));
+    TRY(decoder_take(d, SHARD_GROUP_SIZES, 0));
     if (d->block.len < s->groups) {
-        return corrupt(d, "fewer group sizes than groups");
+        return decoder_corrupt(d, "fewer group sizes than groups");
     }
     TRY(mem_array(&s->group_start, (size_t)s->groups + 1));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t g = 0; g < s->groups; g++) {
-        const uint64_t size = take_varint(&c);
+        const uint64_t size = cursor_short(&c);
         if (size == 0 || size > s->impressions - s->group_start[g]) {
-            return corrupt(d, "a group is empty or reaches beyond the impressions");
+            return decoder_corrupt(d, "a group is empty or reaches beyond the impressions");
         }
         s->group_start[g + 1] = s->group_start[g] + (uint32_t)size;
     }
-    return spent(&c) && s->group_start[s->groups] == s->impressions
+    return cursor_spent(&c) && s->group_start[s->groups] == s->impressions
                ? OK
-               : corrupt(d, "group sizes do not add up to the impressions");
+               : decoder_corrupt(d, "group sizes do not add up to the impressions");
 }
 
 static enum status take_impressions(struct decoder *d, struct shard *s) {
     uint64_t id = 0;
-    TRY(take_block(d, SHARD_IMPRESSION_IDS, 0));
+    TRY(decoder_take(d, SHARD_IMPRESSION_IDS, 0));
     if (d->block.len < s->impressions) {
-        return corrupt(d, "fewer impression ids than impressions");
+        return decoder_corrupt(d, "fewer impression ids than impressions");
     }
     TRY(mem_array(&s->impression_id, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
-        id += (uint64_t)zigzag_decode(take_varint(&c));
+        id += (uint64_t)zigzag_decode(cursor_short(&c));
         s->impression_id[i] = id;
     }
-    if (!spent(&c)) {
-        return corrupt(d, "impression ids do not end with the block");
+    if (!cursor_spent(&c)) {
+        return decoder_corrupt(d, "impression ids do not end with the block");
     }
-    TRY(take_block_of(d, SHARD_LABELS, 0, s->impressions));
+    TRY(decoder_take_of(d, SHARD_LABELS, 0, s->impressions));
     TRY(mem_array(&s->labels, s->impressions));
     memcpy(s->labels, d->block.data, s->impressions);
     bool bad = false;
@@ -197,100 +74,73 @@ static enum status take_impressions(struct decoder *d, struct shard *s) {
         bad |= outcome == 0 && s->labels[i] != 0;
         bad |= outcome > 3 && (outcome != 7 || (d->has & SHARD_HAS_KINDS) == 0);
     }
-    return bad ? corrupt(
+    return bad ? decoder_corrupt(
                      d, "labels other than 0, 1 and 3, or 7 of a record, and behaviours of a click")
                : OK;
 }
 
-/* The next block, of floats that must not be negative, infinite or no number. */
-static enum status take_impression_weights(struct decoder *d, uint32_t impressions,
-                                           float **weight) {
-    bool bad = false;
-    if ((d->has & SHARD_HAS_IMPRESSION_WEIGHTS) == 0) {
-        return OK;
-    }
-    TRY(take_block_of(d, SHARD_IMPRESSION_WEIGHTS, 0, (size_t)impressions * 4));
-    TRY(mem_array(weight, impressions));
-    memcpy(*weight, d->block.data, (size_t)impressions * 4);
-    for (uint32_t i = 0; i < impressions; i++) {
-        bad |= !((*weight)[i] >= 0.0f && (*weight)[i] <= SHARD_WEIGHT_MAX);
-    }
-    return bad ? corrupt(d, "an impression's weight is negative, too large or no number") : OK;
-}
-
 /* --- times and kinds -------------------------------------------------------------------------- */
-
-static bool time_good(uint64_t time) {
-    return time > 0 && time <= SHARD_TIME_MAX;
-}
 
 static enum status take_impression_times(struct decoder *d, struct shard *s) {
     uint64_t time = 0;
     bool bad = false;
-    TRY(take_block(d, SHARD_TIMES, 0));
+    TRY(decoder_take(d, SHARD_TIMES, 0));
     if (d->block.len < s->impressions) {
-        return corrupt(d, "fewer times than impressions");
+        return decoder_corrupt(d, "fewer times than impressions");
     }
     TRY(mem_array(&s->time, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
-        time += (uint64_t)zigzag_decode(take_varint(&c));
+        time += (uint64_t)zigzag_decode(cursor_short(&c));
         s->time[i] = time;
-        bad |= !time_good(time);
+        bad |= !record_time_good(time);
     }
-    return spent(&c) && !bad ? OK : corrupt(d, "times are not one each, or out of range");
+    return cursor_spent(&c) && !bad ? OK
+                                    : decoder_corrupt(d, "times are not one each, or out of range");
 }
 
 static enum status take_click_times(struct decoder *d, struct shard *s) {
     bool bad = false;
-    TRY(take_block(d, SHARD_CLICKS, 0));
+    TRY(decoder_take(d, SHARD_CLICKS, 0));
     TRY(mem_array(&s->click_time, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
         if ((s->labels[i] & LABEL_CLICK) != 0) {
-            s->click_time[i] = s->time[i] + (uint64_t)zigzag_decode(take_varint(&c));
-            bad |= !time_good(s->click_time[i]);
+            s->click_time[i] = s->time[i] + (uint64_t)zigzag_decode(cursor_short(&c));
+            bad |= !record_time_good(s->click_time[i]);
         }
     }
-    return spent(&c) && !bad ? OK : corrupt(d, "times of clicks are not one each, or out of range");
+    return cursor_spent(&c) && !bad
+               ? OK
+               : decoder_corrupt(d, "times of clicks are not one each, or out of range");
 }
 
 static enum status take_conversion_times(struct decoder *d, struct shard *s) {
     bool bad = false;
-    TRY(take_block(d, SHARD_CONVERSIONS, 0));
+    TRY(decoder_take(d, SHARD_CONVERSIONS, 0));
     TRY(mem_array(&s->conversion_time, s->impressions));
     struct cursor c = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < s->impressions; i++) {
         if ((s->labels[i] & LABEL_CONVERSION) != 0) {
-            const uint64_t delay = take_varint(&c);
+            const uint64_t delay = cursor_short(&c);
             s->conversion_time[i] = s->click_time[i] + delay;
-            bad |= delay > SHARD_TIME_MAX || !time_good(s->conversion_time[i]);
+            bad |= delay > SHARD_TIME_MAX || !record_time_good(s->conversion_time[i]);
         }
     }
-    return spent(&c) && !bad ? OK
-                             : corrupt(d, "times of conversions are not one each, or out of range");
-}
-
-static enum record_kind kind_of(uint8_t number) {
-    switch (number) {
-    case SHARD_KIND_BOTH: return KIND_BOTH;
-    case SHARD_KIND_CLICK: return KIND_CLICK;
-    case SHARD_KIND_CONVERSION: return KIND_CONVERSION;
-    case SHARD_KIND_LATE: return KIND_LATE;
-    case SHARD_KIND_FINAL: return KIND_FINAL;
-    default: return KIND_LOG;
-    }
+    return cursor_spent(&c) && !bad
+               ? OK
+               : decoder_corrupt(d, "times of conversions are not one each, or out of range");
 }
 
 static enum status take_kinds(struct decoder *d, struct shard *s) {
     bool bad = false;
-    TRY(take_block_of(d, SHARD_KINDS, 0, s->impressions));
+    TRY(decoder_take_of(d, SHARD_KINDS, 0, s->impressions));
     TRY(mem_array(&s->kind, s->impressions));
     for (uint32_t i = 0; i < s->impressions; i++) {
-        s->kind[i] = (uint8_t)kind_of(d->block.data[i]);
+        s->kind[i] = (uint8_t)record_kind_from_disk(d->block.data[i]);
         bad |= s->kind[i] == KIND_LOG || !record_good(s->labels[i], s->kind[i]);
     }
-    return bad ? corrupt(d, "a record's kind is none, or does not go with its labels") : OK;
+    return bad ? decoder_corrupt(d, "a record's kind is none, or does not go with its labels") : OK;
 }
 
 static enum status take_times(struct decoder *d, struct shard *s) {
@@ -326,46 +176,47 @@ static enum status share_start(struct shard *s, enum side side, uint32_t each, u
 static enum status take_dict(struct decoder *d, struct column *c, uint64_t tag) {
     uint64_t before = 0;
     size_t count = 0;
-    TRY(take_block(d, SHARD_DICT, tag));
+    TRY(decoder_take(d, SHARD_DICT, tag));
     /* The entries are counted first: a varint ends with the byte that has no top bit. */
     for (size_t i = 0; i < d->block.len; i++) {
         count += d->block.data[i] < 0x80;
     }
     if (count > c->values) {
-        return corrupt(d, "more entries in the dictionary than values");
+        return decoder_corrupt(d, "more entries in the dictionary than values");
     }
     TRY(mem_array(&c->dict, count));
     c->dict_count = (uint32_t)count;
     struct cursor at = cursor_of(d->block.data, d->block.len);
     for (size_t k = 0; k < count; k++) {
-        const uint64_t step = take_varint(&at);
+        const uint64_t step = cursor_short(&at);
         const uint64_t id = before + step;
         if (id < before || (k > 0 && step == 0)) {
-            return corrupt(d, "ids of the dictionary do not ascend");
+            return decoder_corrupt(d, "ids of the dictionary do not ascend");
         }
         c->dict[k] = id;
         before = id;
     }
-    return spent(&at) ? OK : corrupt(d, "the dictionary does not end with the block");
+    return cursor_spent(&at) ? OK
+                             : decoder_corrupt(d, "the dictionary does not end with the block");
 }
 
 static enum status take_starts(struct decoder *d, struct column *c, uint64_t tag) {
-    TRY(take_block(d, SHARD_LENGTHS, tag));
+    TRY(decoder_take(d, SHARD_LENGTHS, tag));
     if (d->block.len < c->n) {
-        return corrupt(d, "fewer bag lengths than bags");
+        return decoder_corrupt(d, "fewer bag lengths than bags");
     }
     TRY(mem_array(&c->start, (size_t)c->n + 1));
     struct cursor at = cursor_of(d->block.data, d->block.len);
     for (uint32_t i = 0; i < c->n; i++) {
-        const uint64_t length = take_varint(&at);
+        const uint64_t length = cursor_short(&at);
         if (length > c->values - c->start[i]) {
-            return corrupt(d, "a bag reaches beyond the column's values");
+            return decoder_corrupt(d, "a bag reaches beyond the column's values");
         }
         c->start[i + 1] = c->start[i] + (uint32_t)length;
     }
-    return spent(&at) && c->start[c->n] == c->values
+    return cursor_spent(&at) && c->start[c->n] == c->values
                ? OK
-               : corrupt(d, "bag lengths do not add up to the column's values");
+               : decoder_corrupt(d, "bag lengths do not add up to the column's values");
 }
 
 /* Both give the greatest code. The block's bytes are aligned (mem.h), but copied all the same. */
@@ -391,26 +242,26 @@ static uint32_t copy_wide(const uint8_t *from, uint32_t *to, size_t count) {
 
 static enum status take_codes(struct decoder *d, struct column *c, uint64_t tag) {
     const bool narrow = c->dict_count <= SHARD_NARROW_MAX;
-    TRY(take_block_of(d, SHARD_CODES, tag, (size_t)c->values * (narrow ? 2 : 4)));
+    TRY(decoder_take_of(d, SHARD_CODES, tag, (size_t)c->values * (narrow ? 2 : 4)));
     TRY(mem_array(&c->code, c->values));
     const uint32_t greatest = narrow ? widen(d->block.data, c->code, c->values)
                                      : copy_wide(d->block.data, c->code, c->values);
     return c->values == 0 || greatest < c->dict_count
                ? OK
-               : corrupt(d, "a code is beyond the dictionary");
+               : decoder_corrupt(d, "a code is beyond the dictionary");
 }
 
 static enum status take_weights(struct decoder *d, struct column *c, uint64_t tag) {
     const uint32_t exponent = 0x7f800000u; /* all ones: infinite or no number */
     bool bad = false;
-    TRY(take_block_of(d, SHARD_WEIGHTS, tag, (size_t)c->values * 4));
+    TRY(decoder_take_of(d, SHARD_WEIGHTS, tag, (size_t)c->values * 4));
     TRY(mem_array(&c->weight, c->values));
     for (uint32_t i = 0; i < c->values; i++) {
         const uint32_t bits = load_u32(d->block.data + (size_t)i * 4);
         bad |= (bits & exponent) == exponent;
         memcpy(&c->weight[i], &bits, 4);
     }
-    return bad ? corrupt(d, "a weight is not finite") : OK;
+    return bad ? decoder_corrupt(d, "a weight is not finite") : OK;
 }
 
 static enum status take_column(struct decoder *d, struct shard *s, uint32_t tag, struct column *c) {
@@ -419,7 +270,7 @@ static enum status take_column(struct decoder *d, struct shard *s, uint32_t tag,
     c->n = entries(s, shape->side);
     c->values = shape->values;
     if (ones && c->values != c->n) {
-        return corrupt(d, "a column of one value a bag has more or fewer values than bags");
+        return decoder_corrupt(d, "a column of one value a bag has more or fewer values than bags");
     }
     TRY(take_dict(d, c, tag));
     TRY(ones ? share_start(s, shape->side, 1, &c->start) : take_starts(d, c, tag));
@@ -442,7 +293,7 @@ static enum status take_columns(struct decoder *d, struct shard *s, const struct
         }
     }
     if (d->next != d->file.block_count) {
-        return corrupt(d, "blocks that belong to no column, or too few of them");
+        return decoder_corrupt(d, "blocks that belong to no column, or too few of them");
     }
     for (uint32_t f = 0; f < schema->count; f++) {
         struct column *c = &s->column[f];
@@ -458,24 +309,21 @@ static enum status take_columns(struct decoder *d, struct shard *s, const struct
 
 static enum status take_all(struct decoder *d, struct shard *s, const struct schema *schema) {
     s->columns = schema->count;
-    TRY(take_meta(d, s));
+    TRY(decoder_meta(d));
+    s->impressions = d->impressions;
+    s->groups = d->groups;
     TRY(take_groups(d, s));
     TRY(take_impressions(d, s));
-    TRY(take_impression_weights(d, s->impressions, &s->weight));
+    TRY(decoder_weights(d, &s->weight));
     TRY(take_times(d, s));
     return take_columns(d, s, schema);
 }
 
-/* Takes over an opened container, and what it cost to get there. */
-static enum status decode(struct shard *s, struct decoder *d, enum status opened,
-                          const struct schema *schema) {
-    enum status status = opened;
-    if (status == OK) {
-        status = take_all(d, s, schema);
-    }
-    container_close(&d->file);
-    buf_fini(&d->block);
-    mem_free(&d);
+/* Takes over the decoder and the status of opening its file. */
+static enum status shard_take(struct shard *s, struct decoder *d, enum status opened,
+                              const struct schema *schema) {
+    const enum status status = opened == OK ? take_all(d, s, schema) : opened;
+    decoder_destroy(&d);
     if (status != OK) {
         shard_free(s);
     }
@@ -489,7 +337,7 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
     memset(s, 0, sizeof *s);
     TRY(path_join(path, dir, name));
     TRY(mem_new(&d));
-    return decode(s, d, container_open(&d->file, path, CONTAINER_SHARD), schema);
+    return shard_take(s, d, container_open(&d->file, path, CONTAINER_SHARD), schema);
 }
 
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
@@ -497,71 +345,8 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
     struct decoder *d = NULL;
     memset(s, 0, sizeof *s);
     TRY(mem_new(&d));
-    return decode(s, d, container_open_bytes(&d->file, name, data, bytes, CONTAINER_SHARD), schema);
-}
-
-/* Of the weights, which come behind the labels. */
-static enum status peek_weights(struct decoder *d, const uint8_t *labels, uint32_t impressions,
-                                struct shard_info *info) {
-    float *weight = NULL;
-    const enum status status = take_impression_weights(d, impressions, &weight);
-    if (status == OK) {
-        info->weights = weight_sums_of(weight, labels, impressions);
-    }
-    mem_free(&weight);
-    return status;
-}
-
-static enum status peek_labels(struct decoder *d, uint32_t impressions, struct shard_info *info) {
-    while (d->next < d->file.block_count && d->file.blocks[d->next].type != SHARD_LABELS) {
-        d->next++;
-    }
-    TRY(take_block_of(d, SHARD_LABELS, 0, impressions));
-    for (uint32_t i = 0; i < impressions; i++) {
-        info->clicks += (d->block.data[i] & LABEL_CLICK) != 0;
-        info->conversions += (d->block.data[i] & LABEL_CONVERSION) != 0;
-        info->behaviours |= d->block.data[i] & LABEL_BEHAVIOURS;
-    }
-    struct buf labels = d->block; /* the next block comes into another */
-    d->block = BUF_EMPTY;
-    const enum status status = peek_weights(d, labels.data, impressions, info);
-    buf_fini(&labels);
-    return status;
-}
-
-enum status shard_peek(const char *dir, const char *name, struct shard_info *info) {
-    char path[PATH_BYTES_MAX];
-    struct decoder *d = NULL;
-    struct shard s = {0};
-    memset(info, 0, sizeof *info);
-    if (strlen(name) >= sizeof info->name) {
-        return fail(ERR_LIMIT, "%s/%s: not the name of a shard", dir, name);
-    }
-    TRY(path_join(path, dir, name));
-    TRY(mem_new(&d));
-    enum status status = container_open(&d->file, path, CONTAINER_SHARD);
-    if (status == OK) {
-        status = take_meta(d, &s);
-    }
-    if (status == OK) {
-        status = peek_labels(d, s.impressions, info);
-    }
-    if (status == OK) {
-        memcpy(info->name, name, strlen(name));
-        info->impressions = s.impressions;
-        info->groups = s.groups;
-        info->bytes = d->file.file_bytes;
-        info->timed = (d->has & SHARD_HAS_TIMES) != 0;
-        info->records = (d->has & SHARD_HAS_KINDS) != 0;
-    }
-    container_close(&d->file);
-    buf_fini(&d->block);
-    mem_free(&d);
-    return status;
-}
-
-void shard_name(uint32_t n, char *out) {
-    snprintf(out, sizeof((struct shard_info){0}.name), "shard-%05u.bin", n);
+    return shard_take(s, d, container_open_bytes(&d->file, name, data, bytes, CONTAINER_SHARD),
+                      schema);
 }
 
 static bool is_shared(const struct shard *s, const uint32_t *start) {

@@ -5,6 +5,10 @@
  * the number of the group or impression it belongs to. Everything that needs a whole column is left
  * for the end (shard_write.c).
  */
+#include "shard_builder.h"
+#include "shard_builder.h"
+#include "shard.h"
+#include "shard_weights.h"
 #include "shard_builder_private.h"
 
 #include <assert.h>
@@ -45,16 +49,17 @@ static void clear(struct shard_builder *b) {
     b->values = 0;
 }
 
-/* Makes *array hold `cap` items; two arrays of one length grow one after the other, and the length
- * is noted after both, so a failure in between loses nothing. */
-static enum status regrow(void **array, size_t count, size_t cap, size_t size) {
-    return mem_resize(array, count * size, cap * size);
-}
-
-static enum status pile_grow(struct pile *p) {
-    const size_t cap = p->cap == 0 ? VALUES_FIRST : p->cap * 2;
-    TRY(regrow((void **)&p->values, p->count, cap, sizeof *p->values));
-    p->cap = cap;
+/* Room for one more in two arrays of one capacity, which is noted after both have grown, so that a
+ * failure in between loses nothing. */
+#define room_for_both(a, b, cap, count)                                                            \
+    room_of_two((void **)(a), sizeof **(a), (void **)(b), sizeof **(b), (cap), (count))
+static enum status room_of_two(void **a, size_t a_size, void **b, size_t b_size, size_t *cap,
+                               size_t count) {
+    size_t grown = *cap, same = *cap;
+    const size_t need = *cap == 0 ? GROUPS_FIRST : count + 1;
+    TRY(mem_room_of(a, &grown, need, a_size));
+    TRY(mem_room_of(b, &same, need, b_size));
+    *cap = grown;
     return OK;
 }
 
@@ -85,8 +90,8 @@ static enum status add_values(struct shard_builder *b, enum side side, uint32_t 
                           (unsigned long long)f->id, f->field);
         } else if (p->on_side[1 - side]) {
             status = fail(ERR_FORMAT, "field %u has features on both sides", f->field);
-        } else if (p->count == p->cap) {
-            status = pile_grow(p);
+        } else {
+            status = mem_room(&p->values, &p->cap, p->cap == 0 ? VALUES_FIRST : p->count + 1);
         }
         if (status != OK) {
             take_back(b, side, entry);
@@ -113,42 +118,12 @@ enum status shard_builder_group(struct shard_builder *b, uint64_t group_key,
     if (b->groups == SHARD_IMPRESSIONS_MAX) {
         return fail(ERR_LIMIT, "a shard of more than %u groups", SHARD_IMPRESSIONS_MAX);
     }
-    if (b->groups == b->groups_cap) {
-        const size_t cap = b->groups_cap == 0 ? GROUPS_FIRST : b->groups_cap * 2;
-        TRY(regrow((void **)&b->group_key, b->groups, cap, sizeof *b->group_key));
-        TRY(regrow((void **)&b->group_size, b->groups, cap, sizeof *b->group_size));
-        b->groups_cap = cap;
-    }
+    TRY(room_for_both(&b->group_key, &b->group_size, &b->groups_cap, b->groups));
     TRY(add_values(b, SIDE_USER, (uint32_t)b->groups, user, count));
     b->group_key[b->groups] = group_key;
     b->group_size[b->groups] = 0;
     b->groups++;
     return OK;
-}
-
-bool record_good(uint8_t labels, uint8_t kind) {
-    const uint8_t outcome = labels & LABEL_OUTCOME;
-    const bool late = outcome == (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE);
-    if (outcome != LABEL_CLICK && outcome != (LABEL_CLICK | LABEL_CONVERSION) && !late &&
-        labels != 0) {
-        return false;
-    }
-    if (labels > (LABEL_OUTCOME | LABEL_BEHAVIOURS)) {
-        return false;
-    }
-    switch (kind) {
-    case KIND_LOG:
-    case KIND_BOTH: return !late;
-    case KIND_CLICK:
-    case KIND_CONVERSION: return labels != 0 && !late;
-    case KIND_LATE: return late;
-    case KIND_FINAL: return labels != 0;
-    default: return false;
-    }
-}
-
-static bool time_good(uint64_t time) {
-    return time > 0 && time <= SHARD_TIME_MAX;
 }
 
 /* The times that the labels ask for, checked; the others 0. */
@@ -159,8 +134,8 @@ static enum status check_moment(uint64_t impression_id, uint8_t labels, const st
                            .click_time = click ? when->click_time : 0,
                            .conversion_time = conversion ? when->conversion_time : 0,
                            .kind = when->kind};
-    if (!time_good(out->time) || (click && !time_good(out->click_time)) ||
-        (conversion && !time_good(out->conversion_time)) ||
+    if (!record_time_good(out->time) || (click && !record_time_good(out->click_time)) ||
+        (conversion && !record_time_good(out->conversion_time)) ||
         (conversion && out->conversion_time < out->click_time)) {
         return fail(ERR_FORMAT,
                     "impression %llu: times %llu, click %llu, conversion %llu: expected "
@@ -172,21 +147,12 @@ static enum status check_moment(uint64_t impression_id, uint8_t labels, const st
     return OK;
 }
 
-static enum status moments_grow(struct shard_builder *b) {
-    const size_t cap = b->timed_cap == 0 ? GROUPS_FIRST : b->timed_cap * 2;
-    TRY(regrow((void **)&b->moment, b->timed, cap, sizeof *b->moment));
-    b->timed_cap = cap;
-    return OK;
-}
-
 /* Room first, so that the impression that is added afterwards has its times. */
 static enum status add_moment(struct shard_builder *b, const struct moment *when) {
     if (b->timed != b->impressions) {
         return fail(ERR_FORMAT, "impressions with and without times in one shard");
     }
-    if (b->timed == b->timed_cap) {
-        TRY(moments_grow(b));
-    }
+    TRY(mem_room(&b->moment, &b->timed_cap, b->timed_cap == 0 ? GROUPS_FIRST : b->timed + 1));
     b->moment[b->timed] = *when;
     return OK;
 }
@@ -214,12 +180,7 @@ enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id,
     if (b->impressions == SHARD_IMPRESSIONS_MAX) {
         return fail(ERR_LIMIT, "a shard of more than %u impressions", SHARD_IMPRESSIONS_MAX);
     }
-    if (b->impressions == b->impressions_cap) {
-        const size_t cap = b->impressions_cap == 0 ? GROUPS_FIRST : b->impressions_cap * 2;
-        TRY(regrow((void **)&b->impression_id, b->impressions, cap, sizeof *b->impression_id));
-        TRY(regrow((void **)&b->labels, b->impressions, cap, sizeof *b->labels));
-        b->impressions_cap = cap;
-    }
+    TRY(room_for_both(&b->impression_id, &b->labels, &b->impressions_cap, b->impressions));
     TRY(add_values(b, SIDE_ITEM, (uint32_t)b->impressions, item, count));
     b->impression_id[b->impressions] = impression_id;
     b->labels[b->impressions] = labels;
@@ -231,7 +192,7 @@ enum status shard_builder_timed(struct shard_builder *b, uint64_t impression_id,
 
 static enum status weights_fill(struct shard_builder *b) {
     if (b->impressions > b->weighed_cap) {
-        TRY(regrow((void **)&b->weight, b->weighed, b->impressions_cap, sizeof *b->weight));
+        TRY(mem_grow(&b->weight, b->weighed, b->impressions_cap));
         b->weighed_cap = b->impressions_cap;
     }
     while (b->weighed < b->impressions) {

@@ -3,7 +3,9 @@
 #ifndef COMMON_DATA_SHARD_BUILDER_PRIVATE_H
 #define COMMON_DATA_SHARD_BUILDER_PRIVATE_H
 
-#include "shard.h"
+#include "record.h"
+#include "shard_builder.h"
+#include "shard_info.h"
 #include "shard_dict.h"
 
 /* The values of one field, in the order of their entries. */

@@ -5,9 +5,13 @@
  * log are then estimated without bias by counting each impression m times, and an unclicked one m /
  * s times. Both are one column of factors from here on: losses and figures know weights only.
  */
-#include "shard.h"
+#include "shard_weights.h"
 
 #include "common/base/mem.h"
+#include "record.h"
+#include "shard_weights.h"
+#include "shard_weights.h"
+#include "shard.h"
 
 struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, size_t n) {
     const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
@@ -38,7 +42,7 @@ void weight_sums_add(struct weight_sums *to, const struct weight_sums *from) {
     to->converted += from->converted;
 }
 
-void dataset_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr) {
+void weight_sums_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr) {
     const double all = w->clicked + (w->all - w->clicked) / sample_rate;
     *ctr = all > 0.0 ? w->clicked / all : 0.0;
     *cvr = w->clicked > 0.0 ? w->converted / w->clicked : 0.0;

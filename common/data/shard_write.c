@@ -183,23 +183,12 @@ static enum status put_impressions(struct container_writer *f, struct buf *out,
     return container_put(f, SHARD_LABELS, 0, b->labels, b->impressions, true);
 }
 
-static uint8_t kind_number(enum record_kind kind) {
-    switch (kind) {
-    case KIND_BOTH: return SHARD_KIND_BOTH;
-    case KIND_CLICK: return SHARD_KIND_CLICK;
-    case KIND_CONVERSION: return SHARD_KIND_CONVERSION;
-    case KIND_LATE: return SHARD_KIND_LATE;
-    case KIND_FINAL: return SHARD_KIND_FINAL;
-    default: return 0;
-    }
-}
-
 static enum status put_kinds(struct container_writer *f, struct buf *out,
                              const struct shard_builder *b) {
     buf_clear(out);
     TRY(buf_reserve(out, b->timed));
     for (size_t i = 0; i < b->timed; i++) {
-        out->data[out->len++] = kind_number(b->moment[i].kind);
+        out->data[out->len++] = record_kind_to_disk(b->moment[i].kind);
     }
     return put(f, out, SHARD_KINDS, 0, true);
 }

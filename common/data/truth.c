@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
-#include "shard.h"
+#include "record.h"
 
 #define ROW_BYTES           24u
 #define BLOCK_ROWS          65536u

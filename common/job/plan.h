@@ -12,7 +12,8 @@
 #ifndef COMMON_JOB_PLAN_H
 #define COMMON_JOB_PLAN_H
 
-#include "common/data/shard.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 static inline uint32_t plan_batches(uint32_t impressions, uint32_t batch_max) {
     return (impressions + batch_max - 1) / batch_max;

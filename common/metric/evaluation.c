@@ -24,7 +24,7 @@
 #include "metric_bootstrap.h"
 #include "metric_order.h"
 #include "metric_sweep.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 enum score_form score_form_of(const struct config *c) {
     const struct method *m = method_of(c->model);

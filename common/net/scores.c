@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "common/data/record.h"
 #include "common/data/shard.h"
 
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out) {

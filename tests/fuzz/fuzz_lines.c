@@ -17,6 +17,7 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/data/dataset.h"
 #include "common/data/shard.h"
 #include "fuzz.h"
 #include "tests/dirs.h"

@@ -8,7 +8,8 @@
 #include "common/base/hash.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
+#include "common/data/shard_info.h"
 #include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 14)

@@ -9,7 +9,10 @@
 
 #include "common/base/container.h"
 #include "common/base/mem.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
 #include "fuzz.h"
 
 #define INPUT_BYTES_MAX (1u << 14)

@@ -4,6 +4,7 @@
 #define TOOLS_COMMON_SHARD_COPY_H
 
 #include "common/data/feature_list.h"
+#include "common/data/shard.h"
 
 /* The features on one side of entry n, a group or an impression, in place of those in *out. schema:
  * the one the shard was read with, whose slots the features name. ERR_MEMORY. */

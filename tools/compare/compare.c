@@ -22,7 +22,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "common/base/thread.h"
 #include "compare_result.h"
 #include "compare_run.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "common/base/text.h"
 #include "tools/common/options.h"
 #include "tools/common/tools.h"

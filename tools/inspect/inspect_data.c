@@ -3,7 +3,10 @@
 #include <stdio.h>
 
 #include "common/base/json.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
+#include "common/data/record.h"
+#include "common/data/shard_info.h"
+#include "common/data/shard_weights.h"
 #include "tools/common/field_report.h"
 #include "common/field/civil.h"
 

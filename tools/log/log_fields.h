@@ -7,7 +7,7 @@
 #define TOOLS_LOG_LOG_FIELDS_H
 
 #include "common/job/schema.h"
-#include "common/data/shard.h"
+#include "common/data/shard_builder.h"
 #include "common/field/span.h"
 #include "log_sketch.h"
 

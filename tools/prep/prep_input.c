@@ -19,7 +19,7 @@
 
 #include "common/base/kind.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "common/base/thread.h"
 
 #define BLOCK_BYTES  ((size_t)1 << 20)

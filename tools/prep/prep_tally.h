@@ -2,7 +2,7 @@
 #ifndef TOOLS_PREP_PREP_TALLY_H
 #define TOOLS_PREP_PREP_TALLY_H
 
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "tools/log/log_label.h"
 #include "tools/log/log_reject.h"
 

@@ -9,6 +9,8 @@
 #define TOOLS_RECORDS_RECORDS_H
 
 #include <stdbool.h>
+#include "common/base/file.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
 #include "common/job/streams.h"
 

@@ -4,7 +4,6 @@
 
 #include "common/job/config.h"
 #include "common/base/file.h"
-#include "common/data/shard.h"
 #include "coord/coord.h"
 #include "tools/common/options.h"
 

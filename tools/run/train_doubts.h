@@ -3,6 +3,7 @@
 #ifndef TOOLS_RUN_TRAIN_DOUBTS_H
 #define TOOLS_RUN_TRAIN_DOUBTS_H
 
+#include "common/data/dataset.h"
 #include "job.h"
 
 /* dataset_read_all, with its doubts as warnings. */

@@ -7,6 +7,7 @@
 #include "common/base/json.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
+#include "common/data/dataset.h"
 #include "tools/common/options.h"
 #include "tools/common/paths.h"
 #include "tools/common/tools.h"

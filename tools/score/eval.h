@@ -4,6 +4,7 @@
 #ifndef TOOLS_SCORE_EVAL_H
 #define TOOLS_SCORE_EVAL_H
 
+#include "common/base/file.h"
 #include "scorer.h"
 
 #define EVAL_RESAMPLES     1000u /* unless told otherwise */

@@ -2,6 +2,7 @@
 #ifndef TOOLS_SCORE_PREDICT_H
 #define TOOLS_SCORE_PREDICT_H
 
+#include "common/base/file.h"
 #include "scorer.h"
 
 /* Writes path (impression_id,p_ctr,p_cvr,p_ctcvr; %.9g) atomically; *lines = impressions. p_cvr is

@@ -8,9 +8,9 @@
 #ifndef TOOLS_SCORE_SCORER_H
 #define TOOLS_SCORE_SCORER_H
 
+#include "common/base/file.h"
 #include "common/checkpoint/manifest.h"
 #include "common/metric/metric.h"
-#include "common/data/shard.h"
 #include "common/data/unseen.h"
 #include "worker/model/kernel.h"
 

@@ -9,7 +9,8 @@
 #ifndef TOOLS_SYNTH_SYNTH_CSV_H
 #define TOOLS_SYNTH_SYNTH_CSV_H
 
-#include "common/data/shard.h"
+#include "common/data/record.h"
+#include "common/job/schema.h"
 #include "synth_fields.h"
 
 /* The header line; the schema's text. ERR_MEMORY, as all here. */

@@ -18,7 +18,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 #include "synth_csv.h"
 #include "synth_lanes.h"
 #include "synth_times.h"

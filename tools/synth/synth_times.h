@@ -13,7 +13,7 @@
 #ifndef TOOLS_SYNTH_SYNTH_TIMES_H
 #define TOOLS_SYNTH_SYNTH_TIMES_H
 
-#include "common/data/shard.h"
+#include "common/data/record.h"
 #include "synth_world.h"
 
 #define TIMES_BEGIN     UINT64_C(1700006400) /* 2023-11-15 00:00 UTC, a whole number of days */

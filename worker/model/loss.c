@@ -22,7 +22,7 @@
 #include <stdbool.h>
 
 #include "common/base/logit.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 void loss_esmm_one(double a, double b, int click, int conversion, double w, double *loss,
                    double *da, double *db) {

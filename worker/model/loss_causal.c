@@ -12,7 +12,7 @@
  */
 #include "loss_terms.h"
 
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 static double weight_of(const struct loss_spec *s, double probability) {
     return 1.0 / fmax(probability, (double)s->propensity_min);

@@ -21,7 +21,7 @@
  */
 #include "loss_terms.h"
 
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 double loss_bce_product(const double *x, uint32_t n, bool label, double weight, double *d) {
     double c = x[0], sum = 0.0;

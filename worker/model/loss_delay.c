@@ -48,7 +48,7 @@
 #include <string.h>
 
 #include "common/base/logit.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 #define PU_CAP  3.0 /* a late conversion pushes the logit of p q no further than here: 95 % */
 #define LOG_TWO 0.69314718055994531

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 #define STREAM_UNBIAS 0x756e626961730000u
 

@@ -18,7 +18,9 @@
 #include "common/job/plan.h"
 #include "common/base/rng.h"
 #include "common/net/scores.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
 #include "common/base/thread.h"
 
 #include <setjmp.h>

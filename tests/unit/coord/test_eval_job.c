@@ -1,5 +1,6 @@
 /* Unit tests of coord/eval_job.h: scores that come twice, late, wrong, out of order; and that the
  * figures do not depend on the order. */
+#include "common/data/record.h"
 #include "coord/eval_job.h"
 
 #include "common/base/clock.h"

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/net/scores.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
 
 #include <setjmp.h>

@@ -11,7 +11,12 @@
 #include "common/base/mem.h"
 #include "tests/dirs.h"
 #include "common/base/rng.h"
+#include "common/data/dataset.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
+#include "common/data/shard_weights.h"
 
 #include <cmocka.h>
 
@@ -220,9 +225,9 @@ static void test_weights(void **state) {
     assert_true(d.weights.least == 1.0f && d.weights.most == 2.5f);
     assert_true(d.weights.all == 46.5 && d.weights.clicked == 19.5 && d.weights.converted == 9);
     assert_true(d.sample_rate == 1.0);
-    dataset_rates(&d.weights, 1, &ctr, &cvr);
+    weight_sums_rates(&d.weights, 1, &ctr, &cvr);
     assert_true(ctr == 19.5 / 46.5 && cvr == 9 / 19.5);
-    dataset_rates(&d.weights, 0.25, &ctr, &cvr);
+    weight_sums_rates(&d.weights, 0.25, &ctr, &cvr);
     assert_true(ctr == 19.5 / (19.5 + 4 * 27) && cvr == 9 / 19.5);
     d.shards[1].weights.clicked += 0.5;
     assert_int_equal(dataset_verify(&d), ERR_CORRUPT);

@@ -7,7 +7,10 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
+#include "common/data/record.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
 #include "tests/dirs.h"
 
 #include <setjmp.h>

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "common/base/rng.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,7 +13,11 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
+#include "common/data/shard_weights.h"
 
 #include <cmocka.h>
 

@@ -8,7 +8,6 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "common/data/shard.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,6 +11,8 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
 #include "common/metric/metric.h"
 #include "common/base/rng.h"
 #include "tests/sample.h"

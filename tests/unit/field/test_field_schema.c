@@ -11,7 +11,7 @@
 #include "common/base/file.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

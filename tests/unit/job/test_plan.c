@@ -1,3 +1,4 @@
+#include "common/data/shard.h"
 #include "common/job/plan.h"
 
 #include <string.h>

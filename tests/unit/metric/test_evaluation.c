@@ -11,7 +11,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 #include "tests/naive/auc_naive.h"
 
 #include <setjmp.h>

@@ -9,7 +9,7 @@
 #include "common/base/json.h"
 #include "common/metric/metric.h"
 #include "common/base/rng.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 #include <cmocka.h>
 

@@ -1,7 +1,7 @@
 /* Unit tests of worker/meter.h: what is counted of a batch, and the bins of the running AUCs. */
 #include "worker/meter.h"
 
-#include "common/data/shard.h"
+#include "common/data/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

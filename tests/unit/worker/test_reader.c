@@ -1,3 +1,6 @@
+#include "common/data/dataset.h"
+#include "common/data/shard_builder.h"
+#include "common/data/shard_info.h"
 #include "worker/reader.h"
 
 #include "tests/dirs.h"

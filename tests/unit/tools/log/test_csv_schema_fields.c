@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/data/dataset.h"
 #include "common/data/shard.h"
 
 #include <cmocka.h>

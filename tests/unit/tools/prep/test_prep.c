@@ -11,6 +11,8 @@
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/data/dataset.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
 
 #include <cmocka.h>

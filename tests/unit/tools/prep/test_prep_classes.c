@@ -9,7 +9,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "tools/log/log_label.h"
 
 #include <cmocka.h>

@@ -10,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/metric/metric.h"
-#include "common/data/shard.h"
 
 #include <cmocka.h>
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/file.h"
-#include "common/data/shard.h"
+#include "common/data/dataset.h"
 #include "tools/inspect/inspect.h"
 
 #include <cmocka.h>

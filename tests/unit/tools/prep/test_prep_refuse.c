@@ -10,6 +10,7 @@
 #include "common/base/file.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/dataset.h"
 #include "common/data/shard.h"
 
 #include <cmocka.h>

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/bytes.h"
+#include "common/data/dataset.h"
 #include "common/data/shard.h"
 
 #include <cmocka.h>

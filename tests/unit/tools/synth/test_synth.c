@@ -8,7 +8,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 #include "tools/synth/synth_fields.h"
 #include "common/data/truth.h"
 

@@ -10,6 +10,8 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/data/dataset.h"
+#include "common/data/record.h"
 #include "common/data/shard.h"
 #include "tools/synth/synth_fields.h"
 #include "tools/synth/synth_times.h"

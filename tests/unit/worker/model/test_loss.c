@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "common/data/shard.h"
+#include "common/data/record.h"
 #include "worker/model/loss.h"
 
 #include <setjmp.h>
