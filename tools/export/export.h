@@ -16,12 +16,6 @@ enum status export_npy(const struct scan *scan, const char *out, size_t window_b
  * dense/ARRAY.npy (w and state vectors), applied.tsv, config.ini. */
 enum status export_dump(const struct scan *scan, const char *out, size_t window_bytes);
 
-/* The folder of a field: its name with every byte but letters, digits, '_', '-' and inner '.' as
- * %XX, so that a name cannot leave the directory or meet another entry of it.
- * out[EXPORT_NAME_BYTES]. */
-#define EXPORT_NAME_BYTES (3 * FIELD_NAME_MAX)
-void export_name(const char *field, char *out);
-
 /* manifest.json of export_npy. rows[slot] = rows of each table. */
 struct buf;
 enum status export_manifest(const struct scan *scan, const uint64_t *rows, struct buf *out);
