@@ -42,9 +42,12 @@ struct scan_filter {
     uint32_t bucket_begin, bucket_end; /* parts without such a bucket are skipped; rows of other
                                           buckets in the remaining parts still come */
 };
-static inline struct scan_filter scan_all(uint32_t kinds) {
+static inline struct scan_filter scan_table(uint32_t kinds, int slot) {
     return (struct scan_filter){
-        .kinds = kinds, .slot = -1, .bucket_begin = 0, .bucket_end = BUCKETS};
+        .kinds = kinds, .slot = slot, .bucket_begin = 0, .bucket_end = BUCKETS};
+}
+static inline struct scan_filter scan_all(uint32_t kinds) {
+    return scan_table(kinds, -1);
 }
 /* Calls visit for every chunk; a status other than OK from it ends the pass and is returned. */
 enum status scan_each(const struct scan *s, const struct scan_filter *filter,

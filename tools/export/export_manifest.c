@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/json.h"
+#include "export_name.h"
 #include "tools/common/field_report.h"
 #include "worker/model/loss.h"
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "npy.h"
 
 /* --- sorting ---------------------------------------------------------------------------------- */
 
@@ -62,12 +63,7 @@ void sort_ids(uint64_t *ids, size_t n) {
 
 static enum status collect_ids(void *arg, const struct part_chunk *chunk) {
     struct row_order *o = arg;
-    const uint64_t need = o->count + chunk->count;
-    if (need > o->cap) {
-        const uint64_t cap = need > 2 * o->cap ? need : 2 * o->cap;
-        TRY(mem_grow(&o->ids, o->cap, cap));
-        o->cap = cap;
-    }
+    TRY(mem_room(&o->ids, &o->cap, o->count + chunk->count));
     for (size_t i = 0; i < chunk->count; i++) {
         o->ids[o->count++] = scan_row(chunk, i).id;
     }
@@ -76,30 +72,25 @@ static enum status collect_ids(void *arg, const struct part_chunk *chunk) {
 
 enum status row_order_init(struct row_order *o, const struct scan *scan, uint32_t slot,
                            uint32_t kind) {
-    const struct scan_filter filter = {
-        .kinds = kind, .slot = (int)slot, .bucket_begin = 0, .bucket_end = BUCKETS};
+    const struct scan_filter filter = scan_table(kind, (int)slot);
+    uint64_t rows = 0;
+    enum status status = OK;
     *o = (struct row_order){.scan = scan, .slot = slot, .kind = kind};
-    enum status status = scan_rows_bound(scan, &filter, &o->cap);
-    if (status == OK) {
-        status = mem_array(&o->ids, o->cap);
-    }
-    if (status == OK) {
-        status = scan_each(scan, &filter, collect_ids, o);
-    }
-    if (status != OK) {
-        row_order_fini(o);
-        return status;
-    }
+    TRY_OUT(scan_rows_bound(scan, &filter, &rows));
+    TRY_OUT(mem_array(&o->ids, rows));
+    o->cap = rows;
+    TRY_OUT(scan_each(scan, &filter, collect_ids, o));
     sort_ids(o->ids, o->count);
     for (uint64_t i = 1; i < o->count; i++) {
         if (o->ids[i] == o->ids[i - 1]) {
-            const unsigned long long id = o->ids[i];
-            row_order_fini(o);
-            return fail(ERR_CORRUPT, "%s: table '%s' holds id %llu twice", scan->dir,
-                        scan->table[slot].name, id);
+            TRY_OUT(fail(ERR_CORRUPT, "%s: table '%s' holds id %llu twice", scan->dir,
+                         scan->table[slot].name, (unsigned long long)o->ids[i]));
         }
     }
     return OK;
+out:
+    row_order_fini(o);
+    return status;
 }
 
 void row_order_fini(struct row_order *o) {
@@ -120,7 +111,7 @@ static uint64_t rank_of(const struct row_order *o, uint64_t id) {
     return low;
 }
 
-/* --- streaming -------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------- */
 
 struct window {
     const struct row_order *order;
@@ -144,17 +135,18 @@ static enum status fill_window(void *arg, const struct part_chunk *chunk) {
     return OK;
 }
 
-enum status row_order_stream(const struct row_order *o, size_t from, size_t bytes,
-                             size_t window_bytes,
-                             enum status (*sink)(void *arg, const void *data, size_t bytes),
-                             void *arg) {
-    const struct scan_filter filter = {
-        .kinds = o->kind, .slot = (int)o->slot, .bucket_begin = 0, .bucket_end = BUCKETS};
+enum status row_order_write(const struct row_order *o, const char *path, const char *type,
+                            uint32_t columns, size_t from, size_t bytes, size_t window_bytes) {
+    const struct scan_filter filter = scan_table(o->kind, (int)o->slot);
+    const uint64_t shape[] = {o->count, columns};
     struct window w = {.order = o, .from = from, .bytes = bytes};
+    struct npy npy = {.file = FILE_CLOSED};
     uint64_t rows = window_bytes / bytes;
-    rows = rows == 0 ? 1 : rows > o->count ? o->count : rows;
-    TRY(mem_array_of((void **)&w.data, rows, bytes));
     enum status status = OK;
+    rows = rows == 0 ? 1 : rows > o->count ? o->count : rows;
+    TRY_OUT(npy_create(&npy, path, type, columns > 0 ? bytes / columns : bytes, shape,
+                       columns > 0 ? 2 : 1));
+    TRY_OUT(mem_array_of((void **)&w.data, rows, bytes));
     while (w.end < o->count) {
         w.begin = w.end;
         w.end = w.begin + rows < o->count ? w.begin + rows : o->count;
@@ -164,9 +156,11 @@ enum status row_order_stream(const struct row_order *o, size_t from, size_t byte
             TRY_OUT(fail(ERR_CORRUPT, "%s: table '%s' changed while it was read", o->scan->dir,
                          o->scan->table[o->slot].name));
         }
-        TRY_OUT(sink(arg, w.data, (size_t)(w.end - w.begin) * bytes));
+        TRY_OUT(npy_write(&npy, w.data, (size_t)(w.end - w.begin) * bytes));
     }
+    TRY_OUT(npy_close(&npy));
 out:
+    npy_abort(&npy);
     mem_free(&w.data);
     return status;
 }

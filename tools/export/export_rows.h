@@ -16,7 +16,7 @@ struct row_order {
     uint32_t slot;
     uint32_t kind; /* SCAN_ROWS or SCAN_SIGHTINGS */
     uint64_t *ids; /* [count], ascending */
-    uint64_t count, cap;
+    size_t count, cap;
 };
 
 /* Collects and sorts the ids. ERR_CORRUPT if an id is there twice. ERR_MEMORY. */
@@ -24,12 +24,10 @@ enum status row_order_init(struct row_order *o, const struct scan *scan, uint32_
                            uint32_t kind);
 void row_order_fini(struct row_order *o);
 
-/* Gives bytes [from, from + bytes) of every row's record, in order, to `sink`, in pieces of at most
- * window_bytes (at least one row). */
-enum status row_order_stream(const struct row_order *o, size_t from, size_t bytes,
-                             size_t window_bytes,
-                             enum status (*sink)(void *arg, const void *data, size_t bytes),
-                             void *arg);
+/* Writes bytes [from, from + bytes) of every row's record, in order, as an npy file of `type`: of
+ * shape [count, columns], or [count] with columns 0. Holds window_bytes (at least one row). */
+enum status row_order_write(const struct row_order *o, const char *path, const char *type,
+                            uint32_t columns, size_t from, size_t bytes, size_t window_bytes);
 
 /* Sorts in place, without further memory. */
 void sort_ids(uint64_t *ids, size_t n);

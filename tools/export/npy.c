@@ -62,10 +62,11 @@ void npy_abort(struct npy *n) {
     (void)file_close(&n->file);
 }
 
-enum status npy_write_f32(const char *path, const float *data, const uint64_t *shape, int dims) {
+enum status npy_write_file(const char *path, const char *type, size_t item_bytes, const void *data,
+                           const uint64_t *shape, int dims) {
     struct npy n;
     enum status status = OK;
-    TRY_OUT(npy_create(&n, path, "'<f4'", sizeof(float), shape, dims));
+    TRY_OUT(npy_create(&n, path, type, item_bytes, shape, dims));
     TRY_OUT(npy_write(&n, data, (size_t)n.bytes_due));
     TRY_OUT(npy_close(&n));
 out:

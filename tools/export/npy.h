@@ -31,7 +31,8 @@ enum status npy_close(struct npy *n);
 /* Closes after a failure; safe after npy_close. */
 void npy_abort(struct npy *n);
 
-/* A whole array of f32. */
-enum status npy_write_f32(const char *path, const float *data, const uint64_t *shape, int dims);
+/* A file with all its data. */
+enum status npy_write_file(const char *path, const char *type, size_t item_bytes, const void *data,
+                           const uint64_t *shape, int dims);
 
 #endif

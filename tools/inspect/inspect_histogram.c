@@ -110,8 +110,7 @@ static enum status put_histograms(const struct histograms *h, int slot, bool jso
 }
 
 enum status inspect_histogram(const struct scan *scan, int slot, bool json, struct buf *out) {
-    const struct scan_filter filter = {
-        .kinds = SCAN_ROWS, .slot = slot, .bucket_begin = 0, .bucket_end = BUCKETS};
+    const struct scan_filter filter = scan_table(SCAN_ROWS, slot);
     struct histograms h = {.scan = scan};
     enum status status = OK;
     TRY_OUT(mem_array(&h.table, scan->tables));

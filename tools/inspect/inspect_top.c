@@ -115,8 +115,7 @@ static enum status json_top(const struct top *t, struct buf *out) {
 
 enum status inspect_top(const struct scan *scan, uint32_t n, bool by_count, int slot, bool json,
                         struct buf *out) {
-    const struct scan_filter filter = {
-        .kinds = SCAN_ROWS, .slot = slot, .bucket_begin = 0, .bucket_end = BUCKETS};
+    const struct scan_filter filter = scan_table(SCAN_ROWS, slot);
     struct top t = {.scan = scan, .cap = n, .by_count = by_count};
     enum status status = OK;
     TRY_OUT(mem_array(&t.rows, n));

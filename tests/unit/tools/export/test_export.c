@@ -6,6 +6,7 @@
 
 #include "common/base/rng.h"
 #include "tests/job_sample.h"
+#include "tools/export/export_name.h"
 #include "tools/export/export_rows.h"
 #include "tools/export/npy.h"
 

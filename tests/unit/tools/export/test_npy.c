@@ -62,13 +62,14 @@ static void files(void **state) {
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(npy_write_f32(path, data, shape, 2), OK);
+    assert_int_equal(npy_write_file(path, "'<f4'", 4, data, shape, 2), OK);
     assert_int_equal(file_read_all(path, 4096, &text, &bytes), OK);
     assert_int_equal(bytes, 128 + sizeof data);
     assert_memory_equal(text + 128, data, sizeof data);
     mem_free(&text);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(npy_write_f32("/nonexistent/x.npy", data, shape, 2), ERR_NOT_FOUND);
+    assert_int_equal(npy_write_file("/nonexistent/x.npy", "'<f4'", 4, data, shape, 2),
+                     ERR_NOT_FOUND);
 }
 
 int main(void) {
