@@ -79,8 +79,11 @@ struct timespec thread_cond_until(uint64_t timeout_ms) {
 static atomic_int stop_number;
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "usable in a signal handler");
 
+static atomic_int stops_heard;
+
 static void on_stop(int number) {
     atomic_store(&stop_number, number);
+    atomic_fetch_add(&stops_heard, 1);
 }
 
 void stop_signals_install(void) {
@@ -103,4 +106,14 @@ bool stop_requested(void) {
 
 int stop_signal(void) {
     return atomic_load(&stop_number);
+}
+
+int stop_count(void) {
+    return atomic_load(&stops_heard);
+}
+
+void stop_signal_add(int number) {
+    struct sigaction action = {.sa_handler = on_stop};
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
 }

@@ -37,7 +37,9 @@ struct timespec thread_cond_until(uint64_t timeout_ms);
 /* Installs handlers for SIGINT and SIGTERM (SIGPIPE ignored) that only set a flag, and lets both
  * in: one that has been waiting since this process was spawned is heard now. */
 void stop_signals_install(void);
-bool stop_requested(void); /* a stop signal has come */
-int stop_signal(void);     /* which; 0 if none */
+bool stop_requested(void);        /* a stop signal has come */
+int stop_signal(void);            /* which; 0 if none; the newest of several */
+int stop_count(void);             /* how many have come */
+void stop_signal_add(int number); /* after stop_signals_install: another one that asks to stop */
 
 #endif

@@ -50,6 +50,19 @@ static void say_into_log(const char *log) {
     }
 }
 
+/* Nor has another program any use for what is ignored here. */
+static void let_signals_in(void) {
+    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGTSTP};
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&plain.sa_mask);
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        sigaction(ignored[i], &plain, NULL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Handlers are dropped while the signals are blocked; what is pending stays so through exec. Other
  * signals come in as they always do. */
 static void leave_stop_signals_pending(void) {
@@ -66,7 +79,7 @@ static void leave_stop_signals_pending(void) {
 
 /* The child's side of fork: async-signal-safe calls only. */
 static void become(const struct spawn *s, pid_t parent) {
-    setpgid(0, 0);
+    setsid();
     prctl(PR_SET_PDEATHSIG, s->death_signal);
     if (getppid() != parent) { /* gone before it could be watched */
         _exit(127);
@@ -77,12 +90,21 @@ static void become(const struct spawn *s, pid_t parent) {
             _exit(127);
         }
     }
+    for (int fd = STDIN_FILENO; s->streams != NULL && fd <= STDERR_FILENO; fd++) {
+        dup2(s->streams[fd], fd);
+    }
     if (s->log != NULL) {
         say_into_log(s->log);
     }
     close_others(s);
-    leave_stop_signals_pending();
-    execv("/proc/self/exe", s->argv);
+    if (s->program != NULL) {
+        let_signals_in();
+        execvp(s->program, s->argv);
+        dprintf(STDERR_FILENO, "cannot run %s: %s\n", s->program, strerror(errno));
+    } else {
+        leave_stop_signals_pending();
+        execv("/proc/self/exe", s->argv);
+    }
     _exit(127);
 }
 
@@ -102,5 +124,39 @@ enum status spawn(const struct spawn *s, pid_t *pid) {
         return fail(ERR_IO, "cannot start a process: %s", strerror(error));
     }
     *pid = child;
+    return OK;
+}
+
+static void close_all(int (*ends)[2], size_t pipes) {
+    for (size_t i = 0; i < pipes; i++) {
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+}
+
+enum status spawn_with_pipes(const struct spawn *s, struct spawn_pipes *p) {
+    int ends[3][2];
+    for (size_t i = 0; i < 3; i++) {
+        if (pipe2(ends[i], O_CLOEXEC) != 0) {
+            const int error = errno;
+            close_all(ends, i);
+            return fail(ERR_IO, "cannot make a pipe: %s", strerror(error));
+        }
+    }
+    const int streams[3] = {ends[0][0], ends[1][1], ends[2][1]};
+    struct spawn what = *s;
+    what.streams = streams;
+    const enum status status = spawn(&what, &p->pid);
+    if (status != OK) {
+        close_all(ends, 3);
+        return status;
+    }
+    *p = (struct spawn_pipes){p->pid, ends[0][1], ends[1][0], ends[2][0]};
+    for (size_t i = 0; i < 3; i++) {
+        close(streams[i]);
+    }
+    fcntl(p->in, F_SETFL, O_NONBLOCK);
+    fcntl(p->out, F_SETFL, O_NONBLOCK);
+    fcntl(p->err, F_SETFL, O_NONBLOCK);
     return OK;
 }

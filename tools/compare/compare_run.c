@@ -1,21 +1,18 @@
 #include "compare_run.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "common/base/bytes.h"
-#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "coord/coord.h"
+#include "tools/run/crew.h"
 #include "tools/run/job.h"
 #include "tools/run/supervisor.h"
 #include "tools/common/tools.h"
 
-#define POLL_MS          20
 #define SMALL_FILE_BYTES ((size_t)1 << 20)
 
 /* --- what a run directory says ---------------------------------------------------------------- */
@@ -74,65 +71,67 @@ const char *compare_set_for(const struct compare_method *m, const char *method_s
 }
 
 /* The configuration that train will make of the arguments so far. The caller frees *job. */
-static enum status parsed(struct child *c, struct job **job) {
+static enum status parsed(struct crew_child *c, struct job **job) {
     bool printed;
     TRY(mem_new(job));
-    return command_parse(&command_train, *job, (int)c->argc - 1, c->argv + 1, stdout, &printed);
+    return command_parse(&command_train, *job, (int)c->command.count - 1, c->command.list + 1,
+                         stdout, &printed);
 }
 
 /* Later ones win: what is given for all, then what makes the method and its seed, then what is
  * given for it. */
-static enum status add_sets(struct child *c, const struct compare_settings *s,
+static enum status add_sets(struct crew_child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64], set_seed[32];
     for (size_t i = 0; i < s->set_count; i++) {
-        TRY(child_option(c, "--set", s->set[i]));
+        TRY(words_option(&c->command, "--set", s->set[i]));
     }
     snprintf(model, sizeof model, "model.name=%s", m->model);
-    TRY(child_option(c, "--set", model));
+    TRY(words_option(&c->command, "--set", model));
     if (m->variant[0] != '\0') {
-        TRY(child_option(c, "--set", m->variant));
+        TRY(words_option(&c->command, "--set", m->variant));
     }
     snprintf(set_seed, sizeof set_seed, "train.seed=%u", seed);
-    TRY(child_option(c, "--set", set_seed));
+    TRY(words_option(&c->command, "--set", set_seed));
     for (size_t i = 0; i < s->method_set_count; i++) {
         const char *set = compare_set_for(m, s->method_set[i]);
         if (set != NULL) {
-            TRY(child_option(c, "--set", set));
+            TRY(words_option(&c->command, "--set", set));
         }
     }
     return OK;
 }
 
-static enum status add_arguments(struct child *c, const struct compare_settings *s,
+static enum status add_arguments(struct crew_child *c, const struct compare_settings *s,
                                  const struct compare_method *m, uint32_t seed, const char *dir) {
-    TRY(child_arg(c, "train"));
+    TRY(words_add(&c->command, "train"));
     for (size_t i = 0; i < s->data.count; i++) {
-        TRY(child_option(c, "--data", s->data.names[i]));
+        TRY(words_option(&c->command, "--data", s->data.names[i]));
     }
-    TRY(child_option(c, "--out", dir));
+    TRY(words_option(&c->command, "--out", dir));
     for (size_t i = 0; i < s->conf_count; i++) {
-        TRY(child_option(c, "--conf", s->conf[i]));
+        TRY(words_option(&c->command, "--conf", s->conf[i]));
     }
-    TRY(child_option_u64(c, "--servers", s->servers));
-    TRY(child_option_u64(c, "--workers", s->workers));
-    TRY(child_option_u64(c, "--threads", s->threads));
+    TRY(words_number(&c->command, "--servers", s->servers));
+    TRY(words_number(&c->command, "--workers", s->workers));
+    TRY(words_number(&c->command, "--threads", s->threads));
     return add_sets(c, s, m, seed);
 }
 
-static enum status add_run(struct supervisor *sup, const struct compare_settings *s,
+static enum status add_run(struct crew *crew, const struct compare_settings *s,
                            const struct compare_method *m, uint32_t seed, struct compare_run *run,
-                           struct child **c) {
+                           struct crew_child **c) {
     char name[COMPARE_LABEL_MAX + 16];
     char file[COMPARE_LABEL_MAX + 32];
-    char log[PATH_BYTES_MAX];
     snprintf(name, sizeof name, "%s-%u", m->file, seed);
     snprintf(file, sizeof file, "runs/%s", name);
     TRY(path_join(run->dir, s->out, file));
     snprintf(file, sizeof file, "logs/%s.log", name);
-    TRY(path_join(log, s->out, file));
-    TRY(supervisor_init(sup, 1));
-    TRY(supervisor_add(sup, name, log, c));
+    TRY(crew_init(crew, 1, NULL));
+    TRY(crew_add(crew, CHILD_COORD, 0, c));
+    TRY(path_join((*c)->log, s->out, file));
+    snprintf((*c)->tag, sizeof(*c)->tag, "%s", name);
+    TRY(words_add(&(*c)->command, "esmm"));
     return add_arguments(*c, s, m, seed, run->dir);
 }
 
@@ -155,7 +154,7 @@ static enum status check_config(const struct job *job, const struct compare_run 
     return status;
 }
 
-static enum status look(struct child *c, struct compare_run *run) {
+static enum status look(struct crew_child *c, struct compare_run *run) {
     struct job *job = NULL;
     enum status status = parsed(c, &job);
     if (status == OK) {
@@ -170,59 +169,55 @@ static enum status look(struct child *c, struct compare_run *run) {
 
 enum status compare_run_look(const struct compare_settings *s, const struct compare_method *m,
                              uint32_t seed, struct compare_run *run) {
-    struct supervisor sup;
-    struct child *c;
-    enum status status = add_run(&sup, s, m, seed, run, &c);
+    struct crew crew;
+    struct crew_child *c;
+    enum status status = add_run(&crew, s, m, seed, run, &c);
     if (status == OK) {
         status = look(c, run);
     }
-    supervisor_fini(&sup);
+    crew_fini(&crew);
     return status;
 }
 
 /* --- training --------------------------------------------------------------------------------- */
 
-static enum status wait_for(struct supervisor *sup, const struct child *c) {
-    bool passed = false;
-    TRY(supervisor_start(sup, &sup->children[0]));
-    while (supervisor_reap(sup) == 0) {
-        if (stop_requested() && !passed) {
-            kill(c->pid, SIGTERM); /* it saves a checkpoint, from which a rerun goes on */
-            passed = true;
-        }
-        clock_sleep_ms(POLL_MS);
-    }
+/* A stop signal is passed on: it saves a checkpoint, from which a rerun goes on. */
+static enum status wait_for(struct crew *crew, const struct crew_child *c) {
+    const struct supervisor_policy policy = {.save_ms = UINT64_MAX};
+    const struct supervisor_world world = crew_world(crew);
+    struct supervisor sup;
+    supervisor_init(&sup, &world, &policy, crew->supervised, crew->count);
+    const enum status status = supervisor_run(&sup);
     if (stop_requested()) {
         return fail(ERR_CLOSED, "stopped");
     }
-    if (WIFEXITED(c->wait_status) && WEXITSTATUS(c->wait_status) == 0) {
-        return OK;
-    }
-    char what[1024];
-    child_describe(c, what, sizeof what);
-    return fail(ERR_PEER, "training %s; the same command goes on from what is finished", what);
+    return status == OK ? OK
+                        : fail(status,
+                               "training %s; its log: %s; the same command goes on from what is "
+                               "finished",
+                               sup.cause, c->log);
 }
 
-static enum status train(struct supervisor *sup, struct child *c, struct compare_run *run) {
+static enum status train(struct crew *crew, struct crew_child *c, struct compare_run *run) {
     TRY(look(c, run));
     if (run->complete) {
         return OK;
     }
-    TRY(child_arg(c, "--resume")); /* afresh where there is nothing to resume */
-    TRY(wait_for(sup, c));
+    TRY(words_add(&c->command, "--resume")); /* afresh where there is nothing to resume */
+    TRY(wait_for(crew, c));
     bool complete;
     TRY(coord_summary_complete(run->dir, &complete));
-    return complete ? OK : fail(ERR_PEER, "training %s ended early (log: %s)", c->name, c->log);
+    return complete ? OK : fail(ERR_PEER, "training %s ended early (log: %s)", c->tag, c->log);
 }
 
 enum status compare_run_train(const struct compare_settings *s, const struct compare_method *m,
                               uint32_t seed, struct compare_run *run) {
-    struct supervisor sup;
-    struct child *c;
-    enum status status = add_run(&sup, s, m, seed, run, &c);
+    struct crew crew;
+    struct crew_child *c;
+    enum status status = add_run(&crew, s, m, seed, run, &c);
     if (status == OK) {
-        status = train(&sup, c, run);
+        status = train(&crew, c, run);
     }
-    supervisor_fini(&sup);
+    crew_fini(&crew);
     return status;
 }

@@ -3,165 +3,273 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#include "common/base/clock.h"
-#include "common/base/mem.h"
-#include "tools/common/spawn.h"
+#include "tools/common/tools.h"
 
-#define ARGS_FIRST 32
-
-enum status supervisor_init(struct supervisor *s, size_t children_max) {
-    *s = (struct supervisor){.keep = {-1, -1}};
-    TRY(mem_array(&s->children, children_max));
-    s->cap = children_max;
-    return OK;
+void supervisor_init(struct supervisor *s, const struct supervisor_world *world,
+                     const struct supervisor_policy *policy, struct supervised *children,
+                     size_t count) {
+    *s = (struct supervisor){
+        .world = *world, .policy = *policy, .children = children, .count = count};
+    for (size_t i = 0; i < count; i++) {
+        children[i].state = CHILD_WAITING;
+        children[i].due_ms = 0;
+        children[i].restarts = 0;
+    }
 }
 
-void supervisor_fini(struct supervisor *s) {
-    supervisor_stop(s, 0);
+static bool running(const struct supervised *c) {
+    return c->state == CHILD_OPENING || c->state == CHILD_UP;
+}
+
+/* --- phases ----------------------------------------------------------------------------------- */
+
+static void tell_all(struct supervisor *s, int signal) {
     for (size_t i = 0; i < s->count; i++) {
-        for (int a = 0; a < s->children[i].argc; a++) {
-            mem_free(&s->children[i].argv[a]);
-        }
-        mem_free(&s->children[i].argv);
-    }
-    mem_free(&s->children);
-}
-
-enum status child_arg(struct child *c, const char *text) {
-    if (c->argc + 1 >= SUPERVISOR_ARGS_MAX) {
-        return fail(ERR_LIMIT, "%s: more than %d arguments", c->name, SUPERVISOR_ARGS_MAX - 1);
-    }
-    if (c->argc + 1 >= c->argv_cap) {
-        const int cap = c->argv_cap == 0 ? ARGS_FIRST : 2 * c->argv_cap;
-        TRY(mem_grow(&c->argv, (size_t)c->argv_cap, (size_t)cap));
-        c->argv_cap = cap;
-    }
-    return mem_strdup(&c->argv[c->argc++], text);
-}
-
-enum status child_option(struct child *c, const char *option, const char *value) {
-    TRY(child_arg(c, option));
-    return child_arg(c, value);
-}
-
-enum status child_option_u64(struct child *c, const char *option, uint64_t value) {
-    char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    return child_option(c, option, text);
-}
-
-enum status supervisor_add(struct supervisor *s, const char *name, const char *log_path,
-                           struct child **child) {
-    if (s->count == s->cap) {
-        return fail(ERR_LIMIT, "more than %zu processes", s->cap);
-    }
-    struct child *c = &s->children[s->count++];
-    snprintf(c->name, sizeof c->name, "%s", name);
-    snprintf(c->log, sizeof c->log, "%s", log_path);
-    *child = c;
-    return child_arg(c, "esmm");
-}
-
-enum status supervisor_start(struct supervisor *s, struct child *c) {
-    const struct spawn what = {.argv = c->argv,
-                               .log = c->log,
-                               .keep = s->keep,
-                               .keeps = SUPERVISOR_KEEP_MAX,
-                               .death_signal = SIGTERM};
-    pid_t pid = 0;
-    if (spawn(&what, &pid) != OK) {
-        return fail(ERR_IO, "%s: %s", c->name, fail_text());
-    }
-    c->pid = pid;
-    c->ended = false;
-    return OK;
-}
-
-size_t supervisor_reap(struct supervisor *s) {
-    size_t ended = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        struct child *c = &s->children[i];
-        if (c->pid > 0 && waitpid(c->pid, &c->wait_status, WNOHANG) == c->pid) {
-            c->pid = 0;
-            c->ended = true;
-            ended++;
+        if (running(&s->children[i])) {
+            s->world.tell(s->world.self, i, signal);
         }
     }
-    return ended;
 }
 
-static size_t signal_all(struct supervisor *s, int signal) {
-    size_t running = 0;
+static void cut_all(struct supervisor *s) {
     for (size_t i = 0; i < s->count; i++) {
-        if (s->children[i].pid > 0) {
-            running++;
-            if (signal != 0) {
-                kill(-s->children[i].pid, signal);
-                kill(s->children[i].pid, signal);
-            }
+        if (running(&s->children[i])) {
+            s->world.cut(s->world.self, i);
         }
     }
-    return running;
 }
 
-void supervisor_stop(struct supervisor *s, uint64_t grace_ms) {
-    if (grace_ms > 0) {
-        signal_all(s, SIGTERM);
+/* Nobody is started any more once the job is to end. */
+static void enter(struct supervisor *s, enum supervisor_phase phase, uint64_t ms, uint64_t now_ms) {
+    s->phase = phase;
+    s->deadline_ms = ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ms;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->children[i].state == CHILD_WAITING) {
+            s->children[i].state = CHILD_ENDED;
+        }
     }
-    uint64_t deadline_ms = clock_mono_ms() + grace_ms;
-    supervisor_reap(s);
-    while (signal_all(s, 0) > 0 && clock_left_ms(deadline_ms) > 0) {
-        clock_sleep_ms(10);
-        supervisor_reap(s);
-    }
-    while (signal_all(s, SIGKILL) > 0) {
-        clock_sleep_ms(5);
-        supervisor_reap(s);
+    if (phase == PHASE_TERM || phase == PHASE_KILL) {
+        tell_all(s, phase == PHASE_TERM ? SIGTERM : SIGKILL);
+    } else if (phase == PHASE_CUT) {
+        cut_all(s);
     }
 }
 
-/* "esmm ps: disk full", main's last word, or "2026-…Z error ps-1 disk full", without what the
- * reader knows already. */
-static const char *without_prefix(const char *line) {
-    int main_bytes = 0, log_bytes = 0;
-    sscanf(line, "esmm %*[a-z]: %n", &main_bytes);
-    sscanf(line, "%*[0-9T:.-]Z error %*s %n", &log_bytes);
-    return line + (main_bytes > 0 ? main_bytes : log_bytes);
+/* The first cause stands. */
+static void blame(struct supervisor *s, size_t child, const char *what) {
+    if (s->cause[0] == '\0') {
+        s->culprit = child;
+        snprintf(s->cause, sizeof s->cause, "%s %s", s->children[child].name, what);
+    }
 }
 
-/* The last line of a log, without its newline; "" if it cannot be read. */
-static void last_line(const char *path, char *out, size_t bytes) {
-    out[0] = '\0';
-    struct file f = FILE_CLOSED;
-    uint64_t size = 0;
-    if (file_open_read(&f, path) != OK) {
+static void advance(struct supervisor *s, uint64_t now_ms) {
+    if (s->phase == PHASE_RUN || now_ms < s->deadline_ms) {
         return;
     }
-    char tail[2048];
-    if (file_size(&f, &size) == OK) {
-        size_t n = size < sizeof tail - 1 ? (size_t)size : sizeof tail - 1;
-        if (file_pread(&f, tail, n, size - n) == OK) {
-            while (n > 0 && tail[n - 1] == '\n') {
-                n--;
-            }
-            tail[n] = '\0';
-            const char *line = strrchr(tail, '\n');
-            snprintf(out, bytes, "%s", line != NULL ? line + 1 : tail);
-        }
+    switch (s->phase) {
+    case PHASE_SAVE:
+        blame(s, 0, "did not end within its time to save");
+        enter(s, PHASE_TERM, s->policy.term_ms, now_ms);
+        break;
+    case PHASE_FOLLOW: enter(s, PHASE_TERM, s->policy.term_ms, now_ms); break;
+    case PHASE_TERM: enter(s, PHASE_KILL, s->policy.kill_ms, now_ms); break;
+    case PHASE_KILL: enter(s, PHASE_CUT, s->policy.kill_ms, now_ms); break;
+    default: s->phase = PHASE_OVER; break;
     }
-    file_close(&f);
 }
 
-void child_describe(const struct child *c, char *out, size_t bytes) {
-    if (WIFSIGNALED(c->wait_status)) {
-        snprintf(out, bytes, "%s was killed by signal %d (%s); its log: %s", c->name,
-                 WTERMSIG(c->wait_status), strsignal(WTERMSIG(c->wait_status)), c->log);
+bool supervisor_over(const struct supervisor *s) {
+    bool any = false;
+    for (size_t i = 0; i < s->count; i++) {
+        any |= running(&s->children[i]);
+    }
+    return s->phase == PHASE_OVER || (s->phase != PHASE_RUN && !any);
+}
+
+/* --- starting --------------------------------------------------------------------------------- */
+
+static uint32_t opening_on(const struct supervisor *s, uint32_t host) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        n += s->children[i].state == CHILD_OPENING && s->children[i].host == host;
+    }
+    return n;
+}
+
+static void start_due(struct supervisor *s, uint64_t now_ms) {
+    for (size_t i = 0; i < s->count; i++) {
+        struct supervised *c = &s->children[i];
+        if (c->state != CHILD_WAITING || c->due_ms > now_ms ||
+            (s->policy.opening_max > 0 && opening_on(s, c->host) >= s->policy.opening_max)) {
+            continue;
+        }
+        if (s->world.start(s->world.self, i, c->restarts) != OK) {
+            char what[512];
+            snprintf(what, sizeof what, "cannot be started: %s", fail_text());
+            c->state = CHILD_ENDED;
+            blame(s, i, what);
+            enter(s, PHASE_TERM, s->policy.lost_ms, now_ms);
+            return;
+        }
+        c->state = CHILD_OPENING;
+    }
+}
+
+/* --- endings ---------------------------------------------------------------------------------- */
+
+static void describe_ending(const struct ending *e, char *out, size_t bytes) {
+    const char *name = sigabbrev_np(e->code);
+    switch (e->kind) {
+    case ENDING_KILLED:
+        snprintf(out, bytes, "was killed by signal %d (%s)", e->code,
+                 name != NULL ? name : "unknown");
+        break;
+    case ENDING_LOST: snprintf(out, bytes, "lost its connection: %s", e->text); break;
+    default: snprintf(out, bytes, "ended with exit code %d: %s", e->code, e->text); break;
+    }
+}
+
+static bool ended_well(const struct ending *e) {
+    return e->kind == ENDING_EXIT &&
+           (e->code == 0 || e->code == 128 + SIGINT || e->code == 128 + SIGTERM);
+}
+
+static void coordinator_ended(struct supervisor *s, const struct ending *e, uint64_t now_ms) {
+    char what[1024];
+    if (ended_well(e)) {
+        s->ended_well = true;
+        s->stopped_by = e->code == 0 ? 0 : e->code - 128;
+        s->idle = e->idle;
+    } else {
+        describe_ending(e, what, 512);
+        if (s->abandoned[0] != '\0') {
+            snprintf(what + strlen(what), sizeof what - strlen(what), " (before that %s)",
+                     s->abandoned);
+        }
+        blame(s, 0, what);
+    }
+    if (s->phase > PHASE_SAVE) {
         return;
     }
-    char line[384];
-    last_line(c->log, line, sizeof line);
-    snprintf(out, bytes, "%s ended with exit code %d: %s (log: %s)", c->name,
-             WEXITSTATUS(c->wait_status), without_prefix(line), c->log);
+    if (s->idle) { /* the others have never met it */
+        enter(s, PHASE_TERM, s->policy.term_ms, now_ms);
+    } else {
+        enter(s, PHASE_FOLLOW, s->ended_well ? s->policy.follow_ms : s->policy.fail_ms, now_ms);
+    }
+}
+
+static bool another_worker(const struct supervisor *s) {
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->children[i].kind == CHILD_WORKER && s->children[i].state != CHILD_ENDED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void save_and_fail(struct supervisor *s, size_t child, const char *what, uint64_t now_ms) {
+    blame(s, child, what);
+    if (running(&s->children[0])) {
+        s->world.tell(s->world.self, 0, SIGTERM);
+    }
+    enter(s, PHASE_SAVE, s->policy.save_failed_ms, now_ms);
+}
+
+/* A worker whose process or machine died is replaced; one that says it failed would fail again. */
+static void worker_ended(struct supervisor *s, size_t child, const struct ending *e,
+                         uint64_t now_ms) {
+    struct supervised *c = &s->children[child];
+    char what[512], line[768];
+    describe_ending(e, what, sizeof what);
+    if (e->kind == ENDING_EXIT) {
+        save_and_fail(s, child, what, now_ms);
+        return;
+    }
+    if (c->restarts < s->policy.restarts_max) {
+        c->restarts++;
+        c->state = CHILD_WAITING;
+        c->due_ms = now_ms + s->policy.restart_after_ms;
+        snprintf(line, sizeof line, "%s %s; started again (%u of %u)", c->name, what, c->restarts,
+                 s->policy.restarts_max);
+    } else if (another_worker(s)) {
+        snprintf(line, sizeof line, "%s %s; the job goes on without it", c->name, what);
+        if (s->abandoned[0] == '\0') {
+            snprintf(s->abandoned, sizeof s->abandoned, "%s %.400s", c->name, what);
+        }
+    } else {
+        save_and_fail(s, child, what, now_ms);
+        return;
+    }
+    s->world.say(s->world.self, line);
+}
+
+static void child_ended(struct supervisor *s, size_t child, const struct ending *e,
+                        uint64_t now_ms) {
+    char what[512];
+    s->children[child].state = CHILD_ENDED;
+    s->lasting |= e->kind == ENDING_EXIT && e->code == ROLE_EXIT_LASTING;
+    if (child == 0) {
+        coordinator_ended(s, e, now_ms);
+        return;
+    }
+    if (ended_well(e)) { /* told to, just before the coordinator's own end was noticed */
+        return;
+    }
+    if (s->children[child].kind == CHILD_SERVER && s->phase <= PHASE_SAVE) {
+        describe_ending(e, what, sizeof what);
+        blame(s, child, what);
+        enter(s, PHASE_TERM, s->policy.lost_ms, now_ms);
+    } else if (s->children[child].kind == CHILD_WORKER && s->phase == PHASE_RUN) {
+        worker_ended(s, child, e, now_ms);
+    }
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+
+/* The first is the coordinator's to obey: it saves and ends the job. The second may be an order. */
+static void heed_signal(struct supervisor *s, int signal, uint64_t now_ms) {
+    const bool stops = s->policy.second_signal_stops;
+    if (s->phase == PHASE_RUN && running(&s->children[0])) {
+        s->world.say(s->world.self,
+                     stops ? "stopping: saving a checkpoint first (a second signal stops at once)"
+                           : "stopping: saving a checkpoint first");
+        s->world.tell(s->world.self, 0, signal == SIGINT ? SIGINT : SIGTERM);
+        enter(s, PHASE_SAVE, s->policy.save_ms, now_ms);
+    } else if (s->phase == PHASE_SAVE && stops) {
+        blame(s, 0, "was stopped at once by a second signal");
+        enter(s, PHASE_TERM, s->policy.term_ms, now_ms);
+    } else if (s->phase == PHASE_TERM && stops) {
+        enter(s, PHASE_KILL, s->policy.kill_ms, now_ms);
+    }
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+void supervisor_take(struct supervisor *s, const struct event *e, uint64_t now_ms) {
+    switch (e->kind) {
+    case EVENT_UP:
+        if (s->children[e->child].state == CHILD_OPENING) {
+            s->children[e->child].state = CHILD_UP;
+        }
+        break;
+    case EVENT_ENDED: child_ended(s, e->child, &e->ending, now_ms); break;
+    case EVENT_SIGNAL: heed_signal(s, e->signal, now_ms); break;
+    default: break;
+    }
+    advance(s, now_ms);
+    if (s->phase == PHASE_RUN) {
+        start_due(s, now_ms);
+    }
+}
+
+enum status supervisor_run(struct supervisor *s) {
+    struct event e = {.kind = EVENT_NONE};
+    supervisor_take(s, &e, s->world.now_ms(s->world.self));
+    while (!supervisor_over(s)) {
+        s->world.wait(s->world.self, &e);
+        supervisor_take(s, &e, s->world.now_ms(s->world.self));
+    }
+    return s->cause[0] == '\0' ? OK : fail(ERR_PEER, "%s", s->cause);
 }

@@ -1,13 +1,8 @@
 /* train.c - `esmm train`: the whole job on this machine.
  *
- * It starts the roles as processes of this same program, joined by ipc sockets in a directory under
- * TMPDIR, and then only watches: shows the coordinator's progress, passes a stop signal on to the
- * coordinator (which saves and ends the job in order), and reacts to children that end.
- *
- *     coordinator ends well        the job is done; the others get a moment to follow
- *     worker killed by a signal    started again, at most RESTARTS_MAX times: its leases go to
- *                                  whoever asks, and batch names keep pushes from counting twice
- *     anything else ends early     the job fails: everybody is stopped, the first cause is told
+ * It starts the roles as processes of this same program (crew.h), joined by ipc sockets in a
+ * directory under TMPDIR, and shows the coordinator's progress; what is done when one of them ends,
+ * or a stop signal comes, is the supervisor's to say (supervisor.h).
  *
  * When a job fails while coordinator and servers live, they are given time to save what there is.
  * When one of them is gone, nothing can be saved any more, and the rest is ended at once.
@@ -15,15 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/lock.h"
 #include "common/checkpoint/manifest.h"
@@ -39,22 +30,20 @@
 #include "train_roles.h"
 #include "view.h"
 
-#define RESTARTS_MAX   3
-#define POLL_MS        50
 #define FOLLOW_MS      3000
 #define CRASH_GRACE_MS 500    /* there is nothing left to save */
 #define SAVE_GRACE_MS  10000u /* beside four times net.give_up_ms, the coordinator's own patience */
+#define KILL_MS        60000u /* much memory takes its time to be given back */
 
 struct train {
     struct job job;
     struct dataset data;
+    struct crew crew;
     struct supervisor supervisor;
     struct view view;
     struct lock lock;  /* of the run directory; the coordinator has it too */
     char sockets[256]; /* directory of ipc sockets and the configuration; "" none yet */
     char config_path[PATH_BYTES_MAX];
-    int progress_read, progress_write;
-    bool stop_sent;
 };
 
 /* --- preparing -------------------------------------------------------------------------------- */
@@ -123,113 +112,42 @@ static enum status write_config(struct train *t) {
     return status;
 }
 
-static enum status start_children(struct train *t) {
-    t->supervisor.keep[0] = t->progress_write;
-    t->supervisor.keep[1] = t->lock.fd;
-    for (size_t i = 0; i < t->supervisor.count; i++) {
-        TRY(supervisor_start(&t->supervisor, &t->supervisor.children[i]));
-        if (i == 0) { /* only the coordinator writes progress, and holds the run directory */
-            close(t->progress_write);
-            t->progress_write = -1;
-            t->supervisor.keep[0] = t->supervisor.keep[1] = -1;
-        }
+/* The coordinator's progress comes through a pipe. */
+static enum status make_crew(struct train *t) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return fail(ERR_IO, "cannot make a pipe: %s", strerror(errno));
     }
-    return OK;
+    const struct train_roles roles = {.job = &t->job,
+                                      .sockets = t->sockets,
+                                      .config_path = t->config_path,
+                                      .progress_fd = ends[1],
+                                      .lock_fd = t->lock.fd};
+    const enum status status = train_roles_add(&roles, &t->view, &t->crew);
+    if (t->crew.count == 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return status;
+    }
+    t->crew.children[0].out = ends[0];
+    t->crew.progress_write = ends[1];
+    t->crew.lock_fd = t->lock.fd;
+    return status;
 }
 
-/* --- watching --------------------------------------------------------------------------------- */
-
-static void read_progress(struct train *t) {
-    struct pollfd p = {.fd = t->progress_read, .events = POLLIN};
-    if (t->progress_read < 0 || poll(&p, 1, POLL_MS) <= 0) {
-        if (t->progress_read < 0) {
-            clock_sleep_ms(POLL_MS);
-        }
-        return;
-    }
-    char data[4096];
-    ssize_t n = read(t->progress_read, data, sizeof data);
-    if (n > 0) {
-        view_feed(&t->view, data, (size_t)n);
-    } else if (n == 0) {
-        close(t->progress_read);
-        t->progress_read = -1;
-    }
-}
-
-static void pass_stop_signal(struct train *t) {
-    if (stop_requested() && !t->stop_sent && t->supervisor.children[0].pid > 0) {
-        view_end(&t->view);
-        fprintf(stderr, "stopping: saving a checkpoint first\n");
-        kill(t->supervisor.children[0].pid, SIGTERM);
-        t->stop_sent = true;
-    }
-}
-
-static bool ended_well(const struct child *c) {
-    return WIFEXITED(c->wait_status) &&
-           (WEXITSTATUS(c->wait_status) == 0 || WEXITSTATUS(c->wait_status) == 128 + SIGTERM);
-}
-
-static enum status first_cause(const struct child *c) {
-    char what[1024];
-    child_describe(c, what, sizeof what);
-    return fail(ERR_PEER, "%s", what);
-}
-
-/* A worker whose machine part died is replaced; one that says it failed would fail again. */
-static enum status child_ended(struct train *t, struct child *c, bool *finished) {
-    size_t first_worker = 1u + t->job.servers;
-    bool worker = (size_t)(c - t->supervisor.children) >= first_worker;
-    if (c == &t->supervisor.children[0] && ended_well(c)) {
-        *finished = true;
-        return OK;
-    }
-    if (worker && WIFSIGNALED(c->wait_status) && c->restarts < RESTARTS_MAX) {
-        char what[1024];
-        child_describe(c, what, sizeof what);
-        view_end(&t->view);
-        fprintf(stderr, "%s; started again (%u of %d)\n", what, c->restarts + 1, RESTARTS_MAX);
-        c->restarts++;
-        return supervisor_start(&t->supervisor, c);
-    }
-    if (ended_well(c)) { /* told to stop just before the coordinator's own end was noticed */
-        return OK;
-    }
-    return first_cause(c);
-}
-
-static enum status watch(struct train *t) {
-    bool finished = false;
-    while (!finished) {
-        read_progress(t);
-        pass_stop_signal(t);
-        if (supervisor_reap(&t->supervisor) == 0) {
-            continue;
-        }
-        for (size_t i = 0; i < t->supervisor.count && !finished; i++) {
-            struct child *c = &t->supervisor.children[i];
-            if (c->ended) {
-                c->ended = false;
-                TRY(child_ended(t, c, &finished));
-            }
-        }
-    }
-    return OK;
-}
-
-/* Servers and workers have heard the coordinator's last word; they end by themselves. */
-static void follow(struct train *t) {
-    uint64_t deadline_ms = clock_mono_ms() + FOLLOW_MS;
-    size_t running = 1;
-    while (running > 0 && clock_left_ms(deadline_ms) > 0) {
-        supervisor_reap(&t->supervisor);
-        running = 0;
-        for (size_t i = 0; i < t->supervisor.count; i++) {
-            running += t->supervisor.children[i].pid > 0;
-        }
-        clock_sleep_ms(running > 0 ? 10 : 0);
-    }
+static enum status run_crew(struct train *t) {
+    const struct supervisor_policy policy = {.restarts_max = 3,
+                                             .save_ms = UINT64_MAX,
+                                             .save_failed_ms =
+                                                 SAVE_GRACE_MS + 4ull * t->job.config.give_up_ms,
+                                             .follow_ms = FOLLOW_MS,
+                                             .fail_ms = CRASH_GRACE_MS,
+                                             .lost_ms = CRASH_GRACE_MS,
+                                             .term_ms = CRASH_GRACE_MS,
+                                             .kill_ms = KILL_MS};
+    const struct supervisor_world world = crew_world(&t->crew);
+    supervisor_init(&t->supervisor, &world, &policy, t->crew.supervised, t->crew.count);
+    return supervisor_run(&t->supervisor);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -279,13 +197,7 @@ static enum status print_summary(struct train *t) {
 }
 
 static void train_fini(struct train *t) {
-    supervisor_fini(&t->supervisor);
-    if (t->progress_read >= 0) {
-        close(t->progress_read);
-    }
-    if (t->progress_write >= 0) {
-        close(t->progress_write);
-    }
+    crew_fini(&t->crew);
     if (t->sockets[0] != '\0') {
         file_remove_tree(t->sockets);
     }
@@ -343,48 +255,13 @@ static enum status run(struct train *t) {
     TRY(await_stream(t));
     TRY(make_directories(t));
     TRY(write_config(t));
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        return fail(ERR_IO, "cannot make a pipe: %s", strerror(errno));
-    }
-    t->progress_read = ends[0];
-    t->progress_write = ends[1];
-    const struct train_roles roles = {.job = &t->job,
-                                      .sockets = t->sockets,
-                                      .config_path = t->config_path,
-                                      .progress_fd = t->progress_write,
-                                      .lock_fd = t->lock.fd};
-    view_init(&t->view, total_impressions(t), t->job.config.epochs);
-    TRY(train_roles_add(&roles, &t->supervisor));
+    view_init(&t->view, total_impressions(t), t->job.stream ? 0 : t->job.config.epochs);
+    TRY(make_crew(t));
     TRY(train_warn(&t->job, &t->data, total_impressions(t)));
     say_start(t);
-    TRY(start_children(t));
-    TRY(watch(t));
-    follow(t);
+    TRY(run_crew(t));
     view_end(&t->view);
     return print_summary(t);
-}
-
-static bool coordinator_and_servers_run(const struct train *t) {
-    for (size_t i = 0; i <= t->job.servers; i++) {
-        if (i >= t->supervisor.count || t->supervisor.children[i].pid == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The coordinator is told to save and end. It gives up by itself on a server that hangs, and a
- * server on a coordinator that does. */
-static void let_save(struct train *t) {
-    uint64_t deadline_ms = clock_mono_ms() + SAVE_GRACE_MS + 4ull * t->job.config.give_up_ms;
-    if (coordinator_and_servers_run(t)) {
-        kill(t->supervisor.children[0].pid, SIGTERM);
-    }
-    while (coordinator_and_servers_run(t) && clock_left_ms(deadline_ms) > 0) {
-        clock_sleep_ms(10);
-        supervisor_reap(&t->supervisor);
-    }
 }
 
 /* For a job whose coordinator had no time to write one. */
@@ -405,31 +282,17 @@ static void write_failed_summary(const struct train *t, const char *why, const c
     buf_fini(&text);
 }
 
-/* Whether some role said that it would fail again: perhaps not the one that was seen to end first.
- */
-static bool would_fail_again(const struct train *t) {
-    for (size_t i = 0; i < t->supervisor.count; i++) {
-        const struct child *c = &t->supervisor.children[i];
-        if (c->pid == 0 && WIFEXITED(c->wait_status) &&
-            WEXITSTATUS(c->wait_status) == ROLE_EXIT_LASTING) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Ends a failed job, whose cause is in fail_text(), and completes the cause with what there is to
- * go back to. What was refused before any role ran says it all. */
+/* Completes the cause of a failed job, which is in fail_text(), with what there is to read and to go
+ * back to. What was refused before any role ran says it all. */
 static enum status end_failed(struct train *t, enum status status) {
     char why[1024];
     char newest[PATH_BYTES_MAX] = "";
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
-    view_end(&t->view);
-    let_save(t);
-    supervisor_stop(&t->supervisor, CRASH_GRACE_MS);
-    if (status != ERR_PEER) {
-        return fail(status, "%s", why);
+    if (status != ERR_PEER || t->supervisor.cause[0] == '\0') {
+        return status;
     }
+    view_end(&t->view);
+    snprintf(why, sizeof why, "%s; its log: %s", fail_text_of(status),
+             t->crew.children[t->supervisor.culprit].log);
     if (manifest_find(t->job.out, newest) != OK) {
         newest[0] = '\0';
     }
@@ -438,7 +301,7 @@ static enum status end_failed(struct train *t, enum status status) {
         return fail(status, "%s; no checkpoint had been saved", why);
     }
     return fail(status, "%s; newest checkpoint: %s; %s", why, newest,
-                would_fail_again(t)
+                t->supervisor.lasting
                     ? "it would fail again: mend that first, then continue with --resume"
                     : "continue with --resume");
 }
@@ -448,7 +311,7 @@ static enum status train_start(void *line) {
     char why[1024];
     TRY(mem_new(&t));
     t->job = *(const struct job *)line; /* its lists stay the line's */
-    t->progress_read = t->progress_write = -1;
+    t->crew.progress_write = -1;
     t->lock = LOCK_NONE;
     enum status status = run(t);
     if (status != OK && !(status == ERR_CLOSED && stop_requested())) { /* else nothing had begun */

@@ -4,7 +4,7 @@
 #define TOOLS_RUN_TRAIN_ROLES_H
 
 #include "job.h"
-#include "supervisor.h"
+#include "crew.h"
 
 struct train_roles {
     const struct job *job;
@@ -15,7 +15,7 @@ struct train_roles {
 };
 
 /* Makes *s with a child for each role, none started: the coordinator, then the servers, then the
- * workers. ERR_LIMIT: a path is too long for a socket; ERR_MEMORY. supervisor_fini in any case. */
-enum status train_roles_add(const struct train_roles *r, struct supervisor *s);
+ * workers. ERR_LIMIT: a path is too long for a socket; ERR_MEMORY. crew_fini in any case. */
+enum status train_roles_add(const struct train_roles *r, struct view *view, struct crew *s);
 
 #endif

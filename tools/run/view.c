@@ -25,7 +25,7 @@ static void figure(char *out, size_t bytes, const char *format, double value) {
     }
 }
 
-static void describe(const char *line, char *out, size_t bytes) {
+static void view_figures(const char *line, char *out, size_t bytes) {
     double eta = json_number(line, "eta_s");
     size_t n;
     out[0] = '\0';
@@ -53,55 +53,39 @@ static bool plain_due(struct view *v) {
     return true;
 }
 
-/* A stream has neither a share that is done nor epochs. */
-static void show_open(struct view *v, const char *text) {
-    if (v->terminal) {
-        fprintf(stderr, "\r\033[Kstream  %s", text);
-        v->shown = true;
-    } else if (plain_due(v)) {
-        fprintf(stderr, "stream  %s\n", text);
+/* "epoch 1/3 [######....]  58%", as far as it is known: a stream has no epochs. */
+static void view_head(const struct view *v, double done, unsigned epoch, char *out, size_t bytes) {
+    char bar[BAR_WIDTH + 1];
+    const double part = v->total_impressions > 0 ? done / (double)v->total_impressions : 0;
+    const double share = part > 1 ? 1 : part;
+    if (v->epochs == 0) {
+        snprintf(out, bytes, "stream");
+        return;
+    }
+    int n = snprintf(out, bytes, "epoch %u/%u", epoch, v->epochs);
+    if (v->total_impressions > 0 && v->terminal) {
+        memset(bar, '.', BAR_WIDTH);
+        memset(bar, '#', (size_t)(share * BAR_WIDTH));
+        bar[BAR_WIDTH] = '\0';
+        snprintf(out + n, bytes - (size_t)n, " [%s] %3.0f%%", bar, share * 100);
+    } else if (v->total_impressions > 0) {
+        snprintf(out + n, bytes - (size_t)n, "  %3.0f%%", share * 100);
     }
 }
 
-static void show(struct view *v, const char *line) {
-    char text[512];
-    double done = json_number(line, "impressions");
+void view_line(struct view *v, const char *line) {
+    char head[96], text[512];
+    const double done = json_number(line, "impressions");
     if (!isfinite(done) || !(json_number(line, "impressions_per_s") > 0)) {
         return; /* training has not begun */
     }
-    double part = v->total_impressions == 0 ? 0 : done / (double)v->total_impressions;
-    part = part > 1 ? 1 : part;
-    describe(line, text, sizeof text);
-    if (v->total_impressions == 0) {
-        show_open(v, text);
-        return;
-    }
-    unsigned epoch = (unsigned)json_number(line, "epoch") + 1;
+    view_head(v, done, (unsigned)json_number(line, "epoch") + 1, head, sizeof head);
+    view_figures(line, text, sizeof text);
     if (v->terminal) {
-        char bar[BAR_WIDTH + 1];
-        int filled = (int)(part * BAR_WIDTH);
-        memset(bar, '.', BAR_WIDTH);
-        memset(bar, '#', (size_t)filled);
-        bar[BAR_WIDTH] = '\0';
-        fprintf(stderr, "\r\033[Kepoch %u/%u [%s] %3.0f%%  %s", epoch, v->epochs, bar, part * 100,
-                text);
+        fprintf(stderr, "\r\033[K%s  %s", head, text);
         v->shown = true;
-        return;
-    }
-    if (plain_due(v)) {
-        fprintf(stderr, "epoch %u/%u  %3.0f%%  %s\n", epoch, v->epochs, part * 100, text);
-    }
-}
-
-void view_feed(struct view *v, const char *data, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) {
-        if (data[i] == '\n') {
-            v->pending[v->pending_bytes] = '\0';
-            show(v, v->pending);
-            v->pending_bytes = 0;
-        } else if (v->pending_bytes + 1 < sizeof v->pending) {
-            v->pending[v->pending_bytes++] = data[i];
-        }
+    } else if (plain_due(v)) {
+        fprintf(stderr, "%s  %s\n", head, text);
     }
 }
 

@@ -1,18 +1,10 @@
-/* Unit tests of tools/run/supervisor.h: this program is its own child (a child's program is always
- * /proc/self/exe), told by its arguments what to do. */
+/* Unit tests of tools/run/supervisor.h: a world without processes, whose clock the tests set. What
+ * the supervisor does is written down as words: "start 3.1" (child 3, restart 1), "term 0", ... */
 #include "tools/run/supervisor.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "common/base/clock.h"
-#include "common/base/mem.h"
-#include "common/base/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,282 +12,398 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define MANY_CAME 42
+/* One coordinator, two servers, two workers. */
+enum { COORD, PS0, PS1, WORKER0, WORKER1, CHILDREN };
 
-static int tell_inherited(void) {
-    for (int fd = 3; fd < 1024; fd++) {
-        if (fcntl(fd, F_GETFD) >= 0) {
-            printf("%d ", fd);
-        }
-    }
-    printf("and no more\n");
-    return 0;
-}
-
-static int child_main(const char *what) {
-    if (strcmp(what, "descriptors") == 0) {
-        return tell_inherited();
-    }
-    if (strcmp(what, "listen") == 0) {
-        const uint64_t deadline_ms = clock_mono_ms() + 10000;
-        stop_signals_install();
-        while (!stop_requested() && clock_left_ms(deadline_ms) > 0) {
-            clock_sleep_ms(1);
-        }
-        return stop_requested() ? stop_signal() : 99;
-    }
-    if (strcmp(what, "fail") == 0) {
-        fprintf(stderr, "2026-01-01T00:00:00.000Z error ps-1 the disk is full\n");
-        return 3;
-    }
-    if (strcmp(what, "quote") == 0) { /* its last line is no error, but speaks of one */
-        fprintf(stderr, "2026-01-01T00:00:00.000Z info ps-1 after an error of the disk\n");
-        return 4;
-    }
-    if (strcmp(what, "stubborn") == 0) {
-        signal(SIGTERM, SIG_IGN);
-        printf("ready\n");
-        fflush(stdout);
-    }
-    sigset_t none; /* a stop signal ends it, also one that has been waiting */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (strcmp(what, "well") != 0) {
-        sleep(100);
-    }
-    return 0;
-}
-
-static char dir[64];
-
-static struct child *start(struct supervisor *s, const char *name, const char *what) {
-    char log[PATH_BYTES_MAX];
-    struct child *c = NULL;
-    assert_int_equal(path_join(log, dir, name), OK);
-    assert_int_equal(supervisor_add(s, name, log, &c), OK);
-    assert_int_equal(child_arg(c, "child"), OK);
-    assert_int_equal(child_arg(c, what), OK);
-    assert_int_equal(supervisor_start(s, c), OK);
-    return c;
-}
-
-static void await(struct supervisor *s, size_t ended) {
-    uint64_t deadline_ms = clock_mono_ms() + 20000;
-    while (ended > 0 && clock_left_ms(deadline_ms) > 0) {
-        ended -= supervisor_reap(s);
-        clock_sleep_ms(1);
-    }
-    assert_int_equal(ended, 0);
-}
-
-static void how_they_ended(void **state) {
-    (void)state;
+struct stage {
     struct supervisor s;
-    char text[512];
-    assert_int_equal(supervisor_init(&s, 3), OK);
-    struct child *well = start(&s, "well", "well"), *failed = start(&s, "ps-1", "fail");
-    struct child *killed = start(&s, "worker-0", "sleep"), *more = NULL;
-    assert_int_equal(supervisor_add(&s, "x", "x", &more), ERR_LIMIT);
-    kill(killed->pid, SIGKILL);
-    await(&s, 3);
-    assert_true(well->ended && WIFEXITED(well->wait_status) && WEXITSTATUS(well->wait_status) == 0);
-    child_describe(failed, text, sizeof text);
-    assert_non_null(strstr(text, "ps-1 ended with exit code 3: the disk is full (log: "));
-    child_describe(killed, text, sizeof text);
-    assert_non_null(strstr(text, "worker-0 was killed by signal 9"));
-    assert_non_null(strstr(text, killed->log));
-    assert_int_equal(killed->pid, 0);
-    supervisor_fini(&s);
+    struct supervised children[CHILDREN];
+    uint64_t now_ms;
+    char did[2048];         /* since it was last looked at */
+    size_t start_fails;     /* of this child; CHILDREN: of none */
+    struct event script[8]; /* for supervisor_run */
+    size_t script_length, script_at;
+};
+
+static void note(struct stage *t, const char *text) {
+    const size_t n = strlen(t->did);
+    assert_true(n + strlen(text) + 3 < sizeof t->did);
+    snprintf(t->did + n, sizeof t->did - n, "%s%s", n > 0 ? ", " : "", text);
 }
 
-static void what_is_quoted_is_quoted_whole(void **state) {
-    (void)state;
-    struct supervisor s;
-    char text[512];
-    assert_int_equal(supervisor_init(&s, 1), OK);
-    struct child *c = start(&s, "ps-1", "quote");
-    await(&s, 1);
-    child_describe(c, text, sizeof text);
-    assert_non_null(
-        strstr(text, "exit code 4: 2026-01-01T00:00:00.000Z info ps-1 after an error of the disk"));
-    supervisor_fini(&s);
+static void note_child(struct stage *t, const char *what, size_t child) {
+    char text[64];
+    snprintf(text, sizeof text, "%s %zu", what, child);
+    note(t, text);
 }
 
-static void the_stubborn_are_killed(void **state) {
-    (void)state;
-    struct supervisor s;
-    char *text = NULL;
-    size_t bytes = 0;
-    assert_int_equal(supervisor_init(&s, 2), OK);
-    struct child *polite = start(&s, "polite", "sleep"),
-                 *stubborn = start(&s, "stubborn", "stubborn");
-    for (int i = 0; i < 2000 && bytes == 0; i++) { /* until SIGTERM is ignored */
-        mem_free(&text);
-        if (file_read_all(stubborn->log, 4096, &text, &bytes) != OK) {
-            bytes = 0;
-        }
-        clock_sleep_ms(5);
+static uint64_t stage_now_ms(void *self) {
+    return ((struct stage *)self)->now_ms;
+}
+
+/* The events of the script, then time alone, a second each time. */
+static void stage_wait(void *self, struct event *e) {
+    struct stage *t = self;
+    *e = (struct event){.kind = EVENT_NONE};
+    if (t->script_at < t->script_length) {
+        *e = t->script[t->script_at++];
+    } else {
+        t->now_ms += 1000;
     }
-    assert_true(bytes > 0);
-    mem_free(&text);
-    uint64_t start_ms = clock_mono_ms();
-    supervisor_stop(&s, 200);
-    assert_in_range(clock_mono_ms() - start_ms, 200, 20000);
-    assert_int_equal(WTERMSIG(polite->wait_status), SIGTERM);
-    assert_int_equal(WTERMSIG(stubborn->wait_status), SIGKILL);
-    supervisor_fini(&s);
 }
 
-static void fini_leaves_nobody(void **state) {
-    (void)state;
-    struct supervisor s;
-    assert_int_equal(supervisor_init(&s, 1), OK);
-    pid_t pid = start(&s, "left", "sleep")->pid;
-    supervisor_fini(&s);
-    assert_int_equal(kill(pid, 0), -1);
-}
-
-/* Whenever it comes: before exec too, where the child still has the handlers of its parent. */
-static void a_stop_signal_is_never_lost(void **state) {
-    (void)state;
-    enum { CHILDREN = 24 };
-    struct supervisor s;
-    assert_int_equal(supervisor_init(&s, CHILDREN), OK);
-    stop_signals_install();
-    for (int i = 0; i < CHILDREN; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "listen-%d", i);
-        struct child *c = start(&s, name, "listen");
-        clock_sleep_ms(i % 4 == 3 ? (uint64_t)i / 4 : 0);
-        kill(c->pid, i % 2 == 0 ? SIGTERM : SIGINT);
+static enum status stage_start(void *self, size_t child, uint32_t attempt) {
+    struct stage *t = self;
+    char text[64];
+    if (child == t->start_fails) {
+        return (fail)(ERR_IO, "no more processes"); /* cmocka has a macro of this name */
     }
-    await(&s, CHILDREN);
-    for (int i = 0; i < CHILDREN; i++) {
-        const int status = s.children[i].wait_status;
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status), i % 2 == 0 ? SIGTERM : SIGINT);
+    snprintf(text, sizeof text, "start %zu.%u", child, attempt);
+    note(t, text);
+    return OK;
+}
+
+static void stage_tell(void *self, size_t child, int signal) {
+    note_child(self, signal == SIGINT ? "int" : signal == SIGTERM ? "term" : "kill", child);
+}
+
+static void stage_cut(void *self, size_t child) {
+    note_child(self, "cut", child);
+}
+
+static void stage_say(void *self, const char *line) {
+    char text[256];
+    snprintf(text, sizeof text, "'%s'", line);
+    note(self, text);
+}
+
+static void set_up(struct stage *t, bool second_signal_stops) {
+    static const char *const names[CHILDREN] = {"coord-0", "ps-0", "ps-1", "worker-0", "worker-1"};
+    const struct supervisor_world world = {.self = t,
+                                           .now_ms = stage_now_ms,
+                                           .wait = stage_wait,
+                                           .start = stage_start,
+                                           .tell = stage_tell,
+                                           .cut = stage_cut,
+                                           .say = stage_say};
+    const struct supervisor_policy policy = {.restarts_max = 3,
+                                             .restart_after_ms = 2000,
+                                             .second_signal_stops = second_signal_stops,
+                                             .save_ms = 300000,
+                                             .save_failed_ms = 30000,
+                                             .follow_ms = 15000,
+                                             .fail_ms = 6000,
+                                             .lost_ms = 2000,
+                                             .term_ms = 5000,
+                                             .kill_ms = 4000};
+    *t = (struct stage){.now_ms = 1000, .start_fails = CHILDREN};
+    for (size_t i = 0; i < CHILDREN; i++) {
+        t->children[i].name = names[i];
+        t->children[i].kind = i == COORD ? CHILD_COORD : i <= PS1 ? CHILD_SERVER : CHILD_WORKER;
     }
-    supervisor_fini(&s);
+    supervisor_init(&t->s, &world, &policy, t->children, CHILDREN);
 }
 
-static void says(const struct child *c, const char *expected) {
-    char *text = NULL;
-    size_t bytes = 0;
-    assert_int_equal(file_read_all(c->log, 4096, &text, &bytes), OK);
-    assert_string_equal(text, expected);
-    mem_free(&text);
+static void did(struct stage *t, const char *expected) {
+    assert_string_equal(t->did, expected);
+    t->did[0] = '\0';
 }
 
-/* Not by their numbers, and not because somebody remembered to close them. */
-static void only_what_is_kept_is_inherited(void **state) {
+static void passes(struct stage *t, uint64_t ms) {
+    const struct event e = {.kind = EVENT_NONE};
+    t->now_ms += ms;
+    supervisor_take(&t->s, &e, t->now_ms);
+}
+
+static struct event ended(size_t child, enum ending_kind kind, int code, const char *text) {
+    struct event e = {.kind = EVENT_ENDED, .child = child, .ending = {.kind = kind, .code = code}};
+    snprintf(e.ending.text, sizeof e.ending.text, "%s", text);
+    return e;
+}
+
+static void ends(struct stage *t, size_t child, enum ending_kind kind, int code, const char *text) {
+    const struct event e = ended(child, kind, code, text);
+    supervisor_take(&t->s, &e, t->now_ms);
+}
+
+static void signal_comes(struct stage *t, int signal) {
+    const struct event e = {.kind = EVENT_SIGNAL, .signal = signal};
+    supervisor_take(&t->s, &e, t->now_ms);
+}
+
+/* All are started and have come up. */
+static void begin(struct stage *t) {
+    set_up(t, true);
+    passes(t, 0);
+    did(t, "start 0.0, start 1.0, start 2.0, start 3.0, start 4.0");
+    for (size_t i = 0; i < CHILDREN; i++) {
+        const struct event e = {.kind = EVENT_UP, .child = i};
+        supervisor_take(&t->s, &e, t->now_ms);
+        assert_int_equal(t->children[i].state, CHILD_UP);
+    }
+}
+
+static void a_job_that_ends_well(void **state) {
     (void)state;
-    struct supervisor s;
-    assert_int_equal(supervisor_init(&s, 3), OK);
-    const int low = open("/dev/null", O_RDONLY);
-    assert_int_equal(dup2(low, 300), 300);
-    assert_int_equal(dup2(low, 900), 900);
-    struct child *none = start(&s, "none", "descriptors");
-    s.keep[0] = 900;
-    struct child *high = start(&s, "high", "descriptors");
-    s.keep[1] = low;
-    struct child *both = start(&s, "both", "descriptors");
-    await(&s, 3);
-    close(900);
-    close(300);
-    close(low);
-    says(none, "and no more\n");
-    says(high, "900 and no more\n");
-    char expected[32];
-    snprintf(expected, sizeof expected, "%d 900 and no more\n", low);
-    says(both, expected);
-    supervisor_fini(&s);
+    struct stage t;
+    begin(&t);
+    ends(&t, WORKER1, ENDING_EXIT, 0, "");
+    ends(&t, COORD, ENDING_EXIT, 0, "");
+    passes(&t, 14999);
+    assert_false(supervisor_over(&t.s));
+    did(&t, ""); /* the others are given time to follow */
+    passes(&t, 1);
+    did(&t, "term 1, term 2, term 3");
+    ends(&t, PS0, ENDING_EXIT, 143, "");
+    ends(&t, PS1, ENDING_EXIT, 0, "");
+    ends(&t, WORKER0, ENDING_KILLED, 9, "");
+    assert_true(supervisor_over(&t.s) && t.s.ended_well && t.s.stopped_by == 0);
+    assert_string_equal(t.s.cause, "");
 }
 
-/* A child dies with the one who started it, however that ended. */
-static void orphans_end(void **state) {
+static void nothing_was_left_to_train(void **state) {
     (void)state;
-    int ends[2];
-    pid_t orphan = 0;
-    assert_int_equal(pipe(ends), 0);
-    pid_t parent = fork();
-    if (parent == 0) {
-        struct supervisor s;
-        struct child *c = NULL;
-        bool good = supervisor_init(&s, 1) == OK &&
-                    supervisor_add(&s, "orphan", "/dev/null", &c) == OK &&
-                    child_arg(c, "child") == OK && child_arg(c, "sleep") == OK &&
-                    supervisor_start(&s, c) == OK &&
-                    write(ends[1], &c->pid, sizeof c->pid) == sizeof c->pid;
-        clock_sleep_ms(good ? 100000 : 0);
-        _exit(1);
-    }
-    assert_int_equal(read(ends[0], &orphan, sizeof orphan), sizeof orphan);
-    kill(parent, SIGKILL);
-    assert_int_equal(waitpid(parent, NULL, 0), parent);
-    /* It is another's child now: gone, or a zombie that nobody has buried yet. */
-    char path[64];
-    bool gone = false;
-    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)orphan);
-    for (int i = 0; i < 2000 && !gone; i++) {
-        FILE *f = fopen(path, "r");
-        gone = f == NULL || fgetc(f) == EOF;
-        if (f != NULL) {
-            fclose(f);
-        }
-        clock_sleep_ms(5);
-    }
-    assert_true(gone);
-    close(ends[0]);
-    close(ends[1]);
+    struct stage t;
+    struct event e = ended(COORD, ENDING_EXIT, 0, "");
+    begin(&t);
+    e.ending.idle = true;
+    supervisor_take(&t.s, &e, t.now_ms);
+    did(&t, "term 1, term 2, term 3, term 4");
+    assert_true(t.s.ended_well && t.s.idle);
 }
 
-/* A job's data may be hundreds of directories. */
-static void arguments_without_end(void **state) {
+static void workers_are_started_again(void **state) {
     (void)state;
-    struct supervisor s;
-    struct child *c = NULL;
-    char log[PATH_BYTES_MAX];
-    assert_int_equal(supervisor_init(&s, 1), OK);
-    assert_int_equal(path_join(log, dir, "many"), OK);
-    assert_int_equal(supervisor_add(&s, "many", log, &c), OK);
-    for (uint64_t i = 0; i < 1000; i++) {
-        assert_int_equal(child_option_u64(c, "--data", i), OK);
-    }
-    assert_int_equal(c->argc, 2001);
-    assert_null(c->argv[c->argc]);
-    assert_int_equal(supervisor_start(&s, c), OK);
-    await(&s, 1);
-    assert_true(WIFEXITED(c->wait_status) && WEXITSTATUS(c->wait_status) == MANY_CAME);
-    supervisor_fini(&s);
+    struct stage t;
+    begin(&t);
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'worker-0 was killed by signal 9 (KILL); started again (1 of 3)'");
+    passes(&t, 1999);
+    did(&t, "");
+    passes(&t, 1);
+    did(&t, "start 3.1");
+    ends(&t, WORKER0, ENDING_LOST, 255, "Broken pipe");
+    did(&t, "'worker-0 lost its connection: Broken pipe; started again (2 of 3)'");
+    ends(&t, WORKER1, ENDING_KILLED, SIGSEGV, ""); /* each has three of its own */
+    did(&t, "'worker-1 was killed by signal 11 (SEGV); started again (1 of 3)'");
+    passes(&t, 2000);
+    did(&t, "start 3.2, start 4.1");
+    assert_int_equal(t.s.phase, PHASE_RUN);
 }
 
-static int make_dir(void **state) {
+/* The job goes on without it as long as there is another worker, running or to be started. */
+static void the_fourth_death(void **state) {
     (void)state;
-    snprintf(dir, sizeof dir, "/tmp/esmm-test-XXXXXX");
-    return mkdtemp(dir) == NULL;
+    struct stage t;
+    begin(&t);
+    for (int i = 0; i < 3; i++) {
+        ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+        passes(&t, 2000);
+    }
+    t.did[0] = '\0';
+    ends(&t, WORKER1, ENDING_KILLED, SIGKILL, ""); /* it is to be started again: there is another */
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'worker-1 was killed by signal 9 (KILL); started again (1 of 3)', "
+            "'worker-0 was killed by signal 9 (KILL); the job goes on without it'");
+    assert_int_equal(t.s.phase, PHASE_RUN);
+    passes(&t, 100000);
+    did(&t, "start 4.1");
+    for (int i = 0; i < 2; i++) {
+        ends(&t, WORKER1, ENDING_KILLED, SIGKILL, "");
+        passes(&t, 2000);
+    }
+    t.did[0] = '\0';
+    ends(&t, WORKER1, ENDING_KILLED, SIGKILL, ""); /* the last one's */
+    did(&t, "term 0");
+    assert_int_equal(t.s.phase, PHASE_SAVE);
+    assert_string_equal(t.s.cause, "worker-1 was killed by signal 9 (KILL)");
+    assert_int_equal(t.s.culprit, WORKER1);
 }
 
-static int remove_dir(void **state) {
+/* The coordinator that waits in vain for a worker that is not started again is not the whole story. */
+static void whom_the_coordinator_missed(void **state) {
     (void)state;
-    return file_remove_tree(dir) != OK;
+    struct stage t;
+    begin(&t);
+    for (int i = 0; i < 4; i++) {
+        ends(&t, WORKER1, ENDING_KILLED, SIGILL, "");
+        passes(&t, 2000);
+    }
+    ends(&t, COORD, ENDING_EXIT, 1, "worker 1 did not appear");
+    assert_string_equal(t.s.cause, "coord-0 ended with exit code 1: worker 1 did not appear "
+                                   "(before that worker-1 was killed by signal 4 (ILL))");
 }
 
-int main(int argc, char **argv) {
-    if (argc == 3) {
-        return child_main(argv[2]);
+static void a_worker_that_fails(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    ends(&t, WORKER1, ENDING_EXIT, 3, "a bad shard");
+    did(&t, "term 0");
+    ends(&t, WORKER0, ENDING_EXIT, 1,
+         "another one"); /* the first cause stands, nobody is replaced */
+    passes(&t, 29999);
+    did(&t, "");
+    ends(&t, COORD, ENDING_EXIT, 143, "");
+    passes(&t, 15000);
+    did(&t, "term 1, term 2");
+    ends(&t, PS0, ENDING_EXIT, 0, "");
+    ends(&t, PS1, ENDING_EXIT, 0, "");
+    assert_true(supervisor_over(&t.s) && t.s.lasting);
+    assert_int_equal(t.s.culprit, WORKER1);
+    assert_string_equal(t.s.cause, "worker-1 ended with exit code 3: a bad shard");
+}
+
+static void a_server_that_is_gone(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    t.did[0] = '\0';
+    ends(&t, PS1, ENDING_LOST, 255, "no route");
+    did(&t, "term 0, term 1, term 4"); /* nobody is asked to save, nobody started any more */
+    passes(&t, 2000);
+    did(&t, "kill 0, kill 1, kill 4");
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    ends(&t, PS0, ENDING_KILLED, SIGKILL, "");
+    ends(&t, WORKER1, ENDING_EXIT, 1, "no server");
+    assert_true(supervisor_over(&t.s) && !t.s.lasting);
+    assert_string_equal(t.s.cause, "ps-1 lost its connection: no route");
+}
+
+/* While the coordinator saves for another reason: what it waits for does not come any more. */
+static void a_server_that_ends_while_all_is_saved(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    signal_comes(&t, SIGTERM);
+    t.did[0] = '\0';
+    ends(&t, PS0, ENDING_EXIT, 1, "disk full");
+    did(&t, "term 0, term 2, term 3, term 4");
+    assert_string_equal(t.s.cause, "ps-0 ended with exit code 1: disk full");
+}
+
+static void stop_signals(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    signal_comes(&t, SIGINT);
+    did(&t, "'stopping: saving a checkpoint first (a second signal stops at once)', int 0");
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, ""); /* nobody is replaced now */
+    passes(&t, 200000);
+    did(&t, "");
+    ends(&t, COORD, ENDING_EXIT, 130, "");
+    assert_true(t.s.ended_well && t.s.stopped_by == SIGINT);
+
+    begin(&t);
+    signal_comes(&t, SIGHUP);
+    did(&t, "'stopping: saving a checkpoint first (a second signal stops at once)', term 0");
+    signal_comes(&t, SIGHUP);
+    did(&t, "term 0, term 1, term 2, term 3, term 4");
+    signal_comes(&t, SIGHUP);
+    did(&t, "kill 0, kill 1, kill 2, kill 3, kill 4");
+    assert_string_equal(t.s.cause, "coord-0 was stopped at once by a second signal");
+
+    begin(&t);
+    t.s.policy.second_signal_stops = false;
+    t.s.policy.save_ms = UINT64_MAX; /* no limit */
+    signal_comes(&t, SIGTERM);
+    did(&t, "'stopping: saving a checkpoint first', term 0");
+    signal_comes(&t, SIGTERM);
+    passes(&t, 1000000000);
+    did(&t, "");
+    assert_int_equal(t.s.phase, PHASE_SAVE);
+}
+
+/* Each phase has its deadline; at the last one it is over, whoever is still there. */
+static void one_that_never_ends(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    signal_comes(&t, SIGTERM);
+    for (size_t i = PS1; i < CHILDREN; i++) {
+        ends(&t, i, ENDING_EXIT, 0, "");
     }
-    if (argc > 3) {
-        return argc == 2001 && strcmp(argv[2000], "999") == 0 ? MANY_CAME : 1;
-    }
+    t.did[0] = '\0';
+    passes(&t, 300000);
+    did(&t, "term 0, term 1");
+    passes(&t, 5000);
+    did(&t, "kill 0, kill 1");
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    passes(&t, 4000);
+    did(&t, "cut 1");
+    assert_false(supervisor_over(&t.s));
+    passes(&t, 4000);
+    assert_true(supervisor_over(&t.s));
+    assert_string_equal(t.s.cause, "coord-0 did not end within its time to save");
+}
+
+static void a_start_that_fails(void **state) {
+    (void)state;
+    struct stage t;
+    set_up(&t, true);
+    t.start_fails = PS1;
+    passes(&t, 0);
+    did(&t, "start 0.0, start 1.0, term 0, term 1");
+    assert_string_equal(t.s.cause, "ps-1 cannot be started: no more processes");
+}
+
+/* A host is not offered more connections at once than it takes. */
+static void few_at_once_on_a_host(void **state) {
+    (void)state;
+    struct stage t;
+    const struct event lost = ended(PS0, ENDING_LOST, 255, "refused");
+    const struct event up = {.kind = EVENT_UP, .child = COORD};
+    set_up(&t, true);
+    t.s.policy.opening_max = 2;
+    t.children[WORKER1].host = 1;
+    passes(&t, 0);
+    did(&t, "start 0.0, start 1.0, start 4.0");
+    supervisor_take(&t.s, &up, t.now_ms);
+    did(&t, "start 2.0");
+    t.children[PS0].kind = CHILD_WORKER;
+    supervisor_take(&t.s, &lost, t.now_ms);
+    did(&t, "'ps-0 lost its connection: refused; started again (1 of 3)', start 3.0");
+}
+
+/* The loop, with a world that gives events and lets time pass. */
+static void the_whole(void **state) {
+    (void)state;
+    struct stage t;
+    set_up(&t, true);
+    t.script[0] = ended(COORD, ENDING_EXIT, 0, "");
+    t.script[1] = ended(PS0, ENDING_EXIT, 0, "");
+    t.script[2] = ended(PS1, ENDING_EXIT, 0, "");
+    t.script[3] = ended(WORKER0, ENDING_EXIT, 0, "");
+    t.script_length = 4;
+    assert_int_equal(supervisor_run(&t.s), OK);
+    did(&t, "start 0.0, start 1.0, start 2.0, start 3.0, start 4.0, term 4, kill 4, cut 4");
+    assert_int_equal(t.now_ms, 1000 + 15000 + 5000 + 4000 + 4000);
+
+    set_up(&t, true);
+    t.script[0] = ended(PS0, ENDING_EXIT, 3, "what the manifest says is not there");
+    t.script_length = 1;
+    assert_int_equal(supervisor_run(&t.s), ERR_PEER);
+    assert_string_equal(fail_text(),
+                        "ps-0 ended with exit code 3: what the manifest says is not there");
+    assert_true(t.s.lasting);
+}
+
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(how_they_ended),
-        cmocka_unit_test(what_is_quoted_is_quoted_whole),
-        cmocka_unit_test(the_stubborn_are_killed),
-        cmocka_unit_test(fini_leaves_nobody),
-        cmocka_unit_test(orphans_end),
-        cmocka_unit_test(a_stop_signal_is_never_lost),
-        cmocka_unit_test(only_what_is_kept_is_inherited),
-        cmocka_unit_test(arguments_without_end),
+        cmocka_unit_test(a_job_that_ends_well),
+        cmocka_unit_test(nothing_was_left_to_train),
+        cmocka_unit_test(workers_are_started_again),
+        cmocka_unit_test(the_fourth_death),
+        cmocka_unit_test(whom_the_coordinator_missed),
+        cmocka_unit_test(a_worker_that_fails),
+        cmocka_unit_test(a_server_that_is_gone),
+        cmocka_unit_test(a_server_that_ends_while_all_is_saved),
+        cmocka_unit_test(stop_signals),
+        cmocka_unit_test(one_that_never_ends),
+        cmocka_unit_test(a_start_that_fails),
+        cmocka_unit_test(few_at_once_on_a_host),
+        cmocka_unit_test(the_whole),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
