@@ -21,35 +21,29 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/entropy.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/net/role.h"
 #include "server_thread.h"
 #include "snapshot_writer.h"
 
-#define STEP_MS          10
-#define BIND_TIMEOUT_MS  30000
-#define FIGURES_MS       200
-#define STOP_HEARD_BEATS 3 /* how long a failing server waits to be heard, in heartbeats */
-#define LAST_WORDS_MS    1000
+#define STEP_MS         10
+#define BIND_TIMEOUT_MS 30000
+#define FIGURES_MS      200
+#define LAST_WORDS_MS   1000
 
 struct server {
     const struct server_options *options;
-    struct transport *transport;
-    struct link *link;
+    struct role role;
     struct server_thread *threads;
     struct server_job job;
-    uint64_t incarnation;
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* of the threads, as others reach them */
     uint32_t first;                      /* number of the first partition in the job */
     uint32_t ready;                      /* threads that serve */
     uint64_t *cut_given;                 /* per thread: the newest cut ordered */
     uint64_t figures_next_ms;
-    struct wire_heartbeat beat;
     bool signal_logged;
-    bool ended;        /* the coordinator said stop */
-    uint32_t commands; /* heard since say_failure or say_last began */
-    uint32_t figures;  /* threads that have put out their last figures */
+    uint32_t figures; /* threads that have put out their last figures */
 };
 
 /* --- endpoints -------------------------------------------------------------------------------- */
@@ -113,7 +107,8 @@ static enum status await_bound(struct server *s, uint32_t k) {
                 BIND_TIMEOUT_MS);
 }
 
-static enum status start_threads(struct server *s) {
+static enum status server_open(void *self) {
+    struct server *s = self;
     const struct server_options *o = s->options;
     if (o->threads == 0 || o->threads > WIRE_PARTITIONS_MAX) {
         return fail(ERR_USAGE, "--threads is %u, expected 1 to %u", o->threads,
@@ -125,32 +120,17 @@ static enum status start_threads(struct server *s) {
     for (uint32_t k = 0; k < o->threads; k++) {
         char listen[WIRE_ENDPOINT_MAX];
         TRY(listen_of(o, k, listen, sizeof listen));
-        TRY(server_thread_start(&s->threads[k], s->transport, listen, k));
+        TRY(server_thread_start(&s->threads[k], s->role.transport, listen, k));
     }
     for (uint32_t k = 0; k < o->threads; k++) {
         TRY(await_bound(s, k));
         log_info("thread %u listens on %s", k, s->endpoint[k]);
     }
+    s->role.endpoints = (const char(*)[WIRE_ENDPOINT_MAX])s->endpoint;
     return OK;
 }
 
 /* --- joining the job -------------------------------------------------------------------------- */
-
-static enum status say_hello(struct server *s, struct wire_welcome *welcome) {
-    const struct server_options *o = s->options;
-    struct wire_hello hello = {.role = ROLE_SERVER,
-                               .index = o->index,
-                               .pid = (uint32_t)getpid(),
-                               .threads = o->threads,
-                               .incarnation = s->incarnation};
-    snprintf(hello.build, sizeof hello.build, "%s", ESMM_VERSION);
-    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
-        snprintf(hello.host, sizeof hello.host, "unknown");
-    }
-    return link_open(&s->link, s->transport, o->coordinator, &hello,
-                     (const char(*)[WIRE_ENDPOINT_MAX])s->endpoint, o->threads, o->timeout_ms,
-                     welcome, &s->job.plan);
-}
 
 /* The plan's endpoints say which partitions are ours. */
 static enum status find_partitions(struct server *s) {
@@ -172,28 +152,6 @@ static enum status find_partitions(struct server *s) {
                : fail(ERR_LIMIT, "%u partitions for %u buckets", plan->partitions, BUCKETS);
 }
 
-static enum status join_job(struct server *s) {
-    struct wire_welcome welcome;
-    struct server_job *job = &s->job;
-    TRY(say_hello(s, &welcome));
-    job->job = welcome.job;
-    job->threads = s->options->threads;
-    config_default(&job->config);
-    TRY(config_parse(&job->config, "the coordinator's configuration", job->plan.config_text));
-    log_level_set(job->config.log_level);
-    link_timing(s->link, job->config.heartbeat_ms, job->config.request_ms, job->config.give_up_ms,
-                job->config.stall_ms);
-    TRY(layout_init(&job->layout, &job->config, &job->plan.schema, job->plan.rate_ctr,
-                    job->plan.rate_cvr));
-    TRY(find_partitions(s));
-    snprintf(job->resume_dir, sizeof job->resume_dir, "%s", welcome.resume_dir);
-    job->parameters_only = !welcome.resume;
-    if (job->resume_dir[0] != '\0') {
-        TRY(manifest_read(&job->manifest, job->resume_dir));
-    }
-    return snapshot_writer_start(&job->writer);
-}
-
 static enum status begin_threads(struct server *s) {
     for (uint32_t k = 0; k < s->options->threads; k++) {
         struct server_order o = {
@@ -201,6 +159,24 @@ static enum status begin_threads(struct server *s) {
         TRY(server_thread_order(&s->threads[k], &o));
     }
     return OK;
+}
+
+static enum status server_begin(void *self) {
+    struct server *s = self;
+    struct server_job *job = &s->job;
+    const struct wire_welcome *welcome = &s->role.welcome;
+    TRY(find_partitions(s));
+    job->job = welcome->job;
+    job->threads = s->options->threads;
+    snprintf(job->resume_dir, sizeof job->resume_dir, "%s", welcome->resume_dir);
+    job->parameters_only = !welcome->resume;
+    if (job->resume_dir[0] != '\0') {
+        TRY(manifest_read(&job->manifest, job->resume_dir));
+    }
+    TRY(snapshot_writer_start(&job->writer));
+    log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)job->job, s->first,
+             s->first + job->threads - 1, job->plan.partitions);
+    return begin_threads(s);
 }
 
 /* --- what the coordinator says ---------------------------------------------------------------- */
@@ -226,33 +202,11 @@ static enum status pass_cut(struct server *s, const struct wire_command *c) {
     return OK;
 }
 
-static enum status take_command(struct server *s, const struct wire_command *c) {
-    s->commands++;
-    if (c->order == ORDER_CUT && s->ready == s->options->threads) {
-        return pass_cut(s, c);
-    }
-    if (c->order == ORDER_STOP && !s->ended) {
-        s->ended = true;
-        if (c->failed) {
-            log_error("the coordinator stopped the job: %s", c->text);
-        } else {
-            log_info("the job is finished");
-        }
-    }
-    return OK;
-}
-
-static enum status hear(struct server *s) {
-    struct port_message m;
-    enum status status = link_next(s->link, &m, STEP_MS);
-    if (status == ERR_TIMEOUT) {
-        return OK;
-    }
-    TRY(status);
-    if (m.msg.type == WIRE_ERROR) {
-        return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
-    }
-    return m.msg.type == WIRE_COMMAND ? take_command(s, &m.msg.u.command) : OK;
+static enum status server_take(void *self, const struct port_message *m) {
+    struct server *s = self;
+    const struct wire_command *c = &m->msg.u.command;
+    const bool cut = m->msg.type == WIRE_COMMAND && c->order == ORDER_CUT;
+    return cut && s->ready == s->options->threads ? pass_cut(s, c) : OK;
 }
 
 /* --- what the server says --------------------------------------------------------------------- */
@@ -277,7 +231,7 @@ static enum status send_part(struct server *s, uint32_t k, const struct server_r
                   r->text);
     }
     uint64_t id;
-    return link_request(s->link, &m, r->info.applied.data, r->info.applied.len, NULL, 0, &id);
+    return link_request(s->role.link, &m, r->info.applied.data, r->info.applied.len, NULL, 0, &id);
 }
 
 static enum status collect(struct server *s) {
@@ -304,28 +258,24 @@ static enum status collect(struct server *s) {
 static enum status put_beat(struct server *s) {
     uint64_t rows[FIELDS_MAX] = {0};
     struct partition_stats p;
-    struct wire_heartbeat *b = &s->beat;
+    struct wire_heartbeat b = {.version = UINT64_MAX};
     uint32_t fields = s->job.plan.schema.count;
-    *b = (struct wire_heartbeat){.role = ROLE_SERVER,
-                                 .index = s->options->index,
-                                 .incarnation = s->incarnation,
-                                 .version = UINT64_MAX};
-    usage_of_process(&b->usage);
+    usage_of_process(&b.usage);
     for (uint32_t k = 0; k < s->options->threads; k++) {
-        server_thread_figures(&s->threads[k], &p, &b->usage);
-        b->rows += p.rows_total;
-        b->bytes += p.bytes_total;
-        b->version = p.version < b->version ? p.version : b->version;
-        b->evicted += p.evicted_age + p.evicted_memory;
-        b->refused += p.refused;
-        b->created += p.created;
-        b->duplicates += p.duplicates;
+        server_thread_figures(&s->threads[k], &p, &b.usage);
+        b.rows += p.rows_total;
+        b.bytes += p.bytes_total;
+        b.version = p.version < b.version ? p.version : b.version;
+        b.evicted += p.evicted_age + p.evicted_memory;
+        b.refused += p.refused;
+        b.created += p.created;
+        b.duplicates += p.duplicates;
         for (uint32_t f = 0; f < fields; f++) {
             rows[f] += p.rows[f];
         }
     }
-    TRY(link_beat_values(s->link, rows, fields * sizeof rows[0]));
-    link_beat(s->link, b);
+    TRY(link_beat_values(s->role.link, rows, fields * sizeof rows[0]));
+    role_beat(&s->role, &b);
     return OK;
 }
 
@@ -343,8 +293,8 @@ static enum status look_at_signal(struct server *s) {
     return OK;
 }
 
-static enum status turn(struct server *s) {
-    TRY(hear(s));
+static enum status server_work(void *self) {
+    struct server *s = self;
     TRY(collect(s));
     TRY(look_at_signal(s));
     uint64_t now_ms = clock_mono_ms();
@@ -360,27 +310,6 @@ static enum status turn(struct server *s) {
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* The coordinator should hear why from this server rather than find it silent. The first command
- * may answer an older beat; the second cannot. */
-static void say_failure(struct server *s, enum status status) {
-    char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
-    s->beat.role = ROLE_SERVER;
-    s->beat.index = s->options->index;
-    s->beat.incarnation = s->incarnation;
-    s->beat.failing = true;
-    snprintf(s->beat.text, sizeof s->beat.text, "%.*s", WIRE_TEXT_MAX - 1, why);
-    link_beat(s->link, &s->beat);
-    s->commands = 0;
-    uint64_t until_ms = clock_mono_ms() + (uint64_t)STOP_HEARD_BEATS * s->job.config.heartbeat_ms;
-    while (s->commands < 2 && !s->ended && clock_left_ms(until_ms) > 0) {
-        if (hear(s) != OK) {
-            break;
-        }
-    }
-    fail(status, "%s", why);
-}
-
 static enum status last_figures(struct server *s) {
     uint64_t until_ms = clock_mono_ms() + LAST_WORDS_MS;
     struct server_order o = {.kind = SERVER_ORDER_FIGURES};
@@ -395,65 +324,50 @@ static enum status last_figures(struct server *s) {
 }
 
 /* The counters that the summary has are those of the last beat. */
-static void say_last(struct server *s) {
-    uint64_t until_ms = clock_mono_ms() + LAST_WORDS_MS;
-    s->commands = 0;
-    if (s->ready < s->options->threads || last_figures(s) != OK) {
-        return;
-    }
-    link_beat_now(s->link);
-    while (s->commands == 0 && clock_left_ms(until_ms) > 0 && hear(s) == OK) {
+static void server_finish(void *self) {
+    struct server *s = self;
+    if (s->ready == s->options->threads && last_figures(s) == OK) {
+        role_await(&s->role, 1, LAST_WORDS_MS);
     }
 }
 
-static void server_fini(struct server *s, enum status status) {
-    char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
+static void server_close(void *self) {
+    struct server *s = self;
     for (uint32_t k = 0; s->threads != NULL && k < s->options->threads; k++) {
         server_thread_stop(&s->threads[k]);
     }
     mem_free(&s->threads);
     snapshot_writer_stop(&s->job.writer);
-    link_close(&s->link);
-    transport_destroy(&s->transport);
     manifest_free(&s->job.manifest);
     job_plan_free(&s->job.plan);
     mem_free(&s->endpoint);
     mem_free(&s->cut_given);
-    if (status != OK) {
-        fail(status, "%s", why);
-    }
 }
+
+static const struct role_parts SERVER_PARTS = {.open = server_open,
+                                               .begin = server_begin,
+                                               .take = server_take,
+                                               .work = server_work,
+                                               .finish = server_finish,
+                                               .close = server_close};
 
 enum status server_run(const struct server_options *o) {
     struct server *s = NULL;
     TRY(mem_new(&s));
     s->options = o;
-    s->incarnation = entropy_u64();
-    enum status status;
-    TRY_OUT(transport_create(&s->transport, 1));
-    TRY_OUT(start_threads(s));
-    status = join_job(s);
-    if (status == ERR_CLOSED) {
-        log_info("nothing to do: %s", fail_text());
-        status = OK;
-        goto out;
-    }
-    TRY_OUT(status);
-    log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)s->job.job, s->first,
-             s->first + o->threads - 1, s->job.plan.partitions);
-    TRY_OUT(begin_threads(s));
-    while (status == OK && !s->ended) {
-        status = turn(s);
-    }
-    if (status == OK) {
-        say_last(s);
-    }
-out:
-    if (status != OK && s->link != NULL && status != ERR_PEER) {
-        say_failure(s, status);
-    }
-    server_fini(s, status);
+    s->role = (struct role){.parts = &SERVER_PARTS,
+                            .self = s,
+                            .kind = ROLE_SERVER,
+                            .index = o->index,
+                            .threads = o->threads,
+                            .coordinator = o->coordinator,
+                            .endpoint_count = o->threads,
+                            .timeout_ms = o->timeout_ms,
+                            .step_ms = STEP_MS,
+                            .config = &s->job.config,
+                            .plan = &s->job.plan,
+                            .layout = &s->job.layout};
+    enum status status = role_run(&s->role);
     mem_free(&s);
     return status;
 }

@@ -7,7 +7,8 @@
 #ifndef PS_SERVER_H
 #define PS_SERVER_H
 
-#include "common/net/link.h"
+#include <stdint.h>
+#include "common/base/status.h"
 
 struct server_options {
     const char *coordinator; /* endpoint */

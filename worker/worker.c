@@ -9,12 +9,10 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/entropy.h"
 #include "common/base/file.h"
-#include "common/net/link.h"
+#include "common/net/role.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/scores.h"
@@ -33,12 +31,10 @@ struct lane { /* one trainer thread */
 };
 struct worker {
     const struct worker_options *options;
+    struct role role;
     struct config config;
-    struct wire_welcome welcome;
     struct job_plan plan;
     struct layout layout;
-    struct transport *transport;
-    struct link *link;
     struct reader *reader;
     struct held_leases held;
     struct gate gate;
@@ -47,12 +43,10 @@ struct worker {
     atomic_bool stop;
     struct lane *lanes;
     struct file trace;
-    uint64_t incarnation;
     uint32_t threads;                /* trainers: one where the order of batches must be one */
     uint32_t leases;                 /* held now */
     bool asking;                     /* a LEASE_ASK is out */
     uint64_t ask_at_ms;              /* not before */
-    bool job_ended;                  /* the coordinator said stop */
     struct held_lease *owed;         /* an evaluation lease whose scores are being sent */
     uint64_t owed_id;                /* of the piece that is out */
     uint32_t owed_first, owed_count; /* the scores in it */
@@ -61,31 +55,6 @@ struct worker {
     uint64_t bins_ms;              /* when they were last put into the heartbeat */
 };
 
-static enum status connect_job(struct worker *w) {
-    struct wire_hello hello = {.role = ROLE_WORKER,
-                               .index = w->options->index,
-                               .pid = (uint32_t)getpid(),
-                               .threads = w->options->threads,
-                               .incarnation = w->incarnation};
-    snprintf(hello.build, sizeof hello.build, "%s", ESMM_VERSION);
-    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
-        snprintf(hello.host, sizeof hello.host, "unknown");
-    }
-    TRY(transport_create(&w->transport, 1));
-    TRY(link_open(&w->link, w->transport, w->options->coordinator, &hello, NULL, 0,
-                  w->options->timeout_ms, &w->welcome, &w->plan));
-    config_default(&w->config);
-    TRY(config_parse(&w->config, "the coordinator's configuration", w->plan.config_text));
-    log_level_set(w->config.log_level);
-    link_timing(w->link, w->config.heartbeat_ms, w->config.request_ms, w->config.give_up_ms,
-                w->config.stall_ms);
-    w->threads = w->config.deterministic ? 1 : w->options->threads;
-    if (w->threads < w->options->threads) {
-        log_info("deterministic: one trainer thread instead of %u", w->options->threads);
-    }
-    return layout_init(&w->layout, &w->config, &w->plan.schema, w->plan.rate_ctr, w->plan.rate_cvr);
-}
-
 /* Every batch under way is one that the others' parameters are stale by, so a trainer has no more
  * than it needs: while it waits, the job's other trainers compute. Only a single one would leave
  * its core idle, and a hybrid job's would all do at the barrier what could be done before it. */
@@ -93,7 +62,7 @@ static uint32_t in_flight(const struct worker *w) {
     if (w->config.deterministic || w->config.consistency == CONSISTENCY_SYNC) {
         return 1;
     }
-    const bool alone = w->welcome.workers == 1 && w->threads == 1;
+    const bool alone = w->role.welcome.workers == 1 && w->threads == 1;
     const bool two = alone || w->config.consistency == CONSISTENCY_HYBRID;
     return w->config.in_flight > 0 ? w->config.in_flight : two ? 2 : 1;
 }
@@ -119,10 +88,6 @@ static enum status trainer_thread(void *arg) {
 
 static enum status start_trainers(struct worker *w) {
     uint32_t threads = w->threads;
-    gate_init(&w->gate, threads,
-              w->config.consistency == CONSISTENCY_ASYNC ? w->config.staleness_max : 0);
-    w->gate_ready = true;
-    w->trace = FILE_CLOSED;
     if (w->options->trace_path != NULL) {
         TRY(file_open_append(&w->trace, w->options->trace_path));
     }
@@ -133,12 +98,12 @@ static enum status start_trainers(struct worker *w) {
             .in_flight = in_flight(w),
             .config = &w->config,
             .layout = &w->layout,
-            .client = {.transport = w->transport,
+            .client = {.transport = w->role.transport,
                        .config = &w->config,
                        .schema = &w->plan.schema,
                        .layout = &w->layout,
                        .plan = &w->plan,
-                       .job = w->welcome.job},
+                       .job = w->role.welcome.job},
             .reader = w->reader,
             .held = &w->held,
             .gate = &w->gate,
@@ -191,18 +156,6 @@ static enum status take_lease(struct worker *w, const struct port_message *m) {
     return OK;
 }
 
-static void take_command(struct worker *w, const struct wire_command *c) {
-    if (c->order != ORDER_STOP || w->job_ended) {
-        return;
-    }
-    w->job_ended = true;
-    if (c->failed) {
-        log_error("the coordinator stopped the job: %s", c->text);
-    } else {
-        log_info("the job is finished");
-    }
-}
-
 /* The next piece of an evaluation shard's scores, from owed_first on. */
 static enum status send_scores(struct worker *w) {
     const struct held_lease *l = w->owed;
@@ -219,8 +172,8 @@ static enum status send_scores(struct worker *w) {
     TRY(wire_scores_pack(l->scores + w->owed_first, w->owed_count, &w->frame));
     buf_clear(&w->unseen);
     TRY(unseen_pack(&l->unseen, &w->unseen));
-    return link_request(w->link, &m, w->unseen.data, w->unseen.len, w->frame.data, w->frame.len,
-                        &w->owed_id);
+    return link_request(w->role.link, &m, w->unseen.data, w->unseen.len, w->frame.data,
+                        w->frame.len, &w->owed_id);
 }
 
 static enum status take_ack(struct worker *w) {
@@ -232,24 +185,17 @@ static enum status take_ack(struct worker *w) {
     return OK;
 }
 
-static enum status hear(struct worker *w) {
-    struct port_message m;
-    enum status status = link_next(w->link, &m, STEP_MS);
-    if (status == ERR_TIMEOUT) {
-        return OK;
-    }
-    TRY(status);
-    switch (m.msg.type) {
-    case WIRE_LEASE: return take_lease(w, &m);
+static enum status worker_take(void *self, const struct port_message *m) {
+    struct worker *w = self;
+    const struct wire_clock *clock = &m->msg.u.clock;
+    switch (m->msg.type) {
+    case WIRE_LEASE: return take_lease(w, m);
     case WIRE_CLOCK:
-        if (m.msg.u.clock.trainer < w->threads) {
-            gate_learn(&w->gate, m.msg.u.clock.trainer, m.msg.u.clock.clock);
+        if (clock->trainer < w->threads) {
+            gate_learn(&w->gate, clock->trainer, clock->clock);
         }
         return OK;
-    case WIRE_COMMAND: take_command(w, &m.msg.u.command); return OK;
-    case WIRE_ACK: return w->owed != NULL && m.msg.id == w->owed_id ? take_ack(w) : OK;
-    case WIRE_ERROR:
-        return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
+    case WIRE_ACK: return w->owed != NULL && m->msg.id == w->owed_id ? take_ack(w) : OK;
     default: return OK;
     }
 }
@@ -259,7 +205,7 @@ static enum status hear(struct worker *w) {
 static enum status ask_lease(struct worker *w, const struct wire_lease *returned) {
     struct wire_msg m = {.type = WIRE_LEASE_ASK};
     m.u.lease_ask.index = w->options->index;
-    m.u.lease_ask.incarnation = w->incarnation;
+    m.u.lease_ask.incarnation = w->role.incarnation;
     if (returned != NULL) {
         m.u.lease_ask.returns = true;
         m.u.lease_ask.epoch = returned->epoch;
@@ -268,7 +214,7 @@ static enum status ask_lease(struct worker *w, const struct wire_lease *returned
     }
     uint64_t id;
     w->asking = true;
-    return link_request(w->link, &m, NULL, 0, NULL, 0, &id);
+    return link_request(w->role.link, &m, NULL, 0, NULL, 0, &id);
 }
 
 /* Returns complete leases and asks for more; one question at a time keeps the order plain. */
@@ -302,27 +248,21 @@ static enum status clock_step(struct worker *w) {
         struct wire_msg m = {.type = WIRE_CLOCK_ASK};
         m.u.clock.index = w->options->index;
         m.u.clock.trainer = trainer;
-        m.u.clock.incarnation = w->incarnation;
+        m.u.clock.incarnation = w->role.incarnation;
         m.u.clock.clock = clock;
         uint64_t id;
-        TRY(link_request(w->link, &m, NULL, 0, NULL, 0, &id));
+        TRY(link_request(w->role.link, &m, NULL, 0, NULL, 0, &id));
     }
     return OK;
 }
 
-static void beat(struct worker *w, const char *failure) {
-    struct wire_heartbeat b = {
-        .role = ROLE_WORKER, .index = w->options->index, .incarnation = w->incarnation};
+static void beat(struct worker *w) {
+    struct wire_heartbeat b = {.reading = reader_waits(w->reader)};
     meter_progress(&w->meter, &b.progress);
     usage_of_process(&b.usage);
     meter_usage(&w->meter, &b.usage);
     reader_usage(w->reader, &b.usage);
-    b.reading = reader_waits(w->reader);
-    if (failure != NULL) {
-        b.failing = true;
-        snprintf(b.text, sizeof b.text, "%s", failure);
-    }
-    link_beat(w->link, &b);
+    role_beat(&w->role, &b);
 }
 
 /* The bins in the heartbeat are cumulative (scores.h): one that is lost costs nothing. */
@@ -335,12 +275,12 @@ static enum status beat_bins(struct worker *w) {
     meter_take_bins(&w->meter, &w->ctr, &w->ctcvr);
     buf_clear(&w->frame);
     TRY(wire_bins_pack(&w->ctr, &w->ctcvr, &w->frame));
-    return link_beat_values(w->link, w->frame.data, w->frame.len);
+    return link_beat_values(w->role.link, w->frame.data, w->frame.len);
 }
 
 static enum status check_threads(struct worker *w) {
     for (uint32_t i = 0; i < w->threads; i++) {
-        if (thread_ended(&w->lanes[i].thread) && !w->job_ended) {
+        if (thread_ended(&w->lanes[i].thread) && !w->role.ended) {
             TRY(thread_join(&w->lanes[i].thread));
             return fail(ERR_CLOSED, "trainer thread %u ended before the job did", i);
         }
@@ -348,32 +288,43 @@ static enum status check_threads(struct worker *w) {
     return OK;
 }
 
-static enum status turn(struct worker *w) {
-    TRY(hear(w));
+static enum status worker_work(void *self) {
+    struct worker *w = self;
     TRY(lease_step(w));
     TRY(clock_step(w));
-    beat(w, NULL);
+    beat(w);
     TRY(beat_bins(w));
     return check_threads(w);
 }
 
-/* The coordinator should hear why from this worker rather than find it silent. */
-static void say_failure(struct worker *w, enum status status) {
-    char why[WIRE_TEXT_MAX];
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
-    beat(w, why);
-    uint64_t until_ms = clock_mono_ms() + 2u * w->config.heartbeat_ms;
-    while (!w->job_ended && clock_mono_ms() < until_ms) {
-        if (hear(w) != OK) {
-            break;
-        }
-    }
-    fail(status, "%s", why);
+/* --- life ------------------------------------------------------------------------------------- */
+
+/* Before anything is read: a kernel that this machine lacks ends the job at once. */
+static enum status say_kernel(const struct config *config) {
+    const struct kernel *kernel;
+    TRY(kernel_find(config->kernel, config->precision, &kernel));
+    kernel_log(kernel, config->kernel, config->precision);
+    return OK;
 }
 
-static void worker_fini(struct worker *w, enum status status) {
-    char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
+static enum status worker_begin(void *self) {
+    struct worker *w = self;
+    w->threads = w->config.deterministic ? 1 : w->options->threads;
+    if (w->threads < w->options->threads) {
+        log_info("deterministic: one trainer thread instead of %u", w->options->threads);
+    }
+    log_info("job %016llx: %u partitions, %u trainer threads",
+             (unsigned long long)w->role.welcome.job, w->plan.partitions, w->threads);
+    gate_init(&w->gate, w->threads,
+              w->config.consistency == CONSISTENCY_ASYNC ? w->config.staleness_max : 0);
+    w->gate_ready = true;
+    TRY(say_kernel(&w->config));
+    TRY(start_reader(w));
+    return start_trainers(w);
+}
+
+static void worker_close(void *self) {
+    struct worker *w = self;
     atomic_store(&w->stop, true);
     if (w->gate_ready) {
         gate_close(&w->gate);
@@ -392,53 +343,33 @@ static void worker_fini(struct worker *w, enum status status) {
     held_lease_free(&w->owed);
     held_leases_fini(&w->held);
     meter_fini(&w->meter);
-    link_close(&w->link);
-    transport_destroy(&w->transport);
     job_plan_free(&w->plan);
     buf_fini(&w->frame);
     buf_fini(&w->unseen);
-    if (status != OK) {
-        fail(status, "%s", why);
-    }
 }
 
-/* Before anything is read: a kernel that this machine lacks ends the job at once. */
-static enum status say_kernel(const struct config *config) {
-    const struct kernel *kernel;
-    TRY(kernel_find(config->kernel, config->precision, &kernel));
-    kernel_log(kernel, config->kernel, config->precision);
-    return OK;
-}
+static const struct role_parts WORKER_PARTS = {
+    .begin = worker_begin, .take = worker_take, .work = worker_work, .close = worker_close};
 
 enum status worker_run(const struct worker_options *o) {
     struct worker *w = NULL;
     TRY(mem_new(&w));
     w->options = o;
     w->trace = FILE_CLOSED;
-    w->incarnation = entropy_u64();
+    w->role = (struct role){.parts = &WORKER_PARTS,
+                            .self = w,
+                            .kind = ROLE_WORKER,
+                            .index = o->index,
+                            .threads = o->threads,
+                            .coordinator = o->coordinator,
+                            .timeout_ms = o->timeout_ms,
+                            .step_ms = STEP_MS,
+                            .config = &w->config,
+                            .plan = &w->plan,
+                            .layout = &w->layout};
     held_leases_init(&w->held);
     meter_init(&w->meter);
-    enum status status;
-    status = connect_job(w);
-    if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */
-        log_info("nothing to do: %s", fail_text());
-        status = OK;
-        goto out;
-    }
-    TRY_OUT(status);
-    log_info("job %016llx: %u partitions, %u trainer threads", (unsigned long long)w->welcome.job,
-             w->plan.partitions, w->threads);
-    TRY_OUT(say_kernel(&w->config));
-    TRY_OUT(start_reader(w));
-    TRY_OUT(start_trainers(w));
-    while (status == OK && !w->job_ended) {
-        status = turn(w);
-    }
-    if (status != OK) {
-        say_failure(w, status);
-    }
-out:
-    worker_fini(w, status);
+    enum status status = role_run(&w->role);
     mem_free(&w);
     return status;
 }

@@ -1,0 +1,126 @@
+#include "role.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/entropy.h"
+#include "common/base/log.h"
+
+#define FAILURE_HEARD_BEATS 3 /* how long a failing role waits to be heard, in heartbeats */
+
+static enum status role_hello(struct role *r) {
+    struct wire_hello hello = {.role = r->kind,
+                               .index = r->index,
+                               .pid = (uint32_t)getpid(),
+                               .threads = r->threads,
+                               .incarnation = r->incarnation};
+    snprintf(hello.build, sizeof hello.build, "%s", ESMM_VERSION);
+    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
+        snprintf(hello.host, sizeof hello.host, "unknown");
+    }
+    return link_open(&r->link, r->transport, r->coordinator, &hello, r->endpoints,
+                     r->endpoint_count, r->timeout_ms, &r->welcome, r->plan);
+}
+
+static enum status role_join(struct role *r) {
+    struct config *config = r->config;
+    r->incarnation = entropy_u64();
+    TRY(role_hello(r));
+    config_default(config);
+    TRY(config_parse(config, "the coordinator's configuration", r->plan->config_text));
+    log_level_set(config->log_level);
+    link_timing(r->link, config->heartbeat_ms, config->request_ms, config->give_up_ms,
+                config->stall_ms);
+    return layout_init(r->layout, config, &r->plan->schema, r->plan->rate_ctr, r->plan->rate_cvr);
+}
+
+static void role_stop(struct role *r, const struct wire_command *c) {
+    if (!r->ended && c->failed) {
+        log_error("the coordinator stopped the job: %s", c->text);
+    } else if (!r->ended) {
+        log_info("the job is finished");
+    }
+    r->ended = true;
+}
+
+static enum status role_hear(struct role *r) {
+    struct port_message m;
+    enum status status = link_next(r->link, &m, r->step_ms);
+    if (status == ERR_TIMEOUT) {
+        return OK;
+    }
+    TRY(status);
+    if (m.msg.type == WIRE_ERROR) {
+        return fail(ERR_PEER, "the coordinator answered with an error: %s", m.msg.u.error.text);
+    }
+    if (m.msg.type == WIRE_COMMAND) {
+        r->commands++;
+        if (m.msg.u.command.order == ORDER_STOP) {
+            role_stop(r, &m.msg.u.command);
+            return OK;
+        }
+    }
+    return r->parts->take(r->self, &m);
+}
+
+void role_beat(struct role *r, const struct wire_heartbeat *b) {
+    r->beat = *b;
+    r->beat.role = r->kind;
+    r->beat.index = r->index;
+    r->beat.incarnation = r->incarnation;
+    link_beat(r->link, &r->beat);
+}
+
+void role_await(struct role *r, uint32_t commands, uint64_t within_ms) {
+    const uint64_t until_ms = clock_mono_ms() + within_ms;
+    const bool ended = r->ended;
+    r->commands = 0;
+    link_beat_now(r->link);
+    while (r->commands < commands && r->ended == ended && clock_left_ms(until_ms) > 0 &&
+           role_hear(r) == OK) {
+    }
+}
+
+/* The coordinator should hear why from this role rather than find it silent. The first command may
+ * answer an older heartbeat; the second cannot. */
+static void role_say_failure(struct role *r, const char *why) {
+    struct wire_heartbeat b = r->beat;
+    b.failing = true;
+    snprintf(b.text, sizeof b.text, "%.*s", WIRE_TEXT_MAX - 1, why);
+    role_beat(r, &b);
+    role_await(r, 2, (uint64_t)FAILURE_HEARD_BEATS * r->config->heartbeat_ms);
+}
+
+static enum status role_live(struct role *r) {
+    TRY(transport_create(&r->transport, 1));
+    TRY(r->parts->open == NULL ? OK : r->parts->open(r->self));
+    enum status status = role_join(r);
+    if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */
+        log_info("nothing to do: %s", fail_text());
+        return OK;
+    }
+    TRY(status);
+    TRY(r->parts->begin(r->self));
+    while (!r->ended) {
+        TRY(role_hear(r));
+        TRY(r->parts->work(r->self));
+    }
+    if (r->parts->finish != NULL) {
+        r->parts->finish(r->self);
+    }
+    return OK;
+}
+
+enum status role_run(struct role *r) {
+    char why[1024];
+    enum status status = role_live(r);
+    snprintf(why, sizeof why, "%s", fail_text_of(status));
+    if (status != OK && status != ERR_PEER && r->link != NULL) {
+        role_say_failure(r, why);
+    }
+    r->parts->close(r->self);
+    link_close(&r->link);
+    transport_destroy(&r->transport);
+    return status == OK ? OK : fail(status, "%s", why);
+}
