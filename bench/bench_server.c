@@ -203,11 +203,13 @@ static void push(struct bench *b, struct transfer *x) {
     const float *rows[] = {b->gradient};
     const struct batch_name name = {0, 0, b->pushes++};
     need(transfer_push(x, name, 1, 1, rows, b->gradient));
+    need(client_send(b->client, x));
 }
 
-static void pull(struct transfer *x, const uint64_t *ids, uint32_t count) {
+static void pull(struct bench *b, struct transfer *x, const uint64_t *ids, uint32_t count) {
     const uint64_t *list[] = {ids};
     need(transfer_pull(x, list, &count, true));
+    need(client_send(b->client, x));
 }
 
 /* Every row once, in the order of ids. */
@@ -220,12 +222,12 @@ static void create_rows(struct bench *b) {
         for (uint32_t i = 0; i < n; i++) {
             ids[i] = begin + i;
         }
-        pull(b->x[0], ids, n);
-        while (transfer_state(b->x[0]) != TRANSFER_PULLED) {
+        pull(b, b->x[0], ids, n);
+        while (b->x[0]->state != TRANSFER_PULLED) {
             need(client_step(b->client, 100));
         }
         push(b, b->x[0]);
-        while (transfer_state(b->x[0]) != TRANSFER_DONE) {
+        while (b->x[0]->state != TRANSFER_DONE) {
             need(client_step(b->client, 100));
         }
         transfer_reset(b->x[0]);
@@ -243,7 +245,7 @@ static double rounds(struct bench *b, bool pushing, uint64_t *keys) {
     while (busy > 0 || clock_mono_us() < end_us) {
         for (uint32_t i = 0; i < b->o.in_flight; i++) {
             struct transfer *x = b->x[i];
-            const enum transfer_state state = transfer_state(x);
+            const enum transfer_state state = x->state;
             if (state == TRANSFER_PULLED && pushing) {
                 push(b, x);
             } else if (state == TRANSFER_DONE || state == TRANSFER_PULLED) {
@@ -252,7 +254,7 @@ static double rounds(struct bench *b, bool pushing, uint64_t *keys) {
                 busy--;
             } else if (state == TRANSFER_IDLE && clock_mono_us() < end_us) {
                 list[i] = next++ % PREPARED;
-                pull(x, b->ids[list[i]], b->count[list[i]]);
+                pull(b, x, b->ids[list[i]], b->count[list[i]]);
                 busy++;
             }
         }
@@ -315,7 +317,7 @@ static void start_client(struct bench *b) {
                                .job = JOB};
     need(client_create(&b->client, &spec));
     for (uint32_t i = 0; i < b->o.in_flight; i++) {
-        need(transfer_create(&b->x[i], b->client));
+        need(client_transfer(b->client, &b->x[i]));
     }
     const size_t floats = b->o.keys * b->job.layout.dim[0] + b->job.layout.count;
     need(mem_array(&b->gradient, floats));
@@ -335,9 +337,6 @@ static void run(struct bench *b) {
     create_rows(b);
     struct figures pulls, both;
     measure_all(b, &pulls, &both);
-    for (uint32_t i = 0; i < b->o.in_flight; i++) {
-        transfer_destroy(&b->x[i]);
-    }
     close(to);
     if (read(from, last, sizeof last) != (ssize_t)sizeof last) {
         need(fail(ERR_PEER, "the server did not end well"));

@@ -17,10 +17,25 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "transfer.h"
 
 #define RESEND_FACTOR_MAX 8
 #define ATTEMPTS_MIN      3 /* nobody is blamed for one request who was asked less often */
+#define SEND_AGAIN_MS     5 /* after a full queue */
+
+struct client {
+    struct client_spec spec;
+    struct route route;
+    struct port **ports;        /* [partitions] */
+    bool *ready;                /* [partitions] scratch of port_poll */
+    uint64_t *heard_ms;         /* [partitions] last word from it */
+    struct transfer *transfers; /* owned */
+    uint64_t last_id;
+    uint64_t resent;
+    struct port_message in;
+    struct wire_msg out;
+    struct buf keys; /* scratch: a packed keys frame */
+    struct laps own; /* when the maker gave none */
+};
 
 /* --- making ----------------------------------------------------------------------------------- */
 
@@ -29,45 +44,37 @@ void client_destroy(struct client **inout) {
     if (c == NULL) {
         return;
     }
-    for (uint32_t k = 0; c->ports != NULL && k < c->partitions; k++) {
+    while (c->transfers != NULL) {
+        struct transfer *x = c->transfers;
+        c->transfers = x->next;
+        transfer_fini(x);
+        mem_free(&x);
+    }
+    for (uint32_t k = 0; c->ports != NULL && k < c->route.partitions; k++) {
         port_close(&c->ports[k]);
     }
     mem_free(&c->ports);
     mem_free(&c->ready);
     mem_free(&c->heard_ms);
-    mem_free(&c->dense_begin);
+    route_fini(&c->route);
     buf_fini(&c->keys);
     mem_free(inout);
 }
 
-static void cut_buckets(struct client *c) {
-    uint64_t partitions = c->partitions;
-    for (uint64_t k = 0; k < partitions; k++) {
-        uint64_t end = BUCKETS * (k + 1) / partitions;
-        for (uint64_t b = BUCKETS * k / partitions; b < end; b++) {
-            c->home_of[b] = (uint16_t)k;
-        }
-        c->dense_begin[k] = layout_slice(c->spec.layout, (uint32_t)(BUCKETS * k / partitions));
-    }
-    c->dense_begin[partitions] = c->spec.layout->count;
-}
-
 static enum status client_init(struct client *c) {
-    const struct job_plan *plan = c->spec.plan;
-    c->partitions = plan->partitions;
-    c->fields = c->spec.schema->count;
-    if (c->partitions == 0 || c->partitions > WIRE_PARTITIONS_MAX || c->partitions > BUCKETS) {
-        return fail(ERR_PROTOCOL, "the job has %u partitions, expected 1 to %u", c->partitions,
-                    WIRE_PARTITIONS_MAX);
-    }
-    TRY(mem_array(&c->ports, c->partitions));
-    TRY(mem_array(&c->ready, c->partitions));
-    TRY(mem_array(&c->heard_ms, c->partitions));
-    TRY(mem_array(&c->dense_begin, (size_t)c->partitions + 1));
-    cut_buckets(c);
-    for (uint32_t k = 0; k < c->partitions; k++) {
-        TRY(port_connect(&c->ports[k], c->spec.transport, plan->endpoint[k],
-                         c->spec.config->message_bytes_max));
+    const struct client_spec *spec = &c->spec;
+    c->route.config = spec->config;
+    c->route.schema = spec->schema;
+    c->route.layout = spec->layout;
+    c->route.plan = spec->plan;
+    TRY(route_init(&c->route));
+    const uint32_t partitions = c->route.partitions;
+    TRY(mem_array(&c->ports, partitions));
+    TRY(mem_array(&c->ready, partitions));
+    TRY(mem_array(&c->heard_ms, partitions));
+    for (uint32_t k = 0; k < partitions; k++) {
+        TRY(port_connect(&c->ports[k], spec->transport, spec->plan->endpoint[k],
+                         spec->config->message_bytes_max));
     }
     return OK;
 }
@@ -86,9 +93,23 @@ enum status client_create(struct client **c, const struct client_spec *spec) {
     return status;
 }
 
+enum status client_transfer(struct client *c, struct transfer **x) {
+    *x = NULL;
+    TRY(mem_new(x));
+    enum status status = transfer_init(*x, &c->route);
+    if (status != OK) {
+        transfer_fini(*x);
+        mem_free(x);
+        return status;
+    }
+    (*x)->next = c->transfers;
+    c->transfers = *x;
+    return OK;
+}
+
 void client_bytes(const struct client *c, uint64_t *sent, uint64_t *received) {
     *sent = *received = 0;
-    for (uint32_t k = 0; k < c->partitions; k++) {
+    for (uint32_t k = 0; k < c->route.partitions; k++) {
         *sent += port_sent_bytes(c->ports[k]);
         *received += port_received_bytes(c->ports[k]);
     }
@@ -99,14 +120,53 @@ uint64_t client_resent(const struct client *c) {
 }
 
 uint64_t client_tickets_unknown(const struct client *c) {
-    return c->tickets_unknown;
+    uint64_t sum = 0;
+    for (const struct transfer *x = c->transfers; x != NULL; x = x->next) {
+        sum += x->tickets_unknown;
+    }
+    return sum;
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static enum status send_ask(struct client *c, struct transfer *x, uint32_t k, uint64_t now_ms) {
+    struct ask_sending *a = &x->ask[k].sending;
+    const uint8_t *values;
+    size_t bytes;
+    TRY(transfer_message(x, k, &c->out, &c->keys, &values, &bytes));
+    c->out.job = c->spec.job;
+    c->out.id = a->id;
+    enum status status =
+        port_send(c->ports[k], NULL, 0, &c->out, c->keys.data, c->keys.len, values, bytes);
+    a->attempts++;
+    a->tried_ms = now_ms;
+    a->queued = status == OK;
+    a->sent_ms = status == OK ? now_ms : a->sent_ms;
+    return status == ERR_AGAIN ? OK : status;
+}
+
+enum status client_send(struct client *c, struct transfer *x) {
+    const uint64_t now_ms = clock_mono_ms();
+    for (uint32_t k = 0; x->asks_waiting > 0 && k < c->route.partitions; k++) {
+        struct ask *a = &x->ask[k];
+        if (a->waiting && a->fresh) {
+            a->fresh = false;
+            a->sending = (struct ask_sending){.id = ++c->last_id,
+                                              .first_ms = now_ms,
+                                              .sent_ms = now_ms,
+                                              .wait_ms = c->spec.config->request_ms};
+            TRY(send_ask(c, x, k, now_ms));
+        }
+    }
+    return OK;
 }
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
 static struct transfer *find_waiting(const struct client *c, uint32_t k, uint64_t id) {
     for (struct transfer *x = c->transfers; x != NULL; x = x->next) {
-        if (x->asks_waiting > 0 && x->ask[k].waiting && x->ask[k].id == id) {
+        const struct ask *a = &x->ask[k];
+        if (x->asks_waiting > 0 && a->waiting && !a->fresh && a->sending.id == id) {
             return x;
         }
     }
@@ -128,14 +188,16 @@ static enum status receive_port(struct client *c, uint32_t k, bool *heard) {
         if (x != NULL) {
             *heard = true;
             TRY(transfer_take(x, k, &c->in));
+            TRY(client_send(c, x)); /* it may ask again, with keys */
         }
     }
 }
 
-static enum status receive(struct client *c, uint64_t timeout_ms, bool *heard) {
-    TRY(port_poll(c->ports, c->partitions, c->ready, timeout_ms));
+static enum status receive_ready(struct client *c, uint64_t timeout_ms, bool *heard) {
+    const uint32_t partitions = c->route.partitions;
+    TRY(port_poll(c->ports, partitions, c->ready, timeout_ms));
     lap(c->spec.laps, STAGE_WAIT);
-    for (uint32_t k = 0; k < c->partitions; k++) {
+    for (uint32_t k = 0; k < partitions; k++) {
         if (c->ready[k]) {
             TRY(receive_port(c, k, heard));
         }
@@ -146,86 +208,81 @@ static enum status receive(struct client *c, uint64_t timeout_ms, bool *heard) {
 
 /* --- what is due ------------------------------------------------------------------------------ */
 
-static enum status resend(struct transfer *x, uint32_t k, uint64_t now_ms) {
-    struct ask *a = &x->ask[k];
-    uint64_t longest_ms = (uint64_t)x->client->spec.config->request_ms * RESEND_FACTOR_MAX;
+/* When it is sent again, if no answer comes. */
+static uint64_t due_ms_of(const struct ask_sending *a) {
+    return a->queued ? a->sent_ms + a->wait_ms : a->tried_ms + SEND_AGAIN_MS;
+}
+
+static enum status send_again(struct client *c, struct transfer *x, uint32_t k, uint64_t now_ms) {
+    struct ask_sending *a = &x->ask[k].sending;
+    const uint64_t longest_ms = (uint64_t)c->spec.config->request_ms * RESEND_FACTOR_MAX;
     if (a->queued) {
-        x->client->resent++;
+        c->resent++;
         a->wait_ms = 2 * a->wait_ms < longest_ms ? 2 * a->wait_ms : longest_ms;
         log_debug("asking partition %u again", k);
     }
-    return transfer_send(x, k, now_ms);
+    return send_ask(c, x, k, now_ms);
 }
 
 /* When the partition counts as dead, should it stay silent. */
-static uint64_t dead_at_ms(const struct transfer *x, uint32_t k) {
-    const struct ask *a = &x->ask[k];
-    const struct config *config = x->client->spec.config;
-    uint64_t heard_ms = x->client->heard_ms[k];
-    uint64_t since_ms = heard_ms > a->first_ms ? heard_ms : a->first_ms;
+static uint64_t dead_at_ms(const struct client *c, const struct ask_sending *a, uint32_t k) {
+    const struct config *config = c->spec.config;
+    const uint64_t heard_ms = c->heard_ms[k];
+    const uint64_t since_ms = heard_ms > a->first_ms ? heard_ms : a->first_ms;
     uint64_t grace_ms = config->give_up_ms - config->request_ms;
     grace_ms = grace_ms < config->request_ms ? grace_ms : config->request_ms;
-    uint64_t at_ms = since_ms + config->give_up_ms;
+    const uint64_t at_ms = since_ms + config->give_up_ms;
     return at_ms > a->sent_ms + grace_ms ? at_ms : a->sent_ms + grace_ms;
 }
 
-static void describe(const struct transfer *x, uint32_t k, char *what, size_t bytes) {
-    if (x->state == TRANSFER_PUSHING) {
-        snprintf(what, bytes, "PUSH of epoch %u shard %u batch %u", x->name.epoch, x->name.shard,
-                 x->name.batch);
-    } else {
-        snprintf(what, bytes, "PULL of %zu keys", x->wants_rows ? x->ask[k].n : 0);
-    }
-}
-
-static enum status is_dead(const struct transfer *x, uint32_t k, uint64_t now_ms) {
-    const struct client *c = x->client;
-    char what[96];
-    describe(x, k, what, sizeof what);
-    return fail(ERR_PEER,
-                "partition %u at %s has been silent for %llu ms; its answer to a %s was "
-                "awaited",
-                k, port_endpoint(c->ports[k]), (unsigned long long)(now_ms - x->ask[k].first_ms),
-                what);
-}
-
-/* One request is passed over while the partition answers others. */
-static enum status is_ignored(const struct transfer *x, uint32_t k, uint64_t now_ms) {
-    const struct ask *a = &x->ask[k];
-    char what[96];
-    describe(x, k, what, sizeof what);
-    return fail(ERR_PEER,
-                "partition %u at %s answers others, but has not answered a %s that it was "
-                "sent %u times in %llu ms",
-                k, port_endpoint(x->client->ports[k]), what, a->attempts,
-                (unsigned long long)(now_ms - a->first_ms));
-}
-
-static bool stalls(const struct transfer *x, uint32_t k, uint64_t now_ms) {
-    const struct ask *a = &x->ask[k];
-    const struct config *config = x->client->spec.config;
+static bool is_passed_over(const struct client *c, const struct ask_sending *a, uint64_t now_ms) {
+    const struct config *config = c->spec.config;
     return a->attempts >= ATTEMPTS_MIN && now_ms >= a->first_ms + config->stall_ms &&
            now_ms >= a->sent_ms + config->request_ms;
 }
 
+/* OK, or why no answer of the partition is to be expected any more. */
+static enum status check_alive(const struct client *c, const struct transfer *x, uint32_t k,
+                               uint64_t now_ms) {
+    const struct ask_sending *a = &x->ask[k].sending;
+    const bool dead = a->attempts > 1 && now_ms >= dead_at_ms(c, a, k);
+    if (!dead && !is_passed_over(c, a, now_ms)) {
+        return OK;
+    }
+    const unsigned long long age_ms = now_ms - a->first_ms;
+    char what[96];
+    if (x->state == TRANSFER_PUSHING) {
+        snprintf(what, sizeof what, "PUSH of epoch %u shard %u batch %u", x->name.epoch,
+                 x->name.shard, x->name.batch);
+    } else {
+        snprintf(what, sizeof what, "PULL of %zu keys", x->wants_rows ? x->split.part[k].n : 0);
+    }
+    if (dead) {
+        return fail(ERR_PEER,
+                    "partition %u at %s has been silent for %llu ms; its answer to a %s was "
+                    "awaited",
+                    k, port_endpoint(c->ports[k]), age_ms, what);
+    }
+    return fail(ERR_PEER,
+                "partition %u at %s answers others, but has not answered a %s that it was "
+                "sent %u times in %llu ms",
+                k, port_endpoint(c->ports[k]), what, a->attempts, age_ms);
+}
+
 /* Sends what is due; *due_ms becomes the time something is due next, if that is earlier. */
-static enum status look_after(struct transfer *x, uint64_t now_ms, uint64_t *due_ms) {
-    for (uint32_t k = 0; x->asks_waiting > 0 && k < x->client->partitions; k++) {
-        struct ask *a = &x->ask[k];
-        if (!a->waiting) {
+static enum status look_after(struct client *c, struct transfer *x, uint64_t now_ms,
+                              uint64_t *due_ms) {
+    for (uint32_t k = 0; x->asks_waiting > 0 && k < c->route.partitions; k++) {
+        const struct ask_sending *a = &x->ask[k].sending;
+        if (!x->ask[k].waiting) {
             continue;
         }
-        if (a->attempts > 1 && now_ms >= dead_at_ms(x, k)) {
-            return is_dead(x, k, now_ms);
+        TRY(check_alive(c, x, k, now_ms));
+        if (now_ms >= due_ms_of(a)) {
+            TRY(send_again(c, x, k, now_ms));
         }
-        if (stalls(x, k, now_ms)) {
-            return is_ignored(x, k, now_ms);
-        }
-        if (now_ms >= transfer_due_ms(a)) {
-            TRY(resend(x, k, now_ms));
-        }
-        uint64_t dead_ms = dead_at_ms(x, k);
-        uint64_t next_ms = transfer_due_ms(a);
+        const uint64_t dead_ms = dead_at_ms(c, a, k);
+        uint64_t next_ms = due_ms_of(a);
         next_ms = a->attempts > 1 && dead_ms < next_ms ? dead_ms : next_ms;
         *due_ms = next_ms < *due_ms ? next_ms : *due_ms;
     }
@@ -235,15 +292,18 @@ static enum status look_after(struct transfer *x, uint64_t now_ms, uint64_t *due
 enum status client_step(struct client *c, uint64_t timeout_ms) {
     bool heard = false;
     bool waiting = false;
-    TRY(receive(c, 0, &heard));
+    for (struct transfer *x = c->transfers; x != NULL; x = x->next) {
+        TRY(client_send(c, x));
+    }
+    TRY(receive_ready(c, 0, &heard));
     uint64_t now_ms = clock_mono_ms();
     uint64_t due_ms = now_ms + timeout_ms;
     for (struct transfer *x = c->transfers; x != NULL; x = x->next) {
-        TRY(look_after(x, now_ms, &due_ms));
+        TRY(look_after(c, x, now_ms, &due_ms));
         waiting = waiting || x->asks_waiting > 0;
     }
     if (heard || !waiting || due_ms <= now_ms) {
         return OK;
     }
-    return receive(c, due_ms - now_ms, &heard);
+    return receive_ready(c, due_ms - now_ms, &heard);
 }

@@ -67,7 +67,6 @@ static void trainer_fini(struct trainer *t) {
         if (s->used) {
             reader_give_back(t->spec->reader, s->item.batch);
         }
-        transfer_destroy(&s->transfer);
         mem_free(&s->logit_a);
         mem_free(&s->logit_b);
     }
@@ -94,7 +93,7 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     model_charge(t->model, &t->laps);
     model_drop(t->model, dropout_of(config));
     for (uint32_t i = 0; i < t->slots; i++) {
-        TRY(transfer_create(&t->slot[i].transfer, t->client));
+        TRY(client_transfer(t->client, &t->slot[i].transfer));
     }
     return OK;
 }
@@ -135,7 +134,7 @@ static bool pulls_ahead(const struct trainer *t, const struct slot *s) {
     return t->spec->config->consistency == CONSISTENCY_HYBRID && s->item.lease.kind == LEASE_TRAIN;
 }
 
-static enum status begin_pull(const struct trainer *t, struct slot *s) {
+static enum status begin_pull(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     const uint64_t *ids[FIELDS_MAX];
     uint32_t count[FIELDS_MAX];
@@ -143,9 +142,10 @@ static enum status begin_pull(const struct trainer *t, struct slot *s) {
         ids[f] = b->field[f].ids;
         count[f] = b->field[f].unique;
     }
-    return pulls_ahead(t, s)
-               ? transfer_pull_rows(s->transfer, ids, count)
-               : transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN);
+    TRY(pulls_ahead(t, s)
+            ? transfer_pull_rows(s->transfer, ids, count)
+            : transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN));
+    return client_send(t->client, s->transfer);
 }
 
 /* Takes one item for an empty slot, if there is one. */
@@ -259,6 +259,7 @@ static enum status compute(struct trainer *t, struct slot *s) {
     TRY(model_train(t->model, b, rows, dense, s->logit_a, s->logit_b, drows, ddense, &s->sums));
     TRY(transfer_push(s->transfer, b->name, b->fence, b->shard_batches, (const float *const *)drows,
                       ddense));
+    TRY(client_send(t->client, s->transfer));
     lap(&t->laps, STAGE_PUSH);
     return OK;
 }
@@ -289,7 +290,7 @@ static enum status trace(struct trainer *t, const struct slot *s) {
 
 static void report(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
-    struct transfer_outcome outcome = transfer_outcome(s->transfer);
+    struct transfer_outcome outcome = s->transfer->outcome;
     if (outcome.dropped_values > 0) {
         log_limited(&t->dropped, LOG_WARN,
                     "batch epoch %u shard %u batch %u: %llu gradient values were "
@@ -344,7 +345,7 @@ static void count_unseen(struct trainer *t, const struct slot *s) {
 static enum status retire(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
         report(t, s);
-        TRY(transfer_outcome(s->transfer).fenced ? OK : trace(t, s));
+        TRY(s->transfer->outcome.fenced ? OK : trace(t, s));
     } else {
         count_unseen(t, s);
         meter_scored(t->spec->meter);
@@ -360,7 +361,7 @@ static bool finished(const struct slot *s) {
     if (!s->computed) {
         return false;
     }
-    return s->item.lease.kind == LEASE_EVAL || transfer_state(s->transfer) == TRANSFER_DONE;
+    return s->item.lease.kind == LEASE_EVAL || s->transfer->state == TRANSFER_DONE;
 }
 
 static enum status retire_all(struct trainer *t) {
@@ -409,7 +410,7 @@ static bool pushing(const struct trainer *t) {
 
 /* Is it a hybrid job's batch that nothing keeps from being computed but the barrier? */
 static bool at_barrier(const struct trainer *t, const struct slot *next) {
-    return next != NULL && transfer_state(next->transfer) == TRANSFER_ROWS && !pushing(t);
+    return next != NULL && next->transfer->state == TRANSFER_ROWS && !pushing(t);
 }
 
 /* Past the barrier, the dense vector is asked for. */
@@ -417,7 +418,8 @@ static enum status pull_dense(struct trainer *t, struct slot *next) {
     bool may;
     TRY(enter(t, WAIT_MS, &may));
     if (may) {
-        TRY(transfer_pull_dense(next->transfer));
+        transfer_pull_dense(next->transfer);
+        TRY(client_send(t->client, next->transfer));
         lap(&t->laps, STAGE_ASK);
     }
     return OK;
@@ -429,12 +431,12 @@ static enum status turn(struct trainer *t) {
     if (at_barrier(t, next)) {
         TRY(pull_dense(t, next));
     }
-    bool ready = next != NULL && transfer_state(next->transfer) == TRANSFER_PULLED;
+    bool ready = next != NULL && next->transfer->state == TRANSFER_PULLED;
     bool answer_due = in_flight(t) && !ready && !at_barrier(t, next);
     TRY(client_step(t->client, answer_due ? WAIT_MS : 0));
     TRY(retire_all(t));
     lap(&t->laps, STAGE_RETIRE);
-    if (next != NULL && next->used && transfer_state(next->transfer) == TRANSFER_PULLED) {
+    if (next != NULL && next->used && next->transfer->state == TRANSFER_PULLED) {
         TRY(compute(t, next));
     }
     if (clock_mono_ms() >= t->used_ms + USAGE_MS) {

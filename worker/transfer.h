@@ -1,83 +1,110 @@
-/* transfer.h - what client.c and transfer.c share; callers use client.h alone.
+/* transfer.h - one batch's pull and push, over all partitions: what to ask, and what the answers say.
  *
- * A transfer has one `ask` per partition: the request that is out to it, if any, and what the last
- * answer said. Keys of partition k are keys[begin, begin + n), in slot order and within a slot in
- * the batch's order; row[] says, for each of them, which row of its slot it is.
+ * A transfer knows no sockets and no time. Every step that it is told to take makes it ask each
+ * partition something; what it asks is a message (transfer_message) that its client sends, as often
+ * as it must, and the first answer goes into transfer_take. When all partitions have answered, the
+ * step is done:
+ *
+ *     IDLE -- pull --> PULLING --> PULLED -- push --> PUSHING --> DONE
+ *     IDLE -- pull_rows --> PULLING --> ROWS -- pull_dense --> PULLING_DENSE --> PULLED ...
+ *
+ * Keys are given per field, in the batch's order; values come back in that order (split.h). Sending
+ * again needs no copy of a message: keys and packed gradients stay here, and the header and the keys'
+ * frame are made anew. Every partition takes part in every batch, even with no key: it has a slice of
+ * the dense vector, and it must learn the batch's name.
  */
 #ifndef WORKER_TRANSFER_H
 #define WORKER_TRANSFER_H
 
-#include "client.h"
+#include "common/net/transport.h"
+#include "split.h"
 
-struct ask {
-    bool waiting;
-    bool with_keys; /* a push that repeats its keys */
-    bool queued;    /* the last attempt to send it was taken by the socket */
+enum transfer_state {
+    TRANSFER_IDLE,
+    TRANSFER_PULLING,
+    TRANSFER_ROWS, /* rows are here, the dense vector is not */
+    TRANSFER_PULLING_DENSE,
+    TRANSFER_PULLED,
+    TRANSFER_PUSHING,
+    TRANSFER_DONE
+};
+
+struct ask_sending { /* how a request is sent: the client's business */
     uint64_t id;
     uint64_t first_ms; /* of the first attempt */
     uint64_t sent_ms;  /* of the last one that was taken (at first: first_ms) */
     uint64_t tried_ms; /* of the last one */
     uint64_t wait_ms;  /* from being taken to the next attempt */
     uint32_t attempts;
+    bool queued; /* the last attempt to send it was taken by the socket */
+};
+struct ask { /* the request that is out to one partition, if any, and what its last answer said */
+    bool waiting;
+    bool fresh;       /* not sent yet: the client takes it for a new request */
+    bool with_keys;   /* a push that repeats its keys */
     uint64_t ticket;  /* of the answer that had the rows */
     uint64_t version; /* of the rows, of the dense vector */
     uint64_t dense_version;
-    uint32_t *counts;    /* [fields] keys of each slot */
-    size_t begin, n;     /* keys */
-    size_t row_floats;   /* of all its rows */
-    size_t dense_floats; /* of its slice of the dense vector */
-    uint8_t *push;       /* packed gradients, kept until acknowledged */
+    uint8_t *push; /* packed gradients, kept until acknowledged */
     size_t push_bytes, push_cap;
+    struct ask_sending sending;
 };
-
+/* What a push came to; complete in DONE. staleness: the largest over partitions of pushes applied since the rows were pulled,
+ * since the dense vector was. fenced: a partition refused an old lease (the batch is someone else's
+ * now, who trains it again where it is new). */
+struct transfer_outcome {
+    uint64_t staleness, dense_staleness;
+    uint32_t duplicates; /* partitions that had this name */
+    bool fenced;
+    uint64_t dropped_values;
+};
 struct transfer {
-    struct client *client;
-    struct transfer *next; /* in the client's list */
+    struct split split;
     enum transfer_state state;
     bool train;
     bool wants_rows, wants_dense; /* of the pull */
     uint32_t asks_waiting;
+    struct ask *ask; /* [partitions] */
     struct batch_name name;
     uint64_t fence;
     uint32_t shard_batches;
+    uint64_t tickets_unknown; /* pushes whose keys had to be sent again, ever */
     struct transfer_outcome outcome;
-    struct ask *ask;  /* [partitions] */
-    uint32_t *counts; /* [partitions][fields], behind ask[].counts */
-    uint64_t *keys;   /* [key_cap], by partition */
-    uint32_t *row;    /* [key_cap] */
-    uint8_t *missing; /* [key_cap] of each key in the batch's order: has it no row? */
-    uint16_t *home;   /* [key_cap] scratch: partition of each key, in the batch's order */
-    size_t key_cap;
-    float *values; /* [value_cap] rows of all slots, then dense */
-    size_t value_cap;
-    size_t slot_at[FIELDS_MAX];  /* where a slot's rows begin in values */
-    size_t slot_key[FIELDS_MAX]; /* where a slot's keys begin in the batch's order */
-    size_t dense_at;
-    uint32_t slot_count[FIELDS_MAX];
+    struct transfer *next; /* in the client's list */
 };
+/* The route outlives it. ERR_MEMORY; fini accepts what init left. */
+enum status transfer_init(struct transfer *x, const struct route *r);
+void transfer_fini(struct transfer *x);
 
-struct client {
-    struct client_spec spec;
-    uint32_t partitions, fields;
-    struct port **ports;       /* [partitions] */
-    bool *ready;               /* [partitions] scratch of port_poll */
-    uint64_t *heard_ms;        /* [partitions] last word from it */
-    uint64_t *dense_begin;     /* [partitions + 1] slices of the dense vector */
-    uint16_t home_of[BUCKETS]; /* partition of a bucket */
-    struct transfer *transfers;
-    uint64_t last_id;
-    uint64_t resent, tickets_unknown;
-    struct port_message in;
-    struct wire_msg out;
-    struct buf keys; /* scratch: a packed keys frame */
-    struct laps own; /* when the maker gave none */
-};
+/* From IDLE. ids[slot][count[slot]] are copied. train: tickets are asked for. ERR_LIMIT: too many
+ * keys for a message. */
+enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
+                          bool train);
+/* The same in two steps, for a dense vector that is newer than the rows: the first, for training,
+ * ends in ROWS, the second goes on from there and ends in PULLED. */
+enum status transfer_pull_rows(struct transfer *x, const uint64_t *const *ids,
+                               const uint32_t *count);
+void transfer_pull_dense(struct transfer *x);
+/* From PULLED of a pull for training. Gradients in the shapes of the values (drows[slot] NULL:
+ * zeros), copied before return. shard_batches: how many batches the shard of `name` has. */
+enum status transfer_push(struct transfer *x, struct batch_name name, uint64_t fence,
+                          uint32_t shard_batches, const float *const *drows, const float *ddense);
+/* Back to IDLE; late answers are ignored. */
+void transfer_reset(struct transfer *x);
 
-/* Sends (or sends again) the request of partition k that the transfer's state calls for. */
-enum status transfer_send(struct transfer *x, uint32_t k, uint64_t now_ms);
-/* When that is due next, if no answer comes. */
-uint64_t transfer_due_ms(const struct ask *a);
-/* Takes the answer to a waiting ask. ERR_PROTOCOL. */
+/* After PULLED: rows[slot] = [count][dim], dense = [layout.count]; owned by the transfer, valid
+ * until the next pull. They are writable scratch for the caller. */
+float *transfer_rows(struct transfer *x, uint32_t slot);
+float *transfer_dense(struct transfer *x);
+/* After PULLED of a pull that was not for training: missing[count[slot]] of a slot, 1 where there
+ * is no row and the values are initial ones, else 0. NULL after one for training: nobody asked. */
+const uint8_t *transfer_missing(const struct transfer *x, uint32_t slot);
+
+/* For the client. The message that asks partition k what the state calls for: type and fields of *m,
+ * the frame of keys (*keys is cleared first), and values that stay the transfer's. */
+enum status transfer_message(const struct transfer *x, uint32_t k, struct wire_msg *m,
+                             struct buf *keys, const uint8_t **values, size_t *values_bytes);
+/* Takes the answer of partition k, which is waited for. ERR_PROTOCOL. */
 enum status transfer_take(struct transfer *x, uint32_t k, const struct port_message *m);
 
 #endif
