@@ -18,15 +18,15 @@ static enum status write_part(const struct world *w, const struct synth_fields *
     char dir[PATH_BYTES_MAX];
     TRY(path_join(dir, root, name));
     TRY(file_mkdirs(dir));
-    const struct log_part log = {.world = w,
-                                 .fields = f,
-                                 .dir = dir,
-                                 .name = progress ? name : NULL,
-                                 .part = part,
-                                 .first_id = part == 0 ? 1 : w->config.impressions + 1,
-                                 .impressions =
-                                     part == 0 ? w->config.impressions : w->config.holdout};
-    TRY(log_write(&log, summary));
+    const struct synth_part log = {.world = w,
+                                   .fields = f,
+                                   .dir = dir,
+                                   .name = progress ? name : NULL,
+                                   .part = part,
+                                   .first_id = part == 0 ? 1 : w->config.impressions + 1,
+                                   .impressions =
+                                       part == 0 ? w->config.impressions : w->config.holdout};
+    TRY(synth_log_write(&log, summary));
     return file_sync_dir(dir);
 }
 

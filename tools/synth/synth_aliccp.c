@@ -10,12 +10,13 @@
  * bag is informative: each category is the nearer of two to the user's taste. Labels follow the
  * same world as ever.
  */
+#include "synth_aliccp.h"
+
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "common/base/rng.h"
-#include "synth_fields.h"
 
 #define BAG_SKEW       1.23 /* 8.6 distinct ids an impression in a batch of 4096 */
 #define BAG_SIGMA      0.6

@@ -1,6 +1,6 @@
-/* synth_csv.c - see synth_csv.h. Numbers are written by hand (synth_line.c): printf would be most
- * of the generator's time. */
 #include "synth_csv.h"
+
+#include "synth_line.h"
 
 #define CELL_BYTES_MAX 40u  /* id 20, separator, value 12, separator */
 #define HEAD_BYTES_MAX 160u /* a row's cells before the fields */

@@ -9,9 +9,10 @@
 #ifndef TOOLS_SYNTH_SYNTH_CSV_H
 #define TOOLS_SYNTH_SYNTH_CSV_H
 
+#include "common/base/bytes.h"
 #include "common/data/record.h"
 #include "common/job/schema.h"
-#include "synth_fields.h"
+#include "synth_entry.h"
 
 /* The header line; the schema's text. ERR_MEMORY, as all here. */
 enum status synth_csv_header(struct buf *out, const struct synth_fields *f);

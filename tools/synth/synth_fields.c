@@ -1,5 +1,7 @@
 #include "synth_fields.h"
 
+#include "synth_aliccp.h"
+
 static const char *const names[F_COUNT] = {
 #define X(name, text) [name] = text,
     SYNTH_FIELDS(X)

@@ -1,101 +1,17 @@
-/* synth_fields.h - the columns of a synthetic log: names, ranges of feature ids, and which entries
- * a user side or an impression has. Names are Ali-CCP's where the meaning is the same; "price" and
- * "position" have no counterpart there. Feature ids are global: each field owns a range of them,
- * from 1 on. */
+/* synth_fields.h - the fields of a log, and which entries a user side or an impression has. */
 #ifndef TOOLS_SYNTH_SYNTH_FIELDS_H
 #define TOOLS_SYNTH_SYNTH_FIELDS_H
 
-#include "common/base/bytes.h"
+#include "synth_entry.h"
 #include "synth_world.h"
 
-/* X(name in the program, name in the log) */
-#define SYNTH_FIELDS(X)                                                                            \
-    X(F_USER, "101")                                                                               \
-    X(F_SEGMENT, "121")                                                                            \
-    X(F_GROUP, "122")                                                                              \
-    X(F_GENDER, "124")                                                                             \
-    X(F_AGE, "125")                                                                                \
-    X(F_POWER, "126")                                                                              \
-    X(F_POWER_2, "127")                                                                            \
-    X(F_OCCUPATION, "128")                                                                         \
-    X(F_CITY, "129")                                                                               \
-    X(F_CATEGORY_BAG, "109_14")                                                                    \
-    X(F_SHOP_BAG, "110_14")                                                                        \
-    X(F_BRAND_BAG, "127_14")                                                                       \
-    X(F_INTENTION_BAG, "150_14")                                                                   \
-    X(F_ITEM, "205")                                                                               \
-    X(F_CATEGORY, "206")                                                                           \
-    X(F_SHOP, "207")                                                                               \
-    X(F_INTENTION, "210")                                                                          \
-    X(F_BRAND, "216")                                                                              \
-    X(F_SCENARIO, "301")                                                                           \
-    X(F_CROSS_CATEGORY, "508")                                                                     \
-    X(F_CROSS_SHOP, "509")                                                                         \
-    X(F_CROSS_BRAND, "702")                                                                        \
-    X(F_CROSS_INTENTION, "853")                                                                    \
-    X(F_PRICE, "price")                                                                            \
-    X(F_POSITION, "position")
-enum synth_field_name {
-#define X(name, text) name,
-    SYNTH_FIELDS(X)
-#undef X
-        F_COUNT
-};
-
-struct synth_field {
-    const char *name;
-    uint64_t first; /* its ids are [first, first + n); n 0: not in this log */
-    uint64_t n;
-    struct power_law law; /* over 0..n-1, for drawn bags */
-};
-struct synth_fields {
-    struct synth_field field[F_COUNT];
-    uint64_t features; /* the highest id */
-};
+/* The fields of the configuration's shape. */
 void fields_init(struct synth_fields *f, const struct synth_config *config);
-
-struct synth_entry {
-    uint64_t id;
-    uint32_t value_e5; /* in units of 0.00001 */
-    uint32_t field;    /* enum synth_field_name */
-};
-#define ENTRY_ONE        100000u
-#define USER_ENTRIES_MAX 2048u
-#define ITEM_ENTRIES_MAX 128u
-
 /* The user side of a session's user, and the item side of an impression. Give the number of
  * entries, at most the maximum above. `w` was built with the same configuration. */
 uint32_t fields_user(const struct synth_fields *f, const struct world *w, uint32_t user,
                      struct synth_entry *out);
 uint32_t fields_item(const struct synth_fields *f, const struct world *w,
                      const struct impression *x, struct synth_entry *out);
-/* The same for SHAPE_ALICCP; synth_aliccp.c. */
-void synth_aliccp_fields_init(struct synth_fields *f, const struct synth_config *config);
-uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
-                           struct synth_entry *out);
-uint32_t synth_aliccp_item(const struct synth_fields *f, const struct world *w,
-                           const struct impression *x, struct synth_entry *out);
-
-static inline struct synth_entry fields_entry(const struct synth_fields *f,
-                                              enum synth_field_name name, uint64_t value,
-                                              double weight) {
-    return (struct synth_entry){.id = f->field[name].first + value,
-                                .value_e5 = (uint32_t)(weight * ENTRY_ONE + 0.5),
-                                .field = name};
-}
-
-/* --- lines of the two files, entries as field \x02 id \x03 value joined by \x01 --- */
-/* common_index,n,entries */
-enum status synth_line_common(struct buf *out, const struct synth_fields *f, uint64_t index,
-                              const struct synth_entry *entries, uint32_t n);
-/* sample_id,click,conversion,common_index,n,entries */
-enum status synth_line_skeleton(struct buf *out, const struct synth_fields *f,
-                                uint64_t impression_id, bool click, bool conversion, uint64_t index,
-                                const struct synth_entry *entries, uint32_t n);
-/* What these are made of, each giving the place behind it: a number; an entry's value as Ali-CCP
- * writes it, up to 12 bytes; 16 hexadecimal digits. */
-char *synth_line_u64(char *at, uint64_t v);
-char *synth_line_value(char *at, uint32_t value_e5);
-char *synth_line_hex(char *at, uint64_t v);
 
 #endif

@@ -1,8 +1,8 @@
-/* synth_line.c - lines of a raw log. A line is most of the generator's time, so numbers are written
- * by hand: printf takes about ten times as long. */
-#include <string.h>
+/* synth_line.c - writing lines is most of the generator's time, so numbers are written by hand:
+ * printf takes about ten times as long. */
+#include "synth_line.h"
 
-#include "synth_fields.h"
+#include <string.h>
 
 #define HEAD_BYTES_MAX  64u /* all before the entries */
 #define ENTRY_BYTES_MAX 48u /* name 8, id 20, value 12, separators */

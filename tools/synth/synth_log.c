@@ -21,6 +21,7 @@
 #include "common/data/record.h"
 #include "synth_csv.h"
 #include "synth_lanes.h"
+#include "synth_line.h"
 #include "synth_times.h"
 #include "common/data/truth.h"
 
@@ -28,7 +29,7 @@
 #define PROGRESS_MS    2000u
 
 struct writer {
-    const struct log_part *part;
+    const struct synth_part *part;
     uint64_t sessions;
     uint64_t *start;  /* [sessions + 1] impressions before each */
     uint32_t *order;  /* of sessions in the common file */
@@ -67,14 +68,12 @@ static uint64_t piece_end(const struct writer *w, uint64_t piece) {
 /* --- sessions --------------------------------------------------------------------------------- */
 
 static enum status lay_out_sessions(struct writer *w) {
-    const struct log_part *part = w->part;
-    uint64_t cap = part->impressions / 32 + 16, sum = 0;
-    TRY(mem_array(&w->start, cap + 1));
+    const struct synth_part *part = w->part;
+    size_t cap = 0;
+    uint64_t sum = 0;
+    TRY(mem_room(&w->start, &cap, part->impressions / 32 + 16));
     while (sum < part->impressions) {
-        if (w->sessions == cap) {
-            TRY(mem_grow(&w->start, cap + 1, 2 * cap + 1));
-            cap *= 2;
-        }
+        TRY(mem_room(&w->start, &cap, w->sessions + 2));
         sum += session_length(part->world, session_key(part->part, w->sessions));
         w->start[++w->sessions] = sum < part->impressions ? sum : part->impressions;
     }
@@ -90,11 +89,7 @@ static enum status lay_out_sessions(struct writer *w) {
 /* --- the skeleton ----------------------------------------------------------------------------- */
 
 static enum status add_truth(struct piece *p, uint64_t id, const struct impression *x) {
-    if (p->truth_count == p->truth_cap) {
-        const size_t cap = p->truth_cap == 0 ? 4096 : 2 * p->truth_cap;
-        TRY(mem_grow(&p->truth, p->truth_cap, cap));
-        p->truth_cap = cap;
-    }
+    TRY(mem_room(&p->truth, &p->truth_cap, p->truth_count + 1));
     p->truth[p->truth_count++] =
         (struct truth_row){.impression_id = id,
                            .p_ctr = (float)x->p_ctr,
@@ -119,12 +114,12 @@ static void count(struct synth_summary *s, const struct impression *x, uint32_t 
     s->sum_clicked += x->click ? x->p_cvr : 0;
 }
 
-static bool timed(const struct log_part *part) {
+static bool timed(const struct synth_part *part) {
     return part->world->config.days > 0;
 }
 
 /* The user's cells, once for all rows of the session. */
-static enum status begin_session(const struct log_part *part, uint32_t user, struct piece *p) {
+static enum status begin_session(const struct synth_part *part, uint32_t user, struct piece *p) {
     if (!timed(part)) {
         return OK;
     }
@@ -134,7 +129,7 @@ static enum status begin_session(const struct log_part *part, uint32_t user, str
     return synth_csv_cells(&p->user, part->fields, SIDE_USER, p->entries, n);
 }
 
-static enum status put_row(const struct log_part *part, struct piece *p, uint64_t id,
+static enum status put_row(const struct synth_part *part, struct piece *p, uint64_t id,
                            uint64_t index, const struct impression *x, uint32_t entries) {
     const bool conversion = (x->click && x->potential) || x->anomaly;
     if (!timed(part)) {
@@ -154,7 +149,7 @@ static enum status put_row(const struct log_part *part, struct piece *p, uint64_
 }
 
 static enum status make_session(const struct writer *w, uint64_t number, struct piece *p) {
-    const struct log_part *part = w->part;
+    const struct synth_part *part = w->part;
     const uint64_t session = session_key(part->part, number);
     const uint64_t index = session_index(part->world, session);
     const uint32_t user = session_user(part->world, session);
@@ -272,7 +267,7 @@ static enum status write_file(struct writer *w, const char *name, const struct b
     return file_close(&w->file);
 }
 
-static enum status write_schema(const struct log_part *part) {
+static enum status write_schema(const struct synth_part *part) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
     enum status status = OK;
@@ -310,7 +305,7 @@ static enum status truth_bytes(const char *path, uint64_t *bytes) {
     return status;
 }
 
-enum status log_write(const struct log_part *part, struct synth_summary *summary) {
+enum status synth_log_write(const struct synth_part *part, struct synth_summary *summary) {
     char path[PATH_BYTES_MAX];
     uint64_t bytes = 0;
     struct writer w = {.part = part,

@@ -5,7 +5,7 @@
 
 #include "synth_fields.h"
 
-struct log_part {
+struct synth_part {
     const struct world *world;
     const struct synth_fields *fields;
     const char *dir;      /* exists; files are written into it and synced */
@@ -15,6 +15,6 @@ struct log_part {
     uint64_t impressions; /* > 0 */
 };
 /* ERR_IO, ERR_MEMORY; ERR_CLOSED by a stop signal. */
-enum status log_write(const struct log_part *part, struct synth_summary *summary);
+enum status synth_log_write(const struct synth_part *part, struct synth_summary *summary);
 
 #endif

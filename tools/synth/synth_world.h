@@ -7,7 +7,8 @@
 #ifndef TOOLS_SYNTH_SYNTH_WORLD_H
 #define TOOLS_SYNTH_SYNTH_WORLD_H
 
-#include "synth.h"
+#include "common/base/status.h"
+#include "synth_config.h"
 #include "synth_normal.h"
 #include "synth_zipf.h"
 

@@ -13,6 +13,7 @@
 #include "common/data/dataset.h"
 #include "common/data/record.h"
 #include "common/data/shard.h"
+#include "tools/synth/synth.h"
 #include "tools/synth/synth_fields.h"
 #include "tools/synth/synth_times.h"
 #include "tools/common/tools.h"

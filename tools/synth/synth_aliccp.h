@@ -1,0 +1,16 @@
+/* synth_aliccp.h - the fields and entries of a log of Ali-CCP's size and shape (SHAPE_ALICCP), as
+ * synth_fields.h has them for any. */
+#ifndef TOOLS_SYNTH_SYNTH_ALICCP_H
+#define TOOLS_SYNTH_SYNTH_ALICCP_H
+
+#include "synth_entry.h"
+#include "synth_world.h"
+
+/* Sets how many ids each field has, and the laws of those that are drawn. *f is zeroed. */
+void synth_aliccp_fields_init(struct synth_fields *f, const struct synth_config *config);
+uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
+                           struct synth_entry *out);
+uint32_t synth_aliccp_item(const struct synth_fields *f, const struct world *w,
+                           const struct impression *x, struct synth_entry *out);
+
+#endif
