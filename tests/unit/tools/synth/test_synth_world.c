@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/metric/metric.h"
 #include "common/base/rng.h"
+#include "tools/synth/synth.h"
 #include "tools/synth/synth_fields.h"
 
 #include <setjmp.h>
