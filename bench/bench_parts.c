@@ -15,12 +15,12 @@
 #include "common/base/container.h"
 #include "common/base/mem.h"
 #include "common/data/dataset.h"
-#include "common/metric/metric.h"
 #include "common/job/plan.h"
 #include "common/base/rng.h"
 #include "common/job/usage.h"
 #include "common/net/wire.h"
 #include "ps/optimizer.h"
+#include "tests/metric_of.h"
 #include "tests/naive/optimizer_naive.h"
 #include "common/data/batch.h"
 

@@ -10,7 +10,8 @@
 #ifndef COORD_EVAL_JOB_H
 #define COORD_EVAL_JOB_H
 
-#include "common/metric/metric.h"
+#include "common/metric/evaluation.h"
+#include "common/metric/score.h"
 #include "common/data/dataset.h"
 #include "common/base/thread.h"
 #include "common/data/unseen.h"

@@ -18,7 +18,7 @@
 #ifndef COORD_PROGRESS_H
 #define COORD_PROGRESS_H
 
-#include "common/metric/metric.h"
+#include "common/metric/metric_bins.h"
 #include "common/net/wire.h"
 
 #define LOSS_BATCHES    200u

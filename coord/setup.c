@@ -220,7 +220,7 @@ static enum status same_tables(const struct config *was, const struct config *no
 
 /* Other ids are told first: they are why most such data are others. */
 static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
-    const struct fit_side model = fit_side_checkpoint(m, dir);
+    const struct fit_side model = fit_side_checkpoint(&m->schema, &m->fields, dir);
     const struct fit_side data = fit_side_data(&c->data);
     struct buf doubts = BUF_EMPTY;
     const enum status status =
@@ -357,8 +357,8 @@ static enum status make_machines(struct coord *c) {
     if (c->has_eval) {
         TRY(eval_job_init(&c->eval_job, &c->eval, k->batch));
         char name[PATH_BYTES_MAX];
-        TRY(data_fit_form(k, c->eval.no_conversion, dataset_name(o->eval, name),
-                          &c->eval_job.form));
+        TRY(score_form_judged(k, c->eval.no_conversion, dataset_name(o->eval, name),
+                              &c->eval_job.form));
     }
     return OK;
 }

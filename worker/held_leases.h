@@ -13,7 +13,7 @@
 
 #include <pthread.h>
 #include "common/data/batch.h"
-#include "common/metric/metric.h"
+#include "common/metric/score.h"
 #include "common/data/unseen.h"
 #include "common/net/wire.h"
 

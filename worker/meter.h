@@ -8,7 +8,8 @@
 #define WORKER_METER_H
 
 #include <pthread.h>
-#include "common/metric/metric.h"
+#include "common/metric/metric_bins.h"
+#include "common/metric/score.h"
 #include "common/net/wire.h"
 
 struct meter {

@@ -12,8 +12,9 @@ struct fit_side fit_side_data(const struct dataset *d) {
     return s;
 }
 
-struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir) {
-    struct fit_side s = {.schema = &m->schema, .fields = &m->fields};
+struct fit_side fit_side_checkpoint(const struct schema *schema, const struct field_schemas *fields,
+                                    const char *dir) {
+    struct fit_side s = {.schema = schema, .fields = fields};
     snprintf(s.name, sizeof s.name, "the checkpoint %.*s", PATH_BYTES_MAX, dir);
     snprintf(s.says, sizeof s.says, "%s was trained with", s.name);
     return s;
@@ -62,21 +63,6 @@ enum status data_fit_labels(const struct config *c, const struct dataset *data, 
                       "%s has no conversions: its log's schema says conversion = none; what "
                       "can be trained on it is model.name=ctr",
                       dir);
-}
-
-enum status data_fit_form(const struct config *c, bool no_conversion, const char *dir,
-                          enum score_form *out) {
-    *out = score_form_of(c);
-    if (!no_conversion) {
-        return OK;
-    }
-    const bool judged = method_of(c->model)->has_ctr;
-    *out = SCORE_CTR_ALONE;
-    return judged ? OK
-                  : fail(ERR_CONFIG,
-                         "%s has no conversions (its log's schema says conversion = none), "
-                         "and the model predicts no clicks: there is nothing to judge",
-                         dir);
 }
 
 void data_fit_log(struct buf *doubts) {

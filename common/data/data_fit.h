@@ -4,8 +4,7 @@
 #define COMMON_DATA_DATA_FIT_H
 
 #include "common/base/file.h"
-#include "common/checkpoint/manifest.h"
-#include "common/metric/metric.h"
+#include "common/job/config.h"
 #include "dataset.h"
 
 struct fit_side {
@@ -15,7 +14,9 @@ struct fit_side {
     char says[PATH_BYTES_MAX + 64]; /* how a sentence on it begins: "DIR has" */
 };
 struct fit_side fit_side_data(const struct dataset *d); /* as it was read */
-struct fit_side fit_side_checkpoint(const struct manifest *m, const char *dir);
+/* Of a checkpoint's model: its manifest's schema and fields. */
+struct fit_side fit_side_checkpoint(const struct schema *schema, const struct field_schemas *fields,
+                                    const char *dir);
 
 /* `model`: what was, or is, trained on. ERR_CONFIG, naming both: they have no field in common, or a
  * field's texts become other ids in each. What a user should know but may want is put into *doubts,
@@ -25,10 +26,6 @@ enum status data_fit(const struct fit_side *model, const struct fit_side *data, 
 /* May a model be trained on this? ERR_CONFIG: it learns conversions, and the log had no label of
  * them. */
 enum status data_fit_labels(const struct config *c, const struct dataset *data, const char *dir);
-/* In which form scores of that model can be judged on this: where there is no label of conversions,
- * the click's alone. ERR_CONFIG: then the model gives nothing that can. */
-enum status data_fit_form(const struct config *c, bool no_conversion, const char *dir,
-                          enum score_form *out);
 /* Logs each line as a warning, and forgets them. */
 void data_fit_log(struct buf *doubts);
 /* dataset_read_all, with its doubts in the log. */

@@ -13,36 +13,18 @@
  * than one float of their product. Log losses are those of the training loss, from logits, so they
  * are finite and unclipped.
  */
-#include "metric.h"
+#include "evaluation.h"
 
 #include <math.h>
-#include <stdbool.h>
-#include <string.h>
 
+#include "common/base/logit.h"
 #include "common/base/mem.h"
-#include "common/job/method.h"
+#include "metric_auc.h"
 #include "metric_bootstrap.h"
 #include "metric_order.h"
+#include "metric_pr.h"
 #include "metric_sweep.h"
 #include "common/data/record.h"
-
-enum score_form score_form_of(const struct config *c) {
-    const struct method *m = method_of(c->model);
-    const bool gives_ctcvr = m->towers > 1 && strcmp(m->tower[1], "ctcvr") == 0;
-    return gives_ctcvr   ? SCORE_CTCVR
-           : !m->has_cvr ? SCORE_CTR_ALONE
-           : !m->has_ctr ? SCORE_CVR_ALONE
-                         : SCORE_CVR;
-}
-
-bool scores_weighted(const struct score *scores, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (scores[i].weight != 1.0f) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* What is judged, on whom. */
 enum task { TASK_CTR, TASK_CVR_CLICKED, TASK_CTCVR, TASK_CVR_ENTIRE, TASK_REFERENCE };

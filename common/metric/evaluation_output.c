@@ -3,7 +3,7 @@
  * The same word, "AUC of CVR", means three things in the field, so no figure stands without its
  * population, the population's size, its positives, and what counts as one.
  */
-#include "metric.h"
+#include "evaluation.h"
 
 #include <math.h>
 #include <stdio.h>

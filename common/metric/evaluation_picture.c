@@ -7,7 +7,7 @@
  * has no place on such an axis: it is a hollow point on the floor, and its bar says how much that
  * proves.
  */
-#include "metric.h"
+#include "evaluation.h"
 
 #include <math.h>
 #include <stdbool.h>

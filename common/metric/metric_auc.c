@@ -8,7 +8,7 @@
  * With 0/1 labels every sum is of whole numbers and halves below 2^53, so the result is exact up to
  * its last division.
  */
-#include "metric_order.h"
+#include "metric_auc.h"
 
 #include <assert.h>
 #include <math.h>
@@ -56,48 +56,6 @@ double metric_order_auc_soft(const struct metric_order *o, const float *p, const
         s.neg += w * (1.0 - positive);
     }
     return o->nan ? NAN : sweep_auc(&s);
-}
-
-enum status metric_auc(const float *score, const double *pos, const double *neg, size_t n,
-                       double *auc) {
-    struct metric_order o;
-    struct sweep s = {0};
-    TRY(metric_order_f32(&o, score, n));
-    for (size_t i = 0; i < n; i++) {
-        sweep_enter(&s, o.rows, i);
-        s.pos += pos[o.rows[i].tag];
-        s.neg += neg[o.rows[i].tag];
-    }
-    *auc = o.nan ? NAN : sweep_auc(&s);
-    metric_order_fini(&o);
-    return OK;
-}
-
-static void auc_of_labels(struct metric_order *o, const uint8_t *label, double *auc,
-                          uint64_t *positives, uint64_t *negatives) {
-    *positives = 0;
-    for (size_t i = 0; i < o->n; i++) {
-        *positives += label[i] != 0;
-    }
-    *negatives = o->n - *positives;
-    *auc = metric_order_auc(o, label, NULL);
-    metric_order_fini(o);
-}
-
-enum status metric_auc_labels(const float *score, const uint8_t *label, size_t n, double *auc,
-                              uint64_t *positives, uint64_t *negatives) {
-    struct metric_order o;
-    TRY(metric_order_f32(&o, score, n));
-    auc_of_labels(&o, label, auc, positives, negatives);
-    return OK;
-}
-
-enum status metric_auc_labels_f64(const double *score, const uint8_t *label, size_t n, double *auc,
-                                  uint64_t *positives, uint64_t *negatives) {
-    struct metric_order o;
-    TRY(metric_order_f64(&o, score, n));
-    auc_of_labels(&o, label, auc, positives, negatives);
-    return OK;
 }
 
 /* --- by groups -------------------------------------------------------------------------------- */
@@ -182,18 +140,4 @@ enum status metric_order_gauc(struct metric_order *o, const uint8_t *label, cons
 out:
     metric_order_fini(o);
     return status;
-}
-
-enum status metric_gauc(const float *score, const uint8_t *label, const uint64_t *group, size_t n,
-                        double *gauc, double *coverage) {
-    struct metric_order o;
-    TRY(metric_order_f32(&o, score, n));
-    return metric_order_gauc(&o, label, NULL, group, gauc, coverage);
-}
-
-enum status metric_gauc_f64(const double *score, const uint8_t *label, const uint64_t *group,
-                            size_t n, double *gauc, double *coverage) {
-    struct metric_order o;
-    TRY(metric_order_f64(&o, score, n));
-    return metric_order_gauc(&o, label, NULL, group, gauc, coverage);
 }

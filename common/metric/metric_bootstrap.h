@@ -12,6 +12,9 @@
 #define BOOTSTRAP_FIGURES    8
 #define BOOTSTRAP_GROUPS_MAX (1u << 30)
 
+struct interval {
+    double low, high; /* NaN where not computed or undefined */
+};
 struct bootstrap_figure {
     uint32_t
         *strip;  /* [n] rows in order of score: group << 2 | first of its tie group << 1 | label */

@@ -8,11 +8,11 @@
  * predictions lie between 0 and 1 %, equal widths make one bucket. Rows of one score are never
  * parted, for their order in the file would then be part of the figure.
  */
-#include "metric_order.h"
+#include "metric_calibration.h"
 
-#include <float.h>
 #include <math.h>
 
+#include "common/base/logit.h"
 #include "metric_sweep.h"
 
 /* The float next below 1: a quotient of two nets that reaches 1 is not charged for certainty. */
@@ -28,15 +28,6 @@ double metric_probability(double score, enum metric_scale scale) {
            : score < 0.0        ? exp(score)
            : score >= 0.0       ? 1.0
                                 : NAN;
-}
-
-struct score_rates score_rates(const struct score *s, enum score_form form) {
-    struct score_ranks r = score_ranks(s->a, s->b, form);
-    double ctr = sigmoid(r.ctr);
-    if (form == SCORE_CTCVR) {
-        return (struct score_rates){ctr, fmin(exp(r.cvr), DBL_MAX), sigmoid(r.ctcvr)};
-    }
-    return (struct score_rates){ctr, sigmoid(r.cvr), ctr * sigmoid(r.cvr)};
 }
 
 double metric_loss(double score, enum metric_scale scale, bool label) {

@@ -8,7 +8,7 @@
  * Goadrich 2006), most of all between the few points that heavy ties leave. A random score has the
  * base rate for its expectation, so the base rate is the baseline, not one half.
  */
-#include "metric_order.h"
+#include "metric_pr.h"
 
 #include <math.h>
 

@@ -15,7 +15,8 @@
 #define COMMON_NET_SCORES_H
 
 #include "common/base/bytes.h"
-#include "common/metric/metric.h"
+#include "common/metric/metric_bins.h"
+#include "common/metric/score.h"
 
 #define WIRE_SCORE_BYTES         25u
 #define WIRE_SCORE_WEIGHED_BYTES 29u

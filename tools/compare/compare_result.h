@@ -6,7 +6,8 @@
 #define TOOLS_COMPARE_COMPARE_RESULT_H
 
 #include "common/base/bytes.h"
-#include "common/metric/metric.h"
+#include "common/metric/evaluation.h"
+#include "common/metric/metric_bootstrap.h"
 #include "compare_methods.h"
 #include "worker/model/kernel.h"
 

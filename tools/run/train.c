@@ -19,7 +19,7 @@
 #include "common/base/lock.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
-#include "common/metric/metric.h"
+#include "common/metric/evaluation.h"
 #include "common/base/thread.h"
 #include "coord/shard_stream.h"
 #include "job.h"

@@ -46,7 +46,8 @@ static enum status resume_fits(const struct job *j, const struct dataset *data) 
         return OK;
     }
     TRY_OUT(manifest_read(&m, found));
-    const struct fit_side model = fit_side_checkpoint(&m, found), now = fit_side_data(data);
+    const struct fit_side model = fit_side_checkpoint(&m.schema, &m.fields, found),
+                          now = fit_side_data(data);
     status = field_schemas_match(model.fields, model.says, now.fields, now.says, &doubts);
     print_warnings(&doubts);
 out:

@@ -1,10 +1,11 @@
 /* eval.h - measuring a checkpoint on a data set: every impression is scored once, the metrics are
- * exact (common/metric/metric.h). Memory: the rows of the checkpoint, 32 bytes an impression (a
+ * exact (docs/metrics.md). Memory: the rows of the checkpoint, 32 bytes an impression (a
  * reference net: twice that), and what evaluation_compute takes. */
 #ifndef TOOLS_SCORE_EVAL_H
 #define TOOLS_SCORE_EVAL_H
 
 #include "common/base/file.h"
+#include "common/metric/evaluation.h"
 #include "scorer.h"
 
 #define EVAL_RESAMPLES     1000u /* unless told otherwise */

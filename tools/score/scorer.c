@@ -137,7 +137,7 @@ enum score_form local_form(const struct local *l) {
 }
 
 enum status local_judged(const struct local *l, enum score_form *out) {
-    return data_fit_form(&l->config, l->no_conversion, l->data, out);
+    return score_form_judged(&l->config, l->no_conversion, l->data, out);
 }
 
 void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]) {
@@ -335,7 +335,8 @@ static enum status score_shard(void *arg) {
 /* --- fields ----------------------------------------------------------------------------------- */
 
 static enum status join_fields(const struct local *l, const struct dataset *d, struct buf *doubts) {
-    const struct fit_side model = fit_side_checkpoint(&l->manifest, l->dir);
+    const struct fit_side model =
+        fit_side_checkpoint(&l->manifest.schema, &l->manifest.fields, l->dir);
     const struct fit_side data = fit_side_data(d);
     const enum status status = data_fit(&model, &data, doubts);
     data_fit_log(doubts);

@@ -10,7 +10,7 @@
 
 #include "common/base/file.h"
 #include "common/checkpoint/manifest.h"
-#include "common/metric/metric.h"
+#include "common/metric/score.h"
 #include "common/data/unseen.h"
 #include "worker/model/kernel.h"
 
@@ -24,7 +24,7 @@ void local_destroy(struct local **l);
 const char *local_dir(const struct local *l); /* the checkpoint's directory */
 const struct manifest *local_manifest(const struct local *l);
 enum score_form local_form(const struct local *l); /* of its scores: what b is */
-/* In which form the scores of the data that were scored last can be judged; data_fit_form. */
+/* In which form the scores of the data that were scored last can be judged; score_form_judged. */
 enum status local_judged(const struct local *l, enum score_form *out);
 void local_kernel(const struct local *l,
                   char out[KERNEL_NAME_MAX]); /* what multiplies, for people */

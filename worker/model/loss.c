@@ -3,7 +3,7 @@
  * The problem: BCE(y, p) + w BCE(t, p q) written with probabilities loses everything once a logit
  * leaves about [-16, 16]: p q rounds to 0 or 1, and log(0) follows. Here nothing is ever divided by
  * or taken the logarithm of a rounded probability. With sp(x) = log(1 + e^x), s = sigmoid and
- * c = logit(p q) (metric.h):
+ * c = logit(p q) (logit.h):
  *
  *     BCE(y, p)    = y ? sp(-a) : sp(a)
  *     BCE(t, p q)  = t ? sp(-a) + sp(-b) : sp(c)

@@ -1,6 +1,8 @@
 /* Which data may be used with which model. */
+#include "common/checkpoint/manifest.h"
 #include "common/data/data_fit.h"
 
+#include "common/metric/score.h"
 #include "tests/dirs.h"
 
 #include <stdlib.h>
@@ -34,7 +36,8 @@ static void fits(const char *const *of_model, const char *const *of_data, enum s
     struct buf doubts = BUF_EMPTY;
     fields(&m.schema, &m.fields, of_model);
     fields(&d.schema, &d.fields, of_data);
-    const struct fit_side model = fit_side_checkpoint(&m, "run"), data = fit_side_data(&d);
+    const struct fit_side model = fit_side_checkpoint(&m.schema, &m.fields, "run"),
+                          data = fit_side_data(&d);
     assert_int_equal(buf_printf(&doubts, "%s", ""), OK);
     assert_int_equal(data_fit(&model, &data, &doubts), want);
     const char *text = want == OK ? (const char *)doubts.data : fail_text();
@@ -79,15 +82,15 @@ static void test_no_conversion(void **state) {
     assert_int_equal(data_fit_labels(&c, &d, "log"), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "log has no conversions"));
     assert_non_null(strstr(fail_text(), "model.name=ctr"));
-    assert_int_equal(data_fit_form(&c, true, "log", &form), OK);
+    assert_int_equal(score_form_judged(&c, true, "log", &form), OK);
     assert_int_equal(form, SCORE_CTR_ALONE);
-    assert_int_equal(data_fit_form(&c, false, "log", &form), OK);
+    assert_int_equal(score_form_judged(&c, false, "log", &form), OK);
     assert_int_equal(form, SCORE_CVR);
     c.model = MODEL_CTR;
     assert_int_equal(data_fit_labels(&c, &d, "log"), OK);
     c.model = MODEL_BASE;
     assert_int_equal(data_fit_labels(&c, &d, "log"), ERR_CONFIG);
-    assert_int_equal(data_fit_form(&c, true, "log", &form), ERR_CONFIG);
+    assert_int_equal(score_form_judged(&c, true, "log", &form), ERR_CONFIG);
     assert_non_null(strstr(fail_text(), "there is nothing to judge"));
     d.no_conversion = false;
     assert_int_equal(data_fit_labels(&c, &d, "log"), OK);

@@ -13,7 +13,7 @@
 #include "common/base/mem.h"
 #include "common/data/shard_builder.h"
 #include "common/data/shard_info.h"
-#include "common/metric/metric.h"
+#include "common/metric/score.h"
 #include "common/base/rng.h"
 #include "tests/sample.h"
 #include "worker/model/model.h"

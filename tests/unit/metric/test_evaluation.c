@@ -1,5 +1,7 @@
 /* The whole evaluation against slow definitions over pairs of rows; its bootstrap against
  * evaluations of literally resampled scores; what it prints. */
+#include "common/metric/evaluation.h"
+#include "common/metric/metric_auc.h"
 #include "common/metric/metric_order.h"
 
 #include <math.h>
@@ -12,6 +14,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/data/record.h"
+#include "common/metric/score.h"
 #include "tests/naive/auc_naive.h"
 
 #include <setjmp.h>

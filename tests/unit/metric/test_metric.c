@@ -1,4 +1,7 @@
-#include "common/metric/metric.h"
+#include "common/base/logit.h"
+#include "common/metric/metric_auc.h"
+#include "common/metric/metric_bins.h"
+#include "common/metric/score.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +10,7 @@
 
 #include "common/base/rank.h"
 #include "common/base/rng.h"
+#include "tests/metric_of.h"
 #include "tests/naive/auc_naive.h"
 
 #include <setjmp.h>

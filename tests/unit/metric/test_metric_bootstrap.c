@@ -8,6 +8,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "tests/metric_of.h"
 #include "tests/naive/auc_naive.h"
 
 #include <setjmp.h>

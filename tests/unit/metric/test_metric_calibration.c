@@ -1,10 +1,12 @@
 /* Losses, normalised entropy and reliability against slow definitions in long double. */
+#include "common/metric/metric_calibration.h"
 #include "common/metric/metric_order.h"
 
 #include <float.h>
 #include <math.h>
 
 #include "common/base/rng.h"
+#include "common/metric/score.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/metric/metric_pr.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #include "common/base/json.h"
-#include "common/metric/metric.h"
+#include "common/metric/evaluation.h"
+#include "common/metric/metric_calibration.h"
+#include "common/metric/score.h"
 #include "common/base/rng.h"
 #include "common/data/record.h"
 

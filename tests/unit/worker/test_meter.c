@@ -1,4 +1,5 @@
 /* Unit tests of worker/meter.h: what is counted of a batch, and the bins of the running AUCs. */
+#include "common/base/logit.h"
 #include "worker/meter.h"
 
 #include "common/data/record.h"

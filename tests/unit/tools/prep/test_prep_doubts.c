@@ -9,7 +9,7 @@
 #include "common/base/bytes.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/metric/metric.h"
+#include "common/metric/evaluation.h"
 
 #include <cmocka.h>
 

@@ -1,3 +1,4 @@
+#include "common/base/logit.h"
 #include "tests/dirs.h"
 #include "tools/score/scorer.h"
 

@@ -1,3 +1,4 @@
+#include "tests/metric_of.h"
 #include "tools/synth/synth_world.h"
 
 #include <math.h>
@@ -5,7 +6,6 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "common/metric/metric.h"
 #include "common/base/rng.h"
 #include "tools/synth/synth.h"
 #include "tools/synth/synth_fields.h"

@@ -1,16 +1,7 @@
-/* metric.c - what each task of a prediction ranks by, and the running AUC by bins. */
-#include "metric.h"
+#include "metric_bins.h"
 
 #include <math.h>
-
-struct score_ranks score_ranks(float logit_a, float logit_b, enum score_form form) {
-    double a = form == SCORE_CVR_ALONE ? NAN : (double)logit_a;
-    double b = form == SCORE_CTR_ALONE ? NAN : (double)logit_b;
-    if (form == SCORE_CTCVR) {
-        return (struct score_ranks){.ctr = a, .cvr = division_log(a, b), .ctcvr = b};
-    }
-    return (struct score_ranks){.ctr = a, .cvr = b, .ctcvr = ctcvr_logit(a, b)};
-}
+#include <stddef.h>
 
 #define BINS_LOGIT_MAX 16.0f
 

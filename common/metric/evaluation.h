@@ -1,0 +1,76 @@
+/* evaluation.h - every figure of one evaluation; docs/metrics.md has their sources.
+ *
+ * Populations are named: CTR on all impressions, CVR on clicked ones, CTCVR on all. A figure whose
+ * population lacks a class is NaN ("undefined"), never 0.5.
+ */
+#ifndef COMMON_METRIC_EVALUATION_H
+#define COMMON_METRIC_EVALUATION_H
+
+#include "metric_bootstrap.h"
+#include "metric_calibration.h"
+#include "score.h"
+
+struct evaluation_spec {
+    enum score_form form;
+    const float *truth_cvr;     /* NULL, or one true p(conversion | click) per score */
+    const float *reference_ctr; /* NULL, or the logit of p_ctr by one common CTR net, per score: the
+                                   paper's CTCVR protocol */
+    uint32_t resamples;         /* bootstrap over groups (score.user); 0: no intervals */
+    uint64_t seed;              /* of the bootstrap */
+    bool weighted;              /* each impression counts score.weight, else 1 */
+};
+struct evaluation {
+    uint64_t impressions, clicks, conversions;
+    bool weighted;
+    double weight, weight_clicks,
+        weight_conversions; /* what they count together; unweighted: the same */
+    double auc_ctr, auc_cvr_clicked, auc_ctcvr;
+    double auc_ctr_sd, auc_cvr_clicked_sd, auc_ctcvr_sd;
+    double gauc_ctr, gauc_ctcvr, gauc_ctr_coverage, gauc_ctcvr_coverage;
+    double pr_auc_ctr, pr_auc_cvr_clicked, pr_auc_ctcvr; /* the base rate is the baseline */
+    double logloss_ctr, logloss_cvr_clicked, logloss_ctcvr;
+    double ne_ctr, ne_cvr_clicked, ne_ctcvr;       /* log loss / entropy of the base rate */
+    double pcoc_ctr, pcoc_cvr_clicked, pcoc_ctcvr; /* sum of predictions / sum of labels */
+    double ece_ctr, ece_cvr_clicked, ece_ctcvr;    /* mean gap of the buckets, by their n */
+    double ece_max_ctr, ece_max_cvr_clicked, ece_max_ctcvr; /* largest gap */
+    struct reliability reliability_ctr, reliability_cvr_clicked, reliability_ctcvr;
+    /* with a reference net: p_ctr of the reference times p_cvr, all impressions */
+    int has_reference;
+    double auc_ctcvr_reference;
+    /* with a truth file: against the true p(conversion | click) */
+    int has_truth;
+    double auc_cvr_entire;      /* all impressions, soft labels */
+    double auc_cvr_entire_best; /* of the truth itself: the ceiling */
+    double ratio_cvr_entire;    /* mean predicted / mean true, all impressions */
+    double ratio_cvr_clicked_truth, ratio_cvr_unclicked; /* of clicked, of unclicked ones */
+    /* bootstrap over groups: the middle 95 % of the resamples' AUCs */
+    uint32_t bootstrap_resamples; /* 0: none were asked for */
+    uint64_t bootstrap_groups;
+    struct interval auc_ctr_95, auc_cvr_clicked_95, auc_ctcvr_95;
+    struct interval auc_cvr_entire_95, auc_ctcvr_reference_95;
+};
+/* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
+ * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to
+ * 16 more. Time of a bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more
+ * than 2^30 groups. */
+enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
+                               const struct evaluation_spec *spec);
+/* The same with each impression counting 1 and, where one counts other than that, by weight too;
+ * spec's `weighted` does not matter. e[2]; *count: how many there are. */
+enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
+                                size_t n, const struct evaluation_spec *spec);
+struct json;
+void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
+/* The first of e[count] likewise, a second in an object "with_weights". */
+void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j);
+/* Logs a warning if one of these AUCs rounds to 1.00000: nothing real is told so well, so a field
+ * is likely to hold the label. true: it did. */
+bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr);
+/* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
+struct buf;
+enum status evaluation_table(const struct evaluation *e, struct buf *out);
+enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
+/* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */
+enum status evaluation_picture(const struct evaluation *e, const char *title, struct buf *out);
+
+#endif

@@ -1,0 +1,40 @@
+/* metric_calibration.h - do probabilities mean what they say: log loss, its normalised form, and
+ * predicted against observed in buckets of the score.
+ *
+ * A score says its scale: SCALE_LOGIT is a logit; SCALE_LOG the logarithm of a probability that may
+ * exceed 1 (division), which counts as 1 where a probability is wanted.
+ */
+#ifndef COMMON_METRIC_METRIC_CALIBRATION_H
+#define COMMON_METRIC_METRIC_CALIBRATION_H
+
+#include "metric_order.h"
+
+/* Buckets of about equal count (weighted: of equal weight) in ascending order of score; equal
+ * scores share a bucket. */
+#define RELIABILITY_BUCKETS 20
+struct reliability {
+    uint32_t buckets; /* used; 0: undefined */
+    struct reliability_bucket {
+        double predicted, observed; /* means */
+        double weight;              /* sum; unweighted n */
+        uint64_t n;
+    } bucket[RELIABILITY_BUCKETS];
+};
+
+enum metric_scale { SCALE_LOGIT, SCALE_LOG };
+double metric_probability(double score, enum metric_scale scale); /* in [0,1] */
+/* -log p of a positive, -log(1-p) of a negative; finite for finite scores: with SCALE_LOG, p counts
+ * as at most 1 - 2^-24. */
+double metric_loss(double score, enum metric_scale scale, bool label);
+/* Log loss / entropy of the base rate; NaN if a class is missing. */
+double metric_normalised_entropy(double logloss, double positives, double n);
+
+/* A row with s rows of a lower score belongs to bucket floor(s * RELIABILITY_BUCKETS / n); with
+ * weights s and n are sums of them. So equal scores share a bucket, and the order of rows does not
+ * matter; empty buckets are left out. *ece and *ece_max: mean and largest |predicted - observed|.
+ * No row, or a NaN: 0 buckets, NaN. */
+void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
+                        const uint8_t *label, const float *weight, struct reliability *r,
+                        double *ece, double *ece_max);
+
+#endif
