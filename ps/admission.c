@@ -3,7 +3,7 @@
 
 #include "eviction.h"
 
-static uint32_t create(struct partition *p, struct field_rows *f, uint64_t id, uint64_t clock) {
+static uint32_t admit(struct partition *p, struct field_rows *f, uint64_t id, uint64_t clock) {
     const uint32_t handle = rows_create(p, &f->rows, id, clock);
     p->counts.created += handle != HANDLE_NONE;
     return handle;
@@ -12,7 +12,7 @@ static uint32_t create(struct partition *p, struct field_rows *f, uint64_t id, u
 uint32_t admission_sight(struct partition *p, struct field_rows *f, uint64_t id, uint64_t clock) {
     struct store *s = &f->sightings;
     if (s->table == NULL) {
-        return create(p, f, id, clock);
+        return admit(p, f, id, clock);
     }
     uint32_t counter = HANDLE_NONE, seen = 0;
     table_find(s->table, &id, 1, &counter);
@@ -21,7 +21,7 @@ uint32_t admission_sight(struct partition *p, struct field_rows *f, uint64_t id,
     }
     if (seen + 1 >= f->config.admit_after) {
         /* The counter goes only once the row is there: a refused row does not start anew. */
-        const uint32_t handle = create(p, f, id, clock);
+        const uint32_t handle = admit(p, f, id, clock);
         if (handle != HANDLE_NONE && counter != HANDLE_NONE) {
             rows_free(p, s, counter);
         }

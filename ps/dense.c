@@ -5,7 +5,7 @@
 #include "common/base/mem.h"
 #include "optimizer.h"
 
-static enum status init_state(struct dense *d) {
+static enum status dense_init_state(struct dense *d) {
     const size_t n = dense_floats(d);
     for (uint32_t k = 0; k < d->state; k++) {
         TRY(mem_array(&d->s[k], n));
@@ -34,7 +34,7 @@ enum status dense_init(struct dense *d, const struct config *config, const struc
     assert(d->state <= DENSE_STATE_MAX);
     TRY(mem_array(&d->w, dense_floats(d)));
     layout_initial(layout, config->seed, d->begin, d->end, d->w);
-    return init_state(d);
+    return dense_init_state(d);
 }
 
 void dense_fini(struct dense *d) {

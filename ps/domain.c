@@ -15,11 +15,7 @@ void domains_fini(struct domains *d) {
 
 enum status domains_add(struct domains *d, uint32_t bucket_begin, uint32_t bucket_end,
                         struct applied **applied, uint64_t dense_step) {
-    if (d->count == d->cap) {
-        const uint32_t cap = d->cap == 0 ? 1 : d->cap * 2;
-        TRY(mem_grow(&d->list, d->cap, cap));
-        d->cap = cap;
-    }
+    TRY(mem_room(&d->list, &d->cap, (size_t)d->count + 1));
     d->list[d->count++] = (struct domain){.bucket_begin = bucket_begin,
                                           .bucket_end = bucket_end,
                                           .applied = *applied,
@@ -31,7 +27,7 @@ enum status domains_add(struct domains *d, uint32_t bucket_begin, uint32_t bucke
 
 /* Two domains that have seen the same batches may differ in dense_step only if one of them dropped
  * a dense gradient that was not finite; the larger count is as good. */
-static void join(struct domain *into, struct domain *next) {
+static void domain_join(struct domain *into, struct domain *next) {
     into->bucket_end = next->bucket_end;
     if (next->dense_step > into->dense_step) {
         into->dense_step = next->dense_step;
@@ -45,7 +41,7 @@ void domains_merge(struct domains *d) {
         struct domain *last = &d->list[kept];
         if (last->bucket_end == d->list[i].bucket_begin && last->clock == d->list[i].clock &&
             applied_equal(last->applied, d->list[i].applied)) {
-            join(last, &d->list[i]);
+            domain_join(last, &d->list[i]);
         } else {
             d->list[++kept] = d->list[i];
         }
@@ -54,14 +50,14 @@ void domains_merge(struct domains *d) {
 }
 
 uint64_t domains_version(const struct domains *d) {
-    uint64_t version = UINT64_MAX;
-    for (uint32_t i = 0; i < d->count; i++) {
+    uint64_t version = d->count > 0 ? d->list[0].clock : 0;
+    for (uint32_t i = 1; i < d->count; i++) {
         version = d->list[i].clock < version ? d->list[i].clock : version;
     }
-    return d->count > 0 ? version : 0;
+    return version;
 }
 
-struct domain *domains_find_slow(const struct domains *d, uint32_t bucket) {
+struct domain *domains_find(const struct domains *d, uint32_t bucket) {
     uint32_t low = 0, high = d->count;
     while (high - low > 1) {
         const uint32_t mid = (low + high) / 2;

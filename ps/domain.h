@@ -20,7 +20,8 @@ struct domain {
 
 struct domains {
     struct domain *list;
-    uint32_t count, cap;
+    uint32_t count;
+    size_t cap;
 };
 
 void domains_fini(struct domains *d);
@@ -32,9 +33,6 @@ void domains_merge(struct domains *d);
 /* The least clock. */
 uint64_t domains_version(const struct domains *d);
 /* The domain of a bucket; the bucket must be covered. */
-struct domain *domains_find_slow(const struct domains *d, uint32_t bucket);
-static inline struct domain *domains_find(const struct domains *d, uint32_t bucket) {
-    return d->count == 1 ? d->list : domains_find_slow(d, bucket);
-}
+struct domain *domains_find(const struct domains *d, uint32_t bucket);
 
 #endif

@@ -35,7 +35,7 @@ static uint32_t find_victim(struct store *s, uint32_t now) {
     return victim;
 }
 
-static bool make_room(struct partition *p, struct store *s, uint64_t clock) {
+static bool room_for_row(struct partition *p, struct store *s, uint64_t clock) {
     const uint64_t limit = p->spec.memory_bytes;
     if (limit == 0) {
         return true;
@@ -58,7 +58,7 @@ static bool make_room(struct partition *p, struct store *s, uint64_t clock) {
 
 uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t clock) {
     uint32_t handle = HANDLE_NONE;
-    if (make_room(p, s, clock)) {
+    if (room_for_row(p, s, clock)) {
         const uint64_t before = table_bytes(s->table);
         if (table_insert(s->table, id, &handle) != OK) {
             handle = HANDLE_NONE;
@@ -71,7 +71,7 @@ uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t
 
 /* --- age -------------------------------------------------------------------------------------- */
 
-static void age_slice(struct partition *p, const struct field_rows *f, struct store *s) {
+static void evict_old(struct partition *p, const struct field_rows *f, struct store *s) {
     const uint32_t slots = table_slots(s->table);
     for (uint32_t left = slots / AGE_PUSHES + 1; left > 0 && slots > 0; left--) {
         const uint32_t handle = s->age_hand < slots ? s->age_hand : 0;
@@ -88,9 +88,9 @@ void eviction_step(struct partition *p) {
     for (uint32_t i = 0; i < p->field_count; i++) {
         struct field_rows *f = &p->fields[i];
         if (f->rows.evict_age != 0) {
-            age_slice(p, f, &f->rows);
+            evict_old(p, f, &f->rows);
             if (f->sightings.table != NULL) {
-                age_slice(p, f, &f->sightings);
+                evict_old(p, f, &f->sightings);
             }
         }
     }

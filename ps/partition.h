@@ -99,11 +99,7 @@ struct partition_stats {
     uint64_t created, refused, evicted_age, evicted_memory, unadmitted; /* unadmitted: sightings */
     uint64_t tickets_open, tickets_expired, tickets_unknown, fenced;
     uint64_t version;
-    double square_norm_rows; /* not computed here; inspect does */
 };
 void partition_stats(const struct partition *p, struct partition_stats *s);
-
-/* The dense slice this partition owns: [begin, end) floats of the layout. */
-void partition_dense_range(const struct partition *p, uint64_t *begin, uint64_t *end);
 
 #endif

@@ -111,11 +111,9 @@ enum status partition_grow(struct partition *p, uint32_t shard, uint32_t batches
         TRY(applied_grow(p->domains.list[i].applied, shard, batches));
     }
     if (shard >= p->spec.shards) {
-        const size_t old = p->spec.shards * sizeof *p->fences;
-        const size_t bytes = ((size_t)shard + 1) * sizeof *p->fences;
-        TRY(mem_resize((void **)&p->fences, old, bytes));
+        TRY(mem_grow(&p->fences, p->spec.shards, (size_t)shard + 1));
+        p->bytes_fixed += (shard + 1 - p->spec.shards) * sizeof *p->fences;
         p->spec.shards = shard + 1;
-        p->bytes_fixed += bytes - old;
     }
     return OK;
 }
@@ -173,9 +171,4 @@ void partition_stats(const struct partition *p, struct partition_stats *s) {
     s->tickets_open = p->tickets.open;
     s->tickets_expired = p->tickets.expired;
     s->version = domains_version(&p->domains);
-}
-
-void partition_dense_range(const struct partition *p, uint64_t *begin, uint64_t *end) {
-    *begin = p->dense.begin;
-    *end = p->dense.end;
 }

@@ -62,8 +62,7 @@ static inline uint32_t key_bucket(const struct field_rows *f, uint64_t id) {
 }
 static inline struct domain *key_domain(const struct partition *p, const struct field_rows *f,
                                         uint64_t id) {
-    return p->domains.count == 1 ? p->domains.list
-                                 : domains_find_slow(&p->domains, key_bucket(f, id));
+    return p->domains.count == 1 ? p->domains.list : domains_find(&p->domains, key_bucket(f, id));
 }
 /* Whether a row has not been updated for evict_age batches: it then counts as missing everywhere,
  * whether or not the search for such rows has freed it. */

@@ -27,7 +27,8 @@ static bool overlaps(const struct partition *p, const struct manifest_part *part
 
 /* --- does it fit ------------------------------------------------------------------------------ */
 
-static enum status check_table(const struct partition *p, const struct part_table *t, int slot) {
+static enum status restore_check_table(const struct partition *p, const struct part_table *t,
+                                       int slot) {
     const struct table_config *c = &p->fields[slot].config;
     const bool same_rule = p->spec.read_only || t->optimizer == c->opt.kind;
     if (t->dim != c->dim || !same_rule) {
@@ -40,13 +41,13 @@ static enum status check_table(const struct partition *p, const struct part_tabl
     return OK;
 }
 
-static enum status check_meta(struct restore *r) {
+static enum status restore_check_meta(struct restore *r) {
     const struct partition *p = r->p;
     const struct part_meta *m = &r->reader.meta;
     for (uint32_t i = 0; i < m->table_count; i++) {
         r->slot[i] = schema_find(p->spec.schema, m->tables[i].name);
         if (r->slot[i] >= 0) {
-            TRY(check_table(p, &m->tables[i], r->slot[i]));
+            TRY(restore_check_table(p, &m->tables[i], r->slot[i]));
         }
     }
     if (m->dense_begin != layout_slice(p->spec.layout, m->bucket_begin) ||
@@ -199,7 +200,7 @@ static enum status load_part(struct restore *r) {
     const struct part_meta *m = &r->reader.meta;
     struct part_chunk chunk;
     enum status status;
-    TRY(check_meta(r));
+    TRY(restore_check_meta(r));
     for (uint32_t i = 0; i < m->domain_count; i++) {
         TRY(load_domain(r, &m->domains[i]));
     }

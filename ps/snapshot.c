@@ -71,7 +71,7 @@ struct snapshot {
 
 /* --- chunks ----------------------------------------------------------------------------------- */
 
-static void give_up(struct snapshot *s, enum status status) {
+static void snapshot_give_up(struct snapshot *s, enum status status) {
     if (s->status == OK) {
         s->status = status;
         snprintf(s->text, sizeof s->text, "%s", fail_text_of(status));
@@ -168,7 +168,7 @@ static void append_row(struct snapshot *s, uint32_t unit, const struct row *row,
     last->rows++;
 }
 
-static bool is_done(const struct unit *u, uint32_t block) {
+static bool block_done(const struct unit *u, uint32_t block) {
     return (u->done[block / 64] >> (block % 64) & 1) != 0;
 }
 
@@ -203,21 +203,22 @@ static void scan_end(struct snapshot *s) {
     for (uint32_t i = 0; i < s->unit_count; i++) {
         struct unit *u = &s->units[i];
         if (u->written + u->passed != u->rows_at_cut) {
-            give_up(s, fail(ERR_CORRUPT, "%s: %llu rows of field slot %u copied, %llu at the cut",
-                            s->job->path, (unsigned long long)(u->written + u->passed), i / 2,
-                            (unsigned long long)u->rows_at_cut));
+            snapshot_give_up(s, fail(ERR_CORRUPT,
+                                     "%s: %llu rows of field slot %u copied, %llu at the cut",
+                                     s->job->path, (unsigned long long)(u->written + u->passed),
+                                     i / 2, (unsigned long long)u->rows_at_cut));
         }
         s->job->expected[i] = u->written;
     }
     const enum status status = chunk_send(s);
     if (status != OK) {
-        give_up(s, status);
+        snapshot_give_up(s, status);
     }
     s->scanned = true;
 }
 
 /* Up to `blocks` blocks; wait: for chunks too. */
-static void scan(struct snapshot *s, uint64_t blocks, bool wait) {
+static void scan_blocks(struct snapshot *s, uint64_t blocks, bool wait) {
     while (blocks > 0 && !s->scanned) {
         struct unit *u = &s->units[s->scan_unit];
         if (s->scan_block == u->blocks) {
@@ -227,13 +228,13 @@ static void scan(struct snapshot *s, uint64_t blocks, bool wait) {
             }
             continue;
         }
-        if (!is_done(u, s->scan_block)) {
+        if (!block_done(u, s->scan_block)) {
             const enum status status = copy_block(s, s->scan_unit, s->scan_block, wait);
             if (status == ERR_AGAIN) {
                 return;
             }
             if (status != OK) {
-                give_up(s, status);
+                snapshot_give_up(s, status);
                 return;
             }
         }
@@ -256,7 +257,7 @@ static bool snapshot_step(struct partition *p) {
         s->scanned = true; /* the job has the cause */
     }
     const uint32_t unit = s->scan_unit, block = s->scan_block;
-    scan(s, STEP_BLOCKS, false);
+    scan_blocks(s, STEP_BLOCKS, false);
     if (s->scanned) {
         send_end(s);
     }
@@ -266,17 +267,17 @@ static bool snapshot_step(struct partition *p) {
 static void snapshot_touch(struct partition *p, uint32_t unit, uint32_t handle) {
     struct snapshot *s = p->snapshot;
     const struct unit *u = &s->units[unit];
-    if (s->scanned || handle >= u->slots || is_done(u, handle >> u->block_shift)) {
+    if (s->scanned || handle >= u->slots || block_done(u, handle >> u->block_shift)) {
         return;
     }
     if (atomic_load(&s->job->failed)) {
         s->scanned = true;
     } else if (s->in_order) {
-        scan(s, UINT64_MAX, true);
+        scan_blocks(s, UINT64_MAX, true);
     } else {
         const enum status status = copy_block(s, unit, handle >> u->block_shift, true);
         if (status != OK) {
-            give_up(s, status);
+            snapshot_give_up(s, status);
         }
     }
 }
@@ -307,7 +308,7 @@ static void snapshot_abandon(struct partition *p) {
     struct snapshot *s = p->snapshot;
     if (!s->end_sent && !atomic_load(&s->job->done)) {
         fail(ERR_CLOSED, "%s: its partition ended", s->job->path);
-        give_up(s, ERR_CLOSED);
+        snapshot_give_up(s, ERR_CLOSED);
         send_end(s);
     }
     snapshot_end(p);

@@ -45,7 +45,7 @@ static enum status write_dense(struct snapshot_job *job) {
     return OK;
 }
 
-static enum status begin(struct snapshot_job *job) {
+static enum status job_begin(struct snapshot_job *job) {
     TRY(container_create(&job->file, job->path, CONTAINER_CHECKPOINT_PART));
     job->opened = true;
     TRY(container_put(&job->file, PART_META, 0, job->meta.data, job->meta.len, true));
@@ -82,7 +82,7 @@ static enum status write_chunk(struct snapshot_job *job, const struct snapshot_c
 }
 
 /* The totals are of what was written, and must be what the cut had. */
-static enum status finish(struct snapshot_job *job) {
+static enum status job_finish(struct snapshot_job *job) {
     buf_clear(&job->gathered);
     for (uint32_t u = 0; u < job->units; u++) {
         if (job->written[u] != job->expected[u]) {
@@ -101,7 +101,7 @@ static enum status finish(struct snapshot_job *job) {
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-static void note(struct snapshot_job *job, enum status status) {
+static void job_note(struct snapshot_job *job, enum status status) {
     if (status != OK && job->status == OK) {
         job->status = status;
         snprintf(job->text, sizeof job->text, "%s", fail_text_of(status));
@@ -109,7 +109,7 @@ static void note(struct snapshot_job *job, enum status status) {
     }
 }
 
-static void forget(struct snapshot_writer *w, struct snapshot_job *job) {
+static void writer_forget(struct snapshot_writer *w, struct snapshot_job *job) {
     struct snapshot_job **at = &w->jobs;
     while (*at != NULL && *at != job) {
         at = &(*at)->next;
@@ -119,8 +119,8 @@ static void forget(struct snapshot_writer *w, struct snapshot_job *job) {
     }
 }
 
-static void end_job(struct snapshot_writer *w, struct snapshot_job *job) {
-    forget(w, job);
+static void writer_end_job(struct snapshot_writer *w, struct snapshot_job *job) {
+    writer_forget(w, job);
     if (job->opened) {
         container_abort(&job->file);
         job->opened = false;
@@ -129,46 +129,46 @@ static void end_job(struct snapshot_writer *w, struct snapshot_job *job) {
     snapshot_job_release(&job);
 }
 
-static void do_work(struct snapshot_writer *w, struct snapshot_work *work) {
+static void writer_do(struct snapshot_writer *w, struct snapshot_work *work) {
     struct snapshot_job *job = work->job;
     if (work->kind == WORK_BEGIN) {
         job->next = w->jobs;
         w->jobs = job;
     }
     if (atomic_load(&w->stopping)) {
-        note(job, fail(ERR_CLOSED, "%s: the writer was stopped", job->path));
+        job_note(job, fail(ERR_CLOSED, "%s: the writer was stopped", job->path));
     }
     switch (work->kind) {
-    case WORK_BEGIN: note(job, job->status != OK ? job->status : begin(job)); return;
+    case WORK_BEGIN: job_note(job, job->status != OK ? job->status : job_begin(job)); return;
     case WORK_ROWS:
-        note(job,
-             job->status != OK ? job->status : write_chunk(job, (struct snapshot_chunk *)work));
+        job_note(job,
+                 job->status != OK ? job->status : write_chunk(job, (struct snapshot_chunk *)work));
         queue_put(&job->emptied, work, 0); /* has room for every chunk there is */
         return;
     case WORK_END:
         if (job->give_up) {
-            note(job, fail(ERR_CLOSED, "%s: given up", job->path));
+            job_note(job, fail(ERR_CLOSED, "%s: given up", job->path));
         }
-        note(job, job->status != OK ? job->status : finish(job));
-        end_job(w, job);
+        job_note(job, job->status != OK ? job->status : job_finish(job));
+        writer_end_job(w, job);
         return;
     }
 }
 
-static enum status run(void *arg) {
+static enum status writer_run(void *arg) {
     struct snapshot_writer *w = arg;
     for (;;) {
         void *work = NULL;
         const enum status status = queue_take(&w->queue, &work, TAKE_TIMEOUT_MS);
         if (status == OK) {
-            do_work(w, work);
+            writer_do(w, work);
         } else if (status != ERR_TIMEOUT) {
             break;
         }
     }
     while (w->jobs != NULL) {
-        note(w->jobs, fail(ERR_CLOSED, "%s: the writer was stopped", w->jobs->path));
-        end_job(w, w->jobs);
+        job_note(w->jobs, fail(ERR_CLOSED, "%s: the writer was stopped", w->jobs->path));
+        writer_end_job(w, w->jobs);
     }
     return OK;
 }
@@ -180,7 +180,7 @@ enum status snapshot_writer_start(struct snapshot_writer **out) {
     TRY(mem_new(&w));
     TRY_OUT(queue_init(&w->queue, QUEUE_LENGTH));
     w->queue_ready = true;
-    TRY_OUT(thread_start(&w->thread, "ps-writer", run, w));
+    TRY_OUT(thread_start(&w->thread, "ps-writer", writer_run, w));
     *out = w;
     w = NULL;
 out:

@@ -12,8 +12,8 @@
  *
  * A look-up of many ids goes in blocks: hash all and prefetch their index lines, probe all and
  * prefetch the rows found, then compare ids. So the cache misses of a block overlap; one id after
- * the other would wait for two misses each. Pre-faulting slabs was tried in thought and rejected: a
- * huge page costs one fault in either case, whoever takes it.
+ * the other would wait for two misses each. Slabs are not faulted in beforehand: a huge page costs
+ * one fault, whoever takes it.
  */
 #include "table.h"
 
@@ -165,8 +165,7 @@ static enum status grow_first_slab(struct table *t) {
 
 static enum status add_slab(struct table *t) {
     if (t->slab_count == t->slab_cap) {
-        const size_t bytes = t->slab_cap * sizeof *t->slabs;
-        TRY(mem_resize((void **)&t->slabs, bytes, 2 * bytes));
+        TRY(mem_grow(&t->slabs, t->slab_cap, 2 * (size_t)t->slab_cap));
         t->slab_cap *= 2;
     }
     TRY(slab_memory_alloc(&t->slabs[t->slab_count], slab_bytes(t)));
@@ -227,21 +226,15 @@ static enum status take_slot(struct table *t, uint64_t id, uint32_t *handle) {
     return OK;
 }
 
-void table_reset(struct table *t, uint32_t handle) {
-    struct row *row = table_row(t, handle);
-    const uint32_t dim = t->config.dim;
-    row->step = 0;
-    row->last = 0;
-    if (dim > 0) {
-        row_initial(t->seed, hash_key(t->salt, row->id), t->config.init_scale, dim, row->data);
-        optimizer_state_init(&t->config.opt, dim, row->data, row->data + dim);
-    }
-}
-
 enum status table_insert(struct table *t, uint64_t id, uint32_t *handle) {
     TRY(take_slot(t, id, handle));
-    table_row(t, *handle)->id = id;
-    table_reset(t, *handle);
+    struct row *row = table_row(t, *handle);
+    const uint32_t dim = t->config.dim;
+    *row = (struct row){.id = id};
+    if (dim > 0) {
+        row_initial(t->seed, hash_key(t->salt, id), t->config.init_scale, dim, row->data);
+        optimizer_state_init(&t->config.opt, dim, row->data, row->data + dim);
+    }
     return OK;
 }
 
@@ -349,10 +342,6 @@ void table_read(const struct table *t, const uint64_t *ids, const uint32_t *hand
         }
         out += dim;
     }
-}
-
-uint32_t table_dim(const struct table *t) {
-    return t->config.dim;
 }
 
 uint32_t table_row_bytes(const struct table *t) {

@@ -56,15 +56,12 @@ void table_read(const struct table *t, const uint64_t *ids, const uint32_t *hand
 /* For the rest of ps/: */
 /* Bytes by which the next insert would raise table_bytes. */
 uint64_t table_grow_bytes(const struct table *t);
-/* Gives a row its initial weights and state again; step 0, which the caller must raise. */
-void table_reset(struct table *t, uint32_t handle);
 /* Inserts a whole record of a part file (absent id, step > 0), of `bytes`; what the record has
  * beyond row_bytes is left out (a read-only partition keeps no optimizer state). */
 enum status table_load(struct table *t, const void *record, size_t bytes, uint32_t *handle);
 /* Fetches the lines of a row for writing. */
 void table_prefetch(const struct table *t, uint32_t handle);
 
-uint32_t table_dim(const struct table *t);
 uint32_t table_row_bytes(const struct table *t);
 uint64_t table_rows(const struct table *t);  /* live */
 uint32_t table_slots(const struct table *t); /* live + free: handles are below it */

@@ -167,7 +167,8 @@ static inline void job_push_one(struct small_job *j, struct partition *p, uint32
             }
         }
     }
-    partition_dense_range(p, &dense_begin, &dense_end);
+    dense_begin = layout_slice(&j->layout, begin);
+    dense_end = layout_slice(&j->layout, end);
     for (uint64_t i = dense_begin; i < dense_end; i++) {
         g[at++] = (float)(0.1 * rng_normal(j->seed ^ 99, i, n));
     }

@@ -187,7 +187,8 @@ static inline void world_request(const struct world *w, const struct world_batch
             }
         }
     }
-    partition_dense_range(p, &begin, &end);
+    begin = p->dense.begin;
+    end = p->dense.end;
     for (uint64_t k = begin; k < end; k++) {
         r->gradients[r->floats++] = world_gradient(w, b->name, WORLD_FIELDS, k, 0);
     }
