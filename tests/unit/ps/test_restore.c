@@ -459,62 +459,6 @@ static void test_lies(void **state) {
     end(x);
 }
 
-/* --- META ------------------------------------------------------------------------------------- */
-
-static void test_meta(void **state) {
-    (void)state;
-    struct part_table tables[2] = {{"a", 18, 36, 232, OPT_ADAM},
-                                   {"b", 3, 1, 32, OPT_ROWWISE_ADAGRAD}};
-    struct part_domain domains[2] = {{.bucket_begin = 5, .bucket_end = 9, .dense_step = 3},
-                                     {.bucket_begin = 9, .bucket_end = 4096}};
-    struct part_meta m = {5, 4096, 100, 9000, 2, OPT_ADAM, 3, 77, 0, tables, 2, domains, 2};
-    struct buf bytes = BUF_EMPTY;
-    assert_int_equal(buf_put(&domains[0].applied, "names", 5), OK);
-    assert_int_equal(part_meta_encode(&m, &bytes), OK);
-    assert_int_equal(load_u32(bytes.data), 1); /* as it was before there were ids */
-    const size_t old_bytes = bytes.len;
-    struct part_meta before;
-    assert_int_equal(part_meta_decode(&before, bytes.data, bytes.len), OK);
-    assert_true(before.cut == 0 && before.version == 77);
-    part_meta_free(&before);
-    m.cut = UINT64_C(0x123456789abcdef1);
-    buf_clear(&bytes);
-    assert_int_equal(part_meta_encode(&m, &bytes), OK);
-    struct part_meta out;
-    assert_int_equal(part_meta_decode(&out, bytes.data, bytes.len), OK);
-    assert_int_equal(bytes.len, old_bytes + 8);
-    assert_int_equal(out.version, 77);
-    assert_true(out.cut == m.cut);
-    assert_int_equal(out.dense_end, 9000);
-    assert_int_equal(out.table_count, 2);
-    assert_memory_equal(out.tables, tables, sizeof tables);
-    assert_int_equal(out.domains[0].dense_step, 3);
-    assert_int_equal(out.domains[0].applied.len, 5);
-    assert_memory_equal(out.domains[0].applied.data, "names", 5);
-    part_meta_free(&out);
-    for (size_t n = 0; n < bytes.len; n++) {
-        assert_int_equal(part_meta_decode(&out, bytes.data, n), ERR_CORRUPT);
-    }
-    for (uint64_t i = 0; i < 5000; i++) {
-        const uint64_t at = rng_below(SEED, i, 0, bytes.len);
-        const uint8_t old = bytes.data[at];
-        bytes.data[at] = (uint8_t)rng_u64(SEED, i, 1);
-        const enum status status = part_meta_decode(&out, bytes.data, bytes.len);
-        assert_true(status == OK || status == ERR_CORRUPT);
-        if (status == OK) { /* what is accepted is the bytes */
-            struct buf again = BUF_EMPTY;
-            assert_int_equal(part_meta_encode(&out, &again), OK);
-            assert_int_equal(again.len, bytes.len);
-            assert_memory_equal(again.data, bytes.data, bytes.len);
-            buf_fini(&again);
-            part_meta_free(&out);
-        }
-        bytes.data[at] = old;
-    }
-    buf_fini(&bytes);
-    buf_fini(&domains[0].applied);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_streams_too),
@@ -526,7 +470,6 @@ int main(void) {
         cmocka_unit_test(test_memory_fails),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_meta),
     };
-    return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("restore", tests, NULL, NULL);
 }
