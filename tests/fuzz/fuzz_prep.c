@@ -4,6 +4,7 @@
 #include "fuzz.h"
 #include "tools/log/aliccp_line.h"
 #include "tools/log/csv_row.h"
+#include "tools/log/csv_schema_file.h"
 
 #define INPUT_BYTES_MAX (1u << 14)
 #define PAD_BYTES       16u

@@ -1,181 +1,10 @@
-/* csv_schema.c - the sections and columns of a schema. The keys are in csv_schema_keys.c, what
- * holds between them is in csv_schema_check.c.
- *
- * The file is read with inih, as config_ini.c does and for the same reasons through a reader of our
- * own: it keeps the section (inih cuts names at 49 bytes) and the line number, and ends the text at
- * the first error.
- */
-#include <ini.h>
+#include "csv_schema.h"
+
 #include <stdio.h>
 
-#include "common/base/file.h"
-#include "common/job/given.h"
-#include "common/base/kind.h"
 #include "common/base/mem.h"
 #include "common/base/nearest.h"
 #include "common/base/text.h"
-#include "csv_schema_keys.h"
-
-#define SCHEMA_BYTES_MAX ((size_t)1 << 20)
-#define SECTION_BYTES                                                                              \
-    (sizeof "column." + 2 * CSV_NAME_MAX) /* a quote in a name is written twice \
-                                                                */
-
-struct source {
-    struct csv_schema *schema;
-    const char *at; /* the next line */
-    int line;
-    char section[SECTION_BYTES];
-    struct given given; /* the keys so far that may come once */
-    enum status status;
-};
-
-/* --- sections --------------------------------------------------------------------------------- */
-
-static enum status take_section(struct source *s, const char *line, size_t n) {
-    const char *close = memrchr(line, ']', n); /* a quoted name may have one */
-    const size_t length = close == NULL ? 0 : (size_t)(close - line) - 1;
-    if (close == NULL || length >= sizeof s->section) {
-        return fail(ERR_CONFIG, "expected [section] with a name of at most %zu bytes",
-                    sizeof s->section - 1);
-    }
-    memcpy(s->section, line + 1, length);
-    s->section[length] = '\0';
-    if (strcmp(s->section, "log") == 0) {
-        return OK;
-    }
-    if (strncmp(s->section, "column.", 7) == 0 && s->section[7] != '\0') {
-        struct csv_column *c = NULL;
-        return csv_schema_named(s->schema, s->section, &c);
-    }
-    return fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]", s->section,
-                strncmp(s->section, "col", 3) == 0 ? "column.NAME" : "log");
-}
-
-/* inih asks for lines here; what it gets has neither sections nor comments nor indentation. */
-static char *next_line(char *out, int bytes, void *stream) {
-    static const char blanks[] = " \t\r";
-    struct source *s = stream;
-    if (s->status != OK || *s->at == '\0') {
-        return NULL;
-    }
-    const char *line = s->at;
-    size_t n = strcspn(line, "\n");
-    s->at += n + (line[n] == '\n');
-    s->line++;
-    while (n > 0 && strchr(blanks, line[0]) != NULL) {
-        line++;
-        n--;
-    }
-    while (n > 0 && strchr(blanks, line[n - 1]) != NULL) {
-        n--;
-    }
-    if (n > 0 && line[0] == '[') {
-        s->status = take_section(s, line, n);
-        n = 0;
-    } else if (n > 0 && (line[0] == ';' || line[0] == '#')) {
-        n = 0;
-    } else if (n + 3 > (size_t)bytes) { /* line end, NUL, and what inih reserves */
-        s->status = fail(ERR_CONFIG,
-                         "a line of %zu bytes, expected at most %d; a list may go on in a second "
-                         "line of the same key",
-                         n, bytes - 3);
-    }
-    if (s->status != OK) {
-        return NULL;
-    }
-    memcpy(out, line, n);
-    memcpy(out + n, "\n", 2);
-    return out;
-}
-
-/* A key that comes twice: which of the two was meant cannot be told. */
-static enum status give(struct source *s, const char *key) {
-    int before = 0;
-    if (!csv_schema_is_list(s->section, key)) {
-        TRY(given_note(&s->given, s->section, key, s->line, &before));
-    }
-    return before == 0 ? OK
-                       : fail(ERR_CONFIG, "%.80s of [%s] was given in line %d already", key,
-                              s->section, before);
-}
-
-static int on_pair(void *user, const char *section, const char *name, const char *value) {
-    struct source *s = user;
-    (void)section;
-    if (s->status == OK) {
-        s->status =
-            s->section[0] == '\0'
-                ? fail(ERR_CONFIG, "%.80s stands before the first section; expected [log]", name)
-                : give(s, name);
-    }
-    if (s->status == OK) {
-        s->status = csv_schema_set(s->schema, s->section, name, value);
-    }
-    return s->status == OK;
-}
-
-/* --- whole ------------------------------------------------------------------------------------ */
-
-static enum status at_line(const char *name, int line) {
-    char why[900];
-    const enum status status = fail_status();
-    snprintf(why, sizeof why, "%s", fail_text());
-    return fail(status, "%s:%d: %s", name, line, why);
-}
-
-static enum status parse(struct csv_schema *s, const char *name, const char *text) {
-    struct source source = {.schema = s, .at = text};
-    TRY(mem_array(&s->columns, FIELDS_MAX));
-    TRY(mem_array(&s->names, CSV_NAMES_MAX));
-    const int malformed = ini_parse_stream(next_line, &source, on_pair, &source);
-    given_fini(&source.given);
-    if (malformed > 0 && (source.status == OK || malformed < source.line)) {
-        return fail(ERR_CONFIG, "%s:%d: expected key = value, [section], or a comment", name,
-                    malformed);
-    }
-    if (source.status != OK) {
-        return at_line(name, source.line);
-    }
-    if (malformed != 0) {
-        return fail(ERR_MEMORY, "%s: no memory for a line", name);
-    }
-    if (s->delimiter == '\t' && !s->quotes_given) {
-        s->quote = 0;
-    }
-    const enum status status = csv_schema_check(s);
-    if (status == OK) {
-        return OK;
-    }
-    char why[900];
-    snprintf(why, sizeof why, "%s", fail_text());
-    return fail(status, "%s: %s", name, why);
-}
-
-enum status csv_schema_parse(struct csv_schema *s, const char *name, const char *text) {
-    *s = (struct csv_schema){.delimiter = ',', .quote = '"', .header = true, .sample_rate = 1};
-    const enum status status = parse(s, name, text);
-    if (status != OK) {
-        csv_schema_free(s);
-    }
-    return status;
-}
-
-enum status csv_schema_read(struct csv_schema *s, const char *path) {
-    char *text = NULL;
-    size_t bytes = 0;
-    *s = (struct csv_schema){0};
-    TRY(file_read_all(path, SCHEMA_BYTES_MAX, &text, &bytes));
-    enum status status = kind_expect_text(path, text, bytes);
-    if (status == OK) {
-        status = strlen(text) == bytes
-                     ? csv_schema_parse(s, path, text)
-                     : fail(ERR_CONFIG, "%s: a zero byte at offset %zu, expected text", path,
-                            strlen(text));
-    }
-    mem_free(&text);
-    return status;
-}
 
 void csv_schema_free(struct csv_schema *s) {
     for (uint32_t k = 0; k < s->count; k++) {
@@ -262,4 +91,48 @@ enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct
         TRY(find_place(s, path, s->columns[k].name, &s->columns[k].place));
     }
     return OK;
+}
+
+/* --- for the manifest ------------------------------------------------------------------------- */
+
+/* An empty cell is missing whatever the schema says, and not told. */
+static enum status add_missing(struct field_schema *f, const struct text_list *l) {
+    for (uint32_t k = 0; k < l->count; k++) {
+        TRY(l->bytes[k] == 0 ? OK : field_schema_missing(f, l->text[k], l->bytes[k]));
+    }
+    return OK;
+}
+
+static enum status add_column(struct field_schemas *out, const struct csv_schema *s,
+                              const struct csv_column *c) {
+    struct field_schema *f = NULL;
+    TRY(field_schemas_add(out, c->field, &f));
+    f->kind = c->rule.kind;
+    f->multi = c->multi;
+    f->weight = c->weight;
+    if (c->rule.kind == FIELD_HASH_TEXT) {
+        memcpy(f->hash, FIELD_HASH, sizeof FIELD_HASH);
+    }
+    TRY(field_schema_bounds(f, c->rule.bounds, c->rule.bound_count));
+    TRY(add_missing(f, &s->missing));
+    return add_missing(f, &c->missing);
+}
+
+/* "" for a log without times. */
+static enum status describe_times(const struct csv_schema *s, struct field_schemas *out) {
+    struct buf text = BUF_EMPTY;
+    const enum status status =
+        s->time.name[0] == '\0' ? OK : field_clock_describe(&s->clock, &text);
+    if (status == OK && text.len > 0) {
+        snprintf(out->times, sizeof out->times, "%s", (const char *)text.data);
+    }
+    buf_fini(&text);
+    return status;
+}
+
+enum status csv_schema_fields(const struct csv_schema *s, struct field_schemas *out) {
+    for (uint32_t k = 0; k < s->count; k++) {
+        TRY(add_column(out, s, &s->columns[k]));
+    }
+    return describe_times(s, out);
 }

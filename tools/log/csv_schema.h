@@ -13,8 +13,7 @@
  *     time_format, timezone,
  *     time_origin
  *
- * docs/prep.md describes every key. An unknown key, section or column is an error that names the
- * nearest known one.
+ * docs/prep.md describes every key; csv_schema_file.h reads the file.
  */
 #ifndef TOOLS_LOG_CSV_SCHEMA_H
 #define TOOLS_LOG_CSV_SCHEMA_H
@@ -84,9 +83,6 @@ struct csv_schema {
     uint32_t name_count;
 };
 
-/* ERR_NOT_FOUND, ERR_CONFIG with file and line, ERR_MEMORY. */
-enum status csv_schema_read(struct csv_schema *s, const char *path);
-enum status csv_schema_parse(struct csv_schema *s, const char *name, const char *text);
 /* Finds the place of every column in a header's cells; n 0: in `columns`. ERR_CONFIG. */
 enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct span *cells,
                             size_t n);

@@ -1,3 +1,5 @@
+/* csv_schema_keys.c - a table for [log] and one for [column.NAME]: each key, what of the struct it
+ * sets, and the function that makes this of the key's value. */
 #include "csv_schema_keys.h"
 
 #include <stddef.h>
@@ -10,23 +12,23 @@
 /* --- values ----------------------------------------------------------------------------------- */
 
 /* One byte: itself, its name, or \t, \xHH. */
-static enum status separator(const char *value, char *out) {
+static enum status set_byte(void *byte, const char *value) {
     static const struct {
         const char *name;
-        char byte;
+        char is;
     } names[] = {{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"\\t", '\t'},
                  {"space", ' '}, {"pipe", '|'},      {"colon", ':'}};
-    char *end = NULL;
+    char *out = byte, *end = NULL;
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         if (strcmp(value, names[k].name) == 0) {
-            *out = names[k].byte;
+            *out = names[k].is;
             return OK;
         }
     }
     if (strncmp(value, "\\x", 2) == 0 && strlen(value) == 4) {
-        const unsigned long byte = strtoul(value + 2, &end, 16);
-        if (*end == '\0' && byte > 0 && byte != '\n' && byte != '\r') {
-            *out = (char)byte;
+        const unsigned long code = strtoul(value + 2, &end, 16);
+        if (*end == '\0' && code > 0 && code != '\n' && code != '\r') {
+            *out = (char)code;
             return OK;
         }
     }
@@ -40,19 +42,85 @@ static enum status separator(const char *value, char *out) {
     return OK;
 }
 
-static enum status yes_no(const char *value, bool *out) {
+static enum status set_yes_no(void *yes, const char *value) {
+    bool *out = yes;
     *out = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
     return *out || strcmp(value, "no") == 0 || strcmp(value, "false") == 0
                ? OK
                : fail(ERR_CONFIG, "'%.40s': expected yes or no", value);
 }
 
-static enum status headers_of(const char *value, bool *skip) {
-    *skip = strcmp(value, "skip") == 0;
-    return *skip || strcmp(value, "reject") == 0
+static enum status set_skip(void *skip, const char *value) {
+    bool *out = skip;
+    *out = strcmp(value, "skip") == 0;
+    return *out || strcmp(value, "reject") == 0
                ? OK
                : fail(ERR_CONFIG, "'%.40s': expected skip or reject", value);
 }
+
+/* Which of `count` names it is; `all`: the names, for a message. */
+static enum status choose(const char *value, const char *const *names, uint32_t count,
+                          const char *all, uint32_t *out) {
+    struct nearest n = nearest_of(value);
+    for (*out = 0; *out < count; (*out)++) {
+        nearest_try(&n, names[*out]);
+        if (strcmp(value, names[*out]) == 0) {
+            return OK;
+        }
+    }
+    return fail(ERR_CONFIG, "'%.40s'; the nearest is '%s' (%s)", value, n.name, all);
+}
+
+static enum status set_labels(void *labels, const char *value) {
+    static const char *const names[] = {"binary", "count", "funnel"};
+    uint32_t which = 0;
+    TRY(choose(value, names, 3, "binary, count, funnel", &which));
+    *(enum csv_labels *)labels = (enum csv_labels)which;
+    return OK;
+}
+
+static enum status set_kind(void *kind, const char *value) {
+    static const enum field_kind kinds[] = {FIELD_HASH_TEXT, FIELD_ID, FIELD_NUMERIC};
+    static const char *const names[] = {"hash", "id", "numeric"};
+    uint32_t which = 0;
+    TRY(choose(value, names, 3, "hash, id, numeric", &which));
+    *(enum field_kind *)kind = kinds[which];
+    return OK;
+}
+
+static enum status set_unit(void *unit, const char *value) {
+    return field_clock_unit_of(value, unit);
+}
+
+static enum status set_sample_rate(void *rate, const char *value) {
+    double *out = rate;
+    TRY(field_buckets_number(value, out));
+    return *out >= SAMPLE_RATE_MIN && *out <= 1
+               ? OK
+               : fail(ERR_CONFIG,
+                      "'%.40s': expected the share of the unclicked impressions that the "
+                      "log kept, above 0 and at most 1; for a share that differs from "
+                      "row to row give its inverse as log.weight",
+                      value);
+}
+
+static enum status add_missing(void *texts, const char *value) {
+    return text_list_add(texts, value);
+}
+
+static enum status add_bounds(void *rule, const char *value) {
+    return field_buckets_bounds(rule, value);
+}
+
+static enum status set_uniform(void *rule, const char *value) {
+    return field_buckets_steps(rule, value, false);
+}
+
+static enum status set_ratio(void *rule, const char *value) {
+    return field_buckets_steps(rule, value, true);
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* A column's name, or a field's: a text that is not empty. */
 static enum status name_of(const char *value, char *out, size_t bytes) {
@@ -72,9 +140,45 @@ static enum status next_name(const char **list, char out[CSV_NAME_MAX], bool *mo
     return *more && out[0] == '\0' ? fail(ERR_CONFIG, "a column's name is empty") : OK;
 }
 
+static enum status set_role(void *role, const char *value) {
+    struct csv_role *r = role;
+    return name_of(value, r->name, sizeof r->name);
+}
+
+static enum status set_text(void *text, const char *value) {
+    return name_of(value, text, LIST_TEXT_MAX);
+}
+
+static enum status set_field(void *field, const char *value) {
+    return name_of(value, field, FIELD_NAME_MAX);
+}
+
+/* A label is in a column, or has `source` if it is told without one. */
+static enum status set_label(struct csv_label *l, const char *value, enum label_source source) {
+    if (l->source != LABEL_UNSAID) {
+        return fail(ERR_CONFIG, "where that label is was said already");
+    }
+    l->source = source;
+    return source == LABEL_ALWAYS || source == LABEL_NEVER ? OK : set_role(&l->role, value);
+}
+
+/* A column that is called all, or none, is so in quotes. */
+static enum status set_click(void *label, const char *value) {
+    return set_label(label, value, strcmp(value, "all") == 0 ? LABEL_ALWAYS : LABEL_CELL);
+}
+
+static enum status set_conversion(void *label, const char *value) {
+    return set_label(label, value, strcmp(value, "none") == 0 ? LABEL_NEVER : LABEL_CELL);
+}
+
+static enum status set_label_from(void *label, const char *value) {
+    return set_label(label, value, LABEL_THERE);
+}
+
 /* --- columns ---------------------------------------------------------------------------------- */
 
-enum status csv_schema_column(struct csv_schema *s, const char *name, struct csv_column **out) {
+/* The column of that name (shorter than CSV_NAME_MAX), made if it is new. */
+static enum status find_column(struct csv_schema *s, const char *name, struct csv_column **out) {
     for (uint32_t k = 0; k < s->count; k++) {
         if (strcmp(s->columns[k].name, name) == 0) {
             *out = &s->columns[k];
@@ -111,7 +215,7 @@ static enum status side_list(struct csv_schema *s, const char *list, enum side s
         if (!more) {
             return OK;
         }
-        TRY(csv_schema_column(s, name, &c));
+        TRY(find_column(s, name, &c));
         if (c->used) {
             return fail(ERR_CONFIG, "column '%s' comes twice in log.user and log.item", name);
         }
@@ -120,7 +224,8 @@ static enum status side_list(struct csv_schema *s, const char *list, enum side s
     }
 }
 
-static enum status name_list(struct csv_schema *s, const char *list) {
+static enum status add_names(void *schema, const char *list) {
+    struct csv_schema *s = schema;
     char name[CSV_NAME_MAX];
     bool more = true;
     for (;;) {
@@ -135,7 +240,8 @@ static enum status name_list(struct csv_schema *s, const char *list) {
     }
 }
 
-static enum status behaviour_list(struct csv_schema *s, const char *list) {
+static enum status add_behaviours(void *schema, const char *list) {
+    struct csv_schema *s = schema;
     char name[CSV_NAME_MAX];
     bool more = true;
     for (;;) {
@@ -150,291 +256,117 @@ static enum status behaviour_list(struct csv_schema *s, const char *list) {
     }
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
-
-static enum status kind_of(const char *value, enum field_kind *out) {
-    static const enum field_kind kinds[] = {FIELD_HASH_TEXT, FIELD_ID, FIELD_NUMERIC};
-    struct nearest n = nearest_of(value);
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        nearest_try(&n, field_kind_name(kinds[k]));
-        if (strcmp(value, field_kind_name(kinds[k])) == 0) {
-            *out = kinds[k];
-            return OK;
-        }
-    }
-    return fail(ERR_CONFIG, "unknown kind '%.40s'; the nearest is '%s' (hash, id, numeric)", value,
-                n.name);
+static enum status add_user(void *schema, const char *value) {
+    return side_list(schema, value, SIDE_USER);
 }
 
-static enum status unknown(const char *section, const char *key, struct nearest *nearest) {
-    return fail(ERR_CONFIG, "unknown key '%.80s' in [%s]; the nearest is '%s'", key, section,
-                nearest->name);
+static enum status add_item(void *schema, const char *value) {
+    return side_list(schema, value, SIDE_ITEM);
 }
 
-/* Names the key that a value was not good for. */
-static enum status of_key(const char *key, enum status status) {
-    char why[900];
-    if (status == OK) {
-        return OK;
-    }
-    snprintf(why, sizeof why, "%s", fail_text());
-    return fail(status, "%.80s: %s", key, why);
-}
-
-static enum status labels_of(struct csv_schema *s, const char *value) {
-    static const char *const names[] = {"binary", "count", "funnel"};
-    struct nearest n = nearest_of(value);
-    for (size_t k = 0; k < 3; k++) {
-        nearest_try(&n, names[k]);
-        if (strcmp(value, names[k]) == 0) {
-            s->labels = (enum csv_labels)k;
-            return OK;
-        }
-    }
-    return fail(ERR_CONFIG, "'%.40s'; the nearest is '%s' (binary, count, funnel)", value, n.name);
-}
-
-/* --- keys of [log] ---------------------------------------------------------------------------- */
-
-static enum status set_delimiter(struct csv_schema *s, const char *value) {
-    return separator(value, &s->delimiter);
-}
-
-static enum status set_quotes(struct csv_schema *s, const char *value) {
+static enum status set_quotes(void *schema, const char *value) {
+    struct csv_schema *s = schema;
     bool quotes = true;
-    TRY(yes_no(value, &quotes));
+    TRY(set_yes_no(&quotes, value));
     s->quote = quotes ? '"' : 0;
     s->quotes_given = true;
     return OK;
 }
 
-static enum status set_header(struct csv_schema *s, const char *value) {
-    return yes_no(value, &s->header);
-}
+/* --- keys ------------------------------------------------------------------------------------- */
 
-static enum status set_repeated(struct csv_schema *s, const char *value) {
-    return headers_of(value, &s->skip_headers);
-}
-
-static enum status add_missing(struct csv_schema *s, const char *value) {
-    return text_list_add(&s->missing, value);
-}
-
-static enum status set_decimal(struct csv_schema *s, const char *value) {
-    return separator(value, &s->numbers.decimal);
-}
-
-static enum status set_thousands(struct csv_schema *s, const char *value) {
-    return separator(value, &s->numbers.thousands);
-}
-
-static enum status add_user(struct csv_schema *s, const char *value) {
-    return side_list(s, value, SIDE_USER);
-}
-
-static enum status add_item(struct csv_schema *s, const char *value) {
-    return side_list(s, value, SIDE_ITEM);
-}
-
-static enum status set_sample_rate(struct csv_schema *s, const char *value) {
-    TRY(field_buckets_number(value, &s->sample_rate));
-    return s->sample_rate >= SAMPLE_RATE_MIN && s->sample_rate <= 1
-               ? OK
-               : fail(ERR_CONFIG,
-                      "'%.40s': expected the share of the unclicked impressions that the "
-                      "log kept, above 0 and at most 1; for a share that differs from "
-                      "row to row give its inverse as log.weight",
-                      value);
-}
-
-static enum status set_unit(struct csv_schema *s, const char *value) {
-    return field_clock_unit_of(value, &s->clock.unit);
-}
-
-static enum status set_format(struct csv_schema *s, const char *value) {
-    return name_of(value, s->clock.format, sizeof s->clock.format);
-}
-
-static enum status set_zone(struct csv_schema *s, const char *value) {
-    return name_of(value, s->clock.zone_name, sizeof s->clock.zone_name);
-}
-
-static enum status set_origin(struct csv_schema *s, const char *value) {
-    return name_of(value, s->clock.origin_text, sizeof s->clock.origin_text);
-}
-
-/* A label's column, unless the value is `word`, which a column of that name is in quotes. */
-static enum status label_column(struct csv_label *l, const char *value, enum label_source source) {
-    if (l->source != LABEL_UNSAID) {
-        return fail(ERR_CONFIG, "where that label is was said already");
-    }
-    l->source = source;
-    return source == LABEL_ALWAYS || source == LABEL_NEVER
-               ? OK
-               : name_of(value, l->role.name, sizeof l->role.name);
-}
-
-static enum status set_click(struct csv_schema *s, const char *value) {
-    return label_column(&s->click, value, strcmp(value, "all") == 0 ? LABEL_ALWAYS : LABEL_CELL);
-}
-
-static enum status set_click_from(struct csv_schema *s, const char *value) {
-    return label_column(&s->click, value, LABEL_THERE);
-}
-
-static enum status add_click_none(struct csv_schema *s, const char *value) {
-    return text_list_add(&s->click.none, value);
-}
-
-static enum status set_conversion(struct csv_schema *s, const char *value) {
-    return label_column(&s->conversion, value,
-                        strcmp(value, "none") == 0 ? LABEL_NEVER : LABEL_CELL);
-}
-
-static enum status set_conversion_from(struct csv_schema *s, const char *value) {
-    return label_column(&s->conversion, value, LABEL_THERE);
-}
-
-static enum status add_conversion_none(struct csv_schema *s, const char *value) {
-    return text_list_add(&s->conversion.none, value);
-}
-
-#define ROLE(member) .role = offsetof(struct csv_schema, member)
-#define LIST         .list = true
-static const struct log_key {
+struct schema_key {
     const char *name;
+    enum status (*set)(void *at, const char *value);
+    size_t at; /* of the struct: what `set` sets */
     bool list; /* may be given again, to go on */
-    enum status (*set)(struct csv_schema *s, const char *value);
-    size_t role; /* without `set`: of the struct csv_role that the value names */
-} log_keys[] = {
-    {"delimiter", .set = set_delimiter},
-    {"quotes", .set = set_quotes},
-    {"header", .set = set_header},
-    {"columns", LIST, name_list},
-    {"repeated_headers", .set = set_repeated},
-    {"missing", LIST, add_missing},
-    {"decimal", .set = set_decimal},
-    {"thousands", .set = set_thousands},
-    {"impression", ROLE(impression)},
-    {"group", ROLE(group)},
-    {"labels", .set = labels_of},
-    {"label", ROLE(label)},
-    {"click", .set = set_click},
-    {"click_from", .set = set_click_from},
-    {"click_none", LIST, add_click_none},
-    {"behaviours", LIST, behaviour_list},
-    {"conversion", .set = set_conversion},
-    {"conversion_from", .set = set_conversion_from},
-    {"conversion_none", LIST, add_conversion_none},
-    {"user", LIST, add_user},
-    {"item", LIST, add_item},
-    {"weight", ROLE(weight)},
-    {"sample_rate", .set = set_sample_rate},
-    {"time", ROLE(time)},
-    {"click_time", ROLE(click_time)},
-    {"conversion_time", ROLE(conversion_time)},
-    {"time_unit", .set = set_unit},
-    {"time_format", .set = set_format},
-    {"timezone", .set = set_zone},
-    {"time_origin", .set = set_origin},
 };
 
-static enum status set_log(struct csv_schema *s, const char *key, const char *value) {
-    struct nearest n = nearest_of(key);
-    for (size_t k = 0; k < sizeof log_keys / sizeof *log_keys; k++) {
-        const struct log_key *known = &log_keys[k];
-        nearest_try(&n, known->name);
-        if (strcmp(key, known->name) == 0) {
-            struct csv_role *role = (struct csv_role *)(void *)((char *)s + known->role);
-            return of_key(key, known->set != NULL ? known->set(s, value)
-                                                  : name_of(value, role->name, sizeof role->name));
+#define LOG(member) offsetof(struct csv_schema, member)
+static const struct schema_key log_keys[] = {
+    {"delimiter", set_byte, LOG(delimiter), false},
+    {"quotes", set_quotes, 0, false},
+    {"header", set_yes_no, LOG(header), false},
+    {"columns", add_names, 0, true},
+    {"repeated_headers", set_skip, LOG(skip_headers), false},
+    {"missing", add_missing, LOG(missing), true},
+    {"decimal", set_byte, LOG(numbers.decimal), false},
+    {"thousands", set_byte, LOG(numbers.thousands), false},
+    {"impression", set_role, LOG(impression), false},
+    {"group", set_role, LOG(group), false},
+    {"labels", set_labels, LOG(labels), false},
+    {"label", set_role, LOG(label), false},
+    {"click", set_click, LOG(click), false},
+    {"click_from", set_label_from, LOG(click), false},
+    {"click_none", add_missing, LOG(click.none), true},
+    {"behaviours", add_behaviours, 0, true},
+    {"conversion", set_conversion, LOG(conversion), false},
+    {"conversion_from", set_label_from, LOG(conversion), false},
+    {"conversion_none", add_missing, LOG(conversion.none), true},
+    {"user", add_user, 0, true},
+    {"item", add_item, 0, true},
+    {"weight", set_role, LOG(weight), false},
+    {"sample_rate", set_sample_rate, LOG(sample_rate), false},
+    {"time", set_role, LOG(time), false},
+    {"click_time", set_role, LOG(click_time), false},
+    {"conversion_time", set_role, LOG(conversion_time), false},
+    {"time_unit", set_unit, LOG(clock.unit), false},
+    {"time_format", set_text, LOG(clock.format), false},
+    {"timezone", set_text, LOG(clock.zone_name), false},
+    {"time_origin", set_text, LOG(clock.origin_text), false},
+    {NULL, NULL, 0, false}};
+
+#define COLUMN(member) offsetof(struct csv_column, member)
+static const struct schema_key column_keys[] = {{"kind", set_kind, COLUMN(rule.kind), false},
+                                                {"field", set_field, COLUMN(field), false},
+                                                {"bounds", add_bounds, COLUMN(rule), true},
+                                                {"uniform", set_uniform, COLUMN(rule), false},
+                                                {"log", set_ratio, COLUMN(rule), false},
+                                                {"multi", set_byte, COLUMN(multi), false},
+                                                {"weight", set_byte, COLUMN(weight), false},
+                                                {"missing", add_missing, COLUMN(missing), true},
+                                                {NULL, NULL, 0, false}};
+
+static const struct schema_key *find_key(const char *section, const char *key,
+                                         struct nearest *nearest) {
+    const struct schema_key *k = strcmp(section, "log") == 0 ? log_keys : column_keys;
+    for (*nearest = nearest_of(key); k->name != NULL; k++) {
+        nearest_try(nearest, k->name);
+        if (strcmp(key, k->name) == 0) {
+            return k;
         }
     }
-    return unknown("log", key, &n);
+    return NULL;
 }
-
-/* --- keys of [column.NAME] -------------------------------------------------------------------- */
-
-static enum status set_kind(struct csv_column *c, const char *value) {
-    return kind_of(value, &c->rule.kind);
-}
-
-static enum status set_field(struct csv_column *c, const char *value) {
-    return name_of(value, c->field, sizeof c->field);
-}
-
-static enum status add_bounds(struct csv_column *c, const char *value) {
-    return field_buckets_bounds(&c->rule, value);
-}
-
-static enum status set_uniform(struct csv_column *c, const char *value) {
-    return field_buckets_steps(&c->rule, value, false);
-}
-
-static enum status set_ratio(struct csv_column *c, const char *value) {
-    return field_buckets_steps(&c->rule, value, true);
-}
-
-static enum status set_multi(struct csv_column *c, const char *value) {
-    return separator(value, &c->multi);
-}
-
-static enum status set_weight(struct csv_column *c, const char *value) {
-    return separator(value, &c->weight);
-}
-
-static enum status add_own_missing(struct csv_column *c, const char *value) {
-    return text_list_add(&c->missing, value);
-}
-
-static const struct column_key {
-    const char *name;
-    bool list;
-    enum status (*set)(struct csv_column *c, const char *value);
-} column_keys[] = {{"kind", .set = set_kind},     {"field", .set = set_field},
-                   {"bounds", LIST, add_bounds},  {"uniform", .set = set_uniform},
-                   {"log", .set = set_ratio},     {"multi", .set = set_multi},
-                   {"weight", .set = set_weight}, {"missing", LIST, add_own_missing}};
-
-static enum status set_column(struct csv_schema *s, const char *section, const char *key,
-                              const char *value) {
-    struct csv_column *c = NULL;
-    struct nearest n = nearest_of(key);
-    TRY(csv_schema_named(s, section, &c));
-    for (size_t k = 0; k < sizeof column_keys / sizeof *column_keys; k++) {
-        nearest_try(&n, column_keys[k].name);
-        if (strcmp(key, column_keys[k].name) == 0) {
-            return of_key(key, column_keys[k].set(c, value));
-        }
-    }
-    return unknown(section, key, &n);
-}
-
-/* --- keys ------------------------------------------------------------------------------------- */
 
 enum status csv_schema_named(struct csv_schema *s, const char *section, struct csv_column **out) {
     char name[CSV_NAME_MAX];
     TRY(name_of(section + strlen("column."), name, sizeof name));
-    return csv_schema_column(s, name, out);
+    return find_column(s, name, out);
 }
 
 bool csv_schema_is_list(const char *section, const char *key) {
-    const bool log = strcmp(section, "log") == 0;
-    for (size_t k = 0; log && k < sizeof log_keys / sizeof *log_keys; k++) {
-        if (strcmp(key, log_keys[k].name) == 0) {
-            return log_keys[k].list;
-        }
-    }
-    for (size_t k = 0; !log && k < sizeof column_keys / sizeof *column_keys; k++) {
-        if (strcmp(key, column_keys[k].name) == 0) {
-            return column_keys[k].list;
-        }
-    }
-    return false;
+    struct nearest nearest;
+    const struct schema_key *k = find_key(section, key, &nearest);
+    return k != NULL && k->list;
 }
 
 enum status csv_schema_set(struct csv_schema *s, const char *section, const char *key,
                            const char *value) {
-    return strcmp(section, "log") == 0 ? set_log(s, key, value)
-                                       : set_column(s, section, key, value);
+    struct nearest nearest;
+    struct csv_column *c = NULL;
+    char why[900];
+    const bool log = strcmp(section, "log") == 0;
+    TRY(log ? OK : csv_schema_named(s, section, &c));
+    const struct schema_key *k = find_key(section, key, &nearest);
+    if (k == NULL) {
+        return fail(ERR_CONFIG, "unknown key '%.80s' in [%s]; the nearest is '%s'", key, section,
+                    nearest.name);
+    }
+    const enum status status = k->set((log ? (char *)s : (char *)c) + k->at, value);
+    if (status == OK) {
+        return OK;
+    }
+    snprintf(why, sizeof why, "%s", fail_text());
+    return fail(status, "%.80s: %s", key, why); /* names the key that the value was not good for */
 }

@@ -1,12 +1,10 @@
-/* csv_schema_keys.h - between the files csv_schema*.c only. */
+/* csv_schema_keys.h - the keys of a schema, between the files csv_schema_*.c only. */
 #ifndef TOOLS_LOG_CSV_SCHEMA_KEYS_H
 #define TOOLS_LOG_CSV_SCHEMA_KEYS_H
 
 #include "csv_schema.h"
 
-/* The column of that name (shorter than CSV_NAME_MAX), made if it is new. ERR_CONFIG. */
-enum status csv_schema_column(struct csv_schema *s, const char *name, struct csv_column **out);
-/* The same of a section [column.NAME], whose name may be quoted. */
+/* The column of a section [column.NAME], whose name may be quoted; made if it is new. ERR_CONFIG. */
 enum status csv_schema_named(struct csv_schema *s, const char *section, struct csv_column **out);
 /* What holds between the keys; finds the zone, gives both labels of labels = funnel their column.
  * ERR_CONFIG. */

@@ -13,6 +13,7 @@
 #include "tools/log/csv_unit.h"
 #include "prep_header.h"
 #include "tools/log/csv_row.h"
+#include "tools/log/csv_schema_file.h"
 #include "prep_shards.h"
 
 struct csv {

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tools/log/csv_row.h"
+#include "tools/log/csv_schema_file.h"
 
 #include <cmocka.h>
 
