@@ -95,6 +95,16 @@ void json_close(struct json *j) {
     put(j, j->close[j->depth] == '}' ? "}" : "]");
 }
 
+void json_begin(struct json *j, struct buf *out, bool pretty) {
+    json_init(j, out, pretty);
+    json_open(j, NULL, '{');
+}
+
+enum status json_end(struct json *j) {
+    json_close(j);
+    return j->status;
+}
+
 void json_str(struct json *j, const char *key, const char *value) {
     begin(j, key);
     put_escaped(j, value);

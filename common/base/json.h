@@ -21,6 +21,9 @@ struct json {
 };
 
 void json_init(struct json *j, struct buf *out, bool pretty);
+/* A whole object: json_init and its opening bracket; its closing one, and j.status. */
+void json_begin(struct json *j, struct buf *out, bool pretty);
+enum status json_end(struct json *j);
 void json_open(struct json *j, const char *key, char bracket); /* '{' or '[' */
 void json_close(struct json *j);
 void json_str(struct json *j, const char *key, const char *value);

@@ -129,16 +129,14 @@ static enum status dump_fields(const struct scan *scan, const char *dir) {
     struct buf text = BUF_EMPTY;
     struct json j;
     enum status status = OK;
-    json_init(&j, &text, true);
-    json_open(&j, NULL, '{');
+    json_begin(&j, &text, true);
     for (uint32_t slot = 0; slot < scan->tables; slot++) {
         const char *name = scan->manifest.schema.fields[slot].name;
         json_open(&j, name, '{');
         field_report_json(field_schemas_find(&scan->manifest.fields, name), &j);
         json_close(&j);
     }
-    json_close(&j);
-    TRY_OUT(j.status);
+    TRY_OUT(json_end(&j));
     TRY_OUT(buf_put(&text, "\n", 1));
     TRY_OUT(export_text(dir, "fields.json", text.data, text.len));
 out:

@@ -231,8 +231,7 @@ static void put_model(struct json *j, const struct scan *scan, const uint64_t *r
 
 enum status export_manifest(const struct scan *scan, const uint64_t *rows, struct buf *out) {
     struct json j;
-    json_init(&j, out, true);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, true);
     json_str(&j, "format", "esmm-npy");
     json_u64(&j, "version", 1);
     json_u64(&j, "step", scan->manifest.step);
@@ -243,6 +242,5 @@ enum status export_manifest(const struct scan *scan, const uint64_t *rows, struc
     }
     put_model(&j, scan, rows);
     json_str(&j, "config", scan->manifest.config_text);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }

@@ -16,6 +16,11 @@ enum status inspect_summary(const struct scan *scan, bool json, struct buf *out)
  * after the report of its initial value was appended. One block. */
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out);
 
+/* The field that `argument` of `option`, FIELD:REST, begins with. Both may hold colons: FIELD ends
+ * at the first one that makes it a field's name, with `longest` at the last. ERR_USAGE: no colon;
+ * ERR_NOT_FOUND: no such field. */
+enum status inspect_field(const struct scan *scan, const char *option, const char *argument,
+                          bool longest, uint32_t *slot, const char **rest);
 /* The same by slot and id. */
 enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
                         struct buf *out);

@@ -10,7 +10,7 @@
 #include "tools/common/field_report.h"
 #include "common/field/civil.h"
 
-static double ratio(uint64_t part, uint64_t whole) {
+static double ratio_of(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : (double)part / (double)whole;
 }
 
@@ -30,7 +30,7 @@ struct contents {
     char why[512]; /* not known */
 };
 
-static void look(const struct dataset *d, struct contents *c) {
+static void data_look(const struct dataset *d, struct contents *c) {
     c->known = dataset_peek(d, &c->is) == OK;
     if (!c->known) {
         snprintf(c->why, sizeof c->why, "%s", fail_text());
@@ -109,7 +109,7 @@ static bool says_values(const struct dataset *d) {
     return sum > 0 || d->values == 0;
 }
 
-static enum status text_fields(const struct dataset *d, struct buf *out) {
+static enum status data_fields(const struct dataset *d, struct buf *out) {
     const bool said = says_values(d);
     TRY(buf_printf(out, "%-20s %-4s %14s  %s\n", "field", "side", "values", "ids"));
     for (uint32_t f = 0; f < d->schema.count; f++) {
@@ -125,20 +125,20 @@ static enum status text_fields(const struct dataset *d, struct buf *out) {
     return OK;
 }
 
-static enum status text(const struct dataset *d, const char *dir, bool verified,
-                        const struct contents *c, struct buf *out) {
+static enum status data_text(const struct dataset *d, const char *dir, bool verified,
+                             const struct contents *c, struct buf *out) {
     TRY(buf_printf(out, "shards       %s: %u files, %llu bytes, from %s, seed %llu\n", dir,
                    d->shard_count, (unsigned long long)data_bytes(d), d->source,
                    (unsigned long long)d->seed));
     TRY(buf_printf(out, "impressions  %llu in %llu groups (%.1f a group)\n",
                    (unsigned long long)d->impressions, (unsigned long long)d->groups,
-                   ratio(d->impressions, d->groups)));
+                   ratio_of(d->impressions, d->groups)));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
-                   (unsigned long long)d->clicks, 100 * ratio(d->clicks, d->impressions)));
+                   (unsigned long long)d->clicks, 100 * ratio_of(d->clicks, d->impressions)));
     TRY(d->no_conversion ? buf_printf(out, "conversions  no label of them in the log\n")
                          : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
                                       (unsigned long long)d->conversions,
-                                      100 * ratio(d->conversions, d->clicks)));
+                                      100 * ratio_of(d->conversions, d->clicks)));
     TRY(buf_printf(out, "values       %llu\norphans      %llu\nrejected     %llu\n",
                    (unsigned long long)d->values, (unsigned long long)d->orphans,
                    (unsigned long long)d->rejected));
@@ -148,7 +148,7 @@ static enum status text(const struct dataset *d, const char *dir, bool verified,
     TRY(text_labels(d, out));
     TRY(text_weights(d, out));
     TRY(text_contents(d, c, out));
-    TRY(text_fields(d, out));
+    TRY(data_fields(d, out));
     TRY(buf_printf(out, "\n%-20s %12s %10s %10s %12s %14s\n", "shard", "impressions", "groups",
                    "clicks", "conversions", "bytes"));
     for (uint32_t s = 0; s < d->shard_count; s++) {
@@ -253,11 +253,10 @@ static void json_contents(const struct dataset *d, const struct contents *c, str
     json_close(j);
 }
 
-static enum status as_json(const struct dataset *d, const char *dir, bool verify,
-                           enum status verdict, const struct contents *c, struct buf *out) {
+static enum status data_json(const struct dataset *d, const char *dir, bool verify,
+                             enum status verdict, const struct contents *c, struct buf *out) {
     struct json j;
-    json_init(&j, out, false);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, false);
     json_str(&j, "kind", "shards");
     json_str(&j, "dir", dir);
     json_str(&j, "source", d->source);
@@ -283,8 +282,7 @@ static enum status as_json(const struct dataset *d, const char *dir, bool verify
     json_bool(&j, "no_conversion", d->no_conversion);
     json_labels(d, &j);
     json_shards(d, &j);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }
 
 enum status inspect_data(const char *dir, bool verify, bool json, struct buf *out) {
@@ -292,12 +290,12 @@ enum status inspect_data(const char *dir, bool verify, bool json, struct buf *ou
     struct contents contents = {0};
     enum status status = OK;
     TRY_OUT(dataset_read(&d, dir));
-    look(&d, &contents); /* first: the cause that is left is the verdict's */
+    data_look(&d, &contents); /* first: the cause that is left is the verdict's */
     const enum status verdict = verify ? dataset_verify(&d) : OK;
     if (json) {
-        TRY_OUT(as_json(&d, dir, verify, verdict, &contents, out));
+        TRY_OUT(data_json(&d, dir, verify, verdict, &contents, out));
     } else if (verdict == OK) {
-        TRY_OUT(text(&d, dir, verify, &contents, out));
+        TRY_OUT(data_text(&d, dir, verify, &contents, out));
     }
     status = verdict;
 out:

@@ -24,7 +24,7 @@ static double mean_abs(const struct figures *f) {
     return f->values == 0 ? 0 : f->sum_abs / (double)f->values;
 }
 
-static enum status text_table(const struct figures *f, const char *name, struct buf *out) {
+static enum status diff_table(const struct figures *f, const char *name, struct buf *out) {
     return buf_printf(out, "%-20s %12llu %12llu %12llu %12llu %12llu %12.5g %12.5g%s\n", name,
                       (unsigned long long)f->only_a, (unsigned long long)f->only_b,
                       (unsigned long long)f->both, (unsigned long long)f->changed,
@@ -48,7 +48,7 @@ enum status diff_text(const struct diff *d, struct buf *out) {
     TRY(buf_printf(out, "%-20s %12s %12s %12s %12s %12s %12s %12s\n", "table", "only in a",
                    "only in b", "in both", "changed", "touched", "max |d|", "mean |d|"));
     for (uint32_t t = 0; t < d->tables; t++) {
-        TRY(text_table(&d->figures[t], d->name[t], out));
+        TRY(diff_table(&d->figures[t], d->name[t], out));
     }
     TRY(buf_printf(out, "\n%-20s %-13s %12s %12s\n", "dense", "", "max |d|", "mean |d|"));
     for (uint32_t k = 0; k < d->arrays; k++) {
@@ -62,8 +62,7 @@ enum status diff_text(const struct diff *d, struct buf *out) {
 
 enum status diff_json(const struct diff *d, struct buf *out) {
     struct json j;
-    json_init(&j, out, false);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, false);
     json_str(&j, "a", d->a->dir);
     json_str(&j, "b", d->b->dir);
     json_bool(&j, "equal", all_equal(d));
@@ -94,6 +93,5 @@ enum status diff_json(const struct diff *d, struct buf *out) {
         json_close(&j);
     }
     json_close(&j);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }

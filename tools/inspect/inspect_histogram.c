@@ -77,45 +77,43 @@ static void json_bins(struct json *j, const char *what, const uint64_t *bins, ui
     json_close(j);
 }
 
-static enum status put_histograms(const struct histograms *h, int slot, bool json,
-                                  struct buf *out) {
-    struct json j;
-    json_init(&j, out, false);
-    if (json) {
-        json_open(&j, NULL, '{');
-        json_open(&j, "tables", '[');
-    }
-    for (uint32_t t = 0; t < h->scan->tables; t++) {
-        if (slot >= 0 && t != (uint32_t)slot) {
-            continue;
-        }
-        const struct histogram *table = &h->table[t];
-        if (json) {
-            json_open(&j, NULL, '{');
-            json_str(&j, "field", h->scan->table[t].name);
-            json_bins(&j, "norm", table->norm, NORM_BINS, NORM_LOW);
-            json_bins(&j, "step", table->step, STEP_BINS, 0);
-            json_close(&j);
-        } else {
-            TRY(buf_printf(out, "%s\n", h->scan->table[t].name));
-            TRY(text_bins("norm   ", table->norm, NORM_BINS, NORM_LOW, out));
-            TRY(text_bins("updates", table->step, STEP_BINS, 0, out));
-        }
-    }
-    if (json) {
-        json_close(&j);
-        json_close(&j);
-    }
-    return j.status;
+static enum status text_histogram(const char *name, const struct histogram *h, struct buf *out) {
+    TRY(buf_printf(out, "%s\n", name));
+    TRY(text_bins("norm   ", h->norm, NORM_BINS, NORM_LOW, out));
+    return text_bins("updates", h->step, STEP_BINS, 0, out);
+}
+
+static void json_histogram(const char *name, const struct histogram *h, struct json *j) {
+    json_open(j, NULL, '{');
+    json_str(j, "field", name);
+    json_bins(j, "norm", h->norm, NORM_BINS, NORM_LOW);
+    json_bins(j, "step", h->step, STEP_BINS, 0);
+    json_close(j);
 }
 
 enum status inspect_histogram(const struct scan *scan, int slot, bool json, struct buf *out) {
     const struct scan_filter filter = scan_table(SCAN_ROWS, slot);
+    const uint32_t end = slot < 0 ? scan->tables : (uint32_t)slot + 1;
     struct histograms h = {.scan = scan};
+    struct json j;
     enum status status = OK;
     TRY_OUT(mem_array(&h.table, scan->tables));
     TRY_OUT(scan_each(scan, &filter, histogram_chunk, &h));
-    TRY_OUT(put_histograms(&h, slot, json, out));
+    if (json) {
+        json_begin(&j, out, false);
+        json_open(&j, "tables", '[');
+    }
+    for (uint32_t t = slot < 0 ? 0 : (uint32_t)slot; t < end; t++) {
+        if (json) {
+            json_histogram(scan->table[t].name, &h.table[t], &j);
+        } else {
+            TRY_OUT(text_histogram(scan->table[t].name, &h.table[t], out));
+        }
+    }
+    if (json) {
+        json_close(&j);
+        status = json_end(&j);
+    }
 out:
     mem_free(&h.table);
     return status;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,28 +22,29 @@ struct key_view {
     float floats[ROW_FLOATS_MAX]; /* w, state; the initial w if not found */
 };
 
-static enum status parse_key(const struct scan *scan, const char *key, uint32_t *slot,
-                             uint64_t *id) {
-    char field[FIELD_NAME_MAX];
-    const char *colon = strrchr(key, ':');
-    if (colon == NULL || (size_t)(colon - key) >= sizeof field) {
-        return fail(ERR_USAGE, "--key is '%s', expected FIELD:ID", key);
-    }
-    memcpy(field, key, (size_t)(colon - key));
-    field[colon - key] = '\0';
-    const int found = schema_find(&scan->manifest.schema, field);
-    if (found < 0) {
-        return fail(ERR_NOT_FOUND, "%s has no field '%s'", scan->dir, field);
-    }
-    char *end = NULL;
-    const bool digit = colon[1] >= '0' && colon[1] <= '9';
-    errno = 0;
-    *id = strtoull(colon + 1, &end, strncmp(colon + 1, "0x", 2) == 0 ? 16 : 10);
-    if (!digit || errno != 0 || *end != '\0') {
-        return fail(ERR_USAGE, "--key is '%s': the id is not a number of 64 bits", key);
+enum status inspect_field(const struct scan *scan, const char *option, const char *argument,
+                          bool longest, uint32_t *slot, const char **rest) {
+    char field[FIELD_NAME_MAX] = "";
+    int found = -1;
+    for (const char *colon = strchr(argument, ':'); colon != NULL && (longest || found < 0);
+         colon = strchr(colon + 1, ':')) {
+        const size_t n = (size_t)(colon - argument);
+        if (n >= sizeof field) {
+            break;
+        }
+        snprintf(field, sizeof field, "%.*s", (int)n, argument);
+        const int at = schema_find(&scan->manifest.schema, field);
+        if (at >= 0) {
+            found = at;
+            *rest = colon + 1;
+        }
     }
     *slot = (uint32_t)found;
-    return OK;
+    return found >= 0 ? OK
+           : strchr(argument, ':') == NULL
+               ? fail(ERR_USAGE, "%s is '%.80s', expected FIELD:VALUE", option, argument)
+               : fail(ERR_NOT_FOUND, "%s: %s is '%.80s', which begins with none of its fields",
+                      scan->dir, option, argument);
 }
 
 static enum status seek_key(void *arg, const struct part_chunk *chunk) {
@@ -76,8 +78,7 @@ static void json_floats(struct json *j, const char *key, const float *x, size_t 
 static enum status json_key(const struct key_view *v, struct buf *out) {
     const struct part_table *t = &v->scan->table[v->slot];
     struct json j;
-    json_init(&j, out, false);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, false);
     json_str(&j, "field", t->name);
     json_u64(&j, "id", v->id);
     json_u64(&j, "bucket", v->bucket);
@@ -88,8 +89,7 @@ static enum status json_key(const struct key_view *v, struct buf *out) {
     json_f64(&j, "norm", sqrt(scan_square(v->floats, t->dim)));
     json_floats(&j, "w", v->floats, t->dim);
     json_floats(&j, "state", v->floats + t->dim, v->found ? t->state_floats : 0);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }
 
 static enum status text_floats(struct buf *out, const char *label, const float *x, size_t n) {
@@ -142,9 +142,16 @@ enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, boo
                           (unsigned long long)id);
 }
 
+/* The longest field that it begins with: an id holds no colon. */
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out) {
     uint32_t slot = 0;
-    uint64_t id = 0;
-    TRY(parse_key(scan, key, &slot, &id));
+    const char *text = "";
+    TRY(inspect_field(scan, "--key", key, true, &slot, &text));
+    char *end = NULL;
+    errno = 0;
+    const uint64_t id = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || *end != '\0') {
+        return fail(ERR_USAGE, "--key is '%s': the id is not a number of 64 bits", key);
+    }
     return inspect_row(scan, slot, id, json, out);
 }

@@ -114,7 +114,7 @@ static enum status text_head(const struct summary *s, struct buf *out) {
     return buf_printf(out, "\n");
 }
 
-static enum status text_table(const struct summary *s, uint32_t slot, struct buf *out) {
+static enum status summary_table(const struct summary *s, uint32_t slot, struct buf *out) {
     const struct part_table *p = &s->scan->table[slot];
     const struct table_sums *t = &s->table[slot];
     const bool user = slot < s->scan->layout.user_fields;
@@ -126,7 +126,7 @@ static enum status text_table(const struct summary *s, uint32_t slot, struct buf
 }
 
 /* How texts became ids, as far as that is known. */
-static enum status text_fields(const struct field_schemas *fields, struct buf *out) {
+static enum status summary_fields(const struct field_schemas *fields, struct buf *out) {
     if (!field_report_known(fields)) {
         return OK;
     }
@@ -139,7 +139,7 @@ static enum status text_fields(const struct field_schemas *fields, struct buf *o
     return OK;
 }
 
-static enum status text(const struct summary *s, struct buf *out) {
+static enum status summary_text(const struct summary *s, struct buf *out) {
     const struct scan *scan = s->scan;
     uint64_t rows = 0, bytes = 0;
     TRY(text_head(s, out));
@@ -147,13 +147,13 @@ static enum status text(const struct summary *s, struct buf *out) {
                    "side", "dim", "optimizer", "rows", "bytes", "updates", "norm", "mean row",
                    "largest", "unadmitted"));
     for (uint32_t t = 0; t < scan->tables; t++) {
-        TRY(text_table(s, t, out));
+        TRY(summary_table(s, t, out));
         rows += s->table[t].rows;
         bytes += s->table[t].rows * scan->table[t].row_bytes;
     }
     TRY(buf_printf(out, "%-48s %12llu %14llu\n", "all", (unsigned long long)rows,
                    (unsigned long long)bytes));
-    TRY(text_fields(&scan->manifest.fields, out));
+    TRY(summary_fields(&scan->manifest.fields, out));
     TRY(buf_printf(out, "\n%-20s %12s %12s   (%s)\n", "dense", "shape", "norm",
                    optimizer_name(scan->config.dense.kind)));
     for (uint32_t k = 0; k < scan->layout.array_count; k++) {
@@ -209,10 +209,9 @@ static void json_table(const struct summary *s, uint32_t slot, struct json *j) {
     json_close(j);
 }
 
-static enum status as_json(const struct summary *s, struct buf *out) {
+static enum status summary_json(const struct summary *s, struct buf *out) {
     struct json j;
-    json_init(&j, out, false);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, false);
     json_head(s, &j);
     json_open(&j, "tables", '[');
     for (uint32_t t = 0; t < s->scan->tables; t++) {
@@ -230,8 +229,7 @@ static enum status as_json(const struct summary *s, struct buf *out) {
         json_close(&j);
     }
     json_close(&j);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }
 
 enum status inspect_summary(const struct scan *scan, bool json, struct buf *out) {
@@ -243,7 +241,7 @@ enum status inspect_summary(const struct scan *scan, bool json, struct buf *out)
     TRY_OUT(read_cursor(&scan->manifest, &s->cursor));
     TRY_OUT(scan_each(scan, &filter, add_chunk, s));
     TRY_OUT(scan_dense(scan, &s->dense));
-    TRY_OUT(json ? as_json(s, out) : text(s, out));
+    TRY_OUT(json ? summary_json(s, out) : summary_text(s, out));
 out:
     mem_free(&s->dense);
     mem_free(&s);

@@ -8,30 +8,6 @@
 
 #define TEXT_BYTES_MAX 4096
 
-/* FIELD ends at the first colon before which there is a field's name: both may hold colons. */
-static enum status split(const struct scan *scan, const char *argument, int *slot,
-                         const char **text) {
-    char field[FIELD_NAME_MAX] = "";
-    const char *colon = strchr(argument, ':');
-    if (colon == NULL) {
-        return fail(ERR_USAGE, "--text is '%.80s', expected FIELD:TEXT", argument);
-    }
-    *slot = -1;
-    for (; *slot < 0 && colon != NULL; colon = strchr(colon + 1, ':')) {
-        const size_t n = (size_t)(colon - argument);
-        if (n < sizeof field) {
-            memcpy(field, argument, n);
-            field[n] = '\0';
-            *slot = schema_find(&scan->manifest.schema, field);
-            *text = colon + 1;
-        }
-    }
-    return *slot >= 0
-               ? OK
-               : fail(ERR_NOT_FOUND, "%s: --text is '%.80s', which begins with none of its fields",
-                      scan->dir, argument);
-}
-
 static enum status must_be_known(const struct scan *scan, const struct field_schema *f,
                                  const char *field) {
     if (f == NULL || f->kind == FIELD_UNKNOWN) {
@@ -50,7 +26,7 @@ static enum status must_be_known(const struct scan *scan, const struct field_sch
 }
 
 /* What prep does with a cell that holds one value. */
-static enum status text_id(const struct field_schema *f, const char *text, uint64_t *id) {
+static enum status id_of_text(const struct field_schema *f, const char *text, uint64_t *id) {
     const struct field_rule rule = {f->kind, f->bounds, f->bound_count};
     char padded[TEXT_BYTES_MAX + 16] = "";
     struct span value = {padded, strlen(text)};
@@ -85,13 +61,13 @@ static enum status text_id(const struct field_schema *f, const char *text, uint6
 
 enum status inspect_text(const struct scan *scan, const char *argument, bool json,
                          struct buf *out) {
-    int slot = -1;
+    uint32_t slot = 0;
     const char *text = "";
     uint64_t id = 0;
-    TRY(split(scan, argument, &slot, &text));
+    TRY(inspect_field(scan, "--text", argument, false, &slot, &text));
     const char *field = scan->manifest.schema.fields[slot].name;
     const struct field_schema *f = field_schemas_find(&scan->manifest.fields, field);
     TRY(must_be_known(scan, f, field));
-    TRY(text_id(f, text, &id));
-    return inspect_row(scan, (uint32_t)slot, id, json, out);
+    TRY(id_of_text(f, text, &id));
+    return inspect_row(scan, slot, id, json, out);
 }

@@ -94,8 +94,7 @@ static enum status text_top(const struct top *t, struct buf *out) {
 
 static enum status json_top(const struct top *t, struct buf *out) {
     struct json j;
-    json_init(&j, out, false);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, false);
     json_str(&j, "by", t->by_count ? "count" : "norm");
     json_open(&j, "rows", '[');
     for (size_t i = 0; i < t->count; i++) {
@@ -109,8 +108,7 @@ static enum status json_top(const struct top *t, struct buf *out) {
         json_close(&j);
     }
     json_close(&j);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }
 
 enum status inspect_top(const struct scan *scan, uint32_t n, bool by_count, int slot, bool json,

@@ -15,7 +15,7 @@
 
 struct damage {
     char **lines;
-    size_t count;
+    size_t count, cap;
 };
 
 static void damage_fini(struct damage *d) {
@@ -26,26 +26,22 @@ static void damage_fini(struct damage *d) {
 }
 
 /* Keeps the text of the last fail(); the failure itself is thereby dealt with. */
-static enum status note(struct damage *d) {
-    char *line = NULL;
-    TRY(mem_strdup(&line, fail_text()));
-    const enum status status = mem_grow(&d->lines, d->count, d->count + 1);
-    if (status != OK) {
-        mem_free(&line);
-        return status;
-    }
-    d->lines[d->count++] = line;
+static enum status damage_note(struct damage *d) {
+    TRY(mem_room(&d->lines, &d->cap, d->count + 1));
+    TRY(mem_strdup(&d->lines[d->count], fail_text()));
+    d->count++;
     return OK;
 }
 
 /* OK and a note where the world is damaged; what else went wrong is passed on. */
-static enum status noted(struct damage *d, enum status status) {
-    return status == OK || status == ERR_MEMORY ? status : note(d);
+static enum status damage_noted(struct damage *d, enum status status) {
+    return status == OK || status == ERR_MEMORY ? status : damage_note(d);
 }
 
 /* --- a file ----------------------------------------------------------------------------------- */
 
-static enum status check_file(struct container_reader *reader, const struct manifest_part *part) {
+static enum status check_whole_file(struct container_reader *reader,
+                                    const struct manifest_part *part) {
     uint64_t checksum = 0;
     bool whole = false;
     const char *path = reader->file.path;
@@ -71,14 +67,14 @@ static enum status check_blocks(const char *path, const struct manifest_part *pa
     const size_t before = d->count;
     enum status status = container_open(&reader, path, CONTAINER_CHECKPOINT_PART);
     if (status != OK) {
-        return noted(d, status);
+        return damage_noted(d, status);
     }
     status = container_checksum_begin(&reader);
     for (size_t i = 0; status == OK && i < reader.block_count; i++) {
-        status = noted(d, container_get(&reader, i, &block));
+        status = damage_noted(d, container_get(&reader, i, &block));
     }
     if (status == OK && d->count == before) {
-        status = noted(d, check_file(&reader, part));
+        status = damage_noted(d, check_whole_file(&reader, part));
     }
     buf_fini(&block);
     container_close(&reader);
@@ -147,10 +143,10 @@ static enum status check_part(const char *dir, const struct manifest *m,
     if (!file_exists(path)) {
         (void)fail(ERR_CORRUPT, "%s: is missing, the manifest lists it with %llu bytes", path,
                    (unsigned long long)part->bytes);
-        return note(d);
+        return damage_note(d);
     }
     TRY(check_blocks(path, part, d));
-    return d->count == before ? noted(d, check_content(dir, path, m, part)) : OK;
+    return d->count == before ? damage_noted(d, check_content(dir, path, m, part)) : OK;
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -190,12 +186,12 @@ static enum status check_all(const char *dir, const struct manifest *m, struct d
     for (uint32_t p = 0; p < m->part_count; p++) {
         TRY(check_part(dir, m, &m->parts[p], d));
     }
-    TRY(noted(d, check_buckets(dir, m)));
-    return d->count == 0 ? noted(d, check_dense(dir)) : OK;
+    TRY(damage_noted(d, check_buckets(dir, m)));
+    return d->count == 0 ? damage_noted(d, check_dense(dir)) : OK;
 }
 
-static enum status report(const char *dir, const struct manifest *m, const struct damage *d,
-                          bool json, struct buf *out) {
+static enum status verify_report(const char *dir, const struct manifest *m, const struct damage *d,
+                                 bool json, struct buf *out) {
     struct json j;
     uint64_t bytes = 0;
     for (uint32_t p = 0; p < m->part_count; p++) {
@@ -210,8 +206,7 @@ static enum status report(const char *dir, const struct manifest *m, const struc
                                          m->part_count, (unsigned long long)bytes,
                                          (unsigned long long)m->step);
     }
-    json_init(&j, out, false);
-    json_open(&j, NULL, '{');
+    json_begin(&j, out, false);
     json_str(&j, "checkpoint", dir);
     json_bool(&j, "whole", d->count == 0);
     json_u64(&j, "parts", m->part_count);
@@ -221,8 +216,7 @@ static enum status report(const char *dir, const struct manifest *m, const struc
         json_str(&j, NULL, d->lines[i]);
     }
     json_close(&j);
-    json_close(&j);
-    return j.status;
+    return json_end(&j);
 }
 
 enum status inspect_verify(const char *path, bool json, struct buf *out) {
@@ -232,7 +226,7 @@ enum status inspect_verify(const char *path, bool json, struct buf *out) {
     enum status status = OK;
     TRY_OUT(scan_manifest(path, dir, &m));
     TRY_OUT(check_all(dir, &m, &d));
-    TRY_OUT(report(dir, &m, &d, json, out));
+    TRY_OUT(verify_report(dir, &m, &d, json, out));
     if (d.count > 0) {
         status = fail(ERR_CORRUPT, "%s is damaged (%zu findings): %s", dir, d.count, d.lines[0]);
     }
