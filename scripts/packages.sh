@@ -6,7 +6,7 @@
 BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
     libzmq3-dev libopenblas-pthread-dev liblz4-dev libxxhash-dev libinih-dev)
 TEST_PACKAGES=(libcmocka-dev libopenblas0-serial libopenblas0-openmp openssh-server openssh-client
-    iproute2 procps python3)
+    iproute2 procps python3 clang-format)
 BENCH_PACKAGES=(python3)
 
 # install_packages PACKAGE...: apt, with sudo only when needed; says what it installs.

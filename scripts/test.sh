@@ -3,34 +3,54 @@
 #
 #     scripts/test.sh [--preset release|no-avx512|debug|asan-ubsan|tsan|coverage] [--unit] [ctest option...]
 #
-# Installs what is missing, builds with warnings as errors, runs ctest. Skipped tests are listed
-# with the reason they gave. --unit leaves the system tests out. no-avx512: as on a CPU without it, so
-# that OpenBLAS multiplies; with OPENBLAS_CORETYPE=Haswell in the environment, as on one with AVX2.
+# Installs what is missing, builds with warnings as errors, runs ctest. Skipped tests are listed with
+# the reason they gave. Without --preset all that a change must pass: the release build with every
+# test, the unit tests under asan-ubsan, and those of threads under tsan. With --preset that build
+# alone: --unit leaves the system tests out, ctest options select (-R test_queue). no-avx512: as on a
+# CPU without it, so that OpenBLAS multiplies; with OPENBLAS_CORETYPE=Haswell, as on one with AVX2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
-preset=release
-filter=()
+preset=
+unit=()
 while [ $# -gt 0 ]; do
     case $1 in
     --preset) preset=$2; shift 2 ;;
-    --unit) filter=(-E '^system_'); shift ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --unit) unit=(-E '^system_'); shift ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) break ;;
     esac
 done
 
-install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-build_preset "$preset" all -DESMM_WERROR=ON
-cmake --build --preset "$preset" --target benches >/dev/null
+# Under a sanitizer these take minutes and find nothing that the others do not: left to --preset.
+long='^test_(kernel_threads|synth|synth_world|loss_delay)$'
 
-log="build/$preset/tests.log"
-status=0
-ctest --test-dir "build/$preset" --no-tests=error --output-on-failure -j"$(nproc)" "${filter[@]}" "$@" || status=$?
-cp "build/$preset/Testing/Temporary/LastTest.log" "$log" 2>/dev/null || true
-if grep -q '^skipped:' "$log" 2>/dev/null; then
-    echo
-    grep '^skipped:' "$log" | sort -u
+# run PRESET [CTEST OPTION...]: its tests, and why some were skipped. Two at a time: a core each.
+run() {
+    local preset=$1 log=build/$1/tests.log status=0
+    shift
+    ctest --test-dir "build/$preset" --no-tests=error --output-on-failure -j"$(nproc)" "$@" || status=$?
+    cp "build/$preset/Testing/Temporary/LastTest.log" "$log" 2>/dev/null || true
+    if grep -q '^skipped:' "$log" 2>/dev/null; then
+        echo
+        grep '^skipped:' "$log" | sort -u
+    fi
+    return "$status"
+}
+
+install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+build_preset "${preset:-release}" all -DESMM_WERROR=ON
+cmake --build --preset "${preset:-release}" --target benches >/dev/null
+if [ -n "$preset" ] || [ $# -gt 0 ] || [ ${#unit[@]} -gt 0 ]; then
+    run "${preset:-release}" "${unit[@]}" "$@"
+    exit
 fi
+
+status=0
+run release || status=1
+build_preset asan-ubsan unit -DESMM_WERROR=ON
+run asan-ubsan -L unit -E "$long" || status=1
+build_preset tsan threads -DESMM_WERROR=ON
+run tsan -L threads || status=1
 exit "$status"
