@@ -1,22 +1,6 @@
-/* trainer.c - the loop in which the training happens.
+/* trainer.c - the loop in which the training happens: does what flight.h decides.
  *
- * A trainer has `in_flight` slots, each a batch with its transfer. A slot goes round:
- *
- *   empty -> (item from the reader) -> held -> pulling -> pulled -> (compute) -> pushing -> done
- *   -> empty
- *
- * One turn of the loop fills empty slots, hears from the servers, computes the OLDEST pulled slot,
- * and retires what is done. Computing one batch lasts long against everything else, so while it
- * runs the network threads of ZeroMQ carry the other slots' bytes; nothing else is needed to
- * overlap reading, pulling, computing and pushing.
- *
- * With one slot (deterministic, synchronous) a pull sees every push before it: the sequence is that
- * of a plain single-threaded program.
- *
- * A hybrid job pulls in two steps: rows ahead, as soon as there is a batch; the dense vector when
- * the batch is the next to be computed, the last one is acknowledged and the barrier lets it pass:
- *
- *   held -> pulling -> rows here -> (barrier) -> pulling dense -> pulled -> ...
+ * A trainer has a slot for each batch in flight, with a transfer that pulls and pushes it.
  */
 #include "trainer.h"
 
@@ -26,47 +10,46 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "flight.h"
 #include "worker/model/model.h"
 
-#define SLOTS_MAX 16
-#define WAIT_MS   20
-#define USAGE_MS  100
+#define WAIT_MS  20
+#define USAGE_MS 100
 
 struct slot {
-    bool used;
-    bool held; /* waiting for the staleness bound */
-    bool computed;
-    uint64_t order; /* of taking: the oldest is computed first */
-    struct reader_item item;
+    struct reader_item item; /* its batch is NULL once it is given back */
     struct transfer *transfer;
     float *logit_a, *logit_b;
-    uint32_t logit_cap;
+    size_t logit_cap;
     struct loss_sums sums;
 };
 struct trainer {
     struct trainer_spec *spec;
+    struct flight flight;
     struct client *client;
     struct model *model;
-    struct slot slot[SLOTS_MAX];
-    uint32_t slots;
-    uint64_t taken;
-    bool drained;     /* the reader is closed */
+    struct slot slot[FLIGHT_SLOTS_MAX];
     float *gradients; /* rows of all fields, then dense */
     size_t gradient_cap;
-    uint64_t resent, tickets_unknown; /* of the client, as last reported */
     struct laps laps;
+    uint64_t resent, tickets_unknown;    /* of the client, as last reported */
     uint64_t sent_bytes, received_bytes; /* likewise */
     uint64_t used_ms;                    /* when the usage was last reported */
     struct buf line;                     /* of the trace */
     struct log_limit dropped, fenced;    /* lines about gradients and leases */
 };
 
+static void give_back(struct trainer *t, struct slot *s) {
+    if (s->item.batch != NULL) {
+        reader_give_back(t->spec->reader, s->item.batch);
+        s->item.batch = NULL;
+    }
+}
+
 static void trainer_fini(struct trainer *t) {
-    for (uint32_t i = 0; i < t->slots; i++) {
+    for (uint32_t i = 0; i < FLIGHT_SLOTS_MAX; i++) {
         struct slot *s = &t->slot[i];
-        if (s->used) {
-            reader_give_back(t->spec->reader, s->item.batch);
-        }
+        give_back(t, s);
         mem_free(&s->logit_a);
         mem_free(&s->logit_b);
     }
@@ -81,7 +64,7 @@ static void trainer_fini(struct trainer *t) {
 static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     *t = (struct trainer){.spec = spec};
     const struct config *config = spec->config;
-    t->slots = spec->in_flight;
+    flight_init(&t->flight, spec->in_flight, config->consistency == CONSISTENCY_HYBRID);
     laps_start(&t->laps);
     spec->client.laps = &t->laps;
     TRY(client_create(&t->client, &spec->client));
@@ -92,49 +75,50 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     TRY(model_create(&t->model, spec->layout, &loss, kernel));
     model_charge(t->model, &t->laps);
     model_drop(t->model, dropout_of(config));
-    for (uint32_t i = 0; i < t->slots; i++) {
+    for (uint32_t i = 0; i < spec->in_flight; i++) {
         TRY(client_transfer(t->client, &t->slot[i].transfer));
     }
     return OK;
 }
 
-static enum status grow(float **array, size_t *cap, size_t need) {
-    if (need <= *cap) {
+/* --- taking, entering, pulling ---------------------------------------------------------------- */
+
+/* Takes an item for the slot, if there is one. */
+static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout_ms,
+                             enum flight_taken *took) {
+    struct held_leases *held = t->spec->held;
+    *took = FLIGHT_TOOK_NONE;
+    lap(&t->laps, STAGE_RETIRE);
+    enum status status = reader_take(t->spec->reader, &s->item, timeout_ms);
+    lap(&t->laps, STAGE_WAIT);
+    if (status == ERR_TIMEOUT || status == ERR_CLOSED) {
+        *took = status == ERR_CLOSED ? FLIGHT_TOOK_LAST : FLIGHT_TOOK_NONE;
         return OK;
     }
-    mem_free(array);
-    *cap = 0;
-    TRY(mem_array(array, need));
-    *cap = need;
+    TRY(status);
+    const struct wire_lease *lease = &s->item.lease;
+    if (s->item.batch == NULL) {
+        held_leases_end(held, lease, s->item.lease_batches);
+        return OK;
+    }
+    if (held_leases_lost(held, lease)) { /* somebody else's now: not worth computing */
+        TRY(held_leases_finish(held, lease, s->item.batch, NULL, NULL));
+        give_back(t, s);
+        return OK;
+    }
+    *took = lease->kind == LEASE_TRAIN ? FLIGHT_TOOK_TRAIN : FLIGHT_TOOK_EVAL;
     return OK;
 }
 
-static enum status grow_logits(struct slot *s, uint32_t impressions) {
-    if (impressions <= s->logit_cap) {
-        return OK;
-    }
-    mem_free(&s->logit_a);
-    mem_free(&s->logit_b);
-    s->logit_cap = 0;
-    TRY(mem_array(&s->logit_a, impressions));
-    TRY(mem_array(&s->logit_b, impressions));
-    s->logit_cap = impressions;
-    return OK;
+/* May a batch begin, or would it run too far ahead of the slowest trainer? */
+static enum status ask_gate(struct trainer *t, uint64_t timeout_ms) {
+    enum status status = gate_enter(t->spec->gate, t->spec->index, timeout_ms);
+    lap(&t->laps, STAGE_WAIT);
+    flight_entered(&t->flight, status == OK);
+    return status == ERR_TIMEOUT || status == ERR_CLOSED ? OK : status;
 }
 
-static uint32_t slots_used(const struct trainer *t) {
-    uint32_t used = 0;
-    for (uint32_t i = 0; i < t->slots; i++) {
-        used += t->slot[i].used;
-    }
-    return used;
-}
-
-static bool pulls_ahead(const struct trainer *t, const struct slot *s) {
-    return t->spec->config->consistency == CONSISTENCY_HYBRID && s->item.lease.kind == LEASE_TRAIN;
-}
-
-static enum status begin_pull(struct trainer *t, struct slot *s) {
+static enum status pull_batch(struct trainer *t, struct slot *s, enum flight_act act) {
     const struct batch *b = s->item.batch;
     const uint64_t *ids[FIELDS_MAX];
     uint32_t count[FIELDS_MAX];
@@ -142,88 +126,34 @@ static enum status begin_pull(struct trainer *t, struct slot *s) {
         ids[f] = b->field[f].ids;
         count[f] = b->field[f].unique;
     }
-    TRY(pulls_ahead(t, s)
-            ? transfer_pull_rows(s->transfer, ids, count)
-            : transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN));
-    return client_send(t->client, s->transfer);
-}
-
-/* Takes one item for an empty slot, if there is one. */
-static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
-    lap(&t->laps, STAGE_RETIRE);
-    enum status status = reader_take(t->spec->reader, &s->item, timeout_ms);
-    lap(&t->laps, STAGE_WAIT);
-    if (status == ERR_TIMEOUT) {
-        return OK;
+    if (act == FLIGHT_PULL_DENSE) {
+        transfer_pull_dense(s->transfer);
+    } else if (act == FLIGHT_PULL_ROWS) {
+        TRY(transfer_pull_rows(s->transfer, ids, count));
+    } else {
+        TRY(transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN));
     }
-    if (status == ERR_CLOSED) {
-        t->drained = true;
-        return OK;
-    }
-    TRY(status);
-    if (s->item.batch == NULL) {
-        held_leases_end(t->spec->held, &s->item.lease, s->item.lease_batches);
-        return OK;
-    }
-    if (held_leases_lost(t->spec->held,
-                         &s->item.lease)) { /* somebody else's now: not worth computing */
-        TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, NULL, NULL));
-        reader_give_back(t->spec->reader, s->item.batch);
-        return OK;
-    }
-    s->used = true;
-    s->held = true;
-    s->computed = false;
-    s->order = t->taken++;
-    return OK;
-}
-
-/* May a batch begin, or would it run too far ahead of the slowest trainer? */
-static enum status enter(struct trainer *t, uint64_t timeout_ms, bool *may) {
-    enum status status = gate_enter(t->spec->gate, t->spec->index, timeout_ms);
-    lap(&t->laps, STAGE_WAIT);
-    *may = status == OK;
-    return status == ERR_TIMEOUT || status == ERR_CLOSED ? OK : status;
-}
-
-static enum status start_item(struct trainer *t, struct slot *s, uint64_t timeout_ms) {
-    if (s->item.lease.kind == LEASE_TRAIN && !pulls_ahead(t, s)) {
-        bool may;
-        TRY(enter(t, timeout_ms, &may));
-        if (!may) {
-            return OK;
-        }
-    }
-    s->held = false;
-    TRY(begin_pull(t, s));
+    TRY(client_send(t->client, s->transfer));
     lap(&t->laps, STAGE_ASK);
     return OK;
 }
 
-static bool in_flight(const struct trainer *t) {
-    for (uint32_t i = 0; i < t->slots; i++) {
-        if (t->slot[i].used && !t->slot[i].held) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Fills and starts slots. Waits only when nothing is in flight. */
-static enum status fill(struct trainer *t) {
-    for (uint32_t i = 0; i < t->slots; i++) {
-        struct slot *s = &t->slot[i];
-        if (!s->used && !t->drained) {
-            TRY(take_item(t, s, slots_used(t) == 0 ? WAIT_MS : 0));
-        }
-        if (!s->used && slots_used(t) == 0) {
-            gate_idle(t->spec->gate, t->spec->index);
-        }
-        if (s->used && s->held) {
-            TRY(start_item(t, s, in_flight(t) ? 0 : WAIT_MS));
+static enum status listen_to_servers(struct trainer *t, uint64_t timeout_ms) {
+    TRY(client_step(t->client, timeout_ms));
+    for (uint32_t i = 0; i < t->spec->in_flight; i++) {
+        if (flight_awaits(&t->flight, i) && t->slot[i].transfer->asks_waiting == 0) {
+            flight_arrived(&t->flight, i);
         }
     }
     return OK;
+}
+
+/* --- computing -------------------------------------------------------------------------------- */
+
+static enum status grow_logits(struct slot *s, uint32_t impressions) {
+    size_t cap = s->logit_cap;
+    TRY(mem_room(&s->logit_a, &cap, impressions));
+    return mem_room(&s->logit_b, &s->logit_cap, impressions);
 }
 
 static void gradient_views(struct trainer *t, const struct batch *b, float **drows,
@@ -236,7 +166,7 @@ static void gradient_views(struct trainer *t, const struct batch *b, float **dro
     *ddense = at;
 }
 
-static enum status compute(struct trainer *t, struct slot *s) {
+static enum status compute_batch(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     const struct layout *layout = t->spec->layout;
     const float *rows[FIELDS_MAX];
@@ -246,8 +176,7 @@ static enum status compute(struct trainer *t, struct slot *s) {
         floats += (size_t)b->field[f].unique * layout->dim[f];
     }
     TRY(grow_logits(s, b->impressions));
-    TRY(grow(&t->gradients, &t->gradient_cap, floats));
-    s->computed = true;
+    TRY(mem_room(&t->gradients, &t->gradient_cap, floats));
     const float *dense = transfer_dense(s->transfer);
     if (s->item.lease.kind == LEASE_EVAL) {
         return model_forward(t->model, b, rows, dense, s->logit_a, s->logit_b);
@@ -263,6 +192,8 @@ static enum status compute(struct trainer *t, struct slot *s) {
     lap(&t->laps, STAGE_PUSH);
     return OK;
 }
+
+/* --- what is finished ------------------------------------------------------------------------- */
 
 /* The line of one batch: its name, size, mean losses, and its impressions in order. */
 static enum status trace_line(struct trainer *t, const struct slot *s) {
@@ -280,7 +211,7 @@ static enum status trace_line(struct trainer *t, const struct slot *s) {
 }
 
 /* One write, so that the lines of several trainers do not mix. */
-static enum status trace(struct trainer *t, const struct slot *s) {
+static enum status trace_batch(struct trainer *t, const struct slot *s) {
     if (t->spec->trace == NULL) {
         return OK;
     }
@@ -288,7 +219,7 @@ static enum status trace(struct trainer *t, const struct slot *s) {
     return file_write(t->spec->trace, t->line.data, t->line.len);
 }
 
-static void report(struct trainer *t, struct slot *s) {
+static void report_batch(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
     struct transfer_outcome outcome = s->transfer->outcome;
     if (outcome.dropped_values > 0) {
@@ -342,39 +273,26 @@ static void count_unseen(struct trainer *t, const struct slot *s) {
     held_leases_unseen(t->spec->held, &s->item.lease, &unseen);
 }
 
-static enum status retire(struct trainer *t, struct slot *s) {
+static enum status retire_batch(struct trainer *t, struct slot *s) {
     if (s->item.lease.kind == LEASE_TRAIN) {
-        report(t, s);
-        TRY(s->transfer->outcome.fenced ? OK : trace(t, s));
+        report_batch(t, s);
+        TRY(s->transfer->outcome.fenced ? OK : trace_batch(t, s));
     } else {
         count_unseen(t, s);
         meter_scored(t->spec->meter);
     }
     TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
-    reader_give_back(t->spec->reader, s->item.batch);
+    give_back(t, s);
     transfer_reset(s->transfer);
-    s->used = false;
+    lap(&t->laps, STAGE_RETIRE);
     return OK;
 }
 
-static bool finished(const struct slot *s) {
-    if (!s->computed) {
-        return false;
-    }
-    return s->item.lease.kind == LEASE_EVAL || s->transfer->state == TRANSFER_DONE;
-}
-
-static enum status retire_all(struct trainer *t) {
-    for (uint32_t i = 0; i < t->slots; i++) {
-        if (t->slot[i].used && finished(&t->slot[i])) {
-            TRY(retire(t, &t->slot[i]));
-        }
-    }
-    return OK;
-}
-
-/* Tells the control thread what was used since it was last told. */
+/* Tells the control thread, every USAGE_MS, what was used since it was last told. */
 static void report_usage(struct trainer *t) {
+    if (clock_mono_ms() < t->used_ms + USAGE_MS) {
+        return;
+    }
     struct usage used = {0};
     uint64_t sent, received;
     client_bytes(t->client, &sent, &received);
@@ -388,59 +306,24 @@ static void report_usage(struct trainer *t) {
     meter_use(t->spec->meter, &used);
 }
 
-static struct slot *oldest_waiting(struct trainer *t) {
-    struct slot *oldest = NULL;
-    for (uint32_t i = 0; i < t->slots; i++) {
-        struct slot *s = &t->slot[i];
-        if (s->used && !s->held && !s->computed && (oldest == NULL || s->order < oldest->order)) {
-            oldest = s;
-        }
-    }
-    return oldest;
-}
-
-static bool pushing(const struct trainer *t) {
-    for (uint32_t i = 0; i < t->slots; i++) {
-        if (t->slot[i].used && t->slot[i].computed) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Is it a hybrid job's batch that nothing keeps from being computed but the barrier? */
-static bool at_barrier(const struct trainer *t, const struct slot *next) {
-    return next != NULL && next->transfer->state == TRANSFER_ROWS && !pushing(t);
-}
-
-/* Past the barrier, the dense vector is asked for. */
-static enum status pull_dense(struct trainer *t, struct slot *next) {
-    bool may;
-    TRY(enter(t, WAIT_MS, &may));
-    if (may) {
-        transfer_pull_dense(next->transfer);
-        TRY(client_send(t->client, next->transfer));
-        lap(&t->laps, STAGE_ASK);
-    }
-    return OK;
-}
-
-static enum status turn(struct trainer *t) {
-    TRY(fill(t));
-    struct slot *next = oldest_waiting(t);
-    if (at_barrier(t, next)) {
-        TRY(pull_dense(t, next));
-    }
-    bool ready = next != NULL && next->transfer->state == TRANSFER_PULLED;
-    bool answer_due = in_flight(t) && !ready && !at_barrier(t, next);
-    TRY(client_step(t->client, answer_due ? WAIT_MS : 0));
-    TRY(retire_all(t));
-    lap(&t->laps, STAGE_RETIRE);
-    if (next != NULL && next->used && next->transfer->state == TRANSFER_PULLED) {
-        TRY(compute(t, next));
-    }
-    if (clock_mono_ms() >= t->used_ms + USAGE_MS) {
-        report_usage(t);
+static enum status obey(struct trainer *t, struct flight_order o) {
+    struct slot *s = &t->slot[o.slot];
+    const uint64_t wait_ms = o.wait ? WAIT_MS : 0;
+    enum flight_taken took;
+    switch (o.act) {
+    case FLIGHT_TAKE:
+        TRY(take_item(t, s, wait_ms, &took));
+        flight_took(&t->flight, o.slot, took);
+        return OK;
+    case FLIGHT_IDLE: gate_idle(t->spec->gate, t->spec->index); return OK;
+    case FLIGHT_ENTER: return ask_gate(t, wait_ms);
+    case FLIGHT_PULL:
+    case FLIGHT_PULL_ROWS:
+    case FLIGHT_PULL_DENSE: return pull_batch(t, s, o.act);
+    case FLIGHT_LISTEN: report_usage(t); return listen_to_servers(t, wait_ms);
+    case FLIGHT_RETIRE: return retire_batch(t, s);
+    case FLIGHT_COMPUTE: return compute_batch(t, s);
+    case FLIGHT_END: break;
     }
     return OK;
 }
@@ -448,8 +331,13 @@ static enum status turn(struct trainer *t) {
 enum status trainer_run(struct trainer_spec *spec) {
     struct trainer t;
     enum status status = trainer_init(&t, spec);
-    while (status == OK && !atomic_load(spec->stop) && !(t.drained && slots_used(&t) == 0)) {
-        status = turn(&t);
+    struct flight_order order = {0};
+    while (status == OK && order.act != FLIGHT_END) {
+        if (atomic_load(spec->stop)) {
+            flight_stop(&t.flight);
+        }
+        order = flight_next(&t.flight);
+        status = obey(&t, order);
     }
     trainer_fini(&t);
     return status;

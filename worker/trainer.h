@@ -1,8 +1,8 @@
-/* trainer.h - one trainer thread: take a batch, pull, compute, push; several batches in flight.
+/* trainer.h - one trainer thread: takes batches, pulls, computes and pushes, several in flight.
  *
  * While one batch is computed the next one's pull is on its way and the last one's push is being
- * acknowledged. Batches are computed in the order taken. A trainer ends when the reader is closed
- * and all its batches are acknowledged, or with the first failure.
+ * acknowledged (flight.h). A trainer ends when the reader is closed and all its batches are
+ * acknowledged, when it is told to stop, or with the first failure.
  */
 #ifndef WORKER_TRAINER_H
 #define WORKER_TRAINER_H

@@ -1,0 +1,218 @@
+#include "flight.h"
+
+#include <assert.h>
+
+void flight_init(struct flight *f, uint32_t slots, bool hybrid) {
+    assert(slots >= 1 && slots <= FLIGHT_SLOTS_MAX);
+    *f = (struct flight){.slots = slots, .hybrid = hybrid, .next = slots};
+}
+
+/* The one place where a slot changes: only along these ways. */
+static void slot_goes(struct flight_slot *s, enum slot_state from, enum slot_state to) {
+    static const uint32_t ways[] = {
+        [SLOT_FREE] = 1u << SLOT_HELD,
+        [SLOT_HELD] = 1u << SLOT_PULLING,
+        [SLOT_PULLING] = 1u << SLOT_PULLED | 1u << SLOT_ROWS,
+        [SLOT_ROWS] = 1u << SLOT_PULLING_DENSE,
+        [SLOT_PULLING_DENSE] = 1u << SLOT_PULLED,
+        [SLOT_PULLED] = 1u << SLOT_PUSHING | 1u << SLOT_DONE,
+        [SLOT_PUSHING] = 1u << SLOT_DONE,
+        [SLOT_DONE] = 1u << SLOT_FREE,
+    };
+    assert(s->state == from && (ways[from] >> to & 1) != 0);
+    s->state = to;
+}
+
+/* How many slots are in the states from..to. */
+static uint32_t slots_in(const struct flight *f, enum slot_state from, enum slot_state to) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < f->slots; i++) {
+        count += f->slot[i].state >= from && f->slot[i].state <= to;
+    }
+    return count;
+}
+
+static bool is_empty(const struct flight *f) {
+    return slots_in(f, SLOT_FREE, SLOT_FREE) == f->slots;
+}
+
+/* Whether an answer is due, or a batch can be computed or retired. */
+static bool is_under_way(const struct flight *f) {
+    return slots_in(f, SLOT_PULLING, SLOT_DONE) > 0;
+}
+
+static bool pulls_ahead(const struct flight *f, const struct flight_slot *s) {
+    return f->hybrid && s->train;
+}
+
+/* The oldest batch that is under way and not computed yet; f->slots: none. */
+static uint32_t oldest(const struct flight *f) {
+    uint32_t oldest = f->slots;
+    for (uint32_t i = 0; i < f->slots; i++) {
+        const struct flight_slot *s = &f->slot[i];
+        if (s->state >= SLOT_PULLING && s->state <= SLOT_PULLED &&
+            (oldest == f->slots || s->order < f->slot[oldest].order)) {
+            oldest = i;
+        }
+    }
+    return oldest;
+}
+
+static bool next_is(const struct flight *f, enum slot_state state) {
+    return f->next < f->slots && f->slot[f->next].state == state;
+}
+
+/* Is it a batch that nothing keeps from being computed but the barrier? */
+static bool at_barrier(const struct flight *f) {
+    return next_is(f, SLOT_ROWS) && slots_in(f, SLOT_PUSHING, SLOT_DONE) == 0;
+}
+
+/* --- filling and starting slots --------------------------------------------------------------- */
+
+static bool start_next_slot(struct flight *f) {
+    f->at++;
+    f->phase = f->at < f->slots ? PHASE_TAKE : PHASE_BARRIER;
+    return false;
+}
+
+static bool phase_take(struct flight *f, struct flight_order *o) {
+    f->phase = PHASE_IDLE;
+    *o = (struct flight_order){FLIGHT_TAKE, f->at, is_empty(f)};
+    return f->slot[f->at].state == SLOT_FREE && !f->drained;
+}
+
+static bool phase_idle(struct flight *f, struct flight_order *o) {
+    f->phase = PHASE_ENTER;
+    o->act = FLIGHT_IDLE;
+    return is_empty(f);
+}
+
+static bool phase_enter(struct flight *f, struct flight_order *o) {
+    const struct flight_slot *s = &f->slot[f->at];
+    if (s->state != SLOT_HELD) {
+        return start_next_slot(f);
+    }
+    f->phase = PHASE_PULL;
+    f->may = !s->train || pulls_ahead(f, s);
+    *o = (struct flight_order){FLIGHT_ENTER, f->at, !is_under_way(f)};
+    return !f->may;
+}
+
+static bool phase_pull(struct flight *f, struct flight_order *o) {
+    struct flight_slot *s = &f->slot[f->at];
+    const bool may = f->may;
+    if (may) {
+        slot_goes(s, SLOT_HELD, SLOT_PULLING);
+        o->act = pulls_ahead(f, s) ? FLIGHT_PULL_ROWS : FLIGHT_PULL;
+        o->slot = f->at;
+    }
+    start_next_slot(f);
+    return may;
+}
+
+/* --- the rest of a turn ----------------------------------------------------------------------- */
+
+static bool phase_barrier(struct flight *f, struct flight_order *o) {
+    f->next = oldest(f);
+    f->may = false;
+    f->phase = PHASE_DENSE;
+    *o = (struct flight_order){FLIGHT_ENTER, f->next, true};
+    return at_barrier(f);
+}
+
+static bool phase_dense(struct flight *f, struct flight_order *o) {
+    const bool may = f->may;
+    f->phase = PHASE_LISTEN;
+    if (may) {
+        slot_goes(&f->slot[f->next], SLOT_ROWS, SLOT_PULLING_DENSE);
+        *o = (struct flight_order){FLIGHT_PULL_DENSE, f->next, false};
+    }
+    return may;
+}
+
+static bool phase_listen(struct flight *f, struct flight_order *o) {
+    f->phase = PHASE_RETIRE;
+    f->at = 0;
+    o->act = FLIGHT_LISTEN;
+    o->wait = is_under_way(f) && !next_is(f, SLOT_PULLED) && !at_barrier(f);
+    return true;
+}
+
+static bool phase_retire(struct flight *f, struct flight_order *o) {
+    while (f->at < f->slots && f->slot[f->at].state != SLOT_DONE) {
+        f->at++;
+    }
+    if (f->at == f->slots) {
+        f->phase = PHASE_COMPUTE;
+        return false;
+    }
+    slot_goes(&f->slot[f->at], SLOT_DONE, SLOT_FREE);
+    *o = (struct flight_order){FLIGHT_RETIRE, f->at, false};
+    return true;
+}
+
+static bool phase_compute(struct flight *f, struct flight_order *o) {
+    f->phase = PHASE_TAKE;
+    f->at = 0;
+    if (!next_is(f, SLOT_PULLED)) {
+        return false;
+    }
+    struct flight_slot *s = &f->slot[f->next];
+    slot_goes(s, SLOT_PULLED, s->train ? SLOT_PUSHING : SLOT_DONE);
+    *o = (struct flight_order){FLIGHT_COMPUTE, f->next, false};
+    return true;
+}
+
+struct flight_order flight_next(struct flight *f) {
+    static bool (*const phases[])(struct flight *, struct flight_order *) = {
+        [PHASE_TAKE] = phase_take,       [PHASE_IDLE] = phase_idle,
+        [PHASE_ENTER] = phase_enter,     [PHASE_PULL] = phase_pull,
+        [PHASE_BARRIER] = phase_barrier, [PHASE_DENSE] = phase_dense,
+        [PHASE_LISTEN] = phase_listen,   [PHASE_RETIRE] = phase_retire,
+        [PHASE_COMPUTE] = phase_compute,
+    };
+    while (!f->stopped && !(f->drained && is_empty(f))) {
+        struct flight_order o = {0};
+        if (phases[f->phase](f, &o)) {
+            return o;
+        }
+    }
+    return (struct flight_order){.act = FLIGHT_END};
+}
+
+/* --- what came of it -------------------------------------------------------------------------- */
+
+void flight_took(struct flight *f, uint32_t slot, enum flight_taken what) {
+    struct flight_slot *s = &f->slot[slot];
+    if (what == FLIGHT_TOOK_TRAIN || what == FLIGHT_TOOK_EVAL) {
+        slot_goes(s, SLOT_FREE, SLOT_HELD);
+        s->train = what == FLIGHT_TOOK_TRAIN;
+        s->order = f->taken++;
+    }
+    f->drained = what == FLIGHT_TOOK_LAST;
+}
+
+void flight_entered(struct flight *f, bool may) {
+    f->may = may;
+}
+
+void flight_arrived(struct flight *f, uint32_t slot) {
+    struct flight_slot *s = &f->slot[slot];
+    assert(flight_awaits(f, slot));
+    if (s->state == SLOT_PUSHING) {
+        slot_goes(s, SLOT_PUSHING, SLOT_DONE);
+    } else if (s->state == SLOT_PULLING && pulls_ahead(f, s)) {
+        slot_goes(s, SLOT_PULLING, SLOT_ROWS);
+    } else {
+        slot_goes(s, s->state, SLOT_PULLED);
+    }
+}
+
+bool flight_awaits(const struct flight *f, uint32_t slot) {
+    const enum slot_state s = f->slot[slot].state;
+    return s == SLOT_PULLING || s == SLOT_PULLING_DENSE || s == SLOT_PUSHING;
+}
+
+void flight_stop(struct flight *f) {
+    f->stopped = true;
+}
