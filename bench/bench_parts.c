@@ -23,6 +23,7 @@
 #include "tests/metric_of.h"
 #include "tests/naive/optimizer_naive.h"
 #include "common/data/batch.h"
+#include "common/job/config.h"
 
 #define RUNS       5
 #define RUN_S      0.2

@@ -11,7 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/hash.h"
-#include "common/job/layout.h"
+#include "common/job/row_initial.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "ps/optimizer.h"

@@ -22,9 +22,9 @@
 #include "common/base/log.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
-#include "common/job/method.h"
 #include "common/job/plan.h"
 #include "state.h"
+#include "common/data/sampling.h"
 
 #define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
 
@@ -196,7 +196,8 @@ static enum status same_config(const struct config *was, const struct config *no
                                        "train.sample_correction",
                                        NULL};
     static const char *const delay[] = {"model.delay", NULL};
-    const struct method a = method_with(was), b = method_with(now);
+    const struct method a = method_with(was->model, was->behaviours, was->delay),
+                        b = method_with(now->model, now->behaviours, now->delay);
     TRY(config_same(was, now, keys));
     for (uint32_t k = 0; k < TOWERS_MAX;
          k++) { /* a method that needs no head may be left for another */

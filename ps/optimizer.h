@@ -35,7 +35,9 @@
 #define PS_OPTIMIZER_H
 
 #include <stddef.h>
-#include "common/job/config.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/job/optimizer_config.h"
 
 /* State of a fresh row whose weights are already initial. */
 void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,

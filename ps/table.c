@@ -22,7 +22,7 @@
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
 #include "common/checkpoint/part_meta.h"
-#include "common/job/layout.h"
+#include "common/job/row_initial.h"
 #include "index.h"
 #include "optimizer.h"
 #include "slab_memory.h"

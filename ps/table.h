@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/job/config.h"
+#include "common/job/table_config.h"
 #include "common/base/status.h"
 
 #define HANDLE_NONE UINT32_MAX

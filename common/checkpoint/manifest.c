@@ -14,6 +14,7 @@
 #include "common/field/field_pack.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "common/data/sampling.h"
 
 #define MANIFEST_FORMAT    1u
 #define MANIFEST_BYTES_MAX ((size_t)64 << 20)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
-#include "common/job/method.h"
+#include "common/job/config.h"
 
 struct fit_side fit_side_data(const struct dataset *d) {
     struct fit_side s = {.schema = &d->schema, .fields = &d->fields};

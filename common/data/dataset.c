@@ -21,6 +21,7 @@
 #include "common/field/field_pack.h"
 #include "disk.pb-c.h"
 #include "record.h"
+#include "sampling.h"
 #include "dataset.h"
 #include "dataset.h"
 #include "shard.h"

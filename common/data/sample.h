@@ -1,9 +1,9 @@
-/* sample.h - the impressions of a shard that a model trains on (method.h): base and its kin see
+/* sample.h - the impressions of a shard that a model trains on (sampling.h): base and its kin see
  * clicked impressions only, some with a share of the others or with copies of the converted. */
 #ifndef COMMON_DATA_SAMPLE_H
 #define COMMON_DATA_SAMPLE_H
 
-#include "common/job/method.h"
+#include "sampling.h"
 #include "shard.h"
 
 /* The first user_fields columns are the user side's. Makes of *s the shard with those impressions

@@ -12,7 +12,6 @@
 
 #include "config_keys.h"
 #include "common/base/mem.h"
-#include "method.h"
 #include "common/base/nearest.h"
 
 #define NAME_BYTES_MAX    100 /* of what a message repeats */
@@ -117,7 +116,7 @@ static enum status unknown_key(const char *section, const char *name) {
 enum status config_section_check(const char *section) {
     struct nearest nearest = nearest_of(section);
     if (is_override(section)) {
-        return config_field_name_good(section + 6)
+        return schema_name_good(section + 6)
                    ? OK
                    : fail(ERR_CONFIG,
                           "[%s]: expected a field's name of 1 to %d printable ASCII characters "
@@ -142,9 +141,9 @@ static enum status find_or_add_override(struct config *c, const char *name,
             return OK;
         }
     }
-    if (c->field_count == CONFIG_FIELDS_MAX) {
+    if (c->field_count == FIELDS_MAX) {
         return fail(ERR_CONFIG, "[field.%s] is one too many, expected at most %d such sections",
-                    name, CONFIG_FIELDS_MAX);
+                    name, FIELDS_MAX);
     }
     *out = &c->field[c->field_count++];
     **out = (struct field_override){0};

@@ -16,81 +16,13 @@
 #include "common/base/bytes.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
-#include "optimizer_kind.h"
+#include "consistency.h"
+#include "method.h"
+#include "precision.h"
+#include "schema.h"
+#include "table_config.h"
 
 #define CONFIG_LAYERS_MAX 8
-#define CONFIG_FIELDS_MAX 256
-#define DIM_MAX           256u /* floats of a row, of all its dictionaries */
-#define FIELD_NAME_MAX    64   /* with the NUL */
-
-/* What is trained (docs/models.md). */
-enum model_name {
-    MODEL_ESMM,
-    MODEL_CTR,
-    MODEL_BASE,
-    MODEL_AMAN,
-    MODEL_OVERSAMPLING,
-    MODEL_UNBIAS,
-    MODEL_DIVISION,
-    MODEL_ESMM_NS,
-    MODEL_SHARE,
-    MODEL_ESCM2_IPS,
-    MODEL_ESCM2_DR,
-    MODEL_DCMT,
-    MODEL_ESM2,
-    MODEL_CHAIN,
-    MODEL_MMOE,
-    MODEL_PLE,
-    MODEL_AITM
-};
-#define BEHAVIOURS_MAX 4                         /* between click and conversion */
-#define LEVELS_MAX     4                         /* of experts */
-enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
-/* What is done about conversions that come late (worker/model/loss_delay.c). */
-enum delay_method {
-    DELAY_NONE,
-    DELAY_FNW,
-    DELAY_PU,
-    DELAY_ES_DFM,
-    DELAY_DEFER,
-    DELAY_DEFUSE,
-    DELAY_DFM,
-    DELAY_METHODS
-};
-enum model_input { INPUT_CONCAT, INPUT_SIDES };
-/* The least share of its unclicked impressions that a log may have kept. */
-#define SAMPLE_RATE_MIN 1e-6
-enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
-/* HYBRID: the dense vector as with SYNC, rows as with ASYNC. */
-enum consistency { CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID };
-enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
-enum value_type { VALUE_F32, VALUE_BF16 };        /* how values travel */
-enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */
-enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS, KERNEL_AVX512 }; /* what multiplies matrices */
-
-/* Whose count of steps corrects the bias of Adam's moments in rows: all batches' (as in
- * torch.optim.SparseAdam and TensorFlow's LazyAdam), or the row's own updates. */
-enum bias_correction { CORRECT_BATCH, CORRECT_ROW };
-
-struct optimizer_config {
-    enum optimizer_kind kind;
-    enum bias_correction correction; /* adam, rows */
-    float lr;
-    float beta1, beta2, eps; /* adam (eps also adagrad) */
-    float adagrad_init;      /* initial accumulator */
-    float ftrl_l1, ftrl_l2, ftrl_beta;
-    float l2;    /* gradient += l2 * w, on touched rows only */
-    float decay; /* w -= lr * decay * w beside the update; not for ftrl */
-};
-
-/* One table, that is one field. */
-struct table_config {
-    uint32_t dim;         /* 1..256 */
-    float init_scale;     /* standard deviation of the initial normal values */
-    uint32_t admit_after; /* sightings (applied batches that hold the feature) before a row */
-    uint32_t evict_age;   /* evict a row not updated for so many applied batches; 0 never */
-    struct optimizer_config opt;
-};
 
 struct field_override {
     char name[FIELD_NAME_MAX];
@@ -143,7 +75,7 @@ struct config {
     enum kernel_choice kernel; /* auto: the best that the CPU has */
     /* [table] and [field.NAME] */
     struct table_config table;
-    struct field_override field[CONFIG_FIELDS_MAX];
+    struct field_override field[FIELDS_MAX];
     uint32_t field_count;
     /* [dense] */
     struct optimizer_config dense; /* adam or sgd */

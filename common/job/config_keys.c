@@ -180,19 +180,6 @@ size_t config_key_bit(size_t key) {
     return bit;
 }
 
-bool config_field_name_good(const char *name) {
-    size_t n = strlen(name);
-    if (n == 0 || n >= FIELD_NAME_MAX || name[0] == ' ' || name[n - 1] == ' ') {
-        return false;
-    }
-    for (const char *c = name; *c != '\0'; c++) {
-        if (*c < 0x20 || *c > 0x7e || strchr("=[]", *c) != NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- text to value ---------------------------------------------------------------------------- */
 
 static enum status bad(const struct config_key *k, const char *text, const char *expected) {
@@ -308,7 +295,7 @@ static enum status parse_widths(const struct config_key *k, const char *text, st
 
 /* A ';' would begin a comment when the text is read back. */
 static enum status parse_name(const struct config_key *k, const char *text, char *out) {
-    if (text[0] != '\0' && (!config_field_name_good(text) || strchr(text, ';') != NULL)) {
+    if (text[0] != '\0' && (!schema_name_good(text) || strchr(text, ';') != NULL)) {
         return bad(k, text, "a field's name (without ';') or nothing");
     }
     memset(out, 0, FIELD_NAME_MAX);

@@ -55,8 +55,4 @@ enum status config_section_check(const char *section);
 enum status config_set_in(struct config *c, const char *section, const char *name,
                           const char *text);
 
-/* May a field be called so? Printable ASCII without '=', '[', ']' and without blanks at the ends,
- * 1 to FIELD_NAME_MAX - 1 bytes: what a schema accepts, and what an INI section can hold. */
-bool config_field_name_good(const char *name);
-
 #endif

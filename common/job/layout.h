@@ -47,8 +47,6 @@
 
 #include "config.h"
 #include "common/base/hash.h"
-#include "method.h"
-#include "schema.h"
 
 #define EXPERTS_MAX 24u
 enum layout_part { PART_G, PART_K, PART_Q, PART_V, PART_BIAS, LAYOUT_PARTS };
@@ -169,8 +167,5 @@ static inline uint64_t layout_slice(const struct layout *l, uint32_t bucket) {
  */
 void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end,
                     float *out);
-
-/* Initial row of a key: dim normals with standard deviation `scale`, from (seed, key hash). */
-void row_initial(uint64_t seed, uint64_t key_hash, float scale, uint32_t dim, float *out);
 
 #endif

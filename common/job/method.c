@@ -2,6 +2,7 @@
 #include "method.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 /* In the order of enum model_name. */
 static const struct method methods[] = {
@@ -47,32 +48,16 @@ uint32_t method_heads(enum delay_method delay) {
     return n;
 }
 
-struct method method_with(const struct config *c) {
-    struct method m = *method_of(c->model);
-    if (c->model == MODEL_CHAIN) {
-        m.tower[1 + c->behaviours] = m.tower[m.towers - 1];
-        m.towers = 2 + c->behaviours;
+struct method method_with(enum model_name name, uint32_t behaviours, enum delay_method delay) {
+    struct method m = *method_of(name);
+    if (name == MODEL_CHAIN) {
+        m.tower[1 + behaviours] = m.tower[m.towers - 1];
+        m.towers = 2 + behaviours;
     }
-    m.heads = method_heads(c->delay);
+    m.heads = method_heads(delay);
     assert(m.towers + m.heads <= TOWERS_MAX);
     for (uint32_t k = 0; k < m.heads; k++) {
-        m.tower[m.towers++] = heads[c->delay][k];
+        m.tower[m.towers++] = heads[delay][k];
     }
     return m;
-}
-
-struct sampling sampling_of(const struct config *c) {
-    struct sampling s = {.unclicked = method_of(c->model)->all ? 1.0 : 0.0, .copies = 1};
-    if (c->model == MODEL_AMAN) {
-        s.unclicked = (double)c->aman_rate;
-    } else if (c->model == MODEL_OVERSAMPLING) {
-        s.copies = c->oversampling_factor;
-    }
-    return s;
-}
-
-uint64_t sampling_count(const struct sampling *s, uint32_t impressions, uint32_t clicks,
-                        uint32_t conversions) {
-    const double unclicked = s->unclicked * (double)(impressions - clicks);
-    return clicks + (uint64_t)(s->copies - 1) * conversions + (uint64_t)(unclicked + 0.5);
 }

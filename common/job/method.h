@@ -10,9 +10,49 @@
 #ifndef COMMON_JOB_METHOD_H
 #define COMMON_JOB_METHOD_H
 
-#include "config.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-#define TOWERS_MAX 6
+#define TOWERS_MAX     6
+#define BEHAVIOURS_MAX 4 /* between click and conversion */
+#define LEVELS_MAX     4 /* of experts */
+
+/* What is trained (docs/models.md). */
+enum model_name {
+    MODEL_ESMM,
+    MODEL_CTR,
+    MODEL_BASE,
+    MODEL_AMAN,
+    MODEL_OVERSAMPLING,
+    MODEL_UNBIAS,
+    MODEL_DIVISION,
+    MODEL_ESMM_NS,
+    MODEL_SHARE,
+    MODEL_ESCM2_IPS,
+    MODEL_ESCM2_DR,
+    MODEL_DCMT,
+    MODEL_ESM2,
+    MODEL_CHAIN,
+    MODEL_MMOE,
+    MODEL_PLE,
+    MODEL_AITM
+};
+enum model_input { INPUT_CONCAT, INPUT_SIDES };  /* layout.h */
+enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
+/* What is done about unclicked impressions that a log did not keep (struct dataset's sample_rate):
+ * each that it kept counts more, or p_ctr is corrected. */
+enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
+/* What is done about conversions that come late (worker/model/loss_delay.c). */
+enum delay_method {
+    DELAY_NONE,
+    DELAY_FNW,
+    DELAY_PU,
+    DELAY_ES_DFM,
+    DELAY_DEFER,
+    DELAY_DEFUSE,
+    DELAY_DFM,
+    DELAY_METHODS
+};
 
 struct method {
     uint32_t towers;
@@ -28,23 +68,11 @@ struct method {
 };
 
 const struct method *method_of(enum model_name name);
-/* The same with as many towers as the config asks for (chain: click, behaviours, conversion), and
- * after the model's own the heads of model.delay (docs/stream.md): "rn", "dp", "lag". */
-struct method method_with(const struct config *c);
+/* The same with the towers that a job's [model] asks for: of chain as many as there are behaviours
+ * between click and conversion, and after the model's own the heads of its delay method
+ * (docs/stream.md): "rn", "dp", "lag". */
+struct method method_with(enum model_name name, uint32_t behaviours, enum delay_method delay);
 /* How many heads that are. */
 uint32_t method_heads(enum delay_method delay);
-
-/* Which impressions a model trains on. Clicked ones always; and of the rest a share. */
-struct sampling {
-    double unclicked; /* share of the unclicked impressions, in [0,1] */
-    uint32_t copies;  /* how often a converted impression occurs, at least 1 */
-};
-struct sampling sampling_of(const struct config *c);
-/* How many impressions that makes of a shard with so many clicks and conversions. */
-uint64_t sampling_count(const struct sampling *s, uint32_t impressions, uint32_t clicks,
-                        uint32_t conversions);
-static inline bool sampling_is_all(const struct sampling *s) {
-    return s->unclicked >= 1.0 && s->copies == 1;
-}
 
 #endif

@@ -5,7 +5,7 @@
  * batches of nearly equal size: batch k holds positions [n*k/K, n*(k+1)/K) of the shard's
  * impressions in the epoch's order. The order permutes whole groups when shuffling is on.
  *
- * A model that trains on a sample of the shard (method.h) makes as many batches as one that trains
+ * A model that trains on a sample of the shard (common/data/sampling.h) makes as many batches as one that trains
  * on all of it: its batches are smaller instead. So models make the same number of steps in a pass,
  * and `train.batch` means the same for all.
  */

@@ -6,9 +6,8 @@
 
 #include "common/base/hash.h"
 
-/* A name goes into INI sections, file names of exports and log lines: what those cannot hold is
- * refused here, once. A blank at either end would be lost by an INI reader. */
-static bool name_good(const char *name) {
+/* A blank at either end would be lost by an INI reader. */
+bool schema_name_good(const char *name) {
     const size_t length = strlen(name);
     if (length == 0 || length >= FIELD_NAME_MAX || name[0] == ' ' || name[length - 1] == ' ') {
         return false;
@@ -35,7 +34,7 @@ int schema_find(const struct schema *s, const char *name) {
 }
 
 enum status schema_add(struct schema *s, const char *name, enum side side) {
-    if (!name_good(name)) {
+    if (!schema_name_good(name)) {
         return fail(ERR_FORMAT,
                     "field name '%.80s': expected 1 to %d printable ASCII characters without "
                     "'=', '[', ']' and without blanks at the ends",

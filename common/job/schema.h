@@ -6,11 +6,13 @@
 #ifndef COMMON_JOB_SCHEMA_H
 #define COMMON_JOB_SCHEMA_H
 
+#include <stdbool.h>
 #include <stdint.h>
-#include "config.h"
 #include "common/base/status.h"
 
-#define FIELDS_MAX CONFIG_FIELDS_MAX
+#define FIELDS_MAX     256
+#define FIELD_NAME_MAX 64 /* with the NUL */
+
 enum side { SIDE_USER = 0, SIDE_ITEM = 1 };
 
 struct field {
@@ -25,10 +27,15 @@ struct schema {
     uint32_t user_count; /* fields [0, user_count) are user side */
 };
 
+/* May a field be called so? Printable ASCII without '=', '[', ']' and without blanks at the ends,
+ * 1 to FIELD_NAME_MAX - 1 bytes. A name goes into INI sections, file names of exports and log
+ * lines. */
+bool schema_name_good(const char *name);
+
 const char *side_name(enum side side); /* "user", "item" */
 
 /* Adds a field (any order); ERR_LIMIT when full, ERR_EXISTS if the name is there on either side,
- * ERR_FORMAT for a name that is empty, too long or not printable ASCII without '=', '[', ']'. */
+ * ERR_FORMAT unless schema_name_good. */
 enum status schema_add(struct schema *s, const char *name, enum side side);
 /* Sorts into slot order. Call once after the last add. */
 void schema_finish(struct schema *s);

@@ -7,8 +7,8 @@
 #ifndef COMMON_JOB_STREAMS_H
 #define COMMON_JOB_STREAMS_H
 
-#include "config.h"
 #include "common/base/status.h"
+#include "method.h"
 
 enum record_stream {
     STREAM_VANILLA,

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/data/sampling.h"
 
 #define PLAN_MARK       0x344e4c50u /* "PLN4" */
 #define CONFIG_TEXT_MAX ((size_t)1 << 20)

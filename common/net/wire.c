@@ -376,9 +376,8 @@ static enum status take_text(char *out, size_t cap, const char *in, const char *
     } while (0)
 
 static enum status take_counts(uint32_t *out, uint32_t *fields, const uint32_t *in, size_t n) {
-    if (n > CONFIG_FIELDS_MAX) {
-        return fail(ERR_PROTOCOL, "header: counts of %zu fields, the limit is %u", n,
-                    CONFIG_FIELDS_MAX);
+    if (n > FIELDS_MAX) {
+        return fail(ERR_PROTOCOL, "header: counts of %zu fields, the limit is %u", n, FIELDS_MAX);
     }
     if (n > 0) {
         memcpy(out, in, n * sizeof *out);

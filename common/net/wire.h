@@ -33,7 +33,7 @@
 #include <stdint.h>
 #include "common/job/applied.h"
 #include "common/base/bytes.h"
-#include "common/job/config.h"
+#include "common/job/precision.h"
 #include "common/base/file.h"
 #include "common/job/schema.h"
 #include "common/job/usage.h"
@@ -166,7 +166,7 @@ struct wire_part_done {
     uint64_t bytes, checksum, rows, version;
 };
 struct wire_pull { /* keys frame: wire_keys_pack; counts per field below */
-    uint32_t count[CONFIG_FIELDS_MAX];
+    uint32_t count[FIELDS_MAX];
     uint32_t fields;
     bool want_dense, want_ticket;
     bool want_missing;      /* which keys have no row: the answer's keys frame, a bit a
@@ -180,9 +180,9 @@ struct wire_pulled { /* values frame; keys frame as the pull wants it */
 struct wire_push { /* values frame: gradients; keys frame only on ERR_TICKET */
     struct batch_name name;
     uint64_t fence, ticket;
-    uint32_t shard_batches;            /* of the batch's shard: how a server's plan of a stream
+    uint32_t shard_batches;     /* of the batch's shard: how a server's plan of a stream
                                             grows; of no interest where the plan is fixed */
-    uint32_t count[CONFIG_FIELDS_MAX]; /* as in the pull, with keys only */
+    uint32_t count[FIELDS_MAX]; /* as in the pull, with keys only */
     uint32_t fields;
     enum value_type values;
 };

@@ -10,6 +10,7 @@
 
 #include "common/base/json.h"
 #include "common/job/optimizer_kind.h"
+#include "common/job/row_initial.h"
 
 #define ROW_FLOATS_MAX 1024 /* dim <= 256, at most two vectors of state */
 

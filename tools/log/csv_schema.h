@@ -22,7 +22,7 @@
 #include "common/field/field_schema.h"
 #include "common/field/field_text.h"
 #include "common/field/text_list.h"
-#include "common/job/config.h"
+#include "common/job/method.h"
 #include "log_label.h"
 
 #define CSV_NAME_MAX  LIST_TEXT_MAX /* a column's name, with the NUL */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/nearest.h"
+#include "common/data/sampling.h"
 #include "common/field/field_buckets.h"
 
 /* --- values ----------------------------------------------------------------------------------- */

@@ -19,7 +19,9 @@
 
 #include <stddef.h>
 
-#include "common/job/config.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/job/precision.h"
 
 #define KERNEL_COLUMNS 64 /* of c at a time: four vectors */
 #define KERNEL_ROWS    6  /* 6 x 4 sums, 4 right vectors and 1 left cell fill the 32 registers */

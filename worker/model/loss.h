@@ -45,7 +45,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/job/method.h"
+#include "common/job/config.h"
 
 /* Sums over a batch that a loss divides by, of impressions that count their weights: those weights,
  * and how much the clicked and the unclicked ones weigh in the loss. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/job/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

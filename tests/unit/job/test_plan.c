@@ -1,5 +1,6 @@
 #include "common/data/shard.h"
 #include "common/job/plan.h"
+#include "common/data/shard.h"
 
 #include <string.h>
 

@@ -53,7 +53,7 @@ static void roll_text(struct dice *d, char *out, size_t cap) {
     }
 }
 static void roll_counts(struct dice *d, uint32_t *count, uint32_t *fields) {
-    *fields = below(d, 3) == 0 ? CONFIG_FIELDS_MAX : below(d, CONFIG_FIELDS_MAX + 1);
+    *fields = below(d, 3) == 0 ? FIELDS_MAX : below(d, FIELDS_MAX + 1);
     for (uint32_t f = 0; f < *fields; f++) {
         count[f] = roll32(d);
     }
@@ -361,7 +361,7 @@ static void test_bad_bodies_are_named(void **state) {
     buf_clear(&b);
     buf_clear(&body);
     put_number(&b, 1, WIRE_VERSION);
-    put_bytes(&body, 1, text, CONFIG_FIELDS_MAX + 1); /* packed counts of one byte each */
+    put_bytes(&body, 1, text, FIELDS_MAX + 1); /* packed counts of one byte each */
     put_bytes(&b, 28, body.data, body.len);
     expect_refused(&b, "257 fields");
 

@@ -6,6 +6,7 @@
 #include "common/base/thread.h"
 #include "ps/eviction.h"
 #include "tests/world.h"
+#include "common/job/row_initial.h"
 
 #define SEED  2024u
 #define FENCE 1u

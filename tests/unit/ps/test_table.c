@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/base/hash.h"
-#include "common/job/layout.h"
+#include "common/job/row_initial.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 

@@ -1,0 +1,21 @@
+/* table_config.h - what is configured of one table, which holds the rows of one field. */
+#ifndef COMMON_JOB_TABLE_CONFIG_H
+#define COMMON_JOB_TABLE_CONFIG_H
+
+#include <stdint.h>
+#include "optimizer_config.h"
+
+#define DIM_MAX 256u /* floats of a row, of all its dictionaries */
+
+/* What a server does with new rows once it holds all the memory it may. */
+enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
+
+struct table_config {
+    uint32_t dim;         /* 1..DIM_MAX */
+    float init_scale;     /* standard deviation of the initial normal values */
+    uint32_t admit_after; /* sightings (applied batches that hold the feature) before a row */
+    uint32_t evict_age;   /* evict a row not updated for so many applied batches; 0 never */
+    struct optimizer_config opt;
+};
+
+#endif
