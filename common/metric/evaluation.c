@@ -19,7 +19,6 @@
 
 #include "common/base/logit.h"
 #include "common/base/mem.h"
-#include "common/job/config.h"
 #include "metric_auc.h"
 #include "metric_bootstrap.h"
 #include "metric_order.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/logit.h"
-#include "common/job/method.h"
+#include "common/job/config.h"
 
 enum score_form score_form_of(const struct config *c) {
     const struct method *m = method_of(c->model);

@@ -9,7 +9,7 @@
  * The bytes come from a peer. Counts are checked against what is left before anything is allocated
  * for them (each item takes at least a byte), so memory stays within a small multiple of the frame.
  */
-#include "wire.h"
+#include "job_plan.h"
 
 #include <string.h>
 

@@ -7,6 +7,7 @@
 #define COMMON_NET_LINK_H
 
 #include "transport.h"
+#include "job_plan.h"
 
 struct link;
 /* Connects, says HELLO until WELCOME.ready comes (servers list their partitions' endpoints; they

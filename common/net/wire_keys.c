@@ -13,7 +13,8 @@
  * A key takes at least one byte, so a frame never announces more keys than it has bytes: that
  * bounds what a hostile frame makes us allocate.
  */
-#include "wire.h"
+#include "wire_keys.h"
+#include "common/base/bytes.h"
 
 #include <string.h>
 

@@ -6,9 +6,10 @@
  * bit set, since rounding could carry a payload away. Frames may be unaligned: loads and stores go
  * through memcpy, which compiles to plain moves.
  */
-#include "wire.h"
+#include "wire_values.h"
 
 #include <string.h>
+#include <stdint.h>
 
 size_t wire_values_bytes(enum value_type type, size_t n) {
     return type == VALUE_BF16 ? n * 2 : n * sizeof(float);

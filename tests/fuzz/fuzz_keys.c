@@ -2,6 +2,7 @@
  * same. Input: number of fields, their counts, the frame. */
 #include "common/base/mem.h"
 #include "common/net/wire.h"
+#include "common/net/wire_keys.h"
 #include "fuzz.h"
 
 #define FIELDS 8u

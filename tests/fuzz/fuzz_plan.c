@@ -3,6 +3,7 @@
 #include "common/checkpoint/manifest.h"
 #include "common/job/applied.h"
 #include "common/net/wire.h"
+#include "common/net/job_plan.h"
 #include "fuzz.h"
 #include "common/checkpoint/part_meta.h"
 

@@ -10,6 +10,7 @@
 #include "common/data/shard_builder.h"
 #include "common/field/span.h"
 #include "log_sketch.h"
+#include "common/base/bytes.h"
 
 #define FIELD_PLACES 1024u
 

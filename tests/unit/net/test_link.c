@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/net/link.h"
+#include "common/net/job_plan.h"
 #include "common/base/thread.h"
 
 #include <cmocka.h> /* last: it has a macro called fail */

@@ -12,6 +12,8 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/net/wire.h"
+#include "common/net/wire_values.h"
+#include "common/net/job_plan.h"
 
 #include <cmocka.h> /* last: it has a macro called fail */
 

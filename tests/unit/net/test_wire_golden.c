@@ -11,6 +11,9 @@
 #include "common/job/applied.h"
 #include "common/net/scores.h"
 #include "common/net/wire.h"
+#include "common/net/wire_keys.h"
+#include "common/net/wire_values.h"
+#include "common/net/job_plan.h"
 
 #include <cmocka.h> /* last: it has a macro called fail */
 

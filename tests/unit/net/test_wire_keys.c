@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/net/wire.h"
+#include "common/net/wire_keys.h"
 
 #include <cmocka.h>
 

@@ -1,0 +1,125 @@
+/* link_messages.h - what servers and workers say to the coordinator, and what it answers.
+ *
+ *   who -> coordinator   request      answer
+ *   server, worker       HELLO        WELCOME or REFUSE
+ *   server, worker       HEARTBEAT    COMMAND
+ *   worker               LEASE_ASK    LEASE
+ *   worker               CLOCK_ASK    CLOCK, once the staleness bound allows the trainer to go on
+ *   server               PART_DONE    ACK
+ *
+ * (A worker's SCORES are in eval_messages.h; a question that makes no sense is answered with ERROR.)
+ * Frames, where a message has any:
+ *
+ *   HELLO      keys    of a server: its partitions' endpoints, NUL-separated
+ *   WELCOME    keys    with `ready`: the job's plan (job_plan.h), all endpoints among it
+ *   HEARTBEAT  values  of a worker: bins of the running metrics (scores.h), may be absent;
+ *                      of a server: u64 rows of each field slot, summed over its partitions
+ *   LEASE      keys    bitmap of the shard's batches already applied; absent: none
+ *   PART_DONE  keys    with `ok`: applied_encode of the names that the part has
+ *
+ * Texts end with NUL within their arrays. All requests may come twice.
+ */
+#ifndef COMMON_NET_LINK_MESSAGES_H
+#define COMMON_NET_LINK_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/job/usage.h"
+
+#define WIRE_TEXT_MAX       512
+#define WIRE_ENDPOINT_MAX   128
+#define WIRE_PARTITIONS_MAX 1024
+
+enum wire_role { ROLE_COORD = 1, ROLE_SERVER = 2, ROLE_WORKER = 3 };
+
+struct wire_hello {
+    enum wire_role role;
+    uint32_t index; /* server 0..N-1, worker 0..M-1 */
+    char build[64]; /* program version; unequal is refused */
+    char host[64];
+    uint32_t pid;
+    uint32_t threads;
+    uint64_t incarnation; /* random per process start */
+};
+struct wire_welcome {
+    uint64_t job; /* random id of this job; in every later message */
+    bool ready;   /* false: others are missing still, say HELLO again */
+    uint32_t partitions;
+    uint32_t servers, workers;
+    bool resume;
+    char resume_dir[WIRE_TEXT_MAX]; /* checkpoint to load, "" none */
+};
+
+/* Counters since the worker's start, cumulative. */
+struct wire_progress {
+    uint64_t impressions, batches;
+    double loss_sum, loss_ctr_sum, loss_ctcvr_sum; /* sums over impressions */
+    uint64_t resent, duplicates, dropped_values, tickets_unknown;
+    uint64_t staleness_sum, staleness_max;             /* per push: of its rows */
+    uint64_t dense_staleness_sum, dense_staleness_max; /* of its dense vector */
+    uint64_t finished; /* batches of any kind, training and evaluation: its progress */
+    uint64_t fenced;   /* training batches that are another worker's now; not in the sums */
+};
+/* For counters that hold the largest of what there was. */
+static inline void raise_to(uint64_t *most, uint64_t value) {
+    *most = value > *most ? value : *most;
+}
+/* Also what a partition answers to STATS, of itself alone. */
+struct wire_heartbeat {
+    enum wire_role role;
+    uint32_t index;
+    uint64_t incarnation;
+    struct wire_progress progress; /* workers */
+    uint64_t rows, bytes, version; /* servers: sums over partitions (version: minimum) */
+    uint64_t evicted, refused, created, duplicates;
+    struct usage usage; /* of the process since its start */
+    bool reading;       /* workers: nothing to do until a shard is read */
+    bool failing;       /* text says why; the sender is about to exit */
+    char text[WIRE_TEXT_MAX];
+};
+enum wire_order { ORDER_NONE = 0, ORDER_STOP = 1, ORDER_CUT = 2 };
+struct wire_command {
+    enum wire_order order;
+    uint64_t cut;            /* cut number, 1, 2, ...; repeated until PART_DONE */
+    uint64_t cut_id;         /* what its parts bear (docs/format-checkpoint.md) */
+    char dir[WIRE_TEXT_MAX]; /* where to write parts */
+    bool failed;             /* with ORDER_STOP: the job failed; text = first cause */
+    char text[WIRE_TEXT_MAX];
+};
+
+enum lease_kind { LEASE_WAIT = 0, LEASE_TRAIN = 1, LEASE_EVAL = 2, LEASE_FINISHED = 3 };
+struct wire_lease_ask {
+    uint32_t index;
+    uint64_t incarnation;
+    bool returns; /* a finished lease is reported with the ask */
+    uint32_t epoch, shard;
+    uint64_t fence;
+};
+struct wire_lease {
+    enum lease_kind kind; /* WAIT: nothing now, ask again */
+    uint32_t epoch, shard;
+    uint64_t fence;
+    uint32_t batch_limit; /* process batches below this only (--max-steps) */
+};
+
+/* In a CLOCK_ASK: this trainer has no batch. It is answered at once, and the trainer does not count
+ * again until its next question. */
+#define CLOCK_IDLE UINT64_MAX
+struct wire_clock {
+    uint32_t index, trainer;
+    uint64_t incarnation;
+    uint64_t clock; /* ask: batches this trainer has finished; answer: the slowest active trainer's,
+                       on the scale of this trainer's own clock (coord/staleness.h) */
+};
+
+struct wire_part_done {
+    uint32_t partition;
+    uint64_t cut;
+    bool ok; /* else text says why not */
+    char text[WIRE_TEXT_MAX];
+    char name[64]; /* of the part's file */
+    uint32_t bucket_begin, bucket_end;
+    uint64_t bytes, checksum, rows, version;
+};
+
+#endif

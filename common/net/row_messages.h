@@ -1,0 +1,45 @@
+/* row_messages.h - what a trainer says to a partition, and what that answers.
+ *
+ *   request   answer            frames
+ *   PULL      PULLED or ERROR   keys: ids (wire_keys.h) of `count`
+ *   PUSH      PUSHED or ERROR   keys: ids, only after ERR_TICKET; values: gradients (wire_values.h)
+ *   STATS     STATS_REPLY       (a heartbeat, link_messages.h) values: u64 rows of each field slot
+ *
+ * Values, both ways, follow the ids: each row its field's `dim` floats, then the partition's slice of
+ * the dense vector. PULLED has in its keys frame, if the pull wants it, a bit a key in their order,
+ * lowest bit first: it has no row.
+ */
+#ifndef COMMON_NET_ROW_MESSAGES_H
+#define COMMON_NET_ROW_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/job/applied.h"
+#include "common/job/precision.h"
+#include "common/job/schema.h"
+
+struct wire_pull {
+    uint32_t count[FIELDS_MAX]; /* ids of each field slot */
+    uint32_t fields;
+    bool want_dense, want_ticket, want_missing;
+    enum value_type values; /* how the answer's values should travel */
+};
+struct wire_pulled {
+    uint64_t ticket, version;
+    enum value_type values;
+};
+struct wire_push {
+    struct batch_name name;
+    uint64_t fence, ticket;
+    uint32_t shard_batches; /* of the batch's shard: how a server's plan of a stream grows; of no
+                                   interest where the plan is fixed */
+    uint32_t count[FIELDS_MAX]; /* as in the pull, with keys only */
+    uint32_t fields;
+    enum value_type values;
+};
+struct wire_pushed {
+    bool duplicate;
+    uint64_t version, dropped_values;
+};
+
+#endif
