@@ -155,10 +155,10 @@ static enum status publish(struct coord *c, const struct manifest *m, const char
         status = manifest_publish(c->root, m->step, c->config->keep);
     }
     if (status != OK && !file_exists(final)) {
-        char why[1024];
-        snprintf(why, sizeof why, "%s", fail_text());
+        struct cause cause = {0};
+        cause_keep(&cause, status);
         file_remove_tree(staging);
-        return fail(status, "%s", why);
+        return cause_again(&cause);
     }
     return status;
 }
@@ -211,8 +211,8 @@ out:
 static enum status conclude(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
     enum status status = s->cut.failed ? fail(ERR_PEER, "%s", s->cut.text) : commit(c, now_ms);
-    char why[1024];
-    snprintf(why, sizeof why, "%s", status == OK ? "" : fail_text());
+    struct cause cause = {0};
+    cause_keep(&cause, status);
     cut_end(&s->cut);
     s->hold = false;
     if (status == OK) {
@@ -221,11 +221,11 @@ static enum status conclude(struct coord *c, uint64_t now_ms) {
     }
     file_remove_tree(s->cut.dir);
     if (s->final_begun) {
-        return fail(status, "the final checkpoint failed: %s", why);
+        return fail(status, "the final checkpoint failed: %s", cause.text);
     }
-    log_error("checkpoint failed, training goes on: %s", why);
+    log_error("checkpoint failed, training goes on: %s", cause.text);
     struct json *j = event_log_event(&c->event_log, "checkpoint_failed");
-    json_str(j, "cause", why);
+    json_str(j, "cause", cause.text);
     event_log_event_end(&c->event_log);
     return OK;
 }

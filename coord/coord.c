@@ -413,9 +413,9 @@ static enum status run(struct coord *c, void *nothing) {
     while (status == OK && c->phase != PHASE_STOP) {
         status = turn(c);
     }
-    char why[1024] = "";
+    struct cause cause = {0};
+    cause_keep(&cause, status);
     if (status != OK) {
-        snprintf(why, sizeof why, "%s", fail_text_of(status));
         note_failure(c, status);
     }
     last_words(c);
@@ -423,9 +423,7 @@ static enum status run(struct coord *c, void *nothing) {
     if (said != OK) {
         log_warn("no summary: %s", fail_text());
     }
-    if (status != OK) {
-        return fail(status, "%s", why);
-    }
+    TRY(cause_again(&cause));
     TRY(said);
     log_info("the job is %s", c->stopped ? "stopped; resume it with --resume" : "complete");
     return OK;
@@ -440,15 +438,15 @@ static enum status with_coord(const struct coord_options *o,
     c->lock = LOCK_NONE;
     c->event_log.metrics = FILE_CLOSED;
     enum status status = what(c, out);
-    char why[1024];
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
+    struct cause cause = {0};
+    cause_keep(&cause, status);
     const bool used =
         c->eval_job.left; /* by a computation that was given up: it goes with the process */
     coord_fini(c);
     if (!used) {
         mem_free(&c);
     }
-    return status == OK ? OK : fail(status, "%s", why);
+    return cause_again(&cause);
 }
 
 static enum status look(struct coord *c, void *complete) {

@@ -65,17 +65,13 @@ struct snapshot {
     bool scanned; /* nothing more to copy */
     bool end_sent;
     struct part_info info;
-    enum status status; /* a failure on this side */
-    char text[256];
+    struct cause cause; /* a failure on this side */
 };
 
 /* --- chunks ----------------------------------------------------------------------------------- */
 
 static void snapshot_give_up(struct snapshot *s, enum status status) {
-    if (s->status == OK) {
-        s->status = status;
-        snprintf(s->text, sizeof s->text, "%s", fail_text_of(status));
-    }
+    cause_keep(&s->cause, status);
     s->scanned = true;
 }
 
@@ -244,7 +240,7 @@ static void scan_blocks(struct snapshot *s, uint64_t blocks, bool wait) {
 }
 
 static void send_end(struct snapshot *s) {
-    s->job->give_up = s->status != OK;
+    s->job->give_up = s->cause.status != OK;
     s->end_sent = snapshot_writer_put(s->writer, &s->job->end) == OK;
 }
 
@@ -424,11 +420,7 @@ bool partition_cut_done(struct partition *p, enum status *status, struct part_in
     if (s == NULL || !atomic_load(&s->job->done)) {
         return false;
     }
-    const bool ours = s->status != OK;
-    *status = ours ? s->status : s->job->status;
-    if (*status != OK) {
-        fail(*status, "%s", ours ? s->text : s->job->text);
-    }
+    *status = cause_again(s->cause.status != OK ? &s->cause : &s->job->cause);
     s->info.bytes = s->job->file_bytes;
     s->info.checksum = s->job->checksum;
     s->info.rows = s->job->rows;

@@ -60,8 +60,7 @@ struct snapshot_job {
     struct buf gathered;
     uint64_t *written;         /* [units] */
     struct snapshot_job *next; /* list of unfinished jobs */
-    enum status status;
-    char text[1024];
+    struct cause cause;
     uint64_t file_bytes, checksum, rows;
     /* between the two */
     struct queue emptied;

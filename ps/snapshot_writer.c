@@ -102,9 +102,8 @@ static enum status job_finish(struct snapshot_job *job) {
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static void job_note(struct snapshot_job *job, enum status status) {
-    if (status != OK && job->status == OK) {
-        job->status = status;
-        snprintf(job->text, sizeof job->text, "%s", fail_text_of(status));
+    cause_keep(&job->cause, status);
+    if (status != OK) {
         atomic_store(&job->failed, true);
     }
 }
@@ -139,17 +138,19 @@ static void writer_do(struct snapshot_writer *w, struct snapshot_work *work) {
         job_note(job, fail(ERR_CLOSED, "%s: the writer was stopped", job->path));
     }
     switch (work->kind) {
-    case WORK_BEGIN: job_note(job, job->status != OK ? job->status : job_begin(job)); return;
+    case WORK_BEGIN:
+        job_note(job, job->cause.status != OK ? job->cause.status : job_begin(job));
+        return;
     case WORK_ROWS:
-        job_note(job,
-                 job->status != OK ? job->status : write_chunk(job, (struct snapshot_chunk *)work));
+        job_note(job, job->cause.status != OK ? job->cause.status
+                                              : write_chunk(job, (struct snapshot_chunk *)work));
         queue_put(&job->emptied, work, 0); /* has room for every chunk there is */
         return;
     case WORK_END:
         if (job->give_up) {
             job_note(job, fail(ERR_CLOSED, "%s: given up", job->path));
         }
-        job_note(job, job->status != OK ? job->status : job_finish(job));
+        job_note(job, job->cause.status != OK ? job->cause.status : job_finish(job));
         writer_end_job(w, job);
         return;
     }

@@ -61,9 +61,8 @@ struct reader {
     atomic_bool stop;
     atomic_bool reading; /* the loader is on the disk */
     atomic_ullong load_ns, cut_ns;
-    pthread_mutex_t lock; /* guards failure and why */
-    enum status failure;
-    char why[1024];
+    pthread_mutex_t lock; /* guards failure */
+    struct cause failure;
 };
 
 /* --- waiting ---------------------------------------------------------------------------------- */
@@ -99,10 +98,7 @@ static enum status ended(struct reader *r, enum status status) {
         return OK;
     }
     pthread_mutex_lock(&r->lock);
-    if (r->failure == OK) {
-        r->failure = status;
-        snprintf(r->why, sizeof r->why, "%s", fail_text_of(status));
-    }
+    cause_keep(&r->failure, status);
     pthread_mutex_unlock(&r->lock);
     close_all(r);
     return status;
@@ -409,7 +405,7 @@ void reader_stop(struct reader **reader) {
 
 static enum status failure_of(struct reader *r) {
     pthread_mutex_lock(&r->lock);
-    enum status status = r->failure == OK ? ERR_CLOSED : fail(r->failure, "%s", r->why);
+    enum status status = r->failure.status == OK ? ERR_CLOSED : cause_again(&r->failure);
     pthread_mutex_unlock(&r->lock);
     return status;
 }

@@ -150,10 +150,6 @@ static enum status start_file(struct container_writer *w, const char *path, uint
     TRY(mem_strdup(&w->path, path));
     const enum status status = file_open_write(&w->file, temporary);
     if (status != OK) {
-        if (status == ERR_MEMORY && file_exists(temporary)) { /* made, then out of memory */
-            const enum status ignored = file_remove(temporary);
-            (void)ignored;
-        }
         return status;
     }
     memcpy(header, magic, sizeof magic);

@@ -6,8 +6,6 @@
 
 #include "text.h"
 
-#define FAIL_TEXT_BYTES 1024
-
 static _Thread_local char last_text[FAIL_TEXT_BYTES];
 static _Thread_local enum status last_status;
 
@@ -57,4 +55,15 @@ const char *fail_text_of(enum status s) {
 
 enum status fail_status(void) {
     return last_status;
+}
+
+void cause_keep(struct cause *c, enum status s) {
+    if (s != OK && c->status == OK) {
+        snprintf(c->text, sizeof c->text, "%s", fail_text_of(s));
+        c->status = s;
+    }
+}
+
+enum status cause_again(const struct cause *c) {
+    return c->status == OK ? OK : fail(c->status, "%s", c->text);
 }

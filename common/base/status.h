@@ -51,7 +51,8 @@ const char *status_text(enum status s);
 bool status_lasts(enum status s);
 
 /* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s.
- * What it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH. */
+ * What it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH.
+ * fail_text() may be among the arguments: fail(status, "%s: %s", path, fail_text()). */
 enum status fail(enum status s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The text of this thread's last fail(); "" if none. Valid until the next fail() of this thread. */
@@ -64,6 +65,25 @@ const char *fail_text_of(enum status s);
 
 /* The status of this thread's last fail(); OK if none. */
 enum status fail_status(void);
+
+/* The first failure of several steps, kept while what follows it, such as a clean-up, may fail too:
+ *
+ *     struct cause cause = {0};
+ *     cause_keep(&cause, status);
+ *     clean_up();
+ *     return cause_again(&cause);
+ *
+ * Also for a failure that another thread is to hear of. */
+#define FAIL_TEXT_BYTES 1024
+struct cause {
+    enum status status; /* OK: nothing has failed */
+    char text[FAIL_TEXT_BYTES];
+};
+/* Keeps s and what is to be said of it (fail_text_of), unless s is OK or a failure is kept. */
+void cause_keep(struct cause *c, enum status s);
+/* Makes the failure that is kept this thread's last one again. Gives its status; OK if there is
+ * none, and then nothing is recorded. */
+enum status cause_again(const struct cause *c);
 
 /* Evaluates a status expression and returns it from the calling function unless it is OK. */
 #define TRY(expr)                                                                                  \

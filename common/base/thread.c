@@ -6,10 +6,7 @@
 
 static void *thread_body(void *arg) {
     struct thread *t = arg;
-    t->status = t->run(t->arg);
-    if (t->status != OK) {
-        snprintf(t->text, sizeof t->text, "%s", fail_text_of(t->status));
-    }
+    cause_keep(&t->cause, t->run(t->arg));
     atomic_store(&t->ended, true);
     return NULL;
 }
@@ -18,8 +15,7 @@ enum status thread_start(struct thread *t, const char *name, enum status (*run)(
                          void *arg) {
     t->run = run;
     t->arg = arg;
-    t->status = OK;
-    t->text[0] = '\0';
+    t->cause.status = OK;
     atomic_store(&t->ended, false);
     sigset_t all;
     sigset_t before;
@@ -43,7 +39,7 @@ enum status thread_join(struct thread *t) {
     }
     pthread_join(t->id, NULL);
     t->started = false;
-    return t->status == OK ? OK : fail(t->status, "%s", t->text);
+    return cause_again(&t->cause);
 }
 
 void thread_leave(struct thread *t) {

@@ -14,8 +14,7 @@ struct thread {
     bool started;
     enum status (*run)(void *arg);
     void *arg;
-    enum status status;
-    char text[1024]; /* fail_text() of the thread when it ended with a failure */
+    struct cause cause; /* how the thread ended */
     atomic_bool ended;
 };
 

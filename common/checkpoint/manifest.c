@@ -294,9 +294,7 @@ enum status manifest_read(struct manifest *m, const char *dir) {
     TRY_OUT(container_get(&r, 0, &bytes));
     status = manifest_decode(m, bytes.data, bytes.len);
     if (status != OK) {
-        char why[512];
-        snprintf(why, sizeof why, "%s", fail_text());
-        fail(status, "%s: %s", path, why);
+        fail(status, "%s: %s", path, fail_text());
     }
 out:
     container_close(&r);

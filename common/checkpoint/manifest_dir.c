@@ -80,10 +80,10 @@ static enum status replace(const char *from, const char *to, const char *old) {
     TRY(file_rename(to, old));
     const enum status status = file_rename(from, to);
     if (status != OK && !file_exists(to)) {
-        char why[1024];
-        snprintf(why, sizeof why, "%s", fail_text());
+        struct cause cause = {0};
+        cause_keep(&cause, status);
         (void)file_rename(old, to); /* if that fails too it is found under its other name */
-        return fail(status, "%s", why);
+        return cause_again(&cause);
     }
     return status;
 }
@@ -149,7 +149,7 @@ static bool find_latest(const char *root, char *out) {
  * damage is what the caller hears. ERR_NOT_FOUND: none at all. */
 static enum status find_newest(const char *root, char *out) {
     struct file_list list = {0};
-    char why[1024] = "";
+    struct cause first = {0};
     enum status status = ERR_NOT_FOUND;
     TRY(file_list_dir(&list, root));
     for (size_t i = list.count; i > 0 && status != OK; i--) {
@@ -162,12 +162,10 @@ static enum status find_newest(const char *root, char *out) {
         if (status != OK) {
             log_warn("%s is passed over: %s", out, fail_text());
         }
-        if (status != OK && why[0] == '\0') {
-            snprintf(why, sizeof why, "%s", fail_text());
-        }
+        cause_keep(&first, status);
     }
     file_list_free(&list);
-    return status == ERR_CORRUPT ? fail(status, "%s", why) : status;
+    return status == ERR_CORRUPT ? cause_again(&first) : status;
 }
 
 static bool never_completed(const char *path) {

@@ -69,20 +69,20 @@ static enum status take_shapes(struct scan *s) {
 
 enum status scan_manifest(const char *path, char *dir, struct manifest *m) {
     struct dataset shards = {0};
-    char text[1024];
+    struct cause cause = {0};
     memset(m, 0, sizeof *m);
     TRY(manifest_find(path, dir));
     const enum status status = manifest_read(m, dir);
     if (status == OK) {
         return OK;
     }
-    snprintf(text, sizeof text, "%s", fail_text());
+    cause_keep(&cause, status);
     const bool is_shards = dataset_read(&shards, dir) == OK;
     dataset_free(&shards);
     if (is_shards) {
         return fail(ERR_NOT_FOUND, "%s holds impression shards, not a checkpoint", dir);
     }
-    return fail(status, "%s", text);
+    return cause_again(&cause);
 }
 
 static enum status open_in(struct scan *s, const char *path) {

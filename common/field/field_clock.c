@@ -62,9 +62,7 @@ static enum status check_format(struct field_clock *c) {
     struct civil_parts parts;
     const enum status status = civil_check(c->format, &parts);
     if (status != OK) {
-        char why[512];
-        snprintf(why, sizeof why, "%s", fail_text());
-        return fail(status, "log.time_format: %s", why);
+        return fail(status, "log.time_format: %s", fail_text());
     }
     if (parts.year == c->relative) {
         return fail(ERR_CONFIG, parts.year
@@ -94,9 +92,7 @@ enum status field_clock_finish(struct field_clock *c) {
     }
     const enum status status = zone_find(&c->zone, c->zone_name);
     if (status != OK) {
-        char why[512];
-        snprintf(why, sizeof why, "%s", fail_text());
-        return fail(status, "log.timezone: %s", why);
+        return fail(status, "log.timezone: %s", fail_text());
     }
     return OK;
 }

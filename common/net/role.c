@@ -113,14 +113,14 @@ static enum status role_live(struct role *r) {
 }
 
 enum status role_run(struct role *r) {
-    char why[1024];
-    enum status status = role_live(r);
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
+    struct cause cause = {0};
+    const enum status status = role_live(r);
+    cause_keep(&cause, status);
     if (status != OK && status != ERR_PEER && r->link != NULL) {
-        role_say_failure(r, why);
+        role_say_failure(r, cause.text);
     }
     r->parts->close(r->self);
     link_close(&r->link);
     transport_destroy(&r->transport);
-    return status == OK ? OK : fail(status, "%s", why);
+    return cause_again(&cause);
 }

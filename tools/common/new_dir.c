@@ -49,11 +49,10 @@ enum status new_dir_publish(struct new_dir *d) {
 
 void new_dir_close(struct new_dir *d) {
     if (d->temporary[0] != '\0') {
-        char cause[1024];
-        const enum status status = fail_status();
-        snprintf(cause, sizeof cause, "%s", fail_text());
+        struct cause cause = {0};
+        cause_keep(&cause, fail_status());
         (void)file_remove_tree(d->temporary);
-        (void)fail(status, "%s", cause);
+        (void)cause_again(&cause);
         d->temporary[0] = '\0';
     }
     lock_release(&d->lock);

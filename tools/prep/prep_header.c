@@ -44,14 +44,13 @@ static void guess(struct span header, const struct csv_schema *s, char *out, siz
 
 static enum status bind(struct csv_schema *s, const char *path, struct span header,
                         const struct span *cells, size_t n) {
-    char why[800], hint[128];
+    char hint[128];
     const enum status status = csv_schema_bind(s, path, cells, n);
     if (status != ERR_CONFIG) {
         return status;
     }
     guess(header, s, hint, sizeof hint);
-    snprintf(why, sizeof why, "%s", fail_text());
-    return fail(status, "%s%s", why, hint);
+    return fail(status, "%s%s", fail_text(), hint);
 }
 
 enum status prep_header_read(struct prep_input *in, struct csv_schema *s, struct buf *header,

@@ -47,8 +47,7 @@ struct prep_piece {
     struct buf entries; /* of the common index (prep_index.h) */
     struct buf shards;  /* struct shard_info each */
     struct buf blocks;  /* struct drift_counts (common/data/drift.h) of its impressions */
-    enum status status; /* of the work; why is its fail text */
-    char why[1024];
+    struct cause cause; /* how the work failed */
 };
 
 void prep_piece_fini(struct prep_piece *p);

@@ -43,10 +43,7 @@ static enum status hand_run(void *arg) {
             continue;
         }
         struct prep_piece *p = item;
-        p->status = h->run->job->work(h->worker, p);
-        if (p->status != OK) {
-            snprintf(p->why, sizeof p->why, "%s", fail_text_of(p->status));
-        }
+        cause_keep(&p->cause, h->run->job->work(h->worker, p));
         if (queue_put(&h->run->done, p, IDLE_MS) != OK) { /* there is room for every piece */
             return OK;
         }
@@ -121,7 +118,8 @@ static enum status deliver(struct run *r) {
     struct prep_piece **at = &r->ready[r->next % r->piece_count];
     while (*at != NULL) {
         struct prep_piece *p = *at;
-        TRY(p->status == OK ? r->job->take(r->job->arg, p) : fail(p->status, "%s", p->why));
+        TRY(cause_again(&p->cause));
+        TRY(r->job->take(r->job->arg, p));
         *at = NULL;
         r->idle[r->idle_count++] = p;
         r->next++;

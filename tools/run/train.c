@@ -68,7 +68,7 @@ static enum status refuse_old_run(const struct job *j) {
 /* From here on the run directory is this job's, unless it is complete: then nothing is touched.
  * That another job writes there is told before what would be wrong with this one. */
 static enum status enter_run(struct train *t, bool *complete) {
-    char why[1024] = "";
+    struct cause cause = {0};
     const struct coord_options o = job_coord_options(&t->job);
     enum status status = t->job.resume ? coord_look(&o, complete) : OK;
     if (status == OK && *complete) {
@@ -78,9 +78,9 @@ static enum status enter_run(struct train *t, bool *complete) {
             t->job.out);
         return OK;
     }
-    snprintf(why, sizeof why, "%s", fail_text_of(status));
+    cause_keep(&cause, status);
     TRY(lock_take_in(&t->lock, t->job.out));
-    return status != OK ? fail(status, "%s", why) : refuse_old_run(&t->job);
+    return status != OK ? cause_again(&cause) : refuse_old_run(&t->job);
 }
 
 static enum status make_directories(struct train *t) {
@@ -308,7 +308,7 @@ static enum status end_failed(struct train *t, enum status status) {
 
 static enum status train_start(void *line) {
     struct train *t = NULL;
-    char why[1024];
+    struct cause cause = {0};
     TRY(mem_new(&t));
     t->job = *(const struct job *)line; /* its lists stay the line's */
     t->crew.progress_write = -1;
@@ -317,10 +317,10 @@ static enum status train_start(void *line) {
     if (status != OK && !(status == ERR_CLOSED && stop_requested())) { /* else nothing had begun */
         status = end_failed(t, status);
     }
-    snprintf(why, sizeof why, "%s", fail_text());
+    cause_keep(&cause, status);
     train_fini(t);
     mem_free(&t);
-    return status == OK ? OK : fail(status, "%s", why);
+    return cause_again(&cause);
 }
 
 const struct command command_train = {

@@ -71,11 +71,11 @@ enum status predict_csv(struct local *local, const struct file_list *data, uint3
     *lines = c.lines;
 out:
     if (status != OK && made) {
-        char text[1024]; /* the cause, not what became of the leftover */
-        snprintf(text, sizeof text, "%s", fail_text());
+        struct cause cause = {0};
+        cause_keep(&cause, status);
         (void)file_close(&c.file);
         (void)file_remove(temporary);
-        (void)fail(status, "%s", text);
+        (void)cause_again(&cause);
     }
     buf_fini(&c.text);
     lock_release(&lock);

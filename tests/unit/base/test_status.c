@@ -124,6 +124,25 @@ static void try_returns_what_is_not_ok(void **state) {
     assert_int_equal(reached, 3);
 }
 
+/* What a clean-up says afterwards is not what is heard; the first of several failures is. */
+static void the_first_cause_is_kept(void **state) {
+    (void)state;
+    struct cause cause = {0};
+    fail(ERR_AGAIN, "before");
+    cause_keep(&cause, OK);
+    assert_int_equal(cause_again(&cause), OK);
+    assert_string_equal(fail_text(), "before");
+    cause_keep(&cause, fail(ERR_CORRUPT, "the %s\x01", "cause"));
+    cause_keep(&cause, fail(ERR_IO, "the clean-up"));
+    assert_string_equal(fail_text(), "the clean-up");
+    assert_int_equal(cause_again(&cause), ERR_CORRUPT);
+    assert_string_equal(fail_text(), "the cause\\x01");
+    assert_int_equal(fail_status(), ERR_CORRUPT);
+    struct cause silent = {0};
+    cause_keep(&silent, ERR_CLOSED); /* a status without a text of its own */
+    assert_string_equal(silent.text, "closed");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_its_own_text),
@@ -134,6 +153,7 @@ int main(void) {
         cmocka_unit_test(texts_belong_to_threads),
         cmocka_unit_test(a_status_without_a_text_gets_its_own),
         cmocka_unit_test(try_returns_what_is_not_ok),
+        cmocka_unit_test(the_first_cause_is_kept),
     };
     return cmocka_run_group_tests_name("status", tests, NULL, NULL);
 }
