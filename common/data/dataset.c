@@ -24,7 +24,7 @@
 #include "sampling.h"
 #include "dataset.h"
 #include "dataset.h"
-#include "shard.h"
+#include "shard_format.h"
 #include "shard_weights.h"
 
 #define DATASET_FORMAT     1u

@@ -12,6 +12,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "shard_format.h"
 
 #define STREAM_SAMPLE 0x73616d706c650000u
 

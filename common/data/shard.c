@@ -349,6 +349,24 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
                       schema);
 }
 
+enum status shard_weigh(struct shard *s, double sample_rate) {
+    if (sample_rate == 1.0) {
+        return OK;
+    }
+    if (s->weight == NULL) {
+        TRY(mem_array(&s->weight, s->impressions));
+        for (uint32_t i = 0; i < s->impressions; i++) {
+            s->weight[i] = 1.0f;
+        }
+    }
+    for (uint32_t i = 0; i < s->impressions; i++) {
+        if ((s->labels[i] & LABEL_CLICK) == 0) {
+            s->weight[i] = (float)((double)s->weight[i] / sample_rate);
+        }
+    }
+    return OK;
+}
+
 static bool is_shared(const struct shard *s, const uint32_t *start) {
     return start == s->shared_start[0][0] || start == s->shared_start[0][1] ||
            start == s->shared_start[1][0] || start == s->shared_start[1][1];

@@ -31,9 +31,6 @@
 #include "record.h"
 #include "shard_weights.h"
 
-#define SHARD_IMPRESSIONS_MAX (1u << 20)
-#define SHARD_VALUES_MAX      (1u << 30)
-
 struct column {
     uint32_t n, dict_count, values;
     uint64_t *dict;
@@ -68,6 +65,9 @@ enum status shard_read(struct shard *s, const char *dir, const char *name,
 /* The same from a shard file's bytes; `name` stands for the path in messages. */
 enum status shard_decode(struct shard *s, const char *name, const void *data, size_t bytes,
                          const struct schema *schema);
+/* In a log that kept only `sample_rate` of its unclicked impressions each of them stands for
+ * 1 / sample_rate: its weight is divided by the rate. A rate of 1 changes nothing. ERR_MEMORY. */
+enum status shard_weigh(struct shard *s, double sample_rate);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
 
 #endif

@@ -7,9 +7,10 @@
  */
 #include "shard_builder.h"
 #include "shard_builder.h"
-#include "shard.h"
+#include "shard_format.h"
+#include "shard_write.h"
 #include "shard_weights.h"
-#include "shard_builder_private.h"
+#include "shard_builder.h"
 
 #include <assert.h>
 #include <math.h>

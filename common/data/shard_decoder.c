@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "shard.h"
 #include "shard_weights.h"
 #include "shard_format.h"
 

@@ -4,6 +4,11 @@
 #ifndef COMMON_DATA_SHARD_FORMAT_H
 #define COMMON_DATA_SHARD_FORMAT_H
 
+/* What a shard may hold at most. */
+#define SHARD_IMPRESSIONS_MAX (1u << 20)
+#define SHARD_VALUES_MAX      (1u << 30) /* of all columns */
+#define SHARD_WEIGHT_MAX      1e6f       /* of an impression */
+
 #define SHARD_FORMAT      1u
 #define SHARD_FORMAT_MORE 2u /* META has one more u32, of the bits below; not 0 */
 

@@ -7,11 +7,9 @@
  */
 #include "shard_weights.h"
 
-#include "common/base/mem.h"
 #include "record.h"
 #include "shard_weights.h"
 #include "shard_weights.h"
-#include "shard.h"
 
 struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, size_t n) {
     const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;
@@ -46,22 +44,4 @@ void weight_sums_rates(const struct weight_sums *w, double sample_rate, double *
     const double all = w->clicked + (w->all - w->clicked) / sample_rate;
     *ctr = all > 0.0 ? w->clicked / all : 0.0;
     *cvr = w->clicked > 0.0 ? w->converted / w->clicked : 0.0;
-}
-
-enum status shard_weigh(struct shard *s, double sample_rate) {
-    if (sample_rate == 1.0) {
-        return OK;
-    }
-    if (s->weight == NULL) {
-        TRY(mem_array(&s->weight, s->impressions));
-        for (uint32_t i = 0; i < s->impressions; i++) {
-            s->weight[i] = 1.0f;
-        }
-    }
-    for (uint32_t i = 0; i < s->impressions; i++) {
-        if ((s->labels[i] & LABEL_CLICK) == 0) {
-            s->weight[i] = (float)((double)s->weight[i] / sample_rate);
-        }
-    }
-    return OK;
 }

@@ -1,6 +1,6 @@
 /* shard_weights.h - what impressions count, each and together.
  *
- * A weight is a float from 0 to SHARD_WEIGHT_MAX; where an array of weights is NULL every impression
+ * A weight is a float from 0 to SHARD_WEIGHT_MAX (shard_format.h); where an array of weights is NULL every impression
  * counts 1.
  */
 #ifndef COMMON_DATA_SHARD_WEIGHTS_H
@@ -9,10 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "common/base/status.h"
-
-#define SHARD_WEIGHT_MAX 1e6f
 
 /* What the impressions of a shard, or of many, count together. Without weights `there` is false and
  * the rest is as if each counted 1. */
@@ -27,10 +23,5 @@ void weight_sums_add(struct weight_sums *to, const struct weight_sums *from);
 /* Clicks per impression and conversions per click, each impression by its weight; 0 without clicks.
  * sample_rate: the share of the unclicked impressions that the log kept. */
 void weight_sums_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr);
-
-struct shard;
-/* In a log that kept only `sample_rate` of its unclicked impressions each of them stands for
- * 1 / sample_rate: its weight is divided by the rate. A rate of 1 changes nothing. ERR_MEMORY. */
-enum status shard_weigh(struct shard *s, double sample_rate);
 
 #endif

@@ -2,7 +2,7 @@
  * of shard_format.h. Everything that needs a whole column - bag lengths, dictionary, codes, whether
  * weights matter - is computed here, once a column. The bytes depend on what was collected alone.
  */
-#include "shard_builder_private.h"
+#include "shard_write.h"
 
 #include <assert.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "common/data/record.h"
-#include "common/data/shard.h"
+#include "common/data/shard_format.h"
 
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out) {
     if (n > SHARD_IMPRESSIONS_MAX) {

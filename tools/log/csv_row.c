@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/hash.h"
+#include "common/data/shard_format.h"
 #include "common/field/field_text.h"
 
 enum status csv_row_init(struct csv_row *r, const struct csv_schema *schema, struct log_fields *f) {

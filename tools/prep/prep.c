@@ -18,6 +18,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
+#include "common/data/shard_format.h"
 #include "tools/common/options.h"
 #include "tools/common/paths.h"
 #include "prep_arrange.h"

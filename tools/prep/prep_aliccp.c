@@ -11,6 +11,7 @@
  * would lose the order of the log.
  */
 #include "common/base/mem.h"
+#include "common/data/shard_format.h"
 #include "prep.h"
 #include "prep_classes.h"
 #include "prep_index.h"

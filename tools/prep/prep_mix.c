@@ -22,6 +22,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/base/thread.h"
+#include "common/data/shard_format.h"
 
 #define DRAW_BUCKET            0x6275636b6574u /* keep draws of one seed apart */
 #define DRAW_ORDER             0x6f72646572u

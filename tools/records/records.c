@@ -6,6 +6,7 @@
 
 #include "common/base/nearest.h"
 #include "common/base/thread.h"
+#include "common/data/shard_format.h"
 #include "tools/common/options.h"
 #include "tools/common/paths.h"
 #include "tools/common/tools.h"

@@ -1,4 +1,5 @@
 /* Unit tests of coord/progress.h and of the frames of common/net/scores.h. */
+#include "common/data/shard_format.h"
 #include "coord/progress.h"
 
 #include <math.h>
@@ -7,7 +8,6 @@
 #include "common/base/rng.h"
 #include "common/net/scores.h"
 #include "common/data/record.h"
-#include "common/data/shard.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

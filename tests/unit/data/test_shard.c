@@ -16,6 +16,7 @@
 #include "common/data/record.h"
 #include "common/data/shard.h"
 #include "common/data/shard_builder.h"
+#include "common/data/shard_format.h"
 #include "common/data/shard_info.h"
 #include "common/data/shard_weights.h"
 

@@ -1,4 +1,4 @@
-#include "common/data/shard.h"
+#include "common/data/shard_format.h"
 #include "common/job/plan.h"
 #include "common/data/shard.h"
 

@@ -13,6 +13,7 @@
 #include "common/base/rng.h"
 #include "common/data/dataset.h"
 #include "common/data/shard_builder.h"
+#include "common/data/shard_format.h"
 #include "common/data/shard_info.h"
 #include "tests/dirs.h"
 #include "tools/records/records.h"

@@ -1,10 +1,9 @@
-/* shard_builder_private.h - what a shard builder has collected, between the files shard_builder.c
- * and shard_write.c only. */
-#ifndef COMMON_DATA_SHARD_BUILDER_PRIVATE_H
-#define COMMON_DATA_SHARD_BUILDER_PRIVATE_H
+/* shard_write.h - what a builder has collected, and how it becomes a file. For shard_builder.c. */
+#ifndef COMMON_DATA_SHARD_WRITE_H
+#define COMMON_DATA_SHARD_WRITE_H
 
+#include "common/job/schema.h"
 #include "record.h"
-#include "shard_builder.h"
 #include "shard_info.h"
 #include "shard_dict.h"
 
