@@ -302,31 +302,31 @@ static uint32_t scoring_threads(const struct compare *c) {
 /* The CTR net's scores are kept for the seed's other models; its own figures come from them. */
 static enum status measure_reference(const struct compare *c, const struct compare_run *run,
                                      struct score_list *reference, struct compare_cell *cell) {
-    struct local *local = NULL;
+    struct scorer *scorer = NULL;
     struct evaluation figures[2];
     uint32_t count = 0;
     enum status status = OK;
     reference->count = 0;
-    TRY_OUT(local_create(&local, run->dir, NULL));
-    local_kernel(local, cell->kernel);
-    TRY_OUT(local_score(local, &c->eval, scoring_threads(c),
-                        (struct local_sink){score_list_take, reference}));
+    TRY_OUT(scorer_create(&scorer, run->dir, NULL));
+    scorer_kernel(scorer, cell->kernel);
+    TRY_OUT(scorer_score(scorer, &c->eval, scoring_threads(c),
+                         (struct scorer_sink){score_list_take, reference}));
     enum score_form form;
-    TRY_OUT(local_judged(local, &form));
+    TRY_OUT(scorer_judged(scorer, &form));
     const struct evaluation_spec spec = {
         .form = form, .resamples = (uint32_t)c->resamples, .seed = BOOTSTRAP_SEED};
     const struct eval_spec of = {.data = &c->eval, .weights = c->weights};
     TRY_OUT(eval_scores(&of, &spec, reference, figures, &count));
     cell->evaluation = figures[0];
-    status = local_unseen(local, NULL, NULL); /* the other methods have the same rows, or fewer */
+    status = scorer_unseen(scorer, NULL, NULL); /* the other methods have the same rows, or fewer */
 out:
-    local_destroy(&local);
+    scorer_destroy(&scorer);
     return status;
 }
 
 static enum status measure(const struct compare *c, const struct compare_run *run,
                            const struct score_list *reference, struct compare_cell *cell) {
-    struct local *local = NULL;
+    struct scorer *scorer = NULL;
     struct evaluation figures[2];
     uint32_t count = 0;
     const struct eval_spec spec = {.data = &c->eval,
@@ -336,11 +336,11 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
                                    .threads = scoring_threads(c),
                                    .resamples = (uint32_t)c->resamples,
                                    .seed = BOOTSTRAP_SEED};
-    TRY(local_create(&local, run->dir, NULL));
-    local_kernel(local, cell->kernel);
-    const enum status status = eval_run(local, &spec, figures, &count);
+    TRY(scorer_create(&scorer, run->dir, NULL));
+    scorer_kernel(scorer, cell->kernel);
+    const enum status status = eval_run(scorer, &spec, figures, &count);
     cell->evaluation = figures[0];
-    local_destroy(&local);
+    scorer_destroy(&scorer);
     return status;
 }
 

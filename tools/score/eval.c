@@ -80,15 +80,15 @@ static enum status join_reference(const struct score_list *list, const struct sc
 
 enum status eval_reference(const char *checkpoint, const char *kernel, const struct file_list *data,
                            uint32_t threads, struct score_list *out) {
-    struct local *local = NULL;
-    enum status status = local_create(&local, checkpoint, kernel);
+    struct scorer *scorer = NULL;
+    enum status status = scorer_create(&scorer, checkpoint, kernel);
     if (status == OK) {
-        status = local_score(local, data, threads, (struct local_sink){score_list_take, out});
+        status = scorer_score(scorer, data, threads, (struct scorer_sink){score_list_take, out});
     }
     if (status == OK) {
-        status = local_unseen(local, NULL, NULL);
+        status = scorer_unseen(scorer, NULL, NULL);
     }
-    local_destroy(&local);
+    scorer_destroy(&scorer);
     return status;
 }
 
@@ -120,17 +120,17 @@ enum status eval_scores(const struct eval_spec *spec, const struct evaluation_sp
     return evaluation_compute(e, list->scores, list->count, &of);
 }
 
-enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e,
+enum status eval_run(struct scorer *scorer, const struct eval_spec *spec, struct evaluation *e,
                      uint32_t *count) {
     struct score_list list = {0};
     float *truth = NULL, *reference = NULL;
     enum status status = OK;
-    const struct local_sink sink = {score_list_take, &list};
-    TRY_OUT(local_score(local, spec->data, spec->threads, sink));
+    const struct scorer_sink sink = {score_list_take, &list};
+    TRY_OUT(scorer_score(scorer, spec->data, spec->threads, sink));
     TRY_OUT(join_truth(&list, spec->truth, &truth));
     TRY_OUT(join_reference(&list, spec->reference, &reference));
     enum score_form form;
-    TRY_OUT(local_judged(local, &form));
+    TRY_OUT(scorer_judged(scorer, &form));
     const struct evaluation_spec what = {.form = form,
                                          .truth_cvr = truth,
                                          .reference_ctr = reference,
@@ -248,13 +248,13 @@ static enum status parse(struct eval_line *l, int argc, char **argv) {
     return OK;
 }
 
-static enum status tables(const struct eval_line *l, const struct local *local,
+static enum status tables(const struct eval_line *l, const struct scorer *scorer,
                           const struct evaluation *e, uint32_t count, struct buf *out) {
     for (uint32_t k = 0; k < count; k++) {
         TRY(evaluation_table(&e[k], out));
         TRY(buf_printf(out, "\n"));
     }
-    TRY(local_unseen(local, out, NULL));
+    TRY(scorer_unseen(scorer, out, NULL));
     for (uint32_t k = 0; k < count && l->calibration; k++) {
         TRY(k > 0 ? buf_printf(out, "\nby weight:\n") : OK);
         TRY(evaluation_calibration(&e[k], out));
@@ -262,20 +262,20 @@ static enum status tables(const struct eval_line *l, const struct local *local,
     return OK;
 }
 
-static enum status report(const struct eval_line *l, const struct local *local,
+static enum status report(const struct eval_line *l, const struct scorer *scorer,
                           const struct evaluation *e, uint32_t count) {
     struct buf out = BUF_EMPTY;
     struct json j;
     char kernel[KERNEL_NAME_MAX], dirs[PATH_BYTES_MAX];
     enum status status = OK;
-    local_kernel(local, kernel);
+    scorer_kernel(scorer, kernel);
     if (l->json) {
         json_init(&j, &out, false);
         json_open(&j, NULL, '{');
         evaluations_json(e, count, &j);
-        status = local_unseen(local, NULL, &j);
-        json_str(&j, "checkpoint", local_dir(local));
-        json_u64(&j, "step", local_manifest(local)->step);
+        status = scorer_unseen(scorer, NULL, &j);
+        json_str(&j, "checkpoint", scorer_dir(scorer));
+        json_u64(&j, "step", scorer_manifest(scorer)->step);
         json_str(&j, "data", dataset_name(&l->data, dirs));
         json_str(&j, "kernel", kernel);
         if (l->reference != NULL) {
@@ -284,7 +284,7 @@ static enum status report(const struct eval_line *l, const struct local *local,
         json_close(&j);
         status = status == OK ? j.status : status;
     } else {
-        status = tables(l, local, e, count, &out);
+        status = tables(l, scorer, e, count, &out);
         if (status == OK) {
             status = buf_printf(&out, "products: %s\n", kernel);
         }
@@ -298,13 +298,13 @@ static enum status report(const struct eval_line *l, const struct local *local,
 }
 
 /* The file appears whole. */
-static enum status draw(const struct eval_line *l, const struct local *local,
+static enum status draw(const struct eval_line *l, const struct scorer *scorer,
                         const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
     char title[3 * PATH_BYTES_MAX], dirs[PATH_BYTES_MAX];
     struct lock lock = LOCK_NONE;
     enum status status;
-    snprintf(title, sizeof title, "Reliability of %s on %s", local_dir(local),
+    snprintf(title, sizeof title, "Reliability of %s on %s", scorer_dir(scorer),
              dataset_name(&l->data, dirs));
     TRY_OUT(evaluation_picture(e, title, &out));
     TRY_OUT(lock_take_beside(&lock, l->picture));
@@ -316,7 +316,7 @@ out:
 }
 
 static enum status measure(const struct eval_line *l) {
-    struct local *local = NULL;
+    struct scorer *scorer = NULL;
     struct score_list reference = {0};
     struct evaluation e[2];
     uint32_t count = 0;
@@ -328,7 +328,7 @@ static enum status measure(const struct eval_line *l) {
     if (l->reference != NULL) {
         TRY_OUT(eval_reference(l->reference, l->kernel, &l->data, threads, &reference));
     }
-    TRY_OUT(local_create(&local, l->checkpoint, l->kernel));
+    TRY_OUT(scorer_create(&scorer, l->checkpoint, l->kernel));
     const struct eval_spec spec = {.data = &l->data,
                                    .truth = l->truth,
                                    .reference = l->reference != NULL ? &reference : NULL,
@@ -336,14 +336,14 @@ static enum status measure(const struct eval_line *l) {
                                    .resamples = (uint32_t)l->resamples,
                                    .seed = l->seed,
                                    .weights = l->weights};
-    TRY_OUT(eval_run(local, &spec, e, &count));
+    TRY_OUT(eval_run(scorer, &spec, e, &count));
     if (l->picture != NULL) { /* of both, unweighted */
-        TRY_OUT(draw(l, local, e));
+        TRY_OUT(draw(l, scorer, e));
     }
-    TRY_OUT(report(l, local, e, count));
+    TRY_OUT(report(l, scorer, e, count));
 out:
     score_list_fini(&reference);
-    local_destroy(&local);
+    scorer_destroy(&scorer);
     return status;
 }
 

@@ -16,7 +16,7 @@ struct score_list {
     struct score *scores;
     size_t count, cap;
 };
-/* A sink for local_score; arg is the list. ERR_MEMORY. */
+/* A sink for scorer_score; arg is the list. ERR_MEMORY. */
 enum status score_list_take(void *arg, const struct score *scores, size_t n);
 void score_list_fini(struct score_list *list);
 
@@ -44,7 +44,7 @@ enum status eval_scores(const struct eval_spec *spec, const struct evaluation_sp
                         const struct score_list *list, struct evaluation *e, uint32_t *count);
 /* Scores the data and fills e[2]; *count: how many. ERR_NOT_FOUND: an impression is not in the
  * truth file. ERR_CORRUPT: the reference is not of these impressions. ERR_CONFIG as above. */
-enum status eval_run(struct local *local, const struct eval_spec *spec, struct evaluation *e,
+enum status eval_run(struct scorer *scorer, const struct eval_spec *spec, struct evaluation *e,
                      uint32_t *count);
 
 #endif

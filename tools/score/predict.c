@@ -48,10 +48,10 @@ static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     return OK;
 }
 
-enum status predict_csv(struct local *local, const struct file_list *data, uint32_t threads,
+enum status predict_csv(struct scorer *scorer, const struct file_list *data, uint32_t threads,
                         const char *path, uint64_t *lines) {
     char temporary[PATH_BYTES_MAX];
-    struct csv c = {.form = local_form(local), .file = FILE_CLOSED};
+    struct csv c = {.form = scorer_form(scorer), .file = FILE_CLOSED};
     struct lock lock = LOCK_NONE;
     bool made = false;
     enum status status = OK;
@@ -63,7 +63,7 @@ enum status predict_csv(struct local *local, const struct file_list *data, uint3
     TRY_OUT(file_open_write(&c.file, temporary));
     made = true;
     TRY_OUT(buf_printf(&c.text, "impression_id,p_ctr,p_cvr,p_ctcvr\n"));
-    TRY_OUT(local_score(local, data, threads, (struct local_sink){csv_take, &c}));
+    TRY_OUT(scorer_score(scorer, data, threads, (struct scorer_sink){csv_take, &c}));
     TRY_OUT(csv_flush(&c));
     TRY_OUT(file_sync(&c.file));
     TRY_OUT(file_close(&c.file));
@@ -142,12 +142,13 @@ static enum status parse(struct predict_line *l, int argc, char **argv) {
     return OK;
 }
 
-static enum status report(const struct predict_line *l, const struct local *local, uint64_t lines) {
+static enum status report(const struct predict_line *l, const struct scorer *scorer,
+                          uint64_t lines) {
     struct buf out = BUF_EMPTY;
     enum status status = OK;
     TRY_OUT(buf_printf(&out, "%s: %llu impressions, step %llu\n", l->out, (unsigned long long)lines,
-                       (unsigned long long)local_manifest(local)->step));
-    TRY_OUT(local_unseen(local, &out, NULL));
+                       (unsigned long long)scorer_manifest(scorer)->step));
+    TRY_OUT(scorer_unseen(scorer, &out, NULL));
     fwrite(out.data, 1, out.len, stdout);
 out:
     buf_fini(&out);
@@ -155,14 +156,14 @@ out:
 }
 
 static enum status predict(const struct predict_line *l) {
-    struct local *local = NULL;
+    struct scorer *scorer = NULL;
     uint64_t lines = 0;
-    TRY(local_create(&local, l->checkpoint, l->kernel));
-    enum status status = predict_csv(local, &l->data, (uint32_t)l->threads, l->out, &lines);
+    TRY(scorer_create(&scorer, l->checkpoint, l->kernel));
+    enum status status = predict_csv(scorer, &l->data, (uint32_t)l->threads, l->out, &lines);
     if (status == OK) {
-        status = report(l, local, lines);
+        status = report(l, scorer, lines);
     }
-    local_destroy(&local);
+    scorer_destroy(&scorer);
     return status;
 }
 

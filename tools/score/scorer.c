@@ -23,7 +23,7 @@
 #include "ps/restore.h"
 #include "worker/model/model.h"
 
-struct local {
+struct scorer {
     char dir[PATH_BYTES_MAX];
     struct manifest manifest;
     struct config config;
@@ -41,142 +41,142 @@ struct local {
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-static enum status pull_dense(struct local *l) {
+static enum status pull_dense(struct scorer *s) {
     const uint32_t counts[FIELDS_MAX] = {0};
     const struct key_list none = {.counts = counts, .ids = NULL, .total = 0};
     struct pull_result result;
-    TRY(mem_array(&l->dense, l->layout.count));
-    return partition_pull(l->partition, &none, true, l->dense, &result);
+    TRY(mem_array(&s->dense, s->layout.count));
+    return partition_pull(s->partition, &none, true, s->dense, &result);
 }
 
 /* Who asks for a kernel gets it or an error. What the checkpoint names is where it was trained:
  * followed, for the same bits, but no reason to refuse a machine that has another one. */
-static enum status choose_kernel(struct local *l, const char *forced) {
+static enum status choose_kernel(struct scorer *s, const char *forced) {
     if (forced != NULL) {
         char assignment[64];
         snprintf(assignment, sizeof assignment, "compute.kernel=%.40s", forced);
-        TRY(config_set(&l->config, assignment));
+        TRY(config_set(&s->config, assignment));
     }
-    enum status status = kernel_find(l->config.kernel, l->config.precision, &l->kernel);
-    if (status != OK && forced == NULL && l->config.kernel != KERNEL_AUTO) {
+    enum status status = kernel_find(s->config.kernel, s->config.precision, &s->kernel);
+    if (status != OK && forced == NULL && s->config.kernel != KERNEL_AUTO) {
         log_warn("%s: as the checkpoint has it; scored with auto instead", fail_text());
-        l->config.kernel = KERNEL_AUTO;
-        status = kernel_find(KERNEL_AUTO, l->config.precision, &l->kernel);
+        s->config.kernel = KERNEL_AUTO;
+        status = kernel_find(KERNEL_AUTO, s->config.precision, &s->kernel);
     }
     if (status == OK &&
-        l->config.precision != PRECISION_F32) { /* else there is nothing to warn of */
-        kernel_log(l->kernel, l->config.kernel, l->config.precision);
+        s->config.precision != PRECISION_F32) { /* else there is nothing to warn of */
+        kernel_log(s->kernel, s->config.kernel, s->config.precision);
     }
     return status;
 }
 
-static enum status load(struct local *l, const char *path, const char *kernel) {
-    TRY(scan_manifest(path, l->dir, &l->manifest));
-    config_default(&l->config);
-    TRY(config_parse(&l->config, "the checkpoint's configuration", l->manifest.config_text));
-    TRY(choose_kernel(l, kernel));
-    TRY(layout_init(&l->layout, &l->config, &l->manifest.schema, l->manifest.rate_ctr,
-                    l->manifest.rate_cvr));
+static enum status scorer_load(struct scorer *s, const char *path, const char *kernel) {
+    TRY(scan_manifest(path, s->dir, &s->manifest));
+    config_default(&s->config);
+    TRY(config_parse(&s->config, "the checkpoint's configuration", s->manifest.config_text));
+    TRY(choose_kernel(s, kernel));
+    TRY(layout_init(&s->layout, &s->config, &s->manifest.schema, s->manifest.rate_ctr,
+                    s->manifest.rate_cvr));
     const struct partition_spec spec = {
-        .config = &l->config,
-        .schema = &l->manifest.schema,
-        .layout = &l->layout,
-        .batches_per_shard = l->manifest.batches_per_shard,
-        .shards = l->manifest.shards,
+        .config = &s->config,
+        .schema = &s->manifest.schema,
+        .layout = &s->layout,
+        .batches_per_shard = s->manifest.batches_per_shard,
+        .shards = s->manifest.shards,
         .bucket_begin = 0,
         .bucket_end = BUCKETS,
         .memory_bytes = 0,
         .read_only = true,
     };
-    TRY(partition_create(&l->partition, &spec));
-    TRY(partition_restore(l->partition, l->dir, &l->manifest));
-    return pull_dense(l);
+    TRY(partition_create(&s->partition, &spec));
+    TRY(partition_restore(s->partition, s->dir, &s->manifest));
+    return pull_dense(s);
 }
 
-enum status local_create(struct local **out, const char *path, const char *kernel) {
-    struct local *l = NULL;
+enum status scorer_create(struct scorer **out, const char *path, const char *kernel) {
+    struct scorer *s = NULL;
     enum status status = OK;
     *out = NULL;
-    TRY_OUT(mem_new(&l));
-    if (pthread_mutex_init(&l->lock, NULL) != 0) {
+    TRY_OUT(mem_new(&s));
+    if (pthread_mutex_init(&s->lock, NULL) != 0) {
         TRY_OUT(fail(ERR_MEMORY, "cannot make a mutex"));
     }
-    l->lock_ready = true;
-    TRY_OUT(load(l, path, kernel));
-    *out = l;
-    l = NULL;
+    s->lock_ready = true;
+    TRY_OUT(scorer_load(s, path, kernel));
+    *out = s;
+    s = NULL;
 out:
-    local_destroy(&l);
+    scorer_destroy(&s);
     return status;
 }
 
-void local_destroy(struct local **inout) {
-    struct local *l = *inout;
-    if (l == NULL) {
+void scorer_destroy(struct scorer **inout) {
+    struct scorer *s = *inout;
+    if (s == NULL) {
         return;
     }
-    partition_destroy(&l->partition);
-    manifest_free(&l->manifest);
-    mem_free(&l->dense);
-    if (l->lock_ready) {
-        pthread_mutex_destroy(&l->lock);
+    partition_destroy(&s->partition);
+    manifest_free(&s->manifest);
+    mem_free(&s->dense);
+    if (s->lock_ready) {
+        pthread_mutex_destroy(&s->lock);
     }
     mem_free(inout);
 }
 
-const char *local_dir(const struct local *l) {
-    return l->dir;
+const char *scorer_dir(const struct scorer *s) {
+    return s->dir;
 }
 
-const struct manifest *local_manifest(const struct local *l) {
-    return &l->manifest;
+const struct manifest *scorer_manifest(const struct scorer *s) {
+    return &s->manifest;
 }
 
-enum score_form local_form(const struct local *l) {
-    return score_form_of(&l->config);
+enum score_form scorer_form(const struct scorer *s) {
+    return score_form_of(&s->config);
 }
 
-enum status local_judged(const struct local *l, enum score_form *out) {
-    return score_form_judged(&l->config, l->no_conversion, l->data, out);
+enum status scorer_judged(const struct scorer *s, enum score_form *out) {
+    return score_form_judged(&s->config, s->no_conversion, s->data, out);
 }
 
-void local_kernel(const struct local *l, char out[KERNEL_NAME_MAX]) {
-    kernel_describe(l->kernel, out);
+void scorer_kernel(const struct scorer *s, char out[KERNEL_NAME_MAX]) {
+    kernel_describe(s->kernel, out);
 }
 
-uint64_t local_rows(const struct local *l) {
+uint64_t scorer_rows(const struct scorer *s) {
     struct partition_stats stats;
-    partition_stats(l->partition, &stats);
+    partition_stats(s->partition, &stats);
     return stats.rows_total;
 }
 
-static void unseen_firsts(const struct local *l, double first[FIELDS_MAX]) {
+static void unseen_firsts(const struct scorer *s, double first[FIELDS_MAX]) {
     struct partition_stats stats;
-    partition_stats(l->partition, &stats);
-    unseen_first(&l->config, &l->manifest.schema, stats.rows, l->manifest.field_values, first);
+    partition_stats(s->partition, &stats);
+    unseen_first(&s->config, &s->manifest.schema, stats.rows, s->manifest.field_values, first);
 }
 
-enum status local_unseen(const struct local *l, struct buf *table, struct json *j) {
-    const struct schema *schema = &l->manifest.schema;
+enum status scorer_unseen(const struct scorer *s, struct buf *table, struct json *j) {
+    const struct schema *schema = &s->manifest.schema;
     double first[FIELDS_MAX];
     struct buf doubts = BUF_EMPTY;
-    unseen_firsts(l, first);
-    enum status status = unseen_doubts(&l->unseen, schema, first, &doubts);
+    unseen_firsts(s, first);
+    enum status status = unseen_doubts(&s->unseen, schema, first, &doubts);
     data_fit_log(&doubts);
     buf_fini(&doubts);
     if (table != NULL && status == OK) {
-        status = unseen_table(&l->unseen, schema, first, table);
+        status = unseen_table(&s->unseen, schema, first, table);
     }
     if (j != NULL) {
-        unseen_json(&l->unseen, schema, first, j);
+        unseen_json(&s->unseen, schema, first, j);
     }
     return status;
 }
 
 /* --- one thread ------------------------------------------------------------------------------- */
 
-struct scorer {
-    struct local *local;
+struct scoring {
+    struct scorer *scorer;
     struct model *model;
     struct batch_cutter *cutter;
     struct batch batch;
@@ -189,49 +189,37 @@ struct scorer {
     size_t rows_cap;
     float *logits; /* a then b */
     size_t logits_cap;
-    /* the shard at hand */
-    const char *data_dir, *name;
-    uint32_t index;
+    const struct dataset *data;
     int user_slot;
-    double sample_rate;
+    uint32_t index; /* of the shard at hand */
     struct score *scores;
     size_t scores_cap, count;
     struct thread thread;
 };
 
-static enum status reserve(void **array, size_t *cap, size_t need, size_t size) {
-    if (need <= *cap) {
-        return OK;
-    }
-    mem_free_at(array);
-    *cap = 0;
-    TRY(mem_array_of(array, need, size));
-    *cap = need;
-    return OK;
+static enum status scoring_init(struct scoring *t, struct scorer *scorer,
+                                const struct dataset *data, int user_slot) {
+    *t = (struct scoring){.scorer = scorer, .data = data, .user_slot = user_slot};
+    struct loss_spec loss = loss_spec_of(&scorer->config);
+    loss.ctr_shift = loss_shift_of(&scorer->config, scorer->manifest.sample_rate);
+    TRY(model_create(&t->model, &scorer->layout, &loss, scorer->kernel));
+    return batch_cutter_create(&t->cutter);
 }
 
-static enum status scorer_init(struct scorer *s, struct local *local) {
-    *s = (struct scorer){.local = local};
-    struct loss_spec loss = loss_spec_of(&local->config);
-    loss.ctr_shift = loss_shift_of(&local->config, local->manifest.sample_rate);
-    TRY(model_create(&s->model, &local->layout, &loss, local->kernel));
-    return batch_cutter_create(&s->cutter);
+static void scoring_fini(struct scoring *t) {
+    model_destroy(&t->model);
+    batch_cutter_destroy(&t->cutter);
+    batch_fini(&t->batch);
+    mem_free(&t->ids);
+    mem_free(&t->missing);
+    mem_free(&t->rows);
+    mem_free(&t->logits);
+    mem_free(&t->scores);
 }
 
-static void scorer_fini(struct scorer *s) {
-    model_destroy(&s->model);
-    batch_cutter_destroy(&s->cutter);
-    batch_fini(&s->batch);
-    mem_free(&s->ids);
-    mem_free(&s->missing);
-    mem_free(&s->rows);
-    mem_free(&s->logits);
-    mem_free(&s->scores);
-}
-
-/* The batch's rows into s->rows; rows[f] points at those of field f. */
-static enum status pull_rows(struct scorer *s, const float **rows) {
-    const struct batch *b = &s->batch;
+/* The batch's rows into t->rows; rows[f] points at those of field f. */
+static enum status pull_rows(struct scoring *t, const float **rows) {
+    const struct batch *b = &t->batch;
     uint32_t counts[FIELDS_MAX];
     struct key_list keys = {.counts = counts};
     struct pull_result result;
@@ -239,45 +227,47 @@ static enum status pull_rows(struct scorer *s, const float **rows) {
         counts[f] = b->field[f].unique;
         keys.total += counts[f];
     }
-    TRY(reserve((void **)&s->ids, &s->ids_cap, keys.total, sizeof *s->ids));
+    TRY(mem_room(&t->ids, &t->ids_cap, keys.total));
     for (uint32_t f = 0, at = 0; f < b->fields; f++) {
         if (counts[f] > 0) {
-            memcpy(s->ids + at, b->field[f].ids, counts[f] * sizeof *s->ids);
+            memcpy(t->ids + at, b->field[f].ids, counts[f] * sizeof *t->ids);
         }
         at += counts[f];
     }
-    TRY(reserve((void **)&s->missing, &s->missing_cap, keys.total, sizeof *s->missing));
-    keys.ids = s->ids;
-    keys.missing = s->missing;
-    const size_t floats = partition_pull_floats(s->local->partition, &keys, false);
-    TRY(reserve((void **)&s->rows, &s->rows_cap, floats, sizeof *s->rows));
-    pthread_mutex_lock(&s->local->lock);
-    const enum status status = partition_pull(s->local->partition, &keys, false, s->rows, &result);
-    pthread_mutex_unlock(&s->local->lock);
+    TRY(mem_room(&t->missing, &t->missing_cap, keys.total));
+    keys.ids = t->ids;
+    keys.missing = t->missing;
+    const size_t floats = partition_pull_floats(t->scorer->partition, &keys, false);
+    TRY(mem_room(&t->rows, &t->rows_cap, floats));
+    pthread_mutex_lock(&t->scorer->lock);
+    const enum status status = partition_pull(t->scorer->partition, &keys, false, t->rows, &result);
+    pthread_mutex_unlock(&t->scorer->lock);
     TRY(status);
-    const float *at = s->rows;
-    const uint8_t *missing = s->missing;
+    const float *at = t->rows;
+    const uint8_t *missing = t->missing;
     for (uint32_t f = 0; f < b->fields; f++) {
         rows[f] = at;
-        at += (size_t)counts[f] * s->local->layout.dim[f];
-        unseen_count(&s->unseen.field[f], b->field[f].index, b->field[f].values, missing,
+        at += (size_t)counts[f] * t->scorer->layout.dim[f];
+        unseen_count(&t->unseen.field[f], b->field[f].index, b->field[f].values, missing,
                      counts[f]);
         missing += counts[f];
     }
     return OK;
 }
 
-static enum status keep_scores(struct scorer *s, const float *a, const float *b) {
-    const struct batch *batch = &s->batch;
+static enum status keep_scores(struct scoring *t, const float *a, const float *b) {
+    const struct batch *batch = &t->batch;
     for (uint32_t i = 0; i < batch->impressions; i++) {
         if (!isfinite(a[i]) || !isfinite(b[i])) {
+            const struct shard_info *info = &t->data->shards[t->index];
             return fail(ERR_CORRUPT,
                         "%s/%s: impression %llu has logits %g and %g: the checkpoint %s "
                         "has diverged",
-                        s->data_dir, s->name, (unsigned long long)batch->impression_id[i],
-                        (double)a[i], (double)b[i], s->local->dir);
+                        dataset_dir(t->data, info), info->name,
+                        (unsigned long long)batch->impression_id[i], (double)a[i], (double)b[i],
+                        t->scorer->dir);
         }
-        s->scores[s->count++] =
+        t->scores[t->count++] =
             (struct score){.impression_id = batch->impression_id[i],
                            .user = batch->user[i],
                            .a = a[i],
@@ -288,27 +278,27 @@ static enum status keep_scores(struct scorer *s, const float *a, const float *b)
     return OK;
 }
 
-static enum status score_batch(struct scorer *s, uint32_t begin, uint32_t end) {
+static enum status score_batch(struct scoring *t, uint32_t begin, uint32_t end) {
     const float *rows[FIELDS_MAX];
-    TRY(batch_cut(s->cutter, begin, end, &s->batch));
-    TRY(reserve((void **)&s->logits, &s->logits_cap, 2 * (size_t)(end - begin), sizeof(float)));
-    TRY(pull_rows(s, rows));
-    float *a = s->logits, *b = s->logits + (end - begin);
-    TRY(model_forward(s->model, &s->batch, rows, s->local->dense, a, b));
-    return keep_scores(s, a, b);
+    TRY(batch_cut(t->cutter, begin, end, &t->batch));
+    TRY(mem_room(&t->logits, &t->logits_cap, 2 * (size_t)(end - begin)));
+    TRY(pull_rows(t, rows));
+    float *a = t->logits, *b = t->logits + (end - begin);
+    TRY(model_forward(t->model, &t->batch, rows, t->scorer->dense, a, b));
+    return keep_scores(t, a, b);
 }
 
-static enum status score_cut(struct scorer *s, const struct shard *shard) {
+static enum status score_cut(struct scoring *t, const struct shard *shard) {
     uint32_t *order = NULL;
-    const uint32_t batches = plan_batches(shard->impressions, s->local->config.batch);
+    const uint32_t batches = plan_batches(shard->impressions, t->scorer->config.batch);
     enum status status = OK;
     TRY_OUT(mem_array(&order, shard->groups));
-    plan_groups(s->local->manifest.seed, false, 0, s->index, shard->groups, order);
-    TRY_OUT(batch_cutter_shard(s->cutter, shard, order, s->local->manifest.schema.user_count,
-                               s->user_slot));
-    TRY_OUT(reserve((void **)&s->scores, &s->scores_cap, shard->impressions, sizeof *s->scores));
+    plan_groups(t->scorer->manifest.seed, false, 0, t->index, shard->groups, order);
+    TRY_OUT(batch_cutter_shard(t->cutter, shard, order, t->scorer->manifest.schema.user_count,
+                               t->user_slot));
+    TRY_OUT(mem_room(&t->scores, &t->scores_cap, shard->impressions));
     for (uint32_t k = 0; k < batches; k++) {
-        TRY_OUT(score_batch(s, plan_begin(shard->impressions, batches, k),
+        TRY_OUT(score_batch(t, plan_begin(shard->impressions, batches, k),
                             plan_begin(shard->impressions, batches, k + 1)));
     }
 out:
@@ -317,38 +307,39 @@ out:
 }
 
 static enum status score_shard(void *arg) {
-    struct scorer *s = arg;
+    struct scoring *t = arg;
+    const struct shard_info *info = &t->data->shards[t->index];
+    const struct schema *schema = &t->scorer->manifest.schema;
     struct shard shard = {0};
-    s->count = 0;
-    s->unseen = (struct unseen){.fields = s->local->manifest.schema.count};
-    enum status status = shard_read(&shard, s->data_dir, s->name, &s->local->manifest.schema);
-    if (status == OK) {
-        status = shard_weigh(&shard, s->sample_rate);
-    }
-    if (status == OK) {
-        status = score_cut(s, &shard);
-    }
+    enum status status = OK;
+    t->count = 0;
+    t->unseen = (struct unseen){.fields = schema->count};
+    TRY_OUT(shard_read(&shard, dataset_dir(t->data, info), info->name, schema));
+    TRY_OUT(shard_weigh(&shard, t->data->sample_rate));
+    TRY_OUT(score_cut(t, &shard));
+out:
     shard_free(&shard);
     return status;
 }
 
 /* --- fields ----------------------------------------------------------------------------------- */
 
-static enum status join_fields(const struct local *l, const struct dataset *d, struct buf *doubts) {
+static enum status join_fields(const struct scorer *s, const struct dataset *d,
+                               struct buf *doubts) {
     const struct fit_side model =
-        fit_side_checkpoint(&l->manifest.schema, &l->manifest.fields, l->dir);
+        fit_side_checkpoint(&s->manifest.schema, &s->manifest.fields, s->dir);
     const struct fit_side data = fit_side_data(d);
     const enum status status = data_fit(&model, &data, doubts);
     data_fit_log(doubts);
     return status;
 }
 
-static int user_slot(const struct local *l, const struct dataset *d) {
-    const char *name = l->config.user_field;
+static int user_slot(const struct scorer *s, const struct dataset *d) {
+    const char *name = s->config.user_field;
     if (name[0] == '\0') {
         return -1;
     }
-    const int slot = schema_find(&l->manifest.schema, name);
+    const int slot = schema_find(&s->manifest.schema, name);
     if (slot < 0 || schema_find(&d->schema, name) < 0) {
         log_warn("eval.user_field '%s' is not a field of %s: GAUC goes by group key", name,
                  slot < 0 ? "the model" : "the data");
@@ -360,70 +351,67 @@ static int user_slot(const struct local *l, const struct dataset *d) {
 /* --- all shards ------------------------------------------------------------------------------- */
 
 /* Joins all threads whatever happens, so that none outlives its scorer. */
-static enum status join_round(struct scorer *scorers, uint32_t n) {
+static enum status join_round(struct scoring *threads, uint32_t n) {
     enum status first = OK;
     for (uint32_t t = n; t-- > 0;) { /* backwards: the text of the lowest failure stays */
-        const enum status status = thread_join(&scorers[t].thread);
+        const enum status status = thread_join(&threads[t].thread);
         first = status != OK ? status : first;
     }
     return first;
 }
 
-static enum status score_round(struct scorer *scorers, uint32_t n) {
+static enum status score_round(struct scoring *threads, uint32_t n) {
     enum status status = OK;
     uint32_t started = 0;
     for (; started < n && status == OK; started++) {
-        scorers[started].thread = (struct thread){0};
-        status = thread_start(&scorers[started].thread, "score", score_shard, &scorers[started]);
+        threads[started].thread = (struct thread){0};
+        status = thread_start(&threads[started].thread, "score", score_shard, &threads[started]);
     }
-    const enum status joined = join_round(scorers, started);
+    const enum status joined = join_round(threads, started);
     return status != OK ? status : joined;
 }
 
-static enum status score_all(struct scorer *scorers, uint32_t threads, const struct dataset *d,
-                             int user, struct local_sink sink) {
+static enum status score_all(struct scoring *threads, uint32_t count, const struct dataset *d,
+                             struct scorer_sink sink) {
     for (uint32_t next = 0; next < d->shard_count;) {
         const uint32_t left = d->shard_count - next;
-        const uint32_t n = left < threads ? left : threads;
+        const uint32_t n = left < count ? left : count;
         for (uint32_t t = 0; t < n; t++) {
-            scorers[t].data_dir = dataset_dir(d, &d->shards[next + t]);
-            scorers[t].index = next + t;
-            scorers[t].name = d->shards[next + t].name;
-            scorers[t].user_slot = user;
-            scorers[t].sample_rate = d->sample_rate;
+            threads[t].index = next + t;
         }
-        TRY(score_round(scorers, n));
+        TRY(score_round(threads, n));
         for (uint32_t t = 0; t < n; t++) {
-            TRY(sink.take(sink.arg, scorers[t].scores, scorers[t].count));
-            unseen_add(&scorers[t].local->unseen, &scorers[t].unseen);
+            TRY(sink.take(sink.arg, threads[t].scores, threads[t].count));
+            unseen_add(&threads[t].scorer->unseen, &threads[t].unseen);
         }
         next += n;
     }
     return OK;
 }
 
-enum status local_score(struct local *l, const struct file_list *dirs, uint32_t threads,
-                        struct local_sink sink) {
+enum status scorer_score(struct scorer *s, const struct file_list *dirs, uint32_t threads_max,
+                         struct scorer_sink sink) {
     struct buf doubts = BUF_EMPTY;
     struct dataset data = {0};
-    struct scorer *scorers = NULL;
+    struct scoring *threads = NULL;
     uint32_t made = 0;
     enum status status = OK;
     TRY_OUT(dataset_read_all(&data, dirs, &doubts));
-    TRY_OUT(join_fields(l, &data, &doubts));
-    l->no_conversion = data.no_conversion;
-    dataset_name(dirs, l->data);
-    threads = data.shard_count < threads ? data.shard_count : threads;
-    TRY_OUT(mem_array(&scorers, threads));
-    while (made < threads) {
-        TRY_OUT(scorer_init(&scorers[made++], l));
+    TRY_OUT(join_fields(s, &data, &doubts));
+    s->no_conversion = data.no_conversion;
+    dataset_name(dirs, s->data);
+    const int user = user_slot(s, &data);
+    const uint32_t count = data.shard_count < threads_max ? data.shard_count : threads_max;
+    TRY_OUT(mem_array(&threads, count));
+    while (made < count) {
+        TRY_OUT(scoring_init(&threads[made++], s, &data, user));
     }
-    TRY_OUT(score_all(scorers, threads, &data, user_slot(l, &data), sink));
+    TRY_OUT(score_all(threads, count, &data, sink));
 out:
     for (uint32_t t = 0; t < made; t++) {
-        scorer_fini(&scorers[t]);
+        scoring_fini(&threads[t]);
     }
-    mem_free(&scorers);
+    mem_free(&threads);
     dataset_free(&data);
     buf_fini(&doubts);
     return status;

@@ -14,24 +14,24 @@
 #include "common/data/unseen.h"
 #include "worker/model/kernel.h"
 
-struct local;
+struct scorer;
 /* Loads what manifest_find makes of `path`. kernel: a value of compute.kernel; NULL: the
  * checkpoint's, or auto, with a warning, where this machine lacks that. ERR_NOT_FOUND, ERR_CORRUPT,
  * ERR_CONFIG, ERR_MEMORY. */
-enum status local_create(struct local **l, const char *path, const char *kernel);
-void local_destroy(struct local **l);
+enum status scorer_create(struct scorer **s, const char *path, const char *kernel);
+void scorer_destroy(struct scorer **s);
 
-const char *local_dir(const struct local *l); /* the checkpoint's directory */
-const struct manifest *local_manifest(const struct local *l);
-enum score_form local_form(const struct local *l); /* of its scores: what b is */
+const char *scorer_dir(const struct scorer *s); /* the checkpoint's directory */
+const struct manifest *scorer_manifest(const struct scorer *s);
+enum score_form scorer_form(const struct scorer *s); /* of its scores: what b is */
 /* In which form the scores of the data that were scored last can be judged; score_form_judged. */
-enum status local_judged(const struct local *l, enum score_form *out);
-void local_kernel(const struct local *l,
-                  char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
-uint64_t local_rows(const struct local *l);   /* in memory; scoring must not change it */
+enum status scorer_judged(const struct scorer *s, enum score_form *out);
+void scorer_kernel(const struct scorer *s,
+                   char out[KERNEL_NAME_MAX]); /* what multiplies, for people */
+uint64_t scorer_rows(const struct scorer *s);  /* in memory; scoring must not change it */
 
 /* Receives the scores of one shard; valid during the call. */
-struct local_sink {
+struct scorer_sink {
     enum status (*take)(void *arg, const struct score *scores, size_t n);
     void *arg;
 };
@@ -40,12 +40,12 @@ struct local_sink {
  * time, each thread with its own model; results do not depend on the number. The GAUC user is the
  * first id of field eval.user_field, or the group key where the field is not set or the data or
  * model lack it. ERR_CONFIG: no field in common. ERR_CORRUPT: a logit is not finite. */
-enum status local_score(struct local *l, const struct file_list *data, uint32_t threads,
-                        struct local_sink sink);
+enum status scorer_score(struct scorer *s, const struct file_list *data, uint32_t threads,
+                         struct scorer_sink sink);
 
 /* Of all that was scored: warns of fields with more values that have no row than training makes one
  * expect (common/data/unseen.h), and reports every field into a table and into an open JSON object,
  * either NULL if it is not wanted. ERR_MEMORY. */
-enum status local_unseen(const struct local *l, struct buf *table, struct json *j);
+enum status scorer_unseen(const struct scorer *s, struct buf *table, struct json *j);
 
 #endif

@@ -516,7 +516,7 @@ static void test_verify_foreign_part(void **state) {
 
 static void expect_foreign(const char *dir, uint64_t its, uint64_t manifests) {
     struct scan *scan = NULL;
-    struct local *local = NULL;
+    struct scorer *scorer = NULL;
     char is[64], of[64];
     snprintf(is, sizeof is, "is of cut %016llx", (unsigned long long)its);
     snprintf(of, sizeof of, "manifest is of cut %016llx", (unsigned long long)manifests);
@@ -524,7 +524,7 @@ static void expect_foreign(const char *dir, uint64_t its, uint64_t manifests) {
     assert_non_null(strstr(fail_text(), is));
     assert_non_null(strstr(fail_text(), of));
     assert_non_null(strstr(fail_text(), "part-00000-of-00002.bin"));
-    assert_int_equal(local_create(&local, dir, NULL), ERR_CORRUPT);
+    assert_int_equal(scorer_create(&scorer, dir, NULL), ERR_CORRUPT);
     assert_non_null(strstr(fail_text(), is));
 }
 

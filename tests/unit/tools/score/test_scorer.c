@@ -22,10 +22,10 @@
 #define SEED   20260214u
 #define SHARDS 5
 
-/* A trained job with its shards, opened as a local model. */
+/* A trained job with its shards, opened by a scorer. */
 struct ground {
     struct small_job job;
-    struct local *local;
+    struct scorer *scorer;
     char data[PATH_BYTES_MAX], checkpoint[PATH_BYTES_MAX];
 };
 
@@ -38,17 +38,18 @@ static void ground_init(struct ground *g, uint64_t seed, const char *const *sett
     job_shards(&g->job, "data", SHARDS, false);
     job_path(&g->job, "c", g->checkpoint);
     job_path(&g->job, "data", g->data);
-    JOB_MUST(local_create(&g->local, g->checkpoint, NULL));
+    JOB_MUST(scorer_create(&g->scorer, g->checkpoint, NULL));
 }
 
 static void ground_fini(struct ground *g) {
-    local_destroy(&g->local);
+    scorer_destroy(&g->scorer);
     job_fini(&g->job);
 }
 
-static void score_all(struct local *local, char *data, uint32_t threads, struct score_list *list) {
-    const struct local_sink sink = {score_list_take, list};
-    JOB_MUST(local_score(local, &DIRS(data), threads, sink));
+static void score_all(struct scorer *scorer, char *data, uint32_t threads,
+                      struct score_list *list) {
+    const struct scorer_sink sink = {score_list_take, list};
+    JOB_MUST(scorer_score(scorer, &DIRS(data), threads, sink));
 }
 
 static void assert_same_scores(const struct score_list *a, const struct score_list *b) {
@@ -125,7 +126,7 @@ static void test_scores_follow_the_definition(void **state) {
     struct score_list list = {0};
     (void)state;
     ground_init(&g, SEED, NULL);
-    score_all(g.local, g.data, 1, &list);
+    score_all(g.scorer, g.data, 1, &list);
     struct small_job *j = &g.job;
     job_restore(j, "c", 1);
     float *dense = NULL;
@@ -167,12 +168,12 @@ static void test_scores_follow_the_definition(void **state) {
 static void test_threads_and_servers_do_not_matter(void **state) {
     struct ground g;
     struct score_list one = {0}, three = {0}, other = {0};
-    struct local *local = NULL;
+    struct scorer *scorer = NULL;
     char path[PATH_BYTES_MAX];
     (void)state;
     ground_init(&g, SEED + 1, NULL);
-    score_all(g.local, g.data, 1, &one);
-    score_all(g.local, g.data, 3, &three);
+    score_all(g.scorer, g.data, 1, &one);
+    score_all(g.scorer, g.data, 3, &three);
     assert_true(one.count > 500);
     assert_same_scores(&one, &three);
     g.job.pushes = 0;
@@ -180,10 +181,10 @@ static void test_threads_and_servers_do_not_matter(void **state) {
     job_push(&g.job, 60);
     job_save(&g.job, "one");
     job_path(&g.job, "one", path);
-    JOB_MUST(local_create(&local, path, NULL));
-    score_all(local, g.data, 2, &other);
+    JOB_MUST(scorer_create(&scorer, path, NULL));
+    score_all(scorer, g.data, 2, &other);
     assert_same_scores(&one, &other);
-    local_destroy(&local);
+    scorer_destroy(&scorer);
     score_list_fini(&one);
     score_list_fini(&three);
     score_list_fini(&other);
@@ -196,10 +197,10 @@ static void test_scoring_creates_no_rows(void **state) {
     struct score_list list = {0};
     (void)state;
     ground_init(&g, SEED + 2, NULL);
-    const uint64_t rows = local_rows(g.local);
+    const uint64_t rows = scorer_rows(g.scorer);
     assert_true(rows > 500);
-    score_all(g.local, g.data, 2, &list);
-    assert_int_equal(local_rows(g.local), rows);
+    score_all(g.scorer, g.data, 2, &list);
+    assert_int_equal(scorer_rows(g.scorer), rows);
     score_list_fini(&list);
     ground_fini(&g);
 }
@@ -214,8 +215,8 @@ static void test_fields_join_by_name(void **state) {
     ground_init(&g, SEED + 3, by_field);
     job_shards(&g.job, "more", SHARDS, true);
     job_path(&g.job, "more", path);
-    score_all(g.local, g.data, 1, &plain);
-    score_all(g.local, path, 1, &more);
+    score_all(g.scorer, g.data, 1, &plain);
+    score_all(g.scorer, path, 1, &more);
     assert_same_scores(&plain, &more);
     size_t ids = 0;
     for (size_t i = 0; i < plain.count; i++) {
@@ -238,7 +239,7 @@ static void test_unseen(void **state) {
     char line[128];
     (void)state;
     ground_init(&g, SEED + 9, whole);
-    score_all(g.local, g.data, 3, &list);
+    score_all(g.scorer, g.data, 3, &list);
     job_restore(&g.job, "c", 1);
     for (uint32_t n = 0; n < SHARDS; n++) {
         struct shard s = {0};
@@ -265,7 +266,7 @@ static void test_unseen(void **state) {
     struct json j;
     json_init(&j, &out, false);
     json_open(&j, NULL, '{');
-    JOB_MUST(local_unseen(g.local, NULL, &j));
+    JOB_MUST(scorer_unseen(g.scorer, NULL, &j));
     json_close(&j);
     JOB_MUST(buf_put_u8(&out, 0));
     for (uint32_t f = 0; f < g.job.schema.count; f++) {
@@ -308,7 +309,7 @@ static void test_damaged_shard(void **state) {
     job_path(&g.job, "out.csv.tmp", temporary);
     damage(shard);
     for (uint32_t threads = 1; threads <= 5; threads += 2) {
-        assert_int_equal(predict_csv(g.local, &DIRS(g.data), threads, out, &lines), ERR_CORRUPT);
+        assert_int_equal(predict_csv(g.scorer, &DIRS(g.data), threads, out, &lines), ERR_CORRUPT);
         assert_non_null(strstr(fail_text(), "shard-00003.bin"));
         assert_false(file_exists(out));
         assert_false(file_exists(temporary));
@@ -344,13 +345,13 @@ static void test_no_field_in_common(void **state) {
                               .source = "test"};
     JOB_MUST(dataset_write(&d, dir));
     char nowhere[] = "/nowhere";
-    const struct local_sink sink = {score_list_take, &list};
-    assert_int_equal(local_score(g.local, &DIRS(dir), 1, sink), ERR_CONFIG);
-    assert_int_equal(local_score(g.local, &DIRS(nowhere), 1, sink), ERR_NOT_FOUND);
-    struct local *none = NULL;
-    assert_int_equal(local_create(&none, g.data, NULL), ERR_NOT_FOUND);
+    const struct scorer_sink sink = {score_list_take, &list};
+    assert_int_equal(scorer_score(g.scorer, &DIRS(dir), 1, sink), ERR_CONFIG);
+    assert_int_equal(scorer_score(g.scorer, &DIRS(nowhere), 1, sink), ERR_NOT_FOUND);
+    struct scorer *none = NULL;
+    assert_int_equal(scorer_create(&none, g.data, NULL), ERR_NOT_FOUND);
     assert_non_null(strstr(fail_text(), "impression shards"));
-    assert_int_equal(local_create(&none, "/nowhere", NULL), ERR_NOT_FOUND);
+    assert_int_equal(scorer_create(&none, "/nowhere", NULL), ERR_NOT_FOUND);
     assert_null(none);
     ground_fini(&g);
 }
@@ -362,10 +363,10 @@ static void test_out_of_memory(void **state) {
     ground_init(&g, SEED + 6, NULL);
     enum status status = ERR_MEMORY;
     for (size_t n = 1; status != OK; n++) {
-        struct local *local = NULL;
+        struct scorer *scorer = NULL;
         assert_true(n < 5000);
         mem_fail_after(n);
-        status = local_create(&local, g.checkpoint, NULL);
+        status = scorer_create(&scorer, g.checkpoint, NULL);
         mem_fail_after(0);
         /* Protobuf's decoder has one answer for short memory and bad bytes. */
         const bool decoder =
@@ -373,7 +374,7 @@ static void test_out_of_memory(void **state) {
         if (status != OK && status != ERR_MEMORY && !decoder) {
             fail_msg("allocation %zu: %s (%s)", n, status_text(status), fail_text());
         }
-        local_destroy(&local);
+        scorer_destroy(&scorer);
     }
     ground_fini(&g);
 }
@@ -388,9 +389,9 @@ static void test_predict_csv(void **state) {
     size_t at = 0;
     (void)state;
     ground_init(&g, SEED + 7, NULL);
-    score_all(g.local, g.data, 1, &list);
+    score_all(g.scorer, g.data, 1, &list);
     job_path(&g.job, "out.csv", out);
-    assert_int_equal(predict_csv(g.local, &DIRS(g.data), 2, out, &lines), OK);
+    assert_int_equal(predict_csv(g.scorer, &DIRS(g.data), 2, out, &lines), OK);
     assert_int_equal(lines, list.count);
     FILE *f = fopen(out, "r");
     assert_non_null(f);
@@ -444,14 +445,14 @@ static void test_eval_against_pairs(void **state) {
     uint32_t count = 0;
     (void)state;
     ground_init(&g, SEED + 8, NULL);
-    score_all(g.local, g.data, 1, &list);
+    score_all(g.scorer, g.data, 1, &list);
     const struct eval_spec spec = {.data = &DIRS(g.data), .threads = 2};
-    assert_int_equal(eval_run(g.local, &spec, both, &count), OK);
+    assert_int_equal(eval_run(g.scorer, &spec, both, &count), OK);
     assert_int_equal(count, 1); /* no weights in the data, no second */
     const struct evaluation e = both[0];
     const struct eval_spec by_weight = {
         .data = &DIRS(g.data), .threads = 2, .weights = EVAL_WEIGHTED};
-    assert_int_equal(eval_run(g.local, &by_weight, both, &count), ERR_CONFIG);
+    assert_int_equal(eval_run(g.scorer, &by_weight, both, &count), ERR_CONFIG);
     assert_int_equal(e.impressions, list.count);
     assert_false(e.has_truth);
     assert_true(fabs(e.auc_ctr - pairs_auc(list.scores, list.count, false, false, false)) < 1e-9);
