@@ -1,5 +1,5 @@
 #!/bin/bash
-# The rooms of the house (docs/README.md): an include points down the layers, nouns include each other in
+# The rooms of the house (docs/design.md): an include points down the layers, nouns include each other in
 # no circle, a folder has at most 22 nouns, no two files of sibling folders have one name, and functions
 # fit a screen.
 set -euo pipefail
