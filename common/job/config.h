@@ -2,8 +2,8 @@
  *
  * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value.
  * An unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with
- * file and line. Keys live in one table in config_keys.c: section, key, type, range, help; the
- * table is also what `config_text` prints and docs/config.md lists.
+ * file and line. To add a key, add its field here and its row in config_keys.c, which has the
+ * default, the range and what docs/config.md says of it.
  *
  * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
  * field named there that the data does not have is an error when the config meets the schema.
@@ -26,7 +26,7 @@
 
 struct field_override {
     char name[FIELD_NAME_MAX];
-    bool set[16]; /* which of the table_config keys were given */
+    uint64_t given; /* which keys of [table], a bit each */
     struct table_config table;
 };
 
@@ -52,9 +52,9 @@ struct config {
     float calibrator_weight;     /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
     float dropout;   /* p of every hidden layer, in training; 0 none (worker/model/dropout.h) */
     bool prior_bias; /* output biases start at log odds of the data's rates */
-    float prior_cvr; /* CVR's at this share of them. All the way, and it ranks badly for long where
-                                      conversions are not rare; none, and the same where they are
-                                      (docs/quality.md) */
+    float
+        prior_cvr; /* CVR's at this share of them: with 1 it ranks badly for long where conversions
+                        are not rare, with 0 where they are (docs/quality.md) */
     /* [train] */
     uint32_t batch; /* impressions, 2048 */
     uint32_t epochs;
@@ -62,13 +62,11 @@ struct config {
     uint64_t seed;
     bool shuffle; /* shard order and groups within a shard, per epoch */
     bool deterministic;
-    enum sample_correction
-        sample_correction; /* what is done about unclicked impressions that the log
-                                                 did not keep (struct dataset's sample_rate) */
+    enum sample_correction sample_correction;
     enum consistency consistency;
     uint32_t staleness_max; /* batches a trainer may be ahead of the slowest */
-    uint32_t in_flight;     /* batches a trainer has pulled or pushes unacknowledged; 0: 2 for
-                                      a job's only trainer, else 1 */
+    uint32_t in_flight;     /* batches that a trainer has pulled and not yet retired; 0: 2 for a
+                               job's only trainer or in a hybrid job, else 1 */
     uint32_t warmup_steps;  /* learning rate grows linearly over so many applied batches */
     /* [compute] */
     enum precision precision;  /* f32 | bf16 (where the CPU has it; f32 otherwise) */
@@ -89,7 +87,7 @@ struct config {
     /* [checkpoint] */
     uint64_t every_impressions; /* 0: off */
     uint64_t every_seconds;     /* 0: off */
-    uint32_t every_shards;      /* 0: off; at a moment when just so many more are trained */
+    uint32_t every_shards;      /* 0: off; between shards: so many more are trained, none in part */
     uint32_t keep;              /* last K */
     /* [wire] */
     enum value_type wire_values; /* f32 | bf16 */
@@ -117,15 +115,15 @@ enum status config_set(struct config *c, const char *assignment);
 enum status config_check(const struct config *c);
 /* The whole effective configuration as INI that config_parse reads back to the same struct. */
 enum status config_text(const struct config *c, struct buf *out);
-/* ERR_CONFIG, with key and both values, at the first of the keys "section.name" (NULL after the
- * last; none of [table]) that `was` and `now` have not alike. */
+/* ERR_CONFIG, with key and both values, at the first of the keys "section.name" in which `was` and
+ * `now` differ. keys: NULL after the last, none of [table]. */
 enum status config_same(const struct config *was, const struct config *now,
                         const char *const *keys);
-/* The same of what the two say of a field's table; names: keys of [table], NULL at the end. */
+/* The same of a field's table; names: keys of [table], NULL after the last. */
 enum status config_same_table(const struct config *was, const struct config *now, const char *field,
                               const char *const *names);
-/* [table] with the overrides of the field `name`; dim is the row's, of all the model's dictionaries
- * (method.h). */
+/* [table] with the overrides of the field `name`; its dim is that of a row, which has all the model's
+ * dictionaries (method.h). */
 struct table_config config_table(const struct config *c, const char *name);
 /* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */
 enum status config_reference(struct buf *out);

@@ -1,10 +1,16 @@
+/* config_keys.c - the table of keys, and a configuration from assignments.
+ *
+ * A key is one row here and its field in config.h: defaults, setting, printing, checking, the
+ * reference page and the search for the nearest name are loops over the rows. A value that is
+ * refused leaves the configuration as it was.
+ */
 #include "config_keys.h"
 
 #include <assert.h>
-#include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
-#include "common/base/number.h"
+#include "common/base/nearest.h"
 
 #define C(member) offsetof(struct config, member)
 #define T(member) offsetof(struct table_config, member)
@@ -12,356 +18,333 @@
 #define U64_TOP   18446744073709551616.0 /* what (double)UINT64_MAX is */
 #define BELOW_ONE 0.9999999
 
-#define NUMBER(section, name, kind, at, min, max, help)                                            \
-    { section, name, kind, at, min, max, NULL, help }
-#define SWITCH(section, name, at, help)                                                            \
-    { section, name, KIND_BOOL, at, 0, 0, NULL, help }
-#define CHOICE(section, name, at, choices, help)                                                   \
-    { section, name, KIND_CHOICE, at, 0, 0, choices, help }
+#define NAME_BYTES_MAX    100 /* of what a message repeats */
+#define KEY_BYTES         (2 * NAME_BYTES_MAX + 2)
+#define TABLE_VALUE_BYTES 4 /* every member of struct table_config */
+_Static_assert(sizeof(enum optimizer_kind) == TABLE_VALUE_BYTES, "enums are as wide as the rest");
+_Static_assert(sizeof(struct table_config) / TABLE_VALUE_BYTES <= 64, "a bit each");
+
+#define NUMBER(section, name, kind, at, standard, min, max, help)                                  \
+    { section, name, kind, at, standard, min, max, NULL, help }
+#define SWITCH(section, name, at, standard, help)                                                  \
+    { section, name, KIND_BOOL, at, standard, 0, 0, NULL, help }
+#define CHOICE(section, name, at, standard, choices, help)                                         \
+    { section, name, KIND_CHOICE, at, standard, 0, 0, choices, help }
 
 const struct config_key config_keys[] = {
-    CHOICE("model", "name", C(model),
+    CHOICE("model", "name", C(model), "esmm",
            "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share|"
            "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple|aitm",
            "what is trained (docs/models.md)"),
-    CHOICE("model", "input", C(input), "concat|sides", "fields side by side, or summed per side"),
-    NUMBER("model", "tower", KIND_WIDTHS, C(tower), 1, 65536, "hidden widths of every tower"),
-    NUMBER("model", "ctcvr_weight", KIND_F32, C(ctcvr_weight), 0, 1000,
+    CHOICE("model", "input", C(input), "concat", "concat|sides",
+           "fields side by side, or summed per side"),
+    NUMBER("model", "tower", KIND_WIDTHS, C(tower), "360,200,80", 1, 65536,
+           "hidden widths of every tower"),
+    NUMBER("model", "ctcvr_weight", KIND_F32, C(ctcvr_weight), "1", 0, 1000,
            "weight of the second loss: CTCVR, or CVR where the model has that"),
-    NUMBER("model", "aman_rate", KIND_F32, C(aman_rate), 0, 1,
+    NUMBER("model", "aman_rate", KIND_F32, C(aman_rate), "0.1", 0, 1,
            "aman: share of unclicked impressions that count as not converted"),
-    NUMBER("model", "oversampling_factor", KIND_U32, C(oversampling_factor), 1, 1000,
+    NUMBER("model", "oversampling_factor", KIND_U32, C(oversampling_factor), "5", 1, 1000,
            "oversampling: how often a converted impression occurs"),
-    CHOICE("model", "unbias", C(unbias), "rejection|weight",
+    CHOICE("model", "unbias", C(unbias), "rejection", "rejection|weight",
            "unbias: a click is accepted with probability min(1, c / p_ctr), or weighs that much"),
-    NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), SMALL, 1, "unbias: c"),
-    CHOICE("model", "delay", C(delay), "none|fnw|pu|es-dfm|defer|defuse|dfm",
+    NUMBER("model", "unbias_clip", KIND_F32, C(unbias_clip), "0.05", SMALL, 1, "unbias: c"),
+    CHOICE("model", "delay", C(delay), "none", "none|fnw|pu|es-dfm|defer|defuse|dfm",
            "esmm: what is done about late conversions in a stream of records (docs/stream.md)"),
-    NUMBER("model", "cvr_weight", KIND_F32, C(cvr_weight), 0, 1000,
+    NUMBER("model", "cvr_weight", KIND_F32, C(cvr_weight), "0.1", 0, 1000,
            "escm2, dcmt: weight of the CVR term"),
-    NUMBER("model", "propensity_min", KIND_F32, C(propensity_min), SMALL, 1,
+    NUMBER("model", "propensity_min", KIND_F32, C(propensity_min), "0.01", SMALL, 1,
            "escm2, dcmt: a p_ctr or 1 - p_ctr that divides counts as at least that"),
-    NUMBER("model", "counterfactual_weight", KIND_F32, C(counterfactual_weight), 0, 1000,
+    NUMBER("model", "counterfactual_weight", KIND_F32, C(counterfactual_weight), "0.001", 0, 1000,
            "dcmt: weight of abs(1 - (q + q*)) within the CVR term"),
-    NUMBER("model", "behaviours", KIND_U32, C(behaviours), 0, BEHAVIOURS_MAX,
+    NUMBER("model", "behaviours", KIND_U32, C(behaviours), "1", 0, BEHAVIOURS_MAX,
            "chain: how many of the data's behaviours lie between click and conversion"),
-    NUMBER("model", "behaviour_weight", KIND_F32, C(behaviour_weight), 0, 1000,
+    NUMBER("model", "behaviour_weight", KIND_F32, C(behaviour_weight), "1", 0, 1000,
            "esm2, chain: weight of the term of each such behaviour"),
-    NUMBER("model", "experts", KIND_U32, C(experts), 1, 8,
+    NUMBER("model", "experts", KIND_U32, C(experts), "4", 1, 8,
            "mmoe: experts in all; ple: of each tower, and as many shared"),
-    NUMBER("model", "levels", KIND_U32, C(levels), 1, LEVELS_MAX,
+    NUMBER("model", "levels", KIND_U32, C(levels), "1", 1, LEVELS_MAX,
            "ple: levels of experts, one above the other"),
-    NUMBER("model", "calibrator_weight", KIND_F32, C(calibrator_weight), 0, 1000,
+    NUMBER("model", "calibrator_weight", KIND_F32, C(calibrator_weight), "0.6", 0, 1000,
            "aitm: weight of max(p_ctcvr - p_ctr, 0)"),
-    NUMBER("model", "dropout", KIND_F32, C(dropout), 0, BELOW_ONE,
+    NUMBER("model", "dropout", KIND_F32, C(dropout), "0", 0, BELOW_ONE,
            "share of hidden units of every tower that a training step leaves out; 0: none"),
-    SWITCH("model", "prior_bias", C(prior_bias), "output biases start from the data's log odds"),
-    NUMBER("model", "prior_cvr", KIND_F32, C(prior_cvr), 0, 1,
+    SWITCH("model", "prior_bias", C(prior_bias), "true",
+           "output biases start from the data's log odds"),
+    NUMBER("model", "prior_cvr", KIND_F32, C(prior_cvr), "0.5", 0, 1,
            "prior_bias: how far towards its log odds the CVR tower's starts; CTR's starts at them"),
 
-    NUMBER("train", "batch", KIND_U32, C(batch), 1, 1 << 20,
+    NUMBER("train", "batch", KIND_U32, C(batch), "2048", 1, 1 << 20,
            "impressions a batch; of the log's, where a model trains on a share of them"),
-    NUMBER("train", "epochs", KIND_U32, C(epochs), 1, 1e6, "passes over the data"),
-    NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), 0, 1e15, "batches; none: no limit"),
-    NUMBER("train", "seed", KIND_U64, C(seed), 0, U64_TOP, "of initial values and order"),
-    SWITCH("train", "shuffle", C(shuffle), "order of shards and of groups, anew each epoch"),
-    SWITCH("train", "deterministic", C(deterministic), "one order of batches and applies"),
-    CHOICE("train", "sample_correction", C(sample_correction), "weight|predict",
+    NUMBER("train", "epochs", KIND_U32, C(epochs), "1", 1, 1e6, "passes over the data"),
+    NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), "none", 0, 1e15,
+           "batches; none: no limit"),
+    NUMBER("train", "seed", KIND_U64, C(seed), "1", 0, U64_TOP, "of initial values and order"),
+    SWITCH("train", "shuffle", C(shuffle), "true",
+           "order of shards and of groups, anew each epoch"),
+    SWITCH("train", "deterministic", C(deterministic), "false", "one order of batches and applies"),
+    CHOICE("train", "sample_correction", C(sample_correction), "weight", "weight|predict",
            "of a log that kept a share of the unclicked impressions: each counts more, or p_ctr is "
            "corrected"),
     CHOICE(
-        "train", "consistency", C(consistency), "async|sync|hybrid",
+        "train", "consistency", C(consistency), "async", "async|sync|hybrid",
         "free within staleness_max; a barrier per step; or that for dense, and rows pulled ahead"),
-    NUMBER("train", "staleness_max", KIND_U32, C(staleness_max), 0, 1e6,
+    NUMBER("train", "staleness_max", KIND_U32, C(staleness_max), "64", 0, 1e6,
            "batches a trainer may be ahead of the slowest"),
     NUMBER(
-        "train", "in_flight", KIND_U32, C(in_flight), 0, 16,
+        "train", "in_flight", KIND_U32, C(in_flight), "0", 0, 16,
         "batches a trainer has under way; 0: 2 for a job's only trainer or in a hybrid job, else 1"),
-    NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), 0, 1e9,
+    NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), "0", 0, 1e9,
            "batches over which the learning rate grows to its value"),
 
-    CHOICE("compute", "precision", C(precision), "f32|bf16",
+    CHOICE("compute", "precision", C(precision), "f32", "f32|bf16",
            "operands of matrix products; bf16 where the CPU has it, else f32"),
     CHOICE(
-        "compute", "kernel", C(kernel), "auto|blas|avx512",
+        "compute", "kernel", C(kernel), "auto", "auto|blas|avx512",
         "what multiplies: OpenBLAS, own AVX-512 code, or the latter where the CPU has it; one that is "
         "missing is an error"),
 
-    NUMBER("table", "dim", KIND_U32, T(dim), 1, 256, "embedding width"),
-    NUMBER("table", "init_scale", KIND_F32, T(init_scale), 0, 100,
+    NUMBER("table", "dim", KIND_U32, T(dim), "18", 1, 256, "embedding width"),
+    NUMBER("table", "init_scale", KIND_F32, T(init_scale), "0.001", 0, 100,
            "standard deviation of initial embeddings"),
-    NUMBER("table", "admit_after", KIND_U32, T(admit_after), 1, 1e6,
+    NUMBER("table", "admit_after", KIND_U32, T(admit_after), "1", 1, 1e6,
            "batches that must hold a feature before it gets a row"),
-    NUMBER("table", "evict_age", KIND_U32, T(evict_age), 0, 4e9,
+    NUMBER("table", "evict_age", KIND_U32, T(evict_age), "0", 0, 4e9,
            "evict rows not updated for so many batches; 0: never"),
-    CHOICE("table", "optimizer", T(opt.kind), "sgd|adam|adagrad|rowwise_adagrad|ftrl",
+    CHOICE("table", "optimizer", T(opt.kind), "adam", "sgd|adam|adagrad|rowwise_adagrad|ftrl",
            "update rule of rows"),
-    NUMBER("table", "lr", KIND_F32, T(opt.lr), SMALL, 1000, "learning rate"),
-    NUMBER("table", "beta1", KIND_F32, T(opt.beta1), 0, BELOW_ONE, "adam: decay of first moment"),
-    NUMBER("table", "beta2", KIND_F32, T(opt.beta2), 0, BELOW_ONE, "adam: decay of second moment"),
-    CHOICE("table", "bias_correction", T(opt.correction), "batch|row",
+    NUMBER("table", "lr", KIND_F32, T(opt.lr), "0.001", SMALL, 1000, "learning rate"),
+    NUMBER("table", "beta1", KIND_F32, T(opt.beta1), "0.9", 0, BELOW_ONE,
+           "adam: decay of first moment"),
+    NUMBER("table", "beta2", KIND_F32, T(opt.beta2), "0.999", 0, BELOW_ONE,
+           "adam: decay of second moment"),
+    CHOICE("table", "bias_correction", T(opt.correction), "batch", "batch|row",
            "adam: by the count of all batches, or of the row's own updates"),
-    NUMBER("table", "eps", KIND_F32, T(opt.eps), SMALL, 1, "adam, adagrad: added to the root"),
-    NUMBER("table", "adagrad_init", KIND_F32, T(opt.adagrad_init), 0, 1000,
+    NUMBER("table", "eps", KIND_F32, T(opt.eps), "1e-8", SMALL, 1,
+           "adam, adagrad: added to the root"),
+    NUMBER("table", "adagrad_init", KIND_F32, T(opt.adagrad_init), "0.1", 0, 1000,
            "adagrad: initial accumulator"),
-    NUMBER("table", "ftrl_l1", KIND_F32, T(opt.ftrl_l1), 0, 1000, "ftrl: L1 strength"),
-    NUMBER("table", "ftrl_l2", KIND_F32, T(opt.ftrl_l2), 0, 1000, "ftrl: L2 strength"),
-    NUMBER("table", "ftrl_beta", KIND_F32, T(opt.ftrl_beta), SMALL, 1000, "ftrl: beta"),
-    NUMBER("table", "l2", KIND_F32, T(opt.l2), 0, 1000, "adds l2 * w to gradients of touched rows"),
-    NUMBER("table", "decay", KIND_F32, T(opt.decay), 0, 1000,
+    NUMBER("table", "ftrl_l1", KIND_F32, T(opt.ftrl_l1), "0", 0, 1000, "ftrl: L1 strength"),
+    NUMBER("table", "ftrl_l2", KIND_F32, T(opt.ftrl_l2), "0", 0, 1000, "ftrl: L2 strength"),
+    NUMBER("table", "ftrl_beta", KIND_F32, T(opt.ftrl_beta), "1", SMALL, 1000, "ftrl: beta"),
+    NUMBER("table", "l2", KIND_F32, T(opt.l2), "0", 0, 1000,
+           "adds l2 * w to gradients of touched rows"),
+    NUMBER("table", "decay", KIND_F32, T(opt.decay), "0", 0, 1000,
            "an update of a row takes lr * decay * w from it besides; not with ftrl"),
 
-    CHOICE("dense", "optimizer", C(dense.kind), "sgd|adam", "update rule of the towers"),
-    NUMBER("dense", "lr", KIND_F32, C(dense.lr), SMALL, 1000, "learning rate"),
-    NUMBER("dense", "beta1", KIND_F32, C(dense.beta1), 0, BELOW_ONE, "adam: decay of first moment"),
-    NUMBER("dense", "beta2", KIND_F32, C(dense.beta2), 0, BELOW_ONE,
+    CHOICE("dense", "optimizer", C(dense.kind), "adam", "sgd|adam", "update rule of the towers"),
+    NUMBER("dense", "lr", KIND_F32, C(dense.lr), "0.001", SMALL, 1000, "learning rate"),
+    NUMBER("dense", "beta1", KIND_F32, C(dense.beta1), "0.9", 0, BELOW_ONE,
+           "adam: decay of first moment"),
+    NUMBER("dense", "beta2", KIND_F32, C(dense.beta2), "0.999", 0, BELOW_ONE,
            "adam: decay of second moment"),
-    NUMBER("dense", "eps", KIND_F32, C(dense.eps), SMALL, 1, "adam: added to the root"),
-    NUMBER("dense", "l2", KIND_F32, C(dense.l2), 0, 1000, "adds l2 * w to the gradient"),
-    NUMBER("dense", "decay", KIND_F32, C(dense.decay), 0, 1000,
+    NUMBER("dense", "eps", KIND_F32, C(dense.eps), "1e-8", SMALL, 1, "adam: added to the root"),
+    NUMBER("dense", "l2", KIND_F32, C(dense.l2), "0", 0, 1000, "adds l2 * w to the gradient"),
+    NUMBER("dense", "decay", KIND_F32, C(dense.decay), "0", 0, 1000,
            "an update takes lr * decay * w from each weight besides"),
 
-    NUMBER("server", "threads", KIND_U32, C(server_threads), 1, 64, "partition threads a server"),
-    NUMBER("server", "memory", KIND_BYTES, C(memory_bytes), 0, 1e15, "limit per server; 0: none"),
-    CHOICE("server", "memory_policy", C(memory_policy), "refuse|evict",
+    NUMBER("server", "threads", KIND_U32, C(server_threads), "1", 1, 64,
+           "partition threads a server"),
+    NUMBER("server", "memory", KIND_BYTES, C(memory_bytes), "0", 0, 1e15,
+           "limit per server; 0: none"),
+    CHOICE("server", "memory_policy", C(memory_policy), "refuse", "refuse|evict",
            "at the limit: refuse new rows, or evict old ones"),
-    NUMBER("server", "ticket_bytes", KIND_BYTES, C(ticket_bytes), 1 << 16, 1e15,
+    NUMBER("server", "ticket_bytes", KIND_BYTES, C(ticket_bytes), "256M", 1 << 16, 1e15,
            "open tickets, per partition"),
-    NUMBER("server", "ticket_ms", KIND_U32, C(ticket_ms), 1, 1e9, "life of a ticket"),
-    NUMBER("server", "copy_bytes", KIND_BYTES, C(copy_bytes), 1 << 16, 1e15,
+    NUMBER("server", "ticket_ms", KIND_U32, C(ticket_ms), "60000", 1, 1e9, "life of a ticket"),
+    NUMBER("server", "copy_bytes", KIND_BYTES, C(copy_bytes), "64M", 1 << 16, 1e15,
            "copies of a running snapshot, per partition"),
 
-    NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), 0, 1e18, "0: off"),
-    NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), 0, 1e9, "0: off"),
-    NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), 0, 1e6,
+    NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), "0", 0, 1e18,
+           "0: off"),
+    NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), "0", 0, 1e9, "0: off"),
+    NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), "0", 0, 1e6,
            "0: off; cut between shards, exactly"),
-    NUMBER("checkpoint", "keep", KIND_U32, C(keep), 1, 10000, "newest checkpoints kept"),
+    NUMBER("checkpoint", "keep", KIND_U32, C(keep), "3", 1, 10000, "newest checkpoints kept"),
 
-    CHOICE("wire", "values", C(wire_values), "f32|bf16", "how rows and gradients travel"),
+    CHOICE("wire", "values", C(wire_values), "f32", "f32|bf16", "how rows and gradients travel"),
 
-    NUMBER("net", "request_ms", KIND_U32, C(request_ms), 10, 1e8,
+    NUMBER("net", "request_ms", KIND_U32, C(request_ms), "2000", 10, 1e8,
            "an unanswered request is sent again after"),
-    NUMBER("net", "give_up_ms", KIND_U32, C(give_up_ms), 100, 1e8,
+    NUMBER("net", "give_up_ms", KIND_U32, C(give_up_ms), "20000", 100, 1e8,
            "a silent peer counts as dead after"),
-    NUMBER("net", "heartbeat_ms", KIND_U32, C(heartbeat_ms), 10, 1e6, "between heartbeats"),
-    NUMBER("net", "lease_ms", KIND_U32, C(lease_ms), 100, 1e8,
+    NUMBER("net", "heartbeat_ms", KIND_U32, C(heartbeat_ms), "1000", 10, 1e6, "between heartbeats"),
+    NUMBER("net", "lease_ms", KIND_U32, C(lease_ms), "10000", 100, 1e8,
            "a silent worker loses its leases after"),
-    NUMBER("net", "stall_ms", KIND_U32, C(stall_ms), 100, 1e8,
+    NUMBER("net", "stall_ms", KIND_U32, C(stall_ms), "300000", 100, 1e8,
            "who or what makes no progress for so long has failed (docs/threads.md)"),
-    NUMBER("net", "message_bytes_max", KIND_BYTES32, C(message_bytes_max), 1 << 16, 2147483647,
-           "largest message between workers and servers"),
+    NUMBER("net", "message_bytes_max", KIND_BYTES32, C(message_bytes_max), "256M", 1 << 16,
+           2147483647, "largest message between workers and servers"),
 
-    CHOICE("log", "level", C(log_level), "debug|info|warn|error",
+    CHOICE("log", "level", C(log_level), "info", "debug|info|warn|error",
            "what the roles' logs hold: lines of this level and above"),
 
-    NUMBER("eval", "user_field", KIND_NAME, C(user_field), 0, 0,
+    NUMBER("eval", "user_field", KIND_NAME, C(user_field), "", 0, 0,
            "GAUC groups by this field; empty: by group"),
 };
 const size_t config_key_count = sizeof config_keys / sizeof *config_keys;
+
+/* --- the table -------------------------------------------------------------------------------- */
 
 bool config_key_of_table(const struct config_key *k) {
     return strcmp(k->section, "table") == 0;
 }
 
-size_t config_key_find(const char *section, const char *name) {
-    size_t i = 0;
-    while (i < config_key_count && (strcmp(config_keys[i].section, section) != 0 ||
-                                    strcmp(config_keys[i].name, name) != 0)) {
-        i++;
+const struct config_key *config_key_find(const char *section, const char *name) {
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (strcmp(k->section, section) == 0 && strcmp(k->name, name) == 0) {
+            return k;
+        }
     }
-    return i;
+    return NULL;
 }
 
-size_t config_key_bit(size_t key) {
-    size_t bit = 0;
-    for (size_t i = 0; i < key; i++) {
-        bit += config_key_of_table(&config_keys[i]);
+const void *config_key_base(const struct config_key *k, const struct config *c) {
+    return config_key_of_table(k) ? (const void *)&c->table : (const void *)c;
+}
+
+static uint64_t override_bit(const struct config_key *k) {
+    return (uint64_t)1 << k->offset / TABLE_VALUE_BYTES;
+}
+
+bool config_key_overridden(const struct config_key *k, const struct field_override *f) {
+    return config_key_of_table(k) && (f->given & override_bit(k)) != 0;
+}
+
+static void override_copy_value(const struct config_key *k, struct table_config *to,
+                                const struct table_config *from) {
+    memcpy((char *)to + k->offset, (const char *)from + k->offset, TABLE_VALUE_BYTES);
+}
+
+struct table_config config_table(const struct config *c, const char *name) {
+    struct table_config t = c->table;
+    for (uint32_t f = 0; f < c->field_count; f++) {
+        for (size_t i = 0; strcmp(c->field[f].name, name) == 0 && i < config_key_count; i++) {
+            if (config_key_overridden(&config_keys[i], &c->field[f])) {
+                override_copy_value(&config_keys[i], &t, &c->field[f].table);
+            }
+        }
     }
-    return bit;
+    t.dim *= method_of(c->model)->dictionaries;
+    return t;
 }
 
-/* --- text to value ---------------------------------------------------------------------------- */
-
-static enum status bad(const struct config_key *k, const char *text, const char *expected) {
-    return fail(ERR_CONFIG, "%s.%s is '%.100s', expected %s", k->section, k->name, text, expected);
-}
-
-static enum status out_of_range(const struct config_key *k, const char *text) {
-    return fail(ERR_CONFIG, "%s.%s is '%.100s', expected a number from %.9g to %.9g", k->section,
-                k->name, text, k->min, k->max);
-}
-
-static enum status parse_u64(const struct config_key *k, const char *text, uint64_t *out) {
-    const bool bytes = k->kind == KIND_BYTES || k->kind == KIND_BYTES32;
-    uint64_t v = 0;
-    switch (number_parse(text, bytes ? NUMBER_BYTES : NUMBER_PLAIN, &v)) {
-    case NUMBER_BAD:
-        return bad(k, text,
-                   bytes ? "a whole number, or one with K, M, G or T"
-                         : (k->kind == KIND_LIMIT ? "a whole number or none" : "a whole number"));
-    case NUMBER_TOO_LARGE: return out_of_range(k, text);
-    case NUMBER_GOOD: break;
+void config_default(struct config *c) {
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        enum status status = config_key_parse(k, k->standard, (void *)config_key_base(k, c));
+        assert(status == OK);
+        (void)status;
     }
-    if ((double)v < k->min || (double)v > k->max) {
-        return out_of_range(k, text);
-    }
-    *out = v;
-    return OK;
+    c->dense.correction = CORRECT_ROW; /* every batch updates all of them */
 }
 
-static enum status parse_u32(const struct config_key *k, const char *text, uint32_t *out) {
-    uint64_t v;
-    TRY(parse_u64(k, text, &v));
-    *out = (uint32_t)v; /* every such key's max fits */
-    return OK;
+/* --- unknown names ---------------------------------------------------------------------------- */
+
+static bool is_override(const char *section) {
+    return strncmp(section, "field.", 6) == 0;
 }
 
-static enum status parse_f32(const struct config_key *k, const char *text, float *out) {
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(v)) {
-        return bad(k, text, "a finite number");
-    }
-    if (v < k->min || v > k->max) {
-        return out_of_range(k, text);
-    }
-    *out = (float)v;
-    return OK;
+static void key_name(char out[KEY_BYTES], const char *section, const char *name) {
+    snprintf(out, KEY_BYTES, "%.*s.%.*s", NAME_BYTES_MAX, section, NAME_BYTES_MAX, name);
 }
 
-static enum status parse_bool(const struct config_key *k, const char *text, bool *out) {
-    static const char *const yes[] = {"true", "on", "1"};
-    static const char *const no[] = {"false", "off", "0"};
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
-            *out = strcmp(text, yes[i]) == 0;
+static enum status unknown_key(const char *section, const char *name) {
+    char asked[KEY_BYTES], known[KEY_BYTES], nearest[KEY_BYTES] = "";
+    size_t best = SIZE_MAX;
+    key_name(asked, section, name);
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (is_override(section) && !config_key_of_table(k)) {
+            continue;
+        }
+        key_name(known, is_override(section) ? section : k->section, k->name);
+        const size_t distance = nearest_distance(asked, known);
+        if (distance < best) {
+            best = distance;
+            memcpy(nearest, known, sizeof nearest);
+        }
+    }
+    return fail(ERR_CONFIG, "unknown key %s; the nearest is %s", asked, nearest);
+}
+
+enum status config_section_check(const char *section) {
+    struct nearest nearest = nearest_of(section);
+    if (is_override(section)) {
+        return schema_name_good(section + 6)
+                   ? OK
+                   : fail(ERR_CONFIG,
+                          "[%s]: expected a field's name of 1 to %d printable ASCII characters "
+                          "without '=', '[', ']' and without blanks at the ends",
+                          section, FIELD_NAME_MAX - 1);
+    }
+    for (size_t i = 0; i < config_key_count; i++) {
+        nearest_try(&nearest, config_keys[i].section);
+    }
+    return nearest.distance == 0 ? OK
+                                 : fail(ERR_CONFIG, "unknown section [%s]; the nearest is [%s]",
+                                        section, nearest.name);
+}
+
+/* --- one assignment --------------------------------------------------------------------------- */
+
+static enum status override_find_or_add(struct config *c, const char *name,
+                                        struct field_override **out) {
+    for (uint32_t i = 0; i < c->field_count; i++) {
+        if (strcmp(c->field[i].name, name) == 0) {
+            *out = &c->field[i];
             return OK;
         }
     }
-    return bad(k, text, "true or false, on or off, 1 or 0");
-}
-
-const char *config_choice(const char *choices, unsigned index, size_t *n) {
-    const char *at = choices;
-    for (; index > 0; index--) {
-        at = strchr(at, '|');
-        if (at == NULL) {
-            return NULL;
-        }
-        at++;
+    if (c->field_count == FIELDS_MAX) {
+        return fail(ERR_CONFIG, "[field.%s] is one too many, expected at most %d such sections",
+                    name, FIELDS_MAX);
     }
-    *n = strcspn(at, "|");
-    return at;
-}
-
-/* gcc and clang store an enum without negative members as unsigned int. */
-static enum status parse_choice(const struct config_key *k, const char *text, void *out) {
-    size_t n;
-    const char *at;
-    for (unsigned i = 0; (at = config_choice(k->choices, i, &n)) != NULL; i++) {
-        if (strlen(text) == n && memcmp(text, at, n) == 0) {
-            memcpy(out, &i, sizeof i);
-            return OK;
-        }
-    }
-    return bad(k, text, k->choices);
-}
-
-static enum status parse_widths(const struct config_key *k, const char *text, struct config *c) {
-    uint32_t width[CONFIG_LAYERS_MAX] = {0};
-    uint32_t layers = 0;
-    const char *at = text;
-    for (;;) {
-        char *end;
-        unsigned long v = strtoul(at, &end, 10);
-        end += strspn(end, " ");
-        if (end == at || v < 1 || (double)v > k->max || (*end != ',' && *end != '\0')) {
-            return bad(k, text, "widths from 1 to 65536 such as 360,200,80");
-        }
-        if (layers == CONFIG_LAYERS_MAX) {
-            return fail(ERR_CONFIG, "model.tower is '%.100s', expected at most %d layers", text,
-                        CONFIG_LAYERS_MAX);
-        }
-        width[layers++] = (uint32_t)v;
-        if (*end == '\0') {
-            break;
-        }
-        at = end + 1;
-    }
-    memcpy(c->tower, width, sizeof c->tower);
-    c->tower_layers = layers;
+    *out = &c->field[c->field_count++];
+    **out = (struct field_override){0};
+    memcpy((*out)->name, name, strlen(name));
     return OK;
 }
 
-/* A ';' would begin a comment when the text is read back. */
-static enum status parse_name(const struct config_key *k, const char *text, char *out) {
-    if (text[0] != '\0' && (!schema_name_good(text) || strchr(text, ';') != NULL)) {
-        return bad(k, text, "a field's name (without ';') or nothing");
-    }
-    memset(out, 0, FIELD_NAME_MAX);
-    memcpy(out, text, strlen(text));
+static enum status override_set(struct config *c, const char *section, const struct config_key *k,
+                                const char *text) {
+    struct table_config value = {0};
+    struct field_override *f = NULL;
+    TRY(config_section_check(section));
+    TRY(config_key_parse(k, text, &value));
+    TRY(override_find_or_add(c, section + 6, &f));
+    override_copy_value(k, &f->table, &value);
+    f->given |= override_bit(k);
     return OK;
 }
 
-enum status config_key_parse(const struct config_key *k, const char *text, void *base) {
-    void *at = (char *)base + k->offset;
-    switch (k->kind) {
-    case KIND_U32:
-    case KIND_BYTES32: return parse_u32(k, text, at);
-    case KIND_LIMIT:
-        if (strcmp(text, "none") == 0) {
-            *(uint64_t *)at = UINT64_MAX;
-            return OK;
-        }
-        return parse_u64(k, text, at);
-    case KIND_U64:
-    case KIND_BYTES: return parse_u64(k, text, at);
-    case KIND_F32: return parse_f32(k, text, at);
-    case KIND_BOOL: return parse_bool(k, text, at);
-    case KIND_CHOICE: return parse_choice(k, text, at);
-    case KIND_WIDTHS: return parse_widths(k, text, base);
-    case KIND_NAME: return parse_name(k, text, at);
+enum status config_set_in(struct config *c, const char *section, const char *name,
+                          const char *text) {
+    const bool override = is_override(section);
+    const struct config_key *k = config_key_find(override ? "table" : section, name);
+    if (k == NULL) {
+        return unknown_key(section, name);
     }
-    assert(!"a key of a known kind");
-    return ERR_CONFIG;
+    return override ? override_set(c, section, k, text)
+                    : config_key_parse(k, text, (void *)config_key_base(k, c));
 }
 
-/* --- value to text ---------------------------------------------------------------------------- */
-
-static enum status print_choice(const struct config_key *k, const void *at, struct buf *out) {
-    unsigned index;
-    size_t n = 0;
-    memcpy(&index, at, sizeof index);
-    const char *text = config_choice(k->choices, index, &n);
-    return text != NULL ? buf_printf(out, "%.*s", (int)n, text)
-                        : buf_printf(out, "choice-%u", index); /* config_check refuses it */
-}
-
-static enum status print_widths(const struct config *c, struct buf *out) {
-    for (uint32_t i = 0; i < c->tower_layers && i < CONFIG_LAYERS_MAX; i++) {
-        TRY(buf_printf(out, "%s%u", i > 0 ? "," : "", c->tower[i]));
+/* A key has no dot and a field's name may have some: the section ends at the last dot. */
+enum status config_set(struct config *c, const char *assignment) {
+    char left[CONFIG_SECTION_BYTES + NAME_BYTES_MAX];
+    size_t n = strcspn(assignment, "=");
+    bool good = assignment[n] == '=' && n < sizeof left;
+    if (good) {
+        memcpy(left, assignment, n);
+        left[n] = '\0';
+        good = strchr(left, '.') != NULL;
     }
-    return OK;
-}
-
-enum status config_key_print(const struct config_key *k, const void *base, struct buf *out) {
-    const void *at = (const char *)base + k->offset;
-    switch (k->kind) {
-    case KIND_U32:
-    case KIND_BYTES32: return buf_printf(out, "%u", *(const uint32_t *)at);
-    case KIND_LIMIT:
-        if (*(const uint64_t *)at == UINT64_MAX) {
-            return buf_printf(out, "none");
-        }
-        return buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)at);
-    case KIND_U64:
-    case KIND_BYTES: return buf_printf(out, "%llu", (unsigned long long)*(const uint64_t *)at);
-    case KIND_F32: return buf_printf(out, "%.9g", (double)*(const float *)at);
-    case KIND_BOOL: return buf_printf(out, "%s", *(const bool *)at ? "true" : "false");
-    case KIND_CHOICE: return print_choice(k, at, out);
-    case KIND_WIDTHS: return print_widths(base, out);
-    case KIND_NAME: return buf_printf(out, "%s", (const char *)at);
+    if (!good) {
+        return fail(ERR_CONFIG, "'%.200s' is not of the form section.key=value", assignment);
     }
-    assert(!"a key of a known kind");
-    return ERR_CONFIG;
+    char *dot = strrchr(left, '.');
+    *dot = '\0';
+    return config_set_in(c, left, dot + 1, assignment + n + 1);
 }
