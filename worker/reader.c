@@ -1,47 +1,29 @@
 /* reader.c - leases in, batches out.
  *
- *     leases ──▶ loader thread ──▶ loaded (1) ──▶ cutter thread ──▶ items ──▶ trainers
- *                reads shards                     cuts batches  ◀── free ◀── reader_give_back
+ *     leases --> loader thread --> loaded --> cutter thread --> items --> trainers
+ *                reads shards                 cuts batches  <-- pool <-- reader_give_back
  *
  * Two threads, because reading a shard takes long and must not hold up the batches of the one
- * before: while the cutter works on shard k, shard k+1 waits in `loaded` and the loader reads k+2.
- * So at most three shards are in memory, plus the fixed pool of batches; trainers that stop giving
- * batches back stop the reader. `items` has room for every batch and every end mark that can exist,
- * so putting there never waits.
+ * before. What either does next is decided by read_ahead.h under `lock`; each does it without the
+ * lock, says so, and wakes who may go on.
  *
- * Which batches a lease means is the plan's business (plan.h), a pure function; those below the
- * lease's limit and not in its `done` bitmap are cut.
- *
- * The first failure of either thread is kept under `lock` and closes all queues; reader_take hands
- * it to every trainer that asks afterwards. To stop is the same without a failure.
+ * Which batches a lease means is the plan's business (plan.h), a pure function.
  */
 #include "reader.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/data/dataset.h"
-#include "common/data/shard_info.h"
 #include "common/job/plan.h"
 #include "common/base/thread.h"
+#include "common/data/dataset.h"
 #include "common/data/sample.h"
 
-#define LEASES_MAX     64
-#define WAIT_MS        1000
 #define APPEAR_MS      10000
 #define APPEAR_LOOK_MS 100
-
-/* A lease with its shard. */
-struct loaded {
-    struct reader_lease *lease;
-    struct shard shard;
-    uint32_t impressions; /* of the shard, before a sample was taken */
-    bool filled;
-};
 
 struct source {
     struct dataset dataset;
@@ -52,116 +34,70 @@ struct reader {
     struct reader_spec spec;
     struct source train, eval;
     int user_slot;
-    struct batch *batches; /* [batches_ahead] */
+    struct batch *batches; /* [batches_ahead] the pool */
     struct batch_cutter *cutter;
     uint32_t *order;
     size_t order_cap;
-    struct queue leases, loaded, items, free;
     struct thread loader_thread, cutter_thread;
-    atomic_bool stop;
-    atomic_bool reading; /* the loader is on the disk */
-    atomic_ullong load_ns, cut_ns;
-    pthread_mutex_t lock; /* guards failure */
-    struct cause failure;
+    atomic_bool stop;     /* the loader looks at it while it waits for a file */
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t to_load, to_cut, to_take;
+    struct read_ahead ahead;
+    uint64_t load_ns, cut_ns;
 };
 
-/* --- waiting ---------------------------------------------------------------------------------- */
-
-/* The next item of a queue; ERR_CLOSED when the reader stops or has failed. */
-static enum status await(struct reader *r, struct queue *q, void **item) {
-    enum status status = ERR_TIMEOUT;
-    while (status == ERR_TIMEOUT && !atomic_load(&r->stop)) {
-        status = queue_take(q, item, WAIT_MS);
-    }
-    return status == ERR_TIMEOUT ? ERR_CLOSED : status;
-}
-
-static enum status offer(struct reader *r, struct queue *q, void *item) {
-    enum status status = ERR_TIMEOUT;
-    while (status == ERR_TIMEOUT && !atomic_load(&r->stop)) {
-        status = queue_put(q, item, WAIT_MS);
-    }
-    return status == ERR_TIMEOUT ? ERR_CLOSED : status;
-}
-
-static void close_all(struct reader *r) {
+/* Ends loading and cutting: with a failure, or with ERR_CLOSED. */
+static void reader_close(struct reader *r, enum status status) {
     atomic_store(&r->stop, true);
-    queue_close(&r->leases);
-    queue_close(&r->loaded);
-    queue_close(&r->items);
-    queue_close(&r->free);
-}
-
-/* A thread's end: ERR_CLOSED is a stop, anything else is noted for the trainers. */
-static enum status ended(struct reader *r, enum status status) {
-    if (status == ERR_CLOSED || status == OK) {
-        return OK;
-    }
     pthread_mutex_lock(&r->lock);
-    cause_keep(&r->failure, status);
+    read_ahead_close(&r->ahead, status);
+    pthread_cond_broadcast(&r->to_load);
+    pthread_cond_broadcast(&r->to_cut);
+    pthread_cond_broadcast(&r->to_take);
     pthread_mutex_unlock(&r->lock);
-    close_all(r);
-    return status;
 }
 
 /* --- the loader ------------------------------------------------------------------------------- */
 
-static void lease_free(struct reader_lease **l) {
-    if (*l != NULL) {
-        mem_free(&(*l)->done);
-        mem_free(l);
-    }
-}
-
-static void loaded_free(struct loaded **l) {
-    if (*l != NULL) {
-        if ((*l)->filled) {
-            shard_free(&(*l)->shard);
-        }
-        lease_free(&(*l)->lease);
-        mem_free(l);
-    }
-}
-
 /* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info:
  * what the manifest says of it; NULL: a stream's says nothing. */
-static enum status take_sample(struct reader *r, struct loaded *l, const struct shard_info *info) {
+static enum status take_sample(struct reader *r, struct reading *x, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
-    TRY(shard_weigh(&l->shard, r->spec.sample_rate));
-    TRY(shard_sample(&l->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
-                     l->lease->lease.shard));
+    TRY(shard_weigh(&x->shard, r->spec.sample_rate));
+    TRY(shard_sample(&x->shard, r->spec.schema->user_count, &sampling, r->spec.config->seed,
+                     x->lease.shard));
     if (info == NULL) {
         return OK;
     }
     const uint64_t planned =
         sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
-    if (l->shard.impressions != planned) {
+    if (x->shard.impressions != planned) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
-                    dataset_dir(&r->train.dataset, info), info->name, l->shard.impressions,
+                    dataset_dir(&r->train.dataset, info), info->name, x->shard.impressions,
                     (unsigned long long)planned);
     }
     return OK;
 }
 
 /* The coordinator has seen the file; on a shared file system it may show up here somewhat later. */
-static enum status load_streamed(struct reader *r, struct loaded *l) {
+static enum status load_streamed(struct reader *r, struct reading *x) {
     struct shard_info info;
     enum status status;
-    shard_name(l->lease->lease.shard, info.name);
+    shard_name(x->lease.shard, info.name);
     const uint64_t deadline_ms = clock_mono_ms() + APPEAR_MS;
-    while ((status = shard_read(&l->shard, r->spec.data->names[0], info.name, r->spec.schema)) ==
+    while ((status = shard_read(&x->shard, r->spec.data->names[0], info.name, r->spec.schema)) ==
                ERR_NOT_FOUND &&
            clock_left_ms(deadline_ms) > 0 && !atomic_load(&r->stop)) {
         clock_sleep_ms(APPEAR_LOOK_MS);
     }
     TRY(status);
-    l->filled = true;
-    l->impressions = l->shard.impressions;
-    return take_sample(r, l, NULL);
+    x->filled = true;
+    x->impressions = x->shard.impressions;
+    return take_sample(r, x, NULL);
 }
 
-static enum status load(struct reader *r, struct loaded *l) {
-    const struct wire_lease *lease = &l->lease->lease;
+static enum status load_shard(struct reader *r, struct reading *x) {
+    const struct wire_lease *lease = &x->lease;
     const struct source *source = lease->kind == LEASE_EVAL ? &r->eval : &r->train;
     const char *kind = lease->kind == LEASE_EVAL ? "evaluation" : "training";
     if (!source->open) {
@@ -169,7 +105,7 @@ static enum status load(struct reader *r, struct loaded *l) {
                     kind, lease->shard, kind);
     }
     if (source == &r->train && r->spec.stream) {
-        return load_streamed(r, l);
+        return load_streamed(r, x);
     }
     if (lease->shard >= source->dataset.shard_count) {
         char name[PATH_BYTES_MAX];
@@ -179,128 +115,114 @@ static enum status load(struct reader *r, struct loaded *l) {
     }
     const struct shard_info *info = &source->dataset.shards[lease->shard];
     const char *dir = dataset_dir(&source->dataset, info);
-    TRY(shard_read(&l->shard, dir, info->name, r->spec.schema));
-    l->filled = true;
-    l->impressions = l->shard.impressions;
-    if (l->shard.impressions != info->impressions || l->shard.groups != info->groups) {
+    TRY(shard_read(&x->shard, dir, info->name, r->spec.schema));
+    x->filled = true;
+    x->impressions = x->shard.impressions;
+    if (x->shard.impressions != info->impressions || x->shard.groups != info->groups) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions in %u groups, the manifest says %u in %u",
-                    dir, info->name, l->shard.impressions, l->shard.groups, info->impressions,
+                    dir, info->name, x->shard.impressions, x->shard.groups, info->impressions,
                     info->groups);
     }
     /* What figures count does not depend on how the model was trained. */
-    return lease->kind == LEASE_EVAL ? shard_weigh(&l->shard, source->dataset.sample_rate)
-                                     : take_sample(r, l, info);
+    return lease->kind == LEASE_EVAL ? shard_weigh(&x->shard, source->dataset.sample_rate)
+                                     : take_sample(r, x, info);
 }
 
-static enum status load_next(struct reader *r) {
-    struct reader_lease *lease;
-    TRY(await(r, &r->leases, (void **)&lease));
-    struct loaded *l = NULL;
-    enum status status = mem_new(&l);
-    if (status != OK) {
-        lease_free(&lease);
-        return status;
+/* The next lease to load, LOADING; NULL: the reader is closed. */
+static struct reading *await_load(struct reader *r) {
+    struct reading *x;
+    pthread_mutex_lock(&r->lock);
+    while ((x = read_ahead_load(&r->ahead)) == NULL && !r->ahead.closed) {
+        pthread_cond_wait(&r->to_load, &r->lock);
     }
-    l->lease = lease;
-    const uint64_t start_ns = clock_mono_ns();
-    atomic_store(&r->reading, true);
-    status = load(r, l);
-    atomic_store(&r->reading, false);
-    atomic_fetch_add(&r->load_ns, clock_mono_ns() - start_ns);
-    if (status == OK) {
-        status = offer(r, &r->loaded, l);
-    }
-    if (status != OK) {
-        loaded_free(&l);
-    }
-    return status;
+    pthread_mutex_unlock(&r->lock);
+    return x;
 }
 
 static enum status loader_run(void *arg) {
     struct reader *r = arg;
-    enum status status = OK;
-    while (status == OK) {
-        status = load_next(r);
+    struct reading *x;
+    while ((x = await_load(r)) != NULL) {
+        const uint64_t start_ns = clock_mono_ns();
+        enum status status = load_shard(r, x);
+        if (status != OK) {
+            reader_close(r, status);
+            return status;
+        }
+        pthread_mutex_lock(&r->lock);
+        r->load_ns += clock_mono_ns() - start_ns;
+        x->batches = plan_sampled_batches(x->impressions, x->shard.impressions, r->spec.batch_max);
+        read_ahead_loaded(x);
+        pthread_cond_signal(&r->to_cut);
+        pthread_mutex_unlock(&r->lock);
     }
-    return ended(r, status);
+    return OK;
 }
 
 /* --- the cutter ------------------------------------------------------------------------------- */
 
-static enum status set_order(struct reader *r, const struct loaded *l) {
-    const struct wire_lease *lease = &l->lease->lease;
-    if (l->shard.groups > r->order_cap) {
-        mem_free(&r->order);
-        r->order_cap = 0;
-        TRY(mem_array(&r->order, l->shard.groups));
-        r->order_cap = l->shard.groups;
-    }
+static enum status begin_lease(struct reader *r, struct reading *x) {
+    const struct wire_lease *lease = &x->lease;
+    TRY(mem_room(&r->order, &r->order_cap, x->shard.groups));
     bool shuffle = r->spec.config->shuffle && lease->kind != LEASE_EVAL;
-    plan_groups(r->spec.config->seed, shuffle, lease->epoch, lease->shard, l->shard.groups,
+    plan_groups(r->spec.config->seed, shuffle, lease->epoch, lease->shard, x->shard.groups,
                 r->order);
-    return batch_cutter_shard(r->cutter, &l->shard, r->order, r->spec.schema->user_count,
+    return batch_cutter_shard(r->cutter, &x->shard, r->order, r->spec.schema->user_count,
                               r->user_slot);
 }
 
-static bool is_done(const struct reader_lease *l, uint32_t batch) {
-    return batch / 8 < l->done_bytes && (l->done[batch / 8] >> (batch % 8) & 1) != 0;
-}
-
-static enum status put_item(struct reader *r, const struct reader_item *item) {
-    struct reader_item *copy = NULL;
-    TRY(mem_new(&copy));
-    *copy = *item;
-    enum status status = offer(r, &r->items, copy);
-    if (status != OK) {
-        mem_free(&copy);
+static enum status cut_batch(struct reader *r, const struct read_cut *cut) {
+    struct reading *x = cut->lease;
+    struct batch *b = cut->batch;
+    const uint32_t impressions = x->shard.impressions;
+    if (b == NULL) { /* its shard goes before the lock is taken: that may last */
+        shard_free(&x->shard);
+        x->filled = false;
+        return OK;
     }
-    return status;
-}
-
-static enum status cut_one(struct reader *r, const struct loaded *l, uint32_t batches, uint32_t k) {
-    const struct wire_lease *lease = &l->lease->lease;
-    uint32_t impressions = l->shard.impressions;
-    struct batch *b;
-    TRY(await(r, &r->free, (void **)&b));
-    b->name = (struct batch_name){lease->epoch, lease->shard, k};
-    b->fence = lease->fence;
-    b->shard_batches = batches;
-    const uint64_t start_ns = clock_mono_ns();
-    TRY(batch_cut(r->cutter, plan_begin(impressions, batches, k),
-                  plan_begin(impressions, batches, k + 1), b));
-    atomic_fetch_add(&r->cut_ns, clock_mono_ns() - start_ns);
-    return put_item(
-        r, &(struct reader_item){.batch = b, .lease = *lease, .shard_impressions = impressions});
-}
-
-static enum status cut_lease(struct reader *r, const struct loaded *l) {
-    const struct wire_lease *lease = &l->lease->lease;
-    uint32_t impressions = l->shard.impressions, queued = 0;
-    uint32_t batches = plan_sampled_batches(l->impressions, impressions, r->spec.batch_max);
-    TRY(set_order(r, l));
-    for (uint32_t k = 0; k < batches && k < lease->batch_limit; k++) {
-        if (!is_done(l->lease, k)) {
-            TRY(cut_one(r, l, batches, k));
-            queued++;
-        }
+    if (cut->begins) {
+        TRY(begin_lease(r, x));
     }
-    return put_item(r, &(struct reader_item){.lease = *lease,
-                                             .lease_batches = queued,
-                                             .shard_impressions = impressions});
+    b->name = (struct batch_name){x->lease.epoch, x->lease.shard, x->at};
+    b->fence = x->lease.fence;
+    b->shard_batches = x->batches;
+    return batch_cut(r->cutter, plan_begin(impressions, x->batches, x->at),
+                     plan_begin(impressions, x->batches, x->at + 1), b);
+}
+
+/* False: the reader is closed. */
+static bool await_cut(struct reader *r, struct read_cut *cut) {
+    bool any;
+    pthread_mutex_lock(&r->lock);
+    while (!(any = read_ahead_cut(&r->ahead, cut)) && !r->ahead.closed) {
+        pthread_cond_wait(&r->to_cut, &r->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return any;
 }
 
 static enum status cutter_run(void *arg) {
     struct reader *r = arg;
-    enum status status = OK;
-    while (status == OK) {
-        struct loaded *l = NULL;
-        status = await(r, &r->loaded, (void **)&l);
-        if (status == OK) {
-            status = cut_lease(r, l);
+    struct read_cut cut;
+    while (await_cut(r, &cut)) {
+        const uint64_t start_ns = clock_mono_ns();
+        enum status status = cut_batch(r, &cut);
+        if (status != OK) {
+            reader_close(r, status);
+            return status;
         }
-        loaded_free(&l);
+        pthread_mutex_lock(&r->lock);
+        r->cut_ns += clock_mono_ns() - start_ns;
+        if (cut.batch != NULL) {
+            read_ahead_batch(&r->ahead, &cut);
+        } else {
+            read_ahead_end(&r->ahead, &cut);
+            pthread_cond_signal(&r->to_load);
+        }
+        pthread_cond_signal(&r->to_take);
+        pthread_mutex_unlock(&r->lock);
     }
-    return ended(r, status);
+    return OK;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -327,20 +249,14 @@ static int find_user_slot(const struct reader_spec *spec) {
     return slot;
 }
 
-static enum status start(struct reader *r) {
+static enum status reader_begin(struct reader *r) {
     uint32_t ahead = r->spec.batches_ahead;
     TRY(source_open(&r->train, r->spec.data));
     TRY(source_open(&r->eval, r->spec.eval));
     r->user_slot = find_user_slot(&r->spec);
     TRY(batch_cutter_create(&r->cutter));
     TRY(mem_array(&r->batches, ahead));
-    TRY(queue_init(&r->leases, LEASES_MAX));
-    TRY(queue_init(&r->loaded, 1));
-    TRY(queue_init(&r->items, (size_t)ahead + LEASES_MAX));
-    TRY(queue_init(&r->free, ahead));
-    for (uint32_t i = 0; i < ahead; i++) {
-        TRY(queue_put(&r->free, &r->batches[i], 0));
-    }
+    TRY(read_ahead_init(&r->ahead, r->batches, ahead));
     TRY(thread_start(&r->loader_thread, "loader", loader_run, r));
     return thread_start(&r->cutter_thread, "cutter", cutter_run, r);
 }
@@ -349,27 +265,14 @@ enum status reader_start(struct reader **r, const struct reader_spec *spec) {
     TRY(mem_new(r));
     (*r)->spec = *spec;
     pthread_mutex_init(&(*r)->lock, NULL);
-    enum status status = start(*r);
+    thread_cond_init(&(*r)->to_load);
+    thread_cond_init(&(*r)->to_cut);
+    thread_cond_init(&(*r)->to_take);
+    enum status status = reader_begin(*r);
     if (status != OK) {
         reader_stop(r);
     }
     return status;
-}
-
-/* What was queued and never taken. */
-static void drain(struct reader *r) {
-    void *item;
-    while (r->leases.items != NULL && queue_take(&r->leases, &item, 0) == OK) {
-        struct reader_lease *l = item;
-        lease_free(&l);
-    }
-    while (r->loaded.items != NULL && queue_take(&r->loaded, &item, 0) == OK) {
-        struct loaded *l = item;
-        loaded_free(&l);
-    }
-    while (r->items.items != NULL && queue_take(&r->items, &item, 0) == OK) {
-        mem_free(&item);
-    }
 }
 
 void reader_stop(struct reader **reader) {
@@ -377,16 +280,10 @@ void reader_stop(struct reader **reader) {
     if (r == NULL) {
         return;
     }
-    if (r->loader_thread.started) {
-        close_all(r);
-    }
+    reader_close(r, ERR_CLOSED);
     thread_join(&r->loader_thread);
     thread_join(&r->cutter_thread);
-    drain(r);
-    queue_fini(&r->leases);
-    queue_fini(&r->loaded);
-    queue_fini(&r->items);
-    queue_fini(&r->free);
+    read_ahead_fini(&r->ahead);
     for (uint32_t i = 0; r->batches != NULL && i < r->spec.batches_ahead; i++) {
         batch_fini(&r->batches[i]);
     }
@@ -399,50 +296,56 @@ void reader_stop(struct reader **reader) {
     if (r->eval.open) {
         dataset_free(&r->eval.dataset);
     }
+    pthread_cond_destroy(&r->to_load);
+    pthread_cond_destroy(&r->to_cut);
+    pthread_cond_destroy(&r->to_take);
     pthread_mutex_destroy(&r->lock);
     mem_free(reader);
 }
 
-static enum status failure_of(struct reader *r) {
+enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, const void *done,
+                             size_t done_bytes) {
+    struct reading *x;
+    TRY(reading_create(&x, lease, done, done_bytes));
     pthread_mutex_lock(&r->lock);
-    enum status status = r->failure.status == OK ? ERR_CLOSED : cause_again(&r->failure);
+    enum status status = read_ahead_lease(&r->ahead, x);
+    pthread_cond_signal(&r->to_load);
+    pthread_mutex_unlock(&r->lock);
+    if (status != OK) {
+        reading_destroy(&x);
+    }
+    return status;
+}
+
+enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms) {
+    const struct timespec until = thread_cond_until(timeout_ms);
+    bool late = timeout_ms == 0;
+    enum status status;
+    pthread_mutex_lock(&r->lock);
+    while ((status = read_ahead_take(&r->ahead, item)) == ERR_TIMEOUT && !late) {
+        late = pthread_cond_timedwait(&r->to_take, &r->lock, &until) != 0;
+    }
     pthread_mutex_unlock(&r->lock);
     return status;
 }
 
-enum status reader_lease_put(struct reader *r, struct reader_lease *lease) {
-    enum status status = queue_put(&r->leases, lease, 0);
-    if (status == ERR_CLOSED) { /* by a failure that no trainer may have brought yet */
-        status = failure_of(r);
-    }
-    if (status == ERR_TIMEOUT) {
-        return fail(ERR_LIMIT, "the reader holds %u leases already", LEASES_MAX);
-    }
-    return status == ERR_CLOSED ? fail(ERR_CLOSED, "the reader has ended") : status;
-}
-
-enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms) {
-    struct reader_item *taken;
-    enum status status = queue_take(&r->items, (void **)&taken, timeout_ms);
-    if (status == ERR_CLOSED) {
-        return failure_of(r);
-    }
-    TRY(status);
-    *item = *taken;
-    mem_free(&taken);
-    return OK;
-}
-
 void reader_give_back(struct reader *r, struct batch *b) {
-    /* A closed reader frees its batches itself. */
-    (void)queue_put(&r->free, b, 0);
+    pthread_mutex_lock(&r->lock);
+    read_ahead_give_back(&r->ahead, b);
+    pthread_cond_signal(&r->to_cut);
+    pthread_mutex_unlock(&r->lock);
 }
 
 bool reader_waits(struct reader *r) {
-    return atomic_load(&r->reading) && queue_count(&r->free) == r->spec.batches_ahead;
+    pthread_mutex_lock(&r->lock);
+    const bool waits = read_ahead_waits(&r->ahead);
+    pthread_mutex_unlock(&r->lock);
+    return waits;
 }
 
 void reader_usage(struct reader *r, struct usage *into) {
-    into->stage_s[STAGE_LOAD] += (double)atomic_load(&r->load_ns) * 1e-9;
-    into->stage_s[STAGE_CUT] += (double)atomic_load(&r->cut_ns) * 1e-9;
+    pthread_mutex_lock(&r->lock);
+    into->stage_s[STAGE_LOAD] += (double)r->load_ns * 1e-9;
+    into->stage_s[STAGE_CUT] += (double)r->cut_ns * 1e-9;
+    pthread_mutex_unlock(&r->lock);
 }

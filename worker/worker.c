@@ -130,28 +130,8 @@ static enum status take_lease(struct worker *w, const struct port_message *m) {
     log_debug("epoch %u shard %u (%s, fence %llu) is ours", lease->epoch, lease->shard,
               lease->kind == LEASE_TRAIN ? "training" : "evaluation",
               (unsigned long long)lease->fence);
-    struct reader_lease *r = NULL;
-    TRY(mem_new(&r));
-    r->lease = *lease;
-    enum status status = OK;
-    if (m->keys_bytes > 0) {
-        status = mem_array(&r->done, m->keys_bytes);
-        if (status == OK) {
-            memcpy(r->done, m->keys, m->keys_bytes);
-            r->done_bytes = m->keys_bytes;
-        }
-    }
-    if (status == OK) {
-        status = held_leases_open(&w->held, lease);
-    }
-    if (status == OK) {
-        status = reader_lease_put(w->reader, r);
-    }
-    if (status != OK) {
-        mem_free(&r->done);
-        mem_free(&r);
-        return status;
-    }
+    TRY(held_leases_open(&w->held, lease));
+    TRY(reader_lease_put(w->reader, lease, m->keys, m->keys_bytes));
     w->leases++;
     return OK;
 }
