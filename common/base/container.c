@@ -233,6 +233,18 @@ void container_abort(struct container_writer *w) {
     *w = (struct container_writer){.file = FILE_CLOSED};
 }
 
+enum status container_write_one(const char *path, uint32_t kind, uint16_t type,
+                                const struct buf *bytes) {
+    struct container_writer w = {.file = FILE_CLOSED};
+    enum status status = OK;
+    TRY_OUT(container_create(&w, path, kind));
+    TRY_OUT(container_put(&w, type, 0, bytes->data, bytes->len, true));
+    TRY_OUT(container_commit(&w, NULL, NULL));
+out:
+    container_abort(&w);
+    return status;
+}
+
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static enum status corrupt(const struct container_reader *r, uint64_t offset, const char *what) {

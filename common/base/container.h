@@ -51,6 +51,9 @@ enum status container_put(struct container_writer *w, uint16_t type, uint64_t ta
 enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64_t *checksum);
 /* Removes the temporary file; safe after commit or on a zeroed struct. */
 void container_abort(struct container_writer *w);
+/* A whole file of one block of `type`, compressed where it pays; durable. */
+enum status container_write_one(const char *path, uint32_t kind, uint16_t type,
+                                const struct buf *bytes);
 
 struct container_block {
     uint64_t offset; /* of the block header in the file */

@@ -1,9 +1,8 @@
 /* manifest.c - the manifest of a checkpoint as bytes (see manifest.h). The directory's side,
  * finding and publishing, is manifest_dir.c.
  *
- * protobuf-c takes memory as the bytes tell it to, up to some 60 times their length, so unpacking
- * runs on an allocator with a budget. What comes out is then copied into the plain struct field by
- * field, and every field is checked on the way: a decoded manifest is safe to compute with. */
+ * What protobuf-c unpacks is copied into the plain struct field by field, and every field is checked
+ * on the way: a decoded manifest is safe to compute with. */
 #include "manifest.h"
 
 #include <stdio.h>
@@ -19,10 +18,18 @@
 #define MANIFEST_FORMAT    1u
 #define MANIFEST_BYTES_MAX ((size_t)64 << 20)
 #define MANIFEST_PARTS_MAX BUCKETS
-#define BUDGET_FACTOR      64u
-#define BUDGET_BASE        ((size_t)64 << 10)
-#define DISK_SIDE_USER     0u
-#define DISK_SIDE_ITEM     1u
+#define MANIFEST_BLOCK     1u /* type of its block; a data set's is 2 */
+
+/* What both ways have the same names: from message to struct, or back. */
+#define MANIFEST_NUMBERS(to, from)                                                                 \
+    ((to)->step = (from)->step, (to)->impressions = (from)->impressions,                           \
+     (to)->saved_at = (from)->saved_at, (to)->seed = (from)->seed, (to)->cut = (from)->cut,        \
+     (to)->rate_ctr = (from)->rate_ctr, (to)->rate_cvr = (from)->rate_cvr,                         \
+     (to)->data_checksum = (from)->data_checksum)
+#define PART_NUMBERS(to, from)                                                                     \
+    ((to)->bucket_begin = (from)->bucket_begin, (to)->bucket_end = (from)->bucket_end,             \
+     (to)->bytes = (from)->bytes, (to)->checksum = (from)->checksum, (to)->rows = (from)->rows,    \
+     (to)->version = (from)->version)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -40,7 +47,7 @@ static void pack_field(Esmm__CheckpointField *out, struct field_packed *schema,
     const struct field *f = &m->schema.fields[slot];
     esmm__checkpoint_field__init(out);
     out->name = (char *)(uintptr_t)f->name; /* only read */
-    out->side = f->side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+    out->side = field_pack_side(f->side);
     out->schema = field_pack(field_schemas_find(&m->fields, f->name), schema);
     out->values = m->field_values[slot];
 }
@@ -48,12 +55,7 @@ static void pack_field(Esmm__CheckpointField *out, struct field_packed *schema,
 static void pack_part(Esmm__CheckpointPart *out, const struct manifest_part *p) {
     esmm__checkpoint_part__init(out);
     out->name = (char *)(uintptr_t)p->name; /* only read */
-    out->bucket_begin = p->bucket_begin;
-    out->bucket_end = p->bucket_end;
-    out->bytes = p->bytes;
-    out->checksum = p->checksum;
-    out->rows = p->rows;
-    out->version = p->version;
+    PART_NUMBERS(out, p);
 }
 
 static enum status pack(struct packed *k, const struct manifest *m) {
@@ -73,20 +75,13 @@ static enum status pack(struct packed *k, const struct manifest *m) {
     }
     esmm__checkpoint_manifest__init(out);
     out->format = MANIFEST_FORMAT;
-    out->step = m->step;
-    out->impressions = m->impressions;
-    out->saved_at = m->saved_at;
-    out->seed = m->seed;
-    out->rate_ctr = m->rate_ctr;
-    out->rate_cvr = m->rate_cvr;
+    MANIFEST_NUMBERS(out, m);
     out->sample_rate = m->sample_rate < 1 ? m->sample_rate : 0;
     out->config_text = m->config_text;
     out->n_fields = m->schema.count;
     out->fields = k->field_list;
     out->n_batches_per_shard = m->shards;
     out->batches_per_shard = m->batches_per_shard;
-    out->data_checksum = m->data_checksum;
-    out->cut = m->cut;
     out->n_parts = m->part_count;
     out->parts = k->part_list;
     out->applied.len = m->applied_bytes;
@@ -113,55 +108,22 @@ out:
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-static void *budget_alloc(void *data, size_t bytes) {
-    size_t *left = data;
-    if (bytes > *left) {
-        return NULL;
-    }
-    *left -= bytes;
-    void *out = NULL;
-    return mem_alloc(&out, bytes) == OK ? out : NULL;
-}
-
-static void budget_free(void *data, void *p) {
-    (void)data;
-    mem_free_at(&p);
-}
-
 static enum status corrupt(const char *what) {
     return fail(ERR_CORRUPT, "checkpoint manifest: %s", what);
 }
 
-static enum status take_schemas(struct manifest *m, const Esmm__CheckpointManifest *in) {
-    enum status status = field_unpack_times(&m->fields, in->times);
-    for (size_t i = 0; i < in->n_fields && status == OK; i++) {
-        m->field_values[i] = in->fields[i]->values;
-        status = field_unpack(&m->fields, in->fields[i]->name, in->fields[i]->schema);
-    }
-    return status == ERR_CORRUPT ? corrupt(fail_text()) : status;
-}
-
 static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    struct field_line lines[FIELDS_MAX];
     if (in->n_fields == 0 || in->n_fields > FIELDS_MAX) {
         return corrupt("no good number of fields");
     }
     for (size_t i = 0; i < in->n_fields; i++) {
         const Esmm__CheckpointField *f = in->fields[i];
-        if (f->side != DISK_SIDE_USER && f->side != DISK_SIDE_ITEM) {
-            return corrupt("a field is on neither side");
-        }
-        const enum side side = f->side == DISK_SIDE_USER ? SIDE_USER : SIDE_ITEM;
-        if (schema_add(&m->schema, f->name, side) != OK) {
-            return corrupt("a field's name is not one, or comes twice");
-        }
+        lines[i] = (struct field_line){f->name, f->side, f->schema};
+        m->field_values[i] = f->values;
     }
-    schema_finish(&m->schema);
-    for (size_t i = 0; i < in->n_fields; i++) {
-        if (strcmp(m->schema.fields[i].name, in->fields[i]->name) != 0) {
-            return corrupt("fields are not in slot order");
-        }
-    }
-    return take_schemas(m, in);
+    const enum status status = field_unpack(lines, in->n_fields, in->times, &m->schema, &m->fields);
+    return status == ERR_CORRUPT ? corrupt(fail_text()) : status;
 }
 
 /* A part is a file of the checkpoint's own directory. */
@@ -188,12 +150,7 @@ static enum status take_parts(struct manifest *m, const Esmm__CheckpointManifest
         }
         bucket = from->bucket_end;
         memcpy(p->name, from->name, strlen(from->name));
-        p->bucket_begin = from->bucket_begin;
-        p->bucket_end = from->bucket_end;
-        p->bytes = from->bytes;
-        p->checksum = from->checksum;
-        p->rows = from->rows;
-        p->version = from->version;
+        PART_NUMBERS(p, from);
     }
     return bucket == BUCKETS ? OK : corrupt("parts do not cover all buckets");
 }
@@ -206,18 +163,11 @@ static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *
     if (in->n_batches_per_shard > UINT32_MAX) {
         return corrupt("too many shards");
     }
-    m->step = in->step;
-    m->impressions = in->impressions;
-    m->saved_at = in->saved_at;
-    m->seed = in->seed;
-    m->rate_ctr = in->rate_ctr;
-    m->rate_cvr = in->rate_cvr;
+    MANIFEST_NUMBERS(m, in);
     m->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
     if (!(m->sample_rate >= SAMPLE_RATE_MIN && m->sample_rate <= 1)) {
         return corrupt("a sample rate is a number above 0, at most 1");
     }
-    m->data_checksum = in->data_checksum;
-    m->cut = in->cut;
     m->shards = (uint32_t)in->n_batches_per_shard;
     TRY(mem_strdup(&m->config_text, in->config_text));
     TRY(mem_array(&m->batches_per_shard, m->shards));
@@ -238,15 +188,15 @@ enum status manifest_decode(struct manifest *m, const void *data, size_t bytes) 
     if (bytes > MANIFEST_BYTES_MAX) {
         return corrupt("too long");
     }
-    size_t budget = BUDGET_BASE + bytes * BUDGET_FACTOR;
-    ProtobufCAllocator allocator = {
-        .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
-    Esmm__CheckpointManifest *in = esmm__checkpoint_manifest__unpack(&allocator, bytes, data);
+    struct pack_budget budget;
+    pack_budget_init(&budget, bytes, SIZE_MAX);
+    Esmm__CheckpointManifest *in =
+        esmm__checkpoint_manifest__unpack(&budget.allocator, bytes, data);
     if (in == NULL) {
         return corrupt("not a manifest (or memory is short)");
     }
     const enum status status = take_all(m, in);
-    esmm__checkpoint_manifest__free_unpacked(in, &allocator);
+    esmm__checkpoint_manifest__free_unpacked(in, &budget.allocator);
     if (status != OK) {
         manifest_free(m);
     }
@@ -268,14 +218,10 @@ enum status manifest_write(const struct manifest *m, const char *dir) {
     enum status status = OK;
     char path[PATH_BYTES_MAX];
     struct buf bytes = BUF_EMPTY;
-    struct container_writer w = {.file = FILE_CLOSED};
     TRY(path_join(path, dir, "manifest"));
     TRY_OUT(manifest_encode(m, &bytes));
-    TRY_OUT(container_create(&w, path, CONTAINER_MANIFEST));
-    TRY_OUT(container_put(&w, 1, 0, bytes.data, bytes.len, true));
-    TRY_OUT(container_commit(&w, NULL, NULL));
+    TRY_OUT(container_write_one(path, CONTAINER_MANIFEST, MANIFEST_BLOCK, &bytes));
 out:
-    container_abort(&w);
     buf_fini(&bytes);
     return status;
 }

@@ -5,9 +5,6 @@
  * presence says that all shards are there. Only what the shards do not say themselves, and what a
  * coordinator wants to know without opening them, is stored; sums are added up or checked while
  * reading, so no two numbers of a manifest can contradict each other.
- *
- * protobuf-c allocates for every few bytes of a hostile message; the allocator here gives out at
- * most BUDGET_FACTOR times the message's bytes.
  */
 #include "dataset.h"
 
@@ -22,18 +19,12 @@
 #include "disk.pb-c.h"
 #include "record.h"
 #include "sampling.h"
-#include "dataset.h"
-#include "dataset.h"
 #include "shard_format.h"
 #include "shard_weights.h"
 
 #define DATASET_FORMAT     1u
 #define DATASET_BLOCK      2u /* type of the manifest's block; a checkpoint's is 1 */
-#define DISK_SIDE_USER     0u
-#define DISK_SIDE_ITEM     1u
 #define MANIFEST_BYTES_MAX ((size_t)32 << 20)
-#define BUDGET_BASE        ((size_t)4096)
-#define BUDGET_FACTOR      ((size_t)64)
 #define BUDGET_MAX         ((size_t)64 << 20)
 #define SHARDS_MAX         (1u << 20)
 
@@ -65,7 +56,7 @@ static void pack_fields(struct packed *k, const struct dataset *d) {
         const char *name = k->schema.fields[f].name;
         esmm__dataset_field__init(&k->field[f]);
         k->field[f].name = k->schema.fields[f].name;
-        k->field[f].side = k->schema.fields[f].side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
+        k->field[f].side = field_pack_side(k->schema.fields[f].side);
         k->field[f].schema = field_pack(field_schemas_find(&d->fields, name), &k->field_schema[f]);
         k->field[f].values = d->field_values[schema_find(&d->schema, name)];
         k->fields[f] = &k->field[f];
@@ -170,15 +161,11 @@ enum status dataset_write(const struct dataset *d, const char *dir) {
     char path[PATH_BYTES_MAX];
     struct buf bytes = BUF_EMPTY;
     struct packed *k = NULL;
-    struct container_writer w = {.file = FILE_CLOSED};
     TRY(path_join(path, dir, "manifest"));
     TRY_OUT(mem_new(&k));
     TRY_OUT(pack(k, d, &bytes));
-    TRY_OUT(container_create(&w, path, CONTAINER_MANIFEST));
-    TRY_OUT(container_put(&w, DATASET_BLOCK, 0, bytes.data, bytes.len, true));
-    TRY_OUT(container_commit(&w, NULL, NULL));
+    TRY_OUT(container_write_one(path, CONTAINER_MANIFEST, DATASET_BLOCK, &bytes));
 out:
-    container_abort(&w);
     if (k != NULL) {
         mem_free(&k->shard);
         mem_free(&k->shards);
@@ -191,61 +178,23 @@ out:
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-/* What the allocator may still give out, and why it refused. */
-struct budget {
-    size_t left;
-    bool no_memory;
-};
-
-static void *budget_alloc(void *data, size_t bytes) {
-    struct budget *b = data;
-    void *out = NULL;
-    if (bytes > b->left) {
-        return NULL;
-    }
-    b->left -= bytes;
-    b->no_memory = mem_alloc(&out, bytes) != OK || b->no_memory;
-    return out;
-}
-
-static void budget_free(void *data, void *p) {
-    (void)data;
-    mem_free_at(&p);
-}
-
 static enum status corrupt(const char *path, const char *what) {
     return fail(ERR_CORRUPT, "%s: %s", path, what);
 }
 
-static enum status take_schemas(struct dataset *d, const Esmm__DatasetManifest *in,
-                                const char *path) {
-    enum status status = field_unpack_times(&d->fields, in->times);
-    for (size_t f = 0; f < in->n_fields && status == OK; f++) {
-        d->field_values[f] = in->fields[f]->values;
-        status = field_unpack(&d->fields, in->fields[f]->name, in->fields[f]->schema);
-    }
-    return status == ERR_CORRUPT ? corrupt(path, fail_text()) : status;
-}
-
 static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *in,
                                const char *path) {
-    for (size_t f = 0; f < in->n_fields; f++) {
-        const Esmm__DatasetField *from = in->fields[f];
-        if (from->side != DISK_SIDE_USER && from->side != DISK_SIDE_ITEM) {
-            return corrupt(path, "a field's side is not 0 (user) or 1 (item)");
-        }
-        if (schema_add(&d->schema, from->name,
-                       from->side == DISK_SIDE_USER ? SIDE_USER : SIDE_ITEM) != OK) {
-            return corrupt(path, "fields are too many, or a name is not one, or comes twice");
-        }
+    struct field_line lines[FIELDS_MAX];
+    for (size_t f = 0; f < in->n_fields && f < FIELDS_MAX; f++) {
+        lines[f] =
+            (struct field_line){in->fields[f]->name, in->fields[f]->side, in->fields[f]->schema};
+        d->field_values[f] = in->fields[f]->values;
     }
-    schema_finish(&d->schema);
-    for (size_t f = 0; f < in->n_fields; f++) {
-        if (strcmp(d->schema.fields[f].name, in->fields[f]->name) != 0) {
-            return corrupt(path, "fields are not in slot order");
-        }
-    }
-    return take_schemas(d, in, path);
+    const enum status status =
+        in->n_fields > FIELDS_MAX
+            ? fail(ERR_CORRUPT, "too many fields")
+            : field_unpack(lines, in->n_fields, in->times, &d->schema, &d->fields);
+    return status == ERR_CORRUPT ? corrupt(path, fail_text()) : status;
 }
 
 static enum status take_labels(struct dataset *d, const Esmm__DatasetManifest *in,
@@ -368,17 +317,16 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
 }
 
 static enum status unpack(struct dataset *d, const struct buf *bytes, const char *path) {
-    const size_t wanted = BUDGET_BASE + bytes->len * BUDGET_FACTOR;
-    struct budget budget = {.left = wanted < BUDGET_MAX ? wanted : BUDGET_MAX};
-    ProtobufCAllocator allocator = {
-        .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
-    Esmm__DatasetManifest *in = esmm__dataset_manifest__unpack(&allocator, bytes->len, bytes->data);
+    struct pack_budget budget;
+    pack_budget_init(&budget, bytes->len, BUDGET_MAX);
+    Esmm__DatasetManifest *in =
+        esmm__dataset_manifest__unpack(&budget.allocator, bytes->len, bytes->data);
     if (in == NULL) {
         return budget.no_memory ? fail(ERR_MEMORY, "%s: out of memory", path)
                                 : corrupt(path, "expected the manifest of a shard directory");
     }
     const enum status status = take_all(d, in, path);
-    esmm__dataset_manifest__free_unpacked(in, &allocator);
+    esmm__dataset_manifest__free_unpacked(in, &budget.allocator);
     return status;
 }
 

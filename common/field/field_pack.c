@@ -1,6 +1,12 @@
 #include "field_pack.h"
 
 #include <math.h>
+#include "common/base/mem.h"
+
+#define DISK_SIDE_USER 0u
+#define DISK_SIDE_ITEM 1u
+#define BUDGET_FACTOR  ((size_t)64)
+#define BUDGET_BASE    ((size_t)64 << 10)
 
 /* Kinds on disk: position. */
 static const enum field_kind disk_kinds[] = {FIELD_UNKNOWN, FIELD_HASH_TEXT, FIELD_ID,
@@ -34,6 +40,10 @@ Esmm__FieldSchema *field_pack(const struct field_schema *f, struct field_packed 
         out->missing[k].len = strlen(f->missing[k]);
     }
     return m;
+}
+
+uint32_t field_pack_side(enum side side) {
+    return side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
 }
 
 static enum status corrupt(const char *name, const char *what) {
@@ -83,7 +93,8 @@ static enum status take_missing(struct field_schema *f, const Esmm__FieldSchema 
     return OK;
 }
 
-enum status field_unpack(struct field_schemas *to, const char *name, const Esmm__FieldSchema *in) {
+static enum status unpack_schema(struct field_schemas *to, const char *name,
+                                 const Esmm__FieldSchema *in) {
     struct field_schema *f = NULL;
     TRY(field_schemas_add(to, name, &f));
     if (in == NULL) {
@@ -107,7 +118,7 @@ enum status field_unpack(struct field_schemas *to, const char *name, const Esmm_
     return take_missing(f, in);
 }
 
-enum status field_unpack_times(struct field_schemas *to, const char *times) {
+static enum status unpack_times(struct field_schemas *to, const char *times) {
     const size_t n = strlen(times);
     for (size_t i = 0; i < n; i++) {
         if (n >= FIELD_TIMES_MAX || times[i] < 0x20 || times[i] > 0x7e) {
@@ -116,4 +127,51 @@ enum status field_unpack_times(struct field_schemas *to, const char *times) {
     }
     memcpy(to->times, times, n);
     return OK;
+}
+
+enum status field_unpack(const struct field_line *lines, size_t count, const char *times,
+                         struct schema *schema, struct field_schemas *schemas) {
+    for (size_t i = 0; i < count; i++) {
+        if (lines[i].side != DISK_SIDE_USER && lines[i].side != DISK_SIDE_ITEM) {
+            return fail(ERR_CORRUPT, "a field's side is not 0 (user) or 1 (item)");
+        }
+        if (schema_add(schema, lines[i].name,
+                       lines[i].side == DISK_SIDE_USER ? SIDE_USER : SIDE_ITEM) != OK) {
+            return fail(ERR_CORRUPT, "fields are too many, or a name is not one, or comes twice");
+        }
+    }
+    schema_finish(schema);
+    TRY(unpack_times(schemas, times));
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(schema->fields[i].name, lines[i].name) != 0) {
+            return fail(ERR_CORRUPT, "fields are not in slot order");
+        }
+        TRY(unpack_schema(schemas, lines[i].name, lines[i].schema));
+    }
+    return OK;
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static void *budget_alloc(void *data, size_t bytes) {
+    struct pack_budget *b = data;
+    void *out = NULL;
+    if (bytes > b->left) {
+        return NULL;
+    }
+    b->left -= bytes;
+    b->no_memory = mem_alloc(&out, bytes) != OK || b->no_memory;
+    return out;
+}
+
+static void budget_free(void *data, void *p) {
+    (void)data;
+    mem_free_at(&p);
+}
+
+void pack_budget_init(struct pack_budget *b, size_t bytes, size_t most) {
+    const size_t wanted = BUDGET_BASE + bytes * BUDGET_FACTOR;
+    *b = (struct pack_budget){.left = wanted < most ? wanted : most};
+    b->allocator =
+        (ProtobufCAllocator){.alloc = budget_alloc, .free = budget_free, .allocator_data = b};
 }

@@ -1,9 +1,10 @@
-/* field_pack.h - field schemas to and from the protobuf message of proto/field.proto, for the two
- * manifests that hold it (dataset.c, manifest.c). */
+/* field_pack.h - what the two manifests that are protobuf messages, a data set's (dataset.c) and a
+ * checkpoint's (manifest.c), have in common: their fields, and unpacking what is not to be trusted. */
 #ifndef COMMON_FIELD_FIELD_PACK_H
 #define COMMON_FIELD_FIELD_PACK_H
 
 #include "field.pb-c.h"
+#include "common/job/schema.h"
 #include "field_schema.h"
 
 struct field_packed {
@@ -14,10 +15,28 @@ struct field_packed {
 /* The message of a field; it points into *f, which is only read. NULL if nothing is known (f may be
  * NULL): then there is none. */
 Esmm__FieldSchema *field_pack(const struct field_schema *f, struct field_packed *out);
-/* Adds field `name` with what the message says (NULL: unknown). ERR_CORRUPT: bounds that do not
- * ascend or are not finite, an unknown kind, and the like; ERR_MEMORY. */
-enum status field_unpack(struct field_schemas *to, const char *name, const Esmm__FieldSchema *in);
-/* What is said of times. ERR_CORRUPT. */
-enum status field_unpack_times(struct field_schemas *to, const char *times);
+/* The number of a side. */
+uint32_t field_pack_side(enum side side);
+
+/* A manifest's line about a field. */
+struct field_line {
+    const char *name;
+    uint32_t side;
+    const Esmm__FieldSchema *schema; /* NULL: nothing is known */
+};
+/* What a manifest says of its fields, in slot order, and of times, into empty ones. ERR_CORRUPT:
+ * names or sides that are none, another order, bounds that do not ascend or are not finite, an
+ * unknown kind, and the like; ERR_MEMORY. */
+enum status field_unpack(const struct field_line *lines, size_t count, const char *times,
+                         struct schema *schema, struct field_schemas *schemas);
+
+/* protobuf-c takes memory as the bytes tell it to, up to some 60 times their length. This allocator
+ * gives out 64 times as much as they are, and 64 KB, but at most `most`. */
+struct pack_budget {
+    ProtobufCAllocator allocator;
+    size_t left;
+    bool no_memory; /* what it refused was within the budget */
+};
+void pack_budget_init(struct pack_budget *b, size_t bytes, size_t most);
 
 #endif
