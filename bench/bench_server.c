@@ -355,52 +355,42 @@ static void run(struct bench *b) {
            bytes);
 }
 
-enum { V_ROWS = 256, V_KEYS, V_ZIPF, V_TCP, V_SECONDS, V_RUNS, V_IN_FLIGHT, V_OPTIMIZER, V_VALUES };
-static const struct option options[] = {{"rows", required_argument, NULL, V_ROWS},
-                                        {"keys", required_argument, NULL, V_KEYS},
-                                        {"zipf", required_argument, NULL, V_ZIPF},
-                                        {"tcp", no_argument, NULL, V_TCP},
-                                        {"seconds", required_argument, NULL, V_SECONDS},
-                                        {"runs", required_argument, NULL, V_RUNS},
-                                        {"in-flight", required_argument, NULL, V_IN_FLIGHT},
-                                        {"optimizer", required_argument, NULL, V_OPTIMIZER},
-                                        {"values", required_argument, NULL, V_VALUES},
-                                        {NULL, 0, NULL, 0}};
+#define AT(member) OPTION_AT(struct bench, o.member)
+static const struct option_row bench_rows[] = {
+    {"rows", "N", OPTION_WHOLE, AT(rows), .preset = "1M", .least = 1, .most = 1000000000,
+     .help = "of the table"},
+    {"keys", "N", OPTION_WHOLE, AT(keys), .preset = "100K", .least = 1, .most = 10000000,
+     .help = "of a request"},
+    {"zipf", "S", OPTION_REAL, AT(zipf), .preset = "0", .high = 100,
+     .help = "exponent of the keys; 0: uniform"},
+    {"tcp", NULL, OPTION_FLAG, AT(tcp), .help = "instead of ipc"},
+    {"seconds", "S", OPTION_REAL, AT(seconds), .preset = "1.5", .high = 3600, .help = "of a run"},
+    {"runs", "N", OPTION_WHOLE, AT(runs), .preset = "5", .least = 1, .most = RUNS_MAX,
+     .help = "of each kind; medians count"},
+    {"in-flight", "N", OPTION_WHOLE, AT(in_flight), .preset = "3", .least = 1,
+     .most = IN_FLIGHT_MAX, .help = "requests under way"},
+    {"optimizer", "NAME", OPTION_TEXT, AT(optimizer), .preset = "adam", .help = "of the rows"},
+    {"values", "KIND", OPTION_TEXT, AT(values), .preset = "f32", .help = "f32 or bf16"},
+    {NULL}};
 
-static void apply(struct options *o, int option, const char *value) {
-    switch (option) {
-    case V_ROWS: need(option_u64("--rows", value, 1, 1000000000, &o->rows)); break;
-    case V_KEYS: need(option_u64("--keys", value, 1, 10000000, &o->keys)); break;
-    case V_IN_FLIGHT:
-        need(option_u64("--in-flight", value, 1, IN_FLIGHT_MAX, &o->in_flight));
-        break;
-    case V_RUNS: need(option_u64("--runs", value, 1, RUNS_MAX, &o->runs)); break;
-    case V_ZIPF: o->zipf = atof(value); break;
-    case V_SECONDS: o->seconds = atof(value); break;
-    case V_TCP: o->tcp = true; break;
-    case V_OPTIMIZER: o->optimizer = value; break;
-    case V_VALUES: o->values = value; break;
-    default: need(fail(ERR_USAGE, "unknown option; see the head of bench/bench_server.c"));
+static enum status bench_start(void *line) {
+    struct bench *b = line;
+    snprintf(b->dir, sizeof b->dir, "/tmp/esmm-bench-XXXXXX");
+    if (mkdtemp(b->dir) == NULL) {
+        return fail(ERR_IO, "cannot make %s", b->dir);
     }
+    run(b);
+    return file_remove_tree(b->dir);
 }
 
 int main(int argc, char **argv) {
-    static struct bench b = {.o = {.rows = 1000000,
-                                   .keys = 100000,
-                                   .in_flight = 3,
-                                   .runs = 5,
-                                   .seconds = 1.5,
-                                   .optimizer = "adam",
-                                   .values = "f32"}};
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        apply(&b.o, option, optarg);
-    }
-    snprintf(b.dir, sizeof b.dir, "/tmp/esmm-bench-XXXXXX");
-    if (mkdtemp(b.dir) == NULL) {
-        need(fail(ERR_IO, "cannot make %s", b.dir));
-    }
-    run(&b);
-    need(file_remove_tree(b.dir));
+    const struct command bench = {.name = "bench_server",
+                                  .alone = true,
+                                  .about = "A server alone: see the head of bench/bench_server.c.",
+                                  .groups = (const struct option_group[]){{NULL, bench_rows}, {0}},
+                                  .line_bytes = sizeof(struct bench),
+                                  .run = bench_start};
+    int exit_code;
+    need(command_run(&bench, argc, argv, stdout, &exit_code));
     return 0;
 }

@@ -24,7 +24,8 @@ static inline enum status prep(const char *first, ...) {
         argv[argc++] = (char *)(uintptr_t)a;
     }
     va_end(more);
-    return tool_prep(argc, argv);
+    int exit_code;
+    return command_run(&command_prep, argc, argv, stdout, &exit_code);
 }
 
 #define ALICCP "--format", "aliccp", "--skeleton", skeleton, "--common", common, "--out"

@@ -25,29 +25,10 @@ static const struct command command_config = {
     .about = "Prints the table of docs/config.md: every configuration key.",
     .run = config_print};
 
-static const struct command
-    prep = {.name = "prep", .tool = tool_prep, .summary = "a raw log into impression shards"},
-    synth = {.name = "synth",
-             .tool = tool_synth,
-             .summary = "a raw log with known true probabilities"},
-    records = {.name = "records",
-               .tool = tool_records,
-               .summary = "shards with times into a stream of training records"},
-    eval = {.name = "eval", .tool = tool_eval, .summary = "measure a checkpoint on shards"},
-    compare = {.name = "compare",
-               .tool = tool_compare,
-               .summary = "train the paper's methods alike and print its table"},
-    predict = {.name = "predict",
-               .tool = tool_predict,
-               .summary = "p_ctr, p_cvr, p_ctcvr of every impression"},
-    inspect = {.name = "inspect",
-               .tool = tool_inspect,
-               .summary = "look into a checkpoint or a shard directory"},
-    export = {.name = "export", .tool = tool_export, .summary = "a checkpoint as npy arrays"};
 static const struct command *const commands[] = {
-    &command_train, &command_coord, &command_ps,     &command_worker, &prep,
-    &synth,         &records,       &eval,           &compare,        &predict,
-    &inspect,       &export,        &command_tether, &command_config};
+    &command_train,   &command_coord,   &command_ps,     &command_worker,  &command_prep,
+    &command_synth,   &command_records, &command_eval,   &command_compare, &command_predict,
+    &command_inspect, &command_export,  &command_tether, &command_config};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void print_commands(FILE *out) {

@@ -3,9 +3,13 @@
 #include <assert.h>
 #include <string.h>
 
-static const char *const names[STREAMS] = {
-    [STREAM_VANILLA] = "vanilla", [STREAM_ORACLE] = "oracle", [STREAM_FNW] = "fnw",
-    [STREAM_ES_DFM] = "es-dfm",   [STREAM_DEFER] = "defer",   [STREAM_DFM] = "dfm"};
+const char *const streams_names[] = {[STREAM_VANILLA] = "vanilla",
+                                     [STREAM_ORACLE] = "oracle",
+                                     [STREAM_FNW] = "fnw",
+                                     [STREAM_ES_DFM] = "es-dfm",
+                                     [STREAM_DEFER] = "defer",
+                                     [STREAM_DFM] = "dfm",
+                                     NULL};
 
 /* es-dfm and defuse leave out of a defer stream the second record of a click that says what the
  * first said; what is left is an es-dfm stream (worker/model/loss_delay.c). none takes any. */
@@ -27,7 +31,7 @@ static const struct fit {
 
 const char *streams_name(enum record_stream stream) {
     assert((unsigned)stream < STREAMS);
-    return names[stream];
+    return streams_names[stream];
 }
 
 enum status streams_fit(enum delay_method delay, const char *stream, const char *dir) {
@@ -37,7 +41,7 @@ enum status streams_fit(enum delay_method delay, const char *stream, const char 
         return OK;
     }
     for (uint32_t s = 0; s < STREAMS; s++) {
-        if ((f->streams >> s & 1) != 0 && strcmp(stream, names[s]) == 0) {
+        if ((f->streams >> s & 1) != 0 && strcmp(stream, streams_names[s]) == 0) {
             return OK;
         }
     }

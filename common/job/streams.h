@@ -22,6 +22,7 @@ enum record_stream {
 #define STREAM_NAME_BYTES 32u /* room for a name in a manifest, with its end */
 
 const char *streams_name(enum record_stream stream); /* "es-dfm" */
+extern const char *const streams_names[];            /* all of them, up to a NULL */
 /* Can this method learn from records of a stream of that name? "" (not known): OK. Else ERR_CONFIG
  * names the directory, the stream and what was expected. */
 enum status streams_fit(enum delay_method delay, const char *stream, const char *dir);

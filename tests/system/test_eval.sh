@@ -107,7 +107,7 @@ equal "lines with p_ctr alone" "$(grep -cE '^[0-9]+,[0-9.e-]+,,$' "$dir/p.csv")"
 
 step "refusals"
 expect 2 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --bootstrap 39
-says 'at least 40 resamples'
+says 'expected 0 or a number from 40'
 expect 2 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --bootstrap many
 expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --reference "$dir/nowhere"
 says 'nowhere'

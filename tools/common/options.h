@@ -13,7 +13,6 @@
 #ifndef TOOLS_COMMON_OPTIONS_H
 #define TOOLS_COMMON_OPTIONS_H
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +24,7 @@
 enum option_kind {
     OPTION_FLAG,     /* bool; has no value */
     OPTION_TEXT,     /* const char *, into argv; one of `choices`, if the row has any */
-    OPTION_CHOICE,   /* an enum: the place of the value in `choices` */
+    OPTION_CHOICE,   /* an enum, or a bool for two: the place of the value in `choices` */
     OPTION_WHOLE,    /* uint32_t, int or uint64_t from least to most; K, M, G, T: powers of 1000 */
     OPTION_BYTES,    /* the same with powers of 1024 */
     OPTION_REAL,     /* double from low to high */
@@ -76,6 +75,7 @@ struct command {
     const char *usage;   /* what comes after the name, one per line; NULL: from the table */
     const char *about;   /* unwrapped; paragraphs end with newlines */
     bool role;           /* of a job: it may end with ROLE_EXIT_LASTING */
+    bool alone;          /* a program of its own, not a word after `esmm` */
     const struct option_group *groups; /* NULL: it has no options */
     size_t line_bytes;
     void (*init)(void *line);           /* NULL: zeroes are right */
@@ -83,8 +83,6 @@ struct command {
     enum status (*run)(void *line);     /* ERR_CLOSED after a stop signal: an orderly end */
     int (*exit_code)(const void *line); /* after run was OK; NULL: 0 */
     void (*fini)(void *line);           /* after whatever happened; NULL: nothing to free */
-    enum status (*tool)(int argc,
-                        char **argv); /* instead of all this, by those not yet in a table */
 };
 
 /* Fills *line, which is zeroed, from argv (argv[0] is the command's name), which must live as long.
@@ -104,31 +102,5 @@ bool option_repeats(const struct option_row *r);
 /* options_help.c */
 void command_help(const struct command *c, FILE *out);
 void command_markdown(const struct command *c, FILE *out);
-
-/* Takes one option of the sub-command: its `val` in the table, and its argument or NULL. */
-typedef enum status option_apply(void *line, int option, const char *value);
-
-/* The options of a sub-command. `often`: vals of those that may be given more than once, up to a 0;
- * NULL: none may. `leading`: what follows the first argument that is no option is not looked at. */
-struct option_set {
-    const struct option *table;
-    const int *often;
-    bool leading;
-};
-/* Hands every option of argv (argv[0] is the sub-command) to apply(line, ...), until one sets
- * *help. Afterwards optind is the first argument that is no option. ERR_USAGE: an unknown option, a
- * missing value, an option given twice that is not one of `often`. */
-enum status options_read(int argc, char **argv, const struct option_set *set, option_apply *apply,
-                         void *line, const bool *help);
-/* ERR_USAGE if an argument is left. */
-enum status options_end(int argc, char **argv);
-
-/* Parses an unsigned number (number.h: K, M, G, T are powers of 1000) within a range. ERR_USAGE
- * names `what`. */
-enum status option_u64(const char *what, const char *text, uint64_t min, uint64_t max,
-                       uint64_t *out);
-/* The same for a number of bytes: powers of 1024. */
-enum status option_bytes(const char *what, const char *text, uint64_t min, uint64_t max,
-                         uint64_t *out);
 
 #endif

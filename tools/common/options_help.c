@@ -4,7 +4,7 @@
 #include "options.h"
 
 #define LINE_BYTES  100
-#define HELP_COLUMN 24u
+#define HELP_COLUMN 26u
 #define LABEL_BYTES 256u
 #define HELP_BYTES  2048u
 
@@ -25,11 +25,12 @@ static const char *default_of(const struct option_row *r) {
 }
 
 static void meaning_of(const struct option_row *r, char meaning[HELP_BYTES]) {
-    const bool paths = r->kind == OPTION_PATHS;
-    snprintf(meaning, HELP_BYTES, "%s%s", r->help,
-             paths               ? "; given often, or a pattern: all of them"
-             : option_repeats(r) ? "; may be given often"
-                                 : "");
+    const char *often = r->kind == OPTION_PATHS   ? "; given often, or a pattern: all of them"
+                        : r->kind == OPTION_FILES ? "; a directory, a pattern, or given often: all "
+                                                    "these files, in bytewise order, are one log"
+                        : option_repeats(r)       ? "; may be given often"
+                                                  : "";
+    snprintf(meaning, HELP_BYTES, "%s%s", r->help, often);
 }
 
 /* --- for a terminal --------------------------------------------------------------------------- */
@@ -80,7 +81,7 @@ static void print_usage(const struct command *c, FILE *out) {
     const struct option_row *r, *rest = NULL;
     char label[LABEL_BYTES];
     bool more = false;
-    fprintf(out, "usage: esmm %s", c->name);
+    fprintf(out, "usage: %s%s", c->alone ? "" : "esmm ", c->name);
     for (size_t k = 0; (r = command_row(c, k)) != NULL; k++) {
         rest = r->kind == OPTION_REST ? r : rest;
         more |= !r->required && r->help != NULL;

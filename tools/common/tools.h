@@ -1,6 +1,4 @@
-/* tools.h - the sub-commands of `esmm`. argv[0] is the sub-command's name. Each prints its own
- * --help to standard output and returns OK; a bad command line is ERR_USAGE; `main` prints the
- * failure and chooses the exit code. */
+/* tools.h - the sub-commands of `esmm`, which main.c finds by name and command_run runs. */
 #ifndef TOOLS_COMMON_TOOLS_H
 #define TOOLS_COMMON_TOOLS_H
 
@@ -11,14 +9,8 @@
 #define ROLE_EXIT_LASTING 3
 
 extern const struct command command_train, command_coord, command_ps, command_worker;
-extern const struct command command_tether;
-enum status tool_prep(int argc, char **argv);
-enum status tool_synth(int argc, char **argv);
-enum status tool_records(int argc, char **argv);
-enum status tool_compare(int argc, char **argv);
-enum status tool_eval(int argc, char **argv);
-enum status tool_predict(int argc, char **argv);
-enum status tool_inspect(int argc, char **argv);
-enum status tool_export(int argc, char **argv);
+extern const struct command command_tether, command_prep, command_synth, command_records;
+extern const struct command command_eval, command_compare, command_predict, command_inspect;
+extern const struct command command_export;
 
 #endif

@@ -27,8 +27,6 @@
 #include "compare_result.h"
 #include "compare_run.h"
 #include "tools/score/eval.h"
-#include "tools/common/options.h"
-#include "tools/common/paths.h"
 #include "tools/common/tools.h"
 
 #define SEEDS_MAX      100
@@ -40,9 +38,8 @@ struct compare {
     struct dataset dataset; /* of --data */
     struct file_list eval;
     const char *truth, *method_text;
-    uint64_t seeds, resamples;
+    uint32_t seeds, resamples;
     enum eval_weights weights;
-    bool help;
     struct compare_cell *cells; /* [methods][seeds] */
     size_t done;                /* runs */
     struct lock lock;           /* of the output */
@@ -50,139 +47,28 @@ struct compare {
 
 /* --- the command line ------------------------------------------------------------------------- */
 
-enum {
-    C_DATA = 256,
-    C_EVAL,
-    C_TRUTH,
-    C_METHODS,
-    C_SEEDS,
-    C_OUT,
-    C_CONF,
-    C_SET,
-    C_METHOD_SET,
-    C_SERVERS,
-    C_WORKERS,
-    C_THREADS,
-    C_BOOTSTRAP,
-    C_WEIGHTS,
-    C_HELP
-};
-static const struct option options[] = {{"data", required_argument, NULL, C_DATA},
-                                        {"eval", required_argument, NULL, C_EVAL},
-                                        {"truth", required_argument, NULL, C_TRUTH},
-                                        {"methods", required_argument, NULL, C_METHODS},
-                                        {"seeds", required_argument, NULL, C_SEEDS},
-                                        {"out", required_argument, NULL, C_OUT},
-                                        {"conf", required_argument, NULL, C_CONF},
-                                        {"set", required_argument, NULL, C_SET},
-                                        {"method-set", required_argument, NULL, C_METHOD_SET},
-                                        {"servers", required_argument, NULL, C_SERVERS},
-                                        {"workers", required_argument, NULL, C_WORKERS},
-                                        {"threads", required_argument, NULL, C_THREADS},
-                                        {"bootstrap", required_argument, NULL, C_BOOTSTRAP},
-                                        {"weights", required_argument, NULL, C_WEIGHTS},
-                                        {"help", no_argument, NULL, C_HELP},
-                                        {NULL, 0, NULL, 0}};
-static const char help[] =
-    "usage: esmm compare --data DIR --eval DIR [options]\n\n"
-    "Trains every method alike, each with several seeds, and prints the paper's table: AUCs of CTR,\n"
-    "CVR and CTCVR with their populations, beside the paper's figures. docs/compare.md.\n\n"
-    "  --data DIR            training shards (esmm prep); given often, or a pattern: all of them\n"
-    "  --eval DIR            test shards; likewise\n"
-    "  --truth FILE          of the test log (esmm synth): adds CVR over the entire space\n"
-    "  --methods LIST        of base, aman, oversampling, unbias, division, esmm-ns, esmm, share; with\n"
-    "                        variants: aman:0.1 oversampling:5 unbias:weight; or all of these (all);\n"
-    "                        and escm2-ips, escm2-dr, dcmt, mmoe, ple, ple:2 (levels), esm2, chain,\n"
-    "                        aitm\n"
-    "  --seeds N             1 to N (3)\n"
-    "  --out DIR             runs and results; continued if it is there (compare)\n"
-    "  --conf FILE           configuration of every run; may be given often; see docs/config.md\n"
-    "  --set SECTION.KEY=V   of every run; may be given often\n"
-    "  --method-set METHOD:SECTION.KEY=V   of that method's runs\n"
-    "  --servers N           parameter servers (1)\n"
-    "  --workers N           workers (1)\n"
-    "  --threads N           trainer threads per worker (2)\n"
-    "  --bootstrap N         resamples of the users for 95 % intervals (1000; at least 40, or 0: none)\n"
-    "  --weights yes|no      a test impression counts its weight, or 1 (no)\n";
-
-static enum status keep(const char *what, const char **list, size_t *count, const char *value) {
-    if (*count == COMPARE_SETS_MAX) {
-        return fail(ERR_USAGE, "more than %d times %s", COMPARE_SETS_MAX, what);
-    }
-    list[(*count)++] = value;
-    return OK;
-}
-
-static enum status resamples_of(const char *value, uint64_t *out) {
-    TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
-    return *out == 0 || *out >= EVAL_RESAMPLES_MIN
-               ? OK
-               : fail(ERR_USAGE, "--bootstrap %s: at least %u for a 95 %% interval, or 0", value,
-                      EVAL_RESAMPLES_MIN);
-}
-
-static enum status weights_of(const char *value, enum eval_weights *out) {
-    return strcmp(value, "both") == 0
-               ? fail(ERR_USAGE, "--weights both: one table has one kind; expected yes or no")
-               : eval_weights_of(value, out);
-}
-
-static enum status apply(void *line, int option, const char *value) {
-    struct compare *c = line;
-    struct compare_settings *s = &c->settings;
-    switch (option) {
-    case C_DATA: return paths_add(&s->data, value);
-    case C_EVAL: return paths_add(&c->eval, value);
-    case C_TRUTH: c->truth = value; return OK;
-    case C_METHODS: c->method_text = value; return OK;
-    case C_SEEDS: return option_u64("--seeds", value, 1, SEEDS_MAX, &c->seeds);
-    case C_OUT: s->out = value; return OK;
-    case C_CONF: return keep("--conf", s->conf, &s->conf_count, value);
-    case C_SET: return keep("--set", s->set, &s->set_count, value);
-    case C_METHOD_SET: return keep("--method-set", s->method_set, &s->method_set_count, value);
-    case C_SERVERS: return option_u64("--servers", value, 1, 256, &s->servers);
-    case C_WORKERS: return option_u64("--workers", value, 1, 256, &s->workers);
-    case C_THREADS: return option_u64("--threads", value, 1, 64, &s->threads);
-    case C_BOOTSTRAP: return resamples_of(value, &c->resamples);
-    case C_WEIGHTS: return weights_of(value, &c->weights);
-    default: c->help = true; return OK;
-    }
-}
-
 /* A --method-set that no method takes is a mistake. */
 static enum status check_method_sets(const struct compare *c) {
-    for (size_t i = 0; i < c->settings.method_set_count; i++) {
+    for (size_t i = 0; i < c->settings.method_set.count; i++) {
         bool taken = false;
         for (size_t m = 0; m < c->methods.count; m++) {
-            taken |= compare_set_for(&c->methods.method[m], c->settings.method_set[i]) != NULL;
+            taken |=
+                compare_set_for(&c->methods.method[m], c->settings.method_set.names[i]) != NULL;
         }
         if (!taken) {
             return fail(ERR_USAGE,
                         "--method-set '%s' is for none of the methods; expected "
                         "METHOD:section.key=value",
-                        c->settings.method_set[i]);
+                        c->settings.method_set.names[i]);
         }
     }
     return OK;
 }
 
-static enum status parse(struct compare *c, int argc, char **argv) {
-    *c = (struct compare){.settings = {.out = "compare", .servers = 1, .workers = 1, .threads = 2},
-                          .method_text = "all",
-                          .seeds = 3,
-                          .resamples = EVAL_RESAMPLES,
-                          .weights = EVAL_UNWEIGHTED,
-                          .lock = LOCK_NONE};
-    static const int often[] = {C_DATA, C_EVAL, C_CONF, C_SET, C_METHOD_SET, 0};
-    const struct option_set set = {.table = options, .often = often};
-    TRY(options_read(argc, argv, &set, apply, c, &c->help));
-    if (c->help) {
-        return OK;
-    }
-    TRY(options_end(argc, argv));
-    if (c->settings.data.count == 0 || c->eval.count == 0) {
-        return fail(ERR_USAGE, "%s is missing; see --help",
-                    c->settings.data.count == 0 ? "--data" : "--eval");
+static enum status compare_check(void *line) {
+    struct compare *c = line;
+    if (c->weights == EVAL_BOTH) {
+        return fail(ERR_USAGE, "--weights both: one table has one kind; expected yes or no");
     }
     TRY(compare_methods_parse(&c->methods, c->method_text));
     return check_method_sets(c);
@@ -314,7 +200,7 @@ static enum status measure_reference(const struct compare *c, const struct compa
     enum score_form form;
     TRY_OUT(scorer_judged(scorer, &form));
     const struct evaluation_spec spec = {
-        .form = form, .resamples = (uint32_t)c->resamples, .seed = BOOTSTRAP_SEED};
+        .form = form, .resamples = c->resamples, .seed = BOOTSTRAP_SEED};
     const struct eval_spec of = {.data = &c->eval, .weights = c->weights};
     TRY_OUT(eval_scores(&of, &spec, reference, figures, &count));
     cell->evaluation = figures[0];
@@ -334,7 +220,7 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
                                    .truth = c->truth,
                                    .reference = reference,
                                    .threads = scoring_threads(c),
-                                   .resamples = (uint32_t)c->resamples,
+                                   .resamples = c->resamples,
                                    .seed = BOOTSTRAP_SEED};
     TRY(scorer_create(&scorer, run->dir, NULL));
     scorer_kernel(scorer, cell->kernel);
@@ -413,12 +299,12 @@ out:
 static enum status report(const struct compare *c) {
     char data[PATH_BYTES_MAX], eval[PATH_BYTES_MAX];
     const struct compare_result r = {.methods = &c->methods,
-                                     .seeds = (uint32_t)c->seeds,
+                                     .seeds = c->seeds,
                                      .cells = c->cells,
                                      .data = dataset_name(&c->settings.data, data),
                                      .eval = dataset_name(&c->eval, eval),
                                      .truth = c->truth,
-                                     .resamples = (uint32_t)c->resamples};
+                                     .resamples = c->resamples};
     TRY(write_as(c, &r, "compare.json", compare_json, NULL));
     TRY(write_as(c, &r, "compare.csv", compare_csv, NULL));
     TRY(write_as(c, &r, "compare.html", compare_html, NULL));
@@ -427,26 +313,70 @@ static enum status report(const struct compare *c) {
     return OK;
 }
 
-static enum status run(struct compare *c) {
+static enum status compare_start(void *line) {
+    struct compare *c = line;
     TRY(prepare(c));
     stop_signals_install();
     TRY(run_all(c));
     return report(c);
 }
 
-enum status tool_compare(int argc, char **argv) {
-    struct compare c;
-    enum status status = parse(&c, argc, argv);
-    if (status == OK && c.help) {
-        fputs(help, stdout);
-    } else if (status == OK) {
-        status = run(&c);
-    }
-    mem_free(&c.cells);
-    dataset_free(&c.dataset);
-    file_list_free(&c.settings.data);
-    file_list_free(&c.eval);
-    lock_release(&c.lock);
-    return status == ERR_CLOSED && stop_requested() ? OK
-                                                    : status; /* main ends with the signal's code */
+static void compare_init(void *line) {
+    ((struct compare *)line)->lock = LOCK_NONE;
 }
+
+static void compare_fini(void *line) {
+    struct compare *c = line;
+    mem_free(&c->cells);
+    dataset_free(&c->dataset);
+    file_list_free(&c->settings.data);
+    file_list_free(&c->settings.conf);
+    file_list_free(&c->settings.set);
+    file_list_free(&c->settings.method_set);
+    file_list_free(&c->eval);
+    lock_release(&c->lock);
+}
+
+#define AT(member) OPTION_AT(struct compare, member)
+static const struct option_row compare_rows[] = {
+    {"data", "DIR", OPTION_PATHS, AT(settings.data), .required = true,
+     .help = "training shards (esmm prep)"},
+    {"eval", "DIR", OPTION_PATHS, AT(eval), .required = true, .help = "test shards"},
+    {"truth", "FILE", OPTION_TEXT, AT(truth),
+     .help = "of the test log (esmm synth): adds CVR over the entire space"},
+    {"methods", "LIST", OPTION_TEXT, AT(method_text), .preset = "all",
+     .help = "of base, aman, oversampling, unbias, division, esmm-ns, esmm, share; with variants: "
+             "aman:0.1 oversampling:5 unbias:weight; or all of these (all); and escm2-ips, "
+             "escm2-dr, dcmt, mmoe, ple, ple:2 (levels), esm2, chain, aitm (docs/models.md)"},
+    {"seeds", "N", OPTION_WHOLE, AT(seeds), .preset = "3", .least = 1, .most = SEEDS_MAX,
+     .help = "1 to N: initial values and order"},
+    {"out", "DIR", OPTION_TEXT, AT(settings.out), .preset = "compare",
+     .help = "runs and results; continued if it is there"},
+    {"conf", "FILE", OPTION_TEXTS, AT(settings.conf),
+     .help = "configuration of every run; see docs/config.md"},
+    {"set", "SECTION.KEY=V", OPTION_TEXTS, AT(settings.set), .help = "of every run"},
+    {"method-set", "METHOD:SECTION.KEY=V", OPTION_TEXTS, AT(settings.method_set),
+     .help = "of that method's runs; METHOD as in --methods, or a model for all its variants"},
+    {"servers", "N", OPTION_WHOLE, AT(settings.servers), .preset = "1", .least = 1, .most = 256,
+     .help = "parameter servers"},
+    {"workers", "N", OPTION_WHOLE, AT(settings.workers), .preset = "1", .least = 1, .most = 256,
+     .help = "workers"},
+    {"threads", "N", OPTION_WHOLE, AT(settings.threads), .preset = "2", .least = 1, .most = 64,
+     .help = "trainer threads per worker"},
+    EVAL_BOOTSTRAP_ROW(struct compare),
+    {"weights", "yes|no", OPTION_CHOICE, AT(weights), .choices = eval_weights_names, .preset = "no",
+     .help = "a test impression counts its weight, or 1"},
+    {NULL}};
+const struct command command_compare = {
+    .name = "compare",
+    .summary = "train the paper's methods alike and print its table",
+    .about =
+        "Trains every method alike, each with several seeds, and prints the paper's table: AUCs "
+        "of CTR, CVR and CTCVR with their populations, beside the paper's figures. See "
+        "docs/compare.md.",
+    .groups = (const struct option_group[]){{NULL, compare_rows}, {0}},
+    .line_bytes = sizeof(struct compare),
+    .init = compare_init,
+    .check = compare_check,
+    .run = compare_start,
+    .fini = compare_fini};

@@ -83,8 +83,8 @@ static enum status parsed(struct crew_child *c, struct job **job) {
 static enum status add_sets(struct crew_child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64], set_seed[32];
-    for (size_t i = 0; i < s->set_count; i++) {
-        TRY(words_option(&c->command, "--set", s->set[i]));
+    for (size_t i = 0; i < s->set.count; i++) {
+        TRY(words_option(&c->command, "--set", s->set.names[i]));
     }
     snprintf(model, sizeof model, "model.name=%s", m->model);
     TRY(words_option(&c->command, "--set", model));
@@ -93,8 +93,8 @@ static enum status add_sets(struct crew_child *c, const struct compare_settings 
     }
     snprintf(set_seed, sizeof set_seed, "train.seed=%u", seed);
     TRY(words_option(&c->command, "--set", set_seed));
-    for (size_t i = 0; i < s->method_set_count; i++) {
-        const char *set = compare_set_for(m, s->method_set[i]);
+    for (size_t i = 0; i < s->method_set.count; i++) {
+        const char *set = compare_set_for(m, s->method_set.names[i]);
         if (set != NULL) {
             TRY(words_option(&c->command, "--set", set));
         }
@@ -109,8 +109,8 @@ static enum status add_arguments(struct crew_child *c, const struct compare_sett
         TRY(words_option(&c->command, "--data", s->data.names[i]));
     }
     TRY(words_option(&c->command, "--out", dir));
-    for (size_t i = 0; i < s->conf_count; i++) {
-        TRY(words_option(&c->command, "--conf", s->conf[i]));
+    for (size_t i = 0; i < s->conf.count; i++) {
+        TRY(words_option(&c->command, "--conf", s->conf.names[i]));
     }
     TRY(words_number(&c->command, "--servers", s->servers));
     TRY(words_number(&c->command, "--workers", s->workers));

@@ -13,17 +13,11 @@
 #include "common/base/file.h"
 #include "compare_methods.h"
 
-#define COMPARE_SETS_MAX 32 /* --conf, --set, and --method-set */
-
 struct compare_settings { /* what all runs share; texts belong to the command line */
     struct file_list data;
     const char *out;
-    const char *conf[COMPARE_SETS_MAX];
-    size_t conf_count;
-    const char *set[COMPARE_SETS_MAX];
-    size_t set_count;
-    const char *method_set[COMPARE_SETS_MAX]; /* "METHOD:section.key=value" */
-    size_t method_set_count;
+    struct file_list conf, set;
+    struct file_list method_set; /* "METHOD:section.key=value" */
     uint64_t servers, workers, threads;
 };
 

@@ -5,95 +5,38 @@
 
 #include "common/data/dataset.h"
 #include "common/base/text.h"
-#include "tools/common/options.h"
 #include "tools/common/tools.h"
 
-#define DIFF_BYTES ((uint64_t)1 << 30)
-#define TOP_MAX    1000000
-
 enum view { VIEW_SUMMARY, VIEW_VERIFY, VIEW_KEY, VIEW_TEXT, VIEW_TOP, VIEW_HISTOGRAM, VIEW_DIFF };
+enum inspect_by { BY_NORM, BY_COUNT };
 struct inspect_line {
     const char *path;
     enum view view;
-    const char *key, *other, *field;
-    uint64_t top, memory_bytes;
-    bool by_count, json, help;
-    bool by_given, memory_given;
+    bool verify, histogram;
+    const char *key, *text, *other, *field;
+    uint32_t top;
+    uint64_t memory_bytes;
+    enum inspect_by by;
+    bool json, by_given, memory_given;
 };
 
-enum {
-    I_VERIFY = 256,
-    I_KEY,
-    I_TEXT,
-    I_TOP,
-    I_BY,
-    I_FIELD,
-    I_HISTOGRAM,
-    I_DIFF,
-    I_MEMORY,
-    I_JSON,
-    I_HELP
-};
-static const struct option options[] = {
-    {"verify", no_argument, NULL, I_VERIFY},       {"key", required_argument, NULL, I_KEY},
-    {"text", required_argument, NULL, I_TEXT},     {"top", required_argument, NULL, I_TOP},
-    {"by", required_argument, NULL, I_BY},         {"field", required_argument, NULL, I_FIELD},
-    {"histogram", no_argument, NULL, I_HISTOGRAM}, {"diff", required_argument, NULL, I_DIFF},
-    {"memory", required_argument, NULL, I_MEMORY}, {"json", no_argument, NULL, I_JSON},
-    {"help", no_argument, NULL, I_HELP},           {NULL, 0, NULL, 0}};
-static const char help[] =
-    "usage: esmm inspect DIR [one view] [--json]\n\n"
-    "Looks into a checkpoint (also a checkpoints or run directory: its newest complete one), which\n"
-    "may be larger than memory, or into a directory of impression shards. Without a view: a summary.\n\n"
-    "  --verify              reads everything; names file and offset of damage\n"
-    "of checkpoints only:\n"
-    "  --key FIELD:ID        one row, with its optimizer state\n"
-    "  --text FIELD:TEXT     the same, by a value as it stands in the log\n"
-    "  --top N               the rows of the largest norm\n"
-    "  --by norm|count       what --top goes by; count is of updates (norm)\n"
-    "  --histogram           how row norms and counts of updates are distributed\n"
-    "  --field FIELD         one table for --top and --histogram\n"
-    "  --diff OTHER          rows only in one, changed rows, differences per table and dense array\n"
-    "  --memory BYTES        of rows that --diff holds at a time (1G)\n"
-    "  --json                one JSON object instead of text\n";
-
-static enum status choose(struct inspect_line *l, enum view view) {
-    if (l->view != VIEW_SUMMARY && l->view != view) {
-        return fail(ERR_USAGE,
-                    "--verify, --key, --text, --top, --histogram, --diff: one at a time");
+static enum status inspect_choose(struct inspect_line *l) {
+    const bool wanted[] = {
+        [VIEW_VERIFY] = l->verify, [VIEW_KEY] = l->key != NULL,     [VIEW_TEXT] = l->text != NULL,
+        [VIEW_TOP] = l->top > 0,   [VIEW_HISTOGRAM] = l->histogram, [VIEW_DIFF] = l->other != NULL};
+    for (uint32_t k = VIEW_VERIFY; k <= VIEW_DIFF; k++) {
+        if (wanted[k] && l->view != VIEW_SUMMARY) {
+            return fail(ERR_USAGE,
+                        "--verify, --key, --text, --top, --histogram, --diff: one at a time");
+        }
+        l->view = wanted[k] ? k : l->view;
     }
-    l->view = view;
     return OK;
 }
 
-static enum status apply(void *line, int option, const char *value) {
+static enum status inspect_check(void *line) {
     struct inspect_line *l = line;
-    switch (option) {
-    case I_VERIFY: return choose(l, VIEW_VERIFY);
-    case I_KEY: l->key = value; return choose(l, VIEW_KEY);
-    case I_TEXT: l->key = value; return choose(l, VIEW_TEXT);
-    case I_TOP: TRY(option_u64("--top", value, 1, TOP_MAX, &l->top)); return choose(l, VIEW_TOP);
-    case I_BY:
-        l->by_given = true;
-        l->by_count = strcmp(value, "count") == 0;
-        return l->by_count || strcmp(value, "norm") == 0
-                   ? OK
-                   : fail(ERR_USAGE, "--by is '%s', expected norm or count", value);
-    case I_FIELD: l->field = value; return OK;
-    case I_HISTOGRAM: return choose(l, VIEW_HISTOGRAM);
-    case I_DIFF: l->other = value; return choose(l, VIEW_DIFF);
-    case I_MEMORY:
-        l->memory_given = true;
-        return option_bytes("--memory", value, 1, UINT64_MAX / 2, &l->memory_bytes);
-    case I_JSON: l->json = true; return OK;
-    default: l->help = true; return OK;
-    }
-}
-
-static enum status complete(const struct inspect_line *l, int arguments) {
-    if (arguments != 1) {
-        return fail(ERR_USAGE, "expected one directory, got %d arguments; see --help", arguments);
-    }
+    TRY(inspect_choose(l));
     if (l->by_given && l->view != VIEW_TOP) {
         return fail(ERR_USAGE, "--by belongs to --top");
     }
@@ -103,17 +46,6 @@ static enum status complete(const struct inspect_line *l, int arguments) {
     if (l->memory_given && l->view != VIEW_DIFF) {
         return fail(ERR_USAGE, "--memory belongs to --diff");
     }
-    return OK;
-}
-
-static enum status parse(struct inspect_line *l, int argc, char **argv) {
-    *l = (struct inspect_line){.memory_bytes = DIFF_BYTES};
-    TRY(options_read(argc, argv, &(struct option_set){.table = options}, apply, l, &l->help));
-    if (l->help) {
-        return OK;
-    }
-    TRY(complete(l, argc - optind));
-    l->path = argv[optind];
     return OK;
 }
 
@@ -187,8 +119,8 @@ static enum status view_scan(const struct inspect_line *l, const struct scan *sc
     }
     switch (l->view) {
     case VIEW_KEY: return inspect_key(scan, l->key, l->json, out);
-    case VIEW_TEXT: return inspect_text(scan, l->key, l->json, out);
-    case VIEW_TOP: return inspect_top(scan, (uint32_t)l->top, l->by_count, slot, l->json, out);
+    case VIEW_TEXT: return inspect_text(scan, l->text, l->json, out);
+    case VIEW_TOP: return inspect_top(scan, l->top, l->by == BY_COUNT, slot, l->json, out);
     case VIEW_HISTOGRAM: return inspect_histogram(scan, slot, l->json, out);
     case VIEW_DIFF: return view_diff(l, scan, out);
     default: return inspect_summary(scan, l->json, out);
@@ -218,19 +150,14 @@ static enum status view(const struct inspect_line *l, struct buf *out) {
     return inspect_data(l->path, l->view == VIEW_VERIFY, l->json, out);
 }
 
-enum status tool_inspect(int argc, char **argv) {
-    struct inspect_line l;
+static enum status inspect_start(void *line) {
+    const struct inspect_line *l = line;
     struct buf out = BUF_EMPTY;
-    TRY(parse(&l, argc, argv));
-    if (l.help) {
-        fputs(help, stdout);
-        return OK;
-    }
     /* A failed verification has a report too. */
-    const enum status status = view(&l, &out);
+    const enum status status = view(l, &out);
     if (out.len > 0) {
         const char *text = (const char *)out.data;
-        if (l.json) {
+        if (l->json) {
             fwrite(text, 1, out.len, stdout);
             fputs("\n", stdout);
         } else {
@@ -240,3 +167,44 @@ enum status tool_inspect(int argc, char **argv) {
     buf_fini(&out);
     return status;
 }
+
+#define AT(member) OPTION_AT(struct inspect_line, member)
+static const char *const inspect_bys[] = {[BY_NORM] = "norm", [BY_COUNT] = "count", NULL};
+static const struct option_row inspect_rows[] = {
+    {"DIR", "DIR", OPTION_TEXT, AT(path), .argument = true, .required = true,
+     .help =
+         "a checkpoint, a checkpoints or run directory (its newest complete one), or impression "
+         "shards"},
+    {"verify", NULL, OPTION_FLAG, AT(verify),
+     .help = "reads everything; names file and offset of damage"},
+    {"json", NULL, OPTION_FLAG, AT(json), .help = "one JSON object instead of text"},
+    {NULL}};
+static const struct option_row checkpoint_rows[] = {
+    {"key", "FIELD:ID", OPTION_TEXT, AT(key), .help = "one row, with its optimizer state"},
+    {"text", "FIELD:TEXT", OPTION_TEXT, AT(text),
+     .help = "the same, by a value as it stands in the log"},
+    {"top", "N", OPTION_WHOLE, AT(top), .least = 1, .most = 1000000,
+     .help = "the rows of the largest norm"},
+    {"by", NULL, OPTION_CHOICE, AT(by), .given = offsetof(struct inspect_line, by_given),
+     .choices = inspect_bys, .preset = "norm", .help = "what --top goes by; count is of updates"},
+    {"histogram", NULL, OPTION_FLAG, AT(histogram),
+     .help = "how row norms and counts of updates are distributed"},
+    {"field", "FIELD", OPTION_TEXT, AT(field), .help = "one table for --top and --histogram"},
+    {"diff", "OTHER", OPTION_TEXT, AT(other),
+     .help = "rows only in one, changed rows, differences per table and dense array"},
+    {"memory", "BYTES", OPTION_BYTES, AT(memory_bytes),
+     .given = offsetof(struct inspect_line, memory_given), .preset = "1G", .least = 1,
+     .most = UINT64_MAX / 2, .help = "of rows that --diff holds at a time"},
+    {NULL}};
+const struct command command_inspect = {
+    .name = "inspect",
+    .summary = "look into a checkpoint or a shard directory",
+    .usage = "DIR [one view] [--json]",
+    .about = "Looks into a checkpoint, which may be larger than memory, or into a directory of "
+             "impression shards. Without a view: a summary. See docs/checkpoints.md.",
+    .groups = (const struct option_group[]){{NULL, inspect_rows},
+                                            {"Of checkpoints only:", checkpoint_rows},
+                                            {0}},
+    .line_bytes = sizeof(struct inspect_line),
+    .check = inspect_check,
+    .run = inspect_start};

@@ -19,7 +19,6 @@
 #include "common/base/text.h"
 #include "common/base/thread.h"
 #include "common/data/shard_format.h"
-#include "tools/common/options.h"
 #include "tools/common/paths.h"
 #include "prep_arrange.h"
 #include "prep_classes.h"
@@ -28,103 +27,6 @@
 #include "tools/common/tools.h"
 
 #define THREADS_DEFAULT_MAX 8 /* about 100 MB each; one reader feeds no more */
-
-enum {
-    P_FORMAT = 256,
-    P_SKELETON,
-    P_COMMON,
-    P_SCHEMA,
-    P_INPUT,
-    P_OUT,
-    P_SEED,
-    P_ORPHANS,
-    P_MAX_BAD,
-    P_THREADS,
-    P_SHARD,
-    P_SHUFFLE,
-    P_SPLIT,
-    P_HELP
-};
-static const struct option options[] = {{"format", required_argument, NULL, P_FORMAT},
-                                        {"skeleton", required_argument, NULL, P_SKELETON},
-                                        {"common", required_argument, NULL, P_COMMON},
-                                        {"schema", required_argument, NULL, P_SCHEMA},
-                                        {"input", required_argument, NULL, P_INPUT},
-                                        {"out", required_argument, NULL, P_OUT},
-                                        {"seed", required_argument, NULL, P_SEED},
-                                        {"orphans", required_argument, NULL, P_ORPHANS},
-                                        {"max-bad", required_argument, NULL, P_MAX_BAD},
-                                        {"threads", required_argument, NULL, P_THREADS},
-                                        {"shard-impressions", required_argument, NULL, P_SHARD},
-                                        {"shuffle", required_argument, NULL, P_SHUFFLE},
-                                        {"split", required_argument, NULL, P_SPLIT},
-                                        {"help", no_argument, NULL, P_HELP},
-                                        {NULL, 0, NULL, 0}};
-static const char help[] =
-    "usage: esmm prep --format aliccp --skeleton FILE --common FILE --out DIR [options]\n"
-    "       esmm prep --format csv --schema FILE --input FILE --out DIR [options]\n\n"
-    "Turns a raw log into impression shards. A line that cannot be used is counted and listed in\n"
-    "DIR/rejects.tsv. DIR is complete or absent. See docs/prep.md.\n\n"
-    "  --format F            aliccp, or csv: any delimited log\n"
-    "  --skeleton FILE       aliccp: impressions; may be many, as --input\n"
-    "  --common FILE         aliccp: user sides by common index\n"
-    "  --schema FILE         csv: what the columns are (see conf/example.schema)\n"
-    "  --input FILE          csv: the log; - is standard input. A directory, a pattern, or given often: all\n"
-    "                        these files, in bytewise order, are one log\n"
-    "  --out DIR             new directory of shards\n"
-    "  --orphans drop|zero   conversions without a click: drop the row, or no conversion (zero)\n"
-    "  --max-bad PERCENT     more rejected lines than this, of all lines, stop the run (1)\n"
-    "  --shuffle all|N       mixes groups over the whole log, or within windows of N impressions (the\n"
-    "                        log's order)\n"
-    "  --split TIME|P%       DIR/train and DIR/eval: what came before a time, and the rest; or P percent\n"
-    "                        of the group keys, and the others (one set of shards)\n"
-    "  --shard-impressions N impressions a shard, at most (65536)\n"
-    "  --threads N           worker threads (the cores, at most 8); they do not change the output\n"
-    "  --seed S              of --shuffle and --split; noted in the manifest (1)\n";
-
-static enum status orphans(struct prep_options *o, const char *value) {
-    o->drop_orphans = strcmp(value, "drop") == 0;
-    return o->drop_orphans || strcmp(value, "zero") == 0
-               ? OK
-               : fail(ERR_USAGE, "--orphans is '%s', expected drop or zero", value);
-}
-
-static enum status max_bad(struct prep_options *o, const char *value) {
-    char *end = NULL;
-    o->bad_max = strtod(value, &end);
-    return end != value && *end == '\0' && o->bad_max >= 0 && o->bad_max <= 100
-               ? OK
-               : fail(ERR_USAGE, "--max-bad is '%s', expected a percentage from 0 to 100", value);
-}
-
-static enum status shuffle(struct prep_options *o, const char *value) {
-    o->shuffle = true;
-    return strcmp(value, "all") == 0
-               ? OK
-               : option_u64("--shuffle", value, 1, UINT64_MAX / 2, &o->window);
-}
-
-static enum status apply(void *line, int option, const char *value) {
-    struct prep_options *o = line;
-    switch (option) {
-    case P_FORMAT: o->format = value; return OK;
-    case P_SKELETON: return paths_add_files(&o->skeleton, value);
-    case P_COMMON: o->common = value; return OK;
-    case P_SCHEMA: o->schema = value; return OK;
-    case P_INPUT: return paths_add_files(&o->input, value);
-    case P_OUT: o->out = value; return OK;
-    case P_SEED: return option_u64("--seed", value, 0, UINT64_MAX, &o->seed);
-    case P_ORPHANS: return orphans(o, value);
-    case P_MAX_BAD: return max_bad(o, value);
-    case P_THREADS: return option_u64("--threads", value, 1, 64, &o->threads);
-    case P_SHARD:
-        return option_u64("--shard-impressions", value, 1, SHARD_IMPRESSIONS_MAX,
-                          &o->shard_impressions);
-    case P_SHUFFLE: return shuffle(o, value);
-    case P_SPLIT: o->split_text = value; return prep_split_parse(&o->split, value);
-    default: o->help = true; return OK;
-    }
-}
 
 static const char *first(const struct file_list *list) {
     return list->count == 0 ? NULL : list->names[0];
@@ -141,27 +43,21 @@ static enum status check_files(const char *option, const struct file_list *list)
 }
 
 /* The options of a format are all there, and no other's. */
-static enum status complete(const struct prep_options *o) {
-    if (o->format == NULL) {
-        return fail(ERR_USAGE, "--format is missing: aliccp or csv; see --help");
-    }
+static enum status prep_check(void *line) {
+    const struct prep_options *o = line;
     const bool aliccp = strcmp(o->format, "aliccp") == 0;
-    if (!aliccp && strcmp(o->format, "csv") != 0) {
-        return fail(ERR_USAGE, "--format is '%s', expected aliccp or csv", o->format);
-    }
     const struct {
         const char *name, *value;
-        bool wanted, allowed;
-    } rules[] = {{"--skeleton", first(&o->skeleton), aliccp, aliccp},
-                 {"--common", o->common, aliccp, aliccp},
-                 {"--schema", o->schema, !aliccp, !aliccp},
-                 {"--input", first(&o->input), !aliccp, !aliccp},
-                 {"--out", o->out, true, true}};
+        bool wanted;
+    } rules[] = {{"--skeleton", first(&o->skeleton), aliccp},
+                 {"--common", o->common, aliccp},
+                 {"--schema", o->schema, !aliccp},
+                 {"--input", first(&o->input), !aliccp}};
     for (size_t k = 0; k < sizeof rules / sizeof *rules; k++) {
         if (rules[k].wanted && rules[k].value == NULL) {
             return fail(ERR_USAGE, "%s is missing; see --help", rules[k].name);
         }
-        if (!rules[k].allowed && rules[k].value != NULL) {
+        if (!rules[k].wanted && rules[k].value != NULL) {
             return fail(ERR_USAGE, "%s does not belong to --format %s", rules[k].name, o->format);
         }
     }
@@ -170,23 +66,6 @@ static enum status complete(const struct prep_options *o) {
     return aliccp && strcmp(o->common, "-") == 0
                ? fail(ERR_USAGE, "--common must be a file: it is read twice")
                : OK;
-}
-
-static enum status parse(struct prep_options *o, int argc, char **argv) {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    *o = (struct prep_options){
-        .seed = 1, .bad_max = 1, .shard_impressions = SHARD_IMPRESSIONS_DEFAULT};
-    o->threads = cores < 1                     ? 1
-                 : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
-                                               : (uint64_t)cores;
-    static const int often[] = {P_SKELETON, P_INPUT, 0};
-    const struct option_set set = {.table = options, .often = often};
-    TRY(options_read(argc, argv, &set, apply, o, &o->help));
-    if (o->help) {
-        return OK;
-    }
-    TRY(options_end(argc, argv));
-    return complete(o);
 }
 
 static struct line_counts lines_of(const struct prep_tally *t) {
@@ -259,20 +138,71 @@ enum status prep_make(const struct prep_options *o, FILE *summary) {
     return status;
 }
 
-enum status tool_prep(int argc, char **argv) {
-    struct prep_options o;
-    enum status status = parse(&o, argc, argv);
-    if (status == OK && o.help) {
-        fputs(help, stdout);
-    } else if (status == OK) {
-        stop_signals_install();
-        status = prep_make(&o, stdout);
-    }
-    file_list_free(&o.input);
-    file_list_free(&o.skeleton);
-    if (status == ERR_CLOSED && stop_requested()) {
-        fprintf(stderr, "esmm prep: %s\n", fail_text());
-        status = OK; /* main turns the signal into the exit code */
-    }
-    return status;
+static enum status prep_start(void *line) {
+    stop_signals_install();
+    return prep_make(line, stdout);
 }
+
+static enum status prep_take_split(void *line, const char *value) {
+    struct prep_options *o = line;
+    o->split_text = value;
+    return prep_split_parse(&o->split, value);
+}
+
+static void prep_init(void *line) {
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    ((struct prep_options *)line)->threads = cores < 1                     ? 1
+                                             : cores > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
+                                                                           : (uint64_t)cores;
+}
+
+static void prep_fini(void *line) {
+    struct prep_options *o = line;
+    file_list_free(&o->input);
+    file_list_free(&o->skeleton);
+}
+
+#define AT(member) OPTION_AT(struct prep_options, member)
+static const char *const prep_formats[] = {"aliccp", "csv", NULL};
+static const char *const prep_orphans[] = {"zero", "drop", NULL};
+static const struct option_row prep_rows[] = {
+    {"format", "F", OPTION_TEXT, AT(format), .choices = prep_formats, .required = true,
+     .help = "aliccp, or csv: any delimited log"},
+    {"skeleton", "FILE", OPTION_FILES, AT(skeleton),
+     .help = "aliccp: impressions; - is standard input"},
+    {"common", "FILE", OPTION_TEXT, AT(common), .help = "aliccp: user sides by common index"},
+    {"schema", "FILE", OPTION_TEXT, AT(schema),
+     .help = "csv: what the columns are (see conf/example.schema)"},
+    {"input", "FILE", OPTION_FILES, AT(input), .help = "csv: the log; - is standard input"},
+    {"out", "DIR", OPTION_TEXT, AT(out), .required = true, .help = "new directory of shards"},
+    {"orphans", NULL, OPTION_CHOICE, AT(drop_orphans), .choices = prep_orphans, .preset = "zero",
+     .help = "conversions without a click: take them for no conversion, or drop the row"},
+    {"max-bad", "PERCENT", OPTION_REAL, AT(bad_max), .preset = "1", .low = 0, .high = 100,
+     .help = "more rejected lines than this, of all lines of the log, or of the common file, or of "
+             "those that look positive, stop the run"},
+    {"shuffle", "all|N", OPTION_WHOLE, AT(window), .given = offsetof(struct prep_options, shuffle),
+     .least = 1, .most = UINT64_MAX / 2, .zero = "all", .told = "the log's order",
+     .help = "mixes groups over the whole log, or within windows of N impressions"},
+    {"split", "TIME|P%", OPTION_OWN, .take = prep_take_split, .told = "one set of shards",
+     .help = "DIR/train and DIR/eval: what came before a time, and the rest; or P percent of the "
+             "group keys, and the others"},
+    {"shard-impressions", "N", OPTION_WHOLE, AT(shard_impressions), .preset = "65536", .least = 1,
+     .most = SHARD_IMPRESSIONS_MAX, .help = "impressions a shard, at most"},
+    {"threads", "N", OPTION_WHOLE, AT(threads), .told = "the cores, at most 8", .least = 1,
+     .most = 64, .help = "worker threads; they do not change the output"},
+    {"seed", "S", OPTION_WHOLE, AT(seed), .preset = "1",
+     .help = "of --shuffle and --split; noted in the manifest"},
+    {NULL}};
+const struct command command_prep = {
+    .name = "prep",
+    .summary = "a raw log into impression shards",
+    .usage = "--format aliccp --skeleton FILE --common FILE --out DIR [options]\n"
+             "--format csv --schema FILE --input FILE --out DIR [options]",
+    .about = "Turns a raw log into impression shards. A line that cannot be used is counted and "
+             "listed in DIR/rejects.tsv. DIR is complete or absent. See docs/prep.md.",
+    .groups = (const struct option_group[]){{NULL, prep_rows}, {0}},
+    .line_bytes = sizeof(struct prep_options),
+    .init = prep_init,
+    .check = prep_check,
+    .run = prep_start,
+    .fini = prep_fini};

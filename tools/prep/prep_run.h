@@ -28,7 +28,6 @@ struct prep_options {
     uint64_t mix_bytes;                 /* 0: MIX_BYTES; smaller in tests */
     size_t block_bytes, line_bytes_max; /* 0: as the reader has them; smaller in tests */
     bool drop_orphans;
-    bool help;
 };
 
 /* Do the log's shards become others in a second pass (prep_mix.h)? */

@@ -8,8 +8,6 @@
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/data/dataset.h"
-#include "tools/common/options.h"
-#include "tools/common/paths.h"
 #include "tools/common/tools.h"
 #include "common/data/truth.h"
 
@@ -92,16 +90,7 @@ enum status eval_reference(const char *checkpoint, const char *kernel, const str
     return status;
 }
 
-enum status eval_weights_of(const char *value, enum eval_weights *out) {
-    static const char *const names[] = {"both", "no", "yes"};
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        if (strcmp(value, names[k]) == 0) {
-            *out = (enum eval_weights)k;
-            return OK;
-        }
-    }
-    return fail(ERR_USAGE, "--weights is '%s', expected both, no or yes", value);
-}
+const char *const eval_weights_names[] = {"both", "no", "yes", NULL};
 
 enum status eval_scores(const struct eval_spec *spec, const struct evaluation_spec *what,
                         const struct score_list *list, struct evaluation *e, uint32_t *count) {
@@ -150,103 +139,11 @@ out:
 struct eval_line {
     const char *checkpoint, *truth, *reference, *picture, *kernel;
     struct file_list data;
-    uint64_t threads, resamples, seed;
+    uint32_t threads, resamples;
+    uint64_t seed;
     enum eval_weights weights;
-    bool json, calibration, help;
+    bool json, calibration;
 };
-
-enum {
-    V_CHECKPOINT = 256,
-    V_DATA,
-    V_TRUTH,
-    V_REFERENCE,
-    V_BOOTSTRAP,
-    V_SEED,
-    V_CALIBRATION,
-    V_PICTURE,
-    V_WEIGHTS,
-    V_THREADS,
-    V_KERNEL,
-    V_JSON,
-    V_HELP
-};
-static const struct option options[] = {{"checkpoint", required_argument, NULL, V_CHECKPOINT},
-                                        {"data", required_argument, NULL, V_DATA},
-                                        {"truth", required_argument, NULL, V_TRUTH},
-                                        {"reference", required_argument, NULL, V_REFERENCE},
-                                        {"bootstrap", required_argument, NULL, V_BOOTSTRAP},
-                                        {"seed", required_argument, NULL, V_SEED},
-                                        {"calibration", no_argument, NULL, V_CALIBRATION},
-                                        {"picture", required_argument, NULL, V_PICTURE},
-                                        {"weights", required_argument, NULL, V_WEIGHTS},
-                                        {"threads", required_argument, NULL, V_THREADS},
-                                        {"kernel", required_argument, NULL, V_KERNEL},
-                                        {"json", no_argument, NULL, V_JSON},
-                                        {"help", no_argument, NULL, V_HELP},
-                                        {NULL, 0, NULL, 0}};
-static const char help[] =
-    "usage: esmm eval --checkpoint C --data DIR [options]\n\n"
-    "Measures a checkpoint on impression shards: exact AUC with ties and 95 % intervals, GAUC by\n"
-    "user, average precision, log loss, normalised entropy and calibration, for CTR (all\n"
-    "impressions), CVR (clicked) and CTCVR (all); and for each field the share of values that the\n"
-    "model has no row of. Shards whose ids were made otherwise than the training data's are refused.\n\n"
-    "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
-    "  --data DIR            impression shards (esmm prep); given often, or a pattern: all of them\n"
-    "  --truth FILE          of esmm synth: adds CVR over the entire space\n"
-    "  --reference C         adds the AUC of CTCVR with p_ctr of this checkpoint instead of the\n"
-    "                        model's own, as in the paper's table\n"
-    "  --bootstrap N         resamples of the users for the intervals (1000; at least 40, or 0: none)\n"
-    "  --seed S              of the resampling (1)\n"
-    "  --calibration         adds predicted against observed in 20 buckets of equal count\n"
-    "  --picture FILE.svg    draws them\n"
-    "  --weights W           both, no or yes: each impression counts 1 and, if the data carry weights\n"
-    "                        or a sample rate, a second time its weight; or one of the two (both)\n"
-    "  --json                one JSON object instead of the tables\n"
-    "  --threads N           shards scored at a time (1)\n"
-    "  --kernel K            compute.kernel of docs/config.md (the checkpoint's, where this CPU has it)\n";
-
-static enum status resamples_of(const char *value, uint64_t *out) {
-    TRY(option_u64("--bootstrap", value, 0, EVAL_RESAMPLES_MAX, out));
-    return *out == 0 || *out >= EVAL_RESAMPLES_MIN
-               ? OK
-               : fail(ERR_USAGE, "--bootstrap %s: at least %u resamples for a 95 %% interval, or 0",
-                      value, EVAL_RESAMPLES_MIN);
-}
-
-static enum status apply(void *line, int option, const char *value) {
-    struct eval_line *l = line;
-    switch (option) {
-    case V_CHECKPOINT: l->checkpoint = value; return OK;
-    case V_DATA: return paths_add(&l->data, value);
-    case V_TRUTH: l->truth = value; return OK;
-    case V_REFERENCE: l->reference = value; return OK;
-    case V_BOOTSTRAP: return resamples_of(value, &l->resamples);
-    case V_SEED: return option_u64("--seed", value, 0, UINT64_MAX, &l->seed);
-    case V_CALIBRATION: l->calibration = true; return OK;
-    case V_PICTURE: l->picture = value; return OK;
-    case V_WEIGHTS: return eval_weights_of(value, &l->weights);
-    case V_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
-    case V_KERNEL: l->kernel = value; return OK;
-    case V_JSON: l->json = true; return OK;
-    default: l->help = true; return OK;
-    }
-}
-
-static enum status parse(struct eval_line *l, int argc, char **argv) {
-    *l = (struct eval_line){.threads = 1, .resamples = EVAL_RESAMPLES, .seed = 1};
-    static const int often[] = {V_DATA, 0};
-    const struct option_set set = {.table = options, .often = often};
-    TRY(options_read(argc, argv, &set, apply, l, &l->help));
-    if (l->help) {
-        return OK;
-    }
-    TRY(options_end(argc, argv));
-    if (l->checkpoint == NULL || l->data.count == 0) {
-        return fail(ERR_USAGE, "%s is missing; see --help",
-                    l->checkpoint == NULL ? "--checkpoint" : "--data");
-    }
-    return OK;
-}
 
 static enum status tables(const struct eval_line *l, const struct scorer *scorer,
                           const struct evaluation *e, uint32_t count, struct buf *out) {
@@ -315,25 +212,25 @@ out:
     return status;
 }
 
-static enum status measure(const struct eval_line *l) {
+static enum status eval_start(void *line) {
+    const struct eval_line *l = line;
     struct scorer *scorer = NULL;
     struct score_list reference = {0};
     struct evaluation e[2];
     uint32_t count = 0;
-    const uint32_t threads = (uint32_t)l->threads;
     enum status status = OK;
     if (l->picture != NULL) { /* told before the work, not after it */
         TRY_OUT(file_may_replace(l->picture));
     }
     if (l->reference != NULL) {
-        TRY_OUT(eval_reference(l->reference, l->kernel, &l->data, threads, &reference));
+        TRY_OUT(eval_reference(l->reference, l->kernel, &l->data, l->threads, &reference));
     }
     TRY_OUT(scorer_create(&scorer, l->checkpoint, l->kernel));
     const struct eval_spec spec = {.data = &l->data,
                                    .truth = l->truth,
                                    .reference = l->reference != NULL ? &reference : NULL,
-                                   .threads = threads,
-                                   .resamples = (uint32_t)l->resamples,
+                                   .threads = l->threads,
+                                   .resamples = l->resamples,
                                    .seed = l->seed,
                                    .weights = l->weights};
     TRY_OUT(eval_run(scorer, &spec, e, &count));
@@ -347,14 +244,42 @@ out:
     return status;
 }
 
-enum status tool_eval(int argc, char **argv) {
-    struct eval_line l;
-    enum status status = parse(&l, argc, argv);
-    if (status == OK && l.help) {
-        fputs(help, stdout);
-    } else if (status == OK) {
-        status = measure(&l);
-    }
-    file_list_free(&l.data);
-    return status;
+static void eval_fini(void *line) {
+    file_list_free(&((struct eval_line *)line)->data);
 }
+
+#define AT(member) OPTION_AT(struct eval_line, member)
+static const struct option_row eval_rows[] = {
+    SCORE_CHECKPOINT_ROW(struct eval_line),
+    SCORE_DATA_ROW(struct eval_line),
+    {"truth", "FILE", OPTION_TEXT, AT(truth),
+     .help = "of esmm synth: adds CVR over the entire space"},
+    {"reference", "C", OPTION_TEXT, AT(reference),
+     .help =
+         "adds the AUC of CTCVR with p_ctr of this checkpoint instead of the model's own, as in "
+         "the paper's table"},
+    EVAL_BOOTSTRAP_ROW(struct eval_line),
+    {"seed", "S", OPTION_WHOLE, AT(seed), .preset = "1", .help = "of the resampling"},
+    {"calibration", NULL, OPTION_FLAG, AT(calibration),
+     .help = "adds predicted against observed in 20 buckets of equal count"},
+    {"picture", "FILE.svg", OPTION_TEXT, AT(picture), .help = "draws them"},
+    {"weights", NULL, OPTION_CHOICE, AT(weights), .choices = eval_weights_names, .preset = "both",
+     .help = "each impression counts 1 and, if the data carry weights or a sample rate, a second "
+             "time its weight; or one of the two"},
+    {"json", NULL, OPTION_FLAG, AT(json), .help = "one JSON object instead of the tables"},
+    SCORE_THREADS_ROW(struct eval_line),
+    SCORE_KERNEL_ROW(struct eval_line),
+    {NULL}};
+const struct command command_eval = {
+    .name = "eval",
+    .summary = "measure a checkpoint on shards",
+    .about =
+        "Measures a checkpoint on impression shards: exact AUC with ties and 95 % intervals, "
+        "GAUC by user, average precision, log loss, normalised entropy and calibration, for "
+        "CTR (all impressions), CVR (clicked) and CTCVR (all); and for each field the share of "
+        "values that the model has no row of. Shards whose ids were made otherwise than the "
+        "training data's are refused. See docs/metrics.md.",
+    .groups = (const struct option_group[]){{NULL, eval_rows}, {0}},
+    .line_bytes = sizeof(struct eval_line),
+    .run = eval_start,
+    .fini = eval_fini};

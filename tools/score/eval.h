@@ -8,9 +8,14 @@
 #include "common/metric/evaluation.h"
 #include "scorer.h"
 
-#define EVAL_RESAMPLES     1000u /* unless told otherwise */
-#define EVAL_RESAMPLES_MIN 40u   /* fewer leave less than one resample in a tail of 2.5 % */
-#define EVAL_RESAMPLES_MAX 1000000u
+/* An option of eval and of compare; the member is named so in both. Fewer than 40 resamples leave
+ * less than one in a tail of 2.5 %. */
+#define EVAL_BOOTSTRAP_ROW(type)                                                                   \
+    {                                                                                              \
+        "bootstrap", "N", OPTION_WHOLE, OPTION_AT(type, resamples),                                \
+            .preset = "1000", .least = 40, .most = 1000000, .zero = "0",                           \
+            .help = "resamples of the users for 95 % intervals; at least 40, or 0: none"           \
+    }
 
 struct score_list {
     struct score *scores;
@@ -27,8 +32,7 @@ enum status eval_reference(const char *checkpoint, const char *kernel, const str
 
 /* What an impression counts: 1, its weight, or one after the other if the data carry weights. */
 enum eval_weights { EVAL_BOTH, EVAL_UNWEIGHTED, EVAL_WEIGHTED };
-enum status eval_weights_of(const char *value,
-                            enum eval_weights *out); /* both, no, yes; ERR_USAGE */
+extern const char *const eval_weights_names[]; /* in that order, up to a NULL */
 struct eval_spec {
     const struct file_list *data; /* directories of shards */
     const char *truth; /* NULL, or the truth file of the log (esmm synth): of every impression */

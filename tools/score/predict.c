@@ -6,8 +6,6 @@
 
 #include "common/base/bytes.h"
 #include "common/base/lock.h"
-#include "tools/common/options.h"
-#include "tools/common/paths.h"
 #include "tools/common/tools.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
@@ -87,60 +85,8 @@ out:
 struct predict_line {
     const char *checkpoint, *out, *kernel;
     struct file_list data;
-    uint64_t threads;
-    bool help;
+    uint32_t threads;
 };
-
-enum { P_CHECKPOINT = 256, P_DATA, P_OUT, P_THREADS, P_KERNEL, P_HELP };
-static const struct option options[] = {{"checkpoint", required_argument, NULL, P_CHECKPOINT},
-                                        {"data", required_argument, NULL, P_DATA},
-                                        {"out", required_argument, NULL, P_OUT},
-                                        {"threads", required_argument, NULL, P_THREADS},
-                                        {"kernel", required_argument, NULL, P_KERNEL},
-                                        {"help", no_argument, NULL, P_HELP},
-                                        {NULL, 0, NULL, 0}};
-static const char help[] =
-    "usage: esmm predict --checkpoint C --data DIR --out FILE.csv [options]\n\n"
-    "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the shards.\n"
-    "What the model does not predict (base has no p_ctr) is an empty cell. A model that learns\n"
-    "p_ctcvr instead of p_cvr (division, aitm) has p_cvr = p_ctcvr / p_ctr, unclipped: it may exceed 1.\n"
-    "Says for each field which share of its values the model has no row of. Shards whose ids were made\n"
-    "otherwise than the training data's are refused.\n\n"
-    "  --checkpoint C        a checkpoint, a checkpoints directory or a run directory\n"
-    "  --data DIR            impression shards (esmm prep); given often, or a pattern: all of them\n"
-    "  --out FILE            appears when everything is written\n"
-    "  --threads N           shards scored at a time (1)\n"
-    "  --kernel K            compute.kernel of docs/config.md (the checkpoint's, where this CPU has it)\n";
-
-static enum status apply(void *line, int option, const char *value) {
-    struct predict_line *l = line;
-    switch (option) {
-    case P_CHECKPOINT: l->checkpoint = value; return OK;
-    case P_DATA: return paths_add(&l->data, value);
-    case P_OUT: l->out = value; return OK;
-    case P_THREADS: return option_u64("--threads", value, 1, 256, &l->threads);
-    case P_KERNEL: l->kernel = value; return OK;
-    default: l->help = true; return OK;
-    }
-}
-
-static enum status parse(struct predict_line *l, int argc, char **argv) {
-    *l = (struct predict_line){.threads = 1};
-    static const int often[] = {P_DATA, 0};
-    const struct option_set set = {.table = options, .often = often};
-    TRY(options_read(argc, argv, &set, apply, l, &l->help));
-    if (l->help) {
-        return OK;
-    }
-    TRY(options_end(argc, argv));
-    if (l->checkpoint == NULL || l->data.count == 0 || l->out == NULL) {
-        return fail(ERR_USAGE, "%s is missing; see --help",
-                    l->checkpoint == NULL ? "--checkpoint"
-                    : l->data.count == 0  ? "--data"
-                                          : "--out");
-    }
-    return OK;
-}
 
 static enum status report(const struct predict_line *l, const struct scorer *scorer,
                           uint64_t lines) {
@@ -155,11 +101,12 @@ out:
     return status;
 }
 
-static enum status predict(const struct predict_line *l) {
+static enum status predict_start(void *line) {
+    const struct predict_line *l = line;
     struct scorer *scorer = NULL;
     uint64_t lines = 0;
     TRY(scorer_create(&scorer, l->checkpoint, l->kernel));
-    enum status status = predict_csv(scorer, &l->data, (uint32_t)l->threads, l->out, &lines);
+    enum status status = predict_csv(scorer, &l->data, l->threads, l->out, &lines);
     if (status == OK) {
         status = report(l, scorer, lines);
     }
@@ -167,14 +114,29 @@ static enum status predict(const struct predict_line *l) {
     return status;
 }
 
-enum status tool_predict(int argc, char **argv) {
-    struct predict_line l;
-    enum status status = parse(&l, argc, argv);
-    if (status == OK && l.help) {
-        fputs(help, stdout);
-    } else if (status == OK) {
-        status = predict(&l);
-    }
-    file_list_free(&l.data);
-    return status;
+static void predict_fini(void *line) {
+    file_list_free(&((struct predict_line *)line)->data);
 }
+
+static const struct option_row predict_rows[] = {
+    SCORE_CHECKPOINT_ROW(struct predict_line),
+    SCORE_DATA_ROW(struct predict_line),
+    {"out", "FILE.csv", OPTION_TEXT, OPTION_AT(struct predict_line, out), .required = true,
+     .help = "appears when everything is written"},
+    SCORE_THREADS_ROW(struct predict_line),
+    SCORE_KERNEL_ROW(struct predict_line),
+    {NULL}};
+const struct command command_predict = {
+    .name = "predict",
+    .summary = "p_ctr, p_cvr, p_ctcvr of every impression",
+    .about =
+        "Writes impression_id,p_ctr,p_cvr,p_ctcvr of every impression, in the order of the "
+        "shards. What the model does not predict (base has no p_ctr) is an empty cell. A model "
+        "that learns p_ctcvr instead of p_cvr (division, aitm) has p_cvr = p_ctcvr / p_ctr, "
+        "unclipped: it may exceed 1. Says for each field which share of its values the model "
+        "has no row of. Shards whose ids were made otherwise than the training data's are "
+        "refused.",
+    .groups = (const struct option_group[]){{NULL, predict_rows}, {0}},
+    .line_bytes = sizeof(struct predict_line),
+    .run = predict_start,
+    .fini = predict_fini};

@@ -48,4 +48,27 @@ enum status scorer_score(struct scorer *s, const struct file_list *data, uint32_
  * either NULL if it is not wanted. ERR_MEMORY. */
 enum status scorer_unseen(const struct scorer *s, struct buf *table, struct json *j);
 
+/* Options of eval and of predict; the members are named so in both. */
+#define SCORE_CHECKPOINT_ROW(type)                                                                 \
+    {                                                                                              \
+        "checkpoint", "C", OPTION_TEXT, OPTION_AT(type, checkpoint),                               \
+            .required = true, .help = "a checkpoint, a checkpoints directory or a run directory"   \
+    }
+#define SCORE_DATA_ROW(type)                                                                       \
+    {                                                                                              \
+        "data", "DIR", OPTION_PATHS, OPTION_AT(type, data),                                        \
+            .required = true, .help = "impression shards (esmm prep)"                              \
+    }
+#define SCORE_THREADS_ROW(type)                                                                    \
+    {                                                                                              \
+        "threads", "N", OPTION_WHOLE, OPTION_AT(type, threads),                                    \
+            .preset = "1", .least = 1, .most = 256, .help = "shards scored at a time"              \
+    }
+#define SCORE_KERNEL_ROW(type)                                                                     \
+    {                                                                                              \
+        "kernel", "K", OPTION_TEXT, OPTION_AT(type, kernel),                                       \
+            .told = "the checkpoint's, where this CPU has it",                                     \
+            .help = "compute.kernel of docs/config.md"                                             \
+    }
+
 #endif

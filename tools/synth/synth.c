@@ -107,24 +107,29 @@ static void report(const struct synth_config *c, const char *out,
            (double)(summaries[0].impressions + summaries[1].impressions) / seconds);
 }
 
-enum status tool_synth(int argc, char **argv) {
-    struct synth_config config;
+static enum status synth_start(void *line) {
+    const struct synth_line *l = line;
     struct synth_summary summaries[2];
-    const char *out = NULL;
-    bool help = false;
-    TRY(synth_parse(&config, argc, argv, &out, &help));
-    if (help) {
-        fputs(synth_help, stdout);
-        return OK;
-    }
     stop_signals_install();
     const uint64_t start_us = clock_mono_us();
-    const enum status status = synth_run(&config, out, true, summaries);
-    if (status == ERR_CLOSED && stop_requested()) { /* an orderly end: main makes the exit code */
-        fprintf(stderr, "esmm synth: stopped by signal %d; nothing was written\n", stop_signal());
-        return OK;
+    const enum status status = synth_run(&l->config, l->out, true, summaries);
+    if (status == ERR_CLOSED && stop_requested()) {
+        return fail(status, "stopped by signal %d; nothing was written", stop_signal());
     }
     TRY(status);
-    report(&config, out, summaries, (double)(clock_mono_us() - start_us) * 1e-6);
+    report(&l->config, l->out, summaries, (double)(clock_mono_us() - start_us) * 1e-6);
     return OK;
 }
+
+const struct command command_synth = {
+    .name = "synth",
+    .summary = "a raw log with known true probabilities",
+    .about = "Writes a raw log in Ali-CCP's format whose true probabilities are known: DIR/train, "
+             "and with --holdout DIR/eval, each with sample_skeleton.csv, common_features.csv and "
+             "truth.bin; with --days log.csv, log.schema and truth.bin. The same options give the "
+             "same bytes. See docs/synth.md.",
+    .groups = synth_groups,
+    .line_bytes = sizeof(struct synth_line),
+    .init = synth_init,
+    .check = synth_check,
+    .run = synth_start};

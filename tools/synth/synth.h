@@ -3,14 +3,18 @@
 #ifndef TOOLS_SYNTH_SYNTH_H
 #define TOOLS_SYNTH_SYNTH_H
 
-#include "common/base/status.h"
 #include "synth_config.h"
+#include "tools/common/options.h"
 
-/* What the command line says, starting from preset e. ERR_USAGE. *help: --help was given and
- * nothing else is checked. *out points into argv. */
-enum status synth_parse(struct synth_config *c, int argc, char **argv, const char **out,
-                        bool *help);
-extern const char synth_help[];
+/* The command line, and what a struct command needs beside the groups: the defaults are of preset
+ * e. ERR_USAGE. */
+struct synth_line {
+    struct synth_config config;
+    const char *out;
+};
+extern const struct option_group synth_groups[];
+void synth_init(void *line);
+enum status synth_check(void *line);
 
 /* Writes out/train and, with a holdout, out/eval: sample_skeleton.csv, common_features.csv,
  * truth.bin each; with times log.csv, log.schema, truth.bin. `out` must not exist; everything is

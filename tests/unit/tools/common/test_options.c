@@ -344,29 +344,32 @@ static void help(void **state) {
     assert_string_equal(
         text,
         "usage: esmm fruit --small N [options] WHAT [its words]\n\nDoes nothing.\n\n"
-        "  --quick               be quick\n"
-        "  --text T              a text (none)\n"
-        "  --answer yes|no       one\n"
+        "  --quick                 be quick\n"
+        "  --text T                a text (none)\n"
+        "  --answer yes|no         one\n"
         "  --fruit apple|pear|plum\n"
-        "                        an enum (pear)\n"
-        "  --small N             a uint32_t\n"
-        "  --fd N                an int\n"
-        "  --whole N             a uint64_t (1K)\n"
-        "  --bytes BYTES         bytes\n"
-        "  --window N            given (seven)\n"
+        "                          an enum (pear)\n"
+        "  --small N               a uint32_t\n"
+        "  --fd N                  an int\n"
+        "  --whole N               a uint64_t (1K)\n"
+        "  --bytes BYTES           bytes\n"
+        "  --window N              given (seven)\n"
         "\nMore:\n"
-        "  --real X              a double (0.5)\n"
-        "  --texts T             many; may be given often\n"
-        "  --paths DIR           see docs/train.md; given often, or a pattern: all of them\n"
-        "  --files FILE          a|b; may be given often\n"
-        "  --set SECTION.KEY=V   a key; may be given often\n"
-        "  --batch N             one key\n"
-        "  --deterministic       a switch\n"
-        "  --own O               a help that is much longer than what there is room for in "
-        "one line, so that\n"
-        "                        it goes on in the next one, and there ends; may be given often\n"
-        "  --first P             before --real\n"
-        "  rest                  what is not looked at\n");
+        "  --real X                a double (0.5)\n"
+        "  --texts T               many; may be given often\n"
+        "  --paths DIR             see docs/train.md; given often, or a pattern: all of them\n"
+        "  --files FILE            a|b; a directory, a pattern, or given often: all these files, in "
+        "bytewise\n"
+        "                          order, are one log\n"
+        "  --set SECTION.KEY=V     a key; may be given often\n"
+        "  --batch N               one key\n"
+        "  --deterministic         a switch\n"
+        "  --own O                 a help that is much longer than what there is room for in one "
+        "line, so\n"
+        "                          that it goes on in the next one, and there ends; may be given "
+        "often\n"
+        "  --first P               before --real\n"
+        "  rest                    what is not looked at\n");
     free(text);
     text = printed_by(&command, "--markdown");
     assert_non_null(
@@ -431,31 +434,24 @@ static void whole_commands(void **state) {
 
 /* --- the sub-commands ------------------------------------------------------------------------- */
 
-static const struct command prep = {.name = "prep", .tool = tool_prep};
-static const struct command synth = {.name = "synth", .tool = tool_synth};
-static const struct command records = {.name = "records", .tool = tool_records};
-static const struct command eval = {.name = "eval", .tool = tool_eval};
-static const struct command compare = {.name = "compare", .tool = tool_compare};
-static const struct command predict = {.name = "predict", .tool = tool_predict};
-static const struct command inspect = {.name = "inspect", .tool = tool_inspect};
-static const struct command export = {.name = "export", .tool = tool_export};
 static const struct {
     const struct command *command;
     const char *twice;
-} commands[] = {{&command_train, "train --data / --out /nowhere/a --out /nowhere/b"},
-                {&command_train, "train --data / --out /nowhere/a --epochs 1 --epochs 2"},
-                {&command_coord, "coord --listen a --data / --out /nowhere/a --listen b"},
-                {&command_ps, "ps --coord a --index 1 --listen x --index 2"},
-                {&command_worker, "worker --coord a --index 1 --coord b"},
-                {&prep, "prep --format csv --format csv"},
-                {&synth, "synth --impressions 5 --out /nowhere/a --ctr 0.1 --ctr 0.2"},
-                {&records, "records --data / --out /nowhere/a --window 1 --window 2"},
-                {&eval, "eval --checkpoint a --data / --seed 1 --seed 2"},
-                {&compare, "compare --data / --eval / --seeds 1 --seeds 2"},
-                {&predict, "predict --checkpoint a --data / --out /nowhere/p --out /nowhere/q"},
-                {&inspect, "inspect / --key a:1 --key a:2"},
-                {&export, "export / --out /nowhere/a --format npy --format dump"},
-                {&command_tether, "tether --grace 1 --grace 2 ps --index 1"}};
+} commands[] = {
+    {&command_train, "train --data / --out /nowhere/a --out /nowhere/b"},
+    {&command_train, "train --data / --out /nowhere/a --epochs 1 --epochs 2"},
+    {&command_coord, "coord --listen a --data / --out /nowhere/a --listen b"},
+    {&command_ps, "ps --coord a --index 1 --listen x --index 2"},
+    {&command_worker, "worker --coord a --index 1 --coord b"},
+    {&command_prep, "prep --format csv --format csv"},
+    {&command_synth, "synth --impressions 5 --out /nowhere/a --ctr 0.1 --ctr 0.2"},
+    {&command_records, "records --data / --out /nowhere/a --window 1 --window 2"},
+    {&command_eval, "eval --checkpoint a --data / --seed 1 --seed 2"},
+    {&command_compare, "compare --data / --eval / --seeds 1 --seeds 2"},
+    {&command_predict, "predict --checkpoint a --data / --out /nowhere/p --out /nowhere/q"},
+    {&command_inspect, "inspect / --key a:1 --key a:2"},
+    {&command_export, "export / --out /nowhere/a --format npy --format dump"},
+    {&command_tether, "tether --grace 1 --grace 2 ps --index 1"}};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* None of these begins anything: the line is read first. */
@@ -496,9 +492,6 @@ static void every_table(void **state) {
     for (size_t k = 0; k < COMMANDS; k++) {
         const struct command *c = commands[k].command;
         const struct option_row *r, *other;
-        if (c->tool != NULL) {
-            continue;
-        }
         for (size_t i = 0; (r = command_row(c, i)) != NULL; i++) {
             for (size_t j = 0; j < i && (other = command_row(c, j)) != NULL; j++) {
                 assert_string_not_equal(r->name, other->name);

@@ -577,7 +577,8 @@ static enum status command(const char *a, const char *b, const char *c, const ch
     while (argv[argc] != NULL) {
         argc++;
     }
-    return tool_inspect(argc, argv);
+    int exit_code;
+    return command_run(&command_inspect, argc, argv, stdout, &exit_code);
 }
 
 static void test_usage(void **state) {

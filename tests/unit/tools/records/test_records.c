@@ -461,7 +461,8 @@ static enum status records(const char *first, ...) {
         argv[argc++] = (char *)(uintptr_t)a;
     }
     va_end(more);
-    return tool_records(argc, argv);
+    int exit_code;
+    return command_run(&command_records, argc, argv, stdout, &exit_code);
 }
 
 static void says(enum status status, enum status want, const char *text) {
@@ -482,7 +483,8 @@ static void test_refused(void **state) {
     says(records("--out", out, "--stream", "dfm", NULL), ERR_USAGE, "--data is missing");
     says(records("--data", source, "--stream", "dfm", NULL), ERR_USAGE, "--out is missing");
     says(records("--data", source, "--out", out, NULL), ERR_USAGE, "--stream is missing");
-    says(records("--stream", "esdfm", NULL), ERR_USAGE, "the nearest is 'es-dfm'");
+    says(records("--stream", "esdfm", NULL), ERR_USAGE,
+         "expected vanilla, oracle, fnw, es-dfm, defer or dfm");
     says(records("--data", source, "--out", out, "--stream", "fnw", "--window", "5", NULL),
          ERR_USAGE, "--window must be 0");
     says(records("--data", source, "--out", out, "--stream", "dfm", "--window", "5",

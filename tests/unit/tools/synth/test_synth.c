@@ -1,3 +1,4 @@
+#include "tools/common/tools.h"
 #include "tools/synth/synth.h"
 
 #include <inttypes.h>
@@ -42,15 +43,16 @@ static void in(void **state, const char *name, char path[PATH_BYTES_MAX]) {
 static enum status parsed(struct synth_config *c, const char *words) {
     char text[512];
     char *argv[64] = {"synth", "--out", "x"}, *rest = text;
-    const char *out = NULL;
-    bool help = false;
+    struct synth_line line = {0};
+    bool printed;
     int argc = 3;
     snprintf(text, sizeof text, "%s", words);
     for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
         argv[argc++] = word;
     }
-    const enum status status = synth_parse(c, argc, argv, &out, &help);
-    assert_true(status != OK || strcmp(out, "x") == 0);
+    const enum status status = command_parse(&command_synth, &line, argc, argv, stdout, &printed);
+    assert_true(status != OK || strcmp(line.out, "x") == 0);
+    *c = line.config;
     return status;
 }
 

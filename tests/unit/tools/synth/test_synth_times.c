@@ -24,7 +24,7 @@
 static char dir[64];
 
 /* A sub-command with these words. */
-static enum status command(enum status (*tool)(int, char **), const char *words) {
+static enum status command(const struct command *tool, const char *words) {
     char text[1024];
     char *argv[32], *rest = text;
     int argc = 0;
@@ -32,10 +32,11 @@ static enum status command(enum status (*tool)(int, char **), const char *words)
     for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
         argv[argc++] = word;
     }
-    return tool(argc, argv);
+    int exit_code;
+    return command_run(tool, argc, argv, stdout, &exit_code);
 }
 
-static void must(enum status (*tool)(int, char **), const char *format, ...) {
+static void must(const struct command *tool, const char *format, ...) {
     char words[1024];
     va_list args;
     va_start(args, format);
@@ -51,21 +52,20 @@ static void must(enum status (*tool)(int, char **), const char *format, ...) {
 static struct world *make_world(const char *words) {
     char text[256];
     char *argv[32] = {"synth", "--out", "x"}, *rest = text;
-    const char *out = NULL;
-    struct synth_config c;
+    struct synth_line l = {0};
     struct synth_fields f;
     struct world *w = NULL;
-    bool help = false;
+    bool printed;
     int argc = 3;
     snprintf(text, sizeof text, "%s", words);
     for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
         argv[argc++] = word;
     }
-    assert_int_equal(synth_parse(&c, argc, argv, &out, &help), OK);
-    fields_init(&f, &c);
+    assert_int_equal(command_parse(&command_synth, &l, argc, argv, stdout, &printed), OK);
+    fields_init(&f, &l.config);
     assert_int_equal(mem_new(&w), OK);
-    assert_int_equal(world_init(w, &c, (uint32_t)f.field[F_CATEGORY].n, (uint32_t)f.field[F_SHOP].n,
-                                (uint32_t)f.field[F_BRAND].n),
+    assert_int_equal(world_init(w, &l.config, (uint32_t)f.field[F_CATEGORY].n,
+                                (uint32_t)f.field[F_SHOP].n, (uint32_t)f.field[F_BRAND].n),
                      OK);
     return w;
 }
@@ -226,18 +226,18 @@ static void check_times(const struct shard *s, uint64_t before, double seconds_e
 /* The delimited log through prep gives the shards that Ali-CCP's log gives, and times. */
 static void same_log(const char *options, uint64_t impressions, uint64_t holdout) {
     static const char *const parts[] = {"train", "eval"};
-    must(tool_synth, "synth --out %s/plain --impressions %llu --holdout %llu %s", dir,
+    must(&command_synth, "synth --out %s/plain --impressions %llu --holdout %llu %s", dir,
          (unsigned long long)impressions, (unsigned long long)holdout, options);
-    must(tool_synth, "synth --out %s/timed --impressions %llu --holdout %llu %s --days 4", dir,
+    must(&command_synth, "synth --out %s/timed --impressions %llu --holdout %llu %s --days 4", dir,
          (unsigned long long)impressions, (unsigned long long)holdout, options);
     for (size_t p = 0; p < 2; p++) {
         struct dataset a, b;
         struct shard x, y;
-        must(tool_prep,
+        must(&command_prep,
              "prep --format aliccp --skeleton %s/plain/%s/sample_skeleton.csv --common "
              "%s/plain/%s/common_features.csv --out %s/a",
              dir, parts[p], dir, parts[p], dir);
-        must(tool_prep,
+        must(&command_prep,
              "prep --format csv --schema %s/timed/%s/log.schema --input "
              "%s/timed/%s/log.csv --out %s/b",
              dir, parts[p], dir, parts[p], dir);
@@ -277,7 +277,7 @@ static void test_drift(void **state) {
     struct world *w = make_world(words);
     uint64_t id = 1, moved = 0;
     (void)state;
-    must(tool_synth, "synth --out %s/log %s", dir, words);
+    must(&command_synth, "synth --out %s/log %s", dir, words);
     for (uint32_t part = 0; part < 2; part++) {
         char path[PATH_BYTES_MAX];
         struct truth t;
@@ -285,7 +285,7 @@ static void test_drift(void **state) {
         struct shard s;
         snprintf(path, sizeof path, "%s/log/%s/truth.bin", dir, part == 0 ? "train" : "eval");
         assert_int_equal(truth_read(&t, path), OK);
-        must(tool_prep,
+        must(&command_prep,
              "prep --format csv --schema %s/log/%s/log.schema --input %s/log/%s/log.csv "
              "--out %s/p%u",
              dir, part == 0 ? "train" : "eval", dir, part == 0 ? "train" : "eval", dir, part);

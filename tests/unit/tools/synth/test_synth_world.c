@@ -1,4 +1,5 @@
 #include "tests/metric_of.h"
+#include "tools/common/tools.h"
 #include "tools/synth/synth_world.h"
 
 #include <math.h>
@@ -21,11 +22,10 @@
 static struct synth_config configured(const char *preset, const char *seed) {
     const char *argv[] = {"synth", "--out",    "x",    "--impressions", "1", "--seed",
                           seed,    "--preset", preset, "--threads",     "2", NULL};
-    struct synth_config c;
-    const char *out;
-    bool help;
-    assert_int_equal(synth_parse(&c, 11, (char **)argv, &out, &help), OK);
-    return c;
+    struct synth_line l = {0};
+    bool printed;
+    assert_int_equal(command_parse(&command_synth, &l, 11, (char **)argv, stdout, &printed), OK);
+    return l.config;
 }
 
 static void build(struct world *w, const struct synth_config *c) {
