@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# probe.sh - what launch.sh asks a host before it starts anything there. Runs on the host, read from
-# standard input by `sh -s -- QUESTION ARGUMENT...`, so it is plain POSIX shell and needs nothing
-# but cksum. Answers are lines:
+# probe.sh - what `esmm train --hostfile` asks a host before it starts anything there, and at the end.
+# The program carries this text. It runs on the host, read from standard input by
+# `sh -s -- QUESTION ARGUMENT...`, so it is plain POSIX shell and needs nothing but cksum. Answers are
+# lines:
 #
 #     problem TEXT       something that would make the job fail
 #     data CKSUM         of the manifests of the data directories
-#     made               the run directory was made just now
 #     checkpoint PATH    the newest one; summary.json follows
 #     answered           the last line; without it the answer is not whole
 
@@ -18,7 +18,7 @@ check_program() { # PROGRAM VERSION
         problem "no program $1"
     elif [ ! -f "$1" ] || [ ! -x "$1" ]; then
         problem "$1 cannot be executed"
-    elif ! found=$("$1" --version 2>&1); then
+    elif ! found=$("$1" --version </dev/null 2>&1); then
         problem "$1 does not run: $found"
     elif [ "$found" != "$2" ]; then
         problem "$1 is '$found', the launcher's is '$2'"
@@ -51,10 +51,7 @@ check_port() { # PORT
     done
 }
 
-question=$1
-shift
-case $question in
-host) # PROGRAM VERSION DIRS DIR... PORT...
+host() { # PROGRAM VERSION DIRS DIR... PORT...
     check_program "$1" "$2"
     dirs=$3
     shift 3
@@ -74,21 +71,31 @@ host) # PROGRAM VERSION DIRS DIR... PORT...
     for port in "$@"; do
         check_port "$port"
     done
-    ;;
-make) # RUN MARKER RESUME
+    echo answered
+}
+
+# The run directory, and a marker in it that the hosts of servers are to see. It is there until the
+# launcher says "keep", or is gone; then what was made here is not kept, if it is empty.
+make() { # RUN MARKER RESUME
+    made=
     [ -d "$1" ] || made=yes
     if ! why=$(mkdir -p "$1" 2>&1) || ! why=$( (: >"$1/$2") 2>&1); then
         problem "cannot write to the run directory $1: ${why##*: }"
-    else
-        [ -z "${made:-}" ] || echo made
-        if [ -e "$1/manifest" ]; then
-            problem "$1 has a manifest: it holds shards or is a checkpoint; a run needs a directory of its own"
-        elif [ "$3" = no ] && [ -e "$1/checkpoints/latest" ]; then
-            problem "$1 already holds a run: give --resume to continue it, or another --out"
-        fi
+    elif [ -e "$1/manifest" ]; then
+        problem "$1 has a manifest: it holds shards or is a checkpoint; a run needs a directory of its own"
+    elif [ "$3" = no ] && [ -e "$1/checkpoints/latest" ]; then
+        problem "$1 already holds a run: give --resume to continue it, or another --out"
     fi
-    ;;
-shared) # RUN MARKER
+    echo answered
+    trap '' HUP INT TERM
+    read -r word
+    rm -f "$1/$2"
+    if [ "$word" != keep ] && [ -n "$made" ]; then
+        rmdir "$1/logs" "$1" 2>/dev/null
+    fi
+}
+
+shared() { # RUN MARKER
     for try in 1 2 3 4 5; do
         [ ! -e "$1/$2" ] || break
         [ "$try" = 5 ] || sleep 1
@@ -101,20 +108,16 @@ shared) # RUN MARKER
     else
         rm -f "$1/$2.$$"
     fi
-    ;;
-clean) # RUN MARKER made|kept
-    rm -f "$1/$2" "$1/$2.ini"
-    if [ "$3" = made ]; then
-        rmdir "$1/logs" "$1" 2>/dev/null
-    fi
-    ;;
-end) # RUN MARKER
-    rm -f "$1/$2.ini"
+    echo answered
+}
+
+end() { # RUN
     if newest=$(readlink "$1/checkpoints/latest"); then
         printf 'checkpoint %s\n' "$1/checkpoints/$newest"
     fi
     cat "$1/summary.json" 2>/dev/null
-    ;;
-*) problem "unknown question $question" ;;
-esac
-echo answered
+    echo answered
+}
+
+# The last line, so that all of this has been read when it is run.
+"$@"

@@ -121,6 +121,15 @@ small=(--set model.tower=16,8 --set table.dim=4 --set train.batch=256)
 prompt=(--set net.heartbeat_ms=100 --set net.request_ms=500 --set net.lease_ms=2000
     --set net.give_up_ms=4000)
 
+# hosts_here: `here` is what makes esmm train run on the host of a hostfile: this machine, reached by a
+# shell that stands for ssh.
+hosts_here() {
+    printf '#!/bin/sh\nfor last in "$@"; do :; done\nexec sh -c "$last"\n' >"$dir/ssh-here"
+    chmod +x "$dir/ssh-here"
+    echo "localhost slots=8" >"$dir/hosts"
+    here=(--hostfile "$dir/hosts" --ssh "$dir/ssh-here" --port-base $((20000 + $$ % 1000 * 10)))
+}
+
 # What train and train_start train on.
 train_on=(--data "$dir/data")
 # train_start OUT options...: esmm train in the background; its pid in $job, output in $dir/out.

@@ -91,6 +91,38 @@ whole
 rm -rf "$dir/run"
 no_leftovers
 
+step "kill -9 of one worker, four times: the job goes on without it"
+start
+wait_until 20 "a checkpoint" has_checkpoint run
+for death in 1 2 3; do
+    kill -9 "${worker[1]}"
+    wait_until 20 "restart $death" grep -q "worker-1 .*started again ($death of 3)" "$dir/out"
+    find_roles 2
+done
+kill -9 "${worker[1]}"
+ends 0 60
+says "^worker-1 was killed by signal 9 \(KILL\); the job goes on without it$"
+whole
+rm -rf "$dir/run"
+no_leftovers
+
+step "kill -9 of the only worker, four times: its death is the cause, and the rest is saved"
+train_start run --servers 2 --workers 1 --set net.give_up_ms=3000 --batch 64 \
+    --set checkpoint.every_impressions=5000 --epochs 1000
+find_roles 1
+wait_until 20 "a checkpoint" has_checkpoint run
+for death in 1 2 3; do
+    kill -9 "${worker[0]}"
+    wait_until 20 "restart $death" grep -q "worker-0 .*started again ($death of 3)" "$dir/out"
+    find_roles 1
+done
+kill -9 "${worker[0]}"
+ends 1 30
+says "^esmm train: worker-0 was killed by signal 9 \(KILL\); its log: .*/worker-0.log; newest checkpoint: "
+all_saved
+rm -rf "$dir/run"
+no_leftovers
+
 step "a worker fails: what was trained is saved"
 start
 wait_until 20 "a checkpoint" has_checkpoint run

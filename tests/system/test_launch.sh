@@ -1,5 +1,5 @@
 #!/bin/bash
-# scripts/launch.sh across three "machines": network namespaces on a bridge, an sshd in each, one file
+# esmm train --hostfile, and scripts/launch.sh, across three "machines": network namespaces on a bridge, an sshd in each, one file
 # system. The launcher has a namespace of its own, so nothing here touches this machine's network.
 # shellcheck disable=SC2317  # functions that check and the trap call
 set -euo pipefail
@@ -161,9 +161,10 @@ launch() { # OPTION...: to its end; sets rc
         --ssh "${ssh_to:-ssh -F $base/ssh/config}" "$@" >"$base/out" 2>"$base/err" </dev/null || rc=$?
 }
 
-# In a process group of its own, as a terminal would have it, with the signals it would have.
+# In a process group of its own, as a terminal would have it, with the signals it would have; without
+# the wrapper.
 launch_behind() { # OPTION...: sets launcher
-    setsid env --default-signal=INT,QUIT ip netns exec "$prefix-l" "$REPO/scripts/launch.sh" \
+    setsid env --default-signal=INT,QUIT ip netns exec "$prefix-l" "$ESMM" train \
         --ssh "ssh -F $base/ssh/config" "$@" >"$base/out" 2>"$base/err" </dev/null &
     launcher=$!
 }
@@ -236,9 +237,9 @@ check "a bad line of the hostfile" test "$rc" -eq 2
 check "is named" last_said "/hosts:[0-9]+: 'slot=4' is not understood"
 sed -i '$d' "$base/hosts"
 launch "${all[@]}" --out "$work/none" --workers 3
-check "an option given twice is named" last_said '^launch.sh: --workers is given twice$'
+check "an option given twice is named" last_said "^esmm train: --workers is given twice: '2', then '3'"
 launch "${all[@]}" --out "$work/none" --set train.batsh=3
-check "a wrong key is found before anything is started" test "$rc" -eq 2
+check "a wrong key is found before anything is started" test "$rc" -eq 1
 
 begin "a whole job, the same as on one machine"
 for name in alpha beta gamma; do
@@ -268,6 +269,7 @@ same_parts() { # of the newest checkpoints
 }
 check "as on one machine: every byte of the checkpoint" same_parts
 launch "${all[@]}" --out "$work/run"
+check "nothing of the launcher is left" test -z "$(find "$work/run" -name '.launch*' -o -name launch.lock)"
 check "a second job in its place is refused" test "$rc" -eq 1
 check "before anything is started" said 'alpha: .*already holds a run: give --resume'
 
@@ -339,13 +341,13 @@ check "and trains" within 30 said 'all roles are there'
 kill -KILL "$(pid_of alpha ps 0)"
 finish 30
 check "the launch fails within 30 s" test "$rc" -eq 1
-check "the first cause comes last" last_said '^launch.sh: \[alpha ps-0\] was killed by signal 9 \(KILL\); its log: .*/ps-0.log; newest checkpoint: .*/step-[0-9]+; continue with --resume$'
+check "the first cause comes last" last_said '^esmm train: \[alpha ps-0\] was killed by signal 9 \(KILL\); its log: .*/ps-0.log; newest checkpoint: .*/step-[0-9]+; continue with --resume$'
 check "no process is left" none_left
 
 begin "a worker fails"
 launch --hostfile "$base/hosts" --data "$base/odd/broken" --servers 2 --workers 2 "${model[@]}" --out "$work/fails" "${forever[@]}"
 check "and the launch with it" test "$rc" -eq 1
-check "the cause comes last" last_said '^launch.sh: \[gamma worker-0\] ended with exit code 3: .*/odd/broken/shard-.*; its log: .*/worker-0.log; newest checkpoint: '
+check "the cause comes last" last_said '^esmm train: \[gamma worker-0\] ended with exit code 3: .*/odd/broken/shard-.*; its log: .*/worker-0.log; newest checkpoint: '
 check "what the others did is saved" test -s "$work/fails/checkpoints/latest/manifest"
 check "no process is left" none_left
 

@@ -202,15 +202,6 @@ static void crew_cut(void *self, size_t index) {
 
 /* --- what is heard ---------------------------------------------------------------------------- */
 
-/* Progress of the coordinator; over ssh it, and only it, may also say something for people. */
-static void take_output(struct crew *c, const char *line) {
-    if (line[0] == '{') {
-        view_line(c->view, line);
-    } else {
-        show_line(c, "", line);
-    }
-}
-
 static void take_log_line(struct crew *c, struct crew_child *child, const char *line) {
     static const char idle[] = ": nothing is left to train";
     unsigned long long process = 0;
@@ -228,17 +219,17 @@ static void take_log_line(struct crew *c, struct crew_child *child, const char *
     child->idle = n >= sizeof idle - 1 && strcmp(line + n - (sizeof idle - 1), idle) == 0;
 }
 
-static void take_line(struct crew *c, struct crew_child *child, bool log) {
-    struct buf *line = &child->lines[log];
+/* A coordinator's output is its progress; else what is said there belongs to the log, too. */
+static void take_line(struct crew *c, struct crew_child *child, struct buf *line) {
     if (line->len > 0 && line->data[line->len - 1] == '\r') {
         line->len--;
     }
-    if (buf_put_u8(line, '\0') == OK) {
-        if (log) {
-            take_log_line(c, child, (const char *)line->data);
-        } else {
-            take_output(c, (const char *)line->data);
-        }
+    const bool whole = buf_put_u8(line, '\0') == OK;
+    const char *text = (const char *)line->data;
+    if (whole && text[0] == '{' && line == &child->lines[0] && c->view != NULL) {
+        view_line(c->view, text);
+    } else if (whole) {
+        take_log_line(c, child, text);
     }
     buf_clear(line);
 }
@@ -246,17 +237,17 @@ static void take_line(struct crew *c, struct crew_child *child, bool log) {
 /* Reads what there is, and closes the stream at its end. */
 static void hear(struct crew *c, struct crew_child *child, int *fd) {
     char data[16384];
-    const bool log = fd == &child->err;
+    struct buf *line = &child->lines[fd == &child->err];
     const ssize_t n = read(*fd, data, sizeof data);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
     for (ssize_t i = 0; i < n; i++) {
-        if (data[i] == '\n' || child->lines[log].len >= LINE_BYTES_MAX) {
-            take_line(c, child, log);
+        if (data[i] == '\n' || line->len >= LINE_BYTES_MAX) {
+            take_line(c, child, line);
         }
         if (data[i] != '\n') {
-            (void)buf_put_u8(&child->lines[log], (uint8_t)data[i]);
+            (void)buf_put_u8(line, (uint8_t)data[i]);
         }
     }
     if (n <= 0) {
@@ -343,9 +334,9 @@ static bool has_ended(const struct crew_child *child) {
 }
 
 static void end_streams(struct crew *c, struct crew_child *child) {
-    for (int log = 0; log < 2; log++) {
-        if (child->lines[log].len > 0) { /* a line without an end is one, too */
-            take_line(c, child, log != 0);
+    for (size_t i = 0; i < 2; i++) {
+        if (child->lines[i].len > 0) { /* a line without an end is one, too */
+            take_line(c, child, &child->lines[i]);
         }
     }
     close_fd(&child->out);

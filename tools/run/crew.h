@@ -9,7 +9,7 @@
  *                role is told (int, term, kill) goes the other way; so does "beat" every few
  *                seconds, without which the tether ends it (tools/run/tether.c)
  *
- * What a coordinator prints is progress, a line of JSON each, and shown by the view. A child's end
+ * What a coordinator prints is its progress, a line of JSON each, shown by the view. A child's end
  * is told when its last words have been read. Used by one thread.
  */
 #ifndef TOOLS_RUN_CREW_H

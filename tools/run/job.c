@@ -103,6 +103,26 @@ const struct option_row job_rows[] = {
              "docs/model.md"},
     {NULL}};
 
+static enum status job_take_program(void *line, const char *value) {
+    return absolute(value, ((struct job *)line)->program);
+}
+
+#define FOR_HOSTS .given = offsetof(struct job, given_for_hosts)
+const struct option_row job_host_rows[] = {
+    {"hostfile", "FILE", OPTION_TEXT, OPTION_AT(struct job, hostfile),
+     .help = "the machines, a line each: [user@]host slots=N addr=NAME"},
+    {"program", "PATH", OPTION_OWN, .take = job_take_program, FOR_HOSTS,
+     .told = "the path of this one", .help = "esmm on the hosts"},
+    {"port-base", "P", OPTION_WHOLE, OPTION_AT(struct job, port_base), FOR_HOSTS, .preset = "27500",
+     .least = 1, .most = 65535, .help = "the coordinator's port; servers take those after it"},
+    {"ssh", "COMMAND", OPTION_TEXT, OPTION_AT(struct job, ssh), FOR_HOSTS, .preset = "ssh",
+     .help = "how to reach a host, e.g. 'ssh -F my.conf'"},
+    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct job, grace_s), FOR_HOSTS, .preset = "300",
+     .least = 1, .most = 86400, .help = "for the last checkpoint when stopped"},
+    {"dry-run", NULL, OPTION_FLAG, OPTION_AT(struct job, dry_run), FOR_HOSTS,
+     .help = "print what would be run on which host; run nothing"},
+    {NULL}};
+
 void job_init(void *line) {
     struct job *j = line;
     j->progress_fd = -1;
@@ -113,6 +133,10 @@ enum status job_check(void *line) {
     struct job *j = line;
     if (j->data.count > 0 && j->stream_dir != NULL) {
         return fail(ERR_USAGE, "--data and --stream exclude each other");
+    }
+    if (j->given_for_hosts && j->hostfile == NULL) {
+        return fail(ERR_USAGE, "--hostfile is missing: --program, --port-base, --ssh, --grace and "
+                               "--dry-run are for a job on its hosts");
     }
     j->stream = j->stream_dir != NULL;
     TRY(j->stream ? file_list_add(&j->data, j->stream_dir) : OK);

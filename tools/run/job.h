@@ -24,11 +24,20 @@ struct job {
     int lock_fd;         /* coord only: of out/lock, held by the starter; 0: none */
     const char *sockets; /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
+    /* train only: across machines (launch.h) */
+    const char *hostfile;         /* NULL: on this machine */
+    char program[PATH_BYTES_MAX]; /* on the hosts, absolute; "": where it is here */
+    const char *ssh;              /* the command, as a shell would split it */
+    uint32_t port_base;
+    uint64_t grace_s; /* for the last checkpoint */
+    bool dry_run;
+    bool given_for_hosts; /* one of the five above, which mean nothing without hosts */
 };
 
 /* The options of both commands, whose line is a struct job; and what a struct command needs beside
  * them. */
 extern const struct option_row job_rows[];
+extern const struct option_row job_host_rows[]; /* of train alone */
 void job_init(void *job);
 enum status job_check(void *job); /* ERR_USAGE, ERR_CONFIG */
 void job_fini(void *job);

@@ -2,10 +2,12 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/json.h"
 #include "common/data/unseen.h"
+#include "common/metric/evaluation.h"
 
 /* The object of a field, by its name as json.h writes a key; NULL: none. */
 static enum status find_field(const char *fields, const char *name, const char **at) {
@@ -62,4 +64,59 @@ out:
     buf_fini(&table);
     buf_fini(&doubts);
     return status;
+}
+
+static void print_auc(const char *name, double auc) {
+    if (isfinite(auc)) {
+        printf("%s %.5f", name, auc);
+    } else { /* a population lacks a class */
+        printf("%s undefined", name);
+    }
+}
+
+static void print_aucs(const char *head, const char *json) {
+    printf("%s", head);
+    print_auc(" ctr (all)", json_number(json, "auc_ctr"));
+    print_auc("   cvr (clicked)", json_number(json, "auc_cvr_clicked"));
+    print_auc("   ctcvr (all)", json_number(json, "auc_ctcvr"));
+    printf("\n");
+}
+
+void summary_view_print(const char *text) {
+    printf("trained %.0f impressions in %.1f s (%.0f/s), final loss %.6f\n",
+           json_number(text, "impressions"), json_number(text, "seconds"),
+           json_number(text, "impressions_per_s"), json_number(text, "loss"));
+    if (isfinite(json_number(text, "auc_ctr"))) {
+        print_aucs("evaluation: AUC", text);
+        evaluation_doubt(json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
+                         json_number(text, "auc_ctcvr"));
+    }
+    const char *weighted = strstr(text, "\"with_weights\"");
+    if (weighted != NULL) {
+        print_aucs("  by weight: AUC", weighted);
+    }
+}
+
+/* Of "fields", in the pretty form in which the coordinator writes it: "NAME": { ... "share": S, ...
+ * "doubtful": true. */
+void summary_view_doubts(const char *summary) {
+    char name[256] = "";
+    double share = 0;
+    for (const char *line = summary; *line != '\0';
+         line += strcspn(line, "\n"), line += *line != '\0') {
+        char text[512];
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+        char *at = text + strspn(text, " ");
+        const size_t n = strlen(at);
+        if (n > 5 && strcmp(at + n - 4, "\": {") == 0) {
+            snprintf(name, sizeof name, "%.*s", (int)(n - 5), at + 1);
+        } else if (strncmp(at, "\"share\": ", 9) == 0) {
+            share = 100 * strtod(at + 9, NULL);
+        } else if (strncmp(at, "\"doubtful\": true", 16) == 0) {
+            fprintf(stderr,
+                    "warning: field '%s': the model has no row for %.4g %% of its values: see "
+                    "docs/metrics.md\n",
+                    name, share);
+        }
+    }
 }

@@ -37,8 +37,8 @@
 #include "tools/common/tools.h"
 
 #define POLL_MS       50
-#define REPLACE_MS    5000  /* for a killed process to be gone */
-#define COMMAND_BYTES 16384 /* of the role's arguments */
+#define REPLACE_MS    5000              /* for a killed process to be gone */
+#define COMMAND_BYTES ((size_t)1 << 20) /* of the role's arguments: many directories, perhaps */
 
 struct tether {
     char **role; /* "ps", "--coord", ...: NULL at the end */

@@ -1,4 +1,4 @@
-/* train.c - `esmm train`: the whole job on this machine.
+/* train.c - `esmm train`: the whole job on this machine. (With --hostfile: launch.h.)
  *
  * It starts the roles as processes of this same program (crew.h), joined by ipc sockets in a
  * directory under TMPDIR, and shows the coordinator's progress; what is done when one of them ends,
@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +18,10 @@
 #include "common/base/lock.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
-#include "common/metric/evaluation.h"
 #include "common/base/thread.h"
 #include "coord/shard_stream.h"
 #include "job.h"
+#include "launch.h"
 #include "summary_view.h"
 #include "supervisor.h"
 #include "tools/common/tools.h"
@@ -135,7 +134,7 @@ static enum status make_crew(struct train *t) {
     return status;
 }
 
-static enum status run_crew(struct train *t) {
+static enum status train_crew(struct train *t) {
     const struct supervisor_policy policy = {.restarts_max = 3,
                                              .save_ms = UINT64_MAX,
                                              .save_failed_ms =
@@ -152,22 +151,6 @@ static enum status run_crew(struct train *t) {
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void print_auc(const char *name, double auc) {
-    if (isfinite(auc)) {
-        printf("%s %.5f", name, auc);
-    } else { /* a population lacks a class */
-        printf("%s undefined", name);
-    }
-}
-
-static void print_aucs(const char *head, const char *json) {
-    printf("%s", head);
-    print_auc(" ctr (all)", json_number(json, "auc_ctr"));
-    print_auc("   cvr (clicked)", json_number(json, "auc_cvr_clicked"));
-    print_auc("   ctcvr (all)", json_number(json, "auc_ctcvr"));
-    printf("\n");
-}
-
 static enum status print_summary(struct train *t) {
     char path[PATH_BYTES_MAX];
     char newest[PATH_BYTES_MAX];
@@ -175,18 +158,7 @@ static enum status print_summary(struct train *t) {
     size_t bytes;
     TRY(path_join(path, t->job.out, "summary.json"));
     TRY(file_read_all(path, 1u << 20, &text, &bytes));
-    printf("trained %.0f impressions in %.1f s (%.0f/s), final loss %.6f\n",
-           json_number(text, "impressions"), json_number(text, "seconds"),
-           json_number(text, "impressions_per_s"), json_number(text, "loss"));
-    if (isfinite(json_number(text, "auc_ctr"))) {
-        print_aucs("evaluation: AUC", text);
-        evaluation_doubt(json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),
-                         json_number(text, "auc_ctcvr"));
-    }
-    const char *weighted = strstr(text, "\"with_weights\"");
-    if (weighted != NULL) {
-        print_aucs("  by weight: AUC", weighted);
-    }
+    summary_view_print(text);
     const enum status status = summary_view_unseen(text, &t->data.schema);
     if (manifest_find(t->job.out, newest) == OK) {
         printf("checkpoint: %s\n", newest);
@@ -259,7 +231,7 @@ static enum status run(struct train *t) {
     TRY(make_crew(t));
     TRY(train_warn(&t->job, &t->data, total_impressions(t)));
     say_start(t);
-    TRY(run_crew(t));
+    TRY(train_crew(t));
     view_end(&t->view);
     return print_summary(t);
 }
@@ -309,6 +281,9 @@ static enum status end_failed(struct train *t, enum status status) {
 static enum status train_start(void *line) {
     struct train *t = NULL;
     struct cause cause = {0};
+    if (((const struct job *)line)->hostfile != NULL) {
+        return launch_run(line);
+    }
     TRY(mem_new(&t));
     t->job = *(const struct job *)line; /* its lists stay the line's */
     t->crew.progress_write = -1;
@@ -325,10 +300,13 @@ static enum status train_start(void *line) {
 
 const struct command command_train = {
     .name = "train",
-    .summary = "a whole job on this machine",
+    .summary = "a whole job, on this machine or on those of a hostfile",
     .usage = "--data DIR | --stream DIR --out DIR [options]",
-    .about = "A whole job on this machine: coordinator, servers, workers.",
-    .groups = (const struct option_group[]){{NULL, job_rows}, {0}},
+    .about =
+        "A whole job: coordinator, servers, workers, on this machine or on those of a hostfile.",
+    .groups = (const struct option_group[]){{NULL, job_rows},
+                                            {"On other machines (docs/launch.md):", job_host_rows},
+                                            {0}},
     .line_bytes = sizeof(struct job),
     .init = job_init,
     .check = job_check,

@@ -1,86 +1,195 @@
 #include "train_roles.h"
 
 #include <stdio.h>
+#include <string.h>
 
-static enum status add(const struct train_roles *r, struct crew *s, enum child_kind kind,
-                       uint32_t index, struct crew_child **child) {
+#include "common/base/mem.h"
+
+static uint32_t role_number(const struct train_roles *r, enum child_kind kind, uint32_t index) {
+    return kind == CHILD_COORD ? 0 : index + 1 + (kind == CHILD_WORKER ? r->job->servers : 0);
+}
+
+/* Over ssh: where it runs, and how it is reached. */
+static enum status place_role(const struct train_roles *r, struct crew *s, uint32_t number,
+                              struct crew_child *c) {
+    const uint32_t at = r->placement->places[number].host;
+    const struct host *host = &r->hosts->list[at];
+    s->supervised[number].host = at;
+    snprintf(c->tag, sizeof c->tag, "[%s %s]", host_bare(host), c->name);
+    c->grace_s = r->job->grace_s;
+    for (size_t i = 0; i < r->ssh->count; i++) {
+        TRY(words_add(&c->prefix, r->ssh->list[i]));
+    }
+    return words_add(&c->prefix, host->name);
+}
+
+static enum status add_role(const struct train_roles *r, struct crew *s, enum child_kind kind,
+                            uint32_t index, struct crew_child **child) {
     static const char *const roles[] = {"coord", "ps", "worker"};
     char file[64];
     TRY(crew_add(s, kind, index, child));
     snprintf(file, sizeof file, "logs/%s.log", (*child)->name);
     TRY(path_join((*child)->log, r->job->out, file));
-    TRY(words_add(&(*child)->command, "esmm"));
+    if (r->hosts != NULL) {
+        TRY(place_role(r, s, role_number(r, kind, index), *child));
+    }
+    TRY(words_add(&(*child)->command, r->hosts != NULL ? r->job->program : "esmm"));
     return words_add(&(*child)->command, roles[kind]);
 }
 
-static enum status socket_name(const struct train_roles *r, const char *name, uint32_t index,
-                               char *out, size_t bytes) {
-    int n = snprintf(out, bytes, "ipc://%s/%s-%u", r->sockets, name, index);
-    return n > 0 && (size_t)n < bytes ? OK
-                                      : fail(ERR_LIMIT, "socket path too long: %s", r->sockets);
+/* listen: as the role itself says it, on every address of its machine. */
+static enum status add_endpoint(const struct train_roles *r, struct crew_child *c,
+                                const char *option, enum child_kind kind, uint32_t index,
+                                bool listen) {
+    char text[PATH_BYTES_MAX];
+    int n;
+    if (r->hosts == NULL) {
+        n = snprintf(text, sizeof text, "ipc://%s/%s-%u", r->sockets,
+                     kind == CHILD_COORD ? "coord" : "ps", index);
+    } else {
+        const struct place *p = &r->placement->places[role_number(r, kind, index)];
+        n = snprintf(text, sizeof text, "tcp://%s:%u",
+                     listen ? "*" : r->hosts->list[p->host].address, p->port);
+    }
+    return n > 0 && (size_t)n < sizeof text
+               ? words_option(&c->command, option, text)
+               : fail(ERR_LIMIT, "socket path too long: %s", r->sockets);
+}
+
+static enum status add_dirs(struct crew_child *c, const char *option,
+                            const struct file_list *dirs) {
+    for (size_t k = 0; k < dirs->count; k++) {
+        TRY(words_option(&c->command, option, dirs->names[k]));
+    }
+    return OK;
+}
+
+/* --- the configuration ------------------------------------------------------------------------ */
+
+/* Whether two lines are of one key. */
+static bool same_key(const char *a, const char *b) {
+    const size_t n = strcspn(a, "=\n");
+    return strncmp(a, b, n) == 0 && a[n] == b[n] && a[n] == '=';
+}
+
+/* --set for a line "key = value" of the section. */
+static enum status add_set(struct crew_child *c, const char *section, const char *line) {
+    struct buf text = BUF_EMPTY;
+    const size_t key = strcspn(line, " ="), value = strcspn(line, "=") + 1;
+    const size_t blanks = strspn(line + value, " ");
+    enum status status =
+        buf_printf(&text, "%s.%.*s=%.*s", section, (int)key, line,
+                   (int)strcspn(line + value + blanks, "\n"), line + value + blanks);
+    status = status == OK ? words_option(&c->command, "--set", (const char *)text.data) : status;
+    buf_fini(&text);
+    return status;
+}
+
+/* What is not as in the defaults. Both texts have the same keys in the same order, but for the
+ * sections of single fields, which the defaults lack. */
+static enum status add_differences(struct crew_child *c, const char *text, const char *defaults) {
+    char section[256] = "";
+    for (const char *line = text, *old = defaults; *line != '\0';) {
+        const size_t n = strcspn(line, "\n");
+        const bool same = strncmp(line, old, n + 1) == 0;
+        if (line[0] == '[') {
+            snprintf(section, sizeof section, "%.*s", (int)strcspn(line + 1, "]\n"), line + 1);
+        } else if (!same && n > 0) {
+            TRY(add_set(c, section, line));
+        }
+        if (same || same_key(line, old)) {
+            old += strcspn(old, "\n");
+            old += *old == '\n';
+        }
+        line += n + (line[n] == '\n');
+    }
+    return OK;
+}
+
+static enum status add_config(const struct train_roles *r, struct crew_child *c) {
+    struct config *defaults = NULL;
+    struct buf text = BUF_EMPTY, default_text = BUF_EMPTY;
+    enum status status = OK;
+    if (r->hosts == NULL) {
+        return words_option(&c->command, "--conf", r->config_path);
+    }
+    TRY(mem_new(&defaults));
+    config_default(defaults);
+    TRY_OUT(config_text(&r->job->config, &text));
+    TRY_OUT(config_text(defaults, &default_text));
+    status = add_differences(c, (const char *)text.data, (const char *)default_text.data);
+out:
+    buf_fini(&text);
+    buf_fini(&default_text);
+    mem_free(&defaults);
+    return status;
+}
+
+/* --- the roles -------------------------------------------------------------------------------- */
+
+/* Here a role writes its log itself. */
+static enum status end_role(const struct train_roles *r, struct crew_child *c) {
+    TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
+    return r->hosts == NULL ? words_option(&c->command, "--log", c->log) : OK;
 }
 
 static enum status add_coord(const struct train_roles *r, struct crew *s) {
     struct crew_child *c;
-    char endpoint[PATH_BYTES_MAX];
-    TRY(socket_name(r, "coord", 0, endpoint, sizeof endpoint));
-    TRY(add(r, s, CHILD_COORD, 0, &c));
-    TRY(words_option(&c->command, "--listen", endpoint));
-    for (size_t k = 0; k < r->job->data.count; k++) {
-        TRY(words_option(&c->command, r->job->stream ? "--stream" : "--data",
-                         r->job->data.names[k]));
-    }
-    for (size_t k = 0; k < r->job->eval.count; k++) {
-        TRY(words_option(&c->command, "--eval", r->job->eval.names[k]));
-    }
+    TRY(add_role(r, s, CHILD_COORD, 0, &c));
+    TRY(add_endpoint(r, c, "--listen", CHILD_COORD, 0, true));
+    TRY(add_dirs(c, r->job->stream ? "--stream" : "--data", &r->job->data));
+    TRY(add_dirs(c, "--eval", &r->job->eval));
     TRY(words_option(&c->command, "--out", r->job->out));
-    TRY(words_option(&c->command, "--conf", r->config_path));
+    TRY(add_config(r, c));
     TRY(words_number(&c->command, "--servers", r->job->servers));
     TRY(words_number(&c->command, "--workers", r->job->workers));
-    TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
-    TRY(words_number(&c->command, "--progress-fd", (uint64_t)r->progress_fd));
-    TRY(words_option(&c->command, "--sockets", r->sockets));
-    if (r->lock_fd >= 0) {
+    TRY(words_number(&c->command, "--progress-fd",
+                     r->hosts != NULL ? 1 : (uint64_t)r->progress_fd));
+    if (r->hosts == NULL) {
+        TRY(words_option(&c->command, "--sockets", r->sockets));
+    }
+    if (r->hosts == NULL && r->lock_fd >= 0) {
         TRY(words_number(&c->command, "--lock-fd", (uint64_t)r->lock_fd));
     }
     if (r->job->resume) {
         TRY(words_add(&c->command, "--resume"));
     }
-    return words_option(&c->command, "--log", c->log);
+    return end_role(r, c);
 }
 
 static enum status add_server(const struct train_roles *r, struct crew *s, uint32_t index) {
     struct crew_child *c;
-    char coord[PATH_BYTES_MAX];
-    char endpoint[PATH_BYTES_MAX];
-    TRY(socket_name(r, "coord", 0, coord, sizeof coord));
-    TRY(socket_name(r, "ps", index, endpoint, sizeof endpoint));
-    TRY(add(r, s, CHILD_SERVER, index, &c));
-    TRY(words_option(&c->command, "--coord", coord));
+    TRY(add_role(r, s, CHILD_SERVER, index, &c));
+    TRY(add_endpoint(r, c, "--coord", CHILD_COORD, 0, false));
     TRY(words_number(&c->command, "--index", index));
-    TRY(words_option(&c->command, "--listen", endpoint));
+    TRY(add_endpoint(r, c, "--listen", CHILD_SERVER, index, true));
+    if (r->hosts != NULL) {
+        const uint32_t at = r->placement->places[role_number(r, CHILD_SERVER, index)].host;
+        TRY(words_option(&c->command, "--advertise", r->hosts->list[at].address));
+    }
     TRY(words_number(&c->command, "--threads", r->job->config.server_threads));
-    TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
-    return words_option(&c->command, "--log", c->log);
+    return end_role(r, c);
 }
 
 static enum status add_worker(const struct train_roles *r, struct crew *s, uint32_t index) {
     struct crew_child *c;
-    char coord[PATH_BYTES_MAX];
-    TRY(socket_name(r, "coord", 0, coord, sizeof coord));
-    TRY(add(r, s, CHILD_WORKER, index, &c));
-    TRY(words_option(&c->command, "--coord", coord));
+    TRY(add_role(r, s, CHILD_WORKER, index, &c));
+    TRY(add_endpoint(r, c, "--coord", CHILD_COORD, 0, false));
     TRY(words_number(&c->command, "--index", index));
     TRY(words_number(&c->command, "--threads", r->job->threads));
-    TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
+    if (r->hosts != NULL) { /* under the same paths there */
+        TRY(add_dirs(c, "--data", &r->job->data));
+        TRY(add_dirs(c, "--eval", &r->job->eval));
+    }
     if (r->job->trace) {
         char file[64];
         char path[PATH_BYTES_MAX];
         snprintf(file, sizeof file, "logs/trace-%u.tsv", index);
         TRY(path_join(path, r->job->out, file));
         TRY(words_option(&c->command, "--trace", path));
+        c->before = r->make_logs;
     }
-    return words_option(&c->command, "--log", c->log);
+    return end_role(r, c);
 }
 
 enum status train_roles_add(const struct train_roles *r, struct view *view, struct crew *s) {
