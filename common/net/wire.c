@@ -23,7 +23,7 @@
 
 #define ARENA_BYTES ((size_t)64 << 10)
 
-/* --- numbers on the wire ---------------------------------------------------------------------- */
+/* --- the messages ----------------------------------------------------------------------------- */
 
 /* Every message: its name, the body of ours and that of the generated code. (ACK and STATS have
  * nothing in theirs.) */

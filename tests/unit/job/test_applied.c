@@ -413,19 +413,41 @@ static void test_memory_fails(void **state) {
     }
 }
 
+/* An intersection that memory ends leaves the names as they were. */
+static void test_intersect_memory_fails(void **state) {
+    (void)state;
+    enum status status = ERR_MEMORY;
+    for (size_t nth = 1; status == ERR_MEMORY; nth++) {
+        struct applied *a = make(), *b = make(), *want = NULL;
+        for (uint32_t s = 0; s < SHARDS; s++) {
+            for (uint32_t k = 0; k < plan[s]; k++) {
+                assert_int_equal(applied_add(a, (struct batch_name){0, s, k}), OK);
+                assert_int_equal(applied_add(a, (struct batch_name){1, s, k}), OK);
+            }
+        }
+        assert_int_equal(applied_base(a), 2);
+        assert_int_equal(applied_copy(&want, a), OK);
+        assert_int_equal(applied_add(b, (struct batch_name){0, 0, 0}), OK);
+        assert_int_equal(applied_add(b, (struct batch_name){1, 0, 0}), OK);
+        mem_fail_after(nth);
+        status = applied_intersect(a, b);
+        mem_fail_after(0);
+        assert_true(status == OK || status == ERR_MEMORY);
+        assert_true(applied_equal(a, status == OK ? b : want));
+        applied_destroy(&a);
+        applied_destroy(&b);
+        applied_destroy(&want);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive),
-        cmocka_unit_test(test_intersect),
-        cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_names_outside),
-        cmocka_unit_test(test_other_plan),
-        cmocka_unit_test(test_hostile_bytes),
-        cmocka_unit_test(test_open_against_naive),
-        cmocka_unit_test(test_open_intersect),
-        cmocka_unit_test(test_intersect_levels),
-        cmocka_unit_test(test_open_refuses),
-        cmocka_unit_test(test_open_memory_fails),
+        cmocka_unit_test(test_against_naive),          cmocka_unit_test(test_intersect),
+        cmocka_unit_test(test_intersect_memory_fails), cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_names_outside),          cmocka_unit_test(test_other_plan),
+        cmocka_unit_test(test_hostile_bytes),          cmocka_unit_test(test_open_against_naive),
+        cmocka_unit_test(test_open_intersect),         cmocka_unit_test(test_intersect_levels),
+        cmocka_unit_test(test_open_refuses),           cmocka_unit_test(test_open_memory_fails),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests_name("applied", tests, NULL, NULL);
