@@ -19,23 +19,8 @@
 
 #include "common/base/queue.h"
 #include "common/base/thread.h"
-#include "common/net/transport.h"
-#include "restore.h"
-#include "partition.h"
+#include "serving.h"
 #include "snapshot.h"
-
-/* What all threads share, read-only from BEGIN on; outlives the threads. */
-struct server_job {
-    uint64_t job;
-    struct config config;
-    struct job_plan plan;
-    struct layout layout;
-    char resume_dir[WIRE_TEXT_MAX]; /* "": start from initial values */
-    bool parameters_only;           /* names and clock start afresh */
-    struct manifest manifest;       /* of resume_dir */
-    struct snapshot_writer *writer;
-    uint32_t threads; /* of this server: they share config.memory_bytes */
-};
 
 enum server_order_kind { SERVER_ORDER_BEGIN, SERVER_ORDER_CUT, SERVER_ORDER_FIGURES };
 struct server_order {

@@ -1,0 +1,181 @@
+#include "serving.h"
+
+#include <stdio.h>
+
+#include "common/base/mem.h"
+
+void serving_fini(struct serving *v) {
+    for (size_t i = 0; i < STATUSES; i++) {
+        log_limit_end(&v->refused[i]);
+    }
+    partition_destroy(&v->partition);
+    port_close(&v->port);
+    mem_free(&v->ids);
+    mem_free(&v->floats);
+    mem_free(&v->packed);
+    mem_free(&v->missing);
+}
+
+static void answer_keys(struct serving *v, const void *keys, size_t key_bytes, const void *values,
+                        size_t bytes) {
+    v->out.job = v->in.msg.job;
+    v->out.id = v->in.msg.id;
+    enum status status =
+        port_send(v->port, v->in.peer, v->in.peer_bytes, &v->out, keys, key_bytes, values, bytes);
+    if (status != OK) {
+        v->unsent++;
+        log_debug("an answer was dropped: %s",
+                  status == ERR_AGAIN ? "the peer is gone or slow" : fail_text());
+    }
+}
+
+static void answer(struct serving *v, const void *values, size_t bytes) {
+    answer_keys(v, NULL, 0, values, bytes);
+}
+
+static void answer_error(struct serving *v, enum status why) {
+    v->out.type = WIRE_ERROR;
+    v->out.u.error.status = why;
+    snprintf(v->out.u.error.text, WIRE_TEXT_MAX, "%s", fail_text_of(why));
+    if (why != ERR_TICKET && why != ERR_FENCED) {
+        log_limited(&v->refused[why], LOG_WARN, "partition %u refuses a %s: %s", v->number,
+                    wire_type_name(v->in.msg.type), fail_text());
+    }
+    answer(v, NULL, 0);
+}
+
+/* The ids of the keys frame; counts stay in the message. */
+static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t fields,
+                             struct key_list *keys) {
+    if (fields != v->job->plan.schema.count) {
+        return fail(ERR_PROTOCOL, "request has counts of %u fields, the job has %u", fields,
+                    v->job->plan.schema.count);
+    }
+    uint64_t total = 0;
+    for (uint32_t f = 0; f < fields; f++) {
+        total += counts[f];
+    }
+    if (total > v->in.keys_bytes) {
+        return fail(ERR_PROTOCOL, "request announces %llu keys, its keys frame has %zu bytes",
+                    (unsigned long long)total, v->in.keys_bytes);
+    }
+    TRY(mem_room(&v->ids, &v->ids_cap, (size_t)total));
+    TRY(wire_keys_unpack(counts, fields, v->in.keys, v->in.keys_bytes, v->ids));
+    *keys = (struct key_list){.counts = counts, .ids = v->ids, .total = (size_t)total};
+    return OK;
+}
+
+static enum status check_answer_bytes(const struct serving *v, size_t bytes) {
+    if (bytes > v->job->config.message_bytes_max) {
+        return fail(ERR_LIMIT,
+                    "the answer would take %zu bytes, net.message_bytes_max is %u: use a "
+                    "smaller train.batch or more partitions",
+                    bytes, v->job->config.message_bytes_max);
+    }
+    return OK;
+}
+
+static enum status serve_pull(struct serving *v, uint64_t now_ms) {
+    const struct wire_pull *pull = &v->in.msg.u.pull;
+    struct key_list keys;
+    TRY(take_keys(v, pull->count, pull->fields, &keys));
+    size_t n = partition_pull_floats(v->partition, &keys, pull->want_dense);
+    size_t bytes = wire_values_bytes(pull->values, n);
+    TRY(check_answer_bytes(v, bytes));
+    TRY(mem_room(&v->floats, &v->floats_cap, n));
+    if (pull->want_missing) {
+        TRY(mem_room(&v->missing, &v->missing_cap, keys.total));
+        keys.missing = v->missing;
+    }
+    struct pull_result result;
+    TRY(partition_serve_pull(v->partition, &keys, pull->want_dense, pull->want_ticket, now_ms,
+                             v->floats, &result));
+    const void *values = v->floats;
+    if (pull->values != VALUE_F32) {
+        TRY(mem_room(&v->packed, &v->packed_cap, bytes));
+        wire_values_pack(pull->values, v->floats, n, v->packed);
+        values = v->packed;
+    }
+    v->out.type = WIRE_PULLED;
+    v->out.u.pulled = (struct wire_pulled){
+        .ticket = result.ticket, .version = result.version, .values = pull->values};
+    const size_t bits = pull->want_missing ? wire_bits_pack(keys.missing, keys.total) : 0;
+    answer_keys(v, keys.missing, bits, values, bytes);
+    return OK;
+}
+
+static enum status serve_push(struct serving *v) {
+    const struct wire_push *push = &v->in.msg.u.push;
+    struct key_list keys;
+    bool with_keys = push->fields > 0;
+    if (with_keys) {
+        TRY(take_keys(v, push->count, push->fields, &keys));
+    }
+    size_t each = wire_values_bytes(push->values, 1);
+    if (v->in.values_bytes % each != 0) {
+        return fail(ERR_PROTOCOL, "push of %zu value bytes, not a multiple of %zu",
+                    v->in.values_bytes, each);
+    }
+    size_t n = v->in.values_bytes / each;
+    TRY(mem_room(&v->floats, &v->floats_cap, n));
+    wire_values_unpack(push->values, v->in.values, n, v->floats);
+    struct push_result result;
+    if (v->job->plan.stream) {
+        TRY(partition_grow(v->partition, push->name.shard, push->shard_batches));
+    }
+    TRY(partition_push(v->partition, push->name, push->fence, push->ticket,
+                       with_keys ? &keys : NULL, v->floats, n, &result));
+    v->out.type = WIRE_PUSHED;
+    v->out.u.pushed = (struct wire_pushed){.duplicate = result.duplicate,
+                                           .version = result.version,
+                                           .dropped_values = result.dropped_values};
+    answer(v, NULL, 0);
+    return OK;
+}
+
+static enum status serve_stats(struct serving *v) {
+    struct partition_stats s;
+    partition_stats(v->partition, &s);
+    v->out.type = WIRE_STATS_REPLY;
+    v->out.u.heartbeat = (struct wire_heartbeat){
+        .role = ROLE_SERVER,
+        .index = v->number,
+        .rows = s.rows_total,
+        .bytes = s.bytes_total,
+        .version = s.version,
+        .evicted = s.evicted_age + s.evicted_memory,
+        .refused = s.refused,
+        .created = s.created,
+        .duplicates = s.duplicates,
+    };
+    answer(v, s.rows, v->job->plan.schema.count * sizeof s.rows[0]);
+    return OK;
+}
+
+static enum status serve_request(struct serving *v, uint64_t now_ms) {
+    if (v->in.msg.job != v->job->job) {
+        return fail(ERR_PROTOCOL, "request of job %016llx at a partition of job %016llx",
+                    (unsigned long long)v->in.msg.job, (unsigned long long)v->job->job);
+    }
+    if (v->in.keys_bytes > v->job->config.message_bytes_max ||
+        v->in.values_bytes > v->job->config.message_bytes_max) {
+        return fail(ERR_LIMIT,
+                    "request with frames of %zu and %zu bytes, net.message_bytes_max "
+                    "is %u",
+                    v->in.keys_bytes, v->in.values_bytes, v->job->config.message_bytes_max);
+    }
+    switch (v->in.msg.type) {
+    case WIRE_PULL: return serve_pull(v, now_ms);
+    case WIRE_PUSH: return serve_push(v);
+    case WIRE_STATS: return serve_stats(v);
+    default:
+        return fail(ERR_PROTOCOL, "a partition does not answer %s", wire_type_name(v->in.msg.type));
+    }
+}
+
+void serving_answer(struct serving *v, uint64_t now_ms) {
+    enum status status = serve_request(v, now_ms);
+    if (status != OK) {
+        answer_error(v, status);
+    }
+}

@@ -1,0 +1,50 @@
+/* serving.h - what a partition's thread answers: pulls, pushes and questions of its peers.
+ *
+ * Owned by the thread. A request costs one copy in (its bytes may be unaligned) and one out. Every
+ * request that cannot be served is answered with an ERROR that says why; nothing a peer sends ends
+ * the thread. An answer that cannot be sent at once is dropped: the peer asks again, and all requests
+ * may be repeated at will.
+ */
+#ifndef PS_SERVING_H
+#define PS_SERVING_H
+
+#include "common/base/log.h"
+#include "common/checkpoint/manifest.h"
+#include "common/job/config.h"
+#include "common/net/transport.h"
+#include "partition.h"
+
+/* What all threads of a server share, read-only from BEGIN on; outlives the threads. */
+struct server_job {
+    uint64_t job;
+    struct config config;
+    struct job_plan plan;
+    struct layout layout;
+    char resume_dir[WIRE_TEXT_MAX]; /* "": start from initial values */
+    bool parameters_only;           /* names and clock start afresh */
+    struct manifest manifest;       /* of resume_dir */
+    struct snapshot_writer *writer;
+    uint32_t threads; /* of this server: they share config.memory_bytes */
+};
+
+struct serving {
+    const struct server_job *job;
+    uint32_t number; /* of the partition in the job */
+    struct port *port;
+    struct partition *partition;
+    struct port_message in;             /* the request */
+    uint64_t unsent;                    /* answers dropped */
+    struct log_limit refused[STATUSES]; /* lines about requests, by status */
+    /* The answer, and what it is made in. */
+    struct wire_msg out;
+    uint64_t *ids;
+    float *floats;
+    uint8_t *packed, *missing;
+    size_t ids_cap, floats_cap, packed_cap, missing_cap;
+};
+/* Serves and answers v->in. */
+void serving_answer(struct serving *v, uint64_t now_ms);
+/* Closes the port and destroys the partition, too; NULL is fine for both. */
+void serving_fini(struct serving *v);
+
+#endif
