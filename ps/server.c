@@ -234,7 +234,7 @@ static enum status send_part(struct server *s, uint32_t k, const struct server_r
     return link_request(s->role.link, &m, r->info.applied.data, r->info.applied.len, NULL, 0, &id);
 }
 
-static enum status collect(struct server *s) {
+static enum status collect_reports(struct server *s) {
     for (uint32_t k = 0; k < s->options->threads; k++) {
         TRY(server_thread_check(&s->threads[k]));
         struct server_report *r;
@@ -255,7 +255,7 @@ static enum status collect(struct server *s) {
 }
 
 /* The threads' figures, summed; versions by their minimum. */
-static enum status put_beat(struct server *s) {
+static enum status server_beat(struct server *s) {
     uint64_t rows[FIELDS_MAX] = {0};
     struct partition_stats p;
     struct wire_heartbeat b = {.version = UINT64_MAX};
@@ -295,7 +295,7 @@ static enum status look_at_signal(struct server *s) {
 
 static enum status server_work(void *self) {
     struct server *s = self;
-    TRY(collect(s));
+    TRY(collect_reports(s));
     TRY(look_at_signal(s));
     uint64_t now_ms = clock_mono_ms();
     if (s->ready == s->options->threads && now_ms >= s->figures_next_ms) {
@@ -303,7 +303,7 @@ static enum status server_work(void *self) {
             log_info("serving %u partitions from number %u on", s->ready, s->first);
         }
         s->figures_next_ms = now_ms + FIGURES_MS;
-        return put_beat(s);
+        return server_beat(s);
     }
     return OK;
 }
@@ -317,10 +317,10 @@ static enum status last_figures(struct server *s) {
         TRY(server_thread_order(&s->threads[k], &o));
     }
     while (s->figures < s->options->threads && clock_left_ms(until_ms) > 0) {
-        TRY(collect(s));
+        TRY(collect_reports(s));
         clock_sleep_ms(1);
     }
-    return put_beat(s);
+    return server_beat(s);
 }
 
 /* The counters that the summary has are those of the last beat. */

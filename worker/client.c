@@ -107,24 +107,16 @@ enum status client_transfer(struct client *c, struct transfer **x) {
     return OK;
 }
 
-void client_bytes(const struct client *c, uint64_t *sent, uint64_t *received) {
-    *sent = *received = 0;
+struct client_figures client_figures(const struct client *c) {
+    struct client_figures f = {.resent = c->resent};
     for (uint32_t k = 0; k < c->route.partitions; k++) {
-        *sent += port_sent_bytes(c->ports[k]);
-        *received += port_received_bytes(c->ports[k]);
+        f.sent_bytes += port_sent_bytes(c->ports[k]);
+        f.received_bytes += port_received_bytes(c->ports[k]);
     }
-}
-
-uint64_t client_resent(const struct client *c) {
-    return c->resent;
-}
-
-uint64_t client_tickets_unknown(const struct client *c) {
-    uint64_t sum = 0;
     for (const struct transfer *x = c->transfers; x != NULL; x = x->next) {
-        sum += x->tickets_unknown;
+        f.tickets_unknown += x->tickets_unknown;
     }
-    return sum;
+    return f;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */

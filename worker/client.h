@@ -34,9 +34,10 @@ enum status client_send(struct client *c, struct transfer *x);
  * is there. ERR_PEER: a partition is dead (names it). ERR_PROTOCOL: it answered nonsense or an
  * error. */
 enum status client_step(struct client *c, uint64_t timeout_ms);
-/* Bytes of all messages so far. */
-void client_bytes(const struct client *c, uint64_t *sent, uint64_t *received);
-uint64_t client_resent(const struct client *c);
-uint64_t client_tickets_unknown(const struct client *c);
+struct client_figures {                  /* since it was made */
+    uint64_t sent_bytes, received_bytes; /* of all messages */
+    uint64_t resent, tickets_unknown; /* requests sent again, pushes that had to name their keys */
+};
+struct client_figures client_figures(const struct client *c);
 
 #endif

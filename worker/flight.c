@@ -8,7 +8,7 @@ void flight_init(struct flight *f, uint32_t slots, bool hybrid) {
 }
 
 /* The one place where a slot changes: only along these ways. */
-static void slot_goes(struct flight_slot *s, enum slot_state from, enum slot_state to) {
+static void slot_goes(struct flight_slot *s, enum slot_state to) {
     static const uint32_t ways[] = {
         [SLOT_FREE] = 1u << SLOT_HELD,
         [SLOT_HELD] = 1u << SLOT_PULLING,
@@ -19,7 +19,7 @@ static void slot_goes(struct flight_slot *s, enum slot_state from, enum slot_sta
         [SLOT_PUSHING] = 1u << SLOT_DONE,
         [SLOT_DONE] = 1u << SLOT_FREE,
     };
-    assert(s->state == from && (ways[from] >> to & 1) != 0);
+    assert((ways[s->state] >> to & 1) != 0);
     s->state = to;
 }
 
@@ -67,113 +67,76 @@ static bool at_barrier(const struct flight *f) {
     return next_is(f, SLOT_ROWS) && slots_in(f, SLOT_PUSHING, SLOT_DONE) == 0;
 }
 
-/* --- filling and starting slots --------------------------------------------------------------- */
-
-static bool start_next_slot(struct flight *f) {
-    f->at++;
-    f->phase = f->at < f->slots ? PHASE_TAKE : PHASE_BARRIER;
-    return false;
-}
-
-static bool phase_take(struct flight *f, struct flight_order *o) {
-    f->phase = PHASE_IDLE;
-    *o = (struct flight_order){FLIGHT_TAKE, f->at, is_empty(f)};
-    return f->slot[f->at].state == SLOT_FREE && !f->drained;
-}
-
-static bool phase_idle(struct flight *f, struct flight_order *o) {
-    f->phase = PHASE_ENTER;
-    o->act = FLIGHT_IDLE;
-    return is_empty(f);
-}
-
-static bool phase_enter(struct flight *f, struct flight_order *o) {
-    const struct flight_slot *s = &f->slot[f->at];
-    if (s->state != SLOT_HELD) {
-        return start_next_slot(f);
-    }
-    f->phase = PHASE_PULL;
-    f->may = !s->train || pulls_ahead(f, s);
-    *o = (struct flight_order){FLIGHT_ENTER, f->at, !is_under_way(f)};
-    return !f->may;
-}
-
-static bool phase_pull(struct flight *f, struct flight_order *o) {
+/* Starting one slot. These two give false where a phase has nothing to do. */
+static bool start_slot(struct flight *f, struct flight_order *o) {
+    enum { TAKE, IDLE, ENTER, PULL };
     struct flight_slot *s = &f->slot[f->at];
-    const bool may = f->may;
-    if (may) {
-        slot_goes(s, SLOT_HELD, SLOT_PULLING);
+    switch (f->phase++) {
+    case TAKE:
+        *o = (struct flight_order){FLIGHT_TAKE, f->at, is_empty(f)};
+        return s->state == SLOT_FREE && !f->drained;
+    case IDLE: o->act = FLIGHT_IDLE; return is_empty(f);
+    case ENTER:
+        *o = (struct flight_order){FLIGHT_ENTER, f->at, !is_under_way(f)};
+        f->may = s->state == SLOT_HELD && (!s->train || pulls_ahead(f, s));
+        return s->state == SLOT_HELD && !f->may;
+    default: /* PULL */
         o->act = pulls_ahead(f, s) ? FLIGHT_PULL_ROWS : FLIGHT_PULL;
-        o->slot = f->at;
+        o->slot = f->at++;
+        f->phase = TAKE;
+        if (f->may) {
+            slot_goes(s, SLOT_PULLING);
+        }
+        return f->may;
     }
-    start_next_slot(f);
-    return may;
 }
 
-/* --- the rest of a turn ----------------------------------------------------------------------- */
-
-static bool phase_barrier(struct flight *f, struct flight_order *o) {
-    f->next = oldest(f);
-    f->may = false;
-    f->phase = PHASE_DENSE;
-    *o = (struct flight_order){FLIGHT_ENTER, f->next, true};
-    return at_barrier(f);
-}
-
-static bool phase_dense(struct flight *f, struct flight_order *o) {
-    const bool may = f->may;
-    f->phase = PHASE_LISTEN;
-    if (may) {
-        slot_goes(&f->slot[f->next], SLOT_ROWS, SLOT_PULLING_DENSE);
-        *o = (struct flight_order){FLIGHT_PULL_DENSE, f->next, false};
-    }
-    return may;
-}
-
-static bool phase_listen(struct flight *f, struct flight_order *o) {
-    f->phase = PHASE_RETIRE;
-    f->at = 0;
-    o->act = FLIGHT_LISTEN;
-    o->wait = is_under_way(f) && !next_is(f, SLOT_PULLED) && !at_barrier(f);
-    return true;
-}
-
-static bool phase_retire(struct flight *f, struct flight_order *o) {
-    while (f->at < f->slots && f->slot[f->at].state != SLOT_DONE) {
-        f->at++;
-    }
-    if (f->at == f->slots) {
-        f->phase = PHASE_COMPUTE;
-        return false;
-    }
-    slot_goes(&f->slot[f->at], SLOT_DONE, SLOT_FREE);
-    *o = (struct flight_order){FLIGHT_RETIRE, f->at, false};
-    return true;
-}
-
-static bool phase_compute(struct flight *f, struct flight_order *o) {
-    f->phase = PHASE_TAKE;
-    f->at = 0;
-    if (!next_is(f, SLOT_PULLED)) {
-        return false;
-    }
+/* The rest of a turn. */
+static bool finish_turn(struct flight *f, struct flight_order *o) {
+    enum { BARRIER, DENSE, LISTEN, RETIRE, COMPUTE };
     struct flight_slot *s = &f->slot[f->next];
-    slot_goes(s, SLOT_PULLED, s->train ? SLOT_PUSHING : SLOT_DONE);
-    *o = (struct flight_order){FLIGHT_COMPUTE, f->next, false};
-    return true;
+    uint32_t done = 0;
+    switch (f->phase++) {
+    case BARRIER:
+        f->next = oldest(f);
+        f->may = false;
+        *o = (struct flight_order){FLIGHT_ENTER, f->next, true};
+        return at_barrier(f);
+    case DENSE:
+        *o = (struct flight_order){FLIGHT_PULL_DENSE, f->next, false};
+        if (f->may) {
+            slot_goes(s, SLOT_PULLING_DENSE);
+        }
+        return f->may;
+    case LISTEN:
+        o->act = FLIGHT_LISTEN;
+        o->wait = is_under_way(f) && !next_is(f, SLOT_PULLED) && !at_barrier(f);
+        return true;
+    case RETIRE:
+        while (done < f->slots && f->slot[done].state != SLOT_DONE) {
+            done++;
+        }
+        if (done < f->slots) {
+            f->phase = RETIRE; /* there may be more */
+            slot_goes(&f->slot[done], SLOT_FREE);
+            *o = (struct flight_order){FLIGHT_RETIRE, done, false};
+        }
+        return done < f->slots;
+    default: /* COMPUTE */
+        f->at = f->phase = 0;
+        *o = (struct flight_order){FLIGHT_COMPUTE, f->next, false};
+        if (!next_is(f, SLOT_PULLED)) {
+            return false;
+        }
+        slot_goes(s, s->train ? SLOT_PUSHING : SLOT_DONE);
+        return true;
+    }
 }
 
 struct flight_order flight_next(struct flight *f) {
-    static bool (*const phases[])(struct flight *, struct flight_order *) = {
-        [PHASE_TAKE] = phase_take,       [PHASE_IDLE] = phase_idle,
-        [PHASE_ENTER] = phase_enter,     [PHASE_PULL] = phase_pull,
-        [PHASE_BARRIER] = phase_barrier, [PHASE_DENSE] = phase_dense,
-        [PHASE_LISTEN] = phase_listen,   [PHASE_RETIRE] = phase_retire,
-        [PHASE_COMPUTE] = phase_compute,
-    };
     while (!f->stopped && !(f->drained && is_empty(f))) {
         struct flight_order o = {0};
-        if (phases[f->phase](f, &o)) {
+        if (f->at < f->slots ? start_slot(f, &o) : finish_turn(f, &o)) {
             return o;
         }
     }
@@ -185,7 +148,7 @@ struct flight_order flight_next(struct flight *f) {
 void flight_took(struct flight *f, uint32_t slot, enum flight_taken what) {
     struct flight_slot *s = &f->slot[slot];
     if (what == FLIGHT_TOOK_TRAIN || what == FLIGHT_TOOK_EVAL) {
-        slot_goes(s, SLOT_FREE, SLOT_HELD);
+        slot_goes(s, SLOT_HELD);
         s->train = what == FLIGHT_TOOK_TRAIN;
         s->order = f->taken++;
     }
@@ -200,11 +163,11 @@ void flight_arrived(struct flight *f, uint32_t slot) {
     struct flight_slot *s = &f->slot[slot];
     assert(flight_awaits(f, slot));
     if (s->state == SLOT_PUSHING) {
-        slot_goes(s, SLOT_PUSHING, SLOT_DONE);
+        slot_goes(s, SLOT_DONE);
     } else if (s->state == SLOT_PULLING && pulls_ahead(f, s)) {
-        slot_goes(s, SLOT_PULLING, SLOT_ROWS);
+        slot_goes(s, SLOT_ROWS);
     } else {
-        slot_goes(s, s->state, SLOT_PULLED);
+        slot_goes(s, SLOT_PULLED);
     }
 }
 

@@ -7,19 +7,16 @@
  *     FREE -took-> HELD -entered-> PULLING -arrived-> PULLED -compute-> PUSHING -arrived-> DONE
  *     DONE -retire-> FREE
  *
- * A batch of an evaluation need not enter, and is DONE once it is computed. A batch whose lease is
- * lost when it is taken, and an end mark, leave the slot FREE. In a hybrid job a training batch pulls
- * in two steps: its rows ahead, as soon as there is a batch; the dense vector when it is the next to
- * be computed, the last one is acknowledged and the gate (here a barrier) lets it pass:
+ * A batch of an evaluation need not enter, and is DONE once it is computed. In a hybrid job a
+ * training batch pulls in two steps: its rows ahead, as soon as there is a batch; the dense vector
+ * when it is the next to be computed, the last one is acknowledged and the gate (here a barrier) lets
+ * it pass:
  *
  *     HELD -> PULLING -arrived-> ROWS -entered-> PULLING_DENSE -arrived-> PULLED ...
  *
- * The orders come in turns. A turn fills and starts slots, passes the barrier, listens to the
- * servers, retires what is done, and computes the oldest batch, if that is pulled. Computing lasts
- * long against everything else, so while it runs the network threads of ZeroMQ carry the other
- * slots' bytes; nothing else is needed to overlap reading, pulling, computing and pushing. Only where
- * nothing can be computed does an order wait.
- *
+ * Orders come in turns. A turn fills and starts slots, passes the barrier, listens to the servers,
+ * retires what is done, and computes the oldest batch, if that is pulled. Computing lasts long
+ * against everything else; while it runs, the network threads of ZeroMQ carry the other slots' bytes.
  * With one slot (deterministic, synchronous) a pull sees every push before it: the sequence is that
  * of a plain single-threaded program.
  */
@@ -70,20 +67,11 @@ struct flight {
     bool hybrid;
     struct flight_slot slot[FLIGHT_SLOTS_MAX];
     uint64_t taken;
-    bool drained, stopped, may; /* may: what the gate said last */
-    enum flight_phase {
-        PHASE_TAKE,
-        PHASE_IDLE,
-        PHASE_ENTER,
-        PHASE_PULL,
-        PHASE_BARRIER,
-        PHASE_DENSE,
-        PHASE_LISTEN,
-        PHASE_RETIRE,
-        PHASE_COMPUTE
-    } phase;
-    uint32_t at;   /* slot that the phase is at */
-    uint32_t next; /* slot to be computed next; `slots`: none */
+    bool drained, stopped;
+    bool may;       /* what the gate said last */
+    uint32_t at;    /* the slot that is being started; `slots`: all are */
+    uint32_t phase; /* of starting it, or of the rest of the turn */
+    uint32_t next;  /* the slot to be computed next; `slots`: none */
 };
 /* slots 1..FLIGHT_SLOTS_MAX. hybrid: training batches pull in two steps. */
 void flight_init(struct flight *f, uint32_t slots, bool hybrid);

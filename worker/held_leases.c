@@ -72,28 +72,19 @@ static enum status append_scores(struct held_lease *l, const struct batch *batch
 
 enum status held_leases_finish(struct held_leases *h, const struct wire_lease *lease,
                                const struct batch *batch, const float *logit_a,
-                               const float *logit_b) {
+                               const float *logit_b, const struct unseen *unseen) {
     enum status status = OK;
     pthread_mutex_lock(&h->lock);
     struct held_lease *l = held_leases_find(h, lease);
     if (l != NULL) {
         if (lease->kind == LEASE_EVAL) {
             status = append_scores(l, batch, logit_a, logit_b);
+            unseen_add(&l->unseen, unseen);
         }
         l->finished++;
     }
     pthread_mutex_unlock(&h->lock);
     return status;
-}
-
-void held_leases_unseen(struct held_leases *h, const struct wire_lease *lease,
-                        const struct unseen *unseen) {
-    pthread_mutex_lock(&h->lock);
-    struct held_lease *l = held_leases_find(h, lease);
-    if (l != NULL) {
-        unseen_add(&l->unseen, unseen);
-    }
-    pthread_mutex_unlock(&h->lock);
 }
 
 bool held_leases_lose(struct held_leases *h, const struct wire_lease *lease) {

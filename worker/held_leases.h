@@ -39,13 +39,11 @@ void held_leases_fini(struct held_leases *h);
 enum status held_leases_open(struct held_leases *h, const struct wire_lease *lease);
 /* The reader's end mark. */
 void held_leases_end(struct held_leases *h, const struct wire_lease *lease, uint32_t queued);
-/* A batch of the lease is done; for an evaluation batch its logits are appended. ERR_MEMORY. */
+/* A batch of the lease is done. Of an evaluation its logits are appended, and how many of its values
+ * have no row is added; else those three are NULL. ERR_MEMORY. */
 enum status held_leases_finish(struct held_leases *h, const struct wire_lease *lease,
                                const struct batch *batch, const float *logit_a,
-                               const float *logit_b);
-/* Before that, of an evaluation batch: how many of its values have no row. */
-void held_leases_unseen(struct held_leases *h, const struct wire_lease *lease,
-                        const struct unseen *unseen);
+                               const float *logit_b, const struct unseen *unseen);
 /* A partition refused a push of the lease. True: the first time, of a lease that is held. */
 bool held_leases_lose(struct held_leases *h, const struct wire_lease *lease);
 bool held_leases_lost(struct held_leases *h, const struct wire_lease *lease);

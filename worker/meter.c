@@ -68,21 +68,16 @@ void meter_scored(struct meter *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
-void meter_progress(struct meter *m, struct wire_progress *out) {
+void meter_read(struct meter *m, struct wire_progress *progress, struct usage *used) {
     pthread_mutex_lock(&m->lock);
-    *out = m->progress;
+    *progress = m->progress;
+    usage_add(used, &m->usage);
     pthread_mutex_unlock(&m->lock);
 }
 
 void meter_use(struct meter *m, const struct usage *used) {
     pthread_mutex_lock(&m->lock);
     usage_add(&m->usage, used);
-    pthread_mutex_unlock(&m->lock);
-}
-
-void meter_usage(struct meter *m, struct usage *into) {
-    pthread_mutex_lock(&m->lock);
-    usage_add(into, &m->usage);
     pthread_mutex_unlock(&m->lock);
 }
 

@@ -39,9 +39,8 @@ void meter_scored(struct meter *m);
 /* Trainer side: what was used since its last call. */
 void meter_use(struct meter *m, const struct usage *used);
 
-/* Control side: all that was reported so far; what all trainers have used is added to *into. */
-void meter_progress(struct meter *m, struct wire_progress *out);
-void meter_usage(struct meter *m, struct usage *into);
+/* Control side: what was reported so far; what all trainers have used is added to *used. */
+void meter_read(struct meter *m, struct wire_progress *progress, struct usage *used);
 /* Control side. Adds the running-AUC bins gathered since the last call to *ctr and *ctcvr. */
 void meter_take_bins(struct meter *m, struct metric_bins *ctr, struct metric_bins *ctcvr);
 

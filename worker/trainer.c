@@ -1,7 +1,5 @@
-/* trainer.c - the loop in which the training happens: does what flight.h decides.
- *
- * A trainer has a slot for each batch in flight, with a transfer that pulls and pushes it.
- */
+/* trainer.c - the loop in which the training happens. flight.h decides what is done next; here it is
+ * done, with a transfer for each slot that pulls and pushes its batch, and one model. */
 #include "trainer.h"
 
 #include <string.h>
@@ -32,14 +30,13 @@ struct trainer {
     float *gradients; /* rows of all fields, then dense */
     size_t gradient_cap;
     struct laps laps;
-    uint64_t resent, tickets_unknown;    /* of the client, as last reported */
-    uint64_t sent_bytes, received_bytes; /* likewise */
-    uint64_t used_ms;                    /* when the usage was last reported */
-    struct buf line;                     /* of the trace */
-    struct log_limit dropped, fenced;    /* lines about gradients and leases */
+    struct client_figures reported;   /* of the client, as last reported */
+    uint64_t used_ms;                 /* when the usage was last reported */
+    struct buf line;                  /* of the trace */
+    struct log_limit dropped, fenced; /* lines about gradients and leases */
 };
 
-static void give_back(struct trainer *t, struct slot *s) {
+static void give_batch_back(struct trainer *t, struct slot *s) {
     if (s->item.batch != NULL) {
         reader_give_back(t->spec->reader, s->item.batch);
         s->item.batch = NULL;
@@ -49,7 +46,7 @@ static void give_back(struct trainer *t, struct slot *s) {
 static void trainer_fini(struct trainer *t) {
     for (uint32_t i = 0; i < FLIGHT_SLOTS_MAX; i++) {
         struct slot *s = &t->slot[i];
-        give_back(t, s);
+        give_batch_back(t, s);
         mem_free(&s->logit_a);
         mem_free(&s->logit_b);
     }
@@ -102,8 +99,8 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
         return OK;
     }
     if (held_leases_lost(held, lease)) { /* somebody else's now: not worth computing */
-        TRY(held_leases_finish(held, lease, s->item.batch, NULL, NULL));
-        give_back(t, s);
+        TRY(held_leases_finish(held, lease, s->item.batch, NULL, NULL, NULL));
+        give_batch_back(t, s);
         return OK;
     }
     *took = lease->kind == LEASE_TRAIN ? FLIGHT_TOOK_TRAIN : FLIGHT_TOOK_EVAL;
@@ -229,60 +226,58 @@ static void report_batch(struct trainer *t, struct slot *s) {
                     b->name.epoch, b->name.shard, b->name.batch,
                     (unsigned long long)outcome.dropped_values);
     }
-    if (outcome.fenced) {
-        if (held_leases_lose(t->spec->held, &s->item.lease)) {
-            log_limited(&t->fenced, LOG_WARN,
-                        "epoch %u shard %u is another worker's now: what is left "
-                        "of it is dropped",
-                        b->name.epoch, b->name.shard);
-        }
+    if (outcome.fenced && held_leases_lose(t->spec->held, &s->item.lease)) {
+        log_limited(&t->fenced, LOG_WARN,
+                    "epoch %u shard %u is another worker's now: what is left of it is dropped",
+                    b->name.epoch, b->name.shard);
     }
-    uint64_t resent = client_resent(t->client);
-    uint64_t unknown = client_tickets_unknown(t->client);
+    const struct client_figures now = client_figures(t->client);
     gate_finish(t->spec->gate, t->spec->index);
-    meter_report(t->spec->meter, &(struct meter_report){
-                                     .fenced = outcome.fenced,
-                                     .impressions = b->impressions,
-                                     .loss = s->sums.total,
-                                     .loss_ctr = s->sums.ctr,
-                                     .loss_ctcvr = s->sums.ctcvr,
-                                     .resent = resent - t->resent,
-                                     .duplicates = outcome.duplicates,
-                                     .dropped_values = outcome.dropped_values,
-                                     .tickets_unknown = unknown - t->tickets_unknown,
-                                     .staleness = outcome.staleness,
-                                     .dense_staleness = outcome.dense_staleness,
-                                     .form = score_form_of(t->spec->config),
-                                     .logit_a = s->logit_a,
-                                     .logit_b = s->logit_b,
-                                     .labels = b->labels,
-                                     .kind = b->records ? b->kind : NULL,
-                                 });
-    t->resent = resent;
-    t->tickets_unknown = unknown;
+    meter_report(t->spec->meter,
+                 &(struct meter_report){
+                     .fenced = outcome.fenced,
+                     .impressions = b->impressions,
+                     .loss = s->sums.total,
+                     .loss_ctr = s->sums.ctr,
+                     .loss_ctcvr = s->sums.ctcvr,
+                     .resent = now.resent - t->reported.resent,
+                     .duplicates = outcome.duplicates,
+                     .dropped_values = outcome.dropped_values,
+                     .tickets_unknown = now.tickets_unknown - t->reported.tickets_unknown,
+                     .staleness = outcome.staleness,
+                     .dense_staleness = outcome.dense_staleness,
+                     .form = score_form_of(t->spec->config),
+                     .logit_a = s->logit_a,
+                     .logit_b = s->logit_b,
+                     .labels = b->labels,
+                     .kind = b->records ? b->kind : NULL,
+                 });
+    t->reported.resent = now.resent;
+    t->reported.tickets_unknown = now.tickets_unknown;
 }
 
-/* The values of an evaluation batch of which the servers have no row. */
-static void count_unseen(struct trainer *t, const struct slot *s) {
+/* How many values of an evaluation batch have no row with the servers. */
+static void count_unseen(const struct slot *s, struct unseen *unseen) {
     const struct batch *b = s->item.batch;
-    struct unseen unseen = {.fields = b->fields};
+    *unseen = (struct unseen){.fields = b->fields};
     for (uint32_t f = 0; f < b->fields; f++) {
-        unseen_count(&unseen.field[f], b->field[f].index, b->field[f].values,
+        unseen_count(&unseen->field[f], b->field[f].index, b->field[f].values,
                      transfer_missing(s->transfer, f), b->field[f].unique);
     }
-    held_leases_unseen(t->spec->held, &s->item.lease, &unseen);
 }
 
 static enum status retire_batch(struct trainer *t, struct slot *s) {
+    struct unseen unseen;
     if (s->item.lease.kind == LEASE_TRAIN) {
         report_batch(t, s);
         TRY(s->transfer->outcome.fenced ? OK : trace_batch(t, s));
     } else {
-        count_unseen(t, s);
+        count_unseen(s, &unseen);
         meter_scored(t->spec->meter);
     }
-    TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, s->logit_a, s->logit_b));
-    give_back(t, s);
+    TRY(held_leases_finish(t->spec->held, &s->item.lease, s->item.batch, s->logit_a, s->logit_b,
+                           &unseen));
+    give_batch_back(t, s);
     transfer_reset(s->transfer);
     lap(&t->laps, STAGE_RETIRE);
     return OK;
@@ -293,20 +288,18 @@ static void report_usage(struct trainer *t) {
     if (clock_mono_ms() < t->used_ms + USAGE_MS) {
         return;
     }
-    struct usage used = {0};
-    uint64_t sent, received;
-    client_bytes(t->client, &sent, &received);
-    used.sent_bytes = sent - t->sent_bytes;
-    used.received_bytes = received - t->received_bytes;
+    const struct client_figures now = client_figures(t->client);
+    struct usage used = {.sent_bytes = now.sent_bytes - t->reported.sent_bytes,
+                         .received_bytes = now.received_bytes - t->reported.received_bytes};
     usage_add_laps(&used, &t->laps);
     memset(t->laps.ns, 0, sizeof t->laps.ns);
-    t->sent_bytes = sent;
-    t->received_bytes = received;
+    t->reported.sent_bytes = now.sent_bytes;
+    t->reported.received_bytes = now.received_bytes;
     t->used_ms = clock_mono_ms();
     meter_use(t->spec->meter, &used);
 }
 
-static enum status obey(struct trainer *t, struct flight_order o) {
+static enum status trainer_obey(struct trainer *t, struct flight_order o) {
     struct slot *s = &t->slot[o.slot];
     const uint64_t wait_ms = o.wait ? WAIT_MS : 0;
     enum flight_taken took;
@@ -337,7 +330,7 @@ enum status trainer_run(struct trainer_spec *spec) {
             flight_stop(&t.flight);
         }
         order = flight_next(&t.flight);
-        status = obey(&t, order);
+        status = trainer_obey(&t, order);
     }
     trainer_fini(&t);
     return status;

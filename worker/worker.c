@@ -1,9 +1,9 @@
 /* worker.c - the control thread of a worker.
  *
  * Nothing here waits for anything but the link, and never longer than STEP_MS: one turn hears the
- * coordinator, sends what trainers have to say, and looks after the threads. Leases are
- * asked for one ahead, so that the reader opens the next shard while the trainers are on this one;
- * in deterministic mode the coordinator grants one at a time anyway.
+ * coordinator, sends what trainers have to say, and looks after the threads. Leases are asked for one
+ * ahead, so that the reader loads the next shard while the trainers are on this one; in deterministic
+ * mode the coordinator grants one at a time anyway.
  */
 #include "worker.h"
 
@@ -58,7 +58,7 @@ struct worker {
 /* Every batch under way is one that the others' parameters are stale by, so a trainer has no more
  * than it needs: while it waits, the job's other trainers compute. Only a single one would leave
  * its core idle, and a hybrid job's would all do at the barrier what could be done before it. */
-static uint32_t in_flight(const struct worker *w) {
+static uint32_t batches_in_flight(const struct worker *w) {
     if (w->config.deterministic || w->config.consistency == CONSISTENCY_SYNC) {
         return 1;
     }
@@ -76,7 +76,7 @@ static enum status start_reader(struct worker *w) {
         .eval = o->eval->count > 0 ? o->eval : &w->plan.eval_dirs,
         .sample_rate = w->config.sample_correction == CORRECT_WEIGHT ? w->plan.sample_rate : 1,
         .stream = w->plan.stream,
-        .batches_ahead = BATCHES_AHEAD + w->threads * in_flight(w),
+        .batches_ahead = BATCHES_AHEAD + w->threads * batches_in_flight(w),
         .batch_max = w->config.batch,
     };
     return reader_start(&w->reader, &spec);
@@ -95,7 +95,7 @@ static enum status start_trainers(struct worker *w) {
     for (uint32_t i = 0; i < threads; i++) {
         w->lanes[i].spec = (struct trainer_spec){
             .index = i,
-            .in_flight = in_flight(w),
+            .in_flight = batches_in_flight(w),
             .config = &w->config,
             .layout = &w->layout,
             .client = {.transport = w->role.transport,
@@ -236,11 +236,10 @@ static enum status clock_step(struct worker *w) {
     return OK;
 }
 
-static void beat(struct worker *w) {
+static void worker_beat(struct worker *w) {
     struct wire_heartbeat b = {.reading = reader_waits(w->reader)};
-    meter_progress(&w->meter, &b.progress);
     usage_of_process(&b.usage);
-    meter_usage(&w->meter, &b.usage);
+    meter_read(&w->meter, &b.progress, &b.usage);
     reader_usage(w->reader, &b.usage);
     role_beat(&w->role, &b);
 }
@@ -272,7 +271,7 @@ static enum status worker_work(void *self) {
     struct worker *w = self;
     TRY(lease_step(w));
     TRY(clock_step(w));
-    beat(w);
+    worker_beat(w);
     TRY(beat_bins(w));
     return check_threads(w);
 }

@@ -143,7 +143,7 @@ static enum status take_welcome(struct link *l, struct greeting *g, const struct
     return OK;
 }
 
-static enum status say_hello(struct link *l, struct greeting *g) {
+static enum status send_hello(struct link *l, struct greeting *g) {
     uint64_t now_ms = clock_mono_ms();
     if (now_ms < g->next_ms) {
         return OK;
@@ -155,8 +155,8 @@ static enum status say_hello(struct link *l, struct greeting *g) {
     return status == ERR_AGAIN ? OK : status;
 }
 
-static enum status greet(struct link *l, struct greeting *g, struct wire_welcome *welcome,
-                         struct job_plan *plan) {
+static enum status link_greet(struct link *l, struct greeting *g, struct wire_welcome *welcome,
+                              struct job_plan *plan) {
     struct port_message m;
     bool done = false;
     while (!done) {
@@ -167,7 +167,7 @@ static enum status greet(struct link *l, struct greeting *g, struct wire_welcome
         if (clock_left_ms(g->deadline_ms) == 0) {
             return no_welcome(l, g);
         }
-        TRY(say_hello(l, g));
+        TRY(send_hello(l, g));
         uint64_t until_ms = g->next_ms < g->deadline_ms ? g->next_ms : g->deadline_ms;
         enum status status = port_receive(l->port, &m, clock_left_ms(until_ms));
         if (status != ERR_TIMEOUT) {
@@ -192,7 +192,7 @@ enum status link_open(struct link **l, struct transport *t, const char *coordina
     link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS, STALL_MS);
     TRY_OUT(endpoints_frame(&g.frame, endpoints, endpoint_count));
     TRY_OUT(port_connect(&(*l)->port, t, coordinator, WIRE_LINK_BYTES_MAX));
-    TRY_OUT(greet(*l, &g, welcome, plan));
+    TRY_OUT(link_greet(*l, &g, welcome, plan));
     (*l)->heard_ms = clock_mono_ms();
 out:
     buf_fini(&g.frame);
@@ -225,7 +225,7 @@ static enum status new_request(struct link *l, struct request **r) {
     return mem_new(r);
 }
 
-static void append(struct request **list, struct request *r) {
+static void append_request(struct request **list, struct request *r) {
     while (*list != NULL) {
         list = &(*list)->next;
     }
@@ -252,7 +252,7 @@ enum status link_request(struct link *l, struct wire_msg *msg, const void *keys,
     r->first_ms = clock_mono_ms();
     r->wait_ms = l->request_ms;
     r->sends = 0;
-    append(&l->waiting, r);
+    append_request(&l->waiting, r);
     return send_request(l, r);
 }
 
@@ -269,7 +269,7 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
 }
 
 /* Whether the answer is to something still waited for; then that is forgotten. */
-static bool settle(struct link *l, uint64_t id) {
+static bool settle_request(struct link *l, uint64_t id) {
     for (struct request **at = &l->waiting; *at != NULL; at = &(*at)->next) {
         struct request *r = *at;
         if (r->msg.id == id) {
@@ -362,7 +362,7 @@ static enum status check_silence(const struct link *l, uint64_t now_ms) {
 }
 
 /* OK: *wanted says whether the caller gets the message. */
-static enum status judge(struct link *l, const struct port_message *m, bool *wanted) {
+static enum status link_judge(struct link *l, const struct port_message *m, bool *wanted) {
     *wanted = false;
     if (m->msg.type == WIRE_REFUSE) {
         return fail(ERR_PEER, "the coordinator at %s refused: %s", port_endpoint(l->port),
@@ -374,12 +374,12 @@ static enum status judge(struct link *l, const struct port_message *m, bool *wan
     l->heard_ms = clock_mono_ms();
     l->beat_since_ms = 0;
     l->beats_unheard = 0;
-    *wanted = m->msg.type == WIRE_COMMAND || settle(l, m->msg.id);
+    *wanted = m->msg.type == WIRE_COMMAND || settle_request(l, m->msg.id);
     return OK;
 }
 
 /* Milliseconds until something must be sent, at most `most_ms`. */
-static uint64_t until_due(const struct link *l, uint64_t now_ms, uint64_t most_ms) {
+static uint64_t until_due_ms(const struct link *l, uint64_t now_ms, uint64_t most_ms) {
     uint64_t due_ms = now_ms + most_ms;
     if (l->beating && l->beat_next_ms < due_ms) {
         due_ms = l->beat_next_ms;
@@ -399,7 +399,7 @@ enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_m
         enum status status = port_receive(l->port, m, wait_ms);
         if (status == OK) {
             bool wanted;
-            TRY(judge(l, m, &wanted));
+            TRY(link_judge(l, m, &wanted));
             if (wanted) {
                 TRY(beat_due(l, clock_mono_ms()));
                 return OK;
@@ -417,6 +417,6 @@ enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_m
         if (now_ms >= deadline_ms || (wait_ms > 0 && stop_requested())) {
             return ERR_TIMEOUT;
         }
-        wait_ms = until_due(l, now_ms, deadline_ms - now_ms);
+        wait_ms = until_due_ms(l, now_ms, deadline_ms - now_ms);
     }
 }

@@ -483,7 +483,7 @@ static void test_agrees_with_the_oracle(void **state) {
             rows += f.rows;
         }
         assert_int_equal(rows, s.rows_total);
-        assert_int_equal(client_tickets_unknown(w->client), 0);
+        assert_int_equal(client_figures(w->client).tickets_unknown, 0);
         close_world(w);
     }
 }
@@ -502,7 +502,7 @@ static void test_exactly_once_over_a_bad_network(void **state) {
         assert_int_equal(figures(w, k).version, 80);
         assert_true(figures(w, k).duplicates > 0);
     }
-    assert_true(client_resent(w->client) > 0);
+    assert_true(client_figures(w->client).resent > 0);
     struct proxy *x = w->proxies;
     for (uint32_t k = 0; k < 3; k++) {
         atomic_store(&x[k].stop, true);
@@ -528,7 +528,7 @@ static void test_unknown_tickets_cost_a_round_trip(void **state) {
         oracle_push(w, name_of(step), &k, &g);
         free(g.all);
     }
-    assert_int_equal(client_tickets_unknown(w->client), 10);
+    assert_int_equal(client_figures(w->client).tickets_unknown, 10);
     roll_keys(&k, 77);
     pull_and_compare(w, w->x, &k, true, 77);
     close_world(w);
@@ -594,7 +594,7 @@ static void test_dense_is_pulled_after_the_rows(void **state) {
     assert_int_equal(o.dense_staleness, 0);
     oracle_push(w, name_of(1), &b, &gb);
     pull_and_compare(w, w->x, &a, true, 11);
-    assert_int_equal(client_tickets_unknown(w->client), 0);
+    assert_int_equal(client_figures(w->client).tickets_unknown, 0);
     free(before);
     free(after);
     free(got);
@@ -732,7 +732,7 @@ static void test_a_silent_partition_is_named(void **state) {
     expect_step(w->client, ERR_PEER, 550, 4000);
     assert_non_null(strstr(fail_text(), endpoint));
     assert_non_null(strstr(fail_text(), "PULL"));
-    assert_true(client_resent(w->client) >= 1);
+    assert_true(client_figures(w->client).resent >= 1);
     port_close(&deaf);
     close_world(w);
 }

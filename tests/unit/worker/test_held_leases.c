@@ -22,7 +22,7 @@ static void complete_in_any_order(void **state) {
     assert_null(held_leases_take_complete(&held));
     assert_int_equal(held_leases_open(&held, &one), OK);
     assert_int_equal(held_leases_open(&held, &two), OK);
-    assert_int_equal(held_leases_finish(&held, &one, &none, NULL, NULL), OK);
+    assert_int_equal(held_leases_finish(&held, &one, &none, NULL, NULL, NULL), OK);
     assert_null(
         held_leases_take_complete(&held)); /* all that is known of is finished, but more may come */
     held_leases_end(&held, &one, 2);
@@ -32,7 +32,7 @@ static void complete_in_any_order(void **state) {
     assert_int_equal(l->lease.shard, 2);
     held_lease_free(&l);
     assert_null(l);
-    assert_int_equal(held_leases_finish(&held, &one, &none, NULL, NULL), OK);
+    assert_int_equal(held_leases_finish(&held, &one, &none, NULL, NULL, NULL), OK);
     l = held_leases_take_complete(&held);
     assert_int_equal(l->lease.fence, 10);
     held_lease_free(&l);
@@ -49,7 +49,8 @@ static void fences_tell_leases_apart(void **state) {
     held_leases_init(&held);
     assert_int_equal(held_leases_open(&held, &new), OK);
     held_leases_end(&held, &old, 0);
-    assert_int_equal(held_leases_finish(&held, &old, &none, NULL, NULL), OK); /* unknown: ignored */
+    assert_int_equal(held_leases_finish(&held, &old, &none, NULL, NULL, NULL),
+                     OK); /* unknown: ignored */
     assert_null(held_leases_take_complete(&held));
     held_leases_end(&held, &new, 0);
     struct held_lease *l = held_leases_take_complete(&held);
@@ -75,7 +76,7 @@ static void a_lost_lease_is_told_once(void **state) {
     assert_true(held_leases_lost(&held, &old));
     assert_false(held_leases_lost(&held, &new));
     held_leases_end(&held, &old, 1);
-    assert_int_equal(held_leases_finish(&held, &old, &none, NULL, NULL), OK);
+    assert_int_equal(held_leases_finish(&held, &old, &none, NULL, NULL, NULL), OK);
     struct held_lease *l = held_leases_take_complete(&held);
     assert_int_equal(l->lease.fence, 10);
     held_lease_free(&l);
@@ -88,24 +89,25 @@ static void scores_are_gathered(void **state) {
     struct wire_lease exam = lease(LEASE_EVAL, 3, 5);
     uint64_t id[3] = {100, 101, 102}, user[3] = {7, 7, 8};
     uint8_t labels[3] = {0, 1, 3};
+    const struct unseen unseen = {.fields = 1};
     const float logit_a[3] = {-1, 0, 1}, logit_b[3] = {4, 5, 6};
     struct batch batch = {.impressions = 3, .impression_id = id, .user = user, .labels = labels};
     held_leases_init(&held);
     assert_int_equal(held_leases_open(&held, &exam), OK);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(held_leases_finish(&held, &exam, &batch, logit_a, logit_b), OK);
+        assert_int_equal(held_leases_finish(&held, &exam, &batch, logit_a, logit_b, &unseen), OK);
     }
     mem_fail_after(1);
     enum status status = OK;
     for (int i = 0; i < 40 && status == OK; i++) {
-        status = held_leases_finish(&held, &exam, &batch, logit_a, logit_b);
+        status = held_leases_finish(&held, &exam, &batch, logit_a, logit_b, &unseen);
     }
     mem_fail_after(0);
     assert_int_equal(status, ERR_MEMORY);
     held_leases_fini(&held); /* frees what was not taken */
     held_leases_init(&held);
     assert_int_equal(held_leases_open(&held, &exam), OK);
-    assert_int_equal(held_leases_finish(&held, &exam, &batch, logit_a, logit_b), OK);
+    assert_int_equal(held_leases_finish(&held, &exam, &batch, logit_a, logit_b, &unseen), OK);
     held_leases_end(&held, &exam, 1);
     struct held_lease *l = held_leases_take_complete(&held);
     assert_int_equal(l->score_count, 3);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 static struct meter meter; /* its bins are large */
+static struct usage used;
 
 static void finish(uint32_t staleness) {
     const float a[2] = {-1, 1}, b[2] = {0, 2};
@@ -35,7 +36,7 @@ static void a_fenced_batch_is_not_trained(void **state) {
     meter_scored(&meter);
     meter_report(&meter,
                  &(struct meter_report){.fenced = true, .impressions = 2, .loss = 3, .resent = 1});
-    meter_progress(&meter, &w);
+    meter_read(&meter, &w, &used);
     assert_int_equal(w.batches, 1);
     assert_int_equal(w.impressions, 2);
     assert_true(w.loss_sum == 3);
@@ -53,7 +54,7 @@ static void counters_and_bins(void **state) {
     finish(0);
     finish(1);
     finish(1);
-    meter_progress(&meter, &p);
+    meter_read(&meter, &p, &used);
     assert_int_equal(p.impressions, 6);
     assert_int_equal(p.batches, 3);
     assert_true(p.loss_sum == 9 && p.loss_ctr_sum == 6 && p.loss_ctcvr_sum == 3);
