@@ -59,7 +59,7 @@ for my $file (@files) {
     while (<$in>) {
         if (my ($path) = /^#include "([^"]+)"/) {
             my $target = $path =~ m{/} ? $path : "$folder/$path";
-            next if $path =~ /\.pb-c\.h$/; # generated
+            next if $path =~ m{\.pb-c\.h$|^probe_script\.h$}; # generated
             $is{$target} or complain("$file:$.: includes $path, which is no file of $folder"), next;
             my ($there) = $target =~ m{^(.*)/};
             $may{$folder}{$there} or complain("$file:$.: $folder includes $target, which lies above or beside it");
