@@ -254,7 +254,7 @@ static enum status collect_reports(struct server *s) {
     return OK;
 }
 
-/* The threads' figures, summed; versions by their minimum. */
+/* The sum of the threads' figures; of their versions the lowest. */
 static enum status server_beat(struct server *s) {
     uint64_t rows[FIELDS_MAX] = {0};
     struct partition_stats p;

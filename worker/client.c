@@ -19,7 +19,7 @@
 #include "common/base/mem.h"
 
 #define RESEND_FACTOR_MAX 8
-#define ATTEMPTS_MIN      3 /* nobody is blamed for one request who was asked less often */
+#define ATTEMPTS_MIN      3 /* nobody is blamed for a request that was sent less often */
 #define SEND_AGAIN_MS     5 /* after a full queue */
 
 struct client {
@@ -216,7 +216,7 @@ static enum status send_again(struct client *c, struct transfer *x, uint32_t k, 
     return send_ask(c, x, k, now_ms);
 }
 
-/* When the partition counts as dead, should it stay silent. */
+/* When the partition counts as dead if it stays silent. */
 static uint64_t dead_at_ms(const struct client *c, const struct ask_sending *a, uint32_t k) {
     const struct config *config = c->spec.config;
     const uint64_t heard_ms = c->heard_ms[k];

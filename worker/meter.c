@@ -11,14 +11,14 @@ void meter_fini(struct meter *m) {
     pthread_mutex_destroy(&m->lock);
 }
 
-/* Does a record tell something new of the conversion? A second record at its final label does not,
- * unless that is a late conversion. */
+/* Whether a record says something new about the conversion. A second record of an impression that
+ * has its final label does not, unless it brings a late conversion. */
 static bool tells_ctcvr(uint8_t kind, uint8_t labels) {
     return kind_has_ctcvr(kind) && (kind != KIND_FINAL || (labels & LABEL_LATE) != 0);
 }
 
-/* To the running AUCs. Of records, each counts where it touches the loss: a click once, a late
- * conversion as a negative and a positive. */
+/* Adds a batch to the running AUCs. A record counts where it enters the loss: a click once, a late
+ * conversion as a negative and as a positive. */
 static void add_bins(struct meter *m, const struct meter_report *r) {
     for (uint32_t i = 0; i < r->impressions; i++) {
         const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;

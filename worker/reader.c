@@ -59,8 +59,8 @@ static void reader_close(struct reader *r, enum status status) {
 
 /* --- the loader ------------------------------------------------------------------------------- */
 
-/* Leaves of a training shard what the model trains on; the plan has counted it beforehand. info:
- * what the manifest says of it; NULL: a stream's says nothing. */
+/* Leaves in a training shard only what the model trains on, which the plan has counted beforehand.
+ * info: what the manifest says of the shard; NULL: it says nothing, the data is a stream. */
 static enum status take_sample(struct reader *r, struct reading *x, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
     TRY(shard_weigh(&x->shard, r->spec.sample_rate));
@@ -236,7 +236,8 @@ static enum status source_open(struct source *s, const struct file_list *dirs) {
     return OK;
 }
 
-/* Evaluation groups by a field or, when it is not named or not there, by the group key. */
+/* The slot of the field that evaluation groups by; -1: it groups by the group key, because no such
+ * field is named or there is none. */
 static int find_user_slot(const struct reader_spec *spec) {
     if (spec->config->user_field[0] == '\0') {
         return -1;

@@ -16,7 +16,7 @@ struct worker_options {
     uint32_t threads;             /* trainer threads, 1..GATE_TRAINERS_MAX */
     uint64_t timeout_ms;          /* for the job to be ready */
     const char *trace_path;       /* NULL, or a file that gets one line per training batch */
-    const struct file_list *data; /* none: where the coordinator says; else this machine's copies */
+    const struct file_list *data; /* empty: where the coordinator says; else copies here */
     const struct file_list *eval;
 };
 /* Runs until the job ends: OK, or the first cause. Blocking. */

@@ -31,7 +31,7 @@
 #define REQUEST_MS   2000
 #define GIVE_UP_MS   30000
 #define STALL_MS     300000
-#define SENDS_MIN    3 /* nobody is blamed who was asked less often */
+#define SENDS_MIN    3 /* nobody is blamed for a request that was sent less often */
 
 struct request {
     struct wire_msg msg;
@@ -87,21 +87,24 @@ void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uin
     l->stall_ms = stall_ms;
 }
 
-/* --- hello ------------------------------------------------------------------------------------ */
-
-static enum status endpoints_frame(struct buf *out, const char (*endpoints)[WIRE_ENDPOINT_MAX],
-                                   uint32_t count) {
-    for (uint32_t k = 0; k < count; k++) {
-        TRY(buf_put(out, endpoints[k], strlen(endpoints[k]) + 1));
-    }
-    return OK;
+/* A full queue is no failure: what is sent here is due again soon. */
+static enum status link_send(struct link *l, const struct wire_msg *m, const struct buf *keys,
+                             const struct buf *values) {
+    enum status status =
+        port_send(l->port, NULL, 0, m, keys->data, keys->len, values->data, values->len);
+    return status == ERR_AGAIN ? OK : status;
 }
+
+/* --- hello ------------------------------------------------------------------------------------ */
 
 struct greeting { /* one link_open */
     struct wire_msg hello;
-    struct buf frame;
+    struct buf frame; /* the endpoints */
     uint64_t deadline_ms, next_ms, timeout_ms;
     bool answered; /* something has come back */
+    bool done;     /* the job is ready; these two are filled */
+    struct wire_welcome *welcome;
+    struct job_plan *plan;
 };
 
 static enum status no_welcome(const struct link *l, const struct greeting *g) {
@@ -115,9 +118,7 @@ static enum status no_welcome(const struct link *l, const struct greeting *g) {
                 (unsigned long long)g->timeout_ms);
 }
 
-/* OK: *done says whether the job is ready. */
-static enum status take_welcome(struct link *l, struct greeting *g, const struct port_message *m,
-                                struct wire_welcome *welcome, struct job_plan *plan, bool *done) {
+static enum status take_welcome(struct link *l, struct greeting *g, const struct port_message *m) {
     g->answered = true;
     if (m->msg.type == WIRE_REFUSE && m->msg.u.error.status == ERR_CLOSED) {
         return fail(ERR_CLOSED, "the coordinator at %s says: %s", port_endpoint(l->port),
@@ -136,10 +137,10 @@ static enum status take_welcome(struct link *l, struct greeting *g, const struct
         g->deadline_ms = clock_mono_ms() + g->timeout_ms;
         return OK;
     }
-    TRY(job_plan_decode(plan, m->keys, m->keys_bytes));
-    *welcome = m->msg.u.welcome;
-    l->job = welcome->job;
-    *done = true;
+    TRY(job_plan_decode(g->plan, m->keys, m->keys_bytes));
+    *g->welcome = m->msg.u.welcome;
+    l->job = g->welcome->job;
+    g->done = true;
     return OK;
 }
 
@@ -150,16 +151,12 @@ static enum status send_hello(struct link *l, struct greeting *g) {
     }
     g->next_ms = now_ms + HELLO_RESEND_MS;
     g->hello.id = ++l->last_id;
-    enum status status =
-        port_send(l->port, NULL, 0, &g->hello, g->frame.data, g->frame.len, NULL, 0);
-    return status == ERR_AGAIN ? OK : status;
+    return link_send(l, &g->hello, &g->frame, &BUF_EMPTY);
 }
 
-static enum status link_greet(struct link *l, struct greeting *g, struct wire_welcome *welcome,
-                              struct job_plan *plan) {
+static enum status link_greet(struct link *l, struct greeting *g) {
     struct port_message m;
-    bool done = false;
-    while (!done) {
+    while (!g->done) {
         if (stop_requested()) {
             return fail(ERR_CLOSED, "stopped by signal %d while waiting for the coordinator at %s",
                         stop_signal(), port_endpoint(l->port));
@@ -172,7 +169,7 @@ static enum status link_greet(struct link *l, struct greeting *g, struct wire_we
         enum status status = port_receive(l->port, &m, clock_left_ms(until_ms));
         if (status != ERR_TIMEOUT) {
             TRY(status);
-            TRY(take_welcome(l, g, &m, welcome, plan, &done));
+            TRY(take_welcome(l, g, &m));
         }
     }
     return OK;
@@ -184,15 +181,19 @@ enum status link_open(struct link **l, struct transport *t, const char *coordina
                       struct job_plan *plan) {
     struct greeting g = {.hello = {.type = WIRE_HELLO, .u.hello = *hello},
                          .deadline_ms = clock_mono_ms() + timeout_ms,
-                         .timeout_ms = timeout_ms};
+                         .timeout_ms = timeout_ms,
+                         .welcome = welcome,
+                         .plan = plan};
     memset(plan, 0, sizeof *plan);
     *l = NULL;
     enum status status;
     TRY_OUT(mem_new(l));
     link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS, STALL_MS);
-    TRY_OUT(endpoints_frame(&g.frame, endpoints, endpoint_count));
+    for (uint32_t k = 0; k < endpoint_count; k++) {
+        TRY_OUT(buf_put(&g.frame, endpoints[k], strlen(endpoints[k]) + 1));
+    }
     TRY_OUT(port_connect(&(*l)->port, t, coordinator, WIRE_LINK_BYTES_MAX));
-    TRY_OUT(link_greet(*l, &g, welcome, plan));
+    TRY_OUT(link_greet(*l, &g));
     (*l)->heard_ms = clock_mono_ms();
 out:
     buf_fini(&g.frame);
@@ -204,13 +205,10 @@ out:
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* A full queue is no failure: the request is due again soon. */
 static enum status send_request(struct link *l, struct request *r) {
     r->sent_ms = clock_mono_ms();
     r->sends++;
-    enum status status = port_send(l->port, NULL, 0, &r->msg, r->keys.data, r->keys.len,
-                                   r->values.data, r->values.len);
-    return status == ERR_AGAIN ? OK : status;
+    return link_send(l, &r->msg, &r->keys, &r->values);
 }
 
 static enum status new_request(struct link *l, struct request **r) {
@@ -268,7 +266,7 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
     return OK;
 }
 
-/* Whether the answer is to something still waited for; then that is forgotten. */
+/* Whether a request with this id is waiting; it is not any more then. */
 static bool settle_request(struct link *l, uint64_t id) {
     for (struct request **at = &l->waiting; *at != NULL; at = &(*at)->next) {
         struct request *r = *at;
@@ -312,14 +310,13 @@ static enum status beat_due(struct link *l, uint64_t now_ms) {
     if (l->beat_since_ms == 0) {
         l->beat_since_ms = now_ms;
     }
-    enum status status =
-        port_send(l->port, NULL, 0, &msg, NULL, 0, l->beat_values.data, l->beat_values.len);
-    return status == ERR_AGAIN ? OK : status;
+    return link_send(l, &msg, &BUF_EMPTY, &l->beat_values);
 }
 
 /* --- hearing ---------------------------------------------------------------------------------- */
 
-/* What has been awaited for give_up_ms in silence, or NULL. Each was asked for more than once. */
+/* What has been awaited for give_up_ms while the coordinator was silent, though it was asked for more
+ * than once; NULL: nothing. */
 static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
     if (now_ms < l->heard_ms + l->give_up_ms) {
         return NULL;
