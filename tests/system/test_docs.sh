@@ -9,12 +9,27 @@ complain() {
     failed=1
 }
 
-# The table that begins with the header of `esmm config`, up to its end.
-table=$(awk '/^\| key \| default \| range \| meaning \|$/ { on = 1 } on && !/^\|/ { exit } on' docs/config.md)
-if ! difference=$(diff <(echo "$table") <("$ESMM" config)); then
-    complain "docs/config.md (<) and 'esmm config' (>) differ:
+# What stands between `<!-- esmm WORDS -->` and `<!-- end -->` is the output of that command: tables of options
+# and of keys. `test_docs.sh --write` puts it there.
+made() { # PAGE: the page as it should be
+    perl -0777 -pe 's{^(<!-- esmm ([a-z -]+) -->\n).*?^(<!-- end -->)$}{
+        my ($head, $words, $end) = ($1, $2, $3);
+        my $out = qx{"$ENV{ESMM}" $words};
+        $? == 0 or die "esmm $words failed\n";
+        $head . $out . $end}gmse' "$1"
+}
+for page in docs/*.md; do
+    if [ "${1:-}" = --write ]; then
+        made "$page" >"$page.new" && mv "$page.new" "$page"
+    elif ! difference=$(diff "$page" <(made "$page")); then
+        complain "$page (<) is not what esmm prints (>); tests/system/test_docs.sh --write mends it:
 $difference"
-fi
+    fi
+done
+for command in $("$ESMM" --help | sed -nE 's/^  ([a-z]+) .*/\1/p'); do
+    [ "$command" = config ] || grep -q "^<!-- esmm $command --markdown -->$" docs/*.md ||
+        complain "no page has the options of esmm $command"
+done
 
 mapfile -t sources < <(find . \( -name .git -o -name build -o -name runs \) -prune -o \
     -type f ! -name test_docs.sh -print)
@@ -79,5 +94,5 @@ done < <(printf '%s\n' "${sources[@]}" | perl -ne '
         }
     }' "$others")
 
-echo "${#pages[@]} pages, $links links, $(($(wc -l <<<"$table") - 2)) configuration keys"
+echo "${#pages[@]} pages, $links links, $(cat docs/*.md | grep -c "^<!-- esmm ") printed tables"
 exit "$failed"
