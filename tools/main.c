@@ -32,7 +32,7 @@ static const struct command *const commands[] = {
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void print_commands(FILE *out) {
-    fprintf(out, "usage: esmm COMMAND [options]    (esmm COMMAND --help; --markdown for docs/)\n\n");
+    fprintf(out, "usage: esmm COMMAND [options]    (--help; --markdown for docs/)\n\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     }
