@@ -154,7 +154,9 @@ static void print_table_row(const struct option_row *r, FILE *out) {
 void command_markdown(const struct command *c, FILE *out) {
     for (const struct option_group *g = c->groups; g != NULL && g->rows != NULL; g++) {
         if (g->title != NULL) {
-            fprintf(out, "%s%s\n\n", g == c->groups ? "" : "\n", g->title);
+            fputs(g == c->groups ? "" : "\n", out);
+            print_cell(g->title, out);
+            fputs("\n\n", out);
         }
         if (g->title != NULL || g == c->groups) {
             fprintf(out, "| option | default | meaning |\n|---|---|---|\n");
