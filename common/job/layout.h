@@ -3,29 +3,30 @@
  * I = input width, H1..Hn = hidden widths, T towers (method.h). The towers' arrays of one layer are
  * adjacent, so that the first layer of all is one matrix product [T*H1, I]:
  *
- *     ctr.w1 [H1,I]  cvr.w1 [H1,I]  ctr.b1 [H1]  cvr.b1 [H1]
- *     ctr.w2 [H2,H1] cvr.w2 [H2,H1] ctr.b2 [H2]  cvr.b2 [H2] ... ctr.w{n+1} [1,Hn] ... ctr.b{n+1}
- * [1]
+ *     ctr.w1 [H1,I]   cvr.w1 [H1,I]   ctr.b1 [H1]  cvr.b1 [H1]
+ *     ctr.w2 [H2,H1]  cvr.w2 [H2,H1]  ctr.b2 [H2]  cvr.b2 [H2]
+ *     ...
+ *     ctr.w{n+1} [1,Hn]  cvr.w{n+1} [1,Hn]  ctr.b{n+1} [1]  cvr.b{n+1} [1]
  *
- * A model with experts (mmoe, ple) has in place of the towers' first layers those of its experts,
- * then the gates of the towers, again all one product:
+ * A model with experts (mmoe, ple) has its experts' first layers in place of the towers', then the
+ * gates of the towers; again all of them are one product:
  *
- *     expert0.w1 [H1,I] ... gate.ctr.w1 [S,I] gate.cvr.w1 [S,I]  expert0.b1 [H1] ... gate.ctr.b1
- * [S] ...
+ *     expert0.w1 [H1,I] ... gate.ctr.w1 [S,I] gate.cvr.w1 [S,I]
+ *     expert0.b1 [H1] ... gate.ctr.b1 [S] ...
  *
  * where S is how many experts a gate chooses among.
  *
- * ple with several levels of experts (model.levels) has above that, before the towers' second
- * layers, each further level in the same order, named level2.expert0.w1 and so on. Experts and
- * gates of a level belong to T + 1 strands, those of the towers and the shared one; from the second
- * level on they read their strand's mixture of the level below, [H1] wide. So every level but the
- * last has one gate more, the shared strand's, which chooses among all E experts:
+ * ple with several levels of experts (model.levels) has the further levels above that, before the
+ * towers' second layers, each in the same order, named level2.expert0.w1 and so on. Experts and
+ * gates of a level belong to T + 1 strands: those of the towers, and the shared one. From the second
+ * level on they read their strand's mixture of the level below, which is [H1] wide. So every level
+ * but the last has one gate more, the shared strand's, which chooses among all E experts:
  *
  *     ... gate.cvr.w1 [S,I]  gate.shared.w1 [E,I]  expert0.b1 [H1] ...
  *     level2.expert0.w1 [H1,H1] ... level2.gate.ctr.w1 [S,H1] level2.gate.cvr.w1 [S,H1]
- *     level2.expert0.b1 ...
+ *     level2.expert0.b1 [H1] ...
  *
- * A model with attention (aitm) has behind all that, L = Hn, the maps of it
+ * A model with attention (aitm) has the attention's maps behind all that, L = Hn
  * (worker/model/attention.h):
  *
  *     g.w [L,L]  k.w [L,L]  q.w [L,L]  v.w [L,L]  g.b [L]
@@ -33,12 +34,12 @@
  * Weights are row-major [out, in]: y = x W^T + b.
  *
  * Input columns: `concat`: the fields side by side in slot order, each its table's dim wide (so the
- * user fields come first). `sides`: sum over the user fields (dim wide), then sum over the item
- * fields; all dims must be equal.
+ * user fields come first). `sides`: the sum over the user fields (dim wide), then the sum over the
+ * item fields; all dims must be equal.
  *
  * With two dictionaries a field is twice as wide: the first half is tower 0's, the second tower
- * 1's. The weights between a tower and the other's columns are zero and stay so (layout_foreign):
- * that is a block of the product wasted, and no second way through the model.
+ * 1's. The weights between a tower and the other's columns are zero and stay so (layout_foreign).
+ * That wastes a block of the product, and saves a second way through the model.
  *
  * On the servers the vector is cut by bucket: bucket k owns [count*k/BUCKETS, count*(k+1)/BUCKETS).
  */
@@ -85,8 +86,8 @@ struct layout {
 
 /* Lays out the model of `config` on `schema`. rate_ctr and rate_cvr (clicks per impression,
  * conversions per click) set the initial output biases if config->prior_bias and the rate is inside
- * (0,1): CTR's and CTCVR's to the log odds, CVR's to half of them. ERR_CONFIG: sides with unequal
- * dims, or an override for no field. */
+ * (0,1): CTR's and CTCVR's to the log odds, CVR's to config->prior_cvr of them. ERR_CONFIG: sides
+ * with unequal dims, or an override for no field. */
 enum status layout_init(struct layout *l, const struct config *config, const struct schema *schema,
                         double rate_ctr, double rate_cvr);
 
@@ -95,18 +96,18 @@ bool layout_foreign(const struct layout *l, uint32_t tower, uint32_t column);
 /* Sets those columns of the first layers' weights in a vector of l->count floats to zero. */
 void layout_clear_foreign(const struct layout *l, float *dense);
 
-/* How many gates a level has, which are its mixtures: the towers', and below the last the shared
- * one. */
+/* How many gates a level has, and so mixtures: the towers', and in all levels but the last the
+ * shared one. */
 static inline uint32_t layout_gates(const struct layout *l, uint32_t level) {
     return l->towers + (level + 1 < l->levels ? 1 : 0);
 }
-/* Arrays of weights of a level, and of biases: E experts and its gates; of a first layer without
- * experts T. */
+/* How many arrays of weights a level has, and of biases: E experts and its gates; T in a first layer
+ * without experts. */
 static inline uint32_t layout_blocks(const struct layout *l, uint32_t level) {
     return l->experts + layout_gates(l, level);
 }
-/* A block of a level: an expert, or E + the strand of a gate. Weights of all are adjacent, and
- * biases. */
+/* A block of a level is an expert, or E + the strand of a gate. The weights of all blocks are
+ * adjacent, and so are their biases. */
 static inline const struct layout_array *layout_block(const struct layout *l, uint32_t level,
                                                       uint32_t block) {
     return &l->array[2 * level * (l->experts + l->towers + 1) + block]; /* none below is the last */
@@ -155,16 +156,14 @@ static inline uint32_t layout_level_width(const struct layout *l, uint32_t level
     return l->experts * (l->hidden[0] + shared) + l->towers * l->choices;
 }
 
-/* The slice that a range of buckets [bucket_begin, bucket_end) owns. */
+/* Where the slice of a bucket begins: buckets [b, e) own the floats [slice(b), slice(e)). */
 static inline uint64_t layout_slice(const struct layout *l, uint32_t bucket) {
     return (uint64_t)(((unsigned __int128)l->count * bucket) / BUCKETS);
 }
 
-/* Initial values of floats [begin, end) into out: weights and hidden biases uniform in
- * +-1/sqrt(fan_in) (the default of torch.nn.Linear), the weights of experts above the first level
- * in
- * +-sqrt(6 S/fan_in) (He et al. 2015, of a mean of S), each from (seed, array name, index) alone.
- */
+/* Initial values of floats [begin, end) into out, each from (seed, array name, index) alone.
+ * Weights and hidden biases are uniform in +-1/sqrt(fan_in) (the default of torch.nn.Linear), the
+ * weights of experts above the first level in +-sqrt(6 S/fan_in) (He et al. 2015, of a mean of S). */
 void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end,
                     float *out);
 
