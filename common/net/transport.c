@@ -105,38 +105,43 @@ void transport_destroy(struct transport **t) {
 
 /* --- making ports ----------------------------------------------------------------------------- */
 
-static int set_int(void *socket, int option, int value) {
+/* What errno says of a call of ZeroMQ. */
+static enum status port_failed(const struct port *p, const char *doing) {
+    return errno == ETERM
+               ? fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint)
+               : fail(ERR_IO, "cannot %s %s: %s", doing, p->endpoint, zmq_strerror(errno));
+}
+
+static int socket_set_int(void *socket, int option, int value) {
     return zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-static enum status set_options(struct port *p) {
+static enum status port_set_options(struct port *p) {
     int64_t max = (int64_t)p->message_bytes_max;
     int bad = 0;
-    bad |= set_int(p->socket, ZMQ_LINGER, 0);
-    bad |= set_int(p->socket, ZMQ_SNDHWM, HWM_MESSAGES);
-    bad |= set_int(p->socket, ZMQ_RCVHWM, HWM_MESSAGES);
+    bad |= socket_set_int(p->socket, ZMQ_LINGER, 0);
+    bad |= socket_set_int(p->socket, ZMQ_SNDHWM, HWM_MESSAGES);
+    bad |= socket_set_int(p->socket, ZMQ_RCVHWM, HWM_MESSAGES);
     bad |= zmq_setsockopt(p->socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
-    bad |= set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
-    bad |= set_int(p->socket, ZMQ_BACKLOG, 512);
+    bad |= socket_set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+    bad |= socket_set_int(p->socket, ZMQ_BACKLOG, 512);
     if (p->bound) {
-        bad |= set_int(p->socket, ZMQ_ROUTER_MANDATORY, 1);
+        bad |= socket_set_int(p->socket, ZMQ_ROUTER_MANDATORY, 1);
     }
     if (strncmp(p->endpoint, "tcp://", 6) == 0) {
-        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE, 1);
-        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE_IDLE, 30);
-        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE_INTVL, 10);
-        bad |= set_int(p->socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
-        bad |= set_int(p->socket, ZMQ_HEARTBEAT_IVL, BEAT_MS);
-        bad |= set_int(p->socket, ZMQ_HEARTBEAT_TIMEOUT, BEAT_TIMEOUT_MS);
-        bad |= set_int(p->socket, ZMQ_HEARTBEAT_TTL, BEAT_TIMEOUT_MS);
+        bad |= socket_set_int(p->socket, ZMQ_TCP_KEEPALIVE, 1);
+        bad |= socket_set_int(p->socket, ZMQ_TCP_KEEPALIVE_IDLE, 30);
+        bad |= socket_set_int(p->socket, ZMQ_TCP_KEEPALIVE_INTVL, 10);
+        bad |= socket_set_int(p->socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
+        bad |= socket_set_int(p->socket, ZMQ_HEARTBEAT_IVL, BEAT_MS);
+        bad |= socket_set_int(p->socket, ZMQ_HEARTBEAT_TIMEOUT, BEAT_TIMEOUT_MS);
+        bad |= socket_set_int(p->socket, ZMQ_HEARTBEAT_TTL, BEAT_TIMEOUT_MS);
     }
-    return bad == 0 ? OK
-                    : fail(ERR_IO, "cannot set up a socket for %s: %s", p->endpoint,
-                           zmq_strerror(errno));
+    return bad == 0 ? OK : port_failed(p, "set up a socket for");
 }
 
 /* ZeroMQ takes port 65537 for 1. */
-static enum status check_port(const char *endpoint) {
+static enum status endpoint_check_port(const char *endpoint) {
     if (strncmp(endpoint, "tcp://", 6) != 0) {
         return OK;
     }
@@ -152,7 +157,7 @@ static enum status check_port(const char *endpoint) {
 }
 
 /* ZeroMQ says "File name too long" without the name or the limit. */
-static enum status check_endpoint(const char *endpoint) {
+static enum status endpoint_check(const char *endpoint) {
     const size_t path_max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (strlen(endpoint) >= ENDPOINT_TEXT_MAX) {
         return fail(ERR_LIMIT, "endpoint is longer than %d bytes: %.64s...", ENDPOINT_TEXT_MAX - 1,
@@ -164,29 +169,26 @@ static enum status check_endpoint(const char *endpoint) {
                     "directory: %s",
                     strlen(endpoint + 6), path_max, endpoint + 6);
     }
-    return check_port(endpoint);
+    return endpoint_check_port(endpoint);
 }
 
-static enum status open_port(struct port **out, struct transport *t, const char *endpoint,
+static enum status port_open(struct port **out, struct transport *t, const char *endpoint,
                              uint32_t message_bytes_max, bool bound) {
-    TRY(check_endpoint(endpoint));
+    TRY(endpoint_check(endpoint));
     TRY(mem_new(out));
     struct port *p = *out;
     p->bound = bound;
     p->message_bytes_max = message_bytes_max;
     memcpy(p->endpoint, endpoint, strlen(endpoint) + 1);
     p->socket = zmq_socket(t->context, bound ? ZMQ_ROUTER : ZMQ_DEALER);
-    if (p->socket == NULL) {
-        return fail(ERR_IO, "cannot make a socket for %s: %s", endpoint, zmq_strerror(errno));
-    }
-    return set_options(p);
+    return p->socket != NULL ? port_set_options(p) : port_failed(p, "make a socket for");
 }
 
 static const char *ipc_path(const struct port *p) {
     return strncmp(p->endpoint, "ipc://", 6) == 0 ? p->endpoint + 6 : NULL;
 }
 
-static void note_file(struct port *p) {
+static void ipc_file_note(struct port *p) {
     struct stat s;
     if (ipc_path(p) != NULL && stat(ipc_path(p), &s) == 0) {
         p->file_device = s.st_dev;
@@ -194,7 +196,7 @@ static void note_file(struct port *p) {
     }
 }
 
-static void remove_file(const struct port *p) {
+static void ipc_file_remove(const struct port *p) {
     struct stat s;
     if (p->file_number != 0 && stat(ipc_path(p), &s) == 0 && s.st_dev == p->file_device &&
         s.st_ino == p->file_number) {
@@ -202,25 +204,24 @@ static void remove_file(const struct port *p) {
     }
 }
 
-static enum status bind_port(struct port *p) {
+static enum status port_listen(struct port *p) {
     if (zmq_bind(p->socket, p->endpoint) != 0) {
-        return fail(ERR_IO, "cannot listen on %s: %s", p->endpoint, zmq_strerror(errno));
+        return port_failed(p, "listen on");
     }
     size_t bytes = sizeof p->endpoint;
     if (zmq_getsockopt(p->socket, ZMQ_LAST_ENDPOINT, p->endpoint, &bytes) != 0) {
-        return fail(ERR_IO, "cannot learn the endpoint of %s: %s", p->endpoint,
-                    zmq_strerror(errno));
+        return port_failed(p, "learn the endpoint of");
     }
-    note_file(p);
+    ipc_file_note(p);
     return OK;
 }
 
 enum status port_bind(struct port **p, struct transport *t, const char *endpoint,
                       uint32_t message_bytes_max) {
     *p = NULL;
-    enum status status = open_port(p, t, endpoint, message_bytes_max, true);
+    enum status status = port_open(p, t, endpoint, message_bytes_max, true);
     if (status == OK) {
-        status = bind_port(*p);
+        status = port_listen(*p);
     }
     if (status != OK) {
         port_close(p);
@@ -231,9 +232,9 @@ enum status port_bind(struct port **p, struct transport *t, const char *endpoint
 enum status port_connect(struct port **p, struct transport *t, const char *endpoint,
                          uint32_t message_bytes_max) {
     *p = NULL;
-    enum status status = open_port(p, t, endpoint, message_bytes_max, false);
+    enum status status = port_open(p, t, endpoint, message_bytes_max, false);
     if (status == OK && zmq_connect((*p)->socket, endpoint) != 0) {
-        status = fail(ERR_IO, "cannot connect to %s: %s", endpoint, zmq_strerror(errno));
+        status = port_failed(*p, "connect to");
     }
     if (status != OK) {
         port_close(p);
@@ -241,7 +242,7 @@ enum status port_connect(struct port **p, struct transport *t, const char *endpo
     return status;
 }
 
-static void close_frames(struct port *p) {
+static void frames_close(struct port *p) {
     for (int i = 0; i < p->frames; i++) {
         zmq_msg_close(&p->frame[i]);
     }
@@ -252,10 +253,10 @@ void port_close(struct port **p) {
     if (*p == NULL) {
         return;
     }
-    close_frames(*p);
+    frames_close(*p);
     log_limit_end(&(*p)->limited);
     if ((*p)->socket != NULL) {
-        remove_file(*p);
+        ipc_file_remove(*p);
         zmq_close((*p)->socket);
     }
     buf_fini(&(*p)->header);
@@ -280,23 +281,13 @@ uint64_t port_received_bytes(const struct port *p) {
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static enum status send_failed(const struct port *p) {
-    if (errno == EAGAIN || errno == EHOSTUNREACH) {
-        return ERR_AGAIN;
-    }
-    if (errno == ETERM) {
-        return fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint);
-    }
-    return fail(ERR_IO, "cannot send to %s: %s", p->endpoint, zmq_strerror(errno));
-}
-
 /* A message being made: all its frames, before the first is sent. */
 struct parcel {
     zmq_msg_t frame[FRAMES_MAX];
     int frames;
 };
 
-static enum status pack_frame(const struct port *p, struct parcel *m, const void *data,
+static enum status parcel_add(const struct port *p, struct parcel *m, const void *data,
                               size_t bytes) {
     zmq_msg_t *frame = &m->frame[m->frames];
     if (zmq_msg_init_size(frame, bytes) != 0) {
@@ -309,14 +300,14 @@ static enum status pack_frame(const struct port *p, struct parcel *m, const void
     return OK;
 }
 
-static enum status send_frame(struct port *p, zmq_msg_t *frame, bool more) {
+static enum status frame_send(struct port *p, zmq_msg_t *frame, bool more) {
     const size_t bytes = zmq_msg_size(frame);
     int sent;
     do {
         sent = zmq_msg_send(frame, p->socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
-        return send_failed(p);
+        return errno == EAGAIN || errno == EHOSTUNREACH ? ERR_AGAIN : port_failed(p, "send to");
     }
     p->sent_bytes += bytes;
     return OK;
@@ -325,16 +316,16 @@ static enum status send_frame(struct port *p, zmq_msg_t *frame, bool more) {
 /* A message begun is a message ended: else the socket would take the next one for its rest. Should
  * ZeroMQ refuse a frame in the middle (it then drops the message up to its last frame), the others
  * are still handed over. */
-static enum status send_parcel(struct port *p, struct parcel *m) {
+static enum status parcel_send(struct port *p, struct parcel *m) {
     enum status status = OK;
     for (int i = 0; i < m->frames && (status == OK || i > 1); i++) {
-        const enum status one = send_frame(p, &m->frame[i], i + 1 < m->frames);
+        const enum status one = frame_send(p, &m->frame[i], i + 1 < m->frames);
         status = status == OK ? one : status;
     }
     return status;
 }
 
-static enum status check_size(const struct port *p, const struct wire_msg *msg, size_t bytes) {
+static enum status frame_check(const struct port *p, const struct wire_msg *msg, size_t bytes) {
     if (bytes > p->message_bytes_max) {
         return fail(ERR_LIMIT, "%s would carry %zu bytes in one frame, %s takes at most %zu",
                     wire_type_name(msg->type), bytes, p->endpoint, p->message_bytes_max);
@@ -346,28 +337,24 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
                       const struct wire_msg *msg, const void *keys, size_t keys_bytes,
                       const void *values, size_t values_bytes) {
     assert((peer != NULL) == p->bound);
-    TRY(check_size(p, msg, keys_bytes));
-    TRY(check_size(p, msg, values_bytes));
+    TRY(frame_check(p, msg, keys_bytes));
+    TRY(frame_check(p, msg, values_bytes));
     buf_clear(&p->header);
     TRY(wire_encode(msg, &p->header));
     struct parcel parcel = {.frames = 0};
-    const bool has_values = values_bytes > 0;
     enum status status = OK;
     if (p->bound) {
-        status = pack_frame(p, &parcel, peer, peer_bytes);
+        TRY_OUT(parcel_add(p, &parcel, peer, peer_bytes));
     }
-    if (status == OK) {
-        status = pack_frame(p, &parcel, p->header.data, p->header.len);
+    TRY_OUT(parcel_add(p, &parcel, p->header.data, p->header.len));
+    if (keys_bytes > 0 || values_bytes > 0) {
+        TRY_OUT(parcel_add(p, &parcel, keys, keys_bytes));
     }
-    if (status == OK && (keys_bytes > 0 || has_values)) {
-        status = pack_frame(p, &parcel, keys, keys_bytes);
+    if (values_bytes > 0) {
+        TRY_OUT(parcel_add(p, &parcel, values, values_bytes));
     }
-    if (status == OK && has_values) {
-        status = pack_frame(p, &parcel, values, values_bytes);
-    }
-    if (status == OK) {
-        status = send_parcel(p, &parcel);
-    }
+    status = parcel_send(p, &parcel);
+out:
     for (int i = 0; i < parcel.frames; i++) { /* of one that was sent, nothing is left */
         zmq_msg_close(&parcel.frame[i]);
     }
@@ -377,8 +364,8 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
 /* --- receiving -------------------------------------------------------------------------------- */
 
 /* Reads one whole message into p->frame. ERR_AGAIN: there is none. *count: frames it had. */
-static enum status read_frames(struct port *p, int *count) {
-    close_frames(p);
+static enum status frames_read(struct port *p, int *count) {
+    frames_close(p);
     *count = 0;
     bool more = true;
     while (more) {
@@ -390,14 +377,10 @@ static enum status read_frames(struct port *p, int *count) {
             got = zmq_msg_recv(frame, p->socket, ZMQ_DONTWAIT);
         } while (got < 0 && errno == EINTR);
         if (got < 0) {
+            const int why = errno;
             zmq_msg_close(frame);
-            if (errno == EAGAIN) {
-                return ERR_AGAIN;
-            }
-            if (errno == ETERM) {
-                return fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint);
-            }
-            return fail(ERR_IO, "cannot receive on %s: %s", p->endpoint, zmq_strerror(errno));
+            errno = why;
+            return why == EAGAIN ? ERR_AGAIN : port_failed(p, "receive on");
         }
         more = zmq_msg_more(frame) != 0;
         p->received_bytes += zmq_msg_size(frame);
@@ -412,7 +395,7 @@ static enum status read_frames(struct port *p, int *count) {
 }
 
 /* Gives the frames their meaning. */
-static enum status parse(struct port *p, int count, struct port_message *m) {
+static enum status port_message_parse(struct port *p, int count, struct port_message *m) {
     int first = p->bound ? 1 : 0;
     if (count <= first || count > first + 3) {
         return fail(ERR_PROTOCOL, "message of %d frames", count);
@@ -434,23 +417,24 @@ static enum status parse(struct port *p, int count, struct port_message *m) {
     return OK;
 }
 
-static void note_malformed(struct port *p) {
+static void malformed_note(struct port *p) {
     p->malformed++;
     log_limited(&p->limited, LOG_WARN, "%s: a malformed message was skipped: %s", p->endpoint,
                 fail_text());
 }
 
+static long poll_ms(uint64_t timeout_ms) {
+    return timeout_ms > INT32_MAX ? INT32_MAX : (long)timeout_ms;
+}
+
 /* A stop signal ends the wait early: the caller's loop looks at the flag. */
-static enum status wait_readable(struct port *p, uint64_t timeout_ms) {
+static enum status port_wait(struct port *p, uint64_t timeout_ms) {
     zmq_pollitem_t item = {.socket = p->socket, .events = ZMQ_POLLIN};
-    int n = zmq_poll(&item, 1, timeout_ms > INT32_MAX ? INT32_MAX : (long)timeout_ms);
-    if (n > 0) {
-        return OK;
-    }
+    int n = zmq_poll(&item, 1, poll_ms(timeout_ms));
     if (n < 0 && errno == ETERM) {
-        return fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint);
+        return port_failed(p, "wait for");
     }
-    return ERR_TIMEOUT;
+    return n > 0 ? OK : ERR_TIMEOUT;
 }
 
 enum status port_receive(struct port *p, struct port_message *m, uint64_t timeout_ms) {
@@ -458,13 +442,13 @@ enum status port_receive(struct port *p, struct port_message *m, uint64_t timeou
     log_limit_step(&p->limited);
     for (int skipped = 0;;) {
         int count;
-        enum status status = read_frames(p, &count);
+        enum status status = frames_read(p, &count);
         if (status == OK) {
-            status = parse(p, count, m);
+            status = port_message_parse(p, count, m);
             if (status == OK) {
                 return OK;
             }
-            note_malformed(p);
+            malformed_note(p);
             if (++skipped >= HWM_MESSAGES && clock_left_ms(deadline_ms) == 0) {
                 return ERR_TIMEOUT; /* a flood of nonsense must not hold the caller */
             }
@@ -475,7 +459,7 @@ enum status port_receive(struct port *p, struct port_message *m, uint64_t timeou
             if (left_ms == 0) {
                 return ERR_TIMEOUT;
             }
-            TRY(wait_readable(p, left_ms));
+            TRY(port_wait(p, left_ms));
         }
     }
 }
@@ -487,7 +471,7 @@ enum status port_poll(struct port **ports, size_t n, bool *ready, uint64_t timeo
         items[i] = (zmq_pollitem_t){.socket = ports[i]->socket, .events = ZMQ_POLLIN};
         ready[i] = false;
     }
-    int got = zmq_poll(items, (int)n, timeout_ms > INT32_MAX ? INT32_MAX : (long)timeout_ms);
+    int got = zmq_poll(items, (int)n, poll_ms(timeout_ms));
     if (got < 0 && errno == ETERM) {
         return fail(ERR_CLOSED, "the transport was closed");
     }
