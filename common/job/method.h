@@ -1,7 +1,6 @@
 /* method.h - what the models differ in (docs/models.md): which impressions a model trains on, how
  * many vectors a feature has, and which towers stand on them. The rest of the difference is the
- * loss (worker/model/loss.h). Sources of the paper's methods: Ma et al. 2018, section 3.2;
- * algorithm.md 1.6.
+ * loss (worker/model/loss.h). The paper's methods are those of Ma et al. 2018, section 3.2.
  *
  * A dictionary is one embedding vector per feature. A model whose towers share nothing (esmm-ns,
  * division, unbias) has two: a row holds both, the first for tower 0, the second for tower 1, so a
@@ -56,23 +55,23 @@ enum delay_method {
 
 struct method {
     uint32_t towers;
-    const char *
-        tower[TOWERS_MAX]; /* names of their arrays: "ctr.w1"; of what they give: "ctcvr" p_ctcvr */
-    uint32_t dictionaries; /* 1 or 2 */
-    bool all;              /* trains on all impressions; else on clicked ones first of all */
-    bool has_ctr, has_cvr; /* which of p_ctr and p_cvr it predicts */
-    uint32_t experts_per;  /* first layer of experts: so many times model.experts; 0: none */
-    bool attention;        /* tower 1 attends to tower 0 before the output layer */
-    bool whole_batch;      /* its loss needs sums over the batch first (loss_totals) */
-    uint32_t heads;        /* of method_with: the last so many towers are model.delay's */
+    const char *tower[TOWERS_MAX]; /* what each gives, as in the names of its arrays: "ctr.w1" */
+    uint32_t dictionaries;         /* 1 or 2 */
+    bool all;                      /* trains on all impressions; else on clicked ones, and perhaps a
+                              share of the others (common/data/sampling.h) */
+    bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
+    uint32_t experts_per; /* its first layer has so many times model.experts experts; 0: none */
+    bool attention;       /* tower 1 attends to tower 0 before the output layer */
+    bool whole_batch;     /* its loss needs sums over the batch first (loss_totals) */
+    uint32_t heads;       /* of method_with: how many of the last towers are model.delay's */
 };
 
 const struct method *method_of(enum model_name name);
-/* The same with the towers that a job's [model] asks for: of chain as many as there are behaviours
- * between click and conversion, and after the model's own the heads of its delay method
- * (docs/stream.md): "rn", "dp", "lag". */
+/* The same with the towers that a job's [model] asks for. Of chain: as many as there are behaviours
+ * between click and conversion, and two. Behind the model's own: the heads of its delay method,
+ * "rn", "dp", "lag" (docs/stream.md). */
 struct method method_with(enum model_name name, uint32_t behaviours, enum delay_method delay);
-/* How many heads that are. */
+/* How many heads a delay method has. */
 uint32_t method_heads(enum delay_method delay);
 
 #endif

@@ -23,8 +23,8 @@ enum record_stream {
 
 const char *streams_name(enum record_stream stream); /* "es-dfm" */
 extern const char *const streams_names[];            /* all of them, up to a NULL */
-/* Can this method learn from records of a stream of that name? "" (not known): OK. Else ERR_CONFIG
- * names the directory, the stream and what was expected. */
+/* OK if the method can learn from records of a stream of that name, or if the name is "" (not
+ * known). Else ERR_CONFIG: names the directory, the stream and what was expected. */
 enum status streams_fit(enum delay_method delay, const char *stream, const char *dir);
 
 #endif

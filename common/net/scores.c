@@ -25,7 +25,7 @@ enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *o
     return OK;
 }
 
-static enum status check_score(const struct score *s, size_t row) {
+static enum status score_check(const struct score *s, size_t row) {
     if (isnan(s->a) || isnan(s->b)) {
         return fail(ERR_PROTOCOL, "score %zu (impression %llu): a logit is not a number", row,
                     (unsigned long long)s->impression_id);
@@ -62,12 +62,12 @@ enum status wire_scores_unpack(const void *data, size_t bytes, size_t n, struct 
             memcpy(&s->weight, at + 25, 4);
             other = other || s->weight != 1.0f;
         }
-        TRY(check_score(s, i));
+        TRY(score_check(s, i));
     }
     return other ? OK : fail(ERR_PROTOCOL, "scores with weights, all of them 1");
 }
 
-static enum status pack_table(const struct metric_bins *b, struct buf *out) {
+static enum status bins_pack_table(const struct metric_bins *b, struct buf *out) {
     uint32_t used = 0;
     for (uint32_t k = 0; k < METRIC_BINS; k++) {
         used += (b->positive[k] | b->negative[k]) != 0;
@@ -87,11 +87,11 @@ static enum status pack_table(const struct metric_bins *b, struct buf *out) {
 
 enum status wire_bins_pack(const struct metric_bins *ctr, const struct metric_bins *ctcvr,
                            struct buf *out) {
-    TRY(pack_table(ctr, out));
-    return pack_table(ctcvr, out);
+    TRY(bins_pack_table(ctr, out));
+    return bins_pack_table(ctcvr, out);
 }
 
-static bool unpack_table(struct cursor *c, struct metric_bins *b) {
+static bool bins_unpack_table(struct cursor *c, struct metric_bins *b) {
     memset(b, 0, sizeof *b);
     uint64_t used = cursor_varint(c);
     uint64_t next = 0;
@@ -113,7 +113,7 @@ static bool unpack_table(struct cursor *c, struct metric_bins *b) {
 enum status wire_bins_unpack(const void *data, size_t bytes, struct metric_bins *ctr,
                              struct metric_bins *ctcvr) {
     struct cursor c = cursor_of(data, bytes);
-    if (!unpack_table(&c, ctr) || !unpack_table(&c, ctcvr) || cursor_left(&c) != 0) {
+    if (!bins_unpack_table(&c, ctr) || !bins_unpack_table(&c, ctcvr) || cursor_left(&c) != 0) {
         return fail(ERR_PROTOCOL, "metric bins: a frame of %zu bytes does not parse", bytes);
     }
     return OK;

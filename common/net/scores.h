@@ -1,8 +1,8 @@
 /* scores.h - the raw frames that carry predictions: evaluation scores and running-metric bins.
  *
  * SCORES' values frame: 25 bytes a row, little-endian: u64 impression id, u64 user, f32 a, f32 b,
- * u8 labels; or, if one of the message's impressions counts other than 1, 29 with f32 weight
- * behind. At most SHARD_IMPRESSIONS_MAX rows.
+ * u8 labels. If an impression of the message has a weight other than 1, 29 bytes a row, with f32
+ * weight behind the labels. At most SHARD_IMPRESSIONS_MAX rows.
  *
  * A worker HEARTBEAT's values frame: two tables of bins (CTR on all impressions, CTCVR on all),
  * each: varint n, then n times varint gap (bin number minus the previous one's, the first counted

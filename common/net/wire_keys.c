@@ -24,7 +24,7 @@ size_t wire_keys_bytes_max(size_t n, uint32_t fields) {
     return n * sizeof(uint64_t) + fields;
 }
 
-static inline uint8_t *put_varint(uint8_t *at, uint64_t v) {
+static inline uint8_t *keys_put_varint(uint8_t *at, uint64_t v) {
     while (v >= 0x80) {
         *at++ = (uint8_t)(v | 0x80);
         v >>= 7;
@@ -35,7 +35,7 @@ static inline uint8_t *put_varint(uint8_t *at, uint64_t v) {
 
 /* The field's deltas at `out`; 0 if raw is no longer or an id is below its predecessor. Never
  * writes beyond the raw form's n * 8 bytes. */
-static size_t put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
+static size_t keys_put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
     const size_t raw = (size_t)n * sizeof *ids;
     uint8_t *at = out;
     uint64_t last = 0;
@@ -43,7 +43,7 @@ static size_t put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
         if (ids[i] < last || (size_t)(at - out) + 10 > raw) {
             return 0;
         }
-        at = put_varint(at, ids[i] - last);
+        at = keys_put_varint(at, ids[i] - last);
         last = ids[i];
     }
     return (size_t)(at - out);
@@ -56,7 +56,7 @@ size_t wire_keys_pack(const uint32_t *counts, uint32_t fields, const uint64_t *i
         if (n == 0) {
             continue;
         }
-        size_t bytes = put_deltas(ids, n, at + 1);
+        size_t bytes = keys_put_deltas(ids, n, at + 1);
         *at = bytes > 0 ? CODING_DELTA : CODING_RAW;
         if (bytes == 0) {
             bytes = (size_t)n * sizeof *ids;
@@ -69,7 +69,7 @@ size_t wire_keys_pack(const uint32_t *counts, uint32_t fields, const uint64_t *i
 }
 
 /* One and two bytes are nearly all there is; the rest is the cursor's. */
-static void take_deltas(struct cursor *c, uint32_t n, uint64_t *ids) {
+static void keys_take_deltas(struct cursor *c, uint32_t n, uint64_t *ids) {
     uint64_t id = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (cursor_left(c) >= 2 && c->at[0] < 0x80) {
@@ -84,10 +84,10 @@ static void take_deltas(struct cursor *c, uint32_t n, uint64_t *ids) {
     }
 }
 
-static enum status take_field(struct cursor *c, uint32_t n, uint64_t *ids) {
+static enum status keys_take_field(struct cursor *c, uint32_t n, uint64_t *ids) {
     const uint8_t coding = cursor_u8(c);
     if (coding == CODING_DELTA) {
-        take_deltas(c, n, ids);
+        keys_take_deltas(c, n, ids);
     } else if (coding == CODING_RAW) {
         const uint8_t *raw = cursor_take(c, (size_t)n * sizeof *ids);
         if (raw != NULL) {
@@ -104,7 +104,7 @@ enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void
     struct cursor c = cursor_of(data, bytes);
     for (uint32_t f = 0; f < fields; f++) {
         if (counts[f] > 0) {
-            TRY(take_field(&c, counts[f], ids));
+            TRY(keys_take_field(&c, counts[f], ids));
             ids += counts[f];
         }
     }
