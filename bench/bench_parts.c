@@ -19,6 +19,8 @@
 #include "common/base/rng.h"
 #include "common/job/usage.h"
 #include "common/net/wire.h"
+#include "common/net/wire_keys.h"
+#include "common/net/wire_values.h"
 #include "ps/optimizer.h"
 #include "tests/metric_of.h"
 #include "tests/naive/optimizer_naive.h"

@@ -12,7 +12,8 @@
 #define COORD_CUT_H
 
 #include "common/checkpoint/manifest.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
+#include "common/job/applied.h"
 
 struct cut {
     uint32_t partitions;

@@ -15,7 +15,7 @@
 #include "common/data/dataset.h"
 #include "common/base/thread.h"
 #include "common/data/unseen.h"
-#include "common/net/wire.h"
+#include "common/net/eval_messages.h"
 
 struct eval_job {
     const struct dataset *data; /* borrowed */

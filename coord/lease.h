@@ -31,7 +31,7 @@
 #ifndef COORD_LEASE_H
 #define COORD_LEASE_H
 
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
 #include "batch_plan.h"
 
 enum lease_state { LEASE_PENDING, LEASE_OUT, LEASE_BACK };

@@ -18,7 +18,8 @@
 #ifndef COORD_MEMBERSHIP_H
 #define COORD_MEMBERSHIP_H
 
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
+#include "common/base/status.h"
 
 enum member_state {
     MEMBER_ABSENT,

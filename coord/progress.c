@@ -1,6 +1,7 @@
 #include "progress.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "common/base/mem.h"
 

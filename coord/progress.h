@@ -19,7 +19,8 @@
 #define COORD_PROGRESS_H
 
 #include "common/metric/metric_bins.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
+#include "common/job/schema.h"
 
 #define LOSS_BATCHES    200u
 #define LOSS_SAMPLES    16u

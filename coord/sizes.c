@@ -6,6 +6,7 @@
  */
 #include "common/job/layout.h"
 #include "state.h"
+#include "common/net/wire_values.h"
 
 /* A part reports the names it has: at most those of two epochs, as many bits. */
 enum status sizes_of_names(const struct coord *c) {

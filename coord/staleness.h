@@ -37,7 +37,8 @@
 #ifndef COORD_STALENESS_H
 #define COORD_STALENESS_H
 
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
+#include "common/base/status.h"
 
 #define STALENESS_TRAINERS_MAX 65536u
 #define STALENESS_CLOCK_MAX    (1ull << 60) /* so that no sum here overflows */

@@ -16,6 +16,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/net/transport.h"
+#include "common/net/job_plan.h"
 #include "cut.h"
 #include "coord_options.h"
 #include "eval_job.h"

@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
+#include "common/net/wire_keys.h"
+#include "common/net/wire_values.h"
 
 void serving_fini(struct serving *v) {
     for (size_t i = 0; i < STATUSES; i++) {

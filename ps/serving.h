@@ -12,6 +12,7 @@
 #include "common/checkpoint/manifest.h"
 #include "common/job/config.h"
 #include "common/net/transport.h"
+#include "common/net/job_plan.h"
 #include "partition.h"
 
 /* What all threads of a server share, read-only from BEGIN on; outlives the threads. */

@@ -12,6 +12,7 @@
 #define WORKER_CLIENT_H
 
 #include "transfer.h"
+#include "common/net/job_plan.h"
 
 struct client;
 struct client_spec {

@@ -1,7 +1,7 @@
 #include "gate.h"
 
 #include "common/base/thread.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
 
 void gate_init(struct gate *g, uint32_t trainers, uint64_t staleness_max) {
     *g = (struct gate){.trainers = trainers, .staleness_max = staleness_max};

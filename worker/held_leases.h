@@ -15,7 +15,7 @@
 #include "common/data/batch.h"
 #include "common/metric/score.h"
 #include "common/data/unseen.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
 
 struct held_lease {
     struct wire_lease lease;

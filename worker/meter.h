@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include "common/metric/metric_bins.h"
 #include "common/metric/score.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
 
 struct meter {
     pthread_mutex_t lock;

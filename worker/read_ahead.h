@@ -18,7 +18,7 @@
 #define WORKER_READ_AHEAD_H
 
 #include "common/data/batch.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
 
 #define READ_LEASES_MAX 64
 #define READ_SHARDS_MAX 3

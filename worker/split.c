@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/net/wire_keys.h"
+#include "common/net/wire_values.h"
 
 #define ALIGN_FLOATS 16 /* rows of a slot begin on a cache line */
 

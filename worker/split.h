@@ -15,7 +15,8 @@
 
 #include "common/base/hash.h"
 #include "common/job/layout.h"
-#include "common/net/wire.h"
+#include "common/net/link_messages.h"
+#include "common/net/job_plan.h"
 
 /* Which partition has what; the same for all batches of a job. What it points to is the owner's. */
 struct route {

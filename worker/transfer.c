@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/net/wire_keys.h"
+#include "common/net/wire_values.h"
 
 enum status transfer_init(struct transfer *x, const struct route *r) {
     *x = (struct transfer){0};

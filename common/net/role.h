@@ -12,6 +12,7 @@
 
 #include "link.h"
 #include "common/job/layout.h"
+#include "job_plan.h"
 
 /* Each is called by role_run with role.self; a status that is not OK ends the role. */
 struct role_parts {

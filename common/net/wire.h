@@ -17,11 +17,8 @@
 
 #include "common/base/bytes.h"
 #include "eval_messages.h"
-#include "job_plan.h"
 #include "link_messages.h"
 #include "row_messages.h"
-#include "wire_keys.h"
-#include "wire_values.h"
 
 #define WIRE_VERSION    1u
 #define WIRE_HEADER_MAX 4096u

@@ -21,6 +21,7 @@
 #include "common/base/rng.h"
 #include "ps/server_thread.h"
 #include "worker/client.h"
+#include "common/net/wire_values.h"
 
 #include <cmocka.h> /* last: it has a macro called fail */
 

@@ -1,6 +1,7 @@
 /* A transfer without sockets: what it asks of two partitions, and what it makes of their answers in
  * orders that a network rarely brings. */
 #include "worker/transfer.h"
+#include "common/net/wire_keys.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
