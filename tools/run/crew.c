@@ -235,7 +235,7 @@ static void take_line(struct crew *c, struct crew_child *child, struct buf *line
 }
 
 /* Reads what there is, and closes the stream at its end. */
-static void hear(struct crew *c, struct crew_child *child, int *fd) {
+static void crew_hear(struct crew *c, struct crew_child *child, int *fd) {
     char data[16384];
     struct buf *line = &child->lines[fd == &child->err];
     const ssize_t n = read(*fd, data, sizeof data);
@@ -255,7 +255,7 @@ static void hear(struct crew *c, struct crew_child *child, int *fd) {
     }
 }
 
-static void beat(struct crew *c) {
+static void crew_beat(struct crew *c) {
     const uint64_t now_ms = clock_mono_ms();
     if (now_ms < c->beat_ms) {
         return;
@@ -283,10 +283,10 @@ static void listen_to_all(struct crew *c) {
     }
     for (size_t i = 0; i < c->count; i++) {
         if (p[2 * i].revents != 0) {
-            hear(c, &c->children[i], &c->children[i].out);
+            crew_hear(c, &c->children[i], &c->children[i].out);
         }
         if (p[2 * i + 1].revents != 0) {
-            hear(c, &c->children[i], &c->children[i].err);
+            crew_hear(c, &c->children[i], &c->children[i].err);
         }
     }
 }
@@ -318,7 +318,7 @@ static struct ending ending_of(struct crew_child *child) {
     return e;
 }
 
-static void reap(struct crew_child *child) {
+static void crew_reap(struct crew_child *child) {
     if (child->pid > 0 && waitpid(child->pid, &child->wait_status, WNOHANG) == child->pid) {
         child->pid = 0;
         child->reaped_ms = clock_mono_ms();
@@ -350,7 +350,7 @@ static bool next_event(struct crew *c, struct event *e) {
     for (size_t i = 0; i < c->count; i++) {
         struct crew_child *child = &c->children[i];
         e->child = i;
-        reap(child);
+        crew_reap(child);
         if (child->up) {
             child->up = false;
             e->kind = EVENT_UP;
@@ -375,7 +375,7 @@ static bool next_event(struct crew *c, struct event *e) {
 static void crew_wait(void *self, struct event *e) {
     struct crew *c = self;
     e->kind = EVENT_NONE;
-    beat(c);
+    crew_beat(c);
     if (!next_event(c, e)) {
         listen_to_all(c);
         next_event(c, e);

@@ -14,7 +14,7 @@
 #define ALNUM           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 /* Letters, digits, and between them also . _ - */
-static bool name_good(const char *name) {
+static bool host_name_good(const char *name) {
     const size_t n = strlen(name);
     return n > 0 && n < HOST_NAME_BYTES && name[strspn(name, ALNUM "_.-")] == '\0' &&
            strchr(ALNUM, name[0]) != NULL && strchr(ALNUM, name[n - 1]) != NULL;
@@ -24,10 +24,10 @@ static bool name_good(const char *name) {
 static bool destination_good(const char *word) {
     const char *at = strchr(word, '@');
     if (at == NULL) {
-        return name_good(word);
+        return host_name_good(word);
     }
     return strlen(word) < HOST_NAME_BYTES && strchr(ALNUM "_", word[0]) != NULL &&
-           strspn(word, ALNUM "_.-") == (size_t)(at - word) && name_good(at + 1);
+           strspn(word, ALNUM "_.-") == (size_t)(at - word) && host_name_good(at + 1);
 }
 
 const char *host_bare(const struct host *h) {
@@ -55,7 +55,7 @@ static enum status host_add(struct hosts *h, const char *name, int line, const c
 
 static enum status host_set(struct host *h, const char *name, int line, const char *word) {
     uint64_t slots = 0;
-    if (strncmp(word, "addr=", 5) == 0 && name_good(word + 5)) {
+    if (strncmp(word, "addr=", 5) == 0 && host_name_good(word + 5)) {
         snprintf(h->address, sizeof h->address, "%s", word + 5);
         return OK;
     }

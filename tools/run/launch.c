@@ -55,7 +55,7 @@ static enum status split_ssh(struct launch *l) {
     return words_split(&l->ssh, fixed);
 }
 
-static enum status make_plan(struct launch *l) {
+static enum status launch_plan(struct launch *l) {
     char logs[PATH_BYTES_MAX];
     TRY(find_program(&l->job));
     TRY(split_ssh(l));
@@ -128,7 +128,7 @@ static enum status print_questions(const struct launch *l, const struct question
 }
 
 /* Every command, host by host. */
-static enum status print_plan(const struct launch *l) {
+static enum status launch_print_plan(const struct launch *l) {
     for (size_t i = 0; i < l->hosts.count; i++) {
         printf("# %s (%u slots):", l->hosts.list[i].name, l->hosts.list[i].slots);
         print_roles_on(l, i, stdout);
@@ -152,8 +152,11 @@ static enum status print_plan(const struct launch *l) {
  * pipes and a log. */
 static void prepare_process(void) {
     struct rlimit files;
+    struct sigaction hangup;
     stop_signals_install();
-    stop_signal_add(SIGHUP);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) { /* nohup */
+        stop_signal_add(SIGHUP);
+    }
     signal(SIGTSTP, SIG_IGN);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
@@ -292,9 +295,9 @@ enum status launch_run(const struct job *job) {
     l->job = *job; /* its lists stay the job's */
     l->lock = LOCK_NONE;
     l->crew.progress_write = -1;
-    enum status status = make_plan(l);
+    enum status status = launch_plan(l);
     if (status == OK) {
-        status = job->dry_run ? print_plan(l) : launch_start(l);
+        status = job->dry_run ? launch_print_plan(l) : launch_start(l);
     }
     cause_keep(&cause, status);
     host_check_fini(&l->check);

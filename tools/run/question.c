@@ -68,7 +68,7 @@ static void send_script(struct question *q) {
     }
 }
 
-static void take_text(int *fd, struct buf *text) {
+static void question_read(int *fd, struct buf *text) {
     char data[16384];
     const ssize_t n = *fd < 0 ? 0 : read(*fd, data, sizeof data);
     if (n > 0 && text->len + (size_t)n < ANSWER_BYTES_MAX) {
@@ -94,12 +94,12 @@ static bool question_turn(struct question *q) {
         send_script(q);
     }
     const bool ended = waitpid(q->pipes.pid, &q->wait_status, WNOHANG) == q->pipes.pid;
-    take_text(&q->pipes.out, &q->answer);
-    take_text(&q->pipes.err, &q->errors);
+    question_read(&q->pipes.out, &q->answer);
+    question_read(&q->pipes.err, &q->errors);
     if (ended) {
         for (int i = 0; i < 64 && (q->pipes.out >= 0 || q->pipes.err >= 0); i++) {
-            take_text(&q->pipes.out, &q->answer);
-            take_text(&q->pipes.err, &q->errors);
+            question_read(&q->pipes.out, &q->answer);
+            question_read(&q->pipes.err, &q->errors);
         }
         q->pipes.pid = 0;
         return false;
@@ -138,7 +138,7 @@ static void last_error(const struct question *q, char *out, size_t bytes) {
     snprintf(out, bytes, "%.*s", (int)(end - begin), text == NULL ? "" : text + begin);
 }
 
-static void judge(struct question *q, bool in_time) {
+static void question_judge(struct question *q, bool in_time) {
     char why[384];
     const int code = WIFEXITED(q->wait_status) ? WEXITSTATUS(q->wait_status) : -1;
     last_error(q, why, sizeof why);
@@ -176,7 +176,7 @@ enum status questions_ask(struct question *q, size_t count, const struct words *
         }
     }
     for (size_t i = 0; i < count; i++) {
-        judge(&q[i], q[i].pipes.pid == 0);
+        question_judge(&q[i], q[i].pipes.pid == 0);
     }
     return OK;
 }

@@ -83,9 +83,10 @@ static void print_aucs(const char *head, const char *json) {
 }
 
 void summary_view_print(const char *text) {
-    printf("trained %.0f impressions in %.1f s (%.0f/s), final loss %.6f\n",
-           json_number(text, "impressions"), json_number(text, "seconds"),
-           json_number(text, "impressions_per_s"), json_number(text, "loss"));
+    const double loss = json_number(text, "loss"); /* none before the first batch */
+    printf("trained %.0f impressions in %.1f s (%.0f/s)", json_number(text, "impressions"),
+           json_number(text, "seconds"), json_number(text, "impressions_per_s"));
+    printf(isfinite(loss) ? ", final loss %.6f\n" : "\n", loss);
     if (isfinite(json_number(text, "auc_ctr"))) {
         print_aucs("evaluation: AUC", text);
         evaluation_doubt(json_number(text, "auc_ctr"), json_number(text, "auc_cvr_clicked"),

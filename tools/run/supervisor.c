@@ -18,7 +18,7 @@ void supervisor_init(struct supervisor *s, const struct supervisor_world *world,
     }
 }
 
-static bool running(const struct supervised *c) {
+static bool child_runs(const struct supervised *c) {
     return c->state == CHILD_OPENING || c->state == CHILD_UP;
 }
 
@@ -26,7 +26,7 @@ static bool running(const struct supervised *c) {
 
 static void tell_all(struct supervisor *s, int signal) {
     for (size_t i = 0; i < s->count; i++) {
-        if (running(&s->children[i])) {
+        if (child_runs(&s->children[i])) {
             s->world.tell(s->world.self, i, signal);
         }
     }
@@ -34,14 +34,15 @@ static void tell_all(struct supervisor *s, int signal) {
 
 static void cut_all(struct supervisor *s) {
     for (size_t i = 0; i < s->count; i++) {
-        if (running(&s->children[i])) {
+        if (child_runs(&s->children[i])) {
             s->world.cut(s->world.self, i);
         }
     }
 }
 
 /* Nobody is started any more once the job is to end. */
-static void enter(struct supervisor *s, enum supervisor_phase phase, uint64_t ms, uint64_t now_ms) {
+static void enter_phase(struct supervisor *s, enum supervisor_phase phase, uint64_t ms,
+                        uint64_t now_ms) {
     s->phase = phase;
     s->deadline_ms = ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ms;
     for (size_t i = 0; i < s->count; i++) {
@@ -64,18 +65,18 @@ static void blame(struct supervisor *s, size_t child, const char *what) {
     }
 }
 
-static void advance(struct supervisor *s, uint64_t now_ms) {
+static void advance_phase(struct supervisor *s, uint64_t now_ms) {
     if (s->phase == PHASE_RUN || now_ms < s->deadline_ms) {
         return;
     }
     switch (s->phase) {
     case PHASE_SAVE:
         blame(s, 0, "did not end within its time to save");
-        enter(s, PHASE_TERM, s->policy.term_ms, now_ms);
+        enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms);
         break;
-    case PHASE_FOLLOW: enter(s, PHASE_TERM, s->policy.term_ms, now_ms); break;
-    case PHASE_TERM: enter(s, PHASE_KILL, s->policy.kill_ms, now_ms); break;
-    case PHASE_KILL: enter(s, PHASE_CUT, s->policy.kill_ms, now_ms); break;
+    case PHASE_FOLLOW: enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms); break;
+    case PHASE_TERM: enter_phase(s, PHASE_KILL, s->policy.kill_ms, now_ms); break;
+    case PHASE_KILL: enter_phase(s, PHASE_CUT, s->policy.kill_ms, now_ms); break;
     default: s->phase = PHASE_OVER; break;
     }
 }
@@ -83,7 +84,7 @@ static void advance(struct supervisor *s, uint64_t now_ms) {
 bool supervisor_over(const struct supervisor *s) {
     bool any = false;
     for (size_t i = 0; i < s->count; i++) {
-        any |= running(&s->children[i]);
+        any |= child_runs(&s->children[i]);
     }
     return s->phase == PHASE_OVER || (s->phase != PHASE_RUN && !any);
 }
@@ -110,7 +111,7 @@ static void start_due(struct supervisor *s, uint64_t now_ms) {
             snprintf(what, sizeof what, "cannot be started: %s", fail_text());
             c->state = CHILD_ENDED;
             blame(s, i, what);
-            enter(s, PHASE_TERM, s->policy.lost_ms, now_ms);
+            enter_phase(s, PHASE_TERM, s->policy.lost_ms, now_ms);
             return;
         }
         c->state = CHILD_OPENING;
@@ -154,9 +155,10 @@ static void coordinator_ended(struct supervisor *s, const struct ending *e, uint
         return;
     }
     if (s->idle) { /* the others have never met it */
-        enter(s, PHASE_TERM, s->policy.term_ms, now_ms);
+        enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms);
     } else {
-        enter(s, PHASE_FOLLOW, s->ended_well ? s->policy.follow_ms : s->policy.fail_ms, now_ms);
+        enter_phase(s, PHASE_FOLLOW, s->ended_well ? s->policy.follow_ms : s->policy.fail_ms,
+                    now_ms);
     }
 }
 
@@ -171,10 +173,10 @@ static bool another_worker(const struct supervisor *s) {
 
 static void save_and_fail(struct supervisor *s, size_t child, const char *what, uint64_t now_ms) {
     blame(s, child, what);
-    if (running(&s->children[0])) {
+    if (child_runs(&s->children[0])) {
         s->world.tell(s->world.self, 0, SIGTERM);
     }
-    enter(s, PHASE_SAVE, s->policy.save_failed_ms, now_ms);
+    enter_phase(s, PHASE_SAVE, s->policy.save_failed_ms, now_ms);
 }
 
 /* A worker whose process or machine died is replaced; one that says it failed would fail again. */
@@ -220,7 +222,7 @@ static void child_ended(struct supervisor *s, size_t child, const struct ending 
     if (s->children[child].kind == CHILD_SERVER && s->phase <= PHASE_SAVE) {
         describe_ending(e, what, sizeof what);
         blame(s, child, what);
-        enter(s, PHASE_TERM, s->policy.lost_ms, now_ms);
+        enter_phase(s, PHASE_TERM, s->policy.lost_ms, now_ms);
     } else if (s->children[child].kind == CHILD_WORKER && s->phase == PHASE_RUN) {
         worker_ended(s, child, e, now_ms);
     }
@@ -231,17 +233,17 @@ static void child_ended(struct supervisor *s, size_t child, const struct ending 
 /* The first is the coordinator's to obey: it saves and ends the job. The second may be an order. */
 static void heed_signal(struct supervisor *s, int signal, uint64_t now_ms) {
     const bool stops = s->policy.second_signal_stops;
-    if (s->phase == PHASE_RUN && running(&s->children[0])) {
+    if (s->phase == PHASE_RUN && child_runs(&s->children[0])) {
         s->world.say(s->world.self,
                      stops ? "stopping: saving a checkpoint first (a second signal stops at once)"
                            : "stopping: saving a checkpoint first");
         s->world.tell(s->world.self, 0, signal == SIGINT ? SIGINT : SIGTERM);
-        enter(s, PHASE_SAVE, s->policy.save_ms, now_ms);
+        enter_phase(s, PHASE_SAVE, s->policy.save_ms, now_ms);
     } else if (s->phase == PHASE_SAVE && stops) {
         blame(s, 0, "was stopped at once by a second signal");
-        enter(s, PHASE_TERM, s->policy.term_ms, now_ms);
+        enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms);
     } else if (s->phase == PHASE_TERM && stops) {
-        enter(s, PHASE_KILL, s->policy.kill_ms, now_ms);
+        enter_phase(s, PHASE_KILL, s->policy.kill_ms, now_ms);
     }
 }
 
@@ -258,7 +260,7 @@ void supervisor_take(struct supervisor *s, const struct event *e, uint64_t now_m
     case EVENT_SIGNAL: heed_signal(s, e->signal, now_ms); break;
     default: break;
     }
-    advance(s, now_ms);
+    advance_phase(s, now_ms);
     if (s->phase == PHASE_RUN) {
         start_due(s, now_ms);
     }

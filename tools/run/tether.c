@@ -16,7 +16,7 @@
  * has ended, and two under one index would be refused. So it gives its number (--replace), and it
  * is killed first, if it is still there and was started with the very same arguments.
  *
- * The role leads its own process group and reads nothing. It writes where the tether writes.
+ * The role leads a session of its own and reads nothing. It writes where the tether writes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +125,7 @@ static enum status remove_predecessor(const struct tether *t) {
 /* --- the role --------------------------------------------------------------------------------- */
 
 /* The role's argv is the tether's with the program's name in place of what stood before. */
-static enum status start_role(struct tether *t) {
+static enum status tether_start_role(struct tether *t) {
     char **argv = t->role - 1;
     char *before = argv[0];
     char name[] = "esmm";
@@ -140,7 +140,7 @@ static enum status start_role(struct tether *t) {
     return OK;
 }
 
-static void end_role(struct tether *t, const char *why) {
+static void tether_end_role(struct tether *t, const char *why) {
     if (t->kill_at_ms == 0) {
         log_warn("%s: ending the %s, at the latest in %llu s", why, t->role[0],
                  (unsigned long long)t->grace_s);
@@ -151,7 +151,7 @@ static void end_role(struct tether *t, const char *why) {
 
 /* --- what is heard ---------------------------------------------------------------------------- */
 
-static void obey(struct tether *t, const char *line) {
+static void tether_obey(struct tether *t, const char *line) {
     if (strcmp(line, "int") == 0) {
         kill(t->pid, SIGINT);
     } else if (strcmp(line, "term") == 0) {
@@ -163,7 +163,7 @@ static void obey(struct tether *t, const char *line) {
     }
 }
 
-static void hear(struct tether *t) {
+static void tether_hear(struct tether *t) {
     char data[256];
     ssize_t n = read(STDIN_FILENO, data, sizeof data);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
@@ -177,7 +177,7 @@ static void hear(struct tether *t) {
     for (ssize_t i = 0; i < n; i++) {
         if (data[i] == '\n') {
             t->line[t->line_bytes] = '\0';
-            obey(t, t->line);
+            tether_obey(t, t->line);
             t->line_bytes = 0;
         } else if (t->line_bytes + 1 < sizeof t->line) {
             t->line[t->line_bytes++] = data[i];
@@ -188,7 +188,7 @@ static void hear(struct tether *t) {
 static void listen_for_input(struct tether *t) {
     struct pollfd p = {.fd = t->input_open ? STDIN_FILENO : -1, .events = POLLIN};
     if (poll(&p, 1, POLL_MS) > 0) {
-        hear(t);
+        tether_hear(t);
     }
 }
 
@@ -201,14 +201,14 @@ static void pass_signal_on(struct tether *t) {
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static void turn(struct tether *t) {
+static void tether_turn(struct tether *t) {
     listen_for_input(t);
     pass_signal_on(t);
     uint64_t now_ms = clock_mono_ms();
     if (!t->input_open) {
-        end_role(t, "the launcher's connection is closed");
+        tether_end_role(t, "the launcher's connection is closed");
     } else if (now_ms >= t->heard_ms + t->silence_s * 1000) {
-        end_role(t, "the launcher has been silent for too long");
+        tether_end_role(t, "the launcher has been silent for too long");
     }
     if (t->kill_at_ms != 0 && now_ms >= t->kill_at_ms) {
         kill(-t->pid, SIGKILL);
@@ -224,13 +224,13 @@ static int exit_code_of(const struct tether *t, int wait_status) {
     return 128 + number;
 }
 
-static enum status hold(struct tether *t) {
+static enum status tether_hold(struct tether *t) {
     int wait_status = 0;
     pid_t got;
     t->input_open = true;
     t->heard_ms = clock_mono_ms();
     while ((got = waitpid(t->pid, &wait_status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
-        turn(t);
+        tether_turn(t);
     }
     if (got < 0) {
         return fail(ERR_IO, "cannot wait for the %s: %s", t->role[0], strerror(errno));
@@ -245,8 +245,8 @@ static enum status tether_run(void *line) {
     signal(SIGHUP, SIG_IGN);
     TRY(log_open(NULL, "tether"));
     TRY(remove_predecessor(t));
-    TRY(start_role(t));
-    return hold(t);
+    TRY(tether_start_role(t));
+    return tether_hold(t);
 }
 
 static int tether_exit_code(const void *line) {

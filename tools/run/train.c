@@ -82,7 +82,7 @@ static enum status enter_run(struct train *t, bool *complete) {
     return status != OK ? cause_again(&cause) : refuse_old_run(&t->job);
 }
 
-static enum status make_directories(struct train *t) {
+static enum status train_directories(struct train *t) {
     char path[PATH_BYTES_MAX];
     TRY(path_join(path, t->job.out, "logs"));
     TRY(file_mkdirs(path));
@@ -151,7 +151,7 @@ static enum status train_crew(struct train *t) {
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static enum status print_summary(struct train *t) {
+static enum status train_summary(struct train *t) {
     char path[PATH_BYTES_MAX];
     char newest[PATH_BYTES_MAX];
     char *text = NULL;
@@ -214,7 +214,7 @@ static void say_start(const struct train *t) {
     fflush(stdout);
 }
 
-static enum status run(struct train *t) {
+static enum status train_run(struct train *t) {
     bool complete = false;
     stop_signals_install();
     TRY(manifest_run_dir(t->job.out));
@@ -225,7 +225,7 @@ static enum status run(struct train *t) {
         return OK;
     }
     TRY(await_stream(t));
-    TRY(make_directories(t));
+    TRY(train_directories(t));
     TRY(write_config(t));
     view_init(&t->view, total_impressions(t), t->job.stream ? 0 : t->job.config.epochs);
     TRY(make_crew(t));
@@ -233,7 +233,7 @@ static enum status run(struct train *t) {
     say_start(t);
     TRY(train_crew(t));
     view_end(&t->view);
-    return print_summary(t);
+    return train_summary(t);
 }
 
 /* For a job whose coordinator had no time to write one. */
@@ -288,7 +288,7 @@ static enum status train_start(void *line) {
     t->job = *(const struct job *)line; /* its lists stay the line's */
     t->crew.progress_write = -1;
     t->lock = LOCK_NONE;
-    enum status status = run(t);
+    enum status status = train_run(t);
     if (status != OK && !(status == ERR_CLOSED && stop_requested())) { /* else nothing had begun */
         status = end_failed(t, status);
     }

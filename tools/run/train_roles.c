@@ -67,7 +67,7 @@ static enum status add_dirs(struct crew_child *c, const char *option,
 /* --- the configuration ------------------------------------------------------------------------ */
 
 /* Whether two lines are of one key. */
-static bool same_key(const char *a, const char *b) {
+static bool same_config_key(const char *a, const char *b) {
     const size_t n = strcspn(a, "=\n");
     return strncmp(a, b, n) == 0 && a[n] == b[n] && a[n] == '=';
 }
@@ -97,7 +97,7 @@ static enum status add_differences(struct crew_child *c, const char *text, const
         } else if (!same && n > 0) {
             TRY(add_set(c, section, line));
         }
-        if (same || same_key(line, old)) {
+        if (same || same_config_key(line, old)) {
             old += strcspn(old, "\n");
             old += *old == '\n';
         }
@@ -128,7 +128,7 @@ out:
 /* --- the roles -------------------------------------------------------------------------------- */
 
 /* Here a role writes its log itself. */
-static enum status end_role(const struct train_roles *r, struct crew_child *c) {
+static enum status add_role_end(const struct train_roles *r, struct crew_child *c) {
     TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
     return r->hosts == NULL ? words_option(&c->command, "--log", c->log) : OK;
 }
@@ -154,7 +154,7 @@ static enum status add_coord(const struct train_roles *r, struct crew *s) {
     if (r->job->resume) {
         TRY(words_add(&c->command, "--resume"));
     }
-    return end_role(r, c);
+    return add_role_end(r, c);
 }
 
 static enum status add_server(const struct train_roles *r, struct crew *s, uint32_t index) {
@@ -168,7 +168,7 @@ static enum status add_server(const struct train_roles *r, struct crew *s, uint3
         TRY(words_option(&c->command, "--advertise", r->hosts->list[at].address));
     }
     TRY(words_number(&c->command, "--threads", r->job->config.server_threads));
-    return end_role(r, c);
+    return add_role_end(r, c);
 }
 
 static enum status add_worker(const struct train_roles *r, struct crew *s, uint32_t index) {
@@ -189,7 +189,7 @@ static enum status add_worker(const struct train_roles *r, struct crew *s, uint3
         TRY(words_option(&c->command, "--trace", path));
         c->before = r->make_logs;
     }
-    return end_role(r, c);
+    return add_role_end(r, c);
 }
 
 enum status train_roles_add(const struct train_roles *r, struct view *view, struct crew *s) {

@@ -18,7 +18,7 @@ void view_init(struct view *v, uint64_t total_impressions, uint32_t epochs) {
 }
 
 /* Appends a figure, unless it is not known (yet). */
-static void figure(char *out, size_t bytes, const char *format, double value) {
+static void view_figure(char *out, size_t bytes, const char *format, double value) {
     size_t n = strlen(out);
     if (isfinite(value)) {
         snprintf(out + n, bytes - n, format, value);
@@ -29,14 +29,14 @@ static void view_figures(const char *line, char *out, size_t bytes) {
     double eta = json_number(line, "eta_s");
     size_t n;
     out[0] = '\0';
-    figure(out, bytes, "%.0f impressions", json_number(line, "impressions"));
-    figure(out, bytes, "  %.0f/s", json_number(line, "impressions_per_s"));
-    figure(out, bytes, "  loss %.5f", json_number(line, "loss"));
-    figure(out, bytes, "  auc ctr %.4f", json_number(line, "auc_ctr_running"));
-    figure(out, bytes, "±%.4f", json_number(line, "auc_ctr_running_bound"));
-    figure(out, bytes, " ctcvr %.4f", json_number(line, "auc_ctcvr_running"));
-    figure(out, bytes, "±%.4f", json_number(line, "auc_ctcvr_running_bound"));
-    figure(out, bytes, "  staleness %.1f", json_number(line, "staleness_mean"));
+    view_figure(out, bytes, "%.0f impressions", json_number(line, "impressions"));
+    view_figure(out, bytes, "  %.0f/s", json_number(line, "impressions_per_s"));
+    view_figure(out, bytes, "  loss %.5f", json_number(line, "loss"));
+    view_figure(out, bytes, "  auc ctr %.4f", json_number(line, "auc_ctr_running"));
+    view_figure(out, bytes, "±%.4f", json_number(line, "auc_ctr_running_bound"));
+    view_figure(out, bytes, " ctcvr %.4f", json_number(line, "auc_ctcvr_running"));
+    view_figure(out, bytes, "±%.4f", json_number(line, "auc_ctcvr_running_bound"));
+    view_figure(out, bytes, "  staleness %.1f", json_number(line, "staleness_mean"));
     n = strlen(out);
     if (isfinite(eta)) {
         unsigned s = eta > 359999 ? 359999u : (unsigned)eta;
