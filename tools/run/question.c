@@ -11,7 +11,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
-#include "probe_script.h" /* made of scripts/launch/probe.sh: const char probe_script[] */
+
+extern const char probe_script[]; /* CMakeLists.txt makes it of scripts/launch/probe.sh */
 
 #define POLL_MS          50
 #define END_MS           3000
@@ -57,8 +58,8 @@ static enum status question_start(struct question *q, const struct words *ssh,
 /* --- talking ---------------------------------------------------------------------------------- */
 
 static void send_script(struct question *q) {
-    const size_t all = sizeof probe_script - 1;
-    if (q->pipes.in < 0) {
+    const size_t all = strlen(probe_script);
+    if (q->pipes.in < 0 || q->sent == all) {
         return;
     }
     const ssize_t n = write(q->pipes.in, probe_script + q->sent, all - q->sent);
@@ -90,9 +91,7 @@ static bool question_turn(struct question *q) {
     if (q->pipes.pid == 0) {
         return false;
     }
-    if (q->sent < sizeof probe_script - 1) {
-        send_script(q);
-    }
+    send_script(q);
     const bool ended = waitpid(q->pipes.pid, &q->wait_status, WNOHANG) == q->pipes.pid;
     question_read(&q->pipes.out, &q->answer);
     question_read(&q->pipes.err, &q->errors);
