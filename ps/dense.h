@@ -28,6 +28,10 @@ void dense_apply(struct dense *d, uint64_t begin, uint64_t end, float lr, uint32
 static inline size_t dense_floats(const struct dense *d) {
     return (size_t)(d->end - d->begin);
 }
+/* Vector k: 0 the weights, from 1 on the state vectors. */
+static inline float *dense_vector(const struct dense *d, uint32_t k) {
+    return k == 0 ? d->w : d->s[k - 1];
+}
 size_t dense_bytes(const struct dense *d);
 
 #endif

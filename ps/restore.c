@@ -133,8 +133,7 @@ static void load_dense(struct restore *r, const struct part_chunk *c) {
     const size_t bytes = (size_t)(to - from) * sizeof(float);
     const uint8_t *at = c->data + (from - c->dense_begin) * sizeof(float);
     for (uint32_t k = 0; k <= d->state; k++) {
-        float *into = k == 0 ? d->w : d->s[k - 1];
-        memcpy(into + (from - d->begin), at + k * c->count * sizeof(float), bytes);
+        memcpy(dense_vector(d, k) + (from - d->begin), at + k * c->count * sizeof(float), bytes);
     }
     r->dense_seen += to - from;
 }

@@ -70,54 +70,47 @@ struct snapshot {
 
 /* --- chunks ----------------------------------------------------------------------------------- */
 
-static void snapshot_give_up(struct snapshot *s, enum status status) {
+/* Unless the status is OK. */
+static void give_up_unless(struct snapshot *s, enum status status) {
     cause_keep(&s->cause, status);
-    s->scanned = true;
-}
-
-static bool chunk_new(struct snapshot *s) {
-    struct snapshot_job *job = s->job;
-    if (job->chunk_count == job->chunks_max ||
-        mem_alloc((void **)&s->chunk, sizeof *s->chunk + job->chunk_bytes) != OK) {
-        return false;
-    }
-    job->chunks[job->chunk_count++] = s->chunk;
-    return true;
+    s->scanned = s->scanned || status != OK;
 }
 
 /* An empty chunk becomes the current one. wait: until the writer gives one back. */
 static enum status chunk_take(struct snapshot *s, bool wait) {
+    struct snapshot_job *job = s->job;
     const uint64_t deadline = clock_mono_ms() + s->wait_ms;
-    void *emptied = NULL;
-    enum status status = queue_take(&s->job->emptied, &emptied, 0);
-    if (status != OK && chunk_new(s)) {
-        emptied = s->chunk;
+    void *chunk = NULL;
+    enum status status = queue_take(&job->emptied, &chunk, 0);
+    if (status != OK && job->chunk_count < job->chunks_max &&
+        mem_alloc(&chunk, sizeof *s->chunk + job->chunk_bytes) == OK) {
+        job->chunks[job->chunk_count++] = chunk;
         status = OK;
     }
-    while (status == ERR_TIMEOUT && wait && s->job->chunk_count > 0 &&
-           clock_left_ms(deadline) > 0) {
-        status = queue_take(&s->job->emptied, &emptied, WAIT_SLICE_MS);
+    while (status == ERR_TIMEOUT && wait && job->chunk_count > 0 && clock_left_ms(deadline) > 0) {
+        status = queue_take(&job->emptied, &chunk, WAIT_SLICE_MS);
     }
     if (status != OK) {
-        return wait ? fail(ERR_TIMEOUT, "%s: the disk took no rows for %u ms", s->job->path,
-                           s->wait_ms)
-                    : ERR_AGAIN;
+        return wait
+                   ? fail(ERR_TIMEOUT, "%s: the disk took no rows for %u ms", job->path, s->wait_ms)
+                   : ERR_AGAIN;
     }
-    s->chunk = emptied;
-    s->chunk->work = (struct snapshot_work){.kind = WORK_ROWS, .job = s->job};
+    s->chunk = chunk;
+    s->chunk->work = (struct snapshot_work){.kind = WORK_ROWS, .job = job};
     s->chunk->used = 0;
     s->chunk->segment_count = 0;
     return OK;
 }
 
+static enum status put_work(struct snapshot *s, struct snapshot_work *work) {
+    const enum status status = snapshot_writer_put(s->writer, work);
+    return status == OK ? OK : fail(status, "%s: the writer thread takes no work", s->job->path);
+}
+
 static enum status chunk_send(struct snapshot *s) {
     struct snapshot_chunk *chunk = s->chunk;
     s->chunk = NULL;
-    if (chunk == NULL) {
-        return OK;
-    }
-    const enum status status = snapshot_writer_put(s->writer, &chunk->work);
-    return status == OK ? OK : fail(status, "%s: the writer thread takes no work", s->job->path);
+    return chunk == NULL ? OK : put_work(s, &chunk->work);
 }
 
 /* Half of the chunks, one at least, are left to updates. */
@@ -199,17 +192,14 @@ static void scan_end(struct snapshot *s) {
     for (uint32_t i = 0; i < s->unit_count; i++) {
         struct unit *u = &s->units[i];
         if (u->written + u->passed != u->rows_at_cut) {
-            snapshot_give_up(s, fail(ERR_CORRUPT,
-                                     "%s: %llu rows of field slot %u copied, %llu at the cut",
-                                     s->job->path, (unsigned long long)(u->written + u->passed),
-                                     i / 2, (unsigned long long)u->rows_at_cut));
+            give_up_unless(s, fail(ERR_CORRUPT,
+                                   "%s: %llu rows of field slot %u copied, %llu at the cut",
+                                   s->job->path, (unsigned long long)(u->written + u->passed),
+                                   i / 2, (unsigned long long)u->rows_at_cut));
         }
         s->job->expected[i] = u->written;
     }
-    const enum status status = chunk_send(s);
-    if (status != OK) {
-        snapshot_give_up(s, status);
-    }
+    give_up_unless(s, chunk_send(s));
     s->scanned = true;
 }
 
@@ -229,10 +219,7 @@ static void scan_blocks(struct snapshot *s, uint64_t blocks, bool wait) {
             if (status == ERR_AGAIN) {
                 return;
             }
-            if (status != OK) {
-                snapshot_give_up(s, status);
-                return;
-            }
+            give_up_unless(s, status);
         }
         s->scan_block++;
         blocks--;
@@ -271,10 +258,7 @@ static void snapshot_touch(struct partition *p, uint32_t unit, uint32_t handle) 
     } else if (s->in_order) {
         scan_blocks(s, UINT64_MAX, true);
     } else {
-        const enum status status = copy_block(s, unit, handle >> u->block_shift, true);
-        if (status != OK) {
-            snapshot_give_up(s, status);
-        }
+        give_up_unless(s, copy_block(s, unit, handle >> u->block_shift, true));
     }
 }
 
@@ -303,8 +287,7 @@ static void snapshot_end(struct partition *p) {
 static void snapshot_abandon(struct partition *p) {
     struct snapshot *s = p->snapshot;
     if (!s->end_sent && !atomic_load(&s->job->done)) {
-        fail(ERR_CLOSED, "%s: its partition ended", s->job->path);
-        snapshot_give_up(s, ERR_CLOSED);
+        give_up_unless(s, fail(ERR_CLOSED, "%s: its partition ended", s->job->path));
         send_end(s);
     }
     snapshot_end(p);
@@ -362,7 +345,7 @@ static enum status cut_dense(struct snapshot_job *job, const struct dense *d) {
     const size_t bytes = job->dense_floats * sizeof(float);
     TRY(mem_array_of((void **)&job->dense, job->dense_vectors, bytes));
     for (uint32_t k = 0; k < job->dense_vectors && bytes > 0; k++) {
-        memcpy(job->dense + k * job->dense_floats, k == 0 ? d->w : d->s[k - 1], bytes);
+        memcpy(job->dense + k * job->dense_floats, dense_vector(d, k), bytes);
     }
     return OK;
 }
@@ -402,11 +385,7 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
                                                                 : CHUNK_WAIT_MS;
     TRY_OUT(cut_rows(s, p));
     TRY_OUT(cut_job(s, p, dir, index, count, cut));
-    status = snapshot_writer_put(w, &s->job->begin);
-    if (status != OK) {
-        status = fail(status, "%s: the writer thread takes no work", s->job->path);
-        goto out;
-    }
+    TRY_OUT(put_work(s, &s->job->begin));
     p->snapshot = s;
     p->hooks = &snapshot_hooks;
     s = NULL;

@@ -56,7 +56,6 @@ struct snapshot_job {
     bool give_up;
     /* by the writer */
     struct container_writer file;
-    bool opened;
     struct buf gathered;
     uint64_t *written;         /* [units] */
     struct snapshot_job *next; /* list of unfinished jobs */

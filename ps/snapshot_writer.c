@@ -47,7 +47,6 @@ static enum status write_dense(struct snapshot_job *job) {
 
 static enum status job_begin(struct snapshot_job *job) {
     TRY(container_create(&job->file, job->path, CONTAINER_CHECKPOINT_PART));
-    job->opened = true;
     TRY(container_put(&job->file, PART_META, 0, job->meta.data, job->meta.len, true));
     return write_dense(job);
 }
@@ -95,7 +94,6 @@ static enum status job_finish(struct snapshot_job *job) {
     }
     TRY(buf_put_u64(&job->gathered, job->dense_floats));
     TRY(container_put(&job->file, PART_TOTALS, 0, job->gathered.data, job->gathered.len, false));
-    job->opened = false; /* committed or failed, it is closed */
     return container_commit(&job->file, &job->file_bytes, &job->checksum);
 }
 
@@ -108,51 +106,40 @@ static void job_note(struct snapshot_job *job, enum status status) {
     }
 }
 
-static void writer_forget(struct snapshot_writer *w, struct snapshot_job *job) {
+static void writer_end_job(struct snapshot_writer *w, struct snapshot_job *job) {
     struct snapshot_job **at = &w->jobs;
-    while (*at != NULL && *at != job) {
+    while (*at != job) {
         at = &(*at)->next;
     }
-    if (*at != NULL) {
-        *at = job->next;
-    }
-}
-
-static void writer_end_job(struct snapshot_writer *w, struct snapshot_job *job) {
-    writer_forget(w, job);
-    if (job->opened) {
-        container_abort(&job->file);
-        job->opened = false;
-    }
+    *at = job->next;
+    container_abort(&job->file);
     atomic_store(&job->done, true);
     snapshot_job_release(&job);
 }
 
 static void writer_do(struct snapshot_writer *w, struct snapshot_work *work) {
     struct snapshot_job *job = work->job;
-    if (work->kind == WORK_BEGIN) {
+    const enum work_kind kind = work->kind;
+    if (kind == WORK_BEGIN) {
         job->next = w->jobs;
         w->jobs = job;
     }
     if (atomic_load(&w->stopping)) {
         job_note(job, fail(ERR_CLOSED, "%s: the writer was stopped", job->path));
     }
-    switch (work->kind) {
-    case WORK_BEGIN:
-        job_note(job, job->cause.status != OK ? job->cause.status : job_begin(job));
-        return;
-    case WORK_ROWS:
-        job_note(job, job->cause.status != OK ? job->cause.status
-                                              : write_chunk(job, (struct snapshot_chunk *)work));
+    if (kind == WORK_END && job->give_up) {
+        job_note(job, fail(ERR_CLOSED, "%s: given up", job->path));
+    }
+    if (job->cause.status == OK) {
+        job_note(job, kind == WORK_BEGIN  ? job_begin(job)
+                      : kind == WORK_ROWS ? write_chunk(job, (struct snapshot_chunk *)work)
+                                          : job_finish(job));
+    }
+    if (kind == WORK_ROWS) {
         queue_put(&job->emptied, work, 0); /* has room for every chunk there is */
-        return;
-    case WORK_END:
-        if (job->give_up) {
-            job_note(job, fail(ERR_CLOSED, "%s: given up", job->path));
-        }
-        job_note(job, job->cause.status != OK ? job->cause.status : job_finish(job));
+    }
+    if (kind == WORK_END) {
         writer_end_job(w, job);
-        return;
     }
 }
 
