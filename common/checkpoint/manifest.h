@@ -24,22 +24,24 @@ struct manifest {
     double saved_at;      /* wall seconds */
     uint64_t seed;
     double rate_ctr, rate_cvr; /* of the training data; the layout's initial biases */
-    double sample_rate; /* of the training data (struct dataset): with train.sample_correction =
-                                predict p_ctr is corrected by it. Written 0 counts as 1 */
-    char *config_text;  /* INI, owned */
+    /* Of the training data (struct dataset); 0 in the file counts as 1. With
+     * train.sample_correction = predict p_ctr is corrected by it. */
+    double sample_rate;
+    char *config_text; /* INI, owned */
     struct schema schema;
-    struct field_schemas fields; /* how the training data's texts became ids; manifest_read: one for
-                                    each field */
-    uint64_t field_values
-        [FIELDS_MAX]; /* by slot: values read in training's first pass; all 0: not said */
-    uint32_t *batches_per_shard; /* the plan of the training data, owned */
+    /* How the training data's texts became ids; after manifest_read there is one for each field. */
+    struct field_schemas fields;
+    uint64_t field_values[FIELDS_MAX]; /* by slot: values that training's first pass has read; all
+                                          0: not said */
+    uint32_t *batches_per_shard;       /* the plan of the training data, owned */
     uint32_t shards;
     uint64_t cut;           /* the id in each of its parts; 0: unknown */
     uint64_t data_checksum; /* hash of the data set's manifest: resuming on other data is refused */
     struct manifest_part *parts; /* owned */
     uint32_t part_count;
-    uint8_t *applied; /* owned: applied_encode of the names every part has (their
-                                intersection); the coordinator's progress after a resume */
+    /* applied_encode of the names that every part has: the coordinator's progress after a resume.
+     * Owned. */
+    uint8_t *applied;
     size_t applied_bytes;
 };
 

@@ -3,8 +3,9 @@
  * The container vouches for each block's bytes. Here: that the file is the manifest's, that META is
  * first and TOTALS last, that lengths fit the tables, and that the records add up. The checksum of
  * the whole file is made of the blocks as they are read and judged after the last one: a block that
- * is damaged says where. Whoever passes over blocks gets no judgement of the whole, and needs none:
- * each block that is read vouches for itself, and META for the checkpoint that the part is of. */
+ * is damaged says where. A reader that passes over blocks does not judge the file as a whole. It
+ * need not: each block that it reads is checked by itself, and META says which checkpoint the part
+ * belongs to. */
 #include "part.h"
 
 #include <string.h>

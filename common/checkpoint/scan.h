@@ -1,5 +1,5 @@
 /* scan.h - a checkpoint as a stream: its rows, counters and dense parameters in file order,
- * whatever its size. What inspect and export are made of.
+ * whatever its size. Inspect and export are made of it.
  *
  * A scan holds the manifest and what follows from it; a pass reads the part files block by block
  * (one block in memory at a time) and hands the chunks on. Blocks that a filter excludes are not
@@ -28,9 +28,8 @@ struct scan {
 enum status scan_create(struct scan **out, const char *path);
 void scan_destroy(struct scan **inout);
 
-/* What of it goes without its parts: resolves a user's path (manifest_find) into
- * dir[PATH_BYTES_MAX] and reads the manifest. ERR_NOT_FOUND also for a directory of impression
- * shards. */
+/* Its manifest alone; the parts may be missing. Resolves a user's path (manifest_find) into
+ * dir[PATH_BYTES_MAX]. ERR_NOT_FOUND also for a directory of impression shards. */
 enum status scan_manifest(const char *path, char *dir, struct manifest *m);
 
 #define SCAN_ROWS      (1u << PART_ROWS)

@@ -149,7 +149,7 @@ static void put_experts(struct json *j, const struct layout *l, uint32_t level) 
     json_close(j);
 }
 
-/* Those above the first. */
+/* The levels above the first. */
 static void put_levels(struct json *j, const struct layout *l) {
     json_open(j, "levels", '[');
     for (uint32_t level = 1; level < l->levels; level++) {

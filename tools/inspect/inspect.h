@@ -16,11 +16,6 @@ enum status inspect_summary(const struct scan *scan, bool json, struct buf *out)
  * after the report of its initial value was appended. One block. */
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out);
 
-/* The field that `argument` of `option`, FIELD:REST, begins with. Both may hold colons: FIELD ends
- * at the first one that makes it a field's name, with `longest` at the last. ERR_USAGE: no colon;
- * ERR_NOT_FOUND: no such field. */
-enum status inspect_field(const struct scan *scan, const char *option, const char *argument,
-                          bool longest, uint32_t *slot, const char **rest);
 /* The same by slot and id. */
 enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, bool json,
                         struct buf *out);
@@ -28,6 +23,12 @@ enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, boo
  * the field's texts become ids. ERR_CONFIG: it does not. ERR_FORMAT: the text has none. ERR_USAGE:
  * several values. */
 enum status inspect_text(const struct scan *scan, const char *argument, bool json, struct buf *out);
+
+/* The field that `argument` of `option`, FIELD:REST, begins with. Both may hold colons: FIELD ends
+ * at the first one that makes it a field's name, with `longest` at the last. ERR_USAGE: no colon;
+ * ERR_NOT_FOUND: no such field. */
+enum status inspect_field(const struct scan *scan, const char *option, const char *argument,
+                          bool longest, uint32_t *slot, const char **rest);
 
 /* The n rows of the largest norm or count of updates, of one slot or (-1) of all tables. 40 bytes
  * for each of the n. */

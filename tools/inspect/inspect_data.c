@@ -22,8 +22,8 @@ static uint64_t data_bytes(const struct dataset *d) {
     return bytes;
 }
 
-/* What is found out by a look into each shard; a shard that cannot be looked into makes it unknown,
- * and no failure: the manifest can be shown all the same. */
+/* What a look into each shard tells. If a shard cannot be read it is unknown, which is no failure:
+ * the manifest is shown all the same. */
 struct contents {
     struct dataset_contents is;
     bool known;

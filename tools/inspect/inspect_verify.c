@@ -33,7 +33,7 @@ static enum status damage_note(struct damage *d) {
     return OK;
 }
 
-/* OK and a note where the world is damaged; what else went wrong is passed on. */
+/* Damage is noted, and OK. That memory is short is no damage, and passed on. */
 static enum status damage_noted(struct damage *d, enum status status) {
     return status == OK || status == ERR_MEMORY ? status : damage_note(d);
 }
