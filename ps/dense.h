@@ -17,8 +17,8 @@ struct dense {
     float *s[DENSE_STATE_MAX];
 };
 
-/* The slice of buckets [bucket_begin, bucket_end) with its initial values. read_only: no state.
- * ERR_CONFIG: an optimizer that keeps no state vector per weight; ERR_MEMORY. */
+/* The slice of buckets [bucket_begin, bucket_end) with its initial values. The update rule is sgd or
+ * adam (config_keys.c has no other). read_only: no state. ERR_MEMORY. */
 enum status dense_init(struct dense *d, const struct config *config, const struct layout *layout,
                        uint32_t bucket_begin, uint32_t bucket_end, bool read_only);
 void dense_fini(struct dense *d);

@@ -35,9 +35,9 @@
 
 struct packed {
     Esmm__CheckpointManifest message;
-    Esmm__CheckpointField *fields;
-    Esmm__CheckpointField **field_list;
-    struct field_packed *field_schemas;
+    Esmm__CheckpointField fields[FIELDS_MAX];
+    Esmm__CheckpointField *field_list[FIELDS_MAX];
+    struct field_packed field_schemas[FIELDS_MAX];
     Esmm__CheckpointPart *parts;
     Esmm__CheckpointPart **part_list;
 };
@@ -58,11 +58,8 @@ static void pack_part(Esmm__CheckpointPart *out, const struct manifest_part *p) 
     PART_NUMBERS(out, p);
 }
 
-static enum status pack(struct packed *k, const struct manifest *m) {
+static enum status manifest_pack(struct packed *k, const struct manifest *m) {
     Esmm__CheckpointManifest *out = &k->message;
-    TRY(mem_array(&k->fields, m->schema.count));
-    TRY(mem_array(&k->field_list, m->schema.count));
-    TRY(mem_array(&k->field_schemas, m->schema.count));
     TRY(mem_array(&k->parts, m->part_count));
     TRY(mem_array(&k->part_list, m->part_count));
     for (uint32_t i = 0; i < m->schema.count; i++) {
@@ -92,30 +89,29 @@ static enum status pack(struct packed *k, const struct manifest *m) {
 
 enum status manifest_encode(const struct manifest *m, struct buf *out) {
     enum status status = OK;
-    struct packed k = {0};
-    TRY_OUT(pack(&k, m));
-    const size_t bytes = esmm__checkpoint_manifest__get_packed_size(&k.message);
+    struct packed *k = NULL;
+    TRY(mem_new(&k));
+    TRY_OUT(manifest_pack(k, m));
+    const size_t bytes = esmm__checkpoint_manifest__get_packed_size(&k->message);
     TRY_OUT(buf_reserve(out, bytes));
-    out->len += esmm__checkpoint_manifest__pack(&k.message, out->data + out->len);
+    out->len += esmm__checkpoint_manifest__pack(&k->message, out->data + out->len);
 out:
-    mem_free(&k.fields);
-    mem_free(&k.field_list);
-    mem_free(&k.field_schemas);
-    mem_free(&k.parts);
-    mem_free(&k.part_list);
+    mem_free(&k->parts);
+    mem_free(&k->part_list);
+    mem_free(&k);
     return status;
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-static enum status corrupt(const char *what) {
+static enum status bad_manifest(const char *what) {
     return fail(ERR_CORRUPT, "checkpoint manifest: %s", what);
 }
 
 static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifest *in) {
     struct field_line lines[FIELDS_MAX];
     if (in->n_fields == 0 || in->n_fields > FIELDS_MAX) {
-        return corrupt("no good number of fields");
+        return bad_manifest("no good number of fields");
     }
     for (size_t i = 0; i < in->n_fields; i++) {
         const Esmm__CheckpointField *f = in->fields[i];
@@ -123,7 +119,7 @@ static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifes
         m->field_values[i] = f->values;
     }
     const enum status status = field_unpack(lines, in->n_fields, in->times, &m->schema, &m->fields);
-    return status == ERR_CORRUPT ? corrupt(fail_text()) : status;
+    return status == ERR_CORRUPT ? bad_manifest(fail_text()) : status;
 }
 
 /* A part is a file of the checkpoint's own directory. */
@@ -136,37 +132,37 @@ static bool part_name_good(const char *name) {
 static enum status take_parts(struct manifest *m, const Esmm__CheckpointManifest *in) {
     uint32_t bucket = 0;
     if (in->n_parts == 0 || in->n_parts > MANIFEST_PARTS_MAX) {
-        return corrupt("no good number of parts");
+        return bad_manifest("no good number of parts");
     }
     TRY(mem_array(&m->parts, in->n_parts));
     for (; m->part_count < in->n_parts; m->part_count++) {
         const Esmm__CheckpointPart *from = in->parts[m->part_count];
         struct manifest_part *p = &m->parts[m->part_count];
         if (!part_name_good(from->name)) {
-            return corrupt("a part's name is not one");
+            return bad_manifest("a part's name is not one");
         }
         if (from->bucket_begin != bucket || from->bucket_end <= bucket) {
-            return corrupt("parts do not follow on each other");
+            return bad_manifest("parts do not follow on each other");
         }
         bucket = from->bucket_end;
         memcpy(p->name, from->name, strlen(from->name));
         PART_NUMBERS(p, from);
     }
-    return bucket == BUCKETS ? OK : corrupt("parts do not cover all buckets");
+    return bucket == BUCKETS ? OK : bad_manifest("parts do not cover all buckets");
 }
 
-static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *in) {
+static enum status manifest_take(struct manifest *m, const Esmm__CheckpointManifest *in) {
     if (in->format != MANIFEST_FORMAT) {
         return fail(ERR_CORRUPT, "checkpoint manifest of format %u, this program reads %u",
                     in->format, MANIFEST_FORMAT);
     }
     if (in->n_batches_per_shard > UINT32_MAX) {
-        return corrupt("too many shards");
+        return bad_manifest("too many shards");
     }
     MANIFEST_NUMBERS(m, in);
     m->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
     if (!(m->sample_rate >= SAMPLE_RATE_MIN && m->sample_rate <= 1)) {
-        return corrupt("a sample rate is a number above 0, at most 1");
+        return bad_manifest("a sample rate is a number above 0, at most 1");
     }
     m->shards = (uint32_t)in->n_batches_per_shard;
     TRY(mem_strdup(&m->config_text, in->config_text));
@@ -186,16 +182,16 @@ static enum status take_all(struct manifest *m, const Esmm__CheckpointManifest *
 enum status manifest_decode(struct manifest *m, const void *data, size_t bytes) {
     memset(m, 0, sizeof *m);
     if (bytes > MANIFEST_BYTES_MAX) {
-        return corrupt("too long");
+        return bad_manifest("too long");
     }
     struct pack_budget budget;
     pack_budget_init(&budget, bytes, SIZE_MAX);
     Esmm__CheckpointManifest *in =
         esmm__checkpoint_manifest__unpack(&budget.allocator, bytes, data);
     if (in == NULL) {
-        return corrupt("not a manifest (or memory is short)");
+        return bad_manifest("not a manifest (or memory is short)");
     }
-    const enum status status = take_all(m, in);
+    const enum status status = manifest_take(m, in);
     esmm__checkpoint_manifest__free_unpacked(in, &budget.allocator);
     if (status != OK) {
         manifest_free(m);

@@ -78,18 +78,18 @@ enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-static enum status corrupt(const char *what) {
+static enum status bad_meta(const char *what) {
     return fail(ERR_CORRUPT, "META of a part: %s", what);
 }
 
 static enum status get_table(struct cursor *c, struct part_table *t) {
     const uint32_t length = cursor_u32(c);
     if (c->bad || length == 0 || length >= FIELD_NAME_MAX) {
-        return corrupt("a table's name has no good length");
+        return bad_meta("a table's name has no good length");
     }
     const uint8_t *name = cursor_take(c, length);
     if (name == NULL || memchr(name, 0, length) != NULL) {
-        return corrupt("a table's name is short or has a NUL");
+        return bad_meta("a table's name is short or has a NUL");
     }
     memcpy(t->name, name, length);
     t->dim = cursor_u32(c);
@@ -97,11 +97,11 @@ static enum status get_table(struct cursor *c, struct part_table *t) {
     t->row_bytes = cursor_u32(c);
     if (!optimizer_from_disk(cursor_u32(c), &t->optimizer) || c->bad || t->dim == 0 ||
         t->dim > DIM_MAX) {
-        return corrupt("a table has no good dim or optimizer");
+        return bad_meta("a table has no good dim or optimizer");
     }
     const uint32_t state = optimizer_state_floats(t->optimizer, t->dim);
     if (t->state_floats != state || t->row_bytes != part_row_bytes(t->dim, state)) {
-        return corrupt("a table's row length does not follow from dim and optimizer");
+        return bad_meta("a table's row length does not follow from dim and optimizer");
     }
     return OK;
 }
@@ -112,7 +112,7 @@ static enum status get_domain(struct cursor *c, struct part_domain *d) {
     d->dense_step = cursor_u64(c);
     const uint64_t bytes = cursor_u64(c);
     if (c->bad || bytes > cursor_left(c)) {
-        return corrupt("a domain is short");
+        return bad_meta("a domain is short");
     }
     return buf_put(&d->applied, cursor_take(c, (size_t)bytes), (size_t)bytes);
 }
@@ -122,7 +122,7 @@ static enum status get_lists(struct cursor *c, struct part_meta *m) {
     const uint32_t tables = cursor_u32(c), domains = cursor_u32(c);
     if (c->bad || tables > FIELDS_MAX || domains == 0 || domains > BUCKETS ||
         cursor_left(c) < (uint64_t)tables * 21 + (uint64_t)domains * 24) {
-        return corrupt("no good number of tables or domains");
+        return bad_meta("no good number of tables or domains");
     }
     TRY(mem_array(&m->tables, tables));
     TRY(mem_array(&m->domains, domains));
@@ -134,17 +134,17 @@ static enum status get_lists(struct cursor *c, struct part_meta *m) {
         struct part_domain *d = &m->domains[m->domain_count++];
         TRY(get_domain(c, d));
         if (d->bucket_begin != bucket || d->bucket_end <= bucket) {
-            return corrupt("domains do not follow on each other");
+            return bad_meta("domains do not follow on each other");
         }
         bucket = d->bucket_end;
     }
-    return bucket == m->bucket_end ? OK : corrupt("domains do not cover the part's buckets");
+    return bucket == m->bucket_end ? OK : bad_meta("domains do not cover the part's buckets");
 }
 
 static enum status get_all(struct part_meta *m, struct cursor *c) {
     const uint32_t format = cursor_u32(c);
     if (format != META_VERSION && format != META_NO_CUT) {
-        return corrupt("unknown version");
+        return bad_meta("unknown version");
     }
     m->bucket_begin = cursor_u32(c);
     m->bucket_end = cursor_u32(c);
@@ -158,10 +158,10 @@ static enum status get_all(struct part_meta *m, struct cursor *c) {
     if (c->bad || (format != META_NO_CUT && m->cut == 0) || m->bucket_begin >= m->bucket_end ||
         m->bucket_end > BUCKETS || m->dense_begin > m->dense_end || !known ||
         m->dense_state != optimizer_state_floats(m->dense_optimizer, 1)) {
-        return corrupt("ranges or optimizer make no sense");
+        return bad_meta("ranges or optimizer make no sense");
     }
     TRY(get_lists(c, m));
-    return !c->bad && cursor_left(c) == 0 ? OK : corrupt("bytes are left over");
+    return !c->bad && cursor_left(c) == 0 ? OK : bad_meta("bytes are left over");
 }
 
 enum status part_meta_decode(struct part_meta *m, const void *data, size_t bytes) {

@@ -8,27 +8,18 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static bool same_shape(const struct part_table *a, const struct part_table *b) {
-    return a->dim == b->dim && a->state_floats == b->state_floats && a->row_bytes == b->row_bytes &&
-           a->optimizer == b->optimizer;
-}
-
 static enum status check_table(const struct scan *s, uint32_t t, const struct part_table *table,
                                const char *part) {
     if (strcmp(table->name, s->manifest.schema.fields[t].name) != 0) {
         return fail(ERR_CORRUPT, "%s/%s: table %u is '%s', the manifest has '%s'", s->dir, part, t,
                     table->name, s->manifest.schema.fields[t].name);
     }
-    if (table->dim != s->layout.dim[t] ||
-        table->row_bytes < PART_RECORD_HEADER + 4 * (table->dim + table->state_floats)) {
-        return fail(ERR_CORRUPT,
-                    "%s/%s: table '%s' has dim %u, state %u and rows of %u bytes; the "
-                    "configuration has dim %u",
-                    s->dir, part, table->name, table->dim, table->state_floats, table->row_bytes,
-                    s->layout.dim[t]);
+    if (table->dim != s->layout.dim[t]) {
+        return fail(ERR_CORRUPT, "%s/%s: table '%s' has dim %u; the configuration has dim %u",
+                    s->dir, part, table->name, table->dim, s->layout.dim[t]);
     }
-    if (t < s->tables && !same_shape(&s->table[t], table)) {
-        return fail(ERR_CORRUPT, "%s/%s: the shape of table '%s' differs from the first part's",
+    if (t < s->tables && s->table[t].optimizer != table->optimizer) {
+        return fail(ERR_CORRUPT, "%s/%s: the optimizer of table '%s' differs from the first part's",
                     s->dir, part, table->name);
     }
     return OK;
@@ -91,9 +82,6 @@ static enum status open_in(struct scan *s, const char *path) {
     TRY(config_parse(&s->config, "the checkpoint's configuration", s->manifest.config_text));
     TRY(layout_init(&s->layout, &s->config, &s->manifest.schema, s->manifest.rate_ctr,
                     s->manifest.rate_cvr));
-    if (s->manifest.part_count == 0) {
-        return fail(ERR_CORRUPT, "%s/manifest: lists no part files", s->dir);
-    }
     for (uint32_t p = 0; p < s->manifest.part_count; p++) {
         s->bytes += s->manifest.parts[p].bytes;
     }

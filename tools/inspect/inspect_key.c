@@ -12,7 +12,7 @@
 #include "common/job/optimizer_kind.h"
 #include "common/job/row_initial.h"
 
-#define ROW_FLOATS_MAX 1024 /* dim <= 256, at most two vectors of state */
+#define ROW_FLOATS_MAX (3 * DIM_MAX) /* w, at most two vectors of state */
 
 struct key_view {
     const struct scan *scan;
@@ -124,9 +124,6 @@ enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, boo
     struct key_view v = {
         .scan = scan, .slot = slot, .id = id, .bucket = scan_bucket(scan, slot, id)};
     const struct part_table *t = &scan->table[v.slot];
-    if (t->dim + t->state_floats > ROW_FLOATS_MAX) {
-        return fail(ERR_LIMIT, "table '%s' has %u floats a row", t->name, t->dim + t->state_floats);
-    }
     const struct scan_filter filter = {.kinds = SCAN_ROWS | SCAN_SIGHTINGS,
                                        .slot = (int)v.slot,
                                        .bucket_begin = v.bucket,
