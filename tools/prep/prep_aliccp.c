@@ -63,10 +63,6 @@ static void common_close(void *worker) {
     mem_free(&w);
 }
 
-static struct log_fields *common_fields(void *worker) {
-    return &((struct common_worker *)worker)->fields;
-}
-
 static enum status common_line(struct common_worker *w, struct prep_piece *p, size_t i) {
     const struct span line = prep_piece_record(p, i);
     struct span key = {line.at, 0};
@@ -91,7 +87,8 @@ static enum status common_line(struct common_worker *w, struct prep_piece *p, si
     return buf_put(&p->entries, &e, sizeof e);
 }
 
-static enum status common_work(void *worker, struct prep_piece *p) {
+static enum status common_work(void *worker, void *piece) {
+    struct prep_piece *p = piece;
     for (size_t i = 0; i < p->count; i++) {
         TRY(common_line(worker, p, i));
     }
@@ -99,7 +96,7 @@ static enum status common_work(void *worker, struct prep_piece *p) {
 }
 
 static const struct prep_workers common_workers = {common_open, common_close, common_work,
-                                                   common_fields};
+                                                   offsetof(struct common_worker, fields)};
 
 static enum status common_take(struct prep_run *r, struct prep_piece *p) {
     struct aliccp *a = r->format;
@@ -174,10 +171,6 @@ static void skeleton_close(void *worker) {
     feature_list_fini(&w->item);
     buf_fini(&w->common);
     mem_free(&w);
-}
-
-static struct log_fields *skeleton_fields(void *worker) {
-    return &((struct skeleton_worker *)worker)->fields;
 }
 
 /* Begins a run: its common row is read and parsed. */
@@ -259,8 +252,9 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
                : add_impression(w, p, &row);
 }
 
-static enum status skeleton_work(void *worker, struct prep_piece *p) {
+static enum status skeleton_work(void *worker, void *piece) {
     struct skeleton_worker *w = worker;
+    struct prep_piece *p = piece;
     w->state = RUN_NONE;
     prep_shards_begin(&w->shards, p);
     for (size_t i = 0; i < p->count; i++) {
@@ -270,7 +264,7 @@ static enum status skeleton_work(void *worker, struct prep_piece *p) {
 }
 
 static const struct prep_workers skeleton_workers = {skeleton_open, skeleton_close, skeleton_work,
-                                                     skeleton_fields};
+                                                     offsetof(struct skeleton_worker, fields)};
 
 /* A line without a common index belongs to the run around it. */
 static bool same_run(void *arg, struct span a, struct span b) {

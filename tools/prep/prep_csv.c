@@ -54,10 +54,6 @@ static void close_worker(void *worker) {
     mem_free(&w);
 }
 
-static struct log_fields *fields_of(void *worker) {
-    return &((struct csv_worker *)worker)->fields;
-}
-
 /* --- rows ------------------------------------------------------------------------------------- */
 
 static bool same_group(const struct csv_worker *w) {
@@ -166,8 +162,9 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
     return add_row(w, p, i, fresh);
 }
 
-static enum status work(void *worker, struct prep_piece *p) {
+static enum status csv_work(void *worker, void *piece) {
     struct csv_worker *w = worker;
+    struct prep_piece *p = piece;
     w->open = false;
     prep_shards_begin(&w->shards, p);
     for (size_t i = 0; i < p->count; i++) {
@@ -176,7 +173,8 @@ static enum status work(void *worker, struct prep_piece *p) {
     return prep_shards_end(&w->shards);
 }
 
-static const struct prep_workers workers = {open_worker, close_worker, work, fields_of};
+static const struct prep_workers csv_workers = {open_worker, close_worker, csv_work,
+                                                offsetof(struct csv_worker, fields)};
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
@@ -240,7 +238,7 @@ static enum status run(struct csv *c) {
     r->sample_rate = c->schema.sample_rate;
     r->no_conversion = c->schema.conversion.source == LABEL_NEVER;
     r->click_all = c->schema.click.source == LABEL_ALWAYS;
-    TRY(prep_run_pass(r, "rows", &workers));
+    TRY(prep_run_pass(r, "rows", &csv_workers));
     TRY(prep_run_end(r, &r->log));
     TRY(keep_empty_fields(c));
     return csv_schema_fields(&c->schema, &r->schemas);

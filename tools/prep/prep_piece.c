@@ -25,7 +25,6 @@ void prep_piece_clear(struct prep_piece *p) {
     memset(p->first_count, 0, sizeof p->first_count);
     p->lines = p->continued_count = 0;
     p->tally = (struct prep_tally){0};
-    p->cause.status = OK;
 }
 
 struct span prep_piece_record(const struct prep_piece *p, size_t i) {

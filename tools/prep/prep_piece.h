@@ -47,11 +47,10 @@ struct prep_piece {
     struct buf entries; /* of the common index (prep_index.h) */
     struct buf shards;  /* struct shard_info each */
     struct buf blocks;  /* struct drift_counts (common/data/drift.h) of its impressions */
-    struct cause cause; /* how the work failed */
 };
 
 void prep_piece_fini(struct prep_piece *p);
-/* Empties it for a next use. */
+/* Empties it for a next use; a zeroed one is empty. */
 void prep_piece_clear(struct prep_piece *p);
 /* Record i without its line end. */
 struct span prep_piece_record(const struct prep_piece *p, size_t i);

@@ -2,6 +2,7 @@
 
 #include "common/base/thread.h"
 #include "prep_classes.h"
+#include "tools/common/pipeline.h"
 
 #define LINES_SPARE 10000.0
 
@@ -24,8 +25,9 @@ static enum status note_continued(struct prep_run *r, const struct prep_piece *p
     return OK;
 }
 
-static enum status take(void *arg, struct prep_piece *p) {
+static enum status run_take(void *arg, void *piece) {
     struct prep_run *r = arg;
+    struct prep_piece *p = piece;
     const struct shard_info *shards = (const struct shard_info *)(const void *)p->shards.data;
     prep_tally_add(&r->tally, &p->tally);
     r->tally.lines += p->lines;
@@ -43,19 +45,26 @@ static enum status take(void *arg, struct prep_piece *p) {
         TRY(r->take(r, p));
     }
     TRY(prep_output_check(&r->out, r->input.name, &r->tally, lines_expected(r)));
-    return prep_classes_check(&r->out, r->input.name, &r->tally, lines_expected(r));
+    TRY(prep_classes_check(&r->out, r->input.name, &r->tally, lines_expected(r)));
+    prep_piece_clear(p);
+    return OK;
 }
 
-static enum status join(void *arg, void *worker) {
-    struct prep_run *r = arg;
-    return log_fields_merge(&r->fields, r->workers->fields_of(worker));
+static enum status run_fill(void *arg, void *piece) {
+    return prep_input_next(&((struct prep_run *)arg)->input, piece);
 }
 
-static enum status tick(void *arg) {
+static void run_fini(void *piece) {
+    prep_piece_fini(piece);
+}
+
+static enum status run_join(void *arg, void *worker) {
     struct prep_run *r = arg;
-    if (stop_requested()) {
-        return fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal());
-    }
+    return log_fields_merge(&r->fields, (void *)((char *)worker + r->workers->fields));
+}
+
+static enum status run_tick(void *arg) {
+    struct prep_run *r = arg;
     prep_progress_show(&r->progress, r->input.bytes_read, r->impressions);
     return OK;
 }
@@ -73,20 +82,24 @@ enum status prep_run_open(struct prep_run *r, const struct file_list *files) {
 
 enum status prep_run_pass(struct prep_run *r, const char *what,
                           const struct prep_workers *workers) {
-    const struct prep_pipeline job = {.threads = (uint32_t)r->o->threads,
-                                      .input = &r->input,
-                                      .open = workers->open,
-                                      .close = workers->close,
-                                      .work = workers->work,
-                                      .take = take,
-                                      .join = join,
-                                      .tick = tick,
-                                      .arg = r};
+    const struct pipeline job = {.name = "prep",
+                                 .threads = (uint32_t)r->o->threads,
+                                 .items = (uint32_t)r->o->threads + 2,
+                                 .item_bytes = sizeof(struct prep_piece),
+                                 .fill = run_fill,
+                                 .open = workers->open,
+                                 .close = workers->close,
+                                 .work = workers->work,
+                                 .take = run_take,
+                                 .join = run_join,
+                                 .tick = run_tick,
+                                 .fini = run_fini,
+                                 .arg = r};
     r->bytes_taken = 0;
     r->workers = workers;
     log_fields_init(&r->fields, NULL);
     prep_progress_start(&r->progress, what, r->input.bytes_total);
-    const enum status status = prep_pipeline_run(&job);
+    const enum status status = pipeline_run(&job);
     prep_progress_end(&r->progress);
     r->bytes_read += r->input.bytes_read;
     TRY(status);

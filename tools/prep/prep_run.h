@@ -5,7 +5,7 @@
 
 #include "common/data/drift.h"
 #include "prep_output.h"
-#include "prep_pipeline.h"
+#include "prep_input.h"
 #include "prep_progress.h"
 #include "prep_split.h"
 #include "tools/log/log_fields.h"
@@ -59,12 +59,12 @@ struct prep_run {
     const struct prep_workers *workers; /* of the pass */
 };
 
-/* A format's worker threads, as in prep_pipeline.h, and where a worker's fields are. */
+/* A format's worker threads, as in pipeline.h. */
 struct prep_workers {
     enum status (*open)(void *run, void **worker);
     void (*close)(void *worker);
-    enum status (*work)(void *worker, struct prep_piece *p);
-    struct log_fields *(*fields_of)(void *worker);
+    enum status (*work)(void *worker, void *piece);
+    size_t fields; /* where in a worker its struct log_fields is */
 };
 
 /* Opens files, which are one log, as run->input. Statuses as prep_input_open. */

@@ -2,7 +2,7 @@
  *
  * Sessions are numbered; each has a length, so one pass of adding up tells which impressions it has
  * and where the part ends (the last session is cut). From then on any run of sessions can be made
- * alone: pieces of 64 go over the lanes and come back in order, first for the skeleton with its
+ * alone: pieces of 64 go over a pipeline and come back in order, first for the skeleton with its
  * truth, session after session, then for the common features, in a random order of sessions, since
  * in the public set neighbours in one file are far apart in the other. With times there is one
  * file, synth_csv.h's, made like the skeleton: ids, and so times, ascend.
@@ -20,9 +20,9 @@
 #include "common/base/rng.h"
 #include "common/data/record.h"
 #include "synth_csv.h"
-#include "synth_lanes.h"
 #include "synth_line.h"
 #include "synth_times.h"
+#include "tools/common/pipeline.h"
 #include "common/data/truth.h"
 
 #define PIECE_SESSIONS 64u
@@ -33,14 +33,16 @@ struct writer {
     uint64_t sessions;
     uint64_t *start;  /* [sessions + 1] impressions before each */
     uint32_t *order;  /* of sessions in the common file */
-    struct file file; /* the one being written */
+    uint64_t next;    /* piece of the file that is being written */
+    struct file file; /* it */
     struct truth_writer truth;
     struct synth_summary *summary;
     uint64_t progress_ms; /* when to say something next */
 };
 
-/* What a lane makes: text, and for impressions also what is true of them. */
+/* What a thread makes: text, and for impressions also what is true of them. */
 struct piece {
+    uint64_t number;
     struct buf text;
     struct buf user; /* with times: the session's cells */
     struct truth_row *truth;
@@ -56,8 +58,10 @@ static void piece_fini(void *slot) {
     mem_free(&p->truth);
 }
 
-static uint64_t pieces_of(const struct writer *w) {
-    return (w->sessions + PIECE_SESSIONS - 1) / PIECE_SESSIONS;
+static enum status next_piece(void *arg, void *item) {
+    struct writer *w = arg;
+    ((struct piece *)item)->number = w->next;
+    return w->next++ * PIECE_SESSIONS < w->sessions ? OK : ERR_CLOSED;
 }
 
 static uint64_t piece_end(const struct writer *w, uint64_t piece) {
@@ -167,13 +171,13 @@ static enum status make_session(const struct writer *w, uint64_t number, struct 
     return OK;
 }
 
-static enum status make_skeleton(void *arg, uint64_t piece, void *slot) {
+static enum status make_skeleton(void *arg, void *piece) {
     const struct writer *w = arg;
-    struct piece *p = slot;
+    struct piece *p = piece;
     buf_clear(&p->text);
     p->truth_count = 0;
     p->sums = (struct synth_summary){0};
-    for (uint64_t s = piece * PIECE_SESSIONS; s < piece_end(w, piece); s++) {
+    for (uint64_t s = p->number * PIECE_SESSIONS; s < piece_end(w, p->number); s++) {
         TRY(make_session(w, s, p));
     }
     return OK;
@@ -202,10 +206,9 @@ static void tell(struct writer *w, const char *what, uint64_t done, uint64_t all
     }
 }
 
-static enum status take_skeleton(void *arg, uint64_t piece, void *slot) {
+static enum status take_skeleton(void *arg, void *piece) {
     struct writer *w = arg;
-    const struct piece *p = slot;
-    (void)piece;
+    const struct piece *p = piece;
     TRY(file_write(&w->file, p->text.data, p->text.len));
     for (size_t i = 0; i < p->truth_count; i++) {
         TRY(truth_put(&w->truth, &p->truth[i]));
@@ -217,13 +220,13 @@ static enum status take_skeleton(void *arg, uint64_t piece, void *slot) {
 
 /* --- the common features ---------------------------------------------------------------------- */
 
-static enum status make_common(void *arg, uint64_t piece, void *slot) {
+static enum status make_common(void *arg, void *piece) {
     const struct writer *w = arg;
     const struct world *world = w->part->world;
-    struct piece *p = slot;
+    struct piece *p = piece;
     buf_clear(&p->text);
     p->sums = (struct synth_summary){0};
-    for (uint64_t i = piece * PIECE_SESSIONS; i < piece_end(w, piece); i++) {
+    for (uint64_t i = p->number * PIECE_SESSIONS; i < piece_end(w, p->number); i++) {
         const uint64_t session = session_key(w->part->part, w->order[i]);
         const uint32_t user = session_user(world, session);
         const uint32_t n = fields_user(w->part->fields, world, user, p->entries);
@@ -234,33 +237,37 @@ static enum status make_common(void *arg, uint64_t piece, void *slot) {
     return OK;
 }
 
-static enum status take_common(void *arg, uint64_t piece, void *slot) {
+static enum status take_common(void *arg, void *piece) {
     struct writer *w = arg;
-    const struct piece *p = slot;
+    const struct piece *p = piece;
     TRY(file_write(&w->file, p->text.data, p->text.len));
     add_sums(w->summary, &p->sums);
-    tell(w, "common rows", piece_end(w, piece), w->sessions);
+    tell(w, "common rows", piece_end(w, p->number), w->sessions);
     return OK;
 }
 
 /* --- the files -------------------------------------------------------------------------------- */
 
 static enum status write_file(struct writer *w, const char *name, const struct buf *header,
-                              enum status (*make)(void *, uint64_t, void *),
-                              enum status (*take)(void *, uint64_t, void *)) {
+                              enum status (*make)(void *, void *),
+                              enum status (*take)(void *, void *)) {
     char path[PATH_BYTES_MAX];
     uint64_t bytes = 0;
-    const struct lanes_work work = {.threads = w->part->world->config.threads,
-                                    .pieces = pieces_of(w),
-                                    .slot_bytes = sizeof(struct piece),
-                                    .make = make,
-                                    .take = take,
-                                    .fini = piece_fini,
-                                    .arg = w};
+    const uint32_t threads = w->part->world->config.threads;
+    const struct pipeline job = {.name = "synth",
+                                 .threads = threads,
+                                 .items = 3 * threads,
+                                 .item_bytes = sizeof(struct piece),
+                                 .fill = next_piece,
+                                 .work = make,
+                                 .take = take,
+                                 .fini = piece_fini,
+                                 .arg = w};
+    w->next = 0;
     TRY(path_join(path, w->part->dir, name));
     TRY(file_open_write(&w->file, path));
     TRY(header == NULL ? OK : file_write(&w->file, header->data, header->len));
-    TRY(lanes_run(&work));
+    TRY(pipeline_run(&job));
     TRY(file_sync(&w->file));
     TRY(file_size(&w->file, &bytes));
     w->summary->bytes += bytes;

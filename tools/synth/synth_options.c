@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "synth.h"
-#include "synth_lanes.h"
+#include "tools/common/pipeline.h"
 #include "synth_normal.h"
 
 /* --- presets ---------------------------------------------------------------------------------- */
@@ -61,7 +61,7 @@ static const struct option_row synth_rows[] = {
      .help = "in DIR/eval: other impressions of the same world; 0: none"},
     {"seed", "N", OPTION_WHOLE, AT(seed), .preset = "1", .help = "of the world and the log"},
     {"threads", "N", OPTION_WHOLE, AT(threads), .told = "one per core", .least = 1,
-     .most = LANES_MAX, .help = "no influence on what is written"},
+     .most = PIPELINE_THREADS_MAX, .help = "no influence on what is written"},
     {"preset", "P", OPTION_OWN, .take = synth_take_preset, .first = true, .preset = "e",
      .help = "e, g, f: learnable; weak, strong: where ESMM's advantage fails"},
     {"shape", NULL, OPTION_CHOICE, AT(shape), .choices = shapes, .preset = "plain",
@@ -128,7 +128,7 @@ const struct option_group synth_groups[] = {
 void synth_init(void *line) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct synth_config *c = &((struct synth_line *)line)->config;
-    c->threads = cores < 1 ? 1 : cores > LANES_MAX ? LANES_MAX : (uint32_t)cores;
+    c->threads = cores < 1 ? 1 : cores > PIPELINE_THREADS_MAX ? LANES_MAX : (uint32_t)cores;
 }
 
 /* What was not given follows from what was. */

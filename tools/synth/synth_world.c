@@ -37,7 +37,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "synth_lanes.h"
+#include "tools/common/pipeline.h"
 
 #define CHUNK          4096u  /* users or items a piece of the building */
 #define CALIBRATE      65536u /* impressions the intercepts are fitted on */
@@ -157,13 +157,27 @@ static uint32_t pieces_of(uint32_t n) {
     return (n + CHUNK - 1) / CHUNK;
 }
 
-static enum status build_piece(void *arg, uint64_t piece, void *slot) {
-    struct world *w = arg;
-    const uint32_t user_pieces = pieces_of(w->config.users);
+struct building {
+    struct world *world;
+    uint32_t next; /* piece */
+};
+
+static enum status next_piece(void *arg, void *item) {
+    struct building *b = arg;
+    const struct synth_config *c = &b->world->config;
+    if (b->next == pieces_of(c->users) + pieces_of(c->items)) {
+        return ERR_CLOSED;
+    }
+    *(uint32_t *)item = b->next++;
+    return OK;
+}
+
+static enum status build_piece(void *arg, void *item) {
+    struct world *w = ((struct building *)arg)->world;
+    const uint32_t piece = *(uint32_t *)item, user_pieces = pieces_of(w->config.users);
     const bool users = piece < user_pieces;
     const uint32_t n = users ? w->config.users : w->config.items;
-    const uint32_t first = (uint32_t)(users ? piece : piece - user_pieces) * CHUNK;
-    (void)slot;
+    const uint32_t first = (users ? piece : piece - user_pieces) * CHUNK;
     for (uint32_t i = first; i < n && i - first < CHUNK; i++) {
         if (users) {
             make_user(w, i, &w->users[i]);
@@ -367,13 +381,15 @@ enum status world_init(struct world *w, const struct synth_config *config, uint3
     TRY_OUT(zipf_init(&w->item_law, config->items, config->item_skew, seed, STREAM(S_ITEM_LAW, 0)));
     TRY_OUT(zipf_init(&w->category_law, categories, 0.5, seed, STREAM(S_CATEGORY_LAW, 0)));
     TRY_OUT(build_centroids(w));
-    const struct lanes_work building = {.threads = config->threads,
-                                        .pieces = (uint64_t)pieces_of(config->users) +
-                                                  pieces_of(config->items),
-                                        .slot_bytes = 1,
-                                        .make = build_piece,
-                                        .arg = w};
-    TRY_OUT(lanes_run(&building));
+    struct building building = {.world = w};
+    const struct pipeline job = {.name = "synth",
+                                 .threads = config->threads,
+                                 .items = 3 * config->threads,
+                                 .item_bytes = sizeof(uint32_t),
+                                 .fill = next_piece,
+                                 .work = build_piece,
+                                 .arg = &building};
+    TRY_OUT(pipeline_run(&job));
     TRY_OUT(calibrate(w));
 out:
     if (status != OK) {
