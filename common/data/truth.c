@@ -34,10 +34,10 @@ enum status truth_put(struct truth_writer *w, const struct truth_row *row) {
     return w->rows.len < BLOCK_ROWS * ROW_BYTES ? OK : put_block(w);
 }
 
-enum status truth_commit(struct truth_writer *w) {
+enum status truth_commit(struct truth_writer *w, uint64_t *bytes) {
     enum status status = put_block(w);
     if (status == OK) {
-        status = container_commit(&w->file, NULL, NULL);
+        status = container_commit(&w->file, bytes, NULL);
     }
     truth_abort(w);
     return status;

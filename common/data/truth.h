@@ -27,8 +27,9 @@ struct truth_writer {
 };
 enum status truth_create(struct truth_writer *w, const char *path);
 enum status truth_put(struct truth_writer *w, const struct truth_row *row);
-enum status truth_commit(struct truth_writer *w); /* closed either way */
-void truth_abort(struct truth_writer *w);         /* safe after commit or on a zeroed struct */
+enum status truth_commit(struct truth_writer *w,
+                         uint64_t *bytes); /* of the file; closed either way */
+void truth_abort(struct truth_writer *w);  /* safe after commit or on a zeroed struct */
 
 /* --- reading --- */
 struct truth {

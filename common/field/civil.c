@@ -63,7 +63,7 @@ void civil_text(int64_t seconds, char out[CIVIL_BYTES]) {
              c.minute, c.second);
 }
 
-static bool exists(const struct civil *c) {
+static bool civil_exists(const struct civil *c) {
     const bool day = c->month == 0 ? c->day >= 1 && c->day <= 365 + is_leap(c->year)
                                    : c->month >= 1 && c->month <= 12 && c->day >= 1 &&
                                          c->day <= days_in(c->year, c->month);
@@ -115,7 +115,7 @@ enum status civil_check(const char *format, struct civil_parts *parts) {
 }
 
 /* Digits at *at: exactly `most` of them, or from 1 on if nothing touches the number. */
-static bool number(const char **at, const char *end, size_t most, bool alone, int32_t *out) {
+static bool civil_number(const char **at, const char *end, size_t most, bool alone, int32_t *out) {
     size_t n = 0;
     int32_t v = 0;
     while (n < most && *at + n < end && (*at)[n] >= '0' && (*at)[n] <= '9') {
@@ -138,9 +138,9 @@ static bool month_name(const char **at, const char *end, int32_t *out) {
     return false;
 }
 
-static bool directive(char d, const char **at, const char *end, bool alone, struct civil *c) {
+static bool civil_directive(char d, const char **at, const char *end, bool alone, struct civil *c) {
     int32_t v = 0;
-    if (digits_of(d) > 0 && !number(at, end, digits_of(d), alone && d != 'Y', &v)) {
+    if (digits_of(d) > 0 && !civil_number(at, end, digits_of(d), alone && d != 'Y', &v)) {
         return false;
     }
     switch (d) {
@@ -183,7 +183,7 @@ static bool read_format(const char *format, const char *at, const char *end, str
         }
         f++;
         const bool alone = *f == 'f' || (!after && !touches(format, f + 1));
-        if (!directive(*f, &at, end, alone, c)) {
+        if (!civil_directive(*f, &at, end, alone, c)) {
             return false;
         }
         after = digits_of(*f) > 0;
@@ -199,21 +199,21 @@ static bool take_byte(const char **at, const char *end, const char *any_of) {
 
 static bool read_clock(const char **at, const char *end, struct civil *c) {
     int32_t fraction = 0; /* cut off */
-    if (!number(at, end, 2, false, &c->hour) || !take_byte(at, end, ":") ||
-        !number(at, end, 2, false, &c->minute)) {
+    if (!civil_number(at, end, 2, false, &c->hour) || !take_byte(at, end, ":") ||
+        !civil_number(at, end, 2, false, &c->minute)) {
         return false;
     }
     return !take_byte(at, end, ":") ||
-           (number(at, end, 2, false, &c->second) &&
-            (!take_byte(at, end, ".,") || number(at, end, DIGITS_F, true, &fraction)));
+           (civil_number(at, end, 2, false, &c->second) &&
+            (!take_byte(at, end, ".,") || civil_number(at, end, DIGITS_F, true, &fraction)));
 }
 
 /* YYYY-MM-DD, then perhaps T or a blank and HH:MM, :SS, a fraction, and a zone. */
 static bool read_iso(const char *at, const char *end, struct civil *c) {
     c->hour = c->minute = c->second = 0;
-    if (!number(&at, end, 4, false, &c->year) || !take_byte(&at, end, "-") ||
-        !number(&at, end, 2, false, &c->month) || !take_byte(&at, end, "-") ||
-        !number(&at, end, 2, false, &c->day) || c->month == 0) {
+    if (!civil_number(&at, end, 4, false, &c->year) || !take_byte(&at, end, "-") ||
+        !civil_number(&at, end, 2, false, &c->month) || !take_byte(&at, end, "-") ||
+        !civil_number(&at, end, 2, false, &c->day) || c->month == 0) {
         return false;
     }
     if (at == end) {
@@ -231,5 +231,5 @@ bool civil_read(const char *format, struct span text, struct civil *c) {
     const char *end = text.at + text.n;
     const bool read = strcmp(format, "iso") == 0 ? read_iso(text.at, end, c)
                                                  : read_format(format, text.at, end, c);
-    return read && exists(c);
+    return read && civil_exists(c);
 }

@@ -14,10 +14,6 @@ static const struct {
                         [CLOCK_MS] = {"ms", "milliseconds", 1e3},
                         [CLOCK_US] = {"us", "microseconds", 1e6}};
 
-const char *field_clock_unit_name(enum clock_unit unit) {
-    return units[unit].name;
-}
-
 enum status field_clock_unit_of(const char *name, enum clock_unit *out) {
     struct nearest n = nearest_of(name);
     for (int k = 0; k < CLOCK_UNITS; k++) {

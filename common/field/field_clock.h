@@ -2,9 +2,9 @@
  *
  * A log's times are numbers (of seconds, or thousandths, since 1970 or since a day that the schema
  * names) or texts of a format, in a zone. What a number means cannot be seen from one of them: so
- * the unit is decided once a log, from its first lines (csv_unit.h), or by the schema. Whatever
- * comes out is from 1990 to 2100, or it was not understood; then the reader says what it looks
- * like.
+ * the unit is decided once a log, from its first lines (csv_unit.h), or by the schema. A time
+ * that is not from 1990 to 2100 counts as not understood; field_clock_guess then says what the text
+ * looks like.
  */
 #ifndef COMMON_FIELD_FIELD_CLOCK_H
 #define COMMON_FIELD_FIELD_CLOCK_H
@@ -31,9 +31,8 @@ struct field_clock {
     struct civil base;
 };
 
-/* "s", "ms", "us"; "auto". */
-const char *field_clock_unit_name(enum clock_unit unit);
-enum status field_clock_unit_of(const char *name, enum clock_unit *out); /* ERR_CONFIG */
+/* "s", "ms", "us"; "auto". ERR_CONFIG. */
+enum status field_clock_unit_of(const char *name, enum clock_unit *out);
 /* Checks what was given, finds the zone (see zone_find). ERR_CONFIG. */
 enum status field_clock_finish(struct field_clock *c);
 

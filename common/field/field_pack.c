@@ -46,20 +46,20 @@ uint32_t field_pack_side(enum side side) {
     return side == SIDE_USER ? DISK_SIDE_USER : DISK_SIDE_ITEM;
 }
 
-static enum status corrupt(const char *name, const char *what) {
+static enum status field_corrupt(const char *name, const char *what) {
     return fail(ERR_CORRUPT, "field '%s': %s", name, what);
 }
 
 static enum status check_bounds(const char *name, const Esmm__FieldSchema *in) {
     if (in->n_bounds > FIELD_BOUNDS_MAX) {
-        return corrupt(name, "more than 4096 bounds");
+        return field_corrupt(name, "more than 4096 bounds");
     }
     if ((in->n_bounds > 0) != (kind_to_disk(FIELD_NUMERIC) == in->kind)) {
-        return corrupt(name, "bounds go with kind numeric, and only with it");
+        return field_corrupt(name, "bounds go with kind numeric, and only with it");
     }
     for (size_t k = 0; k < in->n_bounds; k++) {
         if (!isfinite(in->bounds[k]) || (k > 0 && in->bounds[k] <= in->bounds[k - 1])) {
-            return corrupt(name, "bounds are not finite numbers that ascend");
+            return field_corrupt(name, "bounds are not finite numbers that ascend");
         }
     }
     return OK;
@@ -77,17 +77,18 @@ static bool hash_good(const char *hash, bool wanted) {
 
 static enum status take_missing(struct field_schema *f, const Esmm__FieldSchema *in) {
     if (in->n_missing > FIELD_MISSING_MAX) {
-        return corrupt(f->name, "more than 64 missing texts");
+        return field_corrupt(f->name, "more than 64 missing texts");
     }
     for (size_t k = 0; k < in->n_missing; k++) {
         const ProtobufCBinaryData *text = &in->missing[k];
         const char *at = (const char *)text->data;
         if (text->len == 0 || text->len >= FIELD_TEXT_MAX || memchr(at, 0, text->len) != NULL) {
-            return corrupt(f->name, "a missing text is empty, too long, or holds a zero byte");
+            return field_corrupt(f->name,
+                                 "a missing text is empty, too long, or holds a zero byte");
         }
         TRY(field_schema_missing(f, at, text->len));
         if (f->missing_count != k + 1 || strncmp(f->missing[k], at, text->len) != 0) {
-            return corrupt(f->name, "missing texts do not ascend");
+            return field_corrupt(f->name, "missing texts do not ascend");
         }
     }
     return OK;
@@ -101,14 +102,14 @@ static enum status unpack_schema(struct field_schemas *to, const char *name,
         return OK;
     }
     if (in->kind >= DISK_KINDS) {
-        return corrupt(name, "a kind that this version does not know");
+        return field_corrupt(name, "a kind that this version does not know");
     }
     f->kind = disk_kinds[in->kind];
     if (!hash_good(in->hash, f->kind == FIELD_HASH_TEXT)) {
-        return corrupt(name, "a hash's name goes with kind hash, and only with it");
+        return field_corrupt(name, "a hash's name goes with kind hash, and only with it");
     }
     if (in->multi > 0xff || in->weight > 0xff) {
-        return corrupt(name, "a separator is not one byte");
+        return field_corrupt(name, "a separator is not one byte");
     }
     TRY(check_bounds(name, in));
     memcpy(f->hash, in->hash, strlen(in->hash));

@@ -11,12 +11,11 @@
 
 enum status field_schemas_add(struct field_schemas *s, const char *name,
                               struct field_schema **out) {
-    const size_t size = sizeof *s->list;
     if (s->count == FIELDS_MAX || strlen(name) >= FIELD_NAME_MAX) {
         return fail(ERR_LIMIT, "field '%.80s': more than %d fields, or too long a name", name,
                     FIELDS_MAX);
     }
-    TRY(mem_resize((void **)&s->list, s->count * size, (s->count + 1) * size));
+    TRY(mem_grow(&s->list, s->count, s->count + 1));
     *out = &s->list[s->count++];
     memcpy((*out)->name, name, strlen(name));
     return OK;
@@ -41,20 +40,6 @@ static enum status copy_field(struct field_schema *to, const struct field_schema
         TRY(field_schema_missing(to, from->missing[k], strlen(from->missing[k])));
     }
     return OK;
-}
-
-enum status field_schemas_copy(struct field_schemas *to, const struct field_schemas *from) {
-    enum status status = OK;
-    memcpy(to->times, from->times, sizeof to->times);
-    for (uint32_t k = 0; k < from->count && status == OK; k++) {
-        struct field_schema *f = NULL;
-        status = field_schemas_add(to, from->list[k].name, &f);
-        status = status == OK ? copy_field(f, &from->list[k]) : status;
-    }
-    if (status != OK) {
-        field_schemas_free(to);
-    }
-    return status;
 }
 
 enum status field_schemas_unite(struct field_schemas *all, const struct field_schemas *more) {
@@ -96,7 +81,6 @@ enum status field_schema_bounds(struct field_schema *f, const double *bounds, ui
 }
 
 enum status field_schema_missing(struct field_schema *f, const char *text, size_t bytes) {
-    const size_t size = sizeof *f->missing;
     uint32_t at = 0;
     char copy[FIELD_TEXT_MAX] = "";
     if (bytes >= FIELD_TEXT_MAX || f->missing_count == FIELD_MISSING_MAX) {
@@ -110,8 +94,8 @@ enum status field_schema_missing(struct field_schema *f, const char *text, size_
     if (at < f->missing_count && strcmp(f->missing[at], copy) == 0) {
         return OK;
     }
-    TRY(mem_resize((void **)&f->missing, f->missing_count * size, (f->missing_count + 1) * size));
-    memmove(f->missing[at + 1], f->missing[at], (f->missing_count - at) * size);
+    TRY(mem_grow(&f->missing, f->missing_count, f->missing_count + 1));
+    memmove(f->missing[at + 1], f->missing[at], (f->missing_count - at) * sizeof *f->missing);
     memcpy(f->missing[at], copy, sizeof copy);
     f->missing_count++;
     return OK;
@@ -138,7 +122,7 @@ const char *field_kind_name(enum field_kind kind) {
 }
 
 /* Text as it may stand in a message: what is no printable ASCII as \xHH. */
-static enum status put_text(struct buf *out, const char *text, size_t bytes) {
+static enum status put_shown(struct buf *out, const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         const unsigned char c = (unsigned char)text[i];
         TRY(c == '\t'              ? buf_printf(out, "\\t")
@@ -182,11 +166,11 @@ enum status field_schema_describe(const struct field_schema *f, struct buf *out)
     TRY(put_bounds(f, out));
     if (f->multi != 0) {
         TRY(buf_printf(out, ", multi = "));
-        TRY(put_text(out, &f->multi, 1));
+        TRY(put_shown(out, &f->multi, 1));
     }
     if (f->weight != 0) {
         TRY(buf_printf(out, ", weight = "));
-        TRY(put_text(out, &f->weight, 1));
+        TRY(put_shown(out, &f->weight, 1));
     }
     return OK;
 }
@@ -238,8 +222,8 @@ static enum status put_first_other(const struct field_schema *x, const struct fi
     return buf_printf(out, ")");
 }
 
-static enum status differ(const struct sides *s, const struct field_schema *x,
-                          const struct field_schema *y) {
+static enum status fail_differ(const struct sides *s, const struct field_schema *x,
+                               const struct field_schema *y) {
     struct buf text = BUF_EMPTY;
     enum status status = OK;
     TRY_OUT(buf_printf(&text, "field '%s': %s ", x->name, s->a_says));
@@ -258,7 +242,8 @@ out:
 
 static enum status match_field(const struct sides *s, const struct field_schema *x,
                                const struct field_schema *y) {
-    return same_kind(x, y) && same_separators(x, y) && same_bounds(x, y) ? OK : differ(s, x, y);
+    return same_kind(x, y) && same_separators(x, y) && same_bounds(x, y) ? OK
+                                                                         : fail_differ(s, x, y);
 }
 
 static bool same_missing(const struct field_schema *x, const struct field_schema *y) {
@@ -273,7 +258,7 @@ static enum status put_missing(const struct field_schema *f, struct buf *out) {
     TRY(buf_printf(out, f->missing_count == 0 ? "no missing texts" : "missing = "));
     for (uint32_t k = 0; k < f->missing_count; k++) {
         TRY(buf_printf(out, "%s'", k == 0 ? "" : ", "));
-        TRY(put_text(out, f->missing[k], strlen(f->missing[k])));
+        TRY(put_shown(out, f->missing[k], strlen(f->missing[k])));
         TRY(buf_printf(out, "'"));
     }
     return OK;
@@ -301,7 +286,7 @@ struct found {
     uint32_t count;
 };
 
-static void find(struct found *f, const struct field_schema *x, const struct field_schema *y) {
+static void found_add(struct found *f, const struct field_schema *x, const struct field_schema *y) {
     f->x = f->count == 0 ? x : f->x;
     f->y = f->count == 0 ? y : f->y;
     f->count++;
@@ -340,12 +325,12 @@ enum status field_schemas_match(const struct field_schemas *a, const char *a_say
             continue;
         }
         if (x->kind == FIELD_UNKNOWN || y->kind == FIELD_UNKNOWN) {
-            find(&unknown, x, y);
+            found_add(&unknown, x, y);
             continue;
         }
         TRY(match_field(&s, x, y));
         if (!same_missing(x, y)) {
-            find(&missing, x, y);
+            found_add(&missing, x, y);
         }
     }
     return put_doubts(&s, &unknown, &missing);

@@ -2,7 +2,7 @@
  *
  * `age` in buckets of five years and `age` in buckets of ten are the same field with other ids; so
  * are `4711` as a number and as a hash. A model that learned the one knows nothing of the other,
- * and nothing else would tell: the ids are numbers either way. So prep writes what it did into the
+ * and nobody would notice: the ids are numbers either way. So prep writes what it did into the
  * manifest of the shards, training hands it on to checkpoints, and whoever brings two of them
  * together asks field_schemas_match.
  *
@@ -51,8 +51,6 @@ struct field_schemas {
 enum status field_schemas_add(struct field_schemas *s, const char *name, struct field_schema **out);
 /* NULL if nothing is known of that field. */
 const struct field_schema *field_schemas_find(const struct field_schemas *s, const char *name);
-/* *to (zeroed) becomes a copy. ERR_MEMORY. */
-enum status field_schemas_copy(struct field_schemas *to, const struct field_schemas *from);
 void field_schemas_free(struct field_schemas *s); /* safe on a zeroed struct, and twice */
 
 /* Adds copies of those of `more` that are not in *all or of which it says nothing. ERR_MEMORY. */
@@ -71,8 +69,8 @@ enum status field_schema_describe(const struct field_schema *f, struct buf *out)
 
 /* Do all fields that both sides know become the same ids? a_says and b_says begin what is said of
  * a side: "the checkpoint run was trained with", "eval-shards has". ERR_CONFIG: a field is made in
- * two ways; the text names it and both. What can be told but need not be wrong is put into *doubts,
- * a line each: other missing texts, other settings of times, fields of which one side says nothing.
+ * two ways; the text names it and both. Differences that may be harmless are put into *doubts, a
+ * line each: other missing texts, other settings of times, fields of which one side says nothing.
  */
 enum status field_schemas_match(const struct field_schemas *a, const char *a_says,
                                 const struct field_schemas *b, const char *b_says,

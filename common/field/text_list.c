@@ -2,7 +2,7 @@
 
 static const char blanks[] = " \t";
 
-static enum status put(char *out, size_t *n, char byte) {
+static enum status list_put(char *out, size_t *n, char byte) {
     if (*n + 1 == LIST_TEXT_MAX) {
         return fail(ERR_CONFIG, "'%.40s...' is longer than %u bytes", out, LIST_TEXT_MAX - 1);
     }
@@ -12,7 +12,7 @@ static enum status put(char *out, size_t *n, char byte) {
 }
 
 /* The text in quotes that begins at *at, which then stands behind the closing one. */
-static enum status quoted(const char **at, char *out) {
+static enum status list_quoted(const char **at, char *out) {
     const char *from = *at;
     size_t n = 0;
     out[0] = '\0';
@@ -22,20 +22,20 @@ static enum status quoted(const char **at, char *out) {
             return OK;
         }
         c += *c == '"';
-        TRY(put(out, &n, *c));
+        TRY(list_put(out, &n, *c));
     }
     return fail(ERR_CONFIG, "%.40s: the quote is not closed", from);
 }
 
 /* The n bytes at `at`, without blanks at their end. */
-static enum status plain(const char *at, size_t n, char *out) {
+static enum status list_plain(const char *at, size_t n, char *out) {
     size_t to = 0;
     while (n > 0 && strchr(blanks, at[n - 1]) != NULL) {
         n--;
     }
     out[0] = '\0';
     for (size_t i = 0; i < n; i++) {
-        TRY(put(out, &to, at[i]));
+        TRY(list_put(out, &to, at[i]));
     }
     return OK;
 }
@@ -47,14 +47,14 @@ enum status text_list_next(const char **list, char out[LIST_TEXT_MAX], bool *mor
         return OK;
     }
     if (*at == '"') {
-        TRY(quoted(&at, out));
+        TRY(list_quoted(&at, out));
         at += strspn(at, blanks);
         if (*at != '\0' && *at != ',') {
             return fail(ERR_CONFIG, "'%.40s' behind a closing quote, expected a comma", at);
         }
     } else {
         const size_t n = strcspn(at, ",");
-        TRY(plain(at, n, out));
+        TRY(list_plain(at, n, out));
         at += n;
         if (out[0] == '\0') {
             return fail(ERR_CONFIG, "an empty text in a list; \"\" is one on purpose");
@@ -67,9 +67,9 @@ enum status text_list_next(const char **list, char out[LIST_TEXT_MAX], bool *mor
 enum status text_list_single(const char *value, char out[LIST_TEXT_MAX]) {
     const char *at = value + strspn(value, blanks);
     if (*at != '"') {
-        return plain(at, strlen(at), out);
+        return list_plain(at, strlen(at), out);
     }
-    TRY(quoted(&at, out));
+    TRY(list_quoted(&at, out));
     return at[strspn(at, blanks)] == '\0' ? OK
                                           : fail(ERR_CONFIG, "'%.40s' behind a closing quote", at);
 }

@@ -14,7 +14,7 @@
 #define DATABASE   "/usr/share/zoneinfo"
 #define OFFSET_MAX (15 * 3600)
 
-static bool two(const char **at, const char *end, int32_t *out) {
+static bool two_digits(const char **at, const char *end, int32_t *out) {
     const char *c = *at;
     if (end - c < 2 || c[0] < '0' || c[0] > '9' || c[1] < '0' || c[1] > '9') {
         return false;
@@ -36,11 +36,11 @@ bool zone_offset(const char **at, const char *end, int32_t *out) {
         return false;
     }
     const int32_t sign = *c++ == '-' ? -1 : 1;
-    if (!two(&c, end, &hours)) {
+    if (!two_digits(&c, end, &hours)) {
         return false;
     }
     const char *after = c + (c < end && *c == ':');
-    c = two(&after, end, &minutes) ? after : c;
+    c = two_digits(&after, end, &minutes) ? after : c;
     *out = sign * (hours * 3600 + minutes * 60);
     *at = c;
     return minutes < 60 && hours * 3600 + minutes * 60 <= OFFSET_MAX;
@@ -68,7 +68,7 @@ static int64_t change_between(int64_t from, int64_t to) {
     return to;
 }
 
-static enum status walk(struct zone *z, const char *name) {
+static enum status zone_walk(struct zone *z, const char *name) {
     z->from[0] = FIRST;
     z->offset[0] = offset_at(FIRST);
     z->count = 1;
@@ -88,7 +88,7 @@ static enum status walk(struct zone *z, const char *name) {
 }
 
 /* The C library takes a name that it does not know for UTC; so the file is looked at first. */
-static enum status is_known(const char *name) {
+static enum status zone_known(const char *name) {
     const char *set = getenv("TZDIR"), *dir = set != NULL && set[0] != '\0' ? set : DATABASE;
     char path[PATH_BYTES_MAX], *data = NULL;
     size_t n = 0;
@@ -109,14 +109,14 @@ static enum status is_known(const char *name) {
                 name, dir, file_exists(dir) ? "" : " (the time zone database is not installed)");
 }
 
-static enum status by_name(struct zone *z, const char *name) {
+static enum status zone_by_name(struct zone *z, const char *name) {
     const char *set = getenv("TZ");
     char *before = NULL;
-    TRY(is_known(name));
+    TRY(zone_known(name));
     TRY(set == NULL ? OK : mem_strdup(&before, set));
     setenv("TZ", name, 1);
     tzset();
-    const enum status status = walk(z, name);
+    const enum status status = zone_walk(z, name);
     if (before == NULL) {
         unsetenv("TZ");
     } else {
@@ -137,7 +137,7 @@ enum status zone_find(struct zone *z, const char *name) {
         z->count = 1;
         return OK;
     }
-    return by_name(z, name);
+    return zone_by_name(z, name);
 }
 
 int64_t zone_utc(const struct zone *z, int64_t wall, enum zone_fit *fit) {

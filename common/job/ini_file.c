@@ -10,7 +10,6 @@
 #include "ini_file.h"
 
 #include <ini.h>
-#include <stdio.h>
 
 #include "common/base/bytes.h"
 #include "common/base/file.h"
@@ -173,9 +172,7 @@ enum status ini_file_parse(const struct ini_form *form, void *arg, const char *n
                     malformed);
     }
     if (s.status != OK) {
-        char why[900];
-        snprintf(why, sizeof why, "%s", fail_text());
-        return fail(s.status, "%s:%d: %s", name, s.line, why);
+        return fail(s.status, "%s:%d: %s", name, s.line, fail_text());
     }
     return malformed == 0 ? OK : fail(ERR_MEMORY, "%s: no memory for a line", name);
 }

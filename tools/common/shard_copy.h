@@ -13,7 +13,7 @@ enum status shard_features(const struct shard *s, const struct schema *schema, e
 /* Adds group g whole. *room is work space. Statuses of the builder's functions. */
 enum status shard_copy_group(struct shard_builder *b, const struct shard *s,
                              const struct schema *schema, uint32_t g, struct feature_list *room);
-/* Bytes of memory that a shard takes. */
+/* The bytes of memory that a shard takes. */
 uint64_t shard_memory(const struct shard *s);
 
 #endif

@@ -30,7 +30,7 @@ struct parser {
     uint32_t slot;
 };
 
-static inline void note(struct parser *p, uint32_t slot, uint64_t id, float weight) {
+static inline void note_feature(struct parser *p, uint32_t slot, uint64_t id, float weight) {
     struct feature_list *l = p->list;
     l->features[l->count++] = (struct feature){.field = slot, .weight = weight, .id = id};
 }
@@ -73,7 +73,7 @@ static inline const char *fast_entry(struct parser *p, const char *at, const cha
     if (at == NULL || at > end || (at < end && *at != 1)) {
         return NULL;
     }
-    note(p, p->slot, id, (float)weight);
+    note_feature(p, p->slot, id, (float)weight);
     return at;
 }
 
@@ -104,12 +104,13 @@ static enum status slow_entry(struct parser *p, struct span entry, enum reject *
         return OK;
     }
     TRY(status);
-    note(p, slot, id, weight);
+    note_feature(p, slot, id, weight);
     return OK;
 }
 
 /* All entries of a line, which are to be `count`. */
-static enum status entries(struct parser *p, struct span text, uint64_t count, enum reject *why) {
+static enum status read_entries(struct parser *p, struct span text, uint64_t count,
+                                enum reject *why) {
     const char *at = text.at, *end = text.at + text.n;
     TRY(feature_list_clear(p->list, text.n / ENTRY_BYTES_MIN + 1));
     while (at < end || (text.n > 0 && at == end && at[-1] == 1)) {
@@ -157,8 +158,8 @@ static bool is_key(struct span key) {
 }
 
 /* feature_num and the features, the tail of both kinds of lines. */
-static enum status tail(struct span cell, struct span text, struct log_fields *f, enum side side,
-                        struct feature_list *l, enum reject *why) {
+static enum status read_tail(struct span cell, struct span text, struct log_fields *f,
+                             enum side side, struct feature_list *l, enum reject *why) {
     struct parser p = {.fields = f, .list = l, .side = side};
     const uint32_t before = f->schema.count;
     uint64_t count = 0;
@@ -167,7 +168,7 @@ static enum status tail(struct span cell, struct span text, struct log_fields *f
         return OK;
     }
     *why = REJECT_NONE;
-    const enum status status = entries(&p, text, count, why);
+    const enum status status = read_entries(&p, text, count, why);
     if (status != OK || *why != REJECT_NONE) {
         log_fields_rollback(f, before);
     }
@@ -189,7 +190,7 @@ enum status aliccp_line_skeleton(struct span line, struct log_fields *f, struct 
     if (!take_label(conversion, &out->conversion, CLASS_CONVERSION, &out->classes) || !read) {
         *why = REJECT_LABEL;
     }
-    return *why == REJECT_NONE ? tail(count, line, f, SIDE_ITEM, l, why) : OK;
+    return *why == REJECT_NONE ? read_tail(count, line, f, SIDE_ITEM, l, why) : OK;
 }
 
 enum status aliccp_line_common(struct span line, struct log_fields *f, struct span *key,
@@ -203,7 +204,7 @@ enum status aliccp_line_common(struct span line, struct log_fields *f, struct sp
         *why = REJECT_KEY;
         return OK;
     }
-    return tail(count, line, f, SIDE_USER, l, why);
+    return read_tail(count, line, f, SIDE_USER, l, why);
 }
 
 struct span aliccp_line_key(struct span line) {

@@ -2,22 +2,10 @@
 
 #include "common/base/mem.h"
 
-#define CELLS_FIRST 64u
-
 void csv_cells_fini(struct csv_cells *c) {
     mem_free(&c->cell);
     buf_fini(&c->plain);
     c->count = c->cap = 0;
-}
-
-static enum status add(struct csv_cells *c, struct span cell) {
-    if (c->count == c->cap) {
-        const size_t cap = c->cap == 0 ? CELLS_FIRST : 2 * c->cap;
-        TRY(mem_grow(&c->cell, c->cap, cap));
-        c->cap = cap;
-    }
-    c->cell[c->count++] = cell;
-    return OK;
 }
 
 /* The quoted cell that begins at record->at, which then stands behind its closing quote. Its text
@@ -71,7 +59,8 @@ enum status csv_cells_split(struct csv_cells *c, struct span record, char delimi
             cell.n = stop == NULL ? record.n : (size_t)(stop - record.at);
             record = (struct span){record.at + cell.n, record.n - cell.n};
         }
-        TRY(add(c, cell));
+        TRY(mem_room(&c->cell, &c->cap, c->count + 1));
+        c->cell[c->count++] = cell;
         if (record.n == 0) {
             return OK;
         }

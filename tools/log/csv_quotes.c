@@ -23,9 +23,9 @@ struct stretch {
     bool stray; /* quotes inside of cells that are not quoted */
 };
 
-static enum walk walk(struct csv_quotes *q, struct stretch *s);
+static enum walk walk_cells(struct csv_quotes *q, struct stretch *s);
 
-static size_t find(const char *text, size_t from, size_t stop, char c) {
+static size_t find_byte(const char *text, size_t from, size_t stop, char c) {
     const char *at = from < stop ? memchr(text + from, c, stop - from) : NULL;
     return at == NULL ? NO_END : (size_t)(at - text);
 }
@@ -41,10 +41,10 @@ static enum alone is_record(const struct csv_quotes *q, const char *text, size_t
     if (from == stop || (stop == from + 1 && text[from] == '\r')) {
         return ALONE_NO; /* blank */
     }
-    for (size_t at = from; (at = find(text, at, stop, q->delimiter)) != NO_END; at++) {
+    for (size_t at = from; (at = find_byte(text, at, stop, q->delimiter)) != NO_END; at++) {
         cells++;
     }
-    const bool obeyed = walk(&own, &line) == WALK_END && line.cells == q->columns;
+    const bool obeyed = walk_cells(&own, &line) == WALK_END && line.cells == q->columns;
     return obeyed && !line.stray           ? ALONE_YES
            : obeyed || cells == q->columns ? ALONE_MAYBE
                                            : ALONE_NO;
@@ -54,14 +54,14 @@ static enum alone is_record(const struct csv_quotes *q, const char *text, size_t
  * later. */
 static bool holds_record(struct csv_quotes *q, const struct stretch *s, size_t from, size_t to) {
     if (q->checked <= from) {
-        const size_t end = find(s->text, from, s->stop, '\n');
+        const size_t end = find_byte(s->text, from, s->stop, '\n');
         if (end == NO_END) {
             return false;
         }
         q->checked = end + 1;
     }
     while (q->checked <= to) {
-        size_t end = find(s->text, q->checked, s->stop, '\n');
+        size_t end = find_byte(s->text, q->checked, s->stop, '\n');
         if (end == NO_END && !s->ended) {
             return false;
         }
@@ -77,8 +77,8 @@ static bool holds_record(struct csv_quotes *q, const struct stretch *s, size_t f
 /* The strictest answer of the further lines of a whole record. */
 static enum alone further_lines(const struct csv_quotes *q, const struct stretch *s) {
     enum alone most = ALONE_NO;
-    for (size_t at = find(s->text, s->from, s->end, '\n') + 1; at < s->end;) {
-        size_t end = find(s->text, at, s->end, '\n');
+    for (size_t at = find_byte(s->text, s->from, s->end, '\n') + 1; at < s->end;) {
+        size_t end = find_byte(s->text, at, s->end, '\n');
         end = end == NO_END ? s->end : end;
         const enum alone alone = is_record(q, s->text, at, end);
         most = alone > most ? alone : most;
@@ -100,7 +100,7 @@ static bool line_ends_at(const struct stretch *s, size_t at) {
 static enum walk close_quote(struct csv_quotes *q, const struct stretch *s, size_t *at) {
     const size_t open = *at;
     for (;;) {
-        const size_t quote = find(s->text, *at, s->stop, q->quote);
+        const size_t quote = find_byte(s->text, *at, s->stop, q->quote);
         if (q->columns > 0 && holds_record(q, s, open, quote == NO_END ? s->stop : quote)) {
             return WALK_BROKEN;
         }
@@ -140,7 +140,7 @@ static enum walk take_cell(struct csv_quotes *q, struct stretch *s, size_t *at) 
 }
 
 /* To the first line end outside of quotes. */
-static enum walk walk(struct csv_quotes *q, struct stretch *s) {
+static enum walk walk_cells(struct csv_quotes *q, struct stretch *s) {
     size_t at = s->from;
     for (s->cells = 1; q->columns == 0 || s->cells <= q->columns; s->cells++) {
         const enum walk cell = take_cell(q, s, &at);
@@ -148,7 +148,7 @@ static enum walk walk(struct csv_quotes *q, struct stretch *s) {
             return cell;
         }
         if (at == s->stop || s->text[at] != q->delimiter) {
-            const size_t line_end = find(s->text, at, s->stop, '\n'); /* behind \r, if any */
+            const size_t line_end = find_byte(s->text, at, s->stop, '\n'); /* behind \r, if any */
             s->end = line_end == NO_END ? s->stop : line_end + 1;
             return WALK_END;
         }
@@ -160,13 +160,14 @@ static enum walk walk(struct csv_quotes *q, struct stretch *s) {
 size_t csv_quotes_end(struct csv_quotes *q, const char *text, size_t from, size_t stop, bool ended,
                       bool cut) {
     struct stretch s = {.text = text, .from = from, .stop = stop, .ended = ended};
-    const size_t newline = find(text, from, stop, '\n');
+    const size_t newline = find_byte(text, from, stop, '\n');
     const size_t plain = newline == NO_END ? NO_END : newline + 1;
     q->doubtful = false;
-    if (q->quote == 0 || find(text, from, newline == NO_END ? stop : plain, q->quote) == NO_END) {
+    if (q->quote == 0 ||
+        find_byte(text, from, newline == NO_END ? stop : plain, q->quote) == NO_END) {
         return plain;
     }
-    const enum walk how = walk(q, &s);
+    const enum walk how = walk_cells(q, &s);
     if (how == WALK_MORE) {
         return cut ? plain : NO_END;
     }

@@ -32,8 +32,8 @@ struct csv_quotes {
 
 /* Where the record that starts at text[from] ends, behind its line end; NO_END: not within
  * [from, stop). ended: nothing comes after `stop`, which then ends a line too. cut: bytes come, but
- * the record may have no more. The answer is one of the content: what `stop` was makes no
- * difference, but for NO_END. */
+ * the record may have no more. The answer depends on the text alone: with another `stop` it is the
+ * same, or NO_END. */
 size_t csv_quotes_end(struct csv_quotes *q, const char *text, size_t from, size_t stop, bool ended,
                       bool cut);
 

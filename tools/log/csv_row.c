@@ -12,7 +12,7 @@ enum status csv_row_init(struct csv_row *r, const struct csv_schema *schema, str
         const struct csv_column *c = &schema->columns[k];
         char padded[FIELD_NAME_MAX + 8] = {0}; /* a name is read by eight bytes */
         memcpy(padded, c->field, strlen(c->field));
-        TRY(log_fields_slot(f, (struct span){padded, strlen(padded)}, c->side, &r->slot[k]));
+        TRY(log_fields_slot(f, span_of(padded), c->side, &r->slot[k]));
     }
     return OK;
 }
@@ -24,7 +24,7 @@ void csv_row_fini(struct csv_row *r) {
     buf_fini(&r->identity);
 }
 
-static bool missing(const struct csv_row *r, struct span text) {
+static bool is_missing(const struct csv_row *r, struct span text) {
     return text.n == 0 || text_list_has(&r->schema->missing, text);
 }
 
@@ -40,7 +40,8 @@ static void note_seen(struct csv_row *r, const char *column, struct span cell) {
 }
 
 /* A number in the log's style; a text that is none stays as it is. */
-static struct span plain(const struct csv_row *r, struct span cell, char copy[FIELD_NUMBER_BYTES]) {
+static struct span plain_number(const struct csv_row *r, struct span cell,
+                                char copy[FIELD_NUMBER_BYTES]) {
     struct span number;
     return field_number_plain(&r->schema->numbers, cell, copy, &number) ? number : cell;
 }
@@ -58,7 +59,7 @@ static enum status add_value(struct csv_row *r, struct feature_list *l, uint32_t
     if (c->multi != 0 || c->weight != 0) { /* a part of the cell, which may be no value */
         text = field_text_value(c->weight, style, text, &f.weight, &fault);
         *why = reject_of(fault);
-        if (*why != REJECT_NONE || missing(r, text) || text_list_has(&c->missing, text)) {
+        if (*why != REJECT_NONE || is_missing(r, text) || text_list_has(&c->missing, text)) {
             return OK;
         }
     }
@@ -78,7 +79,7 @@ static enum status add_cell(struct csv_row *r, struct feature_list *l, uint32_t 
                             enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
     struct span cell = r->cells.cell[c->place];
-    if (missing(r, cell) || text_list_has(&c->missing, cell)) {
+    if (is_missing(r, cell) || text_list_has(&c->missing, cell)) {
         return OK;
     }
     while (c->multi != 0 && *why == REJECT_NONE) {
@@ -117,7 +118,8 @@ static bool time_of(struct csv_row *r, const struct csv_role *role, uint64_t *ou
     const bool number = r->schema->clock.format[0] == '\0';
     enum zone_fit fit = ZONE_ONCE;
     char copy[FIELD_NUMBER_BYTES];
-    if (field_clock_read(&r->schema->clock, number ? plain(r, cell, copy) : cell, out, &fit)) {
+    if (field_clock_read(&r->schema->clock, number ? plain_number(r, cell, copy) : cell, out,
+                         &fit)) {
         r->skipped = r->skipped || fit == ZONE_NEVER;
         r->twice = r->twice || fit == ZONE_TWICE;
         return true;
@@ -153,7 +155,8 @@ static enum reject take_moment(struct csv_row *r) {
 static bool cell_label(const struct csv_row *r, struct span cell, uint32_t funnel, bool *out) {
     char copy[FIELD_NUMBER_BYTES];
     uint32_t stage = 0;
-    cell = cell.n == 1 ? cell : plain(r, cell, copy); /* one digit, as nearly always, is plain */
+    cell = cell.n == 1 ? cell
+                       : plain_number(r, cell, copy); /* one digit, as nearly always, is plain */
     if (funnel == 0) {
         return log_label(cell, r->schema->labels, out);
     }
@@ -170,7 +173,7 @@ static bool label_of(const struct csv_row *r, const struct csv_label *l, struct 
     case LABEL_ALWAYS: *out = true; return true;
     case LABEL_NEVER: *out = false; return true;
     case LABEL_THERE:
-        *out = !missing(r, cell) && span_trimmed(cell).n > 0 && !text_list_has(&l->none, cell);
+        *out = !is_missing(r, cell) && span_trimmed(cell).n > 0 && !text_list_has(&l->none, cell);
         return true;
     default:
         return cell_label(r, cell, s->labels != LABELS_FUNNEL ? 0 : l == &s->click ? 1 : 2, out);
@@ -213,7 +216,7 @@ static bool looks(const struct csv_row *r, const struct csv_label *l) {
         }
         const struct span cell = r->cells.cell[places[k]];
         if (label_of(r, l, cell, &positive) ? !positive
-                                            : span_trimmed(cell).n == 0 || missing(r, cell)) {
+                                            : span_trimmed(cell).n == 0 || is_missing(r, cell)) {
             return false;
         }
     }
@@ -273,7 +276,7 @@ static enum status identify(struct csv_row *r) {
             TRY(put_text(&r->identity, r->cells.cell[r->schema->columns[k].place]));
         }
     }
-    r->groups = grouped ? !missing(r, r->cells.cell[group->place]) : r->identity.len > 0;
+    r->groups = grouped ? !is_missing(r, r->cells.cell[group->place]) : r->identity.len > 0;
     return OK;
 }
 
@@ -283,7 +286,7 @@ static bool take_impression(struct csv_row *r) {
     if (role->name[0] == '\0') {
         return true;
     }
-    if (missing(r, cell)) {
+    if (is_missing(r, cell)) {
         note_seen(r, role->name, cell);
         return false;
     }
@@ -298,8 +301,8 @@ static bool take_weight(struct csv_row *r) {
     char copy[FIELD_NUMBER_BYTES];
     r->weight = 1.0f;
     if (role->name[0] == '\0' ||
-        (field_number_f32(plain(r, cell, copy), &r->weight) == FIELD_FINE && r->weight >= 0.0f &&
-         r->weight <= SHARD_WEIGHT_MAX)) {
+        (field_number_f32(plain_number(r, cell, copy), &r->weight) == FIELD_FINE &&
+         r->weight >= 0.0f && r->weight <= SHARD_WEIGHT_MAX)) {
         return true;
     }
     note_seen(r, role->name, cell);

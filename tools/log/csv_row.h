@@ -24,7 +24,7 @@ struct csv_row {
     bool read;              /* nothing was rejected so far */
     bool click, conversion;
     uint8_t behaviours;  /* LABEL_BEHAVIOUR of those that were done */
-    float weight;        /* what it counts; 1 without a column of it */
+    float weight;        /* of the row; 1 if the log has no column of weights */
     bool timed;          /* the schema names columns of times */
     struct moment when;  /* then; what a label does not ask for is 0 */
     bool skipped, twice; /* one of them is an hour that the zone skips, or has twice */

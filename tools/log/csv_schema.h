@@ -73,7 +73,7 @@ struct csv_schema {
     struct csv_role
         behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
     uint32_t behaviours;
-    struct csv_role weight; /* what a row counts */
+    struct csv_role weight; /* of a row */
     double sample_rate;     /* share of unclicked rows that the log kept; 1: all */
     struct csv_role time, click_time, conversion_time; /* the first and the last, or none */
     struct field_clock clock;                          /* how they are written */

@@ -2,8 +2,6 @@
  * them is in csv_schema_check.c. */
 #include "csv_schema_file.h"
 
-#include <stdio.h>
-
 #include "common/base/mem.h"
 #include "common/job/ini_file.h"
 #include "csv_schema_keys.h"
@@ -40,13 +38,8 @@ static enum status schema_end(struct csv_schema *s, const char *name, enum statu
     if (s->delimiter == '\t' && !s->quotes_given) {
         s->quote = 0;
     }
-    if (status == OK) {
-        status = csv_schema_check(s);
-        if (status != OK) {
-            char why[900];
-            snprintf(why, sizeof why, "%s", fail_text());
-            status = fail(status, "%s: %s", name, why);
-        }
+    if (status == OK && (status = csv_schema_check(s)) != OK) {
+        fail(status, "%s: %s", name, fail_text());
     }
     if (status != OK) {
         csv_schema_free(s);

@@ -3,7 +3,6 @@
 #include "csv_schema_keys.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/nearest.h"
@@ -60,8 +59,8 @@ static enum status set_skip(void *skip, const char *value) {
 }
 
 /* Which of `count` names it is; `all`: the names, for a message. */
-static enum status choose(const char *value, const char *const *names, uint32_t count,
-                          const char *all, uint32_t *out) {
+static enum status choose_name(const char *value, const char *const *names, uint32_t count,
+                               const char *all, uint32_t *out) {
     struct nearest n = nearest_of(value);
     for (*out = 0; *out < count; (*out)++) {
         nearest_try(&n, names[*out]);
@@ -75,7 +74,7 @@ static enum status choose(const char *value, const char *const *names, uint32_t 
 static enum status set_labels(void *labels, const char *value) {
     static const char *const names[] = {"binary", "count", "funnel"};
     uint32_t which = 0;
-    TRY(choose(value, names, 3, "binary, count, funnel", &which));
+    TRY(choose_name(value, names, 3, "binary, count, funnel", &which));
     *(enum csv_labels *)labels = (enum csv_labels)which;
     return OK;
 }
@@ -84,7 +83,7 @@ static enum status set_kind(void *kind, const char *value) {
     static const enum field_kind kinds[] = {FIELD_HASH_TEXT, FIELD_ID, FIELD_NUMERIC};
     static const char *const names[] = {"hash", "id", "numeric"};
     uint32_t which = 0;
-    TRY(choose(value, names, 3, "hash, id, numeric", &which));
+    TRY(choose_name(value, names, 3, "hash, id, numeric", &which));
     *(enum field_kind *)kind = kinds[which];
     return OK;
 }
@@ -356,7 +355,6 @@ enum status csv_schema_set(struct csv_schema *s, const char *section, const char
                            const char *value) {
     struct nearest nearest;
     struct csv_column *c = NULL;
-    char why[900];
     const bool log = strcmp(section, "log") == 0;
     TRY(log ? OK : csv_schema_named(s, section, &c));
     const struct schema_key *k = find_key(section, key, &nearest);
@@ -365,9 +363,5 @@ enum status csv_schema_set(struct csv_schema *s, const char *section, const char
                     nearest.name);
     }
     const enum status status = k->set((log ? (char *)s : (char *)c) + k->at, value);
-    if (status == OK) {
-        return OK;
-    }
-    snprintf(why, sizeof why, "%s", fail_text());
-    return fail(status, "%.80s: %s", key, why); /* names the key that the value was not good for */
+    return status == OK ? OK : fail(status, "%.80s: %s", key, fail_text());
 }

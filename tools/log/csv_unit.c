@@ -11,7 +11,7 @@ struct counts {
     char sample[40];
 };
 
-static void count(struct counts *c, struct span cell) {
+static void unit_count(struct counts *c, struct span cell) {
     const enum clock_unit unit = field_clock_unit_guess(cell);
     c->of[unit]++;
     if (unit == CLOCK_S) {
@@ -35,7 +35,7 @@ static enum status count_rows(const struct csv_schema *s, struct span text, stru
         line.n -= line.n > 0 && line.at[line.n - 1] == '\r';
         TRY_OUT(csv_cells_split(&cells, line, s->delimiter, s->quote, &good));
         if (good && cells.count == s->name_count) {
-            count(c, cells.cell[s->time.place]);
+            unit_count(c, cells.cell[s->time.place]);
         }
         at = stop == NULL ? end : stop + 1;
     }

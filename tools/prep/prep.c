@@ -79,7 +79,7 @@ static struct line_counts lines_of(const struct prep_tally *t) {
 }
 
 /* The summary is made before the directory is published: after that nothing fails any more. */
-static enum status publish(struct prep_run *r, uint64_t started_us, FILE *out) {
+static enum status prep_publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     struct buf summary = BUF_EMPTY, sides = BUF_EMPTY, doubts = BUF_EMPTY;
     struct dataset *d = NULL;
     enum status status = OK;
@@ -116,11 +116,11 @@ out:
     return status;
 }
 
-static enum status prepare(struct prep_run *r, FILE *summary) {
+static enum status prep_pass(struct prep_run *r, FILE *summary) {
     const uint64_t started_us = clock_mono_us();
     TRY(prep_output_open(&r->out, r->o->out, r->o->bad_max));
     TRY(strcmp(r->o->format, "csv") == 0 ? prep_csv(r) : prep_aliccp(r));
-    return publish(r, started_us, summary);
+    return prep_publish(r, started_us, summary);
 }
 
 enum status prep_make(const struct prep_options *o, FILE *summary) {
@@ -129,7 +129,7 @@ enum status prep_make(const struct prep_options *o, FILE *summary) {
     r->o = o;
     r->input.file = r->out.rejects = FILE_CLOSED;
     r->out.dir = NEW_DIR_NONE;
-    const enum status status = prepare(r, summary);
+    const enum status status = prep_pass(r, summary);
     prep_output_close(&r->out);
     field_schemas_free(&r->schemas);
     buf_fini(&r->continued);

@@ -74,7 +74,7 @@ static enum status common_line(struct common_worker *w, struct prep_piece *p, si
         TRY(aliccp_line_common(line, &w->fields, &key, &w->list, &why));
     }
     if (why != REJECT_NONE) {
-        return prep_piece_reject(p, prep_piece_file(p, i), i, why);
+        return prep_piece_reject(p, i, why);
     }
     for (size_t k = 0; k < w->list.count; k++) {
         w->fields.values[w->list.features[k].field]++;
@@ -104,7 +104,7 @@ static enum status common_take(struct prep_run *r, struct prep_piece *p) {
     return prep_index_add(&a->index, &p->entries);
 }
 
-static enum status duplicate(void *arg, const struct index_entry *e, struct span head) {
+static enum status reject_duplicate(void *arg, const struct index_entry *e, struct span head) {
     struct prep_run *r = arg;
     struct buf row = BUF_EMPTY;
     enum status status = reject_row(&row, r->input.name, e->line, REJECT_DUPLICATE, "", head);
@@ -132,7 +132,7 @@ static enum status read_common(struct aliccp *a) {
     r->take = common_take;
     TRY(prep_run_pass(r, "common", &common_workers));
     r->take = NULL;
-    TRY(prep_index_build(&a->index, r->out.dir.temporary, duplicate, r));
+    TRY(prep_index_build(&a->index, r->out.dir.temporary, reject_duplicate, r));
     a->user = r->fields.schema;
     schema_finish(&a->user);
     return prep_run_end(r, &r->common);
@@ -235,8 +235,8 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
     if (why == REJECT_NONE) {
         TRY(aliccp_line_skeleton(line, &w->fields, &row, &w->item, &why));
     }
-    if (why == REJECT_NONE && (w->state == RUN_NONE || row.key.n != w->key_bytes ||
-                               memcmp(row.key.at, w->key, row.key.n) != 0)) {
+    if (why == REJECT_NONE &&
+        (w->state == RUN_NONE || !span_same(row.key, (struct span){w->key, w->key_bytes}))) {
         TRY(begin_run(w, row.key));
     }
     if (why == REJECT_NONE && w->state == RUN_MISSING) {
@@ -244,7 +244,7 @@ static enum status skeleton_line(struct skeleton_worker *w, struct prep_piece *p
         why = REJECT_NO_COMMON;
     }
     if (why != REJECT_NONE) {
-        return prep_classes_reject(p, prep_piece_file(p, i), i, why, "", row.classes);
+        return prep_classes_reject(p, i, why, "", row.classes);
     }
     prep_classes_take(&p->tally, row.classes);
     return log_fields_conflict(&w->fields, w->item.features, w->item.count, SIDE_ITEM, &slot)
@@ -267,10 +267,10 @@ static const struct prep_workers skeleton_workers = {skeleton_open, skeleton_clo
                                                      offsetof(struct skeleton_worker, fields)};
 
 /* A line without a common index belongs to the run around it. */
-static bool same_run(void *arg, struct span a, struct span b) {
+static bool aliccp_same_run(void *arg, struct span a, struct span b) {
     const struct span x = aliccp_line_key(a), y = aliccp_line_key(b);
     (void)arg;
-    return x.n == 0 || y.n == 0 || (x.n == y.n && memcmp(x.at, y.at, x.n) == 0);
+    return x.n == 0 || y.n == 0 || span_same(x, y);
 }
 
 static enum status read_skeleton(struct aliccp *a) {
@@ -278,7 +278,7 @@ static enum status read_skeleton(struct aliccp *a) {
     TRY(prep_run_open(r, &r->o->skeleton));
     r->input.records_max = (uint32_t)r->o->shard_impressions;
     r->input.bytes_max = PIECE_BYTES_MAX;
-    r->input.same_run = same_run;
+    r->input.same_run = aliccp_same_run;
     TRY(prep_run_pass(r, "skeleton", &skeleton_workers));
     return prep_run_end(r, &r->log);
 }

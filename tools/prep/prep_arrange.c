@@ -47,17 +47,13 @@ static enum status empty_side(const struct prep_run *r, const char *name) {
                 r->o->split_text, name, first, last);
 }
 
-static double percent(uint64_t part, uint64_t whole) {
-    return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
-}
-
 static enum status say_side(const char *name, const struct dataset *d, struct buf *out) {
     return buf_printf(out,
                       "%-12s %llu impressions in %llu groups, %llu clicks (%.4g %%), %llu "
                       "conversions (%.4g %% of clicks)\n",
                       name, (unsigned long long)d->impressions, (unsigned long long)d->groups,
-                      (unsigned long long)d->clicks, percent(d->clicks, d->impressions),
-                      (unsigned long long)d->conversions, percent(d->conversions, d->clicks));
+                      (unsigned long long)d->clicks, prep_percent(d->clicks, d->impressions),
+                      (unsigned long long)d->conversions, prep_percent(d->conversions, d->clicks));
 }
 
 /* What the manifest says of the log's lines is said in both. */
@@ -111,7 +107,7 @@ static enum status open_sides(struct prep_run *r, struct arrangement *a) {
     return OK;
 }
 
-static enum status mix(struct prep_run *r, struct arrangement *a) {
+static enum status arrange_mixed(struct prep_run *r, struct arrangement *a) {
     TRY(open_sides(r, a));
     const struct mix_spec spec = {.dir = r->out.dir.temporary,
                                   .schema = &a->schema,
@@ -127,11 +123,11 @@ static enum status mix(struct prep_run *r, struct arrangement *a) {
     return prep_mix(&spec);
 }
 
-static enum status arrange(struct prep_run *r, struct arrangement *a, struct dataset *d,
-                           struct buf *says, struct buf *doubts) {
+static enum status arrange_shards(struct prep_run *r, struct arrangement *a, struct dataset *d,
+                                  struct buf *says, struct buf *doubts) {
     const bool again = prep_arranges(r->o) && r->out.shards.len > 0;
     TRY(drift_end(&r->drift));
-    TRY(again ? mix(r, a) : OK);
+    TRY(again ? arrange_mixed(r, a) : OK);
     TRY(prep_output_finish(&r->out));
     if (again && a->sides > 1) {
         TRY(seal_sides(r, a, d, says));
@@ -150,7 +146,7 @@ enum status prep_arrange(struct prep_run *r, struct dataset *d, struct buf *side
                          struct buf *doubts) {
     struct arrangement *a = NULL;
     TRY(mem_new(&a));
-    const enum status status = arrange(r, a, d, sides, doubts);
+    const enum status status = arrange_shards(r, a, d, sides, doubts);
     for (uint32_t k = 0; k < SPLIT_SIDES; k++) {
         prep_side_close(&a->side[k]);
     }

@@ -9,8 +9,8 @@ void prep_classes_take(struct prep_tally *t, uint32_t classes) {
     }
 }
 
-enum status prep_classes_reject(struct prep_piece *p, const char *file, size_t i, enum reject why,
-                                const char *seen, uint32_t classes) {
+enum status prep_classes_reject(struct prep_piece *p, size_t i, enum reject why, const char *seen,
+                                uint32_t classes) {
     const uint32_t at = (uint32_t)p->rejects.len;
     for (uint32_t k = 0; k < CLASSES; k++) {
         struct class_tally *c = &p->tally.class[k];
@@ -22,7 +22,7 @@ enum status prep_classes_reject(struct prep_piece *p, const char *file, size_t i
             c->rejected[why]++;
         }
     }
-    return prep_piece_reject_seen(p, file, i, why, seen);
+    return prep_piece_reject_seen(p, i, why, seen);
 }
 
 uint64_t prep_class_rejected(const struct class_tally *c) {
@@ -34,7 +34,7 @@ uint64_t prep_class_rejected(const struct class_tally *c) {
 }
 
 /* What to do about most of the rejects. */
-static const char *advice(const struct class_tally *c) {
+static const char *reject_advice(const struct class_tally *c) {
     enum reject most = REJECT_NONE;
     for (int r = 0; r < REJECTS; r++) {
         most = c->rejected[r] > c->rejected[most] ? (enum reject)r : most;
@@ -60,7 +60,7 @@ static const char *advice(const struct class_tally *c) {
     }
 }
 
-static double share(uint64_t part, double whole) {
+static double class_share(uint64_t part, double whole) {
     return whole > 0 ? (double)part / whole : 0;
 }
 
@@ -74,16 +74,16 @@ static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint
         return false;
     }
     if (lines > (double)t->lines) {
-        return share(rejected, (double)c->rows + lines - (double)t->lines) > o->bad_max / 100;
+        return class_share(rejected, (double)c->rows + lines - (double)t->lines) > o->bad_max / 100;
     }
-    const double of_class = share(rejected, (double)c->rows);
+    const double of_class = class_share(rejected, (double)c->rows);
     const uint64_t elsewhere = prep_tally_rejected(t) - rejected + 1; /* none of a few is no rate */
     return of_class > o->bad_max / 100 ||
-           (others > 0 && of_class > TIMES_OTHERS * share(elsewhere, others));
+           (others > 0 && of_class > TIMES_OTHERS * class_share(elsewhere, others));
 }
 
-static enum status tell(const struct prep_output *o, const char *file, const struct prep_tally *t,
-                        uint32_t class) {
+static enum status tell_class(const struct prep_output *o, const char *file,
+                              const struct prep_tally *t, uint32_t class) {
     const struct class_tally *c = &t->class[class];
     const struct buf *first = &o->first_of[class];
     const uint64_t rejected = prep_class_rejected(c), rows = prep_tally_judged(t) - c->rows;
@@ -94,9 +94,9 @@ static enum status tell(const struct prep_output *o, const char *file, const str
         "others %llu (%.3g %%): what is left would tell something else than the log. Nothing "
         "was written; --max-bad 100 would. %s. The first:\n%.*s",
         file, (unsigned long long)rejected, (unsigned long long)c->rows, dataset_label_name(class),
-        100 * share(rejected, (double)c->rows), (unsigned long long)rows,
-        (unsigned long long)others, 100 * share(others, (double)rows), advice(c), (int)first->len,
-        first->len == 0 ? "" : (const char *)first->data);
+        100 * class_share(rejected, (double)c->rows), (unsigned long long)rows,
+        (unsigned long long)others, 100 * class_share(others, (double)rows), reject_advice(c),
+        (int)first->len, first->len == 0 ? "" : (const char *)first->data);
 }
 
 enum status prep_classes_check(const struct prep_output *o, const char *file,
@@ -105,11 +105,11 @@ enum status prep_classes_check(const struct prep_output *o, const char *file,
     uint32_t worst = CLASSES;
     for (uint32_t k = 0; k < CLASSES; k++) {
         const struct class_tally *c = &t->class[k];
-        const double rejected = share(prep_class_rejected(c), (double)c->rows);
+        const double rejected = class_share(prep_class_rejected(c), (double)c->rows);
         if (rejected > most && is_bad(o, t, k, lines)) {
             most = rejected;
             worst = k;
         }
     }
-    return worst == CLASSES ? OK : tell(o, file, t, worst);
+    return worst == CLASSES ? OK : tell_class(o, file, t, worst);
 }

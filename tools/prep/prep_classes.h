@@ -14,8 +14,8 @@
 /* Counts a line that was taken; bit k of `classes` is class k. */
 void prep_classes_take(struct prep_tally *t, uint32_t classes);
 /* Rejects record i of the piece, as prep_piece_reject, and counts it in its classes. ERR_MEMORY. */
-enum status prep_classes_reject(struct prep_piece *p, const char *file, size_t i, enum reject why,
-                                const char *seen, uint32_t classes);
+enum status prep_classes_reject(struct prep_piece *p, size_t i, enum reject why, const char *seen,
+                                uint32_t classes);
 /* How many of a class were rejected. */
 uint64_t prep_class_rejected(const struct class_tally *c);
 

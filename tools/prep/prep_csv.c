@@ -136,18 +136,15 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         return take_header(w->c, p, i);
     }
     if (record.n > w->c->run->input.line_bytes_max) {
-        return prep_piece_reject(p, prep_piece_file(p, i), i, REJECT_LONG);
+        return prep_piece_reject(p, i, REJECT_LONG);
     }
     if (prep_piece_doubtful(p, i)) {
         TRY(csv_row_read(&w->row, record, &why)); /* for its labels */
-        return prep_classes_reject(p, prep_piece_file(p, i), i, REJECT_LINES, "",
-                                   csv_row_classes(&w->row));
+        return prep_classes_reject(p, i, REJECT_LINES, "", csv_row_classes(&w->row));
     }
     if (w->c->header.len > 0 && is_header(w->c, record)) {
         p->tally.header += w->c->schema.skip_headers ? prep_piece_lines(p, i) : 0;
-        return w->c->schema.skip_headers
-                   ? OK
-                   : prep_piece_reject(p, prep_piece_file(p, i), i, REJECT_HEADER);
+        return w->c->schema.skip_headers ? OK : prep_piece_reject(p, i, REJECT_HEADER);
     }
     TRY(csv_row_read(&w->row, record, &why));
     const bool fresh = why == REJECT_NONE && !same_group(w);
@@ -155,8 +152,7 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         TRY(csv_row_user(&w->row, &why));
     }
     if (why != REJECT_NONE) {
-        return prep_classes_reject(p, prep_piece_file(p, i), i, why, w->row.seen,
-                                   csv_row_classes(&w->row));
+        return prep_classes_reject(p, i, why, w->row.seen, csv_row_classes(&w->row));
     }
     prep_classes_take(&p->tally, csv_row_classes(&w->row));
     return add_row(w, p, i, fresh);
@@ -179,7 +175,7 @@ static const struct prep_workers csv_workers = {open_worker, close_worker, csv_w
 /* --- the log ---------------------------------------------------------------------------------- */
 
 /* A row that will be rejected belongs to the group around it. */
-static bool same_run(void *arg, struct span a, struct span b) {
+static bool csv_same_run(void *arg, struct span a, struct span b) {
     struct csv *c = arg;
     enum reject left = REJECT_NONE, right = REJECT_NONE;
     if (csv_row_read(&c->left, a, &left) != OK || csv_row_read(&c->right, b, &right) != OK ||
@@ -197,14 +193,14 @@ static enum status keep_empty_fields(struct csv *c) {
     const struct schema *mine = &c->fields->schema;
     uint32_t slot = 0;
     for (uint32_t k = 0; k < mine->count; k++) {
-        const char *name = mine->fields[k].name;
-        TRY(log_fields_slot(all, (struct span){name, strlen(name)}, mine->fields[k].side, &slot));
+        const struct field *f = &mine->fields[k];
+        TRY(log_fields_slot(all, span_of(f->name), f->side, &slot));
     }
     return OK;
 }
 
 /* The unit of times, from the first lines. */
-static enum status decide(struct csv *c) {
+static enum status decide_unit(struct csv *c) {
     struct prep_run *r = c->run;
     struct span head;
     if (!csv_unit_open(&c->schema)) {
@@ -218,7 +214,7 @@ static enum status decide(struct csv *c) {
     return csv_unit_decide(&c->schema, r->input.name, head);
 }
 
-static enum status run(struct csv *c) {
+static enum status csv_run(struct csv *c) {
     struct prep_run *r = c->run;
     TRY(csv_schema_read(&c->schema, r->o->schema));
     TRY(prep_run_open(r, &r->o->input));
@@ -228,12 +224,12 @@ static enum status run(struct csv *c) {
     r->input.quotes.delimiter = c->schema.delimiter;
     TRY(prep_header_read(&r->input, &c->schema, &c->header, &r->tally));
     r->input.quotes.columns = c->schema.name_count;
-    TRY(decide(c));
+    TRY(decide_unit(c));
     TRY(mem_new(&c->fields));
     TRY(csv_row_init(&c->left, &c->schema, c->fields));
     TRY(csv_row_init(&c->right, &c->schema, c->fields));
     r->input.records_max = (uint32_t)r->o->shard_impressions;
-    r->input.same_run = same_run;
+    r->input.same_run = csv_same_run;
     r->input.arg = c;
     r->sample_rate = c->schema.sample_rate;
     r->no_conversion = c->schema.conversion.source == LABEL_NEVER;
@@ -249,7 +245,7 @@ enum status prep_csv(struct prep_run *r) {
     TRY(mem_new(&c));
     c->run = r;
     r->format = c;
-    const enum status status = run(c);
+    const enum status status = csv_run(c);
     csv_row_fini(&c->left);
     csv_row_fini(&c->right);
     mem_free(&c->fields);

@@ -1,5 +1,4 @@
-/* prep_doubts.h - what looks odd in a log that was read: one warning each, naming the likely cause.
- */
+/* prep_doubts.h - warnings about what looks odd in a log, each with its likely cause. */
 #ifndef TOOLS_PREP_PREP_DOUBTS_H
 #define TOOLS_PREP_PREP_DOUBTS_H
 

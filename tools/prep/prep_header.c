@@ -13,7 +13,7 @@ static const struct {
                   {';', "semicolon", "semicolons"}, {'|', "pipe", "pipes"},
                   {' ', "space", "spaces"},         {'\x01', "\\x01", "\\x01 bytes"}};
 
-static size_t count(struct span text, char c) {
+static size_t count_byte(struct span text, char c) {
     size_t n = 0;
     for (size_t i = 0; i < text.n; i++) {
         n += text.at[i] == c;
@@ -22,11 +22,12 @@ static size_t count(struct span text, char c) {
 }
 
 /* What else may be wrong with a header in which a column is not found; "" if nothing is seen. */
-static void guess(struct span header, const struct csv_schema *s, char *out, size_t bytes) {
-    const size_t now = count(header, s->delimiter);
+static void guess_delimiter(struct span header, const struct csv_schema *s, char *out,
+                            size_t bytes) {
+    const size_t now = count_byte(header, s->delimiter);
     size_t best = 0, most = 0;
     for (size_t k = 0; k < sizeof delimiters / sizeof *delimiters; k++) {
-        const size_t n = count(header, delimiters[k].byte);
+        const size_t n = count_byte(header, delimiters[k].byte);
         if (n > most) {
             best = k;
             most = n;
@@ -42,14 +43,14 @@ static void guess(struct span header, const struct csv_schema *s, char *out, siz
     }
 }
 
-static enum status bind(struct csv_schema *s, const char *path, struct span header,
-                        const struct span *cells, size_t n) {
+static enum status header_bind(struct csv_schema *s, const char *path, struct span header,
+                               const struct span *cells, size_t n) {
     char hint[128];
     const enum status status = csv_schema_bind(s, path, cells, n);
     if (status != ERR_CONFIG) {
         return status;
     }
-    guess(header, s, hint, sizeof hint);
+    guess_delimiter(header, s, hint, sizeof hint);
     return fail(status, "%s%s", fail_text(), hint);
 }
 
@@ -70,7 +71,7 @@ enum status prep_header_read(struct prep_input *in, struct csv_schema *s, struct
     TRY(status);
     const struct span text = {(const char *)header->data, header->len};
     TRY_OUT(csv_cells_split(&cells, text, s->delimiter, s->quote, &good));
-    TRY_OUT(good ? bind(s, in->name, text, cells.cell, cells.count)
+    TRY_OUT(good ? header_bind(s, in->name, text, cells.cell, cells.count)
                  : fail(ERR_FORMAT, "%s: header: %s", in->name, reject_text(REJECT_QUOTES)));
 out:
     csv_cells_fini(&cells);

@@ -81,7 +81,7 @@ static enum status same_key(const struct prep_index *x, const struct index_entry
     return OK;
 }
 
-static enum status enter(struct builder *b, const struct index_entry *e) {
+static enum status index_enter(struct builder *b, const struct index_entry *e) {
     uint64_t at = e->hash & (b->x->places - 1);
     char head[HEAD_BYTES];
     size_t n = 0;
@@ -112,7 +112,7 @@ static enum status fill_table(struct builder *b) {
         TRY(file_pread(&b->x->entries, b->batch, n * size, from * size));
         for (size_t k = 0; k < n; k++) {
             if (table_of(b->x, b->batch[k].hash) == b->number) {
-                TRY(enter(b, &b->batch[k]));
+                TRY(index_enter(b, &b->batch[k]));
             }
         }
     }

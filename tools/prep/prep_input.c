@@ -1,6 +1,6 @@
 /* prep_input.c - from bytes to pieces.
  *
- * The text of a piece grows block by block; scan() notes where its records end, until there is one
+ * The text of a piece grows block by block; scan_records() notes where its records end, until there is one
  * record more than the piece may hold. That one more is what makes the cut a matter of content: the
  * end of a run can only be seen by looking at the record behind it. Then the piece is cut, and what
  * was read beyond is the start of the next one's text. Finding runs only here, backwards from the
@@ -22,10 +22,9 @@
 #include "common/data/dataset.h"
 #include "common/base/thread.h"
 
-#define BLOCK_BYTES  ((size_t)1 << 20)
-#define PAD_BYTES    16u
-#define WAIT_MS      200
-#define STARTS_FIRST 4096u
+#define BLOCK_BYTES ((size_t)1 << 20)
+#define PAD_BYTES   16u
+#define WAIT_MS     200
 
 /* A further file begins: */
 struct border {
@@ -141,11 +140,7 @@ static enum status check_start(struct prep_input *in, struct buf *text) {
 /* --- records ---------------------------------------------------------------------------------- */
 
 static enum status add_record(struct prep_input *in, struct prep_piece *p, size_t end) {
-    if (p->count + 2 > p->start_cap) {
-        const size_t cap = p->start_cap == 0 ? STARTS_FIRST : 2 * p->start_cap;
-        TRY(mem_grow(&p->start, p->start_cap, cap));
-        p->start_cap = cap;
-    }
+    TRY(mem_room(&p->start, &p->start_cap, p->count + 2));
     p->start[p->count] = (uint32_t)in->scanned;
     p->start[++p->count] = (uint32_t)end;
     in->scanned = end;
@@ -159,7 +154,7 @@ static enum status note_doubtful(struct prep_piece *p) {
 }
 
 /* A line longer than allowed starts at `scanned`: drops its bytes beyond the limit as they come. */
-static enum status skip(struct prep_input *in, struct prep_piece *p) {
+static enum status skip_line(struct prep_input *in, struct prep_piece *p) {
     struct buf *text = &p->text;
     const size_t keep = in->scanned + in->line_bytes_max + 1;
     const uint8_t *at = memchr(text->data + keep, '\n', text->len - keep);
@@ -178,7 +173,7 @@ static enum status skip(struct prep_input *in, struct prep_piece *p) {
     return add_record(in, p, keep + 1);
 }
 
-static bool full(const struct prep_input *in, const struct prep_piece *p) {
+static bool is_full(const struct prep_input *in, const struct prep_piece *p) {
     return p->count > in->records_max || (p->count > 0 && in->scanned > in->bytes_max) ||
            (in->gap && in->exact_offsets && !in->skipping);
 }
@@ -196,15 +191,15 @@ static size_t file_end(const struct prep_input *in, const struct prep_piece *p, 
 }
 
 /* Finds the records that are whole. */
-static enum status scan(struct prep_input *in, struct prep_piece *p) {
-    while (!full(in, p) && in->scanned < p->text.len) {
+static enum status scan_records(struct prep_input *in, struct prep_piece *p) {
+    while (!is_full(in, p) && in->scanned < p->text.len) {
         bool ended = false;
         const size_t limit = file_end(in, p, &ended);
         const size_t left = limit - in->scanned;
         const bool cut = left > in->line_bytes_max;
         const size_t stop = cut ? in->scanned + in->line_bytes_max + 1 : limit;
         if (in->skipping) {
-            TRY(skip(in, p));
+            TRY(skip_line(in, p));
             if (in->skipping) {
                 return OK;
             }
@@ -329,7 +324,7 @@ static enum status note_sources(struct prep_input *in, struct prep_piece *p, siz
 }
 
 /* The piece is done; what was read beyond its end is put aside. */
-static enum status finish(struct prep_input *in, struct prep_piece *p) {
+static enum status finish_piece(struct prep_input *in, struct prep_piece *p) {
     p->count = cut_at(in, p);
     const size_t end = p->start[p->count];
     buf_clear(&in->rest);
@@ -410,10 +405,10 @@ enum status prep_input_next(struct prep_input *in, struct prep_piece *p) {
             TRY(check_start(in, &p->text));
             in->begun = true;
         }
-        TRY(in->begun ? scan(in, p) : OK);
+        TRY(in->begun ? scan_records(in, p) : OK);
         const bool more = in->at + 1 < in->files->count;
-        if (full(in, p) || (in->ended && !more && p->count > 0)) {
-            return finish(in, p);
+        if (is_full(in, p) || (in->ended && !more && p->count > 0)) {
+            return finish_piece(in, p);
         }
         if (in->ended && !more) {
             return ERR_CLOSED;

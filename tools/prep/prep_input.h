@@ -1,14 +1,14 @@
 /* prep_input.h - a raw log, of one file or several, read once from front to back and cut into
  * pieces.
  *
- * Of several files the second begins where the first one ends, so runs go on and pieces do not
- * care. A record does not: a file's last one ends with it. A further file that is empty is passed
- * over.
+ * Several files are read as one text: runs of records go on from one file to the next, and a piece
+ * may hold the end of one and the beginning of another. A record may not: the last one of a file
+ * ends with the file. A further file that is empty is passed over.
  *
- * Where a piece ends depends on the content alone, never on how the bytes arrived: after
- * `records_max` records or `bytes_max` bytes, moved back to the nearest end of a run of records for
- * which `same_run` holds, if there is one in the second half. A record is a line, or, in a quoted
- * format, several: csv_quotes.h.
+ * Where a piece ends depends on the content alone, never on how the bytes arrived. It ends after
+ * `records_max` records or `bytes_max` bytes; if a run of records for which `same_run` holds ends in
+ * the second half of these, it ends at the last such place. A record is a line, or several in a
+ * quoted format (csv_quotes.h).
  *
  * A record longer than `line_bytes_max` is given cut, one byte longer than that, so that whoever
  * parses it sees that it is too long. A byte order mark is skipped. One thread.

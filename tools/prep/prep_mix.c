@@ -55,7 +55,7 @@ struct mix {
     uint64_t bytes_done, impressions_done;
 };
 
-static enum status stopped(void) {
+static enum status mix_stopped(void) {
     return stop_requested()
                ? fail(ERR_CLOSED, "stopped by signal %d; nothing was written", stop_signal())
                : OK;
@@ -63,7 +63,7 @@ static enum status stopped(void) {
 
 /* --- holding ---------------------------------------------------------------------------------- */
 
-static void release(struct mix *m, size_t keep) {
+static void mix_release(struct mix *m, size_t keep) {
     for (size_t k = 0; k + keep < m->held_count; k++) {
         shard_free(m->held[k]);
         mem_free(&m->held[k]);
@@ -75,13 +75,9 @@ static void release(struct mix *m, size_t keep) {
     m->refs_count = 0;
 }
 
-static enum status hold(struct mix *m, const char *dir, const char *name, struct shard **out) {
+static enum status mix_hold(struct mix *m, const char *dir, const char *name, struct shard **out) {
     char path[PATH_BYTES_MAX];
-    if (m->held_count == m->held_cap) {
-        const size_t cap = m->held_cap == 0 ? 64 : 2 * m->held_cap;
-        TRY(mem_grow(&m->held, m->held_cap, cap));
-        m->held_cap = cap;
-    }
+    TRY(mem_room(&m->held, &m->held_cap, m->held_count + 1));
     TRY(mem_new(&m->held[m->held_count]));
     *out = m->held[m->held_count++];
     TRY(shard_read(*out, dir, name, m->spec->schema));
@@ -89,26 +85,22 @@ static enum status hold(struct mix *m, const char *dir, const char *name, struct
     return file_remove(path);
 }
 
-static enum status refer(struct mix *m, const struct shard *s, uint32_t group) {
-    if (m->refs_count == m->refs_cap) {
-        const size_t cap = m->refs_cap == 0 ? 4096 : 2 * m->refs_cap;
-        TRY(mem_grow(&m->refs, m->refs_cap, cap));
-        m->refs_cap = cap;
-    }
+static enum status mix_refer(struct mix *m, const struct shard *s, uint32_t group) {
+    TRY(mem_room(&m->refs, &m->refs_cap, m->refs_count + 1));
     m->refs[m->refs_count++] = (struct ref){s, group};
     return OK;
 }
 
 /* --- out -------------------------------------------------------------------------------------- */
 
-static enum status emit_one(struct mix *m, const struct ref *r) {
+static enum status mix_emit_one(struct mix *m, const struct ref *r) {
     const struct mix_spec *spec = m->spec;
     const uint32_t side = prep_split_side(&spec->split, spec->seed, r->shard, r->group);
     return prep_side_add(spec->side[side], r->shard, r->group);
 }
 
 /* The groups referred to, permuted if they are to be mixed. `part` is new each time. */
-static enum status emit(struct mix *m, uint64_t part) {
+static enum status mix_emit(struct mix *m, uint64_t part) {
     for (size_t i = m->refs_count; m->spec->shuffle && i > 1; i--) {
         const uint64_t draw = rng_u64(m->spec->seed, DRAW_ORDER, part);
         const size_t j = (size_t)rng_below(draw, m->windows, i, i);
@@ -117,8 +109,8 @@ static enum status emit(struct mix *m, uint64_t part) {
         m->refs[j] = last;
     }
     for (size_t i = 0; i < m->refs_count; i++) {
-        TRY((i & 4095u) == 0 ? stopped() : OK);
-        TRY(emit_one(m, &m->refs[i]));
+        TRY((i & 4095u) == 0 ? mix_stopped() : OK);
+        TRY(mix_emit_one(m, &m->refs[i]));
     }
     return OK;
 }
@@ -146,18 +138,18 @@ static enum status bucket_builder(struct bucket *b) {
     return OK;
 }
 
-static enum status throw(struct mix * m, const struct shard *s, uint32_t group) {
+static enum status mix_throw(struct mix *m, const struct shard *s, uint32_t group) {
     const uint32_t k = (uint32_t)rng_below(m->spec->seed, DRAW_BUCKET, m->ordinal, m->count);
     struct bucket *b = &m->buckets[k];
     const uint32_t n = s->group_start[group + 1] - s->group_start[group];
-    if (b->builder == NULL){TRY(bucket_builder(b));}
-if (shard_builder_bytes(b->builder) > m->spec->bytes / m->count ||
-    shard_builder_impressions(b->builder) + n > SHARD_IMPRESSIONS_MAX) {
-    TRY(bucket_write(m, k));
-    shard_builder_destroy(&b->builder); /* and its memory */
-    TRY(bucket_builder(b));
-}
-return shard_copy_group(b->builder, s, m->spec->schema, group, &m->room);
+    TRY(b->builder == NULL ? bucket_builder(b) : OK);
+    if (shard_builder_bytes(b->builder) > m->spec->bytes / m->count ||
+        shard_builder_impressions(b->builder) + n > SHARD_IMPRESSIONS_MAX) {
+        TRY(bucket_write(m, k));
+        shard_builder_destroy(&b->builder); /* and its memory */
+        TRY(bucket_builder(b));
+    }
+    return shard_copy_group(b->builder, s, m->spec->schema, group, &m->room);
 }
 
 static enum status bucket_read(struct mix *m, uint32_t k) {
@@ -165,11 +157,11 @@ static enum status bucket_read(struct mix *m, uint32_t k) {
     struct shard *s = NULL;
     char name[32];
     for (uint32_t file = 0; file < b->files; file++) {
-        TRY(stopped());
+        TRY(mix_stopped());
         bucket_name(k, file, name);
-        TRY(hold(m, m->dir, name, &s));
+        TRY(mix_hold(m, m->dir, name, &s));
         for (uint32_t g = 0; g < s->groups; g++) {
-            TRY(refer(m, s, g));
+            TRY(mix_refer(m, s, g));
         }
     }
     b->files = 0;
@@ -185,8 +177,8 @@ static enum status empty_buckets(struct mix *m) {
     }
     for (uint32_t k = 0; k < m->count; k++) {
         TRY(bucket_read(m, k));
-        TRY(emit(m, k));
-        release(m, 0);
+        TRY(mix_emit(m, k));
+        mix_release(m, 0);
     }
     return OK;
 }
@@ -195,9 +187,9 @@ static enum status empty_buckets(struct mix *m) {
 
 /* `current`: the shard that is being read is held too, and stays so. */
 static enum status end_window(struct mix *m, bool current) {
-    TRY(m->count > 1 ? empty_buckets(m) : emit(m, 0));
+    TRY(m->count > 1 ? empty_buckets(m) : mix_emit(m, 0));
     if (m->count == 1) {
-        release(m, current ? 1 : 0);
+        mix_release(m, current ? 1 : 0);
     }
     m->windows++;
     m->in_window = 0;
@@ -206,7 +198,7 @@ static enum status end_window(struct mix *m, bool current) {
 
 static enum status take_group(struct mix *m, const struct shard *s, uint32_t g) {
     const uint64_t window = m->spec->shuffle ? m->spec->window : 1;
-    TRY(m->count > 1 ? throw(m, s, g) : refer(m, s, g));
+    TRY(m->count > 1 ? mix_throw(m, s, g) : mix_refer(m, s, g));
     m->ordinal++;
     m->in_window += s->group_start[g + 1] - s->group_start[g];
     return window > 0 && m->in_window >= window ? end_window(m, true) : OK;
@@ -216,8 +208,8 @@ static enum status take_group(struct mix *m, const struct shard *s, uint32_t g) 
 static enum status take_shard(struct mix *m, const struct shard_info *info) {
     struct shard *s = NULL;
     enum status status = OK;
-    TRY(stopped());
-    TRY(hold(m, m->spec->dir, info->name, &s));
+    TRY(mix_stopped());
+    TRY(mix_hold(m, m->spec->dir, info->name, &s));
     if (m->count > 1) {
         m->held_count--; /* ours, for the time being */
     }
@@ -265,7 +257,7 @@ static enum status make_buckets(struct mix *m) {
     return mem_array(&m->buckets, m->count);
 }
 
-static enum status run(struct mix *m) {
+static enum status mix_run(struct mix *m) {
     const struct mix_spec *spec = m->spec;
     uint64_t bytes = 0;
     for (size_t k = 0; k < spec->count; k++) {
@@ -288,9 +280,9 @@ enum status prep_mix(const struct mix_spec *spec) {
     struct mix *m = NULL;
     TRY(mem_new(&m));
     m->spec = spec;
-    const enum status status = run(m);
+    const enum status status = mix_run(m);
     prep_progress_end(&m->progress);
-    release(m, 0);
+    mix_release(m, 0);
     for (uint32_t k = 0; k < m->count && m->buckets != NULL; k++) {
         shard_builder_destroy(&m->buckets[k].builder);
     }

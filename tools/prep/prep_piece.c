@@ -117,13 +117,13 @@ void prep_piece_accept(struct prep_piece *p, size_t i) {
     }
 }
 
-enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,
-                                   enum reject why, const char *seen) {
+enum status prep_piece_reject_seen(struct prep_piece *p, size_t i, enum reject why,
+                                   const char *seen) {
+    const struct piece_place place = prep_piece_place(p, i);
     p->tally.rejected[why] += prep_piece_lines(p, i);
-    return reject_row(&p->rejects, file, prep_piece_place(p, i).line, why, seen,
-                      prep_piece_record(p, i));
+    return reject_row(&p->rejects, place.file, place.line, why, seen, prep_piece_record(p, i));
 }
 
-enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why) {
-    return prep_piece_reject_seen(p, file, i, why, "");
+enum status prep_piece_reject(struct prep_piece *p, size_t i, enum reject why) {
+    return prep_piece_reject_seen(p, i, why, "");
 }

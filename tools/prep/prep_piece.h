@@ -68,9 +68,9 @@ uint64_t prep_piece_lines(const struct prep_piece *p, size_t i);
 void prep_piece_accept(struct prep_piece *p, size_t i);
 /* Counts the lines of record i of `file` as rejected and writes its row of rejects.tsv.
  * ERR_MEMORY. */
-enum status prep_piece_reject(struct prep_piece *p, const char *file, size_t i, enum reject why);
+enum status prep_piece_reject(struct prep_piece *p, size_t i, enum reject why);
 /* The same; `seen` is added to the reason: what was there instead. "": nothing. */
-enum status prep_piece_reject_seen(struct prep_piece *p, const char *file, size_t i,
-                                   enum reject why, const char *seen);
+enum status prep_piece_reject_seen(struct prep_piece *p, size_t i, enum reject why,
+                                   const char *seen);
 
 #endif

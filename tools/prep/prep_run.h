@@ -53,8 +53,8 @@ struct prep_run {
     double sample_rate;  /* as struct dataset's; the format sets it, 0 is 1 */
     uint64_t bytes_read; /* over all passes */
     void *format;        /* the state of the format */
-    /* On the main thread, with every piece in order, next to what the run does itself. NULL:
-     * nothing. */
+    /* Called on the main thread with every piece, in order, after what the run itself does with
+     * it. NULL: nothing more is done. */
     enum status (*take)(struct prep_run *r, struct prep_piece *p);
     const struct prep_workers *workers; /* of the pass */
 };
@@ -66,6 +66,10 @@ struct prep_workers {
     enum status (*work)(void *worker, void *piece);
     size_t fields; /* where in a worker its struct log_fields is */
 };
+
+static inline double prep_percent(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
+}
 
 /* Opens files, which are one log, as run->input. Statuses as prep_input_open. */
 enum status prep_run_open(struct prep_run *r, const struct file_list *files);

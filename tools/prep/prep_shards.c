@@ -39,7 +39,7 @@ enum status prep_shards_end(struct prep_shards *s) {
     return buf_put(&s->piece->shards, &info, sizeof info);
 }
 
-static void count(struct prep_shards *s, const struct feature *features, size_t n) {
+static void count_features(struct prep_shards *s, const struct feature *features, size_t n) {
     for (size_t i = 0; i < n; i++) {
         s->fields->values[features[i].field]++;
         log_sketch_add(&s->fields->sketch[features[i].field], features[i].id);
@@ -53,7 +53,7 @@ enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct 
         TRY(prep_shards_end(s));
     }
     TRY(shard_builder_group(s->builder, key, features, n));
-    count(s, features, n);
+    count_features(s, features, n);
     return OK;
 }
 
@@ -65,6 +65,6 @@ enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t l
                                    const struct moment *when, const struct feature *features,
                                    size_t n) {
     TRY(shard_builder_timed(s->builder, id, labels, when, features, n));
-    count(s, features, n);
+    count_features(s, features, n);
     return drift_label(&s->drift, labels);
 }

@@ -33,7 +33,7 @@ enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct 
 enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
                                    const struct moment *when, const struct feature *features,
                                    size_t count);
-/* What the impression that was added last counts, as shard_builder_weigh. */
+/* Sets the weight of the impression that was added last, as shard_builder_weigh. */
 enum status prep_shards_weigh(struct prep_shards *s, float weight);
 /* Writes what is left of the piece; its shards are then in piece->shards, what they count in
  * piece->blocks. */

@@ -43,7 +43,7 @@ static uint64_t count_values(struct prep_side *s, const struct shard *from, uint
     return all;
 }
 
-static enum status note(struct prep_side *s, const struct shard *from, uint32_t group) {
+static enum status side_note(struct prep_side *s, const struct shard *from, uint32_t group) {
     for (uint32_t i = from->group_start[group]; i < from->group_start[group + 1]; i++) {
         TRY(drift_label(&s->drift, from->labels[i]));
         if (from->time != NULL) {
@@ -63,6 +63,6 @@ enum status prep_side_add(struct prep_side *s, const struct shard *from, uint32_
         TRY(prep_side_end(s));
     }
     s->values_held += values;
-    TRY(note(s, from, group));
+    TRY(side_note(s, from, group));
     return shard_copy_group(s->builder, from, s->schema, group, &s->room);
 }

@@ -9,7 +9,7 @@
 #define SPLIT_DRAW    0x73706c6974u /* keeps these draws apart from others with the same seed */
 #define TIME_TEXT_MAX 64u
 
-static enum status expected(const char *text) {
+static enum status split_expected(const char *text) {
     return fail(ERR_USAGE,
                 "--split is '%.100s', expected a share (90%%), seconds since 1970, or a time "
                 "(2017-05-01, 2017-05-01T06:00:00Z) from 1990 to 2100",
@@ -18,7 +18,7 @@ static enum status expected(const char *text) {
 
 static enum status set_time(struct prep_split *s, const char *text, int64_t seconds) {
     if (seconds < CLOCK_FIRST || seconds >= CLOCK_END) {
-        return expected(text);
+        return split_expected(text);
     }
     s->kind = SPLIT_TIME;
     s->time = (uint64_t)seconds;
@@ -50,12 +50,12 @@ enum status prep_split_parse(struct prep_split *s, const char *text) {
     if (end != text && end[0] == '%' && end[1] == '\0') {
         s->kind = SPLIT_SHARE;
         s->share = number / 100;
-        return s->share > 0 && s->share < 1 ? OK : expected(text);
+        return s->share > 0 && s->share < 1 ? OK : split_expected(text);
     }
     if (text[0] != '\0' && strspn(text, "0123456789") == strlen(text) && number < 1e12) {
         return set_time(s, text, (int64_t)number);
     }
-    return read_civil(text, &seconds) ? set_time(s, text, seconds) : expected(text);
+    return read_civil(text, &seconds) ? set_time(s, text, seconds) : split_expected(text);
 }
 
 uint32_t prep_split_side(const struct prep_split *s, uint64_t seed, const struct shard *shard,

@@ -3,20 +3,16 @@
 #include "common/field/civil.h"
 #include "prep_classes.h"
 
-static double percent(uint64_t part, uint64_t whole) {
-    return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
-}
-
-static enum status counts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+static enum status put_counts(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     TRY(buf_printf(out, "impressions  %llu\n", (unsigned long long)d->impressions));
     TRY(buf_printf(out, "groups       %llu (%.1f impressions each)\n",
-                   (unsigned long long)d->groups, percent(d->impressions, d->groups) / 100));
+                   (unsigned long long)d->groups, prep_percent(d->impressions, d->groups) / 100));
     TRY(buf_printf(out, "clicks       %llu (%.4g %% of impressions)\n",
-                   (unsigned long long)d->clicks, percent(d->clicks, d->impressions)));
-    TRY(d->no_conversion
-            ? buf_printf(out, "conversions  no label of them in the log\n")
-            : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
-                         (unsigned long long)d->conversions, percent(d->conversions, d->clicks)));
+                   (unsigned long long)d->clicks, prep_percent(d->clicks, d->impressions)));
+    TRY(d->no_conversion ? buf_printf(out, "conversions  no label of them in the log\n")
+                         : buf_printf(out, "conversions  %llu (%.4g %% of clicks)\n",
+                                      (unsigned long long)d->conversions,
+                                      prep_percent(d->conversions, d->clicks)));
     if (d->weights.there) {
         TRY(buf_printf(out, "weights      %g to %g, in sum %.9g\n", (double)d->weights.least,
                        (double)d->weights.most, d->weights.all));
@@ -35,7 +31,7 @@ static enum status counts(const struct prep_run *r, const struct dataset *d, str
     return OK;
 }
 
-static enum status times(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+static enum status put_times(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     if (d->first_time == 0) {
         return OK;
     }
@@ -55,8 +51,8 @@ static enum status times(const struct prep_run *r, const struct dataset *d, stru
 }
 
 /* Where the lines of a file went: what is not 0, and the sum of it. */
-static enum status lines(const char *name, const char *rows, const struct line_counts *l,
-                         struct buf *out) {
+static enum status put_lines(const char *name, const char *rows, const struct line_counts *l,
+                             struct buf *out) {
     const struct {
         const char *what;
         uint64_t count;
@@ -74,16 +70,16 @@ static enum status lines(const char *name, const char *rows, const struct line_c
     return buf_put(out, "\n", 1);
 }
 
-static enum status rejects(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+static enum status put_rejects(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     const struct file_list *files = r->o->input.count > 0 ? &r->o->input : &r->o->skeleton;
     const uint64_t all = d->log_lines.lines + d->common_lines.lines;
     if (files->count > 1) {
         TRY(buf_printf(out, "files        %zu, %s to %s\n", files->count, files->names[0],
                        files->names[files->count - 1]));
     }
-    TRY(lines("lines", "impressions", &d->log_lines, out));
+    TRY(put_lines("lines", "impressions", &d->log_lines, out));
     if (d->common_lines.lines > 0) {
-        TRY(lines("common lines", "rows", &d->common_lines, out));
+        TRY(put_lines("common lines", "rows", &d->common_lines, out));
     }
     if (r->continued_count > 0) {
         TRY(buf_printf(out, "continued    %llu lines, inside of quoted cells; the first: %s\n",
@@ -103,7 +99,7 @@ static enum status rejects(const struct prep_run *r, const struct dataset *d, st
 }
 
 /* Where the rejects are, if there are any: the share that a label has among them may be another. */
-static enum status classes(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+static enum status put_classes(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     for (uint32_t k = 0; k < CLASSES && d->rejected > 0; k++) {
         const struct class_tally *c = &r->log.class[k];
         if (c->rows > 0) {
@@ -115,7 +111,7 @@ static enum status classes(const struct prep_run *r, const struct dataset *d, st
     return OK;
 }
 
-static enum status fields(const struct prep_run *r, const struct dataset *d, struct buf *out) {
+static enum status put_fields(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     struct schema ordered = d->schema;
     schema_finish(&ordered);
     TRY(buf_printf(out, "%-20s %-4s %14s\n", "field", "side", "values"));
@@ -145,11 +141,11 @@ static uint64_t bytes_of(const struct dataset *d) {
 
 enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds,
                          struct buf *out) {
-    TRY(counts(r, d, out));
-    TRY(times(r, d, out));
-    TRY(rejects(r, d, out));
-    TRY(classes(r, d, out));
-    TRY(fields(r, d, out));
+    TRY(put_counts(r, d, out));
+    TRY(put_times(r, d, out));
+    TRY(put_rejects(r, d, out));
+    TRY(put_classes(r, d, out));
+    TRY(put_fields(r, d, out));
     TRY(buf_printf(out, "%s: %u shards, %llu bytes\n", r->out.dir.path, d->shard_count,
                    (unsigned long long)bytes_of(d)));
     return buf_printf(out, "%.1f MB read in %.2f s: %.1f MB/s, %.0f impressions/s\n",

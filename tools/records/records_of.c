@@ -11,7 +11,7 @@ struct click {
     uint64_t clicked, converted; /* times; converted 0: not within the attribution window */
 };
 
-static struct record record(uint64_t time, uint8_t labels, enum record_kind kind) {
+static struct record make_record(uint64_t time, uint8_t labels, enum record_kind kind) {
     return (struct record){.time = time, .labels = labels, .kind = (uint8_t)kind};
 }
 
@@ -26,32 +26,32 @@ static uint8_t labels_at(const struct click *c, uint64_t time) {
 static uint32_t vanilla(const struct records_rule *rule, const struct click *c,
                         struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
-    out[0] = record(observed, labels_at(c, observed), KIND_BOTH);
+    out[0] = make_record(observed, labels_at(c, observed), KIND_BOTH);
     if (c->converted <= observed) {
         return 1;
     }
-    out[1] = record(c->converted, LABEL_CLICK | LABEL_CONVERSION, KIND_BOTH);
+    out[1] = make_record(c->converted, LABEL_CLICK | LABEL_CONVERSION, KIND_BOTH);
     return 2;
 }
 
 /* The label is given at the window, and a late conversion corrects it. */
 static uint32_t es_dfm(const struct records_rule *rule, const struct click *c, struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
-    out[0] = record(observed, labels_at(c, observed), KIND_CONVERSION);
+    out[0] = make_record(observed, labels_at(c, observed), KIND_CONVERSION);
     if (c->converted <= observed) {
         return 1;
     }
-    out[1] = record(c->converted, LATE_LABELS, KIND_LATE);
+    out[1] = make_record(c->converted, LATE_LABELS, KIND_LATE);
     return 2;
 }
 
 /* Every click is negative at once: its loss's weights are derived for that. */
 static uint32_t fnw(const struct click *c, struct record *out) {
-    out[0] = record(c->clicked, LABEL_CLICK, KIND_CONVERSION);
+    out[0] = make_record(c->clicked, LABEL_CLICK, KIND_CONVERSION);
     if (c->converted == 0) {
         return 1;
     }
-    out[1] = record(c->converted, LATE_LABELS, KIND_LATE);
+    out[1] = make_record(c->converted, LATE_LABELS, KIND_LATE);
     return 2;
 }
 
@@ -59,13 +59,13 @@ static uint32_t fnw(const struct click *c, struct record *out) {
  * as soon as its label is final. */
 static uint32_t defer(const struct records_rule *rule, const struct click *c, struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
-    out[0] = record(observed, labels_at(c, observed), KIND_CONVERSION);
+    out[0] = make_record(observed, labels_at(c, observed), KIND_CONVERSION);
     if (c->converted == 0) {
-        out[1] = record(c->clicked + rule->attribution, LABEL_CLICK, KIND_FINAL);
+        out[1] = make_record(c->clicked + rule->attribution, LABEL_CLICK, KIND_FINAL);
     } else if (c->converted <= observed) {
-        out[1] = record(observed, LABEL_CLICK | LABEL_CONVERSION, KIND_FINAL);
+        out[1] = make_record(observed, LABEL_CLICK | LABEL_CONVERSION, KIND_FINAL);
     } else {
-        out[1] = record(c->converted, LATE_LABELS, KIND_FINAL);
+        out[1] = make_record(c->converted, LATE_LABELS, KIND_FINAL);
     }
     return 2;
 }
@@ -74,12 +74,12 @@ static uint32_t defer(const struct records_rule *rule, const struct click *c, st
 static uint32_t dfm(const struct records_rule *rule, const struct click *c, struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
     const uint64_t end = (records_slice(rule, observed) + 1) * rule->slice;
-    out[0] = record(end, labels_at(c, end), KIND_CONVERSION);
+    out[0] = make_record(end, labels_at(c, end), KIND_CONVERSION);
     return 1;
 }
 
 static uint32_t oracle(const struct records_rule *rule, const struct click *c, struct record *out) {
-    out[0] = record(c->clicked + rule->window, labels_at(c, UINT64_MAX), KIND_CONVERSION);
+    out[0] = make_record(c->clicked + rule->window, labels_at(c, UINT64_MAX), KIND_CONVERSION);
     return 1;
 }
 
@@ -94,7 +94,7 @@ static uint32_t conversion_records(const struct records_rule *rule, const struct
     }
 }
 
-static bool before(const struct record *a, const struct record *b) {
+static bool record_before(const struct record *a, const struct record *b) {
     return a->time != b->time ? a->time < b->time : a->kind < b->kind;
 }
 
@@ -108,16 +108,16 @@ uint32_t records_of(const struct records_rule *rule, const struct moment *when,
                                              ? when->conversion_time
                                              : 0};
     if (c.clicked == 0 || c.clicked > closed) {
-        out[0] = record(closed, 0, KIND_BOTH);
+        out[0] = make_record(closed, 0, KIND_BOTH);
         return 1;
     }
     if (rule->stream == STREAM_VANILLA) {
         return vanilla(rule, &c, out);
     }
-    const struct record click = record(closed, LABEL_CLICK, KIND_CLICK);
+    const struct record click = make_record(closed, LABEL_CLICK, KIND_CLICK);
     const uint32_t n = conversion_records(rule, &c, out);
     uint32_t at = n;
-    for (; at > 0 && before(&click, &out[at - 1]); at--) {
+    for (; at > 0 && record_before(&click, &out[at - 1]); at--) {
         out[at] = out[at - 1];
     }
     out[at] = click;
@@ -125,16 +125,6 @@ uint32_t records_of(const struct records_rule *rule, const struct moment *when,
 }
 
 /* --- all of a log ----------------------------------------------------------------------------- */
-
-static enum status reserve(struct records *r, size_t more) {
-    if (r->count + more <= r->cap) {
-        return OK;
-    }
-    const size_t cap = 2 * r->cap > r->count + more ? 2 * r->cap : r->count + more;
-    TRY(mem_grow(&r->records, r->count, cap));
-    r->cap = cap;
-    return OK;
-}
 
 static void count_unseen(struct records *r, const struct records_rule *rule,
                          const struct moment *m) {
@@ -148,7 +138,7 @@ static enum status add_impression(struct records *r, const struct records_rule *
                                   const struct moment *m, const struct record *place) {
     struct record out[RECORDS_MAX];
     const uint32_t n = records_of(rule, m, out);
-    TRY(reserve(r, n));
+    TRY(mem_room(&r->records, &r->cap, r->count + n));
     for (uint32_t k = 0; k < n; k++) {
         out[k].shard = place->shard;
         out[k].group = place->group;

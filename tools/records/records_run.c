@@ -43,7 +43,7 @@ struct run {
 
 /* --- shards of the source --------------------------------------------------------------------- */
 
-static void drop(struct run *r, struct held *h) {
+static void held_drop(struct run *r, struct held *h) {
     r->held_bytes -= h->bytes;
     shard_free(h->shard);
     mem_free(&h->shard);
@@ -64,12 +64,12 @@ static void make_room(struct run *r) {
         if (oldest == NULL) {
             return;
         }
-        drop(r, oldest);
+        held_drop(r, oldest);
     }
 }
 
 /* *out is good until the next call. */
-static enum status hold(struct run *r, uint32_t number, const struct shard **out) {
+static enum status held_shard(struct run *r, uint32_t number, const struct shard **out) {
     struct held *h = &r->held[number];
     h->used = ++r->clock;
     if (h->shard == NULL) {
@@ -93,7 +93,7 @@ static enum status add_all(struct run *r) {
         if (stop_requested()) {
             return fail(ERR_CLOSED, "stopped by signal %d", stop_signal());
         }
-        TRY(hold(r, k, &s));
+        TRY(held_shard(r, k, &s));
         TRY(records_add(&r->records, &r->o->rule, s, k));
     }
     records_sort(&r->records);
@@ -106,7 +106,7 @@ static enum status add_all(struct run *r) {
 
 static enum status add_record(struct run *r, const struct record *x, bool fresh) {
     const struct shard *s = NULL;
-    TRY(hold(r, x->shard, &s));
+    TRY(held_shard(r, x->shard, &s));
     if (fresh) {
         TRY(shard_features(s, &r->source.schema, SIDE_USER, x->group, &r->features));
         TRY(shard_builder_group(r->builder, s->group_key[x->group], r->features.features,
@@ -123,7 +123,7 @@ static enum status add_record(struct run *r, const struct record *x, bool fresh)
     return shard_builder_weigh(r->builder, weight);
 }
 
-static enum status rest(uint64_t ms) {
+static enum status pause_writing(uint64_t ms) {
     for (; ms > 0 && !stop_requested(); ms -= ms < PAUSE_STEP_MS ? ms : PAUSE_STEP_MS) {
         const uint64_t step = ms < PAUSE_STEP_MS ? ms : PAUSE_STEP_MS;
         clock_sleep_ms(step);
@@ -138,16 +138,12 @@ static enum status write_shard(struct run *r, const struct record *from, size_t 
             i == 0 || from[i].shard != from[i - 1].shard || from[i].group != from[i - 1].group;
         TRY(add_record(r, &from[i], fresh));
     }
-    if (r->out.shard_count == r->shards_cap) {
-        const size_t cap = r->shards_cap == 0 ? 256 : 2 * r->shards_cap;
-        TRY(mem_grow(&r->shards, r->shards_cap, cap));
-        r->shards_cap = cap;
-    }
+    TRY(mem_room(&r->shards, &r->shards_cap, r->out.shard_count + 1));
     snprintf(name, sizeof name, "shard-%05u.bin", r->out.shard_count);
     TRY(shard_builder_write(r->builder, &r->source.schema, r->o->out, name,
                             &r->shards[r->out.shard_count]));
     r->out.shard_count++;
-    return rest(r->o->pause_ms);
+    return pause_writing(r->o->pause_ms);
 }
 
 static enum status write_slice(struct run *r, struct record *slice, size_t count) {
@@ -185,7 +181,7 @@ static enum status write_manifest(struct run *r) {
     return status;
 }
 
-static enum status begin(struct run *r) {
+static enum status records_begin(struct run *r) {
     TRY(file_mkdirs_above(r->o->out));
     TRY(lock_take_beside(&r->lock, r->o->out));
     if (file_exists(r->o->out)) {
@@ -206,7 +202,7 @@ static enum status begin(struct run *r) {
     return OK;
 }
 
-static enum status publish(struct run *r) {
+static enum status records_publish(struct run *r) {
     char path[PATH_BYTES_MAX];
     if (r->records.count > 0) {
         r->out.first_time = r->records.records[0].time;
@@ -221,10 +217,10 @@ static enum status publish(struct run *r) {
     return file_write_atomic(path, "", 0);
 }
 
-static void fini(struct run *r) {
+static void records_run_fini(struct run *r) {
     for (uint32_t s = 0; s < r->source.shard_count && r->held != NULL; s++) {
         if (r->held[s].shard != NULL) {
-            drop(r, &r->held[s]);
+            held_drop(r, &r->held[s]);
         }
     }
     mem_free(&r->held);
@@ -244,11 +240,11 @@ enum status records_run(const struct records_options *o, struct records_summary 
     r->o = o;
     r->summary = summary;
     r->lock = LOCK_NONE;
-    TRY_OUT(begin(r));
+    TRY_OUT(records_begin(r));
     TRY_OUT(add_all(r));
-    TRY_OUT(publish(r));
+    TRY_OUT(records_publish(r));
 out:
-    fini(r);
+    records_run_fini(r);
     mem_free(&r);
     return status;
 }

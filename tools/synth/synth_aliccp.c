@@ -144,8 +144,8 @@ static uint32_t bag_fill(const struct bag *b, const struct synth_fields *f, uint
 
 /* --- the user side ---------------------------------------------------------------------------- */
 
-static uint32_t profile(const struct synth_fields *f, const struct world *w, uint32_t user,
-                        struct synth_entry *out) {
+static uint32_t user_profile(const struct synth_fields *f, const struct world *w, uint32_t user,
+                             struct synth_entry *out) {
     static const enum synth_field_name drawn[] = {F_GROUP, F_POWER_2, F_OCCUPATION, F_CITY};
     const struct synth_user *u = &w->users[user];
     const uint64_t seed = w->config.seed;
@@ -176,7 +176,7 @@ uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, 
     const double values = fmin(BAG_MEDIAN * exp(BAG_SIGMA * z), BAG_VALUES_MAX);
     uint32_t n = 0;
     out[n++] = fields_entry(f, F_USER, user, 1);
-    n += profile(f, w, user, out + n);
+    n += user_profile(f, w, user, out + n);
     for (size_t i = 0; i < sizeof bags / sizeof bags[0]; i++) {
         const struct bag bag = {.world = w,
                                 .field = &f->field[bags[i].name],
@@ -191,9 +191,9 @@ uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, 
 /* --- the item side ---------------------------------------------------------------------------- */
 
 /* A cross of the user's bag and the impression's value: there with some probability. */
-static uint32_t cross(const struct synth_fields *f, const struct world *w,
-                      const struct impression *x, enum synth_field_name name, uint32_t k,
-                      double probability, uint64_t value, struct synth_entry *out) {
+static uint32_t add_cross(const struct synth_fields *f, const struct world *w,
+                          const struct impression *x, enum synth_field_name name, uint32_t k,
+                          double probability, uint64_t value, struct synth_entry *out) {
     const uint64_t seed = w->config.seed;
     const uint64_t stream = STREAM(S_CROSS, (uint64_t)x->at << 16 | name << 8 | k);
     if (rng_unit(seed, x->session, stream) >= probability) {
@@ -205,8 +205,8 @@ static uint32_t cross(const struct synth_fields *f, const struct world *w,
 }
 
 /* The item's intentions, and for some of them the cross with the user's. */
-static uint32_t intentions(const struct synth_fields *f, const struct world *w,
-                           const struct impression *x, struct synth_entry *out) {
+static uint32_t add_intentions(const struct synth_fields *f, const struct world *w,
+                               const struct impression *x, struct synth_entry *out) {
     const double u = rng_unit(w->config.seed, x->item, STREAM(S_BAG_SIZE, 1));
     const double size = ceil(log(u) / log(1 - INTENTION_STOP));
     const struct bag bag = {
@@ -214,7 +214,7 @@ static uint32_t intentions(const struct synth_fields *f, const struct world *w,
     const uint32_t own = bag_fill(&bag, f, (uint32_t)fmin(size, INTENTIONS_MAX), false, out);
     uint32_t n = own;
     for (uint32_t k = 0; k < own; k++) {
-        n += cross(f, w, x, F_CROSS_INTENTION, k, 0.3, out[k].id, out + n);
+        n += add_cross(f, w, x, F_CROSS_INTENTION, k, 0.3, out[k].id, out + n);
     }
     return n;
 }
@@ -227,11 +227,11 @@ uint32_t synth_aliccp_item(const struct synth_fields *f, const struct world *w,
     out[n++] = fields_entry(f, F_CATEGORY, i->category, 1);
     out[n++] = fields_entry(f, F_SHOP, i->shop, 1);
     out[n++] = fields_entry(f, F_SCENARIO, x->scenario, 1);
-    n += cross(f, w, x, F_CROSS_CATEGORY, 0, 0.55, i->category, out + n);
-    n += cross(f, w, x, F_CROSS_SHOP, 0, 0.3, i->shop, out + n);
+    n += add_cross(f, w, x, F_CROSS_CATEGORY, 0, 0.55, i->category, out + n);
+    n += add_cross(f, w, x, F_CROSS_SHOP, 0, 0.3, i->shop, out + n);
     if (rng_unit(w->config.seed, x->item, STREAM(S_MISSING, 1)) >= NO_BRAND) {
         out[n++] = fields_entry(f, F_BRAND, i->brand, 1);
-        n += cross(f, w, x, F_CROSS_BRAND, 0, 0.3, i->brand, out + n);
+        n += add_cross(f, w, x, F_CROSS_BRAND, 0, 0.3, i->brand, out + n);
     }
-    return n + intentions(f, w, x, out + n);
+    return n + add_intentions(f, w, x, out + n);
 }

@@ -17,8 +17,8 @@ static bool is_bag(uint32_t field) {
 
 /* --- header and schema ------------------------------------------------------------------------ */
 
-static enum status names(struct buf *out, const struct synth_fields *f, enum side side,
-                         const char *first, const char *then) {
+static enum status put_names(struct buf *out, const struct synth_fields *f, enum side side,
+                             const char *first, const char *then) {
     for (uint32_t k = 0; k < F_COUNT; k++) {
         if (side_of(k) == side && f->field[k].n > 0) {
             TRY(buf_printf(out, "%s%s", first, f->field[k].name));
@@ -30,8 +30,8 @@ static enum status names(struct buf *out, const struct synth_fields *f, enum sid
 
 enum status synth_csv_header(struct buf *out, const struct synth_fields *f) {
     TRY(buf_printf(out, "impression,session,time,click_time,conversion_time,click,conversion"));
-    TRY(names(out, f, SIDE_USER, ",", ","));
-    TRY(names(out, f, SIDE_ITEM, ",", ","));
+    TRY(put_names(out, f, SIDE_USER, ",", ","));
+    TRY(put_names(out, f, SIDE_ITEM, ",", ","));
     return buf_printf(out, "\n");
 }
 
@@ -41,9 +41,9 @@ enum status synth_csv_schema(struct buf *out, const struct synth_fields *f) {
                         "time = time\nclick_time = click_time\n"
                         "conversion_time = conversion_time\nclick = click\n"
                         "conversion = conversion\nuser = "));
-    TRY(names(out, f, SIDE_USER, "", ", "));
+    TRY(put_names(out, f, SIDE_USER, "", ", "));
     TRY(buf_printf(out, "\nitem = "));
-    TRY(names(out, f, SIDE_ITEM, "", ", "));
+    TRY(put_names(out, f, SIDE_ITEM, "", ", "));
     TRY(buf_printf(out, "\n"));
     for (uint32_t k = 0; k < F_COUNT; k++) {
         if (f->field[k].n > 0) {

@@ -105,7 +105,8 @@ static enum status add_truth(struct piece *p, uint64_t id, const struct impressi
     return OK;
 }
 
-static void count(struct synth_summary *s, const struct impression *x, uint32_t entries) {
+static void count_impression(struct synth_summary *s, const struct impression *x,
+                             uint32_t entries) {
     s->impressions++;
     s->clicks += x->click;
     s->conversions += x->click && x->potential;
@@ -118,13 +119,13 @@ static void count(struct synth_summary *s, const struct impression *x, uint32_t 
     s->sum_clicked += x->click ? x->p_cvr : 0;
 }
 
-static bool timed(const struct synth_part *part) {
+static bool has_times(const struct synth_part *part) {
     return part->world->config.days > 0;
 }
 
 /* The user's cells, once for all rows of the session. */
 static enum status begin_session(const struct synth_part *part, uint32_t user, struct piece *p) {
-    if (!timed(part)) {
+    if (!has_times(part)) {
         return OK;
     }
     const uint32_t n = fields_user(part->fields, part->world, user, p->entries);
@@ -136,7 +137,7 @@ static enum status begin_session(const struct synth_part *part, uint32_t user, s
 static enum status put_row(const struct synth_part *part, struct piece *p, uint64_t id,
                            uint64_t index, const struct impression *x, uint32_t entries) {
     const bool conversion = (x->click && x->potential) || x->anomaly;
-    if (!timed(part)) {
+    if (!has_times(part)) {
         return synth_line_skeleton(&p->text, part->fields, id, x->click, conversion, index,
                                    p->entries, entries);
     }
@@ -166,7 +167,7 @@ static enum status make_session(const struct writer *w, uint64_t number, struct 
         const uint32_t n = fields_item(part->fields, part->world, &x, p->entries);
         TRY(put_row(part, p, id, index, &x, n));
         TRY(add_truth(p, id, &x));
-        count(&p->sums, &x, n);
+        count_impression(&p->sums, &x, n);
     }
     return OK;
 }
@@ -198,7 +199,7 @@ static void add_sums(struct synth_summary *into, const struct synth_summary *s) 
     into->sum_clicked += s->sum_clicked;
 }
 
-static void tell(struct writer *w, const char *what, uint64_t done, uint64_t all) {
+static void tell_progress(struct writer *w, const char *what, uint64_t done, uint64_t all) {
     if (w->part->name != NULL && clock_mono_ms() >= w->progress_ms) {
         fprintf(stderr, "%s: %llu of %llu %s\n", w->part->name, (unsigned long long)done,
                 (unsigned long long)all, what);
@@ -214,7 +215,7 @@ static enum status take_skeleton(void *arg, void *piece) {
         TRY(truth_put(&w->truth, &p->truth[i]));
     }
     add_sums(w->summary, &p->sums);
-    tell(w, "impressions", w->summary->impressions, w->part->impressions);
+    tell_progress(w, "impressions", w->summary->impressions, w->part->impressions);
     return OK;
 }
 
@@ -242,7 +243,7 @@ static enum status take_common(void *arg, void *piece) {
     const struct piece *p = piece;
     TRY(file_write(&w->file, p->text.data, p->text.len));
     add_sums(w->summary, &p->sums);
-    tell(w, "common rows", piece_end(w, p->number), w->sessions);
+    tell_progress(w, "common rows", piece_end(w, p->number), w->sessions);
     return OK;
 }
 
@@ -286,13 +287,20 @@ out:
     return status;
 }
 
+static enum status commit_truth(struct writer *w) {
+    uint64_t bytes = 0;
+    TRY(truth_commit(&w->truth, &bytes));
+    w->summary->bytes += bytes;
+    return OK;
+}
+
 static enum status write_csv(struct writer *w) {
     struct buf header = BUF_EMPTY;
     enum status status = OK;
     TRY_OUT(synth_csv_header(&header, w->part->fields));
     TRY_OUT(write_schema(w->part));
     TRY_OUT(write_file(w, "log.csv", &header, make_skeleton, take_skeleton));
-    TRY_OUT(truth_commit(&w->truth));
+    TRY_OUT(commit_truth(w));
 out:
     buf_fini(&header);
     return status;
@@ -300,21 +308,12 @@ out:
 
 static enum status write_aliccp(struct writer *w) {
     TRY(write_file(w, "sample_skeleton.csv", NULL, make_skeleton, take_skeleton));
-    TRY(truth_commit(&w->truth));
+    TRY(commit_truth(w));
     return write_file(w, "common_features.csv", NULL, make_common, take_common);
-}
-
-static enum status truth_bytes(const char *path, uint64_t *bytes) {
-    struct file f;
-    TRY(file_open_read(&f, path));
-    const enum status status = file_size(&f, bytes);
-    (void)file_close(&f);
-    return status;
 }
 
 enum status synth_log_write(const struct synth_part *part, struct synth_summary *summary) {
     char path[PATH_BYTES_MAX];
-    uint64_t bytes = 0;
     struct writer w = {.part = part,
                        .file = FILE_CLOSED,
                        .summary = summary,
@@ -324,9 +323,7 @@ enum status synth_log_write(const struct synth_part *part, struct synth_summary 
     TRY_OUT(lay_out_sessions(&w));
     TRY_OUT(path_join(path, part->dir, "truth.bin"));
     TRY_OUT(truth_create(&w.truth, path));
-    TRY_OUT(timed(part) ? write_csv(&w) : write_aliccp(&w));
-    TRY_OUT(truth_bytes(path, &bytes));
-    summary->bytes += bytes;
+    TRY_OUT(has_times(part) ? write_csv(&w) : write_aliccp(&w));
     summary->sessions = w.sessions;
 out:
     truth_abort(&w.truth);

@@ -45,13 +45,15 @@
 #define SESSION_SIGMA  0.75
 #define SESSION_MEAN   58.0
 
-static double normal(const struct world *w, uint64_t a, enum synth_stream stream, uint32_t k) {
+static double world_normal(const struct world *w, uint64_t a, enum synth_stream stream,
+                           uint32_t k) {
     return rng_normal(w->config.seed, a, STREAM(stream, k));
 }
-static double unit(const struct world *w, uint64_t a, enum synth_stream stream, uint32_t k) {
+static double world_unit(const struct world *w, uint64_t a, enum synth_stream stream, uint32_t k) {
     return rng_unit(w->config.seed, a, STREAM(stream, k));
 }
-static uint64_t below(const struct world *w, uint64_t a, enum synth_stream stream, uint64_t n) {
+static uint64_t world_below(const struct world *w, uint64_t a, enum synth_stream stream,
+                            uint64_t n) {
     return rng_below(w->config.seed, a, STREAM(stream, 0), n);
 }
 
@@ -68,16 +70,16 @@ double synth_affinity(const float *a, const float *b) {
 }
 
 /* What is left of a variance of 1 beside a correlation of r. */
-static double rest(double r) {
+static double own_part(double r) {
     return sqrt(1 - r * r);
 }
 
 /* Correlated with x by r, x and noise standard normal. */
-static double blend(double r, double x, double noise) {
-    return r * x + rest(r) * noise;
+static double blend_normals(double r, double x, double noise) {
+    return r * x + own_part(r) * noise;
 }
 
-static uint8_t level(double x, uint32_t levels) {
+static uint8_t to_level(double x, uint32_t levels) {
     return (uint8_t)fmin(fmax(floor(x), 0), levels - 1.0);
 }
 
@@ -89,7 +91,7 @@ static void make_history(const struct world *w, uint32_t number, struct synth_us
     uint32_t found = 0;
     for (uint32_t c = 0; c < w->categories; c++) {
         double taste = 1.5 * synth_affinity(u->theta, w->centroids[c]) -
-                       log(-log(unit(w, number, S_TASTE, c)));
+                       log(-log(world_unit(w, number, S_TASTE, c)));
         uint32_t at = found < HISTORY ? found++ : HISTORY;
         for (; at > 0 && best[at - 1] < taste; at--) {
             if (at < HISTORY) {
@@ -110,18 +112,21 @@ static void make_history(const struct world *w, uint32_t number, struct synth_us
 static void make_user(const struct world *w, uint32_t number, struct synth_user *u) {
     const struct synth_config *c = &w->config;
     for (uint32_t k = 0; k < LATENT_DIM; k++) {
-        u->theta[k] = (float)(normal(w, number, S_THETA, k) / sqrt(LATENT_DIM));
-        u->theta2[k] = (float)(normal(w, number, S_THETA2, k) / sqrt(LATENT_DIM));
+        u->theta[k] = (float)(world_normal(w, number, S_THETA, k) / sqrt(LATENT_DIM));
+        u->theta2[k] = (float)(world_normal(w, number, S_THETA2, k) / sqrt(LATENT_DIM));
     }
-    const double alpha = normal(w, number, S_ALPHA, 0);
-    const double kappa = blend(c->shared, alpha, normal(w, number, S_KAPPA, 0));
+    const double alpha = world_normal(w, number, S_ALPHA, 0);
+    const double kappa = blend_normals(c->shared, alpha, world_normal(w, number, S_KAPPA, 0));
     u->alpha = (float)alpha;
     u->kappa = (float)kappa;
-    u->turn = c->drift == 0 ? 0 : (float)(rest(c->shared) * normal(w, number, S_KAPPA, 1));
-    u->segment = level(10 + 4 * (0.5 * alpha + 0.9 * normal(w, number, S_SEGMENT, 0)), SEGMENTS);
-    u->age = (uint8_t)below(w, number, S_AGE, AGES);
-    u->gender = (uint8_t)below(w, number, S_GENDER, GENDERS);
-    u->power = level(3 + 1.5 * blend(c->power, kappa, normal(w, number, S_POWER, 0)), POWERS);
+    u->turn =
+        c->drift == 0 ? 0 : (float)(own_part(c->shared) * world_normal(w, number, S_KAPPA, 1));
+    u->segment =
+        to_level(10 + 4 * (0.5 * alpha + 0.9 * world_normal(w, number, S_SEGMENT, 0)), SEGMENTS);
+    u->age = (uint8_t)world_below(w, number, S_AGE, AGES);
+    u->gender = (uint8_t)world_below(w, number, S_GENDER, GENDERS);
+    u->power = to_level(
+        3 + 1.5 * blend_normals(c->power, kappa, world_normal(w, number, S_POWER, 0)), POWERS);
     if (c->shape == SHAPE_PLAIN) {
         make_history(w, number, u);
     }
@@ -131,24 +136,26 @@ static void make_user(const struct world *w, uint32_t number, struct synth_user 
 
 /* Draw k of an item's own appeal to conversions. */
 static double item_noise(const struct world *w, uint32_t number, uint32_t shop, uint32_t k) {
-    return 0.7 * normal(w, number, S_DELTA, k) + 0.7 * normal(w, shop, S_SHOP_DELTA, k);
+    return 0.7 * world_normal(w, number, S_DELTA, k) + 0.7 * world_normal(w, shop, S_SHOP_DELTA, k);
 }
 
 static void make_item(const struct world *w, uint32_t number, struct synth_item *i) {
     const struct synth_config *c = &w->config;
     i->category = zipf_draw(&w->category_law, rng_u64(c->seed, number, STREAM(S_CATEGORY, 0)));
-    i->shop = (uint32_t)below(w, number, S_SHOP, w->shops);
-    i->brand = (uint32_t)below(w, number, S_BRAND, w->brands);
+    i->shop = (uint32_t)world_below(w, number, S_SHOP, w->shops);
+    i->brand = (uint32_t)world_below(w, number, S_BRAND, w->brands);
     for (uint32_t k = 0; k < LATENT_DIM; k++) {
-        i->phi[k] = 0.8f * w->centroids[i->category][k] + 0.6f * (float)normal(w, number, S_PHI, k);
+        i->phi[k] =
+            0.8f * w->centroids[i->category][k] + 0.6f * (float)world_normal(w, number, S_PHI, k);
     }
     const double beta =
-        0.7 * normal(w, number, S_BETA, 0) + 0.7 * normal(w, i->shop, S_SHOP_BETA, 0);
-    const double delta = blend(c->shared, beta, item_noise(w, number, i->shop, 0));
+        0.7 * world_normal(w, number, S_BETA, 0) + 0.7 * world_normal(w, i->shop, S_SHOP_BETA, 0);
+    const double delta = blend_normals(c->shared, beta, item_noise(w, number, i->shop, 0));
     i->beta = (float)beta;
     i->delta = (float)delta;
-    i->turn = c->drift == 0 ? 0 : (float)(rest(c->shared) * item_noise(w, number, i->shop, 1));
-    i->price = level(5 - 2.0 * blend(c->price, delta, normal(w, number, S_PRICE, 0)), PRICES);
+    i->turn = c->drift == 0 ? 0 : (float)(own_part(c->shared) * item_noise(w, number, i->shop, 1));
+    i->price = to_level(
+        5 - 2.0 * blend_normals(c->price, delta, world_normal(w, number, S_PRICE, 0)), PRICES);
 }
 
 /* --- building --------------------------------------------------------------------------------- */
@@ -193,8 +200,8 @@ static enum status build_centroids(struct world *w) {
     TRY(mem_array(&w->centroids2, w->categories));
     for (uint32_t c = 0; c < w->categories; c++) {
         for (uint32_t k = 0; k < LATENT_DIM; k++) {
-            w->centroids[c][k] = (float)normal(w, c, S_CENTROID, k);
-            w->centroids2[c][k] = (float)normal(w, c, S_CENTROID2, k);
+            w->centroids[c][k] = (float)world_normal(w, c, S_CENTROID, k);
+            w->centroids2[c][k] = (float)world_normal(w, c, S_CENTROID2, k);
         }
     }
     return OK;
@@ -203,7 +210,7 @@ static enum status build_centroids(struct world *w) {
 /* --- impressions ------------------------------------------------------------------------------ */
 
 static uint8_t draw_scenario(const struct world *w, uint64_t session, uint32_t at) {
-    const double u = unit(w, session, S_SCENARIO, at);
+    const double u = world_unit(w, session, S_SCENARIO, at);
     return u < 0.6 ? 0 : u < 0.9 ? 1 : 2;
 }
 
@@ -212,7 +219,7 @@ static uint32_t draw_item(const struct world *w, uint64_t session, uint32_t user
     const uint64_t seed = w->config.seed;
     const float *theta = w->users[user].theta;
     const uint32_t item = zipf_draw(&w->item_law, rng_u64(seed, session, STREAM(S_ITEM, at)));
-    if (unit(w, session, S_POLICY, at) < 0.5) {
+    if (world_unit(w, session, S_POLICY, at) < 0.5) {
         return item;
     }
     const uint32_t rival = zipf_draw(&w->item_law, rng_u64(seed, session, STREAM(S_RIVAL, at)));
@@ -239,8 +246,8 @@ double world_drives(const struct world *w, uint32_t user, uint32_t item, double 
 }
 
 /* mu_c and mu_v without their intercepts. */
-static void scores(const struct world *w, const struct impression *x, double day, double *mu_c,
-                   double *mu_v) {
+static void world_scores(const struct world *w, const struct impression *x, double day,
+                         double *mu_c, double *mu_v) {
     static const double click_scenario[SCENARIOS] = {0, 0.1, -0.1};
     static const double convert_scenario[SCENARIOS] = {0, -0.1, 0.2};
     const struct synth_config *c = &w->config;
@@ -257,8 +264,8 @@ static void scores(const struct world *w, const struct impression *x, double day
 }
 
 /* Who, what, where. In Ali-CCP's shape there is no field for the position, so it has no effect. */
-static void expose(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
-                   struct impression *x) {
+static void world_expose(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
+                         struct impression *x) {
     *x = (struct impression){.session = session, .user = user, .at = at};
     x->item = draw_item(w, session, user, at);
     x->scenario = draw_scenario(w, session, at);
@@ -271,18 +278,19 @@ static void expose(const struct world *w, uint64_t session, uint32_t user, uint3
 void world_impression(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
                       double day, struct impression *x) {
     double mu_c, mu_v;
-    expose(w, session, user, at, x);
-    scores(w, x, day, &mu_c, &mu_v);
+    world_expose(w, session, user, at, x);
+    world_scores(w, x, day, &mu_c, &mu_v);
     mu_c += w->click_0;
     mu_v += w->convert_0;
     x->p_ctr = normal_phi(mu_c);
     x->p_cvr_do = normal_phi(mu_v);
     x->p_cvr = fmin(fmax(phi2(&w->phi2, mu_c, mu_v) / x->p_ctr, 1e-12), 1);
-    const double e1 = normal(w, session, S_CLICK, at);
-    const double e2 = blend(w->config.confounding, e1, normal(w, session, S_CONVERT, at));
+    const double e1 = world_normal(w, session, S_CLICK, at);
+    const double e2 =
+        blend_normals(w->config.confounding, e1, world_normal(w, session, S_CONVERT, at));
     x->click = e1 < mu_c;
     x->potential = e2 < mu_v;
-    x->anomaly = !x->click && unit(w, session, S_ANOMALY, at) < w->config.anomalies;
+    x->anomaly = !x->click && world_unit(w, session, S_ANOMALY, at) < w->config.anomalies;
 }
 
 /* --- sessions --------------------------------------------------------------------------------- */
@@ -290,7 +298,7 @@ void world_impression(const struct world *w, uint64_t session, uint32_t user, ui
 /* Log-normal, rounded up: mean 58, and 1,200 about once in a million. */
 uint32_t session_length(const struct world *w, uint64_t session) {
     const double median = (SESSION_MEAN - 0.5) * exp(-0.5 * SESSION_SIGMA * SESSION_SIGMA);
-    const double x = median * exp(SESSION_SIGMA * normal(w, session, S_LENGTH, 0));
+    const double x = median * exp(SESSION_SIGMA * world_normal(w, session, S_LENGTH, 0));
     return (uint32_t)fmin(ceil(x), SESSION_MAX);
 }
 
@@ -328,7 +336,7 @@ static double mean_cvr(const struct sample *s, const struct phi2 *rule, double c
 }
 
 /* Both means grow with their intercept: bisection. */
-static void solve(struct world *w, const struct sample *s) {
+static void solve_intercepts(struct world *w, const struct sample *s) {
     struct phi2 rule;
     phi2_init(&rule, w->config.confounding, PHI2_NODES_MAX / 2);
     double low = -12, high = 12;
@@ -356,10 +364,10 @@ static enum status calibrate(struct world *w) {
     for (uint32_t i = 0; i < CALIBRATE; i++) {
         const uint64_t session = session_key(CALIBRATE_PART, i);
         struct impression x;
-        expose(w, session, session_user(w, session), 0, &x);
-        scores(w, &x, w->config.days * i / CALIBRATE, &s.mu_c[i], &s.mu_v[i]);
+        world_expose(w, session, session_user(w, session), 0, &x);
+        world_scores(w, &x, w->config.days * i / CALIBRATE, &s.mu_c[i], &s.mu_v[i]);
     }
-    solve(w, &s);
+    solve_intercepts(w, &s);
 out:
     mem_free(&s.mu_c);
     mem_free(&s.mu_v);

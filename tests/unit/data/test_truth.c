@@ -54,7 +54,7 @@ static enum status write_rows(const char *path, size_t n, bool backwards) {
         status = truth_put(&w, &row);
     }
     if (status == OK) {
-        return truth_commit(&w);
+        return truth_commit(&w, NULL);
     }
     truth_abort(&w);
     return status;
