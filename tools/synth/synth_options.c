@@ -128,7 +128,9 @@ const struct option_group synth_groups[] = {
 void synth_init(void *line) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct synth_config *c = &((struct synth_line *)line)->config;
-    c->threads = cores < 1 ? 1 : cores > PIPELINE_THREADS_MAX ? LANES_MAX : (uint32_t)cores;
+    c->threads = cores < 1                      ? 1
+                 : cores > PIPELINE_THREADS_MAX ? PIPELINE_THREADS_MAX
+                                                : (uint32_t)cores;
 }
 
 /* What was not given follows from what was. */
