@@ -20,7 +20,7 @@
 #define mem_new(out)              mem_alloc((void **)(out), sizeof **(out))
 #define mem_array(out, count)     mem_array_of((void **)(out), (count), sizeof **(out))
 #define mem_grow(out, old, count) mem_grow_of((void **)(out), (old), (count), sizeof **(out))
-#define mem_room(out, cap, need)  mem_room_of((void **)(out), (cap), (need), sizeof **(out))
+#define mem_room(out, cap, need)  mem_room_in((void **)(out), (cap), (need), sizeof **(out))
 
 /* *out = `bytes` bytes, 64-byte aligned, zeroed; bytes 0 gives NULL and OK. ERR_MEMORY. */
 enum status mem_alloc(void **out, size_t bytes);
@@ -28,6 +28,9 @@ enum status mem_alloc(void **out, size_t bytes);
 enum status mem_array_of(void **out, size_t count, size_t size);
 enum status mem_grow_of(void **inout, size_t old, size_t count, size_t size);
 enum status mem_room_of(void **inout, size_t *cap, size_t need, size_t size);
+static inline enum status mem_room_in(void **inout, size_t *cap, size_t need, size_t size) {
+    return need <= *cap ? OK : mem_room_of(inout, cap, need, size); /* as nearly always */
+}
 /* Grows *inout (NULL allowed) from old_bytes to new_bytes, new tail zeroed; on failure *inout is
  * untouched and still owned by the caller. */
 enum status mem_resize(void **inout, size_t old_bytes, size_t new_bytes);

@@ -165,6 +165,11 @@ static bool cell_label(const struct csv_row *r, struct span cell, uint32_t funne
     return good;
 }
 
+/* From which stage of a funnel on the label is 1; 0: it is said by a column of its own. */
+static uint32_t funnel_stage(const struct csv_schema *s, const struct csv_label *l) {
+    return s->labels != LABELS_FUNNEL ? 0 : l == &s->click ? 1 : l == &s->conversion ? 2 : 0;
+}
+
 /* The label of a row's cell, which counts only if the label has one. */
 static bool label_of(const struct csv_row *r, const struct csv_label *l, struct span cell,
                      bool *out) {
@@ -175,8 +180,7 @@ static bool label_of(const struct csv_row *r, const struct csv_label *l, struct 
     case LABEL_THERE:
         *out = !is_missing(r, cell) && span_trimmed(cell).n > 0 && !text_list_has(&l->none, cell);
         return true;
-    default:
-        return cell_label(r, cell, s->labels != LABELS_FUNNEL ? 0 : l == &s->click ? 1 : 2, out);
+    default: return cell_label(r, cell, funnel_stage(s, l), out);
     }
 }
 
@@ -193,10 +197,8 @@ static bool take_labels(struct csv_row *r) {
     const struct csv_schema *s = r->schema;
     r->behaviours = 0;
     for (uint32_t k = 0; k < s->behaviours; k++) {
-        const struct span cell = r->cells.cell[s->behaviour[k].place];
         bool done = false;
-        if (!cell_label(r, cell, 0, &done)) {
-            note_seen(r, s->behaviour[k].name, cell);
+        if (!take_label(r, &s->behaviour[k], &done)) {
             return false;
         }
         r->behaviours |= (uint8_t)(done ? LABEL_BEHAVIOUR(k + 1) : 0);
@@ -239,8 +241,7 @@ uint32_t csv_row_classes(const struct csv_row *r) {
     classes = (uint32_t)(tells && looks(r, &s->click)) << CLASS_CLICK |
               (uint32_t)looks(r, &s->conversion) << CLASS_CONVERSION;
     for (uint32_t k = 0; k < s->behaviours; k++) {
-        const struct csv_label behaviour = {.role = s->behaviour[k], .source = LABEL_CELL};
-        classes |= (uint32_t)looks(r, &behaviour) << CLASS_BEHAVIOUR(k + 1);
+        classes |= (uint32_t)looks(r, &s->behaviour[k]) << CLASS_BEHAVIOUR(k + 1);
     }
     return classes;
 }

@@ -85,7 +85,7 @@ enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct
         }
     }
     for (uint32_t k = 0; k < s->behaviours; k++) {
-        TRY(find_place(s, path, s->behaviour[k].name, &s->behaviour[k].place));
+        TRY(find_place(s, path, s->behaviour[k].role.name, &s->behaviour[k].role.place));
     }
     for (uint32_t k = 0; k < s->count; k++) {
         TRY(find_place(s, path, s->columns[k].name, &s->columns[k].place));

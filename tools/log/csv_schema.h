@@ -70,8 +70,8 @@ struct csv_schema {
     enum csv_labels labels;
     struct csv_role label;              /* with labels = funnel only */
     struct csv_label click, conversion; /* then both are that column */
-    struct csv_role
-        behaviour[BEHAVIOURS_MAX]; /* 0/1, between click and conversion, in that order */
+    struct csv_label
+        behaviour[BEHAVIOURS_MAX]; /* of LABEL_CELL: from click to conversion, in order */
     uint32_t behaviours;
     struct csv_role weight; /* of a row */
     double sample_rate;     /* share of unclicked rows that the log kept; 1: all */

@@ -10,7 +10,7 @@ static bool is_label(const struct csv_schema *s, const char *name) {
         strcmp(name, s->click.role.name) == 0 || strcmp(name, s->conversion.role.name) == 0 ||
         strcmp(name, s->click_time.name) == 0 || strcmp(name, s->conversion_time.name) == 0;
     for (uint32_t k = 0; k < s->behaviours; k++) {
-        label = label || strcmp(name, s->behaviour[k].name) == 0;
+        label = label || strcmp(name, s->behaviour[k].role.name) == 0;
     }
     return label;
 }

@@ -252,7 +252,9 @@ static enum status add_behaviours(void *schema, const char *list) {
         if (s->behaviours == BEHAVIOURS_MAX) {
             return fail(ERR_CONFIG, "more than %d behaviours", BEHAVIOURS_MAX);
         }
-        memcpy(s->behaviour[s->behaviours++].name, name, sizeof name);
+        struct csv_label *l = &s->behaviour[s->behaviours++];
+        l->source = LABEL_CELL;
+        memcpy(l->role.name, name, sizeof name);
     }
 }
 

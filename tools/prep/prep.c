@@ -72,7 +72,7 @@ static struct line_counts lines_of(const struct prep_tally *t) {
     return (struct line_counts){.lines = t->lines,
                                 .header = t->header,
                                 .blank = t->blank,
-                                .rejected = prep_tally_rejected(t),
+                                .rejected = prep_rejected(t->rejected),
                                 .dropped = t->dropped,
                                 .rows = t->rows,
                                 .continued = t->continued};
@@ -98,7 +98,7 @@ static enum status prep_publish(struct prep_run *r, uint64_t started_us, FILE *o
     d->rejected = d->log_lines.rejected + d->common_lines.rejected;
     for (uint32_t k = 0; k < DATASET_LABELS; k++) {
         d->labels[k] = (struct label_lines){.lines = r->log.class[k].rows,
-                                            .rejected = prep_class_rejected(&r->log.class[k])};
+                                            .rejected = prep_rejected(r->log.class[k].rejected)};
     }
     snprintf(d->source, sizeof d->source, "%s", r->o->format);
     TRY_OUT(prep_arrange(r, d, &sides, &doubts));
@@ -116,7 +116,7 @@ out:
     return status;
 }
 
-static enum status prep_pass(struct prep_run *r, FILE *summary) {
+static enum status prep_whole(struct prep_run *r, FILE *summary) {
     const uint64_t started_us = clock_mono_us();
     TRY(prep_output_open(&r->out, r->o->out, r->o->bad_max));
     TRY(strcmp(r->o->format, "csv") == 0 ? prep_csv(r) : prep_aliccp(r));
@@ -129,7 +129,7 @@ enum status prep_make(const struct prep_options *o, FILE *summary) {
     r->o = o;
     r->input.file = r->out.rejects = FILE_CLOSED;
     r->out.dir = NEW_DIR_NONE;
-    const enum status status = prep_pass(r, summary);
+    const enum status status = prep_whole(r, summary);
     prep_output_close(&r->out);
     field_schemas_free(&r->schemas);
     buf_fini(&r->continued);

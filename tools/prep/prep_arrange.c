@@ -76,15 +76,10 @@ static enum status seal_sides(struct prep_run *r, struct arrangement *a, struct 
         TRY_OUT(prep_output_seal(&r->out, side_names[k], &side->shards, part));
         TRY_OUT(buf_put(&r->out.shards, side->shards.data, side->shards.len));
         TRY_OUT(say_side(side_names[k], part, says));
-        d->impressions += part->impressions;
-        d->groups += part->groups;
-        d->clicks += part->clicks;
-        d->conversions += part->conversions;
-        d->values += part->values;
-        weight_sums_add(&d->weights, &part->weights);
     }
     d->shards = (struct shard_info *)(void *)r->out.shards.data;
     d->shard_count = (uint32_t)(r->out.shards.len / sizeof *d->shards);
+    prep_output_sum(d);
 out:
     mem_free(&part);
     return status;

@@ -25,14 +25,6 @@ enum status prep_classes_reject(struct prep_piece *p, size_t i, enum reject why,
     return prep_piece_reject_seen(p, i, why, seen);
 }
 
-uint64_t prep_class_rejected(const struct class_tally *c) {
-    uint64_t sum = 0;
-    for (int r = 0; r < REJECTS; r++) {
-        sum += c->rejected[r];
-    }
-    return sum;
-}
-
 /* What to do about most of the rejects. */
 static const char *reject_advice(const struct class_tally *c) {
     enum reject most = REJECT_NONE;
@@ -68,7 +60,7 @@ static double class_share(uint64_t part, double whole) {
 static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint32_t class,
                    double lines) {
     const struct class_tally *c = &t->class[class];
-    const uint64_t rejected = prep_class_rejected(c);
+    const uint64_t rejected = prep_rejected(c->rejected);
     const double others = (double)prep_tally_judged(t) - (double)c->rows;
     if (rejected < REJECTED_MIN || o->bad_max >= 100) {
         return false;
@@ -77,7 +69,8 @@ static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint
         return class_share(rejected, (double)c->rows + lines - (double)t->lines) > o->bad_max / 100;
     }
     const double of_class = class_share(rejected, (double)c->rows);
-    const uint64_t elsewhere = prep_tally_rejected(t) - rejected + 1; /* none of a few is no rate */
+    const uint64_t elsewhere =
+        prep_rejected(t->rejected) - rejected + 1; /* none of a few is no rate */
     return of_class > o->bad_max / 100 ||
            (others > 0 && of_class > TIMES_OTHERS * class_share(elsewhere, others));
 }
@@ -86,8 +79,8 @@ static enum status tell_class(const struct prep_output *o, const char *file,
                               const struct prep_tally *t, uint32_t class) {
     const struct class_tally *c = &t->class[class];
     const struct buf *first = &o->first_of[class];
-    const uint64_t rejected = prep_class_rejected(c), rows = prep_tally_judged(t) - c->rows;
-    const uint64_t others = prep_tally_rejected(t) - rejected;
+    const uint64_t rejected = prep_rejected(c->rejected), rows = prep_tally_judged(t) - c->rows;
+    const uint64_t others = prep_rejected(t->rejected) - rejected;
     return fail(
         ERR_LIMIT,
         "%s: %llu of the %llu lines that look like a %s were rejected (%.3g %%), of the %llu "
@@ -105,7 +98,7 @@ enum status prep_classes_check(const struct prep_output *o, const char *file,
     uint32_t worst = CLASSES;
     for (uint32_t k = 0; k < CLASSES; k++) {
         const struct class_tally *c = &t->class[k];
-        const double rejected = class_share(prep_class_rejected(c), (double)c->rows);
+        const double rejected = class_share(prep_rejected(c->rejected), (double)c->rows);
         if (rejected > most && is_bad(o, t, k, lines)) {
             most = rejected;
             worst = k;

@@ -16,8 +16,6 @@ void prep_classes_take(struct prep_tally *t, uint32_t classes);
 /* Rejects record i of the piece, as prep_piece_reject, and counts it in its classes. ERR_MEMORY. */
 enum status prep_classes_reject(struct prep_piece *p, size_t i, enum reject why, const char *seen,
                                 uint32_t classes);
-/* How many of a class were rejected. */
-uint64_t prep_class_rejected(const struct class_tally *c);
 
 /* ERR_LIMIT if at least 10 lines of a class were rejected, and more than bad_max percent of it or
  * five times the share of the lines outside of it (of which one more counts as rejected, since none

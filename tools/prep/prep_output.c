@@ -43,7 +43,7 @@ enum status prep_output_classes(struct prep_output *o, const struct prep_piece *
 
 enum status prep_output_check(const struct prep_output *o, const char *file,
                               const struct prep_tally *t, double lines) {
-    const uint64_t rejected = prep_tally_rejected(t);
+    const uint64_t rejected = prep_rejected(t->rejected);
     if ((double)rejected <= lines * o->bad_max / 100 || rejected == 0) {
         return OK;
     }
@@ -80,7 +80,7 @@ static enum status remove_index(const struct prep_output *o) {
     return OK;
 }
 
-static void add_up(struct dataset *d) {
+void prep_output_sum(struct dataset *d) {
     d->impressions = d->groups = d->clicks = d->conversions = d->values = 0;
     d->weights = (struct weight_sums){0};
     for (uint32_t s = 0; s < d->shard_count; s++) {
@@ -104,7 +104,7 @@ enum status prep_output_seal(struct prep_output *o, const char *sub, struct buf 
     char dir[PATH_BYTES_MAX];
     d->shards = (struct shard_info *)(void *)shards->data;
     d->shard_count = (uint32_t)(shards->len / sizeof(struct shard_info));
-    add_up(d);
+    prep_output_sum(d);
     if (d->shard_count == 0) {
         return fail(ERR_FORMAT, "no impressions: nothing to write");
     }

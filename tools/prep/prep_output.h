@@ -39,6 +39,8 @@ enum status prep_output_finish(struct prep_output *o);
  * shards are those of the buffer. ERR_FORMAT without impressions. */
 enum status prep_output_seal(struct prep_output *o, const char *sub, struct buf *shards,
                              struct dataset *d);
+/* Makes the counts of *d the sums of those of its shards. */
+void prep_output_sum(struct dataset *d);
 /* DIR.tmp becomes DIR. ERR_EXISTS if DIR appeared meanwhile. */
 enum status prep_output_publish(struct prep_output *o);
 /* Frees; removes DIR.tmp if it was not published. Safe on a struct whose dir is NEW_DIR_NONE and

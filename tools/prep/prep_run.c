@@ -125,7 +125,7 @@ enum status prep_run_end(struct prep_run *r, struct prep_tally *to) {
         return fail(ERR_FORMAT,
                     "%s: all %llu lines with rows were rejected; nothing was written. The "
                     "first:\n%.*s",
-                    r->input.name, (unsigned long long)prep_tally_rejected(t),
+                    r->input.name, (unsigned long long)prep_rejected(t->rejected),
                     (int)r->out.first.len,
                     r->out.first_rows == 0 ? "" : (const char *)r->out.first.data);
     }

@@ -104,8 +104,8 @@ static enum status put_classes(const struct prep_run *r, const struct dataset *d
         const struct class_tally *c = &r->log.class[k];
         if (c->rows > 0) {
             TRY(buf_printf(out, "  %10llu  of the %llu lines that look like a %s\n",
-                           (unsigned long long)prep_class_rejected(c), (unsigned long long)c->rows,
-                           dataset_label_name(k)));
+                           (unsigned long long)prep_rejected(c->rejected),
+                           (unsigned long long)c->rows, dataset_label_name(k)));
         }
     }
     return OK;

@@ -23,10 +23,10 @@ void prep_tally_add(struct prep_tally *to, const struct prep_tally *from) {
     }
 }
 
-uint64_t prep_tally_rejected(const struct prep_tally *t) {
+uint64_t prep_rejected(const uint64_t rejected[REJECTS]) {
     uint64_t sum = 0;
     for (int r = 0; r < REJECTS; r++) {
-        sum += t->rejected[r];
+        sum += rejected[r];
     }
     return sum;
 }
@@ -36,5 +36,5 @@ uint64_t prep_tally_judged(const struct prep_tally *t) {
 }
 
 uint64_t prep_tally_sum(const struct prep_tally *t) {
-    return t->header + t->blank + prep_tally_rejected(t) + t->dropped + t->rows + t->continued;
+    return t->header + t->blank + prep_rejected(t->rejected) + t->dropped + t->rows + t->continued;
 }

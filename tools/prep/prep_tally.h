@@ -39,7 +39,8 @@ static inline void prep_tally_time(struct prep_tally *t, uint64_t first, uint64_
     t->last_time = last > t->last_time ? last : t->last_time;
 }
 void prep_tally_add(struct prep_tally *to, const struct prep_tally *from);
-uint64_t prep_tally_rejected(const struct prep_tally *t);
+/* The sum over all reasons: of a tally, or of one of its classes. */
+uint64_t prep_rejected(const uint64_t rejected[REJECTS]);
 /* Lines that were taken for rows, good or bad. */
 uint64_t prep_tally_judged(const struct prep_tally *t);
 uint64_t prep_tally_sum(const struct prep_tally *t); /* of the counts; see above */

@@ -91,8 +91,8 @@ static void report_delays(const struct synth_config *c, const struct synth_summa
     }
 }
 
-static void report(const struct synth_config *c, const char *out,
-                   const struct synth_summary summaries[2], double seconds) {
+static void synth_report(const struct synth_config *c, const char *out,
+                         const struct synth_summary summaries[2], double seconds) {
     struct synth_fields fields;
     fields_init(&fields, c);
     report_part("train", &summaries[0]);
@@ -117,7 +117,7 @@ static enum status synth_start(void *line) {
         return fail(status, "stopped by signal %d; nothing was written", stop_signal());
     }
     TRY(status);
-    report(&l->config, l->out, summaries, (double)(clock_mono_us() - start_us) * 1e-6);
+    synth_report(&l->config, l->out, summaries, (double)(clock_mono_us() - start_us) * 1e-6);
     return OK;
 }
 
