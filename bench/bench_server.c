@@ -208,7 +208,7 @@ static void push(struct bench *b, struct transfer *x) {
 
 static void pull(struct bench *b, struct transfer *x, const uint64_t *ids, uint32_t count) {
     const uint64_t *list[] = {ids};
-    need(transfer_pull(x, list, &count, true));
+    need(transfer_pull(x, list, &count, true, true));
     need(client_send(b->client, x));
 }
 

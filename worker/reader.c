@@ -25,14 +25,9 @@
 #define APPEAR_MS      10000
 #define APPEAR_LOOK_MS 100
 
-struct source {
-    struct dataset dataset;
-    bool open; /* no: no such leases are expected */
-};
-
 struct reader {
     struct reader_spec spec;
-    struct source train, eval;
+    struct dataset train, eval; /* without directories: no such leases are expected */
     int user_slot;
     struct batch *batches; /* [batches_ahead] the pool */
     struct batch_cutter *cutter;
@@ -73,7 +68,7 @@ static enum status take_sample(struct reader *r, struct reading *x, const struct
         sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
     if (x->shard.impressions != planned) {
         return fail(ERR_CORRUPT, "%s/%s: %u impressions to train on, by the manifest's counts %llu",
-                    dataset_dir(&r->train.dataset, info), info->name, x->shard.impressions,
+                    dataset_dir(&r->train, info), info->name, x->shard.impressions,
                     (unsigned long long)planned);
     }
     return OK;
@@ -98,23 +93,22 @@ static enum status load_streamed(struct reader *r, struct reading *x) {
 
 static enum status load_shard(struct reader *r, struct reading *x) {
     const struct wire_lease *lease = &x->lease;
-    const struct source *source = lease->kind == LEASE_EVAL ? &r->eval : &r->train;
+    const struct dataset *source = lease->kind == LEASE_EVAL ? &r->eval : &r->train;
     const char *kind = lease->kind == LEASE_EVAL ? "evaluation" : "training";
-    if (!source->open) {
+    if (source->dirs.count == 0) {
         return fail(ERR_CONFIG, "a lease on %s shard %u, but this worker has no %s data directory",
                     kind, lease->shard, kind);
     }
     if (source == &r->train && r->spec.stream) {
         return load_streamed(r, x);
     }
-    if (lease->shard >= source->dataset.shard_count) {
+    if (lease->shard >= source->shard_count) {
         char name[PATH_BYTES_MAX];
         return fail(ERR_PROTOCOL, "%s: a lease on %s shard %u, but there are %u shards",
-                    dataset_name(&source->dataset.dirs, name), kind, lease->shard,
-                    source->dataset.shard_count);
+                    dataset_name(&source->dirs, name), kind, lease->shard, source->shard_count);
     }
-    const struct shard_info *info = &source->dataset.shards[lease->shard];
-    const char *dir = dataset_dir(&source->dataset, info);
+    const struct shard_info *info = &source->shards[lease->shard];
+    const char *dir = dataset_dir(source, info);
     TRY(shard_read(&x->shard, dir, info->name, r->spec.schema));
     x->filled = true;
     x->impressions = x->shard.impressions;
@@ -124,7 +118,7 @@ static enum status load_shard(struct reader *r, struct reading *x) {
                     info->groups);
     }
     /* What figures count does not depend on how the model was trained. */
-    return lease->kind == LEASE_EVAL ? shard_weigh(&x->shard, source->dataset.sample_rate)
+    return lease->kind == LEASE_EVAL ? shard_weigh(&x->shard, source->sample_rate)
                                      : take_sample(r, x, info);
 }
 
@@ -227,15 +221,6 @@ static enum status cutter_run(void *arg) {
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static enum status source_open(struct source *s, const struct file_list *dirs) {
-    if (dirs->count == 0) {
-        return OK;
-    }
-    TRY(dataset_read_all(&s->dataset, dirs, NULL));
-    s->open = true;
-    return OK;
-}
-
 /* The slot of the field that evaluation groups by; -1: it groups by the group key, because no such
  * field is named or there is none. */
 static int find_user_slot(const struct reader_spec *spec) {
@@ -252,8 +237,12 @@ static int find_user_slot(const struct reader_spec *spec) {
 
 static enum status reader_begin(struct reader *r) {
     uint32_t ahead = r->spec.batches_ahead;
-    TRY(source_open(&r->train, r->spec.data));
-    TRY(source_open(&r->eval, r->spec.eval));
+    if (r->spec.data->count > 0) {
+        TRY(dataset_read_all(&r->train, r->spec.data, NULL));
+    }
+    if (r->spec.eval->count > 0) {
+        TRY(dataset_read_all(&r->eval, r->spec.eval, NULL));
+    }
     r->user_slot = find_user_slot(&r->spec);
     TRY(batch_cutter_create(&r->cutter));
     TRY(mem_array(&r->batches, ahead));
@@ -291,12 +280,8 @@ void reader_stop(struct reader **reader) {
     mem_free(&r->batches);
     mem_free(&r->order);
     batch_cutter_destroy(&r->cutter);
-    if (r->train.open) {
-        dataset_free(&r->train.dataset);
-    }
-    if (r->eval.open) {
-        dataset_free(&r->eval.dataset);
-    }
+    dataset_free(&r->train);
+    dataset_free(&r->eval);
     pthread_cond_destroy(&r->to_load);
     pthread_cond_destroy(&r->to_cut);
     pthread_cond_destroy(&r->to_take);

@@ -60,7 +60,7 @@ static void trainer_fini(struct trainer *t) {
 
 static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     *t = (struct trainer){.spec = spec};
-    const struct config *config = spec->config;
+    const struct config *config = spec->client.config;
     flight_init(&t->flight, spec->in_flight, config->consistency == CONSISTENCY_HYBRID);
     laps_start(&t->laps);
     spec->client.laps = &t->laps;
@@ -69,7 +69,7 @@ static enum status trainer_init(struct trainer *t, struct trainer_spec *spec) {
     loss.ctr_shift = loss_shift_of(config, spec->client.plan->sample_rate);
     const struct kernel *kernel;
     TRY(kernel_find(config->kernel, config->precision, &kernel));
-    TRY(model_create(&t->model, spec->layout, &loss, kernel));
+    TRY(model_create(&t->model, spec->client.layout, &loss, kernel));
     model_charge(t->model, &t->laps);
     model_drop(t->model, dropout_of(config));
     for (uint32_t i = 0; i < spec->in_flight; i++) {
@@ -125,10 +125,9 @@ static enum status pull_batch(struct trainer *t, struct slot *s, enum flight_act
     }
     if (act == FLIGHT_PULL_DENSE) {
         transfer_pull_dense(s->transfer);
-    } else if (act == FLIGHT_PULL_ROWS) {
-        TRY(transfer_pull_rows(s->transfer, ids, count));
     } else {
-        TRY(transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN));
+        TRY(transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN,
+                          act == FLIGHT_PULL));
     }
     TRY(client_send(t->client, s->transfer));
     lap(&t->laps, STAGE_ASK);
@@ -158,14 +157,14 @@ static void gradient_views(struct trainer *t, const struct batch *b, float **dro
     float *at = t->gradients;
     for (uint32_t f = 0; f < b->fields; f++) {
         drows[f] = at;
-        at += (size_t)b->field[f].unique * t->spec->layout->dim[f];
+        at += (size_t)b->field[f].unique * t->spec->client.layout->dim[f];
     }
     *ddense = at;
 }
 
 static enum status compute_batch(struct trainer *t, struct slot *s) {
     const struct batch *b = s->item.batch;
-    const struct layout *layout = t->spec->layout;
+    const struct layout *layout = t->spec->client.layout;
     const float *rows[FIELDS_MAX];
     size_t floats = layout->count;
     for (uint32_t f = 0; f < b->fields; f++) {
@@ -246,7 +245,7 @@ static void report_batch(struct trainer *t, struct slot *s) {
                      .tickets_unknown = now.tickets_unknown - t->reported.tickets_unknown,
                      .staleness = outcome.staleness,
                      .dense_staleness = outcome.dense_staleness,
-                     .form = score_form_of(t->spec->config),
+                     .form = score_form_of(t->spec->client.config),
                      .logit_a = s->logit_a,
                      .logit_b = s->logit_b,
                      .labels = b->labels,

@@ -19,8 +19,6 @@
 struct trainer_spec {
     uint32_t index;     /* within the worker */
     uint32_t in_flight; /* batches under way, 1..16 */
-    const struct config *config;
-    const struct layout *layout;
     struct client_spec client;
     struct reader *reader;
     struct held_leases *held;

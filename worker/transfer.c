@@ -40,8 +40,8 @@ static void ask_all(struct transfer *x, enum transfer_state state) {
     }
 }
 
-static enum status pull_keys(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
-                             bool train, bool dense) {
+enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
+                          bool train, bool dense) {
     assert(x->state == TRANSFER_IDLE);
     TRY(split_keys(&x->split, ids, count));
     x->train = train;
@@ -50,16 +50,6 @@ static enum status pull_keys(struct transfer *x, const uint64_t *const *ids, con
     x->outcome = (struct transfer_outcome){0};
     ask_all(x, TRANSFER_PULLING);
     return OK;
-}
-
-enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
-                          bool train) {
-    return pull_keys(x, ids, count, train, true);
-}
-
-enum status transfer_pull_rows(struct transfer *x, const uint64_t *const *ids,
-                               const uint32_t *count) {
-    return pull_keys(x, ids, count, true, false);
 }
 
 void transfer_pull_dense(struct transfer *x) {

@@ -6,7 +6,7 @@
  * step is done:
  *
  *     IDLE -- pull --> PULLING --> PULLED -- push --> PUSHING --> DONE
- *     IDLE -- pull_rows --> PULLING --> ROWS -- pull_dense --> PULLING_DENSE --> PULLED ...
+ *     IDLE -- pull, without dense --> PULLING --> ROWS -- pull_dense --> PULLING_DENSE --> PULLED ...
  *
  * Keys are given per field, in the batch's order; values come back in that order (split.h). Sending
  * again needs no copy of a message: keys and packed gradients stay here, and the header and the keys'
@@ -76,14 +76,11 @@ struct transfer {
 enum status transfer_init(struct transfer *x, const struct route *r);
 void transfer_fini(struct transfer *x);
 
-/* From IDLE. ids[slot][count[slot]] are copied. train: tickets are asked for. ERR_LIMIT: too many
- * keys for a message. */
+/* From IDLE. ids[slot][count[slot]] are copied. train: tickets are asked for. dense: the dense vector
+ * is pulled too; else it ends in ROWS, and goes on with transfer_pull_dense, so that the dense vector
+ * is newer than the rows. ERR_LIMIT: too many keys for a message. */
 enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
-                          bool train);
-/* The same in two steps, for a dense vector that is newer than the rows: the first, for training,
- * ends in ROWS, the second goes on from there and ends in PULLED. */
-enum status transfer_pull_rows(struct transfer *x, const uint64_t *const *ids,
-                               const uint32_t *count);
+                          bool train, bool dense);
 void transfer_pull_dense(struct transfer *x);
 /* From PULLED of a pull for training. Gradients in the shapes of the values (drows[slot] NULL:
  * zeros), copied before return. shard_batches: how many batches the shard of `name` has. */

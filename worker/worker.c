@@ -96,8 +96,6 @@ static enum status start_trainers(struct worker *w) {
         w->lanes[i].spec = (struct trainer_spec){
             .index = i,
             .in_flight = batches_in_flight(w),
-            .config = &w->config,
-            .layout = &w->layout,
             .client = {.transport = w->role.transport,
                        .config = &w->config,
                        .schema = &w->plan.schema,

@@ -46,7 +46,6 @@ struct link {
     uint64_t job;
     uint64_t last_id;
     struct request *waiting; /* unanswered, oldest first */
-    struct request *spare;   /* answered: memory to use again */
     uint32_t heartbeat_ms, request_ms, give_up_ms, stall_ms;
     uint64_t heard_ms;
     /* heartbeats */
@@ -58,22 +57,22 @@ struct link {
     uint32_t beats_unheard;
 };
 
-static void free_requests(struct request **list) {
-    while (*list != NULL) {
-        struct request *r = *list;
-        *list = r->next;
-        buf_fini(&r->keys);
-        buf_fini(&r->values);
-        mem_free(&r);
-    }
+/* Takes the request out of its list. */
+static void drop_request(struct request **at) {
+    struct request *r = *at;
+    *at = r->next;
+    buf_fini(&r->keys);
+    buf_fini(&r->values);
+    mem_free(&r);
 }
 
 void link_close(struct link **l) {
     if (*l == NULL) {
         return;
     }
-    free_requests(&(*l)->waiting);
-    free_requests(&(*l)->spare);
+    while ((*l)->waiting != NULL) {
+        drop_request(&(*l)->waiting);
+    }
     buf_fini(&(*l)->beat_values);
     port_close(&(*l)->port);
     mem_free(l);
@@ -211,46 +210,28 @@ static enum status send_request(struct link *l, struct request *r) {
     return link_send(l, &r->msg, &r->keys, &r->values);
 }
 
-static enum status new_request(struct link *l, struct request **r) {
-    if (l->spare != NULL) {
-        *r = l->spare;
-        l->spare = (*r)->next;
-        (*r)->next = NULL;
-        buf_clear(&(*r)->keys);
-        buf_clear(&(*r)->values);
-        return OK;
-    }
-    return mem_new(r);
-}
-
-static void append_request(struct request **list, struct request *r) {
-    while (*list != NULL) {
-        list = &(*list)->next;
-    }
-    *list = r;
-}
-
 enum status link_request(struct link *l, struct wire_msg *msg, const void *keys, size_t keys_bytes,
                          const void *values, size_t values_bytes, uint64_t *id) {
-    struct request *r = NULL;
-    TRY(new_request(l, &r));
+    struct request **at = &l->waiting;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    TRY(mem_new(at));
+    struct request *r = *at;
     msg->job = l->job;
     msg->id = ++l->last_id;
     *id = msg->id;
     r->msg = *msg;
+    r->first_ms = clock_mono_ms();
+    r->wait_ms = l->request_ms;
     enum status status = buf_put(&r->keys, keys, keys_bytes);
     if (status == OK) {
         status = buf_put(&r->values, values, values_bytes);
     }
     if (status != OK) {
-        r->next = l->spare;
-        l->spare = r;
+        drop_request(at);
         return status;
     }
-    r->first_ms = clock_mono_ms();
-    r->wait_ms = l->request_ms;
-    r->sends = 0;
-    append_request(&l->waiting, r);
     return send_request(l, r);
 }
 
@@ -269,11 +250,8 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
 /* Whether a request with this id is waiting; it is not any more then. */
 static bool settle_request(struct link *l, uint64_t id) {
     for (struct request **at = &l->waiting; *at != NULL; at = &(*at)->next) {
-        struct request *r = *at;
-        if (r->msg.id == id) {
-            *at = r->next;
-            r->next = l->spare;
-            l->spare = r;
+        if ((*at)->msg.id == id) {
+            drop_request(at);
             return true;
         }
     }

@@ -369,11 +369,11 @@ static void pull_and_compare(struct world *w, struct transfer *x, const struct k
                              uint64_t step) {
     size_t floats;
     if (train && step % 2 == 1) {
-        assert_int_equal(transfer_pull_rows(x, k->ids, k->count), OK);
+        assert_int_equal(transfer_pull(x, k->ids, k->count, true, false), OK);
         step_until(w, x, TRANSFER_ROWS);
         transfer_pull_dense(x);
     } else {
-        assert_int_equal(transfer_pull(x, k->ids, k->count, train), OK);
+        assert_int_equal(transfer_pull(x, k->ids, k->count, train, true), OK);
     }
     step_until(w, x, TRANSFER_PULLED);
     compare_missing(w, x, k, train);
@@ -552,8 +552,8 @@ static void test_two_transfers_and_staleness(void **state) {
     struct keys a, b;
     roll_keys(&a, 11);
     roll_keys(&b, 12);
-    assert_int_equal(transfer_pull(w->x, a.ids, a.count, true), OK);
-    assert_int_equal(transfer_pull(w->y, b.ids, b.count, true), OK);
+    assert_int_equal(transfer_pull(w->x, a.ids, a.count, true, true), OK);
+    assert_int_equal(transfer_pull(w->y, b.ids, b.count, true, true), OK);
     step_until(w, w->y, TRANSFER_PULLED);
     step_until(w, w->x, TRANSFER_PULLED);
     struct gradients ga = roll_gradients(w, &a, 11), gb = roll_gradients(w, &b, 12);
@@ -576,7 +576,7 @@ static void test_dense_is_pulled_after_the_rows(void **state) {
     roll_keys(&a, 11);
     roll_keys(&b, 12);
     struct gradients ga = roll_gradients(w, &a, 11), gb = roll_gradients(w, &b, 12);
-    assert_int_equal(transfer_pull_rows(w->y, b.ids, b.count), OK);
+    assert_int_equal(transfer_pull(w->y, b.ids, b.count, true, false), OK);
     step_until(w, w->y, TRANSFER_ROWS);
     float *before = oracle_pull(w, &b, &floats);
     pull_and_compare(w, w->x, &a, true, 11);
@@ -668,7 +668,7 @@ static void test_bf16_rounds_each_way_once(void **state) {
     size_t floats;
     for (uint64_t step = 0; step < 10; step++) {
         roll_keys(&k, step);
-        assert_int_equal(transfer_pull(w->x, k.ids, k.count, true), OK);
+        assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
         step_until(w, w->x, TRANSFER_PULLED);
         float *expect = oracle_pull(w, &k, &floats);
         float *got = transfer_floats(w, w->x, &k, floats);
@@ -695,7 +695,7 @@ static void test_a_reset_transfer_ignores_late_answers(void **state) {
     struct keys k;
     for (uint64_t step = 0; step < 20; step++) {
         roll_keys(&k, step);
-        assert_int_equal(transfer_pull(w->x, k.ids, k.count, true), OK);
+        assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
         transfer_reset(w->x); /* its answers are on their way */
         assert_int_equal(w->x->state, TRANSFER_IDLE);
     }
@@ -729,7 +729,7 @@ static void test_a_silent_partition_is_named(void **state) {
     client_destroy(&w->client);
     start_client(w, JOB);
     roll_keys(&k, 8);
-    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true), OK);
+    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
     expect_step(w->client, ERR_PEER, 550, 4000);
     assert_non_null(strstr(fail_text(), endpoint));
     assert_non_null(strstr(fail_text(), "PULL"));
@@ -754,7 +754,7 @@ static void test_a_request_passed_over_is_named(void **state) {
     client_destroy(&w->client);
     start_client(w, JOB);
     roll_keys(&k, 8);
-    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true), OK);
+    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
     const uint64_t start_ms = clock_mono_ms();
     enum status status = OK;
     while (status == OK) {
@@ -811,7 +811,7 @@ static void test_another_job_is_refused(void **state) {
     client_destroy(&w->client);
     start_client(w, JOB + 1);
     roll_keys(&k, 9);
-    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true), OK);
+    assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
     expect_step(w->client, ERR_PROTOCOL, 0, LONG_MS);
     assert_non_null(strstr(fail_text(), "of job"));
     close_world(w);
@@ -864,7 +864,7 @@ static void test_a_batch_beyond_the_message_limit(void **state) {
     for (uint64_t i = 0; i < 20000; i++) {
         ids[i] = i;
     }
-    assert_int_equal(transfer_pull(w->x, slots, count, true), ERR_LIMIT);
+    assert_int_equal(transfer_pull(w->x, slots, count, true, true), ERR_LIMIT);
     assert_non_null(strstr(fail_text(), "message_bytes_max"));
     free(ids);
     close_world(w);

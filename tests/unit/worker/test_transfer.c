@@ -129,7 +129,7 @@ static void check_dense(struct world *w) {
 }
 
 static void pull_all(struct world *w) {
-    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true), OK);
+    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true, true), OK);
     answer_pull(w, 0, 5);
     answer_pull(w, 1, 5);
     assert_int_equal(w->x.state, TRANSFER_PULLED);
@@ -161,7 +161,7 @@ static void values_come_back_in_the_batch_s_order(void **state) {
     (void)state;
     struct world *w = &world;
     begin(w);
-    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, false), OK);
+    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, false, true), OK);
     answer_pull(w, 1, 5); /* the second answers first */
     assert_int_equal(w->x.state, TRANSFER_PULLING);
     answer_pull(w, 0, 5);
@@ -180,7 +180,7 @@ static void the_dense_vector_follows_the_rows(void **state) {
     (void)state;
     struct world *w = &world;
     begin(w);
-    assert_int_equal(transfer_pull_rows(&w->x, w->ids, w->count), OK);
+    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true, false), OK);
     answer_pull(w, 0, 5);
     answer_pull(w, 1, 5);
     assert_int_equal(w->x.state, TRANSFER_ROWS);
@@ -248,7 +248,7 @@ static void a_reset_forgets_what_was_asked(void **state) {
     (void)state;
     struct world *w = &world;
     begin(w);
-    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true), OK);
+    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true, true), OK);
     answer_pull(w, 1, 5);
     transfer_reset(&w->x);
     assert_int_equal(w->x.asks_waiting, 0);
@@ -261,7 +261,7 @@ static void nonsense_is_refused_by_name(void **state) {
     (void)state;
     struct world *w = &world;
     begin(w);
-    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true), OK);
+    assert_int_equal(transfer_pull(&w->x, w->ids, w->count, true, true), OK);
     w->in = (struct port_message){.msg = {.type = WIRE_PULLED, .u.pulled.values = VALUE_F32},
                                   .values = (const uint8_t *)w->floats,
                                   .values_bytes = 4};
