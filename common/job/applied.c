@@ -408,8 +408,8 @@ static enum status shard_decode(struct applied *a, struct epoch *e, struct curso
     if (bits == NULL || all_zero(bits, bytes)) {
         return applied_corrupt("a bitmap is short or empty");
     }
-    const uint32_t spare = a->plan.batches[shard] % 8; /* bits of the last byte, 0: all */
-    if (spare != 0 && bits[bytes - 1] >> spare != 0) {
+    const uint32_t used = a->plan.batches[shard] % 8; /* of the last byte's bits; 0: all */
+    if (used != 0 && bits[bytes - 1] >> used != 0) {
         return applied_corrupt("a bitmap has bits beyond the shard's batches");
     }
     memcpy(shard_bits(a, e, shard), bits, bytes);
@@ -443,7 +443,7 @@ static enum status other_data(uint32_t its_shards, uint32_t shards) {
 }
 
 /* What only the whole of an open set shows. */
-static enum status check_open(const struct applied *a, uint32_t its_shards, uint64_t its_hash) {
+static enum status open_check(const struct applied *a, uint32_t its_shards, uint64_t its_hash) {
     uint32_t end;
     const uint64_t hash = named_hash(a, &end);
     if (a->epoch_count > 0 && a->epochs[0].number != 0) {
@@ -486,7 +486,7 @@ enum status applied_decode(struct applied **out, const void *data, size_t bytes,
         TRY_OUT(applied_corrupt("bytes are left over"));
     }
     if (a->open) {
-        TRY_OUT(check_open(a, its_shards, its_hash));
+        TRY_OUT(open_check(a, its_shards, its_hash));
     } else if (a->epoch_count > 0 && a->epochs[0].number == a->base &&
                a->epochs[0].names == a->plan.total) {
         TRY_OUT(applied_corrupt("a complete epoch is listed as incomplete"));

@@ -2,16 +2,11 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 const char *optimizer_name(enum optimizer_kind kind) {
-    switch (kind) {
-    case OPT_SGD: return "sgd";
-    case OPT_ADAM: return "adam";
-    case OPT_ADAGRAD: return "adagrad";
-    case OPT_ROWWISE_ADAGRAD: return "rowwise_adagrad";
-    case OPT_FTRL: return "ftrl";
-    }
-    return "unknown";
+    static const char *const names[] = {"sgd", "adam", "adagrad", "rowwise_adagrad", "ftrl"};
+    return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
 }
 
 uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim) {

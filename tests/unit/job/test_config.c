@@ -88,6 +88,19 @@ static void every_key(void **state) {
     }
 }
 
+/* Two rows for one field would set each other's value. */
+static void every_key_has_a_field_of_its_own(void **state) {
+    (void)state;
+    for (size_t i = 0; i < config_key_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            const struct config_key *a = &config_keys[i], *b = &config_keys[k];
+            if (config_key_of_table(a) == config_key_of_table(b) && a->offset == b->offset) {
+                fail_msg("%s.%s and %s.%s", a->section, a->name, b->section, b->name);
+            }
+        }
+    }
+}
+
 static void a_refused_value_changes_nothing(void **state) {
     (void)state;
     config_default(&c);
@@ -209,6 +222,7 @@ static void keys_that_exclude_each_other(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key),
+        cmocka_unit_test(every_key_has_a_field_of_its_own),
         cmocka_unit_test(a_refused_value_changes_nothing),
         cmocka_unit_test(messages),
         cmocka_unit_test(later_wins_and_fields_override),
