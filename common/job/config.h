@@ -30,47 +30,32 @@ struct field_override {
     struct table_config table;
 };
 
+/* Section by section. What each key means, its default and its bounds: config_keys.c. */
 struct config {
     /* [model] */
     enum model_name model;
-    enum model_input input;            /* concat | sides */
-    uint32_t tower[CONFIG_LAYERS_MAX]; /* hidden widths, default 360,200,80 */
+    enum model_input input;
+    uint32_t tower[CONFIG_LAYERS_MAX]; /* hidden widths */
     uint32_t tower_layers;
-    float ctcvr_weight;           /* w of the loss's second term, default 1 */
-    float aman_rate;              /* aman: share of unclicked impressions taken as not converted */
-    uint32_t oversampling_factor; /* oversampling: how often a converted impression occurs */
-    enum unbias unbias;           /* unbias: accept a click with probability, or weigh it */
-    float unbias_clip;            /* unbias: c of min(1, c / p_ctr) */
-    enum delay_method delay;      /* esmm: what is done about conversions that come late */
-    float cvr_weight;             /* escm2, dcmt: weight of the CVR term on clicks */
-    float propensity_min; /* escm2, dcmt: p_ctr, 1 - p_ctr where they divide are at least that */
-    float counterfactual_weight; /* dcmt: weight of |1 - (q + q*)| */
-    uint32_t behaviours;         /* chain: of the data's, 0..BEHAVIOURS_MAX */
-    float behaviour_weight;      /* esm2, chain: weight of each behaviour's term */
-    uint32_t experts;            /* mmoe: in all; ple: of each tower, and shared ones */
-    uint32_t levels;             /* ple: of experts, 1..LEVELS_MAX; 1 with any other model */
-    float calibrator_weight;     /* aitm: weight of max(p_ctcvr - p_ctr, 0) */
-    float dropout;   /* p of every hidden layer, in training; 0 none (worker/model/dropout.h) */
-    bool prior_bias; /* output biases start at log odds of the data's rates */
+    enum unbias unbias;
+    enum delay_method delay;
+    float ctcvr_weight, aman_rate, unbias_clip, cvr_weight, propensity_min, counterfactual_weight;
+    float behaviour_weight, calibrator_weight, dropout;
+    uint32_t oversampling_factor, behaviours, experts, levels;
+    bool prior_bias;
     float
-        prior_cvr; /* CVR's at this share of them: with 1 it ranks badly for long where conversions
-                        are not rare, with 0 where they are (docs/quality.md) */
+        prior_cvr; /* with 1 the CVR tower ranks badly for long where conversions are not rare, with
+                        0 where they are (docs/quality.md) */
     /* [train] */
-    uint32_t batch; /* impressions, 2048 */
-    uint32_t epochs;
+    uint32_t batch, epochs, staleness_max, in_flight, warmup_steps;
     uint64_t max_steps; /* UINT64_MAX: no limit; 0: save the initial state only */
     uint64_t seed;
-    bool shuffle; /* shard order and groups within a shard, per epoch */
-    bool deterministic;
+    bool shuffle, deterministic;
     enum sample_correction sample_correction;
     enum consistency consistency;
-    uint32_t staleness_max; /* batches a trainer may be ahead of the slowest */
-    uint32_t in_flight;     /* batches that a trainer has pulled and not yet retired; 0: 2 for a
-                               job's only trainer or in a hybrid job, else 1 */
-    uint32_t warmup_steps;  /* learning rate grows linearly over so many applied batches */
     /* [compute] */
-    enum precision precision;  /* f32 | bf16 (where the CPU has it; f32 otherwise) */
-    enum kernel_choice kernel; /* auto: the best that the CPU has */
+    enum precision precision;
+    enum kernel_choice kernel;
     /* [table] and [field.NAME] */
     struct table_config table;
     struct field_override field[FIELDS_MAX];
@@ -78,30 +63,22 @@ struct config {
     /* [dense] */
     struct optimizer_config dense; /* adam or sgd */
     /* [server] */
-    uint32_t server_threads;
+    uint32_t server_threads, ticket_ms;
     uint64_t memory_bytes; /* per server; 0: no limit */
     enum memory_policy memory_policy;
-    uint64_t ticket_bytes; /* open tickets, per partition */
-    uint32_t ticket_ms;
-    uint64_t copy_bytes; /* snapshot copies, per partition */
-    /* [checkpoint] */
-    uint64_t every_impressions; /* 0: off */
-    uint64_t every_seconds;     /* 0: off */
-    uint32_t every_shards;      /* 0: off; between shards: so many more are trained, none in part */
-    uint32_t keep;              /* last K */
+    uint64_t ticket_bytes, copy_bytes; /* per partition */
+    /* [checkpoint]; 0: off */
+    uint64_t every_impressions, every_seconds;
+    uint32_t every_shards; /* when just so many more are trained, and none in part */
+    uint32_t keep;
     /* [wire] */
-    enum value_type wire_values; /* f32 | bf16 */
+    enum value_type wire_values;
     /* [net] */
-    uint32_t request_ms; /* a request is resent after so long without an answer */
-    uint32_t give_up_ms; /* and the peer is called dead after so long */
-    uint32_t stall_ms;   /* what gets nowhere has failed after so long */
-    uint32_t heartbeat_ms;
-    uint32_t lease_ms; /* a worker silent for so long loses its leases */
-    uint32_t message_bytes_max;
+    uint32_t request_ms, give_up_ms, stall_ms, heartbeat_ms, lease_ms, message_bytes_max;
     /* [log] */
-    enum log_level log_level; /* lines below it are not written */
+    enum log_level log_level;
     /* [eval] */
-    char user_field[FIELD_NAME_MAX]; /* GAUC groups by this field's first id; empty: by group key */
+    char user_field[FIELD_NAME_MAX]; /* "": GAUC groups by the group's key */
 };
 
 void config_default(struct config *c);

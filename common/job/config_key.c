@@ -41,13 +41,6 @@ static enum status key_parse_u64(const struct config_key *k, const char *text, u
     return OK;
 }
 
-static enum status key_parse_u32(const struct config_key *k, const char *text, uint32_t *out) {
-    uint64_t v;
-    TRY(key_parse_u64(k, text, &v));
-    *out = (uint32_t)v; /* every such key's max fits */
-    return OK;
-}
-
 static enum status key_parse_f32(const struct config_key *k, const char *text, float *out) {
     char *end;
     double v = strtod(text, &end);
@@ -139,9 +132,13 @@ static enum status key_parse_name(const struct config_key *k, const char *text, 
 
 enum status config_key_parse(const struct config_key *k, const char *text, void *base) {
     void *at = (char *)base + k->offset;
+    uint64_t v;
     switch (k->kind) {
     case KIND_U32:
-    case KIND_BYTES32: return key_parse_u32(k, text, at);
+    case KIND_BYTES32:
+        TRY(key_parse_u64(k, text, &v));
+        *(uint32_t *)at = (uint32_t)v; /* every such key's max fits */
+        return OK;
     case KIND_LIMIT:
     case KIND_U64:
     case KIND_BYTES: return key_parse_u64(k, text, at);

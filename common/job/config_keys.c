@@ -275,10 +275,8 @@ enum status config_section_check(const char *section) {
     if (is_override(section)) {
         return schema_name_good(section + 6)
                    ? OK
-                   : fail(ERR_CONFIG,
-                          "[%s]: expected a field's name of 1 to %d printable ASCII characters "
-                          "without '=', '[', ']' and without blanks at the ends",
-                          section, FIELD_NAME_MAX - 1);
+                   : fail(ERR_CONFIG, "[%s]: expected a field's name of " SCHEMA_NAME_RULE,
+                          section);
     }
     for (size_t i = 0; i < config_key_count; i++) {
         nearest_try(&nearest, config_keys[i].section);

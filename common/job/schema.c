@@ -7,6 +7,7 @@
 #include "common/base/hash.h"
 
 /* A blank at either end would be lost by an INI reader. */
+_Static_assert(FIELD_NAME_MAX == 64, "SCHEMA_NAME_RULE says so");
 bool schema_name_good(const char *name) {
     const size_t length = strlen(name);
     if (length == 0 || length >= FIELD_NAME_MAX || name[0] == ' ' || name[length - 1] == ' ') {
@@ -35,10 +36,7 @@ int schema_find(const struct schema *s, const char *name) {
 
 enum status schema_add(struct schema *s, const char *name, enum side side) {
     if (!schema_name_good(name)) {
-        return fail(ERR_FORMAT,
-                    "field name '%.80s': expected 1 to %d printable ASCII characters without "
-                    "'=', '[', ']' and without blanks at the ends",
-                    name, FIELD_NAME_MAX - 1);
+        return fail(ERR_FORMAT, "field name '%.80s': expected " SCHEMA_NAME_RULE, name);
     }
     if (schema_find(s, name) >= 0) {
         return fail(ERR_EXISTS, "field '%s' comes twice", name);

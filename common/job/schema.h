@@ -27,10 +27,10 @@ struct schema {
     uint32_t user_count; /* fields [0, user_count) are user side */
 };
 
-/* May a field be called so? Printable ASCII without '=', '[', ']' and without blanks at the ends,
- * 1 to FIELD_NAME_MAX - 1 bytes. A name goes into INI sections, file names of exports and log
- * lines. */
+/* May a field be called so? A name goes into INI sections, file names of exports and log lines. */
 bool schema_name_good(const char *name);
+#define SCHEMA_NAME_RULE                                                                           \
+    "1 to 63 printable ASCII characters without '=', '[', ']' and without blanks at the ends"
 
 const char *side_name(enum side side); /* "user", "item" */
 
