@@ -17,7 +17,8 @@ esmm=$(cd "$(dirname "$esmm")" && pwd)/$(basename "$esmm")
 hostfile=no program=(--program "$esmm")
 for word in "$@"; do
     case $word in
-    --hostfile | --hostfile=* | -h | --help) hostfile=yes ;;
+    -h | --help) exec "$esmm" train --help ;;
+    --hostfile | --hostfile=*) hostfile=yes ;;
     --program | --program=*) program=() ;;
     esac
 done
