@@ -284,7 +284,8 @@ static enum status words_complete(const struct words *w) {
             there |= w->given[i].row == r;
         }
         if (!there) {
-            return fail(ERR_USAGE, "%s%s is missing; see --help", r->argument ? "" : "--", r->name);
+            return fail(ERR_USAGE, "%s%s is missing: %.*s; see --help", r->argument ? "" : "--",
+                        r->name, (int)strcspn(r->help, ";"), r->help);
         }
     }
     return OK;

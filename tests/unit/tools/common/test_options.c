@@ -263,7 +263,7 @@ static void bounds(void **state) {
 
 static void missing_and_unknown(void **state) {
     (void)state;
-    bad("--quick", "--small is missing; see --help");
+    bad("--quick", "--small is missing: a uint32_t; see --help");
     bad("--small", "missing value of option '--small'; see --help");
     bad("--small 1 --quick=yes", "--quick takes no value, but is given 'yes'");
     bad("--small 1 --fruits pear", "unknown option '--fruits'; the nearest is --fruit; see --help");
@@ -321,7 +321,7 @@ static void arguments(void **state) {
     assert_int_equal(command_parse(&copy, &l, 5, from_to, stderr, &printed), ERR_USAGE);
     assert_string_equal(fail_text(), "unexpected argument 'c'; see --help");
     assert_int_equal(command_parse(&copy, &l, 1, from_to, stderr, &printed), ERR_USAGE);
-    assert_string_equal(fail_text(), "FROM is missing; see --help");
+    assert_string_equal(fail_text(), "FROM is missing: one; see --help");
 }
 
 /* --- what is printed -------------------------------------------------------------------------- */
@@ -486,6 +486,24 @@ static void check_default(const struct option_row *r) {
     buf_fini(&b);
 }
 
+/* As far as its size tells. */
+static bool member_fits(const struct option_row *r) {
+    switch (r->kind) {
+    case OPTION_FLAG: return r->bytes == sizeof(bool);
+    case OPTION_TEXT:
+    case OPTION_REST: return r->bytes == sizeof(char *);
+    case OPTION_CHOICE: return r->bytes == sizeof(enum fruit) || r->bytes == sizeof(bool);
+    case OPTION_WHOLE:
+    case OPTION_BYTES: return r->bytes == sizeof(uint32_t) || r->bytes == sizeof(uint64_t);
+    case OPTION_REAL: return r->bytes == sizeof(double) && r->low < r->high;
+    case OPTION_TEXTS:
+    case OPTION_PATHS:
+    case OPTION_FILES: return r->bytes == sizeof(struct file_list);
+    case OPTION_OWN: return r->take != NULL;
+    default: return true;
+    }
+}
+
 /* A table is true in itself: no name twice, and presets that the options themselves allow. */
 static void every_table(void **state) {
     (void)state;
@@ -496,7 +514,10 @@ static void every_table(void **state) {
             for (size_t j = 0; j < i && (other = command_row(c, j)) != NULL; j++) {
                 assert_string_not_equal(r->name, other->name);
             }
-            assert_false(r->required && r->preset != NULL);
+            assert_false(r->required && (r->preset != NULL || r->help == NULL));
+            if (!member_fits(r)) {
+                fail_msg("%s: --%s is stored in a member of another type", c->name, r->name);
+            }
             if (r->kind == OPTION_CONFIG && r->told != NULL) {
                 check_default(r);
             }
