@@ -308,6 +308,19 @@ static enum status decode_block(struct container_reader *r, uint64_t offset, uin
                       r->file.path, offset, checksum, h->checksum);
 }
 
+enum status container_version(const char *path, const char *what, uint32_t version, uint32_t first,
+                              uint32_t last) {
+    char to[24] = "";
+    if (last > first) {
+        snprintf(to, sizeof to, " to %u", last);
+    }
+    return version >= first && version <= last
+               ? OK
+               : fail(ERR_CORRUPT, "%s%s%s %u, this program (esmm %s) reads %u%s",
+                      path == NULL ? "" : path, path == NULL ? "" : ": ", what, version,
+                      ESMM_VERSION, first, to);
+}
+
 static enum status check_header(struct container_reader *r) {
     const uint8_t *at = NULL;
     if (r->file_bytes < HEADER_BYTES + BLOCK_BYTES + TRAILER_BYTES) {
@@ -318,10 +331,8 @@ static enum status check_header(struct container_reader *r) {
     if (memcmp(at, magic, sizeof magic) != 0) {
         return corrupt(r, 0, "expected the mark of a container");
     }
-    if (load_u32(at + 8) != CONTAINER_VERSION) {
-        return fail(ERR_CORRUPT, "%s: offset 8: container version %u, expected %u", r->file.path,
-                    load_u32(at + 8), CONTAINER_VERSION);
-    }
+    TRY(container_version(r->file.path, "container version", load_u32(at + 8), CONTAINER_VERSION,
+                          CONTAINER_VERSION));
     if (load_u32(at + 12) != r->kind) {
         return fail(ERR_CORRUPT,
                     "%s: offset 12: content kind %u, expected %u (1 shard, 2 checkpoint part, "

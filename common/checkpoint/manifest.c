@@ -152,10 +152,8 @@ static enum status take_parts(struct manifest *m, const Esmm__CheckpointManifest
 }
 
 static enum status manifest_take(struct manifest *m, const Esmm__CheckpointManifest *in) {
-    if (in->format != MANIFEST_FORMAT) {
-        return fail(ERR_CORRUPT, "checkpoint manifest of format %u, this program reads %u",
-                    in->format, MANIFEST_FORMAT);
-    }
+    TRY(container_version(NULL, "format of a checkpoint's manifest", in->format, MANIFEST_FORMAT,
+                          MANIFEST_FORMAT));
     if (in->n_batches_per_shard > UINT32_MAX) {
         return bad_manifest("too many shards");
     }

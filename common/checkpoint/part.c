@@ -41,7 +41,10 @@ static enum status open_meta(struct part_reader *r, const struct manifest_part *
         return damaged(r, "the first block should be META");
     }
     TRY(read_block(r));
-    TRY(part_meta_decode(&r->meta, r->block.data, r->block.len));
+    const enum status status = part_meta_decode(&r->meta, r->block.data, r->block.len);
+    if (status != OK) {
+        return fail(status, "%s: %s", r->container.file.path, fail_text());
+    }
     if (m->bucket_begin != part->bucket_begin || m->bucket_end != part->bucket_end ||
         m->version != part->version) {
         return fail(ERR_CORRUPT,

@@ -4,6 +4,7 @@
 #include "part_meta.h"
 
 #include <string.h>
+#include "common/base/container.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/job/schema.h"
@@ -143,9 +144,8 @@ static enum status get_lists(struct cursor *c, struct part_meta *m) {
 
 static enum status get_all(struct part_meta *m, struct cursor *c) {
     const uint32_t format = cursor_u32(c);
-    if (format != META_VERSION && format != META_NO_CUT) {
-        return bad_meta("unknown version");
-    }
+    TRY(container_version(NULL, "version of a checkpoint's part", format, META_NO_CUT,
+                          META_VERSION));
     m->bucket_begin = cursor_u32(c);
     m->bucket_end = cursor_u32(c);
     m->dense_begin = cursor_u64(c);

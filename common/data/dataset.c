@@ -280,10 +280,8 @@ static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *
 }
 
 static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, const char *path) {
-    if (in->format != DATASET_FORMAT) {
-        return fail(ERR_CORRUPT, "%s: format %u of a shard directory, expected %u", path,
-                    in->format, DATASET_FORMAT);
-    }
+    TRY(container_version(path, "format of a shard directory", in->format, DATASET_FORMAT,
+                          DATASET_FORMAT));
     if (strlen(in->source) >= sizeof d->source || in->n_shards > SHARDS_MAX) {
         return corrupt(path, "too long a source, or too many shards");
     }

@@ -79,10 +79,8 @@ enum status decoder_meta(struct decoder *d) {
     d->impressions = cursor_u32(&c);
     d->groups = cursor_u32(&c);
     const uint32_t columns = cursor_u32(&c);
-    if (c.bad || (format != SHARD_FORMAT && format != SHARD_FORMAT_MORE)) {
-        return fail(ERR_CORRUPT, "%s: shard format %u, expected %u or %u", d->file.file.path,
-                    format, SHARD_FORMAT, SHARD_FORMAT_MORE);
-    }
+    TRY(container_version(d->file.file.path, "shard format", format, SHARD_FORMAT,
+                          SHARD_FORMAT_MORE));
     d->has = format == SHARD_FORMAT_MORE ? cursor_u32(&c) : 0;
     if (format == SHARD_FORMAT_MORE && (d->has == 0 || (d->has & ~SHARD_HAS) != 0 ||
                                         (d->has & SHARD_HAS_RECORDS) == SHARD_HAS_KINDS)) {

@@ -19,6 +19,7 @@
 
 #include <assert.h>
 #include "batch_bits.h"
+#include "common/base/container.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
@@ -463,8 +464,10 @@ enum status applied_decode(struct applied **out, const void *data, size_t bytes,
     *out = NULL;
     TRY_OUT(applied_create(&a, batches_per_shard, shards));
     const uint32_t version = cursor_u32(&c);
-    if ((version != APPLIED_VERSION && version != APPLIED_VERSION_OPEN) || cursor_left(&c) < 20) {
-        TRY_OUT(applied_corrupt("unknown version or short"));
+    TRY_OUT(container_version(NULL, "version of a set of applied batches", version, APPLIED_VERSION,
+                              APPLIED_VERSION_OPEN));
+    if (cursor_left(&c) < 20) {
+        TRY_OUT(applied_corrupt("short"));
     }
     a->open = version == APPLIED_VERSION_OPEN;
     const uint32_t its_shards = cursor_u32(&c);

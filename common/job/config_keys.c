@@ -191,6 +191,9 @@ bool config_key_of_table(const struct config_key *k) {
 }
 
 const struct config_key *config_key_find(const char *section, const char *name) {
+    if (strcmp(section, "train") == 0 && strcmp(name, "wire_values") == 0) {
+        return config_key_find("wire", "values"); /* its name in the first checkpoints of 0.1.0 */
+    }
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
         if (strcmp(k->section, section) == 0 && strcmp(k->name, name) == 0) {
