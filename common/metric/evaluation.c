@@ -213,6 +213,7 @@ static enum status tasks(struct evaluation *e, struct work *w) {
                                   .coverage = &e->gauc_ctcvr_coverage};
     e->impressions = w->n;
     e->weighted = w->spec->weighted;
+    e->unlabelled = w->spec->form == SCORE_CTR_UNLABELLED;
     for (size_t i = 0; i < w->n; i++) {
         e->weight += e->weighted ? (double)w->scores[i].weight : 1.0;
     }

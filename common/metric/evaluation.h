@@ -21,9 +21,10 @@ struct evaluation_spec {
 };
 struct evaluation {
     uint64_t impressions, clicks, conversions;
+    bool unlabelled; /* SCORE_CTR_UNLABELLED: how many converted is not known, conversions is 0 */
     bool weighted;
-    double weight, weight_clicks,
-        weight_conversions; /* what they count together; unweighted: the same */
+    /* What they count together; unweighted: the same. */
+    double weight, weight_clicks, weight_conversions;
     double auc_ctr, auc_cvr_clicked, auc_ctcvr;
     double auc_ctr_sd, auc_cvr_clicked_sd, auc_ctcvr_sd;
     double gauc_ctr, gauc_ctcvr, gauc_ctr_coverage, gauc_ctcvr_coverage;

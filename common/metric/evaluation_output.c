@@ -83,7 +83,11 @@ static void calibration_keys(const struct evaluation *e, struct json *j) {
 void evaluation_json(const struct evaluation *e, struct json *j) {
     json_u64(j, "impressions", e->impressions);
     json_u64(j, "clicks", e->clicks);
-    json_u64(j, "conversions", e->conversions);
+    if (e->unlabelled) {
+        json_f64(j, "conversions", NAN);
+    } else {
+        json_u64(j, "conversions", e->conversions);
+    }
     json_bool(j, "weighted", e->weighted);
     if (e->weighted) {
         F64(weight);
@@ -119,7 +123,8 @@ void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-/* A population: its name, size, and what counts as a positive; weighted: the sums of weights. */
+/* A population: its name, size, and what counts as a positive; weighted: the sums of weights.
+ * positives: NaN where they are not known. */
 struct population {
     const char *name, *label;
     double n, positives;
@@ -130,10 +135,10 @@ struct populations {
 };
 
 static struct populations populations_of(const struct evaluation *e) {
-    return (struct populations){
-        .ctr = {"all", "click", e->weight, e->weight_clicks},
-        .cvr = {"clicked", "conversion", e->weight_clicks, e->weight_conversions},
-        .ctcvr = {"all", "click and conversion", e->weight, e->weight_conversions}};
+    const double conversions = e->unlabelled ? NAN : e->weight_conversions;
+    return (struct populations){.ctr = {"all", "click", e->weight, e->weight_clicks},
+                                .cvr = {"clicked", "conversion", e->weight_clicks, conversions},
+                                .ctcvr = {"all", "click and conversion", e->weight, conversions}};
 }
 
 /* "undefined", or the value after the format. */
@@ -142,13 +147,18 @@ static const char *shown(char *text, size_t bytes, const char *format, double va
     return text;
 }
 
+static const char *positives_shown(char *text, size_t bytes, const struct population *p) {
+    snprintf(text, bytes, isnan(p->positives) ? "unknown" : "%.0f", p->positives);
+    return text;
+}
+
 /* A line, `note` (may be empty) behind its value. */
 static enum status line(struct buf *out, const char *metric, const struct population *p,
                         double value, const char *note) {
-    char text[32];
-    return buf_printf(out, "%-20s %-10s %10.0f %10.0f  %-20s %9s%s%s\n", metric, p->name, p->n,
-                      p->positives, p->label, shown(text, sizeof text, "%.5f", value),
-                      note[0] != '\0' ? "  " : "", note);
+    char text[32], positives[32];
+    return buf_printf(out, "%-20s %-10s %10.0f %10s  %-20s %9s%s%s\n", metric, p->name, p->n,
+                      positives_shown(positives, sizeof positives, p), p->label,
+                      shown(text, sizeof text, "%.5f", value), note[0] != '\0' ? "  " : "", note);
 }
 
 /* sd: NaN, none is shown; interval: NaN, none is shown. */
@@ -175,7 +185,7 @@ static enum status gauc_line(struct buf *out, const char *metric, const struct p
 static enum status pr_line(struct buf *out, const char *metric, const struct population *p,
                            double value) {
     char note[64] = "";
-    if (p->n > 0) {
+    if (p->n > 0 && !isnan(p->positives)) {
         snprintf(note, sizeof note, "base rate %.5f", p->positives / p->n);
     }
     return line(out, metric, p, value, note);
@@ -267,12 +277,13 @@ bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr) {
 enum status evaluation_table(const struct evaluation *e, struct buf *out) {
     const struct populations p = populations_of(e);
     if (e->weighted) {
-        TRY(buf_printf(out,
-                       "by weight: %llu impressions count %.6g, %llu clicks %.6g, %llu conversions "
-                       "%.6g; n and positives are such sums\n",
+        TRY(buf_printf(out, "by weight: %llu impressions count %.6g, %llu clicks %.6g, ",
                        (unsigned long long)e->impressions, e->weight, (unsigned long long)e->clicks,
-                       e->weight_clicks, (unsigned long long)e->conversions,
-                       e->weight_conversions));
+                       e->weight_clicks));
+        TRY(e->unlabelled ? buf_printf(out, "conversions are unknown")
+                          : buf_printf(out, "%llu conversions %.6g",
+                                       (unsigned long long)e->conversions, e->weight_conversions));
+        TRY(buf_printf(out, "; n and positives are such sums\n"));
     }
     TRY(buf_printf(out, "%-20s %-10s %10s %10s  %-20s %9s\n", "metric", "population", "n",
                    "positives", "label", "value"));
@@ -293,8 +304,9 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out) {
 
 static enum status reliability_table(struct buf *out, const char *task, const struct population *p,
                                      const struct reliability *r) {
-    TRY(buf_printf(out, "\nreliability %s: %s, %.0f impressions, %.0f positives (%s)\n", task,
-                   p->name, p->n, p->positives, p->label));
+    char positives[32];
+    TRY(buf_printf(out, "\nreliability %s: %s, %.0f impressions, %s positives (%s)\n", task,
+                   p->name, p->n, positives_shown(positives, sizeof positives, p), p->label));
     if (r->buckets == 0) {
         return buf_printf(out, "  undefined\n");
     }

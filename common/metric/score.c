@@ -18,7 +18,7 @@ enum score_form score_form_of(const struct config *c) {
 
 enum status score_form_judged(const struct config *c, bool no_conversion, const char *data,
                               enum score_form *out) {
-    *out = no_conversion ? SCORE_CTR_ALONE : score_form_of(c);
+    *out = no_conversion ? SCORE_CTR_UNLABELLED : score_form_of(c);
     return !no_conversion || method_of(c->model)->has_ctr
                ? OK
                : fail(ERR_CONFIG,
@@ -29,7 +29,7 @@ enum status score_form_judged(const struct config *c, bool no_conversion, const 
 
 struct score_ranks score_ranks(float logit_a, float logit_b, enum score_form form) {
     double a = form == SCORE_CVR_ALONE ? NAN : (double)logit_a;
-    double b = form == SCORE_CTR_ALONE ? NAN : (double)logit_b;
+    double b = form == SCORE_CTR_ALONE || form == SCORE_CTR_UNLABELLED ? NAN : (double)logit_b;
     if (form == SCORE_CTCVR) {
         return (struct score_ranks){.ctr = a, .cvr = division_log(a, b), .ctcvr = b};
     }

@@ -22,13 +22,14 @@ enum score_form {
     SCORE_CTCVR, /* b = logit of p_ctcvr (division, aitm): p_cvr = p_ctcvr / p_ctr may exceed 1; it
                     is ranked by its logarithm unclipped, clipped to [0,1] for log loss and
                         calibration only */
-    SCORE_CTR_ALONE, /* a model without p_cvr: b says nothing */
-    SCORE_CVR_ALONE  /* one without p_ctr (base): a says nothing, b as with SCORE_CVR */
+    SCORE_CTR_ALONE,     /* a model without p_cvr: b says nothing */
+    SCORE_CVR_ALONE,     /* one without p_ctr (base): a says nothing, b as with SCORE_CVR */
+    SCORE_CTR_UNLABELLED /* as SCORE_CTR_ALONE, on data of which no conversion is known */
 };
 struct config;
 enum score_form score_form_of(const struct config *c); /* of its model */
 /* In which form scores of that model can be judged on data: where the data have no label of
- * conversions, the click's alone. ERR_CONFIG, naming the data: then nothing can be judged. */
+ * conversions, SCORE_CTR_UNLABELLED. ERR_CONFIG, naming the data: then nothing can be judged. */
 enum status score_form_judged(const struct config *c, bool no_conversion, const char *data,
                               enum score_form *out);
 /* What ranks each task. NaN where the model does not predict it: a constant has the AUC 0.5. */

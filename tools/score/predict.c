@@ -6,6 +6,10 @@
 
 #include "common/base/bytes.h"
 #include "common/base/lock.h"
+#include "common/base/mem.h"
+#include "common/base/rank.h"
+#include "common/data/dataset.h"
+#include "common/data/shard.h"
 #include "tools/common/tools.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
@@ -46,6 +50,45 @@ static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     return OK;
 }
 
+/* A line of predictions says which impression it is of by the id alone, so no two directories may
+ * have the same. (Records of a stream repeat theirs, but within a directory.) */
+static enum status check_ids(const struct file_list *dirs) {
+    const struct schema none = {0};
+    struct dataset d = {0};
+    struct shard s = {0};
+    struct ranked *ids = NULL;
+    size_t n = 0, cap = 0;
+    enum status status = OK;
+    TRY_OUT(dataset_read_all(&d, dirs, NULL));
+    for (uint32_t k = 0; k < d.shard_count; k++) {
+        const struct shard_info *info = &d.shards[k];
+        TRY_OUT(shard_read(&s, dataset_dir(&d, info), info->name, &none));
+        TRY_OUT(mem_room(&ids, &cap, n + s.impressions));
+        for (uint32_t i = 0; i < s.impressions; i++) {
+            ids[n++] = (struct ranked){s.impression_id[i], info->dir};
+        }
+        shard_free(&s);
+    }
+    TRY_OUT(rank_sort(ids, n));
+    for (size_t i = 1; i < n; i++) {
+        if (ids[i].key == ids[i - 1].key && ids[i].tag != ids[i - 1].tag) {
+            TRY_OUT(
+                fail(ERR_CONFIG,
+                     "impression %llu is in %s and in %s: predictions of both could not be told "
+                     "apart. Predict one directory at a time; logs without a column of ids have "
+                     "line numbers for ids, which esmm prep counts on over logs that it is "
+                     "given together",
+                     (unsigned long long)ids[i].key, d.dirs.names[ids[i - 1].tag],
+                     d.dirs.names[ids[i].tag]));
+        }
+    }
+out:
+    shard_free(&s);
+    mem_free(&ids);
+    dataset_free(&d);
+    return status;
+}
+
 enum status predict_csv(struct scorer *scorer, const struct file_list *data, uint32_t threads,
                         const char *path, uint64_t *lines) {
     char temporary[PATH_BYTES_MAX];
@@ -57,6 +100,7 @@ enum status predict_csv(struct scorer *scorer, const struct file_list *data, uin
         return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
     }
     TRY_OUT(file_may_replace(path));
+    TRY_OUT(data->count > 1 ? check_ids(data) : OK);
     TRY_OUT(lock_take_beside(&lock, path));
     TRY_OUT(file_open_write(&c.file, temporary));
     made = true;

@@ -84,7 +84,7 @@ static void test_no_conversion(void **state) {
     assert_non_null(strstr(fail_text(), "log has no conversions"));
     assert_non_null(strstr(fail_text(), "model.name=ctr"));
     assert_int_equal(score_form_judged(&c, true, "log", &form), OK);
-    assert_int_equal(form, SCORE_CTR_ALONE);
+    assert_int_equal(form, SCORE_CTR_UNLABELLED);
     assert_int_equal(score_form_judged(&c, false, "log", &form), OK);
     assert_int_equal(form, SCORE_CVR);
     c.model = MODEL_CTR;

@@ -530,6 +530,16 @@ static void test_text_undefined(void **state) {
     assert_null(strstr(text, "nan"));
     assert_null(strstr(text, "95 %"));
     assert_null(strstr(text, "entire"));
+    buf_clear(&out); /* data of which no conversion is known: none is counted */
+    const struct evaluation_spec clicks = {.form = SCORE_CTR_UNLABELLED};
+    assert_int_equal(evaluation_compute(&e, s, 2, &clicks), OK);
+    assert_non_null(strstr(json_of(&e, &out), "\"conversions\":null"));
+    buf_clear(&out);
+    assert_int_equal(evaluation_table(&e, &out), OK);
+    text = ended(&out);
+    assert_non_null(strstr(text, "auc ctr              all                 2          1  click"));
+    assert_non_null(
+        strstr(text, "auc cvr              clicked             1    unknown  conversion"));
     buf_fini(&out);
 }
 

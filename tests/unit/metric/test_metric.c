@@ -252,6 +252,8 @@ static void test_ranks(void **state) {
     assert_true(r.ctr == -2 && r.cvr == -3 && r.ctcvr == ctcvr_logit(-2, -3));
     r = score_ranks(-2, -3, SCORE_CTCVR);
     assert_true(r.ctr == -2 && r.cvr == division_log(-2, -3) && r.ctcvr == -3);
+    r = score_ranks(-2, -3, SCORE_CTR_UNLABELLED);
+    assert_true(r.ctr == -2 && isnan(r.cvr) && isnan(r.ctcvr));
     r = score_ranks(-2, 0, SCORE_CTR_ALONE);
     assert_true(r.ctr == -2 && isnan(r.cvr) && isnan(r.ctcvr));
     r = score_ranks(0, -3, SCORE_CVR_ALONE);

@@ -79,6 +79,24 @@ static void test_last(void **state) {
     expect_scores("last", 18, true);
 }
 
+/* Both hold impressions 1000 to 1047. */
+static void test_ids_twice(void **state) {
+    (void)state;
+    char checkpoint[PATH_BYTES_MAX], a[PATH_BYTES_MAX], b[PATH_BYTES_MAX], out[PATH_BYTES_MAX];
+    struct scorer *s = NULL;
+    uint64_t lines = 0;
+    assert_int_equal(path_join(out, dir, "p.csv"), OK);
+    assert_int_equal(scorer_create(&s, old_path(checkpoint, "last/checkpoint"), NULL), OK);
+    const struct file_list both = DIRS(a, b);
+    old_path(a, "first/shards");
+    old_path(b, "stream/shards");
+    assert_int_equal(predict_csv(s, &both, 1, out, &lines), ERR_CONFIG);
+    assert_non_null(strstr(fail_text(), "impression 1000 is in "));
+    assert_non_null(strstr(fail_text(), "first/shards and in "));
+    assert_int_equal(access(out, F_OK), -1);
+    scorer_destroy(&s);
+}
+
 /* --- of a version that is yet to come --------------------------------------------------------- */
 
 static void test_later_manifest(void **state) {
@@ -143,9 +161,10 @@ static int remove_dir(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first),      cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_last),       cmocka_unit_test(test_later_manifest),
-        cmocka_unit_test(test_later_part), cmocka_unit_test(test_later_names),
+        cmocka_unit_test(test_first),          cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_last),           cmocka_unit_test(test_ids_twice),
+        cmocka_unit_test(test_later_manifest), cmocka_unit_test(test_later_part),
+        cmocka_unit_test(test_later_names),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
