@@ -90,13 +90,8 @@ static void pack_labels(struct packed *k, const struct dataset *d) {
 /* NULL: there are none. */
 static Esmm__DatasetLines *pack_lines(Esmm__DatasetLines *to, const struct line_counts *from) {
     esmm__dataset_lines__init(to);
-    to->lines = from->lines;
-    to->header = from->header;
-    to->blank = from->blank;
-    to->rejected = from->rejected;
-    to->dropped = from->dropped;
-    to->rows = from->rows;
-    to->continued = from->continued;
+#define PACK(name) to->name = from->name;
+    LINE_COUNTS(PACK)
     return from->lines > 0 ? to : NULL;
 }
 
@@ -267,13 +262,8 @@ static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *
     if (in == NULL) {
         return OK;
     }
-    *to = (struct line_counts){.lines = in->lines,
-                               .header = in->header,
-                               .blank = in->blank,
-                               .rejected = in->rejected,
-                               .dropped = in->dropped,
-                               .rows = in->rows,
-                               .continued = in->continued};
+#define TAKE(name) to->name = in->name;
+    LINE_COUNTS(TAKE)
     const uint64_t sum =
         to->header + to->blank + to->rejected + to->dropped + to->rows + to->continued;
     return sum == to->lines ? OK : corrupt(path, "the counts of the log's lines do not add up");

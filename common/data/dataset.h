@@ -17,6 +17,7 @@ struct line_counts {
     uint64_t rows;      /* impressions; rows of a common file */
     uint64_t continued; /* further lines of records that go on over line ends */
 };
+#define LINE_COUNTS(X) X(lines) X(header) X(blank) X(rejected) X(dropped) X(rows) X(continued)
 
 #define DATASET_LABELS (2u + BEHAVIOURS_MAX) /* click, conversion, behaviours */
 /* Lines of the log that have a label, or were rejected and look so. */

@@ -106,17 +106,12 @@ out:
 
 /* Not said if one of them does not say it, as with times. */
 static void unite_lines(struct line_counts *all, const struct line_counts *more) {
-    const struct line_counts a = *all;
-    *all = (struct line_counts){0};
-    if (a.lines > 0 && more->lines > 0) {
-        *all = (struct line_counts){.lines = a.lines + more->lines,
-                                    .header = a.header + more->header,
-                                    .blank = a.blank + more->blank,
-                                    .rejected = a.rejected + more->rejected,
-                                    .dropped = a.dropped + more->dropped,
-                                    .rows = a.rows + more->rows,
-                                    .continued = a.continued + more->continued};
+    if (all->lines == 0 || more->lines == 0) {
+        *all = (struct line_counts){0};
+        return;
     }
+#define ADD(name) all->name += more->name;
+    LINE_COUNTS(ADD)
 }
 
 static void unite_times(struct dataset *d, const struct dataset *more) {

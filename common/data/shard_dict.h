@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/rank.h"
 #include "common/base/status.h"
 
 /* A feature that was added: to which entry of its column, a group or an impression. */
@@ -14,22 +15,16 @@ struct shard_value {
     float weight;
 };
 
-struct dict_entry {
-    uint64_t id;
-    uint32_t ordinal; /* by first occurrence */
-};
-
 /* Starts zeroed; used for one column after the other. */
 struct shard_dict {
-    struct dict_entry *entry; /* [count] distinct ids, ascending */
-    size_t count, cap;        /* cap >= slots / 2 */
-    uint32_t *ordinal;        /* [values] of each value; its code is rank[ordinal] */
+    struct ranked *entry; /* [count] distinct ids, ascending; tag: ordinal of first occurrence */
+    size_t count, cap;    /* cap >= slots / 2 */
+    uint32_t *ordinal;    /* [values] of each value; its code is rank[ordinal] */
     size_t ordinal_cap;
     uint32_t *rank; /* [cap] ordinal -> place in entry[] */
     /* work space */
-    struct dict_entry *other; /* the sort's second half */
-    uint32_t *slot;           /* hash table: ordinal + 1, 0 free */
-    size_t slots, slots_cap;  /* in use by this column, a power of two; there */
+    uint32_t *slot;          /* hash table: ordinal + 1, 0 free */
+    size_t slots, slots_cap; /* in use by this column, a power of two; there */
 };
 
 /* The dictionary of n values, in place of the one before. ERR_MEMORY. */

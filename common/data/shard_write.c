@@ -34,8 +34,8 @@ static enum status encode_dict(struct work *w) {
     buf_clear(&w->bytes);
     TRY(buf_reserve(&w->bytes, w->dict.count * 10));
     for (size_t k = 0; k < w->dict.count; k++) {
-        append_varint(&w->bytes, w->dict.entry[k].id - before);
-        before = w->dict.entry[k].id;
+        append_varint(&w->bytes, w->dict.entry[k].key - before);
+        before = w->dict.entry[k].key;
     }
     return OK;
 }
