@@ -271,7 +271,7 @@ static void say_evaluation(struct coord *c) {
     const struct evaluation *e = &c->evaluation[0];
     log_info("evaluation after epoch %u: AUC ctr (all) %.5f, cvr (clicked) %.5f, ctcvr (all) %.5f; "
              "%llu impressions, %llu clicks, %llu conversions",
-             c->evaluation_epoch + 1, e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr,
+             c->evaluation_epoch + 1, e->ctr.auc, e->cvr_clicked.auc, e->ctcvr.auc,
              (unsigned long long)e->impressions, (unsigned long long)e->clicks,
              (unsigned long long)e->conversions);
     struct json *j = event_log_event(&c->event_log, "evaluation");

@@ -141,28 +141,20 @@ static enum status resample(struct work *w, const struct population *p, const fl
 
 /* --- the three tasks -------------------------------------------------------------------------- */
 
-/* Where the figures of a task go. */
-struct figures {
-    double *auc, *sd, *pr_auc, *logloss, *ne, *pcoc, *ece, *ece_max;
-    struct reliability *reliability;
-    struct interval *interval;
-    double *gauc, *coverage; /* NULL: not by groups */
-};
-
 static double ratio(double over, double under) {
     return under > 0.0 ? over / under : NAN;
 }
 
-static void losses(const struct population *p, const struct figures *f) {
+static void losses(const struct population *p, struct task_figures *f) {
     double loss = 0.0, predicted = 0.0;
     for (size_t i = 0; i < p->n; i++) {
         const double counts = weight_at(p->weight, i);
         loss += counts * metric_loss(p->score[i], p->scale, p->label[i] != 0);
         predicted += counts * metric_probability(p->score[i], p->scale);
     }
-    *f->logloss = ratio(loss, p->all);
-    *f->ne = metric_normalised_entropy(*f->logloss, p->positive, p->all);
-    *f->pcoc = ratio(predicted, p->positive);
+    f->logloss = ratio(loss, p->all);
+    f->ne = metric_normalised_entropy(f->logloss, p->positive, p->all);
+    f->pcoc = ratio(predicted, p->positive);
 }
 
 /* As many rows of one weight as say as much as these do of unequal ones: (sum w)^2 / sum w^2 (Kish
@@ -177,49 +169,39 @@ static double effective(const struct population *p, bool positive) {
     return squares > 0.0 ? sum * sum / squares : 0.0;
 }
 
-static enum status judge(struct work *w, enum task task, const struct figures *f,
+static enum status judge(struct work *w, enum task task, struct task_figures *f,
                          uint64_t *positives, double *weight) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, task));
     *positives = p.positives;
     *weight = p.positive;
-    *f->auc = metric_order_auc(&p.order, p.label, p.weight);
-    *f->sd = metric_auc_sd(*f->auc, effective(&p, true), effective(&p, false));
-    *f->pr_auc = metric_order_pr_auc(&p.order, p.label, p.weight);
+    f->auc = metric_order_auc(&p.order, p.label, p.weight);
+    f->auc_sd = metric_auc_sd(f->auc, effective(&p, true), effective(&p, false));
+    f->pr_auc = metric_order_pr_auc(&p.order, p.label, p.weight);
     losses(&p, f);
-    metric_reliability(&p.order, p.score, p.scale, p.label, p.weight, f->reliability, f->ece,
-                       f->ece_max);
-    TRY_OUT(resample(w, &p, NULL, f->interval));
-    if (f->gauc != NULL) { /* last: it uses the order up */
-        TRY_OUT(metric_order_gauc(&p.order, p.label, p.weight, w->user, f->gauc, f->coverage));
+    metric_reliability(&p.order, p.score, p.scale, p.label, p.weight, &f->reliability, &f->ece,
+                       &f->ece_max);
+    TRY_OUT(resample(w, &p, NULL, &f->auc_95));
+    if (task != TASK_CVR_CLICKED) { /* last: it uses the order up */
+        TRY_OUT(
+            metric_order_gauc(&p.order, p.label, p.weight, w->user, &f->gauc, &f->gauc_coverage));
     }
 out:
     population_fini(&p);
     return status;
 }
 
-#define FIGURES(e, task)                                                                           \
-    .auc = &(e)->auc_##task, .sd = &(e)->auc_##task##_sd, .pr_auc = &(e)->pr_auc_##task,           \
-    .logloss = &(e)->logloss_##task, .ne = &(e)->ne_##task, .pcoc = &(e)->pcoc_##task,             \
-    .ece = &(e)->ece_##task, .ece_max = &(e)->ece_max_##task,                                      \
-    .reliability = &(e)->reliability_##task, .interval = &(e)->auc_##task##_95
-
 static enum status tasks(struct evaluation *e, struct work *w) {
-    const struct figures ctr = {FIGURES(e, ctr), .gauc = &e->gauc_ctr,
-                                .coverage = &e->gauc_ctr_coverage};
-    const struct figures cvr = {FIGURES(e, cvr_clicked)};
-    const struct figures ctcvr = {FIGURES(e, ctcvr), .gauc = &e->gauc_ctcvr,
-                                  .coverage = &e->gauc_ctcvr_coverage};
     e->impressions = w->n;
     e->weighted = w->spec->weighted;
     e->unlabelled = w->spec->form == SCORE_CTR_UNLABELLED;
     for (size_t i = 0; i < w->n; i++) {
         e->weight += e->weighted ? (double)w->scores[i].weight : 1.0;
     }
-    TRY(judge(w, TASK_CTR, &ctr, &e->clicks, &e->weight_clicks));
-    TRY(judge(w, TASK_CVR_CLICKED, &cvr, &e->conversions, &e->weight_conversions));
-    return judge(w, TASK_CTCVR, &ctcvr, &e->conversions, &e->weight_conversions);
+    TRY(judge(w, TASK_CTR, &e->ctr, &e->clicks, &e->weight_clicks));
+    TRY(judge(w, TASK_CVR_CLICKED, &e->cvr_clicked, &e->conversions, &e->weight_conversions));
+    return judge(w, TASK_CTCVR, &e->ctcvr, &e->conversions, &e->weight_conversions);
 }
 
 /* --- what a log cannot tell ------------------------------------------------------------------- */
@@ -281,9 +263,9 @@ static struct evaluation nothing_known(void) {
         .ratio_cvr_entire = NAN,
         .ratio_cvr_clicked_truth = NAN,
         .ratio_cvr_unclicked = NAN,
-        .auc_ctr_95 = unknown,
-        .auc_cvr_clicked_95 = unknown,
-        .auc_ctcvr_95 = unknown,
+        .ctr.auc_95 = unknown,
+        .cvr_clicked.auc_95 = unknown,
+        .ctcvr.auc_95 = unknown,
         .auc_cvr_entire_95 = unknown,
         .auc_ctcvr_reference_95 = unknown,
     };

@@ -19,36 +19,38 @@ struct evaluation_spec {
     uint64_t seed;              /* of the bootstrap */
     bool weighted;              /* each impression counts score.weight, else 1 */
 };
+/* Of one task, on its population. */
+struct task_figures {
+    double auc, auc_sd;         /* sd: Hanley and McNeil's */
+    struct interval auc_95;     /* bootstrap over groups: the middle 95 % of the resamples' AUCs */
+    double gauc, gauc_coverage; /* of CTR and CTCVR */
+    double pr_auc;              /* the base rate is the baseline */
+    double logloss;
+    double ne;           /* log loss / entropy of the base rate */
+    double pcoc;         /* sum of predictions / sum of labels */
+    double ece, ece_max; /* mean gap of the buckets, by their n; largest gap */
+    struct reliability reliability;
+};
 struct evaluation {
     uint64_t impressions, clicks, conversions;
     bool unlabelled; /* SCORE_CTR_UNLABELLED: how many converted is not known, conversions is 0 */
     bool weighted;
     /* What they count together; unweighted: the same. */
     double weight, weight_clicks, weight_conversions;
-    double auc_ctr, auc_cvr_clicked, auc_ctcvr;
-    double auc_ctr_sd, auc_cvr_clicked_sd, auc_ctcvr_sd;
-    double gauc_ctr, gauc_ctcvr, gauc_ctr_coverage, gauc_ctcvr_coverage;
-    double pr_auc_ctr, pr_auc_cvr_clicked, pr_auc_ctcvr; /* the base rate is the baseline */
-    double logloss_ctr, logloss_cvr_clicked, logloss_ctcvr;
-    double ne_ctr, ne_cvr_clicked, ne_ctcvr;       /* log loss / entropy of the base rate */
-    double pcoc_ctr, pcoc_cvr_clicked, pcoc_ctcvr; /* sum of predictions / sum of labels */
-    double ece_ctr, ece_cvr_clicked, ece_ctcvr;    /* mean gap of the buckets, by their n */
-    double ece_max_ctr, ece_max_cvr_clicked, ece_max_ctcvr; /* largest gap */
-    struct reliability reliability_ctr, reliability_cvr_clicked, reliability_ctcvr;
+    struct task_figures ctr, cvr_clicked, ctcvr;
     /* with a reference net: p_ctr of the reference times p_cvr, all impressions */
     int has_reference;
     double auc_ctcvr_reference;
+    struct interval auc_ctcvr_reference_95;
     /* with a truth file: against the true p(conversion | click) */
     int has_truth;
-    double auc_cvr_entire;      /* all impressions, soft labels */
+    double auc_cvr_entire; /* all impressions, soft labels */
+    struct interval auc_cvr_entire_95;
     double auc_cvr_entire_best; /* of the truth itself: the ceiling */
     double ratio_cvr_entire;    /* mean predicted / mean true, all impressions */
     double ratio_cvr_clicked_truth, ratio_cvr_unclicked; /* of clicked, of unclicked ones */
-    /* bootstrap over groups: the middle 95 % of the resamples' AUCs */
-    uint32_t bootstrap_resamples; /* 0: none were asked for */
+    uint32_t bootstrap_resamples;                        /* 0: none were asked for */
     uint64_t bootstrap_groups;
-    struct interval auc_ctr_95, auc_cvr_clicked_95, auc_ctcvr_95;
-    struct interval auc_cvr_entire_95, auc_ctcvr_reference_95;
 };
 /* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
  * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to

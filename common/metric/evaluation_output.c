@@ -37,48 +37,63 @@ static void reliability_key(struct json *j, const char *key, const struct reliab
     json_close(j);
 }
 
-#define F64(key)      json_f64(j, #key, e->key)
-#define INTERVAL(key) interval_keys(j, #key, &e->key)
+/* Keys are FIGURE_TASK; each figure is there for all tasks, one after the other. */
+enum { CTR, CVR, CTCVR, TASKS };
+static const char *const task_keys[TASKS] = {"ctr", "cvr_clicked", "ctcvr"};
+
+static const struct task_figures *figures_of(const struct evaluation *e, size_t task) {
+    const struct task_figures *const all[TASKS] = {&e->ctr, &e->cvr_clicked, &e->ctcvr};
+    return all[task];
+}
+
+/* Figures that are one number of each task. */
+#define FIGURE(figure) #figure, offsetof(struct task_figures, figure)
+static const struct number {
+    const char *key;
+    size_t at;
+    const char *title; /* in the table; NULL: it has a line of another form */
+} numbers[] = {{FIGURE(pr_auc), NULL},        {FIGURE(logloss), "log loss"},
+               {FIGURE(ne), "norm. entropy"}, {FIGURE(pcoc), "predicted/seen"},
+               {FIGURE(ece), NULL},           {FIGURE(ece_max), NULL}};
+#define NUMBERS (sizeof numbers / sizeof *numbers)
+
+static double number_of(const struct task_figures *f, const struct number *n) {
+    return *(const double *)(const void *)((const char *)f + n->at);
+}
+
+static const char *task_key(char out[64], const char *figure, size_t task, const char *more) {
+    snprintf(out, 64, "%s_%s%s", figure, task_keys[task], more);
+    return out;
+}
 
 static void ranking_keys(const struct evaluation *e, struct json *j) {
-    F64(auc_ctr);
-    F64(auc_ctr_sd);
-    INTERVAL(auc_ctr_95);
-    F64(auc_cvr_clicked);
-    F64(auc_cvr_clicked_sd);
-    INTERVAL(auc_cvr_clicked_95);
-    F64(auc_ctcvr);
-    F64(auc_ctcvr_sd);
-    INTERVAL(auc_ctcvr_95);
-    F64(gauc_ctr);
-    F64(gauc_ctr_coverage);
-    F64(gauc_ctcvr);
-    F64(gauc_ctcvr_coverage);
-    F64(pr_auc_ctr);
-    F64(pr_auc_cvr_clicked);
-    F64(pr_auc_ctcvr);
+    char key[64];
+    for (size_t t = 0; t < TASKS; t++) {
+        const struct task_figures *f = figures_of(e, t);
+        json_f64(j, task_key(key, "auc", t, ""), f->auc);
+        json_f64(j, task_key(key, "auc", t, "_sd"), f->auc_sd);
+        interval_keys(j, task_key(key, "auc", t, "_95"), &f->auc_95);
+    }
+    for (size_t t = CTR; t <= CTCVR; t += CTCVR) {
+        json_f64(j, task_key(key, "gauc", t, ""), figures_of(e, t)->gauc);
+        json_f64(j, task_key(key, "gauc", t, "_coverage"), figures_of(e, t)->gauc_coverage);
+    }
 }
 
-static void calibration_keys(const struct evaluation *e, struct json *j) {
-    F64(logloss_ctr);
-    F64(logloss_cvr_clicked);
-    F64(logloss_ctcvr);
-    F64(ne_ctr);
-    F64(ne_cvr_clicked);
-    F64(ne_ctcvr);
-    F64(pcoc_ctr);
-    F64(pcoc_cvr_clicked);
-    F64(pcoc_ctcvr);
-    F64(ece_ctr);
-    F64(ece_cvr_clicked);
-    F64(ece_ctcvr);
-    F64(ece_max_ctr);
-    F64(ece_max_cvr_clicked);
-    F64(ece_max_ctcvr);
-    reliability_key(j, "reliability_ctr", &e->reliability_ctr, e->weighted);
-    reliability_key(j, "reliability_cvr_clicked", &e->reliability_cvr_clicked, e->weighted);
-    reliability_key(j, "reliability_ctcvr", &e->reliability_ctcvr, e->weighted);
+static void number_keys(const struct evaluation *e, struct json *j) {
+    char key[64];
+    for (size_t k = 0; k < NUMBERS * TASKS; k++) {
+        const struct number *n = &numbers[k / TASKS];
+        json_f64(j, task_key(key, n->key, k % TASKS, ""), number_of(figures_of(e, k % TASKS), n));
+    }
+    for (size_t t = 0; t < TASKS; t++) {
+        reliability_key(j, task_key(key, "reliability", t, ""), &figures_of(e, t)->reliability,
+                        e->weighted);
+    }
 }
+
+#define F64(key)      json_f64(j, #key, e->key)
+#define INTERVAL(key) interval_keys(j, #key, &e->key)
 
 void evaluation_json(const struct evaluation *e, struct json *j) {
     json_u64(j, "impressions", e->impressions);
@@ -95,7 +110,7 @@ void evaluation_json(const struct evaluation *e, struct json *j) {
         F64(weight_conversions);
     }
     ranking_keys(e, j);
-    calibration_keys(e, j);
+    number_keys(e, j);
     if (e->has_reference) {
         F64(auc_ctcvr_reference);
         INTERVAL(auc_ctcvr_reference_95);
@@ -123,22 +138,21 @@ void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-/* A population: its name, size, and what counts as a positive; weighted: the sums of weights.
- * positives: NaN where they are not known. */
+/* A task and its population: name, size, and what counts as a positive; weighted: the sums of
+ * weights. positives: NaN where they are not known. */
 struct population {
-    const char *name, *label;
+    const char *task, *name, *label;
     double n, positives;
+    const struct task_figures *figures;
 };
 
-struct populations {
-    struct population ctr, cvr, ctcvr;
-};
-
-static struct populations populations_of(const struct evaluation *e) {
+static void populations_of(const struct evaluation *e, struct population p[TASKS]) {
     const double conversions = e->unlabelled ? NAN : e->weight_conversions;
-    return (struct populations){.ctr = {"all", "click", e->weight, e->weight_clicks},
-                                .cvr = {"clicked", "conversion", e->weight_clicks, conversions},
-                                .ctcvr = {"all", "click and conversion", e->weight, conversions}};
+    p[CTR] = (struct population){"ctr", "all", "click", e->weight, e->weight_clicks, &e->ctr};
+    p[CVR] = (struct population){"cvr",       "clicked",      "conversion", e->weight_clicks,
+                                 conversions, &e->cvr_clicked};
+    p[CTCVR] = (struct population){"ctcvr",   "all",       "click and conversion",
+                                   e->weight, conversions, &e->ctcvr};
 }
 
 /* "undefined", or the value after the format. */
@@ -155,15 +169,16 @@ static const char *positives_shown(char *text, size_t bytes, const struct popula
 /* A line, `note` (may be empty) behind its value. */
 static enum status line(struct buf *out, const char *metric, const struct population *p,
                         double value, const char *note) {
-    char text[32], positives[32];
-    return buf_printf(out, "%-20s %-10s %10.0f %10s  %-20s %9s%s%s\n", metric, p->name, p->n,
+    char name[64], text[32], positives[32];
+    snprintf(name, sizeof name, "%s %s", metric, p->task);
+    return buf_printf(out, "%-20s %-10s %10.0f %10s  %-20s %9s%s%s\n", name, p->name, p->n,
                       positives_shown(positives, sizeof positives, p), p->label,
                       shown(text, sizeof text, "%.5f", value), note[0] != '\0' ? "  " : "", note);
 }
 
 /* sd: NaN, none is shown; interval: NaN, none is shown. */
-static enum status auc_line(struct buf *out, const char *metric, const struct population *p,
-                            double auc, double sd, const struct interval *i) {
+static enum status auc_line(struct buf *out, const struct population *p, double auc, double sd,
+                            const struct interval *i) {
     char note[96] = "";
     size_t at = 0;
     if (!isnan(i->low) && !isnan(auc)) {
@@ -172,65 +187,61 @@ static enum status auc_line(struct buf *out, const char *metric, const struct po
     if (!isnan(sd) && !isnan(auc)) {
         snprintf(note + at, sizeof note - at, "sd %.5f", sd);
     }
-    return line(out, metric, p, auc, note);
+    return line(out, "auc", p, auc, note);
 }
 
-static enum status gauc_line(struct buf *out, const char *metric, const struct population *p,
-                             double value, double coverage) {
+static enum status gauc_line(struct buf *out, const struct population *p) {
+    const double coverage = p->figures->gauc_coverage;
     char note[32];
     snprintf(note, sizeof note, "coverage %.1f %%", isnan(coverage) ? 0.0 : 100.0 * coverage);
-    return line(out, metric, p, value, note);
+    return line(out, "gauc", p, p->figures->gauc, note);
 }
 
-static enum status pr_line(struct buf *out, const char *metric, const struct population *p,
-                           double value) {
+static enum status pr_line(struct buf *out, const struct population *p) {
     char note[64] = "";
     if (p->n > 0 && !isnan(p->positives)) {
         snprintf(note, sizeof note, "base rate %.5f", p->positives / p->n);
     }
-    return line(out, metric, p, value, note);
+    return line(out, "pr auc", p, p->figures->pr_auc, note);
 }
 
-static enum status ece_line(struct buf *out, const char *metric, const struct population *p,
-                            double value, double largest) {
+static enum status ece_line(struct buf *out, const struct population *p) {
     char note[64] = "";
-    if (!isnan(largest)) {
-        snprintf(note, sizeof note, "largest of a bucket %.5f", largest);
+    if (!isnan(p->figures->ece_max)) {
+        snprintf(note, sizeof note, "largest of a bucket %.5f", p->figures->ece_max);
     }
-    return line(out, metric, p, value, note);
+    return line(out, "ece", p, p->figures->ece, note);
 }
 
 static enum status ranking_lines(struct buf *out, const struct evaluation *e,
-                                 const struct populations *p) {
-    TRY(auc_line(out, "auc ctr", &p->ctr, e->auc_ctr, e->auc_ctr_sd, &e->auc_ctr_95));
-    TRY(auc_line(out, "auc cvr", &p->cvr, e->auc_cvr_clicked, e->auc_cvr_clicked_sd,
-                 &e->auc_cvr_clicked_95));
-    TRY(auc_line(out, "auc ctcvr", &p->ctcvr, e->auc_ctcvr, e->auc_ctcvr_sd, &e->auc_ctcvr_95));
-    if (e->has_reference) {
-        TRY(auc_line(out, "auc ctcvr, ref. ctr", &p->ctcvr, e->auc_ctcvr_reference, NAN,
-                     &e->auc_ctcvr_reference_95));
+                                 const struct population *p) {
+    for (size_t t = 0; t < TASKS; t++) {
+        const struct task_figures *f = p[t].figures;
+        TRY(auc_line(out, &p[t], f->auc, f->auc_sd, &f->auc_95));
     }
-    TRY(gauc_line(out, "gauc ctr", &p->ctr, e->gauc_ctr, e->gauc_ctr_coverage));
-    TRY(gauc_line(out, "gauc ctcvr", &p->ctcvr, e->gauc_ctcvr, e->gauc_ctcvr_coverage));
-    TRY(pr_line(out, "pr auc ctr", &p->ctr, e->pr_auc_ctr));
-    TRY(pr_line(out, "pr auc cvr", &p->cvr, e->pr_auc_cvr_clicked));
-    return pr_line(out, "pr auc ctcvr", &p->ctcvr, e->pr_auc_ctcvr);
+    if (e->has_reference) {
+        struct population common = p[CTCVR];
+        common.task = "ctcvr, ref. ctr";
+        TRY(auc_line(out, &common, e->auc_ctcvr_reference, NAN, &e->auc_ctcvr_reference_95));
+    }
+    TRY(gauc_line(out, &p[CTR]));
+    TRY(gauc_line(out, &p[CTCVR]));
+    for (size_t t = 0; t < TASKS; t++) {
+        TRY(pr_line(out, &p[t]));
+    }
+    return OK;
 }
 
-static enum status loss_lines(struct buf *out, const struct evaluation *e,
-                              const struct populations *p) {
-    TRY(line(out, "log loss ctr", &p->ctr, e->logloss_ctr, ""));
-    TRY(line(out, "log loss cvr", &p->cvr, e->logloss_cvr_clicked, ""));
-    TRY(line(out, "log loss ctcvr", &p->ctcvr, e->logloss_ctcvr, ""));
-    TRY(line(out, "norm. entropy ctr", &p->ctr, e->ne_ctr, ""));
-    TRY(line(out, "norm. entropy cvr", &p->cvr, e->ne_cvr_clicked, ""));
-    TRY(line(out, "norm. entropy ctcvr", &p->ctcvr, e->ne_ctcvr, ""));
-    TRY(line(out, "predicted/seen ctr", &p->ctr, e->pcoc_ctr, ""));
-    TRY(line(out, "predicted/seen cvr", &p->cvr, e->pcoc_cvr_clicked, ""));
-    TRY(line(out, "predicted/seen ctcvr", &p->ctcvr, e->pcoc_ctcvr, ""));
-    TRY(ece_line(out, "ece ctr", &p->ctr, e->ece_ctr, e->ece_max_ctr));
-    TRY(ece_line(out, "ece cvr", &p->cvr, e->ece_cvr_clicked, e->ece_max_cvr_clicked));
-    return ece_line(out, "ece ctcvr", &p->ctcvr, e->ece_ctcvr, e->ece_max_ctcvr);
+static enum status loss_lines(struct buf *out, const struct population *p) {
+    for (size_t k = 0; k < NUMBERS * TASKS; k++) {
+        const struct number *n = &numbers[k / TASKS];
+        const struct population *of = &p[k % TASKS];
+        TRY(n->title == NULL ? OK : line(out, n->title, of, number_of(of->figures, n), ""));
+    }
+    for (size_t t = 0; t < TASKS; t++) {
+        TRY(ece_line(out, &p[t]));
+    }
+    return OK;
 }
 
 static enum status truth_lines(struct buf *out, const struct evaluation *e) {
@@ -275,7 +286,8 @@ bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr) {
 }
 
 enum status evaluation_table(const struct evaluation *e, struct buf *out) {
-    const struct populations p = populations_of(e);
+    struct population p[TASKS];
+    populations_of(e, p);
     if (e->weighted) {
         TRY(buf_printf(out, "by weight: %llu impressions count %.6g, %llu clicks %.6g, ",
                        (unsigned long long)e->impressions, e->weight, (unsigned long long)e->clicks,
@@ -287,8 +299,8 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out) {
     }
     TRY(buf_printf(out, "%-20s %-10s %10s %10s  %-20s %9s\n", "metric", "population", "n",
                    "positives", "label", "value"));
-    TRY(ranking_lines(out, e, &p));
-    TRY(loss_lines(out, e, &p));
+    TRY(ranking_lines(out, e, p));
+    TRY(loss_lines(out, p));
     if (e->has_truth) {
         TRY(truth_lines(out, e));
     }
@@ -302,10 +314,10 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out) {
 
 /* --- the reliability tables ------------------------------------------------------------------- */
 
-static enum status reliability_table(struct buf *out, const char *task, const struct population *p,
-                                     const struct reliability *r) {
+static enum status reliability_table(struct buf *out, const struct population *p) {
+    const struct reliability *r = &p->figures->reliability;
     char positives[32];
-    TRY(buf_printf(out, "\nreliability %s: %s, %.0f impressions, %s positives (%s)\n", task,
+    TRY(buf_printf(out, "\nreliability %s: %s, %.0f impressions, %s positives (%s)\n", p->task,
                    p->name, p->n, positives_shown(positives, sizeof positives, p), p->label));
     if (r->buckets == 0) {
         return buf_printf(out, "  undefined\n");
@@ -321,8 +333,10 @@ static enum status reliability_table(struct buf *out, const char *task, const st
 }
 
 enum status evaluation_calibration(const struct evaluation *e, struct buf *out) {
-    const struct populations p = populations_of(e);
-    TRY(reliability_table(out, "ctr", &p.ctr, &e->reliability_ctr));
-    TRY(reliability_table(out, "cvr", &p.cvr, &e->reliability_cvr_clicked));
-    return reliability_table(out, "ctcvr", &p.ctcvr, &e->reliability_ctcvr);
+    struct population p[TASKS];
+    populations_of(e, p);
+    for (size_t t = 0; t < TASKS; t++) {
+        TRY(reliability_table(out, &p[t]));
+    }
+    return OK;
 }

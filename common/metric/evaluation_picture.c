@@ -174,12 +174,12 @@ static enum status panel(struct buf *out, const struct panel *p, int number) {
 
 enum status evaluation_picture(const struct evaluation *e, const char *title, struct buf *out) {
     const struct panel panels[] = {
-        {"CTR", "all impressions", "clicks", e->impressions, e->clicks, e->ece_ctr, e->pcoc_ctr,
-         &e->reliability_ctr},
-        {"CVR", "clicked impressions", "conversions", e->clicks, e->conversions, e->ece_cvr_clicked,
-         e->pcoc_cvr_clicked, &e->reliability_cvr_clicked},
+        {"CTR", "all impressions", "clicks", e->impressions, e->clicks, e->ctr.ece, e->ctr.pcoc,
+         &e->ctr.reliability},
+        {"CVR", "clicked impressions", "conversions", e->clicks, e->conversions, e->cvr_clicked.ece,
+         e->cvr_clicked.pcoc, &e->cvr_clicked.reliability},
         {"CTCVR", "all impressions", "clicks and conversions", e->impressions, e->conversions,
-         e->ece_ctcvr, e->pcoc_ctcvr, &e->reliability_ctcvr},
+         e->ctcvr.ece, e->ctcvr.pcoc, &e->ctcvr.reliability},
     };
     const int count = sizeof panels / sizeof *panels;
     TRY(buf_printf(out,

@@ -240,12 +240,12 @@ static void tell(const struct compare *c, const struct compare_method *m, uint32
     } else {
         fprintf(stderr, "trained on %.0f impressions in %.1f s", cell->impressions, cell->seconds);
     }
-    if (isfinite(e->auc_ctr)) {
-        fprintf(stderr, "; AUC ctr (all) %.4f", e->auc_ctr);
+    if (isfinite(e->ctr.auc)) {
+        fprintf(stderr, "; AUC ctr (all) %.4f", e->ctr.auc);
     }
-    if (isfinite(e->auc_cvr_clicked)) {
+    if (isfinite(e->cvr_clicked.auc)) {
         fprintf(stderr, "; AUC cvr (clicked) %.4f, ctcvr (all, common CTR) %.4f",
-                e->auc_cvr_clicked, e->auc_ctcvr_reference);
+                e->cvr_clicked.auc, e->auc_ctcvr_reference);
     }
     fprintf(stderr, "\n");
 }

@@ -23,16 +23,16 @@ static uint64_t conversions(const struct evaluation *e) {
 
 #define AT(field) offsetof(struct evaluation, field)
 const struct compare_figure compare_figures[COMPARE_FIGURES] = {
-    {"auc_ctr", "CTR", "all", 100, NAN, AT(auc_ctr), AT(auc_ctr_95), all, clicks},
-    {"auc_cvr_clicked", "CVR", "clicked", 100, NAN, AT(auc_cvr_clicked), AT(auc_cvr_clicked_95),
+    {"auc_ctr", "CTR", "all", 100, NAN, AT(ctr.auc), AT(ctr.auc_95), all, clicks},
+    {"auc_cvr_clicked", "CVR", "clicked", 100, NAN, AT(cvr_clicked.auc), AT(cvr_clicked.auc_95),
      clicks, conversions},
-    {"auc_ctcvr", "CTCVR", "all, own CTR", 100, NAN, AT(auc_ctcvr), AT(auc_ctcvr_95), all,
+    {"auc_ctcvr", "CTCVR", "all, own CTR", 100, NAN, AT(ctcvr.auc), AT(ctcvr.auc_95), all,
      conversions},
     {"auc_ctcvr_reference", "CTCVR", "all, common CTR", 100, NAN, AT(auc_ctcvr_reference),
      AT(auc_ctcvr_reference_95), all, conversions},
-    {"ne_cvr_clicked", "CVR norm. entropy", "clicked", 1, NAN, AT(ne_cvr_clicked), 0, clicks,
+    {"ne_cvr_clicked", "CVR norm. entropy", "clicked", 1, NAN, AT(cvr_clicked.ne), 0, clicks,
      conversions},
-    {"pcoc_cvr_clicked", "CVR pred./observed", "clicked", 1, 1, AT(pcoc_cvr_clicked), 0, clicks,
+    {"pcoc_cvr_clicked", "CVR pred./observed", "clicked", 1, 1, AT(cvr_clicked.pcoc), 0, clicks,
      conversions},
     {"auc_cvr_entire", "CVR vs truth", "entire space", 100, NAN, AT(auc_cvr_entire),
      AT(auc_cvr_entire_95), all, NULL},

@@ -18,11 +18,7 @@ void score_list_fini(struct score_list *list) {
 
 enum status score_list_take(void *arg, const struct score *scores, size_t n) {
     struct score_list *list = arg;
-    if (list->count + n > list->cap) {
-        const size_t cap = list->count + n > 2 * list->cap ? list->count + n : 2 * list->cap;
-        TRY(mem_resize((void **)&list->scores, list->cap * sizeof *scores, cap * sizeof *scores));
-        list->cap = cap;
-    }
+    TRY(mem_room(&list->scores, &list->cap, list->count + n));
     for (size_t i = 0; i < n; i++) {
         list->scores[list->count++] = scores[i];
     }
@@ -126,7 +122,7 @@ enum status eval_run(struct scorer *scorer, const struct eval_spec *spec, struct
                                          .resamples = spec->resamples,
                                          .seed = spec->seed};
     TRY_OUT(eval_scores(spec, &what, &list, e, count));
-    evaluation_doubt(e->auc_ctr, e->auc_cvr_clicked, e->auc_ctcvr);
+    evaluation_doubt(e->ctr.auc, e->cvr_clicked.auc, e->ctcvr.auc);
 out:
     mem_free(&truth);
     mem_free(&reference);
@@ -145,8 +141,9 @@ struct eval_line {
     bool json, calibration;
 };
 
-static enum status tables(const struct eval_line *l, const struct scorer *scorer,
-                          const struct evaluation *e, uint32_t count, struct buf *out) {
+static enum status eval_tables(const struct eval_line *l, const struct scorer *scorer,
+                               const struct evaluation *e, uint32_t count, struct buf *out) {
+    char kernel[KERNEL_NAME_MAX];
     for (uint32_t k = 0; k < count; k++) {
         TRY(evaluation_table(&e[k], out));
         TRY(buf_printf(out, "\n"));
@@ -156,47 +153,44 @@ static enum status tables(const struct eval_line *l, const struct scorer *scorer
         TRY(k > 0 ? buf_printf(out, "\nby weight:\n") : OK);
         TRY(evaluation_calibration(&e[k], out));
     }
-    return OK;
+    scorer_kernel(scorer, kernel);
+    return buf_printf(out, "products: %s\n", kernel);
 }
 
-static enum status report(const struct eval_line *l, const struct scorer *scorer,
-                          const struct evaluation *e, uint32_t count) {
-    struct buf out = BUF_EMPTY;
+static enum status eval_json(const struct eval_line *l, const struct scorer *scorer,
+                             const struct evaluation *e, uint32_t count, struct buf *out) {
     struct json j;
     char kernel[KERNEL_NAME_MAX], dirs[PATH_BYTES_MAX];
-    enum status status = OK;
     scorer_kernel(scorer, kernel);
-    if (l->json) {
-        json_init(&j, &out, false);
-        json_open(&j, NULL, '{');
-        evaluations_json(e, count, &j);
-        status = scorer_unseen(scorer, NULL, &j);
-        json_str(&j, "checkpoint", scorer_dir(scorer));
-        json_u64(&j, "step", scorer_manifest(scorer)->step);
-        json_str(&j, "data", dataset_name(&l->data, dirs));
-        json_str(&j, "kernel", kernel);
-        if (l->reference != NULL) {
-            json_str(&j, "reference", l->reference);
-        }
-        json_close(&j);
-        status = status == OK ? j.status : status;
-    } else {
-        status = tables(l, scorer, e, count, &out);
-        if (status == OK) {
-            status = buf_printf(&out, "products: %s\n", kernel);
-        }
+    json_begin(&j, out, false);
+    evaluations_json(e, count, &j);
+    TRY(scorer_unseen(scorer, NULL, &j));
+    json_str(&j, "checkpoint", scorer_dir(scorer));
+    json_u64(&j, "step", scorer_manifest(scorer)->step);
+    json_str(&j, "data", dataset_name(&l->data, dirs));
+    json_str(&j, "kernel", kernel);
+    if (l->reference != NULL) {
+        json_str(&j, "reference", l->reference);
     }
+    TRY(json_end(&j));
+    return buf_put_u8(out, '\n');
+}
+
+static enum status eval_report(const struct eval_line *l, const struct scorer *scorer,
+                               const struct evaluation *e, uint32_t count) {
+    struct buf out = BUF_EMPTY;
+    const enum status status =
+        l->json ? eval_json(l, scorer, e, count, &out) : eval_tables(l, scorer, e, count, &out);
     if (status == OK) {
         fwrite(out.data, 1, out.len, stdout);
-        fputs(l->json ? "\n" : "", stdout);
     }
     buf_fini(&out);
     return status;
 }
 
 /* The file appears whole. */
-static enum status draw(const struct eval_line *l, const struct scorer *scorer,
-                        const struct evaluation *e) {
+static enum status eval_draw(const struct eval_line *l, const struct scorer *scorer,
+                             const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
     char title[3 * PATH_BYTES_MAX], dirs[PATH_BYTES_MAX];
     struct lock lock = LOCK_NONE;
@@ -235,9 +229,9 @@ static enum status eval_start(void *line) {
                                    .weights = l->weights};
     TRY_OUT(eval_run(scorer, &spec, e, &count));
     if (l->picture != NULL) { /* of both, unweighted */
-        TRY_OUT(draw(l, scorer, e));
+        TRY_OUT(eval_draw(l, scorer, e));
     }
-    TRY_OUT(report(l, scorer, e, count));
+    TRY_OUT(eval_report(l, scorer, e, count));
 out:
     score_list_fini(&reference);
     scorer_destroy(&scorer);

@@ -29,7 +29,7 @@ static enum status csv_flush(struct csv *c) {
 }
 
 /* A cell; empty for what the model does not predict. */
-static enum status cell(struct buf *out, double p) {
+static enum status csv_cell(struct buf *out, double p) {
     return isnan(p) ? buf_printf(out, ",") : buf_printf(out, ",%.9g", p);
 }
 
@@ -38,9 +38,9 @@ static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const struct score_rates p = score_rates(&scores[i], c->form);
         TRY(buf_printf(&c->text, "%llu", (unsigned long long)scores[i].impression_id));
-        TRY(cell(&c->text, p.ctr));
-        TRY(cell(&c->text, p.cvr));
-        TRY(cell(&c->text, p.ctcvr));
+        TRY(csv_cell(&c->text, p.ctr));
+        TRY(csv_cell(&c->text, p.cvr));
+        TRY(csv_cell(&c->text, p.ctcvr));
         TRY(buf_put_u8(&c->text, '\n'));
         if (c->text.len >= FLUSH_BYTES) {
             TRY(csv_flush(c));
@@ -132,8 +132,8 @@ struct predict_line {
     uint32_t threads;
 };
 
-static enum status report(const struct predict_line *l, const struct scorer *scorer,
-                          uint64_t lines) {
+static enum status predict_report(const struct predict_line *l, const struct scorer *scorer,
+                                  uint64_t lines) {
     struct buf out = BUF_EMPTY;
     enum status status = OK;
     TRY_OUT(buf_printf(&out, "%s: %llu impressions, step %llu\n", l->out, (unsigned long long)lines,
@@ -152,7 +152,7 @@ static enum status predict_start(void *line) {
     TRY(scorer_create(&scorer, l->checkpoint, l->kernel));
     enum status status = predict_csv(scorer, &l->data, l->threads, l->out, &lines);
     if (status == OK) {
-        status = report(l, scorer, lines);
+        status = predict_report(l, scorer, lines);
     }
     scorer_destroy(&scorer);
     return status;

@@ -77,9 +77,9 @@ static void any_order_gives_the_same(void **state) {
     (void)state;
     struct evaluation x = figures(0, 2), y = figures(2, 0);
     assert_int_equal(x.impressions, 80);
-    assert_true(x.auc_ctr > 0 && x.auc_ctr == y.auc_ctr);
-    assert_true(x.auc_cvr_clicked == y.auc_cvr_clicked && x.gauc_ctr == y.gauc_ctr);
-    assert_true(x.logloss_ctcvr == y.logloss_ctcvr);
+    assert_true(x.ctr.auc > 0 && x.ctr.auc == y.ctr.auc);
+    assert_true(x.cvr_clicked.auc == y.cvr_clicked.auc && x.ctr.gauc == y.ctr.gauc);
+    assert_true(x.ctcvr.logloss == y.ctcvr.logloss);
 }
 
 static void wrong_scores_are_refused(void **state) {

@@ -105,24 +105,24 @@ static void test_evaluation(void **state) {
     struct evaluation e;
     assert_int_equal(evaluation_compute(&e, s, N, &plain), OK);
     assert_true(e.impressions == N && e.clicks == clicks && e.conversions == conversions);
-    assert_near(e.auc_ctr, auc_naive(a, click, not_click, N), 1e-14);
-    assert_near(e.auc_cvr_clicked, auc_naive(b, z, not_z, clicks), 1e-14);
-    assert_near(e.auc_ctcvr, auc_naive(c, both, not_both, N), 1e-14);
-    assert_near(e.auc_ctr_sd, metric_auc_sd(e.auc_ctr, (double)clicks, (double)(N - clicks)), 0);
-    assert_near(e.logloss_ctr, l[0], 1e-12);
-    assert_near(e.logloss_cvr_clicked, l[1] / (double)clicks, 1e-12);
-    assert_near(e.logloss_ctcvr, l[2], 1e-12);
-    assert_near(e.pr_auc_ctr, pr_naive(a, click, N), 1e-13);
-    assert_near(e.pr_auc_cvr_clicked, pr_naive(b, z, clicks), 1e-13);
-    assert_near(e.pr_auc_ctcvr, pr_naive(c, both, N), 1e-13);
-    assert_near(e.ne_ctr, l[0] / entropy_of((double)clicks / N), 1e-12);
-    assert_near(e.ne_cvr_clicked,
+    assert_near(e.ctr.auc, auc_naive(a, click, not_click, N), 1e-14);
+    assert_near(e.cvr_clicked.auc, auc_naive(b, z, not_z, clicks), 1e-14);
+    assert_near(e.ctcvr.auc, auc_naive(c, both, not_both, N), 1e-14);
+    assert_near(e.ctr.auc_sd, metric_auc_sd(e.ctr.auc, (double)clicks, (double)(N - clicks)), 0);
+    assert_near(e.ctr.logloss, l[0], 1e-12);
+    assert_near(e.cvr_clicked.logloss, l[1] / (double)clicks, 1e-12);
+    assert_near(e.ctcvr.logloss, l[2], 1e-12);
+    assert_near(e.ctr.pr_auc, pr_naive(a, click, N), 1e-13);
+    assert_near(e.cvr_clicked.pr_auc, pr_naive(b, z, clicks), 1e-13);
+    assert_near(e.ctcvr.pr_auc, pr_naive(c, both, N), 1e-13);
+    assert_near(e.ctr.ne, l[0] / entropy_of((double)clicks / N), 1e-12);
+    assert_near(e.cvr_clicked.ne,
                 l[1] / (double)clicks / entropy_of((double)conversions / (double)clicks), 1e-12);
-    assert_near(e.ne_ctcvr, l[2] / entropy_of((double)conversions / N), 1e-12);
-    assert_near(e.pcoc_ctr, predicted[0] / (double)clicks, 1e-12);
-    assert_near(e.pcoc_cvr_clicked, predicted[1] / (double)conversions, 1e-12);
-    assert_near(e.pcoc_ctcvr, predicted[2] / (double)conversions, 1e-12);
-    assert_true(e.gauc_ctr > 0 && e.gauc_ctr < 1 && e.gauc_ctr_coverage == 1.0);
+    assert_near(e.ctcvr.ne, l[2] / entropy_of((double)conversions / N), 1e-12);
+    assert_near(e.ctr.pcoc, predicted[0] / (double)clicks, 1e-12);
+    assert_near(e.cvr_clicked.pcoc, predicted[1] / (double)conversions, 1e-12);
+    assert_near(e.ctcvr.pcoc, predicted[2] / (double)conversions, 1e-12);
+    assert_true(e.ctr.gauc > 0 && e.ctr.gauc < 1 && e.ctr.gauc_coverage == 1.0);
     assert_false(e.has_truth);
     assert_true(isnan(e.auc_cvr_entire));
 }
@@ -138,7 +138,7 @@ static void test_evaluation_ignores_orphans(void **state) {
         s[i].labels = s[i].labels == LABEL_CONVERSION ? 0 : s[i].labels;
     }
     assert_int_equal(evaluation_compute(&without, s, N, &plain), OK);
-    assert_true(with.conversions == without.conversions && with.auc_ctcvr == without.auc_ctcvr);
+    assert_true(with.conversions == without.conversions && with.ctcvr.auc == without.ctcvr.auc);
 }
 
 /* Scores so small that one float of their product could not tell them apart. */
@@ -150,7 +150,7 @@ static void test_evaluation_ranks_tiny_products(void **state) {
                          {.a = 30, .b = 30, .labels = 0}};
     struct evaluation e;
     assert_int_equal(evaluation_compute(&e, s, 4, &plain), OK);
-    assert_near(e.auc_ctcvr, 0.75, 1e-15);
+    assert_near(e.ctcvr.auc, 0.75, 1e-15);
 }
 
 static void test_evaluation_truth(void **state) {
@@ -208,11 +208,11 @@ static void test_evaluation_reliability(void **state) {
     struct evaluation e;
     fill_scores(s, N);
     assert_int_equal(evaluation_compute(&e, s, N, &plain), OK);
-    check_reliability(&e.reliability_ctr, N, e.clicks, e.pcoc_ctr, e.ece_ctr, e.ece_max_ctr);
-    check_reliability(&e.reliability_cvr_clicked, e.clicks, e.conversions, e.pcoc_cvr_clicked,
-                      e.ece_cvr_clicked, e.ece_max_cvr_clicked);
-    check_reliability(&e.reliability_ctcvr, N, e.conversions, e.pcoc_ctcvr, e.ece_ctcvr,
-                      e.ece_max_ctcvr);
+    check_reliability(&e.ctr.reliability, N, e.clicks, e.ctr.pcoc, e.ctr.ece, e.ctr.ece_max);
+    check_reliability(&e.cvr_clicked.reliability, e.clicks, e.conversions, e.cvr_clicked.pcoc,
+                      e.cvr_clicked.ece, e.cvr_clicked.ece_max);
+    check_reliability(&e.ctcvr.reliability, N, e.conversions, e.ctcvr.pcoc, e.ctcvr.ece,
+                      e.ctcvr.ece_max);
 }
 
 /* Division: b is the logit of p_ctcvr, p_cvr the quotient; ranked unclipped, clipped for losses. */
@@ -254,20 +254,20 @@ static void test_evaluation_division(void **state) {
         .form = SCORE_CTCVR, .truth_cvr = truth, .reference_ctr = reference};
     struct evaluation e;
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
-    assert_near(e.auc_cvr_clicked, auc_naive(q, z, not_z, clicks), 1e-14);
-    assert_near(e.pr_auc_cvr_clicked, pr_naive(q, z, clicks), 1e-13);
-    assert_near(e.auc_ctcvr, auc_naive(c, both, not_both, N), 1e-14);
+    assert_near(e.cvr_clicked.auc, auc_naive(q, z, not_z, clicks), 1e-14);
+    assert_near(e.cvr_clicked.pr_auc, pr_naive(q, z, clicks), 1e-13);
+    assert_near(e.ctcvr.auc, auc_naive(c, both, not_both, N), 1e-14);
     assert_near(e.auc_cvr_entire, auc_naive(whole, pos, neg, N), 1e-12);
     assert_near(e.auc_ctcvr_reference, auc_naive(ref, both, not_both, N), 1e-14);
-    assert_near(e.logloss_cvr_clicked, loss / (double)clicks, 1e-9);
-    assert_near(e.pcoc_cvr_clicked, predicted / conversions, 1e-12);
+    assert_near(e.cvr_clicked.logloss, loss / (double)clicks, 1e-9);
+    assert_near(e.cvr_clicked.pcoc, predicted / conversions, 1e-12);
     assert_near(e.ratio_cvr_entire, predicted_all / expected, 1e-9);
-    assert_true(e.ece_cvr_clicked > 0 && e.ece_cvr_clicked < 1);
+    assert_true(e.cvr_clicked.ece > 0 && e.cvr_clicked.ece < 1);
     const struct evaluation_spec other = {.form = SCORE_CVR};
     struct evaluation f;
     assert_int_equal(evaluation_compute(&f, s, N, &other), OK);
-    assert_true(f.auc_ctcvr != e.auc_ctcvr && f.auc_cvr_clicked != e.auc_cvr_clicked);
-    assert_true(f.auc_ctr == e.auc_ctr && f.logloss_ctr == e.logloss_ctr);
+    assert_true(f.ctcvr.auc != e.ctcvr.auc && f.cvr_clicked.auc != e.cvr_clicked.auc);
+    assert_true(f.ctr.auc == e.ctr.auc && f.ctr.logloss == e.ctr.logloss);
 }
 
 /* The paper's CTCVR: one p_ctr for every method. With the model's own it is the model's own figure.
@@ -289,13 +289,13 @@ static void test_evaluation_reference(void **state) {
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
     assert_true(e.has_reference);
     assert_near(e.auc_ctcvr_reference, auc_naive(c, both, not_both, N), 1e-14);
-    assert_true(e.auc_ctcvr_reference != e.auc_ctcvr);
+    assert_true(e.auc_ctcvr_reference != e.ctcvr.auc);
     spec.reference_ctr = own;
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
-    assert_near(e.auc_ctcvr_reference, e.auc_ctcvr, 0);
+    assert_near(e.auc_ctcvr_reference, e.ctcvr.auc, 0);
     spec.form = SCORE_CTCVR; /* the product of quotient and divisor is p_ctcvr, up to rounding */
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
-    assert_near(e.auc_ctcvr_reference, e.auc_ctcvr, 1e-3);
+    assert_near(e.auc_ctcvr_reference, e.ctcvr.auc, 1e-3);
 }
 
 /* A model without p_ctr or p_cvr says 0 there: no figure comes of it. */
@@ -316,13 +316,13 @@ static void test_evaluation_alone(void **state) {
     }
     spec.form = SCORE_CVR_ALONE;
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
-    assert_true(isnan(e.auc_ctr) && isnan(e.logloss_ctr) && isnan(e.pcoc_ctr) && isnan(e.ece_ctr));
-    assert_true(isnan(e.auc_ctcvr) && isnan(e.gauc_ctcvr) && isnan(e.ne_ctcvr) &&
-                isnan(e.pr_auc_ctcvr));
-    assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_ctcvr_95) &&
-                e.reliability_ctr.buckets == 0);
-    assert_true(e.auc_cvr_clicked == both.auc_cvr_clicked &&
-                e.ece_cvr_clicked == both.ece_cvr_clicked);
+    assert_true(isnan(e.ctr.auc) && isnan(e.ctr.logloss) && isnan(e.ctr.pcoc) && isnan(e.ctr.ece));
+    assert_true(isnan(e.ctcvr.auc) && isnan(e.ctcvr.gauc) && isnan(e.ctcvr.ne) &&
+                isnan(e.ctcvr.pr_auc));
+    assert_true(unknown(&e.ctr.auc_95) && unknown(&e.ctcvr.auc_95) &&
+                e.ctr.reliability.buckets == 0);
+    assert_true(e.cvr_clicked.auc == both.cvr_clicked.auc &&
+                e.cvr_clicked.ece == both.cvr_clicked.ece);
     assert_true(e.auc_ctcvr_reference == both.auc_ctcvr_reference);
     assert_true(e.auc_cvr_entire_95.low == both.auc_cvr_entire_95.low);
     assert_true(e.clicks == both.clicks && e.conversions == both.conversions);
@@ -332,12 +332,12 @@ static void test_evaluation_alone(void **state) {
     }
     spec.form = SCORE_CTR_ALONE;
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
-    assert_true(e.auc_ctr == both.auc_ctr && e.ece_ctr == both.ece_ctr);
-    assert_true(e.auc_ctr_95.low == both.auc_ctr_95.low && e.conversions == both.conversions);
-    assert_true(isnan(e.auc_cvr_clicked) && isnan(e.logloss_cvr_clicked) && isnan(e.auc_ctcvr));
+    assert_true(e.ctr.auc == both.ctr.auc && e.ctr.ece == both.ctr.ece);
+    assert_true(e.ctr.auc_95.low == both.ctr.auc_95.low && e.conversions == both.conversions);
+    assert_true(isnan(e.cvr_clicked.auc) && isnan(e.cvr_clicked.logloss) && isnan(e.ctcvr.auc));
     assert_true(isnan(e.auc_cvr_entire) && isnan(e.ratio_cvr_entire) &&
                 isnan(e.auc_ctcvr_reference));
-    assert_true(unknown(&e.auc_cvr_clicked_95) && unknown(&e.auc_ctcvr_reference_95));
+    assert_true(unknown(&e.cvr_clicked.auc_95) && unknown(&e.auc_ctcvr_reference_95));
     assert_true(isfinite(e.auc_cvr_entire_best));
 }
 
@@ -388,9 +388,9 @@ static void check_intervals(enum score_form form) {
         const struct evaluation_spec spec = {
             .form = form, .truth_cvr = truth_copy, .reference_ctr = reference_copy};
         assert_int_equal(evaluation_compute(&e, copy, n, &spec), OK);
-        auc[0][r] = e.auc_ctr;
-        auc[1][r] = e.auc_cvr_clicked;
-        auc[2][r] = e.auc_ctcvr;
+        auc[0][r] = e.ctr.auc;
+        auc[1][r] = e.cvr_clicked.auc;
+        auc[2][r] = e.ctcvr.auc;
         auc[3][r] = e.auc_cvr_entire;
         auc[4][r] = e.auc_ctcvr_reference;
     }
@@ -403,12 +403,12 @@ static void check_intervals(enum score_form form) {
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
     assert_int_equal(e.bootstrap_resamples, RESAMPLES);
     assert_int_equal(e.bootstrap_groups, USERS);
-    check_interval(auc[0], &e.auc_ctr_95);
-    check_interval(auc[1], &e.auc_cvr_clicked_95);
-    check_interval(auc[2], &e.auc_ctcvr_95);
+    check_interval(auc[0], &e.ctr.auc_95);
+    check_interval(auc[1], &e.cvr_clicked.auc_95);
+    check_interval(auc[2], &e.ctcvr.auc_95);
     check_interval(auc[3], &e.auc_cvr_entire_95);
     check_interval(auc[4], &e.auc_ctcvr_reference_95);
-    assert_true(e.auc_ctr_95.low < e.auc_ctr && e.auc_ctr < e.auc_ctr_95.high);
+    assert_true(e.ctr.auc_95.low < e.ctr.auc && e.ctr.auc < e.ctr.auc_95.high);
 }
 
 static void test_intervals_against_literal(void **state) {
@@ -425,13 +425,13 @@ static void test_evaluation_empty(void **state) {
     const struct evaluation_spec spec = {
         .resamples = 50, .truth_cvr = (float[1]){0}, .reference_ctr = (float[1]){0}};
     assert_int_equal(evaluation_compute(&e, NULL, 0, &plain), OK);
-    assert_true(isnan(e.auc_ctr) && isnan(e.logloss_ctr) && isnan(e.pcoc_ctcvr));
+    assert_true(isnan(e.ctr.auc) && isnan(e.ctr.logloss) && isnan(e.ctcvr.pcoc));
     assert_int_equal(evaluation_compute(&e, NULL, 0, &spec), OK);
-    assert_true(isnan(e.auc_ctr) && isnan(e.pr_auc_ctr) && isnan(e.ne_ctr) && isnan(e.ece_ctr));
+    assert_true(isnan(e.ctr.auc) && isnan(e.ctr.pr_auc) && isnan(e.ctr.ne) && isnan(e.ctr.ece));
     assert_true(isnan(e.auc_cvr_entire) && isnan(e.auc_ctcvr_reference) &&
                 isnan(e.ratio_cvr_unclicked));
-    assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_cvr_entire_95) &&
-                e.reliability_ctr.buckets == 0);
+    assert_true(unknown(&e.ctr.auc_95) && unknown(&e.auc_cvr_entire_95) &&
+                e.ctr.reliability.buckets == 0);
 }
 
 /* Every mix of classes that can lack one: nothing is 0.5 that is not known. */
@@ -444,23 +444,23 @@ static void test_one_class(void **state) {
     const struct evaluation_spec spec = {.resamples = 40};
     struct evaluation e;
     assert_int_equal(evaluation_compute(&e, s, 4, &spec), OK); /* no click */
-    assert_true(isnan(e.auc_ctr) && isnan(e.pr_auc_ctr) && isnan(e.ne_ctr) && isnan(e.pcoc_ctr));
-    assert_true(isnan(e.auc_cvr_clicked) && isnan(e.logloss_cvr_clicked) &&
-                isnan(e.ece_cvr_clicked));
-    assert_true(unknown(&e.auc_ctr_95) && unknown(&e.auc_cvr_clicked_95));
-    assert_true(isfinite(e.logloss_ctr) && e.ece_ctr > 0.5); /* a mean error needs no classes */
+    assert_true(isnan(e.ctr.auc) && isnan(e.ctr.pr_auc) && isnan(e.ctr.ne) && isnan(e.ctr.pcoc));
+    assert_true(isnan(e.cvr_clicked.auc) && isnan(e.cvr_clicked.logloss) &&
+                isnan(e.cvr_clicked.ece));
+    assert_true(unknown(&e.ctr.auc_95) && unknown(&e.cvr_clicked.auc_95));
+    assert_true(isfinite(e.ctr.logloss) && e.ctr.ece > 0.5); /* a mean error needs no classes */
     for (size_t i = 0; i < 4; i++) {
         s[i].labels = LABEL_CLICK; /* all clicked, none converted */
     }
     assert_int_equal(evaluation_compute(&e, s, 4, &spec), OK);
-    assert_true(isnan(e.auc_ctr) && isnan(e.pr_auc_ctr) && isnan(e.ne_ctr) && isfinite(e.pcoc_ctr));
-    assert_true(isnan(e.auc_ctcvr) && isnan(e.pr_auc_cvr_clicked) && isnan(e.pcoc_ctcvr));
+    assert_true(isnan(e.ctr.auc) && isnan(e.ctr.pr_auc) && isnan(e.ctr.ne) && isfinite(e.ctr.pcoc));
+    assert_true(isnan(e.ctcvr.auc) && isnan(e.cvr_clicked.pr_auc) && isnan(e.ctcvr.pcoc));
     for (size_t i = 0; i < 4; i++) {
         s[i].labels = LABEL_CLICK | LABEL_CONVERSION;
     }
     assert_int_equal(evaluation_compute(&e, s, 4, &spec), OK);
-    assert_true(isnan(e.auc_ctcvr) && isnan(e.ne_cvr_clicked) && e.pcoc_ctcvr > 0 &&
-                e.pcoc_ctcvr < 1);
+    assert_true(isnan(e.ctcvr.auc) && isnan(e.cvr_clicked.ne) && e.ctcvr.pcoc > 0 &&
+                e.ctcvr.pcoc < 1);
 }
 
 /* A score that is no number makes what ranks it undefined, and nothing else. */
@@ -473,9 +473,9 @@ static void test_not_a_number(void **state) {
     s[5].labels = LABEL_CLICK;
     const struct evaluation_spec spec = {.resamples = 40};
     assert_int_equal(evaluation_compute(&e, s, N, &spec), OK);
-    assert_true(isnan(e.auc_cvr_clicked) && isnan(e.auc_ctcvr) && isnan(e.pr_auc_ctcvr));
-    assert_true(isnan(e.ece_ctcvr) && unknown(&e.auc_ctcvr_95) && isnan(e.gauc_ctcvr));
-    assert_true(e.auc_ctr > 0 && e.ece_ctr > 0 && e.auc_ctr_95.low > 0);
+    assert_true(isnan(e.cvr_clicked.auc) && isnan(e.ctcvr.auc) && isnan(e.ctcvr.pr_auc));
+    assert_true(isnan(e.ctcvr.ece) && unknown(&e.ctcvr.auc_95) && isnan(e.ctcvr.gauc));
+    assert_true(e.ctr.auc > 0 && e.ctr.ece > 0 && e.ctr.auc_95.low > 0);
 }
 
 /* --- output ----------------------------------------------------------------------------------- */
@@ -563,25 +563,27 @@ static void test_json_keys(void **state) {
     struct buf out = BUF_EMPTY;
     full(&e);
     const char *text = json_of(&e, &out);
-#define SAME(key) assert_true(figure_of(text, #key) == (double)e.key)
-#define THREE(key)                                                                                 \
-    SAME(key##_ctr);                                                                               \
-    SAME(key##_cvr_clicked);                                                                       \
-    SAME(key##_ctcvr)
-#define BOTH(key)                                                                                  \
-    assert_true(figure_of(text, #key "_low") == e.key.low && isfinite(e.key.low));                 \
-    assert_true(figure_of(text, #key "_high") == e.key.high && isfinite(e.key.high))
+#define SAME(key)      assert_true(figure_of(text, #key) == (double)e.key)
+#define AS(key, field) assert_true(figure_of(text, key) == e.field)
+#define THREE(figure)                                                                              \
+    AS(#figure "_ctr", ctr.figure);                                                                \
+    AS(#figure "_cvr_clicked", cvr_clicked.figure);                                                \
+    AS(#figure "_ctcvr", ctcvr.figure)
+#define BOTH_AS(key, field)                                                                        \
+    assert_true(figure_of(text, key "_low") == e.field.low && isfinite(e.field.low));              \
+    assert_true(figure_of(text, key "_high") == e.field.high && isfinite(e.field.high))
+#define BOTH(key) BOTH_AS(#key, key)
     SAME(impressions);
     SAME(clicks);
     SAME(conversions);
     THREE(auc);
-    SAME(auc_ctr_sd);
-    SAME(auc_cvr_clicked_sd);
-    SAME(auc_ctcvr_sd);
-    SAME(gauc_ctr);
-    SAME(gauc_ctcvr);
-    SAME(gauc_ctr_coverage);
-    SAME(gauc_ctcvr_coverage);
+    AS("auc_ctr_sd", ctr.auc_sd);
+    AS("auc_cvr_clicked_sd", cvr_clicked.auc_sd);
+    AS("auc_ctcvr_sd", ctcvr.auc_sd);
+    AS("gauc_ctr", ctr.gauc);
+    AS("gauc_ctcvr", ctcvr.gauc);
+    AS("gauc_ctr_coverage", ctr.gauc_coverage);
+    AS("gauc_ctcvr_coverage", ctcvr.gauc_coverage);
     THREE(pr_auc);
     THREE(logloss);
     THREE(ne);
@@ -594,9 +596,9 @@ static void test_json_keys(void **state) {
     SAME(ratio_cvr_entire);
     SAME(ratio_cvr_clicked_truth);
     SAME(ratio_cvr_unclicked);
-    BOTH(auc_ctr_95);
-    BOTH(auc_cvr_clicked_95);
-    BOTH(auc_ctcvr_95);
+    BOTH_AS("auc_ctr_95", ctr.auc_95);
+    BOTH_AS("auc_cvr_clicked_95", cvr_clicked.auc_95);
+    BOTH_AS("auc_ctcvr_95", ctcvr.auc_95);
     BOTH(auc_cvr_entire_95);
     BOTH(auc_ctcvr_reference_95);
     SAME(bootstrap_resamples);
@@ -608,7 +610,7 @@ static void test_json_keys(void **state) {
     }
     assert_int_equal(buckets, 3 * RELIABILITY_BUCKETS);
     assert_true(figure_of(strstr(text, "\"reliability_ctcvr\""), "observed") ==
-                e.reliability_ctcvr.bucket[0].observed);
+                e.ctcvr.reliability.bucket[0].observed);
     buf_fini(&out);
 }
 
@@ -628,7 +630,7 @@ static void test_tables(void **state) {
     full(&e);
     assert_int_equal(evaluation_table(&e, &out), OK);
     const char *text = ended(&out);
-    snprintf(want, sizeof want, "95 %% %.5f - %.5f", e.auc_ctr_95.low, e.auc_ctr_95.high);
+    snprintf(want, sizeof want, "95 %% %.5f - %.5f", e.ctr.auc_95.low, e.ctr.auc_95.high);
     assert_non_null(strstr(text, want));
     assert_int_equal(count(text, "95 %"), 6); /* five intervals and what they are */
     assert_non_null(strstr(text, "50 bootstrap resamples of 20 groups"));
@@ -645,8 +647,8 @@ static void test_tables(void **state) {
     text = ended(&out);
     assert_int_equal(count(text, "reliability "), 3);
     assert_int_equal(count(text, "\n"), 3 * (RELIABILITY_BUCKETS + 3));
-    snprintf(want, sizeof want, "%13.4e %13.4e", e.reliability_ctr.bucket[7].predicted,
-             e.reliability_ctr.bucket[7].observed);
+    snprintf(want, sizeof want, "%13.4e %13.4e", e.ctr.reliability.bucket[7].predicted,
+             e.ctr.reliability.bucket[7].observed);
     assert_non_null(strstr(text, want));
     buf_fini(&out);
 }
@@ -686,9 +688,9 @@ static void test_picture(void **state) {
                          {.a = -30, .b = -30},
                          {.a = -30, .b = -30, .labels = LABEL_CLICK | LABEL_CONVERSION}};
     assert_int_equal(evaluation_compute(&e, s, 4, &plain), OK);
-    check_picture(&e, (size_t)e.reliability_ctr.buckets + e.reliability_cvr_clicked.buckets +
-                          e.reliability_ctcvr.buckets);
-    assert_int_equal(e.reliability_ctr.buckets, 3);
+    check_picture(&e, (size_t)e.ctr.reliability.buckets + e.cvr_clicked.reliability.buckets +
+                          e.ctcvr.reliability.buckets);
+    assert_int_equal(e.ctr.reliability.buckets, 3);
 }
 
 /* A point lies where its bucket is: on the diagonal if the two agree. */
@@ -698,7 +700,7 @@ static void test_picture_places(void **state) {
     struct buf out = BUF_EMPTY;
     double x, y;
     assert_int_equal(evaluation_compute(&e, NULL, 0, &plain), OK);
-    e.reliability_ctr = (struct reliability){
+    e.ctr.reliability = (struct reliability){
         .buckets = 3, .bucket = {{0.001, 0.001, 1000}, {0.01, 0.1, 1000}, {0.1, 0, 1000}}};
     assert_int_equal(evaluation_picture(&e, "", &out), OK);
     const char *at = strstr(ended(&out), "cx="); /* decades 1e-3 to 1e-1 */

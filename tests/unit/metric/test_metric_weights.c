@@ -75,20 +75,15 @@ static void same_reliability(const struct reliability *got, const struct reliabi
 
 #define SAME(field)    near(#field, got->field, want->field, tolerance)
 #define SAME_95(field) (SAME(field##_95.low), SAME(field##_95.high))
+#define THREE(figure)  (SAME(ctr.figure), SAME(cvr_clicked.figure), SAME(ctcvr.figure))
 
 static void same_figures(const struct evaluation *got, const struct evaluation *want,
                          double tolerance) {
-    SAME(auc_ctr), SAME(auc_cvr_clicked), SAME(auc_ctcvr), SAME(auc_ctcvr_reference);
-    SAME(auc_cvr_entire), SAME(auc_cvr_entire_best);
-    SAME(gauc_ctr), SAME(gauc_ctcvr), SAME(gauc_ctr_coverage), SAME(gauc_ctcvr_coverage);
-    SAME(pr_auc_ctr), SAME(pr_auc_cvr_clicked), SAME(pr_auc_ctcvr);
-    SAME(logloss_ctr), SAME(logloss_cvr_clicked), SAME(logloss_ctcvr);
-    SAME(ne_ctr), SAME(ne_cvr_clicked), SAME(ne_ctcvr);
-    SAME(pcoc_ctr), SAME(pcoc_cvr_clicked), SAME(pcoc_ctcvr);
-    SAME(ece_ctr), SAME(ece_cvr_clicked), SAME(ece_ctcvr);
-    SAME(ece_max_ctr), SAME(ece_max_cvr_clicked), SAME(ece_max_ctcvr);
+    THREE(auc), THREE(pr_auc), THREE(logloss), THREE(ne), THREE(pcoc), THREE(ece), THREE(ece_max);
+    THREE(auc_95.low), THREE(auc_95.high);
+    SAME(auc_ctcvr_reference), SAME(auc_cvr_entire), SAME(auc_cvr_entire_best);
+    SAME(ctr.gauc), SAME(ctcvr.gauc), SAME(ctr.gauc_coverage), SAME(ctcvr.gauc_coverage);
     SAME(ratio_cvr_entire), SAME(ratio_cvr_clicked_truth), SAME(ratio_cvr_unclicked);
-    SAME_95(auc_ctr), SAME_95(auc_cvr_clicked), SAME_95(auc_ctcvr);
     SAME_95(auc_cvr_entire), SAME_95(auc_ctcvr_reference);
 }
 
@@ -101,9 +96,9 @@ static void test_weights_are_copies(void **state) {
         evaluate(&got, weighed, N, true, 0, form);
         evaluate(&want, copied, copies, false, 1, form);
         same_figures(&got, &want, 1e-10);
-        same_reliability(&got.reliability_ctr, &want.reliability_ctr, 1);
-        same_reliability(&got.reliability_cvr_clicked, &want.reliability_cvr_clicked, 1);
-        same_reliability(&got.reliability_ctcvr, &want.reliability_ctcvr, 1);
+        same_reliability(&got.ctr.reliability, &want.ctr.reliability, 1);
+        same_reliability(&got.cvr_clicked.reliability, &want.cvr_clicked.reliability, 1);
+        same_reliability(&got.ctcvr.reliability, &want.ctcvr.reliability, 1);
         assert_int_equal(got.impressions, N); /* counts stay counts */
         assert_true(got.weighted && !want.weighted);
         assert_true(got.weight == (double)copies && want.weight == (double)copies);
@@ -124,9 +119,9 @@ static void test_only_proportions(void **state) {
     }
     evaluate(&got, weighed, N, true, 0, SCORE_CVR);
     same_figures(&got, &plain, 1e-6);
-    same_reliability(&got.reliability_ctcvr, &plain.reliability_ctcvr, (double)0.3f);
-    near("sd", got.auc_ctr_sd, plain.auc_ctr_sd, 1e-6);
-    near("sd", got.auc_cvr_clicked_sd, plain.auc_cvr_clicked_sd, 1e-6);
+    same_reliability(&got.ctcvr.reliability, &plain.ctcvr.reliability, (double)0.3f);
+    near("sd", got.ctr.auc_sd, plain.ctr.auc_sd, 1e-6);
+    near("sd", got.cvr_clicked.auc_sd, plain.cvr_clicked.auc_sd, 1e-6);
     assert_int_equal(got.clicks, plain.clicks);
 }
 
@@ -140,7 +135,7 @@ static void test_sd_grows(void **state) {
         weighed[i].weight = i % 10 == 0 ? 10 : 0.1f;
     }
     evaluate(&got, weighed, N, true, 0, SCORE_CVR);
-    assert_true(got.auc_ctr_sd > 2 * plain.auc_ctr_sd);
+    assert_true(got.ctr.auc_sd > 2 * plain.ctr.auc_sd);
 }
 
 /* A population that counts nothing has no figure. */
@@ -152,11 +147,11 @@ static void test_nothing_counts(void **state) {
         weighed[i].weight = (weighed[i].labels & LABEL_CLICK) != 0 ? 0 : 1;
     }
     evaluate(&e, weighed, N, true, 0, SCORE_CVR);
-    assert_true(isnan(e.auc_ctr) && isnan(e.pr_auc_ctr) && isnan(e.ne_ctr) && isnan(e.pcoc_ctr));
-    assert_true(isnan(e.auc_ctr_sd) && isnan(e.gauc_ctr) && isnan(e.auc_ctr_95.low));
-    assert_true(isnan(e.logloss_cvr_clicked) && isnan(e.ece_cvr_clicked));
-    assert_int_equal(e.reliability_cvr_clicked.buckets, 0);
-    assert_true(isfinite(e.logloss_ctr) && isfinite(e.ece_ctr));
+    assert_true(isnan(e.ctr.auc) && isnan(e.ctr.pr_auc) && isnan(e.ctr.ne) && isnan(e.ctr.pcoc));
+    assert_true(isnan(e.ctr.auc_sd) && isnan(e.ctr.gauc) && isnan(e.ctr.auc_95.low));
+    assert_true(isnan(e.cvr_clicked.logloss) && isnan(e.cvr_clicked.ece));
+    assert_int_equal(e.cvr_clicked.reliability.buckets, 0);
+    assert_true(isfinite(e.ctr.logloss) && isfinite(e.ctr.ece));
 }
 
 /* Both where one counts other than 1; JSON and table say which is which. */

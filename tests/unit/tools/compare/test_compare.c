@@ -167,15 +167,15 @@ static struct compare_result by_hand(const char *truth, uint32_t resamples) {
             (struct compare_cell){.evaluation = nothing(), .impressions = 1000, .seconds = 2};
         cells[i].evaluation.auc_cvr_entire_best = 0.8;
     }
-    cells[0].evaluation.auc_ctr = 0.61;
-    cells[1].evaluation.auc_ctr = NAN;
+    cells[0].evaluation.ctr.auc = 0.61;
+    cells[1].evaluation.ctr.auc = NAN;
     for (int m = 0; m < 2; m++) {
         for (int s = 0; s < 2; s++) {
             struct evaluation *e = &cells[2 + 2 * m + s].evaluation;
-            e->auc_cvr_clicked = cvr[m][s];
-            e->auc_cvr_clicked_95 = (struct interval){cvr[m][s] - 0.1, cvr[m][s] + 0.2};
+            e->cvr_clicked.auc = cvr[m][s];
+            e->cvr_clicked.auc_95 = (struct interval){cvr[m][s] - 0.1, cvr[m][s] + 0.2};
             e->auc_cvr_entire = cvr[m][s] + 0.05;
-            e->ne_cvr_clicked = 0.9;
+            e->cvr_clicked.ne = 0.9;
             e->ratio_cvr_entire = m == 0 ? 1.5 : 1.25;
         }
     }

@@ -455,16 +455,16 @@ static void test_eval_against_pairs(void **state) {
     assert_int_equal(eval_run(g.scorer, &by_weight, both, &count), ERR_CONFIG);
     assert_int_equal(e.impressions, list.count);
     assert_false(e.has_truth);
-    assert_true(fabs(e.auc_ctr - pairs_auc(list.scores, list.count, false, false, false)) < 1e-9);
-    assert_true(fabs(e.auc_cvr_clicked - pairs_auc(list.scores, list.count, true, true, false)) <
+    assert_true(fabs(e.ctr.auc - pairs_auc(list.scores, list.count, false, false, false)) < 1e-9);
+    assert_true(fabs(e.cvr_clicked.auc - pairs_auc(list.scores, list.count, true, true, false)) <
                 1e-9);
-    assert_true(fabs(e.auc_ctcvr - pairs_auc(list.scores, list.count, false, true, true)) < 1e-9);
+    assert_true(fabs(e.ctcvr.auc - pairs_auc(list.scores, list.count, false, true, true)) < 1e-9);
     double predicted = 0, observed = 0;
     for (size_t i = 0; i < list.count; i++) {
         predicted += score_rates(&list.scores[i], SCORE_CVR).ctr;
         observed += list.scores[i].labels & LABEL_CLICK;
     }
-    assert_true(fabs(e.pcoc_ctr - predicted / observed) < 1e-9);
+    assert_true(fabs(e.ctr.pcoc - predicted / observed) < 1e-9);
     score_list_fini(&list);
     ground_fini(&g);
 }
