@@ -46,19 +46,6 @@ struct run {
     uint32_t group, begin, end;
 };
 
-static enum status reserve(void *array, size_t *cap, size_t need, size_t size) {
-    void **at = array;
-    if (need <= *cap) {
-        return OK;
-    }
-    size_t grown = need + need / 4;
-    mem_free_at(at);
-    *cap = 0;
-    TRY(mem_array_of(at, grown, size));
-    *cap = grown;
-    return OK;
-}
-
 enum status batch_cutter_create(struct batch_cutter **c) {
     return mem_new(c);
 }
@@ -88,10 +75,10 @@ enum status batch_cutter_shard(struct batch_cutter *c, const struct shard *s, co
                                uint32_t user_fields, int user_slot) {
     uint32_t widest = widest_dictionary(s);
     c->shard = NULL;
-    TRY(reserve(&c->order, &c->order_cap, s->groups, sizeof *c->order));
-    TRY(reserve(&c->position, &c->position_cap, (size_t)s->groups + 1, sizeof *c->position));
-    TRY(reserve(&c->bits, &c->bits_cap, ((size_t)widest + 63) / 64, sizeof *c->bits));
-    TRY(reserve(&c->rank, &c->rank_cap, widest, sizeof *c->rank));
+    TRY(mem_room(&c->order, &c->order_cap, s->groups));
+    TRY(mem_room(&c->position, &c->position_cap, (size_t)s->groups + 1));
+    TRY(mem_room(&c->bits, &c->bits_cap, ((size_t)widest + 63) / 64));
+    TRY(mem_room(&c->rank, &c->rank_cap, widest));
     uint32_t at = 0;
     for (uint32_t g = 0; g < s->groups; g++) {
         c->order[g] = order[g];
@@ -130,26 +117,20 @@ static struct run run_of(const struct batch_cutter *c, const struct span *span, 
     };
 }
 
+/* The arrays of one entry an impression. */
+#define IMPRESSION_ARRAYS(X)                                                                       \
+    X(group_of) X(labels) X(impression_id) X(user) X(weight_store) X(kind) X(elapsed_days)
+#define FREE_ARRAY(array) mem_free(&b->array);
+#define MAKE_ARRAY(array) TRY(mem_array(&b->array, cap));
+
 static enum status reserve_impressions(struct batch *b, size_t need) {
     if (need <= b->impression_cap) {
         return OK;
     }
-    size_t cap = need + need / 4;
-    mem_free(&b->group_of);
-    mem_free(&b->labels);
-    mem_free(&b->impression_id);
-    mem_free(&b->user);
-    mem_free(&b->weight_store);
-    mem_free(&b->kind);
-    mem_free(&b->elapsed_days);
+    const size_t cap = need + need / 4;
     b->impression_cap = 0;
-    TRY(mem_array(&b->group_of, cap));
-    TRY(mem_array(&b->labels, cap));
-    TRY(mem_array(&b->impression_id, cap));
-    TRY(mem_array(&b->user, cap));
-    TRY(mem_array(&b->weight_store, cap));
-    TRY(mem_array(&b->kind, cap));
-    TRY(mem_array(&b->elapsed_days, cap));
+    IMPRESSION_ARRAYS(FREE_ARRAY)
+    IMPRESSION_ARRAYS(MAKE_ARRAY)
     b->impression_cap = cap;
     return OK;
 }
@@ -293,7 +274,7 @@ static enum status cut_field(struct batch_cutter *c, const struct span *span, ui
     size_t values = count_values(c, span, column, user);
     size_t words = ((size_t)column->dict_count + 63) / 64;
     f->plain = column->weight == NULL;
-    TRY(reserve(&f->start, &f->start_cap, bags + 1, sizeof *f->start));
+    TRY(mem_room(&f->start, &f->start_cap, bags + 1));
     TRY(reserve_values(f, values));
     f->bags = f->values = f->unique = 0;
     for (uint32_t g = span->first; g < span->last; g++) {
@@ -301,7 +282,7 @@ static enum status cut_field(struct batch_cutter *c, const struct span *span, ui
     }
     f->start[f->bags] = f->values;
     f->weight = f->plain ? NULL : f->weight_store;
-    enum status status = reserve(&f->ids, &f->ids_cap, count_marks(c, words), sizeof *f->ids);
+    enum status status = mem_room(&f->ids, &f->ids_cap, count_marks(c, words));
     if (status != OK) {
         memset(c->bits, 0, words * sizeof *c->bits);
         return status;
@@ -330,13 +311,7 @@ enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, stru
 }
 
 void batch_fini(struct batch *b) {
-    mem_free(&b->group_of);
-    mem_free(&b->labels);
-    mem_free(&b->impression_id);
-    mem_free(&b->user);
-    mem_free(&b->weight_store);
-    mem_free(&b->kind);
-    mem_free(&b->elapsed_days);
+    IMPRESSION_ARRAYS(FREE_ARRAY)
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         mem_free(&b->field[f].ids);
         mem_free(&b->field[f].start);

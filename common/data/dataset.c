@@ -28,6 +28,20 @@
 #define BUDGET_MAX         ((size_t)64 << 20)
 #define SHARDS_MAX         (1u << 20)
 
+/* What both ways have the same names: from message to struct, or back. */
+#define DATASET_NUMBERS(to, from)                                                                  \
+    ((to)->seed = (from)->seed, (to)->orphans = (from)->orphans,                                   \
+     (to)->rejected = (from)->rejected, (to)->first_time = (from)->first_time,                     \
+     (to)->last_time = (from)->last_time)
+#define SHARD_NUMBERS(to, from)                                                                    \
+    ((to)->impressions = (from)->impressions, (to)->groups = (from)->groups,                       \
+     (to)->clicks = (from)->clicks, (to)->conversions = (from)->conversions,                       \
+     (to)->bytes = (from)->bytes, (to)->checksum = (from)->checksum,                               \
+     (to)->values = (from)->values)
+#define WEIGHT_NUMBERS(to, from)                                                                   \
+    ((to)->all = (from)->all, (to)->clicked = (from)->clicked,                                     \
+     (to)->converted = (from)->converted, (to)->least = (from)->least, (to)->most = (from)->most)
+
 const char *dataset_label_name(uint32_t label) {
     static const char *const names[DATASET_LABELS] = {"click",       "conversion",  "behaviour 1",
                                                       "behaviour 2", "behaviour 3", "behaviour 4"};
@@ -68,11 +82,7 @@ static void pack_fields(struct packed *k, const struct dataset *d) {
 
 static void pack_weights(const struct weight_sums *from, Esmm__DatasetWeights *to) {
     esmm__dataset_weights__init(to);
-    to->all = from->all;
-    to->clicked = from->clicked;
-    to->converted = from->converted;
-    to->least = from->least;
-    to->most = from->most;
+    WEIGHT_NUMBERS(to, from);
 }
 
 /* Up to the last that is said. */
@@ -104,13 +114,7 @@ static enum status pack_shards(struct packed *k, const struct dataset *d) {
         Esmm__DatasetShard *to = &k->shard[s];
         esmm__dataset_shard__init(to);
         to->name = (char *)(uintptr_t)from->name; /* only read */
-        to->impressions = from->impressions;
-        to->groups = from->groups;
-        to->clicks = from->clicks;
-        to->conversions = from->conversions;
-        to->bytes = from->bytes;
-        to->checksum = from->checksum;
-        to->values = from->values;
+        SHARD_NUMBERS(to, from);
         if (from->weights.there) {
             pack_weights(&from->weights, &k->weights[s]);
             to->weights = &k->weights[s];
@@ -129,16 +133,12 @@ static enum status pack(struct packed *k, const struct dataset *d, struct buf *o
     k->message.format = DATASET_FORMAT;
     k->message.source = (char *)(uintptr_t)d->source; /* only read */
     k->message.stream = (char *)(uintptr_t)d->stream;
-    k->message.seed = d->seed;
-    k->message.orphans = d->orphans;
-    k->message.rejected = d->rejected;
+    DATASET_NUMBERS(&k->message, d);
     k->message.sample_rate = d->sample_rate < 1 ? d->sample_rate : 0;
     k->message.log_lines = pack_lines(&k->log_lines, &d->log_lines);
     k->message.common_lines = pack_lines(&k->common_lines, &d->common_lines);
     pack_fields(k, d);
     k->message.no_conversion = d->no_conversion;
-    k->message.first_time = d->first_time;
-    k->message.last_time = d->last_time;
     pack_labels(k, d);
     TRY(pack_shards(k, d));
     const size_t bytes = esmm__dataset_manifest__get_packed_size(&k->message);
@@ -220,8 +220,8 @@ static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeight
     if (from == NULL) {
         return OK;
     }
-    *w = (struct weight_sums){true,      from->least,   from->most,
-                              from->all, from->clicked, from->converted};
+    WEIGHT_NUMBERS(w, from);
+    w->there = true;
     const bool good = w->least >= 0 && w->least <= w->most && w->most <= SHARD_WEIGHT_MAX &&
                       w->converted >= 0 && w->converted <= w->clicked && w->clicked <= w->all &&
                       w->all <= (double)w->most * to->impressions * (1 + 1e-9);
@@ -239,13 +239,7 @@ static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
     }
     struct shard_info *to = &d->shards[d->shard_count++];
     memcpy(to->name, from->name, strlen(from->name));
-    to->impressions = from->impressions;
-    to->groups = from->groups;
-    to->clicks = from->clicks;
-    to->conversions = from->conversions;
-    to->bytes = from->bytes;
-    to->checksum = from->checksum;
-    to->values = from->values;
+    SHARD_NUMBERS(to, from);
     d->impressions += to->impressions;
     d->groups += to->groups;
     d->clicks += to->clicks;
@@ -280,9 +274,7 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     }
     memcpy(d->stream, in->stream, strlen(in->stream));
     memcpy(d->source, in->source, strlen(in->source));
-    d->seed = in->seed;
-    d->orphans = in->orphans;
-    d->rejected = in->rejected;
+    DATASET_NUMBERS(d, in);
     d->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
     if (!(d->sample_rate >= SAMPLE_RATE_MIN && d->sample_rate <= 1)) {
         return corrupt(path, "a sample rate is a number above 0, at most 1");
@@ -294,8 +286,6 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
         return corrupt(path, "the first and the last time cannot be true");
     }
     d->no_conversion = in->no_conversion != 0;
-    d->first_time = in->first_time;
-    d->last_time = in->last_time;
     TRY(take_labels(d, in, path));
     TRY(mem_array(&d->shards, in->n_shards));
     for (size_t s = 0; s < in->n_shards; s++) {
