@@ -1,5 +1,6 @@
-/* data_fit.h - may these shards be used with that model, or those shards? Compares the fields of
- * two sides: which there are, on which side, and how their texts became ids (field_schema.h). */
+/* data_fit.h - may these shards be used with that model, or together with those shards? The fields
+ * of both are compared: which there are, on which side (user or item), and how their texts became
+ * ids (field_schema.h). */
 #ifndef COMMON_DATA_DATA_FIT_H
 #define COMMON_DATA_DATA_FIT_H
 
@@ -18,13 +19,13 @@ struct fit_side fit_side_data(const struct dataset *d); /* as it was read */
 struct fit_side fit_side_checkpoint(const struct schema *schema, const struct field_schemas *fields,
                                     const char *dir);
 
-/* `model`: what was, or is, trained on. ERR_CONFIG, naming both: they have no field in common, or a
- * field's texts become other ids in each. What a user should know but may want is put into *doubts,
- * a line each: a field that one of them lacks or has on the other side, and what
- * field_schemas_match doubts. ERR_MEMORY. */
+/* `model`: the data that were, or are, trained on. ERR_CONFIG, naming both: they have no field in
+ * common, or the texts of a field become one id in the one and another in the other. What need not
+ * be wrong is put into *doubts, a line each: a field that one of them lacks or has on the other
+ * side, and what field_schemas_match doubts. ERR_MEMORY. */
 enum status data_fit(const struct fit_side *model, const struct fit_side *data, struct buf *doubts);
-/* May a model be trained on this? ERR_CONFIG: it learns conversions, and the log had no label of
- * them. */
+/* May the model of that configuration be trained on this? ERR_CONFIG: it learns conversions, and
+ * the log had no label of them. */
 enum status data_fit_labels(const struct config *c, const struct dataset *data, const char *dir);
 /* Logs each line as a warning, and forgets them. */
 void data_fit_log(struct buf *doubts);

@@ -1,17 +1,17 @@
 /* drift.h - does the share of clicks, or of conversions among them, stay the same over a log?
  *
  * A log that is sorted by its label, or by something close to it, gives batches of one kind, and
- * training on them goes wrong (docs/prep.md has a case). So a log is cut into parts, and a part
- * whose share is below half or above twice that of the whole is told, if chance does not explain
- * it.
+ * training on them goes wrong (docs/prep.md has a case). So a log is cut into parts. A part whose
+ * share is below half or above twice that of the whole is a finding, unless chance explains it.
  *
- * What chance does: with k positives expected among n a part's count spreads like a Poisson
- * variable, widened by the size of groups, since the impressions of a group are alike, at worst all
- * of them. Sizes vary, so a group counts as one of twice the average size m (2 m - 1: groups of one
- * are single); its clicks too, which may all be one user's. The spread is measured on the scale of
- * counts and on that of their roots, and the smaller result is taken: the first overstates how rare
- * large counts are, the second small ones. Some thousand parts are looked at, so five such spreads
- * are asked for.
+ * What chance does: where k positives are expected, a part's count spreads like a Poisson variable.
+ * The impressions of a group are alike, at worst all of them, which widens the spread by the size
+ * of groups. Sizes vary, so every group is taken for one of twice the average size m (of 2 m - 1,
+ * so that groups of one impression stay single); so are clicks, which may all be one user's. The
+ * distance from the expected count is measured in spreads, once on the scale of counts and once on
+ * that of their roots, and the smaller of the two is taken: the first overstates how rare large
+ * counts are, the second how rare small ones are. Since some thousand parts are looked at, a
+ * finding must be five spreads away.
  */
 #ifndef COMMON_DATA_DRIFT_H
 #define COMMON_DATA_DRIFT_H

@@ -5,8 +5,8 @@
  * behaviours after the click (never without click).
  *
  * A log's impression occurs once, with all that became of it. A live stream (`esmm records`,
- * docs/stream.md) is made of training records instead: an impression then occurs in several records,
- * each with what was known at its time, and the kind says what a record adds.
+ * docs/stream.md) is made of training records instead: an impression then occurs in several
+ * records, each with what was known at its time, and the kind says what a record adds.
  */
 #ifndef COMMON_DATA_RECORD_H
 #define COMMON_DATA_RECORD_H

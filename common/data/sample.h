@@ -6,10 +6,10 @@
 #include "sampling.h"
 #include "shard.h"
 
-/* The first user_fields columns are the user side's. Makes of *s the shard with those impressions
- * alone, in the same order, copies side by side; groups stay, also those left empty. Which of the
- * unclicked stay depends on (seed, shard) alone: exactly the number of sampling_count, each subset
- * as likely as any other. ERR_MEMORY leaves *s as it was. */
+/* Leaves only those impressions in *s, in the same order, with copies side by side. Groups stay,
+ * also where they are left empty; the first user_fields columns are the user side's. Which of the
+ * unclicked impressions stay depends on (seed, shard) alone; they are as many as sampling_count
+ * says, and each subset of that size is as likely as any other. ERR_MEMORY leaves *s as it was. */
 enum status shard_sample(struct shard *s, uint32_t user_fields, const struct sampling *sampling,
                          uint64_t seed, uint32_t shard);
 

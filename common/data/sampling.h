@@ -1,5 +1,4 @@
-/* sampling.h - which share of a data set's impressions a model trains on. Which of them those are,
- * sample.h says. */
+/* sampling.h - which share of a data set's impressions a model trains on. sample.h picks them. */
 #ifndef COMMON_DATA_SAMPLING_H
 #define COMMON_DATA_SAMPLING_H
 

@@ -8,7 +8,7 @@
  *     group_start[G+1]  impressions of group g are [group_start[g], group_start[g+1])
  *     impression_id[B]  u64
  *     labels[B]         LABEL_... bits, record.h
- *     weight[B]         f32, what the impression counts in losses and weighted figures; NULL: 1 each
+ *     weight[B]         f32, what the impression counts in losses and figures; NULL: each counts 1
  *     column[slot]      one per field; a user field has n = G entries, an item field n = B
  *
  * A column holds a bag of features for each entry, dictionary coded:

@@ -1,6 +1,6 @@
-/* shard_decoder.h - a shard's file while it is read, block after block; for shard.c, which takes the
- * columns, and shard_info.c, which peeks. Nothing of the file is trusted: META's counts are bounded
- * before anything is allocated from them. */
+/* shard_decoder.h - a shard's file while it is read, block after block; for shard.c, which takes
+ * the columns, and shard_info.c, which peeks. Nothing of the file is trusted: META's counts are
+ * bounded before anything is allocated from them. */
 #ifndef COMMON_DATA_SHARD_DECODER_H
 #define COMMON_DATA_SHARD_DECODER_H
 

@@ -1,9 +1,9 @@
 /* shard_dict.c - the distinct ids of a column, sorted, and which of them each value is.
  *
  * They are found by hashing, since most values repeat: an open-addressing table maps an id to its
- * ordinal of first occurrence; then the distinct ids alone are sorted, and `rank` renames the ordinals. The arrays are
- * reused from column to column. Rejected: sorting all values, which touches a user column's 500
- * values a group eight times.
+ * ordinal of first occurrence; then the distinct ids alone are sorted, and `rank` renames the
+ * ordinals. The arrays are reused from column to column. Rejected: sorting all values, which
+ * touches a user column's 500 values a group eight times.
  *
  * What comes out depends on the ids alone: nothing of the hash table's order is seen.
  */

@@ -19,9 +19,9 @@ struct shard_info {
 /* The name of shard n, shard-00000.bin and so on, into out[32]. */
 void shard_name(uint32_t n, char *out);
 /* What can be said of the file dir/name for little: all of *info but its checksum and values. Reads
- * no more than header, index, META, labels and weights, so it finds a file that is torn or no shard,
- * but no damage elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY; ERR_LIMIT: too long a
- * name. */
+ * no more than header, index, META, labels and weights, so it finds a file that is torn or no
+ * shard, but no damage elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY; ERR_LIMIT: too
+ * long a name. */
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
 
 #endif

@@ -1,7 +1,7 @@
 /* shard_weights.h - what impressions count, each and together.
  *
- * A weight is a float from 0 to SHARD_WEIGHT_MAX (shard_format.h); where an array of weights is NULL every impression
- * counts 1.
+ * A weight is a float from 0 to SHARD_WEIGHT_MAX (shard_format.h); where an array of weights is
+ * NULL every impression counts 1.
  */
 #ifndef COMMON_DATA_SHARD_WEIGHTS_H
 #define COMMON_DATA_SHARD_WEIGHTS_H

@@ -1,16 +1,16 @@
 /* unseen.h - how many of a data set's values are features that a model has no row of.
  *
- * Such a feature reads as its initial value: the model says nothing of it. New users and new items
- * are so by nature; ids written otherwise than in the training log (376.0 for 376) are so by
- * mistake, and nothing else shows it. What may be expected is known from training: of its N values,
- * R were the first of their feature, R being the rows that it made. That share falls as a log goes
- * on, so what comes after has at most R / N, unless it is another world (docs/metrics.md has
- * figures). So
+ * Such a feature reads as its initial value: the model says nothing of it. There always are some,
+ * since users and items are new. There are many if ids are written otherwise than in the training
+ * log (376.0 for 376), and nothing else shows that mistake. Training tells how many to expect: it
+ * read N values and made R rows, so R / N of its values were the first of their feature. That share
+ * falls as a log goes on, so data that come later have at most R / N, unless they are of another
+ * world (docs/metrics.md has figures). Hence
  *
  *     first = R / N        doubtful: unseen / values > first + UNSEEN_MARGIN (1 - first)
  *
- * A value is counted where it is stored: one of the user side once a group (per batch that has a
- * piece of it), as in R and N.
+ * A value is counted where it is stored, in R and N too: one of the user side counts once a group,
+ * or once for each batch that has a piece of the group.
  */
 #ifndef COMMON_DATA_UNSEEN_H
 #define COMMON_DATA_UNSEEN_H

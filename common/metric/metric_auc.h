@@ -11,9 +11,9 @@
 double metric_order_auc(const struct metric_order *o, const uint8_t *label, const float *weight);
 /* AUC with soft labels: row i is positive by p[i] and negative by 1 - p[i]. */
 double metric_order_auc_soft(const struct metric_order *o, const float *p, const float *weight);
-/* The mean AUC over groups (rows of one `group` value) that have both classes, each by the weight of
- * its rows; *coverage: the weight in such groups / that of all. Uses the order up (it is finished
- * afterwards, also on failure), so it comes last. At most UINT32_MAX rows. ERR_MEMORY. */
+/* The mean AUC over groups (rows of one `group` value) that have both classes, each by the weight
+ * of its rows; *coverage: the weight in such groups / that of all. Uses the order up (it is
+ * finished afterwards, also on failure), so it comes last. At most UINT32_MAX rows. ERR_MEMORY. */
 enum status metric_order_gauc(struct metric_order *o, const uint8_t *label, const float *weight,
                               const uint64_t *group, double *gauc, double *coverage);
 /* Hanley-McNeil standard deviation of an AUC of so many rows of each class; NaN if one is missing.

@@ -565,10 +565,6 @@ static void test_json_keys(void **state) {
     const char *text = json_of(&e, &out);
 #define SAME(key)      assert_true(figure_of(text, #key) == (double)e.key)
 #define AS(key, field) assert_true(figure_of(text, key) == e.field)
-#define THREE(figure)                                                                              \
-    AS(#figure "_ctr", ctr.figure);                                                                \
-    AS(#figure "_cvr_clicked", cvr_clicked.figure);                                                \
-    AS(#figure "_ctcvr", ctcvr.figure)
 #define BOTH_AS(key, field)                                                                        \
     assert_true(figure_of(text, key "_low") == e.field.low && isfinite(e.field.low));              \
     assert_true(figure_of(text, key "_high") == e.field.high && isfinite(e.field.high))
@@ -576,7 +572,9 @@ static void test_json_keys(void **state) {
     SAME(impressions);
     SAME(clicks);
     SAME(conversions);
-    THREE(auc);
+    AS("auc_ctr", ctr.auc);
+    AS("auc_cvr_clicked", cvr_clicked.auc);
+    AS("auc_ctcvr", ctcvr.auc);
     AS("auc_ctr_sd", ctr.auc_sd);
     AS("auc_cvr_clicked_sd", cvr_clicked.auc_sd);
     AS("auc_ctcvr_sd", ctcvr.auc_sd);
@@ -584,12 +582,24 @@ static void test_json_keys(void **state) {
     AS("gauc_ctcvr", ctcvr.gauc);
     AS("gauc_ctr_coverage", ctr.gauc_coverage);
     AS("gauc_ctcvr_coverage", ctcvr.gauc_coverage);
-    THREE(pr_auc);
-    THREE(logloss);
-    THREE(ne);
-    THREE(pcoc);
-    THREE(ece);
-    THREE(ece_max);
+    AS("pr_auc_ctr", ctr.pr_auc);
+    AS("pr_auc_cvr_clicked", cvr_clicked.pr_auc);
+    AS("pr_auc_ctcvr", ctcvr.pr_auc);
+    AS("logloss_ctr", ctr.logloss);
+    AS("logloss_cvr_clicked", cvr_clicked.logloss);
+    AS("logloss_ctcvr", ctcvr.logloss);
+    AS("ne_ctr", ctr.ne);
+    AS("ne_cvr_clicked", cvr_clicked.ne);
+    AS("ne_ctcvr", ctcvr.ne);
+    AS("pcoc_ctr", ctr.pcoc);
+    AS("pcoc_cvr_clicked", cvr_clicked.pcoc);
+    AS("pcoc_ctcvr", ctcvr.pcoc);
+    AS("ece_ctr", ctr.ece);
+    AS("ece_cvr_clicked", cvr_clicked.ece);
+    AS("ece_ctcvr", ctcvr.ece);
+    AS("ece_max_ctr", ctr.ece_max);
+    AS("ece_max_cvr_clicked", cvr_clicked.ece_max);
+    AS("ece_max_ctcvr", ctcvr.ece_max);
     SAME(auc_ctcvr_reference);
     SAME(auc_cvr_entire);
     SAME(auc_cvr_entire_best);
@@ -603,6 +613,9 @@ static void test_json_keys(void **state) {
     BOTH(auc_ctcvr_reference_95);
     SAME(bootstrap_resamples);
     SAME(bootstrap_groups);
+    assert_non_null(strstr(text, "\"reliability_ctr\":[{"));
+    assert_non_null(strstr(text, "\"reliability_cvr_clicked\":[{"));
+    assert_non_null(strstr(text, "\"reliability_ctcvr\":[{"));
     size_t buckets = 0;
     for (const char *at = strstr(text, "\"predicted\":"); at != NULL;
          at = strstr(at + 1, "\"predicted\":")) {
