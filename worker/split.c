@@ -8,32 +8,6 @@
 
 #define ALIGN_FLOATS 16 /* rows of a slot begin on a cache line */
 
-/* --- the partitions --------------------------------------------------------------------------- */
-
-enum status route_init(struct route *r) {
-    const uint64_t partitions = r->plan->partitions;
-    r->partitions = r->plan->partitions;
-    r->fields = r->schema->count;
-    if (partitions == 0 || partitions > WIRE_PARTITIONS_MAX || partitions > BUCKETS) {
-        return fail(ERR_PROTOCOL, "the job has %u partitions, expected 1 to %u", r->partitions,
-                    WIRE_PARTITIONS_MAX);
-    }
-    TRY(mem_array(&r->dense_begin, partitions + 1));
-    for (uint64_t k = 0; k < partitions; k++) {
-        const uint64_t begin = BUCKETS * k / partitions, end = BUCKETS * (k + 1) / partitions;
-        for (uint64_t b = begin; b < end; b++) {
-            r->home_of[b] = (uint16_t)k;
-        }
-        r->dense_begin[k] = layout_slice(r->layout, (uint32_t)begin);
-    }
-    r->dense_begin[partitions] = r->layout->count;
-    return OK;
-}
-
-void route_fini(struct route *r) {
-    mem_free(&r->dense_begin);
-}
-
 /* --- memory ----------------------------------------------------------------------------------- */
 
 enum status split_init(struct split *s, const struct route *r) {

@@ -13,24 +13,8 @@
 #ifndef WORKER_SPLIT_H
 #define WORKER_SPLIT_H
 
-#include "common/base/hash.h"
-#include "common/job/layout.h"
-#include "common/net/link_messages.h"
-#include "common/net/job_plan.h"
-
-/* Which partition has what; the same for all batches of a job. What it points to is the owner's. */
-struct route {
-    const struct config *config;
-    const struct schema *schema;
-    const struct layout *layout;
-    const struct job_plan *plan;
-    uint32_t partitions, fields;
-    uint64_t *dense_begin;     /* [partitions + 1] slices of the dense vector */
-    uint16_t home_of[BUCKETS]; /* partition of a bucket */
-};
-/* With config, schema, layout and plan given. ERR_PROTOCOL: no such number of partitions. */
-enum status route_init(struct route *r);
-void route_fini(struct route *r);
+#include "common/job/precision.h"
+#include "route.h"
 
 struct split_part {      /* what one partition has of the batch */
     uint32_t *counts;    /* [fields] keys of each slot */
