@@ -96,13 +96,16 @@ static void put_formula(struct json *j, const struct scan *scan) {
     json_close(j);
 }
 
+static void put_path(struct json *j, const char *key, const char *folder, const char *array) {
+    char path[EXPORT_NAME_BYTES + 64];
+    snprintf(path, sizeof path, "%s/%s.npy", folder, array);
+    json_str(j, key, path);
+}
+
 static void put_layer(struct json *j, const struct layout_array *w, const struct layout_array *b,
                       const char *activation) {
-    char path[64];
-    snprintf(path, sizeof path, "dense/%s.npy", w->name);
-    json_str(j, "w", path);
-    snprintf(path, sizeof path, "dense/%s.npy", b->name);
-    json_str(j, "b", path);
+    put_path(j, "w", "dense", w->name);
+    put_path(j, "b", "dense", b->name);
     json_u64(j, "in", w->cols);
     json_u64(j, "out", w->rows);
     json_str(j, "activation", activation);
@@ -164,16 +167,14 @@ static void put_attention(struct json *j, const struct layout *l) {
     json_open(j, "attention", '{');
     for (uint32_t part = 0; part < LAYOUT_PARTS; part++) {
         const char *name = layout_attention(l, (enum layout_part)part)->name;
-        char path[64];
-        snprintf(path, sizeof path, "dense/%s.npy", name);
-        json_str(j, name, path);
+        put_path(j, name, "dense", name);
     }
     json_close(j);
 }
 
 static void put_field(struct json *j, const struct scan *scan, uint32_t slot, uint64_t rows) {
     const struct field *field = &scan->manifest.schema.fields[slot];
-    char name[EXPORT_NAME_BYTES], path[EXPORT_NAME_BYTES + 16];
+    char name[EXPORT_NAME_BYTES];
     export_name(field->name, name);
     json_open(j, NULL, '{');
     json_str(j, "name", field->name);
@@ -181,10 +182,8 @@ static void put_field(struct json *j, const struct scan *scan, uint32_t slot, ui
     json_u64(j, "dim", scan->layout.dim[slot]);
     json_u64(j, "column", scan->layout.column[slot]);
     json_u64(j, "rows", rows);
-    snprintf(path, sizeof path, "%s/ids.npy", name);
-    json_str(j, "ids", path);
-    snprintf(path, sizeof path, "%s/emb.npy", name);
-    json_str(j, "emb", path);
+    put_path(j, "ids", name, "ids");
+    put_path(j, "emb", name, "emb");
     json_f64(j, "init_scale", (double)config_table(&scan->config, field->name).init_scale);
     json_u64(j, "salt", field->salt);
     json_open(j, "texts", '{');
