@@ -126,7 +126,7 @@ static enum status pack_shards(struct packed *k, const struct dataset *d) {
     return OK;
 }
 
-static enum status pack(struct packed *k, const struct dataset *d, struct buf *out) {
+static enum status dataset_pack(struct packed *k, const struct dataset *d, struct buf *out) {
     k->schema = d->schema;
     schema_finish(&k->schema);
     esmm__dataset_manifest__init(&k->message);
@@ -158,7 +158,7 @@ enum status dataset_write(const struct dataset *d, const char *dir) {
     struct packed *k = NULL;
     TRY(path_join(path, dir, "manifest"));
     TRY_OUT(mem_new(&k));
-    TRY_OUT(pack(k, d, &bytes));
+    TRY_OUT(dataset_pack(k, d, &bytes));
     TRY_OUT(container_write_one(path, CONTAINER_MANIFEST, DATASET_BLOCK, &bytes));
 out:
     if (k != NULL) {
@@ -173,7 +173,7 @@ out:
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-static enum status corrupt(const char *path, const char *what) {
+static enum status bad_dataset(const char *path, const char *what) {
     return fail(ERR_CORRUPT, "%s: %s", path, what);
 }
 
@@ -189,17 +189,17 @@ static enum status take_fields(struct dataset *d, const Esmm__DatasetManifest *i
         in->n_fields > FIELDS_MAX
             ? fail(ERR_CORRUPT, "too many fields")
             : field_unpack(lines, in->n_fields, in->times, &d->schema, &d->fields);
-    return status == ERR_CORRUPT ? corrupt(path, fail_text()) : status;
+    return status == ERR_CORRUPT ? bad_dataset(path, fail_text()) : status;
 }
 
 static enum status take_labels(struct dataset *d, const Esmm__DatasetManifest *in,
                                const char *path) {
     if (in->n_labels > DATASET_LABELS) {
-        return corrupt(path, "more labels than there are");
+        return bad_dataset(path, "more labels than there are");
     }
     for (size_t l = 0; l < in->n_labels; l++) {
         if (in->labels[l]->rejected > in->labels[l]->lines) {
-            return corrupt(path, "more lines of a label are rejected than there are");
+            return bad_dataset(path, "more lines of a label are rejected than there are");
         }
         d->labels[l] = (struct label_lines){in->labels[l]->lines, in->labels[l]->rejected};
     }
@@ -230,7 +230,7 @@ static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeight
 
 static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from, const char *path) {
     if (!name_good(from->name)) {
-        return corrupt(path, "a shard's name is not one");
+        return bad_dataset(path, "a shard's name is not one");
     }
     if (from->impressions == 0 || from->impressions > SHARD_IMPRESSIONS_MAX || from->groups == 0 ||
         from->groups > from->impressions || from->clicks > from->impressions ||
@@ -260,30 +260,31 @@ static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *
     LINE_COUNTS(TAKE)
     const uint64_t sum =
         to->header + to->blank + to->rejected + to->dropped + to->rows + to->continued;
-    return sum == to->lines ? OK : corrupt(path, "the counts of the log's lines do not add up");
+    return sum == to->lines ? OK : bad_dataset(path, "the counts of the log's lines do not add up");
 }
 
-static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, const char *path) {
+static enum status dataset_take(struct dataset *d, const Esmm__DatasetManifest *in,
+                                const char *path) {
     TRY(container_version(path, "format of a shard directory", in->format, DATASET_FORMAT,
                           DATASET_FORMAT));
     if (strlen(in->source) >= sizeof d->source || in->n_shards > SHARDS_MAX) {
-        return corrupt(path, "too long a source, or too many shards");
+        return bad_dataset(path, "too long a source, or too many shards");
     }
     if (strlen(in->stream) >= sizeof d->stream) {
-        return corrupt(path, "too long a stream's name");
+        return bad_dataset(path, "too long a stream's name");
     }
     memcpy(d->stream, in->stream, strlen(in->stream));
     memcpy(d->source, in->source, strlen(in->source));
     DATASET_NUMBERS(d, in);
     d->sample_rate = in->sample_rate == 0 ? 1 : in->sample_rate;
     if (!(d->sample_rate >= SAMPLE_RATE_MIN && d->sample_rate <= 1)) {
-        return corrupt(path, "a sample rate is a number above 0, at most 1");
+        return bad_dataset(path, "a sample rate is a number above 0, at most 1");
     }
     TRY(take_lines(&d->log_lines, in->log_lines, path));
     TRY(take_lines(&d->common_lines, in->common_lines, path));
     TRY(take_fields(d, in, path));
     if (in->first_time > in->last_time || in->last_time > SHARD_TIME_MAX) {
-        return corrupt(path, "the first and the last time cannot be true");
+        return bad_dataset(path, "the first and the last time cannot be true");
     }
     d->no_conversion = in->no_conversion != 0;
     TRY(take_labels(d, in, path));
@@ -294,31 +295,32 @@ static enum status take_all(struct dataset *d, const Esmm__DatasetManifest *in, 
     return OK;
 }
 
-static enum status unpack(struct dataset *d, const struct buf *bytes, const char *path) {
+static enum status dataset_unpack(struct dataset *d, const struct buf *bytes, const char *path) {
     struct pack_budget budget;
     pack_budget_init(&budget, bytes->len, BUDGET_MAX);
     Esmm__DatasetManifest *in =
         esmm__dataset_manifest__unpack(&budget.allocator, bytes->len, bytes->data);
     if (in == NULL) {
         return budget.no_memory ? fail(ERR_MEMORY, "%s: out of memory", path)
-                                : corrupt(path, "expected the manifest of a shard directory");
+                                : bad_dataset(path, "expected the manifest of a shard directory");
     }
-    const enum status status = take_all(d, in, path);
+    const enum status status = dataset_take(d, in, path);
     esmm__dataset_manifest__free_unpacked(in, &budget.allocator);
     return status;
 }
 
-static enum status read_manifest(struct container_reader *r, struct dataset *d, const char *path) {
+static enum status dataset_read_block(struct container_reader *r, struct dataset *d,
+                                      const char *path) {
     struct buf bytes = BUF_EMPTY;
     enum status status = OK;
     if (r->block_count != 1 || r->blocks[0].type != DATASET_BLOCK) {
         return fail(ERR_NOT_FOUND, "%s: not the manifest of a shard directory", path);
     }
     if (r->blocks[0].raw_bytes > MANIFEST_BYTES_MAX) {
-        return corrupt(path, "a manifest is not that long");
+        return bad_dataset(path, "a manifest is not that long");
     }
     TRY_OUT(container_get(r, 0, &bytes));
-    TRY_OUT(unpack(d, &bytes, path));
+    TRY_OUT(dataset_unpack(d, &bytes, path));
 out:
     buf_fini(&bytes);
     return status;
@@ -343,7 +345,7 @@ enum status dataset_read(struct dataset *d, const char *dir) {
                         : "");
     }
     TRY(status);
-    status = read_manifest(&r, d, path);
+    status = dataset_read_block(&r, d, path);
     container_close(&r);
     if (status == OK) {
         status = file_list_add(&d->dirs, dir);

@@ -49,8 +49,8 @@ static uint64_t positives_of(const struct drift_counts *c, bool conversions) {
     return conversions ? c->conversions : c->clicks;
 }
 
-static struct drift_finding judge(const struct drift_counts *parts, size_t count, bool conversions,
-                                  uint64_t groups) {
+static struct drift_finding drift_judge_by(const struct drift_counts *parts, size_t count,
+                                           bool conversions, uint64_t groups) {
     struct drift_finding found = {.conversions = conversions};
     double impressions = 0, all = 0, positives = 0, farthest = SPREADS;
     for (size_t i = 0; i < count; i++) {
@@ -83,8 +83,8 @@ static struct drift_finding judge(const struct drift_counts *parts, size_t count
 
 /* Conversions are looked at where clicks say nothing. */
 struct drift_finding drift_judge(const struct drift_counts *parts, size_t count, uint64_t groups) {
-    const struct drift_finding clicks = judge(parts, count, false, groups);
-    return clicks.found ? clicks : judge(parts, count, true, groups);
+    const struct drift_finding clicks = drift_judge_by(parts, count, false, groups);
+    return clicks.found ? clicks : drift_judge_by(parts, count, true, groups);
 }
 
 struct drift_finding drift_tenths(const struct drift *d, uint64_t groups) {

@@ -155,13 +155,13 @@ static enum status take_times(struct decoder *d, struct shard *s) {
 
 /* --- columns ---------------------------------------------------------------------------------- */
 
-static uint32_t entries(const struct shard *s, enum side side) {
+static uint32_t shard_entries(const struct shard *s, enum side side) {
     return side == SIDE_USER ? s->groups : s->impressions;
 }
 
 /* start[] of bags that hold `each` (0 or 1) values, one array for all such columns of a side. */
 static enum status share_start(struct shard *s, enum side side, uint32_t each, uint32_t **out) {
-    const uint32_t n = entries(s, side);
+    const uint32_t n = shard_entries(s, side);
     uint32_t **shared = &s->shared_start[side][each];
     if (*shared == NULL) {
         TRY(mem_array(shared, (size_t)n + 1));
@@ -267,7 +267,7 @@ static enum status take_weights(struct decoder *d, struct column *c, uint64_t ta
 static enum status take_column(struct decoder *d, struct shard *s, uint32_t tag, struct column *c) {
     const struct shape *shape = &d->shape[tag];
     const bool ones = (shape->flags & COLUMN_ONES) != 0;
-    c->n = entries(s, shape->side);
+    c->n = shard_entries(s, shape->side);
     c->values = shape->values;
     if (ones && c->values != c->n) {
         return decoder_corrupt(d, "a column of one value a bag has more or fewer values than bags");
@@ -298,7 +298,7 @@ static enum status take_columns(struct decoder *d, struct shard *s, const struct
     for (uint32_t f = 0; f < schema->count; f++) {
         struct column *c = &s->column[f];
         if (c->start == NULL) { /* the file has no such column */
-            c->n = entries(s, schema->fields[f].side);
+            c->n = shard_entries(s, schema->fields[f].side);
             TRY(share_start(s, schema->fields[f].side, 0, &c->start));
         }
     }
@@ -307,7 +307,7 @@ static enum status take_columns(struct decoder *d, struct shard *s, const struct
 
 /* --- the file --------------------------------------------------------------------------------- */
 
-static enum status take_all(struct decoder *d, struct shard *s, const struct schema *schema) {
+static enum status shard_take_all(struct decoder *d, struct shard *s, const struct schema *schema) {
     s->columns = schema->count;
     TRY(decoder_meta(d));
     s->impressions = d->impressions;
@@ -322,7 +322,7 @@ static enum status take_all(struct decoder *d, struct shard *s, const struct sch
 /* Takes over the decoder and the status of opening its file. */
 static enum status shard_take(struct shard *s, struct decoder *d, enum status opened,
                               const struct schema *schema) {
-    const enum status status = opened == OK ? take_all(d, s, schema) : opened;
+    const enum status status = opened == OK ? shard_take_all(d, s, schema) : opened;
     decoder_destroy(&d);
     if (status != OK) {
         shard_free(s);

@@ -41,7 +41,7 @@ void shard_builder_destroy(struct shard_builder **b) {
     mem_free(b);
 }
 
-static void clear(struct shard_builder *b) {
+static void builder_clear(struct shard_builder *b) {
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         b->pile[f].count = 0;
         b->pile[f].on_side[0] = b->pile[f].on_side[1] = false;
@@ -247,6 +247,6 @@ enum status shard_builder_write(struct shard_builder *b, const struct schema *sc
     }
     TRY(b->weighed > 0 ? weights_fill(b) : OK);
     TRY(shard_write(b, schema, dir, name, info));
-    clear(b);
+    builder_clear(b);
     return OK;
 }

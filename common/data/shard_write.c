@@ -103,8 +103,8 @@ static struct shape shape_of(const struct shard_builder *b, const struct field *
     return s;
 }
 
-static enum status put(struct container_writer *f, const struct buf *b, uint16_t type, uint64_t tag,
-                       bool compress) {
+static enum status put_block(struct container_writer *f, const struct buf *b, uint16_t type,
+                             uint64_t tag, bool compress) {
     return container_put(f, type, tag, b->data, b->len, compress);
 }
 
@@ -112,16 +112,16 @@ static enum status put_column(struct container_writer *f, struct work *w, const 
                               uint64_t tag) {
     TRY(shard_dict_make(&w->dict, s->pile->values, s->pile->count));
     TRY(encode_dict(w));
-    TRY(put(f, &w->bytes, SHARD_DICT, tag, true));
+    TRY(put_block(f, &w->bytes, SHARD_DICT, tag, true));
     if ((s->flags & COLUMN_ONES) == 0) {
         TRY(encode_lengths(w, s->pile, s->n));
-        TRY(put(f, &w->bytes, SHARD_LENGTHS, tag, true));
+        TRY(put_block(f, &w->bytes, SHARD_LENGTHS, tag, true));
     }
     TRY(encode_codes(w, s->pile->count));
-    TRY(put(f, &w->bytes, SHARD_CODES, tag, true));
+    TRY(put_block(f, &w->bytes, SHARD_CODES, tag, true));
     if ((s->flags & COLUMN_WEIGHTED) != 0) {
         TRY(encode_weights(w, s->pile));
-        TRY(put(f, &w->bytes, SHARD_WEIGHTS, tag, false));
+        TRY(put_block(f, &w->bytes, SHARD_WEIGHTS, tag, false));
     }
     return OK;
 }
@@ -129,7 +129,7 @@ static enum status put_column(struct container_writer *f, struct work *w, const 
 /* --- the file --------------------------------------------------------------------------------- */
 
 /* SHARD_HAS_... bits. */
-static uint32_t has(const struct shard_builder *b) {
+static uint32_t builder_has(const struct shard_builder *b) {
     const uint32_t times = b->timed == 0                   ? 0
                            : b->moment[0].kind != KIND_LOG ? SHARD_HAS_RECORDS
                                                            : SHARD_HAS_TIMES;
@@ -141,11 +141,11 @@ static enum status put_meta(struct container_writer *f, struct buf *out,
                             const struct shard_builder *b, const struct shape *shapes,
                             uint32_t columns) {
     buf_clear(out);
-    TRY(buf_put_u32(out, has(b) == 0 ? SHARD_FORMAT : SHARD_FORMAT_MORE));
+    TRY(buf_put_u32(out, builder_has(b) == 0 ? SHARD_FORMAT : SHARD_FORMAT_MORE));
     TRY(buf_put_u32(out, (uint32_t)b->impressions));
     TRY(buf_put_u32(out, (uint32_t)b->groups));
     TRY(buf_put_u32(out, columns));
-    TRY(has(b) == 0 ? OK : buf_put_u32(out, has(b)));
+    TRY(builder_has(b) == 0 ? OK : buf_put_u32(out, builder_has(b)));
     for (uint32_t k = 0; k < columns; k++) {
         const struct shape *s = &shapes[k];
         const size_t length = strlen(s->field->name);
@@ -156,7 +156,7 @@ static enum status put_meta(struct container_writer *f, struct buf *out,
         TRY(buf_put_u8(out, (uint8_t)length));
         TRY(buf_put(out, s->field->name, length));
     }
-    return put(f, out, SHARD_META, 0, true);
+    return put_block(f, out, SHARD_META, 0, true);
 }
 
 static enum status put_groups(struct container_writer *f, struct buf *out,
@@ -167,7 +167,7 @@ static enum status put_groups(struct container_writer *f, struct buf *out,
     for (size_t g = 0; g < b->groups; g++) {
         append_varint(out, b->group_size[g]);
     }
-    return put(f, out, SHARD_GROUP_SIZES, 0, true);
+    return put_block(f, out, SHARD_GROUP_SIZES, 0, true);
 }
 
 static enum status put_impressions(struct container_writer *f, struct buf *out,
@@ -179,7 +179,7 @@ static enum status put_impressions(struct container_writer *f, struct buf *out,
         append_varint(out, zigzag_encode((int64_t)(b->impression_id[i] - before)));
         before = b->impression_id[i];
     }
-    TRY(put(f, out, SHARD_IMPRESSION_IDS, 0, true));
+    TRY(put_block(f, out, SHARD_IMPRESSION_IDS, 0, true));
     return container_put(f, SHARD_LABELS, 0, b->labels, b->impressions, true);
 }
 
@@ -190,7 +190,7 @@ static enum status put_kinds(struct container_writer *f, struct buf *out,
     for (size_t i = 0; i < b->timed; i++) {
         out->data[out->len++] = record_kind_to_disk(b->moment[i].kind);
     }
-    return put(f, out, SHARD_KINDS, 0, true);
+    return put_block(f, out, SHARD_KINDS, 0, true);
 }
 
 /* Which times: `what` is the block's type. */
@@ -210,18 +210,18 @@ static enum status put_times(struct container_writer *f, struct buf *out,
             append_varint(out, m->conversion_time - m->click_time);
         }
     }
-    return put(f, out, what, 0, true);
+    return put_block(f, out, what, 0, true);
 }
 
 static enum status put_moments(struct container_writer *f, struct buf *out,
                                const struct shard_builder *b) {
-    if ((has(b) & SHARD_HAS_TIMES) == 0) {
+    if ((builder_has(b) & SHARD_HAS_TIMES) == 0) {
         return OK;
     }
     TRY(put_times(f, out, b, SHARD_TIMES));
     TRY(put_times(f, out, b, SHARD_CLICKS));
     TRY(put_times(f, out, b, SHARD_CONVERSIONS));
-    return (has(b) & SHARD_HAS_KINDS) != 0 ? put_kinds(f, out, b) : OK;
+    return (builder_has(b) & SHARD_HAS_KINDS) != 0 ? put_kinds(f, out, b) : OK;
 }
 
 static enum status put_impression_weights(struct container_writer *f,
@@ -265,9 +265,9 @@ static enum status find_shapes(const struct shard_builder *b, const struct schem
     return OK;
 }
 
-static enum status put_all(struct container_writer *f, struct work *w,
-                           const struct shard_builder *b, const struct shape *shapes,
-                           uint32_t columns) {
+static enum status shard_put_all(struct container_writer *f, struct work *w,
+                                 const struct shard_builder *b, const struct shape *shapes,
+                                 uint32_t columns) {
     TRY(put_meta(f, &w->bytes, b, shapes, columns));
     TRY(put_groups(f, &w->bytes, b));
     TRY(put_impressions(f, &w->bytes, b));
@@ -279,7 +279,8 @@ static enum status put_all(struct container_writer *f, struct work *w,
     return OK;
 }
 
-static void count_up(const struct shard_builder *b, const char *name, struct shard_info *info) {
+static void builder_count(const struct shard_builder *b, const char *name,
+                          struct shard_info *info) {
     *info = (struct shard_info){.impressions = (uint32_t)b->impressions,
                                 .groups = (uint32_t)b->groups,
                                 .values = b->values};
@@ -311,8 +312,8 @@ enum status shard_write(const struct shard_builder *b, const struct schema *sche
     TRY_OUT(find_shapes(b, schema, &plan->ordered, plan->shapes, &columns));
     TRY_OUT(container_create(&file, path, CONTAINER_SHARD));
     file.fleeting = b->fleeting;
-    TRY_OUT(put_all(&file, &work, b, plan->shapes, columns));
-    count_up(b, name, info);
+    TRY_OUT(shard_put_all(&file, &work, b, plan->shapes, columns));
+    builder_count(b, name, info);
     TRY_OUT(container_commit(&file, &info->bytes, &info->checksum));
 out:
     container_abort(&file);

@@ -169,8 +169,8 @@ static double effective(const struct population *p, bool positive) {
     return squares > 0.0 ? sum * sum / squares : 0.0;
 }
 
-static enum status judge(struct work *w, enum task task, struct task_figures *f,
-                         uint64_t *positives, double *weight) {
+static enum status judge_task(struct work *w, enum task task, struct task_figures *f,
+                              uint64_t *positives, double *weight) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, task));
@@ -192,16 +192,16 @@ out:
     return status;
 }
 
-static enum status tasks(struct evaluation *e, struct work *w) {
+static enum status judge_tasks(struct evaluation *e, struct work *w) {
     e->impressions = w->n;
     e->weighted = w->spec->weighted;
     e->unlabelled = w->spec->form == SCORE_CTR_UNLABELLED;
     for (size_t i = 0; i < w->n; i++) {
         e->weight += e->weighted ? (double)w->scores[i].weight : 1.0;
     }
-    TRY(judge(w, TASK_CTR, &e->ctr, &e->clicks, &e->weight_clicks));
-    TRY(judge(w, TASK_CVR_CLICKED, &e->cvr_clicked, &e->conversions, &e->weight_conversions));
-    return judge(w, TASK_CTCVR, &e->ctcvr, &e->conversions, &e->weight_conversions);
+    TRY(judge_task(w, TASK_CTR, &e->ctr, &e->clicks, &e->weight_clicks));
+    TRY(judge_task(w, TASK_CVR_CLICKED, &e->cvr_clicked, &e->conversions, &e->weight_conversions));
+    return judge_task(w, TASK_CTCVR, &e->ctcvr, &e->conversions, &e->weight_conversions);
 }
 
 /* --- what a log cannot tell ------------------------------------------------------------------- */
@@ -221,7 +221,7 @@ static void truth_ratios(struct evaluation *e, const struct work *w, const struc
 }
 
 /* CVR on the entire space against the true probability, as soft labels. */
-static enum status truths(struct evaluation *e, struct work *w) {
+static enum status judge_truth(struct evaluation *e, struct work *w) {
     const float *truth = w->spec->truth_cvr;
     struct population p;
     struct metric_order best = {0};
@@ -240,7 +240,7 @@ out:
     return status;
 }
 
-static enum status references(struct evaluation *e, struct work *w) {
+static enum status judge_reference(struct evaluation *e, struct work *w) {
     struct population p;
     enum status status;
     TRY_OUT(population_init(&p, w, TASK_REFERENCE));
@@ -292,12 +292,12 @@ enum status evaluation_compute(struct evaluation *e, const struct score *scores,
     enum status status;
     *e = nothing_known();
     TRY_OUT(work_init(&w, scores, n, spec));
-    TRY_OUT(tasks(e, &w));
+    TRY_OUT(judge_tasks(e, &w));
     if (spec->reference_ctr != NULL) {
-        TRY_OUT(references(e, &w));
+        TRY_OUT(judge_reference(e, &w));
     }
     if (spec->truth_cvr != NULL) {
-        TRY_OUT(truths(e, &w));
+        TRY_OUT(judge_truth(e, &w));
     }
     if (spec->resamples > 0) {
         e->bootstrap_resamples = spec->resamples;
