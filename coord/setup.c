@@ -11,8 +11,6 @@
  * those of its first shard, whatever the manifest has to say by now: a job that follows later has
  * the same. A resumed job has those of its checkpoint.
  */
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,20 +26,10 @@
 
 #define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
 
-static enum status absolute(const char *path, char *out) {
-    char resolved[PATH_MAX];
-    if (realpath(path, resolved) == NULL) {
-        return fail(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path, strerror(errno));
-    }
-    _Static_assert(PATH_MAX <= PATH_BYTES_MAX, "a resolved path fits");
-    memcpy(out, resolved, strlen(resolved) + 1);
-    return OK;
-}
-
-static enum status absolute_all(const struct file_list *dirs, struct file_list *out) {
+static enum status resolve_all(const struct file_list *dirs, struct file_list *out) {
     char path[PATH_BYTES_MAX];
     for (size_t k = 0; k < dirs->count; k++) {
-        TRY(absolute(dirs->names[k], path));
+        TRY(path_resolve(path, dirs->names[k]));
         TRY(file_list_add(out, path));
     }
     return OK;
@@ -177,8 +165,8 @@ static enum status make_job_plan(struct coord *c) {
                           &p->rate_cvr);
     }
     p->sample_rate = c->data.sample_rate;
-    TRY(absolute_all(c->options->data, &p->data_dirs));
-    return absolute_all(c->options->eval, &p->eval_dirs);
+    TRY(resolve_all(c->options->data, &p->data_dirs));
+    return resolve_all(c->options->eval, &p->eval_dirs);
 }
 
 /* --- resuming --------------------------------------------------------------------------------- */
@@ -290,7 +278,7 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
     mem_free(&m);
     TRY(status);
     c->restored_epoch = applied_base(*done);
-    TRY(absolute(dir, c->resume_dir));
+    TRY(path_resolve(c->resume_dir, dir));
     memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
     c->checkpoints.newest_step = c->restored_step;
     return OK;
@@ -321,7 +309,7 @@ static enum status find_start(struct coord *c, struct applied **done) {
 static enum status lock_run(struct coord *c) {
     char path[PATH_BYTES_MAX];
     TRY(file_mkdirs(c->options->out_dir));
-    TRY(absolute(c->options->out_dir, c->out_dir));
+    TRY(path_resolve(c->out_dir, c->options->out_dir));
     TRY(manifest_run_dir(c->out_dir));
     if (c->options->lock_fd == 0) {
         return lock_take_in(&c->lock, c->out_dir);

@@ -25,10 +25,8 @@
 #include "container.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <lz4.h>
-#include <stdio.h>
 
 #include "hash.h"
 #include "mem.h"
@@ -77,10 +75,8 @@ static struct block_header block_header_decode(const uint8_t *in) {
 
 static enum status block_checksum(const uint8_t *header, const void *raw, size_t bytes,
                                   uint64_t *out) {
-    struct hash_stream *h = hash_stream_create();
-    if (h == NULL) {
-        return fail(ERR_MEMORY, "out of memory: a checksum's state");
-    }
+    struct hash_stream *h = NULL;
+    TRY(hash_stream_create(&h));
     hash_stream_add(h, header, HASHED_BYTES);
     if (bytes > 0) {
         hash_stream_add(h, raw, bytes);
@@ -114,7 +110,7 @@ static enum status compress_block(struct container_writer *w, const void *data, 
 static enum status put_block(struct container_writer *w, uint16_t type, uint64_t tag,
                              const void *data, size_t bytes, bool compress) {
     if (bytes > BLOCK_RAW_BYTES_MAX) {
-        return fail(ERR_LIMIT, "%s: a block of %zu bytes, expected at most %u", w->path, bytes,
+        return fail(ERR_LIMIT, "%s: a block of %zu bytes, expected at most %u", w->file.path, bytes,
                     BLOCK_RAW_BYTES_MAX);
     }
     size_t packed = 0;
@@ -138,20 +134,8 @@ static enum status put_block(struct container_writer *w, uint16_t type, uint64_t
 
 static enum status start_file(struct container_writer *w, const char *path, uint32_t kind) {
     uint8_t header[HEADER_BYTES];
-    char temporary[PATH_BYTES_MAX];
-    const int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (length < 0 || length >= (int)sizeof temporary) {
-        return fail(ERR_LIMIT, "path of %d bytes is too long: %.200s...", length, path);
-    }
-    w->hash = hash_stream_create();
-    if (w->hash == NULL) {
-        return fail(ERR_MEMORY, "%s: out of memory", path);
-    }
-    TRY(mem_strdup(&w->path, path));
-    const enum status status = file_open_write(&w->file, temporary);
-    if (status != OK) {
-        return status;
-    }
+    TRY(hash_stream_create(&w->hash));
+    TRY(file_create(&w->file, path));
     memcpy(header, magic, sizeof magic);
     store_u32(header + 8, CONTAINER_VERSION);
     store_u32(header + 12, kind);
@@ -187,21 +171,7 @@ static enum status finish_file(struct container_writer *w) {
     memcpy(trailer + 8, end_magic, sizeof end_magic);
     TRY(put_block(w, BLOCK_FOOTER, w->blocks, w->index.data, w->index.len, true));
     TRY(write_out(w, trailer, sizeof trailer));
-    TRY(w->fleeting ? OK : file_sync(&w->file));
-    char temporary[PATH_BYTES_MAX];
-    snprintf(temporary, sizeof temporary, "%s", w->file.path);
-    TRY(file_close(&w->file));
-    enum status status = OK;
-    if (!w->fleeting) {
-        status = file_rename(temporary, w->path);
-    } else if (rename(temporary, w->path) != 0) {
-        status = fail(ERR_IO, "%s: cannot rename: %s", temporary, strerror(errno));
-    }
-    if (status != OK) {
-        const enum status ignored = file_remove(temporary);
-        (void)ignored;
-    }
-    return status;
+    return file_publish(&w->file, !w->fleeting);
 }
 
 enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64_t *checksum) {
@@ -217,19 +187,10 @@ enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64
 }
 
 void container_abort(struct container_writer *w) {
-    /* A file that is still open was not committed. Its path tells an opened struct from a zeroed
-     * one, whose descriptor 0 is not ours to close. */
-    if (w->file.path != NULL) {
-        const enum status ignored = file_remove(w->file.path);
-        (void)ignored;
-        file_close(&w->file);
-    }
-    mem_free(&w->path);
+    file_abandon(&w->file); /* of one that was committed nothing is left */
     buf_fini(&w->index);
     buf_fini(&w->scratch);
-    if (w->hash != NULL) {
-        hash_stream_destroy(&w->hash);
-    }
+    hash_stream_destroy(&w->hash);
     *w = (struct container_writer){.file = FILE_CLOSED};
 }
 
@@ -447,11 +408,8 @@ enum status container_get(struct container_reader *r, size_t i, struct buf *out)
 
 enum status container_checksum_begin(struct container_reader *r) {
     const uint8_t *at = NULL;
-    r->hash = hash_stream_create();
     r->hashed = 0;
-    if (r->hash == NULL) {
-        return fail(ERR_MEMORY, "%s: no memory for a checksum", r->file.path);
-    }
+    TRY(hash_stream_create(&r->hash));
     TRY(fetch(r, 0, HEADER_BYTES, &at));
     hash_stream_add(r->hash, at, HEADER_BYTES);
     return OK;
@@ -481,8 +439,6 @@ void container_close(struct container_reader *r) {
     }
     mem_free(&r->blocks);
     buf_fini(&r->stored);
-    if (r->hash != NULL) {
-        hash_stream_destroy(&r->hash);
-    }
+    hash_stream_destroy(&r->hash);
     *r = (struct container_reader){.file = FILE_CLOSED};
 }

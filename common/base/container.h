@@ -31,8 +31,7 @@ enum container_kind {
 #define BLOCK_RAW_BYTES_MAX (1u << 28)
 
 struct container_writer {
-    struct file file;
-    char *path; /* final path; written as path.tmp until commit */
+    struct file file; /* PATH.tmp until commit */
     struct buf index;
     struct buf scratch;
     uint64_t offset;

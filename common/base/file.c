@@ -1,35 +1,19 @@
+/* file.c - one open file, and how a new one is published. */
 #include "file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "file_ops.h"
+#include "hash.h"
 #include "mem.h"
 
 #define IO_BYTES_MAX ((size_t)1 << 30) /* one read(2) or write(2) */
-
-static enum status io_fail(const char *path, const char *what) {
-    return fail(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot %s: %s", path, what,
-                strerror(errno));
-}
-
-enum status path_join(char *out, const char *dir, const char *name) {
-    size_t n = strlen(dir);
-    const char *slash = n > 0 && dir[n - 1] == '/' ? "" : "/";
-    int length = snprintf(out, PATH_BYTES_MAX, "%s%s%s", dir, slash, name);
-    return length > 0 && length < PATH_BYTES_MAX
-               ? OK
-               : fail(ERR_LIMIT, "path of %d bytes is too long: %.200s...", length, dir);
-}
-
-/* --- one file --------------------------------------------------------------------------------- */
+#define HASH_BYTES   ((size_t)1 << 20)
 
 #define MODE_SHARED  0644 /* less the umask */
 #define MODE_PRIVATE 0600
@@ -37,9 +21,9 @@ enum status path_join(char *out, const char *dir, const char *name) {
 static enum status open_as(struct file *f, const char *path, int flags, mode_t mode) {
     *f = FILE_CLOSED;
     TRY(mem_strdup(&f->path, path)); /* first: a failure must not leave a new file behind */
-    int fd = open(path, flags | O_CLOEXEC, mode);
+    int fd = file_ops()->open(path, flags | O_CLOEXEC, mode);
     if (fd < 0) {
-        const enum status status = io_fail(path, "open");
+        const enum status status = file_ops_fail(path, "open");
         mem_free(&f->path);
         return status;
     }
@@ -58,8 +42,8 @@ enum status file_open_write(struct file *f, const char *path) {
 /* fchmod: the file may have been there, and umask may take from the owner too. */
 enum status file_open_private(struct file *f, const char *path) {
     TRY(open_as(f, path, O_RDWR | O_CREAT | O_TRUNC, MODE_PRIVATE));
-    if (fchmod(f->fd, MODE_PRIVATE) != 0) {
-        const enum status status = io_fail(path, "set the mode of");
+    if (file_ops()->fchmod(f->fd, MODE_PRIVATE) != 0) {
+        const enum status status = file_ops_fail(path, "set the mode of");
         (void)file_close(f);
         return status;
     }
@@ -70,16 +54,34 @@ enum status file_open_append(struct file *f, const char *path) {
     return open_as(f, path, O_WRONLY | O_CREAT | O_APPEND, MODE_SHARED);
 }
 
+enum status file_open_input(struct file *f, const char *path) {
+    if (strcmp(path, "-") != 0) {
+        return file_open_read(f, path);
+    }
+    *f = FILE_CLOSED;
+    TRY(mem_strdup(&f->path, "standard input"));
+    f->fd = file_ops()->dup(STDIN_FILENO);
+    return f->fd >= 0 ? OK : fail(ERR_IO, "standard input: %s", strerror(errno));
+}
+
+enum status file_read_some(struct file *f, void *out, size_t bytes, size_t *got) {
+    const ssize_t n = file_ops()->read(f->fd, out, bytes);
+    *got = n > 0 ? (size_t)n : 0;
+    return n >= 0                              ? OK
+           : errno == EINTR || errno == EAGAIN ? ERR_AGAIN
+                                               : file_ops_fail(f->path, "read");
+}
+
 enum status file_read(struct file *f, void *out, size_t bytes, size_t *got) {
     *got = 0;
     while (*got < bytes) {
         size_t want = bytes - *got < IO_BYTES_MAX ? bytes - *got : IO_BYTES_MAX;
-        ssize_t n = read(f->fd, (char *)out + *got, want);
+        ssize_t n = file_ops()->read(f->fd, (char *)out + *got, want);
         if (n == 0) {
             break;
         }
         if (n < 0 && errno != EINTR) {
-            return io_fail(f->path, "read");
+            return file_ops_fail(f->path, "read");
         }
         *got += n > 0 ? (size_t)n : 0;
     }
@@ -94,14 +96,14 @@ enum status file_pread(const struct file *f, void *out, size_t bytes, uint64_t o
     }
     while (got < bytes) {
         size_t want = bytes - got < IO_BYTES_MAX ? bytes - got : IO_BYTES_MAX;
-        ssize_t n = pread(f->fd, (char *)out + got, want, (off_t)(offset + got));
+        ssize_t n = file_ops()->pread(f->fd, (char *)out + got, want, (off_t)(offset + got));
         if (n == 0) {
             return fail(ERR_CORRUPT, "%s: ends at offset %llu, expected %zu bytes from %llu on",
                         f->path, (unsigned long long)(offset + got), bytes,
                         (unsigned long long)offset);
         }
         if (n < 0 && errno != EINTR) {
-            return io_fail(f->path, "read");
+            return file_ops_fail(f->path, "read");
         }
         got += n > 0 ? (size_t)n : 0;
     }
@@ -112,9 +114,9 @@ enum status file_write(struct file *f, const void *data, size_t bytes) {
     size_t put = 0;
     while (put < bytes) {
         size_t want = bytes - put < IO_BYTES_MAX ? bytes - put : IO_BYTES_MAX;
-        ssize_t n = write(f->fd, (const char *)data + put, want);
+        ssize_t n = file_ops()->write(f->fd, (const char *)data + put, want);
         if (n < 0 && errno != EINTR) {
-            return io_fail(f->path, "write");
+            return file_ops_fail(f->path, "write");
         }
         put += n > 0 ? (size_t)n : 0;
     }
@@ -125,9 +127,10 @@ enum status file_pwrite(const struct file *f, const void *data, size_t bytes, ui
     size_t put = 0;
     while (put < bytes) {
         size_t want = bytes - put < IO_BYTES_MAX ? bytes - put : IO_BYTES_MAX;
-        ssize_t n = pwrite(f->fd, (const char *)data + put, want, (off_t)(offset + put));
+        ssize_t n =
+            file_ops()->pwrite(f->fd, (const char *)data + put, want, (off_t)(offset + put));
         if (n < 0 && errno != EINTR) {
-            return io_fail(f->path, "write");
+            return file_ops_fail(f->path, "write");
         }
         put += n > 0 ? (size_t)n : 0;
     }
@@ -136,26 +139,68 @@ enum status file_pwrite(const struct file *f, const void *data, size_t bytes, ui
 
 enum status file_size(const struct file *f, uint64_t *bytes) {
     struct stat s;
-    if (fstat(f->fd, &s) != 0) {
-        return io_fail(f->path, "stat");
+    if (file_ops()->fstat(f->fd, &s) != 0) {
+        return file_ops_fail(f->path, "stat");
     }
     *bytes = (uint64_t)s.st_size;
     return OK;
 }
 
 enum status file_sync(struct file *f) {
-    return fsync(f->fd) == 0 ? OK : io_fail(f->path, "fsync");
+    return file_ops()->fsync(f->fd) == 0 ? OK : file_ops_fail(f->path, "fsync");
 }
 
 enum status file_close(struct file *f) {
     enum status status = OK;
-    if (f->fd >= 0 && close(f->fd) != 0 && errno != EINTR) {
-        status = io_fail(f->path != NULL ? f->path : "?", "close");
+    if (f->fd >= 0 && file_ops()->close(f->fd) != 0 && errno != EINTR) {
+        status = file_ops_fail(f->path != NULL ? f->path : "?", "close");
     }
     mem_free(&f->path);
     f->fd = -1;
     return status;
 }
+
+/* --- publication ------------------------------------------------------------------------------ */
+
+static const char TEMPORARY[] = ".tmp";
+
+enum status file_create(struct file *f, const char *path) {
+    char temporary[PATH_BYTES_MAX];
+    const int n = snprintf(temporary, sizeof temporary, "%s%s", path, TEMPORARY);
+    *f = FILE_CLOSED;
+    return n < (int)sizeof temporary
+               ? file_open_write(f, temporary)
+               : fail(ERR_LIMIT, "path of %d bytes is too long: %.200s...", n, path);
+}
+
+void file_abandon(struct file *f) {
+    if (f->path != NULL) {
+        struct cause cause = {0};
+        cause_keep(&cause, fail_status());
+        (void)file_remove(f->path);
+        (void)file_close(f);
+        (void)cause_again(&cause);
+    }
+}
+
+enum status file_publish(struct file *f, bool durable) {
+    char temporary[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
+    struct cause cause = {0};
+    snprintf(temporary, sizeof temporary, "%s", f->path);
+    snprintf(path, sizeof path, "%.*s", (int)(strlen(f->path) + 1 - sizeof TEMPORARY), f->path);
+    cause_keep(&cause, durable ? file_sync(f) : OK);
+    cause_keep(&cause, file_close(f));
+    if (cause.status == OK) {
+        cause_keep(&cause,
+                   durable ? file_rename(temporary, path) : file_rename_unsynced(temporary, path));
+    }
+    if (cause.status != OK) {
+        (void)file_ops()->unlink(temporary);
+    }
+    return cause_again(&cause);
+}
+
+/* --- whole files ------------------------------------------------------------------------------ */
 
 enum status file_map(const char *path, const void **out, size_t *bytes) {
     struct file f;
@@ -165,9 +210,9 @@ enum status file_map(const char *path, const void **out, size_t *bytes) {
     TRY(file_open_read(&f, path));
     enum status status = file_size(&f, &size);
     if (status == OK && size > 0) {
-        void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, f.fd, 0);
+        void *p = file_ops()->map(f.fd, (size_t)size);
         if (p == MAP_FAILED) {
-            status = io_fail(path, "map");
+            status = file_ops_fail(path, "map");
         } else {
             *out = p;
             *bytes = (size_t)size;
@@ -179,7 +224,7 @@ enum status file_map(const char *path, const void **out, size_t *bytes) {
 
 void file_unmap(const void *p, size_t bytes) {
     if (p != NULL) {
-        munmap((void *)(uintptr_t)p, bytes);
+        file_ops()->unmap((void *)(uintptr_t)p, bytes);
     }
 }
 
@@ -205,213 +250,34 @@ out:
     return status;
 }
 
-/* --- publication ------------------------------------------------------------------------------ */
-
-enum status file_sync_dir(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return io_fail(path, "open");
-    }
-    enum status status = fsync(fd) == 0 ? OK : io_fail(path, "fsync");
-    close(fd);
-    return status;
-}
-
-static enum status sync_parent(const char *path) {
-    char copy[PATH_BYTES_MAX];
-    snprintf(copy, sizeof copy, "%s", path);
-    return file_sync_dir(dirname(copy));
-}
-
-enum status file_rename(const char *from, const char *to) {
-    if (rename(from, to) != 0) {
-        return io_fail(from, "rename");
-    }
-    return sync_parent(to);
-}
-
-enum status file_exchange(const char *a, const char *b, bool *done) {
-    *done = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
-    if (!*done) {
-        return errno == EINVAL || errno == ENOSYS ? OK : io_fail(a, "exchange");
-    }
-    TRY(sync_parent(a));
-    return sync_parent(b);
-}
-
 enum status file_write_atomic(const char *path, const void *data, size_t bytes) {
-    char temporary[PATH_BYTES_MAX + 8];
     struct file f;
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    TRY(file_open_write(&f, temporary));
-    enum status status = file_write(&f, data, bytes);
-    if (status == OK) {
-        status = file_sync(&f);
-    }
-    enum status closed = file_close(&f);
-    status = status == OK ? closed : status;
-    if (status == OK) {
-        status = file_rename(temporary, path);
-    }
+    TRY(file_create(&f, path));
+    const enum status status = file_write(&f, data, bytes);
     if (status != OK) {
-        unlink(temporary);
-    }
-    return status;
-}
-
-enum status file_link_latest(const char *target, const char *path) {
-    char temporary[PATH_BYTES_MAX + 8];
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    unlink(temporary);
-    if (symlink(target, temporary) != 0) {
-        return io_fail(temporary, "make the link");
-    }
-    enum status status = file_rename(temporary, path);
-    if (status != OK) {
-        unlink(temporary);
-    }
-    return status;
-}
-
-/* --- names ------------------------------------------------------------------------------------ */
-
-enum status file_remove(const char *path) {
-    return unlink(path) == 0 ? OK : io_fail(path, "remove");
-}
-
-static bool is_dots(const char *name) {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Asks for no memory of ours: it also cleans up where there is none. */
-static enum status remove_entries(const char *path) {
-    DIR *dir = opendir(path);
-    enum status status = dir != NULL ? OK : io_fail(path, "list");
-    while (status == OK) {
-        char inner[PATH_BYTES_MAX];
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            status = errno == 0 ? OK : io_fail(path, "list");
-            break;
-        }
-        if (!is_dots(e->d_name)) {
-            status = path_join(inner, path, e->d_name);
-            status = status == OK ? file_remove_tree(inner) : status;
-        }
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    return status;
-}
-
-enum status file_remove_tree(const char *path) {
-    struct stat s;
-    if (lstat(path, &s) != 0) {
-        return errno == ENOENT ? OK : io_fail(path, "stat");
-    }
-    if (!S_ISDIR(s.st_mode)) {
-        return unlink(path) == 0 || errno == ENOENT ? OK : io_fail(path, "remove");
-    }
-    TRY(remove_entries(path));
-    return rmdir(path) == 0 || errno == ENOENT ? OK : io_fail(path, "remove");
-}
-
-enum status file_mkdirs(const char *path) {
-    char part[PATH_BYTES_MAX];
-    if (path[0] == '\0') {
-        return fail(ERR_IO, "cannot make a directory without a name");
-    }
-    TRY(path_join(part, path, ""));
-    for (char *at = part + 1; *at != '\0'; at++) {
-        if (*at == '/') {
-            *at = '\0';
-            if (mkdir(part, 0755) != 0 && errno != EEXIST) {
-                return io_fail(part, "make the directory");
-            }
-            *at = '/';
-        }
-    }
-    return file_is_dir(path) ? OK : fail(ERR_EXISTS, "%s: exists and is no directory", path);
-}
-
-enum status file_mkdirs_above(const char *path) {
-    char copy[PATH_BYTES_MAX];
-    TRY(path_join(copy, path, "")); /* dirname takes the slash away again */
-    return file_mkdirs(dirname(copy));
-}
-
-enum status file_may_replace(const char *path) {
-    struct stat s;
-    if (lstat(path, &s) != 0 || S_ISREG(s.st_mode)) {
-        return OK; /* what keeps a name from being looked at will keep it from being written */
-    }
-    return fail(ERR_EXISTS,
-                "%s is a %s, expected a file or a name that is free: the output takes its place",
-                path,
-                S_ISDIR(s.st_mode)   ? "directory"
-                : S_ISLNK(s.st_mode) ? "link"
-                                     : "device or pipe");
-}
-
-bool file_exists(const char *path) {
-    return access(path, F_OK) == 0;
-}
-
-bool file_is_dir(const char *path) {
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-enum status file_list_add(struct file_list *list, const char *name) {
-    if (list->count == list->cap) {
-        size_t grown = list->cap == 0 ? 16 : list->cap * 2;
-        TRY(mem_grow(&list->names, list->cap, grown));
-        list->cap = grown;
-    }
-    TRY(mem_strdup(&list->names[list->count], name));
-    list->count++;
-    return OK;
-}
-
-enum status file_list_dir(struct file_list *list, const char *path) {
-    *list = (struct file_list){0};
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
-        return io_fail(path, "list");
-    }
-    enum status status = OK;
-    while (status == OK) {
-        errno = 0;
-        const struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            status = errno == 0 ? OK : io_fail(path, "list");
-            break;
-        }
-        if (!is_dots(e->d_name)) {
-            status = file_list_add(list, e->d_name);
-        }
-    }
-    closedir(dir);
-    if (status != OK) {
-        file_list_free(list);
+        file_abandon(&f);
         return status;
     }
-    if (list->count > 0) {
-        qsort(list->names, list->count, sizeof *list->names, by_name);
-    }
-    return OK;
+    return file_publish(&f, true);
 }
 
-void file_list_free(struct file_list *list) {
-    for (size_t i = 0; i < list->count; i++) {
-        mem_free(&list->names[i]);
+enum status file_hash(const char *path, uint64_t *bytes, uint64_t *hash) {
+    struct file f;
+    uint8_t *chunk = NULL;
+    struct hash_stream *h = NULL;
+    size_t got = 1;
+    enum status status = OK;
+    TRY(file_open_read(&f, path));
+    TRY_OUT(mem_array(&chunk, HASH_BYTES));
+    TRY_OUT(hash_stream_create(&h));
+    for (*bytes = 0; got > 0; *bytes += got) {
+        TRY_OUT(file_read(&f, chunk, HASH_BYTES, &got));
+        hash_stream_add(h, chunk, got);
     }
-    mem_free(&list->names);
-    list->count = list->cap = 0;
+    *hash = hash_stream_value(h);
+out:
+    hash_stream_destroy(&h);
+    mem_free(&chunk);
+    file_close(&f);
+    return status;
 }

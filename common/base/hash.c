@@ -12,18 +12,15 @@ struct hash_stream {
     XXH3_state_t *state;
 };
 
-struct hash_stream *hash_stream_create(void) {
-    struct hash_stream *h = NULL;
-    if (mem_new(&h) != OK) {
-        return NULL;
+enum status hash_stream_create(struct hash_stream **h) {
+    TRY(mem_new(h));
+    (*h)->state = XXH3_createState();
+    if ((*h)->state == NULL) {
+        mem_free(h);
+        return fail(ERR_MEMORY, "out of memory: a checksum's state");
     }
-    h->state = XXH3_createState();
-    if (h->state == NULL) {
-        mem_free(&h);
-        return NULL;
-    }
-    XXH3_64bits_reset(h->state);
-    return h;
+    XXH3_64bits_reset((*h)->state);
+    return OK;
 }
 
 void hash_stream_add(struct hash_stream *h, const void *data, size_t bytes) {

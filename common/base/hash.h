@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "rng.h"
+#include "status.h"
 
 #define BUCKETS 4096u
 
@@ -15,10 +16,10 @@ uint64_t hash_bytes(const void *data, size_t bytes); /* XXH3-64, seed 0 */
 
 /* Streaming XXH3-64. */
 struct hash_stream;
-struct hash_stream *hash_stream_create(void); /* NULL: out of memory */
+enum status hash_stream_create(struct hash_stream **h); /* ERR_MEMORY */
 void hash_stream_add(struct hash_stream *h, const void *data, size_t bytes);
 uint64_t hash_stream_value(const struct hash_stream *h);
-void hash_stream_destroy(struct hash_stream **h);
+void hash_stream_destroy(struct hash_stream **h); /* NULL allowed */
 
 static inline uint64_t hash_key(uint64_t field_salt, uint64_t id) {
     return rng_mix(id ^ field_salt);

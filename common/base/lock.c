@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "file_ops.h"
 #include "log.h"
 
 #define TEXT_BYTES 512
@@ -30,7 +30,7 @@ static void write_holder(int fd) {
     const int n =
         snprintf(text, sizeof text, "host %s\nprocess %ld\nsince %s\n", host, (long)getpid(), when);
     /* Who cannot write it holds the lock all the same; the second is told less. */
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+    if (file_ops()->ftruncate(fd, 0) != 0 || file_ops()->pwrite(fd, text, (size_t)n, 0) != n) {
         log_warn("cannot say in the lock file who holds it: %s", strerror(errno));
     }
 }
@@ -48,7 +48,7 @@ static void word_of(const char *text, const char *key, char *out, size_t bytes) 
 
 static enum status say_holder(int fd, const char *path, const char *output) {
     char text[TEXT_BYTES] = "", host[HOST_BYTES], process[32], since[32];
-    const ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    const ssize_t n = file_ops()->pread(fd, text, sizeof text - 1, 0);
     text[n > 0 ? n : 0] = '\0';
     word_of(text, "host ", host, sizeof host);
     word_of(text, "process ", process, sizeof process);
@@ -70,7 +70,7 @@ static bool no_locks_here(int error) {
 /* Whether the path still leads to what is open. */
 static bool still_there(int fd, const char *path) {
     struct stat open_file, named;
-    return fstat(fd, &open_file) == 0 && stat(path, &named) == 0 &&
+    return file_ops()->fstat(fd, &open_file) == 0 && file_ops()->stat(path, &named) == 0 &&
            open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
 }
 
@@ -78,8 +78,8 @@ static enum status go_on_without(struct lock *l, const char *output, int error) 
     log_warn("%s: its file system has no locks (%s): nothing keeps a second process from writing "
              "there too",
              output, strerror(error));
-    unlink(l->path);
-    close(l->fd);
+    file_ops()->unlink(l->path);
+    file_ops()->close(l->fd);
     l->fd = -1;
     return OK;
 }
@@ -87,12 +87,11 @@ static enum status go_on_without(struct lock *l, const char *output, int error) 
 /* *again: the file was removed between its opening and the lock. */
 static enum status try_once(struct lock *l, const char *output, bool *again) {
     *again = false;
-    l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    l->fd = file_ops()->open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (l->fd < 0) {
-        return fail(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot open: %s", l->path,
-                    strerror(errno));
+        return file_ops_fail(l->path, "open");
     }
-    if (flock(l->fd, LOCK_EX | LOCK_NB) == 0) {
+    if (file_ops()->flock(l->fd, LOCK_EX | LOCK_NB) == 0) {
         *again = !still_there(l->fd, l->path);
         if (!*again) {
             write_holder(l->fd);
@@ -105,7 +104,7 @@ static enum status try_once(struct lock *l, const char *output, bool *again) {
                                : errno == EWOULDBLOCK
                                    ? say_holder(l->fd, l->path, output)
                                    : fail(ERR_IO, "%s: cannot lock: %s", l->path, strerror(errno));
-    close(l->fd);
+    file_ops()->close(l->fd);
     l->fd = -1;
     return status;
 }
@@ -152,7 +151,7 @@ enum status lock_take_in(struct lock *l, const char *dir) {
 
 enum status lock_adopt(struct lock *l, int fd, const char *path) {
     *l = LOCK_NONE;
-    if (!still_there(fd, path) || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!still_there(fd, path) || file_ops()->flock(fd, LOCK_EX | LOCK_NB) != 0) {
         return fail(ERR_USAGE, "descriptor %d does not hold %s", fd, path);
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -165,10 +164,10 @@ enum status lock_adopt(struct lock *l, int fd, const char *path) {
 
 void lock_release(struct lock *l) {
     if (l->fd >= 0 && !l->adopted) {
-        unlink(l->path);
+        file_ops()->unlink(l->path);
     }
     if (l->fd >= 0) {
-        close(l->fd);
+        file_ops()->close(l->fd);
     }
     l->fd = -1;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "file_ops.h"
 #include "text.h"
 
 #define LINE_BYTES 2048
@@ -23,7 +24,7 @@ static struct {
 
 void log_close(void) {
     if (the_log.owned) {
-        close(the_log.fd);
+        file_ops()->close(the_log.fd);
     }
     the_log.fd = STDERR_FILENO;
     the_log.owned = false;
@@ -35,7 +36,7 @@ enum status log_open(const char *path, const char *role) {
     if (path == NULL) {
         return OK;
     }
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int fd = file_ops()->open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0) {
         return fail(ERR_IO, "%s: cannot open the log: %s", path, strerror(errno));
     }
@@ -76,7 +77,7 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum log_level leve
     n += put_text(line + n, sizeof line - 1 - n, text);
     line[n++] = '\n';
     /* One write a line; a log that cannot be written has nobody left to tell. */
-    ssize_t written = write(the_log.fd, line, n);
+    ssize_t written = file_ops()->write(the_log.fd, line, n);
     (void)written;
 }
 

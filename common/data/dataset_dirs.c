@@ -12,7 +12,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
@@ -23,12 +22,12 @@
 
 /* Its impressions would be trained on, or counted, twice. */
 static enum status check_new(const struct file_list *before, const char *dir) {
-    struct stat a, b;
-    if (stat(dir, &a) != 0) {
+    struct file_info a, b;
+    if (!file_look(dir, &a)) {
         return OK; /* the manifest's reader says it better */
     }
     for (size_t k = 0; k < before->count; k++) {
-        if (stat(before->names[k], &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+        if (file_look(before->names[k], &b) && file_same(&a, &b)) {
             return fail(ERR_CONFIG,
                         "%s and %s are the same directory: its impressions would count twice",
                         before->names[k], dir);

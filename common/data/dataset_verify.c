@@ -4,14 +4,11 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "record.h"
 #include "shard.h"
 #include "shard_info.h"
 #include "shard_weights.h"
-
-#define CHUNK_BYTES ((size_t)1 << 20)
 
 enum status dataset_peek(const struct dataset *d, struct dataset_contents *out) {
     *out = (struct dataset_contents){0};
@@ -75,36 +72,9 @@ static enum status check_counts(const char *path, const struct shard_info *is,
     return check_weights(path, &is->weights, &want->weights);
 }
 
-static enum status hash_file(const char *path, uint64_t *bytes, uint64_t *checksum) {
-    enum status status = OK;
-    struct file f = FILE_CLOSED;
-    uint8_t *chunk = NULL;
-    struct hash_stream *h = NULL;
-    size_t got = 1;
-    TRY(file_open_read(&f, path));
-    TRY_OUT(mem_array(&chunk, CHUNK_BYTES));
-    h = hash_stream_create();
-    if (h == NULL) {
-        status = fail(ERR_MEMORY, "%s: out of memory", path);
-        goto out;
-    }
-    for (*bytes = 0; got > 0; *bytes += got) {
-        TRY_OUT(file_read(&f, chunk, CHUNK_BYTES, &got));
-        hash_stream_add(h, chunk, got);
-    }
-    *checksum = hash_stream_value(h);
-out:
-    if (h != NULL) {
-        hash_stream_destroy(&h);
-    }
-    mem_free(&chunk);
-    file_close(&f);
-    return status;
-}
-
 static enum status check_file(const char *path, const struct shard_info *want) {
     uint64_t bytes = 0, checksum = 0;
-    TRY(hash_file(path, &bytes, &checksum));
+    TRY(file_hash(path, &bytes, &checksum));
     if (bytes != want->bytes) {
         return fail(ERR_CORRUPT,
                     "%s: offset %" PRIu64 ": the file has %" PRIu64

@@ -4,7 +4,6 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/mem.h"
 
@@ -42,7 +41,7 @@ enum status paths_add(struct file_list *list, const char *argument) {
 static enum status add_directory(struct file_list *list, const char *path) {
     struct file_list names = {0};
     char file[PATH_BYTES_MAX];
-    struct stat s;
+    struct file_info info;
     TRY(path_join(file, path, "manifest"));
     if (file_exists(file)) {
         return fail(ERR_FORMAT,
@@ -54,8 +53,8 @@ static enum status add_directory(struct file_list *list, const char *path) {
     for (size_t k = 0; status == OK && k < names.count; k++) {
         const char first = names.names[k][0];
         status = path_join(file, path, names.names[k]);
-        if (status == OK && first != '.' && first != '_' && stat(file, &s) == 0 &&
-            S_ISREG(s.st_mode)) {
+        if (status == OK && first != '.' && first != '_' && file_look(file, &info) &&
+            info.regular) {
             status = file_list_add(list, file);
         }
     }
@@ -78,27 +77,25 @@ enum status paths_add_files(struct file_list *list, const char *argument) {
 }
 
 struct identity {
-    dev_t device;
-    ino_t inode;
+    struct file_info is;
     const char *path;
 };
 
 static int by_identity(const void *a, const void *b) {
     const struct identity *x = a, *y = b;
-    return x->device != y->device ? (x->device > y->device) - (x->device < y->device)
-                                  : (x->inode > y->inode) - (x->inode < y->inode);
+    return x->is.device != y->is.device
+               ? (x->is.device > y->is.device) - (x->is.device < y->is.device)
+               : (x->is.number > y->is.number) - (x->is.number < y->is.number);
 }
 
 enum status paths_distinct(const struct file_list *list) {
     struct identity *all = NULL;
-    struct stat s;
     size_t count = 0;
     enum status status = OK;
     TRY(mem_array(&all, list->count));
     for (size_t k = 0; k < list->count; k++) {
-        if (stat(list->names[k], &s) == 0) {
-            all[count++] = (struct identity){s.st_dev, s.st_ino, list->names[k]};
-        }
+        all[count].path = list->names[k];
+        count += file_look(list->names[k], &all[count].is);
     }
     if (count > 0) {
         qsort(all, count, sizeof *all, by_identity);

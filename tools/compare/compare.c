@@ -112,12 +112,9 @@ out:
 static enum status settings_text(const struct compare *c, uint64_t impressions, struct buf *out) {
     const struct compare_settings *s = &c->settings;
     for (size_t i = 0; i < s->data.count; i++) {
-        char *data =
-            realpath(s->data.names[i], NULL); /* the rerun may come from another directory */
-        const enum status status =
-            buf_printf(out, "data = %s\n", data != NULL ? data : s->data.names[i]);
-        free(data);
-        TRY(status);
+        char path[PATH_BYTES_MAX]; /* the rerun may come from another directory */
+        const bool known = path_resolve(path, s->data.names[i]) == OK;
+        TRY(buf_printf(out, "data = %s\n", known ? path : s->data.names[i]));
     }
     return buf_printf(out, "impressions = %llu\nservers = %llu\nworkers = %llu\nthreads = %llu\n",
                       (unsigned long long)impressions, (unsigned long long)s->servers,

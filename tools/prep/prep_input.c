@@ -12,10 +12,7 @@
  */
 #include "prep_input.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/kind.h"
 #include "common/base/mem.h"
@@ -33,35 +30,22 @@ struct border {
 };
 
 static enum status open_file(struct prep_input *in, const char *path) {
-    struct stat s;
-    if (strcmp(path, "-") == 0) {
-        TRY(mem_strdup(&in->file.path, "standard input"));
-        in->file.fd = dup(STDIN_FILENO);
-        if (in->file.fd < 0) {
-            return fail(ERR_IO, "standard input: %s", strerror(errno));
-        }
-    } else {
-        TRY(file_open_read(&in->file, path));
-    }
-    if (fstat(in->file.fd, &s) != 0) {
-        return fail(ERR_IO, "%s: %s", in->file.path, strerror(errno));
-    }
-    return S_ISDIR(s.st_mode)
-               ? fail(ERR_FORMAT, "%s: is a directory, expected a file", in->file.path)
+    TRY(file_open_input(&in->file, path));
+    return strcmp(path, "-") != 0 && file_is_dir(path)
+               ? fail(ERR_FORMAT, "%s: is a directory, expected a file", path)
                : OK;
 }
 
 /* Of all files; 0 if it is not known. */
 static uint64_t bytes_of(const struct file_list *files) {
     uint64_t bytes = 0;
-    struct stat s;
+    struct file_info info;
     for (size_t k = 0; k < files->count; k++) {
-        const bool pipe = strcmp(files->names[k], "-") == 0;
-        if ((pipe ? fstat(STDIN_FILENO, &s) : stat(files->names[k], &s)) != 0 ||
-            !S_ISREG(s.st_mode)) {
+        const bool input = strcmp(files->names[k], "-") == 0;
+        if (!file_look(input ? "/dev/stdin" : files->names[k], &info) || !info.regular) {
             return 0;
         }
-        bytes += (uint64_t)s.st_size;
+        bytes += info.bytes;
     }
     return bytes;
 }
@@ -95,15 +79,11 @@ static enum status read_block(struct prep_input *in, struct buf *text) {
     if (poll(&wait, 1, WAIT_MS) <= 0) {
         return ERR_AGAIN;
     }
-    const ssize_t n = read(in->file.fd, text->data + text->len, in->block_bytes);
-    if (n < 0) {
-        return errno == EINTR || errno == EAGAIN
-                   ? ERR_AGAIN
-                   : fail(ERR_IO, "%s: cannot read: %s", in->file.path, strerror(errno));
-    }
+    size_t n = 0;
+    TRY(file_read_some(&in->file, text->data + text->len, in->block_bytes, &n));
     in->ended = n == 0;
-    in->bytes_read += (uint64_t)n;
-    text->len += (size_t)n;
+    in->bytes_read += n;
+    text->len += n;
     return OK;
 }
 

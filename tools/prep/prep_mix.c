@@ -17,7 +17,6 @@
 #include "prep_mix.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
@@ -250,10 +249,7 @@ static enum status make_buckets(struct mix *m) {
         return OK;
     }
     TRY(path_join(m->dir, m->spec->dir, "mix"));
-    TRY(file_mkdirs(m->dir));
-    if (chmod(m->dir, 0700) != 0) {
-        return fail(ERR_IO, "%s: cannot be made private", m->dir);
-    }
+    TRY(file_mkdirs_private(m->dir));
     return mem_array(&m->buckets, m->count);
 }
 

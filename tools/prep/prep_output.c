@@ -58,12 +58,10 @@ enum status prep_output_check(const struct prep_output *o, const char *file,
 
 static enum status name_shard(const char *dir, uint32_t number, struct shard_info *info) {
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], name[sizeof info->name];
-    snprintf(name, sizeof name, "shard-%05u.bin", number);
+    shard_name(number, name);
     TRY(path_join(from, dir, info->name));
     TRY(path_join(to, dir, name));
-    if (rename(from, to) != 0) { /* the directory is synced once, by the manifest's writer */
-        return fail(ERR_IO, "%s: cannot be renamed to %s", from, name);
-    }
+    TRY(file_rename_unsynced(from, to)); /* the manifest's writer syncs the directory */
     memcpy(info->name, name, sizeof name);
     return OK;
 }

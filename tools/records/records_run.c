@@ -139,7 +139,7 @@ static enum status write_shard(struct run *r, const struct record *from, size_t 
         TRY(add_record(r, &from[i], fresh));
     }
     TRY(mem_room(&r->shards, &r->shards_cap, r->out.shard_count + 1));
-    snprintf(name, sizeof name, "shard-%05u.bin", r->out.shard_count);
+    shard_name(r->out.shard_count, name);
     TRY(shard_builder_write(r->builder, &r->source.schema, r->o->out, name,
                             &r->shards[r->out.shard_count]));
     r->out.shard_count++;

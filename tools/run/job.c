@@ -1,31 +1,16 @@
 #include "job.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Roles and launchers run in other directories, so paths are made absolute here, once. */
-static enum status absolute(const char *path, char *out) {
-    if (path[0] == '/') {
-        return path_join(out, "/", path + 1);
-    }
-    char *here = realpath(".", NULL);
-    if (here == NULL) {
-        return fail(ERR_IO, "cannot resolve the current directory: %s", strerror(errno));
-    }
-    enum status status = path_join(out, here, path);
-    free(here);
-    return status;
-}
-
-/* In place. */
+/* Roles and launchers run in other directories, so paths are made absolute here, once. In place. */
 static enum status absolute_list(struct file_list *list) {
     struct file_list all = {0};
     char path[PATH_BYTES_MAX];
     enum status status = OK;
     for (size_t k = 0; k < list->count && status == OK; k++) {
-        status = absolute(list->names[k], path);
+        status = path_absolute(path, list->names[k]);
         status = status == OK ? file_list_add(&all, path) : status;
     }
     file_list_free(list);
@@ -36,7 +21,7 @@ static enum status absolute_list(struct file_list *list) {
 /* --- options ---------------------------------------------------------------------------------- */
 
 static enum status job_take_out(void *line, const char *value) {
-    return absolute(value, ((struct job *)line)->out);
+    return path_absolute(((struct job *)line)->out, value);
 }
 
 static enum status job_take_conf(void *line, const char *value) {
@@ -104,7 +89,7 @@ const struct option_row job_rows[] = {
     {NULL}};
 
 static enum status job_take_program(void *line, const char *value) {
-    return absolute(value, ((struct job *)line)->program);
+    return path_absolute(((struct job *)line)->program, value);
 }
 
 #define FOR_HOSTS .given = offsetof(struct job, given_for_hosts)

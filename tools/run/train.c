@@ -90,13 +90,11 @@ static enum status train_directories(struct train *t) {
     TRY(file_mkdirs(path));
     const char *tmp = getenv("TMPDIR");
     snprintf(t->sockets, sizeof t->sockets, "%s/esmm-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(t->sockets) == NULL) {
-        enum status status =
-            fail(ERR_IO, "cannot make a directory %s: %s", t->sockets, strerror(errno));
-        t->sockets[0] = '\0';
-        return status;
+    const enum status status = file_mkdir_unique(t->sockets);
+    if (status != OK) {
+        t->sockets[0] = '\0'; /* nothing to remove */
     }
-    return OK;
+    return status;
 }
 
 /* For the coordinator, which puts it into the run directory. */

@@ -91,34 +91,20 @@ out:
 
 enum status predict_csv(struct scorer *scorer, const struct file_list *data, uint32_t threads,
                         const char *path, uint64_t *lines) {
-    char temporary[PATH_BYTES_MAX];
     struct csv c = {.form = scorer_form(scorer), .file = FILE_CLOSED};
     struct lock lock = LOCK_NONE;
-    bool made = false;
     enum status status = OK;
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", path) >= sizeof temporary) {
-        return fail(ERR_LIMIT, "--out is longer than %d bytes", PATH_BYTES_MAX - 5);
-    }
     TRY_OUT(file_may_replace(path));
     TRY_OUT(data->count > 1 ? check_ids(data) : OK);
     TRY_OUT(lock_take_beside(&lock, path));
-    TRY_OUT(file_open_write(&c.file, temporary));
-    made = true;
+    TRY_OUT(file_create(&c.file, path));
     TRY_OUT(buf_printf(&c.text, "impression_id,p_ctr,p_cvr,p_ctcvr\n"));
     TRY_OUT(scorer_score(scorer, data, threads, (struct scorer_sink){csv_take, &c}));
     TRY_OUT(csv_flush(&c));
-    TRY_OUT(file_sync(&c.file));
-    TRY_OUT(file_close(&c.file));
-    TRY_OUT(file_rename(temporary, path));
+    TRY_OUT(file_publish(&c.file, true));
     *lines = c.lines;
 out:
-    if (status != OK && made) {
-        struct cause cause = {0};
-        cause_keep(&cause, status);
-        (void)file_close(&c.file);
-        (void)file_remove(temporary);
-        (void)cause_again(&cause);
-    }
+    file_abandon(&c.file);
     buf_fini(&c.text);
     lock_release(&lock);
     return status;

@@ -418,9 +418,9 @@ static void too_long_a_path_fails_cleanly(void **state) {
     path[sizeof path - 1] = '\0';
     memcpy(path, *state, strlen(*state));
     path[strlen(*state)] = '/';
-    assert_int_equal(file_write_atomic(path, "x", 1), ERR_IO);
+    assert_int_equal(file_write_atomic(path, "x", 1), ERR_LIMIT);
     path[PATH_BYTES_MAX - 2] = '\0';
-    assert_int_equal(file_write_atomic(path, "x", 1), ERR_IO);
+    assert_int_equal(file_write_atomic(path, "x", 1), ERR_LIMIT);
     assert_int_equal(file_mkdirs(path), ERR_IO);
 }
 

@@ -1,0 +1,57 @@
+/* file_ops.h - the calls to the system that files are made of, in one table.
+ *
+ * Everything that touches a file goes through it (file.c, lock.c, log.c), so that a test or a
+ * simulator can have another disk: one that is full, whose fsync fails, that loses what was not
+ * synced. Each function is as the system's of that name: -1 (NULL, MAP_FAILED) and errno.
+ */
+#ifndef COMMON_BASE_FILE_OPS_H
+#define COMMON_BASE_FILE_OPS_H
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include "status.h"
+
+struct file_ops {
+    int (*open)(const char *path, int flags, mode_t mode);
+    int (*close)(int fd);
+    int (*dup)(int fd);
+    ssize_t (*read)(int fd, void *out, size_t bytes);
+    ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
+    ssize_t (*write)(int fd, const void *data, size_t bytes);
+    ssize_t (*pwrite)(int fd, const void *data, size_t bytes, off_t offset);
+    int (*fsync)(int fd);
+    int (*ftruncate)(int fd, off_t bytes);
+    int (*fchmod)(int fd, mode_t mode);
+    int (*flock)(int fd, int what);
+    int (*fstat)(int fd, struct stat *out);
+    void *(*map)(int fd, size_t bytes); /* mmap: private, to be read */
+    int (*unmap)(void *at, size_t bytes);
+    int (*stat)(const char *path, struct stat *out);
+    int (*lstat)(const char *path, struct stat *out);
+    int (*rename)(const char *from, const char *to);
+    int (*exchange)(const char *a, const char *b); /* renameat2, RENAME_EXCHANGE */
+    int (*unlink)(const char *path);
+    int (*symlink)(const char *target, const char *path);
+    int (*mkdir)(const char *path, mode_t mode);
+    int (*rmdir)(const char *path);
+    int (*chmod)(const char *path, mode_t mode);
+    char *(*mkdtemp)(char *path);
+    char *(*realpath)(const char *path, char *out);
+    DIR *(*opendir)(const char *path);
+    struct dirent *(*readdir)(DIR *dir);
+    int (*closedir)(DIR *dir);
+};
+
+/* The system's own. */
+extern const struct file_ops file_ops_system;
+
+/* Another table for the whole process; NULL: the system's, which is the default. Not thread-safe:
+ * call it before the first thread starts. The table stays the caller's and must live on. */
+void file_ops_set(const struct file_ops *ops);
+const struct file_ops *file_ops(void);
+
+/* What errno says of a call that failed: "PATH: cannot WHAT: ...". ERR_NOT_FOUND, ERR_IO. */
+enum status file_ops_fail(const char *path, const char *what);
+
+#endif
