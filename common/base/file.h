@@ -103,6 +103,8 @@ enum status file_mkdirs_private(const char *path);
 /* A new one whose name nobody else has; path ends in XXXXXX, which it fills. */
 enum status file_mkdir_unique(char *path);
 enum status file_sync_dir(const char *path);
+/* A directory with nothing in it; any other stays, and nothing is said. */
+void file_remove_if_empty(const char *path);
 /* With all that is in it. Absent: OK; asks for no memory. */
 enum status file_remove_tree(const char *path);
 

@@ -87,6 +87,10 @@ enum status file_remove(const char *path) {
     return file_ops()->unlink(path) == 0 ? OK : file_ops_fail(path, "remove");
 }
 
+void file_remove_if_empty(const char *path) {
+    (void)file_ops()->rmdir(path);
+}
+
 static bool is_dots(const char *name) {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }

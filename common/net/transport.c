@@ -29,12 +29,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 #include <zmq.h>
 
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
@@ -63,8 +62,8 @@ struct port {
     uint64_t malformed;
     uint64_t sent_bytes, received_bytes;
     struct log_limit limited; /* lines about them */
-    dev_t file_device;        /* of a bound ipc socket's file */
-    ino_t file_number;        /* 0: there is none */
+    bool has_file;
+    struct file_info file; /* of a bound ipc socket */
 };
 
 #if defined(__SANITIZE_THREAD__)
@@ -189,18 +188,13 @@ static const char *ipc_path(const struct port *p) {
 }
 
 static void ipc_file_note(struct port *p) {
-    struct stat s;
-    if (ipc_path(p) != NULL && stat(ipc_path(p), &s) == 0) {
-        p->file_device = s.st_dev;
-        p->file_number = s.st_ino;
-    }
+    p->has_file = ipc_path(p) != NULL && file_look(ipc_path(p), &p->file);
 }
 
 static void ipc_file_remove(const struct port *p) {
-    struct stat s;
-    if (p->file_number != 0 && stat(ipc_path(p), &s) == 0 && s.st_dev == p->file_device &&
-        s.st_ino == p->file_number) {
-        unlink(ipc_path(p));
+    struct file_info now;
+    if (p->has_file && file_look(ipc_path(p), &now) && file_same(&p->file, &now)) {
+        (void)file_remove(ipc_path(p));
     }
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "common/base/lock.h"
 #include "common/base/mem.h"
@@ -281,10 +280,10 @@ static void leave_out(struct launch *l) {
     }
     lock_release(&l->lock);
     if (path_join(logs, l->job.out, "logs") == OK) {
-        (void)rmdir(logs);
+        file_remove_if_empty(logs);
     }
     if (l->made_out) {
-        (void)rmdir(l->job.out);
+        file_remove_if_empty(l->job.out);
     }
 }
 
