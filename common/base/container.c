@@ -27,6 +27,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <lz4.h>
+#include <stdio.h>
 
 #include "hash.h"
 #include "mem.h"
