@@ -30,12 +30,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-#include <zmq.h>
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "socket_ops.h"
 
 #define HWM_MESSAGES      64
 #define SOCKETS_MAX       4096
@@ -83,13 +83,13 @@ const char *__tsan_default_suppressions(void) {
 
 enum status transport_create(struct transport **t, uint32_t io_threads) {
     TRY(mem_new(t));
-    (*t)->context = zmq_ctx_new();
+    (*t)->context = socket_ops()->ctx_new();
     if ((*t)->context == NULL) {
         mem_free(t);
         return fail(ERR_MEMORY, "cannot create a ZeroMQ context: %s", zmq_strerror(errno));
     }
-    zmq_ctx_set((*t)->context, ZMQ_IO_THREADS, (int)io_threads);
-    zmq_ctx_set((*t)->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+    socket_ops()->ctx_set((*t)->context, ZMQ_IO_THREADS, (int)io_threads);
+    socket_ops()->ctx_set((*t)->context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
     return OK;
 }
 
@@ -97,7 +97,7 @@ void transport_destroy(struct transport **t) {
     if (*t == NULL) {
         return;
     }
-    while (zmq_ctx_term((*t)->context) != 0 && errno == EINTR) {
+    while (socket_ops()->ctx_term((*t)->context) != 0 && errno == EINTR) {
     }
     mem_free(t);
 }
@@ -112,7 +112,7 @@ static enum status port_failed(const struct port *p, const char *doing) {
 }
 
 static int socket_set_int(void *socket, int option, int value) {
-    return zmq_setsockopt(socket, option, &value, sizeof value);
+    return socket_ops()->set(socket, option, &value, sizeof value);
 }
 
 static enum status port_set_options(struct port *p) {
@@ -121,7 +121,7 @@ static enum status port_set_options(struct port *p) {
     bad |= socket_set_int(p->socket, ZMQ_LINGER, 0);
     bad |= socket_set_int(p->socket, ZMQ_SNDHWM, HWM_MESSAGES);
     bad |= socket_set_int(p->socket, ZMQ_RCVHWM, HWM_MESSAGES);
-    bad |= zmq_setsockopt(p->socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
+    bad |= socket_ops()->set(p->socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
     bad |= socket_set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     bad |= socket_set_int(p->socket, ZMQ_BACKLOG, 512);
     if (p->bound) {
@@ -179,7 +179,7 @@ static enum status port_open(struct port **out, struct transport *t, const char 
     p->bound = bound;
     p->message_bytes_max = message_bytes_max;
     memcpy(p->endpoint, endpoint, strlen(endpoint) + 1);
-    p->socket = zmq_socket(t->context, bound ? ZMQ_ROUTER : ZMQ_DEALER);
+    p->socket = socket_ops()->open(t->context, bound ? ZMQ_ROUTER : ZMQ_DEALER);
     return p->socket != NULL ? port_set_options(p) : port_failed(p, "make a socket for");
 }
 
@@ -199,11 +199,11 @@ static void ipc_file_remove(const struct port *p) {
 }
 
 static enum status port_listen(struct port *p) {
-    if (zmq_bind(p->socket, p->endpoint) != 0) {
+    if (socket_ops()->bind(p->socket, p->endpoint) != 0) {
         return port_failed(p, "listen on");
     }
     size_t bytes = sizeof p->endpoint;
-    if (zmq_getsockopt(p->socket, ZMQ_LAST_ENDPOINT, p->endpoint, &bytes) != 0) {
+    if (socket_ops()->get(p->socket, ZMQ_LAST_ENDPOINT, p->endpoint, &bytes) != 0) {
         return port_failed(p, "learn the endpoint of");
     }
     ipc_file_note(p);
@@ -227,7 +227,7 @@ enum status port_connect(struct port **p, struct transport *t, const char *endpo
                          uint32_t message_bytes_max) {
     *p = NULL;
     enum status status = port_open(p, t, endpoint, message_bytes_max, false);
-    if (status == OK && zmq_connect((*p)->socket, endpoint) != 0) {
+    if (status == OK && socket_ops()->connect((*p)->socket, endpoint) != 0) {
         status = port_failed(*p, "connect to");
     }
     if (status != OK) {
@@ -251,7 +251,7 @@ void port_close(struct port **p) {
     log_limit_end(&(*p)->limited);
     if ((*p)->socket != NULL) {
         ipc_file_remove(*p);
-        zmq_close((*p)->socket);
+        socket_ops()->close((*p)->socket);
     }
     buf_fini(&(*p)->header);
     mem_free(p);
@@ -298,7 +298,7 @@ static enum status frame_send(struct port *p, zmq_msg_t *frame, bool more) {
     const size_t bytes = zmq_msg_size(frame);
     int sent;
     do {
-        sent = zmq_msg_send(frame, p->socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
+        sent = socket_ops()->send(frame, p->socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         return errno == EAGAIN || errno == EHOSTUNREACH ? ERR_AGAIN : port_failed(p, "send to");
@@ -368,7 +368,7 @@ static enum status frames_read(struct port *p, int *count) {
         zmq_msg_init(frame);
         int got;
         do {
-            got = zmq_msg_recv(frame, p->socket, ZMQ_DONTWAIT);
+            got = socket_ops()->recv(frame, p->socket, ZMQ_DONTWAIT);
         } while (got < 0 && errno == EINTR);
         if (got < 0) {
             const int why = errno;
@@ -424,7 +424,7 @@ static long poll_ms(uint64_t timeout_ms) {
 /* A stop signal ends the wait early: the caller's loop looks at the flag. */
 static enum status port_wait(struct port *p, uint64_t timeout_ms) {
     zmq_pollitem_t item = {.socket = p->socket, .events = ZMQ_POLLIN};
-    int n = zmq_poll(&item, 1, poll_ms(timeout_ms));
+    int n = socket_ops()->poll(&item, 1, poll_ms(timeout_ms));
     if (n < 0 && errno == ETERM) {
         return port_failed(p, "wait for");
     }
@@ -465,7 +465,7 @@ enum status port_poll(struct port **ports, size_t n, bool *ready, uint64_t timeo
         items[i] = (zmq_pollitem_t){.socket = ports[i]->socket, .events = ZMQ_POLLIN};
         ready[i] = false;
     }
-    int got = zmq_poll(items, (int)n, poll_ms(timeout_ms));
+    int got = socket_ops()->poll(items, (int)n, poll_ms(timeout_ms));
     if (got < 0 && errno == ETERM) {
         return fail(ERR_CLOSED, "the transport was closed");
     }
