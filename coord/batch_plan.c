@@ -57,7 +57,7 @@ static enum status batch_plan_shard(const struct batch_plan *p, const struct app
     buf_clear(bits);
     TRY(applied_bits(applied, epoch, shard, bits));
     for (uint32_t k = 0; k < p->batches[shard]; k++) {
-        if (k / 8 < bits->len && (bits->data[k / 8] >> (k % 8) & 1) != 0) {
+        if (k / 8 < bits->len && bit_get(bits->data, k)) {
             *batches += 1;
             *impressions += batch_plan_batch_impressions(p, shard, k);
         }

@@ -59,8 +59,8 @@ __attribute__((format(printf, 2, 3))) static void fail_cut(struct cut *c, const 
 }
 
 static bool part_fits(struct cut *c, const struct wire_part_done *d) {
-    uint32_t begin = (uint32_t)((uint64_t)BUCKETS * d->partition / c->partitions);
-    uint32_t end = (uint32_t)((uint64_t)BUCKETS * (d->partition + 1) / c->partitions);
+    uint32_t begin = bucket_begin(d->partition, c->partitions);
+    uint32_t end = bucket_begin(d->partition + 1, c->partitions);
     if (d->bucket_begin != begin || d->bucket_end != end) {
         fail_cut(c, "partition %u wrote buckets [%u, %u), expected [%u, %u)", d->partition,
                  d->bucket_begin, d->bucket_end, begin, end);

@@ -103,7 +103,7 @@ static void phase_add(struct leases *l, uint32_t shard, uint32_t limit, bool com
 
 static bool bits_full(const struct buf *bits, uint32_t limit) {
     for (uint32_t k = 0; k < limit; k++) {
-        if (k / 8 >= bits->len || (bits->data[k / 8] >> (k % 8) & 1) == 0) {
+        if (k / 8 >= bits->len || !bit_get(bits->data, k)) {
             return false;
         }
     }

@@ -32,9 +32,8 @@ static enum status check_slices(const struct coord *c) {
     const uint64_t most = c->config->message_bytes_max;
     TRY(layout_init(&layout, c->config, &p->schema, p->rate_ctr, p->rate_cvr));
     for (uint64_t k = 0; k < p->partitions; k++) {
-        const uint64_t floats =
-            layout_slice(&layout, (uint32_t)(BUCKETS * (k + 1) / p->partitions)) -
-            layout_slice(&layout, (uint32_t)(BUCKETS * k / p->partitions));
+        const uint64_t floats = layout_slice(&layout, bucket_begin(k + 1, p->partitions)) -
+                                layout_slice(&layout, bucket_begin(k, p->partitions));
         const size_t bytes = wire_values_bytes(c->config->wire_values, (size_t)floats);
         if (bytes > most) {
             return fail(ERR_LIMIT,

@@ -166,8 +166,8 @@ static enum status make_partition(struct serving_loop *t) {
         .batches_per_shard = job->plan.batches_per_shard,
         .shards = job->plan.shards,
         .grows = job->plan.stream,
-        .bucket_begin = (uint32_t)(BUCKETS * (uint64_t)t->serving.number / partitions),
-        .bucket_end = (uint32_t)(BUCKETS * ((uint64_t)t->serving.number + 1) / partitions),
+        .bucket_begin = bucket_begin(t->serving.number, partitions),
+        .bucket_end = bucket_begin(t->serving.number + 1, partitions),
         .memory_bytes = job->config.memory_bytes / job->threads,
         .parameters_only = job->parameters_only,
     };

@@ -100,7 +100,7 @@ void read_ahead_loaded(struct reading *x) {
 /* --- cutting ---------------------------------------------------------------------------------- */
 
 static bool is_done(const struct reading *x, uint32_t batch) {
-    return batch / 8 < x->done_bytes && (x->done[batch / 8] >> (batch % 8) & 1) != 0;
+    return batch / 8 < x->done_bytes && bit_get(x->done, batch);
 }
 
 bool read_ahead_cut(struct read_ahead *a, struct read_cut *cut) {

@@ -13,11 +13,11 @@ enum status route_init(struct route *r) {
     }
     TRY(mem_array(&r->dense_begin, partitions + 1));
     for (uint64_t k = 0; k < partitions; k++) {
-        const uint64_t begin = BUCKETS * k / partitions, end = BUCKETS * (k + 1) / partitions;
-        for (uint64_t b = begin; b < end; b++) {
+        const uint32_t begin = bucket_begin(k, partitions), end = bucket_begin(k + 1, partitions);
+        for (uint32_t b = begin; b < end; b++) {
             r->home_of[b] = (uint16_t)k;
         }
-        r->dense_begin[k] = layout_slice(r->layout, (uint32_t)begin);
+        r->dense_begin[k] = layout_slice(r->layout, begin);
     }
     r->dense_begin[partitions] = r->layout->count;
     return OK;

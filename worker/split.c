@@ -171,7 +171,7 @@ void split_deal_missing(struct split *s, uint32_t k, const uint8_t *bits) {
     size_t i = 0;
     for (uint32_t f = 0; f < s->route->fields; f++) {
         for (uint32_t n = 0; n < p->counts[f]; n++, i++) {
-            s->missing[s->slot_key[f] + s->row[p->begin + i]] = wire_bit(bits, i);
+            s->missing[s->slot_key[f] + s->row[p->begin + i]] = bit_get(bits, i);
         }
     }
 }

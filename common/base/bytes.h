@@ -56,6 +56,14 @@ static inline uint64_t zigzag_encode(int64_t v) {
 static inline int64_t zigzag_decode(uint64_t v) {
     return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
 }
+/* Bit i of an array of bytes, the lowest bit of the first byte being bit 0. */
+static inline bool bit_get(const uint8_t *bits, size_t i) {
+    return (bits[i / 8] >> (i % 8) & 1) != 0;
+}
+static inline void bit_set(uint8_t *bits, size_t i) {
+    bits[i / 8] = (uint8_t)(bits[i / 8] | 1u << (i % 8));
+}
+
 /* Unaligned little-endian loads and stores (this program runs on little-endian machines only;
  * common/base/bytes.c asserts it at compile time). */
 static inline uint32_t load_u32(const void *p) {

@@ -12,6 +12,12 @@
 
 #define BUCKETS 4096u
 
+/* Of `parts` partitions, part k owns the buckets [bucket_begin(k, parts), bucket_begin(k + 1,
+ * parts)); parts > 0. */
+static inline uint32_t bucket_begin(uint64_t k, uint64_t parts) {
+    return (uint32_t)(BUCKETS * k / parts);
+}
+
 uint64_t hash_bytes(const void *data, size_t bytes); /* XXH3-64, seed 0 */
 
 /* Streaming XXH3-64. */

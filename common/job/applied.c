@@ -157,9 +157,7 @@ static enum status name_check(const struct applied *a, struct batch_name name) {
 enum status applied_has(const struct applied *a, struct batch_name name, bool *has) {
     TRY(name_check(a, name));
     const struct epoch *e = epoch_find(a, name.epoch);
-    *has =
-        name.epoch < a->base ||
-        (e != NULL && (shard_bits(a, e, name.shard)[name.batch / 8] >> (name.batch % 8) & 1) != 0);
+    *has = name.epoch < a->base || (e != NULL && bit_get(shard_bits(a, e, name.shard), name.batch));
     return OK;
 }
 

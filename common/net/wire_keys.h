@@ -20,8 +20,5 @@ enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void
 /* n flags (0 or 1) to bits, the lowest first, in their own place; returns the bytes that they take.
  */
 size_t wire_bits_pack(uint8_t *flags, size_t n);
-static inline bool wire_bit(const uint8_t *bits, size_t i) {
-    return (bits[i / 8] >> (i % 8) & 1) != 0;
-}
 
 #endif

@@ -245,6 +245,19 @@ static void no_memory_leaves_the_buffer_whole(void **state) {
     buf_fini(&b);
 }
 
+static void bits_are_counted_from_the_lowest(void **state) {
+    (void)state;
+    uint8_t bits[3] = {0};
+    bit_set(bits, 0);
+    bit_set(bits, 9);
+    bit_set(bits, 23);
+    bit_set(bits, 9);
+    assert_memory_equal(bits, "\x01\x02\x80", 3);
+    for (size_t i = 0; i < 24; i++) {
+        assert_true(bit_get(bits, i) == (i == 0 || i == 9 || i == 23));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_little_endian),
@@ -254,6 +267,7 @@ int main(void) {
         cmocka_unit_test(over_reads_are_bad_and_stay_so),
         cmocka_unit_test(hostile_bytes_are_not_over_read),
         cmocka_unit_test(zigzag_folds_signs),
+        cmocka_unit_test(bits_are_counted_from_the_lowest),
         cmocka_unit_test(loads_and_stores_need_no_alignment),
         cmocka_unit_test(a_buffer_grows_and_keeps),
         cmocka_unit_test(printf_appends_and_ends_with_nul),

@@ -109,6 +109,18 @@ static void fields_do_not_share_keys(void **state) {
     assert_int_equal(hash_bucket(0), 0);
 }
 
+static void partitions_share_all_buckets(void **state) {
+    (void)state;
+    for (uint64_t parts = 1; parts <= BUCKETS; parts += parts < 70 ? 1 : 97) {
+        assert_int_equal(bucket_begin(0, parts), 0);
+        assert_int_equal(bucket_begin(parts, parts), BUCKETS);
+        for (uint64_t k = 0; k < parts; k++) {
+            const uint32_t n = bucket_begin(k + 1, parts) - bucket_begin(k, parts);
+            assert_true(n == BUCKETS / parts || n == BUCKETS / parts + 1);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
@@ -116,6 +128,7 @@ int main(void) {
         cmocka_unit_test(every_flipped_bit_shows),
         cmocka_unit_test(no_memory_gives_no_stream),
         cmocka_unit_test(buckets_are_even),
+        cmocka_unit_test(partitions_share_all_buckets),
         cmocka_unit_test(fields_do_not_share_keys),
     };
     return cmocka_run_group_tests_name("hash", tests, NULL, NULL);
