@@ -172,8 +172,7 @@ enum status applied_add(struct applied *a, struct batch_name name) {
     if (e == NULL) {
         TRY(epoch_insert(a, name.epoch, &e));
     }
-    uint8_t *byte = &shard_bits(a, e, name.shard)[name.batch / 8];
-    *byte = (uint8_t)(*byte | 1u << (name.batch % 8));
+    bit_set(shard_bits(a, e, name.shard), name.batch);
     e->names++;
     epochs_fold(a);
     return OK;
