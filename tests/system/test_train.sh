@@ -75,7 +75,7 @@ train initial --servers 1 --workers 1 --max-steps 10 --resume
 equal "step" "$(newest_step initial)" 10
 
 step "checkpoints by impressions, the last two kept; none below"
-train often --servers 1 --workers 1 --epochs 4 --set checkpoint.every_impressions=8000 \
+train often --servers 1 --workers 1 --epochs 16 --set checkpoint.every_impressions=8000 \
     --set checkpoint.keep=2
 equal "kept" "$(ls -d "$dir"/often/checkpoints/step-* | wc -l)" 2
 less 2 "$(summary often checkpoints)" "checkpoints"
