@@ -59,14 +59,8 @@ enum status buf_put_f32(struct buf *b, float v) {
 }
 
 enum status buf_put_varint(struct buf *b, uint64_t v) {
-    uint8_t bytes[10];
-    size_t n = 0;
-    while (v >= 0x80) {
-        bytes[n++] = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    bytes[n++] = (uint8_t)v;
-    return buf_put(b, bytes, n);
+    uint8_t bytes[VARINT_BYTES_MAX];
+    return buf_put(b, bytes, (size_t)(varint_put(bytes, v) - bytes));
 }
 
 enum status buf_printf(struct buf *b, const char *fmt, ...) {

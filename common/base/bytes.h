@@ -31,6 +31,17 @@ enum status buf_put_varint(struct buf *b, uint64_t v); /* LEB128, 1..10 bytes */
 enum status buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); /* NUL kept after len */
 
+/* LEB128 into room for VARINT_BYTES_MAX bytes; gives where it ends. */
+#define VARINT_BYTES_MAX 10u
+static inline uint8_t *varint_put(uint8_t *at, uint64_t v) {
+    while (v >= 0x80) {
+        *at++ = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    *at++ = (uint8_t)v;
+    return at;
+}
+
 /* --- reading --- */
 struct cursor {
     const uint8_t *at;

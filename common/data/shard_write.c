@@ -22,11 +22,7 @@ struct work {
 
 /* Varints into room that was reserved: ten bytes for each. */
 static void append_varint(struct buf *b, uint64_t v) {
-    while (v >= 0x80) {
-        b->data[b->len++] = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    b->data[b->len++] = (uint8_t)v;
+    b->len = (size_t)(varint_put(b->data + b->len, v) - b->data);
 }
 
 static enum status encode_dict(struct work *w) {

@@ -24,15 +24,6 @@ size_t wire_keys_bytes_max(size_t n, uint32_t fields) {
     return n * sizeof(uint64_t) + fields;
 }
 
-static inline uint8_t *keys_put_varint(uint8_t *at, uint64_t v) {
-    while (v >= 0x80) {
-        *at++ = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    *at++ = (uint8_t)v;
-    return at;
-}
-
 /* The field's deltas at `out`; 0 if raw is no longer or an id is below its predecessor. Never
  * writes beyond the raw form's n * 8 bytes. */
 static size_t keys_put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
@@ -43,7 +34,7 @@ static size_t keys_put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
         if (ids[i] < last || (size_t)(at - out) + 10 > raw) {
             return 0;
         }
-        at = keys_put_varint(at, ids[i] - last);
+        at = varint_put(at, ids[i] - last);
         last = ids[i];
     }
     return (size_t)(at - out);

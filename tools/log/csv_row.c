@@ -248,17 +248,10 @@ uint32_t csv_row_classes(const struct csv_row *r) {
 
 /* --- the row ---------------------------------------------------------------------------------- */
 
-#define VARINT_BYTES_MAX 10u
-
 /* With its length before it (LEB128), so that no two lists of cells look alike. */
 static enum status put_text(struct buf *out, struct span text) {
     TRY(buf_reserve(out, VARINT_BYTES_MAX + text.n));
-    uint8_t *at = out->data + out->len;
-    size_t n = text.n;
-    for (; n >= 0x80; n >>= 7) {
-        *at++ = (uint8_t)(n | 0x80);
-    }
-    *at++ = (uint8_t)n;
+    uint8_t *at = varint_put(out->data + out->len, text.n);
     memcpy(at, text.at, text.n);
     out->len = (size_t)(at - out->data) + text.n;
     return OK;
