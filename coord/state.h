@@ -1,13 +1,13 @@
 /* state.h - the coordinator's whole state, shared by the files of this folder only.
  *
- *     setup.c    reads data, plan and (on resume) the last checkpoint
- *     requests.c   one message in, one answer out
- *     sizes.c    whether what must be sent will be taken
+ *     setup.c         reads data, plan and (on resume) the last checkpoint
+ *     requests.c      one message in, one answer out
+ *     sizes.c         whether what must be sent will be taken
  *     stream_plan.c   the plan of a stream, which grows
- *     checkpoints.c     when to cut, and the commit of what was cut
- *     stall.c    whether the job gets anywhere
- *     summary.c  the last words on disk
- *     coord.c    the phases and the loop
+ *     checkpoints.c   when to cut, and the commit of what was cut
+ *     stall.c         whether the job gets anywhere
+ *     summary.c       the last words on disk
+ *     coord.c         the phases and the loop
  */
 #ifndef COORD_STATE_H
 #define COORD_STATE_H

@@ -18,8 +18,8 @@ hostfile=no program=(--program "$esmm")
 for word in "$@"; do
     case $word in
     -h | --help) exec "$esmm" train --help ;;
-    --hostfile | --hostfile=*) hostfile=yes ;;
-    --program | --program=*) program=() ;;
+    --ho*) hostfile=yes ;; # names may be shortened
+    --pr*) program=() ;;
     esac
 done
 if [ "$hostfile" = no ]; then

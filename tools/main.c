@@ -51,6 +51,7 @@ static const struct command *find_command(const char *name) {
 /* c: NULL if there is no command of this name. */
 static enum status main_run(const struct command *c, int argc, char **argv, int *exit_code) {
     const char *name = argv[0];
+    const struct command *about = argc > 1 ? find_command(argv[1]) : NULL;
     if (c != NULL) {
         return command_run(c, argc, argv, stdout, exit_code);
     }
@@ -59,7 +60,7 @@ static enum status main_run(const struct command *c, int argc, char **argv, int 
         return OK;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0 || strcmp(name, "-h") == 0) {
-        print_commands(stdout);
+        about != NULL ? command_help(about, stdout) : print_commands(stdout);
         return OK;
     }
     return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);

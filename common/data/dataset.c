@@ -339,10 +339,11 @@ enum status dataset_read(struct dataset *d, const char *dir) {
     TRY(path_join(path, dir, "manifest"));
     enum status status = container_open(&r, path, CONTAINER_MANIFEST);
     if (status == ERR_NOT_FOUND) {
-        return fail(ERR_NOT_FOUND, "%s is not a shard directory: it has no manifest%s", dir,
-                    is_split(dir)
-                        ? ", but it holds train and eval of esmm prep --split: give one of them"
-                        : "");
+        return fail(ERR_NOT_FOUND, "%s is not a shard directory: %s", dir,
+                    !file_exists(dir) ? "there is nothing of that name"
+                    : is_split(dir)   ? "it has no manifest, but it holds train and eval of esmm "
+                                        "prep --split: give one of them"
+                                      : "it has no manifest");
     }
     TRY(status);
     status = dataset_read_block(&r, d, path);

@@ -94,7 +94,8 @@ static enum status store_config(const struct option_row *r, const char *value, s
         return config_set(to, value);
     }
     snprintf(assignment, sizeof assignment, "%s=%s", r->key, value != NULL ? value : "true");
-    return config_set(to, assignment);
+    const enum status status = config_set(to, assignment);
+    return status == OK ? OK : fail(status, "--%s: %s", r->name, fail_text());
 }
 
 static enum status store(const struct option_row *r, const char *value, void *line) {

@@ -31,7 +31,8 @@ static enum status job_take_conf(void *line, const char *value) {
 static enum status job_set(struct job *j, const char *key, const char *value) {
     char assignment[256];
     snprintf(assignment, sizeof assignment, "%s=%s", key, value);
-    return config_set(&j->config, assignment);
+    const enum status status = config_set(&j->config, assignment);
+    return status == OK ? OK : fail(status, "--checkpoint-every: %s", fail_text());
 }
 
 static enum status job_take_every(void *line, const char *value) {

@@ -84,8 +84,12 @@ static void print_aucs(const char *head, const char *json) {
 
 void summary_view_print(const char *text) {
     const double loss = json_number(text, "loss"); /* none before the first batch */
-    printf("trained %.0f impressions in %.1f s (%.0f/s)", json_number(text, "impressions"),
-           json_number(text, "seconds"), json_number(text, "impressions_per_s"));
+    const double rate = json_number(text, "impressions_per_s");
+    printf("trained %.0f impressions in %.1f s", json_number(text, "impressions"),
+           json_number(text, "seconds"));
+    if (isfinite(rate)) { /* null where nothing was left to train */
+        printf(" (%.0f/s)", rate);
+    }
     printf(isfinite(loss) ? ", final loss %.6f\n" : "\n", loss);
     if (isfinite(json_number(text, "auc_ctr"))) {
         print_aucs("evaluation: AUC", text);

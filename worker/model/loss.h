@@ -1,5 +1,5 @@
-/* loss.h - what each model minimises, in logit space (algorithm.md sections 1.6, 3 and 5). Finite
- * for every finite input; no clipping of probabilities.
+/* loss.h - what each model minimises, in logit space (docs/models.md has the papers). Finite for
+ * every finite input; no clipping of probabilities.
  *
  * p, q, r probabilities with logits a, b, c; y click, t = click AND conversion, z conversion; w the
  * weight of the second term; B impressions of the batch. BCE(label, probability).

@@ -1,5 +1,5 @@
 /* loss_delay.c - the loss of one training record: which terms it touches, and how much it counts
- * when its conversion may still come (docs/stream.md; algorithm.md, section 4).
+ * when its conversion may still come (docs/stream.md).
  *
  * A click's conversion is told by several records, some of them too early. Every method here gives
  * a CTCVR record of a click two weights,

@@ -344,8 +344,7 @@ static void correct(double got, double want, const char *what) {
     }
 }
 
-/* p = p' / (p' + (1 - p') / s), p_cvr as it was, p_ctcvr their product (algorithm.md, section 3).
- */
+/* p = p' / (p' + (1 - p') / s), p_cvr as it was, p_ctcvr their product (docs/train.md). */
 static void test_correction(void **state) {
     (void)state;
     const double rates[] = {0.5, 0.1, 1e-3};
