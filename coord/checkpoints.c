@@ -37,7 +37,7 @@ static uint64_t trained(const struct coord *c) {
                                     : c->progress.totals.impressions;
 }
 
-static bool due(const struct coord *c, uint64_t now_ms) {
+static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
     const struct config *k = c->config;
     if (c->phase != PHASE_TRAIN || c->stopped) {
         return false;
@@ -81,7 +81,7 @@ static uint64_t cut_id(const struct coord *c) {
     return hash_bytes(words, sizeof words) | 1;
 }
 
-static enum status begin(struct coord *c, uint64_t now_ms) {
+static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
     struct progress_server servers;
     char name[32], dir[PATH_BYTES_MAX];
@@ -142,7 +142,8 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
     return OK;
 }
 
-static enum status publish(struct coord *c, const struct manifest *m, const char *final) {
+static enum status checkpoint_publish(struct coord *c, const struct manifest *m,
+                                      const char *final) {
     char staging[PATH_BYTES_MAX];
     char name[40];
     manifest_dir_name(m->step, name);
@@ -183,7 +184,7 @@ static void say_saved(struct coord *c, const struct manifest *m, uint64_t now_ms
     event_log_event_end(&c->event_log);
 }
 
-static enum status commit(struct coord *c, uint64_t now_ms) {
+static enum status checkpoint_commit(struct coord *c, uint64_t now_ms) {
     struct manifest m;
     struct buf applied = BUF_EMPTY;
     char name[32];
@@ -196,7 +197,7 @@ static enum status commit(struct coord *c, uint64_t now_ms) {
         log_info("%s has all of it: nothing new to save", path);
         TRY_OUT(file_remove_tree(c->checkpoints.cut.dir));
     } else {
-        TRY_OUT(publish(c, &m, path));
+        TRY_OUT(checkpoint_publish(c, &m, path));
         memcpy(c->checkpoints.newest, path, sizeof path);
         c->checkpoints.newest_step = m.step;
         c->checkpoints.count++;
@@ -208,9 +209,10 @@ out:
 }
 
 /* The cut is over, well or not. */
-static enum status conclude(struct coord *c, uint64_t now_ms) {
+static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
-    enum status status = s->cut.failed ? fail(ERR_PEER, "%s", s->cut.text) : commit(c, now_ms);
+    enum status status =
+        s->cut.failed ? fail(ERR_PEER, "%s", s->cut.text) : checkpoint_commit(c, now_ms);
     struct cause cause = {0};
     cause_keep(&cause, status);
     cut_end(&s->cut);
@@ -236,19 +238,19 @@ void checkpoints_final(struct coord *c) {
 
 /* A cut could not even begin: the same rule as for one that failed later. */
 static enum status begin_or_fail(struct coord *c, uint64_t now_ms) {
-    if (begin(c, now_ms) == OK) {
+    if (checkpoint_begin(c, now_ms) == OK) {
         return OK;
     }
     c->checkpoints.cut.failed = true;
     c->checkpoints.cut.reports = c->checkpoints.cut.partitions;
     snprintf(c->checkpoints.cut.text, sizeof c->checkpoints.cut.text, "%.511s", fail_text());
-    return conclude(c, now_ms);
+    return checkpoint_conclude(c, now_ms);
 }
 
 enum status checkpoints_step(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
     if (s->cut.busy) {
-        return cut_over(&s->cut, now_ms) ? conclude(c, now_ms) : OK;
+        return cut_over(&s->cut, now_ms) ? checkpoint_conclude(c, now_ms) : OK;
     }
     if (s->final_wanted && !s->final_begun) {
         return begin_or_fail(c, now_ms);
@@ -257,7 +259,7 @@ enum status checkpoints_step(struct coord *c, uint64_t now_ms) {
         s->hold = true;
         return begin_or_fail(c, now_ms);
     }
-    if (!s->hold && !due(c, now_ms)) {
+    if (!s->hold && !checkpoint_due(c, now_ms)) {
         return OK;
     }
     if (c->config->deterministic && c->leases.out > 0) {

@@ -58,7 +58,7 @@ static void coord_fini(struct coord *c) {
 
 /* --- hearing ---------------------------------------------------------------------------------- */
 
-static enum status hear(struct coord *c, uint64_t wait_ms) {
+static enum status coord_hear(struct coord *c, uint64_t wait_ms) {
     struct port_message m;
     for (int i = 0; i < MESSAGES_PER_TURN; i++) {
         enum status status = port_receive(c->port, &m, i == 0 ? wait_ms : 0);
@@ -124,7 +124,7 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
     return OK;
 }
 
-static enum status watch(struct coord *c, uint64_t now_ms) {
+static enum status coord_watch(struct coord *c, uint64_t now_ms) {
     const struct member *dead = membership_dead_server(&c->members, now_ms, c->config->give_up_ms);
     if (dead != NULL) {
         return server_failed(dead, now_ms);
@@ -331,11 +331,11 @@ static void hear_signal(struct coord *c) {
     }
 }
 
-static enum status turn(struct coord *c) {
-    TRY(hear(c, TURN_MS));
+static enum status coord_turn(struct coord *c) {
+    TRY(coord_hear(c, TURN_MS));
     uint64_t now_ms = clock_mono_ms();
     hear_signal(c);
-    TRY(watch(c, now_ms));
+    TRY(coord_watch(c, now_ms));
     requests_answer_clocks(c, now_ms);
     TRY(stream_plan_step(c, now_ms));
     TRY(checkpoints_step(c, now_ms));
@@ -360,16 +360,16 @@ static void last_words(struct coord *c) {
     leases_finish(&c->leases);
     uint64_t deadline_ms = clock_mono_ms() + 1000 + 3ull * c->config->heartbeat_ms;
     while (!membership_all_told(&c->members) && clock_left_ms(deadline_ms) > 0) {
-        if (hear(c, TURN_MS) != OK) {
+        if (coord_hear(c, TURN_MS) != OK) {
             return;
         }
     }
     deadline_ms = clock_mono_ms() + LAST_FIGURES_BEATS * c->config->heartbeat_ms;
     while (!c->failed && !membership_servers_said_last(&c->members) &&
-           clock_left_ms(deadline_ms) > 0 && hear(c, TURN_MS) == OK) {
+           clock_left_ms(deadline_ms) > 0 && coord_hear(c, TURN_MS) == OK) {
     }
     deadline_ms = clock_mono_ms() + LINGER_MS;
-    while (clock_left_ms(deadline_ms) > 0 && hear(c, TURN_MS) == OK) {
+    while (clock_left_ms(deadline_ms) > 0 && coord_hear(c, TURN_MS) == OK) {
     }
 }
 
@@ -397,7 +397,7 @@ static void note_failure(struct coord *c, enum status status) {
     c->failed = true;
 }
 
-static enum status run(struct coord *c, void *nothing) {
+static enum status run_job(struct coord *c, void *nothing) {
     (void)nothing;
     enum status status = setup(c);
     if (status == ERR_CLOSED && stop_requested()) {
@@ -411,7 +411,7 @@ static enum status run(struct coord *c, void *nothing) {
              c->options->servers, c->options->workers);
     c->gather_deadline_ms = clock_mono_ms() + c->options->timeout_ms;
     while (status == OK && c->phase != PHASE_STOP) {
-        status = turn(c);
+        status = coord_turn(c);
     }
     struct cause cause = {0};
     cause_keep(&cause, status);
@@ -449,16 +449,16 @@ static enum status with_coord(const struct coord_options *o,
     return cause_again(&cause);
 }
 
-static enum status look(struct coord *c, void *complete) {
+static enum status look_at_job(struct coord *c, void *complete) {
     TRY(setup_look(c, complete));
     return *(bool *)complete ? coord_summary_complete(c->options->out_dir, complete) : OK;
 }
 
 enum status coord_look(const struct coord_options *o, bool *complete) {
     *complete = false;
-    return with_coord(o, look, complete);
+    return with_coord(o, look_at_job, complete);
 }
 
 enum status coord_run(const struct coord_options *o) {
-    return with_coord(o, run, NULL);
+    return with_coord(o, run_job, NULL);
 }

@@ -113,7 +113,7 @@ bool eval_job_complete(const struct eval_job *e) {
     return e->received == e->data->shard_count;
 }
 
-static enum status compute(void *arg) {
+static enum status eval_job_thread(void *arg) {
     struct eval_job *e = arg;
     const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: others want the cores */
     return evaluations_compute(e->evaluation, &e->evaluations, e->scores,
@@ -121,7 +121,7 @@ static enum status compute(void *arg) {
 }
 
 enum status eval_job_compute(struct eval_job *e) {
-    return thread_start(&e->thread, "evaluation", compute, e);
+    return thread_start(&e->thread, "evaluation", eval_job_thread, e);
 }
 
 bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluation *out,

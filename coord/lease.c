@@ -37,7 +37,7 @@ static enum status reserve_holder(struct leases *l, uint32_t worker) {
     return OK;
 }
 
-static uint32_t first_of(const struct leases *l, uint32_t worker) {
+static uint32_t lease_first_of(const struct leases *l, uint32_t worker) {
     return worker < l->holders ? l->holder[worker].first : LEASE_NONE;
 }
 
@@ -78,7 +78,7 @@ static void give_back(struct leases *l, struct lease *x, enum lease_state state)
 
 /* --- phases ----------------------------------------------------------------------------------- */
 
-static enum status reserve(struct leases *l, uint32_t count) {
+static enum status leases_reserve(struct leases *l, uint32_t count) {
     if (count > l->cap) {
         TRY(mem_grow(&l->place, l->cap, count));
         TRY(mem_grow(&l->lease, l->cap, count));
@@ -115,7 +115,7 @@ enum status leases_train(struct leases *l, uint32_t epoch) {
     uint32_t shards = l->plan->shards;
     uint32_t *order = NULL, *limit = NULL;
     struct buf bits = BUF_EMPTY;
-    TRY_OUT(reserve(l, shards));
+    TRY_OUT(leases_reserve(l, shards));
     TRY_OUT(mem_array(&order, shards));
     TRY_OUT(mem_array(&limit, shards));
     batch_plan_epoch(l->plan, epoch, order, limit);
@@ -137,7 +137,7 @@ out:
 enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit) {
     assert(l->kind == LEASE_TRAIN);
     if (l->count == l->cap) {
-        TRY(reserve(l, l->cap < 64 ? 64 : 2 * l->cap));
+        TRY(leases_reserve(l, l->cap < 64 ? 64 : 2 * l->cap));
     }
     phase_add(l, shard, limit, limit == 0);
     return OK;
@@ -145,7 +145,7 @@ enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit) {
 
 enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batches,
                         uint32_t shards) {
-    TRY(reserve(l, shards));
+    TRY(leases_reserve(l, shards));
     phase_begin(l, LEASE_EVAL, epoch);
     for (uint32_t i = 0; i < shards; i++) {
         phase_add(l, i, batches[i], batches[i] == 0);
@@ -173,7 +173,7 @@ static struct lease *next_pending(struct leases *l) {
     return l->pending < l->count ? &l->lease[l->pending] : NULL;
 }
 
-static struct lease *find(struct leases *l, uint32_t shard) {
+static struct lease *lease_find(struct leases *l, uint32_t shard) {
     return shard < l->count ? &l->lease[l->place[shard]] : NULL;
 }
 
@@ -216,7 +216,7 @@ static enum status add_done(struct leases *l, const struct lease *lease) {
 }
 
 enum status leases_return(struct leases *l, const struct wire_lease_ask *ask) {
-    struct lease *lease = find(l, ask->shard);
+    struct lease *lease = lease_find(l, ask->shard);
     if (lease == NULL || l->epoch != ask->epoch || lease->state != LEASE_OUT ||
         lease->fence != ask->fence || lease->worker != ask->index ||
         lease->incarnation != ask->incarnation || l->kind != LEASE_TRAIN) {
@@ -229,7 +229,7 @@ enum status leases_return(struct leases *l, const struct wire_lease_ask *ask) {
 }
 
 void leases_complete(struct leases *l, uint32_t shard) {
-    struct lease *lease = find(l, shard);
+    struct lease *lease = lease_find(l, shard);
     if (l->kind != LEASE_EVAL || lease == NULL || lease->state == LEASE_BACK) {
         return;
     }
@@ -243,7 +243,7 @@ void leases_complete(struct leases *l, uint32_t shard) {
 /* --- deadlines -------------------------------------------------------------------------------- */
 
 void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint64_t now_ms) {
-    for (uint32_t i = first_of(l, worker); i != LEASE_NONE; i = l->lease[i].next) {
+    for (uint32_t i = lease_first_of(l, worker); i != LEASE_NONE; i = l->lease[i].next) {
         if (l->lease[i].incarnation == incarnation) {
             l->lease[i].deadline_ms = now_ms + l->lease_ms;
         }
@@ -253,7 +253,7 @@ void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint6
 /* Those of one worker whose deadline is at or before `by_ms`. */
 static uint32_t put_back(struct leases *l, uint32_t worker, uint64_t by_ms) {
     uint32_t count = 0;
-    uint32_t next = first_of(l, worker);
+    uint32_t next = lease_first_of(l, worker);
     while (next != LEASE_NONE) {
         struct lease *x = &l->lease[next];
         next = x->next;

@@ -41,7 +41,7 @@ void membership_fini(struct membership *m) {
     mem_free(&m->worker);
 }
 
-static struct member *find(struct membership *m, enum wire_role role, uint32_t index) {
+static struct member *member_find(struct membership *m, enum wire_role role, uint32_t index) {
     if (role == ROLE_SERVER && index < m->servers) {
         return &m->server[index];
     }
@@ -136,7 +136,7 @@ static enum hello_verdict judge_candidate(const struct membership *m, struct mem
     return now_ms - member->candidate_ms >= m->replace_ms ? HELLO_WELCOME : HELLO_WAIT;
 }
 
-static void settle(struct member *member, const struct wire_hello *hello) {
+static void member_welcome(struct member *member, const struct wire_hello *hello) {
     member->state = MEMBER_PRESENT;
     snprintf(member->host, sizeof member->host, "%.63s", hello->host);
     member->pid = hello->pid;
@@ -154,7 +154,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
                                     const void *keys, size_t keys_bytes, uint64_t now_ms,
                                     bool *fresh, char *why) {
     *fresh = false;
-    struct member *member = find(m, hello->role, hello->index);
+    struct member *member = member_find(m, hello->role, hello->index);
     if (member == NULL) {
         return refuse(why, "%s %u is not part of this job of %u servers and %u workers",
                       role_name(hello->role), hello->index, m->servers, m->workers);
@@ -180,7 +180,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
     if (hello->role == ROLE_SERVER && endpoints_take(member, keys, keys_bytes, endpoints) != OK) {
         return refuse(why, "the coordinator is out of memory");
     }
-    settle(member, hello);
+    member_welcome(member, hello);
     member->heard_ms = now_ms;
     member->moved_ms = now_ms;
     *fresh = true;
@@ -191,7 +191,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
 
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
                                 uint64_t incarnation, uint64_t now_ms) {
-    struct member *member = find(m, role, index);
+    struct member *member = member_find(m, role, index);
     if (member == NULL || member->state == MEMBER_ABSENT || member->incarnation != incarnation) {
         return NULL;
     }

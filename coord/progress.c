@@ -67,7 +67,7 @@ static void add_difference(struct wire_progress *totals, const struct wire_progr
 }
 
 /* The newest usage of the process that is there now; that of its predecessors is added up. */
-static void use(struct progress_usage *u, uint64_t incarnation, const struct usage *now) {
+static void progress_use(struct progress_usage *u, uint64_t incarnation, const struct usage *now) {
     if (u->incarnation != incarnation) {
         usage_add(&u->before, &u->now);
         u->incarnation = incarnation;
@@ -80,12 +80,12 @@ static void use(struct progress_usage *u, uint64_t incarnation, const struct usa
 
 void progress_worker_use(struct progress *p, uint32_t worker, uint64_t incarnation,
                          const struct usage *now) {
-    use(&p->worker_usage[worker], incarnation, now);
+    progress_use(&p->worker_usage[worker], incarnation, now);
 }
 
 void progress_server_use(struct progress *p, uint32_t server, uint64_t incarnation,
                          const struct usage *now) {
-    use(&p->server_usage[server], incarnation, now);
+    progress_use(&p->server_usage[server], incarnation, now);
 }
 
 static void sum_usage(const struct progress_usage *list, uint32_t n, struct usage *sum) {

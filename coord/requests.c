@@ -27,8 +27,8 @@ static void send_to(struct coord *c, const void *peer, size_t peer_bytes, uint64
     }
 }
 
-static void reply(struct coord *c, const struct port_message *m, struct wire_msg *msg,
-                  const struct buf *keys) {
+static void requests_reply(struct coord *c, const struct port_message *m, struct wire_msg *msg,
+                           const struct buf *keys) {
     send_to(c, m->peer, m->peer_bytes, m->msg.id, msg, keys);
 }
 
@@ -37,7 +37,7 @@ static void reply_error(struct coord *c, const struct port_message *m, enum wire
     struct wire_msg msg = {.type = type};
     msg.u.error.status = status;
     snprintf(msg.u.error.text, sizeof msg.u.error.text, "%.511s", text);
-    reply(c, m, &msg, NULL);
+    requests_reply(c, m, &msg, NULL);
 }
 
 static void reply_stranger(struct coord *c, const struct port_message *m) {
@@ -71,7 +71,7 @@ enum status drop_worker(struct coord *c, const struct member *worker) {
     return lost_leases(c, who);
 }
 
-static void welcome(struct coord *c, const struct port_message *m, bool ready) {
+static void requests_welcome(struct coord *c, const struct port_message *m, bool ready) {
     struct wire_msg msg = {.type = WIRE_WELCOME};
     struct wire_welcome *w = &msg.u.welcome;
     w->job = c->job;
@@ -81,7 +81,7 @@ static void welcome(struct coord *c, const struct port_message *m, bool ready) {
     w->workers = c->members.workers;
     w->resume = c->resume_dir[0] != '\0';
     snprintf(w->resume_dir, sizeof w->resume_dir, "%.511s", c->resume_dir);
-    reply(c, m, &msg, ready ? &c->plan_bytes : NULL);
+    requests_reply(c, m, &msg, ready ? &c->plan_bytes : NULL);
 }
 
 /* After the end. Who belongs to the job but has not been let in yet still is, to hear from its
@@ -119,7 +119,7 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
         return OK;
     }
     if (verdict == HELLO_WAIT) {
-        welcome(c, m, false);
+        requests_welcome(c, m, false);
         return OK;
     }
     if (fresh) {
@@ -135,7 +135,7 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
     }
     bool ready = hello->role == ROLE_SERVER ? c->plan_bytes.len > 0
                                             : membership_servers_serving(&c->members);
-    welcome(c, m, ready);
+    requests_welcome(c, m, ready);
     return OK;
 }
 
@@ -171,7 +171,7 @@ static enum status worker_beat(struct coord *c, const struct port_message *m,
     return OK;
 }
 
-static void order(struct coord *c, const struct member *member, struct wire_command *out) {
+static void requests_order(struct coord *c, const struct member *member, struct wire_command *out) {
     uint32_t first, count;
     if (c->phase == PHASE_STOP) {
         out->order = ORDER_STOP;
@@ -207,9 +207,9 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
         TRY(worker_beat(c, m, beat, now_ms));
     }
     struct wire_msg msg = {.type = WIRE_COMMAND};
-    order(c, member, &msg.u.command);
+    requests_order(c, member, &msg.u.command);
     member->told_stop = msg.u.command.order == ORDER_STOP;
-    reply(c, m, &msg, NULL);
+    requests_reply(c, m, &msg, NULL);
     return OK;
 }
 
@@ -224,8 +224,9 @@ static bool heard_worker(struct coord *c, uint32_t index, uint64_t incarnation, 
     return true;
 }
 
-static enum status remember(struct lease_answer *a, const struct wire_lease_ask *ask, uint64_t id,
-                            const struct wire_lease *lease, const struct buf *bits) {
+static enum status requests_remember(struct lease_answer *a, const struct wire_lease_ask *ask,
+                                     uint64_t id, const struct wire_lease *lease,
+                                     const struct buf *bits) {
     a->incarnation = ask->incarnation;
     a->id = id;
     a->lease = *lease;
@@ -257,7 +258,7 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
                     (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
-        TRY(remember(a, ask, m->msg.id, &lease, &c->scratch));
+        TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));
         say_lease(&lease, ask->index);
         if (lease.kind == LEASE_TRAIN || lease.kind == LEASE_EVAL) {
             membership_busy(&c->members.worker[ask->index], now_ms);
@@ -268,7 +269,7 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
     }
     struct wire_msg msg = {.type = WIRE_LEASE};
     msg.u.lease = a->lease;
-    reply(c, m, &msg, &a->bits);
+    requests_reply(c, m, &msg, &a->bits);
     return OK;
 }
 
@@ -328,7 +329,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
         }
     }
     struct wire_msg msg = {.type = WIRE_ACK};
-    reply(c, m, &msg, NULL);
+    requests_reply(c, m, &msg, NULL);
     return OK;
 }
 
@@ -336,7 +337,7 @@ static void on_part_done(struct coord *c, const struct port_message *m) {
     const struct wire_part_done *d = &m->msg.u.part_done;
     cut_part(&c->checkpoints.cut, d, m->keys, m->keys_bytes, c->batches, c->plan.shards);
     struct wire_msg msg = {.type = WIRE_ACK};
-    reply(c, m, &msg, NULL);
+    requests_reply(c, m, &msg, NULL);
 }
 
 enum status requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms) {

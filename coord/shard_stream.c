@@ -17,7 +17,7 @@ void shard_stream_init(struct shard_stream *s, const char *dir) {
     *s = (struct shard_stream){.dir = dir};
 }
 
-static enum status has(const char *dir, const char *name, bool *there) {
+static enum status stream_file_there(const char *dir, const char *name, bool *there) {
     char path[PATH_BYTES_MAX];
     TRY(path_join(path, dir, name));
     *there = file_exists(path);
@@ -49,13 +49,13 @@ enum status shard_stream_look(struct shard_stream *s, struct shard_info *info, b
     bool there = false, end = false;
     *found = false;
     shard_name(s->next, name);
-    TRY(has(s->dir, name, &there));
+    TRY(stream_file_there(s->dir, name, &there));
     if (!there) {
-        TRY(has(s->dir, "end", &end));
+        TRY(stream_file_there(s->dir, "end", &end));
         if (!end) {
             return OK;
         }
-        TRY(has(s->dir, name, &there)); /* it may have come just before the end did */
+        TRY(stream_file_there(s->dir, name, &there)); /* it may have come just before the end did */
     }
     if (!there) {
         TRY(check_gap(s));
@@ -77,8 +77,8 @@ enum status shard_stream_wait(const char *dir) {
     bool there = false, end = false;
     shard_name(0, name);
     for (;;) {
-        TRY(has(dir, "end", &end)); /* before the look at the shard, which is older */
-        TRY(has(dir, name, &there));
+        TRY(stream_file_there(dir, "end", &end)); /* before the look at the shard, which is older */
+        TRY(stream_file_there(dir, name, &there));
         if (there) {
             return OK;
         }

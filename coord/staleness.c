@@ -11,7 +11,7 @@ void staleness_fini(struct staleness *s) {
     s->count = s->cap = 0;
 }
 
-static uint64_t effective(const struct staleness_trainer *t) {
+static uint64_t trainer_clock(const struct staleness_trainer *t) {
     return t->clock + t->offset;
 }
 
@@ -22,7 +22,7 @@ static void raise_floor(struct staleness *s) {
         const struct staleness_trainer *t = &s->trainers[i];
         if (t->active) {
             any = true;
-            slowest = effective(t) < slowest ? effective(t) : slowest;
+            slowest = trainer_clock(t) < slowest ? trainer_clock(t) : slowest;
         }
     }
     if (any && slowest > s->floor) {
@@ -51,10 +51,10 @@ static enum status find_or_add(struct staleness *s, uint32_t worker, uint32_t tr
     return OK;
 }
 
-static void join(struct staleness *s, struct staleness_trainer *t) {
+static void trainer_join(struct staleness *s, struct staleness_trainer *t) {
     t->active = true;
-    if (effective(t) < s->floor) {
-        t->offset += s->floor - effective(t);
+    if (trainer_clock(t) < s->floor) {
+        t->offset += s->floor - trainer_clock(t);
     }
 }
 
@@ -79,7 +79,7 @@ enum status staleness_ask(struct staleness *s, uint32_t worker, uint32_t trainer
     } else {
         t->clock = clock > t->clock ? clock : t->clock;
         if (!t->active) {
-            join(s, t);
+            trainer_join(s, t);
         }
     }
     raise_floor(s);
@@ -87,14 +87,14 @@ enum status staleness_ask(struct staleness *s, uint32_t worker, uint32_t trainer
 }
 
 /* An idle trainer's question is an announcement: nothing to wait for. */
-static bool due(const struct staleness *s, const struct staleness_trainer *t) {
-    return t->asking && (!t->active || effective(t) <= s->floor + s->max);
+static bool trainer_due(const struct staleness *s, const struct staleness_trainer *t) {
+    return t->asking && (!t->active || trainer_clock(t) <= s->floor + s->max);
 }
 
 static bool find_due(struct staleness *s, struct staleness_answer *out) {
     for (uint32_t i = 0; i < s->count; i++) {
         struct staleness_trainer *t = &s->trainers[i];
-        if (due(s, t)) {
+        if (trainer_due(s, t)) {
             t->asking = false;
             uint64_t clock = s->floor > t->offset ? s->floor - t->offset : 0;
             *out = (struct staleness_answer){t->worker, t->trainer, clock, t->address};
@@ -113,7 +113,7 @@ static bool drop_silent(struct staleness *s, uint64_t now_ms) {
     }
     for (uint32_t i = 0; out_of_patience && i < s->count; i++) {
         struct staleness_trainer *t = &s->trainers[i];
-        if (t->active && !t->asking && effective(t) == s->floor &&
+        if (t->active && !t->asking && trainer_clock(t) == s->floor &&
             now_ms - t->heard_ms >= s->patience_ms) {
             t->active = false;
             s->dropped++;

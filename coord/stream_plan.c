@@ -20,7 +20,7 @@
 #define LOOK_MS         200
 #define SHARDS_PER_TURN 16 /* a thousand of them may lie there; peers must not wait for all */
 
-static enum status reserve(struct coord *c, uint32_t shards) {
+static enum status plan_reserve(struct coord *c, uint32_t shards) {
     if (shards <= c->shards_cap) {
         return OK;
     }
@@ -38,7 +38,7 @@ static enum status reserve(struct coord *c, uint32_t shards) {
 static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
     struct batch_plan *p = &c->plan;
     uint32_t impressions, batches;
-    TRY(reserve(c, p->shards + 1));
+    TRY(plan_reserve(c, p->shards + 1));
     TRY(sample_shard(c, info, &impressions, &batches));
     uint64_t left = p->max_steps - c->job_batches;
     c->batches[p->shards] = batches;
@@ -69,7 +69,7 @@ enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *fr
     return OK;
 }
 
-static enum status join(struct coord *c, const struct shard_info *info) {
+static enum status plan_join(struct coord *c, const struct shard_info *info) {
     uint32_t limit, shard = c->plan.shards;
     TRY(plan_add(c, info, &limit));
     if (c->batches[shard] > 0) { /* the model may train on none of it */
@@ -84,7 +84,7 @@ static enum status join(struct coord *c, const struct shard_info *info) {
     return leases_add(&c->leases, shard, limit);
 }
 
-static void end(struct coord *c) {
+static void stream_end(struct coord *c) {
     c->stream.ended = true;
     c->progress.open = false;
 }
@@ -105,18 +105,18 @@ enum status stream_plan_step(struct coord *c, uint64_t now_ms) {
         if (status != OK) {
             snprintf(s->damage, sizeof s->damage, "%s", fail_text());
             log_error("the stream ends here: %s", s->damage);
-            end(c);
+            stream_end(c);
             return OK;
         }
         if (!found) {
             s->look_ms = now_ms + LOOK_MS;
             break;
         }
-        TRY(join(c, &info));
+        TRY(plan_join(c, &info));
     }
     if (s->ended || c->job_batches >= c->plan.max_steps) {
         log_info("the stream has %u shards and no more to train", c->plan.shards);
-        end(c);
+        stream_end(c);
     }
     return OK;
 }

@@ -42,7 +42,7 @@ static void work_keys(struct json *j, const struct coord *c) {
     loss_keys(j, "epoch_", progress_loss_epoch(p));
 }
 
-static double mean(uint64_t sum, uint64_t n) {
+static double summary_mean(uint64_t sum, uint64_t n) {
     return n > 0 ? (double)sum / (double)n : NAN;
 }
 
@@ -57,9 +57,9 @@ static void push_keys(struct json *j, const struct progress *p) {
     json_u64(j, "fenced", t->fenced);
     json_close(j);
     json_open(j, "staleness", '{');
-    json_f64(j, "mean", mean(t->staleness_sum, t->batches));
+    json_f64(j, "mean", summary_mean(t->staleness_sum, t->batches));
     json_u64(j, "max", t->staleness_max);
-    json_f64(j, "dense_mean", mean(t->dense_staleness_sum, t->batches));
+    json_f64(j, "dense_mean", summary_mean(t->dense_staleness_sum, t->batches));
     json_u64(j, "dense_max", t->dense_staleness_max);
     json_close(j);
 }

@@ -31,7 +31,7 @@ static void answer_keys(struct serving *v, const void *keys, size_t key_bytes, c
     }
 }
 
-static void answer(struct serving *v, const void *values, size_t bytes) {
+static void serving_reply(struct serving *v, const void *values, size_t bytes) {
     answer_keys(v, NULL, 0, values, bytes);
 }
 
@@ -43,7 +43,7 @@ static void answer_error(struct serving *v, enum status why) {
         log_limited(&v->refused[why], LOG_WARN, "partition %u refuses a %s: %s", v->number,
                     wire_type_name(v->in.msg.type), fail_text());
     }
-    answer(v, NULL, 0);
+    serving_reply(v, NULL, 0);
 }
 
 /* The ids of the keys frame; counts stay in the message. */
@@ -131,7 +131,7 @@ static enum status serve_push(struct serving *v) {
     v->out.u.pushed = (struct wire_pushed){.duplicate = result.duplicate,
                                            .version = result.version,
                                            .dropped_values = result.dropped_values};
-    answer(v, NULL, 0);
+    serving_reply(v, NULL, 0);
     return OK;
 }
 
@@ -150,7 +150,7 @@ static enum status serve_stats(struct serving *v) {
         .created = s.created,
         .duplicates = s.duplicates,
     };
-    answer(v, s.rows, v->job->plan.schema.count * sizeof s.rows[0]);
+    serving_reply(v, s.rows, v->job->plan.schema.count * sizeof s.rows[0]);
     return OK;
 }
 

@@ -11,7 +11,7 @@ const char *stage_name(enum stage s) {
     return s < STAGES ? names[s] : "unknown";
 }
 
-static double seconds(struct timeval t) {
+static double usage_seconds(struct timeval t) {
     return (double)t.tv_sec + (double)t.tv_usec * 1e-6;
 }
 
@@ -19,7 +19,7 @@ void usage_of_process(struct usage *u) {
     struct rusage r;
     *u = (struct usage){0};
     if (getrusage(RUSAGE_SELF, &r) == 0) {
-        u->cpu_s = seconds(r.ru_utime) + seconds(r.ru_stime);
+        u->cpu_s = usage_seconds(r.ru_utime) + usage_seconds(r.ru_stime);
         u->peak_bytes = (uint64_t)r.ru_maxrss * 1024;
     }
 }

@@ -98,7 +98,7 @@ static enum status store_config(const struct option_row *r, const char *value, s
     return status == OK ? OK : fail(status, "--%s: %s", r->name, fail_text());
 }
 
-static enum status store(const struct option_row *r, const char *value, void *line) {
+static enum status option_store(const struct option_row *r, const char *value, void *line) {
     void *to = (char *)line + r->at;
     switch (r->kind) {
     case OPTION_FLAG: *(bool *)to = true; return OK;
@@ -258,7 +258,7 @@ static enum status words_store(const struct words *w, void *line, bool first) {
         if (g->row->first != first) {
             continue;
         }
-        TRY(store(g->row, g->value, line));
+        TRY(option_store(g->row, g->value, line));
         if (g->row->given != 0) {
             *(bool *)((char *)line + g->row->given) = true;
         }
@@ -272,7 +272,7 @@ static enum status words_store(const struct words *w, void *line, bool first) {
 static enum status store_presets(const struct command *c, void *line) {
     const struct option_row *r;
     for (size_t k = 0; (r = command_row(c, k)) != NULL; k++) {
-        TRY(r->preset != NULL ? store(r, r->preset, line) : OK);
+        TRY(r->preset != NULL ? option_store(r, r->preset, line) : OK);
     }
     return OK;
 }

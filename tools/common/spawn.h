@@ -3,8 +3,8 @@
  * The one place that forks. Between fork and exec a child has its parent's signal handlers, which
  * only set a flag that exec forgets: a TERM that comes then would be lost, and one that comes after
  * exec, before the child has handlers of its own, would kill it. So INT and TERM are blocked from
- * before fork on, also across exec; whoever comes meanwhile waits, and is delivered when the child
- * calls stop_signals_install, which lets both in. A command that can be spawned must call it.
+ * before fork on, also across exec: a signal that comes meanwhile waits until the child calls
+ * stop_signals_install, which lets both in. A command that can be spawned must call it.
  * Another program knows nothing of that: it finds both unblocked, and no signal ignored.
  *
  * No descriptor above standard error is inherited, whatever its number, but those that are asked

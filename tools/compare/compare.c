@@ -121,7 +121,7 @@ static enum status settings_text(const struct compare *c, uint64_t impressions, 
                       (unsigned long long)s->workers, (unsigned long long)s->threads);
 }
 
-static enum status settle(const struct compare *c, const char *text) {
+static enum status compare_keep_settings(const struct compare *c, const char *text) {
     char path[PATH_BYTES_MAX], sub[PATH_BYTES_MAX];
     TRY(path_join(path, c->settings.out, "settings.ini"));
     TRY(path_join(sub, c->settings.out, "runs"));
@@ -149,7 +149,7 @@ static enum status look_at_all(struct compare *c) {
     return OK;
 }
 
-static enum status prepare(struct compare *c) {
+static enum status compare_prepare(struct compare *c) {
     struct buf text = BUF_EMPTY;
     TRY(data_fit_read(&c->dataset, &c->settings.data));
     if (c->dataset.no_conversion && c->methods.count > 1) {
@@ -168,7 +168,7 @@ static enum status prepare(struct compare *c) {
     TRY(lock_take_in(&c->lock, c->settings.out));
     enum status status = settings_text(c, c->dataset.impressions, &text);
     if (status == OK) {
-        status = settle(c, (const char *)text.data);
+        status = compare_keep_settings(c, (const char *)text.data);
     }
     buf_fini(&text);
     TRY(status);
@@ -207,8 +207,8 @@ out:
     return status;
 }
 
-static enum status measure(const struct compare *c, const struct compare_run *run,
-                           const struct score_list *reference, struct compare_cell *cell) {
+static enum status compare_measure(const struct compare *c, const struct compare_run *run,
+                                   const struct score_list *reference, struct compare_cell *cell) {
     struct scorer *scorer = NULL;
     struct evaluation figures[2];
     uint32_t count = 0;
@@ -227,8 +227,8 @@ static enum status measure(const struct compare *c, const struct compare_run *ru
     return status;
 }
 
-static void tell(const struct compare *c, const struct compare_method *m, uint32_t seed,
-                 const struct compare_run *run, const struct compare_cell *cell) {
+static void compare_tell(const struct compare *c, const struct compare_method *m, uint32_t seed,
+                         const struct compare_run *run, const struct compare_cell *cell) {
     const struct evaluation *e = &cell->evaluation;
     fprintf(stderr, "[%zu/%zu] %s, seed %u: ", c->done, c->methods.count * (size_t)c->seeds,
             m->label, seed);
@@ -247,17 +247,17 @@ static void tell(const struct compare *c, const struct compare_method *m, uint32
     fprintf(stderr, "\n");
 }
 
-static enum status one(struct compare *c, size_t method, uint32_t seed,
-                       struct score_list *reference) {
+static enum status compare_one(struct compare *c, size_t method, uint32_t seed,
+                               struct score_list *reference) {
     const struct compare_method *m = &c->methods.method[method];
     struct compare_cell *cell = &c->cells[method * c->seeds + (seed - 1)];
     struct compare_run run;
     TRY(compare_run_train(&c->settings, m, seed, &run));
     TRY(compare_run_cost(&run, &cell->impressions, &cell->seconds));
     TRY(method == 0 ? measure_reference(c, &run, reference, cell)
-                    : measure(c, &run, reference, cell));
+                    : compare_measure(c, &run, reference, cell));
     c->done++;
-    tell(c, m, seed, &run, cell);
+    compare_tell(c, m, seed, &run, cell);
     return stop_requested() ? fail(ERR_CLOSED, "stopped") : OK;
 }
 
@@ -266,7 +266,7 @@ static enum status run_all(struct compare *c) {
     enum status status = OK;
     for (uint32_t seed = 1; seed <= c->seeds && status == OK; seed++) {
         for (size_t m = 0; m < c->methods.count && status == OK; m++) {
-            status = one(c, m, seed, &reference);
+            status = compare_one(c, m, seed, &reference);
         }
     }
     score_list_fini(&reference);
@@ -293,7 +293,7 @@ out:
     return status;
 }
 
-static enum status report(const struct compare *c) {
+static enum status compare_report(const struct compare *c) {
     char data[PATH_BYTES_MAX], eval[PATH_BYTES_MAX];
     const struct compare_result r = {.methods = &c->methods,
                                      .seeds = c->seeds,
@@ -312,10 +312,10 @@ static enum status report(const struct compare *c) {
 
 static enum status compare_start(void *line) {
     struct compare *c = line;
-    TRY(prepare(c));
+    TRY(compare_prepare(c));
     stop_signals_install();
     TRY(run_all(c));
-    return report(c);
+    return compare_report(c);
 }
 
 static void compare_init(void *line) {

@@ -36,7 +36,7 @@ static const char style[] =
     "td:first-child,th:first-child{text-align:left}small,caption{color:var(--soft)}\n"
     "</style>\n";
 
-static enum status escaped(struct buf *out, const char *text) {
+static enum status html_escaped(struct buf *out, const char *text) {
     for (; *text != '\0'; text++) {
         const char *as = *text == '&'   ? "&amp;"
                          : *text == '<' ? "&lt;"
@@ -54,7 +54,7 @@ struct axis {
     double low, high, step; /* of what is shown, scaled */
 };
 
-static void widen(struct axis *a, double v) {
+static void html_widen(struct axis *a, double v) {
     if (isfinite(v)) {
         a->low = fmin(a->low, v);
         a->high = fmax(a->high, v);
@@ -73,26 +73,26 @@ static struct axis rounded(struct axis a) {
     return a;
 }
 
-static bool axis_of(const struct compare_result *r, const struct compare_figure *f,
-                    struct axis *out) {
+static bool html_axis_of(const struct compare_result *r, const struct compare_figure *f,
+                         struct axis *out) {
     struct axis a = {INFINITY, -INFINITY, 1};
     for (size_t m = 0; m < r->methods->count; m++) {
         const struct compare_summary s = compare_summarise(r, m, f);
-        widen(&a, s.interval.low * f->scale);
-        widen(&a, s.interval.high * f->scale);
+        html_widen(&a, s.interval.low * f->scale);
+        html_widen(&a, s.interval.high * f->scale);
         for (size_t i = 0; i < r->seeds; i++) {
-            widen(&a, compare_value(compare_cell_at(r, m, i), f) * f->scale);
+            html_widen(&a, compare_value(compare_cell_at(r, m, i), f) * f->scale);
         }
     }
     if (a.low > a.high) {
         return false;
     }
-    widen(&a, f->best);
+    html_widen(&a, f->best);
     *out = rounded(a);
     return true;
 }
 
-static double at(const struct axis *a, double v) {
+static double html_at(const struct axis *a, double v) {
     return PLOT_X + PLOT_WIDTH * (v - a->low) / (a->high - a->low);
 }
 
@@ -101,20 +101,20 @@ static enum status vertical(struct buf *out, const char *class, double x, double
                       class, x, x, from, to);
 }
 
-static enum status grid(const struct compare_figure *f, const struct axis *a, double top,
-                        double bottom, struct buf *out) {
+static enum status html_grid(const struct compare_figure *f, const struct axis *a, double top,
+                             double bottom, struct buf *out) {
     const int decimals = a->step >= 1 ? 0 : (int)ceil(-log10(a->step) - 1e-9);
     for (int i = 0; i <= TICKS_MAX; i++) {
         const double v = a->low + i * a->step;
         if (v > a->high + a->step / 2) {
             break;
         }
-        TRY(vertical(out, "grid", at(a, v), top, bottom));
+        TRY(vertical(out, "grid", html_at(a, v), top, bottom));
         TRY(buf_printf(
             out, "<text class=\"soft\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">%.*f</text>\n",
-            at(a, v), bottom + 16, decimals, v));
+            html_at(a, v), bottom + 16, decimals, v));
     }
-    return isfinite(f->best) ? vertical(out, "best", at(a, f->best), top, bottom) : OK;
+    return isfinite(f->best) ? vertical(out, "best", html_at(a, f->best), top, bottom) : OK;
 }
 
 /* --- the picture ------------------------------------------------------------------------------ */
@@ -130,34 +130,34 @@ static enum status dots(const struct compare_result *r, size_t method,
                 out,
                 "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.6\"><title>seed %zu: "
                 "%.3f</title></circle>\n",
-                at(a, v), y + aside, i + 1, v));
+                html_at(a, v), y + aside, i + 1, v));
         }
     }
     return OK;
 }
 
-static enum status line(const struct compare_result *r, size_t method,
-                        const struct compare_figure *f, const struct axis *a, double y,
-                        struct buf *out) {
+static enum status html_line(const struct compare_result *r, size_t method,
+                             const struct compare_figure *f, const struct axis *a, double y,
+                             struct buf *out) {
     const struct compare_summary s = compare_summarise(r, method, f);
     char text[48];
     TRY(buf_printf(out, "<text text-anchor=\"end\" x=\"%.1f\" y=\"%.1f\">", PLOT_X - 12, y + 4));
-    TRY(escaped(out, r->methods->method[method].label));
+    TRY(html_escaped(out, r->methods->method[method].label));
     TRY(buf_printf(out, "</text>\n"));
     if (isfinite(s.interval.low) && isfinite(s.interval.high)) {
-        TRY(buf_printf(out,
-                       "<line class=\"band\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
-                       at(a, s.interval.low * f->scale), at(a, s.interval.high * f->scale), y, y));
+        TRY(buf_printf(
+            out, "<line class=\"band\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
+            html_at(a, s.interval.low * f->scale), html_at(a, s.interval.high * f->scale), y, y));
     }
     TRY(dots(r, method, f, a, y, out));
-    TRY(vertical(out, "mean", at(a, s.mean * f->scale), y - 8, y + 8));
+    TRY(vertical(out, "mean", html_at(a, s.mean * f->scale), y - 8, y + 8));
     compare_print(&s, f->scale, text, sizeof text);
     return buf_printf(out, "<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", PLOT_X + PLOT_WIDTH + 16,
                       y + 4, text);
 }
 
 /* How many methods have the figure: those get a line. */
-static size_t lines_of(const struct compare_result *r, const struct compare_figure *f) {
+static size_t html_lines_of(const struct compare_result *r, const struct compare_figure *f) {
     size_t lines = 0;
     for (size_t m = 0; m < r->methods->count; m++) {
         lines += compare_summarise(r, m, f).seeds > 0;
@@ -166,15 +166,15 @@ static size_t lines_of(const struct compare_result *r, const struct compare_figu
 }
 
 static double panel_height(const struct compare_result *r, const struct compare_figure *f) {
-    const size_t lines = lines_of(r, f);
+    const size_t lines = html_lines_of(r, f);
     return lines == 0 ? 0 : PANEL_HEAD + LINE * (double)lines + PANEL_FOOT;
 }
 
-static enum status panel(const struct compare_result *r, const struct compare_figure *f, double top,
-                         struct buf *out) {
+static enum status html_panel(const struct compare_result *r, const struct compare_figure *f,
+                              double top, struct buf *out) {
     const struct evaluation *e = compare_counts(r);
     struct axis a;
-    if (!axis_of(r, f, &a)) {
+    if (!html_axis_of(r, f, &a)) {
         return OK;
     }
     TRY(buf_printf(out, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\">%s (%s)%s</text>\n", PLOT_X,
@@ -187,17 +187,17 @@ static enum status panel(const struct compare_result *r, const struct compare_fi
     TRY(e->weighted ? buf_printf(out, ", by weight") : OK);
     TRY(buf_printf(out, "</text>\n"));
     double y = top + PANEL_HEAD;
-    TRY(grid(f, &a, y - 8, y + LINE * (double)lines_of(r, f), out));
+    TRY(html_grid(f, &a, y - 8, y + LINE * (double)html_lines_of(r, f), out));
     for (size_t m = 0; m < r->methods->count; m++) {
         if (compare_summarise(r, m, f).seeds > 0) {
-            TRY(line(r, m, f, &a, y + LINE / 2 - 4, out));
+            TRY(html_line(r, m, f, &a, y + LINE / 2 - 4, out));
             y += LINE;
         }
     }
     return OK;
 }
 
-static enum status picture(const struct compare_result *r, struct buf *out) {
+static enum status html_picture(const struct compare_result *r, struct buf *out) {
     double height = 0;
     for (size_t f = 0; f < compare_figure_count(r); f++) {
         height += panel_height(r, &compare_figures[f]);
@@ -209,7 +209,7 @@ static enum status picture(const struct compare_result *r, struct buf *out) {
         WIDTH, height));
     double top = 0;
     for (size_t f = 0; f < compare_figure_count(r); f++) {
-        TRY(panel(r, &compare_figures[f], top, out));
+        TRY(html_panel(r, &compare_figures[f], top, out));
         top += panel_height(r, &compare_figures[f]);
     }
     return buf_printf(out, "</svg>\n");
@@ -226,7 +226,7 @@ static enum status table_row(const struct compare_result *r, size_t method, stru
     const struct compare_method *m = &r->methods->method[method];
     char text[48];
     TRY(buf_printf(out, "<tr><td>"));
-    TRY(escaped(out, m->label));
+    TRY(html_escaped(out, m->label));
     TRY(buf_printf(out, "</td>"));
     for (size_t f = 0; f < compare_figure_count(r); f++) {
         const struct compare_summary s = compare_summarise(r, method, &compare_figures[f]);
@@ -238,7 +238,7 @@ static enum status table_row(const struct compare_result *r, size_t method, stru
     return buf_printf(out, "</tr>\n");
 }
 
-static enum status table(const struct compare_result *r, struct buf *out) {
+static enum status html_table(const struct compare_result *r, struct buf *out) {
     TRY(buf_printf(out, "<div class=\"wide\"><table>\n<tr><th>method</th>"));
     for (size_t f = 0; f < compare_figure_count(r); f++) {
         TRY(buf_printf(out, "<th>%s<br><small>%s</small></th>", compare_figures[f].title,
@@ -252,11 +252,11 @@ static enum status table(const struct compare_result *r, struct buf *out) {
     return buf_printf(out, "</table></div>\n");
 }
 
-static enum status lead(const struct compare_result *r, struct buf *out) {
+static enum status html_lead(const struct compare_result *r, struct buf *out) {
     TRY(buf_printf(out, "<h1>Methods compared</h1>\n<p>Trained on "));
-    TRY(escaped(out, r->data));
+    TRY(html_escaped(out, r->data));
     TRY(buf_printf(out, ", measured on "));
-    TRY(escaped(out, r->eval));
+    TRY(html_escaped(out, r->eval));
     TRY(buf_printf(out, ", %u seed%s each. A dot is a seed, the bar their mean", r->seeds,
                    r->seeds == 1 ? "" : "s"));
     if (r->resamples > 0) {
@@ -274,9 +274,9 @@ enum status compare_html(const struct compare_result *r, struct buf *out) {
                    "<meta name=\"viewport\" content=\"width=device-width\">\n"
                    "<title>esmm compare</title>\n%s</head><body>\n",
                    style));
-    TRY(lead(r, out));
-    TRY(picture(r, out));
-    TRY(table(r, out));
+    TRY(html_lead(r, out));
+    TRY(html_picture(r, out));
+    TRY(html_table(r, out));
     return buf_printf(
         out, "<p><small>AUCs times 100, mean ± sd over seeds. The paper's columns are Ma et al. "
              "2018, Table 2: Ali-CCP, 10 runs.</small></p>\n</body></html>\n");

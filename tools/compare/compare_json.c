@@ -21,8 +21,8 @@ static void figures(const struct compare_result *r, struct json *j) {
     json_close(j);
 }
 
-static void summary(const char *key, const struct compare_summary *s, bool interval,
-                    struct json *j) {
+static void json_summary(const char *key, const struct compare_summary *s, bool interval,
+                         struct json *j) {
     json_open(j, key, '{');
     json_u64(j, "seeds", s->seeds);
     json_f64(j, "mean", s->mean);
@@ -38,14 +38,14 @@ static void summaries(const struct compare_result *r, size_t method, struct json
     json_open(j, "over_seeds", '{');
     for (size_t i = 0; i < compare_figure_count(r); i++) {
         const struct compare_summary s = compare_summarise(r, method, &compare_figures[i]);
-        summary(compare_figures[i].key, &s, compare_figures[i].interval != 0, j);
+        json_summary(compare_figures[i].key, &s, compare_figures[i].interval != 0, j);
     }
     json_close(j);
     json_open(j, "against_base", '{');
     for (size_t i = 0; i < compare_figure_count(r); i++) {
         const struct compare_summary s = compare_against_base(r, method, &compare_figures[i]);
         if (s.seeds > 0) {
-            summary(compare_figures[i].key, &s, false, j);
+            json_summary(compare_figures[i].key, &s, false, j);
         }
     }
     json_close(j);
@@ -60,7 +60,7 @@ static void paper(const struct compare_paper *p, struct json *j) {
     json_close(j);
 }
 
-static void method(const struct compare_result *r, size_t at, struct json *j) {
+static void json_method(const struct compare_result *r, size_t at, struct json *j) {
     const struct compare_method *m = &r->methods->method[at];
     json_open(j, NULL, '{');
     json_str(j, "method", m->label);
@@ -98,7 +98,7 @@ enum status compare_json(const struct compare_result *r, struct buf *out) {
     figures(r, &j);
     json_open(&j, "methods", '[');
     for (size_t m = 0; m < r->methods->count; m++) {
-        method(r, m, &j);
+        json_method(r, m, &j);
     }
     json_close(&j);
     json_close(&j);

@@ -39,7 +39,7 @@ static const struct known known[] = {
 #define ALL   9 /* the first so many */
 #define KNOWN (sizeof known / sizeof known[0])
 
-static enum status find(const char *name, const struct known **out) {
+static enum status compare_method_find(const char *name, const struct known **out) {
     struct nearest nearest = nearest_of(name);
     for (size_t i = 0; i < KNOWN; i++) {
         if (strcmp(name, known[i].name) == 0) {
@@ -73,7 +73,7 @@ static enum status add(struct compare_methods *m, const char *label) {
         *value++ = '\0';
         out->file[value - name - 1] = '-';
     }
-    TRY(find(name, &k));
+    TRY(compare_method_find(name, &k));
     if (value != NULL) {
         if (k->variant_key == NULL) {
             return fail(ERR_USAGE, "--methods: '%s' has no variants, so there is no '%s'", name,
@@ -91,7 +91,7 @@ static enum status add(struct compare_methods *m, const char *label) {
     return OK;
 }
 
-static enum status add_all(struct compare_methods *m) {
+static enum status compare_methods_add(struct compare_methods *m) {
     for (size_t i = 1; i < ALL; i++) {
         TRY(add(m, known[i].name));
     }
@@ -102,7 +102,7 @@ enum status compare_methods_parse(struct compare_methods *m, const char *text) {
     m->count = 0;
     TRY(add(m, "ctr"));
     if (strcmp(text, "all") == 0) {
-        return add_all(m);
+        return compare_methods_add(m);
     }
     for (const char *at = text; at != NULL;) {
         char label[COMPARE_LABEL_MAX];

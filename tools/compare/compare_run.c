@@ -154,7 +154,7 @@ static enum status check_config(const struct job *job, const struct compare_run 
     return status;
 }
 
-static enum status look(struct crew_child *c, struct compare_run *run) {
+static enum status compare_child_look(struct crew_child *c, struct compare_run *run) {
     struct job *job = NULL;
     enum status status = parsed(c, &job);
     if (status == OK) {
@@ -173,7 +173,7 @@ enum status compare_run_look(const struct compare_settings *s, const struct comp
     struct crew_child *c;
     enum status status = add_run(&crew, s, m, seed, run, &c);
     if (status == OK) {
-        status = look(c, run);
+        status = compare_child_look(c, run);
     }
     crew_fini(&crew);
     return status;
@@ -198,8 +198,8 @@ static enum status wait_for(struct crew *crew, const struct crew_child *c) {
                                sup.cause, c->log);
 }
 
-static enum status train(struct crew *crew, struct crew_child *c, struct compare_run *run) {
-    TRY(look(c, run));
+static enum status compare_train(struct crew *crew, struct crew_child *c, struct compare_run *run) {
+    TRY(compare_child_look(c, run));
     if (run->complete) {
         return OK;
     }
@@ -216,7 +216,7 @@ enum status compare_run_train(const struct compare_settings *s, const struct com
     struct crew_child *c;
     enum status status = add_run(&crew, s, m, seed, run, &c);
     if (status == OK) {
-        status = train(&crew, c, run);
+        status = compare_train(&crew, c, run);
     }
     crew_fini(&crew);
     return status;

@@ -13,7 +13,7 @@
 #define WIDTH       19
 
 /* Text in a column, right-aligned; a UTF-8 character counts once. */
-static enum status cell(struct buf *out, const char *text) {
+static enum status table_cell(struct buf *out, const char *text) {
     int shown = 0;
     for (const char *c = text; *c != '\0'; c++) {
         shown += (*c & 0xc0) != 0x80;
@@ -21,10 +21,10 @@ static enum status cell(struct buf *out, const char *text) {
     return buf_printf(out, "%*s%s", shown < WIDTH ? WIDTH - shown : 1, "", text);
 }
 
-static enum status number(struct buf *out, const char *before, uint64_t v) {
+static enum status table_number(struct buf *out, const char *before, uint64_t v) {
     char text[40];
     snprintf(text, sizeof text, "%s%llu", before, (unsigned long long)v);
-    return cell(out, text);
+    return table_cell(out, text);
 }
 
 static bool has_paper(size_t figure) {
@@ -32,15 +32,17 @@ static bool has_paper(size_t figure) {
 }
 
 /* Line 0 to 3 of a column's header. */
-static enum status head(const struct compare_result *r, size_t figure, int line, struct buf *out) {
+static enum status table_head(const struct compare_result *r, size_t figure, int line,
+                              struct buf *out) {
     const struct compare_figure *f = &compare_figures[figure];
     const struct evaluation *e = compare_counts(r);
     switch (line) {
-    case 0: return cell(out, f->title);
-    case 1: return cell(out, f->population);
-    case 2: return number(out, "n ", f->n(e));
+    case 0: return table_cell(out, f->title);
+    case 1: return table_cell(out, f->population);
+    case 2: return table_number(out, "n ", f->n(e));
     default:
-        return f->positives != NULL ? number(out, "positive ", f->positives(e)) : cell(out, "");
+        return f->positives != NULL ? table_number(out, "positive ", f->positives(e))
+                                    : table_cell(out, "");
     }
 }
 
@@ -50,9 +52,9 @@ static enum status heads(const struct compare_result *r, const size_t *shown, si
     for (int line = 0; line < 4; line++) {
         TRY(buf_printf(out, "%-*s", LABEL_WIDTH, line == 0 ? "method" : ""));
         for (size_t i = 0; i < count; i++) {
-            TRY(head(r, shown[i], line, out));
+            TRY(table_head(r, shown[i], line, out));
             if (paper && has_paper(shown[i])) {
-                TRY(cell(out, beside[line]));
+                TRY(table_cell(out, beside[line]));
             }
         }
         TRY(buf_printf(out, "\n"));
@@ -66,8 +68,8 @@ static struct compare_summary paper_of(const struct compare_method *m, size_t fi
                                     .sd = cvr ? m->paper.cvr_sd : m->paper.ctcvr_sd};
 }
 
-static enum status row(const struct compare_result *r, size_t method, const size_t *shown,
-                       size_t count, struct buf *out) {
+static enum status table_row(const struct compare_result *r, size_t method, const size_t *shown,
+                             size_t count, struct buf *out) {
     const struct compare_method *m = &r->methods->method[method];
     char text[48];
     TRY(buf_printf(out, "%-*s", LABEL_WIDTH, m->label));
@@ -75,11 +77,11 @@ static enum status row(const struct compare_result *r, size_t method, const size
         const size_t f = shown[i];
         const struct compare_summary s = compare_summarise(r, method, &compare_figures[f]);
         compare_print(&s, compare_figures[f].scale, text, sizeof text);
-        TRY(cell(out, text));
+        TRY(table_cell(out, text));
         if (has_paper(f)) {
             const struct compare_summary paper = paper_of(m, f);
             compare_print(&paper, 1, text, sizeof text);
-            TRY(cell(out, text));
+            TRY(table_cell(out, text));
         }
     }
     return buf_printf(out, "\n");
@@ -106,7 +108,7 @@ static enum status gains(const struct compare_result *r, struct buf *out) {
             const struct compare_summary s = compare_against_base(r, m, f);
             compare_print(&s, f->scale, text + 1, sizeof text - 1);
             text[0] = s.mean > 0 ? '+' : ' ';
-            TRY(cell(out, text));
+            TRY(table_cell(out, text));
         }
         TRY(buf_printf(out, "\n"));
     }
@@ -114,15 +116,15 @@ static enum status gains(const struct compare_result *r, struct buf *out) {
 }
 
 /* The figures first..first+count-1 of the methods from `method` on. */
-static enum status block(const struct compare_result *r, size_t method, size_t first, size_t count,
-                         struct buf *out) {
+static enum status table_block(const struct compare_result *r, size_t method, size_t first,
+                               size_t count, struct buf *out) {
     size_t shown[COMPARE_FIGURES];
     for (size_t i = 0; i < count; i++) {
         shown[i] = first + i;
     }
     TRY(heads(r, shown, count, true, out));
     for (size_t m = method; m < r->methods->count; m++) {
-        TRY(row(r, m, shown, count, out));
+        TRY(table_row(r, m, shown, count, out));
     }
     return OK;
 }
@@ -135,17 +137,18 @@ enum status compare_table(const struct compare_result *r, struct buf *out) {
         TRY(buf_printf(out, "by weight: n and positive are numbers of impressions, each counts its "
                             "weight\n\n"));
     }
-    TRY(block(r, 0, 0, COMPARE_AUCS, out));
+    TRY(table_block(r, 0, 0, COMPARE_AUCS, out));
     TRY(buf_printf(
         out, "\nProbabilities: normalised entropy, 1 is the base rate's; sum of predictions over "
              "conversions, best 1\n\n"));
-    TRY(block(r, 1, COMPARE_AUCS, COMPARE_FIGURES_LABELS - COMPARE_AUCS, out));
+    TRY(table_block(r, 1, COMPARE_AUCS, COMPARE_FIGURES_LABELS - COMPARE_AUCS, out));
     if (r->truth != NULL) {
         TRY(buf_printf(out,
                        "\nAgainst the true p(conversion | click); AUC x 100, best %.2f; means of "
                        "predicted over true, best 1\n\n",
                        100 * compare_counts(r)->auc_cvr_entire_best));
-        TRY(block(r, 1, COMPARE_FIGURES_LABELS, COMPARE_FIGURES - COMPARE_FIGURES_LABELS, out));
+        TRY(table_block(r, 1, COMPARE_FIGURES_LABELS, COMPARE_FIGURES - COMPARE_FIGURES_LABELS,
+                        out));
     }
     TRY(gains(r, out));
     return buf_printf(out,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool plain(char c) {
+static bool name_plain(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-' || c == '.';
 }
@@ -15,7 +15,7 @@ void export_name(const char *field, char *out) {
                        strcmp(field, "fields.json") == 0;
     size_t at = 0;
     for (size_t i = 0; field[i] != '\0'; i++) {
-        if (plain(field[i]) && !(i == 0 && (taken || field[i] == '.'))) {
+        if (name_plain(field[i]) && !(i == 0 && (taken || field[i] == '.'))) {
             out[at++] = field[i];
         } else {
             at += (size_t)sprintf(out + at, "%%%02X", (unsigned)(unsigned char)field[i]);

@@ -138,7 +138,7 @@ static enum status view_checkpoint(const struct inspect_line *l, struct buf *out
     return status;
 }
 
-static enum status view(const struct inspect_line *l, struct buf *out) {
+static enum status inspect_view(const struct inspect_line *l, struct buf *out) {
     bool shards = false;
     TRY(find_kind(l->path, &shards));
     if (!shards) {
@@ -154,7 +154,7 @@ static enum status inspect_start(void *line) {
     const struct inspect_line *l = line;
     struct buf out = BUF_EMPTY;
     /* A failed verification has a report too. */
-    const enum status status = view(l, &out);
+    const enum status status = inspect_view(l, &out);
     if (out.len > 0) {
         const char *text = (const char *)out.data;
         if (l->json) {

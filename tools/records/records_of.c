@@ -35,7 +35,8 @@ static uint32_t vanilla(const struct records_rule *rule, const struct click *c,
 }
 
 /* The label is given at the window, and a late conversion corrects it. */
-static uint32_t es_dfm(const struct records_rule *rule, const struct click *c, struct record *out) {
+static uint32_t records_es_dfm(const struct records_rule *rule, const struct click *c,
+                               struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
     out[0] = make_record(observed, labels_at(c, observed), KIND_CONVERSION);
     if (c->converted <= observed) {
@@ -46,7 +47,7 @@ static uint32_t es_dfm(const struct records_rule *rule, const struct click *c, s
 }
 
 /* Every click is negative at once: its loss's weights are derived for that. */
-static uint32_t fnw(const struct click *c, struct record *out) {
+static uint32_t records_fnw(const struct click *c, struct record *out) {
     out[0] = make_record(c->clicked, LABEL_CLICK, KIND_CONVERSION);
     if (c->converted == 0) {
         return 1;
@@ -57,7 +58,8 @@ static uint32_t fnw(const struct click *c, struct record *out) {
 
 /* Every click twice, so that the law of the features does not depend on the label: the second time
  * as soon as its label is final. */
-static uint32_t defer(const struct records_rule *rule, const struct click *c, struct record *out) {
+static uint32_t records_defer(const struct records_rule *rule, const struct click *c,
+                              struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
     out[0] = make_record(observed, labels_at(c, observed), KIND_CONVERSION);
     if (c->converted == 0) {
@@ -71,7 +73,8 @@ static uint32_t defer(const struct records_rule *rule, const struct click *c, st
 }
 
 /* Once, at the end of the slice in which the window ends. */
-static uint32_t dfm(const struct records_rule *rule, const struct click *c, struct record *out) {
+static uint32_t records_dfm(const struct records_rule *rule, const struct click *c,
+                            struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
     const uint64_t end = (records_slice(rule, observed) + 1) * rule->slice;
     out[0] = make_record(end, labels_at(c, end), KIND_CONVERSION);
@@ -87,10 +90,10 @@ static uint32_t conversion_records(const struct records_rule *rule, const struct
                                    struct record *out) {
     switch (rule->stream) {
     case STREAM_ORACLE: return oracle(rule, c, out);
-    case STREAM_FNW: return fnw(c, out);
-    case STREAM_DEFER: return defer(rule, c, out);
-    case STREAM_DFM: return dfm(rule, c, out);
-    default: return es_dfm(rule, c, out);
+    case STREAM_FNW: return records_fnw(c, out);
+    case STREAM_DEFER: return records_defer(rule, c, out);
+    case STREAM_DFM: return records_dfm(rule, c, out);
+    default: return records_es_dfm(rule, c, out);
     }
 }
 

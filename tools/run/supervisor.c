@@ -58,7 +58,7 @@ static void enter_phase(struct supervisor *s, enum supervisor_phase phase, uint6
 }
 
 /* The first cause stands. */
-static void blame(struct supervisor *s, size_t child, const char *what) {
+static void supervisor_blame(struct supervisor *s, size_t child, const char *what) {
     if (s->cause[0] == '\0') {
         s->culprit = child;
         snprintf(s->cause, sizeof s->cause, "%s %s", s->children[child].name, what);
@@ -71,7 +71,7 @@ static void advance_phase(struct supervisor *s, uint64_t now_ms) {
     }
     switch (s->phase) {
     case PHASE_SAVE:
-        blame(s, 0, "did not end within its time to save");
+        supervisor_blame(s, 0, "did not end within its time to save");
         enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms);
         break;
     case PHASE_FOLLOW: enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms); break;
@@ -110,7 +110,7 @@ static void start_due(struct supervisor *s, uint64_t now_ms) {
             char what[512];
             snprintf(what, sizeof what, "cannot be started: %s", fail_text());
             c->state = CHILD_ENDED;
-            blame(s, i, what);
+            supervisor_blame(s, i, what);
             enter_phase(s, PHASE_TERM, s->policy.lost_ms, now_ms);
             return;
         }
@@ -149,7 +149,7 @@ static void coordinator_ended(struct supervisor *s, const struct ending *e, uint
             snprintf(what + strlen(what), sizeof what - strlen(what), " (before that %s)",
                      s->abandoned);
         }
-        blame(s, 0, what);
+        supervisor_blame(s, 0, what);
     }
     if (s->phase > PHASE_SAVE) {
         return;
@@ -172,7 +172,7 @@ static bool another_worker(const struct supervisor *s) {
 }
 
 static void save_and_fail(struct supervisor *s, size_t child, const char *what, uint64_t now_ms) {
-    blame(s, child, what);
+    supervisor_blame(s, child, what);
     if (child_runs(&s->children[0])) {
         s->world.tell(s->world.self, 0, SIGTERM);
     }
@@ -221,7 +221,7 @@ static void child_ended(struct supervisor *s, size_t child, const struct ending 
     }
     if (s->children[child].kind == CHILD_SERVER && s->phase <= PHASE_SAVE) {
         describe_ending(e, what, sizeof what);
-        blame(s, child, what);
+        supervisor_blame(s, child, what);
         enter_phase(s, PHASE_TERM, s->policy.lost_ms, now_ms);
     } else if (s->children[child].kind == CHILD_WORKER && s->phase == PHASE_RUN) {
         worker_ended(s, child, e, now_ms);
@@ -240,7 +240,7 @@ static void heed_signal(struct supervisor *s, int signal, uint64_t now_ms) {
         s->world.tell(s->world.self, 0, signal == SIGINT ? SIGINT : SIGTERM);
         enter_phase(s, PHASE_SAVE, s->policy.save_ms, now_ms);
     } else if (s->phase == PHASE_SAVE && stops) {
-        blame(s, 0, "was stopped at once by a second signal");
+        supervisor_blame(s, 0, "was stopped at once by a second signal");
         enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms);
     } else if (s->phase == PHASE_TERM && stops) {
         enter_phase(s, PHASE_KILL, s->policy.kill_ms, now_ms);

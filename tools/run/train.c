@@ -299,7 +299,7 @@ static enum status train_start(void *line) {
 const struct command command_train = {
     .name = "train",
     .summary = "a whole job, on this machine or on those of a hostfile",
-    .usage = "--data DIR | --stream DIR --out DIR [options]",
+    .usage = "(--data DIR | --stream DIR) --out DIR [options]",
     .about =
         "A whole job: coordinator, servers, workers, on this machine or on those of a hostfile.",
     .groups = (const struct option_group[]){{NULL, job_rows},

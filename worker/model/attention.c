@@ -41,20 +41,20 @@ void attention_fini(struct attention *t) {
     }
 }
 
-static uint64_t at(const struct attention *t, enum layout_part part) {
+static uint64_t attention_at(const struct attention *t, enum layout_part part) {
     return layout_attention(t->layout, part)->offset;
 }
 
 void attention_load(struct attention *t, const float *dense, bool backward) {
     const size_t width = width_of(t->layout);
     t->dense = dense;
-    linear_load(&t->g, (struct matrix){dense + at(t, PART_G), width}, backward);
-    linear_load(&t->k, (struct matrix){dense + at(t, PART_K), width}, backward);
-    linear_load(&t->q, (struct matrix){dense + at(t, PART_Q), width}, backward);
-    linear_load(&t->v, (struct matrix){dense + at(t, PART_V), width}, backward);
+    linear_load(&t->g, (struct matrix){dense + attention_at(t, PART_G), width}, backward);
+    linear_load(&t->k, (struct matrix){dense + attention_at(t, PART_K), width}, backward);
+    linear_load(&t->q, (struct matrix){dense + attention_at(t, PART_Q), width}, backward);
+    linear_load(&t->v, (struct matrix){dense + attention_at(t, PART_V), width}, backward);
 }
 
-static float dot(const float *a, const float *b, uint32_t n) {
+static float attention_dot(const float *a, const float *b, uint32_t n) {
     float sum = 0.0f;
     for (uint32_t c = 0; c < n; c++) {
         sum += a[c] * b[c];
@@ -69,7 +69,7 @@ static void gather(struct attention *t, const struct linear_work *work, const fl
                    uint32_t n) {
     const uint32_t width = width_of(t->layout);
     const size_t row = (size_t)ATTENTION_VECTORS * width;
-    const float *bias = t->dense + at(t, PART_BIAS);
+    const float *bias = t->dense + attention_at(t, PART_BIAS);
     linear_forward(&t->g, work, (struct matrix){h, row}, n, false, t->u + width, row);
     for (uint32_t i = 0; i < n; i++) {
         float *own = t->u + i * row, *told = own + width;
@@ -86,7 +86,8 @@ static void attend(const struct attention *t, const float *q1, size_t i) {
     const uint32_t width = width_of(t->layout);
     const size_t row = i * ATTENTION_VECTORS * width;
     const float *k = t->uk + row, *r = t->uq + row, *v = t->uv + row;
-    const float gap = (dot(k, r, width) - dot(k + width, r + width, width)) / sqrtf((float)width);
+    const float gap = (attention_dot(k, r, width) - attention_dot(k + width, r + width, width)) /
+                      sqrtf((float)width);
     const float e = expf(-fabsf(gap)), larger = 1.0f / (1.0f + e), smaller = e / (1.0f + e);
     float *a = t->a + i * ATTENTION_VECTORS, *z = t->z + row;
     a[0] = gap < 0.0f ? smaller : larger;
@@ -117,7 +118,8 @@ static void attend_backward(const struct attention *t, const float *dz2, size_t 
     const uint32_t width = width_of(t->layout);
     const size_t row = i * ATTENTION_VECTORS * width;
     const float *a = t->a + i * ATTENTION_VECTORS;
-    const float da[] = {dot(dz2, t->uv + row, width), dot(dz2, t->uv + row + width, width)};
+    const float da[] = {attention_dot(dz2, t->uv + row, width),
+                        attention_dot(dz2, t->uv + row + width, width)};
     const float ds = a[0] * a[1] * (da[0] - da[1]) / sqrtf((float)width); /* and -ds of the other */
     for (uint32_t c = 0; c < width; c++) {
         t->dk[row + c] = ds * t->uq[row + c];
@@ -129,8 +131,9 @@ static void attend_backward(const struct attention *t, const float *dz2, size_t 
 
 /* One of K, Q, V: dy [2n, L] -> its weights' gradient, and du, of which the first is the first
  * part. */
-static void through(struct attention *t, const struct linear_work *work, const struct linear *w,
-                    const float *dy, uint32_t n, float *dw, bool first) {
+static void attention_through(struct attention *t, const struct linear_work *work,
+                              const struct linear *w, const float *dy, uint32_t n, float *dw,
+                              bool first) {
     const uint32_t width = width_of(t->layout), rows = ATTENTION_VECTORS * n;
     const struct matrix d = {dy, width};
     linear_weight(w, work, d, (struct matrix){t->u, width}, rows, dw, width);
@@ -150,11 +153,11 @@ static void values_backward(struct attention *t, const float *d, uint32_t n) {
 }
 
 /* du -> dq2 in place of dz2, and through g what is added to dq1. */
-static void scatter(struct attention *t, const struct linear_work *work, const float *h, uint32_t n,
-                    float *ddense, float *d) {
+static void attention_scatter(struct attention *t, const struct linear_work *work, const float *h,
+                              uint32_t n, float *ddense, float *d) {
     const uint32_t width = width_of(t->layout);
     const size_t row = (size_t)ATTENTION_VECTORS * width;
-    float *bias = ddense + at(t, PART_BIAS);
+    float *bias = ddense + attention_at(t, PART_BIAS);
     for (uint32_t i = 0; i < n; i++) {
         float *own = t->du + i * row, *told = own + width;
         memcpy(d + i * row + width, own, width * sizeof *d);
@@ -164,7 +167,8 @@ static void scatter(struct attention *t, const struct linear_work *work, const f
         }
     }
     const struct matrix dg = {t->du + width, row};
-    linear_weight(&t->g, work, dg, (struct matrix){h, row}, n, ddense + at(t, PART_G), width);
+    linear_weight(&t->g, work, dg, (struct matrix){h, row}, n, ddense + attention_at(t, PART_G),
+                  width);
     linear_input(&t->g, work, dg, n, true, d, row);
 }
 
@@ -174,9 +178,9 @@ void attention_backward(struct attention *t, const struct linear_work *work, con
     for (size_t i = 0; i < n; i++) {
         attend_backward(t, d + i * ATTENTION_VECTORS * width + width, i);
     }
-    through(t, work, &t->k, t->dk, n, ddense + at(t, PART_K), true);
-    through(t, work, &t->q, t->dq, n, ddense + at(t, PART_Q), false);
+    attention_through(t, work, &t->k, t->dk, n, ddense + attention_at(t, PART_K), true);
+    attention_through(t, work, &t->q, t->dq, n, ddense + attention_at(t, PART_Q), false);
     values_backward(t, d, n);
-    through(t, work, &t->v, t->dk, n, ddense + at(t, PART_V), false);
-    scatter(t, work, h, n, ddense, d);
+    attention_through(t, work, &t->v, t->dk, n, ddense + attention_at(t, PART_V), false);
+    attention_scatter(t, work, h, n, ddense, d);
 }

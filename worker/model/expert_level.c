@@ -94,9 +94,9 @@ void expert_level_forward(struct expert_level *t, const struct linear_work *work
 }
 
 /* Of one strand's product: its weights' gradient, and that of what it reads. */
-static void through(const struct expert_level *t, const struct linear_work *work,
-                    const struct linear *w, uint32_t strand, const float *dout, uint32_t n,
-                    float *dw, bool add, float *dx) {
+static void level_through(const struct expert_level *t, const struct linear_work *work,
+                          const struct linear *w, uint32_t strand, const float *dout, uint32_t n,
+                          float *dw, bool add, float *dx) {
     const struct layout *l = t->layout;
     const struct matrix d = {dout, layout_level_width(l, t->number)};
     const struct matrix x = {t->x + x_at(l, strand), x_width(l)};
@@ -116,11 +116,11 @@ void expert_level_backward(struct expert_level *t, const struct linear_work *wor
         add_to(dbias + experts, row + experts, width - experts);
     }
     for (uint32_t s = 0; s <= l->towers; s++) {
-        through(t, work, &t->expert[s], s, dout + experts_at(l, s), n,
-                ddense + weight_at(t, s * l->own), false, dx);
+        level_through(t, work, &t->expert[s], s, dout + experts_at(l, s), n,
+                      ddense + weight_at(t, s * l->own), false, dx);
         if (s < layout_gates(l, t->number)) {
-            through(t, work, &t->gate[s], s, dout + gate_at(l, s), n,
-                    ddense + weight_at(t, l->experts + s), true, dx);
+            level_through(t, work, &t->gate[s], s, dout + gate_at(l, s), n,
+                          ddense + weight_at(t, l->experts + s), true, dx);
         }
     }
 }

@@ -48,7 +48,7 @@ void expert_mix_forward(const struct layout *l, uint32_t level, float *out, uint
     }
 }
 
-static float dot(const float *a, const float *b, uint32_t n) {
+static float mix_dot(const float *a, const float *b, uint32_t n) {
     float sum = 0.0f;
     for (uint32_t c = 0; c < n; c++) {
         sum += a[c] * b[c];
@@ -63,7 +63,7 @@ static void unmix(const struct layout *l, uint32_t strand, const float *experts,
     float mean = 0.0f;
     for (uint32_t j = 0; j < choices; j++) {
         const size_t at = (size_t)layout_expert(l, strand, j) * width;
-        dgate[j] = dot(dh, experts + at, width);
+        dgate[j] = mix_dot(dh, experts + at, width);
         mean += gate[j] * dgate[j];
         for (uint32_t c = 0; c < width; c++) {
             dexperts[at + c] += gate[j] * dh[c];

@@ -70,23 +70,23 @@ static double odds(double logit) {
 
 /* --- weights ---------------------------------------------------------------------------------- */
 
-static struct weights plain(bool converted) {
+static struct weights delay_plain(bool converted) {
     return converted ? (struct weights){1, 0} : (struct weights){0, 1};
 }
 
-static struct weights fnw(double b, const struct news *n) {
-    return n->converted ? plain(true) : (struct weights){0, sigmoid(-b)};
+static struct weights delay_fnw(double b, const struct news *n) {
+    return n->converted ? delay_plain(true) : (struct weights){0, sigmoid(-b)};
 }
 
 static struct weights pu(double a, double b, const struct news *n) {
     if (!n->late) {
-        return plain(n->converted);
+        return delay_plain(n->converted);
     }
     return ctcvr_logit(a, b) < PU_CAP ? (struct weights){1, -1} : (struct weights){0, 0};
 }
 
-static struct weights es_dfm(double rn, const struct news *n) {
-    return n->converted ? plain(true) : (struct weights){0, -expm1(fmin(rn, 0.0))};
+static struct weights delay_es_dfm(double rn, const struct news *n) {
+    return n->converted ? delay_plain(true) : (struct weights){0, -expm1(fmin(rn, 0.0))};
 }
 
 static struct weights defuse(double rn, double dp, const struct news *n) {
@@ -94,11 +94,12 @@ static struct weights defuse(double rn, double dp, const struct news *n) {
     if (n->late) {
         return (struct weights){1 / (1 + d), 0};
     }
-    return n->converted ? plain(true) : (struct weights){g * d / (1 + d), -expm1(fmin(rn, 0.0))};
+    return n->converted ? delay_plain(true)
+                        : (struct weights){g * d / (1 + d), -expm1(fmin(rn, 0.0))};
 }
 
 /* d <= q, being part of it: the weight of a positive is in [1, 2]. */
-static struct weights defer(double b, double dp, const struct news *n) {
+static struct weights delay_defer(double b, double dp, const struct news *n) {
     const double log_d = fmin(dp, 0.0);
     if (n->converted) {
         const double late = fmin(log_d + softplus(-b), 0.0); /* log d/q */
@@ -107,42 +108,42 @@ static struct weights defer(double b, double dp, const struct news *n) {
     return (struct weights){0, 0.5 * sigmoid(LOG_TWO - log_d - softplus(b))};
 }
 
-static struct weights dfm(double b, double lag, const struct news *n) {
+static struct weights delay_dfm(double b, double lag, const struct news *n) {
     const double left = b - softplus(lag) * n->elapsed_days;
-    return n->converted ? plain(true) : (struct weights){sigmoid(left), sigmoid(-left)};
+    return n->converted ? delay_plain(true) : (struct weights){sigmoid(left), sigmoid(-left)};
 }
 
 static struct weights weigh(const struct loss_spec *s, const double *logit, const struct news *n) {
     const double a = logit[0], b = logit[1];
     const bool repeats = n->final && !n->late; /* its first record said the same */
     if (s->delay == DELAY_NONE) {
-        return plain(n->converted);
+        return delay_plain(n->converted);
     }
     if (s->delay == DELAY_DEFER) {
-        return defer(b, logit[2], n);
+        return delay_defer(b, logit[2], n);
     }
     if (repeats || (s->delay == DELAY_DFM && n->late)) {
         return (struct weights){0, 0};
     }
     switch (s->delay) {
-    case DELAY_FNW: return fnw(b, n);
+    case DELAY_FNW: return delay_fnw(b, n);
     case DELAY_PU: return pu(a, b, n);
-    case DELAY_ES_DFM: return es_dfm(logit[2], n);
+    case DELAY_ES_DFM: return delay_es_dfm(logit[2], n);
     case DELAY_DEFUSE: return defuse(logit[2], logit[3], n);
-    default: return dfm(b, logit[2], n);
+    default: return delay_dfm(b, logit[2], n);
     }
 }
 
 /* --- heads ------------------------------------------------------------------------------------ */
 
 /* Binary cross entropy of a head: value, and slope to *d. */
-static double head(double logit, bool label, double *d) {
+static double delay_head(double logit, bool label, double *d) {
     *d = label ? -sigmoid(-logit) : sigmoid(logit);
     return softplus(label ? -logit : logit);
 }
 
 static double head_rn(double logit, const struct news *n, double *d) {
-    return n->late || !n->converted ? head(logit, n->late, d) : 0.0;
+    return n->late || !n->converted ? delay_head(logit, n->late, d) : 0.0;
 }
 
 static double head_lag(double b, double logit, const struct news *n, double *d) {
@@ -164,9 +165,9 @@ static double teach_heads(const struct loss_spec *s, const double *logit, const 
     }
     switch (s->delay) {
     case DELAY_ES_DFM: return head_rn(logit[2], n, &dlogit[2]);
-    case DELAY_DEFER: return head(logit[2], n->late, &dlogit[2]);
+    case DELAY_DEFER: return delay_head(logit[2], n->late, &dlogit[2]);
     case DELAY_DEFUSE:
-        return head_rn(logit[2], n, &dlogit[2]) + head(logit[3], n->late, &dlogit[3]);
+        return head_rn(logit[2], n, &dlogit[2]) + delay_head(logit[3], n->late, &dlogit[3]);
     case DELAY_DFM: return n->late ? 0.0 : head_lag(logit[1], logit[2], n, &dlogit[2]);
     default: return 0.0;
     }
