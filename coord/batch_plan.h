@@ -4,8 +4,7 @@
  * limit, known in advance: batches below it belong to the job, the others do not. Asynchronous
  * workers then apply exactly N batches, whoever takes which.
  */
-#ifndef COORD_BATCH_PLAN_H
-#define COORD_BATCH_PLAN_H
+#pragma once
 
 #include "common/job/applied.h"
 
@@ -31,5 +30,3 @@ enum status batch_plan_job(const struct batch_plan *p, uint64_t *batches, uint64
 /* Impressions in the applied batches. ERR_MEMORY. */
 enum status batch_plan_applied(const struct batch_plan *p, const struct applied *applied,
                                uint64_t *impressions);
-
-#endif

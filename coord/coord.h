@@ -5,8 +5,7 @@
  * staleness.h, cut.h, progress.h) driven by one loop that owns one bound port. It never touches
  * parameters.
  */
-#ifndef COORD_COORD_H
-#define COORD_COORD_H
+#pragma once
 
 #include "coord_options.h"
 
@@ -23,5 +22,3 @@ enum status coord_summary_complete(const char *out_dir, bool *complete);
  * read more than once. ERR_CORRUPT: a shard of a stream is damaged (names it); what came before it
  * is saved. Blocking. */
 enum status coord_run(const struct coord_options *o);
-
-#endif

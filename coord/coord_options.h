@@ -1,7 +1,6 @@
-/* coord_options.h - what the coordinator is asked to do: its command line, read. All is borrowed and
- * outlives the job. */
-#ifndef COORD_COORD_OPTIONS_H
-#define COORD_COORD_OPTIONS_H
+/* coord_options.h - what the coordinator is asked to do: its command line, read. All is borrowed
+ * and outlives the job. */
+#pragma once
 
 #include <stdbool.h>
 
@@ -21,5 +20,3 @@ struct coord_options {
     int progress_fd;     /* < 0: none; else a JSON line per second for `esmm train`'s view */
     int lock_fd; /* of out_dir/lock, held by the parent (common/base/lock.h); 0: takes its own */
 };
-
-#endif

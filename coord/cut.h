@@ -8,8 +8,7 @@
  *
  * Socket-free and disk-free (checkpoints.c writes); single thread.
  */
-#ifndef COORD_CUT_H
-#define COORD_CUT_H
+#pragma once
 
 #include "common/checkpoint/manifest.h"
 #include "common/net/link_messages.h"
@@ -44,5 +43,3 @@ void cut_part(struct cut *c, const struct wire_part_done *done, const void *appl
 /* Whether the cut is over (look at c->failed then); a deadline that has passed fails it. */
 bool cut_over(struct cut *c, uint64_t now_ms);
 void cut_end(struct cut *c);
-
-#endif

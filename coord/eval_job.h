@@ -1,5 +1,5 @@
-/* eval_job.h - one evaluation: collects the scores of all evaluation shards, then computes the metrics
- * on a thread of its own, so that the coordinator goes on answering.
+/* eval_job.h - one evaluation: collects the scores of all evaluation shards, then computes the
+ * metrics on a thread of its own, so that the coordinator goes on answering.
  *
  * Scores lie at their shard's place, whoever sends them and in whatever order, so equal models give
  * equal metrics. A large shard comes in pieces. Two workers may have its batches in different
@@ -7,8 +7,7 @@
  * starts the shard anew, and what is left of an older one is ignored. Memory: 32 bytes per
  * evaluation impression, held from eval_job_begin to eval_job_end.
  */
-#ifndef COORD_EVAL_JOB_H
-#define COORD_EVAL_JOB_H
+#pragma once
 
 #include "common/metric/evaluation.h"
 #include "common/metric/score.h"
@@ -57,5 +56,3 @@ bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluatio
 void eval_job_end(struct eval_job *e); /* frees the scores */
 /* Gives a computation up: it goes on until the process ends, and nobody waits for it. */
 void eval_job_leave(struct eval_job *e);
-
-#endif

@@ -5,8 +5,7 @@
  * ("evaluation", "checkpoint", "worker_lost", "end", ...). A figure that is undefined is null.
  * None of this may stop a job: a file that cannot be written is warned of once and then left.
  */
-#ifndef COORD_EVENT_LOG_H
-#define COORD_EVENT_LOG_H
+#pragma once
 
 #include "common/base/file.h"
 #include "common/base/json.h"
@@ -33,5 +32,3 @@ void event_log_step(struct event_log *r, const struct progress *p, uint32_t work
 /* An event line: open, add keys to the returned object, close. */
 struct json *event_log_event(struct event_log *r, const char *event);
 void event_log_event_end(struct event_log *r);
-
-#endif

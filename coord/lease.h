@@ -28,8 +28,7 @@
  *
  * Socket-free; single thread.
  */
-#ifndef COORD_LEASE_H
-#define COORD_LEASE_H
+#pragma once
 
 #include "common/net/link_messages.h"
 #include "batch_plan.h"
@@ -100,5 +99,3 @@ uint32_t leases_release(struct leases *l, uint32_t worker);
 /* Leases past their deadline go back to pending; how many. */
 uint32_t leases_expire(struct leases *l, uint64_t now_ms);
 uint32_t leases_held(const struct leases *l, uint32_t worker);
-
-#endif

@@ -15,8 +15,7 @@
  *
  * Single thread.
  */
-#ifndef COORD_MEMBERSHIP_H
-#define COORD_MEMBERSHIP_H
+#pragma once
 
 #include "common/net/link_messages.h"
 #include "common/base/status.h"
@@ -108,5 +107,3 @@ bool membership_servers_said_last(const struct membership *m);
 void member_describe(const struct member *member, char *out, size_t bytes);
 /* Who has not appeared (or does not serve yet): "server 1 (not heard of), worker 0 (…)". */
 void membership_missing(const struct membership *m, char *out, size_t bytes);
-
-#endif

@@ -15,8 +15,7 @@
  *
  * Socket-free; single thread.
  */
-#ifndef COORD_PROGRESS_H
-#define COORD_PROGRESS_H
+#pragma once
 
 #include "common/metric/metric_bins.h"
 #include "common/net/link_messages.h"
@@ -121,5 +120,3 @@ struct progress_line {
 void progress_line(const struct progress *p, struct progress_mark *mark, struct progress_line *out);
 /* Sums over servers. */
 void progress_servers(const struct progress *p, struct progress_server *sum);
-
-#endif

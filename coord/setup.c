@@ -6,10 +6,10 @@
  * compared, and a difference refuses the resume. More epochs or another learning rate are free.
  *
  * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
- * that the shards behind those names are the same is the producer's promise (shard_stream.h). The rates
- * of clicks and conversions, which initial biases are made of (each impression by its weight), are
- * those of its first shard, whatever the manifest has to say by now: a job that follows later has
- * the same. A resumed job has those of its checkpoint.
+ * that the shards behind those names are the same is the producer's promise (shard_stream.h). The
+ * rates of clicks and conversions, which initial biases are made of (each impression by its
+ * weight), are those of its first shard, whatever the manifest has to say by now: a job that
+ * follows later has the same. A resumed job has those of its checkpoint.
  */
 #include <stdio.h>
 #include <stdlib.h>

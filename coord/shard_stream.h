@@ -7,8 +7,7 @@
  *
  * Socket-free; the looks are a stat and the reading of a few blocks, on whatever the directory is.
  */
-#ifndef COORD_SHARD_STREAM_H
-#define COORD_SHARD_STREAM_H
+#pragma once
 
 #include "common/data/shard_info.h"
 #include "common/job/schema.h"
@@ -31,5 +30,3 @@ enum status shard_stream_look(struct shard_stream *s, struct shard_info *info, b
 enum status shard_stream_wait(const char *dir);
 /* What stands for the data of a stream in a checkpoint: a hash of its fields. */
 uint64_t shard_stream_checksum(const struct schema *schema);
-
-#endif

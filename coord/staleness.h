@@ -34,8 +34,7 @@
  *
  * Socket-free; single thread.
  */
-#ifndef COORD_STALENESS_H
-#define COORD_STALENESS_H
+#pragma once
 
 #include "common/net/link_messages.h"
 #include "common/base/status.h"
@@ -83,5 +82,3 @@ bool staleness_next(struct staleness *s, uint64_t now_ms, struct staleness_answe
 void staleness_rest(struct staleness *s, uint32_t worker);
 /* The worker is lost or replaced: forgets its trainers. */
 void staleness_leave(struct staleness *s, uint32_t worker);
-
-#endif

@@ -9,8 +9,7 @@
  *     summary.c       the last words on disk
  *     coord.c         the phases and the loop
  */
-#ifndef COORD_STATE_H
-#define COORD_STATE_H
+#pragma once
 
 #include "common/base/json.h"
 #include "common/base/lock.h"
@@ -167,5 +166,3 @@ enum status stall_step(struct coord *c, uint64_t now_ms);
 
 /* summary.c */
 enum status summary_write(struct coord *c);
-
-#endif

@@ -1,14 +1,12 @@
 /* cut_meta.h - what a part file says of its partition beside rows and dense floats: which buckets
  * it has, the shapes of its tables, and which batches its rows have seen. */
-#ifndef PS_CUT_META_H
-#define PS_CUT_META_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "partition_state.h"
 
-/* Appends META (common/checkpoint/part_meta.h). cut: the id of the checkpoint; 0: none. ERR_MEMORY. */
+/* Appends META (common/checkpoint/part_meta.h). cut: the id of the checkpoint; 0: none. ERR_MEMORY.
+ */
 enum status cut_meta(const struct partition *p, uint64_t cut, struct buf *out);
 /* Appends applied_encode of the names that every row of the partition has seen. ERR_MEMORY. */
 enum status cut_names(const struct partition *p, struct buf *out);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * One array per kind (weights, state 0, state 1), so that an update of any sub-range is one
  * vectorised pass. Offsets are floats of the whole vector, as in common/job/layout.h. */
-#ifndef PS_DENSE_H
-#define PS_DENSE_H
+#pragma once
 
 #include "common/job/layout.h"
 
@@ -17,8 +16,8 @@ struct dense {
     float *s[DENSE_STATE_MAX];
 };
 
-/* The slice of buckets [bucket_begin, bucket_end) with its initial values. The update rule is sgd or
- * adam (config_keys.c has no other). read_only: no state. ERR_MEMORY. */
+/* The slice of buckets [bucket_begin, bucket_end) with its initial values. The update rule is sgd
+ * or adam (config_keys.c has no other). read_only: no state. ERR_MEMORY. */
 enum status dense_init(struct dense *d, const struct config *config, const struct layout *layout,
                        uint32_t bucket_begin, uint32_t bucket_end, bool read_only);
 void dense_fini(struct dense *d);
@@ -33,5 +32,3 @@ static inline float *dense_vector(const struct dense *d, uint32_t k) {
     return k == 0 ? d->w : d->s[k - 1];
 }
 size_t dense_bytes(const struct dense *d);
-
-#endif

@@ -3,8 +3,7 @@
  * A partition's domains are contiguous, ascending, and cover its buckets. Each has its own clock,
  * the number of batches applied to it: warm-up and ages count in it, so that they do not depend on
  * how buckets are spread over partitions. */
-#ifndef PS_DOMAIN_H
-#define PS_DOMAIN_H
+#pragma once
 
 #include "common/job/applied.h"
 
@@ -34,5 +33,3 @@ void domains_merge(struct domains *d);
 uint64_t domains_version(const struct domains *d);
 /* The domain of a bucket; the bucket must be covered. */
 struct domain *domains_find(const struct domains *d, uint32_t bucket);
-
-#endif

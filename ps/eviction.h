@@ -7,8 +7,7 @@
  * Memory. Where a new row would exceed the limit it is refused, or (policy evict) takes the place
  * of the row, of SAMPLE_ROWS from a hand that goes round the table, that was updated longest ago,
  * the one with the fewest updates among equals. Both depend on the sequence of pushes alone. */
-#ifndef PS_EVICTION_H
-#define PS_EVICTION_H
+#pragma once
 
 #include "partition_state.h"
 
@@ -24,5 +23,3 @@ uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t
 void rows_free(struct partition *p, struct store *s, uint32_t handle);
 /* The slice of the search for expired rows that belongs to one push. */
 void eviction_step(struct partition *p);
-
-#endif

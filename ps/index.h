@@ -10,8 +10,7 @@
  * at once (the pause is in docs/rows.md). Deleting shifts the following entries back, so there are
  * no tombstones and look-ups never degrade.
  */
-#ifndef PS_INDEX_H
-#define PS_INDEX_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ void index_delete(struct index *x, uint32_t tag, uint32_t handle);
 size_t index_bytes(const struct index *x);
 /* Bytes by which the next index_reserve would grow it. */
 size_t index_grow_bytes(const struct index *x);
-
-#endif

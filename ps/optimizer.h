@@ -31,8 +31,7 @@
  * Pure functions on float arrays; state layout: adam m[dim] v[dim]; adagrad n[dim]; rowwise_adagrad
  * n[1]; ftrl z[dim] n[dim]; sgd none.
  */
-#ifndef PS_OPTIMIZER_H
-#define PS_OPTIMIZER_H
+#pragma once
 
 #include <stddef.h>
 #include <stdbool.h>
@@ -48,5 +47,3 @@ void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, u
 /* The same with the state vectors apart (NULL where the rule has fewer), for the dense slice. */
 void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
                             float *w, float *s0, float *s1, const float *g);
-
-#endif

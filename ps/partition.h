@@ -16,8 +16,7 @@
  * time while the owner calls nothing else. Nothing here blocks, except a snapshot at its copy limit
  * (see snapshot.h).
  */
-#ifndef PS_PARTITION_H
-#define PS_PARTITION_H
+#pragma once
 
 #include "common/job/applied.h"
 #include "common/job/layout.h"
@@ -101,5 +100,3 @@ struct partition_stats {
     uint64_t version;
 };
 void partition_stats(const struct partition *p, struct partition_stats *s);
-
-#endif

@@ -1,8 +1,7 @@
 /* partition_state.h - a partition from inside, for the files of ps/ that are its parts:
  * partition_state (life, figures), partition_pull, partition_push, admission, eviction, and, above
  * these, snapshot, cut_meta and restore. Nobody else includes it. */
-#ifndef PS_PARTITION_STATE_H
-#define PS_PARTITION_STATE_H
+#pragma once
 
 #include "common/base/log.h"
 #include "dense.h"
@@ -79,5 +78,3 @@ static inline void partition_before_write(struct partition *p, uint32_t unit, ui
 uint64_t partition_bytes(const struct partition *p);
 /* Every id in the partition's buckets, counts add up to total: else ERR_PROTOCOL. */
 enum status partition_check_keys(const struct partition *p, const struct key_list *keys);
-
-#endif

@@ -1,6 +1,5 @@
 /* restore.h - filling a partition from a checkpoint. */
-#ifndef PS_RESTORE_H
-#define PS_RESTORE_H
+#pragma once
 
 #include "common/checkpoint/manifest.h"
 #include "partition.h"
@@ -13,5 +12,3 @@
  * is ERR_CORRUPT; rows beyond memory_bytes ERR_LIMIT. After a failure the partition is to be
  * destroyed. */
 enum status partition_restore(struct partition *p, const char *dir, const struct manifest *m);
-
-#endif

@@ -4,8 +4,7 @@
  * tick. Orders (cut) and results (part written, failure) pass between the control thread and the
  * partition threads through small queues; the control thread owns the link to the coordinator.
  */
-#ifndef PS_SERVER_H
-#define PS_SERVER_H
+#pragma once
 
 #include <stdint.h>
 #include "common/base/status.h"
@@ -20,5 +19,3 @@ struct server_options {
 };
 /* Runs the whole role until the job ends: OK, or the first cause. Blocking. */
 enum status server_run(const struct server_options *o);
-
-#endif

@@ -1,8 +1,8 @@
 /* server_thread.c - the loop of a partition thread, and its ends of the queues.
  *
  * Port, partition and buffers are the thread's own (serving.h). One turn answers one request, gives
- * the partition its slice of housekeeping, and looks into the order queue. Nothing is answered before
- * the rows are restored: until then requests wait in the socket, and the peers ask again.
+ * the partition its slice of housekeeping, and looks into the order queue. Nothing is answered
+ * before the rows are restored: until then requests wait in the socket, and the peers ask again.
  */
 #include "server_thread.h"
 

@@ -11,8 +11,7 @@
  * A thread that fails ends; server_thread_check gives its status. Items of the queues are heap
  * objects whose ownership passes with them.
  */
-#ifndef PS_SERVER_THREAD_H
-#define PS_SERVER_THREAD_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -76,5 +75,3 @@ enum status server_report_put(struct queue *reports, struct server_report *from,
 /* Adds what the thread has used to *used. */
 void server_thread_figures(struct server_thread *s, struct partition_stats *out,
                            struct usage *used);
-
-#endif

@@ -2,11 +2,10 @@
  *
  * Owned by the thread. A request costs one copy in (its bytes may be unaligned) and one out. Every
  * request that cannot be served is answered with an ERROR that says why; nothing a peer sends ends
- * the thread. An answer that cannot be sent at once is dropped: the peer asks again, and all requests
- * may be repeated at will.
+ * the thread. An answer that cannot be sent at once is dropped: the peer asks again, and all
+ * requests may be repeated at will.
  */
-#ifndef PS_SERVING_H
-#define PS_SERVING_H
+#pragma once
 
 #include "common/base/log.h"
 #include "common/checkpoint/manifest.h"
@@ -47,5 +46,3 @@ struct serving {
 void serving_answer(struct serving *v, uint64_t now_ms);
 /* Closes the port and destroys the partition, too; NULL is fine for both. */
 void serving_fini(struct serving *v);
-
-#endif

@@ -1,7 +1,6 @@
 /* slab_memory.h - zeroed memory for slabs and indexes: below 2 MB from the heap, from there on
  * huge pages. It is freed with the size it was taken with. */
-#ifndef PS_SLAB_MEMORY_H
-#define PS_SLAB_MEMORY_H
+#pragma once
 
 #include <stddef.h>
 #include "common/base/mem.h"
@@ -23,5 +22,3 @@ static inline void slab_memory_give(void **inout, size_t bytes) {
         mem_pages_free(inout, bytes);
     }
 }
-
-#endif

@@ -8,8 +8,7 @@
  * which takes filled chunks from a bounded queue. A failed write or fsync fails that checkpoint
  * only.
  */
-#ifndef PS_SNAPSHOT_H
-#define PS_SNAPSHOT_H
+#pragma once
 
 #include "partition.h"
 
@@ -31,5 +30,3 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
 /* Whether the running snapshot has ended; then *status is its result (a failure with its text)
  * and *info describes the file. */
 bool partition_cut_done(struct partition *p, enum status *status, struct part_info *info);
-
-#endif

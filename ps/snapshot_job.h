@@ -7,8 +7,7 @@
  * sets `done` last. Each side drops its reference then; the second one frees job and chunks. No
  * lock but the queues'; fields are written by one side only, before a queue or `done` publishes
  * them. */
-#ifndef PS_SNAPSHOT_JOB_H
-#define PS_SNAPSHOT_JOB_H
+#pragma once
 
 #include <stdatomic.h>
 #include "common/base/container.h"
@@ -73,5 +72,3 @@ enum status snapshot_job_create(struct snapshot_job **job, uint32_t units, size_
                                 uint32_t chunks_max);
 void snapshot_job_release(struct snapshot_job **job);
 size_t snapshot_job_bytes(const struct snapshot_job *job); /* chunks and the dense copy */
-
-#endif

@@ -1,6 +1,6 @@
-/* snapshot_writer.h - the thread that writes part files; one per server, shared by its partitions. */
-#ifndef PS_SNAPSHOT_WRITER_H
-#define PS_SNAPSHOT_WRITER_H
+/* snapshot_writer.h - the thread that writes part files; one per server, shared by its partitions.
+ */
+#pragma once
 
 #include "snapshot_job.h"
 
@@ -10,5 +10,3 @@ void snapshot_writer_stop(struct snapshot_writer **w); /* aborts what is unfinis
 /* Hands work over; WORK_BEGIN gives the writer its reference. Waits while the writer's queue is
  * full. ERR_CLOSED, ERR_TIMEOUT: not taken. */
 enum status snapshot_writer_put(struct snapshot_writer *w, struct snapshot_work *work);
-
-#endif

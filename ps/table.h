@@ -15,8 +15,7 @@
  *
  * Single-threaded: owned by one partition. Bytes are accounted, nothing is shared.
  */
-#ifndef PS_TABLE_H
-#define PS_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,5 +65,3 @@ uint32_t table_row_bytes(const struct table *t);
 uint64_t table_rows(const struct table *t);  /* live */
 uint32_t table_slots(const struct table *t); /* live + free: handles are below it */
 uint64_t table_bytes(const struct table *t); /* slabs + index */
-
-#endif

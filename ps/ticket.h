@@ -3,8 +3,7 @@
  * A ticket holds the request's ids and row handles. It is dropped by its push, by its time, or when
  * tickets take more than bytes_max or TICKETS_MAX are open: the oldest first. A dropped ticket only
  * costs its worker a second message with the keys. */
-#ifndef PS_TICKET_H
-#define PS_TICKET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,5 +39,3 @@ struct ticket *tickets_open(struct tickets *t, const uint32_t *counts, uint32_t 
 struct ticket *tickets_find(const struct tickets *t, uint64_t id); /* NULL: unknown */
 void tickets_close(struct tickets *t, struct ticket *ticket);
 void tickets_expire(struct tickets *t, uint64_t now_ms);
-
-#endif

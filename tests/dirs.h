@@ -1,6 +1,5 @@
 /* dirs.h - lists of directories for tests, on the stack. */
-#ifndef TESTS_DIRS_H
-#define TESTS_DIRS_H
+#pragma once
 
 #include "common/base/file.h"
 
@@ -9,5 +8,3 @@
     ((struct file_list){.names = (char *[]){__VA_ARGS__},                                          \
                         .count = sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)})
 #define NO_DIRS ((struct file_list){0})
-
-#endif

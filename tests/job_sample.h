@@ -5,8 +5,7 @@
  * Everything depends on the seed alone; in particular the state depends neither on the number of
  * partitions nor on the order in which they are served. Failures abort the test at once.
  */
-#ifndef TESTS_JOB_SAMPLE_H
-#define TESTS_JOB_SAMPLE_H
+#pragma once
 
 #include <math.h>
 #include <stdio.h>
@@ -372,5 +371,3 @@ static inline bool job_same_tree(const char *a, const char *b) {
     file_list_free(&y);
     return same;
 }
-
-#endif

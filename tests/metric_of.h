@@ -1,6 +1,5 @@
 /* metric_of.h - figures of plain arrays, for tests and benches: sort, read one figure, forget. */
-#ifndef TESTS_METRIC_OF_H
-#define TESTS_METRIC_OF_H
+#pragma once
 
 #include <math.h>
 
@@ -78,5 +77,3 @@ static inline enum status metric_gauc_f64(const double *score, const uint8_t *la
     TRY(metric_order_f64(&o, score, n));
     return metric_order_gauc(&o, label, NULL, group, gauc, coverage);
 }
-
-#endif

@@ -1,6 +1,6 @@
-/* old.h - files that older versions wrote (tests/golden/old), and the same with a number changed. */
-#ifndef TESTS_OLD_H
-#define TESTS_OLD_H
+/* old.h - files that older versions wrote (tests/golden/old), and the same with a number changed.
+ */
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,5 +51,3 @@ static inline void old_refused(enum status status, const char *path, const char 
         fail_msg("'%s' does not say '%s' of %s", fail_text(), says, path);
     }
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* prep_case.h - what the tests of esmm prep as a whole share: a directory, and a way to run it. */
-#ifndef TESTS_PREP_CASE_H
-#define TESTS_PREP_CASE_H
+#pragma once
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,5 +66,3 @@ static inline int prep_teardown(void **state) {
     (void)state;
     return file_remove_tree(dir) == OK ? 0 : -1;
 }
-
-#endif

@@ -4,8 +4,7 @@
  * two, so that sums of products are exact in float: then the fast model and its naive twin see the
  * same activations, also on which side of a relu's kink they lie, on any machine.
  */
-#ifndef TESTS_SAMPLE_H
-#define TESTS_SAMPLE_H
+#pragma once
 
 #include <math.h>
 #include <stdbool.h>
@@ -159,5 +158,3 @@ static inline void sample_dense(struct sample *s, const struct layout *l, float 
         }
     }
 }
-
-#endif

@@ -2,8 +2,7 @@
  * random batches whose gradients depend on (seed, batch, field, id) alone. A dump of the partitions
  * lists what they hold, sorted, so that two jobs can be compared whatever their slots and servers.
  * */
-#ifndef TESTS_WORLD_H
-#define TESTS_WORLD_H
+#pragma once
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -420,5 +419,3 @@ static inline void world_save(struct world_job *job, struct snapshot_writer *wri
         }
     }
 }
-
-#endif

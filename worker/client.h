@@ -1,15 +1,14 @@
-/* client.h - the connections of one trainer thread to all partitions, and the transfers that go over
- * them.
+/* client.h - the connections of one trainer thread to all partitions, and the transfers that go
+ * over them.
  *
  * Owned by one trainer thread, with its own connected port per partition. Asynchronous: tell a
  * transfer to pull or push, send that, compute something else, step until the transfer's state says
  * that the answers are here. A request without an answer after request_ms is sent again with the
  * same id; a partition silent for give_up_ms, or one that has not answered a request for stall_ms
- * whatever else it answers, fails the client with ERR_PEER naming the endpoint and what was awaited.
- * Bytes in flight are bounded by the batches in flight.
+ * whatever else it answers, fails the client with ERR_PEER naming the endpoint and what was
+ * awaited. Bytes in flight are bounded by the batches in flight.
  */
-#ifndef WORKER_CLIENT_H
-#define WORKER_CLIENT_H
+#pragma once
 
 #include "transfer.h"
 #include "common/net/job_plan.h"
@@ -29,7 +28,8 @@ void client_destroy(struct client **c);
 /* Makes another transfer, which lives as long as the client. */
 enum status client_transfer(struct client *c, struct transfer **x);
 
-/* Sends what the transfer asks for and has not been sent yet. client_step would do so too, later. */
+/* Sends what the transfer asks for and has not been sent yet. client_step would do so too, later.
+ */
 enum status client_send(struct client *c, struct transfer *x);
 /* Sends what is new, receives what has come, resends what is due, waits up to timeout_ms if nothing
  * is there. ERR_PEER: a partition is dead (names it). ERR_PROTOCOL: it answered nonsense or an
@@ -40,5 +40,3 @@ struct client_figures {                  /* since it was made */
     uint64_t resent, tickets_unknown; /* requests sent again, pushes that had to name their keys */
 };
 struct client_figures client_figures(const struct client *c);
-
-#endif

@@ -1,27 +1,26 @@
 /* flight.h - the batches that a trainer has in flight, and what it does next.
  *
  * A trainer has a few slots, each for one batch. Decisions are made here, without threads, sockets
- * and time: flight_next says what to do, the trainer does it (trainer.c) and tells what came of it. A
- * slot goes round:
+ * and time: flight_next says what to do, the trainer does it (trainer.c) and tells what came of it.
+ * A slot goes round:
  *
  *     FREE -took-> HELD -entered-> PULLING -arrived-> PULLED -compute-> PUSHING -arrived-> DONE
  *     DONE -retire-> FREE
  *
  * A batch of an evaluation need not enter, and is DONE once it is computed. In a hybrid job a
  * training batch pulls in two steps: its rows ahead, as soon as there is a batch; the dense vector
- * when it is the next to be computed, the last one is acknowledged and the gate (here a barrier) lets
- * it pass:
+ * when it is the next to be computed, the last one is acknowledged and the gate (here a barrier)
+ * lets it pass:
  *
  *     HELD -> PULLING -arrived-> ROWS -entered-> PULLING_DENSE -arrived-> PULLED ...
  *
  * Orders come in turns. A turn fills and starts slots, passes the barrier, listens to the servers,
  * retires what is done, and computes the oldest batch, if that is pulled. Computing lasts long
- * against everything else; while it runs, the network threads of ZeroMQ carry the other slots' bytes.
- * With one slot (deterministic, synchronous) a pull sees every push before it: the sequence is that
- * of a plain single-threaded program.
+ * against everything else; while it runs, the network threads of ZeroMQ carry the other slots'
+ * bytes. With one slot (deterministic, synchronous) a pull sees every push before it: the sequence
+ * is that of a plain single-threaded program.
  */
-#ifndef WORKER_FLIGHT_H
-#define WORKER_FLIGHT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -91,5 +90,3 @@ void flight_arrived(struct flight *f, uint32_t slot);
 bool flight_awaits(const struct flight *f, uint32_t slot);
 /* The next order is END, whatever is in flight. */
 void flight_stop(struct flight *f);
-
-#endif

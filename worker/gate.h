@@ -4,14 +4,13 @@
  * which lets it pass at once while its clock (batches it has finished) is at most staleness_max
  * ahead of the slowest trainer's, as last learnt. Otherwise it waits there until the control thread
  * learns a newer clock. Clocks are on the asker's own scale (coord/staleness.h): trainers do not
- * share answers. A trainer that finds no batch is told to the coordinator with CLOCK_IDLE, and joins
- * again with its next question.
+ * share answers. A trainer that finds no batch is told to the coordinator with CLOCK_IDLE, and
+ * joins again with its next question.
  *
  * The control thread finds out with gate_wants which clocks to ask for, and hands in the answers
  * with gate_learn. `lock` guards everything; `changed` is signalled by gate_learn and gate_close.
  */
-#ifndef WORKER_GATE_H
-#define WORKER_GATE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -55,5 +54,3 @@ void gate_finish(struct gate *g, uint32_t trainer);
 bool gate_wants(struct gate *g, uint32_t *trainer, uint64_t *clock);
 void gate_learn(struct gate *g, uint32_t trainer, uint64_t slowest);
 void gate_close(struct gate *g);
-
-#endif

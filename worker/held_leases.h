@@ -3,13 +3,12 @@
  * The control thread opens a lease and hands it to the reader; trainers count what is finished of
  * it; the control thread takes it out when it is complete, which it is when the reader's end mark
  * has come and every batch queued for it is finished (its push acknowledged by all partitions, or
- * its scores added). A lease is lost when a partition has refused one of its pushes, because another
- * worker has a newer lease on the shard. What is left of a lost lease need not be computed, but is
- * counted like the rest. `lock` guards everything. It is held for a few instructions only, except
- * while scores are appended.
+ * its scores added). A lease is lost when a partition has refused one of its pushes, because
+ * another worker has a newer lease on the shard. What is left of a lost lease need not be computed,
+ * but is counted like the rest. `lock` guards everything. It is held for a few instructions only,
+ * except while scores are appended.
  */
-#ifndef WORKER_HELD_LEASES_H
-#define WORKER_HELD_LEASES_H
+#pragma once
 
 #include <pthread.h>
 #include "common/data/batch.h"
@@ -39,8 +38,8 @@ void held_leases_fini(struct held_leases *h);
 enum status held_leases_open(struct held_leases *h, const struct wire_lease *lease);
 /* The reader's end mark. */
 void held_leases_end(struct held_leases *h, const struct wire_lease *lease, uint32_t queued);
-/* A batch of the lease is done. Of an evaluation its logits are appended, and how many of its values
- * have no row is added; else those three are NULL. ERR_MEMORY. */
+/* A batch of the lease is done. Of an evaluation its logits are appended, and how many of its
+ * values have no row is added; else those three are NULL. ERR_MEMORY. */
 enum status held_leases_finish(struct held_leases *h, const struct wire_lease *lease,
                                const struct batch *batch, const float *logit_a,
                                const float *logit_b, const struct unseen *unseen);
@@ -50,5 +49,3 @@ bool held_leases_lost(struct held_leases *h, const struct wire_lease *lease);
 /* A complete lease, held no more and the caller's to free with held_lease_free, or NULL. */
 struct held_lease *held_leases_take_complete(struct held_leases *h);
 void held_lease_free(struct held_lease **l);
-
-#endif

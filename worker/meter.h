@@ -4,8 +4,7 @@
  * Trainers add to it, the control thread reads it. `lock` guards everything, and is held longest
  * while a batch's scores are put into bins.
  */
-#ifndef WORKER_METER_H
-#define WORKER_METER_H
+#pragma once
 
 #include <pthread.h>
 #include "common/metric/metric_bins.h"
@@ -43,5 +42,3 @@ void meter_use(struct meter *m, const struct usage *used);
 void meter_read(struct meter *m, struct wire_progress *progress, struct usage *used);
 /* Control side. Adds the running-AUC bins gathered since the last call to *ctr and *ctcvr. */
 void meter_take_bins(struct meter *m, struct metric_bins *ctr, struct metric_bins *ctcvr);
-
-#endif

@@ -5,17 +5,16 @@
  *
  *     WAITING --load--> LOADING --loaded--> LOADED --cut--> CUTTING --ended--> (gone)
  *
- * A loader loads one shard at a time, and goes on while fewer than READ_SHARDS_MAX are in memory: the
- * one that is being cut, and those ahead of it. A cutter cuts the batches of the first lease, each
- * into a batch of the pool; those beyond the lease's limit, and those that its bitmap says are done,
- * are left out. Batches and end marks wait in a queue that has room for all there can be. Trainers
- * that stop giving batches back stop the cutter, and that stops the loader.
+ * A loader loads one shard at a time, and goes on while fewer than READ_SHARDS_MAX are in memory:
+ * the one that is being cut, and those ahead of it. A cutter cuts the batches of the first lease,
+ * each into a batch of the pool; those beyond the lease's limit, and those that its bitmap says are
+ * done, are left out. Batches and end marks wait in a queue that has room for all there can be.
+ * Trainers that stop giving batches back stop the cutter, and that stops the loader.
  *
  * The first failure is kept. It ends loading and cutting; what is queued can still be taken, and
  * then whoever asks gets the failure. To close is the same without a failure.
  */
-#ifndef WORKER_READ_AHEAD_H
-#define WORKER_READ_AHEAD_H
+#pragma once
 
 #include "common/data/batch.h"
 #include "common/net/link_messages.h"
@@ -88,5 +87,3 @@ bool read_ahead_waits(const struct read_ahead *a);
 
 /* status ERR_CLOSED: no failure, but the end. */
 void read_ahead_close(struct read_ahead *a, enum status status);
-
-#endif

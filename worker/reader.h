@@ -1,11 +1,10 @@
 /* reader.h - the threads that turn leases into batches: one reads shards ahead, one cuts batches.
  *
  * In: leases. Out: items (a batch, or the end mark of a lease after all its batches). Batches come
- * from a fixed pool and go back with reader_give_back. The next shards are read while the batches of
- * the current one are trained on. What is done when is decided in read_ahead.h.
+ * from a fixed pool and go back with reader_give_back. The next shards are read while the batches
+ * of the current one are trained on. What is done when is decided in read_ahead.h.
  */
-#ifndef WORKER_READER_H
-#define WORKER_READER_H
+#pragma once
 
 #include "common/job/usage.h"
 #include "read_ahead.h"
@@ -22,8 +21,8 @@ struct reader_spec {
 struct reader;
 enum status reader_start(struct reader **r, const struct reader_spec *spec);
 void reader_stop(struct reader **r);
-/* done[done_bytes]: a bitmap of the lease's batches that are applied already; copied. ERR_LIMIT; the
- * reader's own failure, once it has failed. */
+/* done[done_bytes]: a bitmap of the lease's batches that are applied already; copied. ERR_LIMIT;
+ * the reader's own failure, once it has failed. */
 enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, const void *done,
                              size_t done_bytes);
 /* ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
@@ -34,5 +33,3 @@ void reader_give_back(struct reader *r, struct batch *b);
 bool reader_waits(struct reader *r);
 /* Adds the time spent on LOAD and CUT so far. */
 void reader_usage(struct reader *r, struct usage *into);
-
-#endif

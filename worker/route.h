@@ -1,7 +1,6 @@
-/* route.h - which partition has what: the home of each bucket, the slice of the dense vector. It is the
- * same for all batches of a job. */
-#ifndef WORKER_ROUTE_H
-#define WORKER_ROUTE_H
+/* route.h - which partition has what: the home of each bucket, the slice of the dense vector. It is
+ * the same for all batches of a job. */
+#pragma once
 
 #include "common/base/hash.h"
 #include "common/job/layout.h"
@@ -21,5 +20,3 @@ struct route {
 /* ERR_PROTOCOL: the plan has no, or too many, partitions. ERR_MEMORY. */
 enum status route_init(struct route *r);
 void route_fini(struct route *r);
-
-#endif

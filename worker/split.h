@@ -2,16 +2,16 @@
  *
  * Each key is hashed once: key -> bucket -> partition. A counting sort then lays the keys out by
  * partition, and beside each key the number of its row within its slot. From there on everything is
- * a walk along that order: a pull sends the keys, its answer's values are dealt out to the rows, and
- * a push gathers gradients from the rows in the very same order, so that a ticket can stand for the
- * keys. Where a partition has all keys of a slot (always, with one partition) the walk is one copy.
+ * a walk along that order: a pull sends the keys, its answer's values are dealt out to the rows,
+ * and a push gathers gradients from the rows in the very same order, so that a ticket can stand for
+ * the keys. Where a partition has all keys of a slot (always, with one partition) the walk is one
+ * copy.
  *
  * Keys of partition k are keys[begin, begin + n), in slot order and within a slot in the batch's
- * order; row[] says, for each of them, which row of its slot it is. A slot is a field's place in the
- * batch.
+ * order; row[] says, for each of them, which row of its slot it is. A slot is a field's place in
+ * the batch.
  */
-#ifndef WORKER_SPLIT_H
-#define WORKER_SPLIT_H
+#pragma once
 
 #include "common/job/precision.h"
 #include "route.h"
@@ -54,5 +54,3 @@ void split_deal_missing(struct split *s, uint32_t k, const uint8_t *bits);
  * vector: split_floats of both. */
 void split_gather(const struct split *s, uint32_t k, enum value_type type,
                   const float *const *drows, const float *ddense, uint8_t *to);
-
-#endif

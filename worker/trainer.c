@@ -1,5 +1,5 @@
-/* trainer.c - the loop in which the training happens. flight.h decides what is done next; here it is
- * done, with a transfer for each slot that pulls and pushes its batch, and one model. */
+/* trainer.c - the loop in which the training happens. flight.h decides what is done next; here it
+ * is done, with a transfer for each slot that pulls and pushes its batch, and one model. */
 #include "trainer.h"
 
 #include <string.h>

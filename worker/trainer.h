@@ -4,8 +4,7 @@
  * acknowledged (flight.h). A trainer ends when the reader is closed and all its batches are
  * acknowledged, when it is told to stop, or with the first failure.
  */
-#ifndef WORKER_TRAINER_H
-#define WORKER_TRAINER_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -29,5 +28,3 @@ struct trainer_spec {
 };
 /* The thread's body. */
 enum status trainer_run(struct trainer_spec *spec);
-
-#endif

@@ -1,4 +1,5 @@
-/* transfer.h - one batch's pull and push, over all partitions: what to ask, and what the answers say.
+/* transfer.h - one batch's pull and push, over all partitions: what to ask, and what the answers
+ * say.
  *
  * A transfer knows no sockets and no time. Every step that it is told to take makes it ask each
  * partition something; what it asks is a message (transfer_message) that its client sends, as often
@@ -6,15 +7,14 @@
  * step is done:
  *
  *     IDLE -- pull --> PULLING --> PULLED -- push --> PUSHING --> DONE
- *     IDLE -- pull, without dense --> PULLING --> ROWS -- pull_dense --> PULLING_DENSE --> PULLED ...
+ *     IDLE -- pull, no dense --> PULLING --> ROWS -- pull_dense --> PULLING_DENSE --> PULLED ...
  *
  * Keys are given per field, in the batch's order; values come back in that order (split.h). Sending
- * again needs no copy of a message: keys and packed gradients stay here, and the header and the keys'
- * frame are made anew. Every partition takes part in every batch, even with no key: it has a slice of
- * the dense vector, and it must learn the batch's name.
+ * again needs no copy of a message: keys and packed gradients stay here, and the header and the
+ * keys' frame are made anew. Every partition takes part in every batch, even with no key: it has a
+ * slice of the dense vector, and it must learn the batch's name.
  */
-#ifndef WORKER_TRANSFER_H
-#define WORKER_TRANSFER_H
+#pragma once
 
 #include "common/net/transport.h"
 #include "split.h"
@@ -49,9 +49,9 @@ struct ask { /* the request that is out to one partition, if any, and what its l
     size_t push_bytes, push_cap;
     struct ask_sending sending;
 };
-/* What a push came to; complete in DONE. staleness: the largest over partitions of pushes applied since the rows were pulled,
- * since the dense vector was. fenced: a partition refused an old lease (the batch is someone else's
- * now, who trains it again where it is new). */
+/* What a push came to; complete in DONE. staleness: the largest over partitions of pushes applied
+ * since the rows were pulled, since the dense vector was. fenced: a partition refused an old lease
+ * (the batch is someone else's now, who trains it again where it is new). */
 struct transfer_outcome {
     uint64_t staleness, dense_staleness;
     uint32_t duplicates; /* partitions that had this name */
@@ -76,9 +76,9 @@ struct transfer {
 enum status transfer_init(struct transfer *x, const struct route *r);
 void transfer_fini(struct transfer *x);
 
-/* From IDLE. ids[slot][count[slot]] are copied. train: tickets are asked for. dense: the dense vector
- * is pulled too; else it ends in ROWS, and goes on with transfer_pull_dense, so that the dense vector
- * is newer than the rows. ERR_LIMIT: too many keys for a message. */
+/* From IDLE. ids[slot][count[slot]] are copied. train: tickets are asked for. dense: the dense
+ * vector is pulled too; else it ends in ROWS, and goes on with transfer_pull_dense, so that the
+ * dense vector is newer than the rows. ERR_LIMIT: too many keys for a message. */
 enum status transfer_pull(struct transfer *x, const uint64_t *const *ids, const uint32_t *count,
                           bool train, bool dense);
 void transfer_pull_dense(struct transfer *x);
@@ -97,11 +97,9 @@ float *transfer_dense(struct transfer *x);
  * is no row and the values are initial ones, else 0. NULL after one for training: nobody asked. */
 const uint8_t *transfer_missing(const struct transfer *x, uint32_t slot);
 
-/* For the client. The message that asks partition k what the state calls for: type and fields of *m,
- * the frame of keys (*keys is cleared first), and values that stay the transfer's. */
+/* For the client. The message that asks partition k what the state calls for: type and fields of
+ * *m, the frame of keys (*keys is cleared first), and values that stay the transfer's. */
 enum status transfer_message(const struct transfer *x, uint32_t k, struct wire_msg *m,
                              struct buf *keys, const uint8_t **values, size_t *values_bytes);
 /* Takes the answer of partition k, which is waited for. ERR_PROTOCOL. */
 enum status transfer_take(struct transfer *x, uint32_t k, const struct port_message *m);
-
-#endif

@@ -1,9 +1,9 @@
 /* worker.c - the control thread of a worker.
  *
  * Nothing here waits for anything but the link, and never longer than STEP_MS: one turn hears the
- * coordinator, sends what trainers have to say, and looks after the threads. Leases are asked for one
- * ahead, so that the reader loads the next shard while the trainers are on this one; in deterministic
- * mode the coordinator grants one at a time anyway.
+ * coordinator, sends what trainers have to say, and looks after the threads. Leases are asked for
+ * one ahead, so that the reader loads the next shard while the trainers are on this one; in
+ * deterministic mode the coordinator grants one at a time anyway.
  */
 #include "worker.h"
 

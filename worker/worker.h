@@ -4,8 +4,7 @@
  * to the reader, returns complete ones, asks clocks for trainers near their staleness bound, sends
  * evaluation scores, and beats. See docs/threads.md for who owns what.
  */
-#ifndef WORKER_WORKER_H
-#define WORKER_WORKER_H
+#pragma once
 
 #include <stdint.h>
 #include "common/base/file.h"
@@ -21,5 +20,3 @@ struct worker_options {
 };
 /* Runs until the job ends: OK, or the first cause. Blocking. */
 enum status worker_run(const struct worker_options *o);
-
-#endif

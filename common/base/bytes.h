@@ -3,8 +3,7 @@
  * Decoders take (bytes, length) through struct cursor and never read past the end: the first
  * over-read sets `bad`, returns zeros from then on, and one check at the end suffices.
  */
-#ifndef COMMON_BASE_BYTES_H
-#define COMMON_BASE_BYTES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,5 +92,3 @@ static inline void store_u32(void *p, uint32_t v) {
 static inline void store_u64(void *p, uint64_t v) {
     memcpy(p, &v, 8);
 }
-
-#endif

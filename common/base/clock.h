@@ -4,8 +4,7 @@
  * another time. Waits between threads (thread_cond_until) are not part of it: whoever replaces
  * the clock has no other threads that wait.
  */
-#ifndef COMMON_BASE_CLOCK_H
-#define COMMON_BASE_CLOCK_H
+#pragma once
 
 #include <stdint.h>
 
@@ -29,5 +28,3 @@ void clock_sleep_ms(uint64_t ms);
 
 /* Milliseconds left until a monotonic deadline in ms, 0 if it has passed. */
 uint64_t clock_left_ms(uint64_t deadline_ms);
-
-#endif

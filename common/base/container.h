@@ -14,8 +14,7 @@
  * ERR_CORRUPT with file, offset, and what was expected; a torn file has no end magic. Not thread-
  * safe; blocking.
  */
-#ifndef COMMON_BASE_CONTAINER_H
-#define COMMON_BASE_CONTAINER_H
+#pragma once
 
 #include "bytes.h"
 #include "file.h"
@@ -89,10 +88,8 @@ enum status container_checksum_begin(struct container_reader *r);
 /* XXH3-64 of the file as container_commit gave it. *whole false (and *out 0): it cannot be told,
  * since not every block was read, once and in order, or it was not wanted. */
 enum status container_checksum_end(struct container_reader *r, uint64_t *out, bool *whole);
-/* Does this program read `version` of `what`, first to last? Else ERR_CORRUPT, naming both; path: of
- * the file, or NULL where the caller knows it. */
+/* Does this program read `version` of `what`, first to last? Else ERR_CORRUPT, naming both; path:
+ * of the file, or NULL where the caller knows it. */
 enum status container_version(const char *path, const char *what, uint32_t version, uint32_t first,
                               uint32_t last);
 void container_close(struct container_reader *r); /* safe on a zeroed struct, and twice */
-
-#endif

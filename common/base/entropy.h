@@ -1,8 +1,7 @@
 /* entropy.h - numbers that nobody can foresee and no two processes share: a job's number, the
  * incarnation of a process. What is random in training comes from rng.h instead and depends on the
  * seed alone. */
-#ifndef COMMON_BASE_ENTROPY_H
-#define COMMON_BASE_ENTROPY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -12,5 +11,3 @@ void entropy_source_set(uint64_t (*source)(void));
 
 /* Never 0, which stands for "none" wherever such numbers are kept. Thread-safe. */
 uint64_t entropy_u64(void);
-
-#endif

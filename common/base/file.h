@@ -6,8 +6,7 @@
  * directory synced. Whoever looks at PATH finds the old file or the new one, whole. A failed fsync
  * is final for that file: it is never tried again.
  */
-#ifndef COMMON_BASE_FILE_H
-#define COMMON_BASE_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -125,5 +124,3 @@ enum status path_join(char *out, const char *dir, const char *name); /* DIR/NAME
 enum status path_absolute(char *out, const char *path);
 /* Likewise, without links, "." and ".."; it must exist. */
 enum status path_resolve(char *out, const char *path);
-
-#endif

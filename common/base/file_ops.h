@@ -4,8 +4,7 @@
  * simulator can have another disk: one that is full, whose fsync fails, that loses what was not
  * synced. Each function is as the system's of that name: -1 (NULL, MAP_FAILED) and errno.
  */
-#ifndef COMMON_BASE_FILE_OPS_H
-#define COMMON_BASE_FILE_OPS_H
+#pragma once
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -53,5 +52,3 @@ const struct file_ops *file_ops(void);
 
 /* What errno says of a call that failed: "PATH: cannot WHAT: ...". ERR_NOT_FOUND, ERR_IO. */
 enum status file_ops_fail(const char *path, const char *what);
-
-#endif

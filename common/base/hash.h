@@ -2,8 +2,7 @@
  *
  * A row's key is (field, feature id). The field enters by the hash of its NAME (its salt), so that
  * the order of columns in a data set changes neither a row's bucket nor its initial value. */
-#ifndef COMMON_BASE_HASH_H
-#define COMMON_BASE_HASH_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -34,5 +33,3 @@ static inline uint64_t hash_key(uint64_t field_salt, uint64_t id) {
 static inline uint32_t hash_bucket(uint64_t key_hash) {
     return (uint32_t)(key_hash >> 52);
 }
-
-#endif

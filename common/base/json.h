@@ -5,8 +5,7 @@
  * `key` is NULL inside arrays and for the top value. Errors are sticky: check j.status at the end.
  * A double that is not finite is written as null.
  */
-#ifndef COMMON_BASE_JSON_H
-#define COMMON_BASE_JSON_H
+#pragma once
 
 #include "bytes.h"
 
@@ -36,5 +35,3 @@ void json_null(struct json *j, const char *key);
 /* The number behind the first "key": of a text that was written here, not pretty; NaN if there is
  * none or it is null. No parser: a key that a text repeats, or quotes, is found there. */
 double json_number(const char *text, const char *key);
-
-#endif

@@ -1,6 +1,5 @@
 /* kind.h - what a file is, by its first bytes, where a text is expected. */
-#ifndef COMMON_BASE_KIND_H
-#define COMMON_BASE_KIND_H
+#pragma once
 
 #include <stddef.h>
 
@@ -19,5 +18,3 @@ struct kind {
 const struct kind *kind_of(const void *head, size_t n);
 /* OK for a text, else ERR_FORMAT naming the file, its kind, and what to do. */
 enum status kind_expect_text(const char *path, const void *head, size_t n);
-
-#endif

@@ -11,8 +11,7 @@
  * The lock belongs to the opening, not to the process: a child that inherits the descriptor holds
  * it too, and on after its parent's death. Only who writes takes a lock; readers never do.
  */
-#ifndef COMMON_BASE_LOCK_H
-#define COMMON_BASE_LOCK_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -38,5 +37,3 @@ enum status lock_take_in(struct lock *l, const char *dir);
 enum status lock_adopt(struct lock *l, int fd, const char *path);
 /* Removes the file unless it was adopted, and lets go. Safe when nothing is held. */
 void lock_release(struct lock *l);
-
-#endif

@@ -3,8 +3,7 @@
  * Thread-safe: one line is one write(2). The only global state of the program. What lines are
  * written is the configuration's log.level; the roles set it once they know it.
  */
-#ifndef COMMON_BASE_LOG_H
-#define COMMON_BASE_LOG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ void log_limit_end(struct log_limit *l);
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
-
-#endif

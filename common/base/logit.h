@@ -2,8 +2,7 @@
  *
  * a = logit of p_ctr, b = logit of p_cvr unless said otherwise (docs/model.md). All are pure; NaN
  * gives NaN. */
-#ifndef COMMON_BASE_LOGIT_H
-#define COMMON_BASE_LOGIT_H
+#pragma once
 
 #include <math.h>
 
@@ -18,5 +17,3 @@ static inline double sigmoid(double x) {
 double ctcvr_logit(double a, double b);
 /* log p_cvr = log p_ctcvr - log p_ctr where b is the logit of p_ctcvr; may be above 0. */
 double division_log(double a, double b);
-
-#endif

@@ -4,8 +4,7 @@
  * buffers never differ by a few bytes modulo 4096 (a slow path of glibc's memcpy) and rows never
  * straddle more lines than they must. All functions are thread-safe.
  */
-#ifndef COMMON_BASE_MEM_H
-#define COMMON_BASE_MEM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +49,3 @@ enum status mem_strdup(char **out, const char *text);
 /* Test seam: the n-th allocation from now (1 = next) of this thread fails with ERR_MEMORY, and so
  * do all later ones until called with 0. */
 void mem_fail_after(size_t n);
-
-#endif

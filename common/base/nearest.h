@@ -1,6 +1,5 @@
 /* nearest.h - the known name that a misspelt one is nearest to. */
-#ifndef COMMON_BASE_NEAREST_H
-#define COMMON_BASE_NEAREST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -16,5 +15,3 @@ struct nearest nearest_of(const char *asked);
 void nearest_try(struct nearest *n, const char *name);
 /* Edits from one to the other; names are cut at 128 bytes. */
 size_t nearest_distance(const char *a, const char *b);
-
-#endif

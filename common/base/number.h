@@ -1,7 +1,6 @@
 /* number.h - the one way in which whole numbers are written, in configurations and on command
  * lines. */
-#ifndef COMMON_BASE_NUMBER_H
-#define COMMON_BASE_NUMBER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -14,5 +13,3 @@ enum number_result { NUMBER_GOOD, NUMBER_BAD, NUMBER_TOO_LARGE };
 
 /* Digits and perhaps a letter, nothing else: no sign, no blanks. *out only when NUMBER_GOOD. */
 enum number_result number_parse(const char *text, enum number_unit unit, uint64_t *out);
-
-#endif

@@ -4,8 +4,7 @@
  * deadline; queue_close wakes everybody: puts then give ERR_CLOSED at once, takes give what is left
  * and then ERR_CLOSED. Ownership of an item passes with it.
  */
-#ifndef COMMON_BASE_QUEUE_H
-#define COMMON_BASE_QUEUE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -31,5 +30,3 @@ enum status queue_put(struct queue *q, void *item, uint64_t timeout_ms);
 enum status queue_take(struct queue *q, void **item, uint64_t timeout_ms);
 void queue_close(struct queue *q);
 size_t queue_count(struct queue *q);
-
-#endif

@@ -4,8 +4,7 @@
  * otherwise the sign bit), -0 counts as 0. Keys of floats and doubles are both 64 bits wide; a
  * radix sort skips the digits that all rows share, so floats cost what 32 bits cost.
  */
-#ifndef COMMON_BASE_RANK_H
-#define COMMON_BASE_RANK_H
+#pragma once
 
 #include "status.h"
 #include <stddef.h>
@@ -32,5 +31,3 @@ static inline uint64_t rank_key_f64(double score) {
 
 /* Sorts by key, ascending and stable, in O(n). Another 16 bytes a row meanwhile. ERR_MEMORY. */
 enum status rank_sort(struct ranked *rows, size_t n);
-
-#endif

@@ -1,8 +1,7 @@
 /* rng.h - counter-based random numbers: a value depends on (seed, a, b) alone, never on who asked
  * first. The mixer is the 64-bit finaliser of SplitMix64 (Steele, Lea, Flood 2014), applied to each
  * word in turn. All functions are pure. */
-#ifndef COMMON_BASE_RNG_H
-#define COMMON_BASE_RNG_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ double rng_normal(uint64_t seed, uint64_t a, uint64_t b);
 /* Fills perm[0..n) with a permutation of 0..n-1 that depends on (seed, a, b) alone (Fisher-Yates).
  */
 void rng_permutation(uint64_t seed, uint64_t a, uint64_t b, uint32_t *perm, size_t n);
-
-#endif

@@ -8,8 +8,7 @@
  * thread until the next fail(); `main` (or a thread's owner) prints it. Callers just pass the
  * status on. Nothing below main exits or prints.
  */
-#ifndef COMMON_BASE_STATUS_H
-#define COMMON_BASE_STATUS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -102,5 +101,3 @@ enum status cause_again(const struct cause *c);
             goto out;                                                                              \
         }                                                                                          \
     } while (0)
-
-#endif

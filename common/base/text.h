@@ -1,6 +1,5 @@
 /* text.h - bytes from outside, fit to be shown on a terminal or in a log. */
-#ifndef COMMON_BASE_TEXT_H
-#define COMMON_BASE_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,5 +13,3 @@ size_t text_show(char *out, size_t size, const char *text, size_t n, bool lines)
 /* Writes n bytes of any length, line ends and tabs as they are. Whether it could is in ferror(to).
  */
 void text_print(FILE *to, const char *text, size_t n);
-
-#endif

@@ -1,6 +1,5 @@
 /* thread.h - start a thread that reports its status; signals that ask the process to stop. */
-#ifndef COMMON_BASE_THREAD_H
-#define COMMON_BASE_THREAD_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +28,8 @@ static inline bool thread_ended(struct thread *t) {
     return atomic_load(&t->ended);
 }
 
-/* A condition variable whose waits end by the monotonic clock, and the end of one that begins now. */
+/* A condition variable whose waits end by the monotonic clock, and the end of one that begins now.
+ */
 void thread_cond_init(pthread_cond_t *c);
 struct timespec thread_cond_until(uint64_t timeout_ms);
 
@@ -40,5 +40,3 @@ bool stop_requested(void);        /* a stop signal has come */
 int stop_signal(void);            /* which; 0 if none; the newest of several */
 int stop_count(void);             /* how many have come */
 void stop_signal_add(int number); /* after stop_signals_install: another one that asks to stop */
-
-#endif

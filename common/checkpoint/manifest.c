@@ -1,8 +1,8 @@
 /* manifest.c - the manifest of a checkpoint as bytes (see manifest.h). The directory's side,
  * finding and publishing, is manifest_dir.c.
  *
- * What protobuf-c unpacks is copied into the plain struct field by field, and every field is checked
- * on the way: a decoded manifest is safe to compute with. */
+ * What protobuf-c unpacks is copied into the plain struct field by field, and every field is
+ * checked on the way: a decoded manifest is safe to compute with. */
 #include "manifest.h"
 
 #include <stdio.h>

@@ -6,8 +6,7 @@
  * directory is named step-….tmp. Protobuf (proto/checkpoint.proto) inside a container of kind
  * CONTAINER_MANIFEST; common/checkpoint/manifest.c alone sees the generated code.
  */
-#ifndef COMMON_CHECKPOINT_MANIFEST_H
-#define COMMON_CHECKPOINT_MANIFEST_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/field/field_schema.h"
@@ -64,5 +63,3 @@ enum status manifest_run_dir(const char *out);
  * manifest is damaged is logged). out[PATH_BYTES_MAX]. ERR_NOT_FOUND says what was looked for;
  * ERR_CORRUPT: there are checkpoints, but none with a manifest that reads. */
 enum status manifest_find(const char *path, char *out);
-
-#endif

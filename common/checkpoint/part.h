@@ -6,8 +6,7 @@
  * of counters), DENSE blocks (tag = first float; w, then optimizer state m, v), TOTALS (records per
  * table). META comes first, TOTALS last; what lies between in no promised order.
  */
-#ifndef COMMON_CHECKPOINT_PART_H
-#define COMMON_CHECKPOINT_PART_H
+#pragma once
 
 #include "common/base/container.h"
 #include "manifest.h"
@@ -48,5 +47,3 @@ enum status part_open(struct part_reader *r, const char *dir, const struct manif
  * file's checksum were checked: what came before is to be trusted only then. */
 enum status part_next(struct part_reader *r, struct part_chunk *chunk);
 void part_close(struct part_reader *r);
-
-#endif

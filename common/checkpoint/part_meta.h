@@ -1,7 +1,6 @@
 /* part_meta.h - META, the first block of a part file: which buckets and dense floats the part has,
  * the shapes of its tables, and which batches its buckets have seen. */
-#ifndef COMMON_CHECKPOINT_PART_META_H
-#define COMMON_CHECKPOINT_PART_META_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/job/config.h"
@@ -41,5 +40,3 @@ enum status part_meta_encode(const struct part_meta *m, struct buf *out);
 /* ERR_CORRUPT: the bytes make no META. Nothing is left to free after a failure. */
 enum status part_meta_decode(struct part_meta *m, const void *data, size_t bytes);
 void part_meta_free(struct part_meta *m);
-
-#endif

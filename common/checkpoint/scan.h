@@ -6,8 +6,7 @@
  * read: other tables' by their tag, other buckets' by their part. Any number of passes, one at a
  * time; not thread-safe.
  */
-#ifndef COMMON_CHECKPOINT_SCAN_H
-#define COMMON_CHECKPOINT_SCAN_H
+#pragma once
 
 #include "common/job/config.h"
 #include "common/job/layout.h"
@@ -74,5 +73,3 @@ uint32_t scan_bucket(const struct scan *s, uint32_t slot, uint64_t id);
 /* The whole dense vector: *out = (1 + dense_state) * layout.count floats, w first, then the state
  * vectors; the caller's to free (mem_free). ERR_CORRUPT if a float is missing. */
 enum status scan_dense(const struct scan *s, float **out);
-
-#endif

@@ -17,8 +17,7 @@
  * Built by one thread, used by one thread at a time; owns its arrays, reused between batches
  * without freeing.
  */
-#ifndef COMMON_DATA_BATCH_H
-#define COMMON_DATA_BATCH_H
+#pragma once
 
 #include "common/job/applied.h"
 #include "shard.h"
@@ -63,5 +62,3 @@ enum status batch_cutter_shard(struct batch_cutter *c, const struct shard *s, co
 /* Fills *b with positions [begin, end) of the ordered impressions. ERR_MEMORY. */
 enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b);
 void batch_fini(struct batch *b); /* zero-initialised is fine */
-
-#endif

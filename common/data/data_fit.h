@@ -1,8 +1,7 @@
 /* data_fit.h - may these shards be used with that model, or together with those shards? The fields
  * of both are compared: which there are, on which side (user or item), and how their texts became
  * ids (field_schema.h). */
-#ifndef COMMON_DATA_DATA_FIT_H
-#define COMMON_DATA_DATA_FIT_H
+#pragma once
 
 #include "common/base/file.h"
 #include "common/job/config.h"
@@ -31,5 +30,3 @@ enum status data_fit_labels(const struct config *c, const struct dataset *data, 
 void data_fit_log(struct buf *doubts);
 /* dataset_read_all, with its doubts in the log. */
 enum status data_fit_read(struct dataset *d, const struct file_list *dirs);
-
-#endif

@@ -1,7 +1,6 @@
 /* dataset.h - a shard directory, or several as one data set: shards and the manifest that says what
  * they hold. The manifest is written last, so its presence says that all shards are there. */
-#ifndef COMMON_DATA_DATASET_H
-#define COMMON_DATA_DATASET_H
+#pragma once
 
 #include "common/base/file.h"
 #include "common/field/field_schema.h"
@@ -76,5 +75,3 @@ enum status dataset_peek(const struct dataset *d, struct dataset_contents *out);
 /* Reads every shard whole, checks checksums and counts against the manifest; first damage is
  * ERR_CORRUPT with file and offset. */
 enum status dataset_verify(const struct dataset *d);
-
-#endif

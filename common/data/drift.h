@@ -13,8 +13,7 @@
  * counts are, the second how rare small ones are. Since some thousand parts are looked at, a
  * finding must be five spreads away.
  */
-#ifndef COMMON_DATA_DRIFT_H
-#define COMMON_DATA_DRIFT_H
+#pragma once
 
 #include "common/base/bytes.h"
 
@@ -45,5 +44,3 @@ struct drift_finding {
 struct drift_finding drift_judge(const struct drift_counts *parts, size_t count, uint64_t groups);
 /* The same of ten stretches of a log with as many impressions each, as far as blocks allow. */
 struct drift_finding drift_tenths(const struct drift *d, uint64_t groups);
-
-#endif

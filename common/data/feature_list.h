@@ -1,7 +1,6 @@
 /* feature_list.h - features of a group or an impression, in memory that is kept from one to the
  * next. */
-#ifndef COMMON_DATA_FEATURE_LIST_H
-#define COMMON_DATA_FEATURE_LIST_H
+#pragma once
 
 #include "common/base/mem.h"
 #include "shard_builder.h"
@@ -26,5 +25,3 @@ static inline enum status feature_list_add(struct feature_list *l, const struct 
     l->features[l->count++] = *f;
     return OK;
 }
-
-#endif

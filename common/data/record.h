@@ -8,8 +8,7 @@
  * docs/stream.md) is made of training records instead: an impression then occurs in several
  * records, each with what was known at its time, and the kind says what a record adds.
  */
-#ifndef COMMON_DATA_RECORD_H
-#define COMMON_DATA_RECORD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,5 +58,3 @@ struct moment {
 static inline bool record_time_good(uint64_t time) {
     return time > 0 && time <= SHARD_TIME_MAX;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* sample.h - the impressions of a shard that a model trains on (sampling.h): base and its kin see
  * clicked impressions only, some with a share of the others or with copies of the converted. */
-#ifndef COMMON_DATA_SAMPLE_H
-#define COMMON_DATA_SAMPLE_H
+#pragma once
 
 #include "sampling.h"
 #include "shard.h"
@@ -12,5 +11,3 @@
  * says, and each subset of that size is as likely as any other. ERR_MEMORY leaves *s as it was. */
 enum status shard_sample(struct shard *s, uint32_t user_fields, const struct sampling *sampling,
                          uint64_t seed, uint32_t shard);
-
-#endif

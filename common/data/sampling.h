@@ -1,6 +1,5 @@
 /* sampling.h - which share of a data set's impressions a model trains on. sample.h picks them. */
-#ifndef COMMON_DATA_SAMPLING_H
-#define COMMON_DATA_SAMPLING_H
+#pragma once
 
 #include "common/job/config.h"
 
@@ -19,5 +18,3 @@ uint64_t sampling_count(const struct sampling *s, uint32_t impressions, uint32_t
 static inline bool sampling_is_all(const struct sampling *s) {
     return s->unclicked >= 1.0 && s->copies == 1;
 }
-
-#endif

@@ -24,8 +24,7 @@
  * A shard may carry times, time[B], click_time[B] and conversion_time[B] (struct moment; all three
  * columns or none). If its entries are training records it carries kind[B] too.
  */
-#ifndef COMMON_DATA_SHARD_H
-#define COMMON_DATA_SHARD_H
+#pragma once
 
 #include "common/job/schema.h"
 #include "record.h"
@@ -69,5 +68,3 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
  * 1 / sample_rate: its weight is divided by the rate. A rate of 1 changes nothing. ERR_MEMORY. */
 enum status shard_weigh(struct shard *s, double sample_rate);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */
-
-#endif

@@ -1,7 +1,6 @@
 /* shard_builder.h - collects groups of impressions and writes them as a shard's file (shard.h says
  * what a shard is). One builder, one thread. Memory is about 16 bytes a value until written. */
-#ifndef COMMON_DATA_SHARD_BUILDER_H
-#define COMMON_DATA_SHARD_BUILDER_H
+#pragma once
 
 #include <stddef.h>
 
@@ -47,5 +46,3 @@ size_t shard_builder_bytes(const struct shard_builder *b);
  * or with a feature on the other side than its field. */
 enum status shard_builder_write(struct shard_builder *b, const struct schema *schema,
                                 const char *dir, const char *name, struct shard_info *info);
-
-#endif

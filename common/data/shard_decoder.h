@@ -1,8 +1,7 @@
 /* shard_decoder.h - a shard's file while it is read, block after block; for shard.c, which takes
  * the columns, and shard_info.c, which peeks. Nothing of the file is trusted: META's counts are
  * bounded before anything is allocated from them. */
-#ifndef COMMON_DATA_SHARD_DECODER_H
-#define COMMON_DATA_SHARD_DECODER_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/base/container.h"
@@ -54,5 +53,3 @@ static inline uint64_t cursor_short(struct cursor *c) {
 static inline bool cursor_spent(const struct cursor *c) {
     return !c->bad && cursor_left(c) == 0;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* shard_dict.h - the dictionary of one column of a shard that is being written. */
-#ifndef COMMON_DATA_SHARD_DICT_H
-#define COMMON_DATA_SHARD_DICT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ struct shard_dict {
 /* The dictionary of n values, in place of the one before. ERR_MEMORY. */
 enum status shard_dict_make(struct shard_dict *d, const struct shard_value *values, size_t n);
 void shard_dict_fini(struct shard_dict *d); /* safe on a zeroed struct */
-
-#endif

@@ -1,8 +1,7 @@
 /* shard_format.h - the numbers of the shard format on disk (docs/format.md), shared by the file
  * that writes shards and the one that reads them. docs/format.md has the order of the blocks; those
  * of a column carry its number in META as their tag. */
-#ifndef COMMON_DATA_SHARD_FORMAT_H
-#define COMMON_DATA_SHARD_FORMAT_H
+#pragma once
 
 /* What a shard may hold at most. */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
@@ -49,5 +48,3 @@
 #define SHARD_SIDE_ITEM 1u
 
 #define SHARD_NARROW_MAX 65536u /* entries of a dictionary whose codes are u16 */
-
-#endif

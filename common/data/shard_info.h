@@ -1,7 +1,6 @@
 /* shard_info.h - what is known of a shard's file without its columns: a manifest's entry, what a
  * builder says of the file it wrote, and what a peek into a file tells. */
-#ifndef COMMON_DATA_SHARD_INFO_H
-#define COMMON_DATA_SHARD_INFO_H
+#pragma once
 
 #include "shard_weights.h"
 
@@ -23,5 +22,3 @@ void shard_name(uint32_t n, char *out);
  * shard, but no damage elsewhere. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY; ERR_LIMIT: too
  * long a name. */
 enum status shard_peek(const char *dir, const char *name, struct shard_info *info);
-
-#endif

@@ -3,8 +3,7 @@
  * A weight is a float from 0 to SHARD_WEIGHT_MAX (shard_format.h); where an array of weights is
  * NULL every impression counts 1.
  */
-#ifndef COMMON_DATA_SHARD_WEIGHTS_H
-#define COMMON_DATA_SHARD_WEIGHTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,5 +22,3 @@ void weight_sums_add(struct weight_sums *to, const struct weight_sums *from);
 /* Clicks per impression and conversions per click, each impression by its weight; 0 without clicks.
  * sample_rate: the share of the unclicked impressions that the log kept. */
 void weight_sums_rates(const struct weight_sums *w, double sample_rate, double *ctr, double *cvr);
-
-#endif

@@ -1,6 +1,5 @@
 /* shard_write.h - what a builder has collected, and how it becomes a file. For shard_builder.c. */
-#ifndef COMMON_DATA_SHARD_WRITE_H
-#define COMMON_DATA_SHARD_WRITE_H
+#pragma once
 
 #include "common/job/schema.h"
 #include "record.h"
@@ -34,5 +33,3 @@ struct shard_builder {
  * or none. *info describes the file. Statuses as shard_builder_write. */
 enum status shard_write(const struct shard_builder *b, const struct schema *schema, const char *dir,
                         const char *name, struct shard_info *info);
-
-#endif

@@ -4,8 +4,7 @@
  * id, f32 p_ctr, f32 p_cvr, f32 p_cvr_do, u8 labels, 3 bytes zero. Any order on disk; in memory
  * sorted by id. docs/synth.md tells what the two p_cvr are.
  */
-#ifndef COMMON_DATA_TRUTH_H
-#define COMMON_DATA_TRUTH_H
+#pragma once
 
 #include "common/base/container.h"
 
@@ -40,5 +39,3 @@ struct truth {
 enum status truth_read(struct truth *t, const char *path);
 const struct truth_row *truth_find(const struct truth *t, uint64_t impression_id); /* or NULL */
 void truth_free(struct truth *t); /* safe on a zeroed struct */
-
-#endif

@@ -12,8 +12,7 @@
  * A value is counted where it is stored, in R and N too: one of the user side counts once a group,
  * or once for each batch that has a piece of the group.
  */
-#ifndef COMMON_DATA_UNSEEN_H
-#define COMMON_DATA_UNSEEN_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/job/config.h"
@@ -60,5 +59,3 @@ void unseen_json(const struct unseen *u, const struct schema *s, const double *f
  * unseen than values. */
 enum status unseen_pack(const struct unseen *u, struct buf *out);
 enum status unseen_unpack(struct unseen *u, uint32_t fields, const void *data, size_t bytes);
-
-#endif

@@ -4,8 +4,7 @@
  * missing digits, and depends on the locale. Here a number that touches another one has all its
  * digits, a text is read to its end, and a date must exist. Pure.
  */
-#ifndef COMMON_FIELD_CIVIL_H
-#define COMMON_FIELD_CIVIL_H
+#pragma once
 
 #include <stdint.h>
 
@@ -35,5 +34,3 @@ void civil_of(int64_t seconds, struct civil *c);
 /* 2014-10-21 00:30:00 */
 #define CIVIL_BYTES 32
 void civil_text(int64_t seconds, char out[CIVIL_BYTES]);
-
-#endif

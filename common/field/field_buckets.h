@@ -1,6 +1,5 @@
 /* field_buckets.h - the bounds of a numeric field, from the texts of a schema's keys. */
-#ifndef COMMON_FIELD_FIELD_BUCKETS_H
-#define COMMON_FIELD_FIELD_BUCKETS_H
+#pragma once
 
 #include "field_text.h"
 
@@ -10,5 +9,3 @@ enum status field_buckets_number(const char *text, double *out);
 enum status field_buckets_bounds(struct field_rule *rule, const char *list);
 /* "from, to, steps": so many buckets of one width between them, or of one ratio. */
 enum status field_buckets_steps(struct field_rule *rule, const char *list, bool logarithmic);
-
-#endif

@@ -6,8 +6,7 @@
  * that is not from 1990 to 2100 counts as not understood; field_clock_guess then says what the text
  * looks like.
  */
-#ifndef COMMON_FIELD_FIELD_CLOCK_H
-#define COMMON_FIELD_FIELD_CLOCK_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "civil.h"
@@ -49,5 +48,3 @@ const char *field_clock_digits_guess(struct span cell);
 
 /* The settings in the schema's keys. ERR_MEMORY. */
 enum status field_clock_describe(const struct field_clock *c, struct buf *out);
-
-#endif

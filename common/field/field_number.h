@@ -1,7 +1,6 @@
 /* field_number.h - numbers as people and programs write them: 1.234,50 and 000376 and 376.0. Pure.
  */
-#ifndef COMMON_FIELD_FIELD_NUMBER_H
-#define COMMON_FIELD_FIELD_NUMBER_H
+#pragma once
 
 #include <stdint.h>
 #include "span.h"
@@ -72,5 +71,3 @@ bool field_number_plain(const struct number_style *style, struct span text,
 /* The id in a text: without blanks around it, zeros before it, and a fraction of zeros behind it.
  */
 struct span field_id_plain(char decimal, struct span text);
-
-#endif

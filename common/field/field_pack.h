@@ -1,7 +1,7 @@
 /* field_pack.h - what the two manifests that are protobuf messages, a data set's (dataset.c) and a
- * checkpoint's (manifest.c), have in common: their fields, and unpacking what is not to be trusted. */
-#ifndef COMMON_FIELD_FIELD_PACK_H
-#define COMMON_FIELD_FIELD_PACK_H
+ * checkpoint's (manifest.c), have in common: their fields, and unpacking what is not to be trusted.
+ */
+#pragma once
 
 #include "field.pb-c.h"
 #include "common/job/schema.h"
@@ -38,5 +38,3 @@ struct pack_budget {
     bool no_memory; /* what it refused was within the budget */
 };
 void pack_budget_init(struct pack_budget *b, size_t bytes, size_t most);
-
-#endif

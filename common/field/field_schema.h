@@ -9,8 +9,7 @@
  * A field that says nothing is FIELD_UNKNOWN: shards and checkpoints of an older version, or of
  * another program.
  */
-#ifndef COMMON_FIELD_FIELD_SCHEMA_H
-#define COMMON_FIELD_FIELD_SCHEMA_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/job/schema.h"
@@ -75,5 +74,3 @@ enum status field_schema_describe(const struct field_schema *f, struct buf *out)
 enum status field_schemas_match(const struct field_schemas *a, const char *a_says,
                                 const struct field_schemas *b, const char *b_says,
                                 struct buf *doubts);
-
-#endif

@@ -1,7 +1,6 @@
 /* field_text.h - a text of a log as a feature id, by its field's schema: what `esmm prep` does with
  * a cell, and `esmm inspect --text` with its argument. */
-#ifndef COMMON_FIELD_FIELD_TEXT_H
-#define COMMON_FIELD_FIELD_TEXT_H
+#pragma once
 
 #include "field_schema.h"
 #include "common/base/hash.h"
@@ -10,8 +9,8 @@
 /* How texts of a field become ids. */
 struct field_rule {
     enum field_kind kind;
-    double *
-        bounds; /* [bound_count] ascending; numeric only. Bucket k: k bounds are at most the value */
+    /* [bound_count] ascending; numeric only. Bucket k: k bounds are at most the value. */
+    double *bounds;
     uint32_t bound_count;
 };
 
@@ -32,5 +31,3 @@ static inline enum field_fault field_text_id(const struct field_rule *rule, stru
  * style. *fault stays as it is, or says that the weight is no number. */
 struct span field_text_value(char weight_separator, const struct number_style *style,
                              struct span text, float *weight, enum field_fault *fault);
-
-#endif

@@ -1,6 +1,5 @@
 /* span.h - a stretch of a text that somebody else owns; it does not end with NUL. */
-#ifndef COMMON_FIELD_SPAN_H
-#define COMMON_FIELD_SPAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ static inline struct span span_trimmed(struct span text) {
     }
     return text;
 }
-
-#endif

@@ -5,8 +5,7 @@
  * Texts are parted by commas; blanks and tabs around one are cut off. A text in double quotes is
  * taken as it stands, commas and blanks too; a quote in it is written twice.
  */
-#ifndef COMMON_FIELD_TEXT_LIST_H
-#define COMMON_FIELD_TEXT_LIST_H
+#pragma once
 
 #include <stdint.h>
 
@@ -39,5 +38,3 @@ static inline bool text_list_has(const struct text_list *l, struct span cell) {
     }
     return false;
 }
-
-#endif

@@ -4,8 +4,7 @@
  * threads must not touch. So a name is looked up once, before there are any: the days from 1989 to
  * 2101 are walked, and every change of the offset is noted.
  */
-#ifndef COMMON_FIELD_ZONE_H
-#define COMMON_FIELD_ZONE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,5 +32,3 @@ enum status zone_find(struct zone *z, const char *name);
 int64_t zone_utc(const struct zone *z, int64_t wall, enum zone_fit *fit);
 /* +HH:MM, +HHMM, +HH or Z at *at, which then stands behind it; `end` is where the text ends. */
 bool zone_offset(const char **at, const char *end, int32_t *out);
-
-#endif

@@ -7,8 +7,7 @@
  * (applied_grow): that of a stream, which has one epoch that is never complete, so `base` stays 0.
  * Part of every checkpoint. Single thread.
  */
-#ifndef COMMON_JOB_APPLIED_H
-#define COMMON_JOB_APPLIED_H
+#pragma once
 
 #include <stdbool.h>
 #include "common/base/bytes.h"
@@ -47,7 +46,8 @@ bool applied_equal(const struct applied *a, const struct applied *b); /* the sam
  * ERR_PROTOCOL: they know a shard with different batches; ERR_MEMORY. `into` has its names still
  * after each of them. */
 enum status applied_intersect(struct applied *into, const struct applied *with);
-/* out := bitmap of a shard's applied batches in an epoch: bit i of byte i/8, (batches+7)/8 bytes. */
+/* out := bitmap of a shard's applied batches in an epoch: bit i of byte i/8, (batches+7)/8 bytes.
+ */
 enum status applied_bits(const struct applied *a, uint32_t epoch, uint32_t shard, struct buf *out);
 
 /* Appends the set's bytes to out. */
@@ -56,5 +56,3 @@ enum status applied_encode(const struct applied *a, struct buf *out);
  * An open set must know no shard otherwise than the plan does; decoded, it knows the whole plan. */
 enum status applied_decode(struct applied **out, const void *data, size_t bytes,
                            const uint32_t *batches_per_shard, uint32_t shards);
-
-#endif

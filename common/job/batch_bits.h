@@ -3,8 +3,7 @@
  * Every shard's bits begin on a byte, so that a shard's bitmap is a slice of the array. Single
  * thread.
  */
-#ifndef COMMON_JOB_BATCH_BITS_H
-#define COMMON_JOB_BATCH_BITS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,5 +35,3 @@ static inline size_t batch_bits_bytes_of(uint32_t batches) {
 static inline size_t batch_bits_bytes(const struct batch_bits *p) {
     return (size_t)p->offset[p->shards];
 }
-
-#endif

@@ -8,8 +8,7 @@
  * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
  * field named there that the data does not have is an error when the config meets the schema.
  */
-#ifndef COMMON_JOB_CONFIG_H
-#define COMMON_JOB_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,10 +98,8 @@ enum status config_same(const struct config *was, const struct config *now,
 /* The same of a field's table; names: keys of [table], NULL after the last. */
 enum status config_same_table(const struct config *was, const struct config *now, const char *field,
                               const char *const *names);
-/* [table] with the overrides of the field `name`; its dim is that of a row, which has all the model's
- * dictionaries (method.h). */
+/* [table] with the overrides of the field `name`; its dim is that of a row, which has all the
+ * model's dictionaries (method.h). */
 struct table_config config_table(const struct config *c, const char *name);
 /* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */
 enum status config_reference(struct buf *out);
-
-#endif

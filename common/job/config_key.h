@@ -4,8 +4,7 @@
  * others describe a struct config. `base` below is the struct that the key describes. Nothing here
  * blocks; any thread.
  */
-#ifndef COMMON_JOB_CONFIG_KEY_H
-#define COMMON_JOB_CONFIG_KEY_H
+#pragma once
 
 #include "config.h"
 
@@ -40,5 +39,3 @@ enum status config_key_print(const struct config_key *k, const void *base, struc
 enum status config_key_range(const struct config_key *k, struct buf *out);
 /* The text of choice number `index` of "a|b|c", its length in *n; NULL past the last. */
 const char *config_choice(const char *choices, unsigned index, size_t *n);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Nothing here blocks; any thread.
  */
-#ifndef COMMON_JOB_CONFIG_KEYS_H
-#define COMMON_JOB_CONFIG_KEYS_H
+#pragma once
 
 #include "config_key.h"
 
@@ -25,5 +24,3 @@ enum status config_section_check(const char *section);
  * expected. */
 enum status config_set_in(struct config *c, const char *section, const char *name,
                           const char *text);
-
-#endif

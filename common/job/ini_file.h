@@ -4,14 +4,13 @@
  *     [section]
  *     key = value
  *
- * Configurations (config_ini.c) and the schemas of logs (csv_schema_file.c) are read with it. Blanks
- * around a line, a key or a value do not count. A key may be given once in its section, in which
- * parts ever the section comes: of two lines for one key one would win, and nobody be told which.
- * A section's name ends at the first ']' behind which nothing but a comment follows, and where it is
- * in quotes (column."a] ; b") behind these.
+ * Configurations (config_ini.c) and the schemas of logs (csv_schema_file.c) are read with it.
+ * Blanks around a line, a key or a value do not count. A key may be given once in its section, in
+ * which parts ever the section comes: of two lines for one key one would win, and nobody be told
+ * which. A section's name ends at the first ']' behind which nothing but a comment follows, and
+ * where it is in quotes (column."a] ; b") behind these.
  */
-#ifndef COMMON_JOB_INI_FILE_H
-#define COMMON_JOB_INI_FILE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -31,5 +30,3 @@ enum status ini_file_parse(const struct ini_form *form, void *arg, const char *n
                            const char *text);
 /* The text of a file. ERR_NOT_FOUND, ERR_FORMAT (not text), ERR_CONFIG (a zero byte), ERR_IO. */
 enum status ini_file_read(const struct ini_form *form, void *arg, const char *path);
-
-#endif

@@ -18,9 +18,9 @@
  *
  * ple with several levels of experts (model.levels) has the further levels above that, before the
  * towers' second layers, each in the same order, named level2.expert0.w1 and so on. Experts and
- * gates of a level belong to T + 1 strands: those of the towers, and the shared one. From the second
- * level on they read their strand's mixture of the level below, which is [H1] wide. So every level
- * but the last has one gate more, the shared strand's, which chooses among all E experts:
+ * gates of a level belong to T + 1 strands: those of the towers, and the shared one. From the
+ * second level on they read their strand's mixture of the level below, which is [H1] wide. So every
+ * level but the last has one gate more, the shared strand's, which chooses among all E experts:
  *
  *     ... gate.cvr.w1 [S,I]  gate.shared.w1 [E,I]  expert0.b1 [H1] ...
  *     level2.expert0.w1 [H1,H1] ... level2.gate.ctr.w1 [S,H1] level2.gate.cvr.w1 [S,H1]
@@ -43,8 +43,7 @@
  *
  * On the servers the vector is cut by bucket: bucket k owns [count*k/BUCKETS, count*(k+1)/BUCKETS).
  */
-#ifndef COMMON_JOB_LAYOUT_H
-#define COMMON_JOB_LAYOUT_H
+#pragma once
 
 #include "config.h"
 #include "common/base/hash.h"
@@ -101,8 +100,8 @@ void layout_clear_foreign(const struct layout *l, float *dense);
 static inline uint32_t layout_gates(const struct layout *l, uint32_t level) {
     return l->towers + (level + 1 < l->levels ? 1 : 0);
 }
-/* How many arrays of weights a level has, and of biases: E experts and its gates; T in a first layer
- * without experts. */
+/* How many arrays of weights a level has, and of biases: E experts and its gates; T in a first
+ * layer without experts. */
 static inline uint32_t layout_blocks(const struct layout *l, uint32_t level) {
     return l->experts + layout_gates(l, level);
 }
@@ -163,8 +162,7 @@ static inline uint64_t layout_slice(const struct layout *l, uint32_t bucket) {
 
 /* Initial values of floats [begin, end) into out, each from (seed, array name, index) alone.
  * Weights and hidden biases are uniform in +-1/sqrt(fan_in) (the default of torch.nn.Linear), the
- * weights of experts above the first level in +-sqrt(6 S/fan_in) (He et al. 2015, of a mean of S). */
+ * weights of experts above the first level in +-sqrt(6 S/fan_in) (He et al. 2015, of a mean of S).
+ */
 void layout_initial(const struct layout *l, uint64_t seed, uint64_t begin, uint64_t end,
                     float *out);
-
-#endif

@@ -6,8 +6,7 @@
  * division, unbias) has two: a row holds both, the first for tower 0, the second for tower 1, so a
  * row is two times `table.dim` wide and the servers need not know.
  */
-#ifndef COMMON_JOB_METHOD_H
-#define COMMON_JOB_METHOD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,5 +72,3 @@ const struct method *method_of(enum model_name name);
 struct method method_with(enum model_name name, uint32_t behaviours, enum delay_method delay);
 /* How many heads a delay method has. */
 uint32_t method_heads(enum delay_method delay);
-
-#endif

@@ -1,7 +1,6 @@
 /* optimizer_config.h - an update rule and its constants, of rows ([table]) or of the dense vector
  * ([dense]). ps/optimizer.h applies them; docs/config.md has ranges and defaults. */
-#ifndef COMMON_JOB_OPTIMIZER_CONFIG_H
-#define COMMON_JOB_OPTIMIZER_CONFIG_H
+#pragma once
 
 #include "optimizer_kind.h"
 
@@ -19,5 +18,3 @@ struct optimizer_config {
     float l2;    /* gradient += l2 * w, on touched rows only */
     float decay; /* w -= lr * decay * w beside the update; not for ftrl */
 };
-
-#endif

@@ -1,7 +1,6 @@
 /* optimizer_kind.h - the update rules there are, and what each keeps of a row: what the
  * configuration, part files and the rules themselves (ps/optimizer.h) agree on. */
-#ifndef COMMON_JOB_OPTIMIZER_KIND_H
-#define COMMON_JOB_OPTIMIZER_KIND_H
+#pragma once
 
 #include <stdint.h>
 
@@ -11,5 +10,3 @@ enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_F
 const char *optimizer_name(enum optimizer_kind kind);
 /* Floats of state beside dim weights. */
 uint32_t optimizer_state_floats(enum optimizer_kind kind, uint32_t dim);
-
-#endif

@@ -5,12 +5,11 @@
  * batches of nearly equal size: batch k holds positions [n*k/K, n*(k+1)/K) of the shard's
  * impressions in the epoch's order. The order permutes whole groups when shuffling is on.
  *
- * A model that trains on a sample of the shard (common/data/sampling.h) makes as many batches as one that trains
- * on all of it: its batches are smaller instead. So models make the same number of steps in a pass,
- * and `train.batch` means the same for all.
+ * A model that trains on a sample of the shard (common/data/sampling.h) makes as many batches as
+ * one that trains on all of it: its batches are smaller instead. So models make the same number of
+ * steps in a pass, and `train.batch` means the same for all.
  */
-#ifndef COMMON_JOB_PLAN_H
-#define COMMON_JOB_PLAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,5 +32,3 @@ void plan_shards(uint64_t seed, bool shuffle, uint32_t epoch, uint32_t shard_cou
 /* order[groups]: the epoch's order of the shard's groups. */
 void plan_groups(uint64_t seed, bool shuffle, uint32_t epoch, uint32_t shard, uint32_t groups,
                  uint32_t *order);
-
-#endif

@@ -1,9 +1,6 @@
 /* precision.h - how numbers travel, and what multiplies them. */
-#ifndef COMMON_JOB_PRECISION_H
-#define COMMON_JOB_PRECISION_H
+#pragma once
 
 enum value_type { VALUE_F32, VALUE_BF16 };        /* how rows and gradients travel */
 enum precision { PRECISION_F32, PRECISION_BF16 }; /* of the operands of matrix products */
 enum kernel_choice { KERNEL_AUTO, KERNEL_BLAS, KERNEL_AVX512 }; /* what multiplies matrices */
-
-#endif

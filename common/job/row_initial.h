@@ -1,11 +1,8 @@
 /* row_initial.h - the values that a row begins with: a pure function of seed and key. */
-#ifndef COMMON_JOB_ROW_INITIAL_H
-#define COMMON_JOB_ROW_INITIAL_H
+#pragma once
 
 #include <stdint.h>
 
 /* out[dim], dim at most DIM_MAX: normals with standard deviation `scale`, from (seed, key hash).
  * A row of a smaller dim is the beginning of a larger one. */
 void row_initial(uint64_t seed, uint64_t key_hash, float scale, uint32_t dim, float *out);
-
-#endif

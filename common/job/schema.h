@@ -3,8 +3,7 @@
  * Field order is by side (user first), then by name; the position is the field's slot. Keys hash
  * with the field's name (see hash.h), so slots may differ between data sets; schema_map joins them.
  */
-#ifndef COMMON_JOB_SCHEMA_H
-#define COMMON_JOB_SCHEMA_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ int schema_find(const struct schema *s, const char *name);
 /* map[slot in from] = slot in to, or -1 where `to` lacks the field (or has it on the other side).
  */
 void schema_map(const struct schema *from, const struct schema *to, int map[FIELDS_MAX]);
-
-#endif

@@ -4,8 +4,7 @@
  * A shard directory's manifest may name its stream. A log, an older file or another producer names
  * none; then nothing is known, and nothing is refused.
  */
-#ifndef COMMON_JOB_STREAMS_H
-#define COMMON_JOB_STREAMS_H
+#pragma once
 
 #include "common/base/status.h"
 #include "method.h"
@@ -26,5 +25,3 @@ extern const char *const streams_names[];            /* all of them, up to a NUL
 /* OK if the method can learn from records of a stream of that name, or if the name is "" (not
  * known). Else ERR_CONFIG: names the directory, the stream and what was expected. */
 enum status streams_fit(enum delay_method delay, const char *stream, const char *dir);
-
-#endif

@@ -1,6 +1,5 @@
 /* table_config.h - what is configured of one table, which holds the rows of one field. */
-#ifndef COMMON_JOB_TABLE_CONFIG_H
-#define COMMON_JOB_TABLE_CONFIG_H
+#pragma once
 
 #include <stdint.h>
 #include "optimizer_config.h"
@@ -17,5 +16,3 @@ struct table_config {
     uint32_t evict_age;   /* evict a row not updated for so many applied batches; 0 never */
     struct optimizer_config opt;
 };
-
-#endif

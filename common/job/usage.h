@@ -4,8 +4,7 @@
  * stages of a trainer or partition thread sum up to its life. A lap is one reading of the clock
  * (some 25 ns) and there are a few per 256 impressions: always on.
  */
-#ifndef COMMON_JOB_USAGE_H
-#define COMMON_JOB_USAGE_H
+#pragma once
 
 #include <stdint.h>
 #include "common/base/clock.h"
@@ -62,5 +61,3 @@ void usage_of_process(struct usage *u);
 void usage_add_laps(struct usage *u, const struct laps *l);
 /* Sums; of peak_bytes the larger. */
 void usage_add(struct usage *into, const struct usage *from);
-
-#endif

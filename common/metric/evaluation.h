@@ -3,8 +3,7 @@
  * Populations are named: CTR on all impressions, CVR on clicked ones, CTCVR on all. A figure whose
  * population lacks a class is NaN ("undefined"), never 0.5.
  */
-#ifndef COMMON_METRIC_EVALUATION_H
-#define COMMON_METRIC_EVALUATION_H
+#pragma once
 
 #include "metric_bootstrap.h"
 #include "metric_calibration.h"
@@ -75,5 +74,3 @@ enum status evaluation_table(const struct evaluation *e, struct buf *out);
 enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
 /* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */
 enum status evaluation_picture(const struct evaluation *e, const char *title, struct buf *out);
-
-#endif

@@ -3,8 +3,7 @@
  * Ties count one half: each tie group adds pos * (neg_below + neg_tie / 2). label: 0/1 by row;
  * weight: what each row counts, not negative, NULL: 1 each. NaN where a class is missing or counts
  * nothing, or where a score is not a number. */
-#ifndef COMMON_METRIC_METRIC_AUC_H
-#define COMMON_METRIC_METRIC_AUC_H
+#pragma once
 
 #include "metric_order.h"
 
@@ -19,5 +18,3 @@ enum status metric_order_gauc(struct metric_order *o, const uint8_t *label, cons
 /* Hanley-McNeil standard deviation of an AUC of so many rows of each class; NaN if one is missing.
  */
 double metric_auc_sd(double auc, double positives, double negatives);
-
-#endif

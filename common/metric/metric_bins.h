@@ -1,8 +1,7 @@
 /* metric_bins.h - a running AUC of bounded memory: counts of positives and negatives in bins
  * uniform in logit over [-16,16], mergeable by addition. What is beyond falls into the outermost
  * bins. */
-#ifndef COMMON_METRIC_METRIC_BINS_H
-#define COMMON_METRIC_METRIC_BINS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -16,5 +15,3 @@ void metric_bins_merge(struct metric_bins *into, const struct metric_bins *from)
 /* NaN if a class is missing. The error is at most sum over the bins of P_k N_k / (2 P N), which
  * goes into *error_bound; NULL: not wanted. */
 double metric_bins_auc(const struct metric_bins *b, double *error_bound);
-
-#endif

@@ -4,8 +4,7 @@
  * Resample r of G groups draws groups rng_below(seed, r, 0..G-1, G), so it depends on (seed, r, G)
  * alone and all figures of one call see the same draws. Usage: init, add each figure, run, fini.
  */
-#ifndef COMMON_METRIC_METRIC_BOOTSTRAP_H
-#define COMMON_METRIC_METRIC_BOOTSTRAP_H
+#pragma once
 
 #include "metric_order.h"
 
@@ -51,5 +50,3 @@ void bootstrap_fini(struct bootstrap *b); /* safe on a zeroed struct */
 /* The q-quantile of n ascending values, n > 0, linear between neighbours (type 7 of Hyndman and
  * Fan 1996). */
 double metric_quantile(const double *ascending, size_t n, double q);
-
-#endif

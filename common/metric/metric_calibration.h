@@ -4,8 +4,7 @@
  * A score says its scale: SCALE_LOGIT is a logit; SCALE_LOG the logarithm of a probability that may
  * exceed 1 (division), which counts as 1 where a probability is wanted.
  */
-#ifndef COMMON_METRIC_METRIC_CALIBRATION_H
-#define COMMON_METRIC_METRIC_CALIBRATION_H
+#pragma once
 
 #include "metric_order.h"
 
@@ -36,5 +35,3 @@ double metric_normalised_entropy(double logloss, double positives, double n);
 void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
                         const uint8_t *label, const float *weight, struct reliability *r,
                         double *ece, double *ece_max);
-
-#endif

@@ -1,8 +1,7 @@
 /* metric_order.h - the rows of one population in ascending order of score. A population is sorted
  * once; every figure (metric_auc.h, metric_pr.h, metric_calibration.h, metric_bootstrap.h) is then
  * one pass over that order. */
-#ifndef COMMON_METRIC_METRIC_ORDER_H
-#define COMMON_METRIC_METRIC_ORDER_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -18,5 +17,3 @@ struct metric_order {
 enum status metric_order_f32(struct metric_order *o, const float *score, size_t n);
 enum status metric_order_f64(struct metric_order *o, const double *score, size_t n);
 void metric_order_fini(struct metric_order *o); /* safe on a zeroed struct */
-
-#endif

@@ -1,6 +1,5 @@
 /* metric_pr.h - average precision, the area under the precision-recall curve. */
-#ifndef COMMON_METRIC_METRIC_PR_H
-#define COMMON_METRIC_METRIC_PR_H
+#pragma once
 
 #include "metric_order.h"
 
@@ -8,5 +7,3 @@
  * step form, no interpolation (docs/metrics.md). label and weight as in metric_auc.h; NaN
  * likewise. */
 double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label, const float *weight);
-
-#endif

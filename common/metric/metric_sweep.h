@@ -1,8 +1,7 @@
 /* metric_sweep.h - the sum under every AUC, over rows in ascending order of score: add the rows of
  * a tie group, close it, and each adds pos * (neg_below + neg_tie / 2). For the files of
  * metric_*.c. */
-#ifndef COMMON_METRIC_METRIC_SWEEP_H
-#define COMMON_METRIC_METRIC_SWEEP_H
+#pragma once
 
 #include <math.h>
 #include <stddef.h>
@@ -30,5 +29,3 @@ static inline double sweep_auc(struct sweep *s) {
     double pairs = s->positives * s->below;
     return pairs > 0.0 ? s->pairs / pairs : NAN;
 }
-
-#endif

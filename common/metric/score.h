@@ -1,6 +1,5 @@
 /* score.h - one scored impression, and what its two numbers say of clicks and conversions. */
-#ifndef COMMON_METRIC_SCORE_H
-#define COMMON_METRIC_SCORE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,5 +47,3 @@ struct score_rates score_rates(const struct score *s, enum score_form form);
 
 /* Does one count other than 1? */
 bool scores_weighted(const struct score *scores, size_t n);
-
-#endif

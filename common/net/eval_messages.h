@@ -3,8 +3,7 @@
  * Keys frame: what unseen_pack (common/data/unseen.h) makes of the whole shard, with each piece.
  * Values frame: the scores, as scores.h packs them.
  */
-#ifndef COMMON_NET_EVAL_MESSAGES_H
-#define COMMON_NET_EVAL_MESSAGES_H
+#pragma once
 
 #include <stdint.h>
 
@@ -14,5 +13,3 @@ struct wire_scores {
     uint32_t first, count, total; /* scores [first, first + count) of the shard's total; pieces go
                                      out in order, each when the one before is acknowledged */
 };
-
-#endif

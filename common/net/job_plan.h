@@ -1,7 +1,6 @@
 /* job_plan.h - everything that a role must know of a job and that does not fit a header: WELCOME's
  * keys frame. */
-#ifndef COMMON_NET_JOB_PLAN_H
-#define COMMON_NET_JOB_PLAN_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/base/file.h"
@@ -28,5 +27,3 @@ enum status job_plan_encode(const struct job_plan *p, struct buf *out);
  * small multiple of theirs; ERR_MEMORY. */
 enum status job_plan_decode(struct job_plan *p, const void *data, size_t bytes);
 void job_plan_free(struct job_plan *p); /* safe on a zeroed struct */
-
-#endif

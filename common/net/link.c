@@ -293,8 +293,8 @@ static enum status beat_due(struct link *l, uint64_t now_ms) {
 
 /* --- hearing ---------------------------------------------------------------------------------- */
 
-/* What has been awaited for give_up_ms while the coordinator was silent, though it was asked for more
- * than once; NULL: nothing. */
+/* What has been awaited for give_up_ms while the coordinator was silent, though it was asked for
+ * more than once; NULL: nothing. */
 static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
     if (now_ms < l->heard_ms + l->give_up_ms) {
         return NULL;

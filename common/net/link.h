@@ -3,8 +3,7 @@
  * Owned by one thread (the role's control thread), which calls link_next() often; it never blocks
  * longer than asked. Other threads speak to the control thread through queues, never to the link.
  */
-#ifndef COMMON_NET_LINK_H
-#define COMMON_NET_LINK_H
+#pragma once
 
 #include "transport.h"
 #include "job_plan.h"
@@ -37,5 +36,3 @@ void link_beat_now(struct link *l); /* the next one goes out with the next link_
 enum status link_beat_values(struct link *l, const void *values, size_t bytes);
 void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uint32_t give_up_ms,
                  uint32_t stall_ms);
-
-#endif

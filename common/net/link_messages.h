@@ -7,8 +7,8 @@
  *   worker               CLOCK_ASK    CLOCK, once the staleness bound allows the trainer to go on
  *   server               PART_DONE    ACK
  *
- * (A worker's SCORES are in eval_messages.h; a question that makes no sense is answered with ERROR.)
- * Frames, where a message has any:
+ * (A worker's SCORES are in eval_messages.h; a question that makes no sense is answered with
+ * ERROR.) Frames, where a message has any:
  *
  *   HELLO      keys    of a server: its partitions' endpoints, NUL-separated
  *   WELCOME    keys    with `ready`: the job's plan (job_plan.h), all endpoints among it
@@ -19,8 +19,7 @@
  *
  * Texts end with NUL within their arrays. All requests may come twice.
  */
-#ifndef COMMON_NET_LINK_MESSAGES_H
-#define COMMON_NET_LINK_MESSAGES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -121,5 +120,3 @@ struct wire_part_done {
     uint32_t bucket_begin, bucket_end;
     uint64_t bytes, checksum, rows, version;
 };
-
-#endif

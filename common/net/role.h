@@ -1,4 +1,5 @@
-/* role.h - what a server and a worker do alike: join the job, hear the coordinator, beat, work, leave.
+/* role.h - what a server and a worker do alike: join the job, hear the coordinator, beat, work,
+ * leave.
  *
  * The role's control thread owns it. role_run joins the job, then takes turns: a turn hears the
  * coordinator for at most step_ms, and lets the role do its own work. It ends when the coordinator
@@ -7,8 +8,7 @@
  * A role gives its own parts as functions. What it wants said by the next heartbeats it puts with
  * role_beat; requests go through `link` directly, and their answers come to the part `take`.
  */
-#ifndef COMMON_NET_ROLE_H
-#define COMMON_NET_ROLE_H
+#pragma once
 
 #include "link.h"
 #include "common/job/layout.h"
@@ -47,7 +47,8 @@ struct role {
     uint32_t commands; /* heard since role_await began */
     bool ended;        /* the coordinator said STOP */
 };
-/* Blocks until the job ends: OK (so too when there is no job to join any more), or the first cause. */
+/* Blocks until the job ends: OK (so too when there is no job to join any more), or the first cause.
+ */
 enum status role_run(struct role *r);
 
 /* What the next heartbeats say: *b, and whose it is. */
@@ -55,5 +56,3 @@ void role_beat(struct role *r, const struct wire_heartbeat *b);
 /* For `finish`: sends a heartbeat now, and hears until that many commands have come, the first STOP
  * among them, or within_ms are over. */
 void role_await(struct role *r, uint32_t commands, uint64_t within_ms);
-
-#endif

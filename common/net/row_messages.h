@@ -5,12 +5,11 @@
  *   PUSH      PUSHED or ERROR   keys: ids, only after ERR_TICKET; values: gradients (wire_values.h)
  *   STATS     STATS_REPLY       (a heartbeat, link_messages.h) values: u64 rows of each field slot
  *
- * Values, both ways, follow the ids: each row its field's `dim` floats, then the partition's slice of
- * the dense vector. PULLED has in its keys frame, if the pull wants it, a bit a key in their order,
- * lowest bit first: it has no row.
+ * Values, both ways, follow the ids: each row its field's `dim` floats, then the partition's slice
+ * of the dense vector. PULLED has in its keys frame, if the pull wants it, a bit a key in their
+ * order, lowest bit first: it has no row.
  */
-#ifndef COMMON_NET_ROW_MESSAGES_H
-#define COMMON_NET_ROW_MESSAGES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ struct wire_pushed {
     bool duplicate;
     uint64_t version, dropped_values;
 };
-
-#endif

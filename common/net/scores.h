@@ -11,8 +11,7 @@
  * needs no bookkeeping, the receiver subtracts what it knew of that incarnation. Ten to thirty
  * kilobytes where the logits are spread wide.
  */
-#ifndef COMMON_NET_SCORES_H
-#define COMMON_NET_SCORES_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/metric/metric_bins.h"
@@ -35,5 +34,3 @@ enum status wire_bins_pack(const struct metric_bins *ctr, const struct metric_bi
 /* Both tables from hostile bytes; ERR_PROTOCOL leaves them undefined. */
 enum status wire_bins_unpack(const void *data, size_t bytes, struct metric_bins *ctr,
                              struct metric_bins *ctcvr);
-
-#endif

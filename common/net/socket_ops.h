@@ -4,8 +4,7 @@
  * Each function is as ZeroMQ's of that name: -1 or NULL, and errno. A message goes as several
  * frames, all but the last with ZMQ_SNDMORE. Frames (zmq_msg_t) are memory and stay ZeroMQ's own.
  */
-#ifndef COMMON_NET_SOCKET_OPS_H
-#define COMMON_NET_SOCKET_OPS_H
+#pragma once
 
 #include <stddef.h>
 #include <zmq.h>
@@ -32,5 +31,3 @@ extern const struct socket_ops socket_ops_system;
  * it before the first thread starts. The table stays the caller's and must live on. */
 void socket_ops_set(const struct socket_ops *ops);
 const struct socket_ops *socket_ops(void);
-
-#endif

@@ -4,8 +4,7 @@
  * keepalive and heartbeat are set. Endpoints: ipc://path, tcp://host:port, inproc://name; a server
  * binds tcp://host:0 (or *) to let the system choose and asks port_endpoint().
  */
-#ifndef COMMON_NET_TRANSPORT_H
-#define COMMON_NET_TRANSPORT_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "wire.h"
@@ -49,5 +48,3 @@ uint64_t port_malformed(const struct port *p);
 /* Bytes of all frames handed to the socket and taken from it. */
 uint64_t port_sent_bytes(const struct port *p);
 uint64_t port_received_bytes(const struct port *p);
-
-#endif

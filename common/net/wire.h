@@ -12,8 +12,7 @@
  * Every request has an id chosen by the sender, echoed in the answer; a request that gets no answer
  * by its deadline is sent again with the same id. All requests are idempotent.
  */
-#ifndef COMMON_NET_WIRE_H
-#define COMMON_NET_WIRE_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "eval_messages.h"
@@ -84,5 +83,3 @@ enum status wire_encode(const struct wire_msg *m, struct buf *out);
  * version, which the text names. */
 enum status wire_decode(struct wire_msg *m, const void *data, size_t bytes);
 const char *wire_type_name(enum wire_type type); /* "HELLO"; "unknown" for any other number */
-
-#endif

@@ -1,6 +1,5 @@
 /* wire_keys.h - feature ids as they travel in a keys frame (wire_keys.c has the coding). */
-#ifndef COMMON_NET_WIRE_KEYS_H
-#define COMMON_NET_WIRE_KEYS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void
 /* n flags (0 or 1) to bits, the lowest first, in their own place; returns the bytes that they take.
  */
 size_t wire_bits_pack(uint8_t *flags, size_t n);
-
-#endif

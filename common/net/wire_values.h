@@ -1,6 +1,5 @@
 /* wire_values.h - floats as they travel in a values frame: f32, or bf16 rounded to nearest even. */
-#ifndef COMMON_NET_WIRE_VALUES_H
-#define COMMON_NET_WIRE_VALUES_H
+#pragma once
 
 #include <stddef.h>
 #include "common/job/precision.h"
@@ -9,5 +8,3 @@
 size_t wire_values_bytes(enum value_type type, size_t n);
 void wire_values_pack(enum value_type type, const float *values, size_t n, void *out);
 void wire_values_unpack(enum value_type type, const void *bytes, size_t n, float *out);
-
-#endif

@@ -3,8 +3,7 @@
  * Built with clang's libFuzzer (preset fuzz, scripts/fuzz.sh), which only calls the first; and as a
  * plain program with driver.c, which mutates the seeds and is part of the test suite. A target
  * aborts where something is wrong. */
-#ifndef TESTS_FUZZ_H
-#define TESTS_FUZZ_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,5 +25,3 @@ bool fuzz_seed(uint32_t n, struct buf *out);
             abort();                                                                               \
         }                                                                                          \
     } while (0)
-
-#endif

@@ -1,6 +1,6 @@
-/* attention_naive.h - attention once more, of one impression: the oracle of worker/model/attention.c. */
-#ifndef TESTS_NAIVE_ATTENTION_NAIVE_H
-#define TESTS_NAIVE_ATTENTION_NAIVE_H
+/* attention_naive.h - attention once more, of one impression: the oracle of
+ * worker/model/attention.c. */
+#pragma once
 
 #include "worker/model/attention.h"
 
@@ -13,5 +13,3 @@ void attention_naive_forward(const struct layout *l, enum precision precision, c
 void attention_naive_backward(const struct layout *l, enum precision precision, const float *dense,
                               const double *h, const double *dz, double *room, double *ddense,
                               double *dh);
-
-#endif

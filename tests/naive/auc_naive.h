@@ -1,6 +1,5 @@
 /* auc_naive.h - the AUC by its definition, over all pairs: the oracle of the tests of metrics. */
-#ifndef TESTS_NAIVE_AUC_NAIVE_H
-#define TESTS_NAIVE_AUC_NAIVE_H
+#pragma once
 
 #include <math.h>
 #include <stddef.h>
@@ -18,5 +17,3 @@ static inline double auc_naive(const double *score, const double *pos, const dou
     }
     return all > 0 ? pairs / all : NAN;
 }
-
-#endif

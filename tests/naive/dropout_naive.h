@@ -1,11 +1,8 @@
 /* dropout_naive.h - one mask of dropout: the oracle of worker/model/dropout.c. */
-#ifndef TESTS_NAIVE_DROPOUT_NAIVE_H
-#define TESTS_NAIVE_DROPOUT_NAIVE_H
+#pragma once
 
 #include "worker/model/dropout.h"
 
 /* The naive twin: m of one unit of those n. */
 double dropout_naive(const struct dropout *d, struct batch_name name, uint32_t layer,
                      uint32_t impression, uint32_t unit);
-
-#endif

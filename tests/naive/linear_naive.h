@@ -1,6 +1,6 @@
-/* linear_naive.h - the products once more, one after the other: the oracle of worker/model/linear.c. */
-#ifndef TESTS_NAIVE_LINEAR_NAIVE_H
-#define TESTS_NAIVE_LINEAR_NAIVE_H
+/* linear_naive.h - the products once more, one after the other: the oracle of
+ * worker/model/linear.c. */
+#pragma once
 
 #include "worker/model/linear.h"
 
@@ -13,5 +13,3 @@ void linear_naive_input(enum precision precision, struct matrix w, struct matrix
                         uint32_t out, uint32_t in, double *dx);
 void linear_naive_weight(enum precision precision, struct matrix dy, struct matrix x, uint32_t m,
                          uint32_t out, uint32_t in, double *dw);
-
-#endif

@@ -1,7 +1,6 @@
 /* model_naive.h - a training step once more, without sharing anything: the oracle of
  * worker/model/model.c. */
-#ifndef TESTS_NAIVE_MODEL_NAIVE_H
-#define TESTS_NAIVE_MODEL_NAIVE_H
+#pragma once
 
 #include "worker/model/model.h"
 
@@ -13,5 +12,3 @@ enum status model_train_naive(const struct layout *layout, enum precision precis
                               const struct batch *b, const float *const *rows, const float *dense,
                               double *const *logit, double *const *drows, double *ddense,
                               double *loss_mean);
-
-#endif

@@ -1,11 +1,9 @@
-/* optimizer_naive.h - the update rules once more, one weight at a time: the oracle of ps/optimizer.c. */
-#ifndef TESTS_NAIVE_OPTIMIZER_NAIVE_H
-#define TESTS_NAIVE_OPTIMIZER_NAIVE_H
+/* optimizer_naive.h - the update rules once more, one weight at a time: the oracle of
+ * ps/optimizer.c. */
+#pragma once
 
 #include "ps/optimizer.h"
 
 /* The naive scalar twin, oracle of the test. */
 void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
                            float *w, float *state, const float *g);
-
-#endif

@@ -1,12 +1,9 @@
 /* pool_naive.h - pooling once more, of one impression after the other: the oracle of
  * worker/model/pool.c. */
-#ifndef TESTS_NAIVE_POOL_NAIVE_H
-#define TESTS_NAIVE_POOL_NAIVE_H
+#pragma once
 
 #include "worker/model/pool.h"
 
 /* The naive twin: one impression at a time, doubles; x [B, input_width] without sharing groups. */
 void pool_forward_naive(const struct layout *l, const struct batch *b, const float *const *rows,
                         double *x);
-
-#endif

@@ -1,7 +1,6 @@
 /* field_report.h - how texts of fields became ids, as text for people and as JSON: the same in
  * `esmm inspect` of shards and of checkpoints, and in the manifest of an export. */
-#ifndef TOOLS_COMMON_FIELD_REPORT_H
-#define TOOLS_COMMON_FIELD_REPORT_H
+#pragma once
 
 #include "common/field/field_schema.h"
 #include "common/base/json.h"
@@ -11,5 +10,3 @@
 void field_report_json(const struct field_schema *f, struct json *j);
 /* Whether anything is known of any field. */
 bool field_report_known(const struct field_schemas *s);
-
-#endif

@@ -1,8 +1,7 @@
 /* new_dir.h - a directory that a command makes: everything goes into DIR.tmp, which becomes DIR by
  * one rename at the end, so DIR is complete or absent. DIR.lock is held meanwhile: a second command
  * that is to make the same directory is refused before it touches DIR.tmp. */
-#ifndef TOOLS_COMMON_NEW_DIR_H
-#define TOOLS_COMMON_NEW_DIR_H
+#pragma once
 
 #include "common/base/lock.h"
 
@@ -21,5 +20,3 @@ enum status new_dir_publish(struct new_dir *d);
 /* Removes DIR.tmp if it was not published, and unlocks. Leaves fail_text() as it was, asks for no
  * memory of ours. Safe on NEW_DIR_NONE, and twice. */
 void new_dir_close(struct new_dir *d);
-
-#endif

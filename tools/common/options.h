@@ -10,8 +10,7 @@
  * Values are taken in the order of the command line, but those of `first` options before all
  * others: a later value lies over an earlier one.
  */
-#ifndef TOOLS_COMMON_OPTIONS_H
-#define TOOLS_COMMON_OPTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -102,5 +101,3 @@ bool option_repeats(const struct option_row *r);
 /* options_help.c */
 void command_help(const struct command *c, FILE *out);
 void command_markdown(const struct command *c, FILE *out);
-
-#endif

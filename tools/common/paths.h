@@ -5,8 +5,7 @@
  * make a pattern, whose matches come in bytewise order, on every machine alike; none is
  * ERR_NOT_FOUND.
  */
-#ifndef TOOLS_COMMON_PATHS_H
-#define TOOLS_COMMON_PATHS_H
+#pragma once
 
 #include "common/base/file.h"
 
@@ -20,5 +19,3 @@ enum status paths_add_files(struct file_list *list, const char *argument);
 /* ERR_USAGE, naming both, if two of the list are one file. Those that are not there are let pass.
  */
 enum status paths_distinct(const struct file_list *list);
-
-#endif

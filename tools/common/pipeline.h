@@ -6,8 +6,7 @@
  * are away the calling thread waits. The first failure in the order of the items is the one that is
  * told.
  */
-#ifndef TOOLS_COMMON_PIPELINE_H
-#define TOOLS_COMMON_PIPELINE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ struct pipeline {
 /* Runs until there is no more work. Blocks. Any status of the functions above; ERR_CLOSED after a
  * stop signal; ERR_MEMORY. */
 enum status pipeline_run(const struct pipeline *p);
-
-#endif

@@ -1,7 +1,6 @@
 /* shard_copy.h - a group of a shard into the builder of another, with all that the shard carries:
  * features, labels, weights, times, kinds. */
-#ifndef TOOLS_COMMON_SHARD_COPY_H
-#define TOOLS_COMMON_SHARD_COPY_H
+#pragma once
 
 #include "common/data/feature_list.h"
 #include "common/data/shard.h"
@@ -15,5 +14,3 @@ enum status shard_copy_group(struct shard_builder *b, const struct shard *s,
                              const struct schema *schema, uint32_t g, struct feature_list *room);
 /* The bytes of memory that a shard takes. */
 uint64_t shard_memory(const struct shard *s);
-
-#endif

@@ -10,8 +10,7 @@
  * No descriptor above standard error is inherited, whatever its number, but those that are asked
  * for.
  */
-#ifndef TOOLS_COMMON_SPAWN_H
-#define TOOLS_COMMON_SPAWN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +29,8 @@ struct spawn {
     int death_signal; /* sent to the child when its parent is gone; 0: none */
 };
 
-/* The child leads a session of its own, so that a terminal's Ctrl-C reaches its parent only. ERR_IO;
- * an exec that fails is exit code 127. */
+/* The child leads a session of its own, so that a terminal's Ctrl-C reaches its parent only.
+ * ERR_IO; an exec that fails is exit code 127. */
 enum status spawn(const struct spawn *s, pid_t *pid);
 
 /* The three pipes of a child that its parent talks with. */
@@ -42,5 +41,3 @@ struct spawn_pipes {
 };
 /* spawn with pipes as its standard streams; s->streams is not looked at. ERR_IO: none is open. */
 enum status spawn_with_pipes(const struct spawn *s, struct spawn_pipes *p);
-
-#endif

@@ -1,6 +1,5 @@
 /* tools.h - the sub-commands of `esmm`, which main.c finds by name and command_run runs. */
-#ifndef TOOLS_COMMON_TOOLS_H
-#define TOOLS_COMMON_TOOLS_H
+#pragma once
 
 #include "options.h"
 
@@ -12,5 +11,3 @@ extern const struct command command_train, command_coord, command_ps, command_wo
 extern const struct command command_tether, command_prep, command_synth, command_records;
 extern const struct command command_eval, command_compare, command_predict, command_inspect;
 extern const struct command command_export;
-
-#endif

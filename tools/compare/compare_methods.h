@@ -8,8 +8,7 @@
  *     unbias:weight    model.name = unbias, model.unbias = weight
  *     ple:2            model.name = ple, model.levels = 2
  */
-#ifndef TOOLS_COMPARE_COMPARE_METHODS_H
-#define TOOLS_COMPARE_COMPARE_METHODS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -42,5 +41,3 @@ struct compare_methods {
  * an unknown name (the nearest known one is told), one twice, a variant of a model that has none,
  * none at all, too many. The value of a variant is checked where the configuration is. */
 enum status compare_methods_parse(struct compare_methods *m, const char *text);
-
-#endif

@@ -2,8 +2,7 @@
  * write them. The writers put text into a buffer and touch no files. ERR_MEMORY is all that they
  * can fail by.
  */
-#ifndef TOOLS_COMPARE_COMPARE_RESULT_H
-#define TOOLS_COMPARE_COMPARE_RESULT_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/metric/evaluation.h"
@@ -83,5 +82,3 @@ enum status compare_json(const struct compare_result *r, struct buf *out); /* un
 enum status compare_html(const struct compare_result *r, struct buf *out);
 /* "66.00 ± 0.37", without sd where that is undefined; "-" where the mean is. out[32]. */
 void compare_print(const struct compare_summary *s, double scale, char *out, size_t bytes);
-
-#endif

@@ -4,8 +4,7 @@
  * A run that is complete with the same configuration is kept. One that was stopped or failed goes
  * on from its newest checkpoint (train's --resume). One with another configuration is refused.
  */
-#ifndef TOOLS_COMPARE_COMPARE_RUN_H
-#define TOOLS_COMPARE_COMPARE_RUN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ enum status compare_run_cost(const struct compare_run *run, double *impressions,
 /* Checks that the file `path` has exactly this text. ERR_EXISTS: the first line that differs is
  * told, after `what`. ERR_NOT_FOUND. */
 enum status compare_same_text(const char *path, const char *text, const char *what);
-
-#endif

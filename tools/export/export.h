@@ -5,8 +5,7 @@
  * and the dense parameters. Two checkpoints of the same state give equal bytes, whatever number of
  * servers saved them.
  */
-#ifndef TOOLS_EXPORT_EXPORT_H
-#define TOOLS_EXPORT_EXPORT_H
+#pragma once
 
 #include "common/checkpoint/scan.h"
 
@@ -19,5 +18,3 @@ enum status export_dump(const struct scan *scan, const char *out, size_t window_
 /* manifest.json of export_npy. rows[slot] = rows of each table. */
 struct buf;
 enum status export_manifest(const struct scan *scan, const uint64_t *rows, struct buf *out);
-
-#endif

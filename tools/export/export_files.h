@@ -1,6 +1,5 @@
 /* export_files.h - what both forms of an export write alike (private to tools/export). */
-#ifndef TOOLS_EXPORT_EXPORT_FILES_H
-#define TOOLS_EXPORT_EXPORT_FILES_H
+#pragma once
 
 #include "common/checkpoint/scan.h"
 
@@ -11,5 +10,3 @@ enum status export_folder(const struct scan *scan, uint32_t slot, const char *di
 enum status export_dense(const struct scan *scan, const char *dir, bool with_state);
 /* The file dir/name. */
 enum status export_text(const char *dir, const char *name, const void *text, size_t bytes);
-
-#endif

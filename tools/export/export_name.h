@@ -1,6 +1,5 @@
 /* export_name.h - the folder of a field in an export. */
-#ifndef TOOLS_EXPORT_EXPORT_NAME_H
-#define TOOLS_EXPORT_EXPORT_NAME_H
+#pragma once
 
 #include "common/job/config.h"
 
@@ -8,5 +7,3 @@
  * name cannot leave the directory or meet another entry of it. out[EXPORT_NAME_BYTES]. */
 #define EXPORT_NAME_BYTES (3 * FIELD_NAME_MAX)
 void export_name(const char *field, char *out);
-
-#endif

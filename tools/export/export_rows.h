@@ -6,8 +6,7 @@
  * for every `window_bytes` of output: a row's rank is found by binary search, and rows whose rank
  * lies in the window are put in their place. The output itself is written front to back.
  */
-#ifndef TOOLS_EXPORT_EXPORT_ROWS_H
-#define TOOLS_EXPORT_EXPORT_ROWS_H
+#pragma once
 
 #include "common/checkpoint/scan.h"
 
@@ -31,5 +30,3 @@ enum status row_order_write(const struct row_order *o, const char *path, const c
 
 /* Sorts in place, without further memory. */
 void sort_ids(uint64_t *ids, size_t n);
-
-#endif

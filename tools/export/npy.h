@@ -6,8 +6,7 @@
  *
  * The shape is given up front, so data stream through; npy_close checks that just that much came.
  */
-#ifndef TOOLS_EXPORT_NPY_H
-#define TOOLS_EXPORT_NPY_H
+#pragma once
 
 #include "common/base/file.h"
 
@@ -34,5 +33,3 @@ void npy_abort(struct npy *n);
 /* A file with all its data. */
 enum status npy_write_file(const char *path, const char *type, size_t item_bytes, const void *data,
                            const uint64_t *shape, int dims);
-
-#endif

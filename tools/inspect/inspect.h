@@ -3,8 +3,7 @@
  * Every view appends its report to `out`: text for people, or one JSON object. Checkpoints are
  * streamed; the memory each view needs is stated with it.
  */
-#ifndef TOOLS_INSPECT_INSPECT_H
-#define TOOLS_INSPECT_INSPECT_H
+#pragma once
 
 #include "common/checkpoint/scan.h"
 
@@ -52,5 +51,3 @@ enum status inspect_verify(const char *path, bool json, struct buf *out);
 /* A shard directory's manifest, and what a peek into each shard tells of times, kinds and
  * behaviours; with `verify` its shards are read and checked too. */
 enum status inspect_data(const char *dir, bool verify, bool json, struct buf *out);
-
-#endif

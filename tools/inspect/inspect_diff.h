@@ -1,6 +1,5 @@
 /* inspect_diff.h - what a comparison of two checkpoints finds (private to inspect_diff*.c). */
-#ifndef TOOLS_INSPECT_INSPECT_DIFF_H
-#define TOOLS_INSPECT_INSPECT_DIFF_H
+#pragma once
 
 #include "common/checkpoint/scan.h"
 
@@ -40,5 +39,3 @@ struct diff {
 /* The report, as text or as a JSON object. */
 enum status diff_text(const struct diff *d, struct buf *out);
 enum status diff_json(const struct diff *d, struct buf *out);
-
-#endif

@@ -3,9 +3,10 @@
  * All of prep waits for this file: a user side is 500 entries of 23 bytes, and 19 GB of them are
  * read. So an entry is parsed in one pass of straight code. A field's name is found by eight-byte
  * words (a name of up to 7 bytes is its own hash key), an id digit by digit, a value as an integer
- * over a power of ten (field_number_plain_at). Everything odd - signs, exponents, long names, twenty digits -
- * leaves the fast path for a slow one that takes the entry as a whole. Neither tests for the end of
- * the line inside a number: the byte after a line is a line end or NUL, by contract.
+ * over a power of ten (field_number_plain_at). Everything odd - signs, exponents, long names,
+ * twenty digits - leaves the fast path for a slow one that takes the entry as a whole. Neither
+ * tests for the end of the line inside a number: the byte after a line is a line end or NUL, by
+ * contract.
  */
 #include "aliccp_line.h"
 

@@ -1,15 +1,14 @@
-/* aliccp_line.h - the lines of an Ali-CCP log. Pure: no files, no state but the field names met so far.
- * Hostile bytes are the ordinary case.
+/* aliccp_line.h - the lines of an Ali-CCP log. Pure: no files, no state but the field names met so
+ * far. Hostile bytes are the ordinary case.
  *
  *     skeleton:  sample_id,click,conversion,common_index,feature_num,features
  *     common:    common_index,feature_num,features
  *     features:  field \x02 id \x03 value, joined by \x01; none is an empty text
  *
- * Every line's text is followed by 16 readable bytes, the first of which is no part of a number
- * (a line end or NUL). A function that gives REJECT_... has left the fields as they were.
+ * Every line's text is followed by 16 readable bytes, the first of which is no part of a number (a
+ * line end or NUL). A function that gives REJECT_... has left the fields as they were.
  */
-#ifndef TOOLS_LOG_ALICCP_LINE_H
-#define TOOLS_LOG_ALICCP_LINE_H
+#pragma once
 
 #include "common/data/feature_list.h"
 #include "log_fields.h"
@@ -32,5 +31,3 @@ enum status aliccp_line_common(struct span line, struct log_fields *f, struct sp
 
 /* The common index of a skeleton line; n 0 if it has none. */
 struct span aliccp_line_key(struct span line);
-
-#endif

@@ -1,6 +1,5 @@
 /* csv_cells.h - a record of a delimited log into its cells (RFC 4180). Pure. */
-#ifndef TOOLS_LOG_CSV_CELLS_H
-#define TOOLS_LOG_CSV_CELLS_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/field/span.h"
@@ -17,5 +16,3 @@ struct csv_cells {
 enum status csv_cells_split(struct csv_cells *c, struct span record, char delimiter, char quote,
                             bool *good);
 void csv_cells_fini(struct csv_cells *c);
-
-#endif

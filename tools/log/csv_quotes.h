@@ -10,8 +10,7 @@
  * A further line that has that many cells only if its quotes are taken as letters leaves two
  * readings: a cell of several lines, or two bad lines. Such a record is `doubtful`, to be rejected.
  */
-#ifndef TOOLS_LOG_CSV_QUOTES_H
-#define TOOLS_LOG_CSV_QUOTES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,5 +35,3 @@ struct csv_quotes {
  * same, or NO_END. */
 size_t csv_quotes_end(struct csv_quotes *q, const char *text, size_t from, size_t stop, bool ended,
                       bool cut);
-
-#endif

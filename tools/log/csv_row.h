@@ -2,8 +2,7 @@
  *
  * One struct csv_row, one thread. Nothing here reads files; hostile bytes are the ordinary case.
  */
-#ifndef TOOLS_LOG_CSV_ROW_H
-#define TOOLS_LOG_CSV_ROW_H
+#pragma once
 
 #include "common/data/feature_list.h"
 #include "csv_cells.h"
@@ -49,5 +48,3 @@ enum status csv_row_user(struct csv_row *r, enum reject *why);
 uint32_t csv_row_classes(const struct csv_row *r);
 /* The group's key: from the group value, or from the user side if there is no group column. */
 uint64_t csv_row_key(const struct csv_row *r);
-
-#endif

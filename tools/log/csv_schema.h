@@ -15,8 +15,7 @@
  *
  * docs/prep.md describes every key; csv_schema_file.h reads the file.
  */
-#ifndef TOOLS_LOG_CSV_SCHEMA_H
-#define TOOLS_LOG_CSV_SCHEMA_H
+#pragma once
 
 #include "common/field/field_clock.h"
 #include "common/field/field_schema.h"
@@ -89,5 +88,3 @@ enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct
 /* What the manifest says of it: how each field's texts become ids. ERR_MEMORY. */
 enum status csv_schema_fields(const struct csv_schema *s, struct field_schemas *out);
 void csv_schema_free(struct csv_schema *s); /* safe on a zeroed struct */
-
-#endif

@@ -1,5 +1,5 @@
-/* csv_schema_file.c - the sections of a schema. The keys are in csv_schema_keys.c, what holds between
- * them is in csv_schema_check.c. */
+/* csv_schema_file.c - the sections of a schema. The keys are in csv_schema_keys.c, what holds
+ * between them is in csv_schema_check.c. */
 #include "csv_schema_file.h"
 
 #include "common/base/mem.h"

@@ -1,8 +1,7 @@
 /* csv_schema_file.h - a schema from its file (--schema, INI; see csv_schema.h).
  *
  * An unknown key, section or column is an error that names the nearest known one. */
-#ifndef TOOLS_LOG_CSV_SCHEMA_FILE_H
-#define TOOLS_LOG_CSV_SCHEMA_FILE_H
+#pragma once
 
 #include "csv_schema.h"
 
@@ -11,5 +10,3 @@
 enum status csv_schema_read(struct csv_schema *s, const char *path);
 /* The same for a text in memory; `name` stands for the path in messages. */
 enum status csv_schema_parse(struct csv_schema *s, const char *name, const char *text);
-
-#endif

@@ -3,8 +3,7 @@
  * That happens on the main thread before the workers start, and only the lines decide: not how many
  * threads there are, nor how the bytes arrive.
  */
-#ifndef TOOLS_LOG_CSV_UNIT_H
-#define TOOLS_LOG_CSV_UNIT_H
+#pragma once
 
 #include "csv_schema.h"
 
@@ -18,5 +17,3 @@ bool csv_unit_open(const struct csv_schema *schema);
  * last line perhaps cut. ERR_FORMAT: they may as well all be dates of digits alone, such as
  * 2014102100. ERR_MEMORY. */
 enum status csv_unit_decide(struct csv_schema *schema, const char *file, struct span text);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * One struct, one thread.
  */
-#ifndef TOOLS_LOG_LOG_FIELDS_H
-#define TOOLS_LOG_LOG_FIELDS_H
+#pragma once
 
 #include "common/job/schema.h"
 #include "common/data/shard_builder.h"
@@ -46,5 +45,3 @@ bool log_fields_conflict(const struct log_fields *f, const struct feature *featu
 /* Adds to `all` the fields of `f` that have values, and their counts. ERR_LIMIT; ERR_FORMAT if a
  * field is on the other side there. */
 enum status log_fields_merge(struct log_fields *all, const struct log_fields *f);
-
-#endif

@@ -4,8 +4,7 @@
  * gaps), true and false, t and f, in any case, with blanks around. All of these are read. What else
  * a text may mean (yes, -1, 2) is for the schema to say, not to be guessed.
  */
-#ifndef TOOLS_LOG_LOG_LABEL_H
-#define TOOLS_LOG_LOG_LABEL_H
+#pragma once
 
 #include <stdint.h>
 
@@ -34,5 +33,3 @@ static inline bool log_label(struct span cell, enum csv_labels labels, bool *out
 }
 /* 0, 1 or 2, also as 0.0 and so on. */
 bool log_label_stage(struct span cell, uint32_t *out);
-
-#endif

@@ -1,6 +1,5 @@
 /* log_reject.h - why a line of a log cannot be used, and how it is told. */
-#ifndef TOOLS_LOG_LOG_REJECT_H
-#define TOOLS_LOG_LOG_REJECT_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/field/field_number.h"
@@ -45,9 +44,7 @@ static inline enum reject reject_of(enum field_fault fault) {
                                       : REJECT_FINITE;
 }
 
-/* Adds a row of rejects.tsv: file, line, reason, head of the line, tab-separated and escaped. `seen`
- * is added to the reason: what was there instead; "": nothing. ERR_MEMORY. */
+/* Adds a row of rejects.tsv: file, line, reason, head of the line, tab-separated and escaped.
+ * `seen` is added to the reason: what was there instead; "": nothing. ERR_MEMORY. */
 enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
                        const char *seen, struct span text);
-
-#endif

@@ -5,8 +5,7 @@
  * begin with. A register keeps the largest, whatever order ids come in and however often, so
  * sketches of several threads are joined exactly. The standard error of the estimate is 3 %.
  */
-#ifndef TOOLS_LOG_LOG_SKETCH_H
-#define TOOLS_LOG_LOG_SKETCH_H
+#pragma once
 
 #include <stdint.h>
 
@@ -27,5 +26,3 @@ static inline void log_sketch_add(struct log_sketch *s, uint64_t id) {
 }
 void log_sketch_join(struct log_sketch *to, const struct log_sketch *from);
 double log_sketch_count(const struct log_sketch *s);
-
-#endif

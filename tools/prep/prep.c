@@ -1,7 +1,7 @@
 /* prep.c - `esmm prep`: a raw log into impression shards.
  *
- * Tour: prep_input cuts the log into pieces, pipeline.h hands them to worker threads and puts
- * the results into order, prep_aliccp and prep_csv are what a worker does with a piece (aliccp_line,
+ * Tour: prep_input cuts the log into pieces, pipeline.h hands them to worker threads and puts the
+ * results into order, prep_aliccp and prep_csv are what a worker does with a piece (aliccp_line,
  * csv_cells parse; log_fields names slots; prep_index finds common rows; prep_shards writes),
  * prep_arrange mixes or splits what came out (prep_mix, prep_split, prep_side), prep_output is the
  * directory, prep_piece the rejected lines.

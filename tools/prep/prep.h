@@ -1,6 +1,5 @@
 /* prep.h - `esmm prep` without its command line. */
-#ifndef TOOLS_PREP_PREP_H
-#define TOOLS_PREP_PREP_H
+#pragma once
 
 #include <stdio.h>
 
@@ -13,5 +12,3 @@ enum status prep_make(const struct prep_options *o, FILE *summary);
 /* The formats: leave shards and rejects in the output, fields and tallies in the run. */
 enum status prep_aliccp(struct prep_run *r);
 enum status prep_csv(struct prep_run *r);
-
-#endif

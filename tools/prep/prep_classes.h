@@ -6,8 +6,7 @@
  * label if its cell looks positive: it reads as 1, or it cannot be read and is not empty, 0, false,
  * or a text that means no value. Lines in which the cell cannot be found count nowhere.
  */
-#ifndef TOOLS_PREP_PREP_CLASSES_H
-#define TOOLS_PREP_PREP_CLASSES_H
+#pragma once
 
 #include "prep_output.h"
 
@@ -23,5 +22,3 @@ enum status prep_classes_reject(struct prep_piece *p, size_t i, enum reject why,
  * what the rest cannot change any more is told. Nothing is an error with a bad_max of 100. */
 enum status prep_classes_check(const struct prep_output *o, const char *file,
                                const struct prep_tally *t, double lines);
-
-#endif

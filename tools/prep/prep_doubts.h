@@ -1,6 +1,5 @@
 /* prep_doubts.h - warnings about what looks odd in a log, each with its likely cause. */
-#ifndef TOOLS_PREP_PREP_DOUBTS_H
-#define TOOLS_PREP_PREP_DOUBTS_H
+#pragma once
 
 #include "prep_run.h"
 
@@ -8,5 +7,3 @@
  * that no row has; times that are yet to come; a field that has a value of its own in nearly every
  * row. d has its sums. ERR_MEMORY. */
 enum status prep_doubts(const struct prep_run *r, const struct dataset *d, struct buf *out);
-
-#endif

@@ -1,6 +1,5 @@
 /* prep_header.h - the header of a delimited log: names become places. */
-#ifndef TOOLS_PREP_PREP_HEADER_H
-#define TOOLS_PREP_PREP_HEADER_H
+#pragma once
 
 #include "prep_input.h"
 #include "tools/log/csv_schema.h"
@@ -11,5 +10,3 @@
  * have. ERR_FORMAT: no header. ERR_CLOSED after a stop signal. ERR_IO, ERR_MEMORY. */
 enum status prep_header_read(struct prep_input *in, struct csv_schema *s, struct buf *header,
                              struct prep_tally *t);
-
-#endif

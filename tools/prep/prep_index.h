@@ -5,8 +5,7 @@
  * looked at need memory. Both are files of the output's temporary directory. Hashes are not
  * trusted: a look-up compares the text at the offset.
  */
-#ifndef TOOLS_PREP_PREP_INDEX_H
-#define TOOLS_PREP_PREP_INDEX_H
+#pragma once
 
 #include "common/base/file.h"
 #include "common/base/bytes.h"
@@ -48,5 +47,3 @@ enum status prep_index_build(struct prep_index *x, const char *dir,
 enum status prep_index_find(const struct prep_index *x, struct span key, struct buf *line,
                             bool *found);
 void prep_index_close(struct prep_index *x); /* safe on a half-made one */
-
-#endif

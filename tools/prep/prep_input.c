@@ -1,10 +1,10 @@
 /* prep_input.c - from bytes to pieces.
  *
- * The text of a piece grows block by block; scan_records() notes where its records end, until there is one
- * record more than the piece may hold. That one more is what makes the cut a matter of content: the
- * end of a run can only be seen by looking at the record behind it. Then the piece is cut, and what
- * was read beyond is the start of the next one's text. Finding runs only here, backwards from the
- * limit, costs a few records a piece; the reader never parses the others.
+ * The text of a piece grows block by block; scan_records() notes where its records end, until there
+ * is one record more than the piece may hold. That one more is what makes the cut a matter of
+ * content: the end of a run can only be seen by looking at the record behind it. Then the piece is
+ * cut, and what was read beyond is the start of the next one's text. Finding runs only here,
+ * backwards from the limit, costs a few records a piece; the reader never parses the others.
  *
  * A line without end must not eat the memory: beyond line_bytes_max + 1 bytes its text is dropped
  * as it comes. After that the offsets in the piece are no longer offsets in the file; a caller that

@@ -6,15 +6,14 @@
  * ends with the file. A further file that is empty is passed over.
  *
  * Where a piece ends depends on the content alone, never on how the bytes arrived. It ends after
- * `records_max` records or `bytes_max` bytes; if a run of records for which `same_run` holds ends in
- * the second half of these, it ends at the last such place. A record is a line, or several in a
+ * `records_max` records or `bytes_max` bytes; if a run of records for which `same_run` holds ends
+ * in the second half of these, it ends at the last such place. A record is a line, or several in a
  * quoted format (csv_quotes.h).
  *
  * A record longer than `line_bytes_max` is given cut, one byte longer than that, so that whoever
  * parses it sees that it is too long. A byte order mark is skipped. One thread.
  */
-#ifndef TOOLS_PREP_PREP_INPUT_H
-#define TOOLS_PREP_PREP_INPUT_H
+#pragma once
 
 #include "common/base/file.h"
 #include "prep_piece.h"
@@ -66,5 +65,3 @@ enum status prep_input_first(struct prep_input *in, struct buf *record, struct p
 /* What comes next, without taking it: at least `bytes`, or all that is left. Good until the next
  * call of any function. Statuses as prep_input_first. */
 enum status prep_input_peek(struct prep_input *in, size_t bytes, struct span *text);
-
-#endif

@@ -4,8 +4,7 @@
  * Groups are moved whole, with all that their shards carry. Which goes where depends on the seed
  * and on the number of the group in the log, so not on the number of threads.
  */
-#ifndef TOOLS_PREP_PREP_MIX_H
-#define TOOLS_PREP_PREP_MIX_H
+#pragma once
 
 #include "prep_progress.h"
 #include "prep_side.h"
@@ -28,5 +27,3 @@ struct mix_spec {
 /* The shards of the first pass are removed as they are used up. ERR_CLOSED after a stop signal;
  * ERR_FORMAT: no times to split by. ERR_IO, ERR_MEMORY, ERR_CORRUPT. */
 enum status prep_mix(const struct mix_spec *spec);
-
-#endif

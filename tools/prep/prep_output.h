@@ -3,8 +3,7 @@
  *
  * Main thread only, but for the path of the temporary directory.
  */
-#ifndef TOOLS_PREP_PREP_OUTPUT_H
-#define TOOLS_PREP_PREP_OUTPUT_H
+#pragma once
 
 #include "common/base/file.h"
 #include "tools/common/new_dir.h"
@@ -46,5 +45,3 @@ enum status prep_output_publish(struct prep_output *o);
 /* Frees; removes DIR.tmp if it was not published. Safe on a struct whose dir is NEW_DIR_NONE and
  * whose rejects are FILE_CLOSED. */
 void prep_output_close(struct prep_output *o);
-
-#endif

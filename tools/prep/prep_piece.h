@@ -3,8 +3,7 @@
  *
  * A piece belongs to one thread at a time; its buffers are kept from use to use.
  */
-#ifndef TOOLS_PREP_PREP_PIECE_H
-#define TOOLS_PREP_PREP_PIECE_H
+#pragma once
 
 #include "prep_tally.h"
 
@@ -72,5 +71,3 @@ enum status prep_piece_reject(struct prep_piece *p, size_t i, enum reject why);
 /* The same; `seen` is added to the reason: what was there instead. "": nothing. */
 enum status prep_piece_reject_seen(struct prep_piece *p, size_t i, enum reject why,
                                    const char *seen);
-
-#endif

@@ -1,7 +1,6 @@
 /* prep_progress.h - how far prep is, on standard error: one line rewritten on a terminal, a plain
  * line every few seconds otherwise. Main thread only. */
-#ifndef TOOLS_PREP_PREP_PROGRESS_H
-#define TOOLS_PREP_PREP_PROGRESS_H
+#pragma once
 
 #include "common/base/status.h"
 #include <stdbool.h>
@@ -18,5 +17,3 @@ void prep_progress_start(struct prep_progress *p, const char *what, uint64_t byt
 /* Cheap; prints when it is time. `impressions` 0: not said. */
 void prep_progress_show(struct prep_progress *p, uint64_t bytes, uint64_t impressions);
 void prep_progress_end(struct prep_progress *p);
-
-#endif

@@ -1,7 +1,6 @@
-/* prep_run.h - a run of `esmm prep`: what was asked for, the state on the main thread, and what every
- * pass over a log does there. The formats (prep_aliccp.c, prep_csv.c) share it. */
-#ifndef TOOLS_PREP_PREP_RUN_H
-#define TOOLS_PREP_PREP_RUN_H
+/* prep_run.h - a run of `esmm prep`: what was asked for, the state on the main thread, and what
+ * every pass over a log does there. The formats (prep_aliccp.c, prep_csv.c) share it. */
+#pragma once
 
 #include "common/data/drift.h"
 #include "prep_output.h"
@@ -81,5 +80,3 @@ enum status prep_run_pass(struct prep_run *r, const char *what, const struct pre
  * (ERR_CORRUPT, a fault of ours). Its tally joins *to, run->log or run->common; the input is
  * closed. */
 enum status prep_run_end(struct prep_run *r, struct prep_tally *to);
-
-#endif

@@ -3,8 +3,7 @@
  * A piece gives one shard unless its user sides are so large that the shard would need too much
  * memory; then it gives several. Names are provisional: by piece, then in order. One thread.
  */
-#ifndef TOOLS_PREP_PREP_SHARDS_H
-#define TOOLS_PREP_PREP_SHARDS_H
+#pragma once
 
 #include "common/data/drift.h"
 #include "prep_piece.h"
@@ -38,5 +37,3 @@ enum status prep_shards_weigh(struct prep_shards *s, float weight);
 /* Writes what is left of the piece; its shards are then in piece->shards, what they count in
  * piece->blocks. */
 enum status prep_shards_end(struct prep_shards *s);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * Groups are added whole; a shard ends before the group that would make it too large. One thread.
  */
-#ifndef TOOLS_PREP_PREP_SIDE_H
-#define TOOLS_PREP_PREP_SIDE_H
+#pragma once
 
 #include "common/data/drift.h"
 #include "common/base/file.h"
@@ -28,5 +27,3 @@ enum status prep_side_open(struct prep_side *s, const char *dir, const struct sc
 enum status prep_side_add(struct prep_side *s, const struct shard *from, uint32_t group);
 enum status prep_side_end(struct prep_side *s); /* writes what is left */
 void prep_side_close(struct prep_side *s);      /* safe on a zeroed struct */
-
-#endif

@@ -7,8 +7,7 @@
  * (session, request: whatever the groups are) is on one side only, however often they come, and on
  * the same side in tomorrow's log. How the log is sorted has no influence.
  */
-#ifndef TOOLS_PREP_PREP_SPLIT_H
-#define TOOLS_PREP_PREP_SPLIT_H
+#pragma once
 
 #include "common/data/shard.h"
 
@@ -28,5 +27,3 @@ enum status prep_split_parse(struct prep_split *s, const char *text);
 /* SPLIT_TRAIN or SPLIT_EVAL; train without a split. The shard has times if the split needs them. */
 uint32_t prep_split_side(const struct prep_split *s, uint64_t seed, const struct shard *shard,
                          uint32_t group);
-
-#endif

@@ -1,11 +1,8 @@
 /* prep_summary.h - what prep says at its end. */
-#ifndef TOOLS_PREP_PREP_SUMMARY_H
-#define TOOLS_PREP_PREP_SUMMARY_H
+#pragma once
 
 #include "prep_run.h"
 
 /* Appends it to *out; d as sealed. ERR_MEMORY. */
 enum status prep_summary(const struct prep_run *r, const struct dataset *d, double seconds,
                          struct buf *out);
-
-#endif

@@ -1,6 +1,5 @@
 /* prep_tally.h - what esmm prep counts of lines, of a piece or of a file. */
-#ifndef TOOLS_PREP_PREP_TALLY_H
-#define TOOLS_PREP_PREP_TALLY_H
+#pragma once
 
 #include "common/data/dataset.h"
 #include "tools/log/log_label.h"
@@ -44,5 +43,3 @@ uint64_t prep_rejected(const uint64_t rejected[REJECTS]);
 /* Lines that were taken for rows, good or bad. */
 uint64_t prep_tally_judged(const struct prep_tally *t);
 uint64_t prep_tally_sum(const struct prep_tally *t); /* of the counts; see above */
-
-#endif

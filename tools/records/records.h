@@ -5,8 +5,7 @@
  * memory, 32 bytes each; features stay in the source's shards, of which as many are held as a limit
  * of bytes allows.
  */
-#ifndef TOOLS_RECORDS_RECORDS_H
-#define TOOLS_RECORDS_RECORDS_H
+#pragma once
 
 #include <stdbool.h>
 #include "common/base/file.h"
@@ -75,5 +74,3 @@ struct records_summary {
 /* Writes the directory; it must not exist. A failure or a stop signal (ERR_CLOSED) leaves it
  * without its file `end`. Blocks. */
 enum status records_run(const struct records_options *o, struct records_summary *summary);
-
-#endif

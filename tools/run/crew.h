@@ -4,16 +4,15 @@
  * another.
  *
  *     here       this program is run once more; it writes its log itself (--log)
- *     over ssh   the role runs under `esmm tether` there. Its log is what comes over the connection:
- *                it goes into a file here and, a tag before each line, to the terminal. What the
- *                role is told (int, term, kill) goes the other way; so does "beat" every few
- *                seconds, without which the tether ends it (tools/run/tether.c)
+ *     over ssh   the role runs under `esmm tether` there. Its log is what comes over the
+ *                connection: it goes into a file here and, a tag before each line, to the
+ *                terminal. What the role is told (int, term, kill) goes the other way; so does
+ *                "beat" every few seconds, without which the tether ends it (tools/run/tether.c)
  *
  * What a coordinator prints is its progress, a line of JSON each, shown by the view. A child's end
  * is told when its last words have been read. Used by one thread.
  */
-#ifndef TOOLS_RUN_CREW_H
-#define TOOLS_RUN_CREW_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -69,5 +68,3 @@ enum status crew_add(struct crew *c, enum child_kind kind, uint32_t index,
 enum status crew_remote_command(const struct crew_child *child, struct words *out);
 /* Borrows *c. */
 struct supervisor_world crew_world(struct crew *c);
-
-#endif

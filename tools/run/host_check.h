@@ -1,13 +1,12 @@
-/* host_check.h - everything that can be known to be wrong with the hosts of a job before anything is
- * started there.
+/* host_check.h - everything that can be known to be wrong with the hosts of a job before anything
+ * is started there.
  *
  * All hosts are asked at once: have they the program, the data, their ports free. The coordinator's
  * is also told to make the run directory, with a marker file in it, which hosts with servers are
  * then asked to see. The marker is there only as long as the connection is: nothing is left by a
  * launcher that is killed.
  */
-#ifndef TOOLS_RUN_HOST_CHECK_H
-#define TOOLS_RUN_HOST_CHECK_H
+#pragma once
 
 #include "common/base/file.h"
 #include "job.h"
@@ -37,5 +36,3 @@ enum status host_check_run(struct host_check *c);
 void host_check_keep(struct host_check *c);
 /* Takes back what the check has made, unless it is kept. Safe on a zeroed struct. */
 void host_check_fini(struct host_check *c);
-
-#endif

@@ -2,8 +2,7 @@
  *
  *     [user@]host slots=N addr=NAME
  */
-#ifndef TOOLS_RUN_HOSTS_H
-#define TOOLS_RUN_HOSTS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,5 +28,3 @@ enum status hosts_parse(struct hosts *h, const char *name, const char *text);
 void hosts_fini(struct hosts *h); /* safe on a zeroed struct */
 /* The name without the user. */
 const char *host_bare(const struct host *h);
-
-#endif

@@ -1,6 +1,5 @@
 /* job.h - the options that describe a job, shared by `esmm train` and `esmm coord`. */
-#ifndef TOOLS_RUN_JOB_H
-#define TOOLS_RUN_JOB_H
+#pragma once
 
 #include "common/job/config.h"
 #include "common/base/file.h"
@@ -43,5 +42,3 @@ enum status job_check(void *job); /* ERR_USAGE, ERR_CONFIG */
 void job_fini(void *job);
 /* What the coordinator is told of it; borrows from *j. */
 struct coord_options job_coord_options(const struct job *j);
-
-#endif

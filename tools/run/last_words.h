@@ -1,6 +1,5 @@
 /* last_words.h - what a process said last: usually why it ended. */
-#ifndef TOOLS_RUN_LAST_WORDS_H
-#define TOOLS_RUN_LAST_WORDS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -9,5 +8,3 @@ void last_words_read(const char *path, char *out, size_t bytes);
 /* "esmm ps: disk full", main's last word, or "2026-…Z error ps-1 disk full", without what the
  * reader knows already. A part of `line`. */
 const char *last_words_bare(const char *line);
-
-#endif

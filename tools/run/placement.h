@@ -1,11 +1,10 @@
 /* placement.h - which role of a job runs on which host, and on which port.
  *
- * The coordinator is on the first host and takes no slot: it needs little. Servers, then workers, go
- * round over the hosts that have a slot left. The servers of a host take the ports after the
+ * The coordinator is on the first host and takes no slot: it needs little. Servers, then workers,
+ * go round over the hosts that have a slot left. The servers of a host take the ports after the
  * coordinator's, one per partition thread.
  */
-#ifndef TOOLS_RUN_PLACEMENT_H
-#define TOOLS_RUN_PLACEMENT_H
+#pragma once
 
 #include "hosts.h"
 #include "supervisor.h"
@@ -25,5 +24,3 @@ struct placement {
  * ports beyond 65535. */
 enum status placement_make(struct placement *p, const struct hosts *h, uint32_t port_base);
 void placement_fini(struct placement *p); /* safe on a zeroed struct */
-
-#endif

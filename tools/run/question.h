@@ -1,7 +1,6 @@
 /* question.h - what is asked of the machines of a job, all at once: a shell script, sent over ssh,
  * with a question for its argument (scripts/launch/probe.sh, which this program carries). */
-#ifndef TOOLS_RUN_QUESTION_H
-#define TOOLS_RUN_QUESTION_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -30,7 +29,8 @@ struct question {
 enum status question_command(const struct question *q, const struct words *ssh,
                              const struct hosts *hosts, struct words *out);
 /* Asks all, and waits for all answers. What a host does not answer is its question's `problem`.
- * ERR_CLOSED: a stop signal came meanwhile; ERR_IO, ERR_MEMORY. All questions are to be finished then, too. */
+ * ERR_CLOSED: a stop signal came meanwhile; ERR_IO, ERR_MEMORY. All questions are to be finished
+ * then, too. */
 enum status questions_ask(struct question *q, size_t count, const struct words *ssh,
                           const struct hosts *hosts);
 /* The rest of the next line of the answer that begins with `prefix`, cut at its end into
@@ -42,5 +42,3 @@ bool question_line(const struct question *q, const char *prefix, const char **at
 void question_end(struct question *q, const char *word);
 /* Ends what still runs, and frees. Safe on a zeroed one. */
 void question_fini(struct question *q);
-
-#endif

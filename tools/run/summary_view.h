@@ -1,7 +1,6 @@
 /* summary_view.h - what `esmm train` shows at its end of values without a row
  * (common/data/unseen.h), and warnings as it prints them. */
-#ifndef TOOLS_RUN_SUMMARY_VIEW_H
-#define TOOLS_RUN_SUMMARY_VIEW_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/job/schema.h"
@@ -17,5 +16,3 @@ void summary_view_doubts(const char *summary);
 
 /* Each line to stderr, as a warning. */
 void print_warnings(const struct buf *lines);
-
-#endif

@@ -10,17 +10,17 @@
  *                                        is to save    ended     and their connections are cut
  *
  *     coordinator ends well        the job is done; the others get a moment to follow
- *     worker killed, or lost       started again, restarts_max times: its leases go to whoever asks,
- *                                  and batch names keep pushes from counting twice. After that the
- *                                  job goes on without it as long as another worker is left
+ *     worker killed, or lost       started again, restarts_max times: its leases go to whoever
+ *                                  asks, and batch names keep pushes from counting twice. After
+ *                                  that the job goes on without it as long as another worker is
+ *                                  left
  *     worker ends with an error    it would fail again: the coordinator saves, then the job fails
  *     anything else ends early     the job fails, and what is left is ended: nothing can be saved
  *
  * Each phase but the first has a deadline, at which the next begins. The job is over when all
  * processes have ended, or at the deadline of the last phase.
  */
-#ifndef TOOLS_RUN_SUPERVISOR_H
-#define TOOLS_RUN_SUPERVISOR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -127,5 +127,3 @@ bool supervisor_over(const struct supervisor *s);
 /* Takes events until it is over. OK: the coordinator ended well, see *s; ERR_PEER: the job failed,
  * and fail_text() is the first cause. */
 enum status supervisor_run(struct supervisor *s);
-
-#endif

@@ -252,8 +252,8 @@ static void write_failed_summary(const struct train *t, const char *why, const c
     buf_fini(&text);
 }
 
-/* Completes the cause of a failed job, which is in fail_text(), with what there is to read and to go
- * back to. What was refused before any role ran says it all. */
+/* Completes the cause of a failed job, which is in fail_text(), with what there is to read and to
+ * go back to. What was refused before any role ran says it all. */
 static enum status end_failed(struct train *t, enum status status) {
     char why[1024];
     char newest[PATH_BYTES_MAX] = "";

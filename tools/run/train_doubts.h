@@ -1,7 +1,6 @@
 /* train_doubts.h - what `esmm train` has to say of a job before it begins. Warnings go to standard
  * error. */
-#ifndef TOOLS_RUN_TRAIN_DOUBTS_H
-#define TOOLS_RUN_TRAIN_DOUBTS_H
+#pragma once
 
 #include "common/data/dataset.h"
 #include "job.h"
@@ -14,5 +13,3 @@ enum status train_read_data(struct dataset *data, const struct job *j);
 enum status train_fits(const struct job *j, const struct dataset *data);
 /* Warns of what will train badly; impressions: of the whole job. ERR_MEMORY. */
 enum status train_warn(const struct job *j, const struct dataset *data, uint64_t impressions);
-
-#endif

@@ -1,7 +1,6 @@
 /* train_roles.h - the roles of a job: the command lines that `esmm train` gives them, on this
  * machine or on others. */
-#ifndef TOOLS_RUN_TRAIN_ROLES_H
-#define TOOLS_RUN_TRAIN_ROLES_H
+#pragma once
 
 #include "crew.h"
 #include "job.h"
@@ -25,5 +24,3 @@ struct train_roles {
 /* Makes *s with a child for each role, none started: the coordinator, then the servers, then the
  * workers. ERR_LIMIT: a path is too long for a socket; ERR_MEMORY. crew_fini in any case. */
 enum status train_roles_add(const struct train_roles *r, struct view *view, struct crew *s);
-
-#endif

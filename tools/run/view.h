@@ -1,6 +1,5 @@
 /* view.h - the one progress view of `esmm train`: a bar on a terminal, plain lines otherwise. */
-#ifndef TOOLS_RUN_VIEW_H
-#define TOOLS_RUN_VIEW_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ void view_init(struct view *v, uint64_t total_impressions, uint32_t epochs);
 void view_line(struct view *v, const char *line);
 /* Leaves the bar's line. */
 void view_end(struct view *v);
-
-#endif

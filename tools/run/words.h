@@ -1,6 +1,5 @@
 /* words.h - the words of a command: for execvp, and as a Bourne shell reads them. */
-#ifndef TOOLS_RUN_WORDS_H
-#define TOOLS_RUN_WORDS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +19,8 @@ enum status words_add(struct words *w, const char *word);
 enum status words_option(struct words *w, const char *option, const char *value);
 enum status words_number(struct words *w, const char *option, uint64_t value);
 /* Adds the words of a text: it is split at blanks; ' and " hold a word together, a backslash takes
- * the next character as it is (not within '). Nothing is expanded. ERR_USAGE: a quote stays open. */
+ * the next character as it is (not within '). Nothing is expanded. ERR_USAGE: a quote stays open.
+ */
 enum status words_split(struct words *w, const char *text);
 void words_fini(struct words *w); /* safe on a zeroed struct */
 
@@ -28,5 +28,3 @@ void words_fini(struct words *w); /* safe on a zeroed struct */
  * read them as they are. ERR_MEMORY. */
 enum status words_quote(const struct words *w, size_t first, struct buf *text);
 enum status word_quote(const char *word, struct buf *text);
-
-#endif

@@ -1,8 +1,7 @@
 /* eval.h - measuring a checkpoint on a data set: every impression is scored once, the metrics are
  * exact (docs/metrics.md). Memory: the rows of the checkpoint, 32 bytes an impression (a
  * reference net: twice that), and what evaluation_compute takes. */
-#ifndef TOOLS_SCORE_EVAL_H
-#define TOOLS_SCORE_EVAL_H
+#pragma once
 
 #include "common/base/file.h"
 #include "common/metric/evaluation.h"
@@ -50,5 +49,3 @@ enum status eval_scores(const struct eval_spec *spec, const struct evaluation_sp
  * truth file. ERR_CORRUPT: the reference is not of these impressions. ERR_CONFIG as above. */
 enum status eval_run(struct scorer *scorer, const struct eval_spec *spec, struct evaluation *e,
                      uint32_t *count);
-
-#endif

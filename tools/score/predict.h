@@ -1,6 +1,5 @@
 /* predict.h - predictions as a CSV file. */
-#ifndef TOOLS_SCORE_PREDICT_H
-#define TOOLS_SCORE_PREDICT_H
+#pragma once
 
 #include "common/base/file.h"
 #include "scorer.h"
@@ -11,5 +10,3 @@
  * aitm it may exceed 1. Not predicted: an empty cell. */
 enum status predict_csv(struct scorer *scorer, const struct file_list *data, uint32_t threads,
                         const char *path, uint64_t *lines);
-
-#endif

@@ -5,8 +5,7 @@
  * nothing. The shards' fields are matched with the model's by name; what one side lacks is logged
  * as a warning once per data set, and ids made in another way are refused (common/data/data_fit.h).
  */
-#ifndef TOOLS_SCORE_SCORER_H
-#define TOOLS_SCORE_SCORER_H
+#pragma once
 
 #include "common/base/file.h"
 #include "common/checkpoint/manifest.h"
@@ -70,5 +69,3 @@ enum status scorer_unseen(const struct scorer *s, struct buf *table, struct json
             .told = "the checkpoint's, where this CPU has it",                                     \
             .help = "compute.kernel of docs/config.md"                                             \
     }
-
-#endif

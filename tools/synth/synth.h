@@ -1,7 +1,6 @@
 /* synth.h - `esmm synth`: a raw log in Ali-CCP's format, or a delimited one with times, whose true
  * probabilities are known. docs/synth.md has the model. */
-#ifndef TOOLS_SYNTH_SYNTH_H
-#define TOOLS_SYNTH_SYNTH_H
+#pragma once
 
 #include "synth_config.h"
 #include "tools/common/options.h"
@@ -23,5 +22,3 @@ enum status synth_check(void *line);
  * starts c->threads threads. */
 enum status synth_run(const struct synth_config *c, const char *out, bool progress,
                       struct synth_summary summaries[2]);
-
-#endif

@@ -1,7 +1,6 @@
 /* synth_aliccp.h - the fields and entries of a log of Ali-CCP's size and shape (SHAPE_ALICCP), as
  * synth_fields.h has them for any. */
-#ifndef TOOLS_SYNTH_SYNTH_ALICCP_H
-#define TOOLS_SYNTH_SYNTH_ALICCP_H
+#pragma once
 
 #include "synth_entry.h"
 #include "synth_world.h"
@@ -12,5 +11,3 @@ uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, 
                            struct synth_entry *out);
 uint32_t synth_aliccp_item(const struct synth_fields *f, const struct world *w,
                            const struct impression *x, struct synth_entry *out);
-
-#endif

@@ -3,8 +3,7 @@
  * The world (users, items, what drives clicks and conversions) follows from the configuration and
  * the seed alone, not from the number of impressions; docs/synth.md has the model and its sources.
  */
-#ifndef TOOLS_SYNTH_SYNTH_CONFIG_H
-#define TOOLS_SYNTH_SYNTH_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,5 +44,3 @@ struct synth_summary {
     double sum_p_ctcvr; /* p(click) p(conversion | click) over all */
     double sum_clicked; /* p(conversion | click) over the clicked ones */
 };
-
-#endif

@@ -6,8 +6,7 @@
  * A row repeats its session's user cells. A field's values are joined by |; id:weight in the fields
  * whose values have weights. A time of what did not happen is an empty cell.
  */
-#ifndef TOOLS_SYNTH_SYNTH_CSV_H
-#define TOOLS_SYNTH_SYNTH_CSV_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "common/data/record.h"
@@ -30,5 +29,3 @@ struct synth_csv_row {
 };
 enum status synth_csv_row(struct buf *out, const struct synth_fields *f,
                           const struct synth_csv_row *row);
-
-#endif

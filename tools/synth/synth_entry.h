@@ -1,8 +1,7 @@
 /* synth_entry.h - the columns of a synthetic log, names and ranges of feature ids, and one entry of
  * them. Names are Ali-CCP's where the meaning is the same; "price" and "position" have no counterpart
  * there. Feature ids are global: each field owns a range of them, from 1 on. */
-#ifndef TOOLS_SYNTH_SYNTH_ENTRY_H
-#define TOOLS_SYNTH_SYNTH_ENTRY_H
+#pragma once
 
 #include "synth_zipf.h"
 
@@ -66,5 +65,3 @@ static inline struct synth_entry fields_entry(const struct synth_fields *f,
                                 .value_e5 = (uint32_t)(weight * ENTRY_ONE + 0.5),
                                 .field = name};
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* synth_fields.h - the fields of a log, and which entries a user side or an impression has. */
-#ifndef TOOLS_SYNTH_SYNTH_FIELDS_H
-#define TOOLS_SYNTH_SYNTH_FIELDS_H
+#pragma once
 
 #include "synth_entry.h"
 #include "synth_world.h"
@@ -13,5 +12,3 @@ uint32_t fields_user(const struct synth_fields *f, const struct world *w, uint32
                      struct synth_entry *out);
 uint32_t fields_item(const struct synth_fields *f, const struct world *w,
                      const struct impression *x, struct synth_entry *out);
-
-#endif

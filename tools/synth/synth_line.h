@@ -1,7 +1,6 @@
 /* synth_line.h - lines of Ali-CCP's two files, entries as field \x02 id \x03 value joined by \x01,
  * and what they are made of. */
-#ifndef TOOLS_SYNTH_SYNTH_LINE_H
-#define TOOLS_SYNTH_SYNTH_LINE_H
+#pragma once
 
 #include "common/base/bytes.h"
 #include "synth_entry.h"
@@ -18,5 +17,3 @@ enum status synth_line_skeleton(struct buf *out, const struct synth_fields *f,
 char *synth_line_u64(char *at, uint64_t v);
 char *synth_line_value(char *at, uint32_t value_e5);
 char *synth_line_hex(char *at, uint64_t v);
-
-#endif

@@ -1,7 +1,6 @@
 /* synth_log.h - one part of a synthetic log (train or eval) as files: three of Ali-CCP's, or with
  * times log.csv, log.schema, truth.bin. */
-#ifndef TOOLS_SYNTH_SYNTH_LOG_H
-#define TOOLS_SYNTH_SYNTH_LOG_H
+#pragma once
 
 #include "synth_fields.h"
 
@@ -16,5 +15,3 @@ struct synth_part {
 };
 /* ERR_IO, ERR_MEMORY; ERR_CLOSED by a stop signal. */
 enum status synth_log_write(const struct synth_part *part, struct synth_summary *summary);
-
-#endif

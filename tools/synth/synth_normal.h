@@ -1,6 +1,5 @@
 /* synth_normal.h - the normal distribution in one and two dimensions. Pure functions. */
-#ifndef TOOLS_SYNTH_SYNTH_NORMAL_H
-#define TOOLS_SYNTH_SYNTH_NORMAL_H
+#pragma once
 
 #include <stdint.h>
 
@@ -28,5 +27,3 @@ struct phi2 {
 void phi2_init(struct phi2 *p, double rho, uint32_t nodes);
 /* h and k finite. At least what the margins allow: max(0, Phi(h)+Phi(k)-1) <= . <= min(Phi). */
 double phi2(const struct phi2 *p, double h, double k);
-
-#endif

@@ -10,8 +10,7 @@
  * Delays are drawn given that they end within the attribution window: every conversion of the log
  * is attributed, and p_cvr of the truth file stays what it is.
  */
-#ifndef TOOLS_SYNTH_SYNTH_TIMES_H
-#define TOOLS_SYNTH_SYNTH_TIMES_H
+#pragma once
 
 #include "common/data/record.h"
 #include "synth_world.h"
@@ -28,5 +27,3 @@ double times_rate(const struct world *w, const struct impression *x);
 /* The times of an impression with this id (1, 2, ... over train and eval); 0 what did not happen.
  */
 void times_of(const struct world *w, const struct impression *x, uint64_t id, struct moment *out);
-
-#endif

@@ -4,8 +4,7 @@
  * session, an impression in it), so that any piece of a log can be made alone and by any thread.
  * A built world is only read.
  */
-#ifndef TOOLS_SYNTH_SYNTH_WORLD_H
-#define TOOLS_SYNTH_SYNTH_WORLD_H
+#pragma once
 
 #include "common/base/status.h"
 #include "synth_config.h"
@@ -135,5 +134,3 @@ enum synth_stream {
 /* log(1 + g), g geometric with p = 0.3: as Ali-CCP's histories have (0.69315, 1.09861, ...) */
 double synth_weight(uint64_t seed, uint64_t a, uint64_t b);
 double synth_affinity(const float *a, const float *b); /* dot product of LATENT_DIM */
-
-#endif

@@ -1,6 +1,5 @@
 /* synth_zipf.h - draws from power laws, from a random word each. */
-#ifndef TOOLS_SYNTH_SYNTH_ZIPF_H
-#define TOOLS_SYNTH_SYNTH_ZIPF_H
+#pragma once
 
 #include <stdint.h>
 #include "common/base/status.h"
@@ -29,5 +28,3 @@ struct power_law {
 };
 void power_law_init(struct power_law *p, uint64_t n, double skew); /* asserted; 0 < n < 2^32 */
 uint64_t power_law_draw(const struct power_law *p, uint64_t word);
-
-#endif

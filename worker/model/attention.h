@@ -15,8 +15,7 @@
  *
  * Xi et al., KDD 2021 (AITM), section 3.3. Nothing blocks; one thread.
  */
-#ifndef WORKER_MODEL_ATTENTION_H
-#define WORKER_MODEL_ATTENTION_H
+#pragma once
 
 #include "common/job/layout.h"
 #include "linear.h"
@@ -48,5 +47,3 @@ void attention_forward(struct attention *t, const struct linear_work *work, cons
  * becomes that of h; ddense is added to. */
 void attention_backward(struct attention *t, const struct linear_work *work, const float *h,
                         uint32_t n, float *ddense, float *d);
-
-#endif

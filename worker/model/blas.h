@@ -15,8 +15,7 @@
  * (alternatives, LD_LIBRARY_PATH, LD_PRELOAD), so the build cannot know; blas_ready asks the one
  * that is there.
  */
-#ifndef WORKER_MODEL_BLAS_H
-#define WORKER_MODEL_BLAS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,5 +42,3 @@ struct blas_operand {
 /* c [m, n] = a b, or c += a b with `add`; a stands for [m, k], b for [k, n]. Widths may be 0. */
 void blas_multiply(struct blas_operand a, struct blas_operand b, uint32_t m, uint32_t n, uint32_t k,
                    bool add, float *c, size_t stride);
-
-#endif

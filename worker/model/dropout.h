@@ -12,8 +12,7 @@
  *
  * All functions are pure and do not block.
  */
-#ifndef WORKER_MODEL_DROPOUT_H
-#define WORKER_MODEL_DROPOUT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -37,5 +36,3 @@ struct dropout_layer dropout_layer(const struct dropout *d, struct batch_name na
 /* m h of one impression, counted from the batch's first. h [n]: the units of all towers side by
  * side. */
 void dropout_apply(const struct dropout_layer *l, uint32_t impression, size_t n, float *h);
-
-#endif

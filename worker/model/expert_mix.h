@@ -1,5 +1,5 @@
-/* expert_mix.h - experts that the towers share (mmoe, ple): each tower's first activations are a mixture
- * of experts' outputs, by weights that depend on the impression.
+/* expert_mix.h - experts that the towers share (mmoe, ple): each tower's first activations are a
+ * mixture of experts' outputs, by weights that depend on the impression.
  *
  * Shapes: n impressions, E experts of H1 outputs, T towers, S experts that a tower's gate chooses
  * among (all for mmoe; its own and the shared ones for ple: layout_expert). A row of a level's
@@ -17,17 +17,14 @@
  * Ma et al., KDD 2018 (MMoE); Tang et al., RecSys 2020 (PLE; one level: CGC). Nothing blocks, no
  * state.
  */
-#ifndef WORKER_MODEL_EXPERT_MIX_H
-#define WORKER_MODEL_EXPERT_MIX_H
+#pragma once
 
 #include "common/job/layout.h"
 
 /* out [n, layout_level_width]: experts' outputs and gates' logits, which become g; h [n, G H1] is
  * overwritten. */
 void expert_mix_forward(const struct layout *l, uint32_t level, float *out, uint32_t n, float *h);
-/* out: of expert_mix_forward, unchanged; dh [n, G H1]. dout [n, layout_level_width] is overwritten with
- * the gradients of the experts' outputs and of the gates' logits. */
+/* out: of expert_mix_forward, unchanged; dh [n, G H1]. dout [n, layout_level_width] is overwritten
+ * with the gradients of the experts' outputs and of the gates' logits. */
 void expert_mix_backward(const struct layout *l, uint32_t level, const float *out, const float *dh,
                          uint32_t n, float *dout);
-
-#endif

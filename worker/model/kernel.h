@@ -14,8 +14,7 @@
  * depend on m. Rounding to bf16 is to the nearest, ties to even; subnormal operands count as
  * zero; NaN stays NaN. Nothing allocates, blocks or keeps state. A padded half of a pair is zero.
  */
-#ifndef WORKER_MODEL_KERNEL_H
-#define WORKER_MODEL_KERNEL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -87,5 +86,3 @@ void kernel_describe(const struct kernel *kernel, char out[KERNEL_NAME_MAX]);
 /* That in one log line; a warning if bf16 was asked for and `kernel`, of kernel_find, is not of
  * that kind. */
 void kernel_log(const struct kernel *kernel, enum kernel_choice choice, enum precision precision);
-
-#endif

@@ -9,8 +9,7 @@
  * are float32 sums always. Equal inputs give equal bits, and a row of y or dx depends on its own
  * row of x or dy only. A width may be 0, m too. Nothing but the init functions allocates.
  */
-#ifndef WORKER_MODEL_LINEAR_H
-#define WORKER_MODEL_LINEAR_H
+#pragma once
 
 #include "kernel.h"
 
@@ -46,5 +45,3 @@ void linear_input(const struct linear *l, const struct linear_work *work, struct
                   uint32_t m, bool add, float *dx, size_t stride);
 void linear_weight(const struct linear *l, const struct linear_work *work, struct matrix dy,
                    struct matrix x, uint32_t m, float *dw, size_t stride);
-
-#endif

@@ -23,7 +23,7 @@
  *   dcmt            BCE(y, p) + w BCE(t, p q)
  *                     + v ( y BCE(z, q) m / p + (1-y) BCE(1, q*) n / (1-p) + l |1 - (q + q*)| )
  *                                                            towers a, b, logit q*; m, n make the
- *                                                            means of their weights over the batch 1
+ *                                                            means of their weights 1
  *   esm2            BCE(y, p) + h BCE(y act, p y2) + w BCE(t, p (y2 y3 + (1-y2) y4))
  *   chain           BCE(y, p) + h sum_k BCE(reached_k, p b1 .. bk) + w BCE(t, p b1 .. bK q)
  *
@@ -39,8 +39,7 @@
  *   dL/da = (p - y) + w { t: -(1-p)   not t: p s(b - sp(a)) }
  *   dL/db =           w { t: -(1-q)   not t: q s(a - sp(b)) }
  */
-#ifndef WORKER_MODEL_LOSS_H
-#define WORKER_MODEL_LOSS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -122,5 +121,3 @@ void loss_esmm(const float *a, const float *b, const uint8_t *labels, const floa
 /* One impression in double, the oracle: loss, da, db. */
 void loss_esmm_one(double a, double b, int click, int conversion, double w, double *loss,
                    double *da, double *db);
-
-#endif

@@ -4,8 +4,7 @@
  * positive so that no digit is lost. The functions of one impression add to dlogit, which is zero
  * before, and leave the terms' sums in *terms (loss.h).
  */
-#ifndef WORKER_MODEL_LOSS_TERMS_H
-#define WORKER_MODEL_LOSS_TERMS_H
+#pragma once
 
 #include <math.h>
 
@@ -29,5 +28,3 @@ void loss_chain(const struct loss_spec *s, const double *logit, uint8_t labels,
                 struct loss_sums *terms, double *dlogit);
 /* The logit of p_cvr that their towers make together. */
 double loss_chain_cvr(const struct loss_spec *s, const double *logit);
-
-#endif

@@ -8,8 +8,7 @@
  * One model per trainer thread; owns its activations, grown to the largest batch seen. Products run
  * in the calling thread alone (blas.h). A model is not thread-safe; several at once are.
  */
-#ifndef WORKER_MODEL_MODEL_H
-#define WORKER_MODEL_MODEL_H
+#pragma once
 
 #include "common/data/batch.h"
 #include "common/job/layout.h"
@@ -41,5 +40,3 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
 enum status model_train(struct model *m, const struct batch *b, const float *const *rows,
                         const float *dense, float *logit_a, float *logit_b, float *const *drows,
                         float *ddense, struct loss_sums *sums);
-
-#endif

@@ -1,5 +1,6 @@
-/* output_layer.c - sums are cut into LANES that do not meet before the end, so that they can be vectors
- * without an addition changing its place: the bits are the same whatever the CPU's vectors hold. */
+/* output_layer.c - sums are cut into LANES that do not meet before the end, so that they can be
+ * vectors without an addition changing its place: the bits are the same whatever the CPU's vectors
+ * hold. */
 #include "output_layer.h"
 
 #include <string.h>

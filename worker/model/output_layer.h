@@ -1,4 +1,5 @@
-/* output_layer.h - the output layer of one tower: a weight vector w [in], and what it does to n rows.
+/* output_layer.h - the output layer of one tower: a weight vector w [in], and what it does to n
+ * rows.
  *
  *     output_layer_forward    logit_i = bias + x_i w                 [n]
  *     output_layer_weight     dw += sum_i dlogit_i x_i               [in]
@@ -9,8 +10,7 @@
  * logit and dx depend on that row only. float32; `stride` floats from row to row. `in` and n may be
  * 0.
  */
-#ifndef WORKER_MODEL_OUTPUT_LAYER_H
-#define WORKER_MODEL_OUTPUT_LAYER_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,5 +21,3 @@ void output_layer_weight(const float *x, size_t stride, uint32_t n, const float 
                          uint32_t in, float *dw);
 void output_layer_input(const float *dlogit, uint32_t n, const float *w, uint32_t in, float *dx,
                         size_t stride);
-
-#endif

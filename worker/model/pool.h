@@ -5,8 +5,7 @@
  *
  * rows[f] = [U_f, dim_f]. User fields go to xu [G, user_width], item fields to xi [B, item_width].
  */
-#ifndef WORKER_MODEL_POOL_H
-#define WORKER_MODEL_POOL_H
+#pragma once
 
 #include "common/data/batch.h"
 #include "common/job/layout.h"
@@ -27,5 +26,3 @@ void pool_users_backward(const struct layout *l, const struct batch *b, const fl
                          float *const *drows);
 void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
                          uint32_t end, const float *dxi, float *const *drows);
-
-#endif

@@ -1,8 +1,7 @@
 /* relu.h - the passes over a row of activations around a product: bias and relu, and their way
  * back. relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
  */
-#ifndef WORKER_MODEL_RELU_H
-#define WORKER_MODEL_RELU_H
+#pragma once
 
 #include <stddef.h>
 
@@ -33,5 +32,3 @@ static inline void add_to(float *restrict sum, const float *restrict d, size_t w
         sum[j] += d[j];
     }
 }
-
-#endif

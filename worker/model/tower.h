@@ -9,10 +9,10 @@
  *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
  *     logit = h_L w^T + bias                            [T][n]
  *
- * With experts (expert_mix.h) the first product has their outputs and the gates' logits, [n, first_width]
- * in place of [n, T H1], and so have hu and dhu; their mixture is h1, or with several levels of
- * them (expert_level.h) that of the last level, each of which reads the mixtures below. With attention
- * (attention.h) the output layer reads its z in place of h_L.
+ * With experts (expert_mix.h) the first product has their outputs and the gates' logits, [n,
+ * first_width] in place of [n, T H1], and so have hu and dhu; their mixture is h1, or with several
+ * levels of them (expert_level.h) that of the last level, each of which reads the mixtures below.
+ * With attention (attention.h) the output layer reads its z in place of h_L.
  *
  * In training each h_k that comes out of a relu of its own tower may be thinned (dropout.h): all
  * layers, without experts; all but the first, the experts and their mixture, with them.
@@ -22,8 +22,7 @@
  * `ddense` are vectors as layout.h describes them. The backward functions accumulate into ddense,
  * dhu; they overwrite dxi, dxu. One thread; nothing blocks.
  */
-#ifndef WORKER_MODEL_TOWER_H
-#define WORKER_MODEL_TOWER_H
+#pragma once
 
 #include "common/job/layout.h"
 #include "attention.h"
@@ -76,5 +75,3 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
 /* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. */
 void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu);
-
-#endif

@@ -5,8 +5,7 @@
  * real one: fsync of a file syncs its bytes, fsync of the directory syncs the names. Set with
  * file_ops_set(&fake_disk), for files that are written through common/base/file.h.
  */
-#ifndef TESTS_UNIT_BASE_FAKE_DISK_H
-#define TESTS_UNIT_BASE_FAKE_DISK_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,7 +181,8 @@ static int disk_rename(const char *from, const char *to) {
     return 0;
 }
 
-/* After a crash: of names, and of bytes, only what was synced, or also what had got there by luck. */
+/* After a crash: of names, and of bytes, only what was synced, or also what had got there by luck.
+ */
 static void disk_reboot(bool names_got_there, bool bytes_got_there) {
     if (names_got_there) {
         disk.names_synced = disk.names;
@@ -204,5 +204,3 @@ static const struct file_ops fake_disk = {.open = disk_open,
                                           .fstat = disk_fstat,
                                           .rename = disk_rename,
                                           .unlink = disk_unlink};
-
-#endif

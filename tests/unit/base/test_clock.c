@@ -71,7 +71,8 @@ static void a_deadline_follows_the_table(void **state) {
     assert_int_equal(clock_left_ms(deadline_ms), 0);
 }
 
-/* Who holds lines back looks at the monotonic clock: a wall clock set back by a year is no matter. */
+/* Who holds lines back looks at the monotonic clock: a wall clock set back by a year is no matter.
+ */
 static void a_wall_clock_set_back_moves_no_deadline(void **state) {
     (void)state;
     struct log_limit limit = {0};

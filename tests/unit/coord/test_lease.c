@@ -1,5 +1,5 @@
-/* Unit tests of coord/lease.h and coord/batch_plan.h: single leases, and whole epochs with workers that
- * die, in which every batch must be done and nothing beyond --max-steps. */
+/* Unit tests of coord/lease.h and coord/batch_plan.h: single leases, and whole epochs with workers
+ * that die, in which every batch must be done and nothing beyond --max-steps. */
 #include "coord/lease.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Tests of coord/shard_stream.h and of shard_peek: a directory that is made to grow step by step, in time
- * and out of it. */
+/* Tests of coord/shard_stream.h and of shard_peek: a directory that is made to grow step by step,
+ * in time and out of it. */
 #include "common/data/shard_builder.h"
 #include "coord/shard_stream.h"
 

@@ -159,8 +159,8 @@ static void a_stop_leaves_everything(void **state) {
     }
 }
 
-/* Items of a lease that is lost, and end marks, come to nothing: the next one is taken, and the gate
- * is told that this trainer holds nobody back. */
+/* Items of a lease that is lost, and end marks, come to nothing: the next one is taken, and the
+ * gate is told that this trainer holds nobody back. */
 static void lost_batches_leave_the_slot_free(void **state) {
     (void)state;
     flight_init(&f, 2, false);

@@ -1,4 +1,5 @@
-/* Unit tests of worker/held_leases.h: when a lease is complete, and the scores of evaluation leases. */
+/* Unit tests of worker/held_leases.h: when a lease is complete, and the scores of evaluation
+ * leases. */
 #include "worker/held_leases.h"
 
 #include "common/base/mem.h"

@@ -220,7 +220,8 @@ static void the_fourth_death(void **state) {
     assert_int_equal(t.s.culprit, WORKER1);
 }
 
-/* The coordinator that waits in vain for a worker that is not started again is not the whole story. */
+/* The coordinator that waits in vain for a worker that is not started again is not the whole story.
+ */
 static void whom_the_coordinator_missed(void **state) {
     (void)state;
     struct stage t;

@@ -1,4 +1,5 @@
-/* Unit tests of tools/run/words.h: split as a shell would, and quoted so that one reads them back. */
+/* Unit tests of tools/run/words.h: split as a shell would, and quoted so that one reads them back.
+ */
 #include "tools/run/words.h"
 
 #include <stdio.h>

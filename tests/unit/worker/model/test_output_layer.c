@@ -37,7 +37,8 @@ static struct fixture *fixture(void) {
     return &t;
 }
 
-/* The order that output_layer.c promises, one addition at a time. `volatile`: nothing is fused or moved.
+/* The order that output_layer.c promises, one addition at a time. `volatile`: nothing is fused or
+ * moved.
  */
 static float in_order(const float *x, const float *w, uint32_t in) {
     volatile float sum[16] = {0};
