@@ -55,7 +55,7 @@ enum status unseen_doubts(const struct unseen *u, const struct schema *s, const 
 void unseen_json(const struct unseen *u, const struct schema *s, const double *first,
                  struct json *j);
 
-/* As bytes: varints values, unseen of each field. ERR_PROTOCOL: not of that many fields, or more
- * unseen than values. */
+/* To and from bytes: of each field its values and its unseen, as varints. ERR_PROTOCOL: not of that
+ * many fields, or more unseen than values. */
 enum status unseen_pack(const struct unseen *u, struct buf *out);
 enum status unseen_unpack(struct unseen *u, uint32_t fields, const void *data, size_t bytes);

@@ -83,6 +83,6 @@ enum status kernel_find(enum kernel_choice choice, enum precision precision,
 #define KERNEL_NAME_MAX 64
 /* What computes, for people: "float32, AVX-512", "float32, OpenBLAS for Haswell". */
 void kernel_describe(const struct kernel *kernel, char out[KERNEL_NAME_MAX]);
-/* That in one log line; a warning if bf16 was asked for and `kernel`, of kernel_find, is not of
- * that kind. */
+/* Logs in one line which kernel computes; a warning if bf16 was asked for and `kernel`, found by
+ * kernel_find, computes in float32. */
 void kernel_log(const struct kernel *kernel, enum kernel_choice choice, enum precision precision);
