@@ -1,7 +1,24 @@
 #include "batch_plan.h"
 
 #include "common/base/mem.h"
+#include "common/data/sampling.h"
 #include "common/job/plan.h"
+
+enum status batch_plan_sample(const struct config *config, const struct dataset *data,
+                              const struct shard_info *info, uint32_t *impressions,
+                              uint32_t *batches) {
+    const struct sampling sampling = sampling_of(config);
+    const uint64_t sampled =
+        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
+    if (sampled > UINT32_MAX) {
+        return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
+                    dataset_dir(data, info), info->name, (unsigned long long)sampled,
+                    sampling.copies);
+    }
+    *impressions = (uint32_t)sampled;
+    *batches = plan_sampled_batches(info->impressions, *impressions, config->batch);
+    return OK;
+}
 
 void batch_plan_init(struct batch_plan *p) {
     p->epoch_batches = 0;

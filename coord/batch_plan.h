@@ -6,7 +6,9 @@
  */
 #pragma once
 
+#include "common/data/dataset.h"
 #include "common/job/applied.h"
+#include "common/job/config.h"
 
 struct batch_plan {
     const uint32_t *batches;     /* [shards], borrowed for the plan's life, as the next */
@@ -19,6 +21,11 @@ struct batch_plan {
     uint32_t epochs;
     uint64_t max_steps; /* UINT64_MAX: no limit */
 };
+/* How many of a shard's impressions the model trains on, in how many batches. `data`: which the
+ * shard is of. ERR_LIMIT. */
+enum status batch_plan_sample(const struct config *config, const struct dataset *data,
+                              const struct shard_info *info, uint32_t *impressions,
+                              uint32_t *batches);
 /* Fills the sums. */
 void batch_plan_init(struct batch_plan *p);
 /* order[shards] and limit[shards] (by position in the order) of an epoch. */

@@ -22,7 +22,6 @@
 #include "common/base/mem.h"
 #include "common/job/plan.h"
 #include "state.h"
-#include "common/data/sampling.h"
 
 #define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
 
@@ -93,21 +92,6 @@ static enum status read_data(struct coord *c) {
     return OK;
 }
 
-enum status sample_shard(const struct coord *c, const struct shard_info *info,
-                         uint32_t *impressions, uint32_t *batches) {
-    const struct sampling sampling = sampling_of(c->config);
-    const uint64_t sampled =
-        sampling_count(&sampling, info->impressions, info->clicks, info->conversions);
-    if (sampled > UINT32_MAX) {
-        return fail(ERR_LIMIT, "%s/%s: %llu impressions with model.oversampling_factor=%u",
-                    dataset_dir(&c->data, info), info->name, (unsigned long long)sampled,
-                    sampling.copies);
-    }
-    *impressions = (uint32_t)sampled;
-    *batches = plan_sampled_batches(info->impressions, *impressions, c->config->batch);
-    return OK;
-}
-
 static void say_correction(const struct coord *c) {
     char name[PATH_BYTES_MAX];
     const double s = c->data.sample_rate;
@@ -127,7 +111,7 @@ static enum status make_plan(struct coord *c) {
     TRY(mem_array(&c->impressions, shards));
     for (uint32_t s = 0; s < shards; s++) {
         const struct shard_info *info = &c->data.shards[s];
-        TRY(sample_shard(c, info, &c->impressions[s], &c->batches[s]));
+        TRY(batch_plan_sample(c->config, &c->data, info, &c->impressions[s], &c->batches[s]));
     }
     c->plan = (struct batch_plan){.batches = c->batches,
                                   .impressions = c->impressions,

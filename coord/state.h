@@ -128,10 +128,6 @@ enum status setup_look(struct coord *c, bool *nothing_left);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
-/* How many of a shard's impressions the model trains on, in how many batches. ERR_LIMIT. */
-enum status sample_shard(const struct coord *c, const struct shard_info *info,
-                         uint32_t *impressions, uint32_t *batches);
-
 /* sizes.c. ERR_LIMIT, with what to change. Before there are servers, and once the plan is encoded.
  */
 enum status sizes_of_names(const struct coord *c);

@@ -39,7 +39,7 @@ static enum status plan_add(struct coord *c, const struct shard_info *info, uint
     struct batch_plan *p = &c->plan;
     uint32_t impressions, batches;
     TRY(plan_reserve(c, p->shards + 1));
-    TRY(sample_shard(c, info, &impressions, &batches));
+    TRY(batch_plan_sample(c->config, &c->data, info, &impressions, &batches));
     uint64_t left = p->max_steps - c->job_batches;
     c->batches[p->shards] = batches;
     c->impressions[p->shards] = impressions;

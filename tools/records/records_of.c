@@ -1,6 +1,6 @@
 /* records_of.c - which records an impression gives, when, and with which labels. The table of
  * docs/stream.md, as code. */
-#include "records.h"
+#include "records_of.h"
 
 #include <stdlib.h>
 

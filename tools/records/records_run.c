@@ -9,7 +9,7 @@
  * Whoever follows the directory sees a manifest without shards, then shards 0, 1, 2, ... each
  * whole, then the manifest again with all of them, then `end`.
  */
-#include "records.h"
+#include "records_run.h"
 
 #include <stdio.h>
 

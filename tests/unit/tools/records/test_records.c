@@ -16,7 +16,7 @@
 #include "common/data/shard_format.h"
 #include "common/data/shard_info.h"
 #include "tests/dirs.h"
-#include "tools/records/records.h"
+#include "tools/records/records_run.h"
 #include "tools/common/tools.h"
 
 #include <cmocka.h>

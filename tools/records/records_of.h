@@ -1,14 +1,11 @@
-/* records.h - `esmm records`: a log with times into the training records that a joiner would emit,
- * one record shard (or a few) per slice of time. docs/stream.md has the streams and the directory.
+/* records_of.h - the training records of a log with times, as a joiner would emit them.
  *
  * What becomes of one impression is a pure function, records_of. All records of a log are sorted in
- * memory, 32 bytes each; features stay in the source's shards, of which as many are held as a limit
- * of bytes allows.
+ * memory, 32 bytes each.
  */
 #pragma once
 
 #include <stdbool.h>
-#include "common/base/file.h"
 #include "common/data/record.h"
 #include "common/data/shard.h"
 #include "common/job/streams.h"
@@ -57,20 +54,3 @@ void records_sort(struct records *r);
  * stand together: groups by their first record, records of a group as they were. */
 void records_order(struct record *slice, size_t count);
 void records_fini(struct records *r); /* safe on a zeroed struct */
-
-struct records_options {
-    struct file_list data; /* directories of shards with times */
-    const char *out;
-    struct records_rule rule;
-    uint64_t shard_impressions; /* of a shard that is written, at most */
-    uint64_t memory;            /* bytes of source shards held, beyond one */
-    uint64_t pause_ms;          /* after each shard */
-};
-struct records_summary {
-    struct records counts;                     /* without the records */
-    uint64_t impressions, clicks, conversions; /* of the source */
-    uint64_t slices, shards;
-};
-/* Writes the directory; it must not exist. A failure or a stop signal (ERR_CLOSED) leaves it
- * without its file `end`. Blocks. */
-enum status records_run(const struct records_options *o, struct records_summary *summary);

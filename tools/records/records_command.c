@@ -1,5 +1,5 @@
-/* records.c - the command line of `esmm records`. */
-#include "records.h"
+/* records_command.c - the command line of `esmm records`. */
+#include "records_run.h"
 
 #include <stdio.h>
 #include <string.h>
