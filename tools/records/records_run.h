@@ -1,6 +1,6 @@
 /* records_run.h - `esmm records`: one record shard (or a few) per slice of time, into a directory
- * that grows. docs/stream.md has the streams. Features stay in the source's shards, of which as many
- * are held as a limit of bytes allows. */
+ * that grows. docs/stream.md has the streams. Features stay in the source's shards, of which as
+ * many are held as a limit of bytes allows. */
 #pragma once
 
 #include "common/base/file.h"
