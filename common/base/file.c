@@ -123,20 +123,6 @@ enum status file_write(struct file *f, const void *data, size_t bytes) {
     return OK;
 }
 
-enum status file_pwrite(const struct file *f, const void *data, size_t bytes, uint64_t offset) {
-    size_t put = 0;
-    while (put < bytes) {
-        size_t want = bytes - put < IO_BYTES_MAX ? bytes - put : IO_BYTES_MAX;
-        ssize_t n =
-            file_ops()->pwrite(f->fd, (const char *)data + put, want, (off_t)(offset + put));
-        if (n < 0 && errno != EINTR) {
-            return file_ops_fail(f->path, "write");
-        }
-        put += n > 0 ? (size_t)n : 0;
-    }
-    return OK;
-}
-
 enum status file_size(const struct file *f, uint64_t *bytes) {
     struct stat s;
     if (file_ops()->fstat(f->fd, &s) != 0) {

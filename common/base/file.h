@@ -41,7 +41,6 @@ enum status file_read_some(struct file *f, void *out, size_t bytes, size_t *got)
 enum status file_pread(const struct file *f, void *out, size_t bytes, uint64_t offset);
 /* All of it. */
 enum status file_write(struct file *f, const void *data, size_t bytes);
-enum status file_pwrite(const struct file *f, const void *data, size_t bytes, uint64_t offset);
 enum status file_size(const struct file *f, uint64_t *bytes);
 enum status file_sync(struct file *f);
 

@@ -117,13 +117,6 @@ void json_u64(struct json *j, const char *key, uint64_t value) {
     put(j, text);
 }
 
-void json_i64(struct json *j, const char *key, int64_t value) {
-    char text[24];
-    begin(j, key);
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    put(j, text);
-}
-
 void json_f64(struct json *j, const char *key, double value) {
     char text[40];
     begin(j, key);

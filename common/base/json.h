@@ -27,7 +27,6 @@ void json_open(struct json *j, const char *key, char bracket); /* '{' or '[' */
 void json_close(struct json *j);
 void json_str(struct json *j, const char *key, const char *value);
 void json_u64(struct json *j, const char *key, uint64_t value);
-void json_i64(struct json *j, const char *key, int64_t value);
 void json_f64(struct json *j, const char *key, double value); /* shortest text that reads back */
 void json_bool(struct json *j, const char *key, bool value);
 void json_null(struct json *j, const char *key);
