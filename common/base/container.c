@@ -293,8 +293,8 @@ static enum status check_header(struct container_reader *r) {
     if (memcmp(at, magic, sizeof magic) != 0) {
         return corrupt(r, 0, "expected the mark of a container");
     }
-    TRY(container_version(r->file.path, "container version", load_u32(at + 8), CONTAINER_VERSION,
-                          CONTAINER_VERSION));
+    TRY(container_version(r->file.path, "offset 8: container version", load_u32(at + 8),
+                          CONTAINER_VERSION, CONTAINER_VERSION));
     if (load_u32(at + 12) != r->kind) {
         return fail(ERR_CORRUPT,
                     "%s: offset 12: content kind %u, expected %u (1 shard, 2 checkpoint part, "

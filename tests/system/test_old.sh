@@ -39,5 +39,5 @@ step "a container of a later version is refused, both named"
 cp -r "$old/last/shards" "$dir/later"
 printf '\2' | dd of="$dir/later/shard-00001.bin" bs=1 seek=8 conv=notrunc status=none
 expect 1 "$ESMM" inspect "$dir/later" --verify
-grep -q "later/shard-00001.bin: container version 2, this program (esmm [0-9.]*) reads 1" "$dir/out" ||
+grep -q "later/shard-00001.bin: offset 8: container version 2, this program (esmm [0-9.]*) reads 1" "$dir/out" ||
     die "does not name both versions"
