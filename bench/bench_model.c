@@ -6,13 +6,13 @@
  * The batch has Ali-CCP's shape: 13 user fields with 40 values each, 58 impressions a group, 10
  * item fields with 1.5 values, dim 18; towers 360, 200, 80; both inputs, `concat` (234 + 180
  * columns) and `sides` (18 + 18). Each is trained with OpenBLAS, with the float32 kernel and with
- * the bf16 kernel, as far as the CPU has them. The limit is the matrix products of a step alone, of
- * the same shapes, in the buffers of a tower: by OpenBLAS's sgemm, and by the kernel itself.
+ * the bf16 kernel, if the CPU has them. The limit is the time of a step's matrix products alone,
+ * with the same shapes, in the buffers of a tower: by OpenBLAS's sgemm, and by the kernel itself.
  *
- * Times are CPU time of the thread, so that a busy machine disturbs less; one number is the mean
- * over about 50 ms, all kinds take turns, and what is printed is the median of `repetitions` with
- * the raw numbers after it. The twin is the naive model on a few impressions of the same batch.
- * Lines "bench=model key=value ..." are for machines.
+ * Times are CPU time of the thread, so that a busy machine disturbs less. One number is the mean
+ * over about 50 ms; all kinds take turns. The median of `repetitions` is printed, with the raw
+ * numbers after it. The twin is the naive model on a few impressions of the same batch. Lines
+ * "bench=model key=value ..." are for programs to read.
  */
 #include <math.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@
 #define ITEM_FIELDS       10
 #define GROUP_IMPRESSIONS 58
 #define NAIVE_IMPRESSIONS 16
-#define CUT_BATCHES       8    /* the shard holds so many batches */
+#define CUT_BATCHES       8    /* batches in the shard */
 #define SAMPLE_S          0.05 /* one measurement */
 #define REPETITIONS_MAX   99
 #define KINDS             3
@@ -72,7 +72,7 @@ static void need(enum status status) {
     }
 }
 
-/* User bags hold 40 values, item bags 1 or 2: two samples, joined. */
+/* User bags hold 40 values, item bags 1 or 2: two samples are joined. */
 static void make_shard(struct work *w) {
     uint32_t groups = (w->impressions * CUT_BATCHES + GROUP_IMPRESSIONS - 1) / GROUP_IMPRESSIONS;
     struct sample s = {.seed = 5,
@@ -193,7 +193,7 @@ static void do_forward(struct work *w, uint32_t k) {
         model_forward(w->model[k], &w->batch, (const float *const *)w->rows, w->dense, w->a, w->b));
 }
 
-/* The three products of one matrix on m rows of x and dy, whatever these hold. */
+/* The three products of one matrix on m rows of x and dy, whatever values these hold. */
 static void products(const struct tower *t, const struct linear *l, uint32_t m, float *x,
                      size_t x_stride, float *dy, size_t y_stride, float *dw, size_t w_stride) {
     if (l->in > 0) {
@@ -204,8 +204,8 @@ static void products(const struct tower *t, const struct linear *l, uint32_t m, 
     }
 }
 
-/* The products of a training step and nothing else. Inputs are zeros: speed does not depend on
- * them, and so they stay finite. */
+/* The products of a training step and nothing else. Inputs are zeros: speed does not depend on the
+ * values, and zeros stay finite. */
 static void do_products(struct work *w, uint32_t kind) {
     struct tower *t = &w->tower[kind];
     const struct layout *l = &w->layout;
@@ -292,7 +292,7 @@ static double cpu_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* CPU seconds a call: the mean over SAMPLE_S. */
+/* CPU seconds of one call: the mean over SAMPLE_S. */
 static double sample_call(struct work *w, void (*call)(struct work *, uint32_t), uint32_t k) {
     double start = cpu_s(), took;
     uint32_t calls = 0;
@@ -328,7 +328,7 @@ static void print_raw(const char *what, const struct series *s) {
     printf("\n");
 }
 
-/* Multiplications and additions of a step's products, sharing counted. */
+/* The multiplications and additions of a step's products; shared work counts once. */
 static double train_gflop(const struct work *w) {
     const struct layout *l = &w->layout;
     double n = w->impressions, g = w->batch.groups;

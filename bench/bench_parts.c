@@ -4,7 +4,7 @@
  *     bench_parts [--shards DIR]
  *
  * Table and model have benches of their own. With --shards the first shard of a prepared directory
- * is read and cut into batches. Lines "bench=part name=... ..." are for machines.
+ * is read and cut into batches. Lines "bench=part name=... ..." are for programs to read.
  */
 #include <math.h>
 #include <stdio.h>
@@ -54,7 +54,7 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Units a second of `call`, which does `units` of them: the median of RUNS runs. */
+/* Units a second of `call`, where one call does `units` of them: the median of RUNS runs. */
 static double rate(void (*call)(void *), void *arg, double units) {
     double value[RUNS];
     for (int r = 0; r < RUNS; r++) {
@@ -96,7 +96,7 @@ static void unpack_keys(void *arg) {
     need(wire_keys_unpack(k->count, 1, k->frame, k->bytes, k->out));
 }
 
-/* As the decoder of a hostile frame would be written first: one checked varint after the other. */
+/* The decoder of a hostile frame in its simplest form: one checked varint after the other. */
 static void unpack_keys_naive(void *arg) {
     struct keys *k = arg;
     struct cursor c = cursor_of(k->frame + 1, k->bytes - 1);
@@ -265,7 +265,7 @@ static void cut_shard(void *arg) {
     }
 }
 
-/* Distinct features of all batches, per impression: what is pulled and pushed. */
+/* Distinct features of all batches, per impression: these are the rows pulled and pushed. */
 static double rows_per_impression(struct shard_work *w) {
     const uint32_t n = w->shard.impressions, batches = plan_batches(n, BATCH);
     uint64_t rows = 0;

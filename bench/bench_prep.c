@@ -1,11 +1,11 @@
-/* bench_prep.c - the text that bench_prep.sh measures with: a raw log of Ali-CCP's shape.
+/* bench_prep.c - writes the text that bench_prep.sh measures with: a raw log of Ali-CCP's shape.
  *
  *     bench_prep DIR [impressions = 1000000]
  *
- * Writes DIR/skeleton.csv and DIR/common.csv. Like the public set: a common row has 518 entries in
- * the mean and 58 impressions, three quarters of which come in one run; common rows are in another
- * order than the skeleton; an impression has 13.4 entries of its own; ids reach 10 million, popular
- * ones far more often; weights are ln(1 + n) with five decimals.
+ * Writes DIR/skeleton.csv and DIR/common.csv. As in the public set, a common row has 518 entries
+ * and 58 impressions on average, and three quarters of these impressions come in one run; common
+ * rows are in another order than the skeleton; an impression has 13.4 entries of its own; ids reach
+ * 10 million, and popular ids are far more frequent; weights are ln(1 + n) with five decimals.
  */
 #include <math.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ static uint64_t draw(struct out *o, uint64_t stream, uint64_t n) {
     return rng_below(stream, o->draws++, 0, n);
 }
 
-/* Popular ids are small numbers of a field's own range. */
+/* Popular ids are the small numbers of a field's own range. */
 static uint64_t draw_id(struct out *o, uint64_t field) {
     const double u = rng_unit(3, o->draws++, 0);
     return IDS / 10 + (field * 977731 + (uint64_t)(u * u * u * (IDS / 10))) % (IDS - IDS / 10);
@@ -96,7 +96,7 @@ static void put_entry(struct out *o, bool *any, const char *field, uint64_t id,
     *any = true;
 }
 
-/* `mean` entries of a weighted bag, between half and one and a half times as many. */
+/* The size of a weighted bag: between 0.5 and 1.5 times `mean`. */
 static uint32_t size_near(struct out *o, uint32_t mean) {
     return mean / 2 + (uint32_t)draw(o, 4, mean + 1);
 }
@@ -178,7 +178,7 @@ int main(int argc, char **argv) {
     out_close(&common);
     out_open(&skeleton, argv[1], "skeleton.csv");
     for (uint64_t at = 0, run = 0; at < impressions; run++) {
-        /* After every fourth new row an old one comes again. */
+        /* After every fourth new row an old one is repeated. */
         const uint64_t row = (run % 5 == 4 ? run / 3 : run - run / 5) % rows;
         const uint64_t length = 1 + draw(&skeleton, 12, 2 * RUN_MEAN);
         for (uint64_t i = 0; i < length && at < impressions; i++) {

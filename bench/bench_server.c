@@ -1,14 +1,14 @@
 /* bench_server.c - a server alone: pulls and pushes of 18-float rows with Adam state, through the
- * real sockets, threads and protocol; only the worker's arithmetic is missing.
+ * real sockets, threads and protocol. Only the worker's arithmetic is missing.
  *
  *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N]
  *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16]
  *
- * The server is a process of its own (this program, forked), so that its CPU time can be told from
+ * The server is a separate process (this program, forked), so that its CPU time can be told from
  * the client's. First every row is created; then random keys are pulled and pushed. A round is one
- * request of N distinct keys, ascending, as a trainer's batch has them: uniform, or with a Zipf
- * exponent. Pulls alone and pulls with pushes are measured in turn, `runs` times; medians count.
- * The last line, "bench=server key=value ...", is for machines.
+ * request of N distinct keys, ascending, as in a trainer's batch: uniform, or with a Zipf exponent.
+ * Pulls alone and pulls with pushes are measured in turn, `runs` times; the result is the median.
+ * The last line, "bench=server key=value ...", is for programs to read.
  */
 #include <math.h>
 #include <stdio.h>
@@ -96,7 +96,7 @@ static struct server_report *await(struct server_thread *s) {
     return r;
 }
 
-/* Serves until its input closes; then says how many bytes its table takes. */
+/* Serves until its input closes; then writes how many bytes its table takes. */
 static void serve(struct bench *b, int in, int out) {
     struct server_thread s;
     struct partition_stats stats;
@@ -171,7 +171,7 @@ static int upwards(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* A rank by inversion of the continuous power law, spread over the ids by a hash. */
+/* Draws a rank by inversion of the continuous power law; a hash spreads the ranks over the ids. */
 static uint64_t draw_id(const struct options *o, uint64_t a, uint64_t i) {
     if (o->zipf <= 0) {
         return rng_below(11, a, i, o->rows);
@@ -212,7 +212,7 @@ static void pull(struct bench *b, struct transfer *x, const uint64_t *ids, uint3
     need(client_send(b->client, x));
 }
 
-/* Every row once, in the order of ids. */
+/* Creates every row once, in the order of ids. */
 static void create_rows(struct bench *b) {
     uint64_t *ids = NULL;
     need(mem_array(&ids, b->o.keys));
@@ -235,7 +235,7 @@ static void create_rows(struct bench *b) {
     mem_free(&ids);
 }
 
-/* Pulls, and if `pushing` pushes, with in_flight requests under way. Returns keys a second. */
+/* Pulls (and pushes, if `pushing`) with in_flight requests under way. Returns keys a second. */
 static double rounds(struct bench *b, bool pushing, uint64_t *keys) {
     const uint64_t start_us = clock_mono_us();
     const uint64_t end_us = start_us + (uint64_t)(b->o.seconds * 1e6);
@@ -289,7 +289,7 @@ static double median(double *values, uint64_t n) {
     return values[n / 2];
 }
 
-/* Both kinds in turn; medians of each figure. */
+/* Measures both kinds in turn; the result is the median of each figure. */
 static void measure_all(struct bench *b, struct figures *pulls, struct figures *both) {
     double value[6][RUNS_MAX];
     for (uint64_t i = 0; i < b->o.runs; i++) {

@@ -1,5 +1,5 @@
-/* bench_table.c - rows a second and bytes a row: ps/table against a chained hash map of vectors, as
- * parameter servers built on std::unordered_map have it. One core, random ids, Adam, dim 18.
+/* bench_table.c - rows a second and bytes a row: ps/table against a chained hash map of vectors,
+ * which parameter servers built on std::unordered_map use. One core, random ids, Adam, dim 18.
  *
  *     bench_table [rows = 2000000]
  */
@@ -189,9 +189,8 @@ static void bench_table(uint64_t rows, const uint64_t *ids) {
     table_destroy(&t);
 }
 
-/* A virtual machine's memory is several times slower when the host has not backed it yet, which
- * would be charged to whoever allocates first: touch as much as will be needed, and give it back.
- * */
+/* A virtual machine's memory is several times slower until the host has backed it, and whoever
+ * allocates first would pay for that. So touch as much as will be needed, and free it again. */
 static void warm_memory(size_t bytes) {
     void *pages = NULL;
     must(mem_pages_alloc(&pages, bytes));

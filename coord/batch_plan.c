@@ -89,7 +89,7 @@ enum status batch_plan_applied(const struct batch_plan *p, const struct applied 
     uint32_t epoch = applied_base(applied);
     uint64_t batches = p->epoch_batches * epoch;
     *impressions = p->epoch_impressions * epoch;
-    /* The set does not list its incomplete epochs, but its size tells when all are seen. */
+    /* The set does not list its incomplete epochs, but its size tells when all are counted. */
     for (; batches < applied_count(applied) && epoch < UINT32_MAX; epoch++) {
         for (uint32_t s = 0; s < p->shards; s++) {
             if (p->batches[s] > 0) {

@@ -1,8 +1,10 @@
-/* batch_plan.h - the plan of a job's batches, and what a set of applied names amounts to in it.
+/* batch_plan.h - the plan of a job's batches, and how many impressions a set of applied batches
+ * holds.
  *
- * --max-steps N means: the first N batches along the epochs' orders. So each (epoch, shard) has a
- * limit, known in advance: batches below it belong to the job, the others do not. Asynchronous
- * workers then apply exactly N batches, whoever takes which.
+ * --max-steps N means: the job trains the first N batches in the order of the epochs. So each
+ * (epoch, shard) has a limit that is known in advance: batches below it belong to the job, the
+ * others do not. Asynchronous workers then apply exactly N batches, no matter which worker takes
+ * which batch.
  */
 #pragma once
 
@@ -11,7 +13,7 @@
 #include "common/job/config.h"
 
 struct batch_plan {
-    const uint32_t *batches;     /* [shards], borrowed for the plan's life, as the next */
+    const uint32_t *batches;     /* [shards]; this and the next are borrowed for the plan's life */
     const uint32_t *impressions; /* [shards] */
     uint32_t shards;
     uint64_t epoch_batches; /* sums over shards */
@@ -21,14 +23,14 @@ struct batch_plan {
     uint32_t epochs;
     uint64_t max_steps; /* UINT64_MAX: no limit */
 };
-/* How many of a shard's impressions the model trains on, in how many batches. `data`: which the
- * shard is of. ERR_LIMIT. */
+/* Gives how many impressions of a shard the model trains on, and in how many batches. `data`: the
+ * data set that the shard belongs to. ERR_LIMIT. */
 enum status batch_plan_sample(const struct config *config, const struct dataset *data,
                               const struct shard_info *info, uint32_t *impressions,
                               uint32_t *batches);
-/* Fills the sums. */
+/* Fills epoch_batches and epoch_impressions. */
 void batch_plan_init(struct batch_plan *p);
-/* order[shards] and limit[shards] (by position in the order) of an epoch. */
+/* Fills order[shards] and limit[shards] (by position in the order) for an epoch. */
 void batch_plan_epoch(const struct batch_plan *p, uint32_t epoch, uint32_t *order, uint32_t *limit);
 /* Impressions in batch k of a shard. */
 uint32_t batch_plan_batch_impressions(const struct batch_plan *p, uint32_t shard, uint32_t k);

@@ -1,27 +1,27 @@
-/* checkpoints.c - when to cut, and the commit of what was cut.
+/* checkpoints.c - decides when to cut, and commits the cut.
  *
- * A cut goes to a directory step-cut-K.tmp of its own; how many batches it holds is known only when
- * all parts are in. Then it is renamed to step-N.tmp, the manifest is written into it, and
- * publishing renames it to step-N. If the newest checkpoint is of that very step, the new cut has
- * nothing more and is dropped.
+ * A cut is written to its own directory step-cut-K.tmp, because the number of batches it holds is
+ * known only when all parts are reported. Then the directory is renamed to step-N.tmp, the manifest
+ * is written into it, and publishing renames it to step-N. If the newest checkpoint is of the same
+ * step, the new cut holds nothing more and is dropped.
  *
- * Asynchronous and synchronous jobs are cut while they train: the partitions' parts may then differ
- * by the batches in flight, each part says exactly which names it has, and the job resumes with
- * what all of them have. (What only some have is trained again, and refused by those as a
- * duplicate.)
+ * Asynchronous and synchronous jobs are cut while they train: the parts of the partitions may then
+ * differ by the batches in flight. Each part says exactly which names it has, and the job resumes
+ * with the names that all parts have. (Names that only some parts have are trained again; the
+ * partitions that have them answer the pushes as duplicates.)
  *
  * A deterministic job cannot be cut that way. Say part A lacks batch k and part B has it: after the
  * resume, k would be computed from A's old rows and B's new ones, and the bytes would differ from
- * those of an undisturbed run. So its cuts are made with nothing in flight: no lease is granted
- * from the moment a cut is due; when the lease that is out comes back, which it does only when its
- * pushes are acknowledged, the cut is made; then leases are granted again. Its cuts therefore lie
- * between shards, and when one is due is counted in returned shards.
+ * those of an undisturbed run. So its cuts are made with nothing in flight. From the moment a cut
+ * is due, no lease is granted. The lease that is out comes back only when its pushes are
+ * acknowledged; then the cut is made, and then leases are granted again. So the cuts of such a job
+ * lie between shards, and returned shards decide when a cut is due.
  *
- * checkpoint.every_shards asks for checkpoints of just the first K, 2K, ... shards of an epoch, for
- * instance to evaluate each on what came after it. They are made in the same still moment in any
- * job: leases stop at the K-th shard until the cut is over.
+ * checkpoint.every_shards asks for a checkpoint after exactly the first K, 2K, ... shards of an
+ * epoch, for instance to evaluate each on the data that come after it. In any job these cuts are
+ * made with nothing in flight: no lease beyond the K-th shard is granted until the cut is over.
  *
- * A cut that fails costs that checkpoint only, unless it was to be the last.
+ * If a cut fails, only that checkpoint is lost, unless it was the final one: then the job fails.
  */
 #include <stdio.h>
 
@@ -45,10 +45,10 @@ static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
     return (k->every_impressions > 0 &&
             trained(c) - c->checkpoints.last_impressions >= k->every_impressions) ||
            (k->every_seconds > 0 && now_ms - c->checkpoints.last_ms >= k->every_seconds * 1000 &&
-            trained(c) > c->checkpoints.last_impressions); /* a stream may have been silent */
+            trained(c) > c->checkpoints.last_impressions); /* a stream may pause */
 }
 
-/* Shards that must be back for the next cut between shards. */
+/* Number of shards that must be back for the next cut between shards. */
 static uint64_t boundary(const struct coord *c) {
     uint64_t every = c->config->every_shards;
     return (c->checkpoints.last_shards / every + 1) * every;
@@ -68,10 +68,10 @@ bool checkpoints_holds(const struct coord *c) {
            (counts_shards(c) && (uint64_t)c->leases.out + c->leases.back >= boundary(c));
 }
 
-/* No two checkpoints have the same id unless they are the same: it is made of what the job is and
- * of which of its cuts this is. A deterministic job's cut is named by what it holds, so that two
- * runs, or one that was resumed, give the same bytes; of others the job's own random number tells
- * the runs apart. Never 0. */
+/* Two checkpoints have the same id only if they are the same: the id is made of what the job is and
+ * which of its cuts this is. For a deterministic job the latter is what the cut holds, so that two
+ * runs, or a resumed one, give the same bytes. For other jobs the random number of the job tells
+ * runs apart. The id is never 0. */
 static uint64_t cut_id(const struct coord *c) {
     const char *config = c->job_plan.config_text;
     const bool same = c->config->deterministic;
@@ -95,7 +95,7 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     uint64_t write_ms = servers.bytes * 1000 / SLOWEST_DISK_BYTES_PER_S;
     s->last_ms = now_ms;
     s->last_impressions = trained(c);
-    if (s->hold) { /* others may hold more than the shards that are back */
+    if (s->hold) { /* other cuts may contain more than the returned shards */
         s->last_shards = c->leases.back;
     }
     cut_begin(&s->cut, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
@@ -208,7 +208,7 @@ out:
     return status;
 }
 
-/* The cut is over, well or not. */
+/* The cut is over, whether it succeeded or failed. */
 static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
     enum status status =
@@ -236,7 +236,7 @@ void checkpoints_final(struct coord *c) {
     c->checkpoints.final_wanted = true;
 }
 
-/* A cut could not even begin: the same rule as for one that failed later. */
+/* Begins a cut. If it cannot begin, the rule is the same as for a cut that fails later. */
 static enum status begin_or_fail(struct coord *c, uint64_t now_ms) {
     if (checkpoint_begin(c, now_ms) == OK) {
         return OK;

@@ -2,15 +2,15 @@
  *
  *     GATHER -> TRAIN -> (SCORE -> COMPUTE) -> TRAIN ... -> SAVE -> STOP
  *
- * One thread, one bound port. A turn hears everything that has come, looks after those who are
- * silent, answers the clocks that are due, and then lets the checkpoint and the phase take a step.
- * Nothing in a turn waits for anybody; every wait of a phase has a deadline that is looked at here
- * and names who was awaited. Messages are heard before deadlines are looked at, so that a
- * coordinator that was itself held up does not blame the others.
+ * One thread, one bound port. Each turn reads all messages that have come, checks for silent
+ * members, answers the clocks that are due, and then lets the checkpoint and the phase take a step.
+ * Nothing in a turn waits for anybody. Every wait of a phase has a deadline, which is checked here
+ * and names who was awaited. Messages are read before deadlines are checked, so that a coordinator
+ * that was itself delayed does not blame the others.
  *
- * The final checkpoint is cut as soon as the last batch is back, so it is being written while the
- * last evaluation runs. A stop signal ends the job in order: no more leases, the final checkpoint,
- * STOP. In a deterministic job the shard that is out is finished first (see checkpoints.c).
+ * The final checkpoint is cut as soon as the last batch is back, so it is written while the last
+ * evaluation runs. A stop signal ends the job in order: no more leases, the final checkpoint, STOP.
+ * In a deterministic job the shard that is out is finished first (see checkpoints.c).
  */
 #include "coord.h"
 
@@ -25,9 +25,9 @@
 
 #define TURN_MS              10
 #define MESSAGES_PER_TURN    1000
-#define RESTORE_BYTES_PER_MS 50000u /* a slow disk; restoring adds so much to timeout_ms */
-#define LINGER_MS            100    /* for the last answers to leave */
-#define LAST_FIGURES_BEATS   3      /* so many heartbeats may the servers' take to come */
+#define RESTORE_BYTES_PER_MS 50000u /* a slow disk; timeout_ms grows by the restore time */
+#define LINGER_MS            100    /* time for the last answers to leave */
+#define LAST_FIGURES_BEATS   3      /* heartbeats to wait for the servers' last figures */
 
 static void coord_fini(struct coord *c) {
     for (size_t i = 0; i < LIMITED_CAUSES; i++) {
@@ -189,7 +189,7 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
         return OK;
     }
     end_training(c, now_ms);
-    if (c->has_eval && c->job_batches > 0) { /* resumed when trained, but perhaps not judged */
+    if (c->has_eval && c->job_batches > 0) { /* all is trained, but perhaps not evaluated */
         uint64_t last = (c->job_batches - 1) / c->plan.epoch_batches;
         progress_epoch(&c->progress, (uint32_t)last);
         return begin_evaluation(c, (uint32_t)last);
@@ -224,7 +224,7 @@ static bool nothing_after(const struct coord *c, uint32_t epoch) {
 static enum status train_step(struct coord *c, uint64_t now_ms) {
     uint32_t epoch = c->leases.epoch;
     bool any = false;
-    if (checkpoints_shards_due(c)) { /* the one before is still being written */
+    if (checkpoints_shards_due(c)) { /* the cut before is still being written */
         return OK;
     }
     if (leases_phase_complete(&c->leases) && (stream_plan_over(c) || c->stopped)) {
@@ -354,7 +354,7 @@ static enum status coord_turn(struct coord *c) {
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* Tells everybody to stop, with the answers to their heartbeats, and hears their last figures. */
+/* Tells everybody to stop, in the answers to their heartbeats, and receives their last figures. */
 static void last_words(struct coord *c) {
     c->phase = PHASE_STOP;
     leases_finish(&c->leases);
@@ -388,8 +388,8 @@ static enum status say_end(struct coord *c) {
     return summary_write(c);
 }
 
-/* What there is to go back to is in the log and the summary; whether that helps is known to those
- * who see how every role ended. */
+/* Logs the newest checkpoint; the summary has it too. Whether to resume from it is decided by the
+ * caller, who sees how every role ended. */
 static void note_failure(struct coord *c, enum status status) {
     log_info("newest checkpoint: %s",
              c->checkpoints.newest[0] == '\0' ? "none" : c->checkpoints.newest);
@@ -441,7 +441,7 @@ static enum status with_coord(const struct coord_options *o,
     struct cause cause = {0};
     cause_keep(&cause, status);
     const bool used =
-        c->eval_job.left; /* by a computation that was given up: it goes with the process */
+        c->eval_job.left; /* by a computation that was given up; it ends with the process */
     coord_fini(c);
     if (!used) {
         mem_free(&c);

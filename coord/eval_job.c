@@ -115,7 +115,7 @@ bool eval_job_complete(const struct eval_job *e) {
 
 static enum status eval_job_thread(void *arg) {
     struct eval_job *e = arg;
-    const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: others want the cores */
+    const struct evaluation_spec spec = {.form = e->form}; /* no bootstrap: others need the cores */
     return evaluations_compute(e->evaluation, &e->evaluations, e->scores,
                                e->offset[e->data->shard_count], &spec);
 }

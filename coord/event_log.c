@@ -36,7 +36,7 @@ static void write_metrics(struct event_log *r) {
     }
 }
 
-/* A reader that does not keep up loses lines; one that is gone ends the pipe. */
+/* A reader that is too slow loses lines; if the reader is gone, the pipe is closed. */
 static void write_pipe(struct event_log *r) {
     ssize_t n = write(r->pipe_fd, r->text.data, r->text.len);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -72,7 +72,7 @@ static struct json *line_open(struct event_log *r) {
     return &r->json;
 }
 
-/* Whether a whole line is in r->text. */
+/* Closes the line; whether r->text then holds all of it. */
 static bool line_close(struct event_log *r) {
     json_close(&r->json);
     return r->json.status == OK && buf_put_u8(&r->text, '\n') == OK;

@@ -1,9 +1,10 @@
 /* event_log.h - what the coordinator writes for people and plots: metrics.jsonl, the progress pipe,
  * summary.json.
  *
- * metrics.jsonl: one JSON object a line. Progress lines have no "event"; others name theirs
- * ("evaluation", "checkpoint", "worker_lost", "end", ...). A figure that is undefined is null.
- * None of this may stop a job: a file that cannot be written is warned of once and then left.
+ * metrics.jsonl holds one JSON object per line. Progress lines have no "event"; all other lines
+ * name theirs ("evaluation", "checkpoint", "worker_lost", "end", ...). An undefined figure is null.
+ * No failure here stops a job: if a file cannot be written, the coordinator warns once and writes
+ * no more to it.
  */
 #pragma once
 
@@ -26,9 +27,10 @@ struct event_log {
 /* Appends to out_dir/metrics.jsonl (a resumed run continues the file). ERR_IO. */
 enum status event_log_open(struct event_log *r, const char *out_dir, int pipe_fd);
 void event_log_close(struct event_log *r);
-/* Progress lines that are due; `last`: one now, whatever the time. */
+/* Writes the progress lines that are due; `last`: writes one now, whatever the time. */
 void event_log_step(struct event_log *r, const struct progress *p, uint32_t workers, bool last,
                     uint64_t now_ms);
-/* An event line: open, add keys to the returned object, close. */
+/* Writes an event line: begin it, add keys to the returned object, then call event_log_event_end.
+ */
 struct json *event_log_event(struct event_log *r, const char *event);
 void event_log_event_end(struct event_log *r);

@@ -56,7 +56,7 @@ static void take_out(struct leases *l, struct lease *x, uint32_t worker) {
     l->out++;
 }
 
-/* An OUT lease leaves its holder. */
+/* Takes an OUT lease from its holder. */
 static void give_back(struct leases *l, struct lease *x, enum lease_state state) {
     struct lease_holder *h = &l->holder[x->worker];
     if (x->prev == LEASE_NONE) {
@@ -250,7 +250,8 @@ void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint6
     }
 }
 
-/* Those of one worker whose deadline is at or before `by_ms`. */
+/* Makes the leases of a worker whose deadline is at or before `by_ms` pending again; returns how
+ * many. */
 static uint32_t put_back(struct leases *l, uint32_t worker, uint64_t by_ms) {
     uint32_t count = 0;
     uint32_t next = lease_first_of(l, worker);

@@ -75,7 +75,7 @@ __attribute__((format(printf, 2, 3))) static enum hello_verdict refuse(char *why
     return HELLO_REFUSE;
 }
 
-/* The endpoints of the keys frame, or 0 if the frame is not a list of fitting strings. */
+/* Number of endpoints in the keys frame, or 0 if the frame is not a list of strings that fit. */
 static uint32_t endpoints_count(const char *keys, size_t bytes) {
     uint32_t count = 0;
     while (bytes > 0) {
@@ -108,7 +108,7 @@ static enum status endpoints_take(struct member *member, const char *keys, size_
     return OK;
 }
 
-/* Whether a second process may take the place of the one that holds it. */
+/* Decides whether a second process may take the place of the holder. */
 static enum hello_verdict judge_candidate(const struct membership *m, struct member *member,
                                           const struct wire_hello *hello, uint64_t now_ms,
                                           char *why) {
@@ -125,7 +125,7 @@ static enum hello_verdict judge_candidate(const struct membership *m, struct mem
         member->candidate = hello->incarnation;
         member->candidate_ms = now_ms;
     }
-    /* Words of a process that died may arrive a little later than its successor's first. */
+    /* Messages of a dead process may arrive a little later than the first one of its successor. */
     if (member->heard_ms > member->candidate_ms + m->replace_ms / 3) {
         member->candidate = 0;
         return refuse(why,

@@ -1,17 +1,18 @@
-/* membership.h - who belongs to the job: servers and workers by index, each one process at a time.
+/* membership.h - which processes belong to the job: servers and workers by index, one process per
+ * index at a time.
  *
- * Socket-free: messages and the time go in, verdicts come out. A process is named by its role, its
- * index and its incarnation (random per process start). Rules:
+ * Uses no sockets: the caller passes messages and the time in and gets verdicts. A process is named
+ * by its role, its index and its incarnation (random per process start). Rules:
  *
  *   - An index out of range, another program version, or a malformed endpoint list is refused.
- *   - A second process under an index that is taken is a candidate. If the holder is heard of again
+ *   - A second process that claims a taken index is a candidate. If the holder gives a sign of life
  *     after the candidate appeared, the candidate is refused: somebody started the role twice. If
- *     the holder stays silent for replace_ms, the candidate takes its place. Until that is decided
- *     it is told to ask again.
- *   - A worker may be replaced at any time. A server only until the job has begun (until
- *     membership_begin): afterwards its rows are gone with it, and the job must be resumed.
- *   - A worker is lost when it is silent for lost_ms or says that it fails; the same incarnation
- *     being heard again brings it back (not after a failure).
+ *     the holder stays silent for replace_ms, the candidate takes its place. Until this is decided
+ *     the candidate is told to ask again.
+ *   - A worker may be replaced at any time. A server may be replaced only until the job has begun
+ *     (membership_begin): later its rows are lost with it, and the job must be resumed.
+ *   - A worker is lost when it is silent for lost_ms or reports a failure. A sign of life of the
+ *     same incarnation brings it back, but not after a failure.
  *
  * Single thread.
  */
@@ -34,14 +35,14 @@ struct member {
     uint32_t pid;
     uint64_t incarnation;
     uint64_t heard_ms;
-    uint64_t moved_ms;  /* worker: when it last got on with anything, or began to (coord/stall.c) */
-    uint64_t finished;  /* worker: batches, as last told */
-    bool reading;       /* worker: has nothing to do until a shard is read */
-    bool stuck;         /* worker: its leases were taken since it got nowhere */
-    uint64_t candidate; /* incarnation of a second process, 0: none */
+    uint64_t moved_ms;     /* worker: when it last made progress or got work (coord/stall.c) */
+    uint64_t finished;     /* worker: batches, as last reported */
+    bool reading;          /* worker: idle until a shard is read */
+    bool stuck;            /* worker: lost its leases as it made no progress */
+    uint64_t candidate;    /* incarnation of a second process, 0: none */
     uint64_t candidate_ms; /* when it appeared */
     bool failing;
-    char text[WIRE_TEXT_MAX];            /* of the failure */
+    char text[WIRE_TEXT_MAX];            /* describes the failure */
     bool told_stop;                      /* has been sent ORDER_STOP */
     bool said_last;                      /* and has sent a heartbeat after that */
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* servers: one per partition */
@@ -65,19 +66,20 @@ enum hello_verdict {
     HELLO_WAIT,    /* undecided: ask again */
     HELLO_REFUSE,
 };
-/* keys: the endpoints of a server's partitions, NUL-separated. *fresh: this incarnation is new in
- * its place, so whatever the holder before had (leases, clocks) is void. why[WIRE_TEXT_MAX] is
+/* keys: the endpoints of a server's partitions, NUL-separated. *fresh: this incarnation is new
+ * under its index, so the leases and clocks of the holder before are void. why[WIRE_TEXT_MAX] is
  * set on HELLO_REFUSE. */
 enum hello_verdict membership_hello(struct membership *m, const struct wire_hello *hello,
                                     const void *keys, size_t keys_bytes, uint64_t now_ms,
                                     bool *fresh, char *why);
 
-/* Notes a sign of life. NULL: no such member, or another incarnation. */
+/* Notes a sign of life. NULL: there is no such member, or it has another incarnation. */
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
                                 uint64_t incarnation, uint64_t now_ms);
-/* Notes a heartbeat of a member that membership_heard gave, and whether it has got on. */
+/* Notes a heartbeat of a member that membership_heard returned, and whether the member made
+ * progress. */
 void membership_beat(struct member *member, const struct wire_heartbeat *beat);
-/* The member has been given something to do: from now on it is expected to get on. */
+/* The member has been given work: from now on it is expected to make progress. */
 void membership_busy(struct member *member, uint64_t now_ms);
 
 bool membership_servers_known(const struct membership *m);   /* all have said hello */
@@ -92,18 +94,21 @@ void membership_partition_range(const struct membership *m, uint32_t server, uin
 enum status membership_endpoints(const struct membership *m, char (**out)[WIRE_ENDPOINT_MAX],
                                  uint32_t *count);
 
-/* A server that serves no more: failing, or silent for give_up_ms since it was serving. */
+/* Returns a server that no longer serves: it reported a failure, or has been silent for give_up_ms
+ * since it was serving. */
 const struct member *membership_dead_server(const struct membership *m, uint64_t now_ms,
                                             uint64_t give_up_ms);
-/* A worker that is lost as of now (each is given once); NULL: none more. */
+/* Returns a worker that is lost as of now, each once; NULL: no more. */
 struct member *membership_next_lost(struct membership *m, uint64_t now_ms);
 uint32_t membership_workers_alive(const struct membership *m);
-/* Whether every member that can hear has been told to stop. */
+/* Whether every member that can still be reached has been told to stop. */
 bool membership_all_told(const struct membership *m);
-/* Whether every server that can has sent its last figures, after it was told to stop. */
+/* Whether every server that can still be reached has sent its last figures after it was told to
+ * stop. */
 bool membership_servers_said_last(const struct membership *m);
 
 /* "server 1 (host db3, pid 4711)". */
 void member_describe(const struct member *member, char *out, size_t bytes);
-/* Who has not appeared (or does not serve yet): "server 1 (not heard of), worker 0 (…)". */
+/* Lists the members that have not appeared or do not serve yet: "server 1 (not heard of), worker 0
+ * (…)". */
 void membership_missing(const struct membership *m, char *out, size_t bytes);

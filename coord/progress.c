@@ -66,7 +66,8 @@ static void add_difference(struct wire_progress *totals, const struct wire_progr
     totals->dense_staleness_sum += now->dense_staleness_sum - last->dense_staleness_sum;
 }
 
-/* The newest usage of the process that is there now; that of its predecessors is added up. */
+/* Notes the newest usage of the present process; the usage of its predecessors is summed in
+ * `before`. */
 static void progress_use(struct progress_usage *u, uint64_t incarnation, const struct usage *now) {
     if (u->incarnation != incarnation) {
         usage_add(&u->before, &u->now);
@@ -118,7 +119,7 @@ void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnat
         *w = (struct progress_worker){.incarnation = incarnation};
     }
     if (counters->batches < w->last.batches) {
-        return; /* overtaken by a later report */
+        return; /* a later report came first */
     }
     if (counters->batches > w->last.batches) {
         p->trained_ms = now_ms;
@@ -138,8 +139,8 @@ static uint64_t bins_count(const struct metric_bins *b) {
     return n;
 }
 
-/* Adds now - last to the window. Counts go round modulo 2^32, so a report that is older than the
- * last would give a huge difference: it shows in the sum, and is left out. */
+/* Adds now - last to the window. Counts wrap around modulo 2^32, so a report older than the last
+ * one would give a huge difference; the sum shows this, and the report is left out. */
 static void auc_add(struct progress_auc *a, const struct metric_bins *now,
                     const struct metric_bins *last) {
     struct metric_bins fresh;

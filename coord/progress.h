@@ -1,19 +1,19 @@
-/* progress.h - how the job is doing: counters of workers and servers turned into rates, losses,
- * running AUC and time left.
+/* progress.h - the progress of the job: it turns counters of workers and servers into rates,
+ * losses, running AUC and time left.
  *
- * Workers report counters that are cumulative since their start. A repeated, lost or late report
- * therefore costs nothing; what is new is the difference to what was known of the same incarnation,
- * and a new incarnation counts from zero. `totals` sums the differences over everybody who ever
+ * Workers report counters that are cumulative since their start, so a repeated, lost or late report
+ * does no harm. Each report adds its difference to the last known counters of the same incarnation;
+ * a new incarnation counts from zero. `totals` sums the differences over all incarnations that ever
  * worked, so it includes batches that were computed twice because a lease was lost.
  *
- * Losses are means over the impressions of a span: since a mark (a reader's own, see
- * progress_line), since the epoch began, or over at least the last LOSS_BATCHES batches. Batches
- * are counted when their worker's heartbeat arrives, up to one heartbeat after they were trained.
+ * Losses are means over the impressions of a span: since a mark (each reader has its own, see
+ * progress_line), since the epoch began, or over at least the last LOSS_BATCHES batches. A batch is
+ * counted when the heartbeat of its worker arrives, up to one heartbeat after it was trained.
  *
- * The running AUC covers a sliding stretch of training data: bins are gathered until they hold
- * AUC_IMPRESSIONS, then become the previous ones; the AUC is of previous + current.
+ * The running AUC covers a sliding stretch of training data: the current bins are filled until they
+ * hold AUC_IMPRESSIONS, then become the previous ones; the AUC is that of previous + current.
  *
- * Socket-free; single thread.
+ * Uses no sockets; single thread.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ struct progress_server {
 };
 struct progress_usage {
     uint64_t incarnation;
-    struct usage now, before; /* of the present process, and of those that it replaced */
+    struct usage now, before; /* of the present process; of those that it replaced */
 };
 struct progress_auc {
     struct metric_bins current, previous;
@@ -53,15 +53,15 @@ struct progress {
     struct progress_server *server;
     struct progress_usage *worker_usage, *server_usage;
     uint64_t job_impressions;      /* to be trained in all, restored ones included */
-    bool open;                     /* more of them may become known: nobody knows how long */
+    bool open;                     /* job_impressions may still grow: the time left is unknown */
     uint64_t restored_impressions; /* trained before this run */
     struct wire_progress totals;   /* this run; staleness_max: the largest */
     struct wire_progress epoch_start;
     uint32_t epoch;
     uint64_t began_ms;
-    uint64_t trained_ms;                       /* when the last new batch was heard of */
+    uint64_t trained_ms;                       /* when the last new batch was reported */
     struct wire_progress sample[LOSS_SAMPLES]; /* ring, totals about every LOSS_BATCHES / 8 */
-    uint32_t samples;                          /* ever taken */
+    uint32_t samples;                          /* number taken since the start */
     struct progress_rate rate[RATE_SAMPLES];
     uint32_t rates;
     struct progress_auc ctr, ctcvr;
@@ -70,7 +70,7 @@ struct progress {
 enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers, uint32_t fields,
                           uint64_t job_impressions, uint64_t restored_impressions);
 void progress_fini(struct progress *p);
-/* Training begins: the clock of rates and `seconds` starts. */
+/* Training begins: starts the clock of rates and `seconds`. */
 void progress_begin(struct progress *p, uint64_t now_ms);
 void progress_epoch(struct progress *p, uint32_t epoch);
 void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnation,
@@ -81,14 +81,14 @@ void progress_worker_bins(struct progress *p, uint32_t worker, const struct metr
 /* field_rows: [fields], or NULL when the heartbeat had none. */
 void progress_server_beat(struct progress *p, uint32_t server, const struct wire_heartbeat *beat,
                           const uint64_t *field_rows);
-/* What a process has used since its start, and the sums over workers and servers. */
+/* Notes what a process has used since its start; the sums are over workers and over servers. */
 void progress_worker_use(struct progress *p, uint32_t worker, uint64_t incarnation,
                          const struct usage *now);
 void progress_server_use(struct progress *p, uint32_t server, uint64_t incarnation,
                          const struct usage *now);
 void progress_workers_usage(const struct progress *p, struct usage *sum);
 void progress_servers_usage(const struct progress *p, struct usage *sum);
-/* Call about as often as you like; takes a rate sample each RATE_EVERY_MS. */
+/* May be called as often as you like; takes a rate sample every RATE_EVERY_MS. */
 void progress_tick(struct progress *p, uint64_t now_ms);
 
 struct progress_loss {
@@ -96,7 +96,7 @@ struct progress_loss {
 };
 struct progress_loss progress_loss_recent(const struct progress *p);
 struct progress_loss progress_loss_epoch(const struct progress *p);
-double progress_rate(const struct progress *p); /* impressions/s, last seconds; NaN: unknown */
+double progress_rate(const struct progress *p); /* recent impressions/s; NaN: unknown */
 
 struct progress_mark { /* a reader's own; zero-initialised */
     struct wire_progress totals;
@@ -105,18 +105,18 @@ struct progress_mark { /* a reader's own; zero-initialised */
 };
 struct progress_line {
     uint32_t epoch;
-    uint64_t step;        /* servers' slowest applied version */
+    uint64_t step;        /* least applied version of the servers */
     uint64_t impressions; /* restored + trained, at most job_impressions */
     double impressions_per_s;
-    struct progress_loss loss; /* since the mark; nothing new: what it was */
+    struct progress_loss loss; /* since the mark; the old one if nothing is new */
     double auc_ctr, auc_ctcvr;
-    double auc_ctr_bound, auc_ctcvr_bound; /* of their error against the exact AUC (metric_bins) */
+    double auc_ctr_bound, auc_ctcvr_bound; /* of the error against the exact AUC (metric_bins) */
     double staleness_mean;                 /* since the mark */
     uint64_t staleness_max;                /* of the run */
     uint64_t rows, bytes;
     double eta_s; /* NaN: unknown */
 };
-/* What is to be said now, and moves the mark. */
+/* Fills *out with the present figures and moves the mark. */
 void progress_line(const struct progress *p, struct progress_mark *mark, struct progress_line *out);
-/* Sums over servers. */
+/* Gives the sums over servers. */
 void progress_servers(const struct progress *p, struct progress_server *sum);

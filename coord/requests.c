@@ -1,8 +1,9 @@
 /* requests.c - one message in, one answer out.
  *
- * Every request may come twice: its answer was lost, or late. So each is idempotent: a hello or
- * heartbeat by nature, a return by its fence, scores by their shard, a part by its cut, a clock by
- * its number; and a lease question, which grants something, gets its old answer again.
+ * Every request may come twice, because its answer was lost or late. So every request is
+ * idempotent: a hello or heartbeat by nature, a return by its fence, scores by their shard, a part
+ * by its cut, a clock by its number. Only a lease question grants something: if it is repeated, it
+ * gets its old answer again.
  *
  * Only current incarnations are served. A process that has been replaced is told so and ends.
  */
@@ -84,8 +85,9 @@ static void requests_welcome(struct coord *c, const struct port_message *m, bool
     requests_reply(c, m, &msg, ready ? &c->plan_bytes : NULL);
 }
 
-/* After the end. Who belongs to the job but has not been let in yet still is, to hear from its
- * first heartbeat's answer that all is well; everybody else is refused. */
+/* Answers a hello after the end; true: it was refused. A process that belongs to the job but was
+ * not admitted yet is still admitted: the answer to its first heartbeat then tells it that the job
+ * has ended well. Everybody else is refused. */
 static bool refuse_late(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     const struct wire_hello *hello = &m->msg.u.hello;
     struct member *member =
@@ -215,7 +217,7 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
 
 /* --- leases and clocks ------------------------------------------------------------------------ */
 
-/* A question of worker `index` is a sign of life, which its leases live on. */
+/* Notes a question of worker `index` as a sign of life and renews the leases of the worker. */
 static bool heard_worker(struct coord *c, uint32_t index, uint64_t incarnation, uint64_t now_ms) {
     if (membership_heard(&c->members, ROLE_WORKER, index, incarnation, now_ms) == NULL) {
         return false;

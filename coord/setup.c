@@ -1,15 +1,16 @@
-/* setup.c - what a job is: its data, its plan of batches, and where it starts.
+/* setup.c - determines what a job is: its data, its plan of batches, and where it starts.
  *
- * A resumed job must be the same job. Batch names mean impressions only through the data, the batch
- * size, the seed and the shuffling; with any of those different, names that a checkpoint calls done
- * would be other impressions; and parameters mean a model only through its shape. So these are
- * compared, and a difference refuses the resume. More epochs or another learning rate are free.
+ * A resumed job must be the same job. Only together with the data, the batch size, the seed and the
+ * shuffling does a batch name stand for certain impressions: if any of these differs, the names
+ * that a checkpoint calls done stand for other impressions. Parameters have a meaning only together
+ * with the shape of the model. So all these are compared, and a difference refuses the resume. More
+ * epochs or another learning rate are allowed.
  *
- * Of a stream only the fields can be compared, and the batches of each shard that the run knew of;
- * that the shards behind those names are the same is the producer's promise (shard_stream.h). The
- * rates of clicks and conversions, which initial biases are made of (each impression by its
- * weight), are those of its first shard, whatever the manifest has to say by now: a job that
- * follows later has the same. A resumed job has those of its checkpoint.
+ * For a stream, only the fields and the batches of each shard that the run knew can be compared.
+ * The producer promises that the shards behind those names are the same (shard_stream.h). The rates
+ * of clicks and conversions (each impression counted by its weight) give the initial biases. They
+ * are taken from the first shard, whatever the manifest says by now, so that a job that follows the
+ * stream later has the same rates. A resumed job has the rates of its checkpoint.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@
 #include "common/job/plan.h"
 #include "state.h"
 
-#define FENCES_PER_STEP 20 /* bits: leases that may be granted without one step of progress */
+#define FENCES_PER_STEP 20 /* bits: how many leases may be granted within one step */
 
 static enum status resolve_all(const struct file_list *dirs, struct file_list *out) {
     char path[PATH_BYTES_MAX];
@@ -105,7 +106,7 @@ static void say_correction(const struct coord *c) {
 }
 
 static enum status make_plan(struct coord *c) {
-    const bool stream = c->options->stream; /* its shards join one by one (stream_plan.c) */
+    const bool stream = c->options->stream; /* shards are added one by one (stream_plan.c) */
     uint32_t shards = stream ? 0 : c->data.shard_count;
     TRY(mem_array(&c->batches, shards));
     TRY(mem_array(&c->impressions, shards));
@@ -137,7 +138,7 @@ static enum status make_job_plan(struct coord *c) {
     buf_fini(&text);
     TRY(status);
     TRY(mem_array(&p->batches_per_shard, c->plan.shards));
-    for (uint32_t s = 0; s < c->plan.shards; s++) { /* a stream may have none yet */
+    for (uint32_t s = 0; s < c->plan.shards; s++) { /* a stream may have no shard yet */
         p->batches_per_shard[s] = c->batches[s];
     }
     p->shards = c->plan.shards;
@@ -155,7 +156,7 @@ static enum status make_job_plan(struct coord *c) {
 
 /* --- resuming --------------------------------------------------------------------------------- */
 
-/* What batches and parameters mean. */
+/* Compares the settings that give batches and parameters their meaning. */
 static enum status same_config(const struct config *was, const struct config *now) {
     static const char *const keys[] = {"train.seed",
                                        "train.shuffle",
@@ -172,15 +173,15 @@ static enum status same_config(const struct config *was, const struct config *no
                         b = method_with(now->model, now->behaviours, now->delay);
     TRY(config_same(was, now, keys));
     for (uint32_t k = 0; k < TOWERS_MAX;
-         k++) { /* a method that needs no head may be left for another */
+         k++) { /* model.delay may change if the towers stay the same */
         const char *x = k < a.towers ? a.tower[k] : "", *y = k < b.towers ? b.tower[k] : "";
         TRY(strcmp(x, y) == 0 ? OK : config_same(was, now, delay));
     }
     return OK;
 }
 
-/* The shape of rows and what their state means. Servers compare them too, with the parts
- * (ps/restore.c); a job that they would refuse need not begin. */
+/* Compares the shape of rows and the meaning of their state. Servers also compare them with the
+ * parts (ps/restore.c), but a job that they would refuse must not even begin. */
 static enum status same_tables(const struct config *was, const struct config *now,
                                const struct schema *schema) {
     static const char *const names[] = {"dim", "optimizer", NULL};
@@ -191,7 +192,7 @@ static enum status same_tables(const struct config *was, const struct config *no
     return config_same(was, now, dense);
 }
 
-/* Other ids are told first: they are why most such data are others. */
+/* Differing ids are reported first: they are the usual reason why data do not match. */
 static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
     const struct fit_side model = fit_side_checkpoint(&m->schema, &m->fields, dir);
     const struct fit_side data = fit_side_data(&c->data);
@@ -224,7 +225,7 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
                     "(train.batch is %u now)",
                     dir, c->config->batch);
     }
-    if (m->sample_rate != c->data.sample_rate) { /* only a stream's data checksum does not say so */
+    if (m->sample_rate != c->data.sample_rate) { /* only a stream's checksum does not cover it */
         return fail(ERR_CONFIG,
                     "cannot resume from %s: its data kept %g of the unclicked impressions, "
                     "those of %s %g",
@@ -252,7 +253,7 @@ static enum status resume_from(struct coord *c, const char *dir, struct applied 
             status = applied_decode(done, m->applied, m->applied_bytes, c->batches, c->plan.shards);
         }
         c->restored_step = m->step;
-        c->job_plan.rate_ctr = m->rate_ctr; /* of a stream; others compute theirs again */
+        c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
         c->job_plan.rate_cvr = m->rate_cvr;
         for (uint32_t p = 0; p < m->part_count; p++) {
             c->resume_bytes += m->parts[p].bytes;
@@ -289,7 +290,7 @@ static enum status find_start(struct coord *c, struct applied **done) {
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-/* From here on nobody else writes into the run directory. */
+/* Takes the lock: from here on nobody else writes into the run directory. */
 static enum status lock_run(struct coord *c) {
     char path[PATH_BYTES_MAX];
     TRY(file_mkdirs(c->options->out_dir));
@@ -345,8 +346,8 @@ static void say_start(const struct coord *c) {
     }
 }
 
-/* The job will be: its configuration takes the place of an earlier one, whose summary must not stay
- * for this one's if it fails. */
+/* The job is certain to start: its configuration replaces an earlier one. The earlier summary is
+ * removed, so that nobody takes it for the summary of this job if this job fails. */
 static enum status replace_old(const struct coord *c) {
     char path[PATH_BYTES_MAX];
     const char *text = c->job_plan.config_text;
@@ -378,7 +379,7 @@ enum status setup(struct coord *c) {
 
 /* --- looking only ----------------------------------------------------------------------------- */
 
-/* Whether a stream goes on behind the shards that the checkpoint knows. Damage is for the job. */
+/* Whether a stream has more shards than the checkpoint knows. The job reports damaged ones. */
 static bool shard_stream_goes_on(struct coord *c) {
     struct shard_info info;
     bool found = false;

@@ -11,7 +11,7 @@
 #include "common/base/thread.h"
 
 #define WAIT_LOOK_MS 200
-#define STREAM_SALT  0x73747265616d0001u /* no hash of a file that happens to have the same bytes */
+#define STREAM_SALT  0x73747265616d0001u /* differs from the hash of a file with the same bytes */
 
 void shard_stream_init(struct shard_stream *s, const char *dir) {
     *s = (struct shard_stream){.dir = dir};
@@ -24,7 +24,7 @@ static enum status stream_file_there(const char *dir, const char *name, bool *th
     return OK;
 }
 
-/* At the end: a shard that is beyond the one that is missing. */
+/* At the end of the stream: looks for a shard beyond the missing one. */
 static enum status check_gap(const struct shard_stream *s) {
     struct file_list list;
     enum status status = OK;
@@ -55,7 +55,7 @@ enum status shard_stream_look(struct shard_stream *s, struct shard_info *info, b
         if (!end) {
             return OK;
         }
-        TRY(stream_file_there(s->dir, name, &there)); /* it may have come just before the end did */
+        TRY(stream_file_there(s->dir, name, &there)); /* it may have come just before the end */
     }
     if (!there) {
         TRY(check_gap(s));
@@ -77,7 +77,7 @@ enum status shard_stream_wait(const char *dir) {
     bool there = false, end = false;
     shard_name(0, name);
     for (;;) {
-        TRY(stream_file_there(dir, "end", &end)); /* before the look at the shard, which is older */
+        TRY(stream_file_there(dir, "end", &end)); /* before looking for the shard, which is older */
         TRY(stream_file_there(dir, name, &there));
         if (there) {
             return OK;

@@ -1,14 +1,14 @@
-/* sizes.c - whether the messages that a job must send will be taken, known from its sizes at the
- * start.
+/* sizes.c - checks at the start, from the sizes of the job, whether peers will accept its messages.
  *
- * A frame beyond what the other side takes cuts the connection, and would be sent again for ever.
- * So what grows with the data is either sent in pieces (SCORES) or checked here.
+ * If a frame is larger than the receiver accepts, it breaks the connection, and it would be sent
+ * again for ever. So everything that grows with the data is either sent in pieces (SCORES) or
+ * checked here.
  */
 #include "common/job/layout.h"
 #include "state.h"
 #include "common/net/wire_values.h"
 
-/* A part reports the names it has: at most those of two epochs, as many bits. */
+/* A part reports the names it has: one bit per batch, for at most two epochs. */
 enum status sizes_of_names(const struct coord *c) {
     uint64_t bytes = 64;
     for (uint32_t s = 0; s < c->plan.shards; s++) {
@@ -24,8 +24,9 @@ enum status sizes_of_names(const struct coord *c) {
     return OK;
 }
 
-/* Every batch moves a partition's slice of the dense parameters: it must fit a message. (How many
- * rows a batch needs is known only when it is cut; worker/transfer.c says so then.) */
+/* Every batch sends the slice of the dense parameters of each partition: it must fit into a
+ * message. (The number of rows that a batch needs is known only when the batch is cut;
+ * worker/transfer.c reports it then.) */
 static enum status check_slices(const struct coord *c) {
     struct layout layout;
     const struct job_plan *p = &c->job_plan;

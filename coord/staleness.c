@@ -86,7 +86,7 @@ enum status staleness_ask(struct staleness *s, uint32_t worker, uint32_t trainer
     return OK;
 }
 
-/* An idle trainer's question is an announcement: nothing to wait for. */
+/* A question of an idle trainer only announces that it is idle: it need not wait. */
 static bool trainer_due(const struct staleness *s, const struct staleness_trainer *t) {
     return t->asking && (!t->active || trainer_clock(t) <= s->floor + s->max);
 }
@@ -104,7 +104,8 @@ static bool find_due(struct staleness *s, struct staleness_answer *out) {
     return false;
 }
 
-/* Someone has waited too long: drops a trainer at the floor that said nothing all the while. */
+/* If someone has waited too long: drops a trainer at the floor that said nothing in all that time.
+ */
 static bool drop_silent(struct staleness *s, uint64_t now_ms) {
     bool out_of_patience = false;
     for (uint32_t i = 0; i < s->count; i++) {

@@ -1,21 +1,23 @@
-/* stall.c - whether the job gets anywhere: a phase that does not has failed.
+/* stall.c - checks that the job makes progress: a phase that makes none fails.
  *
- * Heartbeats say that a process lives, not that it works: a worker whose scores never arrive, a
- * trainer that hangs, workers that ask for nothing would be waited for without end. So progress is
- * what counts: a batch finished, scores taken, a shard back, a part reported, a shard of a stream
- * come. Grants, questions and heartbeats are none.
+ * A heartbeat says that a process lives, not that it works. Without this check the job would wait
+ * for ever for a worker whose scores never arrive, a trainer that hangs, or workers that ask for
+ * nothing. So only progress counts: a batch was finished, scores were received, a shard came back,
+ * a part was reported, or a shard of a stream arrived. Grants, questions and heartbeats are no
+ * progress.
  *
- *   - A phase in which nothing of that happened for net.stall_ms fails the job, and the cause names
- *     who was awaited for what.
+ *   - If a phase makes no progress for net.stall_ms, the job fails, and the cause names who was
+ *     awaited for what.
  *   - A worker that holds leases and has finished nothing for net.stall_ms loses them, as if it
- *     were silent, where another is there that has nothing to do or has got on within half of that
- *     time (of two that stopped together the later is no help): the job then has so long again.
- *     Should the first wake up, its pushes are refused by their fence.
+ *     were silent, if there is another worker that has nothing to do or has made progress within
+ *     half of that time. (If two workers stopped together, the one that stopped later is no help.)
+ *     The job then has another net.stall_ms. If the first worker wakes up, its pushes are refused
+ *     by their fence.
  *
- * Excused, and said once every net.stall_ms: a stream whose next shard has not come, and the disk
- * (a worker says in its heartbeats when it has nothing to do until a shard is read). Phases that
- * have deadlines of their own are not looked at: GATHER (--timeout), a cut under way (cut.h),
- * STOP.
+ * Two waits are excused, and logged once every net.stall_ms: for the next shard of a stream, and
+ * for the disk (a worker says in its heartbeats that it has nothing to do until a shard is read).
+ * Phases with deadlines of their own are not checked here: GATHER (--timeout), a cut that is being
+ * made (cut.h), STOP.
  */
 #include <stdio.h>
 
@@ -23,9 +25,9 @@
 #include "common/base/log.h"
 #include "state.h"
 
-#define NAMED_MAX 3 /* so many workers are named */
+#define NAMED_MAX 3 /* at most so many workers are named */
 
-/* All that progress is counted by. Any change is progress. */
+/* A number that changes with every progress. */
 static uint64_t progress_mark(const struct coord *c) {
     uint64_t finished = 0;
     for (uint32_t w = 0; w < c->members.workers; w++) {
@@ -59,7 +61,7 @@ static size_t name_holder(const struct coord *c, uint32_t w, char *out, size_t b
     return (size_t)n < bytes ? (size_t)n : bytes - 1;
 }
 
-/* Those who hold leases; if nobody does, those who could ask for one. */
+/* Names the workers that hold leases; if none does, the workers that could ask for one. */
 static void name_awaited(const struct coord *c, char *out, size_t bytes) {
     uint32_t named = 0, more = 0;
     size_t used = 0;
@@ -116,7 +118,7 @@ static const struct member *reader_of(const struct coord *c) {
     return NULL;
 }
 
-/* *why: what to say of it, "": nothing, it has a deadline of its own. */
+/* *why: the message to log; "": no message, because the wait has its own deadline. */
 static bool excused(const struct coord *c, char *why, size_t bytes) {
     const struct member *reader = reader_of(c);
     why[0] = '\0';
@@ -141,7 +143,7 @@ static bool is_stuck(const struct coord *c, const struct member *x, uint64_t now
     return leases_held(&c->leases, x->index) > 0 && now_ms - x->moved_ms >= c->config->stall_ms;
 }
 
-/* Whether a worker other than `x` may be trusted with its leases. */
+/* Whether a worker other than `x` can take over the leases of `x`. */
 static bool another_works(const struct coord *c, const struct member *x, uint64_t now_ms) {
     for (uint32_t w = 0; w < c->members.workers; w++) {
         const struct member *other = &c->members.worker[w];

@@ -2,11 +2,11 @@
  *
  *     setup.c         reads data, plan and (on resume) the last checkpoint
  *     requests.c      one message in, one answer out
- *     sizes.c         whether what must be sent will be taken
+ *     sizes.c         whether peers accept messages as large as the job needs
  *     stream_plan.c   the plan of a stream, which grows
  *     checkpoints.c   when to cut, and the commit of what was cut
- *     stall.c         whether the job gets anywhere
- *     summary.c       the last words on disk
+ *     stall.c         whether the job makes progress
+ *     summary.c       summary.json, written at the end
  *     coord.c         the phases and the loop
  */
 #pragma once
@@ -34,25 +34,25 @@ enum phase {
     PHASE_SAVE,    /* the final checkpoint is being made */
     PHASE_STOP,    /* everybody is told to stop */
 };
-struct lease_answer { /* the last one per worker: a repeated question gets it again */
+struct lease_answer { /* the last answer per worker, sent again if a question is repeated */
     uint64_t incarnation, id;
     struct wire_lease lease;
     struct buf bits;
 };
 struct checkpoints {
     struct cut cut;
-    bool hold; /* grant no lease: a deterministic cut waits for a still moment */
+    bool hold; /* grant no lease: a deterministic cut waits until no lease is out */
     bool final_wanted, final_begun, final_done;
     uint64_t last_ms, last_impressions; /* when the last cut began */
-    uint32_t last_shards;        /* of the epoch that were back at the last cut in a still moment */
+    uint32_t last_shards;        /* shards of the epoch back at the last cut between shards */
     uint64_t count;              /* checkpoints committed by this run */
     char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
     uint64_t newest_step;        /* batches in it */
 };
-/* Causes of lines that a peer can repeat at will (log_limited). */
+/* Log lines that a peer can cause any number of times (log_limited). */
 enum limited {
     LIMITED_SEND,  /* an answer cannot be sent */
-    LIMITED_HELLO, /* refused */
+    LIMITED_HELLO, /* a hello is refused */
     LIMITED_JOINED,
     LIMITED_LOST, /* workers, and what became of their leases */
     LIMITED_BINS,
@@ -61,24 +61,24 @@ enum limited {
     LIMITED_CAUSES
 };
 struct stall {
-    uint64_t mark;       /* of what progress is counted by */
+    uint64_t mark;       /* changes with every progress */
     uint64_t changed_ms; /* when it last changed */
-    uint64_t moved_ms;   /* the same, or when there last was an excuse */
-    uint64_t said_ms;    /* when the excuse was last given */
+    uint64_t moved_ms;   /* when it last changed or an excuse applied */
+    uint64_t said_ms;    /* when the excuse was last logged */
 };
 struct coord {
     const struct coord_options *options;
     const struct config *config;
     char out_dir[PATH_BYTES_MAX]; /* absolute */
     struct lock lock;             /* of out_dir */
-    bool looking;                 /* coord_look: nothing is said or written */
-    char root[PATH_BYTES_MAX];    /* its checkpoints/ */
+    bool looking;                 /* coord_look: nothing is logged or written */
+    char root[PATH_BYTES_MAX];    /* out_dir/checkpoints */
     /* the data and its plan */
     struct dataset data, eval;
     bool has_eval;
     uint32_t *batches, *impressions; /* [plan.shards] */
-    uint32_t shards_cap;             /* of the two, where they grow */
-    struct shard_stream stream;      /* zeroed if the data is not one */
+    uint32_t shards_cap;             /* capacity of these two arrays in a stream */
+    struct shard_stream stream;      /* zeroed if the data is no stream */
     uint64_t data_checksum;
     struct batch_plan plan;
     uint64_t job_batches, job_impressions;
@@ -86,7 +86,7 @@ struct coord {
     char resume_dir[PATH_BYTES_MAX];
     uint64_t resume_bytes;
     uint64_t restored_step, restored_impressions;
-    uint32_t restored_epoch; /* epochs below are complete */
+    uint32_t restored_epoch; /* epochs below it are complete */
     /* the job */
     uint64_t job;
     struct job_plan job_plan;
@@ -104,60 +104,64 @@ struct coord {
     enum phase phase;
     struct stall stall;
     uint64_t gather_deadline_ms;
-    uint64_t workers_seen_ms;               /* when a worker was alive last */
+    uint64_t workers_seen_ms;               /* when a worker was last alive */
     char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
     bool last_epoch;                        /* nothing is left to train after the current one */
     bool stopped;                           /* by a signal */
     bool evaluated;
-    struct evaluation evaluation[2]; /* without weights, and with if the data carry some */
+    struct evaluation evaluation[2]; /* unweighted; weighted, if data has weights */
     uint32_t evaluations;
     struct unseen unseen; /* of that evaluation */
     uint32_t evaluation_epoch;
-    uint64_t ended_ms; /* training ended */
+    uint64_t ended_ms; /* when training ended */
     bool failed;
-    char cause[WIRE_TEXT_MAX]; /* of the failure, as everybody is told */
+    char cause[WIRE_TEXT_MAX]; /* of the failure, as sent to all members */
     struct log_limit limited[LIMITED_CAUSES];
     struct buf scratch;
 };
 
 /* setup.c. Fills a zeroed *c from options; coord_fini afterwards in any case. */
 enum status setup(struct coord *c);
-/* The same as far as nothing is written: *nothing_left of the checkpoint that it would start from.
+/* Does as much of setup as writes nothing. *nothing_left: the checkpoint that the job would start
+ * from leaves nothing to train.
  */
 enum status setup_look(struct coord *c, bool *nothing_left);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
-/* sizes.c. ERR_LIMIT, with what to change. Before there are servers, and once the plan is encoded.
+/* sizes.c. ERR_LIMIT, and the message says what to change. The first is for before servers are
+ * known, the second for after the plan is encoded.
  */
 enum status sizes_of_names(const struct coord *c);
 enum status sizes_with_servers(const struct coord *c);
 
 /* stream_plan.c. All do nothing in a job on a fixed data set. */
-/* The plan gets the shards that the checkpoint `from` had. ERR_NOT_FOUND: fewer are there. */
+/* Adds the shards of the checkpoint `from` to the plan. ERR_NOT_FOUND: the stream has fewer. */
 enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *from);
-/* Looks for shards that have come, while training. */
+/* Looks for new shards while training. */
 enum status stream_plan_step(struct coord *c, uint64_t now_ms);
 bool stream_plan_over(const struct coord *c); /* no more shards will come */
 
-/* requests.c. A peer's nonsense is answered with an error; a status other than OK is our own. */
+/* requests.c. A wrong request of a peer is answered with an error; a status other than OK is a
+ * failure of the coordinator. */
 enum status requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms);
 void requests_answer_clocks(struct coord *c, uint64_t now_ms);
-/* A worker is lost or replaced: its leases and clocks are void. As lost_leases if it had any. */
+/* A worker is lost or replaced: its leases and clocks become void. If it had leases, the status is
+ * that of lost_leases. */
 enum status drop_worker(struct coord *c, const struct member *worker);
-/* Leases of `who` did not come back: ERR_PEER in a deterministic job that is training. */
+/* Leases of `who` were not returned: ERR_PEER in a deterministic job that is training. */
 enum status lost_leases(const struct coord *c, const char *who);
 
 /* checkpoints.c */
 void checkpoints_final(struct coord *c); /* asks for the final checkpoint */
 enum status checkpoints_step(struct coord *c, uint64_t now_ms);
-bool checkpoints_shards_due(const struct coord *c); /* a cut between shards is, before all else */
-/* How many values of each field training has read in its first pass, `impressions` being trained:
- * of all that the data have, the share that these are of one pass. All 0: not known. */
+bool checkpoints_shards_due(const struct coord *c); /* a cut between shards must come first */
+/* Estimates how many values of each field training has read in its first pass after `impressions`
+ * impressions: the field's values in all data times the share of one pass. All 0: not known. */
 void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
-bool checkpoints_holds(const struct coord *c); /* no lease is to be granted: a cut comes first */
+bool checkpoints_holds(const struct coord *c); /* no lease may be granted: a cut comes first */
 
-/* stall.c: ERR_TIMEOUT, with who was awaited for what, when the phase gets nowhere. */
+/* stall.c. ERR_TIMEOUT if the phase makes no progress; the text says who is awaited for what. */
 enum status stall_step(struct coord *c, uint64_t now_ms);
 
 /* summary.c */

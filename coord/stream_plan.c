@@ -1,14 +1,14 @@
 /* stream_plan.c - a job on a stream: its plan grows while it trains.
  *
- * A shard that has come is cut into batches (common/job/plan.h), joins the plan's arrays, the set
- * of done names, the names of a cut that is under way, and the leases, in this order; from then on
- * it is like any other. Servers learn of it from its first push, which says how many batches the
- * shard has (ps/partition.h), so nobody has to be told before a lease is granted. Shards are in the
- * order of their numbers, there is one epoch, and its phase is complete when the stream has ended
- * and all leases are back.
+ * A new shard is cut into batches (common/job/plan.h) and added to the arrays of the plan, the set
+ * of done names, the names of a cut that is being made, and the leases, in this order; from then on
+ * it is like any other shard. Servers learn of it from its first push, which says how many batches
+ * the shard has (ps/partition.h), so nobody has to be told before a lease is granted. Shards are
+ * trained in the order of their numbers. There is one epoch; its phase is complete when the stream
+ * has ended and all leases are back.
  *
- * A shard that is damaged ends the stream before it: what came before is trained and saved, then
- * the job fails with the name of the file.
+ * A damaged shard ends the stream: the shards before it are trained and saved, then the job fails
+ * with the name of the file.
  */
 #include <stdio.h>
 
@@ -18,7 +18,7 @@
 #include "state.h"
 
 #define LOOK_MS         200
-#define SHARDS_PER_TURN 16 /* a thousand of them may lie there; peers must not wait for all */
+#define SHARDS_PER_TURN 16 /* there may be a thousand; peers must not wait for all of them */
 
 static enum status plan_reserve(struct coord *c, uint32_t shards) {
     if (shards <= c->shards_cap) {
@@ -34,7 +34,7 @@ static enum status plan_reserve(struct coord *c, uint32_t shards) {
     return OK;
 }
 
-/* *limit: its batches that belong to the job. */
+/* *limit: how many batches of the shard belong to the job. */
 static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
     struct batch_plan *p = &c->plan;
     uint32_t impressions, batches;
@@ -72,7 +72,7 @@ enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *fr
 static enum status plan_join(struct coord *c, const struct shard_info *info) {
     uint32_t limit, shard = c->plan.shards;
     TRY(plan_add(c, info, &limit));
-    if (c->batches[shard] > 0) { /* the model may train on none of it */
+    if (c->batches[shard] > 0) { /* the model may train on none of its impressions */
         TRY(applied_grow(c->leases.done, shard, c->batches[shard]));
     }
     if (c->batches[shard] > 0 && c->checkpoints.cut.applied != NULL) {

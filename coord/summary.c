@@ -1,4 +1,4 @@
-/* summary.c - summary.json: what a job came to, written once at its end, also when it failed. */
+/* summary.c - summary.json: the result of a job, written once at its end, also after a failure. */
 #include <math.h>
 #include <string.h>
 
@@ -21,8 +21,8 @@ static void loss_keys(struct json *j, const char *prefix, struct progress_loss l
     }
 }
 
-/* A job that is stopped leaves shards unfinished, whose leases never come back; what was applied of
- * them is in its last checkpoint. */
+/* A stopped job leaves unfinished shards, whose leases never come back; the last checkpoint knows
+ * which of their batches were applied. */
 static uint64_t steps_done(const struct coord *c) {
     uint64_t returned = applied_count(c->leases.done);
     return returned > c->checkpoints.newest_step ? returned : c->checkpoints.newest_step;
@@ -82,7 +82,7 @@ static void role_usage(struct json *j, const char *role, uint32_t processes,
     json_close(j);
 }
 
-/* Where the time went. peak_bytes is of the largest process. */
+/* Writes where the time went. peak_bytes is that of the largest process. */
 static void usage_keys(struct json *j, const struct progress *p) {
     struct usage u;
     json_open(j, "usage", '{');
@@ -112,8 +112,8 @@ static void server_keys(struct json *j, const struct coord *c) {
     json_close(j);
 }
 
-/* What share of each field's values the model has no row of, beside what training makes one expect.
- * What is doubtful is warned of. */
+/* Writes which share of each field's values has no row in the model, and which share training lets
+ * expect. Warns of doubtful shares. */
 static void unseen_keys(struct json *j, const struct coord *c) {
     const struct schema *schema = &c->data.schema;
     struct progress_server servers;
@@ -166,7 +166,7 @@ enum status summary_write(struct coord *c) {
     return status;
 }
 
-/* A job that was stopped or failed has a summary too. */
+/* A stopped or failed job has a summary too. */
 enum status coord_summary_complete(const char *out_dir, bool *complete) {
     char path[PATH_BYTES_MAX];
     char *text = NULL;

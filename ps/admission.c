@@ -20,7 +20,7 @@ uint32_t admission_sight(struct partition *p, struct field_rows *f, uint64_t id,
         seen = table_row(s->table, counter)->step;
     }
     if (seen + 1 >= f->config.admit_after) {
-        /* The counter goes only once the row is there: a refused row does not start anew. */
+        /* The counter is freed only if the row was made: a refused row keeps its count. */
         const uint32_t handle = admit(p, f, id, clock);
         if (handle != HANDLE_NONE && counter != HANDLE_NONE) {
             rows_free(p, s, counter);

@@ -1,4 +1,4 @@
-/* cut_meta.h - what a part file says of its partition beside rows and dense floats: which buckets
+/* cut_meta.h - what a part file says of its partition besides rows and dense floats: which buckets
  * it has, the shapes of its tables, and which batches its rows have seen. */
 #pragma once
 
@@ -8,5 +8,5 @@
 /* Appends META (common/checkpoint/part_meta.h). cut: the id of the checkpoint; 0: none. ERR_MEMORY.
  */
 enum status cut_meta(const struct partition *p, uint64_t cut, struct buf *out);
-/* Appends applied_encode of the names that every row of the partition has seen. ERR_MEMORY. */
+/* Appends applied_encode of the names that all rows of the partition have seen. ERR_MEMORY. */
 enum status cut_names(const struct partition *p, struct buf *out);

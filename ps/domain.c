@@ -25,8 +25,8 @@ enum status domains_add(struct domains *d, uint32_t bucket_begin, uint32_t bucke
     return OK;
 }
 
-/* Two domains that have seen the same batches may differ in dense_step only if one of them dropped
- * a dense gradient that was not finite; the larger count is as good. */
+/* Two domains that have seen the same batches differ in dense_step only if one of them dropped a
+ * dense gradient that was not finite; then the larger count may be used. */
 static void domain_join(struct domain *into, struct domain *next) {
     into->bucket_end = next->bucket_end;
     if (next->dense_step > into->dense_step) {

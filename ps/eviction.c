@@ -8,13 +8,14 @@ void rows_free(struct partition *p, struct store *s, uint32_t handle) {
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
-/* Whether row a should go before row b. */
+/* Whether row a should be evicted before row b. */
 static bool goes_first(const struct row *a, const struct row *b, uint32_t now) {
     const uint32_t age_a = now - a->last, age_b = now - b->last;
     return age_a != age_b ? age_a > age_b : a->step < b->step;
 }
 
-/* The hand moves past what it has looked at. HANDLE_NONE: only rows of this very push. */
+/* Moves the hand past the slots it has examined. HANDLE_NONE: this push has updated all rows it
+ * found. */
 static uint32_t find_victim(struct store *s, uint32_t now) {
     const uint32_t slots = table_slots(s->table);
     const uint32_t look = slots < SAMPLE_SLOTS ? slots : SAMPLE_SLOTS;

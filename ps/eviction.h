@@ -1,12 +1,13 @@
 /* eviction.h - the only place that makes and frees rows: by age, and by the memory limit.
  *
- * Age. A row not updated for evict_age batches is missing from that batch on (row_expired); freeing
- * it is a search of one slice of the slots after every push, so all slots are visited every
- * AGE_PUSHES pushes. When memory is freed therefore never shows in a result.
+ * Age. A row that was not updated for evict_age batches counts as missing from then on
+ * (row_expired). To free such rows, every push searches one slice of the slots, so all slots are
+ * visited every AGE_PUSHES pushes. So results never depend on when memory is freed.
  *
- * Memory. Where a new row would exceed the limit it is refused, or (policy evict) takes the place
- * of the row, of SAMPLE_ROWS from a hand that goes round the table, that was updated longest ago,
- * the one with the fewest updates among equals. Both depend on the sequence of pushes alone. */
+ * Memory. If a new row would exceed the limit, it is refused or, with policy evict, takes the place
+ * of another row. A hand goes round the table; of the next SAMPLE_ROWS rows the one that was
+ * updated longest ago is evicted, among equals the one with the fewest updates. Both policies
+ * depend only on the sequence of pushes. */
 #pragma once
 
 #include "partition_state.h"
@@ -15,11 +16,12 @@
 #define SAMPLE_ROWS  64u
 #define SAMPLE_SLOTS 1024u
 
-/* A new row for an absent id, or HANDLE_NONE if memory refused it (counted). Its step is 0, which a
- * snapshot passes over; the caller copies the block aside before raising it, as before any write.
+/* Makes a new row for an absent id. HANDLE_NONE: memory refused it (counted). The step of the row
+ * is 0, so a snapshot skips it. Before the caller raises the step, it must call
+ * partition_before_write, as before any write.
  */
 uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t clock);
 /* Frees a row. */
 void rows_free(struct partition *p, struct store *s, uint32_t handle);
-/* The slice of the search for expired rows that belongs to one push. */
+/* Searches the slice of slots that belongs to one push for expired rows, and frees them. */
 void eviction_step(struct partition *p);

@@ -31,8 +31,8 @@ size_t index_grow_bytes(const struct index *x) {
     return x->entries == NULL ? INDEX_ENTRIES_MIN * sizeof(uint64_t) : index_bytes(x);
 }
 
-/* Entries are visited in order, so those that go to one half of the new array go there nearly in
- * order too: the move streams through memory. */
+/* Entries are visited in order, so the entries that go to one half of the new array also arrive
+ * there nearly in order: the move streams through memory. */
 static void move_entries(const struct index *from, struct index *to) {
     for (uint64_t i = 0; i < entries_of(from); i++) {
         const uint64_t e = from->entries[i];
@@ -69,8 +69,8 @@ void index_put(struct index *x, uint32_t tag, uint32_t handle) {
     x->used++;
 }
 
-/* Closes the hole at i: the next entry of the run whose home is not after the hole moves into it,
- * which opens a hole there, until the run ends. */
+/* Closes the hole: the next entry of the run whose home is not after the hole moves into it. This
+ * opens a new hole at the place of the entry; the same is repeated until the run ends. */
 static void close_hole(struct index *x, uint64_t hole) {
     for (uint64_t i = (hole + 1) & x->mask; x->entries[i] != 0; i = (i + 1) & x->mask) {
         const uint64_t home = entry_tag(x->entries[i]) & x->mask;

@@ -1,14 +1,14 @@
-/* index.h - from the hash of a key to the handle of its row: open addressing, linear probing.
+/* index.h - maps the hash of a key to the handle of its row: open addressing, linear probing.
  *
  * An entry is one u64: {u32 tag, u32 handle + 1}; 0 is empty. The tag is the low half of the key's
- * hash (the top bits choose the bucket) and serves twice: its low bits are the entry's home, the
- * rest sort out most strangers without touching their rows. Because the home follows from the entry
- * alone, growing and deleting never read a row. The caller decides a tag's last doubt by comparing
- * ids.
+ * hash (the top bits of the hash choose the bucket). It has two uses: its low bits are the home of
+ * the entry, and the other bits rule out most other keys without reading their rows. Because the
+ * home follows from the entry alone, growing and deleting never read a row. Equal tags do not prove
+ * equal ids: the caller compares the ids.
  *
- * The index doubles when three quarters full: 10.7 to 21.3 bytes a row. Doubling moves all entries
- * at once (the pause is in docs/rows.md). Deleting shifts the following entries back, so there are
- * no tombstones and look-ups never degrade.
+ * The index doubles when it is three quarters full: it takes 10.7 to 21.3 bytes per row. Doubling
+ * moves all entries at once (docs/rows.md gives the pause). Deleting shifts the following entries
+ * back, so there are no tombstones and look-ups never become slower.
  */
 #pragma once
 
@@ -40,5 +40,5 @@ void index_put(struct index *x, uint32_t tag, uint32_t handle);
 /* The pair must be present. */
 void index_delete(struct index *x, uint32_t tag, uint32_t handle);
 size_t index_bytes(const struct index *x);
-/* Bytes by which the next index_reserve would grow it. */
+/* Bytes by which the next index_reserve would grow the index. */
 size_t index_grow_bytes(const struct index *x);

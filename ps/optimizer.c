@@ -1,12 +1,14 @@
 /* optimizer.c - the update rules, written so that the compiler vectorises them.
  *
- * Every loop is element by element, without a branch, over restrict pointers; what differs per row
- * (bias corrections, rates) is a scalar computed before. IEEE operations alone, no reassociation:
- * an element's result depends neither on the width of the vector unit nor on where the row lies,
- * so a run is reproducible bit by bit. The one sum (rowwise_adagrad) has a fixed order.
+ * Every loop works element by element, without a branch, over restrict pointers; what differs per
+ * row (bias corrections, rates) is a scalar computed before the loop. The loops use only IEEE
+ * operations, without reassociation: the result of an element depends neither on the width of the
+ * vector unit nor on where the row lies, so a run is reproducible bit by bit. The only sum
+ * (rowwise_adagrad) has a fixed order.
  *
- * It wants -fno-math-errno and -fno-trapping-math (CMakeLists.txt sets them): with errno, sqrtf is
- * a call and the loop stays scalar. A choice between two values is written as ?: for the same end.
+ * The code needs -fno-math-errno and -fno-trapping-math (CMakeLists.txt sets them): with errno,
+ * sqrtf is a call and the loop stays scalar. For the same reason a choice between two values is
+ * written as ?:.
  */
 #include "optimizer.h"
 
@@ -31,8 +33,7 @@ static void bias_corrections(const struct optimizer_config *o, uint32_t t, float
     *c2 = (float)(1.0 - p2);
 }
 
-/* What decay leaves of a weight. Without it exactly 1, and the rules' results are as if it were not
- * there. */
+/* The factor that decay leaves of a weight. Without decay it is exactly 1 and changes no result. */
 static float kept(const struct optimizer_config *o, float lr) {
     return 1.0f - lr * o->decay;
 }
@@ -75,7 +76,7 @@ static void apply_adagrad(const struct optimizer_config *o, size_t n, float lr, 
     }
 }
 
-/* LANES partial sums folded in a fixed order. */
+/* The mean square. LANES partial sums are added in a fixed order. */
 static float mean_square(size_t n, float l2, const float *restrict w, const float *restrict g) {
     float sum[LANES] = {0};
     size_t i = 0;
@@ -131,7 +132,7 @@ void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const 
         state[i] = accumulates ? o->adagrad_init : 0.0f;
     }
     if (o->kind == OPT_FTRL) {
-        /* The inverse of w(z) at n = 0. A weight of exactly 0 keeps z = 0. */
+        /* The inverse of w(z) at n = 0. For a weight of exactly 0, z stays 0. */
         const float curve = o->ftrl_beta / o->lr + o->ftrl_l2;
         for (uint32_t i = 0; i < dim; i++) {
             state[i] =

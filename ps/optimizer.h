@@ -1,6 +1,6 @@
 /* optimizer.h - sparse and dense update rules. g is the gradient of the batch's mean loss, summed
- * over the batch's occurrences of the row; l2 adds l2*w to it on touched rows. lr is the already
- * warmed-up rate.
+ * over all occurrences of the row in the batch; l2 adds l2*w to g on touched rows. lr is the rate
+ * after warm-up.
  *
  *   sgd              w -= lr g
  *   adam             t += 1; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
@@ -11,7 +11,7 @@
  *                    that come rarely: with `row` the first step has size lr whenever it comes,
  *                    with `batch` about (1-b1)/sqrt(1-b2) = 3.2 lr once training is under way.
  *                    With `batch`, eps is divided by sqrt(1-b2^t), that is, added to sqrt(v), as
- *                    those two programs do. The dense parameters use `row`, which for them is
+ *                    torch.optim.SparseAdam does. The dense parameters use `row`, which for them is
  *                    torch.optim.Adam.
  *   adagrad          n += g^2;  w -= lr g / (sqrt(n) + eps)              (n starts at adagrad_init)
  *   rowwise_adagrad  n += mean(g^2); the same, one accumulator a row
@@ -26,7 +26,8 @@
  *
  *   w = (1 - lr decay) w - ...     with the old w, and what the rule subtracts
  *
- * once per update of a touched row, whatever its gradient; moments and accumulators do not see it.
+ * once per update of a touched row, whatever its gradient; the decay does not enter moments and
+ * accumulators.
  *
  * Pure functions on float arrays; state layout: adam m[dim] v[dim]; adagrad n[dim]; rowwise_adagrad
  * n[1]; ftrl z[dim] n[dim]; sgd none.
@@ -38,12 +39,13 @@
 #include <stdint.h>
 #include "common/job/optimizer_config.h"
 
-/* State of a fresh row whose weights are already initial. */
+/* Sets the state of a fresh row whose weights already have their initial values. */
 void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
                           float *state);
 /* One update; `step` is t of the rule above (1, 2, ...). */
 void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
                      float *w, float *state, const float *g);
-/* The same with the state vectors apart (NULL where the rule has fewer), for the dense slice. */
+/* Does the same with the state vectors in separate arrays (NULL if the rule has fewer), for the
+ * dense slice. */
 void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
                             float *w, float *s0, float *s1, const float *g);

@@ -1,4 +1,5 @@
-/* partition_pull.c - answering a pull: find, copy out; of a worker's pull a ticket is kept. */
+/* partition_pull.c - answers a pull: finds the rows and copies them out; a worker's pull also gets
+ * a ticket. */
 #include "partition_state.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@ size_t partition_pull_floats(const struct partition *p, const struct key_list *k
     return floats;
 }
 
-/* A row whose age is up reads as its initial value, like any other that is missing. */
+/* Hides expired rows: they read as their initial values, like all missing rows. */
 static void hide_expired(const struct partition *p, const struct field_rows *f, const uint64_t *ids,
                          size_t n, uint32_t *handles) {
     const uint32_t age = f->rows.evict_age;
@@ -24,7 +25,7 @@ static void hide_expired(const struct partition *p, const struct field_rows *f, 
     }
 }
 
-/* note: NULL, or where the caller wants to know which. */
+/* Counts missing rows. note: NULL, or gets 1 for each missing row, else 0. */
 static size_t count_missing(const uint32_t *handles, size_t n, uint8_t *note) {
     size_t missing = 0;
     for (size_t i = 0; i < n; i++) {
@@ -36,7 +37,8 @@ static size_t count_missing(const uint32_t *handles, size_t n, uint8_t *note) {
     return missing;
 }
 
-/* keep: NULL, or where the ticket wants the handles; note: as above. The number of missing rows. */
+/* Returns the number of missing rows. keep: NULL, or gets the handles, for the ticket; note: as
+ * above. */
 static size_t pull_field(const struct partition *p, const struct field_rows *f, const uint64_t *ids,
                          size_t n, uint32_t *keep, uint8_t *note, float *out) {
     uint32_t block[KEYS_BLOCK];
@@ -52,7 +54,7 @@ static size_t pull_field(const struct partition *p, const struct field_rows *f, 
     return missing;
 }
 
-/* Of keys that were checked. */
+/* Pulls keys that are already checked. */
 static void pull_checked(const struct partition *p, const struct key_list *keys, bool want_dense,
                          const struct ticket *ticket, float *out, struct pull_result *result) {
     size_t at = 0;

@@ -1,12 +1,12 @@
-/* partition_push.c - applying a push, exactly once (see partition.h).
+/* partition_push.c - applies a push exactly once (see partition.h).
  *
  * Everything that can be wrong with a request is found before anything changes. Then the name is
- * added to each domain that lacks it, and from there nothing fails: a row that memory refuses, or a
- * gradient that is not finite, is left out and counted. So a name is in a domain's set if and only
- * if that domain's rows have seen the batch.
+ * added to each domain that lacks it. After that nothing fails: a row refused by memory, or a
+ * gradient that is not finite, is left out and counted. So a name is in the set of a domain if and
+ * only if the rows of the domain have seen the batch.
  *
- * If memory fails while a name is being added, the domains before are applied, this one is not, and
- * the worker gets the error: its next attempt applies the rest.
+ * If memory fails while a name is being added, the push is applied to the domains before, but not
+ * to this one or later ones, and the worker gets the error: its next attempt applies the rest.
  */
 #include "partition_state.h"
 
@@ -23,14 +23,14 @@ struct push {
     struct partition *p;
     const uint32_t *counts;
     const uint64_t *ids;
-    const uint32_t *handles; /* NULL: not known */
+    const uint32_t *handles; /* NULL: unknown */
     size_t total;
     const float *g;
     uint64_t dropped;
 };
 
-/* Finite, and so is its square: |g| < 2^63. In integers, so that the loop has no early exit and
- * vectorises. */
+/* Whether every g is finite and its square too: |g| < 2^63. Compares integers, so that the loop has
+ * no early exit and is vectorised. */
 static bool usable(const float *g, size_t n) {
     uint32_t bad = 0;
     for (size_t i = 0; i < n; i++) {
@@ -43,7 +43,7 @@ static bool usable(const float *g, size_t n) {
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* A handle may be stale: the row evicted since the pull, its slot taken by another. */
+/* A handle may be stale: the row was evicted since the pull, and another row took its slot. */
 static uint32_t current_handle(const struct table *t, uint64_t id, uint32_t handle) {
     if (handle != HANDLE_NONE) {
         const struct row *row = table_row(t, handle);
@@ -55,8 +55,8 @@ static uint32_t current_handle(const struct table *t, uint64_t id, uint32_t hand
     return handle;
 }
 
-/* A count of updates, as the rules take it. A checkpoint may hold one beyond 2^32, where a bias
- * correction has long been 1: it must not come round to 0. */
+/* A count of updates, in the form that the rules take. A checkpoint may hold a count beyond 2^32,
+ * where a bias correction has long been 1: the count must not wrap around to 0. */
 static uint32_t step_of(uint64_t updates) {
     return updates < UINT32_MAX ? (uint32_t)updates : UINT32_MAX;
 }
@@ -186,7 +186,7 @@ static float warmup(const struct config *config, uint64_t clock) {
     return config->warmup_steps == 0 || part > 1.0f ? 1.0f : part;
 }
 
-/* Adds the name where it is missing; `takes` marks those domains. */
+/* Adds the name to the domains that lack it; `takes` marks these domains. */
 static enum status open_domains(struct partition *p, struct batch_name name) {
     enum status status = OK;
     for (uint32_t i = 0; i < p->domains.count; i++) {

@@ -1,5 +1,5 @@
-/* partition_state.c - a partition's life and its figures (see partition.h). Pull, push, admission,
- * eviction, snapshot and restore are files of their own beside this one. */
+/* partition_state.c - makes and destroys a partition and gives its figures (see partition.h). Pull,
+ * push, admission, eviction, snapshot and restore have their own files beside this one. */
 #include "partition_state.h"
 
 #include <assert.h>
@@ -32,7 +32,7 @@ static enum status create_field(struct partition *p, uint32_t slot) {
     return OK;
 }
 
-/* The empty set of names under the plan that is known. */
+/* Makes the empty set of names for the plan known so far. */
 static enum status first_names(const struct partition *p, struct applied **out) {
     enum status status = OK;
     if (!p->spec.grows) {

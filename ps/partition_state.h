@@ -1,6 +1,6 @@
-/* partition_state.h - a partition from inside, for the files of ps/ that are its parts:
- * partition_state (life, figures), partition_pull, partition_push, admission, eviction, and, above
- * these, snapshot, cut_meta and restore. Nobody else includes it. */
+/* partition_state.h - the inside of a partition, only for the files of ps/ that implement it:
+ * partition_state (life, figures), partition_pull, partition_push, admission, eviction, and, in the
+ * layer above, snapshot, cut_meta and restore. */
 #pragma once
 
 #include "common/base/log.h"
@@ -10,7 +10,7 @@
 #include "table.h"
 #include "ticket.h"
 
-#define KEYS_BLOCK 256u /* keys found, then read or updated, while their lines are in the cache */
+#define KEYS_BLOCK 256u /* keys that are found, then read or updated, while in the cache */
 
 /* One store of rows: a field's table, or its sightings. */
 struct store {
@@ -28,15 +28,15 @@ struct field_rows {
     struct store sightings;
 };
 
-/* A running snapshot, as the partition sees it. The snapshot (snapshot.h) sits above the partition,
- * which calls it through these and knows nothing else of it. */
+/* A running snapshot, as the partition sees it. The snapshot (snapshot.h) is in the layer above the
+ * partition; the partition calls it through these hooks only. */
 struct snapshot;
 struct snapshot_hooks {
-    /* The slot of a store is about to change; `unit` is the store's. May wait for the disk. */
+    /* A slot of the store `unit` is about to change. May wait for the disk. */
     void (*before_write)(struct partition *p, uint32_t unit, uint32_t handle);
-    /* A slice of the copying; true if there is more to do at once. */
+    /* Copies a slice; true if there is more to do at once. */
     bool (*step)(struct partition *p);
-    uint64_t (*bytes)(const struct partition *p); /* that it holds */
+    uint64_t (*bytes)(const struct partition *p); /* memory of the snapshot */
     void (*abandon)(struct partition *p);         /* the partition ends */
 };
 
@@ -49,11 +49,11 @@ struct partition {
     struct tickets tickets;
     uint64_t *fences;                   /* [shards]: highest lease seen */
     const struct snapshot_hooks *hooks; /* NULL: no snapshot is running */
-    struct snapshot *snapshot;          /* the hooks' own */
-    uint64_t bytes_rows;                /* tables, kept up to date */
+    struct snapshot *snapshot;          /* belongs to the hooks */
+    uint64_t bytes_rows;                /* of the tables, kept up to date */
     uint64_t bytes_fixed;               /* dense, fences, ring */
-    struct partition_stats counts;      /* its counters; the rest is filled in by partition_stats */
-    struct log_limit dropped;           /* lines about gradients that were */
+    struct partition_stats counts;      /* only counters; partition_stats fills in the rest */
+    struct log_limit dropped;           /* log lines about dropped gradients */
 };
 
 static inline uint32_t key_bucket(const struct field_rows *f, uint64_t id) {
@@ -64,11 +64,11 @@ static inline struct domain *key_domain(const struct partition *p, const struct 
     return p->domains.count == 1 ? p->domains.list : domains_find(&p->domains, key_bucket(f, id));
 }
 /* Whether a row has not been updated for evict_age batches: it then counts as missing everywhere,
- * whether or not the search for such rows has freed it. */
+ * even if it is not freed yet. */
 static inline bool row_expired(const struct row *row, uint32_t evict_age, uint64_t clock) {
     return evict_age != 0 && (uint32_t)clock - row->last >= evict_age;
 }
-/* To be called before anything in a slot of a table changes. */
+/* Must be called before anything in a slot of a table changes. */
 static inline void partition_before_write(struct partition *p, uint32_t unit, uint32_t handle) {
     if (p->hooks != NULL) {
         p->hooks->before_write(p, unit, handle);
@@ -76,5 +76,6 @@ static inline void partition_before_write(struct partition *p, uint32_t unit, ui
 }
 
 uint64_t partition_bytes(const struct partition *p);
-/* Every id in the partition's buckets, counts add up to total: else ERR_PROTOCOL. */
+/* Checks that every id is in the buckets of the partition and that counts add up to total: else
+ * ERR_PROTOCOL. */
 enum status partition_check_keys(const struct partition *p, const struct key_list *keys);

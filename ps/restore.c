@@ -1,9 +1,9 @@
-/* restore.c - filling a partition from a checkpoint of any number of parts (see restore.h).
+/* restore.c - fills a partition from a checkpoint of any number of parts (see restore.h).
  *
- * Each overlapping part is streamed once; a row stays if its bucket is ours. Rows come in file
- * order and take the first slots, so a checkpoint without holes restores to the same slots it was
- * cut from. The part's domains, clipped to our buckets, become ours; neighbours with equal names
- * merge. */
+ * Each overlapping part is read once as a stream; a row is kept if its bucket belongs to this
+ * partition. Rows come in file order and take the first slots, so a checkpoint without holes is
+ * restored to the slots it was cut from. The domains of the parts, clipped to the buckets of this
+ * partition, become its domains; neighbours with equal names merge. */
 #include "restore.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@
 struct restore {
     struct partition *p;
     struct part_reader reader;
-    int slot[FIELDS_MAX]; /* of the part's tables in the partition's schema; -1: not there */
+    int slot[FIELDS_MAX]; /* slot of each table of the part in the schema; -1: none */
     struct domains domains;
     uint64_t dense_seen;
     uint64_t dense_step;
@@ -112,7 +112,7 @@ static enum status load_rows(struct restore *r, const struct part_chunk *c) {
     struct field_rows *f = &r->p->fields[slot];
     struct store *s = c->kind == PART_ROWS ? &f->rows : &f->sightings;
     if (s->table == NULL) {
-        return OK; /* rows are admitted at once now */
+        return OK; /* this partition admits rows at once */
     }
     for (size_t i = 0; i < c->count; i++) {
         TRY(load_row(r, f, s, c->data + i * c->row_bytes, c->row_bytes));
@@ -160,7 +160,7 @@ static enum status load_domain(struct restore *r, const struct part_domain *from
     return status;
 }
 
-/* Parts may be listed in any order, and must not leave a bucket out or have it twice. */
+/* Parts may be listed in any order, but together they must have every bucket exactly once. */
 static int by_bucket(const void *a, const void *b) {
     const struct domain *x = a, *y = b;
     return x->bucket_begin < y->bucket_begin ? -1 : x->bucket_begin > y->bucket_begin;

@@ -1,17 +1,17 @@
 /* server.c - the server role: its control thread.
  *
- * First every partition thread binds its port, because the endpoints are what HELLO says. WELCOME
- * brings the plan; then the threads make their partitions and restore them if there is a
- * checkpoint. The first heartbeat goes out when all are ready: the coordinator takes a server for
- * serving from its first beat, and lets workers in only then.
+ * First every partition thread binds its port, because HELLO contains the endpoints. WELCOME brings
+ * the plan; then the threads make their partitions and, if there is a checkpoint, restore them. The
+ * first heartbeat is sent when all threads are ready: from the first heartbeat on the coordinator
+ * considers the server to be serving, and only then admits workers.
  *
- * After that one turn hears the coordinator for at most STEP_MS, passes cuts on to the threads,
- * sends the results of cuts, and sums the threads' figures into the heartbeat. The server ends when
- * the coordinator says so, when something in it fails (the coordinator is told why first), or when
- * the coordinator has been silent for give_up_ms. Told to stop, it sends one more heartbeat with
- * the final figures, which the coordinator waits for. A stop signal alone does not end it: the
- * coordinator may want a last checkpoint of its rows and will say stop; only before the server
- * serves does a signal end it at once.
+ * After that, each turn listens to the coordinator for at most STEP_MS, passes cuts on to the
+ * threads, sends the results of cuts, and sums the figures of the threads into the heartbeat. The
+ * server ends when the coordinator orders it, when something in it fails (it first tells the
+ * coordinator why), or when the coordinator has been silent for give_up_ms. When told to stop, it
+ * sends one more heartbeat with the final figures, for which the coordinator waits. A stop signal
+ * alone does not end a serving server: the coordinator may want a last checkpoint of its rows, and
+ * then orders the stop. Before the server serves, a signal ends it at once.
  */
 #include "server.h"
 
@@ -37,18 +37,18 @@ struct server {
     struct role role;
     struct server_thread *threads;
     struct server_job job;
-    char (*endpoint)[WIRE_ENDPOINT_MAX]; /* of the threads, as others reach them */
+    char (*endpoint)[WIRE_ENDPOINT_MAX]; /* of the threads, as others connect to them */
     uint32_t first;                      /* number of the first partition in the job */
-    uint32_t ready;                      /* threads that serve */
-    uint64_t *cut_given;                 /* per thread: the newest cut ordered */
+    uint32_t ready;                      /* number of threads that serve */
+    uint64_t *cut_given;                 /* [threads]: the newest cut passed on */
     uint64_t figures_next_ms;
     bool signal_logged;
-    uint32_t figures; /* threads that have put out their last figures */
+    uint32_t figures; /* number of threads whose last figures are published */
 };
 
 /* --- endpoints -------------------------------------------------------------------------------- */
 
-/* Where thread k listens: a port of its own for tcp, a name of its own otherwise. */
+/* Address where thread k listens: tcp gets its own port, other transports their own name. */
 static enum status listen_of(const struct server_options *o, uint32_t k, char *out, size_t cap) {
     int n;
     const char *colon = strrchr(o->listen, ':');
@@ -132,7 +132,7 @@ static enum status server_open(void *self) {
 
 /* --- joining the job -------------------------------------------------------------------------- */
 
-/* The plan's endpoints say which partitions are ours. */
+/* Finds out from the endpoints of the plan which partitions belong to this server. */
 static enum status find_partitions(struct server *s) {
     const struct job_plan *plan = &s->job.plan;
     uint32_t threads = s->options->threads;
@@ -181,7 +181,8 @@ static enum status server_begin(void *self) {
 
 /* --- what the coordinator says ---------------------------------------------------------------- */
 
-/* Repeated orders are passed on once; a thread whose queue is full gets it with the next repeat. */
+/* Passes each cut on to a thread only once, even if the order is repeated. If the queue of a thread
+ * is full, the thread gets the cut with the next repeat. */
 static enum status pass_cut(struct server *s, const struct wire_command *c) {
     struct server_order o = {.kind = SERVER_ORDER_CUT, .cut = c->cut, .cut_id = c->cut_id};
     snprintf(o.dir, sizeof o.dir, "%s", c->dir);
@@ -254,7 +255,7 @@ static enum status collect_reports(struct server *s) {
     return OK;
 }
 
-/* The sum of the threads' figures; of their versions the lowest. */
+/* Sends the sum of the figures of the threads; the version is the lowest of theirs. */
 static enum status server_beat(struct server *s) {
     uint64_t rows[FIELDS_MAX] = {0};
     struct partition_stats p;
@@ -323,7 +324,7 @@ static enum status last_figures(struct server *s) {
     return server_beat(s);
 }
 
-/* The counters that the summary has are those of the last beat. */
+/* The summary takes its counters from the last heartbeat, so this sends the last figures. */
 static void server_finish(void *self) {
     struct server *s = self;
     if (s->ready == s->options->threads && last_figures(s) == OK) {

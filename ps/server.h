@@ -1,8 +1,9 @@
 /* server.h - the partition threads of one server process and their sockets.
  *
- * Each thread owns one bound port and one partition: receive, decode, partition_pull/push, answer,
- * tick. Orders (cut) and results (part written, failure) pass between the control thread and the
- * partition threads through small queues; the control thread owns the link to the coordinator.
+ * Each thread owns one bound port and one partition; its loop is: receive, decode, partition_pull
+ * or partition_push, answer, tick. Small queues carry orders (cut) from the control thread to the
+ * partition threads and results (part written, failure) back. The control thread owns the link to
+ * the coordinator.
  */
 #pragma once
 
@@ -12,10 +13,10 @@
 struct server_options {
     const char *coordinator; /* endpoint */
     const char *listen;      /* "ipc://DIR/ps-0" (".K" is added per thread) or "tcp://host:0" */
-    const char *advertise;   /* host name put into tcp endpoints; NULL: that of listen */
+    const char *advertise;   /* host name put into tcp endpoints; NULL: the one of listen */
     uint32_t index;
     uint32_t threads;
-    uint64_t timeout_ms; /* for the coordinator and peers to appear */
+    uint64_t timeout_ms; /* how long to wait for the coordinator and peers */
 };
-/* Runs the whole role until the job ends: OK, or the first cause. Blocking. */
+/* Runs the whole role until the job ends. Returns OK or the first failure. Blocking. */
 enum status server_run(const struct server_options *o);

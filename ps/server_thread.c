@@ -1,7 +1,7 @@
 /* server_thread.c - the loop of a partition thread, and its ends of the queues.
  *
- * Port, partition and buffers are the thread's own (serving.h). One turn answers one request, gives
- * the partition its slice of housekeeping, and looks into the order queue. Nothing is answered
+ * Port, partition and buffers belong to the thread (serving.h). Each turn answers one request,
+ * gives the partition its slice of housekeeping, and checks the order queue. No request is answered
  * before the rows are restored: until then requests wait in the socket, and the peers ask again.
  */
 #include "server_thread.h"
@@ -15,21 +15,22 @@
 #include "restore.h"
 
 #define QUEUE_ITEMS    8
-#define IDLE_MS        20 /* how long an order may wait */
+#define IDLE_MS        20 /* how long an order may wait in the queue */
 #define CUTTING_MS     1  /* the same while a snapshot is written */
 #define STATS_MS       100
 #define REPORT_WAIT_MS 60000
-/* The port is bound before the job's configuration is known; the job's limit is checked later. */
+/* The port is bound before the configuration of the job is known; the limit of the job is checked
+ * later. */
 #define PORT_BYTES_MAX 0x7fffffffu
 
-struct serving_loop { /* the thread's own */
+struct serving_loop { /* used by the thread only */
     struct server_thread *shared;
     struct serving serving;
     bool busy; /* the partition has more to do now */
     bool cutting;
     uint64_t cut;              /* number of the running cut */
-    struct server_order *held; /* a cut that waits for the running one */
-    uint64_t figures_ms;       /* when the figures were last put out */
+    struct server_order *held; /* a cut order that waits for the running cut */
+    uint64_t figures_ms;       /* when the figures were last published */
     struct laps laps;
 };
 
@@ -136,7 +137,7 @@ static enum status take_order(struct serving_loop *t) {
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-/* Waits for the job; *go false: told to stop instead. */
+/* Waits for the job. *go false: the thread was told to stop instead. */
 static enum status await_job(struct serving_loop *t, bool *go) {
     *go = false;
     while (!*go && !atomic_load(&t->shared->stop)) {

@@ -1,15 +1,15 @@
 /* server_thread.h - one thread of a server: one bound port, one partition.
  *
- * The control thread (server.c) makes it, talks to it through two queues and one small box of
- * figures, and never touches its port or its partition:
+ * The control thread (server.c) starts the thread and talks to it through two queues and one set of
+ * figures under a lock; it never touches the port or the partition of the thread:
  *
  *   orders   control -> thread   BEGIN (what the job is), CUT
  *   reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's result)
  *   figures  thread -> control   partition_stats and usage, at most STATS_MS old, under
  *                                figures_lock
  *
- * A thread that fails ends; server_thread_check gives its status. Items of the queues are heap
- * objects whose ownership passes with them.
+ * If the thread fails, it ends; server_thread_check gives its status. Items of the queues are heap
+ * objects; whoever takes an item owns it.
  */
 #pragma once
 
@@ -26,19 +26,19 @@ struct server_order {
     enum server_order_kind kind;
     uint32_t partition;           /* BEGIN: number in the whole job */
     const struct server_job *job; /* BEGIN */
-    uint64_t cut, cut_id;         /* CUT: its number, and what its parts bear */
+    uint64_t cut, cut_id;         /* CUT: its number, and the id in its parts */
     char dir[WIRE_TEXT_MAX];      /* CUT */
 };
 enum server_report_kind {
     SERVER_REPORT_BOUND,
     SERVER_REPORT_READY,
     SERVER_REPORT_PART,
-    SERVER_REPORT_FIGURES /* server_thread_figures gives them as of after the order */
+    SERVER_REPORT_FIGURES /* server_thread_figures now gives figures newer than the order */
 };
 struct server_report {
     enum server_report_kind kind;
     char endpoint[WIRE_ENDPOINT_MAX]; /* BOUND */
-    uint64_t cut;                     /* PART, as all below */
+    uint64_t cut;                     /* PART; so are all below */
     enum status status;
     char text[WIRE_TEXT_MAX];
     struct part_info info;
@@ -52,26 +52,29 @@ struct server_thread {
     atomic_bool stop;
     pthread_mutex_t figures_lock; /* guards figures and used */
     struct partition_stats figures;
-    struct usage used; /* by the thread: bytes and stages */
+    struct usage used; /* usage of the thread: bytes and stages */
     bool made;         /* queues and lock exist */
 };
 
 /* Starts the thread; it binds and reports BOUND. */
 enum status server_thread_start(struct server_thread *s, struct transport *t, const char *listen,
                                 uint32_t number);
-/* Ends and joins the thread, frees what is in the queues. Zeroed or failed objects are fine. */
+/* Ends and joins the thread and frees what is in the queues. *s may be zeroed or have failed to
+ * start. */
 void server_thread_stop(struct server_thread *s);
-/* OK while the thread runs; how it ended, once it has (never OK: nobody asked it to). */
+/* OK while the thread runs. Once it has ended, the status with which it ended (never OK: nobody
+ * asked it to end). */
 enum status server_thread_check(struct server_thread *s);
 /* Copies *order. ERR_AGAIN: its queue is full. */
 enum status server_thread_order(struct server_thread *s, const struct server_order *order);
-/* Next report, the caller's to free with server_report_free; NULL: none within timeout_ms. */
+/* Next report; the caller frees it with server_report_free. NULL: none within timeout_ms. */
 struct server_report *server_thread_report(struct server_thread *s, uint64_t timeout_ms);
 void server_report_free(struct server_report **r);
-/* The thread's side: puts a copy of *from into `reports`. The names of from->info go with it, and
- * are freed if it cannot be put; *from has none afterwards. ERR_MEMORY, ERR_TIMEOUT, ERR_CLOSED. */
+/* For the thread: puts a copy of *from into `reports`. The names of from->info move with it; they
+ * are freed if the report cannot be put. *from has no names afterwards. ERR_MEMORY, ERR_TIMEOUT,
+ * ERR_CLOSED. */
 enum status server_report_put(struct queue *reports, struct server_report *from,
                               uint64_t timeout_ms);
-/* Adds what the thread has used to *used. */
+/* Copies the figures to *out and adds the usage of the thread to *used. */
 void server_thread_figures(struct server_thread *s, struct partition_stats *out,
                            struct usage *used);

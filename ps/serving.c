@@ -46,7 +46,7 @@ static void answer_error(struct serving *v, enum status why) {
     serving_reply(v, NULL, 0);
 }
 
-/* The ids of the keys frame; counts stay in the message. */
+/* Takes the ids from the keys frame; counts stay in the message. */
 static enum status take_keys(struct serving *v, const uint32_t *counts, uint32_t fields,
                              struct key_list *keys) {
     if (fields != v->job->plan.schema.count) {

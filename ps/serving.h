@@ -1,9 +1,9 @@
-/* serving.h - what a partition's thread answers: pulls, pushes and questions of its peers.
+/* serving.h - how a partition's thread answers its peers: pulls, pushes and questions.
  *
- * Owned by the thread. A request costs one copy in (its bytes may be unaligned) and one out. Every
- * request that cannot be served is answered with an ERROR that says why; nothing a peer sends ends
- * the thread. An answer that cannot be sent at once is dropped: the peer asks again, and all
- * requests may be repeated at will.
+ * Owned by the thread. A request costs one copy in (its bytes may be unaligned) and one copy out. A
+ * request that cannot be served is answered with an ERROR that says why; nothing that a peer sends
+ * ends the thread. An answer that cannot be sent at once is dropped: the peer asks again, and every
+ * request may be repeated.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "common/net/job_plan.h"
 #include "partition.h"
 
-/* What all threads of a server share, read-only from BEGIN on; outlives the threads. */
+/* What all threads of a server share. It is read-only from BEGIN on and outlives the threads. */
 struct server_job {
     uint64_t job;
     struct config config;
@@ -24,25 +24,25 @@ struct server_job {
     bool parameters_only;           /* names and clock start afresh */
     struct manifest manifest;       /* of resume_dir */
     struct snapshot_writer *writer;
-    uint32_t threads; /* of this server: they share config.memory_bytes */
+    uint32_t threads; /* number in this server; they share config.memory_bytes */
 };
 
 struct serving {
     const struct server_job *job;
-    uint32_t number; /* of the partition in the job */
+    uint32_t number; /* number of the partition in the job */
     struct port *port;
     struct partition *partition;
     struct port_message in;             /* the request */
     uint64_t unsent;                    /* answers dropped */
-    struct log_limit refused[STATUSES]; /* lines about requests, by status */
-    /* The answer, and what it is made in. */
+    struct log_limit refused[STATUSES]; /* log lines about refused requests, by status */
+    /* The answer, and the buffers it is built in. */
     struct wire_msg out;
     uint64_t *ids;
     float *floats;
     uint8_t *packed, *missing;
     size_t ids_cap, floats_cap, packed_cap, missing_cap;
 };
-/* Serves and answers v->in. */
+/* Serves the request v->in and answers it. */
 void serving_answer(struct serving *v, uint64_t now_ms);
-/* Closes the port and destroys the partition, too; NULL is fine for both. */
+/* Also closes the port and destroys the partition; either may be NULL. */
 void serving_fini(struct serving *v);

@@ -1,5 +1,5 @@
-/* slab_memory.h - zeroed memory for slabs and indexes: below 2 MB from the heap, from there on
- * huge pages. It is freed with the size it was taken with. */
+/* slab_memory.h - zeroed memory for slabs and indexes: below 2 MB it comes from the heap, from 2 MB
+ * on from huge pages. It must be freed with the size it was allocated with. */
 #pragma once
 
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 /* out: a pointer to a typed pointer. 64-byte aligned and zeroed; ERR_MEMORY. */
 #define slab_memory_alloc(out, bytes) slab_memory_take((void **)(out), (bytes))
-/* Sets the pointer to NULL, which is allowed. */
+/* Sets the pointer to NULL; the pointer may be NULL before. */
 #define slab_memory_free(inout, bytes) slab_memory_give((void **)(inout), (bytes))
 
 static inline enum status slab_memory_take(void **out, size_t bytes) {

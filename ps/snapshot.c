@@ -1,22 +1,23 @@
 /* snapshot.c - the partition's side of a snapshot (see snapshot.h).
  *
- * The cut notes what a table looks like: its slots, and that no block is written yet (one bit per
+ * The cut notes the number of slots of each table, and that no block is written yet (one bit per
  * block of about 4 KB of rows). A scan copies block after block into chunks for the writer thread.
- * An update that is about to change an unwritten block copies that block into the current chunk
- * first, ahead of the scan. So a copy aside IS the output: there is no second store of old blocks
- * to look up, and a part file lists blocks in the order they were copied. Slots beyond the cut's
- * are new and need nothing.
+ * An update that is about to change an unwritten block first copies that block into the current
+ * chunk, ahead of the scan. This copy is already the output: there is no second store of old blocks
+ * to search, and a part file lists blocks in the order in which they were copied. Slots above those
+ * of the cut are new and need nothing.
  *
- * Memory: chunks in flight, at most copy_bytes in all (but two at least). The scan uses half of
- * them, so that updates find room; if there is none an update waits for the writer, which is the
- * only place where a partition waits for a disk, at most half of net.give_up_ms before the snapshot
- * is given up: workers must not take the partition for dead.
+ * Memory: the chunks in flight take at most copy_bytes (but there are at least two). The scan uses
+ * half of them, so that updates find room. If no chunk is free, an update waits for the writer;
+ * only here does a partition wait for a disk. It waits at most half of net.give_up_ms, then the
+ * snapshot is given up, because workers must not take the partition for dead.
  *
- * Deterministic jobs (config.deterministic) want the same bytes in the file each time, so there the
- * first update ahead of the scan finishes the scan instead: blocks are written in order of slots.
+ * Deterministic jobs (config.deterministic) need the same bytes in the file each time. So there the
+ * first update ahead of the scan completes the whole scan instead: blocks are written in order of
+ * slots.
  *
  * Invariant: every row of the cut that is neither free nor expired at the cut is written exactly
- * once; rows written + rows passed over = rows of the table at the cut, checked at the end.
+ * once; rows written + rows skipped = rows of the table at the cut. This is checked at the end.
  */
 #include "snapshot.h"
 
@@ -34,7 +35,7 @@
 #define CHUNK_BYTES_MIN ((size_t)64 << 10)
 #define CHUNK_BYTES_MAX ((size_t)512 << 10)
 #define CHUNKS_MAX      4096u
-#define CHUNK_WAIT_MS   60000u /* and at most half of net.give_up_ms */
+#define CHUNK_WAIT_MS   60000u /* but at most half of net.give_up_ms */
 #define WAIT_SLICE_MS   100u
 
 struct unit {
@@ -43,7 +44,7 @@ struct unit {
     uint32_t evict_age;
     uint32_t slots, blocks, block_shift;
     uint64_t rows_at_cut, written, passed;
-    uint64_t *done; /* bit per block */
+    uint64_t *done; /* one bit per block */
 };
 
 struct cut_clock {
@@ -62,7 +63,7 @@ struct snapshot {
     uint32_t wait_ms; /* how long an update waits for an empty chunk */
     uint32_t scan_unit, scan_block;
     bool in_order;
-    bool scanned; /* nothing more to copy */
+    bool scanned; /* nothing is left to copy */
     bool end_sent;
     struct part_info info;
     struct cause cause; /* a failure on this side */
@@ -70,13 +71,13 @@ struct snapshot {
 
 /* --- chunks ----------------------------------------------------------------------------------- */
 
-/* Unless the status is OK. */
+/* Gives up the snapshot unless the status is OK. */
 static void give_up_unless(struct snapshot *s, enum status status) {
     cause_keep(&s->cause, status);
     s->scanned = s->scanned || status != OK;
 }
 
-/* An empty chunk becomes the current one. wait: until the writer gives one back. */
+/* Makes an empty chunk the current one. wait: if none is free, waits for the writer. */
 static enum status chunk_take(struct snapshot *s, bool wait) {
     struct snapshot_job *job = s->job;
     const uint64_t deadline = clock_mono_ms() + s->wait_ms;
@@ -113,14 +114,14 @@ static enum status chunk_send(struct snapshot *s) {
     return chunk == NULL ? OK : put_work(s, &chunk->work);
 }
 
-/* Half of the chunks, one at least, are left to updates. */
+/* Whether the scan may take a chunk: half of the chunks, at least one, are reserved for updates. */
 static bool scan_may_take(struct snapshot *s) {
     const struct snapshot_job *job = s->job;
     const size_t in_flight = job->chunk_count - queue_count(&s->job->emptied);
     return in_flight < job->chunks_max / 2;
 }
 
-/* Room for `bytes` of one unit in the current chunk. */
+/* Makes room for `bytes` of one unit in the current chunk. */
 static enum status chunk_room(struct snapshot *s, size_t bytes, bool wait) {
     if (s->chunk != NULL && (s->chunk->used + bytes > s->job->chunk_bytes ||
                              s->chunk->segment_count == CHUNK_SEGMENTS_MAX)) {
@@ -161,7 +162,8 @@ static bool block_done(const struct unit *u, uint32_t block) {
     return (u->done[block / 64] >> (block % 64) & 1) != 0;
 }
 
-/* Copies a block's rows into the current chunk. ERR_AGAIN: no chunk is free, and not to wait. */
+/* Copies the rows of a block into the current chunk. ERR_AGAIN: no chunk is free, and `wait` is
+ * false. */
 static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block, bool wait) {
     struct unit *u = &s->units[unit];
     const uint32_t begin = block << u->block_shift;
@@ -203,7 +205,7 @@ static void scan_end(struct snapshot *s) {
     s->scanned = true;
 }
 
-/* Up to `blocks` blocks; wait: for chunks too. */
+/* Scans up to `blocks` blocks; wait: also waits for chunks. */
 static void scan_blocks(struct snapshot *s, uint64_t blocks, bool wait) {
     while (blocks > 0 && !s->scanned) {
         struct unit *u = &s->units[s->scan_unit];
@@ -407,7 +409,7 @@ bool partition_cut_done(struct partition *p, enum status *status, struct part_in
         buf_fini(&s->info.applied);
     }
     *info = s->info;
-    s->info.applied = BUF_EMPTY; /* the receiver's now */
+    s->info.applied = BUF_EMPTY; /* now owned by the receiver */
     snapshot_end(p);
     return true;
 }

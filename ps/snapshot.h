@@ -1,12 +1,11 @@
 /* snapshot.h - a consistent cut of a partition while it keeps serving (design D7).
  *
- * partition_cut() marks the cut: row counts, dense slice, names and clock are noted (dense and
- * names copied, they are small). From then on partition_tick() hands blocks of rows (about 4 KB) in
- * order to the writer; an update to a block that comes ahead of the writer copies the block aside
- * first. Copies are bounded by copy_bytes: at the limit the partition writes before it serves. The
- * file work (container blocks, checksums, fsync, rename) happens on the server's writer thread,
- * which takes filled chunks from a bounded queue. A failed write or fsync fails that checkpoint
- * only.
+ * partition_cut() marks the cut: it notes row counts and clock, and copies the dense slice and the
+ * names (they are small). From then on partition_tick() hands blocks of rows (about 4 KB) in order
+ * to the writer. An update to a block that is not written yet first copies the block aside. These
+ * copies are limited by copy_bytes: at the limit the partition writes before it serves. The writer
+ * thread of the server does the file work (container blocks, checksums, fsync, rename); it takes
+ * filled chunks from a bounded queue. If a write or fsync fails, only that checkpoint fails.
  */
 #pragma once
 
@@ -20,13 +19,13 @@ struct part_info {
     uint64_t bytes, checksum, rows;
     uint64_t version;   /* applied pushes */
     struct buf applied; /* applied_encode of the intersection of the domains' names at the
-                                   cut; the receiver's to free (buf_fini); empty on failure */
+                                   cut; the receiver frees it (buf_fini); empty on failure */
 };
 
-/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. cut: the id that all parts of the
- * checkpoint bear; 0: none. ERR_AGAIN if one is running. */
+/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. cut: the id written into all parts of
+ * the checkpoint; 0: none. ERR_AGAIN: a snapshot is running. */
 enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
                           uint32_t index, uint32_t count, uint64_t cut);
-/* Whether the running snapshot has ended; then *status is its result (a failure with its text)
- * and *info describes the file. */
+/* Whether the running snapshot has ended. Then *status is its result (a failure with its text), and
+ * *info describes the file. */
 bool partition_cut_done(struct partition *p, enum status *status, struct part_info *info);

@@ -1,12 +1,12 @@
 /* snapshot_job.h - one part file on its way from a partition's snapshot to the writer thread.
  *
  * The partition makes a job, fills in what belongs to the cut, and hands it to the writer as work
- * BEGIN, then filled chunks as work ROWS, then END (or an END that says give_up). Everything passes
- * through two bounded queues: the writer's (work to do) and the job's (emptied chunks back to the
- * partition). The writer always ends a job, whatever happens to the disk or to the partition: it
- * sets `done` last. Each side drops its reference then; the second one frees job and chunks. No
- * lock but the queues'; fields are written by one side only, before a queue or `done` publishes
- * them. */
+ * BEGIN, then filled chunks as work ROWS, then END (or an END with give_up set). Everything passes
+ * through two bounded queues: the queue of the writer (work to do) and the queue of the job
+ * (emptied chunks back to the partition). The writer always ends a job, whatever happens to the
+ * disk or to the partition; it sets `done` last. Each side then drops its reference; the second one
+ * to do so frees job and chunks. There is no lock besides those of the queues: each field is
+ * written by one side only, before a queue or `done` publishes it. */
 #pragma once
 
 #include <stdatomic.h>
@@ -24,13 +24,13 @@ struct snapshot_work {
     struct snapshot_job *job;
 };
 
-/* A run of whole records of one unit (2 * slot: rows, + 1: sightings). */
+/* A run of whole records of one unit (2 * slot: rows; 2 * slot + 1: sightings). */
 struct snapshot_segment {
     uint32_t unit, rows;
     size_t offset, bytes;
 };
 struct snapshot_chunk {
-    struct snapshot_work work; /* first: a ROWS work is its chunk */
+    struct snapshot_work work; /* first member: a ROWS work is converted to its chunk */
     size_t used;
     uint32_t segment_count;
     struct snapshot_segment segment[CHUNK_SEGMENTS_MAX];
@@ -38,7 +38,7 @@ struct snapshot_chunk {
 };
 
 struct snapshot_job {
-    /* by the partition, before BEGIN */
+    /* written by the partition, before BEGIN */
     char path[PATH_BYTES_MAX];
     struct buf meta;
     uint64_t dense_begin;
@@ -50,25 +50,26 @@ struct snapshot_job {
     struct snapshot_chunk **chunks; /* [chunks_max], owned; the partition appends */
     uint32_t chunk_count, chunks_max;
     struct snapshot_work begin, end;
-    /* by the partition, before END */
-    uint64_t *expected; /* [units] records of the cut */
+    /* written by the partition, before END */
+    uint64_t *expected; /* [units]: records in the cut */
     bool give_up;
-    /* by the writer */
+    /* written by the writer */
     struct container_writer file;
     struct buf gathered;
     uint64_t *written;         /* [units] */
     struct snapshot_job *next; /* list of unfinished jobs */
     struct cause cause;
     uint64_t file_bytes, checksum, rows;
-    /* between the two */
+    /* used by both sides */
     struct queue emptied;
-    atomic_bool failed; /* nothing more will be written: spare the copies */
+    atomic_bool failed; /* nothing more will be written: copying is useless */
     atomic_bool done;
     atomic_int references;
 };
 
-/* A job with room for `units` and up to chunks_max chunks. Reference count 1. ERR_MEMORY. */
+/* Makes a job with room for `units` units and up to chunks_max chunks. Its reference count is 1.
+ * ERR_MEMORY. */
 enum status snapshot_job_create(struct snapshot_job **job, uint32_t units, size_t chunk_bytes,
                                 uint32_t chunks_max);
 void snapshot_job_release(struct snapshot_job **job);
-size_t snapshot_job_bytes(const struct snapshot_job *job); /* chunks and the dense copy */
+size_t snapshot_job_bytes(const struct snapshot_job *job); /* of chunks and the dense copy */

@@ -1,12 +1,13 @@
 /* snapshot_writer.c - the thread that writes part files (see snapshot_writer.h).
  *
- * It takes work in order, so a job's BEGIN comes first and its END last; jobs of several partitions
- * interleave. The first failure of a job is kept and the job's further chunks are only emptied. At
- * the end of the thread unfinished jobs are aborted, so no partition waits for a writer that is
- * gone.
+ * The thread takes work in order, so the BEGIN of a job comes first and its END last; the jobs of
+ * several partitions interleave. The first failure of a job is kept; later chunks of that job are
+ * only returned empty. When the thread ends, it aborts unfinished jobs, so no partition waits for a
+ * writer that has ended.
  *
- * A chunk holds runs of several tables as the updates came. They are gathered by table, one
- * container block each: few, large blocks at the price of a copy on this thread.
+ * A chunk holds runs of several tables, in the order of the updates. The thread gathers them by
+ * table and writes one container block each. So blocks are few and large, at the price of one copy
+ * on this thread.
  */
 #include "snapshot_writer.h"
 
@@ -26,7 +27,7 @@ struct snapshot_writer {
     struct queue queue;
     bool queue_ready;
     atomic_bool stopping;
-    struct snapshot_job *jobs; /* unfinished; the thread's own */
+    struct snapshot_job *jobs; /* unfinished; used by the thread only */
 };
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -51,7 +52,7 @@ static enum status job_begin(struct snapshot_job *job) {
     return write_dense(job);
 }
 
-/* Counters and ids compress, float weights do not. */
+/* Counters and ids are compressible, float weights are not. */
 static enum status write_unit(struct snapshot_job *job, uint32_t unit, const void *data,
                               size_t bytes) {
     const bool sightings = unit % 2 != 0;
@@ -80,7 +81,7 @@ static enum status write_chunk(struct snapshot_job *job, const struct snapshot_c
     return OK;
 }
 
-/* The totals are of what was written, and must be what the cut had. */
+/* The totals count what was written, and must equal what the cut had. */
 static enum status job_finish(struct snapshot_job *job) {
     buf_clear(&job->gathered);
     for (uint32_t u = 0; u < job->units; u++) {
@@ -136,7 +137,7 @@ static void writer_do(struct snapshot_writer *w, struct snapshot_work *work) {
                                           : job_finish(job));
     }
     if (kind == WORK_ROWS) {
-        queue_put(&job->emptied, work, 0); /* has room for every chunk there is */
+        queue_put(&job->emptied, work, 0); /* has room for all chunks */
     }
     if (kind == WORK_END) {
         writer_end_job(w, job);

@@ -6,7 +6,7 @@
 
 struct snapshot_writer;
 enum status snapshot_writer_start(struct snapshot_writer **w);
-void snapshot_writer_stop(struct snapshot_writer **w); /* aborts what is unfinished */
-/* Hands work over; WORK_BEGIN gives the writer its reference. Waits while the writer's queue is
- * full. ERR_CLOSED, ERR_TIMEOUT: not taken. */
+void snapshot_writer_stop(struct snapshot_writer **w); /* aborts unfinished jobs */
+/* Hands work to the writer; with WORK_BEGIN the writer gets its reference. Waits while the queue of
+ * the writer is full. ERR_CLOSED, ERR_TIMEOUT: the work was not taken. */
 enum status snapshot_writer_put(struct snapshot_writer *w, struct snapshot_work *work);

@@ -1,19 +1,19 @@
 /* table.c - slabs of rows and their index (see table.h).
  *
- * Slots are numbered in order of creation; handle = slot. All slabs but the first hold slab_rows
- * rows, a power of two, so a handle splits into slab and place by a shift. A slab is at least 8 MB
- * of address space on huge pages, in such a number that the last one is nearly full too; memory is
- * committed, and accounted, 2 MB at a time as slots come into use. The first slab starts small and
- * is copied into one twice as large, then, where that would pass 2 MB, into a whole slab: there may
- * be hundreds of tables, most of them tiny. Rows are therefore always reached by handle; a pointer
- * to a row is good until the next insert.
+ * Slots are numbered in order of creation; the handle is the slot. All slabs but the first hold
+ * slab_rows rows, a power of two, so a shift splits a handle into slab and place. A slab takes at
+ * least 8 MB of address space on huge pages; its size is chosen so that the last page is nearly
+ * full too. Memory is committed, and counted, in steps of 2 MB as slots come into use. The first
+ * slab starts small: it is copied into one twice as large, and, where that would exceed 2 MB, into
+ * a whole slab, because there may be hundreds of tables, most of them tiny. So rows are always
+ * reached by handle; a pointer to a row is valid only until the next insert.
  *
  * A free slot has step 0 and links to the next free one through `last`.
  *
- * A look-up of many ids goes in blocks: hash all and prefetch their index lines, probe all and
- * prefetch the rows found, then compare ids. So the cache misses of a block overlap; one id after
- * the other would wait for two misses each. Slabs are not faulted in beforehand: a huge page costs
- * one fault, whoever takes it.
+ * A look-up of many ids works in blocks: it hashes all ids and prefetches their index lines, probes
+ * all and prefetches the rows found, then compares ids. So the cache misses of a block overlap; one
+ * id after the other would wait for two misses each. Slabs are not faulted in beforehand: a huge
+ * page costs one fault, whichever access causes it.
  */
 #include "table.h"
 
@@ -41,7 +41,7 @@ struct table {
     uint32_t row_bytes;
     uint32_t state_floats;
     uint32_t slab_shift;  /* slab_rows = 1 << slab_shift */
-    uint32_t slots;       /* ever used */
+    uint32_t slots;       /* slots used so far */
     uint32_t slots_ready; /* committed: slots below it cost no further memory */
     uint32_t first_rows;  /* rows of slab 0 */
     uint32_t free_head;   /* HANDLE_NONE: no free slot */
@@ -62,8 +62,8 @@ static size_t slab_bytes(const struct table *t) {
     return (size_t)slab_rows(t) * t->row_bytes;
 }
 
-/* What rounding up to whole huge pages leaves unused. It ends at 2^18 rows at the latest: row_bytes
- * is a multiple of 8. */
+/* The bytes left unused by rounding up to whole huge pages. They are 0 at 2^18 rows at the latest,
+ * because row_bytes is a multiple of 8. */
 static size_t slab_waste(const struct table *t) {
     return (SLAB_PAGE_BYTES - slab_bytes(t) % SLAB_PAGE_BYTES) % SLAB_PAGE_BYTES;
 }
@@ -127,12 +127,12 @@ static bool first_slab_grows(const struct table *t) {
     return t->first_rows < slab_rows(t);
 }
 
-/* Pages of the first slab, once it is whole, that hold its slots and the next. */
+/* Pages of the first slab that hold its slots and the next one, once it is a whole slab. */
 static size_t first_slab_pages(const struct table *t) {
     return ((size_t)(t->slots + 1) * t->row_bytes + SLAB_PAGE_BYTES - 1) / SLAB_PAGE_BYTES;
 }
 
-/* What the first slab will take after its next growth. */
+/* Bytes that the first slab will take after its next growth. */
 static uint64_t first_slab_next_bytes(const struct table *t) {
     const uint32_t rows = first_rows_next(t);
     return rows == slab_rows(t) ? first_slab_pages(t) * SLAB_PAGE_BYTES
@@ -173,7 +173,8 @@ static enum status add_slab(struct table *t) {
     return OK;
 }
 
-/* Commits the next 2 MB of the last slab. A row that straddles the edge waits for the next step. */
+/* Commits the next 2 MB of the last slab. A row that crosses the end of them waits for the next
+ * step. */
 static void commit_page(struct table *t) {
     const uint32_t base = (t->slab_count - 1) << t->slab_shift;
     const size_t in_use = (size_t)(t->slots_ready - base) * t->row_bytes;
@@ -263,7 +264,7 @@ void table_prefetch(const struct table *t, uint32_t handle) {
     }
 }
 
-/* Probes from `at`; true at a match of tags, with the handle; false at an empty entry. */
+/* Probes from `at`: true, with the handle, at an equal tag; false at an empty entry. */
 static inline bool probe(const struct table *t, uint32_t tag, uint64_t *at, uint32_t *handle) {
     for (;; *at = (*at + 1) & t->index.mask) {
         const uint64_t e = t->index.entries[*at];

@@ -1,19 +1,21 @@
 /* table.h - the rows of one field in one partition: slabs and an index (design D6).
  *
- * A row is one record of a part file (common/checkpoint/part_meta.h), `row_bytes` long, so that a
- * snapshot and a restore copy rows as they are:
+ * A row is one record of a part file (common/checkpoint/part_meta.h), `row_bytes` long. So snapshot
+ * and restore copy rows unchanged:
  *
  *     u64 id | u32 step | u32 last | f32 w[dim] | f32 state[state_floats]
  *
  * step = number of updates (0: free slot), last = batch clock of the last update. Rows lie in slabs
- * of huge pages, filled in order of creation; freed slots are reused. A row is named by its handle
- * (u32, position); handles stay valid until the row is evicted. The index is open addressing with
- * linear probing over (tag, handle) pairs; look-ups of a whole request are software-prefetched.
+ * of huge pages, in order of creation; freed slots are reused. A row is named by its handle (u32,
+ * its position); a handle stays valid until the row is evicted. The index uses open addressing with
+ * linear probing over (tag, handle) pairs; the look-ups of a whole request are prefetched in
+ * software.
  *
- * A table with dim 0 and no state is a counter table: the sightings of not yet admitted features
- * (step is the count).
+ * A table with dim 0 and no state is a counter table: it counts the sightings of features that are
+ * not admitted yet (step is the count).
  *
- * Single-threaded: owned by one partition. Bytes are accounted, nothing is shared.
+ * Single-threaded: one partition owns the table and shares nothing of it. The bytes it takes are
+ * counted.
  */
 #pragma once
 
@@ -34,14 +36,14 @@ struct row {
 
 struct table; /* opaque outside ps/ */
 
-/* salt: the field's. */
+/* salt: the salt of the field. */
 enum status table_create(struct table **t, const struct table_config *config, uint64_t salt,
                          uint64_t seed);
 void table_destroy(struct table **t);
 
-/* handles[i] = handle of ids[i], or HANDLE_NONE. Prefetched. */
+/* Sets handles[i] to the handle of ids[i], or HANDLE_NONE. Prefetches. */
 void table_find(const struct table *t, const uint64_t *ids, size_t n, uint32_t *handles);
-/* Creates a row with initial weights and optimizer state, step 0, which the caller must raise.
+/* Creates a row with initial weights and optimizer state and step 0, which the caller must raise.
  * The id must not be present. ERR_MEMORY. */
 enum status table_insert(struct table *t, uint64_t id, uint32_t *handle);
 /* Frees a row (eviction). */
@@ -55,10 +57,10 @@ void table_read(const struct table *t, const uint64_t *ids, const uint32_t *hand
 /* For the rest of ps/: */
 /* Bytes by which the next insert would raise table_bytes. */
 uint64_t table_grow_bytes(const struct table *t);
-/* Inserts a whole record of a part file (absent id, step > 0), of `bytes`; what the record has
- * beyond row_bytes is left out (a read-only partition keeps no optimizer state). */
+/* Inserts a whole record of a part file (absent id, step > 0) of `bytes` bytes. Bytes beyond
+ * row_bytes are left out (a read-only partition keeps no optimizer state). */
 enum status table_load(struct table *t, const void *record, size_t bytes, uint32_t *handle);
-/* Fetches the lines of a row for writing. */
+/* Prefetches the cache lines of a row for writing. */
 void table_prefetch(const struct table *t, uint32_t handle);
 
 uint32_t table_row_bytes(const struct table *t);

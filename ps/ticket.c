@@ -7,7 +7,8 @@
 
 enum status tickets_init(struct tickets *t, size_t bytes_max, uint32_t live_ms, uint64_t nonce) {
     *t = (struct tickets){.bytes_max = bytes_max, .live_ms = live_ms};
-    /* A start between 2^32 and 2^62: never 0, never wraps, and no accident between incarnations. */
+    /* Starts between 2^32 and 2^62: ids are never 0, never wrap around, and those of two
+     * incarnations do not meet by accident. */
     t->first = ((rng_mix(nonce) >> 2) | (uint64_t)1 << 32);
     t->next = t->first;
     return mem_array(&t->ring, TICKETS_MAX);
@@ -39,7 +40,7 @@ static void expire_oldest(struct tickets *t) {
     tickets_close(t, t->ring[t->first % TICKETS_MAX]);
 }
 
-/* `first` is never a closed ticket unless the ring is empty. */
+/* Keeps this rule: `first` is never a closed ticket unless the ring is empty. */
 struct ticket *tickets_open(struct tickets *t, const uint32_t *counts, uint32_t fields,
                             const uint64_t *ids, size_t total, uint64_t now_ms) {
     struct ticket *k = NULL;

@@ -1,8 +1,8 @@
 /* ticket.h - open tickets: what a pull found, kept for the push of the same batch (design D5).
  *
- * A ticket holds the request's ids and row handles. It is dropped by its push, by its time, or when
- * tickets take more than bytes_max or TICKETS_MAX are open: the oldest first. A dropped ticket only
- * costs its worker a second message with the keys. */
+ * A ticket holds the ids and row handles of the request. It is dropped by its push, when its time
+ * is over, or when tickets take more than bytes_max or TICKETS_MAX are open (the oldest first). If
+ * a ticket was dropped, the worker only has to send a second message with the keys. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,10 +30,11 @@ struct tickets {
     uint32_t live_ms;
 };
 
-/* `nonce` makes ids of one incarnation unlike those of another. */
+/* `nonce` makes ids of one incarnation differ from those of another. */
 enum status tickets_init(struct tickets *t, size_t bytes_max, uint32_t live_ms, uint64_t nonce);
 void tickets_fini(struct tickets *t);
-/* A new ticket with ids and counts copied and room for handles; NULL if it does not fit. */
+/* Opens a new ticket with copies of ids and counts and with room for handles; NULL if it does not
+ * fit. */
 struct ticket *tickets_open(struct tickets *t, const uint32_t *counts, uint32_t fields,
                             const uint64_t *ids, size_t total, uint64_t now_ms);
 struct ticket *tickets_find(const struct tickets *t, uint64_t id); /* NULL: unknown */

@@ -1,4 +1,5 @@
-/* main.c - one program, a sub-command per role and tool. The only place that exits. */
+/* main.c - one program with a sub-command for each role and tool. It is the only place that exits.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,20 +67,21 @@ static enum status main_run(const struct command *c, int argc, char **argv, int 
     return fail(ERR_USAGE, "unknown command '%s'; see esmm --help", name);
 }
 
-/* A standard stream that the caller has closed must not become the next file that is opened: what
- * is printed would land in it. It becomes one that refuses, or nothing if it is for complaints. */
+/* Opens standard streams that the caller has closed. Otherwise the next opened file would take such
+ * a stream's number, and printed text would go into it. Reading from or writing to such a stream
+ * then fails; text for standard error is discarded. */
 static void fill_closed_streams(void) {
     static const int flags[] = {O_WRONLY, O_RDONLY, O_WRONLY};
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0) {
-            (void)open("/dev/null", flags[fd]); /* the lowest free number: this one */
+            (void)open("/dev/null", flags[fd]); /* takes the lowest free number: this one */
         }
     }
 }
 
-/* 0 done; 2 the command line is wrong; 128+N stopped by signal N after an orderly end; 1 else,
- * of a role also 3 (tools.h).
- * A tether ends as its role did. */
+/* Exit codes: 0 success; 2 wrong command line; 128+N ended in order after stop signal N; 1 any
+ * other failure. A role may also end with 3 (tools.h). A tether ends with the exit code of its
+ * role. */
 int main(int argc, char **argv) {
     fill_closed_streams();
     if (argc < 2) {
@@ -90,7 +92,7 @@ int main(int argc, char **argv) {
     const bool role = c != NULL && c->role;
     int exit_code = -1;
     enum status status = main_run(c, argc - 1, argv + 1, &exit_code);
-    const bool stopped = status == ERR_CLOSED && stop_requested() && !role; /* in good order */
+    const bool stopped = status == ERR_CLOSED && stop_requested() && !role; /* ended in order */
     if (status == OK) {
         status = output_end(stdout);
     }

@@ -1,14 +1,15 @@
-/* client.c - a trainer thread's ports, and the care for requests that are out.
+/* client.c - the ports of a trainer thread, and the care for unanswered requests.
  *
- * An answer is matched by partition and id; one that nobody waits for any more (a second answer, a
- * transfer that was reset) is dropped. A request is sent again when its wait is over, and each wait
- * is twice as long as the one before, up to RESEND_FACTOR_MAX times request_ms: a partition that is
- * merely slow is not buried under repeats of work it has queued already.
+ * An answer is matched by partition and id. One that nobody waits for any more (a second answer, or
+ * one to a transfer that was reset) is dropped. A request is sent again when its wait is over. Each
+ * wait is twice as long as the one before, up to RESEND_FACTOR_MAX times request_ms, so that a
+ * partition that is merely slow is not buried under repeats of work it has queued already.
  *
- * A partition is called dead when nothing at all has come from it for give_up_ms while an answer
- * was due, and it was asked again in between. A trainer may compute for long between two steps; so
- * what has arrived is read first, and a repeat must have had its time before anybody is blamed. A
- * partition that answers, but never one request, is given stall_ms for that.
+ * A partition counts as dead when nothing at all has come from it for give_up_ms while an answer
+ * was due, and the request was repeated in that time. A trainer may compute for long between two
+ * steps. So what has arrived is read first, and a repeat must have had its time before a partition
+ * is blamed. A partition that answers, but never one particular request, has stall_ms for that
+ * request.
  */
 #include "client.h"
 
@@ -19,7 +20,7 @@
 #include "common/base/mem.h"
 
 #define RESEND_FACTOR_MAX 8
-#define ATTEMPTS_MIN      3 /* nobody is blamed for a request that was sent less often */
+#define ATTEMPTS_MIN      3 /* no partition is blamed for a request sent less often */
 #define SEND_AGAIN_MS     5 /* after a full queue */
 
 struct client {
@@ -27,14 +28,14 @@ struct client {
     struct route route;
     struct port **ports;        /* [partitions] */
     bool *ready;                /* [partitions] scratch of port_poll */
-    uint64_t *heard_ms;         /* [partitions] last word from it */
+    uint64_t *heard_ms;         /* [partitions] when it was last heard */
     struct transfer *transfers; /* owned */
     uint64_t last_id;
     uint64_t resent;
     struct port_message in;
     struct wire_msg out;
     struct buf keys; /* scratch: a packed keys frame */
-    struct laps own; /* when the maker gave none */
+    struct laps own; /* used if the caller gave none */
 };
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -180,7 +181,7 @@ static enum status receive_port(struct client *c, uint32_t k, bool *heard) {
         if (x != NULL) {
             *heard = true;
             TRY(transfer_take(x, k, &c->in));
-            TRY(client_send(c, x)); /* it may ask again, with keys */
+            TRY(client_send(c, x)); /* it may send again, with keys */
         }
     }
 }
@@ -200,7 +201,7 @@ static enum status receive_ready(struct client *c, uint64_t timeout_ms, bool *he
 
 /* --- what is due ------------------------------------------------------------------------------ */
 
-/* When it is sent again, if no answer comes. */
+/* The time when the request is sent again if no answer comes. */
 static uint64_t due_ms_of(const struct ask_sending *a) {
     return a->queued ? a->sent_ms + a->wait_ms : a->tried_ms + SEND_AGAIN_MS;
 }
@@ -216,7 +217,7 @@ static enum status send_again(struct client *c, struct transfer *x, uint32_t k, 
     return send_ask(c, x, k, now_ms);
 }
 
-/* When the partition counts as dead if it stays silent. */
+/* The time when the partition counts as dead if it stays silent. */
 static uint64_t dead_at_ms(const struct client *c, const struct ask_sending *a, uint32_t k) {
     const struct config *config = c->spec.config;
     const uint64_t heard_ms = c->heard_ms[k];
@@ -233,7 +234,7 @@ static bool is_passed_over(const struct client *c, const struct ask_sending *a, 
            now_ms >= a->sent_ms + config->request_ms;
 }
 
-/* OK, or why no answer of the partition is to be expected any more. */
+/* OK, or the reason why no answer of the partition can be expected any more. */
 static enum status check_alive(const struct client *c, const struct transfer *x, uint32_t k,
                                uint64_t now_ms) {
     const struct ask_sending *a = &x->ask[k].sending;
@@ -261,7 +262,7 @@ static enum status check_alive(const struct client *c, const struct transfer *x,
                 k, port_endpoint(c->ports[k]), what, a->attempts, age_ms);
 }
 
-/* Sends what is due; *due_ms becomes the time something is due next, if that is earlier. */
+/* Sends what is due. If something is due next before *due_ms, *due_ms becomes that time. */
 static enum status look_after(struct client *c, struct transfer *x, uint64_t now_ms,
                               uint64_t *due_ms) {
     for (uint32_t k = 0; x->asks_waiting > 0 && k < c->route.partitions; k++) {

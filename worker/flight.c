@@ -7,7 +7,7 @@ void flight_init(struct flight *f, uint32_t slots, bool hybrid) {
     *f = (struct flight){.slots = slots, .hybrid = hybrid, .next = slots};
 }
 
-/* The one place where a slot changes: only along these ways. */
+/* The only place where a slot's state changes, and only in these ways. */
 static void slot_goes(struct flight_slot *s, enum slot_state to) {
     static const uint32_t ways[] = {
         [SLOT_FREE] = 1u << SLOT_HELD,
@@ -23,7 +23,7 @@ static void slot_goes(struct flight_slot *s, enum slot_state to) {
     s->state = to;
 }
 
-/* How many slots are in the states from..to. */
+/* The number of slots in the states from..to. */
 static uint32_t slots_in(const struct flight *f, enum slot_state from, enum slot_state to) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < f->slots; i++) {
@@ -62,12 +62,12 @@ static bool next_is(const struct flight *f, enum slot_state state) {
     return f->next < f->slots && f->slot[f->next].state == state;
 }
 
-/* Is it a batch that nothing keeps from being computed but the barrier? */
+/* Whether only the barrier keeps the next batch from being computed. */
 static bool at_barrier(const struct flight *f) {
     return next_is(f, SLOT_ROWS) && slots_in(f, SLOT_PUSHING, SLOT_DONE) == 0;
 }
 
-/* Starting one slot. These two give false where a phase has nothing to do. */
+/* Starts one slot. start_slot and finish_turn return false if a phase has nothing to do. */
 static bool start_slot(struct flight *f, struct flight_order *o) {
     enum { TAKE, IDLE, ENTER, PULL };
     struct flight_slot *s = &f->slot[f->at];

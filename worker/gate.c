@@ -14,8 +14,8 @@ void gate_fini(struct gate *g) {
     pthread_mutex_destroy(&g->lock);
 }
 
-/* A trainer counts only once it has asked; its first batch, and the first one after it was idle,
- * waits for that. */
+/* A trainer counts only once it has asked. So its first batch, and the first one after it was idle,
+ * waits for the answer. */
 static bool may_enter(const struct gate *g, uint32_t trainer) {
     const struct gate_trainer *t = &g->trainer[trainer];
     return t->joined && t->clock <= t->slowest + g->staleness_max;
@@ -56,8 +56,8 @@ void gate_finish(struct gate *g, uint32_t trainer) {
     pthread_mutex_unlock(&g->lock);
 }
 
-/* A question goes out when a trainer is blocked, has never asked, or is half-way to its bound:
- * early enough that the answer is usually there before the bound is. */
+/* A question is sent when a trainer is blocked, has never asked, or is half-way to its bound: early
+ * enough that the answer usually comes before the bound is reached. */
 static bool question_due(const struct gate *g, const struct gate_trainer *t) {
     if (t->asking || t->asked == t->clock + 1) {
         return false;
@@ -65,7 +65,7 @@ static bool question_due(const struct gate *g, const struct gate_trainer *t) {
     return t->waiting || (t->joined && t->clock > t->slowest + g->staleness_max / 2);
 }
 
-/* The trainer leaves: what it has learnt does not hold when it comes back. */
+/* The trainer leaves: when it comes back, what it has learnt is no longer valid. */
 static uint64_t leave_gate(struct gate_trainer *t) {
     t->idle = false;
     t->joined = false;
@@ -100,7 +100,7 @@ void gate_learn(struct gate *g, uint32_t trainer, uint64_t slowest) {
     pthread_mutex_lock(&g->lock);
     struct gate_trainer *t = &g->trainer[trainer];
     t->asking = false;
-    if (t->asked > 0) { /* else the answer to CLOCK_IDLE */
+    if (t->asked > 0) { /* else this is the answer to CLOCK_IDLE */
         t->joined = true;
         t->slowest = slowest > t->slowest ? slowest : t->slowest;
     }

@@ -1,11 +1,11 @@
-/* held_leases.h - the leases that this worker holds, and how far each is.
+/* held_leases.h - the leases that this worker holds, and how much of each is finished.
  *
- * The control thread opens a lease and hands it to the reader; trainers count what is finished of
- * it; the control thread takes it out when it is complete, which it is when the reader's end mark
- * has come and every batch queued for it is finished (its push acknowledged by all partitions, or
- * its scores added). A lease is lost when a partition has refused one of its pushes, because
- * another worker has a newer lease on the shard. What is left of a lost lease need not be computed,
- * but is counted like the rest. `lock` guards everything. It is held for a few instructions only,
+ * The control thread opens a lease and hands it to the reader. Trainers count the lease's finished
+ * batches. The control thread takes the lease out when it is complete: the reader's end mark has
+ * come and every batch queued for it is finished (all partitions have acknowledged its push, or its
+ * scores are added). A lease is lost when a partition has refused one of its pushes, because
+ * another worker has a newer lease on the shard. The rest of a lost lease need not be computed, but
+ * is counted in the same way. `lock` guards everything. It is held for a few instructions only,
  * except while scores are appended.
  */
 #pragma once
@@ -34,18 +34,19 @@ struct held_leases {
 
 void held_leases_init(struct held_leases *h);
 void held_leases_fini(struct held_leases *h);
-/* A lease was handed to the reader. ERR_MEMORY. */
+/* Adds a lease that was handed to the reader. ERR_MEMORY. */
 enum status held_leases_open(struct held_leases *h, const struct wire_lease *lease);
-/* The reader's end mark. */
+/* The reader's end mark has come; `queued` batches were queued for the lease. */
 void held_leases_end(struct held_leases *h, const struct wire_lease *lease, uint32_t queued);
-/* A batch of the lease is done. Of an evaluation its logits are appended, and how many of its
- * values have no row is added; else those three are NULL. ERR_MEMORY. */
+/* A batch of the lease is done. For an evaluation this appends its logits and adds the number of
+ * its values without a row; for training those three arguments are NULL. ERR_MEMORY. */
 enum status held_leases_finish(struct held_leases *h, const struct wire_lease *lease,
                                const struct batch *batch, const float *logit_a,
                                const float *logit_b, const struct unseen *unseen);
-/* A partition refused a push of the lease. True: the first time, of a lease that is held. */
+/* A partition refused a push of the lease. Returns true the first time, if the lease is held. */
 bool held_leases_lose(struct held_leases *h, const struct wire_lease *lease);
 bool held_leases_lost(struct held_leases *h, const struct wire_lease *lease);
-/* A complete lease, held no more and the caller's to free with held_lease_free, or NULL. */
+/* Returns a complete lease, or NULL. It is no longer held; the caller frees it with
+ * held_lease_free. */
 struct held_lease *held_leases_take_complete(struct held_leases *h);
 void held_lease_free(struct held_lease **l);

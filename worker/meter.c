@@ -11,14 +11,14 @@ void meter_fini(struct meter *m) {
     pthread_mutex_destroy(&m->lock);
 }
 
-/* Whether a record says something new about the conversion. A second record of an impression that
- * has its final label does not, unless it brings a late conversion. */
+/* Whether a record says something new about the conversion. A second record with an impression's
+ * final label does not, unless it brings a late conversion. */
 static bool tells_ctcvr(uint8_t kind, uint8_t labels) {
     return kind_has_ctcvr(kind) && (kind != KIND_FINAL || (labels & LABEL_LATE) != 0);
 }
 
-/* Adds a batch to the running AUCs. A record counts where it enters the loss: a click once, a late
- * conversion as a negative and as a positive. */
+/* Adds a batch to the running AUCs. A record counts where it enters the loss: a click counts once;
+ * a late conversion counts as a negative and as a positive. */
 static void add_bins(struct meter *m, const struct meter_report *r) {
     for (uint32_t i = 0; i < r->impressions; i++) {
         const uint8_t both = LABEL_CLICK | LABEL_CONVERSION;

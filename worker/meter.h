@@ -21,7 +21,7 @@ void meter_init(struct meter *m);
 void meter_fini(struct meter *m);
 
 struct meter_report {
-    bool fenced; /* a partition refused it: who has the lease now trains it, and counts it */
+    bool fenced; /* a partition refused it: the lease's new holder trains and counts it */
     uint32_t impressions;
     double loss, loss_ctr, loss_ctcvr; /* sums over the impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
@@ -33,12 +33,12 @@ struct meter_report {
 };
 /* Trainer side. All partitions have answered the push of a training batch. */
 void meter_report(struct meter *m, const struct meter_report *r);
-/* Trainer side. A batch of an evaluation has its scores: progress, and nothing else. */
+/* Trainer side. Counts an evaluation batch that has its scores as progress, and nothing else. */
 void meter_scored(struct meter *m);
-/* Trainer side: what was used since its last call. */
+/* Trainer side. Adds what was used since its last call. */
 void meter_use(struct meter *m, const struct usage *used);
 
-/* Control side: what was reported so far; what all trainers have used is added to *used. */
+/* Control side. Reads what was reported so far; adds what all trainers have used to *used. */
 void meter_read(struct meter *m, struct wire_progress *progress, struct usage *used);
 /* Control side. Adds the running-AUC bins gathered since the last call to *ctr and *ctcvr. */
 void meter_take_bins(struct meter *m, struct metric_bins *ctr, struct metric_bins *ctcvr);

@@ -3,11 +3,11 @@
  *     leases --> loader thread --> loaded --> cutter thread --> items --> trainers
  *                reads shards                 cuts batches  <-- pool <-- reader_give_back
  *
- * Two threads, because reading a shard takes long and must not hold up the batches of the one
- * before. What either does next is decided by read_ahead.h under `lock`; each does it without the
- * lock, says so, and wakes who may go on.
+ * There are two threads, because reading a shard takes long and must not hold up the batches of the
+ * shard before. read_ahead.h decides under `lock` what either thread does next. The thread does it
+ * without the lock, reports it, and wakes those who may go on.
  *
- * Which batches a lease means is the plan's business (plan.h), a pure function.
+ * plan.h says which batches a lease means; that is a pure function.
  */
 #include "reader.h"
 
@@ -27,7 +27,7 @@
 
 struct reader {
     struct reader_spec spec;
-    struct dataset train, eval; /* without directories: no such leases are expected */
+    struct dataset train, eval; /* without directories no such leases are expected */
     int user_slot;
     struct batch *batches; /* [batches_ahead] the pool */
     struct batch_cutter *cutter;
@@ -35,7 +35,7 @@ struct reader {
     size_t order_cap;
     struct thread loader_thread, cutter_thread;
     atomic_bool stop;     /* the loader looks at it while it waits for a file */
-    pthread_mutex_t lock; /* guards all below */
+    pthread_mutex_t lock; /* guards all members below */
     pthread_cond_t to_load, to_cut, to_take;
     struct read_ahead ahead;
     uint64_t load_ns, cut_ns;
@@ -54,8 +54,8 @@ static void reader_close(struct reader *r, enum status status) {
 
 /* --- the loader ------------------------------------------------------------------------------- */
 
-/* Leaves in a training shard only what the model trains on, which the plan has counted beforehand.
- * info: what the manifest says of the shard; NULL: it says nothing, the data is a stream. */
+/* Leaves in a training shard only what the model trains on; the plan has counted this beforehand.
+ * info: what the manifest says of the shard; NULL: nothing, since the data is a stream. */
 static enum status take_sample(struct reader *r, struct reading *x, const struct shard_info *info) {
     const struct sampling sampling = sampling_of(r->spec.config);
     TRY(shard_weigh(&x->shard, r->spec.sample_rate));
@@ -74,7 +74,8 @@ static enum status take_sample(struct reader *r, struct reading *x, const struct
     return OK;
 }
 
-/* The coordinator has seen the file; on a shared file system it may show up here somewhat later. */
+/* The coordinator has seen the file, but on a shared file system it may appear here a little
+ * later. */
 static enum status load_streamed(struct reader *r, struct reading *x) {
     struct shard_info info;
     enum status status;
@@ -117,7 +118,7 @@ static enum status load_shard(struct reader *r, struct reading *x) {
                     dir, info->name, x->shard.impressions, x->shard.groups, info->impressions,
                     info->groups);
     }
-    /* What figures count does not depend on how the model was trained. */
+    /* How impressions count in the figures does not depend on how the model was trained. */
     return lease->kind == LEASE_EVAL ? shard_weigh(&x->shard, source->sample_rate)
                                      : take_sample(r, x, info);
 }
@@ -169,7 +170,7 @@ static enum status cut_batch(struct reader *r, const struct read_cut *cut) {
     struct reading *x = cut->lease;
     struct batch *b = cut->batch;
     const uint32_t impressions = x->shard.impressions;
-    if (b == NULL) { /* its shard goes before the lock is taken: that may last */
+    if (b == NULL) { /* free the shard before taking the lock: it may take long */
         shard_free(&x->shard);
         x->filled = false;
         return OK;
@@ -221,7 +222,7 @@ static enum status cutter_run(void *arg) {
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-/* The slot of the field that evaluation groups by; -1: it groups by the group key, because no such
+/* The slot of the field that evaluation groups by. -1: it groups by the group key, because no such
  * field is named or there is none. */
 static int find_user_slot(const struct reader_spec *spec) {
     if (spec->config->user_field[0] == '\0') {

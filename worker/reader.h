@@ -2,7 +2,7 @@
  *
  * In: leases. Out: items (a batch, or the end mark of a lease after all its batches). Batches come
  * from a fixed pool and go back with reader_give_back. The next shards are read while the batches
- * of the current one are trained on. What is done when is decided in read_ahead.h.
+ * of the current one are trained on. read_ahead.h decides what is done when.
  */
 #pragma once
 
@@ -14,22 +14,21 @@ struct reader_spec {
     const struct schema *schema;         /* of the job: columns are mapped onto it */
     const struct file_list *data, *eval; /* directories; none: no such leases are expected */
     double sample_rate;     /* of the training data: unclicked impressions count 1 / that */
-    bool stream;            /* the directory grows: its shards go by their number */
+    bool stream;            /* the directory grows: shards are named by number */
     uint32_t batches_ahead; /* pool size */
     uint32_t batch_max;
 };
 struct reader;
 enum status reader_start(struct reader **r, const struct reader_spec *spec);
 void reader_stop(struct reader **r);
-/* done[done_bytes]: a bitmap of the lease's batches that are applied already; copied. ERR_LIMIT;
- * the reader's own failure, once it has failed. */
+/* done[done_bytes] is a bitmap of the lease's batches that are applied already; it is copied.
+ * ERR_LIMIT; after the reader has failed, its own failure. */
 enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, const void *done,
                              size_t done_bytes);
 /* ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
 enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms);
 void reader_give_back(struct reader *r, struct batch *b);
-/* Whether nothing can be done until the shard that is being read has come: no batch is with
- * anybody. */
+/* True if nothing can be done until the shard that is being read has come: nobody holds a batch. */
 bool reader_waits(struct reader *r);
-/* Adds the time spent on LOAD and CUT so far. */
+/* Adds the time spent on LOAD and CUT so far to *into. */
 void reader_usage(struct reader *r, struct usage *into);

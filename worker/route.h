@@ -7,12 +7,12 @@
 #include "common/net/job_plan.h"
 
 struct route {
-    /* To be given before route_init; they stay the owner's. */
+    /* The caller sets these before route_init, and keeps owning them. */
     const struct config *config;
     const struct schema *schema;
     const struct layout *layout;
     const struct job_plan *plan;
-    /* Made by it. */
+    /* route_init sets these. */
     uint32_t partitions, fields;
     uint64_t *dense_begin;     /* [partitions + 1] slices of the dense vector */
     uint16_t home_of[BUCKETS]; /* partition of a bucket */

@@ -30,7 +30,7 @@ void split_fini(struct split *s) {
     mem_free(&s->values);
 }
 
-/* Four arrays grow alike. */
+/* Four arrays grow together. */
 static enum status room_for_keys(struct split *s, size_t n) {
     size_t cap[4] = {s->key_cap, s->key_cap, s->key_cap, s->key_cap};
     TRY(mem_room(&s->keys, &cap[0], n));
@@ -43,7 +43,8 @@ static enum status room_for_keys(struct split *s, size_t n) {
 
 /* --- splitting -------------------------------------------------------------------------------- */
 
-/* Where each slot's keys lie in the batch's order, its rows and the dense vector in values. */
+/* Sets where each slot's keys lie in the batch's order, and where its rows and the dense vector lie
+ * in values. */
 static enum status lay_out_slots(struct split *s, const uint32_t *count) {
     const struct layout *l = s->route->layout;
     size_t keys = 0, at = 0;
@@ -152,7 +153,7 @@ void split_deal(struct split *s, uint32_t k, bool rows, bool dense, enum value_t
     const struct split_part *p = &s->part[k];
     const uint32_t *row = s->row + p->begin;
     if (split_floats(s, k, rows, dense) == 0) {
-        return; /* more partitions than floats: there is no `from` */
+        return; /* fewer floats than partitions: there is no `from` */
     }
     for (uint32_t f = 0; rows && f < r->fields; f++) {
         const uint32_t dim = r->layout->dim[f], n = p->counts[f];

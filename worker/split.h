@@ -1,11 +1,10 @@
-/* split.h - the keys of a batch and their values, between the batch's order and the partitions'.
+/* split.h - moves the keys and values of a batch between the batch's order and the partitions'.
  *
  * Each key is hashed once: key -> bucket -> partition. A counting sort then lays the keys out by
- * partition, and beside each key the number of its row within its slot. From there on everything is
- * a walk along that order: a pull sends the keys, its answer's values are dealt out to the rows,
- * and a push gathers gradients from the rows in the very same order, so that a ticket can stand for
- * the keys. Where a partition has all keys of a slot (always, with one partition) the walk is one
- * copy.
+ * partition, and stores beside each key the number of its row within its slot. All later steps walk
+ * along that order: a pull sends the keys, the values of the answer are copied to the rows, and a
+ * push gathers gradients from the rows in the same order, so that a ticket can stand for the keys.
+ * If one partition has all keys of a slot (always, with one partition) the walk is one copy.
  *
  * Keys of partition k are keys[begin, begin + n), in slot order and within a slot in the batch's
  * order; row[] says, for each of them, which row of its slot it is. A slot is a field's place in
@@ -28,7 +27,7 @@ struct split {
     uint32_t *counts;        /* [partitions][fields], behind part[].counts */
     uint64_t *keys;          /* [key_cap], by partition */
     uint32_t *row;           /* [key_cap] */
-    uint8_t *missing;        /* [key_cap] of each key in the batch's order: has it no row? */
+    uint8_t *missing;        /* [key_cap] for each key in the batch's order: 1 if it has no row */
     uint16_t *home;          /* [key_cap] scratch: partition of each key, in the batch's order */
     size_t key_cap;
     float *values; /* [value_cap] rows of all slots, then dense */
@@ -43,14 +42,14 @@ void split_fini(struct split *s);
 
 /* The keys ids[slot][count[slot]], copied. ERR_MEMORY; ERR_LIMIT: a message would be too large. */
 enum status split_keys(struct split *s, const uint64_t *const *ids, const uint32_t *count);
-/* How many floats partition k has: of rows, of the dense vector, or of both. */
+/* The number of floats of partition k: of its rows, its slice of the dense vector, or both. */
 size_t split_floats(const struct split *s, uint32_t k, bool rows, bool dense);
-/* Partition k's values, packed as `type`, into `values`. */
+/* Unpacks partition k's values, packed as `type`, into `values`. */
 void split_deal(struct split *s, uint32_t k, bool rows, bool dense, enum value_type type,
                 const uint8_t *from);
-/* Which of partition k's keys have no row: a bit for each, into `missing`. */
+/* Sets `missing` from the answer of partition k: a bit for each of its keys, 1 if it has no row. */
 void split_deal_missing(struct split *s, uint32_t k, const uint8_t *bits);
 /* Packs partition k's gradients of rows (drows[slot] NULL: zeros) and of its slice of the dense
- * vector: split_floats of both. */
+ * vector; their number is split_floats of both. */
 void split_gather(const struct split *s, uint32_t k, enum value_type type,
                   const float *const *drows, const float *ddense, uint8_t *to);

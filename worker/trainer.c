@@ -1,5 +1,5 @@
-/* trainer.c - the loop in which the training happens. flight.h decides what is done next; here it
- * is done, with a transfer for each slot that pulls and pushes its batch, and one model. */
+/* trainer.c - the training loop. flight.h decides what is done next. This file does it, with one
+ * model, and a transfer for each slot that pulls and pushes the slot's batch. */
 #include "trainer.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@
 #define USAGE_MS 100
 
 struct slot {
-    struct reader_item item; /* its batch is NULL once it is given back */
+    struct reader_item item; /* its batch is NULL after it was given back */
     struct transfer *transfer;
     float *logit_a, *logit_b;
     size_t logit_cap;
@@ -30,10 +30,10 @@ struct trainer {
     float *gradients; /* rows of all fields, then dense */
     size_t gradient_cap;
     struct laps laps;
-    struct client_figures reported;   /* of the client, as last reported */
-    uint64_t used_ms;                 /* when the usage was last reported */
+    struct client_figures reported;   /* the client's figures at the last report */
+    uint64_t used_ms;                 /* time of the last usage report */
     struct buf line;                  /* of the trace */
-    struct log_limit dropped, fenced; /* lines about gradients and leases */
+    struct log_limit dropped, fenced; /* limits of the lines about gradients and leases */
 };
 
 static void give_batch_back(struct trainer *t, struct slot *s) {
@@ -98,7 +98,7 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
         held_leases_end(held, lease, s->item.lease_batches);
         return OK;
     }
-    if (held_leases_lost(held, lease)) { /* somebody else's now: not worth computing */
+    if (held_leases_lost(held, lease)) { /* another worker has it: not worth computing */
         TRY(held_leases_finish(held, lease, s->item.batch, NULL, NULL, NULL));
         give_batch_back(t, s);
         return OK;
@@ -107,7 +107,7 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
     return OK;
 }
 
-/* May a batch begin, or would it run too far ahead of the slowest trainer? */
+/* Asks whether a batch may begin, or would run too far ahead of the slowest trainer. */
 static enum status ask_gate(struct trainer *t, uint64_t timeout_ms) {
     enum status status = gate_enter(t->spec->gate, t->spec->index, timeout_ms);
     lap(&t->laps, STAGE_WAIT);
@@ -255,7 +255,7 @@ static void report_batch(struct trainer *t, struct slot *s) {
     t->reported.tickets_unknown = now.tickets_unknown;
 }
 
-/* How many values of an evaluation batch have no row with the servers. */
+/* Counts the values of an evaluation batch that have no row at the servers. */
 static void count_unseen(const struct slot *s, struct unseen *unseen) {
     const struct batch *b = s->item.batch;
     *unseen = (struct unseen){.fields = b->fields};
@@ -282,7 +282,7 @@ static enum status retire_batch(struct trainer *t, struct slot *s) {
     return OK;
 }
 
-/* Tells the control thread, every USAGE_MS, what was used since it was last told. */
+/* Tells the control thread, every USAGE_MS, what was used since the last report. */
 static void report_usage(struct trainer *t) {
     if (clock_mono_ms() < t->used_ms + USAGE_MS) {
         return;

@@ -23,7 +23,7 @@ struct trainer_spec {
     struct held_leases *held;
     struct gate *gate;
     struct meter *meter;
-    atomic_bool *stop;  /* set: finish nothing more, leave */
+    atomic_bool *stop;  /* set: leave, and finish nothing more */
     struct file *trace; /* NULL, or one line per training batch (docs/model.md) */
 };
 /* The thread's body. */

@@ -196,8 +196,8 @@ static enum status take_pulled(struct transfer *x, uint32_t k, const struct port
     return OK;
 }
 
-/* Pushes that a partition applied after a pull and before a push, by the clocks it answered them
- * with. */
+/* The number of pushes that a partition applied after a pull and before a push, from the clocks in
+ * its two answers. */
 static uint64_t applied_between(uint64_t pulled, uint64_t pushed) {
     return pushed > pulled + 1 ? pushed - 1 - pulled : 0;
 }

@@ -1,9 +1,9 @@
 /* worker.c - the control thread of a worker.
  *
- * Nothing here waits for anything but the link, and never longer than STEP_MS: one turn hears the
- * coordinator, sends what trainers have to say, and looks after the threads. Leases are asked for
- * one ahead, so that the reader loads the next shard while the trainers are on this one; in
- * deterministic mode the coordinator grants one at a time anyway.
+ * The control thread waits only for the link, and never longer than STEP_MS. One turn listens to
+ * the coordinator, sends what trainers have to say, and looks after the threads. Leases are asked
+ * for one ahead, so that the reader loads the next shard while the trainers work on the current
+ * one. In deterministic mode the coordinator grants one at a time anyway.
  */
 #include "worker.h"
 
@@ -43,21 +43,22 @@ struct worker {
     atomic_bool stop;
     struct lane *lanes;
     struct file trace;
-    uint32_t threads;                /* trainers: one where the order of batches must be one */
+    uint32_t threads;                /* trainers; 1 if batches must keep one order */
     uint32_t leases;                 /* held now */
-    bool asking;                     /* a LEASE_ASK is out */
-    uint64_t ask_at_ms;              /* not before */
+    bool asking;                     /* a LEASE_ASK is not answered yet */
+    uint64_t ask_at_ms;              /* ask not before this */
     struct held_lease *owed;         /* an evaluation lease whose scores are being sent */
-    uint64_t owed_id;                /* of the piece that is out */
+    uint64_t owed_id;                /* of the piece that is not acknowledged yet */
     uint32_t owed_first, owed_count; /* the scores in it */
     struct buf frame, unseen;
     struct metric_bins ctr, ctcvr; /* running AUC of all batches so far */
-    uint64_t bins_ms;              /* when they were last put into the heartbeat */
+    uint64_t bins_ms;              /* when they last went into the heartbeat */
 };
 
-/* Every batch under way is one that the others' parameters are stale by, so a trainer has no more
- * than it needs: while it waits, the job's other trainers compute. Only a single one would leave
- * its core idle, and a hybrid job's would all do at the barrier what could be done before it. */
+/* Every batch under way makes the other trainers' parameters staler, so a trainer has no more than
+ * it needs: while it waits, the job's other trainers compute. But a single trainer with one batch
+ * would leave its core idle, and the trainers of a hybrid job with one batch would all do at the
+ * barrier what they can do before it. */
 static uint32_t batches_in_flight(const struct worker *w) {
     if (w->config.deterministic || w->config.consistency == CONSISTENCY_SYNC) {
         return 1;
@@ -195,7 +196,7 @@ static enum status ask_lease(struct worker *w, const struct wire_lease *returned
     return link_request(w->role.link, &m, NULL, 0, NULL, 0, &id);
 }
 
-/* Returns complete leases and asks for more; one question at a time keeps the order plain. */
+/* Returns complete leases and asks for more. Only one question at a time keeps the order simple. */
 static enum status lease_step(struct worker *w) {
     if (w->asking || w->owed != NULL) {
         return OK;
@@ -242,7 +243,7 @@ static void worker_beat(struct worker *w) {
     role_beat(&w->role, &b);
 }
 
-/* The bins in the heartbeat are cumulative (scores.h): one that is lost costs nothing. */
+/* The bins in the heartbeat are cumulative (scores.h), so a lost heartbeat costs nothing. */
 static enum status beat_bins(struct worker *w) {
     const uint64_t now_ms = clock_mono_ms();
     if (now_ms < w->bins_ms + w->config.heartbeat_ms) {
@@ -276,7 +277,7 @@ static enum status worker_work(void *self) {
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-/* Before anything is read: a kernel that this machine lacks ends the job at once. */
+/* Called before anything is read: if this machine lacks the kernel, the job ends at once. */
 static enum status say_kernel(const struct config *config) {
     const struct kernel *kernel;
     TRY(kernel_find(config->kernel, config->precision, &kernel));

@@ -1,7 +1,8 @@
 /* bytes.h - little-endian fields, varints, and a growing byte buffer.
  *
- * Decoders take (bytes, length) through struct cursor and never read past the end: the first
- * over-read sets `bad`, returns zeros from then on, and one check at the end suffices.
+ * Decoders take (bytes, length) through struct cursor and never read past the end: the first read
+ * beyond the end sets `bad`. From then on every read gives zero, so one check of `bad` at the end
+ * suffices.
  */
 #pragma once
 
@@ -30,7 +31,8 @@ enum status buf_put_varint(struct buf *b, uint64_t v); /* LEB128, 1..10 bytes */
 enum status buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); /* NUL kept after len */
 
-/* LEB128 into room for VARINT_BYTES_MAX bytes; gives where it ends. */
+/* Writes v as LEB128; `at` must have room for VARINT_BYTES_MAX bytes. Returns the end of what it
+ * wrote. */
 #define VARINT_BYTES_MAX 10u
 static inline uint8_t *varint_put(uint8_t *at, uint64_t v) {
     while (v >= 0x80) {
@@ -66,7 +68,7 @@ static inline uint64_t zigzag_encode(int64_t v) {
 static inline int64_t zigzag_decode(uint64_t v) {
     return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
 }
-/* Bit i of an array of bytes, the lowest bit of the first byte being bit 0. */
+/* Bit i of an array of bytes. Bit 0 is the lowest bit of the first byte. */
 static inline bool bit_get(const uint8_t *bits, size_t i) {
     return (bits[i / 8] >> (i % 8) & 1) != 0;
 }

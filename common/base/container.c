@@ -2,7 +2,7 @@
  *
  * The writer only ever appends, so that a checkpoint part can be written while its server serves.
  * The index therefore comes last, and the reader starts at the end: end mark, footer offset, footer
- * block, then the blocks by index. What a damaged file can look like, and who notices:
+ * block, then the blocks by index. How a file can be damaged, and what detects it:
  *
  *   - cut short, or never finished   no end mark
  *   - a byte of the file header      compared with the only values allowed
@@ -13,14 +13,14 @@
  *   - the index, the footer's place  the footer is a block like the others, and the blocks must
  *                                    follow on each other from the header to the footer
  *
- * The checksum covers raw bytes rather than stored ones: it also catches a bad decompressor and bad
- * memory between the two, at 23 GB/s. Its price is that a flipped stored byte which decodes to the
- * same raw bytes passes, and that is no damage.
+ * The checksum covers raw bytes rather than stored ones, at 23 GB/s, so it also detects a bad
+ * decompressor and bad memory between the two. It misses a flipped stored byte that decodes to the
+ * same raw bytes, but that is no damage.
  *
- * A hostile file can ask for much memory with few bytes. Raw bytes are therefore checked against
- * what LZ4 can make of the stored ones before anything is allocated, and the index is bounded by
- * the file's own size. Rejected: reading through a mapping, where a file that is truncated while it
- * is read ends the process with SIGBUS instead of a message.
+ * A hostile file can ask for much memory with few bytes. So before anything is allocated, the raw
+ * bytes are checked against the most that LZ4 can make of the stored ones, and the file's own size
+ * bounds the index. The reader does not map the file: if a mapped file is truncated during reading,
+ * SIGBUS ends the process without a message.
  */
 #include "container.h"
 
@@ -35,7 +35,7 @@
 #define CONTAINER_VERSION 1u
 #define HEADER_BYTES      16u
 #define BLOCK_BYTES       40u /* of a block header */
-#define HASHED_BYTES      32u /* of it, ahead of the checksum */
+#define HASHED_BYTES      32u /* of it, before the checksum */
 #define TRAILER_BYTES     16u
 #define ENTRY_BYTES       28u         /* of the index */
 #define BLOCK_MARK        0x4b4c4221u /* "!BLK" */
@@ -96,7 +96,7 @@ static enum status write_out(struct container_writer *w, const void *data, size_
     return OK;
 }
 
-/* Compresses into w->scratch after room for the header. *stored 0: it does not pay. */
+/* Compresses into w->scratch, behind space for the header. *stored 0: compression does not pay. */
 static enum status compress_block(struct container_writer *w, const void *data, size_t bytes,
                                   size_t *stored) {
     const size_t room = bytes - (bytes >> PAYS_SHIFT) - 1;
@@ -188,7 +188,7 @@ enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64
 }
 
 void container_abort(struct container_writer *w) {
-    file_abandon(&w->file); /* of one that was committed nothing is left */
+    file_abandon(&w->file); /* does nothing after a commit */
     buf_fini(&w->index);
     buf_fini(&w->scratch);
     hash_stream_destroy(&w->hash);
@@ -213,7 +213,8 @@ static enum status corrupt(const struct container_reader *r, uint64_t offset, co
     return fail(ERR_CORRUPT, "%s: offset %" PRIu64 ": %s", r->file.path, offset, what);
 }
 
-/* *out = `bytes` bytes from `offset`, lent until the next call. Never beyond file_bytes. */
+/* Points *out at `bytes` bytes from `offset`, valid until the next call. Never reads beyond
+ * file_bytes. */
 static enum status fetch(struct container_reader *r, uint64_t offset, size_t bytes,
                          const uint8_t **out) {
     if (r->memory != NULL) {
@@ -249,7 +250,7 @@ static enum status decode_block(struct container_reader *r, uint64_t offset, uin
     if (h->codec != CODEC_RAW && h->codec != CODEC_LZ4) {
         return corrupt(r, offset + 6, "expected codec 0 (raw) or 1 (LZ4)");
     }
-    TRY(buf_reserve(out, (size_t)h->raw_bytes + 1)); /* never NULL, also when empty */
+    TRY(buf_reserve(out, (size_t)h->raw_bytes + 1)); /* not NULL, even if empty */
     out->len = (size_t)h->raw_bytes;
     const char *stored = (const char *)at + BLOCK_BYTES;
     if (h->codec == CODEC_LZ4) {
@@ -384,8 +385,8 @@ enum status container_open_bytes(struct container_reader *r, const char *name, c
     return open_checked(r);
 }
 
-/* The stored bytes of a block that was decoded just now go into the file's checksum, if it is their
- * turn. */
+/* Adds the stored bytes of the block just decoded to the file's checksum, if the block is next in
+ * order. */
 static void hash_stored(struct container_reader *r, size_t i, uint64_t offset, uint64_t end) {
     if (r->hash != NULL && i == r->hashed) {
         const uint8_t *at = r->memory != NULL ? r->memory + offset : r->stored.data;
@@ -435,7 +436,7 @@ enum status container_checksum_end(struct container_reader *r, uint64_t *out, bo
 }
 
 void container_close(struct container_reader *r) {
-    if (r->file.path != NULL) { /* else never opened: a zeroed descriptor is not ours */
+    if (r->file.path != NULL) { /* else it was never opened: descriptor 0 is not ours */
         file_close(&r->file);
     }
     mem_free(&r->blocks);

@@ -8,11 +8,11 @@
  *   footer = a block of type BLOCK_FOOTER holding the index (offset, tag, raw bytes, type of every
  *            block), then u64 offset of the footer block, end magic[8]
  *
- * Everything little-endian. `type` and `tag` belong to the content; codec is raw or LZ4 and is
- * chosen per block by the writer's hint, falling back to raw where LZ4 does not pay. Blocks follow
- * on each other without gaps, so every byte of a file is checked by something. Corruption is
- * ERR_CORRUPT with file, offset, and what was expected; a torn file has no end magic. Not thread-
- * safe; blocking.
+ * Everything little-endian. The content defines `type` and `tag`. The writer's hint chooses the
+ * codec of each block, raw or LZ4; a block stays raw where LZ4 does not pay. There are no gaps
+ * between blocks, so a check covers every byte of a file. Corruption gives ERR_CORRUPT, with the
+ * file, the offset and what was expected. An incomplete file has no end magic. Not thread- safe;
+ * blocking.
  */
 #pragma once
 
@@ -41,15 +41,15 @@ struct container_writer {
 
 /* Opens path.tmp for writing. */
 enum status container_create(struct container_writer *w, const char *path, uint32_t kind);
-/* Appends one block; `compress` asks for LZ4 where it pays. Copies; data stays the caller's. */
+/* Appends one block; `compress` asks for LZ4 where it pays. Copies data; the caller keeps it. */
 enum status container_put(struct container_writer *w, uint16_t type, uint64_t tag, const void *data,
                           size_t bytes, bool compress);
 /* Footer, fsync, rename to the final path, fsync of the directory. *bytes and *checksum (both may
- * be NULL): size and XXH3-64 of the whole file. The writer is closed either way. */
+ * be NULL) are the size and the XXH3-64 of the whole file. Closes the writer, also on failure. */
 enum status container_commit(struct container_writer *w, uint64_t *bytes, uint64_t *checksum);
 /* Removes the temporary file; safe after commit or on a zeroed struct. */
 void container_abort(struct container_writer *w);
-/* A whole file of one block of `type`, compressed where it pays; durable. */
+/* Writes a whole file with one block of `type`, compressed where it pays; durable. */
 enum status container_write_one(const char *path, uint32_t kind, uint16_t type,
                                 const struct buf *bytes);
 
@@ -61,7 +61,7 @@ struct container_block {
 };
 
 struct container_reader {
-    struct file file;      /* of a reader over memory only the path is set: its name */
+    struct file file;      /* for a reader over memory only the path is set, to its name */
     const uint8_t *memory; /* NULL: reads the file */
     uint32_t kind;
     uint64_t file_bytes;
@@ -69,27 +69,27 @@ struct container_reader {
     size_t block_count;
     uint64_t blocks_end;      /* offset of the footer block */
     struct buf stored;        /* scratch */
-    struct hash_stream *hash; /* of the file so far; NULL: not wanted */
-    size_t hashed;            /* blocks in it */
+    struct hash_stream *hash; /* of the file so far; NULL: no checksum is wanted */
+    size_t hashed;            /* number of blocks in it */
 };
 
 /* Reads and checks header, end mark and footer; the index is then in r->blocks. */
 enum status container_open(struct container_reader *r, const char *path, uint32_t kind);
-/* The same over bytes in memory, which stay the caller's and must outlive the reader; `name` stands
+/* The same over bytes in memory, which the caller keeps until the reader is closed; `name` stands
  * for the path in messages. */
 enum status container_open_bytes(struct container_reader *r, const char *name, const void *data,
                                  size_t bytes, uint32_t kind);
-/* Reads block i into *out (cleared first), checksum verified. No block is decoded to more than
- * about 256 times its stored bytes. */
+/* Clears *out, reads block i into it and verifies the checksum. A decoded block has at most about
+ * 256 times its stored bytes. */
 enum status container_get(struct container_reader *r, size_t i, struct buf *out);
-/* Right after the opening: wants the checksum of the whole file. It comes from the bytes of the
- * blocks as container_get reads them, so nothing is read twice, but for the index. ERR_MEMORY. */
+/* Asks for the checksum of the whole file; call it right after opening. The checksum uses the bytes
+ * that container_get reads anyway, so only the index is read twice. ERR_MEMORY. */
 enum status container_checksum_begin(struct container_reader *r);
-/* XXH3-64 of the file as container_commit gave it. *whole false (and *out 0): it cannot be told,
- * since not every block was read, once and in order, or it was not wanted. */
+/* XXH3-64 of the file, as container_commit gave it. *whole is false (and *out 0) if the checksum is
+ * unknown: it was not asked for, or the caller did not read every block once and in order. */
 enum status container_checksum_end(struct container_reader *r, uint64_t *out, bool *whole);
-/* Does this program read `version` of `what`, first to last? Else ERR_CORRUPT, naming both; path:
- * of the file, or NULL where the caller knows it. */
+/* OK if `version` of `what` is one that this program reads (first to last). Otherwise ERR_CORRUPT;
+ * its text names `what` and the versions. path: the file, or NULL if the caller adds it. */
 enum status container_version(const char *path, const char *what, uint32_t version, uint32_t first,
                               uint32_t last);
-void container_close(struct container_reader *r); /* safe on a zeroed struct, and twice */
+void container_close(struct container_reader *r); /* safe on a zeroed struct, and if called twice */

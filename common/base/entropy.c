@@ -7,7 +7,8 @@
 #include "clock.h"
 #include "rng.h"
 
-/* A kernel that has none yet (early at boot) or does not give any (a sandbox): time and process. */
+/* Uses the time and the process id if the kernel has no random numbers yet (early at boot) or does
+ * not give any (in a sandbox). */
 static uint64_t system_source(void) {
     uint64_t x;
     return getrandom(&x, sizeof x, GRND_NONBLOCK) == (ssize_t)sizeof x

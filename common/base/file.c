@@ -1,4 +1,4 @@
-/* file.c - one open file, and how a new one is published. */
+/* file.c - reads and writes one open file, and publishes new ones. */
 #include "file.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 static enum status open_as(struct file *f, const char *path, int flags, mode_t mode) {
     *f = FILE_CLOSED;
-    TRY(mem_strdup(&f->path, path)); /* first: a failure must not leave a new file behind */
+    TRY(mem_strdup(&f->path, path)); /* first, so that a failure leaves no new file */
     int fd = file_ops()->open(path, flags | O_CLOEXEC, mode);
     if (fd < 0) {
         const enum status status = file_ops_fail(path, "open");
@@ -39,7 +39,8 @@ enum status file_open_write(struct file *f, const char *path) {
     return open_as(f, path, O_RDWR | O_CREAT | O_TRUNC, MODE_SHARED);
 }
 
-/* fchmod: the file may have been there, and umask may take from the owner too. */
+/* fchmod is needed because the file may exist already, and umask may remove the owner's rights too.
+ */
 enum status file_open_private(struct file *f, const char *path) {
     TRY(open_as(f, path, O_RDWR | O_CREAT | O_TRUNC, MODE_PRIVATE));
     if (file_ops()->fchmod(f->fd, MODE_PRIVATE) != 0) {

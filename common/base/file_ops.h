@@ -1,8 +1,9 @@
-/* file_ops.h - the calls to the system that files are made of, in one table.
+/* file_ops.h - the system calls for files, in one table.
  *
- * Everything that touches a file goes through it (file.c, lock.c, log.c), so that a test or a
- * simulator can have another disk: one that is full, whose fsync fails, that loses what was not
- * synced. Each function is as the system's of that name: -1 (NULL, MAP_FAILED) and errno.
+ * All access to files goes through it (file.c, lock.c, log.c), so that a test or a simulator can
+ * replace the disk: by one that is full, whose fsync fails, or that loses unsynced data. Each
+ * function behaves as the system's of that name: on failure it returns -1 (NULL, MAP_FAILED) and
+ * sets errno.
  */
 #pragma once
 
@@ -24,7 +25,7 @@ struct file_ops {
     int (*fchmod)(int fd, mode_t mode);
     int (*flock)(int fd, int what);
     int (*fstat)(int fd, struct stat *out);
-    void *(*map)(int fd, size_t bytes); /* mmap: private, to be read */
+    void *(*map)(int fd, size_t bytes); /* mmap: private, read-only */
     int (*unmap)(void *at, size_t bytes);
     int (*stat)(const char *path, struct stat *out);
     int (*lstat)(const char *path, struct stat *out);
@@ -45,10 +46,11 @@ struct file_ops {
 /* The system's own. */
 extern const struct file_ops file_ops_system;
 
-/* Another table for the whole process; NULL: the system's, which is the default. Not thread-safe:
- * call it before the first thread starts. The table stays the caller's and must live on. */
+/* Sets the table of the whole process; NULL: the system's, which is the default. Not thread-safe:
+ * call it before the first thread starts. The caller keeps the table and must not free it. */
 void file_ops_set(const struct file_ops *ops);
 const struct file_ops *file_ops(void);
 
-/* What errno says of a call that failed: "PATH: cannot WHAT: ...". ERR_NOT_FOUND, ERR_IO. */
+/* Records a failed call with errno's text, "PATH: cannot WHAT: ...". Returns ERR_NOT_FOUND or
+ * ERR_IO. */
 enum status file_ops_fail(const char *path, const char *what);

@@ -1,4 +1,4 @@
-/* file_tree.c - what is done to names: files moved and removed, directories, paths. */
+/* file_tree.c - works on names: moves and removes files, handles directories and paths. */
 #include "file.h"
 
 #include <dirent.h>
@@ -95,7 +95,7 @@ static bool is_dots(const char *name) {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Asks for no memory of ours: it also cleans up where there is none. */
+/* Allocates no memory with mem.h: it also cleans up when memory has run out. */
 static enum status remove_entries(const char *path) {
     DIR *dir = file_ops()->opendir(path);
     enum status status = dir != NULL ? OK : file_ops_fail(path, "list");
@@ -167,7 +167,7 @@ enum status file_mkdir_unique(char *path) {
 enum status file_may_replace(const char *path) {
     struct stat s;
     if (file_ops()->lstat(path, &s) != 0 || S_ISREG(s.st_mode)) {
-        return OK; /* what keeps a name from being looked at will keep it from being written */
+        return OK; /* a name that cannot be looked at cannot be written either */
     }
     return fail(ERR_EXISTS,
                 "%s is a %s, expected a file or a name that is free: the output takes its place",

@@ -1,7 +1,7 @@
 /* hash.h - hashes: XXH3-64 for bytes, and the key hash that places a row.
  *
- * A row's key is (field, feature id). The field enters by the hash of its NAME (its salt), so that
- * the order of columns in a data set changes neither a row's bucket nor its initial value. */
+ * A row's key is (field, feature id). The hash uses the field's NAME (its salt), so the order of
+ * columns in a data set changes neither a row's bucket nor its initial value. */
 #pragma once
 
 #include <stddef.h>
@@ -11,8 +11,8 @@
 
 #define BUCKETS 4096u
 
-/* Of `parts` partitions, part k owns the buckets [bucket_begin(k, parts), bucket_begin(k + 1,
- * parts)); parts > 0. */
+/* The first bucket of partition k of `parts` (parts > 0). Partition k owns the buckets
+ * [bucket_begin(k, parts), bucket_begin(k + 1, parts)). */
 static inline uint32_t bucket_begin(uint64_t k, uint64_t parts) {
     return (uint32_t)(BUCKETS * k / parts);
 }

@@ -24,8 +24,9 @@ static void put_newline(struct json *j) {
     }
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 if it is none (over-long forms, surrogates and what
- * lies beyond U+10FFFF are none). Stops at the NUL by itself: no continuation byte is zero. */
+/* The number of bytes of the UTF-8 character at `text`; 0 if it is invalid (also over-long forms,
+ * surrogates and values beyond U+10FFFF). It never reads beyond the NUL: no continuation byte is
+ * zero. */
 static size_t utf8_bytes(const char *text) {
     const unsigned char *t = (const unsigned char *)text;
     size_t n = t[0] < 0x80 ? 1 : t[0] < 0xc2 ? 0 : t[0] < 0xe0 ? 2 : t[0] < 0xf0 ? 3 : 4;
@@ -43,7 +44,7 @@ static size_t utf8_bytes(const char *text) {
     return n;
 }
 
-/* What is not UTF-8 becomes U+FFFD, byte by byte: the result is JSON whatever the text was. */
+/* Each byte that is not UTF-8 becomes U+FFFD, so the result is valid JSON for any text. */
 static void put_escaped(struct json *j, const char *text) {
     put(j, "\"");
     while (*text != '\0') {

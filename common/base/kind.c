@@ -1,8 +1,8 @@
-/* kind.c - the first bytes of what people have instead of text.
+/* kind.c - the first bytes of formats that users give instead of text.
  *
- * Some formats begin with letters, as a text may ("ORC", "PAR1" as the name of a column). For
- * those a byte must follow that no text has: one below 32 but for the line's and the separators of
- * Hive and Ali-CCP (1, 2, 3).
+ * Some formats begin with letters, as a text may ("ORC", "PAR1" as the name of a column). For those
+ * a byte must follow that no text has: one below 32, except white space and the separators of Hive
+ * and Ali-CCP (1, 2, 3).
  */
 #include "kind.h"
 
@@ -58,7 +58,8 @@ static const struct magic magics[] = {
     {"\xfe\xff", 2, 0, false, {"UTF-16 text", "iconv -f UTF-16 -t UTF-8", "make it UTF-8"}},
 };
 
-/* Which of the first four bytes are zero says it of a text without a mark that begins with ASCII.
+/* For a text without a byte order mark that begins with ASCII, the zeros among the first four bytes
+ * tell the encoding.
  */
 static const struct {
     bool zero[4];

@@ -15,7 +15,7 @@
 
 #define TEXT_BYTES 512
 #define HOST_BYTES 256
-#define TRIES_MAX  100 /* each time somebody has let go in between */
+#define TRIES_MAX  100 /* each try fails only if a holder released the lock in between */
 
 /* --- the text --------------------------------------------------------------------------------- */
 
@@ -29,13 +29,13 @@ static void write_holder(int fd) {
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     const int n =
         snprintf(text, sizeof text, "host %s\nprocess %ld\nsince %s\n", host, (long)getpid(), when);
-    /* Who cannot write it holds the lock all the same; the second is told less. */
+    /* If this fails the process still holds the lock; a second process is only told less. */
     if (file_ops()->ftruncate(fd, 0) != 0 || file_ops()->pwrite(fd, text, (size_t)n, 0) != n) {
         log_warn("cannot say in the lock file who holds it: %s", strerror(errno));
     }
 }
 
-/* The word after `key`, which whoever wrote the file chose: only what is printable of it. */
+/* The word after `key`, without unprintable bytes: another process wrote the file. */
 static void word_of(const char *text, const char *key, char *out, size_t bytes) {
     const char *at = strstr(text, key);
     size_t n = 0;
@@ -67,7 +67,7 @@ static bool no_locks_here(int error) {
     return error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
 }
 
-/* Whether the path still leads to what is open. */
+/* Whether the path still leads to the open file. */
 static bool still_there(int fd, const char *path) {
     struct stat open_file, named;
     return file_ops()->fstat(fd, &open_file) == 0 && file_ops()->stat(path, &named) == 0 &&
@@ -84,7 +84,7 @@ static enum status go_on_without(struct lock *l, const char *output, int error) 
     return OK;
 }
 
-/* *again: the file was removed between its opening and the lock. */
+/* *again is set if the file was removed after it was opened and before it was locked. */
 static enum status try_once(struct lock *l, const char *output, bool *again) {
     *again = false;
     l->fd = file_ops()->open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);

@@ -61,7 +61,7 @@ static size_t put_head(char *line, size_t bytes, enum log_level level) {
     return n + (size_t)more;
 }
 
-/* A text may quote bytes from a peer or a file: they must not look like lines of ours. */
+/* A text may quote bytes from a peer or a file; those must not look like lines of this log. */
 static size_t put_text(char *line, size_t bytes, char *text) {
     for (char *at = text; (at = strpbrk(at, "\n\r\t")) != NULL;) {
         *at = ' ';
@@ -76,7 +76,7 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum log_level leve
     vsnprintf(text, sizeof text, fmt, args);
     n += put_text(line + n, sizeof line - 1 - n, text);
     line[n++] = '\n';
-    /* One write a line; a log that cannot be written has nobody left to tell. */
+    /* One write(2) per line. A failed write is ignored: there is nowhere to report it. */
     ssize_t written = file_ops()->write(the_log.fd, line, n);
     (void)written;
 }
@@ -91,7 +91,7 @@ void log_line(enum log_level level, const char *fmt, ...) {
     va_end(args);
 }
 
-/* --- lines that could be without end ---------------------------------------------------------- */
+/* --- limited lines ---------------------------------------------------------- */
 
 void log_limit_end(struct log_limit *l) {
     if (l->held > 0) {

@@ -1,7 +1,7 @@
 /* log.h - one log per process: lines "2026-01-31T12:00:00.123Z level role text".
  *
- * Thread-safe: one line is one write(2). The only global state of the program. What lines are
- * written is the configuration's log.level; the roles set it once they know it.
+ * Thread-safe: one line is one write(2). The only global state of the program. The configuration's
+ * log.level decides which lines are written; the roles set it once they know it.
  */
 #pragma once
 
@@ -20,22 +20,22 @@ void log_close(void);
 void log_level_set(enum log_level lowest);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Lines of one cause that a peer, or the data, can repeat at will: LOG_LIMIT_LINES of them in
- * LOG_LIMIT_MS are written, the others are counted, and the last of them is written with the count
- * when the time is over. Zeroed: ready. Used by one thread. */
+/* Limits lines of one cause that a peer, or the data, can repeat without end. In each LOG_LIMIT_MS
+ * the first LOG_LIMIT_LINES are written and the others are counted; when the time is over, the last
+ * of those is written with their count. A zeroed struct is ready for use. For one thread. */
 #define LOG_LIMIT_LINES 10u
 #define LOG_LIMIT_MS    10000u
 struct log_limit {
-    uint64_t since_ms;    /* when the first of the lines came */
-    uint32_t lines;       /* written since */
-    uint64_t held;        /* and not written */
+    uint64_t since_ms;    /* time of the first of the lines */
+    uint32_t lines;       /* lines written since then */
+    uint64_t held;        /* lines held back since then */
     enum log_level level; /* of the last one held */
     char last[256];
 };
 void log_limited(struct log_limit *l, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Says what was held back once its time is over; call it now and then, and log_limit_end at the
- * end. */
+/* Reports the lines held back once LOG_LIMIT_MS is over. Call it now and then, and log_limit_end at
+ * the end. */
 void log_limit_step(struct log_limit *l);
 void log_limit_end(struct log_limit *l);
 

@@ -7,7 +7,7 @@
 
 #define ALIGN_BYTES ((size_t)64)
 #define HUGE_BYTES  ((size_t)2 << 20)
-#define ROOM_MIN    ((size_t)16) /* elements that mem_room begins with */
+#define ROOM_MIN    ((size_t)16) /* elements that mem_room allocates first */
 
 static _Thread_local size_t fail_countdown; /* 0: off; 1: this and all later ones fail */
 
@@ -96,7 +96,7 @@ static size_t huge_round(size_t bytes) {
     return (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
 }
 
-/* Maps one huge page more than asked and gives back the ends, so that the start is aligned. */
+/* Maps one huge page more than asked and unmaps both ends, so that the start is aligned. */
 enum status mem_pages_alloc(void **out, size_t bytes) {
     *out = NULL;
     if (bytes == 0) {
@@ -118,7 +118,7 @@ enum status mem_pages_alloc(void **out, size_t bytes) {
     if (skip < HUGE_BYTES) {
         munmap(p + skip + want, HUGE_BYTES - skip);
     }
-    madvise(p + skip, want, MADV_HUGEPAGE); /* a wish: without huge pages all still works */
+    madvise(p + skip, want, MADV_HUGEPAGE); /* only advice: everything works without huge pages */
     *out = p + skip;
     return OK;
 }

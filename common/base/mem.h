@@ -10,12 +10,14 @@
 #include <stddef.h>
 #include "status.h"
 
-/* Typed, out a pointer to a typed pointer, sizes those of what it points to:
+/* Typed allocation. The first argument is the address of a typed pointer, which gives the element
+ * size:
  *   mem_new(&x)               *x, one
  *   mem_array(&x, count)      x[count]
  *   mem_grow(&x, old, count)  from x[old] to x[count]; on failure x is untouched
  *   mem_room(&x, &cap, need)  grows x[*cap] geometrically, so that it holds x[need]
- * Zeroed, so is a new tail. Counts whose bytes overflow are refused. ERR_MEMORY. */
+ * New elements are zeroed. A count whose bytes overflow gives ERR_MEMORY, as lack of memory does.
+ */
 #define mem_new(out)              mem_alloc((void **)(out), sizeof **(out))
 #define mem_array(out, count)     mem_array_of((void **)(out), (count), sizeof **(out))
 #define mem_grow(out, old, count) mem_grow_of((void **)(out), (old), (count), sizeof **(out))
@@ -23,23 +25,24 @@
 
 /* *out = `bytes` bytes, 64-byte aligned, zeroed; bytes 0 gives NULL and OK. ERR_MEMORY. */
 enum status mem_alloc(void **out, size_t bytes);
-/* What the typed ones are made of, for who knows no type: count elements of `size` bytes. */
+/* The functions under the typed macros, for callers without a type: count elements of `size` bytes.
+ */
 enum status mem_array_of(void **out, size_t count, size_t size);
 enum status mem_grow_of(void **inout, size_t old, size_t count, size_t size);
 enum status mem_room_of(void **inout, size_t *cap, size_t need, size_t size);
 static inline enum status mem_room_in(void **inout, size_t *cap, size_t need, size_t size) {
-    return need <= *cap ? OK : mem_room_of(inout, cap, need, size); /* as nearly always */
+    return need <= *cap ? OK : mem_room_of(inout, cap, need, size); /* nearly always true */
 }
-/* Grows *inout (NULL allowed) from old_bytes to new_bytes, new tail zeroed; on failure *inout is
- * untouched and still owned by the caller. */
+/* Grows *inout (NULL allowed) from old_bytes to new_bytes and zeroes the new tail. On failure
+ * *inout is unchanged and the caller still owns it. */
 enum status mem_resize(void **inout, size_t old_bytes, size_t new_bytes);
-/* Frees what the functions above gave; NULL allowed; sets the pointer to NULL. */
+/* Frees memory from the functions above and sets the pointer to NULL; NULL is allowed. */
 void mem_free_at(void **inout);
 #define mem_free(p) mem_free_at((void **)(p)) /* mem_free(&x->rows) */
 
-/* Zeroed pages for slabs: rounded up to 2 MB, aligned to 2 MB, advised huge; bytes 0 gives NULL and
- * OK. ERR_MEMORY. Freed only by mem_pages_free with the same `bytes`. Pages are not touched: the
- * caller pre-faults. */
+/* Allocates zeroed pages for slabs: rounded up to 2 MB, aligned to 2 MB, with the advice to use
+ * huge pages; bytes 0 gives NULL and OK. ERR_MEMORY. Free them only with mem_pages_free and the
+ * same `bytes`. The pages are not touched: the caller pre-faults them. */
 enum status mem_pages_alloc(void **out, size_t bytes);
 void mem_pages_free(void **inout, size_t bytes);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_BYTES 128u /* of which two names are compared */
+#define NAME_BYTES 128u /* of each name that are compared */
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
@@ -34,7 +34,7 @@ struct nearest nearest_of(const char *asked) {
     return (struct nearest){.asked = asked, .name = "", .distance = SIZE_MAX};
 }
 
-/* But for case and for blanks at the ends. */
+/* Equal except for case and for blanks at the ends. */
 static bool same_word(const char *a, const char *b) {
     size_t na, nb;
     a += strspn(a, " \t");

@@ -1,17 +1,17 @@
-/* nearest.h - the known name that a misspelt one is nearest to. */
+/* nearest.h - finds the known name nearest to a misspelt one. */
 #pragma once
 
 #include <stddef.h>
 
-/* Keeps the nearest of the names it is shown. One that differs in case or in blanks at its ends
- * only is nearer than any other. */
+/* Keeps the nearest of the names given to nearest_try. A name that differs only in case or in
+ * blanks at its ends is nearer than any other. */
 struct nearest {
     const char *asked;
-    const char *name; /* "" before the first */
-    size_t distance;  /* 0: that very name */
+    const char *name; /* "" before the first name */
+    size_t distance;  /* 0: the same name */
 };
-/* The names shown must live as long. */
+/* `asked` and the names given must live as long as the struct. */
 struct nearest nearest_of(const char *asked);
 void nearest_try(struct nearest *n, const char *name);
-/* Edits from one to the other; names are cut at 128 bytes. */
+/* The number of edits from one name to the other; names are cut at 128 bytes. */
 size_t nearest_distance(const char *a, const char *b);

@@ -1,8 +1,8 @@
 /* queue.h - a bounded queue of pointers between threads; the only lock in `common`.
  *
  * `lock` guards items, head, count, closed. Any number of producers and consumers. Waits have a
- * deadline; queue_close wakes everybody: puts then give ERR_CLOSED at once, takes give what is left
- * and then ERR_CLOSED. Ownership of an item passes with it.
+ * deadline; queue_close wakes everybody: after that a put gives ERR_CLOSED at once; a take gives
+ * the remaining items, then ERR_CLOSED. The taker of an item owns it.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct queue {
 };
 
 enum status queue_init(struct queue *q, size_t cap);
-void queue_fini(struct queue *q); /* items left inside are the caller's to free before */
+void queue_fini(struct queue *q); /* the caller first takes and frees the items left */
 /* timeout_ms 0: do not wait. ERR_TIMEOUT (no fail text), ERR_CLOSED. */
 enum status queue_put(struct queue *q, void *item, uint64_t timeout_ms);
 enum status queue_take(struct queue *q, void **item, uint64_t timeout_ms);

@@ -1,8 +1,8 @@
 /* rank.c - radix sort, least significant digit first.
  *
- * One pass over the rows counts all digits of all positions; then each digit that is not the same
- * in every row is one stable scatter into the other buffer. 11 bits a digit: 2048 counters stay in
- * the first-level cache. */
+ * One pass over the rows counts the digits at all positions. Then each position whose digit differs
+ * between rows takes one stable scatter into the other buffer. A digit has 11 bits, so that its
+ * 2048 counters stay in the first-level cache. */
 #include "rank.h"
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ static void count_digits(const struct ranked *rows, size_t n, size_t (*count)[RA
     }
 }
 
-/* Counts become the first position of each digit value. */
+/* Turns the counts into the first position of each digit value. */
 static void positions(size_t *count) {
     size_t at = 0;
     for (uint32_t v = 0; v < RADIX; v++) {

@@ -1,8 +1,8 @@
-/* rank.h - rows in order of their score: the sort under every exact AUC.
+/* rank.h - sorts rows by score; every exact AUC uses it.
  *
- * A score's bits are mapped to an unsigned key of the same order (negative: all bits flipped,
- * otherwise the sign bit), -0 counts as 0. Keys of floats and doubles are both 64 bits wide; a
- * radix sort skips the digits that all rows share, so floats cost what 32 bits cost.
+ * A score's bits become an unsigned key of the same order: a negative score has all bits flipped,
+ * any other only the sign bit; -0 counts as 0. Keys of floats and doubles are both 64 bits wide.
+ * The radix sort skips the digits that all rows share, so floats cost as much as 32-bit keys.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 struct ranked {
     uint64_t key;
-    uint64_t tag; /* the caller's: a label, an index, a group */
+    uint64_t tag; /* chosen by the caller: a label, an index, a group */
 };
 
 static inline uint64_t rank_key_f32(float score) {
@@ -29,5 +29,6 @@ static inline uint64_t rank_key_f64(double score) {
     return (bits >> 63) != 0 ? ~bits : bits | (1ull << 63);
 }
 
-/* Sorts by key, ascending and stable, in O(n). Another 16 bytes a row meanwhile. ERR_MEMORY. */
+/* Sorts by key, ascending and stable, in O(n). Needs 16 more bytes per row while it runs.
+ * ERR_MEMORY. */
 enum status rank_sort(struct ranked *rows, size_t n);

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* The two units come from the counter's two halves, so that no other (a, b) shares them. */
+/* Both units come from this counter, so no other (a, b) shares them. */
 double rng_normal(uint64_t seed, uint64_t a, uint64_t b) {
     uint64_t word = rng_u64(seed, a, b);
     double u = ((double)(word >> 11) + 0.5) * 0x1p-53;

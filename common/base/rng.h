@@ -1,5 +1,5 @@
-/* rng.h - counter-based random numbers: a value depends on (seed, a, b) alone, never on who asked
- * first. The mixer is the 64-bit finaliser of SplitMix64 (Steele, Lea, Flood 2014), applied to each
+/* rng.h - counter-based random numbers: a value depends only on (seed, a, b), not on the order of
+ * calls. The mixer is the 64-bit finaliser of SplitMix64 (Steele, Lea, Flood 2014), applied to each
  * word in turn. All functions are pure. */
 #pragma once
 

@@ -33,7 +33,7 @@ bool status_lasts(enum status s) {
     }
 }
 
-/* The text is made aside first: an argument may be fail_text() itself. */
+/* Formats the text into a local buffer first: an argument may be fail_text() itself. */
 enum status fail(enum status s, const char *fmt, ...) {
     char text[FAIL_TEXT_BYTES];
     va_list args;

@@ -1,12 +1,12 @@
-/* status.h - the one error language.
+/* status.h - how every function reports errors.
  *
  * Every function that can fail because of the world (a disk, a socket, a user's file) returns an
- * enum status and gives its results through out-parameters. What a programmer broke is asserted.
+ * enum status and gives its results through out-parameters. Programming errors are asserted.
  *
- * A function that detects a failure describes it once, at the place that knows most, with
- * `return fail(ERR_FORMAT, "%s:%llu: label is '%s', expected 0 or 1", ...)`. The text is kept per
- * thread until the next fail(); `main` (or a thread's owner) prints it. Callers just pass the
- * status on. Nothing below main exits or prints.
+ * A function that detects a failure describes it once, where most is known, with `return
+ * fail(ERR_FORMAT, "%s:%llu: label is '%s', expected 0 or 1", ...)`. The text is kept per thread
+ * until the next fail(); `main` (or a thread's owner) prints it. Callers just pass the status on.
+ * Nothing below main exits or prints.
  */
 #pragma once
 
@@ -45,43 +45,43 @@ enum status {
 /* The short fixed text of a status; never NULL. */
 const char *status_text(enum status s);
 
-/* Whether what failed with s fails again when it is tried again: configuration, data or files have
- * to change first. Of what a restart, time or room may heal it is false. */
+/* True if a failure with s will repeat until somebody changes the configuration, data or files.
+ * False if a restart, time or more room may cure it. */
 bool status_lasts(enum status s);
 
 /* Records the cause of a failure for this thread (at most 1023 bytes, cut beyond) and returns s.
- * What it quotes may be any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH.
+ * The arguments may hold any bytes: control bytes and bytes that are not UTF-8 are kept as \xHH.
  * fail_text() may be among the arguments: fail(status, "%s: %s", path, fail_text()). */
 enum status fail(enum status s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The text of this thread's last fail(); "" if none. Valid until the next fail() of this thread. */
 const char *fail_text(void);
 
-/* What to say of `s`, never "": fail_text() if this thread's last fail() was of `s`, else the
- * status's own text. For where a status leaves its thread or the program: a status that is news of
- * another thread (a closed queue) may come without a text, and must not be given a stale one. */
+/* The text to report for `s`, never "": fail_text() if this thread's last fail() had status `s`,
+ * else the status's fixed text. Use it where a status leaves its thread or the program: a status
+ * caused by another thread (a closed queue) may have no text, and must not get a stale one. */
 const char *fail_text_of(enum status s);
 
 /* The status of this thread's last fail(); OK if none. */
 enum status fail_status(void);
 
-/* The first failure of several steps, kept while what follows it, such as a clean-up, may fail too:
+/* Keeps the first failure of several steps, even if a later step, such as a clean-up, also fails:
  *
  *     struct cause cause = {0};
  *     cause_keep(&cause, status);
  *     clean_up();
  *     return cause_again(&cause);
  *
- * Also for a failure that another thread is to hear of. */
+ * It also passes a failure to another thread. */
 #define FAIL_TEXT_BYTES 1024
 struct cause {
     enum status status; /* OK: nothing has failed */
     char text[FAIL_TEXT_BYTES];
 };
-/* Keeps s and what is to be said of it (fail_text_of), unless s is OK or a failure is kept. */
+/* Keeps s and its text (fail_text_of), unless s is OK or c already keeps a failure. */
 void cause_keep(struct cause *c, enum status s);
-/* Makes the failure that is kept this thread's last one again. Gives its status; OK if there is
- * none, and then nothing is recorded. */
+/* Records the kept failure as this thread's last one and returns its status. If none is kept,
+ * records nothing and returns OK. */
 enum status cause_again(const struct cause *c);
 
 /* Evaluates a status expression and returns it from the calling function unless it is OK. */

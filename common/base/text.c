@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* How many bytes the UTF-8 character at `at` has, of at most n; 0: it is none, or no character to
- * be shown (C0, DEL, C1). Overlong forms and surrogates are none. */
+/* How many bytes the UTF-8 character at `at` has, of at most n; 0 if it is no valid character (as
+ * overlong forms and surrogates) or one that must not be shown (C0, DEL, C1). */
 static size_t character(const unsigned char *at, size_t n) {
     static const struct {
         unsigned char mask, lead;
@@ -51,12 +51,12 @@ size_t text_show(char *out, size_t size, const char *text, size_t n, bool lines)
 void text_print(FILE *to, const char *text, size_t n) {
     char shown[1 << 10];
     while (n > 0) {
-        const char *stop = memchr(text, '\n', n); /* by lines: no character is cut */
+        const char *stop = memchr(text, '\n', n); /* line by line, so that no character is cut */
         size_t part = stop == NULL ? n : (size_t)(stop - text) + 1;
         if (part > sizeof shown / 4 - 1) {
             part = sizeof shown / 4 - 1;
             while (part > 1 && ((unsigned char)text[part] & 0xc0) == 0x80) {
-                part--; /* to the start of one */
+                part--; /* back to the start of a character */
             }
         }
         fwrite(shown, 1, text_show(shown, sizeof shown, text, part, true), to);

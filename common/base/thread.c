@@ -69,8 +69,9 @@ struct timespec thread_cond_until(uint64_t timeout_ms) {
     return t;
 }
 
-/* Set in a signal handler, which runs in any thread that does not block it, and read in others: a
- * volatile sig_atomic_t would be a data race, a lock-free atomic is neither that nor unsafe there.
+/* A signal handler sets it, in any thread that does not block the signal, and other threads read
+ * it. A volatile sig_atomic_t would be a data race; a lock-free atomic is not, and is safe in a
+ * handler.
  */
 static atomic_int stop_number;
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "usable in a signal handler");
@@ -89,7 +90,7 @@ void stop_signals_install(void) {
     sigaction(SIGTERM, &action, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
-    sigset_t stops; /* a parent may have left them blocked until now (tools/common/spawn.h) */
+    sigset_t stops; /* a parent may have blocked them (tools/common/spawn.h) */
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);

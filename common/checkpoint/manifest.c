@@ -1,8 +1,8 @@
-/* manifest.c - the manifest of a checkpoint as bytes (see manifest.h). The directory's side,
- * finding and publishing, is manifest_dir.c.
+/* manifest.c - encodes and decodes the manifest of a checkpoint (see manifest.h). manifest_dir.c
+ * publishes and finds the directories.
  *
- * What protobuf-c unpacks is copied into the plain struct field by field, and every field is
- * checked on the way: a decoded manifest is safe to compute with. */
+ * The message that protobuf-c unpacks is copied into the plain struct member by member, and every
+ * value is checked. So a decoded manifest is safe to compute with. */
 #include "manifest.h"
 
 #include <stdio.h>
@@ -18,9 +18,10 @@
 #define MANIFEST_FORMAT    1u
 #define MANIFEST_BYTES_MAX ((size_t)64 << 20)
 #define MANIFEST_PARTS_MAX BUCKETS
-#define MANIFEST_BLOCK     1u /* type of its block; a data set's is 2 */
+#define MANIFEST_BLOCK     1u /* type of its block; 2 is a data set's */
 
-/* What both ways have the same names: from message to struct, or back. */
+/* Copies the members that have the same names in the message and in the struct, in either
+ * direction. */
 #define MANIFEST_NUMBERS(to, from)                                                                 \
     ((to)->step = (from)->step, (to)->impressions = (from)->impressions,                           \
      (to)->saved_at = (from)->saved_at, (to)->seed = (from)->seed, (to)->cut = (from)->cut,        \
@@ -122,7 +123,7 @@ static enum status take_fields(struct manifest *m, const Esmm__CheckpointManifes
     return status == ERR_CORRUPT ? bad_manifest(fail_text()) : status;
 }
 
-/* A part is a file of the checkpoint's own directory. */
+/* A part must be a file in the checkpoint's own directory. */
 static bool part_name_good(const char *name) {
     const size_t length = strlen(name);
     return length < sizeof((struct manifest_part){0}.name) && strncmp(name, "part-", 5) == 0 &&

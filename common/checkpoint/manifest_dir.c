@@ -1,11 +1,12 @@
 /* manifest_dir.c - the directory of checkpoints: names, publishing, finding (see manifest.h).
  *
- * A reader must never meet half a checkpoint, and a crash at any point must leave the one before
- * readable. So everything is written under step-N.tmp, its manifest last; a rename makes it
- * step-N; then `latest` moves; only then is anything deleted. Where step-N exists already (a job
- * that resumed and cut at the same step) the two change places at once. A file system that cannot
- * exchange names needs two renames, and the old one steps aside as step-N.old.tmp: it is whole, and
- * is found as long as there is no step-N. What is deleted loses its manifest first. */
+ * A reader must never find half a checkpoint, and after a crash at any point the previous
+ * checkpoint must be readable. So everything is written into step-N.tmp, the manifest last. Then it
+ * is renamed to step-N, then `latest` moves to it, and only then old checkpoints are deleted. If
+ * step-N exists already (a job resumed and made a cut at the same step), the two directories
+ * exchange their names in one step. A file system that cannot do that needs two renames: the old
+ * directory becomes step-N.old.tmp first. It is still complete, and it is found as long as there is
+ * no step-N. Deleting a checkpoint removes its manifest first. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,8 @@ void manifest_dir_name(uint64_t step, char *out) {
     snprintf(out, NAME_MAX_BYTES, "step-%0*" PRIu64, STEP_DIGITS, step);
 }
 
-/* The step of a directory name that manifest_dir_name could have made. */
+/* Reads the step from a directory name. Returns false if manifest_dir_name does not make that name.
+ */
 static bool step_of(const char *name, uint64_t *step) {
     char again[NAME_MAX_BYTES];
     if (sscanf(name, "step-%20" SCNu64, step) != 1) {
@@ -43,12 +45,12 @@ static enum status remove_in(const char *root, const char *name) {
     char manifest[PATH_BYTES_MAX];
     TRY(path_join(path, root, name));
     TRY(path_join(manifest, path, "manifest"));
-    TRY(file_remove_tree(manifest)); /* half of it is no checkpoint */
+    TRY(file_remove_tree(manifest)); /* so a half-deleted directory is no checkpoint */
     return file_remove_tree(path);
 }
 
-/* Names sort by step (fixed digits), so the newest are last. What cannot be deleted is logged: the
- * new checkpoint stands all the same. */
+/* Names have a fixed number of digits and so sort by step: the newest are last. A directory that
+ * cannot be deleted is only logged, since the new checkpoint is valid anyway. */
 static enum status clean(const char *root, uint64_t published, uint32_t keep) {
     struct file_list list = {0};
     uint32_t newer = 0;
@@ -69,7 +71,8 @@ static enum status clean(const char *root, uint64_t published, uint32_t keep) {
     return OK;
 }
 
-/* The directory `from` takes the place of `to`, which exists. Either is whole at any moment. */
+/* Puts the directory `from` in the place of `to`, which exists. Both stay complete at any moment.
+ */
 static enum status replace(const char *from, const char *to, const char *old) {
     bool done = false;
     TRY(file_exchange(from, to, &done));
@@ -82,7 +85,7 @@ static enum status replace(const char *from, const char *to, const char *old) {
     if (status != OK && !file_exists(to)) {
         struct cause cause = {0};
         cause_keep(&cause, status);
-        (void)file_rename(old, to); /* if that fails too it is found under its other name */
+        (void)file_rename(old, to); /* if this fails too, it is found as `old` */
         return cause_again(&cause);
     }
     return status;
@@ -110,7 +113,7 @@ static bool has_manifest(const char *dir) {
     return path_join(path, dir, "manifest") == OK && file_exists(path);
 }
 
-/* Whether dir holds a manifest that reads; its step. */
+/* Whether dir has a manifest that can be read; *step is its step. */
 static bool readable(const char *dir, uint64_t *step) {
     struct manifest m;
     if (!has_manifest(dir) || manifest_read(&m, dir) != OK) {
@@ -121,7 +124,8 @@ static bool readable(const char *dir, uint64_t *step) {
     return true;
 }
 
-/* step-N.old.tmp where a crash has left no step-N: it was a checkpoint. */
+/* Whether the name is step-N.old.tmp and there is no step-N after a crash: then it is a checkpoint.
+ */
 static bool stepped_aside(const char *root, const char *name) {
     static const char end[] = ".old.tmp";
     char plain[NAME_MAX_BYTES], path[PATH_BYTES_MAX];
@@ -134,7 +138,8 @@ static bool stepped_aside(const char *root, const char *name) {
     return step_of(plain, &step) && path_join(path, root, plain) == OK && !has_manifest(path);
 }
 
-/* `latest` by its target's own name: the link may move while the caller reads. */
+/* Finds the target of `latest` and returns its own name, because the link may move while the caller
+ * reads. */
 static bool find_latest(const char *root, char *out) {
     char name[NAME_MAX_BYTES];
     uint64_t step;
@@ -145,8 +150,9 @@ static bool find_latest(const char *root, char *out) {
     return path_join(out, root, name) == OK && readable(out, &step);
 }
 
-/* Those whose manifest is damaged are passed over, aloud; if there are no others, the newest one's
- * damage is what the caller hears. ERR_NOT_FOUND: none at all. */
+/* Finds the newest checkpoint with a good manifest. Checkpoints with a damaged manifest are skipped
+ * with a warning. If all are damaged, the error is the one of the newest. ERR_NOT_FOUND: there are
+ * none. */
 static enum status find_newest(const char *root, char *out) {
     struct file_list list = {0};
     struct cause first = {0};

@@ -1,11 +1,11 @@
-/* part.c - reading a part file, block by block, and not believing it (see part.h).
+/* part.c - reads a part file block by block and checks it (see part.h).
  *
- * The container vouches for each block's bytes. Here: that the file is the manifest's, that META is
- * first and TOTALS last, that lengths fit the tables, and that the records add up. The checksum of
- * the whole file is made of the blocks as they are read and judged after the last one: a block that
- * is damaged says where. A reader that passes over blocks does not judge the file as a whole. It
- * need not: each block that it reads is checked by itself, and META says which checkpoint the part
- * belongs to. */
+ * The container checks the bytes of each block. This file checks that the file is the one of the
+ * manifest, that META is first and TOTALS last, that lengths fit the tables, and that the numbers
+ * of records add up. The checksum of the whole file is computed while the blocks are read and
+ * compared after the last one, so that damage in a block is reported with its position. A reader
+ * that skips blocks does not check the whole file. It need not: each block that it reads is checked
+ * by itself, and META says which checkpoint the part belongs to. */
 #include "part.h"
 
 #include <string.h>
@@ -22,8 +22,8 @@ static enum status read_block(struct part_reader *r) {
     return container_get(&r->container, r->next++, &r->block);
 }
 
-/* Parts of two checkpoints can be alike in range, clock and size. A manifest without an id is
- * older, and so are its parts. */
+/* Parts of two checkpoints can have the same range, clock and size, so the id of the cut is
+ * compared too. A manifest without an id (0) has an older format, and so have its parts. */
 static enum status check_cut(const struct part_reader *r, uint64_t cut) {
     if (cut == 0 || r->meta.cut == cut) {
         return OK;
@@ -132,7 +132,7 @@ static enum status check_checksum(struct part_reader *r) {
                       (unsigned long long)r->expected);
 }
 
-/* The last block. */
+/* Checks the last block, TOTALS. */
 static enum status check_totals(struct part_reader *r) {
     const size_t tables = r->meta.table_count;
     const size_t bytes = (2 * tables + 1) * sizeof *r->seen;

@@ -4,7 +4,7 @@
  * saved it and a `manifest`, written last by the coordinator (manifest.h). A part holds, in one
  * container: META (part_meta.h), ROWS blocks (tag = slot; whole records), SIGHTINGS blocks (records
  * of counters), DENSE blocks (tag = first float; w, then optimizer state m, v), TOTALS (records per
- * table). META comes first, TOTALS last; what lies between in no promised order.
+ * table). META comes first and TOTALS last; the blocks between them have no fixed order.
  */
 #pragma once
 
@@ -20,30 +20,31 @@ enum part_block {
     PART_TOTALS = 5
 };
 
-/* Streams a part in file order. `rows` points into a buffer valid until the next call:
- * count records of row_bytes each. slot = index into meta.tables. */
+/* Reads the blocks of a part one by one, in file order. */
 struct part_reader {
     struct container_reader container;
     struct part_meta meta;
     struct buf block;
     size_t next;
     uint64_t *seen;    /* records per table: rows, sightings, rows, ...; then dense floats */
-    uint64_t rows;     /* as the manifest says */
-    uint64_t expected; /* the whole file's checksum, by the manifest */
+    uint64_t rows;     /* by the manifest */
+    uint64_t expected; /* checksum of the whole file, by the manifest */
 };
 struct part_chunk {
     enum part_block kind; /* PART_ROWS, PART_SIGHTINGS or PART_DENSE */
-    uint32_t table;       /* for rows */
+    uint32_t table;       /* index into meta.tables; not for dense */
     uint32_t row_bytes;
     size_t count;         /* rows, or floats of a dense chunk's w */
     uint64_t dense_begin; /* for dense */
     uint8_t *data;        /* rows, or w[count] then each state vector [count] */
 };
-/* Reads the index and META. part, cut: of the manifest. ERR_NOT_FOUND, ERR_CORRUPT (also if the
- * file is not the one of the manifest, or of another cut: both are named). */
+/* Reads the index and META. part and cut come from the manifest. ERR_NOT_FOUND; ERR_CORRUPT, also
+ * if the file is not the one that the manifest describes or belongs to another cut (the error text
+ * names both cuts). */
 enum status part_open(struct part_reader *r, const char *dir, const struct manifest_part *part,
                       uint64_t cut);
-/* ERR_NOT_FOUND (no fail text) at the end, after totals and, if no block was passed over, the
- * file's checksum were checked: what came before is to be trusted only then. */
+/* Reads the next block. chunk->data is valid until the next call. Returns ERR_NOT_FOUND (without a
+ * fail text) at the end. By then the totals have been checked, and the checksum of the file too if
+ * no block was skipped. Trust the chunks only after that. */
 enum status part_next(struct part_reader *r, struct part_chunk *chunk);
 void part_close(struct part_reader *r);

@@ -1,6 +1,6 @@
-/* part_meta.c - the META block of a part file: what is in the part, and which batches it has
- * seen. Layout in docs/format-checkpoint.md; this file alone knows it. Everything is checked on the
- * way in, so a decoded META is safe to compute with. */
+/* part_meta.c - encodes and decodes the META block of a part file: what the part holds, and which
+ * batches it has seen. docs/format-checkpoint.md describes the layout; only this file uses it.
+ * Decoding checks everything, so a decoded META is safe to compute with. */
 #include "part_meta.h"
 
 #include <string.h>
@@ -10,9 +10,9 @@
 #include "common/job/schema.h"
 
 #define META_VERSION 2u
-#define META_NO_CUT  1u /* without the cut's id, as it was before there was one */
+#define META_NO_CUT  1u /* older version, without the id of the cut */
 
-/* Optimizers on disk: position + 1. */
+/* The number of an optimizer on disk is its position here + 1. */
 static const enum optimizer_kind disk_optimizers[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD,
                                                       OPT_ROWWISE_ADAGRAD, OPT_FTRL};
 #define DISK_OPTIMIZERS (sizeof disk_optimizers / sizeof disk_optimizers[0])
@@ -118,7 +118,8 @@ static enum status get_domain(struct cursor *c, struct part_domain *d) {
     return buf_put(&d->applied, cursor_take(c, (size_t)bytes), (size_t)bytes);
 }
 
-/* A record's least length bounds how many there can be, before memory is taken for them. */
+/* The minimum length of a record limits the number of records before memory is allocated for them.
+ */
 static enum status get_lists(struct cursor *c, struct part_meta *m) {
     const uint32_t tables = cursor_u32(c), domains = cursor_u32(c);
     if (c->bad || tables > FIELDS_MAX || domains == 0 || domains > BUCKETS ||

@@ -5,8 +5,9 @@
 #include "common/base/bytes.h"
 #include "common/job/config.h"
 
-/* A record of a row: u64 id, u32 step, u32 last, then f32 w[dim] and state[state_floats]; padded
- * to a multiple of 8. A record of sightings is the header alone (step is their count). */
+/* The record of a row is u64 id, u32 step, u32 last, then f32 w[dim] and state[state_floats],
+ * padded to a multiple of 8 bytes. The record of a counter (sightings) is only the header; its step
+ * is the count. */
 #define PART_RECORD_HEADER 16u
 static inline uint32_t part_row_bytes(uint32_t dim, uint32_t state_floats) {
     return (PART_RECORD_HEADER + 4 * (dim + state_floats) + 7) / 8 * 8;
@@ -27,9 +28,9 @@ struct part_meta {
     uint64_t dense_begin, dense_end;
     uint32_t dense_state; /* state vectors beside w: adam 2, sgd 0 */
     enum optimizer_kind dense_optimizer;
-    uint64_t dense_step; /* the most of any domain */
-    uint64_t version;    /* batch clock: the least of any domain */
-    uint64_t cut;        /* which checkpoint it is of; 0: older, unknown */
+    uint64_t dense_step; /* the highest of all domains */
+    uint64_t version;    /* batch clock, the lowest of all domains */
+    uint64_t cut;        /* id of the part's checkpoint; 0: unknown (older format) */
     struct part_table *tables;
     uint32_t table_count;
     struct part_domain *domains;
@@ -37,6 +38,6 @@ struct part_meta {
 };
 /* Appends to out. ERR_MEMORY. */
 enum status part_meta_encode(const struct part_meta *m, struct buf *out);
-/* ERR_CORRUPT: the bytes make no META. Nothing is left to free after a failure. */
+/* ERR_CORRUPT: the bytes are not a valid META. After a failure there is nothing to free. */
 enum status part_meta_decode(struct part_meta *m, const void *data, size_t bytes);
 void part_meta_free(struct part_meta *m);

@@ -115,8 +115,8 @@ static bool wanted(const struct container_block *b, const struct scan_filter *f)
     return chunk && (f->kinds & (1u << b->type)) != 0 && table;
 }
 
-/* Steps over the blocks that the filter excludes. *end: nothing wanted is left. The totals, checked
- * by part_next, only fit if nothing was skipped, so a filtered pass ends ahead of them. */
+/* Skips the blocks that the filter excludes. *end is true if no wanted block is left. part_next
+ * checks the totals, which fit only if nothing was skipped; so a filtered pass ends before them. */
 static void skip_blocks(struct part_reader *r, const struct scan_filter *f, bool *end) {
     const struct container_reader *c = &r->container;
     const uint32_t every = SCAN_ROWS | SCAN_SIGHTINGS | SCAN_DENSE;
@@ -206,7 +206,7 @@ uint32_t scan_bucket(const struct scan *s, uint32_t slot, uint64_t id) {
 struct dense_collector {
     const struct scan *scan;
     float *out;
-    uint64_t floats; /* of w, so far */
+    uint64_t floats; /* floats of w so far */
 };
 
 static enum status collect_dense(void *arg, const struct part_chunk *chunk) {

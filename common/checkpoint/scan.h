@@ -1,10 +1,10 @@
 /* scan.h - a checkpoint as a stream: its rows, counters and dense parameters in file order,
- * whatever its size. Inspect and export are made of it.
+ * whatever its size. Inspect and export use it.
  *
- * A scan holds the manifest and what follows from it; a pass reads the part files block by block
- * (one block in memory at a time) and hands the chunks on. Blocks that a filter excludes are not
- * read: other tables' by their tag, other buckets' by their part. Any number of passes, one at a
- * time; not thread-safe.
+ * A scan holds the manifest and what is computed from it. A pass reads the part files block by
+ * block, with one block in memory at a time, and hands the chunks to the caller. Blocks that a
+ * filter excludes are not read: their tag tells the table, their part tells the buckets. A scan
+ * allows any number of passes, one at a time; it is not thread-safe.
  */
 #pragma once
 
@@ -23,19 +23,20 @@ struct scan {
     uint64_t bytes;       /* of all parts */
 };
 
-/* Opens what manifest_find makes of `path`. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG, ERR_MEMORY. */
+/* Opens the checkpoint that manifest_find finds for `path`. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG,
+ * ERR_MEMORY. */
 enum status scan_create(struct scan **out, const char *path);
 void scan_destroy(struct scan **inout);
 
-/* Its manifest alone; the parts may be missing. Resolves a user's path (manifest_find) into
- * dir[PATH_BYTES_MAX]. ERR_NOT_FOUND also for a directory of impression shards. */
+/* Reads only the manifest of a checkpoint; the parts may be missing. Resolves a user's path
+ * (manifest_find) into dir[PATH_BYTES_MAX]. ERR_NOT_FOUND also for a directory of shards. */
 enum status scan_manifest(const char *path, char *dir, struct manifest *m);
 
 #define SCAN_ROWS      (1u << PART_ROWS)
 #define SCAN_SIGHTINGS (1u << PART_SIGHTINGS)
 #define SCAN_DENSE     (1u << PART_DENSE)
 struct scan_filter {
-    uint32_t kinds;                    /* of SCAN_... */
+    uint32_t kinds;                    /* SCAN_... bits */
     int slot;                          /* -1: every table */
     uint32_t bucket_begin, bucket_end; /* parts without such a bucket are skipped; rows of other
                                           buckets in the remaining parts still come */
@@ -47,14 +48,15 @@ static inline struct scan_filter scan_table(uint32_t kinds, int slot) {
 static inline struct scan_filter scan_all(uint32_t kinds) {
     return scan_table(kinds, -1);
 }
-/* Calls visit for every chunk; a status other than OK from it ends the pass and is returned. */
+/* Calls visit for every chunk. If visit returns a status other than OK, the pass ends with it. */
 enum status scan_each(const struct scan *s, const struct scan_filter *filter,
                       enum status (*visit)(void *arg, const struct part_chunk *chunk), void *arg);
 
-/* At least as many rows as the filtered blocks hold, from the files' indexes alone. */
+/* An upper bound for the number of rows in the filtered blocks, from the indexes of the files only.
+ */
 enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filter, uint64_t *rows);
 
-/* One row of a chunk. `floats`: w[dim] then state; unaligned, to be copied. */
+/* One row of a chunk. `floats` is w[dim], then state; it is unaligned, so copy it. */
 struct scan_row {
     uint64_t id;
     uint32_t step, last;
@@ -71,5 +73,5 @@ double scan_square(const void *floats, size_t n);
 uint32_t scan_bucket(const struct scan *s, uint32_t slot, uint64_t id);
 
 /* The whole dense vector: *out = (1 + dense_state) * layout.count floats, w first, then the state
- * vectors; the caller's to free (mem_free). ERR_CORRUPT if a float is missing. */
+ * vectors. The caller frees it (mem_free). ERR_CORRUPT if a float is missing. */
 enum status scan_dense(const struct scan *s, float **out);

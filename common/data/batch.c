@@ -1,18 +1,19 @@
 /* batch.c - cutting batches out of a shard.
  *
- * A batch needs, per field, its distinct features in ascending order and every occurrence as a
- * position among them. The shard's columns are coded by an ascending dictionary, so that is three
- * linear passes and no hashing or sorting:
+ * For each field a batch needs its distinct features in ascending order, and every occurrence as a
+ * position among them. The columns of the shard are coded by an ascending dictionary, so this takes
+ * three linear passes, without hashing or sorting:
  *
  *     1. copy the batch's runs of codes and set one bit per code in a bitmap of the dictionary,
  *     2. walk the bitmap upwards: the k-th set bit is the k-th distinct feature; rank[code] = k,
  *        write ids[k], and clear the word for the next field,
  *     3. replace every copied code by its rank.
  *
- * The impressions of a group lie together in a shard, so its item bags are one run per field,
- * copied whole; a user bag is copied once per group. The walk costs one word per 64 dictionary
- * entries, far below the copies for any sensible ratio of shard to batch. A sorted list of touched
- * codes instead of the bitmap would pay only for batches of a few impressions.
+ * The impressions of a group lie together in a shard, so its item bags are one run per field, which
+ * is copied at once. A user bag is copied once per group. The walk reads one word per 64 dictionary
+ * entries, which costs far less than the copies for any usual ratio of shard to batch. A sorted
+ * list of the used codes instead of the bitmap would be faster only for batches of a few
+ * impressions.
  *
  * Invariant: between calls the bitmap is all zero.
  */
@@ -35,7 +36,7 @@ struct batch_cutter {
     size_t bits_cap, rank_cap;
 };
 
-/* The groups [first, last) of the order that a batch touches; only the outer ones may be cut. */
+/* The groups of the order that a batch touches. Only the first and the last may be incomplete. */
 struct span {
     uint32_t begin, end;
     uint32_t first, last;
@@ -117,7 +118,7 @@ static struct run run_of(const struct batch_cutter *c, const struct span *span, 
     };
 }
 
-/* The arrays of one entry an impression. */
+/* The arrays that have one entry per impression. */
 #define IMPRESSION_ARRAYS(X)                                                                       \
     X(group_of) X(labels) X(impression_id) X(user) X(weight_store) X(kind) X(elapsed_days)
 #define FREE_ARRAY(array) mem_free(&b->array);
@@ -151,7 +152,7 @@ static uint64_t user_of(const struct batch_cutter *c, uint32_t group, uint32_t i
                     s->group_key[group]);
 }
 
-/* Never negative, whatever the times of the file say. */
+/* Never negative, even if the times in the file are wrong. */
 static float elapsed_days(const struct shard *s, uint32_t i) {
     if (s->kind == NULL || (s->labels[i] & LABEL_CLICK) == 0) {
         return 0;
@@ -185,7 +186,7 @@ static void cut_impressions(const struct batch_cutter *c, const struct span *spa
     }
 }
 
-/* Bags [begin, end) of the column that this run contributes; an empty group has none. */
+/* The bags [begin, end) of the column that belong to this run; an empty group has none. */
 static struct run bags_of(struct run run, bool user) {
     if (user) {
         return (struct run){run.group, run.group, run.group + (run.begin < run.end)};
@@ -203,7 +204,7 @@ static size_t count_values(const struct batch_cutter *c, const struct span *span
     return values;
 }
 
-/* Pass 1 for one run: bag starts, codes, weights; marks the codes. */
+/* Pass 1 for one run: copies bag starts, codes and weights, and marks the codes. */
 static void copy_run(struct batch_cutter *c, const struct column *column, struct run bags,
                      struct batch_field *f) {
     uint32_t from = column->start[bags.begin], count = column->start[bags.end] - from;
@@ -233,7 +234,7 @@ static uint32_t count_marks(const struct batch_cutter *c, size_t words) {
     return marks;
 }
 
-/* Pass 2: marks to ranks and ids, ascending; clears the marks. */
+/* Pass 2: turns the marks into ranks and ascending ids, and clears the marks. */
 static void rank_marks(struct batch_cutter *c, const struct column *column, size_t words,
                        struct batch_field *f) {
     uint32_t rank = 0;
@@ -249,7 +250,7 @@ static void rank_marks(struct batch_cutter *c, const struct column *column, size
     f->unique = rank;
 }
 
-/* Room for values in index and, unless the column is plain, in weight_store. */
+/* Makes room for values in index and, unless the column is plain, in weight_store. */
 static enum status reserve_values(struct batch_field *f, size_t values) {
     if (values <= f->value_cap && (f->plain || f->weight_store != NULL)) {
         return OK;

@@ -1,4 +1,5 @@
-/* batch.h - one batch cut from a shard: its groups, its distinct features, and where they occur.
+/* batch.h - one batch cut from a shard: its groups, its distinct features, and the places where
+ * they occur.
  *
  * Shapes: B impressions, G groups (only those present), per field f: U_f distinct features, n_f
  * bags (G for a user field, B for an item field).
@@ -9,13 +10,13 @@
  *   weight[f][...]     f32; NULL: all 1
  *   group_of[B]        group of each impression, 0..G-1, non-decreasing
  *   labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
- *   weight[B]          what each counts; NULL: 1
+ *   weight[B]          how much each impression counts; NULL: 1 each
  *   kind[B]            enum record_kind; KIND_LOG if the shard holds no records
  *   elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
  *                      the record's time; 0 of all others
  *
- * Built by one thread, used by one thread at a time; owns its arrays, reused between batches
- * without freeing.
+ * One thread builds a batch, and one thread at a time uses it. It owns its arrays and reuses them
+ * for the next batch without freeing them.
  */
 #pragma once
 
@@ -35,7 +36,7 @@ struct batch_field {
 struct batch {
     struct batch_name name;
     uint64_t fence;
-    uint32_t shard_batches; /* the batches of its shard */
+    uint32_t shard_batches; /* number of batches of its shard */
     uint32_t impressions, groups, fields, user_fields;
     uint32_t *group_of;
     uint8_t *labels;
@@ -50,13 +51,15 @@ struct batch {
     struct batch_field field[FIELDS_MAX];
 };
 
-/* Scratch for cutting: marks per dictionary entry, the shard's group order. One per cutting thread.
+/* Work space for cutting: marks per dictionary entry, and the group order of the shard. Each
+ * cutting thread has its own.
  */
 struct batch_cutter;
 enum status batch_cutter_create(struct batch_cutter **c);
 void batch_cutter_destroy(struct batch_cutter **c);
 /* Sets the shard to cut (borrowed until the next call) and its group order for the epoch
- * (order[groups], copied). user_slot: field whose first id is the GAUC user, or -1 (group key). */
+ * (order[groups], copied). user_slot: the field whose first id is the GAUC user; -1: the group key
+ * is the user. */
 enum status batch_cutter_shard(struct batch_cutter *c, const struct shard *s, const uint32_t *order,
                                uint32_t user_fields, int user_slot);
 /* Fills *b with positions [begin, end) of the ordered impressions. ERR_MEMORY. */

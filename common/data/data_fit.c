@@ -20,7 +20,7 @@ struct fit_side fit_side_checkpoint(const struct schema *schema, const struct fi
     return s;
 }
 
-/* Names the fields of `from` that `to` lacks; *joined = how many it has. */
+/* Names the fields of `from` that `to` lacks; *joined is the number of fields that it has. */
 static enum status doubt_fields(const struct fit_side *from, const struct fit_side *to,
                                 const char *consequence, uint32_t *joined, struct buf *doubts) {
     int map[FIELDS_MAX];

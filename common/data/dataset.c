@@ -1,10 +1,10 @@
 /* dataset.c - the manifest of a shard directory.
  *
- * The manifest is a protobuf message (proto/disk.proto) in a container of kind manifest;
- * the type of its block tells a shard directory from a checkpoint. It is written last, so its
- * presence says that all shards are there. Only what the shards do not say themselves, and what a
- * coordinator wants to know without opening them, is stored; sums are added up or checked while
- * reading, so no two numbers of a manifest can contradict each other.
+ * The manifest is a protobuf message (proto/disk.proto) in a container of kind manifest; the type
+ * of its block distinguishes a shard directory from a checkpoint. It is written last, so if it
+ * exists, all shards are there. It stores only what the shards do not contain, and what a
+ * coordinator needs to know without opening them. Sums are computed or checked while reading, so no
+ * two numbers of a manifest can contradict each other.
  */
 #include "dataset.h"
 
@@ -23,12 +23,13 @@
 #include "shard_weights.h"
 
 #define DATASET_FORMAT     1u
-#define DATASET_BLOCK      2u /* type of the manifest's block; a checkpoint's is 1 */
+#define DATASET_BLOCK      2u /* type of the manifest's block; 1 is a checkpoint's */
 #define MANIFEST_BYTES_MAX ((size_t)32 << 20)
 #define BUDGET_MAX         ((size_t)64 << 20)
 #define SHARDS_MAX         (1u << 20)
 
-/* What both ways have the same names: from message to struct, or back. */
+/* Copies the members that have the same names in the message and in the struct, in either
+ * direction. */
 #define DATASET_NUMBERS(to, from)                                                                  \
     ((to)->seed = (from)->seed, (to)->orphans = (from)->orphans,                                   \
      (to)->rejected = (from)->rejected, (to)->first_time = (from)->first_time,                     \
@@ -64,7 +65,7 @@ struct packed {
     Esmm__DatasetWeights *weights; /* [shards] */
 };
 
-/* d->schema may be in another order than the one that is written. */
+/* The order of d->schema may differ from the order that is written. */
 static void pack_fields(struct packed *k, const struct dataset *d) {
     for (uint32_t f = 0; f < k->schema.count; f++) {
         const char *name = k->schema.fields[f].name;
@@ -85,7 +86,7 @@ static void pack_weights(const struct weight_sums *from, Esmm__DatasetWeights *t
     WEIGHT_NUMBERS(to, from);
 }
 
-/* Up to the last that is said. */
+/* Packs the labels up to the last one of which lines are known. */
 static void pack_labels(struct packed *k, const struct dataset *d) {
     for (uint32_t l = 0; l < DATASET_LABELS; l++) {
         esmm__dataset_label__init(&k->label[l]);
@@ -97,7 +98,7 @@ static void pack_labels(struct packed *k, const struct dataset *d) {
     k->message.labels = k->labels;
 }
 
-/* NULL: there are none. */
+/* Returns NULL if there are no lines. */
 static Esmm__DatasetLines *pack_lines(Esmm__DatasetLines *to, const struct line_counts *from) {
     esmm__dataset_lines__init(to);
 #define PACK(name) to->name = from->name;
@@ -206,13 +207,13 @@ static enum status take_labels(struct dataset *d, const Esmm__DatasetManifest *i
     return OK;
 }
 
-/* A shard is a file of the directory itself, whatever a manifest says. */
+/* A shard must be a file in the directory itself, since the manifest is not trusted. */
 static bool name_good(const char *name) {
     return strlen(name) < sizeof((struct shard_info){0}.name) && strncmp(name, "shard-", 6) == 0 &&
            strchr(name, '/') == NULL;
 }
 
-/* Counts each as 1 where the manifest says nothing. */
+/* If the manifest has no weights, each impression counts as 1. */
 static enum status take_weights(struct shard_info *to, const Esmm__DatasetWeights *from,
                                 const char *path) {
     struct weight_sums *w = &to->weights;
@@ -250,7 +251,7 @@ static enum status take_shard(struct dataset *d, const Esmm__DatasetShard *from,
     return OK;
 }
 
-/* Whatever the numbers are, they tell where every line went. */
+/* Checks that the numbers add up to `lines`. */
 static enum status take_lines(struct line_counts *to, const Esmm__DatasetLines *in,
                               const char *path) {
     if (in == NULL) {

@@ -1,12 +1,13 @@
 /* dataset_dirs.c - several shard directories as one data set.
  *
- * A day's log is a directory of its own, and a job trains on thirty of them. Each keeps its
- * manifest; here they become one struct: shards in the order of the directories, fields united by
- * name. A field that one directory lacks is empty in its shards, as one that a shard lacks is.
+ * The log of each day may have its own directory, and a job may train on thirty of them. Each keeps
+ * its manifest. This file makes one struct of them: shards in the order of the directories, fields
+ * united by name. A field that a directory lacks is empty in its shards, like a field that a shard
+ * lacks.
  *
- * Batches are named by the number of their shard, so the order of the directories is a part of what
- * the data are, and with it of their identity. That of one directory alone is the hash of its
- * manifest's bytes, which is what checkpoints have always held.
+ * Batches are named by the number of their shard, so the order of the directories is part of the
+ * identity of the data. The identity of a single directory is the hash of its manifest's bytes,
+ * which checkpoints of all versions hold.
  */
 #include "dataset.h"
 
@@ -20,11 +21,11 @@
 
 #define MANIFEST_BYTES_MAX (256u << 20)
 
-/* Its impressions would be trained on, or counted, twice. */
+/* Fails if `dir` is already in the list, since its impressions would be used twice. */
 static enum status check_new(const struct file_list *before, const char *dir) {
     struct file_info a, b;
     if (!file_look(dir, &a)) {
-        return OK; /* the manifest's reader says it better */
+        return OK; /* the reader of the manifest gives a better message */
     }
     for (size_t k = 0; k < before->count; k++) {
         if (file_look(before->names[k], &b) && file_same(&a, &b)) {
@@ -66,7 +67,7 @@ static bool said(const struct schema *s, const uint64_t *values) {
     return sum > 0;
 }
 
-/* Numbers of values by slot; the slots are those of the united schema now. */
+/* Adds the numbers of values by slot and moves the old ones to the slots of the united schema. */
 static enum status unite_values(struct dataset *d, const struct schema *old,
                                 const struct dataset *more) {
     const bool known = said(old, d->field_values) && said(&more->schema, more->field_values);
@@ -103,7 +104,7 @@ out:
     return status;
 }
 
-/* Not said if one of them does not say it, as with times. */
+/* If one side does not say its lines, the result is "not said", as with times. */
 static void unite_lines(struct line_counts *all, const struct line_counts *more) {
     if (all->lines == 0 || more->lines == 0) {
         *all = (struct line_counts){0};

@@ -1,4 +1,4 @@
-/* dataset_verify.c - the shards of a directory against what its manifest says of them. */
+/* dataset_verify.c - checks the shards of a directory against its manifest. */
 #include "dataset.h"
 
 #include <inttypes.h>
@@ -35,7 +35,8 @@ static struct shard_info counted(const struct shard *s) {
     return i;
 }
 
-/* Sums of floats: another order of adding gives other last digits. */
+/* Compares with a tolerance, because sums of floats differ in the last digits if the order differs.
+ */
 static enum status check_weights(const char *path, const struct weight_sums *is,
                                  const struct weight_sums *want) {
     const struct {
@@ -89,7 +90,8 @@ static enum status check_file(const char *path, const struct shard_info *want) {
     return OK;
 }
 
-/* The content comes first: what it finds has an offset, a checksum of the whole file has none. */
+/* The content is checked first, because it reports damage with an offset; the checksum of the whole
+ * file cannot. */
 enum status dataset_verify(const struct dataset *d) {
     enum status status = OK;
     struct shard *shard = NULL;

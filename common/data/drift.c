@@ -6,7 +6,7 @@
 
 #define BLOCK_IMPRESSIONS 1000u
 #define TENTHS            10u
-#define RATIO             2.0 /* a share from 1/RATIO to RATIO of the mean is let pass */
+#define RATIO             2.0 /* a share from 1/RATIO to RATIO of the mean is accepted */
 #define SPREADS           5.0
 
 enum status drift_end(struct drift *d) {
@@ -34,7 +34,7 @@ void drift_fini(struct drift *d) {
     buf_fini(&d->blocks);
 }
 
-/* How many spreads the count k is from the expected m; `each` impressions count as one. */
+/* The distance of the count k from the expected m, in spreads; `each` impressions count as one. */
 static double spreads(double k, double m, double p, double each) {
     const double plain = (k - m) / sqrt(m * (1 - p) * each);
     const double roots = 2 * (sqrt(k / each) - sqrt(m / each));
@@ -81,7 +81,7 @@ static struct drift_finding drift_judge_by(const struct drift_counts *parts, siz
     return found;
 }
 
-/* Conversions are looked at where clicks say nothing. */
+/* Judges the conversions only if there is no finding for the clicks. */
 struct drift_finding drift_judge(const struct drift_counts *parts, size_t count, uint64_t groups) {
     const struct drift_finding clicks = drift_judge_by(parts, count, false, groups);
     return clicks.found ? clicks : drift_judge_by(parts, count, true, groups);

@@ -1,5 +1,5 @@
-/* feature_list.h - features of a group or an impression, in memory that is kept from one to the
- * next. */
+/* feature_list.h - the features of a group or an impression. The memory is reused for the next one.
+ */
 #pragma once
 
 #include "common/base/mem.h"
@@ -14,7 +14,7 @@ static inline void feature_list_fini(struct feature_list *l) {
     mem_free(&l->features);
     l->count = l->cap = 0;
 }
-/* Empty, with room for `count`. ERR_MEMORY. */
+/* Empties the list and makes room for `count` features. ERR_MEMORY. */
 static inline enum status feature_list_clear(struct feature_list *l, size_t count) {
     l->count = 0;
     return mem_room(&l->features, &l->cap, count);

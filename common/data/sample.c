@@ -1,10 +1,10 @@
-/* sample.c - taking impressions out of a shard, and putting some in twice.
+/* sample.c - removes impressions from a shard and copies others.
  *
- * First which: a list of indices, ascending. Of the U unclicked impressions K stay, by selection
- * sampling (Knuth, The Art of Computer Programming 3.4.2, algorithm S): one pass, each impression
- * stays with probability (still wanted) / (still to come). Then a new shard of the item side is
- * written beside the old and put in its place; dictionaries and the user side move over as they
- * are, since a batch counts only the features that occur in it (batch.c).
+ * First it makes an ascending list of the indices that stay. Of the U unclicked impressions K stay,
+ * by selection sampling (Knuth, The Art of Computer Programming 3.4.2, algorithm S): in one pass
+ * each impression stays with probability (still wanted) / (still to come). Then it builds the item
+ * side of a new shard beside the old shard and replaces the old one. Dictionaries and the user side
+ * move over unchanged, since a batch counts only the features that occur in it (batch.c).
  */
 #include "sample.h"
 
@@ -17,7 +17,7 @@
 #define STREAM_SAMPLE 0x73616d706c650000u
 
 struct picked {
-    uint32_t *index; /* [n] into the old impressions */
+    uint32_t *index; /* [n] indices of old impressions */
     uint32_t n;
 };
 
@@ -56,7 +56,7 @@ static enum status pick(const struct shard *s, const struct sampling *sampling, 
     return OK;
 }
 
-/* What is known of when, if anything is. */
+/* Copies the times of the picked impressions, if the shard has times. */
 static enum status take_times(struct shard *to, const struct shard *from, const struct picked *p) {
     uint64_t *const old[] = {from->time, from->click_time, from->conversion_time};
     uint64_t **const new[] = {&to->time, &to->click_time, &to->conversion_time};
@@ -75,7 +75,7 @@ static enum status take_times(struct shard *to, const struct shard *from, const 
     return OK;
 }
 
-/* What belongs to impressions but no column. */
+/* Copies the arrays that have one entry per impression and are not columns. */
 static enum status take_impressions(struct shard *to, const struct shard *from,
                                     const struct picked *p) {
     TRY(mem_array(&to->impression_id, p->n));
@@ -133,7 +133,8 @@ static enum status take_column(struct column *to, const struct column *from,
     return OK;
 }
 
-/* What does not change moves from the old shard to the new, whose item columns are there. */
+/* Moves all that does not change from the old shard to the new one, which already has its item
+ * columns. */
 static void move_rest(struct shard *to, struct shard *from, uint32_t user_fields) {
     to->groups = from->groups;
     to->group_key = from->group_key;

@@ -1,13 +1,14 @@
-/* sample.h - the impressions of a shard that a model trains on (sampling.h): base and its kin see
- * clicked impressions only, some with a share of the others or with copies of the converted. */
+/* sample.h - picks the impressions of a shard that a model trains on (sampling.h). The model base
+ * and its variants train on clicked impressions only; some variants add a share of the unclicked
+ * ones, or copies of the converted ones. */
 #pragma once
 
 #include "sampling.h"
 #include "shard.h"
 
-/* Leaves only those impressions in *s, in the same order, with copies side by side. Groups stay,
- * also where they are left empty; the first user_fields columns are the user side's. Which of the
- * unclicked impressions stay depends on (seed, shard) alone; they are as many as sampling_count
- * says, and each subset of that size is as likely as any other. ERR_MEMORY leaves *s as it was. */
+/* Keeps only these impressions in *s, in the same order, with copies side by side. Groups stay,
+ * even if they become empty. The first user_fields columns are the user side. Which unclicked
+ * impressions stay depends only on (seed, shard). sampling_count tells their number, and each
+ * subset of that size is equally likely. ERR_MEMORY leaves *s unchanged. */
 enum status shard_sample(struct shard *s, uint32_t user_fields, const struct sampling *sampling,
                          uint64_t seed, uint32_t shard);

@@ -1,21 +1,21 @@
-/* shard.c - a shard file into columns in memory.
+/* shard.c - decodes a shard file into columns in memory.
  *
- * This is on the path of training: a worker decodes every shard once an epoch, so a column costs
- * one pass over its codes, which widens them to 32 bits and finds the greatest one in the same
- * loop; the greatest says whether all are inside the dictionary. Bags that all hold one value, the
- * common case, have no lengths on disk, and in memory share one array 0, 1, 2, ... among all
- * columns of a side. Columns that the schema does not have are stepped over unread.
+ * Its speed matters for training: a worker decodes every shard once per epoch. So a column takes
+ * one pass over its codes; the same loop widens them to 32 bits and finds the greatest code, which
+ * tells whether all are inside the dictionary. In the common case all bags hold one value. Then
+ * there are no lengths on disk, and in memory all such columns of a side share one array 0, 1, 2,
+ * ... Columns that the schema does not have are skipped without reading them.
  *
- * Nothing of the file is trusted. Counts come from META and are bounded before anything is
- * allocated from them; blocks must be there in their order with exactly the bytes the counts ask
- * for, and a block has real bytes behind it (container.c bounds how far they can expand), so memory
- * is bounded by the file's size. A shard that was read with OK can be indexed without checks: codes
- * are inside their dictionary, starts ascend from 0 to `values`, ids of a dictionary ascend
+ * Nothing in the file is trusted. The counts of META are checked against limits before memory is
+ * allocated for them. Blocks must be in their order and have exactly the bytes that the counts
+ * require. A block has real bytes in the file, and container.c limits how far they expand, so the
+ * size of the file limits the memory. A shard that was read with OK can be indexed without checks:
+ * codes are inside their dictionary, starts ascend from 0 to `values`, ids of a dictionary ascend
  * strictly, every group has an impression, weights are finite, labels are 0, 1 or 3 (7 in records),
- * times are there where labels ask for them.
+ * times are there if labels require them.
  *
- * Rejected: keeping codes at 16 bits in memory. It would halve their bytes, and double every loop
- * over them in the worker.
+ * Rejected: codes of 16 bits in memory. They would need half the bytes, but the worker would need
+ * every loop over codes twice.
  */
 #include "shard.h"
 
@@ -159,7 +159,8 @@ static uint32_t shard_entries(const struct shard *s, enum side side) {
     return side == SIDE_USER ? s->groups : s->impressions;
 }
 
-/* start[] of bags that hold `each` (0 or 1) values, one array for all such columns of a side. */
+/* Gives the start[] of bags that hold `each` (0 or 1) values; all such columns of a side share it.
+ */
 static enum status share_start(struct shard *s, enum side side, uint32_t each, uint32_t **out) {
     const uint32_t n = shard_entries(s, side);
     uint32_t **shared = &s->shared_start[side][each];
@@ -219,7 +220,8 @@ static enum status take_starts(struct decoder *d, struct column *c, uint64_t tag
                : decoder_corrupt(d, "bag lengths do not add up to the column's values");
 }
 
-/* Both give the greatest code. The block's bytes are aligned (mem.h), but copied all the same. */
+/* widen and the function after it return the greatest code. The bytes of the block are aligned
+ * (mem.h) but are copied anyway. */
 static uint32_t widen(const uint8_t *from, uint32_t *to, size_t count) {
     uint32_t greatest = 0;
     for (size_t i = 0; i < count; i++) {
@@ -252,7 +254,7 @@ static enum status take_codes(struct decoder *d, struct column *c, uint64_t tag)
 }
 
 static enum status take_weights(struct decoder *d, struct column *c, uint64_t tag) {
-    const uint32_t exponent = 0x7f800000u; /* all ones: infinite or no number */
+    const uint32_t exponent = 0x7f800000u; /* all ones: infinite or NaN */
     bool bad = false;
     TRY(decoder_take_of(d, SHARD_WEIGHTS, tag, (size_t)c->values * 4));
     TRY(mem_array(&c->weight, c->values));
@@ -319,7 +321,7 @@ static enum status shard_take_all(struct decoder *d, struct shard *s, const stru
     return take_columns(d, s, schema);
 }
 
-/* Takes over the decoder and the status of opening its file. */
+/* Reads the shard and destroys the decoder; `opened` is the status of opening its file. */
 static enum status shard_take(struct shard *s, struct decoder *d, enum status opened,
                               const struct schema *schema) {
     const enum status status = opened == OK ? shard_take_all(d, s, schema) : opened;

@@ -1,9 +1,9 @@
 /* shard_builder.c - collects impressions.
  *
- * Prep runs at the speed of its parser only if adding a feature is nearly free. So adding appends
- * one record of 16 bytes {id, entry, weight} to the list of its field, and nothing else: entry is
- * the number of the group or impression it belongs to. Everything that needs a whole column is left
- * for the end (shard_write.c).
+ * Prep runs at the speed of its parser only if adding a feature costs almost nothing. So adding
+ * only appends one record of 16 bytes {id, entry, weight} to the list of its field; entry is the
+ * number of the group or impression. All work that needs a whole column is done at the end
+ * (shard_write.c).
  */
 #include "shard_builder.h"
 #include "shard_builder.h"
@@ -50,8 +50,8 @@ static void builder_clear(struct shard_builder *b) {
     b->values = 0;
 }
 
-/* Room for one more in two arrays of one capacity, which is noted after both have grown, so that a
- * failure in between loses nothing. */
+/* Makes room for one more entry in two arrays that share a capacity. The capacity changes only
+ * after both have grown, so a failure between them loses nothing. */
 #define room_for_both(a, b, cap, count)                                                            \
     room_of_two((void **)(a), sizeof **(a), (void **)(b), sizeof **(b), (cap), (count))
 static enum status room_of_two(void **a, size_t a_size, void **b, size_t b_size, size_t *cap,
@@ -64,7 +64,7 @@ static enum status room_of_two(void **a, size_t a_size, void **b, size_t b_size,
     return OK;
 }
 
-/* Takes back the values of the last `entry` on a side, after a failure or for a group without
+/* Removes the values of the last `entry` on a side, after a failure or for a group without
  * impressions. */
 static void take_back(struct shard_builder *b, enum side side, uint32_t entry) {
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
@@ -127,7 +127,7 @@ enum status shard_builder_group(struct shard_builder *b, uint64_t group_key,
     return OK;
 }
 
-/* The times that the labels ask for, checked; the others 0. */
+/* Checks the times that the labels require and copies them to *out; the others become 0. */
 static enum status check_moment(uint64_t impression_id, uint8_t labels, const struct moment *when,
                                 struct moment *out) {
     const bool click = (labels & LABEL_CLICK) != 0, conversion = (labels & LABEL_CONVERSION) != 0;
@@ -148,7 +148,9 @@ static enum status check_moment(uint64_t impression_id, uint8_t labels, const st
     return OK;
 }
 
-/* Room first, so that the impression that is added afterwards has its times. */
+/* Stores the times of the impression that is added next, before it is added. So every impression
+ * has its times.
+ */
 static enum status add_moment(struct shard_builder *b, const struct moment *when) {
     if (b->timed != b->impressions) {
         return fail(ERR_FORMAT, "impressions with and without times in one shard");
@@ -202,7 +204,7 @@ static enum status weights_fill(struct shard_builder *b) {
     return OK;
 }
 
-/* Impressions that count 1 are noted only once there is one that does not. */
+/* Stores no weights until one is not 1; then the earlier impressions get the weight 1. */
 enum status shard_builder_weigh(struct shard_builder *b, float weight) {
     assert(b->impressions > 0);
     if (!(weight >= 0.0f && weight <= SHARD_WEIGHT_MAX)) {

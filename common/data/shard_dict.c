@@ -1,11 +1,11 @@
-/* shard_dict.c - the distinct ids of a column, sorted, and which of them each value is.
+/* shard_dict.c - finds the distinct ids of a column, sorts them, and gives each value its code.
  *
- * They are found by hashing, since most values repeat: an open-addressing table maps an id to its
- * ordinal of first occurrence; then the distinct ids alone are sorted, and `rank` renames the
- * ordinals. The arrays are reused from column to column. Rejected: sorting all values, which
- * touches a user column's 500 values a group eight times.
+ * The ids are found by hashing, since most values repeat: an open-addressing table maps an id to
+ * the ordinal of its first occurrence. Then only the distinct ids are sorted, and `rank` maps
+ * ordinals to sorted places. The arrays are reused for the next column. Rejected: sorting all
+ * values; it would touch the 500 values per group of a user column eight times.
  *
- * What comes out depends on the ids alone: nothing of the hash table's order is seen.
+ * The result depends only on the ids, not on the order in the hash table.
  */
 #include "shard_dict.h"
 
@@ -31,8 +31,8 @@ static size_t place_of(const struct shard_dict *d, uint64_t id) {
     return at;
 }
 
-/* A table of `slots` over entry[0, count). A column starts with a small one, so that a small
- * dictionary is probed in cache also after a large one. */
+/* Makes a hash table of `slots` for entry[0, count). Each column starts with a small table, so that
+ * a small dictionary stays in cache even after a large one. */
 static enum status rehash(struct shard_dict *d, size_t slots) {
     if (slots > d->slots_cap) {
         mem_free(&d->slot);
@@ -49,7 +49,7 @@ static enum status rehash(struct shard_dict *d, size_t slots) {
     return OK;
 }
 
-/* Half of `slots` entries fit. */
+/* Makes room for slots / 2 entries. */
 static enum status dict_room(struct shard_dict *d, size_t slots) {
     size_t same = d->cap;
     TRY(mem_room(&d->rank, &same, slots / 2));

@@ -7,7 +7,7 @@
 #include "common/base/rank.h"
 #include "common/base/status.h"
 
-/* A feature that was added: to which entry of its column, a group or an impression. */
+/* A feature that was added to an entry of its column. The entry is a group or an impression. */
 struct shard_value {
     uint64_t id;
     uint32_t entry;
@@ -23,9 +23,9 @@ struct shard_dict {
     uint32_t *rank; /* [cap] ordinal -> place in entry[] */
     /* work space */
     uint32_t *slot;          /* hash table: ordinal + 1, 0 free */
-    size_t slots, slots_cap; /* in use by this column, a power of two; there */
+    size_t slots, slots_cap; /* used by this column, a power of two; allocated */
 };
 
-/* The dictionary of n values, in place of the one before. ERR_MEMORY. */
+/* Makes the dictionary of n values; it replaces the previous one. ERR_MEMORY. */
 enum status shard_dict_make(struct shard_dict *d, const struct shard_value *values, size_t n);
 void shard_dict_fini(struct shard_dict *d); /* safe on a zeroed struct */

@@ -1,15 +1,15 @@
-/* shard_format.h - the numbers of the shard format on disk (docs/format.md), shared by the file
- * that writes shards and the one that reads them. docs/format.md has the order of the blocks; those
- * of a column carry its number in META as their tag. */
+/* shard_format.h - the numbers of the shard format on disk, shared by the code that writes shards
+ * and the code that reads them. docs/format.md has the order of the blocks. The tag of a column's
+ * blocks is the number of the column in META. */
 #pragma once
 
-/* What a shard may hold at most. */
+/* The upper limits of a shard. */
 #define SHARD_IMPRESSIONS_MAX (1u << 20)
 #define SHARD_VALUES_MAX      (1u << 30) /* of all columns */
 #define SHARD_WEIGHT_MAX      1e6f       /* of an impression */
 
 #define SHARD_FORMAT      1u
-#define SHARD_FORMAT_MORE 2u /* META has one more u32, of the bits below; not 0 */
+#define SHARD_FORMAT_MORE 2u /* META has one more u32 with the SHARD_HAS_ bits below; not 0 */
 
 #define SHARD_HAS_TIMES              1u
 #define SHARD_HAS_KINDS              2u /* only with times */
@@ -28,7 +28,8 @@
 #define SHARD_WEIGHTS        9u /* f32 each; only with COLUMN_WEIGHTED */
 /* After LABELS, with SHARD_HAS_IMPRESSION_WEIGHTS. */
 #define SHARD_IMPRESSION_WEIGHTS 14u /* f32 each, not negative */
-/* Then, before the columns; the first three with SHARD_HAS_TIMES, the last with _KINDS. */
+/* Then come these, before the columns. The first three need SHARD_HAS_TIMES, the last one needs
+ * SHARD_HAS_KINDS. */
 #define SHARD_TIMES       10u /* zigzag varint of the difference to the one before */
 #define SHARD_CLICKS      11u /* of each with a click: zigzag varint, difference to its time */
 #define SHARD_CONVERSIONS 12u /* of each with a conversion: varint of the seconds since its click */

@@ -12,7 +12,7 @@ void shard_name(uint32_t n, char *out) {
     snprintf(out, sizeof((struct shard_info){0}.name), "shard-%05u.bin", n);
 }
 
-/* The weights come behind the labels, and their block takes the place of the labels' bytes. */
+/* Reads the weights. Their block follows the labels and would overwrite the bytes of the labels. */
 static enum status peek_weights(struct decoder *d, struct shard_info *info) {
     struct buf labels = d->block;
     float *weight = NULL;

@@ -1,9 +1,9 @@
-/* shard_weights.c - what impressions count.
+/* shard_weights.c - the weights of impressions and their sums.
  *
- * A log may say how much each impression counts (its weight m), and it may have been thinned: of
- * the impressions without a click only a share s was kept, drawn at random. The sums over a full
- * log are then estimated without bias by counting each impression m times, and an unclicked one m /
- * s times. Both are one column of factors from here on: losses and figures know weights only.
+ * A log may say how much each impression counts (its weight m). It may also have been sampled: only
+ * a random share s of the impressions without a click was kept. To estimate the sums over the full
+ * log without bias, each impression counts m times, and an unclicked one m / s times. Both factors
+ * become one column of weights; losses and figures use only these weights.
  */
 #include "shard_weights.h"
 
@@ -26,7 +26,7 @@ struct weight_sums weight_sums_of(const float *weight, const uint8_t *labels, si
     return w;
 }
 
-/* Of no shard yet: all 0, which no shard is. */
+/* `to` is empty at first: its members are all 0, which is not possible for a shard. */
 void weight_sums_add(struct weight_sums *to, const struct weight_sums *from) {
     if (!to->there && to->all == 0.0) {
         *to = *from;

@@ -1,6 +1,7 @@
-/* shard_write.c - what a builder has collected becomes the file of a shard: its blocks in the order
- * of shard_format.h. Everything that needs a whole column - bag lengths, dictionary, codes, whether
- * weights matter - is computed here, once a column. The bytes depend on what was collected alone.
+/* shard_write.c - writes what a builder has collected to the file of a shard, with the blocks in
+ * the order of docs/format.md. Everything that needs a whole column (bag lengths, dictionary,
+ * codes, whether weights are needed) is computed here, once per column. The bytes depend only on
+ * what was collected.
  */
 #include "shard_write.h"
 
@@ -20,7 +21,7 @@ struct work {
 
 /* --- the blocks of one column ----------------------------------------------------------------- */
 
-/* Varints into room that was reserved: ten bytes for each. */
+/* Appends a varint. The caller has reserved room, ten bytes for each. */
 static void append_varint(struct buf *b, uint64_t v) {
     b->len = (size_t)(varint_put(b->data + b->len, v) - b->data);
 }
@@ -36,7 +37,7 @@ static enum status encode_dict(struct work *w) {
     return OK;
 }
 
-/* Bag lengths of entries 0..n-1, of which some have no value at all. */
+/* Encodes the bag lengths of entries 0..n-1; some entries have no value. */
 static enum status encode_lengths(struct work *w, const struct pile *p, size_t n) {
     size_t i = 0;
     buf_clear(&w->bytes);
@@ -132,7 +133,8 @@ static uint32_t builder_has(const struct shard_builder *b) {
     return times | (b->weighed > 0 ? SHARD_HAS_IMPRESSION_WEIGHTS : 0);
 }
 
-/* A shard without times and weights is written as ever, so that older programs read it. */
+/* A shard without times and weights is written in the older format, so that older programs can read
+ * it. */
 static enum status put_meta(struct container_writer *f, struct buf *out,
                             const struct shard_builder *b, const struct shape *shapes,
                             uint32_t columns) {
@@ -189,7 +191,7 @@ static enum status put_kinds(struct container_writer *f, struct buf *out,
     return put_block(f, out, SHARD_KINDS, 0, true);
 }
 
-/* Which times: `what` is the block's type. */
+/* Writes one kind of times; `what` is the type of the block. */
 static enum status put_times(struct container_writer *f, struct buf *out,
                              const struct shard_builder *b, uint16_t what) {
     uint64_t before = 0;
@@ -227,7 +229,7 @@ static enum status put_impression_weights(struct container_writer *f,
                                            b->weighed * sizeof *b->weight, true);
 }
 
-/* Times and kinds: all of the impressions or none. */
+/* Checks that all impressions have times and kinds, or none has. */
 static enum status check_whole(const struct shard_builder *b) {
     bool whole = b->timed == 0 || b->timed == b->impressions;
     for (size_t i = 1; i < b->timed && whole; i++) {
@@ -238,7 +240,7 @@ static enum status check_whole(const struct shard_builder *b) {
                                     "have not");
 }
 
-/* Shapes in the slot order of the finished schema, whatever the order of the given one. */
+/* Finds the shapes in the slot order of the finished schema, for any order of the given schema. */
 static enum status find_shapes(const struct shard_builder *b, const struct schema *given,
                                struct schema *ordered, struct shape *shapes, uint32_t *columns) {
     *ordered = *given;
@@ -288,7 +290,8 @@ static void builder_count(const struct shard_builder *b, const char *name,
     }
 }
 
-/* The two big locals of a write; too large for the stack of a thread that may be small. */
+/* The two large variables of a write. They are too large for the small stack that a thread may
+ * have. */
 struct plan_of_file {
     struct schema ordered;
     struct shape shapes[FIELDS_MAX];

@@ -1,4 +1,5 @@
-/* shard_write.h - what a builder has collected, and how it becomes a file. For shard_builder.c. */
+/* shard_write.h - what a builder has collected, and the function that writes it to a file. Only for
+ * shard_builder.c. */
 #pragma once
 
 #include "common/job/schema.h"
@@ -29,7 +30,8 @@ struct shard_builder {
     bool fleeting;
 };
 
-/* Writes `dir`/`name` of what is there, which has impressions: all of them with weights and times,
- * or none. *info describes the file. Statuses as shard_builder_write. */
+/* Writes what the builder holds to `dir`/`name`. There must be impressions; either all have weights
+ * or none, and either all have times or none. *info describes the file. The statuses are those of
+ * shard_builder_write. */
 enum status shard_write(const struct shard_builder *b, const struct schema *schema, const char *dir,
                         const char *name, struct shard_info *info);

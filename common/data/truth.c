@@ -55,7 +55,7 @@ static int by_id(const void *a, const void *b) {
     return (x->impression_id > y->impression_id) - (x->impression_id < y->impression_id);
 }
 
-/* NaN is not. */
+/* False also for NaN. */
 static bool probable(float p) {
     return p >= 0 && p <= 1;
 }
@@ -105,7 +105,8 @@ static enum status read_rows(struct truth *t, struct container_reader *r, struct
     return OK;
 }
 
-/* The generator writes ascending ids, so there is usually nothing to sort. */
+/* Sorts the rows by id. Usually there is nothing to do, because the generator writes ascending ids.
+ */
 static enum status order_rows(struct truth *t, const char *path) {
     bool sorted = true;
     for (size_t i = 1; i < t->count && sorted; i++) {

@@ -14,7 +14,7 @@ static bool is_leap(int32_t year) {
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
-static int32_t days_before(int32_t year, int32_t month) { /* in the year */
+static int32_t days_before(int32_t year, int32_t month) { /* days of the year before the month */
     static const int32_t days[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     return days[month - 1] + (month > 2 && is_leap(year));
 }
@@ -23,7 +23,7 @@ static int32_t days_in(int32_t year, int32_t month) {
     return month == 12 ? 31 : days_before(year, month + 1) - days_before(year, month);
 }
 
-/* From 1970-01-01 to the year's first day. */
+/* Days from 1970-01-01 to the first day of the year. */
 static int64_t days_to(int32_t year) {
     const int64_t y = (int64_t)year - 1;
     return 365 * ((int64_t)year - 1970) + (y / 4 - y / 100 + y / 400) -
@@ -114,7 +114,8 @@ enum status civil_check(const char *format, struct civil_parts *parts) {
     return OK;
 }
 
-/* Digits at *at: exactly `most` of them, or from 1 on if nothing touches the number. */
+/* Reads digits at *at: exactly `most` of them, or 1 to `most` if no other number touches them
+ * (alone). */
 static bool civil_number(const char **at, const char *end, size_t most, bool alone, int32_t *out) {
     size_t n = 0;
     int32_t v = 0;
@@ -162,7 +163,7 @@ static bool civil_directive(char d, const char **at, const char *end, bool alone
     }
 }
 
-/* Is the character of the format, or the one at its end, part of a number? */
+/* Is the character *f of the format part of a number? */
 static bool touches(const char *format, const char *f) {
     if (f < format || *f == '\0') {
         return false;
@@ -171,7 +172,7 @@ static bool touches(const char *format, const char *f) {
 }
 
 static bool read_format(const char *format, const char *at, const char *end, struct civil *c) {
-    bool after = false; /* a number */
+    bool after = false; /* the previous part of the format was a number */
     for (const char *f = format; *f != '\0'; f++) {
         if (*f != '%') {
             if (at == end || *at != *f) {

@@ -42,7 +42,8 @@ enum status field_buckets_bounds(struct field_rule *rule, const char *list) {
     }
 }
 
-/* "from, to, steps": steps buckets of one width between them, or of one ratio. */
+/* Reads "from, to, steps": `steps` buckets of equal width between from and to, or of equal ratio.
+ */
 enum status field_buckets_steps(struct field_rule *rule, const char *list, bool logarithmic) {
     char text[LIST_TEXT_MAX];
     double v[3] = {0}, extra = 0;

@@ -102,7 +102,7 @@ enum status field_clock_describe(const struct field_clock *c, struct buf *out) {
 
 /* --- cells ------------------------------------------------------------------------------------ */
 
-/* Digits alone that went through a column of floats: 14102100.0. */
+/* The cell without ".0" at its end, which digits get in a column of floats: 14102100.0. */
 static struct span without_zeros(const char *format, struct span cell) {
     return strchr(format, '.') == NULL && cell.n > 2 && cell.at[cell.n - 1] == '0' &&
                    cell.at[cell.n - 2] == '.'
@@ -122,7 +122,7 @@ static bool read_text(const struct field_clock *c, struct span cell, double *sec
 }
 
 static bool read_number(const struct field_clock *c, struct span cell, double *seconds) {
-    uint64_t whole = 0; /* digits alone, as nearly always: read in a tenth of the time */
+    uint64_t whole = 0; /* nearly always digits only: ten times as fast */
     double v = 0;
     if (field_number_u64(cell, &whole)) {
         v = (double)whole;
@@ -173,7 +173,7 @@ const char *field_clock_digits_guess(struct span cell) {
     return NULL;
 }
 
-/* A text is no number. */
+/* Guesses the format of a text that is not a number. */
 static const char *text_guess(struct span cell) {
     static const char *const formats[] = {"iso",
                                           "%Y/%m/%d %H:%M:%S",

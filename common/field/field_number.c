@@ -54,7 +54,7 @@ enum field_fault field_number_f64(struct span text, double *out) {
     }
     memcpy(copy, text.at, text.n);
     copy[text.n] = '\0';
-    if (field_number_plain_at(copy, out) == copy + text.n) { /* as nearly always */
+    if (field_number_plain_at(copy, out) == copy + text.n) { /* the usual case */
         return FIELD_FINE;
     }
     if (strspn(copy, "0123456789+-.eE") != text.n) {
@@ -76,8 +76,8 @@ enum field_fault field_number_f32(struct span text, float *out) {
 
 /* --- in a log's own style --------------------------------------------------------------------- */
 
-/* Behind a mark of thousands there are three digits and then no fourth; before the first, one to
- * three. */
+/* After a mark of thousands exactly three digits must follow. Before the first mark there must be
+ * one to three digits, before each later one three. */
 static bool parts_thousands(struct span text, size_t i, size_t digits_before, bool first) {
     size_t n = 0;
     while (i + 1 + n < text.n && field_is_digit(text.at[i + 1 + n])) {
@@ -119,7 +119,7 @@ bool field_number_plain(const struct number_style *style, struct span text,
 
 struct span field_id_plain(char decimal, struct span text) {
     if (text.n > 0 && text.at[0] > '0' && text.at[text.n - 1] > '0') {
-        return text; /* most are as they should be */
+        return text; /* the usual case: nothing to cut off */
     }
     const char point = decimal == 0 ? '.' : decimal;
     text = span_trimmed(text);

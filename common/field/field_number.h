@@ -5,15 +5,15 @@
 #include <stdint.h>
 #include "span.h"
 
-/* Why a text gives no id or no number. */
+/* Why a text is not an id or not a number. */
 enum field_fault { FIELD_FINE, FIELD_NO_ID, FIELD_NO_NUMBER, FIELD_NOT_FINITE };
 const char *field_fault_text(enum field_fault fault); /* "a value is not a number" */
 
 /* --- in the program's way: digits, a point --- */
 
-/* A decimal number of at most 64 bits, all of the text. */
+/* The whole text must be a decimal number of at most 64 bits. */
 bool field_number_u64(struct span text, uint64_t *out);
-/* The text as a number if it is one in its shortest form, else its hash. */
+/* The number, if the text is one in its shortest form; otherwise the hash of the text. */
 uint64_t field_number_or_hash(struct span text);
 /* A decimal fraction: digits, sign, point, exponent. FIELD_NO_NUMBER, FIELD_NOT_FINITE (also nan
  * and inf). */
@@ -25,9 +25,10 @@ static inline bool field_is_digit(char c) {
 }
 
 #define FIELD_DIGITS_EXACT 15 /* 10^15 < 2^53 */
-/* The value at `at`, and where it ends; NULL if it is not at most FIELD_DIGITS_EXACT plain digits
- * with a point. Both integers of the quotient are exact as double, so it is what strtod gives. The
- * text is followed by a byte that is no part of a number; reading stops there. */
+/* Reads the value at `at` and returns where it ends. Returns NULL if there are no digits, or more
+ * than FIELD_DIGITS_EXACT; a point is allowed. Both integers of the quotient are exact as double,
+ * so the result is the one of strtod. The text must be followed by a byte that is no part of a
+ * number; reading stops there. */
 static inline const char *field_number_plain_at(const char *at, double *out) {
     static const double tens[FIELD_DIGITS_EXACT + 1] = {
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
@@ -55,19 +56,19 @@ static inline const char *field_number_plain_at(const char *at, double *out) {
 
 /* --- in a log's own style --- */
 
-#define FIELD_NUMBER_BYTES 80 /* room for a number of 63 bytes and what may be read behind it */
+#define FIELD_NUMBER_BYTES 80 /* a number of 63 bytes, and the bytes that may be read after it */
 
 struct number_style {
     char decimal;   /* 0: a point */
     char thousands; /* 0: none */
 };
 
-/* The number in the program's way, with a point and without what parts thousands: the text itself
- * if the style asks for no change, else in copy. false: it is not written in that style; then
- * thousands stand where no thousands are ("19.90" with a point for thousands), or there are two
- * decimals. */
+/* Rewrites a number in the program's way: with a decimal point and without marks of thousands. *out
+ * is the text itself if the style needs no change, otherwise it is in copy. Returns false if the
+ * number is not written in that style: a mark of thousands stands in a wrong place ("19.90" with a
+ * point for thousands), or there are two decimal marks. */
 bool field_number_plain(const struct number_style *style, struct span text,
                         char copy[FIELD_NUMBER_BYTES], struct span *out);
-/* The id in a text: without blanks around it, zeros before it, and a fraction of zeros behind it.
+/* The id in a text, without blanks around it, leading zeros, and a fraction of zeros at its end.
  */
 struct span field_id_plain(char decimal, struct span text);

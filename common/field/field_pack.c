@@ -8,7 +8,7 @@
 #define BUDGET_FACTOR  ((size_t)64)
 #define BUDGET_BASE    ((size_t)64 << 10)
 
-/* Kinds on disk: position. */
+/* The number of a kind on disk is its position here. */
 static const enum field_kind disk_kinds[] = {FIELD_UNKNOWN, FIELD_HASH_TEXT, FIELD_ID,
                                              FIELD_NUMERIC, FIELD_ALICCP};
 #define DISK_KINDS (sizeof disk_kinds / sizeof disk_kinds[0])
@@ -65,7 +65,7 @@ static enum status check_bounds(const char *name, const Esmm__FieldSchema *in) {
     return OK;
 }
 
-/* A hash's name goes into messages. */
+/* The name of a hash appears in messages, so it must be printable. */
 static bool hash_good(const char *hash, bool wanted) {
     const size_t n = strlen(hash);
     bool good = (n > 0) == wanted && n < sizeof((struct field_schema){0}.hash);

@@ -1,5 +1,6 @@
-/* field_pack.h - what the two manifests that are protobuf messages, a data set's (dataset.c) and a
- * checkpoint's (manifest.c), have in common: their fields, and unpacking what is not to be trusted.
+/* field_pack.h - the common part of the two manifests that are protobuf messages: the one of a data
+ * set (dataset.c) and the one of a checkpoint (manifest.c). Both hold fields, and both must unpack
+ * bytes that cannot be trusted.
  */
 #pragma once
 
@@ -12,29 +13,29 @@ struct field_packed {
     ProtobufCBinaryData missing[FIELD_MISSING_MAX];
 };
 
-/* The message of a field; it points into *f, which is only read. NULL if nothing is known (f may be
- * NULL): then there is none. */
+/* Makes the message of a field. It points into *f, which is only read. Returns NULL, which means no
+ * message, if nothing is known of the field; f may be NULL. */
 Esmm__FieldSchema *field_pack(const struct field_schema *f, struct field_packed *out);
-/* The number of a side. */
+/* The number of a side on disk. */
 uint32_t field_pack_side(enum side side);
 
-/* A manifest's line about a field. */
+/* What a manifest says of one field. */
 struct field_line {
     const char *name;
     uint32_t side;
     const Esmm__FieldSchema *schema; /* NULL: nothing is known */
 };
-/* What a manifest says of its fields, in slot order, and of times, into empty ones. ERR_CORRUPT:
- * names or sides that are none, another order, bounds that do not ascend or are not finite, an
- * unknown kind, and the like; ERR_MEMORY. */
+/* Fills *schema and *schemas, which must be empty, with what a manifest says of its fields (in slot
+ * order) and of times. ERR_CORRUPT: a name or side is not valid, the order is wrong, bounds do not
+ * ascend or are not finite, a kind is unknown, and the like. ERR_MEMORY. */
 enum status field_unpack(const struct field_line *lines, size_t count, const char *times,
                          struct schema *schema, struct field_schemas *schemas);
 
-/* protobuf-c takes memory as the bytes tell it to, up to some 60 times their length. This allocator
- * gives out 64 times as much as they are, and 64 KB, but at most `most`. */
+/* protobuf-c allocates what the bytes ask for, up to about 60 times their length. This allocator
+ * limits it to 64 times their length plus 64 KB, and to `most` at the most. */
 struct pack_budget {
     ProtobufCAllocator allocator;
     size_t left;
-    bool no_memory; /* what it refused was within the budget */
+    bool no_memory; /* a request within the budget failed */
 };
 void pack_budget_init(struct pack_budget *b, size_t bytes, size_t most);

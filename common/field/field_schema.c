@@ -5,7 +5,7 @@
 
 #include "common/base/mem.h"
 
-#define BOUNDS_SHOWN 8u /* more are counted */
+#define BOUNDS_SHOWN 8u /* if there are more, only their number and range are shown */
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
@@ -121,7 +121,7 @@ const char *field_kind_name(enum field_kind kind) {
     }
 }
 
-/* Text as it may stand in a message: what is no printable ASCII as \xHH. */
+/* Appends a text for a message: bytes that are not printable ASCII are written as \xHH. */
 static enum status put_shown(struct buf *out, const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         const unsigned char c = (unsigned char)text[i];
@@ -183,7 +183,7 @@ struct sides {
     struct buf *doubts;
 };
 
-/* Ids that are numbers in the text are the same, from whichever format. */
+/* FIELD_ID and FIELD_ALICCP give the same ids: both take the number in the text. */
 static bool same_kind(const struct field_schema *x, const struct field_schema *y) {
     const bool numbers = (x->kind == FIELD_ID || x->kind == FIELD_ALICCP) &&
                          (y->kind == FIELD_ID || y->kind == FIELD_ALICCP);
@@ -208,7 +208,7 @@ static bool same_bounds(const struct field_schema *x, const struct field_schema 
     return x->bound_count == y->bound_count && first_other(x, y) == x->bound_count;
 }
 
-/* Two long lists may look alike from first to last. */
+/* Long lists are shown only by their first and last bounds, so the first difference is named. */
 static enum status put_first_other(const struct field_schema *x, const struct field_schema *y,
                                    struct buf *out) {
     const uint32_t k = first_other(x, y);
@@ -264,8 +264,8 @@ static enum status put_missing(const struct field_schema *f, struct buf *out) {
     return OK;
 }
 
-/* The head of a line on a field that stands for others: field 'age' (and 2 more): A has ...; B has
- * ... */
+/* Begins the line of a doubt about a field and `others` more: field 'age' (and 2 more): A has ...;
+ * B has ... */
 static enum status put_both(const struct sides *s, const struct field_schema *x,
                             const struct field_schema *y, uint32_t others,
                             enum status (*put)(const struct field_schema *, struct buf *)) {
@@ -279,8 +279,8 @@ static enum status put_both(const struct sides *s, const struct field_schema *x,
     return put(y, s->doubts);
 }
 
-/* Fields that both sides have and that are alike in some way: the first, and how many. Mostly one
- * key of [log] makes the difference, and with it all fields have it: one line says so. */
+/* Fields of both sides that have the same kind of doubt: the first one, and their number. Usually
+ * one key of [log] causes the doubt for all fields, so they share one line. */
 struct found {
     const struct field_schema *x, *y;
     uint32_t count;

@@ -1,6 +1,6 @@
 #include "field_text.h"
 
-/* How many bounds are at most v. */
+/* The number of bounds that are <= v. */
 static uint32_t bucket_of(const struct field_rule *r, double v) {
     uint32_t low = 0, high = r->bound_count;
     while (low < high) {

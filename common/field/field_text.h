@@ -1,24 +1,24 @@
-/* field_text.h - a text of a log as a feature id, by its field's schema: what `esmm prep` does with
- * a cell, and `esmm inspect --text` with its argument. */
+/* field_text.h - turns a text of a log into a feature id, by the schema of its field. `esmm prep`
+ * does this with a cell, `esmm inspect --text` with its argument. */
 #pragma once
 
 #include "field_schema.h"
 #include "common/base/hash.h"
 #include "field_number.h"
 
-/* How texts of a field become ids. */
+/* How the texts of a field become ids. */
 struct field_rule {
     enum field_kind kind;
-    /* [bound_count] ascending; numeric only. Bucket k: k bounds are at most the value. */
+    /* [bound_count] ascending; numeric only. A value is in bucket k if k bounds are <= it. */
     double *bounds;
     uint32_t bound_count;
 };
 
-/* Of all kinds but FIELD_HASH_TEXT; see below. */
+/* field_text_id for all kinds except FIELD_HASH_TEXT. */
 enum field_fault field_text_number(const struct field_rule *rule, struct span text, uint64_t *id);
-/* The id of one value: no separators, no weight, not missing, a number with a point for decimals.
- * Of FIELD_ID the text is what field_id_plain leaves of it. FIELD_FINE, or why it has none (of a
- * kind that is unknown: FIELD_NO_ID). */
+/* The id of one value. The text must have no separators and no weight, must not be missing, and a
+ * number must use a decimal point. For FIELD_ID, field_id_plain is applied to the text first.
+ * Returns FIELD_FINE, or why there is no id (FIELD_NO_ID for an unknown kind). */
 static inline enum field_fault field_text_id(const struct field_rule *rule, struct span text,
                                              uint64_t *id) {
     if (rule->kind != FIELD_HASH_TEXT) {
@@ -27,7 +27,7 @@ static inline enum field_fault field_text_id(const struct field_rule *rule, stru
     *id = hash_bytes(text.at, text.n);
     return FIELD_FINE;
 }
-/* The value in a text: behind the last weight separator, if there is one, is its weight, in that
- * style. *fault stays as it is, or says that the weight is no number. */
+/* Returns the value in a text. If there is a weight separator, the text after the last one is the
+ * weight, written in that style. *fault changes only if the weight is not a number. */
 struct span field_text_value(char weight_separator, const struct number_style *style,
                              struct span text, float *weight, enum field_fault *fault);

@@ -10,14 +10,14 @@ struct span {
     size_t n;
 };
 
-/* All of a text that ends with NUL. */
+/* The whole of a text that ends with NUL. */
 static inline struct span span_of(const char *text) {
     return (struct span){text, strlen(text)};
 }
 static inline bool span_same(struct span a, struct span b) {
     return a.n == b.n && memcmp(a.at, b.at, a.n) == 0;
 }
-/* Without the blanks and tabs around it. */
+/* The text without the blanks and tabs around it. */
 static inline struct span span_trimmed(struct span text) {
     while (text.n > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
         text.at++;

@@ -11,7 +11,7 @@ static enum status list_put(char *out, size_t *n, char byte) {
     return OK;
 }
 
-/* The text in quotes that begins at *at, which then stands behind the closing one. */
+/* Reads the quoted text that begins at *at and moves *at behind the closing quote. */
 static enum status list_quoted(const char **at, char *out) {
     const char *from = *at;
     size_t n = 0;
@@ -27,7 +27,7 @@ static enum status list_quoted(const char **at, char *out) {
     return fail(ERR_CONFIG, "%.40s: the quote is not closed", from);
 }
 
-/* The n bytes at `at`, without blanks at their end. */
+/* Copies the n bytes at `at`, without blanks at their end. */
 static enum status list_plain(const char *at, size_t n, char *out) {
     size_t to = 0;
     while (n > 0 && strchr(blanks, at[n - 1]) != NULL) {

@@ -54,7 +54,7 @@ static int32_t offset_at(int64_t utc) {
     return localtime_r(&t, &tm) == NULL ? 0 : (int32_t)tm.tm_gmtoff;
 }
 
-/* The first second in (from, to] with another offset than at `from`. */
+/* The first second in (from, to] whose offset differs from the one at `from`. */
 static int64_t change_between(int64_t from, int64_t to) {
     const int32_t before = offset_at(from);
     while (to - from > 1) {
@@ -87,7 +87,7 @@ static enum status zone_walk(struct zone *z, const char *name) {
     return OK;
 }
 
-/* The C library takes a name that it does not know for UTC; so the file is looked at first. */
+/* The C library treats an unknown name as UTC. So this checks first that the zone's file exists. */
 static enum status zone_known(const char *name) {
     const char *set = getenv("TZDIR"), *dir = set != NULL && set[0] != '\0' ? set : DATABASE;
     char path[PATH_BYTES_MAX], *data = NULL;
@@ -146,7 +146,7 @@ int64_t zone_utc(const struct zone *z, int64_t wall, enum zone_fit *fit) {
     if (z->count == 0) {
         return wall;
     }
-    while (high - low > 1) { /* the last change that is surely before */
+    while (high - low > 1) { /* find the last change that is surely before the time */
         const uint32_t mid = low + (high - low) / 2;
         if (z->from[mid] <= wall - OFFSET_MAX) {
             low = mid;

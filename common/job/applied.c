@@ -1,19 +1,19 @@
 /* applied.c - the set of applied batch names (see applied.h).
  *
- * Epochs below `base` are complete. The few epochs that are not have an entry each, sorted by
- * number: an array of bits, one a batch, in which each shard's place is that of the plan
- * (batch_bits.h). Both sides of a decode must share the plan, which fixes the array's size; hostile
- * bytes can therefore make at most EPOCHS_MAX arrays.
+ * Epochs below `base` are complete. Each of the few incomplete epochs that have names has an entry,
+ * sorted by number: an array with one bit per batch, where the plan gives each shard its place
+ * (batch_bits.h). Encoder and decoder must share the plan, which fixes the array's size, so hostile
+ * bytes can make at most EPOCHS_MAX arrays.
  *
  * Encoded: u32 version, u32 shards, u64 hash of the plan, u32 base, u32 epochs; per epoch u32
- * number, u32 shards that have a name; per such shard u32 number, its bitmap. There is one encoding
- * of a set: epochs and shards ascend, no bitmap is empty, spare bits are 0, and an epoch that could
- * be folded into base is.
+ * number, u32 shards that have a name; per such shard u32 number, its bitmap. Each set has exactly
+ * one encoding: epochs and shards ascend, no bitmap is empty, spare bits are 0, and every epoch
+ * that can be folded into base is folded.
  *
- * An open set has version 2. The servers, the coordinator and a checkpoint's reader know of a
- * growing plan to different ends, so its encoding speaks only of shards that have a name: `shards`
- * is one beyond the last of them, and the hash is of their numbers and batches. base is 0 and
- * epochs 0 or 1.
+ * An open set has version 2. The servers, the coordinator and a checkpoint's reader may know
+ * different numbers of shards of a growing plan, so the encoding contains only shards that have a
+ * name: `shards` is one beyond the last of them, and the hash covers their numbers and batches.
+ * base is 0; epochs is 0 or 1.
  */
 #include "applied.h"
 
@@ -25,7 +25,7 @@
 
 #define APPLIED_VERSION      1u
 #define APPLIED_VERSION_OPEN 2u
-#define EPOCHS_MAX           1024u /* incomplete at a time */
+#define EPOCHS_MAX           1024u /* incomplete epochs at a time */
 
 struct epoch {
     uint32_t number;
@@ -118,7 +118,7 @@ static enum status epoch_insert(struct applied *a, uint32_t number, struct epoch
     return OK;
 }
 
-/* from: an epoch of a set with the same plan, or of one that knows the first shards of it. */
+/* from: an epoch of a set with the same plan, or with only the first shards of it. */
 static enum status epoch_copy(struct applied *a, const struct epoch *from, size_t bytes) {
     struct epoch *e = NULL;
     TRY(epoch_insert(a, from->number, &e));
@@ -133,7 +133,7 @@ static void epoch_remove(struct applied *a, uint32_t at) {
     memmove(&a->epochs[at], &a->epochs[at + 1], (a->epoch_count - at) * sizeof *a->epochs);
 }
 
-/* Complete epochs that follow on base join it. */
+/* Folds complete epochs that start at base into it. */
 static void epochs_fold(struct applied *a) {
     while (!a->open && a->epoch_count > 0 && a->epochs[0].number == a->base &&
            a->epochs[0].names == a->plan.total) {
@@ -271,7 +271,7 @@ out:
     return status;
 }
 
-/* Sets of one plan may know of it to different ends: makes `into` know all that `with` knows. */
+/* Makes `into` know all shards that `with` knows; both sets belong to one plan. */
 static enum status plan_learn(struct applied *into, const struct applied *with) {
     if (into->open != with->open) {
         return fail(ERR_CONFIG, "the names of a stream and those of a fixed data set");
@@ -308,7 +308,7 @@ static void epoch_and(const struct applied *a, struct epoch *e, const struct app
 enum status applied_intersect(struct applied *into, const struct applied *with) {
     enum status status = OK;
     TRY_OUT(plan_learn(into, with));
-    for (uint32_t i = 0; i < with->epoch_count; i++) { /* `into` has all names of those */
+    for (uint32_t i = 0; i < with->epoch_count; i++) { /* `into` has all names of these epochs */
         if (with->epochs[i].number < into->base) {
             TRY_OUT(epoch_copy(into, &with->epochs[i], batch_bits_bytes(&with->plan)));
         }
@@ -323,10 +323,10 @@ enum status applied_intersect(struct applied *into, const struct applied *with) 
             epoch_remove(into, i);
         }
     }
-    /* Nothing folds: an epoch complete in both and next to both bases was below them already. */
+    /* No epoch needs folding: one that is complete in both sets is already below a base. */
 out:
     while (into->epoch_count > 0 && into->epochs[0].number < into->base) {
-        epoch_remove(into, 0); /* copied before memory ended */
+        epoch_remove(into, 0); /* copied before memory ran out */
     }
     return status;
 }
@@ -440,7 +440,7 @@ static enum status other_data(uint32_t its_shards, uint32_t shards) {
                 its_shards, shards);
 }
 
-/* What only the whole of an open set shows. */
+/* Checks that need the whole open set. */
 static enum status open_check(const struct applied *a, uint32_t its_shards, uint64_t its_hash) {
     uint32_t end;
     const uint64_t hash = named_hash(a, &end);

@@ -18,12 +18,13 @@ struct batch_bits {
     size_t batches_cap, offset_cap;
 };
 
-/* A copy of batches[shards]. ERR_MEMORY; batch_bits_fini in any case. */
+/* Copies batches[shards]. ERR_MEMORY; call batch_bits_fini even after a failure. */
 enum status batch_bits_init(struct batch_bits *p, const uint32_t *batches, uint32_t shards);
 void batch_bits_fini(struct batch_bits *p); /* safe on a zeroed struct */
-/* As many shards at least; new ones have no batches. ERR_MEMORY leaves the plan as it was. */
+/* Extends the plan to at least this many shards; new ones have no batches. ERR_MEMORY leaves the
+ * plan as it was. */
 enum status batch_bits_extend(struct batch_bits *p, uint32_t shards);
-/* Gives a shard that has none its batches: the bits of those behind it move. */
+/* Gives batches to a shard that has none; the bits of later shards move. */
 void batch_bits_fill(struct batch_bits *p, uint32_t shard, uint32_t batches);
 bool batch_bits_equal(const struct batch_bits *a, const struct batch_bits *b);
 uint64_t batch_bits_hash(const struct batch_bits *p);

@@ -1,12 +1,12 @@
-/* config.h - what a job is to do: the typed configuration and its INI form.
+/* config.h - the typed configuration of a job and its INI form.
  *
- * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value.
- * An unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with
- * file and line. To add a key, add its field here and its row in config_keys.c, which has the
- * default, the range and what docs/config.md says of it.
+ * Sources in order: defaults (the paper's values) < --conf FILE (INI) < --set section.key=value. An
+ * unknown section or key is ERR_CONFIG and names the nearest known one (edit distance), with file
+ * and line. To add a key, add its field here and its row in config_keys.c, which holds the default,
+ * the range and the text for docs/config.md.
  *
- * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). A
- * field named there that the data does not have is an error when the config meets the schema.
+ * [field.NAME] sections override [table] for the field of that name (NAME as in the schema). If the
+ * data lacks a field named there, layout_init fails.
  */
 #pragma once
 
@@ -25,11 +25,11 @@
 
 struct field_override {
     char name[FIELD_NAME_MAX];
-    uint64_t given; /* which keys of [table], a bit each */
+    uint64_t given; /* the keys of [table] that are set here, one bit each */
     struct table_config table;
 };
 
-/* Section by section. What each key means, its default and its bounds: config_keys.c. */
+/* The keys, section by section. config_keys.c has each key's meaning, default and bounds. */
 struct config {
     /* [model] */
     enum model_name model;
@@ -42,9 +42,8 @@ struct config {
     float behaviour_weight, calibrator_weight, dropout;
     uint32_t oversampling_factor, behaviours, experts, levels;
     bool prior_bias;
-    float
-        prior_cvr; /* with 1 the CVR tower ranks badly for long where conversions are not rare, with
-                        0 where they are (docs/quality.md) */
+    float prior_cvr; /* with 1 the CVR tower ranks badly for a long time if conversions are not
+                      rare, with 0 if they are rare (docs/quality.md) */
     /* [train] */
     uint32_t batch, epochs, staleness_max, in_flight, warmup_steps;
     uint64_t max_steps; /* UINT64_MAX: no limit; 0: save the initial state only */
@@ -68,7 +67,7 @@ struct config {
     uint64_t ticket_bytes, copy_bytes; /* per partition */
     /* [checkpoint]; 0: off */
     uint64_t every_impressions, every_seconds;
-    uint32_t every_shards; /* when just so many more are trained, and none in part */
+    uint32_t every_shards; /* at exactly this many more trained shards, with none half trained */
     uint32_t keep;
     /* [wire] */
     enum value_type wire_values;
@@ -87,18 +86,18 @@ enum status config_read(struct config *c, const char *path);
 enum status config_parse(struct config *c, const char *name, const char *text);
 /* One "section.key=value" ("field.205.dim=8" for overrides). ERR_CONFIG. */
 enum status config_set(struct config *c, const char *assignment);
-/* Checks that belong to more than one key (sync and deterministic, ranges). ERR_CONFIG. */
+/* Checks all ranges, and the rules between several keys (sync and deterministic). ERR_CONFIG. */
 enum status config_check(const struct config *c);
 /* The whole effective configuration as INI that config_parse reads back to the same struct. */
 enum status config_text(const struct config *c, struct buf *out);
-/* ERR_CONFIG, with key and both values, at the first of the keys "section.name" in which `was` and
- * `now` differ. keys: NULL after the last, none of [table]. */
+/* OK if `was` and `now` agree in all the keys ("section.name"; NULL after the last; none of
+ * [table]). Else ERR_CONFIG, with the first key that differs and both values. */
 enum status config_same(const struct config *was, const struct config *now,
                         const char *const *keys);
-/* The same of a field's table; names: keys of [table], NULL after the last. */
+/* The same for a field's table; names: keys of [table], NULL after the last. */
 enum status config_same_table(const struct config *was, const struct config *now, const char *field,
                               const char *const *names);
-/* [table] with the overrides of the field `name`; its dim is that of a row, which has all the
+/* [table] with the overrides of the field `name`. Its dim is the width of a row, with all the
  * model's dictionaries (method.h). */
 struct table_config config_table(const struct config *c, const char *name);
 /* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */

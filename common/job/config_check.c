@@ -1,9 +1,10 @@
-/* config_check.c - what no key says of itself: which values go together (docs/config.md). */
+/* config_check.c - checks the rules between several keys (docs/config.md). */
 #include "config.h"
 
 #include "common/base/mem.h"
 
-/* What the keys' own rules say, for a struct that was filled in otherwise: print and read back. */
+/* Checks each key's own rules, for a struct that was not filled by parsing: prints it and reads it
+ * back. */
 static enum status config_check_ranges(const struct config *c) {
     struct config *copy = NULL;
     struct buf text = BUF_EMPTY;
@@ -34,7 +35,7 @@ static enum status config_check_dims(const struct config *c) {
     return OK;
 }
 
-/* FTRL computes a weight from z and n anew: what decay took from it would come back. */
+/* FTRL computes each weight anew from z and n, so the effect of decay would be lost. */
 static enum status config_check_decay(const struct config *c) {
     for (uint32_t f = 0; f <= c->field_count; f++) {
         const bool all = f == c->field_count;

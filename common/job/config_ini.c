@@ -1,4 +1,4 @@
-/* config_ini.c - a configuration from a file. Other files, and --set, may set a key again. */
+/* config_ini.c - reads a configuration from a file. Other files, and --set, may set a key again. */
 #include "config_keys.h"
 #include "ini_file.h"
 

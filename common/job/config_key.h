@@ -31,11 +31,12 @@ struct config_key {
     const char *help;
 };
 
-/* Text to value; on failure *base is as before. ERR_CONFIG: key, value, what was expected. */
+/* Text to value; a failure leaves *base unchanged. ERR_CONFIG: key, value, what was expected. */
 enum status config_key_parse(const struct config_key *k, const char *text, void *base);
 /* Value to text that config_key_parse reads back to the same bits. ERR_MEMORY. */
 enum status config_key_print(const struct config_key *k, const void *base, struct buf *out);
-/* What the key takes, as the reference says it: "`true` `false`", "0 to 1". ERR_MEMORY. */
+/* The values that the key takes, as text for the reference: "`true` `false`", "0 to 1". ERR_MEMORY.
+ */
 enum status config_key_range(const struct config_key *k, struct buf *out);
-/* The text of choice number `index` of "a|b|c", its length in *n; NULL past the last. */
+/* Choice number `index` of "a|b|c", with its length in *n; NULL beyond the last. */
 const char *config_choice(const char *choices, unsigned index, size_t *n);

@@ -1,8 +1,8 @@
 /* config_keys.c - the table of keys, and a configuration from assignments.
  *
  * A key is one row here and its field in config.h: defaults, setting, printing, checking, the
- * reference page and the search for the nearest name are loops over the rows. A value that is
- * refused leaves the configuration as it was.
+ * reference page and the search for the nearest name are loops over the rows. A refused value
+ * leaves the configuration unchanged.
  */
 #include "config_keys.h"
 
@@ -14,11 +14,11 @@
 
 #define C(member) offsetof(struct config, member)
 #define T(member) offsetof(struct table_config, member)
-#define SMALL     1e-30                  /* for what must be above zero */
-#define U64_TOP   18446744073709551616.0 /* what (double)UINT64_MAX is */
+#define SMALL     1e-30                  /* the minimum of values that must be above zero */
+#define U64_TOP   18446744073709551616.0 /* (double)UINT64_MAX */
 #define BELOW_ONE 0.9999999
 
-#define NAME_BYTES_MAX    100 /* of what a message repeats */
+#define NAME_BYTES_MAX    100 /* of a name that a message repeats */
 #define KEY_BYTES         (2 * NAME_BYTES_MAX + 2)
 #define TABLE_VALUE_BYTES 4 /* every member of struct table_config */
 _Static_assert(sizeof(enum optimizer_kind) == TABLE_VALUE_BYTES, "enums are as wide as the rest");
@@ -332,7 +332,7 @@ enum status config_set_in(struct config *c, const char *section, const char *nam
                     : config_key_parse(k, text, (void *)config_key_base(k, c));
 }
 
-/* A key has no dot and a field's name may have some: the section ends at the last dot. */
+/* The section ends at the last dot: a key has no dot, but a field's name may have some. */
 enum status config_set(struct config *c, const char *assignment) {
     char left[CONFIG_SECTION_BYTES + NAME_BYTES_MAX];
     size_t n = strcspn(assignment, "=");

@@ -1,4 +1,5 @@
-/* config_text.c - a configuration as text, where two of them differ, and the page of the keys. */
+/* config_text.c - writes a configuration as text, compares two of them, and writes the key
+ * reference. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* consistency.h - how far the trainers of a job may be apart (coord/staleness.h keeps them to it).
+/* consistency.h - how far apart the trainers of a job may be (coord/staleness.h enforces it).
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* ini_file.c - lines are read with inih, of which only `key = value` is asked.
+/* ini_file.c - reads lines with inih, which parses only `key = value` here.
  *
  * Its lines come from next_line() below, because inih alone is too forgiving here: it cuts section
  * names at 49 bytes (a field's name may have 63), splits long lines in two, takes an indented line
@@ -18,8 +18,8 @@
 #include "common/base/mem.h"
 
 #define FILE_BYTES_MAX ((size_t)1 << 20)
-#define SECTION_BYTES  272u /* a name of 127 bytes in quotes, each of which may be doubled */
-#define SHOWN_BYTES    100  /* of what a message repeats */
+#define SECTION_BYTES  272u /* a quoted name of 127 bytes, each of which may be a doubled quote */
+#define SHOWN_BYTES    100  /* of a text that a message repeats */
 
 struct given_key {
     uint64_t section, key; /* hashes */
@@ -33,7 +33,7 @@ struct ini_source {
     int line;       /* number of the line given last */
     char section[SECTION_BYTES];
     enum status status;
-    struct buf given; /* struct given_key: those so far that may come once */
+    struct buf given; /* struct given_key: the keys so far that may come only once */
 };
 
 static size_t least(size_t a, size_t b) {
@@ -42,7 +42,7 @@ static size_t least(size_t a, size_t b) {
 
 /* --- sections --------------------------------------------------------------------------------- */
 
-/* Where a name in quotes ends, in which a quote is written twice; `line` if there is none. */
+/* The end of a quoted name, in which a quote is written twice; `line` if no name is quoted. */
 static const char *behind_quotes(const char *line, size_t n) {
     const char *end = line + n, *close = memchr(line, ']', n);
     const char *at = close == NULL ? NULL : memmem(line, (size_t)(close - line), ".\"", 2);
@@ -55,7 +55,7 @@ static const char *behind_quotes(const char *line, size_t n) {
     return line;
 }
 
-/* The first ']' behind which nothing but a comment follows: a name may hold others. */
+/* The first ']' that is followed by nothing but a comment: a name may hold others. */
 static const char *section_end(const char *line, size_t n) {
     const char *end = line + n, *at = behind_quotes(line, n);
     while ((at = memchr(at, ']', (size_t)(end - at))) != NULL) {
@@ -90,7 +90,7 @@ static enum status take_section(struct ini_source *s, const char *line, size_t n
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-/* fgets for inih; lines that are none of its business reach it empty. */
+/* Replaces fgets for inih; it gives inih an empty line for each line that inih need not see. */
 static char *next_line(char *out, int bytes, void *stream) {
     static const char blanks[] = " \t\r\f\v";
     struct ini_source *s = stream;
@@ -112,7 +112,7 @@ static char *next_line(char *out, int bytes, void *stream) {
         n = 0;
     } else if (n > 0 && (line[0] == ';' || line[0] == '#')) {
         n = 0;
-    } else if (n + 3 > (size_t)bytes) { /* line end, NUL, and what inih reserves for a '\r' */
+    } else if (n + 3 > (size_t)bytes) { /* room for line end, NUL, and a '\r' that inih reserves */
         s->status = fail(
             ERR_CONFIG, "a line of %zu bytes, expected at most %d%s", n, bytes - 3,
             s->form->is_list == NULL ? "" : "; a list may go on in a second line of the same key");
@@ -143,7 +143,7 @@ static enum status note_given(struct ini_source *s, const char *key) {
     return buf_put(&s->given, &now, sizeof now);
 }
 
-/* inih's own idea of the section is always "": no section line reaches it. */
+/* `section` is always "", since inih sees no section line. */
 static int on_pair(void *user, const char *section, const char *key, const char *value) {
     struct ini_source *s = user;
     (void)section;

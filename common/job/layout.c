@@ -1,5 +1,5 @@
-/* layout.c - where each dense parameter lies, and its initial value: a pure function of (seed, name
- * of its array, index). See layout.h. */
+/* layout.c - the place of each dense parameter, and its initial value: a pure function of (seed,
+ * name of its array, index). See layout.h. */
 #include "layout.h"
 
 #include <assert.h>
@@ -133,7 +133,7 @@ static enum status put_columns_sides(struct layout *l, const struct schema *sche
     return OK;
 }
 
-/* The log odds of a rate, or NAN where there are none. */
+/* The log odds of a rate, or NAN if it has none. */
 static float log_odds(double rate) {
     return rate > 0 && rate < 1 ? (float)log(rate / (1 - rate)) : NAN;
 }
@@ -233,11 +233,11 @@ void layout_clear_foreign(const struct layout *l, float *dense) {
     }
 }
 
-/* What a weight's bound is beyond the rule of all. A layer with relu and that rule leaves a sixth
- * of the square of the differences between impressions, and a gate that starts as a mean of S
- * experts 1/S of that. Once, at the first level, that is as usual; through three levels more a CVR
- * tower would find next to nothing to learn from (docs/models.md). So experts above the first level
- * make up for both: the factor of He et al. 2015, and S. */
+/* The factor on a weight's usual bound. A layer with relu and the usual bound keeps only a sixth of
+ * the square of the differences between impressions, and a gate that starts as a mean of S experts
+ * keeps 1/S of that. One level, the first, does no harm; three more levels would leave a CVR tower
+ * almost nothing to learn from (docs/models.md). So experts above the first level correct for both:
+ * by the factor of He et al. 2015, and by S. */
 static double gain_of(const struct layout *l, const struct layout_array *a) {
     const bool expert = a->level > 0 && a->tower < l->experts && layout_is_weight(l, a);
     return expert ? sqrt(6.0 * l->choices) : 1.0;

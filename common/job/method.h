@@ -1,10 +1,10 @@
-/* method.h - what the models differ in (docs/models.md): which impressions a model trains on, how
- * many vectors a feature has, and which towers stand on them. The rest of the difference is the
- * loss (worker/model/loss.h). The paper's methods are those of Ma et al. 2018, section 3.2.
+/* method.h - how the models differ (docs/models.md): the impressions that a model trains on, the
+ * number of vectors per feature, and the towers. The losses differ too (worker/model/loss.h). The
+ * paper's methods are those of Ma et al. 2018, section 3.2.
  *
  * A dictionary is one embedding vector per feature. A model whose towers share nothing (esmm-ns,
- * division, unbias) has two: a row holds both, the first for tower 0, the second for tower 1, so a
- * row is two times `table.dim` wide and the servers need not know.
+ * division, unbias) has two: a row holds both, the first for tower 0, the second for tower 1. So a
+ * row is two times `table.dim` wide, and the servers need not know of dictionaries.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 #define TOWERS_MAX     6
-#define BEHAVIOURS_MAX 4 /* between click and conversion */
-#define LEVELS_MAX     4 /* of experts */
+#define BEHAVIOURS_MAX 4 /* behaviours between click and conversion */
+#define LEVELS_MAX     4 /* levels of experts */
 
-/* What is trained (docs/models.md). */
+/* The model to train (docs/models.md). */
 enum model_name {
     MODEL_ESMM,
     MODEL_CTR,
@@ -37,10 +37,10 @@ enum model_name {
 };
 enum model_input { INPUT_CONCAT, INPUT_SIDES };  /* layout.h */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
-/* What is done about unclicked impressions that a log did not keep (struct dataset's sample_rate):
- * each that it kept counts more, or p_ctr is corrected. */
+/* How to correct for unclicked impressions that a log did not keep (struct dataset's sample_rate):
+ * give each kept one more weight, or correct p_ctr. */
 enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
-/* What is done about conversions that come late (worker/model/loss_delay.c). */
+/* How to handle conversions that come late (worker/model/loss_delay.c). */
 enum delay_method {
     DELAY_NONE,
     DELAY_FNW,
@@ -54,21 +54,21 @@ enum delay_method {
 
 struct method {
     uint32_t towers;
-    const char *tower[TOWERS_MAX]; /* what each gives, as in the names of its arrays: "ctr.w1" */
+    const char *tower[TOWERS_MAX]; /* what each predicts; array names begin with it: "ctr.w1" */
     uint32_t dictionaries;         /* 1 or 2 */
-    bool all;                      /* trains on all impressions; else on clicked ones, and perhaps a
-                              share of the others (common/data/sampling.h) */
+    bool all;                      /* trains on all impressions; else on clicked ones, and
+                                      perhaps a share of the others (common/data/sampling.h) */
     bool has_ctr, has_cvr;         /* which of p_ctr and p_cvr it predicts */
-    uint32_t experts_per; /* its first layer has so many times model.experts experts; 0: none */
+    uint32_t experts_per; /* its first layer has this times model.experts experts; 0: none */
     bool attention;       /* tower 1 attends to tower 0 before the output layer */
     bool whole_batch;     /* its loss needs sums over the batch first (loss_totals) */
-    uint32_t heads;       /* of method_with: how many of the last towers are model.delay's */
+    uint32_t heads;       /* set by method_with: number of towers, at the end, of model.delay */
 };
 
 const struct method *method_of(enum model_name name);
-/* The same with the towers that a job's [model] asks for. Of chain: as many as there are behaviours
- * between click and conversion, and two. Behind the model's own: the heads of its delay method,
- * "rn", "dp", "lag" (docs/stream.md). */
+/* The same with the towers that a job's [model] asks for. chain has two more towers than there are
+ * behaviours between click and conversion. After the model's own towers come the heads of its delay
+ * method: "rn", "dp", "lag" (docs/stream.md). */
 struct method method_with(enum model_name name, uint32_t behaviours, enum delay_method delay);
-/* How many heads a delay method has. */
+/* The number of heads of a delay method. */
 uint32_t method_heads(enum delay_method delay);

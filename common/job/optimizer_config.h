@@ -1,11 +1,11 @@
-/* optimizer_config.h - an update rule and its constants, of rows ([table]) or of the dense vector
+/* optimizer_config.h - an update rule and its constants, for rows ([table]) or for the dense vector
  * ([dense]). ps/optimizer.h applies them; docs/config.md has ranges and defaults. */
 #pragma once
 
 #include "optimizer_kind.h"
 
-/* Whose count of steps corrects the bias of Adam's moments in rows: all batches' (as in
- * torch.optim.SparseAdam and TensorFlow's LazyAdam), or the row's own updates. */
+/* The step count that corrects the bias of Adam's moments in rows: the count of all batches (as in
+ * torch.optim.SparseAdam and TensorFlow's LazyAdam), or of the row's own updates. */
 enum bias_correction { CORRECT_BATCH, CORRECT_ROW };
 
 struct optimizer_config {

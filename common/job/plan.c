@@ -1,4 +1,4 @@
-/* plan.c - see plan.h. The two kinds of permutation draw from different streams of one seed. */
+/* plan.c - see plan.h. The two kinds of permutation use different random streams of one seed. */
 #include "plan.h"
 
 #include "common/base/rng.h"

@@ -1,4 +1,4 @@
-/* plan.h - how a data set is cut into batches, and in which order an epoch takes them.
+/* plan.h - cuts a data set into batches and gives their order in an epoch.
  *
  * Pure functions of (data set, batch size, seed, epoch, shard), so that a coordinator, a worker and
  * a resumed job agree without talking. A shard of n impressions is cut into ceil(n / batch_max)
@@ -17,7 +17,7 @@
 static inline uint32_t plan_batches(uint32_t impressions, uint32_t batch_max) {
     return (impressions + batch_max - 1) / batch_max;
 }
-/* The same of a shard of which `sampled` impressions are trained on; no batch is empty. */
+/* The same for a shard of which only `sampled` impressions are trained on; no batch is empty. */
 static inline uint32_t plan_sampled_batches(uint32_t impressions, uint32_t sampled,
                                             uint32_t batch_max) {
     const uint32_t batches = plan_batches(impressions, batch_max);

@@ -1,10 +1,10 @@
 /* row_initial.c - normal values without libm.
  *
- * Rows are drawn far more often than once: every pull of a feature that has no row yet draws its
- * initial value. So row_initial does not call libm: it makes normals in pairs (Box-Muller) with
- * polynomials for log, sin and cos, in loops without branches that the compiler vectorises. That
- * also makes rows the same on every machine, which libm, choosing its code by the processor, does
- * not promise. Absolute errors are below 1e-6 of a standard deviation.
+ * A row's initial value is computed often: at every pull of a feature that has no row yet. So
+ * row_initial does not call libm: it makes normals in pairs (Box-Muller) with polynomials for log,
+ * sin and cos, in loops without branches, which the compiler vectorises. This also makes rows equal
+ * on every machine; libm chooses its code by the processor and does not promise that. Absolute
+ * errors are below 1e-6 of a standard deviation.
  */
 #include "row_initial.h"
 

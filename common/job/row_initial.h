@@ -1,4 +1,4 @@
-/* row_initial.h - the values that a row begins with: a pure function of seed and key. */
+/* row_initial.h - the initial values of a row: a pure function of seed and key. */
 #pragma once
 
 #include <stdint.h>

@@ -45,7 +45,7 @@ enum status schema_add(struct schema *s, const char *name, enum side side) {
         return fail(ERR_LIMIT, "field '%s' is one too many, expected at most %d", name, FIELDS_MAX);
     }
     struct field *f = &s->fields[s->count++];
-    memset(f, 0, sizeof *f); /* the bytes after the name are compared and hashed by some */
+    memset(f, 0, sizeof *f); /* some callers compare and hash the bytes after the name */
     memcpy(f->name, name, strlen(name));
     f->side = side;
     f->salt = hash_bytes(name, strlen(name));

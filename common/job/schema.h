@@ -1,4 +1,4 @@
-/* schema.h - the input columns: which fields there are, and on which side.
+/* schema.h - the fields of the input, and the side of each.
  *
  * Field order is by side (user first), then by name; the position is the field's slot. Keys hash
  * with the field's name (see hash.h), so slots may differ between data sets; schema_map joins them.
@@ -26,7 +26,8 @@ struct schema {
     uint32_t user_count; /* fields [0, user_count) are user side */
 };
 
-/* May a field be called so? A name goes into INI sections, file names of exports and log lines. */
+/* Whether a field may have this name. A name goes into INI sections, file names of exports and log
+ * lines. */
 bool schema_name_good(const char *name);
 #define SCHEMA_NAME_RULE                                                                           \
     "1 to 63 printable ASCII characters without '=', '[', ']' and without blanks at the ends"

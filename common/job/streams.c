@@ -11,11 +11,11 @@ const char *const streams_names[] = {[STREAM_VANILLA] = "vanilla",
                                      [STREAM_DFM] = "dfm",
                                      NULL};
 
-/* es-dfm and defuse leave out of a defer stream the second record of a click that says what the
- * first said; what is left is an es-dfm stream (worker/model/loss_delay.c). none takes any. */
+/* es-dfm and defuse skip, in a defer stream, a click's second record if it repeats the first; the
+ * rest is an es-dfm stream (worker/model/loss_delay.c). The method none takes any stream. */
 static const struct fit {
     const char *method;
-    uint32_t streams; /* a bit each */
+    uint32_t streams; /* one bit per stream */
     const char *expected;
 } fits[DELAY_METHODS] = {
 #define BIT(s) (1u << (s))

@@ -1,8 +1,8 @@
 /* streams.h - the streams of training records that `esmm records` makes, and which of them a method
  * of model.delay is made for (docs/stream.md has both tables).
  *
- * A shard directory's manifest may name its stream. A log, an older file or another producer names
- * none; then nothing is known, and nothing is refused.
+ * A shard directory's manifest may name its stream. A log, an older file or a file of another
+ * producer names none; then the stream is unknown and nothing is refused.
  */
 #pragma once
 
@@ -22,6 +22,6 @@ enum record_stream {
 
 const char *streams_name(enum record_stream stream); /* "es-dfm" */
 extern const char *const streams_names[];            /* all of them, up to a NULL */
-/* OK if the method can learn from records of a stream of that name, or if the name is "" (not
- * known). Else ERR_CONFIG: names the directory, the stream and what was expected. */
+/* OK if the method can learn from records of that stream, or if the name is "" (unknown). Else
+ * ERR_CONFIG, which names the directory, the stream and what was expected. */
 enum status streams_fit(enum delay_method delay, const char *stream, const char *dir);

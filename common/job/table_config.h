@@ -1,4 +1,4 @@
-/* table_config.h - what is configured of one table, which holds the rows of one field. */
+/* table_config.h - the configuration of one table, which holds the rows of one field. */
 #pragma once
 
 #include <stdint.h>
@@ -6,13 +6,13 @@
 
 #define DIM_MAX 256u /* floats of a row, of all its dictionaries */
 
-/* What a server does with new rows once it holds all the memory it may. */
+/* What a server does with new rows once it has reached its memory limit. */
 enum memory_policy { MEMORY_REFUSE, MEMORY_EVICT };
 
 struct table_config {
     uint32_t dim;         /* 1..DIM_MAX */
     float init_scale;     /* standard deviation of the initial normal values */
-    uint32_t admit_after; /* sightings (applied batches that hold the feature) before a row */
-    uint32_t evict_age;   /* evict a row not updated for so many applied batches; 0 never */
+    uint32_t admit_after; /* applied batches with the feature before it gets a row */
+    uint32_t evict_age;   /* evict a row not updated for this many applied batches; 0: never */
     struct optimizer_config opt;
 };

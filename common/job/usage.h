@@ -1,8 +1,8 @@
-/* usage.h - what a process has used: CPU, memory, network, and where its threads' time went.
+/* usage.h - what a process has used: CPU, memory, network, and its threads' time per stage.
  *
- * Time is kept by laps: a thread that keeps a `struct laps` charges every moment to a stage, so the
- * stages of a trainer or partition thread sum up to its life. A lap is one reading of the clock
- * (some 25 ns) and there are a few per 256 impressions: always on.
+ * Time is measured in laps: a thread with a `struct laps` charges all its time to stages, so the
+ * stages of a trainer or partition thread sum up to its life. A lap reads the clock once (some 25
+ * ns), a few times per 256 impressions, so it is always on.
  */
 #pragma once
 
@@ -59,5 +59,5 @@ struct usage {
 void usage_of_process(struct usage *u);
 /* Adds the laps' times. */
 void usage_add_laps(struct usage *u, const struct laps *l);
-/* Sums; of peak_bytes the larger. */
+/* Adds all members, but takes the larger peak_bytes. */
 void usage_add(struct usage *into, const struct usage *from);

@@ -1,17 +1,17 @@
-/* evaluation.c - every figure of one evaluation, as numbers.
+/* evaluation.c - computes all figures of one evaluation.
  *
  * Three populations, always named (docs/metrics.md): CTR is judged on all impressions by the click;
- * CVR on clicked impressions by the conversion; CTCVR on all impressions by click AND conversion.
- * With a truth file there is a fourth that no log can offer: CVR on all impressions. With the p_ctr
- * of a reference net there is a fifth: CTCVR as the paper's table has it.
+ * CVR on clicked impressions by the conversion; CTCVR on all impressions by click AND conversion. A
+ * truth file adds a fourth one that no log can give: CVR on all impressions. The p_ctr of a
+ * reference net adds a fifth one: CTCVR as in the table of the paper.
  *
- * Populations are judged one after another, so the memory is that of one: its scores and labels,
- * sorted once, and every figure is a pass over that order. What outlives a population is its strip
- * for the bootstrap, which draws once for all figures, at the end.
+ * Populations are judged one after another, so memory is needed for only one at a time. Its scores
+ * and labels are sorted once, and every figure is one pass over that order. Only its strip for the
+ * bootstrap is kept. The bootstrap runs at the end and draws once for all figures.
  *
- * CTCVR is ranked by the logit of p_ctr * p_cvr in double: two floats of logits hold more order
- * than one float of their product. Log losses are those of the training loss, from logits, so they
- * are finite and unclipped.
+ * CTCVR is ranked by the logit of p_ctr * p_cvr in double: two logits as floats keep more of the
+ * order than their product as one float. Log losses are computed from logits, like the training
+ * loss, so they are finite and not clipped.
  */
 #include "evaluation.h"
 
@@ -26,7 +26,7 @@
 #include "metric_sweep.h"
 #include "common/data/record.h"
 
-/* What is judged, on whom. */
+/* What is judged, and on which population. */
 enum task { TASK_CTR, TASK_CVR_CLICKED, TASK_CTCVR, TASK_CVR_ENTIRE, TASK_REFERENCE };
 
 struct work {
@@ -49,7 +49,8 @@ static enum metric_scale cvr_scale(enum score_form form) {
     return form == SCORE_CTCVR ? SCALE_LOG : SCALE_LOGIT;
 }
 
-/* The reference's p_ctr times a p_cvr on its scale: a logit, or the logarithm of the product. */
+/* The p_ctr of the reference times a p_cvr of the given scale. The result is a logit, or the
+ * logarithm of the product. */
 static double reference_score(double ctr, double cvr, enum metric_scale scale) {
     return scale == SCALE_LOGIT ? ctcvr_logit(ctr, cvr) : cvr - softplus(-ctr);
 }
@@ -157,8 +158,8 @@ static void losses(const struct population *p, struct task_figures *f) {
     f->pcoc = ratio(predicted, p->positive);
 }
 
-/* As many rows of one weight as say as much as these do of unequal ones: (sum w)^2 / sum w^2 (Kish
- * 1965). */
+/* The effective number of rows: so many rows of equal weight carry as much information as these
+ * rows of unequal weights. (sum w)^2 / sum w^2 (Kish 1965). */
 static double effective(const struct population *p, bool positive) {
     double sum = 0.0, squares = 0.0;
     for (size_t i = 0; i < p->n; i++) {
@@ -183,7 +184,7 @@ static enum status judge_task(struct work *w, enum task task, struct task_figure
     metric_reliability(&p.order, p.score, p.scale, p.label, p.weight, &f->reliability, &f->ece,
                        &f->ece_max);
     TRY_OUT(resample(w, &p, NULL, &f->auc_95));
-    if (task != TASK_CVR_CLICKED) { /* last: it uses the order up */
+    if (task != TASK_CVR_CLICKED) { /* last, because it destroys the order */
         TRY_OUT(
             metric_order_gauc(&p.order, p.label, p.weight, w->user, &f->gauc, &f->gauc_coverage));
     }
@@ -206,7 +207,7 @@ static enum status judge_tasks(struct evaluation *e, struct work *w) {
 
 /* --- what a log cannot tell ------------------------------------------------------------------- */
 
-/* Mean predicted / mean true p_cvr, on all impressions and on either part. */
+/* Mean predicted / mean true p_cvr, on all, on clicked and on unclicked impressions. */
 static void truth_ratios(struct evaluation *e, const struct work *w, const struct population *p) {
     double predicted[2] = {0.0, 0.0}, expected[2] = {0.0, 0.0};
     for (size_t i = 0; i < w->n; i++) {
@@ -220,7 +221,7 @@ static void truth_ratios(struct evaluation *e, const struct work *w, const struc
     e->ratio_cvr_clicked_truth = ratio(predicted[1], expected[1]);
 }
 
-/* CVR on the entire space against the true probability, as soft labels. */
+/* Judges CVR on all impressions, with the true probabilities as soft labels. */
 static enum status judge_truth(struct evaluation *e, struct work *w) {
     const float *truth = w->spec->truth_cvr;
     struct population p;

@@ -1,7 +1,7 @@
-/* evaluation.h - every figure of one evaluation; docs/metrics.md has their sources.
+/* evaluation.h - all figures of one evaluation; docs/metrics.md has their sources.
  *
- * Populations are named: CTR on all impressions, CVR on clicked ones, CTCVR on all. A figure whose
- * population lacks a class is NaN ("undefined"), never 0.5.
+ * Every figure names its population: CTR on all impressions, CVR on clicked ones, CTCVR on all. A
+ * figure whose population lacks a class is NaN ("undefined"), never 0.5.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct evaluation_spec {
     uint64_t seed;              /* of the bootstrap */
     bool weighted;              /* each impression counts score.weight, else 1 */
 };
-/* Of one task, on its population. */
+/* The figures of one task, on its population. */
 struct task_figures {
     double auc, auc_sd;         /* sd: Hanley and McNeil's */
     struct interval auc_95;     /* bootstrap over groups: the middle 95 % of the resamples' AUCs */
@@ -32,9 +32,9 @@ struct task_figures {
 };
 struct evaluation {
     uint64_t impressions, clicks, conversions;
-    bool unlabelled; /* SCORE_CTR_UNLABELLED: how many converted is not known, conversions is 0 */
+    bool unlabelled; /* SCORE_CTR_UNLABELLED: conversions are not known, so 0 here */
     bool weighted;
-    /* What they count together; unweighted: the same. */
+    /* Sums of weights; unweighted: the same as the counts. */
     double weight, weight_clicks, weight_conversions;
     struct task_figures ctr, cvr_clicked, ctcvr;
     /* with a reference net: p_ctr of the reference times p_cvr, all impressions */
@@ -51,26 +51,27 @@ struct evaluation {
     uint32_t bootstrap_resamples;                        /* 0: none were asked for */
     uint64_t bootstrap_groups;
 };
-/* Every figure of n scores. Undefined figures are NaN. Log losses come from logits: finite for all
- * finite ones. Memory meanwhile: 50 bytes a score, with a bootstrap up to 28 more, weighted up to
- * 16 more. Time of a bootstrap: resamples * figures * n row visits. ERR_MEMORY; ERR_LIMIT: more
- * than 2^30 groups. */
+/* Computes all figures of n scores. Undefined figures are NaN. Log losses are computed from logits,
+ * so they are finite for all finite logits. It needs 50 bytes of memory per score, with a bootstrap
+ * up to 28 more, weighted up to 16 more. A bootstrap takes resamples * figures * n row visits.
+ * ERR_MEMORY; ERR_LIMIT: more than 2^30 groups. */
 enum status evaluation_compute(struct evaluation *e, const struct score *scores, size_t n,
                                const struct evaluation_spec *spec);
-/* The same with each impression counting 1 and, where one counts other than that, by weight too;
- * spec's `weighted` does not matter. e[2]; *count: how many there are. */
+/* Computes e[0] with every impression counting 1. If a weight is not 1, also computes e[1] by
+ * weight. *count is the number of evaluations, 1 or 2. spec->weighted is ignored. */
 enum status evaluations_compute(struct evaluation *e, uint32_t *count, const struct score *scores,
                                 size_t n, const struct evaluation_spec *spec);
 struct json;
 void evaluation_json(const struct evaluation *e, struct json *j); /* keys into an open object */
-/* The first of e[count] likewise, a second in an object "with_weights". */
+/* Writes e[0] in the same way, and e[1], if there is one, in an object "with_weights". */
 void evaluations_json(const struct evaluation *e, uint32_t count, struct json *j);
-/* Logs a warning if one of these AUCs rounds to 1.00000: nothing real is told so well, so a field
- * is likely to hold the label. true: it did. */
+/* Logs a warning if one of these AUCs rounds to 1.00000: no real prediction is so good, so a field
+ * probably holds the label. Returns true if it warned. */
 bool evaluation_doubt(double auc_ctr, double auc_cvr, double auc_ctcvr);
-/* Tables for people; populations and counts beside each figure. ERR_MEMORY. */
+/* Appends tables for people, with populations and counts beside each figure. ERR_MEMORY. */
 struct buf;
 enum status evaluation_table(const struct evaluation *e, struct buf *out);
 enum status evaluation_calibration(const struct evaluation *e, struct buf *out);
-/* The reliability picture of the three tasks: one self-contained SVG document. ERR_MEMORY. */
+/* Appends the reliability picture of the three tasks, one self-contained SVG document. ERR_MEMORY.
+ */
 enum status evaluation_picture(const struct evaluation *e, const char *title, struct buf *out);

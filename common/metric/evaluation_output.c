@@ -1,7 +1,7 @@
-/* evaluation_output.c - an evaluation as JSON and as tables for people.
+/* evaluation_output.c - writes an evaluation as JSON and as tables for people.
  *
- * The same word, "AUC of CVR", means three things in the field, so no figure stands without its
- * population, the population's size, its positives, and what counts as one.
+ * "AUC of CVR" has three meanings in the literature. So every figure is shown with its population,
+ * the size of the population, its positives, and what counts as a positive.
  */
 #include "evaluation.h"
 
@@ -46,7 +46,7 @@ static const struct task_figures *figures_of(const struct evaluation *e, size_t 
     return all[task];
 }
 
-/* Figures that are one number of each task. */
+/* Figures that are one number per task. */
 #define FIGURE(figure) #figure, offsetof(struct task_figures, figure)
 static const struct number {
     const char *key;
@@ -155,7 +155,7 @@ static void populations_of(const struct evaluation *e, struct population p[TASKS
                                    e->weight, conversions, &e->ctcvr};
 }
 
-/* "undefined", or the value after the format. */
+/* Writes the value in the format, or "undefined". */
 static const char *shown(char *text, size_t bytes, const char *format, double value) {
     snprintf(text, bytes, isnan(value) ? "undefined" : format, value);
     return text;
@@ -166,7 +166,7 @@ static const char *positives_shown(char *text, size_t bytes, const struct popula
     return text;
 }
 
-/* A line, `note` (may be empty) behind its value. */
+/* Appends a line; `note`, which may be empty, follows the value. */
 static enum status line(struct buf *out, const char *metric, const struct population *p,
                         double value, const char *note) {
     char name[64], text[32], positives[32];
@@ -176,7 +176,7 @@ static enum status line(struct buf *out, const char *metric, const struct popula
                       shown(text, sizeof text, "%.5f", value), note[0] != '\0' ? "  " : "", note);
 }
 
-/* sd: NaN, none is shown; interval: NaN, none is shown. */
+/* If sd or the interval is NaN, it is not shown. */
 static enum status auc_line(struct buf *out, const struct population *p, double auc, double sd,
                             const struct interval *i) {
     char note[96] = "";

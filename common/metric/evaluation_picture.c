@@ -1,11 +1,11 @@
-/* evaluation_picture.c - reliability as an SVG document that needs nothing beside itself.
+/* evaluation_picture.c - draws reliability as a self-contained SVG document.
  *
- * One panel a task: a point a bucket, mean prediction across, observed share up, both on the same
- * logarithmic axes, since buckets of rare events span decades and would lie in one corner of a
- * linear plot. A calibrated model's points lie on the diagonal, as far as their bars reach: 95 %
- * Wilson intervals of the observed share (rows taken as independent). A bucket without a positive
- * has no place on such an axis: it is a hollow point on the floor, and its bar says how much that
- * proves.
+ * There is one panel per task, with one point per bucket: the mean prediction on the x axis, the
+ * observed share on the y axis. Both axes are logarithmic and have the same range, since buckets of
+ * rare events span several powers of ten and would lie in one corner of a linear plot. The bars are
+ * 95 % Wilson intervals of the observed share (rows are assumed independent). For a calibrated
+ * model the bars reach the diagonal. A bucket without a positive has no place on a logarithmic
+ * axis: it is a hollow point at the bottom, and its bar shows how uncertain that is.
  */
 #include "evaluation.h"
 
@@ -65,7 +65,7 @@ static struct axis axis_of(const struct reliability *r) {
     return a;
 }
 
-/* The part of the axis below a logarithm, and below a value: 0..1. */
+/* The position of a logarithm on the axis, 0..1; place does the same for a value. */
 static double place_log(const struct axis *a, double at) {
     double low = tick_log(a->low);
     return fmin(fmax((at - low) / (tick_log(a->high) - low), 0.0), 1.0);
@@ -75,7 +75,7 @@ static double place(const struct axis *a, double value) {
     return value > 0.0 ? place_log(a, log10(value)) : 0.0;
 }
 
-/* Wilson (1927): the shares p for which the observed one is within 1.96 sd. */
+/* Wilson (1927): the interval of true shares p for which the observed share is within 1.96 sd. */
 static struct interval wilson(double share, double n) {
     const double z = 1.959963984540054, z2 = z * z / n;
     double centre = (share + z2 / 2.0) / (1.0 + z2);
@@ -96,8 +96,8 @@ static enum status escaped(struct buf *out, const char *text) {
     return OK;
 }
 
-/* Lines and labels at each tick, or at powers of ten alone where these are many; the frame; the
- * diagonal. */
+/* Draws lines and labels at each tick, or only at powers of ten if there are many ticks; then the
+ * frame and the diagonal. */
 static enum status grid(struct buf *out, const struct axis *a) {
     bool all = a->high - a->low < LABELS_MAX;
     for (int t = a->low; t <= a->high; t++) {

@@ -1,12 +1,12 @@
-/* metric_auc.c - exact area under the ROC curve, whole and by groups.
+/* metric_auc.c - exact area under the ROC curve, over all rows and by groups.
  *
- * AUC is the share of (positive, negative) pairs that the score orders rightly, a tie counting one
+ * AUC is the share of (positive, negative) pairs that the score orders correctly; a tie counts one
  * half. Rows are sorted by score; each tie group adds pos * (neg_below + neg_tie / 2), and the sum
- * is divided by P N. Threshold bins are not an option here: on CTCVR scores around 2.5e-4 two
- * hundred uniform bins give 0.5003 for a true 0.7143 (docs/metrics.md).
+ * is divided by P N. Threshold bins are too inexact: on CTCVR scores around 2.5e-4 two hundred
+ * uniform bins give 0.5003 for a true 0.7143 (docs/metrics.md).
  *
- * With 0/1 labels every sum is of whole numbers and halves below 2^53, so the result is exact up to
- * its last division.
+ * With 0/1 labels every sum consists of whole numbers and halves below 2^53, so it is exact; only
+ * the last division rounds.
  */
 #include "metric_auc.h"
 
@@ -60,8 +60,8 @@ double metric_order_auc_soft(const struct metric_order *o, const float *p, const
 
 /* --- by groups -------------------------------------------------------------------------------- */
 
-/* All that a group's sweep needs of a row, in a tag: the number of its distinct score (32 bits),
- * its label (1), and its weight, a float whose sign is not needed (31). */
+/* A tag holds all that the sweep of a group needs of a row: the number of its distinct score (32
+ * bits), its label (1), and its weight, a float whose sign is not needed (31). */
 #define TAG_PLACE 32
 #define TAG_LABEL ((uint64_t)1 << 31)
 
@@ -95,7 +95,7 @@ static enum status by_group(struct ranked *rows, const uint8_t *label, const flo
     return rank_sort(rows, n);
 }
 
-/* AUC of sorted rows that have tags; *weight: of all of them. */
+/* AUC of sorted rows that have tags; *weight is the weight of all rows. */
 static double auc_of_ranked(const struct ranked *rows, size_t n, double *weight) {
     struct sweep s = {0};
     *weight = 0.0;
@@ -110,7 +110,7 @@ static double auc_of_ranked(const struct ranked *rows, size_t n, double *weight)
     return sweep_auc(&s);
 }
 
-/* Groups are runs of one key; each is re-keyed by its scores for its own sweep. */
+/* A group is a run of rows with one key. For its sweep its rows get new keys from their scores. */
 static void gauc_of_grouped(struct ranked *rows, size_t n, double *gauc, double *coverage) {
     double sum = 0.0, weight = 0.0, all = 0.0;
     for (size_t begin = 0, end; begin < n; begin = end) {

@@ -1,15 +1,16 @@
 /* metric_bootstrap.c - resampling groups, cheaply (see metric_bootstrap.h).
  *
- * A resample is a multiset of groups. Drawing a group twice is giving each of its rows the weight
- * 2, and an AUC of weighted rows needs the same order as the AUC itself. So each figure is sorted
- * once and kept as a strip of 4 bytes a row, in order of score, that says all the pass must know:
- * the row's group, whether it begins a tie group, its label. A resample draws one array of weights,
- * shared by all figures, and each AUC is one linear pass: no sort and no copy. Weights of 0/1
- * labels are whole numbers, so a pass gives to the last bit what sorting the copied rows would.
+ * A resample is a multiset of groups. To draw a group twice is to give each of its rows the weight
+ * 2, and an AUC of weighted rows needs the same order as one without weights. So each figure is
+ * sorted once and kept as a strip of 4 bytes per row, in order of score. It holds all that a pass
+ * needs: the group of the row, whether it begins a tie group, and its label. A resample draws one
+ * array of weights for all figures, and each AUC is one linear pass, without sort and copy. These
+ * weights are whole numbers, so with 0/1 labels a pass gives exactly the result of sorting the
+ * copied rows.
  *
- * Intervals by rows instead of groups are too narrow: rows of one user share what the model gets
- * wrong about him. Rejected: the Poisson bootstrap, which saves the draws, a small part of the
- * time, and lets the number of groups vary.
+ * Intervals from resampled rows instead of groups are too narrow, because the model makes similar
+ * errors on all rows of one user. Rejected: the Poisson bootstrap. It saves the draws, a small part
+ * of the time, but the number of groups varies.
  */
 #include "metric_bootstrap.h"
 
@@ -25,7 +26,7 @@
 #define FIRST_BIT   2u /* begins a tie group */
 #define GROUP_SHIFT 2
 
-#define UNDEFINED_PART 0.05 /* the mass that the interval leaves out */
+#define UNDEFINED_PART 0.05 /* the part of the resamples that the interval leaves out */
 
 double metric_quantile(const double *ascending, size_t n, double q) {
     double at = q * (double)(n - 1);
@@ -92,7 +93,7 @@ enum status bootstrap_add(struct bootstrap *b, const struct metric_order *o, con
         return fail(ERR_LIMIT, "more than %d figures in one bootstrap", BOOTSTRAP_FIGURES);
     }
     struct bootstrap_figure *f =
-        &b->figure[b->figures++]; /* counted first: fini frees what it has */
+        &b->figure[b->figures++]; /* counted first, so that fini frees it after a failure */
     *f = (struct bootstrap_figure){.n = o->n, .out = out};
     TRY(mem_array(&f->auc, b->resamples));
     TRY(mem_array(&f->strip, o->n));
@@ -124,7 +125,7 @@ static void draw(struct bootstrap *b, uint32_t resample) {
     }
 }
 
-/* The AUC under the present weights, labels being bits of the strip. */
+/* The AUC with the current weights; the labels are bits of the strip. */
 static double auc_hard(const struct bootstrap_figure *f, const uint32_t *weight) {
     struct sweep s = {0};
     for (size_t i = 0; i < f->n; i++) {

@@ -1,12 +1,13 @@
-/* metric_calibration.c - do the probabilities mean what they say: log loss, its normalised form,
- * and predicted against observed in buckets of the score.
+/* metric_calibration.c - checks whether probabilities are right: log loss, its normalised form, and
+ * predicted against observed rates in buckets of the score.
  *
- * Normalised entropy (He et al. 2014) divides the log loss by that of the best constant, the base
- * rate: 1 says "no better than a constant", and a task of 4 % and one of 0.02 % can be compared.
+ * Normalised entropy (He et al. 2014) divides the log loss by the log loss of the best constant,
+ * which is the base rate. 1 means "no better than a constant", and tasks with base rates of 4 % and
+ * 0.02 % can be compared.
  *
- * The expected calibration error takes buckets of equal count, not of equal width: where all
- * predictions lie between 0 and 1 %, equal widths make one bucket. Rows of one score are never
- * parted, for their order in the file would then be part of the figure.
+ * The expected calibration error uses buckets of equal count, not of equal width: if all
+ * predictions lie between 0 and 1 %, equal widths put them into one bucket. Rows of one score
+ * always share a bucket; otherwise the figure would depend on their order in the file.
  */
 #include "metric_calibration.h"
 
@@ -15,7 +16,8 @@
 #include "common/base/logit.h"
 #include "metric_sweep.h"
 
-/* The float next below 1: a quotient of two nets that reaches 1 is not charged for certainty. */
+/* The largest float below 1. A quotient of two nets that reaches 1 counts as this, so its loss
+ * stays finite. */
 #define PROBABILITY_MOST (1.0 - 0x1p-24)
 
 /* log(1 - e^x) for x < 0, without cancellation on either side. */
@@ -47,7 +49,7 @@ double metric_normalised_entropy(double logloss, double positives, double n) {
     return logloss / (-rate * log(rate) - (1.0 - rate) * log1p(-rate));
 }
 
-/* Sums of the bucket that is being filled become means. */
+/* Turns the sums of a full bucket into means. */
 static void bucket_close(struct reliability_bucket *b) {
     b->predicted /= b->weight;
     b->observed /= b->weight;
@@ -63,8 +65,8 @@ static void gaps(const struct reliability *r, double n, double *ece, double *ece
     }
 }
 
-/* The quotient is rounded to no whole number that it does not reach, as 32 bits of rows are far
- * below a double's 53; sums of weights may be, hence the bound. */
+/* With numbers of rows (32 bits) the quotient in double (53 bits) is never rounded up to a whole
+ * number. With sums of weights it may be, so the result is bounded. */
 static size_t bucket_of(double below, double all) {
     const size_t at = (size_t)(below * RELIABILITY_BUCKETS / all);
     return at < RELIABILITY_BUCKETS ? at : RELIABILITY_BUCKETS - 1;

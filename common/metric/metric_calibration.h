@@ -1,8 +1,8 @@
-/* metric_calibration.h - do probabilities mean what they say: log loss, its normalised form, and
- * predicted against observed in buckets of the score.
+/* metric_calibration.h - checks whether probabilities are right: log loss, its normalised form, and
+ * predicted against observed rates in buckets of the score.
  *
- * A score says its scale: SCALE_LOGIT is a logit; SCALE_LOG the logarithm of a probability that may
- * exceed 1 (division), which counts as 1 where a probability is wanted.
+ * A score has a scale. SCALE_LOGIT is a logit. SCALE_LOG is the logarithm of a probability that may
+ * exceed 1 (division); it counts as 1 where a probability is needed.
  */
 #pragma once
 
@@ -28,10 +28,10 @@ double metric_loss(double score, enum metric_scale scale, bool label);
 /* Log loss / entropy of the base rate; NaN if a class is missing. */
 double metric_normalised_entropy(double logloss, double positives, double n);
 
-/* A row with s rows of a lower score belongs to bucket floor(s * RELIABILITY_BUCKETS / n); with
- * weights s and n are sums of them. So equal scores share a bucket, and the order of rows does not
- * matter; empty buckets are left out. *ece and *ece_max: mean and largest |predicted - observed|.
- * No row, or a NaN: 0 buckets, NaN. */
+/* If s rows have a lower score, a row belongs to bucket floor(s * RELIABILITY_BUCKETS / n); with
+ * weights, s and n are sums of weights. So equal scores share a bucket, and the order of rows does
+ * not matter. Empty buckets are left out. *ece and *ece_max: mean and largest |predicted -
+ * observed|. Without rows, or with a NaN, there are 0 buckets and both are NaN. */
 void metric_reliability(const struct metric_order *o, const double *score, enum metric_scale scale,
                         const uint8_t *label, const float *weight, struct reliability *r,
                         double *ece, double *ece_max);

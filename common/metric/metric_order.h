@@ -11,9 +11,10 @@
 struct metric_order {
     struct ranked *rows; /* [n] key: the score's ordered bits, equal for ties; tag: the row */
     size_t n;
-    bool nan; /* some score is not a number: there is no order, and what needs one is NaN */
+    bool nan; /* a score is not a number: there is no order, and figures are NaN */
 };
-/* Sorts; 32 bytes a row, of which 16 stay. The scores are not kept. ERR_MEMORY. */
+/* Sorts the rows. This needs 32 bytes per row, of which 16 stay allocated. The scores are not kept.
+ * ERR_MEMORY. */
 enum status metric_order_f32(struct metric_order *o, const float *score, size_t n);
 enum status metric_order_f64(struct metric_order *o, const double *score, size_t n);
 void metric_order_fini(struct metric_order *o); /* safe on a zeroed struct */

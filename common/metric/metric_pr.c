@@ -3,10 +3,10 @@
  *     AP = sum over tie groups k, from the highest score down, of (pos_k / P) * precision_k,
  *
  * precision_k being the share of positives among all rows down to and with group k. Rows of one
- * score enter together: any threshold takes all of them or none. Each group is a step; a trapezoid
- * between two points of the curve would claim precisions that no threshold reaches (Davis and
- * Goadrich 2006), most of all between the few points that heavy ties leave. A random score has the
- * base rate for its expectation, so the base rate is the baseline, not one half.
+ * score are added together, because a threshold takes all of them or none. Each group is a step. A
+ * trapezoid between two points of the curve would assume precisions that no threshold reaches
+ * (Davis and Goadrich 2006), above all if many ties leave few points. The expected value for a
+ * random score is the base rate, so the baseline is the base rate, not one half.
  */
 #include "metric_pr.h"
 

@@ -4,6 +4,5 @@
 #include "metric_order.h"
 
 /* The sum over tie groups, from the top, of pos_k / P * precision down to and with group k: the
- * step form, no interpolation (docs/metrics.md). label and weight as in metric_auc.h; NaN
- * likewise. */
+ * step form, no interpolation (docs/metrics.md). label, weight and NaN are as in metric_auc.h. */
 double metric_order_pr_auc(const struct metric_order *o, const uint8_t *label, const float *weight);

@@ -1,19 +1,19 @@
-/* metric_sweep.h - the sum under every AUC, over rows in ascending order of score: add the rows of
- * a tie group, close it, and each adds pos * (neg_below + neg_tie / 2). For the files of
- * metric_*.c. */
+/* metric_sweep.h - the sum that every AUC needs, over rows in ascending order of score. The caller
+ * adds the rows of a tie group and closes it; each tie group adds pos * (neg_below + neg_tie / 2).
+ * Only for metric_*.c. */
 #pragma once
 
 #include <math.h>
 #include <stddef.h>
 
-/* What a row counts; weight NULL: 1. */
+/* The weight of a row; 1 if `weight` is NULL. */
 static inline double weight_at(const float *weight, size_t row) {
     return weight == NULL ? 1.0 : (double)weight[row];
 }
 
 struct sweep {
     double pairs, below; /* ordered pairs so far; negatives below the open tie group */
-    double pos, neg;     /* of the open tie group: the caller adds here */
+    double pos, neg;     /* of the open tie group; the caller adds to them */
     double positives;
 };
 

@@ -1,7 +1,7 @@
 /* job_plan.c - the plan of a job as bytes: WELCOME's keys frame (docs/wire.md).
  *
- * The bytes come from a peer. Counts are checked against what is left before anything is allocated
- * for them (each item takes at least a byte), so memory stays within a small multiple of the frame.
+ * The bytes come from a peer. Before anything is allocated for a count, it is checked against the
+ * bytes left (each item takes at least one), so memory stays within a small multiple of the frame.
  */
 #include "job_plan.h"
 

@@ -1,5 +1,5 @@
-/* job_plan.h - everything that a role must know of a job and that does not fit a header: WELCOME's
- * keys frame. */
+/* job_plan.h - all that a role must know about a job and that does not fit into a header. It is
+ * WELCOME's keys frame. */
 #pragma once
 
 #include "common/base/bytes.h"
@@ -23,7 +23,7 @@ struct job_plan {
 
 /* Appends the plan's bytes to out. ERR_MEMORY. */
 enum status job_plan_encode(const struct job_plan *p, struct buf *out);
-/* Fills *p; job_plan_free after OK. ERR_PROTOCOL from hostile bytes, whose memory stays within a
- * small multiple of theirs; ERR_MEMORY. */
+/* Fills *p; job_plan_free after OK. Hostile bytes give ERR_PROTOCOL and take at most a small
+ * multiple of their own size in memory; ERR_MEMORY. */
 enum status job_plan_decode(struct job_plan *p, const void *data, size_t bytes);
 void job_plan_free(struct job_plan *p); /* safe on a zeroed struct */

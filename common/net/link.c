@@ -1,16 +1,17 @@
 /* link.c - the control thread's conversation with the coordinator.
  *
- * A request is kept, frames and all, until its answer has come, and is sent again after request_ms
- * without one (twice as long each time, at most RESEND_FACTOR_MAX times request_ms: a coordinator
- * that is slow must not be made slower). Answers are matched by id; what is not waited for - a
- * second answer to a request that was sent twice - is dropped here. A heartbeat is not kept: the
- * next one carries newer news. Any COMMAND is handed out, whichever beat it answers.
+ * A request is kept with its frames until its answer has come. After request_ms without an answer
+ * it is sent again (the wait doubles each time, up to RESEND_FACTOR_MAX times request_ms, so as not
+ * to make a slow coordinator slower). Answers are matched by id. An answer that no request waits
+ * for (the second answer to a request that was sent twice) is dropped here. A heartbeat is not
+ * kept: the next one has newer content. Every COMMAND is given to the caller, whichever heartbeat
+ * it answers.
  *
- * The coordinator is called dead when something has been awaited for give_up_ms during which no
- * word came from it, and it was asked again in between. A coordinator that answers heartbeats but
- * not one request (which it cannot have received, else it would have answered) is given stall_ms.
- * What has already arrived is always read first, so a process that was itself stopped for a while
- * does not blame its peer.
+ * The coordinator counts as dead if an answer has been awaited for give_up_ms, nothing came from it
+ * in that time, and it was asked again in between. If it answers heartbeats but not one of the
+ * requests (which it cannot have received, else it would have answered), it has stall_ms for that.
+ * Messages that have already arrived are always read first, so a process that was itself stopped
+ * for a while does not blame its peer.
  */
 #include "link.h"
 
@@ -31,7 +32,7 @@
 #define REQUEST_MS   2000
 #define GIVE_UP_MS   30000
 #define STALL_MS     300000
-#define SENDS_MIN    3 /* nobody is blamed for a request that was sent less often */
+#define SENDS_MIN    3 /* a request sent fewer times than this blames nobody */
 
 struct request {
     struct wire_msg msg;
@@ -57,7 +58,7 @@ struct link {
     uint32_t beats_unheard;
 };
 
-/* Takes the request out of its list. */
+/* Removes the request from its list and frees it. */
 static void drop_request(struct request **at) {
     struct request *r = *at;
     *at = r->next;
@@ -86,7 +87,7 @@ void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uin
     l->stall_ms = stall_ms;
 }
 
-/* A full queue is no failure: what is sent here is due again soon. */
+/* A full queue is no failure: each message sent here is sent again soon. */
 static enum status link_send(struct link *l, const struct wire_msg *m, const struct buf *keys,
                              const struct buf *values) {
     enum status status =
@@ -100,8 +101,8 @@ struct greeting { /* one link_open */
     struct wire_msg hello;
     struct buf frame; /* the endpoints */
     uint64_t deadline_ms, next_ms, timeout_ms;
-    bool answered; /* something has come back */
-    bool done;     /* the job is ready; these two are filled */
+    bool answered; /* some answer has come */
+    bool done;     /* the job is ready; the two results are filled */
     struct wire_welcome *welcome;
     struct job_plan *plan;
 };
@@ -131,7 +132,7 @@ static enum status take_welcome(struct link *l, struct greeting *g, const struct
         return OK;
     }
     if (!m->msg.u.welcome.ready) {
-        /* Others are missing, or restore their rows: the coordinator's own deadline counts. */
+        /* Other roles are missing or still restore rows; the coordinator's own deadline applies. */
         g->next_ms = clock_mono_ms() + HELLO_AGAIN_MS;
         g->deadline_ms = clock_mono_ms() + g->timeout_ms;
         return OK;
@@ -247,7 +248,7 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
     return OK;
 }
 
-/* Whether a request with this id is waiting; it is not any more then. */
+/* Whether a request with this id was waiting; if so, it is dropped. */
 static bool settle_request(struct link *l, uint64_t id) {
     for (struct request **at = &l->waiting; *at != NULL; at = &(*at)->next) {
         if ((*at)->msg.id == id) {
@@ -293,8 +294,8 @@ static enum status beat_due(struct link *l, uint64_t now_ms) {
 
 /* --- hearing ---------------------------------------------------------------------------------- */
 
-/* What has been awaited for give_up_ms while the coordinator was silent, though it was asked for
- * more than once; NULL: nothing. */
+/* Names what has been awaited for give_up_ms while the coordinator was silent, although it was
+ * requested more than once; NULL: nothing. */
 static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
     if (now_ms < l->heard_ms + l->give_up_ms) {
         return NULL;
@@ -309,7 +310,7 @@ static const char *awaited_in_vain(const struct link *l, uint64_t now_ms) {
     return beat ? wire_type_name(WIRE_HEARTBEAT) : NULL;
 }
 
-/* A request that the coordinator passes over while it answers others. */
+/* Fails if the coordinator leaves one request unanswered while it answers others. */
 static enum status check_answers(const struct link *l, uint64_t now_ms) {
     for (const struct request *r = l->waiting; r != NULL; r = r->next) {
         if (r->msg.type != WIRE_CLOCK_ASK && r->sends >= SENDS_MIN &&
@@ -369,7 +370,7 @@ static uint64_t until_due_ms(const struct link *l, uint64_t now_ms, uint64_t mos
 
 enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_ms) {
     uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
-    uint64_t wait_ms = 0; /* first what is there already */
+    uint64_t wait_ms = 0; /* read first what has already arrived */
     for (;;) {
         enum status status = port_receive(l->port, m, wait_ms);
         if (status == OK) {

@@ -1,7 +1,7 @@
 /* link.h - a role's link to the coordinator: hello, heartbeats, requests with deadlines.
  *
- * Owned by one thread (the role's control thread), which calls link_next() often; it never blocks
- * longer than asked. Other threads speak to the control thread through queues, never to the link.
+ * One thread owns the link (the role's control thread) and calls link_next() often, which never
+ * blocks longer than asked. Other threads use queues to the control thread, never the link.
  */
 #pragma once
 
@@ -9,30 +9,32 @@
 #include "job_plan.h"
 
 struct link;
-/* Connects, says HELLO until WELCOME.ready comes (servers list their partitions' endpoints; they
- * get ready=true as soon as all servers are known). plan is the caller's to free.
- * ERR_TIMEOUT names the coordinator's endpoint; ERR_CLOSED: nothing to do any more, because the job
- * has ended already or a stop signal came; ERR_CONFIG on any other REFUSE (text = its reason). */
+/* Connects and sends HELLO until WELCOME.ready comes (servers list their partitions' endpoints;
+ * they get ready=true as soon as all servers are known). The caller frees plan. ERR_TIMEOUT names
+ * the coordinator's endpoint; ERR_CLOSED: the job has already ended or a stop signal came, so
+ * nothing is left to do; ERR_CONFIG on any other REFUSE (text = its reason). */
 enum status link_open(struct link **l, struct transport *t, const char *coordinator,
                       const struct wire_hello *hello, const char (*endpoints)[WIRE_ENDPOINT_MAX],
                       uint32_t endpoint_count, uint64_t timeout_ms, struct wire_welcome *welcome,
                       struct job_plan *plan);
 void link_close(struct link **l);
 
-/* Asynchronous requests: give a filled msg (type and u), get an id; the answer comes out of
- * link_next(). Resent after request_ms until answered; give_up_ms without any word from the
- * coordinator, or stall_ms without an answer to one request whatever else it says, make link_next
- * return ERR_PEER naming it. (Not to a CLOCK_ASK, whose answer waits for other workers: whether
- * they get anywhere is the coordinator's to judge.) Frames: at most WIRE_LINK_BYTES_MAX, ERR_LIMIT.
+/* Sends an asynchronous request: fill msg (type and u); it gets an id, and link_next() returns the
+ * answer. The request is sent again after request_ms, then less and less often, until it is
+ * answered. link_next returns ERR_PEER, which names the coordinator, after give_up_ms without any
+ * message from the coordinator, or after stall_ms without an answer to one request, even if other
+ * messages come. (stall_ms does not apply to a CLOCK_ASK, whose answer waits for other workers: the
+ * coordinator judges whether they make progress.) ERR_LIMIT: frames of more than
+ * WIRE_LINK_BYTES_MAX.
  */
 enum status link_request(struct link *l, struct wire_msg *msg, const void *keys, size_t keys_bytes,
                          const void *values, size_t values_bytes, uint64_t *id);
-/* Next answer or ERR_TIMEOUT. The heartbeat given by link_beat is sent every heartbeat_ms by this
- * call; its answers (COMMAND) come out here like any other. */
+/* Next answer or ERR_TIMEOUT. This call also sends the heartbeat that link_beat set, every
+ * heartbeat_ms; it returns the answers to heartbeats (COMMAND) like any others. */
 enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_ms);
-void link_beat(struct link *l, const struct wire_heartbeat *beat); /* what the next beats say */
-void link_beat_now(struct link *l); /* the next one goes out with the next link_next */
-/* What the next beats carry in their values frame (copied; bytes 0: nothing). ERR_MEMORY. */
+void link_beat(struct link *l, const struct wire_heartbeat *beat); /* for the next heartbeats */
+void link_beat_now(struct link *l); /* the next link_next sends one */
+/* Sets the values frame of the next heartbeats (copied; bytes 0: no frame). ERR_MEMORY. */
 enum status link_beat_values(struct link *l, const void *values, size_t bytes);
 void link_timing(struct link *l, uint32_t heartbeat_ms, uint32_t request_ms, uint32_t give_up_ms,
                  uint32_t stall_ms);

@@ -1,4 +1,4 @@
-/* link_messages.h - what servers and workers say to the coordinator, and what it answers.
+/* link_messages.h - messages of servers and workers to the coordinator, and its answers.
  *
  *   who -> coordinator   request      answer
  *   server, worker       HELLO        WELCOME or REFUSE
@@ -7,8 +7,8 @@
  *   worker               CLOCK_ASK    CLOCK, once the staleness bound allows the trainer to go on
  *   server               PART_DONE    ACK
  *
- * (A worker's SCORES are in eval_messages.h; a question that makes no sense is answered with
- * ERROR.) Frames, where a message has any:
+ * (A worker's SCORES are in eval_messages.h; the answer to a request that makes no sense is ERROR.)
+ * Frames of the messages that have any:
  *
  *   HELLO      keys    of a server: its partitions' endpoints, NUL-separated
  *   WELCOME    keys    with `ready`: the job's plan (job_plan.h), all endpoints among it
@@ -41,12 +41,12 @@ struct wire_hello {
     uint64_t incarnation; /* random per process start */
 };
 struct wire_welcome {
-    uint64_t job; /* random id of this job; in every later message */
-    bool ready;   /* false: others are missing still, say HELLO again */
+    uint64_t job; /* random id of this job; every later message has it */
+    bool ready;   /* false: other roles are still missing, send HELLO again */
     uint32_t partitions;
     uint32_t servers, workers;
     bool resume;
-    char resume_dir[WIRE_TEXT_MAX]; /* checkpoint to load, "" none */
+    char resume_dir[WIRE_TEXT_MAX]; /* checkpoint to load; "": none */
 };
 
 /* Counters since the worker's start, cumulative. */
@@ -54,16 +54,16 @@ struct wire_progress {
     uint64_t impressions, batches;
     double loss_sum, loss_ctr_sum, loss_ctcvr_sum; /* sums over impressions */
     uint64_t resent, duplicates, dropped_values, tickets_unknown;
-    uint64_t staleness_sum, staleness_max;             /* per push: of its rows */
-    uint64_t dense_staleness_sum, dense_staleness_max; /* of its dense vector */
+    uint64_t staleness_sum, staleness_max;             /* per push, of its rows */
+    uint64_t dense_staleness_sum, dense_staleness_max; /* per push, of its dense vector */
     uint64_t finished; /* batches of any kind, training and evaluation: its progress */
-    uint64_t fenced;   /* training batches that are another worker's now; not in the sums */
+    uint64_t fenced;   /* training batches that now belong to another worker; not in the sums */
 };
-/* For counters that hold the largest of what there was. */
+/* For counters that hold a maximum. */
 static inline void raise_to(uint64_t *most, uint64_t value) {
     *most = value > *most ? value : *most;
 }
-/* Also what a partition answers to STATS, of itself alone. */
+/* A partition also answers STATS with it, about itself alone. */
 struct wire_heartbeat {
     enum wire_role role;
     uint32_t index;
@@ -80,7 +80,7 @@ enum wire_order { ORDER_NONE = 0, ORDER_STOP = 1, ORDER_CUT = 2 };
 struct wire_command {
     enum wire_order order;
     uint64_t cut;            /* cut number, 1, 2, ...; repeated until PART_DONE */
-    uint64_t cut_id;         /* what its parts bear (docs/format-checkpoint.md) */
+    uint64_t cut_id;         /* number stored in its parts (docs/format-checkpoint.md) */
     char dir[WIRE_TEXT_MAX]; /* where to write parts */
     bool failed;             /* with ORDER_STOP: the job failed; text = first cause */
     char text[WIRE_TEXT_MAX];
@@ -90,19 +90,19 @@ enum lease_kind { LEASE_WAIT = 0, LEASE_TRAIN = 1, LEASE_EVAL = 2, LEASE_FINISHE
 struct wire_lease_ask {
     uint32_t index;
     uint64_t incarnation;
-    bool returns; /* a finished lease is reported with the ask */
+    bool returns; /* this ask also returns a finished lease */
     uint32_t epoch, shard;
     uint64_t fence;
 };
 struct wire_lease {
-    enum lease_kind kind; /* WAIT: nothing now, ask again */
+    enum lease_kind kind; /* WAIT: no work now, ask again */
     uint32_t epoch, shard;
     uint64_t fence;
-    uint32_t batch_limit; /* process batches below this only (--max-steps) */
+    uint32_t batch_limit; /* process only batches below this (--max-steps) */
 };
 
-/* In a CLOCK_ASK: this trainer has no batch. It is answered at once, and the trainer does not count
- * again until its next question. */
+/* In a CLOCK_ASK: this trainer has no batch. The answer comes at once, and the trainer does not
+ * count until its next CLOCK_ASK. */
 #define CLOCK_IDLE UINT64_MAX
 struct wire_clock {
     uint32_t index, trainer;

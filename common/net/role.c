@@ -7,7 +7,7 @@
 #include "common/base/entropy.h"
 #include "common/base/log.h"
 
-#define FAILURE_HEARD_BEATS 3 /* how long a failing role waits to be heard, in heartbeats */
+#define FAILURE_HEARD_BEATS 3 /* how long a failing role waits for an answer, in heartbeats */
 
 static enum status role_hello(struct role *r) {
     struct wire_hello hello = {.role = r->kind,
@@ -82,8 +82,8 @@ void role_await(struct role *r, uint32_t commands, uint64_t within_ms) {
     }
 }
 
-/* The coordinator should hear why from this role rather than find it silent. The first command may
- * answer an older heartbeat; the second cannot. */
+/* Tells the coordinator the cause, so that it does not just find this role silent. The first
+ * command may answer an older heartbeat; the second cannot. */
 static void role_say_failure(struct role *r, const char *why) {
     struct wire_heartbeat b = r->beat;
     b.failing = true;
@@ -96,7 +96,8 @@ static enum status role_live(struct role *r) {
     TRY(transport_create(&r->transport, 1));
     TRY(r->parts->open == NULL ? OK : r->parts->open(r->self));
     enum status status = role_join(r);
-    if (status == ERR_CLOSED) { /* too late, for instance started again at the very end */
+    if (status == ERR_CLOSED) { /* joined too late, for example after a restart near the job's
+                                   end */
         log_info("nothing to do: %s", fail_text());
         return OK;
     }

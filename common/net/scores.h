@@ -1,15 +1,15 @@
 /* scores.h - the raw frames that carry predictions: evaluation scores and running-metric bins.
  *
  * SCORES' values frame: 25 bytes a row, little-endian: u64 impression id, u64 user, f32 a, f32 b,
- * u8 labels. If an impression of the message has a weight other than 1, 29 bytes a row, with f32
- * weight behind the labels. At most SHARD_IMPRESSIONS_MAX rows.
+ * u8 labels. If any impression of the message has a weight other than 1, a row takes 29 bytes, with
+ * f32 weight after the labels. At most SHARD_IMPRESSIONS_MAX rows.
  *
  * A worker HEARTBEAT's values frame: two tables of bins (CTR on all impressions, CTCVR on all),
- * each: varint n, then n times varint gap (bin number minus the previous one's, the first counted
- * from -1), varint positive, varint negative. Only bins that hold something are sent. The counts
- * are CUMULATIVE since the worker's start, modulo 2^32: a lost, repeated or reordered heartbeat
- * needs no bookkeeping, the receiver subtracts what it knew of that incarnation. Ten to thirty
- * kilobytes where the logits are spread wide.
+ * each: varint n, then n times varint gap (bin number minus the previous one's, where the first
+ * bin's predecessor is -1), varint positive, varint negative. Empty bins are not sent. The counts
+ * are CUMULATIVE since the worker's start, modulo 2^32, so a lost, repeated or reordered heartbeat
+ * needs no bookkeeping: the receiver subtracts the last counts of that incarnation. The frame takes
+ * ten to thirty kilobytes if the logits are spread widely.
  */
 #pragma once
 
@@ -19,18 +19,18 @@
 
 #define WIRE_SCORE_BYTES         25u
 #define WIRE_SCORE_WEIGHED_BYTES 29u
-#define WIRE_SCORES_MAX          32768u /* in one message; a larger shard goes in pieces */
+#define WIRE_SCORES_MAX          32768u /* in one message; a larger shard is sent in pieces */
 
 /* Appends n rows to out. ERR_LIMIT, ERR_MEMORY. */
 enum status wire_scores_pack(const struct score *scores, size_t n, struct buf *out);
-/* Exactly n rows from `bytes` into scores[n]. ERR_PROTOCOL: another length, a logit that is NaN, a
- * weight that is negative or not finite, or labels that cannot be (a conversion without a click,
+/* Reads exactly n rows from `bytes` into scores[n]. ERR_PROTOCOL: wrong length, a logit that is
+ * NaN, a weight that is negative or not finite, or impossible labels (a conversion without a click,
  * other bits). */
 enum status wire_scores_unpack(const void *data, size_t bytes, size_t n, struct score *scores);
 
 /* Appends both tables to out. ERR_MEMORY. */
 enum status wire_bins_pack(const struct metric_bins *ctr, const struct metric_bins *ctcvr,
                            struct buf *out);
-/* Both tables from hostile bytes; ERR_PROTOCOL leaves them undefined. */
+/* Reads both tables from hostile bytes; ERR_PROTOCOL leaves them undefined. */
 enum status wire_bins_unpack(const void *data, size_t bytes, struct metric_bins *ctr,
                              struct metric_bins *ctcvr);

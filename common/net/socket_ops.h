@@ -1,8 +1,9 @@
-/* socket_ops.h - the calls to ZeroMQ that ports are made of, in one table, so that a test or a
- * simulator can have another network: one that loses messages, or brings them twice.
+/* socket_ops.h - the calls to ZeroMQ for ports, in one table, so that a test or a simulator can
+ * replace the network: by one that loses messages or delivers them twice.
  *
- * Each function is as ZeroMQ's of that name: -1 or NULL, and errno. A message goes as several
- * frames, all but the last with ZMQ_SNDMORE. Frames (zmq_msg_t) are memory and stay ZeroMQ's own.
+ * Each function behaves as ZeroMQ's of that name: on failure it returns -1 or NULL and sets errno.
+ * A message is sent as several frames, all except the last with ZMQ_SNDMORE. Frames (zmq_msg_t) are
+ * memory; the table does not replace ZeroMQ's functions for them.
  */
 #pragma once
 
@@ -27,7 +28,7 @@ struct socket_ops {
 /* ZeroMQ's own. */
 extern const struct socket_ops socket_ops_system;
 
-/* Another table for the whole process; NULL: ZeroMQ's, which is the default. Not thread-safe: call
- * it before the first thread starts. The table stays the caller's and must live on. */
+/* Sets the table of the whole process; NULL: ZeroMQ's, which is the default. Not thread-safe: call
+ * it before the first thread starts. The caller keeps the table and must not free it. */
 void socket_ops_set(const struct socket_ops *ops);
 const struct socket_ops *socket_ops(void);

@@ -1,27 +1,27 @@
 /* transport.c - ports over ZeroMQ.
  *
- * What ZeroMQ does not do for us, and what is done about it:
+ * What ZeroMQ does not do for us, and what this file does instead:
  *
- *   - send() that succeeds is not delivery. Nothing here pretends it is: whoever needs an answer
- *     asks again (link.c, client.c). So a message that cannot be queued is dropped, not waited for.
+ *   - A successful send() does not mean delivery. A caller that needs an answer asks again (link.c,
+ *     client.c). So a message that cannot be queued is dropped; nothing waits for it.
  *   - A bound port is a ROUTER with ROUTER_MANDATORY: an answer to a peer that has gone
  *     (EHOSTUNREACH) or reads too slowly (EAGAIN) is reported instead of silently lost.
  *   - A connected port is a DEALER without an identity of its own. A reconnect makes it a new peer;
- *     answers to the old one are lost and asked for again. A chosen identity would survive a
- *     reconnect but lets one process usurp another's.
+ *     answers to the old one are lost and requested again. A chosen identity would survive a
+ *     reconnect, but one process could take another's.
  *   - HWM counts messages, not bytes: HWM_MESSAGES bounds the number; the senders bound the bytes.
  *     ZMQ_IMMEDIATE stays 0, so that a request made before the peer is up waits in the queue.
  *   - MAXMSGSIZE cuts the connection of a peer that sends a larger frame; we refuse to send one.
- *   - LINGER 0: closing never waits. Who must know that a last message arrived waits for its
- *     answer.
- *   - The file of an ipc socket stays when its owner closes. We remove it, but only if it is still
- *     the one we made: a successor may have bound the same path.
- *   - A message is made whole before its first frame is sent: of one that memory does not suffice
- *     for, no part may go out, since the socket would take the next message for its rest.
+ *   - LINGER 0: closing never waits. A caller that must know that a last message arrived waits for
+ *     its answer.
+ *   - The file of an ipc socket remains after its owner closes it. We remove it, but only if it is
+ *     still the file that we made: a successor may have bound the same path.
+ *   - A message is complete before its first frame is sent. If memory ran out between two frames,
+ *     the socket would take the next message for the rest of this one.
  *   - A frame's data lies where the decoder left it, at any alignment.
  *
- * A message of more frames than header, keys, values is read to its end and counted as malformed,
- * as is one whose header does not decode. Bytes from the network never end the process.
+ * A message with more frames than header, keys, values is read to its end. It counts as malformed,
+ * as does one whose header does not decode. Bytes from the network never end the process.
  */
 #include "transport.h"
 
@@ -42,7 +42,7 @@
 #define FRAMES_MAX        4 /* peer's identity, header, keys, values */
 #define ENDPOINT_TEXT_MAX 256
 
-/* tcp only: a peer that vanished without a word is noticed after so long. */
+/* tcp only: after this time without a sign of life a peer counts as gone. */
 #define BEAT_MS          5000
 #define BEAT_TIMEOUT_MS  20000
 #define RECONNECT_MAX_MS 2000
@@ -61,16 +61,16 @@ struct port {
     struct buf header;           /* scratch for sending */
     uint64_t malformed;
     uint64_t sent_bytes, received_bytes;
-    struct log_limit limited; /* lines about them */
+    struct log_limit limited; /* log lines about them */
     bool has_file;
     struct file_info file; /* of a bound ipc socket */
 };
 
 #if defined(__SANITIZE_THREAD__)
-/* libzmq is not built with ThreadSanitizer, which so cannot see how its queues order accesses and
- * would report every message that changes threads: what libzmq itself reads and writes is not
- * looked at (a suppression alone costs minutes, since each word copied is first found to be a
- * race). Reports without a frame of libzmq stand. */
+/* libzmq is not built with ThreadSanitizer, so the sanitizer cannot see how its queues order
+ * accesses and would report every message that changes threads. These options make it ignore the
+ * reads and writes of libzmq itself (a suppression alone would cost minutes, since each copied word
+ * is first found to be a race). Reports without a frame of libzmq remain. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) {
     return "ignore_noninstrumented_modules=1";
@@ -104,7 +104,7 @@ void transport_destroy(struct transport **t) {
 
 /* --- making ports ----------------------------------------------------------------------------- */
 
-/* What errno says of a call of ZeroMQ. */
+/* Records a failed call of ZeroMQ with errno's text. */
 static enum status port_failed(const struct port *p, const char *doing) {
     return errno == ETERM
                ? fail(ERR_CLOSED, "the transport of %s was closed", p->endpoint)
@@ -139,7 +139,7 @@ static enum status port_set_options(struct port *p) {
     return bad == 0 ? OK : port_failed(p, "set up a socket for");
 }
 
-/* ZeroMQ takes port 65537 for 1. */
+/* Needed because ZeroMQ takes port 65537 for 1. */
 static enum status endpoint_check_port(const char *endpoint) {
     if (strncmp(endpoint, "tcp://", 6) != 0) {
         return OK;
@@ -155,7 +155,7 @@ static enum status endpoint_check_port(const char *endpoint) {
     return OK;
 }
 
-/* ZeroMQ says "File name too long" without the name or the limit. */
+/* ZeroMQ itself says "File name too long", without the name or the limit. */
 static enum status endpoint_check(const char *endpoint) {
     const size_t path_max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     if (strlen(endpoint) >= ENDPOINT_TEXT_MAX) {
@@ -275,7 +275,7 @@ uint64_t port_received_bytes(const struct port *p) {
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* A message being made: all its frames, before the first is sent. */
+/* A message to be sent: all its frames are made before the first is sent. */
 struct parcel {
     zmq_msg_t frame[FRAMES_MAX];
     int frames;
@@ -307,9 +307,9 @@ static enum status frame_send(struct port *p, zmq_msg_t *frame, bool more) {
     return OK;
 }
 
-/* A message begun is a message ended: else the socket would take the next one for its rest. Should
- * ZeroMQ refuse a frame in the middle (it then drops the message up to its last frame), the others
- * are still handed over. */
+/* A message that was begun must be ended, else the socket would take the next one for its rest. If
+ * ZeroMQ refuses a frame in the middle, it drops the message up to its last frame, so the other
+ * frames are still handed over. */
 static enum status parcel_send(struct port *p, struct parcel *m) {
     enum status status = OK;
     for (int i = 0; i < m->frames && (status == OK || i > 1); i++) {
@@ -349,7 +349,7 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
     }
     status = parcel_send(p, &parcel);
 out:
-    for (int i = 0; i < parcel.frames; i++) { /* of one that was sent, nothing is left */
+    for (int i = 0; i < parcel.frames; i++) { /* a frame that was sent is empty */
         zmq_msg_close(&parcel.frame[i]);
     }
     return status;
@@ -357,7 +357,8 @@ out:
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
-/* Reads one whole message into p->frame. ERR_AGAIN: there is none. *count: frames it had. */
+/* Reads one whole message into p->frame. ERR_AGAIN: there is none. *count: the number of its
+ * frames. */
 static enum status frames_read(struct port *p, int *count) {
     frames_close(p);
     *count = 0;
@@ -388,7 +389,7 @@ static enum status frames_read(struct port *p, int *count) {
     return OK;
 }
 
-/* Gives the frames their meaning. */
+/* Turns the frames into a message. */
 static enum status port_message_parse(struct port *p, int count, struct port_message *m) {
     int first = p->bound ? 1 : 0;
     if (count <= first || count > first + 3) {

@@ -1,8 +1,8 @@
-/* transport.h - ZeroMQ in one file: sockets that have deadlines and whose messages are bounded.
+/* transport.h - all use of ZeroMQ: sockets with deadlines and bounded messages.
  *
  * A socket belongs to the thread that made it. LINGER is 0 everywhere; HWM, MAXMSGSIZE and (tcp)
  * keepalive and heartbeat are set. Endpoints: ipc://path, tcp://host:port, inproc://name; a server
- * binds tcp://host:0 (or *) to let the system choose and asks port_endpoint().
+ * binds tcp://host:0 (or *) to let the system choose a port and asks port_endpoint() for it.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 struct transport; /* the process's ZeroMQ context */
 enum status transport_create(struct transport **t, uint32_t io_threads);
-void transport_destroy(struct transport **t); /* all sockets closed before */
+void transport_destroy(struct transport **t); /* close all sockets first */
 
 /* A received message; frames are valid until the next receive on the same port or port_close. */
 struct port_message {
@@ -20,11 +20,12 @@ struct port_message {
     size_t keys_bytes;
     const void *values;
     size_t values_bytes;
-    uint8_t peer[64]; /* identity to answer to (bound ports) */
+    uint8_t peer[64]; /* identity of the peer to answer (bound ports) */
     size_t peer_bytes;
 };
 
-/* A bound port (ROUTER): many peers, answers go to msg->peer. A connected port (DEALER): one peer.
+/* A bound port (ROUTER): has many peers, answers go to the message's peer. A connected port
+ * (DEALER) has one peer.
  */
 struct port;
 enum status port_bind(struct port **p, struct transport *t, const char *endpoint,
@@ -35,14 +36,14 @@ void port_close(struct port **p);
 const char *port_endpoint(const struct port *p); /* as bound (with the chosen port) or connected */
 
 /* Never blocks beyond the socket buffer: ERR_AGAIN if the peer's queue is full. peer NULL on a
- * connected port. keys and values are copied. All of the message is sent, or nothing. */
+ * connected port. keys and values are copied. Sends the whole message or nothing. */
 enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
                       const struct wire_msg *msg, const void *keys, size_t keys_bytes,
                       const void *values, size_t values_bytes);
 /* Waits up to timeout_ms for one message. ERR_TIMEOUT (no fail text). A malformed message is
  * counted, logged (log_limited), and skipped. */
 enum status port_receive(struct port *p, struct port_message *m, uint64_t timeout_ms);
-/* Waits until one of n ports has a message or timeout_ms passes; ready[i] set. */
+/* Waits until one of n ports has a message or timeout_ms passes; sets ready[i]. */
 enum status port_poll(struct port **ports, size_t n, bool *ready, uint64_t timeout_ms);
 uint64_t port_malformed(const struct port *p);
 /* Bytes of all frames handed to the socket and taken from it. */

@@ -1,14 +1,15 @@
-/* wire.c - between struct wire_msg and the header's bytes; the one file that sees protobuf-c.
+/* wire.c - converts between struct wire_msg and the header's bytes; the only file that uses
+ * protobuf-c.
  *
- * The generated structs never leave this file. Encoding builds them on the stack, their strings and
+ * The generated structs never leave this file. Encoding builds them on the stack, with strings and
  * arrays borrowed from the message, and packs once. Decoding lets protobuf-c build its tree and
  * copies it field by field into the fixed-size structs, checking every length and every enum.
  *
- * protobuf-c trusts its allocator to say no: a header of 4 KiB made of nothing but unknown fields
- * asks for sixty times its size. So decoding runs in an arena of ARENA_BYTES on the stack, from
- * which nothing is ever freed; when it is used up, the header is refused. A decode touches no heap,
- * takes no lock and leaves nothing behind. Recursion is bounded by the schema: no message contains
- * itself (proto/wire.proto).
+ * protobuf-c sets no limit on memory and leaves that to its allocator: a header of 4 KiB with only
+ * unknown fields asks for sixty times its size. So decoding runs in an arena of ARENA_BYTES on the
+ * stack, from which nothing is ever freed; when it is used up, the header is refused. A decode
+ * touches no heap, takes no lock and leaves nothing behind. Recursion is bounded by the schema: no
+ * message contains itself (proto/wire.proto).
  *
  * Numbers on the wire are not the numbers of our enums, even where they agree today: the tables
  * below convert, and an unknown number is a protocol violation.
@@ -25,8 +26,8 @@
 
 /* --- the messages ----------------------------------------------------------------------------- */
 
-/* Every message: its name, the body of ours and that of the generated code. (ACK and STATS have
- * nothing in theirs.) */
+/* Every message: its name, its body in our structs and in the generated code. (The bodies of ACK
+ * and STATS are empty.) */
 /* clang-format off */
 #define BODIES(X)                                                                                  \
     X(HELLO, hello, hello)             X(WELCOME, welcome, welcome)                                \
@@ -124,9 +125,9 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 
 /* --- fields ----------------------------------------------------------------------------------- */
 
-/* What each message has, listed once for both directions: S(field) is the same on both sides,
- * R(ours, theirs) too but for its name, T(field) a text, E(ours, theirs, table) a number of a table
- * above, C() the counts of keys. */
+/* The fields of each message, listed once for both directions: S(field) is the same on both sides,
+ * R(ours, theirs) differs only in name, T(field) is a text, E(ours, theirs, table) is a number from
+ * a table above, C() stands for the counts of keys. */
 /* clang-format off */
 #define HELLO(S, R, T, E, C)                                                                       \
     E(role, role, roles) S(index) T(build) T(host) S(pid) S(threads) S(incarnation)
@@ -202,7 +203,7 @@ static enum status take_counts(uint32_t *out, uint32_t *fields, const uint32_t *
     return OK;
 }
 
-/* put_NAME and take_NAME: all of FIELDS, to theirs and from theirs. */
+/* put_NAME and take_NAME copy all of FIELDS, to the generated struct and from it. */
 #define MESSAGE(name, our_struct, their_struct, FIELDS)                                            \
     static void put_##name(const struct our_struct *in, their_struct *out) {                       \
         wire__##name##__init(out);                                                                 \

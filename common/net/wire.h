@@ -1,13 +1,13 @@
-/* wire.h - any message of the system as a plain C struct, and its frames (docs/wire.md).
+/* wire.h - every message of the system as a plain C struct, and its frames (docs/wire.md).
  *
  * A message is up to three frames: [header: protobuf, at most 4 KiB][keys, raw][values, raw]. The
- * second and third may be absent. The header carries everything small; bulk never enters protobuf.
- * Decoding copies into fixed-size structs: no allocation outlives it, no received byte is cast.
- * Raw frames are little-endian. What each message says and which frames it has:
+ * second and third may be absent. The header carries everything small; bulk data never enters
+ * protobuf. Decoding copies into fixed-size structs; it leaves no allocation behind and casts no
+ * received bytes. Raw frames are little-endian. What each message says and which frames it has:
  *
- *   link_messages.h   servers and workers with the coordinator
- *   eval_messages.h   a worker's scores
- *   row_messages.h    a trainer with a partition
+ *   link_messages.h   between servers or workers and the coordinator
+ *   eval_messages.h   scores from a worker
+ *   row_messages.h    between a trainer and a partition
  *
  * Every request has an id chosen by the sender, echoed in the answer; a request that gets no answer
  * by its deadline is sent again with the same id. All requests are idempotent.
@@ -21,8 +21,9 @@
 
 #define WIRE_VERSION    1u
 #define WIRE_HEADER_MAX 4096u
-/* The largest frame between the coordinator and the others, both ways. What may grow with the data
- * is checked against it when the job begins (the plan, a cut's names) or sent in pieces (SCORES).
+/* The largest frame between the coordinator and the others, both ways. Frames that may grow with
+ * the data are checked against it when the job begins (the plan, a cut's names) or are sent in
+ * pieces (SCORES).
  */
 #define WIRE_LINK_BYTES_MAX (64u << 20)
 
@@ -50,7 +51,7 @@ enum wire_type {
 
 /* REFUSE (to a HELLO), and ERROR, which may answer any request. */
 struct wire_error {
-    enum status status; /* on the wire a stable number, converted in wire.c */
+    enum status status; /* a stable number on the wire; wire.c converts it */
     char text[WIRE_TEXT_MAX];
 };
 
@@ -79,7 +80,7 @@ struct wire_msg {
 /* Appends the header's bytes to out; texts must end within their arrays. ERR_LIMIT: more than
  * WIRE_HEADER_MAX; ERR_MEMORY. */
 enum status wire_encode(const struct wire_msg *m, struct buf *out);
-/* Fills all of *m from hostile bytes, without the heap. ERR_PROTOCOL: malformed, or of another
+/* Fills all of *m from hostile bytes, without the heap. ERR_PROTOCOL: malformed bytes, or another
  * version, which the text names. */
 enum status wire_decode(struct wire_msg *m, const void *data, size_t bytes);
 const char *wire_type_name(enum wire_type type); /* "HELLO"; "unknown" for any other number */

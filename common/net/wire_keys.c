@@ -1,17 +1,17 @@
-/* wire_keys.c - feature ids as they travel.
+/* wire_keys.c - the coding of feature ids in a keys frame.
  *
  * A batch's ids are distinct and ascending within a field, and so is every partition's share of
- * them. Neighbours are close (ten million ids, tens of thousands of them in a batch), so a field
- * travels as LEB128 differences: about two bytes an id instead of eight. Hashed ids fill all 64
- * bits, and there a difference can take more than eight bytes: a field that would grow, or that is
- * not ascending, travels raw. A byte before each field says which:
+ * them. Neighbours are close (ten million ids, tens of thousands of them in a batch), so a field is
+ * sent as LEB128 differences: about two bytes per id instead of eight. Differences of hashed ids,
+ * which fill all 64 bits, can take more than eight bytes. So a field that would grow, or that is
+ * not ascending, is sent raw. A byte before each field gives its coding:
  *
  *     per field with keys, in slot order:   u8 coding, then
  *         0 raw      count times u64
  *         1 delta    varint of the first id, then of each id minus the one before
  *
- * A key takes at least one byte, so a frame never announces more keys than it has bytes: that
- * bounds what a hostile frame makes us allocate.
+ * A key takes at least one byte, so a frame must not announce more keys than it has bytes. This
+ * bounds the memory for a hostile frame.
  */
 #include "wire_keys.h"
 #include "common/base/bytes.h"
@@ -24,8 +24,8 @@ size_t wire_keys_bytes_max(size_t n, uint32_t fields) {
     return n * sizeof(uint64_t) + fields;
 }
 
-/* The field's deltas at `out`; 0 if raw is no longer or an id is below its predecessor. Never
- * writes beyond the raw form's n * 8 bytes. */
+/* Writes the field's deltas to `out`. Returns 0 if the raw form is not longer or an id is below its
+ * predecessor. Never writes beyond the raw form's n * 8 bytes. */
 static size_t keys_put_deltas(const uint64_t *ids, uint32_t n, uint8_t *out) {
     const size_t raw = (size_t)n * sizeof *ids;
     uint8_t *at = out;
@@ -59,7 +59,7 @@ size_t wire_keys_pack(const uint32_t *counts, uint32_t fields, const uint64_t *i
     return (size_t)(at - (uint8_t *)out);
 }
 
-/* One and two bytes are nearly all there is; the rest is the cursor's. */
+/* Nearly all deltas take one or two bytes; the cursor reads the longer ones. */
 static void keys_take_deltas(struct cursor *c, uint32_t n, uint64_t *ids) {
     uint64_t id = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -105,7 +105,7 @@ enum status wire_keys_unpack(const uint32_t *counts, uint32_t fields, const void
 }
 
 size_t wire_bits_pack(uint8_t *flags, size_t n) {
-    for (size_t i = 0; i < n; i++) { /* byte i / 8 has been read, or is the one at hand */
+    for (size_t i = 0; i < n; i++) { /* flag i / 8 has already been read, or is read now */
         const uint8_t bit = (uint8_t)(flags[i] << (i % 8));
         flags[i / 8] = i % 8 == 0 ? bit : (uint8_t)(flags[i / 8] | bit);
     }

@@ -1,10 +1,10 @@
-/* wire_values.c - floats as they travel: f32 as they are, or bf16, the upper half of an f32.
+/* wire_values.c - packs floats: unchanged as f32, or as bf16, the upper half of an f32.
  *
  * bf16 keeps the exponent and 7 bits of the mantissa; rounding is to the nearest, ties to even, by
- * adding half of what is cut off (one less when the kept part is even). Infinities stay, and so
- * does what overflows to one; a NaN stays a NaN: its payload's upper bits are kept and the quiet
- * bit set, since rounding could carry a payload away. Frames may be unaligned: loads and stores go
- * through memcpy, which compiles to plain moves.
+ * adding half of what is cut off (one less when the kept part is even). Infinities stay, and
+ * overflow gives an infinity. A NaN stays a NaN: the upper bits of its payload are kept and the
+ * quiet bit is set, since rounding could carry the payload away. Frames may be unaligned: loads and
+ * stores go through memcpy, which compiles to plain moves.
  */
 #include "wire_values.h"
 

@@ -1,5 +1,5 @@
-/* attention_naive.c - the oracle of attention.c: one impression, one multiplication at a time, in
- * double, with the softmax as it is written and its Jacobian term by term.
+/* attention_naive.c - the oracle of attention.c: one impression and one multiplication at a time,
+ * in double. The softmax is computed as it is written, its Jacobian term by term.
  */
 #include "attention_naive.h"
 
@@ -9,7 +9,7 @@
 
 /* Per vector: u, k, r, v and the gradients of all four. */
 struct vectors {
-    double *u[ATTENTION_VECTORS], *y[3][ATTENTION_VECTORS]; /* y: of K, Q, V */
+    double *u[ATTENTION_VECTORS], *y[3][ATTENTION_VECTORS]; /* y: outputs of K, Q, V */
     double *du[ATTENTION_VECTORS], *dy[3][ATTENTION_VECTORS];
     double a[ATTENTION_VECTORS];
 };
@@ -59,7 +59,7 @@ static void product_backward(enum precision precision, const float *w, const dou
     }
 }
 
-/* u, y and a. */
+/* Computes u, y and a. */
 static void attend(const struct layout *l, enum precision precision, const float *dense,
                    const double *h, struct vectors *s) {
     const uint32_t width = width_of(l);
@@ -104,7 +104,7 @@ void attention_naive_forward(const struct layout *l, enum precision precision, c
     }
 }
 
-/* dy of vector i, from dz2. */
+/* Computes dy of vector i from dz2. */
 static void attend_backward(const struct vectors *s, uint32_t i, uint32_t width,
                             const double *dz2) {
     double score = 0.0;

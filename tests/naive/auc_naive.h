@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* Row i counts pos[i] as positive and neg[i] as negative; NaN without a pair. */
+/* Row i counts pos[i] times as positive and neg[i] times as negative. NaN if there is no pair. */
 static inline double auc_naive(const double *score, const double *pos, const double *neg,
                                size_t n) {
     double pairs = 0, all = 0;

@@ -3,6 +3,6 @@
 
 #include "worker/model/dropout.h"
 
-/* The naive twin: m of one unit of those n. */
+/* The naive twin: the mask m of one of the n units. */
 double dropout_naive(const struct dropout *d, struct batch_name name, uint32_t layer,
                      uint32_t impression, uint32_t unit);

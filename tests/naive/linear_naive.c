@@ -1,14 +1,14 @@
 /* linear_naive.c - the oracle of linear.c: sums in double, one product after the other.
  *
- * The product of two bf16 values is exact in float and in double, so what a kernel may differ by is
- * the rounding of its float32 sums alone.
+ * The product of two bf16 values is exact in float and in double, so a kernel may differ only by
+ * the rounding of its float32 sums.
  */
 #include "linear_naive.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Nearest bf16, ties to even; subnormals are zero, as the CPU's conversion has it. */
+/* Rounds to the nearest bf16, ties to even; subnormals become zero, as in the CPU's conversion. */
 static float round_bf16(float x) {
     uint32_t bits;
     if (isnan(x)) {

@@ -1,10 +1,9 @@
-/* linear_naive.h - the products once more, one after the other: the oracle of
- * worker/model/linear.c. */
+/* linear_naive.h - the products again, one after the other: the oracle of worker/model/linear.c. */
 #pragma once
 
 #include "worker/model/linear.h"
 
-/* The naive twins: double sums, operands rounded to `precision`. y, dx, dw are dense (stride =
+/* The naive twins: double sums, operands rounded to `precision`. y, dx and dw are dense (stride =
  * width); y and dx are overwritten, dw is added to. */
 float linear_naive_round(enum precision precision, double x);
 void linear_naive_forward(enum precision precision, struct matrix w, struct matrix x, uint32_t m,

@@ -1,9 +1,9 @@
 /* model_naive.c - the oracle: one impression at a time, one multiplication at a time, in double.
  *
- * Nothing is shared with the fast model but the layout and the loss of one impression: the input is
+ * It shares nothing with the fast model but the layout and the loss of one impression. The input is
  * built per impression without groups, each tower has its own loops, and every gradient is added
- * where the chain rule says. With PRECISION_BF16 the operands of every product but the output
- * layer's are rounded first. Some forty times slower (bench_model).
+ * where the chain rule says. With PRECISION_BF16 the operands of every product except the output
+ * layer's are rounded first. It is some forty times slower (bench_model).
  */
 #include "model_naive.h"
 
@@ -28,7 +28,7 @@ static double operand(const struct naive_layer *n, double x) {
     return n->round ? (double)linear_naive_round(PRECISION_BF16, x) : x;
 }
 
-/* What all layers of a step share. */
+/* What all layers of a step have in common. */
 struct naive_step {
     const struct layout *layout;
     enum precision precision;
@@ -36,7 +36,7 @@ struct naive_step {
     double *ddense;
     const struct dropout *dropout;
     struct batch_name name;
-    uint32_t impression; /* the one at hand */
+    uint32_t impression; /* the current one */
 };
 
 static struct naive_layer layer_at(const struct naive_step *s, const struct layout_array *w,
@@ -69,7 +69,7 @@ static void layer_forward(const struct naive_layer *n, const double *x, double *
     }
 }
 
-/* dx += ... ; dy is the gradient after the relu. */
+/* Adds to dx; dy is the gradient after the relu. */
 static void layer_backward(const struct naive_layer *n, const double *x, const double *y,
                            const double *dy, double *dx) {
     for (uint32_t o = 0; o < n->out; o++) {
@@ -83,7 +83,7 @@ static void layer_backward(const struct naive_layer *n, const double *x, const d
     }
 }
 
-/* Activations of layer k of a tower, or their gradients, times the dropout's mask. */
+/* Multiplies activations of layer k of a tower, or their gradients, by the dropout's mask. */
 static void thin(const struct naive_step *s, uint32_t k, uint32_t tower, double *y) {
     const uint32_t width = s->layout->hidden[k];
     for (uint32_t o = 0; o < width && s->dropout != NULL; o++) {
@@ -118,8 +118,8 @@ static void trace_lay(struct trace *t, const struct layout *l, double *store) {
     }
 }
 
-/* A level of experts of one impression: outputs e [E][H1], gates g after the softmax, one after the
- * other, mixtures m [G][H1]; and the gradients. */
+/* A level of experts of one impression: outputs e [E][H1]; gates g after the softmax, one after the
+ * other; mixtures m [G][H1]; and the gradients. */
 struct experts {
     double *e, *de, *g, *dg, *m, *dm;
 };
@@ -132,7 +132,7 @@ static size_t experts_doubles(const struct layout *l) {
     return doubles;
 }
 
-/* m: one for each level. */
+/* m has one element for each level. */
 static void experts_lay(struct experts *m, const struct layout *l, double *store) {
     const size_t outputs = (size_t)l->experts * l->hidden[0];
     for (uint32_t k = 0; k < l->levels; k++) {
@@ -147,11 +147,11 @@ static void experts_lay(struct experts *m, const struct layout *l, double *store
     }
 }
 
-/* An expert or a gate, and which strand's mixture below it reads. */
+/* An expert or a gate, and the strand whose mixture below it reads. */
 struct naive_block {
     struct naive_layer layer;
     uint32_t strand;
-    size_t at; /* of e or of g */
+    size_t at; /* in e or in g */
     bool gate;
 };
 
@@ -178,7 +178,7 @@ static void softmax_naive(double *g, uint32_t n) {
     }
 }
 
-/* The mixture of one strand. */
+/* Computes the mixture of one strand. */
 static void expert_mix_naive(const struct layout *l, const struct experts *m, uint32_t strand) {
     double *h = m->m + (size_t)strand * l->hidden[0];
     for (uint32_t c = 0; c < l->hidden[0]; c++) {
@@ -207,8 +207,8 @@ static void experts_forward_naive(const struct naive_step *s, const double *x, s
     }
 }
 
-/* From the gradient of a strand's mixture: adds to de, sets its dg, the gradient of the gate's
- * logits. */
+/* From the gradient of a strand's mixture: adds to de and sets the strand's dg, the gradient of the
+ * gate's logits. */
 static void unmix_naive(const struct layout *l, struct experts *m, uint32_t strand) {
     const uint32_t choices = layout_choices(l, strand);
     const double *g = m->g + (size_t)strand * l->choices;
@@ -229,7 +229,7 @@ static void unmix_naive(const struct layout *l, struct experts *m, uint32_t stra
     }
 }
 
-/* From dm of the last level, which the towers have set: adds the gradient of the input to dx. */
+/* Starts from dm of the last level, which the towers have set; adds the input's gradient to dx. */
 static void experts_backward_naive(const struct naive_step *s, const double *x, struct experts *m,
                                    double *dx) {
     const struct layout *l = s->layout;
@@ -251,7 +251,7 @@ static void experts_backward_naive(const struct naive_step *s, const double *x, 
     }
 }
 
-/* m: experts_forward_naive has been there. */
+/* experts_forward_naive must have filled m. */
 static double tower_forward_naive(const struct naive_step *s, uint32_t tower, const double *x,
                                   struct trace *t, const struct experts *m) {
     const struct layout *l = s->layout;
@@ -270,7 +270,7 @@ static double tower_forward_naive(const struct naive_step *s, uint32_t tower, co
     return t->y[l->layers + 1][0];
 }
 
-/* The output layer of one tower, whose input is `top`; its gradient into dtop. */
+/* The output layer of one tower, whose input is `top`; writes the gradient of `top` to dtop. */
 static void output_backward_naive(const struct naive_step *s, uint32_t tower, double dlogit,
                                   struct trace *t, const double *top, double *dtop) {
     const struct layout *l = s->layout;
@@ -280,8 +280,8 @@ static void output_backward_naive(const struct naive_step *s, uint32_t tower, do
     layer_backward(&n, top, t->y[l->layers + 1], t->dy[l->layers + 1], dtop);
 }
 
-/* With attention: both towers' last activations, what it makes of them, and the gradients, [2 L]
- * each. */
+/* For attention: the last activations of both towers, what attention makes of them, and the
+ * gradients, [2 L] each. */
 struct transfer {
     double *h, *z, *dz, *dh, *room;
 };
@@ -296,7 +296,7 @@ static void transfer_lay(struct transfer *t, const struct layout *l, double *sto
                            store + 4 * both};
 }
 
-/* The towers have gone forward without it; the logits anew. */
+/* The towers have gone forward without attention; this computes the logits anew. */
 static void transfer_forward_naive(const struct naive_step *s, struct trace *traces,
                                    struct transfer *t, double *logit) {
     const struct layout *l = s->layout;
@@ -312,7 +312,7 @@ static void transfer_forward_naive(const struct naive_step *s, struct trace *tra
     }
 }
 
-/* Down to the gradients of the towers' last activations. */
+/* Goes back to the gradients of the towers' last activations. */
 static void transfer_backward_naive(const struct naive_step *s, struct trace *traces,
                                     struct transfer *t, const double *dlogit) {
     const struct layout *l = s->layout;
@@ -327,8 +327,8 @@ static void transfer_backward_naive(const struct naive_step *s, struct trace *tr
     }
 }
 
-/* From the gradient of the last activations: adds that of the input to dx, or that of the mixture
- * to the experts'. */
+/* From the gradient of the last activations: adds the input's gradient to dx, or the mixture's
+ * gradient to the experts'. */
 static void tower_backward_naive(const struct naive_step *s, uint32_t tower, struct trace *t,
                                  struct experts *m, double *dx) {
     const struct layout *l = s->layout;
@@ -374,7 +374,7 @@ static void clear(const struct layout *l, const struct batch *b, double *const *
     }
 }
 
-/* What stays zero has no gradient. */
+/* Clears the gradients of weights that stay zero. */
 static void clear_foreign(const struct layout *l, double *ddense) {
     for (uint32_t k = 0; k < l->towers; k++) {
         const struct layout_array *w = layout_weight(l, 0, k);

@@ -1,12 +1,11 @@
-/* model_naive.h - a training step once more, without sharing anything: the oracle of
+/* model_naive.h - a training step again, without sharing anything: the oracle of
  * worker/model/model.c. */
 #pragma once
 
 #include "worker/model/model.h"
 
-/* The naive twin: no sharing of groups, double precision, loops; operands of the hidden layers'
- * products rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. The oracle of the
- * tests. */
+/* The naive twin: groups share nothing, double precision, plain loops. Operands of the hidden
+ * layers' products are rounded to `precision`; dropout NULL: none. Writes logit [towers][B]. */
 enum status model_train_naive(const struct layout *layout, enum precision precision,
                               const struct loss_spec *loss, const struct dropout *dropout,
                               const struct batch *b, const float *const *rows, const float *dense,

@@ -1,4 +1,4 @@
-/* optimizer_naive.h - the update rules once more, one weight at a time: the oracle of
+/* optimizer_naive.h - the update rules again, one weight at a time: the oracle of
  * ps/optimizer.c. */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* pool_naive.h - pooling once more, of one impression after the other: the oracle of
+/* pool_naive.h - pooling again, one impression after the other: the oracle of
  * worker/model/pool.c. */
 #pragma once
 

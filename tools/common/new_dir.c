@@ -26,14 +26,14 @@ enum status new_dir_open(struct new_dir *d, const char *dir, const char *who) {
     char temporary[PATH_BYTES_MAX];
     *d = NEW_DIR_NONE;
     TRY(set_path(d, dir));
-    TRY(refuse_old(d, who)); /* before anything is touched, a lock file too */
+    TRY(refuse_old(d, who)); /* before anything is changed, even a lock file */
     TRY(file_mkdirs_above(d->path));
     TRY(lock_take_beside(&d->lock, d->path));
     TRY(refuse_old(d, who));
     memcpy(temporary, d->path, strlen(d->path));
     memcpy(temporary + strlen(d->path), ".tmp", sizeof ".tmp");
     TRY(file_remove_tree(temporary));
-    memcpy(d->temporary, temporary, strlen(temporary) + 1); /* from here on it is ours to remove */
+    memcpy(d->temporary, temporary, strlen(temporary) + 1); /* from here on we must remove it */
     return file_mkdirs(temporary);
 }
 

@@ -11,7 +11,7 @@
 #include "common/job/config.h"
 #include "paths.h"
 
-#define NAME_BYTES 64u /* of an option, as it is told */
+#define NAME_BYTES 64u /* of an option's name in messages */
 
 /* --- the table -------------------------------------------------------------------------------- */
 
@@ -126,24 +126,24 @@ static enum status option_store(const struct option_row *r, const char *value, v
 
 struct given {
     const struct option_row *row;
-    const char *value; /* NULL: of a flag */
-    char **word;       /* where it stands in argv */
+    const char *value; /* NULL for a flag */
+    char **word;       /* its place in argv */
 };
 struct words {
     const struct command *command;
     struct given *given; /* [argc] */
     size_t count, arguments;
-    const struct option_row *print; /* --help or --markdown, which ends the reading */
+    const struct option_row *print; /* --help or --markdown; it ends the reading */
 };
 
 static enum status option_unknown(const char *name, const struct nearest *n) {
-    return n->distance > 1 + strlen(name) / 2 /* like none */
+    return n->distance > 1 + strlen(name) / 2 /* no similar name exists */
                ? fail(ERR_USAGE, "unknown option '--%s'; see --help", name)
                : fail(ERR_USAGE, "unknown option '--%s'; the nearest is --%s; see --help", name,
                       n->name);
 }
 
-/* The option of this name, or the only one whose name begins so. */
+/* Finds the option with this name, or the only option whose name begins with it. */
 static enum status option_find(const struct command *c, const char *word, size_t length,
                                const struct option_row **out) {
     const struct option_row *r, *other = NULL;
@@ -172,7 +172,7 @@ static enum status option_find(const struct command *c, const char *word, size_t
     return *out != NULL ? OK : option_unknown(name, &n);
 }
 
-/* Reads the option at argv[*i], and goes on to its value if that is the next word. */
+/* Reads the option at argv[*i]. If the next word is its value, *i moves on to it. */
 static enum status option_read(const struct command *c, int argc, char **argv, int *i,
                                struct given *g) {
     if (argv[*i][1] != '-') {
@@ -207,7 +207,7 @@ static enum status argument_find(const struct words *w, const char *word,
     return fail(ERR_USAGE, "unexpected argument '%s'; see --help", word);
 }
 
-/* The second of two values would win, and nobody would be told. */
+/* Refuses an option that is given twice: otherwise the second value would win without a message. */
 static enum status refuse_second(const struct words *w, const struct given *second) {
     for (size_t k = 0; k < w->count; k++) {
         const struct given *g = &w->given[k];
@@ -222,7 +222,7 @@ static enum status refuse_second(const struct words *w, const struct given *seco
 }
 
 static enum status words_read(struct words *w, int argc, char **argv) {
-    bool options = true; /* not after "--" */
+    bool options = true; /* false after "--" */
     for (int i = 1; i < argc; i++) {
         struct given *g = &w->given[w->count];
         g->word = &argv[i];

@@ -1,4 +1,5 @@
-/* options_help.c - what is said of a command: --help for a terminal, --markdown for docs/. */
+/* options_help.c - writes the description of a command: --help for a terminal, --markdown for
+ * docs/. */
 #include <string.h>
 
 #include "options.h"
@@ -35,8 +36,8 @@ static void meaning_of(const struct option_row *r, char meaning[HELP_BYTES]) {
 
 /* --- for a terminal --------------------------------------------------------------------------- */
 
-/* Prints words in lines of at most LINE_BYTES that begin at column `indent`; `column` of the first
- * line are taken. Line breaks of the text stay. */
+/* Prints words in lines of at most LINE_BYTES. Each line begins at column `indent`; the first
+ * `column` columns of the first line are already used. Line breaks of the text are kept. */
 static void print_wrapped(const char *text, size_t column, size_t indent, FILE *out) {
     column += (size_t)fprintf(out, "%*s", column < indent ? (int)(indent - column) : 0, "");
     while (*text != '\0') {
@@ -76,7 +77,7 @@ static void print_row(const struct option_row *r, FILE *out) {
     print_wrapped(meaning, column, HELP_COLUMN, out);
 }
 
-/* From the table: what is needed, [options], then arguments that take the rest. */
+/* Prints the usage from the table: required options, [options], then the arguments. */
 static void print_usage(const struct command *c, FILE *out) {
     const struct option_row *r, *rest = NULL;
     char label[LABEL_BYTES];
@@ -123,7 +124,7 @@ void command_help(const struct command *c, FILE *out) {
 
 /* --- for docs/ -------------------------------------------------------------------------------- */
 
-/* A cell's text; docs/train.md becomes a link, as seen from docs/. */
+/* Prints the text of a cell. A path like docs/train.md becomes a link relative to docs/. */
 static void print_cell(const char *text, FILE *out) {
     while (*text != '\0') {
         const size_t page =

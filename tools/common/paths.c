@@ -11,7 +11,7 @@ static int bytewise(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* glob(3) would sort by the locale. */
+/* Sorts the matches itself, because glob(3) would sort by the locale. */
 static enum status add_matches(struct file_list *list, const char *pattern) {
     glob_t found = {0};
     enum status status = OK;

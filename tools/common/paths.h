@@ -1,9 +1,9 @@
-/* paths.h - arguments that may name many: a path, a directory of files, or a pattern of the shell
- * that the shell did not expand ('day=*' in quotes, or too many for a command line).
+/* paths.h - arguments that may name several files: a path, a directory of files, or a shell pattern
+ * that the shell did not expand ('day=*' in quotes, or too many names for a command line).
  *
- * What is there under the argument's very name is meant, whatever characters it has. Else * ? [ ]
- * make a pattern, whose matches come in bytewise order, on every machine alike; none is
- * ERR_NOT_FOUND.
+ * If a file or directory has exactly the argument's name, the argument means that one, whatever
+ * characters the name has. Otherwise * ? [ ] make a pattern. Its matches come in bytewise order,
+ * which is the same on every machine. No match is ERR_NOT_FOUND.
  */
 #pragma once
 
@@ -11,11 +11,11 @@
 
 /* Adds the argument, or what it matches, to the list. ERR_NOT_FOUND, ERR_IO, ERR_MEMORY. */
 enum status paths_add(struct file_list *list, const char *argument);
-/* The same of files: a directory stands for its regular files in bytewise order, without those
- * whose names begin with '.' or '_' (what Hadoop and Spark leave beside data). ERR_NOT_FOUND
- * without any; ERR_FORMAT for a directory of shards. */
+/* Like paths_add, but for files: a directory stands for its regular files in bytewise order,
+ * without those whose names begin with '.' or '_' (Hadoop and Spark leave such files beside data).
+ * ERR_NOT_FOUND if there are none; ERR_FORMAT for a directory of shards. */
 enum status paths_add_files(struct file_list *list, const char *argument);
 
-/* ERR_USAGE, naming both, if two of the list are one file. Those that are not there are let pass.
- */
+/* ERR_USAGE if two names of the list are the same file; the message names both. Names that do not
+ * exist are skipped. */
 enum status paths_distinct(const struct file_list *list);

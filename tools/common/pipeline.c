@@ -6,14 +6,14 @@
 #include "common/base/queue.h"
 #include "common/base/thread.h"
 
-#define WAIT_MS 100u /* between two looks at signals and progress */
+#define WAIT_MS 100u /* between two checks for signals and progress */
 #define IDLE_MS 3600000u
 
 /* An item on its way. */
 struct load {
     void *item;
     uint64_t number;    /* in the order of filling */
-    struct cause cause; /* how the work failed */
+    struct cause cause; /* the failure of the work */
 };
 
 struct pipeline_state;
@@ -29,8 +29,8 @@ struct pipeline_state {
     struct hand *hands;  /* [threads] */
     struct load *loads;  /* [items] */
     uint8_t *items;      /* [items] of item_bytes each */
-    struct load **idle;  /* [items] a stack */
-    struct load **ready; /* [items] by number modulo items */
+    struct load **idle;  /* [items], used as a stack */
+    struct load **ready; /* [items], at number modulo items */
     struct load *filling;
     uint32_t idle_count, away;
     uint64_t filled, taken;
@@ -50,7 +50,7 @@ static enum status hand_run(void *arg) {
         }
         struct load *l = next;
         cause_keep(&l->cause, h->run->job->work(h->worker, l->item));
-        if (queue_put(&h->run->done, l, IDLE_MS) != OK) { /* there is room for every item */
+        if (queue_put(&h->run->done, l, IDLE_MS) != OK) { /* the queue has room for every item */
             return OK;
         }
     }
@@ -82,7 +82,7 @@ static enum status pipeline_start(struct pipeline_state *r) {
     return OK;
 }
 
-/* Everything that reads the queues ends before they go. */
+/* Ends all threads that read the queues before the queues are freed. */
 static void pipeline_stop(struct pipeline_state *r) {
     const struct pipeline *job = r->job;
     if (r->todo.items != NULL) {
@@ -135,7 +135,7 @@ static enum status pipeline_feed(struct pipeline_state *r) {
     return OK;
 }
 
-/* Gives take() what is next in order. */
+/* Gives take() the items that are next in order. */
 static enum status pipeline_deliver(struct pipeline_state *r) {
     const struct pipeline *job = r->job;
     struct load *l;
@@ -148,7 +148,7 @@ static enum status pipeline_deliver(struct pipeline_state *r) {
     return OK;
 }
 
-/* Takes what the workers have finished; waits only if there is nothing else to do. */
+/* Takes the items that the workers have finished. Waits only if there is nothing else to do. */
 static enum status pipeline_collect(struct pipeline_state *r) {
     void *next = NULL;
     const bool busy = !r->ended && (r->filling != NULL || r->idle_count > 0);

@@ -10,7 +10,7 @@
 
 #define FIRST_FD 3u
 
-/* The kernel can do it at once since 5.9. */
+/* Linux 5.9 and later can close them all in one call. */
 static void close_between(unsigned first, unsigned last) {
     if (first > last || close_range(first, last, 0) == 0) {
         return;
@@ -21,7 +21,7 @@ static void close_between(unsigned first, unsigned last) {
     }
 }
 
-/* The lowest of those that are kept, from `first` on; ~0u: none. */
+/* Returns the lowest kept descriptor that is at least `first`; ~0u: none. */
 static unsigned next_kept(const struct spawn *s, unsigned first) {
     unsigned next = ~0u;
     for (size_t i = 0; i < s->keeps; i++) {
@@ -41,7 +41,8 @@ static void close_others(const struct spawn *s) {
     close_between(first, ~0u);
 }
 
-/* What a child says outside its log, say its usage or a sanitizer's report, is found there too. */
+/* Sends the child's standard output and error to the log, for what it does not log itself: its
+ * usage, or a sanitizer's report. */
 static void say_into_log(const char *log) {
     const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd >= 0) {
@@ -50,7 +51,7 @@ static void say_into_log(const char *log) {
     }
 }
 
-/* Nor has another program any use for what is ignored here. */
+/* Unblocks all signals for another program, and stops ignoring those that this one ignores. */
 static void let_signals_in(void) {
     static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGTSTP};
     struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -63,8 +64,8 @@ static void let_signals_in(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Handlers are dropped while the signals are blocked; what is pending stays so through exec. Other
- * signals come in as they always do. */
+/* Resets the handlers while the signals are blocked; pending signals stay pending through exec.
+ * Other signals are not affected. */
 static void leave_stop_signals_pending(void) {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t stops;
@@ -81,7 +82,7 @@ static void leave_stop_signals_pending(void) {
 static void become(const struct spawn *s, pid_t parent) {
     setsid();
     prctl(PR_SET_PDEATHSIG, s->death_signal);
-    if (getppid() != parent) { /* gone before it could be watched */
+    if (getppid() != parent) { /* the parent ended before it could be watched */
         _exit(127);
     }
     if (s->no_input) {

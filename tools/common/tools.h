@@ -1,10 +1,10 @@
-/* tools.h - the sub-commands of `esmm`, which main.c finds by name and command_run runs. */
+/* tools.h - the sub-commands of `esmm`. main.c finds them by name, and command_run runs them. */
 #pragma once
 
 #include "options.h"
 
-/* What a role ends with when it would fail again as things are (status_lasts): whoever started it
- * need not advise to go on. */
+/* Exit code of a role that would fail again in the same situation (status_lasts). The process that
+ * started it then need not advise the user to go on. */
 #define ROLE_EXIT_LASTING 3
 
 extern const struct command command_train, command_coord, command_ps, command_worker;

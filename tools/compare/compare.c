@@ -1,16 +1,16 @@
 /* compare.c - `esmm compare`: the paper's table on the reader's own data.
  *
  * Every method is trained on the same shards by the same `esmm train` with the same settings, one
- * run after another, each as a child process, so that its memory is gone when it ends. Then its
- * last checkpoint is measured here.
+ * run after another. Each run is a child process, so that its memory is freed when it ends. Then
+ * its last checkpoint is measured here.
  *
  *     for each seed:  the plain CTR net, whose p_ctr is the seed's common reference;
  *                     every method: train, score the test impressions, figures
  *     then            tables, JSON, CSV and a page with a picture, in OUT
  *
- * All command lines and all run directories are looked at before the first run begins, so that a
- * typing mistake is told at once and not after hours. A rerun with the same OUT trains what is
- * missing, and measures everything anew: the test data may then be others, as may the lists of
+ * All command lines and all run directories are checked before the first run begins, so that a
+ * typing mistake is reported at once and not after hours. A rerun with the same OUT trains what is
+ * missing and measures everything again. Therefore it may use other test data and other lists of
  * methods and seeds.
  */
 #include <math.h>
@@ -35,19 +35,19 @@
 struct compare {
     struct compare_settings settings;
     struct compare_methods methods;
-    struct dataset dataset; /* of --data */
+    struct dataset dataset; /* data set of --data */
     struct file_list eval;
     const char *truth, *method_text;
     uint32_t seeds, resamples;
     enum eval_weights weights;
     struct compare_cell *cells; /* [methods][seeds] */
     size_t done;                /* runs */
-    struct lock lock;           /* of the output */
+    struct lock lock;           /* lock of the output */
 };
 
 /* --- the command line ------------------------------------------------------------------------- */
 
-/* A --method-set that no method takes is a mistake. */
+/* Refuses a --method-set that applies to no method. */
 static enum status check_method_sets(const struct compare *c) {
     for (size_t i = 0; i < c->settings.method_set.count; i++) {
         bool taken = false;
@@ -76,7 +76,7 @@ static enum status compare_check(void *line) {
 
 /* --- before the first run --------------------------------------------------------------------- */
 
-/* Told before the first run, not after the last. */
+/* Checks the weights before the first run, so that a fault is not found only after the last. */
 static enum status check_weights(const struct compare *c, const struct dataset *eval) {
     char name[PATH_BYTES_MAX];
     const bool carried = eval->weights.there || eval->sample_rate < 1;
@@ -108,11 +108,11 @@ out:
     return status;
 }
 
-/* What a run's config.ini does not say. A rerun must have the same. */
+/* Writes the settings that a run's config.ini does not hold. A rerun must have the same. */
 static enum status settings_text(const struct compare *c, uint64_t impressions, struct buf *out) {
     const struct compare_settings *s = &c->settings;
     for (size_t i = 0; i < s->data.count; i++) {
-        char path[PATH_BYTES_MAX]; /* the rerun may come from another directory */
+        char path[PATH_BYTES_MAX]; /* a rerun may start in another directory */
         const bool known = path_resolve(path, s->data.names[i]) == OK;
         TRY(buf_printf(out, "data = %s\n", known ? path : s->data.names[i]));
     }
@@ -182,7 +182,8 @@ static uint32_t scoring_threads(const struct compare *c) {
     return (uint32_t)(threads < 256 ? threads : 256);
 }
 
-/* The CTR net's scores are kept for the seed's other models; its own figures come from them. */
+/* Scores the CTR net. The scores are kept for the other models of the seed, and the net's own
+ * figures are computed from them. */
 static enum status measure_reference(const struct compare *c, const struct compare_run *run,
                                      struct score_list *reference, struct compare_cell *cell) {
     struct scorer *scorer = NULL;

@@ -1,4 +1,4 @@
-/* compare_figures.c - the figures of a comparison, and what they are over seeds. */
+/* compare_figures.c - the figures of a comparison, and their summary over seeds. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
-/* compare_html.c - the comparison as one page: the picture (one inline SVG), then a table of
+/* compare_html.c - writes the comparison as one page: the picture (one inline SVG), then a table of
  * figures.
  *
- * A panel per figure, a line per method: a dot per seed, a bar at their mean, and behind both the
- * interval of the bootstrap. Each panel has its own axis, over what is drawn in it. Colours follow
- * the reader's light or dark setting by style rules alone; there are no scripts and nothing is
- * fetched.
+ * Each figure has a panel, and each method has a line in it: a dot for each seed, a bar at their
+ * mean, and the bootstrap interval behind both. Each panel has its own axis, which covers what is
+ * drawn in it. The colours follow the reader's light or dark setting by style rules only. There are
+ * no scripts, and nothing is loaded from elsewhere.
  */
 #include <math.h>
 
@@ -51,7 +51,7 @@ static enum status html_escaped(struct buf *out, const char *text) {
 /* --- axes ------------------------------------------------------------------------------------- */
 
 struct axis {
-    double low, high, step; /* of what is shown, scaled */
+    double low, high, step; /* of the shown values, scaled */
 };
 
 static void html_widen(struct axis *a, double v) {
@@ -61,7 +61,8 @@ static void html_widen(struct axis *a, double v) {
     }
 }
 
-/* The ends are multiples of 1, 2 or 5 times a power of ten, about five steps apart. */
+/* Rounds the axis: its steps are 1, 2 or 5 times a power of ten, about five of them, and its ends
+ * are multiples of a step. */
 static struct axis rounded(struct axis a) {
     const double span = fmax(a.high - a.low, 0.01 * fmax(fabs(a.high), 0.1));
     const double power = pow(10, floor(log10(span / 5)));
@@ -156,7 +157,7 @@ static enum status html_line(const struct compare_result *r, size_t method,
                       y + 4, text);
 }
 
-/* How many methods have the figure: those get a line. */
+/* Returns how many methods have the figure; each of them gets a line. */
 static size_t html_lines_of(const struct compare_result *r, const struct compare_figure *f) {
     size_t lines = 0;
     for (size_t m = 0; m < r->methods->count; m++) {

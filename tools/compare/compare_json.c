@@ -1,5 +1,5 @@
-/* compare_json.c - the comparison as JSON: everything, unscaled, each run's whole evaluation too.
- */
+/* compare_json.c - writes the comparison as JSON: everything, unscaled, with the whole evaluation
+ * of each run. */
 #include "common/base/json.h"
 #include "compare_result.h"
 
@@ -52,7 +52,7 @@ static void summaries(const struct compare_result *r, size_t method, struct json
 }
 
 static void paper(const struct compare_paper *p, struct json *j) {
-    json_open(j, "paper", '{'); /* AUCs, not times 100, as all else here */
+    json_open(j, "paper", '{'); /* AUCs, not times 100, like everything else here */
     json_f64(j, "auc_cvr_clicked", p->cvr / 100);
     json_f64(j, "auc_cvr_clicked_sd", p->cvr_sd / 100);
     json_f64(j, "auc_ctcvr_reference", p->ctcvr / 100);

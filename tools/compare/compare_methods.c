@@ -1,6 +1,6 @@
 /* compare_methods.c - the table of methods. Source of the figures: Ma et al. 2018, arXiv
- * 1804.07931, Table 2, "public dataset". AMAN and OVERSAMPLING are there the best of the rates and
- * factors that were searched, so a variant of theirs stands beside the same row. */
+ * 1804.07931, Table 2, "public dataset". For AMAN and OVERSAMPLING the table gives only the best of
+ * the searched rates and factors, so every variant of them is compared with that one row. */
 #include "compare_methods.h"
 
 #include <math.h>
@@ -36,7 +36,7 @@ static const struct known known[] = {
     {"chain", NULL, NO_PAPER},
     {"aitm", NULL, NO_PAPER},
 };
-#define ALL   9 /* the first so many */
+#define ALL   9 /* the first ALL rows are "all" */
 #define KNOWN (sizeof known / sizeof known[0])
 
 static enum status compare_method_find(const char *name, const struct known **out) {

@@ -62,7 +62,7 @@ const char *compare_set_for(const struct compare_method *m, const char *method_s
         const size_t n = strlen(names[i]);
         if (strncmp(method_set, names[i], n) == 0 && method_set[n] == ':') {
             const char *rest = method_set + n + 1;
-            if (rest[strcspn(rest, ":=")] == '=') { /* else a longer label begins like this name */
+            if (rest[strcspn(rest, ":=")] == '=') { /* else a longer label begins so */
                 return rest;
             }
         }
@@ -70,7 +70,7 @@ const char *compare_set_for(const struct compare_method *m, const char *method_s
     return NULL;
 }
 
-/* The configuration that train will make of the arguments so far. The caller frees *job. */
+/* Makes the configuration that train will make from the arguments so far. The caller frees *job. */
 static enum status parsed(struct crew_child *c, struct job **job) {
     bool printed;
     TRY(mem_new(job));
@@ -78,8 +78,8 @@ static enum status parsed(struct crew_child *c, struct job **job) {
                          stdout, &printed);
 }
 
-/* Later ones win: what is given for all, then what makes the method and its seed, then what is
- * given for it. */
+/* Adds the settings in this order, because later ones win: those for all runs, those that make the
+ * method and its seed, those for this method. */
 static enum status add_sets(struct crew_child *c, const struct compare_settings *s,
                             const struct compare_method *m, uint32_t seed) {
     char model[64], set_seed[32];
@@ -137,7 +137,7 @@ static enum status add_run(struct crew *crew, const struct compare_settings *s,
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
-/* The configuration that train will write, against the one that it has written. */
+/* Compares the configuration that train will write with the one that it has written. */
 static enum status check_config(const struct job *job, const struct compare_run *run) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
@@ -181,7 +181,8 @@ enum status compare_run_look(const struct compare_settings *s, const struct comp
 
 /* --- training --------------------------------------------------------------------------------- */
 
-/* A stop signal is passed on: it saves a checkpoint, from which a rerun goes on. */
+/* Waits for the child. A stop signal is passed on to it; it then saves a checkpoint, from which a
+ * rerun goes on. */
 static enum status wait_for(struct crew *crew, const struct crew_child *c) {
     const struct supervisor_policy policy = {.save_ms = UINT64_MAX};
     const struct supervisor_world world = crew_world(crew);
@@ -203,7 +204,7 @@ static enum status compare_train(struct crew *crew, struct crew_child *c, struct
     if (run->complete) {
         return OK;
     }
-    TRY(words_add(&c->command, "--resume")); /* afresh where there is nothing to resume */
+    TRY(words_add(&c->command, "--resume")); /* starts afresh if there is nothing to resume */
     TRY(wait_for(crew, c));
     bool complete;
     TRY(coord_summary_complete(run->dir, &complete));

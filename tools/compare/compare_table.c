@@ -1,8 +1,9 @@
-/* compare_table.c - the comparison as tables for people, and as CSV.
+/* compare_table.c - writes the comparison as tables for people, and as CSV.
  *
- * A column is a figure; its header says on which impressions it is, how many those are, and how
- * many of them are positive, since "the AUC of CVR" alone means three different things in the
- * field. The paper's own figures stand beside the two columns that follow its protocol.
+ * Each column is a figure. Its header says over which impressions it is computed, how many they
+ * are, and how many of them are positive, because "the AUC of CVR" alone has three different
+ * meanings in the field. The paper's own figures are shown beside the two columns that follow its
+ * protocol.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #define LABEL_WIDTH 18
 #define WIDTH       19
 
-/* Text in a column, right-aligned; a UTF-8 character counts once. */
+/* Writes text into a column, right-aligned; a UTF-8 character counts once. */
 static enum status table_cell(struct buf *out, const char *text) {
     int shown = 0;
     for (const char *c = text; *c != '\0'; c++) {
@@ -31,7 +32,7 @@ static bool has_paper(size_t figure) {
     return figure == COMPARE_CVR || figure == COMPARE_CTCVR_COMMON;
 }
 
-/* Line 0 to 3 of a column's header. */
+/* Writes line 0 to 3 of a column's header. */
 static enum status table_head(const struct compare_result *r, size_t figure, int line,
                               struct buf *out) {
     const struct compare_figure *f = &compare_figures[figure];
@@ -87,7 +88,7 @@ static enum status table_row(const struct compare_result *r, size_t method, cons
     return buf_printf(out, "\n");
 }
 
-/* AUC points above base, of the models that have both. */
+/* Writes the AUC points above base, for the models that have both. */
 static enum status gains(const struct compare_result *r, struct buf *out) {
     static const size_t shown[] = {COMPARE_CVR, COMPARE_CTCVR_COMMON, COMPARE_FIGURES_LABELS};
     const size_t count = r->truth != NULL ? 3 : 2;
@@ -115,7 +116,7 @@ static enum status gains(const struct compare_result *r, struct buf *out) {
     return OK;
 }
 
-/* The figures first..first+count-1 of the methods from `method` on. */
+/* Writes the figures first..first+count-1 of the methods from `method` on. */
 static enum status table_block(const struct compare_result *r, size_t method, size_t first,
                                size_t count, struct buf *out) {
     size_t shown[COMPARE_FIGURES];

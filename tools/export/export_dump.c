@@ -1,8 +1,11 @@
-/* export_dump.c - the whole state of a checkpoint in one order: for comparing two of them with cmp
- * or diff -r, e.g. one saved by N servers with one that M servers saved after restoring it.
+/* export_dump.c - writes the whole state of a checkpoint in a fixed order, so that two checkpoints
+ * can be compared with cmp or diff -r, e.g. one saved by N servers with one that M servers saved
+ * after restoring it.
  *
  * Records are written as NumPy structured arrays, without the padding that rows have in memory.
- * applied.tsv gives, per range of buckets that agree, the clocks and the names applied. */
+ * applied.tsv gives the clocks and the applied names, with one line for each range of buckets that
+ * have the same ones.
+ */
 #include "export.h"
 
 #include <stdio.h>
@@ -55,7 +58,7 @@ static enum status dump_table(const struct scan *scan, uint32_t slot, const char
 
 /* --- clocks and names ------------------------------------------------------------------------- */
 
-struct stretch { /* buckets that agree */
+struct stretch { /* buckets with the same clocks and names */
     uint32_t begin, end;
     uint64_t dense_step, names, hash;
 };
@@ -87,8 +90,9 @@ static enum status put_stretch(const struct stretch *s, struct buf *out) {
                                     (unsigned long long)s->hash);
 }
 
-/* Buckets ascend in a part and from part to part. Neighbours that agree become one line, however
- * the buckets were dealt out. `open` is the line that may still grow. */
+/* Writes the lines of a part. Buckets ascend within a part and from part to part. Neighbours with
+ * the same clocks and names share one line, whichever servers had the buckets. `open` is the line
+ * that may still grow. */
 static enum status put_part(const struct scan *scan, const struct manifest_part *part,
                             struct stretch *open, struct buf *out) {
     struct part_reader reader = {0};
@@ -124,7 +128,7 @@ out:
     return status;
 }
 
-/* How texts became ids. */
+/* Writes how texts became ids. */
 static enum status dump_fields(const struct scan *scan, const char *dir) {
     struct buf text = BUF_EMPTY;
     struct json j;

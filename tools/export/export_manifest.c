@@ -1,5 +1,5 @@
-/* export_manifest.c - manifest.json of an npy export: what the arrays are and how p_ctr follows
- * from them. A reader needs this file and the arrays, nothing else. It holds no time, path or
+/* export_manifest.c - writes manifest.json of an npy export. It says what the arrays are and how to
+ * compute p_ctr from them. A reader needs only this file and the arrays. It holds no time, path or
  * number of servers, so that equal states give equal bytes. */
 #include "export.h"
 
@@ -62,7 +62,7 @@ static const char *const formula_thinned[] = {
     "is: add log(sample_rate) to the logit of p_ctr; p_cvr stays, p_ctcvr = p_ctr * p_cvr",
 };
 
-/* How the towers' outputs make the two probabilities. */
+/* Returns the formula that makes the two probabilities from the towers' outputs. */
 static const char *formula_of(enum model_name model) {
     switch (model) {
     case MODEL_CTR: return "p_ctr is all that the model predicts";
@@ -152,7 +152,7 @@ static void put_experts(struct json *j, const struct layout *l, uint32_t level) 
     json_close(j);
 }
 
-/* The levels above the first. */
+/* Writes the levels above the first one. */
 static void put_levels(struct json *j, const struct layout *l) {
     json_open(j, "levels", '[');
     for (uint32_t level = 1; level < l->levels; level++) {

@@ -22,9 +22,9 @@ static void insertion_sort(uint64_t *ids, size_t n) {
     }
 }
 
-/* American flag sort (McIlroy, Bostic, McIlroy 1993), most significant byte first: count the bytes,
- * then move each id straight to its pile by cycles. In place, because the C library's qsort may
- * take as much memory again as the array. Depth is at most 8. */
+/* American flag sort (McIlroy, Bostic, McIlroy 1993), most significant byte first: it counts the
+ * bytes, then moves each id straight to its pile, in cycles. It sorts in place, because the C
+ * library's qsort may take the array's memory a second time. The depth is at most 8. */
 static void flag_sort(uint64_t *ids, size_t n, unsigned shift) {
     size_t end[256] = {0}, at[256];
     if (n <= SMALL) {
@@ -115,8 +115,8 @@ static uint64_t rank_of(const struct row_order *o, uint64_t id) {
 
 struct window {
     const struct row_order *order;
-    size_t from, bytes;  /* of each record */
-    uint64_t begin, end; /* ranks */
+    size_t from, bytes;  /* range of bytes in each record */
+    uint64_t begin, end; /* range of ranks */
     uint64_t filled;
     uint8_t *data;
 };

@@ -1,10 +1,11 @@
 /* export_rows.h - the rows of one table of a checkpoint in ascending order of id.
  *
- * A checkpoint holds rows in the order in which each partition created them, so two checkpoints of
- * the same state saved by different numbers of servers differ as files. Sorted they are equal.
- * Sorting costs one pass for the ids (8 bytes of memory each, sorted in place), and then one pass
- * for every `window_bytes` of output: a row's rank is found by binary search, and rows whose rank
- * lies in the window are put in their place. The output itself is written front to back.
+ * A checkpoint holds rows in the order in which each partition created them. So two checkpoints of
+ * the same state differ as files if different numbers of servers saved them; after sorting they are
+ * equal. Sorting takes one pass for the ids (8 bytes of memory each, sorted in place), and then one
+ * pass for every `window_bytes` of output. In such a pass a binary search finds each row's rank,
+ * and rows whose rank lies in the window are put in their place. The output itself is written front
+ * to back.
  */
 #pragma once
 
@@ -18,15 +19,16 @@ struct row_order {
     size_t count, cap;
 };
 
-/* Collects and sorts the ids. ERR_CORRUPT if an id is there twice. ERR_MEMORY. */
+/* Collects and sorts the ids. ERR_CORRUPT if an id occurs twice. ERR_MEMORY. */
 enum status row_order_init(struct row_order *o, const struct scan *scan, uint32_t slot,
                            uint32_t kind);
 void row_order_fini(struct row_order *o);
 
-/* Writes bytes [from, from + bytes) of every row's record, in order, as an npy file of `type`: of
- * shape [count, columns], or [count] with columns 0. Holds window_bytes (at least one row). */
+/* Writes bytes [from, from + bytes) of every row's record, in order, as an npy file of `type`. The
+ * shape is [count, columns], or [count] if columns is 0. Memory: window_bytes, but at least one
+ * row. */
 enum status row_order_write(const struct row_order *o, const char *path, const char *type,
                             uint32_t columns, size_t from, size_t bytes, size_t window_bytes);
 
-/* Sorts in place, without further memory. */
+/* Sorts in place, without additional memory. */
 void sort_ids(uint64_t *ids, size_t n);

@@ -71,8 +71,9 @@ static enum status neither(const char *path) {
                 path);
 }
 
-/* Both kinds have a file named manifest. The files beside it tell them apart, also when the
- * manifest is damaged; where there are none, the manifest that can be read decides. */
+/* Finds out which kind of directory it is. Both kinds have a file named manifest. The other files
+ * tell them apart, even when the manifest is damaged. If there are no other files, the kind whose
+ * manifest can be read is taken. */
 static enum status find_kind(const char *path, bool *shards) {
     char file[PATH_BYTES_MAX];
     struct dataset data = {0};
@@ -153,7 +154,7 @@ static enum status inspect_view(const struct inspect_line *l, struct buf *out) {
 static enum status inspect_start(void *line) {
     const struct inspect_line *l = line;
     struct buf out = BUF_EMPTY;
-    /* A failed verification has a report too. */
+    /* A failed verification also has a report. */
     const enum status status = inspect_view(l, &out);
     if (out.len > 0) {
         const char *text = (const char *)out.data;
@@ -161,7 +162,7 @@ static enum status inspect_start(void *line) {
             fwrite(text, 1, out.len, stdout);
             fputs("\n", stdout);
         } else {
-            text_print(stdout, text, out.len); /* a manifest has texts of its maker */
+            text_print(stdout, text, out.len); /* a manifest holds texts from its maker */
         }
     }
     buf_fini(&out);

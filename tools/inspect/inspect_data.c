@@ -22,12 +22,12 @@ static uint64_t data_bytes(const struct dataset *d) {
     return bytes;
 }
 
-/* What a look into each shard tells. If a shard cannot be read it is unknown, which is no failure:
- * the manifest is shown all the same. */
+/* What a look into each shard shows. If a shard cannot be read, this is unknown, but that is no
+ * failure: the manifest is still shown. */
 struct contents {
     struct dataset_contents is;
     bool known;
-    char why[512]; /* not known */
+    char why[512]; /* why it is not known */
 };
 
 static void data_look(const struct dataset *d, struct contents *c) {
@@ -100,7 +100,8 @@ static enum status text_labels(const struct dataset *d, struct buf *out) {
     return OK;
 }
 
-/* Older versions, and streams, do not count the values of each field. */
+/* True if the manifest counts the values of each field. Manifests of older versions and of streams
+ * do not. */
 static bool says_values(const struct dataset *d) {
     uint64_t sum = 0;
     for (uint32_t f = 0; f < d->schema.count; f++) {
@@ -290,7 +291,7 @@ enum status inspect_data(const char *dir, bool verify, bool json, struct buf *ou
     struct contents contents = {0};
     enum status status = OK;
     TRY_OUT(dataset_read(&d, dir));
-    data_look(&d, &contents); /* first: the cause that is left is the verdict's */
+    data_look(&d, &contents); /* first, so that the verdict's failure text remains */
     const enum status verdict = verify ? dataset_verify(&d) : OK;
     if (json) {
         TRY_OUT(data_json(&d, dir, verify, verdict, &contents, out));

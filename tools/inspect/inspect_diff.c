@@ -1,18 +1,19 @@
-/* inspect_diff.c - two checkpoints row by row, in bounded memory.
+/* inspect_diff.c - compares two checkpoints row by row, in bounded memory.
  *
- * Rows of one side must be found while the other streams by, and neither need fit into memory. Keys
- * hash into buckets the same way in both, so the key space is cut into ranges of buckets: for each
- * range the rows of `a` are held (id, weights, and a hash of the rest of the record), then the rows
- * of `b` are looked up. A first pass counts the rows of `a` per table and bucket, so that ranges
- * are as wide as the budget allows and every array has its final size from the start.
+ * While one checkpoint streams by, the rows of the other must be found, and neither needs to fit
+ * into memory. Both hash keys into buckets in the same way, so the key space is cut into ranges of
+ * buckets. For each range the rows of `a` are held (id, weights, and a hash of the rest of the
+ * record), then the rows of `b` are looked up. A first pass counts the rows of `a` per table and
+ * bucket, so that ranges are as wide as the budget allows and every array has its final size from
+ * the start.
  *
- * A range reads only parts that overlap it, but these whole; with R ranges and one part a
- * checkpoint is read R times. Sorting both sides on disk would read less when R is large and was
- * rejected: at the default budget of 1 GiB a range holds 10 M rows of 18 floats, and inspection is
- * rare.
+ * A range reads only the parts that overlap it, but it reads these completely. With R ranges, a
+ * checkpoint of one part is read R times. Sorting both sides on disk would read less when R is
+ * large. It is not done because at the default budget of 1 GiB a range holds 10 M rows of 18
+ * floats, and inspection is rare.
  *
- * Classes of a row in both: `changed` (a weight differs), `touched` (the weights are equal, but a
- * counter or the optimizer's state differs), else the same.
+ * A row that both have is in one of three classes: `changed` (a weight differs), `touched` (the
+ * weights are equal, but a counter or the optimizer's state differs), or the same.
  */
 #include "inspect_diff.h"
 
@@ -36,7 +37,7 @@ static void compare_floats(struct figures *f, const uint8_t *x, const uint8_t *y
     f->values += n;
 }
 
-/* Of everything in a record but id and weights. */
+/* Returns a hash of everything in a record except id and weights. */
 static uint64_t rest_of(const struct scan_row *row, const struct part_table *t) {
     const uint64_t counters = (uint64_t)row->step << 32 | row->last;
     const uint64_t state = t->state_floats == 0
@@ -60,13 +61,14 @@ static size_t held_stride(const struct scan *s, uint32_t table) {
     return 16 + 4 * (size_t)s->table[table].dim;
 }
 
-/* Bytes to hold one row: record, seen, and an index at most three quarters full before rounding up
- * to a power of two (so up to 10.7 bytes). */
+/* Returns the bytes to hold one row: record, seen, and index. The index is at most three quarters
+ * full before its size is rounded up to a power of two (so up to 10.7 bytes). */
 static size_t held_bytes(const struct scan *s, uint32_t table) {
     return held_stride(s, table) + 1 + 11;
 }
 
-/* The widest range from d->begin on that stays within the budget; at least one bucket. */
+/* Chooses the widest range from d->begin on that stays within the budget, but at least one bucket.
+ */
 static void choose_range(struct diff *d, uint64_t memory_bytes) {
     uint64_t bytes = 0;
     for (d->end = d->begin; d->end < BUCKETS; d->end++) {
@@ -107,7 +109,7 @@ static enum status held_init(struct diff *d, uint32_t table) {
     return mem_array(&h->index, slots);
 }
 
-/* Position + 1 of an id, or 0; *at = where it belongs in the index. */
+/* Returns the position + 1 of an id, or 0; *at = its place in the index. */
 static uint32_t held_find(const struct held *h, uint64_t id, uint64_t *at) {
     *at = rng_mix(id) & h->mask;
     while (h->index[*at] != 0) {

@@ -1,17 +1,17 @@
-/* inspect_diff.h - what a comparison of two checkpoints finds (private to inspect_diff*.c). */
+/* inspect_diff.h - the result of a comparison of two checkpoints (private to inspect_diff*.c). */
 #pragma once
 
 #include "common/checkpoint/scan.h"
 
-/* Of a table's rows, or of one dense array (counted as one row). */
+/* Figures of the rows of a table, or of one dense array (counted as one row). */
 struct figures {
     uint64_t only_a, only_b, both, changed, touched;
     double max_abs, sum_abs;
-    uint64_t values; /* compared */
+    uint64_t values; /* values that were compared */
     bool shapes_differ;
 };
 
-/* Rows of one table of `a` in the range at hand. */
+/* Rows of one table of `a` in the current range. */
 struct held {
     uint64_t count, cap;
     uint8_t *records; /* [cap], stride bytes each: u64 id, u64 rest, f32 w[dim] */
@@ -23,7 +23,7 @@ struct held {
 
 struct diff {
     const struct scan *a, *b;
-    uint32_t tables;                /* of a, then those of b that a lacks */
+    uint32_t tables;                /* tables of a, then those that only b has */
     uint32_t slot_of_b[FIELDS_MAX]; /* table of b -> position in figures */
     const char *name[2 * FIELDS_MAX];
     struct figures figures[2 * FIELDS_MAX];

@@ -1,4 +1,4 @@
-/* inspect_histogram.c - how row norms and counts of updates are distributed. */
+/* inspect_histogram.c - the distribution of row norms and of counts of updates. */
 #include "inspect.h"
 
 #include <math.h>
@@ -6,8 +6,8 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
-/* Bin k >= 1 holds [2^(k - 1 + LOW), 2^(k + LOW)); bin 0 what lies below, the last what lies above.
- */
+/* Bin k >= 1 holds [2^(k - 1 + LOW), 2^(k + LOW)); bin 0 holds what is below, and the last bin what
+ * is above. */
 #define NORM_BINS 48
 #define NORM_LOW  (-32)
 #define STEP_BINS 33

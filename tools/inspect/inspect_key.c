@@ -1,5 +1,5 @@
-/* inspect_key.c - one row, found by its key: only the parts and blocks that may hold it are read.
- */
+/* inspect_key.c - finds one row by its key. It reads only the parts and blocks that may hold the
+ * row. */
 #include "inspect.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "common/job/optimizer_kind.h"
 #include "common/job/row_initial.h"
 
-#define ROW_FLOATS_MAX (3 * DIM_MAX) /* w, at most two vectors of state */
+#define ROW_FLOATS_MAX (3 * DIM_MAX) /* w and at most two vectors of state */
 
 struct key_view {
     const struct scan *scan;
@@ -20,7 +20,7 @@ struct key_view {
     uint64_t id;
     bool found;
     uint32_t step, last, sightings;
-    float floats[ROW_FLOATS_MAX]; /* w, state; the initial w if not found */
+    float floats[ROW_FLOATS_MAX]; /* w and state; the initial w if the row was not found */
 };
 
 enum status inspect_field(const struct scan *scan, const char *option, const char *argument,
@@ -140,7 +140,7 @@ enum status inspect_row(const struct scan *scan, uint32_t slot, uint64_t id, boo
                           (unsigned long long)id);
 }
 
-/* The longest field that it begins with: an id holds no colon. */
+/* Takes the longest field name that the key begins with, because an id holds no colon. */
 enum status inspect_key(const struct scan *scan, const char *key, bool json, struct buf *out) {
     uint32_t slot = 0;
     const char *text = "";

@@ -13,14 +13,14 @@
 
 struct table_sums {
     uint64_t rows, sightings, updates;
-    double square; /* of all weights */
+    double square; /* sum of squares of all weights */
     double norms;  /* sum of row norms */
     double norm_max;
 };
 struct cursor_sums {
-    uint32_t epochs;        /* complete */
-    uint64_t batches;       /* applied beyond them */
-    uint64_t epoch_batches; /* of one epoch */
+    uint32_t epochs;        /* complete epochs */
+    uint64_t batches;       /* batches applied after them */
+    uint64_t epoch_batches; /* batches of one epoch */
 };
 struct summary {
     const struct scan *scan;
@@ -125,7 +125,7 @@ static enum status summary_table(const struct summary *s, uint32_t slot, struct 
         sqrt(t->square), mean_norm(t), t->norm_max, (unsigned long long)t->sightings);
 }
 
-/* How texts became ids, as far as that is known. */
+/* Reports how texts became ids, as far as that is known. */
 static enum status summary_fields(const struct field_schemas *fields, struct buf *out) {
     if (!field_report_known(fields)) {
         return OK;

@@ -1,5 +1,5 @@
-/* inspect_text.c - `esmm inspect --text FIELD:TEXT`: the row of a value as it stands in the log.
- * The checkpoint says how the field's texts became ids. */
+/* inspect_text.c - `esmm inspect --text FIELD:TEXT`: shows the row of a value as written in the
+ * log. The checkpoint says how the field's texts became ids. */
 #include "inspect.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static enum status must_be_known(const struct scan *scan, const struct field_sch
                       field, f->hash, field);
 }
 
-/* What prep does with a cell that holds one value. */
+/* Makes the id as prep does for a cell that holds one value. */
 static enum status id_of_text(const struct field_schema *f, const char *text, uint64_t *id) {
     const struct field_rule rule = {f->kind, f->bounds, f->bound_count};
     char padded[TEXT_BYTES_MAX + 16] = "";

@@ -1,4 +1,4 @@
-/* inspect_top.c - the rows of the largest norm or count. */
+/* inspect_top.c - the rows with the largest norm or count. */
 #include "inspect.h"
 
 #include <math.h>
@@ -8,12 +8,12 @@
 #include "common/base/mem.h"
 
 struct top_row {
-    double value; /* what is sorted by */
+    double value; /* rows are sorted by it */
     double norm;
     uint64_t id;
     uint32_t slot, step, last;
 };
-/* The n best so far as a heap whose root is the worst of them. */
+/* The n best rows so far, as a heap whose root is the worst of them. */
 struct top {
     const struct scan *scan;
     struct top_row *rows;
@@ -21,7 +21,8 @@ struct top {
     bool by_count;
 };
 
-/* Ties go by slot and id, so that the answer does not depend on the order of the parts. */
+/* Equal values are ordered by slot and id, so that the result does not depend on the order of the
+ * parts. */
 static bool worse(const struct top_row *a, const struct top_row *b) {
     if (a->value != b->value) {
         return a->value < b->value;

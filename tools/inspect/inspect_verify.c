@@ -1,10 +1,14 @@
-/* inspect_verify.c - is a checkpoint whole?
+/* inspect_verify.c - checks whether a checkpoint is complete and undamaged.
  *
- * Three questions, each asked only where the ones before it left sense in it: is every block of a
- * file what its own checksum says (this names the offset); is the file the manifest's by size,
- * checksum and content, and do its rows lie in the part's buckets; do the parts together hold every
- * dense parameter once. That they hold every bucket once follows from the manifest, which would not
- * have been read otherwise. All damage is listed, not only the first. */
+ * There are three checks. Each is made only where the earlier ones leave it useful:
+ *     - Does every block of a file match its own checksum? (This check names the offset.)
+ *     - Does the file match the manifest in size, checksum and content, and are its rows in the
+ *       part's buckets?
+ *     - Do all parts together hold every dense parameter once?
+ *
+ * That they hold every bucket once is known already, because reading the manifest checks it. All
+ * damage is listed, not only the first.
+ */
 #include "inspect.h"
 
 #include <stdio.h>
@@ -25,7 +29,7 @@ static void damage_fini(struct damage *d) {
     mem_free(&d->lines);
 }
 
-/* Keeps the text of the last fail(); the failure itself is thereby dealt with. */
+/* Keeps the text of the last fail() in the list of damage. The failure is then handled. */
 static enum status damage_note(struct damage *d) {
     TRY(mem_room(&d->lines, &d->cap, d->count + 1));
     TRY(mem_strdup(&d->lines[d->count], fail_text()));
@@ -33,7 +37,8 @@ static enum status damage_note(struct damage *d) {
     return OK;
 }
 
-/* Damage is noted, and OK. That memory is short is no damage, and passed on. */
+/* If the status is damage, notes it and returns OK. Lack of memory is no damage and is passed on.
+ */
 static enum status damage_noted(struct damage *d, enum status status) {
     return status == OK || status == ERR_MEMORY ? status : damage_note(d);
 }

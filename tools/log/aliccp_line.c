@@ -1,12 +1,12 @@
 /* aliccp_line.c - the parser of Ali-CCP lines.
  *
- * All of prep waits for this file: a user side is 500 entries of 23 bytes, and 19 GB of them are
- * read. So an entry is parsed in one pass of straight code. A field's name is found by eight-byte
- * words (a name of up to 7 bytes is its own hash key), an id digit by digit, a value as an integer
- * over a power of ten (field_number_plain_at). Everything odd - signs, exponents, long names,
- * twenty digits - leaves the fast path for a slow one that takes the entry as a whole. Neither
- * tests for the end of the line inside a number: the byte after a line is a line end or NUL, by
- * contract.
+ * The speed of prep depends on this file: a user side is 500 entries of 23 bytes, and 19 GB of them
+ * are read. So an entry is parsed in one pass of straight code. A field's name is found by
+ * eight-byte words (a name of up to 7 bytes is its own hash key), an id digit by digit, a value as
+ * an integer over a power of ten (field_number_plain_at). Anything unusual - signs, exponents, long
+ * names, twenty digits - goes from the fast path to a slow one, which takes the entry as a whole.
+ * Neither path tests for the end of the line inside a number: the caller guarantees that the byte
+ * after a line is a line end or NUL.
  */
 #include "aliccp_line.h"
 
@@ -16,7 +16,7 @@
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
-/* The byte `c` among the eight at `at`: its place, or 8. */
+/* Finds the byte `c` among the eight at `at`: gives its place, or 8. */
 static inline unsigned find8(uint64_t word, uint64_t c) {
     const uint64_t x = word ^ (c * UINT64_C(0x0101010101010101));
     const uint64_t hit = (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
@@ -27,7 +27,7 @@ struct parser {
     struct log_fields *fields;
     struct feature_list *list;
     enum side side;
-    uint64_t word; /* the last field met: entries of a field often follow on each other */
+    uint64_t word; /* the last field met; entries of one field are often adjacent */
     uint32_t slot;
 };
 
@@ -36,7 +36,7 @@ static inline void note_feature(struct parser *p, uint32_t slot, uint64_t id, fl
     l->features[l->count++] = (struct feature){.field = slot, .weight = weight, .id = id};
 }
 
-/* A field of a word that was met before. */
+/* Finds the field of a word that was met before. */
 static inline bool known_word(struct parser *p, uint64_t word) {
     if (word == p->word) {
         return true;
@@ -50,7 +50,8 @@ static inline bool known_word(struct parser *p, uint64_t word) {
     return true;
 }
 
-/* The entry at `at` if it is an ordinary one, and where it ends; else NULL and nothing noted. */
+/* Parses the entry at `at` if it is an ordinary one, and gives where it ends. Otherwise gives NULL
+ * and notes nothing. */
 static inline const char *fast_entry(struct parser *p, const char *at, const char *end) {
     const uint64_t head = load_u64(at);
     const unsigned n = find8(head, 2);
@@ -58,7 +59,7 @@ static inline const char *fast_entry(struct parser *p, const char *at, const cha
     double weight;
     const uint64_t word = n == 8 ? 0 : head & ((UINT64_C(1) << (8 * n)) - 1);
     if (n == 0 || n == 8 || word >> (8 * (n - 1)) == 0 || !known_word(p, word)) {
-        return NULL; /* a name that ends with NUL would have the word of a shorter one */
+        return NULL; /* a name ending with NUL would have the word of a shorter name */
     }
     const char *from = at += n + 1;
     if (at >= end) {
@@ -109,7 +110,7 @@ static enum status slow_entry(struct parser *p, struct span entry, enum reject *
     return OK;
 }
 
-/* All entries of a line, which are to be `count`. */
+/* Reads all entries of a line; there must be `count` of them. */
 static enum status read_entries(struct parser *p, struct span text, uint64_t count,
                                 enum reject *why) {
     const char *at = text.at, *end = text.at + text.n;
@@ -135,7 +136,7 @@ static enum status read_entries(struct parser *p, struct span text, uint64_t cou
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-/* Cuts the next cell off; false if no comma comes. */
+/* Cuts off the next cell; false if there is no comma. */
 static bool take_cell(struct span *line, struct span *cell) {
     const char *comma = memchr(line->at, ',', line->n);
     if (comma == NULL) {
@@ -147,7 +148,7 @@ static bool take_cell(struct span *line, struct span *cell) {
     return true;
 }
 
-/* What cannot be read looks positive unless it is empty. */
+/* A cell that cannot be read looks positive unless it is empty. */
 static bool take_label(struct span cell, bool *out, uint32_t class, uint32_t *classes) {
     const bool good = log_label(cell, LABELS_BINARY, out);
     *classes |= (good ? *out : span_trimmed(cell).n > 0) ? 1u << class : 0;
@@ -158,7 +159,7 @@ static bool is_key(struct span key) {
     return key.n > 0 && key.n <= KEY_BYTES_MAX;
 }
 
-/* feature_num and the features, the tail of both kinds of lines. */
+/* Reads feature_num and the features, the tail of both kinds of lines. */
 static enum status read_tail(struct span cell, struct span text, struct log_fields *f,
                              enum side side, struct feature_list *l, enum reject *why) {
     struct parser p = {.fields = f, .list = l, .side = side};

@@ -8,8 +8,8 @@ void csv_cells_fini(struct csv_cells *c) {
     c->count = c->cap = 0;
 }
 
-/* The quoted cell that begins at record->at, which then stands behind its closing quote. Its text
- * is copied from the first doubled quote on; there is room. */
+/* Takes the quoted cell that begins at record->at and moves record->at behind its closing quote.
+ * The cell's text is copied from its first doubled quote on; there is enough room. */
 static bool take_quoted(struct csv_cells *c, struct span *record, char quote, struct span *cell) {
     const char *at = record->at + 1, *end = record->at + record->n;
     const char *from = at;
@@ -45,7 +45,7 @@ enum status csv_cells_split(struct csv_cells *c, struct span record, char delimi
     c->count = 0;
     buf_clear(&c->plain);
     *good = true;
-    TRY(buf_reserve(&c->plain, record.n + 1)); /* pointers into it stay */
+    TRY(buf_reserve(&c->plain, record.n + 1)); /* pointers into it stay valid */
     for (;;) {
         struct span cell = record;
         if (quote != 0 && record.n > 0 && record.at[0] == quote) {
@@ -64,6 +64,6 @@ enum status csv_cells_split(struct csv_cells *c, struct span record, char delimi
         if (record.n == 0) {
             return OK;
         }
-        record = (struct span){record.at + 1, record.n - 1}; /* the delimiter */
+        record = (struct span){record.at + 1, record.n - 1}; /* skips the delimiter */
     }
 }

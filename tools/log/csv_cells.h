@@ -1,4 +1,4 @@
-/* csv_cells.h - a record of a delimited log into its cells (RFC 4180). Pure. */
+/* csv_cells.h - splits a record of a delimited log into its cells (RFC 4180). Pure. */
 #pragma once
 
 #include "common/base/bytes.h"
@@ -7,12 +7,12 @@
 struct csv_cells {
     struct span *cell;
     size_t count, cap;
-    struct buf plain; /* cells that had doubled quotes, without them */
+    struct buf plain; /* the cells that had doubled quotes, with single ones */
 };
 
-/* Splits a record (without its line end). quote 0: quotes are ordinary bytes. *good false: a quoted
- * cell is not closed, or goes on behind its closing quote. Cells point into the record or into
- * c->plain, until the next call. ERR_MEMORY. */
+/* Splits a record (without its line end). With quote 0, quotes are ordinary bytes. *good is false
+ * if a quoted cell is not closed, or continues after its closing quote. Cells point into the record
+ * or into c->plain; they are valid until the next call. ERR_MEMORY. */
 enum status csv_cells_split(struct csv_cells *c, struct span record, char delimiter, char quote,
                             bool *good);
 void csv_cells_fini(struct csv_cells *c);

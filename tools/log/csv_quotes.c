@@ -1,26 +1,26 @@
-/* csv_quotes.c - the walk over a record's cells, and the watch over the lines inside of them.
+/* csv_quotes.c - walks over a record's cells and checks the lines inside them.
  *
- * Quotes are what people forget to close, so every opening quote may be a bad one, and each is
- * looked at again from its own line on. What keeps that from being quadratic: a walk ends at the
- * first quote that does not stand at the end of a cell (an opening one, seen from inside of
- * another quoted cell, is nearly always that), at the first line that is a record by itself, and at
- * one cell more than there are columns; and a line's own number of cells, which does not depend on
- * where the walk came from, is counted once (`checked`).
+ * People forget to close quotes, so every opening quote may be wrong, and each is examined again
+ * from its own line on. Two things keep the cost from being quadratic. First, a walk ends at the
+ * first quote that does not stand at the end of a cell (an opening quote, seen from inside another
+ * quoted cell, nearly always does not), at the first line that is a record by itself, and at one
+ * cell more than there are columns. Second, a line's own number of cells, which does not depend on
+ * where the walk came from, is counted only once (`checked`).
  */
 #include "csv_quotes.h"
 
 enum walk { WALK_END, WALK_BROKEN, WALK_MORE };
 enum alone { ALONE_NO, ALONE_MAYBE, ALONE_YES };
 
-/* What is walked over. */
+/* The text of a walk. */
 struct stretch {
     const char *text;
-    size_t from, stop; /* of the record; where the text ends */
-    bool ended;        /* and the last line with it */
-    /* what was found */
+    size_t from, stop; /* start of the record; end of the text */
+    bool ended;        /* `stop` also ends the last line */
+    /* the result */
     size_t end;
     uint32_t cells;
-    bool stray; /* quotes inside of cells that are not quoted */
+    bool stray; /* there are quotes inside cells that are not quoted */
 };
 
 static enum walk walk_cells(struct csv_quotes *q, struct stretch *s);
@@ -50,8 +50,8 @@ static enum alone is_record(const struct csv_quotes *q, const char *text, size_t
                                            : ALONE_NO;
 }
 
-/* Is one of the lines that start in (from, to] a record? One that is not whole yet is left for
- * later. */
+/* Is one of the lines that start in (from, to] a record? A line that is not complete yet is left
+ * for later. */
 static bool holds_record(struct csv_quotes *q, const struct stretch *s, size_t from, size_t to) {
     if (q->checked <= from) {
         const size_t end = find_byte(s->text, from, s->stop, '\n');
@@ -74,7 +74,7 @@ static bool holds_record(struct csv_quotes *q, const struct stretch *s, size_t f
     return false;
 }
 
-/* The strictest answer of the further lines of a whole record. */
+/* Gives the strictest answer for the further lines of a whole record. */
 static enum alone further_lines(const struct csv_quotes *q, const struct stretch *s) {
     enum alone most = ALONE_NO;
     for (size_t at = find_byte(s->text, s->from, s->end, '\n') + 1; at < s->end;) {
@@ -96,7 +96,7 @@ static bool line_ends_at(const struct stretch *s, size_t at) {
     return at < s->stop ? s->text[at] == '\n' : s->ended;
 }
 
-/* From behind an opening quote to behind the closing one. */
+/* Walks from behind an opening quote to behind the closing one. */
 static enum walk close_quote(struct csv_quotes *q, const struct stretch *s, size_t *at) {
     const size_t open = *at;
     for (;;) {
@@ -126,7 +126,7 @@ static enum walk take_quoted(struct csv_quotes *q, const struct stretch *s, size
     return line_ends_at(s, *at) || s->text[*at] == q->delimiter ? WALK_END : WALK_BROKEN;
 }
 
-/* Behind a cell: *at is a delimiter's or a line end's place. */
+/* Handles the end of a cell: *at is the place of a delimiter or a line end. */
 static enum walk take_cell(struct csv_quotes *q, struct stretch *s, size_t *at) {
     if (*at < s->stop && s->text[*at] == q->quote) {
         (*at)++;
@@ -139,7 +139,7 @@ static enum walk take_cell(struct csv_quotes *q, struct stretch *s, size_t *at) 
     return *at < s->stop || s->ended ? WALK_END : WALK_MORE;
 }
 
-/* To the first line end outside of quotes. */
+/* Walks to the first line end outside quotes. */
 static enum walk walk_cells(struct csv_quotes *q, struct stretch *s) {
     size_t at = s->from;
     for (s->cells = 1; q->columns == 0 || s->cells <= q->columns; s->cells++) {

@@ -10,7 +10,7 @@ enum status csv_row_init(struct csv_row *r, const struct csv_schema *schema, str
     *r = (struct csv_row){.schema = schema, .fields = f, .timed = schema->time.name[0] != '\0'};
     for (uint32_t k = 0; k < schema->count; k++) {
         const struct csv_column *c = &schema->columns[k];
-        char padded[FIELD_NAME_MAX + 8] = {0}; /* a name is read by eight bytes */
+        char padded[FIELD_NAME_MAX + 8] = {0}; /* names are read eight bytes at a time */
         memcpy(padded, c->field, strlen(c->field));
         TRY(log_fields_slot(f, span_of(padded), c->side, &r->slot[k]));
     }
@@ -28,7 +28,7 @@ static bool is_missing(const struct csv_row *r, struct span text) {
     return text.n == 0 || text_list_has(&r->schema->missing, text);
 }
 
-/* What a reason was found in, for who reads it. */
+/* Notes the column and text that caused a reject, for the reader of rejects.tsv. */
 static void note_seen(struct csv_row *r, const char *column, struct span cell) {
     const int n = (int)(cell.n < 60 ? cell.n : 60);
     if (cell.n == 0) {
@@ -39,7 +39,8 @@ static void note_seen(struct csv_row *r, const char *column, struct span cell) {
     }
 }
 
-/* A number in the log's style; a text that is none stays as it is. */
+/* Converts a number in the log's style to plain style; a text that is not a number stays as it
+ * is. */
 static struct span plain_number(const struct csv_row *r, struct span cell,
                                 char copy[FIELD_NUMBER_BYTES]) {
     struct span number;
@@ -48,7 +49,7 @@ static struct span plain_number(const struct csv_row *r, struct span cell,
 
 /* --- features --------------------------------------------------------------------------------- */
 
-/* One value of a cell: an id, and behind the last weight separator its weight. */
+/* Adds one value of a cell: an id, and after the last weight separator its weight. */
 static enum status add_value(struct csv_row *r, struct feature_list *l, uint32_t k,
                              struct span text, enum reject *why) {
     const struct csv_column *c = &r->schema->columns[k];
@@ -56,7 +57,7 @@ static enum status add_value(struct csv_row *r, struct feature_list *l, uint32_t
     const struct number_style *style = &r->schema->numbers;
     enum field_fault fault = FIELD_FINE;
     char copy[FIELD_NUMBER_BYTES];
-    if (c->multi != 0 || c->weight != 0) { /* a part of the cell, which may be no value */
+    if (c->multi != 0 || c->weight != 0) { /* one part may be no value */
         text = field_text_value(c->weight, style, text, &f.weight, &fault);
         *why = reject_of(fault);
         if (*why != REJECT_NONE || is_missing(r, text) || text_list_has(&c->missing, text)) {
@@ -132,8 +133,8 @@ static bool time_of(struct csv_row *r, const struct csv_role *role, uint64_t *ou
     return false;
 }
 
-/* What the labels ask for must be there. A click without a column of its own comes with the
- * impression. A conversion without a click is none (an orphan). */
+/* Every time that the labels require must be there. A click without a time column of its own has
+ * the impression's time. A conversion without a click (an orphan) counts as no conversion. */
 static enum reject take_moment(struct csv_row *r) {
     const struct csv_schema *s = r->schema;
     const struct csv_role *click = s->click_time.name[0] != '\0' ? &s->click_time : &s->time;
@@ -151,12 +152,12 @@ static enum reject take_moment(struct csv_row *r) {
     return REJECT_NONE;
 }
 
-/* The label that a cell says. `funnel`: from which stage on it is 1; 0: it is no funnel. */
+/* Reads the label in a cell. `funnel`: the stage from which on the label is 1; 0: not a funnel. */
 static bool cell_label(const struct csv_row *r, struct span cell, uint32_t funnel, bool *out) {
     char copy[FIELD_NUMBER_BYTES];
     uint32_t stage = 0;
-    cell = cell.n == 1 ? cell
-                       : plain_number(r, cell, copy); /* one digit, as nearly always, is plain */
+    cell =
+        cell.n == 1 ? cell : plain_number(r, cell, copy); /* one digit, the usual case, is plain */
     if (funnel == 0) {
         return log_label(cell, r->schema->labels, out);
     }
@@ -165,12 +166,12 @@ static bool cell_label(const struct csv_row *r, struct span cell, uint32_t funne
     return good;
 }
 
-/* From which stage of a funnel on the label is 1; 0: it is said by a column of its own. */
+/* Gives the funnel stage from which on the label is 1; 0: the label has its own column. */
 static uint32_t funnel_stage(const struct csv_schema *s, const struct csv_label *l) {
     return s->labels != LABELS_FUNNEL ? 0 : l == &s->click ? 1 : l == &s->conversion ? 2 : 0;
 }
 
-/* The label of a row's cell, which counts only if the label has one. */
+/* Reads the label of a row. The cell is used only if the label has one. */
 static bool label_of(const struct csv_row *r, const struct csv_label *l, struct span cell,
                      bool *out) {
     const struct csv_schema *s = r->schema;
@@ -206,14 +207,15 @@ static bool take_labels(struct csv_row *r) {
     return take_label(r, &s->click, &r->click) && take_label(r, &s->conversion, &r->conversion);
 }
 
-/* Does the label look positive in a row that was rejected? Of one with cells too many or too few
- * it may be the cell counted from the left or from the right: only if both do. */
+/* Does the label look positive in a rejected row? If the row has too many or too few cells, the
+ * label's cell may be the one counted from the left or from the right; then both must look
+ * positive. */
 static bool looks(const struct csv_row *r, const struct csv_label *l) {
     const size_t place = l->role.place;
     const size_t places[2] = {place, r->cells.count + place - r->schema->name_count};
     for (size_t k = 0; k < 2; k++) {
         bool positive = false;
-        if (places[k] >= r->cells.count) { /* also below 0 */
+        if (places[k] >= r->cells.count) { /* this includes places below 0 */
             return false;
         }
         const struct span cell = r->cells.cell[places[k]];
@@ -225,7 +227,7 @@ static bool looks(const struct csv_row *r, const struct csv_label *l) {
     return true;
 }
 
-/* A label that every row has tells no row from another. */
+/* A label that every row has cannot distinguish rows, so it is no class. */
 uint32_t csv_row_classes(const struct csv_row *r) {
     const struct csv_schema *s = r->schema;
     const bool tells = s->click.source != LABEL_ALWAYS;
@@ -248,7 +250,8 @@ uint32_t csv_row_classes(const struct csv_row *r) {
 
 /* --- the row ---------------------------------------------------------------------------------- */
 
-/* With its length before it (LEB128), so that no two lists of cells look alike. */
+/* Writes the text with its length before it (LEB128), so that different lists of cells never look
+ * alike. */
 static enum status put_text(struct buf *out, struct span text) {
     TRY(buf_reserve(out, VARINT_BYTES_MAX + text.n));
     uint8_t *at = varint_put(out->data + out->len, text.n);
@@ -288,7 +291,7 @@ static bool take_impression(struct csv_row *r) {
     return true;
 }
 
-/* A weight that is missing is none: to count such a row as 1 would be a guess. */
+/* A missing weight is an error: counting such a row as 1 would be a guess. */
 static bool take_weight(struct csv_row *r) {
     const struct csv_role *role = &r->schema->weight;
     const struct span cell = r->cells.cell[role->place];
@@ -303,7 +306,7 @@ static bool take_weight(struct csv_row *r) {
     return false;
 }
 
-/* Cells of a record whose quotes are bad: its labels may be read all the same. */
+/* Splits a record whose quotes are bad: its labels may still be readable. */
 static enum status split_anyhow(struct csv_row *r, struct span record) {
     const char quote = r->schema->quote;
     bool good = false;

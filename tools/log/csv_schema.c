@@ -22,7 +22,7 @@ static enum status take_header(struct csv_schema *s, const char *path, const str
     if (n > CSV_NAMES_MAX) {
         return fail(ERR_CONFIG, "%s: %zu columns, expected at most %d", path, n, CSV_NAMES_MAX);
     }
-    for (size_t k = 0; k < n; k++) { /* a name too long to be asked for is cut */
+    for (size_t k = 0; k < n; k++) { /* a name that is too long for any column is cut */
         const size_t length = cells[k].n < CSV_NAME_MAX ? cells[k].n : CSV_NAME_MAX - 1;
         memcpy(s->names[k], cells[k].at, length);
         s->names[k][length] = '\0';
@@ -33,7 +33,7 @@ static enum status take_header(struct csv_schema *s, const char *path, const str
 
 #define WRITTEN_BYTES 324u
 
-/* A name as the schema has to write it, fit to be shown. */
+/* Gives a name as the schema must write it, safe to print. */
 static const char *written(const char *name, char out[WRITTEN_BYTES]) {
     char shown[WRITTEN_BYTES / 2 - 2];
     const size_t n = text_show(shown, sizeof shown, name, strlen(name), false);
@@ -95,7 +95,7 @@ enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct
 
 /* --- for the manifest ------------------------------------------------------------------------- */
 
-/* An empty cell is missing whatever the schema says, and not told. */
+/* An empty cell is always missing, so it is not listed. */
 static enum status add_missing(struct field_schema *f, const struct text_list *l) {
     for (uint32_t k = 0; k < l->count; k++) {
         TRY(l->bytes[k] == 0 ? OK : field_schema_missing(f, l->text[k], l->bytes[k]));

@@ -1,4 +1,5 @@
-/* csv_schema.h - what the columns of a delimited log are: the file given with --schema (INI).
+/* csv_schema.h - says what the columns of a delimited log mean. It is the file given with --schema
+ * (INI).
  *
  *     [log]                            [column.NAME]
  *     delimiter, quotes, header,       kind = hash | id | numeric
@@ -32,9 +33,9 @@ struct csv_column {
     char field[FIELD_NAME_MAX];
     bool used; /* named in user or item */
     enum side side;
-    struct field_rule rule;   /* of kind hash, id or numeric; its bounds are owned */
+    struct field_rule rule;   /* kind is hash, id or numeric; the bounds are owned */
     char multi, weight;       /* separators; 0: none */
-    struct text_list missing; /* its own, beyond the log's */
+    struct text_list missing; /* its own texts, in addition to the log's */
     uint32_t place;           /* in the record, after csv_schema_bind */
 };
 
@@ -43,7 +44,7 @@ struct csv_role {
     uint32_t place;
 };
 
-/* Where a label is. */
+/* Where the value of a label comes from. */
 enum label_source {
     LABEL_UNSAID,
     LABEL_CELL,   /* a cell says it */
@@ -54,13 +55,13 @@ enum label_source {
 struct csv_label {
     struct csv_role role; /* of LABEL_CELL and LABEL_THERE */
     enum label_source source;
-    struct text_list none; /* LABEL_THERE: texts that are no value either */
+    struct text_list none; /* for LABEL_THERE: further texts that count as no value */
 };
 
 struct csv_schema {
     char delimiter;
     char quote;        /* 0: none */
-    bool quotes_given; /* else: none if the delimiter is a tab */
+    bool quotes_given; /* if false: no quotes if the delimiter is a tab */
     bool header;
     bool skip_headers; /* lines that repeat the header are headers */
     struct text_list missing;
@@ -68,9 +69,9 @@ struct csv_schema {
     struct csv_role impression, group;
     enum csv_labels labels;
     struct csv_role label;              /* with labels = funnel only */
-    struct csv_label click, conversion; /* then both are that column */
+    struct csv_label click, conversion; /* with labels = funnel both are that column */
     struct csv_label
-        behaviour[BEHAVIOURS_MAX]; /* of LABEL_CELL: from click to conversion, in order */
+        behaviour[BEHAVIOURS_MAX]; /* all LABEL_CELL: from click to conversion, in order */
     uint32_t behaviours;
     struct csv_role weight; /* of a row */
     double sample_rate;     /* share of unclicked rows that the log kept; 1: all */
@@ -82,9 +83,9 @@ struct csv_schema {
     uint32_t name_count;
 };
 
-/* Finds the place of every column in a header's cells; n 0: in `columns`. ERR_CONFIG. */
+/* Finds the place of every column in a header's cells, or in `columns` if n is 0. ERR_CONFIG. */
 enum status csv_schema_bind(struct csv_schema *s, const char *path, const struct span *cells,
                             size_t n);
-/* What the manifest says of it: how each field's texts become ids. ERR_MEMORY. */
+/* Gives what the manifest says about the schema: how each field's texts become ids. ERR_MEMORY. */
 enum status csv_schema_fields(const struct csv_schema *s, struct field_schemas *out);
 void csv_schema_free(struct csv_schema *s); /* safe on a zeroed struct */

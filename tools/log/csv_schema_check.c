@@ -1,4 +1,4 @@
-/* csv_schema_check.c - what holds between the keys of a schema. */
+/* csv_schema_check.c - checks the rules between the keys of a schema. */
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -54,7 +54,7 @@ static enum status check_column(const struct csv_schema *s, const struct csv_col
     return status == OK ? OK : fail(ERR_CONFIG, "[column.%s]: %s", c->name, fail_text());
 }
 
-/* With labels = funnel one column is both labels. */
+/* With labels = funnel one column gives both labels. */
 static enum status check_funnel(struct csv_schema *s) {
     const bool funnel = s->labels == LABELS_FUNNEL;
     if (funnel != (s->label.name[0] != '\0')) {
@@ -102,7 +102,7 @@ static enum status check_labels(struct csv_schema *s) {
                : OK;
 }
 
-/* A log without conversions has no times of them. */
+/* A log without conversions has no conversion times. */
 static enum status check_times(struct csv_schema *s) {
     const bool clock = s->clock.unit != CLOCK_AUTO || s->clock.format[0] != '\0' ||
                        s->clock.zone_name[0] != '\0' || s->clock.origin_text[0] != '\0';
@@ -124,7 +124,7 @@ static enum status check_times(struct csv_schema *s) {
     return field_clock_finish(&s->clock);
 }
 
-/* What means something else in a number. */
+/* The decimal and thousands characters must have no other meaning in a number. */
 static enum status check_numbers(const struct csv_schema *s) {
     static const char others[] = "0123456789+-eE";
     const char decimal = s->numbers.decimal, thousands = s->numbers.thousands;

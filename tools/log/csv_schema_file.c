@@ -1,5 +1,5 @@
-/* csv_schema_file.c - the sections of a schema. The keys are in csv_schema_keys.c, what holds
- * between them is in csv_schema_check.c. */
+/* csv_schema_file.c - reads the sections of a schema. csv_schema_keys.c sets the keys, and
+ * csv_schema_check.c checks the rules between them. */
 #include "csv_schema_file.h"
 
 #include "common/base/mem.h"
@@ -33,7 +33,7 @@ static enum status schema_begin(struct csv_schema *s) {
     return mem_array(&s->names, CSV_NAMES_MAX);
 }
 
-/* What was read becomes a schema if `status` is OK and it holds together; else *s is freed. */
+/* Ends the reading: checks the schema if `status` is OK. If that or the check failed, frees *s. */
 static enum status schema_end(struct csv_schema *s, const char *name, enum status status) {
     if (s->delimiter == '\t' && !s->quotes_given) {
         s->quote = 0;

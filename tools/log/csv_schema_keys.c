@@ -1,5 +1,5 @@
-/* csv_schema_keys.c - a table for [log] and one for [column.NAME]: each key, what of the struct it
- * sets, and the function that makes this of the key's value. */
+/* csv_schema_keys.c - a table of the keys of [log] and one for [column.NAME]. Each entry has the
+ * key, the member of the struct that it sets, and the function that converts the key's value. */
 #include "csv_schema_keys.h"
 
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-/* One byte: itself, its name, or \t, \xHH. */
+/* Reads one byte: written as itself, by its name, or as \t or \xHH. */
 static enum status set_byte(void *byte, const char *value) {
     static const struct {
         const char *name;
@@ -58,7 +58,7 @@ static enum status set_skip(void *skip, const char *value) {
                : fail(ERR_CONFIG, "'%.40s': expected skip or reject", value);
 }
 
-/* Which of `count` names it is; `all`: the names, for a message. */
+/* Finds which of `count` names the value is. `all`: the names, for a message. */
 static enum status choose_name(const char *value, const char *const *names, uint32_t count,
                                const char *all, uint32_t *out) {
     struct nearest n = nearest_of(value);
@@ -122,7 +122,7 @@ static enum status set_ratio(void *rule, const char *value) {
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* A column's name, or a field's: a text that is not empty. */
+/* Reads the name of a column or a field: a text that is not empty. */
 static enum status name_of(const char *value, char *out, size_t bytes) {
     char text[LIST_TEXT_MAX];
     TRY(text_list_single(value, text));
@@ -134,7 +134,7 @@ static enum status name_of(const char *value, char *out, size_t bytes) {
     return OK;
 }
 
-/* The next name of a list. */
+/* Reads the next name of a list. */
 static enum status next_name(const char **list, char out[CSV_NAME_MAX], bool *more) {
     TRY(text_list_next(list, out, more));
     return *more && out[0] == '\0' ? fail(ERR_CONFIG, "a column's name is empty") : OK;
@@ -153,7 +153,7 @@ static enum status set_field(void *field, const char *value) {
     return name_of(value, field, FIELD_NAME_MAX);
 }
 
-/* A label is in a column, or has `source` if it is told without one. */
+/* A label is in a column, or has `source` if the value is given without a column. */
 static enum status set_label(struct csv_label *l, const char *value, enum label_source source) {
     if (l->source != LABEL_UNSAID) {
         return fail(ERR_CONFIG, "where that label is was said already");
@@ -162,7 +162,7 @@ static enum status set_label(struct csv_label *l, const char *value, enum label_
     return source == LABEL_ALWAYS || source == LABEL_NEVER ? OK : set_role(&l->role, value);
 }
 
-/* A column that is called all, or none, is so in quotes. */
+/* A column that is itself named all or none must be quoted. */
 static enum status set_click(void *label, const char *value) {
     return set_label(label, value, strcmp(value, "all") == 0 ? LABEL_ALWAYS : LABEL_CELL);
 }
@@ -177,7 +177,7 @@ static enum status set_label_from(void *label, const char *value) {
 
 /* --- columns ---------------------------------------------------------------------------------- */
 
-/* The column of that name (shorter than CSV_NAME_MAX), made if it is new. */
+/* Gives the column of that name (shorter than CSV_NAME_MAX), and creates it if it is new. */
 static enum status find_column(struct csv_schema *s, const char *name, struct csv_column **out) {
     for (uint32_t k = 0; k < s->count; k++) {
         if (strcmp(s->columns[k].name, name) == 0) {
@@ -199,7 +199,7 @@ static enum status find_column(struct csv_schema *s, const char *name, struct cs
         n--;
     }
     if (n < sizeof c->field) {
-        memcpy(c->field, name, n); /* else `field` has to say it */
+        memcpy(c->field, name, n); /* otherwise the key `field` must give it */
     }
     s->count++;
     *out = c;
@@ -280,8 +280,8 @@ static enum status set_quotes(void *schema, const char *value) {
 struct schema_key {
     const char *name;
     enum status (*set)(void *at, const char *value);
-    size_t at; /* of the struct: what `set` sets */
-    bool list; /* may be given again, to go on */
+    size_t at; /* offset in the struct of what `set` sets */
+    bool list; /* may be given again to continue the list */
 };
 
 #define LOG(member) offsetof(struct csv_schema, member)

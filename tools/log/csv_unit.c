@@ -6,8 +6,8 @@
 
 struct counts {
     uint32_t of[CLOCK_UNITS];
-    uint32_t dates;     /* times in seconds that are dates as well */
-    const char *format; /* of those */
+    uint32_t dates;     /* times in seconds that could also be dates */
+    const char *format; /* the format of those dates */
     char sample[40];
 };
 

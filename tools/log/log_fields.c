@@ -4,8 +4,8 @@
 
 #define WORD_BYTES_MAX 7u
 
-/* A word of 8 bytes holds a short name whole, its last byte 0; a long name's hash has that byte
- * set. */
+/* A word of 8 bytes holds a short name completely, and its last byte is 0. For a long name the word
+ * is a hash with that byte set. */
 static uint64_t word_of(struct span name) {
     return name.n <= WORD_BYTES_MAX ? log_fields_word(name.at, name.n)
                                     : hash_bytes(name.at, name.n) | UINT64_C(0xff) << 56;
@@ -15,7 +15,7 @@ static bool is_name(const struct field *field, struct span name) {
     return memcmp(field->name, name.at, name.n) == 0 && field->name[name.n] == '\0';
 }
 
-/* Where the name is, or the free place for it. */
+/* Gives the place of the name, or the free place for it. */
 static size_t place_of(const struct log_fields *f, uint64_t word, struct span name) {
     size_t at = log_fields_place(word);
     while (f->place[at].word != 0 &&

@@ -4,7 +4,7 @@
 
 #include "common/field/field_number.h"
 
-/* One digit, and behind it at most a point with zeros. */
+/* Reads one digit, optionally followed by a point with zeros. */
 static bool digit_of(struct span cell, uint32_t *out) {
     size_t zeros = 2;
     if (cell.n == 0 || cell.at[0] < '0' || cell.at[0] > '9' || (cell.n > 1 && cell.at[1] != '.')) {

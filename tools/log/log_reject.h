@@ -1,10 +1,10 @@
-/* log_reject.h - why a line of a log cannot be used, and how it is told. */
+/* log_reject.h - why a line of a log cannot be used, and how this is reported. */
 #pragma once
 
 #include "common/base/bytes.h"
 #include "common/field/field_number.h"
 
-#define REJECT_HEAD_BYTES 120 /* of a rejected line that rejects.tsv repeats */
+#define REJECT_HEAD_BYTES 120 /* of a rejected line, shown in rejects.tsv */
 
 /* In the order in which a summary counts them. */
 #define REJECT_LIST(X)                                                                             \
@@ -45,6 +45,6 @@ static inline enum reject reject_of(enum field_fault fault) {
 }
 
 /* Adds a row of rejects.tsv: file, line, reason, head of the line, tab-separated and escaped.
- * `seen` is added to the reason: what was there instead; "": nothing. ERR_MEMORY. */
+ * `seen` is the text found instead; it is added to the reason unless it is "". ERR_MEMORY. */
 enum status reject_row(struct buf *out, const char *file, uint64_t line, enum reject why,
                        const char *seen, struct span text);

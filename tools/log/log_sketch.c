@@ -8,7 +8,7 @@ void log_sketch_join(struct log_sketch *to, const struct log_sketch *from) {
     }
 }
 
-/* Harmonic mean; while registers are empty in number, their count says more. */
+/* Uses the harmonic mean; while many registers are empty, their number gives a better estimate. */
 double log_sketch_count(const struct log_sketch *s) {
     const double m = SKETCH_REGISTERS, alpha = 0.7213 / (1 + 1.079 / m);
     double sum = 0, empty = 0;

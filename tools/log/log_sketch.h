@@ -1,9 +1,10 @@
-/* log_sketch.h - about how many distinct ids a field has, in 1 KiB (HyperLogLog: Flajolet et al.
- * 2007).
+/* log_sketch.h - estimates how many distinct ids a field has, in 1 KiB (HyperLogLog: Flajolet et
+ * al. 2007).
  *
- * An id's hash chooses one of 1,024 registers and gives it a rank: how many zeros its other bits
- * begin with. A register keeps the largest, whatever order ids come in and however often, so
- * sketches of several threads are joined exactly. The standard error of the estimate is 3 %.
+ * An id's hash selects one of 1,024 registers and gives a rank: the number of leading zeros of its
+ * other bits, plus 1. A register keeps the largest rank, regardless of the order and number of
+ * times in which ids come. So the sketches of several threads can be joined exactly. The standard
+ * error of the estimate is 3 %.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
-/* prep.c - `esmm prep`: a raw log into impression shards.
+/* prep.c - `esmm prep`: turns a raw log into impression shards.
  *
- * Tour: prep_input cuts the log into pieces, pipeline.h hands them to worker threads and puts the
- * results into order, prep_aliccp and prep_csv are what a worker does with a piece (aliccp_line,
- * csv_cells parse; log_fields names slots; prep_index finds common rows; prep_shards writes),
- * prep_arrange mixes or splits what came out (prep_mix, prep_split, prep_side), prep_output is the
- * directory, prep_piece the rejected lines.
+ * The parts: prep_input cuts the log into pieces. pipeline.h hands them to worker threads and puts
+ * the results into order. prep_aliccp and prep_csv are what a worker does with a piece: aliccp_line
+ * and csv_cells parse, log_fields maps names to slots, prep_index finds common rows, prep_shards
+ * writes. prep_arrange mixes or splits the resulting shards (prep_mix, prep_split, prep_side).
+ * prep_output is the output directory. prep_piece handles the rejected lines.
  */
 #include "prep.h"
 
@@ -26,13 +26,13 @@
 #include "prep_summary.h"
 #include "tools/common/tools.h"
 
-#define THREADS_DEFAULT_MAX 8 /* about 100 MB each; one reader feeds no more */
+#define THREADS_DEFAULT_MAX 8 /* about 100 MB each; one reader cannot feed more */
 
 static const char *first(const struct file_list *list) {
     return list->count == 0 ? NULL : list->names[0];
 }
 
-/* Standard input has one end, and a file that is read twice counts twice. */
+/* Standard input can be read only once, and a file that is given twice would count twice. */
 static enum status check_files(const char *option, const struct file_list *list) {
     for (size_t k = 0; k < list->count && list->count > 1; k++) {
         if (strcmp(list->names[k], "-") == 0) {
@@ -42,7 +42,7 @@ static enum status check_files(const char *option, const struct file_list *list)
     return paths_distinct(list);
 }
 
-/* The options of a format are all there, and no other's. */
+/* Checks that all options of the format are given, and none of another format. */
 static enum status prep_check(void *line) {
     const struct prep_options *o = line;
     const bool aliccp = strcmp(o->format, "aliccp") == 0;
@@ -78,14 +78,14 @@ static struct line_counts lines_of(const struct prep_tally *t) {
                                 .continued = t->continued};
 }
 
-/* The summary is made before the directory is published: after that nothing fails any more. */
+/* The summary is made before the directory is published, because nothing may fail after that. */
 static enum status prep_publish(struct prep_run *r, uint64_t started_us, FILE *out) {
     struct buf summary = BUF_EMPTY, sides = BUF_EMPTY, doubts = BUF_EMPTY;
     struct dataset *d = NULL;
     enum status status = OK;
     TRY_OUT(mem_new(&d));
     d->schema = r->fields.schema;
-    d->fields = r->schemas; /* stays the run's */
+    d->fields = r->schemas; /* still owned by the run */
     memcpy(d->field_values, r->fields.values, sizeof d->field_values);
     d->seed = r->o->seed;
     d->sample_rate = r->sample_rate;
@@ -107,7 +107,7 @@ static enum status prep_publish(struct prep_run *r, uint64_t started_us, FILE *o
     TRY_OUT(prep_doubts(r, d, &doubts));
     data_fit_log(&doubts);
     TRY_OUT(prep_output_publish(&r->out));
-    text_print(out, (const char *)summary.data, summary.len); /* names of files */
+    text_print(out, (const char *)summary.data, summary.len); /* it contains file names */
 out:
     buf_fini(&summary);
     buf_fini(&sides);

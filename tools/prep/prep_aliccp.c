@@ -1,13 +1,13 @@
-/* prep_aliccp.c - Ali-CCP's two files into shards.
+/* prep_aliccp.c - turns Ali-CCP's two files into shards.
  *
- * Impressions are in the skeleton, user sides in the common file, in another order, and neither
- * fits into memory. So the common file is read first, from front to back: every row is parsed once
- * to see that it is good and what fields it has, and only its place is kept (prep_index.h). Then
- * the skeleton is read once; for every run of rows with one common index a worker reads the common
- * row with one pread and parses it again. Parsing twice is cheap (some 40 % of prep's time is
- * building shards), and it makes every reject known by its line before the first shard is written.
+ * Impressions are in the skeleton. User sides are in the common file, in another order. Neither
+ * file fits into memory. So the common file is read first, from front to back: every row is parsed
+ * once to check it and to find its fields, and only its place is kept (prep_index.h). Then the
+ * skeleton is read once. For every run of rows with one common index, a worker reads the common row
+ * with one pread and parses it again. Parsing twice is cheap (some 40 % of prep's time is building
+ * shards), and it finds every bad common row before the first shard is written.
  *
- * Rejected: sorting both files by common index, which reads and writes everything once more, and
+ * Not chosen: sorting both files by common index. It reads and writes everything once more, and it
  * would lose the order of the log.
  */
 #include "common/base/mem.h"
@@ -24,11 +24,11 @@ struct aliccp {
     struct prep_run *run;
     struct prep_index index;
     char *common_name[1];
-    struct file_list common; /* it */
-    struct schema user;      /* fields of the common file */
+    struct file_list common; /* the common file */
+    struct schema user;      /* the fields of the common file */
 };
 
-/* What both kinds of workers begin a record with. *why REJECT_NONE: parse it. */
+/* The first step of both kinds of workers for a record. If *why is REJECT_NONE, parse it. */
 static bool is_line(const struct prep_run *r, struct prep_piece *p, struct span line,
                     enum reject *why) {
     if (line.n == 0) {
@@ -81,7 +81,7 @@ static enum status common_line(struct common_worker *w, struct prep_piece *p, si
     }
     const struct index_entry e = {.hash = prep_index_hash(key),
                                   .offset = p->offset + p->start[i],
-                                  .line = p->first_line + i, /* records are lines here */
+                                  .line = p->first_line + i, /* here a record is a line */
                                   .bytes = (uint32_t)line.n,
                                   .key_bytes = (uint32_t)key.n};
     return buf_put(&p->entries, &e, sizeof e);
@@ -173,7 +173,7 @@ static void skeleton_close(void *worker) {
     mem_free(&w);
 }
 
-/* Begins a run: its common row is read and parsed. */
+/* Begins a run: reads and parses its common row. */
 static enum status begin_run(struct skeleton_worker *w, struct span key) {
     bool found = false;
     struct span again;

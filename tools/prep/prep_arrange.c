@@ -16,7 +16,7 @@ struct arrangement {
 
 /* --- a log that is sorted --------------------------------------------------------------------- */
 
-/* What was asked for decides what is looked at: the order in which the shards are. */
+/* The options decide which order is examined: that of the resulting shards. */
 static enum status doubt_order(const struct dataset *d, const struct drift *drift,
                                struct buf *doubts) {
     const struct drift_finding f = drift_tenths(drift, d->groups);
@@ -56,7 +56,7 @@ static enum status say_side(const char *name, const struct dataset *d, struct bu
                       (unsigned long long)d->conversions, prep_percent(d->conversions, d->clicks));
 }
 
-/* What the manifest says of the log's lines is said in both. */
+/* Both manifests repeat what is known about the log's lines. */
 static enum status seal_sides(struct prep_run *r, struct arrangement *a, struct dataset *d,
                               struct buf *says) {
     struct dataset *part = NULL;
@@ -129,7 +129,7 @@ static enum status arrange_shards(struct prep_run *r, struct arrangement *a, str
     } else {
         TRY(prep_output_seal(&r->out, "", again ? &a->side[0].shards : &r->out.shards, d));
     }
-    if (again && a->sides == 1) { /* the summary's shards outlive the side */
+    if (again && a->sides == 1) { /* the shards in the summary outlive the side */
         buf_clear(&r->out.shards);
         TRY(buf_put(&r->out.shards, a->side[0].shards.data, a->side[0].shards.len));
         d->shards = (struct shard_info *)(void *)r->out.shards.data;

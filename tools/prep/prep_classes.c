@@ -25,7 +25,7 @@ enum status prep_classes_reject(struct prep_piece *p, size_t i, enum reject why,
     return prep_piece_reject_seen(p, i, why, seen);
 }
 
-/* What to do about most of the rejects. */
+/* Says what to do about most of the rejects. */
 static const char *reject_advice(const struct class_tally *c) {
     enum reject most = REJECT_NONE;
     for (int r = 0; r < REJECTS; r++) {
@@ -56,7 +56,7 @@ static double class_share(uint64_t part, double whole) {
     return whole > 0 ? (double)part / whole : 0;
 }
 
-/* The rows that are still to come may all be of the class, and good. */
+/* The remaining rows may all be good rows of the class, so before the end they count as such. */
 static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint32_t class,
                    double lines) {
     const struct class_tally *c = &t->class[class];
@@ -70,7 +70,7 @@ static bool is_bad(const struct prep_output *o, const struct prep_tally *t, uint
     }
     const double of_class = class_share(rejected, (double)c->rows);
     const uint64_t elsewhere =
-        prep_rejected(t->rejected) - rejected + 1; /* none of a few is no rate */
+        prep_rejected(t->rejected) - rejected + 1; /* zero of a few is no reliable rate */
     return of_class > o->bad_max / 100 ||
            (others > 0 && of_class > TIMES_OTHERS * class_share(elsewhere, others));
 }
@@ -94,7 +94,7 @@ static enum status tell_class(const struct prep_output *o, const char *file,
 
 enum status prep_classes_check(const struct prep_output *o, const char *file,
                                const struct prep_tally *t, double lines) {
-    double most = 0; /* the worst class says most clearly what is wrong */
+    double most = 0; /* the worst class shows most clearly what is wrong */
     uint32_t worst = CLASSES;
     for (uint32_t k = 0; k < CLASSES; k++) {
         const struct class_tally *c = &t->class[k];

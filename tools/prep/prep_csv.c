@@ -1,10 +1,11 @@
-/* prep_csv.c - any delimited log into shards.
+/* prep_csv.c - turns any delimited log into shards.
  *
  * A group is a run of consecutive rows with the same group value AND the same user cells. A log
- * that was joined from two tables repeats the user side in every row, and then this is the run of
- * the group value. Where it is not so - an hour of the day among the user fields, a profile updated
- * in between - taking the first row's user side for all would quietly change the data; so the group
- * is split instead, which costs some storage and is counted in the summary.
+ * that was joined from two tables repeats the user side in every row; there a group is simply the
+ * run of its group value. In other logs the user cells change within the run: an hour of the day is
+ * among the user fields, or a profile was updated in between. Taking the first row's user side for
+ * all rows would silently change the data. So the group is split instead, which costs some storage
+ * and is counted in the summary.
  */
 #include "common/base/mem.h"
 #include "common/base/thread.h"
@@ -19,8 +20,8 @@
 struct csv {
     struct prep_run *run;
     struct csv_schema schema;
-    struct buf header; /* the file's first line that is not blank, if that is a header */
-    /* for the reader's question whether two rows are of one group */
+    struct buf header; /* the file's first line that is not blank, if it is a header */
+    /* used when the reader asks whether two rows are of one group */
     struct log_fields *fields;
     struct csv_row left, right;
 };
@@ -30,7 +31,7 @@ struct csv_worker {
     struct log_fields fields;
     struct csv_row row;
     struct prep_shards shards;
-    struct buf identity; /* of the group that is open */
+    struct buf identity; /* of the open group */
     size_t group_bytes;
     bool open;
 };
@@ -61,7 +62,7 @@ static bool same_group(const struct csv_worker *w) {
     return w->open && w->row.groups && a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
-/* The group value goes on, but the user side does not. */
+/* Is the group value the same as before, but the user side different? */
 static bool is_split(const struct csv_worker *w) {
     return w->open && w->group_bytes > 0 && w->row.groups && w->group_bytes == w->row.group_bytes &&
            memcmp(w->identity.data, w->row.identity.data, w->group_bytes) == 0;
@@ -104,7 +105,7 @@ static enum status add_row(struct csv_worker *w, struct prep_piece *p, size_t i,
     return w->c->schema.weight.name[0] != '\0' ? prep_shards_weigh(&w->shards, row->weight) : OK;
 }
 
-/* Exports that were joined end to end; each may have its byte order mark. */
+/* A log may be several exports joined end to end; each may start with a byte order mark. */
 static bool is_header(const struct csv *c, struct span record) {
     static const char mark[] = "\xef\xbb\xbf";
     if (record.n == c->header.len + 3 && memcmp(record.at, mark, 3) == 0) {
@@ -113,7 +114,7 @@ static bool is_header(const struct csv *c, struct span record) {
     return record.n == c->header.len && memcmp(record.at, c->header.data, record.n) == 0;
 }
 
-/* The first line of a further file. Which columns are which was decided by the first one's. */
+/* Takes the first line of a further file. The first file's header already decided the columns. */
 static enum status take_header(const struct csv *c, struct prep_piece *p, size_t i) {
     if (is_header(c, prep_piece_record(p, i))) {
         p->tally.header += prep_piece_lines(p, i);
@@ -139,7 +140,7 @@ static enum status add_record(struct csv_worker *w, struct prep_piece *p, size_t
         return prep_piece_reject(p, i, REJECT_LONG);
     }
     if (prep_piece_doubtful(p, i)) {
-        TRY(csv_row_read(&w->row, record, &why)); /* for its labels */
+        TRY(csv_row_read(&w->row, record, &why)); /* only for its labels */
         return prep_classes_reject(p, i, REJECT_LINES, "", csv_row_classes(&w->row));
     }
     if (w->c->header.len > 0 && is_header(w->c, record)) {
@@ -186,8 +187,8 @@ static bool csv_same_run(void *arg, struct span a, struct span b) {
            memcmp(c->left.identity.data, c->right.identity.data, c->left.identity.len) == 0;
 }
 
-/* A field of the schema is one of the manifest, also if no row has a value of it: a job that sets
- * [field.x] for it runs on every day's log. */
+/* Every field of the schema is in the manifest, even if no row has a value of it. So a job that
+ * sets [field.x] for it runs on every day's log. */
 static enum status keep_empty_fields(struct csv *c) {
     struct log_fields *all = &c->run->fields;
     const struct schema *mine = &c->fields->schema;
@@ -199,7 +200,7 @@ static enum status keep_empty_fields(struct csv *c) {
     return OK;
 }
 
-/* The unit of times, from the first lines. */
+/* Decides the unit of times from the first lines. */
 static enum status decide_unit(struct csv *c) {
     struct prep_run *r = c->run;
     struct span head;

@@ -6,10 +6,11 @@
 #define ORPHANS_MIN    10u
 #define ROWS_MIN       1000u
 #define CLICKS_MIN     100u
-#define AHEAD_S_MAX    (7 * 86400.0) /* clocks of other machines, dates without a zone */
-#define DISTINCT_SHARE 0.9           /* three standard errors of a sketch below all */
+#define AHEAD_S_MAX    (7 * 86400.0) /* room for wrong clocks and for dates without a zone */
+#define DISTINCT_SHARE 0.9           /* 1 minus three standard errors of a sketch */
 
-/* A label that no row has is likely to be another column. With orphans something else is wrong. */
+/* If no row has a label, its column is probably another one. If there are orphans, something else
+ * is wrong. */
 static enum status doubt_none(const struct dataset *d, struct buf *out) {
     const char *what = d->clicks == 0                             ? "click"
                        : d->conversions == 0 && !d->no_conversion ? "conversion"
@@ -21,8 +22,8 @@ static enum status doubt_none(const struct dataset *d, struct buf *out) {
                             (unsigned long long)d->impressions, what);
 }
 
-/* A label that every row has: click_from on a column of 0 and 1, say, or one column as both labels.
- */
+/* Every row has a label: for example, click_from is used on a column of 0 and 1, or both labels use
+ * one column. */
 static enum status doubt_all(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     if (d->impressions < ROWS_MIN || d->orphans > 0) {
         return OK;
@@ -42,7 +43,7 @@ static enum status doubt_all(const struct prep_run *r, const struct dataset *d, 
                      (unsigned long long)d->clicks);
 }
 
-/* A log is of the past: what lies ahead was read with another unit, origin or form than it has. */
+/* A log is from the past. Times in the future were read with the wrong unit, origin or format. */
 static enum status doubt_future(const struct dataset *d, struct buf *out) {
     char last[CIVIL_BYTES];
     const double now = clock_wall_s();
@@ -57,8 +58,8 @@ static enum status doubt_future(const struct dataset *d, struct buf *out) {
         last);
 }
 
-/* A conversion needs a click: many without one, or more of them, mean that it is the other way
- * round. */
+/* A conversion needs a click. Many conversions without a click, or more conversions than clicks,
+ * mean that the two are swapped. */
 static enum status doubt_labels(const struct prep_run *r, const struct dataset *d,
                                 struct buf *out) {
     const uint64_t all = d->conversions + d->orphans;

@@ -5,7 +5,7 @@
 #include "common/base/thread.h"
 #include "tools/log/csv_cells.h"
 
-/* What people part cells by. */
+/* Common delimiters. */
 static const struct {
     char byte;
     const char *name, *plural;
@@ -21,7 +21,8 @@ static size_t count_byte(struct span text, char c) {
     return n;
 }
 
-/* What else may be wrong with a header in which a column is not found; "" if nothing is seen. */
+/* Says what else may be wrong with a header in which a column is not found; "" if nothing is
+ * found. */
 static void guess_delimiter(struct span header, const struct csv_schema *s, char *out,
                             size_t bytes) {
     const size_t now = count_byte(header, s->delimiter);
@@ -37,7 +38,7 @@ static void guess_delimiter(struct span header, const struct csv_schema *s, char
     if (memchr(header.at, '\r', header.n) != NULL && memchr(header.at, '\n', header.n) == NULL) {
         snprintf(out, bytes,
                  "; its lines seem to end with \\r alone: make it \\n (tr '\\r' '\\n')");
-    } else if (most > 2 * now) { /* blanks in names are no delimiters */
+    } else if (most > 2 * now) { /* blanks in names are not delimiters */
         snprintf(out, bytes, "; the header seems to be separated by %s: delimiter = %s",
                  delimiters[best].plural, delimiters[best].name);
     }

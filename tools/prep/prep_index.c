@@ -1,22 +1,22 @@
-/* prep_index.c - the tables are built one after the other in one buffer: for each, all entries are
- * read and those whose hash falls into it are entered. Ali-CCP's 730,600 rows make one table; a
- * hundred times as many make a few dozen, and reading 32 bytes a row as often costs less than what
- * one reading of the rows themselves costs. Rejected: inserting at random places of a file that is
- * larger than memory, and an external sort, which is longer.
+/* prep_index.c - builds the tables one after the other in one buffer. For each table all entries
+ * are read, and those whose hash falls into the table are entered. Ali-CCP's 730,600 rows make one
+ * table. A hundred times as many make a few dozen tables; reading 32 bytes per row that often costs
+ * less than reading the rows themselves once. Not chosen: inserting at random places of a file that
+ * is larger than memory; and an external sort, which needs more code.
  *
  * Probing is linear and stays inside a table. Tables are at most half full on average, and XXH3
- * spreads them evenly; a table that is full all the same is an error, not a loop.
+ * spreads the entries evenly. If a table is full anyway, that is an error, not an endless loop.
  */
 #include "prep_index.h"
 
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 
-#define PLACES_MAX (UINT64_C(1) << 21) /* of one table: 64 MB */
+#define PLACES_MAX (UINT64_C(1) << 21) /* per table: 64 MB */
 #define PLACES_MIN (UINT64_C(1) << 10)
 #define BATCH      4096u /* entries read at once */
 #define PAD_BYTES  16u
-#define HEAD_BYTES 256u /* more than a key, and than rejects.tsv shows */
+#define HEAD_BYTES 256u /* longer than a key, and than what rejects.tsv shows */
 
 uint64_t prep_index_hash(struct span key) {
     return hash_bytes(key.at, key.n);
@@ -43,7 +43,7 @@ enum status prep_index_add(struct prep_index *x, const struct buf *entries) {
     return file_write(&x->entries, entries->data, entries->len);
 }
 
-/* The table of a hash (by its high bits), and its place there (by its low ones). */
+/* Gives the table of a hash (by its high bits) and its place there (by its low bits). */
 static uint64_t table_of(const struct prep_index *x, uint64_t hash) {
     return (uint64_t)(((unsigned __int128)hash * x->tables) >> 64);
 }
@@ -54,12 +54,12 @@ struct builder {
     struct prep_index *x;
     struct index_entry *table, *batch;
     uint64_t used;
-    uint64_t number; /* of the table */
+    uint64_t number; /* number of the table */
     enum status (*duplicate)(void *arg, const struct index_entry *e, struct span head);
     void *arg;
 };
 
-/* The first bytes of an entry's line. */
+/* Reads the first bytes of an entry's line. */
 static enum status read_head(const struct prep_index *x, const struct index_entry *e, char *head,
                              size_t *n) {
     *n = e->bytes < HEAD_BYTES ? e->bytes : HEAD_BYTES;

@@ -1,9 +1,9 @@
-/* prep_index.h - where a common row is in the common file, by its common index; on disk.
+/* prep_index.h - finds the place of a common row in the common file by its common index; on disk.
  *
- * While the common file is read, an entry of 32 bytes a row is appended to `entries` in the order
- * of the rows; then they are turned into hash tables in `table`, of which only the pages that are
- * looked at need memory. Both are files of the output's temporary directory. Hashes are not
- * trusted: a look-up compares the text at the offset.
+ * While the common file is read, one entry of 32 bytes per row is appended to `entries`, in the
+ * order of the rows. Then the entries become hash tables in `table`; only the pages that are read
+ * need memory. Both are files in the output's temporary directory. A look-up does not trust the
+ * hash: it compares the text at the offset.
  */
 #pragma once
 
@@ -13,9 +13,9 @@
 
 struct index_entry {
     uint64_t hash;   /* of the common index */
-    uint64_t offset; /* of the line; 0 is a line too, so `bytes` 0 marks a free place */
+    uint64_t offset; /* of the line; 0 is valid, so a free place is marked by `bytes` 0 */
     uint64_t line;
-    uint32_t bytes; /* of the line without its end */
+    uint32_t bytes; /* length of the line without its end */
     uint32_t key_bytes;
 };
 
@@ -25,25 +25,26 @@ struct prep_index {
     uint64_t count;
     const struct index_entry *table; /* a mapping */
     size_t table_bytes;
-    uint64_t tables;     /* the hash picks one of so many equal tables, */
-    uint64_t places;     /* each of so many places, a power of two */
-    uint64_t places_max; /* 32 bytes each, in memory while a table is built; smaller in tests */
+    uint64_t tables;     /* the hash selects one of this many equal tables, */
+    uint64_t places;     /* each with this many places, a power of two */
+    uint64_t places_max; /* 32 bytes each in memory while building; smaller in tests */
 };
 
 uint64_t prep_index_hash(struct span key);
 
-/* Makes dir/common.entries; `common` is the path of the common file. ERR_IO, ERR_NOT_FOUND. */
+/* Creates dir/common.entries; `common` is the path of the common file. ERR_IO, ERR_NOT_FOUND. */
 enum status prep_index_create(struct prep_index *x, const char *dir, const char *common);
-/* Appends entries, many at once. Their hash, offset, line and bytes are set. */
+/* Appends many entries at once. Their hash, offset, line and bytes are set. */
 enum status prep_index_add(struct prep_index *x, const struct buf *entries);
-/* Builds dir/common.table. A common index that came before is not entered; duplicate() is told of
- * it with the entry and its line's head. */
+/* Builds dir/common.table. A common index that came before is not entered; duplicate() is called
+ * with the entry and the head of its line. */
 enum status prep_index_build(struct prep_index *x, const char *dir,
                              enum status (*duplicate)(void *arg, const struct index_entry *e,
                                                       struct span head),
                              void *arg);
-/* The row of a key: its line (without end) in *line, 16 zero bytes beyond. *found false: none.
- * Thread-safe after build, each thread with its own *line. ERR_IO, ERR_CORRUPT, ERR_MEMORY. */
+/* Finds the row of a key: *line gets its line (without end), followed by 16 zero bytes. *found is
+ * false if there is none. Thread-safe after build if each thread has its own *line. ERR_IO,
+ * ERR_CORRUPT, ERR_MEMORY. */
 enum status prep_index_find(const struct prep_index *x, struct span key, struct buf *line,
                             bool *found);
 void prep_index_close(struct prep_index *x); /* safe on a half-made one */

@@ -1,14 +1,15 @@
-/* prep_input.c - from bytes to pieces.
+/* prep_input.c - turns bytes into pieces.
  *
- * The text of a piece grows block by block; scan_records() notes where its records end, until there
- * is one record more than the piece may hold. That one more is what makes the cut a matter of
- * content: the end of a run can only be seen by looking at the record behind it. Then the piece is
- * cut, and what was read beyond is the start of the next one's text. Finding runs only here,
- * backwards from the limit, costs a few records a piece; the reader never parses the others.
+ * The text of a piece grows block by block. scan_records() notes where its records end, until there
+ * is one record more than the piece may hold. With this extra record the cut depends on the content
+ * alone: the end of a run can be seen only from the record after it. Then the piece is cut, and
+ * what was read beyond the cut starts the text of the next piece. Runs are searched only here,
+ * backwards from the limit, which costs a few records per piece. The reader never parses the other
+ * records.
  *
- * A line without end must not eat the memory: beyond line_bytes_max + 1 bytes its text is dropped
- * as it comes. After that the offsets in the piece are no longer offsets in the file; a caller that
- * needs those asks for the piece to end there.
+ * A line without end must not fill the memory: its text beyond line_bytes_max + 1 bytes is dropped
+ * as it arrives. After that, offsets in the piece differ from offsets in the file. A caller that
+ * needs file offsets sets exact_offsets, so that the piece ends there.
  */
 #include "prep_input.h"
 
@@ -23,9 +24,9 @@
 #define PAD_BYTES   16u
 #define WAIT_MS     200
 
-/* A further file begins: */
+/* The place where a further file begins. */
 struct border {
-    size_t at; /* of the text that is being filled */
+    size_t at; /* place in the text that is being filled */
     const char *file;
 };
 
@@ -36,7 +37,7 @@ static enum status open_file(struct prep_input *in, const char *path) {
                : OK;
 }
 
-/* Of all files; 0 if it is not known. */
+/* Gives the total bytes of all files; 0 if not known. */
 static uint64_t bytes_of(const struct file_list *files) {
     uint64_t bytes = 0;
     struct file_info info;
@@ -71,8 +72,8 @@ void prep_input_close(struct prep_input *in) {
 
 /* --- bytes ------------------------------------------------------------------------------------ */
 
-/* Waits a while only, so that a stop signal and the progress line are not held up by a slow pipe.
- */
+/* Waits only for a limited time, so that a slow pipe does not delay a stop signal or the progress
+ * line. */
 static enum status read_block(struct prep_input *in, struct buf *text) {
     struct pollfd wait = {.fd = in->file.fd, .events = POLLIN};
     TRY(buf_reserve(text, in->block_bytes + PAD_BYTES));
@@ -87,7 +88,8 @@ static enum status read_block(struct prep_input *in, struct buf *text) {
     return OK;
 }
 
-/* A log may also come through a pipe. */
+/* Rejects bytes that are not text; if a log can come through a pipe instead, the message says
+ * so. */
 static enum status expect_text(const struct prep_input *in, const struct buf *text) {
     const uint8_t *start = text->data + in->begin;
     const size_t n = text->len - in->begin;
@@ -95,7 +97,7 @@ static enum status expect_text(const struct prep_input *in, const struct buf *te
     if (kind == NULL) {
         return OK;
     }
-    return kind->unpack == NULL || in->exact_offsets /* read at random places too */
+    return kind->unpack == NULL || in->exact_offsets /* also read at random places */
                ? kind_expect_text(in->file.path, start, n)
                : fail(ERR_FORMAT,
                       "%s: is %s, expected plain text; %s, or pipe it: %s FILE | esmm prep "
@@ -103,7 +105,7 @@ static enum status expect_text(const struct prep_input *in, const struct buf *te
                       in->file.path, kind->name, kind->advice, kind->unpack);
 }
 
-/* Looks at the first bytes of the file. */
+/* Checks the first bytes of the file. */
 static enum status check_start(struct prep_input *in, struct buf *text) {
     static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
     TRY(expect_text(in, text));
@@ -127,13 +129,14 @@ static enum status add_record(struct prep_input *in, struct prep_piece *p, size_
     return OK;
 }
 
-/* Of the record that comes next. */
+/* Notes that the next record is doubtful. */
 static enum status note_doubtful(struct prep_piece *p) {
     const uint32_t i = (uint32_t)p->count;
     return buf_put(&p->doubtful, &i, sizeof i);
 }
 
-/* A line longer than allowed starts at `scanned`: drops its bytes beyond the limit as they come. */
+/* A line longer than allowed starts at `scanned`: drops its bytes beyond the limit as they
+ * arrive. */
 static enum status skip_line(struct prep_input *in, struct prep_piece *p) {
     struct buf *text = &p->text;
     const size_t keep = in->scanned + in->line_bytes_max + 1;
@@ -158,11 +161,11 @@ static bool is_full(const struct prep_input *in, const struct prep_piece *p) {
            (in->gap && in->exact_offsets && !in->skipping);
 }
 
-/* Where the text of the file at `scanned` ends, and whether no more will come of it. */
+/* Gives where the text of the file at `scanned` ends, and whether that file gives no more. */
 static size_t file_end(const struct prep_input *in, const struct prep_piece *p, bool *ended) {
     const struct border *b = (const struct border *)(const void *)in->borders.data;
     const size_t count = in->borders.len / sizeof *b;
-    size_t k = count; /* from behind: mostly all files but the last are scanned */
+    size_t k = count; /* from the end: usually all files but the last are scanned */
     while (k > 0 && b[k - 1].at > in->scanned) {
         k--;
     }
@@ -170,7 +173,7 @@ static size_t file_end(const struct prep_input *in, const struct prep_piece *p, 
     return k < count ? b[k].at : p->text.len;
 }
 
-/* Finds the records that are whole. */
+/* Finds the complete records. */
 static enum status scan_records(struct prep_input *in, struct prep_piece *p) {
     while (!is_full(in, p) && in->scanned < p->text.len) {
         bool ended = false;
@@ -203,7 +206,7 @@ static enum status scan_records(struct prep_input *in, struct prep_piece *p) {
 
 /* --- pieces ----------------------------------------------------------------------------------- */
 
-/* How many of its records a piece keeps. */
+/* Gives how many of its records a piece keeps. */
 static size_t cut_at(const struct prep_input *in, const struct prep_piece *p) {
     size_t cut = p->count;
     if (in->gap && in->exact_offsets) {
@@ -222,7 +225,7 @@ static size_t cut_at(const struct prep_input *in, const struct prep_piece *p) {
     return cut;
 }
 
-/* The last line of a file may have no end. */
+/* Counts lines; the last line of a file may have no line end. */
 static uint64_t count_lines(const struct buf *text) {
     uint64_t lines = 0;
     const char *at = (const char *)text->data, *end = at + text->len;
@@ -233,7 +236,7 @@ static uint64_t count_lines(const struct buf *text) {
     return lines;
 }
 
-/* All of a file is scanned, and there is one more. Its last line may have no end: it gets one. */
+/* A whole file is scanned and another one follows. If its last line has no end, it gets one. */
 static enum status next_file(struct prep_input *in, struct prep_piece *p) {
     const struct border *last = (const struct border *)(const void *)in->borders.data;
     const size_t known = in->borders.len / sizeof *last;
@@ -251,8 +254,8 @@ static enum status next_file(struct prep_input *in, struct prep_piece *p) {
     return open_file(in, next.file);
 }
 
-/* Marks the header of the file from `source` on, which is among the records before `end` or to
- * come. */
+/* Marks the header of the file from `source` on. The header is among the records before `end`, or
+ * is still to come. */
 static void find_header(struct prep_input *in, const struct prep_piece *p,
                         struct piece_source *source, size_t end) {
     source->header = UINT32_MAX;
@@ -274,7 +277,8 @@ static size_t record_at(const struct prep_piece *p, size_t text) {
     return low;
 }
 
-/* Which records of a piece, whose text ends at `end`, are of which file; borders beyond stay. */
+/* Notes which records of a piece, whose text ends at `end`, are from which file. Borders after
+ * `end` are kept. */
 static enum status note_sources(struct prep_input *in, struct prep_piece *p, size_t end) {
     struct border *b = (struct border *)(void *)in->borders.data;
     const size_t count = in->borders.len / sizeof *b;
@@ -303,7 +307,7 @@ static enum status note_sources(struct prep_input *in, struct prep_piece *p, siz
     return OK;
 }
 
-/* The piece is done; what was read beyond its end is put aside. */
+/* Finishes the piece and puts aside what was read beyond its end. */
 static enum status finish_piece(struct prep_input *in, struct prep_piece *p) {
     p->count = cut_at(in, p);
     const size_t end = p->start[p->count];
@@ -320,13 +324,13 @@ static enum status finish_piece(struct prep_input *in, struct prep_piece *p) {
     p->lines = count_lines(&p->text);
     in->line += p->lines;
     in->offset = in->bytes_read - in->rest.len;
-    in->quotes.checked = 0; /* what comes now may be scanned again */
+    in->quotes.checked = 0; /* the following text may be scanned again */
     in->scanned = 0;
     in->gap = false;
     return OK;
 }
 
-/* One record. */
+/* Takes one record. */
 static enum status take_first(struct prep_input *in, struct prep_piece *p) {
     const uint32_t records_max = in->records_max;
     enum status status;
@@ -337,7 +341,7 @@ static enum status take_first(struct prep_input *in, struct prep_piece *p) {
     } while (status == ERR_AGAIN && !stop_requested());
     in->records_max = records_max;
     in->number = 0;
-    in->quotes.checked = 0; /* by a number of columns that was not known */
+    in->quotes.checked = 0; /* it was found when the number of columns was not known */
     return status;
 }
 

@@ -1,18 +1,19 @@
-/* prep_mix.c - groups in another order, in bounded memory.
+/* prep_mix.c - puts groups into another order, in bounded memory.
  *
- * A permutation of a log that is larger than memory, in two steps: each group is thrown into one of
- * K buckets by a random number, and each bucket, which fits into memory, is permuted by itself.
- * Bucket after bucket, that is a permutation of the whole of which each is as likely as any other.
- * A window of N impressions is the same with a bucket for each stretch of the log, or several where
- * a window does not fit either.
+ * A log that is larger than memory is permuted in two steps. Each group goes into one of K buckets,
+ * chosen by a random number. Then each bucket, which fits into memory, is permuted by itself. The
+ * buckets one after the other are a permutation of the whole log, and every permutation is equally
+ * likely. With a window of N impressions, each stretch of the log is a bucket, or several buckets
+ * if a window does not fit into memory either.
  *
- * A bucket is shards again: built in memory, written to DIR.tmp/mix when it has its share of
- * memory, and read back when its time comes. If everything fits (K = 1), nothing is written in
- * between: the shards of the first pass themselves are held until their groups are out. Without
- * --shuffle a window is a group.
+ * A bucket consists of shards, too. They are built in memory, written to DIR.tmp/mix when the
+ * bucket has used its share of memory, and read back when it is the bucket's turn. If everything
+ * fits (K = 1), nothing is written in between: the shards of the first pass are held until their
+ * groups are written out. Without --shuffle a window is one group.
  *
- * Rejected: drawing from a buffer of groups while reading, as trainers' input pipelines do. It
- * mixes over the buffer's length only, and a log sorted by label needs the whole.
+ * Not chosen: drawing from a buffer of groups while reading, as the input pipelines of trainers do.
+ * It mixes only over the buffer's length, and a log sorted by label needs mixing over the whole
+ * log.
  */
 #include "prep_mix.h"
 
@@ -23,14 +24,14 @@
 #include "common/base/thread.h"
 #include "common/data/shard_format.h"
 
-#define DRAW_BUCKET            0x6275636b6574u /* keep draws of one seed apart */
+#define DRAW_BUCKET            0x6275636b6574u /* keeps the draws of one seed apart */
 #define DRAW_ORDER             0x6f72646572u
-#define GROUP_VALUE_BYTES      16u /* in a builder; and of an impression, beside its values */
-#define GROUP_IMPRESSION_BYTES 64u
+#define GROUP_VALUE_BYTES      16u /* memory per value in a builder */
+#define GROUP_IMPRESSION_BYTES 64u /* memory per impression, besides its values */
 
 struct bucket {
     struct shard_builder *builder;
-    uint32_t files; /* written */
+    uint32_t files; /* number of files written */
 };
 
 struct ref {
@@ -40,15 +41,15 @@ struct ref {
 
 struct mix {
     const struct mix_spec *spec;
-    char dir[PATH_BYTES_MAX]; /* of buckets */
-    struct bucket *buckets;   /* [count]; 1: none */
+    char dir[PATH_BYTES_MAX]; /* directory of the buckets */
+    struct bucket *buckets;   /* [count]; not allocated if count is 1 */
     uint32_t count;
-    struct shard **held; /* [held_count] that refs point to */
+    struct shard **held; /* [held_count] shards that refs point to */
     size_t held_count, held_cap;
-    struct ref *refs; /* groups to come out next */
+    struct ref *refs; /* the groups to write out next */
     size_t refs_count, refs_cap;
-    uint64_t ordinal, windows; /* groups and windows so far */
-    uint64_t in_window;        /* impressions */
+    uint64_t ordinal, windows; /* number of groups and windows so far */
+    uint64_t in_window;        /* impressions in the current window */
     struct feature_list room;
     struct prep_progress progress;
     uint64_t bytes_done, impressions_done;
@@ -98,7 +99,8 @@ static enum status mix_emit_one(struct mix *m, const struct ref *r) {
     return prep_side_add(spec->side[side], r->shard, r->group);
 }
 
-/* The groups referred to, permuted if they are to be mixed. `part` is new each time. */
+/* Writes out the groups in refs, permuted if they are to be mixed. Each call needs a new `part`, or
+ * a new window. */
 static enum status mix_emit(struct mix *m, uint64_t part) {
     for (size_t i = m->refs_count; m->spec->shuffle && i > 1; i--) {
         const uint64_t draw = rng_u64(m->spec->seed, DRAW_ORDER, part);
@@ -145,7 +147,7 @@ static enum status mix_throw(struct mix *m, const struct shard *s, uint32_t grou
     if (shard_builder_bytes(b->builder) > m->spec->bytes / m->count ||
         shard_builder_impressions(b->builder) + n > SHARD_IMPRESSIONS_MAX) {
         TRY(bucket_write(m, k));
-        shard_builder_destroy(&b->builder); /* and its memory */
+        shard_builder_destroy(&b->builder); /* this also frees its memory */
         TRY(bucket_builder(b));
     }
     return shard_copy_group(b->builder, s, m->spec->schema, group, &m->room);
@@ -184,7 +186,7 @@ static enum status empty_buckets(struct mix *m) {
 
 /* --- in --------------------------------------------------------------------------------------- */
 
-/* `current`: the shard that is being read is held too, and stays so. */
+/* Ends a window. `current`: the shard that is being read is held too, and stays held. */
 static enum status end_window(struct mix *m, bool current) {
     TRY(m->count > 1 ? empty_buckets(m) : mix_emit(m, 0));
     if (m->count == 1) {
@@ -203,14 +205,14 @@ static enum status take_group(struct mix *m, const struct shard *s, uint32_t g) 
     return window > 0 && m->in_window >= window ? end_window(m, true) : OK;
 }
 
-/* With buckets nothing else is held meanwhile. */
+/* With buckets, no other shard is held while this one is read. */
 static enum status take_shard(struct mix *m, const struct shard_info *info) {
     struct shard *s = NULL;
     enum status status = OK;
     TRY(mix_stopped());
     TRY(mix_hold(m, m->spec->dir, info->name, &s));
     if (m->count > 1) {
-        m->held_count--; /* ours, for the time being */
+        m->held_count--; /* this function owns it for now */
     }
     if (m->spec->split.kind == SPLIT_TIME && s->time == NULL) {
         status = fail(ERR_FORMAT, "--split by a time needs times: the log has none (log.time and "
@@ -229,7 +231,7 @@ static enum status take_shard(struct mix *m, const struct shard_info *info) {
     return status;
 }
 
-/* How many buckets a window needs. */
+/* Gives how many buckets a window needs. */
 static uint32_t buckets_for(const struct mix_spec *spec) {
     double bytes = 0, impressions = 0;
     for (size_t k = 0; k < spec->count; k++) {

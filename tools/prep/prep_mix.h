@@ -1,8 +1,8 @@
-/* prep_mix.h - prep's second pass, for --shuffle and --split: the shards of the first, which are in
- * the log's order, become others that are mixed, or two sides.
+/* prep_mix.h - prep's second pass, for --shuffle and --split. It turns the shards of the first
+ * pass, which are in the log's order, into mixed shards or into two sides.
  *
- * Groups are moved whole, with all that their shards carry. Which goes where depends on the seed
- * and on the number of the group in the log, so not on the number of threads.
+ * A group is moved whole, with all that its shard holds for it. Where it goes depends on the seed
+ * and on the number of the group in the log, and so not on the number of threads.
  */
 #pragma once
 
@@ -10,10 +10,10 @@
 #include "prep_side.h"
 #include "prep_split.h"
 
-#define MIX_BYTES ((uint64_t)400 << 20) /* of groups held at once, about */
+#define MIX_BYTES ((uint64_t)400 << 20) /* approximate limit of the groups held at once */
 
 struct mix_spec {
-    const char *dir;             /* of the shards, and for temporary ones */
+    const char *dir;             /* of the shards; also for temporary ones */
     const struct schema *schema; /* finished */
     const struct shard_info *shards;
     size_t count;
@@ -24,6 +24,6 @@ struct mix_spec {
     struct prep_split split;
     struct prep_side *side[SPLIT_SIDES]; /* opened; the second only with a split */
 };
-/* The shards of the first pass are removed as they are used up. ERR_CLOSED after a stop signal;
- * ERR_FORMAT: no times to split by. ERR_IO, ERR_MEMORY, ERR_CORRUPT. */
+/* Removes the shards of the first pass as they are used up. ERR_CLOSED after a stop signal;
+ * ERR_FORMAT: there are no times to split by. ERR_IO, ERR_MEMORY, ERR_CORRUPT. */
 enum status prep_mix(const struct mix_spec *spec);

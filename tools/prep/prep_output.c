@@ -61,7 +61,7 @@ static enum status name_shard(const char *dir, uint32_t number, struct shard_inf
     shard_name(number, name);
     TRY(path_join(from, dir, info->name));
     TRY(path_join(to, dir, name));
-    TRY(file_rename_unsynced(from, to)); /* the manifest's writer syncs the directory */
+    TRY(file_rename_unsynced(from, to)); /* writing the manifest syncs the directory */
     memcpy(info->name, name, sizeof name);
     return OK;
 }

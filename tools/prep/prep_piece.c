@@ -52,7 +52,7 @@ uint64_t prep_piece_lines(const struct prep_piece *p, size_t i) {
     return p->lines == p->count ? 1 : 1 + count_line_ends(p, p->start[i], p->start[i + 1] - 1);
 }
 
-/* A record of a quoted format can hold line ends, so they are counted, each once. */
+/* A record of a quoted format can contain line ends, so they are counted, each only once. */
 uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
     if (p->lines == p->count) {
         return p->first_line + i;
@@ -66,7 +66,7 @@ uint64_t prep_piece_line(struct prep_piece *p, size_t i) {
     return p->counted_line;
 }
 
-/* The last that begins at record i or before. */
+/* Gives the last source that begins at record i or before it. */
 static const struct piece_source *source_of(const struct prep_piece *p, size_t i) {
     const struct piece_source *all = (const struct piece_source *)(const void *)p->sources.data;
     size_t low = 0, high = p->sources.len / sizeof *all;

@@ -6,16 +6,16 @@
 
 #define LINES_SPARE 10000.0
 
-/* How many lines the file may have, judged after some pieces: too many rejects end the run early
- * only when they will be too many for the whole file. Of a stream the rest is not known, and some
- * lines more than there are now are waited for. */
+/* Estimates how many lines the file has, after some of its pieces. Too many rejects end the run
+ * early only if they will be too many for the whole file. For a stream the rest is not known, so
+ * only the lines so far count. LINES_SPARE is always added. */
 static double lines_expected(const struct prep_run *r) {
     const double lines = (double)r->tally.lines;
     const double taken = (double)r->bytes_taken, total = (double)r->input.bytes_total;
     return LINES_SPARE + (total > taken && taken > 0 ? lines * total / taken : lines);
 }
 
-/* The first few are shown: who sees records of several lines should know that the log has them. */
+/* The first few are shown, so that the user notices that the log has records of several lines. */
 static enum status note_continued(struct prep_run *r, const struct prep_piece *p) {
     for (uint32_t k = 0; k < p->continued_count && r->continued_count < CONTINUED_SHOWN; k++) {
         TRY(buf_printf(&r->continued, "%s%s line %llu", r->continued_count > 0 ? ", " : "",
@@ -121,7 +121,7 @@ enum status prep_run_end(struct prep_run *r, struct prep_tally *to) {
                     r->input.name, (unsigned long long)t->lines,
                     (unsigned long long)prep_tally_sum(t));
     }
-    if (t->rows + t->dropped == 0) { /* --max-bad 100 lets it come so far */
+    if (t->rows + t->dropped == 0) { /* possible with --max-bad 100 */
         return fail(ERR_FORMAT,
                     "%s: all %llu lines with rows were rejected; nothing was written. The "
                     "first:\n%.*s",

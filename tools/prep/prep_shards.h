@@ -1,7 +1,8 @@
-/* prep_shards.h - a worker's impressions of one piece, into one shard or a few.
+/* prep_shards.h - writes a worker's impressions of one piece into one shard or a few.
  *
- * A piece gives one shard unless its user sides are so large that the shard would need too much
- * memory; then it gives several. Names are provisional: by piece, then in order. One thread.
+ * A piece gives one shard. It gives several if its user sides are so large that one shard would
+ * need too much memory. Names are provisional: the piece's number, then the shard's within it. Each
+ * thread uses its own struct.
  */
 #pragma once
 
@@ -9,7 +10,7 @@
 #include "prep_piece.h"
 #include "tools/log/log_fields.h"
 
-#define PREP_SHARD_VALUES_MAX (UINT64_C(3) << 20) /* of one shard: 16 bytes each in the builder */
+#define PREP_SHARD_VALUES_MAX (UINT64_C(3) << 20) /* per shard; 16 bytes each in the builder */
 
 struct prep_shards {
     struct shard_builder *builder;
@@ -21,19 +22,19 @@ struct prep_shards {
     struct drift drift; /* of its impressions that are not in a shard yet */
 };
 
-/* fleeting: other shards are made of these. */
+/* fleeting: these shards are temporary, other shards are made from them. */
 enum status prep_shards_open(struct prep_shards *s, struct log_fields *fields, const char *dir,
                              bool fleeting);
 void prep_shards_close(struct prep_shards *s); /* safe on a zeroed struct */
 void prep_shards_begin(struct prep_shards *s, struct prep_piece *p);
-/* As shard_builder_group and shard_builder_timed; fields count the values. */
+/* Like shard_builder_group and shard_builder_timed; the values are also counted in fields. */
 enum status prep_shards_group(struct prep_shards *s, uint64_t key, const struct feature *features,
                               size_t count);
 enum status prep_shards_impression(struct prep_shards *s, uint64_t id, uint8_t labels,
                                    const struct moment *when, const struct feature *features,
                                    size_t count);
-/* Sets the weight of the impression that was added last, as shard_builder_weigh. */
+/* Sets the weight of the last impression added, like shard_builder_weigh. */
 enum status prep_shards_weigh(struct prep_shards *s, float weight);
-/* Writes what is left of the piece; its shards are then in piece->shards, what they count in
- * piece->blocks. */
+/* Writes the rest of the piece. Then piece->shards has its shards, and piece->blocks their
+ * counts. */
 enum status prep_shards_end(struct prep_shards *s);

@@ -1,6 +1,7 @@
-/* prep_side.h - shards that prep's second pass writes: those of a side of --split, or all.
+/* prep_side.h - the shards that prep's second pass writes: those of one side of --split, or all.
  *
- * Groups are added whole; a shard ends before the group that would make it too large. One thread.
+ * Groups are added whole; a shard ends before a group that would make it too large. Each thread
+ * uses its own struct.
  */
 #pragma once
 
@@ -18,10 +19,10 @@ struct prep_side {
     struct buf shards;    /* struct shard_info, in order; names are provisional */
     struct drift drift;
     uint64_t values[FIELDS_MAX];    /* by slot of the schema */
-    uint64_t first_time, last_time; /* of the impressions; 0: without times */
+    uint64_t first_time, last_time; /* of the impressions; 0: they have no times */
 };
 
-/* Shards go to dir, which is there. ERR_MEMORY. */
+/* Shards go to dir, which must exist. ERR_MEMORY. */
 enum status prep_side_open(struct prep_side *s, const char *dir, const struct schema *schema,
                            uint32_t shard_impressions);
 enum status prep_side_add(struct prep_side *s, const struct shard *from, uint32_t group);

@@ -1,11 +1,11 @@
-/* prep_split.h - which side of `esmm prep --split` a group of impressions falls on.
+/* prep_split.h - decides the side of `esmm prep --split` that a group of impressions belongs to.
  *
- * --split TIME: to train go the groups all of whose impressions came before it, so nothing that is
- * trained on came at or after TIME; a group that goes on beyond it is held out whole.
+ * --split TIME: a group goes to train if all its impressions came before TIME. So nothing that is
+ * trained on came at or after TIME. A group that continues to TIME or later is held out whole.
  *
- * --split 90%: to train goes 90 % of the group keys, by their hash with the seed. So a user
- * (session, request: whatever the groups are) is on one side only, however often they come, and on
- * the same side in tomorrow's log. How the log is sorted has no influence.
+ * --split 90%: 90 % of the group keys go to train, chosen by their hash with the seed. So a user
+ * (or session, or request: whatever the groups are) is on one side only, however often it comes,
+ * and on the same side in tomorrow's log. The order of the log has no influence.
  */
 #pragma once
 
@@ -14,16 +14,17 @@
 enum split_kind { SPLIT_NONE, SPLIT_SHARE, SPLIT_TIME };
 struct prep_split {
     enum split_kind kind;
-    double share;  /* above 0, below 1: of the keys, to train */
+    double share;  /* share of the keys that go to train; above 0, below 1 */
     uint64_t time; /* seconds since 1970 */
 };
 #define SPLIT_TRAIN 0u
 #define SPLIT_EVAL  1u
 #define SPLIT_SIDES 2u
 
-/* "90%", seconds since 1970, or a date and time in UTC unless it says its offset ("2017-05-01",
- * "2017-05-01T06:00:00+02:00"). ERR_USAGE. */
+/* Reads "90%", seconds since 1970, or a date and time, which is in UTC unless it gives an offset
+ * ("2017-05-01", "2017-05-01T06:00:00+02:00"). ERR_USAGE. */
 enum status prep_split_parse(struct prep_split *s, const char *text);
-/* SPLIT_TRAIN or SPLIT_EVAL; train without a split. The shard has times if the split needs them. */
+/* Gives SPLIT_TRAIN or SPLIT_EVAL; without a split always SPLIT_TRAIN. The shard must have times if
+ * the split needs them. */
 uint32_t prep_split_side(const struct prep_split *s, uint64_t seed, const struct shard *shard,
                          uint32_t group);

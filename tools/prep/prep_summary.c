@@ -50,7 +50,7 @@ static enum status put_times(const struct prep_run *r, const struct dataset *d, 
     return OK;
 }
 
-/* Where the lines of a file went: what is not 0, and the sum of it. */
+/* Prints where the lines of a file went: the counts that are not 0, and their sum. */
 static enum status put_lines(const char *name, const char *rows, const struct line_counts *l,
                              struct buf *out) {
     const struct {
@@ -98,7 +98,8 @@ static enum status put_rejects(const struct prep_run *r, const struct dataset *d
     return OK;
 }
 
-/* Where the rejects are, if there are any: the share that a label has among them may be another. */
+/* Prints how the rejects spread over the labels, if there are any: a label may have another share
+ * of rejects than the log. */
 static enum status put_classes(const struct prep_run *r, const struct dataset *d, struct buf *out) {
     for (uint32_t k = 0; k < CLASSES && d->rejected > 0; k++) {
         const struct class_tally *c = &r->log.class[k];

@@ -1,34 +1,35 @@
-/* prep_tally.h - what esmm prep counts of lines, of a piece or of a file. */
+/* prep_tally.h - the counts that esmm prep keeps of the lines of a piece or a file. */
 #pragma once
 
 #include "common/data/dataset.h"
 #include "tools/log/log_label.h"
 #include "tools/log/log_reject.h"
 
-/* Lines that have a label, or look so (prep_classes.h). */
+/* Lines that have a label, or seem to have it (prep_classes.h). */
 struct class_tally {
     uint64_t rows, rejected[REJECTS]; /* the rejected ones are among the rows */
 };
 #define CLASSES         DATASET_LABELS
-#define CLASS_FIRST_MAX 3u /* rejects of a class that are shown */
+#define CLASS_FIRST_MAX 3u /* at most so many rejects of a class are shown */
 
-/* What was counted, of a piece or of a file. Every line is in one of the counts below `lines`:
+/* The counts of a piece or of a file. Every line is in exactly one of the counts below `lines`:
  *
  *     lines = header + blank + rejected + dropped + rows + continued
  *
- * A rejected record of several lines counts as so many rejected lines. */
+ * A rejected record of several lines counts as that many rejected lines. */
 struct prep_tally {
     uint64_t lines; /* of the file; the last one may have no end */
     uint64_t header, blank;
     uint64_t rejected[REJECTS];
     uint64_t dropped;   /* orphans that were left out */
-    uint64_t rows;      /* impressions, or rows of a common file: what came out */
+    uint64_t rows;      /* rows that came out: impressions, or rows of a common file */
     uint64_t continued; /* further lines of records that were not rejected */
     struct class_tally class[CLASSES];
     uint64_t orphans; /* conversions without a click */
     uint64_t splits;  /* groups begun because the user side changed within a group value (csv) */
-    /* With times: of the impressions, seconds since 1970, 0 if there are none; and of how many a
-     * time is one that the zone skips, or has twice (zone.h). */
+    /* Set in a log with times; 0 if there are none. first_time and last_time are of the
+     * impressions, in seconds since 1970. skipped and twice count the impressions with a time that
+     * the zone skips, or has twice (zone.h). */
     uint64_t first_time, last_time, skipped, twice;
 };
 /* Notes an impression's time. */
@@ -38,8 +39,8 @@ static inline void prep_tally_time(struct prep_tally *t, uint64_t first, uint64_
     t->last_time = last > t->last_time ? last : t->last_time;
 }
 void prep_tally_add(struct prep_tally *to, const struct prep_tally *from);
-/* The sum over all reasons: of a tally, or of one of its classes. */
+/* Sums over all reasons, for a tally or one of its classes. */
 uint64_t prep_rejected(const uint64_t rejected[REJECTS]);
-/* Lines that were taken for rows, good or bad. */
+/* The number of lines that were treated as rows, good or bad. */
 uint64_t prep_tally_judged(const struct prep_tally *t);
-uint64_t prep_tally_sum(const struct prep_tally *t); /* of the counts; see above */
+uint64_t prep_tally_sum(const struct prep_tally *t); /* sum of the counts; see above */

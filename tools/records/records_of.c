@@ -1,28 +1,29 @@
-/* records_of.c - which records an impression gives, when, and with which labels. The table of
- * docs/stream.md, as code. */
+/* records_of.c - decides which records an impression gives, when, and with which labels. This is
+ * the table of docs/stream.md as code. */
 #include "records_of.h"
 
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 
-/* What a joiner sees of an impression, clicked in time. */
+/* What a joiner sees of an impression that was clicked in time. */
 struct click {
-    uint64_t clicked, converted; /* times; converted 0: not within the attribution window */
+    uint64_t clicked, converted; /* times; converted is 0 if not within the attribution window */
 };
 
 static struct record make_record(uint64_t time, uint8_t labels, enum record_kind kind) {
     return (struct record){.time = time, .labels = labels, .kind = (uint8_t)kind};
 }
 
-/* The label with the conversion as far as it is known at `time`. */
+/* Gives the labels with the conversion as far as it is known at `time`. */
 static uint8_t labels_at(const struct click *c, uint64_t time) {
     return c->converted > 0 && c->converted <= time ? LABEL_CLICK | LABEL_CONVERSION : LABEL_CLICK;
 }
 
 #define LATE_LABELS (LABEL_CLICK | LABEL_CONVERSION | LABEL_LATE)
 
-/* One record a click, as if nobody knew of delays, and a whole one more for a late conversion. */
+/* One record per click, as if nobody knew of delays, and one more whole record for a late
+ * conversion. */
 static uint32_t vanilla(const struct records_rule *rule, const struct click *c,
                         struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
@@ -34,7 +35,7 @@ static uint32_t vanilla(const struct records_rule *rule, const struct click *c,
     return 2;
 }
 
-/* The label is given at the window, and a late conversion corrects it. */
+/* The label is given at the end of the window, and a late conversion corrects it. */
 static uint32_t records_es_dfm(const struct records_rule *rule, const struct click *c,
                                struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
@@ -46,7 +47,7 @@ static uint32_t records_es_dfm(const struct records_rule *rule, const struct cli
     return 2;
 }
 
-/* Every click is negative at once: its loss's weights are derived for that. */
+/* Every click is negative at once; the weights of the loss are derived for that. */
 static uint32_t records_fnw(const struct click *c, struct record *out) {
     out[0] = make_record(c->clicked, LABEL_CLICK, KIND_CONVERSION);
     if (c->converted == 0) {
@@ -56,8 +57,8 @@ static uint32_t records_fnw(const struct click *c, struct record *out) {
     return 2;
 }
 
-/* Every click twice, so that the law of the features does not depend on the label: the second time
- * as soon as its label is final. */
+/* Every click gives two records, so that the distribution of the features does not depend on the
+ * label. The second record comes as soon as the label is final. */
 static uint32_t records_defer(const struct records_rule *rule, const struct click *c,
                               struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
@@ -72,7 +73,7 @@ static uint32_t records_defer(const struct records_rule *rule, const struct clic
     return 2;
 }
 
-/* Once, at the end of the slice in which the window ends. */
+/* One record, at the end of the slice in which the window ends. */
 static uint32_t records_dfm(const struct records_rule *rule, const struct click *c,
                             struct record *out) {
     const uint64_t observed = c->clicked + rule->window;
@@ -204,7 +205,7 @@ void records_sort(struct records *r) {
     }
 }
 
-/* `first` is a record's place in the slice, then that of its group's first record. */
+/* `first` is at first a record's place in the slice, then the place of its group's first record. */
 void records_order(struct record *slice, size_t count) {
     for (size_t i = 0; i < count; i++) {
         slice[i].first = (uint32_t)i;

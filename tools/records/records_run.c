@@ -1,13 +1,13 @@
-/* records_run.c - records into a directory that grows.
+/* records_run.c - writes records into a directory that grows.
  *
- * The source is read twice. The first pass makes every shard's records and sorts them; the second
- * goes through the slices of time and copies each record's features from the shard it came from. In
- * the order of time these are mostly the same few shards; late conversions reach back, as far as
- * the attribution window. So shards are kept, least recently used out first, up to a limit of
- * bytes.
+ * The source is read twice. The first pass makes every shard's records and sorts them. The second
+ * pass goes through the slices of time and copies each record's features from the shard it came
+ * from. In the order of time these are mostly the same few shards, but late conversions reach back
+ * as far as the attribution window. So shards are held up to a limit of bytes, and the least
+ * recently used one is dropped first.
  *
- * Whoever follows the directory sees a manifest without shards, then shards 0, 1, 2, ... each
- * whole, then the manifest again with all of them, then `end`.
+ * A reader that follows the directory first sees a manifest without shards. Then it sees shards 0,
+ * 1, 2, ..., each complete, then the manifest again with all shards, then `end`.
  */
 #include "records_run.h"
 
@@ -20,7 +20,7 @@
 #include "common/base/thread.h"
 #include "tools/common/shard_copy.h"
 
-#define PAUSE_STEP_MS 50u /* how often a pause looks for a stop signal */
+#define PAUSE_STEP_MS 50u /* a pause checks for a stop signal so often */
 
 struct held {
     struct shard *shard; /* NULL: not held */
@@ -36,9 +36,9 @@ struct run {
     uint64_t held_bytes, clock;
     struct shard_builder *builder;
     struct feature_list features;
-    struct shard_info *shards; /* written */
+    struct shard_info *shards; /* the shards written so far */
     size_t shards_cap;
-    struct lock lock; /* of out */
+    struct lock lock; /* the lock of out */
 };
 
 /* --- shards of the source --------------------------------------------------------------------- */
@@ -50,7 +50,7 @@ static void held_drop(struct run *r, struct held *h) {
     h->bytes = 0;
 }
 
-/* All but the one used last are free to go. */
+/* Drops shards until the limit holds; any may go except the one used last. */
 static void make_room(struct run *r) {
     while (r->held_bytes > r->o->memory) {
         struct held *oldest = NULL;
@@ -68,7 +68,7 @@ static void make_room(struct run *r) {
     }
 }
 
-/* *out is good until the next call. */
+/* *out is valid until the next call. */
 static enum status held_shard(struct run *r, uint32_t number, const struct shard **out) {
     struct held *h = &r->held[number];
     h->used = ++r->clock;
@@ -76,7 +76,7 @@ static enum status held_shard(struct run *r, uint32_t number, const struct shard
         TRY(mem_new(&h->shard));
         const struct shard_info *info = &r->source.shards[number];
         TRY(shard_read(h->shard, dataset_dir(&r->source, info), info->name, &r->source.schema));
-        /* Which impressions were thinned out went by the log's clicks, not by those that come in
+        /* Impressions were thinned out by the clicks of the log, not by the clicks that came in
          * time. */
         TRY(shard_weigh(h->shard, r->source.sample_rate));
         h->bytes = shard_memory(h->shard);
@@ -194,7 +194,7 @@ static enum status records_begin(struct run *r) {
     r->summary->clicks = r->source.clicks;
     r->summary->conversions = r->source.conversions;
     r->out.schema = r->source.schema;
-    r->out.fields = r->source.fields; /* stays the source's */
+    r->out.fields = r->source.fields; /* still owned by the source */
     r->out.seed = r->source.seed;
     r->out.no_conversion = r->source.no_conversion;
     memcpy(r->out.source, "records", sizeof "records");

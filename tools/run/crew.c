@@ -16,9 +16,9 @@
 
 #define POLL_MS        50
 #define BEAT_MS        5000
-#define LAST_WORDS_MS  1000  /* for what an ended child's descendants still hold open */
-#define LINE_BYTES_MAX 65536 /* longer ones come in pieces */
-#define TERMINAL_MS    1000  /* that a terminal may make us wait */
+#define LAST_WORDS_MS  1000  /* for output that descendants of an ended child still hold open */
+#define LINE_BYTES_MAX 65536 /* longer lines are split */
+#define TERMINAL_MS    1000  /* how long a terminal may make us wait */
 
 static const char *const role_names[] = {"coord", "ps", "worker"};
 
@@ -80,8 +80,8 @@ void crew_fini(struct crew *c) {
 
 /* --- what is shown ---------------------------------------------------------------------------- */
 
-/* A terminal that is held (Ctrl-S) must not hold the launcher, whose beats would stop: what it does
- * not take within a second is left out there. Logs have it all the same. */
+/* A held terminal (Ctrl-S) must not stop the launcher, because its beats would stop too. Text that
+ * the terminal does not take within a second is not shown; the logs still get it. */
 static void show_line(struct crew *c, const char *tag, const char *line) {
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     c->stuck = poll(&p, 1, c->stuck ? 0 : TERMINAL_MS) == 0;
@@ -169,7 +169,8 @@ static enum status crew_start(void *self, size_t index, uint32_t attempt) {
 
 /* --- orders ----------------------------------------------------------------------------------- */
 
-/* A connection whose pipe is full has been silent for long: its tether will notice. */
+/* The order is dropped if the pipe is full: the connection has then been silent for long, and the
+ * child's tether will notice that. */
 static void tell_there(const struct crew_child *child, const char *word) {
     if (child->in >= 0) {
         (void)!write(child->in, word, strlen(word));
@@ -219,7 +220,7 @@ static void take_log_line(struct crew *c, struct crew_child *child, const char *
     child->idle = n >= sizeof idle - 1 && strcmp(line + n - (sizeof idle - 1), idle) == 0;
 }
 
-/* A coordinator's output is its progress; else what is said there belongs to the log, too. */
+/* Shows a coordinator's progress in the view. All other output goes to the log. */
 static void take_line(struct crew *c, struct crew_child *child, struct buf *line) {
     if (line->len > 0 && line->data[line->len - 1] == '\r') {
         line->len--;
@@ -234,7 +235,7 @@ static void take_line(struct crew *c, struct crew_child *child, struct buf *line
     buf_clear(line);
 }
 
-/* Reads what there is, and closes the stream at its end. */
+/* Reads the available output, and closes the stream at its end. */
 static void crew_hear(struct crew *c, struct crew_child *child, int *fd) {
     char data[16384];
     struct buf *line = &child->lines[fd == &child->err];
@@ -266,7 +267,7 @@ static void crew_beat(struct crew *c) {
     }
 }
 
-/* Waits a moment for something to read, and reads it. */
+/* Waits a moment for output, and reads it. */
 static void listen_to_all(struct crew *c) {
     buf_clear(&c->polled);
     for (size_t i = 0; i < c->count; i++) {
@@ -293,7 +294,7 @@ static void listen_to_all(struct crew *c) {
 
 /* --- endings ---------------------------------------------------------------------------------- */
 
-/* Over ssh a code is the role's own, 128 + N after signal N, or ssh's 255. */
+/* Over ssh the exit code is the role's own, or 128 + N if signal N killed it, or 255 from ssh. */
 static struct ending ending_of(struct crew_child *child) {
     struct ending e = {.idle = child->idle};
     const int status = child->wait_status;
@@ -326,7 +327,7 @@ static void crew_reap(struct crew_child *child) {
     }
 }
 
-/* Its last words have been read, or do not come. */
+/* True if the child has ended and its last words were read or will not come. */
 static bool has_ended(const struct crew_child *child) {
     return child->running && child->reaped_ms != 0 &&
            ((child->out < 0 && child->err < 0) ||
@@ -335,7 +336,7 @@ static bool has_ended(const struct crew_child *child) {
 
 static void end_streams(struct crew *c, struct crew_child *child) {
     for (size_t i = 0; i < 2; i++) {
-        if (child->lines[i].len > 0) { /* a line without an end is one, too */
+        if (child->lines[i].len > 0) { /* an incomplete line counts as a line */
             take_line(c, child, &child->lines[i]);
         }
     }

@@ -9,7 +9,7 @@
 
 /* --- questions -------------------------------------------------------------------------------- */
 
-/* Whether roles of that kind run on the host. */
+/* True if roles of that kind run on the host. */
 static bool has_kind(const struct placement *p, size_t host, enum child_kind kind) {
     for (uint32_t i = 0; i < 1 + p->servers + p->workers; i++) {
         if (p->places[i].host == host && p->places[i].kind == kind) {
@@ -35,7 +35,7 @@ static enum status add_ports(const struct placement *p, size_t host, struct word
     return OK;
 }
 
-/* host PROGRAM VERSION DIRS DIR... PORT...: only who reads the data needs them. */
+/* host PROGRAM VERSION DIRS DIR... PORT...: DIRS is 0 unless a role on the host reads the data. */
 static enum status host_question(const struct host_check *c, struct question *q) {
     const struct job *j = c->job;
     const bool reads = has_kind(c->placement, q->host, CHILD_COORD) ||
@@ -90,7 +90,7 @@ static enum status add_problem(struct host_check *c, const struct question *q, c
     return status;
 }
 
-/* What a host says, or that it says nothing. */
+/* Records the problems that a host reports, or that it does not answer. */
 static enum status take_answer(struct host_check *c, const struct question *q) {
     char line[PATH_BYTES_MAX + 512];
     const char *at = NULL;
@@ -103,8 +103,8 @@ static enum status take_answer(struct host_check *c, const struct question *q) {
     return OK;
 }
 
-/* Shards are named by number: on other data a worker would train something else without noticing.
- */
+/* Checks that all hosts have the same data. Shards are named by number, so a worker with other data
+ * would train on them without noticing. */
 static enum status compare_data(struct host_check *c, const struct question *q,
                                 const struct question **model) {
     char theirs[32768], first[32768];
@@ -136,7 +136,7 @@ static enum status compare_data(struct host_check *c, const struct question *q,
     return status;
 }
 
-/* Whether a host answered the first question. */
+/* True if the host answered the first question. */
 static bool reached(const struct host_check *c, size_t host) {
     for (size_t i = 1; i < c->first_count; i++) {
         if (c->first[i].host == host) {
@@ -146,7 +146,8 @@ static bool reached(const struct host_check *c, size_t host) {
     return false;
 }
 
-/* Of hosts that were reached; without a marker there is nothing to see. */
+/* Asks the hosts that were reached whether they see the marker. Asks nothing if there is no marker.
+ */
 static enum status ask_second(struct host_check *c) {
     char line[16];
     const char *at = NULL;
@@ -176,7 +177,7 @@ enum status host_check_run(struct host_check *c) {
         TRY(take_answer(c, &c->first[i]));
         TRY(compare_data(c, &c->first[i], &model));
     }
-    if (!reached(c, 0)) { /* why has been told */
+    if (!reached(c, 0)) { /* the reason was reported already */
         return OK;
     }
     TRY(take_answer(c, &c->first[0]));

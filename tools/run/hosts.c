@@ -70,7 +70,7 @@ static enum status host_set(struct host *h, const char *name, int line, const ch
     return OK;
 }
 
-/* The words of one line, which is changed. */
+/* Reads the words of one line; `text` is changed. */
 static enum status take_host_line(struct hosts *h, const char *name, int line, char *text) {
     char *save = NULL;
     text[strcspn(text, "#")] = '\0';

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Roles and launchers run in other directories, so paths are made absolute here, once. In place. */
+/* Makes the paths absolute, in place. This is done once and here, because roles and launchers run
+ * in other directories. */
 static enum status absolute_list(struct file_list *list) {
     struct file_list all = {0};
     char path[PATH_BYTES_MAX];

@@ -8,10 +8,10 @@
 
 struct job {
     struct config config;
-    struct file_list data;  /* directories, absolute; of a stream one */
-    bool stream;            /* it is one that grows, and is followed */
+    struct file_list data;  /* absolute directories; a stream has exactly one */
+    bool stream;            /* the directory grows, and the job follows it */
     const char *stream_dir; /* as it was given */
-    struct file_list eval;  /* none: no evaluation */
+    struct file_list eval;  /* empty: no evaluation */
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;
     bool resume;
@@ -20,25 +20,25 @@ struct job {
     const char *log;     /* coord only: log file */
     int progress_fd;     /* coord only */
     bool print_config;   /* coord only: print the configuration, start nothing */
-    int lock_fd;         /* coord only: of out/lock, held by the starter; 0: none */
+    int lock_fd;         /* coord only: lock of out/lock, held by the starter; 0: none */
     const char *sockets; /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
     /* train only: across machines (launch.h) */
     const char *hostfile;         /* NULL: on this machine */
-    char program[PATH_BYTES_MAX]; /* on the hosts, absolute; "": where it is here */
-    const char *ssh;              /* the command, as a shell would split it */
+    char program[PATH_BYTES_MAX]; /* path on the hosts, absolute; "": the same as here */
+    const char *ssh;              /* the command, split as a shell would do it */
     uint32_t port_base;
     uint64_t grace_s; /* for the last checkpoint */
     bool dry_run;
-    bool given_for_hosts; /* one of the five above, which mean nothing without hosts */
+    bool given_for_hosts; /* one of the five members above was given; they need hosts */
 };
 
-/* The options of both commands, whose line is a struct job; and what a struct command needs beside
- * them. */
+/* The options of both commands, whose line is a struct job, and the functions that a struct command
+ * needs with them. */
 extern const struct option_row job_rows[];
-extern const struct option_row job_host_rows[]; /* of train alone */
+extern const struct option_row job_host_rows[]; /* only for train */
 void job_init(void *job);
 enum status job_check(void *job); /* ERR_USAGE, ERR_CONFIG */
 void job_fini(void *job);
-/* What the coordinator is told of it; borrows from *j. */
+/* The options for the coordinator; they borrow from *j. */
 struct coord_options job_coord_options(const struct job *j);

@@ -14,7 +14,7 @@
 #include "summary_view.h"
 #include "train_roles.h"
 
-#define SAVE_FAILED_S 30u /* a worker failed: what can still be saved in so long is */
+#define SAVE_FAILED_S 30u /* after a worker failed: the time to save what can still be saved */
 
 struct launch {
     struct job job;
@@ -26,7 +26,7 @@ struct launch {
     struct view view;
     struct crew crew;
     struct supervisor supervisor;
-    struct lock lock; /* of the run directory's name on this machine, where the logs are written */
+    struct lock lock; /* on the run directory's path on this machine, where the logs are written */
     bool made_out;
 };
 
@@ -43,7 +43,7 @@ static enum status find_program(struct job *j) {
     return OK;
 }
 
-/* Never a question to a person; and a connection that is silent is one that broke. */
+/* Adds ssh options so that ssh never asks a person, and treats a silent connection as broken. */
 static enum status split_ssh(struct launch *l) {
     static const char fixed[] = "-T -x -a -o BatchMode=yes -o ConnectTimeout=10 "
                                 "-o ServerAliveInterval=5 -o ServerAliveCountMax=3 "
@@ -72,12 +72,12 @@ static enum status launch_plan(struct launch *l) {
                                       .ssh = &l->ssh,
                                       .make_logs = (const char *)l->make_logs.data};
     view_init(&l->view, 0, l->job.stream ? 0 : l->job.config.epochs);
-    l->view.terminal = false; /* lines of logs come between */
+    l->view.terminal = false; /* log lines would break up the bar */
     TRY(train_roles_add(&roles, &l->view, &l->crew));
     return host_check_init(&l->check, &l->job, &l->hosts, &l->placement, &l->ssh);
 }
 
-/* " coord-0 ps-1", or " nothing" */
+/* Prints for example " coord-0 ps-1", or " nothing". */
 static void print_roles_on(const struct launch *l, size_t host, FILE *out) {
     bool any = false;
     for (size_t i = 0; i < l->crew.count; i++) {
@@ -126,7 +126,7 @@ static enum status print_questions(const struct launch *l, const struct question
     return status;
 }
 
-/* Every command, host by host. */
+/* Prints every command, host by host. */
 static enum status launch_print_plan(const struct launch *l) {
     for (size_t i = 0; i < l->hosts.count; i++) {
         printf("# %s (%u slots):", l->hosts.list[i].name, l->hosts.list[i].slots);
@@ -147,8 +147,9 @@ static enum status launch_print_plan(const struct launch *l) {
 
 /* --- the job ---------------------------------------------------------------------------------- */
 
-/* A launcher that is suspended cannot hold its roles, whose tethers end them. Each role has three
- * pipes and a log. */
+/* Prepares the signals and the limit of open files. A suspended launcher would lose its roles,
+ * because their tethers would end them, so SIGTSTP is ignored. Each role needs three pipes and a
+ * log. */
 static void prepare_process(void) {
     struct rlimit files;
     struct sigaction hangup;
@@ -163,8 +164,9 @@ static void prepare_process(void) {
     }
 }
 
-/* The logs are written here, by one launcher at a time. The coordinator's own lock (RUN/lock) is of
- * no use for that: it lies on its host, and is taken when everything has been started. */
+/* Locks the log directory on this machine, so that only one launcher writes there. The
+ * coordinator's own lock (RUN/lock) cannot do this: it is on the coordinator's host, and is taken
+ * only after all roles have been started. */
 static enum status enter_out(struct launch *l) {
     char path[PATH_BYTES_MAX];
     l->made_out = !file_is_dir(l->job.out);
@@ -211,7 +213,8 @@ static enum status launch_crew(struct launch *l) {
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* Of the coordinator's host: the newest checkpoint, "" if none is known, and the summary's text. */
+/* Asks the coordinator's host for the newest checkpoint ("" if none is known) and for the text of
+ * the summary. */
 static enum status ask_end(struct launch *l, struct question *q, char *checkpoint, size_t bytes,
                            const char **summary) {
     const char *at = NULL;
@@ -239,7 +242,7 @@ static enum status launch_ended(struct launch *l, const char *checkpoint, const 
     fflush(stdout);
     if (l->supervisor.stopped_by != 0) {
         fprintf(stderr, "esmm train: stopped; continue with --resume\n");
-        if (!stop_requested()) { /* the coordinator was told there: this ends as it did */
+        if (!stop_requested()) { /* the coordinator got the signal there: end in the same way */
             raise(l->supervisor.stopped_by);
         }
     }
@@ -272,10 +275,10 @@ static enum status launch_start(struct launch *l) {
     return status;
 }
 
-/* What is empty of what was made for the logs goes again. */
+/* Removes the directories that were made for the logs and are empty. */
 static void leave_out(struct launch *l) {
     char logs[PATH_BYTES_MAX];
-    if (l->lock.fd < 0) { /* nothing was made, or another has it */
+    if (l->lock.fd < 0) { /* nothing was made, or another launcher holds the lock */
         return;
     }
     lock_release(&l->lock);
@@ -291,7 +294,7 @@ enum status launch_run(const struct job *job) {
     struct launch *l = NULL;
     struct cause cause = {0};
     TRY(mem_new(&l));
-    l->job = *job; /* its lists stay the job's */
+    l->job = *job; /* the lists still belong to the caller's job */
     l->lock = LOCK_NONE;
     l->crew.progress_write = -1;
     enum status status = launch_plan(l);

@@ -1,15 +1,16 @@
 /* launch.h - `esmm train --hostfile FILE`: a job on other machines, over ssh (docs/launch.md).
  *
- * Hosts (hosts.h), who runs where (placement.h), what is wrong there (host_check.h), the roles
- * under `esmm tether` with their logs (crew.h), what is done when one of them ends (supervisor.h);
- * and at the end the summary of the coordinator's host, or the first cause.
+ * It reads the hosts (hosts.h), places the roles on them (placement.h) and checks the hosts
+ * (host_check.h). It runs the roles under `esmm tether` with their logs (crew.h), and the
+ * supervisor acts when one of them ends (supervisor.h). At the end it shows the summary from the
+ * coordinator's host, or the first cause of the failure.
  */
 #pragma once
 
 #include "job.h"
 
-/* Blocks until the job has ended. ERR_USAGE: hosts, slots or ports; ERR_BUSY: another launcher has
- * the run directory; ERR_CLOSED: a stop signal came before anything was started; ERR_PEER:
- * something is wrong with the hosts, and was printed, or the job failed: the text is the first
- * cause. */
+/* Blocks until the job has ended. ERR_USAGE: wrong hosts, slots or ports; ERR_BUSY: another
+ * launcher uses the run directory; ERR_CLOSED: a stop signal came before anything was started;
+ * ERR_PEER: the hosts have problems, which were printed, or the job failed and the text is the
+ * first cause. */
 enum status launch_run(const struct job *job);

@@ -13,7 +13,7 @@ static enum status count_slots(const struct placement *p, const struct hosts *h)
                       p->servers, p->workers, p->servers + p->workers, (unsigned long long)slots);
 }
 
-/* used[host]: slots that are taken; port[host]: the next server's. */
+/* used[host]: slots that are taken; port[host]: port of the next server. */
 static enum status place_all(struct placement *p, const struct hosts *h, uint32_t *used,
                              uint32_t *port) {
     size_t host = 0;

@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 
-extern const char probe_script[]; /* CMakeLists.txt makes it of scripts/launch/probe.sh */
+extern const char probe_script[]; /* CMakeLists.txt makes it from scripts/launch/probe.sh */
 
 #define POLL_MS          50
 #define END_MS           3000
@@ -86,7 +86,7 @@ static bool answered(const struct question *q) {
     return q->answer.len >= n && memcmp(q->answer.data + q->answer.len - n, last, n) == 0;
 }
 
-/* Reads and writes what it can; true while there is something to wait for. */
+/* Reads and writes what is possible now. True while there is something to wait for. */
 static bool question_turn(struct question *q) {
     if (q->pipes.pid == 0) {
         return false;
@@ -123,7 +123,7 @@ static void wait_for_any(const struct question *q, size_t count) {
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-/* The last line of the errors, for people. */
+/* Gives the last line of the errors, to show to people. */
 static void last_error(const struct question *q, char *out, size_t bytes) {
     const char *text = (const char *)q->errors.data;
     size_t end = q->errors.len, begin;
@@ -158,7 +158,7 @@ static void question_judge(struct question *q, bool in_time) {
 enum status questions_ask(struct question *q, size_t count, const struct words *ssh,
                           const struct hosts *hosts) {
     const uint64_t deadline_ms = clock_mono_ms() + QUESTION_MS;
-    const int stops = stop_count(); /* the end of a stopped job is asked about, too */
+    const int stops = stop_count(); /* questions are also asked at the end of a stopped job */
     size_t waiting = count;
     for (size_t i = 0; i < count; i++) {
         TRY(question_start(&q[i], ssh, hosts));

@@ -29,7 +29,8 @@ static enum status role_end(enum status status) {
     return status;
 }
 
-/* A coordinator that a launcher starts looks itself whether there is anything to do. */
+/* Runs the coordinator. A coordinator that a launcher starts checks itself whether anything is left
+ * to train. */
 static enum status run_coord(const struct coord_options *o) {
     bool complete = false;
     if (o->resume && o->lock_fd == 0) {

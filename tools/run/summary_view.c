@@ -9,7 +9,7 @@
 #include "common/data/unseen.h"
 #include "common/metric/evaluation.h"
 
-/* The object of a field, by its name as json.h writes a key; NULL: none. */
+/* Finds the object of a field by its name, written as json.h writes a key. NULL: there is none. */
 static enum status find_field(const char *fields, const char *name, const char **at) {
     struct buf key = BUF_EMPTY;
     struct json j;
@@ -87,7 +87,7 @@ void summary_view_print(const char *text) {
     const double rate = json_number(text, "impressions_per_s");
     printf("trained %.0f impressions in %.1f s", json_number(text, "impressions"),
            json_number(text, "seconds"));
-    if (isfinite(rate)) { /* null where nothing was left to train */
+    if (isfinite(rate)) { /* null if nothing was left to train */
         printf(" (%.0f/s)", rate);
     }
     printf(isfinite(loss) ? ", final loss %.6f\n" : "\n", loss);
@@ -102,8 +102,8 @@ void summary_view_print(const char *text) {
     }
 }
 
-/* Of "fields", in the pretty form in which the coordinator writes it: "NAME": { ... "share": S, ...
- * "doubtful": true. */
+/* Reads "fields" in the pretty form in which the coordinator writes it: "NAME": { ... "share": S,
+ * ... "doubtful": true. */
 void summary_view_doubts(const char *summary) {
     char name[256] = "";
     double share = 0;

@@ -40,7 +40,7 @@ static void cut_all(struct supervisor *s) {
     }
 }
 
-/* Nobody is started any more once the job is to end. */
+/* Begins a phase in which the job is to end. No child is started any more. */
 static void enter_phase(struct supervisor *s, enum supervisor_phase phase, uint64_t ms,
                         uint64_t now_ms) {
     s->phase = phase;
@@ -57,7 +57,7 @@ static void enter_phase(struct supervisor *s, enum supervisor_phase phase, uint6
     }
 }
 
-/* The first cause stands. */
+/* Records the cause of the failure, unless an earlier cause is recorded. */
 static void supervisor_blame(struct supervisor *s, size_t child, const char *what) {
     if (s->cause[0] == '\0') {
         s->culprit = child;
@@ -154,7 +154,7 @@ static void coordinator_ended(struct supervisor *s, const struct ending *e, uint
     if (s->phase > PHASE_SAVE) {
         return;
     }
-    if (s->idle) { /* the others have never met it */
+    if (s->idle) { /* the others never connected to it */
         enter_phase(s, PHASE_TERM, s->policy.term_ms, now_ms);
     } else {
         enter_phase(s, PHASE_FOLLOW, s->ended_well ? s->policy.follow_ms : s->policy.fail_ms,
@@ -179,7 +179,8 @@ static void save_and_fail(struct supervisor *s, size_t child, const char *what, 
     enter_phase(s, PHASE_SAVE, s->policy.save_failed_ms, now_ms);
 }
 
-/* A worker whose process or machine died is replaced; one that says it failed would fail again. */
+/* Restarts a worker whose process or machine died. A worker that reports an error would fail again,
+ * so it is not restarted. */
 static void worker_ended(struct supervisor *s, size_t child, const struct ending *e,
                          uint64_t now_ms) {
     struct supervised *c = &s->children[child];
@@ -216,7 +217,7 @@ static void child_ended(struct supervisor *s, size_t child, const struct ending 
         coordinator_ended(s, e, now_ms);
         return;
     }
-    if (ended_well(e)) { /* told to, just before the coordinator's own end was noticed */
+    if (ended_well(e)) { /* it was told to end, and the coordinator's own end is not noticed yet */
         return;
     }
     if (s->children[child].kind == CHILD_SERVER && s->phase <= PHASE_SAVE) {
@@ -230,7 +231,8 @@ static void child_ended(struct supervisor *s, size_t child, const struct ending 
 
 /* --- signals ---------------------------------------------------------------------------------- */
 
-/* The first is the coordinator's to obey: it saves and ends the job. The second may be an order. */
+/* Acts on a signal. The coordinator handles the first one: it saves and ends the job. The second
+ * one may stop the job at once. */
 static void heed_signal(struct supervisor *s, int signal, uint64_t now_ms) {
     const bool stops = s->policy.second_signal_stops;
     if (s->phase == PHASE_RUN && child_runs(&s->children[0])) {

@@ -1,9 +1,9 @@
-/* supervisor.h - what is done about the processes of a job: who is started, started again, told to
- * end, and whose end is the first cause of a failure.
+/* supervisor.h - controls the processes of a job: it starts and restarts them, tells them to end,
+ * and finds whose end was the first cause of a failure.
  *
- * A state machine without processes, clock and signals of its own: those are its world, a table of
- * functions, for which tests have their own. It serves a job on this machine and one across
- * machines (crew.h), which differ in the policy's times alone.
+ * It is a state machine without its own processes, clock and signals. It uses them through its
+ * world, a table of functions, which tests replace. It serves a job on this machine and a job
+ * across machines (crew.h); the two differ only in the times of the policy.
  *
  *     run --signal, or a worker that failed--> save --> follow --> term --> kill --> cut --> over
  *                                       coordinator   it has    all are told to end, are killed,
@@ -17,8 +17,8 @@
  *     worker ends with an error    it would fail again: the coordinator saves, then the job fails
  *     anything else ends early     the job fails, and what is left is ended: nothing can be saved
  *
- * Each phase but the first has a deadline, at which the next begins. The job is over when all
- * processes have ended, or at the deadline of the last phase.
+ * Each phase except the first has a deadline, at which the next phase begins. The job is over when
+ * all processes have ended, or at the deadline of the last phase.
  */
 #pragma once
 
@@ -30,24 +30,24 @@
 
 enum child_kind { CHILD_COORD, CHILD_SERVER, CHILD_WORKER };
 enum child_state {
-    CHILD_WAITING, /* for its time to be started */
-    CHILD_OPENING, /* started; its connection is in the making */
+    CHILD_WAITING, /* it waits until it is to be started */
+    CHILD_OPENING, /* started; its connection is being opened */
     CHILD_UP,
     CHILD_ENDED
 };
 struct supervised {
-    const char *name; /* as messages have it: "ps-1", "[db2 ps-1]"; borrowed */
+    const char *name; /* as shown in messages: "ps-1", "[db2 ps-1]"; borrowed */
     enum child_kind kind;
-    uint32_t host; /* of one host only so many are opened at once */
+    uint32_t host; /* only opening_max children of one host are opened at once */
     enum child_state state;
-    uint64_t due_ms; /* waiting: when it is started */
+    uint64_t due_ms; /* when a waiting child is started */
     uint32_t restarts;
 };
 
 enum ending_kind {
     ENDING_EXIT,   /* code: its exit code */
     ENDING_KILLED, /* code: the signal */
-    ENDING_LOST    /* its connection broke; whether it runs on nobody knows */
+    ENDING_LOST    /* its connection broke; it may still run */
 };
 struct ending {
     enum ending_kind kind;
@@ -59,36 +59,37 @@ struct ending {
 enum event_kind { EVENT_NONE, EVENT_UP, EVENT_ENDED, EVENT_SIGNAL };
 struct event {
     enum event_kind kind;
-    size_t child; /* of UP and ENDED */
+    size_t child; /* for UP and ENDED */
     struct ending ending;
-    int signal; /* SIGINT, SIGTERM, SIGHUP: to this process */
+    int signal; /* SIGINT, SIGTERM or SIGHUP that this process got */
 };
 
-/* What the supervisor sees and does. Nothing of it blocks but `wait`. */
+/* What the supervisor sees and does. Only `wait` blocks. */
 struct supervisor_world {
     void *self;
     uint64_t (*now_ms)(void *self);
-    /* The next event; EVENT_NONE after a moment without one. A child gives one ENDED a start. */
+    /* Gives the next event; EVENT_NONE after a moment without one. Each start of a child leads to
+     * exactly one ENDED. */
     void (*wait)(void *self, struct event *e);
-    /* attempt: 0 at first, then the number of the restart. A failure ends the job. */
+    /* attempt: 0 for the first start, then the number of the restart. A failure ends the job. */
     enum status (*start)(void *self, size_t child, uint32_t attempt);
     void (*tell)(void *self, size_t child, int signal); /* SIGINT, SIGTERM or SIGKILL */
-    void (*cut)(void *self, size_t child);     /* does not answer: let go of it, whatever it does */
-    void (*say)(void *self, const char *line); /* to whoever started the job */
+    void (*cut)(void *self, size_t child);              /* gives up a child that does not answer */
+    void (*say)(void *self, const char *line); /* shows the line to the user who started the job */
 };
 
 struct supervisor_policy {
     uint32_t restarts_max;
-    uint32_t opening_max; /* of one host at once; 0: no limit */
+    uint32_t opening_max; /* children of one host that are opened at once; 0: no limit */
     uint64_t restart_after_ms;
-    bool second_signal_stops; /* without a checkpoint; else it changes nothing */
+    bool second_signal_stops; /* the second signal stops without a checkpoint; else ignored */
     uint64_t save_ms;         /* for the coordinator after a signal; UINT64_MAX: no limit */
-    uint64_t save_failed_ms;  /* after a worker that failed */
-    uint64_t follow_ms;       /* for the others after a coordinator that ended well */
-    uint64_t fail_ms;         /* and after one that did not */
-    uint64_t lost_ms;         /* from TERM to KILL where a server is gone: nothing can be saved */
+    uint64_t save_failed_ms;  /* the same after a worker has failed */
+    uint64_t follow_ms;       /* time for the others after the coordinator ended well */
+    uint64_t fail_ms;         /* the same after the coordinator failed */
+    uint64_t lost_ms;         /* from TERM to KILL if a server is gone: nothing can be saved */
     uint64_t term_ms;         /* from TERM to KILL otherwise */
-    uint64_t kill_ms;         /* from KILL to the cut, and from there to the end */
+    uint64_t kill_ms;         /* from KILL to the cut, and from the cut to the end */
 };
 
 enum supervisor_phase {
@@ -107,23 +108,24 @@ struct supervisor {
     size_t count;
     enum supervisor_phase phase;
     uint64_t deadline_ms;
-    bool ended_well;     /* the coordinator */
-    int stopped_by;      /* ... because of this signal; 0: because the job is complete */
-    bool idle;           /* ... because nothing was left to train */
-    bool lasting;        /* a process said that it would fail again (ROLE_EXIT_LASTING) */
-    size_t culprit;      /* whose end was the first cause, */
-    char cause[640];     /* and what it was; "": none */
-    char abandoned[512]; /* the first worker that was not started again, and why; "": none */
+    bool ended_well;     /* the coordinator ended well */
+    int stopped_by;      /* the coordinator ended because of this signal; 0: the job is complete */
+    bool idle;           /* the coordinator ended because nothing was left to train */
+    bool lasting;        /* a process would fail again (ROLE_EXIT_LASTING) */
+    size_t culprit;      /* the child whose end was the first cause */
+    char cause[640];     /* the text of the first cause; "": none */
+    char abandoned[512]; /* the first worker that was not restarted, and why; "": none */
 };
 
-/* Every child is to be started at once; its kind, host and name are set. */
+/* Sets *s up so that every child is started at once. The kind, host and name of each child are
+ * already set. */
 void supervisor_init(struct supervisor *s, const struct supervisor_world *world,
                      const struct supervisor_policy *policy, struct supervised *children,
                      size_t count);
-/* One event, or just that time has passed. Does what follows from it. */
+/* Handles one event, or EVENT_NONE if only time has passed. */
 void supervisor_take(struct supervisor *s, const struct event *e, uint64_t now_ms);
-/* Has everything come to its end? */
+/* True if the job is over. */
 bool supervisor_over(const struct supervisor *s);
-/* Takes events until it is over. OK: the coordinator ended well, see *s; ERR_PEER: the job failed,
- * and fail_text() is the first cause. */
+/* Takes events until the job is over. OK: the coordinator ended well, see *s. ERR_PEER: the job
+ * failed, and fail_text() is the first cause. */
 enum status supervisor_run(struct supervisor *s);

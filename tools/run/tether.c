@@ -1,22 +1,25 @@
 /* tether.c - `esmm tether ROLE ...`: one role, tied to the connection it was started over.
  *
- * A launcher that starts a role over ssh has no hold on it: when the connection breaks, the network
- * goes away or the launcher is killed, the role would run on, and hold its port and memory. So the
- * launcher starts this instead. It runs the role as its child and ends it when its own standard
- * input ends, or says nothing for silence_s (a cable that was pulled closes no connection; hence
- * the launcher says "beat" every few seconds). The role is first sent SIGTERM, on which a
- * coordinator saves a checkpoint, and after grace_s SIGKILL. When the tether itself is killed, the
- * kernel kills the role (PR_SET_PDEATHSIG), so there is no way to be left with a role alone.
+ * A launcher cannot control a role that it starts directly over ssh: if the connection breaks, the
+ * network fails or the launcher is killed, the role would run on and keep its port and memory.
+ * Therefore the launcher starts the tether, which runs the role as its child. The tether ends the
+ * role when its own standard input ends, or when nothing arrives for silence_s. (A pulled cable
+ * closes no connection; therefore the launcher sends "beat" every few seconds.) The tether first
+ * sends SIGTERM to the role, on which a coordinator saves a checkpoint, and after grace_s SIGKILL.
+ * If the tether itself is killed, the kernel kills the role (PR_SET_PDEATHSIG), so a role never
+ * runs on alone.
  *
- * Input is lines: beat, int, term, kill. The last three are passed on to the role as signals, as
- * are INT and TERM that reach the tether; HUP is ignored, since a closed connection is noticed
- * anyway. The exit code is the role's, or 128 + N if signal N killed it.
+ * The input consists of lines: beat, int, term, kill. The tether passes the last three on to the
+ * role as signals, and also any INT and TERM that it gets itself. It ignores HUP, because it
+ * notices a closed connection anyway. The exit code is the role's, or 128 + N if signal N killed
+ * the role.
  *
- * A launcher that starts a role anew after its connection broke cannot know whether the old process
- * has ended, and two under one index would be refused. So it gives its number (--replace), and it
- * is killed first, if it is still there and was started with the very same arguments.
+ * When a launcher restarts a role whose connection broke, it cannot know whether the old process
+ * has ended, and two processes with one index would be refused. So it passes the number of the old
+ * process (--replace). The tether kills that process first, if it still runs and has exactly the
+ * same arguments.
  *
- * The role leads a session of its own and reads nothing. It writes where the tether writes.
+ * The role runs in its own session and reads no input. Its output goes where the tether's goes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,20 +40,20 @@
 #include "tools/common/tools.h"
 
 #define POLL_MS       50
-#define REPLACE_MS    5000              /* for a killed process to be gone */
-#define COMMAND_BYTES ((size_t)1 << 20) /* of the role's arguments: many directories, perhaps */
+#define REPLACE_MS    5000              /* how long to wait until a killed process is gone */
+#define COMMAND_BYTES ((size_t)1 << 20) /* for the role's arguments: many directories, perhaps */
 
 struct tether {
     char **role; /* "ps", "--coord", ...: NULL at the end */
     uint64_t silence_s, grace_s;
-    uint64_t replace; /* process to be killed first, 0: none */
+    uint64_t replace; /* the process to kill first; 0: none */
     pid_t pid;
     bool input_open;
     char line[16]; /* the line that is being read */
     size_t line_bytes;
     uint64_t heard_ms;
-    uint64_t kill_at_ms; /* 0: the role may live */
-    int passed_on;       /* the newest signal of our own that the role has been given */
+    uint64_t kill_at_ms; /* when to kill the role; 0: not yet */
+    int passed_on;       /* the newest signal to the tether that was passed on to the role */
     int exit_code;       /* the role's */
 };
 
@@ -65,7 +68,7 @@ static enum status tether_check(void *line) {
 
 /* --- the one before --------------------------------------------------------------------------- */
 
-/* A file of /proc tells no size. */
+/* Reads a file of /proc, whose size is not known in advance. */
 static enum status read_small(const char *path, char **text, size_t *bytes) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -82,7 +85,7 @@ static enum status read_small(const char *path, char **text, size_t *bytes) {
     return status;
 }
 
-/* Whether the process runs this role: its arguments, without the program's name, are ours. */
+/* True if the process runs this role: its arguments, except the program's name, are the same. */
 static bool runs_this_role(const struct tether *t, pid_t pid) {
     char path[64];
     char *theirs = NULL;
@@ -124,7 +127,7 @@ static enum status remove_predecessor(const struct tether *t) {
 
 /* --- the role --------------------------------------------------------------------------------- */
 
-/* The role's argv is the tether's with the program's name in place of what stood before. */
+/* Starts the role. Its argv is the end of the tether's argv, after the program's name. */
 static enum status tether_start_role(struct tether *t) {
     char **argv = t->role - 1;
     char *before = argv[0];

@@ -1,11 +1,11 @@
 /* train.c - `esmm train`: the whole job on this machine. (With --hostfile: launch.h.)
  *
- * It starts the roles as processes of this same program (crew.h), joined by ipc sockets in a
- * directory under TMPDIR, and shows the coordinator's progress; what is done when one of them ends,
- * or a stop signal comes, is the supervisor's to say (supervisor.h).
+ * It starts the roles as processes of this same program (crew.h), which talk over ipc sockets in a
+ * directory under TMPDIR, and shows the coordinator's progress. When a role ends or a stop signal
+ * comes, the supervisor decides what to do (supervisor.h).
  *
- * When a job fails while coordinator and servers live, they are given time to save what there is.
- * When one of them is gone, nothing can be saved any more, and the rest is ended at once.
+ * If a job fails while the coordinator and the servers still run, they get time to save what they
+ * have. If one of them is gone, nothing can be saved, and the rest is ended at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +31,8 @@
 
 #define FOLLOW_MS      3000
 #define CRASH_GRACE_MS 500    /* there is nothing left to save */
-#define SAVE_GRACE_MS  10000u /* beside four times net.give_up_ms, the coordinator's own patience */
-#define KILL_MS        60000u /* much memory takes its time to be given back */
+#define SAVE_GRACE_MS  10000u /* added to the coordinator's own wait, 4 * net.give_up_ms */
+#define KILL_MS        60000u /* freeing much memory takes time */
 
 struct train {
     struct job job;
@@ -40,8 +40,8 @@ struct train {
     struct crew crew;
     struct supervisor supervisor;
     struct view view;
-    struct lock lock;  /* of the run directory; the coordinator has it too */
-    char sockets[256]; /* directory of ipc sockets and the configuration; "" none yet */
+    struct lock lock;  /* on the run directory; the coordinator inherits it */
+    char sockets[256]; /* directory of the ipc sockets and the configuration; "": not made yet */
     char config_path[PATH_BYTES_MAX];
 };
 
@@ -64,8 +64,8 @@ static enum status refuse_old_run(const struct job *j) {
     return status == ERR_NOT_FOUND ? OK : status;
 }
 
-/* From here on the run directory is this job's, unless it is complete: then nothing is touched.
- * That another job writes there is told before what would be wrong with this one. */
+/* Takes the run directory for this job, unless it holds a complete run: then nothing is changed. If
+ * another job writes there, that is reported before any fault of this job. */
 static enum status enter_run(struct train *t, bool *complete) {
     struct cause cause = {0};
     const struct coord_options o = job_coord_options(&t->job);
@@ -97,7 +97,7 @@ static enum status train_directories(struct train *t) {
     return status;
 }
 
-/* For the coordinator, which puts it into the run directory. */
+/* Writes the configuration for the coordinator, which puts it into the run directory. */
 static enum status write_config(struct train *t) {
     TRY(path_join(t->config_path, t->sockets, "config.ini"));
     struct buf text = BUF_EMPTY;
@@ -109,7 +109,7 @@ static enum status write_config(struct train *t) {
     return status;
 }
 
-/* The coordinator's progress comes through a pipe. */
+/* Makes the crew, with a pipe for the coordinator's progress. */
 static enum status make_crew(struct train *t) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -185,7 +185,8 @@ static uint64_t total_impressions(const struct train *t) {
     return limit < total ? limit : total;
 }
 
-/* Roles wait for each other only so long; for the first shard of a stream there is no limit. */
+/* Waits for the first shard of a stream, without a time limit. It is done here because roles wait
+ * for each other only for a limited time. */
 static enum status await_stream(const struct train *t) {
     char first[PATH_BYTES_MAX], name[32];
     shard_name(0, name);
@@ -234,7 +235,7 @@ static enum status train_run(struct train *t) {
     return train_summary(t);
 }
 
-/* For a job whose coordinator had no time to write one. */
+/* Writes the summary of a failed job if its coordinator had no time to write one. */
 static void write_failed_summary(const struct train *t, const char *why, const char *newest) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
@@ -252,8 +253,8 @@ static void write_failed_summary(const struct train *t, const char *why, const c
     buf_fini(&text);
 }
 
-/* Completes the cause of a failed job, which is in fail_text(), with what there is to read and to
- * go back to. What was refused before any role ran says it all. */
+/* Adds to the cause of a failed job, in fail_text(), what the user can read and which checkpoint to
+ * go back to. Adds nothing if the job was refused before any role ran. */
 static enum status end_failed(struct train *t, enum status status) {
     char why[1024];
     char newest[PATH_BYTES_MAX] = "";
@@ -283,7 +284,7 @@ static enum status train_start(void *line) {
         return launch_run(line);
     }
     TRY(mem_new(&t));
-    t->job = *(const struct job *)line; /* its lists stay the line's */
+    t->job = *(const struct job *)line; /* the lists still belong to the line */
     t->crew.progress_write = -1;
     t->lock = LOCK_NONE;
     enum status status = train_run(t);

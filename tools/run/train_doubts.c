@@ -1,5 +1,5 @@
-/* train_doubts.c - the coordinator looks at most of this too, and writes it into its log; here it
- * is told before anything begins, and on the terminal. */
+/* train_doubts.c - checks a job before it begins and reports on the terminal. The coordinator makes
+ * most of these checks too, but writes the results into its log. */
 #include "train_doubts.h"
 
 #include <stdio.h>
@@ -42,7 +42,7 @@ static enum status resume_fits(const struct job *j, const struct dataset *data) 
     struct manifest m = {0};
     struct buf doubts = BUF_EMPTY;
     enum status status = OK;
-    if (!j->resume || manifest_find(j->out, found) != OK) { /* the coordinator's to judge */
+    if (!j->resume || manifest_find(j->out, found) != OK) { /* the coordinator decides this */
         return OK;
     }
     TRY_OUT(manifest_read(&m, found));
@@ -56,7 +56,8 @@ out:
     return status == ERR_CONFIG ? fail(status, "cannot resume: %s", fail_text()) : status;
 }
 
-/* All workers run here: what would end each of them is told before anything is made. */
+/* Checks that this machine has the kernel. All workers run here, so a missing kernel would end each
+ * of them; this is reported before anything is made. */
 static enum status kernel_is_here(const struct config *config) {
     const struct kernel *kernel;
     return kernel_find(config->kernel, config->precision, &kernel);
@@ -72,9 +73,9 @@ enum status train_fits(const struct job *j, const struct dataset *data) {
 
 /* --- warnings --------------------------------------------------------------------------------- */
 
-/* A model of what comes between click and conversion, on data in which nothing does: it would
- * train, and be no better than esmm. Of a stream that has begun the first shard is looked at. A
- * shard that cannot be read is for the job itself to find. */
+/* Warns if the model learns from behaviours between click and conversion, but the data have none.
+ * Such a model would train, but be no better than esmm. For a stream that has begun, the first
+ * shard is checked. If a shard cannot be read, the job itself reports it. */
 static void warn_of_no_behaviours(const struct job *j, const struct dataset *data) {
     const struct config *c = &j->config;
     struct dataset_contents all = {0};
@@ -95,9 +96,9 @@ static void warn_of_no_behaviours(const struct job *j, const struct dataset *dat
     }
 }
 
-/* Parameters are as many batches old as others are under way. The fewer steps a job has, the more
- * that costs: a hundredth of them, and one or two in any case, is what docs/quality.md found still
- * harmless. */
+/* Warns if too many batches are under way at once: parameters are then as many batches old. The
+ * fewer steps a job has, the more that costs. docs/quality.md found that a hundredth of the steps
+ * is harmless, and one or two batches in any case. */
 static void warn_of_staleness(const struct job *j, uint64_t impressions) {
     const struct config *c = &j->config;
     const uint64_t steps = impressions / c->batch;
@@ -112,7 +113,8 @@ static void warn_of_staleness(const struct job *j, uint64_t impressions) {
             c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
 }
 
-/* Batches are cut from one shard each. A stream's order is what it is; records are no log. */
+/* Warns of the order of the data, because each batch is cut from one shard. A stream's order cannot
+ * be changed, and records are not a log, so both are skipped. */
 static enum status warn_of_order(const struct job *j, const struct dataset *data) {
     struct drift_counts *parts = NULL;
     if (j->stream || data->stream[0] != '\0') {
@@ -139,7 +141,8 @@ static enum status warn_of_order(const struct job *j, const struct dataset *data
     return OK;
 }
 
-/* A stream says that nothing comes any more by its file `end`; an ordinary directory never does. */
+/* Warns if the job may wait forever: a stream ends with a file `end`, which an ordinary directory
+ * never gets. */
 static enum status warn_of_waiting(const struct job *j, const struct dataset *data) {
     char last[PATH_BYTES_MAX], end[PATH_BYTES_MAX];
     if (!j->stream || data->shard_count == 0) {

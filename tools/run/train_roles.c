@@ -9,7 +9,7 @@ static uint32_t role_number(const struct train_roles *r, enum child_kind kind, u
     return kind == CHILD_COORD ? 0 : index + 1 + (kind == CHILD_WORKER ? r->job->servers : 0);
 }
 
-/* Over ssh: where it runs, and how it is reached. */
+/* Sets where a role over ssh runs, and how it is reached. */
 static enum status place_role(const struct train_roles *r, struct crew *s, uint32_t number,
                               struct crew_child *c) {
     const uint32_t at = r->placement->places[number].host;
@@ -37,7 +37,8 @@ static enum status add_role(const struct train_roles *r, struct crew *s, enum ch
     return words_add(&(*child)->command, roles[kind]);
 }
 
-/* listen: as the role itself says it, on every address of its machine. */
+/* Adds an endpoint option. listen: for the role that listens there, on every address of its
+ * machine. */
 static enum status add_endpoint(const struct train_roles *r, struct crew_child *c,
                                 const char *option, enum child_kind kind, uint32_t index,
                                 bool listen) {
@@ -66,13 +67,13 @@ static enum status add_dirs(struct crew_child *c, const char *option,
 
 /* --- the configuration ------------------------------------------------------------------------ */
 
-/* Whether two lines are of one key. */
+/* True if both lines have the same key. */
 static bool same_config_key(const char *a, const char *b) {
     const size_t n = strcspn(a, "=\n");
     return strncmp(a, b, n) == 0 && a[n] == b[n] && a[n] == '=';
 }
 
-/* --set for a line "key = value" of the section. */
+/* Adds --set for a line "key = value" of the section. */
 static enum status add_set(struct crew_child *c, const char *section, const char *line) {
     struct buf text = BUF_EMPTY;
     const size_t key = strcspn(line, " ="), value = strcspn(line, "=") + 1;
@@ -85,8 +86,8 @@ static enum status add_set(struct crew_child *c, const char *section, const char
     return status;
 }
 
-/* What is not as in the defaults. Both texts have the same keys in the same order, but for the
- * sections of single fields, which the defaults lack. */
+/* Adds what differs from the defaults. Both texts have the same keys in the same order, except that
+ * the defaults lack the sections of single fields. */
 static enum status add_differences(struct crew_child *c, const char *text, const char *defaults) {
     char section[256] = "";
     for (const char *line = text, *old = defaults; *line != '\0';) {
@@ -127,7 +128,7 @@ out:
 
 /* --- the roles -------------------------------------------------------------------------------- */
 
-/* Here a role writes its log itself. */
+/* Adds the last options of a role. On this machine a role writes its log itself. */
 static enum status add_role_end(const struct train_roles *r, struct crew_child *c) {
     TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
     return r->hosts == NULL ? words_option(&c->command, "--log", c->log) : OK;
@@ -177,7 +178,7 @@ static enum status add_worker(const struct train_roles *r, struct crew *s, uint3
     TRY(add_endpoint(r, c, "--coord", CHILD_COORD, 0, false));
     TRY(words_number(&c->command, "--index", index));
     TRY(words_number(&c->command, "--threads", r->job->threads));
-    if (r->hosts != NULL) { /* under the same paths there */
+    if (r->hosts != NULL) { /* the hosts have the data under the same paths */
         TRY(add_dirs(c, "--data", &r->job->data));
         TRY(add_dirs(c, "--eval", &r->job->eval));
     }

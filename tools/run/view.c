@@ -17,7 +17,7 @@ void view_init(struct view *v, uint64_t total_impressions, uint32_t epochs) {
                        .epochs = epochs};
 }
 
-/* Appends a figure, unless it is not known (yet). */
+/* Appends a figure, unless it is unknown. */
 static void view_figure(char *out, size_t bytes, const char *format, double value) {
     size_t n = strlen(out);
     if (isfinite(value)) {
@@ -53,7 +53,7 @@ static bool plain_due(struct view *v) {
     return true;
 }
 
-/* "epoch 1/3 [######....]  58%", as far as it is known: a stream has no epochs. */
+/* Writes "epoch 1/3 [######....] 58%" as far as it is known. A stream has no epochs. */
 static void view_head(const struct view *v, double done, unsigned epoch, char *out, size_t bytes) {
     char bar[BAR_WIDTH + 1];
     const double part = v->total_impressions > 0 ? done / (double)v->total_impressions : 0;

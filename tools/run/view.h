@@ -8,14 +8,14 @@
 struct view {
     bool terminal;
     uint64_t last_plain_ms;
-    uint64_t total_impressions; /* of the whole job; 0: nobody knows, no bar */
+    uint64_t total_impressions; /* of the whole job; 0: unknown, no bar is shown */
     uint32_t epochs;            /* 0: a stream, which has none */
-    bool shown;                 /* the bar's line is open */
+    bool shown;                 /* the line of the bar is not ended yet */
 };
 
-/* The view goes to standard error. */
+/* Sets up the view, which writes to standard error. */
 void view_init(struct view *v, uint64_t total_impressions, uint32_t epochs);
-/* A line of the coordinator's progress: JSON. */
+/* Shows a line of the coordinator's progress, which is JSON. */
 void view_line(struct view *v, const char *line);
-/* Leaves the bar's line. */
+/* Ends the line of the bar. */
 void view_end(struct view *v);

@@ -24,7 +24,7 @@ enum status words_number(struct words *w, const char *option, uint64_t value) {
     return words_option(w, option, text);
 }
 
-/* The word that begins at **at, without its quotes; *at is then behind it. */
+/* Takes the word that begins at **at, without its quotes; *at then points behind it. */
 static enum status take_word(const char **at, struct buf *word) {
     char quote = '\0';
     buf_clear(word);

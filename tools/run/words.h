@@ -1,4 +1,4 @@
-/* words.h - the words of a command: for execvp, and as a Bourne shell reads them. */
+/* words.h - the words of a command, for execvp or as text for a Bourne shell. */
 #pragma once
 
 #include <stddef.h>
@@ -9,22 +9,21 @@
 #define WORDS_MAX 65536 /* a job's data may be many directories */
 
 struct words {
-    char **list; /* [count], and NULL behind them once there is one; owned */
+    char **list; /* [count], then NULL, once it has a word; owned */
     size_t count, cap;
 };
 
-/* A copy of the word. ERR_LIMIT, ERR_MEMORY. */
+/* Adds a copy of the word. ERR_LIMIT, ERR_MEMORY. */
 enum status words_add(struct words *w, const char *word);
-/* An option and its value. */
+/* Adds an option and its value. */
 enum status words_option(struct words *w, const char *option, const char *value);
 enum status words_number(struct words *w, const char *option, uint64_t value);
-/* Adds the words of a text: it is split at blanks; ' and " hold a word together, a backslash takes
- * the next character as it is (not within '). Nothing is expanded. ERR_USAGE: a quote stays open.
- */
+/* Splits a text at blanks and adds its words. ' and " hold a word together; a backslash keeps the
+ * next character as it is (not within '). Nothing is expanded. ERR_USAGE: a quote is not closed. */
 enum status words_split(struct words *w, const char *text);
 void words_fini(struct words *w); /* safe on a zeroed struct */
 
-/* Adds the words from `first` on to the text, blanks between them, quoted where a shell would not
- * read them as they are. ERR_MEMORY. */
+/* Appends the words from `first` on to the text, separated by blanks. Words that a shell would
+ * change are quoted. ERR_MEMORY. */
 enum status words_quote(const struct words *w, size_t first, struct buf *text);
 enum status word_quote(const char *word, struct buf *text);

@@ -25,7 +25,7 @@ enum status score_list_take(void *arg, const struct score *scores, size_t n) {
     return OK;
 }
 
-/* The true p_cvr of every score, or *truth NULL without a file. */
+/* Gives the true p_cvr of every score; *truth is NULL without a file. */
 static enum status join_truth(const struct score_list *list, const char *path, float **truth) {
     struct truth file = {0};
     enum status status = OK;
@@ -48,7 +48,7 @@ out:
     return status;
 }
 
-/* The reference's logit of p_ctr for every score, or *logits NULL without one. */
+/* Gives the reference's logit of p_ctr for every score; *logits is NULL without a reference. */
 static enum status join_reference(const struct score_list *list, const struct score_list *reference,
                                   float **logits) {
     *logits = NULL;
@@ -188,7 +188,7 @@ static enum status eval_report(const struct eval_line *l, const struct scorer *s
     return status;
 }
 
-/* The file appears whole. */
+/* Writes the picture. The file appears only when it is complete. */
 static enum status eval_draw(const struct eval_line *l, const struct scorer *scorer,
                              const struct evaluation *e) {
     struct buf out = BUF_EMPTY;
@@ -213,7 +213,7 @@ static enum status eval_start(void *line) {
     struct evaluation e[2];
     uint32_t count = 0;
     enum status status = OK;
-    if (l->picture != NULL) { /* told before the work, not after it */
+    if (l->picture != NULL) { /* report errors before the work, not after it */
         TRY_OUT(file_may_replace(l->picture));
     }
     if (l->reference != NULL) {
@@ -228,7 +228,7 @@ static enum status eval_start(void *line) {
                                    .seed = l->seed,
                                    .weights = l->weights};
     TRY_OUT(eval_run(scorer, &spec, e, &count));
-    if (l->picture != NULL) { /* of both, unweighted */
+    if (l->picture != NULL) { /* if both exist, the unweighted one */
         TRY_OUT(eval_draw(l, scorer, e));
     }
     TRY_OUT(eval_report(l, scorer, e, count));

@@ -28,7 +28,7 @@ static enum status csv_flush(struct csv *c) {
     return status;
 }
 
-/* A cell; empty for what the model does not predict. */
+/* Writes a cell, which is empty if the model does not predict the value. */
 static enum status csv_cell(struct buf *out, double p) {
     return isnan(p) ? buf_printf(out, ",") : buf_printf(out, ",%.9g", p);
 }
@@ -50,8 +50,8 @@ static enum status csv_take(void *arg, const struct score *scores, size_t n) {
     return OK;
 }
 
-/* A line of predictions says which impression it is of by the id alone, so no two directories may
- * have the same. (Records of a stream repeat theirs, but within a directory.) */
+/* Checks that no two directories have the same impression id, because a line of predictions names
+ * its impression only by the id. (Records of a stream repeat ids, but only within a directory.) */
 static enum status check_ids(const struct file_list *dirs) {
     const struct schema none = {0};
     struct dataset d = {0};

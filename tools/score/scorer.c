@@ -1,11 +1,12 @@
 /* scorer.c - scoring by shards (see scorer.h).
  *
- * Threads work in rounds: each takes one shard, all are joined, their scores go to the sink in
- * order, and the next round begins. Shards are of about one size, so little is lost by waiting for
- * the slowest, and nothing has to be reordered or bounded. Each thread keeps its model and buffers
- * from round to round.
+ * Threads work in rounds: each thread takes one shard, all threads are joined, their scores go to
+ * the sink in order, and the next round begins. Shards have about the same size, so waiting for the
+ * slowest thread costs little, and nothing has to be reordered or bounded. Each thread keeps its
+ * model and buffers from round to round.
  *
- * `lock` guards the partition: a pull reads rows only, but it counts what it serves.
+ * `lock` guards the partition: a pull only reads rows, but it also updates the partition's
+ * counters.
  */
 #include "scorer.h"
 
@@ -34,7 +35,7 @@ struct scorer {
     struct unseen unseen;
     pthread_mutex_t lock;
     bool lock_ready;
-    /* of the data that were scored last */
+    /* about the data that were scored last */
     bool no_conversion;
     char data[PATH_BYTES_MAX];
 };
@@ -49,8 +50,9 @@ static enum status pull_dense(struct scorer *s) {
     return partition_pull(s->partition, &none, true, s->dense, &result);
 }
 
-/* Who asks for a kernel gets it or an error. What the checkpoint names is where it was trained:
- * followed, for the same bits, but no reason to refuse a machine that has another one. */
+/* Chooses the kernel. A kernel that the caller forces is used, or the call fails. The checkpoint
+ * names the kernel that trained it. That one is used if this machine has it, to get the same bits;
+ * otherwise another one is used. */
 static enum status choose_kernel(struct scorer *s, const char *forced) {
     if (forced != NULL) {
         char assignment[64];
@@ -180,12 +182,12 @@ struct scoring {
     struct model *model;
     struct batch_cutter *cutter;
     struct batch batch;
-    uint64_t *ids; /* of a batch, all fields */
+    uint64_t *ids; /* ids of a batch, all fields */
     size_t ids_cap;
-    uint8_t *missing; /* beside them */
+    uint8_t *missing; /* one per id: it is missing */
     size_t missing_cap;
     struct unseen unseen; /* of the shard at hand */
-    float *rows;          /* what was pulled */
+    float *rows;          /* the pulled rows */
     size_t rows_cap;
     float *logits; /* a then b */
     size_t logits_cap;
@@ -217,7 +219,7 @@ static void scoring_fini(struct scoring *t) {
     mem_free(&t->scores);
 }
 
-/* The batch's rows into t->rows; rows[f] points at those of field f. */
+/* Pulls the batch's rows into t->rows; rows[f] points to those of field f. */
 static enum status pull_rows(struct scoring *t, const float **rows) {
     const struct batch *b = &t->batch;
     uint32_t counts[FIELDS_MAX];
@@ -350,10 +352,10 @@ static int user_slot(const struct scorer *s, const struct dataset *d) {
 
 /* --- all shards ------------------------------------------------------------------------------- */
 
-/* Joins all threads whatever happens, so that none outlives its scorer. */
+/* Joins all threads in any case, so that none outlives its scorer. */
 static enum status join_round(struct scoring *threads, uint32_t n) {
     enum status first = OK;
-    for (uint32_t t = n; t-- > 0;) { /* backwards: the text of the lowest failure stays */
+    for (uint32_t t = n; t-- > 0;) { /* backwards: the text of the lowest failure remains */
         const enum status status = thread_join(&threads[t].thread);
         first = status != OK ? status : first;
     }

@@ -1,14 +1,14 @@
-/* synth_aliccp.c - a log of the size and shape of Ali-CCP, for measuring speed.
+/* synth_aliccp.c - a log with the size and shape of Ali-CCP, for measuring speed.
  *
- * What is copied from the public set (docs/synth.md): 13 user fields and 10 item fields by name;
- * about 518 entries a user side, most of them in four bags, with a long tail to 2,000; 13.4 entries
- * an impression; ten million ids by power laws, half of which occur a few times or never; 13 % of
+ * Copied from the public set (docs/synth.md) are: 13 user fields and 10 item fields by name; about
+ * 518 entries per user side, most of them in four bags, with a long tail to 2,000; 13.4 entries per
+ * impression; ten million ids by power laws, half of which occur a few times or never; 13 % of
  * users without profile, 29 % of items without brand.
  *
- * What is not: which shops, brands and intentions are in a user's bags says nothing about the user
- * (drawn from a power law), and the crosses are drawn, not looked up in the bags. Only the category
- * bag is informative: each category is the nearer of two to the user's taste. Labels follow the
- * same world as ever.
+ * Not copied: the shops, brands and intentions in a user's bags say nothing about the user (they
+ * are drawn from a power law), and the crosses are drawn, not looked up in the bags. Only the
+ * category bag is informative: two categories are drawn each time, and the one nearer to the user's
+ * taste is taken. Labels follow the same world as in the other shape.
  */
 #include "synth_aliccp.h"
 
@@ -20,15 +20,16 @@
 
 #define BAG_SKEW       1.23 /* 8.6 distinct ids an impression in a batch of 4096 */
 #define BAG_SIGMA      0.6
-#define BAG_MEDIAN     428.0 /* with the cut below: a mean of 510 */
+#define BAG_MEDIAN     428.0 /* with the cut below the mean is 510 */
 #define BAG_VALUES_MAX 2000u
 #define NO_PROFILE     0.13
 #define NO_BRAND       0.29
 #define INTENTIONS_MAX 34u
 #define INTENTION_STOP 0.17  /* 1 / mean number of intentions of an item */
-#define SEEN_SLOTS     2048u /* over twice the values of a bag; a power of 2 */
+#define SEEN_SLOTS     2048u /* more than twice the values of a bag; a power of 2 */
 
-/* Share of all ids, in millionths, and the least number; users and items are configured. */
+/* Each field's share of all ids, in millionths, and its least number of ids. The numbers of users
+ * and items are configured. */
 static const struct {
     enum synth_field_name name;
     uint32_t share_ppm, least;
@@ -72,8 +73,8 @@ void synth_aliccp_fields_init(struct synth_fields *f, const struct synth_config 
 
 /* --- bags ------------------------------------------------------------------------------------- */
 
-/* Which values a bag has already: linear probing, 0 empty. Of the slots only twice as many as the
- * bag has values are used, and cleared. */
+/* The values that a bag already has: linear probing, 0 is an empty slot. Only twice as many slots
+ * as the bag has values are used and cleared. */
 struct seen {
     uint32_t mask;
     uint32_t slots[SEEN_SLOTS]; /* value + 1 */
@@ -105,7 +106,7 @@ struct bag {
     const struct synth_field *field;
     enum synth_field_name name;
     uint64_t owner;
-    const float *taste; /* or NULL: values are categories, the nearer of two is taken */
+    const float *taste; /* if not NULL: values are categories, the nearer of two is taken */
 };
 
 static uint64_t bag_draw(const struct bag *b, uint32_t at) {
@@ -123,7 +124,7 @@ static uint64_t bag_draw(const struct bag *b, uint32_t at) {
                : value;
 }
 
-/* `count` different values; fewer where that takes more than 4 draws a value. */
+/* Draws `count` different values; fewer if that takes more than 4 draws per value. */
 static uint32_t bag_fill(const struct bag *b, const struct synth_fields *f, uint32_t count,
                          bool weighted, struct synth_entry *out) {
     struct seen seen;
@@ -190,7 +191,7 @@ uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, 
 
 /* --- the item side ---------------------------------------------------------------------------- */
 
-/* A cross of the user's bag and the impression's value: there with some probability. */
+/* Adds a cross of the user's bag and the impression's value, with some probability. */
 static uint32_t add_cross(const struct synth_fields *f, const struct world *w,
                           const struct impression *x, enum synth_field_name name, uint32_t k,
                           double probability, uint64_t value, struct synth_entry *out) {
@@ -204,7 +205,7 @@ static uint32_t add_cross(const struct synth_fields *f, const struct world *w,
     return 1;
 }
 
-/* The item's intentions, and for some of them the cross with the user's. */
+/* Adds the item's intentions and, for some of them, the cross with the user's. */
 static uint32_t add_intentions(const struct synth_fields *f, const struct world *w,
                                const struct impression *x, struct synth_entry *out) {
     const double u = rng_unit(w->config.seed, x->item, STREAM(S_BAG_SIZE, 1));

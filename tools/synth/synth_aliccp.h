@@ -1,11 +1,12 @@
-/* synth_aliccp.h - the fields and entries of a log of Ali-CCP's size and shape (SHAPE_ALICCP), as
- * synth_fields.h has them for any. */
+/* synth_aliccp.h - the fields and entries of a log with Ali-CCP's size and shape (SHAPE_ALICCP);
+ * synth_fields.h has the functions for any shape. */
 #pragma once
 
 #include "synth_entry.h"
 #include "synth_world.h"
 
-/* Sets how many ids each field has, and the laws of those that are drawn. *f is zeroed. */
+/* Sets how many ids each field has, and the laws of the fields that are drawn. *f must be
+ * zeroed. */
 void synth_aliccp_fields_init(struct synth_fields *f, const struct synth_config *config);
 uint32_t synth_aliccp_user(const struct synth_fields *f, const struct world *w, uint32_t user,
                            struct synth_entry *out);

@@ -9,7 +9,7 @@ static enum side side_of(uint32_t field) {
     return field <= F_INTENTION_BAG ? SIDE_USER : SIDE_ITEM;
 }
 
-/* Fields with more than one value, or with weights, in one of the shapes. */
+/* Is the field one that has several values, or weights, in one of the shapes? */
 static bool is_bag(uint32_t field) {
     return (field >= F_CATEGORY_BAG && field <= F_INTENTION_BAG) || field == F_INTENTION ||
            (field >= F_CROSS_CATEGORY && field <= F_CROSS_INTENTION);
@@ -89,7 +89,7 @@ enum status synth_csv_cells(struct buf *out, const struct synth_fields *f, enum 
     return OK;
 }
 
-/* "," and the time; "," alone if it is 0. */
+/* Writes "," and the time; only "," if the time is 0. */
 static char *put_time(char *at, uint64_t time) {
     *at++ = ',';
     return time == 0 ? at : synth_line_u64(at, time);

@@ -1,10 +1,11 @@
-/* synth_csv.h - a synthetic log with times as a delimited log, and the schema `esmm prep` reads it
- * with: Ali-CCP's format has no place for a time.
+/* synth_csv.h - writes a synthetic log with times as a delimited log, and the schema with which
+ * `esmm prep` reads it. Ali-CCP's format has no place for a time.
  *
  *     impression,session,time,click_time,conversion_time,click,conversion,user fields,item fields
  *
- * A row repeats its session's user cells. A field's values are joined by |; id:weight in the fields
- * whose values have weights. A time of what did not happen is an empty cell.
+ * Every row repeats the user cells of its session. The values of a field are joined by |. They are
+ * id:weight in fields whose values have weights. The time of something that did not happen is an
+ * empty cell.
  */
 #pragma once
 
@@ -13,17 +14,17 @@
 #include "common/job/schema.h"
 #include "synth_entry.h"
 
-/* The header line; the schema's text. ERR_MEMORY, as all here. */
+/* These write the header line and the schema's text. All functions here may give ERR_MEMORY. */
 enum status synth_csv_header(struct buf *out, const struct synth_fields *f);
 enum status synth_csv_schema(struct buf *out, const struct synth_fields *f);
-/* ",cell,cell..." of one side. */
+/* Writes ",cell,cell..." for one side. */
 enum status synth_csv_cells(struct buf *out, const struct synth_fields *f, enum side side,
                             const struct synth_entry *entries, uint32_t n);
 struct synth_csv_row {
     uint64_t id, session;
     struct moment when;
     bool click, conversion;
-    const struct buf *user; /* its synth_csv_cells */
+    const struct buf *user; /* what synth_csv_cells wrote for it */
     const struct synth_entry *item;
     uint32_t items;
 };

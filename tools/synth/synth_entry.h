@@ -1,6 +1,6 @@
-/* synth_entry.h - the columns of a synthetic log, names and ranges of feature ids, and one entry of
- * them. Names are Ali-CCP's where the meaning is the same; "price" and "position" have no counterpart
- * there. Feature ids are global: each field owns a range of them, from 1 on. */
+/* synth_entry.h - the columns of a synthetic log, the names and id ranges of its features, and one
+ * entry of a column. Names are Ali-CCP's where the meaning is the same; "price" and "position" have
+ * no counterpart there. Feature ids are global: each field owns a range of them, starting at 1. */
 #pragma once
 
 #include "synth_zipf.h"
@@ -43,7 +43,7 @@ struct synth_field {
     const char *name;
     uint64_t first; /* its ids are [first, first + n); n 0: not in this log */
     uint64_t n;
-    struct power_law law; /* over 0..n-1, for drawn bags */
+    struct power_law law; /* over 0..n-1, for bags that are drawn */
 };
 struct synth_fields {
     struct synth_field field[F_COUNT];

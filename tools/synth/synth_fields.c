@@ -17,7 +17,7 @@ static void plain_fields_init(struct synth_fields *f, const struct synth_config 
     f->field[F_SEGMENT].n = SEGMENTS;
     f->field[F_GENDER].n = GENDERS;
     f->field[F_AGE].n = AGES;
-    f->field[F_POWER].n = c->power != 0 ? POWERS : 0; /* 0: as if unknown */
+    f->field[F_POWER].n = c->power != 0 ? POWERS : 0; /* 0: the field is left out, as if unknown */
     f->field[F_CATEGORY_BAG].n = CATEGORIES;
     f->field[F_ITEM].n = c->items;
     f->field[F_CATEGORY].n = CATEGORIES;

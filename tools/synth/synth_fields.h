@@ -1,13 +1,14 @@
-/* synth_fields.h - the fields of a log, and which entries a user side or an impression has. */
+/* synth_fields.h - the fields of a log, and the entries of a user side or an impression. */
 #pragma once
 
 #include "synth_entry.h"
 #include "synth_world.h"
 
-/* The fields of the configuration's shape. */
+/* Sets the fields for the shape of the configuration. */
 void fields_init(struct synth_fields *f, const struct synth_config *config);
-/* The user side of a session's user, and the item side of an impression. Give the number of
- * entries, at most the maximum above. `w` was built with the same configuration. */
+/* Write the user side of a session's user, and the item side of an impression. They give the number
+ * of entries, which is at most USER_ENTRIES_MAX or ITEM_ENTRIES_MAX. `w` must be built with the
+ * same configuration. */
 uint32_t fields_user(const struct synth_fields *f, const struct world *w, uint32_t user,
                      struct synth_entry *out);
 uint32_t fields_item(const struct synth_fields *f, const struct world *w,

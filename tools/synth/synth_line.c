@@ -1,10 +1,10 @@
-/* synth_line.c - writing lines is most of the generator's time, so numbers are written by hand:
- * printf takes about ten times as long. */
+/* synth_line.c - writes lines. This is most of the generator's time, so numbers are written by
+ * hand: printf takes about ten times as long. */
 #include "synth_line.h"
 
 #include <string.h>
 
-#define HEAD_BYTES_MAX  64u /* all before the entries */
+#define HEAD_BYTES_MAX  64u /* everything before the entries */
 #define ENTRY_BYTES_MAX 48u /* name 8, id 20, value 12, separators */
 
 char *synth_line_u64(char *at, uint64_t v) {
@@ -20,7 +20,7 @@ char *synth_line_u64(char *at, uint64_t v) {
     return at;
 }
 
-/* Ali-CCP's way: 1.0, 2.3979, 0.69315. */
+/* Writes a value in Ali-CCP's way: 1.0, 2.3979, 0.69315. */
 char *synth_line_value(char *at, uint32_t value_e5) {
     uint32_t rest = value_e5 % 100000;
     at = synth_line_u64(at, value_e5 / 100000);

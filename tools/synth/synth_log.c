@@ -1,14 +1,16 @@
 /* synth_log.c - writes a part of a log, in the order of Ali-CCP's files.
  *
- * Sessions are numbered; each has a length, so one pass of adding up tells which impressions it has
- * and where the part ends (the last session is cut). From then on any run of sessions can be made
- * alone: pieces of 64 go over a pipeline and come back in order, first for the skeleton with its
- * truth, session after session, then for the common features, in a random order of sessions, since
- * in the public set neighbours in one file are far apart in the other. With times there is one
- * file, synth_csv.h's, made like the skeleton: ids, and so times, ascend.
+ * Sessions are numbered, and each has a length. So one pass that adds up the lengths tells which
+ * impressions each session has and where the part ends (the last session is cut). After that any
+ * run of sessions can be made independently: pieces of 64 sessions go through a pipeline and come
+ * back in order. The skeleton and its truth are written first, session after session. Then come the
+ * common features, in a random order of sessions, because in the public set neighbours in one file
+ * are far apart in the other. A log with times is one file in the format of synth_csv.h, made like
+ * the skeleton; its ids, and so its times, ascend.
  *
- * A session is one row of the common file. A user has several sessions, each with its own row and
- * common index and with equal entries. Memory: 12 bytes a session, and the pieces under way.
+ * A session is one row of the common file. A user has several sessions; each has its own row and
+ * common index, and their entries are equal. Memory: 12 bytes per session, and the pieces in the
+ * pipeline.
  */
 #include "synth_log.h"
 
@@ -31,20 +33,20 @@
 struct writer {
     const struct synth_part *part;
     uint64_t sessions;
-    uint64_t *start;  /* [sessions + 1] impressions before each */
-    uint32_t *order;  /* of sessions in the common file */
-    uint64_t next;    /* piece of the file that is being written */
-    struct file file; /* it */
+    uint64_t *start;  /* [sessions + 1] number of impressions before each */
+    uint32_t *order;  /* order of the sessions in the common file */
+    uint64_t next;    /* next piece of the file that is being written */
+    struct file file; /* the file that is being written */
     struct truth_writer truth;
     struct synth_summary *summary;
-    uint64_t progress_ms; /* when to say something next */
+    uint64_t progress_ms; /* when to print the next progress line */
 };
 
-/* What a thread makes: text, and for impressions also what is true of them. */
+/* What a thread makes: text, and for impressions also their truth. */
 struct piece {
     uint64_t number;
     struct buf text;
-    struct buf user; /* with times: the session's cells */
+    struct buf user; /* with times: the cells of the session's user */
     struct truth_row *truth;
     size_t truth_count, truth_cap;
     struct synth_summary sums;
@@ -123,7 +125,7 @@ static bool has_times(const struct synth_part *part) {
     return part->world->config.days > 0;
 }
 
-/* The user's cells, once for all rows of the session. */
+/* Writes the user's cells once for all rows of the session. */
 static enum status begin_session(const struct synth_part *part, uint32_t user, struct piece *p) {
     if (!has_times(part)) {
         return OK;

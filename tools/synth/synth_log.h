@@ -1,5 +1,5 @@
-/* synth_log.h - one part of a synthetic log (train or eval) as files: three of Ali-CCP's, or with
- * times log.csv, log.schema, truth.bin. */
+/* synth_log.h - writes one part of a synthetic log (train or eval) as files: Ali-CCP's two files
+ * and truth.bin or, with times, log.csv, log.schema and truth.bin. */
 #pragma once
 
 #include "synth_fields.h"
@@ -9,7 +9,7 @@ struct synth_part {
     const struct synth_fields *fields;
     const char *dir;      /* exists; files are written into it and synced */
     const char *name;     /* in progress lines; NULL: no progress */
-    uint32_t part;        /* 0 train, 1 eval: which sessions */
+    uint32_t part;        /* 0 train, 1 eval: selects the sessions */
     uint64_t first_id;    /* sample ids are first_id, first_id + 1, ... */
     uint64_t impressions; /* > 0 */
 };

@@ -9,8 +9,8 @@ double normal_phi(double x) {
     return 0.5 * erfc(-x * 0.70710678118654752440);
 }
 
-/* Node i of n on [-1, 1] and its weight: a root of the Legendre polynomial P_n, by Newton from
- * Tricomi's guess; 2 / ((1 - x^2) P_n'(x)^2). */
+/* Computes node i of n on [-1, 1], a root of the Legendre polynomial P_n, by Newton's method from
+ * Tricomi's guess; and its weight, 2 / ((1 - x^2) P_n'(x)^2). */
 static void legendre_node(uint32_t i, uint32_t n, double *node, double *weight) {
     double x = cos(PI * (i + 0.75) / (n + 0.5)), slope = 1;
     for (int step = 0; step < 100; step++) {

@@ -133,7 +133,7 @@ void synth_init(void *line) {
                                                 : (uint32_t)cores;
 }
 
-/* What was not given follows from what was. */
+/* Options that were not given are derived from those that were. */
 enum status synth_check(void *line) {
     struct synth_config *c = &((struct synth_line *)line)->config;
     const bool aliccp = c->shape == SHAPE_ALICCP;

@@ -16,14 +16,14 @@ double times_day(const struct world *w, uint64_t id) {
     return (double)(id - 1) / (double)w->config.impressions * w->config.days;
 }
 
-/* Log-normal, median 15 s. */
+/* The delay is log-normal, with a median of 15 s. */
 static uint64_t click_delay(const struct world *w, const struct impression *x) {
     const double z = rng_normal(w->config.seed, x->session, STREAM(S_CLICK_DELAY, x->at));
     return (uint64_t)fmin(1 + floor(15 * exp(z)), CLICK_DELAY_MAX);
 }
 
-/* The inverse of the exponential's distribution function, cut at the attribution window: in whole
- * seconds, rounded up, so that it is never 0. */
+/* Draws by the inverse of the exponential's distribution function, cut at the attribution window.
+ * The result is in whole seconds, rounded up, so it is never 0. */
 static uint64_t conversion_delay(const struct world *w, const struct impression *x) {
     const struct synth_config *c = &w->config;
     const bool fast = rng_unit(c->seed, x->session, STREAM(S_DELAY_FAST, x->at)) < c->delay_fast;

@@ -2,13 +2,13 @@
  *
  * Impressions are spread evenly over the days, in the order of their ids. A click follows within
  * half an hour. The delay of a conversion after its click is hyper-exponential: with probability
- * delay_fast its rate is FAST_PER_DAY, else
+ * delay_fast its rate is FAST_PER_DAY, otherwise
  *
  *     lambda(x) = exp(-delay_spread (g(age) + h(category)) / sqrt 2) / delay_mean   per day
  *
- * with g and h standard normals of two visible fields, so that a model of the delay can be learnt.
- * Delays are drawn given that they end within the attribution window: every conversion of the log
- * is attributed, and p_cvr of the truth file stays what it is.
+ * where g and h are standard normals of two visible fields, so that a model of the delay can be
+ * learnt. Delays are drawn under the condition that they end within the attribution window. So
+ * every conversion of the log is attributed, and p_cvr of the truth file keeps its meaning.
  */
 #pragma once
 
@@ -22,8 +22,8 @@
 
 /* Days from the log's beginning to the impression with this id; 0 in a log without times. */
 double times_day(const struct world *w, uint64_t id);
-/* lambda(x), per day, of a delay that is not a fast one. */
+/* lambda(x), per day, for a delay that is not fast. */
 double times_rate(const struct world *w, const struct impression *x);
-/* The times of an impression with this id (1, 2, ... over train and eval); 0 what did not happen.
- */
+/* Gives the times of the impression with this id (1, 2, ... over train and eval); 0 for what did
+ * not happen. */
 void times_of(const struct world *w, const struct impression *x, uint64_t id, struct moment *out);

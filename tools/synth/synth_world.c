@@ -1,35 +1,35 @@
 /* synth_world.c - the hidden side of a synthetic log.
  *
- * Per impression there are visible features x, two scores
+ * Each impression has visible features x, two scores
  *
  *     mu_c = c0 + sc (alpha_u + beta_i)  + mc theta_u.phi_i - 0.04 position + scenario
  *     mu_v = v0 + sv (kappa_u + delta_i) + mv theta_u.phi_i + mx theta2_u.phi2_i + scenario
  *
  * and a hidden pair (e1, e2) of standard normals with correlation rho. click = [e1 < mu_c]; the
- * conversion that would follow a click = [e2 < mu_v]; a conversion is both. So
+ * conversion that would follow a click = [e2 < mu_v]; a conversion happens if both hold. So
  *
  *     p_ctr = Phi(mu_c)    p_cvr = Phi2(mu_c, mu_v; rho) / Phi(mu_c)    p_cvr_do = Phi(mu_v)
  *
- * which is Heckman's selection model: with rho > 0 who clicks on an unlikely impression wants the
- * thing, so p_cvr > p_cvr_do. corr(alpha, kappa) = corr(beta, delta) = r is the structure that
- * clicks and conversions share and that shared embeddings can carry over.
+ * This is Heckman's selection model: with rho > 0, a user who clicks on an unlikely impression
+ * probably wants the item, so p_cvr > p_cvr_do. corr(alpha, kappa) = corr(beta, delta) = r is the
+ * structure that clicks and conversions share, and that shared embeddings can carry over.
  *
- * With a drift of w radians a day kappa and delta change with the day s: the part of each that is
- * its own, beside what it shares with alpha or beta, turns from one draw n to another n' of the
- * same law,
+ * With a drift of w radians a day, kappa and delta change with the day s. Each has a part that it
+ * shares with alpha or beta, and a part of its own. The own part turns from one draw n to another
+ * draw n' of the same law,
  *
  *     kappa(s) = r alpha + sqrt(1 - r^2) (cos(w s) n + sin(w s) n')
  *
- * and delta likewise. So on any one day the drives have the variances and correlations that they
- * have without drift, and after s days a drive's own part has correlation cos(w s) with what it
- * was. Clicks and exposure do not drift. Nothing is remembered from day to day, so any piece of a
- * log can be made alone, and p_cvr is exact at each impression's own time.
+ * and delta likewise. So on any one day the drives have the same variances and correlations as
+ * without drift, and after s days a drive's own part has correlation cos(w s) with its first value.
+ * Clicks and exposure do not drift. Nothing is stored from day to day, so any piece of a log can be
+ * made independently, and p_cvr is exact at each impression's own time.
  *
  * Exposure is not uniform: users and items follow Zipf's law, and half of the impressions show the
  * better of two items for the user, as a recommender would.
  *
- * Users and items are kept in tables (96 and 44 bytes) since an impression needs a dozen numbers of
- * them, each of which is a logarithm and a cosine. Impressions are not kept.
+ * Users and items are kept in tables (96 and 44 bytes each), because an impression needs a dozen of
+ * their numbers, and each number costs a logarithm and a cosine. Impressions are not kept.
  */
 #include "synth_world.h"
 
@@ -39,9 +39,9 @@
 #include "common/base/rng.h"
 #include "tools/common/pipeline.h"
 
-#define CHUNK          4096u  /* users or items a piece of the building */
-#define CALIBRATE      65536u /* impressions the intercepts are fitted on */
-#define CALIBRATE_PART 3u     /* their sessions: of no part of a log */
+#define CHUNK          4096u  /* users or items per piece while building */
+#define CALIBRATE      65536u /* impressions used to fit the intercepts */
+#define CALIBRATE_PART 3u     /* the part of their sessions; no log has it */
 #define SESSION_SIGMA  0.75
 #define SESSION_MEAN   58.0
 
@@ -69,12 +69,12 @@ double synth_affinity(const float *a, const float *b) {
     return sum;
 }
 
-/* What is left of a variance of 1 beside a correlation of r. */
+/* The factor of the own part, so that the variance is 1 with a correlation of r. */
 static double own_part(double r) {
     return sqrt(1 - r * r);
 }
 
-/* Correlated with x by r, x and noise standard normal. */
+/* Gives a standard normal with correlation r to x; x and noise are standard normal. */
 static double blend_normals(double r, double x, double noise) {
     return r * x + own_part(r) * noise;
 }
@@ -85,7 +85,7 @@ static uint8_t to_level(double x, uint32_t levels) {
 
 /* --- users ------------------------------------------------------------------------------------ */
 
-/* Gumbel-top-k: categories sampled without replacement, in proportion to exp(1.5 affinity). */
+/* Uses Gumbel-top-k: samples categories without replacement, in proportion to exp(1.5 affinity). */
 static void make_history(const struct world *w, uint32_t number, struct synth_user *u) {
     double best[HISTORY];
     uint32_t found = 0;
@@ -134,7 +134,7 @@ static void make_user(const struct world *w, uint32_t number, struct synth_user 
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-/* Draw k of an item's own appeal to conversions. */
+/* Gives draw k of an item's own appeal to conversions. */
 static double item_noise(const struct world *w, uint32_t number, uint32_t shop, uint32_t k) {
     return 0.7 * world_normal(w, number, S_DELTA, k) + 0.7 * world_normal(w, shop, S_SHOP_DELTA, k);
 }
@@ -166,7 +166,7 @@ static uint32_t pieces_of(uint32_t n) {
 
 struct building {
     struct world *world;
-    uint32_t next; /* piece */
+    uint32_t next; /* the next piece */
 };
 
 static enum status next_piece(void *arg, void *item) {
@@ -214,7 +214,8 @@ static uint8_t draw_scenario(const struct world *w, uint64_t session, uint32_t a
     return u < 0.6 ? 0 : u < 0.9 ? 1 : 2;
 }
 
-/* An item by popularity; with probability 1/2 another one instead, if the user likes it better. */
+/* Draws an item by popularity. With probability 1/2 a second one is drawn, and it is taken if the
+ * user likes it better. */
 static uint32_t draw_item(const struct world *w, uint64_t session, uint32_t user, uint32_t at) {
     const uint64_t seed = w->config.seed;
     const float *theta = w->users[user].theta;
@@ -228,7 +229,7 @@ static uint32_t draw_item(const struct world *w, uint64_t session, uint32_t user
     return gain > 0 ? rival : item;
 }
 
-/* The own part of `drive`, beside what is shared, turned by an angle towards `turn`. */
+/* Turns the own part of `drive`, without what is shared, by an angle towards `turn`. */
 static double turned(double shared, double drive, double turn, double angle) {
     return shared + cos(angle) * (drive - shared) + sin(angle) * turn;
 }
@@ -245,7 +246,7 @@ double world_drives(const struct world *w, uint32_t user, uint32_t item, double 
            turned(c->shared * (double)i->beta, (double)i->delta, (double)i->turn, angle);
 }
 
-/* mu_c and mu_v without their intercepts. */
+/* Computes mu_c and mu_v without their intercepts. */
 static void world_scores(const struct world *w, const struct impression *x, double day,
                          double *mu_c, double *mu_v) {
     static const double click_scenario[SCENARIOS] = {0, 0.1, -0.1};
@@ -263,7 +264,8 @@ static void world_scores(const struct world *w, const struct impression *x, doub
     }
 }
 
-/* Who, what, where. In Ali-CCP's shape there is no field for the position, so it has no effect. */
+/* Sets what is shown to whom, and where. In Ali-CCP's shape there is no field for the position, so
+ * it has no effect. */
 static void world_expose(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
                          struct impression *x) {
     *x = (struct impression){.session = session, .user = user, .at = at};
@@ -295,7 +297,7 @@ void world_impression(const struct world *w, uint64_t session, uint32_t user, ui
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
-/* Log-normal, rounded up: mean 58, and 1,200 about once in a million. */
+/* The length is log-normal, rounded up: its mean is 58, and about one in a million is 1,200. */
 uint32_t session_length(const struct world *w, uint64_t session) {
     const double median = (SESSION_MEAN - 0.5) * exp(-0.5 * SESSION_SIGMA * SESSION_SIGMA);
     const double x = median * exp(SESSION_SIGMA * world_normal(w, session, S_LENGTH, 0));
@@ -306,7 +308,7 @@ uint32_t session_user(const struct world *w, uint64_t session) {
     return zipf_draw(&w->user_law, rng_u64(w->config.seed, session, STREAM(S_USER, 0)));
 }
 
-/* With the seed and the stream fixed rng_u64 is a bijection of the session's key. */
+/* With seed and stream fixed, rng_u64 is a bijection of the session's key. */
 uint64_t session_index(const struct world *w, uint64_t session) {
     return rng_u64(w->config.seed, session, STREAM(S_INDEX, 0));
 }
@@ -335,7 +337,7 @@ static double mean_cvr(const struct sample *s, const struct phi2 *rule, double c
     return conversions / clicks;
 }
 
-/* Both means grow with their intercept: bisection. */
+/* Each mean grows with its intercept, so bisection finds both. */
 static void solve_intercepts(struct world *w, const struct sample *s) {
     struct phi2 rule;
     phi2_init(&rule, w->config.confounding, PHI2_NODES_MAX / 2);
@@ -354,8 +356,8 @@ static void solve_intercepts(struct world *w, const struct sample *s) {
     w->convert_0 = 0.5 * (low + high);
 }
 
-/* One impression of each of many sessions, evenly over the days: the log's distribution, without
- * clumps of one user. */
+/* Uses one impression of each of many sessions, evenly over the days. They have the log's
+ * distribution, but no clusters of one user. */
 static enum status calibrate(struct world *w) {
     struct sample s = {0};
     enum status status = OK;

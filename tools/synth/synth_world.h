@@ -1,8 +1,8 @@
-/* synth_world.h - who the users are, what the items are, and what follows for an impression.
+/* synth_world.h - defines the users, the items, and what follows from them for an impression.
  *
  * Everything is a function of the configuration, the seed and a number (of a user, an item, a
- * session, an impression in it), so that any piece of a log can be made alone and by any thread.
- * A built world is only read.
+ * session, or an impression in it). So any thread can make any piece of a log without the others. A
+ * built world is read-only.
  */
 #pragma once
 
@@ -25,17 +25,17 @@
 
 struct synth_user {
     float theta[LATENT_DIM];  /* taste */
-    float theta2[LATENT_DIM]; /* taste that only matters to conversions (mx) */
+    float theta2[LATENT_DIM]; /* taste that affects conversions only (mx) */
     float alpha, kappa;       /* drive to click, drive to convert */
-    float turn;               /* what kappa drifts to: world_drives; 0 without drift */
+    float turn;               /* kappa drifts towards it: world_drives; 0 without drift */
     uint8_t segment, age, gender, power;
     uint16_t history[HISTORY]; /* categories, nearest first; SHAPE_PLAIN only */
     float weight[HISTORY];
 };
 struct synth_item {
-    float phi[LATENT_DIM]; /* where it lies, around its category's centroid */
+    float phi[LATENT_DIM]; /* its position, near its category's centroid */
     float beta, delta;     /* appeal to clicks, to conversions */
-    float turn;            /* what delta drifts to */
+    float turn;            /* delta drifts towards it */
     uint32_t category, shop, brand;
     uint8_t price;
 };
@@ -48,15 +48,15 @@ struct world {
     float (*centroids)[LATENT_DIM], (*centroids2)[LATENT_DIM]; /* per category */
     struct zipf user_law, item_law, category_law;
     struct phi2 phi2;
-    double click_0, convert_0; /* intercepts: what the wanted CTR and CVR need */
+    double click_0, convert_0; /* intercepts that give the wanted CTR and CVR */
 };
 /* ERR_MEMORY; ERR_CLOSED by a stop signal. categories, shops, brands > 0. */
 enum status world_init(struct world *w, const struct synth_config *config, uint32_t categories,
                        uint32_t shops, uint32_t brands);
 void world_fini(struct world *w); /* safe on a zeroed struct */
 
-/* A session's key names its random numbers: part (0 train, 1 eval) and number below
- * SESSION_NUMBER. */
+/* A session's key selects its random numbers. It is made of the part (0 train, 1 eval) and a number
+ * below SESSION_NUMBER. */
 static inline uint64_t session_key(uint32_t part, uint64_t number) {
     return part * SESSION_NUMBER + number;
 }
@@ -66,20 +66,21 @@ uint64_t session_index(const struct world *w, uint64_t session); /* common index
 
 struct impression {
     uint64_t session;
-    uint32_t at; /* which of the session's */
+    uint32_t at; /* its index in the session */
     uint32_t user, item;
     uint8_t position, scenario;
     bool click, potential; /* potential: converts if clicked */
     bool anomaly;          /* logged as a conversion without a click */
     double p_ctr, p_cvr, p_cvr_do;
 };
-/* Impression `at` of a session of `user`, so many days after the log's beginning. */
+/* Makes impression `at` of a session of `user`, `day` days after the log's beginning. */
 void world_impression(const struct world *w, uint64_t session, uint32_t user, uint32_t at,
                       double day, struct impression *out);
 /* kappa_u + delta_i on that day. */
 double world_drives(const struct world *w, uint32_t user, uint32_t item, double day);
 
-/* The streams of random numbers; `b` of rng_u64 is STREAM(name, k), `a` the thing's number. */
+/* The streams of random numbers. rng_u64 gets STREAM(name, k) as `b`, and the number of the user,
+ * item, session or the like as `a`. */
 enum synth_stream {
     S_THETA,
     S_THETA2,
@@ -131,6 +132,7 @@ enum synth_stream {
 };
 #define STREAM(name, k) ((uint64_t)(name) << 32 | (uint64_t)(k))
 
-/* log(1 + g), g geometric with p = 0.3: as Ali-CCP's histories have (0.69315, 1.09861, ...) */
+/* log(1 + g), g geometric with p = 0.3, like the weights in Ali-CCP's histories (0.69315, 1.09861,
+ * ...) */
 double synth_weight(uint64_t seed, uint64_t a, uint64_t b);
 double synth_affinity(const float *a, const float *b); /* dot product of LATENT_DIM */

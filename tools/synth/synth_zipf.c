@@ -8,9 +8,9 @@
 
 /* --- exact, with a table ---------------------------------------------------------------------- */
 
-/* Vose's construction. share[i] is n times the probability of thing i; cells with less than 1 are
- * filled up by cells with more. `work` holds both kinds: the poor from the front, the rich from the
- * back. */
+/* Uses Vose's construction. share[i] is n times the probability of thing i. Cells with less than 1
+ * are filled up from cells with more. `work` holds both kinds: those with less from the front,
+ * those with more from the back. */
 static void build_alias(struct zipf *z, double *share, uint32_t *work) {
     uint32_t poor = 0, rich = z->n;
     for (uint32_t i = 0; i < z->n; i++) {
@@ -30,7 +30,7 @@ static void build_alias(struct zipf *z, double *share, uint32_t *work) {
             work[poor++] = large;
         }
     }
-    while (poor > 0) { /* rounding leaves a few cells at 1 - epsilon: they keep themselves */
+    while (poor > 0) { /* rounding leaves a few cells at 1 - epsilon: they keep their own thing */
         z->alias[work[poor - 1]] = work[poor - 1];
         poor--;
     }
@@ -73,8 +73,8 @@ void zipf_fini(struct zipf *z) {
     z->n = 0;
 }
 
-/* The high half of word * n is the cell, the low half, uniform and nearly independent of it, the
- * place within. */
+/* The high half of word * n selects the cell. The low half, uniform and nearly independent of it,
+ * selects the place within the cell. */
 uint32_t zipf_draw(const struct zipf *z, uint64_t word) {
     const unsigned __int128 product = (unsigned __int128)word * z->n;
     const uint32_t cell = (uint32_t)(product >> 64), within = (uint32_t)((uint64_t)product >> 32);
@@ -106,6 +106,6 @@ void power_law_init(struct power_law *p, uint64_t n, double skew) {
 uint64_t power_law_draw(const struct power_law *p, uint64_t word) {
     const double u = (double)(word >> 11) * 0x1p-53;
     uint64_t rank = (uint64_t)pow(1 + u * p->span, p->power) - 1;
-    rank = rank < p->n ? rank : p->n - 1; /* rounding at the upper end */
+    rank = rank < p->n ? rank : p->n - 1; /* because of rounding at the upper end */
     return rank * p->step % p->n;
 }

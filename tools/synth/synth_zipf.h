@@ -1,12 +1,13 @@
-/* synth_zipf.h - draws from power laws, from a random word each. */
+/* synth_zipf.h - draws from power laws; each draw uses one random word. */
 #pragma once
 
 #include <stdint.h>
 #include "common/base/status.h"
 
-/* Zipf's law over n things, exact: the k-th most frequent has weight k^-skew. Which thing is the
- * k-th is a random permutation, so that ids do not tell popularity. Walker's alias method: a draw
- * reads one entry. 8 bytes a thing; reading is thread-safe. */
+/* Zipf's law over n things, exact: the k-th most frequent thing has weight k^-skew. A random
+ * permutation decides which thing is the k-th, so that ids do not reveal popularity. It uses
+ * Walker's alias method: a draw reads one entry. It needs 8 bytes per thing; reading is
+ * thread-safe. */
 struct zipf {
     uint32_t n;
     uint32_t *cut;   /* thing i keeps its own cell below cut[i] / 2^32 ... */
@@ -18,8 +19,8 @@ void zipf_fini(struct zipf *z); /* safe on a zeroed struct */
 uint32_t zipf_draw(const struct zipf *z, uint64_t word);
 
 /* A power law over 0..n-1 without a table, for vocabularies of millions: the continuous law of
- * density x^-skew on [1, n + 1), rounded down, the ranks scattered over the ids by a fixed
- * bijection. skew >= 0, not 1. */
+ * density x^-skew on [1, n + 1), rounded down. A fixed bijection scatters the ranks over the ids.
+ * skew >= 0, not 1. */
 struct power_law {
     uint64_t n;
     uint64_t step; /* rank r is id r * step mod n; coprime with n */

@@ -1,8 +1,8 @@
 /* attention.c - the transfer between two towers, a chunk of impressions at a time.
  *
  * The two vectors of an impression lie side by side, so that 2n rows go through K, Q and V in one
- * product each. What is left, two dot products and two mixtures of L an impression, is one pass
- * over them.
+ * product each. The rest, two dot products and two mixtures of L an impression, is one pass over
+ * the vectors.
  */
 #include "attention.h"
 
@@ -64,7 +64,7 @@ static float attention_dot(const float *a, const float *b, uint32_t n) {
 
 /* --- forward ---------------------------------------------------------------------------------- */
 
-/* u of all impressions. relu lets NaN through, as the towers' does. */
+/* Computes u of all impressions. relu lets NaN through, as the towers' does. */
 static void gather(struct attention *t, const struct linear_work *work, const float *h,
                    uint32_t n) {
     const uint32_t width = width_of(t->layout);
@@ -81,7 +81,8 @@ static void gather(struct attention *t, const struct linear_work *work, const fl
     }
 }
 
-/* a and z of one impression; the softmax of two is a sigmoid of their difference. */
+/* Computes a and z of one impression; the softmax of two values is a sigmoid of their
+ * difference. */
 static void attend(const struct attention *t, const float *q1, size_t i) {
     const uint32_t width = width_of(t->layout);
     const size_t row = i * ATTENTION_VECTORS * width;
@@ -113,14 +114,14 @@ void attention_forward(struct attention *t, const struct linear_work *work, cons
 
 /* --- backward --------------------------------------------------------------------------------- */
 
-/* From dz2 of one impression: dk and dq, of both vectors. */
+/* Computes dk and dq of both vectors from dz2 of one impression. */
 static void attend_backward(const struct attention *t, const float *dz2, size_t i) {
     const uint32_t width = width_of(t->layout);
     const size_t row = i * ATTENTION_VECTORS * width;
     const float *a = t->a + i * ATTENTION_VECTORS;
     const float da[] = {attention_dot(dz2, t->uv + row, width),
                         attention_dot(dz2, t->uv + row + width, width)};
-    const float ds = a[0] * a[1] * (da[0] - da[1]) / sqrtf((float)width); /* and -ds of the other */
+    const float ds = a[0] * a[1] * (da[0] - da[1]) / sqrtf((float)width); /* the other: -ds */
     for (uint32_t c = 0; c < width; c++) {
         t->dk[row + c] = ds * t->uq[row + c];
         t->dq[row + c] = ds * t->uk[row + c];
@@ -129,8 +130,8 @@ static void attend_backward(const struct attention *t, const float *dz2, size_t 
     }
 }
 
-/* One of K, Q, V: dy [2n, L] -> its weights' gradient, and du, of which the first is the first
- * part. */
+/* For one of K, Q, V: from dy [2n, L] the gradient of its weights, and du. The first call
+ * overwrites du, the others add to it. */
 static void attention_through(struct attention *t, const struct linear_work *work,
                               const struct linear *w, const float *dy, uint32_t n, float *dw,
                               bool first) {
@@ -152,7 +153,7 @@ static void values_backward(struct attention *t, const float *d, uint32_t n) {
     }
 }
 
-/* du -> dq2 in place of dz2, and through g what is added to dq1. */
+/* From du: dq2, which replaces dz2, and through g a part that is added to dq1. */
 static void attention_scatter(struct attention *t, const struct linear_work *work, const float *h,
                               uint32_t n, float *ddense, float *d) {
     const uint32_t width = width_of(t->layout);

@@ -1,9 +1,9 @@
-/* attention.h - what the click's tower hands on to the conversion's (aitm): after the last hidden
- * layer the second tower's activations are an attention over its own and what the first has to
- * tell.
+/* attention.h - what the click's tower passes on to the conversion's tower (aitm): after the last
+ * hidden layer the second tower's activations become an attention over a vector of its own and a
+ * vector from the first tower.
  *
- * Shapes: n impressions, L the last hidden width, two towers with last activations q1, q2 [L]. The
- * same K, Q, V [L,L] serve both vectors; g has a bias, they have none:
+ * Shapes: n impressions, L the last hidden width, two towers with last activations q1, q2 [L]. Both
+ * vectors use the same K, Q, V [L,L], which have no bias; G has one:
  *
  *     u_0 = q2,  u_1 = relu(q1 G^T + bg)                      [L]
  *     k_i = u_i K^T, r_i = u_i Q^T, v_i = u_i V^T             [L]
@@ -27,7 +27,7 @@ struct attention {
     const float *dense;          /* borrowed, of the last attention_load */
     struct linear g, k, q, v;
     float *u, *uk, *uq, *uv; /* [rows, 2, L]: u, k, r, v of an impression side by side */
-    float *du, *dk, *dq;     /* the same; dk becomes dv when K's and Q's are done */
+    float *du, *dk, *dq;     /* the same; dk is used for dv when K and Q are done */
     float *a;                /* [rows, 2] */
     float *z;                /* [rows, 2 L], of the last attention_forward */
 };
@@ -37,13 +37,13 @@ struct attention {
 enum status attention_init(struct attention *t, const struct layout *layout,
                            const struct kernel *kernel, size_t rows);
 void attention_fini(struct attention *t);
-/* As tower_load. */
+/* Like tower_load. */
 void attention_load(struct attention *t, const float *dense, bool backward);
 
-/* h [n, 2 L] of both towers -> t->z. `work` has room for L columns. */
+/* Computes t->z from h [n, 2 L] of both towers. `work` has room for L columns. */
 void attention_forward(struct attention *t, const struct linear_work *work, const float *h,
                        uint32_t n);
-/* For the chunk of the last attention_forward, with the same h: d [n, 2 L] is the gradient of z and
- * becomes that of h; ddense is added to. */
+/* For the chunk of the last attention_forward, with the same h: d [n, 2 L] is the gradient of z at
+ * first and that of h in the end. Adds to ddense. */
 void attention_backward(struct attention *t, const struct linear_work *work, const float *h,
                         uint32_t n, float *ddense, float *d);

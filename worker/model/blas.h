@@ -1,8 +1,8 @@
-/* blas.h - the one door to OpenBLAS: no other file includes its header or calls it.
+/* blas.h - the only way to OpenBLAS: no other file includes its header or calls it.
  *
- * Products are called by many threads at once, and each wants one core and the same bits every
- * time. That takes an OpenBLAS made for it. Debian has three, and one file name (libopenblas.so.0)
- * for all:
+ * Many threads call products at once; each must use one core and get the same bits every time. Only
+ * some builds of OpenBLAS allow that. Debian has three builds, all with one file name
+ * (libopenblas.so.0):
  *
  *   pthread   locks its store of work buffers. With its own threads set to one it is right from
  *             any thread.
@@ -11,9 +11,9 @@
  *   serial    has no locks: two threads may be given one work buffer. Their products are wrong
  *             then, seldom and without an error.
  *
- * Which of them the loader takes is the machine's choice at the moment the program starts
- * (alternatives, LD_LIBRARY_PATH, LD_PRELOAD), so the build cannot know; blas_ready asks the one
- * that is there.
+ * The machine chooses the build when the program starts (alternatives, LD_LIBRARY_PATH,
+ * LD_PRELOAD). It is not known when the program is compiled, so blas_ready asks the library that is
+ * loaded.
  */
 #pragma once
 
@@ -23,16 +23,16 @@
 
 #include "common/base/status.h"
 
-/* Before the first product: checks the build, and sets its own threads to one, whatever the
- * environment says. May be called often and by any thread. ERR_CONFIG: a build that many threads
- * may not call. */
+/* Call this before the first product: it checks the build and sets OpenBLAS's own threads to one,
+ * whatever the environment says. Any thread may call it, and often. ERR_CONFIG: this build may not
+ * be called by many threads. */
 enum status blas_ready(void);
 
-/* What its kernels are for, e.g. "Haswell"; a static text. OPENBLAS_CORETYPE in the environment
- * decides. */
+/* The CPU that its kernels are made for, e.g. "Haswell"; a static text. OPENBLAS_CORETYPE in the
+ * environment decides. */
 const char *blas_core(void);
 
-/* A matrix in rows of `stride` floats; `transposed`: its columns are the operand's rows. */
+/* A matrix in rows of `stride` floats; `transposed`: the operand is its transpose. */
 struct blas_operand {
     const float *at;
     size_t stride;

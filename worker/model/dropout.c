@@ -1,8 +1,9 @@
 /* dropout.c - see dropout.h.
  *
- * One mixing of 64 bits a unit, which the compiler does several units at a time; what is common to
- * a layer and to an impression is mixed before. No stream, no state: a generator that is drawn from
- * in turn would tie the masks to the order in which chunks and threads come.
+ * Each unit costs one mixing of 64 bits, which the compiler does for several units at a time. What
+ * is common to a layer and to an impression is mixed before. There is no stream and no state: a
+ * generator whose numbers are drawn in turn would make the masks depend on the order in which
+ * chunks and threads run.
  */
 #include "dropout.h"
 
@@ -12,7 +13,7 @@ struct dropout dropout_of(const struct config *c) {
     return (struct dropout){c->dropout, c->seed};
 }
 
-/* `batch` has 32 bits and there are few layers: no two (batch, layer) share a word. */
+/* `batch` has 32 bits and there are few layers, so each (batch, layer) has a word of its own. */
 static uint64_t layer_key(const struct dropout *d, struct batch_name name, uint32_t layer) {
     const uint64_t purpose = 0x64726f706f7574; /* "dropout": the seed has other uses */
     return rng_u64(d->seed ^ purpose, (uint64_t)name.epoch << 32 | name.shard,
@@ -28,7 +29,7 @@ struct dropout_layer dropout_layer(const struct dropout *d, struct batch_name na
 
 void dropout_apply(const struct dropout_layer *l, uint32_t impression, size_t n,
                    float *restrict h) {
-    const uint64_t row = rng_mix(rng_mix(l->key) ^ impression); /* of rng_u64 */
+    const uint64_t row = rng_mix(rng_mix(l->key) ^ impression); /* as in rng_u64 */
     const uint64_t least = l->least;
     const float scale = l->scale;
     for (size_t j = 0; j < n; j++) {

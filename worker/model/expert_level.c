@@ -1,9 +1,10 @@
 /* expert_level.c - one level of experts on mixtures, a chunk of impressions at a time.
  *
- * The layout keeps a strand's experts adjacent, so they are one product; its gate is another, since
- * between the two lie the other strands' experts. That order is the first level's, where all
- * experts and gates read the same input and one product serves all of them; a gate's own product is
- * small beside its experts', and the two orders of one row are not worth it.
+ * The layout keeps a strand's experts adjacent, so they are one product. The strand's gate is
+ * another product, because the other strands' experts lie between. The order is that of the first
+ * level, where all experts and gates read the same input and one product serves all of them. A
+ * gate's own product is small beside its experts', so a second order of the rows is not worth its
+ * code.
  */
 #include "expert_level.h"
 
@@ -11,7 +12,7 @@
 #include "expert_mix.h"
 #include "relu.h"
 
-/* Where a strand's part of a row begins: of x, of the experts' outputs, of the gates. */
+/* Where a strand's part of a row begins: in x, in the experts' outputs, in the gates. */
 static size_t x_at(const struct layout *l, uint32_t strand) {
     return (size_t)strand * l->hidden[0];
 }
@@ -93,7 +94,7 @@ void expert_level_forward(struct expert_level *t, const struct linear_work *work
     expert_mix_forward(l, t->number, t->out, n, h);
 }
 
-/* Of one strand's product: its weights' gradient, and that of what it reads. */
+/* For one strand's product: the gradient of its weights, and that of its input. */
 static void level_through(const struct expert_level *t, const struct linear_work *work,
                           const struct linear *w, uint32_t strand, const float *dout, uint32_t n,
                           float *dw, bool add, float *dx) {

@@ -1,8 +1,8 @@
 /* expert_mix.c - gates and mixtures, one impression after the other.
  *
- * Experts and gates come out of products, the first level's out of one, with its sharing of the
- * user side; what is left here is T S H1 multiplications an impression each way, a few hundredths
- * of that product.
+ * Experts and gates come out of products; those of the first level come out of one product, which
+ * shares the user side. What is left here is T S H1 multiplications an impression each way, a few
+ * hundredths of that product.
  */
 #include "expert_mix.h"
 
@@ -23,7 +23,8 @@ static void softmax(float *x, uint32_t n) {
     }
 }
 
-/* h of one strand of one impression, of whose outputs `experts` are the first. */
+/* Computes h of one strand of one impression; `experts` points to the outputs of the first
+ * expert. */
 static void mix(const struct layout *l, uint32_t strand, const float *experts, float *gate,
                 float *h) {
     const uint32_t width = l->hidden[0], choices = layout_choices(l, strand);
@@ -56,7 +57,7 @@ static float mix_dot(const float *a, const float *b, uint32_t n) {
     return sum;
 }
 
-/* Of one strand of one impression: adds to dexperts, sets dgate. */
+/* For one strand of one impression: adds to dexperts and sets dgate. */
 static void unmix(const struct layout *l, uint32_t strand, const float *experts, const float *gate,
                   const float *dh, float *dexperts, float *dgate) {
     const uint32_t width = l->hidden[0], choices = layout_choices(l, strand);

@@ -1,18 +1,19 @@
-/* kernel.h - the inner loop of a matrix product, as this CPU does it best.
+/* kernel.h - the inner loop of a matrix product, in the fastest form that this CPU has.
  *
  *     c [m, n] (+)= left [m, k] right [k, n]           float results, float32 accumulation
  *
  * Both operands are made of 32-bit cells: one float, or a pair of bf16 that are neighbours in k
- * (what one lane of vdpbf16ps multiplies). K = k / cell_depth, rounded up, cells stand for k.
+ * (what one lane of vdpbf16ps multiplies). K = k / cell_depth, rounded up, is the number of cells
+ * that cover k.
  *
  *     right: panels of KERNEL_COLUMNS columns, each [K, KERNEL_COLUMNS] cells in one piece, so that
  *            the inner loop reads memory in order; made by `pack` or `pack_transposed`
  *     left:  cells anywhere, cell (i, k) at cell[i * row + k * step]; for float32 this is a matrix
  *            where it lies or its transpose, for bf16 a converted copy in the caller's scratch
  *
- * A row of c depends on its own row of `left` only, and sums run over k in order: the bits do not
- * depend on m. Rounding to bf16 is to the nearest, ties to even; subnormal operands count as
- * zero; NaN stays NaN. Nothing allocates, blocks or keeps state. A padded half of a pair is zero.
+ * A row of c depends only on its own row of `left`, and sums run over k in order, so the bits do
+ * not depend on m. Rounding to bf16 is to the nearest, ties to even; subnormal operands count as
+ * zero; NaN stays NaN. The padded half of a pair is zero. Nothing allocates, blocks or keeps state.
  */
 #pragma once
 
@@ -22,7 +23,7 @@
 #include <stdint.h>
 #include "common/job/precision.h"
 
-#define KERNEL_COLUMNS 64 /* of c at a time: four vectors */
+#define KERNEL_COLUMNS 64 /* columns of c at a time: four vectors */
 #define KERNEL_ROWS    6  /* 6 x 4 sums, 4 right vectors and 1 left cell fill the 32 registers */
 
 struct matrix {
@@ -38,42 +39,44 @@ struct kernel_left {
 struct kernel {
     const char *name;
     uint32_t cell_depth; /* 1: float32, 2: pairs of bf16 */
-    /* right = x [k, n], and right = w^T of w [n, k]; kernel_right_cells(k, n) cells. */
+    /* right = x [k, n], or w^T of w [n, k]; both have kernel_right_cells(k, n) cells. */
     void (*pack)(struct matrix x, uint32_t k, uint32_t n, void *right);
     void (*pack_transposed)(struct matrix w, uint32_t k, uint32_t n, void *right);
-    /* left = x [m, k], and left = x^T of x [k, m]; scratch of kernel_left_cells(x's shape). */
+    /* left = x [m, k], or x^T of x [k, m]; scratch has kernel_left_cells(x's shape) cells. */
     struct kernel_left (*left)(struct matrix x, uint32_t m, uint32_t k, void *scratch);
     struct kernel_left (*left_transposed)(struct matrix x, uint32_t m, uint32_t k, void *scratch);
-    /* The product; `add`: c += rather than c =. */
+    /* c = the product; with `add` c += the product. */
     void (*multiply)(struct kernel_left left, const void *right, uint32_t m, uint32_t n, uint32_t k,
                      bool add, float *c, size_t stride);
 };
 
-/* Cells of `right`: whole panels. */
+/* The number of cells of `right`, in whole panels. */
 static inline size_t kernel_right_cells(const struct kernel *kernel, uint32_t k, uint32_t n) {
     size_t panels = ((size_t)n + KERNEL_COLUMNS - 1) / KERNEL_COLUMNS;
     size_t depth = ((size_t)k + kernel->cell_depth - 1) / kernel->cell_depth;
     return panels * depth * KERNEL_COLUMNS;
 }
 
-/* Cells of scratch that make any matrix of at most rows x columns a left operand, either way. */
+/* Cells of scratch that suffice to make a left operand of any matrix of at most rows x columns, or
+ * of its transpose. */
 static inline size_t kernel_left_cells(uint32_t rows, uint32_t columns) {
     return ((size_t)rows + 1) / 2 * (((size_t)columns + 31) / 32 * 32);
 }
 
-/* Each, or NULL if the build or the CPU lacks the instructions: AVX-512; AVX-512 with BF16. */
+/* Each kernel, or NULL if the build or the CPU lacks its instructions: AVX-512 for float32, AVX-512
+ * with BF16 for bf16. */
 const struct kernel *kernel_f32(void);
 const struct kernel *kernel_bf16(void);
 
-/* What a machine has; NULL: not that. OpenBLAS is everywhere. */
+/* The kernels that a machine has; NULL: it lacks that one. OpenBLAS is everywhere. */
 struct kernel_set {
     const struct kernel *f32, *bf16;
 };
 
-/* The kernel for a choice and a precision, NULL for OpenBLAS; the float32 one where bf16 is wanted
- * and missing. auto takes the best that is in `have`; any other choice gets that or ERR_CONFIG,
- * which names what there is. ERR_CONFIG too where the choice comes to an OpenBLAS that cannot be
- * used (blas_ready). */
+/* Finds the kernel for a choice and a precision; NULL stands for OpenBLAS. If bf16 is wanted but
+ * missing, the result is the float32 kernel. The choice auto takes the best kernel in `have`. Any
+ * other choice gives that kernel or ERR_CONFIG, whose text names the kernels there are. ERR_CONFIG
+ * also if the result is an OpenBLAS that cannot be used (blas_ready). */
 enum status kernel_choose(enum kernel_choice choice, enum precision precision,
                           struct kernel_set have, const struct kernel **kernel);
 /* The same with what this machine has. */
@@ -81,7 +84,7 @@ enum status kernel_find(enum kernel_choice choice, enum precision precision,
                         const struct kernel **kernel);
 
 #define KERNEL_NAME_MAX 64
-/* What computes, for people: "float32, AVX-512", "float32, OpenBLAS for Haswell". */
+/* Describes for people what computes: "float32, AVX-512", "float32, OpenBLAS for Haswell". */
 void kernel_describe(const struct kernel *kernel, char out[KERNEL_NAME_MAX]);
 /* Logs in one line which kernel computes; a warning if bf16 was asked for and `kernel`, found by
  * kernel_find, computes in float32. */

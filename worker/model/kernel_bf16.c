@@ -8,7 +8,7 @@
  * cycle for sixteen values, which then take part in tens or hundreds of cycles of products: no
  * activation needs to be kept in bf16 from layer to layer.
  *
- * AMX would be faster still where it exists; such CPUs have AVX512_BF16 as well and run this.
+ * AMX would be faster where it exists; CPUs with AMX have AVX512_BF16 as well and run this code.
  */
 #include "kernel.h"
 
@@ -26,7 +26,7 @@ static __mmask16 lanes_of(uint32_t n) {
     return (__mmask16)(n >= LANES ? 0xffffu : (1u << n) - 1u);
 }
 
-/* 32 floats of which n exist, the others zero, to 16 cells. */
+/* Turns 32 floats into 16 cells; n floats exist, the others count as zero. */
 INLINE __m512i round_pairs(const float *x, uint32_t n) {
     __m512 low = _mm512_maskz_loadu_ps(lanes_of(n), x);
     __m512 high = _mm512_setzero_ps();
@@ -36,14 +36,14 @@ INLINE __m512i round_pairs(const float *x, uint32_t n) {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
-/* k floats to cells; writes whole vectors of them. */
+/* Turns k floats into cells; writes whole vectors of cells. */
 static void round_row(const float *x, uint32_t k, uint32_t *cell) {
     for (uint32_t i = 0; i < k; i += 2 * LANES) {
         _mm512_storeu_si512(cell + i / 2, round_pairs(x + i, k - i));
     }
 }
 
-/* n floats of two rows to n cells; `lower` NULL: zeros. Writes whole vectors. */
+/* Turns n floats of each of two rows into n cells; `lower` NULL: zeros. Writes whole vectors. */
 INLINE void zip_rows(const float *upper, const float *lower, uint32_t n, uint32_t *cell) {
     static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
                                        21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
@@ -88,7 +88,7 @@ static void pack_transposed(struct matrix w, uint32_t k, uint32_t n, void *right
     }
 }
 
-/* Rows of whole vectors. */
+/* The cells of a row, rounded up to whole vectors. */
 static size_t row_cells(uint32_t cells) {
     return ((size_t)cells + LANES - 1) / LANES * LANES;
 }

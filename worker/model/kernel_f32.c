@@ -1,4 +1,4 @@
-/* kernel_f32.c - cells are floats: the left operand is used where it lies. */
+/* kernel_f32.c - cells are floats, so the left operand is used in place. */
 #include "kernel.h"
 
 #include <string.h>

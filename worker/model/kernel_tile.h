@@ -7,13 +7,14 @@
  *     SPREAD(p)             VECTOR of one cell, sixteen times
  *     MULTIPLY_ADD(a, b, c) c + a * b, c sixteen floats
  *
- * A tile of c, KERNEL_ROWS x KERNEL_COLUMNS, stays in 24 of the 32 registers while k goes by: each
- * step loads 4 vectors of the right panel and one cell of each left row, and issues 24
- * multiply-adds, so that these, not the loads, are the limit. Panels are the outer loop: a panel
- * is read from the second-level cache again and again while the left operand streams. Cutting k
- * and packing the left operand were not needed to come within 5 % of the CPU's peak at widths up
- * to about a thousand. c is prefetched, since it is touched only when k is through. Tiles with
- * fewer rows and columns are separate functions: only constant bounds keep sums in registers.
+ * A tile of c, KERNEL_ROWS x KERNEL_COLUMNS, stays in 24 of the 32 registers during the loop over
+ * k. Each step loads 4 vectors of the right panel and one cell of each left row, and issues 24
+ * multiply-adds, so that these, not the loads, are the limit. The outer loop runs over panels: a
+ * panel is read from the second-level cache again and again while the left operand streams. Without
+ * cutting k and without packing the left operand this comes within 5 % of the CPU's peak at widths
+ * up to about a thousand. c is prefetched, because it is touched only after the loop over k. Tiles
+ * with fewer rows and columns are separate functions, because only constant bounds keep the sums in
+ * registers.
  */
 #include <immintrin.h>
 
@@ -21,7 +22,7 @@
 #define VECTORS (KERNEL_COLUMNS / LANES)
 #define INLINE  static inline __attribute__((always_inline))
 
-/* Before a loop with constant bounds: without it compilers keep the sums in memory. */
+/* Stands before a loop with constant bounds: without it compilers keep the sums in memory. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else

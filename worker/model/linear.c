@@ -1,8 +1,8 @@
 /* linear.c - the products of one weight matrix, with a kernel or with OpenBLAS.
  *
- * The kernel reads its right operand in panels. W and W^T become panels once per batch and serve
- * all its rows; for the weight gradient the right operand is x itself, packed a block of rows at
- * a time, and the sum over blocks happens in dW.
+ * The kernel reads its right operand in panels. W and W^T become panels once per batch, which serve
+ * all its rows. For the weight gradient the right operand is x itself: it is packed a block of rows
+ * at a time, and the blocks are summed in dW.
  */
 #include "linear.h"
 

@@ -32,11 +32,11 @@ enum status linear_work_init(struct linear_work *work, const struct kernel *kern
                              uint32_t widest);
 void linear_work_fini(struct linear_work *work);
 
-/* ERR_MEMORY; without a kernel what blas_ready says: nothing multiplies that has not asked it.
- * linear_fini accepts a half-built or zeroed struct. */
+/* ERR_MEMORY; without a kernel also the errors of blas_ready, so that nothing multiplies before it
+ * has asked. linear_fini accepts a half-built or zeroed struct. */
 enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t out, uint32_t in);
 void linear_fini(struct linear *l);
-/* Takes the weights of a batch; `backward`: for all products, else for linear_forward only. */
+/* Takes the weights of a batch. With `backward` for all products, else for linear_forward only. */
 void linear_load(struct linear *l, struct matrix w, bool backward);
 
 void linear_forward(const struct linear *l, const struct linear_work *work, struct matrix x,

@@ -1,9 +1,9 @@
 /* loss.c - the ESMM loss in logit space.
  *
- * The problem: BCE(y, p) + w BCE(t, p q) written with probabilities loses everything once a logit
- * leaves about [-16, 16]: p q rounds to 0 or 1, and log(0) follows. Here nothing is ever divided by
- * or taken the logarithm of a rounded probability. With sp(x) = log(1 + e^x), s = sigmoid and
- * c = logit(p q) (logit.h):
+ * The problem: if BCE(y, p) + w BCE(t, p q) is computed with probabilities, all precision is lost
+ * once a logit leaves about [-16, 16]: p q rounds to 0 or 1, and log(0) follows. So this code never
+ * divides by a rounded probability and never takes its logarithm. With sp(x) = log(1 + e^x), s =
+ * sigmoid and c = logit(p q) (logit.h):
  *
  *     BCE(y, p)    = y ? sp(-a) : sp(a)
  *     BCE(t, p q)  = t ? sp(-a) + sp(-b) : sp(c)
@@ -11,9 +11,9 @@
  * Every factor of the gradient lies in [0,1], so |dL/da| <= 1 + w and |dL/db| <= w for any logits
  * and no clipping is needed. 1 - p is computed as s(-a), never as a difference.
  *
- * Arithmetic is in double for both forms. A batch of 2048 costs about 0.2 ms, under one hundredth
- * of its matrix products; in return the float results are the exact ones, rounded once. The two
- * forms differ in that the fast one computes e^-|a| and e^-|b| once for all the terms that use
+ * Both forms compute in double. A batch of 2048 costs about 0.2 ms, under one hundredth of its
+ * matrix products; in return the float results are the exact ones, rounded once. The two forms
+ * differ in one point: the fast one computes e^-|a| and e^-|b| once for all the terms that use
  * them.
  */
 #include "loss.h"
@@ -40,7 +40,7 @@ void loss_esmm_one(double a, double b, int click, int conversion, double w, doub
     }
 }
 
-/* What is needed of one logit, from a single exponential. */
+/* The values needed of one logit, from a single exponential. */
 struct unit {
     double plus, minus; /* sp(x), sp(-x) */
     double p, q;        /* s(x), s(-x) */

@@ -1,10 +1,10 @@
-/* loss_batch.c - the loss of a batch, and the two numbers that a model says of each impression. */
+/* loss_batch.c - the loss of a batch, and the two scores that a model gives each impression. */
 #include "loss_terms.h"
 
 #include <float.h>
 #include <string.h>
 
-/* Other towers, the same loss. */
+/* These models have other towers but the same loss. */
 static bool is_esmm(enum model_name model) {
     return model == MODEL_ESMM || model == MODEL_ESMM_NS || model == MODEL_MMOE ||
            model == MODEL_PLE;
@@ -17,7 +17,7 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
     struct loss_sums terms;
     if (rows->kind == NULL && is_esmm(s->model)) {
         for (uint32_t k = 2; k < towers; k++) {
-            memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* a log teaches heads nothing */
+            memset(dlogit[k], 0, n * sizeof *dlogit[k]); /* heads learn nothing from a log */
         }
         loss_esmm(rows->logit[0], rows->logit[1], rows->labels, rows->weight, n, s->w, scale,
                   dlogit[0], dlogit[1], sums);
@@ -38,8 +38,7 @@ void loss_batch(const struct loss_spec *s, const struct loss_rows *rows, size_t 
     }
 }
 
-/* Of models with more than two towers, p_cvr is that of the second or made of all after the first.
- */
+/* In models with more than two towers p_cvr comes from the second, or from all after the first. */
 static double cvr_logit(const struct loss_spec *s, const float *const *logit, size_t i) {
     double x[TOWERS_MAX];
     for (uint32_t k = 0; k < loss_towers(s); k++) {
@@ -48,8 +47,9 @@ static double cvr_logit(const struct loss_spec *s, const float *const *logit, si
     return s->model == MODEL_ESM2 || s->model == MODEL_CHAIN ? loss_chain_cvr(s, x) : x[1];
 }
 
-/* p_ctr becomes that of a + shift and p_cvr = p_ctcvr / p_ctr stays: the logit of what p_ctcvr
- * becomes. It is below the old one, hence below 1; where rounding says otherwise, just below. */
+/* p_ctr becomes that of a + shift, and p_cvr = p_ctcvr / p_ctr stays. Returns the logit of the new
+ * p_ctcvr. That is below the old one, hence below 1; if rounding says otherwise, it is set just
+ * below 1. */
 static float shifted_ctcvr(double a, double b, double shift) {
     const double log_r = softplus(-a) - softplus(-(a + shift)) - softplus(-b);
     const double below = fmin(log_r, -DBL_EPSILON);

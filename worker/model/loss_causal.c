@@ -1,14 +1,16 @@
 /* loss_causal.c - models that weigh clicked impressions by 1 / p_ctr, so that a CVR trained on
- * clicks is one of all impressions: ESCM2 (Wang et al., SIGIR 2022) and DCMT (Zhu et al., ICDE
+ * clicks is valid for all impressions: ESCM2 (Wang et al., SIGIR 2022) and DCMT (Zhu et al., ICDE
  * 2023).
  *
- * The formulas are in loss.h. Three things are as in the papers and easily got wrong. No gradient
- * goes through the weights: else the CTR tower would learn to make the CVR loss small. The weights
- * are bounded, 1 / max(p, propensity_min): one surprising click must not be a batch. And DCMT
- * normalises them by their own sum over the batch, which loss_totals collects beforehand.
+ * The formulas are in loss.h. Three points follow the papers and are easy to get wrong. No gradient
+ * goes through the weights: otherwise the CTR tower would learn to make the CVR loss small. The
+ * weights 1 / max(p, propensity_min) are bounded: one surprising click must not outweigh the batch.
+ * And DCMT normalises the weights by their own sum over the batch, which loss_totals collects
+ * beforehand.
  *
- * The imputed error of escm2-dr is softplus of a third tower's logit: what it imputes is a cross
- * entropy, positive and unbounded. Its gradient goes through both terms, and into q through both.
+ * The imputed error of escm2-dr is softplus of a third tower's logit, because it stands for a cross
+ * entropy, which is positive and unbounded. Its gradient goes through both terms, and so does that
+ * of q.
  */
 #include "loss_terms.h"
 
@@ -18,7 +20,7 @@ static double weight_of(const struct loss_spec *s, double probability) {
     return 1.0 / fmax(probability, (double)s->propensity_min);
 }
 
-/* Of the error e = BCE(z, q): d + y (e - d) / p + y (e - d)^2 / p. */
+/* With the error e = BCE(z, q): d + y (e - d) / p + y (e - d)^2 / p. */
 static double doubly_robust(const struct loss_spec *s, const double *logit, bool y, bool t,
                             double *dlogit) {
     const double factor = (double)s->cvr_weight, imputed = softplus(logit[2]);
@@ -36,7 +38,8 @@ static double doubly_robust(const struct loss_spec *s, const double *logit, bool
     return imputed + m * gap + m * gap * gap;
 }
 
-/* Self-normalised: clicked ones in q, the others, as if converted, in q*; and q + q* near 1. */
+/* Self-normalised: clicked impressions train q; the others train q*, as if they had converted. A
+ * third term keeps q + q* near 1. */
 static double counterfactual(const struct loss_spec *s, const double *logit, bool y, bool t,
                              double *dlogit) {
     const double factor = (double)s->cvr_weight, agree = (double)s->counterfactual_weight;

@@ -1,16 +1,17 @@
 /* loss_chain.c - models with behaviours between click and conversion: a chain of any number of
  * them, and ESM2 (Wen et al., SIGIR 2020) with its one decision.
  *
- * chain: stage k is reached by who is known to have done k or anything later, so that a conversion
- * without a cart counts as one with: the product of all stages is then P(conversion), whatever the
- * log left out. Each prefix of the product has its label. ESM2 keeps the two ways apart: a click
- * leads to a direct action (any of the behaviours) or not, and a conversion may follow either:
+ * chain: stage k counts as reached if k or anything later is known to have happened, so that a
+ * conversion without a cart counts like one with a cart. The product of all stages is then
+ * P(conversion), whatever the log left out. Each prefix of the product has its label. ESM2 keeps
+ * two ways apart: a click leads to a direct action (any of the behaviours) or not, and a conversion
+ * may follow either:
  *
  *   q = y2 y3 + (1 - y2) y4        y2 P(action | click), y3 P(conversion | action), y4 P(.. | none)
  *
- * Products. c = logit(r) of r = prod p_k is folded, two factors at a time, by ctcvr_logit, which no
- * logit overflows. BCE(t, r) is sum sp(-x_k) or sp(c); its slopes -(1 - p_k), or r (1 - p_k) / (1 -
- * r) = e^(c - sp(x_k)): c is below every x_k, so the exponent is never positive.
+ * Products. c = logit(r) of r = prod p_k is computed by ctcvr_logit from two factors at a time; no
+ * logit overflows it. BCE(t, r) is sum sp(-x_k) or sp(c). Its slopes are -(1 - p_k), or r (1 - p_k)
+ * / (1 - r) = e^(c - sp(x_k)): c is below every x_k, so the exponent is never positive.
  *
  * The decision. u = logit(q) = lse(A3, A4) - lse(B3, B4) with A3 = log y2 y3, A4 = log (1-y2) y4,
  * B3 = log y2 (1-y3), B4 = log (1-y2) (1-y4). With alpha = P(action | conversion) and beta =
@@ -36,13 +37,13 @@ double loss_bce_product(const double *x, uint32_t n, bool label, double weight, 
     return label ? sum : softplus(c);
 }
 
-/* log(e^a + e^b), and in *share the part of a. */
+/* Returns log(e^a + e^b); *share becomes e^a's share of the sum. */
 static double log_sum(double a, double b, double *share) {
     *share = sigmoid(a - b);
     return a > b ? a + softplus(b - a) : b + softplus(a - b);
 }
 
-/* u = logit(q) of ESM2's x = logits of y2, y3, y4, and its slopes. */
+/* Returns u = logit(q) of ESM2, and its slopes in du; x = logits of y2, y3, y4. */
 static double decision(const double *x, double *du) {
     double alpha, beta;
     const double yes =

@@ -1,14 +1,14 @@
 /* loss_delay.c - the loss of one training record: which terms it touches, and how much it counts
- * when its conversion may still come (docs/stream.md).
+ * while its conversion may still come (docs/stream.md).
  *
- * A click's conversion is told by several records, some of them too early. Every method here gives
- * a CTCVR record of a click two weights,
+ * Several records tell of a click's conversion, some of them too early. Every method here gives a
+ * CTCVR record of a click two weights,
  *
  *     u L1 + v L0,   L1 = -log(p q),  L0 = -log(1 - p q)
  *
- * chosen such that the sum over the records of a click is, in the mean, r L1 + (1 - r) L0: what a
- * record of the final label would give, r the true p(conversion | click). No gradient goes through
- * weights. With d = P(late | click), hence P(late | negative so far) = g = d / (1 - r + d):
+ * chosen such that the sum over the records of a click is, in the mean, r L1 + (1 - r) L0, which
+ * one record with the final label would give; r is the true p(conversion | click). No gradient goes
+ * through weights. With d = P(late | click), hence P(late | negative so far) = g = d / (1 - r + d):
  *
  *     method   observed negative        observed positive   late conversion        heads
  *     none     0, 1                     1, 0                1, 0
@@ -19,13 +19,13 @@
  *     defer    0, (1-q)/(1-q+d/2)/2     q/(q-d/2)/2, 0      as a positive          dp
  *     dfm      s(b-u), 1-s(b-u)         1, 0                (has none)             lag
  *
- * The papers weigh the records of fnw, es-dfm and defuse by another factor: 1+q or 1+d, the number
- * of records of a click. It makes up for clicks occurring more often, which within clicks does not
+ * The papers weigh the records of fnw, es-dfm and defuse by one more factor, 1+q or 1+d: the number
+ * of records of a click. It corrects for clicks occurring more often. Among clicks that does not
  * matter; against unclicked impressions, which occur once, it would count a click 1+d times. So it
- * is divided away here (and in es-dfm nothing is left of d, nor of its head).
+ * is divided away here (and es-dfm then needs neither d nor its head).
  *
- * Heads are towers that learn from the same records, on the same rows (their gradients go on into
- * the rows: that is worth more than it costs, docs/quality.md):
+ * Heads are towers that learn from the same records, on the same rows. Their gradients go on into
+ * the rows, which is worth more than it costs (docs/quality.md):
  *
  *     dp   0 for every observation, 1 for every late conversion. A click gives one of the first
  *          and with probability d one of the second, so cross entropy has its minimum at
@@ -36,11 +36,11 @@
  *          the probability that it will (Chapelle 2014, as a step of EM).
  *
  * Chapelle's likelihood of a click that has not converted is -log(1 - q (1 - e^-u)). With p q in
- * the place of q and plain -log(1 - p q) for unclicked impressions it is not that of one model:
- * where clicks are rare it shrinks p q by about 1 - e^-u. The EM form has the same gradient in q
- * where clicks alone count, and is right on all impressions.
+ * place of q, and with plain -log(1 - p q) for unclicked impressions, it is not the likelihood of
+ * one model: where clicks are rare it shrinks p q by about 1 - e^-u. The EM form has the same
+ * gradient in q if only clicks count, and is right on all impressions.
  *
- * Weights are computed from logits: everything is finite for finite logits.
+ * Weights are computed from logits, so everything is finite for finite logits.
  */
 #include "loss.h"
 
@@ -59,11 +59,11 @@ struct weights {
 
 /* A CTCVR record of a click. */
 struct news {
-    bool converted, late, final; /* as labels and kind say; final: the second record */
+    bool converted, late, final; /* from labels and kind; final: the second record */
     double elapsed_days;
 };
 
-/* Odds that stand for a probability. */
+/* The odds that stand for a probability. */
 static double odds(double logit) {
     return exp(fmin(logit, 0.0));
 }
@@ -98,7 +98,7 @@ static struct weights defuse(double rn, double dp, const struct news *n) {
                         : (struct weights){g * d / (1 + d), -expm1(fmin(rn, 0.0))};
 }
 
-/* d <= q, being part of it: the weight of a positive is in [1, 2]. */
+/* d <= q, because d is a part of q: the weight of a positive is in [1, 2]. */
 static struct weights delay_defer(double b, double dp, const struct news *n) {
     const double log_d = fmin(dp, 0.0);
     if (n->converted) {
@@ -115,7 +115,7 @@ static struct weights delay_dfm(double b, double lag, const struct news *n) {
 
 static struct weights weigh(const struct loss_spec *s, const double *logit, const struct news *n) {
     const double a = logit[0], b = logit[1];
-    const bool repeats = n->final && !n->late; /* its first record said the same */
+    const bool repeats = n->final && !n->late; /* the first record said the same */
     if (s->delay == DELAY_NONE) {
         return delay_plain(n->converted);
     }
@@ -136,7 +136,7 @@ static struct weights weigh(const struct loss_spec *s, const double *logit, cons
 
 /* --- heads ------------------------------------------------------------------------------------ */
 
-/* Binary cross entropy of a head: value, and slope to *d. */
+/* Binary cross entropy of a head: returns the value, sets *d to the slope. */
 static double delay_head(double logit, bool label, double *d) {
     *d = label ? -sigmoid(-logit) : sigmoid(logit);
     return softplus(label ? -logit : logit);
@@ -153,7 +153,7 @@ static double head_lag(double b, double logit, const struct news *n, double *d) 
         *d = g * e * slope;
         return g * rate * e;
     }
-    /* Below -700 the rate is e^h, and no longer a number. */
+    /* Below -700 the rate is e^h, which may round to 0. */
     *d = (logit > -700.0 ? -slope / rate : -1.0) + e * slope;
     return -(logit > -700.0 ? log(rate) : logit) + rate * e;
 }
@@ -175,8 +175,8 @@ static double teach_heads(const struct loss_spec *s, const double *logit, const 
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* u L1 + v L0, and w times its slopes to d[0], d[1]. A term of weight 0 is left out: of logits as
- * large as a float can be, 0 times it is still 0, but of an infinite one it would be no number. */
+/* Returns u L1 + v L0, and adds w times its slopes to d[0], d[1]. A term of weight 0 is left out:
+ * for finite logits 0 times the term would be 0, but for an infinite one it would be NaN. */
 static double ctcvr_term(double a, double b, struct weights by, double w, double *d) {
     double loss = 0.0;
     if (by.converted != 0.0) {
@@ -204,8 +204,8 @@ static void conversion_record(const struct loss_spec *s, const double *logit, co
     terms->total = w * terms->ctcvr + learnt;
 }
 
-/* A model other than esmm: the click's term is what is left without the others' weights, and these
- * are the rest. */
+/* For a model other than esmm. The click's term is the loss with the other terms' weights set to 0;
+ * the other terms are the whole loss without it. */
 static void part_of_loss(const struct loss_spec *s, const double *logit, uint8_t labels,
                          uint64_t impression_id, bool ctr, struct loss_sums *terms,
                          double *dlogit) {

@@ -1,5 +1,5 @@
-/* loss_models.c - the losses of the models other than esmm, one impression at a time, and the
- * choice.
+/* loss_models.c - the losses of the models other than esmm, for one impression at a time, and the
+ * choice between them.
  *
  * Each is a few lines over the same binary cross entropy from a logit (loss_terms.h).
  */
@@ -36,7 +36,8 @@ uint32_t loss_towers(const struct loss_spec *s) {
            method_heads(s->delay);
 }
 
-/* How much a click counts, the more surprising the more: min(1, c / p), or a coin that falls so. */
+/* How much a click counts: min(1, c / p), or randomly 1 with that probability, else 0. So a more
+ * surprising click counts more. */
 static double unbias_weight(const struct loss_spec *s, double logit_ctr, uint64_t impression_id) {
     const double share = fmin(1.0, (double)s->unbias_clip / sigmoid(logit_ctr));
     if (s->unbias == UNBIAS_WEIGHT) {
@@ -45,8 +46,8 @@ static double unbias_weight(const struct loss_spec *s, double logit_ctr, uint64_
     return rng_unit(s->seed ^ STREAM_UNBIAS, impression_id, 0) < share ? 1.0 : 0.0;
 }
 
-/* aitm's max(r - p, 0), since a conversion is a click: with r = s(c), p = s(a) the difference is
- * s(c) s(-a) (1 - e^(a-c)), which cancels nowhere. Slopes times `weight` are added to d. */
+/* aitm's max(r - p, 0), because a conversion is a click. With r = s(c), p = s(a) the difference is
+ * s(c) s(-a) (1 - e^(a-c)), which loses no digits. Slopes times `weight` are added to d. */
 static double calibrator(const double *logit, double weight, double *d) {
     const double a = logit[0], c = logit[1];
     if (!(c > a)) {

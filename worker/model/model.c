@@ -5,15 +5,15 @@
  *     users:      the group sums of the first layer's gradient back through its user columns
  *
  * The loss is a mean whose divisor is known beforehand, so a chunk goes forward and backward before
- * the next one starts: its activations live in cache only and memory does not grow with the batch.
- * Only what belongs to groups is kept for the whole batch.
+ * the next one starts: its activations live in cache only, and memory does not grow with the batch.
+ * Only the values of groups are kept for the whole batch.
  *
  * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first
- * gradient: such a model goes forward twice, which costs a third more and keeps the memory as it
- * is.
+ * gradient. Such a model goes forward twice, which costs a third more time but no more memory.
  *
  * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
- * multiples of TOWER_CHUNK whatever the groups, so a step is a function of its inputs, bit by bit.
+ * multiples of TOWER_CHUNK, whatever the groups are. So a step is a function of its inputs, bit by
+ * bit.
  */
 #include "model.h"
 
@@ -24,7 +24,7 @@
 #include "tower.h"
 
 struct model {
-    struct layout layout; /* a copy: the model outlives its maker's */
+    struct layout layout; /* a copy: the model may outlive the caller's */
     struct loss_spec loss;
     struct dropout dropout;
     struct laps *laps; /* the caller's, or own */
@@ -36,7 +36,7 @@ struct model {
     size_t groups_cap;
 };
 
-/* What a step works on; the views of one batch. */
+/* The working data of a step: views of one batch. */
 struct step {
     const struct batch *batch;
     const float *const *rows;
@@ -188,7 +188,7 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
     return OK;
 }
 
-/* What a loss needs of all impressions before the first: a forward pass of its own. */
+/* Computes what a loss needs of all impressions before the first, in a forward pass of its own. */
 static void whole_batch(struct model *m, struct step *s) {
     const struct batch *b = s->batch;
     struct loss_totals sums = {0};

@@ -1,14 +1,14 @@
-/* output_layer.c - sums are cut into LANES that do not meet before the end, so that they can be
- * vectors without an addition changing its place: the bits are the same whatever the CPU's vectors
- * hold. */
+/* output_layer.c - each sum is cut into LANES partial sums, which are added only at the end. So
+ * they can be vectors, and the order of additions is the same whatever vectors the CPU has: the
+ * bits are the same too. */
 #include "output_layer.h"
 
 #include <string.h>
 
 #define LANES 16
 
-/* Of a width that every x86-64 CPU has: where one lacks a wider vector, compilers keep it in
- * memory. */
+/* Vectors of a width that every x86-64 CPU has: if a CPU lacks a wider vector, compilers keep that
+ * vector in memory. */
 #define WIDTH   4
 #define VECTORS (LANES / WIDTH)
 typedef float vector __attribute__((vector_size(WIDTH * sizeof(float)), aligned(4), may_alias));
@@ -27,7 +27,7 @@ INLINE void multiply_add(const float *x, const float *w, vector *sum) {
     }
 }
 
-/* Lane l has the columns l, l + LANES, ... */
+/* Lane l sums the columns l, l + LANES, ... */
 INLINE float dot(const float *x, const float *w, uint32_t in) {
     vector sum[VECTORS] = {{0}};
     uint32_t j = 0;
@@ -50,7 +50,7 @@ void output_layer_forward(const float *x, size_t stride, uint32_t n, const float
     }
 }
 
-/* LANES columns of dw. */
+/* Computes LANES columns of dw. */
 INLINE void weigh(const float *x, size_t stride, uint32_t n, const float *dlogit, float *dw) {
     vector sum[VECTORS] = {{0}};
     for (uint32_t i = 0; i < n; i++) {

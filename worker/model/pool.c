@@ -1,15 +1,15 @@
 /* pool.c - weighted sum pooling.
  *
- * The rows of a batch are compact (distinct features only, in the order of their ids), but the
- * towers' activations push them out of the nearer caches between two chunks: rows are prefetched
- * some values ahead. The work is one multiply-add of `dim` floats per feature value;
- * a bag's sum stays in registers until the bag ends. The usual widths are compiled with dim as a
- * constant, which makes the inner loop straight-line vector code; any other width takes the same
- * code with dim unknown.
+ * The rows of a batch are compact (distinct features only, in the order of their ids). But between
+ * two chunks the towers' activations push them out of the nearer caches, so rows are prefetched
+ * some values ahead. The work is one multiply-add of `dim` floats per feature value; a bag's sum
+ * stays in registers until the bag ends. The usual widths are compiled with dim as a constant,
+ * which makes the inner loop straight-line vector code. Any other width runs the same code with dim
+ * unknown.
  *
- * In `concat` a field owns its columns and writes every bag of them, empty ones as zeros. In
+ * In `concat` a field owns its columns and writes all its bags there, empty ones as zeros. In
  * `sides` the fields of a side share columns: the block is cleared, then every field adds to it in
- * slot order. The order of additions is that of slots and values alone, whatever the range.
+ * slot order. The order of additions depends only on slots and values, not on the range.
  */
 #include "pool.h"
 

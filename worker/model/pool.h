@@ -15,9 +15,9 @@ void pool_forward(const struct layout *l, const struct batch *b, const float *co
 /* drows[f] = [U_f, dim_f], overwritten (not accumulated). */
 void pool_backward(const struct layout *l, const struct batch *b, const float *dxu,
                    const float *dxi, float *const *drows);
-/* The parts of the two above, for a caller that works in chunks: all groups at once, impressions
- * [begin, end) with xi, dxi = [end - begin, item_width]. The backward parts accumulate: call
- * pool_clear first. Any cutting of the range gives the same sums in the same order. */
+/* The parts of the two functions above, for a caller that works in chunks: all groups at once;
+ * impressions [begin, end) with xi, dxi = [end - begin, item_width]. The backward parts accumulate:
+ * call pool_clear first. However the range is cut, the sums and their order are the same. */
 void pool_users(const struct layout *l, const struct batch *b, const float *const *rows, float *xu);
 void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
                 uint32_t begin, uint32_t end, float *xi);

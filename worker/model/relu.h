@@ -1,5 +1,6 @@
-/* relu.h - the passes over a row of activations around a product: bias and relu, and their way
- * back. relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
+/* relu.h - the passes over a row of activations before and after a product: bias and relu, and
+ * their gradients. relu has gradient 0 at 0. It lets NaN through, so that a damaged weight shows in
+ * the loss.
  */
 #pragma once
 
@@ -15,8 +16,9 @@ static inline void add_relu(float *restrict h, const float *restrict bias, size_
     }
 }
 
-/* d := gradient before the relu; sum += d. A unit that was left out is 0 like one that relu cut;
- * `scale` is the others' (1: as it was, to the bit). */
+/* d becomes the gradient before the relu and is added to sum. A unit that dropout left out is 0,
+ * like one that the relu cut. `scale` is the factor of the units that dropout kept; 1 leaves d as
+ * it is, to the bit. */
 static inline void mask_and_sum(float *restrict d, const float *restrict h, float scale,
                                 float *restrict sum, size_t width) {
     for (size_t j = 0; j < width; j++) {
@@ -26,7 +28,7 @@ static inline void mask_and_sum(float *restrict d, const float *restrict h, floa
     }
 }
 
-/* The same without a relu, as gates are. */
+/* The same without a relu, for gates. */
 static inline void add_to(float *restrict sum, const float *restrict d, size_t width) {
     for (size_t j = 0; j < width; j++) {
         sum[j] += d[j];

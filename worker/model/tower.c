@@ -1,10 +1,10 @@
 /* tower.c - the layers of all towers.
  *
- * Nearly all of the program's arithmetic is in the products of linear.h, and the first layer is
- * most of that. Since the layout keeps the towers' first weights adjacent, one product serves all:
- * W1 is [T H1, I] with user columns first. The user part is a product with G rows instead of n.
- * What is not a product (bias, relu, its mask, bias gradients, sums over groups) is one pass over
- * the activations each, in float32, while they are in cache.
+ * Nearly all of the program's arithmetic is in the products of linear.h, and most of that is in the
+ * first layer. The layout keeps the towers' first weights adjacent, so one product serves all
+ * towers: W1 is [T H1, I] with user columns first. The user part is a product with G rows instead
+ * of n. Everything else (bias, relu, its mask, bias gradients, sums over groups) takes one pass
+ * over the activations each, in float32, while they are in cache.
  */
 #include "tower.h"
 
@@ -19,7 +19,7 @@ static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower
     return layout_weight(l, layer, tower)->offset;
 }
 
-/* Of all towers: their biases are adjacent. */
+/* The biases of all towers: they are adjacent. */
 static uint64_t bias_at(const struct layout *l, uint32_t layer) {
     return layout_bias(l, layer, 0)->offset;
 }
@@ -132,12 +132,12 @@ void tower_users(const struct tower *t, const float *xu, uint32_t groups, float 
     }
 }
 
-/* Where the mixtures of a level of experts go: to the next one, or up the towers. */
+/* Where the mixtures of a level of experts go: to the next level, or to the towers. */
 static float *above(struct tower *t, uint32_t level) {
     return level + 1 < t->layout->levels ? t->level[level].x : t->h[0];
 }
 
-/* The user side is added to experts and gates; only experts have a relu. */
+/* Adds the user side to experts and gates. Only experts have a relu. */
 static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_of, uint32_t n) {
     const struct layout *l = t->layout;
     const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
@@ -190,7 +190,7 @@ static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
     }
 }
 
-/* Thins h_k, unless it is a mixture of experts. */
+/* Applies dropout to h_k, unless it is a mixture of experts. */
 static void drop_units(struct tower *t, const struct tower_dropout *drop, uint32_t k, uint32_t n) {
     const struct layout *l = t->layout;
     if (drop == NULL || (k == 0 && l->experts > 0)) {
@@ -227,7 +227,7 @@ void tower_forward(struct tower *t, const float *xi, const float *hu, const uint
 
 /* --- backward --------------------------------------------------------------------------------- */
 
-/* Output layer: its gradients, and d = the gradient at what it reads. */
+/* Output layer: its gradients; d becomes the gradient of its input. */
 static void output_backward(struct tower *t, uint32_t n, const float *const *dlogit, float *ddense,
                             float *d) {
     const struct layout *l = t->layout;
@@ -246,7 +246,8 @@ static void output_backward(struct tower *t, uint32_t n, const float *const *dlo
     }
 }
 
-/* Layer k > 0: d = gradient at h_k before the mask; leaves that of h_{k-1} in `below`. */
+/* Layer k > 0: d is the gradient at h_k before the mask; `below` becomes the gradient at
+ * h_{k-1}. */
 static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *ddense, float *d,
                             float *below) {
     const struct layout *l = t->layout;
@@ -264,8 +265,8 @@ static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *dden
     }
 }
 
-/* From that of the first level's mixtures the gradient of the first product's outputs, in dfirst,
- * and of the user side. */
+/* From the gradient of the first level's mixtures: the gradient of the first product's outputs, in
+ * dfirst, and that of the user side. */
 static void unmix_experts(struct tower *t, const float *dh, const uint32_t *group_of, uint32_t n,
                           float *dhu) {
     const struct layout *l = t->layout;

@@ -9,18 +9,20 @@
  *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
  *     logit = h_L w^T + bias                            [T][n]
  *
- * With experts (expert_mix.h) the first product has their outputs and the gates' logits, [n,
- * first_width] in place of [n, T H1], and so have hu and dhu; their mixture is h1, or with several
- * levels of them (expert_level.h) that of the last level, each of which reads the mixtures below.
- * With attention (attention.h) the output layer reads its z in place of h_L.
+ * With experts (expert_mix.h) the first product computes the experts' outputs and the gates'
+ * logits, [n, first_width] in place of [n, T H1]; hu and dhu have this width too. The mixture of
+ * the experts is h1. With several levels of experts (expert_level.h) each level reads the mixtures
+ * of the level below, and h1 is the mixture of the last level. With attention (attention.h) the
+ * output layer reads its z in place of h_L.
  *
- * In training each h_k that comes out of a relu of its own tower may be thinned (dropout.h): all
- * layers, without experts; all but the first, the experts and their mixture, with them.
+ * In training dropout (dropout.h) may thin each h_k that comes out of a relu of its own tower.
+ * Without experts these are all layers; with experts all but the first, since experts and their
+ * mixture are not thinned.
  *
- * relu has gradient 0 at 0, and lets NaN through so that a damaged weight shows in the loss.
- * Operands of the products are as the kernel has them (linear.h); all else is float32. `dense` and
- * `ddense` are vectors as layout.h describes them. The backward functions accumulate into ddense,
- * dhu; they overwrite dxi, dxu. One thread; nothing blocks.
+ * relu has gradient 0 at 0. It lets NaN through, so that a damaged weight shows in the loss. The
+ * kernel decides the format of the products' operands (linear.h); all else is float32. `dense` and
+ * `ddense` are vectors as layout.h describes them. The backward functions accumulate into ddense
+ * and dhu; they overwrite dxi and dxu. One thread; nothing blocks.
  */
 #pragma once
 
@@ -30,7 +32,7 @@
 #include "expert_level.h"
 #include "linear.h"
 
-/* Impressions computed at a time: the activations of a chunk stay in cache. */
+/* The number of impressions computed at a time: the activations of a chunk stay in cache. */
 #define TOWER_CHUNK 128
 
 struct tower {
@@ -52,20 +54,21 @@ struct tower {
 enum status tower_init(struct tower *t, const struct layout *layout, const struct kernel *kernel);
 void tower_fini(struct tower *t);
 
-/* The parameters for all that follows, until the next load; `backward`: not only for forward. */
+/* Sets the parameters for all calls until the next load. Without `backward` they serve forward
+ * only. */
 void tower_load(struct tower *t, const float *dense, bool backward);
 
 /* hu from xu [groups, Iu]. */
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu);
-/* What the layers of a chunk leave out. */
+/* What dropout leaves out in the layers of a chunk. */
 struct tower_dropout {
     struct dropout dropout;
     struct batch_name name;
     uint32_t begin; /* the chunk's first impression, counted from the batch's first */
 };
 
-/* logit[T][n] from xi [n, Ii]; group_of[n] are rows of hu; drop NULL: the whole net. Keeps the
- * activations. */
+/* logit[T][n] from xi [n, Ii]; group_of[n] are rows of hu; drop NULL: nothing is left out. Keeps
+ * the activations. */
 void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                    uint32_t n, const struct tower_dropout *drop, float *const *logit);
 /* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1),
