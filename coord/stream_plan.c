@@ -25,10 +25,9 @@ static enum status plan_reserve(struct coord *c, uint32_t shards) {
         return OK;
     }
     const uint32_t cap = shards < 64 ? 64 : 2 * shards;
-    const size_t old = c->plan.shards * sizeof(uint32_t), bytes = cap * sizeof(uint32_t);
-    TRY(mem_resize((void **)&c->batches, old, bytes));
+    TRY(mem_grow(&c->batches, c->plan.shards, cap));
     c->plan.batches = c->batches;
-    TRY(mem_resize((void **)&c->impressions, old, bytes));
+    TRY(mem_grow(&c->impressions, c->plan.shards, cap));
     c->plan.impressions = c->impressions;
     c->shards_cap = cap;
     return OK;

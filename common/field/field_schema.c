@@ -72,7 +72,7 @@ void field_schemas_free(struct field_schemas *s) {
 enum status field_schema_bounds(struct field_schema *f, const double *bounds, uint32_t count) {
     mem_free(&f->bounds);
     f->bound_count = 0;
-    TRY(mem_array_of((void **)&f->bounds, count, sizeof *bounds));
+    TRY(mem_array(&f->bounds, count));
     if (count > 0) {
         memcpy(f->bounds, bounds, count * sizeof *bounds);
     }
