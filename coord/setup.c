@@ -160,6 +160,8 @@ static enum status make_job_plan(struct coord *c) {
 static enum status same_config(const struct config *was, const struct config *now) {
     static const char *const keys[] = {"train.seed",
                                        "train.shuffle",
+                                       "train.window",
+                                       "train.run",
                                        "model.name",
                                        "model.input",
                                        "model.tower",

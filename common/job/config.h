@@ -49,6 +49,8 @@ struct config {
     uint64_t max_steps; /* UINT64_MAX: no limit; 0: save the initial state only */
     uint64_t seed;
     bool shuffle, deterministic;
+    uint32_t window; /* impressions mixed together (ranges.h); 0: within a shard only */
+    uint32_t run;    /* impressions of a group in a batch, at most (deal.h); 0: no limit */
     enum sample_correction sample_correction;
     enum consistency consistency;
     /* [compute] */
