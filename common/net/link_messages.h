@@ -99,6 +99,8 @@ struct wire_lease {
     uint32_t epoch, shard;
     uint64_t fence;
     uint32_t batch_limit; /* process only batches below this (--max-steps) */
+    uint32_t ahead; /* 1 + the first pending range of the window that this worker will probably
+                             be given next, so that it can be read already; 0: nothing is known */
 };
 
 /* In a CLOCK_ASK: this trainer has no batch. The answer comes at once, and the trainer does not

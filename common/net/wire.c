@@ -145,7 +145,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id)
 #define LEASE_ASK(S, R, T, E, C) S(index) S(incarnation) S(returns) S(epoch) S(shard) S(fence)
 #define LEASE(S, R, T, E, C)                                                                       \
-    E(kind, kind, lease_kinds) S(epoch) S(shard) S(fence) S(batch_limit)
+    E(kind, kind, lease_kinds) S(epoch) S(shard) S(fence) S(batch_limit) S(ahead)
 #define CLOCK(S, R, T, E, C) S(index) S(trainer) S(incarnation) S(clock)
 #define SCORES(S, R, T, E, C) S(epoch) S(shard) S(fence) S(first) S(count) S(total)
 #define PART_DONE(S, R, T, E, C)                                                                   \

@@ -46,7 +46,7 @@ static void fill(struct wire_msg *m) {
         break;
     case WIRE_LEASE:
         m->u.lease = (struct wire_lease){
-            .kind = LEASE_TRAIN, .epoch = 1, .shard = 2, .fence = 3, .batch_limit = 4};
+            .kind = LEASE_TRAIN, .epoch = 1, .shard = 2, .fence = 3, .batch_limit = 4, .ahead = 5};
         break;
     case WIRE_PULL:
         m->u.pull = (struct wire_pull){.fields = 3, .count = {1, 2, 300}, .want_dense = true};

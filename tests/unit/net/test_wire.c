@@ -147,6 +147,7 @@ static void roll_lease(struct dice *d, struct wire_lease *l) {
     l->shard = roll32(d);
     l->fence = roll(d);
     l->batch_limit = roll32(d);
+    l->ahead = roll32(d);
 }
 static void roll_clock(struct dice *d, struct wire_clock *c) {
     c->index = roll32(d);

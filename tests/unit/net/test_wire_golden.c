@@ -174,6 +174,10 @@ static void lease_messages(struct wire_msg *m) {
             .kind = (enum lease_kind)kind, .epoch = 2, .shard = 3, .fence = 44, .batch_limit = 55};
         message(kinds[kind], m);
     }
+    m->type = WIRE_LEASE;
+    m->u.lease = (struct wire_lease){
+        .kind = LEASE_TRAIN, .epoch = 2, .shard = 3, .fence = 44, .batch_limit = 55, .ahead = 66};
+    message("LEASE ahead", m);
 
     for (int answer = 0; answer < 2; answer++) {
         m->type = answer ? WIRE_CLOCK : WIRE_CLOCK_ASK;
