@@ -42,7 +42,7 @@
 struct work {
     struct layout layout;
     struct shard shard;
-    uint32_t *order;
+    struct run *runs;
     struct batch_cutter *cutter;
     struct batch batch, small;
     float *rows[FIELDS_MAX], *drows[FIELDS_MAX];
@@ -110,7 +110,9 @@ static void make_shard(struct work *w) {
     items.impression_id = NULL;
     items.labels = NULL;
     sample_shard_free(&items);
-    w->order = sample_order(&s, &w->shard);
+    uint32_t *order = sample_order(&s, &w->shard);
+    w->runs = sample_runs(order, &w->shard);
+    mem_free(&order);
 }
 
 static void prepare(struct work *w, enum model_input input) {
@@ -123,7 +125,7 @@ static void prepare(struct work *w, enum model_input input) {
     config.input = input;
     need(layout_init(&w->layout, &config, &schema, 0.04, 0.005));
     need(batch_cutter_create(&w->cutter));
-    need(batch_cutter_shard(w->cutter, &w->shard, w->order, USER_FIELDS, -1));
+    need(batch_cutter_runs(w->cutter, &w->shard, w->runs, w->shard.groups, USER_FIELDS, -1));
     need(batch_cut(w->cutter, 0, w->impressions, &w->batch));
     need(batch_cut(w->cutter, 0, NAIVE_IMPRESSIONS, &w->small));
     for (uint32_t f = 0; f < w->layout.fields; f++) {
@@ -176,7 +178,7 @@ static void finish(struct work *w) {
     mem_free(&w->xi);
     mem_free(&w->store);
     mem_free(&w->pooled);
-    mem_free(&w->order);
+    mem_free(&w->runs);
     sample_shard_free(&w->shard);
 }
 

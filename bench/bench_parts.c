@@ -246,7 +246,7 @@ struct shard_work {
     struct shard shard;
     struct batch_cutter *cutter;
     struct batch batch;
-    uint32_t *order;
+    struct run *runs;
 };
 
 static void read_shard(void *arg) {
@@ -258,7 +258,8 @@ static void read_shard(void *arg) {
 static void cut_shard(void *arg) {
     struct shard_work *w = arg;
     const uint32_t n = w->shard.impressions, batches = plan_batches(n, BATCH);
-    need(batch_cutter_shard(w->cutter, &w->shard, w->order, w->data.schema.user_count, -1));
+    need(batch_cutter_runs(w->cutter, &w->shard, w->runs, w->shard.groups,
+                           w->data.schema.user_count, -1));
     for (uint32_t k = 0; k < batches; k++) {
         need(batch_cut(w->cutter, plan_begin(n, batches, k), plan_begin(n, batches, k + 1),
                        &w->batch));
@@ -283,8 +284,10 @@ static void bench_shard(const char *dir) {
     struct shard_work w = {.dir = dir};
     need(dataset_read(&w.data, dir));
     read_shard(&w);
-    w.order = room(w.shard.groups, sizeof *w.order);
-    plan_groups(1, true, 0, 0, w.shard.groups, w.order);
+    uint32_t *order = room(w.shard.groups, sizeof *order);
+    w.runs = room(w.shard.groups, sizeof *w.runs);
+    plan_groups(1, true, 0, 0, w.shard.groups, order);
+    runs_of_groups(&w.shard, order, w.runs);
     need(batch_cutter_create(&w.cutter));
     const double n = w.shard.impressions;
     const double read = rate(read_shard, &w, n), cut = rate(cut_shard, &w, n);
@@ -298,7 +301,8 @@ static void bench_shard(const char *dir) {
     batch_fini(&w.batch);
     batch_cutter_destroy(&w.cutter);
     shard_free(&w.shard);
-    mem_free(&w.order);
+    mem_free(&order);
+    mem_free(&w.runs);
     dataset_free(&w.data);
 }
 

@@ -14,8 +14,7 @@
 #include "common/job/layout.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "common/data/record.h"
-#include "common/data/shard.h"
+#include "common/data/batch.h"
 
 struct sample {
     uint64_t seed, draws;
@@ -146,6 +145,18 @@ static inline uint32_t *sample_order(struct sample *s, const struct shard *shard
     uint32_t *order = sample_array(shard->groups, sizeof *order);
     rng_permutation(s->seed, 77, 0, order, shard->groups);
     return order;
+}
+
+/* Each group as a run, in an order of the groups; NULL: in the shard's own. */
+static inline struct run *sample_runs(const uint32_t *order, const struct shard *shard) {
+    uint32_t *own = sample_array(shard->groups, sizeof *own);
+    struct run *runs = sample_array(shard->groups, sizeof *runs);
+    for (uint32_t g = 0; g < shard->groups; g++) {
+        own[g] = order == NULL ? g : order[g];
+    }
+    runs_of_groups(shard, own, runs);
+    mem_free(&own);
+    return runs;
 }
 
 /* Parameters: weights about 1/sqrt(fan in), or on a grid coarse enough for four exact layers. */

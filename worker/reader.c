@@ -32,7 +32,8 @@ struct reader {
     struct batch *batches; /* [batches_ahead] the pool */
     struct batch_cutter *cutter;
     uint32_t *order;
-    size_t order_cap;
+    struct run *runs; /* of the lease that is being cut */
+    size_t order_cap, runs_cap;
     struct thread loader_thread, cutter_thread;
     atomic_bool stop;     /* the loader looks at it while it waits for a file */
     pthread_mutex_t lock; /* guards all members below */
@@ -159,11 +160,13 @@ static enum status loader_run(void *arg) {
 static enum status begin_lease(struct reader *r, struct reading *x) {
     const struct wire_lease *lease = &x->lease;
     TRY(mem_room(&r->order, &r->order_cap, x->shard.groups));
+    TRY(mem_room(&r->runs, &r->runs_cap, x->shard.groups));
     bool shuffle = r->spec.config->shuffle && lease->kind != LEASE_EVAL;
     plan_groups(r->spec.config->seed, shuffle, lease->epoch, lease->shard, x->shard.groups,
                 r->order);
-    return batch_cutter_shard(r->cutter, &x->shard, r->order, r->spec.schema->user_count,
-                              r->user_slot);
+    runs_of_groups(&x->shard, r->order, r->runs);
+    return batch_cutter_runs(r->cutter, &x->shard, r->runs, x->shard.groups,
+                             r->spec.schema->user_count, r->user_slot);
 }
 
 static enum status cut_batch(struct reader *r, const struct read_cut *cut) {
@@ -280,6 +283,7 @@ void reader_stop(struct reader **reader) {
     }
     mem_free(&r->batches);
     mem_free(&r->order);
+    mem_free(&r->runs);
     batch_cutter_destroy(&r->cutter);
     dataset_free(&r->train);
     dataset_free(&r->eval);

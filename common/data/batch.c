@@ -9,8 +9,9 @@
  *        write ids[k], and clear the word for the next field,
  *     3. replace every copied code by its rank.
  *
- * The impressions of a group lie together in a shard, so its item bags are one run per field, which
- * is copied at once. A user bag is copied once per group. The walk reads one word per 64 dictionary
+ * The impressions of a run lie together in a shard, so its item bags are copied at once. A user bag
+ * is copied once per group. Which bags these are is the same for all fields of a side, so it is
+ * found once per batch. The walk reads one word per 64 dictionary
  * entries, which costs far less than the copies for any usual ratio of shard to batch. A sorted
  * list of the used codes instead of the bitmap would be faster only for batches of a few
  * impressions.
@@ -26,26 +27,29 @@
 
 struct batch_cutter {
     const struct shard *shard;
+    const struct run *runs;
+    uint32_t count;
     uint32_t user_fields;
     int user_slot;
-    uint32_t *order;    /* [groups] groups in the epoch's order */
-    uint32_t *position; /* [groups+1] first ordered impression of order[g] */
-    size_t order_cap, position_cap;
+    uint32_t *position; /* [count+1] first position of each run */
+    size_t position_cap;
+    /* Of the batch that is being cut: */
+    struct run *part; /* [parts] what it has of the runs; none is empty */
+    uint32_t parts;
+    struct run *user; /* [groups] their user bags: entries [group, group + 1) */
+    uint32_t groups;
+    size_t part_cap, user_cap;
     uint64_t *bits; /* one bit per dictionary entry of the widest column */
     uint32_t *rank; /* [dict_count] of the widest column; valid where a bit was set */
     size_t bits_cap, rank_cap;
 };
 
-/* The groups of the order that a batch touches. Only the first and the last may be incomplete. */
-struct span {
-    uint32_t begin, end;
-    uint32_t first, last;
-};
-
-/* A run of impressions of one group, as indices into the shard. */
-struct run {
-    uint32_t group, begin, end;
-};
+void runs_of_groups(const struct shard *s, const uint32_t *order, struct run *runs) {
+    for (uint32_t g = 0; g < s->groups; g++) {
+        const uint32_t group = order[g];
+        runs[g] = (struct run){group, s->group_start[group], s->group_start[group + 1]};
+    }
+}
 
 enum status batch_cutter_create(struct batch_cutter **c) {
     return mem_new(c);
@@ -55,8 +59,9 @@ void batch_cutter_destroy(struct batch_cutter **c) {
     if (*c == NULL) {
         return;
     }
-    mem_free(&(*c)->order);
     mem_free(&(*c)->position);
+    mem_free(&(*c)->part);
+    mem_free(&(*c)->user);
     mem_free(&(*c)->bits);
     mem_free(&(*c)->rank);
     mem_free(c);
@@ -72,31 +77,30 @@ static uint32_t widest_dictionary(const struct shard *s) {
     return widest;
 }
 
-enum status batch_cutter_shard(struct batch_cutter *c, const struct shard *s, const uint32_t *order,
-                               uint32_t user_fields, int user_slot) {
-    uint32_t widest = widest_dictionary(s);
+enum status batch_cutter_runs(struct batch_cutter *c, const struct shard *s, const struct run *runs,
+                              uint32_t count, uint32_t user_fields, int user_slot) {
+    const uint32_t widest = widest_dictionary(s);
     c->shard = NULL;
-    TRY(mem_room(&c->order, &c->order_cap, s->groups));
-    TRY(mem_room(&c->position, &c->position_cap, (size_t)s->groups + 1));
+    TRY(mem_room(&c->position, &c->position_cap, (size_t)count + 1));
     TRY(mem_room(&c->bits, &c->bits_cap, ((size_t)widest + 63) / 64));
     TRY(mem_room(&c->rank, &c->rank_cap, widest));
     uint32_t at = 0;
-    for (uint32_t g = 0; g < s->groups; g++) {
-        c->order[g] = order[g];
-        c->position[g] = at;
-        at += s->group_start[order[g] + 1] - s->group_start[order[g]];
+    for (uint32_t r = 0; r < count; r++) {
+        c->position[r] = at;
+        at += runs[r].end - runs[r].begin;
     }
-    c->position[s->groups] = at;
-    assert(at == s->impressions);
+    c->position[count] = at;
+    c->shard = s;
+    c->runs = runs;
+    c->count = count;
     c->user_fields = user_fields;
     c->user_slot = user_slot;
-    c->shard = s;
     return OK;
 }
 
-/* The last ordered group that begins at or before `position`. */
-static uint32_t group_at(const struct batch_cutter *c, uint32_t position) {
-    uint32_t low = 0, high = c->shard->groups;
+/* The last run that begins at or before `position`. */
+static uint32_t run_at(const struct batch_cutter *c, uint32_t position) {
+    uint32_t low = 0, high = c->count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (c->position[middle] <= position) {
@@ -108,14 +112,36 @@ static uint32_t group_at(const struct batch_cutter *c, uint32_t position) {
     return low;
 }
 
-static struct run run_of(const struct batch_cutter *c, const struct span *span, uint32_t g) {
-    uint32_t from = c->position[g], to = c->position[g + 1];
-    uint32_t base = c->shard->group_start[c->order[g]];
-    return (struct run){
-        .group = c->order[g],
-        .begin = base + (span->begin > from ? span->begin - from : 0),
-        .end = base + (span->end < to ? span->end : to) - from,
-    };
+/* Adds a part, and its group unless the part before is of the same one. */
+static void add_part(struct batch_cutter *c, struct run part) {
+    struct run *last = c->parts > 0 ? &c->part[c->parts - 1] : NULL;
+    const bool same = last != NULL && last->group == part.group;
+    if (same && last->end == part.begin) {
+        last->end = part.end;
+        return;
+    }
+    c->part[c->parts++] = part;
+    if (!same) {
+        c->user[c->groups++] = (struct run){part.group, part.group, part.group + 1};
+    }
+}
+
+static enum status find_parts(struct batch_cutter *c, uint32_t begin, uint32_t end) {
+    const uint32_t first = run_at(c, begin), last = run_at(c, end - 1) + 1;
+    TRY(mem_room(&c->part, &c->part_cap, last - first));
+    TRY(mem_room(&c->user, &c->user_cap, last - first));
+    c->parts = c->groups = 0;
+    for (uint32_t r = first; r < last; r++) {
+        struct run part = c->runs[r];
+        const uint32_t from = c->position[r];
+        if (part.begin == part.end) {
+            continue;
+        }
+        part.end = part.begin + (end < c->position[r + 1] ? end - from : part.end - part.begin);
+        part.begin += begin > from ? begin - from : 0;
+        add_part(c, part);
+    }
+    return OK;
 }
 
 /* The arrays that have one entry per impression. */
@@ -162,44 +188,33 @@ static float elapsed_days(const struct shard *s, uint32_t i) {
     return end > s->click_time[i] ? (float)((double)(end - s->click_time[i]) / 86400.0) : 0;
 }
 
-static void cut_impressions(const struct batch_cutter *c, const struct span *span,
-                            struct batch *b) {
+static void cut_impressions(const struct batch_cutter *c, struct batch *b) {
     const struct shard *s = c->shard;
-    uint32_t at = 0;
+    uint32_t at = 0, group = 0;
     b->records = s->kind != NULL;
     b->weight = s->weight != NULL ? b->weight_store : NULL;
-    for (uint32_t g = span->first; g < span->last; g++) {
-        struct run run = run_of(c, span, g);
-        if (b->weight != NULL && run.begin < run.end) {
-            memcpy(b->weight + at, s->weight + run.begin,
-                   (run.end - run.begin) * sizeof *b->weight);
+    for (uint32_t p = 0; p < c->parts; p++) {
+        const struct run part = c->part[p];
+        group += p > 0 && part.group != c->part[p - 1].group;
+        if (b->weight != NULL) {
+            memcpy(b->weight + at, s->weight + part.begin,
+                   (part.end - part.begin) * sizeof *b->weight);
         }
-        for (uint32_t i = run.begin; i < run.end; i++, at++) {
-            b->group_of[at] = b->groups;
+        for (uint32_t i = part.begin; i < part.end; i++, at++) {
+            b->group_of[at] = group;
             b->labels[at] = s->labels[i];
             b->impression_id[at] = s->impression_id[i];
-            b->user[at] = user_of(c, run.group, i);
+            b->user[at] = user_of(c, part.group, i);
             b->kind[at] = s->kind == NULL ? KIND_LOG : s->kind[i];
             b->elapsed_days[at] = elapsed_days(s, i);
         }
-        b->groups += run.begin < run.end;
     }
 }
 
-/* The bags [begin, end) of the column that belong to this run; an empty group has none. */
-static struct run bags_of(struct run run, bool user) {
-    if (user) {
-        return (struct run){run.group, run.group, run.group + (run.begin < run.end)};
-    }
-    return run;
-}
-
-static size_t count_values(const struct batch_cutter *c, const struct span *span,
-                           const struct column *column, bool user) {
+static size_t count_values(const struct run *bags, uint32_t runs, const struct column *column) {
     size_t values = 0;
-    for (uint32_t g = span->first; g < span->last; g++) {
-        struct run bags = bags_of(run_of(c, span, g), user);
-        values += column->start[bags.end] - column->start[bags.begin];
+    for (uint32_t r = 0; r < runs; r++) {
+        values += column->start[bags[r].end] - column->start[bags[r].begin];
     }
     return values;
 }
@@ -267,19 +282,19 @@ static enum status reserve_values(struct batch_field *f, size_t values) {
     return OK;
 }
 
-static enum status cut_field(struct batch_cutter *c, const struct span *span, uint32_t slot,
-                             const struct batch *b, struct batch_field *f) {
+static enum status cut_field(struct batch_cutter *c, uint32_t slot, const struct batch *b,
+                             struct batch_field *f) {
     const struct column *column = &c->shard->column[slot];
-    bool user = slot < c->user_fields;
-    size_t bags = user ? b->groups : b->impressions;
-    size_t values = count_values(c, span, column, user);
-    size_t words = ((size_t)column->dict_count + 63) / 64;
+    const bool user = slot < c->user_fields;
+    const struct run *bags = user ? c->user : c->part;
+    const uint32_t runs = user ? c->groups : c->parts;
+    const size_t words = ((size_t)column->dict_count + 63) / 64;
     f->plain = column->weight == NULL;
-    TRY(mem_room(&f->start, &f->start_cap, bags + 1));
-    TRY(reserve_values(f, values));
+    TRY(mem_room(&f->start, &f->start_cap, (size_t)(user ? b->groups : b->impressions) + 1));
+    TRY(reserve_values(f, count_values(bags, runs, column)));
     f->bags = f->values = f->unique = 0;
-    for (uint32_t g = span->first; g < span->last; g++) {
-        copy_run(c, column, bags_of(run_of(c, span, g), user), f);
+    for (uint32_t r = 0; r < runs; r++) {
+        copy_run(c, column, bags[r], f);
     }
     f->start[f->bags] = f->values;
     f->weight = f->plain ? NULL : f->weight_store;
@@ -297,16 +312,16 @@ static enum status cut_field(struct batch_cutter *c, const struct span *span, ui
 
 enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b) {
     const struct shard *s = c->shard;
-    assert(s != NULL && begin < end && end <= s->impressions);
-    struct span span = {begin, end, group_at(c, begin), group_at(c, end - 1) + 1};
+    assert(s != NULL && begin < end && end <= c->position[c->count]);
+    TRY(find_parts(c, begin, end));
     TRY(reserve_impressions(b, end - begin));
     b->impressions = end - begin;
-    b->groups = 0;
+    b->groups = c->groups;
     b->fields = s->columns;
     b->user_fields = c->user_fields;
-    cut_impressions(c, &span, b);
+    cut_impressions(c, b);
     for (uint32_t f = 0; f < s->columns; f++) {
-        TRY(cut_field(c, &span, f, b, &b->field[f]));
+        TRY(cut_field(c, f, b, &b->field[f]));
     }
     return OK;
 }

@@ -9,7 +9,7 @@
  *   index[f][...]      position in ids[f]
  *   weight[f][...]     f32; NULL: all 1
  *   group_of[B]        group of each impression, 0..G-1, non-decreasing
- *   labels[B], impression_id[B], user[B] (GAUC key), group order as in the epoch's order
+ *   labels[B], impression_id[B], user[B] (GAUC key), in the order of the runs
  *   weight[B]          how much each impression counts; NULL: 1 each
  *   kind[B]            enum record_kind; KIND_LOG if the shard holds no records
  *   elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
@@ -51,17 +51,26 @@ struct batch {
     struct batch_field field[FIELDS_MAX];
 };
 
-/* Work space for cutting: marks per dictionary entry, and the group order of the shard. Each
- * cutting thread has its own.
+/* Impressions [begin, end) of a shard, all of one group. */
+struct run {
+    uint32_t group, begin, end;
+};
+/* runs[groups]: each group as one run, in the order order[groups]. */
+void runs_of_groups(const struct shard *s, const uint32_t *order, struct run *runs);
+
+/* Work space for cutting: marks per dictionary entry, and the positions of the runs. Each cutting
+ * thread has its own.
  */
 struct batch_cutter;
 enum status batch_cutter_create(struct batch_cutter **c);
 void batch_cutter_destroy(struct batch_cutter **c);
-/* Sets the shard to cut (borrowed until the next call) and its group order for the epoch
- * (order[groups], copied). user_slot: the field whose first id is the GAUC user; -1: the group key
- * is the user. */
-enum status batch_cutter_shard(struct batch_cutter *c, const struct shard *s, const uint32_t *order,
-                               uint32_t user_fields, int user_slot);
-/* Fills *b with positions [begin, end) of the ordered impressions. ERR_MEMORY. */
+/* Sets the shard to cut and the order of its impressions: runs[count], laid end to end. Both are
+ * borrowed until the next call. Runs may be empty, and need not cover the shard. user_slot: the
+ * field whose first id is the GAUC user; -1: the group key is the user. ERR_MEMORY. */
+enum status batch_cutter_runs(struct batch_cutter *c, const struct shard *s, const struct run *runs,
+                              uint32_t count, uint32_t user_fields, int user_slot);
+/* Fills *b with positions [begin, end) of the impressions in the order of the runs; a run that lies
+ * across a border is split. Runs of one group that follow each other are one group of the batch;
+ * apart from each other they are two, each with a copy of the user bags. ERR_MEMORY. */
 enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b);
 void batch_fini(struct batch *b); /* zero-initialised is fine */

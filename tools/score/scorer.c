@@ -292,12 +292,15 @@ static enum status score_batch(struct scoring *t, uint32_t begin, uint32_t end) 
 
 static enum status score_cut(struct scoring *t, const struct shard *shard) {
     uint32_t *order = NULL;
+    struct run *runs = NULL;
     const uint32_t batches = plan_batches(shard->impressions, t->scorer->config.batch);
     enum status status = OK;
     TRY_OUT(mem_array(&order, shard->groups));
+    TRY_OUT(mem_array(&runs, shard->groups));
     plan_groups(t->scorer->manifest.seed, false, 0, t->index, shard->groups, order);
-    TRY_OUT(batch_cutter_shard(t->cutter, shard, order, t->scorer->manifest.schema.user_count,
-                               t->user_slot));
+    runs_of_groups(shard, order, runs);
+    TRY_OUT(batch_cutter_runs(t->cutter, shard, runs, shard->groups,
+                              t->scorer->manifest.schema.user_count, t->user_slot));
     TRY_OUT(mem_room(&t->scores, &t->scores_cap, shard->impressions));
     for (uint32_t k = 0; k < batches; k++) {
         TRY_OUT(score_batch(t, plan_begin(shard->impressions, batches, k),
@@ -305,6 +308,7 @@ static enum status score_cut(struct scoring *t, const struct shard *shard) {
     }
 out:
     mem_free(&order);
+    mem_free(&runs);
     return status;
 }
 

@@ -16,37 +16,44 @@
 struct bench {
     struct sample sample;
     struct shard shard;
-    uint32_t *order;
+    struct run *runs;
+    uint32_t count;
     uint32_t *ordered;  /* [B] impressions in the epoch's order, found the slow way */
     uint32_t *group_at; /* [B] their groups */
     struct batch_cutter *cutter;
     struct batch batch;
 };
 
+static enum status take_runs(struct batch_cutter *c, const struct bench *b, int user_slot) {
+    return batch_cutter_runs(c, &b->shard, b->runs, b->count, b->sample.user_fields, user_slot);
+}
+
 static void begin(struct bench *b, struct sample sample, int user_slot) {
     memset(b, 0, sizeof *b);
     b->sample = sample;
     sample_shard(&b->sample, &b->shard);
-    b->order = sample_order(&b->sample, &b->shard);
+    uint32_t *order = sample_order(&b->sample, &b->shard);
+    b->runs = sample_runs(order, &b->shard);
+    b->count = b->shard.groups;
     b->ordered = sample_array(b->shard.impressions, sizeof *b->ordered);
     b->group_at = sample_array(b->shard.impressions, sizeof *b->group_at);
     uint32_t at = 0;
     for (uint32_t g = 0; g < b->shard.groups; g++) {
-        uint32_t group = b->order[g];
+        uint32_t group = order[g];
         for (uint32_t i = b->shard.group_start[group]; i < b->shard.group_start[group + 1]; i++) {
             b->ordered[at] = i;
             b->group_at[at++] = group;
         }
     }
+    mem_free(&order);
     assert_int_equal(batch_cutter_create(&b->cutter), OK);
-    assert_int_equal(
-        batch_cutter_shard(b->cutter, &b->shard, b->order, sample.user_fields, user_slot), OK);
+    assert_int_equal(take_runs(b->cutter, b, user_slot), OK);
 }
 
 static void end(struct bench *b) {
     batch_cutter_destroy(&b->cutter);
     batch_fini(&b->batch);
-    mem_free(&b->order);
+    mem_free(&b->runs);
     mem_free(&b->ordered);
     mem_free(&b->group_at);
     sample_shard_free(&b->shard);
@@ -142,6 +149,94 @@ static void test_cut_everything(void **state) {
     }
 }
 
+/* Replaces the runs: whole groups cut into runs of at most `most`, mixed unless `ordered`, with
+ * empty runs among them. */
+static void mix_runs(struct bench *t, uint32_t most, bool ordered) {
+    const uint32_t n = t->shard.impressions;
+    struct run *runs = sample_array(2 * (size_t)n, sizeof *runs);
+    uint32_t count = 0, at = 0;
+    for (uint32_t r = 0; r < t->count; r++) {
+        const struct run whole = t->runs[r];
+        for (uint32_t i = whole.begin; i < whole.end;) {
+            const uint32_t left = whole.end - i, take = 1 + sample_below(&t->sample, most);
+            const uint32_t end = i + (take < left ? take : left);
+            runs[count++] = (struct run){whole.group, i, end};
+            if (sample_below(&t->sample, 4) == 0) {
+                runs[count++] = (struct run){sample_below(&t->sample, t->shard.groups), end, end};
+            }
+            i = end;
+        }
+    }
+    for (uint32_t r = count; r > 1 && !ordered; r--) {
+        const uint32_t other = sample_below(&t->sample, r);
+        const struct run swap = runs[r - 1];
+        runs[r - 1] = runs[other];
+        runs[other] = swap;
+    }
+    mem_free(&t->runs);
+    t->runs = runs;
+    t->count = count;
+    for (uint32_t r = 0; r < count; r++) {
+        for (uint32_t i = runs[r].begin; i < runs[r].end; i++) {
+            t->ordered[at] = i;
+            t->group_at[at++] = runs[r].group;
+        }
+    }
+    assert_int_equal(at, n);
+}
+
+/* Runs of one group that follow each other in a batch are one group of it, also if an empty run or
+ * a gap lies between; runs apart are groups of their own. */
+static void test_runs(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {1, 5, 64, 100000};
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct bench t;
+        begin(&t, usual(20 + seed), -1);
+        const uint32_t whole_groups = t.shard.groups;
+        mix_runs(&t, 1 + (uint32_t)seed / 2, seed % 2 == 0);
+        assert_int_equal(take_runs(t.cutter, &t, -1), OK);
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            for (uint32_t from = 0; from < t.shard.impressions;) {
+                uint32_t left = t.shard.impressions - from;
+                uint32_t to = from + (left < sizes[k] ? left : sizes[k]);
+                assert_int_equal(batch_cut(t.cutter, from, to, &t.batch), OK);
+                check_batch(&t, from, to);
+                from = to;
+            }
+        }
+        assert_true(seed % 2 == 0 ? t.batch.groups == whole_groups
+                                  : t.batch.groups > whole_groups + 20);
+        end(&t);
+    }
+}
+
+/* A part of the shard, a gap inside a group, and an impression twice. */
+static void test_some_impressions(void **state) {
+    (void)state;
+    struct bench t;
+    begin(&t, usual(31), -1);
+    uint32_t wide = 0;
+    while (t.shard.group_start[wide + 1] - t.shard.group_start[wide] < 5) {
+        wide++;
+    }
+    const uint32_t first = t.shard.group_start[wide];
+    const struct run runs[] = {
+        {wide, first, first + 2}, {wide, first + 3, first + 5}, {wide, first, first + 1}};
+    static const uint32_t want[] = {0, 1, 3, 4, 0};
+    assert_int_equal(batch_cutter_runs(t.cutter, &t.shard, runs, 3, 4, -1), OK);
+    for (uint32_t i = 0; i < 5; i++) {
+        t.ordered[i] = first + want[i];
+        t.group_at[i] = wide;
+    }
+    assert_int_equal(batch_cut(t.cutter, 0, 5, &t.batch), OK);
+    check_batch(&t, 0, 5);
+    assert_int_equal(t.batch.groups, 1);
+    assert_int_equal(batch_cut(t.cutter, 1, 4, &t.batch), OK);
+    check_batch(&t, 1, 4);
+    end(&t);
+}
+
 /* Of records: kinds, and the days from a click to its conversion or to the record. */
 static void test_records(void **state) {
     (void)state;
@@ -213,7 +308,7 @@ static void test_other_shards(void **state) {
         assert_int_equal(batch_cut(t.cutter, 3, t.shard.impressions, &t.batch), OK);
         check_batch(&t, 3, t.shard.impressions);
         begin(&other, usual(6), -1);
-        assert_int_equal(batch_cutter_shard(t.cutter, &other.shard, other.order, 4, -1), OK);
+        assert_int_equal(take_runs(t.cutter, &other, -1), OK);
         assert_int_equal(batch_cut(t.cutter, 5, 90, &other.batch), OK);
         check_batch(&other, 5, 90);
         end(&other);
@@ -226,13 +321,17 @@ static void test_empty_group(void **state) {
     (void)state;
     struct bench t;
     begin(&t, usual(11), -1);
-    uint32_t hollow = t.order[20];
+    uint32_t hollow = t.runs[20].group;
     uint32_t cut = t.shard.group_start[hollow + 1] - t.shard.group_start[hollow];
     for (uint32_t g = hollow + 1; g <= t.shard.groups; g++) {
         t.shard.group_start[g] -= cut;
     }
     t.shard.impressions -= cut;
-    assert_int_equal(batch_cutter_shard(t.cutter, &t.shard, t.order, 4, -1), OK);
+    for (uint32_t g = 0; g < t.count; g++) {
+        const uint32_t *start = &t.shard.group_start[t.runs[g].group];
+        t.runs[g] = (struct run){t.runs[g].group, start[0], start[1]};
+    }
+    assert_int_equal(take_runs(t.cutter, &t, -1), OK);
     assert_int_equal(batch_cut(t.cutter, 0, t.shard.impressions, &t.batch), OK);
     assert_int_equal(t.batch.groups, t.shard.groups - 1);
     for (uint32_t f = 0; f < 4; f++) {
@@ -267,7 +366,7 @@ static void test_failing_memory(void **state) {
         mem_fail_after(k);
         enum status status = batch_cutter_create(&other);
         if (status == OK) {
-            status = batch_cutter_shard(other, &t.shard, t.order, 4, -1);
+            status = take_runs(other, &t, -1);
         }
         mem_fail_after(0);
         batch_cutter_destroy(&other);
@@ -281,9 +380,10 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_everything), cmocka_unit_test(test_records),
-        cmocka_unit_test(test_user_of_gauc),   cmocka_unit_test(test_other_shards),
-        cmocka_unit_test(test_empty_group),    cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_cut_everything),   cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_some_impressions), cmocka_unit_test(test_records),
+        cmocka_unit_test(test_user_of_gauc),     cmocka_unit_test(test_other_shards),
+        cmocka_unit_test(test_empty_group),      cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

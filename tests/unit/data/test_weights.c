@@ -123,12 +123,14 @@ struct step {
 
 static void cut(struct step *t, const struct shard *s) {
     uint32_t order[GROUPS];
+    struct run runs[GROUPS];
     struct batch_cutter *cutter = NULL;
     for (uint32_t g = 0; g < s->groups; g++) {
         order[g] = s->groups - 1 - g; /* weights must go with their impressions */
     }
+    runs_of_groups(s, order, runs);
     assert_int_equal(batch_cutter_create(&cutter), OK);
-    assert_int_equal(batch_cutter_shard(cutter, s, order, 2, -1), OK);
+    assert_int_equal(batch_cutter_runs(cutter, s, runs, s->groups, 2, -1), OK);
     assert_int_equal(batch_cut(cutter, 0, s->impressions, &t->batch), OK);
     batch_cutter_destroy(&cutter);
 }

@@ -123,6 +123,7 @@ static struct wire_lease lease_of(enum lease_kind kind, uint32_t epoch, uint32_t
 /* The lease's batches as they should come: a cutter of our own on the shard read directly. */
 struct expected {
     struct shard shard;
+    struct run *runs;
     struct batch_cutter *cutter;
     struct batch batch;
     uint32_t batches;
@@ -136,13 +137,15 @@ static void expect_begin(const struct fixture *t, const struct wire_lease *lease
     plan_groups(t->config.seed, lease->kind == LEASE_TRAIN, lease->epoch, lease->shard,
                 e->shard.groups, order);
     assert_int_equal(batch_cutter_create(&e->cutter), OK);
-    assert_int_equal(batch_cutter_shard(e->cutter, &e->shard, order, 2, -1), OK);
+    e->runs = sample_runs(order, &e->shard);
+    assert_int_equal(batch_cutter_runs(e->cutter, &e->shard, e->runs, e->shard.groups, 2, -1), OK);
     e->batches = plan_batches(e->shard.impressions, BATCH);
     mem_free(&order);
 }
 
 static void expect_end(struct expected *e) {
     batch_cutter_destroy(&e->cutter);
+    mem_free(&e->runs);
     batch_fini(&e->batch);
     shard_free(&e->shard);
 }

@@ -151,12 +151,14 @@ static void begin_any(struct fixture *t, struct shape s, enum model_name model, 
     assert_int_equal(config_set(&config, text), OK);
     assert_int_equal(layout_init(&t->layout, &config, &schema, 0.1, 0.1), OK);
     uint32_t *order = sample_order(&sample, &shard);
+    struct run *runs = sample_runs(order, &shard);
     struct batch_cutter *cutter = NULL;
     assert_int_equal(batch_cutter_create(&cutter), OK);
-    assert_int_equal(batch_cutter_shard(cutter, &shard, order, s.user_fields, -1), OK);
+    assert_int_equal(batch_cutter_runs(cutter, &shard, runs, shard.groups, s.user_fields, -1), OK);
     assert_int_equal(batch_cut(cutter, 0, shard.impressions, &t->batch), OK);
     batch_cutter_destroy(&cutter);
     mem_free(&order);
+    mem_free(&runs);
     sample_shard_free(&shard);
     t->loss = loss_spec_of(&config);
     allocate(t);

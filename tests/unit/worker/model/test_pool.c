@@ -53,12 +53,14 @@ static void begin(struct fixture *t, uint64_t seed, enum model_input input, cons
     }
     assert_int_equal(layout_init(&t->layout, &config, &t->schema, 0.1, 0.1), OK);
     uint32_t *order = sample_order(&t->sample, &t->shard);
+    struct run *runs = sample_runs(order, &t->shard);
     struct batch_cutter *cutter = NULL;
     assert_int_equal(batch_cutter_create(&cutter), OK);
-    assert_int_equal(batch_cutter_shard(cutter, &t->shard, order, 4, -1), OK);
+    assert_int_equal(batch_cutter_runs(cutter, &t->shard, runs, t->shard.groups, 4, -1), OK);
     assert_int_equal(batch_cut(cutter, 2, t->shard.impressions, &t->batch), OK);
     batch_cutter_destroy(&cutter);
     mem_free(&order);
+    mem_free(&runs);
     for (uint32_t f = 0; f < t->layout.fields; f++) {
         t->rows[f] = sample_array(floats_of(t, f), sizeof(float));
         t->drows[f] = sample_array(floats_of(t, f), sizeof(float));
