@@ -7,8 +7,8 @@
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
-enum status reading_create(struct reading **out, const struct wire_lease *lease, const void *done,
-                           size_t done_bytes) {
+enum status reading_create(struct reading **out, const struct wire_lease *lease,
+                           const struct reading_place *place, const void *done, size_t done_bytes) {
     struct reading *x = NULL;
     *out = NULL;
     TRY(mem_new(&x));
@@ -18,6 +18,7 @@ enum status reading_create(struct reading **out, const struct wire_lease *lease,
         return status;
     }
     x->lease = *lease;
+    x->place = *place;
     x->done_bytes = done_bytes;
     if (done_bytes > 0) {
         memcpy(x->done, done, done_bytes);
@@ -30,15 +31,19 @@ void reading_destroy(struct reading **x) {
     if (*x == NULL) {
         return;
     }
-    if ((*x)->filled) {
-        shard_free(&(*x)->shard);
-    }
     mem_free(&(*x)->done);
     mem_free(x);
 }
 
-enum status read_ahead_init(struct read_ahead *a, struct batch *batches, uint32_t pool) {
-    *a = (struct read_ahead){.pool = pool};
+void read_window_free(struct read_window *w) {
+    shard_free(&w->shard);
+    mem_free(&w->runs);
+    w->run_count = w->batches = 0;
+}
+
+enum status read_ahead_init(struct read_ahead *a, bool mixed, struct batch *batches,
+                            uint32_t pool) {
+    *a = (struct read_ahead){.mixed = mixed, .pool = pool};
     TRY(mem_array(&a->free, pool));
     TRY(mem_array(&a->items, pool + READ_LEASES_MAX));
     for (uint32_t i = 0; i < pool; i++) {
@@ -52,6 +57,9 @@ void read_ahead_fini(struct read_ahead *a) {
         struct reading *x = a->first;
         a->first = x->next;
         reading_destroy(&x);
+    }
+    for (uint32_t i = 0; i < READ_PLACES; i++) {
+        read_window_free(&a->window[i]);
     }
     mem_free(&a->free);
     mem_free(&a->items);
@@ -74,27 +82,109 @@ enum status read_ahead_lease(struct read_ahead *a, struct reading *x) {
     }
     *at = x;
     a->leases++;
+    if (x->lease.kind == LEASE_TRAIN) {
+        a->recent = x->place.window;
+        a->ahead = x->place.ahead;
+    }
     return OK;
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-struct reading *read_ahead_load(struct read_ahead *a) {
-    uint32_t in_memory = 0;
-    struct reading *x = a->first;
-    for (; x != NULL && x->stage != READING_WAITING; x = x->next) {
-        in_memory++;
-    }
-    if (a->closed || x == NULL || in_memory == READ_SHARDS_MAX) {
-        return NULL;
-    }
-    x->stage = READING_LOADING;
-    return x;
+static bool same_window(struct window_key a, struct window_key b) {
+    return a.kind == b.kind && a.epoch == b.epoch && a.window == b.window;
 }
 
-void read_ahead_loaded(struct reading *x) {
-    assert(x->stage == READING_LOADING);
-    x->stage = READING_LOADED;
+/* The window, loaded or being loaded; NULL: it is not in memory. */
+static struct read_window *find_window(struct read_ahead *a, struct window_key key) {
+    for (uint32_t i = 0; i < READ_PLACES; i++) {
+        if (same_window(a->window[i].key, key)) {
+            return &a->window[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first lease on the window, as its number in the list from 0; without one, their count. */
+static uint32_t leased_at(const struct read_ahead *a, struct window_key key, bool *leased) {
+    uint32_t at = 0;
+    const struct reading *x = a->first;
+    for (; x != NULL && !same_window(x->place.window, key); x = x->next) {
+        at++;
+    }
+    *leased = x != NULL;
+    return at;
+}
+
+/* When a window is needed next: by the lease of this number. After all leases comes what may be
+ * leased next; UINT32_MAX: not at all. */
+static uint32_t needed_at(const struct read_ahead *a, struct window_key key) {
+    bool leased;
+    const uint32_t at = leased_at(a, key, &leased);
+    const bool soon = same_window(a->recent, key) || same_window(a->ahead, key);
+    return leased || soon ? at : UINT32_MAX;
+}
+
+/* The window to be loaded; LEASE_WAIT: none. *after: only a window that is needed after the lease
+ * of this number may go for it. The first lease may drive out windows of later ones: nothing can be
+ * cut until it has its own. Any other waits until one is idle. */
+static struct window_key next_window(struct read_ahead *a, uint32_t *after) {
+    struct window_key next = {.kind = LEASE_WAIT};
+    uint32_t leases = 0;
+    for (const struct reading *x = a->first; x != NULL; x = x->next, leases++) {
+        if (next.kind == LEASE_WAIT && find_window(a, x->place.window) == NULL) {
+            next = x->place.window;
+        }
+    }
+    if (next.kind != LEASE_WAIT) {
+        *after = same_window(next, a->first->place.window) ? 0 : leases - 1;
+        return next;
+    }
+    *after = leases;
+    return find_window(a, a->ahead) == NULL ? a->ahead : next;
+}
+
+/* The place to load a window of this kind into: an empty one, else the one whose window is needed
+ * last, if that is after the lease `after`; of several the one loaded first. NULL: there is none. */
+static struct read_window *find_place(struct read_ahead *a, enum lease_kind kind, uint32_t after) {
+    const uint32_t begin = a->mixed && kind == LEASE_EVAL ? READ_WINDOWS_MAX : 0;
+    const uint32_t end = begin + (a->mixed ? READ_WINDOWS_MAX : READ_SHARDS_MAX);
+    struct read_window *last = NULL;
+    uint32_t last_needed = after;
+    for (uint32_t i = begin; i < end; i++) {
+        struct read_window *w = &a->window[i];
+        if (w->key.kind == LEASE_WAIT) {
+            return w;
+        }
+        const uint32_t at = needed_at(a, w->key);
+        if (at > last_needed || (last != NULL && at == last_needed && w->serial < last->serial)) {
+            last = w;
+            last_needed = at;
+        }
+    }
+    return last;
+}
+
+struct read_window *read_ahead_load(struct read_ahead *a) {
+    uint32_t after;
+    if (a->closed || a->loading) {
+        return NULL;
+    }
+    const struct window_key key = next_window(a, &after);
+    struct read_window *w = key.kind == LEASE_WAIT ? NULL : find_place(a, key.kind, after);
+    if (w != NULL) {
+        w->key = key;
+        w->loaded = false;
+        w->serial = ++a->loads;
+        a->loading = true;
+    }
+    return w;
+}
+
+void read_ahead_loaded(struct read_ahead *a, struct read_window *w) {
+    assert(a->loading && !w->loaded);
+    a->loading = false;
+    w->loaded = true;
 }
 
 /* --- cutting ---------------------------------------------------------------------------------- */
@@ -103,22 +193,31 @@ static bool is_done(const struct reading *x, uint32_t batch) {
     return batch / 8 < x->done_bytes && bit_get(x->done, batch);
 }
 
+/* The batches of the lease's range. */
+static uint32_t range_batches(const struct reading *x, const struct read_window *w) {
+    const uint32_t left = w->batches < x->place.first ? 0 : w->batches - x->place.first;
+    return left < x->place.count ? left : x->place.count;
+}
+
 bool read_ahead_cut(struct read_ahead *a, struct read_cut *cut) {
     struct reading *x = a->first;
-    if (a->closed || x == NULL || x->stage < READING_LOADED) {
+    const struct read_window *w = x == NULL ? NULL : find_window(a, x->place.window);
+    if (a->closed || w == NULL || !w->loaded) {
         return false;
     }
-    const uint32_t end = x->batches < x->lease.batch_limit ? x->batches : x->lease.batch_limit;
+    const uint32_t batches = range_batches(x, w);
+    const uint32_t end = batches < x->lease.batch_limit ? batches : x->lease.batch_limit;
     while (x->at < end && is_done(x, x->at)) {
         x->at++;
     }
     if (x->at < end && a->free_count == 0) {
         return false;
     }
-    *cut = (struct read_cut){.lease = x, .begins = x->stage == READING_LOADED};
-    x->stage = READING_CUTTING;
+    *cut = (struct read_cut){.lease = x, .window = w, .lease_batches = batches};
     if (x->at < end) {
         cut->batch = a->free[--a->free_count];
+        cut->begins = w->serial != a->cut_serial;
+        a->cut_serial = w->serial;
     }
     return true;
 }
@@ -131,7 +230,7 @@ static void queue_item(struct read_ahead *a, struct reader_item item) {
 
 void read_ahead_batch(struct read_ahead *a, const struct read_cut *cut) {
     struct reading *x = cut->lease;
-    assert(x == a->first && x->stage == READING_CUTTING);
+    assert(x == a->first);
     x->at++;
     x->queued++;
     queue_item(a, (struct reader_item){.batch = cut->batch, .lease = x->lease});
@@ -139,7 +238,7 @@ void read_ahead_batch(struct read_ahead *a, const struct read_cut *cut) {
 
 void read_ahead_end(struct read_ahead *a, const struct read_cut *cut) {
     struct reading *x = cut->lease;
-    assert(x == a->first && x->stage == READING_CUTTING);
+    assert(x == a->first);
     queue_item(a, (struct reader_item){.lease = x->lease, .lease_batches = x->queued});
     a->first = x->next;
     reading_destroy(&x);
@@ -164,11 +263,16 @@ void read_ahead_give_back(struct read_ahead *a, struct batch *b) {
 }
 
 bool read_ahead_waits(const struct read_ahead *a) {
-    const struct reading *x = a->first;
-    while (x != NULL && x->stage != READING_LOADING) {
-        x = x->next;
+    if (!a->loading || a->free_count < a->pool) {
+        return false;
     }
-    return x != NULL && a->free_count == a->pool;
+    const struct read_window *w = a->window;
+    while (w->key.kind == LEASE_WAIT || w->loaded) {
+        w++;
+    }
+    bool leased;
+    leased_at(a, w->key, &leased);
+    return leased;
 }
 
 void read_ahead_close(struct read_ahead *a, enum status status) {

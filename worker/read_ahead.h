@@ -1,15 +1,26 @@
-/* read_ahead.h - what a reader does next: leases in, shards loaded ahead, batches out.
+/* read_ahead.h - what a reader does next: leases in, windows loaded ahead, batches out.
  *
  * This makes the decisions of reader.c, without threads, files and time; the reader's lock guards
- * all of it. Leases are read in the order they come. Each goes through these states:
+ * all of it. Batches are cut from a window (common/job/ranges.h): impressions that are in memory
+ * together. Leases are served in the order they come, each from its window; many leases may have
+ * the same one, which is loaded once.
  *
- *     WAITING --load--> LOADING --loaded--> LOADED --cut--> CUTTING --ended--> (gone)
+ * A loader loads one window at a time: the first that a lease lacks, in the order of leases; if
+ * none is lacking, the one that the coordinator has announced. A window stays in memory until
+ * another one must be loaded and all places are taken. Then one goes that no lease needs. Only for
+ * the first lease, before which nothing can be cut, one goes that another lease needs: the last.
+ * What is loaded ahead of any lease does not drive out the window of the lease that came last,
+ * since the next lease on that may be on the way.
  *
- * A loader loads one shard at a time. It goes on while fewer than READ_SHARDS_MAX are in memory,
- * the one that is being cut included. A cutter cuts the batches of the first lease, each into a
- * batch of the pool. It leaves out batches beyond the lease's limit, and batches that the lease's
- * bitmap marks as done. Batches and end marks wait in a queue that has room for all of them. If
- * trainers stop giving batches back, the cutter stops, and then the loader.
+ *                places in memory
+ *     mixed      READ_WINDOWS_MAX for windows of training, as many for shards of evaluations: so an
+ *                evaluation in the midst of an epoch costs no window
+ *     in order   READ_SHARDS_MAX, whatever they are for; a window is a shard
+ *
+ * A cutter cuts the batches of the first lease, each into a batch of the pool. It leaves out
+ * batches beyond the lease's limit, and batches that the lease's bitmap marks as done. Batches and
+ * end marks wait in a queue that has room for all of them. If trainers stop giving batches back,
+ * the cutter stops, and then the loader.
  *
  * The first failure is kept. It ends loading and cutting. What is queued can still be taken; after
  * that every caller gets the failure. Closing does the same without a failure.
@@ -19,26 +30,44 @@
 #include "common/data/batch.h"
 #include "common/net/link_messages.h"
 
-#define READ_LEASES_MAX 64
-#define READ_SHARDS_MAX 3
+#define READ_LEASES_MAX  64
+#define READ_WINDOWS_MAX 2
+#define READ_SHARDS_MAX  3
+#define READ_PLACES      (2 * READ_WINDOWS_MAX)
 
-enum reading_stage { READING_WAITING, READING_LOADING, READING_LOADED, READING_CUTTING };
+struct window_key {
+    enum lease_kind kind; /* LEASE_TRAIN or LEASE_EVAL; LEASE_WAIT: no window */
+    uint32_t epoch, window;
+};
+struct read_window {
+    struct window_key key;
+    bool loaded;        /* else the loader has it alone */
+    uint64_t serial;    /* of all loads the how manieth, from 1 */
+    struct shard shard; /* the loader fills it; owned */
+    struct run *runs;   /* [run_count] the order of its impressions; likewise */
+    uint32_t run_count;
+    uint32_t batches; /* that its impressions are cut into; likewise */
+};
+/* Frees shard and runs. */
+void read_window_free(struct read_window *w);
+
+struct reading_place { /* where a lease's batches are */
+    struct window_key window;
+    uint32_t first, count;   /* batches of the window, as many of them as it has */
+    struct window_key ahead; /* the window that will probably be leased next; or none */
+};
 struct reading { /* a lease on its way through the reader */
     struct wire_lease lease;
-    uint8_t *done; /* [done_bytes] bitmap of applied batches, owned; NULL: none */
+    struct reading_place place;
+    uint8_t *done; /* [done_bytes] bitmap of the lease's applied batches, owned; NULL: none */
     size_t done_bytes;
-    enum reading_stage stage;
-    struct shard shard;   /* the loader fills it; owned once `filled` */
-    bool filled;          /* likewise */
-    uint32_t impressions; /* of the shard before a sample was taken; likewise */
-    uint32_t batches;     /* of the shard; likewise */
-    uint32_t at;          /* the batch to be cut next */
+    uint32_t at;          /* the batch to be cut next, within the lease */
     uint32_t queued;      /* batches cut */
     struct reading *next; /* the lease after it */
 };
 /* The bitmap is copied. ERR_MEMORY. */
-enum status reading_create(struct reading **x, const struct wire_lease *lease, const void *done,
-                           size_t done_bytes);
+enum status reading_create(struct reading **x, const struct wire_lease *lease,
+                           const struct reading_place *place, const void *done, size_t done_bytes);
 void reading_destroy(struct reading **x);
 
 struct reader_item {
@@ -48,9 +77,16 @@ struct reader_item {
 };
 
 struct read_ahead {
+    bool mixed;
     struct reading *first; /* owned; in the order they came */
     uint32_t leases;
-    struct batch **free; /* [free_count] of the pool: nobody holds them */
+    struct read_window window[READ_PLACES];
+    bool loading;             /* one of them */
+    uint64_t loads;           /* begun so far */
+    uint64_t cut_serial;      /* of the window that was cut from last */
+    struct window_key recent; /* the window of the last lease on training data; or none */
+    struct window_key ahead;  /* what came with that lease */
+    struct batch **free;      /* [free_count] of the pool: nobody holds them */
     uint32_t pool, free_count;
     struct reader_item *items; /* [pool + READ_LEASES_MAX] a ring */
     uint32_t item_first, item_count;
@@ -58,24 +94,26 @@ struct read_ahead {
     struct cause failure;
 };
 /* batches[pool] still belong to the caller. ERR_MEMORY; fini accepts what init left. */
-enum status read_ahead_init(struct read_ahead *a, struct batch *batches, uint32_t pool);
-void read_ahead_fini(struct read_ahead *a);
+enum status read_ahead_init(struct read_ahead *a, bool mixed, struct batch *batches, uint32_t pool);
+void read_ahead_fini(struct read_ahead *a); /* frees the windows, too */
 
 /* Takes ownership of *x on OK. ERR_LIMIT: there are READ_LEASES_MAX already; the first failure;
  * ERR_CLOSED. */
 enum status read_ahead_lease(struct read_ahead *a, struct reading *x);
-/* Returns the lease whose shard is to be loaded now, and makes it LOADING; NULL: none, or not
- * yet. */
-struct reading *read_ahead_load(struct read_ahead *a);
-void read_ahead_loaded(struct reading *x); /* shard, filled and batches are set */
+/* Returns the window that is to be loaded now; NULL: none, or not yet. Its key is set. What else is
+ * in it is of the window that it replaces: the loader frees that first. */
+struct read_window *read_ahead_load(struct read_ahead *a);
+void read_ahead_loaded(struct read_ahead *a, struct read_window *w);
 
 struct read_cut {
     struct reading *lease;
-    struct batch *batch; /* to cut batch lease->at into; NULL: all are cut, free the shard */
-    bool begins;         /* it is the first one of the lease */
+    const struct read_window *window;
+    struct batch *batch;    /* to cut batch lease->at of the lease into; NULL: all are cut */
+    uint32_t lease_batches; /* of the whole range, whatever the lease's limit */
+    bool begins;            /* the batch before was of another window */
 };
 /* Says what is to be cut now; false: nothing, or not yet. Then call read_ahead_batch or
- * read_ahead_end. */
+ * read_ahead_end; until then the window stays. */
 bool read_ahead_cut(struct read_ahead *a, struct read_cut *cut);
 void read_ahead_batch(struct read_ahead *a, const struct read_cut *cut);
 /* Queues the end mark, and frees the lease. */
@@ -85,8 +123,8 @@ void read_ahead_end(struct read_ahead *a, const struct read_cut *cut);
  * text). */
 enum status read_ahead_take(struct read_ahead *a, struct reader_item *item);
 void read_ahead_give_back(struct read_ahead *a, struct batch *b);
-/* True if nothing can be done until the shard that is being loaded has come: nobody holds a
- * batch. */
+/* True if nothing can be done until the window that is being loaded has come: a lease needs it, and
+ * nobody holds a batch. */
 bool read_ahead_waits(const struct read_ahead *a);
 
 /* status ERR_CLOSED: the end without a failure. */

@@ -1,34 +1,31 @@
-/* reader.h - the threads that turn leases into batches: one reads shards ahead, one cuts batches.
+/* reader.h - the threads that turn leases into batches: one reads windows ahead, one cuts batches.
  *
  * In: leases. Out: items (a batch, or the end mark of a lease after all its batches). Batches come
- * from a fixed pool and go back with reader_give_back. The next shards are read while the batches
- * of the current one are trained on. read_ahead.h decides what is done when.
+ * from a fixed pool and go back with reader_give_back. The next window is read while the batches of
+ * the current one are trained on. read_ahead.h decides what is done when, loader.h reads.
  */
 #pragma once
 
 #include "common/job/usage.h"
+#include "loader.h"
 #include "read_ahead.h"
 
 struct reader_spec {
-    const struct config *config;
-    const struct schema *schema;         /* of the job: columns are mapped onto it */
-    const struct file_list *data, *eval; /* directories; none: no such leases are expected */
-    double sample_rate;     /* of the training data: unclicked impressions count 1 / that */
-    bool stream;            /* the directory grows: shards are named by number */
+    struct loader_spec loader;
     uint32_t batches_ahead; /* pool size */
-    uint32_t batch_max;
 };
 struct reader;
 enum status reader_start(struct reader **r, const struct reader_spec *spec);
 void reader_stop(struct reader **r);
 /* done[done_bytes] is a bitmap of the lease's batches that are applied already; it is copied.
- * ERR_LIMIT; after the reader has failed, its own failure. */
+ * ERR_CONFIG, ERR_PROTOCOL: there are no such data; ERR_LIMIT; after the reader has failed, its own
+ * failure. */
 enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, const void *done,
                              size_t done_bytes);
 /* ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
 enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms);
 void reader_give_back(struct reader *r, struct batch *b);
-/* True if nothing can be done until the shard that is being read has come: nobody holds a batch. */
+/* True if nothing can be done until the window that is being read has come: nobody holds a batch. */
 bool reader_waits(struct reader *r);
 /* Adds the time spent on LOAD and CUT so far to *into. */
 void reader_usage(struct reader *r, struct usage *into);

@@ -71,14 +71,17 @@ static uint32_t batches_in_flight(const struct worker *w) {
 static enum status start_reader(struct worker *w) {
     const struct worker_options *o = w->options;
     struct reader_spec spec = {
-        .config = &w->config,
-        .schema = &w->plan.schema,
-        .data = o->data->count > 0 ? o->data : &w->plan.data_dirs,
-        .eval = o->eval->count > 0 ? o->eval : &w->plan.eval_dirs,
-        .sample_rate = w->config.sample_correction == CORRECT_WEIGHT ? w->plan.sample_rate : 1,
-        .stream = w->plan.stream,
+        .loader =
+            {
+                .config = &w->config,
+                .schema = &w->plan.schema,
+                .data = o->data->count > 0 ? o->data : &w->plan.data_dirs,
+                .eval = o->eval->count > 0 ? o->eval : &w->plan.eval_dirs,
+                .sample_rate =
+                    w->config.sample_correction == CORRECT_WEIGHT ? w->plan.sample_rate : 1,
+                .stream = w->plan.stream,
+            },
         .batches_ahead = BATCHES_AHEAD + w->threads * batches_in_flight(w),
-        .batch_max = w->config.batch,
     };
     return reader_start(&w->reader, &spec);
 }
