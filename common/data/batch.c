@@ -16,6 +16,8 @@
  * list of the used codes instead of the bitmap would be faster only for batches of a few
  * impressions.
  *
+ * The groups that several batches share are found in the same way: one bit per group of the shard.
+ *
  * Invariant: between calls the bitmap is all zero.
  */
 #include "batch.h"
@@ -38,8 +40,11 @@ struct batch_cutter {
     uint32_t parts;
     struct run *user; /* [groups] their user bags: entries [group, group + 1) */
     uint32_t groups;
-    size_t part_cap, user_cap;
-    uint64_t *bits; /* one bit per dictionary entry of the widest column */
+    const struct batch_share *share; /* NULL: no field is shared */
+    struct run *bags;                /* [shares] the groups' bags of the shared fields */
+    uint32_t shares;
+    size_t part_cap, user_cap, bags_cap;
+    uint64_t *bits; /* one bit per dictionary entry of the widest column, or per group */
     uint32_t *rank; /* [dict_count] of the widest column; valid where a bit was set */
     size_t bits_cap, rank_cap;
 };
@@ -62,6 +67,7 @@ void batch_cutter_destroy(struct batch_cutter **c) {
     mem_free(&(*c)->position);
     mem_free(&(*c)->part);
     mem_free(&(*c)->user);
+    mem_free(&(*c)->bags);
     mem_free(&(*c)->bits);
     mem_free(&(*c)->rank);
     mem_free(c);
@@ -79,10 +85,10 @@ static uint32_t widest_dictionary(const struct shard *s) {
 
 enum status batch_cutter_runs(struct batch_cutter *c, const struct shard *s, const struct run *runs,
                               uint32_t count, uint32_t user_fields, int user_slot) {
-    const uint32_t widest = widest_dictionary(s);
+    const uint32_t widest = widest_dictionary(s), bits = widest > s->groups ? widest : s->groups;
     c->shard = NULL;
     TRY(mem_room(&c->position, &c->position_cap, (size_t)count + 1));
-    TRY(mem_room(&c->bits, &c->bits_cap, ((size_t)widest + 63) / 64));
+    TRY(mem_room(&c->bits, &c->bits_cap, ((size_t)bits + 63) / 64));
     TRY(mem_room(&c->rank, &c->rank_cap, widest));
     uint32_t at = 0;
     for (uint32_t r = 0; r < count; r++) {
@@ -98,18 +104,23 @@ enum status batch_cutter_runs(struct batch_cutter *c, const struct shard *s, con
     return OK;
 }
 
-/* The last run that begins at or before `position`. */
-static uint32_t run_at(const struct batch_cutter *c, uint32_t position) {
-    uint32_t low = 0, high = c->count;
+/* The last of the ascending values list[count] that is at most `value`; 0 if none is. */
+static uint32_t last_at_most(const uint32_t *list, uint32_t count, uint32_t value) {
+    uint32_t low = 0, high = count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (c->position[middle] <= position) {
+        if (list[middle] <= value) {
             low = middle;
         } else {
             high = middle;
         }
     }
     return low;
+}
+
+/* The last run that begins at or before `position`. */
+static uint32_t run_at(const struct batch_cutter *c, uint32_t position) {
+    return last_at_most(c->position, c->count, position);
 }
 
 /* Adds a part, and its group unless the part before is of the same one. */
@@ -282,15 +293,34 @@ static enum status reserve_values(struct batch_field *f, size_t values) {
     return OK;
 }
 
+/* The bags of a field in the batch, as runs; returns how many runs. */
+static uint32_t find_bags(const struct batch_cutter *c, uint32_t slot, const struct batch *b,
+                          const struct run **bags, uint32_t *count) {
+    if (slot >= c->user_fields) {
+        *bags = c->part;
+        *count = b->impressions;
+        return c->parts;
+    }
+    if (c->share == NULL || !c->share->field[slot]) {
+        *bags = c->user;
+        *count = b->groups;
+        return c->groups;
+    }
+    *bags = c->bags;
+    *count = c->shares > 0 ? b->shared_groups : 0;
+    return c->shares;
+}
+
 static enum status cut_field(struct batch_cutter *c, uint32_t slot, const struct batch *b,
                              struct batch_field *f) {
     const struct column *column = &c->shard->column[slot];
-    const bool user = slot < c->user_fields;
-    const struct run *bags = user ? c->user : c->part;
-    const uint32_t runs = user ? c->groups : c->parts;
+    const struct run *bags;
+    uint32_t count;
+    const uint32_t runs = find_bags(c, slot, b, &bags, &count);
     const size_t words = ((size_t)column->dict_count + 63) / 64;
     f->plain = column->weight == NULL;
-    TRY(mem_room(&f->start, &f->start_cap, (size_t)(user ? b->groups : b->impressions) + 1));
+    f->shared = c->share != NULL && c->share->field[slot];
+    TRY(mem_room(&f->start, &f->start_cap, (size_t)count + 1));
     TRY(reserve_values(f, count_values(bags, runs, column)));
     f->bags = f->values = f->unique = 0;
     for (uint32_t r = 0; r < runs; r++) {
@@ -310,7 +340,67 @@ static enum status cut_field(struct batch_cutter *c, uint32_t slot, const struct
     return OK;
 }
 
-enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b) {
+/* --- what several batches share --------------------------------------------------------------- */
+
+enum status batch_cutter_share(struct batch_cutter *c, uint32_t begin, uint32_t end,
+                               const bool *field, struct batch_share *s) {
+    const size_t words = ((size_t)c->shard->groups + 63) / 64;
+    assert(begin < end && end <= c->position[c->count]);
+    s->groups = 0;
+    TRY(mem_room(&s->group, &s->cap, c->shard->groups));
+    for (uint32_t r = run_at(c, begin); r < c->count && c->position[r] < end; r++) {
+        if (c->runs[r].begin < c->runs[r].end) {
+            c->bits[c->runs[r].group / 64] |= (uint64_t)1 << (c->runs[r].group % 64);
+        }
+    }
+    for (size_t w = 0; w < words; w++) {
+        uint64_t word = c->bits[w];
+        c->bits[w] = 0;
+        for (; word != 0; word &= word - 1) {
+            s->group[s->groups++] = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(word);
+        }
+    }
+    s->field = field;
+    s->begin = begin;
+    s->end = end;
+    return OK;
+}
+
+/* Finds the runs of bags that the first and the last batch have of the shared fields. */
+static enum status find_shared_bags(struct batch_cutter *c) {
+    const struct batch_share *s = c->share;
+    TRY(mem_room(&c->bags, &c->bags_cap, s->groups));
+    for (uint32_t i = 0; i < s->groups; i++) {
+        const uint32_t group = s->group[i];
+        if (c->shares > 0 && c->bags[c->shares - 1].end == group) {
+            c->bags[c->shares - 1].end++;
+        } else {
+            c->bags[c->shares++] = (struct run){group, group, group + 1};
+        }
+    }
+    return OK;
+}
+
+static enum status cut_shares(struct batch_cutter *c, uint32_t begin, uint32_t end,
+                              struct batch *b) {
+    const struct batch_share *s = c->share;
+    b->shared_groups = s == NULL ? 0 : s->groups;
+    b->shared_first = s != NULL && begin == s->begin;
+    b->shared_last = s != NULL && end == s->end;
+    c->shares = 0;
+    if (s == NULL) {
+        return OK;
+    }
+    TRY(mem_room(&b->shared_of, &b->shared_cap, b->groups));
+    for (uint32_t g = 0; g < b->groups; g++) {
+        b->shared_of[g] = last_at_most(s->group, s->groups, c->user[g].group);
+        assert(s->group[b->shared_of[g]] == c->user[g].group);
+    }
+    return b->shared_first || b->shared_last ? find_shared_bags(c) : OK;
+}
+
+static enum status cut_batch(struct batch_cutter *c, uint32_t begin, uint32_t end,
+                             struct batch *b) {
     const struct shard *s = c->shard;
     assert(s != NULL && begin < end && end <= c->position[c->count]);
     TRY(find_parts(c, begin, end));
@@ -320,13 +410,32 @@ enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, stru
     b->fields = s->columns;
     b->user_fields = c->user_fields;
     cut_impressions(c, b);
+    TRY(cut_shares(c, begin, end, b));
     for (uint32_t f = 0; f < s->columns; f++) {
         TRY(cut_field(c, f, b, &b->field[f]));
     }
     return OK;
 }
 
+enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b) {
+    c->share = NULL;
+    return cut_batch(c, begin, end, b);
+}
+
+enum status batch_cut_shared(struct batch_cutter *c, uint32_t begin, uint32_t end,
+                             const struct batch_share *s, struct batch *b) {
+    assert(s->begin <= begin && end <= s->end);
+    c->share = s;
+    return cut_batch(c, begin, end, b);
+}
+
+void batch_share_fini(struct batch_share *s) {
+    mem_free(&s->group);
+    *s = (struct batch_share){0};
+}
+
 void batch_fini(struct batch *b) {
+    mem_free(&b->shared_of);
     IMPRESSION_ARRAYS(FREE_ARRAY)
     for (uint32_t f = 0; f < FIELDS_MAX; f++) {
         mem_free(&b->field[f].ids);

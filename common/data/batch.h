@@ -15,6 +15,12 @@
  *   elapsed_days[B]    of a clicked record: from the click to the conversion if it has one, else to
  *                      the record's time; 0 of all others
  *
+ * Batches in a row may share the bags of some user fields (batch_cut_shared). Then n_f of such a
+ * field is the number S of groups that these batches have, in the first of them and in the last,
+ * and 0 in those between:
+ *
+ *   shared_of[G]       of each group its bag of the shared fields, 0..S-1
+ *
  * One thread builds a batch, and one thread at a time uses it. It owns its arrays and reuses them
  * for the next batch without freeing them.
  */
@@ -30,6 +36,7 @@ struct batch_field {
     uint32_t *index;
     float *weight; /* NULL if `plain` */
     bool plain;
+    bool shared;         /* its bags are those of several batches */
     float *weight_store; /* the owned array behind weight */
     size_t ids_cap, start_cap, value_cap;
 };
@@ -48,6 +55,10 @@ struct batch {
     float *elapsed_days;
     bool records; /* false: every kind is KIND_LOG */
     size_t impression_cap;
+    uint32_t shared_groups; /* S; 0: no field is shared */
+    bool shared_first, shared_last;
+    uint32_t *shared_of;
+    size_t shared_cap;
     struct batch_field field[FIELDS_MAX];
 };
 
@@ -73,4 +84,22 @@ enum status batch_cutter_runs(struct batch_cutter *c, const struct shard *s, con
  * across a border is split. Runs of one group that follow each other are one group of the batch;
  * apart from each other they are two, each with a copy of the user bags. ERR_MEMORY. */
 enum status batch_cut(struct batch_cutter *c, uint32_t begin, uint32_t end, struct batch *b);
+
+/* What batches in a row share: bags of user fields, once for each group that they have. */
+struct batch_share {
+    const bool *field;   /* [fields] which fields; true of user fields only; borrowed */
+    uint32_t begin, end; /* positions of the batches together */
+    uint32_t *group;     /* [groups] of the shard, ascending; owned */
+    uint32_t groups;
+    size_t cap;
+};
+/* Finds the groups of the positions [begin, end) into *s, which keeps its array for the next call.
+ * ERR_MEMORY. */
+enum status batch_cutter_share(struct batch_cutter *c, uint32_t begin, uint32_t end,
+                               const bool *field, struct batch_share *s);
+void batch_share_fini(struct batch_share *s); /* zero-initialised is fine */
+/* As batch_cut, of positions among those of *s. The batch that begins at s->begin is the first, the
+ * one that ends at s->end the last. ERR_MEMORY. */
+enum status batch_cut_shared(struct batch_cutter *c, uint32_t begin, uint32_t end,
+                             const struct batch_share *s, struct batch *b);
 void batch_fini(struct batch *b); /* zero-initialised is fine */

@@ -11,12 +11,17 @@
  * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first
  * gradient. Such a model goes forward twice, which costs a third more time but no more memory.
  *
+ * Batches that share bags (batch.h) are a range of one update of these rows and many of all else:
+ * the first pools the bags, each adds its part to the gradient of what was pooled, and the last
+ * takes the sum back to the rows. (docs/model.md)
+ *
  * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
  * multiples of TOWER_CHUNK, whatever the groups are. So a step is a function of its inputs, bit by
  * bit.
  */
 #include "model.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -34,6 +39,10 @@ struct model {
     float *logit[TOWERS_MAX], *dlogit[TOWERS_MAX]; /* [TOWER_CHUNK] each */
     float *xu, *dxu, *hu, *dhu; /* [groups_cap, Iu] and [groups_cap, first_width] */
     size_t groups_cap;
+    /* What the batches of a range share: x of their groups, and its gradient summed so far. */
+    struct batch_name shared_next;
+    float *shared_x, *shared_dx; /* [S, Iu] */
+    size_t shared_x_cap, shared_dx_cap;
 };
 
 /* The working data of a step: views of one batch. */
@@ -102,6 +111,8 @@ void model_destroy(struct model **m) {
         mem_free(&(*m)->logit[k]);
         mem_free(&(*m)->dlogit[k]);
     }
+    mem_free(&(*m)->shared_x);
+    mem_free(&(*m)->shared_dx);
     free_groups(*m);
     mem_free(m);
 }
@@ -120,8 +131,60 @@ static enum status reserve_groups(struct model *m, size_t groups) {
     return OK;
 }
 
+/* --- what batches share ----------------------------------------------------------------------- */
+
+static bool same_name(struct batch_name a, struct batch_name b) {
+    return a.epoch == b.epoch && a.shard == b.shard && a.batch == b.batch;
+}
+
+/* The first batch pools; those after it must follow in order. */
+static enum status shared_begin(struct model *m, const struct step *s) {
+    const struct batch *b = s->batch;
+    const size_t width = m->layout.user_width, floats = width * b->shared_groups;
+    if (b->shared_first && floats > 0) {
+        TRY(mem_room(&m->shared_x, &m->shared_x_cap, floats));
+        TRY(mem_room(&m->shared_dx, &m->shared_dx_cap, floats));
+        pool_shared(&m->layout, b, s->rows, m->shared_x);
+        memset(m->shared_dx, 0, floats * sizeof *m->shared_dx);
+        lap(m->laps, STAGE_POOL);
+    }
+    assert(b->shared_groups == 0 || b->shared_first || same_name(b->name, m->shared_next));
+    m->shared_next = b->name;
+    m->shared_next.batch++;
+    return OK;
+}
+
+static void shared_forward(struct model *m, const struct batch *b) {
+    const size_t width = m->layout.user_width;
+    for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
+        const float *x = m->shared_x + b->shared_of[g] * width;
+        float *xu = m->xu + g * width;
+        for (size_t i = 0; i < width; i++) {
+            xu[i] += x[i];
+        }
+    }
+}
+
+static void shared_backward(struct model *m, const struct step *s) {
+    const struct batch *b = s->batch;
+    const size_t width = m->layout.user_width;
+    for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
+        const float *dxu = m->dxu + g * width;
+        float *dx = m->shared_dx + b->shared_of[g] * width;
+        for (size_t i = 0; i < width; i++) {
+            dx[i] += dxu[i];
+        }
+    }
+    if (b->shared_last) {
+        pool_shared_backward(&m->layout, b, m->shared_dx, s->drows);
+    }
+}
+
+/* --- a step ----------------------------------------------------------------------------------- */
+
 static void users_forward(struct model *m, const struct step *s) {
     pool_users(&m->layout, s->batch, s->rows, m->xu);
+    shared_forward(m, s->batch);
     lap(m->laps, STAGE_POOL);
     tower_users(&m->tower, m->xu, s->batch->groups, m->hu);
     lap(m->laps, STAGE_FORWARD);
@@ -160,6 +223,7 @@ static void users_backward(struct model *m, const struct step *s) {
     layout_clear_foreign(&m->layout, s->ddense);
     lap(m->laps, STAGE_BACKWARD);
     pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
+    shared_backward(m, s);
     lap(m->laps, STAGE_POOL);
 }
 
@@ -215,6 +279,7 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .loss = m->loss,
                      .dropout = m->dropout};
     TRY(reserve_groups(m, b->groups));
+    TRY(shared_begin(m, &s));
     clear_gradients(m, &s);
     tower_load(&m->tower, dense, true);
     lap(m->laps, STAGE_FORWARD);

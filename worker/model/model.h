@@ -37,7 +37,9 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
 
 /* Forward, loss and backward of the batch's mean loss: drows[f] = [U_f, dim_f] and ddense
  * [layout.count] are overwritten. Scores are written too (for the running AUC); with dropout they
- * are those of the thinned net. b->name decides which units are left out. */
+ * are those of the thinned net. b->name decides which units are left out. Batches that share bags
+ * are given in order, all to one model: only the first reads rows[f] of a shared field, and only
+ * the last writes drows[f], which then is the gradient of the sum of their losses. */
 enum status model_train(struct model *m, const struct batch *b, const float *const *rows,
                         const float *dense, float *logit_a, float *logit_b, float *const *drows,
                         float *ddense, struct loss_sums *sums);

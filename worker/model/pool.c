@@ -106,17 +106,19 @@ static void field_backward(struct bags in, const float *dx, float *drows, uint32
     }
 }
 
-/* A side: its fields [first, last), the input column it begins at, and its width. */
+/* A side: its fields [first, last), the input column it begins at, and its width; and whether it
+ * has those of the fields that are shared, or the others. */
 struct pool_side {
     uint32_t first, last, column, width;
+    bool shared;
 };
 
-static struct pool_side user_side(const struct layout *l) {
-    return (struct pool_side){0, l->user_fields, 0, l->user_width};
+static struct pool_side user_side(const struct layout *l, bool shared) {
+    return (struct pool_side){0, l->user_fields, 0, l->user_width, shared};
 }
 
 static struct pool_side item_side(const struct layout *l) {
-    return (struct pool_side){l->user_fields, l->fields, l->user_width, l->item_width};
+    return (struct pool_side){l->user_fields, l->fields, l->user_width, l->item_width, false};
 }
 
 static void side_forward(const struct layout *l, const struct batch *b, struct pool_side s,
@@ -127,7 +129,9 @@ static void side_forward(const struct layout *l, const struct batch *b, struct p
     memset(x, 0, (size_t)(end - begin) * s.width * sizeof *x);
     for (uint32_t f = s.first; f < s.last; f++) {
         struct bags in = {&b->field[f], begin, end, s.width};
-        field_forward(in, rows[f], x + (l->column[f] - s.column), l->dim[f]);
+        if (b->field[f].shared == s.shared) {
+            field_forward(in, rows[f], x + (l->column[f] - s.column), l->dim[f]);
+        }
     }
 }
 
@@ -135,13 +139,20 @@ static void side_backward(const struct layout *l, const struct batch *b, struct 
                           const float *dx, uint32_t begin, uint32_t end, float *const *drows) {
     for (uint32_t f = s.first; f < s.last; f++) {
         struct bags in = {&b->field[f], begin, end, s.width};
-        field_backward(in, dx + (l->column[f] - s.column), drows[f], l->dim[f]);
+        if (b->field[f].shared == s.shared) {
+            field_backward(in, dx + (l->column[f] - s.column), drows[f], l->dim[f]);
+        }
     }
 }
 
 void pool_users(const struct layout *l, const struct batch *b, const float *const *rows,
                 float *xu) {
-    side_forward(l, b, user_side(l), rows, 0, b->groups, xu);
+    side_forward(l, b, user_side(l, false), rows, 0, b->groups, xu);
+}
+
+void pool_shared(const struct layout *l, const struct batch *b, const float *const *rows,
+                 float *x) {
+    side_forward(l, b, user_side(l, true), rows, 0, b->shared_groups, x);
 }
 
 void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
@@ -152,7 +163,7 @@ void pool_items(const struct layout *l, const struct batch *b, const float *cons
 void pool_clear(const struct layout *l, const struct batch *b, float *const *drows) {
     for (uint32_t f = 0; f < l->fields; f++) {
         size_t floats = (size_t)b->field[f].unique * l->dim[f];
-        if (floats > 0) {
+        if (floats > 0 && (!b->field[f].shared || b->shared_last)) {
             memset(drows[f], 0, floats * sizeof *drows[f]);
         }
     }
@@ -160,7 +171,12 @@ void pool_clear(const struct layout *l, const struct batch *b, float *const *dro
 
 void pool_users_backward(const struct layout *l, const struct batch *b, const float *dxu,
                          float *const *drows) {
-    side_backward(l, b, user_side(l), dxu, 0, b->groups, drows);
+    side_backward(l, b, user_side(l, false), dxu, 0, b->groups, drows);
+}
+
+void pool_shared_backward(const struct layout *l, const struct batch *b, const float *dx,
+                          float *const *drows) {
+    side_backward(l, b, user_side(l, true), dx, 0, b->shared_groups, drows);
 }
 
 void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,

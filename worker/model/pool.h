@@ -4,6 +4,9 @@
  *     sides:  every field of a side is summed into the same dim columns
  *
  * rows[f] = [U_f, dim_f]. User fields go to xu [G, user_width], item fields to xi [B, item_width].
+ * User fields that several batches share (batch.h) are left out of xu and dxu: pool_shared puts
+ * them into x [S, user_width], and pool_shared_backward takes them from dx. In x the columns of
+ * other fields are 0. Only the last of the batches has gradients of their rows.
  */
 #pragma once
 
@@ -24,5 +27,8 @@ void pool_items(const struct layout *l, const struct batch *b, const float *cons
 void pool_clear(const struct layout *l, const struct batch *b, float *const *drows);
 void pool_users_backward(const struct layout *l, const struct batch *b, const float *dxu,
                          float *const *drows);
+void pool_shared(const struct layout *l, const struct batch *b, const float *const *rows, float *x);
+void pool_shared_backward(const struct layout *l, const struct batch *b, const float *dx,
+                          float *const *drows);
 void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
                          uint32_t end, const float *dxi, float *const *drows);
