@@ -229,6 +229,18 @@ def picture(by):
     return "\n".join(out + ["</svg>\n"])
 
 
+def put(path, mark, text):
+    """Replaces what stands between the marks <!-- MARK --> and <!-- /MARK --> of a page."""
+    with open(path) as f:
+        old = f.read()
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    if begin not in old or end not in old:
+        sys.exit(f"{path} lacks the marks {begin} and {end}")
+    head, tail = old.split(begin)[0], old.split(end)[1]
+    with open(path, "w") as f:
+        f.write(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("results")
@@ -247,14 +259,7 @@ def main():
     if not args.into:
         print(text)
         return
-    with open(args.into) as f:
-        old = f.read()
-    begin, end = "<!-- bench -->", "<!-- /bench -->"
-    if begin not in old or end not in old:
-        sys.exit(f"{args.into} lacks the marks {begin} and {end}")
-    head, tail = old.split(begin)[0], old.split(end)[1]
-    with open(args.into, "w") as f:
-        f.write(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+    put(args.into, "bench", text)
 
 
 if __name__ == "__main__":

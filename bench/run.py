@@ -27,7 +27,7 @@ class Bench:
         self.runs = args.runs or (1 if args.quick else 5)
         self.out = open(os.path.join(args.out, "results.jsonl"), "w")
         self.work = tempfile.mkdtemp(prefix="esmm-bench-", dir=args.tmp)
-        self.record("machine", **machine())
+        self.record("machine", **machine(ESMM))
 
     def record(self, part, **figures):
         line = json.dumps(dict(part=part, **figures))
@@ -39,7 +39,7 @@ class Bench:
         return os.path.join(self.work, *names)
 
 
-def machine():
+def machine(esmm):
     model, flags = platform.processor(), ""
     with open("/proc/cpuinfo") as f:
         for line in f:
@@ -54,7 +54,7 @@ def machine():
     commit = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "log", "-1", "--format=%h of %cs"],
                             capture_output=True, text=True).stdout.strip()
     return dict(cpu=model, cores=os.cpu_count(), memory_gb=memory_gb, simd=" ".join(simd),
-                when=time.strftime("%Y-%m-%d"), version=call(ESMM, "version").strip(), commit=commit or "unknown commit")
+                when=time.strftime("%Y-%m-%d"), version=call(esmm, "version").strip(), commit=commit or "unknown commit")
 
 
 def call(*command, env=None):
