@@ -15,11 +15,14 @@
  * those of an undisturbed run. So its cuts are made with nothing in flight. From the moment a cut
  * is due, no lease is granted. The lease that is out comes back only when its pushes are
  * acknowledged; then the cut is made, and then leases are granted again. So the cuts of such a job
- * lie between shards, and returned shards decide when a cut is due.
+ * lie between ranges, and returned ranges decide when a cut is due.
  *
  * checkpoint.every_shards asks for a checkpoint after exactly the first K, 2K, ... shards of an
  * epoch, for instance to evaluate each on the data that come after it. In any job these cuts are
- * made with nothing in flight: no lease beyond the K-th shard is granted until the cut is over.
+ * made with nothing in flight: no lease beyond the K-th shard is granted until the cut is over. In
+ * a mixed job, where no shard is trained by itself, K stands for as many impressions as K shards
+ * have on average: the cut falls after the range that completes them. Which ranges those are is the
+ * epoch's order with one worker and in deterministic jobs, else the order of the grants.
  *
  * If a cut fails, only that checkpoint is lost, unless it was the final one: then the job fails.
  */
@@ -48,7 +51,24 @@ static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
             trained(c) > c->checkpoints.last_impressions); /* a stream may pause */
 }
 
-/* Number of shards that must be back for the next cut between shards. */
+/* How many shards are worth `leases` leases with so many impressions. */
+static uint64_t worth_shards(const struct coord *c, uint64_t leases, uint64_t impressions) {
+    if (!c->leases.mixed || c->ranges.sampled == 0) {
+        return leases;
+    }
+    return (uint64_t)((unsigned __int128)impressions * c->ranges.shards / c->ranges.sampled);
+}
+
+static uint64_t shards_back(const struct coord *c) {
+    return worth_shards(c, c->leases.back, c->leases.back_impressions);
+}
+
+static uint64_t shards_granted(const struct coord *c) {
+    return worth_shards(c, (uint64_t)c->leases.out + c->leases.back,
+                        c->leases.out_impressions + c->leases.back_impressions);
+}
+
+/* How many shards' worth must be back for the next cut between shards. */
 static uint64_t boundary(const struct coord *c) {
     uint64_t every = c->config->every_shards;
     return (c->checkpoints.last_shards / every + 1) * every;
@@ -60,12 +80,15 @@ static bool counts_shards(const struct coord *c) {
 
 bool checkpoints_shards_due(const struct coord *c) {
     return counts_shards(c) && c->phase == PHASE_TRAIN && c->leases.out == 0 &&
-           c->leases.back >= boundary(c);
+           shards_back(c) >= boundary(c);
 }
 
 bool checkpoints_holds(const struct coord *c) {
-    return c->checkpoints.hold ||
-           (counts_shards(c) && (uint64_t)c->leases.out + c->leases.back >= boundary(c));
+    return c->checkpoints.hold || (counts_shards(c) && shards_granted(c) >= boundary(c));
+}
+
+void checkpoints_mark(struct coord *c) {
+    c->checkpoints.last_shards = shards_back(c);
 }
 
 /* Two checkpoints have the same id only if they are the same: the id is made of what the job is and
@@ -95,8 +118,8 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     uint64_t write_ms = servers.bytes * 1000 / SLOWEST_DISK_BYTES_PER_S;
     s->last_ms = now_ms;
     s->last_impressions = trained(c);
-    if (s->hold) { /* other cuts may contain more than the returned shards */
-        s->last_shards = c->leases.back;
+    if (s->hold) { /* other cuts may contain more than what is back */
+        checkpoints_mark(c);
     }
     cut_begin(&s->cut, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
     s->cut.id = cut_id(c);
@@ -128,8 +151,8 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
                            .config_text = c->job_plan.config_text,
                            .schema = c->data.schema,
                            .fields = c->data.fields,
-                           .batches_per_shard = c->batches,
-                           .shards = c->plan.shards,
+                           .batches_per_shard = c->ranges.batches,
+                           .shards = c->ranges.count,
                            .data_checksum = c->data_checksum,
                            .cut = cut->id,
                            .parts = cut->part,

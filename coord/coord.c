@@ -49,8 +49,7 @@ static void coord_fini(struct coord *c) {
     buf_fini(&c->plan_bytes);
     buf_fini(&c->scratch);
     job_plan_free(&c->job_plan);
-    mem_free(&c->batches);
-    mem_free(&c->impressions);
+    ranges_fini(&c->ranges);
     dataset_free(&c->data);
     dataset_free(&c->eval);
     lock_release(&c->lock);
@@ -144,9 +143,9 @@ static void end_training(struct coord *c, uint64_t now_ms) {
 static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
     uint64_t limit = c->plan.max_steps;
     *any = false;
-    for (; epoch < c->plan.epochs && c->plan.epoch_batches * epoch < limit; epoch++) {
+    for (; epoch < c->plan.epochs && c->ranges.epoch_batches * epoch < limit; epoch++) {
         TRY(leases_train(&c->leases, epoch));
-        c->checkpoints.last_shards = c->leases.back;
+        checkpoints_mark(c);
         if (!leases_phase_complete(&c->leases) || !stream_plan_over(c)) {
             *any = true;
             c->phase = PHASE_TRAIN;
@@ -190,7 +189,7 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
     }
     end_training(c, now_ms);
     if (c->has_eval && c->job_batches > 0) { /* all is trained, but perhaps not evaluated */
-        uint64_t last = (c->job_batches - 1) / c->plan.epoch_batches;
+        uint64_t last = (c->job_batches - 1) / c->ranges.epoch_batches;
         progress_epoch(&c->progress, (uint32_t)last);
         return begin_evaluation(c, (uint32_t)last);
     }
@@ -218,7 +217,8 @@ static enum status gather_step(struct coord *c, uint64_t now_ms) {
 }
 
 static bool nothing_after(const struct coord *c, uint32_t epoch) {
-    return epoch + 1 >= c->plan.epochs || c->plan.epoch_batches * (epoch + 1) >= c->plan.max_steps;
+    return epoch + 1 >= c->plan.epochs ||
+           c->ranges.epoch_batches * (epoch + 1) >= c->plan.max_steps;
 }
 
 static enum status train_step(struct coord *c, uint64_t now_ms) {

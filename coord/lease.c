@@ -19,6 +19,7 @@ void leases_fini(struct leases *l) {
     mem_free(&l->lease);
     mem_free(&l->place);
     mem_free(&l->holder);
+    affinity_fini(&l->affinity);
     if (l->done != NULL) {
         applied_destroy(&l->done);
     }
@@ -41,6 +42,10 @@ static uint32_t lease_first_of(const struct leases *l, uint32_t worker) {
     return worker < l->holders ? l->holder[worker].first : LEASE_NONE;
 }
 
+static uint64_t lease_impressions(const struct leases *l, const struct lease *x) {
+    return l->kind == LEASE_TRAIN ? ranges_impressions(l->plan->ranges, x->shard, x->limit) : 0;
+}
+
 static void take_out(struct leases *l, struct lease *x, uint32_t worker) {
     struct lease_holder *h = &l->holder[worker];
     const uint32_t at = (uint32_t)(x - l->lease);
@@ -54,6 +59,17 @@ static void take_out(struct leases *l, struct lease *x, uint32_t worker) {
     h->first = at;
     h->held++;
     l->out++;
+    l->out_impressions += lease_impressions(l, x);
+}
+
+/* The lease has become PENDING. */
+static void lease_pends(struct leases *l, const struct lease *x) {
+    const uint32_t at = (uint32_t)(x - l->lease);
+    if (l->mixed) {
+        affinity_add(&l->affinity, x->shard);
+    } else if (at < l->pending) {
+        l->pending = at;
+    }
 }
 
 /* Takes an OUT lease from its holder. */
@@ -70,9 +86,9 @@ static void give_back(struct leases *l, struct lease *x, enum lease_state state)
     x->state = state;
     h->held--;
     l->out--;
-    const uint32_t at = (uint32_t)(x - l->lease);
-    if (state == LEASE_PENDING && at < l->pending) {
-        l->pending = at;
+    l->out_impressions -= lease_impressions(l, x);
+    if (state == LEASE_PENDING) {
+        lease_pends(l, x);
     }
 }
 
@@ -91,14 +107,22 @@ static void phase_begin(struct leases *l, enum lease_kind kind, uint32_t epoch) 
     assert(l->out == 0);
     l->kind = kind;
     l->epoch = epoch;
+    l->mixed = kind == LEASE_TRAIN && l->plan->ranges->spec.window > 0;
     l->count = l->back = l->pending = 0;
+    l->out_impressions = l->back_impressions = 0;
 }
 
 static void phase_add(struct leases *l, uint32_t shard, uint32_t limit, bool complete) {
     enum lease_state state = complete ? LEASE_BACK : LEASE_PENDING;
-    l->place[shard] = l->count;
-    l->lease[l->count++] = (struct lease){.shard = shard, .limit = limit, .state = state};
-    l->back += complete;
+    struct lease *x = &l->lease[l->count];
+    l->place[shard] = l->count++;
+    *x = (struct lease){.shard = shard, .limit = limit, .state = state};
+    if (complete) {
+        l->back++;
+        l->back_impressions += lease_impressions(l, x);
+    } else {
+        lease_pends(l, x);
+    }
 }
 
 static bool bits_full(const struct buf *bits, uint32_t limit) {
@@ -112,15 +136,18 @@ static bool bits_full(const struct buf *bits, uint32_t limit) {
 
 enum status leases_train(struct leases *l, uint32_t epoch) {
     enum status status = OK;
-    uint32_t shards = l->plan->shards;
+    const uint32_t count = l->plan->ranges->count;
     uint32_t *order = NULL, *limit = NULL;
     struct buf bits = BUF_EMPTY;
-    TRY_OUT(leases_reserve(l, shards));
-    TRY_OUT(mem_array(&order, shards));
-    TRY_OUT(mem_array(&limit, shards));
-    batch_plan_epoch(l->plan, epoch, order, limit);
+    TRY_OUT(leases_reserve(l, count));
+    TRY_OUT(mem_array(&order, count));
+    TRY_OUT(mem_array(&limit, count));
+    TRY_OUT(batch_plan_epoch(l->plan, epoch, order, limit));
     phase_begin(l, LEASE_TRAIN, epoch);
-    for (uint32_t i = 0; i < shards; i++) {
+    if (l->mixed) {
+        TRY_OUT(affinity_begin(&l->affinity, l->plan->ranges, epoch));
+    }
+    for (uint32_t i = 0; i < count; i++) {
         buf_clear(&bits);
         if (limit[i] > 0) { /* an empty shard has no names */
             TRY_OUT(applied_bits(l->done, epoch, order[i], &bits));
@@ -166,11 +193,27 @@ bool leases_phase_complete(const struct leases *l) {
 
 /* --- granting and returning ------------------------------------------------------------------- */
 
-static struct lease *next_pending(struct leases *l) {
+/* *next: the lease that the worker is to be given, or NULL. */
+static enum status next_pending(struct leases *l, uint32_t worker, struct lease **next) {
+    if (l->mixed) {
+        uint32_t range;
+        TRY(affinity_take(&l->affinity, worker, l->one_at_a_time, &range));
+        *next = range == AFFINITY_NONE ? NULL : &l->lease[l->place[range]];
+        return OK;
+    }
     while (l->pending < l->count && l->lease[l->pending].state != LEASE_PENDING) {
         l->pending++;
     }
-    return l->pending < l->count ? &l->lease[l->pending] : NULL;
+    *next = l->pending < l->count ? &l->lease[l->pending] : NULL;
+    return OK;
+}
+
+static uint32_t lease_ahead(struct leases *l, uint32_t worker) {
+    if (!l->mixed) {
+        return 0;
+    }
+    const uint32_t range = affinity_ahead(&l->affinity, worker, l->one_at_a_time);
+    return range == AFFINITY_NONE ? 0 : range + 1;
 }
 
 static struct lease *lease_find(struct leases *l, uint32_t shard) {
@@ -182,14 +225,17 @@ enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, 
     *out = (struct wire_lease){.kind = l->kind == LEASE_FINISHED ? LEASE_FINISHED : LEASE_WAIT};
     buf_clear(bits);
     bool busy = l->one_at_a_time && l->kind == LEASE_TRAIN && l->out > 0;
-    struct lease *next = hold || busy ? NULL : next_pending(l);
+    struct lease *next = NULL;
+    TRY(reserve_holder(l, worker));
+    if (!hold && !busy) {
+        TRY(next_pending(l, worker, &next));
+    }
     if (next == NULL) {
         return OK;
     }
     if (l->kind == LEASE_TRAIN) {
         TRY(applied_bits(l->done, l->epoch, next->shard, bits));
     }
-    TRY(reserve_holder(l, worker));
     take_out(l, next, worker);
     next->incarnation = incarnation;
     next->fence = ++l->fence;
@@ -198,7 +244,8 @@ enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, 
                                .epoch = l->epoch,
                                .shard = next->shard,
                                .fence = next->fence,
-                               .batch_limit = next->limit};
+                               .batch_limit = next->limit,
+                               .ahead = lease_ahead(l, worker)};
     return OK;
 }
 
@@ -225,6 +272,7 @@ enum status leases_return(struct leases *l, const struct wire_lease_ask *ask) {
     TRY(add_done(l, lease));
     give_back(l, lease, LEASE_BACK);
     l->back++;
+    l->back_impressions += lease_impressions(l, lease);
     return OK;
 }
 
@@ -263,10 +311,14 @@ static uint32_t put_back(struct leases *l, uint32_t worker, uint64_t by_ms) {
             count++;
         }
     }
+    if (count > 0 && l->holder[worker].held == 0) {
+        affinity_drop(&l->affinity, worker);
+    }
     return count;
 }
 
 uint32_t leases_release(struct leases *l, uint32_t worker) {
+    affinity_drop(&l->affinity, worker);
     return put_back(l, worker, UINT64_MAX);
 }
 

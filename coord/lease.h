@@ -1,12 +1,14 @@
-/* lease.h - which worker holds which shard, one phase at a time.
+/* lease.h - which worker holds which range of batches, one phase at a time.
  *
- * A phase is the training of one epoch, or one evaluation. At its start, every shard that has work
- * is pending; leases_ask hands the shards out in the order of the phase. A shard comes back when
+ * A phase is the training of one epoch, or a part of it, or one evaluation. It is about ranges
+ * (common/job/ranges.h); in an evaluation, and in a job that is not mixed, a range is a shard. At
+ * the start every range that has work is pending; leases_ask hands them out in the order of the
+ * phase, or, in a mixed job, window by window to each worker (affinity.h). A range comes back when
  * its worker reports it finished. It becomes pending again when the worker is silent past the
- * deadline of the lease, is lost, or is replaced. The phase is complete when all shards are back.
+ * deadline of the lease, is lost, or is replaced. The phase is complete when all ranges are back.
  *
  * A lease carries a fence, a number greater than any fence before. Servers refuse pushes under an
- * older lease of the same shard, and a return whose fence is not the current one is ignored. (A
+ * older lease of the same range, and a return whose fence is not the current one is ignored. (A
  * worker that lost its lease but lives on does no other harm: batches have names, and each name is
  * applied once.)
  *
@@ -14,7 +16,7 @@
  * batches that the worker before had pushed; servers answer those pushes as duplicates. Batches
  * that are done according to a checkpoint are sent along as a bitmap and skipped.
  *
- * one_at_a_time (deterministic): a lease is granted only when no other is out, so shards are
+ * one_at_a_time (deterministic): a lease is granted only when no other is out, so ranges are
  * trained in the epoch's order.
  *
  * Evaluation: a shard is complete when its scores have arrived (leases_complete), not when its
@@ -25,20 +27,21 @@
  * from, so that equal runs have equal fences.
  *
  * Costs. A sign of life visits only the leases of its worker (each holder has a linked list of its
- * leases). Neither the lease of a shard nor the next lease to grant needs a search, and deadlines
- * are checked once per holder. So only the start of a phase costs time in proportion to the number
- * of shards.
+ * leases). Neither the lease of a range nor the next lease to grant needs a search (but see
+ * affinity.h for the end of an epoch), and deadlines are checked once per holder. So only the start
+ * of a phase costs time in proportion to the number of ranges.
  *
  * Uses no sockets; single thread.
  */
 #pragma once
 
 #include "common/net/link_messages.h"
+#include "affinity.h"
 #include "batch_plan.h"
 
 enum lease_state { LEASE_PENDING, LEASE_OUT, LEASE_BACK };
 struct lease {
-    uint32_t shard;
+    uint32_t shard; /* the range, or the evaluation shard */
     uint32_t limit; /* batches below it belong to the job */
     enum lease_state state;
     uint32_t worker; /* OUT: holder */
@@ -61,14 +64,17 @@ struct leases {
     uint64_t fence;       /* of the last lease granted */
     enum lease_kind kind; /* of the phase: TRAIN or EVAL; FINISHED: no phase */
     uint32_t epoch;
-    struct lease *lease; /* [count] in the phase's order */
-    uint32_t *place;     /* [count]: index of a shard's lease; shards are 0 .. count - 1 */
-    uint32_t pending;    /* no lease before this index is PENDING */
+    bool mixed;               /* training in windows: affinity says what is granted */
+    struct affinity affinity; /* zeroed until then */
+    struct lease *lease;      /* [count] in the phase's order */
+    uint32_t *place;          /* [count]: index of a range's lease; ranges are 0 .. count - 1 */
+    uint32_t pending;         /* no lease before this index is PENDING */
     uint32_t count, cap;
     struct lease_holder *holder; /* [holders], by worker */
     uint32_t holders;
     uint32_t out; /* how many are OUT */
     uint32_t back;
+    uint64_t out_impressions, back_impressions; /* in training: of their batches below the limits */
 };
 
 /* Takes over `done` (the batches that a checkpoint has; an empty set for a fresh job), also on
@@ -77,9 +83,10 @@ enum status leases_init(struct leases *l, const struct batch_plan *plan, struct 
                         bool one_at_a_time, uint64_t lease_ms, uint64_t first_fence);
 void leases_fini(struct leases *l);
 
-/* These begin a phase. No lease may be OUT. ERR_MEMORY. */
+/* These begin a phase. No lease may be OUT. ERR_MEMORY. leases_train also goes on with an epoch that
+ * was interrupted by an evaluation: what came back stays back. */
 enum status leases_train(struct leases *l, uint32_t epoch);
-/* Adds a shard to the training phase that is running, last in its order. The plan and the set of
+/* Adds a range (a shard of a stream) to the training phase that is running, last in its order. The plan and the set of
  * done names (applied_grow) must already contain it, with nothing done. ERR_MEMORY. */
 enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit);
 /* batches[shards] of the evaluation data. epoch: the one just trained, part of the scores' name. */
@@ -87,8 +94,8 @@ enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batche
 void leases_finish(struct leases *l); /* no phase: everybody is told FINISHED */
 bool leases_phase_complete(const struct leases *l);
 
-/* Grants the next shard, or answers WAIT (also while `hold`) or FINISHED. bits: which batches of
- * the shard are done already; cleared first. ERR_MEMORY. */
+/* Grants the next range, or answers WAIT (also while `hold`) or FINISHED. bits: which batches of
+ * the range are done already; cleared first. ERR_MEMORY. */
 enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, bool hold,
                        uint64_t now_ms, struct wire_lease *out, struct buf *bits);
 /* A worker returns a lease. If the lease is not its own, or not any more, this is ignored. */

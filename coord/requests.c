@@ -54,7 +54,7 @@ enum status lost_leases(const struct coord *c, const char *who) {
         return OK;
     }
     return fail(ERR_PEER,
-                "%s was lost in the middle of a shard; a batch it left half applied cannot be "
+                "%s was lost in the middle of its work; a batch it left half applied cannot be "
                 "repeated exactly, so a deterministic job must go back to its last checkpoint",
                 who);
 }
@@ -236,11 +236,12 @@ static enum status requests_remember(struct lease_answer *a, const struct wire_l
     return buf_put(&a->bits, bits->data, bits->len);
 }
 
-static void say_lease(const struct wire_lease *lease, uint32_t worker) {
+static void say_lease(const struct coord *c, const struct wire_lease *lease, uint32_t worker) {
     if (lease->kind == LEASE_TRAIN || lease->kind == LEASE_EVAL) {
-        log_debug("epoch %u shard %u (%s, batches below %u, fence %llu) to worker %u", lease->epoch,
-                  lease->shard, lease->kind == LEASE_TRAIN ? "training" : "evaluation",
-                  lease->batch_limit, (unsigned long long)lease->fence, worker);
+        log_debug("epoch %u %s %u (%s, batches below %u, fence %llu) to worker %u", lease->epoch,
+                  c->leases.mixed ? "range" : "shard", lease->shard,
+                  lease->kind == LEASE_TRAIN ? "training" : "evaluation", lease->batch_limit,
+                  (unsigned long long)lease->fence, worker);
     }
 }
 
@@ -261,7 +262,7 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
         TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));
-        say_lease(&lease, ask->index);
+        say_lease(c, &lease, ask->index);
         if (lease.kind == LEASE_TRAIN || lease.kind == LEASE_EVAL) {
             membership_busy(&c->members.worker[ask->index], now_ms);
         }
@@ -337,7 +338,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
 
 static void on_part_done(struct coord *c, const struct port_message *m) {
     const struct wire_part_done *d = &m->msg.u.part_done;
-    cut_part(&c->checkpoints.cut, d, m->keys, m->keys_bytes, c->batches, c->plan.shards);
+    cut_part(&c->checkpoints.cut, d, m->keys, m->keys_bytes, c->ranges.batches, c->ranges.count);
     struct wire_msg msg = {.type = WIRE_ACK};
     requests_reply(c, m, &msg, NULL);
 }

@@ -1,19 +1,11 @@
 /* setup.c - determines what a job is: its data, its plan of batches, and where it starts.
  *
- * A resumed job must be the same job. Only together with the data, the batch size, the seed and the
- * shuffling does a batch name stand for certain impressions: if any of these differs, the names
- * that a checkpoint calls done stand for other impressions. Parameters have a meaning only together
- * with the shape of the model. So all these are compared, and a difference refuses the resume. More
- * epochs or another learning rate are allowed.
- *
- * For a stream, only the fields and the batches of each shard that the run knew can be compared.
- * The producer promises that the shards behind those names are the same (shard_stream.h). The rates
- * of clicks and conversions (each impression counted by its weight) give the initial biases. They
- * are taken from the first shard, whatever the manifest says by now, so that a job that follows the
- * stream later has the same rates. A resumed job has the rates of its checkpoint.
+ * The rates of clicks and conversions (each impression counted by its weight) give the initial
+ * biases. Those of a stream are taken from its first shard, whatever the manifest says by now, so
+ * that a job that follows the stream later has the same rates. A resumed job has the rates of its
+ * checkpoint (resume.c).
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/entropy.h"
@@ -21,7 +13,6 @@
 #include "common/base/log.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
-#include "common/job/plan.h"
 #include "state.h"
 
 #define FENCES_PER_STEP 20 /* bits: how many leases may be granted within one step */
@@ -107,21 +98,10 @@ static void say_correction(const struct coord *c) {
 
 static enum status make_plan(struct coord *c) {
     const bool stream = c->options->stream; /* shards are added one by one (stream_plan.c) */
-    uint32_t shards = stream ? 0 : c->data.shard_count;
-    TRY(mem_array(&c->batches, shards));
-    TRY(mem_array(&c->impressions, shards));
-    for (uint32_t s = 0; s < shards; s++) {
-        const struct shard_info *info = &c->data.shards[s];
-        TRY(batch_plan_sample(c->config, &c->data, info, &c->impressions[s], &c->batches[s]));
-    }
-    c->plan = (struct batch_plan){.batches = c->batches,
-                                  .impressions = c->impressions,
-                                  .shards = shards,
-                                  .seed = c->config->seed,
-                                  .shuffle = c->config->shuffle && !stream,
-                                  .epochs = c->config->epochs,
-                                  .max_steps = c->config->max_steps};
-    batch_plan_init(&c->plan);
+    TRY(stream ? data_ranges_stream(&c->ranges, c->config)
+               : data_ranges(&c->ranges, c->config, &c->data));
+    c->plan = (struct batch_plan){
+        .ranges = &c->ranges, .epochs = c->config->epochs, .max_steps = c->config->max_steps};
     return batch_plan_job(&c->plan, &c->job_batches, &c->job_impressions);
 }
 
@@ -137,11 +117,11 @@ static enum status make_job_plan(struct coord *c) {
     }
     buf_fini(&text);
     TRY(status);
-    TRY(mem_array(&p->batches_per_shard, c->plan.shards));
-    for (uint32_t s = 0; s < c->plan.shards; s++) { /* a stream may have no shard yet */
-        p->batches_per_shard[s] = c->batches[s];
+    TRY(mem_array(&p->batches_per_shard, c->ranges.count));
+    for (uint32_t s = 0; s < c->ranges.count; s++) { /* a stream may have no shard yet */
+        p->batches_per_shard[s] = c->ranges.batches[s];
     }
-    p->shards = c->plan.shards;
+    p->shards = c->ranges.count;
     p->stream = c->options->stream;
     p->schema = c->data.schema;
     if (!p->stream || c->resume_dir[0] == '\0') {
@@ -152,142 +132,6 @@ static enum status make_job_plan(struct coord *c) {
     p->sample_rate = c->data.sample_rate;
     TRY(resolve_all(c->options->data, &p->data_dirs));
     return resolve_all(c->options->eval, &p->eval_dirs);
-}
-
-/* --- resuming --------------------------------------------------------------------------------- */
-
-/* Compares the settings that give batches and parameters their meaning. */
-static enum status same_config(const struct config *was, const struct config *now) {
-    static const char *const keys[] = {"train.seed",
-                                       "train.shuffle",
-                                       "train.window",
-                                       "train.run",
-                                       "model.name",
-                                       "model.input",
-                                       "model.tower",
-                                       "model.behaviours",
-                                       "model.experts",
-                                       "model.levels",
-                                       "train.sample_correction",
-                                       NULL};
-    static const char *const delay[] = {"model.delay", NULL};
-    const struct method a = method_with(was->model, was->behaviours, was->delay),
-                        b = method_with(now->model, now->behaviours, now->delay);
-    TRY(config_same(was, now, keys));
-    for (uint32_t k = 0; k < TOWERS_MAX;
-         k++) { /* model.delay may change if the towers stay the same */
-        const char *x = k < a.towers ? a.tower[k] : "", *y = k < b.towers ? b.tower[k] : "";
-        TRY(strcmp(x, y) == 0 ? OK : config_same(was, now, delay));
-    }
-    return OK;
-}
-
-/* Compares the shape of rows and the meaning of their state. Servers also compare them with the
- * parts (ps/restore.c), but a job that they would refuse must not even begin. */
-static enum status same_tables(const struct config *was, const struct config *now,
-                               const struct schema *schema) {
-    static const char *const names[] = {"dim", "optimizer", NULL};
-    static const char *const dense[] = {"dense.optimizer", NULL};
-    for (uint32_t f = 0; f < schema->count; f++) {
-        TRY(config_same_table(was, now, schema->fields[f].name, names));
-    }
-    return config_same(was, now, dense);
-}
-
-/* Differing ids are reported first: they are the usual reason why data do not match. */
-static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
-    const struct fit_side model = fit_side_checkpoint(&m->schema, &m->fields, dir);
-    const struct fit_side data = fit_side_data(&c->data);
-    struct buf doubts = BUF_EMPTY;
-    const enum status status =
-        field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
-    if (!c->looking) {
-        data_fit_log(&doubts);
-    }
-    buf_fini(&doubts);
-    return status == ERR_CONFIG ? fail(status, "cannot resume from %s: %s", dir, fail_text())
-                                : status;
-}
-
-static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
-    char name[PATH_BYTES_MAX];
-    TRY(same_fields(c, m, dir));
-    if (m->data_checksum != c->data_checksum) {
-        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s%s",
-                    dir, dataset_name(c->options->data, name),
-                    c->options->data->count > 1 ? ", or on these in another order" : "");
-    }
-    if (c->options->stream) {
-        TRY(stream_plan_restore(c, m->shards, dir));
-    }
-    if (m->shards != c->plan.shards ||
-        memcmp(m->batches_per_shard, c->batches, m->shards * sizeof *c->batches) != 0) {
-        return fail(ERR_CONFIG,
-                    "cannot resume from %s: its batches were cut differently "
-                    "(train.batch is %u now)",
-                    dir, c->config->batch);
-    }
-    if (m->sample_rate != c->data.sample_rate) { /* only a stream's checksum does not cover it */
-        return fail(ERR_CONFIG,
-                    "cannot resume from %s: its data kept %g of the unclicked impressions, "
-                    "those of %s %g",
-                    dir, m->sample_rate, dataset_name(c->options->data, name), c->data.sample_rate);
-    }
-    struct config *before = NULL;
-    TRY(mem_new(&before));
-    config_default(before);
-    enum status status = config_parse(before, dir, m->config_text);
-    if (status == OK && (same_config(before, c->config) != OK ||
-                         same_tables(before, c->config, &m->schema) != OK)) {
-        status = fail(ERR_CONFIG, "cannot resume from %s: %s", dir, fail_text());
-    }
-    mem_free(&before);
-    return status;
-}
-
-static enum status resume_from(struct coord *c, const char *dir, struct applied **done) {
-    struct manifest *m = NULL;
-    TRY(mem_new(&m));
-    enum status status = manifest_read(m, dir);
-    if (status == OK) {
-        status = same_job(c, m, dir);
-        if (status == OK) {
-            status = applied_decode(done, m->applied, m->applied_bytes, c->batches, c->plan.shards);
-        }
-        c->restored_step = m->step;
-        c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
-        c->job_plan.rate_cvr = m->rate_cvr;
-        for (uint32_t p = 0; p < m->part_count; p++) {
-            c->resume_bytes += m->parts[p].bytes;
-        }
-        manifest_free(m);
-    }
-    mem_free(&m);
-    TRY(status);
-    c->restored_epoch = applied_base(*done);
-    TRY(path_resolve(c->resume_dir, dir));
-    memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
-    c->checkpoints.newest_step = c->restored_step;
-    return OK;
-}
-
-static enum status find_start(struct coord *c, struct applied **done) {
-    char found[PATH_BYTES_MAX];
-    enum status status = manifest_find(c->root, found);
-    if (status == OK && !c->options->resume) {
-        return fail(ERR_EXISTS,
-                    "%s already holds a run (newest checkpoint %s): resume it, or "
-                    "choose another output directory",
-                    c->out_dir, found);
-    }
-    if (status == OK) {
-        return resume_from(c, found, done);
-    }
-    if (status != ERR_NOT_FOUND) {
-        return status;
-    }
-    return c->options->stream ? applied_create_open(done)
-                              : applied_create(done, c->batches, c->plan.shards);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -314,7 +158,7 @@ static enum status make_machines(struct coord *c) {
     const struct config *k = c->config;
     const struct coord_options *o = c->options;
     struct applied *done = NULL;
-    enum status status = find_start(c, &done);
+    enum status status = resume_find(c, &done);
     if (status != OK) {
         applied_destroy(&done);
         return status;
@@ -393,7 +237,7 @@ static enum status nothing_to_lease(struct coord *c, bool *nothing) {
     const struct batch_plan *p = &c->plan;
     *nothing = !c->options->stream || !shard_stream_goes_on(c);
     for (uint32_t epoch = c->restored_epoch;
-         *nothing && epoch < p->epochs && p->epoch_batches * epoch < p->max_steps; epoch++) {
+         *nothing && epoch < p->epochs && c->ranges.epoch_batches * epoch < p->max_steps; epoch++) {
         TRY(leases_train(&c->leases, epoch));
         *nothing = leases_phase_complete(&c->leases);
     }
@@ -420,7 +264,7 @@ enum status setup_look(struct coord *c, bool *nothing_left) {
     }
     TRY(read_data(c));
     TRY(make_plan(c));
-    const enum status status = find_start(c, &done);
+    const enum status status = resume_find(c, &done);
     if (status != OK || c->resume_dir[0] == '\0') {
         applied_destroy(&done);
         return status;

@@ -8,18 +8,23 @@
 #include "state.h"
 #include "common/net/wire_values.h"
 
+static const char *range_word(const struct coord *c) {
+    return c->ranges.spec.window > 0 ? "ranges" : "shards";
+}
+
 /* A part reports the names it has: one bit per batch, for at most two epochs. */
 enum status sizes_of_names(const struct coord *c) {
     uint64_t bytes = 64;
-    for (uint32_t s = 0; s < c->plan.shards; s++) {
-        bytes += 2 * (4 + ((uint64_t)c->batches[s] + 7) / 8);
+    for (uint32_t s = 0; s < c->ranges.count; s++) {
+        bytes += 2 * (4 + ((uint64_t)c->ranges.batches[s] + 7) / 8);
     }
     if (bytes > WIRE_LINK_BYTES_MAX) {
         return fail(ERR_LIMIT,
-                    "the names of an epoch's %llu batches in %u shards take %llu bytes in one "
-                    "message, at most %u are possible: raise train.batch, or use larger shards",
-                    (unsigned long long)c->plan.epoch_batches, c->plan.shards,
-                    (unsigned long long)bytes, WIRE_LINK_BYTES_MAX);
+                    "the names of an epoch's %llu batches in %u %s take %llu bytes in one "
+                    "message, at most %u are possible: raise train.batch%s",
+                    (unsigned long long)c->ranges.epoch_batches, c->ranges.count, range_word(c),
+                    (unsigned long long)bytes, WIRE_LINK_BYTES_MAX,
+                    c->ranges.spec.window > 0 ? "" : ", or use larger shards");
     }
     return OK;
 }
@@ -51,9 +56,10 @@ enum status sizes_with_servers(const struct coord *c) {
     TRY(check_slices(c));
     if (c->plan_bytes.len > WIRE_LINK_BYTES_MAX) {
         return fail(ERR_LIMIT,
-                    "the plan of %u shards takes %zu bytes in one message, at most %u are "
-                    "possible: use fewer, larger shards",
-                    c->plan.shards, c->plan_bytes.len, WIRE_LINK_BYTES_MAX);
+                    "the plan of %u %s takes %zu bytes in one message, at most %u are "
+                    "possible: %s",
+                    c->ranges.count, range_word(c), c->plan_bytes.len, WIRE_LINK_BYTES_MAX,
+                    c->ranges.spec.window > 0 ? "raise train.batch" : "use fewer, larger shards");
     }
     return OK;
 }

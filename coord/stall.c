@@ -2,7 +2,7 @@
  *
  * A heartbeat says that a process lives, not that it works. Without this check the job would wait
  * for ever for a worker whose scores never arrive, a trainer that hangs, or workers that ask for
- * nothing. So only progress counts: a batch was finished, scores were received, a shard came back,
+ * nothing. So only progress counts: a batch was finished, scores were received, a lease came back,
  * a part was reported, or a shard of a stream arrived. Grants, questions and heartbeats are no
  * progress.
  *
@@ -38,7 +38,7 @@ static uint64_t progress_mark(const struct coord *c) {
                                c->leases.back,
                                c->eval_job.taken,
                                finished,
-                               c->plan.shards,
+                               c->ranges.count,
                                c->checkpoints.cut.number,
                                c->checkpoints.cut.reports};
     return hash_bytes(counts, sizeof counts);
@@ -51,13 +51,18 @@ static const struct lease *a_lease_of(const struct coord *c, uint32_t worker) {
                                                 : &c->leases.lease[c->leases.holder[worker].first];
 }
 
+/* What a lease of this phase is on. */
+static const char *unit_word(const struct coord *c) {
+    return c->leases.mixed ? "range" : "shard";
+}
+
 /* "worker 1 (host h, pid 7), which holds shard 3" */
 static size_t name_holder(const struct coord *c, uint32_t w, char *out, size_t bytes) {
     char who[160];
     member_describe(&c->members.worker[w], who, sizeof who);
-    const int n =
-        snprintf(out, bytes, "%s, which holds shard %u and has finished %llu batches", who,
-                 a_lease_of(c, w)->shard, (unsigned long long)c->members.worker[w].finished);
+    const int n = snprintf(out, bytes, "%s, which holds %s %u and has finished %llu batches", who,
+                           unit_word(c), a_lease_of(c, w)->shard,
+                           (unsigned long long)c->members.worker[w].finished);
     return (size_t)n < bytes ? (size_t)n : bytes - 1;
 }
 
@@ -80,8 +85,9 @@ static void name_awaited(const struct coord *c, char *out, size_t bytes) {
         snprintf(out + used, bytes - used, "; and %u others", more);
     }
     if (named == 0) {
-        snprintf(out, bytes, "%u shards are pending, and none of %u workers asks for one",
-                 c->leases.count - c->leases.back, membership_workers_alive(&c->members));
+        snprintf(out, bytes, "%u %ss are pending, and none of %u workers asks for one",
+                 c->leases.count - c->leases.back, unit_word(c),
+                 membership_workers_alive(&c->members));
     }
 }
 
@@ -132,7 +138,8 @@ static bool excused(const struct coord *c, char *why, size_t bytes) {
     if (reader != NULL) {
         char who[160];
         member_describe(reader, who, sizeof who);
-        snprintf(why, bytes, "%s is reading shard %u", who, a_lease_of(c, reader->index)->shard);
+        snprintf(why, bytes, "%s is reading %s %u", who, unit_word(c),
+                 a_lease_of(c, reader->index)->shard);
     }
     return reader != NULL;
 }

@@ -1,6 +1,7 @@
 /* state.h - the coordinator's whole state, shared by the files of this folder only.
  *
- *     setup.c         reads data, plan and (on resume) the last checkpoint
+ *     setup.c         reads the data and makes the plan
+ *     resume.c        where the job starts, and whether a resumed one is the same job
  *     requests.c      one message in, one answer out
  *     sizes.c         whether peers accept messages as large as the job needs
  *     stream_plan.c   the plan of a stream, which grows
@@ -15,6 +16,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/net/transport.h"
+#include "common/data/data_ranges.h"
 #include "common/net/job_plan.h"
 #include "cut.h"
 #include "coord_options.h"
@@ -28,7 +30,7 @@
 
 enum phase {
     PHASE_GATHER,  /* roles are still missing */
-    PHASE_TRAIN,   /* an epoch's shards are out */
+    PHASE_TRAIN,   /* an epoch's ranges are out */
     PHASE_SCORE,   /* evaluation shards are out */
     PHASE_COMPUTE, /* the metrics are being computed */
     PHASE_SAVE,    /* the final checkpoint is being made */
@@ -44,10 +46,10 @@ struct checkpoints {
     bool hold; /* grant no lease: a deterministic cut waits until no lease is out */
     bool final_wanted, final_begun, final_done;
     uint64_t last_ms, last_impressions; /* when the last cut began */
-    uint32_t last_shards;        /* shards of the epoch back at the last cut between shards */
-    uint64_t count;              /* checkpoints committed by this run */
-    char newest[PATH_BYTES_MAX]; /* the newest good checkpoint; "" none */
-    uint64_t newest_step;        /* batches in it */
+    uint64_t last_shards;               /* shards' worth of the epoch back at the last such cut */
+    uint64_t count;                     /* checkpoints committed by this run */
+    char newest[PATH_BYTES_MAX];        /* the newest good checkpoint; "" none */
+    uint64_t newest_step;               /* batches in it */
 };
 /* Log lines that a peer can cause any number of times (log_limited). */
 enum limited {
@@ -76,9 +78,8 @@ struct coord {
     /* the data and its plan */
     struct dataset data, eval;
     bool has_eval;
-    uint32_t *batches, *impressions; /* [plan.shards] */
-    uint32_t shards_cap;             /* capacity of these two arrays in a stream */
-    struct shard_stream stream;      /* zeroed if the data is no stream */
+    struct ranges ranges;       /* of an epoch */
+    struct shard_stream stream; /* zeroed if the data is no stream */
     uint64_t data_checksum;
     struct batch_plan plan;
     uint64_t job_batches, job_impressions;
@@ -129,6 +130,12 @@ enum status setup_look(struct coord *c, bool *nothing_left);
 /* Once all servers are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
+/* resume.c. Finds the newest checkpoint, if any, checks that it is of this job, and takes over what
+ * it says. *done: the batches that are applied. ERR_EXISTS: there is one, and the job is not to be
+ * resumed; ERR_CONFIG: it is of another job.
+ */
+enum status resume_find(struct coord *c, struct applied **done);
+
 /* sizes.c. ERR_LIMIT, and the message says what to change. The first is for before servers are
  * known, the second for after the plan is encoded.
  */
@@ -155,6 +162,7 @@ enum status lost_leases(const struct coord *c, const char *who);
 /* checkpoints.c */
 void checkpoints_final(struct coord *c); /* asks for the final checkpoint */
 enum status checkpoints_step(struct coord *c, uint64_t now_ms);
+void checkpoints_mark(struct coord *c); /* what is back now is before the next cut between shards */
 bool checkpoints_shards_due(const struct coord *c); /* a cut between shards must come first */
 /* Estimates how many values of each field training has read in its first pass after `impressions`
  * impressions: the field's values in all data times the share of one pass. All 0: not known. */

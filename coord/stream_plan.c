@@ -1,6 +1,6 @@
 /* stream_plan.c - a job on a stream: its plan grows while it trains.
  *
- * A new shard is cut into batches (common/job/plan.h) and added to the arrays of the plan, the set
+ * A new shard is cut into batches, a range of its own (common/job/ranges.h), and added to the plan, the set
  * of done names, the names of a cut that is being made, and the leases, in this order; from then on
  * it is like any other shard. Servers learn of it from its first push, which says how many batches
  * the shard has (ps/partition.h), so nobody has to be told before a lease is granted. Shards are
@@ -13,46 +13,26 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
-#include "common/base/mem.h"
-#include "common/job/plan.h"
 #include "state.h"
 
 #define LOOK_MS         200
 #define SHARDS_PER_TURN 16 /* there may be a thousand; peers must not wait for all of them */
 
-static enum status plan_reserve(struct coord *c, uint32_t shards) {
-    if (shards <= c->shards_cap) {
-        return OK;
-    }
-    const uint32_t cap = shards < 64 ? 64 : 2 * shards;
-    TRY(mem_grow(&c->batches, c->plan.shards, cap));
-    c->plan.batches = c->batches;
-    TRY(mem_grow(&c->impressions, c->plan.shards, cap));
-    c->plan.impressions = c->impressions;
-    c->shards_cap = cap;
-    return OK;
-}
-
 /* *limit: how many batches of the shard belong to the job. */
 static enum status plan_add(struct coord *c, const struct shard_info *info, uint32_t *limit) {
-    struct batch_plan *p = &c->plan;
-    uint32_t impressions, batches;
-    TRY(plan_reserve(c, p->shards + 1));
-    TRY(batch_plan_sample(c->config, &c->data, info, &impressions, &batches));
-    uint64_t left = p->max_steps - c->job_batches;
-    c->batches[p->shards] = batches;
-    c->impressions[p->shards] = impressions;
-    p->shards++;
-    p->epoch_batches += batches;
-    p->epoch_impressions += impressions;
+    struct ranges_shard shard;
+    TRY(data_ranges_shard(c->config, &c->data, info, &shard));
+    TRY(ranges_add(&c->ranges, shard));
+    const uint32_t range = c->ranges.count - 1, batches = c->ranges.batches[range];
+    const uint64_t left = c->plan.max_steps - c->job_batches;
     *limit = left < batches ? (uint32_t)left : batches;
     c->job_batches += *limit;
-    c->job_impressions += *limit == 0 ? 0 : plan_begin(impressions, batches, *limit);
+    c->job_impressions += ranges_impressions(&c->ranges, range, *limit);
     return OK;
 }
 
 enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *from) {
-    while (c->plan.shards < shards) {
+    while (c->ranges.count < shards) {
         struct shard_info info;
         bool found;
         uint32_t limit;
@@ -69,17 +49,17 @@ enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *fr
 }
 
 static enum status plan_join(struct coord *c, const struct shard_info *info) {
-    uint32_t limit, shard = c->plan.shards;
+    uint32_t limit, shard = c->ranges.count;
     TRY(plan_add(c, info, &limit));
-    if (c->batches[shard] > 0) { /* the model may train on none of its impressions */
-        TRY(applied_grow(c->leases.done, shard, c->batches[shard]));
+    const uint32_t batches = c->ranges.batches[shard];
+    if (batches > 0) { /* the model may train on none of its impressions */
+        TRY(applied_grow(c->leases.done, shard, batches));
     }
-    if (c->batches[shard] > 0 && c->checkpoints.cut.applied != NULL) {
-        TRY(applied_grow(c->checkpoints.cut.applied, shard, c->batches[shard]));
+    if (batches > 0 && c->checkpoints.cut.applied != NULL) {
+        TRY(applied_grow(c->checkpoints.cut.applied, shard, batches));
     }
     c->progress.job_impressions = c->job_impressions;
-    log_info("shard %u has come: %u impressions in %u batches", shard, info->impressions,
-             c->batches[shard]);
+    log_info("shard %u has come: %u impressions in %u batches", shard, info->impressions, batches);
     return leases_add(&c->leases, shard, limit);
 }
 
@@ -114,7 +94,7 @@ enum status stream_plan_step(struct coord *c, uint64_t now_ms) {
         TRY(plan_join(c, &info));
     }
     if (s->ended || c->job_batches >= c->plan.max_steps) {
-        log_info("the stream has %u shards and no more to train", c->plan.shards);
+        log_info("the stream has %u shards and no more to train", c->ranges.count);
         stream_end(c);
     }
     return OK;

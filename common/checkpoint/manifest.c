@@ -198,6 +198,12 @@ enum status manifest_decode(struct manifest *m, const void *data, size_t bytes) 
     return status;
 }
 
+enum status manifest_config(const struct manifest *m, const char *dir, struct config *out) {
+    config_default(out);
+    out->window = out->run = 0;
+    return config_parse(out, dir, m->config_text);
+}
+
 void manifest_free(struct manifest *m) {
     mem_free(&m->config_text);
     mem_free(&m->batches_per_shard);

@@ -11,6 +11,7 @@
 
 #include "common/base/bytes.h"
 #include "common/field/field_schema.h"
+#include "common/job/config.h"
 #include "common/job/schema.h"
 
 struct manifest_part {
@@ -51,6 +52,10 @@ enum status manifest_read(struct manifest *m, const char *dir); /* ERR_NOT_FOUND
 enum status manifest_decode(struct manifest *m, const void *data, size_t bytes);
 enum status manifest_encode(const struct manifest *m, struct buf *out);
 void manifest_free(struct manifest *m);
+/* The configuration that the checkpoint was made under; `dir` stands for it in messages. Keys that
+ * it does not have are at their defaults, except those whose absence means what there was before
+ * them: train.window and train.run are 0. ERR_CONFIG. */
+enum status manifest_config(const struct manifest *m, const char *dir, struct config *out);
 
 /* step-000000000400 into out[32]. */
 void manifest_dir_name(uint64_t step, char *out);

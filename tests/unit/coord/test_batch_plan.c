@@ -11,22 +11,21 @@
 #include <cmocka.h>
 
 #define SHARDS 5u
+#define SEED   11u
 static const uint32_t impressions[SHARDS] = {29, 7, 0, 50, 10};
 static uint32_t batches[SHARDS];
+static struct ranges ranges; /* of the plan that was made last */
 
 static struct batch_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
-    struct batch_plan p = {.batches = batches,
-                           .impressions = impressions,
-                           .shards = SHARDS,
-                           .seed = 11,
-                           .shuffle = shuffle,
-                           .epochs = epochs,
-                           .max_steps = max_steps};
+    const struct ranges_spec spec = {.seed = SEED, .shuffle = shuffle, .batch = 10};
+    struct ranges_shard shard[SHARDS];
     for (uint32_t s = 0; s < SHARDS; s++) {
+        shard[s] = (struct ranges_shard){impressions[s], impressions[s]};
         batches[s] = plan_batches(impressions[s], 10);
     }
-    batch_plan_init(&p);
-    return p;
+    ranges_fini(&ranges);
+    assert_int_equal(ranges_init(&ranges, &spec, shard, SHARDS), OK);
+    return (struct batch_plan){.ranges = &ranges, .epochs = epochs, .max_steps = max_steps};
 }
 
 /* The first max_steps batches along the epochs' orders, one by one. */
@@ -35,12 +34,12 @@ static void limits_and_job(void **state) {
     for (uint64_t max_steps = 0; max_steps < 45; max_steps++) {
         struct batch_plan p = plan_of(3, max_steps, max_steps % 2 == 0);
         uint64_t left = max_steps, count = 0, sum = 0, job_batches, job_impressions;
-        assert_int_equal(p.epoch_batches, 10);
-        assert_int_equal(p.epoch_impressions, 96);
+        assert_int_equal(ranges.epoch_batches, 10);
+        assert_int_equal(ranges.sampled, 96);
         for (uint32_t e = 0; e < p.epochs; e++) {
             uint32_t order[SHARDS], limit[SHARDS], want[SHARDS];
-            plan_shards(p.seed, p.shuffle, e, SHARDS, want);
-            batch_plan_epoch(&p, e, order, limit);
+            plan_shards(SEED, max_steps % 2 == 0, e, SHARDS, want);
+            assert_int_equal(batch_plan_epoch(&p, e, order, limit), OK);
             assert_memory_equal(order, want, sizeof want);
             for (uint32_t i = 0; i < SHARDS; i++) {
                 uint32_t taken = 0;

@@ -19,23 +19,30 @@
 #define LEASE_MS 1000u
 static const uint32_t batches[SHARDS] = {3, 1, 0, 5};
 static const uint32_t impressions[SHARDS] = {29, 7, 0, 50};
+static struct ranges ranges; /* of the plan that was made last */
+
+static struct batch_plan plan_over(const struct ranges_spec *spec, const uint32_t *sizes,
+                                   uint32_t shards, uint32_t epochs, uint64_t max_steps) {
+    struct ranges_shard *shard = NULL;
+    assert_int_equal(mem_array(&shard, shards), OK);
+    for (uint32_t s = 0; s < shards; s++) {
+        shard[s] = (struct ranges_shard){sizes[s], sizes[s]};
+    }
+    ranges_fini(&ranges);
+    assert_int_equal(ranges_init(&ranges, spec, shard, shards), OK);
+    mem_free(&shard);
+    return (struct batch_plan){.ranges = &ranges, .epochs = epochs, .max_steps = max_steps};
+}
 
 static struct batch_plan plan_of(uint32_t epochs, uint64_t max_steps, bool shuffle) {
-    struct batch_plan p = {.batches = batches,
-                           .impressions = impressions,
-                           .shards = SHARDS,
-                           .seed = 5,
-                           .shuffle = shuffle,
-                           .epochs = epochs,
-                           .max_steps = max_steps};
-    batch_plan_init(&p);
-    return p;
+    const struct ranges_spec spec = {.seed = 5, .shuffle = shuffle, .batch = 10};
+    return plan_over(&spec, impressions, SHARDS, epochs, max_steps);
 }
 
 static struct leases leases_of(const struct batch_plan *p, bool one_at_a_time) {
     struct leases l;
     struct applied *done = NULL;
-    assert_int_equal(applied_create(&done, p->batches, p->shards), OK);
+    assert_int_equal(applied_create(&done, p->ranges->batches, p->ranges->count), OK);
     assert_int_equal(leases_init(&l, p, done, one_at_a_time, LEASE_MS, 100), OK);
     return l;
 }
@@ -211,7 +218,7 @@ static void random_job(uint64_t seed, uint64_t max_steps, uint32_t epochs) {
         }
     }
     assert_int_equal(batch_plan_job(&p, &job_batches, &job_impressions), OK);
-    uint64_t all = p.epoch_batches * epochs;
+    uint64_t all = ranges.epoch_batches * epochs;
     assert_int_equal(job_batches, max_steps < all ? max_steps : all);
     assert_int_equal(applied_count(l.done), job_batches);
     assert_int_equal(l.done_impressions, job_impressions);
@@ -234,9 +241,9 @@ static void shards_that_join(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         enum { MANY = 200 };
-        uint32_t n[MANY], imps[MANY], next = 0, expected = 0;
-        struct batch_plan p = {
-            .batches = n, .impressions = imps, .epochs = 1, .max_steps = UINT64_MAX};
+        uint32_t n[MANY], next = 0, expected = 0;
+        const struct ranges_spec spec = {.batch = 7};
+        struct batch_plan p = plan_over(&spec, NULL, 0, 1, UINT64_MAX);
         struct leases l;
         struct applied *done = NULL;
         struct wire_lease held[3] = {{0}};
@@ -249,9 +256,9 @@ static void shards_that_join(void **state) {
             uint32_t w = (uint32_t)rng_below(seed, 1, draws++, 3);
             if (next < MANY && rng_below(seed, 2, draws++, 3) == 0) {
                 n[next] = 1 + (uint32_t)rng_below(seed, 3, draws++, 20);
-                imps[next] = 7 * n[next];
                 batches_all += n[next];
-                p.shards = next + 1;
+                assert_int_equal(
+                    ranges_add(&ranges, (struct ranges_shard){7 * n[next], 7 * n[next]}), OK);
                 assert_int_equal(applied_grow(l.done, next, n[next]), OK);
                 assert_int_equal(leases_add(&l, next, n[next]), OK);
                 assert_false(leases_phase_complete(&l));
@@ -283,8 +290,8 @@ static void shards_that_join(void **state) {
 static void a_grown_plan_resumed(void **state) {
     (void)state;
     const uint32_t n[] = {3, 2, 4, 1}, imps[] = {30, 20, 40, 10};
-    struct batch_plan p = {
-        .batches = n, .impressions = imps, .shards = 3, .epochs = 1, .max_steps = 9};
+    const struct ranges_spec spec = {.batch = 10};
+    struct batch_plan p = plan_over(&spec, imps, 3, 1, 9);
     struct leases l;
     struct applied *done = NULL;
     struct wire_lease lease;
@@ -297,11 +304,10 @@ static void a_grown_plan_resumed(void **state) {
         assert_int_equal(applied_add(done, (struct batch_name){0, 0, k}), OK);
     }
     assert_int_equal(applied_add(done, (struct batch_name){0, 2, 1}), OK);
-    batch_plan_init(&p);
     assert_int_equal(leases_init(&l, &p, done, false, LEASE_MS, 0), OK);
     assert_int_equal(l.done_impressions, 40);
     assert_int_equal(leases_train(&l, 0), OK);
-    p.shards = 4;
+    assert_int_equal(ranges_add(&ranges, (struct ranges_shard){imps[3], imps[3]}), OK);
     assert_int_equal(applied_grow(l.done, 3, n[3]), OK);
     assert_int_equal(leases_add(&l, 3, 0), OK); /* beyond max_steps */
     lease = ask(&l, 0, 0);
@@ -323,8 +329,8 @@ static void limits_follow_the_order(void **state) {
     (void)state;
     struct batch_plan p = plan_of(2, 12, true);
     uint32_t order[SHARDS], limit[SHARDS], expect[SHARDS];
-    batch_plan_epoch(&p, 1, order, limit);
-    plan_shards(p.seed, true, 1, SHARDS, expect);
+    assert_int_equal(batch_plan_epoch(&p, 1, order, limit), OK);
+    plan_shards(5, true, 1, SHARDS, expect);
     uint64_t left = 12 - 9;
     for (uint32_t i = 0; i < SHARDS; i++) {
         assert_int_equal(order[i], expect[i]);
@@ -362,12 +368,8 @@ static struct costs costs_of(uint32_t shards) {
     for (uint32_t s = 0; s < shards; s++) {
         ones[s] = 1;
     }
-    struct batch_plan p = {.batches = ones,
-                           .impressions = ones,
-                           .shards = shards,
-                           .epochs = 1,
-                           .max_steps = UINT64_MAX};
-    batch_plan_init(&p);
+    const struct ranges_spec spec = {.batch = 1};
+    struct batch_plan p = plan_over(&spec, ones, shards, 1, UINT64_MAX);
     struct leases l = leases_of(&p, false);
     assert_int_equal(leases_train(&l, 0), OK);
     ask(&l, 7, 0);

@@ -15,7 +15,8 @@
 #define SHARDS   3u
 #define LIMIT_MS 1000u
 
-static uint32_t batches[SHARDS] = {4, 4, 4}, impressions[SHARDS] = {40, 40, 40};
+static uint32_t batches[SHARDS] = {4, 4, 4};
+static struct ranges ranges; /* of the coordinator that was begun last */
 static struct config config;
 static struct coord_options options;
 
@@ -35,13 +36,11 @@ static struct coord begin(enum phase phase) {
     config.stall_ms = LIMIT_MS;
     config.lease_ms = 100000;
     options = (struct coord_options){.workers = 2};
-    c.plan = (struct batch_plan){.batches = batches,
-                                 .impressions = impressions,
-                                 .shards = SHARDS,
-                                 .epochs = 1,
-                                 .max_steps = UINT64_MAX};
-    c.batches = batches;
-    batch_plan_init(&c.plan);
+    const struct ranges_spec spec = {.batch = 10};
+    const struct ranges_shard shard[SHARDS] = {{40, 40}, {40, 40}, {40, 40}};
+    ranges_fini(&ranges);
+    assert_int_equal(ranges_init(&ranges, &spec, shard, SHARDS), OK);
+    c.plan = (struct batch_plan){.ranges = &ranges, .epochs = 1, .max_steps = UINT64_MAX};
     c.event_log.metrics = FILE_CLOSED;
     assert_int_equal(applied_create(&done, batches, SHARDS), OK);
     assert_int_equal(leases_init(&c.leases, &c.plan, done, false, config.lease_ms, 1), OK);

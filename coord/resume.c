@@ -1,0 +1,176 @@
+/* resume.c - finds where a job starts: at its newest checkpoint, or afresh.
+ *
+ * A resumed job must be the same job. Only together with the data, the batch size, the seed and the
+ * shuffling does a batch name stand for certain impressions: if any of these differs, the names
+ * that a checkpoint calls done stand for other impressions. Parameters have a meaning only together
+ * with the shape of the model. So all these are compared, and a difference refuses the resume. More
+ * epochs or another learning rate are allowed.
+ *
+ * For a stream, only the fields and the batches of each shard that the run knew can be compared.
+ * The producer promises that the shards behind those names are the same (shard_stream.h).
+ */
+#include <stdio.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/checkpoint/manifest.h"
+#include "common/data/data_fit.h"
+#include "state.h"
+
+/* Compares the settings that give batches and parameters their meaning. */
+static enum status same_config(const struct config *was, const struct config *now) {
+    static const char *const keys[] = {"train.seed",
+                                       "train.shuffle",
+                                       "model.name",
+                                       "model.input",
+                                       "model.tower",
+                                       "model.behaviours",
+                                       "model.experts",
+                                       "model.levels",
+                                       "train.sample_correction",
+                                       NULL};
+    static const char *const delay[] = {"model.delay", NULL};
+    const struct method a = method_with(was->model, was->behaviours, was->delay),
+                        b = method_with(now->model, now->behaviours, now->delay);
+    TRY(config_same(was, now, keys));
+    for (uint32_t k = 0; k < TOWERS_MAX;
+         k++) { /* model.delay may change if the towers stay the same */
+        const char *x = k < a.towers ? a.tower[k] : "", *y = k < b.towers ? b.tower[k] : "";
+        TRY(strcmp(x, y) == 0 ? OK : config_same(was, now, delay));
+    }
+    return OK;
+}
+
+/* Compares the shape of rows and the meaning of their state. Servers also compare them with the
+ * parts (ps/restore.c), but a job that they would refuse must not even begin. */
+static enum status same_tables(const struct config *was, const struct config *now,
+                               const struct schema *schema) {
+    static const char *const names[] = {"dim", "optimizer", NULL};
+    static const char *const dense[] = {"dense.optimizer", NULL};
+    for (uint32_t f = 0; f < schema->count; f++) {
+        TRY(config_same_table(was, now, schema->fields[f].name, names));
+    }
+    return config_same(was, now, dense);
+}
+
+/* Differing ids are reported first: they are the usual reason why data do not match. */
+static enum status same_fields(const struct coord *c, const struct manifest *m, const char *dir) {
+    const struct fit_side model = fit_side_checkpoint(&m->schema, &m->fields, dir);
+    const struct fit_side data = fit_side_data(&c->data);
+    struct buf doubts = BUF_EMPTY;
+    const enum status status =
+        field_schemas_match(model.fields, model.says, data.fields, data.says, &doubts);
+    if (!c->looking) {
+        data_fit_log(&doubts);
+    }
+    buf_fini(&doubts);
+    return status == ERR_CONFIG ? fail(status, "cannot resume from %s: %s", dir, fail_text())
+                                : status;
+}
+
+/* Names of batches have a meaning only with the order that they were cut in. */
+static enum status same_order(const struct config *was, const struct config *now) {
+    static const char *const keys[] = {"train.window", "train.run", NULL};
+    return config_same(was, now, keys) == OK
+               ? OK
+               : fail(ERR_CONFIG, "%s: resume with --set train.window=%u --set train.run=%u",
+                      fail_text(), was->window, was->run);
+}
+
+static enum status same_batches(struct coord *c, const struct manifest *m, const char *dir) {
+    const struct ranges *r = &c->ranges;
+    if (c->options->stream) {
+        TRY(stream_plan_restore(c, m->shards, dir));
+    }
+    if (m->shards != r->count ||
+        memcmp(m->batches_per_shard, r->batches, m->shards * sizeof *r->batches) != 0) {
+        return fail(ERR_CONFIG,
+                    "cannot resume from %s: its batches were cut differently "
+                    "(train.batch is %u now)",
+                    dir, c->config->batch);
+    }
+    return OK;
+}
+
+static enum status same_settings(struct coord *c, const struct manifest *m, const char *dir,
+                                 const struct config *before) {
+    enum status status = c->options->stream ? OK : same_order(before, c->config);
+    if (status == OK) {
+        TRY(same_batches(c, m, dir));
+        status = same_config(before, c->config);
+    }
+    if (status == OK) {
+        status = same_tables(before, c->config, &m->schema);
+    }
+    return status == OK ? OK : fail(status, "cannot resume from %s: %s", dir, fail_text());
+}
+
+static enum status same_job(struct coord *c, const struct manifest *m, const char *dir) {
+    char name[PATH_BYTES_MAX];
+    TRY(same_fields(c, m, dir));
+    if (m->data_checksum != c->data_checksum) {
+        return fail(ERR_CONFIG, "cannot resume from %s: it was trained on other data than %s%s",
+                    dir, dataset_name(c->options->data, name),
+                    c->options->data->count > 1 ? ", or on these in another order" : "");
+    }
+    if (m->sample_rate != c->data.sample_rate) { /* only a stream's checksum does not cover it */
+        return fail(ERR_CONFIG,
+                    "cannot resume from %s: its data kept %g of the unclicked impressions, "
+                    "those of %s %g",
+                    dir, m->sample_rate, dataset_name(c->options->data, name), c->data.sample_rate);
+    }
+    struct config *before = NULL;
+    TRY(mem_new(&before));
+    enum status status = manifest_config(m, dir, before);
+    if (status == OK) {
+        status = same_settings(c, m, dir, before);
+    }
+    mem_free(&before);
+    return status;
+}
+
+static enum status resume_from(struct coord *c, const char *dir, struct applied **done) {
+    struct manifest *m = NULL;
+    TRY(mem_new(&m));
+    enum status status = manifest_read(m, dir);
+    if (status == OK) {
+        status = same_job(c, m, dir);
+        if (status == OK) {
+            status = applied_decode(done, m->applied, m->applied_bytes, c->ranges.batches,
+                                    c->ranges.count);
+        }
+        c->restored_step = m->step;
+        c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
+        c->job_plan.rate_cvr = m->rate_cvr;
+        for (uint32_t p = 0; p < m->part_count; p++) {
+            c->resume_bytes += m->parts[p].bytes;
+        }
+        manifest_free(m);
+    }
+    mem_free(&m);
+    TRY(status);
+    c->restored_epoch = applied_base(*done);
+    TRY(path_resolve(c->resume_dir, dir));
+    memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
+    c->checkpoints.newest_step = c->restored_step;
+    return OK;
+}
+
+enum status resume_find(struct coord *c, struct applied **done) {
+    char found[PATH_BYTES_MAX];
+    enum status status = manifest_find(c->root, found);
+    if (status == OK && !c->options->resume) {
+        return fail(ERR_EXISTS,
+                    "%s already holds a run (newest checkpoint %s): resume it, or "
+                    "choose another output directory",
+                    c->out_dir, found);
+    }
+    if (status == OK) {
+        return resume_from(c, found, done);
+    }
+    if (status != ERR_NOT_FOUND) {
+        return status;
+    }
+    return c->options->stream ? applied_create_open(done)
+                              : applied_create(done, c->ranges.batches, c->ranges.count);
+}
