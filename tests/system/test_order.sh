@@ -44,8 +44,20 @@ says '^warning: the data look sorted by click: .*/sorted/shard-000[0-9]+.bin has
 sorted=$REPLY
 auc shuffled
 grep -q 'look sorted' "$dir/out" && die "shards that were shuffled are said to be sorted"
+train_on=(--data "$dir/sorted" --eval "$dir/eval")
+train run-window --servers 1 --workers 1 --max-steps 0 --set train.window=100000
+grep -q 'look sorted' "$dir/out" && die "a job that mixes shards warns of their order"
 awk -v m="$mixed" -v s="$sorted" -v h="$REPLY" 'BEGIN { exit !(m - h < 0.02 && h - m < 0.02 && s < m - 0.03) }' ||
     die "mixed $mixed, sorted $sorted, shuffled $REPLY: expected the first and the last alike, the sorted one worse"
+
+step "a resumed job keeps the order that it was begun with"
+expect 0 "$ESMM" coord --listen ipc:///nowhere --data "$dir/sorted" --out "$dir/run-window" --resume --print-config
+says '^window = 100000$' '^run = 0$'
+expect 0 "$ESMM" coord --listen ipc:///nowhere --data "$dir/sorted" --out "$dir/run-sorted" --resume --print-config
+says '^window = 0$'
+expect 1 "$ESMM" train --servers 1 --workers 1 "${train_on[@]}" --out "$dir/run-window" --resume --set train.window=5000
+says 'train.window was 100000 and is 5000 now: resume with --set train.window=100000 --set train.run=0'
+train run-window --servers 1 --workers 1 --max-steps 0 --resume
 
 step "train and held-out from standard input in one run"
 "$ESMM" prep --format csv --schema "$dir/log/train/log.schema" --input - --split 80% --shuffle all --out "$dir/both" <"$log" >"$dir/out" 2>&1 ||

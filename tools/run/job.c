@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/mem.h"
+#include "common/checkpoint/manifest.h"
+
+#define NOT_GIVEN UINT32_MAX /* of train.window and train.run, which are never so large */
+
 /* Makes the paths absolute, in place. This is done once and here, because roles and launchers run
  * in other directories. */
 static enum status absolute_list(struct file_list *list) {
@@ -114,6 +119,41 @@ void job_init(void *line) {
     struct job *j = line;
     j->progress_fd = -1;
     config_default(&j->config);
+    j->config.window = j->config.run = NOT_GIVEN;
+}
+
+/* Where a resumed job would start; ERR_NOT_FOUND: nowhere. */
+static enum status config_of_checkpoint(const struct job *j, struct config *out) {
+    char dir[PATH_BYTES_MAX];
+    struct manifest *m = NULL;
+    TRY(j->resume && file_is_dir(j->out) ? manifest_find(j->out, dir) : ERR_NOT_FOUND);
+    TRY(mem_new(&m));
+    enum status status = manifest_read(m, dir);
+    if (status == OK) {
+        status = manifest_config(m, dir, out);
+        manifest_free(m);
+    }
+    mem_free(&m);
+    return status;
+}
+
+/* The order of impressions that was not given: a resumed job keeps its checkpoint's, since it could
+ * not go on in another; else it is the default. Of a checkpoint that cannot be read the coordinator
+ * will tell. */
+static enum status settle_order(struct job *j) {
+    struct config *from = NULL;
+    TRY(mem_new(&from));
+    if (config_of_checkpoint(j, from) != OK) {
+        config_default(from);
+    }
+    if (j->config.window == NOT_GIVEN) {
+        j->config.window = from->window;
+    }
+    if (j->config.run == NOT_GIVEN) {
+        j->config.run = from->run;
+    }
+    mem_free(&from);
+    return OK;
 }
 
 enum status job_check(void *line) {
@@ -132,6 +172,7 @@ enum status job_check(void *line) {
     }
     TRY(absolute_list(&j->data));
     TRY(absolute_list(&j->eval));
+    TRY(settle_order(j));
     return config_check(&j->config);
 }
 

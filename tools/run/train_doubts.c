@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/data/data_fit.h"
+#include "common/data/data_ranges.h"
 #include "common/data/drift.h"
 #include "common/base/file.h"
 #include "common/checkpoint/manifest.h"
@@ -113,11 +114,26 @@ static void warn_of_staleness(const struct job *j, uint64_t impressions) {
             c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
 }
 
-/* Warns of the order of the data, because each batch is cut from one shard. A stream's order cannot
+/* Whether each window is a sample of shards from all over the data: then their order does not
+ * matter. So it is with at least RANGES_OPEN_SHARDS shards in a draw, or all shards in one. */
+static enum status order_is_mixed(const struct job *j, const struct dataset *data, bool *mixed) {
+    struct ranges ranges;
+    TRY(data_ranges(&ranges, &j->config, data));
+    *mixed = ranges.spec.window > 0;
+    ranges_fini(&ranges);
+    return OK;
+}
+
+/* Warns of the order of the data where each batch is cut from one shard. A stream's order cannot
  * be changed, and records are not a log, so both are skipped. */
 static enum status warn_of_order(const struct job *j, const struct dataset *data) {
     struct drift_counts *parts = NULL;
+    bool mixed = false;
     if (j->stream || data->stream[0] != '\0') {
+        return OK;
+    }
+    TRY(order_is_mixed(j, data, &mixed));
+    if (mixed) {
         return OK;
     }
     TRY(mem_array(&parts, data->shard_count));
@@ -131,8 +147,8 @@ static enum status warn_of_order(const struct job *j, const struct dataset *data
         fprintf(
             stderr,
             "warning: the data look sorted by %s: %s/%s has a share of %.3g %s, all shards %.3g "
-            "(%zu of %u stand out); batches are cut from one shard each: esmm prep --shuffle all "
-            "mixes the log (docs/prep.md)\n",
+            "(%zu of %u stand out); batches are cut from one shard each: train.window mixes "
+            "shards (docs/train.md), and esmm prep --shuffle all the log (docs/prep.md)\n",
             f.conversions ? "conversion" : "click", dataset_dir(data, info), info->name, f.share,
             f.conversions ? "of conversions among its clicks" : "of clicks", f.mean, f.parts,
             data->shard_count);

@@ -104,6 +104,27 @@ static void test_refused(void **state) {
     }
 }
 
+/* What a checkpoint does not say is the default, but its order is that of before there were windows. */
+static void test_config(void **state) {
+    (void)state;
+    struct manifest m = {.config_text = (char[]){"[train]\nbatch = 77\n"}};
+    struct config *c = NULL;
+    assert_int_equal(mem_new(&c), OK);
+    c->window = c->run = 5;
+    assert_int_equal(manifest_config(&m, "DIR", c), OK);
+    assert_int_equal(c->batch, 77);
+    assert_int_equal(c->window, 0);
+    assert_int_equal(c->run, 0);
+    assert_int_equal(c->epochs, 1);
+    m.config_text = (char[]){"[train]\nwindow = 8\nrun = 2\n"};
+    assert_int_equal(manifest_config(&m, "DIR", c), OK);
+    assert_int_equal(c->window, 8);
+    assert_int_equal(c->run, 2);
+    m.config_text = (char[]){"[train]\nwindows = 8\n"};
+    assert_int_equal(manifest_config(&m, "DIR", c), ERR_CONFIG);
+    mem_free(&c);
+}
+
 static void test_hostile_bytes(void **state) {
     (void)state;
     const struct manifest m = sample(400);
@@ -286,9 +307,13 @@ static void test_find_after_damage(void **state) {
 int main(void) {
     log_level_set(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_publish),       cmocka_unit_test(test_find_after_damage),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_publish),
+        cmocka_unit_test(test_find_after_damage),
     };
     return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
 #include "common/job/plan.h"
+#include "common/job/ranges.h"
 #include "common/base/rng.h"
 #include "common/net/scores.h"
 #include "common/data/dataset.h"
@@ -67,6 +68,7 @@ struct play {
     struct thread coord;
     struct actor server[SERVERS], worker[WORKERS + 1];
     pthread_mutex_t lock;
+    struct ranges ranges;
     struct applied *applied;
     uint32_t welcomed; /* roles */
     uint32_t trained, repeated;
@@ -213,8 +215,8 @@ static enum status clock_ask(struct actor *a, struct link *l, uint64_t clock, bo
 static enum status train_batch(struct play *p, struct actor *a, const struct wire_lease *lease,
                                uint32_t k) {
     struct batch_name name = {lease->epoch, lease->shard, k};
-    uint32_t n = plan_begin(shard_impressions[lease->shard], batches[lease->shard], k + 1) -
-                 plan_begin(shard_impressions[lease->shard], batches[lease->shard], k);
+    const uint32_t n = ranges_impressions(&p->ranges, lease->shard, k + 1) -
+                       ranges_impressions(&p->ranges, lease->shard, k);
     pthread_mutex_lock(&p->lock);
     p->in_flight++;
     pthread_mutex_unlock(&p->lock);
@@ -354,11 +356,12 @@ static enum status worker_body(void *arg) {
     struct link *l = NULL;
     struct job_plan plan = {0};
     enum status status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
-    const bool known = plan.stream || plan.shards == SHARDS;
+    const struct ranges *r = &a->play->ranges;
+    const bool known = plan.stream || plan.shards == r->count;
     if (status == OK &&
         (!known || plan.stream != a->play->options.stream || plan.partitions != SERVERS ||
          (plan.shards > 0 &&
-          memcmp(plan.batches_per_shard, batches, plan.shards * sizeof *batches) != 0))) {
+          memcmp(plan.batches_per_shard, r->batches, plan.shards * sizeof *r->batches) != 0))) {
         status = fail(ERR_PROTOCOL, "the plan is not the job's");
     }
     if (status == OK) {
@@ -405,6 +408,21 @@ static void write_data(const char *dir, const uint32_t *impressions, uint32_t sh
     mem_free(&d);
 }
 
+/* Sets train.window, and what follows from it. */
+static void set_window(struct play *p, uint32_t window) {
+    const struct ranges_spec spec = {
+        .seed = p->config.seed, .shuffle = p->config.shuffle, .batch = BATCH, .window = window};
+    struct ranges_shard shard[SHARDS];
+    for (uint32_t s = 0; s < SHARDS; s++) {
+        shard[s] = (struct ranges_shard){shard_impressions[s], shard_impressions[s]};
+    }
+    p->config.window = window;
+    ranges_fini(&p->ranges);
+    assert_int_equal(ranges_init(&p->ranges, &spec, shard, SHARDS), OK);
+    applied_destroy(&p->applied);
+    assert_int_equal(applied_create(&p->applied, p->ranges.batches, p->ranges.count), OK);
+}
+
 static struct play *stage(void) {
     struct play *p = NULL;
     assert_int_equal(mem_new(&p), OK);
@@ -427,9 +445,10 @@ static struct play *stage(void) {
     p->data_list = (struct file_list){.names = p->data_names, .count = 1};
     p->eval_list = (struct file_list){.names = p->eval_names, .count = 1};
     pthread_mutex_init(&p->lock, NULL);
-    assert_int_equal(applied_create(&p->applied, batches, SHARDS), OK);
     config_default(&p->config);
     p->config.batch = BATCH;
+    p->config.run = 0;
+    set_window(p, 0);
     p->config.epochs = 2;
     p->config.heartbeat_ms = 20;
     p->config.request_ms = 200;
@@ -450,6 +469,7 @@ static struct play *stage(void) {
 static void strike(struct play *p) {
     assert_int_equal(file_remove_tree(p->dir), OK);
     applied_destroy(&p->applied);
+    ranges_fini(&p->ranges);
     pthread_mutex_destroy(&p->lock);
     mem_free(&p);
 }
@@ -560,7 +580,9 @@ static uint64_t saved_step(const struct play *p) {
     assert_int_equal(manifest_read(m, dir), OK);
     uint64_t step = m->step;
     struct applied *saved = NULL;
-    assert_int_equal(applied_decode(&saved, m->applied, m->applied_bytes, batches, SHARDS), OK);
+    assert_int_equal(
+        applied_decode(&saved, m->applied, m->applied_bytes, p->ranges.batches, p->ranges.count),
+        OK);
     assert_int_equal(applied_count(saved), step);
     applied_destroy(&saved);
     manifest_free(m);
@@ -1109,6 +1131,71 @@ static void cuts_between_shards(void **state) {
     strike(p);
 }
 
+/* --- mixed jobs ------------------------------------------------------------------------------- */
+
+/* Windows of 79 and 80 impressions, in ranges of a batch each. */
+#define MIXED_WINDOW  100u
+#define MIXED_BATCHES 12u
+
+static struct play *stage_mixed(void) {
+    struct play *p = stage();
+    set_window(p, MIXED_WINDOW);
+    assert_int_equal(p->ranges.windows, 3);
+    assert_int_equal(p->ranges.count, MIXED_BATCHES);
+    assert_int_equal(p->ranges.epoch_batches, MIXED_BATCHES);
+    return p;
+}
+
+static void a_mixed_job(void **state) {
+    (void)state;
+    struct play *p = stage_mixed();
+    p->config.max_steps = 7;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 7);
+    p->options.resume = true;
+    p->config.max_steps = UINT64_MAX;
+    p->config.window = MIXED_WINDOW + 1;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("train.window was 100 and is 101 now: resume with --set train.window=100 --set "
+                 "train.run=0");
+    p->config.window = MIXED_WINDOW;
+    perform_well(p);
+    assert_int_equal(p->trained, 2 * MIXED_BATCHES);
+    assert_int_equal(p->repeated, 0);
+    assert_int_equal(saved_step(p), 2 * MIXED_BATCHES);
+    expect_in_file(p, "summary.json", "\"epochs\": 2", 1);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", 3);
+    strike(p);
+}
+
+/* A shard has 59.5 impressions on average; cuts follow the ranges that complete 1, 2, ... of them,
+ * with nothing in flight. */
+static void cuts_between_ranges(void **state) {
+    (void)state;
+    for (int deterministic = 0; deterministic < 2; deterministic++) {
+        struct play *p = stage_mixed();
+        p->config.every_shards = 1;
+        p->config.keep = 100;
+        p->config.deterministic = deterministic == 1;
+        perform_well(p);
+        expect_in_file(p, "metrics.jsonl", "\"event\":\"checkpoint\"", 8);
+        assert_int_equal(p->cuts_in_flight, 0);
+        for (uint32_t e = 0; deterministic == 1 && e < 2; e++) {
+            uint32_t sum = 0, step = 0;
+            for (uint32_t k = 1; k <= SHARDS; k++) {
+                char text[60];
+                for (; SHARDS * sum < k * EPOCH_IMPRESSIONS; step++) {
+                    sum += ranges_impressions(&p->ranges, step, 1);
+                }
+                snprintf(text, sizeof text, "\"checkpoint\",\"step\":%u,\"impressions\":%u,",
+                         e * MIXED_BATCHES + step, e * EPOCH_IMPRESSIONS + sum);
+                expect_in_file(p, "metrics.jsonl", text, 1);
+            }
+        }
+        strike(p);
+    }
+}
+
 /* The last play: a stop signal stays noted for the process's life. */
 static void a_stop_signal_saves_and_ends(void **state) {
     (void)state;
@@ -1164,6 +1251,8 @@ int main(void) {
         cmocka_unit_test(a_damaged_shard_ends_the_stream),
         cmocka_unit_test(what_is_no_stream),
         cmocka_unit_test(cuts_between_shards),
+        cmocka_unit_test(a_mixed_job),
+        cmocka_unit_test(cuts_between_ranges),
         cmocka_unit_test(a_stop_signal_saves_and_ends),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);
