@@ -203,6 +203,7 @@ enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, c
     pthread_mutex_lock(&r->lock);
     enum status status = read_ahead_lease(&r->ahead, x);
     pthread_cond_signal(&r->to_load);
+    pthread_cond_signal(&r->to_cut); /* its window may be in memory */
     pthread_mutex_unlock(&r->lock);
     if (status != OK) {
         reading_destroy(&x);

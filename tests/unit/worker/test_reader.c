@@ -128,6 +128,19 @@ static void test_train_and_eval(void **state) {
     end(&t);
 }
 
+/* A lease on what is in memory already, after everything has come to rest. */
+static void test_a_shard_again(void **state) {
+    (void)state;
+    struct fixture t;
+    begin(&t, 16);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
+        check_lease(&t, lease_of(LEASE_TRAIN, 0, 1), 0);
+        clock_sleep_ms(20);
+    }
+    end(&t);
+}
+
 static void test_limit_and_done(void **state) {
     (void)state;
     struct fixture t;
@@ -377,12 +390,12 @@ static void test_stream(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_train_and_eval), cmocka_unit_test(test_limit_and_done),
-        cmocka_unit_test(test_pool_bounds),    cmocka_unit_test(test_stop_any_time),
-        cmocka_unit_test(test_damaged_shard),  cmocka_unit_test(test_wrong_leases),
-        cmocka_unit_test(test_no_data),        cmocka_unit_test(test_user_field),
-        cmocka_unit_test(test_failing_memory), cmocka_unit_test(test_waiting_for_a_shard),
-        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_a_shard_again),       cmocka_unit_test(test_train_and_eval),
+        cmocka_unit_test(test_limit_and_done),      cmocka_unit_test(test_pool_bounds),
+        cmocka_unit_test(test_stop_any_time),       cmocka_unit_test(test_damaged_shard),
+        cmocka_unit_test(test_wrong_leases),        cmocka_unit_test(test_no_data),
+        cmocka_unit_test(test_user_field),          cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_waiting_for_a_shard), cmocka_unit_test(test_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
