@@ -159,9 +159,7 @@ static uint32_t shard_entries(const struct shard *s, enum side side) {
     return side == SIDE_USER ? s->groups : s->impressions;
 }
 
-/* Gives the start[] of bags that hold `each` (0 or 1) values; all such columns of a side share it.
- */
-static enum status share_start(struct shard *s, enum side side, uint32_t each, uint32_t **out) {
+enum status shard_share_start(struct shard *s, enum side side, uint32_t each, uint32_t **out) {
     const uint32_t n = shard_entries(s, side);
     uint32_t **shared = &s->shared_start[side][each];
     if (*shared == NULL) {
@@ -275,7 +273,7 @@ static enum status take_column(struct decoder *d, struct shard *s, uint32_t tag,
         return decoder_corrupt(d, "a column of one value a bag has more or fewer values than bags");
     }
     TRY(take_dict(d, c, tag));
-    TRY(ones ? share_start(s, shape->side, 1, &c->start) : take_starts(d, c, tag));
+    TRY(ones ? shard_share_start(s, shape->side, 1, &c->start) : take_starts(d, c, tag));
     TRY(take_codes(d, c, tag));
     return (shape->flags & COLUMN_WEIGHTED) != 0 ? take_weights(d, c, tag) : OK;
 }
@@ -301,7 +299,7 @@ static enum status take_columns(struct decoder *d, struct shard *s, const struct
         struct column *c = &s->column[f];
         if (c->start == NULL) { /* the file has no such column */
             c->n = shard_entries(s, schema->fields[f].side);
-            TRY(share_start(s, schema->fields[f].side, 0, &c->start));
+            TRY(shard_share_start(s, schema->fields[f].side, 0, &c->start));
         }
     }
     return OK;

@@ -2,7 +2,7 @@
  * shard holds: features, labels, weights, times, kinds. */
 #pragma once
 
-#include "common/data/feature_list.h"
+#include "feature_list.h"
 #include "common/data/shard.h"
 
 /* Replaces the contents of *out with the features on one side of entry n, which is a group or an

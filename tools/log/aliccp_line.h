@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "common/data/feature_list.h"
+#include "tools/common/feature_list.h"
 #include "log_fields.h"
 #include "log_reject.h"
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "common/data/feature_list.h"
+#include "tools/common/feature_list.h"
 #include "csv_cells.h"
 #include "csv_schema.h"
 #include "log_fields.h"

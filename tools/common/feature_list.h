@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/base/mem.h"
-#include "shard_builder.h"
+#include "common/data/shard_builder.h"
 
 struct feature_list {
     struct feature *features; /* [count], room for cap */
