@@ -2,7 +2,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/data/deal.h"
 #include "common/data/sample.h"
+#include "common/data/window.h"
 #include "common/job/plan.h"
 
 #define APPEAR_MS      10000
@@ -18,9 +20,7 @@ static enum status loader_read_manifests(struct loader *l) {
         return OK;
     }
     TRY(dataset_read_all(&l->train, l->spec.data, NULL));
-    struct config in_order = *l->spec.config;
-    in_order.window = 0;
-    return l->spec.stream ? OK : data_ranges(&l->ranges, &in_order, &l->train);
+    return l->spec.stream ? OK : data_ranges(&l->ranges, l->spec.config, &l->train);
 }
 
 enum status loader_init(struct loader *l, const struct loader_spec *spec) {
@@ -154,9 +154,62 @@ static enum status load_in_order(struct loader *l, struct read_window *w) {
     return set_runs(l, w);
 }
 
+/* --- windows of many shards ------------------------------------------------------------------- */
+
+static enum status add_slice(const struct loader *l, uint32_t epoch, const struct slice *slice,
+                             struct window_builder *b) {
+    enum status status = OK;
+    struct shard s = {0};
+    uint32_t *order = NULL;
+    TRY_OUT(read_listed(l, &l->train, slice->shard, &s));
+    TRY_OUT(take_sample(l, &s, slice->shard, &l->train.shards[slice->shard]));
+    TRY_OUT(mem_array(&order, s.groups));
+    plan_groups(l->spec.config->seed, l->spec.config->shuffle, epoch, slice->shard, s.groups,
+                order);
+    TRY_OUT(window_add(b, &s, order, slice->begin, slice->end));
+out:
+    mem_free(&order);
+    shard_free(&s);
+    return status;
+}
+
+static enum status add_slices(struct loader *l, struct read_window *w, struct window_builder *b) {
+    enum status status = OK;
+    struct slice *slices = NULL;
+    uint32_t count = 0;
+    TRY_OUT(ranges_slices(&l->ranges, w->key.epoch, w->key.window, &slices, &count));
+    for (uint32_t i = 0; i < count; i++) {
+        TRY_OUT(atomic_load(&l->stop) ? ERR_CLOSED : OK);
+        TRY_OUT(add_slice(l, w->key.epoch, &slices[i], b));
+    }
+out:
+    mem_free(&slices);
+    return status;
+}
+
+static enum status load_mixed(struct loader *l, struct read_window *w) {
+    enum status status = OK;
+    struct window_builder *b = NULL;
+    const struct config *c = l->spec.config;
+    const struct deal_spec spec = {.seed = c->seed,
+                                   .epoch = w->key.epoch,
+                                   .window = w->key.window,
+                                   .run = c->run,
+                                   .batches = ranges_window_batches(&l->ranges, w->key.window),
+                                   .blocks = 1};
+    TRY_OUT(window_begin(&b, l->spec.schema));
+    TRY_OUT(add_slices(l, w, b));
+    TRY_OUT(window_finish(b, &w->shard));
+    TRY_OUT(deal(&w->shard, &spec, &w->runs, &w->run_count));
+    w->batches = spec.batches;
+out:
+    window_destroy(&b);
+    return status;
+}
+
 /* --- either ----------------------------------------------------------------------------------- */
 
 enum status loader_load(struct loader *l, struct read_window *w) {
     read_window_free(w);
-    return load_in_order(l, w);
+    return loader_mixes(l) && w->key.kind == LEASE_TRAIN ? load_mixed(l, w) : load_in_order(l, w);
 }

@@ -50,6 +50,20 @@ grep -q 'look sorted' "$dir/out" && die "a job that mixes shards warns of their 
 awk -v m="$mixed" -v s="$sorted" -v h="$REPLY" 'BEGIN { exit !(m - h < 0.02 && h - m < 0.02 && s < m - 0.03) }' ||
     die "mixed $mixed, sorted $sorted, shuffled $REPLY: expected the first and the last alike, the sorted one worse"
 
+step "a window over all shards: sorted is as good as shuffled"
+auc_window() { # NAME: sets REPLY
+    local train_on=(--data "$dir/$1" --eval "$dir/eval")
+    train "window-$1" --servers 1 --workers 1 --set model.name=esmm --set table.lr=0.01 --epochs 1 --deterministic \
+        --set train.window=100000 --set train.run=2
+    REPLY=$(number "$dir/window-$1/summary.json" auc_ctr)
+    echo "        $1, in a window: AUC of CTR $REPLY"
+}
+auc_window shuffled
+shuffled=$REPLY
+auc_window sorted
+awk -v h="$shuffled" -v s="$REPLY" 'BEGIN { exit !(h - s < 0.005 && s - h < 0.005) }' ||
+    die "in a window: shuffled $shuffled, sorted $REPLY: expected within 0.005"
+
 step "a resumed job keeps the order that it was begun with"
 expect 0 "$ESMM" coord --listen ipc:///nowhere --data "$dir/sorted" --out "$dir/run-window" --resume --print-config
 says '^window = 100000$' '^run = 0$'

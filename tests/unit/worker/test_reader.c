@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "common/job/plan.h"
@@ -388,14 +389,223 @@ static void test_stream(void **state) {
     end(&t);
 }
 
+/* --- windows of many shards ------------------------------------------------------------------- */
+
+/* Batches of 4 in windows of at most 200 impressions; a range has two or three. */
+static void begin_windows(struct fixture *t, uint32_t pool) {
+    setup_data(t);
+    t->config.window = 200;
+    t->config.run = 2;
+    t->config.batch = 4;
+    struct reader_spec spec = spec_of(t, pool);
+    assert_int_equal(reader_start(&t->reader, &spec), OK);
+}
+
+static void ranges_of(struct fixture *t, struct ranges *ranges) {
+    struct dataset data;
+    assert_int_equal(dataset_read_all(&data, &t->dirs, NULL), OK);
+    assert_int_equal(data_ranges(ranges, &t->config, &data), OK);
+    dataset_free(&data);
+    assert_true(ranges->windows >= 3 && ranges->count < READ_LEASES_MAX * ranges->windows);
+}
+
+#define IDS_MAX     2048
+#define BATCHES_MAX 4
+
+/* What came of an epoch, by name. */
+struct heard {
+    uint64_t digest[512][BATCHES_MAX]; /* of the batch's contents; 0: it did not come */
+    uint32_t seen[IDS_MAX];            /* of each impression */
+};
+
+static uint64_t mix(uint64_t h, const void *data, size_t bytes) {
+    return rng_mix(h ^ hash_bytes(data, bytes));
+}
+
+static uint64_t digest_of(const struct batch *b) {
+    uint64_t h = mix(1, b->impression_id, b->impressions * sizeof *b->impression_id);
+    h = mix(h, b->labels, b->impressions);
+    h = mix(h, b->group_of, b->impressions * sizeof *b->group_of);
+    for (uint32_t f = 0; f < b->fields; f++) {
+        const struct batch_field *field = &b->field[f];
+        h = mix(h, field->ids, field->unique * sizeof *field->ids);
+        h = mix(h, field->start, (field->bags + 1) * sizeof *field->start);
+        h = mix(h, field->index, field->values * sizeof *field->index);
+    }
+    return h;
+}
+
+static void hear(struct heard *heard, const struct ranges *ranges, const struct batch *b) {
+    const uint32_t range = b->name.shard, k = b->name.batch;
+    assert_in_range(range, 0, 511);
+    assert_in_range(k, 0, BATCHES_MAX - 1);
+    assert_int_equal(b->name.epoch, 1);
+    assert_int_equal(b->fence, 40 + range);
+    assert_int_equal(b->shard_batches, ranges_place(ranges, range).count);
+    assert_int_equal(b->impressions, ranges_impressions(ranges, range, k + 1) -
+                                         ranges_impressions(ranges, range, k));
+    assert_int_equal(heard->digest[range][k], 0);
+    heard->digest[range][k] = digest_of(b);
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        assert_in_range(b->impression_id[i], 1, IDS_MAX - 1);
+        heard->seen[b->impression_id[i]]++;
+    }
+}
+
+/* Takes a lease's items until its end mark. */
+static void hear_lease(struct fixture *t, const struct ranges *ranges, uint32_t range,
+                       uint32_t batches, struct heard *heard) {
+    struct reader_item item;
+    do {
+        assert_int_equal(reader_take(t->reader, &item, TAKE_MS), OK);
+        assert_int_equal(item.lease.shard, range);
+        if (item.batch != NULL) {
+            hear(heard, ranges, item.batch);
+            reader_give_back(t->reader, item.batch);
+        }
+    } while (item.batch != NULL);
+    assert_int_equal(item.lease_batches, batches);
+}
+
+static void put_range(struct fixture *t, uint32_t range, uint32_t ahead) {
+    struct wire_lease lease = lease_of(LEASE_TRAIN, 1, range);
+    lease.ahead = ahead;
+    assert_int_equal(put(t, lease, NULL, 0), OK);
+}
+
+/* All ranges, in order, with the next window announced, two leases at a time. */
+static void hear_epoch(struct fixture *t, const struct ranges *ranges, struct heard *heard) {
+    memset(heard, 0, sizeof *heard);
+    put_range(t, 0, 0);
+    for (uint32_t range = 0; range < ranges->count; range++) {
+        const uint32_t next = range + 1, window = ranges->window[range];
+        if (next < ranges->count) {
+            const bool last = window + 1 == ranges->windows;
+            put_range(t, next, last ? 0 : 1 + ranges->first_range[window + 1]);
+        }
+        hear_lease(t, ranges, range, ranges_place(ranges, range).count, heard);
+    }
+}
+
+static void test_an_epoch_of_windows(void **state) {
+    (void)state;
+    static struct heard heard;
+    struct fixture t;
+    struct ranges ranges;
+    begin_windows(&t, 3);
+    ranges_of(&t, &ranges);
+    hear_epoch(&t, &ranges, &heard);
+    for (uint32_t id = 1; id <= t.dataset.impressions; id++) {
+        assert_int_equal(heard.seen[id], 1);
+    }
+    struct usage usage = {0};
+    reader_usage(t.reader, &usage);
+    assert_true(usage.stage_s[STAGE_LOAD] > 0 && usage.stage_s[STAGE_CUT] > 0);
+    ranges_fini(&ranges);
+    end(&t);
+}
+
+/* Another reader, other leases: the last ranges first, from one window and another in turn, and
+ * evaluations between them. Same names, same batches. */
+static void test_batches_depend_on_names_only(void **state) {
+    (void)state;
+    static struct heard one, other;
+    struct fixture t;
+    struct ranges ranges;
+    begin_windows(&t, 3);
+    ranges_of(&t, &ranges);
+    hear_epoch(&t, &ranges, &one);
+    end(&t);
+    begin_windows(&t, 2);
+    memset(&other, 0, sizeof other);
+    for (uint32_t i = 0; i < ranges.count; i++) {
+        const uint32_t range = (uint32_t)((uint64_t)(ranges.count - i) * 7 % ranges.count);
+        if (other.digest[range][0] != 0) {
+            continue; /* 7 divides the count */
+        }
+        put_range(&t, range, 1 + i);
+        hear_lease(&t, &ranges, range, ranges_place(&ranges, range).count, &other);
+        for (uint32_t k = 0; k < BATCHES_MAX; k++) {
+            assert_int_equal(other.digest[range][k], one.digest[range][k]);
+        }
+    }
+    ranges_fini(&ranges);
+    end(&t);
+}
+
+/* A lease that max_steps cuts, and one of which a batch is done. */
+static void test_limit_and_done_in_a_range(void **state) {
+    (void)state;
+    static struct heard heard;
+    const uint8_t done[1] = {0x01};
+    struct fixture t;
+    struct ranges ranges;
+    memset(&heard, 0, sizeof heard);
+    begin_windows(&t, 2);
+    ranges_of(&t, &ranges);
+    const uint32_t range = 1, batches = ranges_place(&ranges, range).count;
+    assert_true(batches >= 2);
+    struct wire_lease lease = lease_of(LEASE_TRAIN, 1, range);
+    lease.batch_limit = 1;
+    assert_int_equal(put(&t, lease, NULL, 0), OK);
+    hear_lease(&t, &ranges, range, 1, &heard);
+    assert_int_not_equal(heard.digest[range][0], 0);
+    assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 1, range), done, sizeof done), OK);
+    hear_lease(&t, &ranges, range, batches - 1, &heard); /* none comes twice */
+    ranges_fini(&ranges);
+    end(&t);
+}
+
+static void test_damage_in_a_window(void **state) {
+    (void)state;
+    struct fixture t;
+    begin_windows(&t, 2);
+    damage(&t, 2);
+    put_range(&t, 0, 0);
+    assert_int_equal(take_until_failure(&t), ERR_CORRUPT);
+    assert_non_null(strstr(fail_text(), t.info[2].name));
+    end(&t);
+}
+
+/* Whatever it is at: loading the first window, or the next one, or cutting. */
+static void test_stop_with_windows(void **state) {
+    (void)state;
+    for (uint32_t taken = 0; taken < 40; taken++) {
+        struct fixture t;
+        struct reader_item item;
+        begin_windows(&t, 2);
+        for (uint32_t k = 0; k < 30; k++) {
+            put_range(&t, k, 40);
+        }
+        for (uint32_t i = 0; i < taken; i++) {
+            assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+            if (item.batch != NULL) {
+                reader_give_back(t.reader, item.batch);
+            }
+        }
+        end(&t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_shard_again),       cmocka_unit_test(test_train_and_eval),
-        cmocka_unit_test(test_limit_and_done),      cmocka_unit_test(test_pool_bounds),
-        cmocka_unit_test(test_stop_any_time),       cmocka_unit_test(test_damaged_shard),
-        cmocka_unit_test(test_wrong_leases),        cmocka_unit_test(test_no_data),
-        cmocka_unit_test(test_user_field),          cmocka_unit_test(test_failing_memory),
-        cmocka_unit_test(test_waiting_for_a_shard), cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_a_shard_again),
+        cmocka_unit_test(test_train_and_eval),
+        cmocka_unit_test(test_limit_and_done),
+        cmocka_unit_test(test_pool_bounds),
+        cmocka_unit_test(test_stop_any_time),
+        cmocka_unit_test(test_damaged_shard),
+        cmocka_unit_test(test_wrong_leases),
+        cmocka_unit_test(test_no_data),
+        cmocka_unit_test(test_user_field),
+        cmocka_unit_test(test_failing_memory),
+        cmocka_unit_test(test_waiting_for_a_shard),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_an_epoch_of_windows),
+        cmocka_unit_test(test_batches_depend_on_names_only),
+        cmocka_unit_test(test_limit_and_done_in_a_range),
+        cmocka_unit_test(test_damage_in_a_window),
+        cmocka_unit_test(test_stop_with_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
