@@ -58,6 +58,18 @@ static uint32_t oldest(const struct flight *f) {
     return oldest;
 }
 
+/* Whether another batch that was taken before this one has not begun either. Batches of a range
+ * that share bags are computed in the order in which they were taken, so they begin in this order. */
+static bool jumps_queue(const struct flight *f, const struct flight_slot *s) {
+    for (uint32_t i = 0; i < f->slots; i++) {
+        const struct flight_slot *other = &f->slot[i];
+        if (other->state == SLOT_HELD && other->train && other->order < s->order) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool next_is(const struct flight *f, enum slot_state state) {
     return f->next < f->slots && f->slot[f->next].state == state;
 }
@@ -79,7 +91,7 @@ static bool start_slot(struct flight *f, struct flight_order *o) {
     case ENTER:
         *o = (struct flight_order){FLIGHT_ENTER, f->at, !is_under_way(f)};
         f->may = s->state == SLOT_HELD && (!s->train || pulls_ahead(f, s));
-        return s->state == SLOT_HELD && !f->may;
+        return s->state == SLOT_HELD && !f->may && !jumps_queue(f, s);
     default: /* PULL */
         o->act = pulls_ahead(f, s) ? FLIGHT_PULL_ROWS : FLIGHT_PULL;
         o->slot = f->at++;

@@ -15,7 +15,8 @@
  *     HELD -> PULLING -arrived-> ROWS -entered-> PULLING_DENSE -arrived-> PULLED ...
  *
  * Orders come in turns. A turn fills and starts slots, passes the barrier, listens to the servers,
- * retires what is done, and computes the oldest batch, if that is pulled. Computing takes much
+ * retires what is done, and computes the oldest batch, if that is pulled. So training batches begin
+ * and are computed in the order in which they were taken. Computing takes much
  * longer than everything else; while it runs, the network threads of ZeroMQ carry the other slots'
  * bytes. With one slot (deterministic, synchronous) a pull sees every push before it: the sequence
  * is that of a plain single-threaded program.

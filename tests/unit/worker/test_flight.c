@@ -88,9 +88,8 @@ static void the_gate_holds_a_batch(void **state) {
     flight_init(&f, 2, false);
     expect_take(0, WAIT, FLIGHT_TOOK_TRAIN);
     expect_enter(0, WAIT, false);
-    expect_take(1, GO, FLIGHT_TOOK_TRAIN);
-    expect_enter(1, WAIT, false);
-    expect(FLIGHT_LISTEN, 0, GO); /* nothing was asked, no answer is due */
+    expect_take(1, GO, FLIGHT_TOOK_TRAIN); /* it does not ask before the older one has entered */
+    expect(FLIGHT_LISTEN, 0, GO);          /* nothing was asked, no answer is due */
     expect_enter(0, WAIT, true);
     expect(FLIGHT_PULL, 0, GO);
     expect_enter(1, GO, false);
@@ -99,6 +98,38 @@ static void the_gate_holds_a_batch(void **state) {
     expect(FLIGHT_COMPUTE, 0, GO);
     expect_enter(1, GO, false);
     expect(FLIGHT_LISTEN, 0, WAIT);
+}
+
+/* A batch in a lower slot does not overtake an older one that the gate holds. */
+static void batches_begin_in_order(void **state) {
+    (void)state;
+    flight_init(&f, 2, false);
+    expect_take(0, WAIT, FLIGHT_TOOK_TRAIN);
+    expect_enter(0, WAIT, true);
+    expect(FLIGHT_PULL, 0, GO);
+    expect_take(1, GO, FLIGHT_TOOK_TRAIN);
+    expect_enter(1, GO, false);
+    expect(FLIGHT_LISTEN, 0, WAIT);
+    flight_arrived(&f, 0);
+    expect(FLIGHT_COMPUTE, 0, GO);
+    expect_enter(1, GO, false);
+    expect(FLIGHT_LISTEN, 0, WAIT);
+    flight_arrived(&f, 0);
+    expect(FLIGHT_RETIRE, 0, GO);
+    expect_nothing(0, GO);
+    expect_enter(1, WAIT, false);
+    expect(FLIGHT_LISTEN, 0, GO);
+    expect_take(0, GO, FLIGHT_TOOK_TRAIN); /* younger: it does not ask */
+    expect_enter(1, WAIT, true);
+    expect(FLIGHT_PULL, 1, GO);
+    expect(FLIGHT_LISTEN, 0, WAIT);
+    expect_enter(0, GO, true);
+    expect(FLIGHT_PULL, 0, GO);
+    expect(FLIGHT_LISTEN, 0, WAIT);
+    flight_arrived(&f, 0); /* still the second to be computed */
+    expect(FLIGHT_LISTEN, 0, WAIT);
+    flight_arrived(&f, 1);
+    expect(FLIGHT_COMPUTE, 1, GO);
 }
 
 static void an_evaluation_neither_enters_nor_pushes(void **state) {
@@ -269,6 +300,7 @@ int main(void) {
         cmocka_unit_test(one_slot_is_a_plain_loop),
         cmocka_unit_test(the_oldest_is_computed_first),
         cmocka_unit_test(the_gate_holds_a_batch),
+        cmocka_unit_test(batches_begin_in_order),
         cmocka_unit_test(an_evaluation_neither_enters_nor_pushes),
         cmocka_unit_test(a_hybrid_job_pulls_in_two_steps),
         cmocka_unit_test(a_stop_leaves_everything),
