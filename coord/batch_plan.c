@@ -10,7 +10,8 @@ enum status batch_plan_epoch(const struct batch_plan *p, uint32_t epoch, uint32_
     for (uint32_t i = 0; i < r->count; i++) {
         const uint32_t batches = r->batches[order[i]];
         const uint64_t left = p->max_steps > before ? p->max_steps - before : 0;
-        limit[i] = left < batches ? (uint32_t)left : batches;
+        const bool whole = left > batches || (left > 0 && r->spec.share);
+        limit[i] = whole ? batches : (uint32_t)left;
         before += batches;
     }
     return OK;

@@ -4,7 +4,9 @@
  * The batches are those of `ranges` (common/job/ranges.h), once an epoch. --max-steps N means: the
  * job trains the first N batches in the order of the epochs. So each (epoch, range) has a limit
  * that is known in advance: batches below it belong to the job, the others do not. Asynchronous
- * workers then apply exactly N batches, no matter which worker takes which batch.
+ * workers then apply exactly N batches, no matter which worker takes which batch. If the batches of
+ * a range share bags, what they share is pushed by the last; so N is rounded up to the end of its
+ * range.
  */
 #pragma once
 

@@ -77,6 +77,18 @@ static enum status same_order(const struct config *was, const struct config *now
                       fail_text(), was->window, was->run);
 }
 
+/* What is shared may come from train.share_bags=auto, so the fields are compared. */
+static enum status same_shared(const struct coord *c, const struct config *was) {
+    static const char *const names[] = {
+        [SHARE_AUTO] = "auto", [SHARE_NEVER] = "never", [SHARE_ALWAYS] = "always"};
+    const struct shared_fields a = data_ranges_shared(was, &c->data);
+    const struct shared_fields b = data_ranges_shared(c->config, &c->data);
+    return memcmp(a.field, b.field, sizeof a.field) == 0
+               ? OK
+               : fail(ERR_CONFIG, "train.share_bags was %s, now %s", names[was->share_bags],
+                      names[c->config->share_bags]);
+}
+
 static enum status same_batches(struct coord *c, const struct manifest *m, const char *dir) {
     const struct ranges *r = &c->ranges;
     if (c->options->stream) {
@@ -95,6 +107,9 @@ static enum status same_batches(struct coord *c, const struct manifest *m, const
 static enum status same_settings(struct coord *c, const struct manifest *m, const char *dir,
                                  const struct config *before) {
     enum status status = c->options->stream ? OK : same_order(before, c->config);
+    if (status == OK && !c->options->stream) {
+        status = same_shared(c, before);
+    }
     if (status == OK) {
         TRY(same_batches(c, m, dir));
         status = same_config(before, c->config);

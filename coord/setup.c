@@ -105,6 +105,26 @@ static enum status make_plan(struct coord *c) {
     return batch_plan_job(&c->plan, &c->job_batches, &c->job_impressions);
 }
 
+static void say_shared(const struct coord *c) {
+    const struct shared_fields shared = data_ranges_shared(c->config, &c->data);
+    for (uint32_t f = 0; f < c->data.schema.user_count; f++) {
+        if (shared.field[f]) {
+            log_info("train.share_bags: field %s is pulled, pooled and pushed once per group and "
+                     "range",
+                     c->data.schema.fields[f].name);
+        }
+    }
+    if (c->ranges.spec.share && c->job_batches > c->plan.max_steps) {
+        log_info("train.max_steps=%llu: %llu batches will be trained, to the end of a range",
+                 (unsigned long long)c->plan.max_steps, (unsigned long long)c->job_batches);
+    }
+    if (c->config->share_bags == SHARE_ALWAYS && shared.count == 0) {
+        log_info("train.share_bags=always: nothing is shared, for want of a window, of a run, or "
+                 "of user fields known to have more than %u values a group",
+                 SHARE_FIELD_VALUES);
+    }
+}
+
 static enum status make_job_plan(struct coord *c) {
     struct job_plan *p = &c->job_plan;
     struct buf text = BUF_EMPTY;
@@ -211,6 +231,7 @@ enum status setup(struct coord *c) {
     TRY(read_data(c));
     say_correction(c);
     TRY(make_plan(c));
+    say_shared(c);
     TRY(sizes_of_names(c));
     TRY(make_directories(c));
     TRY(make_machines(c));

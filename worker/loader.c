@@ -20,7 +20,11 @@ static enum status loader_read_manifests(struct loader *l) {
         return OK;
     }
     TRY(dataset_read_all(&l->train, l->spec.data, NULL));
-    return l->spec.stream ? OK : data_ranges(&l->ranges, l->spec.config, &l->train);
+    if (l->spec.stream) {
+        return OK;
+    }
+    l->shared = data_ranges_shared(l->spec.config, &l->train);
+    return data_ranges(&l->ranges, l->spec.config, &l->train);
 }
 
 enum status loader_init(struct loader *l, const struct loader_spec *spec) {
@@ -191,12 +195,14 @@ static enum status load_mixed(struct loader *l, struct read_window *w) {
     enum status status = OK;
     struct window_builder *b = NULL;
     const struct config *c = l->spec.config;
+    const uint32_t *first_range = &l->ranges.first_range[w->key.window];
+    const uint32_t ranges = first_range[1] - first_range[0];
     const struct deal_spec spec = {.seed = c->seed,
                                    .epoch = w->key.epoch,
                                    .window = w->key.window,
                                    .run = c->run,
                                    .batches = ranges_window_batches(&l->ranges, w->key.window),
-                                   .blocks = 1};
+                                   .blocks = l->ranges.spec.share ? ranges : 1};
     TRY_OUT(window_begin(&b, l->spec.schema));
     TRY_OUT(add_slices(l, w, b));
     TRY_OUT(window_finish(b, &w->shard));

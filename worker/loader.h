@@ -24,9 +24,10 @@ struct loader_spec {
 };
 struct loader {
     struct loader_spec spec;
-    struct dataset train, eval; /* empty without directories */
-    struct ranges ranges;       /* of train; of a stream: none */
-    atomic_bool stop;           /* ends loader_load early */
+    struct dataset train, eval;  /* empty without directories */
+    struct ranges ranges;        /* of train; of a stream: none */
+    struct shared_fields shared; /* whose bags the batches of a range of train share */
+    atomic_bool stop;            /* ends loader_load early */
 };
 /* *spec is copied, what it points to is borrowed. Reads the manifests. fini accepts what init left.
  * ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_MEMORY, ERR_LIMIT. */

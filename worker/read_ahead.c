@@ -32,6 +32,7 @@ void reading_destroy(struct reading **x) {
         return;
     }
     mem_free(&(*x)->done);
+    batch_share_fini(&(*x)->share);
     mem_free(x);
 }
 
@@ -50,6 +51,14 @@ enum status read_ahead_init(struct read_ahead *a, bool mixed, struct batch *batc
         a->free[a->free_count++] = &batches[i];
     }
     return OK;
+}
+
+void read_ahead_share(struct read_ahead *a, uint32_t trainers) {
+    assert(trainers >= 1 && trainers <= READ_TRAINERS_MAX && 2 * trainers <= a->pool);
+    a->trainers = trainers;
+    for (uint32_t t = 0; t < trainers; t++) {
+        a->has[t].kind = LEASE_WAIT;
+    }
 }
 
 void read_ahead_fini(struct read_ahead *a) {
@@ -156,7 +165,7 @@ static struct read_window *find_place(struct read_ahead *a, enum lease_kind kind
         if (w->key.kind == LEASE_WAIT) {
             return w;
         }
-        const uint32_t at = needed_at(a, w->key);
+        const uint32_t at = w == a->cutting ? 0 : needed_at(a, w->key);
         if (at > last_needed || (last != NULL && at == last_needed && w->serial < last->serial)) {
             last = w;
             last_needed = at;
@@ -199,61 +208,130 @@ static uint32_t range_batches(const struct reading *x, const struct read_window 
     return left < x->place.count ? left : x->place.count;
 }
 
-bool read_ahead_cut(struct read_ahead *a, struct read_cut *cut) {
-    struct reading *x = a->first;
-    const struct read_window *w = x == NULL ? NULL : find_window(a, x->place.window);
-    if (a->closed || w == NULL || !w->loaded) {
+static bool lease_shares(const struct read_ahead *a, const struct wire_lease *lease) {
+    return a->trainers > 0 && lease->kind == LEASE_TRAIN;
+}
+
+/* Goes on to the first batch below `end` that is not done. If bags are shared, all are done or none
+ * counts as done. */
+static void skip_done(const struct read_ahead *a, struct reading *x, uint32_t end) {
+    const bool shares = lease_shares(a, &x->lease);
+    uint32_t at = x->at;
+    while (at < end && is_done(x, at)) {
+        at++;
+    }
+    x->at = !shares || (x->at == 0 && at == end) ? at : x->at;
+}
+
+static bool same_lease(const struct wire_lease *a, const struct wire_lease *b) {
+    return a->kind == b->kind && a->epoch == b->epoch && a->shard == b->shard &&
+           a->fence == b->fence;
+}
+
+/* Whether another batch of the lease may be cut now. */
+static bool may_cut(const struct read_ahead *a, const struct reading *x) {
+    uint32_t waiting = 0;
+    for (uint32_t i = 0; i < a->item_count && a->trainers > 0; i++) {
+        waiting += same_lease(&a->items[i].lease, &x->lease);
+    }
+    return a->free_count > 0 && (a->trainers == 0 || waiting < a->pool / (2 * a->trainers));
+}
+
+/* Whether anything is to be done for the lease now: a batch, or its end mark. */
+static bool cut_of(struct read_ahead *a, struct reading *x, struct read_cut *cut) {
+    const struct read_window *w = find_window(a, x->place.window);
+    if (w == NULL || !w->loaded) {
         return false;
     }
     const uint32_t batches = range_batches(x, w);
     const uint32_t end = batches < x->lease.batch_limit ? batches : x->lease.batch_limit;
-    while (x->at < end && is_done(x, x->at)) {
-        x->at++;
-    }
-    if (x->at < end && a->free_count == 0) {
+    skip_done(a, x, end);
+    if (x->at < end && !may_cut(a, x)) {
         return false;
     }
-    *cut = (struct read_cut){.lease = x, .window = w, .lease_batches = batches};
+    *cut = (struct read_cut){
+        .lease = x, .window = w, .shares = lease_shares(a, &x->lease), .lease_batches = batches};
     if (x->at < end) {
         cut->batch = a->free[--a->free_count];
         cut->begins = w->serial != a->cut_serial;
         a->cut_serial = w->serial;
     }
+    a->cutting = w;
     return true;
 }
 
+bool read_ahead_cut(struct read_ahead *a, struct read_cut *cut) {
+    const uint32_t in_turn = a->trainers > 0 ? a->trainers : 1;
+    struct reading *x = a->closed ? NULL : a->first;
+    for (uint32_t i = 0; i < in_turn && x != NULL; i++, x = x->next) {
+        if (cut_of(a, x, cut)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void queue_item(struct read_ahead *a, struct reader_item item) {
-    const uint32_t cap = a->pool + READ_LEASES_MAX;
-    assert(a->item_count < cap);
-    a->items[(a->item_first + a->item_count++) % cap] = item;
+    assert(a->item_count < a->pool + READ_LEASES_MAX);
+    a->items[a->item_count++] = item;
+    a->cutting = NULL;
 }
 
 void read_ahead_batch(struct read_ahead *a, const struct read_cut *cut) {
     struct reading *x = cut->lease;
-    assert(x == a->first);
     x->at++;
     x->queued++;
     queue_item(a, (struct reader_item){.batch = cut->batch, .lease = x->lease});
 }
 
 void read_ahead_end(struct read_ahead *a, const struct read_cut *cut) {
-    struct reading *x = cut->lease;
-    assert(x == a->first);
+    struct reading *x = cut->lease, **at = &a->first;
     queue_item(a, (struct reader_item){.lease = x->lease, .lease_batches = x->queued});
-    a->first = x->next;
+    while (*at != x) {
+        at = &(*at)->next;
+    }
+    *at = x->next;
     reading_destroy(&x);
 }
 
 /* --- for the trainers ------------------------------------------------------------------------- */
 
-enum status read_ahead_take(struct read_ahead *a, struct reader_item *item) {
-    if (a->item_count == 0) {
+static bool is_taken(const struct read_ahead *a, const struct wire_lease *lease) {
+    uint32_t t = 0;
+    while (t < a->trainers && !same_lease(&a->has[t], lease)) {
+        t++;
+    }
+    return t < a->trainers;
+}
+
+/* The first item that the trainer may take; item_count: there is none. One that has a lease takes
+ * nothing of others. */
+static uint32_t find_item(const struct read_ahead *a, uint32_t trainer) {
+    uint32_t i = 0;
+    if (a->trainers == 0 || a->has[trainer].kind == LEASE_WAIT) {
+        while (i < a->item_count && is_taken(a, &a->items[i].lease)) {
+            i++;
+        }
+        return i;
+    }
+    while (i < a->item_count && !same_lease(&a->items[i].lease, &a->has[trainer])) {
+        i++;
+    }
+    return i;
+}
+
+enum status read_ahead_take(struct read_ahead *a, uint32_t trainer, struct reader_item *item) {
+    const uint32_t i = find_item(a, trainer);
+    if (i == a->item_count) {
         return a->closed ? failure_of(a) : ERR_TIMEOUT;
     }
-    *item = a->items[a->item_first];
-    a->item_first = (a->item_first + 1) % (a->pool + READ_LEASES_MAX);
-    a->item_count--;
+    *item = a->items[i];
+    memmove(&a->items[i], &a->items[i + 1], (--a->item_count - i) * sizeof *a->items);
     a->leases -= item->batch == NULL;
+    if (lease_shares(a, &item->lease)) {
+        a->has[trainer] = item->lease;
+        a->has[trainer].kind = item->batch == NULL ? LEASE_WAIT : LEASE_TRAIN;
+    }
     return OK;
 }
 

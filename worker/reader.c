@@ -76,6 +76,25 @@ static enum status loader_run(void *arg) {
 
 /* --- the cutter ------------------------------------------------------------------------------- */
 
+/* The positions of batches [first, first + count) of the window. */
+struct positions {
+    uint32_t begin, end;
+};
+static struct positions positions_of(const struct read_window *w, uint32_t first, uint32_t count) {
+    const uint32_t n = w->shard.impressions;
+    return (struct positions){plan_begin(n, w->batches, first),
+                              plan_begin(n, w->batches, first + count)};
+}
+
+static enum status cut_shared(struct reader *r, const struct read_cut *cut, struct positions p) {
+    struct reading *x = cut->lease;
+    if (x->at == 0) {
+        const struct positions all = positions_of(cut->window, x->place.first, cut->lease_batches);
+        TRY(batch_cutter_share(r->cutter, all.begin, all.end, r->loader.shared.field, &x->share));
+    }
+    return batch_cut_shared(r->cutter, p.begin, p.end, &x->share, cut->batch);
+}
+
 static enum status cut_batch(struct reader *r, const struct read_cut *cut) {
     const struct reading *x = cut->lease;
     const struct read_window *w = cut->window;
@@ -90,9 +109,8 @@ static enum status cut_batch(struct reader *r, const struct read_cut *cut) {
     b->name = (struct batch_name){x->lease.epoch, x->lease.shard, x->at};
     b->fence = x->lease.fence;
     b->shard_batches = cut->lease_batches;
-    const uint32_t k = x->place.first + x->at;
-    return batch_cut(r->cutter, plan_begin(w->shard.impressions, w->batches, k),
-                     plan_begin(w->shard.impressions, w->batches, k + 1), b);
+    const struct positions p = positions_of(w, x->place.first + x->at, 1);
+    return cut->shares ? cut_shared(r, cut, p) : batch_cut(r->cutter, p.begin, p.end, b);
 }
 
 /* False: the reader is closed. */
@@ -121,10 +139,10 @@ static enum status cutter_run(void *arg) {
         if (cut.batch != NULL) {
             read_ahead_batch(&r->ahead, &cut);
         } else {
-            read_ahead_end(&r->ahead, &cut); /* a window may have become idle */
-            pthread_cond_signal(&r->to_load);
+            read_ahead_end(&r->ahead, &cut);
         }
-        pthread_cond_signal(&r->to_take);
+        pthread_cond_signal(&r->to_load);    /* a window may have become idle */
+        pthread_cond_broadcast(&r->to_take); /* it may be one trainer's alone */
         pthread_mutex_unlock(&r->lock);
     }
     return OK;
@@ -154,6 +172,9 @@ static enum status reader_begin(struct reader *r) {
     TRY(batch_cutter_create(&r->cutter));
     TRY(mem_array(&r->batches, ahead));
     TRY(read_ahead_init(&r->ahead, loader_mixes(&r->loader), r->batches, ahead));
+    if (reader_shares(r)) {
+        read_ahead_share(&r->ahead, r->spec.trainers);
+    }
     TRY(thread_start(&r->loader_thread, "loader", loader_run, r));
     return thread_start(&r->cutter_thread, "cutter", cutter_run, r);
 }
@@ -211,16 +232,21 @@ enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, c
     return status;
 }
 
-enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms) {
+enum status reader_take(struct reader *r, uint32_t trainer, struct reader_item *item,
+                        uint64_t timeout_ms) {
     const struct timespec until = thread_cond_until(timeout_ms);
     bool late = timeout_ms == 0;
     enum status status;
     pthread_mutex_lock(&r->lock);
-    while ((status = read_ahead_take(&r->ahead, item)) == ERR_TIMEOUT && !late) {
+    while ((status = read_ahead_take(&r->ahead, trainer, item)) == ERR_TIMEOUT && !late) {
         late = pthread_cond_timedwait(&r->to_take, &r->lock, &until) != 0;
     }
     pthread_mutex_unlock(&r->lock);
     return status;
+}
+
+bool reader_shares(const struct reader *r) {
+    return r->loader.shared.count > 0;
 }
 
 void reader_give_back(struct reader *r, struct batch *b) {

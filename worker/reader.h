@@ -12,7 +12,8 @@
 
 struct reader_spec {
     struct loader_spec loader;
-    uint32_t batches_ahead; /* pool size */
+    uint32_t batches_ahead; /* pool size; at least 2 for each trainer */
+    uint32_t trainers;      /* that take batches */
 };
 struct reader;
 enum status reader_start(struct reader **r, const struct reader_spec *spec);
@@ -22,8 +23,11 @@ void reader_stop(struct reader **r);
  * failure. */
 enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, const void *done,
                              size_t done_bytes);
-/* ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
-enum status reader_take(struct reader *r, struct reader_item *item, uint64_t timeout_ms);
+/* For a trainer, 0 .. trainers - 1. ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
+enum status reader_take(struct reader *r, uint32_t trainer, struct reader_item *item,
+                        uint64_t timeout_ms);
+/* True if the batches of a range share bags: then all of them go to one trainer, in order. */
+bool reader_shares(const struct reader *r);
 void reader_give_back(struct reader *r, struct batch *b);
 /* True if nothing can be done until the window that is being read has come: nobody holds a batch. */
 bool reader_waits(struct reader *r);

@@ -17,6 +17,7 @@
 struct slot {
     struct reader_item item; /* its batch is NULL after it was given back */
     struct transfer *transfer;
+    struct transfer *bags; /* pulls the shared fields' rows of a range's first batch; or NULL */
     float *logit_a, *logit_b;
     size_t logit_cap;
     struct loss_sums sums;
@@ -86,7 +87,7 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
     struct held_leases *held = t->spec->held;
     *took = FLIGHT_TOOK_NONE;
     lap(&t->laps, STAGE_RETIRE);
-    enum status status = reader_take(t->spec->reader, &s->item, timeout_ms);
+    enum status status = reader_take(t->spec->reader, t->spec->index, &s->item, timeout_ms);
     lap(&t->laps, STAGE_WAIT);
     if (status == ERR_TIMEOUT || status == ERR_CLOSED) {
         *took = status == ERR_CLOSED ? FLIGHT_TOOK_LAST : FLIGHT_TOOK_NONE;
@@ -115,19 +116,45 @@ static enum status ask_gate(struct trainer *t, uint64_t timeout_ms) {
     return status == ERR_TIMEOUT || status == ERR_CLOSED ? OK : status;
 }
 
-static enum status pull_batch(struct trainer *t, struct slot *s, enum flight_act act) {
-    const struct batch *b = s->item.batch;
-    const uint64_t *ids[FIELDS_MAX];
-    uint32_t count[FIELDS_MAX];
+/* Whether the rows of a field are read but not pushed by the batch: a later one does that. */
+static bool only_reads(const struct batch *b, uint32_t f) {
+    return b->field[f].shared && b->shared_first && !b->shared_last;
+}
+
+/* The keys of the fields of which only_reads is `reading`; returns how many. */
+static uint32_t batch_keys(const struct batch *b, bool reading, const uint64_t **ids,
+                           uint32_t *count) {
+    uint32_t keys = 0;
     for (uint32_t f = 0; f < b->fields; f++) {
         ids[f] = b->field[f].ids;
-        count[f] = b->field[f].unique;
+        count[f] = only_reads(b, f) == reading ? b->field[f].unique : 0;
+        keys += count[f];
     }
+    return keys;
+}
+
+/* A push names all that its pull asked for. So what is only read has a pull of its own. */
+static enum status pull_bags(struct trainer *t, struct slot *s) {
+    const uint64_t *ids[FIELDS_MAX];
+    uint32_t count[FIELDS_MAX];
+    if (batch_keys(s->item.batch, true, ids, count) == 0) {
+        return OK;
+    }
+    TRY(s->bags == NULL ? client_transfer(t->client, &s->bags) : OK);
+    TRY(transfer_pull(s->bags, ids, count, false, false));
+    return client_send(t->client, s->bags);
+}
+
+static enum status pull_batch(struct trainer *t, struct slot *s, enum flight_act act) {
+    const uint64_t *ids[FIELDS_MAX];
+    uint32_t count[FIELDS_MAX];
     if (act == FLIGHT_PULL_DENSE) {
         transfer_pull_dense(s->transfer);
     } else {
+        batch_keys(s->item.batch, false, ids, count);
         TRY(transfer_pull(s->transfer, ids, count, s->item.lease.kind == LEASE_TRAIN,
                           act == FLIGHT_PULL));
+        TRY(pull_bags(t, s));
     }
     TRY(client_send(t->client, s->transfer));
     lap(&t->laps, STAGE_ASK);
@@ -137,7 +164,9 @@ static enum status pull_batch(struct trainer *t, struct slot *s, enum flight_act
 static enum status listen_to_servers(struct trainer *t, uint64_t timeout_ms) {
     TRY(client_step(t->client, timeout_ms));
     for (uint32_t i = 0; i < t->spec->in_flight; i++) {
-        if (flight_awaits(&t->flight, i) && t->slot[i].transfer->asks_waiting == 0) {
+        const struct slot *s = &t->slot[i];
+        if (flight_awaits(&t->flight, i) && s->transfer->asks_waiting == 0 &&
+            (s->bags == NULL || s->bags->asks_waiting == 0)) {
             flight_arrived(&t->flight, i);
         }
     }
@@ -157,7 +186,7 @@ static void gradient_views(struct trainer *t, const struct batch *b, float **dro
     float *at = t->gradients;
     for (uint32_t f = 0; f < b->fields; f++) {
         drows[f] = at;
-        at += (size_t)b->field[f].unique * t->spec->client.layout->dim[f];
+        at += only_reads(b, f) ? 0 : (size_t)b->field[f].unique * t->spec->client.layout->dim[f];
     }
     *ddense = at;
 }
@@ -168,7 +197,7 @@ static enum status compute_batch(struct trainer *t, struct slot *s) {
     const float *rows[FIELDS_MAX];
     size_t floats = layout->count;
     for (uint32_t f = 0; f < b->fields; f++) {
-        rows[f] = transfer_rows(s->transfer, f);
+        rows[f] = transfer_rows(only_reads(b, f) && s->bags != NULL ? s->bags : s->transfer, f);
         floats += (size_t)b->field[f].unique * layout->dim[f];
     }
     TRY(grow_logits(s, b->impressions));
@@ -278,6 +307,9 @@ static enum status retire_batch(struct trainer *t, struct slot *s) {
                            &unseen));
     give_batch_back(t, s);
     transfer_reset(s->transfer);
+    if (s->bags != NULL) {
+        transfer_reset(s->bags);
+    }
     lap(&t->laps, STAGE_RETIRE);
     return OK;
 }

@@ -70,6 +70,7 @@ static uint32_t batches_in_flight(const struct worker *w) {
 
 static enum status start_reader(struct worker *w) {
     const struct worker_options *o = w->options;
+    const uint32_t ahead = w->threads > BATCHES_AHEAD ? w->threads : BATCHES_AHEAD;
     struct reader_spec spec = {
         .loader =
             {
@@ -81,7 +82,8 @@ static enum status start_reader(struct worker *w) {
                     w->config.sample_correction == CORRECT_WEIGHT ? w->plan.sample_rate : 1,
                 .stream = w->plan.stream,
             },
-        .batches_ahead = BATCHES_AHEAD + w->threads * batches_in_flight(w),
+        .batches_ahead = ahead + w->threads * batches_in_flight(w),
+        .trainers = w->threads,
     };
     return reader_start(&w->reader, &spec);
 }
@@ -199,6 +201,12 @@ static enum status ask_lease(struct worker *w, const struct wire_lease *returned
     return link_request(w->role.link, &m, NULL, 0, NULL, 0, &id);
 }
 
+/* Trainers that have a range each need as many, and one ahead. */
+static uint32_t leases_wanted(const struct worker *w) {
+    const uint32_t each = w->threads < READ_LEASES_MAX ? w->threads + 1 : READ_LEASES_MAX;
+    return reader_shares(w->reader) && each > LEASES_HELD ? each : LEASES_HELD;
+}
+
 /* Returns complete leases and asks for more. Only one question at a time keeps the order simple. */
 static enum status lease_step(struct worker *w) {
     if (w->asking || w->owed != NULL) {
@@ -217,7 +225,7 @@ static enum status lease_step(struct worker *w) {
         }
         return ask_lease(w, &lease);
     }
-    if (w->leases < LEASES_HELD && clock_mono_ms() >= w->ask_at_ms) {
+    if (w->leases < leases_wanted(w) && clock_mono_ms() >= w->ask_at_ms) {
         return ask_lease(w, NULL);
     }
     return OK;

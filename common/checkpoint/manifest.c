@@ -201,6 +201,7 @@ enum status manifest_decode(struct manifest *m, const void *data, size_t bytes) 
 enum status manifest_config(const struct manifest *m, const char *dir, struct config *out) {
     config_default(out);
     out->window = out->run = 0;
+    out->share_bags = SHARE_NEVER;
     return config_parse(out, dir, m->config_text);
 }
 

@@ -34,13 +34,31 @@ static uint32_t window_impressions(const struct config *config, const struct dat
     return fit < 1 ? 1 : fit < config->window ? (uint32_t)fit : config->window;
 }
 
+struct shared_fields data_ranges_shared(const struct config *config, const struct dataset *data) {
+    struct shared_fields shared = {0};
+    uint64_t values = 0;
+    if (config->share_bags == SHARE_NEVER || config->run == 0 ||
+        window_impressions(config, data) == 0) {
+        return shared;
+    }
+    for (uint32_t f = 0; f < data->schema.user_count; f++) {
+        values += data->field_values[f];
+        shared.field[f] = data->field_values[f] > SHARE_FIELD_VALUES * data->groups;
+        shared.count += shared.field[f];
+    }
+    const bool some =
+        config->share_bags == SHARE_ALWAYS || values > SHARE_SIDE_VALUES * data->groups;
+    return some ? shared : (struct shared_fields){0};
+}
+
 enum status data_ranges(struct ranges *r, const struct config *config, const struct dataset *data) {
     enum status status = OK;
     struct ranges_shard *shard = NULL;
     const struct ranges_spec spec = {.seed = config->seed,
                                      .shuffle = config->shuffle,
                                      .batch = config->batch,
-                                     .window = window_impressions(config, data)};
+                                     .window = window_impressions(config, data),
+                                     .share = data_ranges_shared(config, data).count > 0};
     *r = (struct ranges){0};
     TRY_OUT(mem_array(&shard, data->shard_count));
     for (uint32_t s = 0; s < data->shard_count; s++) {

@@ -10,6 +10,19 @@
  * trained on, and the next. */
 #define WINDOW_BYTES_MAX ((uint64_t)256 << 20)
 
+/* The user fields whose bags the batches of a range share: they are pulled and pooled by the first
+ * batch, once for each group of the range, and pushed by the last (worker/model/model.h). What is
+ * shared are fields of more than SHARE_FIELD_VALUES a group on average, in a job with a window and
+ * a run. train.share_bags=auto: only if user sides have more than SHARE_SIDE_VALUES. */
+#define SHARE_FIELD_VALUES 2
+#define SHARE_SIDE_VALUES  100
+struct shared_fields {
+    uint32_t count;
+    bool field[FIELDS_MAX];
+};
+/* None, if the manifest does not say how many values fields have. */
+struct shared_fields data_ranges_shared(const struct config *config, const struct dataset *data);
+
 /* How many impressions of a shard the model trains on. ERR_LIMIT. */
 enum status data_ranges_shard(const struct config *config, const struct dataset *data,
                               const struct shard_info *info, struct ranges_shard *out);

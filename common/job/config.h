@@ -51,6 +51,7 @@ struct config {
     bool shuffle, deterministic;
     uint32_t window; /* impressions mixed together (ranges.h); 0: within a shard only */
     uint32_t run;    /* impressions of a group in a batch, at most (deal.h); 0: no limit */
+    enum share_bags share_bags; /* of groups, once a range (data_ranges.h) */
     enum sample_correction sample_correction;
     enum consistency consistency;
     /* [compute] */

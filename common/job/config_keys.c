@@ -78,7 +78,7 @@ const struct config_key config_keys[] = {
            "impressions a batch; of the log's, where a model trains on a share of them"),
     NUMBER("train", "epochs", KIND_U32, C(epochs), "1", 1, 1e6, "passes over the data"),
     NUMBER("train", "max_steps", KIND_LIMIT, C(max_steps), "none", 0, 1e15,
-           "batches; none: no limit"),
+           "batches, rounded up where they share bags; none: no limit"),
     NUMBER("train", "seed", KIND_U64, C(seed), "1", 0, U64_TOP, "of initial values and order"),
     SWITCH("train", "shuffle", C(shuffle), "true",
            "order of shards and of groups, anew each epoch"),
@@ -86,6 +86,10 @@ const struct config_key config_keys[] = {
            "shuffle: impressions, drawn from many shards, that are mixed; 0: within a shard only"),
     NUMBER("train", "run", KIND_U32, C(run), "0", 0, 1e6,
            "with a window: impressions of a group in a batch, at most; 0: groups stay whole"),
+    CHOICE(
+        "train", "share_bags", C(share_bags), "auto", "auto|never|always",
+        "with a run: user fields of many values are pulled, pooled and pushed once per group and "
+        "block of up to 32 batches; auto: if user sides have over 100 values"),
     SWITCH("train", "deterministic", C(deterministic), "false", "one order of batches and applies"),
     CHOICE("train", "sample_correction", C(sample_correction), "weight", "weight|predict",
            "of a log that kept a share of the unclicked impressions: each counts more, or p_ctr is "

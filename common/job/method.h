@@ -40,6 +40,8 @@ enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS *
 /* How to correct for unclicked impressions that a log did not keep (struct dataset's sample_rate):
  * give each kept one more weight, or correct p_ctr. */
 enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
+/* Whether user fields of many values are pulled, pooled and pushed once a range (data_ranges.h). */
+enum share_bags { SHARE_AUTO, SHARE_NEVER, SHARE_ALWAYS };
 /* How to handle conversions that come late (worker/model/loss_delay.c). */
 enum delay_method {
     DELAY_NONE,

@@ -74,9 +74,10 @@ static void lay_out(struct ranges *r) {
 
 /* So many that an epoch has RANGES_AT_LEAST ranges, but 1 to RANGE_BATCHES. */
 static uint32_t batches_of_range(const struct ranges *r) {
+    const uint32_t most = r->spec.share ? SHARED_RANGE_BATCHES : RANGE_BATCHES;
     const uint64_t batches = (r->impressions + r->spec.batch - 1) / r->spec.batch;
-    const uint64_t each = batches / RANGES_AT_LEAST;
-    return each < 1 ? 1 : each > RANGE_BATCHES ? RANGE_BATCHES : (uint32_t)each;
+    const uint64_t each = batches / (r->spec.share ? SHARED_RANGES_AT_LEAST : RANGES_AT_LEAST);
+    return each < 1 ? 1 : each > most ? most : (uint32_t)each;
 }
 
 static enum status ranges_fill(struct ranges *r, const struct ranges_shard *shard,

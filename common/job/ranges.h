@@ -29,12 +29,16 @@
 #define RANGES_OPEN_SHARDS 64
 #define RANGE_BATCHES      16 /* of a range, at most */
 #define RANGES_AT_LEAST    64 /* ranges get shorter, so that an epoch has as many */
+/* The same, if the batches of a range share bags (data_ranges.h): fewer updates of these rows. */
+#define SHARED_RANGE_BATCHES   32
+#define SHARED_RANGES_AT_LEAST 16
 
 struct ranges_spec {
     uint64_t seed;
     bool shuffle;
     uint32_t batch;  /* impressions of a batch, at most, if the model trains on all of them */
     uint32_t window; /* impressions of a window, at most; 0: in order */
+    bool share;      /* the batches of a range share bags; needs a window */
 };
 struct ranges_shard {
     uint32_t impressions; /* of the shard's file */

@@ -120,6 +120,7 @@ void job_init(void *line) {
     j->progress_fd = -1;
     config_default(&j->config);
     j->config.window = j->config.run = NOT_GIVEN;
+    j->config.share_bags = (enum share_bags)NOT_GIVEN;
 }
 
 /* Where a resumed job would start; ERR_NOT_FOUND: nowhere. */
@@ -151,6 +152,9 @@ static enum status settle_order(struct job *j) {
     }
     if (j->config.run == NOT_GIVEN) {
         j->config.run = from->run;
+    }
+    if (j->config.share_bags == (enum share_bags)NOT_GIVEN) {
+        j->config.share_bags = from->share_bags;
     }
     mem_free(&from);
     return OK;

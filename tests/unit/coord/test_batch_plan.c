@@ -59,6 +59,34 @@ static void limits_and_job(void **state) {
     assert_int_equal(job_impressions, 3 * 96);
 }
 
+/* No range whose batches share bags is left open. */
+static void shared_ranges_are_whole(void **state) {
+    (void)state;
+    const struct ranges_spec spec = {
+        .seed = SEED, .shuffle = true, .batch = 10, .window = 1000000, .share = true};
+    const struct ranges_shard shard = {2000, 2000};
+    ranges_fini(&ranges);
+    assert_int_equal(ranges_init(&ranges, &spec, &shard, 1), OK);
+    assert_int_equal(ranges.epoch_batches, 200);
+    for (uint64_t max_steps = 0; max_steps < 450; max_steps++) {
+        const struct batch_plan p = {.ranges = &ranges, .epochs = 2, .max_steps = max_steps};
+        uint64_t job_batches, job_impressions, want = 0;
+        uint32_t order[200], limit[200];
+        for (uint32_t e = 0; e < 2; e++) {
+            assert_int_equal(batch_plan_epoch(&p, e, order, limit), OK);
+            for (uint32_t i = 0; i < ranges.count; i++) {
+                assert_int_equal(limit[i], want < max_steps ? ranges.batches[order[i]] : 0);
+                want += limit[i];
+            }
+        }
+        assert_int_equal(batch_plan_job(&p, &job_batches, &job_impressions), OK);
+        assert_int_equal(job_batches, want);
+        assert_true(want >= max_steps || want == 400);
+        assert_true(want < max_steps + SHARED_RANGE_BATCHES);
+        assert_int_equal(job_impressions, 10 * want);
+    }
+}
+
 /* Any set of names, also with holes and of later epochs. */
 static void impressions_of_names(void **state) {
     (void)state;
@@ -89,6 +117,7 @@ static void impressions_of_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_and_job),
+        cmocka_unit_test(shared_ranges_are_whole),
         cmocka_unit_test(impressions_of_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

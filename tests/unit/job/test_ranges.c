@@ -32,6 +32,15 @@ static struct ranges make(uint32_t shards, uint32_t batch, uint32_t window, bool
     return r;
 }
 
+/* Batches of a range share bags. */
+static struct ranges make_shared(uint32_t shards, uint32_t batch, uint32_t window) {
+    struct ranges r;
+    const struct ranges_spec spec = {
+        .seed = 7, .shuffle = true, .batch = batch, .window = window, .share = true};
+    assert_int_equal(ranges_init(&r, &spec, sizes, shards), OK);
+    return r;
+}
+
 /* Every impression of every shard is in exactly one window of an epoch, and a window's slices have
  * the size that the plan says. */
 static void windows_tile(const struct ranges *r, uint32_t epoch) {
@@ -71,7 +80,7 @@ static void ranges_tile(const struct ranges *r) {
         assert_true(first ? place.first == 0
                           : place.first == ranges_place(r, i - 1).first + r->batches[i - 1]);
         assert_int_equal(place.count, r->batches[i]);
-        assert_true(r->spec.window == 0 || place.count <= RANGE_BATCHES);
+        assert_true(r->spec.window == 0 || place.count <= RANGE_BATCHES || r->spec.share);
         if (i + 1 == r->first_range[window + 1]) {
             assert_int_equal(place.first + place.count, ranges_window_batches(r, window));
         }
@@ -179,6 +188,13 @@ static void test_count(void **state) {
     ranges_fini(&r);
     r = make(1, 1, 1000000, true);
     assert_int_equal(r.count, 100 * 64 / RANGE_BATCHES);
+    ranges_fini(&r);
+    r = make_shared(1, 1, 1000000); /* longer ones, and fewer, if they share bags */
+    assert_int_equal(r.count, 100 * 64 / SHARED_RANGE_BATCHES);
+    ranges_fini(&r);
+    r = make_shared(1, 64, 1000000);
+    assert_int_equal(r.count, (100 + 5) / 6);
+    ranges_tile(&r);
     ranges_fini(&r);
 }
 

@@ -126,7 +126,7 @@ static void expect_no_cut(void) {
 
 static struct batch *take_batch(uint64_t fence) {
     struct reader_item item;
-    assert_int_equal(read_ahead_take(&a, &item), OK);
+    assert_int_equal(read_ahead_take(&a, 0, &item), OK);
     assert_non_null(item.batch);
     assert_int_equal(item.lease.fence, fence);
     return item.batch;
@@ -134,7 +134,7 @@ static struct batch *take_batch(uint64_t fence) {
 
 static void take_end(uint64_t fence, uint32_t lease_batches) {
     struct reader_item item;
-    assert_int_equal(read_ahead_take(&a, &item), OK);
+    assert_int_equal(read_ahead_take(&a, 0, &item), OK);
     assert_null(item.batch);
     assert_int_equal(item.lease.fence, fence);
     assert_int_equal(item.lease_batches, lease_batches);
@@ -142,7 +142,7 @@ static void take_end(uint64_t fence, uint32_t lease_batches) {
 
 static void expect_nothing(enum status status) {
     struct reader_item item;
-    assert_int_equal(read_ahead_take(&a, &item), status);
+    assert_int_equal(read_ahead_take(&a, 0, &item), status);
 }
 
 static void a_lease_s_batches_come_in_order(void **state) {
@@ -585,7 +585,7 @@ static void play_put(struct player *p) {
 
 static void play_take(struct player *p) {
     struct reader_item item;
-    if (read_ahead_take(&a, &item) != OK) {
+    if (read_ahead_take(&a, 0, &item) != OK) {
         return;
     }
     assert_int_equal(item.lease.fence, p->ended); /* leases end in their order */

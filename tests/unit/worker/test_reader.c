@@ -98,13 +98,13 @@ static void check_lease(struct fixture *t, struct wire_lease lease, uint64_t ski
     struct reader_item item;
     for (uint32_t k = 0; k < e.batches && k < lease.batch_limit; k++) {
         if ((skip >> k & 1) == 0) {
-            assert_int_equal(reader_take(t->reader, &item, TAKE_MS), OK);
+            assert_int_equal(reader_take(t->reader, 0, &item, TAKE_MS), OK);
             check_item(&e, &item, &lease, k);
             reader_give_back(t->reader, item.batch);
             queued++;
         }
     }
-    assert_int_equal(reader_take(t->reader, &item, TAKE_MS), OK);
+    assert_int_equal(reader_take(t->reader, 0, &item, TAKE_MS), OK);
     assert_null(item.batch);
     assert_int_equal(item.lease_batches, queued);
     assert_int_equal(item.lease.shard, lease.shard);
@@ -125,7 +125,7 @@ static void test_train_and_eval(void **state) {
         check_lease(&t, leases[k], 0);
     }
     struct reader_item item;
-    assert_int_equal(reader_take(t.reader, &item, 10), ERR_TIMEOUT);
+    assert_int_equal(reader_take(t.reader, 0, &item, 10), ERR_TIMEOUT);
     end(&t);
 }
 
@@ -174,11 +174,11 @@ static void test_pool_bounds(void **state) {
     begin(&t, 2);
     assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 0), NULL, 0), OK);
     struct reader_item item[3];
-    assert_int_equal(reader_take(t.reader, &item[0], TAKE_MS), OK);
-    assert_int_equal(reader_take(t.reader, &item[1], TAKE_MS), OK);
-    assert_int_equal(reader_take(t.reader, &item[2], 50), ERR_TIMEOUT);
+    assert_int_equal(reader_take(t.reader, 0, &item[0], TAKE_MS), OK);
+    assert_int_equal(reader_take(t.reader, 0, &item[1], TAKE_MS), OK);
+    assert_int_equal(reader_take(t.reader, 0, &item[2], 50), ERR_TIMEOUT);
     reader_give_back(t.reader, item[0].batch);
-    assert_int_equal(reader_take(t.reader, &item[2], TAKE_MS), OK);
+    assert_int_equal(reader_take(t.reader, 0, &item[2], TAKE_MS), OK);
     assert_ptr_equal(item[2].batch, item[0].batch);
     end(&t);
 }
@@ -193,7 +193,7 @@ static void test_stop_any_time(void **state) {
         }
         for (int i = 0; i < taken; i++) {
             struct reader_item item;
-            assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+            assert_int_equal(reader_take(t.reader, 0, &item, TAKE_MS), OK);
             if (item.batch != NULL && taken % 2 == 0) {
                 reader_give_back(t.reader, item.batch);
             } else if (i == 1) {
@@ -220,7 +220,7 @@ static void damage(const struct fixture *t, uint32_t shard) {
 static enum status take_until_failure(struct fixture *t) {
     for (;;) {
         struct reader_item item;
-        enum status status = reader_take(t->reader, &item, TAKE_MS);
+        enum status status = reader_take(t->reader, 0, &item, TAKE_MS);
         if (status != OK) {
             return status;
         }
@@ -287,7 +287,7 @@ static void test_user_field(void **state) {
     assert_int_equal(reader_start(&t.reader, &spec), OK);
     assert_int_equal(put(&t, lease_of(LEASE_EVAL, 0, 0), NULL, 0), OK);
     struct reader_item item;
-    assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+    assert_int_equal(reader_take(t.reader, 0, &item, TAKE_MS), OK);
     for (uint32_t i = 0; i < item.batch->impressions; i++) {
         assert_int_equal(item.batch->user[i], 500 + item.batch->group_of[i]);
     }
@@ -350,7 +350,7 @@ static void test_waiting_for_a_shard(void **state) {
     assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 1), NULL, 0), OK);
     assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 2), NULL, 0), OK);
     do {
-        assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+        assert_int_equal(reader_take(t.reader, 0, &item, TAKE_MS), OK);
         if (item.batch != NULL) {
             assert_false(reader_waits(t.reader));
             reader_give_back(t.reader, item.batch);
@@ -383,7 +383,7 @@ static void test_stream(void **state) {
     assert_int_equal(put(&t, lease_of(LEASE_TRAIN, 0, 2), NULL, 0), OK);
     assert_int_equal(thread_start(&thread, "producer", late_file, &t), OK);
     struct reader_item item;
-    assert_int_equal(reader_take(t.reader, &item, 50), ERR_TIMEOUT);
+    assert_int_equal(reader_take(t.reader, 0, &item, 50), ERR_TIMEOUT);
     assert_int_equal(thread_join(&thread), OK);
     check_lease(&t, lease_of(LEASE_TRAIN, 0, 2), 0);
     end(&t);
@@ -457,7 +457,7 @@ static void hear_lease(struct fixture *t, const struct ranges *ranges, uint32_t 
                        uint32_t batches, struct heard *heard) {
     struct reader_item item;
     do {
-        assert_int_equal(reader_take(t->reader, &item, TAKE_MS), OK);
+        assert_int_equal(reader_take(t->reader, 0, &item, TAKE_MS), OK);
         assert_int_equal(item.lease.shard, range);
         if (item.batch != NULL) {
             hear(heard, ranges, item.batch);
@@ -578,7 +578,7 @@ static void test_stop_with_windows(void **state) {
             put_range(&t, k, 40);
         }
         for (uint32_t i = 0; i < taken; i++) {
-            assert_int_equal(reader_take(t.reader, &item, TAKE_MS), OK);
+            assert_int_equal(reader_take(t.reader, 0, &item, TAKE_MS), OK);
             if (item.batch != NULL) {
                 reader_give_back(t.reader, item.batch);
             }
