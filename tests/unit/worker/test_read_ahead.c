@@ -620,6 +620,16 @@ static void play_cut(struct player *p) {
     }
 }
 
+/* Windows of training in memory, or on their way there: at most two if mixed, else three shards. */
+static void check_memory(void) {
+    uint32_t windows = 0, shards = 0;
+    for (uint32_t i = 0; i < READ_PLACES; i++) {
+        windows += a.window[i].key.kind == LEASE_TRAIN;
+        shards += a.window[i].key.kind != LEASE_WAIT;
+    }
+    assert_true(a.mixed ? windows <= 2 : shards <= 3);
+}
+
 static void play(struct player *p) {
     switch (roll(p, 6)) {
     case 0: play_put(p); break;
@@ -647,6 +657,7 @@ static void every_lease_comes_to_its_end(void **state) {
         assert_int_equal(read_ahead_init(&a, seed % 3 > 0, batches, pool), OK);
         for (uint32_t moves = 0; p.ended < RANGES; moves++) {
             play(&p);
+            check_memory();
             assert_true(moves < 100000);
         }
         assert_int_equal(p.batches, p.expected);
