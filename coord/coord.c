@@ -2,6 +2,8 @@
  *
  *     GATHER -> TRAIN -> (SCORE -> COMPUTE) -> TRAIN ... -> SAVE -> STOP
  *
+ * TRAIN is an epoch, or the part of one up to an evaluation within it (evaluations.c).
+ *
  * One thread, one bound port. Each turn reads all messages that have come, checks for silent
  * members, answers the clocks that are due, and then lets the checkpoint and the phase take a step.
  * Nothing in a turn waits for anybody. Every wait of a phase has a deadline, which is checked here
@@ -157,15 +159,6 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
     return OK;
 }
 
-static enum status begin_evaluation(struct coord *c, uint32_t epoch) {
-    TRY(eval_job_begin(&c->eval_job, epoch));
-    TRY(leases_eval(&c->leases, epoch, c->eval_job.batches, c->eval.shard_count));
-    c->phase = PHASE_SCORE;
-    log_info("evaluating after epoch %u: %llu impressions", epoch + 1,
-             (unsigned long long)c->eval.impressions);
-    return OK;
-}
-
 static void wait_for_save(struct coord *c) {
     leases_finish(&c->leases);
     c->phase = PHASE_SAVE;
@@ -191,7 +184,7 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
     if (c->has_eval && c->job_batches > 0) { /* all is trained, but perhaps not evaluated */
         uint64_t last = (c->job_batches - 1) / c->ranges.epoch_batches;
         progress_epoch(&c->progress, (uint32_t)last);
-        return begin_evaluation(c, (uint32_t)last);
+        return evaluations_begin(c, (uint32_t)last, false, now_ms);
     }
     wait_for_save(c);
     return OK;
@@ -227,12 +220,15 @@ static enum status train_step(struct coord *c, uint64_t now_ms) {
     if (checkpoints_shards_due(c)) { /* the cut before is still being written */
         return OK;
     }
+    if (evaluations_due(c)) {
+        return evaluations_begin(c, epoch, true, now_ms);
+    }
     if (leases_phase_complete(&c->leases) && (stream_plan_over(c) || c->stopped)) {
         if (nothing_after(c, epoch) || c->stopped) {
             end_training(c, now_ms);
         }
         if (c->has_eval && !c->stopped && c->stream.damage[0] == '\0') {
-            return begin_evaluation(c, epoch);
+            return evaluations_begin(c, epoch, false, now_ms);
         }
         if (!c->last_epoch) {
             TRY(open_epoch(c, epoch + 1, &any));
@@ -267,34 +263,19 @@ static enum status score_step(struct coord *c, uint64_t now_ms) {
     return OK;
 }
 
-static void say_evaluation(struct coord *c) {
-    const struct evaluation *e = &c->evaluation[0];
-    log_info("evaluation after epoch %u: AUC ctr (all) %.5f, cvr (clicked) %.5f, ctcvr (all) %.5f; "
-             "%llu impressions, %llu clicks, %llu conversions",
-             c->evaluation_epoch + 1, e->ctr.auc, e->cvr_clicked.auc, e->ctcvr.auc,
-             (unsigned long long)e->impressions, (unsigned long long)e->clicks,
-             (unsigned long long)e->conversions);
-    struct json *j = event_log_event(&c->event_log, "evaluation");
-    json_u64(j, "epoch", c->evaluation_epoch);
-    json_u64(j, "step", applied_count(c->leases.done));
-    evaluations_json(c->evaluation, c->evaluations, j);
-    event_log_event_end(&c->event_log);
-}
-
 static enum status compute_step(struct coord *c, uint64_t now_ms) {
-    enum status status;
-    bool any = false;
-    if (!eval_job_computed(&c->eval_job, &status, c->evaluation, &c->evaluations)) {
+    const uint32_t epoch = c->eval_job.epoch;
+    bool ended = false, any = false;
+    TRY(evaluations_step(c, now_ms, &ended));
+    if (!ended) {
         return OK;
     }
-    TRY(status);
-    eval_job_end(&c->eval_job);
-    c->unseen = c->eval_job.unseen;
-    c->evaluated = true;
-    c->evaluation_epoch = c->eval_job.epoch;
-    say_evaluation(c);
+    if (!c->stopped && c->evaluations.within) {
+        c->phase = PHASE_TRAIN;
+        return leases_train(&c->leases, epoch);
+    }
     if (!c->last_epoch && !c->stopped) {
-        TRY(open_epoch(c, c->eval_job.epoch + 1, &any));
+        TRY(open_epoch(c, epoch + 1, &any));
     }
     if (!any) {
         if (!c->last_epoch) {

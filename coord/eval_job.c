@@ -38,7 +38,7 @@ void eval_job_fini(struct eval_job *e) {
     mem_free(&e->have);
 }
 
-enum status eval_job_begin(struct eval_job *e, uint32_t epoch) {
+enum status eval_job_begin(struct eval_job *e, uint32_t epoch, uint64_t last_fence) {
     uint32_t shards = e->data->shard_count;
     eval_job_end(e);
     TRY(mem_array(&e->scores, e->offset[shards]));
@@ -49,7 +49,7 @@ enum status eval_job_begin(struct eval_job *e, uint32_t epoch) {
     for (uint32_t s = 0; s < shards; s++) {
         e->got[s] = e->data->shards[s].impressions == 0;
         e->received += e->got[s];
-        e->fence[s] = 0;
+        e->fence[s] = last_fence + 1;
         e->have[s] = 0;
     }
     return OK;

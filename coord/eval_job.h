@@ -4,8 +4,9 @@
  * Scores are stored at the place of their shard, whoever sends them and in whatever order, so equal
  * models give equal metrics. A large shard comes in pieces. Two workers may have its batches in
  * different orders, so only pieces under the same fence belong together: the first piece under a
- * newer fence starts the shard anew, and pieces under an older fence are ignored. Memory: 32 bytes
- * per evaluation impression, held from eval_job_begin to eval_job_end.
+ * newer fence starts the shard anew, and pieces under an older fence are ignored, those of an earlier
+ * evaluation among them. Memory: 32 bytes per evaluation impression, held from eval_job_begin to
+ * eval_job_end.
  */
 #pragma once
 
@@ -39,7 +40,8 @@ enum status eval_job_init(struct eval_job *e, const struct dataset *data, uint32
 /* Waits for a computation that is running, unless it was given up (`left`); then *e must not be
  * freed. */
 void eval_job_fini(struct eval_job *e);
-enum status eval_job_begin(struct eval_job *e, uint32_t epoch);
+/* last_fence: of the last lease granted so far; the leases of this evaluation have newer ones. */
+enum status eval_job_begin(struct eval_job *e, uint32_t epoch, uint64_t last_fence);
 /* Takes a piece of one shard's scores. *complete: this was the last missing piece of the shard. A
  * piece that belongs to another epoch, has an older fence or is repeated is ignored. ERR_PROTOCOL:
  * the number of scores differs from the shard's impressions, pieces were left out, or the piece is

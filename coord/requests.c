@@ -245,6 +245,29 @@ static void say_lease(const struct coord *c, const struct wire_lease *lease, uin
     }
 }
 
+/* Whether the worker waits for others before an evaluation, and notes since when. */
+static void note_wait(struct coord *c, uint32_t worker, bool waits, uint64_t now_ms) {
+    uint64_t *idle_ms = &c->answers[worker].idle_ms;
+    *idle_ms = !waits ? 0 : *idle_ms > 0 ? *idle_ms : now_ms;
+}
+
+/* What follows from the answer to a question. */
+static void lease_granted(struct coord *c, const struct wire_lease *lease, uint32_t worker,
+                          uint64_t now_ms) {
+    const bool idle = leases_held(&c->leases, worker) == 0;
+    say_lease(c, lease, worker);
+    note_wait(c, worker, idle && evaluations_hold(c), now_ms);
+    if (lease->kind == LEASE_TRAIN) {
+        evaluations_resume_clock(c, now_ms);
+    }
+    if (lease->kind == LEASE_TRAIN || lease->kind == LEASE_EVAL) {
+        membership_busy(&c->members.worker[worker], now_ms);
+    }
+    if (idle) {
+        staleness_rest(&c->staleness, worker);
+    }
+}
+
 static enum status on_lease_ask(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     const struct wire_lease_ask *ask = &m->msg.u.lease_ask;
     if (!heard_worker(c, ask->index, ask->incarnation, now_ms)) {
@@ -257,18 +280,12 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
         if (ask->returns) {
             TRY(leases_return(&c->leases, ask));
         }
-        bool hold = checkpoints_holds(c) || c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
-                    (c->stopped && c->phase == PHASE_TRAIN);
+        bool hold = checkpoints_holds(c) || evaluations_hold(c) || c->phase == PHASE_GATHER ||
+                    c->phase == PHASE_STOP || (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
         TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));
-        say_lease(c, &lease, ask->index);
-        if (lease.kind == LEASE_TRAIN || lease.kind == LEASE_EVAL) {
-            membership_busy(&c->members.worker[ask->index], now_ms);
-        }
-        if (leases_held(&c->leases, ask->index) == 0) {
-            staleness_rest(&c->staleness, ask->index);
-        }
+        lease_granted(c, &lease, ask->index, now_ms);
     }
     struct wire_msg msg = {.type = WIRE_LEASE};
     msg.u.lease = a->lease;

@@ -72,6 +72,12 @@ static enum status read_data(struct coord *c) {
     } else {
         TRY(dataset_identity(o->data, &c->data_checksum));
     }
+    if (o->eval->count == 0 && c->config->eval_every > 0) {
+        return fail(ERR_CONFIG,
+                    "eval.every_impressions is %llu, but there is nothing to evaluate on: give "
+                    "--eval DIR",
+                    (unsigned long long)c->config->eval_every);
+    }
     if (o->eval->count > 0) {
         TRY(data_fit_read(&c->eval, o->eval));
         if (c->eval.impressions == 0) {
@@ -186,6 +192,7 @@ static enum status make_machines(struct coord *c) {
     TRY(leases_init(&c->leases, &c->plan, done, k->deterministic, k->lease_ms,
                     (c->restored_step + 1) << FENCES_PER_STEP));
     c->restored_impressions = c->leases.done_impressions;
+    c->evaluations.next = c->restored_impressions + k->eval_every;
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
     staleness_init(&c->staleness, k->consistency == CONSISTENCY_ASYNC ? k->staleness_max : 0,

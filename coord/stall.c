@@ -103,7 +103,9 @@ static enum status stalled(struct coord *c, uint64_t now_ms) {
     }
     name_awaited(c, who, sizeof who);
     snprintf(what, sizeof what,
-             c->phase == PHASE_SCORE ? "the evaluation after epoch %u" : "epoch %u",
+             c->phase != PHASE_SCORE ? "epoch %u"
+             : c->evaluations.within ? "the evaluation within epoch %u"
+                                     : "the evaluation after epoch %u",
              c->leases.epoch + 1);
     return fail(ERR_TIMEOUT, "%s has made no progress for %llu ms (net.stall_ms); awaited: %s",
                 what, ms, who);

@@ -5,6 +5,7 @@
  *     requests.c      one message in, one answer out
  *     sizes.c         whether peers accept messages as large as the job needs
  *     stream_plan.c   the plan of a stream, which grows
+ *     evaluations.c   when to evaluate, and the clock of training
  *     checkpoints.c   when to cut, and the commit of what was cut
  *     stall.c         whether the job makes progress
  *     summary.c       summary.json, written at the end
@@ -40,6 +41,16 @@ struct lease_answer { /* the last answer per worker, sent again if a question is
     uint64_t incarnation, id;
     struct wire_lease lease;
     struct buf bits;
+    uint64_t idle_ms; /* since when the worker waits for others before an evaluation; 0: does not */
+};
+/* Evaluations within epochs, and the clock of training, which stands still for all evaluations. */
+struct evaluations {
+    bool within;      /* the one under way interrupts its epoch */
+    uint64_t next;    /* impressions done when the next one within an epoch is due */
+    uint64_t from_ms; /* since when the clock stands still; 0: it runs */
+    double still_s;   /* how long it stood still before that */
+    double spent_s;   /* that evaluations took, until their metrics were there */
+    uint64_t began_ms;
 };
 struct checkpoints {
     struct cut cut;
@@ -101,6 +112,7 @@ struct coord {
     struct progress progress;
     struct eval_job eval_job;
     struct checkpoints checkpoints;
+    struct evaluations evaluations;
     struct event_log event_log;
     enum phase phase;
     struct stall stall;
@@ -111,8 +123,8 @@ struct coord {
     bool stopped;                           /* by a signal */
     bool evaluated;
     struct evaluation evaluation[2]; /* unweighted; weighted, if data has weights */
-    uint32_t evaluations;
-    struct unseen unseen; /* of that evaluation */
+    uint32_t evaluations_made;       /* of these two, which are filled */
+    struct unseen unseen;            /* of that evaluation */
     uint32_t evaluation_epoch;
     uint64_t ended_ms; /* when training ended */
     bool failed;
@@ -168,6 +180,17 @@ bool checkpoints_shards_due(const struct coord *c); /* a cut between shards must
  * impressions: the field's values in all data times the share of one pass. All 0: not known. */
 void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
 bool checkpoints_holds(const struct coord *c); /* no lease may be granted: a cut comes first */
+
+/* evaluations.c */
+bool evaluations_hold(
+    const struct coord *c); /* no lease may be granted: an evaluation comes first */
+bool evaluations_due(const struct coord *c); /* one within the epoch, and nothing is out */
+/* Begins an evaluation after or within the epoch. Training stands still. ERR_MEMORY. */
+enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint64_t now_ms);
+/* *ended: the metrics are there, and written. */
+enum status evaluations_step(struct coord *c, uint64_t now_ms, bool *ended);
+void evaluations_resume_clock(struct coord *c, uint64_t now_ms); /* training goes on */
+double evaluations_train_seconds(const struct coord *c, uint64_t now_ms);
 
 /* stall.c. ERR_TIMEOUT if the phase makes no progress; the text says who is awaited for what. */
 enum status stall_step(struct coord *c, uint64_t now_ms);

@@ -34,6 +34,8 @@ static void work_keys(struct json *j, const struct coord *c) {
     double seconds = p->began_ms == 0 ? 0 : (double)(end_ms - p->began_ms) / 1000.0;
     json_u64(j, "impressions", p->totals.impressions);
     json_f64(j, "seconds", seconds);
+    json_f64(j, "train_seconds", evaluations_train_seconds(c, end_ms));
+    json_f64(j, "evaluation_seconds", c->evaluations.spent_s);
     json_f64(j, "impressions_per_s", seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
     json_u64(j, "steps", steps_done(c));
     json_u64(j, "steps_restored", c->restored_step);
@@ -145,7 +147,7 @@ enum status summary_write(struct coord *c) {
     if (c->evaluated) {
         json_open(&j, "evaluation", '{');
         json_u64(&j, "epoch", c->evaluation_epoch);
-        evaluations_json(c->evaluation, c->evaluations, &j);
+        evaluations_json(c->evaluation, c->evaluations_made, &j);
         unseen_keys(&j, c);
         json_close(&j);
     }

@@ -79,6 +79,7 @@ struct config {
     /* [log] */
     enum log_level log_level;
     /* [eval] */
+    uint64_t eval_every;             /* impressions; 0: at the ends of epochs only */
     char user_field[FIELD_NAME_MAX]; /* "": GAUC groups by the group's key */
 };
 

@@ -187,6 +187,8 @@ const struct config_key config_keys[] = {
     CHOICE("log", "level", C(log_level), "info", "debug|info|warn|error",
            "what the roles' logs hold: lines of this level and above"),
 
+    NUMBER("eval", "every_impressions", KIND_U64, C(eval_every), "0", 0, 1e18,
+           "also within an epoch, each time so many more are trained on; 0: at its end only"),
     NUMBER("eval", "user_field", KIND_NAME, C(user_field), "", 0, 0,
            "GAUC groups by this field; empty: by group"),
 };

@@ -72,12 +72,14 @@ struct play {
     struct applied *applied;
     uint32_t welcomed; /* roles */
     uint32_t trained, repeated;
-    uint32_t in_flight;      /* batches being trained now */
-    uint32_t cuts_in_flight; /* cuts that found one */
+    uint32_t in_flight;             /* batches being trained now */
+    uint32_t cuts_in_flight;        /* cuts that found one */
+    uint32_t evaluations_in_flight; /* shards scored that found one */
     uint32_t parts_to_fail;
     bool server_fails;
     uint32_t eval_impressions[EVAL_SHARDS];
     bool evaluated[EVAL_SHARDS];
+    uint32_t score_ms;          /* a worker takes for a shard's scores */
     uint32_t order[4 * SHARDS]; /* shards, as they were begun */
     uint32_t begun;
 };
@@ -287,7 +289,9 @@ static enum status evaluate(struct play *p, struct actor *a, struct link *l,
                                       .fence = lease->fence,
                                       .count = n,
                                       .total = n};
+    clock_sleep_ms(p->score_ms);
     pthread_mutex_lock(&p->lock);
+    p->evaluations_in_flight += p->in_flight > 0;
     p->evaluated[lease->shard] = true;
     pthread_mutex_unlock(&p->lock);
     enum status status = wire_scores_pack(scores, n, &frame);
@@ -633,7 +637,7 @@ static void in_lockstep_as(enum consistency consistency) {
     p->eval_list.count = 0;
     perform_well(p);
     assert_int_equal(p->trained, 2 * EPOCH_BATCHES);
-    expect_in_file(p, "summary.json", "evaluation", 0);
+    expect_in_file(p, "summary.json", "\"evaluation\"", 0);
     strike(p);
 }
 
@@ -1196,6 +1200,134 @@ static void cuts_between_ranges(void **state) {
     }
 }
 
+/* --- evaluations within epochs ---------------------------------------------------------------- */
+
+/* What follows `key` in the k-th line of an evaluation; 0 if there is no such line. */
+static double of_evaluation(const struct play *p, uint32_t k, const char *key) {
+    static const char event[] = "\"event\":\"evaluation\"";
+    double value = 0;
+    char *text = read_file(p, "metrics.jsonl");
+    const size_t bytes = strlen(text);
+    for (size_t i = 0; i < bytes; i++) {
+        if (strncmp(text + i, event, sizeof event - 1) == 0 && k-- == 0) {
+            value = strtod(strstr(text + i, key) + strlen(key), NULL);
+            break;
+        }
+    }
+    mem_free(&text);
+    return value;
+}
+
+/* A point each time `every` more impressions are done in ranges one after the other, and at the
+ * ends of two epochs. Gives how many. */
+static uint32_t points_of(const struct play *p, uint64_t every, uint64_t *point) {
+    uint64_t done = 0, next = every;
+    uint32_t points = 0;
+    for (uint32_t i = 0; i < 2 * p->ranges.count; i++) {
+        const uint32_t range = i % p->ranges.count;
+        done += ranges_impressions(&p->ranges, range, p->ranges.batches[range]);
+        if (range + 1 == p->ranges.count) {
+            point[points++] = done;
+            next = done + every;
+        } else if (done >= next) {
+            point[points++] = done;
+            next += every;
+        }
+    }
+    return points;
+}
+
+#define EVERY 60u
+
+static void evaluations_within_epochs(void **state) {
+    (void)state;
+    for (int mixed = 0; mixed < 2; mixed++) {
+        struct play *p = mixed == 1 ? stage_mixed() : stage(), *without = NULL;
+        uint64_t point[4 * MIXED_BATCHES];
+        p->config.deterministic = true;
+        p->config.shuffle = mixed == 1;
+        p->config.eval_every = EVERY;
+        p->score_ms = 50;
+        perform_well(p);
+        const uint32_t points = points_of(p, EVERY, point);
+        assert_int_equal(points, mixed == 1 ? 8 : 6);
+        expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", points);
+        expect_in_file(p, "metrics.jsonl", "\"within_epoch\":true", points - 2);
+        double seconds = 0;
+        for (uint32_t k = 0; k < points; k++) {
+            assert_int_equal(of_evaluation(p, k, "\"trained_impressions\":"), point[k]);
+            assert_true(of_evaluation(p, k, "\"train_seconds\":") > seconds);
+            seconds = of_evaluation(p, k, "\"train_seconds\":");
+            assert_true(of_evaluation(p, k, "\"auc_ctr\":") == 1);
+        }
+        assert_int_equal(p->evaluations_in_flight, 0);
+        char *text = read_file(p, "summary.json");
+        const double all = strtod(strstr(text, "\"seconds\":") + 10, NULL);
+        const double training = strtod(strstr(text, "\"train_seconds\":") + 16, NULL);
+        const double judging = strtod(strstr(text, "\"evaluation_seconds\":") + 21, NULL);
+        mem_free(&text);
+        assert_true(training == seconds);
+        assert_true(training >= 0.001 * 2 * (double)p->ranges.epoch_batches);
+        assert_true(judging >= 0.1 * points); /* three shards, two workers */
+        assert_true(all - training >= 0.1 * (points - 1));
+        without = mixed == 1 ? stage_mixed() : stage();
+        without->config.deterministic = true;
+        without->config.shuffle = mixed == 1;
+        perform_well(without);
+        assert_int_equal(p->trained, without->trained);
+        assert_int_equal(p->begun, without->begun);
+        assert_memory_equal(p->order, without->order, sizeof p->order);
+        strike(without);
+        strike(p);
+    }
+}
+
+/* Whoever trains what: evaluations come after at least so many impressions, and nothing is in
+ * flight. Cuts are made as well. */
+static void evaluations_of_free_workers(void **state) {
+    (void)state;
+    const enum consistency all[] = {CONSISTENCY_ASYNC, CONSISTENCY_SYNC, CONSISTENCY_HYBRID};
+    for (size_t i = 0; i < 3; i++) {
+        struct play *p = stage_mixed();
+        p->config.consistency = all[i];
+        p->config.eval_every = EVERY;
+        p->config.every_shards = 2;
+        p->config.every_impressions = 50;
+        perform_well(p);
+        assert_int_equal(p->trained, 2 * MIXED_BATCHES);
+        assert_int_equal(p->evaluations_in_flight, 0);
+        expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", 8);
+        for (uint32_t k = 0; k < 4; k++) {
+            const double done = of_evaluation(p, k, "\"trained_impressions\":");
+            assert_true(k == 3 ? done == EPOCH_IMPRESSIONS
+                               : done >= EVERY * (k + 1) && done < EVERY * (k + 1) + BATCH);
+        }
+        strike(p);
+    }
+}
+
+static void evaluations_of_a_resumed_job(void **state) {
+    (void)state;
+    struct play *p = stage_mixed();
+    p->config.deterministic = true;
+    p->config.eval_every = EVERY;
+    p->config.max_steps = 5; /* 99 impressions */
+    perform_well(p);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", 2);
+    assert_int_equal(of_evaluation(p, 0, "\"trained_impressions\":"), 60);
+    assert_int_equal(of_evaluation(p, 1, "\"trained_impressions\":"), 99);
+    p->options.resume = true;
+    p->config.max_steps = MIXED_BATCHES;
+    perform_well(p);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"evaluation\"", 4);
+    assert_int_equal(of_evaluation(p, 2, "\"trained_impressions\":"), 159);
+    assert_int_equal(of_evaluation(p, 3, "\"trained_impressions\":"), EPOCH_IMPRESSIONS);
+    p->eval_list.count = 0;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("eval.every_impressions is 60, but there is nothing to evaluate on: give --eval");
+    strike(p);
+}
+
 /* The last play: a stop signal stays noted for the process's life. */
 static void a_stop_signal_saves_and_ends(void **state) {
     (void)state;
@@ -1253,6 +1385,9 @@ int main(void) {
         cmocka_unit_test(cuts_between_shards),
         cmocka_unit_test(a_mixed_job),
         cmocka_unit_test(cuts_between_ranges),
+        cmocka_unit_test(evaluations_within_epochs),
+        cmocka_unit_test(evaluations_of_free_workers),
+        cmocka_unit_test(evaluations_of_a_resumed_job),
         cmocka_unit_test(a_stop_signal_saves_and_ends),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);

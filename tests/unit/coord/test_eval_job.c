@@ -53,7 +53,7 @@ static struct evaluation figures(uint32_t first, uint32_t second) {
     assert_int_equal(eval_job_init(&e, &data, 16), OK);
     assert_int_equal(e.batches[0], 2);
     assert_int_equal(e.batches[1], 0);
-    assert_int_equal(eval_job_begin(&e, 4), OK);
+    assert_int_equal(eval_job_begin(&e, 4, 0), OK);
     assert_false(eval_job_complete(&e));
     assert_true(take(&e, 4, first));
     assert_false(take(&e, 4, first));  /* again */
@@ -88,7 +88,7 @@ static void wrong_scores_are_refused(void **state) {
     struct buf frame = BUF_EMPTY;
     bool fresh = true;
     assert_int_equal(eval_job_init(&e, &data, 16), OK);
-    assert_int_equal(eval_job_begin(&e, 0), OK);
+    assert_int_equal(eval_job_begin(&e, 0, 0), OK);
     frame_of(0, &frame);
     struct wire_scores s = {.shard = 3, .fence = 1, .count = 30, .total = 30};
     assert_int_equal(eval_job_take(&e, &s, frame.data, frame.len, &fresh), ERR_PROTOCOL);
@@ -113,14 +113,28 @@ static void a_new_one_begins_empty(void **state) {
     (void)state;
     struct eval_job e;
     assert_int_equal(eval_job_init(&e, &data, 16), OK);
-    assert_int_equal(eval_job_begin(&e, 0), OK);
+    assert_int_equal(eval_job_begin(&e, 0, 0), OK);
     assert_true(take(&e, 0, 0));
-    assert_int_equal(eval_job_begin(&e, 1), OK);
+    assert_int_equal(eval_job_begin(&e, 1, 0), OK);
     assert_true(take(&e, 1, 0));
     assert_true(take(&e, 1, 2));
     assert_true(eval_job_complete(&e));
     assert_int_equal(eval_job_compute(&e), OK);
     eval_job_fini(&e); /* waits for the thread */
+}
+
+/* Two evaluations of one epoch: scores of the first that come late do not count in the second. */
+static void late_scores_of_the_one_before(void **state) {
+    (void)state;
+    struct eval_job e;
+    assert_int_equal(eval_job_init(&e, &data, 16), OK);
+    assert_int_equal(eval_job_begin(&e, 0, 0), OK);
+    assert_true(take(&e, 0, 0));
+    assert_int_equal(eval_job_begin(&e, 0, 1), OK);
+    assert_false(take(&e, 0, 0)); /* under fence 1 */
+    assert_false(take(&e, 0, 2));
+    assert_false(eval_job_complete(&e));
+    eval_job_fini(&e);
 }
 
 /* Values without a row add up over shards, and begin anew with each evaluation. */
@@ -130,7 +144,7 @@ static void unseen_values_add_up(void **state) {
     struct buf keys = BUF_EMPTY;
     const struct unseen u = {.fields = 2, .field = {{10, 3}, {7, 0}}};
     assert_int_equal(eval_job_init(&e, &data, 16), OK);
-    assert_int_equal(eval_job_begin(&e, 0), OK);
+    assert_int_equal(eval_job_begin(&e, 0, 0), OK);
     assert_int_equal(unseen_pack(&u, &keys), OK);
     assert_int_equal(eval_job_unseen(&e, 2, keys.data, keys.len), OK);
     assert_int_equal(eval_job_unseen(&e, 2, NULL, 0), OK); /* a worker that says nothing */
@@ -139,7 +153,7 @@ static void unseen_values_add_up(void **state) {
     assert_int_equal(e.unseen.field[0].values, 20);
     assert_int_equal(e.unseen.field[0].unseen, 6);
     assert_int_equal(e.unseen.field[1].values, 14);
-    assert_int_equal(eval_job_begin(&e, 1), OK);
+    assert_int_equal(eval_job_begin(&e, 1, 0), OK);
     assert_int_equal(e.unseen.field[0].values, 0);
     buf_fini(&keys);
     eval_job_fini(&e);
@@ -167,7 +181,7 @@ static void a_shard_comes_in_pieces(void **state) {
     struct eval_job e;
     bool complete = true;
     assert_int_equal(eval_job_init(&e, &data, 16), OK);
-    assert_int_equal(eval_job_begin(&e, 0), OK);
+    assert_int_equal(eval_job_begin(&e, 0, 0), OK);
     assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK);
     assert_int_equal(piece(&e, 5, 0, 10, 0, &complete), OK); /* its acknowledgement was lost */
     assert_int_equal(piece(&e, 5, 10, 10, 0, &complete), OK);
@@ -193,8 +207,8 @@ static void a_shard_comes_in_pieces(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_gives_the_same), cmocka_unit_test(wrong_scores_are_refused),
-        cmocka_unit_test(a_new_one_begins_empty),   cmocka_unit_test(unseen_values_add_up),
-        cmocka_unit_test(a_shard_comes_in_pieces),
+        cmocka_unit_test(a_new_one_begins_empty),   cmocka_unit_test(late_scores_of_the_one_before),
+        cmocka_unit_test(unseen_values_add_up),     cmocka_unit_test(a_shard_comes_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
