@@ -18,7 +18,7 @@ rising() { # RUN KEY: from line to line
     done
     REPLY=$last
 }
-# Six evaluations: after 4 and 8 of the 12 shards, and after all, in two epochs.
+# Six evaluations in two epochs: after a third, two thirds and all of their 24000 impressions.
 check() {
     equal "evaluations of $1" "$(evaluations "$1" | wc -l)" 6
     equal "of these within an epoch" "$(evaluations "$1" | grep -c '"within_epoch":true')" 4
@@ -44,6 +44,15 @@ for run in first plain; do
 done
 same_tree "$dir/first.npy" "$dir/plain.npy"
 equal "the last AUC" "$(number "$dir/first/summary.json" auc_ctr)" "$(number "$dir/plain/summary.json" auc_ctr)"
+
+step "so it is with windows of many shards"
+mixed=(--set train.window=5000 --set train.run=2)
+train first-mixed --servers 1 --workers 1 --deterministic "${plan[@]}" "${mixed[@]}"
+check first-mixed
+train plain-mixed --servers 1 --workers 1 --deterministic --epochs 2 "${mixed[@]}"
+equal "the last AUC" "$(number "$dir/first-mixed/summary.json" auc_ctr)" "$(number "$dir/plain-mixed/summary.json" auc_ctr)"
+train free-mixed --servers 2 --workers 2 "${plan[@]}" "${mixed[@]}"
+check free-mixed
 
 for way in async sync hybrid; do
     step "$way, 2 workers"
