@@ -1,5 +1,5 @@
 """Tables and a picture of bench/peers_run.py's results: {program: {learning rate: evaluations}}, each evaluation a
-dictionary of epoch, impressions, seconds, auc_ctr, auc_cvr, auc_ctcvr in order of time."""
+dictionary of epoch, impressions, seconds, cpu_s, auc_ctr, auc_cvr, auc_ctcvr in order of time."""
 import math
 
 from report import table
@@ -59,11 +59,12 @@ def summary(found, targets):
 
 def details(found, targets):
     rows = [[NAMES[name], f"{lr:g}", f"{rate(e) / 1000:.1f} k", f"{e[-1]['impressions'] / 1e6:.2f} M",
+             f"{e[-1]['cpu_s'] / e[-1]['impressions'] * 1e6:.0f}",
              *(seconds(first(e, metric, value)) for metric, value in targets),
              *(f"{highest(e, metric):.4f}" for metric in ("ctr", "cvr", "ctcvr")), e[-1]["peak_mb"]]
             for name, by_rate in found.items() for lr, e in by_rate.items()]
-    return table(["program", "learning rate", "impressions/s", "trained on", *(f"{m.upper()} {v}" for m, v in targets),
-                  "best CTR", "best CVR", "best CTCVR", "peak MB"], rows)
+    return table(["program", "learning rate", "impressions/s", "trained on", "CPU s per M",
+                  *(f"{m.upper()} {v}" for m, v in targets), "best CTR", "best CVR", "best CTCVR", "peak MB"], rows)
 
 
 def page(found, targets, where):

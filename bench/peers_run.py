@@ -2,7 +2,7 @@
 """Seconds to AUC: this program beside others, on the same rows, fields and sizes; scripts/bench.sh --peers is the way in.
 
     peers_run.py --data DIR --out DIR --python PYTHON-WITH-THE-PEERS [option...]
-    peers_run.py --report --out DIR [--into PAGE.md]
+    peers_run.py --report --out DIR [--into PAGE.md] [--svg PICTURE.svg]
 
 Every program (PROGRAMS) trains on the first value of each field (scripts/first_values.py) with each of three learning
 rates, one run at a time, and is evaluated every 100 k impressions; the clock stands for reading, start-up and evaluation.
@@ -77,21 +77,29 @@ def run_esmm(args, work, name, lr):
 
 
 def esmm_evaluations(run):
-    """What peers.py prints, from RUN/metrics.jsonl: evaluations wherever they come."""
+    """What peers.py prints, from RUN/metrics.jsonl: evaluations wherever they come. CPU time is that of the whole job,
+    its evaluations too, by the impression."""
     with open(os.path.join(run, "summary.json")) as f:
         summary = json.load(f)
-    peak_mb = sum(role["peak_bytes"] for role in summary["usage"].values()) // 1000000
+    usage = summary["usage"].values()
+    whole = dict(peak_mb=sum(role["peak_bytes"] for role in usage) // 1000000)
+    cpu_s = sum(role["cpu_s"] for role in usage) / summary["impressions"]
     with open(os.path.join(run, "metrics.jsonl")) as f:
         for line in f:
             event = json.loads(line)
             if event.get("event") == "evaluation":
-                if "train_seconds" in event:
-                    impressions, seconds = event["trained_impressions"], event["train_seconds"]
-                else:  # at an epoch's end; the rate counts the evaluations between epochs
-                    impressions = summary["impressions"] * (event["epoch"] + 1) // summary["epochs"]
-                    seconds = impressions / summary["impressions_per_s"]
-                yield dict(epoch=event["epoch"], impressions=impressions, seconds=seconds, auc_ctr=event["auc_ctr"],
-                           auc_cvr=event["auc_cvr_clicked"], auc_ctcvr=event["auc_ctcvr"], peak_mb=peak_mb)
+                impressions, seconds = trained(event, summary)
+                yield dict(epoch=event["epoch"], impressions=impressions, seconds=seconds, cpu_s=cpu_s * impressions,
+                           auc_ctr=event["auc_ctr"], auc_cvr=event["auc_cvr_clicked"], auc_ctcvr=event["auc_ctcvr"],
+                           **whole)
+
+
+def trained(event, summary):
+    """Impressions and seconds of training before an evaluation."""
+    if "train_seconds" in event:
+        return event["trained_impressions"], event["train_seconds"]
+    impressions = summary["impressions"] * (event["epoch"] + 1) // summary["epochs"]  # at an epoch's end
+    return impressions, impressions / summary["impressions_per_s"]  # which counts the evaluations between epochs
 
 
 def measure(args, work):
@@ -132,12 +140,13 @@ def report(args):
     targets = [t.split(":") for t in args.targets.split(",")]
     with open(os.path.join(args.out, "peers.md"), "w") as f:
         f.write(page(found, targets, where))
-    with open(os.path.join(args.out, "peers.svg"), "w") as f:
+    svg = args.svg or os.path.join(args.out, "peers.svg")
+    with open(svg, "w") as f:
         f.write(picture(found, targets))
     if args.into:
         put(args.into, "peers", page(found, targets, where).strip())
     print("\n".join(lines(found, targets)))
-    print(f"\n{page(found, targets, where)}\nraw numbers: {args.out}/peers; picture: {args.out}/peers.svg")
+    print(f"\n{page(found, targets, where)}\nraw numbers: {args.out}/peers; picture: {svg}")
 
 
 def arguments():
@@ -158,6 +167,7 @@ def arguments():
     ap.add_argument("--esmm-set", action="append", default=[], metavar="KEY=VALUE", help="for esmm alone")
     ap.add_argument("--tmp", help="where log and shards go meanwhile (300 MB)")
     ap.add_argument("--into", metavar="PAGE", help="puts the tables between <!-- peers --> and <!-- /peers --> there")
+    ap.add_argument("--svg", help="where the picture goes (OUT/peers.svg)")
     ap.add_argument("--report", action="store_true", help="of what is there; runs nothing")
     return ap.parse_args()
 

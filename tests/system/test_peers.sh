@@ -39,8 +39,8 @@ step "the report takes the first evaluation that is there, of the rate that is t
 mkdir -p "$dir/made/peers"
 cp "$dir/bench/peers/machine.json" "$dir/made/peers"
 evaluation() { # PROGRAM RATE SECONDS CTR CTCVR
-    printf '{"program": "%s", "lr": %s, "epoch": 0, "impressions": %s000, "seconds": %s, "auc_ctr": %s, "auc_cvr": null, "auc_ctcvr": %s, "peak_mb": 1}\n' \
-        "$1" "$2" "$3" "$3" "$4" "$5" >>"$dir/made/peers/$1-$2.jsonl"
+    printf '{"program": "%s", "lr": %s, "epoch": 0, "impressions": %s000, "seconds": %s, "cpu_s": %s, "auc_ctr": %s, "auc_cvr": null, "auc_ctcvr": %s, "peak_mb": 1}\n' \
+        "$1" "$2" "$3" "$3" "$3" "$4" "$5" >>"$dir/made/peers/$1-$2.jsonl"
 }
 evaluation torch 0.001 10 0.70 0.8
 evaluation torch 0.001 20 0.74 0.9
