@@ -111,20 +111,35 @@ static enum status make_plan(struct coord *c) {
     return batch_plan_job(&c->plan, &c->job_batches, &c->job_impressions);
 }
 
-static void say_shared(const struct coord *c) {
+/* Rows of a shared field are updated once a range at most, so the number of all batches says nothing
+ * about their moments: adam corrects these by the rows' own updates, unless the field's section
+ * says something. */
+static enum status settle_shared(struct coord *c) {
     const struct shared_fields shared = data_ranges_shared(c->config, &c->data);
+    c->settled = *c->config;
+    c->config = &c->settled;
     for (uint32_t f = 0; f < c->data.schema.user_count; f++) {
-        if (shared.field[f]) {
-            log_info("train.share_bags: field %s is pulled, pooled and pushed once per group and "
-                     "range",
-                     c->data.schema.fields[f].name);
+        const char *name = c->data.schema.fields[f].name;
+        char text[FIELD_NAME_MAX + 64];
+        if (!shared.field[f]) {
+            continue;
         }
+        if (!config_table_sets(c->config, name, "bias_correction")) {
+            snprintf(text, sizeof text, "field.%s.bias_correction=row", name);
+            TRY(config_set(&c->settled, text));
+        }
+        log_info("train.share_bags: field %s is pulled, pooled and pushed once per group and range",
+                 name);
     }
+    return OK;
+}
+
+static void say_shared(const struct coord *c) {
     if (c->ranges.spec.share && c->job_batches > c->plan.max_steps) {
         log_info("train.max_steps=%llu: %llu batches will be trained, to the end of a range",
                  (unsigned long long)c->plan.max_steps, (unsigned long long)c->job_batches);
     }
-    if (c->config->share_bags == SHARE_ALWAYS && shared.count == 0) {
+    if (c->config->share_bags == SHARE_ALWAYS && !c->ranges.spec.share) {
         log_info("train.share_bags=always: nothing is shared, for want of a window, of a run, or "
                  "of user fields known to have more than %u values a group",
                  SHARE_FIELD_VALUES);
@@ -238,6 +253,7 @@ enum status setup(struct coord *c) {
     TRY(read_data(c));
     say_correction(c);
     TRY(make_plan(c));
+    TRY(settle_shared(c));
     say_shared(c);
     TRY(sizes_of_names(c));
     TRY(make_directories(c));

@@ -81,7 +81,8 @@ struct stall {
 };
 struct coord {
     const struct coord_options *options;
-    const struct config *config;
+    const struct config *config;  /* the options', then `settled` */
+    struct config settled;        /* with what follows from the data */
     char out_dir[PATH_BYTES_MAX]; /* absolute */
     struct lock lock;             /* of out_dir */
     bool looking;                 /* coord_look: nothing is logged or written */

@@ -104,5 +104,7 @@ enum status config_same_table(const struct config *was, const struct config *now
 /* [table] with the overrides of the field `name`. Its dim is the width of a row, with all the
  * model's dictionaries (method.h). */
 struct table_config config_table(const struct config *c, const char *name);
+/* Whether the section of the field `name` sets `key`, a key of [table]. */
+bool config_table_sets(const struct config *c, const char *name, const char *key);
 /* Writes the key reference (Markdown table) for docs/config.md and `esmm config`. */
 enum status config_reference(struct buf *out);

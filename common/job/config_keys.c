@@ -225,6 +225,16 @@ bool config_key_overridden(const struct config_key *k, const struct field_overri
     return config_key_of_table(k) && (f->given & override_bit(k)) != 0;
 }
 
+bool config_table_sets(const struct config *c, const char *name, const char *key) {
+    const struct config_key *k = config_key_find("table", key);
+    for (uint32_t f = 0; f < c->field_count && k != NULL; f++) {
+        if (strcmp(c->field[f].name, name) == 0) {
+            return config_key_overridden(k, &c->field[f]);
+        }
+    }
+    return false;
+}
+
 static void override_copy_value(const struct config_key *k, struct table_config *to,
                                 const struct table_config *from) {
     memcpy((char *)to + k->offset, (const char *)from + k->offset, TABLE_VALUE_BYTES);

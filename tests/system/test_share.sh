@@ -32,6 +32,7 @@ equal "steps" "$steps" "$plain_steps"
 updates run >"$dir/want"
 fields=$(sed -n 's/.*train.share_bags: field \([^ ]*\) is .*/\1/p' "$dir/run/logs/coord-0.log")
 [ -n "$fields" ] || die "no field is shared"
+equal "rows corrected by their own updates" "$(grep -c '^bias_correction = row' "$dir/run/config.ini")" "$(wc -w <<<$fields)"
 
 step "shared fields have fewer updates, all others as many as without"
 while read -r table rows count; do
