@@ -76,7 +76,8 @@ const struct option_row job_rows[] = {
     {"batch", "N", KEY("train.batch"), .told = "2048", .help = "impressions a batch"},
     {"max-steps", "N", KEY("train.max_steps"),
      .help =
-         "stop after the first N batches of the epochs' orders; 0 saves the initial state only"},
+         "stop after the first N batches of the epochs' orders, rounded up where they share bags; "
+         "0 saves the initial state only"},
     {"seed", "N", KEY("train.seed"), .told = "1", .help = "of initial values and order"},
     {"memory", "BYTES", KEY("server.memory"),
      .help = "limit per server, e.g. 8G; see docs/rows.md"},
