@@ -64,9 +64,7 @@ def run_esmm(args, work, name, lr):
     run = f"{work}/run"
     shutil.rmtree(run, ignore_errors=True)
     settings = ["model.input=concat", f"model.tower={TOWERS}", f"table.dim={args.dim}", f"table.lr={lr}",
-                f"dense.lr={lr}", *args.esmm_set]
-    if "`eval.every_impressions`" in call(args.esmm, "config"):
-        settings.append(f"eval.every_impressions={args.every}")
+                f"dense.lr={lr}", f"eval.every_impressions={args.every}", *args.esmm_set]
     command = [args.esmm, "train", "--data", f"{work}/shards-train", "--eval", f"{work}/shards-val", "--out", run,
                "--servers", 1, "--workers", 1, "--threads", OURS[name], "--epochs", args.epochs,
                "--batch", args.batch, "--seed", args.seed]
@@ -88,18 +86,10 @@ def esmm_evaluations(run):
         for line in f:
             event = json.loads(line)
             if event.get("event") == "evaluation":
-                impressions, seconds = trained(event, summary)
-                yield dict(epoch=event["epoch"], impressions=impressions, seconds=seconds, cpu_s=cpu_s * impressions,
-                           auc_ctr=event["auc_ctr"], auc_cvr=event["auc_cvr_clicked"], auc_ctcvr=event["auc_ctcvr"],
-                           **whole)
-
-
-def trained(event, summary):
-    """Impressions and seconds of training before an evaluation."""
-    if "train_seconds" in event:
-        return event["trained_impressions"], event["train_seconds"]
-    impressions = summary["impressions"] * (event["epoch"] + 1) // summary["epochs"]  # at an epoch's end
-    return impressions, impressions / summary["impressions_per_s"]  # which counts the evaluations between epochs
+                impressions = event["trained_impressions"]
+                yield dict(epoch=event["epoch"], impressions=impressions, seconds=event["train_seconds"],
+                           cpu_s=cpu_s * impressions, auc_ctr=event["auc_ctr"],
+                           auc_cvr=event["auc_cvr_clicked"], auc_ctcvr=event["auc_ctcvr"], **whole)
 
 
 def measure(args, work):
