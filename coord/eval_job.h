@@ -4,9 +4,9 @@
  * Scores are stored at the place of their shard, whoever sends them and in whatever order, so equal
  * models give equal metrics. A large shard comes in pieces. Two workers may have its batches in
  * different orders, so only pieces under the same fence belong together: the first piece under a
- * newer fence starts the shard anew, and pieces under an older fence are ignored, those of an earlier
- * evaluation among them. Memory: 32 bytes per evaluation impression, held from eval_job_begin to
- * eval_job_end.
+ * newer fence starts the shard anew, and pieces under an older fence are ignored, those of an
+ * earlier evaluation among them. Memory: 32 bytes per evaluation impression, held from
+ * eval_job_begin to eval_job_end.
  */
 #pragma once
 

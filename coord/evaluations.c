@@ -1,18 +1,18 @@
 /* evaluations.c - when to evaluate, and the clock of training, which stands still meanwhile.
  *
- * There is an evaluation after each epoch, and, with eval.every_impressions = N, one within an epoch
- * each time N more impressions are trained on. For the latter no lease is granted beyond the range
- * that completes the N; when all ranges are back, it begins, and sees exactly what was trained. Then
- * the epoch goes on with what is pending. Nothing that is trained depends on it: the order of a
- * deterministic job is the same without. Evaluations at ends of epochs count too: N impressions
- * later is the next one. What a resumed job has trained before is counted as evaluated: an
- * evaluation that was interrupted is not made again.
+ * There is an evaluation after each epoch, and, with eval.every_impressions = N, one within an
+ * epoch each time N more impressions are trained on. For the latter no lease is granted beyond the
+ * range that completes the N; when all ranges are back, it begins, and sees exactly what was
+ * trained. Then the epoch goes on with what is pending. Nothing that is trained depends on it: the
+ * order of a deterministic job is the same without. Evaluations at ends of epochs count too: N
+ * impressions later is the next one. What a resumed job has trained before is counted as evaluated:
+ * an evaluation that was interrupted is not made again.
  *
  * The clock of training tells how long a model was trained, for curves of quality over time. It
  * stands still from the return of the last range before an evaluation to the first grant after it.
- * Before an evaluation within an epoch, workers wait for each other, which they would not do without
- * it: the mean of these waits is taken off as well. (The last ranges are trained meanwhile; so the
- * whole time that they are awaited cannot be taken off.)
+ * Before an evaluation within an epoch, workers wait for each other, which they would not do
+ * without it: the mean of these waits is taken off as well. (The last ranges are trained meanwhile;
+ * so the whole time that they are awaited cannot be taken off.)
  */
 #include "common/base/log.h"
 #include "state.h"

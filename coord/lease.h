@@ -83,11 +83,12 @@ enum status leases_init(struct leases *l, const struct batch_plan *plan, struct 
                         bool one_at_a_time, uint64_t lease_ms, uint64_t first_fence);
 void leases_fini(struct leases *l);
 
-/* These begin a phase. No lease may be OUT. ERR_MEMORY. leases_train also goes on with an epoch that
- * was interrupted by an evaluation: what came back stays back. */
+/* These begin a phase. No lease may be OUT. ERR_MEMORY. leases_train also goes on with an epoch
+ * that was interrupted by an evaluation: what came back stays back. */
 enum status leases_train(struct leases *l, uint32_t epoch);
-/* Adds a range (a shard of a stream) to the training phase that is running, last in its order. The plan and the set of
- * done names (applied_grow) must already contain it, with nothing done. ERR_MEMORY. */
+/* Adds a range (a shard of a stream) to the training phase that is running, last in its order. The
+ * plan and the set of done names (applied_grow) must already contain it, with nothing done.
+ * ERR_MEMORY. */
 enum status leases_add(struct leases *l, uint32_t shard, uint32_t limit);
 /* batches[shards] of the evaluation data. epoch: the one just trained, part of the scores' name. */
 enum status leases_eval(struct leases *l, uint32_t epoch, const uint32_t *batches, uint32_t shards);

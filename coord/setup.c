@@ -111,9 +111,9 @@ static enum status make_plan(struct coord *c) {
     return batch_plan_job(&c->plan, &c->job_batches, &c->job_impressions);
 }
 
-/* Rows of a shared field are updated once a range at most, so the number of all batches says nothing
- * about their moments: adam corrects these by the rows' own updates, unless the field's section
- * says something. */
+/* Rows of a shared field are updated once a range at most, so the number of all batches says
+ * nothing about their moments: adam corrects these by the rows' own updates, unless the field's
+ * section says something. */
 static enum status settle_shared(struct coord *c) {
     const struct shared_fields shared = data_ranges_shared(c->config, &c->data);
     c->settled = *c->config;

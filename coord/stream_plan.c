@@ -1,11 +1,11 @@
 /* stream_plan.c - a job on a stream: its plan grows while it trains.
  *
- * A new shard is cut into batches, a range of its own (common/job/ranges.h), and added to the plan, the set
- * of done names, the names of a cut that is being made, and the leases, in this order; from then on
- * it is like any other shard. Servers learn of it from its first push, which says how many batches
- * the shard has (ps/partition.h), so nobody has to be told before a lease is granted. Shards are
- * trained in the order of their numbers. There is one epoch; its phase is complete when the stream
- * has ended and all leases are back.
+ * A new shard is cut into batches, a range of its own (common/job/ranges.h), and added to the plan,
+ * the set of done names, the names of a cut that is being made, and the leases, in this order; from
+ * then on it is like any other shard. Servers learn of it from its first push, which says how many
+ * batches the shard has (ps/partition.h), so nobody has to be told before a lease is granted.
+ * Shards are trained in the order of their numbers. There is one epoch; its phase is complete when
+ * the stream has ended and all leases are back.
  *
  * A damaged shard ends the stream: the shards before it are trained and saved, then the job fails
  * with the name of the file.

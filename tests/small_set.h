@@ -72,6 +72,7 @@ static inline void setup_data(struct fixture *t) {
     shard_builder_destroy(&b);
     assert_int_equal(dataset_write(&t->dataset, t->dir), OK);
     config_default(&t->config);
+    t->config.window = 0; /* a range is a shard, unless a test says otherwise */
     t->config.seed = 77;
     t->config.batch = BATCH;
     t->config.shuffle = true;

@@ -59,7 +59,8 @@ static uint32_t oldest(const struct flight *f) {
 }
 
 /* Whether another batch that was taken before this one has not begun either. Batches of a range
- * that share bags are computed in the order in which they were taken, so they begin in this order. */
+ * that share bags are computed in the order in which they were taken, so they begin in this
+  * order. */
 static bool jumps_queue(const struct flight *f, const struct flight_slot *s) {
     for (uint32_t i = 0; i < f->slots; i++) {
         const struct flight_slot *other = &f->slot[i];

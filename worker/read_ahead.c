@@ -154,7 +154,8 @@ static struct window_key next_window(struct read_ahead *a, uint32_t *after) {
 }
 
 /* The place to load a window of this kind into: an empty one, else the one whose window is needed
- * last, if that is after the lease `after`; of several the one loaded first. NULL: there is none. */
+ * last, if that is after the lease `after`; of several the one loaded first. NULL: there is
+  * none. */
 static struct read_window *find_place(struct read_ahead *a, enum lease_kind kind, uint32_t after) {
     const uint32_t begin = a->mixed && kind == LEASE_EVAL ? READ_WINDOWS_MAX : 0;
     const uint32_t end = begin + (a->mixed ? READ_WINDOWS_MAX : READ_SHARDS_MAX);

@@ -23,13 +23,14 @@ void reader_stop(struct reader **r);
  * failure. */
 enum status reader_lease_put(struct reader *r, const struct wire_lease *lease, const void *done,
                              size_t done_bytes);
-/* For a trainer, 0 .. trainers - 1. ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard: file and offset). */
+/* For a trainer, 0 .. trainers - 1. ERR_TIMEOUT; ERR_CLOSED or the reader's own failure (bad shard:
+ * file and offset). */
 enum status reader_take(struct reader *r, uint32_t trainer, struct reader_item *item,
                         uint64_t timeout_ms);
 /* True if the batches of a range share bags: then all of them go to one trainer, in order. */
 bool reader_shares(const struct reader *r);
 void reader_give_back(struct reader *r, struct batch *b);
-/* True if nothing can be done until the window that is being read has come: nobody holds a batch. */
+/* True if nothing can be done until the window being read has come: nobody holds a batch. */
 bool reader_waits(struct reader *r);
 /* Adds the time spent on LOAD and CUT so far to *into. */
 void reader_usage(struct reader *r, struct usage *into);

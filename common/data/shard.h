@@ -68,7 +68,7 @@ enum status shard_decode(struct shard *s, const char *name, const void *data, si
  * of them, each one stands for 1 / sample_rate impressions. A rate of 1 changes nothing.
  * ERR_MEMORY. */
 enum status shard_weigh(struct shard *s, double sample_rate);
-/* *start = the start[] of a column whose bags hold `each` (0 or 1) values, shared in the shard, whose
- * counts must be there. ERR_MEMORY. */
+/* *start = the start[] of a column whose bags hold `each` (0 or 1) values, shared in the shard,
+ * whose counts must be there. ERR_MEMORY. */
 enum status shard_share_start(struct shard *s, enum side side, uint32_t each, uint32_t **start);
 void shard_free(struct shard *s); /* safe on a zeroed struct, and twice */

@@ -2,8 +2,9 @@
  *
  * Batches are drawn from a window (common/job/ranges.h), which holds a part of each of many shards.
  * The result is a struct shard like any other, so whatever comes after works on it as on a shard
- * that was read: deal.h, batch.h. A slice is some impressions of a shard, in an order of its groups;
- * a group at its border is cut. A group that is in two slices becomes two groups of one key.
+ * that was read: deal.h, batch.h. A slice is some impressions of a shard, in an order of its
+ * groups; a group at its border is cut. A group that is in two slices becomes two groups of one
+ * key.
  *
  *     window_begin(&b, schema)
  *     for each slice: shard_read, window_add, shard_free

@@ -82,9 +82,9 @@ const struct config_key config_keys[] = {
     NUMBER("train", "seed", KIND_U64, C(seed), "1", 0, U64_TOP, "of initial values and order"),
     SWITCH("train", "shuffle", C(shuffle), "true",
            "order of shards and of groups, anew each epoch"),
-    NUMBER("train", "window", KIND_U32, C(window), "0", 0, 1e8,
+    NUMBER("train", "window", KIND_U32, C(window), "1000000", 0, 1e8,
            "shuffle: impressions, drawn from many shards, that are mixed; 0: within a shard only"),
-    NUMBER("train", "run", KIND_U32, C(run), "0", 0, 1e6,
+    NUMBER("train", "run", KIND_U32, C(run), "2", 0, 1e6,
            "with a window: impressions of a group in a batch, at most; 0: groups stay whole"),
     CHOICE(
         "train", "share_bags", C(share_bags), "auto", "auto|never|always",

@@ -9,8 +9,8 @@
 #include "common/base/bytes.h"
 #include "wire.h"
 
-/* The process's ZeroMQ context. With the first one the allocator begins to keep freed memory for the
- * next frames, up to 256 MB a thread. */
+/* The process's ZeroMQ context. With the first one the allocator begins to keep freed memory for
+ * the next frames, up to 256 MB a thread. */
 struct transport;
 enum status transport_create(struct transport **t, uint32_t io_threads);
 void transport_destroy(struct transport **t); /* close all sockets first */

@@ -17,7 +17,7 @@ ok "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --json --bootstrap 0
 equal "auc_ctr, as computed from the checkpoint" "$trained" "$(number "$dir/out" auc_ctr)"
 
 step "log.level reaches every role"
-grep -q ' debug coord epoch 0 shard 0 (training' "$dir/run/logs/coord-0.log" || die "coordinator"
+grep -q ' debug coord epoch 0 range 0 (training' "$dir/run/logs/coord-0.log" || die "coordinator"
 grep -q ' debug worker-0 epoch 0 shard 0 (evaluation' "$dir/run/logs/worker-0.log" || die "worker"
 grep -q ' debug ps-0 cut 1 to partition 0: ' "$dir/run/logs/ps-0.log" || die "server"
 train terse --servers 1 --workers 1 --set log.level=warn

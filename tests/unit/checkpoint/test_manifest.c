@@ -104,7 +104,7 @@ static void test_refused(void **state) {
     }
 }
 
-/* What a checkpoint does not say is the default, but its order is that of before there were windows. */
+/* What a checkpoint does not say is the default, but its order is that of before windows. */
 static void test_config(void **state) {
     (void)state;
     struct manifest m = {.config_text = (char[]){"[train]\nbatch = 77\n"}};

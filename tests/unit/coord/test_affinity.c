@@ -1,5 +1,5 @@
-/* Unit tests of coord/affinity.h, through coord/lease.h, which uses it: whole epochs of windows with
- * several workers that may be lost, against a model that searches all ranges each time. */
+/* Unit tests of coord/affinity.h, through coord/lease.h, which uses it: whole epochs of windows
+ * with several workers that may be lost, against a model that searches all ranges each time. */
 #include "coord/lease.h"
 
 #include <stdio.h>

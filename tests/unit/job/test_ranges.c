@@ -1,4 +1,4 @@
-/* test_ranges.c - windows and ranges tile an epoch, whatever the shards; windows sample their draw. */
+/* test_ranges.c - windows and ranges tile an epoch; a window is a sample of its draw. */
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/job/ranges.h"
