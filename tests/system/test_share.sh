@@ -51,6 +51,26 @@ for epoch in 0 1 2 3 4 5; do
 done
 awk -F '\t' '{ k = $1 " " $2; if ($3 != n[k] + 0) { exit 1 } n[k] = $3 + 1 }' "$dir/trace" ||
     die "batches of a range are not in order"
+
+step "a shared field's rows have one update for each range whose groups hold them, by the raw log"
+for field in $fields; do
+    log=$dir/data.raw/train
+    count=$(awk -v field="$field" '
+        FILENAME ~ /common/ { n = split($3, f, "\001")
+            for (i = 1; i <= n; i++) { split(f[i], x, "[\002\003]"); if (x[1] == field) { values[$1] = values[$1] " " x[2] } } }
+        FILENAME ~ /skeleton/ { group[$1] = $4 }
+        FILENAME ~ /trace/ { split($0, t, "\t"); n = split(t[8], id, ",")
+            for (i = 1; i <= n; i++) {
+                g = group[id[i]]
+                if (!((t[1], t[2], g) in seen)) {
+                    seen[t[1], t[2], g]
+                    m = split(values[g], v, " ")
+                    for (j = 1; j <= m; j++) { if (!((t[1], t[2], v[j]) in row)) { row[t[1], t[2], v[j]]; count++ } }
+                }
+            } }
+        END { print count + 0 }' FS=, "$log/common_features.csv" "$log/sample_skeleton.csv" "$dir/trace")
+    equal "updates of $field" "$(awk -v f="$field" '$1 == f { print $3 }' "$dir/want")" "$count"
+done
 rm -rf "$dir/run"
 
 for way in "--workers 2" "--workers 1 --threads 3" "--workers 2 --threads 2 --set train.in_flight=3" \
