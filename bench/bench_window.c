@@ -61,7 +61,7 @@ static void order_all(struct work *w) {
 static void make_window(struct work *w) {
     struct window_builder *b = NULL;
     shard_free(&w->window);
-    need(window_begin(&b, &w->data.schema));
+    need(window_begin(&b, &w->data.schema, 1));
     for (uint32_t k = 0; k < w->data.shard_count; k++) {
         const uint32_t n = w->shard[k].impressions, part = k % w->parts;
         need(window_add(b, &w->shard[k], w->order[k], plan_begin(n, w->parts, part),

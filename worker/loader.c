@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/rng.h"
 #include "common/data/deal.h"
 #include "common/data/sample.h"
 #include "common/data/window.h"
@@ -9,6 +10,7 @@
 
 #define APPEAR_MS      10000
 #define APPEAR_LOOK_MS 100
+#define STREAM_RUNS    0x72756e7300000000u /* of random numbers, as in plan.c and deal.c */
 
 /* --- leases ----------------------------------------------------------------------------------- */
 
@@ -191,6 +193,11 @@ out:
     return status;
 }
 
+/* Runs are samples of their group; of whole groups the order does not matter. */
+static uint64_t window_mix(const struct config *c, const struct window_key *key) {
+    return c->run == 0 ? 0 : rng_u64(c->seed ^ STREAM_RUNS, key->epoch, key->window) | 1;
+}
+
 static enum status load_mixed(struct loader *l, struct read_window *w) {
     enum status status = OK;
     struct window_builder *b = NULL;
@@ -203,7 +210,7 @@ static enum status load_mixed(struct loader *l, struct read_window *w) {
                                    .run = c->run,
                                    .batches = ranges_window_batches(&l->ranges, w->key.window),
                                    .blocks = l->ranges.spec.share ? ranges : 1};
-    TRY_OUT(window_begin(&b, l->spec.schema));
+    TRY_OUT(window_begin(&b, l->spec.schema, window_mix(c, &w->key)));
     TRY_OUT(add_slices(l, w, b));
     TRY_OUT(window_finish(b, &w->shard));
     TRY_OUT(deal(&w->shard, &spec, &w->runs, &w->run_count));

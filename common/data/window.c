@@ -15,23 +15,26 @@
 #include "batch.h"
 #include "common/base/mem.h"
 #include "common/base/rank.h"
+#include "common/base/rng.h"
 
 struct window_builder {
     uint32_t columns, user_fields;
+    uint64_t mix;
     struct shard **slice; /* [count] */
     uint32_t count;
     size_t slice_cap;
     uint64_t impressions, groups, values[FIELDS_MAX];
-    /* Of the slice that is being cut: its runs, as impressions and as groups. */
+    /* Of the slice that is being cut: its impressions as runs in their new order, and its groups. */
     struct run *item, *user;
-    uint32_t runs;
+    uint32_t items, users;
     size_t item_cap, user_cap;
     uint32_t *place; /* of a code of the shard in the slice's list, plus 1; between columns all 0 */
     size_t place_cap;
 };
 
-enum status window_begin(struct window_builder **b, const struct schema *schema) {
+enum status window_begin(struct window_builder **b, const struct schema *schema, uint64_t mix) {
     TRY(mem_new(b));
+    (*b)->mix = mix;
     (*b)->columns = schema->count;
     (*b)->user_fields = schema->user_count;
     return OK;
@@ -54,19 +57,36 @@ void window_destroy(struct window_builder **b) {
 
 /* --- a slice ---------------------------------------------------------------------------------- */
 
+/* Adds impressions [begin, end) of a group: as they lie, or each by itself in a random order
+ * (Fisher-Yates, from the inside out). */
+static void add_items(struct window_builder *b, uint64_t key, uint32_t group, uint32_t begin,
+                      uint32_t end) {
+    if (b->mix == 0) {
+        b->item[b->items++] = (struct run){group, begin, end};
+        return;
+    }
+    struct run *item = b->item + b->items;
+    for (uint32_t n = 0; begin + n < end; n++) {
+        const uint32_t k = (uint32_t)rng_below(b->mix, key, begin + n, n + 1);
+        item[n] = item[k];
+        item[k] = (struct run){group, begin + n, begin + n + 1};
+    }
+    b->items += end - begin;
+}
+
 static enum status find_runs(struct window_builder *b, const struct shard *s, const uint32_t *order,
                              uint32_t begin, uint32_t end) {
     uint32_t at = 0;
-    TRY(mem_room(&b->item, &b->item_cap, s->groups));
+    TRY(mem_room(&b->item, &b->item_cap, b->mix == 0 ? s->groups : s->impressions));
     TRY(mem_room(&b->user, &b->user_cap, s->groups));
-    b->runs = 0;
+    b->items = b->users = 0;
     for (uint32_t g = 0; g < s->groups && at < end; g++) {
         const uint32_t group = order[g], base = s->group_start[group];
         const uint32_t size = s->group_start[group + 1] - base, next = at + size;
         const uint32_t from = begin > at ? begin - at : 0, to = end < next ? end - at : size;
         if (from < to) {
-            b->item[b->runs] = (struct run){group, base + from, base + to};
-            b->user[b->runs++] = (struct run){group, group, group + 1};
+            add_items(b, s->group_key[group], group, base + from, base + to);
+            b->user[b->users++] = (struct run){group, group, group + 1};
         }
         at = next;
     }
@@ -78,15 +98,19 @@ static enum status cut_impressions(const struct window_builder *b, const struct 
     const struct run *run = b->item;
     TRY(mem_array(&to->group_key, to->groups));
     TRY(mem_array(&to->group_start, (size_t)to->groups + 1));
-    for (uint32_t r = 0; r < to->groups; r++) {
-        to->group_key[r] = s->group_key[run[r].group];
-        to->group_start[r + 1] = to->group_start[r] + (run[r].end - run[r].begin);
+    for (uint32_t g = 0, r = 0; g < to->groups; g++) {
+        to->group_key[g] = s->group_key[b->user[g].group];
+        to->group_start[g + 1] = to->group_start[g];
+        for (; r < b->items && run[r].group == b->user[g].group; r++) {
+            to->group_start[g + 1] += run[r].end - run[r].begin;
+        }
     }
 #define CUT(array)                                                                                 \
     TRY(mem_array(&to->array, s->array == NULL ? 0 : to->impressions));                            \
-    for (uint32_t r = 0; r < to->groups && s->array != NULL; r++) {                                \
-        memcpy(to->array + to->group_start[r], s->array + run[r].begin,                            \
-               (run[r].end - run[r].begin) * sizeof *to->array);                                   \
+    for (uint32_t r = 0, at = 0; r < b->items && s->array != NULL; r++) {                          \
+        for (uint32_t i = run[r].begin; i < run[r].end; i++) {                                     \
+            to->array[at++] = s->array[i];                                                         \
+        }                                                                                          \
     }
     CUT(impression_id)
     CUT(labels)
@@ -115,7 +139,7 @@ static enum status cut_starts(const struct window_builder *b, const struct shard
     }
     TRY(mem_array(&c->start, (size_t)c->n + 1));
     uint32_t values = 0;
-    for (uint32_t r = 0, bag = 0; r < b->runs; r++) {
+    for (uint32_t r = 0, bag = 0; r < (user ? b->users : b->items); r++) {
         for (uint32_t i = run[r].begin; i < run[r].end; i++) {
             c->start[bag++] = values;
             values += from->start[i + 1] - from->start[i];
@@ -168,12 +192,12 @@ static uint32_t number_codes(const struct column *from, struct column *c, const 
 }
 
 static enum status cut_codes_part(struct window_builder *b, const struct column *from,
-                                  struct column *c, const struct run *run) {
+                                  struct column *c, const struct run *run, uint32_t runs) {
     enum status status = OK;
     uint32_t *met = NULL;
     TRY(mem_room(&b->place, &b->place_cap, from->dict_count));
     TRY(mem_array(&met, from->dict_count));
-    c->dict_count = number_codes(from, c, run, b->runs, b->place, met);
+    c->dict_count = number_codes(from, c, run, runs, b->place, met);
     TRY_OUT(mem_array(&c->dict, c->dict_count));
     for (uint32_t k = 0; k < c->dict_count; k++) {
         c->dict[k] = from->dict[met[k]];
@@ -188,16 +212,18 @@ out:
 
 static enum status cut_column(struct window_builder *b, const struct shard *s, struct shard *to,
                               uint32_t slot) {
-    const struct run *run = slot < b->user_fields ? b->user : b->item;
+    const bool user = slot < b->user_fields;
+    const struct run *run = user ? b->user : b->item;
+    const uint32_t runs = user ? b->users : b->items;
     const struct column *from = &s->column[slot];
     struct column *c = &to->column[slot];
     TRY(cut_starts(b, s, to, slot));
     TRY(mem_array(&c->code, c->values));
-    TRY(to->impressions == s->impressions ? cut_codes_whole(from, c, run, b->runs)
-                                          : cut_codes_part(b, from, c, run));
+    TRY(to->impressions == s->impressions ? cut_codes_whole(from, c, run, runs)
+                                          : cut_codes_part(b, from, c, run, runs));
     if (from->weight != NULL) {
         TRY(mem_array(&c->weight, c->values));
-        copy_values(from->start, run, b->runs, from->weight, c->weight);
+        copy_values(from->start, run, runs, from->weight, c->weight);
     }
     return OK;
 }
@@ -206,7 +232,7 @@ static enum status cut_slice(struct window_builder *b, const struct shard *s, ui
                              struct shard *to) {
     to->columns = b->columns;
     to->impressions = impressions;
-    to->groups = b->runs;
+    to->groups = b->users;
     uint64_t most = b->impressions;
     TRY(cut_impressions(b, s, to));
     for (uint32_t f = 0; f < b->columns; f++) {
@@ -236,7 +262,7 @@ enum status window_add(struct window_builder *b, const struct shard *s, const ui
     TRY(mem_new(&b->slice[b->count]));
     struct shard *to = b->slice[b->count++];
     b->impressions += end - begin;
-    b->groups += b->runs;
+    b->groups += b->users;
     return cut_slice(b, s, end - begin, to);
 }
 

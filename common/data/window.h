@@ -6,7 +6,7 @@
  * groups; a group at its border is cut. A group that is in two slices becomes two groups of one
  * key.
  *
- *     window_begin(&b, schema)
+ *     window_begin(&b, schema, mix)
  *     for each slice: shard_read, window_add, shard_free
  *     window_finish(b, &shard)
  *
@@ -24,9 +24,10 @@
 #include "shard.h"
 
 struct window_builder;
-/* The slices come from shards that were read with a schema of the same fields. ERR_MEMORY: *b is
- * NULL. */
-enum status window_begin(struct window_builder **b, const struct schema *schema);
+/* The slices come from shards that were read with a schema of the same fields. mix: the seed of a
+ * random order of the impressions within each group, so that a run of some of them is a sample of
+ * the group, not neighbours in time; 0: they keep their order. ERR_MEMORY: *b is NULL. */
+enum status window_begin(struct window_builder **b, const struct schema *schema, uint64_t mix);
 /* Adds impressions [begin, end) of the shard, in the order in which order[groups] lays its groups
  * end to end. Nothing is kept of the arguments. ERR_MEMORY; ERR_LIMIT: more than 2^32 - 1
  * impressions, or values of a column; ERR_CORRUPT: records and impressions of a log in one window.

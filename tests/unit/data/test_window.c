@@ -31,6 +31,7 @@ struct fixture {
     struct schema schema;
     struct source source[SOURCES];
     uint32_t count;
+    uint64_t mix;
 };
 
 static void make_uniform(struct shard *s, uint32_t slot, uint32_t each) {
@@ -149,7 +150,7 @@ static enum status build(const struct fixture *t, struct shard *out) {
     struct window_builder *b = NULL;
     enum status status = OK;
     memset(out, 0xff, sizeof *out);
-    TRY_OUT(window_begin(&b, &t->schema));
+    TRY_OUT(window_begin(&b, &t->schema, t->mix));
     for (uint32_t k = 0; k < t->count; k++) {
         const struct source *x = &t->source[k];
         TRY_OUT(window_add(b, &x->shard, x->order, x->begin, x->end));
@@ -265,6 +266,53 @@ static void test_slices(void **state) {
         shard_free(&w);
         end(&t);
     }
+}
+
+/* The place in a group of the impression with this id. */
+static uint32_t find_impression(const struct shard *s, uint32_t group, uint64_t id) {
+    uint32_t i = s->group_start[group];
+    while (i < s->group_start[group + 1] && s->impression_id[i] != id) {
+        i++;
+    }
+    assert_true(i < s->group_start[group + 1]);
+    return i;
+}
+
+/* Mixed, each group has the same impressions, with all that is theirs; of a pair either order is
+ * as likely as the other. */
+static void test_mix(void **state) {
+    (void)state;
+    uint32_t pairs = 0, turned = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct fixture t;
+        struct shard plain, w;
+        begin(&t, seed, 1 + (uint32_t)(seed % SOURCES), (enum extras)(seed % EXTRAS));
+        assert_int_equal(build(&t, &plain), OK);
+        t.mix = seed;
+        assert_int_equal(build(&t, &w), OK);
+        assert_int_equal(w.impressions, plain.impressions);
+        assert_int_equal(w.groups, plain.groups);
+        assert_memory_equal(w.group_start, plain.group_start, (w.groups + 1) * sizeof(uint32_t));
+        for (uint32_t g = 0; g < w.groups; g++) {
+            uint64_t sum = 0;
+            for (uint32_t at = w.group_start[g]; at < w.group_start[g + 1]; at++) {
+                const uint32_t i = find_impression(&plain, g, w.impression_id[at]);
+                check_impression(&w, at, g, &plain, i, g);
+                sum += i;
+            }
+            const uint64_t from = w.group_start[g], to = w.group_start[g + 1];
+            assert_true(2 * sum == (from + to - 1) * (to - from));
+            pairs += to - from == 2;
+            turned += to - from == 2 && w.impression_id[from] != plain.impression_id[from];
+        }
+        for (uint32_t f = 0; f < FIELDS; f++) {
+            check_column(&w, f);
+        }
+        shard_free(&plain);
+        shard_free(&w);
+        end(&t);
+    }
+    assert_true(pairs > 200 && turned > pairs * 2 / 5 && turned < pairs * 3 / 5);
 }
 
 /* Of a part, the dictionary holds only what occurs; a column has weights only if a slice has. */
@@ -418,11 +466,9 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_dictionary),
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_records_among_others),
+        cmocka_unit_test(test_slices),         cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_dictionary),     cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_nothing),        cmocka_unit_test(test_records_among_others),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
