@@ -24,7 +24,7 @@ struct window_builder {
     uint32_t count;
     size_t slice_cap;
     uint64_t impressions, groups, values[FIELDS_MAX];
-    /* Of the slice that is being cut: its impressions as runs in their new order, and its groups. */
+    /* Of the slice that is being cut: its impressions, as runs in their new order; its groups. */
     struct run *item, *user;
     uint32_t items, users;
     size_t item_cap, user_cap;
