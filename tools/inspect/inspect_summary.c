@@ -94,7 +94,7 @@ static enum status text_head(const struct summary *s, struct buf *out) {
     TRY(buf_printf(out, "step        %llu batches, %llu impressions, seed %llu\n",
                    (unsigned long long)m->step, (unsigned long long)m->impressions,
                    (unsigned long long)scan->config.seed));
-    TRY(buf_printf(out, "cursor      %u epochs complete, then %llu of %llu batches (%u shards)\n",
+    TRY(buf_printf(out, "cursor      %u epochs complete, then %llu of %llu batches (%u ranges)\n",
                    s->cursor.epochs, (unsigned long long)s->cursor.batches,
                    (unsigned long long)s->cursor.epoch_batches, m->shards));
     if (m->sample_rate < 1) {
@@ -180,7 +180,7 @@ static void json_head(const struct summary *s, struct json *j) {
     json_u64(j, "epochs_complete", s->cursor.epochs);
     json_u64(j, "batches_beyond", s->cursor.batches);
     json_u64(j, "batches_per_epoch", s->cursor.epoch_batches);
-    json_u64(j, "shards", m->shards);
+    json_u64(j, "ranges", m->shards);
     json_close(j);
     json_u64(j, "parts", m->part_count);
     json_u64(j, "bytes", s->scan->bytes);
