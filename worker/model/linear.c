@@ -6,6 +6,8 @@
  */
 #include "linear.h"
 
+#include <assert.h>
+
 #include "blas.h"
 #include "common/base/mem.h"
 
@@ -27,7 +29,7 @@ void linear_work_fini(struct linear_work *work) {
 }
 
 enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t out, uint32_t in) {
-    *l = (struct linear){.kernel = kernel, .out = out, .in = in};
+    *l = (struct linear){.kernel = kernel, .out = out, .in = in, .in_max = in};
     if (kernel == NULL) {
         return blas_ready();
     }
@@ -38,6 +40,11 @@ enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t 
 void linear_fini(struct linear *l) {
     mem_free(&l->forward);
     mem_free(&l->input);
+}
+
+void linear_narrow(struct linear *l, uint32_t in) {
+    assert(in <= l->in_max);
+    l->in = in;
 }
 
 void linear_load(struct linear *l, struct matrix w, bool backward) {

@@ -17,7 +17,7 @@
 
 struct linear {
     const struct kernel *kernel; /* NULL: OpenBLAS */
-    uint32_t out, in;
+    uint32_t out, in, in_max; /* in_max: of linear_init */
     struct matrix w;       /* borrowed, of the last linear_load */
     void *forward, *input; /* right operands: W^T and W */
 };
@@ -36,6 +36,8 @@ void linear_work_fini(struct linear_work *work);
  * has asked. linear_fini accepts a half-built or zeroed struct. */
 enum status linear_init(struct linear *l, const struct kernel *kernel, uint32_t out, uint32_t in);
 void linear_fini(struct linear *l);
+/* From the next linear_load on W has `in` columns, no more than at linear_init. */
+void linear_narrow(struct linear *l, uint32_t in);
 /* Takes the weights of a batch. With `backward` for all products, else for linear_forward only. */
 void linear_load(struct linear *l, struct matrix w, bool backward);
 

@@ -26,6 +26,7 @@
 
 #include "common/base/mem.h"
 #include "pool.h"
+#include "relu.h"
 #include "tower.h"
 
 struct model {
@@ -155,24 +156,24 @@ static enum status shared_begin(struct model *m, const struct step *s) {
 }
 
 static void shared_forward(struct model *m, const struct batch *b) {
-    const size_t width = m->layout.user_width;
+    const struct factor *f = &m->tower.factor;
     for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
-        const float *x = m->shared_x + b->shared_of[g] * width;
-        float *xu = m->xu + g * width;
-        for (size_t i = 0; i < width; i++) {
-            xu[i] += x[i];
+        for (uint32_t k = 0; k < f->runs; k++) {
+            const struct factor_run r = f->run[k];
+            const float *x = m->shared_x + (size_t)b->shared_of[g] * m->layout.user_width;
+            add_to(m->xu + (size_t)g * f->columns.width + r.to, x + r.from, r.width);
         }
     }
 }
 
 static void shared_backward(struct model *m, const struct step *s) {
     const struct batch *b = s->batch;
-    const size_t width = m->layout.user_width;
+    const struct factor *f = &m->tower.factor;
     for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
-        const float *dxu = m->dxu + g * width;
-        float *dx = m->shared_dx + b->shared_of[g] * width;
-        for (size_t i = 0; i < width; i++) {
-            dx[i] += dxu[i];
+        for (uint32_t k = 0; k < f->runs; k++) {
+            const struct factor_run r = f->run[k];
+            float *dx = m->shared_dx + (size_t)b->shared_of[g] * m->layout.user_width;
+            add_to(dx + r.from, m->dxu + (size_t)g * f->columns.width + r.to, r.width);
         }
     }
     if (b->shared_last) {
@@ -183,10 +184,13 @@ static void shared_backward(struct model *m, const struct step *s) {
 /* --- a step ----------------------------------------------------------------------------------- */
 
 static void users_forward(struct model *m, const struct step *s) {
-    pool_users(&m->layout, s->batch, s->rows, m->xu);
+    struct tower *t = &m->tower;
+    const size_t w1 = layout_weight(&m->layout, 0, 0)->offset;
+    pool_users(&m->layout, &t->factor.columns, s->batch, s->rows, m->xu);
     shared_forward(m, s->batch);
     lap(m->laps, STAGE_POOL);
-    tower_users(&m->tower, m->xu, s->batch->groups, m->hu);
+    tower_users(t, m->xu, s->batch->groups, m->hu);
+    factor_forward(&t->factor, &t->work, s->batch, s->dense + w1, s->rows, m->hu);
     lap(m->laps, STAGE_FORWARD);
 }
 
@@ -219,10 +223,14 @@ static void chunk_backward(struct model *m, const struct step *s, uint32_t begin
 }
 
 static void users_backward(struct model *m, const struct step *s) {
-    tower_users_backward(&m->tower, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    struct tower *t = &m->tower;
+    const size_t w1 = layout_weight(&m->layout, 0, 0)->offset;
+    tower_users_backward(t, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
+    factor_backward(&t->factor, &t->work, s->batch, s->dense + w1, s->rows, m->dhu, s->ddense + w1,
+                    s->drows);
     layout_clear_foreign(&m->layout, s->ddense);
     lap(m->laps, STAGE_BACKWARD);
-    pool_users_backward(&m->layout, s->batch, m->dxu, s->drows);
+    pool_users_backward(&m->layout, &t->factor.columns, s->batch, m->dxu, s->drows);
     shared_backward(m, s);
     lap(m->laps, STAGE_POOL);
 }
@@ -243,6 +251,7 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
     struct step s = {
         .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
     TRY(reserve_groups(m, b->groups));
+    TRY(factor_choose(&m->tower.factor, NULL));
     tower_load(&m->tower, dense, false);
     lap(m->laps, STAGE_FORWARD);
     users_forward(m, &s);
@@ -279,6 +288,7 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .loss = m->loss,
                      .dropout = m->dropout};
     TRY(reserve_groups(m, b->groups));
+    TRY(factor_choose(&m->tower.factor, b));
     TRY(shared_begin(m, &s));
     clear_gradients(m, &s);
     tower_load(&m->tower, dense, true);

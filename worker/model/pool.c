@@ -106,19 +106,37 @@ static void field_backward(struct bags in, const float *dx, float *drows, uint32
     }
 }
 
-/* A side: its fields [first, last), the input column it begins at, and its width; and whether it
- * has those of the fields that are shared, or the others. */
+struct user_columns user_columns_all(const struct layout *l) {
+    struct user_columns c = {.width = l->user_width};
+    memcpy(c.column, l->column, sizeof c.column);
+    return c;
+}
+
+/* A side: its fields [first, last) and their columns, the input column it begins at, and its width;
+ * and whether it has those of the fields that are shared, or the others. */
 struct pool_side {
-    uint32_t first, last, column, width;
+    uint32_t first, last;
+    const uint32_t *columns;
+    uint32_t column, width;
     bool shared;
+    const bool *left_out; /* NULL: none */
 };
 
-static struct pool_side user_side(const struct layout *l, bool shared) {
-    return (struct pool_side){0, l->user_fields, 0, l->user_width, shared};
+static struct pool_side user_side(const struct layout *l, const struct user_columns *c) {
+    return (struct pool_side){0, l->user_fields, c->column, 0, c->width, false, c->left_out};
+}
+
+static struct pool_side shared_side(const struct layout *l) {
+    return (struct pool_side){0, l->user_fields, l->column, 0, l->user_width, true, NULL};
 }
 
 static struct pool_side item_side(const struct layout *l) {
-    return (struct pool_side){l->user_fields, l->fields, l->user_width, l->item_width, false};
+    return (struct pool_side){
+        l->user_fields, l->fields, l->column, l->user_width, l->item_width, false, NULL};
+}
+
+static bool side_has(const struct pool_side *s, const struct batch *b, uint32_t f) {
+    return b->field[f].shared == s->shared && (s->left_out == NULL || !s->left_out[f]);
 }
 
 static void side_forward(const struct layout *l, const struct batch *b, struct pool_side s,
@@ -129,8 +147,8 @@ static void side_forward(const struct layout *l, const struct batch *b, struct p
     memset(x, 0, (size_t)(end - begin) * s.width * sizeof *x);
     for (uint32_t f = s.first; f < s.last; f++) {
         struct bags in = {&b->field[f], begin, end, s.width};
-        if (b->field[f].shared == s.shared) {
-            field_forward(in, rows[f], x + (l->column[f] - s.column), l->dim[f]);
+        if (side_has(&s, b, f)) {
+            field_forward(in, rows[f], x + (s.columns[f] - s.column), l->dim[f]);
         }
     }
 }
@@ -139,20 +157,20 @@ static void side_backward(const struct layout *l, const struct batch *b, struct 
                           const float *dx, uint32_t begin, uint32_t end, float *const *drows) {
     for (uint32_t f = s.first; f < s.last; f++) {
         struct bags in = {&b->field[f], begin, end, s.width};
-        if (b->field[f].shared == s.shared) {
-            field_backward(in, dx + (l->column[f] - s.column), drows[f], l->dim[f]);
+        if (side_has(&s, b, f)) {
+            field_backward(in, dx + (s.columns[f] - s.column), drows[f], l->dim[f]);
         }
     }
 }
 
-void pool_users(const struct layout *l, const struct batch *b, const float *const *rows,
-                float *xu) {
-    side_forward(l, b, user_side(l, false), rows, 0, b->groups, xu);
+void pool_users(const struct layout *l, const struct user_columns *c, const struct batch *b,
+                const float *const *rows, float *xu) {
+    side_forward(l, b, user_side(l, c), rows, 0, b->groups, xu);
 }
 
 void pool_shared(const struct layout *l, const struct batch *b, const float *const *rows,
                  float *x) {
-    side_forward(l, b, user_side(l, true), rows, 0, b->shared_groups, x);
+    side_forward(l, b, shared_side(l), rows, 0, b->shared_groups, x);
 }
 
 void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
@@ -169,14 +187,14 @@ void pool_clear(const struct layout *l, const struct batch *b, float *const *dro
     }
 }
 
-void pool_users_backward(const struct layout *l, const struct batch *b, const float *dxu,
-                         float *const *drows) {
-    side_backward(l, b, user_side(l, false), dxu, 0, b->groups, drows);
+void pool_users_backward(const struct layout *l, const struct user_columns *c,
+                         const struct batch *b, const float *dxu, float *const *drows) {
+    side_backward(l, b, user_side(l, c), dxu, 0, b->groups, drows);
 }
 
 void pool_shared_backward(const struct layout *l, const struct batch *b, const float *dx,
                           float *const *drows) {
-    side_backward(l, b, user_side(l, true), dx, 0, b->shared_groups, drows);
+    side_backward(l, b, shared_side(l), dx, 0, b->shared_groups, drows);
 }
 
 void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
@@ -186,13 +204,15 @@ void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t
 
 void pool_forward(const struct layout *l, const struct batch *b, const float *const *rows,
                   float *xu, float *xi) {
-    pool_users(l, b, rows, xu);
+    const struct user_columns all = user_columns_all(l);
+    pool_users(l, &all, b, rows, xu);
     pool_items(l, b, rows, 0, b->impressions, xi);
 }
 
 void pool_backward(const struct layout *l, const struct batch *b, const float *dxu,
                    const float *dxi, float *const *drows) {
+    const struct user_columns all = user_columns_all(l);
     pool_clear(l, b, drows);
-    pool_users_backward(l, b, dxu, drows);
+    pool_users_backward(l, &all, b, dxu, drows);
     pool_items_backward(l, b, 0, b->impressions, dxi, drows);
 }

@@ -32,6 +32,7 @@ static enum status init_linears(struct tower *t, const struct kernel *kernel) {
     const struct layout *l = t->layout;
     uint32_t widest = l->first_width;
     TRY(linear_init(&t->user, kernel, l->first_width, l->user_width));
+    TRY(factor_init(&t->factor, l, kernel));
     TRY(linear_init(&t->item, kernel, l->first_width, l->item_width));
     for (uint32_t k = 1; k < l->layers; k++) {
         for (uint32_t tower = 0; tower < l->towers; tower++) {
@@ -73,6 +74,7 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
 void tower_fini(struct tower *t) {
     linear_fini(&t->user);
     linear_fini(&t->item);
+    factor_fini(&t->factor);
     for (uint32_t k = 0; k < CONFIG_LAYERS_MAX; k++) {
         for (uint32_t tower = 0; tower < TOWERS_MAX; tower++) {
             linear_fini(&t->hidden[k][tower]);
@@ -94,7 +96,8 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
     const struct layout *l = t->layout;
     struct matrix w1 = {dense + weight_at(l, 0, 0), l->input_width};
     t->dense = dense;
-    linear_load(&t->user, w1, backward);
+    linear_narrow(&t->user, t->factor.columns.width);
+    linear_load(&t->user, factor_left(&t->factor, w1.at), backward);
     linear_load(&t->item, (struct matrix){w1.at + l->user_width, w1.stride}, backward);
     for (uint32_t k = 1; k < l->layers; k++) {
         for (uint32_t tower = 0; tower < l->towers; tower++) {
@@ -126,8 +129,8 @@ void tower_users(const struct tower *t, const float *xu, uint32_t groups, float 
     const struct layout *l = t->layout;
     uint32_t width = l->first_width;
     copy_rows(hu, t->dense + bias_at(l, 0), groups, width);
-    if (l->user_width > 0) {
-        linear_forward(&t->user, &t->work, (struct matrix){xu, l->user_width}, groups, true, hu,
+    if (t->user.in > 0) {
+        linear_forward(&t->user, &t->work, (struct matrix){xu, t->user.in}, groups, true, hu,
                        width);
     }
 }
@@ -333,10 +336,15 @@ void tower_users_backward(const struct tower *t, const float *xu, const float *d
             db[j] += dhu[(size_t)g * width + j];
         }
     }
-    if (l->user_width > 0) {
-        struct matrix dh = {dhu, width}, x = {xu, l->user_width};
-        linear_weight(&t->user, &t->work, dh, x, groups, ddense + weight_at(l, 0, 0),
-                      l->input_width);
-        linear_input(&t->user, &t->work, dh, groups, false, dxu, l->user_width);
+    if (t->user.in > 0) {
+        struct matrix dh = {dhu, width}, x = {xu, t->user.in};
+        float *dw1 = ddense + weight_at(l, 0, 0);
+        if (t->factor.any) {
+            linear_weight(&t->user, &t->work, dh, x, groups, factor_dleft(&t->factor), t->user.in);
+            factor_add_left(&t->factor, dw1);
+        } else {
+            linear_weight(&t->user, &t->work, dh, x, groups, dw1, l->input_width);
+        }
+        linear_input(&t->user, &t->work, dh, groups, false, dxu, t->user.in);
     }
 }

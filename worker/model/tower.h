@@ -30,6 +30,7 @@
 #include "attention.h"
 #include "dropout.h"
 #include "expert_level.h"
+#include "factor.h"
 #include "linear.h"
 
 /* The number of impressions computed at a time: the activations of a chunk stay in cache. */
@@ -41,6 +42,7 @@ struct tower {
     struct linear user, item;                            /* the columns of W1 */
     struct linear hidden[CONFIG_LAYERS_MAX][TOWERS_MAX]; /* W2 is hidden[1] */
     struct linear_work work;
+    struct factor factor;       /* of the user columns: those that `user` has not */
     struct attention attention; /* zero without */
     float *first, *dfirst;      /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
     struct expert_level level[LEVELS_MAX - 1]; /* those above the first; zero without */
@@ -54,8 +56,8 @@ struct tower {
 enum status tower_init(struct tower *t, const struct layout *layout, const struct kernel *kernel);
 void tower_fini(struct tower *t);
 
-/* Sets the parameters for all calls until the next load. Without `backward` they serve forward
- * only. */
+/* Sets the parameters for all calls until the next load, for the user columns that t->factor leaves
+ * to xu: all, unless factor_choose was called before. Without `backward` they serve forward only. */
 void tower_load(struct tower *t, const float *dense, bool backward);
 
 /* hu from xu [groups, Iu]. */

@@ -199,7 +199,8 @@ static void test_ranges(void **state) {
         uint32_t to = at + 11 < t.batch.impressions ? at + 11 : t.batch.impressions;
         pool_items_backward(l, &t.batch, at, to, t.xi + at * width, again);
     }
-    pool_users_backward(l, &t.batch, t.xu, again);
+    const struct user_columns all = user_columns_all(l);
+    pool_users_backward(l, &all, &t.batch, t.xu, again);
     for (uint32_t f = 0; f < l->fields; f++) {
         assert_memory_equal(again[f], t.drows[f], floats_of(&t, f) * sizeof(float));
         mem_free(&again[f]);

@@ -1,0 +1,251 @@
+/* factor.c - rows through the first layer, then pooling.
+ *
+ * A group's row of hu (or dhu) stays in the nearest cache while the rows of T of all its values are
+ * added to it, four at a time, so that hu is loaded and stored once for four. The order of the
+ * additions is that of fields and values, as if one came after the other.
+ *
+ * Rows are counted in multiply-adds of the products, per output: a row of a product costs dim in
+ * each of the three passes (forward, dW, drows). ADD_COST is what a value's additions cost, forward
+ * and backward, and FIXED_ROWS what packing the weights of one more field and starting its products
+ * do, in rows; both are measured (docs/model.md).
+ */
+#include "factor.h"
+
+#include <string.h>
+
+#include "common/base/mem.h"
+
+#define PASSES     3
+#define ADD_COST   12
+#define FIXED_ROWS 16
+#define TERMS      4
+
+static uint32_t widest_field(const struct layout *l) {
+    uint32_t widest = 0;
+    for (uint32_t i = 0; i < l->user_fields; i++) {
+        widest = l->dim[i] > widest ? l->dim[i] : widest;
+    }
+    return widest;
+}
+
+enum status factor_init(struct factor *f, const struct layout *layout,
+                        const struct kernel *kernel) {
+    *f = (struct factor){.layout = layout};
+    TRY(linear_init(&f->w, kernel, layout->first_width, widest_field(layout)));
+    return factor_choose(f, NULL);
+}
+
+void factor_fini(struct factor *f) {
+    linear_fini(&f->w);
+    mem_free(&f->t);
+    mem_free(&f->left);
+    mem_free(&f->dleft);
+}
+
+/* --- the choice ------------------------------------------------------------------------------- */
+
+static bool pays(const struct factor *f, const struct batch_field *field, uint32_t dim) {
+    const uint32_t faster = f->w.kernel == NULL ? 1 : f->w.kernel->cell_depth; /* multiply-adds */
+    const uint64_t row = PASSES * (uint64_t)dim;
+    return ((uint64_t)field->unique + FIXED_ROWS) * row +
+               (uint64_t)field->values * ADD_COST * faster <
+           field->bags * row;
+}
+
+/* Gives the user columns [from, from + width) the next columns of xu. */
+static void keep_columns(struct factor *f, uint32_t from, uint32_t width) {
+    struct factor_run *last = f->runs > 0 ? &f->run[f->runs - 1] : NULL;
+    if (last != NULL && last->from + last->width == from) {
+        last->width += width;
+    } else {
+        f->run[f->runs++] = (struct factor_run){from, f->columns.width, width};
+    }
+    f->columns.width += width;
+}
+
+static void keep_all(struct factor *f) {
+    f->columns = user_columns_all(f->layout);
+    f->run[0] = (struct factor_run){0, 0, f->layout->user_width};
+    f->runs = 1;
+    f->any = false;
+}
+
+enum status factor_choose(struct factor *f, const struct batch *b) {
+    const struct layout *l = f->layout;
+    keep_all(f);
+    if (b == NULL || l->input != INPUT_CONCAT) {
+        return OK;
+    }
+    f->runs = 0;
+    f->rows = 0;
+    f->columns.width = 0;
+    for (uint32_t i = 0; i < l->user_fields; i++) {
+        const struct batch_field *field = &b->field[i];
+        if (!field->shared && pays(f, field, l->dim[i])) {
+            f->any = f->columns.left_out[i] = true;
+            f->at[i] = f->rows;
+            f->rows += field->unique;
+        } else {
+            f->columns.column[i] = f->columns.width;
+            keep_columns(f, l->column[i], l->dim[i]);
+        }
+    }
+    if (!f->any) {
+        keep_all(f);
+        return OK;
+    }
+    const size_t left = (size_t)l->first_width * f->columns.width;
+    enum status status = mem_room(&f->t, &f->t_cap, f->rows * l->first_width);
+    status = status == OK ? mem_room(&f->left, &f->left_cap, left) : status;
+    status = status == OK ? mem_room(&f->dleft, &f->dleft_cap, left) : status;
+    if (status != OK) {
+        keep_all(f);
+    }
+    return status;
+}
+
+/* --- the columns that are left ---------------------------------------------------------------- */
+
+struct matrix factor_left(const struct factor *f, const float *w1) {
+    const struct layout *l = f->layout;
+    if (!f->any) {
+        return (struct matrix){w1, l->input_width};
+    }
+    float *to = f->left;
+    for (uint32_t j = 0; j < l->first_width; j++, to += f->columns.width, w1 += l->input_width) {
+        for (uint32_t k = 0; k < f->runs; k++) {
+            const struct factor_run r = f->run[k];
+            memcpy(to + r.to, w1 + r.from, r.width * sizeof *to);
+        }
+    }
+    return (struct matrix){f->left, f->columns.width};
+}
+
+float *factor_dleft(const struct factor *f) {
+    const size_t floats = (size_t)f->layout->first_width * f->columns.width;
+    memset(f->dleft, 0, floats * sizeof *f->dleft);
+    return f->dleft;
+}
+
+void factor_add_left(const struct factor *f, float *dw1) {
+    const struct layout *l = f->layout;
+    const float *from = f->dleft;
+    for (uint32_t j = 0; j < l->first_width; j++, from += f->columns.width, dw1 += l->input_width) {
+        for (uint32_t k = 0; k < f->runs; k++) {
+            const struct factor_run r = f->run[k];
+            for (uint32_t i = 0; i < r.width; i++) {
+                dw1[r.from + i] += from[r.to + i];
+            }
+        }
+    }
+}
+
+/* --- the factored fields ---------------------------------------------------------------------- */
+
+/* Loads W_f of a field. */
+static void load_field(struct factor *f, uint32_t i, const float *w1, bool backward) {
+    linear_narrow(&f->w, f->layout->dim[i]);
+    linear_load(&f->w, (struct matrix){w1 + f->layout->column[i], f->layout->input_width},
+                backward);
+}
+
+static float *row_of(const struct factor *f, uint32_t i, uint32_t index) {
+    return f->t + (f->at[i] + index) * f->layout->first_width;
+}
+
+static float weight_of(const struct batch_field *field, uint32_t v) {
+    return field->weight == NULL ? 1.0f : field->weight[v];
+}
+
+static void add_one(float *restrict sum, const float *restrict row, float weight, size_t width) {
+    for (size_t j = 0; j < width; j++) {
+        sum[j] += weight * row[j];
+    }
+}
+
+static void add_four(float *restrict sum, const float *const *row, const float *weight,
+                     size_t width) {
+    const float *a = row[0], *b = row[1], *c = row[2], *d = row[3];
+    const float wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
+    for (size_t j = 0; j < width; j++) {
+        sum[j] = (((sum[j] + wa * a[j]) + wb * b[j]) + wc * c[j]) + wd * d[j];
+    }
+}
+
+/* All values of a group, to its row of hu. */
+static void add_group(const struct factor *f, const struct batch *b, uint32_t g, float *hu) {
+    const size_t width = f->layout->first_width;
+    const float *row[TERMS];
+    float weight[TERMS];
+    uint32_t terms = 0;
+    for (uint32_t i = 0; i < f->layout->user_fields; i++) {
+        const struct batch_field *field = &b->field[i];
+        if (!f->columns.left_out[i]) {
+            continue;
+        }
+        for (uint32_t v = field->start[g]; v < field->start[g + 1]; v++) {
+            row[terms] = row_of(f, i, field->index[v]);
+            weight[terms++] = weight_of(field, v);
+            if (terms == TERMS) {
+                add_four(hu, row, weight, width);
+                terms = 0;
+            }
+        }
+    }
+    for (uint32_t k = 0; k < terms; k++) {
+        add_one(hu, row[k], weight[k], width);
+    }
+}
+
+void factor_forward(struct factor *f, const struct linear_work *work, const struct batch *b,
+                    const float *w1, const float *const *rows, float *hu) {
+    const struct layout *l = f->layout;
+    for (uint32_t i = 0; i < l->user_fields && f->any; i++) {
+        if (f->columns.left_out[i]) {
+            load_field(f, i, w1, false);
+            linear_forward(&f->w, work, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
+                           false, row_of(f, i, 0), l->first_width);
+        }
+    }
+    for (uint32_t g = 0; g < b->groups && f->any; g++) {
+        add_group(f, b, g, hu + (size_t)g * l->first_width);
+    }
+}
+
+/* dhu of a group, to the rows of all its values. */
+static void spread_group(const struct factor *f, const struct batch *b, uint32_t g,
+                         const float *dhu) {
+    for (uint32_t i = 0; i < f->layout->user_fields; i++) {
+        const struct batch_field *field = &b->field[i];
+        if (!f->columns.left_out[i]) {
+            continue;
+        }
+        for (uint32_t v = field->start[g]; v < field->start[g + 1]; v++) {
+            add_one(row_of(f, i, field->index[v]), dhu, weight_of(field, v),
+                    f->layout->first_width);
+        }
+    }
+}
+
+void factor_backward(struct factor *f, const struct linear_work *work, const struct batch *b,
+                     const float *w1, const float *const *rows, const float *dhu, float *dw1,
+                     float *const *drows) {
+    const struct layout *l = f->layout;
+    const size_t width = l->first_width;
+    if (!f->any) {
+        return;
+    }
+    memset(f->t, 0, f->rows * width * sizeof *f->t);
+    for (uint32_t g = 0; g < b->groups; g++) {
+        spread_group(f, b, g, dhu + g * width);
+    }
+    for (uint32_t i = 0; i < l->user_fields; i++) {
+        if (f->columns.left_out[i]) {
+            const struct matrix dt = {row_of(f, i, 0), width};
+            load_field(f, i, w1, true);
+            linear_weight(&f->w, work, dt, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
+                          dw1 + l->column[i], l->input_width);
+            linear_input(&f->w, work, dt, b->field[i].unique, false, drows[i], l->dim[i]);
+        }
+    }
+}
