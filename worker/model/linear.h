@@ -17,9 +17,9 @@
 
 struct linear {
     const struct kernel *kernel; /* NULL: OpenBLAS */
-    uint32_t out, in, in_max; /* in_max: of linear_init */
-    struct matrix w;       /* borrowed, of the last linear_load */
-    void *forward, *input; /* right operands: W^T and W */
+    uint32_t out, in, in_max;    /* in_max: of linear_init */
+    struct matrix w;             /* borrowed, of the last linear_load */
+    void *forward, *input;       /* right operands: W^T and W */
 };
 
 /* Scratch of the products, shared by the matrices of one thread. */

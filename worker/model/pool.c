@@ -131,8 +131,8 @@ static struct pool_side shared_side(const struct layout *l) {
 }
 
 static struct pool_side item_side(const struct layout *l) {
-    return (struct pool_side){
-        l->user_fields, l->fields, l->column, l->user_width, l->item_width, false, NULL};
+    return (struct pool_side){l->user_fields, l->fields, l->column, l->user_width,
+                              l->item_width,  false,     NULL};
 }
 
 static bool side_has(const struct pool_side *s, const struct batch *b, uint32_t f) {

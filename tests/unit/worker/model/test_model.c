@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/sample.h"
+#include "worker/model/factor.h"
 #include "worker/model/pool.h"
 #include "tests/naive/model_naive.h"
 
@@ -264,7 +265,19 @@ static const struct shape shapes[] = {
     {11, 20, 10, 2, 0, 6, INPUT_SIDES, "8,4", 0, 1.0f, true},  /* ... and one field empty */
     {12, 60, 17, 2, 3, 18, INPUT_CONCAT, "1", -1, 1.0f, true}, /* the narrowest tower */
     {13, 43, 12, 2, 3, 4, INPUT_CONCAT, "33,17", -1, 1.0f, true},
+    {14, 300, 2, 3, 2, 18, INPUT_CONCAT, "16,8", 2, 1.0f, true}, /* few features: factored */
 };
+
+#define FACTORED 13 /* the shape whose user fields are */
+
+static bool factors(const struct fixture *t) {
+    struct factor f;
+    assert_int_equal(factor_init(&f, &t->layout, NULL), OK);
+    assert_int_equal(factor_choose(&f, &t->batch), OK);
+    const bool any = f.any;
+    factor_fini(&f);
+    return any;
+}
 
 static void check_against_naive(struct fixture *t, const struct kernel *kernel) {
     struct model *m = NULL;
@@ -306,9 +319,10 @@ static void test_models_against_naive(void **state) {
     size_t n;
     const struct kernel *const *kernel = kernels(&n);
     for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
-        for (size_t s = 0; s < 4; s++) {
+        for (size_t s = 0; s < 5; s++) {
             struct fixture t;
-            begin_model(&t, shapes[s == 3 ? 8 : s], models[k]);
+            begin_model(&t, shapes[s == 3 ? 8 : s == 4 ? FACTORED : s], models[k]);
+            assert_true(factors(&t) == (s == 4));
             assert_int_equal(t.layout.towers, loss_towers(&t.loss));
             run_naive(&t);
             for (size_t i = 0; i < n; i++) {

@@ -14,6 +14,7 @@
 #include "common/job/plan.h"
 #include "tests/naive/model_naive.h"
 #include "tests/sample.h"
+#include "worker/model/factor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,14 +66,16 @@ static void deal_runs(struct range *t) {
     t->runs = runs;
 }
 
-static void begin(struct range *t, uint64_t seed, enum model_input input, enum model_name model) {
+/* few: values in a bag, and many groups, so that fields which are not shared are factored. */
+static void begin(struct range *t, uint64_t seed, enum model_input input, enum model_name model,
+                  bool few) {
     memset(t, 0, sizeof *t);
     t->sample = (struct sample){.seed = seed,
-                                .groups = 12,
+                                .groups = few ? 200 : 12,
                                 .group_impressions_max = 9,
                                 .user_fields = USERS,
                                 .item_fields = ITEMS,
-                                .values_max = 4,
+                                .values_max = few ? 1 : 4,
                                 .dict = DICT,
                                 .empty_field = -1,
                                 .grid = true};
@@ -240,11 +243,21 @@ static void check_pushed(const struct range *t, const struct results *last) {
     }
 }
 
+static bool factors(const struct range *t) {
+    struct factor f;
+    assert_int_equal(factor_init(&f, &t->layout, NULL), OK);
+    assert_int_equal(factor_choose(&f, &t->batch), OK);
+    const bool any = f.any;
+    assert_false(f.columns.left_out[1] || f.columns.left_out[3]); /* shared */
+    factor_fini(&f);
+    return any;
+}
+
 /* A range, twice by one model: what the first range left is not in the second. */
-static void check_range(uint64_t seed, enum model_input input, enum model_name model) {
+static void check_range(uint64_t seed, enum model_input input, enum model_name model, bool few) {
     struct range t;
     struct model *m = NULL;
-    begin(&t, seed, input, model);
+    begin(&t, seed, input, model, few);
     assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
     for (uint32_t k = 0; k < 2 * BATCHES; k++) {
         struct results got;
@@ -253,6 +266,7 @@ static void check_range(uint64_t seed, enum model_input input, enum model_name m
             memset(t.want, 0, sizeof t.want);
         }
         cut(&t, k % BATCHES);
+        assert_true(factors(&t) == few);
         run_fast(&t, k % BATCHES, m, &got);
         run_naive(&t, k % BATCHES, &want);
         compare(&t, &got, &want);
@@ -269,11 +283,13 @@ static void check_range(uint64_t seed, enum model_input input, enum model_name m
 static void test_against_naive(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 3; seed++) {
-        check_range(seed, INPUT_CONCAT, MODEL_ESMM);
-        check_range(seed, INPUT_SIDES, MODEL_ESMM);
-        check_range(seed, INPUT_CONCAT, MODEL_SHARE);
-        check_range(seed, INPUT_CONCAT, MODEL_DCMT); /* goes forward twice */
-        check_range(seed, INPUT_SIDES, MODEL_PLE);
+        check_range(seed, INPUT_CONCAT, MODEL_ESMM, false);
+        check_range(seed, INPUT_CONCAT, MODEL_ESMM, true);
+        check_range(seed, INPUT_CONCAT, MODEL_MMOE, true);
+        check_range(seed, INPUT_SIDES, MODEL_ESMM, false);
+        check_range(seed, INPUT_CONCAT, MODEL_SHARE, false);
+        check_range(seed, INPUT_CONCAT, MODEL_DCMT, false); /* goes forward twice */
+        check_range(seed, INPUT_SIDES, MODEL_PLE, false);
     }
 }
 
@@ -305,7 +321,7 @@ static void test_central_differences(void **state) {
     (void)state;
     struct range t;
     struct model *m = NULL;
-    begin(&t, 11, INPUT_CONCAT, MODEL_ESMM);
+    begin(&t, 11, INPUT_CONCAT, MODEL_ESMM, false);
     t.sample.grid = false;
     sample_dense(&t.sample, &t.layout, t.dense); /* off the grid: no relu is at its kink */
     assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
@@ -342,7 +358,7 @@ static void test_one_batch(void **state) {
     (void)state;
     struct range t;
     struct model *m = NULL;
-    begin(&t, 21, INPUT_CONCAT, MODEL_ESMM);
+    begin(&t, 21, INPUT_CONCAT, MODEL_ESMM, false);
     assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
     const uint32_t n = t.shard.impressions;
     struct results got[2];
