@@ -1,6 +1,7 @@
 /* model.c - one training step: pooling, towers, loss, and the way back.
  *
- *     users:      pool the user side of every group, multiply it into the first layer once
+ *     users:      pool the user side of every group, multiply it into the first layer once; in
+ *                 training fields with few features go there by factor.c
  *     per chunk:  pool the items, towers forward, loss, towers backward, un-pool the items
  *     users:      the group sums of the first layer's gradient back through its user columns
  *
