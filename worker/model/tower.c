@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "expert_mix.h"
 #include "output_layer.h"
 #include "relu.h"
 

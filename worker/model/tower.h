@@ -9,9 +9,9 @@
  *     h_k = relu(h_{k-1} Wk^T + bk)                     one product per tower
  *     logit = h_L w^T + bias                            [T][n]
  *
- * With experts (expert_mix.h) the first product computes the experts' outputs and the gates'
+ * With experts (expert.h) the first product computes the experts' outputs and the gates'
  * logits, [n, first_width] in place of [n, T H1]; hu and dhu have this width too. The mixture of
- * the experts is h1. With several levels of experts (expert_level.h) each level reads the mixtures
+ * the experts is h1. With several levels of experts (expert.h) each level reads the mixtures
  * of the level below, and h1 is the mixture of the last level. With attention (attention.h) the
  * output layer reads its z in place of h_L.
  *
@@ -29,7 +29,7 @@
 #include "common/job/layout.h"
 #include "attention.h"
 #include "dropout.h"
-#include "expert_level.h"
+#include "expert.h"
 #include "factor.h"
 #include "linear.h"
 
