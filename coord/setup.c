@@ -121,7 +121,7 @@ static enum status settle_shared(struct coord *c) {
     for (uint32_t f = 0; f < c->data.schema.user_count; f++) {
         const char *name = c->data.schema.fields[f].name;
         char text[FIELD_NAME_MAX + 64];
-        if (!shared.field[f]) {
+        if (!c->ranges.spec.share || !shared.field[f]) { /* a stream shares nothing */
             continue;
         }
         if (!config_table_sets(c->config, name, "bias_correction")) {

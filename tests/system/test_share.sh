@@ -153,4 +153,12 @@ train run --servers 3 --workers 1 --resume "${same[@]}"
 dump run run.dump
 same_tree "$dir/first.dump" "$dir/run.dump"
 no_leftovers
+
+step "a stream is read in order: nothing is shared"
+cp -r "$dir/data" "$dir/stream"
+touch "$dir/stream/end"
+train_on=(--stream "$dir/stream")
+train followed --servers 1 --workers 1 "${shared[@]:0:2}" "${shared[@]:4}" # without --epochs
+grep -q "train.share_bags=always: nothing is shared" "$dir/followed/logs/coord-0.log" || die "the log does not say so"
+grep -q "bias_correction = row" "$dir/followed/config.ini" && die "rows are corrected as if they were shared"
 step "done"
