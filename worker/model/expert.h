@@ -13,23 +13,22 @@
  *     dg_kj = dh_k . e_j,   de_j = sum_k g_kj dh_k,   dlogit_kj = g_kj (dg_kj - sum_i g_ki dg_ki)
  *
  * Every level of ple except the last has one more gate and mixture, those of the shared strand: its
- * k is T, and its j runs over all E (below). G = layout_gates is the number of gates, T or
- * T + 1.
+ * k is T, and its j runs over all E (below). G = layout_gates is the number of gates, T or T + 1.
  *
- * A level of ple above the first has experts and gates that read mixtures of the level below instead
- * of the input. They belong to T + 1 strands: one for each tower, and the shared one. Each strand
- * has E / (T + 1) experts and reads its mixture x_s [H1] of the level below:
+ * A level of ple above the first has experts and gates that read mixtures of the level below
+ * instead of the input. They belong to T + 1 strands: one for each tower, and the shared one. Each
+ * strand has E / (T + 1) experts and reads its mixture x_s [H1] of the level below:
  *
  *     e_j = relu(x_s W_j^T + b_j)            [H1], for the experts j of strand s
  *     l_s = x_s V_s^T + c_s                  [S], or [E] for the shared strand: its gate's logits
  *
- * Mixtures [n, G H1] are made from these as from the first level's. Below the last level all strands
- * have a mixture, which the next level reads. At the last level only the towers have one, and it is
- * their first activations.
+ * Mixtures [n, G H1] are made from these as from the first level's. Below the last level all
+ * strands have a mixture, which the next level reads. At the last level only the towers have one,
+ * and it is their first activations.
  *
- * Ma et al., KDD 2018 (MMoE); Tang et al., RecSys 2020 (PLE; with one level: CGC), whose section 4.2
- * too has a gate of the shared strand over all experts in a level, and none in the last. One thread;
- * nothing blocks.
+ * Ma et al., KDD 2018 (MMoE); Tang et al., RecSys 2020 (PLE; with one level: CGC), whose section
+ * 4.2 too has a gate of the shared strand over all experts in a level, and none in the last. One
+ * thread; nothing blocks.
  */
 #pragma once
 

@@ -4,10 +4,12 @@
  * added to it, four at a time, so that hu is loaded and stored once for four. The order of the
  * additions is that of fields and values, as if one came after the other.
  *
- * Rows are counted in multiply-adds of the products, per output: a row of a product costs dim in
- * each of the three passes (forward, dW, drows). ADD_COST is what a value's additions cost, forward
- * and backward, and FIXED_ROWS what packing the weights of one more field and starting its products
- * do, in rows; both are measured (docs/model.md).
+ * Costs are counted in multiply-adds of a float32 product, per output: a bag costs dim in each of
+ * the three passes (forward, dW, drows). A factored row costs ROW_COST as much, since its products
+ * are small and T goes through memory; FIXED_ROWS bags is what packing the weights of one more
+ * field and starting its products do; ADD_COST are a value's additions, forward and backward. They
+ * were measured (bench/bench_factor.c) and need not be exact: near the border both ways cost the
+ * same.
  */
 #include "factor.h"
 
@@ -16,8 +18,9 @@
 #include "common/base/mem.h"
 
 #define PASSES     3
-#define ADD_COST   12
-#define FIXED_ROWS 16
+#define ROW_COST   2
+#define ADD_COST   10
+#define FIXED_ROWS 50
 #define TERMS      4
 
 static uint32_t widest_field(const struct layout *l) {
@@ -45,11 +48,10 @@ void factor_fini(struct factor *f) {
 /* --- the choice ------------------------------------------------------------------------------- */
 
 static bool pays(const struct factor *f, const struct batch_field *field, uint32_t dim) {
-    const uint32_t faster = f->w.kernel == NULL ? 1 : f->w.kernel->cell_depth; /* multiply-adds */
-    const uint64_t row = PASSES * (uint64_t)dim;
-    return ((uint64_t)field->unique + FIXED_ROWS) * row +
-               (uint64_t)field->values * ADD_COST * faster <
-           field->bags * row;
+    const uint32_t faster = f->w.kernel == NULL ? 1 : f->w.kernel->cell_depth; /* than float32 */
+    const uint64_t bag = PASSES * (uint64_t)dim;
+    const uint64_t rows = ROW_COST * (uint64_t)field->unique + FIXED_ROWS;
+    return faster * (rows * bag + ADD_COST * (uint64_t)field->values) < field->bags * bag;
 }
 
 /* Gives the user columns [from, from + width) the next columns of xu. */

@@ -57,7 +57,8 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
 void tower_fini(struct tower *t);
 
 /* Sets the parameters for all calls until the next load, for the user columns that t->factor leaves
- * to xu: all, unless factor_choose was called before. Without `backward` they serve forward only. */
+ * to xu: all, unless factor_choose was called before. Without `backward` they serve forward only.
+ */
 void tower_load(struct tower *t, const float *dense, bool backward);
 
 /* hu from xu [groups, Iu]. */

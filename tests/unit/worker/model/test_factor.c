@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#define GROUPS 301
+#define GROUPS 601
 
 /* Features and values of one field's bags: at_least..at_most a bag. */
 struct kind {

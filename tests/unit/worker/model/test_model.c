@@ -265,7 +265,7 @@ static const struct shape shapes[] = {
     {11, 20, 10, 2, 0, 6, INPUT_SIDES, "8,4", 0, 1.0f, true},  /* ... and one field empty */
     {12, 60, 17, 2, 3, 18, INPUT_CONCAT, "1", -1, 1.0f, true}, /* the narrowest tower */
     {13, 43, 12, 2, 3, 4, INPUT_CONCAT, "33,17", -1, 1.0f, true},
-    {14, 300, 2, 3, 2, 18, INPUT_CONCAT, "16,8", 2, 1.0f, true}, /* few features: factored */
+    {14, 600, 2, 3, 2, 18, INPUT_CONCAT, "16,8", 2, 1.0f, true}, /* few features: factored */
 };
 
 #define FACTORED 13 /* the shape whose user fields are */

@@ -71,7 +71,7 @@ static void begin(struct range *t, uint64_t seed, enum model_input input, enum m
                   bool few) {
     memset(t, 0, sizeof *t);
     t->sample = (struct sample){.seed = seed,
-                                .groups = few ? 200 : 12,
+                                .groups = few ? 400 : 12,
                                 .group_impressions_max = 9,
                                 .user_fields = USERS,
                                 .item_fields = ITEMS,
