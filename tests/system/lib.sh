@@ -160,7 +160,7 @@ ends() {
     [ "$code" = "$1" ] || die "exit code $code, expected $1"
 }
 
-# find_roles WORKERS: pids of the job's roles, once all are there, in $coord, ${ps[I]}, ${worker[I]}.
+# find_roles WORKERS [SERVERS]: pids of the job's roles, once so many are there, in $coord, ${ps[I]}, ${worker[I]}.
 find_roles() {
     local left=500 pid name role rest
     while [ "$left" -gt 0 ]; do
@@ -172,7 +172,7 @@ find_roles() {
             worker) rest=${rest#*--index }; worker[${rest%% *}]=$pid ;;
             esac
         done < <(process_lines)
-        [ "${#worker[@]}" = "$1" ] && [ "${#ps[@]}" -gt 0 ] && [ -n "$coord" ] && return
+        [ "${#worker[@]}" = "$1" ] && [ "${#ps[@]}" -ge "${2:-1}" ] && [ -n "$coord" ] && return
         left=$((left - 1))
         sleep 0.02
     done

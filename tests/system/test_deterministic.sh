@@ -51,7 +51,7 @@ interrupt() {
     local how=$1 code=$2 at victim
     step "$how in the middle, then --resume on 3 servers and 1 worker"
     train_start cut --servers 2 --workers 2 "${plan[@]}"
-    find_roles 2
+    find_roles 2 2
     case $how in
     "SIGKILL of everything") victim="-9 $job $coord ${ps[*]} ${worker[*]}" ;;
     "SIGKILL of a server") victim="-9 ${ps[1]}" ;;

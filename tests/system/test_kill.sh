@@ -28,7 +28,7 @@ all_saved() {
 }
 start() {
     train_start run "${shapes[@]}" "${plan[@]}" "$@"
-    find_roles 2
+    find_roles 2 2
 }
 # The command said who it was, where its log is, and what to resume from.
 names() {

@@ -84,7 +84,7 @@ done
 long=(--servers 2 --workers 2 --threads 2 "${shared[@]}" --set checkpoint.every_impressions=3000)
 step "kill -9 of a worker in the middle of a range: another takes its place"
 train_start run "${long[@]}"
-find_roles 2
+find_roles 2 2
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -9 "${worker[1]}"
 ends 0 60
@@ -94,7 +94,7 @@ no_leftovers
 
 step "a worker hangs in the middle of a range: the other gets its leases"
 train_start run "${long[@]}" --set net.lease_ms=500
-find_roles 2
+find_roles 2 2
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -STOP "${worker[1]}"
 ends 0 60
@@ -104,7 +104,7 @@ no_leftovers
 step "kill -9 of a server; resumed in the middle of ranges, which are repeated"
 for try in 1 2 3 4 5; do
     train_start run "${long[@]}"
-    find_roles 2
+    find_roles 2 2
     wait_until 20 "a checkpoint" has_checkpoint run
     kill -9 "${ps[1]}"
     ends 1 30
@@ -144,7 +144,7 @@ same_tree "$dir/first.npy" "$dir/run.npy"
 same_tree "$dir/first.dump" "$dir/run.dump"
 rm -rf "$dir"/run*
 train_start run --servers 2 --workers 2 "${same[@]}"
-find_roles 2
+find_roles 2 2
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -9 "${ps[1]}"
 ends 1 30

@@ -138,7 +138,7 @@ interrupt() {
     begin_stream
     produce 0 4
     follow_start cut --servers 2 --workers 2 "${plan[@]}" --set checkpoint.every_shards=2
-    find_roles 2
+    find_roles 2 2
     wait_until 20 "a checkpoint" has_checkpoint cut
     case $how in
     "SIGKILL of everything") victim="-9 $job $coord ${ps[*]} ${worker[*]}" ;;

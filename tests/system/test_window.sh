@@ -59,7 +59,7 @@ rm -rf "$dir/run"
 
 step "kill -9 of a server; resumed, each batch is applied once"
 train_start run "${long[@]}"
-find_roles 2
+find_roles 2 2
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -9 "${ps[1]}"
 ends 1 30
