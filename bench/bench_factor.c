@@ -94,12 +94,14 @@ static void pass(struct work *w) {
     const struct layout *l = &w->layout;
     const float *const *rows = (const float *const *)w->rows;
     tower_load(t, w->dense, true);
-    pool_users(l, &t->factor.columns, b, rows, w->xu);
+    pool_users(l, &t->users.columns, b, rows, w->xu);
     tower_users(t, w->xu, b->groups, w->hu);
-    factor_forward(&t->factor, &t->work, b, w->dense, rows, w->hu);
+    factor_begin(&t->users, &t->work, b, w->dense, rows);
+    factor_add(&t->users, b, 0, b->groups, w->hu);
     tower_users_backward(t, w->xu, w->dhu, b->groups, w->ddense, w->dxu);
-    factor_backward(&t->factor, &t->work, b, w->dense, rows, w->dhu, w->ddense, w->drows);
-    pool_users_backward(l, &t->factor.columns, b, w->dxu, w->drows);
+    factor_spread(&t->users, b, 0, b->groups, w->dhu);
+    factor_end(&t->users, &t->work, b, w->dense, rows, w->ddense, w->drows);
+    pool_users_backward(l, &t->users.columns, b, w->dxu, w->drows);
 }
 
 /* Chooses all fields, whether it pays or not: as for a batch of many more bags. */
@@ -107,7 +109,7 @@ static void choose_all(struct work *w) {
     for (uint32_t f = 0; f < FIELDS; f++) {
         w->batch.field[f].bags *= 1000;
     }
-    need(factor_choose(&w->tower.factor, &w->batch));
+    need(factor_choose(&w->tower.users, &w->batch));
 }
 
 static double cpu_s(void) {
@@ -140,7 +142,7 @@ static void bench_kernel(const char *name, const struct kernel *kernel, uint32_t
     for (size_t k = 0; k < n; k++) {
         struct work w;
         prepare(&w, groups, unique[k], kernel);
-        need(factor_choose(&w.tower.factor, NULL));
+        need(factor_choose(&w.tower.users, NULL));
         bags = time_pass(&w);
         choose_all(&w);
         rows[k] = time_pass(&w);

@@ -23,6 +23,7 @@ struct sample {
     uint32_t values_max; /* per bag; bags may be empty unless values_min > 0 */
     uint32_t values_min;
     uint32_t dict;   /* distinct features per field at most */
+    uint32_t odd;    /* the same of every second field; 0: as of the others */
     int empty_field; /* a field that no impression has; -1 none */
     bool grid;
     bool behaviours; /* clicks have some, at random */
@@ -70,7 +71,7 @@ static inline void sample_schema(const struct sample *s, struct schema *schema) 
 static inline void sample_column(struct sample *s, uint32_t slot, uint32_t n, struct column *c) {
     bool absent = s->empty_field == (int)slot;
     c->n = n;
-    c->dict_count = absent ? 0 : s->dict;
+    c->dict_count = absent ? 0 : slot % 2 == 1 && s->odd > 0 ? s->odd : s->dict;
     c->start = sample_array((size_t)n + 1, sizeof *c->start);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t span = s->values_max - s->values_min + 1;

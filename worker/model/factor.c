@@ -1,6 +1,6 @@
 /* factor.c - rows through the first layer, then pooling.
  *
- * A group's row of hu (or dhu) stays in the nearest cache while the rows of T of all its values are
+ * A row of h (or dh) stays in the nearest cache while the rows of T of all its values are
  * added to it, four at a time, so that hu is loaded and stored once for four. The order of the
  * additions is that of fields and values, as if one came after the other.
  *
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "relu.h"
 
 #define PASSES     3
 #define ROW_COST   2
@@ -23,24 +24,25 @@
 #define FIXED_ROWS 50
 #define TERMS      4
 
-static uint32_t widest_field(const struct layout *l) {
+static uint32_t widest_field(const struct layout *l, const struct side_columns *all) {
     uint32_t widest = 0;
-    for (uint32_t i = 0; i < l->user_fields; i++) {
+    for (uint32_t i = all->first; i < all->last; i++) {
         widest = l->dim[i] > widest ? l->dim[i] : widest;
     }
     return widest;
 }
 
 enum status factor_init(struct factor *f, const struct layout *layout,
-                        const struct kernel *kernel) {
-    *f = (struct factor){.layout = layout};
-    TRY(linear_init(&f->w, kernel, layout->first_width, widest_field(layout)));
+                        const struct side_columns *all, const struct kernel *kernel) {
+    *f = (struct factor){.layout = layout, .all = *all};
+    TRY(linear_init(&f->w, kernel, layout->first_width, widest_field(layout, all)));
     return factor_choose(f, NULL);
 }
 
 void factor_fini(struct factor *f) {
     linear_fini(&f->w);
     mem_free(&f->t);
+    mem_free(&f->dt);
     mem_free(&f->left);
     mem_free(&f->dleft);
 }
@@ -54,7 +56,7 @@ static bool pays(const struct factor *f, const struct batch_field *field, uint32
     return faster * (rows * bag + ADD_COST * (uint64_t)field->values) < field->bags * bag;
 }
 
-/* Gives the user columns [from, from + width) the next columns of xu. */
+/* Gives the columns [from, from + width) of W1 the next ones of those that are left. */
 static void keep_columns(struct factor *f, uint32_t from, uint32_t width) {
     struct factor_run *last = f->runs > 0 ? &f->run[f->runs - 1] : NULL;
     if (last != NULL && last->from + last->width == from) {
@@ -65,23 +67,23 @@ static void keep_columns(struct factor *f, uint32_t from, uint32_t width) {
     f->columns.width += width;
 }
 
+static uint32_t side_begin(const struct factor *f) {
+    return f->all.first == 0 ? 0 : f->layout->user_width;
+}
+
 static void keep_all(struct factor *f) {
-    f->columns = user_columns_all(f->layout);
-    f->run[0] = (struct factor_run){0, 0, f->layout->user_width};
+    f->columns = f->all;
+    f->run[0] = (struct factor_run){side_begin(f), 0, f->all.width};
     f->runs = 1;
+    f->rows = 0;
     f->any = false;
 }
 
-enum status factor_choose(struct factor *f, const struct batch *b) {
+static void choose_fields(struct factor *f, const struct batch *b) {
     const struct layout *l = f->layout;
-    keep_all(f);
-    if (b == NULL || l->input != INPUT_CONCAT) {
-        return OK;
-    }
     f->runs = 0;
-    f->rows = 0;
     f->columns.width = 0;
-    for (uint32_t i = 0; i < l->user_fields; i++) {
+    for (uint32_t i = f->all.first; i < f->all.last; i++) {
         const struct batch_field *field = &b->field[i];
         if (!field->shared && pays(f, field, l->dim[i])) {
             f->any = f->columns.left_out[i] = true;
@@ -92,15 +94,24 @@ enum status factor_choose(struct factor *f, const struct batch *b) {
             keep_columns(f, l->column[i], l->dim[i]);
         }
     }
-    if (!f->any) {
-        keep_all(f);
+}
+
+static enum status make_room(struct factor *f) {
+    const size_t h = f->layout->first_width;
+    TRY(mem_room(&f->t, &f->t_cap, f->rows * h));
+    TRY(mem_room(&f->dt, &f->dt_cap, f->rows * h));
+    TRY(mem_room(&f->left, &f->left_cap, h * f->columns.width));
+    return mem_room(&f->dleft, &f->dleft_cap, h * f->columns.width);
+}
+
+enum status factor_choose(struct factor *f, const struct batch *b) {
+    keep_all(f);
+    if (b == NULL || f->layout->input != INPUT_CONCAT) {
         return OK;
     }
-    const size_t left = (size_t)l->first_width * f->columns.width;
-    enum status status = mem_room(&f->t, &f->t_cap, f->rows * l->first_width);
-    status = status == OK ? mem_room(&f->left, &f->left_cap, left) : status;
-    status = status == OK ? mem_room(&f->dleft, &f->dleft_cap, left) : status;
-    if (status != OK) {
+    choose_fields(f, b);
+    const enum status status = f->any ? make_room(f) : OK;
+    if (status != OK || !f->any) {
         keep_all(f);
     }
     return status;
@@ -111,7 +122,7 @@ enum status factor_choose(struct factor *f, const struct batch *b) {
 struct matrix factor_left(const struct factor *f, const float *w1) {
     const struct layout *l = f->layout;
     if (!f->any) {
-        return (struct matrix){w1, l->input_width};
+        return (struct matrix){w1 + side_begin(f), l->input_width};
     }
     float *to = f->left;
     for (uint32_t j = 0; j < l->first_width; j++, to += f->columns.width, w1 += l->input_width) {
@@ -123,21 +134,18 @@ struct matrix factor_left(const struct factor *f, const float *w1) {
     return (struct matrix){f->left, f->columns.width};
 }
 
-float *factor_dleft(const struct factor *f) {
-    const size_t floats = (size_t)f->layout->first_width * f->columns.width;
-    memset(f->dleft, 0, floats * sizeof *f->dleft);
-    return f->dleft;
+float *factor_dleft(const struct factor *f, float *dw1, size_t *stride) {
+    *stride = f->any ? f->columns.width : f->layout->input_width;
+    return f->any ? f->dleft : dw1 + side_begin(f);
 }
 
-void factor_add_left(const struct factor *f, float *dw1) {
+static void add_left(const struct factor *f, float *dw1) {
     const struct layout *l = f->layout;
     const float *from = f->dleft;
     for (uint32_t j = 0; j < l->first_width; j++, from += f->columns.width, dw1 += l->input_width) {
         for (uint32_t k = 0; k < f->runs; k++) {
             const struct factor_run r = f->run[k];
-            for (uint32_t i = 0; i < r.width; i++) {
-                dw1[r.from + i] += from[r.to + i];
-            }
+            add_to(dw1 + r.from, from + r.to, r.width);
         }
     }
 }
@@ -151,8 +159,9 @@ static void load_field(struct factor *f, uint32_t i, const float *w1, bool backw
                 backward);
 }
 
-static float *row_of(const struct factor *f, uint32_t i, uint32_t index) {
-    return f->t + (f->at[i] + index) * f->layout->first_width;
+/* Where the row of a feature is in T and in dT. */
+static size_t row_at(const struct factor *f, uint32_t i, uint32_t index) {
+    return (f->at[i] + index) * f->layout->first_width;
 }
 
 static float weight_of(const struct batch_field *field, uint32_t v) {
@@ -174,76 +183,93 @@ static void add_four(float *restrict sum, const float *const *row, const float *
     }
 }
 
-/* All values of a group, to its row of hu. */
-static void add_group(const struct factor *f, const struct batch *b, uint32_t g, float *hu) {
+/* All values of bag i of every field, to its row of h. */
+static void add_bags(const struct factor *f, const struct batch *b, uint32_t i, float *h) {
     const size_t width = f->layout->first_width;
     const float *row[TERMS];
     float weight[TERMS];
     uint32_t terms = 0;
-    for (uint32_t i = 0; i < f->layout->user_fields; i++) {
-        const struct batch_field *field = &b->field[i];
-        if (!f->columns.left_out[i]) {
+    for (uint32_t k = f->all.first; k < f->all.last; k++) {
+        const struct batch_field *field = &b->field[k];
+        if (!f->columns.left_out[k]) {
             continue;
         }
-        for (uint32_t v = field->start[g]; v < field->start[g + 1]; v++) {
-            row[terms] = row_of(f, i, field->index[v]);
+        for (uint32_t v = field->start[i]; v < field->start[i + 1]; v++) {
+            row[terms] = f->t + row_at(f, k, field->index[v]);
             weight[terms++] = weight_of(field, v);
             if (terms == TERMS) {
-                add_four(hu, row, weight, width);
+                add_four(h, row, weight, width);
                 terms = 0;
             }
         }
     }
     for (uint32_t k = 0; k < terms; k++) {
-        add_one(hu, row[k], weight[k], width);
+        add_one(h, row[k], weight[k], width);
     }
 }
 
-void factor_forward(struct factor *f, const struct linear_work *work, const struct batch *b,
-                    const float *w1, const float *const *rows, float *hu) {
-    const struct layout *l = f->layout;
-    for (uint32_t i = 0; i < l->user_fields && f->any; i++) {
-        if (f->columns.left_out[i]) {
-            load_field(f, i, w1, false);
-            linear_forward(&f->w, work, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
-                           false, row_of(f, i, 0), l->first_width);
-        }
-    }
-    for (uint32_t g = 0; g < b->groups && f->any; g++) {
-        add_group(f, b, g, hu + (size_t)g * l->first_width);
-    }
-}
-
-/* dhu of a group, to the rows of all its values. */
-static void spread_group(const struct factor *f, const struct batch *b, uint32_t g,
-                         const float *dhu) {
-    for (uint32_t i = 0; i < f->layout->user_fields; i++) {
-        const struct batch_field *field = &b->field[i];
-        if (!f->columns.left_out[i]) {
+/* dh of bag i, to the rows of all its values. */
+static void spread_bags(struct factor *f, const struct batch *b, uint32_t i, const float *dh) {
+    for (uint32_t k = f->all.first; k < f->all.last; k++) {
+        const struct batch_field *field = &b->field[k];
+        if (!f->columns.left_out[k]) {
             continue;
         }
-        for (uint32_t v = field->start[g]; v < field->start[g + 1]; v++) {
-            add_one(row_of(f, i, field->index[v]), dhu, weight_of(field, v),
+        for (uint32_t v = field->start[i]; v < field->start[i + 1]; v++) {
+            add_one(f->dt + row_at(f, k, field->index[v]), dh, weight_of(field, v),
                     f->layout->first_width);
         }
     }
 }
 
-void factor_backward(struct factor *f, const struct linear_work *work, const struct batch *b,
-                     const float *w1, const float *const *rows, const float *dhu, float *dw1,
-                     float *const *drows) {
+void factor_add(const struct factor *f, const struct batch *b, uint32_t begin, uint32_t end,
+                float *h) {
+    for (uint32_t i = begin; i < end && f->any; i++) {
+        add_bags(f, b, i, h + (size_t)(i - begin) * f->layout->first_width);
+    }
+}
+
+void factor_spread(struct factor *f, const struct batch *b, uint32_t begin, uint32_t end,
+                   const float *dh) {
+    for (uint32_t i = begin; i < end && f->any; i++) {
+        spread_bags(f, b, i, dh + (size_t)(i - begin) * f->layout->first_width);
+    }
+}
+
+static void clear(float *x, size_t floats) {
+    if (floats > 0) {
+        memset(x, 0, floats * sizeof *x);
+    }
+}
+
+void factor_begin(struct factor *f, const struct linear_work *work, const struct batch *b,
+                  const float *w1, const float *const *rows) {
     const struct layout *l = f->layout;
-    const size_t width = l->first_width;
     if (!f->any) {
         return;
     }
-    memset(f->t, 0, f->rows * width * sizeof *f->t);
-    for (uint32_t g = 0; g < b->groups; g++) {
-        spread_group(f, b, g, dhu + g * width);
-    }
-    for (uint32_t i = 0; i < l->user_fields; i++) {
+    for (uint32_t i = f->all.first; i < f->all.last; i++) {
         if (f->columns.left_out[i]) {
-            const struct matrix dt = {row_of(f, i, 0), width};
+            load_field(f, i, w1, false);
+            linear_forward(&f->w, work, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
+                           false, f->t + row_at(f, i, 0), l->first_width);
+        }
+    }
+    const size_t left = (size_t)l->first_width * f->columns.width;
+    clear(f->dt, f->rows * l->first_width);
+    clear(f->dleft, left);
+}
+
+void factor_end(struct factor *f, const struct linear_work *work, const struct batch *b,
+                const float *w1, const float *const *rows, float *dw1, float *const *drows) {
+    const struct layout *l = f->layout;
+    if (!f->any) {
+        return;
+    }
+    add_left(f, dw1);
+    for (uint32_t i = f->all.first; i < f->all.last; i++) {
+        if (f->columns.left_out[i]) {
+            const struct matrix dt = {f->dt + row_at(f, i, 0), l->first_width};
             load_field(f, i, w1, true);
             linear_weight(&f->w, work, dt, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
                           dw1 + l->column[i], l->input_width);

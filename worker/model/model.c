@@ -1,13 +1,15 @@
 /* model.c - one training step: pooling, towers, loss, and the way back.
  *
- *     users:      pool the user side of every group, multiply it into the first layer once; in
- *                 training fields with few features go there by factor.c
+ *     users:      pool the user side of every group, multiply it into the first layer once
  *     per chunk:  pool the items, towers forward, loss, towers backward, un-pool the items
  *     users:      the group sums of the first layer's gradient back through its user columns
  *
  * The loss is a mean whose divisor is known beforehand, so a chunk goes forward and backward before
  * the next one starts: its activations live in cache only, and memory does not grow with the batch.
  * Only the values of groups are kept for the whole batch.
+ *
+ * In training fields of either side with few features go through the first layer as rows: factor.c
+ * takes them at the same places.
  *
  * A loss whose weights are normalised over the batch (dcmt) needs every logit before the first
  * gradient. Such a model goes forward twice, which costs a third more time but no more memory.
@@ -157,7 +159,7 @@ static enum status shared_begin(struct model *m, const struct step *s) {
 }
 
 static void shared_forward(struct model *m, const struct batch *b) {
-    const struct factor *f = &m->tower.factor;
+    const struct factor *f = &m->tower.users;
     for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
         for (uint32_t k = 0; k < f->runs; k++) {
             const struct factor_run r = f->run[k];
@@ -169,7 +171,7 @@ static void shared_forward(struct model *m, const struct batch *b) {
 
 static void shared_backward(struct model *m, const struct step *s) {
     const struct batch *b = s->batch;
-    const struct factor *f = &m->tower.factor;
+    const struct factor *f = &m->tower.users;
     for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
         for (uint32_t k = 0; k < f->runs; k++) {
             const struct factor_run r = f->run[k];
@@ -186,20 +188,27 @@ static void shared_backward(struct model *m, const struct step *s) {
 
 static void users_forward(struct model *m, const struct step *s) {
     struct tower *t = &m->tower;
-    const size_t w1 = layout_weight(&m->layout, 0, 0)->offset;
-    pool_users(&m->layout, &t->factor.columns, s->batch, s->rows, m->xu);
-    shared_forward(m, s->batch);
+    const struct batch *b = s->batch;
+    const float *w1 = s->dense + layout_weight(&m->layout, 0, 0)->offset;
+    pool_users(&m->layout, &t->users.columns, b, s->rows, m->xu);
+    shared_forward(m, b);
     lap(m->laps, STAGE_POOL);
-    tower_users(t, m->xu, s->batch->groups, m->hu);
-    factor_forward(&t->factor, &t->work, s->batch, s->dense + w1, s->rows, m->hu);
+    factor_begin(&t->users, &t->work, b, w1, s->rows);
+    factor_begin(&t->items, &t->work, b, w1, s->rows);
+    tower_users(t, m->xu, b->groups, m->hu);
+    factor_add(&t->users, b, 0, b->groups, m->hu);
     lap(m->laps, STAGE_FORWARD);
 }
 
 static void chunk_forward(struct model *m, const struct step *s, uint32_t begin, uint32_t n) {
-    pool_items(&m->layout, s->batch, s->rows, begin, begin + n, m->xi);
+    struct tower *t = &m->tower;
+    pool_items(&m->layout, &t->items.columns, s->batch, s->rows, begin, begin + n, m->xi);
     lap(m->laps, STAGE_POOL);
+    if (t->items.any) {
+        factor_add(&t->items, s->batch, begin, begin + n, tower_begin(t, n));
+    }
     const struct tower_dropout drop = {s->dropout, s->batch->name, begin};
-    tower_forward(&m->tower, m->xi, m->hu, s->batch->group_of + begin, n,
+    tower_forward(t, m->xi, m->hu, s->batch->group_of + begin, n,
                   s->dropout.rate > 0.0f ? &drop : NULL, m->logit);
     loss_scores(&m->loss, (const float *const *)m->logit, n, s->logit_a + begin,
                 s->logit_b + begin);
@@ -218,22 +227,30 @@ static void chunk_backward(struct model *m, const struct step *s, uint32_t begin
     lap(m->laps, STAGE_LOSS);
     tower_backward(&m->tower, m->xi, b->group_of + begin, n, (const float *const *)m->dlogit,
                    s->ddense, m->dxi, m->dhu);
+    factor_spread(&m->tower.items, b, begin, begin + n, m->tower.dh);
     lap(m->laps, STAGE_BACKWARD);
-    pool_items_backward(&m->layout, b, begin, begin + n, m->dxi, s->drows);
+    pool_items_backward(&m->layout, &m->tower.items.columns, b, begin, begin + n, m->dxi, s->drows);
     lap(m->laps, STAGE_POOL);
 }
 
 static void users_backward(struct model *m, const struct step *s) {
     struct tower *t = &m->tower;
+    const struct batch *b = s->batch;
     const size_t w1 = layout_weight(&m->layout, 0, 0)->offset;
-    tower_users_backward(t, m->xu, m->dhu, s->batch->groups, s->ddense, m->dxu);
-    factor_backward(&t->factor, &t->work, s->batch, s->dense + w1, s->rows, m->dhu, s->ddense + w1,
-                    s->drows);
+    tower_users_backward(t, m->xu, m->dhu, b->groups, s->ddense, m->dxu);
+    factor_spread(&t->users, b, 0, b->groups, m->dhu);
+    factor_end(&t->users, &t->work, b, s->dense + w1, s->rows, s->ddense + w1, s->drows);
+    factor_end(&t->items, &t->work, b, s->dense + w1, s->rows, s->ddense + w1, s->drows);
     layout_clear_foreign(&m->layout, s->ddense);
     lap(m->laps, STAGE_BACKWARD);
-    pool_users_backward(&m->layout, &t->factor.columns, s->batch, m->dxu, s->drows);
+    pool_users_backward(&m->layout, &t->users.columns, b, m->dxu, s->drows);
     shared_backward(m, s);
     lap(m->laps, STAGE_POOL);
+}
+
+static enum status choose_fields(struct model *m, const struct batch *b) {
+    TRY(factor_choose(&m->tower.users, b));
+    return factor_choose(&m->tower.items, b);
 }
 
 static void clear_gradients(struct model *m, const struct step *s) {
@@ -252,7 +269,7 @@ enum status model_forward(struct model *m, const struct batch *b, const float *c
     struct step s = {
         .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
     TRY(reserve_groups(m, b->groups));
-    TRY(factor_choose(&m->tower.factor, NULL));
+    TRY(choose_fields(m, NULL));
     tower_load(&m->tower, dense, false);
     lap(m->laps, STAGE_FORWARD);
     users_forward(m, &s);
@@ -289,7 +306,7 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .loss = m->loss,
                      .dropout = m->dropout};
     TRY(reserve_groups(m, b->groups));
-    TRY(factor_choose(&m->tower.factor, b));
+    TRY(choose_fields(m, b));
     TRY(shared_begin(m, &s));
     clear_gradients(m, &s);
     tower_load(&m->tower, dense, true);

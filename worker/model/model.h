@@ -2,8 +2,8 @@
  *
  * The first layer works once per group on the user side and once per impression on the item side:
  *     h1 = relu( (W1[:, user] xu)[group_of] + W1[:, item] xi + b1 )
- * for all towers in one product each. In training user fields with few distinct features go through
- * it once per feature instead (factor.h). Impressions are computed in chunks (TOWER_CHUNK, for the
+ * for all towers in one product each. In training fields with few distinct features go through it
+ * once per feature instead (factor.h). Impressions are computed in chunks (TOWER_CHUNK, for the
  * cache); the results depend only on the inputs and the kernel.
  *
  * Each trainer thread has one model. It owns its activations, which grow to the largest batch seen.

@@ -106,76 +106,68 @@ static void field_backward(struct bags in, const float *dx, float *drows, uint32
     }
 }
 
-struct user_columns user_columns_all(const struct layout *l) {
-    struct user_columns c = {.width = l->user_width};
-    memcpy(c.column, l->column, sizeof c.column);
+static struct side_columns columns_from(const struct layout *l, uint32_t first, uint32_t last,
+                                        uint32_t begin, uint32_t width) {
+    struct side_columns c = {.first = first, .last = last, .width = width};
+    for (uint32_t f = first; f < last; f++) {
+        c.column[f] = l->column[f] - begin;
+    }
     return c;
 }
 
-/* A side: its fields [first, last) and their columns, the input column it begins at, and its width;
- * and whether it has those of the fields that are shared, or the others. */
-struct pool_side {
-    uint32_t first, last;
-    const uint32_t *columns;
-    uint32_t column, width;
-    bool shared;
-    const bool *left_out; /* NULL: none */
-};
-
-static struct pool_side user_side(const struct layout *l, const struct user_columns *c) {
-    return (struct pool_side){0, l->user_fields, c->column, 0, c->width, false, c->left_out};
+struct side_columns user_columns(const struct layout *l) {
+    return columns_from(l, 0, l->user_fields, 0, l->user_width);
 }
 
-static struct pool_side shared_side(const struct layout *l) {
-    return (struct pool_side){0, l->user_fields, l->column, 0, l->user_width, true, NULL};
+struct side_columns item_columns(const struct layout *l) {
+    return columns_from(l, l->user_fields, l->fields, l->user_width, l->item_width);
 }
 
-static struct pool_side item_side(const struct layout *l) {
-    return (struct pool_side){l->user_fields, l->fields, l->column, l->user_width,
-                              l->item_width,  false,     NULL};
+/* Of a side the fields that are shared, or the others. */
+static bool side_has(const struct side_columns *c, const struct batch *b, bool shared, uint32_t f) {
+    return b->field[f].shared == shared && !c->left_out[f];
 }
 
-static bool side_has(const struct pool_side *s, const struct batch *b, uint32_t f) {
-    return b->field[f].shared == s->shared && (s->left_out == NULL || !s->left_out[f]);
-}
-
-static void side_forward(const struct layout *l, const struct batch *b, struct pool_side s,
-                         const float *const *rows, uint32_t begin, uint32_t end, float *x) {
-    if (s.width == 0 || begin == end) {
+static void side_forward(const struct layout *l, const struct side_columns *c,
+                         const struct batch *b, bool shared, const float *const *rows,
+                         uint32_t begin, uint32_t end, float *x) {
+    if (c->width == 0 || begin == end) {
         return;
     }
-    memset(x, 0, (size_t)(end - begin) * s.width * sizeof *x);
-    for (uint32_t f = s.first; f < s.last; f++) {
-        struct bags in = {&b->field[f], begin, end, s.width};
-        if (side_has(&s, b, f)) {
-            field_forward(in, rows[f], x + (s.columns[f] - s.column), l->dim[f]);
+    memset(x, 0, (size_t)(end - begin) * c->width * sizeof *x);
+    for (uint32_t f = c->first; f < c->last; f++) {
+        struct bags in = {&b->field[f], begin, end, c->width};
+        if (side_has(c, b, shared, f)) {
+            field_forward(in, rows[f], x + c->column[f], l->dim[f]);
         }
     }
 }
 
-static void side_backward(const struct layout *l, const struct batch *b, struct pool_side s,
-                          const float *dx, uint32_t begin, uint32_t end, float *const *drows) {
-    for (uint32_t f = s.first; f < s.last; f++) {
-        struct bags in = {&b->field[f], begin, end, s.width};
-        if (side_has(&s, b, f)) {
-            field_backward(in, dx + (s.columns[f] - s.column), drows[f], l->dim[f]);
+static void side_backward(const struct layout *l, const struct side_columns *c,
+                          const struct batch *b, bool shared, const float *dx, uint32_t begin,
+                          uint32_t end, float *const *drows) {
+    for (uint32_t f = c->first; f < c->last; f++) {
+        struct bags in = {&b->field[f], begin, end, c->width};
+        if (side_has(c, b, shared, f)) {
+            field_backward(in, dx + c->column[f], drows[f], l->dim[f]);
         }
     }
 }
 
-void pool_users(const struct layout *l, const struct user_columns *c, const struct batch *b,
+void pool_users(const struct layout *l, const struct side_columns *c, const struct batch *b,
                 const float *const *rows, float *xu) {
-    side_forward(l, b, user_side(l, c), rows, 0, b->groups, xu);
+    side_forward(l, c, b, false, rows, 0, b->groups, xu);
 }
 
 void pool_shared(const struct layout *l, const struct batch *b, const float *const *rows,
                  float *x) {
-    side_forward(l, b, shared_side(l), rows, 0, b->shared_groups, x);
+    const struct side_columns all = user_columns(l);
+    side_forward(l, &all, b, true, rows, 0, b->shared_groups, x);
 }
 
-void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
-                uint32_t begin, uint32_t end, float *xi) {
-    side_forward(l, b, item_side(l), rows, begin, end, xi);
+void pool_items(const struct layout *l, const struct side_columns *c, const struct batch *b,
+                const float *const *rows, uint32_t begin, uint32_t end, float *xi) {
+    side_forward(l, c, b, false, rows, begin, end, xi);
 }
 
 void pool_clear(const struct layout *l, const struct batch *b, float *const *drows) {
@@ -187,32 +179,34 @@ void pool_clear(const struct layout *l, const struct batch *b, float *const *dro
     }
 }
 
-void pool_users_backward(const struct layout *l, const struct user_columns *c,
+void pool_users_backward(const struct layout *l, const struct side_columns *c,
                          const struct batch *b, const float *dxu, float *const *drows) {
-    side_backward(l, b, user_side(l, c), dxu, 0, b->groups, drows);
+    side_backward(l, c, b, false, dxu, 0, b->groups, drows);
 }
 
 void pool_shared_backward(const struct layout *l, const struct batch *b, const float *dx,
                           float *const *drows) {
-    side_backward(l, b, shared_side(l), dx, 0, b->shared_groups, drows);
+    const struct side_columns all = user_columns(l);
+    side_backward(l, &all, b, true, dx, 0, b->shared_groups, drows);
 }
 
-void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
-                         uint32_t end, const float *dxi, float *const *drows) {
-    side_backward(l, b, item_side(l), dxi, begin, end, drows);
+void pool_items_backward(const struct layout *l, const struct side_columns *c,
+                         const struct batch *b, uint32_t begin, uint32_t end, const float *dxi,
+                         float *const *drows) {
+    side_backward(l, c, b, false, dxi, begin, end, drows);
 }
 
 void pool_forward(const struct layout *l, const struct batch *b, const float *const *rows,
                   float *xu, float *xi) {
-    const struct user_columns all = user_columns_all(l);
-    pool_users(l, &all, b, rows, xu);
-    pool_items(l, b, rows, 0, b->impressions, xi);
+    const struct side_columns users = user_columns(l), items = item_columns(l);
+    pool_users(l, &users, b, rows, xu);
+    pool_items(l, &items, b, rows, 0, b->impressions, xi);
 }
 
 void pool_backward(const struct layout *l, const struct batch *b, const float *dxu,
                    const float *dxi, float *const *drows) {
-    const struct user_columns all = user_columns_all(l);
+    const struct side_columns users = user_columns(l), items = item_columns(l);
     pool_clear(l, b, drows);
-    pool_users_backward(l, &all, b, dxu, drows);
-    pool_items_backward(l, b, 0, b->impressions, dxi, drows);
+    pool_users_backward(l, &users, b, dxu, drows);
+    pool_items_backward(l, &items, b, 0, b->impressions, dxi, drows);
 }

@@ -13,14 +13,16 @@
 #include "common/data/batch.h"
 #include "common/job/layout.h"
 
-/* Which user fields have columns in xu, where, and how wide xu is: all as in the layout, or some
- * left out and the others without gaps (factor.h). */
-struct user_columns {
+/* Which fields of a side have columns in xu or xi, where, and how wide that is: all as in the
+ * layout, or some left out and the others without gaps (factor.h). */
+struct side_columns {
+    uint32_t first, last; /* its fields */
     uint32_t width;
     bool left_out[FIELDS_MAX];
-    uint32_t column[FIELDS_MAX];
+    uint32_t column[FIELDS_MAX]; /* from the side's first column on */
 };
-struct user_columns user_columns_all(const struct layout *l);
+struct side_columns user_columns(const struct layout *l);
+struct side_columns item_columns(const struct layout *l);
 
 void pool_forward(const struct layout *l, const struct batch *b, const float *const *rows,
                   float *xu, float *xi);
@@ -30,15 +32,16 @@ void pool_backward(const struct layout *l, const struct batch *b, const float *d
 /* The parts of the two functions above, for a caller that works in chunks: all groups at once;
  * impressions [begin, end) with xi, dxi = [end - begin, item_width]. The backward parts accumulate:
  * call pool_clear first. However the range is cut, the sums and their order are the same. */
-void pool_users(const struct layout *l, const struct user_columns *c, const struct batch *b,
+void pool_users(const struct layout *l, const struct side_columns *c, const struct batch *b,
                 const float *const *rows, float *xu);
-void pool_items(const struct layout *l, const struct batch *b, const float *const *rows,
-                uint32_t begin, uint32_t end, float *xi);
+void pool_items(const struct layout *l, const struct side_columns *c, const struct batch *b,
+                const float *const *rows, uint32_t begin, uint32_t end, float *xi);
 void pool_clear(const struct layout *l, const struct batch *b, float *const *drows);
-void pool_users_backward(const struct layout *l, const struct user_columns *c,
+void pool_users_backward(const struct layout *l, const struct side_columns *c,
                          const struct batch *b, const float *dxu, float *const *drows);
 void pool_shared(const struct layout *l, const struct batch *b, const float *const *rows, float *x);
 void pool_shared_backward(const struct layout *l, const struct batch *b, const float *dx,
                           float *const *drows);
-void pool_items_backward(const struct layout *l, const struct batch *b, uint32_t begin,
-                         uint32_t end, const float *dxi, float *const *drows);
+void pool_items_backward(const struct layout *l, const struct side_columns *c,
+                         const struct batch *b, uint32_t begin, uint32_t end, const float *dxi,
+                         float *const *drows);

@@ -31,7 +31,9 @@ static enum status init_linears(struct tower *t, const struct kernel *kernel) {
     const struct layout *l = t->layout;
     uint32_t widest = l->first_width;
     TRY(linear_init(&t->user, kernel, l->first_width, l->user_width));
-    TRY(factor_init(&t->factor, l, kernel));
+    const struct side_columns users = user_columns(l), items = item_columns(l);
+    TRY(factor_init(&t->users, l, &users, kernel));
+    TRY(factor_init(&t->items, l, &items, kernel));
     TRY(linear_init(&t->item, kernel, l->first_width, l->item_width));
     for (uint32_t k = 1; k < l->layers; k++) {
         for (uint32_t tower = 0; tower < l->towers; tower++) {
@@ -73,7 +75,8 @@ enum status tower_init(struct tower *t, const struct layout *layout, const struc
 void tower_fini(struct tower *t) {
     linear_fini(&t->user);
     linear_fini(&t->item);
-    factor_fini(&t->factor);
+    factor_fini(&t->users);
+    factor_fini(&t->items);
     for (uint32_t k = 0; k < CONFIG_LAYERS_MAX; k++) {
         for (uint32_t tower = 0; tower < TOWERS_MAX; tower++) {
             linear_fini(&t->hidden[k][tower]);
@@ -93,11 +96,12 @@ void tower_fini(struct tower *t) {
 
 void tower_load(struct tower *t, const float *dense, bool backward) {
     const struct layout *l = t->layout;
-    struct matrix w1 = {dense + weight_at(l, 0, 0), l->input_width};
+    const float *w1 = dense + weight_at(l, 0, 0);
     t->dense = dense;
-    linear_narrow(&t->user, t->factor.columns.width);
-    linear_load(&t->user, factor_left(&t->factor, w1.at), backward);
-    linear_load(&t->item, (struct matrix){w1.at + l->user_width, w1.stride}, backward);
+    linear_narrow(&t->user, t->users.columns.width);
+    linear_load(&t->user, factor_left(&t->users, w1), backward);
+    linear_narrow(&t->item, t->items.columns.width);
+    linear_load(&t->item, factor_left(&t->items, w1), backward);
     for (uint32_t k = 1; k < l->layers; k++) {
         for (uint32_t tower = 0; tower < l->towers; tower++) {
             struct matrix w = {dense + weight_at(l, k, tower), l->hidden[k - 1]};
@@ -155,16 +159,26 @@ static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_
     }
 }
 
+static float *first_sums(struct tower *t) {
+    return t->layout->experts > 0 ? t->first : t->h[0];
+}
+
+float *tower_begin(struct tower *t, uint32_t n) {
+    float *h = first_sums(t);
+    memset(h, 0, (size_t)n * t->layout->first_width * sizeof *h);
+    t->begun = true;
+    return h;
+}
+
 static void first_layer(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                         uint32_t n) {
     const struct layout *l = t->layout;
     uint32_t width = l->first_width;
-    float *h = l->experts > 0 ? t->first : t->h[0];
-    if (l->item_width > 0) {
-        linear_forward(&t->item, &t->work, (struct matrix){xi, l->item_width}, n, false, h, width);
-    } else {
-        memset(h, 0, (size_t)n * width * sizeof *h);
+    float *h = t->item.in == 0 && !t->begun ? tower_begin(t, n) : first_sums(t);
+    if (t->item.in > 0) {
+        linear_forward(&t->item, &t->work, (struct matrix){xi, t->item.in}, n, t->begun, h, width);
     }
+    t->begun = false;
     if (l->experts > 0) {
         mix_experts(t, hu, group_of, n);
         return;
@@ -293,11 +307,13 @@ static void first_backward(struct tower *t, const float *xi, const uint32_t *gro
         mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width, t->scale,
                      dhu + (size_t)group_of[i] * width, width);
     }
-    if (l->item_width > 0) {
-        struct matrix dh = {d, width}, x = {xi, l->item_width};
-        float *dw = ddense + weight_at(l, 0, 0) + l->user_width;
-        linear_weight(&t->item, &t->work, dh, x, n, dw, l->input_width);
-        linear_input(&t->item, &t->work, dh, n, false, dxi, l->item_width);
+    t->dh = d;
+    if (t->item.in > 0) {
+        struct matrix dh = {d, width}, x = {xi, t->item.in};
+        size_t stride;
+        float *dw = factor_dleft(&t->items, ddense + weight_at(l, 0, 0), &stride);
+        linear_weight(&t->item, &t->work, dh, x, n, dw, stride);
+        linear_input(&t->item, &t->work, dh, n, false, dxi, t->item.in);
     }
 }
 
@@ -337,13 +353,9 @@ void tower_users_backward(const struct tower *t, const float *xu, const float *d
     }
     if (t->user.in > 0) {
         struct matrix dh = {dhu, width}, x = {xu, t->user.in};
-        float *dw1 = ddense + weight_at(l, 0, 0);
-        if (t->factor.any) {
-            linear_weight(&t->user, &t->work, dh, x, groups, factor_dleft(&t->factor), t->user.in);
-            factor_add_left(&t->factor, dw1);
-        } else {
-            linear_weight(&t->user, &t->work, dh, x, groups, dw1, l->input_width);
-        }
+        size_t stride;
+        float *dw = factor_dleft(&t->users, ddense + weight_at(l, 0, 0), &stride);
+        linear_weight(&t->user, &t->work, dh, x, groups, dw, stride);
         linear_input(&t->user, &t->work, dh, groups, false, dxu, t->user.in);
     }
 }

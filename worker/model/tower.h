@@ -42,7 +42,9 @@ struct tower {
     struct linear user, item;                            /* the columns of W1 */
     struct linear hidden[CONFIG_LAYERS_MAX][TOWERS_MAX]; /* W2 is hidden[1] */
     struct linear_work work;
-    struct factor factor;       /* of the user columns: those that `user` has not */
+    struct factor users, items; /* the columns that `user` and `item` do not have */
+    bool begun;                 /* the first layer has what tower_begin left there */
+    const float *dh;            /* of the last tower_backward, see there */
     struct attention attention; /* zero without */
     float *first, *dfirst;      /* experts and gates, [TOWER_CHUNK, first_width]; NULL without */
     struct expert_level level[LEVELS_MAX - 1]; /* those above the first; zero without */
@@ -56,9 +58,9 @@ struct tower {
 enum status tower_init(struct tower *t, const struct layout *layout, const struct kernel *kernel);
 void tower_fini(struct tower *t);
 
-/* Sets the parameters for all calls until the next load, for the user columns that t->factor leaves
- * to xu: all, unless factor_choose was called before. Without `backward` they serve forward only.
- */
+/* Sets the parameters for all calls until the next load, for the columns that t->users and t->items
+ * leave to xu and xi: all, unless factor_choose was called before. Without `backward` they serve
+ * forward only. */
 void tower_load(struct tower *t, const float *dense, bool backward);
 
 /* hu from xu [groups, Iu]. */
@@ -70,14 +72,20 @@ struct tower_dropout {
     uint32_t begin; /* the chunk's first impression, counted from the batch's first */
 };
 
+/* The first layer's sums [n, first_width] before the next tower_forward, zeroed: it adds the
+ * product with xi to what the caller puts there. */
+float *tower_begin(struct tower *t, uint32_t n);
 /* logit[T][n] from xi [n, Ii]; group_of[n] are rows of hu; drop NULL: nothing is left out. Keeps
  * the activations. */
 void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                    uint32_t n, const struct tower_dropout *drop, float *const *logit);
-/* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1),
- * dxi [n, Ii], and dhu [G, T H1] summed over each group's impressions. */
+/* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1; with
+ * fields factored, item columns go to t->items), dxi [n, width of xi], and dhu [G, T H1] summed over
+ * each group's impressions. t->dh is then the gradient of the first layer's sums,
+ * [n, first_width]. */
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
                     const float *const *dlogit, float *ddense, float *dxi, float *dhu);
-/* From dhu of the whole batch: ddense (user columns of W1, and b1), dxu [groups, Iu]. */
+/* From dhu of the whole batch: ddense (b1, and user columns of W1; with fields factored these go to
+ * t->users), dxu [groups, width of xu]. */
 void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu);

@@ -47,7 +47,7 @@ struct fixture {
 /* What a pass writes. */
 struct result {
     float *hu, *ddense, *drows[FIELDS_MAX];
-    struct user_columns columns;
+    struct side_columns columns;
 };
 
 /* Fields are shared in name only: of a batch that shares with none. */
@@ -147,15 +147,18 @@ static void pass(const struct fixture *t, const struct kernel *kernel, bool fact
     float *xu = sample_array((size_t)GROUPS * l->user_width, sizeof *xu);
     float *dxu = sample_array((size_t)GROUPS * l->user_width, sizeof *dxu);
     assert_int_equal(tower_init(&tower, l, kernel), OK);
-    assert_int_equal(factor_choose(&tower.factor, factored ? b : NULL), OK);
-    r->columns = tower.factor.columns;
+    assert_int_equal(factor_choose(&tower.users, factored ? b : NULL), OK);
+    r->columns = tower.users.columns;
     tower_load(&tower, t->dense, true);
     pool_users(l, &r->columns, b, rows, xu);
     tower_users(&tower, xu, GROUPS, r->hu);
-    factor_forward(&tower.factor, &tower.work, b, t->dense + w1, rows, r->hu);
+    factor_begin(&tower.users, &tower.work, b, t->dense + w1, rows);
+    factor_add(&tower.users, b, 0, 100, r->hu);
+    factor_add(&tower.users, b, 100, GROUPS, r->hu + 100 * (size_t)l->first_width);
     tower_users_backward(&tower, xu, t->dhu, GROUPS, r->ddense, dxu);
-    factor_backward(&tower.factor, &tower.work, b, t->dense + w1, rows, t->dhu, r->ddense + w1,
-                    r->drows);
+    factor_spread(&tower.users, b, 0, 100, t->dhu);
+    factor_spread(&tower.users, b, 100, GROUPS, t->dhu + 100 * (size_t)l->first_width);
+    factor_end(&tower.users, &tower.work, b, t->dense + w1, rows, r->ddense + w1, r->drows);
     pool_users_backward(l, &r->columns, b, dxu, r->drows);
     tower_fini(&tower);
     mem_free(&xu);
@@ -257,6 +260,11 @@ static void test_factored_is_the_product(void **state) {
     }
 }
 
+static enum status init_users(struct factor *f, const struct fixture *t) {
+    const struct side_columns users = user_columns(&t->layout);
+    return factor_init(f, &t->layout, &users, NULL);
+}
+
 /* --- the choice ------------------------------------------------------------------------------- */
 
 static void test_choice_is_of_the_batch_alone(void **state) {
@@ -268,8 +276,8 @@ static void test_choice_is_of_the_batch_alone(void **state) {
     for (uint32_t f = 0; f < FIELDS; f++) {
         other.batch.field[f].unique = f % 2 == 0 ? GROUPS : 1;
     }
-    assert_int_equal(factor_init(&fresh, &t.layout, NULL), OK);
-    assert_int_equal(factor_init(&used, &t.layout, NULL), OK);
+    assert_int_equal(init_users(&fresh, &t), OK);
+    assert_int_equal(init_users(&used, &t), OK);
     assert_int_equal(factor_choose(&used, &other.batch), OK);
     assert_int_equal(factor_choose(&used, &t.batch), OK);
     assert_int_equal(factor_choose(&fresh, &t.batch), OK);
@@ -289,7 +297,7 @@ static void test_nothing_to_factor(void **state) {
     struct fixture t;
     struct factor f;
     begin(&t, 31, INPUT_SIDES, MODEL_ESMM);
-    assert_int_equal(factor_init(&f, &t.layout, NULL), OK);
+    assert_int_equal(init_users(&f, &t), OK);
     assert_int_equal(factor_choose(&f, &t.batch), OK);
     assert_false(f.any); /* the fields of a side share their columns */
     factor_fini(&f);
@@ -298,10 +306,10 @@ static void test_nothing_to_factor(void **state) {
     for (uint32_t i = 0; i < FIELDS; i++) {
         t.batch.field[i].bags = 3; /* too few to pay for the products of a field */
     }
-    assert_int_equal(factor_init(&f, &t.layout, NULL), OK);
+    assert_int_equal(init_users(&f, &t), OK);
     assert_int_equal(factor_choose(&f, &t.batch), OK);
     assert_false(f.any);
-    const struct user_columns all = user_columns_all(&t.layout);
+    const struct side_columns all = user_columns(&t.layout);
     assert_memory_equal(&f.columns, &all, sizeof all);
     factor_fini(&f);
     end(&t);
@@ -312,14 +320,14 @@ static void test_no_memory(void **state) {
     struct fixture t;
     struct factor f;
     begin(&t, 41, INPUT_CONCAT, MODEL_ESMM);
-    assert_int_equal(factor_init(&f, &t.layout, NULL), OK);
-    for (size_t n = 1; n <= 3; n++) {
+    assert_int_equal(init_users(&f, &t), OK);
+    for (size_t n = 1; n <= 4; n++) {
         mem_fail_after(n);
         assert_int_equal(factor_choose(&f, &t.batch), ERR_MEMORY);
         mem_fail_after(0);
         assert_false(f.any);
         factor_fini(&f);
-        assert_int_equal(factor_init(&f, &t.layout, NULL), OK);
+        assert_int_equal(init_users(&f, &t), OK);
     }
     assert_int_equal(factor_choose(&f, &t.batch), OK);
     assert_true(f.any);

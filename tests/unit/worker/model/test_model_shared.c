@@ -245,7 +245,8 @@ static void check_pushed(const struct range *t, const struct results *last) {
 
 static bool factors(const struct range *t) {
     struct factor f;
-    assert_int_equal(factor_init(&f, &t->layout, NULL), OK);
+    const struct side_columns users = user_columns(&t->layout);
+    assert_int_equal(factor_init(&f, &t->layout, &users, NULL), OK);
     assert_int_equal(factor_choose(&f, &t->batch), OK);
     const bool any = f.any;
     assert_false(f.columns.left_out[1] || f.columns.left_out[3]); /* shared */

@@ -175,6 +175,7 @@ static void test_ranges(void **state) {
     struct fixture t;
     begin(&t, 20, INPUT_CONCAT, dims);
     const struct layout *l = &t.layout;
+    const struct side_columns users = user_columns(l), items = item_columns(l);
     size_t width = l->item_width;
     t.sample.grid = false;
     for (uint32_t f = 0; f < l->fields; f++) {
@@ -186,7 +187,7 @@ static void test_ranges(void **state) {
     float *part = sample_array(t.batch.impressions * width, sizeof *part);
     for (uint32_t at = 0; at < t.batch.impressions; at += 7) {
         uint32_t to = at + 7 < t.batch.impressions ? at + 7 : t.batch.impressions;
-        pool_items(l, &t.batch, (const float *const *)t.rows, at, to, part + at * width);
+        pool_items(l, &items, &t.batch, (const float *const *)t.rows, at, to, part + at * width);
     }
     assert_memory_equal(part, t.xi, t.batch.impressions * width * sizeof *part);
     pool_backward(l, &t.batch, t.xu, t.xi, t.drows);
@@ -197,10 +198,9 @@ static void test_ranges(void **state) {
     pool_clear(l, &t.batch, again);
     for (uint32_t at = 0; at < t.batch.impressions; at += 11) {
         uint32_t to = at + 11 < t.batch.impressions ? at + 11 : t.batch.impressions;
-        pool_items_backward(l, &t.batch, at, to, t.xi + at * width, again);
+        pool_items_backward(l, &items, &t.batch, at, to, t.xi + at * width, again);
     }
-    const struct user_columns all = user_columns_all(l);
-    pool_users_backward(l, &all, &t.batch, t.xu, again);
+    pool_users_backward(l, &users, &t.batch, t.xu, again);
     for (uint32_t f = 0; f < l->fields; f++) {
         assert_memory_equal(again[f], t.drows[f], floats_of(&t, f) * sizeof(float));
         mem_free(&again[f]);
