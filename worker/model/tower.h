@@ -79,9 +79,9 @@ float *tower_begin(struct tower *t, uint32_t n);
  * the activations. */
 void tower_forward(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                    uint32_t n, const struct tower_dropout *drop, float *const *logit);
-/* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1; with
- * fields factored, item columns go to t->items), dxi [n, width of xi], and dhu [G, T H1] summed over
- * each group's impressions. t->dh is then the gradient of the first layer's sums,
+/* For the chunk of the last tower_forward: dlogit[T][n] -> ddense (all but user columns and b1;
+ * item columns to t->items if fields are factored), dxi [n, width of xi], and dhu [G, T H1] summed
+ * over each group's impressions. t->dh is then the gradient of the first layer's sums,
  * [n, first_width]. */
 void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
                     const float *const *dlogit, float *ddense, float *dxi, float *dhu);
