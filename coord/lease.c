@@ -107,7 +107,7 @@ static void phase_begin(struct leases *l, enum lease_kind kind, uint32_t epoch) 
     assert(l->out == 0);
     l->kind = kind;
     l->epoch = epoch;
-    l->mixed = kind == LEASE_TRAIN && l->plan->ranges->spec.window > 0;
+    l->mixed = kind == LEASE_TRAIN && ranges_mixed(l->plan->ranges);
     l->count = l->back = l->pending = 0;
     l->out_impressions = l->back_impressions = 0;
 }
@@ -332,4 +332,8 @@ uint32_t leases_expire(struct leases *l, uint64_t now_ms) {
 
 uint32_t leases_held(const struct leases *l, uint32_t worker) {
     return worker < l->holders ? l->holder[worker].held : 0;
+}
+
+const char *leases_unit(const struct leases *l) {
+    return l->mixed ? "range" : "shard";
 }

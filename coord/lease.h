@@ -110,4 +110,5 @@ void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint6
 uint32_t leases_release(struct leases *l, uint32_t worker);
 /* Makes leases past their deadline pending again; returns how many. */
 uint32_t leases_expire(struct leases *l, uint64_t now_ms);
+const char *leases_unit(const struct leases *l); /* what a lease of the phase is on, for messages */
 uint32_t leases_held(const struct leases *l, uint32_t worker);

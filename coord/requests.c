@@ -239,7 +239,7 @@ static enum status requests_remember(struct lease_answer *a, const struct wire_l
 static void say_lease(const struct coord *c, const struct wire_lease *lease, uint32_t worker) {
     if (lease->kind == LEASE_TRAIN || lease->kind == LEASE_EVAL) {
         log_debug("epoch %u %s %u (%s, batches below %u, fence %llu) to worker %u", lease->epoch,
-                  c->leases.mixed ? "range" : "shard", lease->shard,
+                  leases_unit(&c->leases), lease->shard,
                   lease->kind == LEASE_TRAIN ? "training" : "evaluation", lease->batch_limit,
                   (unsigned long long)lease->fence, worker);
     }

@@ -9,7 +9,7 @@
 #include "common/net/wire_values.h"
 
 static const char *range_word(const struct coord *c) {
-    return c->ranges.spec.window > 0 ? "ranges" : "shards";
+    return ranges_mixed(&c->ranges) ? "ranges" : "shards";
 }
 
 /* A part reports the names it has: one bit per batch, for at most two epochs. */
@@ -24,7 +24,7 @@ enum status sizes_of_names(const struct coord *c) {
                     "message, at most %u are possible: raise train.batch%s",
                     (unsigned long long)c->ranges.epoch_batches, c->ranges.count, range_word(c),
                     (unsigned long long)bytes, WIRE_LINK_BYTES_MAX,
-                    c->ranges.spec.window > 0 ? "" : ", or use larger shards");
+                    ranges_mixed(&c->ranges) ? "" : ", or use larger shards");
     }
     return OK;
 }
@@ -59,7 +59,7 @@ enum status sizes_with_servers(const struct coord *c) {
                     "the plan of %u %s takes %zu bytes in one message, at most %u are "
                     "possible: %s",
                     c->ranges.count, range_word(c), c->plan_bytes.len, WIRE_LINK_BYTES_MAX,
-                    c->ranges.spec.window > 0 ? "raise train.batch" : "use fewer, larger shards");
+                    ranges_mixed(&c->ranges) ? "raise train.batch" : "use fewer, larger shards");
     }
     return OK;
 }

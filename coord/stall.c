@@ -51,17 +51,12 @@ static const struct lease *a_lease_of(const struct coord *c, uint32_t worker) {
                                                 : &c->leases.lease[c->leases.holder[worker].first];
 }
 
-/* What a lease of this phase is on. */
-static const char *unit_word(const struct coord *c) {
-    return c->leases.mixed ? "range" : "shard";
-}
-
 /* "worker 1 (host h, pid 7), which holds shard 3" */
 static size_t name_holder(const struct coord *c, uint32_t w, char *out, size_t bytes) {
     char who[160];
     member_describe(&c->members.worker[w], who, sizeof who);
     const int n = snprintf(out, bytes, "%s, which holds %s %u and has finished %llu batches", who,
-                           unit_word(c), a_lease_of(c, w)->shard,
+                           leases_unit(&c->leases), a_lease_of(c, w)->shard,
                            (unsigned long long)c->members.worker[w].finished);
     return (size_t)n < bytes ? (size_t)n : bytes - 1;
 }
@@ -86,7 +81,7 @@ static void name_awaited(const struct coord *c, char *out, size_t bytes) {
     }
     if (named == 0) {
         snprintf(out, bytes, "%u %ss are pending, and none of %u workers asks for one",
-                 c->leases.count - c->leases.back, unit_word(c),
+                 c->leases.count - c->leases.back, leases_unit(&c->leases),
                  membership_workers_alive(&c->members));
     }
 }
@@ -140,7 +135,7 @@ static bool excused(const struct coord *c, char *why, size_t bytes) {
     if (reader != NULL) {
         char who[160];
         member_describe(reader, who, sizeof who);
-        snprintf(why, bytes, "%s is reading %s %u", who, unit_word(c),
+        snprintf(why, bytes, "%s is reading %s %u", who, leases_unit(&c->leases),
                  a_lease_of(c, reader->index)->shard);
     }
     return reader != NULL;

@@ -41,7 +41,7 @@ void loader_fini(struct loader *l) {
 }
 
 bool loader_mixes(const struct loader *l) {
-    return l->ranges.spec.window > 0;
+    return ranges_mixed(&l->ranges);
 }
 
 static enum status check_exists(const struct dataset *source, const char *kind, const char *noun,

@@ -27,7 +27,7 @@ static double impression_bytes(const struct dataset *d) {
 }
 
 static uint32_t window_impressions(const struct config *config, const struct dataset *data) {
-    if (!config->shuffle || config->window == 0 || data->impressions == 0) {
+    if (!data_ranges_mix(config) || data->impressions == 0) {
         return 0;
     }
     const double fit = (double)WINDOW_BYTES_MAX / impression_bytes(data);

@@ -26,6 +26,10 @@ struct shared_fields data_ranges_shared(const struct config *config, const struc
 /* How many impressions of a shard the model trains on. ERR_LIMIT. */
 enum status data_ranges_shard(const struct config *config, const struct dataset *data,
                               const struct shard_info *info, struct ranges_shard *out);
+/* Whether a job mixes impressions across shards, so that their order does not matter. */
+static inline bool data_ranges_mix(const struct config *config) {
+    return config->shuffle && config->window > 0;
+}
 /* Of all shards. With train.shuffle a window has train.window impressions, or fewer if they would
  * take more than WINDOW_BYTES_MAX. ERR_LIMIT, ERR_MEMORY. */
 enum status data_ranges(struct ranges *r, const struct config *config, const struct dataset *data);

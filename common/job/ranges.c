@@ -16,7 +16,7 @@ static uint64_t turns_share(const struct ranges *r, uint64_t n, uint32_t turns) 
 }
 
 uint32_t ranges_window_impressions(const struct ranges *r, uint32_t window) {
-    if (r->spec.window == 0) {
+    if (!ranges_mixed(r)) {
         return r->shard[window].sampled;
     }
     const uint32_t draw = window / r->windows_per_draw, turn = window % r->windows_per_draw;
@@ -27,7 +27,7 @@ uint32_t ranges_window_impressions(const struct ranges *r, uint32_t window) {
 /* As many batches as if the model trained on all impressions that the sample stands for. */
 uint32_t ranges_window_batches(const struct ranges *r, uint32_t window) {
     const uint32_t n = ranges_window_impressions(r, window);
-    if (r->spec.window == 0) {
+    if (!ranges_mixed(r)) {
         return plan_sampled_batches(r->shard[window].impressions, n, r->spec.batch);
     }
     if (n == 0) {
@@ -41,7 +41,7 @@ uint32_t ranges_window_batches(const struct ranges *r, uint32_t window) {
 
 static enum status add_window(struct ranges *r, uint32_t window, uint32_t range_batches) {
     const uint32_t batches = ranges_window_batches(r, window);
-    const uint32_t count = r->spec.window == 0 ? 1 : (batches + range_batches - 1) / range_batches;
+    const uint32_t count = !ranges_mixed(r) ? 1 : (batches + range_batches - 1) / range_batches;
     if (count > UINT32_MAX - r->count) {
         return fail(ERR_LIMIT, "an epoch of more than %u ranges of batches", UINT32_MAX);
     }
@@ -61,7 +61,7 @@ static enum status add_window(struct ranges *r, uint32_t window, uint32_t range_
 }
 
 static void lay_out(struct ranges *r) {
-    if (r->spec.window == 0) {
+    if (!ranges_mixed(r)) {
         r->windows = r->shards;
         return;
     }
@@ -114,7 +114,7 @@ void ranges_fini(struct ranges *r) {
 }
 
 enum status ranges_add(struct ranges *r, struct ranges_shard shard) {
-    assert(r->spec.window == 0);
+    assert(!ranges_mixed(r));
     TRY(mem_room(&r->shard, &r->shard_cap, (size_t)r->shards + 1));
     r->shard[r->shards] = shard;
     TRY(add_window(r, r->shards, 1));
@@ -142,7 +142,7 @@ uint32_t ranges_impressions(const struct ranges *r, uint32_t range, uint32_t cou
 enum status ranges_order(const struct ranges *r, uint32_t epoch, uint32_t *order) {
     uint32_t *window = NULL, at = 0;
     TRY(mem_array(&window, r->windows));
-    plan_shards(r->spec.seed, r->spec.shuffle && r->spec.window == 0, epoch, r->windows, window);
+    plan_shards(r->spec.seed, r->spec.shuffle && !ranges_mixed(r), epoch, r->windows, window);
     for (uint32_t w = 0; w < r->windows; w++) {
         for (uint32_t i = r->first_range[window[w]]; i < r->first_range[window[w] + 1]; i++) {
             order[at++] = i;
@@ -188,10 +188,10 @@ enum status ranges_slices(const struct ranges *r, uint32_t epoch, uint32_t windo
     enum status status = OK;
     uint32_t *order = NULL;
     struct slice *slices = NULL;
-    const uint32_t n = r->spec.window == 0 ? 1 : r->shards;
+    const uint32_t n = !ranges_mixed(r) ? 1 : r->shards;
     assert(window < r->windows);
     TRY_OUT(mem_array(&slices, n));
-    if (r->spec.window == 0) {
+    if (!ranges_mixed(r)) {
         slices[0] = (struct slice){window, 0, r->shard[window].sampled};
         *count = slices[0].end > 0;
     } else {

@@ -65,6 +65,11 @@ void ranges_fini(struct ranges *r);
 /* In order only, for a stream: adds a shard, that is, a window and a range. ERR_MEMORY. */
 enum status ranges_add(struct ranges *r, struct ranges_shard shard);
 
+/* Whether windows reach across shards; else a window is a shard. */
+static inline bool ranges_mixed(const struct ranges *r) {
+    return r->spec.window > 0;
+}
+
 struct range_batches { /* batches [first, first + count) of the window */
     uint32_t first, count;
 };

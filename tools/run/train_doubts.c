@@ -114,26 +114,11 @@ static void warn_of_staleness(const struct job *j, uint64_t impressions) {
             c->consistency == CONSISTENCY_ASYNC ? "about" : "up to", (unsigned long long)others);
 }
 
-/* Whether each window is a sample of shards from all over the data: then their order does not
- * matter. So it is with at least RANGES_OPEN_SHARDS shards in a draw, or all shards in one. */
-static enum status order_is_mixed(const struct job *j, const struct dataset *data, bool *mixed) {
-    struct ranges ranges;
-    TRY(data_ranges(&ranges, &j->config, data));
-    *mixed = ranges.spec.window > 0;
-    ranges_fini(&ranges);
-    return OK;
-}
-
 /* Warns of the order of the data where each batch is cut from one shard. A stream's order cannot
  * be changed, and records are not a log, so both are skipped. */
 static enum status warn_of_order(const struct job *j, const struct dataset *data) {
     struct drift_counts *parts = NULL;
-    bool mixed = false;
-    if (j->stream || data->stream[0] != '\0') {
-        return OK;
-    }
-    TRY(order_is_mixed(j, data, &mixed));
-    if (mixed) {
+    if (j->stream || data->stream[0] != '\0' || data_ranges_mix(&j->config)) {
         return OK;
     }
     TRY(mem_array(&parts, data->shard_count));

@@ -152,11 +152,10 @@ static void add_left(const struct factor *f, float *dw1) {
 
 /* --- the factored fields ---------------------------------------------------------------------- */
 
-/* Loads W_f of a field. */
-static void load_field(struct factor *f, uint32_t i, const float *w1, bool backward) {
+/* W_f of a field, for which f->w is made to fit. */
+static struct matrix field_weights(struct factor *f, uint32_t i, const float *w1) {
     linear_narrow(&f->w, f->layout->dim[i]);
-    linear_load(&f->w, (struct matrix){w1 + f->layout->column[i], f->layout->input_width},
-                backward);
+    return (struct matrix){w1 + f->layout->column[i], f->layout->input_width};
 }
 
 /* Where the row of a feature is in T and in dT. */
@@ -250,7 +249,7 @@ void factor_begin(struct factor *f, const struct linear_work *work, const struct
     }
     for (uint32_t i = f->all.first; i < f->all.last; i++) {
         if (f->columns.left_out[i]) {
-            load_field(f, i, w1, false);
+            linear_load(&f->w, field_weights(f, i, w1), false);
             linear_forward(&f->w, work, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
                            false, f->t + row_at(f, i, 0), l->first_width);
         }
@@ -270,7 +269,7 @@ void factor_end(struct factor *f, const struct linear_work *work, const struct b
     for (uint32_t i = f->all.first; i < f->all.last; i++) {
         if (f->columns.left_out[i]) {
             const struct matrix dt = {f->dt + row_at(f, i, 0), l->first_width};
-            load_field(f, i, w1, true);
+            linear_load_back(&f->w, field_weights(f, i, w1));
             linear_weight(&f->w, work, dt, (struct matrix){rows[i], l->dim[i]}, b->field[i].unique,
                           dw1 + l->column[i], l->input_width);
             linear_input(&f->w, work, dt, b->field[i].unique, false, drows[i], l->dim[i]);

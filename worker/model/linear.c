@@ -47,14 +47,20 @@ void linear_narrow(struct linear *l, uint32_t in) {
     l->in = in;
 }
 
+void linear_load_back(struct linear *l, struct matrix w) {
+    l->w = w;
+    if (l->kernel != NULL && l->in > 0) {
+        l->kernel->pack(w, l->out, l->in, l->input);
+    }
+}
+
 void linear_load(struct linear *l, struct matrix w, bool backward) {
     l->w = w;
-    if (l->kernel == NULL || l->in == 0) {
-        return;
+    if (l->kernel != NULL && l->in > 0) {
+        l->kernel->pack_transposed(w, l->in, l->out, l->forward);
     }
-    l->kernel->pack_transposed(w, l->in, l->out, l->forward);
     if (backward) {
-        l->kernel->pack(w, l->out, l->in, l->input);
+        linear_load_back(l, w);
     }
 }
 

@@ -40,6 +40,8 @@ void linear_fini(struct linear *l);
 void linear_narrow(struct linear *l, uint32_t in);
 /* Takes the weights of a batch. With `backward` for all products, else for linear_forward only. */
 void linear_load(struct linear *l, struct matrix w, bool backward);
+/* Takes them for linear_input and linear_weight only. */
+void linear_load_back(struct linear *l, struct matrix w);
 
 void linear_forward(const struct linear *l, const struct linear_work *work, struct matrix x,
                     uint32_t m, bool add, float *y, size_t stride);
