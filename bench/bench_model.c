@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "tests/sample.h"
-#include "worker/model/blas.h"
+#include "worker/kernel/blas.h"
 #include "worker/model/model.h"
 #include "worker/model/pool.h"
 #include "worker/model/tower.h"

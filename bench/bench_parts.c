@@ -21,7 +21,7 @@
 #include "common/net/wire.h"
 #include "common/net/wire_keys.h"
 #include "common/net/wire_values.h"
-#include "ps/optimizer.h"
+#include "ps/table/optimizer.h"
 #include "tests/metric_of.h"
 #include "tests/naive/optimizer_naive.h"
 #include "common/data/batch.h"

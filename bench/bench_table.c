@@ -14,8 +14,8 @@
 #include "common/job/row_initial.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "ps/optimizer.h"
-#include "ps/table.h"
+#include "ps/table/optimizer.h"
+#include "ps/table/table.h"
 
 #define DIM         18u
 #define BLOCK       256u

@@ -7,7 +7,7 @@
 # per thread, and takes that. openblas_get_num_threads() shows it only after a product; before the
 # first one a new thread reads 1. The work is cut otherwise then, and the kernels for AVX2 give other
 # last bits than the thread that was told to be alone. The pthread build of the same version keeps one
-# number for the process. So worker/model/blas.c refuses the OpenMP build.
+# number for the process. So worker/kernel/blas.c refuses the OpenMP build.
 #
 # Seen, with OMP_NUM_THREADS=4 and a product of 256 x 256 (kernels for Haswell):
 #     parallel 2; threads: 1 where it was set, 1 then 4 in a new thread, 1 after its own call

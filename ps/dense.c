@@ -3,7 +3,7 @@
 
 #include <assert.h>
 #include "common/base/mem.h"
-#include "optimizer.h"
+#include "ps/table/optimizer.h"
 
 enum status dense_init(struct dense *d, const struct config *config, const struct layout *layout,
                        uint32_t bucket_begin, uint32_t bucket_end, bool read_only) {

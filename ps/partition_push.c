@@ -15,7 +15,7 @@
 #include "admission.h"
 #include "common/base/log.h"
 #include "eviction.h"
-#include "optimizer.h"
+#include "ps/table/optimizer.h"
 
 #define WRITE_AHEAD 6u
 

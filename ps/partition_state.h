@@ -7,7 +7,7 @@
 #include "dense.h"
 #include "domain.h"
 #include "partition.h"
-#include "table.h"
+#include "ps/table/table.h"
 #include "ticket.h"
 
 #define KEYS_BLOCK 256u /* keys that are found, then read or updated, while in the cache */

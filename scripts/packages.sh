@@ -1,7 +1,7 @@
 # packages.sh - what the build and the tests need, in one place; installs only what is missing.
 # Sourced by the other scripts.
 #
-# OpenBLAS is the pthread build; the tests also load the other two, which must be refused (worker/model/blas.h).
+# OpenBLAS is the pthread build; the tests also load the other two, which must be refused (worker/kernel/blas.h).
 
 BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
     libzmq3-dev libopenblas-pthread-dev liblz4-dev libxxhash-dev libinih-dev)

@@ -13,7 +13,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "ps/restore.h"
-#include "ps/optimizer.h"
+#include "ps/table/optimizer.h"
 #include "ps/partition_state.h"
 #include "ps/snapshot.h"
 #include "ps/snapshot_writer.h"

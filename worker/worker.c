@@ -17,7 +17,7 @@
 #include "common/base/mem.h"
 #include "common/net/scores.h"
 #include "common/base/thread.h"
-#include "worker/model/kernel.h"
+#include "worker/kernel/kernel.h"
 #include "trainer.h"
 
 #define STEP_MS       5

@@ -1,5 +1,5 @@
 /* optimizer_config.h - an update rule and its constants, for rows ([table]) or for the dense vector
- * ([dense]). ps/optimizer.h applies them; docs/config.md has ranges and defaults. */
+ * ([dense]). ps/table/optimizer.h applies them; docs/config.md has ranges and defaults. */
 #pragma once
 
 #include "optimizer_kind.h"

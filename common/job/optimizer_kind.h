@@ -1,5 +1,5 @@
 /* optimizer_kind.h - the update rules and the state that each keeps for a row. The configuration,
- * part files and the rules themselves (ps/optimizer.h) share it. */
+ * part files and the rules themselves (ps/table/optimizer.h) share it. */
 #pragma once
 
 #include <stdint.h>

@@ -8,7 +8,7 @@ TRACE its logs/trace-0.tsv (--trace --deterministic, one worker, docs/model.md);
 the raw log, in Ali-CCP's format, that its shards were made of. Needs torch and numpy.
 
 Nothing of the program is used but what its documents say: the configuration in FINAL, the initial values
-of docs/export.md, the update rules of ps/optimizer.h. The model is written the plain way: one
+of docs/export.md, the update rules of ps/table/optimizer.h. The model is written the plain way: one
 EmbeddingBag per field, each impression's user side pooled anew, two towers of linear and relu, the loss
 from probabilities; everything in float64, so what differs is the program's rounding, and its errors.
 torch.optim has the rules for the dense parameters and, of those for rows, sgd, adagrad and adam as it is with

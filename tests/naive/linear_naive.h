@@ -1,7 +1,8 @@
-/* linear_naive.h - the products again, one after the other: the oracle of worker/model/linear.c. */
+/* linear_naive.h - the products again, one after the other: the oracle of
+ * worker/kernel/linear.c. */
 #pragma once
 
-#include "worker/model/linear.h"
+#include "worker/kernel/linear.h"
 
 /* The naive twins: double sums, operands rounded to `precision`. y, dx and dw are dense (stride =
  * width); y and dx are overwritten, dw is added to. */

@@ -1,6 +1,6 @@
 /* optimizer_naive.c - the update rules again, one weight at a time in double precision, written
  * like the formulas of optimizer.h. Slow on purpose: the oracle of
- * tests/unit/ps/test_optimizer.c. */
+ * tests/unit/ps/table/test_optimizer.c. */
 #include "optimizer_naive.h"
 
 #include <math.h>

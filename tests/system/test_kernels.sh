@@ -6,7 +6,7 @@
 
 step "one file calls OpenBLAS"
 equal "files that include cblas.h" \
-    "$(cd "$REPO" && grep -rl --include='*.[ch]' --exclude-dir=build '^#include.*cblas' .)" ./worker/model/blas.c
+    "$(cd "$REPO" && grep -rl --include='*.[ch]' --exclude-dir=build '^#include.*cblas' .)" ./worker/kernel/blas.c
 
 step "data"
 make_data data 16000 7 --shard-impressions 2000

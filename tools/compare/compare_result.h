@@ -7,7 +7,7 @@
 #include "common/metric/evaluation.h"
 #include "common/metric/metric_bootstrap.h"
 #include "compare_methods.h"
-#include "worker/model/kernel.h"
+#include "worker/kernel/kernel.h"
 
 /* One trained model. */
 struct compare_cell {

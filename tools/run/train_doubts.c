@@ -11,7 +11,7 @@
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
 #include "summary_view.h"
-#include "worker/model/kernel.h"
+#include "worker/kernel/kernel.h"
 
 enum status train_read_data(struct dataset *data, const struct job *j) {
     struct buf doubts = BUF_EMPTY;

@@ -12,7 +12,7 @@
 #include "common/checkpoint/manifest.h"
 #include "common/metric/score.h"
 #include "common/data/unseen.h"
-#include "worker/model/kernel.h"
+#include "worker/kernel/kernel.h"
 
 struct scorer;
 /* Loads the checkpoint that manifest_find finds for `path`. kernel: a value of compute.kernel;

@@ -18,7 +18,7 @@
 #pragma once
 
 #include "common/job/layout.h"
-#include "linear.h"
+#include "worker/kernel/linear.h"
 
 enum { ATTENTION_VECTORS = 2 };
 

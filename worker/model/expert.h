@@ -33,7 +33,7 @@
 #pragma once
 
 #include "common/job/layout.h"
-#include "linear.h"
+#include "worker/kernel/linear.h"
 
 /* out [n, layout_level_width] holds the experts' outputs and the gates' logits; the logits become
  * g. h [n, G H1] is overwritten. */

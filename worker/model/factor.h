@@ -24,7 +24,7 @@
 
 #include "common/data/batch.h"
 #include "common/job/layout.h"
-#include "linear.h"
+#include "worker/kernel/linear.h"
 #include "pool.h"
 
 /* Neighbouring columns of the layout, and where they begin among those that are left. */

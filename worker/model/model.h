@@ -16,7 +16,7 @@
 #include "common/job/layout.h"
 #include "common/job/usage.h"
 #include "dropout.h"
-#include "kernel.h"
+#include "worker/kernel/kernel.h"
 #include "loss.h"
 
 struct model;

@@ -31,7 +31,7 @@
 #include "dropout.h"
 #include "expert.h"
 #include "factor.h"
-#include "linear.h"
+#include "worker/kernel/linear.h"
 
 /* The number of impressions computed at a time: the activations of a chunk stay in cache. */
 #define TOWER_CHUNK 128

@@ -1,4 +1,4 @@
-#include "worker/model/linear.h"
+#include "worker/kernel/linear.h"
 
 #include <math.h>
 #include <string.h>

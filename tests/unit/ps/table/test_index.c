@@ -1,6 +1,6 @@
-/* Unit tests of ps/index.h against a plain list: puts, deletes, growth, colliding tags, wrapping.
- */
-#include "ps/index.h"
+/* Unit tests of ps/table/index.h against a plain list: puts, deletes, growth, colliding tags,
+ * wrapping. */
+#include "ps/table/index.h"
 
 #include <stdlib.h>
 

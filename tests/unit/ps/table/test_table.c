@@ -1,4 +1,4 @@
-#include "ps/table.h"
+#include "ps/table/table.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "ps/optimizer.h"
+#include "ps/table/optimizer.h"
 
 #include <math.h>
 #include <string.h>
