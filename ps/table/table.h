@@ -24,15 +24,7 @@
 #include <stdint.h>
 #include "common/job/table_config.h"
 #include "common/base/status.h"
-
-#define HANDLE_NONE UINT32_MAX
-
-struct row {
-    uint64_t id;
-    uint32_t step;
-    uint32_t last;
-    float data[]; /* w[dim] then state */
-};
+#include "row.h"
 
 struct table; /* opaque outside ps/ */
 
