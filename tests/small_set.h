@@ -40,7 +40,9 @@ static inline void add_group(struct shard_builder *b, uint64_t seed, uint64_t g,
     uint64_t impressions = 1 + rng_below(seed, g, 1, 9);
     for (uint64_t i = 0; i < impressions; i++) {
         struct feature item = {.field = 2, .weight = 1.0f, .id = rng_below(seed, g, 2 + i, 60)};
-        uint8_t labels = (uint8_t)(rng_u64(seed, g, 20 + i) & 1);
+        const uint64_t draw = rng_u64(seed, g, 20 + i);
+        uint8_t labels = draw & 1 ? LABEL_CLICK : 0;
+        labels |= (draw & 7) == 7 ? LABEL_CONVERSION : 0;
         assert_int_equal(shard_builder_impression(b, (*next_id)++, labels, &item, 1), OK);
     }
 }

@@ -195,7 +195,7 @@ out:
 
 /* Runs are samples of their group; of whole groups the order does not matter. */
 static uint64_t window_mix(const struct config *c, const struct window_key *key) {
-    return c->run == 0 ? 0 : rng_u64(c->seed ^ STREAM_RUNS, key->epoch, key->window) | 1;
+    return sampling_run(c) == 0 ? 0 : rng_u64(c->seed ^ STREAM_RUNS, key->epoch, key->window) | 1;
 }
 
 static enum status load_mixed(struct loader *l, struct read_window *w) {
@@ -207,7 +207,7 @@ static enum status load_mixed(struct loader *l, struct read_window *w) {
     const struct deal_spec spec = {.seed = c->seed,
                                    .epoch = w->key.epoch,
                                    .window = w->key.window,
-                                   .run = c->run,
+                                   .run = sampling_run(c),
                                    .batches = ranges_window_batches(&l->ranges, w->key.window),
                                    .blocks = l->ranges.spec.share ? ranges : 1};
     TRY_OUT(window_begin(&b, l->spec.schema, window_mix(c, &w->key)));

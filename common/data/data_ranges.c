@@ -37,7 +37,7 @@ static uint32_t window_impressions(const struct config *config, const struct dat
 struct shared_fields data_ranges_shared(const struct config *config, const struct dataset *data) {
     struct shared_fields shared = {0};
     uint64_t values = 0;
-    if (config->share_bags == SHARE_NEVER || config->run == 0 ||
+    if (config->share_bags == SHARE_NEVER || sampling_run(config) == 0 ||
         window_impressions(config, data) == 0) {
         return shared;
     }

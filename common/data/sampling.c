@@ -10,6 +10,10 @@ struct sampling sampling_of(const struct config *c) {
     return s;
 }
 
+uint32_t sampling_run(const struct config *c) {
+    return sampling_of(c).copies > 1 ? 0 : c->run;
+}
+
 uint64_t sampling_count(const struct sampling *s, uint32_t impressions, uint32_t clicks,
                         uint32_t conversions) {
     const double unclicked = s->unclicked * (double)(impressions - clicks);

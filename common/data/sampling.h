@@ -13,6 +13,9 @@ struct sampling {
     uint32_t copies;  /* how often a converted impression occurs, at least 1 */
 };
 struct sampling sampling_of(const struct config *c);
+/* Impressions of a group in one batch of a window, at most; 0: the group stays whole. With copies
+ * it does: apart they would be as many steps of the same impression, which learns it by heart. */
+uint32_t sampling_run(const struct config *c);
 /* The number of impressions that are picked from a shard with these counts. */
 uint64_t sampling_count(const struct sampling *s, uint32_t impressions, uint32_t clicks,
                         uint32_t conversions);

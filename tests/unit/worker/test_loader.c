@@ -179,6 +179,41 @@ static void windows_of_a_sample(void **state) {
     end(&t, &l);
 }
 
+static uint32_t copies_of(const struct shard *s, uint64_t id, uint32_t begin, uint32_t end_at) {
+    uint32_t copies = 0;
+    for (uint32_t i = begin; i < end_at; i++) {
+        copies += s->impression_id[i] == id;
+    }
+    return copies;
+}
+
+/* The copies of an impression that a window has are in one run, so that they are one step. */
+static void copies_stay_together(void **state) {
+    (void)state;
+    struct fixture t;
+    struct loader l;
+    struct read_window w = {0};
+    uint32_t together = 0;
+    setup_windows(&t);
+    assert_int_equal(config_set(&t.config, "model.name=oversampling"), OK);
+    assert_int_equal(config_set(&t.config, "model.oversampling_factor=3"), OK);
+    begin(&t, &l);
+    w.key = (struct window_key){LEASE_TRAIN, EPOCH, 0};
+    assert_int_equal(loader_load(&l, &w), OK);
+    for (uint32_t r = 0; r < w.run_count; r++) {
+        const struct run *run = &w.runs[r];
+        for (uint32_t i = run->begin; i < run->end; i++) {
+            const uint64_t id = w.shard.impression_id[i];
+            const uint32_t copies = copies_of(&w.shard, id, 0, w.shard.impressions);
+            assert_int_equal(copies_of(&w.shard, id, run->begin, run->end), copies);
+            together += copies == 3;
+        }
+    }
+    assert_true(together > 0);
+    read_window_free(&w);
+    end(&t, &l);
+}
+
 static void ranges_have_their_places(void **state) {
     (void)state;
     struct fixture t;
@@ -297,6 +332,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_are_their_slices),
         cmocka_unit_test(windows_of_a_sample),
+        cmocka_unit_test(copies_stay_together),
         cmocka_unit_test(ranges_have_their_places),
         cmocka_unit_test(a_damaged_shard_fails_its_window),
         cmocka_unit_test(a_shard_of_another_set_fails_its_window),
