@@ -136,10 +136,10 @@ struct update {
 
 static void update_rows(void *arg) {
     const struct update *u = arg;
+    const struct optimizer_rules *rules = optimizer_rules_at(cpu_level());
     for (uint32_t i = 0; i < u->count; i++) {
         float *w = u->rows + (size_t)i * u->stride;
-        (u->naive ? optimizer_apply_naive : optimizer_apply)(&u->opt, DIM, 1e-3f, 5, w, w + DIM,
-                                                             u->g);
+        (u->naive ? optimizer_apply_naive : rules->apply)(&u->opt, DIM, 1e-3f, 5, w, w + DIM, u->g);
     }
 }
 

@@ -1,4 +1,5 @@
 /* main.c - one program with a sub-command for each role and tool. It is the only place that exits.
+ * It is compiled for any CPU of the architecture, to be able to say that this one lacks something.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/bytes.h"
+#include "common/cpu/cpu.h"
 #include "common/job/config.h"
 #include "common/base/thread.h"
 #include "tools/common/tools.h"
@@ -83,7 +85,12 @@ static void fill_closed_streams(void) {
  * other failure. A role may also end with 3 (tools.h). A tether ends with the exit code of its
  * role. */
 int main(int argc, char **argv) {
+    char problem[CPU_TEXT_MAX];
     fill_closed_streams();
+    if (!cpu_check(problem)) {
+        fprintf(stderr, "esmm: %s\n", problem);
+        return 1;
+    }
     if (argc < 2) {
         print_commands(stderr);
         return 2;

@@ -5,6 +5,7 @@
  * operations, without reassociation: the result of an element depends neither on the width of the
  * vector unit nor on where the row lies, so a run is reproducible bit by bit. The only sum
  * (rowwise_adagrad) has a fixed order.
+ * For the same reason it is compiled for each level of the CPU (common/cpu/level.h).
  *
  * The code needs -fno-math-errno and -fno-trapping-math (CMakeLists.txt sets them): with errno,
  * sqrtf is a call and the loop stays scalar. For the same reason a choice between two values is
@@ -124,8 +125,8 @@ static void apply_ftrl(const struct optimizer_config *o, size_t n, float *restri
     }
 }
 
-void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
-                          float *state) {
+static void state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
+                       float *state) {
     const uint32_t floats = optimizer_state_floats(o->kind, dim);
     const bool accumulates = o->kind == OPT_ADAGRAD || o->kind == OPT_ROWWISE_ADAGRAD;
     for (uint32_t i = 0; i < floats; i++) {
@@ -141,8 +142,8 @@ void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const 
     }
 }
 
-void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
-                            float *w, float *s0, float *s1, const float *g) {
+static void apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
+                         float *w, float *s0, float *s1, const float *g) {
     switch (o->kind) {
     case OPT_SGD: apply_sgd(o, n, lr, w, g); return;
     case OPT_ADAM:
@@ -156,7 +157,9 @@ void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr
     assert(false && "unknown optimizer");
 }
 
-void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
-                     float *w, float *state, const float *g) {
-    optimizer_apply_arrays(o, dim, lr, step, w, state, state + dim, g);
+static void apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step, float *w,
+                  float *state, const float *g) {
+    apply_arrays(o, dim, lr, step, w, state, state + dim, g);
 }
+
+const struct optimizer_rules LEVEL(optimizer_rules) = {state_init, apply, apply_arrays};

@@ -37,15 +37,35 @@
 #include <stddef.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/cpu/level.h"
 #include "common/job/optimizer_config.h"
 
-/* Sets the state of a fresh row whose weights already have their initial values. */
-void optimizer_state_init(const struct optimizer_config *o, uint32_t dim, const float *w,
-                          float *state);
-/* One update; `step` is t of the rule above (1, 2, ...). */
-void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
-                     float *w, float *state, const float *g);
-/* Does the same with the state vectors in separate arrays (NULL if the rule has fewer), for the
- * dense slice. */
-void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
-                            float *w, float *s0, float *s1, const float *g);
+struct optimizer_rules {
+    /* Sets the state of a fresh row whose weights already have their initial values. */
+    void (*state_init)(const struct optimizer_config *o, uint32_t dim, const float *w,
+                       float *state);
+    /* One update; `step` is t of the rule above (1, 2, ...). */
+    void (*apply)(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step, float *w,
+                  float *state, const float *g);
+    /* Does the same with the state vectors in separate arrays (NULL if the rule has fewer), for the
+     * dense slice. */
+    void (*apply_arrays)(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
+                         float *w, float *s0, float *s1, const float *g);
+};
+/* optimizer_rules_at(cpu_level()): who updates many rows asks once. */
+LEVELLED(struct optimizer_rules, optimizer_rules)
+
+/* Each with the rules of this CPU. */
+static inline void optimizer_state_init(const struct optimizer_config *o, uint32_t dim,
+                                        const float *w, float *state) {
+    optimizer_rules_at(cpu_level())->state_init(o, dim, w, state);
+}
+static inline void optimizer_apply(const struct optimizer_config *o, uint32_t dim, float lr,
+                                   uint32_t step, float *w, float *state, const float *g) {
+    optimizer_rules_at(cpu_level())->apply(o, dim, lr, step, w, state, g);
+}
+static inline void optimizer_apply_arrays(const struct optimizer_config *o, size_t n, float lr,
+                                          uint32_t step, float *w, float *s0, float *s1,
+                                          const float *g) {
+    optimizer_rules_at(cpu_level())->apply_arrays(o, n, lr, step, w, s0, s1, g);
+}

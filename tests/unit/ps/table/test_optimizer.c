@@ -151,6 +151,35 @@ static void test_against_naive(void **state) {
     }
 }
 
+/* Every level that this CPU has gives the bits of the lowest one, whatever the length. */
+static void test_levels_agree(void **state) {
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        for (uint32_t dim = 1; dim <= WIDEST; dim++) {
+            struct optimizer_config o = config_of(kinds[k]);
+            float want[3 * WIDEST] = {0};
+            o.l2 = dim % 2 == 0 ? 0.0f : 0.03f;
+            o.decay = dim % 5 < 2 || kinds[k] == OPT_FTRL ? 0.0f : 0.4f;
+            for (enum cpu_level level = CPU_LOWEST; level <= cpu_level_found(); level++) {
+                const struct optimizer_rules *rules = optimizer_rules_at(level);
+                float row[3 * WIDEST] = {0}, g[WIDEST];
+                for (uint32_t i = 0; i < dim; i++) {
+                    row[i] = 0.1f * draw(dim, i);
+                    g[i] = draw(dim * 1000, i);
+                }
+                rules->state_init(&o, dim, row, row + dim);
+                rules->apply(&o, dim, o.lr, 7, row, row + dim, g);
+                float *s0 = row + dim;
+                rules->apply_arrays(&o, dim, o.lr, 8, row, s0, s0 + dim, g);
+                if (level == CPU_LOWEST) {
+                    memcpy(want, row, sizeof want);
+                }
+                assert_memory_equal(row, want, sizeof want);
+            }
+        }
+    }
+}
+
 /* Decay shrinks what the gradient leaves alone, and is no part of the state. */
 static void test_decay_is_decoupled(void **state) {
     (void)state;
@@ -230,9 +259,13 @@ static void test_adam_late_steps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hand_values),        cmocka_unit_test(test_ftrl_keeps_initial),
-        cmocka_unit_test(test_against_naive),      cmocka_unit_test(test_bits_are_position_free),
-        cmocka_unit_test(test_decay_is_decoupled), cmocka_unit_test(test_state_floats),
+        cmocka_unit_test(test_hand_values),
+        cmocka_unit_test(test_ftrl_keeps_initial),
+        cmocka_unit_test(test_against_naive),
+        cmocka_unit_test(test_levels_agree),
+        cmocka_unit_test(test_bits_are_position_free),
+        cmocka_unit_test(test_decay_is_decoupled),
+        cmocka_unit_test(test_state_floats),
         cmocka_unit_test(test_adam_late_steps),
     };
     return cmocka_run_group_tests_name("optimizer", tests, NULL, NULL);
