@@ -39,24 +39,31 @@ has() { grep -Eqm1 "^flags.* $1( |$)" /proc/cpuinfo; }
 step "kernels: auto is one of those that can be asked for by name"
 run run auto
 kernels=(blas)
-code=0
-"$ESMM" predict --checkpoint "$dir/run" --data "$dir/eval" --out "$dir/p" --kernel avx512 >"$dir/out" 2>&1 || code=$?
-if [ "$code" = 0 ]; then
-    kernels+=(avx512)
-else
-    says '^esmm predict: compute\.kernel is avx512, which this CPU or this build lacks; here is: blas'
+declare -A says_of=([blas]='float32, OpenBLAS for ' [avx2]='float32, AVX2' [avx512]='float32, AVX-512'
+    [neon]='float32, NEON')
+for kernel in avx2 avx512 neon; do
+    rm -f "$dir/p"
+    code=0
+    "$ESMM" predict --checkpoint "$dir/run" --data "$dir/eval" --out "$dir/p" --kernel $kernel >"$dir/out" 2>&1 || code=$?
+    if [ "$code" = 0 ]; then
+        kernels+=($kernel)
+        continue
+    fi
+    missing="compute\.kernel is $kernel, which this CPU or this build lacks; here is: blas(, [a-z0-9]*)*; auto takes the best"
+    says "^esmm predict: $missing"
     [ ! -e "$dir/p" ] || die "predictions nobody could make"
-    expect 1 "$ESMM" train --data "$dir/data" --out "$dir/lacking" --set compute.kernel=avx512
-    says '^esmm train: compute\.kernel is avx512, which this CPU or this build lacks; here is: blas'
+    expect 1 "$ESMM" train --data "$dir/data" --out "$dir/lacking" --set compute.kernel=$kernel
+    says "^esmm train: $missing"
     [ ! -e "$dir/lacking" ] || die "a run directory of a job that could not start"
-fi
+done
+own=${kernels[-1]}
+[ ${#kernels[@]} -gt 1 ] || own=
 expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --kernel avx1024
-says "compute\.kernel is 'avx1024', expected auto\|blas\|avx512"
-
+says "compute\.kernel is 'avx1024', expected auto\|blas\|avx2\|avx512\|neon"
 for kernel in "${kernels[@]}"; do
     step "$kernel"
     run "$kernel" "$kernel"
-    name=$([ "$kernel" = blas ] && echo 'float32, OpenBLAS for ' || echo 'float32, AVX-512')
+    name=${says_of[$kernel]}
     grep -q "matrix products: $name" "$dir/$kernel/logs/worker-0.log" || die "the worker does not say '$name'"
     ok "$ESMM" eval --checkpoint "$dir/$kernel" --data "$dir/eval" --json
     says "\"kernel\":\"$name"
@@ -64,10 +71,29 @@ for kernel in "${kernels[@]}"; do
     says "^products: $name"
     same_scores "$kernel"
 done
+# auto is the last of the list: the widest vectors that there are.
+grep -q "matrix products: ${says_of[${kernels[-1]}]}" "$dir/run/logs/worker-0.log" || die "auto is not ${kernels[-1]}"
+
+step "AUCs of all kernels are close"
+near() { awk -v a="$2" -v b="$3" 'BEGIN { exit !(a - b < 0.002 && b - a < 0.002) }' || die "$1 is $2, with blas $3"; }
+for kernel in "${kernels[@]}"; do
+    train "same-$kernel" --servers 1 --workers 1 --deterministic --set compute.kernel="$kernel"
+    train "again-$kernel" --servers 1 --workers 1 --deterministic --set compute.kernel="$kernel"
+    predict p "same-$kernel"
+    predict q "again-$kernel"
+    cmp -s "$dir/p" "$dir/q" || die "$kernel: two deterministic runs differ"
+    ok "$ESMM" eval --checkpoint "$dir/same-$kernel" --data "$dir/eval" --json --bootstrap 0
+    for task in ctr ctcvr; do
+        [ "$kernel" != blas ] || declare "blas_$task=$(number "$dir/out" auc_$task)"
+        which=blas_$task
+        near "$kernel: auc_$task" "$(number "$dir/out" auc_$task)" "${!which}"
+    done
+done
+
 ok "$ESMM" compare --data "$dir/data" --eval "$dir/eval" --out "$dir/table" --methods esmm --seeds 1 "${small[@]}"
 says '^AUC x 100, .*; products: float32, '
 
-if has avx512_bf16 && [ ${#kernels[@]} = 2 ]; then
+if has avx512_bf16 && [ "$own" = avx512 ]; then
     step "avx512, bf16"
     run bf16 avx512 --set compute.precision=bf16
     ok "$ESMM" eval --checkpoint "$dir/bf16" --data "$dir/eval" --json
@@ -97,7 +123,7 @@ cmp -s "$dir/p" "$dir/q" || die "predictions depend on OPENBLAS_NUM_THREADS"
 
 step "a checkpoint's kernel is followed, --kernel is stronger"
 ok "$ESMM" eval --checkpoint "$dir/blas" --data "$dir/eval" --json --kernel "${kernels[-1]}"
-says '"kernel":"float32, '"$([ "${kernels[-1]}" = blas ] && echo OpenBLAS || echo AVX-512)"
+says "\"kernel\":\"${says_of[${kernels[-1]}]}"
 
 libraries=$(dirname "$(dirname "$(ldd "$ESMM" | awk '$1 == "libopenblas.so.0" { print $3 }')")")
 for build in serial openmp; do
@@ -117,10 +143,10 @@ for build in serial openmp; do
         equal "lines of ${command%% *}" "$(grep -c OpenBLAS "$dir/out")" 1
     done
     [ ! -e "$dir/wrong" ] && [ ! -e "$dir/p" ] || die "something was written"
-    if [ ${#kernels[@]} = 2 ]; then # not used, no objection; and a checkpoint is not bound to where it was trained
-        ok "${wrong[@]}" predict --checkpoint "$dir/avx512" --data "$dir/eval" --out "$dir/p"
-        predict q avx512
-        cmp -s "$dir/p" "$dir/q" || die "OpenBLAS has a part in the predictions of AVX-512"
+    if [ -n "$own" ]; then # not used, no objection; and a checkpoint is not bound to where it was trained
+        ok "${wrong[@]}" predict --checkpoint "$dir/$own" --data "$dir/eval" --out "$dir/p"
+        predict q "$own"
+        cmp -s "$dir/p" "$dir/q" || die "OpenBLAS has a part in the predictions of $own"
         ok "${wrong[@]}" predict --checkpoint "$dir/blas" --data "$dir/eval" --out "$dir/p"
         says 'warn .*OpenBLAS is loaded, .*: as the checkpoint has it; scored with auto instead'
     fi

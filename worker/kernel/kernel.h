@@ -6,10 +6,11 @@
  * (what one lane of vdpbf16ps multiplies). K = k / cell_depth, rounded up, is the number of cells
  * that cover k.
  *
- *     right: panels of KERNEL_COLUMNS columns, each [K, KERNEL_COLUMNS] cells in one piece, so that
- *            the inner loop reads memory in order; made by `pack` or `pack_transposed`
- *     left:  cells anywhere, cell (i, k) at cell[i * row + k * step]; for float32 this is a matrix
- *            where it lies or its transpose, for bf16 a converted copy in the caller's scratch
+ *     right: panels of the kernel's width, each [K, columns] cells in one piece, so that the inner
+ *            loop reads memory in order; made by `pack` or `pack_transposed`
+ *     left:  rows in strips, of which the kernel multiplies one at a time; cell (i, k) of the strip
+ *            that begins with row s is cell[s * next + (i - s) * row + k * step]. A matrix where it
+ *            lies, or a copy in the caller's scratch; made by `left` or `left_transposed`
  *
  * A row of c depends only on its own row of `left`, and sums run over k in order, so the bits do
  * not depend on m. Rounding to bf16 is to the nearest, ties to even; subnormal operands count as
@@ -23,9 +24,6 @@
 #include <stdint.h>
 #include "common/job/precision.h"
 
-#define KERNEL_COLUMNS 64 /* columns of c at a time: four vectors */
-#define KERNEL_ROWS    6  /* 6 x 4 sums, 4 right vectors and 1 left cell fill the 32 registers */
-
 struct matrix {
     const float *at;
     size_t stride; /* floats from row to row */
@@ -33,16 +31,21 @@ struct matrix {
 
 struct kernel_left {
     const void *cell;
-    size_t row, step; /* in cells */
+    size_t row, step; /* in cells; step 0: as many as the strip has rows */
+    size_t next;      /* for each row of the strips before */
 };
 
 struct kernel {
     const char *name;
+    uint32_t columns;    /* of a right panel */
     uint32_t cell_depth; /* 1: float32, 2: pairs of bf16 */
     /* right = x [k, n], or w^T of w [n, k]; both have kernel_right_cells(k, n) cells. */
     void (*pack)(struct matrix x, uint32_t k, uint32_t n, void *right);
     void (*pack_transposed)(struct matrix w, uint32_t k, uint32_t n, void *right);
-    /* left = x [m, k], or x^T of x [k, m]; scratch has kernel_left_cells(x's shape) cells. */
+    /* Cells of scratch that suffice to make a left operand of any matrix of at most rows x columns,
+     * or of its transpose. */
+    size_t (*left_cells)(uint32_t rows, uint32_t columns);
+    /* left = x [m, k], or x^T of x [k, m]; scratch has left_cells(x's shape) cells. */
     struct kernel_left (*left)(struct matrix x, uint32_t m, uint32_t k, void *scratch);
     struct kernel_left (*left_transposed)(struct matrix x, uint32_t m, uint32_t k, void *scratch);
     /* c = the product; with `add` c += the product. */
@@ -52,31 +55,32 @@ struct kernel {
 
 /* The number of cells of `right`, in whole panels. */
 static inline size_t kernel_right_cells(const struct kernel *kernel, uint32_t k, uint32_t n) {
-    size_t panels = ((size_t)n + KERNEL_COLUMNS - 1) / KERNEL_COLUMNS;
+    size_t panels = ((size_t)n + kernel->columns - 1) / kernel->columns;
     size_t depth = ((size_t)k + kernel->cell_depth - 1) / kernel->cell_depth;
-    return panels * depth * KERNEL_COLUMNS;
+    return panels * depth * kernel->columns;
 }
 
-/* Cells of scratch that suffice to make a left operand of any matrix of at most rows x columns, or
- * of its transpose. */
-static inline size_t kernel_left_cells(uint32_t rows, uint32_t columns) {
-    return ((size_t)rows + 1) / 2 * (((size_t)columns + 31) / 32 * 32);
-}
-
-/* Each kernel, or NULL if the build or the CPU lacks its instructions: AVX-512 for float32, AVX-512
- * with BF16 for bf16. */
-const struct kernel *kernel_f32(void);
-const struct kernel *kernel_bf16(void);
+/* Each kernel, or NULL if the build or the CPU lacks its instructions. */
+const struct kernel *kernel_avx2(void);
+const struct kernel *kernel_avx512(void);
+const struct kernel *kernel_avx512_bf16(void);
+const struct kernel *kernel_neon(void);
 
 /* The kernels that a machine has; NULL: it lacks that one. OpenBLAS is everywhere. */
 struct kernel_set {
-    const struct kernel *f32, *bf16;
+    const struct kernel *avx2, *avx512, *avx512_bf16, *neon;
 };
+struct kernel_set kernel_here(void);
+
+/* Those that the choice auto takes here for each precision; NULL: none. */
+const struct kernel *kernel_f32(void);
+const struct kernel *kernel_bf16(void);
 
 /* Finds the kernel for a choice and a precision; NULL stands for OpenBLAS. If bf16 is wanted but
- * missing, the result is the float32 kernel. The choice auto takes the best kernel in `have`. Any
- * other choice gives that kernel or ERR_CONFIG, whose text names the kernels there are. ERR_CONFIG
- * also if the result is an OpenBLAS that cannot be used (blas_ready). */
+ * missing, the result is a float32 kernel. The choice auto takes the best kernel in `have`: that
+ * with the widest vectors. Any other choice gives that kernel or ERR_CONFIG, whose text names the
+ * kernels there are. ERR_CONFIG also if the result is an OpenBLAS that cannot be used
+ * (blas_ready). */
 enum status kernel_choose(enum kernel_choice choice, enum precision precision,
                           struct kernel_set have, const struct kernel **kernel);
 /* The same with what this machine has. */

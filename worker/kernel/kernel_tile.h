@@ -1,57 +1,86 @@
-/* kernel_tile.h - the product of kernel.h for one kind of cell. Included by kernel_f32.c and
- * kernel_bf16.c, which first define
+/* kernel_tile.h - the product of kernel.h for one kind of cell and one width of vector. Each file
+ * of a kernel includes it, and first defines
  *
  *     CELL, CELL_DEPTH      the C type of a cell, and how much of k it covers
- *     VECTOR                sixteen cells
- *     LOAD(p)               VECTOR from memory
- *     SPREAD(p)             VECTOR of one cell, sixteen times
- *     MULTIPLY_ADD(a, b, c) c + a * b, c sixteen floats
+ *     LANES, VECTORS        floats of a vector of sums, and vectors of a panel
+ *     VECTOR, LOAD(p)       LANES cells, from memory
+ *     ONE, SPREAD(p)        a cell for every lane
+ *     MULTIPLY_ADD(a, b, c) c + a * b for a ONE a, a VECTOR b, a vector of sums c
+ *     SUMS, ZERO()          a vector of sums, and zeros of it
+ *     READ(p), WRITE(p, s), ADD(a, b)              sums in memory, and their sum
+ *     MASK, FIRST(n)        what stands for the first n lanes, 1 <= n <= LANES
+ *     READ_FIRST(p, mask), WRITE_FIRST(p, s, mask) the first lanes only; other memory is not
+ *                           touched, other lanes are anything
+ *     PREFETCH(p)
  *
- * A tile of c, KERNEL_ROWS x KERNEL_COLUMNS, stays in 24 of the 32 registers during the loop over
- * k. Each step loads 4 vectors of the right panel and one cell of each left row, and issues 24
- * multiply-adds, so that these, not the loads, are the limit. The outer loop runs over panels: a
- * panel is read from the second-level cache again and again while the left operand streams. Without
- * cutting k and without packing the left operand this comes within 5 % of the CPU's peak at widths
- * up to about a thousand. c is prefetched, because it is touched only after the loop over k. Tiles
- * with fewer rows and columns are separate functions, because only constant bounds keep the sums in
- * registers.
+ * A tile of c, TILE_ROWS rows of a panel's columns, stays in registers during the loop over k: 24
+ * of the 32 of AVX-512 and NEON, 12 of the 16 of AVX2. Each step loads a row of the right panel and
+ * one cell of each left row, and multiplies each of these with each of those, so that
+ * multiply-adds, not loads, are the limit. The outer loop runs over panels: a panel is read again
+ * and again, from the first or second level of cache, while the left operand streams. Without
+ * cutting k this comes within a few percent of the CPU's peak at widths up to about a thousand. c
+ * is prefetched, because it is touched only after the loop over k.
+ *
+ * A CPU has some ten multiply-adds under way at once, so a tile needs that many sums. Where few
+ * rows are left, the last strips share them (tile_strip), and where one vector of a panel is left,
+ * a tile takes two strips. Every size of tile is a function of its own, because only constant
+ * bounds keep the sums in registers.
  */
-#include <immintrin.h>
-
-#define LANES   16
-#define VECTORS (KERNEL_COLUMNS / LANES)
-#define INLINE  static inline __attribute__((always_inline))
+#define TILE_ROWS 6
+#define INLINE    static inline __attribute__((always_inline))
 
 /* Stands before a loop with constant bounds: without it compilers keep the sums in memory. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 12")
 #endif
+
+/* The rows of the strip that begins with row i of m: TILE_ROWS, but fewer at the end. */
+static inline uint32_t tile_strip(uint32_t m, uint32_t i) {
+    uint32_t rest = m - i;
+    if (rest > TILE_ROWS && rest < 2 * TILE_ROWS) {
+        return (rest + 1) / 2;
+    }
+    return rest < TILE_ROWS ? rest : TILE_ROWS;
+}
 
 /* Where a tile is and how far it goes. */
 struct tile {
     const CELL *left, *right;
-    size_t row, step, depth;
+    size_t row, step, strip; /* cells to the next left row, step of k and strip */
+    size_t depth;
     float *c;
     size_t stride;
-    __mmask16 last; /* lanes of the last vector that exist */
+    MASK last; /* lanes of the last vector that exist */
     bool add;
 };
 
+INLINE void tile_write(const struct tile *t, float *c, SUMS sum, bool last) {
+    if (t->add) {
+        sum = ADD(last ? READ_FIRST(c, t->last) : READ(c), sum);
+    }
+    if (last) {
+        WRITE_FIRST(c, sum, t->last);
+    } else {
+        WRITE(c, sum);
+    }
+}
+
 INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
-    __m512 sum[KERNEL_ROWS][VECTORS];
+    SUMS sum[2 * TILE_ROWS][VECTORS];
     const CELL *left = t->left, *right = t->right;
-    const size_t row = t->row, step = t->step;
+    const size_t row = t->row, step = t->step, strip = t->strip;
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++) {
-            sum[i][j] = _mm512_setzero_ps();
-            _mm_prefetch(t->c + (size_t)i * t->stride + LANES * j, _MM_HINT_T0);
+            sum[i][j] = ZERO();
+            PREFETCH(t->c + (size_t)i * t->stride + LANES * j);
         }
+        PREFETCH(t->c + (size_t)i * t->stride + LANES * vectors - 1);
     }
-    for (size_t k = t->depth; k > 0; k--, left += step, right += KERNEL_COLUMNS) {
+    for (size_t k = t->depth; k > 0; k--, left += step, right += LANES * VECTORS) {
         VECTOR b[VECTORS];
         UNROLL
         for (int j = 0; j < vectors; j++) {
@@ -59,7 +88,7 @@ INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
         }
         UNROLL
         for (int i = 0; i < rows; i++) {
-            VECTOR a = SPREAD(left + (size_t)i * row);
+            ONE a = SPREAD(left + (size_t)(i / TILE_ROWS) * strip + (size_t)(i % TILE_ROWS) * row);
             UNROLL
             for (int j = 0; j < vectors; j++) {
                 sum[i][j] = MULTIPLY_ADD(a, b[j], sum[i][j]);
@@ -70,10 +99,7 @@ INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++) {
-            __mmask16 lanes = (__mmask16)(j == vectors - 1 ? t->last : 0xffffu);
-            float *c = t->c + (size_t)i * t->stride + LANES * j;
-            __m512 old = t->add ? _mm512_maskz_loadu_ps(lanes, c) : _mm512_setzero_ps();
-            _mm512_mask_storeu_ps(c, lanes, _mm512_add_ps(old, sum[i][j]));
+            tile_write(t, t->c + (size_t)i * t->stride + LANES * j, sum[i][j], j == vectors - 1);
         }
     }
 }
@@ -86,35 +112,53 @@ INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
 #define TILES(v) TILE(1, v) TILE(2, v) TILE(3, v) TILE(4, v) TILE(5, v) TILE(6, v)
 #define NAMES(v)                                                                                   \
     { tile_1x##v, tile_2x##v, tile_3x##v, tile_4x##v, tile_5x##v, tile_6x##v }
+TILE(12, 1)
 TILES(1)
 TILES(2)
+#if VECTORS == 4
 TILES(3)
 TILES(4)
-static void (*const tiles[VECTORS][KERNEL_ROWS])(const struct tile *) = {NAMES(1), NAMES(2),
-                                                                         NAMES(3), NAMES(4)};
-_Static_assert(VECTORS == 4 && KERNEL_ROWS == 6, "the tables above");
+static void (*const tiles[VECTORS][TILE_ROWS])(const struct tile *) = {NAMES(1), NAMES(2), NAMES(3),
+                                                                       NAMES(4)};
+#else
+static void (*const tiles[VECTORS][TILE_ROWS])(const struct tile *) = {NAMES(1), NAMES(2)};
+#endif
+_Static_assert((VECTORS == 4 || VECTORS == 2) && TILE_ROWS == 6, "the tables above");
+
+/* All rows of one panel; t has all but left, step and c. */
+static void multiply_panel(struct tile *t, struct kernel_left left, uint32_t m, uint32_t vectors,
+                           float *c) {
+    for (uint32_t i = 0, rows; i < m; i += rows) {
+        rows = tile_strip(m, i);
+        t->left = (const CELL *)left.cell + i * left.next;
+        t->step = left.step > 0 ? left.step : rows;
+        t->c = c + i * t->stride;
+        if (vectors == 1 && rows == TILE_ROWS && tile_strip(m, i + rows) == TILE_ROWS) {
+            tile_12x1(t);
+            rows *= 2;
+        } else {
+            tiles[vectors - 1][rows - 1](t);
+        }
+    }
+}
 
 static void multiply(struct kernel_left left, const void *right, uint32_t m, uint32_t n, uint32_t k,
                      bool add, float *c, size_t stride) {
+    const uint32_t width = LANES * VECTORS;
     const size_t depth = (k + CELL_DEPTH - 1) / CELL_DEPTH;
     const CELL *panel = right;
-    for (uint32_t j = 0; j < n; j += KERNEL_COLUMNS, panel += depth * KERNEL_COLUMNS) {
-        uint32_t columns = n - j < KERNEL_COLUMNS ? n - j : KERNEL_COLUMNS;
+    for (uint32_t j = 0; j < n; j += width, panel += depth * width) {
+        uint32_t columns = n - j < width ? n - j : width;
         uint32_t vectors = (columns + LANES - 1) / LANES;
         struct tile t = {
             .right = panel,
             .row = left.row,
-            .step = left.step,
+            .strip = TILE_ROWS * left.next,
             .depth = depth,
             .stride = stride,
-            .last = (__mmask16)(0xffffu >> (vectors * LANES - columns)),
+            .last = FIRST(columns - (vectors - 1) * LANES),
             .add = add,
         };
-        for (uint32_t i = 0; i < m; i += KERNEL_ROWS) {
-            uint32_t rows = m - i < KERNEL_ROWS ? m - i : KERNEL_ROWS;
-            t.left = (const CELL *)left.cell + i * left.row;
-            t.c = c + i * stride + j;
-            tiles[vectors - 1][rows - 1](&t);
-        }
+        multiply_panel(&t, left, m, vectors, c + j);
     }
 }

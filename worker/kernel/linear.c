@@ -19,7 +19,7 @@ enum status linear_work_init(struct linear_work *work, const struct kernel *kern
     if (kernel == NULL) {
         return OK;
     }
-    TRY(mem_array_of(&work->left, kernel_left_cells(LINEAR_ROWS, widest), CELL_BYTES));
+    TRY(mem_array_of(&work->left, kernel->left_cells(LINEAR_ROWS, widest), CELL_BYTES));
     return mem_array_of(&work->right, kernel_right_cells(kernel, LINEAR_ROWS, widest), CELL_BYTES);
 }
 

@@ -1,7 +1,7 @@
 /* test_kernel_threads.c - products of many threads at once have the bits of one thread alone.
  *
  *   test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel
- *                                              (2400), or with one: blas, avx512, bf16
+ *                                              (2400), or with one: blas, avx2, avx512, neon, bf16
  *
  * What may go wrong does so where threads, and a library's store of work buffers, are new. So a
  * trial is a process of its own: THREADS threads are started, pass through a tower together and
@@ -29,15 +29,18 @@
 
 #include <cmocka.h>
 
-enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 50, SHAPES = 3, KERNELS = 3 };
+enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 50, SHAPES = 3, KERNELS = 5 };
 static const char *const towers[SHAPES] = {"24,16", "40,24,8", "12,1024"};
-static const char *const kernel_names[KERNELS] = {"blas", "avx512", "bf16"};
+static const char *const kernel_names[KERNELS] = {"blas", "avx2", "avx512", "neon", "bf16"};
 static unsigned long passes_wanted = 2400;
 static const char *only; /* a kernel's name; NULL: all */
 
 /* NULL: OpenBLAS, or, for k > 0, that this machine lacks it. */
 static const struct kernel *kernel_at(int k) {
-    return k == 0 ? NULL : k == 1 ? kernel_f32() : kernel_bf16();
+    const struct kernel_set here = kernel_here();
+    const struct kernel *const all[KERNELS] = {NULL, here.avx2, here.avx512, here.neon,
+                                               here.avx512_bf16};
+    return all[k];
 }
 
 static void need(enum status status) {
@@ -227,14 +230,24 @@ static void test_blas(void **state) {
     check_kernel(0);
 }
 
-static void test_avx512(void **state) {
+static void test_avx2(void **state) {
     (void)state;
     check_kernel(1);
 }
 
-static void test_bf16(void **state) {
+static void test_avx512(void **state) {
     (void)state;
     check_kernel(2);
+}
+
+static void test_neon(void **state) {
+    (void)state;
+    check_kernel(3);
+}
+
+static void test_bf16(void **state) {
+    (void)state;
+    check_kernel(4);
 }
 
 int main(int argc, char **argv) {
@@ -246,9 +259,8 @@ int main(int argc, char **argv) {
     }
     only = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blas),
-        cmocka_unit_test(test_avx512),
-        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_blas), cmocka_unit_test(test_avx2), cmocka_unit_test(test_avx512),
+        cmocka_unit_test(test_neon), cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

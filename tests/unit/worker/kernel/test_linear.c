@@ -66,13 +66,16 @@ static void sheet_close(const char *what, const struct sheet *s, const double *w
     assert_true(isnan(s->store[0]));
 }
 
+/* Around strips of 6 and 12 rows, panels of 16 and 64 columns, vectors of 4, 8 and 16, and the
+ * blocks of 128 rows. */
 static const struct {
     uint32_t m, out, in;
-} sizes[] = {
-    {1, 1, 1},     {6, 64, 64},   {7, 65, 33},   {128, 40, 18}, {129, 17, 31}, {5, 3, 100},
-    {2, 200, 2},   {13, 15, 16},  {300, 129, 7}, {3, 31, 32},   {64, 16, 48},  {131, 80, 97},
-    {1, 720, 234}, {36, 72, 180}, {0, 8, 8},     {11, 63, 127}, {260, 1, 1},
-};
+} sizes[] = {{1, 1, 1},     {6, 64, 64},   {7, 65, 33},   {128, 40, 18},  {129, 17, 31},
+             {5, 3, 100},   {2, 200, 2},   {13, 15, 16},  {300, 129, 7},  {3, 31, 32},
+             {64, 16, 48},  {131, 80, 97}, {1, 720, 234}, {36, 72, 180},  {0, 8, 8},
+             {11, 63, 127}, {260, 1, 1},   {12, 8, 24},   {18, 12, 9},    {17, 24, 18},
+             {8, 9, 10},    {9, 10, 11},   {10, 11, 8},   {19, 6, 7},     {256, 18, 6},
+             {24, 20, 1},   {4, 0, 5},     {5, 4, 0},     {130, 200, 180}};
 
 static void check_products(const struct kernel *kernel, enum precision precision, uint64_t seed,
                            uint32_t m, uint32_t out, uint32_t in) {
@@ -123,31 +126,100 @@ static void check_products(const struct kernel *kernel, enum precision precision
     mem_free(&want);
 }
 
-static void check_all(const struct kernel *kernel, enum precision precision) {
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-        check_products(kernel, precision, 100 + k, sizes[k].m, sizes[k].out, sizes[k].in);
+/* --- every kernel ----------------------------------------------------------------------------- */
+
+enum { KERNELS = 5 };
+/* NULL: OpenBLAS, or, for k > 0, that this machine lacks it. */
+static const struct kernel *kernel_at(int k) {
+    const struct kernel_set here = kernel_here();
+    const struct kernel *const all[KERNELS] = {NULL, here.avx2, here.avx512, here.neon,
+                                               here.avx512_bf16};
+    return all[k];
+}
+
+static bool kernel_missing(int k) {
+    return k > 0 && kernel_at(k) == NULL;
+}
+
+static void check_all(int k) {
+    const struct kernel *kernel = kernel_at(k);
+    if (kernel_missing(k)) {
+        skip();
+    }
+    enum precision precision =
+        kernel != NULL && kernel->cell_depth == 2 ? PRECISION_BF16 : PRECISION_F32;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        check_products(kernel, precision, 100 + i, sizes[i].m, sizes[i].out, sizes[i].in);
     }
 }
 
 static void test_blas(void **state) {
     (void)state;
-    check_all(NULL, PRECISION_F32);
+    check_all(0);
 }
 
-static void test_f32(void **state) {
+static void test_avx2(void **state) {
     (void)state;
-    if (kernel_f32() == NULL) {
-        skip();
-    }
-    check_all(kernel_f32(), PRECISION_F32);
+    check_all(1);
 }
 
-static void test_bf16(void **state) {
+static void test_avx512(void **state) {
     (void)state;
-    if (kernel_bf16() == NULL) {
-        skip();
+    check_all(2);
+}
+
+static void test_neon(void **state) {
+    (void)state;
+    check_all(3);
+}
+
+static void test_avx512_bf16(void **state) {
+    (void)state;
+    check_all(4);
+}
+
+/* y and dx of m rows have the bits that each row has alone. */
+static void check_rows(const struct kernel *kernel, uint32_t m, uint32_t out, uint32_t in) {
+    struct sample s = {.seed = 11};
+    struct sheet w = sheet_make(&s, out, in), x = sheet_make(&s, m, in);
+    struct sheet dy = sheet_make(&s, m, out), y = sheet_make(&s, m, out);
+    struct sheet dx = sheet_make(&s, m, in);
+    float *one = sample_array(out + in, sizeof *one);
+    struct linear l;
+    struct linear_work work;
+    assert_int_equal(linear_init(&l, kernel, out, in), OK);
+    assert_int_equal(linear_work_init(&work, kernel, out > in ? out : in), OK);
+    linear_load(&l, view(&w), true);
+    linear_forward(&l, &work, view(&x), m, false, at(&y), y.stride);
+    linear_input(&l, &work, view(&dy), m, false, at(&dx), dx.stride);
+    for (uint32_t i = 0; i < m; i++) {
+        struct matrix row = {at(&x) + i * x.stride, x.stride};
+        linear_forward(&l, &work, row, 1, false, one, out);
+        assert_memory_equal(one, at(&y) + i * y.stride, out * sizeof *one);
+        row = (struct matrix){at(&dy) + i * dy.stride, dy.stride};
+        linear_input(&l, &work, row, 1, false, one, in);
+        assert_memory_equal(one, at(&dx) + i * dx.stride, in * sizeof *one);
     }
-    check_all(kernel_bf16(), PRECISION_BF16);
+    linear_fini(&l);
+    linear_work_fini(&work);
+    struct sheet *all[] = {&w, &x, &dy, &y, &dx};
+    for (size_t i = 0; i < 5; i++) {
+        mem_free(&all[i]->store);
+    }
+    mem_free(&one);
+}
+
+static void test_a_row_has_the_same_bits_among_others(void **state) {
+    (void)state;
+    for (int k = 1; k < KERNELS; k++) {
+        for (uint32_t m = 1; m <= 26 && !kernel_missing(k); m++) {
+            check_rows(kernel_at(k), m, 72, 18);
+            check_rows(kernel_at(k), m, 19, 87);
+        }
+        if (!kernel_missing(k)) {
+            check_rows(kernel_at(k), 133, 40, 24);
+        }
+    }
 }
 
 /* --- damage and rounding ---------------------------------------------------------------------- */
@@ -168,12 +240,11 @@ static float through(const struct kernel *kernel, float value) {
 
 static void test_special_values(void **state) {
     (void)state;
-    const struct kernel *const all[] = {NULL, kernel_f32(), kernel_bf16()};
-    for (int k = 0; k < 3; k++) {
-        assert_true(isnan(through(all[k], NAN)));
-        assert_true(through(all[k], INFINITY) == INFINITY);
-        assert_true(through(all[k], -INFINITY) == -INFINITY);
-        assert_true(through(all[k], 1.5f) == 1.5f);
+    for (int k = 0; k < KERNELS; k++) {
+        assert_true(isnan(through(kernel_at(k), NAN)));
+        assert_true(through(kernel_at(k), INFINITY) == INFINITY);
+        assert_true(through(kernel_at(k), -INFINITY) == -INFINITY);
+        assert_true(through(kernel_at(k), 1.5f) == 1.5f);
     }
     if (kernel_bf16() == NULL) {
         skip();
@@ -190,17 +261,16 @@ static void test_special_values(void **state) {
  * the odd end of k brings none in. */
 static void test_nan_stays_in_its_row(void **state) {
     (void)state;
-    const struct kernel *const all[] = {NULL, kernel_f32(), kernel_bf16()};
     enum { M = 9, OUT = 21, IN = 7 };
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < KERNELS; k++) {
         struct sample s = {.seed = 9};
         struct sheet w = sheet_make(&s, OUT, IN), x = sheet_make(&s, M, IN);
         struct sheet y = sheet_make(&s, M, OUT);
         struct linear l;
         struct linear_work work;
         at(&x)[4 * x.stride + 6] = NAN;
-        assert_int_equal(linear_init(&l, all[k], OUT, IN), OK);
-        assert_int_equal(linear_work_init(&work, all[k], OUT), OK);
+        assert_int_equal(linear_init(&l, kernel_at(k), OUT, IN), OK);
+        assert_int_equal(linear_work_init(&work, kernel_at(k), OUT), OK);
         linear_load(&l, view(&w), true);
         linear_forward(&l, &work, view(&x), M, false, at(&y), y.stride);
         for (uint32_t i = 0; i < M; i++) {
@@ -234,27 +304,49 @@ static const struct kernel *chosen(enum kernel_choice choice, enum precision pre
     return kernel;
 }
 
+static void refused(enum kernel_choice choice, enum precision precision, struct kernel_set have,
+                    const char *text) {
+    const struct kernel *kernel;
+    assert_int_equal(kernel_choose(choice, precision, have, &kernel), ERR_CONFIG);
+    assert_string_equal(fail_text(), text);
+}
+
 /* With every set that a machine may have: a choice is followed or refused by name. */
 static void test_choice(void **state) {
     (void)state;
-    static const struct kernel f32 = {.name = "f32"}, bf16 = {.name = "bf16"};
-    const struct kernel_set none = {NULL, NULL}, old = {&f32, NULL}, all = {&f32, &bf16};
-    const struct kernel *kernel;
+    static const struct kernel avx2 = {.name = "avx2"}, avx512 = {.name = "avx512"};
+    static const struct kernel bf16 = {.name = "bf16"}, neon = {.name = "neon"};
+    const struct kernel_set none = {0}, old = {.avx2 = &avx2}, arm = {.neon = &neon};
+    const struct kernel_set new = {.avx2 = &avx2, .avx512 = &avx512};
+    const struct kernel_set all = {.avx2 = &avx2, .avx512 = &avx512, .avx512_bf16 = &bf16};
     for (int p = PRECISION_F32; p <= PRECISION_BF16; p++) {
         const enum precision precision = (enum precision)p;
+        const struct kernel *best = precision == PRECISION_BF16 ? &bf16 : &avx512;
         assert_null(chosen(KERNEL_BLAS, precision, none));
         assert_null(chosen(KERNEL_BLAS, precision, all));
         assert_null(chosen(KERNEL_AUTO, precision, none));
-        assert_ptr_equal(chosen(KERNEL_AUTO, precision, old), &f32);
-        assert_ptr_equal(chosen(KERNEL_AVX512, precision, old), &f32);
-        const struct kernel *best = precision == PRECISION_BF16 ? &bf16 : &f32;
+        assert_ptr_equal(chosen(KERNEL_AUTO, precision, old), &avx2);
+        assert_ptr_equal(chosen(KERNEL_AUTO, precision, arm), &neon);
+        assert_ptr_equal(chosen(KERNEL_AUTO, precision, new), &avx512);
         assert_ptr_equal(chosen(KERNEL_AUTO, precision, all), best);
+        assert_ptr_equal(chosen(KERNEL_AVX2, precision, all), &avx2);
+        assert_ptr_equal(chosen(KERNEL_AVX512, precision, new), &avx512);
         assert_ptr_equal(chosen(KERNEL_AVX512, precision, all), best);
-        assert_int_equal(kernel_choose(KERNEL_AVX512, precision, none, &kernel), ERR_CONFIG);
-        assert_non_null(
-            strstr(fail_text(), "compute.kernel is avx512, which this CPU or this build lacks"));
-        assert_non_null(strstr(fail_text(), "blas"));
+        assert_ptr_equal(chosen(KERNEL_NEON, precision, arm), &neon);
+        refused(KERNEL_AVX512, precision, none,
+                "compute.kernel is avx512, which this CPU or this build lacks; here is: blas; auto "
+                "takes the best there is");
+        refused(KERNEL_AVX512, precision, old,
+                "compute.kernel is avx512, which this CPU or this build lacks; here is: blas, "
+                "avx2; auto takes the best there is");
+        refused(KERNEL_NEON, precision, all,
+                "compute.kernel is neon, which this CPU or this build lacks; here is: blas, avx2, "
+                "avx512; auto takes the best there is");
+        refused(KERNEL_AVX2, precision, arm,
+                "compute.kernel is avx2, which this CPU or this build lacks; here is: blas, neon; "
+                "auto takes the best there is");
     }
+    const struct kernel *kernel;
     assert_int_equal(kernel_find(KERNEL_AUTO, PRECISION_F32, &kernel), OK);
     assert_ptr_equal(kernel, kernel_f32());
 }
@@ -271,34 +363,44 @@ static void test_choice_has_a_name(void **state) {
     assert_int_equal(c.kernel, KERNEL_BLAS);
     assert_int_equal(config_set(&c, "compute.kernel=avx512"), OK);
     assert_int_equal(c.kernel, KERNEL_AVX512);
+    assert_int_equal(config_set(&c, "compute.kernel=avx2"), OK);
+    assert_int_equal(c.kernel, KERNEL_AVX2);
+    assert_int_equal(config_set(&c, "compute.kernel=neon"), OK);
+    assert_int_equal(c.kernel, KERNEL_NEON);
     assert_int_equal(config_set(&c, "compute.precision=f16"), ERR_CONFIG);
     assert_int_equal(config_set(&c, "compute.kernel=avx1024"), ERR_CONFIG);
 }
 
+/* Fails the first allocation, the second, and so on, until there is none to fail. */
 static void test_failing_memory(void **state) {
     (void)state;
-    const struct kernel *kernel = kernel_f32();
-    if (kernel == NULL) {
-        skip();
-    }
-    for (size_t k = 1; k <= 2; k++) {
-        struct linear l;
-        struct linear_work work;
-        mem_fail_after(k);
-        assert_int_equal(linear_init(&l, kernel, 3, 4), ERR_MEMORY);
-        mem_fail_after(k);
-        assert_int_equal(linear_work_init(&work, kernel, 4), ERR_MEMORY);
-        mem_fail_after(0);
-        linear_fini(&l);
-        linear_work_fini(&work);
+    for (int k = 1; k < KERNELS; k++) {
+        size_t failed = 0;
+        enum status status = kernel_missing(k) ? OK : ERR_MEMORY;
+        for (size_t n = 1; status != OK; n++) {
+            struct linear l;
+            struct linear_work work = {NULL, NULL};
+            mem_fail_after(n);
+            status = linear_init(&l, kernel_at(k), 3, 4);
+            status = status == OK ? linear_work_init(&work, kernel_at(k), 4) : status;
+            mem_fail_after(0);
+            assert_true(status == OK || status == ERR_MEMORY);
+            failed += status == ERR_MEMORY;
+            linear_fini(&l);
+            linear_work_fini(&work);
+        }
+        assert_true(kernel_missing(k) || failed >= 3);
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blas),
-        cmocka_unit_test(test_f32),
-        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_avx2),
+        cmocka_unit_test(test_avx512),
+        cmocka_unit_test(test_neon),
+        cmocka_unit_test(test_avx512_bf16),
+        cmocka_unit_test(test_a_row_has_the_same_bits_among_others),
         cmocka_unit_test(test_special_values),
         cmocka_unit_test(test_nan_stays_in_its_row),
         cmocka_unit_test(test_choice),

@@ -35,10 +35,14 @@ struct fixture {
 
 /* What may multiply; NULL among them is OpenBLAS. The model's tests run over all that are here. */
 static const struct kernel *const *kernels(size_t *n) {
-    static const struct kernel *list[2] = {NULL, NULL};
+    static const struct kernel *list[4] = {NULL};
+    const struct kernel_set here = kernel_here();
+    const struct kernel *const own[] = {here.avx2, here.avx512, here.neon};
     *n = 1;
-    if (kernel_f32() != NULL) {
-        list[(*n)++] = kernel_f32();
+    for (int i = 0; i < 3; i++) {
+        if (own[i] != NULL) {
+            list[(*n)++] = own[i];
+        }
     }
     return list;
 }

@@ -1,5 +1,5 @@
-/* kernel_bf16.c - cells are pairs of bf16, neighbours in k: vdpbf16ps multiplies two of them per
- * lane and adds both products to a float, twice the rate of float32.
+/* kernel_avx512_bf16.c - cells are pairs of bf16, neighbours in k: vdpbf16ps multiplies two of them
+ * per lane and adds both products to a float, twice the rate of float32.
  *
  * A matrix becomes pairs in one of two ways. If k runs along its rows, rounding a row leaves its
  * pairs side by side (`round_row`). If k runs down its columns, two rows are rounded and
@@ -14,13 +14,19 @@
 
 #ifdef ESMM_AVX512_BF16
 
+#include <immintrin.h>
+
 #define CELL                  uint32_t
 #define CELL_DEPTH            2
 #define VECTOR                __m512bh
 #define LOAD(p)               ((__m512bh)_mm512_loadu_si512(p))
+#define ONE                   __m512bh
 #define SPREAD(p)             ((__m512bh)_mm512_set1_epi32((int)*(p)))
 #define MULTIPLY_ADD(a, b, c) _mm512_dpbf16_ps(c, a, b)
+#include "kernel_avx512.h"
 #include "kernel_tile.h"
+
+#define COLUMNS (LANES * VECTORS)
 
 static __mmask16 lanes_of(uint32_t n) {
     return (__mmask16)(n >= LANES ? 0xffffu : (1u << n) - 1u);
@@ -63,9 +69,9 @@ INLINE void zip_rows(const float *upper, const float *lower, uint32_t n, uint32_
 
 static void pack(struct matrix x, uint32_t k, uint32_t n, void *right) {
     uint32_t *panel = right;
-    for (uint32_t j = 0; j < n; j += KERNEL_COLUMNS) {
-        uint32_t columns = n - j < KERNEL_COLUMNS ? n - j : KERNEL_COLUMNS;
-        for (uint32_t i = 0; i < k; i += 2, panel += KERNEL_COLUMNS) {
+    for (uint32_t j = 0; j < n; j += COLUMNS) {
+        uint32_t columns = n - j < COLUMNS ? n - j : COLUMNS;
+        for (uint32_t i = 0; i < k; i += 2, panel += COLUMNS) {
             const float *upper = x.at + i * x.stride + j;
             zip_rows(upper, i + 1 < k ? upper + x.stride : NULL, columns, panel);
         }
@@ -76,13 +82,12 @@ static void pack_transposed(struct matrix w, uint32_t k, uint32_t n, void *right
     const uint32_t depth = (k + 1) / 2;
     for (uint32_t j = 0; j < n; j++) {
         const float *row = w.at + j * w.stride;
-        uint32_t *to = (uint32_t *)right + (size_t)(j / KERNEL_COLUMNS) * depth * KERNEL_COLUMNS +
-                       j % KERNEL_COLUMNS;
+        uint32_t *to = (uint32_t *)right + (size_t)(j / COLUMNS) * depth * COLUMNS + j % COLUMNS;
         for (uint32_t i = 0; i < depth; i += LANES) {
             uint32_t cell[LANES], cells = depth - i < LANES ? depth - i : LANES;
             _mm512_storeu_si512(cell, round_pairs(row + 2 * i, k - 2 * i));
             for (uint32_t v = 0; v < cells; v++) {
-                to[(size_t)(i + v) * KERNEL_COLUMNS] = cell[v];
+                to[(size_t)(i + v) * COLUMNS] = cell[v];
             }
         }
     }
@@ -98,7 +103,7 @@ static struct kernel_left left(struct matrix x, uint32_t m, uint32_t k, void *sc
     for (uint32_t i = 0; i < m; i++) {
         round_row(x.at + i * x.stride, k, (uint32_t *)scratch + i * row);
     }
-    return (struct kernel_left){scratch, row, 1};
+    return (struct kernel_left){scratch, row, 1, row};
 }
 
 static struct kernel_left left_transposed(struct matrix x, uint32_t m, uint32_t k, void *scratch) {
@@ -107,18 +112,25 @@ static struct kernel_left left_transposed(struct matrix x, uint32_t m, uint32_t 
         const float *upper = x.at + i * x.stride;
         zip_rows(upper, i + 1 < k ? upper + x.stride : NULL, m, (uint32_t *)scratch + i / 2 * step);
     }
-    return (struct kernel_left){scratch, 1, step};
+    return (struct kernel_left){scratch, 1, step, 1};
+}
+
+/* Of a matrix or of its transpose. */
+static size_t left_cells(uint32_t rows, uint32_t columns) {
+    return ((size_t)rows + 1) / 2 * (((size_t)columns + 31) / 32 * 32);
 }
 
 static const struct kernel kernel = {"bf16 with float32 sums, AVX-512",
+                                     COLUMNS,
                                      CELL_DEPTH,
                                      pack,
                                      pack_transposed,
+                                     left_cells,
                                      left,
                                      left_transposed,
                                      multiply};
 
-const struct kernel *kernel_bf16(void) {
+const struct kernel *kernel_avx512_bf16(void) {
     bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
     return has ? &kernel : NULL;
@@ -126,7 +138,7 @@ const struct kernel *kernel_bf16(void) {
 
 #else
 
-const struct kernel *kernel_bf16(void) {
+const struct kernel *kernel_avx512_bf16(void) {
     return NULL;
 }
 
