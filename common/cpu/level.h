@@ -16,8 +16,9 @@
  * a copy. A caller asks for the table once for many elements: once a request, field or array.
  *
  * Why not the compiler's own clones of functions: their choice is made while the program is
- * loaded, before a sanitizer is ready, and no test can make it take a lower level. Why results are the same bits on all levels:
- * -ffp-contract=off, and no option that lets the compiler reorder sums.
+ * loaded, before a sanitizer is ready, and no test can make it take a lower level. Why results are
+ * the same bits on all levels: -ffp-contract=off, and no option that lets the compiler reorder
+ * sums.
  */
 #pragma once
 

@@ -1,42 +1,12 @@
-/* wire_values.c - packs floats: unchanged as f32, or as bf16, the upper half of an f32.
- *
- * bf16 keeps the exponent and 7 bits of the mantissa; rounding is to the nearest, ties to even, by
- * adding half of what is cut off (one less when the kept part is even). Infinities stay, and
- * overflow gives an infinity. A NaN stays a NaN: the upper bits of its payload are kept and the
- * quiet bit is set, since rounding could carry the payload away. Frames may be unaligned: loads and
- * stores go through memcpy, which compiles to plain moves.
- */
+/* wire_values.c - see wire_values.h; wire_bf16.c has what is done to bf16. */
 #include "wire_values.h"
 
 #include <string.h>
-#include <stdint.h>
+
+#include "wire_bf16.h"
 
 size_t wire_values_bytes(enum value_type type, size_t n) {
     return type == VALUE_BF16 ? n * 2 : n * sizeof(float);
-}
-
-static uint16_t bf16_of(uint32_t bits) {
-    uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    uint32_t quiet = (bits >> 16) | 0x40u;
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-}
-
-static void pack_bf16(const float *values, size_t n, uint8_t *out) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        uint16_t half = bf16_of(bits);
-        memcpy(out + 2 * i, &half, sizeof half);
-    }
-}
-
-static void unpack_bf16(const uint8_t *bytes, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        memcpy(&half, bytes + 2 * i, sizeof half);
-        uint32_t bits = (uint32_t)half << 16;
-        memcpy(&out[i], &bits, sizeof bits);
-    }
 }
 
 void wire_values_pack(enum value_type type, const float *values, size_t n, void *out) {
@@ -44,7 +14,7 @@ void wire_values_pack(enum value_type type, const float *values, size_t n, void 
         return;
     }
     if (type == VALUE_BF16) {
-        pack_bf16(values, n, out);
+        wire_bf16_at(cpu_level())->pack(values, n, out);
     } else {
         memcpy(out, values, n * sizeof *values);
     }
@@ -55,7 +25,7 @@ void wire_values_unpack(enum value_type type, const void *bytes, size_t n, float
         return;
     }
     if (type == VALUE_BF16) {
-        unpack_bf16(bytes, n, out);
+        wire_bf16_at(cpu_level())->unpack(bytes, n, out);
     } else {
         memcpy(out, bytes, n * sizeof *out);
     }

@@ -8,6 +8,7 @@
 #include "dropout.h"
 
 #include "common/base/rng.h"
+#include "passes.h"
 
 struct dropout dropout_of(const struct config *c) {
     return (struct dropout){c->dropout, c->seed};
@@ -30,10 +31,5 @@ struct dropout_layer dropout_layer(const struct dropout *d, struct batch_name na
 void dropout_apply(const struct dropout_layer *l, uint32_t impression, size_t n,
                    float *restrict h) {
     const uint64_t row = rng_mix(rng_mix(l->key) ^ impression); /* as in rng_u64 */
-    const uint64_t least = l->least;
-    const float scale = l->scale;
-    for (size_t j = 0; j < n; j++) {
-        const uint64_t bits = rng_mix(row ^ j) >> 32;
-        h[j] = bits < least ? 0.0f : h[j] * scale;
-    }
+    passes_at(cpu_level())->drop(h, row, l->least, l->scale, n);
 }

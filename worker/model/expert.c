@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "relu.h"
+#include "passes.h"
 
 /* --- mixtures --------------------------------------------------------------------------------- */
 
@@ -167,6 +167,7 @@ void expert_level_load(struct expert_level *t, const float *dense, bool backward
 
 void expert_level_forward(struct expert_level *t, const struct linear_work *work, uint32_t n,
                           float *h) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     const size_t width = layout_level_width(l, t->number), experts = gate_at(l, 0);
     for (uint32_t s = 0; s <= l->towers; s++) {
@@ -179,8 +180,8 @@ void expert_level_forward(struct expert_level *t, const struct linear_work *work
     const float *bias = t->dense + bias_at(t);
     for (uint32_t i = 0; i < n; i++) {
         float *row = t->out + i * width;
-        add_relu(row, bias, experts);
-        add_to(row + experts, bias + experts, width - experts);
+        pass->add_relu(row, bias, experts);
+        pass->add(row + experts, bias + experts, width - experts);
     }
     expert_mix_forward(l, t->number, t->out, n, h);
 }
@@ -198,14 +199,15 @@ static void level_through(const struct expert_level *t, const struct linear_work
 
 void expert_level_backward(struct expert_level *t, const struct linear_work *work, const float *dh,
                            uint32_t n, float *dout, float *ddense, float *dx) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     const size_t width = layout_level_width(l, t->number), experts = gate_at(l, 0);
     float *dbias = ddense + bias_at(t);
     expert_mix_backward(l, t->number, t->out, dh, n, dout);
     for (uint32_t i = 0; i < n; i++) {
         float *row = dout + i * width;
-        mask_and_sum(row, t->out + i * width, 1.0f, dbias, experts);
-        add_to(dbias + experts, row + experts, width - experts);
+        pass->mask_and_sum(row, t->out + i * width, 1.0f, dbias, experts);
+        pass->add(dbias + experts, row + experts, width - experts);
     }
     for (uint32_t s = 0; s <= l->towers; s++) {
         level_through(t, work, &t->expert[s], s, dout + experts_at(l, s), n,

@@ -16,13 +16,12 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "relu.h"
+#include "passes.h"
 
 #define PASSES     3
 #define ROW_COST   2
 #define ADD_COST   10
 #define FIXED_ROWS 50
-#define TERMS      4
 
 static uint32_t widest_field(const struct layout *l, const struct side_columns *all) {
     uint32_t widest = 0;
@@ -141,11 +140,12 @@ float *factor_dleft(const struct factor *f, float *dw1, size_t *stride) {
 
 static void add_left(const struct factor *f, float *dw1) {
     const struct layout *l = f->layout;
+    const struct passes *pass = passes_at(cpu_level());
     const float *from = f->dleft;
     for (uint32_t j = 0; j < l->first_width; j++, from += f->columns.width, dw1 += l->input_width) {
         for (uint32_t k = 0; k < f->runs; k++) {
             const struct factor_run r = f->run[k];
-            add_to(dw1 + r.from, from + r.to, r.width);
+            pass->add(dw1 + r.from, from + r.to, r.width);
         }
     }
 }
@@ -167,26 +167,12 @@ static float weight_of(const struct batch_field *field, uint32_t v) {
     return field->weight == NULL ? 1.0f : field->weight[v];
 }
 
-static void add_one(float *restrict sum, const float *restrict row, float weight, size_t width) {
-    for (size_t j = 0; j < width; j++) {
-        sum[j] += weight * row[j];
-    }
-}
-
-static void add_four(float *restrict sum, const float *const *row, const float *weight,
-                     size_t width) {
-    const float *a = row[0], *b = row[1], *c = row[2], *d = row[3];
-    const float wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
-    for (size_t j = 0; j < width; j++) {
-        sum[j] = (((sum[j] + wa * a[j]) + wb * b[j]) + wc * c[j]) + wd * d[j];
-    }
-}
-
 /* All values of bag i of every field, to its row of h. */
-static void add_bags(const struct factor *f, const struct batch *b, uint32_t i, float *h) {
+static void add_bags(const struct factor *f, const struct passes *pass, const struct batch *b,
+                     uint32_t i, float *h) {
     const size_t width = f->layout->first_width;
-    const float *row[TERMS];
-    float weight[TERMS];
+    const float *row[PASS_TERMS];
+    float weight[PASS_TERMS];
     uint32_t terms = 0;
     for (uint32_t k = f->all.first; k < f->all.last; k++) {
         const struct batch_field *field = &b->field[k];
@@ -196,42 +182,45 @@ static void add_bags(const struct factor *f, const struct batch *b, uint32_t i, 
         for (uint32_t v = field->start[i]; v < field->start[i + 1]; v++) {
             row[terms] = f->t + row_at(f, k, field->index[v]);
             weight[terms++] = weight_of(field, v);
-            if (terms == TERMS) {
-                add_four(h, row, weight, width);
+            if (terms == PASS_TERMS) {
+                pass->add_weighted_terms(h, row, weight, width);
                 terms = 0;
             }
         }
     }
     for (uint32_t k = 0; k < terms; k++) {
-        add_one(h, row[k], weight[k], width);
+        pass->add_weighted(h, row[k], weight[k], width);
     }
 }
 
 /* dh of bag i, to the rows of all its values. */
-static void spread_bags(struct factor *f, const struct batch *b, uint32_t i, const float *dh) {
+static void spread_bags(struct factor *f, const struct passes *pass, const struct batch *b,
+                        uint32_t i, const float *dh) {
     for (uint32_t k = f->all.first; k < f->all.last; k++) {
         const struct batch_field *field = &b->field[k];
         if (!f->columns.left_out[k]) {
             continue;
         }
         for (uint32_t v = field->start[i]; v < field->start[i + 1]; v++) {
-            add_one(f->dt + row_at(f, k, field->index[v]), dh, weight_of(field, v),
-                    f->layout->first_width);
+            pass->add_weighted(f->dt + row_at(f, k, field->index[v]), dh, weight_of(field, v),
+                               f->layout->first_width);
         }
     }
 }
 
 void factor_add(const struct factor *f, const struct batch *b, uint32_t begin, uint32_t end,
                 float *h) {
+    const struct passes *pass = passes_at(cpu_level());
     for (uint32_t i = begin; i < end && f->any; i++) {
-        add_bags(f, b, i, h + (size_t)(i - begin) * f->layout->first_width);
+        add_bags(f, pass, b, i, h + (size_t)(i - begin) * f->layout->first_width);
     }
 }
 
 void factor_spread(struct factor *f, const struct batch *b, uint32_t begin, uint32_t end,
                    const float *dh) {
+    const struct passes *pass = passes_at(cpu_level());
     for (uint32_t i = begin; i < end && f->any; i++) {
-        spread_bags(f, b, i, dh + (size_t)(i - begin) * f->layout->first_width);
+        spread_bags(f, pass, b, i, dh + (size_t)(i - begin) * f->layout->first_width);
     }
 }
 

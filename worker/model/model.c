@@ -29,7 +29,7 @@
 
 #include "common/base/mem.h"
 #include "pool.h"
-#include "relu.h"
+#include "passes.h"
 #include "tower.h"
 
 struct model {
@@ -159,24 +159,26 @@ static enum status shared_begin(struct model *m, const struct step *s) {
 }
 
 static void shared_forward(struct model *m, const struct batch *b) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct factor *f = &m->tower.users;
     for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
         for (uint32_t k = 0; k < f->runs; k++) {
             const struct factor_run r = f->run[k];
             const float *x = m->shared_x + (size_t)b->shared_of[g] * m->layout.user_width;
-            add_to(m->xu + (size_t)g * f->columns.width + r.to, x + r.from, r.width);
+            pass->add(m->xu + (size_t)g * f->columns.width + r.to, x + r.from, r.width);
         }
     }
 }
 
 static void shared_backward(struct model *m, const struct step *s) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct batch *b = s->batch;
     const struct factor *f = &m->tower.users;
     for (uint32_t g = 0; g < b->groups && b->shared_groups > 0; g++) {
         for (uint32_t k = 0; k < f->runs; k++) {
             const struct factor_run r = f->run[k];
             float *dx = m->shared_dx + (size_t)b->shared_of[g] * m->layout.user_width;
-            add_to(dx + r.from, m->dxu + (size_t)g * f->columns.width + r.to, r.width);
+            pass->add(dx + r.from, m->dxu + (size_t)g * f->columns.width + r.to, r.width);
         }
     }
     if (b->shared_last) {

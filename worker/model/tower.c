@@ -12,7 +12,7 @@
 
 #include "common/base/mem.h"
 #include "output_layer.h"
-#include "relu.h"
+#include "passes.h"
 
 static uint64_t weight_at(const struct layout *l, uint32_t layer, uint32_t tower) {
     return layout_weight(l, layer, tower)->offset;
@@ -116,17 +116,13 @@ void tower_load(struct tower *t, const float *dense, bool backward) {
     }
 }
 
-/* --- passes over activations (and relu.h) ----------------------------------------------------- */
+/* --- forward ---------------------------------------------------------------------------------- */
 
 static void copy_rows(float *h, const float *bias, uint32_t rows, size_t width) {
     for (uint32_t i = 0; i < rows; i++) {
-        for (size_t j = 0; j < width; j++) {
-            h[i * width + j] = bias[j];
-        }
+        memcpy(h + i * width, bias, width * sizeof *h);
     }
 }
-
-/* --- forward ---------------------------------------------------------------------------------- */
 
 void tower_users(const struct tower *t, const float *xu, uint32_t groups, float *hu) {
     const struct layout *l = t->layout;
@@ -145,13 +141,14 @@ static float *above(struct tower *t, uint32_t level) {
 
 /* Adds the user side to experts and gates. Only experts have a relu. */
 static void mix_experts(struct tower *t, const float *hu, const uint32_t *group_of, uint32_t n) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
     for (uint32_t i = 0; i < n; i++) {
         float *row = t->first + i * width;
         const float *user = hu + group_of[i] * width;
-        add_relu(row, user, experts);
-        add_to(row + experts, user + experts, width - experts);
+        pass->add_relu(row, user, experts);
+        pass->add(row + experts, user + experts, width - experts);
     }
     expert_mix_forward(l, 0, t->first, n, above(t, 0));
     for (uint32_t k = 1; k < l->levels; k++) {
@@ -172,6 +169,7 @@ float *tower_begin(struct tower *t, uint32_t n) {
 
 static void first_layer(struct tower *t, const float *xi, const float *hu, const uint32_t *group_of,
                         uint32_t n) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     uint32_t width = l->first_width;
     float *h = t->item.in == 0 && !t->begun ? tower_begin(t, n) : first_sums(t);
@@ -184,7 +182,7 @@ static void first_layer(struct tower *t, const float *xi, const float *hu, const
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
-        add_relu(h + (size_t)i * width, hu + (size_t)group_of[i] * width, width);
+        pass->add_relu(h + (size_t)i * width, hu + (size_t)group_of[i] * width, width);
     }
 }
 
@@ -194,6 +192,7 @@ static const float *top_of(const struct tower *t) {
 }
 
 static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
     float *h = t->h[k];
@@ -202,7 +201,7 @@ static void hidden_layer(struct tower *t, uint32_t k, uint32_t n) {
         linear_forward(&t->hidden[k][tower], &t->work, x, n, false, h + (size_t)tower * out, width);
     }
     for (uint32_t i = 0; i < n; i++) {
-        add_relu(h + (size_t)i * width, t->dense + bias_at(l, k), width);
+        pass->add_relu(h + (size_t)i * width, t->dense + bias_at(l, k), width);
     }
 }
 
@@ -266,11 +265,12 @@ static void output_backward(struct tower *t, uint32_t n, const float *const *dlo
  * h_{k-1}. */
 static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *ddense, float *d,
                             float *below) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     uint32_t in = l->hidden[k - 1], out = l->hidden[k], width = l->towers * out;
     for (uint32_t i = 0; i < n; i++) {
-        mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, t->scale,
-                     ddense + bias_at(l, k), width);
+        pass->mask_and_sum(d + (size_t)i * width, t->h[k] + (size_t)i * width, t->scale,
+                           ddense + bias_at(l, k), width);
     }
     for (uint32_t tower = 0; tower < l->towers; tower++) {
         const struct linear *w = &t->hidden[k][tower];
@@ -285,18 +285,20 @@ static void hidden_backward(struct tower *t, uint32_t k, uint32_t n, float *dden
  * dfirst, and that of the user side. */
 static void unmix_experts(struct tower *t, const float *dh, const uint32_t *group_of, uint32_t n,
                           float *dhu) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     const size_t width = l->first_width, experts = (size_t)l->experts * l->hidden[0];
     expert_mix_backward(l, 0, t->first, dh, n, t->dfirst);
     for (uint32_t i = 0; i < n; i++) {
         float *row = t->dfirst + i * width, *user = dhu + group_of[i] * width;
-        mask_and_sum(row, t->first + i * width, 1.0f, user, experts);
-        add_to(user + experts, row + experts, width - experts);
+        pass->mask_and_sum(row, t->first + i * width, 1.0f, user, experts);
+        pass->add(user + experts, row + experts, width - experts);
     }
 }
 
 static void first_backward(struct tower *t, const float *xi, const uint32_t *group_of, uint32_t n,
                            float *d, float *ddense, float *dxi, float *dhu) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     uint32_t width = l->first_width;
     if (l->experts > 0) {
@@ -304,8 +306,8 @@ static void first_backward(struct tower *t, const float *xi, const uint32_t *gro
         d = t->dfirst;
     }
     for (uint32_t i = 0; i < n && l->experts == 0; i++) {
-        mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width, t->scale,
-                     dhu + (size_t)group_of[i] * width, width);
+        pass->mask_and_sum(d + (size_t)i * width, t->h[0] + (size_t)i * width, t->scale,
+                           dhu + (size_t)group_of[i] * width, width);
     }
     t->dh = d;
     if (t->item.in > 0) {
@@ -343,13 +345,12 @@ void tower_backward(struct tower *t, const float *xi, const uint32_t *group_of, 
 
 void tower_users_backward(const struct tower *t, const float *xu, const float *dhu, uint32_t groups,
                           float *ddense, float *dxu) {
+    const struct passes *pass = passes_at(cpu_level());
     const struct layout *l = t->layout;
     uint32_t width = l->first_width;
     float *db = ddense + bias_at(l, 0);
     for (uint32_t g = 0; g < groups; g++) {
-        for (uint32_t j = 0; j < width; j++) {
-            db[j] += dhu[(size_t)g * width + j];
-        }
+        pass->add(db, dhu + (size_t)g * width, width);
     }
     if (t->user.in > 0) {
         struct matrix dh = {dhu, width}, x = {xu, t->user.in};
