@@ -144,8 +144,9 @@ static void update_rows(void *arg) {
 }
 
 static void bench_optimizers(void) {
-    static const enum optimizer_kind kinds[] = {OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD,
-                                                OPT_FTRL, OPT_SGD};
+    static const enum optimizer_kind kinds[] = {
+        OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL,
+        OPT_SGD,  OPT_RMSPROP, OPT_ROWWISE_RMSPROP};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         char name[32];
         struct config c;

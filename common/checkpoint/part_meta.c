@@ -13,8 +13,9 @@
 #define META_NO_CUT  1u /* older version, without the id of the cut */
 
 /* The number of an optimizer on disk is its position here + 1. */
-static const enum optimizer_kind disk_optimizers[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD,
-                                                      OPT_ROWWISE_ADAGRAD, OPT_FTRL};
+static const enum optimizer_kind disk_optimizers[] = {
+    OPT_SGD,  OPT_ADAM,    OPT_ADAGRAD,        OPT_ROWWISE_ADAGRAD,
+    OPT_FTRL, OPT_RMSPROP, OPT_ROWWISE_RMSPROP};
 #define DISK_OPTIMIZERS (sizeof disk_optimizers / sizeof disk_optimizers[0])
 
 static uint32_t optimizer_to_disk(enum optimizer_kind kind) {

@@ -10,9 +10,9 @@ enum bias_correction { CORRECT_BATCH, CORRECT_ROW };
 
 struct optimizer_config {
     enum optimizer_kind kind;
-    enum bias_correction correction; /* adam, rows */
+    enum bias_correction correction; /* adam and rmsprop, rows */
     float lr;
-    float beta1, beta2, eps; /* adam (eps also adagrad) */
+    float beta1, beta2, eps; /* adam (beta2 and eps also rmsprop, eps also adagrad) */
     float adagrad_init;      /* initial accumulator */
     float ftrl_l1, ftrl_l2, ftrl_beta;
     float l2;    /* gradient += l2 * w, on touched rows only */

@@ -4,7 +4,15 @@
 
 #include <stdint.h>
 
-enum optimizer_kind { OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD, OPT_FTRL };
+enum optimizer_kind {
+    OPT_SGD,
+    OPT_ADAM,
+    OPT_ADAGRAD,
+    OPT_ROWWISE_ADAGRAD,
+    OPT_FTRL,
+    OPT_RMSPROP,
+    OPT_ROWWISE_RMSPROP
+};
 
 /* The name as in a configuration: "rowwise_adagrad". */
 const char *optimizer_name(enum optimizer_kind kind);

@@ -4,7 +4,7 @@
  * row (bias corrections, rates) is a scalar computed before the loop. The loops use only IEEE
  * operations, without reassociation: the result of an element depends neither on the width of the
  * vector unit nor on where the row lies, so a run is reproducible bit by bit. The only sum
- * (rowwise_adagrad) has a fixed order.
+ * (mean_square) has a fixed order.
  * For the same reason it is compiled for each level of the CPU (common/cpu/level.h).
  *
  * The code needs -fno-math-errno and -fno-trapping-math (CMakeLists.txt sets them): with errno,
@@ -34,6 +34,11 @@ static void bias_corrections(const struct optimizer_config *o, uint32_t t, float
     *c2 = (float)(1.0 - p2);
 }
 
+/* eps as it is added to sqrt(v / c2), scale = 1 / c2: see optimizer.h. */
+static float eps_of(const struct optimizer_config *o, float scale) {
+    return o->correction == CORRECT_ROW ? o->eps : o->eps * sqrtf(scale);
+}
+
 /* The factor that decay leaves of a weight. Without decay it is exactly 1 and changes no result. */
 static float kept(const struct optimizer_config *o, float lr) {
     return 1.0f - lr * o->decay;
@@ -54,7 +59,7 @@ static void apply_adam(const struct optimizer_config *o, size_t n, float lr, uin
     bias_corrections(o, step, &c1, &c2);
     const float rate = lr / c1, scale = 1.0f / c2;
     const float b1 = o->beta1, b2 = o->beta2, a1 = 1.0f - b1, a2 = 1.0f - b2;
-    const float eps = o->correction == CORRECT_ROW ? o->eps : o->eps * sqrtf(scale);
+    const float eps = eps_of(o, scale);
     const float l2 = o->l2, keep = kept(o, lr);
     for (size_t i = 0; i < n; i++) {
         const float d = g[i] + l2 * w[i];
@@ -63,6 +68,20 @@ static void apply_adam(const struct optimizer_config *o, size_t n, float lr, uin
         m[i] = mi;
         v[i] = vi;
         w[i] = keep * w[i] - rate * mi / (sqrtf(vi * scale) + eps);
+    }
+}
+
+static void apply_rmsprop(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
+                          float *restrict w, float *restrict v, const float *restrict g) {
+    float c1, c2;
+    bias_corrections(o, step, &c1, &c2);
+    const float scale = 1.0f / c2, b2 = o->beta2, a2 = 1.0f - b2, eps = eps_of(o, scale);
+    const float l2 = o->l2, keep = kept(o, lr);
+    for (size_t i = 0; i < n; i++) {
+        const float d = g[i] + l2 * w[i];
+        const float vi = b2 * v[i] + a2 * d * d;
+        v[i] = vi;
+        w[i] = keep * w[i] - lr * d / (sqrtf(vi * scale) + eps);
     }
 }
 
@@ -101,6 +120,19 @@ static void apply_rowwise_adagrad(const struct optimizer_config *o, size_t n, fl
     const float l2 = o->l2, keep = kept(o, lr);
     acc[0] += mean_square(n, l2, w, g);
     const float rate = lr / (sqrtf(acc[0]) + o->eps);
+    for (size_t i = 0; i < n; i++) {
+        w[i] = keep * w[i] - rate * (g[i] + l2 * w[i]);
+    }
+}
+
+static void apply_rowwise_rmsprop(const struct optimizer_config *o, size_t n, float lr,
+                                  uint32_t step, float *restrict w, float *restrict v,
+                                  const float *restrict g) {
+    float c1, c2;
+    bias_corrections(o, step, &c1, &c2);
+    const float scale = 1.0f / c2, l2 = o->l2, keep = kept(o, lr);
+    v[0] = o->beta2 * v[0] + (1.0f - o->beta2) * mean_square(n, l2, w, g);
+    const float rate = lr / (sqrtf(v[0] * scale) + eps_of(o, scale));
     for (size_t i = 0; i < n; i++) {
         w[i] = keep * w[i] - rate * (g[i] + l2 * w[i]);
     }
@@ -153,6 +185,14 @@ static void apply_arrays(const struct optimizer_config *o, size_t n, float lr, u
     case OPT_ADAGRAD: apply_adagrad(o, n, lr, w, s0, g); return;
     case OPT_ROWWISE_ADAGRAD: apply_rowwise_adagrad(o, n, lr, w, s0, g); return;
     case OPT_FTRL: apply_ftrl(o, n, w, s0, s1, g); return;
+    case OPT_RMSPROP:
+        assert(step > 0);
+        apply_rmsprop(o, n, lr, step, w, s0, g);
+        return;
+    case OPT_ROWWISE_RMSPROP:
+        assert(step > 0);
+        apply_rowwise_rmsprop(o, n, lr, step, w, s0, g);
+        return;
     }
     assert(false && "unknown optimizer");
 }

@@ -13,6 +13,12 @@
  *                    With `batch`, eps is divided by sqrt(1-b2^t), that is, added to sqrt(v), as
  *                    torch.optim.SparseAdam does. The dense parameters use `row`, which for them is
  *                    torch.optim.Adam.
+ *   rmsprop          adam with b1 = 0, bit by bit, without the m that it does not need:
+ *                    v = b2 v + (1-b2) g^2;  w -= lr * g / (sqrt(v / (1-b2^t)) + eps)
+ *                    with adam's t and eps. Adam hands out a gradient over the row's next ten
+ *                    updates or so, which for a rare row may be the rest of the run; torch's dense
+ *                    Adam over the next ten batches; this at once.
+ *   rowwise_rmsprop  v = b2 v + (1-b2) mean(g^2); the same, one v a row
  *   adagrad          n += g^2;  w -= lr g / (sqrt(n) + eps)              (n starts at adagrad_init)
  *   rowwise_adagrad  n += mean(g^2); the same, one accumulator a row
  *   ftrl             FTRL-proximal (McMahan et al. 2013, algorithm 1): z, n a weight;
@@ -29,8 +35,8 @@
  * once per update of a touched row, whatever its gradient; the decay does not enter moments and
  * accumulators.
  *
- * Pure functions on float arrays; state layout: adam m[dim] v[dim]; adagrad n[dim]; rowwise_adagrad
- * n[1]; ftrl z[dim] n[dim]; sgd none.
+ * Pure functions on float arrays; state layout: adam m[dim] v[dim]; rmsprop v[dim];
+ * rowwise_rmsprop v[1]; adagrad n[dim]; rowwise_adagrad n[1]; ftrl z[dim] n[dim]; sgd none.
  */
 #pragma once
 

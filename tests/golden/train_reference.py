@@ -11,8 +11,8 @@ Nothing of the program is used but what its documents say: the configuration in 
 of docs/export.md, the update rules of ps/table/optimizer.h. The model is written the plain way: one
 EmbeddingBag per field, each impression's user side pooled anew, two towers of linear and relu, the loss
 from probabilities; everything in float64, so what differs is the program's rounding, and its errors.
-torch.optim has the rules for the dense parameters and, of those for rows, sgd, adagrad and adam as it is with
-table.bias_correction = batch (SparseAdam). The others are below.
+torch.optim has the rules for the dense parameters and, of those for rows, sgd, adagrad, and adam and rmsprop as they are
+with table.bias_correction = batch (SparseAdam). The others are below.
 
 Fails unless every loss agrees to 1e-4, relative, and each final array to 1e-2 of the way it has come
 since the start, in sums of absolute values. Both are wide: the losses agree to 1e-8 and the arrays to 1e-5
@@ -138,7 +138,8 @@ class RowRule:
     def __init__(self, o, weight):
         self.o, self.w = o, weight
         self.step = torch.zeros(len(weight), 1, dtype=torch.int64)
-        width = 1 if o.kind == "rowwise_adagrad" else weight.shape[1]
+        self.batches = 0
+        width = 1 if o.kind.startswith("rowwise_") else weight.shape[1]
         self.s = [torch.zeros(len(weight), width, dtype=weight.dtype) for _ in range(2)]
         if o.kind == "rowwise_adagrad":
             self.s[0] += o.adagrad_init
@@ -149,11 +150,18 @@ class RowRule:
     def apply(self, rows, g, lr):
         o, w = self.o, self.w.data[rows]
         self.step[rows] += 1
-        t, (a, b) = self.step[rows].double(), (self.s[0][rows], self.s[1][rows])
+        self.batches += 1
+        by_row = o.bias_correction == "row"
+        t, (a, b) = self.step[rows].double() if by_row else self.batches, (self.s[0][rows], self.s[1][rows])
         if o.kind == "adam":
             a = o.beta1 * a + (1 - o.beta1) * g
             b = o.beta2 * b + (1 - o.beta2) * g**2
             w -= lr * (a / (1 - o.beta1**t)) / ((b / (1 - o.beta2**t)).sqrt() + o.eps)
+        elif o.kind in ("rmsprop", "rowwise_rmsprop"):
+            g2 = g**2 if o.kind == "rmsprop" else (g**2).mean(1, keepdim=True)
+            a = o.beta2 * a + (1 - o.beta2) * g2
+            c2 = 1 - o.beta2**t
+            w -= lr * g / ((a / c2).sqrt() + o.eps if by_row else (a.sqrt() + o.eps) / c2**0.5)
         elif o.kind == "rowwise_adagrad":
             a = a + (g**2).mean(1, keepdim=True)
             w -= lr * g / (a.sqrt() + o.eps)
@@ -177,6 +185,8 @@ def rows_optimizer(o, weight):
                                    initial_accumulator_value=o.adagrad_init)
     if o.kind == "adam" and o.bias_correction == "batch":
         return torch.optim.SparseAdam([weight], lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps)
+    if o.kind == "rmsprop" and o.bias_correction == "batch":
+        return torch.optim.SparseAdam([weight], lr=o.lr, betas=(0, o.beta2), eps=o.eps)
     return RowRule(o, weight)
 
 

@@ -18,6 +18,13 @@ static double naive_adam(const struct optimizer_config *o, double lr, uint32_t t
                                         : w - lr * sqrt(c2) * m_hat / (sqrt(vt) + (double)o->eps);
 }
 
+static double naive_rms(const struct optimizer_config *o, double lr, uint32_t t, double w, double v,
+                        double g) {
+    const double c2 = 1 - pow((double)o->beta2, t);
+    return o->correction == CORRECT_ROW ? w - lr * g / (sqrt(v / c2) + (double)o->eps)
+                                        : w - lr * sqrt(c2) * g / (sqrt(v) + (double)o->eps);
+}
+
 static double naive_ftrl(const struct optimizer_config *o, double w, float *z, float *n, double g) {
     const double alpha = (double)o->lr, l1 = (double)o->ftrl_l1;
     const double after = (double)*n + g * g;
@@ -34,13 +41,16 @@ static double naive_ftrl(const struct optimizer_config *o, double w, float *z, f
 
 void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float lr, uint32_t step,
                            float *w, float *state, const float *g) {
+    const double b2 = (double)o->beta2;
+    double mean = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        const double d = (double)g[i] + (double)o->l2 * (double)w[i];
+        mean += d * d / dim;
+    }
     if (o->kind == OPT_ROWWISE_ADAGRAD) {
-        double mean = 0;
-        for (uint32_t i = 0; i < dim; i++) {
-            const double d = (double)g[i] + (double)o->l2 * (double)w[i];
-            mean += d * d / dim;
-        }
         state[0] = (float)((double)state[0] + mean);
+    } else if (o->kind == OPT_ROWWISE_RMSPROP) {
+        state[0] = (float)(b2 * (double)state[0] + (1 - b2) * mean);
     }
     for (uint32_t i = 0; i < dim; i++) {
         const double wi = (double)w[i], rate = (double)lr;
@@ -57,6 +67,13 @@ void optimizer_apply_naive(const struct optimizer_config *o, uint32_t dim, float
             break;
         case OPT_ROWWISE_ADAGRAD:
             w[i] = (float)(decayed - rate * d / (sqrt((double)state[0]) + (double)o->eps));
+            break;
+        case OPT_RMSPROP:
+            state[i] = (float)(b2 * (double)state[i] + (1 - b2) * d * d);
+            w[i] = (float)naive_rms(o, rate, step, decayed, (double)state[i], d);
+            break;
+        case OPT_ROWWISE_RMSPROP:
+            w[i] = (float)naive_rms(o, rate, step, decayed, (double)state[0], d);
             break;
         case OPT_FTRL: w[i] = (float)naive_ftrl(o, wi, &state[i], &state[dim + i], d); break;
         }

@@ -50,6 +50,9 @@ compare adagrad-concat 2 model.input=concat table.optimizer=adagrad table.adagra
 compare adagrad-sides 1 model.input=sides table.optimizer=adagrad table.lr=0.05 table.l2=0.01
 compare rowwise-concat 1 table.optimizer=rowwise_adagrad table.adagrad_init=1e-7 table.lr=0.01 \
     train.warmup_steps=20
+compare rmsprop 2 model.input=concat table.optimizer=rmsprop table.lr=0.003
+compare rmsprop-by-row 1 table.optimizer=rmsprop table.bias_correction=row table.lr=0.003 table.l2=0.001
+compare rowwise-rmsprop 2 model.input=concat table.optimizer=rowwise_rmsprop table.lr=0.003
 compare ftrl-sides 2 model.input=sides table.optimizer=ftrl table.lr=0.1 table.ftrl_l1=0.0001 \
     dense.optimizer=sgd dense.lr=0.1
 compare sgd-concat 1 table.optimizer=sgd table.lr=1 model.ctcvr_weight=0.5 dense.l2=0.001

@@ -106,7 +106,7 @@ trained() { # RUN: the mean loss of its last batches is below that of its first
          END { exit !(n[0] > 0 && n[1] > 0 && sum[1] / n[1] < sum[0] / n[0]) }' \
         "$dir/$1"/logs/trace-*.tsv || die "the loss of $1 did not fall"
 }
-for optimizer in sgd adam adagrad rowwise_adagrad ftrl; do
+for optimizer in sgd adam adagrad rowwise_adagrad ftrl rmsprop rowwise_rmsprop; do
     step "optimizer $optimizer"
     rate=0.02
     [ $optimizer = sgd ] && rate=0.5

@@ -12,11 +12,13 @@
 
 static void test_there_and_back(void **state) {
     (void)state;
-    struct part_table tables[2] = {{"a", 18, 36, 232, OPT_ADAM},
-                                   {"b", 3, 1, 32, OPT_ROWWISE_ADAGRAD}};
+    struct part_table tables[4] = {{"a", 18, 36, 232, OPT_ADAM},
+                                   {"b", 3, 1, 32, OPT_ROWWISE_ADAGRAD},
+                                   {"c", 18, 18, 160, OPT_RMSPROP},
+                                   {"d", 18, 1, 96, OPT_ROWWISE_RMSPROP}};
     struct part_domain domains[2] = {{.bucket_begin = 5, .bucket_end = 9, .dense_step = 3},
                                      {.bucket_begin = 9, .bucket_end = 4096}};
-    struct part_meta m = {5, 4096, 100, 9000, 2, OPT_ADAM, 3, 77, 0, tables, 2, domains, 2};
+    struct part_meta m = {5, 4096, 100, 9000, 2, OPT_ADAM, 3, 77, 0, tables, 4, domains, 2};
     struct buf bytes = BUF_EMPTY;
     assert_int_equal(buf_put(&domains[0].applied, "names", 5), OK);
     assert_int_equal(part_meta_encode(&m, &bytes), OK);
@@ -35,7 +37,7 @@ static void test_there_and_back(void **state) {
     assert_int_equal(out.version, 77);
     assert_true(out.cut == m.cut);
     assert_int_equal(out.dense_end, 9000);
-    assert_int_equal(out.table_count, 2);
+    assert_int_equal(out.table_count, 4);
     assert_memory_equal(out.tables, tables, sizeof tables);
     assert_int_equal(out.domains[0].dense_step, 3);
     assert_int_equal(out.domains[0].applied.len, 5);

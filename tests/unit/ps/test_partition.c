@@ -176,6 +176,8 @@ static void test_against_oracle(void **state) {
         {"train.warmup_steps=40", "table.optimizer=adagrad", "field.item.dim=3", NULL},
         {"table.admit_after=3", "table.optimizer=sgd", "dense.optimizer=sgd", NULL},
         {"table.evict_age=9", "table.optimizer=rowwise_adagrad", NULL},
+        {"table.optimizer=rmsprop", "table.bias_correction=row", "table.decay=0.1", NULL},
+        {"table.optimizer=rowwise_rmsprop", "table.admit_after=2", "train.warmup_steps=9", NULL},
         {"table.evict_age=6", "table.admit_after=2", "field.shop.admit_after=1",
          "field.user.evict_age=0", NULL},
         {"table.optimizer=ftrl", "table.l2=0.01", "table.evict_age=20", "train.warmup_steps=9",

@@ -16,8 +16,9 @@
 #define WIDEST 70
 #define STEPS  60
 
-static const enum optimizer_kind kinds[] = {OPT_SGD, OPT_ADAM, OPT_ADAGRAD, OPT_ROWWISE_ADAGRAD,
-                                            OPT_FTRL};
+static const enum optimizer_kind kinds[] = {
+    OPT_SGD,  OPT_ADAM,    OPT_ADAGRAD,        OPT_ROWWISE_ADAGRAD,
+    OPT_FTRL, OPT_RMSPROP, OPT_ROWWISE_RMSPROP};
 
 static struct optimizer_config config_of(enum optimizer_kind kind) {
     return (struct optimizer_config){.kind = kind,
@@ -211,7 +212,7 @@ static void test_bits_are_position_free(void **state) {
     (void)state;
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         const struct optimizer_config o = config_of(kinds[k]);
-        if (o.kind == OPT_ROWWISE_ADAGRAD) {
+        if (o.kind == OPT_ROWWISE_ADAGRAD || o.kind == OPT_ROWWISE_RMSPROP) {
             continue; /* one accumulator for the row */
         }
         for (uint32_t i = 0; i < 40; i++) {
@@ -233,6 +234,43 @@ static void test_bits_are_position_free(void **state) {
     }
 }
 
+/* rmsprop is adam with beta1 0, to the bit: what was measured with the one holds for the other. */
+static void test_rmsprop_is_adam_without_momentum(void **state) {
+    (void)state;
+    for (uint32_t k = 0; k < 4; k++) {
+        struct optimizer_config adam = config_of(OPT_ADAM), rms = config_of(OPT_RMSPROP);
+        float w[18], w2[18], s[36] = {0}, s2[18] = {0}, g[18];
+        adam.beta1 = 0.0f;
+        adam.correction = rms.correction = k % 2 == 0 ? CORRECT_BATCH : CORRECT_ROW;
+        adam.l2 = rms.l2 = adam.decay = rms.decay = k < 2 ? 0.0f : 0.3f;
+        for (uint32_t i = 0; i < 18; i++) {
+            w[i] = w2[i] = draw(5, i);
+        }
+        for (uint32_t step = 1; step <= STEPS; step += 1 + k) {
+            for (uint32_t i = 0; i < 18; i++) {
+                g[i] = 1e-5f * draw(step, i);
+            }
+            optimizer_apply(&adam, 18, 0.01f, step, w, s, g);
+            optimizer_apply(&rms, 18, 0.01f, step, w2, s2, g);
+            assert_memory_equal(w, w2, sizeof w);
+            assert_memory_equal(s + 18, s2, sizeof s2);
+        }
+    }
+}
+
+/* One v for the row: its first step, too, has the gradient's direction, and length lr sqrt(dim). */
+static void test_rowwise_rmsprop_keeps_direction(void **state) {
+    (void)state;
+    const struct optimizer_config o = config_of(OPT_ROWWISE_RMSPROP);
+    float w[2] = {0.0f, 0.0f}, s[1];
+    const float g[2] = {3e-3f, 4e-3f};
+    optimizer_state_init(&o, 2, w, s);
+    optimizer_apply(&o, 2, 0.1f, 1, w, s, g);
+    near((double)s[0], 0.001 * 12.5e-6, 1e-4, 0);
+    near((double)w[0], -0.1 * 3 / sqrt(12.5), 1e-4, 0);
+    near((double)w[1], -0.1 * 4 / sqrt(12.5), 1e-4, 0);
+}
+
 static void test_state_floats(void **state) {
     (void)state;
     assert_int_equal(optimizer_state_floats(OPT_SGD, 18), 0);
@@ -240,7 +278,11 @@ static void test_state_floats(void **state) {
     assert_int_equal(optimizer_state_floats(OPT_ADAGRAD, 18), 18);
     assert_int_equal(optimizer_state_floats(OPT_ROWWISE_ADAGRAD, 18), 1);
     assert_int_equal(optimizer_state_floats(OPT_FTRL, 18), 36);
+    assert_int_equal(optimizer_state_floats(OPT_RMSPROP, 18), 18);
+    assert_int_equal(optimizer_state_floats(OPT_ROWWISE_RMSPROP, 18), 1);
+    assert_int_equal(optimizer_state_floats(OPT_ROWWISE_RMSPROP, 0), 0);
     assert_string_equal(optimizer_name(OPT_ROWWISE_ADAGRAD), "rowwise_adagrad");
+    assert_string_equal(optimizer_name(OPT_ROWWISE_RMSPROP), "rowwise_rmsprop");
 }
 
 /* Bias correction stays exact when t is large. */
@@ -267,6 +309,8 @@ int main(void) {
         cmocka_unit_test(test_decay_is_decoupled),
         cmocka_unit_test(test_state_floats),
         cmocka_unit_test(test_adam_late_steps),
+        cmocka_unit_test(test_rmsprop_is_adam_without_momentum),
+        cmocka_unit_test(test_rowwise_rmsprop_keeps_direction),
     };
     return cmocka_run_group_tests_name("optimizer", tests, NULL, NULL);
 }

@@ -54,8 +54,14 @@ static void test_row_layout(void **state) {
         uint32_t dim;
         enum optimizer_kind kind;
         uint32_t bytes;
-    } cases[] = {{18, OPT_ADAM, 16 + 216}, {18, OPT_SGD, 16 + 72}, {1, OPT_SGD, 24},
-                 {0, OPT_SGD, 16},         {256, OPT_FTRL, 3088},  {3, OPT_ROWWISE_ADAGRAD, 32}};
+    } cases[] = {{18, OPT_ADAM, 16 + 216},
+                 {18, OPT_SGD, 16 + 72},
+                 {1, OPT_SGD, 24},
+                 {0, OPT_SGD, 16},
+                 {256, OPT_FTRL, 3088},
+                 {3, OPT_ROWWISE_ADAGRAD, 32},
+                 {18, OPT_RMSPROP, 16 + 144},
+                 {18, OPT_ROWWISE_RMSPROP, 96}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct table *t = make(cases[i].dim, cases[i].kind);
         assert_int_equal(table_row_bytes(t), cases[i].bytes);
