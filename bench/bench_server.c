@@ -1,7 +1,7 @@
-/* bench_server.c - a server alone: pulls and pushes of 18-float rows with Adam state, through the
+/* bench_server.c - a server alone: pulls and pushes of rows (18 floats, Adam), through the
  * real sockets, threads and protocol. Only the worker's arithmetic is missing.
  *
- *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N]
+ *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N] [--dim N]
  *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16]
  *
  * The server is a separate process (this program, forked), so that its CPU time can be told from
@@ -10,13 +10,14 @@
  * Pulls alone and pulls with pushes are measured in turn, `runs` times; the result is the median.
  * The last line, "bench=server key=value ...", is for programs to read.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "bench/keys.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
@@ -33,7 +34,7 @@
 #define RUNS_MAX      64u
 
 struct options {
-    uint64_t rows, keys, in_flight, runs;
+    uint64_t rows, keys, in_flight, runs, dim;
     double zipf, seconds;
     bool tcp;
     const char *optimizer, *values;
@@ -72,6 +73,8 @@ static void set_up_job(struct bench *b) {
     snprintf(text, sizeof text, "table.optimizer=%s", b->o.optimizer);
     need(config_set(config, text));
     snprintf(text, sizeof text, "wire.values=%s", b->o.values);
+    need(config_set(config, text));
+    snprintf(text, sizeof text, "table.dim=%u", (unsigned)b->o.dim);
     need(config_set(config, text));
     need(schema_add(&plan->schema, "item", SIDE_ITEM));
     schema_finish(&plan->schema);
@@ -152,48 +155,20 @@ static void start_server(struct bench *b, int *to, int *from) {
 
 /* User and system time of a process so far, in seconds. */
 static double cpu_of(pid_t pid) {
-    char path[64];
-    unsigned long user = 0, system = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "r");
-    if (f == NULL || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                            &system) != 2) {
-        need(fail(ERR_IO, "cannot read %s", path));
+    clockid_t cpu;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &cpu) != 0 || clock_gettime(cpu, &t) != 0) {
+        need(fail(ERR_IO, "cannot read the CPU time of process %d", (int)pid));
     }
-    fclose(f);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static int upwards(const void *a, const void *b) {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Draws a rank by inversion of the continuous power law; a hash spreads the ranks over the ids. */
-static uint64_t draw_id(const struct options *o, uint64_t a, uint64_t i) {
-    if (o->zipf <= 0) {
-        return rng_below(11, a, i, o->rows);
-    }
-    const double s = 1.0 - o->zipf, n = (double)o->rows;
-    const double u = rng_unit(11, a, i);
-    const double rank = fabs(s) < 1e-9 ? exp(u * log(n)) : pow(u * (pow(n, s) - 1) + 1, 1 / s);
-    return rng_mix((uint64_t)rank) % o->rows;
-}
-
 static void draw_keys(struct bench *b) {
     for (uint32_t k = 0; k < PREPARED; k++) {
         need(mem_array(&b->ids[k], b->o.keys));
-        for (uint64_t i = 0; i < b->o.keys; i++) {
-            b->ids[k][i] = draw_id(&b->o, k, i);
-        }
-        qsort(b->ids[k], b->o.keys, sizeof(uint64_t), upwards);
-        for (uint64_t i = 0; i < b->o.keys; i++) {
-            if (b->count[k] == 0 || b->ids[k][i] != b->ids[k][b->count[k] - 1]) {
-                b->ids[k][b->count[k]++] = b->ids[k][i];
-            }
-        }
+        b->count[k] = keys_draw(b->o.rows, b->o.zipf, k, b->o.keys, b->ids[k]);
     }
 }
 
@@ -346,13 +321,14 @@ static void run(struct bench *b) {
     waitpid(b->server, NULL, 0);
     const double bytes = (double)last[1] / (double)last[0];
     printf("%llu rows, %.1f bytes each in all\n", (unsigned long long)last[0], bytes);
-    printf("bench=server rows=%llu keys=%llu zipf=%.2f transport=%s optimizer=%s values=%s "
-           "pull_mrows=%.3f pull_server_cpu=%.4f pull_client_cpu=%.4f both_mrows=%.3f "
-           "both_server_cpu=%.4f both_client_cpu=%.4f row_bytes=%.1f\n",
-           (unsigned long long)b->o.rows, (unsigned long long)b->o.keys, b->o.zipf,
-           b->o.tcp ? "tcp" : "ipc", b->o.optimizer, b->o.values, pulls.rate * 1e-6,
-           pulls.server_cpu, pulls.client_cpu, both.rate * 1e-6, both.server_cpu, both.client_cpu,
-           bytes);
+    printf(
+        "bench=server rows=%llu keys=%llu zipf=%.2f dim=%llu transport=%s optimizer=%s values=%s "
+        "pull_mrows=%.3f pull_server_cpu=%.4f pull_client_cpu=%.4f both_mrows=%.3f "
+        "both_server_cpu=%.4f both_client_cpu=%.4f row_bytes=%.1f\n",
+        (unsigned long long)b->o.rows, (unsigned long long)b->o.keys, b->o.zipf,
+        (unsigned long long)b->o.dim, b->o.tcp ? "tcp" : "ipc", b->o.optimizer, b->o.values,
+        pulls.rate * 1e-6, pulls.server_cpu, pulls.client_cpu, both.rate * 1e-6, both.server_cpu,
+        both.client_cpu, bytes);
 }
 
 #define AT(member) OPTION_AT(struct bench, o.member)
@@ -369,6 +345,8 @@ static const struct option_row bench_rows[] = {
      .help = "of each kind; medians count"},
     {"in-flight", "N", OPTION_WHOLE, AT(in_flight), .preset = "3", .least = 1,
      .most = IN_FLIGHT_MAX, .help = "requests under way"},
+    {"dim", "N", OPTION_WHOLE, AT(dim), .preset = "18", .least = 1, .most = DIM_MAX,
+     .help = "floats of a row"},
     {"optimizer", "NAME", OPTION_TEXT, AT(optimizer), .preset = "adam", .help = "of the rows"},
     {"values", "KIND", OPTION_TEXT, AT(values), .preset = "f32", .help = "f32 or bf16"},
     {NULL}};
