@@ -22,7 +22,9 @@
 #include "ps/partition.h"
 #include "tools/common/options.h"
 
-#define PREPARED   24u
+#define LISTS_MIN  24u
+#define LISTS_MAX  512u
+#define KEYS_LEAST 2400000u /* of all lists together: their rows do not fit the caches */
 #define RUNS_MAX   64u
 #define PUSHES_MAX (1u << 20)
 #define FENCE      1u
@@ -42,8 +44,9 @@ struct bench {
     struct layout layout;
     uint32_t batches[1];
     struct partition *p;
-    uint64_t *ids[PREPARED];
-    uint32_t count[PREPARED];
+    uint64_t *ids[LISTS_MAX];
+    uint32_t count[LISTS_MAX];
+    uint32_t lists;
     float *out, *gradient;
     uint32_t pushes;
 };
@@ -79,7 +82,9 @@ static enum status make_partition(struct bench *b) {
 }
 
 static enum status draw_lists(struct bench *b) {
-    for (uint32_t k = 0; k < PREPARED; k++) {
+    const uint64_t lists = KEYS_LEAST / b->o.keys;
+    b->lists = lists > LISTS_MAX ? LISTS_MAX : lists < LISTS_MIN ? LISTS_MIN : (uint32_t)lists;
+    for (uint32_t k = 0; k < b->lists; k++) {
         TRY(mem_array(&b->ids[k], b->o.keys));
         b->count[k] = keys_draw(b->o.rows, b->o.zipf, k, b->o.keys, b->ids[k]);
     }
@@ -89,7 +94,7 @@ static enum status draw_lists(struct bench *b) {
 static enum status write_lists(const struct bench *b) {
     FILE *f = fopen(b->o.write_keys, "wb");
     bool good = f != NULL;
-    for (uint32_t k = 0; k < PREPARED && good; k++) {
+    for (uint32_t k = 0; k < b->lists && good; k++) {
         const uint64_t n = b->count[k];
         good = fwrite(&n, sizeof n, 1, f) == 1 && fwrite(b->ids[k], sizeof n, n, f) == n;
     }
@@ -143,9 +148,9 @@ static enum status measure(struct bench *b, double *rate) {
     double seconds[KINDS] = {0};
     uint64_t rows[KINDS] = {0};
     const double end = cpu_s() + b->o.seconds;
-    for (uint32_t i = 0; cpu_s() < end || i < 2 * PREPARED; i++) {
-        const uint32_t k = i / 2 % PREPARED;
-        const bool by_ticket = (i + i / (2 * PREPARED)) % 2 == 0;
+    for (uint32_t i = 0; cpu_s() < end || i < 2 * b->lists; i++) {
+        const uint32_t k = i / 2 % b->lists;
+        const bool by_ticket = (i + i / (2 * b->lists)) % 2 == 0;
         TRY(round_trip(b, b->ids[k], b->count[k], by_ticket, seconds));
         rows[PULL] += b->count[k];
         rows[by_ticket ? PUSH_TICKET : PUSH_KEYS] += b->count[k];
@@ -202,7 +207,7 @@ static enum status run(struct bench *b) {
 }
 
 static void bench_fini(struct bench *b) {
-    for (uint32_t k = 0; k < PREPARED; k++) {
+    for (uint32_t k = 0; k < b->lists; k++) {
         mem_free(&b->ids[k]);
     }
     mem_free(&b->out);

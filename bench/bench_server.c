@@ -29,7 +29,9 @@
 #define JOB           7u
 #define PUSHES_MAX    (1u << 20)
 #define IN_FLIGHT_MAX 16u
-#define PREPARED      24u /* key lists drawn beforehand, used in turn */
+#define LISTS_MIN     24u /* key lists drawn beforehand, used in turn */
+#define LISTS_MAX     512u
+#define KEYS_LEAST    2400000u /* of all lists together: their rows do not fit the caches */
 #define REPORT_MS     60000u
 #define RUNS_MAX      64u
 
@@ -49,8 +51,9 @@ struct bench {
     struct transport *t;
     struct client *client;
     struct transfer *x[IN_FLIGHT_MAX];
-    uint64_t *ids[PREPARED];
-    uint32_t count[PREPARED];
+    uint64_t *ids[LISTS_MAX];
+    uint32_t count[LISTS_MAX];
+    uint32_t lists;
     float *gradient;
     uint32_t pushes;
     pid_t server;
@@ -166,7 +169,9 @@ static double cpu_of(pid_t pid) {
 /* --- keys ------------------------------------------------------------------------------------- */
 
 static void draw_keys(struct bench *b) {
-    for (uint32_t k = 0; k < PREPARED; k++) {
+    const uint64_t lists = KEYS_LEAST / b->o.keys;
+    b->lists = lists > LISTS_MAX ? LISTS_MAX : lists < LISTS_MIN ? LISTS_MIN : (uint32_t)lists;
+    for (uint32_t k = 0; k < b->lists; k++) {
         need(mem_array(&b->ids[k], b->o.keys));
         b->count[k] = keys_draw(b->o.rows, b->o.zipf, k, b->o.keys, b->ids[k]);
     }
@@ -228,7 +233,7 @@ static double rounds(struct bench *b, bool pushing, uint64_t *keys) {
                 transfer_reset(x);
                 busy--;
             } else if (state == TRANSFER_IDLE && clock_mono_us() < end_us) {
-                list[i] = next++ % PREPARED;
+                list[i] = next++ % b->lists;
                 pull(b, x, b->ids[list[i]], b->count[list[i]]);
                 busy++;
             }
