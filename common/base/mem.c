@@ -130,6 +130,13 @@ void mem_pages_free(void **inout, size_t bytes) {
     }
 }
 
+/* Pages that the kernel does not take back (locked ones) must read as zero all the same. */
+void mem_pages_release(void *at, size_t bytes) {
+    if (madvise(at, bytes, MADV_DONTNEED) != 0) {
+        memset(at, 0, bytes);
+    }
+}
+
 enum status mem_strdup(char **out, const char *text) {
     size_t n = strlen(text) + 1;
     TRY(mem_alloc((void **)out, n));

@@ -45,6 +45,8 @@ void mem_free_at(void **inout);
  * same `bytes`. The pages are not touched: the caller pre-faults them. */
 enum status mem_pages_alloc(void **out, size_t bytes);
 void mem_pages_free(void **inout, size_t bytes);
+/* Gives the memory of some of these pages back; they stay usable and read as zero from then on. */
+void mem_pages_release(void *at, size_t bytes);
 
 /* Copies a string; ERR_MEMORY. Freed with mem_free. */
 enum status mem_strdup(char **out, const char *text);

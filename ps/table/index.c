@@ -1,94 +1,198 @@
-/* index.c - see index.h for the design. */
+/* index.c - see index.h for the design.
+ *
+ * Moving. The old array is left as it is: what is moved is copied, and its old entries stay behind
+ * to keep the runs of the others together. Nobody looks for them, since their tags are below
+ * `moved`. The cursor only stops at an empty position: then no entry of a home below it lies above
+ * it. Entries that were wrapped around from the end of the array to its start are told by a home
+ * above their position; they move last, with the homes at the end.
+ *
+ * Speed. A put moves the entries of MOVE_HOMES homes and the rest of the last run. Growing by a
+ * quarter, at three quarters full, ends after size / 16 puts; room is there for three times as
+ * many. In the meantime the old array becomes at most 13/16 full.
+ */
 #include "index.h"
 
 #include <assert.h>
 #include "slab_memory.h"
 
-#define INDEX_ENTRIES_MIN 64u
-#define INDEX_ENTRIES_MAX ((uint64_t)1 << 32)
+#define ENTRIES_MIN  64u
+#define ENTRIES_MAX  ((uint64_t)1 << 32)
+#define MOVE_HOMES   16u
+#define PAGE_ENTRIES (SLAB_PAGE_BYTES / sizeof(uint64_t))
 
-static uint64_t entries_of(const struct index *x) {
-    return x->entries == NULL ? 0 : x->mask + 1;
+static size_t side_bytes(const struct index_side *s) {
+    return (size_t)s->size * sizeof(uint64_t);
+}
+
+static bool index_moves(const struct index *x) {
+    return x->side[1].entries != NULL;
+}
+
+/* The size of the array that new entries must fit into. */
+static uint64_t final_size(const struct index *x) {
+    return x->side[index_moves(x)].size;
 }
 
 static bool index_full(const struct index *x) {
-    return x->used + 1 > entries_of(x) / 4 * 3;
+    return x->used + 1 > final_size(x) / 4 * 3;
+}
+
+/* A quarter more, in whole pages or in steps of the least size. */
+static uint64_t next_size(uint64_t size) {
+    const uint64_t want = size + size / 4 + (size == 0);
+    const uint64_t unit = want < PAGE_ENTRIES ? ENTRIES_MIN : PAGE_ENTRIES;
+    const uint64_t next = (want + unit - 1) / unit * unit;
+    return next > ENTRIES_MAX && size < ENTRIES_MAX ? ENTRIES_MAX : next;
+}
+
+static void side_free(struct index_side *s) {
+    slab_memory_free(&s->entries, side_bytes(s));
+    *s = (struct index_side){0};
 }
 
 void index_fini(struct index *x) {
-    slab_memory_free(&x->entries, index_bytes(x));
+    side_free(&x->side[0]);
+    side_free(&x->side[1]);
     *x = (struct index){0};
 }
 
 size_t index_bytes(const struct index *x) {
-    return (size_t)entries_of(x) * sizeof(uint64_t);
+    const size_t a = side_bytes(&x->side[0]), b = side_bytes(&x->side[1]);
+    return a > b ? a : b;
 }
 
 size_t index_grow_bytes(const struct index *x) {
     if (!index_full(x)) {
         return 0;
     }
-    return x->entries == NULL ? INDEX_ENTRIES_MIN * sizeof(uint64_t) : index_bytes(x);
+    const size_t next = (size_t)next_size(final_size(x)) * sizeof(uint64_t);
+    return next > index_bytes(x) ? next - index_bytes(x) : 0;
 }
 
-/* Entries are visited in order, so the entries that go to one half of the new array also arrive
- * there nearly in order: the move streams through memory. */
-static void move_entries(const struct index *from, struct index *to) {
-    for (uint64_t i = 0; i < entries_of(from); i++) {
-        const uint64_t e = from->entries[i];
-        if (e != 0) {
-            index_put(to, entry_tag(e), entry_handle(e));
-        }
+/* --- one array -------------------------------------------------------------------------------- */
+
+static void side_put(const struct index_side *s, uint64_t entry) {
+    uint64_t i = side_home(s, entry_tag(entry));
+    while (s->entries[i] != 0) {
+        i = side_next(s, i);
     }
+    s->entries[i] = entry;
 }
 
-enum status index_reserve(struct index *x) {
-    if (!index_full(x)) {
-        return OK;
-    }
-    const uint64_t entries = x->entries == NULL ? INDEX_ENTRIES_MIN : entries_of(x) * 2;
-    if (entries > INDEX_ENTRIES_MAX) {
-        return fail(ERR_MEMORY, "a table's index is full at %llu entries",
-                    (unsigned long long)INDEX_ENTRIES_MAX);
-    }
-    struct index grown = {.mask = entries - 1};
-    TRY(slab_memory_alloc(&grown.entries, (size_t)entries * sizeof(uint64_t)));
-    move_entries(x, &grown);
-    assert(grown.used == x->used);
-    index_fini(x);
-    *x = grown;
-    return OK;
+static uint64_t entry_of(uint32_t tag, uint32_t handle) {
+    return (uint64_t)tag << 32 | (handle + 1);
 }
 
-void index_put(struct index *x, uint32_t tag, uint32_t handle) {
-    uint64_t i = tag & x->mask;
-    while (x->entries[i] != 0) {
-        i = (i + 1) & x->mask;
+/* The position of an entry that is present. */
+static uint64_t side_find(const struct index_side *s, uint64_t entry) {
+    uint64_t i = side_home(s, entry_tag(entry));
+    while (s->entries[i] != entry) {
+        assert(s->entries[i] != 0);
+        i = side_next(s, i);
     }
-    x->entries[i] = (uint64_t)tag << 32 | (handle + 1);
-    x->used++;
+    return i;
+}
+
+static uint64_t distance(const struct index_side *s, uint64_t from, uint64_t to) {
+    return to >= from ? to - from : to + s->size - from;
 }
 
 /* Closes the hole: the next entry of the run whose home is not after the hole moves into it. This
  * opens a new hole at the place of the entry; the same is repeated until the run ends. */
-static void close_hole(struct index *x, uint64_t hole) {
-    for (uint64_t i = (hole + 1) & x->mask; x->entries[i] != 0; i = (i + 1) & x->mask) {
-        const uint64_t home = entry_tag(x->entries[i]) & x->mask;
-        if (((i - home) & x->mask) >= ((i - hole) & x->mask)) {
-            x->entries[hole] = x->entries[i];
+static void close_hole(const struct index_side *s, uint64_t hole) {
+    for (uint64_t i = side_next(s, hole); s->entries[i] != 0; i = side_next(s, i)) {
+        const uint64_t home = side_home(s, entry_tag(s->entries[i]));
+        if (distance(s, home, i) >= distance(s, hole, i)) {
+            s->entries[hole] = s->entries[i];
             hole = i;
         }
     }
-    x->entries[hole] = 0;
+    s->entries[hole] = 0;
+}
+
+/* --- moving ----------------------------------------------------------------------------------- */
+
+/* Gives back the pages of the old array whose homes are moved. Entries that were wrapped around lie
+ * at its start, hence in page 0 if that has an empty position. */
+static void release_pages(struct index *x) {
+    const struct index_side *from = &x->side[0];
+    if (side_bytes(from) < SLAB_PAGE_BYTES || (x->released + 1) * PAGE_ENTRIES > x->cursor) {
+        return;
+    }
+    for (uint64_t i = 0; from->entries[i] != 0; i++) {
+        if (i == PAGE_ENTRIES - 1) {
+            return;
+        }
+    }
+    for (; (x->released + 1) * PAGE_ENTRIES <= x->cursor; x->released++) {
+        if (x->released > 0) {
+            slab_memory_release(from->entries + x->released * PAGE_ENTRIES, SLAB_PAGE_BYTES);
+        }
+    }
+}
+
+static void end_moving(struct index *x) {
+    const struct index_side *from = &x->side[0];
+    for (uint64_t i = 0; from->entries[i] != 0; i++) {
+        if (side_home(from, entry_tag(from->entries[i])) > i) {
+            side_put(&x->side[1], from->entries[i]);
+        }
+    }
+    side_free(&x->side[0]);
+    *x = (struct index){.side = {x->side[1]}, .used = x->used};
+}
+
+/* Moves the entries of `homes` homes, and the rest of the last run. */
+static void move_homes(struct index *x, uint64_t homes) {
+    const struct index_side *from = &x->side[0];
+    uint64_t i = x->cursor;
+    const uint64_t end = homes < from->size - i ? i + homes : from->size;
+    for (; i < from->size && (i < end || from->entries[i] != 0); i++) {
+        const uint64_t e = from->entries[i];
+        if (e != 0 && side_home(from, entry_tag(e)) <= i) {
+            side_put(&x->side[1], e);
+        }
+    }
+    if (i == from->size) {
+        end_moving(x);
+        return;
+    }
+    x->cursor = i;
+    x->moved = ((i << 32) + from->size - 1) / from->size; /* the least tag of home i */
+    release_pages(x);
+}
+
+static enum status begin_moving(struct index *x, uint64_t size) {
+    if (size > ENTRIES_MAX) {
+        return fail(ERR_MEMORY, "a table's index is full at %llu entries",
+                    (unsigned long long)ENTRIES_MAX);
+    }
+    struct index_side *to = &x->side[x->side[0].entries != NULL];
+    TRY(slab_memory_alloc(&to->entries, (size_t)size * sizeof(uint64_t)));
+    to->size = size;
+    return OK;
+}
+
+enum status index_reserve(struct index *x) {
+    if (index_moves(x)) {
+        move_homes(x, MOVE_HOMES);
+    }
+    if (!index_full(x)) {
+        return OK;
+    }
+    if (index_moves(x)) {
+        move_homes(x, x->side[0].size);
+    }
+    return begin_moving(x, next_size(x->side[0].size));
+}
+
+void index_put(struct index *x, uint32_t tag, uint32_t handle) {
+    side_put(index_side(x, tag), entry_of(tag, handle));
+    x->used++;
 }
 
 void index_delete(struct index *x, uint32_t tag, uint32_t handle) {
-    const uint64_t entry = (uint64_t)tag << 32 | (handle + 1);
-    uint64_t i = tag & x->mask;
-    while (x->entries[i] != entry) {
-        assert(x->entries[i] != 0);
-        i = (i + 1) & x->mask;
-    }
-    close_hole(x, i);
+    const struct index_side *s = index_side(x, tag);
+    close_hole(s, side_find(s, entry_of(tag, handle)));
     x->used--;
 }

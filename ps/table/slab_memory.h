@@ -22,3 +22,7 @@ static inline void slab_memory_give(void **inout, size_t bytes) {
         mem_pages_free(inout, bytes);
     }
 }
+/* Gives whole pages of 2 MB back to the system; they read as zero from then on. */
+static inline void slab_memory_release(void *at, size_t bytes) {
+    mem_pages_release(at, bytes);
+}

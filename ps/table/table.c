@@ -120,9 +120,10 @@ void table_prefetch(const struct table *t, uint32_t handle) {
 }
 
 /* Probes from `at`: true, with the handle, at an equal tag; false at an empty entry. */
-static inline bool probe(const struct table *t, uint32_t tag, uint64_t *at, uint32_t *handle) {
-    for (;; *at = (*at + 1) & t->index.mask) {
-        const uint64_t e = t->index.entries[*at];
+static inline bool probe(const struct index_side *side, uint32_t tag, uint64_t *at,
+                         uint32_t *handle) {
+    for (;; *at = side_next(side, *at)) {
+        const uint64_t e = side->entries[*at];
         if (e == 0) {
             return false;
         }
@@ -134,15 +135,17 @@ static inline bool probe(const struct table *t, uint32_t tag, uint64_t *at, uint
 }
 
 static void find_block(const struct table *t, const uint64_t *ids, size_t n, uint32_t *handles) {
+    const struct index_side *side[FIND_BLOCK];
     uint32_t tags[FIND_BLOCK];
     uint64_t at[FIND_BLOCK];
     for (size_t i = 0; i < n; i++) {
         tags[i] = index_tag(hash_key(t->salt, ids[i]));
-        at[i] = tags[i] & t->index.mask;
-        __builtin_prefetch(&t->index.entries[at[i]]);
+        side[i] = index_side(&t->index, tags[i]);
+        at[i] = side_home(side[i], tags[i]);
+        __builtin_prefetch(&side[i]->entries[at[i]]);
     }
     for (size_t i = 0; i < n; i++) {
-        if (probe(t, tags[i], &at[i], &handles[i])) {
+        if (probe(side[i], tags[i], &at[i], &handles[i])) {
             __builtin_prefetch(slot_at(t, handles[i]));
         } else {
             handles[i] = HANDLE_NONE;
@@ -150,8 +153,8 @@ static void find_block(const struct table *t, const uint64_t *ids, size_t n, uin
     }
     for (size_t i = 0; i < n; i++) {
         while (handles[i] != HANDLE_NONE && table_row(t, handles[i])->id != ids[i]) {
-            at[i] = (at[i] + 1) & t->index.mask;
-            if (!probe(t, tags[i], &at[i], &handles[i])) {
+            at[i] = side_next(side[i], at[i]);
+            if (!probe(side[i], tags[i], &at[i], &handles[i])) {
                 handles[i] = HANDLE_NONE;
             }
         }
