@@ -7,7 +7,7 @@
  * The server is a separate process (this program, forked), so that its CPU time can be told from
  * the client's. First every row is created; then random keys are pulled and pushed. A round is one
  * request of N distinct keys, ascending, as in a trainer's batch: uniform, or with a Zipf exponent.
- * Pulls alone and pulls with pushes are measured in turn, `runs` times; the result is the median.
+ * Pulls alone (which open no tickets) and pulls with pushes are measured in turn, `runs` times; the result is the median.
  * The last line, "bench=server key=value ...", is for programs to read.
  */
 #include <stdio.h>
@@ -186,9 +186,10 @@ static void push(struct bench *b, struct transfer *x) {
     need(client_send(b->client, x));
 }
 
-static void pull(struct bench *b, struct transfer *x, const uint64_t *ids, uint32_t count) {
+static void pull(struct bench *b, struct transfer *x, const uint64_t *ids, uint32_t count,
+                 bool train) {
     const uint64_t *list[] = {ids};
-    need(transfer_pull(x, list, &count, true, true));
+    need(transfer_pull(x, list, &count, train, true));
     need(client_send(b->client, x));
 }
 
@@ -202,7 +203,7 @@ static void create_rows(struct bench *b) {
         for (uint32_t i = 0; i < n; i++) {
             ids[i] = begin + i;
         }
-        pull(b, b->x[0], ids, n);
+        pull(b, b->x[0], ids, n, true);
         while (b->x[0]->state != TRANSFER_PULLED) {
             need(client_step(b->client, 100));
         }
@@ -234,7 +235,7 @@ static double rounds(struct bench *b, bool pushing, uint64_t *keys) {
                 busy--;
             } else if (state == TRANSFER_IDLE && clock_mono_us() < end_us) {
                 list[i] = next++ % b->lists;
-                pull(b, x, b->ids[list[i]], b->count[list[i]]);
+                pull(b, x, b->ids[list[i]], b->count[list[i]], pushing);
                 busy++;
             }
         }

@@ -14,7 +14,6 @@ void serving_fini(struct serving *v) {
     port_close(&v->port);
     mem_free(&v->ids);
     mem_free(&v->floats);
-    mem_free(&v->packed);
     mem_free(&v->missing);
 }
 
@@ -84,25 +83,41 @@ static enum status serve_pull(struct serving *v, uint64_t now_ms) {
     size_t n = partition_pull_floats(v->partition, &keys, pull->want_dense);
     size_t bytes = wire_values_bytes(pull->values, n);
     TRY(check_answer_bytes(v, bytes));
-    TRY(mem_room(&v->floats, &v->floats_cap, n));
+    void *values;
+    TRY(port_values_room(v->port, bytes, &values));
+    float *floats = values;
+    if (pull->values != VALUE_F32) {
+        TRY(mem_room(&v->floats, &v->floats_cap, n));
+        floats = v->floats;
+    }
     if (pull->want_missing) {
         TRY(mem_room(&v->missing, &v->missing_cap, keys.total));
         keys.missing = v->missing;
     }
     struct pull_result result;
     TRY(partition_serve_pull(v->partition, &keys, pull->want_dense, pull->want_ticket, now_ms,
-                             v->floats, &result));
-    const void *values = v->floats;
+                             floats, &result));
     if (pull->values != VALUE_F32) {
-        TRY(mem_room(&v->packed, &v->packed_cap, bytes));
-        wire_values_pack(pull->values, v->floats, n, v->packed);
-        values = v->packed;
+        wire_values_pack(pull->values, v->floats, n, values);
     }
     v->out.type = WIRE_PULLED;
     v->out.u.pulled = (struct wire_pulled){
         .ticket = result.ticket, .version = result.version, .values = pull->values};
     const size_t bits = pull->want_missing ? wire_bits_pack(keys.missing, keys.total) : 0;
     answer_keys(v, keys.missing, bits, values, bytes);
+    return OK;
+}
+
+/* The floats of a push: where they lie if they are floats there, else unpacked. */
+static enum status take_values(struct serving *v, enum value_type type, size_t n,
+                               const float **floats) {
+    if (type == VALUE_F32 && (uintptr_t)v->in.values % _Alignof(float) == 0) {
+        *floats = v->in.values;
+        return OK;
+    }
+    TRY(mem_room(&v->floats, &v->floats_cap, n));
+    wire_values_unpack(type, v->in.values, n, v->floats);
+    *floats = v->floats;
     return OK;
 }
 
@@ -119,14 +134,14 @@ static enum status serve_push(struct serving *v) {
                     v->in.values_bytes, each);
     }
     size_t n = v->in.values_bytes / each;
-    TRY(mem_room(&v->floats, &v->floats_cap, n));
-    wire_values_unpack(push->values, v->in.values, n, v->floats);
+    const float *floats;
+    TRY(take_values(v, push->values, n, &floats));
     struct push_result result;
     if (v->job->plan.stream) {
         TRY(partition_grow(v->partition, push->name.shard, push->shard_batches));
     }
     TRY(partition_push(v->partition, push->name, push->fence, push->ticket,
-                       with_keys ? &keys : NULL, v->floats, n, &result));
+                       with_keys ? &keys : NULL, floats, n, &result));
     v->out.type = WIRE_PUSHED;
     v->out.u.pushed = (struct wire_pushed){.duplicate = result.duplicate,
                                            .version = result.version,

@@ -1,7 +1,7 @@
 /* serving.h - how a partition's thread answers its peers: pulls, pushes and questions.
  *
- * Owned by the thread. A request costs one copy in (its bytes may be unaligned) and one copy out. A
- * request that cannot be served is answered with an ERROR that says why; nothing that a peer sends
+ * Owned by the thread. Values in f32 are read where the request has them and written where the
+ * answer takes them; others cost one pass more. A request that cannot be served is answered with an ERROR that says why; nothing that a peer sends
  * ends the thread. An answer that cannot be sent at once is dropped: the peer asks again, and every
  * request may be repeated.
  */
@@ -39,8 +39,8 @@ struct serving {
     struct wire_msg out;
     uint64_t *ids;
     float *floats;
-    uint8_t *packed, *missing;
-    size_t ids_cap, floats_cap, packed_cap, missing_cap;
+    uint8_t *missing;
+    size_t ids_cap, floats_cap, missing_cap;
 };
 /* Serves the request v->in and answers it. */
 void serving_answer(struct serving *v, uint64_t now_ms);

@@ -61,7 +61,9 @@ struct port {
     char endpoint[ENDPOINT_TEXT_MAX];
     zmq_msg_t frame[FRAMES_MAX]; /* of the last message received */
     int frames;                  /* how many of them are open */
-    struct buf header;           /* scratch for sending */
+    zmq_msg_t room;              /* values that are written before they are sent */
+    bool has_room;
+    struct buf header; /* scratch for sending */
     uint64_t malformed;
     uint64_t sent_bytes, received_bytes;
     struct log_limit limited; /* log lines about them */
@@ -254,11 +256,19 @@ static void frames_close(struct port *p) {
     p->frames = 0;
 }
 
+static void room_close(struct port *p) {
+    if (p->has_room) {
+        zmq_msg_close(&p->room);
+        p->has_room = false;
+    }
+}
+
 void port_close(struct port **p) {
     if (*p == NULL) {
         return;
     }
     frames_close(*p);
+    room_close(*p);
     log_limit_end(&(*p)->limited);
     if ((*p)->socket != NULL) {
         ipc_file_remove(*p);
@@ -286,6 +296,16 @@ uint64_t port_received_bytes(const struct port *p) {
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+enum status port_values_room(struct port *p, size_t bytes, void **values) {
+    room_close(p);
+    if (zmq_msg_init_size(&p->room, bytes) != 0) {
+        return fail(ERR_MEMORY, "cannot send %zu bytes to %s: out of memory", bytes, p->endpoint);
+    }
+    p->has_room = true;
+    *values = zmq_msg_data(&p->room);
+    return OK;
+}
+
 /* A message to be sent: all its frames are made before the first is sent. */
 struct parcel {
     zmq_msg_t frame[FRAMES_MAX];
@@ -302,6 +322,19 @@ static enum status parcel_add(const struct port *p, struct parcel *m, const void
         memcpy(zmq_msg_data(frame), data, bytes);
     }
     m->frames++;
+    return OK;
+}
+
+/* Adds the values: a copy, or the frame of port_values_room itself. */
+static enum status parcel_add_values(struct port *p, struct parcel *m, const void *values,
+                                     size_t bytes) {
+    if (!p->has_room || values != zmq_msg_data(&p->room)) {
+        return parcel_add(p, m, values, bytes);
+    }
+    assert(bytes == zmq_msg_size(&p->room));
+    zmq_msg_init(&m->frame[m->frames]);
+    zmq_msg_move(&m->frame[m->frames++], &p->room);
+    p->has_room = false;
     return OK;
 }
 
@@ -356,7 +389,7 @@ enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
         TRY_OUT(parcel_add(p, &parcel, keys, keys_bytes));
     }
     if (values_bytes > 0) {
-        TRY_OUT(parcel_add(p, &parcel, values, values_bytes));
+        TRY_OUT(parcel_add_values(p, &parcel, values, values_bytes));
     }
     status = parcel_send(p, &parcel);
 out:

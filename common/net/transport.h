@@ -37,8 +37,13 @@ enum status port_connect(struct port **p, struct transport *t, const char *endpo
 void port_close(struct port **p);
 const char *port_endpoint(const struct port *p); /* as bound (with the chosen port) or connected */
 
+/* Memory for the values of the next message, so that large ones need not be copied: write all
+ * `bytes` of them there and give the pointer to port_send. It is 8-aligned and the port's; valid
+ * until that port_send, the next port_values_room or port_close. ERR_MEMORY. */
+enum status port_values_room(struct port *p, size_t bytes, void **values);
 /* Never blocks beyond the socket buffer: ERR_AGAIN if the peer's queue is full. peer NULL on a
- * connected port. keys and values are copied. Sends the whole message or nothing. */
+ * connected port. keys and values are copied, unless values are from port_values_room: those are
+ * gone afterwards, sent or not. Sends the whole message or nothing. */
 enum status port_send(struct port *p, const void *peer, size_t peer_bytes,
                       const struct wire_msg *msg, const void *keys, size_t keys_bytes,
                       const void *values, size_t values_bytes);

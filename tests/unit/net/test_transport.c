@@ -397,6 +397,40 @@ static void many_peers(const char *endpoint) {
     transport_destroy(&t);
 }
 
+/* Values written in the port's own memory arrive; a later room replaces one that was not sent. */
+static void test_values_written_in_place(void **state) {
+    (void)state;
+    struct transport *t;
+    struct port *server, *client;
+    struct port_message m;
+    void *room = NULL;
+    assert_int_equal(transport_create(&t, 1), OK);
+    assert_int_equal(port_bind(&server, t, "inproc://room", MESSAGE_MAX), OK);
+    assert_int_equal(port_connect(&client, t, "inproc://room", MESSAGE_MAX), OK);
+    struct wire_msg ask = pushed(1, 100);
+    assert_int_equal(port_values_room(client, 77, &room), OK);
+    assert_int_equal(port_values_room(client, 3000, &room), OK);
+    assert_int_equal((uintptr_t)room % 8, 0);
+    memset(room, 0x5b, 3000);
+    assert_int_equal(port_send(client, NULL, 0, &ask, NULL, 0, "other", 5), OK);
+    assert_int_equal(port_send(client, NULL, 0, &ask, "key", 3, room, 3000), OK);
+    assert_int_equal(port_receive(server, &m, WAIT_MS), OK);
+    assert_int_equal(m.values_bytes, 5);
+    assert_memory_equal(m.values, "other", 5);
+    assert_int_equal(port_receive(server, &m, WAIT_MS), OK);
+    assert_int_equal(m.keys_bytes, 3);
+    assert_int_equal(m.values_bytes, 3000);
+    for (int i = 0; i < 3000; i++) {
+        assert_int_equal(((const uint8_t *)m.values)[i], 0x5b);
+    }
+    assert_int_equal(port_values_room(server, 50, &room), OK); /* its receiver is not there */
+    assert_int_equal(port_send(server, "nobody", 6, &ask, NULL, 0, room, 50), ERR_AGAIN);
+    assert_int_equal(port_values_room(server, 60, &room), OK); /* closing frees it */
+    port_close(&client);
+    port_close(&server);
+    transport_destroy(&t);
+}
+
 static void test_many_peers(void **state) {
     (void)state;
     many_peers("inproc://many");
@@ -417,6 +451,7 @@ int main(void) {
         cmocka_unit_test(test_hostile_peer_is_skipped),
         cmocka_unit_test(test_no_memory_sends_nothing),
         cmocka_unit_test(test_poll_names_the_ready_ports),
+        cmocka_unit_test(test_values_written_in_place),
         cmocka_unit_test(test_many_peers),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
