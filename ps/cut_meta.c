@@ -13,6 +13,8 @@ static void describe_tables(const struct partition *p, struct part_meta *m) {
         t->optimizer = f->config.opt.kind;
         t->state_floats = optimizer_state_floats(f->config.opt.kind, f->config.dim);
         t->row_bytes = table_row_bytes(f->rows.table);
+        t->weights = table_layout(f->rows.table)->weights;
+        t->state = table_layout(f->rows.table)->state;
     }
     m->table_count = p->field_count;
 }

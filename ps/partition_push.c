@@ -15,13 +15,11 @@
 #include "admission.h"
 #include "common/base/log.h"
 #include "eviction.h"
-#include "ps/table/optimizer.h"
 
 #define WRITE_AHEAD 6u
 
 struct push {
     struct partition *p;
-    const struct optimizer_rules *rules;
     const uint32_t *counts;
     const uint64_t *ids;
     const uint32_t *handles; /* NULL: unknown */
@@ -92,8 +90,7 @@ static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t
     row->step += row->step < UINT32_MAX;
     row->last = (uint32_t)d->clock + 1;
     const uint32_t t = f->config.opt.correction == CORRECT_ROW ? row->step : step_of(d->clock + 1);
-    u->rules->apply(&f->config.opt, dim, f->config.opt.lr * d->lr_scale, t, row->data,
-                    row->data + dim, g);
+    table_update(f->rows.table, row, f->config.opt.lr * d->lr_scale, t, g);
 }
 
 static void prefetch_known(const struct table *t, uint32_t handle) {
@@ -276,7 +273,7 @@ static enum status push_new(struct push *u, struct batch_name name, struct ticke
 enum status partition_push(struct partition *p, struct batch_name name, uint64_t fence,
                            uint64_t ticket, const struct key_list *keys, const float *gradients,
                            size_t floats, struct push_result *result) {
-    struct push u = {.p = p, .rules = optimizer_rules_at(cpu_level()), .g = gradients};
+    struct push u = {.p = p, .g = gradients};
     struct ticket *open = tickets_find(&p->tickets, ticket);
     bool fresh = false;
     *result = (struct push_result){0};

@@ -1,9 +1,10 @@
 /* restore.c - fills a partition from a checkpoint of any number of parts (see restore.h).
  *
  * Each overlapping part is read once as a stream; a row is kept if its bucket belongs to this
- * partition. Rows come in file order and take the first slots, so a checkpoint without holes is
- * restored to the slots it was cut from. The domains of the parts, clipped to the buckets of this
- * partition, become its domains; neighbours with equal names merge. */
+ * partition, with its cells converted if they were of other kinds. Rows come in file order and take
+ * the first slots, so a checkpoint without holes is restored to the slots it was cut from. The
+ * domains of the parts, clipped to the buckets of this partition, become its domains; neighbours
+ * with equal names merge. */
 #include "restore.h"
 
 #include <assert.h>
@@ -70,7 +71,7 @@ static enum status restore_check_meta(struct restore *r) {
 /* --- rows ------------------------------------------------------------------------------------- */
 
 static enum status load_row(struct restore *r, const struct field_rows *f, struct store *s,
-                            const uint8_t *record, uint32_t bytes) {
+                            const uint8_t *record, const struct row_layout *from) {
     struct partition *p = r->p;
     const struct part_meta *m = &r->reader.meta;
     const uint64_t id = load_u64(record);
@@ -96,7 +97,7 @@ static enum status load_row(struct restore *r, const struct field_rows *f, struc
                     (unsigned long long)limit);
     }
     const uint64_t before = table_bytes(s->table);
-    TRY(table_load(s->table, record, bytes, &handle));
+    TRY(table_load(s->table, from, record, &handle));
     if (p->spec.parameters_only) {
         table_row(s->table, handle)->last = 0;
     }
@@ -114,8 +115,11 @@ static enum status load_rows(struct restore *r, const struct part_chunk *c) {
     if (s->table == NULL) {
         return OK; /* this partition admits rows at once */
     }
+    const struct row_layout from = c->kind == PART_ROWS
+                                       ? part_row_layout(&r->reader.meta.tables[c->table])
+                                       : row_layout(0, OPT_SGD, CELLS_F32, CELLS_F32);
     for (size_t i = 0; i < c->count; i++) {
-        TRY(load_row(r, f, s, c->data + i * c->row_bytes, c->row_bytes));
+        TRY(load_row(r, f, s, c->data + i * c->row_bytes, &from));
     }
     return OK;
 }

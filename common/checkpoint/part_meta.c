@@ -3,13 +3,15 @@
  * Decoding checks everything, so a decoded META is safe to compute with. */
 #include "part_meta.h"
 
+#include <assert.h>
 #include <string.h>
 #include "common/base/container.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/job/schema.h"
 
-#define META_VERSION 2u
+#define META_VERSION 3u /* with the kinds of cells: only where some are not f32 */
+#define META_F32     2u
 #define META_NO_CUT  1u /* older version, without the id of the cut */
 
 /* The number of an optimizer on disk is its position here + 1. */
@@ -34,16 +36,50 @@ static bool optimizer_from_disk(uint32_t number, enum optimizer_kind *kind) {
     return true;
 }
 
+/* The number of a kind of cells is its position here + 1. */
+static const enum cell_kind disk_kinds[] = {CELLS_F32, CELLS_BF16, CELLS_U8};
+#define DISK_KINDS (sizeof disk_kinds / sizeof disk_kinds[0])
+
+static uint32_t kind_to_disk(enum cell_kind kind) {
+    uint32_t i = 0;
+    while (i < DISK_KINDS && disk_kinds[i] != kind) {
+        i++;
+    }
+    return i + 1;
+}
+
+static bool kind_from_disk(uint32_t number, enum cell_kind *kind) {
+    if (number < 1 || number > DISK_KINDS) {
+        return false;
+    }
+    *kind = disk_kinds[number - 1];
+    return true;
+}
+
+static bool all_f32(const struct part_meta *m) {
+    for (uint32_t i = 0; i < m->table_count; i++) {
+        if (m->tables[i].weights != CELLS_F32 || m->tables[i].state != CELLS_F32) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* --- out -------------------------------------------------------------------------------------- */
 
-static enum status put_table(const struct part_table *t, struct buf *out) {
+static enum status put_table(const struct part_table *t, uint32_t format, struct buf *out) {
     const uint32_t length = (uint32_t)strlen(t->name);
     TRY(buf_put_u32(out, length));
     TRY(buf_put(out, t->name, length));
     TRY(buf_put_u32(out, t->dim));
     TRY(buf_put_u32(out, t->state_floats));
     TRY(buf_put_u32(out, t->row_bytes));
-    return buf_put_u32(out, optimizer_to_disk(t->optimizer));
+    TRY(buf_put_u32(out, optimizer_to_disk(t->optimizer)));
+    if (format < META_VERSION) {
+        return OK;
+    }
+    TRY(buf_put_u32(out, kind_to_disk(t->weights)));
+    return buf_put_u32(out, kind_to_disk(t->state));
 }
 
 static enum status put_domain(const struct part_domain *d, struct buf *out) {
@@ -55,7 +91,9 @@ static enum status put_domain(const struct part_domain *d, struct buf *out) {
 }
 
 enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
-    TRY(buf_put_u32(out, m->cut != 0 ? META_VERSION : META_NO_CUT));
+    const uint32_t format = !all_f32(m) ? META_VERSION : m->cut != 0 ? META_F32 : META_NO_CUT;
+    assert(format < META_VERSION || m->cut != 0);
+    TRY(buf_put_u32(out, format));
     TRY(buf_put_u32(out, m->bucket_begin));
     TRY(buf_put_u32(out, m->bucket_end));
     TRY(buf_put_u64(out, m->dense_begin));
@@ -70,7 +108,7 @@ enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
     TRY(buf_put_u32(out, m->table_count));
     TRY(buf_put_u32(out, m->domain_count));
     for (uint32_t i = 0; i < m->table_count; i++) {
-        TRY(put_table(&m->tables[i], out));
+        TRY(put_table(&m->tables[i], format, out));
     }
     for (uint32_t i = 0; i < m->domain_count; i++) {
         TRY(put_domain(&m->domains[i], out));
@@ -84,7 +122,27 @@ static enum status bad_meta(const char *what) {
     return fail(ERR_CORRUPT, "META of a part: %s", what);
 }
 
-static enum status get_table(struct cursor *c, struct part_table *t) {
+static enum status get_shape(struct cursor *c, uint32_t format, struct part_table *t) {
+    bool good = true;
+    t->dim = cursor_u32(c);
+    t->state_floats = cursor_u32(c);
+    t->row_bytes = cursor_u32(c);
+    good = optimizer_from_disk(cursor_u32(c), &t->optimizer);
+    if (format >= META_VERSION) {
+        good &= kind_from_disk(cursor_u32(c), &t->weights) && t->weights != CELLS_U8;
+        good &= kind_from_disk(cursor_u32(c), &t->state);
+    }
+    if (!good || c->bad || t->dim == 0 || t->dim > DIM_MAX) {
+        return bad_meta("a table has no good dim, optimizer or kinds of cells");
+    }
+    const struct row_layout l = part_row_layout(t);
+    return t->state_floats == optimizer_state_floats(t->optimizer, t->dim) &&
+                   t->row_bytes == l.row_bytes && t->state == l.state
+               ? OK
+               : bad_meta("a table's row length does not follow from dim, optimizer and cells");
+}
+
+static enum status get_table(struct cursor *c, uint32_t format, struct part_table *t) {
     const uint32_t length = cursor_u32(c);
     if (c->bad || length == 0 || length >= FIELD_NAME_MAX) {
         return bad_meta("a table's name has no good length");
@@ -94,18 +152,7 @@ static enum status get_table(struct cursor *c, struct part_table *t) {
         return bad_meta("a table's name is short or has a NUL");
     }
     memcpy(t->name, name, length);
-    t->dim = cursor_u32(c);
-    t->state_floats = cursor_u32(c);
-    t->row_bytes = cursor_u32(c);
-    if (!optimizer_from_disk(cursor_u32(c), &t->optimizer) || c->bad || t->dim == 0 ||
-        t->dim > DIM_MAX) {
-        return bad_meta("a table has no good dim or optimizer");
-    }
-    const uint32_t state = optimizer_state_floats(t->optimizer, t->dim);
-    if (t->state_floats != state || t->row_bytes != part_row_bytes(t->dim, state)) {
-        return bad_meta("a table's row length does not follow from dim and optimizer");
-    }
-    return OK;
+    return get_shape(c, format, t);
 }
 
 static enum status get_domain(struct cursor *c, struct part_domain *d) {
@@ -121,7 +168,7 @@ static enum status get_domain(struct cursor *c, struct part_domain *d) {
 
 /* The minimum length of a record limits the number of records before memory is allocated for them.
  */
-static enum status get_lists(struct cursor *c, struct part_meta *m) {
+static enum status get_lists(struct cursor *c, uint32_t format, struct part_meta *m) {
     const uint32_t tables = cursor_u32(c), domains = cursor_u32(c);
     if (c->bad || tables > FIELDS_MAX || domains == 0 || domains > BUCKETS ||
         cursor_left(c) < (uint64_t)tables * 21 + (uint64_t)domains * 24) {
@@ -130,7 +177,7 @@ static enum status get_lists(struct cursor *c, struct part_meta *m) {
     TRY(mem_array(&m->tables, tables));
     TRY(mem_array(&m->domains, domains));
     for (; m->table_count < tables; m->table_count++) {
-        TRY(get_table(c, &m->tables[m->table_count]));
+        TRY(get_table(c, format, &m->tables[m->table_count]));
     }
     uint32_t bucket = m->bucket_begin;
     while (m->domain_count < domains) {
@@ -162,7 +209,10 @@ static enum status get_all(struct part_meta *m, struct cursor *c) {
         m->dense_state != optimizer_state_floats(m->dense_optimizer, 1)) {
         return bad_meta("ranges or optimizer make no sense");
     }
-    TRY(get_lists(c, m));
+    TRY(get_lists(c, format, m));
+    if (format == META_VERSION && all_f32(m)) {
+        return bad_meta("it has version 3, but no table has other cells than f32");
+    }
     return !c->bad && cursor_left(c) == 0 ? OK : bad_meta("bytes are left over");
 }
 

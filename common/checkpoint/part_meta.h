@@ -4,20 +4,21 @@
 
 #include "common/base/bytes.h"
 #include "common/job/config.h"
+#include "row_cells.h"
 
-/* The record of a row is u64 id, u32 step, u32 last, then f32 w[dim] and state[state_floats],
- * padded to a multiple of 8 bytes. The record of a counter (sightings) is only the header; its step
- * is the count. */
-#define PART_RECORD_HEADER 16u
-static inline uint32_t part_row_bytes(uint32_t dim, uint32_t state_floats) {
-    return (PART_RECORD_HEADER + 4 * (dim + state_floats) + 7) / 8 * 8;
-}
+/* The record of a row is that of row_cells.h. The record of a counter (sightings) is only its
+ * header; its step is the count. */
+#define PART_RECORD_HEADER ROW_HEADER
 
 struct part_table {
     char name[FIELD_NAME_MAX];
     uint32_t dim, state_floats, row_bytes;
     enum optimizer_kind optimizer;
+    enum cell_kind weights, state;
 };
+static inline struct row_layout part_row_layout(const struct part_table *t) {
+    return row_layout(t->dim, t->optimizer, t->weights, t->state);
+}
 struct part_domain {
     uint32_t bucket_begin, bucket_end;
     uint64_t dense_step; /* updates of its dense floats */

@@ -18,8 +18,11 @@ static enum status check_table(const struct scan *s, uint32_t t, const struct pa
         return fail(ERR_CORRUPT, "%s/%s: table '%s' has dim %u; the configuration has dim %u",
                     s->dir, part, table->name, table->dim, s->layout.dim[t]);
     }
-    if (t < s->tables && s->table[t].optimizer != table->optimizer) {
-        return fail(ERR_CORRUPT, "%s/%s: the optimizer of table '%s' differs from the first part's",
+    if (t < s->tables &&
+        (s->table[t].optimizer != table->optimizer || s->table[t].weights != table->weights ||
+         s->table[t].state != table->state)) {
+        return fail(ERR_CORRUPT,
+                    "%s/%s: optimizer or kinds of cells of table '%s' differ from the first part's",
                     s->dir, part, table->name);
     }
     return OK;
@@ -52,6 +55,9 @@ static enum status take_shapes(struct scan *s) {
     if (status == OK) {
         memcpy(s->table, reader.meta.tables, reader.meta.table_count * sizeof s->table[0]);
         s->tables = reader.meta.table_count;
+        for (uint32_t t = 0; t < s->tables; t++) {
+            s->row[t] = part_row_layout(&s->table[t]);
+        }
         s->dense_state = reader.meta.dense_state;
     }
     part_close(&reader);
@@ -197,6 +203,12 @@ double scan_square(const void *floats, size_t n) {
         square += (double)x * (double)x;
     }
     return square;
+}
+
+double scan_row_square(const struct scan *s, uint32_t table, const struct scan_row *row) {
+    float w[DIM_MAX];
+    row_weights_get(&s->row[table], row->cells, w);
+    return scan_square(w, s->row[table].dim);
 }
 
 uint32_t scan_bucket(const struct scan *s, uint32_t slot, uint64_t id) {

@@ -18,6 +18,7 @@ struct scan {
     struct config config;
     struct layout layout;
     struct part_table table[FIELDS_MAX]; /* by slot of manifest.schema */
+    struct row_layout row[FIELDS_MAX];   /* of each table */
     uint32_t tables;
     uint32_t dense_state; /* state vectors beside w */
     uint64_t bytes;       /* of all parts */
@@ -56,17 +57,19 @@ enum status scan_each(const struct scan *s, const struct scan_filter *filter,
  */
 enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filter, uint64_t *rows);
 
-/* One row of a chunk. `floats` is w[dim], then state; it is unaligned, so copy it. */
+/* One row of a chunk. `cells` is what row_cells.h decodes with the table's layout. */
 struct scan_row {
     uint64_t id;
     uint32_t step, last;
-    const uint8_t *floats;
+    const uint8_t *cells;
 };
 static inline struct scan_row scan_row(const struct part_chunk *chunk, size_t i) {
     const uint8_t *at = chunk->data + i * chunk->row_bytes;
     return (struct scan_row){load_u64(at), load_u32(at + 8), load_u32(at + 12),
                              at + PART_RECORD_HEADER};
 }
+/* Sum of the squares of a row's weights. */
+double scan_row_square(const struct scan *s, uint32_t table, const struct scan_row *row);
 /* Sum of the squares of n floats. */
 double scan_square(const void *floats, size_t n);
 /* The bucket of a row of table `slot`. */

@@ -50,6 +50,21 @@ static enum status config_check_decay(const struct config *c) {
     return OK;
 }
 
+/* FTRL computes each weight anew from z: codes of 8 bits there would be weights of 8 bits. */
+static enum status config_check_state(const struct config *c) {
+    for (uint32_t f = 0; f <= c->field_count; f++) {
+        const bool all = f == c->field_count;
+        const struct table_config t = all ? c->table : config_table(c, c->field[f].name);
+        if (t.opt.kind == OPT_FTRL && t.state == CELLS_U8) {
+            return fail(ERR_CONFIG,
+                        "%s%s: optimizer = ftrl excludes state = u8, since its weights follow from "
+                        "its state; expected state = bf16 or f32",
+                        all ? "table" : "field.", all ? "" : c->field[f].name);
+        }
+    }
+    return OK;
+}
+
 enum status config_check(const struct config *c) {
     TRY(config_check_ranges(c));
     if (c->give_up_ms <= c->request_ms) {
@@ -68,6 +83,7 @@ enum status config_check(const struct config *c) {
     }
     TRY(config_check_dims(c));
     TRY(config_check_decay(c));
+    TRY(config_check_state(c));
     if (c->delay != DELAY_NONE && c->model != MODEL_ESMM) {
         return fail(ERR_CONFIG, "model.delay is a choice of model.name = esmm alone; expected "
                                 "model.delay = none with any other model");

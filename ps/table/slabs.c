@@ -27,8 +27,8 @@ static size_t slab_bytes(const struct slabs *s) {
     return (size_t)slab_rows(s) * s->row_bytes;
 }
 
-/* The bytes left unused by rounding up to whole huge pages. They are 0 at 2^18 rows at the latest,
- * because row_bytes is a multiple of 8. */
+/* The bytes left unused by rounding up to whole huge pages. They are 0 at 2^19 rows at the latest,
+ * because row_bytes is a multiple of 4. */
 static size_t slab_waste(const struct slabs *s) {
     return (SLAB_PAGE_BYTES - slab_bytes(s) % SLAB_PAGE_BYTES) % SLAB_PAGE_BYTES;
 }

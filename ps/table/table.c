@@ -15,7 +15,7 @@
 #include "common/checkpoint/part_meta.h"
 #include "common/job/row_initial.h"
 #include "index.h"
-#include "optimizer.h"
+#include "row_update.h"
 #include "slabs.h"
 
 #define FIND_BLOCK 32u
@@ -25,8 +25,10 @@
 struct table {
     struct table_config config;
     uint64_t salt, seed;
-    uint32_t row_bytes;
-    uint32_t state_floats;
+    uint64_t stream; /* of the random bits that round cells */
+    struct row_layout layout;
+    const struct optimizer_rules *rules;
+    bool plain; /* all cells are f32 */
     uint64_t rows;
     struct slabs slabs;
     struct index index;
@@ -51,9 +53,11 @@ enum status table_create(struct table **out, const struct table_config *config, 
     t->config = *config;
     t->salt = salt;
     t->seed = seed;
-    t->state_floats = optimizer_state_floats(config->opt.kind, config->dim);
-    t->row_bytes = part_row_bytes(config->dim, t->state_floats);
-    slabs_init(&t->slabs, t->row_bytes);
+    t->stream = row_stream(seed, salt);
+    t->layout = row_layout(config->dim, config->opt.kind, config->weights, config->state);
+    t->plain = row_layout_plain(&t->layout);
+    t->rules = optimizer_rules_at(cpu_level());
+    slabs_init(&t->slabs, t->layout.row_bytes);
     *out = t;
     return OK;
 }
@@ -89,18 +93,37 @@ enum status table_insert(struct table *t, uint64_t id, uint32_t *handle) {
     struct row *row = table_row(t, *handle);
     const uint32_t dim = t->config.dim;
     *row = (struct row){.id = id};
-    if (dim > 0) {
+    if (dim > 0 && t->plain) {
         row_initial(t->seed, hash_key(t->salt, id), t->config.init_scale, dim, row->data);
         optimizer_state_init(&t->config.opt, dim, row->data, row->data + dim);
+    } else if (dim > 0) {
+        float w[DIM_MAX];
+        row_initial(t->seed, hash_key(t->salt, id), t->config.init_scale, dim, w);
+        row_fresh(&t->layout, &t->config.opt, row_key(t->stream, id, 0), w, row->data);
     }
     return OK;
 }
 
-enum status table_load(struct table *t, const void *record, size_t bytes, uint32_t *handle) {
-    assert(bytes >= t->row_bytes);
+enum status table_load(struct table *t, const struct row_layout *from, const void *record,
+                       uint32_t *handle) {
     TRY(take_slot(t, load_u64(record), handle));
-    memcpy(slot_at(t, *handle), record, t->row_bytes);
+    if (row_layout_equal(from, &t->layout)) {
+        memcpy(slot_at(t, *handle), record, t->layout.row_bytes);
+    } else {
+        row_convert(from, record, &t->layout, slot_at(t, *handle), t->stream);
+    }
     return OK;
+}
+
+void table_update(const struct table *t, struct row *row, float lr, uint32_t rule_step,
+                  const float *g) {
+    const uint32_t dim = t->config.dim;
+    if (t->plain) {
+        t->rules->apply(&t->config.opt, dim, lr, rule_step, row->data, row->data + dim, g);
+        return;
+    }
+    row_update(&t->layout, t->rules, &t->config.opt, lr, rule_step,
+               row_key(t->stream, row->id, row->step), row->data, g);
 }
 
 void table_remove(struct table *t, uint32_t handle) {
@@ -114,7 +137,7 @@ void table_remove(struct table *t, uint32_t handle) {
 
 void table_prefetch(const struct table *t, uint32_t handle) {
     const uint8_t *row = slot_at(t, handle);
-    for (uint32_t at = 0; at < t->row_bytes; at += LINE_BYTES) {
+    for (uint32_t at = 0; at < t->layout.row_bytes; at += LINE_BYTES) {
         __builtin_prefetch(row + at, 1);
     }
 }
@@ -186,7 +209,7 @@ static void prefetch_weights(const struct table *t, uint32_t handle, uint32_t by
 void table_read(const struct table *t, const uint64_t *ids, const uint32_t *handles, size_t n,
                 float *out) {
     const uint32_t dim = t->config.dim;
-    const uint32_t bytes = (uint32_t)sizeof(struct row) + dim * (uint32_t)sizeof(float);
+    const uint32_t bytes = (uint32_t)sizeof(struct row) + t->layout.weight_bytes;
     for (size_t i = 0; i < n && i < READ_AHEAD; i++) {
         prefetch_weights(t, handles[i], bytes);
     }
@@ -197,14 +220,18 @@ void table_read(const struct table *t, const uint64_t *ids, const uint32_t *hand
         if (handles[i] == HANDLE_NONE) {
             row_initial(t->seed, hash_key(t->salt, ids[i]), t->config.init_scale, dim, out);
         } else {
-            memcpy(out, table_row(t, handles[i])->data, dim * sizeof(float));
+            row_weights_get(&t->layout, table_row(t, handles[i])->data, out);
         }
         out += dim;
     }
 }
 
 uint32_t table_row_bytes(const struct table *t) {
-    return t->row_bytes;
+    return t->layout.row_bytes;
+}
+
+const struct row_layout *table_layout(const struct table *t) {
+    return &t->layout;
 }
 
 uint64_t table_rows(const struct table *t) {

@@ -1,9 +1,9 @@
 /* table.h - the rows of one field in one partition: slabs and an index (design D6).
  *
- * A row is one record of a part file (common/checkpoint/part_meta.h), `row_bytes` long. So snapshot
- * and restore copy rows unchanged:
+ * A row is one record of a part file (common/checkpoint/row_cells.h), `row_bytes` long. So a
+ * snapshot copies rows unchanged, and so does a restore if the cells are of the same kinds:
  *
- *     u64 id | u32 step | u32 last | f32 w[dim] | f32 state[state_floats]
+ *     u64 id | u32 step | u32 last | weights | state
  *
  * step = number of updates (0: free slot), last = batch clock of the last update. Rows lie in slabs
  * of huge pages, in order of creation; freed slots are reused. A row is named by its handle (u32,
@@ -22,8 +22,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/job/table_config.h"
 #include "common/base/status.h"
+#include "common/checkpoint/row_cells.h"
+#include "common/job/table_config.h"
 #include "row.h"
 
 struct table; /* opaque outside ps/ */
@@ -49,9 +50,16 @@ void table_read(const struct table *t, const uint64_t *ids, const uint32_t *hand
 /* For the rest of ps/: */
 /* Bytes by which the next insert would raise table_bytes. */
 uint64_t table_grow_bytes(const struct table *t);
-/* Inserts a whole record of a part file (absent id, step > 0) of `bytes` bytes. Bytes beyond
- * row_bytes are left out (a read-only partition keeps no optimizer state). */
-enum status table_load(struct table *t, const void *record, size_t bytes, uint32_t *handle);
+/* Inserts a whole record of a part file (absent id, step > 0) with the layout `from`, of the same
+ * dim. Cells of other kinds than the table's are converted. The state is left out if the table has
+ * none (a read-only partition); else both have the same rule. */
+enum status table_load(struct table *t, const struct row_layout *from, const void *record,
+                       uint32_t *handle);
+/* Applies one gradient g[dim] to a row whose step has been raised already. lr: after warm-up; t of
+ * the rule (optimizer.h). */
+void table_update(const struct table *t, struct row *row, float lr, uint32_t rule_step,
+                  const float *g);
+const struct row_layout *table_layout(const struct table *t);
 /* Prefetches the cache lines of a row for writing. */
 void table_prefetch(const struct table *t, uint32_t handle);
 

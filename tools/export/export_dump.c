@@ -16,34 +16,44 @@
 #include "export_rows.h"
 #include "tools/common/field_report.h"
 
+/* The fields of a row's state, as its cells are: codes and their scale are a field each. */
+static void state_type(const struct row_layout *l, uint32_t floats, char *out, size_t bytes) {
+    if (floats > 0 && l->state != CELLS_U8) {
+        snprintf(out, bytes, ", ('state', '%s', (%u,))", l->state == CELLS_F32 ? "<f4" : "<u2",
+                 floats);
+        return;
+    }
+    for (uint32_t k = 0, at = 0; k < l->vectors; k++) {
+        at += (uint32_t)snprintf(out + at, bytes - at,
+                                 ", ('scale%u', 'u1'), ('code%u', 'u1', (%u,))", k, k, l->dim);
+    }
+}
+
 static void record_type(const struct scan *scan, uint32_t slot, uint32_t kind, char *out,
                         size_t bytes) {
-    const struct part_table *t = &scan->table[slot];
-    char state[48] = "";
+    const struct row_layout *l = &scan->row[slot];
+    char state[128] = "";
     if (kind == SCAN_SIGHTINGS) {
         snprintf(out, bytes, "[('id', '<u8'), ('sightings', '<u4'), ('last', '<u4')]");
         return;
     }
-    if (t->state_floats > 0) {
-        snprintf(state, sizeof state, ", ('state', '<f4', (%u,))", t->state_floats);
-    }
+    state_type(l, scan->table[slot].state_floats, state, sizeof state);
     snprintf(out, bytes,
              "[('id', '<u8'), ('step', '<u4'), ('last', '<u4'), "
-             "('w', '<f4', (%u,))%s]",
-             t->dim, state);
+             "('w', '%s', (%u,))%s]",
+             l->weights == CELLS_F32 ? "<f4" : "<u2", l->dim, state);
 }
 
 static enum status dump_records(const struct scan *scan, uint32_t slot, uint32_t kind,
                                 const char *folder, const char *name, size_t window_bytes) {
-    const struct part_table *t = &scan->table[slot];
-    const size_t floats = kind == SCAN_ROWS ? t->dim + t->state_floats : 0;
+    const size_t cells = kind == SCAN_ROWS ? scan->row[slot].cell_bytes : 0;
     char type[256], path[PATH_BYTES_MAX];
     struct row_order order = {0};
     record_type(scan, slot, kind, type, sizeof type);
     TRY(path_join(path, folder, name));
     TRY(row_order_init(&order, scan, slot, kind));
     const enum status status =
-        row_order_write(&order, path, type, 0, 0, PART_RECORD_HEADER + 4 * floats, window_bytes);
+        row_order_write(&order, path, type, PART_RECORD_HEADER + cells, window_bytes);
     row_order_fini(&order);
     return status;
 }

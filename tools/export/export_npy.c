@@ -7,7 +7,6 @@
 static enum status npy_table(const struct scan *scan, uint32_t slot, const char *dir,
                              size_t window_bytes, uint64_t *rows) {
     char folder[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
-    const uint32_t dim = scan->layout.dim[slot];
     struct row_order order = {0};
     enum status status = OK;
     TRY(export_folder(scan, slot, dir, folder));
@@ -16,8 +15,7 @@ static enum status npy_table(const struct scan *scan, uint32_t slot, const char 
     TRY_OUT(path_join(path, folder, "ids.npy"));
     TRY_OUT(npy_write_file(path, "'<u8'", 8, order.ids, rows, 1));
     TRY_OUT(path_join(path, folder, "emb.npy"));
-    TRY_OUT(row_order_write(&order, path, "'<f4'", dim, PART_RECORD_HEADER, 4 * (size_t)dim,
-                            window_bytes));
+    TRY_OUT(row_order_write_weights(&order, path, window_bytes));
     TRY_OUT(file_sync_dir(folder));
 out:
     row_order_fini(&order);

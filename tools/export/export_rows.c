@@ -115,7 +115,8 @@ static uint64_t rank_of(const struct row_order *o, uint64_t id) {
 
 struct window {
     const struct row_order *order;
-    size_t from, bytes;  /* range of bytes in each record */
+    size_t bytes;        /* of each row */
+    bool weights;        /* decoded weights; else the record */
     uint64_t begin, end; /* range of ranks */
     uint64_t filled;
     uint8_t *data;
@@ -123,23 +124,29 @@ struct window {
 
 static enum status fill_window(void *arg, const struct part_chunk *chunk) {
     struct window *w = arg;
-    assert(w->from + w->bytes <= chunk->row_bytes);
+    const struct row_layout *l = &w->order->scan->row[w->order->slot];
+    assert(w->weights || w->bytes <= chunk->row_bytes);
     for (size_t i = 0; i < chunk->count; i++) {
         const uint8_t *record = chunk->data + i * chunk->row_bytes;
         const uint64_t rank = rank_of(w->order, load_u64(record));
         if (rank >= w->begin && rank < w->end) {
-            memcpy(w->data + (rank - w->begin) * w->bytes, record + w->from, w->bytes);
+            uint8_t *at = w->data + (rank - w->begin) * w->bytes;
+            if (w->weights) {
+                row_weights_get(l, record + ROW_HEADER, (float *)(void *)at);
+            } else {
+                memcpy(at, record, w->bytes);
+            }
             w->filled++;
         }
     }
     return OK;
 }
 
-enum status row_order_write(const struct row_order *o, const char *path, const char *type,
-                            uint32_t columns, size_t from, size_t bytes, size_t window_bytes) {
+static enum status write_windows(const struct row_order *o, const char *path, const char *type,
+                                 uint32_t columns, size_t bytes, size_t window_bytes) {
     const struct scan_filter filter = scan_table(o->kind, (int)o->slot);
     const uint64_t shape[] = {o->count, columns};
-    struct window w = {.order = o, .from = from, .bytes = bytes};
+    struct window w = {.order = o, .bytes = bytes, .weights = columns > 0};
     struct npy npy = {.file = FILE_CLOSED};
     uint64_t rows = window_bytes / bytes;
     enum status status = OK;
@@ -163,4 +170,15 @@ out:
     npy_abort(&npy);
     mem_free(&w.data);
     return status;
+}
+
+enum status row_order_write(const struct row_order *o, const char *path, const char *type,
+                            size_t bytes, size_t window_bytes) {
+    return write_windows(o, path, type, 0, bytes, window_bytes);
+}
+
+enum status row_order_write_weights(const struct row_order *o, const char *path,
+                                    size_t window_bytes) {
+    const uint32_t dim = o->scan->table[o->slot].dim;
+    return write_windows(o, path, "'<f4'", dim, dim * sizeof(float), window_bytes);
 }

@@ -24,11 +24,13 @@ enum status row_order_init(struct row_order *o, const struct scan *scan, uint32_
                            uint32_t kind);
 void row_order_fini(struct row_order *o);
 
-/* Writes bytes [from, from + bytes) of every row's record, in order, as an npy file of `type`. The
- * shape is [count, columns], or [count] if columns is 0. Memory: window_bytes, but at least one
- * row. */
+/* Writes the first `bytes` bytes of every record, in order, as an npy file of `type` with the shape
+ * [count]. Memory: window_bytes, but at least one row. */
 enum status row_order_write(const struct row_order *o, const char *path, const char *type,
-                            uint32_t columns, size_t from, size_t bytes, size_t window_bytes);
+                            size_t bytes, size_t window_bytes);
+/* The same of every row's weights, decoded to f32: shape [count, dim]. */
+enum status row_order_write_weights(const struct row_order *o, const char *path,
+                                    size_t window_bytes);
 
 /* Sorts in place, without additional memory. */
 void sort_ids(uint64_t *ids, size_t n);

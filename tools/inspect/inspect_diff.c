@@ -13,7 +13,8 @@
  * floats, and inspection is rare.
  *
  * A row that both have is in one of three classes: `changed` (a weight differs), `touched` (the
- * weights are equal, but a counter or the optimizer's state differs), or the same.
+ * weights are equal, but a counter or the optimizer's state differs), or the same. Weights are
+ * compared as numbers, whatever cells hold them; state only where both have the same kind of cells.
  */
 #include "inspect_diff.h"
 
@@ -37,12 +38,13 @@ static void compare_floats(struct figures *f, const uint8_t *x, const uint8_t *y
     f->values += n;
 }
 
-/* Returns a hash of everything in a record except id and weights. */
-static uint64_t rest_of(const struct scan_row *row, const struct part_table *t) {
+/* Returns a hash of everything in a record except id and weights; without the state where the other
+ * checkpoint has it as cells of another kind. */
+static uint64_t rest_of(const struct scan_row *row, const struct row_layout *l,
+                        const struct figures *f) {
     const uint64_t counters = (uint64_t)row->step << 32 | row->last;
-    const uint64_t state = t->state_floats == 0
-                               ? 0
-                               : hash_bytes(row->floats + 4 * t->dim, 4 * (size_t)t->state_floats);
+    const size_t bytes = f->state_differs ? 0 : l->cell_bytes - l->weight_bytes;
+    const uint64_t state = bytes == 0 ? 0 : hash_bytes(row->cells + l->weight_bytes, bytes);
     return rng_mix(counters ^ rng_mix(state));
 }
 
@@ -124,7 +126,7 @@ static uint32_t held_find(const struct held *h, uint64_t id, uint64_t *at) {
 
 static enum status hold_chunk(void *arg, const struct part_chunk *chunk) {
     struct diff *d = arg;
-    const struct part_table *t = &d->a->table[chunk->table];
+    const struct row_layout *l = &d->a->row[chunk->table];
     struct held *h = &d->held[chunk->table];
     for (size_t i = 0; i < chunk->count; i++) {
         const struct scan_row row = scan_row(chunk, i);
@@ -134,13 +136,15 @@ static enum status hold_chunk(void *arg, const struct part_chunk *chunk) {
             continue;
         }
         if (held_find(h, row.id, &at) != 0 || h->count == h->cap) {
-            return fail(ERR_CORRUPT, "%s: table '%s' holds id %llu twice", d->a->dir, t->name,
-                        (unsigned long long)row.id);
+            return fail(ERR_CORRUPT, "%s: table '%s' holds id %llu twice", d->a->dir,
+                        d->a->table[chunk->table].name, (unsigned long long)row.id);
         }
         uint8_t *record = h->records + h->count * h->stride;
         store_u64(record, row.id);
-        store_u64(record + 8, rest_of(&row, t));
-        memcpy(record + 16, row.floats, 4 * (size_t)t->dim);
+        store_u64(record + 8, rest_of(&row, l, &d->figures[chunk->table]));
+        float w[DIM_MAX];
+        row_weights_get(l, row.cells, w);
+        memcpy(record + 16, w, 4 * (size_t)l->dim);
         h->index[at] = (uint32_t)++h->count;
     }
     return OK;
@@ -148,7 +152,7 @@ static enum status hold_chunk(void *arg, const struct part_chunk *chunk) {
 
 /* --- comparing -------------------------------------------------------------------------------- */
 
-static void compare_row(struct diff *d, uint32_t table, const struct part_table *t,
+static void compare_row(struct diff *d, uint32_t table, const struct row_layout *l,
                         const struct scan_row *row) {
     struct figures *f = &d->figures[table];
     struct held *h = &d->held[table];
@@ -163,10 +167,12 @@ static void compare_row(struct diff *d, uint32_t table, const struct part_table 
     h->seen[position - 1] = 1;
     f->both++;
     if (!f->shapes_differ) {
-        compare_floats(f, record + 16, row->floats, t->dim, &changed);
+        float w[DIM_MAX];
+        row_weights_get(l, row->cells, w);
+        compare_floats(f, record + 16, (const uint8_t *)w, l->dim, &changed);
     }
     f->changed += changed;
-    f->touched += !changed && load_u64(record + 8) != rest_of(row, t);
+    f->touched += !changed && load_u64(record + 8) != rest_of(row, l, f);
 }
 
 static enum status compare_chunk(void *arg, const struct part_chunk *chunk) {
@@ -176,7 +182,7 @@ static enum status compare_chunk(void *arg, const struct part_chunk *chunk) {
         const struct scan_row row = scan_row(chunk, i);
         const uint32_t bucket = scan_bucket(d->b, chunk->table, row.id);
         if (bucket >= d->begin && bucket < d->end) {
-            compare_row(d, table, &d->b->table[chunk->table], &row);
+            compare_row(d, table, &d->b->row[chunk->table], &row);
         }
     }
     return OK;
@@ -209,6 +215,7 @@ static void join_tables(struct diff *d) {
         d->name[d->slot_of_b[t]] = d->b->table[t].name;
         if (slot >= 0) {
             d->figures[slot].shapes_differ = d->a->table[slot].dim != d->b->table[t].dim;
+            d->figures[slot].state_differs = d->a->table[slot].state != d->b->table[t].state;
         }
     }
 }

@@ -9,6 +9,7 @@ struct figures {
     double max_abs, sum_abs;
     uint64_t values; /* values that were compared */
     bool shapes_differ;
+    bool state_differs; /* the state is kept as other kinds of cells: it is not compared */
 };
 
 /* Rows of one table of `a` in the current range. */

@@ -3,7 +3,8 @@
 #include "common/base/json.h"
 
 static bool figures_equal(const struct figures *f) {
-    return f->only_a == 0 && f->only_b == 0 && f->changed == 0 && f->touched == 0;
+    return f->only_a == 0 && f->only_b == 0 && f->changed == 0 && f->touched == 0 &&
+           !f->state_differs;
 }
 
 static bool all_equal(const struct diff *d) {
@@ -25,11 +26,12 @@ static double mean_abs(const struct figures *f) {
 }
 
 static enum status diff_table(const struct figures *f, const char *name, struct buf *out) {
-    return buf_printf(out, "%-20s %12llu %12llu %12llu %12llu %12llu %12.5g %12.5g%s\n", name,
+    return buf_printf(out, "%-20s %12llu %12llu %12llu %12llu %12llu %12.5g %12.5g%s%s\n", name,
                       (unsigned long long)f->only_a, (unsigned long long)f->only_b,
                       (unsigned long long)f->both, (unsigned long long)f->changed,
                       (unsigned long long)f->touched, f->max_abs, mean_abs(f),
-                      f->shapes_differ ? "  dims differ" : "");
+                      f->shapes_differ ? "  dims differ" : "",
+                      f->state_differs ? "  state of other cells, not compared" : "");
 }
 
 static const char *array_state(const struct figures *f) {
@@ -78,6 +80,7 @@ enum status diff_json(const struct diff *d, struct buf *out) {
         json_u64(&j, "changed", f->changed);
         json_u64(&j, "touched", f->touched);
         json_bool(&j, "dims_differ", f->shapes_differ);
+        json_bool(&j, "state_differs", f->state_differs);
         json_f64(&j, "max_abs", f->max_abs);
         json_f64(&j, "mean_abs", mean_abs(f));
         json_close(&j);

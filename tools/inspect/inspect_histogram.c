@@ -33,10 +33,9 @@ static uint32_t bin_of(double value, int low, uint32_t bins) {
 static enum status histogram_chunk(void *arg, const struct part_chunk *chunk) {
     struct histograms *h = arg;
     struct histogram *t = &h->table[chunk->table];
-    const uint32_t dim = h->scan->table[chunk->table].dim;
     for (size_t i = 0; i < chunk->count; i++) {
         const struct scan_row row = scan_row(chunk, i);
-        t->norm[bin_of(sqrt(scan_square(row.floats, dim)), NORM_LOW, NORM_BINS)]++;
+        t->norm[bin_of(sqrt(scan_row_square(h->scan, chunk->table, &row)), NORM_LOW, NORM_BINS)]++;
         t->step[bin_of(row.step, 0, STEP_BINS)]++;
     }
     return OK;

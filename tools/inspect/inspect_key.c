@@ -63,7 +63,8 @@ static enum status seek_key(void *arg, const struct part_chunk *chunk) {
         v->found = true;
         v->step = row.step;
         v->last = row.last;
-        memcpy(v->floats, row.floats, 4 * (size_t)(t->dim + t->state_floats));
+        row_weights_get(&v->scan->row[v->slot], row.cells, v->floats);
+        row_state_get(&v->scan->row[v->slot], row.cells, v->floats + t->dim);
     }
     return OK;
 }
@@ -88,6 +89,8 @@ static enum status json_key(const struct key_view *v, struct buf *out) {
     json_u64(&j, "step", v->step);
     json_u64(&j, "last", v->last);
     json_f64(&j, "norm", sqrt(scan_square(v->floats, t->dim)));
+    json_str(&j, "weights", cell_kind_name(t->weights));
+    json_str(&j, "state_cells", cell_kind_name(t->state));
     json_floats(&j, "w", v->floats, t->dim);
     json_floats(&j, "state", v->floats + t->dim, v->found ? t->state_floats : 0);
     return json_end(&j);

@@ -36,10 +36,9 @@ static enum status add_chunk(void *arg, const struct part_chunk *chunk) {
         t->sightings += chunk->count;
         return OK;
     }
-    const uint32_t dim = s->scan->table[chunk->table].dim;
     for (size_t i = 0; i < chunk->count; i++) {
         const struct scan_row row = scan_row(chunk, i);
-        const double square = scan_square(row.floats, dim);
+        const double square = scan_row_square(s->scan, chunk->table, &row);
         const double norm = sqrt(square);
         t->square += square;
         t->norms += norm;
@@ -118,11 +117,16 @@ static enum status summary_table(const struct summary *s, uint32_t slot, struct 
     const struct part_table *p = &s->scan->table[slot];
     const struct table_sums *t = &s->table[slot];
     const bool user = slot < s->scan->layout.user_fields;
+    char cells[48] = "";
+    if (!row_layout_plain(&s->scan->row[slot])) {
+        snprintf(cells, sizeof cells, "  weights %s, state %s, %u bytes a row",
+                 cell_kind_name(p->weights), cell_kind_name(p->state), p->row_bytes);
+    }
     return buf_printf(
-        out, "%-20s %-4s %4u  %-16s %12llu %14llu %12llu %12.5g %12.5g %12.5g %12llu\n", p->name,
+        out, "%-20s %-4s %4u  %-16s %12llu %14llu %12llu %12.5g %12.5g %12.5g %12llu%s\n", p->name,
         user ? "user" : "item", p->dim, optimizer_name(p->optimizer), (unsigned long long)t->rows,
         (unsigned long long)(t->rows * p->row_bytes), (unsigned long long)t->updates,
-        sqrt(t->square), mean_norm(t), t->norm_max, (unsigned long long)t->sightings);
+        sqrt(t->square), mean_norm(t), t->norm_max, (unsigned long long)t->sightings, cells);
 }
 
 /* Reports how texts became ids, as far as that is known. */
@@ -197,6 +201,8 @@ static void json_table(const struct summary *s, uint32_t slot, struct json *j) {
     json_str(j, "optimizer", optimizer_name(p->optimizer));
     json_u64(j, "rows", t->rows);
     json_u64(j, "row_bytes", p->row_bytes);
+    json_str(j, "weights", cell_kind_name(p->weights));
+    json_str(j, "state", cell_kind_name(p->state));
     json_u64(j, "bytes", t->rows * p->row_bytes);
     json_u64(j, "updates", t->updates);
     json_f64(j, "norm", sqrt(t->square));

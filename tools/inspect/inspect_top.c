@@ -68,11 +68,10 @@ static void top_offer(struct top *t, const struct top_row *row) {
 
 static enum status top_chunk(void *arg, const struct part_chunk *chunk) {
     struct top *t = arg;
-    const uint32_t dim = t->scan->table[chunk->table].dim;
     for (size_t i = 0; i < chunk->count; i++) {
         const struct scan_row row = scan_row(chunk, i);
         struct top_row r = {.id = row.id, .slot = chunk->table, .step = row.step, .last = row.last};
-        r.norm = sqrt(scan_square(row.floats, dim));
+        r.norm = sqrt(scan_row_square(t->scan, chunk->table, &row));
         r.value = t->by_count ? row.step : r.norm;
         top_offer(t, &r);
     }
