@@ -13,4 +13,4 @@ commit=$(git -C "$repository" log -1 --format='%h of %cs' 2>/dev/null || echo 'u
 if [ -n "$(git -C "$repository" status --porcelain --untracked-files=no 2>/dev/null)" ]; then
     commit="$commit, changed"
 fi
-echo "Made on: $(nproc) cores of ${cpu:-an unknown CPU}; ${kernel:+$kernel; }$("$1" version) ($commit)."
+echo "Made on: $(nproc) cores of ${cpu:-an unknown CPU}; ${kernel:+$kernel; }$("$1" version | head -n 1) ($commit)."

@@ -7,6 +7,9 @@ BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler l
     libzmq3-dev libopenblas-pthread-dev liblz4-dev libxxhash-dev libinih-dev)
 TEST_PACKAGES=(libcmocka-dev libopenblas0-serial libopenblas0-openmp openssh-server openssh-client
     iproute2 procps python3 clang-format)
+# For a build for AArch64; scripts/sysroot.sh has the libraries.
+CROSS_PACKAGES=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross cmake ninja-build pkg-config
+    protobuf-c-compiler qemu-user)
 BENCH_PACKAGES=(python3)
 
 # install_packages PACKAGE...: apt, with sudo only when needed; says what it installs.

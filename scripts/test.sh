@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds and passes the tests. From a fresh Debian 12 with git and a shell:
 #
-#     scripts/test.sh [--preset release|no-avx512|debug|asan-ubsan|tsan|coverage] [--unit] [ctest option...]
+#     scripts/test.sh [--preset release|debug|asan-ubsan|tsan|coverage|aarch64] [--unit] [ctest option...]
 #
 # Installs what is missing, builds with warnings as errors, runs ctest. Skipped tests are listed with
 # the reason they gave. Without --preset all that a change must pass: the release build with every
 # test, the unit tests under asan-ubsan, and those of threads under tsan. With --preset that build
-# alone: --unit leaves the system tests out, ctest options select (-R test_queue). no-avx512: as on a
-# CPU without it, so that OpenBLAS multiplies; with OPENBLAS_CORETYPE=Haswell, as on one with AVX2.
+# alone: --unit leaves the system tests out, ctest options select (-R test_queue). As on a CPU with AVX2
+# only: ESMM_CPU=avx2 OPENBLAS_CORETYPE=Haswell scripts/test.sh --preset release; with SSE4.2 only:
+# ESMM_CPU=base OPENBLAS_CORETYPE=Nehalem. aarch64: built for AArch64 and run under qemu.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
@@ -39,9 +40,14 @@ run() {
     return "$status"
 }
 
-install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+if [ "$preset" = aarch64 ]; then
+    install_packages "${CROSS_PACKAGES[@]}"
+    scripts/sysroot.sh build/sysroot-aarch64
+else
+    install_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+fi
 build_preset "${preset:-release}" all -DESMM_WERROR=ON
-cmake --build --preset "${preset:-release}" --target benches >/dev/null
+[ "$preset" = aarch64 ] || cmake --build --preset "${preset:-release}" --target benches >/dev/null
 if [ -n "$preset" ] || [ $# -gt 0 ] || [ ${#unit[@]} -gt 0 ]; then
     run "${preset:-release}" "${unit[@]}" "$@"
     exit

@@ -11,6 +11,7 @@
 #include "common/job/config.h"
 #include "common/base/thread.h"
 #include "tools/common/tools.h"
+#include "worker/kernel/kernel.h"
 
 static enum status config_print(void *line) {
     struct buf text = BUF_EMPTY;
@@ -39,7 +40,19 @@ static void print_commands(FILE *out) {
     for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     }
-    fprintf(out, "  %-9s %s\n", "--version", "the program's version");
+    fprintf(out, "  %-9s %s\n", "--version",
+            "the program's version, and what it computes with here");
+}
+
+/* The first line alone is the version: launchers compare it. */
+static void print_version(void) {
+    const struct kernel_set have = kernel_here();
+    char cpu[CPU_TEXT_MAX];
+    cpu_describe(cpu);
+    printf("esmm %s\nCPU: %s\nkernels: blas%s%s%s%s\n", ESMM_VERSION, cpu,
+           have.neon != NULL ? ", neon" : "", have.avx2 != NULL ? ", avx2" : "",
+           have.avx512 != NULL ? ", avx512" : "",
+           have.avx512_bf16 != NULL ? ", avx512 for bf16" : "");
 }
 
 static const struct command *find_command(const char *name) {
@@ -59,7 +72,7 @@ static enum status main_run(const struct command *c, int argc, char **argv, int 
         return command_run(c, argc, argv, stdout, exit_code);
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
-        printf("esmm %s\n", ESMM_VERSION);
+        print_version();
         return OK;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0 || strcmp(name, "-h") == 0) {

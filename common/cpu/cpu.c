@@ -37,30 +37,30 @@ enum saved { SAVES_NOTHING = 0, SAVES_YMM = 0x6, SAVES_ZMM = 0xe6 }; /* bits of 
 
 /* Place i of the list is bit i of a set. */
 static const struct feature {
-    const char *name;
+    const char *name, *flag; /* flag: in /proc/cpuinfo */
     enum cpu_level level;
     enum word word;
     uint32_t bit, saved;
-} features[] = {{"SSE3", CPU_BASE, LEAF_1_C, 0, SAVES_NOTHING},
-                {"SSSE3", CPU_BASE, LEAF_1_C, 9, SAVES_NOTHING},
-                {"CMPXCHG16B", CPU_BASE, LEAF_1_C, 13, SAVES_NOTHING},
-                {"SSE4.1", CPU_BASE, LEAF_1_C, 19, SAVES_NOTHING},
-                {"SSE4.2", CPU_BASE, LEAF_1_C, 20, SAVES_NOTHING},
-                {"POPCNT", CPU_BASE, LEAF_1_C, 23, SAVES_NOTHING},
-                {"LAHF", CPU_BASE, LEAF_EXTENDED_C, 0, SAVES_NOTHING},
-                {"FMA", CPU_AVX2, LEAF_1_C, 12, SAVES_YMM},
-                {"MOVBE", CPU_AVX2, LEAF_1_C, 22, SAVES_NOTHING},
-                {"AVX", CPU_AVX2, LEAF_1_C, 28, SAVES_YMM},
-                {"F16C", CPU_AVX2, LEAF_1_C, 29, SAVES_YMM},
-                {"BMI1", CPU_AVX2, LEAF_7_B, 3, SAVES_NOTHING},
-                {"AVX2", CPU_AVX2, LEAF_7_B, 5, SAVES_YMM},
-                {"BMI2", CPU_AVX2, LEAF_7_B, 8, SAVES_NOTHING},
-                {"LZCNT", CPU_AVX2, LEAF_EXTENDED_C, 5, SAVES_NOTHING},
-                {"AVX512F", CPU_AVX512, LEAF_7_B, 16, SAVES_ZMM},
-                {"AVX512DQ", CPU_AVX512, LEAF_7_B, 17, SAVES_ZMM},
-                {"AVX512CD", CPU_AVX512, LEAF_7_B, 28, SAVES_ZMM},
-                {"AVX512BW", CPU_AVX512, LEAF_7_B, 30, SAVES_ZMM},
-                {"AVX512VL", CPU_AVX512, LEAF_7_B, 31, SAVES_ZMM}};
+} features[] = {{"SSE3", "pni", CPU_BASE, LEAF_1_C, 0, SAVES_NOTHING},
+                {"SSSE3", "ssse3", CPU_BASE, LEAF_1_C, 9, SAVES_NOTHING},
+                {"CMPXCHG16B", "cx16", CPU_BASE, LEAF_1_C, 13, SAVES_NOTHING},
+                {"SSE4.1", "sse4_1", CPU_BASE, LEAF_1_C, 19, SAVES_NOTHING},
+                {"SSE4.2", "sse4_2", CPU_BASE, LEAF_1_C, 20, SAVES_NOTHING},
+                {"POPCNT", "popcnt", CPU_BASE, LEAF_1_C, 23, SAVES_NOTHING},
+                {"LAHF", "lahf_lm", CPU_BASE, LEAF_EXTENDED_C, 0, SAVES_NOTHING},
+                {"FMA", "fma", CPU_AVX2, LEAF_1_C, 12, SAVES_YMM},
+                {"MOVBE", "movbe", CPU_AVX2, LEAF_1_C, 22, SAVES_NOTHING},
+                {"AVX", "avx", CPU_AVX2, LEAF_1_C, 28, SAVES_YMM},
+                {"F16C", "f16c", CPU_AVX2, LEAF_1_C, 29, SAVES_YMM},
+                {"BMI1", "bmi1", CPU_AVX2, LEAF_7_B, 3, SAVES_NOTHING},
+                {"AVX2", "avx2", CPU_AVX2, LEAF_7_B, 5, SAVES_YMM},
+                {"BMI2", "bmi2", CPU_AVX2, LEAF_7_B, 8, SAVES_NOTHING},
+                {"LZCNT", "abm", CPU_AVX2, LEAF_EXTENDED_C, 5, SAVES_NOTHING},
+                {"AVX512F", "avx512f", CPU_AVX512, LEAF_7_B, 16, SAVES_ZMM},
+                {"AVX512DQ", "avx512dq", CPU_AVX512, LEAF_7_B, 17, SAVES_ZMM},
+                {"AVX512CD", "avx512cd", CPU_AVX512, LEAF_7_B, 28, SAVES_ZMM},
+                {"AVX512BW", "avx512bw", CPU_AVX512, LEAF_7_B, 30, SAVES_ZMM},
+                {"AVX512VL", "avx512vl", CPU_AVX512, LEAF_7_B, 31, SAVES_ZMM}};
 
 #if defined(__x86_64__)
 static uint32_t saved_registers(uint32_t leaf_1_c) {
@@ -164,17 +164,25 @@ bool cpu_has_bf16(void) {
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-static void name_missing(uint32_t set, enum cpu_level level, char *out, size_t room) {
-    const uint32_t lacks = cpu_features_of(level) & ~set;
+/* The names, or flags, of a set, with `between` between them. */
+static void list_features(uint32_t set, bool flags, const char *between, char *out, size_t room) {
     size_t at = 0;
     out[0] = '\0';
     for (size_t i = 0; i < LENGTH(features); i++) {
-        if ((lacks >> i & 1u) && at < room) {
-            const int n =
-                snprintf(out + at, room - at, "%s%s", at > 0 ? ", " : "", features[i].name);
+        if ((set >> i & 1u) && at < room) {
+            const int n = snprintf(out + at, room - at, "%s%s", at > 0 ? between : "",
+                                   flags ? features[i].flag : features[i].name);
             at += n > 0 ? (size_t)n : 0;
         }
     }
+}
+
+static void name_missing(uint32_t set, enum cpu_level level, char *out, size_t room) {
+    list_features(cpu_features_of(level) & ~set, false, ", ", out, room);
+}
+
+void cpu_flags(enum cpu_level level, char out[CPU_TEXT_MAX]) {
+    list_features(cpu_features_of(level), true, " ", out, CPU_TEXT_MAX);
 }
 
 bool cpu_check_of(uint32_t set, enum cpu_level floor, const char *cap, char problem[CPU_TEXT_MAX]) {

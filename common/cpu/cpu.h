@@ -24,12 +24,17 @@
 /* In ascending order; an architecture has those from CPU_LOWEST to CPU_HIGHEST. */
 enum cpu_level { CPU_NEON, CPU_BASE, CPU_AVX2, CPU_AVX512 };
 
+/* CPU_MACHINE: what `uname -m` says there. */
 #if defined(__x86_64__)
+#define CPU_MACHINE "x86_64"
 #define CPU_LOWEST  CPU_BASE
 #define CPU_HIGHEST CPU_AVX512
-#else
+#elif defined(__aarch64__)
+#define CPU_MACHINE "aarch64"
 #define CPU_LOWEST  CPU_NEON
 #define CPU_HIGHEST CPU_NEON
+#else
+#error "which CPU is this? See common/cpu"
 #endif
 
 #define CPU_TEXT_MAX 256
@@ -50,6 +55,8 @@ extern const enum cpu_level cpu_floor;
 bool cpu_check(char problem[CPU_TEXT_MAX]);
 /* "avx512", or "avx2 (ESMM_CPU; the CPU has avx512)". */
 void cpu_describe(char out[CPU_TEXT_MAX]);
+/* The instruction sets of a level as /proc/cpuinfo names them, with blanks between. */
+void cpu_flags(enum cpu_level level, char out[CPU_TEXT_MAX]);
 
 /* --- the same for any CPU, for tests ---------------------------------------------------------- */
 

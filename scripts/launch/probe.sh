@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # probe.sh - what `esmm train --hostfile` asks a host before it starts anything there, and at the end.
 # The program carries this text. It runs on the host, read from standard input by
-# `sh -s -- QUESTION ARGUMENT...`, so it is plain POSIX shell and needs nothing but cksum. Answers are
-# lines:
+# `sh -s -- QUESTION ARGUMENT...`, so it is plain POSIX shell and needs nothing but cksum. ESMM_CPUINFO
+# names another file than /proc/cpuinfo, for tests. Answers are lines:
 #
 #     problem TEXT       something that would make the job fail
 #     data CKSUM         of the manifests of the data directories
@@ -13,15 +13,37 @@ problem() {
     printf 'problem %s\n' "$*"
 }
 
-check_program() { # PROGRAM VERSION
+# What the CPU lacks of FLAGS, each named as in /proc/cpuinfo. Nothing if that file does not tell.
+lacks() { # FLAG...
+    have=$(sed -n 's/^flags[^:]*:\(.*\)/\1 /p' "${ESMM_CPUINFO:-/proc/cpuinfo}" 2>/dev/null | head -n 1)
+    for flag in "$@"; do
+        case ${have:-" $flag "} in
+        *" $flag "*) ;;
+        *) printf ' %s' "$flag" ;;
+        esac
+    done
+}
+
+# MACHINE and FLAGS: what the launcher's program was built for. A program of this machine's own kind is
+# asked itself.
+check_program() { # PROGRAM VERSION MACHINE FLAGS
+    machine=$(uname -m)
+    lacking=
+    # shellcheck disable=SC2086
+    [ "$machine" != "$3" ] || lacking=$(lacks $4)
     if [ ! -e "$1" ]; then
         problem "no program $1"
     elif [ ! -f "$1" ] || [ ! -x "$1" ]; then
         problem "$1 cannot be executed"
+    elif [ -n "$lacking" ]; then
+        problem "this CPU cannot run $1: it lacks$lacking (as /proc/cpuinfo names them)"
     elif ! found=$("$1" --version </dev/null 2>&1); then
+        [ "$machine" = "$3" ] || found="$found; this machine is $machine, the launcher's program is for $3"
         problem "$1 does not run: $found"
-    elif [ "$found" != "$2" ]; then
-        problem "$1 is '$found', the launcher's is '$2'"
+    elif [ "${found%%
+*}" != "$2" ]; then
+        problem "$1 is '${found%%
+*}', the launcher's is '$2'"
     fi
 }
 
@@ -51,10 +73,10 @@ check_port() { # PORT
     done
 }
 
-host() { # PROGRAM VERSION DIRS DIR... PORT...
-    check_program "$1" "$2"
-    dirs=$3
-    shift 3
+host() { # PROGRAM VERSION MACHINE FLAGS DIRS DIR... PORT...
+    check_program "$1" "$2" "$3" "$4"
+    dirs=$5
+    shift 5
     sums=
     unread=
     while [ "$dirs" -gt 0 ]; do

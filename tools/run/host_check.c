@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/cpu/cpu.h"
 
 /* --- questions -------------------------------------------------------------------------------- */
 
@@ -35,13 +36,18 @@ static enum status add_ports(const struct placement *p, size_t host, struct word
     return OK;
 }
 
-/* host PROGRAM VERSION DIRS DIR... PORT...: DIRS is 0 unless a role on the host reads the data. */
+/* host PROGRAM VERSION MACHINE FLAGS DIRS DIR... PORT...: FLAGS are those of /proc/cpuinfo that this
+ * program needs, in one word; DIRS is 0 unless a role on the host reads the data. */
 static enum status host_question(const struct host_check *c, struct question *q) {
     const struct job *j = c->job;
     const bool reads = has_kind(c->placement, q->host, CHILD_COORD) ||
                        has_kind(c->placement, q->host, CHILD_WORKER);
     TRY(words_option(&q->words, "host", j->program));
+    char flags[CPU_TEXT_MAX];
+    cpu_flags(cpu_floor, flags);
     TRY(words_add(&q->words, "esmm " ESMM_VERSION));
+    TRY(words_add(&q->words, CPU_MACHINE));
+    TRY(words_add(&q->words, flags));
     TRY(add_number(&q->words, reads ? j->data.count + j->eval.count : 0));
     for (size_t k = 0; reads && k < j->data.count; k++) {
         TRY(words_add(&q->words, j->data.names[k]));

@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include "common/cpu/cpu.h"
+
 #define CELL                      float
 #define CELL_DEPTH                1
 #define LANES                     8
@@ -39,7 +41,7 @@ static const struct kernel kernel = {"float32, AVX2", COLUMNS,    CELL_DEPTH, pa
                                      multiply};
 
 const struct kernel *kernel_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kernel : NULL;
+    return cpu_level() >= CPU_AVX2 ? &kernel : NULL;
 }
 
 #else

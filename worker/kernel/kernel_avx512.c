@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include "common/cpu/cpu.h"
+
 #define CELL                  float
 #define CELL_DEPTH            1
 #define VECTOR                __m512
@@ -21,7 +23,7 @@ static const struct kernel kernel = {
     left_cells,         left,    left_transposed, multiply};
 
 const struct kernel *kernel_avx512(void) {
-    return __builtin_cpu_supports("avx512f") ? &kernel : NULL;
+    return cpu_level() >= CPU_AVX512 ? &kernel : NULL;
 }
 
 #else

@@ -16,6 +16,8 @@
 
 #include <immintrin.h>
 
+#include "common/cpu/cpu.h"
+
 #define CELL                  uint32_t
 #define CELL_DEPTH            2
 #define VECTOR                __m512bh
@@ -131,9 +133,7 @@ static const struct kernel kernel = {"bf16 with float32 sums, AVX-512",
                                      multiply};
 
 const struct kernel *kernel_avx512_bf16(void) {
-    bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
-    return has ? &kernel : NULL;
+    return cpu_has_bf16() ? &kernel : NULL;
 }
 
 #else

@@ -60,6 +60,8 @@ static void says(uint32_t features, enum cpu_level floor, const char *cap, const
 #if defined(__x86_64__)
 static void test_words(void **state) {
     char text[CPU_TEXT_MAX];
+    cpu_flags(CPU_BASE, text);
+    assert_string_equal(text, "pni ssse3 cx16 sse4_1 sse4_2 popcnt lahf_lm");
     const uint32_t avx2 = cpu_features_of(CPU_AVX2), all = cpu_features_of(CPU_AVX512);
     (void)state;
     says(0, CPU_BASE, NULL,

@@ -52,8 +52,8 @@ static void a_host_is_asked(void **state) {
     (void)state;
     struct words ssh = ssh_of("exec sh -c \"$2\"");
     struct question q[2] = {
-        ask_of((const char *const[]){"host", "/no/esmm", "esmm 1", "0", NULL}),
-        ask_of((const char *const[]){"host", "/bin/echo", "--version", "1", dir, NULL})};
+        ask_of((const char *const[]){"host", "/no/esmm", "esmm 1", "m", "", "0", NULL}),
+        ask_of((const char *const[]){"host", "/bin/echo", "--version", "m", "", "1", dir, NULL})};
     assert_int_equal(questions_ask(q, 2, &ssh, &hosts), OK);
     says(&q[0], "problem ", "no program /no/esmm");
     says(&q[0], "data", NULL);
