@@ -48,7 +48,7 @@ compare adamw 1 model.input=concat table.lr=0.01 dense.lr=0.003 table.decay=3 de
 # adagrad_init: small, or the gradients vanish beside it and the accumulator could be anything.
 compare adagrad-concat 2 model.input=concat table.optimizer=adagrad table.adagrad_init=1e-6 table.lr=0.01
 compare adagrad-sides 1 model.input=sides table.optimizer=adagrad table.lr=0.05 table.l2=0.01
-compare rowwise-concat 1 table.optimizer=rowwise_adagrad table.adagrad_init=1e-7 table.lr=0.01 \
+compare rowwise-concat 1 table.optimizer=rowwise_adagrad table.adagrad_init=1e-7 table.lr=0.008 \
     train.warmup_steps=20
 compare rmsprop 2 model.input=concat table.optimizer=rmsprop table.lr=0.003
 compare rmsprop-by-row 1 table.optimizer=rmsprop table.bias_correction=row table.lr=0.003 table.l2=0.001
