@@ -5,8 +5,8 @@
  *
  * The batch has Ali-CCP's shape: 13 user fields with 40 values each, 58 impressions a group, 10
  * item fields with 1.5 values, dim 18; towers 360, 200, 80; both inputs, `concat` (234 + 180
- * columns) and `sides` (18 + 18). Each is trained with OpenBLAS, with the float32 kernel and with
- * the bf16 kernel, if the CPU has them. The limit is the time of a step's matrix products alone,
+ * columns) and `sides` (18 + 18). Each is trained with OpenBLAS, with the best float32 kernel, with
+ * the bf16 kernel, and with the AVX2 kernel where it is not the best. The limit is the time of a step's matrix products alone,
  * with the same shapes, in the buffers of a tower: by OpenBLAS's sgemm, and by the kernel itself.
  *
  * Times are CPU time of the thread, so that a busy machine disturbs less. One number is the mean
@@ -37,7 +37,7 @@
 #define CUT_BATCHES       8    /* batches in the shard */
 #define SAMPLE_S          0.05 /* one measurement */
 #define REPETITIONS_MAX   99
-#define KINDS             3
+#define KINDS             4
 
 struct work {
     struct layout layout;
@@ -54,11 +54,14 @@ struct work {
     uint32_t impressions;
 };
 
-static const char *const kind_name[KINDS] = {"f32 OpenBLAS", "f32 kernel", "bf16 kernel"};
-static const char *const kind_word[KINDS] = {"blas", "f32", "bf16"};
+static const char *const kind_name[KINDS] = {"f32 OpenBLAS", "f32 kernel", "bf16 kernel",
+                                             "f32 AVX2"};
+static const char *const kind_word[KINDS] = {"blas", "f32", "bf16", "avx2"};
 
 static const struct kernel *kind_kernel(uint32_t kind) {
-    return kind == 0 ? NULL : kind == 1 ? kernel_f32() : kernel_bf16();
+    const struct kernel *avx2 = kernel_avx2() != kernel_f32() ? kernel_avx2() : NULL;
+    const struct kernel *const all[KINDS] = {NULL, kernel_f32(), kernel_bf16(), avx2};
+    return all[kind];
 }
 
 static bool kind_here(uint32_t kind) {
@@ -352,9 +355,9 @@ static void print_machine(void) {
     if (f != NULL) {
         fclose(f);
     }
-    printf("machine: %s, %ld cores; kernels: %s%s; OpenBLAS %s\n", model,
-           sysconf(_SC_NPROCESSORS_ONLN), kernel_f32() != NULL ? "f32 " : "none ",
-           kernel_bf16() != NULL ? "bf16" : "", blas_core());
+    printf("machine: %s, %ld cores; kernels: f32 is %s%s; OpenBLAS %s\n", model,
+           sysconf(_SC_NPROCESSORS_ONLN), kernel_f32() != NULL ? kernel_f32()->name : "none",
+           kernel_bf16() != NULL ? ", and bf16" : "", blas_core());
 }
 
 /* --- one input -------------------------------------------------------------------------------- */
@@ -363,19 +366,32 @@ struct figures {
     struct series train, forward, products, load;
 };
 
-static void report(struct work *w, const char *input, uint32_t k, struct figures *f, double sgemm) {
+/* How many times as fast as OpenBLAS a step is: the median over pairs of neighbours. */
+static double against_blas(const struct figures *f, const struct figures *blas) {
+    struct series ratio = {.n = f->train.n};
+    for (int i = 0; i < ratio.n; i++) {
+        ratio.v[i] = blas->train.v[i] / f->train.v[i];
+    }
+    return median(&ratio);
+}
+
+static void report(struct work *w, const char *input, uint32_t k, struct figures *f,
+                   const struct figures *blas, double sgemm) {
     double n = w->impressions, train = median(&f->train), forward = median(&f->forward);
-    double products = median(&f->products), gflop = train_gflop(w);
+    double products = median(&f->products), gflop = train_gflop(w), times = against_blas(f, blas);
     printf("  %-12s train %7.2f ms %8.0f impressions/s %6.1f GFLOP/s; forward %6.2f ms; "
-           "its products %6.2f ms (%.1f GFLOP/s): %.1f %%; sgemm's %6.2f ms: %.1f %%\n",
+           "its products %6.2f ms (%.1f GFLOP/s): %.1f %%; sgemm's %6.2f ms: %.1f %%; step %.2f x "
+           "OpenBLAS's\n",
            kind_name[k], train * 1e3, n / train, gflop / train, forward * 1e3, products * 1e3,
-           gflop / products, 100 * products / train, sgemm * 1e3, 100 * sgemm / train);
+           gflop / products, 100 * products / train, sgemm * 1e3, 100 * sgemm / train, times);
     print_raw("train", &f->train);
     print_raw("products", &f->products);
     printf("bench=model input=%s compute=%s impressions=%u groups=%u train_ips=%.0f gflops=%.2f "
-           "product_gflops=%.2f share=%.3f sgemm_share=%.3f forward_ips=%.0f load_ms=%.3f\n",
+           "product_gflops=%.2f share=%.3f sgemm_share=%.3f forward_ips=%.0f load_ms=%.3f "
+           "times_blas=%.3f\n",
            input, kind_word[k], w->impressions, w->batch.groups, n / train, gflop / train,
-           gflop / products, products / train, sgemm / train, n / forward, median(&f->load) * 1e3);
+           gflop / products, products / train, sgemm / train, n / forward, median(&f->load) * 1e3,
+           times);
 }
 
 static void bench_input(struct work *w, enum model_input input, int repetitions) {
@@ -404,7 +420,7 @@ static void bench_input(struct work *w, enum model_input input, int repetitions)
            w->batch.groups, w->layout.user_width, w->layout.item_width);
     for (uint32_t k = 0; k < KINDS; k++) {
         if (kind_here(k)) {
-            report(w, name, k, &f[k], median(&f[0].products));
+            report(w, name, k, &f[k], &f[0], median(&f[0].products));
         }
     }
     printf("  of every train: pool %.2f ms, un-pool %.2f ms, loss %.2f ms\n", median(&pool) * 1e3,

@@ -13,9 +13,9 @@
 #define VECTORS                   4
 #define VECTOR                    float32x4_t
 #define LOAD(p)                   vld1q_f32(p)
-#define ONE                       float32_t
-#define SPREAD(p)                 (*(p))
-#define MULTIPLY_ADD(a, b, c)     vfmaq_n_f32(c, b, a)
+#define ONE                       float32x4_t /* the cell is lane 0 */
+#define SPREAD(p)                 vsetq_lane_f32(*(p), vdupq_n_f32(0.0f), 0)
+#define MULTIPLY_ADD(a, b, c)     vfmaq_laneq_f32(c, b, a, 0)
 #define SUMS                      float32x4_t
 #define ZERO()                    vdupq_n_f32(0.0f)
 #define READ(p)                   vld1q_f32(p)
