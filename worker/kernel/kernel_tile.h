@@ -19,15 +19,18 @@
  * multiply-adds, not loads, are the limit. The outer loop runs over panels: a panel is read again
  * and again, from the first or second level of cache, while the left operand streams. Without
  * cutting k this comes within a few percent of the CPU's peak at widths up to about a thousand. c
- * is prefetched, because it is touched only after the loop over k.
+ * is prefetched, because it is touched only after the loop over k; so is the next panel, a share
+ * with each tile: the panels of all layers together are larger than the second level of cache, and
+ * a tile's loop is too short for the CPU's own prefetching to learn where they go.
  *
  * A CPU has some ten multiply-adds under way at once, so a tile needs that many sums. Where few
  * rows are left, the last strips share them (tile_strip), and where one vector of a panel is left,
  * a tile takes two strips. Every size of tile is a function of its own, because only constant
  * bounds keep the sums in registers.
  */
-#define TILE_ROWS 6
-#define INLINE    static inline __attribute__((always_inline))
+#define TILE_ROWS  6
+#define LINE_CELLS 16 /* of a line of cache */
+#define INLINE     static inline __attribute__((always_inline))
 
 /* UNROLL stands before a loop with constant bounds: without it compilers keep the sums in memory.
  * UNROLL_TWICE before the loop over k: with its counters a single step of AVX2 is 24 instructions
@@ -126,14 +129,26 @@ static void (*const tiles[VECTORS][TILE_ROWS])(const struct tile *) = {NAMES(1),
 #endif
 _Static_assert((VECTORS == 4 || VECTORS == 2) && TILE_ROWS == 6, "the tables above");
 
-/* All rows of one panel; t has all but left, step and c. */
+/* Prefetches the next panel's share for `rows` of m rows. */
+static inline void look_ahead(const struct tile *t, uint32_t m, uint32_t i, uint32_t rows) {
+    const size_t cells = t->depth * LANES * VECTORS;
+    const CELL *from = t->right + cells + cells * i / m;
+    for (const CELL *end = from + cells * rows / m + 1; from < end; from += LINE_CELLS) {
+        PREFETCH(from);
+    }
+}
+
+/* All rows of one panel; t has all but left, step and c. more: another panel follows. */
 static void multiply_panel(struct tile *t, struct kernel_left left, uint32_t m, uint32_t vectors,
-                           float *c) {
+                           bool more, float *c) {
     for (uint32_t i = 0, rows; i < m; i += rows) {
         rows = tile_strip(m, i);
         t->left = (const CELL *)left.cell + i * left.next;
         t->step = left.step > 0 ? left.step : rows;
         t->c = c + i * t->stride;
+        if (more) {
+            look_ahead(t, m, i, rows);
+        }
         if (vectors == 1 && rows == TILE_ROWS && tile_strip(m, i + rows) == TILE_ROWS) {
             tile_12x1(t);
             rows *= 2;
@@ -160,6 +175,6 @@ static void multiply(struct kernel_left left, const void *right, uint32_t m, uin
             .last = FIRST(columns - (vectors - 1) * LANES),
             .add = add,
         };
-        multiply_panel(&t, left, m, vectors, c + j);
+        multiply_panel(&t, left, m, vectors, n - j > width, c + j);
     }
 }
