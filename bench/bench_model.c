@@ -6,8 +6,9 @@
  * The batch has Ali-CCP's shape: 13 user fields with 40 values each, 58 impressions a group, 10
  * item fields with 1.5 values, dim 18; towers 360, 200, 80; both inputs, `concat` (234 + 180
  * columns) and `sides` (18 + 18). Each is trained with OpenBLAS, with the best float32 kernel, with
- * the bf16 kernel, and with the AVX2 kernel where it is not the best. The limit is the time of a step's matrix products alone,
- * with the same shapes, in the buffers of a tower: by OpenBLAS's sgemm, and by the kernel itself.
+ * the bf16 kernel, and with the AVX2 kernel where it is not the best. The limit is the time of a
+ * step's matrix products alone, with the same shapes, in the buffers of a tower: by OpenBLAS's
+ * sgemm, and by the kernel itself.
  *
  * Times are CPU time of the thread, so that a busy machine disturbs less. One number is the mean
  * over about 50 ms; all kinds take turns. The median of `repetitions` is printed, with the raw
