@@ -6,8 +6,6 @@ void rows_free(struct partition *p, struct store *s, uint32_t handle) {
     table_remove(s->table, handle);
 }
 
-/* --- memory ----------------------------------------------------------------------------------- */
-
 /* Whether row a should be evicted before row b. */
 static bool goes_first(const struct row *a, const struct row *b, uint32_t now) {
     const uint32_t age_a = now - a->last, age_b = now - b->last;
@@ -68,31 +66,4 @@ uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t
     }
     p->counts.refused += handle == HANDLE_NONE;
     return handle;
-}
-
-/* --- age -------------------------------------------------------------------------------------- */
-
-static void evict_old(struct partition *p, const struct field_rows *f, struct store *s) {
-    const uint32_t slots = table_slots(s->table);
-    for (uint32_t left = slots / AGE_PUSHES + 1; left > 0 && slots > 0; left--) {
-        const uint32_t handle = s->age_hand < slots ? s->age_hand : 0;
-        const struct row *row = table_row(s->table, handle);
-        s->age_hand = handle + 1;
-        if (row->step != 0 && row_expired(row, s->evict_age, key_domain(p, f, row->id)->clock)) {
-            rows_free(p, s, handle);
-            p->counts.evicted_age++;
-        }
-    }
-}
-
-void eviction_step(struct partition *p) {
-    for (uint32_t i = 0; i < p->field_count; i++) {
-        struct field_rows *f = &p->fields[i];
-        if (f->rows.evict_age != 0) {
-            evict_old(p, f, &f->rows);
-            if (f->sightings.table != NULL) {
-                evict_old(p, f, &f->sightings);
-            }
-        }
-    }
 }

@@ -1,18 +1,13 @@
-/* eviction.h - the only place that makes and frees rows: by age, and by the memory limit.
+/* eviction.h - the only place that makes and frees rows, within the memory limit.
  *
- * Age. A row that was not updated for evict_age batches counts as missing from then on
- * (row_expired). To free such rows, every push searches one slice of the slots, so all slots are
- * visited every AGE_PUSHES pushes. So results never depend on when memory is freed.
- *
- * Memory. If a new row would exceed the limit, it is refused or, with policy evict, takes the place
- * of another row. A hand goes round the table; of the next SAMPLE_ROWS rows the one that was
+ * If a new row would exceed the limit, it is refused or, with policy evict, takes the place of
+ * another row. A hand goes round the table; of the next SAMPLE_ROWS rows the one that was
  * updated longest ago is evicted, among equals the one with the fewest updates. Both policies
  * depend only on the sequence of pushes. */
 #pragma once
 
 #include "partition_state.h"
 
-#define AGE_PUSHES   256u
 #define SAMPLE_ROWS  64u
 #define SAMPLE_SLOTS 1024u
 
@@ -23,5 +18,3 @@
 uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t clock);
 /* Frees a row. */
 void rows_free(struct partition *p, struct store *s, uint32_t handle);
-/* Searches the slice of slots that belongs to one push for expired rows, and frees them. */
-void eviction_step(struct partition *p);

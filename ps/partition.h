@@ -89,8 +89,8 @@ enum status partition_push(struct partition *p, struct batch_name name, uint64_t
  * ERR_MEMORY. */
 enum status partition_grow(struct partition *p, uint32_t shard, uint32_t batches);
 
-/* Does housekeeping between requests: ticket expiry, a slice of eviction, a slice of a running
- * snapshot. *busy: there is more to do now (poll without waiting). */
+/* Does housekeeping between requests: ticket expiry, a slice of upkeep (upkeep.h), a slice of a
+ * running snapshot. *busy: there is more to do now (poll without waiting). */
 enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy);
 
 struct partition_stats {

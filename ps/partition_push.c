@@ -15,6 +15,7 @@
 #include "admission.h"
 #include "common/base/log.h"
 #include "eviction.h"
+#include "upkeep.h"
 
 #define WRITE_AHEAD 6u
 
@@ -42,9 +43,10 @@ static bool usable(const float *g, size_t n) {
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-/* A handle may be stale: the row was evicted since the pull, and another row took its slot. */
+/* A handle may be stale: the row was evicted or moved since the pull, and another row took its
+ * slot, or the slot is gone. */
 static uint32_t current_handle(const struct table *t, uint64_t id, uint32_t handle) {
-    if (handle != HANDLE_NONE) {
+    if (handle < table_slots(t)) {
         const struct row *row = table_row(t, handle);
         if (row->id == id && row->step != 0) {
             return handle;
@@ -260,7 +262,7 @@ static enum status push_new(struct push *u, struct batch_name name, struct ticke
     push_rows(u);
     push_dense(u);
     close_domains(p);
-    eviction_step(p);
+    upkeep_push(p);
     p->counts.pushes++;
     p->counts.pushed_keys += u->total;
     note_dropped(p, name, u->dropped);

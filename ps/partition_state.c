@@ -147,13 +147,6 @@ enum status partition_check_keys(const struct partition *p, const struct key_lis
     return OK;
 }
 
-enum status partition_tick(struct partition *p, uint64_t now_ms, bool *busy) {
-    tickets_expire(&p->tickets, now_ms);
-    log_limit_step(&p->dropped);
-    *busy = p->hooks != NULL && p->hooks->step(p);
-    return OK;
-}
-
 uint64_t partition_bytes(const struct partition *p) {
     return p->bytes_rows + p->bytes_fixed + p->tickets.bytes +
            (p->hooks == NULL ? 0 : p->hooks->bytes(p));

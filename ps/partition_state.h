@@ -1,6 +1,6 @@
 /* partition_state.h - the inside of a partition, only for the files of ps/ that implement it:
- * partition_state (life, figures), partition_pull, partition_push, admission, eviction, and, in the
- * layer above, snapshot, cut_meta and restore. */
+ * partition_state (life, figures), partition_pull, partition_push, admission, eviction, upkeep, and,
+ * in the layer above, snapshot, cut_meta and restore. */
 #pragma once
 
 #include "common/base/log.h"
@@ -17,6 +17,7 @@ struct store {
     struct table *table;  /* NULL: the field has no sightings */
     uint32_t evict_age;   /* 0: never */
     uint32_t age_hand;    /* next slot of the search for expired rows */
+    uint32_t age_due;     /* slots that it is to visit (upkeep.h) */
     uint32_t memory_hand; /* next slot of the search for a victim */
     uint32_t unit;        /* its number in a snapshot: 2 * slot, + 1 for sightings */
 };
@@ -53,6 +54,7 @@ struct partition {
     uint64_t bytes_rows;                /* of the tables, kept up to date */
     uint64_t bytes_fixed;               /* dense, fences, ring */
     struct partition_stats counts;      /* only counters; partition_stats fills in the rest */
+    uint32_t upkeep_field;              /* where the next slice of upkeep begins */
     struct log_limit dropped;           /* log lines about dropped gradients */
 };
 

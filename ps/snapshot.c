@@ -162,13 +162,21 @@ static bool block_done(const struct unit *u, uint32_t block) {
     return (u->done[block / 64] >> (block % 64) & 1) != 0;
 }
 
+/* The end of the slots of a block that still exist. Slots that were dropped since the cut had no
+ * row, or their block is done. */
+static uint32_t block_end(const struct unit *u, uint32_t begin) {
+    const uint64_t end = (uint64_t)begin + (1u << u->block_shift);
+    const uint32_t now = table_slots(u->table), slots = now < u->slots ? now : u->slots;
+    const uint32_t last = end < slots ? (uint32_t)end : slots;
+    return last > begin ? last : begin;
+}
+
 /* Copies the rows of a block into the current chunk. ERR_AGAIN: no chunk is free, and `wait` is
  * false. */
 static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block, bool wait) {
     struct unit *u = &s->units[unit];
     const uint32_t begin = block << u->block_shift;
-    const uint32_t count = 1u << u->block_shift;
-    const uint32_t end = count < u->slots - begin ? begin + count : u->slots;
+    const uint32_t end = block_end(u, begin);
     const size_t row_bytes = table_row_bytes(u->table);
     TRY(chunk_room(s, (end - begin) * row_bytes, wait));
     for (uint32_t handle = begin; handle < end; handle++) {

@@ -8,7 +8,8 @@
  *
  * Speed. A put moves the entries of MOVE_HOMES homes and the rest of the last run. Growing by a
  * quarter, at three quarters full, ends after size / 16 puts; room is there for three times as
- * many. In the meantime the old array becomes at most 13/16 full.
+ * many. In the meantime the old array becomes at most 13/16 full. Shrinking from two fifths to three
+ * fifths full has room for size / 10 puts.
  */
 #include "index.h"
 
@@ -195,4 +196,25 @@ void index_delete(struct index *x, uint32_t tag, uint32_t handle) {
     const struct index_side *s = index_side(x, tag);
     close_hole(s, side_find(s, entry_of(tag, handle)));
     x->used--;
+}
+
+void index_replace(struct index *x, uint32_t tag, uint32_t handle, uint32_t by) {
+    const struct index_side *s = index_side(x, tag);
+    s->entries[side_find(s, entry_of(tag, handle))] = entry_of(tag, by);
+}
+
+/* The size at which the index would be three fifths full. */
+static uint64_t less_size(const struct index *x) {
+    const uint64_t want = x->used * 5 / 3 + 1;
+    return (want + PAGE_ENTRIES - 1) / PAGE_ENTRIES * PAGE_ENTRIES;
+}
+
+bool index_tidy(struct index *x, uint64_t homes) {
+    if (index_moves(x)) {
+        move_homes(x, homes);
+        return true;
+    }
+    const uint64_t size = x->side[0].size, less = less_size(x);
+    return size > PAGE_ENTRIES && x->used < size / 5 * 2 && less < size &&
+           begin_moving(x, less) == OK;
 }

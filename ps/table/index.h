@@ -6,8 +6,8 @@
  * reading their rows. Because the home follows from the entry alone, growing and deleting never
  * read a row. Equal tags do not prove equal ids: the caller compares the ids.
  *
- * The index grows by a quarter when it is three quarters full, and shrinks when it is two fifths
- * full, without a pause. For a while there are two arrays, the one in use and the next one. Each
+ * The index grows by a quarter when it is three quarters full, and shrinks to three fifths full when
+ * it is two fifths full, without a pause. For a while there are two arrays, the one in use and the next one. Each
  * index_reserve moves the entries of a few homes, in ascending order. Homes grow with tags, so one
  * number, `moved`, says which array a tag is in. Pages of the old array go back to the system as
  * soon as they are moved, and the pages of the next one come one by one: together they are hardly
@@ -63,6 +63,11 @@ enum status index_reserve(struct index *x);
 void index_put(struct index *x, uint32_t tag, uint32_t handle);
 /* The pair must be present. */
 void index_delete(struct index *x, uint32_t tag, uint32_t handle);
+/* Replaces the handle of a pair that is present. */
+void index_replace(struct index *x, uint32_t tag, uint32_t handle, uint32_t by);
+/* Housekeeping: begins to shrink if there is much room, and moves the entries of `homes` homes if
+ * the index grows or shrinks. True: there is more to do. */
+bool index_tidy(struct index *x, uint64_t homes);
 /* Bytes of the larger array. While entries move, up to three pages of 2 MB more are in use. */
 size_t index_bytes(const struct index *x);
 /* Bytes by which the next index_reserve would raise index_bytes. */

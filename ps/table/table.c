@@ -20,6 +20,7 @@
 
 #define FIND_BLOCK 32u
 #define READ_AHEAD 8u
+#define DROP_AHEAD 8u
 #define LINE_BYTES 64u
 
 struct table {
@@ -133,9 +134,48 @@ void table_remove(struct table *t, uint32_t handle) {
     t->rows--;
 }
 
+/* --- shrinking -------------------------------------------------------------------------------- */
+
+bool table_shrinks(struct table *t) {
+    return slabs_shrinks(&t->slabs);
+}
+
+uint32_t table_next_free(struct table *t) {
+    return slabs_next_free(&t->slabs);
+}
+
+void table_prefetch_gone(const struct table *t, uint32_t handle) {
+    if (handle < t->slabs.slots) {
+        const uint32_t tag = index_tag(hash_key(t->salt, table_row(t, handle)->id));
+        const struct index_side *side = index_side(&t->index, tag);
+        __builtin_prefetch(&side->entries[side_home(side, tag)], 1);
+    }
+}
+
+void table_drop_last(struct table *t) {
+    const uint32_t last = t->slabs.slots - 1;
+    const struct row *row = table_row(t, last);
+    table_prefetch(t, last - 2 * DROP_AHEAD); /* below slot 0: a stale handle */
+    table_prefetch_gone(t, last - DROP_AHEAD);
+    if (row->step != 0) {
+        const uint32_t to = slabs_take(&t->slabs);
+        index_replace(&t->index, index_tag(hash_key(t->salt, row->id)), last, to);
+        memcpy(slot_at(t, to), row, t->layout.row_bytes);
+        slabs_give(&t->slabs, last);
+    }
+    slabs_drop(&t->slabs);
+}
+
+bool table_tidy_index(struct table *t, uint64_t homes) {
+    return index_tidy(&t->index, homes);
+}
+
 /* --- finding and reading ---------------------------------------------------------------------- */
 
 void table_prefetch(const struct table *t, uint32_t handle) {
+    if (handle >= t->slabs.slots) {
+        return;
+    }
     const uint8_t *row = slot_at(t, handle);
     for (uint32_t at = 0; at < t->layout.row_bytes; at += LINE_BYTES) {
         __builtin_prefetch(row + at, 1);

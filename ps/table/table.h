@@ -7,9 +7,9 @@
  *
  * step = number of updates (0: free slot), last = batch clock of the last update. Rows lie in slabs
  * of huge pages, in order of creation; freed slots are reused. A row is named by its handle (u32,
- * its position); a handle stays valid until the row is evicted. The index uses open addressing with
- * linear probing over (tag, handle) pairs; the look-ups of a whole request are prefetched in
- * software.
+ * its position); a handle stays valid until the row is evicted or moved (table_drop_last). The
+ * index uses open addressing with linear probing over (tag, handle) pairs; the look-ups of a whole
+ * request are prefetched in software.
  *
  * A table with dim 0 and no state is a counter table: it counts the sightings of features that are
  * not admitted yet (step is the count).
@@ -60,7 +60,16 @@ enum status table_load(struct table *t, const struct row_layout *from, const voi
 void table_update(const struct table *t, struct row *row, float lr, uint32_t rule_step,
                   const float *g);
 const struct row_layout *table_layout(const struct table *t);
-/* Prefetches the cache lines of a row for writing. */
+/* Memory that comes back. While table_shrinks says true, the last slot is to be dropped: a row in
+ * it moves to table_next_free first. A failure of the index to shrink is not an error. */
+bool table_shrinks(struct table *t);
+uint32_t table_next_free(struct table *t);
+void table_drop_last(struct table *t);
+/* Moves up to `homes` homes of an index that grows or shrinks; true: there is more to do. */
+bool table_tidy_index(struct table *t, uint64_t homes);
+/* Prefetches what table_remove will need, but for the row itself; the handle may be stale. */
+void table_prefetch_gone(const struct table *t, uint32_t handle);
+/* Prefetches the cache lines of a row for writing; the handle may be stale. */
 void table_prefetch(const struct table *t, uint32_t handle);
 
 uint32_t table_row_bytes(const struct table *t);

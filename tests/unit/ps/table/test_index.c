@@ -141,11 +141,48 @@ static void grows_in_small_steps(void **state) {
     index_fini(&x);
 }
 
+/* Six of seven entries go, and the index follows; some come back while it does. */
+static void shrinks_in_small_steps(void **state) {
+    (void)state;
+    const uint32_t n = 1500000;
+    struct index x = {0};
+    uint32_t shrunk = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(index_reserve(&x), OK);
+        index_put(&x, (uint32_t)rng_u64(6, i, 0), i);
+    }
+    const size_t full = index_bytes(&x);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i % 7 != 0) {
+            index_delete(&x, (uint32_t)rng_u64(6, i, 0), i);
+        }
+        if (i % 70 == 1) { /* one comes back */
+            assert_int_equal(index_reserve(&x), OK);
+            index_put(&x, (uint32_t)rng_u64(6, i, 0), i);
+            index_replace(&x, (uint32_t)rng_u64(6, i, 0), i, i + n);
+        }
+        const bool before = moving(&x);
+        shrunk += index_tidy(&x, 8) && !before;
+        assert_true(x.used <= capacity(&x));
+    }
+    while (index_tidy(&x, 1000)) {
+    }
+    assert_in_range(shrunk, 2, 12);
+    assert_true(index_bytes(&x) < full / 3);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t tag = (uint32_t)rng_u64(6, i, 0);
+        assert_int_equal(found(&x, tag, i), i % 7 == 0);
+        assert_int_equal(found(&x, tag, i + n), i % 70 == 1);
+    }
+    index_fini(&x);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_a_list),
         cmocka_unit_test(memory_fails),
         cmocka_unit_test(grows_in_small_steps),
+        cmocka_unit_test(shrinks_in_small_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

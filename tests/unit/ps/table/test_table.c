@@ -321,6 +321,58 @@ static void test_memory_fails(void **state) {
     }
 }
 
+/* Most of many rows go: the others move down, and slabs and index give their memory back. Then rows
+ * come again. */
+static void test_shrinks(void **state) {
+    (void)state;
+    const uint32_t n = 1500000;
+    struct table *t = make(2, OPT_SGD); /* 24 bytes: three slabs */
+    for (uint32_t id = 0; id < n; id++) {
+        table_row(t, insert(t, id))->data[0] = (float)id;
+    }
+    while (table_tidy_index(t, 4096)) {
+    }
+    const uint64_t full = table_bytes(t);
+    assert_false(table_shrinks(t));
+    for (uint32_t id = 0; id < n; id++) {
+        if (id % 8 != 3) {
+            table_remove(t, find(t, id));
+        }
+    }
+    assert_int_equal(table_bytes(t), full);
+    uint32_t moved = 0;
+    while (table_shrinks(t)) {
+        const uint32_t last = table_slots(t) - 1;
+        if (table_row(t, last)->step != 0) {
+            assert_in_range(table_next_free(t), 0, last - 1);
+            moved++;
+        }
+        table_drop_last(t);
+        assert_int_equal(table_slots(t), last);
+    }
+    while (table_tidy_index(t, 64)) {
+    }
+    assert_in_range(moved, n / 16, n / 2); /* within the first slab some move often */
+    assert_in_range(table_slots(t), n / 8, n / 8 + n / 64);
+    assert_true(table_bytes(t) < full / 4);
+    table_prefetch(t, n - 1); /* a stale handle */
+    for (uint32_t id = 0; id < n; id++) {
+        const uint32_t handle = find(t, id);
+        assert_int_equal(handle != HANDLE_NONE, id % 8 == 3);
+        assert_true(handle == HANDLE_NONE || table_row(t, handle)->data[0] == (float)id);
+    }
+    for (uint32_t id = 0; id < n; id++) {
+        if (id % 8 != 3) {
+            table_row(t, insert(t, id))->data[0] = (float)id;
+        }
+    }
+    assert_int_equal(table_slots(t), n);
+    for (uint32_t id = 0; id < n; id++) {
+        assert_true(table_row(t, find(t, id))->data[0] == (float)id);
+    }
+    table_destroy(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_row_layout),
@@ -331,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_kinds_learn),
         cmocka_unit_test(test_small_beside_large),
         cmocka_unit_test(test_load_other_kinds),
+        cmocka_unit_test(test_shrinks),
         cmocka_unit_test(test_memory_fails),
     };
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);
