@@ -10,8 +10,8 @@ counts after a click). The clock stands while the log is read, the model built a
 measures: rows gathered into a batch, forward, backward, update; the order is drawn anew each epoch, row by row.
 
 torch    a program of our own in plain PyTorch: one nn.Embedding for all fields, two towers of Linear and relu, losses in
-         logit space; SparseAdam for the embedding, Adam for the towers (--dense: Adam for all). Embeddings start with
-         standard deviation 0.001, which suits it better than 0.01 (docs/quality.md).
+         logit space; SparseAdam for the embedding (--beta1: its momentum), Adam for the towers (--dense: Adam for
+         all). Embeddings start with standard deviation 0.001, which suits it better than 0.01 (docs/quality.md).
 deepctr  deepctr_torch.models.multitask.ESMM with the loss of its fit(): binary cross entropy, summed, and its L2 term.
 rechub   torch_rechub.models.multi_task.ESMM with the loss of its MTLTrainer, and that one's default weight decay. Its
          towers have batch normalisation; that cannot be turned off.
@@ -92,7 +92,8 @@ class Torch(nn.Module):
         nn.init.normal_(self.embedding.weight, 0, 0.001 if args.init_std is None else args.init_std)
         self.ctr, self.cvr = (self.tower(len(sizes) * args.dim, args.towers) for _ in range(2))
         towers = [*self.ctr.parameters(), *self.cvr.parameters()]
-        table = (torch.optim.Adam if args.dense else torch.optim.SparseAdam)(self.embedding.parameters(), args.lr)
+        table = (torch.optim.Adam if args.dense else torch.optim.SparseAdam)(
+            self.embedding.parameters(), args.lr, betas=(args.beta1, 0.999))
         self.optimizers = [table, torch.optim.Adam(towers, args.lr)]
 
     @staticmethod
@@ -267,6 +268,7 @@ def arguments():
     ap.add_argument("--targets", default="", help="stop when all are reached: ctr:0.73,ctcvr:0.83")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--dense", action="store_true", help="torch: Adam for the embedding, too")
+    ap.add_argument("--beta1", type=float, default=0.9, help="torch: of the embedding's optimizer; 0: no momentum")
     ap.add_argument("--init-std", type=float, help="of embeddings (deepctr: of towers too), instead of the program's own")
     ap.add_argument("--decay", type=float, help="deepctr, rechub: L2 strength, instead of the program's own")
     return ap.parse_args()

@@ -4,10 +4,11 @@ import math
 
 from report import table
 
-COLOURS = {"torch": "#a0aec0", "torch-dense": "#4a5568", "deepctr": "#dd6b20", "rechub": "#38a169", "esmm": "#2b6cb0",
-           "esmm-1": "#63b3ed"}
-NAMES = {"torch": "PyTorch, SparseAdam", "torch-dense": "PyTorch, Adam", "deepctr": "deepctr-torch 0.3.0",
-         "rechub": "torch-rechub 0.9.0", "esmm": "esmm, 2 trainer threads", "esmm-1": "esmm, 1 trainer thread"}
+COLOURS = {"torch": "#a0aec0", "torch-dense": "#4a5568", "torch-still": "#cbd5e0", "deepctr": "#dd6b20", "rechub": "#38a169",
+           "esmm": "#2b6cb0", "esmm-1": "#63b3ed", "esmm-rowwise": "#6b46c1"}
+NAMES = {"torch": "PyTorch, SparseAdam", "torch-dense": "PyTorch, Adam", "torch-still": "PyTorch, SparseAdam, beta1 0",
+         "deepctr": "deepctr-torch 0.3.0", "rechub": "torch-rechub 0.9.0", "esmm": "esmm, 2 trainer threads",
+         "esmm-1": "esmm, 1 trainer thread", "esmm-rowwise": "esmm, rowwise_rmsprop, 2 trainer threads"}
 
 
 def first(evaluations, metric, value):

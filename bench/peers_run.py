@@ -26,10 +26,11 @@ TOWERS = "360,200,80"
 # name: arguments of bench/peers.py
 PEERS = {"torch": ["--program", "torch"],
          "torch-dense": ["--program", "torch", "--dense"],
+         "torch-still": ["--program", "torch", "--beta1", 0],
          "deepctr": ["--program", "deepctr"],
          "rechub": ["--program", "rechub"]}
-# name: trainer threads of the one worker
-OURS = {"esmm": 2, "esmm-1": 1}
+# name: trainer threads of the one worker, and settings
+OURS = {"esmm": (2, []), "esmm-1": (1, []), "esmm-rowwise": (2, ["table.optimizer=rowwise_rmsprop"])}
 PROGRAMS = [*PEERS, *OURS]
 
 
@@ -62,11 +63,12 @@ def run_peer(args, work, name, lr):
 
 def run_esmm(args, work, name, lr):
     run = f"{work}/run"
+    threads, own = OURS[name]
     shutil.rmtree(run, ignore_errors=True)
     settings = ["model.input=concat", f"model.tower={TOWERS}", f"table.dim={args.dim}", f"table.lr={lr}",
-                f"dense.lr={lr}", f"eval.every_impressions={args.every}", *args.esmm_set]
+                f"dense.lr={lr}", f"eval.every_impressions={args.every}", *own, *args.esmm_set]
     command = [args.esmm, "train", "--data", f"{work}/shards-train", "--eval", f"{work}/shards-val", "--out", run,
-               "--servers", 1, "--workers", 1, "--threads", OURS[name], "--epochs", args.epochs,
+               "--servers", 1, "--workers", 1, "--threads", threads, "--epochs", args.epochs,
                "--batch", args.batch, "--seed", args.seed]
     for s in settings:
         command += ["--set", s]

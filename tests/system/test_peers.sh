@@ -73,7 +73,7 @@ if [ -z "${python:-}" ]; then
     echo "left out: the peers need a python with torch and numpy (set PYTHON)"
     exit 0
 fi
-programs=torch,torch-dense
+programs=torch,torch-dense,torch-still
 "$python" -W ignore -c 'import deepctr_torch.models.multitask' 2>/dev/null && programs=$programs,deepctr
 "$python" -W ignore -c 'import torch_rechub.models.multi_task' 2>/dev/null && programs=$programs,rechub
 
