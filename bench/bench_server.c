@@ -7,7 +7,8 @@
  * The server is a separate process (this program, forked), so that its CPU time can be told from
  * the client's. First every row is created; then random keys are pulled and pushed. A round is one
  * request of N distinct keys, ascending, as in a trainer's batch: uniform, or with a Zipf exponent.
- * Pulls alone (which open no tickets) and pulls with pushes are measured in turn, `runs` times; the result is the median.
+ * Pulls alone (which open no tickets) and pulls with pushes are measured in turn, `runs` times; the
+ * result is the median.
  * The last line, "bench=server key=value ...", is for programs to read.
  */
 #include <stdio.h>

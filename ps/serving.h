@@ -1,9 +1,9 @@
 /* serving.h - how a partition's thread answers its peers: pulls, pushes and questions.
  *
  * Owned by the thread. Values in f32 are read where the request has them and written where the
- * answer takes them; others cost one pass more. A request that cannot be served is answered with an ERROR that says why; nothing that a peer sends
- * ends the thread. An answer that cannot be sent at once is dropped: the peer asks again, and every
- * request may be repeated.
+ * answer takes them; others cost one pass more. A request that cannot be served is answered with an
+ * ERROR that says why; nothing that a peer sends ends the thread. An answer that cannot be sent at
+ * once is dropped: the peer asks again, and every request may be repeated.
  */
 #pragma once
 
