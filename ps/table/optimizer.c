@@ -16,8 +16,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stddef.h>
-
-#define LANES 8
+#include <string.h>
 
 /* 1 - beta1^t and 1 - beta2^t by repeated squaring: a dozen multiplications for any t. */
 static void bias_corrections(const struct optimizer_config *o, uint32_t t, float *c1, float *c2) {
@@ -96,22 +95,43 @@ static void apply_adagrad(const struct optimizer_config *o, size_t n, float lr, 
     }
 }
 
-/* The mean square. LANES partial sums are added in a fixed order. */
+/* Four lanes of the sum; the compiler makes vectors of the loop over eight only with shuffles. */
+typedef float lanes4 __attribute__((vector_size(16)));
+
+static inline lanes4 squares4(float l2, const float *w, const float *g) {
+    lanes4 a, b;
+    memcpy(&a, g, sizeof a);
+    memcpy(&b, w, sizeof b);
+    const lanes4 d = a + l2 * b;
+    return d * d;
+}
+
+/* The same of the last n < 4 elements; zeros change no sum of squares. */
+static inline lanes4 squares_rest(size_t n, float l2, const float *w, const float *g) {
+    lanes4 all = {0};
+    for (size_t k = 0; k < 3; k++) {
+        const float d = k < n ? g[k] + l2 * w[k] : 0;
+        all[k] = d * d;
+    }
+    return all;
+}
+
+/* The mean square. Eight partial sums are added in a fixed order. */
 static float mean_square(size_t n, float l2, const float *restrict w, const float *restrict g) {
-    float sum[LANES] = {0};
+    lanes4 low = {0}, high = {0};
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (size_t k = 0; k < LANES; k++) {
-            const float d = g[i + k] + l2 * w[i + k];
-            sum[k] += d * d;
-        }
+    for (; i + 8 <= n; i += 8) {
+        low += squares4(l2, w + i, g + i);
+        high += squares4(l2, w + i + 4, g + i + 4);
     }
-    for (size_t k = 0; i + k < n; k++) {
-        const float d = g[i + k] + l2 * w[i + k];
-        sum[k] += d * d;
+    if (i + 4 <= n) {
+        low += squares4(l2, w + i, g + i);
+        high += squares_rest(n - i - 4, l2, w + i + 4, g + i + 4);
+    } else {
+        low += squares_rest(n - i, l2, w + i, g + i);
     }
-    const float even = (sum[0] + sum[4]) + (sum[2] + sum[6]);
-    const float odd = (sum[1] + sum[5]) + (sum[3] + sum[7]);
+    const float even = (low[0] + high[0]) + (low[2] + high[2]);
+    const float odd = (low[1] + high[1]) + (low[3] + high[3]);
     return (even + odd) / (float)n;
 }
 
