@@ -17,7 +17,10 @@
 #include "eviction.h"
 #include "upkeep.h"
 
-#define WRITE_AHEAD 6u
+/* Rows are prefetched so many bytes ahead: about as many cache lines as a core can wait for. */
+#define WRITE_AHEAD_BYTES 3072u
+#define WRITE_AHEAD_MIN   4u
+#define WRITE_AHEAD_MAX   24u
 
 struct push {
     struct partition *p;
@@ -101,9 +104,18 @@ static void prefetch_known(const struct table *t, uint32_t handle) {
     }
 }
 
+static size_t write_ahead(const struct table *t) {
+    const uint32_t rows = WRITE_AHEAD_BYTES / table_row_bytes(t);
+    if (rows < WRITE_AHEAD_MIN) {
+        return WRITE_AHEAD_MIN;
+    }
+    return rows < WRITE_AHEAD_MAX ? rows : WRITE_AHEAD_MAX;
+}
+
 static void push_field(struct push *u, struct field_rows *f, const uint64_t *ids,
                        const uint32_t *known, size_t n, const float *g) {
     uint32_t block[KEYS_BLOCK];
+    const size_t ahead = write_ahead(f->rows.table);
     for (size_t at = 0; at < n; at += KEYS_BLOCK) {
         const size_t some = n - at < KEYS_BLOCK ? n - at : KEYS_BLOCK;
         const uint32_t *handles = block;
@@ -112,12 +124,12 @@ static void push_field(struct push *u, struct field_rows *f, const uint64_t *ids
         } else {
             table_find(f->rows.table, ids + at, some, block);
         }
-        for (size_t i = 0; i < some && i < WRITE_AHEAD; i++) {
+        for (size_t i = 0; i < some && i < ahead; i++) {
             prefetch_known(f->rows.table, handles[i]);
         }
         for (size_t i = 0; i < some; i++) {
-            if (i + WRITE_AHEAD < some) {
-                prefetch_known(f->rows.table, handles[i + WRITE_AHEAD]);
+            if (i + ahead < some) {
+                prefetch_known(f->rows.table, handles[i + ahead]);
             }
             push_row(u, f, ids[at + i], handles[i], g + (at + i) * f->config.dim);
         }

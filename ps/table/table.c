@@ -1,9 +1,9 @@
 /* table.c - slabs of rows and their index (see table.h).
  *
- * A look-up of many ids works in blocks: it hashes all ids and prefetches their index lines, probes
- * all and prefetches the rows found, then compares ids. So the cache misses of a block overlap; one
- * id after the other would wait for two misses each. Slabs are not faulted in beforehand: a huge
- * page costs one fault, whichever access causes it.
+ * A look-up of many ids is a pipeline: an id is hashed and its index lines are prefetched; AHEAD ids
+ * later its entry is found and its row prefetched; AHEAD ids later the ids are compared. So some
+ * dozens of cache misses are always under way; one id after the other would wait for two each.
+ * Slabs are not faulted in beforehand: a huge page costs one fault, whichever access causes it.
  */
 #include "table.h"
 
@@ -18,10 +18,11 @@
 #include "row_update.h"
 #include "slabs.h"
 
-#define FIND_BLOCK 32u
-#define READ_AHEAD 8u
+#define AHEAD      32u /* keys from one stage of a look-up to the next */
+#define LOOK_UPS   (2 * AHEAD)
 #define DROP_AHEAD 8u
 #define LINE_BYTES 64u
+#define RUN_LINE   7u /* a run of entries often ends in the line after that of its home */
 
 struct table {
     struct table_config config;
@@ -180,6 +181,7 @@ void table_prefetch(const struct table *t, uint32_t handle) {
     for (uint32_t at = 0; at < t->layout.row_bytes; at += LINE_BYTES) {
         __builtin_prefetch(row + at, 1);
     }
+    __builtin_prefetch(row + t->layout.row_bytes - 1, 1); /* rows begin anywhere in a line */
 }
 
 /* Probes from `at`: true, with the handle, at an equal tag; false at an empty entry. */
@@ -197,66 +199,83 @@ static inline bool probe(const struct index_side *side, uint32_t tag, uint64_t *
     }
 }
 
-static void find_block(const struct table *t, const uint64_t *ids, size_t n, uint32_t *handles) {
-    const struct index_side *side[FIND_BLOCK];
-    uint32_t tags[FIND_BLOCK];
-    uint64_t at[FIND_BLOCK];
-    for (size_t i = 0; i < n; i++) {
-        tags[i] = index_tag(hash_key(t->salt, ids[i]));
-        side[i] = index_side(&t->index, tags[i]);
-        at[i] = side_home(side[i], tags[i]);
-        __builtin_prefetch(&side[i]->entries[at[i]]);
+/* The look-ups that are under way, each at i % LOOK_UPS. */
+struct look_ups {
+    const struct table *t;
+    const uint64_t *ids;
+    uint32_t *handles;
+    const struct index_side *side[LOOK_UPS];
+    uint32_t tag[LOOK_UPS];
+    uint64_t at[LOOK_UPS];
+};
+
+static inline void look_up_begin(struct look_ups *l, size_t i) {
+    const size_t k = i % LOOK_UPS;
+    l->tag[k] = index_tag(hash_key(l->t->salt, l->ids[i]));
+    l->side[k] = index_side(&l->t->index, l->tag[k]);
+    l->at[k] = side_home(l->side[k], l->tag[k]);
+    __builtin_prefetch(&l->side[k]->entries[l->at[k]]);
+    __builtin_prefetch(&l->side[k]->entries[l->at[k] + RUN_LINE]);
+}
+
+/* Finds the first entry with the tag, and prefetches its row as far as a pull reads it. */
+static inline void look_up_probe(struct look_ups *l, size_t i) {
+    const size_t k = i % LOOK_UPS;
+    if (!probe(l->side[k], l->tag[k], &l->at[k], &l->handles[i])) {
+        l->handles[i] = HANDLE_NONE;
+        return;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (probe(side[i], tags[i], &at[i], &handles[i])) {
-            __builtin_prefetch(slot_at(t, handles[i]));
-        } else {
-            handles[i] = HANDLE_NONE;
-        }
+    const uint8_t *row = slot_at(l->t, l->handles[i]);
+    const uint32_t bytes = (uint32_t)sizeof(struct row) + l->t->layout.weight_bytes;
+    for (uint32_t at = 0; at < bytes; at += LINE_BYTES) {
+        __builtin_prefetch(row + at);
     }
-    for (size_t i = 0; i < n; i++) {
-        while (handles[i] != HANDLE_NONE && table_row(t, handles[i])->id != ids[i]) {
-            at[i] = side_next(side[i], at[i]);
-            if (!probe(side[i], tags[i], &at[i], &handles[i])) {
-                handles[i] = HANDLE_NONE;
-            }
+    __builtin_prefetch(row + bytes - 1);
+}
+
+/* Compares ids, and goes on to further entries where they differ. */
+static inline void look_up_end(struct look_ups *l, size_t i) {
+    const size_t k = i % LOOK_UPS;
+    while (l->handles[i] != HANDLE_NONE && table_row(l->t, l->handles[i])->id != l->ids[i]) {
+        l->at[k] = side_next(l->side[k], l->at[k]);
+        if (!probe(l->side[k], l->tag[k], &l->at[k], &l->handles[i])) {
+            l->handles[i] = HANDLE_NONE;
         }
     }
 }
 
 void table_find(const struct table *t, const uint64_t *ids, size_t n, uint32_t *handles) {
+    struct look_ups l;
+    l.t = t;
+    l.ids = ids;
+    l.handles = handles;
     if (t->rows == 0) {
         for (size_t i = 0; i < n; i++) {
             handles[i] = HANDLE_NONE;
         }
         return;
     }
-    for (size_t i = 0; i < n; i += FIND_BLOCK) {
-        find_block(t, ids + i, n - i < FIND_BLOCK ? n - i : FIND_BLOCK, handles + i);
+    for (size_t i = 0; i < n && i < 2 * AHEAD; i++) {
+        look_up_begin(&l, i);
     }
-}
-
-static void prefetch_weights(const struct table *t, uint32_t handle, uint32_t bytes) {
-    if (handle != HANDLE_NONE) {
-        const uint8_t *row = slot_at(t, handle);
-        for (uint32_t at = LINE_BYTES; at < bytes; at += LINE_BYTES) {
-            __builtin_prefetch(row + at);
+    for (size_t i = 0; i < n && i < AHEAD; i++) {
+        look_up_probe(&l, i);
+    }
+    for (size_t i = 0; i < n; i++) {
+        look_up_end(&l, i);
+        if (i + 2 * AHEAD < n) {
+            look_up_begin(&l, i + 2 * AHEAD);
         }
-        __builtin_prefetch(row + bytes - 1);
+        if (i + AHEAD < n) {
+            look_up_probe(&l, i + AHEAD);
+        }
     }
 }
 
 void table_read(const struct table *t, const uint64_t *ids, const uint32_t *handles, size_t n,
                 float *out) {
     const uint32_t dim = t->config.dim;
-    const uint32_t bytes = (uint32_t)sizeof(struct row) + t->layout.weight_bytes;
-    for (size_t i = 0; i < n && i < READ_AHEAD; i++) {
-        prefetch_weights(t, handles[i], bytes);
-    }
     for (size_t i = 0; i < n; i++) {
-        if (i + READ_AHEAD < n) {
-            prefetch_weights(t, handles[i + READ_AHEAD], bytes);
-        }
         if (handles[i] == HANDLE_NONE) {
             row_initial(t->seed, hash_key(t->salt, ids[i]), t->config.init_scale, dim, out);
         } else {
