@@ -108,9 +108,9 @@ const struct config_key config_keys[] = {
     CHOICE("compute", "precision", C(precision), "f32", "f32|bf16",
            "operands of matrix products; bf16 where the CPU has it, else f32"),
     CHOICE(
-        "compute", "kernel", C(kernel), "auto", "auto|blas|avx2|avx512|neon",
+        "compute", "kernel", C(kernel), "auto", "auto|blas|avx2|avx512|neon|amx",
         "what multiplies: OpenBLAS, or own code for those CPUs; auto: the best own code that the "
-        "CPU runs; one that is missing is an error"),
+        "CPU runs, but not amx, which is untested; one that is missing is an error"),
 
     NUMBER("table", "dim", KIND_U32, T(dim), "18", 1, 256, "embedding width"),
     NUMBER("table", "init_scale", KIND_F32, T(init_scale), "0.001", 0, 100,

@@ -59,7 +59,10 @@ done
 own=${kernels[-1]}
 [ ${#kernels[@]} -gt 1 ] || own=
 expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --kernel avx1024
-says "compute\.kernel is 'avx1024', expected auto\|blas\|avx2\|avx512\|neon"
+says "compute\.kernel is 'avx1024', expected auto\|blas\|avx2\|avx512\|neon\|amx"
+expect 1 "$ESMM" eval --checkpoint "$dir/run" --data "$dir/eval" --kernel amx
+says 'compute\.kernel is amx, which multiplies bf16 only: it needs compute\.precision=bf16'
+
 for kernel in "${kernels[@]}"; do
     step "$kernel"
     run "$kernel" "$kernel"

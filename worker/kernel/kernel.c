@@ -6,10 +6,11 @@
 #include "common/base/log.h"
 
 /* Their names in compute.kernel, in the order of the enum. */
-static const char *const words[] = {"auto", "blas", "avx2", "avx512", "neon"};
+static const char *const words[] = {"auto", "blas", "avx2", "avx512", "neon", "amx"};
 
 struct kernel_set kernel_here(void) {
-    return (struct kernel_set){kernel_avx2(), kernel_avx512(), kernel_avx512_bf16(), kernel_neon()};
+    return (struct kernel_set){kernel_avx2(), kernel_avx512(), kernel_avx512_bf16(), kernel_neon(),
+                               kernel_amx()};
 }
 
 static const struct kernel *best_f32(struct kernel_set have) {
@@ -33,6 +34,7 @@ static const struct kernel *kernel_of(enum kernel_choice choice, enum precision 
     case KERNEL_AVX2: return have.avx2;
     case KERNEL_AVX512: return bf16 != NULL ? bf16 : have.avx512;
     case KERNEL_NEON: return have.neon;
+    case KERNEL_AMX: return have.amx;
     case KERNEL_BLAS: break;
     }
     return NULL;
@@ -40,15 +42,20 @@ static const struct kernel *kernel_of(enum kernel_choice choice, enum precision 
 
 static enum status fail_missing(enum kernel_choice choice, struct kernel_set have) {
     return fail(ERR_CONFIG,
-                "compute.kernel is %s, which this CPU or this build lacks; here is: blas%s%s%s; "
+                "compute.kernel is %s, which this CPU or this build lacks; here is: blas%s%s%s%s; "
                 "auto takes the best there is",
                 words[choice], have.avx2 != NULL ? ", avx2" : "",
-                have.avx512 != NULL ? ", avx512" : "", have.neon != NULL ? ", neon" : "");
+                have.avx512 != NULL ? ", avx512" : "", have.neon != NULL ? ", neon" : "",
+                have.amx != NULL ? ", amx" : "");
 }
 
 enum status kernel_choose(enum kernel_choice choice, enum precision precision,
                           struct kernel_set have, const struct kernel **kernel) {
     *kernel = kernel_of(choice, precision, have);
+    if (choice == KERNEL_AMX && precision != PRECISION_BF16) {
+        return fail(ERR_CONFIG, "compute.kernel is amx, which multiplies bf16 only: it needs "
+                                "compute.precision=bf16");
+    }
     if (*kernel == NULL && choice != KERNEL_AUTO && choice != KERNEL_BLAS) {
         return fail_missing(choice, have);
     }

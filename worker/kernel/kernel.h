@@ -65,10 +65,11 @@ const struct kernel *kernel_avx2(void);
 const struct kernel *kernel_avx512(void);
 const struct kernel *kernel_avx512_bf16(void);
 const struct kernel *kernel_neon(void);
+const struct kernel *kernel_amx(void);
 
 /* The kernels that a machine has; NULL: it lacks that one. OpenBLAS is everywhere. */
 struct kernel_set {
-    const struct kernel *avx2, *avx512, *avx512_bf16, *neon;
+    const struct kernel *avx2, *avx512, *avx512_bf16, *neon, *amx;
 };
 struct kernel_set kernel_here(void);
 
@@ -78,9 +79,9 @@ const struct kernel *kernel_bf16(void);
 
 /* Finds the kernel for a choice and a precision; NULL stands for OpenBLAS. If bf16 is wanted but
  * missing, the result is a float32 kernel. The choice auto takes the best kernel in `have`: that
- * with the widest vectors. Any other choice gives that kernel or ERR_CONFIG, whose text names the
- * kernels there are. ERR_CONFIG also if the result is an OpenBLAS that cannot be used
- * (blas_ready). */
+ * with the widest vectors, and never amx, which no hardware has tested. Any other choice gives that
+ * kernel or ERR_CONFIG, whose text names the kernels there are; amx multiplies bf16 only.
+ * ERR_CONFIG also if the result is an OpenBLAS that cannot be used (blas_ready). */
 enum status kernel_choose(enum kernel_choice choice, enum precision precision,
                           struct kernel_set have, const struct kernel **kernel);
 /* The same with what this machine has. */

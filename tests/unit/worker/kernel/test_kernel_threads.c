@@ -1,7 +1,8 @@
 /* test_kernel_threads.c - products of many threads at once have the bits of one thread alone.
  *
  *   test_kernel_threads [PASSES [KERNEL]]      forward and backward passes with each kernel
- *                                              (2400), or with one: blas, avx2, avx512, neon, bf16
+ *                                              (2400), or with one: blas, avx2, avx512, neon,
+ *                                              bf16, amx
  *
  * What may go wrong does so where threads, and a library's store of work buffers, are new. So a
  * trial is a process of its own: THREADS threads are started, pass through a tower together and
@@ -29,17 +30,17 @@
 
 #include <cmocka.h>
 
-enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 50, SHAPES = 3, KERNELS = 5 };
+enum { THREADS = 4, REPEATS = 2, ROUNDS = 3, ROUNDS_MAX = 50, SHAPES = 3, KERNELS = 6 };
 static const char *const towers[SHAPES] = {"24,16", "40,24,8", "12,1024"};
-static const char *const kernel_names[KERNELS] = {"blas", "avx2", "avx512", "neon", "bf16"};
+static const char *const kernel_names[KERNELS] = {"blas", "avx2", "avx512", "neon", "bf16", "amx"};
 static unsigned long passes_wanted = 2400;
 static const char *only; /* a kernel's name; NULL: all */
 
 /* NULL: OpenBLAS, or, for k > 0, that this machine lacks it. */
 static const struct kernel *kernel_at(int k) {
     const struct kernel_set here = kernel_here();
-    const struct kernel *const all[KERNELS] = {NULL, here.avx2, here.avx512, here.neon,
-                                               here.avx512_bf16};
+    const struct kernel *const all[KERNELS] = {NULL,      here.avx2,        here.avx512,
+                                               here.neon, here.avx512_bf16, here.amx};
     return all[k];
 }
 
@@ -250,6 +251,11 @@ static void test_bf16(void **state) {
     check_kernel(4);
 }
 
+static void test_amx(void **state) {
+    (void)state;
+    check_kernel(5);
+}
+
 int main(int argc, char **argv) {
     if (argc == 5 && strcmp(argv[1], "--trial") == 0) {
         return trial(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
@@ -260,7 +266,7 @@ int main(int argc, char **argv) {
     only = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blas), cmocka_unit_test(test_avx2), cmocka_unit_test(test_avx512),
-        cmocka_unit_test(test_neon), cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_neon), cmocka_unit_test(test_bf16), cmocka_unit_test(test_amx),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

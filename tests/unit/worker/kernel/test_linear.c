@@ -128,12 +128,12 @@ static void check_products(const struct kernel *kernel, enum precision precision
 
 /* --- every kernel ----------------------------------------------------------------------------- */
 
-enum { KERNELS = 5 };
+enum { KERNELS = 6 };
 /* NULL: OpenBLAS, or, for k > 0, that this machine lacks it. */
 static const struct kernel *kernel_at(int k) {
     const struct kernel_set here = kernel_here();
-    const struct kernel *const all[KERNELS] = {NULL, here.avx2, here.avx512, here.neon,
-                                               here.avx512_bf16};
+    const struct kernel *const all[KERNELS] = {NULL,      here.avx2,        here.avx512,
+                                               here.neon, here.avx512_bf16, here.amx};
     return all[k];
 }
 
@@ -176,6 +176,14 @@ static void test_neon(void **state) {
 static void test_avx512_bf16(void **state) {
     (void)state;
     check_all(4);
+}
+
+static void test_amx(void **state) {
+    (void)state;
+    if (kernel_missing(5)) {
+        print_message("no AMX here: its kernel is compiled and not run\n");
+    }
+    check_all(5);
 }
 
 /* y and dx of m rows have the bits that each row has alone. */
@@ -316,9 +324,11 @@ static void test_choice(void **state) {
     (void)state;
     static const struct kernel avx2 = {.name = "avx2"}, avx512 = {.name = "avx512"};
     static const struct kernel bf16 = {.name = "bf16"}, neon = {.name = "neon"};
+    static const struct kernel amx = {.name = "amx"};
     const struct kernel_set none = {0}, old = {.avx2 = &avx2}, arm = {.neon = &neon};
     const struct kernel_set new = {.avx2 = &avx2, .avx512 = &avx512};
     const struct kernel_set all = {.avx2 = &avx2, .avx512 = &avx512, .avx512_bf16 = &bf16};
+    const struct kernel_set most = {&avx2, &avx512, &bf16, NULL, &amx};
     for (int p = PRECISION_F32; p <= PRECISION_BF16; p++) {
         const enum precision precision = (enum precision)p;
         const struct kernel *best = precision == PRECISION_BF16 ? &bf16 : &avx512;
@@ -346,6 +356,13 @@ static void test_choice(void **state) {
                 "compute.kernel is avx2, which this CPU or this build lacks; here is: blas, neon; "
                 "auto takes the best there is");
     }
+    assert_ptr_equal(chosen(KERNEL_AUTO, PRECISION_BF16, most), &bf16);
+    assert_ptr_equal(chosen(KERNEL_AMX, PRECISION_BF16, most), &amx);
+    refused(KERNEL_AMX, PRECISION_F32, most,
+            "compute.kernel is amx, which multiplies bf16 only: it needs compute.precision=bf16");
+    refused(KERNEL_AMX, PRECISION_BF16, all,
+            "compute.kernel is amx, which this CPU or this build lacks; here is: blas, avx2, "
+            "avx512; auto takes the best there is");
     const struct kernel *kernel;
     assert_int_equal(kernel_find(KERNEL_AUTO, PRECISION_F32, &kernel), OK);
     assert_ptr_equal(kernel, kernel_f32());
@@ -400,6 +417,7 @@ int main(void) {
         cmocka_unit_test(test_avx512),
         cmocka_unit_test(test_neon),
         cmocka_unit_test(test_avx512_bf16),
+        cmocka_unit_test(test_amx),
         cmocka_unit_test(test_a_row_has_the_same_bits_among_others),
         cmocka_unit_test(test_special_values),
         cmocka_unit_test(test_nan_stays_in_its_row),
