@@ -297,7 +297,9 @@ int main(int argc, char **argv) {
         return 2;
     }
     if (growth) {
+        warm_memory((size_t)rows * 16);
         growth_of_index(rows);
+        warm_memory((size_t)rows * 260);
         growth_of_table(rows);
         return 0;
     }

@@ -6,10 +6,10 @@
  * it. Entries that were wrapped around from the end of the array to its start are told by a home
  * above their position; they move last, with the homes at the end.
  *
- * Speed. A put moves the entries of MOVE_HOMES homes and the rest of the last run. Growing by a
- * quarter, at three quarters full, ends after size / 16 puts; room is there for three times as
- * many. In the meantime the old array becomes at most 13/16 full. Shrinking from two fifths to three
- * fifths full has room for size / 10 puts.
+ * Speed. Every MOVE_PUTS-th put moves the entries of MOVE_HOMES homes and the rest of the last run.
+ * Growing by half, at three quarters full, ends after size / 16 puts; room is there for six times
+ * as many. In the meantime the old array becomes at most 13/16 full. Shrinking from two fifths to
+ * three fifths full has room for size / 10 puts.
  */
 #include "index.h"
 
@@ -18,7 +18,8 @@
 
 #define ENTRIES_MIN  64u
 #define ENTRIES_MAX  ((uint64_t)1 << 32)
-#define MOVE_HOMES   16u
+#define MOVE_PUTS    4u
+#define MOVE_HOMES   64u /* 16 a put */
 #define PAGE_ENTRIES (SLAB_PAGE_BYTES / sizeof(uint64_t))
 
 static size_t side_bytes(const struct index_side *s) {
@@ -38,9 +39,9 @@ static bool index_full(const struct index *x) {
     return x->used + 1 > final_size(x) / 4 * 3;
 }
 
-/* A quarter more, in whole pages or in steps of the least size. */
+/* Half as much again, in whole pages or in steps of the least size. */
 static uint64_t next_size(uint64_t size) {
-    const uint64_t want = size + size / 4 + (size == 0);
+    const uint64_t want = size + size / 2 + (size == 0);
     const uint64_t unit = want < PAGE_ENTRIES ? ENTRIES_MIN : PAGE_ENTRIES;
     const uint64_t next = (want + unit - 1) / unit * unit;
     return next > ENTRIES_MAX && size < ENTRIES_MAX ? ENTRIES_MAX : next;
@@ -175,7 +176,7 @@ static enum status begin_moving(struct index *x, uint64_t size) {
 }
 
 enum status index_reserve(struct index *x) {
-    if (index_moves(x)) {
+    if (x->used % MOVE_PUTS == 0 && index_moves(x)) {
         move_homes(x, MOVE_HOMES);
     }
     if (!index_full(x)) {

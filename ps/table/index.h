@@ -6,13 +6,13 @@
  * reading their rows. Because the home follows from the entry alone, growing and deleting never
  * read a row. Equal tags do not prove equal ids: the caller compares the ids.
  *
- * The index grows by a quarter when it is three quarters full, and shrinks to three fifths full when
- * it is two fifths full, without a pause. For a while there are two arrays, the one in use and the next one. Each
- * index_reserve moves the entries of a few homes, in ascending order. Homes grow with tags, so one
- * number, `moved`, says which array a tag is in. Pages of the old array go back to the system as
- * soon as they are moved, and the pages of the next one come one by one: together they are hardly
- * larger than the larger array. Deleting shifts the following entries back, so there are no
- * tombstones and look-ups never become slower.
+ * The index grows by half when it is three quarters full, and shrinks to three fifths full when it
+ * is two fifths full, without a pause. For a while there are two arrays, the one in use and the
+ * next one. Every fourth index_reserve moves the entries of some homes, in ascending order. Homes
+ * grow with tags, so one number, `moved`, says which array a tag is in. Pages of the old array go
+ * back to the system as soon as they are moved, and the pages of the next one come one by one:
+ * together they are hardly larger than the larger array. Deleting shifts the following entries
+ * back, so there are no tombstones and look-ups never become slower.
  */
 #pragma once
 

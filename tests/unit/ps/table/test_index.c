@@ -122,7 +122,7 @@ static void grows_in_small_steps(void **state) {
         assert_int_equal(index_reserve(&x), OK);
         if (before && moving(&x)) {
             longest = x.cursor - cursor > longest ? x.cursor - cursor : longest;
-            assert_true(x.cursor > cursor);
+            assert_true(x.cursor > cursor || i % 4 != 0);
         }
         moves += before && !moving(&x);
         if (moving(&x) && x.cursor > 0) {
@@ -136,8 +136,8 @@ static void grows_in_small_steps(void **state) {
         assert_true(found(&x, (uint32_t)rng_u64(5, i, 0), i));
     }
     assert_true(moves > 20);
-    assert_true(longest < 1000); /* 16 homes and one run */
-    assert_true(index_bytes(&x) < n * 14);
+    assert_true(longest < 1000); /* 64 homes and one run */
+    assert_true(index_bytes(&x) < n * 17);
     index_fini(&x);
 }
 
