@@ -13,7 +13,8 @@
 
 #include "kernel.h"
 
-#define LINEAR_ROWS 128 /* of x and dy that are converted and multiplied at a time */
+#define LINEAR_ROWS   128 /* of x and dy that are converted and multiplied at a time */
+#define LINEAR_NARROW 24  /* columns of W, up to which the transpose of dW is computed */
 
 struct linear {
     const struct kernel *kernel; /* NULL: OpenBLAS */
@@ -25,6 +26,7 @@ struct linear {
 /* Scratch of the products, shared by the matrices of one thread. */
 struct linear_work {
     void *left, *right;
+    float *across; /* a weight gradient's transpose */
 };
 
 /* For matrices with `widest` columns and rows at most. ERR_MEMORY. */

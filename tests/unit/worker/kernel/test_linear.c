@@ -70,12 +70,13 @@ static void sheet_close(const char *what, const struct sheet *s, const double *w
  * blocks of 128 rows. */
 static const struct {
     uint32_t m, out, in;
-} sizes[] = {{1, 1, 1},     {6, 64, 64},   {7, 65, 33},   {128, 40, 18},  {129, 17, 31},
-             {5, 3, 100},   {2, 200, 2},   {13, 15, 16},  {300, 129, 7},  {3, 31, 32},
-             {64, 16, 48},  {131, 80, 97}, {1, 720, 234}, {36, 72, 180},  {0, 8, 8},
-             {11, 63, 127}, {260, 1, 1},   {12, 8, 24},   {18, 12, 9},    {17, 24, 18},
-             {8, 9, 10},    {9, 10, 11},   {10, 11, 8},   {19, 6, 7},     {256, 18, 6},
-             {24, 20, 1},   {4, 0, 5},     {5, 4, 0},     {130, 200, 180}};
+} sizes[] = {{1, 1, 1},      {6, 64, 64},   {7, 65, 33},   {128, 40, 18}, {129, 17, 31},
+             {5, 3, 100},    {2, 200, 2},   {13, 15, 16},  {300, 129, 7}, {3, 31, 32},
+             {64, 16, 48},   {131, 80, 97}, {1, 720, 234}, {36, 72, 180}, {0, 8, 8},
+             {11, 63, 127},  {260, 1, 1},   {12, 8, 24},   {18, 12, 9},   {17, 24, 18},
+             {8, 9, 10},     {9, 10, 11},   {10, 11, 8},   {19, 6, 7},    {140, 50, 24},
+             {140, 50, 25},  {256, 18, 6},  {24, 20, 1},   {4, 0, 5},     {5, 4, 0},
+             {130, 200, 180}};
 
 static void check_products(const struct kernel *kernel, enum precision precision, uint64_t seed,
                            uint32_t m, uint32_t out, uint32_t in) {
@@ -228,6 +229,40 @@ static void test_a_row_has_the_same_bits_among_others(void **state) {
             check_rows(kernel_at(k), 133, 40, 24);
         }
     }
+}
+
+static void weight_of(const struct kernel *kernel, const struct sheet *dy, const struct sheet *x,
+                      uint32_t in, float *dw, size_t stride) {
+    struct linear l;
+    struct linear_work work;
+    assert_int_equal(linear_init(&l, kernel, dy->columns, in), OK);
+    assert_int_equal(linear_work_init(&work, kernel, dy->columns), OK);
+    linear_weight(&l, &work, view(dy), view(x), dy->rows, dw, stride);
+    linear_fini(&l);
+    linear_work_fini(&work);
+}
+
+/* A narrow dW, whose transpose is computed, has the bits of the same columns of a wide one. */
+static void test_a_narrow_gradient_has_the_bits_of_a_wide_one(void **state) {
+    (void)state;
+    enum { M = 150, OUT = 70, WIDE = LINEAR_NARROW + 9 };
+    struct sample s = {.seed = 12};
+    struct sheet dy = sheet_make(&s, M, OUT), x = sheet_make(&s, M, WIDE);
+    for (int k = 1; k < KERNELS; k++) {
+        float wide[OUT * WIDE] = {0}, narrow[OUT * WIDE] = {0};
+        if (kernel_missing(k)) {
+            continue;
+        }
+        weight_of(kernel_at(k), &dy, &x, WIDE, wide, WIDE);
+        weight_of(kernel_at(k), &dy, &x, LINEAR_NARROW, narrow, WIDE);
+        for (uint32_t o = 0; o < OUT; o++) {
+            const float *got = narrow + (size_t)o * WIDE;
+            assert_memory_equal(got, wide + (size_t)o * WIDE, LINEAR_NARROW * sizeof *got);
+            assert_true(got[LINEAR_NARROW] == 0.0f);
+        }
+    }
+    mem_free(&dy.store);
+    mem_free(&x.store);
 }
 
 /* --- damage and rounding ---------------------------------------------------------------------- */
@@ -396,7 +431,7 @@ static void test_failing_memory(void **state) {
         enum status status = kernel_missing(k) ? OK : ERR_MEMORY;
         for (size_t n = 1; status != OK; n++) {
             struct linear l;
-            struct linear_work work = {NULL, NULL};
+            struct linear_work work = {0};
             mem_fail_after(n);
             status = linear_init(&l, kernel_at(k), 3, 4);
             status = status == OK ? linear_work_init(&work, kernel_at(k), 4) : status;
@@ -419,6 +454,7 @@ int main(void) {
         cmocka_unit_test(test_avx512_bf16),
         cmocka_unit_test(test_amx),
         cmocka_unit_test(test_a_row_has_the_same_bits_among_others),
+        cmocka_unit_test(test_a_narrow_gradient_has_the_bits_of_a_wide_one),
         cmocka_unit_test(test_special_values),
         cmocka_unit_test(test_nan_stays_in_its_row),
         cmocka_unit_test(test_choice),
