@@ -1,8 +1,9 @@
 /* bench_requests.c - a partition in process, without sockets: requests of many distinct keys pulled
  * and pushed, as a server does for a worker, in rows a CPU second.
  *
- *     bench_requests [--rows N] [--dim N] [--optimizer NAME] [--keys N] [--zipf S] [--seconds S]
- *                    [--runs N] [--write-keys FILE]
+ *     bench_requests [--rows N] [--dim N] [--optimizer NAME] [--state f32|bf16|u8]
+ *                    [--weights f32|bf16] [--keys N] [--zipf S] [--seconds S] [--runs N]
+ *                    [--write-keys FILE]
  *
  * First every row is created, in the order of ids. Then each list of keys is pulled and pushed at
  * once, in turn by the ticket of its pull (the handles are known) and by its keys (they are looked
@@ -34,7 +35,7 @@ enum kind { PULL, PUSH_TICKET, PUSH_KEYS, KINDS };
 struct bench_line {
     uint64_t rows, dim, keys, runs;
     double zipf, seconds;
-    const char *optimizer, *write_keys;
+    const char *optimizer, *state, *weights, *write_keys;
 };
 
 struct bench {
@@ -68,6 +69,8 @@ static enum status make_partition(struct bench *b) {
     set_to(b, "server.ticket_bytes", "1G");
     set_to(b, "table.dim", dim);
     set_to(b, "table.optimizer", b->o.optimizer);
+    set_to(b, "table.state", b->o.state);
+    set_to(b, "table.weights", b->o.weights);
     TRY(schema_add(&b->schema, "item", SIDE_ITEM));
     schema_finish(&b->schema);
     TRY(layout_init(&b->layout, &b->config, &b->schema, 0.04, 0.01));
@@ -182,11 +185,11 @@ static enum status measure_all(struct bench *b) {
     }
     struct partition_stats s;
     partition_stats(b->p, &s);
-    printf("bench=requests rows=%llu dim=%llu optimizer=%s keys=%llu zipf=%.2f pull=%.3f "
-           "push_ticket=%.3f push_key=%.3f row_bytes=%.1f\n",
-           (unsigned long long)b->o.rows, (unsigned long long)b->o.dim, b->o.optimizer,
-           (unsigned long long)b->o.keys, b->o.zipf, median[PULL], median[PUSH_TICKET],
-           median[PUSH_KEYS], (double)s.table_bytes / (double)s.rows_total);
+    printf("bench=requests rows=%llu dim=%llu optimizer=%s state=%s weights=%s keys=%llu zipf=%.2f "
+           "pull=%.3f push_ticket=%.3f push_key=%.3f row_bytes=%.1f\n",
+           (unsigned long long)b->o.rows, (unsigned long long)b->o.dim, b->o.optimizer, b->o.state,
+           b->o.weights, (unsigned long long)b->o.keys, b->o.zipf, median[PULL],
+           median[PUSH_TICKET], median[PUSH_KEYS], (double)s.table_bytes / (double)s.rows_total);
     return OK;
 }
 
@@ -232,6 +235,8 @@ static const struct option_row bench_rows[] = {
     {"dim", "N", OPTION_WHOLE, AT(dim), .preset = "18", .least = 1, .most = DIM_MAX,
      .help = "floats of a row"},
     {"optimizer", "NAME", OPTION_TEXT, AT(optimizer), .preset = "adam", .help = "of the rows"},
+    {"state", "KIND", OPTION_TEXT, AT(state), .preset = "f32", .help = "f32, bf16 or u8"},
+    {"weights", "KIND", OPTION_TEXT, AT(weights), .preset = "f32", .help = "f32 or bf16"},
     {"keys", "N", OPTION_WHOLE, AT(keys), .preset = "100K", .least = 1, .most = 10000000,
      .help = "of a request"},
     {"zipf", "S", OPTION_REAL, AT(zipf), .preset = "0", .high = 100,

@@ -2,7 +2,8 @@
  * real sockets, threads and protocol. Only the worker's arithmetic is missing.
  *
  *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N] [--dim N]
- *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16]
+ *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16] [--state KIND]
+ *                  [--weights KIND]
  *
  * The server is a separate process (this program, forked), so that its CPU time can be told from
  * the client's. First every row is created; then random keys are pulled and pushed. A round is one
@@ -40,7 +41,7 @@ struct options {
     uint64_t rows, keys, in_flight, runs, dim;
     double zipf, seconds;
     bool tcp;
-    const char *optimizer, *values;
+    const char *optimizer, *values, *state, *weights;
 };
 
 struct bench {
@@ -77,6 +78,10 @@ static void set_up_job(struct bench *b) {
     snprintf(text, sizeof text, "table.optimizer=%s", b->o.optimizer);
     need(config_set(config, text));
     snprintf(text, sizeof text, "wire.values=%s", b->o.values);
+    need(config_set(config, text));
+    snprintf(text, sizeof text, "table.state=%s", b->o.state);
+    need(config_set(config, text));
+    snprintf(text, sizeof text, "table.weights=%s", b->o.weights);
     need(config_set(config, text));
     snprintf(text, sizeof text, "table.dim=%u", (unsigned)b->o.dim);
     need(config_set(config, text));
@@ -330,12 +335,12 @@ static void run(struct bench *b) {
     printf("%llu rows, %.1f bytes each in all\n", (unsigned long long)last[0], bytes);
     printf(
         "bench=server rows=%llu keys=%llu zipf=%.2f dim=%llu transport=%s optimizer=%s values=%s "
-        "pull_mrows=%.3f pull_server_cpu=%.4f pull_client_cpu=%.4f both_mrows=%.3f "
+        "state=%s weights=%s pull_mrows=%.3f pull_server_cpu=%.4f pull_client_cpu=%.4f both_mrows=%.3f "
         "both_server_cpu=%.4f both_client_cpu=%.4f row_bytes=%.1f\n",
         (unsigned long long)b->o.rows, (unsigned long long)b->o.keys, b->o.zipf,
         (unsigned long long)b->o.dim, b->o.tcp ? "tcp" : "ipc", b->o.optimizer, b->o.values,
-        pulls.rate * 1e-6, pulls.server_cpu, pulls.client_cpu, both.rate * 1e-6, both.server_cpu,
-        both.client_cpu, bytes);
+        b->o.state, b->o.weights, pulls.rate * 1e-6, pulls.server_cpu, pulls.client_cpu,
+        both.rate * 1e-6, both.server_cpu, both.client_cpu, bytes);
 }
 
 #define AT(member) OPTION_AT(struct bench, o.member)
@@ -355,6 +360,8 @@ static const struct option_row bench_rows[] = {
     {"dim", "N", OPTION_WHOLE, AT(dim), .preset = "18", .least = 1, .most = DIM_MAX,
      .help = "floats of a row"},
     {"optimizer", "NAME", OPTION_TEXT, AT(optimizer), .preset = "adam", .help = "of the rows"},
+    {"state", "KIND", OPTION_TEXT, AT(state), .preset = "f32", .help = "of rows: f32, bf16 or u8"},
+    {"weights", "KIND", OPTION_TEXT, AT(weights), .preset = "f32", .help = "of rows: f32 or bf16"},
     {"values", "KIND", OPTION_TEXT, AT(values), .preset = "f32", .help = "f32 or bf16"},
     {NULL}};
 

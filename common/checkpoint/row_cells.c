@@ -92,14 +92,18 @@ void row_state_get(const struct row_layout *l, const void *cells, float *state) 
     for (uint32_t k = 0; k < l->vectors; k++) {
         row_vector_get(l, cells, k, state + (size_t)k * l->dim);
     }
-    memcpy(state, (const uint8_t *)cells + vector_at(l, l->vectors), l->singles * sizeof(float));
+    if (l->singles > 0) {
+        memcpy(state, (const uint8_t *)cells + vector_at(l, l->vectors), sizeof *state);
+    }
 }
 
 void row_state_put(const struct row_layout *l, void *cells, const float *state, uint64_t key) {
     for (uint32_t k = 0; k < l->vectors; k++) {
         row_vector_put(l, cells, k, state + (size_t)k * l->dim, key);
     }
-    memcpy((uint8_t *)cells + vector_at(l, l->vectors), state, l->singles * sizeof(float));
+    if (l->singles > 0) {
+        memcpy((uint8_t *)cells + vector_at(l, l->vectors), state, sizeof *state);
+    }
 }
 
 uint64_t row_stream(uint64_t seed, uint64_t salt) {
