@@ -54,7 +54,7 @@ def machine(esmm):
     commit = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "log", "-1", "--format=%h of %cs"],
                             capture_output=True, text=True).stdout.strip()
     return dict(cpu=model, cores=os.cpu_count(), memory_gb=memory_gb, simd=" ".join(simd),
-                when=time.strftime("%Y-%m-%d"), version=call(esmm, "version").strip(), commit=commit or "unknown commit")
+                when=time.strftime("%Y-%m-%d"), version=call(esmm, "version").splitlines()[0], commit=commit or "unknown commit")
 
 
 def call(*command, env=None):

@@ -38,12 +38,12 @@ def run_fbgemm(args, rows, keys_file):
 
 
 def run_process(args, common):
-    f = next(figures_of(call(os.path.join(BUILD, "bench_requests"), *common), "requests"))
+    f = next(figures_of(call(os.path.join(BUILD, "bench_requests"), *common, "--runs", 1), "requests"))
     return dict(pull=f["pull"], push=f["push_ticket"], push_key=f["push_key"], row_bytes=f["row_bytes"])
 
 
 def run_server(args, common):
-    f = next(figures_of(call(os.path.join(BUILD, "bench_server"), *common), "server"))
+    f = next(figures_of(call(os.path.join(BUILD, "bench_server"), *common, "--runs", 5), "server"))
     return dict(pull=1 / f["pull_server_cpu"], push=1 / max(1e-4, f["both_server_cpu"] - f["pull_server_cpu"]),
                 row_bytes=f["row_bytes"])
 
@@ -57,7 +57,7 @@ def run_case(args, rows, keys, zipf, record):
             for optimizer, figures in run_fbgemm(args, int(rows), f"{work}/keys").items():
                 record("fbgemm", **case, **figures)
             for optimizer in OPTIMIZERS:
-                common = [*shape, "--dim", DIM, "--optimizer", optimizer, "--runs", 1, "--seconds", args.seconds]
+                common = [*shape, "--dim", DIM, "--optimizer", optimizer, "--seconds", args.seconds]
                 record("process", **case, optimizer=optimizer, **run_process(args, common))
                 record("server", **case, optimizer=optimizer, **run_server(args, common))
 
