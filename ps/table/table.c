@@ -1,7 +1,7 @@
 /* table.c - slabs of rows and their index (see table.h).
  *
  * A look-up of many ids is a pipeline: an id is hashed and its index lines are prefetched; AHEAD
- * ids later its entry is found and its row prefetched; AHEAD ids later the ids are compared. So some
+ * ids later its entry is found and its row prefetched; AHEAD ids later the ids are compared. So
  * dozens of cache misses are always under way; one id after the other would wait for two each.
  * Slabs are not faulted in beforehand: a huge page costs one fault, whichever access causes it.
  */
