@@ -28,6 +28,7 @@ typedef int32_t block_i32 __attribute__((vector_size(4 * LANES)));
 typedef uint32_t block_u32 __attribute__((vector_size(4 * LANES)));
 typedef float block_f32 __attribute__((vector_size(4 * LANES)));
 typedef uint16_t block_u16 __attribute__((vector_size(2 * LANES)));
+typedef uint64_t block_u64 __attribute__((vector_size(4 * LANES)));
 typedef uint8_t block_bytes __attribute__((vector_size(4 * LANES)));
 typedef uint8_t block_u8 __attribute__((vector_size(LANES)));
 
@@ -172,9 +173,12 @@ static void u8_put(size_t n, const float *x, bool has_sign, uint64_t key, uint32
 }
 
 static inline void u8_get_block(const uint8_t *codes, const struct u8_code *c, float *out) {
-    block_u8 narrow;
-    memcpy(&narrow, codes, sizeof narrow);
-    const block_i32 code = (block_i32) __builtin_convertvector(narrow, block_u32);
+    uint64_t eight;
+    memcpy(&eight, codes, sizeof eight);
+    const block_bytes bytes = (block_bytes)(block_u64){eight}; /* 0 from byte 8 on */
+    const block_i32 code =
+        (block_i32)__builtin_shufflevector(bytes, bytes, 0, 8, 8, 8, 1, 8, 8, 8, 2, 8, 8, 8, 3, 8,
+                                           8, 8, 4, 8, 8, 8, 5, 8, 8, 8, 6, 8, 8, 8, 7, 8, 8, 8);
     const block_i32 low = c->low - (block_i32){0};
     const block_i32 at = (code & ~c->sign) << CUT_BITS;
     const block_i32 even = (block_i32)((block_f32)(low + at) - (block_f32)low);
