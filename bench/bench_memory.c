@@ -5,8 +5,8 @@
  *
  *     bench_memory [rows = 2000000]
  *
- * The clock of ages counts pushes. So between the halves come as many pushes of one row as there are
- * requests later: else the newer half would pass its age during the measurement.
+ * The clock of ages counts pushes. So between the halves come as many pushes of one row as there
+ * are requests later: else the newer half would pass its age during the measurement.
  */
 #include <inttypes.h>
 #include <stdio.h>

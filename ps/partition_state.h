@@ -1,6 +1,6 @@
 /* partition_state.h - the inside of a partition, only for the files of ps/ that implement it:
- * partition_state (life, figures), partition_pull, partition_push, admission, eviction, upkeep, and,
- * in the layer above, snapshot, cut_meta and restore. */
+ * partition_state (life, figures), partition_pull, partition_push, admission, eviction, upkeep,
+ * and, in the layer above, snapshot, cut_meta and restore. */
 #pragma once
 
 #include "common/base/log.h"

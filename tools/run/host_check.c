@@ -36,8 +36,8 @@ static enum status add_ports(const struct placement *p, size_t host, struct word
     return OK;
 }
 
-/* host PROGRAM VERSION MACHINE FLAGS DIRS DIR... PORT...: FLAGS are those of /proc/cpuinfo that this
- * program needs, in one word; DIRS is 0 unless a role on the host reads the data. */
+/* host PROGRAM VERSION MACHINE FLAGS DIRS DIR... PORT...: FLAGS are those of /proc/cpuinfo that
+ * this program needs, in one word; DIRS is 0 unless a role on the host reads the data. */
 static enum status host_question(const struct host_check *c, struct question *q) {
     const struct job *j = c->job;
     const bool reads = has_kind(c->placement, q->host, CHILD_COORD) ||
