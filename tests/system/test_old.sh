@@ -8,7 +8,7 @@ resumes() {
     mkdir -p "$dir/$1/checkpoints"
     cp -r "$old/$1/checkpoint" "$dir/$1/checkpoints/step-$(printf %012d "$2")"
 }
-for name in first stream last; do
+for name in first stream last bits; do
     step "$name: shards and checkpoint are whole, evaluated and exported"
     ok "$ESMM" inspect "$old/$name/shards" --verify
     ok "$ESMM" inspect "$old/$name/checkpoint" --verify
@@ -23,6 +23,14 @@ for name in first last; do
     resumes "$name" 18
     ok "$ESMM" train --data "$old/$name/shards" --out "$dir/$name" --resume --epochs 4 "${same_job[@]}" --set table.admit_after=2
     equal "its step" "$(newest_step "$name")" 24
+done
+step "bits: a job resumes, in fewer bits or in f32"
+for kinds in "table.state=u8 --set table.weights=bf16" table.state=f32; do
+    rm -rf "$dir/bits"
+    resumes bits 18
+    # shellcheck disable=SC2086 # two words each
+    ok "$ESMM" train --data "$old/bits/shards" --out "$dir/bits" --resume --epochs 4 "${same_job[@]}" --set table.dim=18 --set $kinds
+    equal "its step" "$(newest_step bits)" 24
 done
 step "stream: a job resumes, and has nothing left to read"
 resumes stream 10

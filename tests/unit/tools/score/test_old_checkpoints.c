@@ -79,6 +79,12 @@ static void test_last(void **state) {
     expect_scores("last", 18, true);
 }
 
+/* Parts of version 3: weights of bf16, moments of u8. */
+static void test_bits(void **state) {
+    (void)state;
+    expect_scores("bits", 18, true);
+}
+
 /* Both hold impressions 1000 to 1047. */
 static void test_ids_twice(void **state) {
     (void)state;
@@ -120,13 +126,13 @@ static void test_later_part(void **state) {
     assert_int_equal(manifest_read(&m, old_path(checkpoint, "last/checkpoint")), OK);
     struct manifest_part *part = &m.parts[0];
     assert_int_equal(path_join(path, dir, part->name), OK);
-    old_changed("last/checkpoint/part-00000-of-00002.bin", CONTAINER_CHECKPOINT_PART, 0, 0, 3,
+    old_changed("last/checkpoint/part-00000-of-00002.bin", CONTAINER_CHECKPOINT_PART, 0, 0, 4,
                 path);
     assert_int_equal(stat(path, &stat_of), 0);
     part->bytes = (uint64_t)stat_of.st_size;
     old_refused(part_open(&r, dir, part, m.cut), path,
-                "version of a checkpoint's part 3, this program (esmm " ESMM_VERSION
-                ") reads 1 to 2");
+                "version of a checkpoint's part 4, this program (esmm " ESMM_VERSION
+                ") reads 1 to 3");
     part_close(&r);
     manifest_free(&m);
     unlink(path);
@@ -161,10 +167,10 @@ static int remove_dir(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first),          cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_last),           cmocka_unit_test(test_ids_twice),
-        cmocka_unit_test(test_later_manifest), cmocka_unit_test(test_later_part),
-        cmocka_unit_test(test_later_names),
+        cmocka_unit_test(test_first),      cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_last),       cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_ids_twice),  cmocka_unit_test(test_later_manifest),
+        cmocka_unit_test(test_later_part), cmocka_unit_test(test_later_names),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
