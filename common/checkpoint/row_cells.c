@@ -4,9 +4,6 @@
 #include <string.h>
 #include "common/base/rng.h"
 
-/* The vectors of a row draw from places of their own. */
-#define PLACE_STEP (DIM_MAX * 2)
-
 /* --- layouts ---------------------------------------------------------------------------------- */
 
 const char *cell_kind_name(enum cell_kind kind) {
@@ -79,7 +76,7 @@ void row_vector_get(const struct row_layout *l, const void *cells, uint32_t k, f
 void row_vector_put(const struct row_layout *l, void *cells, uint32_t k, const float *x,
                     uint64_t key) {
     uint8_t *at = (uint8_t *)cells + vector_at(l, k);
-    const uint32_t place = (k + 1) * PLACE_STEP;
+    const uint32_t place = ROW_PLACE(k);
     const bool has_sign = l->first_signed && k == 0;
     switch (l->state) {
     case CELLS_F32: memcpy(at, x, l->dim * sizeof(float)); return;

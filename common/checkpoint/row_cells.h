@@ -20,6 +20,9 @@
 #define ROW_HEADER      16u
 #define ROW_VECTORS_MAX 2u
 #define ROW_STATE_MAX   (ROW_VECTORS_MAX * DIM_MAX) /* floats of state */
+/* Where the random bits of state vector k begin: vectors draw from places of their own, the weights
+ * from 0 on. */
+#define ROW_PLACE(k) (((uint32_t)(k) + 1) * DIM_MAX * 2)
 
 struct row_layout {
     uint32_t dim;

@@ -222,4 +222,19 @@ static void apply(const struct optimizer_config *o, uint32_t dim, float lr, uint
     apply_arrays(o, dim, lr, step, w, state, state + dim, g);
 }
 
-const struct optimizer_rules LEVEL(optimizer_rules) = {state_init, apply, apply_arrays};
+/* What the rules above compute before their loops. They do not call this: it made updates of f32
+ * rows 7 ns longer. */
+static struct rule_pace pace_of(const struct optimizer_config *o, float lr, uint32_t step) {
+    float c1 = 1.0f, c2 = 1.0f;
+    if (o->kind == OPT_ADAM || o->kind == OPT_RMSPROP || o->kind == OPT_ROWWISE_RMSPROP) {
+        assert(step > 0);
+        bias_corrections(o, step, &c1, &c2);
+    }
+    const float scale = 1.0f / c2;
+    return (struct rule_pace){.rate = o->kind == OPT_ADAM ? lr / c1 : lr,
+                              .scale = scale,
+                              .eps = eps_of(o, scale),
+                              .keep = kept(o, lr)};
+}
+
+const struct optimizer_rules LEVEL(optimizer_rules) = {state_init, apply, apply_arrays, pace_of};

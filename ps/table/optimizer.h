@@ -46,6 +46,12 @@
 #include "common/cpu/level.h"
 #include "common/job/optimizer_config.h"
 
+/* What the weights of an update have in common, and all updates of the same rate and step: the
+ * rule of one is then w = keep w - rate x / (sqrt(s scale) + eps), for element-wise rules. */
+struct rule_pace {
+    float rate, scale, eps, keep;
+};
+
 struct optimizer_rules {
     /* Sets the state of a fresh row whose weights already have their initial values. */
     void (*state_init)(const struct optimizer_config *o, uint32_t dim, const float *w,
@@ -57,6 +63,7 @@ struct optimizer_rules {
      * dense slice. */
     void (*apply_arrays)(const struct optimizer_config *o, size_t n, float lr, uint32_t step,
                          float *w, float *s0, float *s1, const float *g);
+    struct rule_pace (*pace)(const struct optimizer_config *o, float lr, uint32_t step);
 };
 /* optimizer_rules_at(cpu_level()): who updates many rows asks once. */
 LEVELLED(struct optimizer_rules, optimizer_rules)

@@ -30,7 +30,8 @@ struct table {
     uint64_t stream; /* of the random bits that round cells */
     struct row_layout layout;
     const struct optimizer_rules *rules;
-    bool plain; /* all cells are f32 */
+    bool plain;               /* all cells are f32 */
+    struct row_updates coded; /* of a table that is not plain */
     uint64_t rows;
     struct slabs slabs;
     struct index index;
@@ -59,6 +60,7 @@ enum status table_create(struct table **out, const struct table_config *config, 
     t->layout = row_layout(config->dim, config->opt.kind, config->weights, config->state);
     t->plain = row_layout_plain(&t->layout);
     t->rules = optimizer_rules_at(cpu_level());
+    row_updates_init(&t->coded, &t->layout, &t->config.opt, cpu_level());
     slabs_init(&t->slabs, t->layout.row_bytes);
     *out = t;
     return OK;
@@ -117,15 +119,14 @@ enum status table_load(struct table *t, const struct row_layout *from, const voi
     return OK;
 }
 
-void table_update(const struct table *t, struct row *row, float lr, uint32_t rule_step,
-                  const float *g) {
+void table_update(struct table *t, struct row *row, float lr, uint32_t rule_step, const float *g) {
     const uint32_t dim = t->config.dim;
     if (t->plain) {
         t->rules->apply(&t->config.opt, dim, lr, rule_step, row->data, row->data + dim, g);
         return;
     }
-    row_update(&t->layout, t->rules, &t->config.opt, lr, rule_step,
-               row_key(t->stream, row->id, row->step), row->data, g);
+    row_updates_pace(&t->coded, lr, rule_step);
+    row_update(&t->coded, row_key(t->stream, row->id, row->step), row->data, g);
 }
 
 void table_remove(struct table *t, uint32_t handle) {
@@ -181,7 +182,9 @@ void table_prefetch(const struct table *t, uint32_t handle) {
     for (uint32_t at = 0; at < t->layout.row_bytes; at += LINE_BYTES) {
         __builtin_prefetch(row + at, 1);
     }
-    __builtin_prefetch(row + t->layout.row_bytes - 1, 1); /* rows begin anywhere in a line */
+    if (t->layout.row_bytes % LINE_BYTES != 0) {
+        __builtin_prefetch(row + t->layout.row_bytes - 1, 1); /* rows begin anywhere in a line */
+    }
 }
 
 /* Probes from `at`: true, with the handle, at an equal tag; false at an empty entry. */

@@ -57,8 +57,7 @@ enum status table_load(struct table *t, const struct row_layout *from, const voi
                        uint32_t *handle);
 /* Applies one gradient g[dim] to a row whose step has been raised already. lr: after warm-up; t of
  * the rule (optimizer.h). */
-void table_update(const struct table *t, struct row *row, float lr, uint32_t rule_step,
-                  const float *g);
+void table_update(struct table *t, struct row *row, float lr, uint32_t rule_step, const float *g);
 const struct row_layout *table_layout(const struct table *t);
 /* Memory that comes back. While table_shrinks says true, the last slot is to be dropped: a row in
  * it moves to table_next_free first. A failure of the index to shrink is not an error. */
