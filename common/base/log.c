@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "common/cpu/cpu.h"
 #include "file_ops.h"
 #include "text.h"
 
@@ -125,4 +126,10 @@ void log_limited(struct log_limit *l, enum log_level level, const char *fmt, ...
         vsnprintf(l->last, sizeof l->last, fmt, args);
     }
     va_end(args);
+}
+
+void log_cpu(void) {
+    char cpu[CPU_TEXT_MAX];
+    cpu_describe(cpu);
+    log_info("CPU: %s", cpu);
 }

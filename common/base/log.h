@@ -19,6 +19,9 @@ enum status log_open(const char *path, const char *role);
 void log_close(void);
 void log_level_set(enum log_level lowest);
 
+/* Says what this CPU computes with (common/cpu). */
+void log_cpu(void);
+
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Limits lines of one cause that a peer, or the data, can repeat without end. In each LOG_LIMIT_MS
  * the first LOG_LIMIT_LINES are written and the others are counted; when the time is over, the last

@@ -102,14 +102,19 @@ whole
 no_leftovers
 
 step "kill -9 of a server; resumed in the middle of ranges, which are repeated"
-for try in 1 2 3 4 5; do
+mid_epoch() { [ $(($(newest_step run) % (steps / 6))) -gt 0 ]; } # at an epoch's end no range is open
+for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
     train_start run "${long[@]}"
     find_roles 2 2
     wait_until 20 "a checkpoint" has_checkpoint run
+    for ((poll = 0; poll < 20; poll++)); do
+        mid_epoch && break
+        sleep 0.01
+    done
     kill -9 "${ps[1]}"
     ends 1 30
     at=$(newest_step run)
-    [ $((at % (steps / 6))) -gt 0 ] && break # else it is that of an epoch's end, where no range is open
+    mid_epoch && break
     rm -rf "$dir/run"
 done
 [ -d "$dir/run" ] || die "no checkpoint in the midst of an epoch in $try jobs"

@@ -6,7 +6,6 @@
 
 #include "common/base/log.h"
 #include "common/base/thread.h"
-#include "common/cpu/cpu.h"
 #include "coord/coord.h"
 #include "job.h"
 #include "ps/server.h"
@@ -30,15 +29,6 @@ static enum status role_end(enum status status) {
     return status;
 }
 
-/* A role's log, which begins with what its CPU computes with. */
-static enum status role_log(const char *path, const char *name) {
-    char cpu[CPU_TEXT_MAX];
-    TRY(log_open(path, name));
-    cpu_describe(cpu);
-    log_info("CPU: %s", cpu);
-    return OK;
-}
-
 /* Runs the coordinator. A coordinator that a launcher starts checks itself whether anything is left
  * to train. */
 static enum status run_coord(const struct coord_options *o) {
@@ -59,8 +49,9 @@ static enum status coord_start(void *line) {
         return coord_print_config(&j->config);
     }
     stop_signals_install();
-    TRY(role_log(j->log, "coord"));
+    TRY(log_open(j->log, "coord"));
     log_level_set(j->config.log_level);
+    log_cpu();
     const struct coord_options o = job_coord_options(j);
     const pid_t starter = getppid();
     enum status status = role_end(run_coord(&o));
@@ -116,7 +107,7 @@ static enum status role_open(const struct role_line *r, const char *role) {
     char name[32];
     snprintf(name, sizeof name, "%s-%u", role, r->index);
     stop_signals_install();
-    return role_log(r->log, name);
+    return log_open(r->log, name);
 }
 
 static enum status ps_start(void *line) {
