@@ -187,7 +187,8 @@ BLOCK_INLINE block_f32 bf16_get_block(const uint8_t *cells) {
 BLOCK_INLINE void bf16_put_block(block_f32 x, bool has_sign, uint64_t key, uint32_t place,
                                  uint8_t *out) {
     const block_i32 bits = (block_i32)x, size = bits & SIZE_MASK, none = {0};
-    const block_i32 up = size + (block_i32)(block_random(key, place) >> 16);
+    /* Of a NaN this may wrap, and is not taken. */
+    const block_i32 up = (block_i32)((block_u32)size + (block_random(key, place) >> 16));
     const block_i32 rounded = block_min(up, BF16_TOP + none) >> 16;
     /* A NaN keeps a bit of its mantissa. */
     const block_i32 other = size >> 16 | block_less(INFINITE + none, size, 0x40 + none, none);
