@@ -21,6 +21,8 @@
 #define WRITE_AHEAD_BYTES 3072u
 #define WRITE_AHEAD_MIN   4u
 #define WRITE_AHEAD_MAX   24u
+/* Rows of u8: few lines, and the row is what misses (24 rows took 6 ns more at 30 M rows). */
+#define WRITE_AHEAD_CODED 48u
 
 struct push {
     struct partition *p;
@@ -106,6 +108,9 @@ static void prefetch_known(const struct table *t, uint32_t handle) {
 
 static size_t write_ahead(const struct table *t) {
     const uint32_t rows = WRITE_AHEAD_BYTES / table_row_bytes(t);
+    if (table_layout(t)->state == CELLS_U8) {
+        return WRITE_AHEAD_CODED;
+    }
     if (rows < WRITE_AHEAD_MIN) {
         return WRITE_AHEAD_MIN;
     }
