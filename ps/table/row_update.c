@@ -24,7 +24,9 @@ void row_updates_init(struct row_updates *u, const struct row_layout *l,
 void row_updates_set(struct row_updates *u, float lr, uint32_t step) {
     u->lr = lr;
     u->step = step;
-    u->pace = u->rules->pace(u->config, lr, step);
+    if (u->fused != NULL) { /* the rules compute it themselves */
+        u->pace = u->rules->pace(u->config, lr, step);
+    }
 }
 
 void row_update_by_steps(const struct row_updates *u, uint64_t key, void *cells, const float *g) {

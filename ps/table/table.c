@@ -29,9 +29,8 @@ struct table {
     uint64_t salt, seed;
     uint64_t stream; /* of the random bits that round cells */
     struct row_layout layout;
-    const struct optimizer_rules *rules;
-    bool plain;               /* all cells are f32 */
-    struct row_updates coded; /* of a table that is not plain */
+    bool plain; /* all cells are f32: updates are the rules' alone */
+    struct row_updates updates;
     uint64_t rows;
     struct slabs slabs;
     struct index index;
@@ -59,8 +58,7 @@ enum status table_create(struct table **out, const struct table_config *config, 
     t->stream = row_stream(seed, salt);
     t->layout = row_layout(config->dim, config->opt.kind, config->weights, config->state);
     t->plain = row_layout_plain(&t->layout);
-    t->rules = optimizer_rules_at(cpu_level());
-    row_updates_init(&t->coded, &t->layout, &t->config.opt, cpu_level());
+    row_updates_init(&t->updates, &t->layout, &t->config.opt, cpu_level());
     slabs_init(&t->slabs, t->layout.row_bytes);
     *out = t;
     return OK;
@@ -122,11 +120,11 @@ enum status table_load(struct table *t, const struct row_layout *from, const voi
 void table_update(struct table *t, struct row *row, float lr, uint32_t rule_step, const float *g) {
     const uint32_t dim = t->config.dim;
     if (t->plain) {
-        t->rules->apply(&t->config.opt, dim, lr, rule_step, row->data, row->data + dim, g);
+        t->updates.rules->apply(&t->config.opt, dim, lr, rule_step, row->data, row->data + dim, g);
         return;
     }
-    row_updates_pace(&t->coded, lr, rule_step);
-    row_update(&t->coded, row_key(t->stream, row->id, row->step), row->data, g);
+    row_updates_pace(&t->updates, lr, rule_step);
+    row_update(&t->updates, row_key(t->stream, row->id, row->step), row->data, g);
 }
 
 void table_remove(struct table *t, uint32_t handle) {
