@@ -61,6 +61,8 @@ struct tile {
     size_t stride;
     MASK last; /* lanes of the last vector that exist */
     bool add;
+    bool whole; /* all lanes of the last vector exist: masked stores of AVX2 are microcode on some
+                   CPUs, and cost as much as a few steps of k */
 };
 
 INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
@@ -69,13 +71,16 @@ INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
     const size_t row = t->row, step = t->step, strip = t->strip, stride = t->stride;
     float *const c = t->c;
     const MASK last = t->last; /* copies: what is written might change *t */
-    const bool add = t->add;
+    const bool add = t->add, whole = t->whole;
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
         for (int j = 0; j < vectors; j++) {
             sum[i][j] = ZERO();
-            PREFETCH(c + (size_t)i * stride + LANES * j);
+        }
+        UNROLL
+        for (int j = 0; j < LANES * vectors - 1; j += LINE_CELLS) {
+            PREFETCH(c + (size_t)i * stride + j);
         }
         PREFETCH(c + (size_t)i * stride + LANES * vectors - 1);
     }
@@ -102,9 +107,16 @@ INLINE void tile_multiply(const struct tile *t, int rows, int vectors) {
             float *at = c + (size_t)i * stride + LANES * j;
             WRITE(at, add ? ADD(READ(at), sum[i][j]) : sum[i][j]);
         }
+    }
+    UNROLL
+    for (int i = 0; i < rows; i++) {
         float *at = c + (size_t)i * stride + LANES * (vectors - 1);
         SUMS end = sum[i][vectors - 1];
-        WRITE_FIRST(at, add ? ADD(READ_FIRST(at, last), end) : end, last);
+        if (whole) {
+            WRITE(at, add ? ADD(READ(at), end) : end);
+        } else {
+            WRITE_FIRST(at, add ? ADD(READ_FIRST(at, last), end) : end, last);
+        }
     }
 }
 
@@ -174,6 +186,7 @@ static void multiply(struct kernel_left left, const void *right, uint32_t m, uin
             .stride = stride,
             .last = FIRST(columns - (vectors - 1) * LANES),
             .add = add,
+            .whole = columns % LANES == 0,
         };
         multiply_panel(&t, left, m, vectors, n - j > width, c + j);
     }
