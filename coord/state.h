@@ -22,11 +22,11 @@
 #include "cut.h"
 #include "coord_options.h"
 #include "eval_job.h"
-#include "lease.h"
+#include "coord/grant/lease.h"
 #include "membership.h"
 #include "progress.h"
 #include "event_log.h"
-#include "staleness.h"
+#include "coord/grant/staleness.h"
 #include "shard_stream.h"
 
 enum phase {

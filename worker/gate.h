@@ -4,8 +4,9 @@
  * The call returns at once while the trainer's clock (batches it has finished) is at most
  * staleness_max ahead of the slowest trainer's, as last learnt. Otherwise the trainer waits there
  * until the control thread learns a newer clock. Clocks are on the asker's own scale
- * (coord/staleness.h), so trainers do not share answers. If a trainer finds no batch, the control
- * thread tells the coordinator with CLOCK_IDLE; the trainer joins again with its next question.
+ * (coord/grant/staleness.h), so trainers do not share answers. If a trainer finds no batch, the
+ * control thread tells the coordinator with CLOCK_IDLE; the trainer joins again with its next
+ * question.
  *
  * The control thread finds out with gate_wants which clocks to ask for, and hands in the answers
  * with gate_learn. `lock` guards everything; `changed` is signalled by gate_learn and gate_close.

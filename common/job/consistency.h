@@ -1,4 +1,4 @@
-/* consistency.h - how far apart the trainers of a job may be (coord/staleness.h enforces it).
+/* consistency.h - how far apart the trainers of a job may be (coord/grant/staleness.h enforces it).
  */
 #pragma once
 

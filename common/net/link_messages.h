@@ -110,7 +110,7 @@ struct wire_clock {
     uint32_t index, trainer;
     uint64_t incarnation;
     uint64_t clock; /* ask: batches this trainer has finished; answer: the slowest active trainer's,
-                       on the scale of this trainer's own clock (coord/staleness.h) */
+                       on the scale of this trainer's own clock (coord/grant/staleness.h) */
 };
 
 struct wire_part_done {

@@ -1,6 +1,7 @@
-/* Unit tests of coord/staleness.h: the plain cases, and a simulation of trainers that come, work,
- * rest, die and come again, in which the bound must hold and somebody must always get on. */
-#include "coord/staleness.h"
+/* Unit tests of coord/grant/staleness.h: the plain cases, and a simulation of trainers that
+ * come, work, rest, die and come again, in which the bound must hold and somebody must always
+ * get on. */
+#include "coord/grant/staleness.h"
 
 #include "common/base/rng.h"
 

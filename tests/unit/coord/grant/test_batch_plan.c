@@ -1,5 +1,5 @@
-/* Unit tests of coord/batch_plan.h against a plain count over every batch of every epoch. */
-#include "coord/batch_plan.h"
+/* Unit tests of coord/grant/batch_plan.h against a plain count over every batch of every epoch. */
+#include "coord/grant/batch_plan.h"
 
 #include "common/job/plan.h"
 #include "common/base/rng.h"

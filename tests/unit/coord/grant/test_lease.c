@@ -1,6 +1,7 @@
-/* Unit tests of coord/lease.h and coord/batch_plan.h: single leases, and whole epochs with workers
- * that die, in which every batch must be done and nothing beyond --max-steps. */
-#include "coord/lease.h"
+/* Unit tests of coord/grant/lease.h and coord/grant/batch_plan.h: single leases, and whole
+ * epochs with workers that die, in which every batch must be done and nothing beyond
+ * --max-steps. */
+#include "coord/grant/lease.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,6 +1,7 @@
-/* Unit tests of coord/affinity.h, through coord/lease.h, which uses it: whole epochs of windows
- * with several workers that may be lost, against a model that searches all ranges each time. */
-#include "coord/lease.h"
+/* Unit tests of coord/grant/affinity.h, through coord/grant/lease.h, which uses it: whole epochs
+ * of windows with several workers that may be lost, against a model that searches all ranges
+ * each time. */
+#include "coord/grant/lease.h"
 
 #include <stdio.h>
 #include <time.h>
