@@ -319,10 +319,10 @@ begin "a worker is killed, another loses its connection, then Ctrl-C"
 launch_behind "${all[@]}" --out "$work/ctrlc" "${forever[@]}"
 check "the job trains" within 30 steps_done "$work/ctrlc"
 kill -KILL "$(pid_of gamma worker 0)"
-check "the killed worker is started again" within 15 said '^\[gamma worker-0\] was killed by signal 9 \(KILL\); started again \(1 of 3\)'
+check "the killed worker is started again" within 15 said '^\[gamma worker-0\] was killed by signal 9 \(KILL\); started again \(restart 1\)'
 session=$(parent_of "$(parent_of "$(pid_of beta worker 1)")")
 kill -KILL "$session"
-check "so is the one without connection" within 30 said '^\[beta worker-1\] lost its connection: .*; started again \(1 of 3\)'
+check "so is the one without connection" within 30 said '^\[beta worker-1\] lost its connection: .*; started again \(restart 1\)'
 check "which removes the old process first" within 15 said '^\[beta worker-1\] .* runs this worker still: killing it'
 back() { [ "$(grep -c "coord worker $1: host" "$work/ctrlc/logs/coord-0.log")" -eq 2 ]; }
 check "the coordinator takes the one back" within 20 back 0

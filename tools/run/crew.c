@@ -1,6 +1,7 @@
 #include "crew.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@
 static const char *const role_names[] = {"coord", "ps", "worker"};
 
 enum status crew_init(struct crew *c, size_t children_max, struct view *view) {
-    *c = (struct crew){.progress_write = -1, .lock_fd = -1, .view = view, .cap = children_max};
+    *c = (struct crew){.progress_fd = -1, .lock_fd = -1, .view = view, .cap = children_max};
     TRY(mem_array(&c->children, children_max));
     return mem_array(&c->supervised, children_max);
 }
@@ -72,7 +73,7 @@ void crew_fini(struct crew *c) {
         words_fini(&child->command);
         words_fini(&child->prefix);
     }
-    close_fd(&c->progress_write);
+    close_fd(&c->progress_fd);
     buf_fini(&c->polled);
     mem_free(&c->children);
     mem_free(&c->supervised);
@@ -120,14 +121,37 @@ out:
     return status;
 }
 
+static enum status give_progress_fd(const struct crew *c, int fd) {
+    return dup3(fd, c->progress_fd, O_CLOEXEC) >= 0
+               ? OK
+               : fail(ERR_IO, "cannot prepare a pipe: %s", strerror(errno));
+}
+
+/* Each start of the coordinator has its own pipe for the progress, which ends with the process. */
+static enum status start_with_progress(const struct crew *c, struct crew_child *child,
+                                       const struct spawn *what) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return fail(ERR_IO, "cannot make a pipe: %s", strerror(errno));
+    }
+    enum status status = give_progress_fd(c, ends[1]);
+    close_fd(&ends[1]);
+    status = status == OK ? spawn(what, &child->pid) : status;
+    (void)give_progress_fd(c, ends[0]); /* a reading end: the pipe then ends with its writer */
+    close_fd(&child->out);
+    child->out = ends[0];
+    return status;
+}
+
 static enum status start_here(const struct crew *c, struct crew_child *child) {
-    const int keep[2] = {c->progress_write, c->lock_fd};
+    const int keep[2] = {c->progress_fd, c->lock_fd};
     const struct spawn what = {.argv = child->command.list,
                                .log = child->log,
                                .keep = keep,
                                .keeps = child == c->children ? 2 : 0,
                                .death_signal = SIGTERM};
-    return spawn(&what, &child->pid);
+    return child == c->children && c->progress_fd >= 0 ? start_with_progress(c, child, &what)
+                                                       : spawn(&what, &child->pid);
 }
 
 static enum status start_there(struct crew_child *child) {
@@ -161,9 +185,6 @@ static enum status crew_start(void *self, size_t index, uint32_t attempt) {
     child->idle = false;
     child->up = here;
     child->running = true;
-    if (index == 0) {
-        close_fd(&c->progress_write);
-    }
     return OK;
 }
 

@@ -49,8 +49,9 @@ struct crew {
     struct supervised *supervised; /* [count], for the supervisor; filled in by crew_add */
     struct view *view;             /* NULL: there is no progress to show */
     /* What a coordinator on this machine inherits; -1: nothing. */
-    int progress_write; /* a pipe; its other end is the coordinator's `out`; the crew closes it */
-    int lock_fd;        /* borrowed */
+    int progress_fd; /* the number under which it writes to a pipe whose other end is its `out`;
+                      * taken by some open descriptor from the beginning. The crew closes it */
+    int lock_fd;     /* borrowed */
     int signals_taken;
     uint64_t beat_ms;  /* when the next beat is due */
     bool stuck;        /* standard error accepts no output at the moment */

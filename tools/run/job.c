@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/number.h"
 #include "common/checkpoint/manifest.h"
+#include "supervisor.h"
 
 #define NOT_GIVEN UINT32_MAX /* of train.window and train.run, which are never so large */
 
@@ -96,6 +98,21 @@ const struct option_row job_rows[] = {
              "docs/model.md"},
     {NULL}};
 
+static enum status job_take_restarts(void *line, const char *value) {
+    uint64_t n = RESTARTS_UNLIMITED;
+    if (strcmp(value, "unlimited") != 0 &&
+        (number_parse(value, NUMBER_PLAIN, &n) != NUMBER_GOOD || n >= RESTARTS_UNLIMITED)) {
+        return fail(ERR_USAGE, "--restarts is '%.100s', expected a number or 'unlimited'", value);
+    }
+    ((struct job *)line)->restarts = (uint32_t)n;
+    return OK;
+}
+
+const struct option_row job_care_rows[] = {
+    {"restarts", "N", OPTION_OWN, .take = job_take_restarts, .told = "unlimited",
+     .help = "how often a process that was killed or lost is started again"},
+    {NULL}};
+
 static enum status job_take_program(void *line, const char *value) {
     return path_absolute(((struct job *)line)->program, value);
 }
@@ -119,6 +136,7 @@ const struct option_row job_host_rows[] = {
 void job_init(void *line) {
     struct job *j = line;
     j->progress_fd = -1;
+    j->restarts = RESTARTS_UNLIMITED;
     config_default(&j->config);
     j->config.window = j->config.run = NOT_GIVEN;
     j->config.share_bags = (enum share_bags)NOT_GIVEN;

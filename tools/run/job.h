@@ -23,6 +23,8 @@ struct job {
     int lock_fd;         /* coord only: lock of out/lock, held by the starter; 0: none */
     const char *sockets; /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
+    /* train only */
+    uint32_t restarts; /* of each process; RESTARTS_UNLIMITED (supervisor.h): no limit */
     /* train only: across machines (launch.h) */
     const char *hostfile;         /* NULL: on this machine */
     char program[PATH_BYTES_MAX]; /* path on the hosts, absolute; "": the same as here */
@@ -36,7 +38,8 @@ struct job {
 /* The options of both commands, whose line is a struct job, and the functions that a struct command
  * needs with them. */
 extern const struct option_row job_rows[];
-extern const struct option_row job_host_rows[]; /* only for train */
+extern const struct option_row job_care_rows[]; /* only for train, as these */
+extern const struct option_row job_host_rows[];
 void job_init(void *job);
 enum status job_check(void *job); /* ERR_USAGE, ERR_CONFIG */
 void job_fini(void *job);

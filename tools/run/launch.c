@@ -195,9 +195,8 @@ static enum status launch_crew(struct launch *l) {
     const uint64_t grace_ms = l->job.grace_s * 1000;
     const uint64_t failed_ms = SAVE_FAILED_S * 1000;
     const struct supervisor_policy policy = {
-        .restarts_max = 3,
+        .restarts = train_restarts(&l->job),
         .opening_max = 5, /* sshd drops connections from 10 on (MaxStartups) */
-        .restart_after_ms = 2000,
         .second_signal_stops = true,
         .save_ms = grace_ms,
         .save_failed_ms = grace_ms < failed_ms ? grace_ms : failed_ms,
@@ -296,7 +295,7 @@ enum status launch_run(const struct job *job) {
     TRY(mem_new(&l));
     l->job = *job; /* the lists still belong to the caller's job */
     l->lock = LOCK_NONE;
-    l->crew.progress_write = -1;
+    l->crew.progress_fd = -1;
     enum status status = launch_plan(l);
     if (status == OK) {
         status = job->dry_run ? launch_print_plan(l) : launch_start(l);

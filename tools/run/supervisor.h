@@ -10,10 +10,13 @@
  *                                        is to save    ended     and their connections are cut
  *
  *     coordinator ends well        the job is done; the others get a moment to follow
- *     worker killed, or lost       started again, restarts_max times: its leases go to whoever
- *                                  asks, and batch names keep pushes from counting twice. After
- *                                  that the job goes on without it as long as another worker is
- *                                  left
+ *     killed, or lost              started again: at once, and if it dies again soon, after a wait
+ *                                  that doubles (supervisor_restarts). What the job then does about
+ *                                  what was lost is the coordinator's matter: a worker's leases go
+ *                                  to whoever asks
+ *       and not to be restarted    worker: the job goes on without it as long as another worker is
+ *                                  left, else the coordinator saves, then the job fails.
+ *                                  Server, coordinator: as the last line
  *     worker ends with an error    it would fail again: the coordinator saves, then the job fails
  *     anything else ends early     the job fails, and what is left is ended: nothing can be saved
  *
@@ -41,7 +44,10 @@ struct supervised {
     uint32_t host; /* only opening_max children of one host are opened at once */
     enum child_state state;
     uint64_t due_ms; /* when a waiting child is started */
-    uint32_t restarts;
+    uint64_t started_ms;
+    uint32_t restarts; /* in all */
+    uint32_t deaths;   /* in a row, each after a life shorter than settled_ms */
+    char death[192];   /* how it died last; "": it never did */
 };
 
 enum ending_kind {
@@ -78,10 +84,20 @@ struct supervisor_world {
     void (*say)(void *self, const char *line); /* shows the line to the user who started the job */
 };
 
+/* Which processes are started again after they were killed or lost, and when: the first time at
+ * once, then after again_ms, twice that, ... at most again_most_ms. */
+#define RESTARTS_UNLIMITED UINT32_MAX
+struct supervisor_restarts {
+    uint32_t most;     /* of one process */
+    bool servers;      /* also a server; its rows must come back from a checkpoint */
+    bool coordinator;  /* also the coordinator; it must know what it has handed out */
+    uint64_t again_ms; /* the wait before the second restart */
+    uint64_t again_most_ms;
+    uint64_t settled_ms; /* after a life as long as that a restart counts as the first again */
+};
 struct supervisor_policy {
-    uint32_t restarts_max;
-    uint32_t opening_max; /* children of one host that are opened at once; 0: no limit */
-    uint64_t restart_after_ms;
+    struct supervisor_restarts restarts;
+    uint32_t opening_max;     /* children of one host that are opened at once; 0: no limit */
     bool second_signal_stops; /* the second signal stops without a checkpoint; else ignored */
     uint64_t save_ms;         /* for the coordinator after a signal; UINT64_MAX: no limit */
     uint64_t save_failed_ms;  /* the same after a worker has failed */
@@ -108,13 +124,13 @@ struct supervisor {
     size_t count;
     enum supervisor_phase phase;
     uint64_t deadline_ms;
-    bool ended_well;     /* the coordinator ended well */
-    int stopped_by;      /* the coordinator ended because of this signal; 0: the job is complete */
-    bool idle;           /* the coordinator ended because nothing was left to train */
-    bool lasting;        /* a process would fail again (ROLE_EXIT_LASTING) */
-    size_t culprit;      /* the child whose end was the first cause */
-    char cause[640];     /* the text of the first cause; "": none */
-    char abandoned[512]; /* the first worker that was not restarted, and why; "": none */
+    int told;        /* the signal that the coordinator is told in PHASE_SAVE; 0: none yet */
+    bool ended_well; /* the coordinator ended well */
+    int stopped_by;  /* the coordinator ended because of this signal; 0: the job is complete */
+    bool idle;       /* the coordinator ended because nothing was left to train */
+    bool lasting;    /* a process would fail again (ROLE_EXIT_LASTING) */
+    size_t culprit;  /* the child whose end was the first cause */
+    char cause[896]; /* the text of the first cause; "": none */
 };
 
 /* Sets *s up so that every child is started at once. The kind, host and name of each child are

@@ -109,31 +109,27 @@ static enum status write_config(struct train *t) {
     return status;
 }
 
-/* Makes the crew, with a pipe for the coordinator's progress. */
+/* Makes the crew. A pipe that nobody writes to takes the number that the coordinator's end of its
+ * progress pipe is to have. */
 static enum status make_crew(struct train *t) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return fail(ERR_IO, "cannot make a pipe: %s", strerror(errno));
     }
+    close(ends[1]);
     const struct train_roles roles = {.job = &t->job,
                                       .sockets = t->sockets,
                                       .config_path = t->config_path,
-                                      .progress_fd = ends[1],
+                                      .progress_fd = ends[0],
                                       .lock_fd = t->lock.fd};
     const enum status status = train_roles_add(&roles, &t->view, &t->crew);
-    if (t->crew.count == 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return status;
-    }
-    t->crew.children[0].out = ends[0];
-    t->crew.progress_write = ends[1];
+    t->crew.progress_fd = ends[0];
     t->crew.lock_fd = t->lock.fd;
     return status;
 }
 
 static enum status train_crew(struct train *t) {
-    const struct supervisor_policy policy = {.restarts_max = 3,
+    const struct supervisor_policy policy = {.restarts = train_restarts(&t->job),
                                              .save_ms = UINT64_MAX,
                                              .save_failed_ms =
                                                  SAVE_GRACE_MS + 4ull * t->job.config.give_up_ms,
@@ -285,7 +281,7 @@ static enum status train_start(void *line) {
     }
     TRY(mem_new(&t));
     t->job = *(const struct job *)line; /* the lists still belong to the line */
-    t->crew.progress_write = -1;
+    t->crew.progress_fd = -1;
     t->lock = LOCK_NONE;
     enum status status = train_run(t);
     if (status != OK && !(status == ERR_CLOSED && stop_requested())) { /* else nothing had begun */
@@ -304,6 +300,7 @@ const struct command command_train = {
     .about =
         "A whole job: coordinator, servers, workers, on this machine or on those of a hostfile.",
     .groups = (const struct option_group[]){{NULL, job_rows},
+                                            {"While it runs:", job_care_rows},
                                             {"On other machines (docs/launch.md):", job_host_rows},
                                             {0}},
     .line_bytes = sizeof(struct job),

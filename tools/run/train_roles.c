@@ -204,3 +204,14 @@ enum status train_roles_add(const struct train_roles *r, struct view *view, stru
     }
     return OK;
 }
+
+/* A server's rows and what a coordinator has handed out are lost with the process. Until the others
+ * take a new one in, its death fails the job. */
+struct supervisor_restarts train_restarts(const struct job *job) {
+    return (struct supervisor_restarts){.most = job->restarts,
+                                        .servers = false,
+                                        .coordinator = false,
+                                        .again_ms = 1000,
+                                        .again_most_ms = 60000,
+                                        .settled_ms = 60000};
+}

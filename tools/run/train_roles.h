@@ -24,3 +24,6 @@ struct train_roles {
 /* Fills *s with a child for each role and starts none: the coordinator, then the servers, then the
  * workers. ERR_LIMIT: a path is too long for a socket; ERR_MEMORY. Call crew_fini in any case. */
 enum status train_roles_add(const struct train_roles *r, struct view *view, struct crew *s);
+
+/* Who of them is started again, and when. */
+struct supervisor_restarts train_restarts(const struct job *job);

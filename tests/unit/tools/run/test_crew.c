@@ -201,18 +201,22 @@ static void only_what_is_kept_is_inherited(void **state) {
     const int low = open("/dev/null", O_RDONLY);
     assert_int_equal(dup2(low, 300), 300);
     assert_int_equal(dup2(low, 900), 900);
-    c.progress_write = 900;
+    c.progress_fd = 900;
     c.lock_fd = low;
     struct crew_child *coord = add_started(&c, "both", "descriptors");
     struct crew_child *other = add_started(&c, "none", "descriptors");
     await(&c, 2, e);
-    assert_int_equal(c.progress_write, -1); /* the coordinator has it now */
     close(300);
-    close(low);
     says(other, "and no more\n");
-    char expected[32];
+    char expected[64];
     snprintf(expected, sizeof expected, "%d 900 and no more\n", low);
     says(coord, expected);
+    start(&c, 0); /* again, with a pipe of its own under the same number */
+    await(&c, 1, e);
+    snprintf(expected + strlen(expected), sizeof expected - strlen(expected),
+             "%d 900 and no more\n", low);
+    says(coord, expected);
+    close(low);
     crew_fini(&c);
 }
 

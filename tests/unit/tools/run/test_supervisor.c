@@ -86,16 +86,16 @@ static void set_up(struct stage *t, bool second_signal_stops) {
                                            .tell = stage_tell,
                                            .cut = stage_cut,
                                            .say = stage_say};
-    const struct supervisor_policy policy = {.restarts_max = 3,
-                                             .restart_after_ms = 2000,
-                                             .second_signal_stops = second_signal_stops,
-                                             .save_ms = 300000,
-                                             .save_failed_ms = 30000,
-                                             .follow_ms = 15000,
-                                             .fail_ms = 6000,
-                                             .lost_ms = 2000,
-                                             .term_ms = 5000,
-                                             .kill_ms = 4000};
+    const struct supervisor_policy policy = {
+        .restarts = {.most = 3, .again_ms = 1000, .again_most_ms = 60000, .settled_ms = 60000},
+        .second_signal_stops = second_signal_stops,
+        .save_ms = 300000,
+        .save_failed_ms = 30000,
+        .follow_ms = 15000,
+        .fail_ms = 6000,
+        .lost_ms = 2000,
+        .term_ms = 5000,
+        .kill_ms = 4000};
     *t = (struct stage){.now_ms = 1000, .start_fails = CHILDREN};
     for (size_t i = 0; i < CHILDREN; i++) {
         t->children[i].name = names[i];
@@ -172,23 +172,54 @@ static void nothing_was_left_to_train(void **state) {
     assert_true(t.s.ended_well && t.s.idle);
 }
 
+/* The first time at once, then after waits that double. */
 static void workers_are_started_again(void **state) {
     (void)state;
     struct stage t;
     begin(&t);
     ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
-    did(&t, "'worker-0 was killed by signal 9 (KILL); started again (1 of 3)'");
-    passes(&t, 1999);
+    did(&t, "'worker-0 was killed by signal 9 (KILL); started again (1 of 3)', start 3.1");
+    ends(&t, WORKER0, ENDING_LOST, 255, "Broken pipe");
+    did(&t, "'worker-0 lost its connection: Broken pipe; started again in 1 s (2 of 3)'");
+    passes(&t, 999);
     did(&t, "");
     passes(&t, 1);
-    did(&t, "start 3.1");
-    ends(&t, WORKER0, ENDING_LOST, 255, "Broken pipe");
-    did(&t, "'worker-0 lost its connection: Broken pipe; started again (2 of 3)'");
-    ends(&t, WORKER1, ENDING_KILLED, SIGSEGV, ""); /* each has three of its own */
-    did(&t, "'worker-1 was killed by signal 11 (SEGV); started again (1 of 3)'");
+    did(&t, "start 3.2");
+    ends(&t, WORKER1, ENDING_KILLED, SIGSEGV, ""); /* each has its own */
+    did(&t, "'worker-1 was killed by signal 11 (SEGV); started again (1 of 3)', start 4.1");
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'worker-0 was killed by signal 9 (KILL); started again in 2 s (3 of 3)'");
     passes(&t, 2000);
-    did(&t, "start 3.2, start 4.1");
+    did(&t, "start 3.3");
     assert_int_equal(t.s.phase, PHASE_RUN);
+}
+
+/* The longest wait is bounded, a long life makes up for the deaths before it, and without a limit
+ * nothing ends the job. */
+static void restarts_without_end(void **state) {
+    (void)state;
+    static const unsigned waits_s[] = {0, 1, 2, 4, 8, 16, 32, 60, 60, 60};
+    struct stage t;
+    char line[128];
+    begin(&t);
+    t.s.policy.restarts.most = RESTARTS_UNLIMITED;
+    for (unsigned i = 0; i < sizeof waits_s / sizeof waits_s[0]; i++) {
+        passes(&t, 59999);
+        ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+        snprintf(line, sizeof line, " in %u s (restart %u)'", waits_s[i], i + 1);
+        assert_non_null(strstr(t.did, i == 0 ? "started again (restart 1)', start 3.1" : line));
+        t.did[0] = '\0';
+        if (i > 0) {
+            passes(&t, waits_s[i] * 1000ull - 1);
+            did(&t, "");
+            passes(&t, 1);
+            snprintf(line, sizeof line, "start 3.%u", i + 1);
+            did(&t, line);
+        }
+    }
+    passes(&t, 60000);
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'worker-0 was killed by signal 9 (KILL); started again (restart 11)', start 3.11");
 }
 
 /* The job goes on without it as long as there is another worker, running or to be started. */
@@ -200,24 +231,88 @@ static void the_fourth_death(void **state) {
         ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
         passes(&t, 2000);
     }
+    ends(&t, WORKER1, ENDING_KILLED, SIGKILL, "");
     t.did[0] = '\0';
     ends(&t, WORKER1, ENDING_KILLED, SIGKILL, ""); /* it is to be started again: there is another */
     ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
-    did(&t, "'worker-1 was killed by signal 9 (KILL); started again (1 of 3)', "
+    did(&t, "'worker-1 was killed by signal 9 (KILL); started again in 1 s (2 of 3)', "
             "'worker-0 was killed by signal 9 (KILL); the job goes on without it'");
     assert_int_equal(t.s.phase, PHASE_RUN);
-    passes(&t, 100000);
-    did(&t, "start 4.1");
-    for (int i = 0; i < 2; i++) {
-        ends(&t, WORKER1, ENDING_KILLED, SIGKILL, "");
-        passes(&t, 2000);
-    }
+    passes(&t, 1000);
+    did(&t, "start 4.2");
+    ends(&t, WORKER1, ENDING_KILLED, SIGKILL, "");
+    passes(&t, 2000);
     t.did[0] = '\0';
     ends(&t, WORKER1, ENDING_KILLED, SIGKILL, ""); /* the last one's */
     did(&t, "term 0");
     assert_int_equal(t.s.phase, PHASE_SAVE);
     assert_string_equal(t.s.cause, "worker-1 was killed by signal 9 (KILL)");
     assert_int_equal(t.s.culprit, WORKER1);
+}
+
+/* Servers and the coordinator, where the others can take a new one in; not if they say themselves
+ * why they end, and not once the job is to end. */
+static void all_roles_are_started_again(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    t.s.policy.restarts.servers = t.s.policy.restarts.coordinator = true;
+    ends(&t, PS1, ENDING_LOST, 255, "no route");
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'ps-1 lost its connection: no route; started again (1 of 3)', start 2.1, "
+            "'coord-0 was killed by signal 9 (KILL); started again (1 of 3)', start 0.1");
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'coord-0 was killed by signal 9 (KILL); started again in 1 s (2 of 3)'");
+    assert_false(supervisor_over(&t.s));
+    passes(&t, 1000);
+    did(&t, "start 0.2");
+    ends(&t, PS1, ENDING_EXIT, 1, "disk full");
+    did(&t, "term 0, term 1, term 3, term 4");
+    assert_string_equal(t.s.cause, "ps-1 ended with exit code 1: disk full");
+
+    begin(&t);
+    t.s.policy.restarts.servers = true;
+    for (int i = 0; i < 3; i++) {
+        ends(&t, PS0, ENDING_KILLED, SIGKILL, "");
+        passes(&t, 60000);
+    }
+    t.did[0] = '\0';
+    ends(&t, PS0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "term 0, term 2, term 3, term 4");
+
+    begin(&t);
+    t.s.policy.restarts.servers = true;
+    signal_comes(&t, SIGTERM);
+    t.did[0] = '\0';
+    ends(&t, PS0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "term 0, term 2, term 3, term 4");
+}
+
+/* A coordinator that dies before it has saved is started for that, and told what it was told. */
+static void a_coordinator_that_is_to_save(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    t.s.policy.restarts.coordinator = true;
+    signal_comes(&t, SIGINT);
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    t.did[0] = '\0';
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'coord-0 was killed by signal 9 (KILL); started again (1 of 3)', start 0.1, int 0");
+    ends(&t, COORD, ENDING_EXIT, 130, "");
+    assert_true(t.s.ended_well && t.s.stopped_by == SIGINT);
+    assert_string_equal(t.s.cause, "");
+
+    begin(&t); /* a signal that comes while it waits to be started */
+    t.s.policy.restarts.coordinator = true;
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    ends(&t, COORD, ENDING_KILLED, SIGKILL, "");
+    t.did[0] = '\0';
+    signal_comes(&t, SIGTERM);
+    did(&t, "'stopping: saving a checkpoint first (a second signal stops at once)', start 0.2, "
+            "term 0");
+    passes(&t, 300000);
+    assert_string_equal(t.s.cause, "coord-0 did not end within its time to save");
 }
 
 /* The coordinator that waits in vain for a worker that is not started again is not the whole story.
@@ -230,6 +325,7 @@ static void whom_the_coordinator_missed(void **state) {
         ends(&t, WORKER1, ENDING_KILLED, SIGILL, "");
         passes(&t, 2000);
     }
+    passes(&t, 100000);
     ends(&t, COORD, ENDING_EXIT, 1, "worker 1 did not appear");
     assert_string_equal(t.s.cause, "coord-0 ended with exit code 1: worker 1 did not appear "
                                    "(before that worker-1 was killed by signal 4 (ILL))");
@@ -259,6 +355,7 @@ static void a_server_that_is_gone(void **state) {
     (void)state;
     struct stage t;
     begin(&t);
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
     ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
     t.did[0] = '\0';
     ends(&t, PS1, ENDING_LOST, 255, "no route");
@@ -347,6 +444,15 @@ static void a_start_that_fails(void **state) {
     passes(&t, 0);
     did(&t, "start 0.0, start 1.0, term 0, term 1");
     assert_string_equal(t.s.cause, "ps-1 cannot be started: no more processes");
+
+    begin(&t); /* later it is tried again */
+    t.start_fails = WORKER0;
+    ends(&t, WORKER0, ENDING_KILLED, SIGKILL, "");
+    did(&t, "'worker-0 was killed by signal 9 (KILL); started again (1 of 3)', "
+            "'worker-0 cannot be started: no more processes; started again in 1 s (2 of 3)'");
+    t.start_fails = CHILDREN;
+    passes(&t, 1000);
+    did(&t, "start 3.2");
 }
 
 /* A host is not offered more connections at once than it takes. */
@@ -364,7 +470,7 @@ static void few_at_once_on_a_host(void **state) {
     did(&t, "start 2.0");
     t.children[PS0].kind = CHILD_WORKER;
     supervisor_take(&t.s, &lost, t.now_ms);
-    did(&t, "'ps-0 lost its connection: refused; started again (1 of 3)', start 3.0");
+    did(&t, "'ps-0 lost its connection: refused; started again (1 of 3)', start 1.1");
 }
 
 /* The loop, with a world that gives events and lets time pass. */
@@ -395,7 +501,10 @@ int main(void) {
         cmocka_unit_test(a_job_that_ends_well),
         cmocka_unit_test(nothing_was_left_to_train),
         cmocka_unit_test(workers_are_started_again),
+        cmocka_unit_test(restarts_without_end),
         cmocka_unit_test(the_fourth_death),
+        cmocka_unit_test(all_roles_are_started_again),
+        cmocka_unit_test(a_coordinator_that_is_to_save),
         cmocka_unit_test(whom_the_coordinator_missed),
         cmocka_unit_test(a_worker_that_fails),
         cmocka_unit_test(a_server_that_is_gone),
