@@ -1,6 +1,7 @@
 /* file.c - reads and writes one open file, and publishes new ones. */
 #include "file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -122,6 +123,41 @@ enum status file_write(struct file *f, const void *data, size_t bytes) {
         put += n > 0 ? (size_t)n : 0;
     }
     return OK;
+}
+
+/* Takes `bytes` off the front of the pieces; returns the first that still has some. */
+static struct iovec *skip_written(struct iovec *v, const struct iovec *end, size_t bytes) {
+    while (v < end && bytes >= v->iov_len) {
+        bytes -= v->iov_len;
+        v++;
+    }
+    if (v < end) {
+        v->iov_base = (char *)v->iov_base + bytes;
+        v->iov_len -= bytes;
+    }
+    return v;
+}
+
+enum status file_write_parts(struct file *f, const struct file_part *parts, size_t count) {
+    struct iovec list[FILE_PARTS_MAX], *v = list;
+    assert(count <= FILE_PARTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].bytes};
+    }
+    const struct iovec *end = list + count;
+    for (v = skip_written(v, end, 0); v < end;) {
+        const ssize_t n = file_ops()->writev(f->fd, v, (int)(end - v));
+        if (n < 0 && errno != EINTR) {
+            return file_ops_fail(f->path, "write");
+        }
+        v = skip_written(v, end, n > 0 ? (size_t)n : 0);
+    }
+    return OK;
+}
+
+enum status file_truncate(struct file *f, uint64_t bytes) {
+    return file_ops()->ftruncate(f->fd, (off_t)bytes) == 0 ? OK
+                                                           : file_ops_fail(f->path, "truncate");
 }
 
 enum status file_size(const struct file *f, uint64_t *bytes) {

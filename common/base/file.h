@@ -43,8 +43,17 @@ enum status file_read_some(struct file *f, void *out, size_t bytes, size_t *got)
 enum status file_pread(const struct file *f, void *out, size_t bytes, uint64_t offset);
 /* Writes all bytes. */
 enum status file_write(struct file *f, const void *data, size_t bytes);
+/* Writes all bytes of up to FILE_PARTS_MAX pieces, one after the other, in one call where the
+ * system takes them at once. A failure may leave some of them written. */
+#define FILE_PARTS_MAX 8
+struct file_part {
+    const void *data;
+    size_t bytes;
+};
+enum status file_write_parts(struct file *f, const struct file_part *parts, size_t count);
 enum status file_size(const struct file *f, uint64_t *bytes);
 enum status file_sync(struct file *f);
+enum status file_truncate(struct file *f, uint64_t bytes); /* of a file opened for writing */
 
 /* Opens PATH.tmp for writing (f->path is its name). ERR_LIMIT: the path is too long. */
 enum status file_create(struct file *f, const char *path);

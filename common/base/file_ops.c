@@ -28,6 +28,7 @@ const struct file_ops file_ops_system = {
     .read = read,
     .pread = pread,
     .write = write,
+    .writev = writev,
     .pwrite = pwrite,
     .fsync = fsync,
     .ftruncate = ftruncate,

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include "status.h"
 
 struct file_ops {
@@ -19,6 +20,7 @@ struct file_ops {
     ssize_t (*read)(int fd, void *out, size_t bytes);
     ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
     ssize_t (*write)(int fd, const void *data, size_t bytes);
+    ssize_t (*writev)(int fd, const struct iovec *parts, int count);
     ssize_t (*pwrite)(int fd, const void *data, size_t bytes, off_t offset);
     int (*fsync)(int fd);
     int (*ftruncate)(int fd, off_t bytes);

@@ -138,6 +138,23 @@ static ssize_t disk_write(int fd, const void *data, size_t bytes) {
     return (ssize_t)n;
 }
 
+/* Takes the first piece that has bytes, as a system may. */
+static ssize_t disk_writev(int fd, const struct iovec *parts, int count) {
+    int k = 0;
+    while (k < count - 1 && parts[k].iov_len == 0) {
+        k++;
+    }
+    return disk_write(fd, parts[k].iov_base, parts[k].iov_len);
+}
+
+static int disk_ftruncate(int fd, off_t bytes) {
+    if (disk_fails()) {
+        return -1;
+    }
+    disk.now[disk.opened[fd - 1000].file].bytes = (size_t)bytes;
+    return 0;
+}
+
 static int disk_fsync(int fd) {
     const int file = disk.opened[fd - 1000].file;
     if (disk_fails()) {
@@ -200,6 +217,8 @@ static const struct file_ops fake_disk = {.open = disk_open,
                                           .read = disk_read,
                                           .pread = disk_pread,
                                           .write = disk_write,
+                                          .writev = disk_writev,
+                                          .ftruncate = disk_ftruncate,
                                           .fsync = disk_fsync,
                                           .fstat = disk_fstat,
                                           .rename = disk_rename,

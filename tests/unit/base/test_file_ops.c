@@ -97,6 +97,26 @@ static void short_writes_are_continued(void **state) {
     mem_free(&text);
 }
 
+static void pieces_are_written_in_order(void **state) {
+    (void)state;
+    const struct file_part parts[] = {{"ab", 2}, {NULL, 0}, {"cdefg", 5}, {"h", 1}, {NULL, 0}};
+    for (size_t most = 0; most < 6; most++) {
+        struct file f;
+        disk_reset();
+        disk.write_max = most;
+        assert_int_equal(file_open_write(&f, "/d/f"), OK);
+        assert_int_equal(file_write_parts(&f, parts, 5), OK);
+        assert_true(holds("abcdefgh"));
+        assert_int_equal(file_truncate(&f, 3), OK);
+        assert_true(holds("abc"));
+        disk.fail_at = disk.calls + 1;
+        disk.error = ENOSPC;
+        assert_int_equal(file_write_parts(&f, parts, 5), ERR_IO);
+        assert_string_equal(fail_text(), "/d/f: cannot write: No space left on device");
+        assert_int_equal(file_close(&f), OK);
+    }
+}
+
 /* --- crashes ---------------------------------------------------------------------------------- */
 
 /* Wherever the crash comes, and whatever of the unsynced got to the disk by luck, the name leads to
@@ -184,13 +204,10 @@ static void a_container_is_whole_or_absent(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(one_failure_leaves_a_whole_file),
-        TEST(the_cause_outlives_the_removal),
-        TEST(a_failed_fsync_is_not_tried_again),
-        TEST(short_writes_are_continued),
-        TEST(a_crash_leaves_the_old_file_or_the_new),
-        TEST(without_fsync_a_crash_loses_it),
-        TEST(an_abandoned_file_is_gone),
+        TEST(one_failure_leaves_a_whole_file),   TEST(the_cause_outlives_the_removal),
+        TEST(a_failed_fsync_is_not_tried_again), TEST(short_writes_are_continued),
+        TEST(pieces_are_written_in_order),       TEST(a_crash_leaves_the_old_file_or_the_new),
+        TEST(without_fsync_a_crash_loses_it),    TEST(an_abandoned_file_is_gone),
         TEST(a_container_is_whole_or_absent),
     };
     return cmocka_run_group_tests_name("file_ops", tests, NULL, NULL);
