@@ -16,7 +16,14 @@ uint32_t admission_sight(struct partition *p, struct field_rows *f, uint64_t id,
     }
     uint32_t counter = HANDLE_NONE, seen = 0;
     table_find(s->table, &id, 1, &counter);
-    if (counter != HANDLE_NONE && !row_expired(table_row(s->table, counter), s->evict_age, clock)) {
+    /* Whether one past its age is still there depends on time, and must show nowhere: not in how
+     * many rows a push asks for, by which a log names what memory decided (push_choice). */
+    if (counter != HANDLE_NONE && row_expired(table_row(s->table, counter), s->evict_age, clock)) {
+        rows_free(p, s, counter);
+        p->counts.evicted_age++;
+        counter = HANDLE_NONE;
+    }
+    if (counter != HANDLE_NONE) {
         seen = table_row(s->table, counter)->step;
     }
     if (seen + 1 >= f->config.admit_after) {

@@ -1,6 +1,8 @@
 /* eviction.c - see eviction.h. */
 #include "eviction.h"
 
+#include "common/base/mem.h"
+
 void rows_free(struct partition *p, struct store *s, uint32_t handle) {
     partition_before_write(p, s->unit, handle);
     table_remove(s->table, handle);
@@ -34,8 +36,56 @@ static uint32_t find_victim(struct store *s, uint32_t now) {
     return victim;
 }
 
+/* --- choices ---------------------------------------------------------------------------------- */
+
+/* Notes what memory decided about the row that is being made, if somebody listens. */
+static void note_choice(struct partition *p, struct push_choice choice) {
+    struct choices *c = &p->choices;
+    choice.call = c->calls;
+    if (p->told == NULL || c->again) {
+        return;
+    }
+    if (c->count > 0 && c->list[c->count - 1].call == choice.call) { /* evicted, then refused */
+        c->list[c->count - 1].refused = choice.refused;
+        return;
+    }
+    if (mem_room(&c->list, &c->cap, c->count + 1) != OK) {
+        c->failed = true;
+        return;
+    }
+    c->list[c->count++] = choice;
+}
+
+static void evict_for_memory(struct partition *p, struct store *s, uint32_t victim) {
+    rows_free(p, s, victim);
+    p->counts.evicted_memory++;
+}
+
+/* Does what memory decided when the push was applied first. A victim that is not there any more was
+ * past its age, and has been freed at another moment. */
+static bool room_again(struct partition *p, struct store *s) {
+    struct choices *c = &p->choices;
+    if (c->next == c->count || c->list[c->next].call != c->calls) {
+        return true;
+    }
+    const struct push_choice *choice = &c->list[c->next++];
+    if (choice->evicts) {
+        uint32_t victim = HANDLE_NONE;
+        table_find(s->table, &choice->victim, 1, &victim);
+        if (victim != HANDLE_NONE) {
+            evict_for_memory(p, s, victim);
+        }
+    }
+    return !choice->refused;
+}
+
+/* --- making rows ------------------------------------------------------------------------------ */
+
 static bool room_for_row(struct partition *p, struct store *s, uint64_t clock) {
     const uint64_t limit = p->spec.memory_bytes;
+    if (p->choices.again) {
+        return room_again(p, s);
+    }
     if (limit == 0) {
         return true;
     }
@@ -50,20 +100,25 @@ static bool room_for_row(struct partition *p, struct store *s, uint64_t clock) {
     if (victim == HANDLE_NONE) {
         return false;
     }
-    rows_free(p, s, victim);
-    p->counts.evicted_memory++;
+    note_choice(p, (struct push_choice){.evicts = true, .victim = table_row(s->table, victim)->id});
+    evict_for_memory(p, s, victim);
     return true;
 }
 
 uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t clock) {
     uint32_t handle = HANDLE_NONE;
+    p->choices.calls++;
     if (room_for_row(p, s, clock)) {
         const uint64_t before = table_bytes(s->table);
         if (table_insert(s->table, id, &handle) != OK) {
             handle = HANDLE_NONE;
+            p->choices.failed = p->choices.failed || p->choices.again;
         }
         p->bytes_rows += table_bytes(s->table) - before;
     }
-    p->counts.refused += handle == HANDLE_NONE;
+    if (handle == HANDLE_NONE) {
+        p->counts.refused++;
+        note_choice(p, (struct push_choice){.refused = true});
+    }
     return handle;
 }

@@ -84,6 +84,45 @@ enum status partition_push(struct partition *p, struct batch_name name, uint64_t
                            uint64_t ticket, const struct key_list *keys, const float *gradients,
                            size_t floats, struct push_result *result);
 
+/* --- for a push log (push_log.h) -------------------------------------------------------------- */
+
+/* What memory decided when a push made rows: the only thing that does not follow from the rows and
+ * the pushes before, since tickets, a running snapshot and the rest of the process take part. Rows
+ * and counts of sightings that a push makes are counted from 1; `call` is which of them. */
+struct push_choice {
+    uint32_t call;
+    bool evicts, refused; /* one of them, or both */
+    uint64_t victim;      /* the id whose row, or count, was evicted from the same store */
+};
+/* What a push, or only its lease, has changed. Valid during the call alone. */
+struct push_note {
+    bool applied; /* else the fence alone is new */
+    struct batch_name name;
+    uint64_t fence;
+    uint64_t version; /* after the push */
+    uint32_t fields;
+    const uint32_t *counts; /* [fields] */
+    const uint64_t *ids;    /* [total] */
+    size_t total;
+    const struct push_choice *choices;
+    size_t choice_count;
+    bool incomplete; /* memory failed: the push is not applied everywhere, or a choice is lost */
+};
+/* From now on told is called for each push that changes something, after it is applied and before
+ * partition_push returns. NULL: nobody listens. */
+void partition_listen(struct partition *p, void (*told)(void *self, const struct push_note *note),
+                      void *self);
+/* Applies a push of a log again: what memory decided is given. ERR_CORRUPT: it was applied before,
+ * a choice has no place, or it does not lead to `version`; ERR_MEMORY; others as partition_push.
+ * After a failure the partition must be destroyed. */
+enum status partition_push_again(struct partition *p, const struct push_note *note,
+                                 const float *gradients, size_t floats);
+/* The highest lease seen of a shard, and to raise it; 0: none. shard must be known. */
+uint64_t partition_fence(const struct partition *p, uint32_t shard);
+enum status partition_fence_again(struct partition *p, uint32_t shard, uint64_t fence);
+uint32_t partition_shards(const struct partition *p); /* known so far */
+uint32_t partition_fields(const struct partition *p);
+
 /* Makes a shard of a stream known before its first push; calling it again does nothing.
  * ERR_PROTOCOL: the shard is known with another number of batches, or the plan is fixed.
  * ERR_MEMORY. */
@@ -102,5 +141,6 @@ struct partition_stats {
     uint64_t created, refused, evicted_age, evicted_memory, unadmitted; /* unadmitted: sightings */
     uint64_t tickets_open, tickets_expired, tickets_unknown, fenced;
     uint64_t version;
+    uint64_t log_bytes; /* of the push log; 0: none, or void */
 };
 void partition_stats(const struct partition *p, struct partition_stats *s);

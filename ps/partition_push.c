@@ -273,8 +273,38 @@ static void note_dropped(struct partition *p, struct batch_name name, uint64_t d
     }
 }
 
-static enum status push_new(struct push *u, struct batch_name name, struct ticket *ticket) {
+static void tell(const struct push *u, const struct push_note *note) {
+    if (u->p->told != NULL) {
+        u->p->told(u->p->listener, note);
+    }
+}
+
+static void tell_push(const struct push *u, struct batch_name name, uint64_t fence, bool whole) {
+    const struct choices *c = &u->p->choices;
+    tell(u, &(struct push_note){.applied = true,
+                                .name = name,
+                                .fence = fence,
+                                .version = domains_version(&u->p->domains),
+                                .fields = u->p->field_count,
+                                .counts = u->counts,
+                                .ids = u->ids,
+                                .total = u->total,
+                                .choices = c->list,
+                                .choice_count = c->count,
+                                .incomplete = !whole || c->failed});
+}
+
+static void choices_clear(struct choices *c) {
+    c->count = c->again ? c->count : 0;
+    c->next = 0;
+    c->calls = 0;
+    c->failed = false;
+}
+
+static enum status push_new(struct push *u, struct batch_name name, uint64_t fence,
+                            struct ticket *ticket) {
     struct partition *p = u->p;
+    choices_clear(&p->choices);
     const enum status status = open_domains(p, name);
     push_rows(u);
     push_dense(u);
@@ -283,10 +313,25 @@ static enum status push_new(struct push *u, struct batch_name name, struct ticke
     p->counts.pushes++;
     p->counts.pushed_keys += u->total;
     note_dropped(p, name, u->dropped);
+    tell_push(u, name, fence, status == OK);
     if (ticket != NULL) {
         tickets_close(&p->tickets, ticket);
     }
     return status;
+}
+
+/* Raises the fence of the batch's shard; true: it was lower. */
+static bool raise_fence(struct partition *p, struct batch_name name, uint64_t fence) {
+    const bool raised = fence > p->fences[name.shard];
+    p->fences[name.shard] = fence;
+    return raised;
+}
+
+/* Finds the rows of a new push and checks its sizes. */
+static enum status prepare(struct push *u, struct ticket *ticket, const struct key_list *keys,
+                           size_t floats) {
+    TRY(locate_keys(u, ticket, keys));
+    return check_floats(u, floats);
 }
 
 enum status partition_push(struct partition *p, struct batch_name name, uint64_t fence,
@@ -300,12 +345,17 @@ enum status partition_push(struct partition *p, struct batch_name name, uint64_t
         return fail(ERR_PROTOCOL, "push to a partition that only serves reads");
     }
     TRY(check_fence(p, name, fence));
-    p->fences[name.shard] = fence;
-    TRY(is_new(p, name, &fresh));
+    const bool raised = raise_fence(p, name, fence);
+    enum status status = is_new(p, name, &fresh);
+    if (status == OK && fresh) {
+        status = prepare(&u, open, keys, floats);
+    }
+    if (raised && (status != OK || !fresh)) {
+        tell(&u, &(struct push_note){.name = name, .fence = fence});
+    }
+    TRY(status);
     if (fresh) {
-        TRY(locate_keys(&u, open, keys));
-        TRY(check_floats(&u, floats));
-        TRY(push_new(&u, name, open));
+        TRY(push_new(&u, name, fence, open));
     } else {
         p->counts.duplicates++;
         result->duplicate = true;

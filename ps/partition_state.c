@@ -103,19 +103,24 @@ void partition_destroy(struct partition **inout) {
     domains_fini(&p->domains);
     tickets_fini(&p->tickets);
     mem_free(&p->fences);
+    mem_free(&p->choices.list);
     mem_free(inout);
+}
+
+static enum status grow_fences(struct partition *p, uint32_t shards) {
+    if (shards > p->spec.shards) {
+        TRY(mem_grow(&p->fences, p->spec.shards, shards));
+        p->bytes_fixed += (shards - p->spec.shards) * sizeof *p->fences;
+        p->spec.shards = shards;
+    }
+    return OK;
 }
 
 enum status partition_grow(struct partition *p, uint32_t shard, uint32_t batches) {
     for (uint32_t i = 0; i < p->domains.count; i++) {
         TRY(applied_grow(p->domains.list[i].applied, shard, batches));
     }
-    if (shard >= p->spec.shards) {
-        TRY(mem_grow(&p->fences, p->spec.shards, (size_t)shard + 1));
-        p->bytes_fixed += (shard + 1 - p->spec.shards) * sizeof *p->fences;
-        p->spec.shards = shard + 1;
-    }
-    return OK;
+    return grow_fences(p, shard + 1);
 }
 
 enum status partition_check_keys(const struct partition *p, const struct key_list *keys) {
@@ -164,4 +169,64 @@ void partition_stats(const struct partition *p, struct partition_stats *s) {
     s->tickets_open = p->tickets.open;
     s->tickets_expired = p->tickets.expired;
     s->version = domains_version(&p->domains);
+}
+
+/* --- for a push log --------------------------------------------------------------------------- */
+
+void partition_listen(struct partition *p, void (*told)(void *self, const struct push_note *note),
+                      void *self) {
+    p->told = told;
+    p->listener = self;
+}
+
+uint32_t partition_shards(const struct partition *p) {
+    return p->spec.shards;
+}
+
+uint32_t partition_fields(const struct partition *p) {
+    return p->field_count;
+}
+
+uint64_t partition_fence(const struct partition *p, uint32_t shard) {
+    return p->fences[shard];
+}
+
+enum status partition_fence_again(struct partition *p, uint32_t shard, uint64_t fence) {
+    if (shard >= (p->spec.grows ? APPLIED_SHARDS_MAX : p->spec.shards)) {
+        return fail(ERR_CORRUPT, "a lease of shard %u; the plan has %u", shard, p->spec.shards);
+    }
+    TRY(grow_fences(p, shard + 1));
+    p->fences[shard] = fence > p->fences[shard] ? fence : p->fences[shard];
+    return OK;
+}
+
+static enum status push_again(struct partition *p, const struct push_note *note,
+                              const float *gradients, size_t floats) {
+    const struct key_list keys = {.counts = note->counts, .ids = note->ids, .total = note->total};
+    struct push_result result;
+    TRY(partition_push(p, note->name, note->fence, 0, &keys, gradients, floats, &result));
+    if (p->choices.failed) {
+        return fail(ERR_MEMORY, "out of memory: a row of a push that is applied again");
+    }
+    if (result.duplicate || p->choices.next != p->choices.count ||
+        result.version != note->version) {
+        return fail(
+            ERR_CORRUPT,
+            "batch (epoch %u, shard %u, batch %u) does not follow on the rows: %llu batches "
+            "instead of %llu",
+            note->name.epoch, note->name.shard, note->name.batch,
+            (unsigned long long)result.version, (unsigned long long)note->version);
+    }
+    return OK;
+}
+
+enum status partition_push_again(struct partition *p, const struct push_note *note,
+                                 const float *gradients, size_t floats) {
+    const struct choices own = p->choices;
+    p->choices = (struct choices){.list = (struct push_choice *)(uintptr_t)note->choices,
+                                  .count = note->choice_count,
+                                  .again = true};
+    const enum status status = push_again(p, note, gradients, floats);
+    p->choices = own;
+    return status;
 }

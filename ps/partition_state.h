@@ -41,6 +41,16 @@ struct snapshot_hooks {
     void (*abandon)(struct partition *p);         /* the partition ends */
 };
 
+/* What memory decides during a push, or has decided when the push was applied first. */
+struct choices {
+    struct push_choice *list; /* [count]; borrowed if `again`, else owned */
+    size_t count, cap;
+    size_t next;    /* again: the next of the list */
+    uint32_t calls; /* rows that this push has asked for */
+    bool again;     /* the list says what happens */
+    bool failed;    /* memory failed: a choice is not in the list, or could not be followed */
+};
+
 struct partition {
     struct partition_spec spec;
     struct field_rows *fields;
@@ -56,6 +66,9 @@ struct partition {
     struct partition_stats counts;      /* only counters; partition_stats fills in the rest */
     uint32_t upkeep_field;              /* where the next slice of upkeep begins */
     struct log_limit dropped;           /* log lines about dropped gradients */
+    struct choices choices;
+    void (*told)(void *self, const struct push_note *note); /* NULL: nobody listens */
+    void *listener;
 };
 
 static inline uint32_t key_bucket(const struct field_rows *f, uint64_t id) {
