@@ -15,6 +15,7 @@
  * so the whole time that they are awaited cannot be taken off.)
  */
 #include "common/base/log.h"
+#include "common/fault/fault.h"
 #include "state.h"
 
 /* --- the clock -------------------------------------------------------------------------------- */
@@ -92,6 +93,7 @@ enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint
     stop_clock(c, now_ms);
     TRY(eval_job_begin(&c->eval_job, epoch, c->leases.fence));
     TRY(leases_eval(&c->leases, epoch, c->eval_job.batches, c->eval.shard_count));
+    FAULT("coord.phase.score");
     c->phase = PHASE_SCORE;
     log_info("evaluating %s epoch %u: %llu impressions", within ? "within" : "after", epoch + 1,
              (unsigned long long)c->eval.impressions);
@@ -125,11 +127,13 @@ enum status evaluations_step(struct coord *c, uint64_t now_ms, bool *ended) {
         return OK;
     }
     TRY(status);
+    FAULT("coord.eval.computed");
     eval_job_end(&c->eval_job);
     c->unseen = c->eval_job.unseen;
     c->evaluated = true;
     c->evaluation_epoch = c->eval_job.epoch;
     c->evaluations.spent_s += seconds_between(c->evaluations.began_ms, now_ms);
     say_evaluation(c, now_ms);
+    FAULT("coord.eval.said");
     return OK;
 }

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/checkpoint/manifest.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "state.h"
 
 #define FENCES_PER_STEP 20 /* bits: how many leases may be granted within one step */
@@ -250,6 +251,7 @@ enum status setup(struct coord *c) {
         return fail(ERR_CONFIG, "a job needs at least one server and one worker");
     }
     TRY(lock_run(c));
+    FAULT("coord.setup.locked");
     TRY(read_data(c));
     say_correction(c);
     TRY(make_plan(c));
@@ -257,12 +259,14 @@ enum status setup(struct coord *c) {
     say_shared(c);
     TRY(sizes_of_names(c));
     TRY(make_directories(c));
+    FAULT("coord.setup.directories");
     TRY(make_machines(c));
     say_start(c);
     TRY(make_job_plan(c));
     TRY(event_log_open(&c->event_log, c->out_dir, c->options->progress_fd));
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
+    FAULT("coord.setup.bound");
     c->job = entropy_u64();
     return replace_old(c);
 }
@@ -321,6 +325,7 @@ enum status setup_plan(struct coord *c) {
     struct job_plan *p = &c->job_plan;
     TRY(membership_endpoints(&c->members, &p->endpoint, &p->partitions));
     TRY(cut_init(&c->checkpoints.cut, p->partitions, p->stream));
+    FAULT("coord.plan.encode");
     TRY(job_plan_encode(p, &c->plan_bytes));
     TRY(sizes_with_servers(c));
     membership_begin(&c->members);

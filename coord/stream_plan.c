@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "common/base/log.h"
+#include "common/fault/fault.h"
 #include "state.h"
 
 #define LOOK_MS         200
@@ -91,6 +92,7 @@ enum status stream_plan_step(struct coord *c, uint64_t now_ms) {
             s->look_ms = now_ms + LOOK_MS;
             break;
         }
+        FAULT("coord.stream.shard");
         TRY(plan_join(c, &info));
     }
     if (s->ended || c->job_batches >= c->plan.max_steps) {

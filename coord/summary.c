@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/data/data_fit.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "state.h"
 
 #define SUMMARY_BYTES_MAX ((size_t)1 << 20)
@@ -136,6 +137,7 @@ enum status summary_write(struct coord *c) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
     struct json j;
+    FAULT("coord.summary.begin");
     TRY(path_join(path, c->out_dir, "summary.json"));
     json_init(&j, &text, true);
     json_open(&j, NULL, '{');

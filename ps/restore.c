@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/checkpoint/part.h"
+#include "common/fault/fault.h"
 #include "partition_state.h"
 
 struct restore {
@@ -208,6 +209,7 @@ static enum status load_part(struct restore *r) {
         TRY(load_domain(r, &m->domains[i]));
     }
     while ((status = part_next(&r->reader, &chunk)) == OK) {
+        FAULT("ps.restore.chunk");
         if (chunk.kind == PART_DENSE) {
             load_dense(r, &chunk);
         } else {
@@ -226,6 +228,7 @@ enum status partition_restore(struct partition *p, const char *dir, const struct
             continue;
         }
         TRY_OUT(part_open(&r.reader, dir, &m->parts[i], m->cut));
+        FAULT("ps.restore.part");
         status = load_part(&r);
         part_close(&r.reader);
         TRY_OUT(status);
@@ -234,6 +237,7 @@ enum status partition_restore(struct partition *p, const char *dir, const struct
         TRY_OUT(fail(ERR_CORRUPT, "%s: %llu dense parameters of %zu were found", dir,
                      (unsigned long long)r.dense_seen, dense_floats(&p->dense)));
     }
+    FAULT("ps.restore.names");
     TRY_OUT(adopt_domains(&r));
 out:
     domains_fini(&r.domains);

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "restore.h"
 
 #define QUEUE_ITEMS    8
@@ -98,6 +99,7 @@ static enum status report_part(struct serving_loop *t, uint64_t cut, enum status
 
 static enum status begin_cut(struct serving_loop *t) {
     struct server_order *o = t->held;
+    FAULT("ps.cut.begin");
     enum status status =
         partition_cut(t->serving.partition, t->serving.job->writer, o->dir, t->serving.number,
                       t->serving.job->plan.partitions, o->cut_id);
@@ -105,6 +107,7 @@ static enum status begin_cut(struct serving_loop *t) {
         return OK;
     }
     t->cut = o->cut;
+    FAULT("ps.cut.begun");
     t->cutting = status == OK;
     mem_free(&t->held);
     return status == OK ? OK : report_part(t, t->cut, status, NULL);
@@ -115,6 +118,7 @@ static enum status cut_step(struct serving_loop *t) {
     struct part_info info = {.applied = BUF_EMPTY};
     if (t->cutting && partition_cut_done(t->serving.partition, &status, &info)) {
         t->cutting = false;
+        FAULT("ps.part.report");
         TRY(report_part(t, t->cut, status, &info));
     }
     return t->held != NULL && !t->cutting ? begin_cut(t) : OK;
@@ -177,10 +181,12 @@ static enum status make_partition(struct serving_loop *t) {
         return OK;
     }
     uint64_t start_ms = clock_mono_ms();
+    FAULT("ps.restore.begin");
     TRY(partition_restore(t->serving.partition, job->resume_dir, &job->manifest));
     log_info("partition %u: buckets [%u, %u) restored from %s in %llu ms", t->serving.number,
              spec.bucket_begin, spec.bucket_end, job->resume_dir,
              (unsigned long long)(clock_mono_ms() - start_ms));
+    FAULT("ps.restore.end");
     return OK;
 }
 
@@ -213,6 +219,7 @@ static enum status serving_loop_run(struct serving_loop *t) {
     bool go;
     struct server_report r = {.kind = SERVER_REPORT_BOUND};
     TRY(port_bind(&t->serving.port, t->shared->transport, t->shared->listen, PORT_BYTES_MAX));
+    FAULT("ps.thread.bound");
     snprintf(r.endpoint, sizeof r.endpoint, "%s", port_endpoint(t->serving.port));
     TRY(put_report(t, r));
     TRY(await_job(t, &go));
@@ -220,6 +227,7 @@ static enum status serving_loop_run(struct serving_loop *t) {
         return OK;
     }
     TRY(make_partition(t));
+    FAULT("ps.thread.ready");
     put_figures(t, clock_mono_ms());
     TRY(put_report(t, (struct server_report){.kind = SERVER_REPORT_READY}));
     laps_start(&t->laps);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/net/wire_keys.h"
 #include "common/net/wire_values.h"
 
@@ -35,6 +36,11 @@ static void serving_reply(struct serving *v, const void *values, size_t bytes) {
 }
 
 static void answer_error(struct serving *v, enum status why) {
+    if (why == ERR_TICKET) {
+        FAULT("ps.push.ticket");
+    } else if (why == ERR_FENCED) {
+        FAULT("ps.push.fenced");
+    }
     v->out.type = WIRE_ERROR;
     v->out.u.error.status = why;
     snprintf(v->out.u.error.text, WIRE_TEXT_MAX, "%s", fail_text_of(why));
@@ -79,6 +85,7 @@ static enum status check_answer_bytes(const struct serving *v, size_t bytes) {
 static enum status serve_pull(struct serving *v, uint64_t now_ms) {
     const struct wire_pull *pull = &v->in.msg.u.pull;
     struct key_list keys;
+    FAULT("ps.pull.taken");
     TRY(take_keys(v, pull->count, pull->fields, &keys));
     size_t n = partition_pull_floats(v->partition, &keys, pull->want_dense);
     size_t bytes = wire_values_bytes(pull->values, n);
@@ -103,8 +110,10 @@ static enum status serve_pull(struct serving *v, uint64_t now_ms) {
     v->out.type = WIRE_PULLED;
     v->out.u.pulled = (struct wire_pulled){
         .ticket = result.ticket, .version = result.version, .values = pull->values};
+    FAULT("ps.pull.read");
     const size_t bits = pull->want_missing ? wire_bits_pack(keys.missing, keys.total) : 0;
     answer_keys(v, keys.missing, bits, values, bytes);
+    FAULT("ps.pull.answered");
     return OK;
 }
 
@@ -137,16 +146,22 @@ static enum status serve_push(struct serving *v) {
     const float *floats;
     TRY(take_values(v, push->values, n, &floats));
     struct push_result result;
+    FAULT("ps.push.taken");
     if (v->job->plan.stream) {
         TRY(partition_grow(v->partition, push->name.shard, push->shard_batches));
     }
     TRY(partition_push(v->partition, push->name, push->fence, push->ticket,
                        with_keys ? &keys : NULL, floats, n, &result));
+    if (result.duplicate) {
+        FAULT("ps.push.duplicate");
+    }
+    FAULT("ps.push.applied");
     v->out.type = WIRE_PUSHED;
     v->out.u.pushed = (struct wire_pushed){.duplicate = result.duplicate,
                                            .version = result.version,
                                            .dropped_values = result.dropped_values};
     serving_reply(v, NULL, 0);
+    FAULT("ps.push.answered");
     return OK;
 }
 

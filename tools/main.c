@@ -3,12 +3,15 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/bytes.h"
 #include "common/cpu/cpu.h"
+#include "common/fault/fault.h"
 #include "common/job/config.h"
+#include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "tools/common/tools.h"
 #include "worker/kernel/kernel.h"
@@ -29,10 +32,34 @@ static const struct command command_config = {
     .about = "Prints the table of docs/config.md: every configuration key.",
     .run = config_print};
 
+static int by_name(const void *a, const void *b) {
+    const struct fault_point *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+static enum status faults_print(void *line) {
+    const struct fault_point **points = NULL;
+    (void)line;
+    TRY(mem_array(&points, fault_count()));
+    for (size_t i = 0; i < fault_count(); i++) {
+        points[i] = fault_at(i);
+    }
+    qsort(points, fault_count(), sizeof *points, by_name);
+    for (size_t i = 0; i < fault_count(); i++) {
+        printf("%s\n", points[i]->name);
+    }
+    mem_free(&points);
+    return OK;
+}
+static const struct command command_faults = {
+    .name = "faults",
+    .summary = "the points at which a test can end a process (ESMM_FAULT)",
+    .about = "Prints the name of every fault point: docs/contributing.md, \"Kill a job\".",
+    .run = faults_print};
+
 static const struct command *const commands[] = {
     &command_train,   &command_coord,   &command_ps,     &command_worker,  &command_prep,
     &command_synth,   &command_records, &command_eval,   &command_compare, &command_predict,
-    &command_inspect, &command_export,  &command_tether, &command_config};
+    &command_inspect, &command_export,  &command_tether, &command_config,  &command_faults};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void print_commands(FILE *out) {
@@ -106,6 +133,15 @@ int main(int argc, char **argv) {
     }
     if (argc < 2) {
         print_commands(stderr);
+        return 2;
+    }
+    const char *wrong;
+    size_t length;
+    if (!fault_arm(getenv("ESMM_FAULT"), getenv("ESMM_FAULT_DIR"), &wrong, &length)) {
+        fprintf(
+            stderr,
+            "esmm: ESMM_FAULT: '%.*s' is not NAME:N or NAME:N:ACTION; esmm faults has the names\n",
+            (int)length, wrong);
         return 2;
     }
     const struct command *c = find_command(argv[1]);

@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 
 #define RESEND_FACTOR_MAX 8
 #define ATTEMPTS_MIN      3 /* no partition is blamed for a request sent less often */
@@ -180,6 +181,7 @@ static enum status receive_port(struct client *c, uint32_t k, bool *heard) {
         struct transfer *x = find_waiting(c, k, c->in.msg.id);
         if (x != NULL) {
             *heard = true;
+            FAULT("worker.answer.part");
             TRY(transfer_take(x, k, &c->in));
             TRY(client_send(c, x)); /* it may send again, with keys */
         }
@@ -213,6 +215,7 @@ static enum status send_again(struct client *c, struct transfer *x, uint32_t k, 
         c->resent++;
         a->wait_ms = 2 * a->wait_ms < longest_ms ? 2 * a->wait_ms : longest_ms;
         log_debug("asking partition %u again", k);
+        FAULT("worker.ask.again");
     }
     return send_ask(c, x, k, now_ms);
 }

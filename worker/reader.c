@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
+#include "common/fault/fault.h"
 #include "common/job/plan.h"
 
 struct reader {
@@ -60,7 +61,9 @@ static enum status loader_run(void *arg) {
     struct read_window *w;
     while ((w = await_load(r)) != NULL) {
         const uint64_t start_ns = clock_mono_ns();
+        FAULT("worker.load.begin");
         enum status status = loader_load(&r->loader, w);
+        FAULT("worker.load.end");
         if (status != OK) {
             reader_close(r, status);
             return status;
@@ -130,6 +133,7 @@ static enum status cutter_run(void *arg) {
     while (await_cut(r, &cut)) {
         const uint64_t start_ns = clock_mono_ns();
         enum status status = cut_batch(r, &cut);
+        FAULT("worker.cut.batch");
         if (status != OK) {
             reader_close(r, status);
             return status;

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "flight.h"
 #include "worker/model/model.h"
 
@@ -104,6 +105,7 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
         give_batch_back(t, s);
         return OK;
     }
+    FAULT("worker.batch.taken");
     *took = lease->kind == LEASE_TRAIN ? FLIGHT_TOOK_TRAIN : FLIGHT_TOOK_EVAL;
     return OK;
 }
@@ -112,6 +114,7 @@ static enum status take_item(struct trainer *t, struct slot *s, uint64_t timeout
 static enum status ask_gate(struct trainer *t, uint64_t timeout_ms) {
     enum status status = gate_enter(t->spec->gate, t->spec->index, timeout_ms);
     lap(&t->laps, STAGE_WAIT);
+    FAULT("worker.gate.asked");
     flight_entered(&t->flight, status == OK);
     return status == ERR_TIMEOUT || status == ERR_CLOSED ? OK : status;
 }
@@ -156,7 +159,9 @@ static enum status pull_batch(struct trainer *t, struct slot *s, enum flight_act
                           act == FLIGHT_PULL));
         TRY(pull_bags(t, s));
     }
+    FAULT("worker.pull.send");
     TRY(client_send(t->client, s->transfer));
+    FAULT("worker.pull.sent");
     lap(&t->laps, STAGE_ASK);
     return OK;
 }
@@ -167,6 +172,7 @@ static enum status listen_to_servers(struct trainer *t, uint64_t timeout_ms) {
         const struct slot *s = &t->slot[i];
         if (flight_awaits(&t->flight, i) && s->transfer->asks_waiting == 0 &&
             (s->bags == NULL || s->bags->asks_waiting == 0)) {
+            FAULT("worker.answer.whole");
             flight_arrived(&t->flight, i);
         }
     }
@@ -211,9 +217,11 @@ static enum status compute_batch(struct trainer *t, struct slot *s) {
     gradient_views(t, b, drows, &ddense);
     s->sums = (struct loss_sums){0};
     TRY(model_train(t->model, b, rows, dense, s->logit_a, s->logit_b, drows, ddense, &s->sums));
+    FAULT("worker.batch.computed");
     TRY(transfer_push(s->transfer, b->name, b->fence, b->shard_batches, (const float *const *)drows,
                       ddense));
     TRY(client_send(t->client, s->transfer));
+    FAULT("worker.push.sent");
     lap(&t->laps, STAGE_PUSH);
     return OK;
 }
@@ -296,6 +304,7 @@ static void count_unseen(const struct slot *s, struct unseen *unseen) {
 
 static enum status retire_batch(struct trainer *t, struct slot *s) {
     struct unseen unseen;
+    FAULT("worker.batch.retire");
     if (s->item.lease.kind == LEASE_TRAIN) {
         report_batch(t, s);
         TRY(s->transfer->outcome.fenced ? OK : trace_batch(t, s));
@@ -311,6 +320,7 @@ static enum status retire_batch(struct trainer *t, struct slot *s) {
         transfer_reset(s->bags);
     }
     lap(&t->laps, STAGE_RETIRE);
+    FAULT("worker.batch.retired");
     return OK;
 }
 

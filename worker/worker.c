@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/fault/fault.h"
 #include "common/net/role.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -134,9 +135,11 @@ static enum status take_lease(struct worker *w, const struct port_message *m) {
     log_debug("epoch %u shard %u (%s, fence %llu) is ours", lease->epoch, lease->shard,
               lease->kind == LEASE_TRAIN ? "training" : "evaluation",
               (unsigned long long)lease->fence);
+    FAULT("worker.lease.granted");
     TRY(held_leases_open(&w->held, lease));
     TRY(reader_lease_put(w->reader, lease, m->keys, m->keys_bytes));
     w->leases++;
+    FAULT("worker.lease.taken");
     return OK;
 }
 
@@ -156,12 +159,14 @@ static enum status send_scores(struct worker *w) {
     TRY(wire_scores_pack(l->scores + w->owed_first, w->owed_count, &w->frame));
     buf_clear(&w->unseen);
     TRY(unseen_pack(&l->unseen, &w->unseen));
+    FAULT("worker.scores.send");
     return link_request(w->role.link, &m, w->unseen.data, w->unseen.len, w->frame.data,
                         w->frame.len, &w->owed_id);
 }
 
 static enum status take_ack(struct worker *w) {
     w->owed_first += w->owed_count;
+    FAULT("worker.scores.acked");
     if (w->owed_first < w->owed->score_count) {
         return send_scores(w);
     }
@@ -196,9 +201,12 @@ static enum status ask_lease(struct worker *w, const struct wire_lease *returned
         m.u.lease_ask.shard = returned->shard;
         m.u.lease_ask.fence = returned->fence;
     }
+    FAULT("worker.lease.ask");
     uint64_t id;
     w->asking = true;
-    return link_request(w->role.link, &m, NULL, 0, NULL, 0, &id);
+    TRY(link_request(w->role.link, &m, NULL, 0, NULL, 0, &id));
+    FAULT("worker.lease.asked");
+    return OK;
 }
 
 /* Trainers that have a range each need as many, and one ahead. */
@@ -216,6 +224,7 @@ static enum status lease_step(struct worker *w) {
     if (complete != NULL) {
         w->leases--;
         const struct wire_lease lease = complete->lease;
+        FAULT("worker.lease.complete");
         if (lease.kind == LEASE_EVAL) {
             w->owed = complete;
             w->owed_first = 0;
@@ -240,6 +249,7 @@ static enum status clock_step(struct worker *w) {
         m.u.clock.trainer = trainer;
         m.u.clock.incarnation = w->role.incarnation;
         m.u.clock.clock = clock;
+        FAULT("worker.clock.ask");
         uint64_t id;
         TRY(link_request(w->role.link, &m, NULL, 0, NULL, 0, &id));
     }
@@ -307,6 +317,7 @@ static enum status worker_begin(void *self) {
     gate_init(&w->gate, w->threads,
               w->config.consistency == CONSISTENCY_ASYNC ? w->config.staleness_max : 0);
     w->gate_ready = true;
+    FAULT("worker.begin");
     TRY(say_kernel(&w->config));
     TRY(start_reader(w));
     return start_trainers(w);
@@ -314,6 +325,7 @@ static enum status worker_begin(void *self) {
 
 static void worker_close(void *self) {
     struct worker *w = self;
+    FAULT("worker.close");
     atomic_store(&w->stop, true);
     if (w->gate_ready) {
         gate_close(&w->gate);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/fault/fault.h"
 #include "file_ops.h"
 #include "hash.h"
 #include "mem.h"
@@ -211,11 +212,14 @@ enum status file_publish(struct file *f, bool durable) {
     struct cause cause = {0};
     snprintf(temporary, sizeof temporary, "%s", f->path);
     snprintf(path, sizeof path, "%.*s", (int)(strlen(f->path) + 1 - sizeof TEMPORARY), f->path);
+    FAULT("file.publish.begin");
     cause_keep(&cause, durable ? file_sync(f) : OK);
+    FAULT("file.publish.synced");
     cause_keep(&cause, file_close(f));
     if (cause.status == OK) {
         cause_keep(&cause,
                    durable ? file_rename(temporary, path) : file_rename_unsynced(temporary, path));
+        FAULT("file.publish.renamed");
     }
     if (cause.status != OK) {
         (void)file_ops()->unlink(temporary);

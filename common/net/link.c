@@ -23,6 +23,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
+#include "common/fault/fault.h"
 
 #define HELLO_AGAIN_MS    100  /* the coordinator said: not yet */
 #define HELLO_RESEND_MS   1000 /* the coordinator said nothing */
@@ -139,6 +140,7 @@ static enum status take_welcome(struct link *l, struct greeting *g, const struct
     }
     TRY(job_plan_decode(g->plan, m->keys, m->keys_bytes));
     *g->welcome = m->msg.u.welcome;
+    FAULT("role.welcome");
     l->job = g->welcome->job;
     g->done = true;
     return OK;
@@ -149,6 +151,7 @@ static enum status send_hello(struct link *l, struct greeting *g) {
     if (now_ms < g->next_ms) {
         return OK;
     }
+    FAULT("role.hello");
     g->next_ms = now_ms + HELLO_RESEND_MS;
     g->hello.id = ++l->last_id;
     return link_send(l, &g->hello, &g->frame, &BUF_EMPTY);
@@ -206,6 +209,7 @@ out:
 /* --- requests --------------------------------------------------------------------------------- */
 
 static enum status send_request(struct link *l, struct request *r) {
+    FAULT("role.request.send");
     r->sent_ms = clock_mono_ms();
     r->sends++;
     return link_send(l, &r->msg, &r->keys, &r->values);
@@ -242,6 +246,7 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
             uint64_t longest_ms = (uint64_t)l->request_ms * RESEND_FACTOR_MAX;
             r->wait_ms = 2 * r->wait_ms < longest_ms ? 2 * r->wait_ms : longest_ms;
             log_debug("asking the coordinator again: %s", wire_type_name(r->msg.type));
+            FAULT("role.request.again");
             TRY(send_request(l, r));
         }
     }
@@ -252,6 +257,7 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
 static bool settle_request(struct link *l, uint64_t id) {
     for (struct request **at = &l->waiting; *at != NULL; at = &(*at)->next) {
         if ((*at)->msg.id == id) {
+            FAULT("role.answer.taken");
             drop_request(at);
             return true;
         }
@@ -284,6 +290,7 @@ static enum status beat_due(struct link *l, uint64_t now_ms) {
     }
     struct wire_msg msg = {
         .type = WIRE_HEARTBEAT, .job = l->job, .id = ++l->last_id, .u.heartbeat = l->beat};
+    FAULT("role.beat.send");
     l->beat_next_ms = now_ms + l->heartbeat_ms;
     l->beats_unheard++;
     if (l->beat_since_ms == 0) {

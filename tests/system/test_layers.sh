@@ -13,7 +13,8 @@ my @PARTS = qw(common coord ps worker tools tests/naive);
 # Each folder, and what it may include beside itself. A folder stands for all that it may include, too.
 my @LAYERS = (
     ["common/cpu"],
-    ["common/base",       "common/cpu"],
+    ["common/fault"],
+    ["common/base",       "common/cpu", "common/fault"],
     ["common/job",        "common/base"],
     ["common/field",      "common/job"],
     ["common/data",       "common/field"],

@@ -22,5 +22,5 @@ only "the clock" 'clock_gettime|gettimeofday|time|nanosleep|usleep|sleep' common
 only "the kernel's randomness" 'getrandom|getentropy|random|rand|srand' common/base/entropy.c
 only "the network" 'zmq_(ctx|socket|close|setsockopt|getsockopt|bind|connect|msg_send|msg_recv|poll|send|recv)[a-z_]*' common/net/socket_ops.c
 only "the disk" 'open(at)?|creat|pread|pwrite|fsync|fdatasync|ftruncate|truncate|flock|rename|renameat2?|unlink|rmdir|mkdir|mkdtemp|mkstemp|symlink|chmod|fchmod|l?stat|fstat|access|opendir|readdir|realpath|fopen|mmap' \
-    common/base/file_ops.c common/base/mem.c tools/common/spawn.c tools/run/tether.c tools/main.c
+    common/base/file_ops.c common/base/mem.c common/fault/fault.c tools/common/spawn.c tools/run/tether.c tools/main.c
 exit $bad

@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/fault/fault.h"
+
 #define FIRST_FD 3u
 
 /* Linux 5.9 and later can close them all in one call. */
@@ -112,6 +114,7 @@ static void become(const struct spawn *s, pid_t parent) {
 enum status spawn(const struct spawn *s, pid_t *pid) {
     sigset_t all, before;
     fflush(NULL);
+    FAULT("launch.spawn");
     const pid_t parent = getpid();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
@@ -125,6 +128,7 @@ enum status spawn(const struct spawn *s, pid_t *pid) {
         return fail(ERR_IO, "cannot start a process: %s", strerror(error));
     }
     *pid = child;
+    FAULT("launch.spawned");
     return OK;
 }
 
