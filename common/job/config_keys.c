@@ -34,7 +34,7 @@ _Static_assert(sizeof(struct table_config) / TABLE_VALUE_BYTES <= 64, "a bit eac
 const struct config_key config_keys[] = {
     CHOICE("model", "name", C(model), "esmm",
            "esmm|ctr|base|aman|oversampling|unbias|division|esmm-ns|share|"
-           "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple|aitm",
+           "escm2-ips|escm2-dr|dcmt|esm2|chain|mmoe|ple|aitm|count",
            "what is trained (docs/models.md)"),
     CHOICE("model", "input", C(input), "concat", "concat|sides",
            "fields side by side, or summed per side"),

@@ -194,6 +194,7 @@ enum status layout_init(struct layout *l, const struct config *config, const str
     l->layers = config->tower_layers;
     memcpy(l->hidden, config->tower, l->layers * sizeof *l->hidden);
     put_layers(l);
+    l->zero = method.counts;
     l->attention = method.attention;
     if (l->attention) {
         put_attention(l, l->hidden[l->layers - 1]);
@@ -204,8 +205,11 @@ enum status layout_init(struct layout *l, const struct config *config, const str
 
 /* --- initial values of the vector ------------------------------------------------------------- */
 
-/* The prior of an output bias, or NAN for every other array. */
+/* The value that all of an array have: the prior of an output bias. NAN: none. */
 static float prior_of(const struct layout *l, const struct layout_array *a) {
+    if (l->zero) {
+        return 0.0f;
+    }
     return a->layer == l->layers && a == layout_bias(l, l->layers, a->tower) ? l->bias[a->tower]
                                                                              : NAN;
 }

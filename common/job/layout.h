@@ -82,6 +82,7 @@ struct layout {
     uint32_t second;           /* index of the first array of layer 1 */
     bool attention;            /* of tower 1 to tower 0 (worker/model/attention.h) */
     uint32_t first_width;      /* outputs of the first product: T H1, or layout_level_width */
+    bool zero;                 /* every initial value is 0: it is counted (method.counts) */
     float bias[TOWERS_MAX];    /* initial output biases; NAN: uniform like hidden biases */
 };
 

@@ -24,6 +24,7 @@ static const struct method methods[] = {
     [MODEL_MMOE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 1},
     [MODEL_PLE] = {2, {"ctr", "cvr"}, 1, true, true, true, .experts_per = 3},
     [MODEL_AITM] = {2, {"ctr", "ctcvr"}, 1, true, true, true, .attention = true},
+    [MODEL_COUNT] = {1, {"ctr"}, 1, true, true, false, .counts = true},
 };
 
 const struct method *method_of(enum model_name name) {

@@ -33,7 +33,8 @@ enum model_name {
     MODEL_CHAIN,
     MODEL_MMOE,
     MODEL_PLE,
-    MODEL_AITM
+    MODEL_AITM,
+    MODEL_COUNT
 };
 enum model_input { INPUT_CONCAT, INPUT_SIDES };  /* layout.h */
 enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS */
@@ -64,6 +65,7 @@ struct method {
     uint32_t experts_per; /* its first layer has this times model.experts experts; 0: none */
     bool attention;       /* tower 1 attends to tower 0 before the output layer */
     bool whole_batch;     /* its loss needs sums over the batch first (loss_totals) */
+    bool counts;          /* no net: it counts what it sees (worker/model/model.c) */
     uint32_t heads;       /* set by method_with: number of towers, at the end, of model.delay */
 };
 

@@ -66,6 +66,7 @@ static const char *const formula_thinned[] = {
 static const char *formula_of(enum model_name model) {
     switch (model) {
     case MODEL_CTR: return "p_ctr is all that the model predicts";
+    case MODEL_COUNT: return "a row is how often its feature occurred; nothing is predicted";
     case MODEL_BASE:
     case MODEL_AMAN:
     case MODEL_OVERSAMPLING: return "p_cvr is all that the model predicts";

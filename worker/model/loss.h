@@ -17,6 +17,8 @@
  *   ctr             BCE(y, p)                                tower a
  *   base and kin    w BCE(t, q)                              tower b, on sampling_of's impressions
  *
+ *   count           0: it has no loss, and is not computed (model.c)
+ *
  *   escm2-ips       BCE(y, p) + w BCE(t, p q) + v y BCE(z, q) / p
  *   escm2-dr        BCE(y, p) + w BCE(t, p q)
  *                     + v (d + y (BCE(z, q) - d) / p + y (BCE(z, q) - d)^2 / p)

@@ -93,6 +93,7 @@ void loss_one(const struct loss_spec *s, const double *logit, uint8_t labels,
         terms->total = terms->ctr + w * terms->ctcvr + m * calibrator(logit, m, dlogit);
         return;
     case MODEL_CTR: terms->ctr = loss_bce(logit[0], y, 1.0, &dlogit[0]); break;
+    case MODEL_COUNT: return;
     case MODEL_BASE:
     case MODEL_AMAN:
     case MODEL_OVERSAMPLING: terms->ctcvr = loss_bce(logit[0], t, w, &dlogit[0]); break;

@@ -18,6 +18,11 @@
  * the first pools the bags, each adds its part to the gradient of what was pooled, and the last
  * takes the sum back to the rows. (docs/model.md)
  *
+ * `count` has no net. In place of a gradient it gives every occurrence of a feature, and every
+ * impression to every dense parameter, -1: with sgd and a learning rate of 1 the parameters are
+ * exact counts, which tell whether each impression was trained on as often as it should
+ * (docs/reliability.md).
+ *
  * Gradients of weights are summed over chunks inside the matrix product. Chunks are cut at
  * multiples of TOWER_CHUNK, whatever the groups are. So a step is a function of its inputs, bit by
  * bit.
@@ -266,10 +271,50 @@ static uint32_t chunk_size(const struct batch *b, uint32_t begin) {
     return left < TOWER_CHUNK ? left : TOWER_CHUNK;
 }
 
+/* --- counting --------------------------------------------------------------------------------- */
+
+static void no_scores(const struct batch *b, float *logit_a, float *logit_b) {
+    memset(logit_a, 0, b->impressions * sizeof *logit_a);
+    memset(logit_b, 0, b->impressions * sizeof *logit_b);
+}
+
+static void fill(float *out, size_t n, float value) {
+    for (size_t i = 0; i < n; i++) {
+        out[i] = value;
+    }
+}
+
+/* A group's features occur once in each of its impressions. */
+static void count_batch(struct model *m, const struct step *s) {
+    const struct batch *b = s->batch;
+    const size_t users = m->layout.user_width, items = m->layout.item_width;
+    memset(m->dxu, 0, b->groups * users * sizeof *m->dxu);
+    for (uint32_t i = 0; i < b->impressions && users > 0; i++) {
+        float *at = m->dxu + b->group_of[i] * users;
+        fill(at, users, at[0] - 1.0f);
+    }
+    pool_users_backward(&m->layout, &m->tower.users.columns, b, m->dxu, s->drows);
+    shared_backward(m, s);
+    fill(m->dxi, TOWER_CHUNK * items, -1.0f);
+    for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {
+        pool_items_backward(&m->layout, &m->tower.items.columns, b, i, i + chunk_size(b, i), m->dxi,
+                            s->drows);
+    }
+    fill(s->ddense, m->layout.count, -(float)b->impressions);
+    no_scores(b, s->logit_a, s->logit_b);
+    lap(m->laps, STAGE_POOL);
+}
+
+/* --- the two steps ---------------------------------------------------------------------------- */
+
 enum status model_forward(struct model *m, const struct batch *b, const float *const *rows,
                           const float *dense, float *logit_a, float *logit_b) {
     struct step s = {
         .batch = b, .rows = rows, .dense = dense, .logit_a = logit_a, .logit_b = logit_b};
+    if (method_of(m->loss.model)->counts) {
+        no_scores(b, logit_a, logit_b);
+        return OK;
+    }
     TRY(reserve_groups(m, b->groups));
     TRY(choose_fields(m, NULL));
     tower_load(&m->tower, dense, false);
@@ -307,14 +352,19 @@ enum status model_train(struct model *m, const struct batch *b, const float *con
                      .sums = sums,
                      .loss = m->loss,
                      .dropout = m->dropout};
+    const struct method *method = method_of(s.loss.model);
     TRY(reserve_groups(m, b->groups));
-    TRY(choose_fields(m, b));
+    TRY(choose_fields(m, method->counts ? NULL : b));
     TRY(shared_begin(m, &s));
     clear_gradients(m, &s);
+    if (method->counts) {
+        count_batch(m, &s);
+        return OK;
+    }
     tower_load(&m->tower, dense, true);
     lap(m->laps, STAGE_FORWARD);
     users_forward(m, &s);
-    if (method_of(s.loss.model)->whole_batch) {
+    if (method->whole_batch) {
         whole_batch(m, &s);
     }
     for (uint32_t i = 0; i < b->impressions; i += TOWER_CHUNK) {

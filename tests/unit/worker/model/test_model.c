@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -984,6 +985,51 @@ static void test_nan_shows(void **state) {
     release(&t);
 }
 
+/* --- count ------------------------------------------------------------------------------------ */
+
+/* How often each feature of field f occurs, each value by its weight and once per impression. */
+static void occurrences(const struct batch *b, uint32_t f, float *out) {
+    const struct batch_field *field = &b->field[f];
+    memset(out, 0, field->unique * sizeof *out);
+    for (uint32_t i = 0; i < b->impressions; i++) {
+        const uint32_t bag = f < b->user_fields ? b->group_of[i] : i;
+        for (uint32_t v = field->start[bag]; v < field->start[bag + 1]; v++) {
+            out[field->index[v]] += field->weight == NULL ? 1.0f : field->weight[v];
+        }
+    }
+}
+
+static void test_count(void **state) {
+    (void)state;
+    static const struct shape two[] = {{51, 40, 6, 2, 2, 3, INPUT_CONCAT, "6,5", -1, 1.0f, true},
+                                       {52, 40, 6, 2, 2, 3, INPUT_SIDES, "6", 1, 1.0f, true},
+                                       {53, 40, 6, 0, 2, 1, INPUT_CONCAT, "1", -1, 1.0f, true}};
+    for (size_t k = 0; k < sizeof two / sizeof *two; k++) {
+        struct fixture t;
+        struct model *m = NULL;
+        begin_model(&t, two[k], MODEL_COUNT);
+        assert_int_equal(model_create(&m, &t.layout, &t.loss, NULL), OK);
+        run(&t, m);
+        run(&t, m); /* nothing is left of the batch before */
+        for (uint32_t f = 0; f < t.layout.fields; f++) {
+            float *want = calloc(t.batch.field[f].unique + 1, sizeof *want);
+            assert_non_null(want);
+            occurrences(&t.batch, f, want);
+            for (size_t i = 0; i < floats_of(&t, f); i++) {
+                assert_true(fabsf(t.drows[f][i] + want[i / t.layout.dim[f]]) < 1e-3f);
+            }
+            free(want);
+        }
+        for (uint64_t i = 0; i < t.layout.count; i++) {
+            float initial = 1;
+            layout_initial(&t.layout, 7, i, i + 1, &initial);
+            assert_true(initial == 0 && t.ddense[i] == -(float)t.batch.impressions);
+        }
+        model_destroy(&m);
+        release(&t);
+    }
+}
+
 static void check_failing_memory(enum model_name model, uint32_t levels) {
     struct fixture t;
     struct model *m = NULL;
@@ -1029,13 +1075,21 @@ static void test_failing_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_naive),          cmocka_unit_test(test_models_against_naive),
-        cmocka_unit_test(test_levels_against_naive),   cmocka_unit_test(test_dropout_against_naive),
-        cmocka_unit_test(test_dropout_is_of_training), cmocka_unit_test(test_delay_against_naive),
-        cmocka_unit_test(test_bf16_against_naive),     cmocka_unit_test(test_bf16_rounds),
-        cmocka_unit_test(test_one_model_many_batches), cmocka_unit_test(test_many_threads),
-        cmocka_unit_test(test_central_differences),    cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_golden_models),          cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_against_naive),
+        cmocka_unit_test(test_models_against_naive),
+        cmocka_unit_test(test_levels_against_naive),
+        cmocka_unit_test(test_dropout_against_naive),
+        cmocka_unit_test(test_dropout_is_of_training),
+        cmocka_unit_test(test_delay_against_naive),
+        cmocka_unit_test(test_bf16_against_naive),
+        cmocka_unit_test(test_bf16_rounds),
+        cmocka_unit_test(test_one_model_many_batches),
+        cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_central_differences),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_golden_models),
+        cmocka_unit_test(test_nan_shows),
+        cmocka_unit_test(test_count),
         cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
