@@ -86,6 +86,12 @@ static bool progress_text(struct event_log *r, const struct progress *p, struct 
     return line_close(r);
 }
 
+/* Until the next line of a job that has lasted so long. */
+static uint64_t pause_ms(uint64_t lasted_ms) {
+    const uint64_t share_ms = lasted_ms / REPORT_PARTS;
+    return share_ms > REPORT_EVERY_MS ? share_ms : REPORT_EVERY_MS;
+}
+
 void event_log_step(struct event_log *r, const struct progress *p, uint32_t workers, bool last,
                     uint64_t now_ms) {
     if (r->pipe_fd >= 0 && (last || now_ms >= r->next_pipe_ms)) {
@@ -95,7 +101,8 @@ void event_log_step(struct event_log *r, const struct progress *p, uint32_t work
         }
     }
     if (last || now_ms >= r->next_ms) {
-        r->next_ms = now_ms + REPORT_EVERY_MS;
+        r->first_ms = r->first_ms > 0 ? r->first_ms : now_ms;
+        r->next_ms = now_ms + pause_ms(now_ms - r->first_ms);
         if (progress_text(r, p, &r->mark, workers)) {
             write_metrics(r);
         }

@@ -3,6 +3,10 @@
  *
  * metrics.jsonl holds one JSON object per line. Progress lines have no "event"; all other lines
  * name theirs ("evaluation", "checkpoint", "worker_lost", "end", ...). An undefined figure is null.
+ * A progress line comes every REPORT_EVERY_MS at first, later whenever the job has become longer by
+ * one part in REPORT_PARTS: a job of weeks has some ten thousand lines. A line's means are over all
+ * since the line before.
+ *
  * No failure here stops a job: if a file cannot be written, the coordinator warns once and writes
  * no more to it.
  */
@@ -14,10 +18,12 @@
 
 #define REPORT_EVERY_MS 2000u
 #define REPORT_PIPE_MS  1000u
+#define REPORT_PARTS    1800u /* an hour at the first pace */
 
 struct event_log {
     struct file metrics;
-    int pipe_fd; /* < 0: none */
+    int pipe_fd;       /* < 0: none */
+    uint64_t first_ms; /* when the first progress line was written; 0: none was */
     uint64_t next_ms, next_pipe_ms;
     struct progress_mark mark, pipe_mark;
     struct buf text;

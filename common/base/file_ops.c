@@ -25,6 +25,7 @@ const struct file_ops file_ops_system = {
     .open = system_open,
     .close = close,
     .dup = dup,
+    .dup3 = dup3,
     .read = read,
     .pread = pread,
     .write = write,

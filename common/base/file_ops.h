@@ -17,6 +17,7 @@ struct file_ops {
     int (*open)(const char *path, int flags, mode_t mode);
     int (*close)(int fd);
     int (*dup)(int fd);
+    int (*dup3)(int from, int to, int flags);
     ssize_t (*read)(int fd, void *out, size_t bytes);
     ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
     ssize_t (*write)(int fd, const void *data, size_t bytes);

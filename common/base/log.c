@@ -6,11 +6,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "common/cpu/cpu.h"
+#include "file.h"
 #include "file_ops.h"
 #include "text.h"
 
@@ -20,7 +22,10 @@ static struct {
     int fd;
     bool owned;
     char role[32];
+    char path[PATH_BYTES_MAX];
     atomic_int lowest;
+    _Atomic uint64_t bytes, bytes_max; /* of the file; when it is rolled */
+    atomic_bool rolling;
 } the_log = {.fd = STDERR_FILENO, .lowest = LOG_INFO};
 
 void log_close(void) {
@@ -41,13 +46,48 @@ enum status log_open(const char *path, const char *role) {
     if (fd < 0) {
         return fail(ERR_IO, "%s: cannot open the log: %s", path, strerror(errno));
     }
+    struct stat s;
     the_log.fd = fd;
     the_log.owned = true;
+    snprintf(the_log.path, sizeof the_log.path, "%s", path);
+    atomic_store(&the_log.bytes, file_ops()->fstat(fd, &s) == 0 ? (uint64_t)s.st_size : 0);
     return OK;
 }
 
 void log_level_set(enum log_level lowest) {
     atomic_store(&the_log.lowest, (int)lowest);
+}
+
+void log_bytes_set(uint64_t most) {
+    atomic_store(&the_log.bytes_max, most);
+}
+
+/* Other threads write meanwhile, to the old file or to the new one: the descriptor keeps its
+ * number. If anything fails the old one is written on. */
+static void log_roll(void) {
+    char old[PATH_BYTES_MAX + 2];
+    snprintf(old, sizeof old, "%s.1", the_log.path);
+    atomic_store(&the_log.bytes, 0);
+    if (file_ops()->rename(the_log.path, old) != 0) {
+        return;
+    }
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+    const int fd = file_ops()->open(the_log.path, flags, 0644);
+    if (fd >= 0) {
+        (void)file_ops()->dup3(fd, the_log.fd, O_CLOEXEC);
+        file_ops()->close(fd);
+    }
+}
+
+static void count_bytes(size_t n) {
+    const uint64_t most = atomic_load(&the_log.bytes_max);
+    if (!the_log.owned || most == 0 || atomic_fetch_add(&the_log.bytes, n) + n < most) {
+        return;
+    }
+    if (!atomic_exchange(&the_log.rolling, true)) {
+        log_roll();
+        atomic_store(&the_log.rolling, false);
+    }
 }
 
 static size_t put_head(char *line, size_t bytes, enum log_level level) {
@@ -80,6 +120,7 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum log_level leve
     /* One write(2) per line. A failed write is ignored: there is nowhere to report it. */
     ssize_t written = file_ops()->write(the_log.fd, line, n);
     (void)written;
+    count_bytes(n);
 }
 
 void log_line(enum log_level level, const char *fmt, ...) {

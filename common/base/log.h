@@ -18,6 +18,9 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum status log_open(const char *path, const char *role);
 void log_close(void);
 void log_level_set(enum log_level lowest);
+/* From now on the file is renamed to PATH.1, in place of an older one, when it has so many bytes,
+ * and begun anew: a job of weeks has no log of gigabytes. 0, as at the start: never. */
+void log_bytes_set(uint64_t most);
 
 /* Says what this CPU computes with (common/cpu). */
 void log_cpu(void);

@@ -78,6 +78,7 @@ struct config {
     uint32_t request_ms, give_up_ms, stall_ms, heartbeat_ms, lease_ms, message_bytes_max;
     /* [log] */
     enum log_level log_level;
+    uint64_t log_bytes;
     /* [eval] */
     uint64_t eval_every;             /* impressions; 0: at the ends of epochs only */
     char user_field[FIELD_NAME_MAX]; /* "": GAUC groups by the group's key */

@@ -189,6 +189,8 @@ const struct config_key config_keys[] = {
 
     CHOICE("log", "level", C(log_level), "info", "debug|info|warn|error",
            "what the roles' logs hold: lines of this level and above"),
+    NUMBER("log", "bytes", KIND_BYTES, C(log_bytes), "64M", 0, 1e15,
+           "a role's log of this size is renamed to NAME.1, and begun anew; 0: never"),
 
     NUMBER("eval", "every_impressions", KIND_U64, C(eval_every), "0", 0, 1e18,
            "also within an epoch, each time so many more are trained on; 0: at its end only"),

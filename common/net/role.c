@@ -30,6 +30,7 @@ static enum status role_join(struct role *r) {
     config_default(config);
     TRY(config_parse(config, "the coordinator's configuration", r->plan->config_text));
     log_level_set(config->log_level);
+    log_bytes_set(config->log_bytes);
     log_cpu();
     link_timing(r->link, config->heartbeat_ms, config->request_ms, config->give_up_ms,
                 config->stall_ms);

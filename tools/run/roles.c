@@ -51,6 +51,7 @@ static enum status coord_start(void *line) {
     stop_signals_install();
     TRY(log_open(j->log, "coord"));
     log_level_set(j->config.log_level);
+    log_bytes_set(j->config.log_bytes);
     log_cpu();
     const struct coord_options o = job_coord_options(j);
     const pid_t starter = getppid();

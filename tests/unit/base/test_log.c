@@ -1,9 +1,11 @@
 #include "common/base/log.h"
 
+#include <pthread.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/file.h"
@@ -108,6 +110,66 @@ static void long_texts_and_roles_are_cut(void **state) {
     mem_free(&got);
 }
 
+/* However many threads write, no line is torn. The last lines are in the two files that are left. */
+static void *write_many(void *arg) {
+    for (int i = 0; i < LINES; i++) {
+        log_info("%s %d", (const char *)arg, i);
+    }
+    return NULL;
+}
+
+static void a_large_log_is_rolled(void **state) {
+    pthread_t thread[WRITERS];
+    char old[64];
+    char *names[WRITERS] = {"one", "two", "three", "four"}, *text = NULL, *before = NULL;
+    size_t bytes;
+    snprintf(old, sizeof old, "%s.1", (const char *)*state);
+    log_bytes_set(4096);
+    assert_int_equal(log_open(*state, "w"), OK);
+    for (size_t k = 0; k < WRITERS; k++) {
+        assert_int_equal(pthread_create(&thread[k], NULL, write_many, names[k]), 0);
+    }
+    for (size_t k = 0; k < WRITERS; k++) {
+        pthread_join(thread[k], NULL);
+    }
+    log_info("last");
+    log_close();
+    log_bytes_set(0);
+    text = read_log(state);
+    assert_int_equal(file_read_all(old, 1 << 22, &before, &bytes), OK);
+    assert_in_range(strlen(text), 0, 8192);
+    assert_in_range(strlen(before), 4096, WRITERS * LINES * 64);
+    matches(text[0] != '\0' ? text : before, "info w last\n$");
+    char *files[2] = {text, before};
+    for (size_t k = 0; k < 2; k++) {
+        for (const char *at = files[k]; *at != '\0'; at = strchr(at, '\n') + 1) {
+            char line[64];
+            snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+            matches(line, "^" TIME " info w (last|(one|two|three|four) [0-9]+)$");
+        }
+    }
+    mem_free(&text);
+    mem_free(&before);
+    unlink(old);
+}
+
+static void a_log_that_cannot_be_rolled_goes_on(void **state) {
+    char old[64];
+    snprintf(old, sizeof old, "%s.1", (const char *)*state);
+    assert_int_equal(mkdir(old, 0755), 0); /* is in the way */
+    log_bytes_set(100);
+    assert_int_equal(log_open(*state, "w"), OK);
+    for (int i = 0; i < 20; i++) {
+        log_info("line %d", i);
+    }
+    log_close();
+    log_bytes_set(0);
+    char *text = read_log(state);
+    matches(text, "line 0\n.*line 19\n$");
+    mem_free(&text);
+    assert_int_equal(rmdir(old), 0);
+}
+
 static void opening_again_appends(void **state) {
     assert_int_equal(log_open(*state, "a"), OK);
     log_info("one");
@@ -199,10 +261,15 @@ static void lines_of_threads_do_not_mix(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        WITH_FILE(a_line_says_when_who_and_what), WITH_FILE(levels_below_are_dropped),
-        WITH_FILE(a_text_stays_one_line),         WITH_FILE(long_texts_and_roles_are_cut),
-        WITH_FILE(opening_again_appends),         WITH_FILE(lines_of_threads_do_not_mix),
+        WITH_FILE(a_line_says_when_who_and_what),
+        WITH_FILE(levels_below_are_dropped),
+        WITH_FILE(a_text_stays_one_line),
+        WITH_FILE(long_texts_and_roles_are_cut),
+        WITH_FILE(opening_again_appends),
+        WITH_FILE(lines_of_threads_do_not_mix),
         WITH_FILE(repeated_lines_are_counted),
+        WITH_FILE(a_large_log_is_rolled),
+        WITH_FILE(a_log_that_cannot_be_rolled_goes_on),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
