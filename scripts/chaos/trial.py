@@ -69,7 +69,7 @@ class Trial:
             role = self.seen.get(pid)
             if pid == self.job.pid:
                 role = ("launcher", 0)
-            self.note(role, "passed " + name, since)
+            self.note(role, "passed " + self.faults.split(",")[int(name.split("-", 1)[0])], since)
 
     def go_on(self, now):
         """Lets stopped processes go on whose time is over; those that stopped themselves get a time."""
@@ -90,7 +90,7 @@ class Trial:
                 return False
             role, pid = there[int(event.pick * len(there))]
         if send(pid, event.number):
-            self.note(role, signal.Signals(event.number).name[3:], since)
+            self.note(role, signal.Signals(event.number).name[3:] + (" for %.1f s" % event.away if event.away else ""), since)
             if event.number == signal.SIGSTOP:
                 self.stopped[pid] = time.monotonic() + event.away
             if event.number == signal.SIGKILL and self.death == 0:
@@ -149,19 +149,15 @@ class Trial:
         """Whether what happened in this attempt is more than the program promises to survive."""
         deaths = {}
         for role, what in self.hit:
-            if what == "STOP" or what.endswith(":stop"):
-                continue # away for long is a death: counted below
-            deaths[role] = deaths.get(role, 0) + 1
-        if any(what in ("TERM", "INT") for _, what in self.hit) or self.faults.count(":term"):
-            return True
-        stops = any(what == "STOP" for _, what in self.hit) or ":stop" in self.faults
-        hurt = set(deaths) | ({r for r, _ in self.hit} if stops else set())
-        if "launcher" in hurt or "?" in hurt:
-            return True
-        for role in hurt:
+            stop = what.startswith("STOP") or what.endswith(":stop")
+            if role in ("launcher", "?") or what in ("TERM", "INT") or what.endswith(":term"):
+                return True
+            if role == "coord" and stop:
+                return True # the others end when it is silent for net.give_up_ms
             name = role + " deterministic" if role == "worker" and self.shape.mode == "deterministic" else role
             if name not in self.program.survives:
                 return True
+            deaths[role] = deaths.get(role, 0) + (not stop)
         return self.program.restarts_bounded and deaths.get("worker", 0) > 3
 
     def ended(self, code):
