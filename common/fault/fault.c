@@ -9,7 +9,7 @@
 
 #define ENTRIES_MAX 32
 
-/* The section that FAULT fills; the linker makes the two symbols. Weak: a program without points. */
+/* The section that FAULT fills; the linker makes the symbols. Weak: there may be no points. */
 extern struct fault_point *__start_esmm_faults[] __attribute__((weak));
 extern struct fault_point *__stop_esmm_faults[] __attribute__((weak));
 

@@ -11,8 +11,8 @@
  * directory: each entry of the list fires once in all processes that share it, the first to get
  * there makes a file NUMBER-NAME in it (NUMBER: of the entry, from 0; it holds the process id).
  *
- * Points are found by the linker: `esmm faults` lists them. Each has a name of its own, and lies in a
- * .c file that is compiled once.
+ * Points are found by the linker: `esmm faults` lists them. Each has a name of its own, and lies
+ * in a .c file that is compiled once.
  */
 #pragma once
 

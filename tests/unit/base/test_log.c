@@ -110,7 +110,7 @@ static void long_texts_and_roles_are_cut(void **state) {
     mem_free(&got);
 }
 
-/* However many threads write, no line is torn. The last lines are in the two files that are left. */
+/* However many threads write, no line is torn. The last ones are in the two files that are left. */
 static void *write_many(void *arg) {
     for (int i = 0; i < LINES; i++) {
         log_info("%s %d", (const char *)arg, i);
