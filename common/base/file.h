@@ -107,7 +107,8 @@ enum status file_link_latest(const char *target, const char *path);
 
 /* --- directories ------------------------------------------------------------------------------ */
 
-enum status file_mkdirs(const char *path);       /* like mkdir -p */
+/* Like mkdir -p, durable: also syncs the directories that got a new one. */
+enum status file_mkdirs(const char *path);
 enum status file_mkdirs_above(const char *path); /* makes the directory that `path` lies in */
 /* The same as file_mkdirs, with mode 0700: no other user may look into it. */
 enum status file_mkdirs_private(const char *path);

@@ -140,7 +140,9 @@ enum status file_mkdirs(const char *path) {
     for (char *at = part + 1; *at != '\0'; at++) {
         if (*at == '/') {
             *at = '\0';
-            if (file_ops()->mkdir(part, 0755) != 0 && errno != EEXIST) {
+            if (file_ops()->mkdir(part, 0755) == 0) {
+                TRY(sync_parent(part)); /* else a crash could take it, and all that is in it */
+            } else if (errno != EEXIST) {
                 return file_ops_fail(part, "make the directory");
             }
             *at = '/';
