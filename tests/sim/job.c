@@ -21,6 +21,9 @@
 #define EVENTS_MAX     64
 #define LAUNCHES_MAX   20
 #define LAUNCH_WAIT_MS 30
+/* Whether the coordinator takes back a server that was started again, and goes on itself. */
+#define JOB_SERVERS_COME_BACK      false
+#define JOB_COORDINATOR_COMES_BACK false
 
 struct child {
     enum child_kind kind;
@@ -221,7 +224,12 @@ static enum status launch(void) {
                                            .tell = world_tell,
                                            .cut = world_cut,
                                            .say = world_say};
-    const struct supervisor_policy policy = {.restarts_max = 3,
+    const struct supervisor_policy policy = {.restarts = {.most = RESTARTS_UNLIMITED,
+                                                          .servers = JOB_SERVERS_COME_BACK,
+                                                          .coordinator = JOB_COORDINATOR_COMES_BACK,
+                                                          .again_ms = 50,
+                                                          .again_most_ms = 400,
+                                                          .settled_ms = 400},
                                              .save_ms = UINT64_MAX,
                                              .save_failed_ms = 2000,
                                              .follow_ms = 600,
