@@ -1,8 +1,8 @@
 /* checks.h - what must hold in every step of a simulated job, and what has been seen of it.
  *
  * The checks stand around functions of the project (--wrap): each calls the real one and looks at
- * what went in and came out. Planted bugs stand there too: each makes one function do wrong, so that
- * a run of the simulator shows that it would find the like.
+ * what went in and came out. Planted bugs stand there too: each makes one function do wrong, so
+ * that a run of the simulator shows that it would find the like.
  */
 #pragma once
 

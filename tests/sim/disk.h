@@ -6,7 +6,8 @@
  * more:
  *
  *   - fsync of a file makes durable what was written to it, and its length; not its name.
- *   - fsync of a directory makes durable its names: what was created in it, removed from it, renamed
+ *   - fsync of a directory makes durable its names: what was created in it, removed from it,
+ * renamed
  *     into it or out of it. A directory has a name too, in the one above it.
  *   - What is not synced may be there or not, in any order, each change by itself. Of a write any
  *     part may be there, cut at a byte or in sectors of 512 bytes; what is not there reads as zeros

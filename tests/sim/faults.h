@@ -1,5 +1,5 @@
-/* faults.h - what goes wrong in one seed: a list, drawn from the seed, of which any part can be left
- * out (so that a failing seed can be shrunk). */
+/* faults.h - what goes wrong in one seed: a list, drawn from the seed, of which any part can be
+ * left out (so that a failing seed can be shrunk). */
 #pragma once
 
 #include <stdint.h>

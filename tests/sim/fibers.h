@@ -9,8 +9,8 @@
  * The project's code runs unchanged: thread.c's functions and the waits of pthread.h are replaced
  * when the program is linked (--wrap, tests/CMakeLists.txt), the clock through clock.h.
  *
- * A process is a number. What it allocates through common/base/mem.h lies in an arena of its own, so
- * that a killed process leaves nothing behind.
+ * A process is a number. What it allocates through common/base/mem.h lies in an arena of its
+ * own, so that a killed process leaves nothing behind.
  */
 #pragma once
 

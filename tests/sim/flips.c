@@ -3,10 +3,10 @@
  *     flips [STRIDE]         every STRIDEth bit; 61 by default, 1 for all
  *
  * A file of each kind of about 64 KiB is read with the code that jobs read it with, each time with
- * another bit flipped. A reader that fails must name the file and an offset in it (or the bytes that
- * were expected). A reader that accepts the file must have got what was written: all blocks are then
- * compared byte by byte, because a checksum over unpacked bytes lets a flip of a packed block pass
- * if it unpacks to the same.
+ * another bit flipped. A reader that fails must name the file and an offset in it (or the bytes
+ * that were expected). A reader that accepts the file must have got what was written: all blocks
+ * are then compared byte by byte, because a checksum over unpacked bytes lets a flip of a packed
+ * block pass if it unpacks to the same.
  */
 #include "common/base/container.h"
 #include "common/base/file_ops.h"

@@ -5,8 +5,8 @@
  * Partitions are trained and saved several times to a disk in memory (disk.h), with retention, once
  * at a step that is saved already, and also where names cannot be exchanged. Then the disk after a
  * loss of power is built for every moment of that, in several ways each, and loaded with the code
- * that a job resumes with. It must hold exactly the state of the newest committed save, or of the one
- * under way. Only while none is committed may there be no checkpoint.
+ * that a job resumes with. It must hold exactly the state of the newest committed save, or of
+ * the one under way. Only while none is committed may there be no checkpoint.
  */
 #include <errno.h>
 

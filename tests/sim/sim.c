@@ -5,9 +5,9 @@
  *
  * A seed draws a job (job_data.c), what goes wrong in it (faults.c), and the order of everything
  * (fibers.c, network.c). The code of all roles and of the launcher is the real one. The job is
- * started again and resumed until it is complete; then each impression must have been applied exactly
- * once per epoch. What must hold on the way is in checks.c. A seed that fails is run again, which must
- * give the same end state, and then with fewer faults as long as it fails.
+ * started again and resumed until it is complete; then each impression must have been applied
+ * exactly once per epoch. What must hold on the way is in checks.c. A seed that fails is run
+ * again, which must give the same end state, and then with fewer faults as long as it fails.
  */
 #include <stdio.h>
 #include <stdlib.h>

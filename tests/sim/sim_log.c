@@ -1,4 +1,5 @@
-/* sim_log.c - log.h's lines in a simulation: to standard error with the simulated time, or nowhere. */
+/* sim_log.c - log.h's lines in a simulation: to standard error with the simulated time, or
+ * nowhere. */
 #include "sim_log.h"
 
 #include <stdarg.h>
