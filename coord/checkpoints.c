@@ -47,7 +47,9 @@ static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
     }
     return (k->every_impressions > 0 &&
             trained(c) - c->checkpoints.last_impressions >= k->every_impressions) ||
-           (k->every_seconds > 0 && now_ms - c->checkpoints.last_ms >= k->every_seconds * 1000 &&
+           (k->every_seconds > 0 &&
+            now_ms - c->checkpoints.last_ms >=
+                recover_cut_ms(&c->recover, k->every_seconds * 1000) &&
             trained(c) > c->checkpoints.last_impressions); /* a stream may pause */
 }
 
@@ -224,6 +226,7 @@ static enum status checkpoint_commit(struct coord *c, uint64_t now_ms) {
         memcpy(c->checkpoints.newest, path, sizeof path);
         c->checkpoints.newest_step = m.step;
         c->checkpoints.count++;
+        recover_saved(&c->recover);
         say_saved(c, &m, now_ms);
     }
 out:
@@ -253,6 +256,10 @@ static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
     json_str(j, "cause", cause.text);
     event_log_event_end(&c->event_log);
     return OK;
+}
+
+void checkpoints_new_life(struct coord *c) {
+    c->checkpoints.last_impressions = trained(c);
 }
 
 void checkpoints_final(struct coord *c) {

@@ -2,6 +2,8 @@
  *
  *     GATHER -> TRAIN -> (SCORE -> COMPUTE) -> TRAIN ... -> SAVE -> STOP
  *
+ * A rollback leads from any of them but STOP back to GATHER (rollback.c).
+ *
  * TRAIN is an epoch, or the part of one up to an evaluation within it (evaluations.c).
  *
  * One thread, one bound port. Each turn reads all messages that have come, checks for silent
@@ -67,21 +69,24 @@ static enum status coord_hear(struct coord *c, uint64_t wait_ms) {
             return OK;
         }
         TRY(status);
-        TRY(requests_answer(c, &m, clock_mono_ms()));
+        const uint64_t now_ms = clock_mono_ms();
+        TRY(requests_answer(c, &m, now_ms));
+        TRY(rollback_step(c, now_ms));
     }
     return OK;
 }
 
 /* --- watching --------------------------------------------------------------------------------- */
 
-static enum status server_failed(const struct member *s, uint64_t now_ms) {
-    char who[256];
-    member_describe(s, who, sizeof who);
+static void server_lost(struct coord *c, const struct member *s, uint64_t now_ms) {
+    char why[WIRE_TEXT_MAX];
     if (s->failing) {
-        return fail(ERR_PEER, "%s failed: %s", who, s->text);
+        snprintf(why, sizeof why, "failed: %.400s", s->text);
+    } else {
+        snprintf(why, sizeof why, "has been silent for %llu ms",
+                 (unsigned long long)(now_ms - s->heard_ms));
     }
-    return fail(ERR_PEER, "%s has been silent for %llu ms", who,
-                (unsigned long long)(now_ms - s->heard_ms));
+    rollback_server_lost(c, s, why, now_ms);
 }
 
 static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms) {
@@ -107,12 +112,12 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
     struct member *lost;
     while ((lost = membership_next_lost(&c->members, now_ms)) != NULL) {
         worker_lost(c, lost, now_ms);
-        TRY(drop_worker(c, lost));
+        drop_worker(c, lost, now_ms);
     }
     uint32_t expired = leases_expire(&c->leases, now_ms);
     if (expired > 0) {
         log_warn("%u leases ran out and are pending again", expired);
-        TRY(lost_leases(c, "their worker"));
+        lost_leases(c, "their worker", now_ms);
     }
     bool needed = c->phase == PHASE_TRAIN || c->phase == PHASE_SCORE;
     if (!needed || membership_workers_alive(&c->members) > 0) {
@@ -126,11 +131,13 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
 }
 
 static enum status coord_watch(struct coord *c, uint64_t now_ms) {
-    const struct member *dead = membership_dead_server(&c->members, now_ms, c->config->give_up_ms);
-    if (dead != NULL) {
-        return server_failed(dead, now_ms);
+    const struct member *lost;
+    while ((lost = membership_next_lost_server(&c->members, now_ms, c->config->give_up_ms)) !=
+           NULL) {
+        server_lost(c, lost, now_ms);
     }
-    return watch_workers(c, now_ms);
+    TRY(watch_workers(c, now_ms));
+    return rollback_step(c, now_ms);
 }
 
 /* --- phases ----------------------------------------------------------------------------------- */
@@ -164,10 +171,7 @@ static void wait_for_save(struct coord *c) {
     c->phase = PHASE_SAVE;
 }
 
-static enum status begin_training(struct coord *c, uint64_t now_ms) {
-    bool any = false;
-    progress_begin(&c->progress, now_ms);
-    c->checkpoints.last_ms = now_ms;
+static void say_begin(const struct coord *c) {
     if (c->options->stream) {
         log_info("all roles are there: job %016llx follows %s from shard %u on",
                  (unsigned long long)c->job, c->stream.dir, c->stream.next);
@@ -176,18 +180,54 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
                  (unsigned long long)c->job, (unsigned long long)c->job_batches,
                  (unsigned long long)c->job_impressions);
     }
+}
+
+/* The evaluation that the restored state still needs: after all of the job, or one that a rollback
+ * interrupted after a complete epoch. */
+static bool evaluation_owed(const struct coord *c, bool any, uint32_t *epoch) {
+    if (!c->has_eval || c->job_batches == 0) {
+        return false;
+    }
+    if (!any) {
+        *epoch = (uint32_t)((c->job_batches - 1) / c->ranges.epoch_batches);
+        return true;
+    }
+    *epoch = c->evaluations.owed - 1;
+    return c->evaluations.owed > 0 && c->evaluations.owed == c->restored_epoch;
+}
+
+static enum status begin_training(struct coord *c, uint64_t now_ms) {
+    bool any = false;
+    uint32_t epoch;
+    if (c->progress.began_ms == 0) {
+        progress_begin(&c->progress, now_ms);
+        say_begin(c);
+    } else {
+        progress_go_on(&c->progress, now_ms);
+    }
+    rollback_over(c, now_ms);
+    c->checkpoints.last_ms = now_ms;
     TRY(open_epoch(c, c->restored_epoch, &any));
-    if (any) {
-        return OK;
+    if (!any) {
+        end_training(c, now_ms);
     }
-    end_training(c, now_ms);
-    if (c->has_eval && c->job_batches > 0) { /* all is trained, but perhaps not evaluated */
-        uint64_t last = (c->job_batches - 1) / c->ranges.epoch_batches;
-        progress_epoch(&c->progress, (uint32_t)last);
-        return evaluations_begin(c, (uint32_t)last, false, now_ms);
+    if (evaluation_owed(c, any, &epoch)) { /* all is trained, but not evaluated */
+        progress_epoch(&c->progress, epoch);
+        return evaluations_begin(c, epoch, false, now_ms);
     }
-    wait_for_save(c);
+    if (!any) {
+        wait_for_save(c);
+    }
     return OK;
+}
+
+/* Whether the roles that are needed are there. Workers that were lost before a rollback, or take
+ * their time, are not awaited; nor may training begin while an evaluation that it interrupted is
+ * still being computed. */
+static bool gathered(struct coord *c) {
+    return c->progress.began_ms == 0
+               ? membership_complete(&c->members)
+               : membership_servers_serving(&c->members) && eval_job_idle(&c->eval_job);
 }
 
 static enum status gather_step(struct coord *c, uint64_t now_ms) {
@@ -195,7 +235,7 @@ static enum status gather_step(struct coord *c, uint64_t now_ms) {
         c->phase = PHASE_STOP;
         return OK;
     }
-    if (membership_complete(&c->members)) {
+    if (gathered(c)) {
         return begin_training(c, now_ms);
     }
     uint64_t extra_ms =
@@ -203,10 +243,12 @@ static enum status gather_step(struct coord *c, uint64_t now_ms) {
     if (now_ms < c->gather_deadline_ms + extra_ms) {
         return OK;
     }
+    const bool back = c->recover.from_ms > 0; /* what was the first cause */
     char who[512];
     membership_missing(&c->members, who, sizeof who);
-    return fail(ERR_TIMEOUT, "after %llu ms still missing: %s",
-                (unsigned long long)(c->options->timeout_ms + extra_ms), who);
+    return fail(ERR_TIMEOUT, "%.300s%safter %llu ms still missing: %s",
+                back ? c->recover.cause : "", back ? "; " : "",
+                (unsigned long long)(c->gather_ms + extra_ms), who);
 }
 
 static bool nothing_after(const struct coord *c, uint32_t epoch) {
@@ -390,7 +432,8 @@ static enum status run_job(struct coord *c, void *nothing) {
     }
     log_info("listening on %s for %u servers and %u workers", port_endpoint(c->port),
              c->options->servers, c->options->workers);
-    c->gather_deadline_ms = clock_mono_ms() + c->options->timeout_ms;
+    c->gather_ms = c->options->timeout_ms;
+    c->gather_deadline_ms = clock_mono_ms() + c->gather_ms;
     while (status == OK && c->phase != PHASE_STOP) {
         status = coord_turn(c);
     }

@@ -121,7 +121,9 @@ static enum status eval_job_thread(void *arg) {
 }
 
 enum status eval_job_compute(struct eval_job *e) {
-    return thread_start(&e->thread, "evaluation", eval_job_thread, e);
+    TRY(thread_start(&e->thread, "evaluation", eval_job_thread, e));
+    e->computing = true;
+    return OK;
 }
 
 bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluation *out,
@@ -130,6 +132,7 @@ bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluatio
         return false;
     }
     *status = thread_join(&e->thread);
+    e->computing = false;
     memcpy(out, e->evaluation, sizeof e->evaluation);
     *count = e->evaluations;
     return true;
@@ -137,6 +140,23 @@ bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluatio
 
 void eval_job_end(struct eval_job *e) {
     mem_free(&e->scores);
+}
+
+void eval_job_drop(struct eval_job *e) {
+    e->taken = 0;
+    e->dropped = e->computing;
+    if (!e->computing) {
+        eval_job_end(e);
+    }
+}
+
+bool eval_job_idle(struct eval_job *e) {
+    if (e->dropped && thread_ended(&e->thread)) {
+        thread_join(&e->thread);
+        e->dropped = e->computing = false;
+        eval_job_end(e);
+    }
+    return !e->dropped;
 }
 
 void eval_job_leave(struct eval_job *e) {

@@ -31,6 +31,8 @@ struct eval_job {
     struct score *scores;
     struct unseen unseen; /* of the shards received */
     struct thread thread;
+    bool computing;                  /* the thread was started and is not joined */
+    bool dropped;                    /* what it computes is not wanted any more */
     bool left;                       /* the computation was given up and may still run */
     struct evaluation evaluation[2]; /* result of evaluations_compute */
     uint32_t evaluations;
@@ -59,5 +61,9 @@ enum status eval_job_compute(struct eval_job *e);
 bool eval_job_computed(struct eval_job *e, enum status *status, struct evaluation *out,
                        uint32_t *count);
 void eval_job_end(struct eval_job *e); /* frees the scores */
+/* Drops an evaluation, in whatever state. A computation that is running goes on for nothing until
+ * eval_job_idle joins it; only then another evaluation may begin. */
+void eval_job_drop(struct eval_job *e);
+bool eval_job_idle(struct eval_job *e);
 /* Gives a computation up: it goes on until the process ends, and nobody waits for it. */
 void eval_job_leave(struct eval_job *e);

@@ -51,7 +51,7 @@ static double mean_wait(const struct coord *c, uint64_t now_ms) {
 static void stop_clock(struct coord *c, uint64_t now_ms) {
     struct evaluations *e = &c->evaluations;
     e->still_s += e->within ? mean_wait(c, now_ms) : 0;
-    e->from_ms = now_ms;
+    e->from_ms = e->from_ms > 0 ? e->from_ms : now_ms; /* it stands still if one was dropped */
 }
 
 void evaluations_resume_clock(struct coord *c, uint64_t now_ms) {
@@ -85,10 +85,24 @@ static void set_next(struct coord *c) {
     }
 }
 
+/* An evaluation that is under way is dropped, and is due again: one within an epoch at the same
+ * point, one after an epoch when that is complete, which it may be already. */
+void evaluations_roll_back(struct coord *c) {
+    struct evaluations *e = &c->evaluations;
+    const bool under_way = c->phase == PHASE_SCORE || c->phase == PHASE_COMPUTE;
+    if (under_way) {
+        e->next = e->before;
+    }
+    e->owed = under_way && !e->within ? c->eval_job.epoch + 1 : e->owed;
+    eval_job_drop(&c->eval_job);
+}
+
 enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint64_t now_ms) {
     struct evaluations *e = &c->evaluations;
     e->within = within;
     e->began_ms = now_ms;
+    e->before = e->next;
+    e->owed = 0;
     set_next(c);
     stop_clock(c, now_ms);
     TRY(eval_job_begin(&c->eval_job, epoch, c->leases.fence));

@@ -112,12 +112,7 @@ static enum status endpoints_take(struct member *member, const char *keys, size_
 static enum hello_verdict judge_candidate(const struct membership *m, struct member *member,
                                           const struct wire_hello *hello, uint64_t now_ms,
                                           char *why) {
-    if (member->role == ROLE_SERVER && m->begun) {
-        return refuse(why,
-                      "server %u is part of the running job (host %s, pid %u); its rows "
-                      "cannot be replaced: resume the job from a checkpoint",
-                      member->index, member->host, member->pid);
-    }
+    const uint64_t least_ms = m->replace_ms / 3;
     if (member->failing || member->state == MEMBER_LOST) {
         return HELLO_WELCOME;
     }
@@ -126,14 +121,15 @@ static enum hello_verdict judge_candidate(const struct membership *m, struct mem
         member->candidate_ms = now_ms;
     }
     /* Messages of a dead process may arrive a little later than the first one of its successor. */
-    if (member->heard_ms > member->candidate_ms + m->replace_ms / 3) {
+    if (member->heard_ms > member->candidate_ms + least_ms) {
         member->candidate = 0;
         return refuse(why,
                       "%s %u is already there (host %s, pid %u): two processes have the same "
                       "index",
                       role_name(member->role), member->index, member->host, member->pid);
     }
-    return now_ms - member->candidate_ms >= m->replace_ms ? HELLO_WELCOME : HELLO_WAIT;
+    const bool silent = now_ms >= member->heard_ms + m->replace_ms;
+    return silent && now_ms >= member->candidate_ms + least_ms ? HELLO_WELCOME : HELLO_WAIT;
 }
 
 static void member_welcome(struct member *member, const struct wire_hello *hello) {
@@ -141,8 +137,9 @@ static void member_welcome(struct member *member, const struct wire_hello *hello
     snprintf(member->host, sizeof member->host, "%.63s", hello->host);
     member->pid = hello->pid;
     member->incarnation = hello->incarnation;
+    member->peer_bytes = 0;
     member->candidate = 0;
-    member->failing = false;
+    member->failing = member->rejoins = false;
     member->finished = 0;
     member->reading = member->stuck = false;
     member->told_stop = false;
@@ -169,6 +166,10 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
     }
     if (member->state != MEMBER_ABSENT && member->incarnation == hello->incarnation) {
         member->heard_ms = now_ms;
+        member->rejoins = false;
+        if (member->state == MEMBER_LOST && !member->failing) {
+            member->state = MEMBER_PRESENT;
+        }
         return HELLO_WELCOME;
     }
     if (member->state != MEMBER_ABSENT) {
@@ -197,7 +198,7 @@ struct member *membership_heard(struct membership *m, enum wire_role role, uint3
     }
     member->heard_ms = now_ms;
     if (member->state == MEMBER_LOST && !member->failing) {
-        member->state = MEMBER_SERVING;
+        member->state = member->rejoins ? MEMBER_PRESENT : MEMBER_SERVING;
     }
     return member;
 }
@@ -212,7 +213,7 @@ void membership_beat(struct member *member, const struct wire_heartbeat *beat) {
     if (beat->failing && !member->failing) {
         member->failing = true;
         snprintf(member->text, sizeof member->text, "%.511s", beat->text);
-    } else if (!member->failing) {
+    } else if (!member->failing && !(member->role == ROLE_SERVER && beat->reading)) {
         member->state = MEMBER_SERVING;
     }
 }
@@ -221,10 +222,15 @@ void membership_busy(struct member *member, uint64_t now_ms) {
     member->moved_ms = now_ms;
 }
 
+/* Whether the member is there: as one of at least that state, and of this life of the job. */
+static bool is_there(const struct member *x, enum member_state least) {
+    return x->state >= least && x->state != MEMBER_LOST && !x->rejoins;
+}
+
 static uint32_t count_from(const struct member *members, uint32_t count, enum member_state least) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
-        n += members[i].state >= least && members[i].state != MEMBER_LOST;
+        n += is_there(&members[i], least);
     }
     return n;
 }
@@ -242,35 +248,46 @@ bool membership_complete(const struct membership *m) {
            count_from(m->worker, m->workers, MEMBER_PRESENT) == m->workers;
 }
 
-void membership_begin(struct membership *m) {
-    m->begun = true;
+static void new_life(struct member *members, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct member *x = &members[i];
+        if (x->state == MEMBER_SERVING) {
+            x->state = MEMBER_PRESENT;
+        }
+        x->rejoins = x->state != MEMBER_ABSENT;
+        x->reading = x->stuck = false;
+    }
+}
+
+void membership_new_life(struct membership *m) {
+    new_life(m->server, m->servers);
+    new_life(m->worker, m->workers);
 }
 
 uint32_t membership_workers_alive(const struct membership *m) {
     return count_from(m->worker, m->workers, MEMBER_PRESENT);
 }
 
-const struct member *membership_dead_server(const struct membership *m, uint64_t now_ms,
-                                            uint64_t give_up_ms) {
-    for (uint32_t i = 0; i < m->servers; i++) {
-        const struct member *s = &m->server[i];
-        if (s->failing || (s->state == MEMBER_SERVING && now_ms > s->heard_ms + give_up_ms)) {
-            return s;
+static struct member *next_lost(struct member *members, uint32_t count, uint64_t now_ms,
+                                uint64_t lost_ms) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct member *x = &members[i];
+        const bool there = x->state == MEMBER_PRESENT || x->state == MEMBER_SERVING;
+        if (there && (x->failing || now_ms > x->heard_ms + lost_ms)) {
+            x->state = MEMBER_LOST;
+            return x;
         }
     }
     return NULL;
 }
 
+struct member *membership_next_lost_server(struct membership *m, uint64_t now_ms,
+                                           uint64_t give_up_ms) {
+    return next_lost(m->server, m->servers, now_ms, give_up_ms);
+}
+
 struct member *membership_next_lost(struct membership *m, uint64_t now_ms) {
-    for (uint32_t i = 0; i < m->workers; i++) {
-        struct member *w = &m->worker[i];
-        bool there = w->state == MEMBER_PRESENT || w->state == MEMBER_SERVING;
-        if (there && (w->failing || now_ms > w->heard_ms + m->lost_ms)) {
-            w->state = MEMBER_LOST;
-            return w;
-        }
-    }
-    return NULL;
+    return next_lost(m->worker, m->workers, now_ms, m->lost_ms);
 }
 
 static bool told(const struct member *members, uint32_t count) {
@@ -338,11 +355,12 @@ static size_t missing_of(const struct member *members, uint32_t count, enum memb
                          char *out, size_t used, size_t bytes) {
     for (uint32_t i = 0; i < count && used < bytes; i++) {
         const struct member *x = &members[i];
-        if (x->state >= least && x->state != MEMBER_LOST) {
+        if (is_there(x, least)) {
             continue;
         }
         const char *what = x->state == MEMBER_ABSENT ? "not heard of"
                            : x->state == MEMBER_LOST ? "lost"
+                           : x->rejoins              ? "not back yet"
                                                      : "not serving yet";
         int n = snprintf(out + used, bytes - used, "%s%s %u (%s)", used > 0 ? ", " : "",
                          role_name(x->role), x->index, what);

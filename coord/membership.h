@@ -5,14 +5,18 @@
  * by its role, its index and its incarnation (random per process start). Rules:
  *
  *   - An index out of range, another program version, or a malformed endpoint list is refused.
- *   - A second process that claims a taken index is a candidate. If the holder gives a sign of life
- *     after the candidate appeared, the candidate is refused: somebody started the role twice. If
- *     the holder stays silent for replace_ms, the candidate takes its place. Until this is decided
- *     the candidate is told to ask again.
- *   - A worker may be replaced at any time. A server may be replaced only until the job has begun
- *     (membership_begin): later its rows are lost with it, and the job must be resumed.
- *   - A worker is lost when it is silent for lost_ms or reports a failure. A sign of life of the
- *     same incarnation brings it back, but not after a failure.
+ *   - A second process that claims a taken index is a candidate. If the holder goes on giving signs
+ *     of life after the candidate appeared, the candidate is refused: somebody started the role
+ *     twice. If the holder has been silent for replace_ms, and the candidate has been there for a
+ *     third of that, the candidate takes its place. Until this is decided the candidate is told to
+ *     ask again.
+ *   - Whoever is replaced takes with it what it held: a worker its leases, a server its rows. What
+ *     follows from that is decided elsewhere (recover.h).
+ *   - A worker is lost when it is silent for lost_ms or reports a failure, a server when it is
+ *     silent for longer (the caller says how long) or reports a failure. A sign of life of the same
+ *     incarnation brings it back, but not after a failure.
+ *   - When a new life of the job begins, all members stay, and each must say hello again
+ *     (membership_new_life). Until then none of them serves.
  *
  * Single thread.
  */
@@ -24,7 +28,7 @@
 enum member_state {
     MEMBER_ABSENT,
     MEMBER_PRESENT, /* has said hello */
-    MEMBER_SERVING, /* has sent a heartbeat: a server then holds its rows */
+    MEMBER_SERVING, /* has sent a heartbeat, and reads no more: a server then holds its rows */
     MEMBER_LOST,    /* silent, or failing */
 };
 struct member {
@@ -34,10 +38,13 @@ struct member {
     char host[64];
     uint32_t pid;
     uint64_t incarnation;
+    uint8_t peer[64]; /* where its last heartbeat came from; 0 bytes: from nowhere yet */
+    size_t peer_bytes;
     uint64_t heard_ms;
     uint64_t moved_ms;     /* worker: when it last made progress or got work (coord/stall.c) */
     uint64_t finished;     /* worker: batches, as last reported */
-    bool reading;          /* worker: idle until a shard is read */
+    bool rejoins;          /* has not said hello in this life of the job */
+    bool reading;          /* worker: idle until a shard is read; server: restores its rows */
     bool stuck;            /* worker: lost its leases as it made no progress */
     uint64_t candidate;    /* incarnation of a second process, 0: none */
     uint64_t candidate_ms; /* when it appeared */
@@ -52,7 +59,6 @@ struct membership {
     struct member *server, *worker;
     uint32_t servers, workers;
     uint64_t replace_ms, lost_ms;
-    bool begun;
     const char *build;
 };
 
@@ -85,7 +91,7 @@ void membership_busy(struct member *member, uint64_t now_ms);
 bool membership_servers_known(const struct membership *m);   /* all have said hello */
 bool membership_servers_serving(const struct membership *m); /* all have sent a heartbeat */
 bool membership_complete(const struct membership *m);        /* and all workers have said hello */
-void membership_begin(struct membership *m);                 /* servers are fixed from now on */
+void membership_new_life(struct membership *m);              /* everybody must say hello again */
 uint32_t membership_partitions(const struct membership *m);
 /* Partition numbers of a server: [first, first + count), in index order. */
 void membership_partition_range(const struct membership *m, uint32_t server, uint32_t *first,
@@ -94,11 +100,9 @@ void membership_partition_range(const struct membership *m, uint32_t server, uin
 enum status membership_endpoints(const struct membership *m, char (**out)[WIRE_ENDPOINT_MAX],
                                  uint32_t *count);
 
-/* Returns a server that no longer serves: it reported a failure, or has been silent for give_up_ms
- * since it was serving. */
-const struct member *membership_dead_server(const struct membership *m, uint64_t now_ms,
-                                            uint64_t give_up_ms);
-/* Returns a worker that is lost as of now, each once; NULL: no more. */
+/* Return a server, a worker that is lost as of now, each once; NULL: no more. */
+struct member *membership_next_lost_server(struct membership *m, uint64_t now_ms,
+                                           uint64_t give_up_ms);
 struct member *membership_next_lost(struct membership *m, uint64_t now_ms);
 uint32_t membership_workers_alive(const struct membership *m);
 /* Whether every member that can still be reached has been told to stop. */

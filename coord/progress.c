@@ -37,9 +37,22 @@ void progress_fini(struct progress *p) {
 
 void progress_begin(struct progress *p, uint64_t now_ms) {
     p->began_ms = now_ms;
+    progress_go_on(p, now_ms);
+}
+
+void progress_go_on(struct progress *p, uint64_t now_ms) {
     p->trained_ms = now_ms;
     p->rates = 0;
     progress_tick(p, now_ms);
+}
+
+void progress_new_life(struct progress *p, uint64_t restored_impressions) {
+    p->restored_impressions = restored_impressions;
+    p->life_start = p->totals;
+}
+
+void progress_worker_rejoins(struct progress *p, uint32_t worker, uint64_t incarnation) {
+    p->worker[worker].rejoined = p->worker[worker].incarnation == incarnation;
 }
 
 void progress_epoch(struct progress *p, uint32_t epoch) {
@@ -125,6 +138,10 @@ void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnat
         p->trained_ms = now_ms;
     }
     add_difference(&p->totals, counters, &w->last);
+    if (w->rejoined) {
+        add_difference(&p->life_start, counters, &w->last);
+        w->rejoined = false;
+    }
     raise_to(&p->totals.staleness_max, counters->staleness_max);
     raise_to(&p->totals.dense_staleness_max, counters->dense_staleness_max);
     w->last = *counters;
@@ -266,7 +283,7 @@ void progress_line(const struct progress *p, struct progress_mark *mark,
         mark->any = true;
     }
     uint64_t batches = p->totals.batches - mark->totals.batches;
-    uint64_t done = p->restored_impressions + p->totals.impressions;
+    uint64_t done = p->restored_impressions + p->totals.impressions - p->life_start.impressions;
     done = done < p->job_impressions ? done : p->job_impressions;
     double rate = progress_rate(p);
     *out = (struct progress_line){

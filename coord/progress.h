@@ -4,7 +4,10 @@
  * Workers report counters that are cumulative since their start, so a repeated, lost or late report
  * does no harm. Each report adds its difference to the last known counters of the same incarnation;
  * a new incarnation counts from zero. `totals` sums the differences over all incarnations that ever
- * worked, so it includes batches that were computed twice because a lease was lost.
+ * worked, so it includes batches that were computed twice because a lease was lost or the job was
+ * rolled back. `life_start` is what they were when the present life of the job began. Batches of
+ * the life before that are reported only afterwards, in the first heartbeat of a worker that has
+ * rejoined, are added to both.
  *
  * Losses are means over the impressions of a span: since a mark (each reader has its own, see
  * progress_line), since the epoch began, or over at least the last LOSS_BATCHES batches. A batch is
@@ -29,6 +32,7 @@
 
 struct progress_worker {
     uint64_t incarnation;
+    bool rejoined; /* its next report is of the life before */
     struct wire_progress last;
     struct metric_bins ctr, ctcvr; /* last known, cumulative */
 };
@@ -54,8 +58,9 @@ struct progress {
     struct progress_usage *worker_usage, *server_usage;
     uint64_t job_impressions;      /* to be trained in all, restored ones included */
     bool open;                     /* job_impressions may still grow: the time left is unknown */
-    uint64_t restored_impressions; /* trained before this run */
+    uint64_t restored_impressions; /* trained before this life of the job */
     struct wire_progress totals;   /* this run; staleness_max: the largest */
+    struct wire_progress life_start;
     struct wire_progress epoch_start;
     uint32_t epoch;
     uint64_t began_ms;
@@ -72,6 +77,12 @@ enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers
 void progress_fini(struct progress *p);
 /* Training begins: starts the clock of rates and `seconds`. */
 void progress_begin(struct progress *p, uint64_t now_ms);
+/* A rollback: the next life starts with so many impressions trained. After it, progress_go_on takes
+ * the place of progress_begin. */
+void progress_new_life(struct progress *p, uint64_t restored_impressions);
+void progress_go_on(struct progress *p, uint64_t now_ms);
+/* The worker has joined the new life; its next report still tells of the one before. */
+void progress_worker_rejoins(struct progress *p, uint32_t worker, uint64_t incarnation);
 void progress_epoch(struct progress *p, uint32_t epoch);
 void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnation,
                           const struct wire_progress *counters, uint64_t now_ms);

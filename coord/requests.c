@@ -18,7 +18,7 @@
 
 static void send_to(struct coord *c, const void *peer, size_t peer_bytes, uint64_t id,
                     struct wire_msg *msg, const struct buf *keys) {
-    msg->job = c->job;
+    msg->job = msg->job == 0 ? c->job : msg->job;
     msg->id = id;
     enum status status = port_send(c->port, peer, peer_bytes, msg, keys == NULL ? NULL : keys->data,
                                    keys == NULL ? 0 : keys->len, NULL, 0);
@@ -49,27 +49,29 @@ static void reply_stranger(struct coord *c, const struct port_message *m) {
 
 /* --- hello ------------------------------------------------------------------------------------ */
 
-enum status lost_leases(const struct coord *c, const char *who) {
+void lost_leases(struct coord *c, const char *who, uint64_t now_ms) {
     if (!c->config->deterministic || c->leases.kind != LEASE_TRAIN) {
-        return OK;
+        return;
     }
-    return fail(ERR_PEER,
-                "%s was lost in the middle of its work; a batch it left half applied cannot be "
-                "repeated exactly, so a deterministic job must go back to its last checkpoint",
-                who);
+    char cause[WIRE_TEXT_MAX];
+    snprintf(cause, sizeof cause,
+             "%.200s was lost in the middle of its work, and a batch that is half applied cannot "
+             "be repeated exactly",
+             who);
+    rollback_want(c, cause, now_ms);
 }
 
-enum status drop_worker(struct coord *c, const struct member *worker) {
+void drop_worker(struct coord *c, const struct member *worker, uint64_t now_ms) {
     uint32_t released = leases_release(&c->leases, worker->index);
     staleness_leave(&c->staleness, worker->index);
     if (released == 0) {
-        return OK;
+        return;
     }
     char who[256];
     member_describe(worker, who, sizeof who);
     log_limited(&c->limited[LIMITED_LOST], LOG_WARN, "%s: %u of its leases are pending again", who,
                 released);
-    return lost_leases(c, who);
+    lost_leases(c, who, now_ms);
 }
 
 static void requests_welcome(struct coord *c, const struct port_message *m, bool ready) {
@@ -92,7 +94,8 @@ static bool refuse_late(struct coord *c, const struct port_message *m, uint64_t 
     const struct wire_hello *hello = &m->msg.u.hello;
     struct member *member =
         membership_heard(&c->members, hello->role, hello->index, hello->incarnation, now_ms);
-    if (member != NULL && !c->failed && c->plan_bytes.len > 0) {
+    const bool ready = hello->role == ROLE_SERVER || membership_servers_serving(&c->members);
+    if (member != NULL && !member->rejoins && !c->failed && c->plan_bytes.len > 0 && ready) {
         return false;
     }
     if (member != NULL) {
@@ -106,8 +109,46 @@ static bool refuse_late(struct coord *c, const struct port_message *m, uint64_t 
     return true;
 }
 
+/* Another process has taken the place of this server, and does not have its rows. */
+static void server_replaced(struct coord *c, const struct member *old, uint64_t now_ms) {
+    const struct member *s = &c->members.server[old->index];
+    char why[256];
+    snprintf(why, sizeof why, "is gone: a new process (host %s, pid %u) takes its place", s->host,
+             s->pid);
+    rollback_server_lost(c, old, why, now_ms);
+}
+
+/* A member that is welcome is new, or says hello again after a rollback. */
+static void hello_taken(struct coord *c, const struct wire_hello *hello, const struct member *old,
+                        bool fresh, uint64_t now_ms) {
+    if (fresh) {
+        log_limited(&c->limited[LIMITED_JOINED], LOG_INFO, "%s %u: host %s, pid %u, %u threads",
+                    hello->role == ROLE_SERVER ? "server" : "worker", hello->index, hello->host,
+                    hello->pid, hello->threads);
+    }
+    if (fresh && hello->role == ROLE_WORKER) {
+        drop_worker(c, &c->members.worker[hello->index], now_ms);
+    } else if (fresh && (old->state == MEMBER_PRESENT || old->state == MEMBER_SERVING)) {
+        server_replaced(c, old, now_ms);
+    } else if (hello->role == ROLE_WORKER && old->rejoins) {
+        progress_worker_rejoins(&c->progress, hello->index, hello->incarnation);
+    }
+}
+
+/* The member as it is before a hello; zeroed if there is none. */
+static struct member member_before(const struct membership *m, const struct wire_hello *hello) {
+    if (hello->role == ROLE_SERVER && hello->index < m->servers) {
+        return m->server[hello->index];
+    }
+    if (hello->role == ROLE_WORKER && hello->index < m->workers) {
+        return m->worker[hello->index];
+    }
+    return (struct member){0};
+}
+
 static enum status on_hello(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     const struct wire_hello *hello = &m->msg.u.hello;
+    const struct member old = member_before(&c->members, hello);
     char why[WIRE_TEXT_MAX];
     bool fresh = false;
     if (c->phase == PHASE_STOP && refuse_late(c, m, now_ms)) {
@@ -124,13 +165,10 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
         requests_welcome(c, m, false);
         return OK;
     }
-    if (fresh) {
-        log_limited(&c->limited[LIMITED_JOINED], LOG_INFO, "%s %u: host %s, pid %u, %u threads",
-                    hello->role == ROLE_SERVER ? "server" : "worker", hello->index, hello->host,
-                    hello->pid, hello->threads);
-    }
-    if (fresh && hello->role == ROLE_WORKER) {
-        TRY(drop_worker(c, &c->members.worker[hello->index]));
+    hello_taken(c, hello, &old, fresh, now_ms);
+    if (c->recover.wanted) { /* this life is over, and the next one will tell */
+        requests_welcome(c, m, false);
+        return OK;
     }
     if (c->plan_bytes.len == 0 && membership_servers_known(&c->members)) {
         TRY(setup_plan(c));
@@ -202,6 +240,8 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
         return OK;
     }
     membership_beat(member, beat);
+    memcpy(member->peer, m->peer, m->peer_bytes);
+    member->peer_bytes = m->peer_bytes;
     member->said_last = member->told_stop;
     if (member->role == ROLE_SERVER) {
         server_beat(c, m, beat);
@@ -360,9 +400,83 @@ static void on_part_done(struct coord *c, const struct port_message *m) {
     requests_reply(c, m, &msg, NULL);
 }
 
+/* --- another life ---------------------------------------------------------------------------- */
+
+/* The member that sent the frame. *named: it says who it is. */
+static struct member *former_member(struct coord *c, const struct wire_msg *m, bool *named,
+                                    uint64_t now_ms) {
+    enum wire_role role = ROLE_WORKER;
+    uint32_t index = 0;
+    uint64_t incarnation = 0;
+    *named = true;
+    switch (m->type) {
+    case WIRE_HEARTBEAT:
+        role = m->u.heartbeat.role;
+        index = m->u.heartbeat.index;
+        incarnation = m->u.heartbeat.incarnation;
+        break;
+    case WIRE_LEASE_ASK:
+        index = m->u.lease_ask.index;
+        incarnation = m->u.lease_ask.incarnation;
+        break;
+    case WIRE_CLOCK_ASK:
+        index = m->u.clock.index;
+        incarnation = m->u.clock.incarnation;
+        break;
+    default: *named = false; return NULL;
+    }
+    return membership_heard(&c->members, role, index, incarnation, now_ms);
+}
+
+static void order_rejoin(const struct coord *c, struct wire_command *out) {
+    out->order = ORDER_REJOIN;
+    snprintf(out->text, sizeof out->text, "%s", c->recover.cause);
+}
+
+void requests_tell_rejoin(struct coord *c, uint64_t job) {
+    for (uint32_t i = 0; i < c->members.servers + c->members.workers; i++) {
+        const struct member *x = i < c->members.servers
+                                     ? &c->members.server[i]
+                                     : &c->members.worker[i - c->members.servers];
+        if (x->rejoins && x->peer_bytes > 0) {
+            struct wire_msg msg = {.type = WIRE_COMMAND, .job = job};
+            order_rejoin(c, &msg.u.command);
+            send_to(c, x->peer, x->peer_bytes, 0, &msg, NULL);
+        }
+    }
+}
+
+/* A frame of a former life: its sender has not heard of the rollback yet. What it says is void,
+ * except that it lives, or fails. */
+static void answer_former(struct coord *c, const struct port_message *m, uint64_t now_ms) {
+    bool named;
+    struct member *member = former_member(c, &m->msg, &named, now_ms);
+    struct wire_msg msg = {.type = WIRE_COMMAND, .job = m->msg.job};
+    if (named && member == NULL) {
+        reply_stranger(c, m);
+        return;
+    }
+    if (m->msg.type == WIRE_HEARTBEAT && m->msg.u.heartbeat.failing) {
+        membership_beat(member, &m->msg.u.heartbeat);
+    }
+    if (c->phase == PHASE_STOP) {
+        requests_order(c, member, &msg.u.command);
+        if (member != NULL) {
+            member->told_stop = true;
+        }
+    } else {
+        order_rejoin(c, &msg.u.command);
+    }
+    requests_reply(c, m, &msg, NULL);
+}
+
 enum status requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     if (m->msg.type == WIRE_HELLO) {
         return on_hello(c, m, now_ms);
+    }
+    if (m->msg.job != c->job && wire_same_run(m->msg.job, c->job)) {
+        answer_former(c, m, now_ms);
+        return OK;
     }
     if (m->msg.job != c->job) {
         reply_error(c, m, WIRE_ERROR, ERR_PEER, "this coordinator runs another job");

@@ -144,31 +144,44 @@ static enum status same_job(struct coord *c, const struct manifest *m, const cha
     return status;
 }
 
-static enum status resume_from(struct coord *c, const char *dir, struct applied **done) {
-    struct manifest *m = NULL;
-    TRY(mem_new(&m));
-    enum status status = manifest_read(m, dir);
-    if (status == OK) {
-        status = same_job(c, m, dir);
-        if (status == OK) {
-            status = applied_decode(done, m->applied, m->applied_bytes, c->ranges.batches,
-                                    c->ranges.count);
-        }
-        c->restored_step = m->step;
-        c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
-        c->job_plan.rate_cvr = m->rate_cvr;
-        for (uint32_t p = 0; p < m->part_count; p++) {
-            c->resume_bytes += m->parts[p].bytes;
-        }
-        manifest_free(m);
-    }
-    mem_free(&m);
-    TRY(status);
+/* What the checkpoint says of where the job is. */
+static enum status take_over(struct coord *c, const struct manifest *m, const char *dir,
+                             struct applied **done) {
+    TRY(applied_decode(done, m->applied, m->applied_bytes, c->ranges.batches, c->ranges.count));
+    c->restored_step = m->step;
     c->restored_epoch = applied_base(*done);
+    c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
+    c->job_plan.rate_cvr = m->rate_cvr;
+    c->resume_bytes = 0;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        c->resume_bytes += m->parts[p].bytes;
+    }
     TRY(path_resolve(c->resume_dir, dir));
     memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
     c->checkpoints.newest_step = c->restored_step;
     return OK;
+}
+
+/* again: for a rollback, to a checkpoint that this run has made or found to be of this job. */
+static enum status resume_from(struct coord *c, const char *dir, bool again,
+                               struct applied **done) {
+    struct manifest *m = NULL;
+    TRY(mem_new(&m));
+    enum status status = manifest_read(m, dir);
+    if (status == OK) {
+        status = again ? OK : same_job(c, m, dir);
+        if (status == OK) {
+            status = take_over(c, m, dir, done);
+        }
+        manifest_free(m);
+    }
+    mem_free(&m);
+    return status;
+}
+
+static enum status start_afresh(const struct coord *c, struct applied **done) {
+    return c->options->stream ? applied_create_open(done)
+                              : applied_create(done, c->ranges.batches, c->ranges.count);
 }
 
 enum status resume_find(struct coord *c, struct applied **done) {
@@ -181,11 +194,19 @@ enum status resume_find(struct coord *c, struct applied **done) {
                     c->out_dir, found);
     }
     if (status == OK) {
-        return resume_from(c, found, done);
+        return resume_from(c, found, false, done);
     }
-    if (status != ERR_NOT_FOUND) {
-        return status;
+    return status == ERR_NOT_FOUND ? start_afresh(c, done) : status;
+}
+
+enum status resume_again(struct coord *c, struct applied **done) {
+    char found[PATH_BYTES_MAX];
+    const enum status status = manifest_find(c->root, found);
+    if (status == OK) {
+        return resume_from(c, found, true, done);
     }
-    return c->options->stream ? applied_create_open(done)
-                              : applied_create(done, c->ranges.batches, c->ranges.count);
+    c->resume_dir[0] = '\0';
+    c->restored_step = c->resume_bytes = 0;
+    c->restored_epoch = 0;
+    return status == ERR_NOT_FOUND ? start_afresh(c, done) : status;
 }

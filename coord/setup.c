@@ -159,11 +159,6 @@ static enum status make_job_plan(struct coord *c) {
     }
     buf_fini(&text);
     TRY(status);
-    TRY(mem_array(&p->batches_per_shard, c->ranges.count));
-    for (uint32_t s = 0; s < c->ranges.count; s++) { /* a stream may have no shard yet */
-        p->batches_per_shard[s] = c->ranges.batches[s];
-    }
-    p->shards = c->ranges.count;
     p->stream = c->options->stream;
     p->schema = c->data.schema;
     if (!p->stream || c->resume_dir[0] == '\0') {
@@ -196,6 +191,16 @@ static enum status make_directories(struct coord *c) {
     return file_mkdirs(c->root);
 }
 
+enum status setup_life(struct coord *c, struct applied *done) {
+    const struct config *k = c->config;
+    TRY(leases_init(&c->leases, &c->plan, done, k->deterministic, k->lease_ms,
+                    (c->restored_step + 1) << FENCES_PER_STEP));
+    c->restored_impressions = c->leases.done_impressions;
+    staleness_init(&c->staleness, k->consistency == CONSISTENCY_ASYNC ? k->staleness_max : 0,
+                   k->lease_ms);
+    return OK;
+}
+
 static enum status make_machines(struct coord *c) {
     const struct config *k = c->config;
     const struct coord_options *o = c->options;
@@ -205,14 +210,11 @@ static enum status make_machines(struct coord *c) {
         applied_destroy(&done);
         return status;
     }
-    TRY(leases_init(&c->leases, &c->plan, done, k->deterministic, k->lease_ms,
-                    (c->restored_step + 1) << FENCES_PER_STEP));
-    c->restored_impressions = c->leases.done_impressions;
+    TRY(setup_life(c, done));
+    c->resumed_step = c->restored_step;
     c->evaluations.next = c->restored_impressions + k->eval_every;
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
-    staleness_init(&c->staleness, k->consistency == CONSISTENCY_ASYNC ? k->staleness_max : 0,
-                   k->lease_ms);
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));
     c->progress.open = o->stream;
@@ -267,7 +269,8 @@ enum status setup(struct coord *c) {
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
     FAULT("coord.setup.bound");
-    c->job = entropy_u64();
+    recover_init(&c->recover, entropy_u64());
+    c->job = recover_job(&c->recover);
     return replace_old(c);
 }
 
@@ -321,14 +324,36 @@ enum status setup_look(struct coord *c, bool *nothing_left) {
     return nothing_to_lease(c, nothing_left);
 }
 
+/* The batches of each shard, as far as they are known: a stream may have none yet. */
+static enum status plan_batches_now(struct job_plan *p, const struct ranges *r) {
+    mem_free(&p->batches_per_shard);
+    p->shards = 0;
+    TRY(mem_array(&p->batches_per_shard, r->count));
+    for (uint32_t s = 0; s < r->count; s++) {
+        p->batches_per_shard[s] = r->batches[s];
+    }
+    p->shards = r->count;
+    return OK;
+}
+
+/* Numbers of cuts go on (rollback.c). */
+static enum status plan_cuts(struct cut *cut, const struct job_plan *p) {
+    const uint64_t number = cut->number;
+    cut_fini(cut);
+    TRY(cut_init(cut, p->partitions, p->stream));
+    cut->number = number;
+    return OK;
+}
+
 enum status setup_plan(struct coord *c) {
     struct job_plan *p = &c->job_plan;
+    TRY(plan_batches_now(p, &c->ranges));
+    mem_free(&p->endpoint);
     TRY(membership_endpoints(&c->members, &p->endpoint, &p->partitions));
-    TRY(cut_init(&c->checkpoints.cut, p->partitions, p->stream));
+    TRY(plan_cuts(&c->checkpoints.cut, p));
     FAULT("coord.plan.encode");
     TRY(job_plan_encode(p, &c->plan_bytes));
     TRY(sizes_with_servers(c));
-    membership_begin(&c->members);
     log_info("all %u servers are known: %u partitions", c->members.servers, p->partitions);
     return OK;
 }

@@ -161,7 +161,7 @@ static bool another_works(const struct coord *c, const struct member *x, uint64_
     return false;
 }
 
-static enum status watch_each(struct coord *c, uint64_t now_ms) {
+static void watch_each(struct coord *c, uint64_t now_ms) {
     for (uint32_t w = 0; w < c->members.workers; w++) {
         struct member *x = &c->members.worker[w];
         if (x->stuck || !is_stuck(c, x, now_ms) || !another_works(c, x, now_ms)) {
@@ -173,9 +173,8 @@ static enum status watch_each(struct coord *c, uint64_t now_ms) {
                  (unsigned long long)(now_ms - x->moved_ms));
         x->stuck = true;
         c->stall.moved_ms = now_ms;
-        TRY(drop_worker(c, x));
+        drop_worker(c, x, now_ms);
     }
-    return OK;
 }
 
 static bool looked_at(enum phase phase) {
@@ -189,7 +188,7 @@ enum status stall_step(struct coord *c, uint64_t now_ms) {
     if (mark != s->mark || !looked_at(c->phase)) {
         *s = (struct stall){mark, now_ms, now_ms, now_ms};
     }
-    TRY(watch_each(c, now_ms));
+    watch_each(c, now_ms);
     if (excused(c, why, sizeof why)) {
         s->moved_ms = now_ms;
         if (why[0] != '\0' && now_ms - s->said_ms >= c->config->stall_ms) {

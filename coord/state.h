@@ -7,6 +7,7 @@
  *     stream_plan.c   the plan of a stream, which grows
  *     evaluations.c   when to evaluate, and the clock of training
  *     checkpoints.c   when to cut, and the commit of what was cut
+ *     rollback.c      goes back to the newest checkpoint, in the same processes
  *     stall.c         whether the job makes progress
  *     summary.c       summary.json, written at the end
  *     coord.c         the phases and the loop
@@ -25,6 +26,7 @@
 #include "coord/grant/lease.h"
 #include "membership.h"
 #include "progress.h"
+#include "recover.h"
 #include "event_log.h"
 #include "coord/grant/staleness.h"
 #include "shard_stream.h"
@@ -47,6 +49,8 @@ struct lease_answer { /* the last answer per worker, sent again if a question is
 struct evaluations {
     bool within;      /* the one under way interrupts its epoch */
     uint64_t next;    /* impressions done when the next one within an epoch is due */
+    uint64_t before;  /* that value before the last one began */
+    uint32_t owed;    /* 1 + the epoch after which one was interrupted by a rollback; 0: none */
     uint64_t from_ms; /* since when the clock stands still; 0: it runs */
     double still_s;   /* how long it stood still before that */
     double spent_s;   /* that evaluations took, until their metrics were there */
@@ -95,13 +99,15 @@ struct coord {
     uint64_t data_checksum;
     struct batch_plan plan;
     uint64_t job_batches, job_impressions;
-    /* what a resumed job starts from */
-    char resume_dir[PATH_BYTES_MAX];
+    /* what this life of the job starts from */
+    char resume_dir[PATH_BYTES_MAX]; /* "": from the start */
     uint64_t resume_bytes;
     uint64_t restored_step, restored_impressions;
     uint32_t restored_epoch; /* epochs below it are complete */
+    uint64_t resumed_step;   /* restored_step of the first life */
     /* the job */
-    uint64_t job;
+    uint64_t job; /* number of this life (recover.h) */
+    struct recover recover;
     struct job_plan job_plan;
     struct buf plan_bytes; /* encoded; empty until all servers are known */
     struct transport *transport;
@@ -117,7 +123,7 @@ struct coord {
     struct event_log event_log;
     enum phase phase;
     struct stall stall;
-    uint64_t gather_deadline_ms;
+    uint64_t gather_deadline_ms, gather_ms; /* and the whole time until then */
     uint64_t workers_seen_ms;               /* when a worker was last alive */
     char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
     bool last_epoch;                        /* nothing is left to train after the current one */
@@ -140,7 +146,10 @@ enum status setup(struct coord *c);
  * from leaves nothing to train.
  */
 enum status setup_look(struct coord *c, bool *nothing_left);
-/* Once all servers are known: fixes endpoints and partitions. */
+/* The state machines of a life that starts with `done` applied, which is taken over, also on
+ * failure. */
+enum status setup_life(struct coord *c, struct applied *done);
+/* Once all servers of a life are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
 /* resume.c. Finds the newest checkpoint, if any, checks that it is of this job, and takes over what
@@ -148,6 +157,8 @@ enum status setup_plan(struct coord *c);
  * resumed; ERR_CONFIG: it is of another job.
  */
 enum status resume_find(struct coord *c, struct applied **done);
+/* The same for a rollback, within the run that made the checkpoint: what it says is taken over. */
+enum status resume_again(struct coord *c, struct applied **done);
 
 /* sizes.c. ERR_LIMIT, and the message says what to change. The first is for before servers are
  * known, the second for after the plan is encoded.
@@ -165,14 +176,27 @@ bool stream_plan_over(const struct coord *c); /* no more shards will come */
 /* requests.c. A wrong request of a peer is answered with an error; a status other than OK is a
  * failure of the coordinator. */
 enum status requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms);
+/* Tells all members of the life with that number to rejoin. Who does not hear it, or is not known
+ * well enough, learns it by the answer to its next frame. */
+void requests_tell_rejoin(struct coord *c, uint64_t job);
 void requests_answer_clocks(struct coord *c, uint64_t now_ms);
-/* A worker is lost or replaced: its leases and clocks become void. If it had leases, the status is
- * that of lost_leases. */
-enum status drop_worker(struct coord *c, const struct member *worker);
-/* Leases of `who` were not returned: ERR_PEER in a deterministic job that is training. */
-enum status lost_leases(const struct coord *c, const char *who);
+/* A worker is lost or replaced: its leases and clocks become void. */
+void drop_worker(struct coord *c, const struct member *worker, uint64_t now_ms);
+/* Leases of `who` were not returned: a deterministic job that is training must be rolled back. */
+void lost_leases(struct coord *c, const char *who, uint64_t now_ms);
+
+/* rollback.c */
+/* Asks for a rollback, unless this life has not begun for anybody. */
+void rollback_want(struct coord *c, const char *cause, uint64_t now_ms);
+/* A server is lost or replaced: logged, and a rollback wanted. why: "has been silent for ...". */
+void rollback_server_lost(struct coord *c, const struct member *s, const char *why,
+                          uint64_t now_ms);
+/* Rolls the job back if that is wanted. ERR_PEER: it was too often; that of resume_again. */
+enum status rollback_step(struct coord *c, uint64_t now_ms);
+void rollback_over(struct coord *c, uint64_t now_ms); /* training begins, or goes on */
 
 /* checkpoints.c */
+void checkpoints_new_life(struct coord *c);
 void checkpoints_final(struct coord *c); /* asks for the final checkpoint */
 enum status checkpoints_step(struct coord *c, uint64_t now_ms);
 void checkpoints_mark(struct coord *c); /* what is back now is before the next cut between shards */
@@ -183,6 +207,7 @@ void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FI
 bool checkpoints_holds(const struct coord *c); /* no lease may be granted: a cut comes first */
 
 /* evaluations.c */
+void evaluations_roll_back(struct coord *c); /* the life of the job ends */
 bool evaluations_hold(
     const struct coord *c); /* no lease may be granted: an evaluation comes first */
 bool evaluations_due(const struct coord *c); /* one within the epoch, and nothing is out */

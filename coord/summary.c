@@ -39,7 +39,7 @@ static void work_keys(struct json *j, const struct coord *c) {
     json_f64(j, "evaluation_seconds", c->evaluations.spent_s);
     json_f64(j, "impressions_per_s", seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
     json_u64(j, "steps", steps_done(c));
-    json_u64(j, "steps_restored", c->restored_step);
+    json_u64(j, "steps_restored", c->resumed_step);
     json_u64(j, "epochs", applied_base(c->leases.done));
     loss_keys(j, "", progress_loss_recent(p));
     loss_keys(j, "epoch_", progress_loss_epoch(p));
@@ -133,6 +133,15 @@ static void unseen_keys(struct json *j, const struct coord *c) {
     buf_fini(&doubts);
 }
 
+static void recovery_keys(struct json *j, const struct recover *r) {
+    json_open(j, "recovery", '{');
+    json_u64(j, "servers_lost", r->servers_lost);
+    json_u64(j, "rollbacks", r->rollbacks);
+    json_u64(j, "batches_repeated", r->batches_repeated);
+    json_f64(j, "seconds", r->seconds);
+    json_close(j);
+}
+
 enum status summary_write(struct coord *c) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
@@ -156,6 +165,7 @@ enum status summary_write(struct coord *c) {
     push_keys(&j, &c->progress);
     server_keys(&j, c);
     usage_keys(&j, &c->progress);
+    recovery_keys(&j, &c->recover);
     json_u64(&j, "checkpoints", c->checkpoints.count);
     json_str(&j, "checkpoint", c->checkpoints.newest);
     json_close(&j);

@@ -200,6 +200,12 @@ static enum status adopt_domains(struct restore *r) {
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+static enum status restore_go_on(const struct partition *p) {
+    const atomic_bool *abandon = p->spec.abandon;
+    return abandon != NULL && atomic_load(abandon) ? fail(ERR_CLOSED, "the restore was given up")
+                                                   : OK;
+}
+
 static enum status load_part(struct restore *r) {
     const struct part_meta *m = &r->reader.meta;
     struct part_chunk chunk;
@@ -210,6 +216,7 @@ static enum status load_part(struct restore *r) {
     }
     while ((status = part_next(&r->reader, &chunk)) == OK) {
         FAULT("ps.restore.chunk");
+        TRY(restore_go_on(r->p));
         if (chunk.kind == PART_DENSE) {
             load_dense(r, &chunk);
         } else {

@@ -9,6 +9,7 @@
  * are matched by field name; tables of fields that the partition does not have are left out. A
  * read_only partition drops optimizer state and names; with parameters_only, names and clock start
  * afresh. ERR_CONFIG: a table has another dim or optimizer, or the dense vector another length.
- * ERR_CORRUPT: damage. ERR_LIMIT: the rows exceed memory_bytes. After a failure the partition must
+ * ERR_CORRUPT: damage. ERR_LIMIT: the rows exceed memory_bytes. ERR_CLOSED: the spec's
+ * `abandon` became true. After a failure the partition must
  * be destroyed. */
 enum status partition_restore(struct partition *p, const char *dir, const struct manifest *m);

@@ -1,9 +1,10 @@
 /* server.c - the server role: its control thread.
  *
  * First every partition thread binds its port, because HELLO contains the endpoints. WELCOME brings
- * the plan; then the threads make their partitions and, if there is a checkpoint, restore them. The
- * first heartbeat is sent when all threads are ready: from the first heartbeat on the coordinator
- * considers the server to be serving, and only then admits workers.
+ * the plan; then the threads make their partitions and, if there is a checkpoint, restore them.
+ * Meanwhile heartbeats say that rows are being read. From the first other heartbeat on, sent when
+ * all threads are ready, the coordinator considers the server to be serving, and only then admits
+ * workers.
  *
  * After that, each turn listens to the coordinator for at most STEP_MS, passes cuts on to the
  * threads, sends the results of cuts, and sums the figures of the threads into the heartbeat. The
@@ -12,6 +13,9 @@
  * sends one more heartbeat with the final figures, for which the coordinator waits. A stop signal
  * alone does not end a serving server: the coordinator may want a last checkpoint of its rows, and
  * then orders the stop. Before the server serves, a signal ends it at once.
+ *
+ * If the job is rolled back (REJOIN), the threads drop their partitions and keep their ports; the
+ * server says HELLO again and begins the next life of the job like the first.
  */
 #include "server.h"
 
@@ -23,6 +27,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/net/role.h"
 #include "server_thread.h"
 #include "snapshot_writer.h"
@@ -299,13 +304,53 @@ static enum status server_work(void *self) {
     TRY(collect_reports(s));
     TRY(look_at_signal(s));
     uint64_t now_ms = clock_mono_ms();
+    if (s->ready < s->options->threads) {
+        role_beat(&s->role, &(struct wire_heartbeat){.reading = true});
+    }
     if (s->ready == s->options->threads && now_ms >= s->figures_next_ms) {
         if (s->figures_next_ms == 0) {
             log_info("serving %u partitions from number %u on", s->ready, s->first);
+            link_beat_now(s->role.link);
         }
         s->figures_next_ms = now_ms + FIGURES_MS;
         return server_beat(s);
     }
+    return OK;
+}
+
+/* --- a rollback ------------------------------------------------------------------------------- */
+
+/* Waits until every thread has dropped the job, which then nobody reads any more. */
+static enum status await_left(struct server *s) {
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        bool left = false;
+        while (!left) {
+            struct server_report *r = server_thread_report(&s->threads[k], STEP_MS);
+            left = r != NULL && r->kind == SERVER_REPORT_LEFT;
+            server_report_free(&r);
+            TRY(left ? OK : server_thread_check(&s->threads[k]));
+        }
+    }
+    return OK;
+}
+
+static void drop_job(struct server *s) {
+    snapshot_writer_stop(&s->job.writer);
+    manifest_free(&s->job.manifest);
+    job_plan_free(&s->job.plan);
+}
+
+static enum status server_leave(void *self) {
+    struct server *s = self;
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        server_thread_leave(&s->threads[k]);
+        s->cut_given[k] = 0;
+    }
+    FAULT("ps.leave");
+    TRY(await_left(s));
+    drop_job(s);
+    s->ready = s->figures = 0;
+    s->figures_next_ms = 0;
     return OK;
 }
 
@@ -338,9 +383,7 @@ static void server_close(void *self) {
         server_thread_stop(&s->threads[k]);
     }
     mem_free(&s->threads);
-    snapshot_writer_stop(&s->job.writer);
-    manifest_free(&s->job.manifest);
-    job_plan_free(&s->job.plan);
+    drop_job(s);
     mem_free(&s->endpoint);
     mem_free(&s->cut_given);
 }
@@ -349,6 +392,7 @@ static const struct role_parts SERVER_PARTS = {.open = server_open,
                                                .begin = server_begin,
                                                .take = server_take,
                                                .work = server_work,
+                                               .leave = server_leave,
                                                .finish = server_finish,
                                                .close = server_close};
 

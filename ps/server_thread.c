@@ -141,11 +141,34 @@ static enum status take_order(struct serving_loop *t) {
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
+static bool is_to_stop(const struct serving_loop *t) {
+    return atomic_load(&t->shared->stop);
+}
+
+static bool is_to_leave(const struct serving_loop *t) {
+    return atomic_load(&t->shared->leave);
+}
+
+/* Drops all that belongs to this life of the job. */
+static enum status leave_job(struct serving_loop *t) {
+    void *item;
+    serving_leave(&t->serving);
+    mem_free(&t->held);
+    while (queue_take(&t->shared->orders, &item, 0) == OK) {
+        mem_free(&item);
+    }
+    t->busy = t->cutting = false;
+    t->figures_ms = 0;
+    atomic_store(&t->shared->leave, false);
+    return put_report(t, (struct server_report){.kind = SERVER_REPORT_LEFT});
+}
+
 /* Waits for the job. *go false: the thread was told to stop instead. */
 static enum status await_job(struct serving_loop *t, bool *go) {
     *go = false;
-    while (!*go && !atomic_load(&t->shared->stop)) {
+    while (!*go && !is_to_stop(t)) {
         void *item;
+        TRY(is_to_leave(t) ? leave_job(t) : OK);
         enum status status = queue_take(&t->shared->orders, &item, IDLE_MS);
         if (status == ERR_CLOSED) {
             return OK;
@@ -175,6 +198,7 @@ static enum status make_partition(struct serving_loop *t) {
         .bucket_end = bucket_begin(t->serving.number + 1, partitions),
         .memory_bytes = job->config.memory_bytes / job->threads,
         .parameters_only = job->parameters_only,
+        .abandon = &t->shared->leave,
     };
     TRY(partition_create(&t->serving.partition, &spec));
     if (job->resume_dir[0] == '\0') {
@@ -215,6 +239,34 @@ static enum status serving_loop_turn(struct serving_loop *t) {
     return OK;
 }
 
+/* Serves one life of the job. */
+static enum status serve_job(struct serving_loop *t) {
+    const enum status status = make_partition(t);
+    if (status == ERR_CLOSED && is_to_leave(t)) {
+        return OK;
+    }
+    TRY(status);
+    FAULT("ps.thread.ready");
+    put_figures(t, clock_mono_ms());
+    TRY(put_report(t, (struct server_report){.kind = SERVER_REPORT_READY}));
+    laps_start(&t->laps);
+    while (!is_to_stop(t) && !is_to_leave(t)) {
+        TRY(serving_loop_turn(t));
+    }
+    return OK;
+}
+
+static void say_unanswered(const struct serving_loop *t) {
+    const struct serving *v = &t->serving;
+    const uint64_t malformed = port_malformed(v->port);
+    if (v->unsent > 0 || v->former > 0 || malformed > 0) {
+        log_info("partition %u: %llu answers dropped, %llu requests of another life of the job, "
+                 "%llu malformed messages",
+                 v->number, (unsigned long long)v->unsent, (unsigned long long)v->former,
+                 (unsigned long long)malformed);
+    }
+}
+
 static enum status serving_loop_run(struct serving_loop *t) {
     bool go;
     struct server_report r = {.kind = SERVER_REPORT_BOUND};
@@ -223,22 +275,11 @@ static enum status serving_loop_run(struct serving_loop *t) {
     snprintf(r.endpoint, sizeof r.endpoint, "%s", port_endpoint(t->serving.port));
     TRY(put_report(t, r));
     TRY(await_job(t, &go));
-    if (!go) {
-        return OK;
+    while (go) {
+        TRY(serve_job(t));
+        TRY(await_job(t, &go));
     }
-    TRY(make_partition(t));
-    FAULT("ps.thread.ready");
-    put_figures(t, clock_mono_ms());
-    TRY(put_report(t, (struct server_report){.kind = SERVER_REPORT_READY}));
-    laps_start(&t->laps);
-    while (!atomic_load(&t->shared->stop)) {
-        TRY(serving_loop_turn(t));
-    }
-    if (t->serving.unsent > 0 || port_malformed(t->serving.port) > 0) {
-        log_info("partition %u: %llu answers dropped, %llu malformed messages", t->serving.number,
-                 (unsigned long long)t->serving.unsent,
-                 (unsigned long long)port_malformed(t->serving.port));
-    }
+    say_unanswered(t);
     return OK;
 }
 
@@ -265,6 +306,7 @@ enum status server_thread_start(struct server_thread *s, struct transport *t, co
                     listen);
     }
     atomic_store(&s->stop, false);
+    atomic_store(&s->leave, false);
     TRY(queue_init(&s->orders, QUEUE_ITEMS));
     enum status status = queue_init(&s->reports, QUEUE_ITEMS);
     if (status != OK) {
@@ -282,6 +324,7 @@ void server_thread_stop(struct server_thread *s) {
         return;
     }
     atomic_store(&s->stop, true);
+    atomic_store(&s->leave, true); /* so that a restore ends soon */
     queue_close(&s->orders);
     queue_close(&s->reports);
     thread_join(&s->thread);
@@ -297,6 +340,10 @@ void server_thread_stop(struct server_thread *s) {
     queue_fini(&s->reports);
     pthread_mutex_destroy(&s->figures_lock);
     s->made = false;
+}
+
+void server_thread_leave(struct server_thread *s) {
+    atomic_store(&s->leave, true);
 }
 
 enum status server_thread_check(struct server_thread *s) {

@@ -4,7 +4,9 @@
  * figures under a lock; it never touches the port or the partition of the thread:
  *
  *   orders   control -> thread   BEGIN (what the job is), CUT
- *   reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's result)
+ *   reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's
+ *                                result), LEFT (it has dropped this life of the job, see
+ *                                server_thread_leave)
  *   figures  thread -> control   partition_stats and usage, at most STATS_MS old, under
  *                                figures_lock
  *
@@ -33,7 +35,8 @@ enum server_report_kind {
     SERVER_REPORT_BOUND,
     SERVER_REPORT_READY,
     SERVER_REPORT_PART,
-    SERVER_REPORT_FIGURES /* server_thread_figures now gives figures newer than the order */
+    SERVER_REPORT_FIGURES, /* server_thread_figures now gives figures newer than the order */
+    SERVER_REPORT_LEFT
 };
 struct server_report {
     enum server_report_kind kind;
@@ -50,6 +53,7 @@ struct server_thread {
     struct thread thread;
     struct queue orders, reports;
     atomic_bool stop;
+    atomic_bool leave;            /* set by the control thread, cleared by the thread */
     pthread_mutex_t figures_lock; /* guards figures and used */
     struct partition_stats figures;
     struct usage used; /* usage of the thread: bytes and stages */
@@ -62,6 +66,10 @@ enum status server_thread_start(struct server_thread *s, struct transport *t, co
 /* Ends and joins the thread and frees what is in the queues. *s may be zeroed or have failed to
  * start. */
 void server_thread_stop(struct server_thread *s);
+/* The job was rolled back: the thread gives up a restore or a snapshot that is under way, drops its
+ * partition and the orders that wait, keeps its port, reports LEFT, and waits for BEGIN. After LEFT
+ * it reads nothing of the job any more, and no older report comes. Does not wait. */
+void server_thread_leave(struct server_thread *s);
 /* OK while the thread runs. Once it has ended, the status with which it ended (never OK: nobody
  * asked it to end). */
 enum status server_thread_check(struct server_thread *s);

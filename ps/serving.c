@@ -7,11 +7,16 @@
 #include "common/net/wire_keys.h"
 #include "common/net/wire_values.h"
 
+void serving_leave(struct serving *v) {
+    partition_destroy(&v->partition);
+    v->job = NULL;
+}
+
 void serving_fini(struct serving *v) {
     for (size_t i = 0; i < STATUSES; i++) {
         log_limit_end(&v->refused[i]);
     }
-    partition_destroy(&v->partition);
+    serving_leave(v);
     port_close(&v->port);
     mem_free(&v->ids);
     mem_free(&v->floats);
@@ -206,6 +211,11 @@ static enum status serve_request(struct serving *v, uint64_t now_ms) {
 }
 
 void serving_answer(struct serving *v, uint64_t now_ms) {
+    const uint64_t job = v->in.msg.job;
+    if (job != v->job->job && wire_same_run(job, v->job->job)) {
+        v->former++;
+        return;
+    }
     enum status status = serve_request(v, now_ms);
     if (status != OK) {
         answer_error(v, status);

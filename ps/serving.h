@@ -34,6 +34,7 @@ struct serving {
     struct partition *partition;
     struct port_message in;             /* the request */
     uint64_t unsent;                    /* answers dropped */
+    uint64_t former;                    /* requests of another life of the job, not answered */
     struct log_limit refused[STATUSES]; /* log lines about refused requests, by status */
     /* The answer, and the buffers it is built in. */
     struct wire_msg out;
@@ -42,7 +43,10 @@ struct serving {
     uint8_t *missing;
     size_t ids_cap, floats_cap, missing_cap;
 };
-/* Serves the request v->in and answers it. */
+/* Serves the request v->in and answers it. One of another life of the job gets no answer: its
+ * sender, or this server, has yet to hear of a rollback. */
 void serving_answer(struct serving *v, uint64_t now_ms);
+/* Drops the partition, which may be NULL, and the job. */
+void serving_leave(struct serving *v);
 /* Also closes the port and destroys the partition; either may be NULL. */
 void serving_fini(struct serving *v);

@@ -5,11 +5,12 @@
  * wait is twice as long as the one before, up to RESEND_FACTOR_MAX times request_ms, so that a
  * partition that is merely slow is not buried under repeats of work it has queued already.
  *
- * A partition counts as dead when nothing at all has come from it for give_up_ms while an answer
- * was due, and the request was repeated in that time. A trainer may compute for long between two
- * steps. So what has arrived is read first, and a repeat must have had its time before a partition
- * is blamed. A partition that answers, but never one particular request, has stall_ms for that
- * request.
+ * A partition counts as dead when nothing at all has come from it for twice give_up_ms while an
+ * answer was due, and the request was repeated in that time: twice, because the coordinator, which
+ * waits for give_up_ms, then rolls the job back, and nobody needs to fail. A trainer may compute
+ * for long between two steps. So what has arrived is read first, and a repeat must have had its
+ * time before a partition is blamed. A partition that answers, but never one particular request,
+ * has stall_ms for that request.
  */
 #include "client.h"
 
@@ -22,6 +23,7 @@
 
 #define RESEND_FACTOR_MAX 8
 #define ATTEMPTS_MIN      3 /* no partition is blamed for a request sent less often */
+#define GIVE_UP_FACTOR    2
 #define SEND_AGAIN_MS     5 /* after a full queue */
 
 struct client {
@@ -227,7 +229,7 @@ static uint64_t dead_at_ms(const struct client *c, const struct ask_sending *a, 
     const uint64_t since_ms = heard_ms > a->first_ms ? heard_ms : a->first_ms;
     uint64_t grace_ms = config->give_up_ms - config->request_ms;
     grace_ms = grace_ms < config->request_ms ? grace_ms : config->request_ms;
-    const uint64_t at_ms = since_ms + config->give_up_ms;
+    const uint64_t at_ms = since_ms + (uint64_t)GIVE_UP_FACTOR * config->give_up_ms;
     return at_ms > a->sent_ms + grace_ms ? at_ms : a->sent_ms + grace_ms;
 }
 

@@ -4,6 +4,9 @@
  * the coordinator, sends what trainers have to say, and looks after the threads. Leases are asked
  * for one ahead, so that the reader loads the next shard while the trainers work on the current
  * one. In deterministic mode the coordinator grants one at a time anyway.
+ *
+ * If the job is rolled back (REJOIN), trainers and reader end, and what they hold is dropped; the
+ * next life of the job begins with new ones.
  */
 #include "worker.h"
 
@@ -323,9 +326,8 @@ static enum status worker_begin(void *self) {
     return start_trainers(w);
 }
 
-static void worker_close(void *self) {
-    struct worker *w = self;
-    FAULT("worker.close");
+/* Ends all that takes part in training and drops what it holds. */
+static void end_training(struct worker *w) {
     atomic_store(&w->stop, true);
     if (w->gate_ready) {
         gate_close(&w->gate);
@@ -334,23 +336,51 @@ static void worker_close(void *self) {
         thread_join(&w->lanes[i].thread);
     }
     mem_free(&w->lanes);
+    if (w->reader != NULL) { /* what it used stays counted */
+        struct usage used = {0};
+        reader_usage(w->reader, &used);
+        meter_use(&w->meter, &used);
+    }
     reader_stop(&w->reader);
     if (w->gate_ready) {
         gate_fini(&w->gate);
+        w->gate_ready = false;
     }
     if (w->trace.fd >= 0) {
         file_close(&w->trace);
     }
     held_lease_free(&w->owed);
     held_leases_fini(&w->held);
-    meter_fini(&w->meter);
     job_plan_free(&w->plan);
+}
+
+/* What the meter and the bins hold stays: their figures are of the process. */
+static enum status worker_leave(void *self) {
+    struct worker *w = self;
+    FAULT("worker.leave");
+    end_training(w);
+    held_leases_init(&w->held);
+    w->leases = 0;
+    w->asking = false;
+    w->ask_at_ms = 0;
+    atomic_store(&w->stop, false);
+    return OK;
+}
+
+static void worker_close(void *self) {
+    struct worker *w = self;
+    FAULT("worker.close");
+    end_training(w);
+    meter_fini(&w->meter);
     buf_fini(&w->frame);
     buf_fini(&w->unseen);
 }
 
-static const struct role_parts WORKER_PARTS = {
-    .begin = worker_begin, .take = worker_take, .work = worker_work, .close = worker_close};
+static const struct role_parts WORKER_PARTS = {.begin = worker_begin,
+                                               .take = worker_take,
+                                               .work = worker_work,
+                                               .leave = worker_leave,
+                                               .close = worker_close};
 
 enum status worker_run(const struct worker_options *o) {
     struct worker *w = NULL;

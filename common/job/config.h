@@ -72,6 +72,8 @@ struct config {
     uint64_t every_impressions, every_seconds;
     uint32_t every_shards; /* at exactly this many more trained shards, with none half trained */
     uint32_t keep;
+    /* [recovery] */
+    uint32_t recovery_wait_s; /* how long a server that is lost is awaited */
     /* [wire] */
     enum value_type wire_values;
     /* [net] */

@@ -168,10 +168,13 @@ const struct config_key config_keys[] = {
 
     NUMBER("checkpoint", "every_impressions", KIND_U64, C(every_impressions), "0", 0, 1e18,
            "0: off"),
-    NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), "0", 0, 1e9, "0: off"),
+    NUMBER("checkpoint", "every_seconds", KIND_U64, C(every_seconds), "600", 0, 1e9, "0: off"),
     NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), "0", 0, 1e6,
            "0: off; cut between shards, exactly"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), "3", 1, 10000, "newest checkpoints kept"),
+
+    NUMBER("recovery", "wait_seconds", KIND_U32, C(recovery_wait_s), "600", 1, 1e9,
+           "for servers that are lost to be started again, before the job fails"),
 
     CHOICE("wire", "values", C(wire_values), "f32", "f32|bf16", "how rows and gradients travel"),
 

@@ -102,8 +102,9 @@ struct greeting { /* one link_open */
     struct wire_msg hello;
     struct buf frame; /* the endpoints */
     uint64_t deadline_ms, next_ms, timeout_ms;
-    bool answered; /* some answer has come */
-    bool done;     /* the job is ready; the two results are filled */
+    uint64_t first_id; /* answers to older ones are of another life */
+    bool answered;     /* some answer has come */
+    bool done;         /* the job is ready; the two results are filled */
     struct wire_welcome *welcome;
     struct job_plan *plan;
 };
@@ -119,15 +120,25 @@ static enum status no_welcome(const struct link *l, const struct greeting *g) {
                 (unsigned long long)g->timeout_ms);
 }
 
-static enum status take_welcome(struct link *l, struct greeting *g, const struct port_message *m) {
-    g->answered = true;
-    if (m->msg.type == WIRE_REFUSE && m->msg.u.error.status == ERR_CLOSED) {
+/* The coordinator will not have this process: ERR_CLOSED because the job has ended well, ERR_PEER
+ * because it has failed, else because something must be changed first. */
+static enum status take_refusal(const struct link *l, const struct port_message *m) {
+    const enum status why = m->msg.u.error.status;
+    if (why == ERR_CLOSED) {
         return fail(ERR_CLOSED, "the coordinator at %s says: %s", port_endpoint(l->port),
                     m->msg.u.error.text);
     }
+    return fail(why == ERR_PEER ? ERR_PEER : ERR_CONFIG, "the coordinator at %s refused: %s",
+                port_endpoint(l->port), m->msg.u.error.text);
+}
+
+static enum status take_welcome(struct link *l, struct greeting *g, const struct port_message *m) {
+    if (m->msg.id < g->first_id) {
+        return OK;
+    }
+    g->answered = true;
     if (m->msg.type == WIRE_REFUSE || m->msg.type == WIRE_ERROR) {
-        return fail(ERR_CONFIG, "the coordinator at %s refused: %s", port_endpoint(l->port),
-                    m->msg.u.error.text);
+        return take_refusal(l, m);
     }
     if (m->msg.type != WIRE_WELCOME) {
         return OK;
@@ -178,32 +189,53 @@ static enum status link_greet(struct link *l, struct greeting *g) {
     return OK;
 }
 
-enum status link_open(struct link **l, struct transport *t, const char *coordinator,
-                      const struct wire_hello *hello, const char (*endpoints)[WIRE_ENDPOINT_MAX],
-                      uint32_t endpoint_count, uint64_t timeout_ms, struct wire_welcome *welcome,
-                      struct job_plan *plan) {
-    struct greeting g = {.hello = {.type = WIRE_HELLO, .u.hello = *hello},
-                         .deadline_ms = clock_mono_ms() + timeout_ms,
-                         .timeout_ms = timeout_ms,
+/* Says HELLO until the job is ready. */
+static enum status link_join(struct link *l, const struct link_hello *h,
+                             struct wire_welcome *welcome, struct job_plan *plan) {
+    struct greeting g = {.hello = {.type = WIRE_HELLO, .u.hello = h->hello},
+                         .deadline_ms = clock_mono_ms() + h->timeout_ms,
+                         .timeout_ms = h->timeout_ms,
+                         .first_id = l->last_id + 1,
                          .welcome = welcome,
                          .plan = plan};
+    enum status status = OK;
     memset(plan, 0, sizeof *plan);
-    *l = NULL;
+    for (uint32_t k = 0; status == OK && k < h->endpoint_count; k++) {
+        status = buf_put(&g.frame, h->endpoints[k], strlen(h->endpoints[k]) + 1);
+    }
+    if (status == OK) {
+        status = link_greet(l, &g);
+    }
+    l->heard_ms = clock_mono_ms();
+    buf_fini(&g.frame);
+    return status;
+}
+
+enum status link_open(struct link **l, struct transport *t, const char *coordinator,
+                      const struct link_hello *hello, struct wire_welcome *welcome,
+                      struct job_plan *plan) {
     enum status status;
+    *l = NULL;
     TRY_OUT(mem_new(l));
     link_timing(*l, HEARTBEAT_MS, REQUEST_MS, GIVE_UP_MS, STALL_MS);
-    for (uint32_t k = 0; k < endpoint_count; k++) {
-        TRY_OUT(buf_put(&g.frame, endpoints[k], strlen(endpoints[k]) + 1));
-    }
     TRY_OUT(port_connect(&(*l)->port, t, coordinator, WIRE_LINK_BYTES_MAX));
-    TRY_OUT(link_greet(*l, &g));
-    (*l)->heard_ms = clock_mono_ms();
+    TRY_OUT(link_join(*l, hello, welcome, plan));
 out:
-    buf_fini(&g.frame);
     if (status != OK) {
         link_close(l);
     }
     return status;
+}
+
+enum status link_rejoin(struct link *l, const struct link_hello *hello,
+                        struct wire_welcome *welcome, struct job_plan *plan) {
+    while (l->waiting != NULL) {
+        drop_request(&l->waiting);
+    }
+    l->beating = false;
+    l->beat_since_ms = 0;
+    l->beats_unheard = 0;
+    return link_join(l, hello, welcome, plan);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */

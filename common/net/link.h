@@ -9,14 +9,24 @@
 #include "job_plan.h"
 
 struct link;
+struct link_hello { /* borrowed during the call */
+    struct wire_hello hello;
+    const char (*endpoints)[WIRE_ENDPOINT_MAX]; /* of a server's partitions */
+    uint32_t endpoint_count;
+    uint64_t timeout_ms; /* of silence */
+};
 /* Connects and sends HELLO until WELCOME.ready comes (servers list their partitions' endpoints;
  * they get ready=true as soon as all servers are known). The caller frees plan. ERR_TIMEOUT names
  * the coordinator's endpoint; ERR_CLOSED: the job has already ended or a stop signal came, so
- * nothing is left to do; ERR_CONFIG on any other REFUSE (text = its reason). */
+ * nothing is left to do; ERR_PEER: the job has failed; ERR_CONFIG on any other REFUSE (text = its
+ * reason). */
 enum status link_open(struct link **l, struct transport *t, const char *coordinator,
-                      const struct wire_hello *hello, const char (*endpoints)[WIRE_ENDPOINT_MAX],
-                      uint32_t endpoint_count, uint64_t timeout_ms, struct wire_welcome *welcome,
+                      const struct link_hello *hello, struct wire_welcome *welcome,
                       struct job_plan *plan);
+/* After ORDER_REJOIN: drops every request and the heartbeat, and says HELLO again over the same
+ * connection, as the same process. Otherwise as link_open; *plan must not hold anything. */
+enum status link_rejoin(struct link *l, const struct link_hello *hello,
+                        struct wire_welcome *welcome, struct job_plan *plan);
 void link_close(struct link **l);
 
 /* Sends an asynchronous request: fill msg (type and u); it gets an id, and link_next() returns the

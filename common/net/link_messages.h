@@ -26,10 +26,17 @@
 #include "common/job/usage.h"
 
 #define WIRE_TEXT_MAX       512
+#define WIRE_LIVES_MAX      (1u << 20)
 #define WIRE_ENDPOINT_MAX   128
 #define WIRE_PARTITIONS_MAX 1024
 
 enum wire_role { ROLE_COORD = 1, ROLE_SERVER = 2, ROLE_WORKER = 3 };
+
+/* The number of a job says which run it is, and in its low bits which life of the run. A rollback
+ * begins a new life; frames of another life are not served. */
+static inline bool wire_same_run(uint64_t a, uint64_t b) {
+    return a / WIRE_LIVES_MAX == b / WIRE_LIVES_MAX;
+}
 
 struct wire_hello {
     enum wire_role role;
@@ -41,7 +48,7 @@ struct wire_hello {
     uint64_t incarnation; /* random per process start */
 };
 struct wire_welcome {
-    uint64_t job; /* random id of this job; every later message has it */
+    uint64_t job; /* number of this life of the job; every later message has it */
     bool ready;   /* false: other roles are still missing, send HELLO again */
     uint32_t partitions;
     uint32_t servers, workers;
@@ -72,11 +79,17 @@ struct wire_heartbeat {
     uint64_t rows, bytes, version; /* servers: sums over partitions (version: minimum) */
     uint64_t evicted, refused, created, duplicates;
     struct usage usage; /* of the process since its start */
-    bool reading;       /* workers: nothing to do until a shard is read */
+    bool reading;       /* workers: nothing to do until a shard is read; servers: rows are being
+                           restored, none is served yet */
     bool failing;       /* text says why; the sender is about to exit */
     char text[WIRE_TEXT_MAX];
 };
-enum wire_order { ORDER_NONE = 0, ORDER_STOP = 1, ORDER_CUT = 2 };
+enum wire_order {
+    ORDER_NONE = 0,
+    ORDER_STOP = 1,
+    ORDER_CUT = 2,
+    ORDER_REJOIN = 3 /* the job was rolled back: say HELLO again, as the same process; text: why */
+};
 struct wire_command {
     enum wire_order order;
     uint64_t cut;            /* cut number, 1, 2, ...; repeated until PART_DONE */

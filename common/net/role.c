@@ -9,29 +9,37 @@
 
 #define FAILURE_HEARD_BEATS 3 /* how long a failing role waits for an answer, in heartbeats */
 
-static enum status role_hello(struct role *r) {
-    struct wire_hello hello = {.role = r->kind,
-                               .index = r->index,
-                               .pid = (uint32_t)getpid(),
-                               .threads = r->threads,
-                               .incarnation = r->incarnation};
-    snprintf(hello.build, sizeof hello.build, "%s", ESMM_VERSION);
-    if (gethostname(hello.host, sizeof hello.host - 1) != 0) {
-        snprintf(hello.host, sizeof hello.host, "unknown");
+static void make_hello(const struct role *r, struct link_hello *out) {
+    struct wire_hello *hello = &out->hello;
+    *out = (struct link_hello){.endpoints = r->endpoints,
+                               .endpoint_count = r->endpoint_count,
+                               .timeout_ms = r->timeout_ms};
+    *hello = (struct wire_hello){.role = r->kind,
+                                 .index = r->index,
+                                 .pid = (uint32_t)getpid(),
+                                 .threads = r->threads,
+                                 .incarnation = r->incarnation};
+    snprintf(hello->build, sizeof hello->build, "%s", ESMM_VERSION);
+    if (gethostname(hello->host, sizeof hello->host - 1) != 0) {
+        snprintf(hello->host, sizeof hello->host, "unknown");
     }
-    return link_open(&r->link, r->transport, r->coordinator, &hello, r->endpoints,
-                     r->endpoint_count, r->timeout_ms, &r->welcome, r->plan);
 }
 
+/* Joins a life of the job: the first one, or another after a rollback. */
 static enum status role_join(struct role *r) {
     struct config *config = r->config;
-    r->incarnation = entropy_u64();
-    TRY(role_hello(r));
+    const bool first = r->link == NULL;
+    struct link_hello hello;
+    make_hello(r, &hello);
+    TRY(first ? link_open(&r->link, r->transport, r->coordinator, &hello, &r->welcome, r->plan)
+              : link_rejoin(r->link, &hello, &r->welcome, r->plan));
     config_default(config);
     TRY(config_parse(config, "the coordinator's configuration", r->plan->config_text));
     log_level_set(config->log_level);
     log_bytes_set(config->log_bytes);
-    log_cpu();
+    if (first) {
+        log_cpu();
+    }
     link_timing(r->link, config->heartbeat_ms, config->request_ms, config->give_up_ms,
                 config->stall_ms);
     return layout_init(r->layout, config, &r->plan->schema, r->plan->rate_ctr, r->plan->rate_cvr);
@@ -44,6 +52,13 @@ static void role_stop(struct role *r, const struct wire_command *c) {
         log_info("the job is finished");
     }
     r->ended = true;
+}
+
+static void role_goes_back(struct role *r, const struct wire_command *c) {
+    if (!r->rejoins) {
+        log_warn("the job goes back to its newest checkpoint: %s", c->text);
+    }
+    r->rejoins = true;
 }
 
 static enum status role_hear(struct role *r) {
@@ -60,6 +75,10 @@ static enum status role_hear(struct role *r) {
         r->commands++;
         if (m.msg.u.command.order == ORDER_STOP) {
             role_stop(r, &m.msg.u.command);
+            return OK;
+        }
+        if (m.msg.u.command.order == ORDER_REJOIN) {
+            role_goes_back(r, &m.msg.u.command);
             return OK;
         }
     }
@@ -94,22 +113,36 @@ static void role_say_failure(struct role *r, const char *why) {
     role_await(r, 2, (uint64_t)FAILURE_HEARD_BEATS * r->config->heartbeat_ms);
 }
 
-static enum status role_live(struct role *r) {
-    TRY(transport_create(&r->transport, 1));
-    TRY(r->parts->open == NULL ? OK : r->parts->open(r->self));
+/* Takes part in one life of the job, until the job ends or is rolled back. */
+static enum status role_take_part(struct role *r) {
     enum status status = role_join(r);
     if (status == ERR_CLOSED) { /* joined too late, for example after a restart near the job's
                                    end */
         log_info("nothing to do: %s", fail_text());
+        r->ended = true;
         return OK;
     }
     TRY(status);
+    r->joined = true;
     TRY(r->parts->begin(r->self));
-    while (!r->ended) {
+    while (!r->ended && !r->rejoins) {
         TRY(role_hear(r));
-        TRY(r->parts->work(r->self));
+        TRY(r->rejoins ? OK : r->parts->work(r->self));
     }
-    if (r->parts->finish != NULL) {
+    return OK;
+}
+
+static enum status role_live(struct role *r) {
+    TRY(transport_create(&r->transport, 1));
+    TRY(r->parts->open == NULL ? OK : r->parts->open(r->self));
+    r->incarnation = entropy_u64();
+    TRY(role_take_part(r));
+    while (!r->ended) {
+        TRY(r->parts->leave(r->self));
+        r->joined = r->rejoins = false;
+        TRY(role_take_part(r));
+    }
+    if (r->joined && r->parts->finish != NULL) {
         r->parts->finish(r->self);
     }
     return OK;

@@ -6,6 +6,10 @@
  * coordinator says STOP or when something fails; it reports a failure to the coordinator before it
  * leaves.
  *
+ * If the job is rolled back, the coordinator says REJOIN: the role drops all that it holds of that
+ * life of the job (`leave`), and joins the next one as the same process: transport, link and
+ * incarnation stay.
+ *
  * A role gives its own parts as functions. It sets the content of the next heartbeats with
  * role_beat. It sends requests through `link` directly, and the part `take` gets their answers.
  */
@@ -21,6 +25,8 @@ struct role_parts {
     enum status (*begin)(void *self); /* after WELCOME: plan, config and layout are known */
     enum status (*take)(void *self, const struct port_message *m); /* an answer, or COMMAND */
     enum status (*work)(void *self);                               /* each turn, after receiving */
+    enum status (*leave)(
+        void *self);            /* after a REJOIN: drops all that `begin` made, and the plan */
     void (*finish)(void *self); /* after a STOP, if nothing here has failed; NULL: nothing */
     void (*close)(void *self);  /* at the end, however far it got */
 };
@@ -46,6 +52,8 @@ struct role {
     struct link *link;    /* NULL before the role has joined */
     struct wire_heartbeat beat;
     uint32_t commands; /* received since role_await began */
+    bool joined;       /* it takes part in a life of the job */
+    bool rejoins;      /* the coordinator said REJOIN */
     bool ended;        /* the coordinator said STOP */
 };
 /* Blocks until the job ends. OK, also if the job had already ended; else the first failure.

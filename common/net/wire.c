@@ -74,6 +74,7 @@ static const struct number orders[] = {
     {ORDER_NONE, WIRE__ORDER__ORDER_NONE},
     {ORDER_STOP, WIRE__ORDER__ORDER_STOP},
     {ORDER_CUT, WIRE__ORDER__ORDER_CUT},
+    {ORDER_REJOIN, WIRE__ORDER__ORDER_REJOIN},
 };
 static const struct number lease_kinds[] = {
     {LEASE_WAIT, WIRE__LEASE_KIND__LEASE_WAIT},

@@ -54,7 +54,6 @@ interrupt() {
     find_roles 2 2
     case $how in
     "SIGKILL of everything") victim="-9 $job $coord ${ps[*]} ${worker[*]}" ;;
-    "SIGKILL of a server") victim="-9 ${ps[1]}" ;;
     "SIGKILL of the coordinator") victim="-9 $coord" ;;
     SIGTERM) victim="-TERM $job" ;;
     esac
@@ -70,7 +69,6 @@ interrupt() {
     equal "pushes" "$(number "$dir/cut/summary.json" batches)" $((steps - at))
     compare cut
 }
-interrupt "SIGKILL of a server" 1
 interrupt "SIGKILL of the coordinator" 1
 interrupt "SIGKILL of everything" 137
 interrupt SIGTERM 143

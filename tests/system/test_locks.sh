@@ -162,7 +162,7 @@ truncate -s 100 "$dir/torn/shard-00002.bin"
 expect 1 "$ESMM" train --data "$dir/torn" --out "$dir/torn.run" "${small[@]}" "${prompt[@]}" --servers 1 \
     --workers 1 --set checkpoint.every_shards=1
 says "worker-0 ended with exit code 3: .*shard-00002.bin" "mend that first, then continue with --resume$"
-train_start killed --servers 1 --workers 1 --epochs 100000 --set checkpoint.every_impressions=10000
+train_start killed --servers 1 --workers 1 --restarts 0 --epochs 100000 --set checkpoint.every_impressions=10000
 wait_until 20 "a checkpoint" has_checkpoint killed
 find_roles 1
 kill -KILL "${ps[0]}"

@@ -142,7 +142,6 @@ interrupt() {
     wait_until 20 "a checkpoint" has_checkpoint cut
     case $how in
     "SIGKILL of everything") victim="-9 $job $coord ${ps[*]} ${worker[*]}" ;;
-    "SIGKILL of a server") victim="-9 ${ps[1]}" ;;
     SIGTERM) victim="-TERM $job" ;;
     esac
     kill $victim
@@ -159,8 +158,23 @@ interrupt() {
     compare cut
 }
 interrupt "SIGKILL of everything" 137
-interrupt "SIGKILL of a server" 1
 interrupt SIGTERM 143
+
+step "SIGKILL of a server in the middle: the job goes back, and follows the stream on"
+begin_stream
+produce 0 4
+follow_start cut --servers 2 --workers 2 "${plan[@]}" --set checkpoint.every_shards=2
+find_roles 2 2
+wait_until 20 "a checkpoint" has_checkpoint cut
+kill -9 "${ps[1]}"
+produce 5 6
+wait_until 20 "training" grep -q 'training goes on after' "$dir/cut/logs/coord-0.log"
+produce 7 "$last"
+touch "$dir/stream/end"
+ends 0 60
+equal "rollbacks" "$(number "$dir/cut/summary.json" rollbacks)" 1
+equal "steps" "$(number "$dir/cut/summary.json" steps)" "$steps"
+compare cut
 
 step "SIGTERM while nothing comes: all of it is saved"
 begin_stream

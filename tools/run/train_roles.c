@@ -205,11 +205,11 @@ enum status train_roles_add(const struct train_roles *r, struct view *view, stru
     return OK;
 }
 
-/* A server's rows and what a coordinator has handed out are lost with the process. Until the others
- * take a new one in, its death fails the job. */
+/* The coordinator goes back to a checkpoint when a server is started again. What a coordinator has
+ * handed out is lost with it: until the others take a new one in, its death fails the job. */
 struct supervisor_restarts train_restarts(const struct job *job) {
     return (struct supervisor_restarts){.most = job->restarts,
-                                        .servers = false,
+                                        .servers = true,
                                         .coordinator = false,
                                         .again_ms = 1000,
                                         .again_most_ms = 60000,

@@ -56,6 +56,8 @@ struct actor {
     uint64_t incarnation;
     struct thread thread;
     enum fault fault;
+    bool rejoins;         /* was told to */
+    bool leaves;          /* a server: falls silent at once */
     uint32_t quits_after; /* batches; 0: never. Then it falls silent at once */
     struct wire_progress done;
 };
@@ -82,27 +84,65 @@ struct play {
     uint32_t score_ms;          /* a worker takes for a shard's scores */
     uint32_t order[4 * SHARDS]; /* shards, as they were begun */
     uint32_t begun;
+    uint32_t restores; /* rollbacks that the first server has heard of */
 };
 
 static uint32_t batches[SHARDS];
 
 /* --- the played roles ------------------------------------------------------------------------- */
 
+/* The first hello, and after a rollback (*l is there) the next. */
 static enum status hello(struct play *p, struct actor *a, enum wire_role role, struct transport **t,
                          struct link **l, struct job_plan *plan) {
-    struct wire_hello h = {
-        .role = role, .index = a->index, .pid = 1, .threads = 1, .incarnation = a->incarnation};
-    struct wire_welcome welcome;
     const char endpoints[1][WIRE_ENDPOINT_MAX] = {"ipc:///nowhere"};
-    snprintf(h.build, sizeof h.build, "%s", ESMM_VERSION);
-    snprintf(h.host, sizeof h.host, "stage");
-    TRY(transport_create(t, 1));
-    TRY(link_open(l, *t, p->endpoint, &h, role == ROLE_SERVER ? endpoints : NULL,
-                  role == ROLE_SERVER, PATIENCE_MS, &welcome, plan));
+    struct link_hello h = {.hello = {.role = role,
+                                     .index = a->index,
+                                     .pid = 1,
+                                     .threads = 1,
+                                     .incarnation = a->incarnation},
+                           .endpoints = role == ROLE_SERVER ? endpoints : NULL,
+                           .endpoint_count = role == ROLE_SERVER,
+                           .timeout_ms = PATIENCE_MS};
+    struct wire_welcome welcome;
+    snprintf(h.hello.build, sizeof h.hello.build, "%s", ESMM_VERSION);
+    snprintf(h.hello.host, sizeof h.hello.host, "stage");
+    job_plan_free(plan);
+    if (*l == NULL) {
+        TRY(transport_create(t, 1));
+        TRY(link_open(l, *t, p->endpoint, &h, &welcome, plan));
+    } else {
+        TRY(link_rejoin(*l, &h, &welcome, plan));
+    }
     link_timing(*l, p->config.heartbeat_ms, p->config.request_ms, p->config.give_up_ms,
                 p->config.stall_ms);
     pthread_mutex_lock(&p->lock);
     p->welcomed++;
+    pthread_mutex_unlock(&p->lock);
+    return OK;
+}
+
+/* What a checkpoint has is all that is applied: of the played servers, the first does it. */
+static enum status restore(struct play *p) {
+    char dir[PATH_BYTES_MAX];
+    struct manifest *m = NULL;
+    struct applied *from = NULL;
+    enum status status = manifest_find(p->out, dir);
+    if (status == ERR_NOT_FOUND) {
+        TRY(applied_create(&from, p->ranges.batches, p->ranges.count));
+    } else {
+        TRY(status);
+        TRY(mem_new(&m));
+        TRY(manifest_read(m, dir));
+        TRY(applied_decode(&from, m->applied, m->applied_bytes, p->ranges.batches,
+                           p->ranges.count));
+        manifest_free(m);
+        mem_free(&m);
+    }
+    pthread_mutex_lock(&p->lock);
+    applied_destroy(&p->applied);
+    p->applied = from;
+    p->begun = 0;
+    p->restores++;
     pthread_mutex_unlock(&p->lock);
     return OK;
 }
@@ -153,6 +193,7 @@ static enum status server_body(void *arg) {
         struct wire_heartbeat b = {
             .role = ROLE_SERVER, .index = a->index, .incarnation = a->incarnation, .rows = 10};
         pthread_mutex_lock(&p->lock);
+        ended = a->leaves;
         if (p->server_fails && a->index == 1) {
             b.failing = true;
             snprintf(b.text, sizeof b.text, "out of memory");
@@ -165,6 +206,12 @@ static enum status server_body(void *arg) {
             continue;
         }
         if (status != OK || m.msg.type != WIRE_COMMAND) {
+            continue;
+        }
+        if (m.msg.u.command.order == ORDER_REJOIN) {
+            status = a->index == 0 ? restore(p) : OK;
+            status = status == OK ? hello(p, a, ROLE_SERVER, &t, &l, &plan) : status;
+            status = status == OK ? link_beat_values(l, rows, sizeof rows) : status;
             continue;
         }
         ended = m.msg.u.command.order == ORDER_STOP;
@@ -194,7 +241,10 @@ static enum status await(struct actor *a, struct link *l, uint64_t id, struct po
             continue;
         }
         TRY(status);
-        if (m->msg.type == WIRE_COMMAND && m->msg.u.command.order == ORDER_STOP) {
+        const enum wire_order order =
+            m->msg.type == WIRE_COMMAND ? m->msg.u.command.order : ORDER_NONE;
+        if (order == ORDER_STOP || order == ORDER_REJOIN) {
+            a->rejoins = order == ORDER_REJOIN;
             *ended = true;
             return OK;
         }
@@ -370,6 +420,11 @@ static enum status worker_body(void *arg) {
     }
     if (status == OK) {
         status = worker_loop(a->play, a, l);
+        while (status == OK && a->rejoins) {
+            a->rejoins = false;
+            TRY(hello(a->play, a, ROLE_WORKER, &t, &l, &plan));
+            status = worker_loop(a->play, a, l);
+        }
     } else if (status ==
                ERR_CLOSED) { /* the signal came before it was let in: as worker_run does */
         status = OK;
@@ -594,6 +649,12 @@ static uint64_t saved_step(const struct play *p) {
     return step;
 }
 
+static bool file_exists_in(const struct play *p, const char *name) {
+    char path[PATH_BYTES_MAX];
+    assert_int_equal(path_join(path, p->out, name), OK);
+    return file_exists(path);
+}
+
 static uint32_t leftovers(const struct play *p) {
     char root[PATH_BYTES_MAX];
     struct file_list list;
@@ -737,15 +798,45 @@ static void a_worker_is_replaced(void **state) {
     strike(p);
 }
 
-static void a_deterministic_job_does_not_lose_workers(void **state) {
+/* It goes back to its checkpoint, and all that follows is in the epoch's order. */
+static void a_deterministic_job_that_loses_a_worker_goes_back(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.deterministic = true;
+    p->config.epochs = 1;
+    p->config.every_impressions = 50;
+    p->worker[0].quits_after = 8;
+    perform_well(p);
+    assert_int_equal(applied_count(p->applied), EPOCH_BATCHES);
+    assert_int_equal(saved_step(p), EPOCH_BATCHES);
+    assert_true(p->restores <= 1); /* 0: the other worker was given all the work */
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"rollback\"", p->restores);
+    expect_in_file(p, "summary.json", "\"steps\": 13", 1);
+    expect_in_file(p, "summary.json", "\"status\": \"complete\"", 1);
+    strike(p);
+}
+
+/* Nothing is there to go back to: the second life is the first again. */
+static void one_without_a_checkpoint_begins_again(void **state) {
     (void)state;
     struct play *p = stage();
     p->config.deterministic = true;
     p->worker[0].quits_after = p->worker[1].quits_after = 2;
-    assert_int_equal(perform(p), ERR_PEER);
-    expect_cause("cannot be repeated exactly");
-    expect_in_file(p, "summary.json", "\"checkpoint\": \"\"", 1);
-    expect_in_file(p, "summary.json", "\"status\": \"failed\"", 1);
+    start_cast(p);
+    while (!thread_ended(&p->worker[0].thread) && !thread_ended(&p->worker[1].thread)) {
+        clock_sleep_ms(5);
+    }
+    const uint32_t gone = thread_ended(&p->worker[0].thread) ? 0 : 1;
+    assert_int_equal(thread_join(&p->worker[gone].thread), OK);
+    start_actor(p, &p->worker[2], gone, worker_body);
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+    assert_true(p->restores >= 1);
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"steps\": 26", 1);
+    expect_in_file(p, "metrics.jsonl", "\"to_step\":0", p->restores);
     strike(p);
 }
 
@@ -787,18 +878,82 @@ static void the_final_checkpoint_must_not_fail(void **state) {
     strike(p);
 }
 
-static void a_failing_server_ends_the_job(void **state) {
+/* Nobody starts the server again. */
+static void a_failing_server_is_awaited_in_vain(void **state) {
     (void)state;
     struct play *p = stage();
     p->config.epochs = 1000;
+    p->config.recovery_wait_s = 1;
+    p->options.timeout_ms = 1000;
     start_cast(p);
     await_training(p);
     pthread_mutex_lock(&p->lock);
     p->server_fails = true;
     pthread_mutex_unlock(&p->lock);
-    assert_int_equal(end_cast(p), ERR_PEER);
-    expect_cause("server 1 (host stage, pid 1) failed: out of memory");
+    assert_int_equal(end_cast(p), ERR_TIMEOUT);
+    expect_cause("server 1 (host stage, pid 1) failed: out of memory; after 1000 ms still missing: "
+                 "server 0 (not serving yet), server 1 (lost)");
     expect_in_file(p, "summary.json", "out of memory", 1);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"server_lost\"", 1);
+    strike(p);
+}
+
+/* The other roles stay, go back, and train every batch once. */
+static void a_server_is_replaced(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.epochs = 20;
+    p->config.every_impressions = 200;
+    start_cast(p);
+    await_training(p);
+    clock_sleep_ms(100);
+    pthread_mutex_lock(&p->lock);
+    p->server[1].leaves = true;
+    pthread_mutex_unlock(&p->lock);
+    assert_int_equal(thread_join(&p->server[1].thread), OK);
+    start_actor(p, &p->server[1], 1, server_body);
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+    assert_int_equal(p->restores, 1);
+    assert_int_equal(applied_count(p->applied), 20 * EPOCH_BATCHES);
+    assert_int_equal(saved_step(p), 20 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"server_lost\"", 1);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"rollback\"", 1);
+    expect_in_file(p, "summary.json", "\"rollbacks\": 1", 1);
+    expect_in_file(p, "summary.json", "\"steps\": 260", 1);
+    strike(p);
+}
+
+/* The last batch is back and evaluated, a server dies with its part of the final checkpoint: what
+ * only this one would have had is trained again. */
+static void a_server_dies_while_the_job_is_saved(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->server[1].fault = FAULT_REPORTS_NOT;
+    start_cast(p);
+    while (!file_exists_in(p, "checkpoints/step-cut-000001.tmp")) {
+        clock_sleep_ms(5);
+    }
+    pthread_mutex_lock(&p->lock);
+    p->server[1].leaves = true;
+    pthread_mutex_unlock(&p->lock);
+    assert_int_equal(thread_join(&p->server[1].thread), OK);
+    p->server[1].fault = FAULT_NONE;
+    start_actor(p, &p->server[1], 1, server_body);
+    if (end_cast(p) != OK) {
+        print_error("%s\n", fail_text());
+        assert_true(false);
+    }
+    assert_int_equal(p->restores, 1);
+    assert_int_equal(p->trained, 4 * EPOCH_BATCHES); /* all of it: there was no other checkpoint */
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"rollback\"", 1);
+    expect_in_file(p, "summary.json", "\"status\": \"complete\"", 1);
+    expect_in_file(p, "summary.json", "\"auc_ctr\": 1", 1);
     strike(p);
 }
 
@@ -1363,11 +1518,14 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_resumed),
         cmocka_unit_test(a_worker_dies),
         cmocka_unit_test(a_worker_is_replaced),
-        cmocka_unit_test(a_deterministic_job_does_not_lose_workers),
+        cmocka_unit_test(a_deterministic_job_that_loses_a_worker_goes_back),
+        cmocka_unit_test(one_without_a_checkpoint_begins_again),
         cmocka_unit_test(deterministic_cuts_find_nothing_in_flight),
         cmocka_unit_test(a_failed_checkpoint_is_only_that),
         cmocka_unit_test(the_final_checkpoint_must_not_fail),
-        cmocka_unit_test(a_failing_server_ends_the_job),
+        cmocka_unit_test(a_failing_server_is_awaited_in_vain),
+        cmocka_unit_test(a_server_is_replaced),
+        cmocka_unit_test(a_server_dies_while_the_job_is_saved),
         cmocka_unit_test(all_workers_gone_ends_the_job),
         cmocka_unit_test(the_missing_are_named),
         cmocka_unit_test(training_gets_nowhere),

@@ -141,26 +141,68 @@ static void a_successor_is_welcome(void **state) {
     say(&m, ROLE_WORKER, 0, 1, 0, &fresh, why);
     beat(&m, ROLE_WORKER, 0, 1, 100);
     assert_int_equal(say(&m, ROLE_WORKER, 0, 2, 200, &fresh, why), HELLO_WAIT);
-    assert_int_equal(say(&m, ROLE_WORKER, 0, 2, 200 + REPLACE_MS - 1, &fresh, why), HELLO_WAIT);
-    assert_int_equal(say(&m, ROLE_WORKER, 0, 2, 200 + REPLACE_MS, &fresh, why), HELLO_WELCOME);
+    assert_int_equal(say(&m, ROLE_WORKER, 0, 2, 100 + REPLACE_MS - 1, &fresh, why), HELLO_WAIT);
+    assert_int_equal(say(&m, ROLE_WORKER, 0, 2, 100 + REPLACE_MS, &fresh, why), HELLO_WELCOME);
     assert_true(fresh);
     assert_null(membership_heard(&m, ROLE_WORKER, 0, 1, 4000));
     assert_non_null(membership_heard(&m, ROLE_WORKER, 0, 2, 4000));
     membership_fini(&m);
 }
 
-static void a_server_cannot_be_replaced_in_a_running_job(void **state) {
+/* However long the holder has been silent: its last words may still be on their way. */
+static void a_successor_waits_for_last_words(void **state) {
     (void)state;
     struct membership m = members();
     char why[WIRE_TEXT_MAX];
     bool fresh;
     say(&m, ROLE_SERVER, 0, 1, 0, &fresh, why);
-    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 10, &fresh, why), HELLO_WAIT);
-    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 10 + REPLACE_MS, &fresh, why), HELLO_WELCOME);
-    membership_begin(&m);
-    assert_int_equal(say(&m, ROLE_SERVER, 0, 3, 9000, &fresh, why), HELLO_REFUSE);
-    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 9000, &fresh, why), HELLO_WELCOME);
+    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 9000, &fresh, why), HELLO_WAIT);
+    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 9000 + REPLACE_MS / 3 - 1, &fresh, why),
+                     HELLO_WAIT);
+    beat(&m, ROLE_SERVER, 0, 1, 9000 + REPLACE_MS / 3 - 1);
+    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 9000 + REPLACE_MS / 3, &fresh, why), HELLO_WAIT);
+    assert_int_equal(say(&m, ROLE_SERVER, 0, 2, 9000 + 4 * REPLACE_MS / 3, &fresh, why),
+                     HELLO_WELCOME);
+    assert_true(fresh);
+    membership_fini(&m);
+}
+
+static void a_new_life_gathers_again(void **state) {
+    (void)state;
+    struct membership m = members();
+    char text[512];
+    bool fresh;
+    for (uint32_t i = 0; i < 2; i++) {
+        say(&m, ROLE_SERVER, i, 1 + i, 0, &fresh, text);
+        beat(&m, ROLE_SERVER, i, 1 + i, 0);
+        say(&m, ROLE_WORKER, i, 3 + i, 0, &fresh, text);
+        beat(&m, ROLE_WORKER, i, 3 + i, 0);
+    }
+    assert_true(membership_complete(&m));
+    assert_int_equal(membership_next_lost_server(&m, 5001, 5000)->index, 0);
+    assert_int_equal(membership_next_lost_server(&m, 5001, 5000)->index, 1);
+    membership_heard(&m, ROLE_SERVER, 1, 2, 5002); /* it was only slow */
+    membership_new_life(&m);
+    assert_false(membership_servers_known(&m));
+    assert_int_equal(membership_workers_alive(&m), 0);
+    membership_missing(&m, text, sizeof text);
+    assert_string_equal(text, "server 0 (lost), server 1 (not back yet), worker 0 (not back yet), "
+                              "worker 1 (not back yet)");
+    assert_int_equal(say(&m, ROLE_SERVER, 0, 9, 5003, &fresh, text), HELLO_WELCOME);
+    assert_true(fresh);
+    assert_int_equal(say(&m, ROLE_SERVER, 1, 2, 5003, &fresh, text), HELLO_WELCOME);
     assert_false(fresh);
+    assert_true(membership_servers_known(&m));
+    assert_false(membership_servers_serving(&m));
+    struct wire_heartbeat restores = {.role = ROLE_SERVER, .reading = true};
+    membership_beat(membership_heard(&m, ROLE_SERVER, 0, 9, 9000), &restores);
+    beat(&m, ROLE_SERVER, 1, 2, 9000);
+    assert_false(membership_servers_serving(&m));
+    assert_null(membership_next_lost_server(&m, 14000, 5000)); /* who restores beats */
+    beat(&m, ROLE_SERVER, 0, 9, 9001);
+    assert_true(membership_servers_serving(&m));
+    assert_int_equal(say(&m, ROLE_WORKER, 1, 4, 9002, &fresh, text), HELLO_WELCOME);
+    assert_int_equal(membership_workers_alive(&m), 1);
     membership_fini(&m);
 }
 
@@ -172,10 +214,10 @@ static void silence_and_failure(void **state) {
     say(&m, ROLE_WORKER, 0, 1, 0, &fresh, why);
     say(&m, ROLE_WORKER, 1, 2, 0, &fresh, why);
     say(&m, ROLE_SERVER, 0, 3, 0, &fresh, why);
-    assert_null(membership_dead_server(&m, 1000000, 5000)); /* it may be restoring for long */
     beat(&m, ROLE_SERVER, 0, 3, 100);
-    assert_null(membership_dead_server(&m, 5100, 5000));
-    assert_int_equal(membership_dead_server(&m, 5101, 5000)->index, 0);
+    assert_null(membership_next_lost_server(&m, 5100, 5000));
+    assert_int_equal(membership_next_lost_server(&m, 5101, 5000)->index, 0);
+    assert_null(membership_next_lost_server(&m, 5101, 5000));
     assert_null(membership_next_lost(&m, LOST_MS));
     beat(&m, ROLE_WORKER, 1, 2, 5000);
     struct member *lost = membership_next_lost(&m, LOST_MS + 1);
@@ -195,7 +237,9 @@ static void silence_and_failure(void **state) {
     assert_int_equal(say(&m, ROLE_WORKER, 1, 8, LOST_MS + 5, &fresh, why), HELLO_WELCOME);
     assert_int_equal(membership_workers_alive(&m), 2);
     membership_beat(membership_heard(&m, ROLE_SERVER, 0, 3, LOST_MS + 6), &b);
-    assert_true(membership_dead_server(&m, LOST_MS + 6, 5000)->failing);
+    assert_true(membership_next_lost_server(&m, LOST_MS + 6, 5000)->failing);
+    assert_null(membership_next_lost_server(&m, LOST_MS + 6, 5000));
+    assert_int_equal(say(&m, ROLE_SERVER, 0, 4, LOST_MS + 7, &fresh, why), HELLO_WELCOME);
     membership_fini(&m);
 }
 
@@ -221,7 +265,8 @@ int main(void) {
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(a_second_process_is_refused),
         cmocka_unit_test(a_successor_is_welcome),
-        cmocka_unit_test(a_server_cannot_be_replaced_in_a_running_job),
+        cmocka_unit_test(a_successor_waits_for_last_words),
+        cmocka_unit_test(a_new_life_gathers_again),
         cmocka_unit_test(silence_and_failure),
         cmocka_unit_test(everybody_is_told),
     };

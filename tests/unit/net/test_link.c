@@ -163,9 +163,12 @@ static void end(struct pretender *c) {
 static enum status open_link(struct pretender *c, struct link **l, uint64_t timeout_ms,
                              struct job_plan *plan) {
     static const char endpoints[2][WIRE_ENDPOINT_MAX] = {"ipc://one", "tcp://two:2"};
-    struct wire_hello hello = {.role = ROLE_SERVER, .build = "test"};
+    const struct link_hello hello = {.hello = {.role = ROLE_SERVER, .build = "test"},
+                                     .endpoints = endpoints,
+                                     .endpoint_count = 2,
+                                     .timeout_ms = timeout_ms};
     struct wire_welcome welcome;
-    TRY(link_open(l, c->t, c->endpoint, &hello, endpoints, 2, timeout_ms, &welcome, plan));
+    TRY(link_open(l, c->t, c->endpoint, &hello, &welcome, plan));
     assert_true(welcome.job == JOB);
     return OK;
 }

@@ -30,6 +30,9 @@ struct pretender {
     bool refuses;     /* every HELLO: the job has ended */
     bool answers_no;  /* every request, with an ERROR */
     uint32_t stop_at; /* the heartbeat whose answer is STOP; 0: none */
+    uint32_t back_at; /* the one whose answer is REJOIN, after which the job has another number */
+    uint64_t job, beat_job;
+    uint32_t hellos;
     bool job_failed;
     atomic_bool bound, stop;
     struct wire_hello hello;
@@ -52,7 +55,7 @@ static enum status answer_hello(struct pretender *c, struct wire_msg *out, struc
         return OK;
     }
     out->type = WIRE_WELCOME;
-    out->u.welcome = (struct wire_welcome){.job = JOB, .ready = true, .workers = 3};
+    out->u.welcome = (struct wire_welcome){.job = c->job, .ready = true, .workers = 3};
     TRY(schema_add(&plan.schema, "user", SIDE_USER));
     TRY(schema_add(&plan.schema, "item", SIDE_ITEM));
     schema_finish(&plan.schema);
@@ -61,15 +64,20 @@ static enum status answer_hello(struct pretender *c, struct wire_msg *out, struc
 
 static enum status answer(struct pretender *c, struct port *p, const struct port_message *m) {
     struct buf keys = BUF_EMPTY;
-    struct wire_msg out = {.job = JOB, .id = m->msg.id, .type = WIRE_LEASE};
+    struct wire_msg out = {.job = m->msg.job, .id = m->msg.id, .type = WIRE_LEASE};
     enum status status = OK;
     if (m->msg.type == WIRE_HELLO) {
         c->hello = m->msg.u.hello;
+        c->hellos++;
         status = answer_hello(c, &out, &keys);
     } else if (m->msg.type == WIRE_HEARTBEAT) {
         c->last = m->msg.u.heartbeat;
         out.type = WIRE_COMMAND;
-        out.u.command.order = ++c->beats == c->stop_at ? ORDER_STOP : ORDER_CUT;
+        c->beat_job = m->msg.job;
+        out.u.command.order = ++c->beats == c->stop_at ? ORDER_STOP
+                              : c->beats == c->back_at ? ORDER_REJOIN
+                                                       : ORDER_CUT;
+        c->job += c->beats == c->back_at;
         out.u.command.failed = c->job_failed;
     } else if (c->answers_no) {
         out.type = WIRE_ERROR;
@@ -109,7 +117,7 @@ struct actor {
     struct config config;
     struct job_plan plan;
     struct layout layout;
-    char called[16]; /* o b f c: the parts in their order; takes and works are counted */
+    char called[16]; /* o b l f c: the parts in their order; takes and works are counted */
     uint32_t cuts, leases, works, stops;
     uint32_t asks_at, fails_at; /* which turn; 0: none */
     bool begin_fails;
@@ -153,6 +161,13 @@ static enum status actor_work(void *self) {
     return a->works == a->fails_at ? (fail)(ERR_IO, "the disk is gone") : OK;
 }
 
+static enum status actor_leave(void *self) {
+    struct actor *a = self;
+    note(a, 'l');
+    job_plan_free(&a->plan);
+    return OK;
+}
+
 static void actor_finish(void *self) {
     struct actor *a = self;
     note(a, 'f');
@@ -167,6 +182,7 @@ static const struct role_parts PARTS = {.open = actor_open,
                                         .begin = actor_begin,
                                         .take = actor_take,
                                         .work = actor_work,
+                                        .leave = actor_leave,
                                         .finish = actor_finish,
                                         .close = actor_close};
 
@@ -174,6 +190,7 @@ static enum status play(struct actor *a) {
     static unsigned plays;
     struct pretender *c = &a->coordinator;
     snprintf(c->endpoint, sizeof c->endpoint, "ipc://%s/coord-%u", dir, plays++);
+    c->job = JOB;
     assert_int_equal(thread_start(&c->thread, "coordinator", pretend, c), OK);
     while (!atomic_load(&c->bound)) {
         clock_sleep_ms(1);
@@ -227,6 +244,21 @@ static void a_failed_job_is_no_failure_of_the_role(void **state) {
     actor = (struct actor){.coordinator = {.stop_at = 1, .job_failed = true}};
     assert_int_equal(play(&actor), OK);
     assert_string_equal(actor.called, "obfc");
+}
+
+/* A lease asked for in the turn before is not answered any more, and nobody waits for it. */
+static void it_joins_the_next_life_as_the_same_process(void **state) {
+    (void)state;
+    actor = (struct actor){.asks_at = 2, .coordinator = {.back_at = 2, .stop_at = 5}};
+    if (play(&actor) != OK) {
+        fail_msg("%s", fail_text());
+    }
+    const struct pretender *c = &actor.coordinator;
+    assert_string_equal(actor.called, "oblbfc");
+    assert_int_equal(c->hellos, 2);
+    assert_true(c->beat_job == JOB + 1);
+    assert_true(c->last.incarnation == c->hello.incarnation);
+    assert_true(actor.role.welcome.job == JOB + 1);
 }
 
 static void the_coordinator_hears_what_failed(void **state) {
@@ -283,6 +315,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_works_until_it_is_stopped),
         cmocka_unit_test(a_failed_job_is_no_failure_of_the_role),
+        cmocka_unit_test(it_joins_the_next_life_as_the_same_process),
         cmocka_unit_test(the_coordinator_hears_what_failed),
         cmocka_unit_test(one_that_cannot_begin_says_so),
         cmocka_unit_test(a_job_that_has_ended_is_none),

@@ -785,7 +785,7 @@ static void test_refusals_do_not_fill_the_log(void **state) {
     assert_int_equal(log_open(path, "ps-0"), OK);
     assert_int_equal(port_connect(&port, w->t, w->endpoint[0], 1 << 20), OK);
     for (uint64_t i = 0; i < 2000; i++) {
-        struct wire_msg other = {.type = WIRE_PULL, .job = JOB + 1, .id = i};
+        struct wire_msg other = {.type = WIRE_PULL, .job = JOB + WIRE_LIVES_MAX, .id = i};
         enum status status = ERR_TIMEOUT; /* a request whose answer does not come is sent again */
         for (uint64_t until_ms = clock_mono_ms() + LONG_MS; status != OK;) {
             assert_true(clock_left_ms(until_ms) > 0);
@@ -811,11 +811,30 @@ static void test_another_job_is_refused(void **state) {
     struct world *w = open_world(&(struct choice){.partitions = 1});
     struct keys k;
     client_destroy(&w->client);
-    start_client(w, JOB + 1);
+    start_client(w, JOB + WIRE_LIVES_MAX);
     roll_keys(&k, 9);
     assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
     expect_step(w->client, ERR_PROTOCOL, 0, LONG_MS);
     assert_non_null(strstr(fail_text(), "of job"));
+    close_world(w);
+}
+
+/* Its sender has yet to hear of a rollback, or the server has. */
+static void test_another_life_of_the_job_is_not_answered(void **state) {
+    (void)state;
+    struct world *w = open_world(&(struct choice){.partitions = 1});
+    struct port *port;
+    struct port_message m;
+    struct wire_msg stats = {.type = WIRE_STATS, .job = JOB + 1, .id = 1};
+    assert_int_equal(port_connect(&port, w->t, w->endpoint[0], 1 << 20), OK);
+    assert_int_equal(port_send(port, NULL, 0, &stats, NULL, 0, NULL, 0), OK);
+    stats.job = JOB;
+    stats.id = 2;
+    assert_int_equal(port_send(port, NULL, 0, &stats, NULL, 0, NULL, 0), OK);
+    assert_int_equal(port_receive(port, &m, LONG_MS), OK);
+    assert_int_equal(m.msg.type, WIRE_STATS_REPLY);
+    assert_int_equal(m.msg.id, 2); /* answers come in the order of the requests */
+    port_close(&port);
     close_world(w);
 }
 
@@ -898,6 +917,7 @@ int main(void) {
         cmocka_unit_test(test_a_silent_partition_is_named),
         cmocka_unit_test(test_a_request_passed_over_is_named),
         cmocka_unit_test(test_another_job_is_refused),
+        cmocka_unit_test(test_another_life_of_the_job_is_not_answered),
         cmocka_unit_test(test_refusals_do_not_fill_the_log),
         cmocka_unit_test(test_hostile_requests_are_answered),
         cmocka_unit_test(test_a_batch_beyond_the_message_limit),
