@@ -1,6 +1,7 @@
-/* disk_nodes.h - the inside of disk.h, shared by disk.c and disk_calls.c. */
+/* disk_nodes.h - the inside of disk.h, shared by disk.c, disk_calls.c and disk_names.c. */
 #pragma once
 
+#include "common/base/file_ops.h"
 #include "disk.h"
 
 #define NODE_ROOT 0u
@@ -65,3 +66,15 @@ void node_resize(struct disk *d, uint32_t n, size_t bytes);
 uint32_t node_find(const struct disk *d, uint32_t dir, const char *name);
 void node_name(struct disk *d, uint32_t dir, const char *name, uint32_t node);
 struct change *disk_note(struct disk *d, enum change_kind kind, uint32_t node);
+
+struct place {
+    uint32_t dir;
+    char name[NAME_ROOM]; /* "": the directory itself */
+    uint32_t node;        /* NODE_NONE: there is nothing of that name */
+};
+bool place_find(const char *path, bool follow, struct place *p);
+bool place_find_there(const char *path, bool follow, struct place *p);
+uint32_t place_make(const struct place *p, enum node_kind kind);
+int node_stat(uint32_t node, struct stat *out);
+bool disk_troubled(const char *call); /* the call is to fail; errno says why */
+extern const struct file_ops disk_name_ops;

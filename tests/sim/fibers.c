@@ -1,8 +1,7 @@
-/* fibers.c - fibers, scheduler, clock, and the functions that stand in for those of threads. */
+/* fibers.c - fibers, scheduler and clock (see fibers.h). The functions that stand in for those of
+ * threads are in stand_ins.c. */
 #include "fibers.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +10,11 @@
 #include <ucontext.h>
 
 #include "common/base/clock.h"
-#include "common/base/hash.h"
 #include "common/base/rng.h"
-#include "common/base/thread.h"
-#include "common/job/usage.h"
+#include "common/base/status.h"
 
 #define FIBERS_MAX   256
 #define STACK_BYTES  ((size_t)512 << 10)
-#define ARENA_BYTES  ((size_t)1 << 30) /* of address space, for a process */
-#define ARENA_ALIGN  64u
-#define CLASSES      40
 #define START_NS     1000000000000ull /* so that no time is 0 */
 #define WALL_FROM_NS 1700000000000000000ull
 
@@ -47,11 +41,8 @@ static struct {
     jmp_buf scheduler;
     struct {
         uint64_t stopped_until_ns, slow_ns;
-        size_t used;
-        void *free[CLASSES];
     } process[PROCESSES_MAX];
 } sim;
-static uint8_t *arenas;
 
 /* --- draws and notes -------------------------------------------------------------------------- */
 
@@ -94,13 +85,7 @@ static void clock_wait(uint64_t ms) {
 static const struct clock_ops sim_clock = {clock_mono, clock_wall, clock_wait};
 
 void fibers_begin(uint64_t seed) {
-    if (arenas == NULL) {
-        arenas = mmap(NULL, ARENA_BYTES * PROCESSES_MAX, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (arenas == MAP_FAILED) {
-            abort();
-        }
-    }
+    arenas_begin();
     clock_ops_set(&sim_clock);
     sim.seed = seed;
     sim.draws = sim.state = 0;
@@ -252,6 +237,7 @@ void process_kill(uint32_t process) {
         }
     }
     memset(&sim.process[process], 0, sizeof sim.process[process]);
+    arena_clear(process);
 }
 
 void process_stop_until(uint32_t process, uint64_t ns) {
@@ -313,135 +299,10 @@ void fibers_describe(void) {
     }
 }
 
-/* --- in the place of pthread.h ---------------------------------------------------------------- */
-
-enum status __wrap_thread_start(struct thread *t, const char *name, enum status (*run)(void *),
-                                void *arg);
-enum status __wrap_thread_join(struct thread *t);
-void __wrap_thread_leave(struct thread *t);
-struct timespec __wrap_thread_cond_until(uint64_t timeout_ms);
-int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t);
-int __wrap_pthread_cond_signal(pthread_cond_t *c);
-int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
-
-static void thread_main(void *arg) {
-    struct thread *t = arg;
-    cause_keep(&t->cause, t->run(t->arg));
-    atomic_store(&t->ended, true);
+bool fiber_ended(const struct fiber *f) {
+    return f->state == FIBER_ENDED;
 }
 
-enum status __wrap_thread_start(struct thread *t, const char *name, enum status (*run)(void *),
-                                void *arg) {
-    t->run = run;
-    t->arg = arg;
-    t->cause.status = OK;
-    atomic_store(&t->ended, false);
-    struct fiber *f = fiber_start(process_now(), name, thread_main, t);
-    t->id = (pthread_t)(f - sim.fiber);
-    t->started = true;
-    return OK;
-}
-
-enum status __wrap_thread_join(struct thread *t) {
-    if (!t->started) {
-        return OK;
-    }
-    struct fiber *f = &sim.fiber[t->id];
-    while (f->state != FIBER_ENDED) {
-        fiber_wait(f, NEVER);
-    }
+void fiber_release(struct fiber *f) {
     f->state = FIBER_FREE;
-    t->started = false;
-    return cause_again(&t->cause);
-}
-
-void __wrap_thread_leave(struct thread *t) {
-    t->started = false;
-}
-
-struct timespec __wrap_thread_cond_until(uint64_t timeout_ms) {
-    const uint64_t ns = sim.now_ns + timeout_ms * 1000000u;
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
-                             .tv_nsec = (long)(ns % 1000000000u)};
-}
-
-int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m) {
-    pthread_mutex_unlock(m);
-    fiber_wait(c, NEVER);
-    pthread_mutex_lock(m);
-    return 0;
-}
-
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t) {
-    pthread_mutex_unlock(m);
-    const bool woken = fiber_wait(c, (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec);
-    pthread_mutex_lock(m);
-    return woken ? 0 : ETIMEDOUT;
-}
-
-int __wrap_pthread_cond_signal(pthread_cond_t *c) {
-    fiber_wake(c);
-    return 0;
-}
-
-int __wrap_pthread_cond_broadcast(pthread_cond_t *c) {
-    fiber_wake(c);
-    return 0;
-}
-
-/* --- memory of processes ---------------------------------------------------------------------- */
-
-void *__real_aligned_alloc(size_t align, size_t bytes);
-void __real_free(void *p);
-void *__wrap_aligned_alloc(size_t align, size_t bytes);
-void __wrap_free(void *p);
-
-/* A block has its class in the 64 bytes before it. */
-void *__wrap_aligned_alloc(size_t align, size_t bytes) {
-    const uint32_t process = process_now();
-    if (process == 0) {
-        return __real_aligned_alloc(align, bytes);
-    }
-    const size_t need = bytes + ARENA_ALIGN;
-    const uint32_t class = need <= 128 ? 7 : 64 - (uint32_t)__builtin_clzll(need - 1);
-    void **head = &sim.process[process].free[class];
-    uint8_t *block = *head;
-    if (block != NULL) {
-        memcpy(head, block + ARENA_ALIGN, sizeof *head);
-    } else {
-        const size_t size = (size_t)1 << class;
-        if (sim.process[process].used + size > ARENA_BYTES) {
-            return NULL;
-        }
-        block = arenas + process * ARENA_BYTES + sim.process[process].used;
-        sim.process[process].used += size;
-    }
-    *block = (uint8_t) class;
-    return block + ARENA_ALIGN;
-}
-
-void __wrap_free(void *p) {
-    uint8_t *at = p;
-    if (at == NULL || at < arenas || at >= arenas + ARENA_BYTES * PROCESSES_MAX) {
-        __real_free(p);
-        return;
-    }
-    uint8_t *block = at - ARENA_ALIGN;
-    void **head = &sim.process[(size_t)(at - arenas) / ARENA_BYTES].free[*block];
-    memcpy(at, head, sizeof *head);
-    *head = block;
-}
-
-/* --- what else tells one process from another ------------------------------------------------- */
-
-int __wrap_getpid(void);
-void __wrap_usage_of_process(struct usage *u);
-
-int __wrap_getpid(void) {
-    return 1000 + (int)process_now();
-}
-
-void __wrap_usage_of_process(struct usage *u) {
-    *u = (struct usage){0};
 }

@@ -58,5 +58,10 @@ bool fibers_step(uint64_t *next_ns);
 void sim_clock_set(uint64_t ns); /* not back */
 /* Who waits, for reports: a line each, to standard error. */
 void fibers_describe(void);
-/* The first fiber that waits for ever, except one that `may` allows by its name; NULL: none. */
 const char *fiber_name(const struct fiber *f);
+
+/* For stand_ins.c. */
+bool fiber_ended(const struct fiber *f);
+void fiber_release(struct fiber *f); /* it has ended, and nobody will ask for it */
+void arenas_begin(void);
+void arena_clear(uint32_t process);

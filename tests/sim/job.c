@@ -83,7 +83,7 @@ int __wrap_stop_count(void) {
 static enum status run_coord(struct child *c) {
     const struct coord_options o = {.listen = COORD_ENDPOINT,
                                     .data = &data_list,
-                                    .eval = &no_list,
+                                    .eval = job.shape->evaluates ? &data_list : &no_list,
                                     .out_dir = JOB_OUT,
                                     .config = &job.shape->config,
                                     .servers = job.shape->servers,

@@ -11,11 +11,12 @@
 #define PROCESS_LAUNCHER 1u
 #define PROCESS_CHILD    2u /* the first child's; child 0 is the coordinator */
 #define JOB_OUT          "/run"
-#define JOB_IMPRESSIONS  48u
+#define JOB_IMPRESSIONS  36u
 #define JOB_USERS        6u
 
 struct job_shape { /* follows from the seed */
     uint32_t servers, partitions, workers, trainers;
+    bool evaluates; /* on its own training data */
     char text[256];
     struct config config;
 };

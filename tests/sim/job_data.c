@@ -80,6 +80,26 @@ struct disk *job_new_disk(void) {
     return d;
 }
 
+/* --- configuration ---------------------------------------------------------------------------- */
+
+enum status __real_config_parse(struct config *c, const char *name, const char *text);
+enum status __wrap_config_parse(struct config *c, const char *name, const char *text);
+
+/* All roles of a job parse the same whole text, so the result of the last one is kept. */
+enum status __wrap_config_parse(struct config *c, const char *name, const char *text) {
+    static struct config kept;
+    static char *kept_text;
+    if (kept_text != NULL && strcmp(kept_text, text) == 0) {
+        *c = kept;
+        return OK;
+    }
+    TRY(__real_config_parse(c, name, text));
+    free(kept_text);
+    kept_text = strdup(text);
+    kept = *c;
+    return OK;
+}
+
 /* --- shapes ----------------------------------------------------------------------------------- */
 
 static void set(struct job_shape *s, const char *key, const char *value) {
@@ -109,16 +129,19 @@ void job_shape_draw(struct job_shape *s) {
         {"net.lease_ms", "150"},
         {"net.stall_ms", "4000"},
         {"net.message_bytes_max", "65536"},
+        {"server.copy_bytes", "65536"},
     };
     static const char *const consistencies[] = {"async", "async", "sync", "hybrid"};
     const char *consistency = consistencies[sim_below(4)];
     const uint64_t batch = 3 + sim_below(4), window = sim_below(2) * (8 + sim_below(40));
-    const uint64_t every = sim_below(4) * 8, keep = 1 + sim_below(2), epochs = 1 + sim_below(2);
+    const uint64_t every = sim_below(4) * 8, keep = 1 + sim_below(2);
+    const uint64_t epochs = 1 + (sim_below(4) == 0);
     const bool deterministic = sim_below(8) == 0;
     *s = (struct job_shape){.servers = 1 + (uint32_t)sim_below(2),
-                            .partitions = 1 + (uint32_t)sim_below(2),
+                            .partitions = 1 + (sim_below(4) == 0),
                             .workers = 1 + (uint32_t)sim_below(3),
-                            .trainers = 1 + (uint32_t)sim_below(2)};
+                            .trainers = 1 + (sim_below(4) == 0),
+                            .evaluates = sim_below(6) == 0};
     config_default(&s->config);
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         set(s, fixed[i][0], fixed[i][1]);
@@ -132,14 +155,15 @@ void job_shape_draw(struct job_shape *s) {
     set_number(s, "checkpoint.every_impressions", every);
     set_number(s, "checkpoint.keep", keep);
     set_number(s, "server.ticket_ms", sim_below(4) == 0 ? 1 : 60000);
+    set_number(s, "eval.every_impressions", s->evaluates ? sim_below(3) * 15 : 0);
     set(s, "train.deterministic", deterministic ? "true" : "false");
     snprintf(s->text, sizeof s->text,
              "%u servers x %u, %u workers x %u, %s%s, batch %llu, window %llu, %llu epochs, "
-             "a cut every %llu, keep %llu",
+             "a cut every %llu, keep %llu%s",
              s->servers, s->partitions, s->workers, s->trainers,
              deterministic ? "deterministic " : "", consistency, (unsigned long long)batch,
              (unsigned long long)window, (unsigned long long)epochs, (unsigned long long)every,
-             (unsigned long long)keep);
+             (unsigned long long)keep, s->evaluates ? ", evaluated" : "");
 }
 
 /* --- the oracle ------------------------------------------------------------------------------- */

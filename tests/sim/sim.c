@@ -159,6 +159,8 @@ static void count_seed(struct totals *t, uint64_t seed, const struct outcome *o)
 /* Seeds in a process of their own: what killed processes leak ends with it. */
 static void run_some(struct totals *t, uint64_t from, uint64_t count, enum planted bug,
                      bool quick) {
+    tally = (struct tally){0};
+    memset(&coverage, 0, sizeof coverage);
     for (uint64_t seed = from; seed < from + count; seed++) {
         const struct outcome o = run_seed(seed, MASK_ALL, bug);
         count_seed(t, seed, &o);
