@@ -61,7 +61,7 @@ static void resize(uint32_t node, size_t bytes) {
 static int call_open(const char *path, int flags, mode_t mode) {
     struct place p;
     (void)mode;
-    if (!place_find(path, true, &p) || disk_troubled("open")) {
+    if (!place_find(path, true, &p) || disk_troubled((flags & O_CREAT) != 0 ? "create" : "open")) {
         return -1;
     }
     if (p.node == NODE_NONE && (flags & O_CREAT) == 0) {

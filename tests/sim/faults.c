@@ -53,7 +53,7 @@ static bool in_force(const struct fault *f) {
 
 static bool writes(const char *call) {
     return strcmp(call, "write") == 0 || strcmp(call, "fsync") == 0 || strcmp(call, "mkdir") == 0 ||
-           strcmp(call, "rename") == 0 || strcmp(call, "open") == 0;
+           strcmp(call, "rename") == 0 || strcmp(call, "create") == 0;
 }
 
 /* Every call to the disk may be interrupted, or be the last one of its process. */

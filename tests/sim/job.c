@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/entropy.h"
 #include "common/base/log.h"
 #include "common/net/transport.h"
@@ -14,6 +15,7 @@
 #include "ps/server.h"
 #include "tools/run/supervisor.h"
 #include "tools/common/tools.h"
+#include "worker/model/model.h"
 #include "worker/worker.h"
 
 #define COORD_ENDPOINT "ipc:///s/coord"
@@ -21,6 +23,7 @@
 #define EVENTS_MAX     64
 #define LAUNCHES_MAX   20
 #define LAUNCH_WAIT_MS 30
+#define TRAIN_MS       12
 /* Whether the coordinator takes back a server that was started again, and goes on itself. */
 #define JOB_SERVERS_COME_BACK      false
 #define JOB_COORDINATOR_COMES_BACK false
@@ -124,6 +127,21 @@ static void role_main(void *arg) {
         c->ending.code = 128 + c->stop;
     }
     c->ended = true;
+}
+
+/* Computing a batch takes some time. */
+enum status __real_model_train(struct model *m, const struct batch *b, const float *const *rows,
+                               const float *dense, float *logit_a, float *logit_b,
+                               float *const *drows, float *ddense, struct loss_sums *sums);
+enum status __wrap_model_train(struct model *m, const struct batch *b, const float *const *rows,
+                               const float *dense, float *logit_a, float *logit_b,
+                               float *const *drows, float *ddense, struct loss_sums *sums);
+
+enum status __wrap_model_train(struct model *m, const struct batch *b, const float *const *rows,
+                               const float *dense, float *logit_a, float *logit_b,
+                               float *const *drows, float *ddense, struct loss_sums *sums) {
+    clock_sleep_ms(sim_below(TRAIN_MS));
+    return __real_model_train(m, b, rows, dense, logit_a, logit_b, drows, ddense, sums);
 }
 
 static void put_event(const struct event *e) {

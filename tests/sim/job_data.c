@@ -116,6 +116,7 @@ static void set_number(struct job_shape *s, const char *key, uint64_t value) {
 
 void job_shape_draw(struct job_shape *s) {
     static const char *const fixed[][2] = {
+        {"model.name", "count"},
         {"model.tower", "1"},
         {"table.dim", "1"},
         {"table.init_scale", "0"},
