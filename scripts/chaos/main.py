@@ -2,6 +2,7 @@
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -134,7 +135,7 @@ def main():
             trial.perform()
         except Failed as e:
             failure = str(e)
-        except (OSError, AssertionError, SystemExit):
+        except (OSError, AssertionError, SystemExit, subprocess.SubprocessError):
             failure = traceback.format_exc()
         report.take(trial, failure, time.monotonic() - began)
     report.end(program)

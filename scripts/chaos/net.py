@@ -49,9 +49,10 @@ class NetTrial(Trial):
             words += ["--set", s]
         words += ["--resume"] if resume else []
         for p in self.proxies:
-            p.close()
-        self.proxies = [Proxy(("127.0.0.2", self.port + k), ("127.0.0.1", self.port + k))
-                        for k in range(1 + self.shape.servers * self.threads)]
+            p.calm()
+        self.troubles = [t for t in self.troubles if not t.begun]
+        for k in range(1 + self.shape.servers * self.threads - len(self.proxies)):
+            self.proxies.append(Proxy(("127.0.0.2", self.port + k), ("127.0.0.1", self.port + k)))
         env = dict(os.environ, TMPDIR=os.path.join(self.dir, "tmp"))
         with open(os.path.join(self.dir, "out"), "a") as out:
             self.job = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
@@ -109,7 +110,7 @@ class CutTrial(Trial):
         self.troubles = [Trouble(self.rng, ["cut", "cut one way", "flap", "loss 1", "loss 5", "loss 20"])
                          for _ in range(self.rng.randrange(1, 3))]
         self.net = "chaos%d" % os.getpid()
-        self.hosts = ["a", "b", "c"]
+        self.hosts = ["one", "two", "three"]
         self.shape.servers, self.shape.workers = 1 + self.seed % 2, 2
         self.port = 27000 + self.seed * 16 % 5000
         self.longest = 200
@@ -136,7 +137,7 @@ class CutTrial(Trial):
                 f.write("%s slots=%d addr=10.214.0.%d\n" % (h, 1 if k == 0 else 4, k + 1))
         ssh = os.path.join(self.dir, "ssh")
         with open(ssh, "w") as f:
-            f.write("#!/bin/sh\nhost=$1\nfor last in \"$@\"; do :; done\n"
+            f.write("#!/bin/sh\nfor word in \"$@\"; do host=$last; last=$word; done\n"
                     "exec ip netns exec %s\"$host\" sh -c \"$last\"\n" % self.net)
         os.chmod(ssh, 0o755)
 
@@ -148,8 +149,8 @@ class CutTrial(Trial):
         """One rule, or none, for what comes into a host (not from itself)."""
         text = "flush ruleset\n"
         if rule:
-            text += "table ip t { chain c { type filter hook input priority 0; iifname \"eth0\" %s }\n" % rule["in"]
-            text += "chain o { type filter hook output priority 0; oifname \"eth0\" %s } }\n" % rule["out"]
+            text += "table ip t { chain c { type filter hook input priority 0; iifname \"eth0\" %s; };\n" % rule["in"]
+            text += "chain o { type filter hook output priority 0; oifname \"eth0\" %s; }; }\n" % rule["out"]
         subprocess.run(["ip", "netns", "exec", self.net + host, "nft", "-f", "-"], input=text, text=True, check=True,
                        stdout=subprocess.DEVNULL)
 
@@ -201,7 +202,7 @@ def no_cuts():
     name = "chaos%dx" % os.getpid()
     if subprocess.run(["ip", "netns", "add", name], stderr=subprocess.DEVNULL).returncode != 0:
         return "no network namespaces"
-    rules = "table ip t { chain c { type filter hook input priority 0; numgen random mod 100 < 1 drop } }\n"
+    rules = "table ip t { chain c { type filter hook input priority 0; numgen random mod 100 < 1 drop; }; }\n"
     works = subprocess.run(["ip", "netns", "exec", name, "nft", "-f", "-"], input=rules, text=True, stderr=subprocess.DEVNULL)
     subprocess.run(["ip", "netns", "delete", name])
     return "" if works.returncode == 0 else "nft does not work in a namespace here"

@@ -35,6 +35,7 @@ class Trial:
         self.said = []       # what was done, for people
         self.kills = {}      # role: signals and faults that reached one
         self.hit = []        # (role, what) of this attempt
+        self.job = None
         self.resumed = 0
         self.fired = set()
         self.longest = LONGEST_S
@@ -184,8 +185,8 @@ class Trial:
 
     def perform(self):
         """Raises Failed. Keeps the directory then, else removes it."""
-        self.prepare()
         try:
+            self.prepare()
             for attempt in range(ATTEMPTS):
                 self.start(attempt > 0)
                 if self.ended(self.attend()):
@@ -202,7 +203,8 @@ class Trial:
                 raise Failed("left over: %s" % os.listdir(os.path.join(self.dir, "tmp")))
         finally:
             self.clean_up()
-            if self.job.poll() is None:
+            if self.job is not None and self.job.poll() is None:
                 self.job.kill()
-            self.job.wait()
+            if self.job is not None:
+                self.job.wait()
         shutil.rmtree(self.dir)
