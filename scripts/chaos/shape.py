@@ -79,6 +79,9 @@ def events_of(kind, rng):
     elif kind == "launcher":
         out = [Event(rng.uniform(0, 3), rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))]
         out[0].role = "launcher"
+    elif kind == "fault" and rng.random() < 0.6:  # many points are passed in a recovery only
+        out = [Event(rng.uniform(0, 2), signal.SIGKILL)]
+        out[0].role = rng.choice(["ps", "ps", "coord", "worker"])
     for e in out:
         e.pick = rng.random()
     return sorted(out, key=lambda e: e.at)
@@ -90,11 +93,11 @@ def faults_of(kind, rng, points):
         return ""
     rooms = sorted({p.split(".")[0] for p in points})
     out = []
-    for _ in range(rng.randrange(1, 5)):
+    for _ in range(rng.randrange(2, 7)):
         room = rng.choice(rooms)
         name = rng.choice([p for p in points if p.split(".")[0] == room])
-        nth = rng.choice([1, 1, rng.randrange(1, 4), int(10 ** rng.uniform(0, 2.7))])
-        out.append("%s:%d%s" % (name, nth, rng.choice(["", "", "", "", ":stop", ":term"])))
+        nth = rng.choice([1, 1, 1, rng.randrange(1, 4), int(10 ** rng.uniform(0, 2.5))])
+        out.append("%s:%d%s" % (name, nth, rng.choice([""] * 9 + [":stop", ":stop", ":term"])))
     return ",".join(out)
 
 

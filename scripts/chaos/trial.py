@@ -1,5 +1,6 @@
 """trial.py - one job under faults: starts it, does what was drawn, starts it again with --resume where it is allowed to
 fail, and holds the result against the oracle."""
+import json
 import os
 import shutil
 import signal
@@ -86,7 +87,7 @@ class Trial:
         if event.role == "launcher":
             pid, role = self.job.pid, ("launcher", 0)
         else:
-            there = sorted(self.look().items())
+            there = sorted(x for x in self.look().items() if event.role in (None, x[0][0]))
             if not there:
                 return False
             role, pid = there[int(event.pick * len(there))]
@@ -161,14 +162,23 @@ class Trial:
             deaths[role] = deaths.get(role, 0) + (not stop)
         return self.program.restarts_bounded and deaths.get("worker", 0) > 3
 
+    def status(self):
+        try:
+            with open(os.path.join(self.run, "summary.json")) as f:
+                return json.load(f)["status"]
+        except (OSError, ValueError, KeyError):
+            return ""
+
     def ended(self, code):
         """Judges the end of an attempt. True: the job is complete."""
         left = wait_gone(self.dir, GONE_S if code < 0 else 5)
         if left:
             raise Failed("still there %s: %s" % ("after the launcher's death" if code < 0 else "after the end",
                                                  ["%d %s" % (p, " ".join(w[:2])) for p, w in left.items()]))
-        if code == 0:
+        if code == 0 and self.status() == "complete":
             return True
+        if code == 0 and not self.may_fail():
+            raise Failed("exit code 0, and the job is %s" % (self.status() or "not summed up"))
         if not self.hit:
             raise Failed("exit code %d, and nothing had been done to it" % code)
         if not self.may_fail():

@@ -32,7 +32,7 @@ class Program:
         options = run([self.esmm, "train", "--help"])
         self.points = run([self.esmm, "faults"]).split()
         self.survives = {"worker"}
-        if "`recovery.server`" in config:
+        if "`recovery.wait_seconds`" in config:
             self.survives |= {"ps", "worker deterministic"}
         if any(p.startswith("coord.journal.") for p in self.points):
             self.survives.add("coord")
