@@ -92,10 +92,11 @@ def faults_of(kind, rng, points):
     if kind != "fault":
         return ""
     rooms = sorted({p.split(".")[0] for p in points})
+    often = [p for p in points if set(p.split(".")) & {"push", "pull", "batch", "lease", "request", "beat"}]
     out = []
     for _ in range(rng.randrange(2, 7)):
         room = rng.choice(rooms)
-        name = rng.choice([p for p in points if p.split(".")[0] == room])
+        name = rng.choice([p for p in points if p.split(".")[0] == room] if rng.random() < 0.6 else often)
         nth = rng.choice([1, 1, 1, rng.randrange(1, 4), int(10 ** rng.uniform(0, 2.5))])
         out.append("%s:%d%s" % (name, nth, rng.choice([""] * 9 + [":stop", ":stop", ":term"])))
     return ",".join(out)
