@@ -9,7 +9,7 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True
-from oracle import Oracle, read_export  # noqa: E402
+from oracle import Bytes, Oracle, read_export  # noqa: E402
 from shape import KINDS, NET_KINDS  # noqa: E402
 from trial import Failed, Trial  # noqa: E402
 from world import COUNT, Program, make_data, run  # noqa: E402
@@ -44,7 +44,7 @@ def make_oracle(program, data, work, impressions):
         words += ["--set", s]
     run(words)
     arrays, manifest = read_export(program, out, os.path.join(work, "one.npy"))
-    oracle = Oracle(arrays, impressions)
+    oracle = Oracle(arrays, impressions, Bytes(program, data, work))
     wrong = oracle.truth() + oracle.check(arrays, manifest, 1)
     if wrong:
         sys.exit("chaos: the oracle itself is wrong: %s" % "; ".join(wrong))

@@ -38,8 +38,41 @@ def read_export(program, run_dir, to):
     return arrays, manifest
 
 
+def dump(program, run_dir, to):
+    """{path: bytes} of the whole state, without the configuration: timing and servers are not the same."""
+    shutil.rmtree(to, ignore_errors=True)
+    run([program.esmm, "export", run_dir, "--format", "dump", "--out", to])
+    files = {}
+    for folder, _, names in os.walk(to):
+        for name in sorted(set(names) - {"config.ini"}):
+            path = os.path.join(folder, name)
+            with open(path, "rb") as f:
+                files[os.path.relpath(path, to)] = f.read()
+    shutil.rmtree(to)
+    return files
+
+
+class Bytes:
+    """What deterministic jobs come to that nobody disturbs."""
+
+    def __init__(self, program, data, work):
+        self.program, self.data, self.work, self.known = program, data, work, {}
+
+    def check(self, shape, run_dir, to):
+        key = " ".join(shape.undisturbed())
+        if key not in self.known:
+            out = os.path.join(self.work, "undisturbed")
+            run([self.program.esmm, "train", "--data", self.data, "--out", out] + shape.undisturbed())
+            self.known[key] = dump(self.program, out, out + ".dump")
+            shutil.rmtree(out)
+        want, got = self.known[key], dump(self.program, run_dir, to)
+        other = sorted(n for n in set(want) | set(got) if want.get(n) != got.get(n))
+        return ["other bytes than undisturbed: %s" % " ".join(other)] if other else []
+
+
 class Oracle:
-    def __init__(self, arrays, impressions):
+    def __init__(self, arrays, impressions, undisturbed=None):
+        self.bytes = undisturbed
         self.one = arrays
         self.impressions = impressions
 

@@ -3,7 +3,7 @@ run again by naming them."""
 import random
 import signal
 
-from world import COUNT, PROMPT
+from world import COUNT, PROMPT, REAL
 
 # Passes over the log so that a job takes some seconds, by how much of it waits.
 EPOCHS = {"async": 24, "hybrid": 12, "sync": 12, "deterministic": 10}
@@ -21,7 +21,8 @@ class Shape:
         self.mode = rng.choice(["async", "async", "async", "sync", "hybrid", "deterministic"])
         self.epochs = max(2, round(EPOCHS[self.mode] * epochs_factor))
         self.log = program.push_log and rng.random() < 0.5
-        self.sets = list(COUNT) + list(PROMPT)
+        self.real = self.mode == "deterministic" and rng.random() < 0.7  # a net, held against other bytes
+        self.sets = list(REAL if self.real else COUNT) + list(PROMPT)
         if self.mode in ("sync", "hybrid"):
             self.sets.append("train.consistency=" + self.mode)
         self.sets.append("server.threads=%d" % rng.choice([1, 1, 2]))
@@ -45,9 +46,15 @@ class Shape:
             out += ["--set", s]
         return out
 
+    def undisturbed(self):
+        """Options of the job that a deterministic one must equal byte by byte; they are its name, too."""
+        kept = ("model.", "table.", "train.window", "train.share_bags", "train.batch")
+        return ["--deterministic", "--epochs", str(self.epochs), "--servers", "1", "--workers", "1"] + [
+            w for s in self.sets if s.startswith(kept) for w in ("--set", s)]
+
     def text(self):
-        return "%d servers, %d workers x %d, %s, %d epochs%s%s" % (
-            self.servers, self.workers, self.threads, self.mode, self.epochs, ", push log" if self.log else "",
+        return "%d servers, %d workers x %d, %s%s, %d epochs%s%s" % (
+            self.servers, self.workers, self.threads, self.mode, " net" if self.real else "", self.epochs, ", push log" if self.log else "",
             ", eval" if self.evaluates else "")
 
 

@@ -204,8 +204,11 @@ class Trial:
                 self.resumed += 1
             else:
                 raise Failed("not complete after %d attempts" % ATTEMPTS)
-            arrays, manifest = read_export(self.program, self.run, os.path.join(self.dir, "export"))
-            wrong = self.oracle.check(arrays, manifest, self.shape.epochs)
+            export = os.path.join(self.dir, "export")
+            if self.shape.real:
+                wrong = self.oracle.bytes.check(self.shape, self.run, export)
+            else:
+                wrong = self.oracle.check(*read_export(self.program, self.run, export), self.shape.epochs)
             if wrong:
                 raise Failed("; ".join(wrong))
             clean = not self.resumed and not any(n == "launcher" for n in self.kills)

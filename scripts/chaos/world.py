@@ -9,6 +9,8 @@ import time
 # What makes parameters exact counts (docs/models.md, "count"), and timing that finds the dead soon.
 COUNT = ["model.name=count", "model.tower=1", "table.dim=1", "table.init_scale=0", "table.optimizer=sgd",
          "table.lr=1", "dense.optimizer=sgd", "dense.lr=1"]
+# A net with everything that a deterministic job must repeat.
+REAL = ["model.tower=16,8", "model.dropout=0.25", "table.dim=4"]
 PROMPT = ["net.heartbeat_ms=100", "net.request_ms=500", "net.lease_ms=2000", "net.give_up_ms=4000",
           "net.stall_ms=40000"]
 ROLES = ("coord", "ps", "worker")
