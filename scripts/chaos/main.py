@@ -16,7 +16,7 @@ from world import COUNT, Program, make_data, run  # noqa: E402
 
 EPILOG = """Each trial draws a job (servers, workers, mode, checkpoints) and faults, and has a seed of its own: --seed plus its
 number. Kinds: kill (-9, at random times), pair (two at once), again (more while the job recovers), fault (named points,
-`esmm faults`), stop (STOP, later CONT), term, launcher (KILL, TERM, INT), net (a proxy that cuts, resets and splits), cut
+`esmm faults`), twice (points of a recovery, after a kill), stop (STOP, later CONT), term, launcher (KILL, TERM, INT), net (a proxy that cuts, resets and splits), cut
 (namespaces, packets dropped). A job that suffers more than the program promises to survive may fail and is then resumed;
 in every case each impression must have been counted exactly once an epoch. A trial that fails keeps its directory."""
 

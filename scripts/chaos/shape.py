@@ -7,7 +7,9 @@ from world import COUNT, PROMPT, REAL
 
 # Passes over the log so that a job takes some seconds, by how much of it waits.
 EPOCHS = {"async": 24, "hybrid": 12, "sync": 12, "deterministic": 10}
-KINDS = ["kill", "pair", "again", "fault", "stop", "term", "launcher"]
+KINDS = ["kill", "pair", "again", "fault", "twice", "stop", "term", "launcher"]
+RECOVERY = {"rollback", "restore", "leave", "hello", "welcome", "journal", "replay", "log", "spawn", "thread", "begin", "setup",
+            "plan", "lost"}
 NET_KINDS = ["net", "cut"]
 
 
@@ -65,6 +67,7 @@ class Event:
     def __init__(self, at, number, early=False, away=0.0, after_death=False):
         self.at, self.number, self.early, self.away, self.after_death = at, number, early, away, after_death
         self.pick = 0.0    # which of the roles that run: a fraction
+        self.lasting = False  # of those alone whose death the program promises to survive
         self.role = None   # or a kind of role
 
 
@@ -86,16 +89,20 @@ def events_of(kind, rng):
     elif kind == "launcher":
         out = [Event(rng.uniform(0, 3), rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))]
         out[0].role = "launcher"
-    elif kind == "fault" and rng.random() < 0.6:  # many points are passed in a recovery only
+    elif kind == "twice" or (kind == "fault" and rng.random() < 0.5):  # many points are passed in a recovery only
         out = [Event(rng.uniform(0, 2), signal.SIGKILL)]
         out[0].role = rng.choice(["ps", "ps", "coord", "worker"])
     for e in out:
+        e.lasting = rng.random() < 0.7
         e.pick = rng.random()
     return sorted(out, key=lambda e: e.at)
 
 
 def faults_of(kind, rng, points):
     """ESMM_FAULT of a trial. Names are drawn evenly over the roles: some have many points."""
+    if kind == "twice":  # a second death, perhaps a third, while the job recovers from the first
+        some = [p for p in points if set(p.split(".")) & RECOVERY and not p.startswith("launch.")]
+        return ",".join("%s:%d" % (p, rng.randrange(1, 4)) for p in rng.sample(some, 3))
     if kind != "fault":
         return ""
     rooms = sorted({p.split(".")[0] for p in points})

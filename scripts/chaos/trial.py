@@ -87,7 +87,8 @@ class Trial:
         if event.role == "launcher":
             pid, role = self.job.pid, ("launcher", 0)
         else:
-            there = sorted(x for x in self.look().items() if event.role in (None, x[0][0]))
+            there = sorted(x for x in self.look().items() if event.role == x[0][0] or
+                           (event.role is None and (not event.lasting or x[0][0] in self.program.survives)))
             if not there:
                 return False
             role, pid = there[int(event.pick * len(there))]
