@@ -25,6 +25,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
+#include "common/fault/fault.h"
 #include "state.h"
 
 #define TURN_MS              10
@@ -111,6 +112,7 @@ static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms
 static enum status watch_workers(struct coord *c, uint64_t now_ms) {
     struct member *lost;
     while ((lost = membership_next_lost(&c->members, now_ms)) != NULL) {
+        FAULT("coord.worker.lost");
         worker_lost(c, lost, now_ms);
         drop_worker(c, lost, now_ms);
     }
@@ -134,6 +136,7 @@ static enum status coord_watch(struct coord *c, uint64_t now_ms) {
     const struct member *lost;
     while ((lost = membership_next_lost_server(&c->members, now_ms, c->config->give_up_ms)) !=
            NULL) {
+        FAULT("coord.server.lost");
         server_lost(c, lost, now_ms);
     }
     TRY(watch_workers(c, now_ms));
@@ -143,6 +146,7 @@ static enum status coord_watch(struct coord *c, uint64_t now_ms) {
 /* --- phases ----------------------------------------------------------------------------------- */
 
 static void end_training(struct coord *c, uint64_t now_ms) {
+    FAULT("coord.train.end");
     c->ended_ms = now_ms;
     c->last_epoch = true;
     checkpoints_final(c);
@@ -157,6 +161,7 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
         checkpoints_mark(c);
         if (!leases_phase_complete(&c->leases) || !stream_plan_over(c)) {
             *any = true;
+            FAULT("coord.phase.train");
             c->phase = PHASE_TRAIN;
             progress_epoch(&c->progress, epoch);
             log_info("epoch %u of %u", epoch + 1, c->plan.epochs);
@@ -167,6 +172,7 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
 }
 
 static void wait_for_save(struct coord *c) {
+    FAULT("coord.phase.save");
     leases_finish(&c->leases);
     c->phase = PHASE_SAVE;
 }
@@ -200,6 +206,7 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
     bool any = false;
     uint32_t epoch;
     if (c->progress.began_ms == 0) {
+        FAULT("coord.train.begin");
         progress_begin(&c->progress, now_ms);
         say_begin(c);
     } else {
@@ -299,6 +306,7 @@ static enum status score_step(struct coord *c, uint64_t now_ms) {
         return OK;
     }
     if (eval_job_complete(&c->eval_job)) {
+        FAULT("coord.phase.compute");
         c->phase = PHASE_COMPUTE;
         return eval_job_compute(&c->eval_job);
     }
@@ -339,6 +347,7 @@ static enum status phase_step(struct coord *c, uint64_t now_ms) {
             return fail(ERR_CORRUPT, "%s", c->stream.damage);
         }
         if (c->checkpoints.final_done) {
+            FAULT("coord.phase.stop");
             c->phase = PHASE_STOP;
         }
         return OK;
@@ -381,12 +390,14 @@ static enum status coord_turn(struct coord *c) {
 static void last_words(struct coord *c) {
     c->phase = PHASE_STOP;
     leases_finish(&c->leases);
+    FAULT("coord.stop.tell");
     uint64_t deadline_ms = clock_mono_ms() + 1000 + 3ull * c->config->heartbeat_ms;
     while (!membership_all_told(&c->members) && clock_left_ms(deadline_ms) > 0) {
         if (coord_hear(c, TURN_MS) != OK) {
             return;
         }
     }
+    FAULT("coord.stop.told");
     deadline_ms = clock_mono_ms() + LAST_FIGURES_BEATS * c->config->heartbeat_ms;
     while (!c->failed && !membership_servers_said_last(&c->members) &&
            clock_left_ms(deadline_ms) > 0 && coord_hear(c, TURN_MS) == OK) {

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/net/scores.h"
 #include "state.h"
 
@@ -77,6 +78,7 @@ void drop_worker(struct coord *c, const struct member *worker, uint64_t now_ms) 
 static void requests_welcome(struct coord *c, const struct port_message *m, bool ready) {
     struct wire_msg msg = {.type = WIRE_WELCOME};
     struct wire_welcome *w = &msg.u.welcome;
+    FAULT("coord.welcome.send");
     w->job = c->job;
     w->ready = ready;
     w->partitions = c->job_plan.partitions;
@@ -121,6 +123,7 @@ static void server_replaced(struct coord *c, const struct member *old, uint64_t 
 /* A member that is welcome is new, or says hello again after a rollback. */
 static void hello_taken(struct coord *c, const struct wire_hello *hello, const struct member *old,
                         bool fresh, uint64_t now_ms) {
+    FAULT("coord.hello.fresh");
     if (fresh) {
         log_limited(&c->limited[LIMITED_JOINED], LOG_INFO, "%s %u: host %s, pid %u, %u threads",
                     hello->role == ROLE_SERVER ? "server" : "worker", hello->index, hello->host,
@@ -214,6 +217,7 @@ static enum status worker_beat(struct coord *c, const struct port_message *m,
 static void requests_order(struct coord *c, const struct member *member, struct wire_command *out) {
     uint32_t first, count;
     if (c->phase == PHASE_STOP) {
+        FAULT("coord.order.stop");
         out->order = ORDER_STOP;
         out->failed = c->failed;
         snprintf(out->text, sizeof out->text, "%s", c->cause);
@@ -224,6 +228,7 @@ static void requests_order(struct coord *c, const struct member *member, struct 
     }
     membership_partition_range(&c->members, member->index, &first, &count);
     if (cut_wants(&c->checkpoints.cut, first, count)) {
+        FAULT("coord.order.cut");
         out->order = ORDER_CUT;
         out->cut = c->checkpoints.cut.number;
         out->cut_id = c->checkpoints.cut.id;
@@ -244,8 +249,10 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
     member->peer_bytes = m->peer_bytes;
     member->said_last = member->told_stop;
     if (member->role == ROLE_SERVER) {
+        FAULT("coord.beat.server");
         server_beat(c, m, beat);
     } else {
+        FAULT("coord.beat.worker");
         TRY(worker_beat(c, m, beat, now_ms));
     }
     struct wire_msg msg = {.type = WIRE_COMMAND};
@@ -318,7 +325,9 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
     if (a->id != m->msg.id || a->incarnation != ask->incarnation) {
         struct wire_lease lease;
         if (ask->returns) {
+            FAULT("coord.lease.return");
             TRY(leases_return(&c->leases, ask));
+            FAULT("coord.lease.returned");
         }
         bool hold = checkpoints_holds(c) || evaluations_hold(c) || c->phase == PHASE_GATHER ||
                     c->phase == PHASE_STOP || (c->stopped && c->phase == PHASE_TRAIN);
@@ -326,10 +335,12 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
                        &c->scratch));
         TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));
         lease_granted(c, &lease, ask->index, now_ms);
+        FAULT("coord.lease.grant");
     }
     struct wire_msg msg = {.type = WIRE_LEASE};
     msg.u.lease = a->lease;
     requests_reply(c, m, &msg, &a->bits);
+    FAULT("coord.lease.answered");
     return OK;
 }
 
@@ -340,6 +351,7 @@ static enum status on_clock_ask(struct coord *c, const struct port_message *m, u
         reply_stranger(c, m);
         return OK;
     }
+    FAULT("coord.clock.ask");
     memcpy(address.peer, m->peer, m->peer_bytes);
     enum status status =
         staleness_ask(&c->staleness, ask->index, ask->trainer, ask->clock, &address, now_ms);
@@ -355,6 +367,7 @@ void requests_answer_clocks(struct coord *c, uint64_t now_ms) {
     uint64_t dropped = c->staleness.dropped;
     while (staleness_next(&c->staleness, now_ms, &due)) {
         struct wire_msg msg = {.type = WIRE_CLOCK};
+        FAULT("coord.clock.answer");
         msg.u.clock.index = due.worker;
         msg.u.clock.trainer = due.trainer;
         msg.u.clock.incarnation = c->members.worker[due.worker].incarnation;
@@ -383,6 +396,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
         }
     }
     if (complete) {
+        FAULT("coord.scores.whole");
         leases_complete(&c->leases, s->shard);
         if (eval_job_unseen(&c->eval_job, c->data.schema.count, m->keys, m->keys_bytes) != OK) {
             log_limited(&c->limited[LIMITED_SCORES], LOG_WARN, "%s", fail_text());
@@ -395,6 +409,7 @@ static enum status on_scores(struct coord *c, const struct port_message *m) {
 
 static void on_part_done(struct coord *c, const struct port_message *m) {
     const struct wire_part_done *d = &m->msg.u.part_done;
+    FAULT("coord.part.take");
     cut_part(&c->checkpoints.cut, d, m->keys, m->keys_bytes, c->ranges.batches, c->ranges.count);
     struct wire_msg msg = {.type = WIRE_ACK};
     requests_reply(c, m, &msg, NULL);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include "admission.h"
 #include "common/base/log.h"
+#include "common/fault/fault.h"
 #include "eviction.h"
 #include "upkeep.h"
 
@@ -306,8 +307,11 @@ static enum status push_new(struct push *u, struct batch_name name, uint64_t fen
     struct partition *p = u->p;
     choices_clear(&p->choices);
     const enum status status = open_domains(p, name);
+    FAULT("ps.push.named");
     push_rows(u);
+    FAULT("ps.push.rows");
     push_dense(u);
+    FAULT("ps.push.dense");
     close_domains(p);
     upkeep_push(p);
     p->counts.pushes++;

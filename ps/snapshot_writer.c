@@ -16,6 +16,7 @@
 #include "common/checkpoint/part.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
+#include "common/fault/fault.h"
 
 #define QUEUE_LENGTH       65536u
 #define PUT_TIMEOUT_MS     1000u
@@ -48,6 +49,7 @@ static enum status write_dense(struct snapshot_job *job) {
 
 static enum status job_begin(struct snapshot_job *job) {
     TRY(container_create(&job->file, job->path, CONTAINER_CHECKPOINT_PART));
+    FAULT("ps.part.begin");
     TRY(container_put(&job->file, PART_META, 0, job->meta.data, job->meta.len, true));
     return write_dense(job);
 }
@@ -62,6 +64,7 @@ static enum status write_unit(struct snapshot_job *job, uint32_t unit, const voi
 
 static enum status write_chunk(struct snapshot_job *job, const struct snapshot_chunk *c) {
     bool written[CHUNK_SEGMENTS_MAX] = {false};
+    FAULT("ps.part.chunk");
     for (uint32_t i = 0; i < c->segment_count; i++) {
         const uint32_t unit = c->segment[i].unit;
         if (written[i]) {
@@ -93,6 +96,7 @@ static enum status job_finish(struct snapshot_job *job) {
         TRY(buf_put_u64(&job->gathered, job->written[u]));
         job->rows += u % 2 == 0 ? job->written[u] : 0;
     }
+    FAULT("ps.part.totals");
     TRY(buf_put_u64(&job->gathered, job->dense_floats));
     TRY(container_put(&job->file, PART_TOTALS, 0, job->gathered.data, job->gathered.len, false));
     return container_commit(&job->file, &job->file_bytes, &job->checksum);

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
+#include "common/fault/fault.h"
 #include "last_words.h"
 #include "tools/common/spawn.h"
 
@@ -379,6 +380,7 @@ static bool next_event(struct crew *c, struct event *e) {
             return true;
         }
         if (has_ended(child)) {
+            FAULT("launch.ended");
             end_streams(c, child);
             e->kind = EVENT_ENDED;
             e->ending = ending_of(child);
