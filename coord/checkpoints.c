@@ -24,7 +24,9 @@
  * have on average: the cut falls after the range that completes them. Which ranges those are is the
  * epoch's order with one worker and in deterministic jobs, else the order of the grants.
  *
- * If a cut fails, only that checkpoint is lost, unless it was the final one: then the job fails.
+ * If a cut fails, only that checkpoint is lost: it is counted, what was written of it is removed,
+ * and the next cut tries again. The final one is tried FINAL_TRIES times before the job fails,
+ * unless it failed because somebody did not report at all.
  */
 #include <stdio.h>
 
@@ -34,6 +36,8 @@
 #include "state.h"
 
 #define SLOWEST_DISK_BYTES_PER_S (20u << 20)
+#define FINAL_TRIES              3u
+#define FINAL_PAUSE_MS           1000u
 
 static uint64_t trained(const struct coord *c) {
     return c->config->deterministic ? c->leases.done_impressions - c->restored_impressions
@@ -110,6 +114,9 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
     struct progress_server servers;
     char name[32], dir[PATH_BYTES_MAX];
+    s->last_ms = now_ms; /* a cut that cannot begin is tried again when the next is due */
+    s->last_impressions = trained(c);
+    s->final_begun = s->final_wanted;
     snprintf(name, sizeof name, "step-cut-%06llu.tmp", (unsigned long long)s->cut.number + 1);
     TRY(path_join(dir, c->root, name));
     if (strlen(dir) >= WIRE_TEXT_MAX) {
@@ -118,16 +125,13 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     }
     progress_servers(&c->progress, &servers);
     uint64_t write_ms = servers.bytes * 1000 / SLOWEST_DISK_BYTES_PER_S;
-    s->last_ms = now_ms;
-    s->last_impressions = trained(c);
     if (s->hold) { /* other cuts may contain more than what is back */
         checkpoints_mark(c);
     }
     cut_begin(&s->cut, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
     s->cut.id = cut_id(c);
-    if (s->final_wanted) {
-        s->final_begun = true;
-    }
+    keep_cut_begins(c);
+    manifest_sweep(c->root); /* what an earlier failure left takes room */
     TRY(file_remove_tree(dir));
     return file_mkdirs(dir);
 }
@@ -178,7 +182,7 @@ static enum status checkpoint_publish(struct coord *c, const struct manifest *m,
     TRY(file_rename(c->checkpoints.cut.dir, staging));
     enum status status = manifest_write(m, staging);
     if (status == OK) {
-        status = manifest_publish(c->root, m->step, c->config->keep);
+        status = manifest_publish(c->root, m->step);
     }
     if (status != OK && !file_exists(final)) {
         struct cause cause = {0};
@@ -223,15 +227,42 @@ static enum status checkpoint_commit(struct coord *c, uint64_t now_ms) {
         TRY_OUT(file_remove_tree(c->checkpoints.cut.dir));
     } else {
         TRY_OUT(checkpoint_publish(c, &m, path));
+        keep_published(c, m.step);
         memcpy(c->checkpoints.newest, path, sizeof path);
         c->checkpoints.newest_step = m.step;
         c->checkpoints.count++;
         recover_saved(&c->recover);
         say_saved(c, &m, now_ms);
     }
+    keep_saved(c);
 out:
     buf_fini(&applied);
     return status;
+}
+
+static void say_failed(struct coord *c, const struct cause *cause, bool again) {
+    log_error("checkpoint failed, %s: %s",
+              !c->checkpoints.final_begun ? "training goes on"
+              : again                     ? "it is tried again"
+                                          : "it was the final one",
+              cause->text);
+    struct json *j = event_log_event(&c->event_log, "checkpoint_failed");
+    json_u64(j, "failures", c->checkpoints.failures);
+    json_bool(j, "final", c->checkpoints.final_begun);
+    json_str(j, "cause", cause->text);
+    event_log_event_end(&c->event_log);
+}
+
+/* The disk may have had a bad moment: all that was trained since the last checkpoint is worth
+ * another try. A partition that has not reported may still be writing, and will not report. */
+static bool final_again(struct coord *c, uint64_t now_ms) {
+    struct checkpoints *s = &c->checkpoints;
+    if (!s->final_begun || s->cut.reports < s->cut.partitions ||
+        ++s->final_failures == FINAL_TRIES) {
+        return false;
+    }
+    s->final_again_ms = now_ms + FINAL_PAUSE_MS;
+    return true;
 }
 
 /* The cut is over, whether it succeeded or failed. */
@@ -247,14 +278,16 @@ static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
         s->final_done = s->final_begun;
         return OK;
     }
-    file_remove_tree(s->cut.dir);
-    if (s->final_begun) {
+    const bool again = final_again(c, now_ms);
+    s->failures++;
+    say_failed(c, &cause, again);
+    if (file_remove_tree(s->cut.dir) != OK) {
+        log_warn("what was written stays until the next checkpoint: %s", fail_text());
+    }
+    if (s->final_begun && !again) {
         return fail(status, "the final checkpoint failed: %s", cause.text);
     }
-    log_error("checkpoint failed, training goes on: %s", cause.text);
-    struct json *j = event_log_event(&c->event_log, "checkpoint_failed");
-    json_str(j, "cause", cause.text);
-    event_log_event_end(&c->event_log);
+    s->final_begun = false;
     return OK;
 }
 
@@ -283,6 +316,9 @@ enum status checkpoints_step(struct coord *c, uint64_t now_ms) {
         return cut_over(&s->cut, now_ms) ? checkpoint_conclude(c, now_ms) : OK;
     }
     if (s->final_wanted && !s->final_begun) {
+        return now_ms >= s->final_again_ms ? begin_or_fail(c, now_ms) : OK;
+    }
+    if (keep_wants_cut(c)) { /* training stands still: nothing is in flight */
         return begin_or_fail(c, now_ms);
     }
     if (checkpoints_shards_due(c)) {

@@ -33,6 +33,8 @@
 #define RESTORE_BYTES_PER_MS 50000u /* a slow disk; timeout_ms grows by the restore time */
 #define LINGER_MS            100    /* time for the last answers to leave */
 #define LAST_FIGURES_BEATS   3      /* heartbeats to wait for the servers' last figures */
+#define SUMMARY_TRIES        3
+#define SUMMARY_PAUSE_MS     500
 
 static void coord_fini(struct coord *c) {
     for (size_t i = 0; i < LIMITED_CAUSES; i++) {
@@ -57,6 +59,8 @@ static void coord_fini(struct coord *c) {
     ranges_fini(&c->ranges);
     dataset_free(&c->data);
     dataset_free(&c->eval);
+    newest_free(&c->resumed);
+    shelf_free(&c->checkpoints.shelf);
     lock_release(&c->lock);
 }
 
@@ -316,8 +320,19 @@ static enum status score_step(struct coord *c, uint64_t now_ms) {
 static enum status compute_step(struct coord *c, uint64_t now_ms) {
     const uint32_t epoch = c->eval_job.epoch;
     bool ended = false, any = false;
+    if (keep_holds(c)) {
+        return OK;
+    }
     TRY(evaluations_step(c, now_ms, &ended));
     if (!ended) {
+        return OK;
+    }
+    if (!c->last_epoch && !c->stopped && keep_patience_over(c)) {
+        c->stopped_early = true;
+        log_info("train.patience: %u evaluations without a better one end the job",
+                 c->config->patience);
+        end_training(c, now_ms);
+        wait_for_save(c);
         return OK;
     }
     if (!c->stopped && c->evaluations.within) {
@@ -407,6 +422,17 @@ static void last_words(struct coord *c) {
     }
 }
 
+/* The job is over and everything else is saved: a disk in trouble gets another moment. */
+static enum status write_summary(struct coord *c) {
+    enum status status = summary_write(c);
+    for (int tries = 1; status != OK && tries < SUMMARY_TRIES; tries++) {
+        log_warn("the summary is tried again: %s", fail_text());
+        clock_sleep_ms(SUMMARY_PAUSE_MS);
+        status = summary_write(c);
+    }
+    return status;
+}
+
 static enum status say_end(struct coord *c) {
     uint64_t now_ms = clock_mono_ms();
     if (c->progress.began_ms > 0) {
@@ -414,12 +440,12 @@ static enum status say_end(struct coord *c) {
                        now_ms);
     }
     struct json *j = event_log_event(&c->event_log, "end");
-    json_str(j, "status", c->failed ? "failed" : c->stopped ? "stopped" : "complete");
+    json_str(j, "status", coord_status(c));
     if (c->failed) {
         json_str(j, "cause", c->cause);
     }
     event_log_event_end(&c->event_log);
-    return summary_write(c);
+    return write_summary(c);
 }
 
 /* Logs the newest checkpoint; the summary has it too. Whether to resume from it is decided by the
@@ -460,7 +486,9 @@ static enum status run_job(struct coord *c, void *nothing) {
     }
     TRY(cause_again(&cause));
     TRY(said);
-    log_info("the job is %s", c->stopped ? "stopped; resume it with --resume" : "complete");
+    log_info("the job is %s", c->stopped         ? "stopped; resume it with --resume"
+                              : c->stopped_early ? "complete: it was stopped early"
+                                                 : "complete");
     return OK;
 }
 

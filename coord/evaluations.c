@@ -56,6 +56,7 @@ static void stop_clock(struct coord *c, uint64_t now_ms) {
 
 void evaluations_resume_clock(struct coord *c, uint64_t now_ms) {
     struct evaluations *e = &c->evaluations;
+    keep_training_goes_on(c);
     if (e->from_ms > 0) {
         e->still_s += seconds_between(e->from_ms, now_ms);
         e->from_ms = 0;
@@ -95,6 +96,8 @@ void evaluations_roll_back(struct coord *c) {
     }
     e->owed = under_way && !e->within ? c->eval_job.epoch + 1 : e->owed;
     eval_job_drop(&c->eval_job);
+    keep_training_goes_on(c);
+    c->stopped_early = false; /* the next evaluation says it again */
 }
 
 enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint64_t now_ms) {
@@ -103,6 +106,7 @@ enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint
     e->began_ms = now_ms;
     e->before = e->next;
     e->owed = 0;
+    keep_evaluation_begins(c);
     set_next(c);
     stop_clock(c, now_ms);
     TRY(eval_job_begin(&c->eval_job, epoch, c->leases.fence));
@@ -149,5 +153,6 @@ enum status evaluations_step(struct coord *c, uint64_t now_ms, bool *ended) {
     c->evaluations.spent_s += seconds_between(c->evaluations.began_ms, now_ms);
     say_evaluation(c, now_ms);
     FAULT("coord.eval.said");
+    keep_evaluated(c);
     return OK;
 }

@@ -7,11 +7,33 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
+#define TAIL_BYTES ((uint64_t)64 << 10) /* longer than any line */
+
+/* Where the last whole line ends: the process before may have ended in the middle of one. */
+static enum status whole_lines(const char *path, uint64_t size, uint64_t *bytes) {
+    char tail[TAIL_BYTES];
+    const uint64_t from = size > sizeof tail ? size - sizeof tail : 0;
+    struct file f;
+    TRY(file_open_read(&f, path));
+    const enum status status = file_pread(&f, tail, (size_t)(size - from), from);
+    file_close(&f);
+    TRY(status);
+    *bytes = size;
+    while (*bytes > from && tail[*bytes - from - 1] != '\n') {
+        --*bytes;
+    }
+    return OK;
+}
+
 enum status event_log_open(struct event_log *r, const char *out_dir, int pipe_fd) {
     char path[PATH_BYTES_MAX];
     *r = (struct event_log){.metrics = FILE_CLOSED, .pipe_fd = pipe_fd};
     TRY(path_join(path, out_dir, "metrics.jsonl"));
     TRY(file_open_append(&r->metrics, path));
+    uint64_t size = 0;
+    TRY(file_size(&r->metrics, &size));
+    TRY(whole_lines(path, size, &r->bytes));
+    r->torn = r->bytes < size;
     if (pipe_fd >= 0) {
         int flags = fcntl(pipe_fd, F_GETFL);
         fcntl(pipe_fd, F_SETFL, flags | O_NONBLOCK);
@@ -26,13 +48,42 @@ void event_log_close(struct event_log *r) {
     buf_fini(&r->text);
 }
 
+/* Writes r->text; a part of it does not stay. */
+static enum status append_line(struct event_log *r) {
+    if (r->torn) {
+        TRY(file_truncate(&r->metrics, r->bytes));
+        r->torn = false;
+    }
+    const enum status status = file_write(&r->metrics, r->text.data, r->text.len);
+    if (status == OK) {
+        r->bytes += r->text.len;
+        return OK;
+    }
+    struct cause cause = {0};
+    cause_keep(&cause, status);
+    r->torn = file_truncate(&r->metrics, r->bytes) != OK;
+    return cause_again(&cause);
+}
+
+static void say_lost(struct event_log *r) {
+    const uint32_t lines = r->lost;
+    r->lost = 0;
+    log_info("metrics are written again; %u lines are missing", lines);
+    json_u64(event_log_event(r, "metrics_lost"), "lines", lines);
+    event_log_event_end(r);
+}
+
 static void write_metrics(struct event_log *r) {
     if (r->metrics.fd < 0) {
         return;
     }
-    if (file_write(&r->metrics, r->text.data, r->text.len) != OK) {
-        log_warn("metrics are written no more: %s", fail_text());
-        file_close(&r->metrics);
+    if (append_line(r) != OK) {
+        if (r->lost++ == 0) {
+            log_warn("metrics cannot be written, each line is tried: %s", fail_text());
+        }
+        r->lost_all++;
+    } else if (r->lost > 0) {
+        say_lost(r);
     }
 }
 

@@ -7,8 +7,9 @@
  * one part in REPORT_PARTS: a job of weeks has some ten thousand lines. A line's means are over all
  * since the line before.
  *
- * No failure here stops a job: if a file cannot be written, the coordinator warns once and writes
- * no more to it.
+ * No failure here stops a job. A line that the disk refuses is lost and counted, what had got into
+ * the file of it is cut off, and the next line is tried again; when one gets through, an event
+ * "metrics_lost" says how many are missing.
  */
 #pragma once
 
@@ -22,6 +23,10 @@
 
 struct event_log {
     struct file metrics;
+    uint64_t bytes; /* of whole lines in it */
+    bool torn;      /* there may be a part of a line behind them */
+    uint32_t lost;  /* lines since one got through */
+    uint64_t lost_all;
     int pipe_fd;       /* < 0: none */
     uint64_t first_ms; /* when the first progress line was written; 0: none was */
     uint64_t next_ms, next_pipe_ms;

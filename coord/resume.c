@@ -1,4 +1,4 @@
-/* resume.c - finds where a job starts: at its newest checkpoint, or afresh.
+/* resume.c - finds where a job starts: at its newest good checkpoint (newest.h), or afresh.
  *
  * A resumed job must be the same job. Only together with the data, the batch size, the seed and the
  * shuffling does a batch name stand for certain impressions: if any of these differs, the names
@@ -184,29 +184,66 @@ static enum status start_afresh(const struct coord *c, struct applied **done) {
                               : applied_create(done, c->ranges.batches, c->ranges.count);
 }
 
+/* Damaged checkpoints that were passed over go out of the way, so that nobody takes them for the
+ * newest again. One that cannot be renamed stays: it would only be passed over again. */
+static void set_aside(struct coord *c) {
+    char text[FAIL_TEXT_BYTES + 2 * PATH_BYTES_MAX];
+    for (size_t i = 0; i < c->resumed.passed_count && !c->looking; i++) {
+        newest_say(&c->resumed, i, text, sizeof text);
+        log_warn("%s", text);
+        if (newest_set_aside(c->resumed.passed[i].dir) != OK) {
+            log_warn("it stays where it is: %s", fail_text());
+        }
+    }
+    c->checkpoints.damaged += c->looking ? 0 : (uint32_t)c->resumed.passed_count;
+}
+
 enum status resume_find(struct coord *c, struct applied **done) {
-    char found[PATH_BYTES_MAX];
-    enum status status = manifest_find(c->root, found);
+    struct newest *found = &c->resumed;
+    newest_free(found);
+    enum status status = newest_good(c->root, found);
     if (status == OK && !c->options->resume) {
         return fail(ERR_EXISTS,
                     "%s already holds a run (newest checkpoint %s): resume it, or "
                     "choose another output directory",
-                    c->out_dir, found);
+                    c->out_dir, found->dir);
     }
     if (status == OK) {
-        return resume_from(c, found, false, done);
+        TRY(resume_from(c, found->dir, false, done));
+        set_aside(c);
+        return OK;
     }
     return status == ERR_NOT_FOUND ? start_afresh(c, done) : status;
 }
 
 enum status resume_again(struct coord *c, struct applied **done) {
-    char found[PATH_BYTES_MAX];
-    const enum status status = manifest_find(c->root, found);
+    newest_free(&c->resumed);
+    const enum status status = newest_good(c->root, &c->resumed);
     if (status == OK) {
-        return resume_from(c, found, true, done);
+        TRY(resume_from(c, c->resumed.dir, true, done));
+        set_aside(c);
+        resume_events(c);
+        return OK;
     }
     c->resume_dir[0] = '\0';
     c->restored_step = c->resume_bytes = 0;
     c->restored_epoch = 0;
     return status == ERR_NOT_FOUND ? start_afresh(c, done) : status;
+}
+
+void resume_events(struct coord *c) {
+    for (size_t i = 0; i < c->resumed.passed_count; i++) {
+        const struct newest_passed *p = &c->resumed.passed[i];
+        struct json *j = event_log_event(&c->event_log, "checkpoint_damaged");
+        json_str(j, "path", p->dir);
+        json_u64(j, "step", p->step);
+        json_u64(j, "step_resumed", c->resumed.step);
+        if (p->counted && p->impressions >= c->resumed.impressions) {
+            json_u64(j, "impressions_lost", p->impressions - c->resumed.impressions);
+        } else {
+            json_null(j, "impressions_lost");
+        }
+        json_str(j, "cause", p->why);
+        event_log_event_end(&c->event_log);
+    }
 }

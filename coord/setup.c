@@ -79,6 +79,12 @@ static enum status read_data(struct coord *c) {
                     "--eval DIR",
                     (unsigned long long)c->config->eval_every);
     }
+    if (o->eval->count == 0 && c->config->keep_best != BEST_OFF) {
+        return fail(ERR_CONFIG,
+                    "checkpoint.keep_best is %s, but there is nothing to evaluate on: give --eval "
+                    "DIR",
+                    best_metric_name(c->config->keep_best));
+    }
     if (o->eval->count > 0) {
         TRY(data_fit_read(&c->eval, o->eval));
         if (c->eval.impressions == 0) {
@@ -213,6 +219,7 @@ static enum status make_machines(struct coord *c) {
     TRY(setup_life(c, done));
     c->resumed_step = c->restored_step;
     c->evaluations.next = c->restored_impressions + k->eval_every;
+    keep_begin(c);
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
@@ -266,6 +273,7 @@ enum status setup(struct coord *c) {
     say_start(c);
     TRY(make_job_plan(c));
     TRY(event_log_open(&c->event_log, c->out_dir, c->options->progress_fd));
+    resume_events(c);
     TRY(transport_create(&c->transport, 1));
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
     FAULT("coord.setup.bound");

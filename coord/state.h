@@ -8,6 +8,7 @@
  *     evaluations.c   when to evaluate, and the clock of training
  *     checkpoints.c   when to cut, and the commit of what was cut
  *     rollback.c      goes back to the newest checkpoint, in the same processes
+ *     keep.c          which checkpoints stay, and the figures of evaluations beside them
  *     stall.c         whether the job makes progress
  *     summary.c       summary.json, written at the end
  *     coord.c         the phases and the loop
@@ -17,9 +18,12 @@
 #include "common/base/json.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
+#include "common/checkpoint/newest.h"
+#include "common/checkpoint/shelf.h"
 #include "common/net/transport.h"
 #include "common/data/data_ranges.h"
 #include "common/net/job_plan.h"
+#include "best.h"
 #include "cut.h"
 #include "coord_options.h"
 #include "eval_job.h"
@@ -63,8 +67,25 @@ struct checkpoints {
     uint64_t last_ms, last_impressions; /* when the last cut began */
     uint64_t last_shards;               /* shards' worth of the epoch back at the last such cut */
     uint64_t count;                     /* checkpoints committed by this run */
+    uint32_t damaged;                   /* checkpoints that were passed over */
+    uint32_t failures;                  /* cuts that became no checkpoint */
+    uint32_t final_failures;            /* of these, the last ones in a row of the final cut */
+    uint64_t final_again_ms;            /* when the final cut is tried again */
     char newest[PATH_BYTES_MAX];        /* the newest good checkpoint; "" none */
     uint64_t newest_step;               /* batches in it */
+    struct shelf shelf;                 /* those of the run, as they were last read */
+};
+/* Evaluations have numbers, from 1 on; 0: none (keep.c). */
+struct keep {
+    uint32_t number;       /* of the last one begun */
+    uint32_t standing;     /* of the one for which training stands still */
+    bool wanted;           /* a checkpoint of the state that it judges */
+    uint32_t cut;          /* the cut under way, or the last, is of the state of this one */
+    uint32_t saved;        /* so is the newest checkpoint */
+    uint32_t figured;      /* the last one that has ended; `figures` are its */
+    uint32_t joined;       /* the last whose figures lie beside its checkpoint */
+    struct judged figures; /* without a step */
+    struct best best;
 };
 /* Log lines that a peer can cause any number of times (log_limited). */
 enum limited {
@@ -101,6 +122,7 @@ struct coord {
     uint64_t job_batches, job_impressions;
     /* what this life of the job starts from */
     char resume_dir[PATH_BYTES_MAX]; /* "": from the start */
+    struct newest resumed;           /* the search that found it, with what it passed over */
     uint64_t resume_bytes;
     uint64_t restored_step, restored_impressions;
     uint32_t restored_epoch; /* epochs below it are complete */
@@ -120,6 +142,7 @@ struct coord {
     struct eval_job eval_job;
     struct checkpoints checkpoints;
     struct evaluations evaluations;
+    struct keep keep;
     struct event_log event_log;
     enum phase phase;
     struct stall stall;
@@ -128,6 +151,7 @@ struct coord {
     char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
     bool last_epoch;                        /* nothing is left to train after the current one */
     bool stopped;                           /* by a signal */
+    bool stopped_early;                     /* by train.patience */
     bool evaluated;
     struct evaluation evaluation[2]; /* unweighted; weighted, if data has weights */
     uint32_t evaluations_made;       /* of these two, which are filled */
@@ -152,13 +176,15 @@ enum status setup_life(struct coord *c, struct applied *done);
 /* Once all servers of a life are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
-/* resume.c. Finds the newest checkpoint, if any, checks that it is of this job, and takes over what
- * it says. *done: the batches that are applied. ERR_EXISTS: there is one, and the job is not to be
- * resumed; ERR_CONFIG: it is of another job.
- */
+/* resume.c. Finds the newest good checkpoint, if any, checks that it is of this job, and takes over
+ * what it says. Damaged ones that it passed over are set aside and logged. *done: the batches that
+ * are applied. ERR_EXISTS: there is one, and the job is not to be resumed; ERR_CONFIG: it is of
+ * another job; ERR_CORRUPT: all are damaged. */
 enum status resume_find(struct coord *c, struct applied **done);
 /* The same for a rollback, within the run that made the checkpoint: what it says is taken over. */
 enum status resume_again(struct coord *c, struct applied **done);
+/* Writes an event for each that was passed over, once the event log is open. */
+void resume_events(struct coord *c);
 
 /* sizes.c. ERR_LIMIT, and the message says what to change. The first is for before servers are
  * known, the second for after the plan is encoded.
@@ -206,6 +232,19 @@ bool checkpoints_shards_due(const struct coord *c); /* a cut between shards must
 void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
 bool checkpoints_holds(const struct coord *c); /* no lease may be granted: a cut comes first */
 
+/* keep.c. None of them fails: what cannot be deleted or written is logged. */
+void keep_begin(struct coord *c);                    /* once it is clear where the job starts */
+void keep_published(struct coord *c, uint64_t step); /* deletes what need not stay any more */
+void keep_evaluation_begins(struct coord *c);
+void keep_training_goes_on(struct coord *c);
+bool keep_wants_cut(const struct coord *c); /* of the state that is being evaluated */
+void keep_cut_begins(struct coord *c);
+void keep_saved(struct coord *c);       /* the cut is the newest checkpoint now */
+bool keep_holds(const struct coord *c); /* training must not go on before that cut is over */
+void keep_evaluated(struct coord *c);   /* c->evaluation is there */
+bool keep_patience_over(const struct coord *c);
+void keep_json(const struct coord *c, struct json *j);
+
 /* evaluations.c */
 void evaluations_roll_back(struct coord *c); /* the life of the job ends */
 bool evaluations_hold(
@@ -222,4 +261,5 @@ double evaluations_train_seconds(const struct coord *c, uint64_t now_ms);
 enum status stall_step(struct coord *c, uint64_t now_ms);
 
 /* summary.c */
+const char *coord_status(const struct coord *c); /* how the job ended, in one word */
 enum status summary_write(struct coord *c);

@@ -67,6 +67,18 @@ static void push_keys(struct json *j, const struct progress *p) {
     json_close(j);
 }
 
+static void latency_keys(struct json *j, const char *name, const struct latency *l) {
+    if (latency_total(l) == 0) {
+        return;
+    }
+    json_open(j, name, '{');
+    json_u64(j, "requests", latency_total(l));
+    json_f64(j, "p50", (double)latency_quantile_us(l, 0.5) / 1e3);
+    json_f64(j, "p99", (double)latency_quantile_us(l, 0.99) / 1e3);
+    json_f64(j, "max", (double)l->max_us / 1e3);
+    json_close(j);
+}
+
 static void role_usage(struct json *j, const char *role, uint32_t processes,
                        const struct usage *u) {
     json_open(j, role, '{');
@@ -82,6 +94,8 @@ static void role_usage(struct json *j, const char *role, uint32_t processes,
         }
     }
     json_close(j);
+    latency_keys(j, "latency_ms", &u->latency);
+    latency_keys(j, "latency_cut_ms", &u->latency_cut);
     json_close(j);
 }
 
@@ -142,6 +156,13 @@ static void recovery_keys(struct json *j, const struct recover *r) {
     json_close(j);
 }
 
+const char *coord_status(const struct coord *c) {
+    return c->failed          ? "failed"
+           : c->stopped       ? "stopped"
+           : c->stopped_early ? "stopped_early"
+                              : "complete";
+}
+
 enum status summary_write(struct coord *c) {
     char path[PATH_BYTES_MAX];
     struct buf text = BUF_EMPTY;
@@ -150,7 +171,7 @@ enum status summary_write(struct coord *c) {
     TRY(path_join(path, c->out_dir, "summary.json"));
     json_init(&j, &text, true);
     json_open(&j, NULL, '{');
-    json_str(&j, "status", c->failed ? "failed" : c->stopped ? "stopped" : "complete");
+    json_str(&j, "status", coord_status(c));
     if (c->failed) {
         json_str(&j, "cause", c->cause);
     }
@@ -167,7 +188,11 @@ enum status summary_write(struct coord *c) {
     usage_keys(&j, &c->progress);
     recovery_keys(&j, &c->recover);
     json_u64(&j, "checkpoints", c->checkpoints.count);
+    json_u64(&j, "checkpoints_failed", c->checkpoints.failures);
+    json_u64(&j, "checkpoints_damaged", c->checkpoints.damaged);
+    json_u64(&j, "metrics_lost", c->event_log.lost_all);
     json_str(&j, "checkpoint", c->checkpoints.newest);
+    keep_json(c, &j);
     json_close(&j);
     enum status status = j.status;
     if (status == OK) {

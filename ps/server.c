@@ -179,6 +179,7 @@ static enum status server_begin(void *self) {
         TRY(manifest_read(&job->manifest, job->resume_dir));
     }
     TRY(snapshot_writer_start(&job->writer));
+    snapshot_writer_limit(job->writer, job->config.bytes_per_s);
     log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)job->job, s->first,
              s->first + job->threads - 1, job->plan.partitions);
     return begin_threads(s);

@@ -33,7 +33,13 @@ struct serving_loop { /* used by the thread only */
     struct server_order *held; /* a cut order that waits for the running cut */
     uint64_t figures_ms;       /* when the figures were last published */
     struct laps laps;
+    uint64_t kept_ns; /* of housekeeping that the next request may have waited for */
+    struct latency latency, latency_cut; /* of this thread's life */
+    struct latency latency_now;          /* while the running cut is written */
 };
+
+/* A request that was taken within this time had been there already. */
+#define THERE_NS 100000u
 
 /* --- reports ---------------------------------------------------------------------------------- */
 
@@ -77,6 +83,8 @@ static void put_figures(struct serving_loop *t, uint64_t now_ms) {
         log_limit_step(&t->serving.refused[i]);
     }
     usage_add_laps(&used, &t->laps);
+    used.latency = t->latency;
+    used.latency_cut = t->latency_cut;
     pthread_mutex_lock(&t->shared->figures_lock);
     t->shared->figures = stats;
     t->shared->used = used;
@@ -113,11 +121,27 @@ static enum status begin_cut(struct serving_loop *t) {
     return status == OK ? OK : report_part(t, t->cut, status, NULL);
 }
 
+static void say_latency(const struct serving_loop *t, const char *when, const struct latency *l) {
+    if (latency_total(l) > 0) {
+        log_info("partition %u: %llu requests %s: p50 %.2f, p99 %.2f, longest %.2f ms",
+                 t->serving.number, (unsigned long long)latency_total(l), when,
+                 (double)latency_quantile_us(l, 0.5) / 1e3,
+                 (double)latency_quantile_us(l, 0.99) / 1e3, (double)l->max_us / 1e3);
+    }
+}
+
+static void cut_ended(struct serving_loop *t) {
+    t->cutting = false;
+    say_latency(t, "while the cut was written", &t->latency_now);
+    latency_add(&t->latency_cut, &t->latency_now);
+    t->latency_now = (struct latency){0};
+}
+
 static enum status cut_step(struct serving_loop *t) {
     enum status status;
     struct part_info info = {.applied = BUF_EMPTY};
     if (t->cutting && partition_cut_done(t->serving.partition, &status, &info)) {
-        t->cutting = false;
+        cut_ended(t);
         FAULT("ps.part.report");
         TRY(report_part(t, t->cut, status, &info));
     }
@@ -221,21 +245,40 @@ static uint64_t patience_ms(const struct serving_loop *t) {
     return t->cutting ? CUTTING_MS : IDLE_MS;
 }
 
-static enum status serving_loop_turn(struct serving_loop *t) {
-    enum status status = port_receive(t->serving.port, &t->serving.in, patience_ms(t));
-    uint64_t now_ms = clock_mono_ms();
+/* Takes and answers one request. Its latency includes the housekeeping before it, if it was there
+ * at once: it may have come just when that began. */
+static enum status serving_loop_serve(struct serving_loop *t, uint64_t *now_ms) {
+    const uint64_t free_ns = t->laps.mark_ns;
+    const enum status status = port_receive(t->serving.port, &t->serving.in, patience_ms(t));
+    *now_ms = clock_mono_ms();
     lap(&t->laps, STAGE_IDLE);
-    if (status == OK) {
-        serving_answer(&t->serving, now_ms);
-        lap(&t->laps, t->serving.in.msg.type == WIRE_PUSH ? STAGE_APPLY : STAGE_LOOKUP);
-    } else if (status != ERR_TIMEOUT) {
+    const uint64_t taken_ns = t->laps.mark_ns;
+    const uint64_t before_ns = taken_ns - free_ns < THERE_NS ? t->kept_ns : 0;
+    t->kept_ns = 0;
+    if (status != OK) {
         return status;
     }
+    serving_answer(&t->serving, *now_ms);
+    lap(&t->laps, t->serving.in.msg.type == WIRE_PUSH ? STAGE_APPLY : STAGE_LOOKUP);
+    const uint64_t us = (t->laps.mark_ns - taken_ns + before_ns) / 1000;
+    latency_note(&t->latency, us);
+    if (t->cutting) {
+        latency_note(&t->latency_now, us);
+    }
+    return OK;
+}
+
+static enum status serving_loop_turn(struct serving_loop *t) {
+    uint64_t now_ms;
+    const enum status status = serving_loop_serve(t, &now_ms);
+    TRY(status == ERR_TIMEOUT ? OK : status);
     TRY(partition_tick(t->serving.partition, now_ms, &t->busy));
     TRY(take_order(t));
     TRY(cut_step(t));
     put_figures(t, now_ms);
+    const uint64_t from_ns = t->laps.mark_ns;
     lap(&t->laps, STAGE_KEEP);
+    t->kept_ns += t->laps.mark_ns - from_ns;
     return OK;
 }
 
@@ -279,6 +322,7 @@ static enum status serving_loop_run(struct serving_loop *t) {
         TRY(serve_job(t));
         TRY(await_job(t, &go));
     }
+    say_latency(t, "answered", &t->latency);
     say_unanswered(t);
     return OK;
 }

@@ -88,9 +88,11 @@ static enum status chunk_take(struct snapshot *s, bool wait) {
         job->chunks[job->chunk_count++] = chunk;
         status = OK;
     }
+    atomic_store(&job->hurry, status == ERR_TIMEOUT && wait);
     while (status == ERR_TIMEOUT && wait && job->chunk_count > 0 && clock_left_ms(deadline) > 0) {
         status = queue_take(&job->emptied, &chunk, WAIT_SLICE_MS);
     }
+    atomic_store(&job->hurry, false);
     if (status != OK) {
         return wait
                    ? fail(ERR_TIMEOUT, "%s: the disk took no rows for %u ms", job->path, s->wait_ms)

@@ -56,6 +56,8 @@ struct snapshot_job {
     /* written by the writer */
     struct container_writer file;
     struct buf gathered;
+    uint64_t unsynced;         /* bytes since the last sync that the pace asked for */
+    uint64_t started;          /* the disk has begun with what lies before this offset */
     uint64_t *written;         /* [units] */
     struct snapshot_job *next; /* list of unfinished jobs */
     struct cause cause;
@@ -63,6 +65,7 @@ struct snapshot_job {
     /* used by both sides */
     struct queue emptied;
     atomic_bool failed; /* nothing more will be written: copying is useless */
+    atomic_bool hurry;  /* an update waits for an empty chunk */
     atomic_bool done;
     atomic_int references;
 };

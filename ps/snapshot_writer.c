@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "common/base/clock.h"
 #include "common/checkpoint/part.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
@@ -22,6 +23,10 @@
 #define PUT_TIMEOUT_MS     1000u
 #define TAKE_TIMEOUT_MS    1000u
 #define DENSE_BLOCK_FLOATS ((size_t)1 << 18)
+#define START_BYTES        ((uint64_t)8 << 20) /* written, before the disk is asked to begin */
+#define PACE_SLICE_MS      5u
+#define PACE_AHEAD_US      20000u /* how much may be written at once after a pause */
+#define PACE_SYNCS_PER_S   4u /* so often the disk takes what was written, if there is a bound */
 
 struct snapshot_writer {
     struct thread thread;
@@ -29,6 +34,8 @@ struct snapshot_writer {
     bool queue_ready;
     atomic_bool stopping;
     struct snapshot_job *jobs; /* unfinished; used by the thread only */
+    uint64_t bytes_per_s;      /* 0: no bound */
+    uint64_t due_us;           /* when what was written so far is paid for */
 };
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -102,6 +109,48 @@ static enum status job_finish(struct snapshot_job *job) {
     return container_commit(&job->file, &job->file_bytes, &job->checksum);
 }
 
+/* Without this the disk would stand idle until the last byte is written, and then be waited for. */
+static void start_write(struct snapshot_job *job) {
+    const uint64_t end = job->file.offset;
+    if (job->cause.status == OK && end >= job->started + START_BYTES) {
+        file_start_write(&job->file.file, job->started, end - job->started);
+        job->started = end;
+    }
+}
+
+/* --- pace ------------------------------------------------------------------------------------- */
+
+static bool somebody_waits(const struct snapshot_writer *w) {
+    for (const struct snapshot_job *job = w->jobs; job != NULL; job = job->next) {
+        if (atomic_load(&job->hurry)) {
+            return true;
+        }
+    }
+    return atomic_load(&w->stopping);
+}
+
+/* After `bytes` more were written: sleeps until they are paid for. Without the syncs the kernel
+ * would take them at any pace and give them to the disk all at once at the end. */
+static enum status writer_pace(struct snapshot_writer *w, struct snapshot_job *job,
+                               uint64_t bytes) {
+    const uint64_t now_us = clock_mono_us();
+    if (w->bytes_per_s == 0 || bytes == 0) {
+        return OK;
+    }
+    const uint64_t earliest_us = now_us > PACE_AHEAD_US ? now_us - PACE_AHEAD_US : 0;
+    w->due_us = w->due_us > earliest_us ? w->due_us : earliest_us;
+    w->due_us += (uint64_t)((double)bytes * 1e6 / (double)w->bytes_per_s);
+    job->unsynced += bytes;
+    if (job->unsynced >= w->bytes_per_s / PACE_SYNCS_PER_S) {
+        job->unsynced = 0;
+        TRY(file_sync(&job->file.file));
+    }
+    while (clock_mono_us() < w->due_us && !somebody_waits(w)) {
+        clock_sleep_ms(PACE_SLICE_MS);
+    }
+    return OK;
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static void job_note(struct snapshot_job *job, enum status status) {
@@ -135,6 +184,7 @@ static void writer_do(struct snapshot_writer *w, struct snapshot_work *work) {
     if (kind == WORK_END && job->give_up) {
         job_note(job, fail(ERR_CLOSED, "%s: given up", job->path));
     }
+    const uint64_t before = job->file.offset;
     if (job->cause.status == OK) {
         job_note(job, kind == WORK_BEGIN  ? job_begin(job)
                       : kind == WORK_ROWS ? write_chunk(job, (struct snapshot_chunk *)work)
@@ -142,6 +192,12 @@ static void writer_do(struct snapshot_writer *w, struct snapshot_work *work) {
     }
     if (kind == WORK_ROWS) {
         queue_put(&job->emptied, work, 0); /* has room for all chunks */
+    }
+    if (kind == WORK_ROWS) {
+        start_write(job);
+    }
+    if (kind != WORK_END && job->cause.status == OK) {
+        job_note(job, writer_pace(w, job, job->file.offset - before));
     }
     if (kind == WORK_END) {
         writer_end_job(w, job);
@@ -179,6 +235,10 @@ enum status snapshot_writer_start(struct snapshot_writer **out) {
 out:
     snapshot_writer_stop(&w);
     return status;
+}
+
+void snapshot_writer_limit(struct snapshot_writer *w, uint64_t bytes_per_s) {
+    w->bytes_per_s = bytes_per_s;
 }
 
 void snapshot_writer_stop(struct snapshot_writer **inout) {

@@ -57,17 +57,18 @@ static const struct command command_faults = {
     .run = faults_print};
 
 static const struct command *const commands[] = {
-    &command_train,   &command_coord,   &command_ps,     &command_worker,  &command_prep,
-    &command_synth,   &command_records, &command_eval,   &command_compare, &command_predict,
-    &command_inspect, &command_export,  &command_tether, &command_config,  &command_faults};
+    &command_train,   &command_coord,      &command_ps,      &command_worker,  &command_prep,
+    &command_synth,   &command_records,    &command_eval,    &command_compare, &command_predict,
+    &command_inspect, &command_checkpoint, &command_reshard, &command_export,  &command_tether,
+    &command_config,  &command_faults};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void print_commands(FILE *out) {
     fprintf(out, "usage: esmm COMMAND [options]    (--help; --markdown for docs/)\n\n");
     for (size_t i = 0; i < COMMANDS; i++) {
-        fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }
-    fprintf(out, "  %-9s %s\n", "--version",
+    fprintf(out, "  %-10s %s\n", "--version",
             "the program's version, and what it computes with here");
 }
 

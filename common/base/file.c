@@ -174,6 +174,12 @@ enum status file_sync(struct file *f) {
     return file_ops()->fsync(f->fd) == 0 ? OK : file_ops_fail(f->path, "fsync");
 }
 
+void file_start_write(const struct file *f, uint64_t offset, uint64_t bytes) {
+    if (file_ops()->start_write != NULL) {
+        (void)file_ops()->start_write(f->fd, (off_t)offset, (off_t)bytes);
+    }
+}
+
 enum status file_close(struct file *f) {
     enum status status = OK;
     if (f->fd >= 0 && file_ops()->close(f->fd) != 0 && errno != EINTR) {

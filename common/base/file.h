@@ -53,6 +53,9 @@ struct file_part {
 enum status file_write_parts(struct file *f, const struct file_part *parts, size_t count);
 enum status file_size(const struct file *f, uint64_t *bytes);
 enum status file_sync(struct file *f);
+/* Has the disk begin with what was written in this range, so that a later file_sync waits less. A
+ * hint: nothing fails, and nothing is durable by it. */
+void file_start_write(const struct file *f, uint64_t offset, uint64_t bytes);
 enum status file_truncate(struct file *f, uint64_t bytes); /* of a file opened for writing */
 
 /* Opens PATH.tmp for writing (f->path is its name). ERR_LIMIT: the path is too long. */

@@ -21,6 +21,10 @@ static int system_exchange(const char *a, const char *b) {
     return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
 }
 
+static int system_start_write(int fd, off_t offset, off_t bytes) {
+    return sync_file_range(fd, offset, bytes, SYNC_FILE_RANGE_WRITE);
+}
+
 const struct file_ops file_ops_system = {
     .open = system_open,
     .close = close,
@@ -32,6 +36,7 @@ const struct file_ops file_ops_system = {
     .writev = writev,
     .pwrite = pwrite,
     .fsync = fsync,
+    .start_write = system_start_write,
     .ftruncate = ftruncate,
     .fchmod = fchmod,
     .flock = flock,

@@ -59,10 +59,21 @@ enum status manifest_config(const struct manifest *m, const char *dir, struct co
 
 /* step-000000000400 into out[32]. */
 void manifest_dir_name(uint64_t step, char *out);
-/* Renames root/step-N.tmp to step-N, moves `latest` to it, and deletes all but the newest `keep`
- * checkpoints and any leftover .tmp. Its manifest must have been written. root = RUN/checkpoints.
- */
-enum status manifest_publish(const char *root, uint64_t step, uint32_t keep);
+/* The step in a directory's name. False if manifest_dir_name does not make that name. */
+bool manifest_dir_step(const char *name, uint64_t *step);
+/* Whether root/name is a checkpoint, readable or not: step-N with a manifest, or, after a crash
+ * between two renames, the step-N.old.tmp that has none beside it. */
+bool manifest_is_checkpoint(const char *root, const char *name, uint64_t *step);
+/* The checkpoint that `latest` leads to, by its own name, since the link may move while the caller
+ * reads; its step. False if the link or the manifest behind it does not read. */
+bool manifest_latest(const char *root, char *out, uint64_t *step);
+/* Renames root/step-N.tmp to step-N and moves `latest` to it. Its manifest must have been written.
+ * root = RUN/checkpoints. After a failure the checkpoint before is found, or the new one, if only
+ * the last step failed. Older ones are for the caller to delete (shelf.h). */
+enum status manifest_publish(const char *root, uint64_t step);
+/* Deletes what unfinished checkpoints left (step-….tmp), but not one that is still needed. For
+ * when none is being written. What cannot be deleted is logged. */
+void manifest_sweep(const char *root);
 /* Checks whether a run may be written into `out`. ERR_EXISTS if `out` itself has a manifest: then
  * it holds shards or is a checkpoint, and manifest_find would take that for a checkpoint of the
  * run. */

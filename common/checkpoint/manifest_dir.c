@@ -2,11 +2,11 @@
  *
  * A reader must never find half a checkpoint, and after a crash at any point the previous
  * checkpoint must be readable. So everything is written into step-N.tmp, the manifest last. Then it
- * is renamed to step-N, then `latest` moves to it, and only then old checkpoints are deleted. If
+ * is renamed to step-N, then `latest` moves to it, and only then old ones are deleted (shelf.h). If
  * step-N exists already (a job resumed and made a cut at the same step), the two directories
  * exchange their names in one step. A file system that cannot do that needs two renames: the old
  * directory becomes step-N.old.tmp first. It is still complete, and it is found as long as there is
- * no step-N. Deleting a checkpoint removes its manifest first. */
+ * no step-N. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,9 +22,7 @@ void manifest_dir_name(uint64_t step, char *out) {
     snprintf(out, NAME_MAX_BYTES, "step-%0*" PRIu64, STEP_DIGITS, step);
 }
 
-/* Reads the step from a directory name. Returns false if manifest_dir_name does not make that name.
- */
-static bool step_of(const char *name, uint64_t *step) {
+bool manifest_dir_step(const char *name, uint64_t *step) {
     char again[NAME_MAX_BYTES];
     if (sscanf(name, "step-%20" SCNu64, step) != 1) {
         return false;
@@ -38,37 +36,42 @@ static bool is_leftover(const char *name) {
     return strncmp(name, "step-", 5) == 0 && length > 4 && strcmp(name + length - 4, ".tmp") == 0;
 }
 
-/* --- publishing ------------------------------------------------------------------------------- */
-
-static enum status remove_in(const char *root, const char *name) {
+static bool has_manifest(const char *dir) {
     char path[PATH_BYTES_MAX];
-    char manifest[PATH_BYTES_MAX];
-    TRY(path_join(path, root, name));
-    TRY(path_join(manifest, path, "manifest"));
-    TRY(file_remove_tree(manifest)); /* so a half-deleted directory is no checkpoint */
-    return file_remove_tree(path);
+    return path_join(path, dir, "manifest") == OK && file_exists(path);
 }
 
-/* Names have a fixed number of digits and so sort by step: the newest are last. A directory that
- * cannot be deleted is only logged, since the new checkpoint is valid anyway. */
-static enum status clean(const char *root, uint64_t published, uint32_t keep) {
+/* Whether the name is step-N.old.tmp and there is no step-N after a crash: then it is a checkpoint.
+ */
+static bool stepped_aside(const char *root, const char *name, uint64_t *step) {
+    static const char end[] = ".old.tmp";
+    char plain[NAME_MAX_BYTES], path[PATH_BYTES_MAX];
+    const size_t n = strlen(name), tail = sizeof end - 1;
+    if (n <= tail || n - tail >= sizeof plain || strcmp(name + n - tail, end) != 0) {
+        return false;
+    }
+    snprintf(plain, sizeof plain, "%.*s", (int)(n - tail), name);
+    return manifest_dir_step(plain, step) && path_join(path, root, plain) == OK &&
+           !has_manifest(path);
+}
+
+/* --- publishing ------------------------------------------------------------------------------- */
+
+void manifest_sweep(const char *root) {
+    char path[PATH_BYTES_MAX];
     struct file_list list = {0};
-    uint32_t newer = 0;
-    TRY(file_list_dir(&list, root));
-    for (size_t i = list.count; i > 0; i--) {
-        const char *name = list.names[i - 1];
-        uint64_t step;
-        const bool is_step = step_of(name, &step);
-        const bool kept = is_step && (step == published || newer < keep);
-        newer += is_step;
-        if ((is_step && !kept) || is_leftover(name)) {
-            if (remove_in(root, name) != OK) {
-                log_warn("an old checkpoint stays: %s", fail_text());
-            }
+    uint64_t step;
+    if (file_list_dir(&list, root) != OK) {
+        log_warn("what is left of checkpoints stays: %s", fail_text());
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        const char *name = list.names[i];
+        if (is_leftover(name) && !stepped_aside(root, name, &step) &&
+            (path_join(path, root, name) != OK || file_remove_tree(path) != OK)) {
+            log_warn("what is left of a checkpoint stays: %s", fail_text());
         }
     }
     file_list_free(&list);
-    return OK;
 }
 
 /* Puts the directory `from` in the place of `to`, which exists. Both stay complete at any moment.
@@ -91,7 +94,7 @@ static enum status replace(const char *from, const char *to, const char *old) {
     return status;
 }
 
-enum status manifest_publish(const char *root, uint64_t step, uint32_t keep) {
+enum status manifest_publish(const char *root, uint64_t step) {
     char name[NAME_MAX_BYTES], temporary[NAME_MAX_BYTES + 8], aside[NAME_MAX_BYTES + 8];
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX], old[PATH_BYTES_MAX], latest[PATH_BYTES_MAX];
     manifest_dir_name(step, name);
@@ -102,16 +105,10 @@ enum status manifest_publish(const char *root, uint64_t step, uint32_t keep) {
     TRY(path_join(old, root, aside));
     TRY(path_join(latest, root, "latest"));
     TRY(file_exists(to) ? replace(from, to, old) : file_rename(from, to));
-    TRY(file_link_latest(name, latest));
-    return clean(root, step, keep);
+    return file_link_latest(name, latest);
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */
-
-static bool has_manifest(const char *dir) {
-    char path[PATH_BYTES_MAX];
-    return path_join(path, dir, "manifest") == OK && file_exists(path);
-}
 
 /* Whether dir has a manifest that can be read; *step is its step. */
 static bool readable(const char *dir, uint64_t *step) {
@@ -124,30 +121,19 @@ static bool readable(const char *dir, uint64_t *step) {
     return true;
 }
 
-/* Whether the name is step-N.old.tmp and there is no step-N after a crash: then it is a checkpoint.
- */
-static bool stepped_aside(const char *root, const char *name) {
-    static const char end[] = ".old.tmp";
-    char plain[NAME_MAX_BYTES], path[PATH_BYTES_MAX];
-    uint64_t step;
-    const size_t n = strlen(name), tail = sizeof end - 1;
-    if (n <= tail || n - tail >= sizeof plain || strcmp(name + n - tail, end) != 0) {
-        return false;
-    }
-    snprintf(plain, sizeof plain, "%.*s", (int)(n - tail), name);
-    return step_of(plain, &step) && path_join(path, root, plain) == OK && !has_manifest(path);
+bool manifest_is_checkpoint(const char *root, const char *name, uint64_t *step) {
+    char path[PATH_BYTES_MAX];
+    return (manifest_dir_step(name, step) || stepped_aside(root, name, step)) &&
+           path_join(path, root, name) == OK && has_manifest(path);
 }
 
-/* Finds the target of `latest` and returns its own name, because the link may move while the caller
- * reads. */
-static bool find_latest(const char *root, char *out) {
+bool manifest_latest(const char *root, char *out, uint64_t *step) {
     char name[NAME_MAX_BYTES];
-    uint64_t step;
-    if (path_join(out, root, "latest") != OK || !readable(out, &step)) {
+    if (path_join(out, root, "latest") != OK || !readable(out, step)) {
         return false;
     }
-    manifest_dir_name(step, name);
-    return path_join(out, root, name) == OK && readable(out, &step);
+    manifest_dir_name(*step, name);
+    return path_join(out, root, name) == OK && readable(out, step);
 }
 
 /* Finds the newest checkpoint with a good manifest. Checkpoints with a damaged manifest are skipped
@@ -160,8 +146,8 @@ static enum status find_newest(const char *root, char *out) {
     TRY(file_list_dir(&list, root));
     for (size_t i = list.count; i > 0 && status != OK; i--) {
         uint64_t step;
-        if ((!step_of(list.names[i - 1], &step) && !stepped_aside(root, list.names[i - 1])) ||
-            path_join(out, root, list.names[i - 1]) != OK || !has_manifest(out)) {
+        if (!manifest_is_checkpoint(root, list.names[i - 1], &step) ||
+            path_join(out, root, list.names[i - 1]) != OK) {
             continue;
         }
         status = readable(out, &step) ? OK : ERR_CORRUPT;
@@ -206,7 +192,8 @@ enum status manifest_find(const char *path, char *out) {
     if (!file_is_dir(root)) {
         snprintf(root, sizeof root, "%s", path);
     }
-    if (file_is_dir(root) && find_latest(root, out)) {
+    uint64_t step;
+    if (file_is_dir(root) && manifest_latest(root, out, &step)) {
         return OK;
     }
     const enum status status = file_is_dir(root) ? find_newest(root, out) : ERR_NOT_FOUND;

@@ -23,6 +23,14 @@
 
 #define CONFIG_LAYERS_MAX 8
 
+/* By which held-out metric the best checkpoint is told (checkpoint.keep_best). */
+enum keep_best {
+    BEST_OFF,
+    BEST_CTCVR, /* AUC over all impressions */
+    BEST_CTR,   /* AUC over all impressions */
+    BEST_CVR    /* AUC over clicked impressions */
+};
+
 struct field_override {
     char name[FIELD_NAME_MAX];
     uint64_t given; /* the keys of [table] that are set here, one bit each */
@@ -45,7 +53,7 @@ struct config {
     float prior_cvr; /* with 1 the CVR tower ranks badly for a long time if conversions are not
                       rare, with 0 if they are rare (docs/quality.md) */
     /* [train] */
-    uint32_t batch, epochs, staleness_max, in_flight, warmup_steps;
+    uint32_t batch, epochs, staleness_max, in_flight, warmup_steps, patience;
     uint64_t max_steps; /* UINT64_MAX: no limit; 0: save the initial state only */
     uint64_t seed;
     bool shuffle, deterministic;
@@ -71,7 +79,9 @@ struct config {
     /* [checkpoint]; 0: off */
     uint64_t every_impressions, every_seconds;
     uint32_t every_shards; /* at exactly this many more trained shards, with none half trained */
-    uint32_t keep;
+    uint32_t keep, keep_hourly, keep_daily;
+    enum keep_best keep_best;
+    uint64_t bytes_per_s; /* of the writer of a server */
     /* [recovery] */
     uint32_t recovery_wait_s; /* how long a server that is lost is awaited */
     /* [wire] */

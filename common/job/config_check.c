@@ -67,6 +67,12 @@ static enum status config_check_state(const struct config *c) {
 
 enum status config_check(const struct config *c) {
     TRY(config_check_ranges(c));
+    if (c->patience > 0 && c->keep_best == BEST_OFF) {
+        return fail(ERR_CONFIG,
+                    "train.patience is %u, but nothing tells which evaluation is better: expected "
+                    "checkpoint.keep_best = ctcvr, ctr or cvr",
+                    c->patience);
+    }
     if (c->give_up_ms <= c->request_ms) {
         return fail(ERR_CONFIG, "net.give_up_ms (%u) must be larger than net.request_ms (%u)",
                     c->give_up_ms, c->request_ms);

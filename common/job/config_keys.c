@@ -102,6 +102,9 @@ const struct config_key config_keys[] = {
     NUMBER(
         "train", "in_flight", KIND_U32, C(in_flight), "0", 0, 16,
         "batches a trainer has under way; 0: 2 for a job's only trainer or in a hybrid job, else 1"),
+    NUMBER(
+        "train", "patience", KIND_U32, C(patience), "0", 0, 1e6,
+        "the job ends after so many evaluations without a better checkpoint.keep_best; 0: never"),
     NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), "0", 0, 1e9,
            "batches over which the learning rate grows to its value"),
 
@@ -172,6 +175,14 @@ const struct config_key config_keys[] = {
     NUMBER("checkpoint", "every_shards", KIND_U32, C(every_shards), "0", 0, 1e6,
            "0: off; cut between shards, exactly"),
     NUMBER("checkpoint", "keep", KIND_U32, C(keep), "3", 1, 10000, "newest checkpoints kept"),
+    NUMBER("checkpoint", "keep_hourly", KIND_U32, C(keep_hourly), "0", 0, 10000,
+           "and of so many hours that have one the last"),
+    NUMBER("checkpoint", "keep_daily", KIND_U32, C(keep_daily), "0", 0, 10000,
+           "and of so many days (UTC) that have one the last"),
+    CHOICE("checkpoint", "keep_best", C(keep_best), "off", "off|ctcvr|ctr|cvr",
+           "a checkpoint with each evaluation, and the best by that AUC is kept"),
+    NUMBER("checkpoint", "bytes_per_s", KIND_BYTES, C(bytes_per_s), "0", 0, 1e15,
+           "what a server writes of checkpoints, at most; 0: no limit"),
 
     NUMBER("recovery", "wait_seconds", KIND_U32, C(recovery_wait_s), "600", 1, 1e9,
            "for servers that are lost to be started again, before the job fails"),

@@ -138,7 +138,9 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     S(impressions) S(batches) S(loss_sum) S(loss_ctr_sum) S(loss_ctcvr_sum) S(resent)              \
     S(duplicates) S(dropped_values) S(tickets_unknown) S(staleness_sum) S(staleness_max)           \
     S(dense_staleness_sum) S(dense_staleness_max) S(finished) S(fenced)
-#define USAGE(S, R, T, E, C) S(cpu_s) S(peak_bytes) S(sent_bytes) S(received_bytes)
+#define USAGE(S, R, T, E, C)                                                                       \
+    S(cpu_s) S(peak_bytes) S(sent_bytes) S(received_bytes) R(latency.max_us, latency_max_us)       \
+    R(latency_cut.max_us, latency_cut_max_us)
 #define HEARTBEAT(S, R, T, E, C)                                                                   \
     E(role, role, roles) S(index) S(incarnation) S(rows) S(bytes) S(version) S(evicted)            \
     S(refused) S(created) S(duplicates) S(failing) T(text) S(reading)
@@ -255,12 +257,25 @@ struct body {
     Wire__Usage usage;
 };
 
+/* Buckets up to the last that is not 0. */
+static size_t buckets_used(const struct latency *l) {
+    size_t n = LATENCY_BUCKETS;
+    while (n > 0 && l->count[n - 1] == 0) {
+        n--;
+    }
+    return n;
+}
+
 static void put_heartbeat_parts(const struct wire_heartbeat *in, struct body *out) {
     put_progress(&in->progress, &out->progress);
     out->u.heartbeat.progress = &out->progress;
     put_usage(&in->usage, &out->usage);
     out->usage.n_stage_s = STAGES;
     out->usage.stage_s = (double *)(uintptr_t)in->usage.stage_s;
+    out->usage.n_latency = buckets_used(&in->usage.latency);
+    out->usage.latency = (uint64_t *)(uintptr_t)in->usage.latency.count;
+    out->usage.n_latency_cut = buckets_used(&in->usage.latency_cut);
+    out->usage.latency_cut = (uint64_t *)(uintptr_t)in->usage.latency_cut.count;
     out->u.heartbeat.usage = &out->usage;
 }
 
@@ -323,7 +338,13 @@ static void arena_free(void *data, void *p) {
     (void)p;
 }
 
-/* Stages that this program does not know are left out. */
+static void take_buckets(const uint64_t *in, size_t n, struct latency *out) {
+    for (size_t b = 0; b < n && b < LATENCY_BUCKETS; b++) {
+        out->count[b] = in[b];
+    }
+}
+
+/* Stages and buckets that this program does not know are left out. */
 static enum status take_heartbeat_parts(const Wire__Heartbeat *in, struct wire_heartbeat *out) {
     if (in->progress != NULL) {
         TRY(take_progress(in->progress, &out->progress));
@@ -333,6 +354,8 @@ static enum status take_heartbeat_parts(const Wire__Heartbeat *in, struct wire_h
         for (size_t s = 0; s < in->usage->n_stage_s && s < STAGES; s++) {
             out->usage.stage_s[s] = in->usage->stage_s[s];
         }
+        take_buckets(in->usage->latency, in->usage->n_latency, &out->usage.latency);
+        take_buckets(in->usage->latency_cut, in->usage->n_latency_cut, &out->usage.latency_cut);
     }
     return OK;
 }

@@ -37,9 +37,10 @@ my @LAYERS = (
     ["tools/records",     "tools/common"],
     ["tools/inspect",     "tools/common"],
     ["tools/export",      "tools/common"],
+    ["tools/checkpoint",  "tools/common"],
     ["tools/compare",     "tools/run", "tools/score"],
     ["tools",             "tools/prep", "tools/synth", "tools/records", "tools/inspect", "tools/export",
-                          "tools/compare"],
+                          "tools/checkpoint", "tools/compare"],
     ["tests/naive",       "worker", "ps"],
 );
 my %may;

@@ -142,17 +142,27 @@ void job_init(void *line) {
     j->config.share_bags = (enum share_bags)NOT_GIVEN;
 }
 
-/* Where a resumed job would start; ERR_NOT_FOUND: nowhere. */
-static enum status config_of_checkpoint(const struct job *j, struct config *out) {
-    char dir[PATH_BYTES_MAX];
-    struct manifest *m = NULL;
-    TRY(j->resume && file_is_dir(j->out) ? manifest_find(j->out, dir) : ERR_NOT_FOUND);
-    TRY(mem_new(&m));
-    enum status status = manifest_read(m, dir);
-    if (status == OK) {
-        status = manifest_config(m, dir, out);
-        manifest_free(m);
+enum status job_resumes_from(const struct job *j, struct newest *out) {
+    char root[PATH_BYTES_MAX];
+    *out = (struct newest){0};
+    if (!j->resume) {
+        return ERR_NOT_FOUND;
     }
+    TRY(path_join(root, j->out, "checkpoints"));
+    return newest_good(root, out);
+}
+
+static enum status config_of_checkpoint(const struct job *j, struct config *out) {
+    struct newest found;
+    struct manifest *m = NULL;
+    enum status status;
+    TRY(mem_new(&m));
+    TRY_OUT(job_resumes_from(j, &found));
+    TRY_OUT(manifest_read(m, found.dir));
+    status = manifest_config(m, found.dir, out);
+    manifest_free(m);
+out:
+    newest_free(&found);
     mem_free(&m);
     return status;
 }

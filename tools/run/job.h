@@ -3,6 +3,7 @@
 
 #include "common/job/config.h"
 #include "common/base/file.h"
+#include "common/checkpoint/newest.h"
 #include "coord/coord.h"
 #include "tools/common/options.h"
 
@@ -43,5 +44,8 @@ extern const struct option_row job_host_rows[];
 void job_init(void *job);
 enum status job_check(void *job); /* ERR_USAGE, ERR_CONFIG */
 void job_fini(void *job);
+/* Where a resumed job would start; newest_free(out) in any case. ERR_NOT_FOUND: nowhere, or it is
+ * not resumed; ERR_CORRUPT: every checkpoint is damaged. */
+enum status job_resumes_from(const struct job *j, struct newest *out);
 /* The options for the coordinator; they borrow from *j. */
 struct coord_options job_coord_options(const struct job *j);

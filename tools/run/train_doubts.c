@@ -8,7 +8,7 @@
 #include "common/data/data_ranges.h"
 #include "common/data/drift.h"
 #include "common/base/file.h"
-#include "common/checkpoint/manifest.h"
+#include "common/checkpoint/newest.h"
 #include "common/base/mem.h"
 #include "summary_view.h"
 #include "worker/kernel/kernel.h"
@@ -38,22 +38,33 @@ out:
     return status;
 }
 
+/* Tells of damaged checkpoints that the job will pass over. */
+static void warn_of_damage(const struct newest *found) {
+    char text[FAIL_TEXT_BYTES + 2 * PATH_BYTES_MAX];
+    for (size_t i = 0; i < found->passed_count; i++) {
+        newest_say(found, i, text, sizeof text);
+        fprintf(stderr, "warning: %s\n", text);
+    }
+}
+
 static enum status resume_fits(const struct job *j, const struct dataset *data) {
-    char found[PATH_BYTES_MAX];
+    struct newest found = {0};
     struct manifest m = {0};
     struct buf doubts = BUF_EMPTY;
     enum status status = OK;
-    if (!j->resume || manifest_find(j->out, found) != OK) { /* the coordinator decides this */
-        return OK;
+    if (job_resumes_from(j, &found) != OK) { /* the coordinator decides this */
+        goto out;
     }
-    TRY_OUT(manifest_read(&m, found));
-    const struct fit_side model = fit_side_checkpoint(&m.schema, &m.fields, found),
+    warn_of_damage(&found);
+    TRY_OUT(manifest_read(&m, found.dir));
+    const struct fit_side model = fit_side_checkpoint(&m.schema, &m.fields, found.dir),
                           now = fit_side_data(data);
     status = field_schemas_match(model.fields, model.says, now.fields, now.says, &doubts);
     print_warnings(&doubts);
 out:
     buf_fini(&doubts);
     manifest_free(&m);
+    newest_free(&found);
     return status == ERR_CONFIG ? fail(status, "cannot resume: %s", fail_text()) : status;
 }
 

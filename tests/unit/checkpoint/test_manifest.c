@@ -1,5 +1,5 @@
 #include "common/base/log.h"
-#include "common/checkpoint/manifest.h"
+#include "common/checkpoint/shelf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,7 +199,11 @@ static void save(const struct place *p, uint64_t step, uint32_t keep) {
     in_root(p, with_tmp, dir);
     assert_int_equal(file_mkdirs(dir), OK);
     assert_int_equal(manifest_write(&m, dir), OK);
-    assert_int_equal(manifest_publish(p->root, step, keep), OK);
+    assert_int_equal(manifest_publish(p->root, step), OK);
+    struct shelf s = {0};
+    assert_int_equal(shelf_read(&s, p->root, step), OK);
+    shelf_clean(&s, p->root, &(struct retention){.newest = keep});
+    shelf_free(&s);
 }
 
 static void listing(const struct place *p, const char *want) {

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
-#include "common/checkpoint/manifest.h"
+#include "common/checkpoint/shelf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,6 +113,20 @@ static void finds_one_of(uint64_t a, uint64_t b) {
     manifest_free(&m);
 }
 
+static enum status publish(uint64_t step, uint32_t keep) {
+    struct shelf s = {0};
+    const struct retention r = {.newest = keep};
+    enum status status = manifest_publish(root, step);
+    if (status == OK) {
+        status = shelf_read(&s, root, step);
+    }
+    if (status == OK) {
+        shelf_clean(&s, root, &r);
+    }
+    shelf_free(&s);
+    return status;
+}
+
 /* Publishes step `second` after `first`, with a crash at each call. How many calls there are. */
 static int crash_everywhere(uint64_t first, uint64_t second, uint32_t keep, bool effect) {
     int nth = 1;
@@ -121,13 +135,13 @@ static int crash_everywhere(uint64_t first, uint64_t second, uint32_t keep, bool
         assert_non_null(mkdtemp(run));
         snprintf(root, sizeof root, "%s/checkpoints", run);
         stage(first, 1);
-        assert_int_equal(manifest_publish(root, first, keep), OK);
+        assert_int_equal(publish(first, keep), OK);
         stage(second, 2);
         const pid_t pid = fork();
         if (pid == 0) {
             calls_left = nth;
             after = effect;
-            _exit(manifest_publish(root, second, keep) == OK ? 0 : 1);
+            _exit(publish(second, keep) == OK ? 0 : 1);
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -136,7 +150,7 @@ static int crash_everywhere(uint64_t first, uint64_t second, uint32_t keep, bool
         assert_true(crashed || WEXITSTATUS(status) == 0);
         finds_one_of(crashed ? 1 : 2, 2);
         stage(second + 1, 3); /* the job goes on */
-        assert_int_equal(manifest_publish(root, second + 1, keep), OK);
+        assert_int_equal(publish(second + 1, keep), OK);
         finds_one_of(3, 3);
         struct file_list list;
         assert_int_equal(file_list_dir(&list, root), OK);

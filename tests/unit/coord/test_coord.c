@@ -12,8 +12,9 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/net/link.h"
+#include "common/base/json.h"
 #include "common/base/log.h"
-#include "common/checkpoint/manifest.h"
+#include "common/checkpoint/shelf.h"
 #include "common/base/mem.h"
 #include "common/job/plan.h"
 #include "common/job/ranges.h"
@@ -23,6 +24,8 @@
 #include "common/data/shard_builder.h"
 #include "common/data/shard_info.h"
 #include "common/base/thread.h"
+
+#include "tests/unit/base/faulty_disk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,6 +81,8 @@ struct play {
     uint32_t cuts_in_flight;        /* cuts that found one */
     uint32_t evaluations_in_flight; /* shards scored that found one */
     uint32_t parts_to_fail;
+    bool faults;      /* of the coordinator's disk, at every second cut */
+    uint32_t faulted; /* cuts */
     bool server_fails;
     uint32_t eval_impressions[EVAL_SHARDS];
     bool evaluated[EVAL_SHARDS];
@@ -147,15 +152,20 @@ static enum status restore(struct play *p) {
     return OK;
 }
 
-static enum status send_part(struct play *p, struct actor *a, struct link *l, uint64_t cut) {
+static enum status send_part(struct play *p, struct actor *a, struct link *l, uint64_t cut,
+                             const char *dir) {
+    faulty_disarm();
     struct wire_msg m = {.type = WIRE_PART_DONE};
     struct wire_part_done *d = &m.u.part_done;
     struct buf names = BUF_EMPTY;
+    char path[PATH_BYTES_MAX];
     uint64_t id;
     d->partition = a->index;
     d->cut = cut;
     d->ok = true;
     snprintf(d->name, sizeof d->name, "part-%05u-of-%05u.bin", a->index, SERVERS);
+    TRY(path_join(path, dir, d->name));
+    d->bytes = sizeof d->name;
     d->bucket_begin = BUCKETS * a->index / SERVERS;
     d->bucket_end = BUCKETS * (a->index + 1) / SERVERS;
     d->rows = 10;
@@ -165,8 +175,15 @@ static enum status send_part(struct play *p, struct actor *a, struct link *l, ui
         p->parts_to_fail--;
         d->ok = false;
         snprintf(d->text, sizeof d->text, "the disk is full");
+    } else if (file_write_atomic(path, d->name, sizeof d->name) != OK) {
+        d->ok = false;
+        snprintf(d->text, sizeof d->text, "%.400s", fail_text());
     }
     enum status status = applied_encode(p->applied, &names);
+    if (p->faults && a->index == SERVERS - 1 && cut % 2 == 0) {
+        const uint32_t k = p->faulted++;
+        faulty_arm(1 + k, k % 4 < 2 ? ENOSPC : EIO, k % 2 == 0 ? 1 : 30);
+    }
     pthread_mutex_unlock(&p->lock);
     if (status == OK) {
         status = link_request(l, &m, names.data, names.len, NULL, 0, &id);
@@ -218,7 +235,7 @@ static enum status server_body(void *arg) {
         if (m.msg.u.command.order == ORDER_CUT && m.msg.u.command.cut > last_cut &&
             a->fault != FAULT_REPORTS_NOT) {
             last_cut = m.msg.u.command.cut;
-            status = send_part(p, a, l, last_cut);
+            status = send_part(p, a, l, last_cut, m.msg.u.command.dir);
         }
     }
     job_plan_free(&plan);
@@ -868,10 +885,51 @@ static void a_failed_checkpoint_is_only_that(void **state) {
     strike(p);
 }
 
-static void the_final_checkpoint_must_not_fail(void **state) {
+/* In turn each call of the coordinator to the disk fails while a checkpoint is committed, and once
+ * all from there on: parts, manifest, names, metrics.jsonl. Every second cut is left alone. */
+static void whatever_fails_costs_a_checkpoint_only(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.every_impressions = 1;
+    p->config.keep = 2;
+    p->config.epochs = 120;
+    p->config.heartbeat_ms = 10;
+    p->faults = true;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 120 * EPOCH_BATCHES);
+    assert_int_equal(leftovers(p), 0);
+    assert_int_equal(p->repeated, 0);
+    char *summary = read_file(p, "summary.json"), *metrics = read_file(p, "metrics.jsonl");
+    const double failed = json_number(summary, "checkpoints_failed");
+    const double lost = json_number(summary, "metrics_lost");
+    const double told = occurrences(metrics, "\"event\":\"checkpoint_failed\"");
+    print_message("%u cuts with a fault: %.0f failed, %.0f lines of metrics lost\n", p->faulted,
+                  failed, lost);
+    assert_true(p->faulted >= 40 && failed >= 20);
+    assert_true(told <= failed && told + lost >= failed);
+    assert_true(occurrences(metrics, "\"event\":\"metrics_lost\"") > 0 || lost == 0);
+    for (const char *line = metrics; *line != '\0'; line = strchr(line, '\n') + 1) {
+        assert_true(*line == '{' && strchr(line, '\n') != NULL && strchr(line, '\n')[-1] == '}');
+    }
+    mem_free(&summary);
+    mem_free(&metrics);
+    strike(p);
+}
+
+static void the_final_checkpoint_is_tried_again(void **state) {
     (void)state;
     struct play *p = stage();
     p->parts_to_fail = SERVERS;
+    perform_well(p);
+    assert_int_equal(saved_step(p), 2 * EPOCH_BATCHES);
+    expect_in_file(p, "summary.json", "\"checkpoints_failed\": 1", 1);
+    strike(p);
+}
+
+static void the_final_checkpoint_must_not_fail(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->parts_to_fail = 3 * SERVERS;
     assert_int_equal(perform(p), ERR_PEER);
     expect_cause("the final checkpoint failed: partition");
     assert_int_equal(leftovers(p), 0);
@@ -1484,6 +1542,91 @@ static void evaluations_of_a_resumed_job(void **state) {
 }
 
 /* The last play: a stop signal stays noted for the process's life. */
+static uint32_t checkpoints_of(const struct play *p, char *names, size_t bytes) {
+    char root[PATH_BYTES_MAX];
+    struct file_list list;
+    uint32_t n = 0;
+    names[0] = '\0';
+    assert_int_equal(path_join(root, p->out, "checkpoints"), OK);
+    assert_int_equal(file_list_dir(&list, root), OK);
+    for (size_t i = 0; i < list.count; i++) {
+        if (strncmp(list.names[i], "step-", 5) == 0) {
+            snprintf(names + strlen(names), bytes - strlen(names), "%s ", list.names[i]);
+            n++;
+        }
+    }
+    file_list_free(&list);
+    return n;
+}
+
+/* All evaluations say the same here, so the first is the best and none is better. */
+static void the_best_stays_and_patience_ends(void **state) {
+    (void)state;
+    struct play *p = stage();
+    char names[512];
+    p->config.keep_best = BEST_CTCVR;
+    p->config.patience = 3;
+    p->config.keep = 1;
+    p->config.epochs = 50;
+    perform_well(p);
+    assert_int_equal(p->trained, 4 * EPOCH_BATCHES);
+    assert_int_equal(p->cuts_in_flight, 0); /* each is of the state that was judged */
+    expect_in_file(p, "summary.json", "\"status\": \"stopped_early\"", 1);
+    expect_in_file(p, "summary.json", "\"evaluations_since\": 3", 1);
+    expect_in_file(p, "summary.json", "step-000000000013\"", 1);
+    expect_in_file(p, "metrics.jsonl", "\"status\":\"stopped_early\"", 1);
+    expect_in_file(p, "metrics.jsonl", "\"event\":\"checkpoint\"", 4);
+    checkpoints_of(p, names, sizeof names);
+    assert_string_equal(names, "step-000000000013 step-000000000052 ");
+    p->options.resume = true; /* goes on, knows the best, and is patient anew */
+    perform_well(p);
+    assert_int_equal(p->trained, 7 * EPOCH_BATCHES);
+    checkpoints_of(p, names, sizeof names);
+    assert_string_equal(names, "step-000000000013 step-000000000091 ");
+    strike(p);
+}
+
+/* Training waits for the checkpoint of an evaluation within an epoch, too. */
+static void checkpoints_of_evaluations(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.keep_best = BEST_CTR;
+    p->config.eval_every = 60;
+    p->config.keep = 100;
+    p->config.every_impressions = 50;
+    perform_well(p);
+    char *metrics = read_file(p, "metrics.jsonl");
+    struct shelf s = {0};
+    char root[PATH_BYTES_MAX];
+    uint32_t judged = 0;
+    assert_int_equal(path_join(root, p->out, "checkpoints"), OK);
+    assert_int_equal(shelf_read(&s, root, 0), OK);
+    for (size_t i = 0; i < s.count; i++) {
+        char step[64];
+        judged += s.items[i].judged;
+        snprintf(step, sizeof step, "\"step\":%llu,\"trained_impressions\":%llu,",
+                 (unsigned long long)s.items[i].step,
+                 (unsigned long long)s.items[i].figures.impressions);
+        assert_true(!s.items[i].judged || strstr(metrics, step) != NULL);
+        assert_true(!s.items[i].judged || s.items[i].figures.step == s.items[i].step);
+    }
+    assert_int_equal(judged, occurrences(metrics, "\"event\":\"evaluation\""));
+    assert_true(judged >= 6);
+    shelf_free(&s);
+    mem_free(&metrics);
+    strike(p);
+}
+
+static void patience_needs_a_measure(void **state) {
+    (void)state;
+    struct play *p = stage();
+    p->config.keep_best = BEST_CTR;
+    p->eval_list.count = 0;
+    assert_int_equal(coord_run(&p->options), ERR_CONFIG);
+    expect_cause("checkpoint.keep_best");
+    strike(p);
+}
+
 static void a_stop_signal_saves_and_ends(void **state) {
     (void)state;
     struct play *p = stage();
@@ -1522,6 +1665,8 @@ int main(void) {
         cmocka_unit_test(one_without_a_checkpoint_begins_again),
         cmocka_unit_test(deterministic_cuts_find_nothing_in_flight),
         cmocka_unit_test(a_failed_checkpoint_is_only_that),
+        cmocka_unit_test(whatever_fails_costs_a_checkpoint_only),
+        cmocka_unit_test(the_final_checkpoint_is_tried_again),
         cmocka_unit_test(the_final_checkpoint_must_not_fail),
         cmocka_unit_test(a_failing_server_is_awaited_in_vain),
         cmocka_unit_test(a_server_is_replaced),
@@ -1546,7 +1691,11 @@ int main(void) {
         cmocka_unit_test(evaluations_within_epochs),
         cmocka_unit_test(evaluations_of_free_workers),
         cmocka_unit_test(evaluations_of_a_resumed_job),
+        cmocka_unit_test(the_best_stays_and_patience_ends),
+        cmocka_unit_test(checkpoints_of_evaluations),
+        cmocka_unit_test(patience_needs_a_measure),
         cmocka_unit_test(a_stop_signal_saves_and_ends),
     };
+    faulty_disk_use();
     return cmocka_run_group_tests(tests, quiet, NULL);
 }

@@ -8,6 +8,7 @@
 #include "common/base/thread.h"
 #include "ps/partition_state.h"
 #include "tests/job_sample.h"
+#include "tests/unit/base/faulty_disk.h"
 #include "tests/world.h"
 
 #define SEED   909u
@@ -221,6 +222,54 @@ static void test_write_fails(void **state) {
     run_harm(HARM_FILE_SIZE);
 }
 
+/* In turn each call to the disk fails while a part is written: with some of a write done, and with
+ * all later calls failing too. The cut fails and says why, or the part is good; the next one is. */
+static void test_every_call_fails(void **state) {
+    (void)state;
+    struct world *w = world_of(SEED, 65536, false);
+    struct world_job job;
+    struct snapshot_writer *writer = NULL;
+    struct part_info info;
+    char dir[64];
+    uint32_t n = 0, failures = 0;
+    world_dir(dir);
+    world_start(&job, w, 1);
+    assert_int_equal(snapshot_writer_start(&writer), OK);
+    for (; n < 30; n++) {
+        world_push(w, job.p[0], n);
+    }
+    bool fired[4] = {true, true, true, true};
+    for (long nth = 1; fired[0] || fired[1] || fired[2] || fired[3]; nth++) {
+        for (int k = 0; k < 4; k++) {
+            struct world_dump at_cut = world_dump(&job);
+            faulty_arm(nth, k < 2 ? ENOSPC : EIO, k % 2 == 0 ? 1 : LONG_MAX);
+            enum status status = partition_cut(job.p[0], writer, dir, 0, 1, 0);
+            world_push(w, job.p[0], n++);
+            status = status == OK ? world_cut_wait(job.p[0], &info, NULL) : status;
+            fired[k] = faulty_disarm() > 0;
+            assert_true(fired[k] || status == OK);
+            if (status == OK) {
+                same_as_file(w, dir, &info, &at_cut);
+            } else {
+                failures++;
+                assert_non_null(strstr(fail_text(), k < 2 ? "No space left" : "Input/output"));
+            }
+            world_dump_free(&at_cut);
+        }
+    }
+    assert_true(failures > 20);
+    atomic_store(&faulty.unsteady, true);
+    struct world_dump at_cut = world_dump(&job);
+    world_save(&job, writer, dir, &info);
+    atomic_store(&faulty.unsteady, false);
+    same_as_file(w, dir, &info, &at_cut);
+    world_dump_free(&at_cut);
+    world_stop(&job);
+    snapshot_writer_stop(&writer);
+    world_dir_remove(dir);
+    mem_free(&w);
+}
+
 /* Memory that fails while cutting or copying costs the checkpoint at most. */
 static void test_memory_fails(void **state) {
     (void)state;
@@ -425,10 +474,12 @@ static void test_a_disk_that_hangs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_under_pushes), cmocka_unit_test(test_deterministic_bytes),
-        cmocka_unit_test(test_cuts_in_turn),     cmocka_unit_test(test_write_fails),
-        cmocka_unit_test(test_memory_fails),     cmocka_unit_test(test_ends_in_the_middle),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_a_disk_that_hangs),
+        cmocka_unit_test(test_cut_under_pushes),   cmocka_unit_test(test_deterministic_bytes),
+        cmocka_unit_test(test_cuts_in_turn),       cmocka_unit_test(test_write_fails),
+        cmocka_unit_test(test_every_call_fails),   cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_ends_in_the_middle), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_a_disk_that_hangs),
     };
+    faulty_disk_use();
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
 }
