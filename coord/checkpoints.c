@@ -24,6 +24,12 @@
  * have on average: the cut falls after the range that completes them. Which ranges those are is the
  * epoch's order with one worker and in deterministic jobs, else the order of the grants.
  *
+ * With checkpoint.full_every = N, N - 1 deltas follow on each full checkpoint, each made against
+ * the newest committed one. The servers keep what changed since then until the order of the next
+ * cut names a newer committed one, so a cut that fails loses no change. A full one comes earlier as
+ * soon as the deltas have more bytes than the full one before them, because whoever reads a delta
+ * reads all of them; and the last checkpoint of a job that came to its end is full.
+ *
  * If a cut fails, only that checkpoint is lost: it is counted, what was written of it is removed,
  * and the next cut tries again. The final one is tried FINAL_TRIES times before the job fails,
  * unless it failed because somebody did not report at all.
@@ -110,6 +116,35 @@ static uint64_t cut_id(const struct coord *c) {
     return hash_bytes(words, sizeof words) | 1;
 }
 
+static uint64_t parts_bytes(const struct manifest *m) {
+    uint64_t bytes = 0;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        bytes += m->parts[p].bytes;
+    }
+    return bytes;
+}
+
+struct manifest_base checkpoints_as_base(const struct manifest *m) {
+    const struct manifest_base *before = manifest_base(m);
+    return (struct manifest_base){.step = m->step,
+                                  .cut = m->cut,
+                                  .depth = before == NULL ? 0 : before->depth,
+                                  .full_bytes =
+                                      before == NULL ? parts_bytes(m) : before->full_bytes,
+                                  .delta_bytes = before == NULL ? 0 : before->delta_bytes};
+}
+
+/* Whether the next cut is to be a delta: the chain that it would lengthen is short, small and still
+ * there. */
+static bool wants_delta(const struct coord *c) {
+    const struct checkpoints *s = &c->checkpoints;
+    const struct manifest_base *b = &s->base;
+    char manifest[PATH_BYTES_MAX];
+    return b->cut != 0 && b->depth + 1 < c->config->full_every && b->delta_bytes <= b->full_bytes &&
+           (!s->final_wanted || c->stopped) && path_join(manifest, s->newest, "manifest") == OK &&
+           file_exists(manifest);
+}
+
 static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     struct checkpoints *s = &c->checkpoints;
     struct progress_server servers;
@@ -130,6 +165,8 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     }
     cut_begin(&s->cut, dir, now_ms, now_ms + 4ull * c->config->give_up_ms + write_ms);
     s->cut.id = cut_id(c);
+    s->cut.committed = s->base.cut;
+    s->cut.delta = wants_delta(c);
     keep_cut_begins(c);
     manifest_sweep(c->root); /* what an earlier failure left takes room */
     TRY(file_remove_tree(dir));
@@ -144,6 +181,21 @@ void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FI
         const double all = (double)c->data.field_values[f];
         values[f] = (uint64_t)(share < 1 ? share * all : all);
     }
+}
+
+/* The base of a delta. If no server could make one, all parts are whole: a full checkpoint. */
+static struct manifest_base base_of(const struct coord *c, const struct manifest *m) {
+    struct manifest_base base = c->checkpoints.base;
+    bool changes = false;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        changes |= c->checkpoints.cut.delta && !m->parts[p].whole;
+    }
+    if (!changes) {
+        return (struct manifest_base){0};
+    }
+    base.depth++;
+    base.delta_bytes += parts_bytes(m);
+    return base;
 }
 
 static enum status fill_manifest(const struct coord *c, struct manifest *m, struct buf *applied) {
@@ -163,12 +215,26 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
                            .cut = cut->id,
                            .parts = cut->part,
                            .part_count = cut->partitions};
+    m->base = base_of(c, m);
     TRY(batch_plan_applied(&c->plan, cut->applied, &m->impressions));
     values_read(c, m->impressions, m->field_values);
     TRY(applied_encode(cut->applied, applied));
     m->applied = applied->data;
     m->applied_bytes = applied->len;
     return OK;
+}
+
+/* A delta without its base could be read by nobody. */
+static enum status base_is_there(const struct coord *c, const struct manifest *m) {
+    char manifest[PATH_BYTES_MAX];
+    if (manifest_base(m) == NULL) {
+        return OK;
+    }
+    TRY(path_join(manifest, c->checkpoints.newest, "manifest"));
+    return file_exists(manifest)
+               ? OK
+               : fail(ERR_NOT_FOUND, "%s is gone, and the new checkpoint needs it",
+                      c->checkpoints.newest);
 }
 
 static enum status checkpoint_publish(struct coord *c, const struct manifest *m,
@@ -195,18 +261,19 @@ static enum status checkpoint_publish(struct coord *c, const struct manifest *m,
 
 static void say_saved(struct coord *c, const struct manifest *m, uint64_t now_ms) {
     double seconds = (double)(now_ms - c->checkpoints.cut.began_ms) / 1000.0;
-    uint64_t rows = 0, bytes = 0;
+    uint64_t rows = 0;
+    const uint64_t bytes = parts_bytes(m);
     for (uint32_t p = 0; p < m->part_count; p++) {
         rows += m->parts[p].rows;
-        bytes += m->parts[p].bytes;
     }
-    log_info("checkpoint of step %llu: %llu rows, %.1f MB in %.1f s: %s",
-             (unsigned long long)m->step, (unsigned long long)rows, (double)bytes / 1e6, seconds,
-             c->checkpoints.newest);
+    log_info("checkpoint of step %llu: %llu %s, %.1f MB in %.1f s: %s", (unsigned long long)m->step,
+             (unsigned long long)rows, manifest_base(m) == NULL ? "rows" : "changed rows",
+             (double)bytes / 1e6, seconds, c->checkpoints.newest);
     struct json *j = event_log_event(&c->event_log, "checkpoint");
     json_u64(j, "step", m->step);
     json_u64(j, "impressions", m->impressions);
     json_u64(j, "rows", rows);
+    json_u64(j, "depth", m->base.depth);
     json_u64(j, "bytes", bytes);
     json_f64(j, "seconds", seconds);
     json_str(j, "path", c->checkpoints.newest);
@@ -222,14 +289,19 @@ static enum status checkpoint_commit(struct coord *c, uint64_t now_ms) {
     manifest_dir_name(m.step, name);
     char path[PATH_BYTES_MAX];
     TRY_OUT(path_join(path, c->root, name));
-    if (strcmp(path, c->checkpoints.newest) == 0 && file_exists(path)) {
+    /* A full one at the end takes the place of a delta of the same step. */
+    const bool fuller =
+        m.base.cut == 0 && c->checkpoints.base.depth > 0 && !c->checkpoints.cut.delta;
+    if (strcmp(path, c->checkpoints.newest) == 0 && file_exists(path) && !fuller) {
         log_info("%s has all of it: nothing new to save", path);
         TRY_OUT(file_remove_tree(c->checkpoints.cut.dir));
     } else {
+        TRY_OUT(base_is_there(c, &m));
         TRY_OUT(checkpoint_publish(c, &m, path));
         keep_published(c, m.step);
         memcpy(c->checkpoints.newest, path, sizeof path);
         c->checkpoints.newest_step = m.step;
+        c->checkpoints.base = checkpoints_as_base(&m);
         c->checkpoints.count++;
         recover_saved(&c->recover);
         say_saved(c, &m, now_ms);

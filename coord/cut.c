@@ -31,6 +31,8 @@ void cut_begin(struct cut *c, const char *dir, uint64_t now_ms, uint64_t deadlin
     c->failed = false;
     c->text[0] = '\0';
     c->reports = 0;
+    c->committed = 0;
+    c->delta = false;
     c->began_ms = now_ms;
     c->deadline_ms = deadline_ms;
     snprintf(c->dir, sizeof c->dir, "%.511s", dir);
@@ -118,7 +120,8 @@ void cut_part(struct cut *c, const struct wire_part_done *done, const void *appl
                                    .bytes = done->bytes,
                                    .checksum = done->checksum,
                                    .rows = done->rows,
-                                   .version = done->version};
+                                   .version = done->version,
+                                   .whole = done->whole};
     memcpy(part->name, done->name, sizeof part->name);
 }
 

@@ -18,9 +18,11 @@
 
 struct cut {
     uint32_t partitions;
-    bool open;       /* the job follows a stream: the sets of names are open too */
-    uint64_t number; /* of the cut, 1, 2, ... */
-    uint64_t id;     /* written into its parts and its manifest; the caller sets it */
+    bool open;          /* the job follows a stream: the sets of names are open too */
+    uint64_t number;    /* of the cut, 1, 2, ... */
+    uint64_t id;        /* written into its parts and its manifest; the caller sets it, and: */
+    uint64_t committed; /* id of the newest committed cut; 0: there is none */
+    bool delta;         /* the parts are to hold what changed since `committed` */
     bool busy;
     char dir[WIRE_TEXT_MAX]; /* absolute; where the parts go */
     uint64_t began_ms, deadline_ms;

@@ -232,6 +232,8 @@ static void requests_order(struct coord *c, const struct member *member, struct 
         out->order = ORDER_CUT;
         out->cut = c->checkpoints.cut.number;
         out->cut_id = c->checkpoints.cut.id;
+        out->committed = c->checkpoints.cut.committed;
+        out->delta = c->checkpoints.cut.delta;
         snprintf(out->dir, sizeof out->dir, "%s", c->checkpoints.cut.dir);
     }
 }

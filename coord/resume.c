@@ -149,6 +149,7 @@ static enum status take_over(struct coord *c, const struct manifest *m, const ch
                              struct applied **done) {
     TRY(applied_decode(done, m->applied, m->applied_bytes, c->ranges.batches, c->ranges.count));
     c->restored_step = m->step;
+    c->checkpoints.base = checkpoints_as_base(m);
     c->restored_epoch = applied_base(*done);
     c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
     c->job_plan.rate_cvr = m->rate_cvr;
@@ -226,6 +227,7 @@ enum status resume_again(struct coord *c, struct applied **done) {
         return OK;
     }
     c->resume_dir[0] = '\0';
+    c->checkpoints.base = (struct manifest_base){0};
     c->restored_step = c->resume_bytes = 0;
     c->restored_epoch = 0;
     return status == ERR_NOT_FOUND ? start_afresh(c, done) : status;

@@ -73,6 +73,7 @@ struct checkpoints {
     uint64_t final_again_ms;            /* when the final cut is tried again */
     char newest[PATH_BYTES_MAX];        /* the newest good checkpoint; "" none */
     uint64_t newest_step;               /* batches in it */
+    struct manifest_base base;          /* `newest` as the base of a delta; cut 0: it can be none */
     struct shelf shelf;                 /* those of the run, as they were last read */
 };
 /* Evaluations have numbers, from 1 on; 0: none (keep.c). */
@@ -223,6 +224,8 @@ void rollback_over(struct coord *c, uint64_t now_ms); /* training begins, or goe
 
 /* checkpoints.c */
 void checkpoints_new_life(struct coord *c);
+/* What a delta says of the checkpoint `m` if it is made against it. */
+struct manifest_base checkpoints_as_base(const struct manifest *m);
 void checkpoints_final(struct coord *c); /* asks for the final checkpoint */
 enum status checkpoints_step(struct coord *c, uint64_t now_ms);
 void checkpoints_mark(struct coord *c); /* what is back now is before the next cut between shards */

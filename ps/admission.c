@@ -39,7 +39,7 @@ uint32_t admission_sight(struct partition *p, struct field_rows *f, uint64_t id,
         counter = rows_create(p, s, id, clock);
     }
     if (counter != HANDLE_NONE) {
-        partition_before_write(p, s->unit, counter);
+        partition_before_write(p, s, counter);
         table_row(s->table, counter)->step = seen + 1;
         table_row(s->table, counter)->last = (uint32_t)clock + 1;
     }

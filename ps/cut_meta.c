@@ -10,6 +10,7 @@ static void describe_tables(const struct partition *p, struct part_meta *m) {
         struct part_table *t = &m->tables[i];
         snprintf(t->name, sizeof t->name, "%s", p->spec.schema->fields[i].name);
         t->dim = f->config.dim;
+        t->evict_age = f->config.evict_age;
         t->optimizer = f->config.opt.kind;
         t->state_floats = optimizer_state_floats(f->config.opt.kind, f->config.dim);
         t->row_bytes = table_row_bytes(f->rows.table);
@@ -26,6 +27,7 @@ static enum status describe_domains(const struct partition *p, struct part_meta 
         m->domains[i].bucket_begin = d->bucket_begin;
         m->domains[i].bucket_end = d->bucket_end;
         m->domains[i].dense_step = d->dense_step;
+        m->domains[i].clock = d->clock;
         m->dense_step = d->dense_step > m->dense_step ? d->dense_step : m->dense_step;
         m->domain_count++;
         TRY(applied_encode(d->applied, &m->domains[i].applied));
@@ -33,7 +35,8 @@ static enum status describe_domains(const struct partition *p, struct part_meta 
     return OK;
 }
 
-enum status cut_meta(const struct partition *p, uint64_t cut, struct buf *out) {
+enum status cut_meta(const struct partition *p, uint64_t cut, uint64_t base, bool whole,
+                     struct buf *out) {
     enum status status = OK;
     struct part_meta m = {.bucket_begin = p->spec.bucket_begin,
                           .bucket_end = p->spec.bucket_end,
@@ -41,7 +44,9 @@ enum status cut_meta(const struct partition *p, uint64_t cut, struct buf *out) {
                           .dense_end = p->dense.end,
                           .dense_state = p->dense.state,
                           .dense_optimizer = p->dense.opt.kind,
-                          .cut = cut};
+                          .cut = cut,
+                          .base = base,
+                          .whole = whole};
     TRY_OUT(mem_array(&m.tables, p->field_count));
     TRY_OUT(mem_array(&m.domains, p->domains.count));
     describe_tables(p, &m);

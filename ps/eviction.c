@@ -1,10 +1,11 @@
 /* eviction.c - see eviction.h. */
 #include "eviction.h"
 
+#include "changes.h"
 #include "common/base/mem.h"
 
 void rows_free(struct partition *p, struct store *s, uint32_t handle) {
-    partition_before_write(p, s->unit, handle);
+    partition_before_write(p, s, handle);
     table_remove(s->table, handle);
 }
 
@@ -57,6 +58,7 @@ static void note_choice(struct partition *p, struct push_choice choice) {
 }
 
 static void evict_for_memory(struct partition *p, struct store *s, uint32_t victim) {
+    changes_gone(p, s, table_row(s->table, victim)->id);
     rows_free(p, s, victim);
     p->counts.evicted_memory++;
 }
@@ -119,6 +121,8 @@ uint32_t rows_create(struct partition *p, struct store *s, uint64_t id, uint64_t
     if (handle == HANDLE_NONE) {
         p->counts.refused++;
         note_choice(p, (struct push_choice){.refused = true});
+    } else {
+        changes_room(p, s, handle);
     }
     return handle;
 }

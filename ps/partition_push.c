@@ -93,7 +93,7 @@ static void push_row(struct push *u, struct field_rows *f, uint64_t id, uint32_t
             return;
         }
     }
-    partition_before_write(p, f->rows.unit, handle);
+    partition_before_write(p, &f->rows, handle);
     struct row *row = table_row(f->rows.table, handle);
     row->step += row->step < UINT32_MAX;
     row->last = (uint32_t)d->clock + 1;

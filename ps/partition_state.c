@@ -85,6 +85,13 @@ out:
     return status;
 }
 
+static void store_fini(struct store *s) {
+    table_destroy(&s->table);
+    mem_free(&s->marks.now);
+    mem_free(&s->marks.before);
+    mem_free(&s->marks.gone);
+}
+
 void partition_destroy(struct partition **inout) {
     struct partition *p = *inout;
     if (p == NULL) {
@@ -95,10 +102,12 @@ void partition_destroy(struct partition **inout) {
     }
     log_limit_end(&p->dropped);
     for (uint32_t slot = 0; p->fields != NULL && slot < p->field_count; slot++) {
-        table_destroy(&p->fields[slot].rows.table);
-        table_destroy(&p->fields[slot].sightings.table);
+        store_fini(&p->fields[slot].rows);
+        store_fini(&p->fields[slot].sightings);
     }
     mem_free(&p->fields);
+    mem_free(&p->changes.base.clocks);
+    mem_free(&p->changes.cut.clocks);
     dense_fini(&p->dense);
     domains_fini(&p->domains);
     tickets_fini(&p->tickets);
@@ -153,7 +162,7 @@ enum status partition_check_keys(const struct partition *p, const struct key_lis
 }
 
 uint64_t partition_bytes(const struct partition *p) {
-    return p->bytes_rows + p->bytes_fixed + p->tickets.bytes +
+    return p->bytes_rows + p->bytes_fixed + p->tickets.bytes + p->changes.bytes +
            (p->hooks == NULL ? 0 : p->hooks->bytes(p));
 }
 

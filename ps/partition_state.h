@@ -1,6 +1,6 @@
 /* partition_state.h - the inside of a partition, only for the files of ps/ that implement it:
  * partition_state (life, figures), partition_pull, partition_push, admission, eviction, upkeep,
- * and, in the layer above, snapshot, cut_meta and restore. */
+ * changes, and, in the layer above, snapshot, cut_meta and restore. */
 #pragma once
 
 #include "common/base/log.h"
@@ -12,6 +12,31 @@
 
 #define KEYS_BLOCK 256u /* keys that are found, then read or updated, while in the cache */
 
+/* What changed in a store since a cut: one bit per block of slots (changes.h). */
+struct marks {
+    uint64_t *now;    /* set since the newest cut */
+    uint64_t *before; /* set between the base and that cut */
+    uint32_t words;   /* 64 blocks each; 0: nothing is kept */
+    uint32_t shift;   /* 1 << shift slots are a block */
+    uint64_t *gone;   /* ids of rows that made room for others since the base */
+    size_t gone_count, gone_cap;
+    size_t gone_at_cut; /* so many of them at the newest cut */
+};
+/* A cut, and the clocks of the domains at it. */
+struct cut_clock {
+    uint32_t bucket_end;
+    uint64_t clock;
+};
+struct cut_point {
+    uint64_t cut; /* its id; 0: none */
+    struct cut_clock *clocks;
+    uint32_t count;
+};
+struct changes {
+    struct cut_point base, cut; /* the newest one known to be committed; the newest */
+    uint64_t bytes;             /* of all marks, counted */
+};
+
 /* One store of rows: a field's table, or its sightings. */
 struct store {
     struct table *table;  /* NULL: the field has no sightings */
@@ -20,6 +45,7 @@ struct store {
     uint32_t age_due;     /* slots that it is to visit (upkeep.h) */
     uint32_t memory_hand; /* next slot of the search for a victim */
     uint32_t unit;        /* its number in a snapshot: 2 * slot, + 1 for sightings */
+    struct marks marks;
 };
 
 struct field_rows {
@@ -61,11 +87,12 @@ struct partition {
     uint64_t *fences;                   /* [shards]: highest lease seen */
     const struct snapshot_hooks *hooks; /* NULL: no snapshot is running */
     struct snapshot *snapshot;          /* belongs to the hooks */
-    uint64_t bytes_rows;                /* of the tables, kept up to date */
-    uint64_t bytes_fixed;               /* dense, fences, ring */
-    struct partition_stats counts;      /* only counters; partition_stats fills in the rest */
-    uint32_t upkeep_field;              /* where the next slice of upkeep begins */
-    struct log_limit dropped;           /* log lines about dropped gradients */
+    struct changes changes;
+    uint64_t bytes_rows;           /* of the tables, kept up to date */
+    uint64_t bytes_fixed;          /* dense, fences, ring */
+    struct partition_stats counts; /* only counters; partition_stats fills in the rest */
+    uint32_t upkeep_field;         /* where the next slice of upkeep begins */
+    struct log_limit dropped;      /* log lines about dropped gradients */
     struct choices choices;
     void (*told)(void *self, const struct push_note *note); /* NULL: nobody listens */
     void *listener;
@@ -84,9 +111,13 @@ static inline bool row_expired(const struct row *row, uint32_t evict_age, uint64
     return evict_age != 0 && (uint32_t)clock - row->last >= evict_age;
 }
 /* Must be called before anything in a slot of a table changes. */
-static inline void partition_before_write(struct partition *p, uint32_t unit, uint32_t handle) {
+static inline void partition_before_write(struct partition *p, struct store *s, uint32_t handle) {
+    const uint32_t block = handle >> s->marks.shift;
+    if (block / 64 < s->marks.words) {
+        s->marks.now[block / 64] |= (uint64_t)1 << (block % 64);
+    }
     if (p->hooks != NULL) {
-        p->hooks->before_write(p, unit, handle);
+        p->hooks->before_write(p, s->unit, handle);
     }
 }
 

@@ -190,7 +190,11 @@ static enum status server_begin(void *self) {
 /* Passes each cut on to a thread only once, even if the order is repeated. If the queue of a thread
  * is full, the thread gets the cut with the next repeat. */
 static enum status pass_cut(struct server *s, const struct wire_command *c) {
-    struct server_order o = {.kind = SERVER_ORDER_CUT, .cut = c->cut, .cut_id = c->cut_id};
+    struct server_order o = {.kind = SERVER_ORDER_CUT,
+                             .cut = c->cut,
+                             .cut_id = c->cut_id,
+                             .committed = c->committed,
+                             .delta = c->delta};
     snprintf(o.dir, sizeof o.dir, "%s", c->dir);
     for (uint32_t k = 0; k < s->options->threads; k++) {
         if (c->cut <= s->cut_given[k]) {
@@ -233,6 +237,7 @@ static enum status send_part(struct server *s, uint32_t k, const struct server_r
         p->checksum = r->info.checksum;
         p->rows = r->info.rows;
         p->version = r->info.version;
+        p->whole = r->info.whole;
     } else {
         log_error("cut %llu of partition %u failed: %s", (unsigned long long)r->cut, p->partition,
                   r->text);

@@ -107,10 +107,14 @@ static enum status report_part(struct serving_loop *t, uint64_t cut, enum status
 
 static enum status begin_cut(struct serving_loop *t) {
     struct server_order *o = t->held;
+    const struct cut_order order = {.dir = o->dir,
+                                    .index = t->serving.number,
+                                    .count = t->serving.job->plan.partitions,
+                                    .cut = o->cut_id,
+                                    .committed = o->committed,
+                                    .delta = o->delta};
     FAULT("ps.cut.begin");
-    enum status status =
-        partition_cut(t->serving.partition, t->serving.job->writer, o->dir, t->serving.number,
-                      t->serving.job->plan.partitions, o->cut_id);
+    enum status status = partition_cut_since(t->serving.partition, t->serving.job->writer, &order);
     if (status == ERR_AGAIN) {
         return OK;
     }

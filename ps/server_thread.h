@@ -29,7 +29,9 @@ struct server_order {
     uint32_t partition;           /* BEGIN: number in the whole job */
     const struct server_job *job; /* BEGIN */
     uint64_t cut, cut_id;         /* CUT: its number, and the id in its parts */
-    char dir[WIRE_TEXT_MAX];      /* CUT */
+    uint64_t committed;           /* CUT: as in struct cut_order; so is delta */
+    bool delta;
+    char dir[WIRE_TEXT_MAX]; /* CUT */
 };
 enum server_report_kind {
     SERVER_REPORT_BOUND,

@@ -18,6 +18,9 @@
  *
  * Invariant: every row of the cut that is neither free nor expired at the cut is written exactly
  * once; rows written + rows skipped = rows of the table at the cut. This is checked at the end.
+ *
+ * In a delta the blocks without a mark count as written from the start, and rows that did not
+ * change since the base are skipped. A row past its age needs no trace: the reader knows its age.
  */
 #include "snapshot.h"
 
@@ -26,11 +29,11 @@
 #include <string.h>
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "changes.h"
 #include "cut_meta.h"
 #include "partition_state.h"
 #include "snapshot_writer.h"
 
-#define BLOCK_BYTES     4096u
 #define STEP_BLOCKS     64u
 #define CHUNK_BYTES_MIN ((size_t)64 << 10)
 #define CHUNK_BYTES_MAX ((size_t)512 << 10)
@@ -43,13 +46,8 @@ struct unit {
     const struct field_rows *field;
     uint32_t evict_age;
     uint32_t slots, blocks, block_shift;
-    uint64_t rows_at_cut, written, passed;
-    uint64_t *done; /* one bit per block */
-};
-
-struct cut_clock {
-    uint32_t bucket_end;
-    uint64_t clock;
+    uint64_t rows_at_cut, written, passed; /* passed: rows that are not to be in the part */
+    uint64_t *done;                        /* one bit per block */
 };
 
 struct snapshot {
@@ -58,7 +56,8 @@ struct snapshot {
     struct snapshot_chunk *chunk; /* being filled; NULL: none */
     struct unit *units;
     uint32_t unit_count;
-    struct cut_clock *clocks; /* of the domains at the cut, ascending */
+    struct cut_point at;   /* the domains at the cut */
+    struct cut_point base; /* of a delta; cut 0: all rows are written */
     uint64_t bitmap_bytes;
     uint32_t wait_ms; /* how long an update waits for an empty chunk */
     uint32_t scan_unit, scan_block;
@@ -137,15 +136,6 @@ static enum status chunk_room(struct snapshot *s, size_t bytes, bool wait) {
 
 /* --- blocks ----------------------------------------------------------------------------------- */
 
-static uint64_t clock_at_cut(const struct snapshot *s, const struct field_rows *f, uint64_t id) {
-    const uint32_t bucket = key_bucket(f, id);
-    uint32_t i = 0;
-    while (bucket >= s->clocks[i].bucket_end) {
-        i++;
-    }
-    return s->clocks[i].clock;
-}
-
 static void append_row(struct snapshot *s, uint32_t unit, const struct row *row, size_t bytes) {
     struct snapshot_chunk *c = s->chunk;
     struct snapshot_segment *last =
@@ -173,6 +163,15 @@ static uint32_t block_end(const struct unit *u, uint32_t begin) {
     return last > begin ? last : begin;
 }
 
+/* Whether a row of the cut is to be in the part. */
+static bool belongs(const struct snapshot *s, const struct unit *u, const struct row *row) {
+    if (s->base.cut != 0 && !cut_point_changed(&s->base, u->field, row)) {
+        return false;
+    }
+    return u->evict_age == 0 ||
+           !row_expired(row, u->evict_age, cut_point_clock(&s->at, key_bucket(u->field, row->id)));
+}
+
 /* Copies the rows of a block into the current chunk. ERR_AGAIN: no chunk is free, and `wait` is
  * false. */
 static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block, bool wait) {
@@ -186,8 +185,7 @@ static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block,
         if (row->step == 0) {
             continue;
         }
-        if (u->evict_age != 0 &&
-            row_expired(row, u->evict_age, clock_at_cut(s, u->field, row->id))) {
+        if (!belongs(s, u, row)) {
             u->passed++;
             continue;
         }
@@ -203,7 +201,7 @@ static enum status copy_block(struct snapshot *s, uint32_t unit, uint32_t block,
 static void scan_end(struct snapshot *s) {
     for (uint32_t i = 0; i < s->unit_count; i++) {
         struct unit *u = &s->units[i];
-        if (u->written + u->passed != u->rows_at_cut) {
+        if (s->base.cut == 0 && u->written + u->passed != u->rows_at_cut) {
             give_up_unless(s, fail(ERR_CORRUPT,
                                    "%s: %llu rows of field slot %u copied, %llu at the cut",
                                    s->job->path, (unsigned long long)(u->written + u->passed),
@@ -224,6 +222,10 @@ static void scan_blocks(struct snapshot *s, uint64_t blocks, bool wait) {
             if (++s->scan_unit == s->unit_count) {
                 scan_end(s);
             }
+            continue;
+        }
+        if (s->scan_block % 64 == 0 && ~u->done[s->scan_block / 64] == 0) {
+            s->scan_block += u->blocks - s->scan_block < 64 ? u->blocks - s->scan_block : 64;
             continue;
         }
         if (!block_done(u, s->scan_block)) {
@@ -285,7 +287,8 @@ static void snapshot_destroy(struct snapshot **inout) {
         mem_free(&s->units[i].done);
     }
     mem_free(&s->units);
-    mem_free(&s->clocks);
+    cut_point_fini(&s->at);
+    cut_point_fini(&s->base);
     buf_fini(&s->info.applied);
     snapshot_job_release(&s->job);
     mem_free(inout);
@@ -324,15 +327,17 @@ static enum status cut_unit(struct snapshot *s, const struct field_rows *f,
     if (store->table == NULL) {
         return OK;
     }
-    while ((2u << u->block_shift) * table_row_bytes(u->table) <= BLOCK_BYTES) {
-        u->block_shift++;
-    }
+    u->block_shift = changes_block_shift(table_row_bytes(u->table));
     u->slots = table_slots(u->table);
     u->rows_at_cut = table_rows(u->table);
     u->blocks = (uint32_t)(((uint64_t)u->slots + (1u << u->block_shift) - 1) >> u->block_shift);
     const size_t words = ((size_t)u->blocks + 63) / 64;
     s->bitmap_bytes += words * sizeof *u->done;
-    return mem_array(&u->done, words);
+    TRY(mem_array(&u->done, words));
+    for (uint32_t i = 0; s->base.cut != 0 && i < words; i++) {
+        u->done[i] = ~changes_word(store, (uint32_t)i);
+    }
+    return OK;
 }
 
 static enum status cut_rows(struct snapshot *s, const struct partition *p) {
@@ -342,12 +347,7 @@ static enum status cut_rows(struct snapshot *s, const struct partition *p) {
         TRY(cut_unit(s, &p->fields[i], &p->fields[i].rows));
         TRY(cut_unit(s, &p->fields[i], &p->fields[i].sightings));
     }
-    TRY(mem_array(&s->clocks, p->domains.count));
-    for (uint32_t i = 0; i < p->domains.count; i++) {
-        s->clocks[i] = (struct cut_clock){.bucket_end = p->domains.list[i].bucket_end,
-                                          .clock = p->domains.list[i].clock};
-    }
-    return OK;
+    return cut_point_set(&s->at, 0, &p->domains);
 }
 
 static enum status cut_dense(struct snapshot_job *job, const struct dense *d) {
@@ -362,8 +362,19 @@ static enum status cut_dense(struct snapshot_job *job, const struct dense *d) {
     return OK;
 }
 
-static enum status cut_job(struct snapshot *s, struct partition *p, const char *dir, uint32_t index,
-                           uint32_t count, uint64_t cut) {
+/* The ids of a delta's rows that made room for others: as many as the tables allow. */
+static enum status cut_gone(struct snapshot *s, const struct partition *p) {
+    TRY(mem_array(&s->job->gone, s->unit_count));
+    for (uint32_t i = 0; s->base.cut != 0 && i < s->unit_count; i++) {
+        const struct field_rows *f = &p->fields[i / 2];
+        const struct marks *m = i % 2 == 0 ? &f->rows.marks : &f->sightings.marks;
+        TRY(buf_put(&s->job->gone[i], m->gone, m->gone_count * sizeof *m->gone));
+        s->bitmap_bytes += s->job->gone[i].cap;
+    }
+    return OK;
+}
+
+static enum status cut_job(struct snapshot *s, struct partition *p, const struct cut_order *o) {
     const uint64_t copy_bytes = p->spec.config->copy_bytes;
     size_t chunk_bytes = (size_t)(copy_bytes / 8) & ~(size_t)4095;
     chunk_bytes = chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk_bytes;
@@ -373,19 +384,35 @@ static enum status cut_job(struct snapshot *s, struct partition *p, const char *
     TRY(snapshot_job_create(&s->job, s->unit_count, chunk_bytes, (uint32_t)chunks));
     s->info = (struct part_info){.bucket_begin = p->spec.bucket_begin,
                                  .bucket_end = p->spec.bucket_end,
-                                 .version = domains_version(&p->domains)};
-    snprintf(s->info.name, sizeof s->info.name, "part-%05u-of-%05u.bin", index, count);
-    TRY(path_join(s->job->path, dir, s->info.name));
-    TRY(cut_meta(p, cut, &s->job->meta));
+                                 .version = domains_version(&p->domains),
+                                 .whole = o->delta && s->base.cut == 0};
+    snprintf(s->info.name, sizeof s->info.name, "part-%05u-of-%05u.bin", o->index, o->count);
+    TRY(path_join(s->job->path, o->dir, s->info.name));
+    s->job->delta = o->delta;
+    TRY(cut_meta(p, o->cut, o->delta ? o->committed : 0, s->info.whole, &s->job->meta));
     TRY(cut_names(p, &s->info.applied));
+    TRY(cut_gone(s, p));
     return cut_dense(s->job, &p->dense);
 }
 
-enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
-                          uint32_t index, uint32_t count, uint64_t cut) {
+/* What a delta can be made against. */
+static enum status cut_base(struct snapshot *s, struct partition *p, const struct cut_order *o) {
+    const struct cut_point *base = changes_base(p, o->committed);
+    if (!o->delta || base == NULL) {
+        return OK;
+    }
+    TRY(mem_array(&s->base.clocks, base->count));
+    memcpy(s->base.clocks, base->clocks, base->count * sizeof *base->clocks);
+    s->base.cut = base->cut;
+    s->base.count = base->count;
+    return OK;
+}
+
+enum status partition_cut_since(struct partition *p, struct snapshot_writer *w,
+                                const struct cut_order *o) {
     enum status status = OK;
     struct snapshot *s = NULL;
-    assert(!p->spec.read_only);
+    assert(!p->spec.read_only && (!o->delta || o->committed != 0));
     if (p->hooks != NULL) {
         return fail(ERR_AGAIN, "a snapshot of buckets [%u, %u) is still running",
                     p->spec.bucket_begin, p->spec.bucket_end);
@@ -395,15 +422,23 @@ enum status partition_cut(struct partition *p, struct snapshot_writer *w, const 
     s->in_order = p->spec.config->deterministic;
     s->wait_ms = p->spec.config->give_up_ms / 2 < CHUNK_WAIT_MS ? p->spec.config->give_up_ms / 2
                                                                 : CHUNK_WAIT_MS;
+    TRY_OUT(cut_base(s, p, o));
     TRY_OUT(cut_rows(s, p));
-    TRY_OUT(cut_job(s, p, dir, index, count, cut));
+    TRY_OUT(cut_job(s, p, o));
     TRY_OUT(put_work(s, &s->job->begin));
+    changes_cut(p, o->cut);
     p->snapshot = s;
     p->hooks = &snapshot_hooks;
     s = NULL;
 out:
     snapshot_destroy(&s);
     return status;
+}
+
+enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
+                          uint32_t index, uint32_t count, uint64_t cut) {
+    const struct cut_order order = {.dir = dir, .index = index, .count = count, .cut = cut};
+    return partition_cut_since(p, w, &order);
 }
 
 bool partition_cut_done(struct partition *p, enum status *status, struct part_info *info) {

@@ -6,6 +6,9 @@
  * copies are limited by copy_bytes: at the limit the partition writes before it serves. The writer
  * thread of the server does the file work (container blocks, checksums, fsync, rename); it takes
  * filled chunks from a bounded queue. If a write or fsync fails, only that checkpoint fails.
+ *
+ * The part of a delta has only the rows that changed since another cut. Blocks without a mark
+ * (changes.h) are not looked at, so it costs in proportion to what changed.
  */
 #pragma once
 
@@ -18,12 +21,22 @@ struct part_info {
     uint32_t bucket_begin, bucket_end;
     uint64_t bytes, checksum, rows;
     uint64_t version;   /* applied pushes */
+    bool whole;         /* a delta was ordered, but it has all rows */
     struct buf applied; /* applied_encode of the intersection of the domains' names at the
                                    cut; the receiver frees it (buf_fini); empty on failure */
 };
 
-/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. cut: the id written into all parts of
- * the checkpoint; 0: none. ERR_AGAIN: a snapshot is running. */
+struct cut_order {
+    const char *dir;
+    uint32_t index, count;
+    uint64_t cut;       /* the id written into all parts of the checkpoint; 0: none */
+    uint64_t committed; /* of the newest committed checkpoint; 0: none */
+    bool delta;         /* rows that changed since `committed`; all, if these are not known */
+};
+/* Begins a snapshot of p into dir/part-INDEX-of-COUNT.bin. ERR_AGAIN: a snapshot is running. */
+enum status partition_cut_since(struct partition *p, struct snapshot_writer *w,
+                                const struct cut_order *order);
+/* The same for a full checkpoint, before which none was committed. */
 enum status partition_cut(struct partition *p, struct snapshot_writer *w, const char *dir,
                           uint32_t index, uint32_t count, uint64_t cut);
 /* Whether the running snapshot has ended. Then *status is its result (a failure with its text), and

@@ -10,6 +10,10 @@ static void job_destroy(struct snapshot_job *job) {
     if (job->emptied.items != NULL) {
         queue_fini(&job->emptied);
     }
+    for (uint32_t i = 0; job->gone != NULL && i < job->units; i++) {
+        buf_fini(&job->gone[i]);
+    }
+    mem_free(&job->gone);
     buf_fini(&job->meta);
     buf_fini(&job->gathered);
     mem_free(&job->dense);

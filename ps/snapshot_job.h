@@ -45,6 +45,8 @@ struct snapshot_job {
     size_t dense_floats;
     uint32_t dense_vectors; /* w and the state vectors */
     float *dense;           /* [dense_vectors][dense_floats] */
+    bool delta;             /* TOTALS count ids that are gone */
+    struct buf *gone;       /* [units]: u64 ids */
     uint32_t units;
     size_t chunk_bytes;
     struct snapshot_chunk **chunks; /* [chunks_max], owned; the partition appends */

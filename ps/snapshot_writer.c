@@ -27,6 +27,7 @@
 #define PACE_SLICE_MS      5u
 #define PACE_AHEAD_US      20000u /* how much may be written at once after a pause */
 #define PACE_SYNCS_PER_S   4u /* so often the disk takes what was written, if there is a bound */
+#define GONE_BLOCK_BYTES   ((size_t)512 << 10)
 
 struct snapshot_writer {
     struct thread thread;
@@ -54,11 +55,24 @@ static enum status write_dense(struct snapshot_job *job) {
     return OK;
 }
 
+/* They come before the rows: a reader removes them first. */
+static enum status write_gone(struct snapshot_job *job) {
+    for (uint32_t u = 0; u < job->units; u++) {
+        const struct buf *ids = &job->gone[u];
+        for (size_t at = 0; at < ids->len; at += GONE_BLOCK_BYTES) {
+            const size_t some = ids->len - at < GONE_BLOCK_BYTES ? ids->len - at : GONE_BLOCK_BYTES;
+            TRY(container_put(&job->file, PART_GONE, u, ids->data + at, some, true));
+        }
+    }
+    return OK;
+}
+
 static enum status job_begin(struct snapshot_job *job) {
     TRY(container_create(&job->file, job->path, CONTAINER_CHECKPOINT_PART));
     FAULT("ps.part.begin");
     TRY(container_put(&job->file, PART_META, 0, job->meta.data, job->meta.len, true));
-    return write_dense(job);
+    TRY(write_dense(job));
+    return write_gone(job);
 }
 
 /* Counters and ids are compressible, float weights are not. */
@@ -105,6 +119,9 @@ static enum status job_finish(struct snapshot_job *job) {
     }
     FAULT("ps.part.totals");
     TRY(buf_put_u64(&job->gathered, job->dense_floats));
+    for (uint32_t u = 0; job->delta && u < job->units; u++) {
+        TRY(buf_put_u64(&job->gathered, job->gone[u].len / sizeof(uint64_t)));
+    }
     TRY(container_put(&job->file, PART_TOTALS, 0, job->gathered.data, job->gathered.len, false));
     return container_commit(&job->file, &job->file_bytes, &job->checksum);
 }

@@ -45,8 +45,8 @@ static void move_last_rows(struct partition *p, struct store *s, struct slice *l
     while (left->moves && left->rows > 0 && table_shrinks(t)) {
         const uint32_t last = table_slots(t) - 1;
         if (table_row(t, last)->step != 0) {
-            partition_before_write(p, s->unit, table_next_free(t));
-            partition_before_write(p, s->unit, last);
+            partition_before_write(p, s, table_next_free(t));
+            partition_before_write(p, s, last);
         }
         table_drop_last(t);
         left->rows--;

@@ -15,7 +15,8 @@
 #include "common/base/mem.h"
 #include "common/data/sampling.h"
 
-#define MANIFEST_FORMAT    1u
+#define MANIFEST_FORMAT    2u /* of a delta */
+#define MANIFEST_FULL      1u
 #define MANIFEST_BYTES_MAX ((size_t)64 << 20)
 #define MANIFEST_PARTS_MAX BUCKETS
 #define MANIFEST_BLOCK     1u /* type of its block; 2 is a data set's */
@@ -30,7 +31,10 @@
 #define PART_NUMBERS(to, from)                                                                     \
     ((to)->bucket_begin = (from)->bucket_begin, (to)->bucket_end = (from)->bucket_end,             \
      (to)->bytes = (from)->bytes, (to)->checksum = (from)->checksum, (to)->rows = (from)->rows,    \
-     (to)->version = (from)->version)
+     (to)->version = (from)->version, (to)->whole = (from)->whole)
+#define BASE_NUMBERS(to, from)                                                                     \
+    ((to)->step = (from)->step, (to)->cut = (from)->cut, (to)->depth = (from)->depth,              \
+     (to)->full_bytes = (from)->full_bytes, (to)->delta_bytes = (from)->delta_bytes)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -41,6 +45,7 @@ struct packed {
     struct field_packed field_schemas[FIELDS_MAX];
     Esmm__CheckpointPart *parts;
     Esmm__CheckpointPart **part_list;
+    Esmm__CheckpointBase base;
 };
 
 static void pack_field(Esmm__CheckpointField *out, struct field_packed *schema,
@@ -72,7 +77,12 @@ static enum status manifest_pack(struct packed *k, const struct manifest *m) {
         k->part_list[i] = &k->parts[i];
     }
     esmm__checkpoint_manifest__init(out);
-    out->format = MANIFEST_FORMAT;
+    out->format = m->base.cut == 0 ? MANIFEST_FULL : MANIFEST_FORMAT;
+    if (m->base.cut != 0) {
+        esmm__checkpoint_base__init(&k->base);
+        BASE_NUMBERS(&k->base, &m->base);
+        out->since = &k->base;
+    }
     MANIFEST_NUMBERS(out, m);
     out->sample_rate = m->sample_rate < 1 ? m->sample_rate : 0;
     out->config_text = m->config_text;
@@ -152,8 +162,24 @@ static enum status take_parts(struct manifest *m, const Esmm__CheckpointManifest
     return bucket == BUCKETS ? OK : bad_manifest("parts do not cover all buckets");
 }
 
+/* A full checkpoint has format 1 and no base, a delta format 2 and one. */
+static enum status take_base(struct manifest *m, const Esmm__CheckpointManifest *in) {
+    const Esmm__CheckpointBase *base = in->since;
+    if ((in->format == MANIFEST_FORMAT) != (base != NULL)) {
+        return bad_manifest("format 2 is that of a delta, which names its base");
+    }
+    if (base == NULL) {
+        return OK;
+    }
+    BASE_NUMBERS(&m->base, base);
+    return base->cut != 0 && m->cut != 0 && base->step < m->step && base->depth >= 1 &&
+                   base->depth <= CHAIN_DEPTH_MAX
+               ? OK
+               : bad_manifest("the base of a delta is not one");
+}
+
 static enum status manifest_take(struct manifest *m, const Esmm__CheckpointManifest *in) {
-    TRY(container_version(NULL, "format of a checkpoint's manifest", in->format, MANIFEST_FORMAT,
+    TRY(container_version(NULL, "format of a checkpoint's manifest", in->format, MANIFEST_FULL,
                           MANIFEST_FORMAT));
     if (in->n_batches_per_shard > UINT32_MAX) {
         return bad_manifest("too many shards");
@@ -174,6 +200,7 @@ static enum status manifest_take(struct manifest *m, const Esmm__CheckpointManif
     if (m->applied_bytes > 0) {
         memcpy(m->applied, in->applied.data, m->applied_bytes);
     }
+    TRY(take_base(m, in));
     TRY(take_fields(m, in));
     return take_parts(m, in);
 }

@@ -6,6 +6,9 @@
  * written, its directory is named step-….tmp. The file is a protobuf message
  * (proto/checkpoint.proto) in a container of kind CONTAINER_MANIFEST. Only
  * common/checkpoint/manifest.c uses the generated code.
+ *
+ * A checkpoint is full, or a delta: then its parts hold the rows that changed since another one,
+ * its base, which lies in the same RUN/checkpoints (chain.h).
  */
 #pragma once
 
@@ -18,7 +21,16 @@ struct manifest_part {
     char name[64];
     uint32_t bucket_begin, bucket_end;
     uint64_t bytes, checksum, rows, version;
+    bool whole; /* of a delta: all rows of its buckets; what older links have of them is void */
 };
+/* The checkpoint before a delta. */
+struct manifest_base {
+    uint64_t step, cut;   /* cut 0: there is none, the checkpoint is full */
+    uint32_t depth;       /* deltas from the full one up to the manifest's own: 1, 2, ... */
+    uint64_t full_bytes;  /* of the parts of the full one */
+    uint64_t delta_bytes; /* of the parts of these deltas, its own too */
+};
+#define CHAIN_DEPTH_MAX 64u
 struct manifest {
     uint64_t step;        /* batches applied by every part */
     uint64_t impressions; /* in applied batches */
@@ -37,7 +49,8 @@ struct manifest {
                                           0: not said */
     uint32_t *batches_per_shard;       /* the plan of the training data, owned */
     uint32_t shards;
-    uint64_t cut;           /* the id of the cut, the same in each part; 0: unknown */
+    uint64_t cut; /* the id of the cut, the same in each part; 0: unknown */
+    struct manifest_base base;
     uint64_t data_checksum; /* hash of the data set's manifest; a job cannot resume on other data */
     struct manifest_part *parts; /* owned */
     uint32_t part_count;
@@ -47,6 +60,11 @@ struct manifest {
     size_t applied_bytes;
 };
 
+/* What a delta was made against; NULL: the checkpoint is full. As long as a delta is kept, so must
+ * be the checkpoint step-STEP with this cut, and its base in turn. */
+static inline const struct manifest_base *manifest_base(const struct manifest *m) {
+    return m->base.cut == 0 ? NULL : &m->base;
+}
 enum status manifest_write(const struct manifest *m, const char *dir); /* dir/manifest, durable */
 enum status manifest_read(struct manifest *m, const char *dir); /* ERR_NOT_FOUND, ERR_CORRUPT */
 enum status manifest_decode(struct manifest *m, const void *data, size_t bytes);
@@ -74,6 +92,9 @@ enum status manifest_publish(const char *root, uint64_t step);
 /* Deletes what unfinished checkpoints left (step-….tmp), but not one that is still needed. For
  * when none is being written. What cannot be deleted is logged. */
 void manifest_sweep(const char *root);
+/* Puts the directory `from` in the place of `to`, which exists. Both stay complete at any moment.
+ * Where the file system cannot exchange names, `to` becomes `old`; else `from` is what `to` was. */
+enum status manifest_replace(const char *from, const char *to, const char *old);
 /* Checks whether a run may be written into `out`. ERR_EXISTS if `out` itself has a manifest: then
  * it holds shards or is a checkpoint, and manifest_find would take that for a checkpoint of the
  * run. */

@@ -74,9 +74,7 @@ void manifest_sweep(const char *root) {
     file_list_free(&list);
 }
 
-/* Puts the directory `from` in the place of `to`, which exists. Both stay complete at any moment.
- */
-static enum status replace(const char *from, const char *to, const char *old) {
+enum status manifest_replace(const char *from, const char *to, const char *old) {
     bool done = false;
     TRY(file_exchange(from, to, &done));
     if (done) {
@@ -104,7 +102,7 @@ enum status manifest_publish(const char *root, uint64_t step) {
     TRY(path_join(to, root, name));
     TRY(path_join(old, root, aside));
     TRY(path_join(latest, root, "latest"));
-    TRY(file_exists(to) ? replace(from, to, old) : file_rename(from, to));
+    TRY(file_exists(to) ? manifest_replace(from, to, old) : file_rename(from, to));
     return file_link_latest(name, latest);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "chain.h"
 #include "common/base/mem.h"
 
 static const char ASIDE[] = ".damaged";
@@ -24,6 +25,24 @@ static enum status check_part(const char *dir, const struct manifest_part *part)
                                        (unsigned long long)bytes, (unsigned long long)part->bytes);
 }
 
+static enum status check_parts(const char *dir, const struct manifest *m) {
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        TRY(check_part(dir, &m->parts[p]));
+    }
+    return OK;
+}
+
+/* What a delta is made against. */
+static enum status check_bases(const char *dir, const struct manifest *m) {
+    struct chain chain;
+    enum status status = chain_open(&chain, dir, m);
+    for (uint32_t i = 0; i < chain.count && status == OK; i++) {
+        status = check_parts(chain.base[i].dir, &chain.base[i].manifest);
+    }
+    chain_close(&chain);
+    return status;
+}
+
 /* Looks at a checkpoint. A failure that is not of memory is its damage. */
 static enum status look_at(const char *dir, struct newest_passed *found) {
     struct manifest *m = NULL;
@@ -33,8 +52,9 @@ static enum status look_at(const char *dir, struct newest_passed *found) {
         found->counted = true;
         found->step = m->step;
         found->impressions = m->impressions;
-        for (uint32_t p = 0; p < m->part_count && status == OK; p++) {
-            status = check_part(dir, &m->parts[p]);
+        status = check_parts(dir, m);
+        if (status == OK) {
+            status = check_bases(dir, m);
         }
         manifest_free(m);
     }

@@ -55,7 +55,11 @@ static enum status open_meta(struct part_reader *r, const struct manifest_part *
                     (unsigned long long)part->version);
     }
     TRY(check_cut(r, cut));
-    return mem_array(&r->seen, 2 * (size_t)m->table_count + 1);
+    if (m->base != 0 && m->whole != part->whole) {
+        return fail(ERR_CORRUPT, "%s: %s, the manifest says otherwise", r->container.file.path,
+                    m->whole ? "holds all rows of its buckets" : "holds changed rows only");
+    }
+    return mem_array(&r->seen, 4 * (size_t)m->table_count + 1);
 }
 
 static enum status open_checked(struct part_reader *r, const char *path,
@@ -82,6 +86,16 @@ enum status part_open(struct part_reader *r, const char *dir, const struct manif
         part_close(r);
     }
     return status;
+}
+
+enum status part_check_base(const struct part_reader *r, const struct manifest *m) {
+    const struct part_meta *meta = &r->meta;
+    if (meta->base == m->base.cut || (meta->whole && m->base.cut == 0)) {
+        return OK;
+    }
+    return fail(
+        ERR_CORRUPT, "%s: holds what changed since cut %016llx, the manifest's base is cut %016llx",
+        r->container.file.path, (unsigned long long)meta->base, (unsigned long long)m->base.cut);
 }
 
 void part_close(struct part_reader *r) {
@@ -121,6 +135,22 @@ static enum status take_dense(struct part_reader *r, uint64_t tag, struct part_c
     return OK;
 }
 
+static enum status take_gone(struct part_reader *r, uint64_t tag, struct part_chunk *c) {
+    const size_t tables = r->meta.table_count;
+    if (r->meta.base == 0 || tag >= 2 * tables) {
+        return damaged(r, "ids that are gone, of no delta or of a table that META does not have");
+    }
+    c->table = (uint32_t)(tag / 2);
+    c->sightings = tag % 2 != 0;
+    c->row_bytes = sizeof(uint64_t);
+    c->count = r->block.len / sizeof(uint64_t);
+    if (c->count == 0 || r->block.len % sizeof(uint64_t) != 0) {
+        return damaged(r, "length is not a multiple of an id's");
+    }
+    r->seen[2 * tables + 1 + tag] += c->count;
+    return OK;
+}
+
 static enum status check_checksum(struct part_reader *r) {
     uint64_t checksum = 0;
     bool whole = false;
@@ -135,7 +165,8 @@ static enum status check_checksum(struct part_reader *r) {
 /* Checks the last block, TOTALS. */
 static enum status check_totals(struct part_reader *r) {
     const size_t tables = r->meta.table_count;
-    const size_t bytes = (2 * tables + 1) * sizeof *r->seen;
+    const size_t counts = (r->meta.base != 0 ? 4 : 2) * tables + 1;
+    const size_t bytes = counts * sizeof *r->seen;
     uint64_t rows = 0;
     if (r->next != r->container.block_count || r->block.len != bytes ||
         memcmp(r->block.data, r->seen, bytes) != 0) {
@@ -164,6 +195,7 @@ enum status part_next(struct part_reader *r, struct part_chunk *chunk) {
     case PART_ROWS:
     case PART_SIGHTINGS: chunk->kind = (enum part_block)type; return take_records(r, tag, chunk);
     case PART_DENSE: chunk->kind = PART_DENSE; return take_dense(r, tag, chunk);
+    case PART_GONE: chunk->kind = PART_GONE; return take_gone(r, tag, chunk);
     case PART_TOTALS: return check_totals(r);
     default: return damaged(r, "unknown block type");
     }

@@ -10,7 +10,8 @@
 #include "common/base/mem.h"
 #include "common/job/schema.h"
 
-#define META_VERSION 3u /* with the kinds of cells: only where some are not f32 */
+#define META_VERSION 4u /* of a delta */
+#define META_CELLS   3u /* with the kinds of cells: only where some are not f32 */
 #define META_F32     2u
 #define META_NO_CUT  1u /* older version, without the id of the cut */
 
@@ -75,24 +76,35 @@ static enum status put_table(const struct part_table *t, uint32_t format, struct
     TRY(buf_put_u32(out, t->state_floats));
     TRY(buf_put_u32(out, t->row_bytes));
     TRY(buf_put_u32(out, optimizer_to_disk(t->optimizer)));
-    if (format < META_VERSION) {
+    if (format < META_CELLS) {
         return OK;
     }
     TRY(buf_put_u32(out, kind_to_disk(t->weights)));
-    return buf_put_u32(out, kind_to_disk(t->state));
+    TRY(buf_put_u32(out, kind_to_disk(t->state)));
+    return format < META_VERSION ? OK : buf_put_u32(out, t->evict_age);
 }
 
-static enum status put_domain(const struct part_domain *d, struct buf *out) {
+static enum status put_domain(const struct part_domain *d, uint32_t format, struct buf *out) {
     TRY(buf_put_u32(out, d->bucket_begin));
     TRY(buf_put_u32(out, d->bucket_end));
     TRY(buf_put_u64(out, d->dense_step));
+    if (format == META_VERSION) {
+        TRY(buf_put_u64(out, d->clock));
+    }
     TRY(buf_put_u64(out, d->applied.len));
     return buf_put(out, d->applied.data, d->applied.len);
 }
 
+static uint32_t format_of(const struct part_meta *m) {
+    if (m->base != 0) {
+        return META_VERSION;
+    }
+    return !all_f32(m) ? META_CELLS : m->cut != 0 ? META_F32 : META_NO_CUT;
+}
+
 enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
-    const uint32_t format = !all_f32(m) ? META_VERSION : m->cut != 0 ? META_F32 : META_NO_CUT;
-    assert(format < META_VERSION || m->cut != 0);
+    const uint32_t format = format_of(m);
+    assert(format < META_CELLS || m->cut != 0);
     TRY(buf_put_u32(out, format));
     TRY(buf_put_u32(out, m->bucket_begin));
     TRY(buf_put_u32(out, m->bucket_end));
@@ -105,13 +117,17 @@ enum status part_meta_encode(const struct part_meta *m, struct buf *out) {
     if (m->cut != 0) {
         TRY(buf_put_u64(out, m->cut));
     }
+    if (format == META_VERSION) {
+        TRY(buf_put_u64(out, m->base));
+        TRY(buf_put_u32(out, m->whole));
+    }
     TRY(buf_put_u32(out, m->table_count));
     TRY(buf_put_u32(out, m->domain_count));
     for (uint32_t i = 0; i < m->table_count; i++) {
         TRY(put_table(&m->tables[i], format, out));
     }
     for (uint32_t i = 0; i < m->domain_count; i++) {
-        TRY(put_domain(&m->domains[i], out));
+        TRY(put_domain(&m->domains[i], format, out));
     }
     return OK;
 }
@@ -128,10 +144,11 @@ static enum status get_shape(struct cursor *c, uint32_t format, struct part_tabl
     t->state_floats = cursor_u32(c);
     t->row_bytes = cursor_u32(c);
     good = optimizer_from_disk(cursor_u32(c), &t->optimizer);
-    if (format >= META_VERSION) {
+    if (format >= META_CELLS) {
         good &= kind_from_disk(cursor_u32(c), &t->weights) && t->weights != CELLS_U8;
         good &= kind_from_disk(cursor_u32(c), &t->state);
     }
+    t->evict_age = format == META_VERSION ? cursor_u32(c) : 0;
     if (!good || c->bad || t->dim == 0 || t->dim > DIM_MAX) {
         return bad_meta("a table has no good dim, optimizer or kinds of cells");
     }
@@ -155,10 +172,11 @@ static enum status get_table(struct cursor *c, uint32_t format, struct part_tabl
     return get_shape(c, format, t);
 }
 
-static enum status get_domain(struct cursor *c, struct part_domain *d) {
+static enum status get_domain(struct cursor *c, uint32_t format, struct part_domain *d) {
     d->bucket_begin = cursor_u32(c);
     d->bucket_end = cursor_u32(c);
     d->dense_step = cursor_u64(c);
+    d->clock = format == META_VERSION ? cursor_u64(c) : 0;
     const uint64_t bytes = cursor_u64(c);
     if (c->bad || bytes > cursor_left(c)) {
         return bad_meta("a domain is short");
@@ -182,13 +200,20 @@ static enum status get_lists(struct cursor *c, uint32_t format, struct part_meta
     uint32_t bucket = m->bucket_begin;
     while (m->domain_count < domains) {
         struct part_domain *d = &m->domains[m->domain_count++];
-        TRY(get_domain(c, d));
+        TRY(get_domain(c, format, d));
         if (d->bucket_begin != bucket || d->bucket_end <= bucket) {
             return bad_meta("domains do not follow on each other");
         }
         bucket = d->bucket_end;
     }
     return bucket == m->bucket_end ? OK : bad_meta("domains do not cover the part's buckets");
+}
+
+static enum status get_base(struct cursor *c, struct part_meta *m) {
+    m->base = cursor_u64(c);
+    const uint32_t whole = cursor_u32(c);
+    m->whole = whole == 1;
+    return m->base != 0 && whole <= 1 ? OK : bad_meta("a delta does not say against what it is");
 }
 
 static enum status get_all(struct part_meta *m, struct cursor *c) {
@@ -209,8 +234,11 @@ static enum status get_all(struct part_meta *m, struct cursor *c) {
         m->dense_state != optimizer_state_floats(m->dense_optimizer, 1)) {
         return bad_meta("ranges or optimizer make no sense");
     }
+    if (format == META_VERSION) {
+        TRY(get_base(c, m));
+    }
     TRY(get_lists(c, format, m));
-    if (format == META_VERSION && all_f32(m)) {
+    if (format == META_CELLS && all_f32(m)) {
         return bad_meta("it has version 3, but no table has other cells than f32");
     }
     return !c->bad && cursor_left(c) == 0 ? OK : bad_meta("bytes are left over");

@@ -15,6 +15,7 @@ struct part_table {
     uint32_t dim, state_floats, row_bytes;
     enum optimizer_kind optimizer;
     enum cell_kind weights, state;
+    uint32_t evict_age; /* of a delta; rows of older links that are past it are gone */
 };
 static inline struct row_layout part_row_layout(const struct part_table *t) {
     return row_layout(t->dim, t->optimizer, t->weights, t->state);
@@ -22,6 +23,7 @@ static inline struct row_layout part_row_layout(const struct part_table *t) {
 struct part_domain {
     uint32_t bucket_begin, bucket_end;
     uint64_t dense_step; /* updates of its dense floats */
+    uint64_t clock;      /* of a delta: batches applied */
     struct buf applied;  /* applied_encode bytes */
 };
 struct part_meta {
@@ -36,6 +38,8 @@ struct part_meta {
     uint32_t table_count;
     struct part_domain *domains;
     uint32_t domain_count;
+    uint64_t base; /* of a delta: the cut that it was made against; 0: a full checkpoint */
+    bool whole;    /* of a delta: it has all rows of its buckets, not the changed ones only */
 };
 /* Appends to out. ERR_MEMORY. */
 enum status part_meta_encode(const struct part_meta *m, struct buf *out);

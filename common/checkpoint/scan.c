@@ -1,3 +1,5 @@
+/* scan.c - opens a checkpoint for reading, and reads single things of it (see scan.h). scan_pass.c
+ * passes over all of it. */
 #include "scan.h"
 
 #include <stdio.h>
@@ -9,38 +11,38 @@
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static enum status check_table(const struct scan *s, uint32_t t, const struct part_table *table,
-                               const char *part) {
+                               const char *dir, const char *part) {
     if (strcmp(table->name, s->manifest.schema.fields[t].name) != 0) {
-        return fail(ERR_CORRUPT, "%s/%s: table %u is '%s', the manifest has '%s'", s->dir, part, t,
+        return fail(ERR_CORRUPT, "%s/%s: table %u is '%s', the manifest has '%s'", dir, part, t,
                     table->name, s->manifest.schema.fields[t].name);
     }
     if (table->dim != s->layout.dim[t]) {
-        return fail(ERR_CORRUPT, "%s/%s: table '%s' has dim %u; the configuration has dim %u",
-                    s->dir, part, table->name, table->dim, s->layout.dim[t]);
+        return fail(ERR_CORRUPT, "%s/%s: table '%s' has dim %u; the configuration has dim %u", dir,
+                    part, table->name, table->dim, s->layout.dim[t]);
     }
     if (t < s->tables &&
         (s->table[t].optimizer != table->optimizer || s->table[t].weights != table->weights ||
          s->table[t].state != table->state)) {
         return fail(ERR_CORRUPT,
                     "%s/%s: optimizer or kinds of cells of table '%s' differ from the first part's",
-                    s->dir, part, table->name);
+                    dir, part, table->name);
     }
     return OK;
 }
 
 /* Every part must describe the same tables, in the manifest's order. */
-static enum status check_meta(const struct scan *s, const struct part_meta *meta,
-                              const char *part) {
+enum status scan_check_meta(const struct scan *s, const struct part_meta *meta, const char *dir,
+                            const char *part) {
     if (meta->table_count != s->manifest.schema.count) {
-        return fail(ERR_CORRUPT, "%s/%s: %u tables, the manifest has %u fields", s->dir, part,
+        return fail(ERR_CORRUPT, "%s/%s: %u tables, the manifest has %u fields", dir, part,
                     meta->table_count, s->manifest.schema.count);
     }
     for (uint32_t t = 0; t < meta->table_count; t++) {
-        TRY(check_table(s, t, &meta->tables[t], part));
+        TRY(check_table(s, t, &meta->tables[t], dir, part));
     }
     if (s->tables > 0 && meta->dense_state != s->dense_state) {
-        return fail(ERR_CORRUPT, "%s/%s: %u dense state vectors, the first part has %u", s->dir,
-                    part, meta->dense_state, s->dense_state);
+        return fail(ERR_CORRUPT, "%s/%s: %u dense state vectors, the first part has %u", dir, part,
+                    meta->dense_state, s->dense_state);
     }
     return OK;
 }
@@ -50,7 +52,7 @@ static enum status take_shapes(struct scan *s) {
     struct part_reader reader = {0};
     enum status status = part_open(&reader, s->dir, part, s->manifest.cut);
     if (status == OK) {
-        status = check_meta(s, &reader.meta, part->name);
+        status = scan_check_meta(s, &reader.meta, s->dir, part->name);
     }
     if (status == OK) {
         memcpy(s->table, reader.meta.tables, reader.meta.table_count * sizeof s->table[0]);
@@ -91,6 +93,13 @@ static enum status open_in(struct scan *s, const char *path) {
     for (uint32_t p = 0; p < s->manifest.part_count; p++) {
         s->bytes += s->manifest.parts[p].bytes;
     }
+    TRY(chain_open(&s->chain, s->dir, &s->manifest));
+    for (uint32_t i = 0; i < s->chain.count; i++) {
+        const struct manifest *m = &s->chain.base[i].manifest;
+        for (uint32_t p = 0; p < m->part_count; p++) {
+            s->bytes += m->parts[p].bytes;
+        }
+    }
     return take_shapes(s);
 }
 
@@ -108,88 +117,10 @@ enum status scan_create(struct scan **out, const char *path) {
 
 void scan_destroy(struct scan **inout) {
     if (*inout != NULL) {
+        chain_close(&(*inout)->chain);
         manifest_free(&(*inout)->manifest);
         mem_free(inout);
     }
-}
-
-/* --- passing over ----------------------------------------------------------------------------- */
-
-static bool wanted(const struct container_block *b, const struct scan_filter *f) {
-    const bool chunk = b->type == PART_ROWS || b->type == PART_SIGHTINGS || b->type == PART_DENSE;
-    const bool table = f->slot < 0 || b->type == PART_DENSE || b->tag == (uint64_t)f->slot;
-    return chunk && (f->kinds & (1u << b->type)) != 0 && table;
-}
-
-/* Skips the blocks that the filter excludes. *end is true if no wanted block is left. part_next
- * checks the totals, which fit only if nothing was skipped; so a filtered pass ends before them. */
-static void skip_blocks(struct part_reader *r, const struct scan_filter *f, bool *end) {
-    const struct container_reader *c = &r->container;
-    const uint32_t every = SCAN_ROWS | SCAN_SIGHTINGS | SCAN_DENSE;
-    *end = false;
-    if (f->kinds == every && f->slot < 0) {
-        return;
-    }
-    while (r->next < c->block_count && !wanted(&c->blocks[r->next], f)) {
-        r->next++;
-    }
-    *end = r->next == c->block_count;
-}
-
-static enum status each_in_part(const struct scan *s, const struct manifest_part *part,
-                                const struct scan_filter *f,
-                                enum status (*visit)(void *, const struct part_chunk *),
-                                void *arg) {
-    struct part_reader reader = {0};
-    enum status status = OK;
-    TRY_OUT(part_open(&reader, s->dir, part, s->manifest.cut));
-    TRY_OUT(check_meta(s, &reader.meta, part->name));
-    for (;;) {
-        struct part_chunk chunk = {0};
-        bool end = false;
-        skip_blocks(&reader, f, &end);
-        status = end ? ERR_NOT_FOUND : part_next(&reader, &chunk);
-        if (status == ERR_NOT_FOUND) {
-            status = OK;
-            break;
-        }
-        TRY_OUT(status);
-        TRY_OUT(visit(arg, &chunk));
-    }
-out:
-    part_close(&reader);
-    return status;
-}
-
-enum status scan_each(const struct scan *s, const struct scan_filter *filter,
-                      enum status (*visit)(void *arg, const struct part_chunk *chunk), void *arg) {
-    for (uint32_t p = 0; p < s->manifest.part_count; p++) {
-        const struct manifest_part *part = &s->manifest.parts[p];
-        if (part->bucket_begin < filter->bucket_end && filter->bucket_begin < part->bucket_end) {
-            TRY(each_in_part(s, part, filter, visit, arg));
-        }
-    }
-    return OK;
-}
-
-enum status scan_rows_bound(const struct scan *s, const struct scan_filter *filter,
-                            uint64_t *rows) {
-    *rows = 0;
-    for (uint32_t p = 0; p < s->manifest.part_count; p++) {
-        struct part_reader reader = {0};
-        const enum status status =
-            part_open(&reader, s->dir, &s->manifest.parts[p], s->manifest.cut);
-        for (size_t i = 0; status == OK && i < reader.container.block_count; i++) {
-            const struct container_block *b = &reader.container.blocks[i];
-            if (b->type != PART_DENSE && wanted(b, filter)) {
-                const bool counter = b->type == PART_SIGHTINGS || b->tag >= s->tables;
-                *rows += b->raw_bytes / (counter ? PART_RECORD_HEADER : s->table[b->tag].row_bytes);
-            }
-        }
-        part_close(&reader);
-        TRY(status);
-    }
-    return OK;
 }
 
 /* --- what chunks hold ------------------------------------------------------------------------- */

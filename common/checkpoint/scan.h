@@ -1,6 +1,11 @@
 /* scan.h - a checkpoint as a stream: its rows, counters and dense parameters in file order,
  * whatever its size. Inspect and export use it.
  *
+ * A delta and the checkpoints it is made against (chain.h) are one checkpoint here. A pass reads
+ * the newest link first and leaves out records of older links that do not count any more. For that
+ * it holds the ids of all links but the oldest, 11 to 22 bytes each, of the tables and buckets of
+ * the filter.
+ *
  * A scan holds the manifest and what is computed from it. A pass reads the part files block by
  * block, with one block in memory at a time, and hands the chunks to the caller. Blocks that a
  * filter excludes are not read: their tag tells the table, their part tells the buckets. A scan
@@ -10,18 +15,19 @@
 
 #include "common/job/config.h"
 #include "common/job/layout.h"
-#include "part.h"
+#include "chain.h"
 
 struct scan {
     char dir[PATH_BYTES_MAX];
     struct manifest manifest;
+    struct chain chain;
     struct config config;
     struct layout layout;
     struct part_table table[FIELDS_MAX]; /* by slot of manifest.schema */
     struct row_layout row[FIELDS_MAX];   /* of each table */
     uint32_t tables;
     uint32_t dense_state; /* state vectors beside w */
-    uint64_t bytes;       /* of all parts */
+    uint64_t bytes;       /* of all parts of all links */
 };
 
 /* Opens the checkpoint that manifest_find finds for `path`. ERR_NOT_FOUND, ERR_CORRUPT, ERR_CONFIG,
@@ -40,7 +46,7 @@ struct scan_filter {
     uint32_t kinds;                    /* SCAN_... bits */
     int slot;                          /* -1: every table */
     uint32_t bucket_begin, bucket_end; /* parts without such a bucket are skipped; rows of other
-                                          buckets in the remaining parts still come */
+                                          buckets in the remaining parts may still come */
 };
 static inline struct scan_filter scan_table(uint32_t kinds, int slot) {
     return (struct scan_filter){
@@ -52,6 +58,11 @@ static inline struct scan_filter scan_all(uint32_t kinds) {
 /* Calls visit for every chunk. If visit returns a status other than OK, the pass ends with it. */
 enum status scan_each(const struct scan *s, const struct scan_filter *filter,
                       enum status (*visit)(void *arg, const struct part_chunk *chunk), void *arg);
+
+/* Whether a part describes the tables of the manifest, as all parts of it and of its bases must:
+ * else ERR_CORRUPT, naming dir/part. */
+enum status scan_check_meta(const struct scan *s, const struct part_meta *meta, const char *dir,
+                            const char *part);
 
 /* An upper bound for the number of rows in the filtered blocks, from the indexes of the files only.
  */

@@ -21,6 +21,7 @@ static enum status read_manifest(struct shelf_item *item, const char *dir) {
         item->impressions = m->impressions;
         item->saved_at = m->saved_at;
         item->cut = m->cut;
+        item->base = m->base.cut;
         item->parts = m->part_count;
         for (uint32_t p = 0; p < m->part_count; p++) {
             item->rows += m->parts[p].rows;

@@ -82,6 +82,7 @@ struct config {
     uint32_t keep, keep_hourly, keep_daily;
     enum keep_best keep_best;
     uint64_t bytes_per_s; /* of the writer of a server */
+    uint32_t full_every;  /* every so many cuts one is full, the others are deltas */
     /* [recovery] */
     uint32_t recovery_wait_s; /* how long a server that is lost is awaited */
     /* [wire] */

@@ -183,6 +183,8 @@ const struct config_key config_keys[] = {
            "a checkpoint with each evaluation, and the best by that AUC is kept"),
     NUMBER("checkpoint", "bytes_per_s", KIND_BYTES, C(bytes_per_s), "0", 0, 1e15,
            "what a server writes of checkpoints, at most; 0: no limit"),
+    NUMBER("checkpoint", "full_every", KIND_U32, C(full_every), "1", 1, 64,
+           "every so many cuts one is full, the others hold what changed since the one before"),
 
     NUMBER("recovery", "wait_seconds", KIND_U32, C(recovery_wait_s), "600", 1, 1e9,
            "for servers that are lost to be started again, before the job fails"),

@@ -94,6 +94,8 @@ struct wire_command {
     enum wire_order order;
     uint64_t cut;            /* cut number, 1, 2, ...; repeated until PART_DONE */
     uint64_t cut_id;         /* number stored in its parts (docs/format-checkpoint.md) */
+    uint64_t committed;      /* with ORDER_CUT: id of the newest committed cut; 0: there is none */
+    bool delta;              /* with ORDER_CUT: only what changed since `committed` */
     char dir[WIRE_TEXT_MAX]; /* where to write parts */
     bool failed;             /* with ORDER_STOP: the job failed; text = first cause */
     char text[WIRE_TEXT_MAX];
@@ -134,4 +136,5 @@ struct wire_part_done {
     char name[64]; /* of the part's file */
     uint32_t bucket_begin, bucket_end;
     uint64_t bytes, checksum, rows, version;
+    bool whole; /* a delta was ordered, but it has all rows of its buckets */
 };

@@ -145,7 +145,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     E(role, role, roles) S(index) S(incarnation) S(rows) S(bytes) S(version) S(evicted)            \
     S(refused) S(created) S(duplicates) S(failing) T(text) S(reading)
 #define COMMAND(S, R, T, E, C)                                                                     \
-    E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id)
+    E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id) S(committed) S(delta)
 #define LEASE_ASK(S, R, T, E, C) S(index) S(incarnation) S(returns) S(epoch) S(shard) S(fence)
 #define LEASE(S, R, T, E, C)                                                                       \
     E(kind, kind, lease_kinds) S(epoch) S(shard) S(fence) S(batch_limit) S(ahead)
@@ -153,7 +153,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define SCORES(S, R, T, E, C) S(epoch) S(shard) S(fence) S(first) S(count) S(total)
 #define PART_DONE(S, R, T, E, C)                                                                   \
     S(partition) S(cut) S(ok) T(text) T(name) S(bucket_begin) S(bucket_end) S(bytes) S(checksum)   \
-    S(rows) S(version)
+    S(rows) S(version) S(whole)
 #define PULL(S, R, T, E, C)                                                                        \
     C() S(want_dense) S(want_ticket) S(want_missing) E(values, values, value_types)
 #define PULLED(S, R, T, E, C) S(ticket) S(version) E(values, values, value_types)

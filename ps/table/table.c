@@ -109,12 +109,17 @@ enum status table_insert(struct table *t, uint64_t id, uint32_t *handle) {
 enum status table_load(struct table *t, const struct row_layout *from, const void *record,
                        uint32_t *handle) {
     TRY(take_slot(t, load_u64(record), handle));
-    if (row_layout_equal(from, &t->layout)) {
-        memcpy(slot_at(t, *handle), record, t->layout.row_bytes);
-    } else {
-        row_convert(from, record, &t->layout, slot_at(t, *handle), t->stream);
-    }
+    table_reload(t, from, record, *handle);
     return OK;
+}
+
+void table_reload(struct table *t, const struct row_layout *from, const void *record,
+                  uint32_t handle) {
+    if (row_layout_equal(from, &t->layout)) {
+        memcpy(slot_at(t, handle), record, t->layout.row_bytes);
+    } else {
+        row_convert(from, record, &t->layout, slot_at(t, handle), t->stream);
+    }
 }
 
 void table_update(struct table *t, struct row *row, float lr, uint32_t rule_step, const float *g) {

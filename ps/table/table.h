@@ -55,6 +55,9 @@ uint64_t table_grow_bytes(const struct table *t);
  * none (a read-only partition); else both have the same rule. */
 enum status table_load(struct table *t, const struct row_layout *from, const void *record,
                        uint32_t *handle);
+/* Writes such a record over the row of the same id. */
+void table_reload(struct table *t, const struct row_layout *from, const void *record,
+                  uint32_t handle);
 /* Applies one gradient g[dim] to a row whose step has been raised already. lr: after warm-up; t of
  * the rule (optimizer.h). */
 void table_update(struct table *t, struct row *row, float lr, uint32_t rule_step, const float *g);

@@ -106,6 +106,7 @@ static enum status reshard_start(void *line) {
     r.scan->config.deterministic = true; /* rows in order of slots */
     TRY_OUT(is_of_stream(&r.scan->manifest, &r.grows));
     r.out = r.scan->manifest;
+    r.out.base = (struct manifest_base){0}; /* the parts have all rows */
     r.out.parts = NULL;
     r.out.part_count = l->partitions;
     TRY_OUT(mem_array(&r.out.parts, l->partitions));

@@ -102,8 +102,13 @@ static enum status text_head(const struct summary *s, struct buf *out) {
                            ? "they count more (train.sample_correction = weight)"
                            : "p_ctr is corrected (train.sample_correction = predict)"));
     }
-    TRY(buf_printf(out, "parts       %u files, %llu bytes\n", m->part_count,
-                   (unsigned long long)scan->bytes));
+    TRY(buf_printf(out, "parts       %u files, %llu bytes%s\n", m->part_count,
+                   (unsigned long long)scan->bytes,
+                   scan->chain.count == 0 ? "" : " with those of its bases"));
+    for (uint32_t i = 0; i < scan->chain.count; i++) {
+        TRY(buf_printf(out, "%s  %s\n", i == 0 ? "a delta to" : "          ",
+                       scan->chain.base[i].dir));
+    }
     TRY(buf_printf(out, "model       %s, %u user + %u item fields, input %u, towers",
                    l->input == INPUT_SIDES ? "sides" : "concat", l->user_fields,
                    l->fields - l->user_fields, l->input_width));
@@ -187,6 +192,11 @@ static void json_head(const struct summary *s, struct json *j) {
     json_u64(j, "ranges", m->shards);
     json_close(j);
     json_u64(j, "parts", m->part_count);
+    json_open(j, "bases", '[');
+    for (uint32_t i = 0; i < s->scan->chain.count; i++) {
+        json_str(j, NULL, s->scan->chain.base[i].dir);
+    }
+    json_close(j);
     json_u64(j, "bytes", s->scan->bytes);
     json_str(j, "config", m->config_text);
 }

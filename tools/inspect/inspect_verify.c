@@ -6,6 +6,8 @@
  *       part's buckets?
  *     - Do all parts together hold every dense parameter once?
  *
+ * Of a delta each of its links is checked, dense parameters of the newest alone.
+ *
  * That they hold every bucket once is known already, because reading the manifest checks it. All
  * damage is listed, not only the first.
  */
@@ -65,7 +67,7 @@ static enum status check_blocks(const char *path, struct damage *d) {
 static enum status check_rows(const char *path, const struct manifest *m,
                               const struct part_reader *reader, const struct part_chunk *chunk) {
     const struct part_meta *meta = &reader->meta;
-    if (chunk->kind == PART_DENSE) {
+    if (chunk->kind == PART_DENSE || chunk->kind == PART_GONE) {
         return OK;
     }
     const int slot = schema_find(&m->schema, meta->tables[chunk->table].name);
@@ -93,6 +95,7 @@ static enum status check_content(const char *dir, const char *path, const struct
     struct part_reader reader = {0};
     enum status status = OK;
     TRY_OUT(part_open(&reader, dir, part, m->cut));
+    TRY_OUT(part_check_base(&reader, m));
     for (;;) {
         struct part_chunk chunk = {0};
         status = part_next(&reader, &chunk);
@@ -136,33 +139,54 @@ static enum status check_dense(const char *dir) {
     return status;
 }
 
-static enum status check_all(const char *dir, const struct manifest *m, struct damage *d) {
+static enum status check_link(const char *dir, const struct manifest *m, struct damage *d) {
     for (uint32_t p = 0; p < m->part_count; p++) {
         TRY(check_part(dir, m, &m->parts[p], d));
+    }
+    return OK;
+}
+
+static enum status check_all(const char *dir, const struct manifest *m, struct chain *chain,
+                             struct damage *d) {
+    TRY(check_link(dir, m, d));
+    TRY(damage_noted(d, chain_open(chain, dir, m)));
+    for (uint32_t i = 0; i < chain->count; i++) {
+        TRY(check_link(chain->base[i].dir, &chain->base[i].manifest, d));
     }
     return d->count == 0 ? damage_noted(d, check_dense(dir)) : OK;
 }
 
-static enum status verify_report(const char *dir, const struct manifest *m, const struct damage *d,
-                                 bool json, struct buf *out) {
-    struct json j;
-    uint64_t bytes = 0;
+static void add_link(const struct manifest *m, uint64_t *parts, uint64_t *bytes) {
+    *parts += m->part_count;
     for (uint32_t p = 0; p < m->part_count; p++) {
-        bytes += m->parts[p].bytes;
+        *bytes += m->parts[p].bytes;
+    }
+}
+
+static enum status verify_report(const char *dir, const struct manifest *m,
+                                 const struct chain *chain, const struct damage *d, bool json,
+                                 struct buf *out) {
+    struct json j;
+    uint64_t parts = 0, bytes = 0;
+    add_link(m, &parts, &bytes);
+    for (uint32_t i = 0; i < chain->count; i++) {
+        add_link(&chain->base[i].manifest, &parts, &bytes);
     }
     if (!json) {
         for (size_t i = 0; i < d->count; i++) {
             TRY(buf_printf(out, "damaged  %s\n", d->lines[i]));
         }
         return d->count > 0 ? OK
-                            : buf_printf(out, "whole    %s: %u parts, %llu bytes, step %llu\n", dir,
-                                         m->part_count, (unsigned long long)bytes,
-                                         (unsigned long long)m->step);
+                            : buf_printf(out, "whole    %s: %llu parts, %llu bytes, step %llu%s\n",
+                                         dir, (unsigned long long)parts, (unsigned long long)bytes,
+                                         (unsigned long long)m->step,
+                                         chain->count == 0 ? "" : ", with all of its bases");
     }
     json_begin(&j, out, false);
     json_str(&j, "checkpoint", dir);
     json_bool(&j, "whole", d->count == 0);
-    json_u64(&j, "parts", m->part_count);
+    json_u64(&j, "links", 1 + (uint64_t)chain->count);
+    json_u64(&j, "parts", parts);
     json_u64(&j, "bytes", bytes);
     json_open(&j, "damage", '[');
     for (size_t i = 0; i < d->count; i++) {
@@ -176,15 +200,17 @@ enum status inspect_verify(const char *path, bool json, struct buf *out) {
     char dir[PATH_BYTES_MAX];
     struct manifest m = {0};
     struct damage d = {0};
+    struct chain chain = {0};
     enum status status = OK;
     TRY_OUT(scan_manifest(path, dir, &m));
-    TRY_OUT(check_all(dir, &m, &d));
-    TRY_OUT(verify_report(dir, &m, &d, json, out));
+    TRY_OUT(check_all(dir, &m, &chain, &d));
+    TRY_OUT(verify_report(dir, &m, &chain, &d, json, out));
     if (d.count > 0) {
         status = fail(ERR_CORRUPT, "%s is damaged (%zu findings): %s", dir, d.count, d.lines[0]);
     }
 out:
     damage_fini(&d);
+    chain_close(&chain);
     manifest_free(&m);
     return status;
 }

@@ -19,8 +19,8 @@
 
 static uint32_t plan[3] = {10, 0, UINT32_MAX};
 static struct manifest_part parts[2] = {
-    {"part-00000-of-00002.bin", 0, 2048, 123456, 0x8877665544332211u, 5000, 400},
-    {"part-00001-of-00002.bin", 2048, 4096, 999, 1, 0, 401}};
+    {"part-00000-of-00002.bin", 0, 2048, 123456, 0x8877665544332211u, 5000, 400, false},
+    {"part-00001-of-00002.bin", 2048, 4096, 999, 1, 0, 401, false}};
 static char config[] = "[train]\nbatch = 64\n";
 static uint8_t names[] = {1, 0, 2, 0, 255};
 
@@ -72,6 +72,39 @@ static void test_round_trip(void **state) {
     same(&m, &out);
     manifest_free(&out);
     buf_fini(&bytes);
+}
+
+/* A delta names its base, and has a format of its own. */
+static void test_base(void **state) {
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        struct manifest m = sample(400), out;
+        struct manifest_part changed[2] = {parts[0], parts[1]};
+        struct buf bytes = BUF_EMPTY;
+        m.parts = changed;
+        changed[1].whole = true;
+        m.cut = 7;
+        m.base = (struct manifest_base){399, 5, 3, 123456789012, 4000};
+        switch (i) {
+        case 1: m.base.step = 400; break; /* not before it */
+        case 2: m.base.depth = 0; break;
+        case 3: m.base.depth = CHAIN_DEPTH_MAX + 1; break;
+        case 4: m.cut = 0; break;
+        case 5: m.base.cut = 0; break; /* a full one */
+        default: break;
+        }
+        assert_int_equal(manifest_encode(&m, &bytes), OK);
+        const enum status status = manifest_decode(&out, bytes.data, bytes.len);
+        assert_int_equal(status, i == 0 || i == 5 ? OK : ERR_CORRUPT);
+        if (i == 0) {
+            same(&m, &out);
+            assert_memory_equal(manifest_base(&out), &m.base, sizeof m.base);
+        } else if (i == 5) {
+            assert_null(manifest_base(&out));
+        }
+        manifest_free(&out);
+        buf_fini(&bytes);
+    }
 }
 
 /* What makes no sense is refused, though the bytes are well formed. */
@@ -311,13 +344,10 @@ static void test_find_after_damage(void **state) {
 int main(void) {
     log_level_set(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_hostile_bytes),
-        cmocka_unit_test(test_memory_fails),
-        cmocka_unit_test(test_publish),
-        cmocka_unit_test(test_find_after_damage),
+        cmocka_unit_test(test_config),        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_base),          cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_publish),       cmocka_unit_test(test_find_after_damage),
     };
     return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
 }

@@ -128,6 +128,8 @@ static void roll_command(struct dice *d, struct wire_command *c) {
     c->order = orders[below(d, 3)];
     c->cut = roll(d);
     c->cut_id = roll(d);
+    c->committed = roll(d);
+    c->delta = roll(d) % 2 != 0;
     roll_text(d, c->dir, sizeof c->dir);
     c->failed = flip(d);
     roll_text(d, c->text, sizeof c->text);

@@ -48,7 +48,7 @@ static void make_many(struct fixture *x) {
     for (uint64_t id = FIRST; id < FIRST + MANY; id++) {
         const uint32_t handle = rows_create(x->p, x->s, id, 0);
         assert_int_not_equal(handle, HANDLE_NONE);
-        partition_before_write(x->p, x->s->unit, handle);
+        partition_before_write(x->p, x->s, handle);
         table_row(x->s->table, handle)->step = 1;
         table_row(x->s->table, handle)->data[0] = (float)(id - FIRST);
     }

@@ -110,10 +110,10 @@ static void test_later_manifest(void **state) {
     char path[PATH_BYTES_MAX];
     struct manifest m;
     assert_int_equal(path_join(path, dir, "manifest"), OK);
-    old_changed("last/checkpoint/manifest", CONTAINER_MANIFEST, 0, 1, 2, path);
+    old_changed("last/checkpoint/manifest", CONTAINER_MANIFEST, 0, 1, 3, path);
     old_refused(manifest_read(&m, dir), path,
-                "format of a checkpoint's manifest 2, this program (esmm " ESMM_VERSION
-                ") reads 1");
+                "format of a checkpoint's manifest 3, this program (esmm " ESMM_VERSION
+                ") reads 1 to 2");
     unlink(path);
 }
 
@@ -126,13 +126,13 @@ static void test_later_part(void **state) {
     assert_int_equal(manifest_read(&m, old_path(checkpoint, "last/checkpoint")), OK);
     struct manifest_part *part = &m.parts[0];
     assert_int_equal(path_join(path, dir, part->name), OK);
-    old_changed("last/checkpoint/part-00000-of-00002.bin", CONTAINER_CHECKPOINT_PART, 0, 0, 4,
+    old_changed("last/checkpoint/part-00000-of-00002.bin", CONTAINER_CHECKPOINT_PART, 0, 0, 5,
                 path);
     assert_int_equal(stat(path, &stat_of), 0);
     part->bytes = (uint64_t)stat_of.st_size;
     old_refused(part_open(&r, dir, part, m.cut), path,
-                "version of a checkpoint's part 4, this program (esmm " ESMM_VERSION
-                ") reads 1 to 3");
+                "version of a checkpoint's part 5, this program (esmm " ESMM_VERSION
+                ") reads 1 to 4");
     part_close(&r);
     manifest_free(&m);
     unlink(path);
