@@ -36,7 +36,7 @@ class Program:
         self.survives = {"worker"}
         if "`recovery.wait_seconds`" in config:
             self.survives |= {"ps", "worker deterministic"}
-        if any(p.startswith("coord.journal.") for p in self.points):
+        if "--launch" in run([self.esmm, "coord", "--help"]):
             self.survives.add("coord")
         self.push_log = "`recovery.push_log`" in config
         self.restarts_bounded = "--restarts" not in options
