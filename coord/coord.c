@@ -118,8 +118,9 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
     while ((lost = membership_next_lost(&c->members, now_ms)) != NULL) {
         FAULT("coord.worker.lost");
         worker_lost(c, lost, now_ms);
-        drop_worker(c, lost, now_ms);
+        drop_worker(c, lost, true, now_ms);
     }
+    TRY(suspects_step(c));
     uint32_t expired = leases_expire(&c->leases, now_ms);
     if (expired > 0) {
         log_warn("%u leases ran out and are pending again", expired);

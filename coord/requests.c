@@ -62,8 +62,9 @@ void lost_leases(struct coord *c, const char *who, uint64_t now_ms) {
     rollback_want(c, cause, now_ms);
 }
 
-void drop_worker(struct coord *c, const struct member *worker, uint64_t now_ms) {
-    uint32_t released = leases_release(&c->leases, worker->index);
+void drop_worker(struct coord *c, const struct member *worker, bool died, uint64_t now_ms) {
+    const uint32_t released =
+        died ? leases_died(&c->leases, worker->index) : leases_release(&c->leases, worker->index);
     staleness_leave(&c->staleness, worker->index);
     if (released == 0) {
         return;
@@ -130,7 +131,7 @@ static void hello_taken(struct coord *c, const struct wire_hello *hello, const s
                     hello->pid, hello->threads);
     }
     if (fresh && hello->role == ROLE_WORKER) {
-        drop_worker(c, &c->members.worker[hello->index], now_ms);
+        drop_worker(c, &c->members.worker[hello->index], true, now_ms);
     } else if (fresh && (old->state == MEMBER_PRESENT || old->state == MEMBER_SERVING)) {
         server_replaced(c, old, now_ms);
     } else if (hello->role == ROLE_WORKER && old->rejoins) {
@@ -303,7 +304,7 @@ static void note_wait(struct coord *c, uint32_t worker, bool waits, uint64_t now
 /* What follows from the answer to a question. */
 static void lease_granted(struct coord *c, const struct wire_lease *lease, uint32_t worker,
                           uint64_t now_ms) {
-    const bool idle = leases_held(&c->leases, worker) == 0;
+    const bool idle = leases_idle(&c->leases, worker);
     say_lease(c, lease, worker);
     note_wait(c, worker, idle && evaluations_hold(c), now_ms);
     if (lease->kind == LEASE_TRAIN) {
@@ -328,7 +329,7 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
         struct wire_lease lease;
         if (ask->returns) {
             FAULT("coord.lease.return");
-            TRY(leases_return(&c->leases, ask));
+            TRY(leases_return(&c->leases, ask, now_ms));
             FAULT("coord.lease.returned");
         }
         bool hold = checkpoints_holds(c) || evaluations_hold(c) || c->phase == PHASE_GATHER ||

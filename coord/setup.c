@@ -201,6 +201,8 @@ enum status setup_life(struct coord *c, struct applied *done) {
     const struct config *k = c->config;
     TRY(leases_init(&c->leases, &c->plan, done, k->deterministic, k->lease_ms,
                     (c->restored_step + 1) << FENCES_PER_STEP));
+    c->leases.backups = k->consistency == CONSISTENCY_ASYNC && !k->deterministic;
+    c->leases.whole_ranges = data_ranges_shared(k, &c->data).count > 0;
     c->restored_impressions = c->leases.done_impressions;
     staleness_init(&c->staleness, k->consistency == CONSISTENCY_ASYNC ? k->staleness_max : 0,
                    k->lease_ms);

@@ -173,7 +173,7 @@ static void watch_each(struct coord *c, uint64_t now_ms) {
                  (unsigned long long)(now_ms - x->moved_ms));
         x->stuck = true;
         c->stall.moved_ms = now_ms;
-        drop_worker(c, x, now_ms);
+        drop_worker(c, x, false, now_ms);
     }
 }
 

@@ -10,6 +10,7 @@
  *     rollback.c      goes back to the newest checkpoint, in the same processes
  *     keep.c          which checkpoints stay, and the figures of evaluations beside them
  *     stall.c         whether the job makes progress
+ *     suspects.c      what is said of batches that kill their workers
  *     summary.c       summary.json, written at the end
  *     coord.c         the phases and the loop
  */
@@ -158,7 +159,8 @@ struct coord {
     uint32_t evaluations_made;       /* of these two, which are filled */
     struct unseen unseen;            /* of that evaluation */
     uint32_t evaluation_epoch;
-    uint64_t ended_ms; /* when training ended */
+    uint64_t aside_batches, aside_impressions; /* set aside: they kill their workers */
+    uint64_t ended_ms;                         /* when training ended */
     bool failed;
     char cause[WIRE_TEXT_MAX]; /* of the failure, as sent to all members */
     struct log_limit limited[LIMITED_CAUSES];
@@ -207,10 +209,15 @@ enum status requests_answer(struct coord *c, const struct port_message *m, uint6
  * well enough, learns it by the answer to its next frame. */
 void requests_tell_rejoin(struct coord *c, uint64_t job);
 void requests_answer_clocks(struct coord *c, uint64_t now_ms);
-/* A worker is lost or replaced: its leases and clocks become void. */
-void drop_worker(struct coord *c, const struct member *worker, uint64_t now_ms);
+/* A worker is lost or replaced: its leases and clocks become void. died: its process, so that what
+ * it held is suspect (grant/lease_suspect.h). */
+void drop_worker(struct coord *c, const struct member *worker, bool died, uint64_t now_ms);
 /* Leases of `who` were not returned: a deterministic job that is training must be rolled back. */
 void lost_leases(struct coord *c, const char *who, uint64_t now_ms);
+
+/* suspects.c. Names the batches that were set aside. ERR_PEER: there is one, and train.poison is
+ * fail. */
+enum status suspects_step(struct coord *c);
 
 /* rollback.c */
 /* Asks for a rollback, unless this life has not begun for anybody. */

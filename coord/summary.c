@@ -40,6 +40,9 @@ static void work_keys(struct json *j, const struct coord *c) {
     json_f64(j, "impressions_per_s", seconds > 0 ? (double)p->totals.impressions / seconds : NAN);
     json_u64(j, "steps", steps_done(c));
     json_u64(j, "steps_restored", c->resumed_step);
+    json_u64(j, "batches_set_aside", c->aside_batches);
+    json_u64(j, "impressions_set_aside", c->aside_impressions);
+    json_u64(j, "second_leases", c->leases.seconds);
     json_u64(j, "epochs", applied_base(c->leases.done));
     loss_keys(j, "", progress_loss_recent(p));
     loss_keys(j, "epoch_", progress_loss_epoch(p));

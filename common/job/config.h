@@ -62,6 +62,7 @@ struct config {
     enum share_bags share_bags; /* of groups, once a range (data_ranges.h) */
     enum sample_correction sample_correction;
     enum consistency consistency;
+    enum poison poison;
     /* [compute] */
     enum precision precision;
     enum kernel_choice kernel;

@@ -105,6 +105,9 @@ const struct config_key config_keys[] = {
     NUMBER(
         "train", "patience", KIND_U32, C(patience), "0", 0, 1e6,
         "the job ends after so many evaluations without a better checkpoint.keep_best; 0: never"),
+    CHOICE("train", "poison", C(poison), "skip", "skip|fail",
+           "a batch that has killed its worker three times is set aside, or fails the job; "
+           "deterministic jobs fail"),
     NUMBER("train", "warmup_steps", KIND_U32, C(warmup_steps), "0", 0, 1e9,
            "batches over which the learning rate grows to its value"),
 

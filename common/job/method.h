@@ -43,6 +43,8 @@ enum unbias { UNBIAS_REJECTION, UNBIAS_WEIGHT }; /* the two readings of UNBIAS *
 enum sample_correction { CORRECT_WEIGHT, CORRECT_PREDICT };
 /* Whether user fields of many values are pulled, pooled and pushed once a range (data_ranges.h). */
 enum share_bags { SHARE_AUTO, SHARE_NEVER, SHARE_ALWAYS };
+/* What becomes of a batch that kills its workers. */
+enum poison { POISON_SKIP, POISON_FAIL };
 /* How to handle conversions that come late (worker/model/loss_delay.c). */
 enum delay_method {
     DELAY_NONE,

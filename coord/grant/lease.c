@@ -3,6 +3,8 @@
 #include <assert.h>
 
 #include "common/base/mem.h"
+#include "lease_backup.h"
+#include "lease_suspect.h"
 
 enum status leases_init(struct leases *l, const struct batch_plan *plan, struct applied *done,
                         bool one_at_a_time, uint64_t lease_ms, uint64_t first_fence) {
@@ -19,76 +21,10 @@ void leases_fini(struct leases *l) {
     mem_free(&l->lease);
     mem_free(&l->place);
     mem_free(&l->holder);
+    mem_free(&l->aside);
     affinity_fini(&l->affinity);
     if (l->done != NULL) {
         applied_destroy(&l->done);
-    }
-}
-
-/* --- holders ---------------------------------------------------------------------------------- */
-
-static enum status reserve_holder(struct leases *l, uint32_t worker) {
-    if (worker >= l->holders) {
-        const uint32_t count = worker < 32 ? 64 : 2 * worker;
-        TRY(mem_grow(&l->holder, l->holders, count));
-        for (; l->holders < count; l->holders++) {
-            l->holder[l->holders].first = LEASE_NONE;
-        }
-    }
-    return OK;
-}
-
-static uint32_t lease_first_of(const struct leases *l, uint32_t worker) {
-    return worker < l->holders ? l->holder[worker].first : LEASE_NONE;
-}
-
-static uint64_t lease_impressions(const struct leases *l, const struct lease *x) {
-    return l->kind == LEASE_TRAIN ? ranges_impressions(l->plan->ranges, x->shard, x->limit) : 0;
-}
-
-static void take_out(struct leases *l, struct lease *x, uint32_t worker) {
-    struct lease_holder *h = &l->holder[worker];
-    const uint32_t at = (uint32_t)(x - l->lease);
-    x->state = LEASE_OUT;
-    x->worker = worker;
-    x->next = h->first;
-    x->prev = LEASE_NONE;
-    if (h->first != LEASE_NONE) {
-        l->lease[h->first].prev = at;
-    }
-    h->first = at;
-    h->held++;
-    l->out++;
-    l->out_impressions += lease_impressions(l, x);
-}
-
-/* The lease has become PENDING. */
-static void lease_pends(struct leases *l, const struct lease *x) {
-    const uint32_t at = (uint32_t)(x - l->lease);
-    if (l->mixed) {
-        affinity_add(&l->affinity, x->shard);
-    } else if (at < l->pending) {
-        l->pending = at;
-    }
-}
-
-/* Takes an OUT lease from its holder. */
-static void give_back(struct leases *l, struct lease *x, enum lease_state state) {
-    struct lease_holder *h = &l->holder[x->worker];
-    if (x->prev == LEASE_NONE) {
-        h->first = x->next;
-    } else {
-        l->lease[x->prev].next = x->next;
-    }
-    if (x->next != LEASE_NONE) {
-        l->lease[x->next].prev = x->prev;
-    }
-    x->state = state;
-    h->held--;
-    l->out--;
-    l->out_impressions -= lease_impressions(l, x);
-    if (state == LEASE_PENDING) {
-        lease_pends(l, x);
     }
 }
 
@@ -116,7 +52,12 @@ static void phase_add(struct leases *l, uint32_t shard, uint32_t limit, bool com
     enum lease_state state = complete ? LEASE_BACK : LEASE_PENDING;
     struct lease *x = &l->lease[l->count];
     l->place[shard] = l->count++;
-    *x = (struct lease){.shard = shard, .limit = limit, .state = state};
+    *x = (struct lease){.shard = shard,
+                        .limit = limit,
+                        .state = state,
+                        .second = LEASE_NONE,
+                        .only = LEASE_NONE,
+                        .at = LEASE_NONE};
     if (complete) {
         l->back++;
         l->back_impressions += lease_impressions(l, x);
@@ -220,15 +161,29 @@ static struct lease *lease_find(struct leases *l, uint32_t shard) {
     return shard < l->count ? &l->lease[l->place[shard]] : NULL;
 }
 
+static struct wire_lease lease_words(const struct leases *l, const struct lease *x,
+                                     uint32_t ahead) {
+    return (struct wire_lease){.kind = l->kind,
+                               .epoch = l->epoch,
+                               .shard = x->shard,
+                               .fence = x->fence,
+                               .batch_limit = x->limit,
+                               .ahead = ahead};
+}
+
 enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, bool hold,
                        uint64_t now_ms, struct wire_lease *out, struct buf *bits) {
     *out = (struct wire_lease){.kind = l->kind == LEASE_FINISHED ? LEASE_FINISHED : LEASE_WAIT};
     buf_clear(bits);
     bool busy = l->one_at_a_time && l->kind == LEASE_TRAIN && l->out > 0;
     struct lease *next = NULL;
-    TRY(reserve_holder(l, worker));
+    TRY(lease_reserve_holder(l, worker));
     if (!hold && !busy) {
         TRY(next_pending(l, worker, &next));
+    }
+    const bool second = next == NULL && !hold && !busy;
+    if (second) {
+        next = backup_find(l, worker, now_ms);
     }
     if (next == NULL) {
         return OK;
@@ -236,23 +191,26 @@ enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, 
     if (l->kind == LEASE_TRAIN) {
         TRY(applied_bits(l->done, l->epoch, next->shard, bits));
     }
-    take_out(l, next, worker);
+    if (second) {
+        backup_grant(l, next, worker, incarnation);
+        *out = lease_words(l, next, 0);
+        return OK;
+    }
+    TRY(suspect_narrow(l, next, bits));
+    lease_take_out(l, next, worker);
     next->incarnation = incarnation;
     next->fence = ++l->fence;
+    next->granted_ms = now_ms;
     next->deadline_ms = now_ms + l->lease_ms;
-    *out = (struct wire_lease){.kind = l->kind,
-                               .epoch = l->epoch,
-                               .shard = next->shard,
-                               .fence = next->fence,
-                               .batch_limit = next->limit,
-                               .ahead = lease_ahead(l, worker)};
+    *out = lease_words(l, next, lease_ahead(l, worker));
     return OK;
 }
 
 static enum status add_done(struct leases *l, const struct lease *lease) {
     for (uint32_t k = 0; k < lease->limit; k++) {
         struct batch_name name = {l->epoch, lease->shard, k};
-        enum status status = applied_add(l->done, name);
+        enum status status =
+            lease->only == LEASE_NONE || lease->only == k ? applied_add(l->done, name) : ERR_EXISTS;
         if (status == OK) {
             l->done_impressions += batch_plan_batch_impressions(l->plan, lease->shard, k);
         } else if (status != ERR_EXISTS) {
@@ -262,17 +220,32 @@ static enum status add_done(struct leases *l, const struct lease *lease) {
     return OK;
 }
 
-enum status leases_return(struct leases *l, const struct wire_lease_ask *ask) {
+static void range_back(struct leases *l, struct lease *x) {
+    lease_give_back(l, x, LEASE_BACK);
+    l->back++;
+    l->back_impressions += lease_impressions(l, x);
+}
+
+static bool is_holders(const struct lease *x, const struct wire_lease_ask *ask) {
+    return (x->worker == ask->index && x->incarnation == ask->incarnation) ||
+           (x->second == ask->index && x->second_incarnation == ask->incarnation);
+}
+
+enum status leases_return(struct leases *l, const struct wire_lease_ask *ask, uint64_t now_ms) {
     struct lease *lease = lease_find(l, ask->shard);
     if (lease == NULL || l->epoch != ask->epoch || lease->state != LEASE_OUT ||
-        lease->fence != ask->fence || lease->worker != ask->index ||
-        lease->incarnation != ask->incarnation || l->kind != LEASE_TRAIN) {
+        lease->fence != ask->fence || !is_holders(lease, ask) || l->kind != LEASE_TRAIN) {
         return OK;
     }
+    bool complete;
     TRY(add_done(l, lease));
-    give_back(l, lease, LEASE_BACK);
-    l->back++;
-    l->back_impressions += lease_impressions(l, lease);
+    TRY(suspect_done(l, lease, &complete));
+    if (!complete) {
+        lease_give_back(l, lease, LEASE_PENDING);
+        return OK;
+    }
+    backup_learn(l, lease->granted_ms, now_ms);
+    range_back(l, lease);
     return OK;
 }
 
@@ -282,7 +255,7 @@ void leases_complete(struct leases *l, uint32_t shard) {
         return;
     }
     if (lease->state == LEASE_OUT) {
-        give_back(l, lease, LEASE_BACK);
+        lease_give_back(l, lease, LEASE_BACK);
     }
     lease->state = LEASE_BACK;
     l->back++;
@@ -306,8 +279,8 @@ static uint32_t put_back(struct leases *l, uint32_t worker, uint64_t by_ms) {
     while (next != LEASE_NONE) {
         struct lease *x = &l->lease[next];
         next = x->next;
-        if (x->deadline_ms <= by_ms) {
-            give_back(l, x, LEASE_PENDING);
+        if (x->deadline_ms <= by_ms && !backup_promote(l, x)) {
+            lease_give_back(l, x, LEASE_PENDING);
             count++;
         }
     }
@@ -319,7 +292,24 @@ static uint32_t put_back(struct leases *l, uint32_t worker, uint64_t by_ms) {
 
 uint32_t leases_release(struct leases *l, uint32_t worker) {
     affinity_drop(&l->affinity, worker);
+    if (worker < l->holders && l->holder[worker].helps != LEASE_NONE) {
+        lease_end_second(l, &l->lease[l->holder[worker].helps]);
+    }
     return put_back(l, worker, UINT64_MAX);
+}
+
+uint32_t leases_died(struct leases *l, uint32_t worker) {
+    const uint32_t held = leases_held(l, worker);
+    for (uint32_t i = lease_first_of(l, worker), next; i != LEASE_NONE; i = next) {
+        struct lease *x = &l->lease[i];
+        bool complete = false;
+        next = x->next;
+        if (suspect_died(l, x, &complete) == OK && complete) {
+            range_back(l, x);
+        }
+    }
+    leases_release(l, worker);
+    return held;
 }
 
 uint32_t leases_expire(struct leases *l, uint64_t now_ms) {

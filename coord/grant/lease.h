@@ -22,6 +22,18 @@
  * Evaluation: a shard is complete when its scores have arrived (leases_complete), not when its
  * lease is returned.
  *
+ * Backups (lease_backup.c; asynchronous jobs). At the end of an epoch, when nothing is pending, a
+ * worker that has nothing to do is given a second lease on a range whose holder takes much longer
+ * than leases take, under the same fence. Batch names decide, partition by partition, who was
+ * first. The range is back when one of the two returns it. If the first holder is lost, the second
+ * is the holder.
+ *
+ * Suspects (lease_suspect.c). A range whose holder has died is granted batch by batch from then on,
+ * so that it is known which batch a worker was on. A batch whose worker dies SUSPECT_DEATHS times
+ * (the first of them while it had the whole range) is set aside: the range is back without it, and
+ * lease_suspect.h names it. Where batches of a range share bags, the range stays whole, and is
+ * set aside whole.
+ *
  * Fences are valid within one job only: a resumed job is a new job with a new id, and servers do
  * not answer peers of an older job. The first fence follows from the step that the job resumes
  * from, so that equal runs have equal fences.
@@ -35,47 +47,7 @@
  */
 #pragma once
 
-#include "common/net/link_messages.h"
-#include "affinity.h"
-#include "batch_plan.h"
-
-enum lease_state { LEASE_PENDING, LEASE_OUT, LEASE_BACK };
-struct lease {
-    uint32_t shard; /* the range, or the evaluation shard */
-    uint32_t limit; /* batches below it belong to the job */
-    enum lease_state state;
-    uint32_t worker; /* OUT: holder */
-    uint64_t incarnation;
-    uint64_t fence;
-    uint64_t deadline_ms;
-    uint32_t next, prev; /* OUT: neighbours in the holder's list, or LEASE_NONE */
-};
-#define LEASE_NONE UINT32_MAX
-struct lease_holder {
-    uint32_t first; /* its first lease, or LEASE_NONE */
-    uint32_t held;
-};
-struct leases {
-    const struct batch_plan *plan; /* borrowed */
-    bool one_at_a_time;
-    uint64_t lease_ms;
-    struct applied *done; /* owned */
-    uint64_t done_impressions;
-    uint64_t fence;       /* of the last lease granted */
-    enum lease_kind kind; /* of the phase: TRAIN or EVAL; FINISHED: no phase */
-    uint32_t epoch;
-    bool mixed;               /* training in windows: affinity says what is granted */
-    struct affinity affinity; /* zeroed until then */
-    struct lease *lease;      /* [count] in the phase's order */
-    uint32_t *place;          /* [count]: index of a range's lease; ranges are 0 .. count - 1 */
-    uint32_t pending;         /* no lease before this index is PENDING */
-    uint32_t count, cap;
-    struct lease_holder *holder; /* [holders], by worker */
-    uint32_t holders;
-    uint32_t out; /* how many are OUT */
-    uint32_t back;
-    uint64_t out_impressions, back_impressions; /* in training: of their batches below the limits */
-};
+#include "lease_table.h"
 
 /* Takes over `done` (the batches that a checkpoint has; an empty set for a fresh job), also on
  * failure. */
@@ -99,8 +71,9 @@ bool leases_phase_complete(const struct leases *l);
  * the range are done already; cleared first. ERR_MEMORY. */
 enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, bool hold,
                        uint64_t now_ms, struct wire_lease *out, struct buf *bits);
-/* A worker returns a lease. If the lease is not its own, or not any more, this is ignored. */
-enum status leases_return(struct leases *l, const struct wire_lease_ask *ask);
+/* A worker returns a lease. If the lease is not its own, or not any more, this is ignored.
+ * ERR_MEMORY. */
+enum status leases_return(struct leases *l, const struct wire_lease_ask *ask, uint64_t now_ms);
 /* The scores of an evaluation shard have arrived, whoever sent them. */
 void leases_complete(struct leases *l, uint32_t shard);
 
@@ -108,6 +81,9 @@ void leases_complete(struct leases *l, uint32_t shard);
 void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint64_t now_ms);
 /* Makes all leases of the worker pending again; returns how many. */
 uint32_t leases_release(struct leases *l, uint32_t worker);
+/* The same for a worker whose process has died: what it held is suspect from now on. Without memory
+ * to set a batch aside, it is granted again. */
+uint32_t leases_died(struct leases *l, uint32_t worker);
 /* Makes leases past their deadline pending again; returns how many. */
 uint32_t leases_expire(struct leases *l, uint64_t now_ms);
 const char *leases_unit(const struct leases *l); /* what a lease of the phase is on, for messages */

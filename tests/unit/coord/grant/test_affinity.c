@@ -56,7 +56,7 @@ static void give(struct leases *l, uint32_t worker, const struct wire_lease *lea
                                      .epoch = lease->epoch,
                                      .shard = lease->shard,
                                      .fence = lease->fence};
-    assert_int_equal(leases_return(l, &a), OK);
+    assert_int_equal(leases_return(l, &a, 0), OK);
 }
 
 /* --- the model -------------------------------------------------------------------------------- */
