@@ -26,6 +26,7 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "common/fault/fault.h"
+#include "coord/grant/lease_suspect.h"
 #include "state.h"
 
 #define TURN_MS              10
@@ -113,6 +114,44 @@ static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms
     event_log_event_end(&c->event_log);
 }
 
+static void describe_aside(const struct coord *c, const struct lease_aside *a, char *out,
+                           size_t bytes) {
+    const char *unit = leases_unit(&c->leases);
+    if (a->batch == LEASE_NONE) {
+        snprintf(out, bytes, "what is left of %s %u of epoch %u (%u impressions)", unit, a->range,
+                 a->epoch + 1, a->impressions);
+    } else {
+        snprintf(out, bytes, "batch %u of %s %u of epoch %u (%u impressions)", a->batch, unit,
+                 a->range, a->epoch + 1, a->impressions);
+    }
+}
+
+/* Names the batches that were set aside. */
+static enum status say_asides(struct coord *c) {
+    struct lease_aside a;
+    char what[160];
+    while (leases_next_aside(&c->leases, &a)) {
+        describe_aside(c, &a, what, sizeof what);
+        if (c->config->poison == POISON_FAIL) {
+            return fail(ERR_PEER, "%s killed its worker %d times (train.poison=fail)", what,
+                        SUSPECT_DEATHS);
+        }
+        log_error("%s killed its worker %d times: it is set aside and not trained", what,
+                  SUSPECT_DEATHS);
+        struct json *j = event_log_event(&c->event_log, "batch_set_aside");
+        json_u64(j, "epoch", a.epoch);
+        json_u64(j, "range", a.range);
+        if (a.batch != LEASE_NONE) {
+            json_u64(j, "batch", a.batch);
+        }
+        json_u64(j, "impressions", a.impressions);
+        event_log_event_end(&c->event_log);
+        c->aside_batches++;
+        c->aside_impressions += a.impressions;
+    }
+    return OK;
+}
+
 static enum status watch_workers(struct coord *c, uint64_t now_ms) {
     struct member *lost;
     while ((lost = membership_next_lost(&c->members, now_ms)) != NULL) {
@@ -120,7 +159,7 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
         worker_lost(c, lost, now_ms);
         drop_worker(c, lost, true, now_ms);
     }
-    TRY(suspects_step(c));
+    TRY(say_asides(c));
     uint32_t expired = leases_expire(&c->leases, now_ms);
     if (expired > 0) {
         log_warn("%u leases ran out and are pending again", expired);

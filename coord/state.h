@@ -10,7 +10,6 @@
  *     rollback.c      goes back to the newest checkpoint, in the same processes
  *     keep.c          which checkpoints stay, and the figures of evaluations beside them
  *     stall.c         whether the job makes progress
- *     suspects.c      what is said of batches that kill their workers
  *     summary.c       summary.json, written at the end
  *     coord.c         the phases and the loop
  */
@@ -214,10 +213,6 @@ void requests_answer_clocks(struct coord *c, uint64_t now_ms);
 void drop_worker(struct coord *c, const struct member *worker, bool died, uint64_t now_ms);
 /* Leases of `who` were not returned: a deterministic job that is training must be rolled back. */
 void lost_leases(struct coord *c, const char *who, uint64_t now_ms);
-
-/* suspects.c. Names the batches that were set aside. ERR_PEER: there is one, and train.poison is
- * fail. */
-enum status suspects_step(struct coord *c);
 
 /* rollback.c */
 /* Asks for a rollback, unless this life has not begun for anybody. */
