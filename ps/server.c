@@ -170,6 +170,7 @@ static enum status server_begin(void *self) {
     struct server *s = self;
     struct server_job *job = &s->job;
     const struct wire_welcome *welcome = &s->role.welcome;
+    FAULT("ps.begin");
     TRY(find_partitions(s));
     job->job = welcome->job;
     job->threads = s->options->threads;
@@ -190,6 +191,7 @@ static enum status server_begin(void *self) {
 /* Passes each cut on to a thread only once, even if the order is repeated. If the queue of a thread
  * is full, the thread gets the cut with the next repeat. */
 static enum status pass_cut(struct server *s, const struct wire_command *c) {
+    FAULT("ps.cut.pass");
     struct server_order o = {.kind = SERVER_ORDER_CUT,
                              .cut = c->cut,
                              .cut_id = c->cut_id,
@@ -243,6 +245,7 @@ static enum status send_part(struct server *s, uint32_t k, const struct server_r
                   r->text);
     }
     uint64_t id;
+    FAULT("ps.part.send");
     return link_request(s->role.link, &m, r->info.applied.data, r->info.applied.len, NULL, 0, &id);
 }
 
@@ -287,6 +290,7 @@ static enum status server_beat(struct server *s) {
         }
     }
     TRY(link_beat_values(s->role.link, rows, fields * sizeof rows[0]));
+    FAULT("ps.beat");
     role_beat(&s->role, &b);
     return OK;
 }
@@ -363,6 +367,7 @@ static enum status server_leave(void *self) {
 /* --- the end ---------------------------------------------------------------------------------- */
 
 static enum status last_figures(struct server *s) {
+    FAULT("ps.finish");
     uint64_t until_ms = clock_mono_ms() + LAST_WORDS_MS;
     struct server_order o = {.kind = SERVER_ORDER_FIGURES};
     for (uint32_t k = 0; k < s->options->threads; k++) {

@@ -13,6 +13,7 @@
 
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/fault/fault.h"
 #include "manifest.h"
 
 #define STEP_DIGITS    12
@@ -82,6 +83,7 @@ enum status manifest_replace(const char *from, const char *to, const char *old) 
     }
     TRY(file_remove_tree(old));
     TRY(file_rename(to, old));
+    FAULT("file.manifest.aside");
     const enum status status = file_rename(from, to);
     if (status != OK && !file_exists(to)) {
         struct cause cause = {0};
