@@ -39,7 +39,6 @@
 #include "common/base/clock.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/fault/fault.h"
 #include "state.h"
 
 #define SLOWEST_DISK_BYTES_PER_S (20u << 20)
@@ -170,7 +169,6 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     s->cut.delta = wants_delta(c);
     keep_cut_begins(c);
     manifest_sweep(c->root); /* what an earlier failure left takes room */
-    FAULT("coord.cut.begin");
     TRY(file_remove_tree(dir));
     return file_mkdirs(dir);
 }
@@ -248,10 +246,8 @@ static enum status checkpoint_publish(struct coord *c, const struct manifest *m,
     TRY(path_join(staging, c->root, name));
     TRY(file_remove_tree(staging));
     TRY(file_rename(c->checkpoints.cut.dir, staging));
-    FAULT("coord.manifest.write");
     enum status status = manifest_write(m, staging);
     if (status == OK) {
-        FAULT("coord.manifest.publish");
         status = manifest_publish(c->root, m->step);
     }
     if (status != OK && !file_exists(final)) {
@@ -303,14 +299,12 @@ static enum status checkpoint_commit(struct coord *c, uint64_t now_ms) {
         TRY_OUT(base_is_there(c, &m));
         TRY_OUT(checkpoint_publish(c, &m, path));
         keep_published(c, m.step);
-        FAULT("coord.checkpoint.published");
         memcpy(c->checkpoints.newest, path, sizeof path);
         c->checkpoints.newest_step = m.step;
         c->checkpoints.base = checkpoints_as_base(&m);
         c->checkpoints.count++;
         recover_saved(&c->recover);
         say_saved(c, &m, now_ms);
-        FAULT("coord.checkpoint.said");
     }
     keep_saved(c);
 out:
@@ -345,7 +339,6 @@ static bool final_again(struct coord *c, uint64_t now_ms) {
 
 /* The cut is over, whether it succeeded or failed. */
 static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
-    FAULT("coord.cut.whole");
     struct checkpoints *s = &c->checkpoints;
     enum status status =
         s->cut.failed ? fail(ERR_PEER, "%s", s->cut.text) : checkpoint_commit(c, now_ms);

@@ -67,16 +67,15 @@ void log_bytes_set(uint64_t most) {
 static void log_roll(void) {
     char old[PATH_BYTES_MAX + 2];
     snprintf(old, sizeof old, "%s.1", the_log.path);
-    atomic_store(&the_log.bytes, 0);
-    if (file_ops()->rename(the_log.path, old) != 0) {
-        return;
+    if (file_ops()->rename(the_log.path, old) == 0) {
+        const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+        const int fd = file_ops()->open(the_log.path, flags, 0644);
+        if (fd >= 0) {
+            (void)file_ops()->dup3(fd, the_log.fd, O_CLOEXEC);
+            file_ops()->close(fd);
+        }
     }
-    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
-    const int fd = file_ops()->open(the_log.path, flags, 0644);
-    if (fd >= 0) {
-        (void)file_ops()->dup3(fd, the_log.fd, O_CLOEXEC);
-        file_ops()->close(fd);
-    }
+    atomic_store(&the_log.bytes, 0); /* now: what others wrote meanwhile may be in the old file */
 }
 
 static void count_bytes(size_t n) {
@@ -85,7 +84,9 @@ static void count_bytes(size_t n) {
         return;
     }
     if (!atomic_exchange(&the_log.rolling, true)) {
-        log_roll();
+        if (atomic_load(&the_log.bytes) >= most) { /* else another thread has just rolled it */
+            log_roll();
+        }
         atomic_store(&the_log.rolling, false);
     }
 }
