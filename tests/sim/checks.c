@@ -237,8 +237,8 @@ enum status __real_leases_ask(struct leases *l, uint32_t worker, uint64_t incarn
                               uint64_t now_ms, struct wire_lease *out, struct buf *bits);
 enum status __wrap_leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, bool hold,
                               uint64_t now_ms, struct wire_lease *out, struct buf *bits);
-enum status __real_manifest_publish(const char *root, uint64_t step, uint32_t keep);
-enum status __wrap_manifest_publish(const char *root, uint64_t step, uint32_t keep);
+enum status __real_manifest_publish(const char *root, uint64_t step);
+enum status __wrap_manifest_publish(const char *root, uint64_t step);
 
 enum status __wrap_requests_answer(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     now.job_now = c->job;
@@ -302,11 +302,11 @@ static void delete_old(const char *root) {
     file_list_free(&list);
 }
 
-enum status __wrap_manifest_publish(const char *root, uint64_t step, uint32_t keep) {
+enum status __wrap_manifest_publish(const char *root, uint64_t step) {
     if (now.bug == PLANTED_EARLY_DELETE) {
         delete_old(root);
     }
-    TRY(__real_manifest_publish(root, step, keep));
+    TRY(__real_manifest_publish(root, step));
     tally.checkpoints++;
     now.committed = true;
     now.committed_step = step;

@@ -12,6 +12,7 @@
 
 #include "common/base/file_ops.h"
 #include "common/base/log.h"
+#include "common/checkpoint/shelf.h"
 #include "tests/job_sample.h"
 #include "disk.h"
 
@@ -90,7 +91,11 @@ static void save(struct record *r, uint32_t k) {
     job_save(j, cut);
     JOB_MUST(file_remove_tree(staging));
     JOB_MUST(file_rename(from, staging));
-    JOB_MUST(manifest_publish(CHECKPOINT, j->pushes, KEEP));
+    JOB_MUST(manifest_publish(CHECKPOINT, j->pushes));
+    struct shelf shelf = {0};
+    JOB_MUST(shelf_read(&shelf, CHECKPOINT, j->pushes));
+    shelf_clean(&shelf, CHECKPOINT, &(struct retention){.newest = KEEP});
+    shelf_free(&shelf);
     r->save[k].done = disk_moment(r->disk);
 }
 
