@@ -472,13 +472,50 @@ static void test_a_disk_that_hangs(void **state) {
     job_fini(&j);
 }
 
+/* With a bound the writer takes its time; but an update that needs room does not wait for it. */
+static void test_pace(void **state) {
+    (void)state;
+    const char *const settings[] = {"table.dim=32", "server.copy_bytes=65536",
+                                    "table.optimizer=adam", NULL};
+    struct small_job j;
+    struct part_info info;
+    enum status status = OK;
+    uint64_t bytes = 0;
+    bool busy;
+    job_init(&j, SEED, settings);
+    job_start(&j, 1);
+    job_push(&j, 90);
+    for (int k = 0; k < 3; k++) { /* without a bound; with one; with a tight one under pushes */
+        struct snapshot_writer *writer = NULL;
+        assert_int_equal(snapshot_writer_start(&writer), OK);
+        snapshot_writer_limit(writer, k == 0 ? 0 : k == 1 ? 2 * bytes : bytes / 100);
+        const uint64_t from_ms = clock_mono_ms();
+        assert_int_equal(partition_cut(j.part[0], writer, j.root, 0, 1, 0), OK);
+        if (k == 2) {
+            assert_true(slowest_push(&j, 40, 1500) < 1500);
+            snapshot_writer_stop(&writer); /* the rest would take minutes */
+        }
+        while (!partition_cut_done(j.part[0], &status, &info)) {
+            assert_int_equal(partition_tick(j.part[0], clock_mono_ms(), &busy), OK);
+            clock_sleep_ms(1);
+        }
+        const uint64_t took_ms = clock_mono_ms() - from_ms;
+        assert_int_equal(status, k < 2 ? OK : ERR_CLOSED);
+        assert_true(k != 1 || took_ms >= 300); /* half a second, less what may go ahead */
+        bytes = info.bytes;
+        buf_fini(&info.applied);
+        snapshot_writer_stop(&writer);
+    }
+    job_fini(&j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_under_pushes),   cmocka_unit_test(test_deterministic_bytes),
         cmocka_unit_test(test_cuts_in_turn),       cmocka_unit_test(test_write_fails),
         cmocka_unit_test(test_every_call_fails),   cmocka_unit_test(test_memory_fails),
         cmocka_unit_test(test_ends_in_the_middle), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_a_disk_that_hangs),
+        cmocka_unit_test(test_a_disk_that_hangs),  cmocka_unit_test(test_pace),
     };
     faulty_disk_use();
     return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
