@@ -23,7 +23,7 @@
 #include "common/net/transport.h"
 #include "common/data/data_ranges.h"
 #include "common/net/job_plan.h"
-#include "best.h"
+#include "common/checkpoint/best.h"
 #include "cut.h"
 #include "coord_options.h"
 #include "eval_job.h"

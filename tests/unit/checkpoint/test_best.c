@@ -1,5 +1,5 @@
-/* Unit tests of coord/best.h. */
-#include "coord/best.h"
+/* Unit tests of common/checkpoint/best.h. */
+#include "common/checkpoint/best.h"
 
 #include <math.h>
 
