@@ -8,7 +8,7 @@ resumes() {
     mkdir -p "$dir/$1/checkpoints"
     cp -r "$old/$1/checkpoint" "$dir/$1/checkpoints/step-$(printf %012d "$2")"
 }
-for name in first stream last bits; do
+for name in first stream last bits delta; do
     step "$name: shards and checkpoint are whole, evaluated and exported"
     ok "$ESMM" inspect "$old/$name/shards" --verify
     ok "$ESMM" inspect "$old/$name/checkpoint" --verify
@@ -32,6 +32,11 @@ for kinds in "table.state=u8 --set table.weights=bf16" table.state=f32; do
     ok "$ESMM" train --data "$old/bits/shards" --out "$dir/bits" --resume --epochs 4 "${same_job[@]}" --set table.dim=18 --set $kinds
     equal "its step" "$(newest_step bits)" 24
 done
+step "delta: a job resumes"
+mkdir -p "$dir/delta"
+cp -r "$old/delta/checkpoints" "$dir/delta/checkpoints"
+ok "$ESMM" train --data "$old/delta/shards" --out "$dir/delta" --resume --epochs 4 "${same_job[@]}" --set table.admit_after=2 --set table.evict_age=9
+equal "its step" "$(newest_step delta)" 24
 step "stream: a job resumes, and has nothing left to read"
 resumes stream 10
 ok "$ESMM" train --stream "$old/stream/records" --out "$dir/stream" --resume "${same_job[@]}" --set model.delay=es-dfm

@@ -3,6 +3,7 @@
 #include "ps/changes.h"
 
 #include "common/checkpoint/compact.h"
+#include "common/checkpoint/newest.h"
 #include "common/checkpoint/scan.h"
 #include "tests/world.h"
 
@@ -494,6 +495,12 @@ static void test_links(void **state) {
     assert_int_equal(path_join(aside, l.root, "aside"), OK);
     assert_int_equal(file_rename(link, aside), OK);
     refused(&l, "step-000000000003 is a delta, and its base", "step-000000000002/manifest");
+    /* A job that goes on takes the newest one that has all it needs. */
+    struct newest newest;
+    assert_int_equal(newest_good(l.root, &newest), OK);
+    assert_int_equal(newest.step, 1);
+    assert_int_equal(newest.passed_count, 2);
+    newest_free(&newest);
     /* Another checkpoint of the same step. */
     struct manifest m;
     assert_int_equal(manifest_read(&m, aside), OK);

@@ -85,6 +85,12 @@ static void test_bits(void **state) {
     expect_scores("bits", 18, true);
 }
 
+/* Parts of version 4: a delta, and the full one that it is made against. */
+static void test_delta(void **state) {
+    (void)state;
+    expect_scores("delta", 12, true);
+}
+
 /* Both hold impressions 1000 to 1047. */
 static void test_ids_twice(void **state) {
     (void)state;
@@ -167,10 +173,11 @@ static int remove_dir(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first),      cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_last),       cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_ids_twice),  cmocka_unit_test(test_later_manifest),
-        cmocka_unit_test(test_later_part), cmocka_unit_test(test_later_names),
+        cmocka_unit_test(test_first),          cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_last),           cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_delta),          cmocka_unit_test(test_ids_twice),
+        cmocka_unit_test(test_later_manifest), cmocka_unit_test(test_later_part),
+        cmocka_unit_test(test_later_names),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
