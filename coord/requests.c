@@ -254,6 +254,8 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
     if (member->role == ROLE_SERVER) {
         FAULT("coord.beat.server");
         server_beat(c, m, beat);
+        TRY(beat->reading && beat->text[0] != '\0' ? rollback_damaged(c, member, beat->text, now_ms)
+                                                   : OK);
     } else {
         FAULT("coord.beat.worker");
         TRY(worker_beat(c, m, beat, now_ms));

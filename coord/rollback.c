@@ -40,6 +40,42 @@ void rollback_server_lost(struct coord *c, const struct member *s, const char *w
     rollback_want(c, cause, now_ms);
 }
 
+/* Puts the checkpoint out of the way. A job that only resumes and has no other is better not begun
+ * again from the start without being asked. */
+static enum status set_aside(struct coord *c, const char *cause) {
+    struct newest other = {0};
+    TRY(newest_set_aside(c->resume_dir));
+    const enum status status = newest_good(c->root, &other);
+    newest_free(&other);
+    if (status == ERR_NOT_FOUND && c->progress.began_ms == 0) {
+        char aside[PATH_BYTES_MAX + 16];
+        snprintf(aside, sizeof aside, "%s.damaged", c->resume_dir);
+        TRY(file_rename(aside, c->resume_dir)); /* the next resume must find it, too */
+        return fail(ERR_CORRUPT, "%.400s; there is no older checkpoint", cause);
+    }
+    c->checkpoints.damaged++;
+    return OK;
+}
+
+enum status rollback_damaged(struct coord *c, const struct member *s, const char *why,
+                             uint64_t now_ms) {
+    char cause[WIRE_TEXT_MAX], who[160];
+    if (c->recover.wanted || c->resume_dir[0] == '\0') {
+        return OK;
+    }
+    member_describe(s, who, sizeof who);
+    snprintf(cause, sizeof cause, "%s cannot restore: %.300s", who, why);
+    TRY(set_aside(c, cause));
+    log_error("%s; renamed to %s.damaged", cause, c->resume_dir);
+    struct json *j = event_log_event(&c->event_log, "checkpoint_damaged");
+    json_str(j, "path", c->resume_dir);
+    json_u64(j, "step", c->restored_step);
+    json_str(j, "cause", cause);
+    event_log_event_end(&c->event_log);
+    rollback_want(c, cause, now_ms);
+    return OK;
+}
+
 /* --- the old life ----------------------------------------------------------------------------- */
 
 /* Batches that are trained, those of this life as workers have reported them. */
@@ -79,6 +115,9 @@ static enum status begin_life(struct coord *c, struct applied *done, uint64_t no
     TRY(setup_life(c, done));
     recover_restored(&c->recover, c->restored_step);
     progress_new_life(&c->progress, c->restored_impressions);
+    if (c->progress.began_ms == 0) {
+        setup_begin(c);
+    }
     checkpoints_new_life(c);
     c->phase = PHASE_GATHER;
     c->stall = (struct stall){0};

@@ -209,6 +209,12 @@ enum status setup_life(struct coord *c, struct applied *done) {
     return OK;
 }
 
+void setup_begin(struct coord *c) {
+    c->resumed_step = c->restored_step;
+    c->evaluations.next = c->restored_impressions + c->config->eval_every;
+    keep_begin(c);
+}
+
 static enum status make_machines(struct coord *c) {
     const struct config *k = c->config;
     const struct coord_options *o = c->options;
@@ -219,9 +225,7 @@ static enum status make_machines(struct coord *c) {
         return status;
     }
     TRY(setup_life(c, done));
-    c->resumed_step = c->restored_step;
-    c->evaluations.next = c->restored_impressions + k->eval_every;
-    keep_begin(c);
+    setup_begin(c);
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
     TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,

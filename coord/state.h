@@ -175,6 +175,7 @@ enum status setup_look(struct coord *c, bool *nothing_left);
 /* The state machines of a life that starts with `done` applied, which is taken over, also on
  * failure. */
 enum status setup_life(struct coord *c, struct applied *done);
+void setup_begin(struct coord *c); /* what is counted from where the run starts */
 /* Once all servers of a life are known: fixes endpoints and partitions. */
 enum status setup_plan(struct coord *c);
 
@@ -220,6 +221,10 @@ void rollback_want(struct coord *c, const char *cause, uint64_t now_ms);
 /* A server is lost or replaced: logged, and a rollback wanted. why: "has been silent for ...". */
 void rollback_server_lost(struct coord *c, const struct member *s, const char *why,
                           uint64_t now_ms);
+/* A server found the checkpoint that it restores damaged: it is renamed, and a rollback to the one
+ * before wanted. ERR_CORRUPT: the job resumes, and has no other. */
+enum status rollback_damaged(struct coord *c, const struct member *s, const char *why,
+                             uint64_t now_ms);
 /* Rolls the job back if that is wanted. ERR_PEER: it was too often; that of resume_again. */
 enum status rollback_step(struct coord *c, uint64_t now_ms);
 void rollback_over(struct coord *c, uint64_t now_ms); /* training begins, or goes on */

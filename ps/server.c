@@ -47,6 +47,7 @@ struct server {
     uint32_t ready;                      /* number of threads that serve */
     uint64_t *cut_given;                 /* [threads]: the newest cut passed on */
     uint64_t figures_next_ms;
+    char damage[WIRE_TEXT_MAX]; /* why the checkpoint cannot be restored; "": it can */
     bool signal_logged;
     uint32_t figures; /* number of threads whose last figures are published */
 };
@@ -257,6 +258,9 @@ static enum status collect_reports(struct server *s) {
             enum status status = OK;
             if (r->kind == SERVER_REPORT_READY) {
                 s->ready++;
+            } else if (r->kind == SERVER_REPORT_DAMAGED && s->damage[0] == '\0') {
+                snprintf(s->damage, sizeof s->damage, "%s", r->text);
+                log_error("cannot restore: %s", s->damage);
             } else if (r->kind == SERVER_REPORT_FIGURES) {
                 s->figures++;
             } else if (r->kind == SERVER_REPORT_PART) {
@@ -295,6 +299,13 @@ static enum status server_beat(struct server *s) {
     return OK;
 }
 
+/* Rows are being read, or cannot be. */
+static void beat_restoring(struct server *s) {
+    struct wire_heartbeat b = {.reading = true};
+    snprintf(b.text, sizeof b.text, "%s", s->damage);
+    role_beat(&s->role, &b);
+}
+
 static enum status look_at_signal(struct server *s) {
     if (!stop_requested()) {
         return OK;
@@ -315,7 +326,7 @@ static enum status server_work(void *self) {
     TRY(look_at_signal(s));
     uint64_t now_ms = clock_mono_ms();
     if (s->ready < s->options->threads) {
-        role_beat(&s->role, &(struct wire_heartbeat){.reading = true});
+        beat_restoring(s);
     }
     if (s->ready == s->options->threads && now_ms >= s->figures_next_ms) {
         if (s->figures_next_ms == 0) {
@@ -361,6 +372,7 @@ static enum status server_leave(void *self) {
     drop_job(s);
     s->ready = s->figures = 0;
     s->figures_next_ms = 0;
+    s->damage[0] = '\0';
     return OK;
 }
 

@@ -286,11 +286,29 @@ static enum status serving_loop_turn(struct serving_loop *t) {
     return OK;
 }
 
+static bool is_damage(enum status status) {
+    return status == ERR_CORRUPT || status == ERR_FORMAT || status == ERR_NOT_FOUND;
+}
+
+/* The checkpoint cannot be read. An older one may be, which is for the coordinator to say. */
+static enum status await_leave(struct serving_loop *t, enum status status) {
+    struct server_report r = {.kind = SERVER_REPORT_DAMAGED, .status = status};
+    snprintf(r.text, sizeof r.text, "%s", fail_text_of(status));
+    TRY(put_report(t, r));
+    while (!is_to_stop(t) && !is_to_leave(t)) {
+        clock_sleep_ms(IDLE_MS);
+    }
+    return OK;
+}
+
 /* Serves one life of the job. */
 static enum status serve_job(struct serving_loop *t) {
     const enum status status = make_partition(t);
     if (status == ERR_CLOSED && is_to_leave(t)) {
         return OK;
+    }
+    if (is_damage(status)) {
+        return await_leave(t, status);
     }
     TRY(status);
     FAULT("ps.thread.ready");

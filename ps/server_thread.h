@@ -4,9 +4,8 @@
  * figures under a lock; it never touches the port or the partition of the thread:
  *
  *   orders   control -> thread   BEGIN (what the job is), CUT
- *   reports  thread -> control   BOUND (the endpoint), READY (rows restored), PART (a cut's
- *                                result), LEFT (it has dropped this life of the job, see
- *                                server_thread_leave)
+ *   reports  thread -> control   BOUND (the endpoint), READY (rows restored), DAMAGED (so is the
+ *                                checkpoint), PART (a cut's result), LEFT (server_thread_leave)
  *   figures  thread -> control   partition_stats and usage, at most STATS_MS old, under
  *                                figures_lock
  *
@@ -36,6 +35,7 @@ struct server_order {
 enum server_report_kind {
     SERVER_REPORT_BOUND,
     SERVER_REPORT_READY,
+    SERVER_REPORT_DAMAGED, /* status and text say what; the thread waits to be told to leave */
     SERVER_REPORT_PART,
     SERVER_REPORT_FIGURES, /* server_thread_figures now gives figures newer than the order */
     SERVER_REPORT_LEFT

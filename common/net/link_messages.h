@@ -82,7 +82,7 @@ struct wire_heartbeat {
     bool reading;       /* workers: nothing to do until a shard is read; servers: rows are being
                            restored, none is served yet */
     bool failing;       /* text says why; the sender is about to exit */
-    char text[WIRE_TEXT_MAX];
+    char text[WIRE_TEXT_MAX]; /* of a server that is reading: why it cannot restore */
 };
 enum wire_order {
     ORDER_NONE = 0,

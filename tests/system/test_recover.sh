@@ -60,7 +60,8 @@ forget
 step "before there is a checkpoint, twice; the default would make one after ten minutes"
 plan=(--batch 64)
 start --epochs 4
-wait_until 20 "training" grep -q '"step":[1-9]' "$dir/run/metrics.jsonl"
+wait_until 20 "training" grep -q 'all roles are there' "$log"
+sleep 0.1
 kill -9 "${ps[1]}"
 wait_until 20 "training" goes_on 1
 find_roles 2 2
@@ -78,6 +79,21 @@ wait_until 20 "the rollback" backs 1
 kill -CONT "${ps[1]}"
 whole $((2 * steps)) 1
 grep -Eq 'lost: server 1 .* has been silent for' "$log" || die "the coordinator did not say why"
+forget
+
+step "a part of the newest checkpoint is damaged when a server dies: back to the one before"
+start --epochs 4 --set checkpoint.every_impressions=20000 # so that none is under way
+two() { [ "$(ls -d "$dir"/run/checkpoints/step-*[0-9] | wc -l)" -ge 2 ]; }
+wait_until 20 "two checkpoints" two
+kill -STOP "$coord" # so that no other comes
+bad=$(newest run)
+printf 'x' | dd of="$(ls "$bad"/part-00000-*)" bs=1 seek=3000 conv=notrunc 2>/dev/null
+kill -9 "${ps[1]}"
+sleep 0.3
+kill -CONT "$coord"
+whole $((2 * steps)) 2
+grep -q "cannot restore: .*part-00000-.*renamed to $bad.damaged" "$log" || die "the coordinator did not say which file"
+grep -q '"event":"checkpoint_damaged"' "$dir/run/metrics.jsonl" || die "metrics.jsonl has no checkpoint_damaged"
 forget
 
 step "stopped while a server is away: it ends with the newest checkpoint, and is resumed"

@@ -439,8 +439,8 @@ static enum status worker_body(void *arg) {
         status = worker_loop(a->play, a, l);
         while (status == OK && a->rejoins) {
             a->rejoins = false;
-            TRY(hello(a->play, a, ROLE_WORKER, &t, &l, &plan));
-            status = worker_loop(a->play, a, l);
+            status = hello(a->play, a, ROLE_WORKER, &t, &l, &plan);
+            status = status == OK ? worker_loop(a->play, a, l) : status;
         }
     } else if (status ==
                ERR_CLOSED) { /* the signal came before it was let in: as worker_run does */
