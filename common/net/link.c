@@ -57,6 +57,7 @@ struct link {
     uint64_t beat_next_ms;
     uint64_t beat_since_ms; /* of the first beat since the coordinator was last heard; 0: none */
     uint32_t beats_unheard;
+    uint64_t turn_ms; /* when silence was last looked for; 0: never */
 };
 
 /* Removes the request from its list and frees it. */
@@ -365,6 +366,15 @@ static enum status check_answers(const struct link *l, uint64_t now_ms) {
     return OK;
 }
 
+/* A process that was itself away (stopped, or starved) begins its patience anew: what it asked
+ * before may have been answered meanwhile, and the answers may not be here yet. */
+static void note_absence(struct link *l, uint64_t now_ms) {
+    if (l->turn_ms != 0 && now_ms > l->turn_ms + l->give_up_ms / 2) {
+        l->heard_ms = now_ms;
+    }
+    l->turn_ms = now_ms;
+}
+
 static enum status check_silence(const struct link *l, uint64_t now_ms) {
     const char *what = awaited_in_vain(l, now_ms);
     if (what == NULL) {
@@ -426,6 +436,7 @@ enum status link_next(struct link *l, struct port_message *m, uint64_t timeout_m
             return status;
         }
         uint64_t now_ms = clock_mono_ms();
+        note_absence(l, now_ms);
         TRY(check_silence(l, now_ms));
         TRY(beat_due(l, now_ms));
         TRY(resend_due(l, now_ms));

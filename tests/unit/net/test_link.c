@@ -447,6 +447,34 @@ static void test_a_request_passed_over_is_named(void **state) {
     passed_over(WIRE_PART_DONE, "PART_DONE");
 }
 
+/* A role that was stopped while it awaited an answer asks again before it blames anybody. */
+static void test_who_was_away_asks_again(void **state) {
+    (void)state;
+    struct pretender c = {0};
+    struct link *l;
+    struct port_message m;
+    struct wire_heartbeat beat = {.role = ROLE_WORKER};
+    begin(&c, "away");
+    open_ready(&c, &l);
+    link_timing(l, 20, 20, 2000, 300000);
+    atomic_store(&c.silent, true);
+    link_beat(l, &beat);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(link_next(l, &m, 20), ERR_TIMEOUT);
+    }
+    clock_sleep_ms(2100); /* stopped; the coordinator is there again */
+    atomic_store(&c.silent, false);
+    assert_int_equal(link_next(l, &m, 0), ERR_TIMEOUT);
+    enum status status = ERR_TIMEOUT;
+    for (int i = 0; i < 100 && status == ERR_TIMEOUT; i++) {
+        status = link_next(l, &m, 20);
+    }
+    assert_int_equal(status, OK);
+    assert_int_equal(m.msg.type, WIRE_COMMAND);
+    link_close(&l);
+    end(&c);
+}
+
 /* With nothing asked nobody is blamed, however long it takes. */
 static void test_idle_is_not_silence(void **state) {
     (void)state;
@@ -485,6 +513,7 @@ int main(void) {
         cmocka_unit_test(test_beats_and_commands),
         cmocka_unit_test(test_silence_is_noticed),
         cmocka_unit_test(test_a_late_answer_is_not_silence),
+        cmocka_unit_test(test_who_was_away_asks_again),
         cmocka_unit_test(test_idle_is_not_silence),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
