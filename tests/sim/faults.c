@@ -90,13 +90,23 @@ static int trouble(void *self, const char *call) {
 
 /* --- drawing ---------------------------------------------------------------------------------- */
 
-static struct fault draw_fault(void) {
-    struct fault f = {.kind = (enum fault_kind)sim_below(FAULT_KINDS),
-                      .at_ns = sim_now_ns() + sim_below(UNTIL_MS * 1000) * 1000,
+/* Kills are the most frequent. A fault may follow closely on the one before: in its recovery. */
+static struct fault draw_fault(const struct fault *before) {
+    const uint64_t kind = sim_below(FAULT_KINDS + 3);
+    const bool follows = before != NULL && sim_below(3) == 0;
+    struct fault f = {.kind = kind < FAULT_KINDS ? (enum fault_kind)kind : FAULT_KILL,
+                      .at_ns = follows ? before->at_ns + sim_below(60000) * 1000
+                                       : sim_now_ns() + sim_below(UNTIL_MS * 1000) * 1000,
                       .draw = sim_draw(),
                       .calls = sim_below(120),
                       .child = (uint32_t)sim_below(job_children()),
                       .other = (uint32_t)sim_below(job_children())};
+    if (f.kind == FAULT_KILL_CALL && sim_below(2) == 0) {
+        f.child = 0; /* the coordinator: commits and deletes checkpoints */
+    }
+    if (f.kind == FAULT_STOP && sim_below(2) == 0) {
+        f.child = job_children() - 1; /* a worker, who may come back when others have its leases */
+    }
     f.until_ns = f.at_ns + (1 + sim_below(LASTS_MS)) * MS;
     return f;
 }
@@ -118,9 +128,9 @@ static void draw_network(void) {
 void faults_begin(uint64_t mask) {
     memset(&plan, 0, sizeof plan);
     plan.mask = mask;
-    plan.count = (uint32_t)sim_below(FAULTS_MAX - 2);
+    plan.count = (uint32_t)sim_below(sim_below(4) == 0 ? FAULTS_MAX + 1 : 4);
     for (uint32_t i = 0; i < plan.count; i++) {
-        plan.fault[i] = draw_fault();
+        plan.fault[i] = draw_fault(i == 0 ? NULL : &plan.fault[i - 1]);
         plan.drawn |= 1ull << i;
     }
     draw_network();

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/checkpoint/part.h"
 #include "common/data/shard.h"
+#include "ps/push_record.h"
 #include "tests/job_sample.h"
 #include "disk.h"
 
@@ -22,6 +23,7 @@ struct subject {
     const char *what, *path;
     uint32_t kind; /* of container */
     enum status (*read)(const struct subject *s);
+    enum status (*content)(const struct subject *s, struct buf *all);
     const void *hint;
 };
 struct tally {
@@ -85,6 +87,92 @@ static enum status read_blocks(const struct subject *s, struct buf *all) {
     return status;
 }
 
+/* --- push logs -------------------------------------------------------------------------------- */
+
+static enum status put_push(const struct push_record *r, struct buf *all) {
+    const uint64_t words[] = {r->kind,       r->number,      r->name.epoch,    r->name.shard,
+                              r->name.batch, r->fence,       r->version,       r->fields,
+                              r->values,     r->fence_count, r->shard_batches, r->choice_count};
+    TRY(buf_put(all, words, sizeof words));
+    TRY(buf_put(all, r->counts, r->fields * sizeof *r->counts));
+    TRY(buf_put(all, r->keys, r->keys_bytes));
+    TRY(buf_put(all, r->data, r->data_bytes));
+    TRY(buf_put(all, r->choices, r->choice_count * sizeof *r->choices));
+    return buf_put(all, r->fences, r->fence_count * sizeof *r->fences);
+}
+
+/* A record that seems not to have been finished would be cut off by a replay: that must not happen
+ * to one that was. */
+static enum status push_log_content(const struct subject *s, struct buf *all) {
+    struct push_log_head head;
+    struct push_record r = {0};
+    const void *data = NULL;
+    size_t bytes = 0, used = 0;
+    buf_clear(all);
+    TRY(file_map(s->path, &data, &bytes));
+    enum status status = push_log_head_decode(&head, data, bytes);
+    if (status == OK) {
+        status = buf_put(all, head.endpoint, sizeof head.endpoint);
+    }
+    for (size_t at = PUSH_LOG_HEAD_BYTES; status == OK && at < bytes; at += used) {
+        status = push_record_decode(&r, head.salt, (const uint8_t *)data + at, bytes - at, &used);
+        if (status == OK) {
+            status = put_push(&r, all);
+        }
+    }
+    push_record_fini(&r);
+    file_unmap(data, bytes);
+    return status == ERR_AGAIN ? fail(ERR_FORMAT, "taken for the torn end of the log") : status;
+}
+
+/* Its decoders know no file: who calls them adds that. */
+static enum status read_push_log(const struct subject *s) {
+    struct buf all = BUF_EMPTY;
+    char text[FAIL_TEXT_BYTES];
+    const enum status status = push_log_content(s, &all);
+    buf_fini(&all);
+    snprintf(text, sizeof text, "%s", fail_text());
+    return status == OK            ? OK
+           : status == ERR_CORRUPT ? fail(status, "%s: offset ?: %s", s->path, text)
+                                   : status;
+}
+
+static enum status make_push_log(void) {
+    struct buf file = BUF_EMPTY;
+    struct push_log_head head = {.job = 5, .base = 9, .first = 1, .partitions = 1};
+    uint8_t bytes[PUSH_LOG_HEAD_BYTES], keys[40], data[600];
+    snprintf(head.endpoint, sizeof head.endpoint, "ipc://here");
+    push_log_head_encode(&head, bytes);
+    TRY(buf_put(&file, bytes, sizeof bytes));
+    for (uint64_t n = 0; n < 110; n++) {
+        struct push_choice choices[2] = {{0}};
+        for (size_t i = 0; i < sizeof data; i++) {
+            data[i] = (uint8_t)rng_u64(6, n, i);
+            keys[i % sizeof keys] = (uint8_t)rng_u64(7, n, i);
+        }
+        const struct push_record r = {.kind = PUSH_RECORD_PUSH,
+                                      .number = 1 + n,
+                                      .name = {.shard = (uint32_t)n, .batch = 3},
+                                      .fence = 100 + n,
+                                      .version = 1 + n,
+                                      .fields = 2,
+                                      .counts = {4, 5},
+                                      .keys = keys,
+                                      .keys_bytes = sizeof keys,
+                                      .values = VALUE_F32,
+                                      .data = data,
+                                      .data_bytes = sizeof data,
+                                      .choices = choices,
+                                      .choice_count = 0};
+        TRY(push_record_encode(&r, head.salt, &file));
+        TRY(buf_put(&file, keys, sizeof keys));
+        TRY(buf_put(&file, data, sizeof data));
+    }
+    const enum status status = file_write_atomic("/f/push.log", file.data, file.len);
+    buf_fini(&file);
+    return status;
+}
+
 /* --- flipping --------------------------------------------------------------------------------- */
 
 static bool names_place(const char *text, const char *path) {
@@ -99,7 +187,7 @@ static void judge(const struct subject *s, const struct buf *good, size_t bit, s
     t->flips++;
     if (status != OK && names_place(fail_text(), s->path)) {
         t->found++;
-    } else if (status == OK && read_blocks(s, &now) == OK && now.len == good->len &&
+    } else if (status == OK && s->content(s, &now) == OK && now.len == good->len &&
                memcmp(now.data, good->data, good->len) == 0) {
         t->same++;
     } else {
@@ -117,7 +205,7 @@ static void flip_all(struct disk *d, const struct subject *s, size_t stride, str
     struct buf good = BUF_EMPTY;
     size_t bytes;
     JOB_MUST(s->read(s));
-    JOB_MUST(read_blocks(s, &good));
+    JOB_MUST(s->content(s, &good));
     uint8_t *const data = disk_bytes(d, s->path, &bytes);
     for (size_t bit = 0; bit < 8 * bytes; bit += stride) {
         data[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -207,7 +295,7 @@ static void make_shard(struct schema *schema) {
     struct feature features[4 * FIELDS_MAX];
     job_schema(schema, false);
     JOB_MUST(shard_builder_create(&b));
-    for (uint64_t g = 0; g < 2600; g++) {
+    for (uint64_t g = 0; g < 650; g++) {
         size_t n = job_features(3, g, 0, schema->user_count, features);
         JOB_MUST(shard_builder_group(b, rng_u64(8, g, 0), features, n));
         for (uint64_t i = 0; i < 3; i++) {
@@ -251,13 +339,17 @@ int main(int argc, char **argv) {
     make_manifest();
     make_shard(&schema);
     make_dataset();
+    JOB_MUST(make_push_log());
     char part_path[96];
     snprintf(part_path, sizeof part_path, "/f/%s", part.name);
     const struct subject subjects[] = {
-        {"part", part_path, CONTAINER_CHECKPOINT_PART, read_part, &part},
-        {"manifest", "/f/checkpoint/manifest", CONTAINER_MANIFEST, read_manifest, NULL},
-        {"shard", "/f/shard-00000.bin", CONTAINER_SHARD, read_shard, &schema},
-        {"manifest of shards", "/f/data/manifest", CONTAINER_MANIFEST, read_dataset, NULL},
+        {"part", part_path, CONTAINER_CHECKPOINT_PART, read_part, read_blocks, &part},
+        {"manifest", "/f/checkpoint/manifest", CONTAINER_MANIFEST, read_manifest, read_blocks,
+         NULL},
+        {"shard", "/f/shard-00000.bin", CONTAINER_SHARD, read_shard, read_blocks, &schema},
+        {"manifest of shards", "/f/data/manifest", CONTAINER_MANIFEST, read_dataset, read_blocks,
+         NULL},
+        {"push log", "/f/push.log", 0, read_push_log, push_log_content, NULL},
     };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
         flip_all(d, &subjects[i], stride, &all);

@@ -23,7 +23,6 @@
 #define EVENTS_MAX     64
 #define LAUNCHES_MAX   20
 #define LAUNCH_WAIT_MS 30
-#define TRAIN_MS       12
 /* Whether the coordinator takes back a server that was started again, and goes on itself. */
 #define JOB_SERVERS_COME_BACK      false
 #define JOB_COORDINATOR_COMES_BACK false
@@ -140,7 +139,7 @@ enum status __wrap_model_train(struct model *m, const struct batch *b, const flo
 enum status __wrap_model_train(struct model *m, const struct batch *b, const float *const *rows,
                                const float *dense, float *logit_a, float *logit_b,
                                float *const *drows, float *ddense, struct loss_sums *sums) {
-    clock_sleep_ms(sim_below(TRAIN_MS));
+    clock_sleep_ms(sim_below(job.shape->train_ms));
     return __real_model_train(m, b, rows, dense, logit_a, logit_b, drows, ddense, sums);
 }
 

@@ -16,7 +16,8 @@
 
 struct job_shape { /* follows from the seed */
     uint32_t servers, partitions, workers, trainers;
-    bool evaluates; /* on its own training data */
+    bool evaluates;    /* on its own training data */
+    uint32_t train_ms; /* a batch takes less than that */
     char text[256];
     struct config config;
 };

@@ -142,7 +142,8 @@ void job_shape_draw(struct job_shape *s) {
                             .partitions = 1 + (sim_below(4) == 0),
                             .workers = 1 + (uint32_t)sim_below(3),
                             .trainers = 1 + (sim_below(4) == 0),
-                            .evaluates = sim_below(6) == 0};
+                            .evaluates = sim_below(6) == 0,
+                            .train_ms = sim_below(4) == 0 ? 60 : 12};
     config_default(&s->config);
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         set(s, fixed[i][0], fixed[i][1]);
