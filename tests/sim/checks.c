@@ -284,6 +284,17 @@ enum status __wrap_leases_ask(struct leases *l, uint32_t worker, uint64_t incarn
     return OK;
 }
 
+enum status __real_recover_end_life(struct recover *r, uint64_t step, bool fruitful,
+                                    uint64_t now_ms);
+enum status __wrap_recover_end_life(struct recover *r, uint64_t step, bool fruitful,
+                                    uint64_t now_ms);
+
+enum status __wrap_recover_end_life(struct recover *r, uint64_t step, bool fruitful,
+                                    uint64_t now_ms) {
+    tally.rollbacks++;
+    return __real_recover_end_life(r, step, fruitful, now_ms);
+}
+
 /* --- checkpoints ------------------------------------------------------------------------------ */
 
 static void delete_old(const char *root) {

@@ -29,6 +29,6 @@ __attribute__((format(printf, 1, 2))) void checks_fail(const char *fmt, ...);
 void checks_committed(void);
 
 struct tally {
-    uint64_t pushes, duplicates, fenced, tickets, grants, checkpoints;
+    uint64_t pushes, duplicates, fenced, tickets, grants, checkpoints, rollbacks;
 };
 extern struct tally tally;

@@ -2,6 +2,7 @@
  * of each state machine, over all seeds. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum cover {
@@ -26,4 +27,4 @@ void coverage_phase(uint32_t phase); /* of the coordinator, now; for faults */
 void coverage_fault(uint32_t fault);
 void coverage_add(const struct coverage *other);
 /* A line per machine; with `all` its table, too. */
-void coverage_print(int all);
+void coverage_print(bool all);

@@ -24,7 +24,7 @@
 #define LAUNCHES_MAX   20
 #define LAUNCH_WAIT_MS 30
 /* Whether the coordinator takes back a server that was started again, and goes on itself. */
-#define JOB_SERVERS_COME_BACK      false
+#define JOB_SERVERS_COME_BACK      true
 #define JOB_COORDINATOR_COMES_BACK false
 
 struct child {

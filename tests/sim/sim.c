@@ -191,6 +191,7 @@ static void add_totals(struct totals *all, const struct totals *t) {
     all->tally.tickets += t->tally.tickets;
     all->tally.grants += t->tally.grants;
     all->tally.checkpoints += t->tally.checkpoints;
+    all->tally.rollbacks += t->tally.rollbacks;
     coverage_add(&t->coverage);
 }
 
@@ -298,13 +299,14 @@ int main(int argc, char **argv) {
     printf("%llu seeds, %llu failures; %.0f seeds/s with %u processes\n",
            (unsigned long long)t.seeds, (unsigned long long)t.failures, (double)t.seeds / took,
            jobs);
-    printf("%llu launches, %llu checkpoints, %llu leases, %llu pushes (%llu duplicate, %llu "
-           "fenced, %llu without ticket), %llu messages, %.0f s simulated, %llu steps\n",
-           (unsigned long long)t.launches, (unsigned long long)t.tally.checkpoints,
-           (unsigned long long)t.tally.grants, (unsigned long long)t.tally.pushes,
-           (unsigned long long)t.tally.duplicates, (unsigned long long)t.tally.fenced,
-           (unsigned long long)t.tally.tickets, (unsigned long long)t.messages,
-           (double)t.simulated_ms / 1000, (unsigned long long)t.steps);
+    printf(
+        "%llu launches, %llu rollbacks, %llu checkpoints, %llu leases, %llu pushes (%llu duplicate, %llu "
+        "fenced, %llu without ticket), %llu messages, %.0f s simulated, %llu steps\n",
+        (unsigned long long)t.launches, (unsigned long long)t.tally.rollbacks,
+        (unsigned long long)t.tally.checkpoints, (unsigned long long)t.tally.grants,
+        (unsigned long long)t.tally.pushes, (unsigned long long)t.tally.duplicates,
+        (unsigned long long)t.tally.fenced, (unsigned long long)t.tally.tickets,
+        (unsigned long long)t.messages, (double)t.simulated_ms / 1000, (unsigned long long)t.steps);
     coverage_print(all);
     if (bug != PLANTED_NONE) {
         printf("the planted bug %s was %sfound\n", planted_name(bug), t.failures > 0 ? "" : "NOT ");
