@@ -27,7 +27,7 @@ struct fiber {
     void (*body)(void *);
     void *arg;
     const void *what;
-    uint64_t until_ns;
+    uint64_t since_ns, until_ns; /* of the wait */
     void *stack;
     jmp_buf at;
     struct cause said; /* its fail_text */
@@ -200,6 +200,7 @@ bool fiber_wait(const void *what, uint64_t until_ns) {
     f->state = FIBER_WAITING;
     f->woken = false;
     f->what = what;
+    f->since_ns = sim.now_ns;
     f->until_ns = until_ns;
     leave_fiber(f);
     if (slow_ns > 0) { /* whatever it does next takes it time */
@@ -305,4 +306,21 @@ bool fiber_ended(const struct fiber *f) {
 
 void fiber_release(struct fiber *f) {
     f->state = FIBER_FREE;
+}
+
+/* Loader and cutter wait for work as long as the job lasts (docs/threads.md). */
+static bool may_wait(const struct fiber *f) {
+    return strstr(f->name, "/loader") != NULL || strstr(f->name, "/cutter") != NULL;
+}
+
+const struct fiber *fiber_forgotten(uint64_t ns) {
+    for (uint32_t i = 0; i < sim.fibers; i++) {
+        const struct fiber *f = &sim.fiber[i];
+        const uint64_t stopped_ns = sim.process[f->process].stopped_until_ns;
+        if (f->state == FIBER_WAITING && f->until_ns == NEVER && !may_wait(f) &&
+            sim.now_ns > f->since_ns + ns && sim.now_ns > stopped_ns + ns) {
+            return f;
+        }
+    }
+    return NULL;
 }

@@ -59,6 +59,8 @@ void sim_clock_set(uint64_t ns); /* not back */
 /* Who waits, for reports: a line each, to standard error. */
 void fibers_describe(void);
 const char *fiber_name(const struct fiber *f);
+/* One that has waited without a deadline for so long, except those that may; NULL: none. */
+const struct fiber *fiber_forgotten(uint64_t ns);
 
 /* For stand_ins.c. */
 bool fiber_ended(const struct fiber *f);

@@ -242,3 +242,21 @@ bool job_counts(const struct job_shape *s, char *why, size_t bytes) {
     }
     return true;
 }
+
+uint64_t job_parts(void) {
+    char dir[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
+    struct manifest m = {0};
+    uint64_t sum = 0;
+    if (manifest_find(JOB_OUT, dir) != OK || manifest_read(&m, dir) != OK) {
+        return 0;
+    }
+    for (uint32_t k = 0; k < m.part_count; k++) {
+        size_t bytes = 0;
+        const uint8_t *data = path_join(path, dir, m.parts[k].name) == OK
+                                  ? disk_bytes(disk_mounted(), path, &bytes)
+                                  : NULL;
+        sum = rng_mix(sum ^ (data == NULL ? 0 : hash_bytes(data, bytes)));
+    }
+    manifest_free(&m);
+    return sum;
+}

@@ -27,6 +27,7 @@
 
 #define STEPS_MAX    3000000u
 #define TIME_MAX_NS  (120 * 1000000000ull)
+#define FORGOTTEN_NS (10 * 1000000000ull)
 #define SEEDS_A_FORK 200u
 #define MASK_ALL     UINT64_MAX
 
@@ -34,6 +35,8 @@ struct outcome {
     bool failed;
     char text[512];
     uint64_t state, steps, launches, faults, simulated_ms;
+    bool deterministic;
+    uint64_t parts; /* job_parts at the end */
 };
 struct totals {
     uint64_t seeds, failures, steps, launches, simulated_ms, messages;
@@ -77,6 +80,11 @@ static void run_to_end(struct outcome *o) {
                         (unsigned long long)(sim_now_ns() - from_ns) / 1000000,
                         (unsigned long long)o->steps);
         }
+        const struct fiber *f = o->steps % 256 == 0 ? fiber_forgotten(FORGOTTEN_NS) : NULL;
+        if (f != NULL) {
+            checks_fail("%s has waited for %llu s, without a deadline", fiber_name(f),
+                        FORGOTTEN_NS / 1000000000ull);
+        }
     }
     if (checks_broken() == NULL && !complete) {
         checks_fail("the job is not complete after %u launches", job_launches());
@@ -84,7 +92,7 @@ static void run_to_end(struct outcome *o) {
     o->simulated_ms = (sim_now_ns() - from_ns) / 1000000;
 }
 
-static struct outcome run_seed(uint64_t seed, uint64_t mask, enum planted bug) {
+static struct outcome run_world(uint64_t seed, uint64_t mask, enum planted bug) {
     static struct job_shape shape;
     struct outcome o = {0};
     char why[256];
@@ -104,6 +112,8 @@ static struct outcome run_seed(uint64_t seed, uint64_t mask, enum planted bug) {
     if (checks_broken() == NULL && !job_counts(&shape, why, sizeof why)) {
         checks_fail("%s", why);
     }
+    o.deterministic = shape.config.deterministic;
+    o.parts = job_parts();
     if (checks_broken() != NULL) {
         o.failed = true;
         snprintf(o.text, sizeof o.text, "%s", checks_broken());
@@ -116,6 +126,20 @@ static struct outcome run_seed(uint64_t seed, uint64_t mask, enum planted bug) {
     o.faults = faults_mask();
     disk_mount(NULL);
     disk_destroy(&disk);
+    return o;
+}
+
+/* A deterministic job must end with the bytes of one to which nothing happened. */
+static struct outcome run_seed(uint64_t seed, uint64_t mask, enum planted bug) {
+    struct outcome o = run_world(seed, mask, bug);
+    if (o.failed || !o.deterministic || mask == 0) {
+        return o;
+    }
+    if (run_world(seed, 0, bug).parts != o.parts) {
+        o.failed = true;
+        snprintf(o.text, sizeof o.text,
+                 "a deterministic job ended with other bytes than without its faults");
+    }
     return o;
 }
 
