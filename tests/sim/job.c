@@ -14,6 +14,7 @@
 #include "network.h"
 #include "ps/server.h"
 #include "tools/run/supervisor.h"
+#include "tools/run/train_roles.h"
 #include "tools/common/tools.h"
 #include "worker/model/model.h"
 #include "worker/worker.h"
@@ -23,9 +24,6 @@
 #define EVENTS_MAX     64
 #define LAUNCHES_MAX   20
 #define LAUNCH_WAIT_MS 30
-/* Whether the coordinator takes back a server that was started again, and goes on itself. */
-#define JOB_SERVERS_COME_BACK      true
-#define JOB_COORDINATOR_COMES_BACK false
 
 struct child {
     enum child_kind kind;
@@ -241,12 +239,11 @@ static enum status launch(void) {
                                            .tell = world_tell,
                                            .cut = world_cut,
                                            .say = world_say};
-    const struct supervisor_policy policy = {.restarts = {.most = RESTARTS_UNLIMITED,
-                                                          .servers = JOB_SERVERS_COME_BACK,
-                                                          .coordinator = JOB_COORDINATOR_COMES_BACK,
-                                                          .again_ms = 50,
-                                                          .again_most_ms = 400,
-                                                          .settled_ms = 400},
+    static const struct job any = {.restarts = RESTARTS_UNLIMITED};
+    struct supervisor_restarts restarts = train_restarts(&any);
+    restarts.again_ms = 50; /* as everything is faster here */
+    restarts.again_most_ms = restarts.settled_ms = 400;
+    const struct supervisor_policy policy = {.restarts = restarts,
                                              .save_ms = UINT64_MAX,
                                              .save_failed_ms = 2000,
                                              .follow_ms = 600,

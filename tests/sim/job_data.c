@@ -131,6 +131,7 @@ void job_shape_draw(struct job_shape *s) {
         {"net.stall_ms", "4000"},
         {"net.message_bytes_max", "65536"},
         {"server.copy_bytes", "65536"},
+        {"recovery.wait_seconds", "3"},
     };
     static const char *const consistencies[] = {"async", "async", "sync", "hybrid"};
     const char *consistency = consistencies[sim_below(4)];
