@@ -158,6 +158,8 @@ void job_shape_draw(struct job_shape *s) {
     set_number(s, "checkpoint.every_impressions", every);
     set_number(s, "checkpoint.keep", keep);
     set_number(s, "server.ticket_ms", sim_below(4) == 0 ? 1 : 60000);
+    /* The files of a deterministic job are compared: whole ones. */
+    set_number(s, "checkpoint.full_every", deterministic ? 1 : 1 + sim_below(3));
     set_number(s, "eval.every_impressions", s->evaluates ? sim_below(3) * 15 : 0);
     set(s, "train.deterministic", deterministic ? "true" : "false");
     snprintf(s->text, sizeof s->text,
