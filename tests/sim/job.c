@@ -257,6 +257,8 @@ static enum status launch(void) {
     }
     job.events = 0;
     job.launches++;
+    /* What an earlier launch has left is not for a coordinator of this one to take over. */
+    (void)file_remove_tree(JOB_OUT "/journal");
     supervisor_init(&job.supervisor, &world, &policy, job.supervised, job.children);
     return supervisor_run(&job.supervisor);
 }
