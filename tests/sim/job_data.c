@@ -132,6 +132,7 @@ void job_shape_draw(struct job_shape *s) {
         {"net.message_bytes_max", "65536"},
         {"server.copy_bytes", "65536"},
         {"recovery.wait_seconds", "3"},
+        {"train.poison", "fail"},
     };
     static const char *const consistencies[] = {"async", "async", "sync", "hybrid"};
     const char *consistency = consistencies[sim_below(4)];
