@@ -44,5 +44,5 @@ uint32_t job_child_of(uint32_t process);
 /* Whether the newest checkpoint on the mounted disk holds every impression exactly `epochs` times.
  * Else `why` says what it holds. */
 bool job_counts(const struct job_shape *s, char *why, size_t bytes);
-/* A hash of the parts of the newest checkpoint on the mounted disk, name by name; 0: there is none. */
+/* A hash of the parts of the newest checkpoint on the mounted disk; 0: there is none. */
 uint64_t job_parts(void);
