@@ -56,7 +56,7 @@ static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
         return false;
     }
     return (k->every_impressions > 0 &&
-            trained(c) - c->checkpoints.last_impressions >= k->every_impressions) ||
+            trained(c) >= c->checkpoints.last_impressions + k->every_impressions) ||
            (k->every_seconds > 0 &&
             now_ms - c->checkpoints.last_ms >=
                 recover_cut_ms(&c->recover, k->every_seconds * 1000) &&
@@ -169,6 +169,7 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     s->cut.delta = wants_delta(c);
     keep_cut_begins(c);
     manifest_sweep(c->root); /* what an earlier failure left takes room */
+    notes_cut(c);
     TRY(file_remove_tree(dir));
     return file_mkdirs(dir);
 }
@@ -348,6 +349,7 @@ static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
     s->hold = false;
     if (status == OK) {
         s->final_done = s->final_begun;
+        notes_renew(c);
         return OK;
     }
     const bool again = final_again(c, now_ms);

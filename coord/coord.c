@@ -44,6 +44,7 @@ static void coord_fini(struct coord *c) {
     eval_job_fini(&c->eval_job);
     cut_fini(&c->checkpoints.cut);
     event_log_close(&c->event_log);
+    notes_fini(c);
     progress_fini(&c->progress);
     staleness_fini(&c->staleness);
     leases_fini(&c->leases);
@@ -192,6 +193,7 @@ static enum status coord_watch(struct coord *c, uint64_t now_ms) {
 static void end_training(struct coord *c, uint64_t now_ms) {
     FAULT("coord.train.end");
     c->ended_ms = now_ms;
+    notes_ended(c);
     c->last_epoch = true;
     checkpoints_final(c);
 }
@@ -208,6 +210,7 @@ static enum status open_epoch(struct coord *c, uint32_t epoch, bool *any) {
             FAULT("coord.phase.train");
             c->phase = PHASE_TRAIN;
             progress_epoch(&c->progress, epoch);
+            notes_epoch(c);
             log_info("epoch %u of %u", epoch + 1, c->plan.epochs);
             return OK;
         }
@@ -258,6 +261,7 @@ static enum status begin_training(struct coord *c, uint64_t now_ms) {
     }
     rollback_over(c, now_ms);
     c->checkpoints.last_ms = now_ms;
+    notes_begun(c);
     TRY(open_epoch(c, c->restored_epoch, &any));
     if (!any) {
         end_training(c, now_ms);
@@ -357,16 +361,8 @@ static enum status score_step(struct coord *c, uint64_t now_ms) {
     return OK;
 }
 
-static enum status compute_step(struct coord *c, uint64_t now_ms) {
-    const uint32_t epoch = c->eval_job.epoch;
-    bool ended = false, any = false;
-    if (keep_holds(c)) {
-        return OK;
-    }
-    TRY(evaluations_step(c, now_ms, &ended));
-    if (!ended) {
-        return OK;
-    }
+enum status phase_after_evaluation(struct coord *c, uint32_t epoch, uint64_t now_ms) {
+    bool any = false;
     if (!c->last_epoch && !c->stopped && keep_patience_over(c)) {
         c->stopped_early = true;
         log_info("train.patience: %u evaluations without a better one end the job",
@@ -389,6 +385,15 @@ static enum status compute_step(struct coord *c, uint64_t now_ms) {
         wait_for_save(c);
     }
     return OK;
+}
+
+static enum status compute_step(struct coord *c, uint64_t now_ms) {
+    bool ended = false;
+    if (keep_holds(c)) {
+        return OK;
+    }
+    TRY(evaluations_step(c, now_ms, &ended));
+    return ended ? phase_after_evaluation(c, c->eval_job.epoch, now_ms) : OK;
 }
 
 static enum status phase_step(struct coord *c, uint64_t now_ms) {
@@ -414,6 +419,7 @@ static enum status phase_step(struct coord *c, uint64_t now_ms) {
 static void hear_signal(struct coord *c) {
     if (stop_requested() && !c->stopped) {
         c->stopped = true;
+        notes_stopped(c);
         log_info("stop signal %d: saving and ending the job", stop_signal());
     }
 }
@@ -431,7 +437,8 @@ static enum status coord_turn(struct coord *c) {
     for (size_t i = 0; i < LIMITED_CAUSES; i++) {
         log_limit_step(&c->limited[i]);
     }
-    if (c->phase != PHASE_GATHER) {
+    notes_step(c, now_ms);
+    if (c->phase != PHASE_GATHER && progress_settled(&c->progress, now_ms)) {
         progress_tick(&c->progress, now_ms);
         event_log_step(&c->event_log, &c->progress, membership_workers_alive(&c->members), false,
                        now_ms);
@@ -524,6 +531,7 @@ static enum status run_job(struct coord *c, void *nothing) {
     if (said != OK) {
         log_warn("no summary: %s", fail_text());
     }
+    notes_end(c);
     TRY(cause_again(&cause));
     TRY(said);
     log_info("the job is %s", c->stopped         ? "stopped; resume it with --resume"
@@ -540,6 +548,7 @@ static enum status with_coord(const struct coord_options *o,
     c->config = o->config;
     c->lock = LOCK_NONE;
     c->event_log.metrics = FILE_CLOSED;
+    c->notes.journal = JOURNAL_CLOSED;
     enum status status = what(c, out);
     struct cause cause = {0};
     cause_keep(&cause, status);

@@ -13,6 +13,7 @@ struct coord_options {
     bool stream;                  /* data grows and is followed to its end (shard_stream.h) */
     const struct file_list *eval; /* empty: no evaluation */
     const char *out_dir;          /* run directory */
+    const char *launch;           /* names this start of the job (takeover.c); NULL: no name */
     const struct config *config;
     uint32_t servers, workers;
     bool resume;         /* from out_dir/checkpoints/latest; without one: logs it, starts afresh */

@@ -16,6 +16,7 @@
 #include "common/net/link_messages.h"
 #include "common/job/applied.h"
 
+#define CUTS_PER_TERM 20 /* bits: no two terms of a coordinator have the same numbers */
 struct cut {
     uint32_t partitions;
     bool open;          /* the job follows a stream: the sets of names are open too */

@@ -60,6 +60,7 @@ void evaluations_resume_clock(struct coord *c, uint64_t now_ms) {
     if (e->from_ms > 0) {
         e->still_s += seconds_between(e->from_ms, now_ms);
         e->from_ms = 0;
+        notes_evaluation(c, false);
     }
 }
 
@@ -100,6 +101,17 @@ void evaluations_roll_back(struct coord *c) {
     c->stopped_early = false; /* the next evaluation says it again */
 }
 
+enum status evaluations_again(struct coord *c, uint32_t epoch) {
+    TRY(eval_job_begin(&c->eval_job, epoch, c->leases.fence));
+    TRY(leases_eval(&c->leases, epoch, c->eval_job.batches, c->eval.shard_count));
+    FAULT("coord.phase.score");
+    c->phase = PHASE_SCORE;
+    notes_evaluation(c, false);
+    log_info("evaluating %s epoch %u: %llu impressions", c->evaluations.within ? "within" : "after",
+             epoch + 1, (unsigned long long)c->eval.impressions);
+    return OK;
+}
+
 enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint64_t now_ms) {
     struct evaluations *e = &c->evaluations;
     e->within = within;
@@ -109,13 +121,7 @@ enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint
     keep_evaluation_begins(c);
     set_next(c);
     stop_clock(c, now_ms);
-    TRY(eval_job_begin(&c->eval_job, epoch, c->leases.fence));
-    TRY(leases_eval(&c->leases, epoch, c->eval_job.batches, c->eval.shard_count));
-    FAULT("coord.phase.score");
-    c->phase = PHASE_SCORE;
-    log_info("evaluating %s epoch %u: %llu impressions", within ? "within" : "after", epoch + 1,
-             (unsigned long long)c->eval.impressions);
-    return OK;
+    return evaluations_again(c, epoch);
 }
 
 /* --- the result ------------------------------------------------------------------------------- */
@@ -154,5 +160,6 @@ enum status evaluations_step(struct coord *c, uint64_t now_ms, bool *ended) {
     say_evaluation(c, now_ms);
     FAULT("coord.eval.said");
     keep_evaluated(c);
+    notes_evaluation(c, true);
     return OK;
 }

@@ -35,7 +35,8 @@ struct event_log {
     struct json json; /* of the line being written */
 };
 
-/* Appends to out_dir/metrics.jsonl (a resumed run continues the file). ERR_IO. */
+/* Appends to out_dir/metrics.jsonl (a resumed run continues the file, after its last whole line).
+ * ERR_IO. */
 enum status event_log_open(struct event_log *r, const char *out_dir, int pipe_fd);
 void event_log_close(struct event_log *r);
 /* Writes the progress lines that are due; `last`: writes one now, whatever the time. */

@@ -188,6 +188,25 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
     return HELLO_WELCOME;
 }
 
+enum status membership_restore(struct membership *m, const struct wire_hello *hello,
+                               const void *keys, size_t keys_bytes, enum restore_as as,
+                               uint64_t now_ms) {
+    struct member *member = member_find(m, hello->role, hello->index);
+    const uint32_t endpoints = endpoints_count(keys, keys_bytes);
+    if (member == NULL || (hello->role == ROLE_SERVER && endpoints == 0)) {
+        return fail(ERR_CORRUPT, "%s %u is no member of this job", role_name(hello->role),
+                    hello->index);
+    }
+    if (hello->role == ROLE_SERVER) {
+        TRY(endpoints_take(member, keys, keys_bytes, endpoints));
+    }
+    member_welcome(member, hello);
+    member->state = as == RESTORE_SERVING ? MEMBER_SERVING : MEMBER_PRESENT;
+    member->rejoins = as == RESTORE_REJOINS;
+    member->heard_ms = member->moved_ms = now_ms;
+    return OK;
+}
+
 /* --- signs of life ---------------------------------------------------------------------------- */
 
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
@@ -287,7 +306,8 @@ struct member *membership_next_lost_server(struct membership *m, uint64_t now_ms
 }
 
 struct member *membership_next_lost(struct membership *m, uint64_t now_ms) {
-    return next_lost(m->worker, m->workers, now_ms, m->lost_ms);
+    const bool patient = now_ms <= m->patient_until_ms;
+    return next_lost(m->worker, m->workers, now_ms, patient ? UINT32_MAX : m->lost_ms);
 }
 
 static bool told(const struct member *members, uint32_t count) {

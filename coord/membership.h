@@ -59,6 +59,7 @@ struct membership {
     struct member *server, *worker;
     uint32_t servers, workers;
     uint64_t replace_ms, lost_ms;
+    uint64_t patient_until_ms; /* nobody is lost for silence before */
     const char *build;
 };
 
@@ -79,6 +80,12 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
                                     const void *keys, size_t keys_bytes, uint64_t now_ms,
                                     bool *fresh, char *why);
 
+/* For a coordinator that takes a job over: the member is as the hello says, and was heard just now.
+ * ERR_MEMORY; ERR_CORRUPT: the job has no such member. */
+enum restore_as { RESTORE_REJOINS, RESTORE_PRESENT, RESTORE_SERVING };
+enum status membership_restore(struct membership *m, const struct wire_hello *hello,
+                               const void *keys, size_t keys_bytes, enum restore_as as,
+                               uint64_t now_ms);
 /* Notes a sign of life. NULL: there is no such member, or it has another incarnation. */
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
                                 uint64_t incarnation, uint64_t now_ms);

@@ -125,12 +125,27 @@ static void take_sample(struct progress *p) {
     }
 }
 
+void progress_worker_new(struct progress *p, uint32_t worker, uint64_t incarnation) {
+    struct progress_worker *w = &p->worker[worker];
+    if (w->incarnation != incarnation) {
+        p->unheard -= w->unheard;
+        *w = (struct progress_worker){.incarnation = incarnation};
+    }
+}
+
+/* Rates and recent losses begin anew. */
+static void begin_spans(struct progress *p) {
+    p->unheard = 0;
+    p->samples = p->rates = 0;
+}
+
 void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnation,
                           const struct wire_progress *counters, uint64_t now_ms) {
     struct progress_worker *w = &p->worker[worker];
-    if (w->incarnation != incarnation) {
-        *w = (struct progress_worker){.incarnation = incarnation};
-    }
+    const bool settles = w->unheard && p->unheard == 1;
+    p->unheard -= w->unheard;
+    w->unheard = false;
+    progress_worker_new(p, worker, incarnation);
     if (counters->batches < w->last.batches) {
         return; /* a later report came first */
     }
@@ -145,6 +160,9 @@ void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnat
     raise_to(&p->totals.staleness_max, counters->staleness_max);
     raise_to(&p->totals.dense_staleness_max, counters->dense_staleness_max);
     w->last = *counters;
+    if (settles) {
+        begin_spans(p);
+    }
     take_sample(p);
 }
 
@@ -181,8 +199,11 @@ static void auc_add(struct progress_auc *a, const struct metric_bins *now,
 void progress_worker_bins(struct progress *p, uint32_t worker, const struct metric_bins *ctr,
                           const struct metric_bins *ctcvr) {
     struct progress_worker *w = &p->worker[worker];
-    auc_add(&p->ctr, ctr, &w->ctr);
-    auc_add(&p->ctcvr, ctcvr, &w->ctcvr);
+    if (!w->bins_unknown) {
+        auc_add(&p->ctr, ctr, &w->ctr);
+        auc_add(&p->ctcvr, ctcvr, &w->ctcvr);
+    }
+    w->bins_unknown = false;
     w->ctr = *ctr;
     w->ctcvr = *ctcvr;
 }
@@ -216,6 +237,43 @@ void progress_servers(const struct progress *p, struct progress_server *sum) {
         for (uint32_t f = 0; f < p->fields; f++) {
             sum->field_rows[f] += s->field_rows[f];
         }
+    }
+}
+
+/* --- taking over ------------------------------------------------------------------------------ */
+
+void progress_restore(struct progress *p, uint64_t began_ms, const struct wire_progress *gone,
+                      uint64_t settle_by_ms) {
+    p->began_ms = began_ms;
+    p->totals = *gone;
+    p->settle_by_ms = settle_by_ms;
+}
+
+void progress_restore_worker(struct progress *p, uint32_t worker, uint64_t incarnation,
+                             const struct wire_progress *counters) {
+    struct progress_worker *w = &p->worker[worker];
+    p->unheard += !w->unheard;
+    *w = (struct progress_worker){
+        .incarnation = incarnation, .last = *counters, .unheard = true, .bins_unknown = true};
+    add_difference(&p->totals, counters, &(struct wire_progress){0});
+    raise_to(&p->totals.staleness_max, counters->staleness_max);
+    raise_to(&p->totals.dense_staleness_max, counters->dense_staleness_max);
+}
+
+bool progress_settled(struct progress *p, uint64_t now_ms) {
+    if (p->unheard > 0 && now_ms >= p->settle_by_ms) {
+        for (uint32_t w = 0; w < p->workers; w++) {
+            p->worker[w].unheard = false;
+        }
+        begin_spans(p);
+    }
+    return p->unheard == 0;
+}
+
+void progress_gone(const struct progress *p, struct wire_progress *gone) {
+    *gone = p->totals;
+    for (uint32_t w = 0; w < p->workers; w++) {
+        add_difference(gone, &(struct wire_progress){0}, &p->worker[w].last);
     }
 }
 

@@ -16,6 +16,10 @@
  * The running AUC covers a sliding stretch of training data: the current bins are filled until they
  * hold AUC_IMPRESSIONS, then become the previous ones; the AUC is that of previous + current.
  *
+ * A coordinator that takes a job over knows of each worker what it had counted some time ago. The
+ * first report of each then brings what it did since; only when all were heard (progress_settled)
+ * do rates, recent losses and the running AUC begin anew.
+ *
  * Uses no sockets; single thread.
  */
 #pragma once
@@ -35,6 +39,8 @@ struct progress_worker {
     bool rejoined; /* its next report is of the life before */
     struct wire_progress last;
     struct metric_bins ctr, ctcvr; /* last known, cumulative */
+    bool unheard;                  /* since the job was taken over */
+    bool bins_unknown;             /* the next bins are where the running AUC begins */
 };
 struct progress_server {
     uint64_t rows, bytes, version, evicted, refused, created, duplicates;
@@ -70,6 +76,8 @@ struct progress {
     struct progress_rate rate[RATE_SAMPLES];
     uint32_t rates;
     struct progress_auc ctr, ctcvr;
+    uint32_t unheard; /* workers */
+    uint64_t settle_by_ms;
 };
 
 enum status progress_init(struct progress *p, uint32_t workers, uint32_t servers, uint32_t fields,
@@ -84,6 +92,8 @@ void progress_go_on(struct progress *p, uint64_t now_ms);
 /* The worker has joined the new life; its next report still tells of the one before. */
 void progress_worker_rejoins(struct progress *p, uint32_t worker, uint64_t incarnation);
 void progress_epoch(struct progress *p, uint32_t epoch);
+/* The worker is another process, or still the same: a new one counts from zero. */
+void progress_worker_new(struct progress *p, uint32_t worker, uint64_t incarnation);
 void progress_worker_beat(struct progress *p, uint32_t worker, uint64_t incarnation,
                           const struct wire_progress *counters, uint64_t now_ms);
 /* Cumulative bins of the incarnation last given to progress_worker_beat. */
@@ -101,6 +111,17 @@ void progress_workers_usage(const struct progress *p, struct usage *sum);
 void progress_servers_usage(const struct progress *p, struct usage *sum);
 /* May be called as often as you like; takes a rate sample every RATE_EVERY_MS. */
 void progress_tick(struct progress *p, uint64_t now_ms);
+
+/* For a coordinator that takes a job over. `gone`: what workers that were replaced had counted.
+ * Then, for each worker that is there, what it had counted as the incarnation. */
+void progress_restore(struct progress *p, uint64_t began_ms, const struct wire_progress *gone,
+                      uint64_t settle_by_ms);
+void progress_restore_worker(struct progress *p, uint32_t worker, uint64_t incarnation,
+                             const struct wire_progress *counters);
+/* Whether every worker has been heard since then, or settle_by_ms has passed. */
+bool progress_settled(struct progress *p, uint64_t now_ms);
+/* The totals without what the present incarnations have counted. */
+void progress_gone(const struct progress *p, struct wire_progress *gone);
 
 struct progress_loss {
     double loss, ctr, ctcvr; /* NaN: no impression in the span */

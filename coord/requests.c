@@ -69,6 +69,7 @@ void drop_worker(struct coord *c, const struct member *worker, bool died, uint64
     if (released == 0) {
         return;
     }
+    notes_freed(c, worker->index);
     char who[256];
     member_describe(worker, who, sizeof who);
     log_limited(&c->limited[LIMITED_LOST], LOG_WARN, "%s: %u of its leases are pending again", who,
@@ -174,12 +175,16 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
         requests_welcome(c, m, false);
         return OK;
     }
+    if (fresh || old.rejoins) {
+        notes_member(c, hello->role == ROLE_SERVER ? &c->members.server[hello->index]
+                                                   : &c->members.worker[hello->index]);
+    }
     if (c->plan_bytes.len == 0 && membership_servers_known(&c->members)) {
         TRY(setup_plan(c));
     }
     bool ready = hello->role == ROLE_SERVER ? c->plan_bytes.len > 0
                                             : membership_servers_serving(&c->members);
-    requests_welcome(c, m, ready);
+    requests_welcome(c, m, ready && notes_synced(c));
     return OK;
 }
 
@@ -217,6 +222,7 @@ static enum status worker_beat(struct coord *c, const struct port_message *m,
 
 static void requests_order(struct coord *c, const struct member *member, struct wire_command *out) {
     uint32_t first, count;
+    out->term = c->notes.term;
     if (c->phase == PHASE_STOP) {
         FAULT("coord.order.stop");
         out->order = ORDER_STOP;
@@ -329,16 +335,19 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
     struct lease_answer *a = &c->answers[ask->index];
     if (a->id != m->msg.id || a->incarnation != ask->incarnation) {
         struct wire_lease lease;
+        const uint32_t before = c->leases.back;
         if (ask->returns) {
             FAULT("coord.lease.return");
             TRY(leases_return(&c->leases, ask, now_ms));
             FAULT("coord.lease.returned");
         }
+        const bool back = c->leases.back > before;
         bool hold = checkpoints_holds(c) || evaluations_hold(c) || c->phase == PHASE_GATHER ||
                     c->phase == PHASE_STOP || (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
         TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));
+        notes_ask(c, ask, m->msg.id, back, &lease);
         lease_granted(c, &lease, ask->index, now_ms);
         FAULT("coord.lease.grant");
     }

@@ -157,6 +157,7 @@ enum status rollback_step(struct coord *c, uint64_t now_ms) {
     const uint64_t former = c->job;
     end_life(c);
     TRY(begin_life(c, done, now_ms));
+    notes_begin(c);
     FAULT("coord.rollback.tell");
     requests_tell_rejoin(c, former);
     say_back(c);
@@ -180,4 +181,5 @@ void rollback_over(struct coord *c, uint64_t now_ms) {
     json_u64(j, "lives", r->lives);
     json_f64(j, "seconds", seconds);
     event_log_event_end(&c->event_log);
+    notes_renew(c);
 }

@@ -16,8 +16,6 @@
 #include "common/fault/fault.h"
 #include "state.h"
 
-#define FENCES_PER_STEP 20 /* bits: how many leases may be granted within one step */
-
 static enum status resolve_all(const struct file_list *dirs, struct file_list *out) {
     char path[PATH_BYTES_MAX];
     for (size_t k = 0; k < dirs->count; k++) {
@@ -200,10 +198,11 @@ static enum status make_directories(struct coord *c) {
 enum status setup_life(struct coord *c, struct applied *done) {
     const struct config *k = c->config;
     TRY(leases_init(&c->leases, &c->plan, done, k->deterministic, k->lease_ms,
-                    (c->restored_step + 1) << FENCES_PER_STEP));
+                    c->notes.term << FENCES_PER_TERM));
     c->leases.backups = k->consistency == CONSISTENCY_ASYNC && !k->deterministic;
     c->leases.whole_ranges = data_ranges_shared(k, &c->data).count > 0;
-    c->restored_impressions = c->leases.done_impressions;
+    c->restored_impressions = c->notes.left != NULL ? c->notes.left->life.restored_impressions
+                                                    : c->leases.done_impressions;
     staleness_init(&c->staleness, k->consistency == CONSISTENCY_ASYNC ? k->staleness_max : 0,
                    k->lease_ms);
     return OK;
@@ -219,7 +218,7 @@ static enum status make_machines(struct coord *c) {
     const struct config *k = c->config;
     const struct coord_options *o = c->options;
     struct applied *done = NULL;
-    enum status status = resume_find(c, &done);
+    enum status status = c->notes.left != NULL ? takeover_done(c, &done) : resume_find(c, &done);
     if (status != OK) {
         applied_destroy(&done);
         return status;
@@ -242,6 +241,9 @@ static enum status make_machines(struct coord *c) {
 }
 
 static void say_start(const struct coord *c) {
+    if (c->notes.left != NULL) {
+        return;
+    }
     if (c->resume_dir[0] != '\0') {
         log_info("resuming from %s: %llu batches are applied", c->resume_dir,
                  (unsigned long long)c->restored_step);
@@ -275,17 +277,25 @@ enum status setup(struct coord *c) {
     TRY(sizes_of_names(c));
     TRY(make_directories(c));
     FAULT("coord.setup.directories");
+    TRY(takeover_find(c));
+    c->checkpoints.cut.number = (c->notes.term - 1) << CUTS_PER_TERM;
     TRY(make_machines(c));
     say_start(c);
     TRY(make_job_plan(c));
     TRY(event_log_open(&c->event_log, c->out_dir, c->options->progress_fd));
     resume_events(c);
     TRY(transport_create(&c->transport, 1));
+    if (c->notes.left != NULL) {
+        TRY(port_bind(&c->port, c->transport, c->notes.left->life.bound, WIRE_LINK_BYTES_MAX));
+        return takeover_run(c);
+    }
     TRY(port_bind(&c->port, c->transport, c->options->listen, WIRE_LINK_BYTES_MAX));
     FAULT("coord.setup.bound");
     recover_init(&c->recover, entropy_u64());
     c->job = recover_job(&c->recover);
-    return replace_old(c);
+    TRY(replace_old(c));
+    notes_begin(c);
+    return OK;
 }
 
 /* --- looking only ----------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
  *     rollback.c      goes back to the newest checkpoint, in the same processes
  *     keep.c          which checkpoints stay, and the figures of evaluations beside them
  *     stall.c         whether the job makes progress
+ *     notes.c         what is written into the journal, and when
+ *     takeover.c      from the journal of a coordinator that died to a running one
  *     summary.c       summary.json, written at the end
  *     coord.c         the phases and the loop
  */
@@ -28,6 +30,7 @@
 #include "coord_options.h"
 #include "eval_job.h"
 #include "coord/grant/lease.h"
+#include "coord/journal/journal.h"
 #include "membership.h"
 #include "progress.h"
 #include "recover.h"
@@ -99,6 +102,21 @@ enum limited {
     LIMITED_CLOCKS,
     LIMITED_CAUSES
 };
+struct notes_result { /* of an evaluation, as bytes of the journal; read by the same program only */
+    struct evaluation evaluation[2];
+    struct unseen unseen;
+    uint32_t count, epoch;
+    struct keep keep;
+};
+struct notes {
+    struct journal journal;
+    uint64_t term;            /* of this coordinator within the life of the job: 1, 2, ... */
+    uint64_t retry_ms;        /* when a journal that could not be written is tried again; 0: none */
+    bool synced;              /* within this turn */
+    struct journal_life life; /* of the job */
+    double begun_s;           /* when training began, seconds since 1970; 0: it has not */
+    struct journal_state *left; /* what a coordinator that died has left, until it is taken over */
+};
 struct stall {
     uint64_t mark;       /* changes with every progress */
     uint64_t changed_ms; /* when it last changed */
@@ -145,6 +163,7 @@ struct coord {
     struct evaluations evaluations;
     struct keep keep;
     struct event_log event_log;
+    struct notes notes;
     enum phase phase;
     struct stall stall;
     uint64_t gather_deadline_ms, gather_ms; /* and the whole time until then */
@@ -198,6 +217,8 @@ enum status sizes_with_servers(const struct coord *c);
 /* stream_plan.c. All do nothing in a job on a fixed data set. */
 /* Adds the shards of the checkpoint `from` to the plan. ERR_NOT_FOUND: the stream has fewer. */
 enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *from);
+/* Adds all shards that are there. */
+enum status stream_plan_catch_up(struct coord *c);
 /* Looks for new shards while training. */
 enum status stream_plan_step(struct coord *c, uint64_t now_ms);
 bool stream_plan_over(const struct coord *c); /* no more shards will come */
@@ -262,6 +283,8 @@ bool evaluations_hold(
 bool evaluations_due(const struct coord *c); /* one within the epoch, and nothing is out */
 /* Begins an evaluation after or within the epoch. Training stands still. ERR_MEMORY. */
 enum status evaluations_begin(struct coord *c, uint32_t epoch, bool within, uint64_t now_ms);
+/* The evaluation that has begun, from its beginning. ERR_MEMORY. */
+enum status evaluations_again(struct coord *c, uint32_t epoch);
 /* *ended: the metrics are there, and written. */
 enum status evaluations_step(struct coord *c, uint64_t now_ms, bool *ended);
 void evaluations_resume_clock(struct coord *c, uint64_t now_ms); /* training goes on */
@@ -269,6 +292,51 @@ double evaluations_train_seconds(const struct coord *c, uint64_t now_ms);
 
 /* stall.c. ERR_TIMEOUT if the phase makes no progress; the text says who is awaited for what. */
 enum status stall_step(struct coord *c, uint64_t now_ms);
+
+/* coord.c. After an evaluation: the next epoch, the same one, or the end. */
+enum status phase_after_evaluation(struct coord *c, uint32_t epoch, uint64_t now_ms);
+
+/* What names this start of the job. */
+static inline const char *launch_of(const struct coord *c) {
+    return c->options->launch != NULL ? c->options->launch : "";
+}
+/* notes.c. A journal that cannot be written costs a warning, and nothing else fails: each of these
+ * does what it can. */
+void notes_begin(struct coord *c); /* a new life: a journal takes the place of the old one */
+void notes_renew(struct coord *c); /* the same life in a journal as short as it can be */
+void notes_member(struct coord *c, const struct member *member); /* has joined */
+/* Nothing that must not be lost can be lost. Tries to make it so once a turn. */
+bool notes_synced(struct coord *c);
+/* The worker has asked, what it returned is back, or not, and it is given `lease`. */
+void notes_ask(struct coord *c, const struct wire_lease_ask *ask, uint64_t id, bool back,
+               const struct wire_lease *lease);
+void notes_freed(struct coord *c, uint32_t worker); /* has lost its leases */
+void notes_begun(struct coord *c);                  /* training begins */
+void notes_epoch(struct coord *c);
+void notes_evaluation(struct coord *c, bool ended); /* begins or ends, or the clock goes on */
+void notes_cut(struct coord *c);
+void notes_ended(struct coord *c);
+void notes_stopped(struct coord *c);
+void notes_step(struct coord *c, uint64_t now_ms); /* each turn */
+void notes_end(struct coord *c);                   /* the life has ended: removes the journal */
+void notes_forget(struct coord *c);                /* frees what another coordinator has left */
+void notes_fini(struct coord *c);
+/* A hash of all that must be the same for a coordinator to take a job over. ERR_MEMORY. */
+enum status notes_plan(const struct coord *c, uint64_t *hash);
+
+/* takeover.c. Looks for a journal of this job whose life has not ended; c->notes.left is set then,
+ * and the others may be called. ERR_CORRUPT with file and offset, ERR_CONFIG: another program or
+ * configuration. */
+enum status takeover_find(struct coord *c);
+/* Adds what has come of a stream, and gives the batches that are done. */
+enum status takeover_done(struct coord *c, struct applied **done);
+/* With everything set up: members, leases, clocks and the phase are as they were. */
+enum status takeover_run(struct coord *c);
+/* The leases that were out are out again, in the epoch that is open. ERR_MEMORY. */
+enum status takeover_leases(struct leases *l, const struct journal_state *s, uint64_t now_ms);
+/* Adds the ranges that came back to the set `done` that the journal begins with. ERR_CORRUPT. */
+enum status takeover_backs(struct applied *done, const struct journal_state *s,
+                           const struct ranges *ranges);
 
 /* summary.c */
 const char *coord_status(const struct coord *c); /* how the job ended, in one word */

@@ -49,6 +49,21 @@ enum status stream_plan_restore(struct coord *c, uint32_t shards, const char *fr
     return OK;
 }
 
+enum status stream_plan_catch_up(struct coord *c) {
+    bool found = c->options->stream;
+    while (found && c->job_batches < c->plan.max_steps) {
+        struct shard_info info;
+        uint32_t limit;
+        const enum status status = shard_stream_look(&c->stream, &info, &found);
+        if (status != OK && status != ERR_MEMORY) { /* training will come upon it again */
+            return OK;
+        }
+        TRY(status);
+        TRY(found ? plan_add(c, &info, &limit) : OK);
+    }
+    return OK;
+}
+
 static enum status plan_join(struct coord *c, const struct shard_info *info) {
     uint32_t limit, shard = c->ranges.count;
     TRY(plan_add(c, info, &limit));

@@ -2,10 +2,10 @@
  *
  * A request is kept with its frames until its answer has come. After request_ms without an answer
  * it is sent again (the wait doubles each time, up to RESEND_FACTOR_MAX times request_ms, so as not
- * to make a slow coordinator slower). Answers are matched by id. An answer that no request waits
- * for (the second answer to a request that was sent twice) is dropped here. A heartbeat is not
- * kept: the next one has newer content. Every COMMAND is given to the caller, whichever heartbeat
- * it answers.
+ * to make a slow coordinator slower), and at once if the coordinator was started again. Answers are
+ * matched by id. An answer that no request waits for (the second answer to a request that was sent
+ * twice) is dropped here. A heartbeat is not kept: the next one has newer content. Every COMMAND is
+ * given to the caller, whichever heartbeat it answers.
  *
  * The coordinator counts as dead if an answer has been awaited for give_up_ms, nothing came from it
  * in that time, and it was asked again in between. If it answers heartbeats but not one of the
@@ -50,6 +50,7 @@ struct link {
     struct request *waiting; /* unanswered, oldest first */
     uint32_t heartbeat_ms, request_ms, give_up_ms, stall_ms;
     uint64_t heard_ms;
+    uint64_t term; /* of the coordinator; 0: not known yet */
     /* heartbeats */
     bool beating;
     struct wire_heartbeat beat;
@@ -277,7 +278,8 @@ static enum status resend_due(struct link *l, uint64_t now_ms) {
     for (struct request *r = l->waiting; r != NULL; r = r->next) {
         if (now_ms >= r->sent_ms + r->wait_ms) {
             uint64_t longest_ms = (uint64_t)l->request_ms * RESEND_FACTOR_MAX;
-            r->wait_ms = 2 * r->wait_ms < longest_ms ? 2 * r->wait_ms : longest_ms;
+            const uint64_t next_ms = r->wait_ms == 0 ? l->request_ms : 2 * r->wait_ms;
+            r->wait_ms = next_ms < longest_ms ? next_ms : longest_ms;
             log_debug("asking the coordinator again: %s", wire_type_name(r->msg.type));
             FAULT("role.request.again");
             TRY(send_request(l, r));
@@ -386,6 +388,21 @@ static enum status check_silence(const struct link *l, uint64_t now_ms) {
                 port_endpoint(l->port), (unsigned long long)(now_ms - l->heard_ms), what);
 }
 
+/* A coordinator that has taken over from one that died has not heard what was asked before: each
+ * request is sent again now. */
+static void learn_term(struct link *l, uint64_t term) {
+    if (term == l->term) {
+        return;
+    }
+    if (l->term != 0) {
+        log_info("the coordinator was started again (term %llu)", (unsigned long long)term);
+        for (struct request *r = l->waiting; r != NULL; r = r->next) {
+            r->wait_ms = 0;
+        }
+    }
+    l->term = term;
+}
+
 /* OK: *wanted says whether the caller gets the message. */
 static enum status link_judge(struct link *l, const struct port_message *m, bool *wanted) {
     *wanted = false;
@@ -399,6 +416,9 @@ static enum status link_judge(struct link *l, const struct port_message *m, bool
     l->heard_ms = clock_mono_ms();
     l->beat_since_ms = 0;
     l->beats_unheard = 0;
+    if (m->msg.type == WIRE_COMMAND) {
+        learn_term(l, m->msg.u.command.term);
+    }
     *wanted = m->msg.type == WIRE_COMMAND || settle_request(l, m->msg.id);
     return OK;
 }

@@ -97,6 +97,7 @@ struct wire_command {
     uint64_t committed;      /* with ORDER_CUT: id of the newest committed cut; 0: there is none */
     bool delta;              /* with ORDER_CUT: only what changed since `committed` */
     char dir[WIRE_TEXT_MAX]; /* where to write parts */
+    uint64_t term;           /* of the coordinator: another one has not heard older requests */
     bool failed;             /* with ORDER_STOP: the job failed; text = first cause */
     char text[WIRE_TEXT_MAX];
 };

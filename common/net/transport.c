@@ -48,7 +48,7 @@
 /* tcp only: after this time without a sign of life a peer counts as gone. */
 #define BEAT_MS          5000
 #define BEAT_TIMEOUT_MS  20000
-#define RECONNECT_MAX_MS 2000
+#define RECONNECT_MAX_MS 500 /* also ipc: a coordinator that is started again is found soon */
 
 struct transport {
     void *context;

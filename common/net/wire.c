@@ -145,7 +145,8 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     E(role, role, roles) S(index) S(incarnation) S(rows) S(bytes) S(version) S(evicted)            \
     S(refused) S(created) S(duplicates) S(failing) T(text) S(reading)
 #define COMMAND(S, R, T, E, C)                                                                     \
-    E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id) S(committed) S(delta)
+    E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id) S(committed) S(delta)        \
+    S(term)
 #define LEASE_ASK(S, R, T, E, C) S(index) S(incarnation) S(returns) S(epoch) S(shard) S(fence)
 #define LEASE(S, R, T, E, C)                                                                       \
     E(kind, kind, lease_kinds) S(epoch) S(shard) S(fence) S(batch_limit) S(ahead)

@@ -166,6 +166,23 @@ static uint32_t affinity_choose(struct affinity *a, const struct affinity_worker
     return alone == AFFINITY_NONE ? to : alone;
 }
 
+/* The worker is on the window from now on. */
+static void affinity_enter(struct affinity *a, struct affinity_worker *x, uint32_t window) {
+    if (window != x->on) {
+        affinity_leave(a, x);
+        x->on = window;
+        a->window[window].on++;
+    }
+    if (window == x->ahead) {
+        cancel_ahead(a, x);
+    }
+}
+
+static void take_pending(struct affinity *a, uint32_t range) {
+    a->pending[range] = false;
+    a->window[a->ranges->window[range]].pending--;
+}
+
 enum status affinity_take(struct affinity *a, uint32_t worker, bool strict, uint32_t *range) {
     TRY(affinity_room(a, worker));
     struct affinity_worker *x = &a->worker[worker];
@@ -174,17 +191,23 @@ enum status affinity_take(struct affinity *a, uint32_t worker, bool strict, uint
     if (to == AFFINITY_NONE) {
         return OK;
     }
-    if (to != x->on) {
-        affinity_leave(a, x);
-        x->on = to;
-        a->window[to].on++;
-    }
-    if (to == x->ahead) {
-        cancel_ahead(a, x);
-    }
+    affinity_enter(a, x, to);
     *range = first_range_in(a, to);
-    a->pending[*range] = false;
-    a->window[to].pending--;
+    take_pending(a, *range);
+    return OK;
+}
+
+enum status affinity_restore(struct affinity *a, uint32_t worker, uint32_t range, uint32_t ahead) {
+    TRY(affinity_room(a, worker));
+    struct affinity_worker *x = &a->worker[worker];
+    assert(a->pending[range]);
+    affinity_enter(a, x, a->ranges->window[range]);
+    take_pending(a, range);
+    if (ahead < a->ranges->count && a->ranges->window[ahead] != x->on) {
+        cancel_ahead(a, x);
+        x->ahead = a->ranges->window[ahead];
+        a->window[x->ahead].reserved++;
+    }
     return OK;
 }
 

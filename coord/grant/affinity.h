@@ -58,5 +58,8 @@ enum status affinity_take(struct affinity *a, uint32_t worker, bool strict, uint
 /* The first pending range of the window that the worker, who has taken a range, will probably be
  * given next; AFFINITY_NONE if all others are somebody's. Reserves it. */
 uint32_t affinity_ahead(struct affinity *a, uint32_t worker, bool strict);
+/* For a coordinator that takes a job over: the worker has taken that pending range before, and was
+ * told that the window of `ahead` comes next (AFFINITY_NONE: none). ERR_MEMORY. */
+enum status affinity_restore(struct affinity *a, uint32_t worker, uint32_t range, uint32_t ahead);
 /* The worker is lost: it is on no window, and none is reserved for it. */
 void affinity_drop(struct affinity *a, uint32_t worker);

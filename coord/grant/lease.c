@@ -261,6 +261,27 @@ void leases_complete(struct leases *l, uint32_t shard) {
     l->back++;
 }
 
+enum status leases_restore(struct leases *l, uint32_t worker, uint64_t incarnation,
+                           const struct wire_lease *was, uint64_t now_ms, bool *restored) {
+    struct lease *x = lease_find(l, was->shard);
+    *restored =
+        l->kind == LEASE_TRAIN && was->epoch == l->epoch && x != NULL && x->state == LEASE_PENDING;
+    if (!*restored) {
+        return OK;
+    }
+    TRY(lease_reserve_holder(l, worker));
+    if (l->mixed) {
+        TRY(affinity_restore(&l->affinity, worker, was->shard,
+                             was->ahead > 0 ? was->ahead - 1 : AFFINITY_NONE));
+    }
+    lease_take_out(l, x, worker);
+    x->incarnation = incarnation;
+    x->fence = was->fence;
+    x->granted_ms = now_ms;
+    x->deadline_ms = now_ms + l->lease_ms;
+    return OK;
+}
+
 /* --- deadlines -------------------------------------------------------------------------------- */
 
 void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint64_t now_ms) {

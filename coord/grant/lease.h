@@ -35,8 +35,8 @@
  * set aside whole.
  *
  * Fences are valid within one job only: a resumed job is a new job with a new id, and servers do
- * not answer peers of an older job. The first fence follows from the step that the job resumes
- * from, so that equal runs have equal fences.
+ * not answer peers of an older job. The high bits of a fence are the coordinator's term: one that
+ * takes the job over never gives a fence that the one before may have given.
  *
  * Costs. A sign of life visits only the leases of its worker (each holder has a linked list of its
  * leases). Neither the lease of a range nor the next lease to grant needs a search (but see
@@ -76,6 +76,12 @@ enum status leases_ask(struct leases *l, uint32_t worker, uint64_t incarnation, 
 enum status leases_return(struct leases *l, const struct wire_lease_ask *ask, uint64_t now_ms);
 /* The scores of an evaluation shard have arrived, whoever sent them. */
 void leases_complete(struct leases *l, uint32_t shard);
+
+/* For a coordinator that takes a job over, in a phase of training: the lease `was` is out to that
+ * worker, as before. *restored is false if its range is not pending: it came back, or was granted
+ * again. ERR_MEMORY. */
+enum status leases_restore(struct leases *l, uint32_t worker, uint64_t incarnation,
+                           const struct wire_lease *was, uint64_t now_ms, bool *restored);
 
 /* The worker gave a sign of life: extends the deadlines of its leases. */
 void leases_renew(struct leases *l, uint32_t worker, uint64_t incarnation, uint64_t now_ms);

@@ -26,8 +26,9 @@ struct lease {
     uint32_t deaths; /* of holders: since `at` was granted first, or with the whole range */
     uint32_t at;     /* the batch that the deaths are counted of */
 };
-#define LEASE_NONE     UINT32_MAX
-#define SUSPECT_DEATHS 3 /* of its workers, then a batch is set aside */
+#define LEASE_NONE      UINT32_MAX
+#define FENCES_PER_TERM 40 /* bits */
+#define SUSPECT_DEATHS  3  /* of its workers, then a batch is set aside */
 struct lease_holder {
     uint32_t first; /* its first lease, or LEASE_NONE */
     uint32_t held;

@@ -69,8 +69,8 @@ whole
 rm -rf "$dir/run"
 no_leftovers
 
-step "kill -9 of the coordinator"
-start
+step "kill -9 of the coordinator, which is not to be started again (else: test_coordinator_dies.sh)"
+start --restarts 0
 wait_until 20 "a checkpoint" has_checkpoint run
 kill -9 "$coord"
 ends 1 30

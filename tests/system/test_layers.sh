@@ -1,13 +1,13 @@
 #!/bin/bash
 # The rooms of the house (docs/design.md): an include points down the layers, nouns include each other in
-# no circle, a folder has at most 22 nouns, no two files of sibling folders have one name, and functions
+# no circle, a folder has at most 26 nouns, no two files of sibling folders have one name, and functions
 # fit a screen.
 set -euo pipefail
 cd "$REPO"
 
 perl -e '
 use strict;
-my $NOUNS_MAX = 22;
+my $NOUNS_MAX = 26;
 my @PARTS = qw(common coord ps worker tools tests/naive);
 
 # Each folder, and what it may include beside itself. A folder stands for all that it may include, too.
@@ -22,7 +22,8 @@ my @LAYERS = (
     ["common/checkpoint", "common/data"],
     ["common/net",        "common/metric", "common/checkpoint"],
     ["coord/grant",       "common/net"],
-    ["coord",             "coord/grant"],
+    ["coord/journal",     "common/net"],
+    ["coord",             "coord/grant", "coord/journal"],
     ["ps/table",          "common/checkpoint"],
     ["ps",                "ps/table", "common/net"],
     ["worker/kernel",     "common/job"],

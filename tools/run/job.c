@@ -221,6 +221,7 @@ struct coord_options job_coord_options(const struct job *j) {
                                   .stream = j->stream,
                                   .eval = &j->eval,
                                   .out_dir = j->out,
+                                  .launch = j->launch,
                                   .config = &j->config,
                                   .servers = j->servers,
                                   .workers = j->workers,

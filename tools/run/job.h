@@ -22,6 +22,7 @@ struct job {
     int progress_fd;     /* coord only */
     bool print_config;   /* coord only: print the configuration, start nothing */
     int lock_fd;         /* coord only: lock of out/lock, held by the starter; 0: none */
+    const char *launch;  /* coord only: names this start of the job; NULL: no name */
     const char *sockets; /* coord only: directory of ipc sockets, removed if the starter died */
     uint64_t timeout_ms;
     /* train only */

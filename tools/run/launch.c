@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/base/entropy.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/base/thread.h"
@@ -70,6 +71,7 @@ static enum status launch_plan(struct launch *l) {
                                       .hosts = &l->hosts,
                                       .placement = &l->placement,
                                       .ssh = &l->ssh,
+                                      .launch = entropy_u64(),
                                       .make_logs = (const char *)l->make_logs.data};
     view_init(&l->view, 0, l->job.stream ? 0 : l->job.config.epochs);
     l->view.terminal = false; /* log lines would break up the bar */

@@ -73,6 +73,8 @@ static const struct option_row coord_rows[] = {
      .help = "check the options, print the configuration, start nothing"},
     {"lock-fd", "N", OPTION_WHOLE, OPTION_AT(struct job, lock_fd), .most = INT_MAX,
      .help = "descriptor of OUT/lock, which the starter holds"},
+    {"launch", "NAME", OPTION_TEXT, OPTION_AT(struct job, launch),
+     .help = "of this start of the job: only under the same name an unfinished one is taken over"},
     {"sockets", "DIR", OPTION_TEXT, OPTION_AT(struct job, sockets),
      .help = "directory of ipc sockets, to be removed if the starter has died"},
     {NULL}};

@@ -134,6 +134,13 @@ static enum status add_role_end(const struct train_roles *r, struct crew_child *
     return r->hosts == NULL ? words_option(&c->command, "--log", c->log) : OK;
 }
 
+/* The name of this start of the job: its port may be that of an earlier one. */
+static enum status add_launch(const struct train_roles *r, struct crew_child *c) {
+    char name[24];
+    snprintf(name, sizeof name, "%016llx", (unsigned long long)r->launch);
+    return words_option(&c->command, "--launch", name);
+}
+
 static enum status add_coord(const struct train_roles *r, struct crew *s) {
     struct crew_child *c;
     TRY(add_role(r, s, CHILD_COORD, 0, &c));
@@ -146,8 +153,10 @@ static enum status add_coord(const struct train_roles *r, struct crew *s) {
     TRY(words_number(&c->command, "--workers", r->job->workers));
     TRY(words_number(&c->command, "--progress-fd",
                      r->hosts != NULL ? 1 : (uint64_t)r->progress_fd));
-    if (r->hosts == NULL) {
+    if (r->hosts == NULL) { /* its path names the start of the job */
         TRY(words_option(&c->command, "--sockets", r->sockets));
+    } else {
+        TRY(add_launch(r, c));
     }
     if (r->hosts == NULL && r->lock_fd >= 0) {
         TRY(words_number(&c->command, "--lock-fd", (uint64_t)r->lock_fd));
@@ -205,12 +214,12 @@ enum status train_roles_add(const struct train_roles *r, struct view *view, stru
     return OK;
 }
 
-/* The coordinator goes back to a checkpoint when a server is started again. What a coordinator has
- * handed out is lost with it: until the others take a new one in, its death fails the job. */
+/* The coordinator goes back to a checkpoint when a server is started again, and is itself started
+ * again from its journal. */
 struct supervisor_restarts train_restarts(const struct job *job) {
     return (struct supervisor_restarts){.most = job->restarts,
                                         .servers = true,
-                                        .coordinator = false,
+                                        .coordinator = true,
                                         .again_ms = 1000,
                                         .again_most_ms = 60000,
                                         .settled_ms = 60000};

@@ -18,6 +18,7 @@ struct train_roles {
     const struct hosts *hosts; /* NULL: on this machine */
     const struct placement *placement;
     const struct words *ssh; /* the command, without the host */
+    uint64_t launch;         /* a random number that names this start of the job */
     const char *make_logs;   /* for roles that write a trace: a command that makes its directory */
 };
 

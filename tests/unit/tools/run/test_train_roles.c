@@ -47,6 +47,7 @@ static struct scene *set_scene(const char *const *sets) {
                                       .hosts = &s->hosts,
                                       .placement = &s->placement,
                                       .ssh = &s->ssh,
+                                      .launch = 0xab,
                                       .make_logs = "mkdir -p '/runs/my run/logs'"};
     assert_int_equal(train_roles_add(&roles, &s->view, &s->crew), OK);
     assert_int_equal(s->crew.count, 3);
@@ -79,7 +80,7 @@ static void commands_of_roles(void **state) {
         s, 0, "alpha",
         "/opt/esmm tether --grace 300 coord --listen 'tcp://*:500' --data /data/1 --eval /data/2 "
         "--out '/runs/my run' --set model.tower=16,8 --set 'field.a b.dim=4' --servers 1 "
-        "--workers 1 --progress-fd 1 --resume --timeout 60000");
+        "--workers 1 --progress-fd 1 --launch 00000000000000ab --resume --timeout 60000");
     is_run_by(s, 1, "alpha",
               "/opt/esmm tether --grace 300 ps --coord tcp://10.0.0.1:500 --index 0 --listen "
               "'tcp://*:501' --advertise 10.0.0.1 --threads 1 --timeout 60000");
