@@ -14,6 +14,8 @@
 #include "common/base/mem.h"
 #include "common/net/wire_keys.h"
 
+#define PAGE_BYTES 4096u
+
 struct push_log {
     char dir[PATH_BYTES_MAX];
     uint32_t server, thread;
@@ -21,8 +23,13 @@ struct push_log {
     struct push_log_head head; /* of the last segment */
     struct push_log_segment *segments;
     size_t count, cap; /* segments[count], ascending; the last is written to */
-    size_t due;        /* the first of them are to be removed */
-    struct file file;  /* closed: the log is void, or was not begun */
+    size_t due;        /* the first of them are to be freed */
+    uint32_t *free;    /* [free_count]: numbers that free files had */
+    size_t free_count, free_cap;
+    uint32_t highest;   /* number of any file that was found */
+    size_t idle;        /* of the first of these, which are to be removed */
+    uint64_t committed; /* the newest base that push_log_commit was given */
+    struct file file;   /* closed: the log is void, or was not begun */
     bool begun, said;
     uint64_t next; /* number of the next record */
     uint64_t bytes_max, segment_bytes;
@@ -32,20 +39,31 @@ struct push_log {
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-enum status push_log_path(const struct push_log *l, uint32_t segment, char *out) {
+static const char IN_USE[] = "log", FREE[] = "free";
+
+static void write_name(const struct push_log *l, uint32_t number, const char *kind, char out[64]) {
+    snprintf(out, 64, "server-%u-%u-%08u.%s", l->server, l->thread, number, kind);
+}
+
+static enum status path_of(const struct push_log *l, uint32_t number, const char *kind, char *out) {
     char name[64];
-    snprintf(name, sizeof name, "server-%u-%u-%08u.log", l->server, l->thread, segment);
+    write_name(l, number, kind, name);
     return path_join(out, l->dir, name);
 }
 
-/* Whether the name is that of a segment of this log. */
-static bool name_of(const struct push_log *l, const char *name, uint32_t *segment) {
+enum status push_log_path(const struct push_log *l, uint32_t segment, char *out) {
+    return path_of(l, segment, IN_USE, out);
+}
+
+/* Whether the name is that of a file of this log, of that kind. */
+static bool name_of(const struct push_log *l, const char *name, const char *kind,
+                    uint32_t *number) {
     char again[64];
     uint32_t server, thread;
-    if (sscanf(name, "server-%u-%u-%u.log", &server, &thread, segment) != 3) {
+    if (sscanf(name, "server-%u-%u-%u.", &server, &thread, number) != 3) {
         return false;
     }
-    snprintf(again, sizeof again, "server-%u-%u-%08u.log", l->server, l->thread, *segment);
+    write_name(l, *number, kind, again);
     return strcmp(name, again) == 0;
 }
 
@@ -65,16 +83,17 @@ static void boot_read(char out[PUSH_LOG_BOOT_BYTES]) {
 
 /* --- what was left ---------------------------------------------------------------------------- */
 
-static enum status segment_read(const struct push_log *l, uint32_t number, struct push_log_head *h,
-                                uint64_t *bytes) {
+static enum status segment_read(const struct push_log *l, uint32_t number,
+                                struct push_log_head *h) {
     char path[PATH_BYTES_MAX];
     uint8_t head[PUSH_LOG_HEAD_BYTES];
+    uint64_t bytes = 0;
     struct file f;
     TRY(push_log_path(l, number, path));
     TRY(file_open_read(&f, path));
-    enum status status = file_size(&f, bytes);
+    enum status status = file_size(&f, &bytes);
     if (status == OK) {
-        status = *bytes < sizeof head ? ERR_AGAIN : file_pread(&f, head, sizeof head, 0);
+        status = bytes < sizeof head ? ERR_AGAIN : file_pread(&f, head, sizeof head, 0);
     }
     file_close(&f);
     TRY(status);
@@ -90,9 +109,8 @@ static bool follows(const struct push_log_head *a, const struct push_log_head *b
 /* Notes a segment that was found, in order of numbers. */
 static enum status take_segment(struct push_log *l, uint32_t number) {
     struct push_log_head h;
-    uint64_t bytes = 0;
     TRY(mem_room(&l->segments, &l->cap, l->count + 1));
-    const enum status status = segment_read(l, number, &h, &bytes);
+    const enum status status = segment_read(l, number, &h);
     const bool ours =
         status == OK && h.segment == number && l->boot[0] != '\0' && strcmp(h.boot, l->boot) == 0;
     if (status == ERR_AGAIN) { /* it was being made: nothing is in it, and nothing follows */
@@ -104,8 +122,14 @@ static enum status take_segment(struct push_log *l, uint32_t number) {
     if (ours) {
         l->head = h;
         l->segments[l->count++] = (struct push_log_segment){
-            .number = number, .base = h.base, .first = h.first, .bytes = bytes};
+            .number = number, .base = h.base, .first = h.first, .bytes = h.end};
     }
+    return OK;
+}
+
+static enum status take_free(struct push_log *l, uint32_t number) {
+    TRY(mem_room(&l->free, &l->free_cap, l->free_count + 1));
+    l->free[l->free_count++] = number;
     return OK;
 }
 
@@ -115,7 +139,14 @@ static enum status look(struct push_log *l) {
     uint32_t number;
     TRY(file_list_dir(&names, l->dir));
     for (size_t i = 0; i < names.count && status == OK; i++) {
-        status = name_of(l, names.names[i], &number) ? take_segment(l, number) : OK;
+        if (name_of(l, names.names[i], IN_USE, &number)) {
+            status = take_segment(l, number);
+        } else if (name_of(l, names.names[i], FREE, &number)) {
+            status = take_free(l, number);
+        } else {
+            continue;
+        }
+        l->highest = number > l->highest ? number : l->highest;
     }
     file_list_free(&names);
     return status;
@@ -165,21 +196,23 @@ const struct push_log_segment *push_log_segments(const struct push_log *l, size_
 
 /* --- void ------------------------------------------------------------------------------------- */
 
-static enum status remove_segment(const struct push_log *l, uint32_t number) {
+static enum status remove_one(const struct push_log *l, uint32_t number, const char *kind) {
     char path[PATH_BYTES_MAX];
-    TRY(push_log_path(l, number, path));
+    TRY(path_of(l, number, kind, path));
     const enum status status = file_remove(path);
     return status == ERR_NOT_FOUND ? OK : status;
 }
 
 /* Removes every file of this log that lies in the directory. */
-static void remove_all(const struct push_log *l) {
+static void remove_all(struct push_log *l) {
     struct file_list names;
     uint32_t number;
     if (file_list_dir(&names, l->dir) == OK) {
         for (size_t i = 0; i < names.count; i++) {
-            if (name_of(l, names.names[i], &number)) {
-                (void)remove_segment(l, number);
+            if (name_of(l, names.names[i], IN_USE, &number)) {
+                (void)remove_one(l, number, IN_USE);
+            } else if (name_of(l, names.names[i], FREE, &number)) {
+                (void)remove_one(l, number, FREE);
             }
         }
         file_list_free(&names);
@@ -193,10 +226,11 @@ static void make_void(struct push_log *l, enum status status) {
     for (size_t i = l->count; i > l->due; i--) {
         struct push_log_segment *s = &l->segments[i - 1];
         if (s->base != 0) {
-            cause_keep(&l->broken, remove_segment(l, s->number));
+            cause_keep(&l->broken, remove_one(l, s->number, IN_USE));
         }
     }
-    l->due = l->count; /* the others are of no use any more */
+    l->due = l->count; /* the others are of no use any more, and the disk may need the room */
+    l->idle = l->free_count;
     if (!l->said) {
         log_error(
             "partition %u: no push log until the next checkpoint; if this server dies before, the "
@@ -220,31 +254,61 @@ uint64_t push_log_bytes(const struct push_log *l) {
     return l->file.fd < 0 ? 0 : bytes;
 }
 
+/* Gives the segment a file: a free one, that has its pages already, or a new one. */
+static enum status make_file(struct push_log *l, const uint8_t *head) {
+    char from[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
+    struct file_part part = {head, PUSH_LOG_HEAD_BYTES};
+    TRY(push_log_path(l, l->head.segment, path));
+    if (l->free_count == l->idle) {
+        TRY(file_open_write(&l->file, path));
+        return file_pwrite_parts(&l->file, &part, 1, 0);
+    }
+    TRY(path_of(l, l->free[--l->free_count], FREE, from));
+    TRY(file_open_update(&l->file, from));
+    TRY(file_pwrite_parts(&l->file, &part, 1, 0)); /* before it has its name: that must be true */
+    TRY(file_close(&l->file));
+    TRY(file_rename_unsynced(from, path));
+    return file_open_update(&l->file, path);
+}
+
 /* Begins the next segment. base 0: it continues the last one. */
 static enum status next_segment(struct push_log *l, uint64_t base) {
     uint8_t head[PUSH_LOG_HEAD_BYTES];
-    char path[PATH_BYTES_MAX];
     TRY(file_close(&l->file));
     TRY(mem_room(&l->segments, &l->cap, l->count + 1));
     l->head.base = base;
     l->head.first = l->next;
+    l->head.end = sizeof head;
     l->head.segment++;
     push_log_head_encode(&l->head, head);
-    TRY(push_log_path(l, l->head.segment, path));
     l->segments[l->count++] = (struct push_log_segment){
         .number = l->head.segment, .base = base, .first = l->next, .bytes = sizeof head};
-    TRY(file_open_write(&l->file, path));
-    return file_write(&l->file, head, sizeof head);
+    return make_file(l, head);
+}
+
+/* A page of a free file that is written in part only is read from the disk first, unless it is in
+ * memory. So what follows the record in its last page is written too. */
+static struct file_part rest_of_page(uint64_t end) {
+    static const uint8_t zeros[PAGE_BYTES];
+    return (struct file_part){zeros, (size_t)(PAGE_BYTES - end % PAGE_BYTES) % PAGE_BYTES};
 }
 
 static enum status write_record(struct push_log *l, struct push_record *r) {
+    uint8_t says_end[PUSH_LOG_END_BYTES];
+    struct push_log_segment *s = &l->segments[l->count - 1];
     buf_clear(&l->first);
     r->number = l->next;
     TRY(push_record_encode(r, l->head.salt, &l->first));
-    const struct file_part parts[] = {
-        {l->first.data, l->first.len}, {r->keys, r->keys_bytes}, {r->data, r->data_bytes}};
-    TRY(file_write_parts(&l->file, parts, 3));
-    l->segments[l->count - 1].bytes += l->first.len + r->keys_bytes + r->data_bytes;
+    const uint64_t end = s->bytes + l->first.len + r->keys_bytes + r->data_bytes;
+    const struct file_part parts[] = {{l->first.data, l->first.len},
+                                      {r->keys, r->keys_bytes},
+                                      {r->data, r->data_bytes},
+                                      rest_of_page(end)};
+    TRY(file_pwrite_parts(&l->file, parts, 4, s->bytes));
+    push_log_end_encode(l->head.salt, end, says_end);
+    const struct file_part there = {says_end, sizeof says_end};
+    TRY(file_pwrite_parts(&l->file, &there, 1, PUSH_LOG_END_AT));
+    s->bytes = end;
     l->next++;
     return OK;
 }
@@ -270,6 +334,31 @@ static enum status begin_at(struct push_log *l, uint64_t base, const struct part
     return write_fences(l, p);
 }
 
+static enum status free_one(struct push_log *l, uint32_t number) {
+    char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
+    TRY(path_of(l, number, IN_USE, from));
+    TRY(path_of(l, number, FREE, to));
+    TRY(file_rename_unsynced(from, to));
+    return take_free(l, number);
+}
+
+/* Frees the segments that lie in the directory, whatever they are of; one that cannot be renamed
+ * is removed. */
+static enum status free_all(struct push_log *l) {
+    struct file_list names;
+    enum status status = OK;
+    uint32_t number;
+    TRY(file_list_dir(&names, l->dir));
+    for (size_t i = 0; i < names.count && status == OK; i++) {
+        if (name_of(l, names.names[i], IN_USE, &number) && free_one(l, number) != OK) {
+            status = remove_one(l, number, IN_USE);
+        }
+    }
+    file_list_free(&names);
+    l->count = l->due = 0;
+    return status;
+}
+
 static void take_life(struct push_log *l, const struct push_log_life *life) {
     l->begun = true;
     l->bytes_max = life->bytes_max;
@@ -278,15 +367,18 @@ static void take_life(struct push_log *l, const struct push_log_life *life) {
 
 void push_log_begin(struct push_log *l, const struct push_log_life *life, uint64_t base,
                     const struct partition *p) {
-    remove_all(l);
-    l->count = l->due = 0;
     l->next = 0;
+    l->committed = 0;
     take_life(l, life);
-    l->head = (struct push_log_head){
-        .job = life->job, .partition = life->partition, .partitions = life->partitions};
+    l->head = (struct push_log_head){.job = life->job,
+                                     .segment = l->head.segment > l->highest ? l->head.segment
+                                                                             : l->highest,
+                                     .partition = life->partition,
+                                     .partitions = life->partitions};
     memcpy(l->head.boot, l->boot, sizeof l->boot);
     snprintf(l->head.endpoint, sizeof l->head.endpoint, "%s", life->endpoint);
-    const enum status status = begin_at(l, base, p);
+    enum status status = free_all(l);
+    status = status == OK ? begin_at(l, base, p) : status;
     if (status != OK) {
         make_void(l, status);
     }
@@ -306,41 +398,52 @@ void push_log_cut(struct push_log *l, uint64_t base, const struct partition *p) 
     }
 }
 
-void push_log_resume(struct push_log *l, const struct push_log_life *life, uint64_t bytes,
-                     uint64_t next) {
-    struct push_log_segment *last = &l->segments[l->count - 1];
+void push_log_resume(struct push_log *l, const struct push_log_life *life, uint64_t next) {
     char path[PATH_BYTES_MAX];
     take_life(l, life);
     l->next = next;
-    enum status status = push_log_path(l, last->number, path);
-    status = status == OK ? file_open_append(&l->file, path) : status;
-    if (status == OK && bytes < last->bytes) {
-        status = file_truncate(&l->file, bytes);
-    }
-    last->bytes = bytes;
+    enum status status = push_log_path(l, l->segments[l->count - 1].number, path);
+    status = status == OK ? file_open_update(&l->file, path) : status;
     if (status != OK) {
         make_void(l, status);
     }
 }
 
 void push_log_commit(struct push_log *l, uint64_t base) {
-    for (size_t i = l->count; base != 0 && i > l->due; i--) {
+    if (base == 0 || base == l->committed) {
+        return;
+    }
+    l->committed = base;
+    l->idle = l->free_count;
+    for (size_t i = l->count; i > l->due; i--) {
         if (l->segments[i - 1].base == base) {
             l->due = i - 1;
         }
     }
 }
 
-void push_log_tick(struct push_log *l) {
-    if (l->due == 0) {
-        return;
-    }
-    if (remove_segment(l, l->segments[0].number) != OK) {
-        log_warn("%s", fail_text());
-    }
+/* Frees the oldest segment; a void log has no use for it. */
+static enum status free_oldest(struct push_log *l) {
+    const uint32_t number = l->segments[0].number;
     l->due--;
     l->count--;
     memmove(l->segments, l->segments + 1, l->count * sizeof *l->segments);
+    return l->file.fd < 0 ? remove_one(l, number, IN_USE) : free_one(l, number);
+}
+
+static enum status remove_idle(struct push_log *l) {
+    const uint32_t number = l->free[0];
+    l->idle--;
+    l->free_count--;
+    memmove(l->free, l->free + 1, l->free_count * sizeof *l->free);
+    return remove_one(l, number, FREE);
+}
+
+void push_log_tick(struct push_log *l) {
+    const enum status status = l->idle > 0 ? remove_idle(l) : l->due > 0 ? free_oldest(l) : OK;
+    if (status != OK) {
+        log_warn("a push log: %s", fail_text());
+    }
 }
 
 /* --- notes ------------------------------------------------------------------------------------ */
@@ -420,6 +523,7 @@ void push_log_close(struct push_log **inout, bool remove) {
         file_remove_if_empty(l->dir);
     }
     mem_free(&l->segments);
+    mem_free(&l->free);
     buf_fini(&l->first);
     buf_fini(&l->keys);
     mem_free(inout);

@@ -4,11 +4,13 @@
  *
  * A log is a chain of segments, DIR/server-I-K-N.log for thread K of server I. A new one begins at
  * each cut, and after segment_bytes. A segment that begins at a state that can be restored (a cut,
- * or the job's start) names it, its `base`; those before it are removed once the cut is committed.
+ * or the job's start) names it, its `base`. Once the cut is committed, those before it are free, and
+ * are written over: to find new pages in memory costs the kernel five times what copying the bytes
+ * does.
  *
- * A push is written with one call before it is acknowledged, and is not synced: the death of the
- * process loses nothing, that of the machine loses what the kernel had not written. So a log counts
- * only until the machine starts again.
+ * A push is written with one call before it is acknowledged; then the head says that it is there.
+ * Nothing is synced: the death of the process loses nothing, that of the machine loses what the
+ * kernel had not written. So a log counts only until the machine starts again.
  *
  * A log that cannot be written, or that grew beyond its limit, is void until the next cut: no
  * segment is left that names a base. Training goes on.
@@ -49,13 +51,14 @@ void push_log_close(struct push_log **l, bool remove);
 const struct push_log_head *push_log_left(const struct push_log *l);
 size_t push_log_bases(const struct push_log *l, uint64_t *out, size_t max);
 
-/* Begins a log at a state that can be restored, base, and removes what was left. From then on p's
+/* Begins a log at a state that can be restored, base; what was left is free then. From then on p's
  * pushes are to be given to push_log_note. A log that cannot be begun is void. */
 void push_log_begin(struct push_log *l, const struct push_log_life *life, uint64_t base,
                     const struct partition *p);
 /* The same after p has a cut. */
 void push_log_cut(struct push_log *l, uint64_t base, const struct partition *p);
-/* The cut is committed: segments before it are removed by push_log_tick, one at a time. */
+/* The cut is committed: push_log_tick, one at a time, frees the segments before it, and removes
+ * those that were free for the whole time since the last one. Giving it again does nothing. */
 void push_log_commit(struct push_log *l, uint64_t base);
 void push_log_tick(struct push_log *l);
 
@@ -79,7 +82,5 @@ uint64_t push_log_bytes(const struct push_log *l); /* in files that are needed; 
 /* For replay.c. */
 const struct push_log_segment *push_log_segments(const struct push_log *l, size_t *count);
 enum status push_log_path(const struct push_log *l, uint32_t segment, char *out);
-/* Goes on with the last segment, which ends at `bytes`; what follows there is cut off. next: number
- * of the next record. */
-void push_log_resume(struct push_log *l, const struct push_log_life *life, uint64_t bytes,
-                     uint64_t next);
+/* Goes on with the last segment. next: number of the next record. */
+void push_log_resume(struct push_log *l, const struct push_log_life *life, uint64_t next);

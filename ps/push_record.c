@@ -1,9 +1,7 @@
 /* push_record.c - see push_record.h.
  *
- * The head of a record has a checksum of its own. So its lengths can be trusted before the rest is
- * there, and the two ways in which the last record of a file can be wrong are told apart: one that
- * a process did not finish writing is a beginning of a good one; anything else is damage.
- */
+ * The head of a record has a checksum of its own, so that its lengths can be trusted before the
+ * rest is read. */
 #include "push_record.h"
 
 #include <string.h>
@@ -13,7 +11,7 @@
 #define RECORD_MARK  0x43455250u /* "PREC" */
 #define HEAD_CHECKED 28u         /* bytes of a record's head before its own checksum */
 #define TEXTS_AT     56u         /* in the head of a segment */
-#define HEAD_SUM_AT  (PUSH_LOG_HEAD_BYTES - 8u)
+#define SALT_AT      224u
 
 static const uint8_t segment_magic[8] = {'E', 'S', 'M', 'M', 'L', 'O', 'G', '\n'};
 
@@ -32,8 +30,25 @@ void push_log_head_encode(struct push_log_head *h, uint8_t *out) {
     memcpy(out + TEXTS_AT, h->boot, strnlen(h->boot, sizeof h->boot - 1));
     memcpy(out + TEXTS_AT + sizeof h->boot, h->endpoint,
            strnlen(h->endpoint, sizeof h->endpoint - 1));
-    h->salt = hash_bytes(out, HEAD_SUM_AT);
-    store_u64(out + HEAD_SUM_AT, h->salt);
+    h->salt = hash_bytes(out, SALT_AT);
+    store_u64(out + SALT_AT, h->salt);
+    push_log_end_encode(h->salt, h->end, out + PUSH_LOG_END_AT);
+}
+
+void push_log_end_encode(uint64_t salt, uint64_t end, uint8_t out[PUSH_LOG_END_BYTES]) {
+    const uint64_t words[2] = {salt, end};
+    store_u64(out, end);
+    store_u64(out + 8, hash_bytes(words, sizeof words));
+}
+
+/* Whether the bytes that no checksum covers are 0, and the checksums right. */
+static bool head_is_whole(const uint8_t *in) {
+    uint8_t end[PUSH_LOG_END_BYTES];
+    const uint64_t salt = load_u64(in + SALT_AT);
+    push_log_end_encode(salt, load_u64(in + PUSH_LOG_END_AT), end);
+    return memcmp(in, segment_magic, sizeof segment_magic) == 0 &&
+           salt == hash_bytes(in, SALT_AT) && load_u64(in + SALT_AT + 8) == 0 &&
+           memcmp(in + PUSH_LOG_END_AT, end, sizeof end) == 0;
 }
 
 enum status push_log_head_decode(struct push_log_head *h, const void *data, size_t bytes) {
@@ -42,8 +57,7 @@ enum status push_log_head_decode(struct push_log_head *h, const void *data, size
     if (bytes < PUSH_LOG_HEAD_BYTES) {
         return ERR_AGAIN;
     }
-    if (memcmp(in, segment_magic, sizeof segment_magic) != 0 ||
-        load_u64(in + HEAD_SUM_AT) != hash_bytes(in, HEAD_SUM_AT)) {
+    if (!head_is_whole(in)) {
         return fail(ERR_CORRUPT, "expected the head of a push log");
     }
     if (load_u32(in + 8) != PUSH_LOG_VERSION) {
@@ -58,7 +72,8 @@ enum status push_log_head_decode(struct push_log_head *h, const void *data, size
     h->partitions = load_u32(in + 44);
     memcpy(h->boot, in + TEXTS_AT, sizeof h->boot - 1);
     memcpy(h->endpoint, in + TEXTS_AT + sizeof h->boot, sizeof h->endpoint - 1);
-    h->salt = load_u64(in + HEAD_SUM_AT);
+    h->salt = load_u64(in + SALT_AT);
+    h->end = load_u64(in + PUSH_LOG_END_AT);
     return OK;
 }
 

@@ -20,6 +20,8 @@
 #define PUSH_LOG_HEAD_BYTES    256u
 #define PUSH_RECORD_HEAD_BYTES 40u
 #define PUSH_LOG_BOOT_BYTES    40u
+#define PUSH_LOG_END_AT        240u
+#define PUSH_LOG_END_BYTES     16u
 #define PUSH_LOG_VERSION       1u
 
 /* What a segment belongs to. */
@@ -32,10 +34,13 @@ struct push_log_head {
     uint32_t partition, partitions;
     char boot[PUSH_LOG_BOOT_BYTES];   /* start of the machine: what was not synced died with it */
     char endpoint[WIRE_ENDPOINT_MAX]; /* where the partition is bound */
-    uint64_t salt; /* checksum of the head: a record holds in its own file only */
+    uint64_t salt; /* checksum of all above: a record holds in its own file only */
+    uint64_t end;  /* where the last record that is there ends; what follows counts for nothing */
 };
 /* Fills out[PUSH_LOG_HEAD_BYTES] and h->salt. */
 void push_log_head_encode(struct push_log_head *h, uint8_t *out);
+/* The bytes of `end` alone, which change with each record: they lie at PUSH_LOG_END_AT. */
+void push_log_end_encode(uint64_t salt, uint64_t end, uint8_t out[PUSH_LOG_END_BYTES]);
 /* ERR_AGAIN: fewer bytes than a head has. ERR_CORRUPT: damage, or another version. */
 enum status push_log_head_decode(struct push_log_head *h, const void *data, size_t bytes);
 

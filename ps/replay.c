@@ -1,8 +1,7 @@
 /* replay.c - see replay.h.
  *
- * A process that is killed leaves a beginning of the record that it was writing, at the end of the
- * last segment: nobody was told that this push is applied, so it is cut off. Whatever else does not
- * decode is damage. */
+ * A segment says where its last record ends. Up to there everything must decode; what lies behind,
+ * of a push that nobody was told of or of an earlier use of the file, counts for nothing. */
 #include "replay.h"
 
 #include "common/base/mem.h"
@@ -20,8 +19,7 @@ struct replay {
     uint64_t next; /* number that the next record must have */
     /* the segment being read */
     struct file file;
-    uint64_t salt, file_bytes;
-    bool last;
+    uint64_t salt, end;
     struct buf window; /* of the file */
     uint64_t window_at;
     size_t at; /* in the window, of the next record */
@@ -44,10 +42,9 @@ static enum status damaged(const struct replay *r, enum status status) {
                       (unsigned long long)offset_of(r), fail_text_of(status));
 }
 
-/* Reads on, so that the window holds `bytes` bytes from the next record on. They are in the file.
- */
+/* Reads on, so that the window holds `bytes` bytes from the next record on. */
 static enum status fill_window(struct replay *r, size_t bytes) {
-    const uint64_t from = offset_of(r), left = r->file_bytes - from;
+    const uint64_t from = offset_of(r), left = r->end - from;
     size_t want = bytes > READ_BYTES ? bytes : READ_BYTES;
     want = want < left ? want : (size_t)left;
     buf_clear(&r->window);
@@ -64,7 +61,7 @@ static enum status fill_window(struct replay *r, size_t bytes) {
 static enum status next_record(struct replay *r, size_t *used) {
     for (;;) {
         const size_t have = r->window.len - r->at;
-        const uint64_t left = r->file_bytes - offset_of(r);
+        const uint64_t left = r->end - offset_of(r);
         const enum status status =
             push_record_decode(&r->record, r->salt, r->window.data + r->at, have, used);
         if (status != ERR_AGAIN) {
@@ -72,11 +69,9 @@ static enum status next_record(struct replay *r, size_t *used) {
         }
         if (*used <= left) {
             TRY(fill_window(r, *used));
-        } else if (left == 0 || r->last) {
-            r->result->cut_off = left;
-            return ERR_NOT_FOUND;
         } else {
-            return damaged(r, fail(ERR_CORRUPT, "the file ends within a record"));
+            return left == 0 ? ERR_NOT_FOUND
+                             : damaged(r, fail(ERR_CORRUPT, "the segment ends within a record"));
         }
     }
 }
@@ -162,28 +157,31 @@ static enum status apply_all(struct replay *r) {
 
 static enum status begin_segment(struct replay *r, const struct push_log_segment *s) {
     struct push_log_head head;
+    uint64_t file_bytes = 0;
     char path[PATH_BYTES_MAX];
     TRY(push_log_path(r->log, s->number, path));
     TRY(file_open_read(&r->file, path));
-    TRY(file_size(&r->file, &r->file_bytes));
+    TRY(file_size(&r->file, &file_bytes));
     r->window_at = r->at = 0;
-    buf_clear(&r->window);
-    if (r->file_bytes < PUSH_LOG_HEAD_BYTES) {
-        return damaged(r, fail(ERR_CORRUPT, "the file ends within its head"));
-    }
+    r->end = PUSH_LOG_HEAD_BYTES;
     TRY(fill_window(r, PUSH_LOG_HEAD_BYTES));
     const enum status status = push_log_head_decode(&head, r->window.data, r->window.len);
     TRY(status == OK ? OK : damaged(r, status));
+    if (head.end < PUSH_LOG_HEAD_BYTES || head.end > file_bytes) {
+        return damaged(r, fail(ERR_CORRUPT, "records up to offset %llu of a file of %llu bytes",
+                               (unsigned long long)head.end, (unsigned long long)file_bytes));
+    }
     if (s->first != r->next) {
         return damaged(r, fail(ERR_CORRUPT, "the first record is %llu, expected %llu",
                                (unsigned long long)s->first, (unsigned long long)r->next));
     }
     r->salt = head.salt;
+    r->end = head.end;
     r->at = PUSH_LOG_HEAD_BYTES;
     return OK;
 }
 
-static enum status apply_segments(struct replay *r, uint64_t base, uint64_t *end) {
+static enum status apply_segments(struct replay *r, uint64_t base) {
     size_t count;
     const struct push_log_segment *s = push_log_segments(r->log, &count);
     size_t from = count;
@@ -195,10 +193,8 @@ static enum status apply_segments(struct replay *r, uint64_t base, uint64_t *end
     }
     r->next = s[from - 1].first;
     for (size_t i = from - 1; i < count; i++) {
-        r->last = i + 1 == count;
         enum status status = begin_segment(r, &s[i]);
         status = status == OK ? apply_all(r) : status;
-        *end = offset_of(r);
         file_close(&r->file);
         TRY(status);
     }
@@ -210,11 +206,10 @@ enum status replay_run(struct push_log *l, const struct push_log_life *life, uin
                        struct replay_result *out) {
     struct replay r = {
         .log = l, .p = p, .result = out, .pause = pause, .self = self, .file = FILE_CLOSED};
-    uint64_t end = 0;
     *out = (struct replay_result){0};
-    const enum status status = apply_segments(&r, base, &end);
+    const enum status status = apply_segments(&r, base);
     if (status == OK) {
-        push_log_resume(l, life, end, r.next);
+        push_log_resume(l, life, r.next);
     }
     push_record_fini(&r.record);
     buf_fini(&r.window);

@@ -8,7 +8,6 @@
 
 struct replay_result {
     uint64_t pushes, bytes; /* applied, and read */
-    uint64_t cut_off;       /* bytes of a record that was not finished */
 };
 /* pause: NULL, or called between records. Then the log is open for what follows. ERR_CORRUPT: a
  * record is damaged, or does not follow on the rows: the text names file and offset. ERR_NOT_FOUND:

@@ -57,6 +57,10 @@ enum status file_open_append(struct file *f, const char *path) {
     return open_as(f, path, O_WRONLY | O_CREAT | O_APPEND, MODE_SHARED);
 }
 
+enum status file_open_update(struct file *f, const char *path) {
+    return open_as(f, path, O_WRONLY, MODE_SHARED);
+}
+
 enum status file_open_input(struct file *f, const char *path) {
     if (strcmp(path, "-") != 0) {
         return file_open_read(f, path);
@@ -139,7 +143,8 @@ static struct iovec *skip_written(struct iovec *v, const struct iovec *end, size
     return v;
 }
 
-enum status file_write_parts(struct file *f, const struct file_part *parts, size_t count) {
+enum status file_pwrite_parts(struct file *f, const struct file_part *parts, size_t count,
+                              uint64_t offset) {
     struct iovec list[FILE_PARTS_MAX], *v = list;
     assert(count <= FILE_PARTS_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -147,10 +152,11 @@ enum status file_write_parts(struct file *f, const struct file_part *parts, size
     }
     const struct iovec *end = list + count;
     for (v = skip_written(v, end, 0); v < end;) {
-        const ssize_t n = file_ops()->writev(f->fd, v, (int)(end - v));
+        const ssize_t n = file_ops()->pwritev(f->fd, v, (int)(end - v), (off_t)offset);
         if (n < 0 && errno != EINTR) {
             return file_ops_fail(f->path, "write");
         }
+        offset += n > 0 ? (size_t)n : 0;
         v = skip_written(v, end, n > 0 ? (size_t)n : 0);
     }
     return OK;

@@ -29,6 +29,7 @@ enum status file_open_write(struct file *f, const char *path); /* created or tru
 /* The same for a file that quotes lines of a user's log: mode 0600, whatever the umask is. */
 enum status file_open_private(struct file *f, const char *path);
 enum status file_open_append(struct file *f, const char *path);
+enum status file_open_update(struct file *f, const char *path); /* for writing what is there */
 /* Opens for reading; "-" is this process's standard input, and messages call it so. */
 enum status file_open_input(struct file *f, const char *path);
 /* Safe on FILE_CLOSED, and if called twice. */
@@ -43,14 +44,15 @@ enum status file_read_some(struct file *f, void *out, size_t bytes, size_t *got)
 enum status file_pread(const struct file *f, void *out, size_t bytes, uint64_t offset);
 /* Writes all bytes. */
 enum status file_write(struct file *f, const void *data, size_t bytes);
-/* Writes all bytes of up to FILE_PARTS_MAX pieces, one after the other, in one call where the
- * system takes them at once. A failure may leave some of them written. */
+/* Writes all bytes of up to FILE_PARTS_MAX pieces, one after the other, from `offset` on, in one
+ * call where the system takes them at once. A failure may leave some of them written. */
 #define FILE_PARTS_MAX 8
 struct file_part {
     const void *data;
     size_t bytes;
 };
-enum status file_write_parts(struct file *f, const struct file_part *parts, size_t count);
+enum status file_pwrite_parts(struct file *f, const struct file_part *parts, size_t count,
+                              uint64_t offset);
 enum status file_size(const struct file *f, uint64_t *bytes);
 enum status file_sync(struct file *f);
 /* Has the disk begin with what was written in this range, so that a later file_sync waits less. A

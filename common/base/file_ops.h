@@ -21,8 +21,8 @@ struct file_ops {
     ssize_t (*read)(int fd, void *out, size_t bytes);
     ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
     ssize_t (*write)(int fd, const void *data, size_t bytes);
-    ssize_t (*writev)(int fd, const struct iovec *parts, int count);
     ssize_t (*pwrite)(int fd, const void *data, size_t bytes, off_t offset);
+    ssize_t (*pwritev)(int fd, const struct iovec *parts, int count, off_t offset);
     int (*fsync)(int fd);
     /* sync_file_range, SYNC_FILE_RANGE_WRITE: a hint. NULL: this disk takes none. */
     int (*start_write)(int fd, off_t offset, off_t bytes);

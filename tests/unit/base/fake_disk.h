@@ -139,12 +139,20 @@ static ssize_t disk_write(int fd, const void *data, size_t bytes) {
 }
 
 /* Takes the first piece that has bytes, as a system may. */
-static ssize_t disk_writev(int fd, const struct iovec *parts, int count) {
+static ssize_t disk_pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
+    struct disk_text *f = &disk.now[disk.opened[fd - 1000].file];
     int k = 0;
     while (k < count - 1 && parts[k].iov_len == 0) {
         k++;
     }
-    return disk_write(fd, parts[k].iov_base, parts[k].iov_len);
+    const size_t all = parts[k].iov_len, at = (size_t)offset;
+    const size_t n = disk.write_max > 0 && all > disk.write_max ? disk.write_max : all;
+    if (disk_fails()) {
+        return -1;
+    }
+    memcpy(f->data + at, parts[k].iov_base, n);
+    f->bytes = at + n > f->bytes ? at + n : f->bytes;
+    return (ssize_t)n;
 }
 
 static int disk_ftruncate(int fd, off_t bytes) {
@@ -217,7 +225,7 @@ static const struct file_ops fake_disk = {.open = disk_open,
                                           .read = disk_read,
                                           .pread = disk_pread,
                                           .write = disk_write,
-                                          .writev = disk_writev,
+                                          .pwritev = disk_pwritev,
                                           .ftruncate = disk_ftruncate,
                                           .fsync = disk_fsync,
                                           .fstat = disk_fstat,

@@ -105,13 +105,17 @@ static void pieces_are_written_in_order(void **state) {
         disk_reset();
         disk.write_max = most;
         assert_int_equal(file_open_write(&f, "/d/f"), OK);
-        assert_int_equal(file_write_parts(&f, parts, 5), OK);
+        assert_int_equal(file_pwrite_parts(&f, parts, 5, 0), OK);
         assert_true(holds("abcdefgh"));
+        assert_int_equal(file_pwrite_parts(&f, parts, 5, 6), OK);
+        assert_true(holds("abcdefabcdefgh"));
+        assert_int_equal(file_pwrite_parts(&f, parts + 3, 1, 1), OK);
+        assert_true(holds("ahcdefabcdefgh"));
         assert_int_equal(file_truncate(&f, 3), OK);
-        assert_true(holds("abc"));
+        assert_true(holds("ahc"));
         disk.fail_at = disk.calls + 1;
         disk.error = ENOSPC;
-        assert_int_equal(file_write_parts(&f, parts, 5), ERR_IO);
+        assert_int_equal(file_pwrite_parts(&f, parts, 5, 0), ERR_IO);
         assert_string_equal(fail_text(), "/d/f: cannot write: No space left on device");
         assert_int_equal(file_close(&f), OK);
     }

@@ -13,7 +13,7 @@
 #define SEED           1717u
 #define START          2u /* the base of the job's start */
 #define JOB            70u
-#define OPS            180u
+#define OPS            120u
 #define STREAM_BATCHES (8u * WORLD_STREAM_SHARDS)
 #define MARKS_MAX      4096u
 #define CUTS_MAX       16u
@@ -162,7 +162,7 @@ static struct history *begin(uint64_t seed, bool stream, uint64_t memory,
     return h;
 }
 
-static void end(struct history **inout) {
+static void end_history(struct history **inout) {
     struct history *h = *inout;
     partition_destroy(&h->p);
     push_log_close(&h->log, true);
@@ -239,21 +239,46 @@ static void write_file(const char *path, const void *data, size_t bytes) {
     assert_int_equal(file_close(&f), OK);
 }
 
+/* Makes the file one that was written up to `bytes` when its process died, with records that are
+ * there up to `end`. */
+static void die_in(const char *path, uint64_t bytes, uint64_t end) {
+    struct push_log_head head;
+    char *text = NULL;
+    size_t n = 0;
+    assert_int_equal(file_read_all(path, 1 << 28, &text, &n), OK);
+    if (bytes >= PUSH_LOG_HEAD_BYTES) {
+        assert_int_equal(push_log_head_decode(&head, text, n), OK);
+        push_log_end_encode(head.salt, end, (uint8_t *)text + PUSH_LOG_END_AT);
+    }
+    write_file(path, text, bytes);
+    mem_free(&text);
+}
+
 /* Copies the log as it was when the process died: of the last segment only the first `bytes`. */
 static void copy_log(const struct history *h, const char *to, uint64_t bytes) {
+    char from[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
     struct file_list names;
+    size_t count, i = h->mark_count;
+    const struct push_log_segment *s = push_log_segments(h->log, &count);
     assert_int_equal(file_list_dir(&names, h->dir), OK);
-    for (size_t i = 0; i < names.count; i++) {
-        char from[PATH_BYTES_MAX], path[PATH_BYTES_MAX], *text = NULL;
+    for (size_t k = 0; k < names.count; k++) {
+        char *text = NULL;
         size_t n = 0;
-        assert_int_equal(path_join(from, h->dir, names.names[i]), OK);
-        assert_int_equal(path_join(path, to, names.names[i]), OK);
+        assert_int_equal(path_join(from, h->dir, names.names[k]), OK);
+        assert_int_equal(path_join(path, to, names.names[k]), OK);
         assert_int_equal(file_read_all(from, 1 << 28, &text, &n), OK);
-        n = i + 1 == names.count && bytes < n ? bytes : n;
         write_file(path, text, n);
         mem_free(&text);
     }
     file_list_free(&names);
+    while (i > 0 && h->marks[i - 1].bytes > bytes &&
+           h->marks[i - 1].segment == s[count - 1].number) {
+        i--;
+    }
+    const bool there = i > 0 && h->marks[i - 1].segment == s[count - 1].number;
+    assert_int_equal(push_log_path(h->log, s[count - 1].number, from), OK);
+    assert_int_equal(path_join(path, to, strrchr(from, '/') + 1), OK);
+    die_in(path, bytes, there ? h->marks[i - 1].bytes : PUSH_LOG_HEAD_BYTES);
 }
 
 static const struct cut *cut_of(const struct history *h, uint64_t base) {
@@ -354,7 +379,7 @@ static void run_history(uint64_t seed, bool stream, uint64_t memory, const char 
     }
     assert_true(tried > OPS / 4);
     partition_stats(h->p, stats);
-    end(&h);
+    end_history(&h);
 }
 
 static void test_any_death(void **state) {
@@ -398,7 +423,7 @@ static void test_every_byte(void **state) {
     for (uint64_t bytes = 0; bytes < PUSH_LOG_HEAD_BYTES; bytes += 51) {
         assert_int_equal(die_at(h, bytes), 0); /* nothing to go on from */
     }
-    end(&h);
+    end_history(&h);
 }
 
 /* A process that came back is as good as the one that died: it writes on in the same log. */
@@ -427,13 +452,10 @@ static void test_deaths_in_a_row(void **state) {
         const uint64_t acknowledged = last_bytes(h);
         assert_int_equal(push(h, h->p, n, 1 + life, false), OK);
         const struct push_log_segment *s = push_log_segments(h->log, &count);
-        struct file f;
         char path[PATH_BYTES_MAX];
         assert_int_equal(push_log_path(h->log, s[count - 1].number, path), OK);
-        const uint64_t torn = acknowledged + rng_below(SEED, life, 9, last_bytes(h) - acknowledged);
-        assert_int_equal(file_open_append(&f, path), OK);
-        assert_int_equal(file_truncate(&f, torn), OK);
-        assert_int_equal(file_close(&f), OK);
+        die_in(path, acknowledged + rng_below(SEED, life, 9, last_bytes(h) + 1 - acknowledged),
+               acknowledged);
         partition_destroy(&h->p);
         push_log_close(&h->log, false);
         assert_int_equal(revive(h, h->dir,
@@ -444,7 +466,7 @@ static void test_deaths_in_a_row(void **state) {
     }
     assert_int_equal(digest_of(h, h->p), digest_of(h, undisturbed));
     partition_destroy(&undisturbed);
-    end(&h);
+    end_history(&h);
 }
 
 /* --- damage ----------------------------------------------------------------------------------- */
@@ -492,7 +514,7 @@ static void test_damage_is_named(void **state) {
         partition_destroy(&p);
         push_log_close(&log, false);
     }
-    end(&h);
+    end_history(&h);
 }
 
 /* A segment that is missing or that ends early in the middle of the chain is damage too. */
@@ -516,17 +538,16 @@ static void test_a_broken_chain(void **state) {
     partition_destroy(&p);
     push_log_close(&log, false);
     assert_int_equal(file_rename(aside, path), OK);
-    struct file f;
-    uint64_t bytes = 0;
-    assert_int_equal(file_open_append(&f, path), OK);
-    assert_int_equal(file_size(&f, &bytes), OK);
-    assert_int_equal(file_truncate(&f, bytes - 1), OK);
-    assert_int_equal(file_close(&f), OK);
-    assert_int_equal(revive(h, h->dir, START, &p, &log), ERR_CORRUPT);
-    assert_non_null(strstr(fail_text(), "the file ends within a record"));
-    partition_destroy(&p);
-    push_log_close(&log, false);
-    end(&h);
+    const uint64_t end = push_log_segments(h->log, &count)[1].bytes;
+    for (int way = 0; way < 2; way++) {
+        die_in(path, end - (way == 0), end - (way == 1));
+        assert_int_equal(revive(h, h->dir, START, &p, &log), ERR_CORRUPT);
+        assert_non_null(strstr(fail_text(), way == 0 ? "records up to offset"
+                                                     : "the segment ends within a record"));
+        partition_destroy(&p);
+        push_log_close(&log, false);
+    }
+    end_history(&h);
 }
 
 /* What the kernel had not written died with the machine: a log of another start does not count. */
@@ -556,7 +577,7 @@ static void test_another_start_of_the_machine(void **state) {
     assert_null(push_log_left(log));
     push_log_close(&log, false);
     mem_free(&text);
-    end(&h);
+    end_history(&h);
 }
 
 /* --- a disk that fails ------------------------------------------------------------------------ */
@@ -565,9 +586,9 @@ static int64_t room_left; /* bytes that fit the disk; negative: no limit */
 static bool removals_fail;
 static int error_of_writes;
 
-static ssize_t full_writev(int fd, const struct iovec *parts, int count) {
+static ssize_t full_pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
     if (room_left < 0) {
-        return file_ops_system.writev(fd, parts, count);
+        return file_ops_system.pwritev(fd, parts, count, offset);
     }
     if (room_left == 0) {
         errno = error_of_writes;
@@ -575,7 +596,7 @@ static ssize_t full_writev(int fd, const struct iovec *parts, int count) {
     }
     const size_t n = parts->iov_len < (size_t)room_left ? parts->iov_len : (size_t)room_left;
     room_left -= (int64_t)n;
-    return file_ops_system.write(fd, parts->iov_base, n);
+    return file_ops_system.pwrite(fd, parts->iov_base, n, offset);
 }
 
 static int full_unlink(const char *path) {
@@ -588,7 +609,7 @@ static int full_unlink(const char *path) {
 
 static void with_bad_disk(struct file_ops *ops) {
     *ops = file_ops_system;
-    ops->writev = full_writev;
+    ops->pwritev = full_pwritev;
     ops->unlink = full_unlink;
     room_left = -1;
     removals_fail = false;
@@ -638,7 +659,7 @@ static void test_a_full_disk(void **state) {
     }
     assert_int_equal(die_at(h, last_bytes(h)), 1);
     partition_destroy(&other);
-    end(&h);
+    end_history(&h);
 }
 
 /* A log that can neither be written nor be made void: nothing more may be acknowledged. */
@@ -659,7 +680,7 @@ static void test_a_disk_that_does_nothing(void **state) {
     assert_int_equal(push_log_check(h->log), ERR_IO);
     file_ops_set(NULL);
     assert_int_equal(die_at(h, last_bytes(h)), 1);
-    end(&h);
+    end_history(&h);
 }
 
 static void test_a_log_that_grows_too_long(void **state) {
@@ -675,18 +696,30 @@ static void test_a_log_that_grows_too_long(void **state) {
     }
     assert_true(most > 30000 && most < 60000);
     assert_int_equal(push_log_bytes(h->log), 0);
-    end(&h);
+    end_history(&h);
 }
 
-/* Files go when the cut after them is committed, one with each tick. */
-static void test_files_go(void **state) {
+static size_t files_in(const char *dir, const char *ending) {
+    struct file_list names;
+    size_t n = 0;
+    assert_int_equal(file_list_dir(&names, dir), OK);
+    for (size_t i = 0; i < names.count; i++) {
+        n += strcmp(strrchr(names.names[i], '.'), ending) == 0;
+    }
+    file_list_free(&names);
+    return n;
+}
+
+/* Segments are free when the cut after them is committed, one with each tick. They are written over,
+ * and those go that were not needed until the next such cut. */
+static void test_files_are_used_again(void **state) {
     (void)state;
     static const char *const none[] = {NULL};
     struct history *h = begin(SEED + 17, false, 0, none);
-    struct file_list names;
-    size_t count = 0, files = 100;
-    for (uint32_t n = 0; count < 4; n++) {
-        assert_int_equal(push(h, h->p, n, 1, false), OK);
+    size_t count = 0;
+    uint32_t n = 0;
+    while (count < 4) {
+        assert_int_equal(push(h, h->p, n++, 1, false), OK);
         push_log_segments(h->log, &count);
     }
     push_log_cut(h->log, 51, h->p);
@@ -696,14 +729,26 @@ static void test_files_go(void **state) {
     assert_int_equal(count, 5);
     push_log_commit(h->log, 51);
     for (uint32_t i = 0; i < 6; i++) {
-        assert_int_equal(file_list_dir(&names, h->dir), OK);
-        files = names.count;
-        file_list_free(&names);
-        assert_int_equal(files, i < 4 ? 5 - i : 1);
+        assert_int_equal(files_in(h->dir, ".free"), i < 4 ? i : 4);
+        assert_int_equal(files_in(h->dir, ".log"), i < 4 ? 5 - i : 1);
         push_log_tick(h->log);
         push_log_commit(h->log, 51);
     }
-    end(&h);
+    while (count < 8) { /* numbers 5 to 7 */
+        assert_int_equal(push(h, h->p, n++, 1, false), OK);
+        push_log_segments(h->log, &count);
+        count += 5;
+    }
+    assert_int_equal(files_in(h->dir, ".free"), 2);
+    assert_int_equal(files_in(h->dir, ".log"), 3);
+    push_log_cut(h->log, 53, h->p); /* takes one */
+    push_log_commit(h->log, 53);
+    for (uint32_t i = 0; i < 4; i++) {
+        push_log_tick(h->log); /* one was idle, three are free now */
+    }
+    assert_int_equal(files_in(h->dir, ".free"), 3);
+    assert_int_equal(files_in(h->dir, ".log"), 1);
+    end_history(&h);
 }
 
 int main(void) {
@@ -717,7 +762,7 @@ int main(void) {
         cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_a_disk_that_does_nothing),
         cmocka_unit_test(test_a_log_that_grows_too_long),
-        cmocka_unit_test(test_files_go),
+        cmocka_unit_test(test_files_are_used_again),
     };
     return cmocka_run_group_tests_name("push_log", tests, NULL, NULL);
 }

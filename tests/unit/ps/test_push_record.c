@@ -131,13 +131,17 @@ static void a_segment_says_what_it_belongs_to(void **state) {
                               .partition = 11,
                               .partitions = 12,
                               .boot = "c4b4b4c4-0000-1111-2222-333344445555",
-                              .endpoint = "tcp://db1:7001"},
+                              .endpoint = "tcp://db1:7001",
+                              .end = 1ull << 33},
                          b;
     uint8_t bytes[PUSH_LOG_HEAD_BYTES];
     push_log_head_encode(&a, bytes);
     assert_int_equal(push_log_head_decode(&b, bytes, sizeof bytes), OK);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(push_log_head_decode(&b, bytes, sizeof bytes - 1), ERR_AGAIN);
+    push_log_end_encode(a.salt, 777, bytes + PUSH_LOG_END_AT);
+    assert_int_equal(push_log_head_decode(&b, bytes, sizeof bytes), OK);
+    assert_int_equal(b.end, 777);
     for (size_t bit = 0; bit < sizeof bytes * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_equal(push_log_head_decode(&b, bytes, sizeof bytes), ERR_CORRUPT);
