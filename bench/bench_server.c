@@ -3,7 +3,7 @@
  *
  *     bench_server [--rows N] [--keys N] [--zipf S] [--tcp] [--seconds S] [--runs N] [--dim N]
  *                  [--in-flight N] [--optimizer NAME] [--values f32|bf16] [--state KIND]
- *                  [--weights KIND]
+ *                  [--weights KIND] [--push-log DIR]
  *
  * The server is a separate process (this program, forked), so that its CPU time can be told from
  * the client's. First every row is created; then random keys are pulled and pushed. A round is one
@@ -28,7 +28,6 @@
 #include "tools/common/options.h"
 #include "worker/client.h"
 
-#define JOB           7u
 #define PUSHES_MAX    (1u << 20)
 #define IN_FLIGHT_MAX 16u
 #define LISTS_MIN     24u /* key lists drawn beforehand, used in turn */
@@ -41,7 +40,7 @@ struct options {
     uint64_t rows, keys, in_flight, runs, dim;
     double zipf, seconds;
     bool tcp;
-    const char *optimizer, *values, *state, *weights;
+    const char *optimizer, *values, *state, *weights, *push_log;
 };
 
 struct bench {
@@ -85,6 +84,12 @@ static void set_up_job(struct bench *b) {
     need(config_set(config, text));
     snprintf(text, sizeof text, "table.dim=%u", (unsigned)b->o.dim);
     need(config_set(config, text));
+    if (b->o.push_log != NULL) {
+        need(config_set(config, "recovery.push_log=on"));
+        need(config_set(config, "recovery.log_bytes=100G"));
+        snprintf(b->job.log_dir, sizeof b->job.log_dir, "%s", b->o.push_log);
+        b->job.base = wire_base(0, "");
+    }
     need(schema_add(&plan->schema, "item", SIDE_ITEM));
     schema_finish(&plan->schema);
     b->batches[0] = PUSHES_MAX;
@@ -92,7 +97,7 @@ static void set_up_job(struct bench *b) {
     plan->shards = 1;
     plan->endpoint = b->endpoint;
     plan->partitions = 1;
-    b->job.job = JOB;
+    b->job.job = clock_mono_us(); /* another one each time: nothing is left to go on with */
     b->job.threads = 1;
     need(layout_init(&b->job.layout, config, &plan->schema, 0.04, 0.01));
 }
@@ -301,7 +306,7 @@ static void start_client(struct bench *b) {
                                .schema = &b->job.plan.schema,
                                .layout = &b->job.layout,
                                .plan = &b->job.plan,
-                               .job = JOB};
+                               .job = b->job.job};
     need(client_create(&b->client, &spec));
     for (uint32_t i = 0; i < b->o.in_flight; i++) {
         need(client_transfer(b->client, &b->x[i]));
@@ -363,6 +368,8 @@ static const struct option_row bench_rows[] = {
     {"state", "KIND", OPTION_TEXT, AT(state), .preset = "f32", .help = "of rows: f32, bf16 or u8"},
     {"weights", "KIND", OPTION_TEXT, AT(weights), .preset = "f32", .help = "of rows: f32 or bf16"},
     {"values", "KIND", OPTION_TEXT, AT(values), .preset = "f32", .help = "f32 or bf16"},
+    {"push-log", "DIR", OPTION_TEXT, AT(push_log), .told = "none",
+     .help = "log the pushes there, as recovery.push_log = on does"},
     {NULL}};
 
 static enum status bench_start(void *line) {

@@ -44,10 +44,30 @@
 #define SLOWEST_DISK_BYTES_PER_S (20u << 20)
 #define FINAL_TRIES              3u
 #define FINAL_PAUSE_MS           1000u
+#define LOG_AGAIN_MS             10000u
 
 static uint64_t trained(const struct coord *c) {
     return c->config->deterministic ? c->leases.done_impressions - c->restored_impressions
                                     : c->progress.totals.impressions;
+}
+
+/* A server's push logs get too long; a cut that fails does not help, and is not made at once again.
+ */
+static bool log_due(const struct checkpoints *s, uint64_t now_ms) {
+    return s->log_full && now_ms - s->ended_ms >= (s->ended_badly ? LOG_AGAIN_MS : 0);
+}
+
+void checkpoints_log(struct coord *c, uint64_t log_bytes, uint64_t now_ms) {
+    struct checkpoints *s = &c->checkpoints;
+    const uint64_t heard_ms = s->ended_ms + 3ull * c->config->heartbeat_ms;
+    if (log_bytes <= c->config->push_log_bytes || s->cut.busy || now_ms < heard_ms) {
+        return; /* or the server has not heard of the last checkpoint yet */
+    }
+    if (!s->log_full) {
+        log_info("push logs of %.1f MB: a checkpoint is made (recovery.log_bytes)",
+                 (double)log_bytes / 1e6);
+    }
+    s->log_full = true;
 }
 
 static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
@@ -55,7 +75,8 @@ static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
     if (c->phase != PHASE_TRAIN || c->stopped) {
         return false;
     }
-    return (k->every_impressions > 0 &&
+    return log_due(&c->checkpoints, now_ms) ||
+           (k->every_impressions > 0 &&
             trained(c) >= c->checkpoints.last_impressions + k->every_impressions) ||
            (k->every_seconds > 0 &&
             now_ms - c->checkpoints.last_ms >=
@@ -151,6 +172,7 @@ static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
     char name[32], dir[PATH_BYTES_MAX];
     s->last_ms = now_ms; /* a cut that cannot begin is tried again when the next is due */
     s->last_impressions = trained(c);
+    s->log_full = false;
     s->final_begun = s->final_wanted;
     snprintf(name, sizeof name, "step-cut-%06llu.tmp", (unsigned long long)s->cut.number + 1);
     TRY(path_join(dir, c->root, name));
@@ -303,6 +325,7 @@ static enum status checkpoint_commit(struct coord *c, uint64_t now_ms) {
         memcpy(c->checkpoints.newest, path, sizeof path);
         c->checkpoints.newest_step = m.step;
         c->checkpoints.base = checkpoints_as_base(&m);
+        c->checkpoints.newest_cut = m.cut;
         c->checkpoints.count++;
         recover_saved(&c->recover);
         say_saved(c, &m, now_ms);
@@ -347,6 +370,8 @@ static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
     cause_keep(&cause, status);
     cut_end(&s->cut);
     s->hold = false;
+    s->ended_ms = now_ms;
+    s->ended_badly = status != OK;
     if (status == OK) {
         s->final_done = s->final_begun;
         notes_renew(c);

@@ -275,6 +275,7 @@ static void new_life(struct member *members, uint32_t count) {
         }
         x->rejoins = x->state != MEMBER_ABSENT;
         x->reading = x->stuck = false;
+        x->version = 0;
     }
 }
 

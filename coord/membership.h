@@ -43,6 +43,7 @@ struct member {
     uint64_t heard_ms;
     uint64_t moved_ms;     /* worker: when it last made progress or got work (coord/stall.c) */
     uint64_t finished;     /* worker: batches, as last reported */
+    uint64_t version;      /* server: batches that its partitions had when it last said so */
     bool rejoins;          /* has not said hello in this life of the job */
     bool reading;          /* worker: idle until a shard is read; server: restores its rows */
     bool stuck;            /* worker: lost its leases as it made no progress */

@@ -40,6 +40,7 @@ struct recover {
     uint64_t from_step, to_step;
     /* all of the run, for the summary */
     uint32_t servers_lost, rollbacks;
+    uint32_t servers_back; /* that came back with their push logs */
     uint64_t batches_repeated;
     double seconds;
 };

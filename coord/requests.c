@@ -77,6 +77,11 @@ void drop_worker(struct coord *c, const struct member *worker, bool died, uint64
     lost_leases(c, who, now_ms);
 }
 
+/* The checkpoint that whoever joins now restores; "": none. */
+static const char *restores(const struct coord *c) {
+    return c->phase == PHASE_GATHER ? c->resume_dir : c->checkpoints.newest;
+}
+
 static void requests_welcome(struct coord *c, const struct port_message *m, bool ready) {
     struct wire_msg msg = {.type = WIRE_WELCOME};
     struct wire_welcome *w = &msg.u.welcome;
@@ -86,8 +91,8 @@ static void requests_welcome(struct coord *c, const struct port_message *m, bool
     w->partitions = c->job_plan.partitions;
     w->servers = c->members.servers;
     w->workers = c->members.workers;
-    w->resume = c->resume_dir[0] != '\0';
-    snprintf(w->resume_dir, sizeof w->resume_dir, "%.511s", c->resume_dir);
+    w->resume = restores(c)[0] != '\0';
+    snprintf(w->resume_dir, sizeof w->resume_dir, "%.511s", restores(c));
     requests_reply(c, m, &msg, ready ? &c->plan_bytes : NULL);
 }
 
@@ -122,6 +127,42 @@ static void server_replaced(struct coord *c, const struct member *old, uint64_t 
     rollback_server_lost(c, old, why, now_ms);
 }
 
+/* Whether a new process under the index of a server has logs that lead from the newest checkpoint
+ * to what the one before had, at the same endpoints. */
+static bool brings_log(const struct coord *c, const struct wire_hello *h) {
+    const struct member *s = &c->members.server[h->index];
+    const uint64_t base = wire_base(c->checkpoints.newest_cut, restores(c));
+    bool has = false;
+    uint32_t first, count;
+    for (uint32_t i = 0; i < h->log_bases; i++) {
+        has = has || h->log_base[i] == base;
+    }
+    if (!has || h->log_job != c->job || c->recover.wanted || c->plan_bytes.len == 0) {
+        return false;
+    }
+    membership_partition_range(&c->members, h->index, &first, &count);
+    for (uint32_t k = 0; k < count; k++) {
+        if (first + k >= c->job_plan.partitions ||
+            strcmp(s->endpoint[k], c->job_plan.endpoint[first + k]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void server_comes_back(struct coord *c, const struct member *old) {
+    const struct member *s = &c->members.server[old->index];
+    char who[160];
+    member_describe(old, who, sizeof who);
+    log_warn(
+        "%s is gone: a new process (host %s, pid %u) goes on with its push log; nobody goes back",
+        who, s->host, s->pid);
+    c->recover.servers_back++;
+    struct json *j = event_log_event(&c->event_log, "server_back");
+    json_u64(j, "server", s->index);
+    event_log_event_end(&c->event_log);
+}
+
 /* A member that is welcome is new, or says hello again after a rollback. */
 static void hello_taken(struct coord *c, const struct wire_hello *hello, const struct member *old,
                         bool fresh, uint64_t now_ms) {
@@ -134,7 +175,11 @@ static void hello_taken(struct coord *c, const struct wire_hello *hello, const s
     if (fresh && hello->role == ROLE_WORKER) {
         drop_worker(c, &c->members.worker[hello->index], true, now_ms);
     } else if (fresh && (old->state == MEMBER_PRESENT || old->state == MEMBER_SERVING)) {
-        server_replaced(c, old, now_ms);
+        if (brings_log(c, hello)) {
+            server_comes_back(c, old);
+        } else {
+            server_replaced(c, old, now_ms);
+        }
     } else if (hello->role == ROLE_WORKER && old->rejoins) {
         progress_worker_rejoins(&c->progress, hello->index, hello->incarnation);
     }
@@ -190,13 +235,29 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
 
 /* --- heartbeats ------------------------------------------------------------------------------- */
 
+/* A server that came back must have all that the one before had acknowledged. */
+static void check_version(struct coord *c, struct member *s, uint64_t version, uint64_t now_ms) {
+    if (version < s->version) {
+        char why[256];
+        snprintf(why, sizeof why, "has %llu batches, but had %llu before it came back",
+                 (unsigned long long)version, (unsigned long long)s->version);
+        rollback_server_lost(c, s, why, now_ms);
+    }
+    s->version = version;
+}
+
 static void server_beat(struct coord *c, const struct port_message *m,
-                        const struct wire_heartbeat *beat) {
+                        const struct wire_heartbeat *beat, uint64_t now_ms) {
     uint64_t rows[FIELDS_MAX];
     bool have = m->values_bytes == c->progress.fields * sizeof *rows;
+    if (beat->reading) {
+        return; /* it has no figures yet */
+    }
     for (uint32_t f = 0; have && f < c->progress.fields; f++) {
         rows[f] = load_u64((const uint8_t *)m->values + f * sizeof *rows);
     }
+    check_version(c, &c->members.server[beat->index], beat->version, now_ms);
+    checkpoints_log(c, beat->log_bytes, now_ms);
     progress_server_beat(&c->progress, beat->index, beat, have ? rows : NULL);
     progress_server_use(&c->progress, beat->index, beat->incarnation, &beat->usage);
 }
@@ -230,7 +291,11 @@ static void requests_order(struct coord *c, const struct member *member, struct 
         snprintf(out->text, sizeof out->text, "%s", c->cause);
         return;
     }
-    if (member->role != ROLE_SERVER || !c->checkpoints.cut.busy) {
+    if (member->role != ROLE_SERVER) {
+        return;
+    }
+    out->committed = c->checkpoints.newest_cut;
+    if (!c->checkpoints.cut.busy) {
         return;
     }
     membership_partition_range(&c->members, member->index, &first, &count);
@@ -259,7 +324,7 @@ static enum status on_heartbeat(struct coord *c, const struct port_message *m, u
     member->said_last = member->told_stop;
     if (member->role == ROLE_SERVER) {
         FAULT("coord.beat.server");
-        server_beat(c, m, beat);
+        server_beat(c, m, beat, now_ms);
         TRY(beat->reading && beat->text[0] != '\0' ? rollback_damaged(c, member, beat->text, now_ms)
                                                    : OK);
     } else {

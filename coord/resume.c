@@ -160,6 +160,7 @@ static enum status take_over(struct coord *c, const struct manifest *m, const ch
     TRY(path_resolve(c->resume_dir, dir));
     memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
     c->checkpoints.newest_step = c->restored_step;
+    c->checkpoints.newest_cut = m->cut;
     return OK;
 }
 
@@ -226,7 +227,8 @@ enum status resume_again(struct coord *c, struct applied **done) {
         resume_events(c);
         return OK;
     }
-    c->resume_dir[0] = '\0';
+    c->resume_dir[0] = c->checkpoints.newest[0] = '\0';
+    c->checkpoints.newest_cut = 0;
     c->checkpoints.base = (struct manifest_base){0};
     c->restored_step = c->resume_bytes = 0;
     c->restored_epoch = 0;

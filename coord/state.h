@@ -78,6 +78,10 @@ struct checkpoints {
     uint64_t newest_step;               /* batches in it */
     struct manifest_base base;          /* `newest` as the base of a delta; cut 0: it can be none */
     struct shelf shelf;                 /* those of the run, as they were last read */
+    uint64_t newest_cut;                /* id of its cut; 0: not known */
+    bool log_full;                      /* a server's push logs are longer than they may be */
+    uint64_t ended_ms;                  /* when the last cut was over */
+    bool ended_badly;
 };
 /* Evaluations have numbers, from 1 on; 0: none (keep.c). */
 struct keep {
@@ -262,6 +266,8 @@ bool checkpoints_shards_due(const struct coord *c); /* a cut between shards must
  * impressions: the field's values in all data times the share of one pass. All 0: not known. */
 void values_read(const struct coord *c, uint64_t impressions, uint64_t values[FIELDS_MAX]);
 bool checkpoints_holds(const struct coord *c); /* no lease may be granted: a cut comes first */
+/* A server's push logs have so many bytes. */
+void checkpoints_log(struct coord *c, uint64_t log_bytes, uint64_t now_ms);
 
 /* keep.c. None of them fails: what cannot be deleted or written is logged. */
 void keep_begin(struct coord *c);                    /* once it is clear where the job starts */

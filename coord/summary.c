@@ -153,6 +153,7 @@ static void unseen_keys(struct json *j, const struct coord *c) {
 static void recovery_keys(struct json *j, const struct recover *r) {
     json_open(j, "recovery", '{');
     json_u64(j, "servers_lost", r->servers_lost);
+    json_u64(j, "servers_back", r->servers_back);
     json_u64(j, "rollbacks", r->rollbacks);
     json_u64(j, "batches_repeated", r->batches_repeated);
     json_f64(j, "seconds", r->seconds);

@@ -34,10 +34,12 @@ struct partition_spec {
     uint32_t shards;
     bool grows; /* a stream: shards are added (partition_grow) */
     uint32_t bucket_begin, bucket_end;
-    uint64_t memory_bytes;      /* this partition's share of --memory; 0: no limit */
-    bool read_only;             /* rows without optimizer state, for eval and predict */
-    bool parameters_only;       /* a restore takes rows, sightings, dense and their state, but no
+    uint64_t memory_bytes;     /* this partition's share of --memory; 0: no limit */
+    bool read_only;            /* rows without optimizer state, for eval and predict */
+    bool parameters_only;      /* a restore takes rows, sightings, dense and their state, but no
                                       names: training starts at clock 0 (other data, or anew) */
+    void (*pause)(void *self); /* NULL, or called now and then during a restore, with pauser */
+    void *pauser;
     const atomic_bool *abandon; /* NULL, or a restore ends with ERR_CLOSED once it is true */
 };
 

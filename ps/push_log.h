@@ -4,9 +4,9 @@
  *
  * A log is a chain of segments, DIR/server-I-K-N.log for thread K of server I. A new one begins at
  * each cut, and after segment_bytes. A segment that begins at a state that can be restored (a cut,
- * or the job's start) names it, its `base`. Once the cut is committed, those before it are free, and
- * are written over: to find new pages in memory costs the kernel five times what copying the bytes
- * does.
+ * or the job's start) names it, its `base`. Once the cut is committed, those before it are free,
+ * and are written over: to find new pages in memory costs the kernel five times what copying the
+ * bytes does.
  *
  * A push is written with one call before it is acknowledged; then the head says that it is there.
  * Nothing is synced: the death of the process loses nothing, that of the machine loses what the

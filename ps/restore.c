@@ -303,6 +303,9 @@ static enum status adopt_domains(struct restore *r) {
 
 static enum status restore_go_on(const struct partition *p) {
     const atomic_bool *abandon = p->spec.abandon;
+    if (p->spec.pause != NULL) {
+        p->spec.pause(p->spec.pauser);
+    }
     return abandon != NULL && atomic_load(abandon) ? fail(ERR_CLOSED, "the restore was given up")
                                                    : OK;
 }

@@ -113,6 +113,72 @@ static enum status await_bound(struct server *s, uint32_t k) {
                 BIND_TIMEOUT_MS);
 }
 
+/* --- push logs -------------------------------------------------------------------------------- */
+
+/* Leaves those bases of the first threads that the log of thread k has too. */
+static void keep_common(struct role *r, uint32_t k, const struct push_log_head *head,
+                        const uint64_t *bases, size_t count) {
+    uint32_t kept = 0;
+    if (k == 0) {
+        r->log_job = head->job;
+        r->log_bases = (uint32_t)count;
+        memcpy(r->log_base, bases, count * sizeof *bases);
+        return;
+    }
+    for (uint32_t i = 0; i < r->log_bases; i++) {
+        bool has = false;
+        for (size_t n = 0; n < count; n++) {
+            has = has || bases[n] == r->log_base[i];
+        }
+        if (has && head->job == r->log_job) {
+            r->log_base[kept++] = r->log_base[i];
+        }
+    }
+    r->log_bases = kept;
+}
+
+static enum status look_at_log(struct server *s, uint32_t k) {
+    struct push_log *log = NULL;
+    uint64_t bases[WIRE_BASES_MAX];
+    TRY(push_log_open(&log, s->options->push_log, s->options->index, k));
+    const struct push_log_head *head = push_log_left(log);
+    if (head == NULL || strcmp(head->endpoint, s->endpoint[k]) != 0) {
+        s->role.log_bases = 0;
+    } else {
+        keep_common(&s->role, k, head, bases, push_log_bases(log, bases, WIRE_BASES_MAX));
+    }
+    push_log_close(&log, false);
+    return OK;
+}
+
+/* Finds out what the logs of an earlier process under this index lead on from: HELLO says it. Logs
+ * that cannot be read are as good as none. */
+static void find_logs(struct server *s) {
+    const char *dir = s->options->push_log;
+    if (dir == NULL || !file_is_dir(dir)) {
+        return;
+    }
+    s->role.log_bases = 1;
+    for (uint32_t k = 0; k < s->options->threads && s->role.log_bases > 0; k++) {
+        if (look_at_log(s, k) != OK) {
+            log_warn("%s", fail_text());
+            s->role.log_bases = 0;
+        }
+    }
+    s->role.log_job = s->role.log_bases > 0 ? s->role.log_job : 0;
+}
+
+/* The job has ended. */
+static void remove_logs(const struct server *s) {
+    const char *dir = s->options->push_log;
+    struct push_log *log = NULL;
+    for (uint32_t k = 0; dir != NULL && file_is_dir(dir) && k < s->options->threads; k++) {
+        if (push_log_open(&log, dir, s->options->index, k) == OK) {
+            push_log_close(&log, true);
+        }
+    }
+}
+
 static enum status server_open(void *self) {
     struct server *s = self;
     const struct server_options *o = s->options;
@@ -133,6 +199,7 @@ static enum status server_open(void *self) {
         log_info("thread %u listens on %s", k, s->endpoint[k]);
     }
     s->role.endpoints = (const char(*)[WIRE_ENDPOINT_MAX])s->endpoint;
+    find_logs(s);
     return OK;
 }
 
@@ -167,6 +234,25 @@ static enum status begin_threads(struct server *s) {
     return OK;
 }
 
+/* Whether push logs are kept, and what they begin with. */
+static void choose_log(struct server *s) {
+    struct server_job *job = &s->job;
+    const char *dir = s->options->push_log;
+    const bool resumes = job->resume_dir[0] != '\0';
+    job->base = wire_base(resumes ? job->manifest.cut : 0, job->resume_dir);
+    job->log_dir[0] = '\0';
+    if (job->config.push_log == PUSH_LOG_OFF) {
+        return;
+    }
+    if (dir == NULL) {
+        log_warn(
+            "recovery.push_log is on, but this server was started without --push-log: it keeps "
+            "none");
+        return;
+    }
+    snprintf(job->log_dir, sizeof job->log_dir, "%.*s", PATH_BYTES_MAX - 1, dir);
+}
+
 static enum status server_begin(void *self) {
     struct server *s = self;
     struct server_job *job = &s->job;
@@ -175,11 +261,13 @@ static enum status server_begin(void *self) {
     TRY(find_partitions(s));
     job->job = welcome->job;
     job->threads = s->options->threads;
+    job->index = s->options->index;
     snprintf(job->resume_dir, sizeof job->resume_dir, "%s", welcome->resume_dir);
     job->parameters_only = !welcome->resume;
     if (job->resume_dir[0] != '\0') {
         TRY(manifest_read(&job->manifest, job->resume_dir));
     }
+    choose_log(s);
     TRY(snapshot_writer_start(&job->writer));
     snapshot_writer_limit(job->writer, job->config.bytes_per_s);
     log_info("job %016llx: partitions %u to %u of %u", (unsigned long long)job->job, s->first,
@@ -216,9 +304,19 @@ static enum status pass_cut(struct server *s, const struct wire_command *c) {
     return OK;
 }
 
+/* Tells the threads which cut is the newest that was committed. */
+static void pass_committed(struct server *s, const struct wire_command *c) {
+    for (uint32_t k = 0; k < s->options->threads; k++) {
+        atomic_store(&s->threads[k].committed, c->committed);
+    }
+}
+
 static enum status server_take(void *self, const struct port_message *m) {
     struct server *s = self;
     const struct wire_command *c = &m->msg.u.command;
+    if (m->msg.type == WIRE_COMMAND) {
+        pass_committed(s, c);
+    }
     const bool cut = m->msg.type == WIRE_COMMAND && c->order == ORDER_CUT;
     return cut && s->ready == s->options->threads ? pass_cut(s, c) : OK;
 }
@@ -284,6 +382,7 @@ static enum status server_beat(struct server *s) {
         server_thread_figures(&s->threads[k], &p, &b.usage);
         b.rows += p.rows_total;
         b.bytes += p.bytes_total;
+        b.log_bytes += p.log_bytes;
         b.version = p.version < b.version ? p.version : b.version;
         b.evicted += p.evicted_age + p.evicted_memory;
         b.refused += p.refused;
@@ -404,6 +503,9 @@ static void server_close(void *self) {
     struct server *s = self;
     for (uint32_t k = 0; s->threads != NULL && k < s->options->threads; k++) {
         server_thread_stop(&s->threads[k]);
+    }
+    if (s->role.ended) {
+        remove_logs(s);
     }
     mem_free(&s->threads);
     drop_job(s);

@@ -14,6 +14,7 @@ struct server_options {
     const char *coordinator; /* endpoint */
     const char *listen;      /* "ipc://DIR/ps-0" (".K" is added per thread) or "tcp://host:0" */
     const char *advertise;   /* host name put into tcp endpoints; NULL: the one of listen */
+    const char *push_log;    /* directory of the push logs, where they are kept; NULL: never */
     uint32_t index;
     uint32_t threads;
     uint64_t timeout_ms; /* how long to wait for the coordinator and peers */

@@ -2,7 +2,7 @@
  *
  * Port, partition and buffers belong to the thread (serving.h). Each turn answers one request,
  * gives the partition its slice of housekeeping, and checks the order queue. No request is answered
- * before the rows are restored: until then requests wait in the socket, and the peers ask again.
+ * before the rows are restored: until then the peers are told to ask again.
  */
 #include "server_thread.h"
 
@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/fault/fault.h"
+#include "replay.h"
 #include "restore.h"
 
 #define QUEUE_ITEMS    8
@@ -79,6 +80,7 @@ static void put_figures(struct serving_loop *t, uint64_t now_ms) {
     struct usage used = {.sent_bytes = port_sent_bytes(t->serving.port),
                          .received_bytes = port_received_bytes(t->serving.port)};
     partition_stats(t->serving.partition, &stats);
+    stats.log_bytes = t->serving.log == NULL ? 0 : push_log_bytes(t->serving.log);
     for (size_t i = 0; i < STATUSES; i++) {
         log_limit_step(&t->serving.refused[i]);
     }
@@ -121,6 +123,9 @@ static enum status begin_cut(struct serving_loop *t) {
     t->cut = o->cut;
     FAULT("ps.cut.begun");
     t->cutting = status == OK;
+    if (t->cutting && t->serving.log != NULL) {
+        push_log_cut(t->serving.log, o->cut_id, t->serving.partition);
+    }
     mem_free(&t->held);
     return status == OK ? OK : report_part(t, t->cut, status, NULL);
 }
@@ -212,6 +217,76 @@ static enum status await_job(struct serving_loop *t, bool *go) {
     return OK;
 }
 
+/* While rows are restored nobody is served, but workers should not take the partition for dead. */
+static void refuse_meanwhile(void *self) {
+    struct serving_loop *t = self;
+    while (port_receive(t->serving.port, &t->serving.in, 0) == OK) {
+        serving_not_ready(&t->serving);
+    }
+}
+
+static enum status restore_rows(struct serving_loop *t, const struct partition_spec *spec) {
+    const struct server_job *job = t->serving.job;
+    if (job->resume_dir[0] == '\0') {
+        return OK;
+    }
+    const uint64_t start_ms = clock_mono_ms();
+    FAULT("ps.restore.begin");
+    TRY(partition_restore(t->serving.partition, job->resume_dir, &job->manifest));
+    log_info("partition %u: buckets [%u, %u) restored from %s in %llu ms", t->serving.number,
+             spec->bucket_begin, spec->bucket_end, job->resume_dir,
+             (unsigned long long)(clock_mono_ms() - start_ms));
+    FAULT("ps.restore.end");
+    return OK;
+}
+
+/* Applies what the log of the process before has. A log that does not lead to the rows is removed:
+ * the next process will not be taken into this life of the job. */
+static enum status replay_log(struct serving_loop *t, const struct push_log_life *life) {
+    struct serving *v = &t->serving;
+    struct replay_result r;
+    const uint64_t start_ms = clock_mono_ms();
+    const enum status status =
+        replay_run(v->log, life, v->job->base, v->partition, refuse_meanwhile, t, &r);
+    if (status != OK) {
+        struct cause cause = {0};
+        cause_keep(&cause, status);
+        push_log_close(&v->log, true);
+        return cause_again(&cause);
+    }
+    log_info("partition %u: %llu pushes of %.1f MB applied from its push log in %llu ms", v->number,
+             (unsigned long long)r.pushes, (double)r.bytes / 1e6,
+             (unsigned long long)(clock_mono_ms() - start_ms));
+    return OK;
+}
+
+/* Begins the push log, or goes on with that of a process before in the same life of the job. */
+static enum status begin_log(struct serving_loop *t) {
+    struct serving *v = &t->serving;
+    const struct server_job *job = v->job;
+    const struct push_log_life life = {.job = job->job,
+                                       .partition = v->number,
+                                       .partitions = job->plan.partitions,
+                                       .endpoint = job->plan.endpoint[v->number],
+                                       .bytes_max = 2 * job->config.push_log_bytes / job->threads};
+    if (job->config.push_log == PUSH_LOG_OFF || job->log_dir[0] == '\0') {
+        return OK;
+    }
+    const enum status status = push_log_open(&v->log, job->log_dir, job->index, t->shared->number);
+    if (status != OK) {
+        log_error("partition %u keeps no push log: %s", v->number, fail_text());
+        return status == ERR_MEMORY ? status : OK;
+    }
+    const struct push_log_head *left = push_log_left(v->log);
+    if (left != NULL && left->job == job->job) {
+        TRY(replay_log(t, &life));
+    } else {
+        push_log_begin(v->log, &life, job->base, v->partition);
+    }
+    serving_log(v);
+    return OK;
+}
+
 static enum status make_partition(struct serving_loop *t) {
     const struct server_job *job = t->serving.job;
     uint64_t partitions = job->plan.partitions;
@@ -226,20 +301,22 @@ static enum status make_partition(struct serving_loop *t) {
         .bucket_end = bucket_begin(t->serving.number + 1, partitions),
         .memory_bytes = job->config.memory_bytes / job->threads,
         .parameters_only = job->parameters_only,
+        .pause = refuse_meanwhile,
+        .pauser = t,
         .abandon = &t->shared->leave,
     };
     TRY(partition_create(&t->serving.partition, &spec));
-    if (job->resume_dir[0] == '\0') {
+    return restore_rows(t, &spec);
+}
+
+static enum status log_step(struct serving_loop *t) {
+    struct push_log *log = t->serving.log;
+    if (log == NULL) {
         return OK;
     }
-    uint64_t start_ms = clock_mono_ms();
-    FAULT("ps.restore.begin");
-    TRY(partition_restore(t->serving.partition, job->resume_dir, &job->manifest));
-    log_info("partition %u: buckets [%u, %u) restored from %s in %llu ms", t->serving.number,
-             spec.bucket_begin, spec.bucket_end, job->resume_dir,
-             (unsigned long long)(clock_mono_ms() - start_ms));
-    FAULT("ps.restore.end");
-    return OK;
+    push_log_commit(log, atomic_load(&t->shared->committed));
+    push_log_tick(log);
+    return push_log_check(log);
 }
 
 static uint64_t patience_ms(const struct serving_loop *t) {
@@ -262,7 +339,7 @@ static enum status serving_loop_serve(struct serving_loop *t, uint64_t *now_ms) 
     if (status != OK) {
         return status;
     }
-    serving_answer(&t->serving, *now_ms);
+    TRY(serving_answer(&t->serving, *now_ms));
     lap(&t->laps, t->serving.in.msg.type == WIRE_PUSH ? STAGE_APPLY : STAGE_LOOKUP);
     const uint64_t us = (t->laps.mark_ns - taken_ns + before_ns) / 1000;
     latency_note(&t->latency, us);
@@ -277,6 +354,7 @@ static enum status serving_loop_turn(struct serving_loop *t) {
     const enum status status = serving_loop_serve(t, &now_ms);
     TRY(status == ERR_TIMEOUT ? OK : status);
     TRY(partition_tick(t->serving.partition, now_ms, &t->busy));
+    TRY(log_step(t));
     TRY(take_order(t));
     TRY(cut_step(t));
     put_figures(t, now_ms);
@@ -311,6 +389,7 @@ static enum status serve_job(struct serving_loop *t) {
         return await_leave(t, status);
     }
     TRY(status);
+    TRY(begin_log(t));
     FAULT("ps.thread.ready");
     put_figures(t, clock_mono_ms());
     TRY(put_report(t, (struct server_report){.kind = SERVER_REPORT_READY}));
@@ -367,6 +446,7 @@ enum status server_thread_start(struct server_thread *s, struct transport *t, co
     char name[16];
     memset(s, 0, sizeof *s);
     s->transport = t;
+    s->number = number;
     if ((size_t)snprintf(s->listen, sizeof s->listen, "%s", listen) >= sizeof s->listen) {
         return fail(ERR_LIMIT, "endpoint is longer than %zu bytes: %s", sizeof s->listen - 1,
                     listen);

@@ -52,11 +52,13 @@ struct server_report {
 struct server_thread {
     struct transport *transport;
     char listen[WIRE_ENDPOINT_MAX];
+    uint32_t number; /* in its server */
     struct thread thread;
     struct queue orders, reports;
     atomic_bool stop;
-    atomic_bool leave;            /* set by the control thread, cleared by the thread */
-    pthread_mutex_t figures_lock; /* guards figures and used */
+    atomic_bool leave;              /* set by the control thread, cleared by the thread */
+    atomic_uint_fast64_t committed; /* id of the newest committed cut; 0: none yet */
+    pthread_mutex_t figures_lock;   /* guards figures and used */
     struct partition_stats figures;
     struct usage used; /* usage of the thread: bytes and stages */
     bool made;         /* queues and lock exist */

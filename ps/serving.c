@@ -9,6 +9,7 @@
 
 void serving_leave(struct serving *v) {
     partition_destroy(&v->partition);
+    push_log_close(&v->log, false);
     v->job = NULL;
 }
 
@@ -54,6 +55,15 @@ static void answer_error(struct serving *v, enum status why) {
                     wire_type_name(v->in.msg.type), fail_text());
     }
     serving_reply(v, NULL, 0);
+}
+
+void serving_not_ready(struct serving *v) {
+    if (v->in.msg.job == v->job->job) {
+        v->out.type = WIRE_ERROR;
+        v->out.u.error.status = ERR_AGAIN;
+        snprintf(v->out.u.error.text, WIRE_TEXT_MAX, "partition %u restores its rows", v->number);
+        serving_reply(v, NULL, 0);
+    }
 }
 
 /* Takes the ids from the keys frame; counts stay in the message. */
@@ -135,6 +145,15 @@ static enum status take_values(struct serving *v, enum value_type type, size_t n
     return OK;
 }
 
+static void log_push(void *self, const struct push_note *note) {
+    struct serving *v = self;
+    push_log_note(v->log, note, &v->frames);
+}
+
+void serving_log(struct serving *v) {
+    partition_listen(v->partition, log_push, v);
+}
+
 static enum status serve_push(struct serving *v) {
     const struct wire_push *push = &v->in.msg.u.push;
     struct key_list keys;
@@ -155,8 +174,16 @@ static enum status serve_push(struct serving *v) {
     if (v->job->plan.stream) {
         TRY(partition_grow(v->partition, push->name.shard, push->shard_batches));
     }
+    v->frames =
+        (struct push_frames){.keys = with_keys ? v->in.keys : NULL,
+                             .keys_bytes = with_keys ? v->in.keys_bytes : 0,
+                             .values = push->values,
+                             .data = v->in.values,
+                             .data_bytes = v->in.values_bytes,
+                             .shard_batches = v->job->plan.stream ? push->shard_batches : 0};
     TRY(partition_push(v->partition, push->name, push->fence, push->ticket,
                        with_keys ? &keys : NULL, floats, n, &result));
+    TRY(v->log == NULL ? OK : push_log_check(v->log));
     if (result.duplicate) {
         FAULT("ps.push.duplicate");
     }
@@ -210,14 +237,16 @@ static enum status serve_request(struct serving *v, uint64_t now_ms) {
     }
 }
 
-void serving_answer(struct serving *v, uint64_t now_ms) {
+enum status serving_answer(struct serving *v, uint64_t now_ms) {
     const uint64_t job = v->in.msg.job;
     if (job != v->job->job && wire_same_run(job, v->job->job)) {
         v->former++;
-        return;
+        return OK;
     }
     enum status status = serve_request(v, now_ms);
+    TRY(v->log == NULL ? OK : push_log_check(v->log));
     if (status != OK) {
         answer_error(v, status);
     }
+    return OK;
 }

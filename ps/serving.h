@@ -13,6 +13,7 @@
 #include "common/net/transport.h"
 #include "common/net/job_plan.h"
 #include "partition.h"
+#include "push_log.h"
 
 /* What all threads of a server share. It is read-only from BEGIN on and outlives the threads. */
 struct server_job {
@@ -24,7 +25,10 @@ struct server_job {
     bool parameters_only;           /* names and clock start afresh */
     struct manifest manifest;       /* of resume_dir */
     struct snapshot_writer *writer;
-    uint32_t threads; /* number in this server; they share config.memory_bytes */
+    uint32_t index;               /* of the server */
+    char log_dir[PATH_BYTES_MAX]; /* of the push logs; "": none is kept */
+    uint64_t base;                /* id of the state that resume_dir stands for (wire_base) */
+    uint32_t threads;             /* number in this server; they share config.memory_bytes */
 };
 
 struct serving {
@@ -32,6 +36,8 @@ struct serving {
     uint32_t number; /* number of the partition in the job */
     struct port *port;
     struct partition *partition;
+    struct push_log *log;               /* NULL: none is kept */
+    struct push_frames frames;          /* of the push being served, for the log */
     struct port_message in;             /* the request */
     uint64_t unsent;                    /* answers dropped */
     uint64_t former;                    /* requests of another life of the job, not answered */
@@ -43,10 +49,15 @@ struct serving {
     uint8_t *missing;
     size_t ids_cap, floats_cap, missing_cap;
 };
+/* From now on what pushes change is written to v->log before they are answered. */
+void serving_log(struct serving *v);
 /* Serves the request v->in and answers it. One of another life of the job gets no answer: its
- * sender, or this server, has yet to hear of a rollback. */
-void serving_answer(struct serving *v, uint64_t now_ms);
-/* Drops the partition, which may be NULL, and the job. */
+ * sender, or this server, has yet to hear of a rollback. Fails only as push_log_check does; then
+ * nothing was answered. */
+enum status serving_answer(struct serving *v, uint64_t now_ms);
+/* Tells who sent the request v->in to ask again: the rows are not back yet. */
+void serving_not_ready(struct serving *v);
+/* Drops the partition and its log, which may be NULL, and the job. */
 void serving_leave(struct serving *v);
 /* Also closes the port and destroys the partition; either may be NULL. */
 void serving_fini(struct serving *v);

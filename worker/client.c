@@ -10,7 +10,8 @@
  * waits for give_up_ms, then rolls the job back, and nobody needs to fail. A trainer may compute
  * for long between two steps. So what has arrived is read first, and a repeat must have had its
  * time before a partition is blamed. A partition that answers, but never one particular request,
- * has stall_ms for that request.
+ * has stall_ms for that request. While its rows are being restored a partition says so (ERR_AGAIN):
+ * that is an answer, and the time begins anew.
  */
 #include "client.h"
 
@@ -25,6 +26,7 @@
 #define ATTEMPTS_MIN      3 /* no partition is blamed for a request sent less often */
 #define GIVE_UP_FACTOR    2
 #define SEND_AGAIN_MS     5 /* after a full queue */
+#define NOT_READY_MS      500
 
 struct client {
     struct client_spec spec;
@@ -169,6 +171,20 @@ static struct transfer *find_waiting(const struct client *c, uint32_t k, uint64_
     return NULL;
 }
 
+/* The partition is there, but has its rows not back yet. */
+static bool is_not_ready(const struct wire_msg *m) {
+    return m->type == WIRE_ERROR && m->u.error.status == ERR_AGAIN;
+}
+
+/* Waits as if the request had just been sent for the first time, but not as long. */
+static void ask_anew(const struct client *c, struct ask_sending *a, uint64_t now_ms) {
+    const uint32_t request_ms = c->spec.config->request_ms;
+    a->first_ms = a->sent_ms = now_ms;
+    a->wait_ms = request_ms < NOT_READY_MS ? request_ms : NOT_READY_MS;
+    a->attempts = 1;
+    a->queued = true;
+}
+
 static enum status receive_port(struct client *c, uint32_t k, bool *heard) {
     for (;;) {
         enum status status = port_receive(c->ports[k], &c->in, 0);
@@ -181,7 +197,9 @@ static enum status receive_port(struct client *c, uint32_t k, bool *heard) {
         }
         c->heard_ms[k] = clock_mono_ms();
         struct transfer *x = find_waiting(c, k, c->in.msg.id);
-        if (x != NULL) {
+        if (x != NULL && is_not_ready(&c->in.msg)) {
+            ask_anew(c, &x->ask[k].sending, c->heard_ms[k]);
+        } else if (x != NULL) {
             *heard = true;
             FAULT("worker.answer.part");
             TRY(transfer_take(x, k, &c->in));

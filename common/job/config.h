@@ -30,6 +30,7 @@ enum keep_best {
     BEST_CTR,   /* AUC over all impressions */
     BEST_CVR    /* AUC over clicked impressions */
 };
+enum push_log_mode { PUSH_LOG_OFF, PUSH_LOG_ON };
 
 struct field_override {
     char name[FIELD_NAME_MAX];
@@ -86,6 +87,8 @@ struct config {
     uint32_t full_every;  /* every so many cuts one is full, the others are deltas */
     /* [recovery] */
     uint32_t recovery_wait_s; /* how long a server that is lost is awaited */
+    enum push_log_mode push_log;
+    uint64_t push_log_bytes; /* per server */
     /* [wire] */
     enum value_type wire_values;
     /* [net] */

@@ -191,6 +191,10 @@ const struct config_key config_keys[] = {
 
     NUMBER("recovery", "wait_seconds", KIND_U32, C(recovery_wait_s), "600", 1, 1e9,
            "for servers that are lost to be started again, before the job fails"),
+    CHOICE("recovery", "push_log", C(push_log), "off", "off|on",
+           "servers log what they apply, so that one that died comes back as it was"),
+    NUMBER("recovery", "log_bytes", KIND_BYTES, C(push_log_bytes), "8G", 1 << 20, 1e15,
+           "push logs, per server: beyond it a checkpoint is made"),
 
     CHOICE("wire", "values", C(wire_values), "f32", "f32|bf16", "how rows and gradients travel"),
 

@@ -29,6 +29,7 @@
 #define WIRE_LIVES_MAX      (1u << 20)
 #define WIRE_ENDPOINT_MAX   128
 #define WIRE_PARTITIONS_MAX 1024
+#define WIRE_BASES_MAX      16
 
 enum wire_role { ROLE_COORD = 1, ROLE_SERVER = 2, ROLE_WORKER = 3 };
 
@@ -46,6 +47,11 @@ struct wire_hello {
     uint32_t pid;
     uint32_t threads;
     uint64_t incarnation; /* random per process start */
+    /* Servers: the push logs that an earlier process left. With them the server can go on with the
+     * life `log_job` of the job (0: there are none) from these states (wire_base). */
+    uint64_t log_job;
+    uint64_t log_base[WIRE_BASES_MAX];
+    uint32_t log_bases;
 };
 struct wire_welcome {
     uint64_t job; /* number of this life of the job; every later message has it */
@@ -78,6 +84,7 @@ struct wire_heartbeat {
     struct wire_progress progress; /* workers */
     uint64_t rows, bytes, version; /* servers: sums over partitions (version: minimum) */
     uint64_t evicted, refused, created, duplicates;
+    uint64_t log_bytes; /* servers: of the push logs since the newest committed cut */
     struct usage usage; /* of the process since its start */
     bool reading;       /* workers: nothing to do until a shard is read; servers: rows are being
                            restored, none is served yet */
@@ -94,7 +101,7 @@ struct wire_command {
     enum wire_order order;
     uint64_t cut;            /* cut number, 1, 2, ...; repeated until PART_DONE */
     uint64_t cut_id;         /* number stored in its parts (docs/format-checkpoint.md) */
-    uint64_t committed;      /* with ORDER_CUT: id of the newest committed cut; 0: there is none */
+    uint64_t committed;      /* id of the newest committed cut; 0: there is none */
     bool delta;              /* with ORDER_CUT: only what changed since `committed` */
     char dir[WIRE_TEXT_MAX]; /* where to write parts */
     uint64_t term;           /* of the coordinator: another one has not heard older requests */

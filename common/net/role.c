@@ -1,6 +1,7 @@
 #include "role.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -18,7 +19,10 @@ static void make_hello(const struct role *r, struct link_hello *out) {
                                  .index = r->index,
                                  .pid = (uint32_t)getpid(),
                                  .threads = r->threads,
-                                 .incarnation = r->incarnation};
+                                 .incarnation = r->incarnation,
+                                 .log_job = r->log_job,
+                                 .log_bases = r->log_bases};
+    memcpy(hello->log_base, r->log_base, sizeof hello->log_base);
     snprintf(hello->build, sizeof hello->build, "%s", ESMM_VERSION);
     if (gethostname(hello->host, sizeof hello->host - 1) != 0) {
         snprintf(hello->host, sizeof hello->host, "unknown");

@@ -42,6 +42,9 @@ struct role {
     uint32_t endpoint_count;
     uint64_t timeout_ms; /* how long to wait for the coordinator and peers to appear */
     uint32_t step_ms;
+    /* A server's push logs, filled by `open` (wire_hello). */
+    uint64_t log_job, log_base[WIRE_BASES_MAX];
+    uint32_t log_bases;
     struct config *config; /* these three are filled before `begin` */
     struct job_plan *plan; /* the owner frees it */
     struct layout *layout;

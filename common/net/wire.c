@@ -16,6 +16,8 @@
  */
 #include "wire.h"
 
+#include "common/base/hash.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +52,14 @@ static const struct wire_kind kinds[] = {
 #define KIND(type, ours, theirs) [WIRE_##type] = {WIRE__HEADER__BODY_##type, #type},
     BODIES(KIND) EMPTY_BODIES(KIND)};
 #define KINDS (sizeof kinds / sizeof kinds[0])
+
+/* The ids of cuts are odd. */
+uint64_t wire_base(uint64_t cut, const char *resume_dir) {
+    if (cut != 0) {
+        return cut;
+    }
+    return resume_dir[0] == '\0' ? 2 : (hash_bytes(resume_dir, strlen(resume_dir)) & ~1ull) | 4;
+}
 
 const char *wire_type_name(enum wire_type type) {
     return (size_t)type < KINDS && kinds[type].name != NULL ? kinds[type].name : "unknown";
@@ -131,7 +141,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
  * a table above, C() stands for the counts of keys. */
 /* clang-format off */
 #define HELLO(S, R, T, E, C)                                                                       \
-    E(role, role, roles) S(index) T(build) T(host) S(pid) S(threads) S(incarnation)
+    E(role, role, roles) S(index) T(build) T(host) S(pid) S(threads) S(incarnation) S(log_job)
 #define WELCOME(S, R, T, E, C)                                                                     \
     S(job) S(ready) S(partitions) S(servers) S(workers) S(resume) T(resume_dir)
 #define PROGRESS(S, R, T, E, C)                                                                    \
@@ -143,7 +153,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     R(latency_cut.max_us, latency_cut_max_us)
 #define HEARTBEAT(S, R, T, E, C)                                                                   \
     E(role, role, roles) S(index) S(incarnation) S(rows) S(bytes) S(version) S(evicted)            \
-    S(refused) S(created) S(duplicates) S(failing) T(text) S(reading)
+    S(refused) S(created) S(duplicates) S(failing) T(text) S(reading) S(log_bytes)
 #define COMMAND(S, R, T, E, C)                                                                     \
     E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id) S(committed) S(delta)        \
     S(term)
@@ -291,6 +301,10 @@ static void put_body(const struct wire_msg *m, struct body *b) {
     if (m->type == WIRE_HEARTBEAT || m->type == WIRE_STATS_REPLY) {
         put_heartbeat_parts(&m->u.heartbeat, b);
     }
+    if (m->type == WIRE_HELLO) {
+        b->u.hello.n_log_base = m->u.hello.log_bases;
+        b->u.hello.log_base = (uint64_t *)(uintptr_t)m->u.hello.log_base;
+    }
 }
 
 enum status wire_encode(const struct wire_msg *m, struct buf *out) {
@@ -361,6 +375,18 @@ static enum status take_heartbeat_parts(const Wire__Heartbeat *in, struct wire_h
     return OK;
 }
 
+static enum status take_bases(const Wire__Hello *in, struct wire_hello *out) {
+    if (in->n_log_base > WIRE_BASES_MAX) {
+        return fail(ERR_PROTOCOL, "header: a log with %zu bases, the limit is %u", in->n_log_base,
+                    WIRE_BASES_MAX);
+    }
+    for (size_t i = 0; i < in->n_log_base; i++) {
+        out->log_base[i] = in->log_base[i];
+    }
+    out->log_bases = (uint32_t)in->n_log_base;
+    return OK;
+}
+
 static enum status take_body(const Wire__Header *h, struct wire_msg *m) {
     switch (m->type) {
 #define TAKE_BODY(type, ours, theirs)                                                              \
@@ -371,6 +397,7 @@ static enum status take_body(const Wire__Header *h, struct wire_msg *m) {
     }
     return m->type == WIRE_HEARTBEAT     ? take_heartbeat_parts(h->heartbeat, &m->u.heartbeat)
            : m->type == WIRE_STATS_REPLY ? take_heartbeat_parts(h->stats_reply, &m->u.heartbeat)
+           : m->type == WIRE_HELLO       ? take_bases(h->hello, &m->u.hello)
                                          : OK;
 }
 

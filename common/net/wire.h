@@ -83,4 +83,8 @@ enum status wire_encode(const struct wire_msg *m, struct buf *out);
 /* Fills all of *m from hostile bytes, without the heap. ERR_PROTOCOL: malformed bytes, or another
  * version, which the text names. */
 enum status wire_decode(struct wire_msg *m, const void *data, size_t bytes);
+/* A number for a state that rows can be restored to: a checkpoint's, by the id of its cut, or by
+ * its path if it is of a version that gave none (cut 0); resume_dir "": the initial values. Never
+ * 0. */
+uint64_t wire_base(uint64_t cut, const char *resume_dir);
 const char *wire_type_name(enum wire_type type); /* "HELLO"; "unknown" for any other number */

@@ -94,7 +94,7 @@ const struct command command_coord = {
 /* --- server and worker ------------------------------------------------------------------------ */
 
 struct role_line {
-    const char *coordinator, *listen, *advertise, *log, *trace;
+    const char *coordinator, *listen, *advertise, *push_log, *log, *trace;
     struct file_list data, eval;
     uint32_t index, threads;
     uint64_t timeout_ms;
@@ -119,6 +119,7 @@ static enum status ps_start(void *line) {
     const struct server_options o = {.coordinator = r->coordinator,
                                      .listen = r->listen,
                                      .advertise = r->advertise,
+                                     .push_log = r->push_log,
                                      .index = r->index,
                                      .threads = r->threads,
                                      .timeout_ms = r->timeout_ms};
@@ -153,6 +154,8 @@ static const struct option_row ps_rows[] = {
      .help = "ipc://path (.K is added per thread) or tcp://host:0"},
     {"advertise", "HOST", OPTION_TEXT, OPTION_AT(struct role_line, advertise),
      .help = "the name workers reach this machine by"},
+    {"push-log", "DIR", OPTION_TEXT, OPTION_AT(struct role_line, push_log),
+     .help = "where push logs are kept if recovery.push_log is on; OUT/pushlog, say"},
     {"threads", "N", OPTION_WHOLE, OPTION_AT(struct role_line, threads), .preset = "1", .least = 1,
      .most = 64, .help = "partition threads"},
     {NULL}};

@@ -178,6 +178,11 @@ static enum status add_server(const struct train_roles *r, struct crew *s, uint3
         TRY(words_option(&c->command, "--advertise", r->hosts->list[at].address));
     }
     TRY(words_number(&c->command, "--threads", r->job->config.server_threads));
+    if (r->job->config.push_log == PUSH_LOG_ON) {
+        char path[PATH_BYTES_MAX];
+        TRY(path_join(path, r->job->out, "pushlog"));
+        TRY(words_option(&c->command, "--push-log", path));
+    }
     return add_role_end(r, c);
 }
 

@@ -76,8 +76,8 @@ static ssize_t faulty_write(int fd, const void *data, size_t bytes) {
     return file_ops_system.write(fd, data, bytes);
 }
 
-static ssize_t faulty_writev(int fd, const struct iovec *parts, int count) {
-    return faulty_fails() ? -1 : file_ops_system.writev(fd, parts, count);
+static ssize_t faulty_pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
+    return faulty_fails() ? -1 : file_ops_system.pwritev(fd, parts, count, offset);
 }
 
 static ssize_t faulty_pwrite(int fd, const void *data, size_t bytes, off_t offset) {
@@ -132,7 +132,7 @@ static void faulty_disk_use(void) {
     ops = file_ops_system;
     ops.open = faulty_open;
     ops.write = faulty_write;
-    ops.writev = faulty_writev;
+    ops.pwritev = faulty_pwritev;
     ops.pwrite = faulty_pwrite;
     ops.fsync = faulty_fsync;
     ops.ftruncate = faulty_ftruncate;

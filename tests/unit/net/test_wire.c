@@ -76,6 +76,11 @@ static void roll_hello(struct dice *d, struct wire_hello *h) {
     h->pid = roll32(d);
     h->threads = roll32(d);
     h->incarnation = roll(d);
+    h->log_job = roll(d);
+    h->log_bases = below(d, WIRE_BASES_MAX + 1);
+    for (uint32_t i = 0; i < h->log_bases; i++) {
+        h->log_base[i] = roll(d);
+    }
 }
 static void roll_welcome(struct dice *d, struct wire_welcome *w) {
     w->job = roll(d);
@@ -120,6 +125,7 @@ static void roll_heartbeat(struct dice *d, struct wire_heartbeat *h) {
     h->refused = roll(d);
     h->created = roll(d);
     h->duplicates = roll(d);
+    h->log_bytes = roll(d);
     h->failing = flip(d);
     roll_text(d, h->text, sizeof h->text);
 }

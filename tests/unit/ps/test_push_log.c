@@ -377,6 +377,7 @@ static void run_history(uint64_t seed, bool stream, uint64_t memory, const char 
             tried += die_at(h, last_bytes(h));
         }
     }
+    print_message("%zu deaths\n", tried);
     assert_true(tried > OPS / 4);
     partition_stats(h->p, stats);
     end_history(&h);
@@ -417,6 +418,7 @@ static void test_every_byte(void **state) {
         mark(h);
     }
     const uint64_t all = last_bytes(h);
+    print_message("%llu bytes\n", (unsigned long long)all);
     for (uint64_t bytes = PUSH_LOG_HEAD_BYTES; bytes <= all; bytes++) {
         assert_int_equal(die_at(h, bytes), 1);
     }
@@ -710,8 +712,8 @@ static size_t files_in(const char *dir, const char *ending) {
     return n;
 }
 
-/* Segments are free when the cut after them is committed, one with each tick. They are written over,
- * and those go that were not needed until the next such cut. */
+/* Segments are free when the cut after them is committed, one with each tick. They are written
+ * over, and those go that were not needed until the next such cut. */
 static void test_files_are_used_again(void **state) {
     (void)state;
     static const char *const none[] = {NULL};

@@ -180,6 +180,8 @@ static void set_up_job(struct world *w, const struct choice *c) {
     plan->partitions = c->partitions;
     w->job.job = JOB;
     w->job.threads = 1;
+    w->job.base = wire_base(0, "");
+    snprintf(w->job.log_dir, sizeof w->job.log_dir, "%s/pushlog-%u", dir, worlds);
     assert_int_equal(layout_init(&w->job.layout, config, &plan->schema, 0.04, 0.01), OK);
 }
 
@@ -210,17 +212,25 @@ static void await_report(struct world *w, uint32_t k, enum server_report_kind ki
     server_report_free(&r);
 }
 
+static void bind_server(struct world *w, uint32_t k) {
+    char listen[WIRE_ENDPOINT_MAX];
+    snprintf(listen, sizeof listen, "ipc://%s/ps-%u-%u", dir, worlds, k);
+    assert_int_equal(server_thread_start(&w->servers[k], w->t, listen, k), OK);
+    await_report(w, k, SERVER_REPORT_BOUND);
+}
+
+static void begin_server(struct world *w, uint32_t k) {
+    const struct server_order begin = {.kind = SERVER_ORDER_BEGIN, .partition = k, .job = &w->job};
+    assert_int_equal(server_thread_order(&w->servers[k], &begin), OK);
+    await_report(w, k, SERVER_REPORT_READY);
+}
+
 static void start_servers(struct world *w, const struct choice *c) {
     for (uint32_t k = 0; k < c->partitions; k++) {
-        char listen[WIRE_ENDPOINT_MAX];
-        snprintf(listen, sizeof listen, "ipc://%s/ps-%u-%u", dir, worlds, k);
-        assert_int_equal(server_thread_start(&w->servers[k], w->t, listen, k), OK);
-        await_report(w, k, SERVER_REPORT_BOUND);
+        bind_server(w, k);
     }
     for (uint32_t k = 0; k < c->partitions; k++) {
-        struct server_order begin = {.kind = SERVER_ORDER_BEGIN, .partition = k, .job = &w->job};
-        assert_int_equal(server_thread_order(&w->servers[k], &begin), OK);
-        await_report(w, k, SERVER_REPORT_READY);
+        begin_server(w, k);
         if (w->lossy) {
             start_proxy(w, k, c);
         }
@@ -513,6 +523,59 @@ static void test_exactly_once_over_a_bad_network(void **state) {
     }
     assert_true(dropped > 50 && doubled > 50);
     close_world(w);
+}
+
+/* A server ends, whatever is under way, and another comes to its endpoint with what its log has. */
+static void come_back(struct world *w, uint32_t k) {
+    server_thread_stop(&w->servers[k]);
+    bind_server(w, k);
+    begin_server(w, k);
+}
+
+static void test_servers_come_back(void **state) {
+    (void)state;
+    static const char *const values[] = {"wire.values=f32", "wire.values=bf16"};
+    for (int v = 0; v < 2; v++) {
+        struct world *w = open_world(&(struct choice){
+            .partitions = 3,
+            .settings = {"recovery.push_log=on", "net.request_ms=50", "table.evict_age=9",
+                         "field.item.admit_after=2", "server.ticket_ms=20", values[v]}});
+        const bool exact = v == 0; /* else values are rounded on their way */
+        uint32_t ends = 0;
+        for (uint64_t step = 0; step < 60; step++) {
+            struct keys k;
+            const uint32_t when = (uint32_t)rng_below(SEED, step, 9000, 6);
+            const uint32_t who = (uint32_t)rng_below(SEED, step, 9001, 3);
+            roll_keys(&k, step);
+            if (exact) {
+                pull_and_compare(w, w->x, &k, true, step);
+            } else {
+                assert_int_equal(transfer_pull(w->x, k.ids, k.count, true, true), OK);
+                step_until(w, w->x, TRANSFER_PULLED);
+            }
+            struct gradients g = roll_gradients(w, &k, step);
+            if (when == 0) {
+                come_back(w, who); /* its tickets are gone */
+            }
+            assert_int_equal(transfer_push(w->x, name_of(step), w->fence, 3, g.drows, g.ddense),
+                             OK);
+            assert_int_equal(client_send(w->client, w->x), OK);
+            if (when == 1 || when == 2) {
+                clock_sleep_ms(when - 1); /* the push has come, or not */
+                come_back(w, who);
+            }
+            step_until(w, w->x, TRANSFER_DONE);
+            transfer_reset(w->x);
+            oracle_push(w, name_of(step), &k, &g);
+            ends += when < 3;
+            free(g.all);
+        }
+        for (uint32_t k = 0; k < 3; k++) {
+            assert_int_equal(figures(w, k).version, 60);
+        }
+        assert_true(ends > 10);
+        close_world(w);
+    }
 }
 
 static void test_unknown_tickets_cost_a_round_trip(void **state) {
@@ -905,6 +968,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agrees_with_the_oracle),
         cmocka_unit_test(test_exactly_once_over_a_bad_network),
+        cmocka_unit_test(test_servers_come_back),
         cmocka_unit_test(test_unknown_tickets_cost_a_round_trip),
         cmocka_unit_test(test_pull_alone_creates_nothing),
         cmocka_unit_test(test_two_transfers_and_staleness),
