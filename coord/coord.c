@@ -525,6 +525,7 @@ static enum status run_job(struct coord *c, void *nothing) {
     cause_keep(&cause, status);
     if (status != OK) {
         note_failure(c, status);
+        notes_end(c); /* before the roles hear of it: they will not come back to a successor */
     }
     last_words(c);
     const enum status said = say_end(c);

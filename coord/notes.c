@@ -281,10 +281,17 @@ static enum status write_whole(struct coord *c) {
 void notes_renew(struct coord *c) {
     if (write_whole(c) != OK) {
         journal_failed(c);
-    } else if (c->notes.retry_ms != 0) {
+        return;
+    }
+    c->notes.written_term = c->notes.term;
+    if (c->notes.retry_ms != 0) {
         c->notes.retry_ms = 0;
         log_info("the journal is written again");
     }
+}
+
+bool notes_hold(const struct coord *c) {
+    return c->notes.term > 1 && c->notes.written_term != c->notes.term;
 }
 
 enum status notes_plan(const struct coord *c, uint64_t *hash) {

@@ -407,8 +407,9 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
             FAULT("coord.lease.returned");
         }
         const bool back = c->leases.back > before;
-        bool hold = checkpoints_holds(c) || evaluations_hold(c) || c->phase == PHASE_GATHER ||
-                    c->phase == PHASE_STOP || (c->stopped && c->phase == PHASE_TRAIN);
+        bool hold = checkpoints_holds(c) || evaluations_hold(c) || notes_hold(c) ||
+                    c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
+                    (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
         TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));

@@ -115,6 +115,7 @@ struct notes_result { /* of an evaluation, as bytes of the journal; read by the 
 struct notes {
     struct journal journal;
     uint64_t term;            /* of this coordinator within the life of the job: 1, 2, ... */
+    uint64_t written_term;    /* the newest that the journal on disk has; 0: none */
     uint64_t retry_ms;        /* when a journal that could not be written is tried again; 0: none */
     bool synced;              /* within this turn */
     struct journal_life life; /* of the job */
@@ -311,6 +312,9 @@ static inline const char *launch_of(const struct coord *c) {
 void notes_begin(struct coord *c); /* a new life: a journal takes the place of the old one */
 void notes_renew(struct coord *c); /* the same life in a journal as short as it can be */
 void notes_member(struct coord *c, const struct member *member); /* has joined */
+/* No lease may be granted: the journal does not know this term yet, so a successor would take the
+ * same, and give the same fences again. */
+bool notes_hold(const struct coord *c);
 /* Nothing that must not be lost can be lost. Tries to make it so once a turn. */
 bool notes_synced(struct coord *c);
 /* The worker has asked, what it returned is back, or not, and it is given `lease`. */
