@@ -151,7 +151,9 @@ static void marks_saved(struct marks *m) {
     }
     memset(m->before, 0, m->words * sizeof *m->before);
     m->gone_count -= m->gone_at_cut;
-    memmove(m->gone, m->gone + m->gone_at_cut, m->gone_count * sizeof *m->gone);
+    if (m->gone_count > 0) {
+        memmove(m->gone, m->gone + m->gone_at_cut, m->gone_count * sizeof *m->gone);
+    }
     m->gone_at_cut = 0;
 }
 
