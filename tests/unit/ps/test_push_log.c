@@ -179,9 +179,12 @@ static void end_history(struct history **inout) {
 /* --- random operations ------------------------------------------------------------------------ */
 
 static void cut_ended(struct history *h, bool commit) {
+    if (!h->cutting) {
+        return;
+    }
     struct cut *c = &h->cuts[h->cut_count - 1];
     enum status status = OK;
-    if (h->cutting && world_cut_done(h->p, &status, &c->info, NULL)) {
+    if (world_cut_done(h->p, &status, &c->info, NULL)) {
         assert_int_equal(status, OK);
         h->cutting = false;
         if (commit) {
