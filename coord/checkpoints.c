@@ -41,6 +41,7 @@
 #include "common/base/log.h"
 #include "state.h"
 
+#define RETRY_MS                 1000 /* of a cut that a server waits for */
 #define SLOWEST_DISK_BYTES_PER_S (20u << 20)
 #define FINAL_TRIES              3u
 #define FINAL_PAUSE_MS           1000u
@@ -70,12 +71,30 @@ void checkpoints_log(struct coord *c, uint64_t log_bytes, uint64_t now_ms) {
     s->log_full = true;
 }
 
-static bool checkpoint_due(const struct coord *c, uint64_t now_ms) {
+/* Whether a server that was told to end waits for a cut. Each waits for the first that begins after
+ * it was heard of. */
+static bool server_awaits_cut(struct coord *c, uint64_t now_ms) {
+    const struct checkpoints *k = &c->checkpoints;
+    bool any = false;
+    for (uint32_t i = 0; i < c->members.servers; i++) {
+        struct member *s = &c->members.server[i];
+        if (s->leaving && s->state == MEMBER_SERVING && s->leaves_after == 0) {
+            s->leaves_after = k->cut.number + 1;
+            log_info("server %u was told to end: saving a checkpoint before it goes", i);
+        }
+        const bool tried = k->cut.number >= s->leaves_after; /* and failed */
+        any |= s->leaving && s->state == MEMBER_SERVING && s->leaves_after > k->saved &&
+               (!tried || now_ms - k->last_ms >= RETRY_MS);
+    }
+    return any;
+}
+
+static bool checkpoint_due(struct coord *c, uint64_t now_ms) {
     const struct config *k = c->config;
     if (c->phase != PHASE_TRAIN || c->stopped) {
         return false;
     }
-    return log_due(&c->checkpoints, now_ms) ||
+    return log_due(&c->checkpoints, now_ms) || server_awaits_cut(c, now_ms) ||
            (k->every_impressions > 0 &&
             trained(c) >= c->checkpoints.last_impressions + k->every_impressions) ||
            (k->every_seconds > 0 &&
@@ -373,6 +392,7 @@ static enum status checkpoint_conclude(struct coord *c, uint64_t now_ms) {
     s->ended_ms = now_ms;
     s->ended_badly = status != OK;
     if (status == OK) {
+        s->saved = s->cut.number;
         s->final_done = s->final_begun;
         notes_renew(c);
         return OK;

@@ -19,6 +19,7 @@
 #include "coord.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "common/base/clock.h"
@@ -88,7 +89,7 @@ static enum status coord_hear(struct coord *c, uint64_t wait_ms) {
 static void server_lost(struct coord *c, const struct member *s, uint64_t now_ms) {
     char why[WIRE_TEXT_MAX];
     if (s->failing) {
-        snprintf(why, sizeof why, "failed: %.400s", s->text);
+        snprintf(why, sizeof why, "%s: %.400s", s->leaving ? "left" : "failed", s->text);
     } else {
         snprintf(why, sizeof why, "has been silent for %llu ms",
                  (unsigned long long)(now_ms - s->heard_ms));
@@ -97,19 +98,14 @@ static void server_lost(struct coord *c, const struct member *s, uint64_t now_ms
 }
 
 static void worker_lost(struct coord *c, const struct member *w, uint64_t now_ms) {
-    char who[160], what[sizeof c->worker_cause];
-    member_describe(w, who, sizeof who);
-    if (w->failing) {
-        snprintf(what, sizeof what, "%s failed: %s", who, w->text);
-    } else {
-        snprintf(what, sizeof what, "%s has been silent for %llu ms", who,
-                 (unsigned long long)(now_ms - w->heard_ms));
-    }
-    log_limited(&c->limited[LIMITED_LOST], LOG_WARN, "lost: %s", what);
+    char what[sizeof c->worker_cause];
+    member_describe_loss(w, now_ms, what, sizeof what);
+    const bool left = w->failing && w->leaving;
+    log_limited(&c->limited[LIMITED_LOST], LOG_WARN, "%s%s", left ? "" : "lost: ", what);
     if (w->failing || c->worker_cause[0] == '\0') {
         snprintf(c->worker_cause, sizeof c->worker_cause, "%s", what);
     }
-    struct json *j = event_log_event(&c->event_log, "worker_lost");
+    struct json *j = event_log_event(&c->event_log, left ? "worker_left" : "worker_lost");
     json_u64(j, "worker", w->index);
     json_str(j, "cause", what);
     event_log_event_end(&c->event_log);
@@ -171,8 +167,16 @@ static enum status watch_workers(struct coord *c, uint64_t now_ms) {
         c->workers_seen_ms = now_ms;
     }
     uint64_t patience_ms = c->config->give_up_ms + c->members.replace_ms;
-    if (now_ms - c->workers_seen_ms > patience_ms) {
-        return fail(ERR_PEER, "no worker is left: %s", c->worker_cause);
+    if (now_ms - c->workers_seen_ms <= patience_ms || c->stopped) {
+        return OK;
+    }
+    if (membership_all_left(&c->members)) {
+        log_info("all workers were told to end, and none has joined since: so is the job");
+        stop_request(SIGTERM);
+    } else {
+        snprintf(c->fails_saved, sizeof c->fails_saved, "no worker is left: %s", c->worker_cause);
+        log_error("%s: saving and ending the job", c->fails_saved);
+        c->stopped = true;
     }
     return OK;
 }
@@ -405,6 +409,9 @@ static enum status phase_step(struct coord *c, uint64_t now_ms) {
     case PHASE_SAVE:
         if (c->checkpoints.final_done && c->stream.damage[0] != '\0') {
             return fail(ERR_CORRUPT, "%s", c->stream.damage);
+        }
+        if (c->checkpoints.final_done && c->fails_saved[0] != '\0') {
+            return fail(ERR_PEER, "%s; what was trained is saved", c->fails_saved);
         }
         if (c->checkpoints.final_done) {
             FAULT("coord.phase.stop");

@@ -16,8 +16,9 @@ struct coord_options {
     const char *launch;           /* names this start of the job (takeover.c); NULL: no name */
     const struct config *config;
     uint32_t servers, workers;
-    bool resume;         /* from out_dir/checkpoints/latest; without one: logs it, starts afresh */
-    uint64_t timeout_ms; /* for all roles to appear */
-    int progress_fd;     /* gets a JSON line per second, which `esmm train` shows; < 0: none */
+    uint32_t workers_max; /* with those that join later; at least `workers` */
+    bool resume;          /* from out_dir/checkpoints/latest; without one: logs it, starts afresh */
+    uint64_t timeout_ms;  /* for all roles to appear */
+    int progress_fd;      /* gets a JSON line per second, which `esmm train` shows; < 0: none */
     int lock_fd; /* out_dir/lock, held by the parent (common/base/lock.h); 0: takes its own */
 };

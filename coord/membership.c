@@ -17,6 +17,7 @@ enum status membership_init(struct membership *m, uint32_t servers, uint32_t wor
                             uint64_t replace_ms, uint64_t lost_ms, const char *build) {
     *m = (struct membership){.servers = servers,
                              .workers = workers,
+                             .awaited = workers,
                              .replace_ms = replace_ms,
                              .lost_ms = lost_ms,
                              .build = build};
@@ -31,6 +32,49 @@ enum status membership_init(struct membership *m, uint32_t servers, uint32_t wor
     members_init(m->server, servers, ROLE_SERVER);
     members_init(m->worker, workers, ROLE_WORKER);
     return OK;
+}
+
+enum status membership_room(struct membership *m, uint32_t workers_max) {
+    const uint32_t before = m->workers;
+    if (workers_max <= before) {
+        return OK;
+    }
+    TRY(mem_grow(&m->worker, before, workers_max));
+    m->workers = workers_max;
+    members_init(m->worker, workers_max, ROLE_WORKER);
+    return OK;
+}
+
+static bool has_left(const struct member *w) {
+    return w->state == MEMBER_LOST && w->failing && w->leaving;
+}
+
+bool membership_all_left(const struct membership *m) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < m->workers; i++) {
+        if (m->worker[i].state != MEMBER_ABSENT && !has_left(&m->worker[i])) {
+            return false;
+        }
+        left += m->worker[i].state != MEMBER_ABSENT;
+    }
+    return left > 0;
+}
+
+uint32_t membership_place(const struct membership *m, uint64_t incarnation) {
+    uint32_t left = WIRE_INDEX_ANY, unused = WIRE_INDEX_ANY;
+    for (uint32_t i = 0; i < m->workers; i++) {
+        const struct member *w = &m->worker[i];
+        if (w->state != MEMBER_ABSENT && w->incarnation == incarnation) {
+            return i;
+        }
+        if (left == WIRE_INDEX_ANY && has_left(w)) {
+            left = i;
+        }
+        if (unused == WIRE_INDEX_ANY && w->state == MEMBER_ABSENT && i >= m->awaited) {
+            unused = i;
+        }
+    }
+    return left != WIRE_INDEX_ANY ? left : unused;
 }
 
 void membership_fini(struct membership *m) {
@@ -62,6 +106,17 @@ static const char *role_name(enum wire_role role) {
 void member_describe(const struct member *member, char *out, size_t bytes) {
     snprintf(out, bytes, "%s %u (host %s, pid %u)", role_name(member->role), member->index,
              member->host, member->pid);
+}
+
+void member_describe_loss(const struct member *member, uint64_t now_ms, char *out, size_t bytes) {
+    char who[160];
+    member_describe(member, who, sizeof who);
+    if (member->failing) {
+        snprintf(out, bytes, "%s %s: %s", who, member->leaving ? "left" : "failed", member->text);
+    } else {
+        snprintf(out, bytes, "%s has been silent for %llu ms", who,
+                 (unsigned long long)(now_ms - member->heard_ms));
+    }
 }
 
 /* --- hello ------------------------------------------------------------------------------------ */
@@ -139,7 +194,8 @@ static void member_welcome(struct member *member, const struct wire_hello *hello
     member->incarnation = hello->incarnation;
     member->peer_bytes = 0;
     member->candidate = 0;
-    member->failing = member->rejoins = false;
+    member->leaves_after = 0;
+    member->leaving = member->failing = member->rejoins = false;
     member->finished = 0;
     member->reading = member->stuck = false;
     member->told_stop = false;
@@ -152,6 +208,9 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
                                     bool *fresh, char *why) {
     *fresh = false;
     struct member *member = member_find(m, hello->role, hello->index);
+    if (member == NULL && hello->index == WIRE_INDEX_ANY) {
+        return refuse(why, "all %u places for workers are taken (--workers-max)", m->workers);
+    }
     if (member == NULL) {
         return refuse(why, "%s %u is not part of this job of %u servers and %u workers",
                       role_name(hello->role), hello->index, m->servers, m->workers);
@@ -229,6 +288,7 @@ void membership_beat(struct member *member, const struct wire_heartbeat *beat) {
     }
     member->finished = beat->progress.finished;
     member->reading = beat->reading;
+    member->leaving = beat->leaving;
     if (beat->failing && !member->failing) {
         member->failing = true;
         snprintf(member->text, sizeof member->text, "%.511s", beat->text);
@@ -264,7 +324,7 @@ bool membership_servers_serving(const struct membership *m) {
 
 bool membership_complete(const struct membership *m) {
     return membership_servers_serving(m) &&
-           count_from(m->worker, m->workers, MEMBER_PRESENT) == m->workers;
+           count_from(m->worker, m->awaited, MEMBER_PRESENT) == m->awaited;
 }
 
 static void new_life(struct member *members, uint32_t count) {
@@ -393,5 +453,5 @@ static size_t missing_of(const struct member *members, uint32_t count, enum memb
 void membership_missing(const struct membership *m, char *out, size_t bytes) {
     out[0] = '\0';
     size_t used = missing_of(m->server, m->servers, MEMBER_SERVING, out, 0, bytes);
-    missing_of(m->worker, m->workers, MEMBER_PRESENT, out, used, bytes);
+    missing_of(m->worker, m->awaited, MEMBER_PRESENT, out, used, bytes);
 }

@@ -49,8 +49,10 @@ struct member {
     bool stuck;            /* worker: lost its leases as it made no progress */
     uint64_t candidate;    /* incarnation of a second process, 0: none */
     uint64_t candidate_ms; /* when it appeared */
-    bool failing;
-    char text[WIRE_TEXT_MAX];            /* describes the failure */
+    bool leaving;          /* was told to end, and gets no more work */
+    uint64_t leaves_after; /* server that is leaving: the cut after which it may go; 0: none yet */
+    bool failing;          /* has ended, or is about to */
+    char text[WIRE_TEXT_MAX];            /* describes the failure, or why it left */
     bool told_stop;                      /* has been sent ORDER_STOP */
     bool said_last;                      /* and has sent a heartbeat after that */
     char (*endpoint)[WIRE_ENDPOINT_MAX]; /* servers: one per partition */
@@ -59,6 +61,7 @@ struct member {
 struct membership {
     struct member *server, *worker;
     uint32_t servers, workers;
+    uint32_t awaited; /* workers that the job waits for at its start; more may join */
     uint64_t replace_ms, lost_ms;
     uint64_t patient_until_ms; /* nobody is lost for silence before */
     const char *build;
@@ -68,6 +71,11 @@ struct membership {
 enum status membership_init(struct membership *m, uint32_t servers, uint32_t workers,
                             uint64_t replace_ms, uint64_t lost_ms, const char *build);
 void membership_fini(struct membership *m);
+/* Makes places for workers that are not awaited but may join. ERR_MEMORY. */
+enum status membership_room(struct membership *m, uint32_t workers_max);
+/* The place of a worker that named none: the one that this incarnation has, else one whose worker
+ * has left, else one that is not awaited and that nobody had. WIRE_INDEX_ANY: all are taken. */
+uint32_t membership_place(const struct membership *m, uint64_t incarnation);
 
 enum hello_verdict {
     HELLO_WELCOME, /* belongs to the job */
@@ -112,6 +120,8 @@ enum status membership_endpoints(const struct membership *m, char (**out)[WIRE_E
 struct member *membership_next_lost_server(struct membership *m, uint64_t now_ms,
                                            uint64_t give_up_ms);
 struct member *membership_next_lost(struct membership *m, uint64_t now_ms);
+/* Whether every worker that was there was told to end, and went. */
+bool membership_all_left(const struct membership *m);
 uint32_t membership_workers_alive(const struct membership *m);
 /* Whether every member that can still be reached has been told to stop. */
 bool membership_all_told(const struct membership *m);
@@ -121,6 +131,8 @@ bool membership_servers_said_last(const struct membership *m);
 
 /* "server 1 (host db3, pid 4711)". */
 void member_describe(const struct member *member, char *out, size_t bytes);
+/* "server 1 (...) failed: ...", "left: ..." or "has been silent for 3000 ms". */
+void member_describe_loss(const struct member *member, uint64_t now_ms, char *out, size_t bytes);
 /* Lists the members that have not appeared or do not serve yet: "server 1 (not heard of), worker 0
  * (…)". */
 void membership_missing(const struct membership *m, char *out, size_t bytes);

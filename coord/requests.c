@@ -82,7 +82,8 @@ static const char *restores(const struct coord *c) {
     return c->phase == PHASE_GATHER ? c->resume_dir : c->checkpoints.newest;
 }
 
-static void requests_welcome(struct coord *c, const struct port_message *m, bool ready) {
+static void requests_welcome(struct coord *c, const struct port_message *m, uint32_t index,
+                             bool ready) {
     struct wire_msg msg = {.type = WIRE_WELCOME};
     struct wire_welcome *w = &msg.u.welcome;
     FAULT("coord.welcome.send");
@@ -90,17 +91,18 @@ static void requests_welcome(struct coord *c, const struct port_message *m, bool
     w->ready = ready;
     w->partitions = c->job_plan.partitions;
     w->servers = c->members.servers;
-    w->workers = c->members.workers;
+    w->workers = c->members.awaited;
     w->resume = restores(c)[0] != '\0';
     snprintf(w->resume_dir, sizeof w->resume_dir, "%.511s", restores(c));
+    w->index = index;
     requests_reply(c, m, &msg, ready ? &c->plan_bytes : NULL);
 }
 
 /* Answers a hello after the end; true: it was refused. A process that belongs to the job but was
  * not admitted yet is still admitted: the answer to its first heartbeat then tells it that the job
  * has ended well. Everybody else is refused. */
-static bool refuse_late(struct coord *c, const struct port_message *m, uint64_t now_ms) {
-    const struct wire_hello *hello = &m->msg.u.hello;
+static bool refuse_late(struct coord *c, const struct port_message *m,
+                        const struct wire_hello *hello, uint64_t now_ms) {
     struct member *member =
         membership_heard(&c->members, hello->role, hello->index, hello->incarnation, now_ms);
     const bool ready = hello->role == ROLE_SERVER || membership_servers_serving(&c->members);
@@ -196,12 +198,21 @@ static struct member member_before(const struct membership *m, const struct wire
     return (struct member){0};
 }
 
+/* The hello, with a place for a worker that named none. */
+static struct wire_hello placed_hello(const struct coord *c, const struct port_message *m) {
+    struct wire_hello hello = m->msg.u.hello;
+    if (hello.role == ROLE_WORKER && hello.index == WIRE_INDEX_ANY) {
+        hello.index = membership_place(&c->members, hello.incarnation);
+    }
+    return hello;
+}
+
 static enum status on_hello(struct coord *c, const struct port_message *m, uint64_t now_ms) {
-    const struct wire_hello *hello = &m->msg.u.hello;
+    const struct wire_hello placed = placed_hello(c, m), *hello = &placed;
     const struct member old = member_before(&c->members, hello);
     char why[WIRE_TEXT_MAX];
     bool fresh = false;
-    if (c->phase == PHASE_STOP && refuse_late(c, m, now_ms)) {
+    if (c->phase == PHASE_STOP && refuse_late(c, m, hello, now_ms)) {
         return OK;
     }
     enum hello_verdict verdict =
@@ -212,12 +223,12 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
         return OK;
     }
     if (verdict == HELLO_WAIT) {
-        requests_welcome(c, m, false);
+        requests_welcome(c, m, hello->index, false);
         return OK;
     }
     hello_taken(c, hello, &old, fresh, now_ms);
     if (c->recover.wanted) { /* this life is over, and the next one will tell */
-        requests_welcome(c, m, false);
+        requests_welcome(c, m, hello->index, false);
         return OK;
     }
     if (fresh || old.rejoins) {
@@ -229,7 +240,7 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
     }
     bool ready = hello->role == ROLE_SERVER ? c->plan_bytes.len > 0
                                             : membership_servers_serving(&c->members);
-    requests_welcome(c, m, ready && notes_synced(c));
+    requests_welcome(c, m, hello->index, ready && notes_synced(c));
     return OK;
 }
 
@@ -295,6 +306,11 @@ static void requests_order(struct coord *c, const struct member *member, struct 
         return;
     }
     out->committed = c->checkpoints.newest_cut;
+    if (member->leaving && member->leaves_after > 0 && !c->stopped &&
+        !c->checkpoints.final_wanted && c->checkpoints.saved >= member->leaves_after) {
+        out->order = ORDER_LEAVE;
+        return;
+    }
     if (!c->checkpoints.cut.busy) {
         return;
     }
@@ -407,9 +423,9 @@ static enum status on_lease_ask(struct coord *c, const struct port_message *m, u
             FAULT("coord.lease.returned");
         }
         const bool back = c->leases.back > before;
-        bool hold = checkpoints_holds(c) || evaluations_hold(c) || notes_hold(c) ||
-                    c->phase == PHASE_GATHER || c->phase == PHASE_STOP ||
-                    (c->stopped && c->phase == PHASE_TRAIN);
+        bool hold = c->members.worker[ask->index].leaving || checkpoints_holds(c) ||
+                    evaluations_hold(c) || notes_hold(c) || c->phase == PHASE_GATHER ||
+                    c->phase == PHASE_STOP || (c->stopped && c->phase == PHASE_TRAIN);
         TRY(leases_ask(&c->leases, ask->index, ask->incarnation, hold, now_ms, &lease,
                        &c->scratch));
         TRY(requests_remember(a, ask, m->msg.id, &lease, &c->scratch));

@@ -227,10 +227,11 @@ static enum status make_machines(struct coord *c) {
     setup_begin(c);
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
-    TRY(progress_init(&c->progress, o->workers, o->servers, c->data.schema.count,
+    TRY(membership_room(&c->members, o->workers_max));
+    TRY(progress_init(&c->progress, c->members.workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));
     c->progress.open = o->stream;
-    TRY(mem_array(&c->answers, o->workers));
+    TRY(mem_array(&c->answers, c->members.workers));
     if (c->has_eval) {
         TRY(eval_job_init(&c->eval_job, &c->eval, k->batch));
         char name[PATH_BYTES_MAX];

@@ -67,6 +67,7 @@ struct checkpoints {
     struct cut cut;
     bool hold; /* grant no lease: a deterministic cut waits until no lease is out */
     bool final_wanted, final_begun, final_done;
+    uint64_t saved; /* the newest cut of which all is in a checkpoint; 0: none */
     uint64_t last_ms, last_impressions; /* when the last cut began */
     uint64_t last_shards;               /* shards' worth of the epoch back at the last such cut */
     uint64_t count;                     /* checkpoints committed by this run */
@@ -174,6 +175,7 @@ struct coord {
     uint64_t gather_deadline_ms, gather_ms; /* and the whole time until then */
     uint64_t workers_seen_ms;               /* when a worker was last alive */
     char worker_cause[WIRE_TEXT_MAX + 256]; /* what the first failing worker said */
+    char fails_saved[WIRE_TEXT_MAX + 320];  /* the job is saved, then fails with this; "": no */
     bool last_epoch;                        /* nothing is left to train after the current one */
     bool stopped;                           /* by a signal */
     bool stopped_early;                     /* by train.patience */

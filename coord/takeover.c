@@ -32,6 +32,11 @@ static bool same_start(const struct coord *c, const struct journal_life *l) {
            strcmp(l->listen, c->options->listen) == 0;
 }
 
+/* Places for workers, as membership_room makes them. */
+static uint32_t workers_of(const struct coord_options *o) {
+    return o->workers_max > o->workers ? o->workers_max : o->workers;
+}
+
 static enum status same_job(const struct coord *c, const struct journal_life *l, const char *path) {
     uint64_t plan;
     TRY(notes_plan(c, &plan));
@@ -40,7 +45,8 @@ static enum status same_job(const struct coord *c, const struct journal_life *l,
                     "%s was written by version %s, this is %s: end the job, then resume it", path,
                     l->build, ESMM_VERSION);
     }
-    return l->plan == plan && l->servers == c->options->servers && l->workers == c->options->workers
+    return l->plan == plan && l->servers == c->options->servers &&
+                   l->workers == workers_of(c->options)
                ? OK
                : fail(ERR_CONFIG,
                       "%s is of a job on other data, or with another configuration: end the job, "

@@ -11,8 +11,8 @@
  * server ends when the coordinator orders it, when something in it fails (it first tells the
  * coordinator why), or when the coordinator has been silent for give_up_ms. When told to stop, it
  * sends one more heartbeat with the final figures, for which the coordinator waits. A stop signal
- * alone does not end a serving server: the coordinator may want a last checkpoint of its rows, and
- * then orders the stop. Before the server serves, a signal ends it at once.
+ * alone does not end a serving server: it tells the coordinator, which makes a checkpoint and then
+ * lets it go (LEAVE), or orders the stop. Before the server serves, a signal ends it at once.
  *
  * If the job is rolled back (REJOIN), the threads drop their partitions and keep their ports; the
  * server says HELLO again and begins the next life of the job like the first.
@@ -49,6 +49,7 @@ struct server {
     uint64_t figures_next_ms;
     char damage[WIRE_TEXT_MAX]; /* why the checkpoint cannot be restored; "": it can */
     bool signal_logged;
+    bool quits;       /* it has said its last words */
     uint32_t figures; /* number of threads whose last figures are published */
 };
 
@@ -311,6 +312,16 @@ static void pass_committed(struct server *s, const struct wire_command *c) {
     }
 }
 
+/* All that this server has is in a checkpoint, to which the others go back. */
+static void server_quit(struct server *s) {
+    char why[64];
+    log_info("all is saved: leaving");
+    snprintf(why, sizeof why, "stop signal %d", stop_signal());
+    s->quits = true;
+    role_quit(&s->role, why);
+    s->role.ended = true;
+}
+
 static enum status server_take(void *self, const struct port_message *m) {
     struct server *s = self;
     const struct wire_command *c = &m->msg.u.command;
@@ -318,6 +329,10 @@ static enum status server_take(void *self, const struct port_message *m) {
         pass_committed(s, c);
     }
     const bool cut = m->msg.type == WIRE_COMMAND && c->order == ORDER_CUT;
+    if (m->msg.type == WIRE_COMMAND && c->order == ORDER_LEAVE && stop_requested()) {
+        server_quit(s);
+        return OK;
+    }
     return cut && s->ready == s->options->threads ? pass_cut(s, c) : OK;
 }
 
@@ -375,7 +390,7 @@ static enum status collect_reports(struct server *s) {
 static enum status server_beat(struct server *s) {
     uint64_t rows[FIELDS_MAX] = {0};
     struct partition_stats p;
-    struct wire_heartbeat b = {.version = UINT64_MAX};
+    struct wire_heartbeat b = {.version = UINT64_MAX, .leaving = stop_requested()};
     uint32_t fields = s->job.plan.schema.count;
     usage_of_process(&b.usage);
     for (uint32_t k = 0; k < s->options->threads; k++) {
@@ -414,7 +429,8 @@ static enum status look_at_signal(struct server *s) {
     }
     if (!s->signal_logged) {
         s->signal_logged = true;
-        log_info("signal %d: serving until the coordinator says stop", stop_signal());
+        log_info("signal %d: serving until all is saved", stop_signal());
+        link_beat_now(s->role.link);
     }
     return OK;
 }
@@ -494,7 +510,7 @@ static enum status last_figures(struct server *s) {
 /* The summary takes its counters from the last heartbeat, so this sends the last figures. */
 static void server_finish(void *self) {
     struct server *s = self;
-    if (s->ready == s->options->threads && last_figures(s) == OK) {
+    if (!s->quits && s->ready == s->options->threads && last_figures(s) == OK) {
         role_await(&s->role, 1, LAST_WORDS_MS);
     }
 }

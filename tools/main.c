@@ -59,8 +59,8 @@ static const struct command command_faults = {
 static const struct command *const commands[] = {
     &command_train,   &command_coord,      &command_ps,      &command_worker,  &command_prep,
     &command_synth,   &command_records,    &command_eval,    &command_compare, &command_predict,
-    &command_inspect, &command_checkpoint, &command_reshard, &command_export,  &command_tether,
-    &command_config,  &command_faults};
+    &command_inspect, &command_checkpoint, &command_reshard, &command_export,  &command_attach,
+    &command_tether,  &command_config,     &command_faults};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void print_commands(FILE *out) {

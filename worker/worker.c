@@ -28,6 +28,7 @@
 #define LEASES_HELD   2
 #define ASK_AGAIN_MS  50
 #define BATCHES_AHEAD 8
+#define QUIT_MS       2000 /* after a stop signal: the time to finish what is held */
 
 struct lane { /* one trainer thread */
     struct trainer_spec spec;
@@ -51,6 +52,7 @@ struct worker {
     uint32_t leases;                 /* held now */
     bool asking;                     /* a LEASE_ASK is not answered yet */
     uint64_t ask_at_ms;              /* ask not before this */
+    uint64_t quit_at_ms;             /* when to leave after a stop signal; 0: none came */
     struct held_lease *owed;         /* an evaluation lease whose scores are being sent */
     uint64_t owed_id;                /* of the piece that is not acknowledged yet */
     uint32_t owed_first, owed_count; /* the scores in it */
@@ -196,7 +198,7 @@ static enum status worker_take(void *self, const struct port_message *m) {
 
 static enum status ask_lease(struct worker *w, const struct wire_lease *returned) {
     struct wire_msg m = {.type = WIRE_LEASE_ASK};
-    m.u.lease_ask.index = w->options->index;
+    m.u.lease_ask.index = w->role.index;
     m.u.lease_ask.incarnation = w->role.incarnation;
     if (returned != NULL) {
         m.u.lease_ask.returns = true;
@@ -237,7 +239,7 @@ static enum status lease_step(struct worker *w) {
         }
         return ask_lease(w, &lease);
     }
-    if (w->leases < leases_wanted(w) && clock_mono_ms() >= w->ask_at_ms) {
+    if (w->leases < leases_wanted(w) && clock_mono_ms() >= w->ask_at_ms && w->quit_at_ms == 0) {
         return ask_lease(w, NULL);
     }
     return OK;
@@ -248,7 +250,7 @@ static enum status clock_step(struct worker *w) {
     uint64_t clock;
     while (gate_wants(&w->gate, &trainer, &clock)) {
         struct wire_msg m = {.type = WIRE_CLOCK_ASK};
-        m.u.clock.index = w->options->index;
+        m.u.clock.index = w->role.index;
         m.u.clock.trainer = trainer;
         m.u.clock.incarnation = w->role.incarnation;
         m.u.clock.clock = clock;
@@ -260,7 +262,7 @@ static enum status clock_step(struct worker *w) {
 }
 
 static void worker_beat(struct worker *w) {
-    struct wire_heartbeat b = {.reading = reader_waits(w->reader)};
+    struct wire_heartbeat b = {.reading = reader_waits(w->reader), .leaving = w->quit_at_ms > 0};
     usage_of_process(&b.usage);
     meter_read(&w->meter, &b.progress, &b.usage);
     reader_usage(w->reader, &b.usage);
@@ -290,8 +292,34 @@ static enum status check_threads(struct worker *w) {
     return OK;
 }
 
+/* After a stop signal: finishes what it holds, gives back what is not finished in time, and leaves
+ * the job to the others. A batch of a deterministic job is never left half applied; then only the
+ * grace time bounds the wait. */
+static void quit_step(struct worker *w) {
+    const uint64_t now_ms = clock_mono_ms();
+    char why[64];
+    if (!stop_requested() || w->role.ended) {
+        return;
+    }
+    if (w->quit_at_ms == 0) {
+        w->quit_at_ms = w->config.deterministic ? UINT64_MAX : now_ms + QUIT_MS;
+        log_info("signal %d: finishing the %u leases that are held, then leaving", stop_signal(),
+                 w->leases);
+        worker_beat(w);
+        link_beat_now(w->role.link);
+    }
+    if (now_ms < w->quit_at_ms && (w->leases > 0 || w->owed != NULL || w->asking)) {
+        return;
+    }
+    log_info("leaving; %u unfinished leases are given back", w->leases);
+    snprintf(why, sizeof why, "stop signal %d", stop_signal());
+    role_quit(&w->role, why);
+    w->role.ended = true;
+}
+
 static enum status worker_work(void *self) {
     struct worker *w = self;
+    quit_step(w);
     TRY(lease_step(w));
     TRY(clock_step(w));
     worker_beat(w);
@@ -315,8 +343,9 @@ static enum status worker_begin(void *self) {
     if (w->threads < w->options->threads) {
         log_info("deterministic: one trainer thread instead of %u", w->options->threads);
     }
-    log_info("job %016llx: %u partitions, %u trainer threads",
-             (unsigned long long)w->role.welcome.job, w->plan.partitions, w->threads);
+    log_info("job %016llx: worker %u, %u partitions, %u trainer threads",
+             (unsigned long long)w->role.welcome.job, w->role.index, w->plan.partitions,
+             w->threads);
     gate_init(&w->gate, w->threads,
               w->config.consistency == CONSISTENCY_ASYNC ? w->config.staleness_max : 0);
     w->gate_ready = true;

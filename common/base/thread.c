@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void *thread_body(void *arg) {
     struct thread *t = arg;
@@ -77,10 +78,30 @@ static atomic_int stop_number;
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "usable in a signal handler");
 
 static atomic_int stops_heard;
+static atomic_uint grace_s;
 
 static void on_stop(int number) {
+    const unsigned grace = atomic_load(&grace_s);
     atomic_store(&stop_number, number);
-    atomic_fetch_add(&stops_heard, 1);
+    if (atomic_fetch_add(&stops_heard, 1) == 0 && grace > 0) {
+        alarm(grace);
+    }
+}
+
+static void on_grace_over(int number) {
+    static const char text[] =
+        "did not end within its grace time (--grace) after a stop signal; what it had not saved is "
+        "lost\n";
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+void stop_grace(uint32_t seconds) {
+    struct sigaction action = {.sa_handler = on_grace_over};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    atomic_store(&grace_s, seconds);
 }
 
 void stop_signals_install(void) {
@@ -99,6 +120,10 @@ void stop_signals_install(void) {
 
 bool stop_requested(void) {
     return atomic_load(&stop_number) != 0;
+}
+
+void stop_request(int number) {
+    on_stop(number);
 }
 
 int stop_signal(void) {

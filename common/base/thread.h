@@ -40,5 +40,9 @@ struct timespec thread_cond_until(uint64_t timeout_ms);
 void stop_signals_install(void);
 bool stop_requested(void);        /* a stop signal has come */
 int stop_signal(void);            /* the newest one's number; 0 if none */
+void stop_request(int number);    /* as if that signal had come */
 int stop_count(void);             /* how many have come */
 void stop_signal_add(int number); /* adds a stop signal; call after stop_signals_install */
+/* A process that has not ended so many seconds after its first stop signal says so on standard
+ * error and ends with exit code 1. Call before stop_signals_install. 0: no limit. */
+void stop_grace(uint32_t seconds);

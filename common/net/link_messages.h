@@ -39,9 +39,10 @@ static inline bool wire_same_run(uint64_t a, uint64_t b) {
     return a / WIRE_LIVES_MAX == b / WIRE_LIVES_MAX;
 }
 
+#define WIRE_INDEX_ANY UINT32_MAX /* a worker that joins a job without a place of its own */
 struct wire_hello {
     enum wire_role role;
-    uint32_t index; /* server 0..N-1, worker 0..M-1 */
+    uint32_t index; /* server 0..N-1, worker 0..M-1, or WIRE_INDEX_ANY */
     char build[64]; /* program version; unequal is refused */
     char host[64];
     uint32_t pid;
@@ -60,6 +61,7 @@ struct wire_welcome {
     uint32_t servers, workers;
     bool resume;
     char resume_dir[WIRE_TEXT_MAX]; /* checkpoint to load; "": none */
+    uint32_t index;                 /* the role's place: the one it named, or was given */
 };
 
 /* Counters since the worker's start, cumulative. */
@@ -88,6 +90,7 @@ struct wire_heartbeat {
     struct usage usage; /* of the process since its start */
     bool reading;       /* workers: nothing to do until a shard is read; servers: rows are being
                            restored, none is served yet */
+    bool leaving;       /* it was told to end and wants no more work; with `failing`: it goes now */
     bool failing;       /* text says why; the sender is about to exit */
     char text[WIRE_TEXT_MAX]; /* of a server that is reading: why it cannot restore */
 };
@@ -95,7 +98,8 @@ enum wire_order {
     ORDER_NONE = 0,
     ORDER_STOP = 1,
     ORDER_CUT = 2,
-    ORDER_REJOIN = 3 /* the job was rolled back: say HELLO again, as the same process; text: why */
+    ORDER_REJOIN = 3, /* the job was rolled back: say HELLO again, as the same process; text: why */
+    ORDER_LEAVE = 4   /* to a server that was told to end: all that it has is in a checkpoint */
 };
 struct wire_command {
     enum wire_order order;

@@ -37,6 +37,9 @@ static enum status role_join(struct role *r) {
     make_hello(r, &hello);
     TRY(first ? link_open(&r->link, r->transport, r->coordinator, &hello, &r->welcome, r->plan)
               : link_rejoin(r->link, &hello, &r->welcome, r->plan));
+    if (r->index == WIRE_INDEX_ANY) {
+        r->index = r->welcome.index;
+    }
     config_default(config);
     TRY(config_parse(config, "the coordinator's configuration", r->plan->config_text));
     log_level_set(config->log_level);
@@ -109,12 +112,17 @@ void role_await(struct role *r, uint32_t commands, uint64_t within_ms) {
 
 /* Tells the coordinator the cause, so that it does not just find this role silent. The first
  * command may answer an older heartbeat; the second cannot. */
-static void role_say_failure(struct role *r, const char *why) {
+static void say_last_words(struct role *r, const char *why, bool leaving) {
     struct wire_heartbeat b = r->beat;
     b.failing = true;
+    b.leaving = leaving;
     snprintf(b.text, sizeof b.text, "%.*s", WIRE_TEXT_MAX - 1, why);
     role_beat(r, &b);
     role_await(r, 2, (uint64_t)FAILURE_HEARD_BEATS * r->config->heartbeat_ms);
+}
+
+void role_quit(struct role *r, const char *why) {
+    say_last_words(r, why, true);
 }
 
 /* Takes part in one life of the job, until the job ends or is rolled back. */
@@ -157,7 +165,7 @@ enum status role_run(struct role *r) {
     const enum status status = role_live(r);
     cause_keep(&cause, status);
     if (status != OK && status != ERR_PEER && r->link != NULL) {
-        role_say_failure(r, cause.text);
+        say_last_words(r, cause.text, false);
     }
     r->parts->close(r->self);
     link_close(&r->link);

@@ -36,8 +36,8 @@ struct role {
     const struct role_parts *parts;
     void *self;
     enum wire_role kind;
-    uint32_t index, threads;
-    const char *coordinator;                    /* endpoint */
+    uint32_t index, threads; /* index: WIRE_INDEX_ANY until it has joined, if it takes any */
+    const char *coordinator; /* endpoint */
     const char (*endpoints)[WIRE_ENDPOINT_MAX]; /* of a server's partitions */
     uint32_t endpoint_count;
     uint64_t timeout_ms; /* how long to wait for the coordinator and peers to appear */
@@ -65,6 +65,9 @@ enum status role_run(struct role *r);
 
 /* Sets the content of the next heartbeats: *b, and the role's own identity. */
 void role_beat(struct role *r, const struct wire_heartbeat *b);
+/* Tells the coordinator that this role goes now because it was told to end, so that what it holds
+ * is free at once. Waits for an answer, at most three heartbeats. */
+void role_quit(struct role *r, const char *why);
 /* For `finish`: sends a heartbeat now, and receives until that many commands or the first STOP have
  * come, or within_ms have passed. */
 void role_await(struct role *r, uint32_t commands, uint64_t within_ms);

@@ -81,10 +81,9 @@ static const struct number value_types[] = {
     {VALUE_BF16, WIRE__VALUES__VALUES_BF16},
 };
 static const struct number orders[] = {
-    {ORDER_NONE, WIRE__ORDER__ORDER_NONE},
-    {ORDER_STOP, WIRE__ORDER__ORDER_STOP},
-    {ORDER_CUT, WIRE__ORDER__ORDER_CUT},
-    {ORDER_REJOIN, WIRE__ORDER__ORDER_REJOIN},
+    {ORDER_NONE, WIRE__ORDER__ORDER_NONE},   {ORDER_STOP, WIRE__ORDER__ORDER_STOP},
+    {ORDER_CUT, WIRE__ORDER__ORDER_CUT},     {ORDER_REJOIN, WIRE__ORDER__ORDER_REJOIN},
+    {ORDER_LEAVE, WIRE__ORDER__ORDER_LEAVE},
 };
 static const struct number lease_kinds[] = {
     {LEASE_WAIT, WIRE__LEASE_KIND__LEASE_WAIT},
@@ -143,7 +142,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
 #define HELLO(S, R, T, E, C)                                                                       \
     E(role, role, roles) S(index) T(build) T(host) S(pid) S(threads) S(incarnation) S(log_job)
 #define WELCOME(S, R, T, E, C)                                                                     \
-    S(job) S(ready) S(partitions) S(servers) S(workers) S(resume) T(resume_dir)
+    S(job) S(ready) S(partitions) S(servers) S(workers) S(resume) T(resume_dir) S(index)
 #define PROGRESS(S, R, T, E, C)                                                                    \
     S(impressions) S(batches) S(loss_sum) S(loss_ctr_sum) S(loss_ctcvr_sum) S(resent)              \
     S(duplicates) S(dropped_values) S(tickets_unknown) S(staleness_sum) S(staleness_max)           \
@@ -153,7 +152,7 @@ static enum status from_wire(const struct number *table, size_t n, int wire, con
     R(latency_cut.max_us, latency_cut_max_us)
 #define HEARTBEAT(S, R, T, E, C)                                                                   \
     E(role, role, roles) S(index) S(incarnation) S(rows) S(bytes) S(version) S(evicted)            \
-    S(refused) S(created) S(duplicates) S(failing) T(text) S(reading) S(log_bytes)
+    S(refused) S(created) S(duplicates) S(failing) T(text) S(reading) S(log_bytes) S(leaving)
 #define COMMAND(S, R, T, E, C)                                                                     \
     E(order, order, orders) S(cut) T(dir) S(failed) T(text) S(cut_id) S(committed) S(delta)        \
     S(term)

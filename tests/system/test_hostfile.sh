@@ -38,14 +38,14 @@ grep -q "^tower = 16,8$" "$dir/run/config.ini" || die "the configuration did not
 equal "logs" "$(ls "$dir/run/logs" | tr '\n' ' ')" "coord-0.log ps-0.log ps-1.log worker-0.log worker-1.log "
 
 step "the command line"
-expect 2 "$ESMM" train "${train_on[@]}" --out "$dir/none" --grace 5
-says "^esmm train: --hostfile is missing: --program, --port-base, --ssh, --grace and --dry-run are for"
+expect 2 "$ESMM" train "${train_on[@]}" --out "$dir/none" --port-base 5
+says "^esmm train: --hostfile is missing: --program, --port-base, --ssh, --lifeline and --dry-run are for"
 expect 2 run_of none --workers 9
 says "^esmm train: 2 servers and 9 workers need 11 slots; the hostfile has 8$"
 expect 2 "$REPO/scripts/launch.sh" "${train_on[@]}" --out "$dir/none"
 says "^launch.sh: --hostfile is missing$"
 ok "$REPO/scripts/launch.sh" "${here[@]}" "${train_on[@]}" --out "$dir/none" --dry-run
-says "^# localhost \(8 slots\): coord-0 ps-0 ps-1 worker-0 worker-1$" "tether --grace 300 worker --coord tcp://localhost:"
+says "^# localhost \(8 slots\): coord-0 ps-0 ps-1 worker-0 worker-1$" "tether --lifeline 120 --grace 300 worker --coord tcp://localhost:"
 [ ! -e "$dir/none" ] || die "a dry run has made its run directory"
 
 step "a second launcher in the same place names the first, and leaves it alone"
@@ -89,7 +89,7 @@ says "^esmm train: stopped by SIGHUP before anything was started$"
 [ ! -e "$dir/stopped" ] || die "the run directory is left"
 
 step "kill -9 of the launcher of a running job: it ends, saved, and no file of the launcher is left"
-behind "$dir/out" orphan --epochs 100000
+behind "$dir/out" orphan --epochs 100000 --lifeline 2
 wait_until 30 "the job to train" trains orphan
 { kill -9 "$job" && wait "$job"; } 2>/dev/null
 wait_until 20 "the ports to be free" ports_free

@@ -226,7 +226,7 @@ begin "the command line"
 ssh_to="$base/no such ssh" launch "${all[@]}" --out "$work/none" --dry-run --port-base 27800
 check "--dry-run ends well and runs nothing" test "$rc" -eq 0
 check "it shows where roles go" said '^# root@beta \(2 slots\): ps-1 worker-1$'
-check "it shows the server's command" said "tether --grace 300 ps --coord tcp://10.213.0.1:27800 --index 1 --listen '\\\\''tcp://\*:27801'\\\\'' --advertise 10.213.0.2 "
+check "it shows the server's command" said "tether --lifeline 120 --grace 300 ps --coord tcp://10.213.0.1:27800 --index 1 --listen '\\\\''tcp://\*:27801'\\\\'' --advertise 10.213.0.2 "
 check "it makes nothing" test ! -e "$work/none"
 launch --hostfile "$base/hosts" --data "$work/train" --servers 2 --out "$work/none" --workers 3
 check "too few slots" test "$rc" -eq 2
@@ -352,7 +352,7 @@ check "what the others did is saved" test -s "$work/fails/checkpoints/latest/man
 check "no process is left" none_left
 
 begin "the launcher itself is killed"
-launch_behind "${all[@]}" --out "$work/orphan" "${forever[@]}"
+launch_behind "${all[@]}" --out "$work/orphan" "${forever[@]}" --lifeline 2
 check "the job trains" within 30 steps_done "$work/orphan"
 kill -KILL "$launcher"
 finish 1

@@ -49,22 +49,28 @@ gone() { # or a zombie: not every init collects its orphans
 }
 said() { grep -q "$1" "$dir/log"; }
 
-start
+start --lifeline 1
 check "the role runs" kill -0 "$role"
 exec {fd}>&-
 exec {fd}</dev/null
+for _ in {1..20}; do
+    said "connection is closed: the ps goes on without it for 1 s" && break
+    sleep 0.05
+done
+check "the tether says that its input is closed" said "connection is closed: the ps goes on without it for 1 s"
+check "and the role goes on" kill -0 "$role"
 code
-check "closed input ends the role in order" test "$rc" -eq 143
+check "then the role is ended in order" test "$rc" -eq 143
 check "the role says what ended it" said 'stopped by signal 15'
-check "and so does the tether" said "connection is closed: ending the ps"
+check "and so does the tether" said "nothing was heard of the launcher for 1 s (--lifeline): ending the ps"
 check "no role is left" gone
 
-start --silence 1
+start --lifeline 1
 code
-check "silence ends the role" said 'silent for too long'
+check "silence ends the role" said "nothing was heard of the launcher for 1 s"
 check "no role is left after silence" gone
 
-start --silence 2
+start --lifeline 2
 for _ in {1..8}; do
     sleep 0.4
     echo beat >&"$fd"
@@ -80,7 +86,7 @@ code
 check "'kill' kills; the exit code tells the signal" test "$rc" -eq 137
 check "the log tells the signal" said 'the ps was killed by signal 9'
 
-start --grace 1
+start --lifeline 1 --grace 1
 kill -STOP "$role"
 exec {fd}>&-
 exec {fd}</dev/null
@@ -99,14 +105,14 @@ code
 check "a signal to the tether is passed on" said 'stopped by signal 15'
 
 start
-(exec {fd}>&-; sleep 0.2; exec "$ESMM" tether --replace "$role" ps --coord tcp://127.0.0.1:9 --index 3 \
+(exec {fd}>&-; sleep 0.2; exec "$ESMM" tether --lifeline 1 --replace "$role" ps --coord tcp://127.0.0.1:9 --index 3 \
     --listen tcp://127.0.0.1:0 </dev/null >"$dir/second" 2>&1) & second=$!
 code
 check "--replace kills the same role" test "$rc" -eq 137
 wait "$second" || true
 check "and starts its own" grep -q 'killing it' "$dir/second"
 start
-"$ESMM" tether --replace "$role" ps --coord tcp://127.0.0.1:9 --index 4 --listen tcp://127.0.0.1:0 \
+"$ESMM" tether --lifeline 1 --replace "$role" ps --coord tcp://127.0.0.1:9 --index 4 --listen tcp://127.0.0.1:0 \
     </dev/null >"$dir/second" 2>&1 || true
 check "--replace leaves another role alone" kill -0 "$role"
 echo kill >&"$fd"
@@ -125,7 +131,7 @@ check "a bad option of the role is the role's exit code" test "$rc" -eq 2
 rc=0
 began=$SECONDS
 for _ in {1..20}; do
-    "$ESMM" tether ps --coord tcp://127.0.0.1:9 --index 3 --listen tcp://127.0.0.1:0 </dev/null \
+    echo term | "$ESMM" tether ps --coord tcp://127.0.0.1:9 --index 3 --listen tcp://127.0.0.1:0 \
         >"$dir/log" 2>&1 || rc=$?
 done
 check "an order at once is not lost" test $((SECONDS - began)) -lt 25

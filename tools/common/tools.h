@@ -8,6 +8,7 @@
 #define ROLE_EXIT_LASTING 3
 
 extern const struct command command_train, command_coord, command_ps, command_worker;
-extern const struct command command_tether, command_prep, command_synth, command_records;
+extern const struct command command_attach, command_tether, command_prep, command_synth,
+    command_records;
 extern const struct command command_eval, command_compare, command_predict, command_inspect;
 extern const struct command command_export, command_checkpoint, command_reshard;

@@ -111,7 +111,8 @@ enum status crew_remote_command(const struct crew_child *child, struct words *ou
         TRY_OUT(buf_printf(&text, "%s && ", child->before));
     }
     TRY_OUT(word_quote(child->command.list[0], &text));
-    TRY_OUT(buf_printf(&text, " tether --grace %llu ", (unsigned long long)child->grace_s));
+    TRY_OUT(buf_printf(&text, " tether --lifeline %llu --grace %llu ",
+                       (unsigned long long)child->lifeline_s, (unsigned long long)child->grace_s));
     if (child->lost && child->process > 0) {
         TRY_OUT(buf_printf(&text, "--replace %llu ", (unsigned long long)child->process));
     }
@@ -278,12 +279,14 @@ static void crew_hear(struct crew *c, struct crew_child *child, int *fd) {
     }
 }
 
+/* At least four beats in the time after which a tether takes this launcher for dead. */
 static void crew_beat(struct crew *c) {
     const uint64_t now_ms = clock_mono_ms();
+    const uint64_t lifeline_ms = c->count > 0 ? c->children[0].lifeline_s * 1000 : 0;
     if (now_ms < c->beat_ms) {
         return;
     }
-    c->beat_ms = now_ms + BEAT_MS;
+    c->beat_ms = now_ms + (lifeline_ms / 4 < BEAT_MS ? lifeline_ms / 4 : BEAT_MS);
     for (size_t i = 0; i < c->count; i++) {
         tell_there(&c->children[i], "beat\n");
     }

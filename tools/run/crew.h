@@ -29,7 +29,8 @@ struct crew_child {
     struct words command;     /* the program, the role, its options */
     struct words prefix;      /* empty: on this machine */
     const char *before;       /* over ssh: a command that runs first and must succeed; NULL: none */
-    uint64_t grace_s;         /* over ssh: from TERM to KILL if the connection is lost */
+    uint64_t lifeline_s;      /* over ssh: how long it goes on without this launcher */
+    uint64_t grace_s;         /* over ssh: then, from TERM to KILL */
     /* members that only the crew uses */
     pid_t pid; /* 0: not running */
     int wait_status;

@@ -9,6 +9,7 @@
 #include "common/checkpoint/manifest.h"
 #include "supervisor.h"
 
+#define PLACES    64u        /* for workers that join */
 #define NOT_GIVEN UINT32_MAX /* of train.window and train.run, which are never so large */
 
 /* Makes the paths absolute, in place. This is done once and here, because roles and launchers run
@@ -72,6 +73,9 @@ const struct option_row job_rows[] = {
      .most = 256, .help = "parameter servers"},
     {"workers", "N", OPTION_WHOLE, OPTION_AT(struct job, workers), .preset = "2", .least = 1,
      .most = 10000, .help = "workers"},
+    {"workers-max", "N", OPTION_WHOLE, OPTION_AT(struct job, workers_max), .told = "64 more",
+     .least = 1, .most = 10000,
+     .help = "places for workers, with those that join later (esmm worker --join)"},
     {"threads", "N", OPTION_WHOLE, OPTION_AT(struct job, threads), .preset = "1", .least = 1,
      .most = 64, .help = "trainer threads per worker"},
     {"epochs", "N", KEY("train.epochs"), .told = "1", .help = "passes over the data"},
@@ -111,6 +115,11 @@ static enum status job_take_restarts(void *line, const char *value) {
 const struct option_row job_care_rows[] = {
     {"restarts", "N", OPTION_OWN, .take = job_take_restarts, .told = "unlimited",
      .help = "how often a process that was killed or lost is started again"},
+    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct job, grace_s), .preset = "300", .least = 1,
+     .most = 86400, .help = "from a stop signal to the end, for the last checkpoint"},
+    {"detach", NULL, OPTION_FLAG, OPTION_AT(struct job, detach),
+     .help = "return once the job trains, which goes on in the background; see esmm attach"},
+    {"background", NULL, OPTION_FLAG, OPTION_AT(struct job, background)},
     {NULL}};
 
 static enum status job_take_program(void *line, const char *value) {
@@ -127,8 +136,9 @@ const struct option_row job_host_rows[] = {
      .least = 1, .most = 65535, .help = "the coordinator's port; servers take those after it"},
     {"ssh", "COMMAND", OPTION_TEXT, OPTION_AT(struct job, ssh), FOR_HOSTS, .preset = "ssh",
      .help = "how to reach a host, e.g. 'ssh -F my.conf'"},
-    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct job, grace_s), FOR_HOSTS, .preset = "300",
-     .least = 1, .most = 86400, .help = "for the last checkpoint when stopped"},
+    {"lifeline", "S", OPTION_WHOLE, OPTION_AT(struct job, lifeline_s), FOR_HOSTS, .preset = "120",
+     .least = 2, .most = 86400,
+     .help = "roles save and end when the launcher was not heard for S seconds"},
     {"dry-run", NULL, OPTION_FLAG, OPTION_AT(struct job, dry_run), FOR_HOSTS,
      .help = "print what would be run on which host; run nothing"},
     {NULL}};
@@ -137,6 +147,7 @@ void job_init(void *line) {
     struct job *j = line;
     j->progress_fd = -1;
     j->restarts = RESTARTS_UNLIMITED;
+    j->exit_code = -1;
     config_default(&j->config);
     j->config.window = j->config.run = NOT_GIVEN;
     j->config.share_bags = (enum share_bags)NOT_GIVEN;
@@ -195,8 +206,15 @@ enum status job_check(void *line) {
         return fail(ERR_USAGE, "--data and --stream exclude each other");
     }
     if (j->given_for_hosts && j->hostfile == NULL) {
-        return fail(ERR_USAGE, "--hostfile is missing: --program, --port-base, --ssh, --grace and "
-                               "--dry-run are for a job on its hosts");
+        return fail(ERR_USAGE, "--hostfile is missing: --program, --port-base, --ssh, --lifeline "
+                               "and --dry-run are for a job on its hosts");
+    }
+    if (j->workers_max > 0 && j->workers_max < j->workers) {
+        return fail(ERR_USAGE, "--workers-max is %u, fewer than the %u workers of --workers",
+                    j->workers_max, j->workers);
+    }
+    if (j->detach && j->dry_run) {
+        return fail(ERR_USAGE, "--detach and --dry-run exclude each other");
     }
     j->stream = j->stream_dir != NULL;
     TRY(j->stream ? file_list_add(&j->data, j->stream_dir) : OK);
@@ -225,6 +243,8 @@ struct coord_options job_coord_options(const struct job *j) {
                                   .config = &j->config,
                                   .servers = j->servers,
                                   .workers = j->workers,
+                                  .workers_max =
+                                      j->workers_max > 0 ? j->workers_max : j->workers + PLACES,
                                   .resume = j->resume,
                                   .timeout_ms = j->timeout_ms,
                                   .progress_fd = j->progress_fd,

@@ -15,6 +15,7 @@ struct job {
     struct file_list eval;  /* empty: no evaluation */
     char out[PATH_BYTES_MAX];
     uint32_t servers, workers, threads;
+    uint32_t workers_max; /* 0: 64 more than `workers` */
     bool resume;
     bool trace;
     const char *listen;  /* coord only */
@@ -27,12 +28,16 @@ struct job {
     uint64_t timeout_ms;
     /* train only */
     uint32_t restarts; /* of each process; RESTARTS_UNLIMITED (supervisor.h): no limit */
+    uint32_t grace_s;  /* coord, too: from a stop signal to the end, for the last checkpoint */
+    bool detach;       /* goes on in the background */
+    bool background;   /* this is the process in the background; its log is RUN/logs/train.log */
+    int exit_code;     /* of the process in the background, if it ended early; -1: none */
     /* train only: across machines (launch.h) */
     const char *hostfile;         /* NULL: on this machine */
     char program[PATH_BYTES_MAX]; /* path on the hosts, absolute; "": the same as here */
     const char *ssh;              /* the command, split as a shell would do it */
     uint32_t port_base;
-    uint64_t grace_s; /* for the last checkpoint */
+    uint32_t lifeline_s; /* how long roles go on without a word of the launcher */
     bool dry_run;
     bool given_for_hosts; /* one of the five members above was given; they need hosts */
 };

@@ -12,6 +12,7 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "host_check.h"
+#include "job_note.h"
 #include "summary_view.h"
 #include "train_roles.h"
 
@@ -27,6 +28,7 @@ struct launch {
     struct view view;
     struct crew crew;
     struct supervisor supervisor;
+    struct job_noted note;
     struct lock lock; /* on the run directory's path on this machine, where the logs are written */
     bool made_out;
 };
@@ -194,7 +196,7 @@ static enum status check_hosts(struct launch *l) {
 }
 
 static enum status launch_crew(struct launch *l) {
-    const uint64_t grace_ms = l->job.grace_s * 1000;
+    const uint64_t grace_ms = 1000ull * l->job.grace_s;
     const uint64_t failed_ms = SAVE_FAILED_S * 1000;
     const struct supervisor_policy policy = {
         .restarts = train_restarts(&l->job),
@@ -244,7 +246,7 @@ static enum status launch_ended(struct launch *l, const char *checkpoint, const 
     if (l->supervisor.stopped_by != 0) {
         fprintf(stderr, "esmm train: stopped; continue with --resume\n");
         if (!stop_requested()) { /* the coordinator got the signal there: end in the same way */
-            raise(l->supervisor.stopped_by);
+            stop_request(l->supervisor.stopped_by);
         }
     }
     return OK;
@@ -262,12 +264,18 @@ static enum status launch_failed(const struct launch *l, const char *checkpoint)
 }
 
 static enum status launch_start(struct launch *l) {
+    char coordinator[HOST_NAME_BYTES + 32];
     char checkpoint[PATH_BYTES_MAX] = "";
     const char *summary = NULL;
     struct question end = {0};
     prepare_process();
     TRY(enter_out(l));
     TRY(check_hosts(l));
+    snprintf(coordinator, sizeof coordinator, "tcp://%s:%u",
+             l->hosts.list[l->placement.places[0].host].address, l->placement.places[0].port);
+    TRY(job_note_begin(&l->note, l->job.out, coordinator, l->job.background));
+    l->view.begun = job_note_training;
+    l->view.self = &l->note;
     say_placement(l);
     enum status status = launch_crew(l);
     (void)ask_end(l, &end, checkpoint, sizeof checkpoint, &summary);
@@ -303,6 +311,7 @@ enum status launch_run(const struct job *job) {
         status = job->dry_run ? launch_print_plan(l) : launch_start(l);
     }
     cause_keep(&cause, status);
+    job_note_end(&l->note, job_exit_code(status));
     host_check_fini(&l->check);
     crew_fini(&l->crew);
     leave_out(l);

@@ -6,8 +6,10 @@
 
 #include "common/base/log.h"
 #include "common/base/thread.h"
+#include "common/net/link_messages.h"
 #include "coord/coord.h"
 #include "job.h"
+#include "job_note.h"
 #include "ps/server.h"
 #include "tools/common/tools.h"
 #include "worker/worker.h"
@@ -48,6 +50,7 @@ static enum status coord_start(void *line) {
     if (j->print_config) {
         return coord_print_config(&j->config);
     }
+    stop_grace(j->grace_s);
     stop_signals_install();
     TRY(log_open(j->log, "coord"));
     log_level_set(j->config.log_level);
@@ -77,6 +80,8 @@ static const struct option_row coord_rows[] = {
      .help = "of this start of the job: only under the same name an unfinished one is taken over"},
     {"sockets", "DIR", OPTION_TEXT, OPTION_AT(struct job, sockets),
      .help = "directory of ipc sockets, to be removed if the starter has died"},
+    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct job, grace_s), .preset = "300", .least = 1,
+     .most = 86400, .help = "from a stop signal to the end, at most"},
     {NULL}};
 const struct command command_coord = {
     .name = "coord",
@@ -94,9 +99,9 @@ const struct command command_coord = {
 /* --- server and worker ------------------------------------------------------------------------ */
 
 struct role_line {
-    const char *coordinator, *listen, *advertise, *push_log, *log, *trace;
+    const char *coordinator, *join, *listen, *advertise, *push_log, *log, *trace;
     struct file_list data, eval;
-    uint32_t index, threads;
+    uint32_t index, threads, grace_s;
     uint64_t timeout_ms;
 };
 
@@ -108,7 +113,8 @@ static void role_fini(void *line) {
 
 static enum status role_open(const struct role_line *r, const char *role) {
     char name[32];
-    snprintf(name, sizeof name, "%s-%u", role, r->index);
+    snprintf(name, sizeof name, r->index == WIRE_INDEX_ANY ? "%s" : "%s-%u", role, r->index);
+    stop_grace(r->grace_s);
     stop_signals_install();
     return log_open(r->log, name);
 }
@@ -126,8 +132,48 @@ static enum status ps_start(void *line) {
     return role_end(server_run(&o));
 }
 
-static enum status worker_start(void *line) {
+static enum status worker_check(void *line) {
     const struct role_line *r = line;
+    if (r->coordinator == NULL && r->join == NULL) {
+        return fail(ERR_USAGE, "--coord is missing, or --join, for a worker that takes any place");
+    }
+    if (r->coordinator != NULL && r->join != NULL) {
+        return fail(ERR_USAGE, "--coord and --join exclude each other");
+    }
+    return OK;
+}
+
+/* Finds the coordinator of the job that is to be joined. */
+static enum status find_coordinator(struct role_line *r, struct job_note *note) {
+    if (r->join == NULL) {
+        return OK;
+    }
+    r->index = WIRE_INDEX_ANY;
+    r->coordinator = r->join;
+    if (strstr(r->join, "://") != NULL) {
+        return OK;
+    }
+    const enum status status = job_note_read(note, r->join);
+    if (status == ERR_NOT_FOUND || (status == OK && note->state == JOB_ENDED)) {
+        return fail(ERR_NOT_FOUND, "no job runs in %s", r->join);
+    }
+    TRY(status);
+    const enum process_state launcher = process_id_look(&note->process);
+    if (launcher == PROCESS_ELSEWHERE && strncmp(note->coordinator, "ipc:", 4) == 0) {
+        return fail(ERR_USAGE, "the job in %s runs on %s alone, and can be joined only there",
+                    r->join, note->process.host);
+    }
+    r->coordinator = note->coordinator;
+    return launcher == PROCESS_GONE
+               ? fail(ERR_NOT_FOUND, "no job runs in %s: process %llu, which ran one, is gone",
+                      r->join, (unsigned long long)note->process.pid)
+               : OK;
+}
+
+static enum status worker_start(void *line) {
+    struct role_line *r = line;
+    struct job_note note;
+    TRY(find_coordinator(r, &note));
     TRY(role_open(r, "worker"));
     const struct worker_options o = {.coordinator = r->coordinator,
                                      .index = r->index,
@@ -140,16 +186,18 @@ static enum status worker_start(void *line) {
 }
 
 static const struct option_row role_rows[] = {
-    {"coord", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, coordinator), .required = true,
-     .help = "where the coordinator listens"},
     {"index", "I", OPTION_WHOLE, OPTION_AT(struct role_line, index), .preset = "0", .most = 100000,
      .help = "which of the servers or workers this is"},
     {"log", "FILE", OPTION_TEXT, OPTION_AT(struct role_line, log), .told = "standard error",
      .help = "log there"},
     {"timeout", "MS", OPTION_WHOLE, OPTION_AT(struct role_line, timeout_ms), .preset = "60000",
      .least = 1, .most = 86400000, .help = "for the job to be ready"},
+    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct role_line, grace_s), .preset = "300", .least = 1,
+     .most = 86400, .help = "from a stop signal to the end, at most"},
     {NULL}};
 static const struct option_row ps_rows[] = {
+    {"coord", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, coordinator), .required = true,
+     .help = "where the coordinator listens"},
     {"listen", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, listen), .required = true,
      .help = "ipc://path (.K is added per thread) or tcp://host:0"},
     {"advertise", "HOST", OPTION_TEXT, OPTION_AT(struct role_line, advertise),
@@ -160,6 +208,10 @@ static const struct option_row ps_rows[] = {
      .most = 64, .help = "partition threads"},
     {NULL}};
 static const struct option_row worker_rows[] = {
+    {"coord", "ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, coordinator),
+     .help = "where the coordinator listens"},
+    {"join", "RUN|ENDPOINT", OPTION_TEXT, OPTION_AT(struct role_line, join),
+     .help = "join the job that runs there, in any free place"},
     {"threads", "N", OPTION_WHOLE, OPTION_AT(struct role_line, threads), .preset = "1", .least = 1,
      .most = 64, .help = "trainer threads"},
     {"data", "DIR", OPTION_PATHS, OPTION_AT(struct role_line, data),
@@ -186,5 +238,6 @@ const struct command command_worker = {
     .role = true,
     .groups = (const struct option_group[]){{NULL, role_rows}, {NULL, worker_rows}, {0}},
     .line_bytes = sizeof(struct role_line),
+    .check = worker_check,
     .run = worker_start,
     .fini = role_fini};

@@ -254,6 +254,15 @@ static bool another_worker(const struct supervisor *s) {
     return false;
 }
 
+/* A worker that was told to end, not by the supervisor. */
+static void worker_left(struct supervisor *s, const struct supervised *c) {
+    char line[512];
+    snprintf(line, sizeof line, "%s was told to end; %s", c->name,
+             another_worker(s) ? "the job goes on without it"
+                               : "none is left: if none joins, the job is saved and ends");
+    s->world.say(s->world.self, line);
+}
+
 /* A worker that is not started again: it reported an error, with which it would fail again, or it
  * died too often. */
 static void worker_ended(struct supervisor *s, size_t child, const struct ending *e,
@@ -279,10 +288,16 @@ static void child_ended(struct supervisor *s, size_t child, const struct ending 
     if (e->kind != ENDING_EXIT && restart_child(s, c, what, now_ms)) {
         return;
     }
+    if (c->kind == CHILD_SERVER && ended_well(e) && e->code != 0 &&
+        restart_child(s, c, "was told to end, and all was saved", now_ms)) {
+        return;
+    }
     if (child == 0) {
         coordinator_ended(s, e, what, now_ms);
-    } else if (ended_well(e)) {
-        /* it was told to end, and the coordinator's own end is not noticed yet */
+    } else if (ended_well(e)) { /* with code 0 at the job's end, which is not noticed yet */
+        if (c->kind == CHILD_WORKER && s->phase == PHASE_RUN && e->code != 0) {
+            worker_left(s, c);
+        }
     } else if (c->kind == CHILD_SERVER && s->phase <= PHASE_SAVE) {
         supervisor_blame(s, child, what);
         enter_phase(s, PHASE_TERM, s->policy.lost_ms, now_ms);

@@ -17,6 +17,9 @@
  *       and not to be restarted    worker: the job goes on without it as long as another worker is
  *                                  left, else the coordinator saves, then the job fails.
  *                                  Server, coordinator: as the last line
+ *     server told to end           started again as if it had died; all that it had is saved
+ *     worker told to end           the job goes on without it. What becomes of a job without any
+ *                                  worker is the coordinator's matter: others may have joined
  *     worker ends with an error    it would fail again: the coordinator saves, then the job fails
  *     anything else ends early     the job fails, and what is left is ended: nothing can be saved
  *

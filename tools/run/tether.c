@@ -3,9 +3,11 @@
  * A launcher cannot control a role that it starts directly over ssh: if the connection breaks, the
  * network fails or the launcher is killed, the role would run on and keep its port and memory.
  * Therefore the launcher starts the tether, which runs the role as its child. The tether ends the
- * role when its own standard input ends, or when nothing arrives for silence_s. (A pulled cable
- * closes no connection; therefore the launcher sends "beat" every few seconds.) The tether first
- * sends SIGTERM to the role, on which a coordinator saves a checkpoint, and after grace_s SIGKILL.
+ * role when nothing arrives for lifeline_s, be its standard input open or closed: a pulled cable
+ * closes no connection (therefore the launcher sends "beat" every few seconds), and a closed one
+ * may be the network's fault, in which case the launcher comes back with another tether and
+ * --replace. Until then the role works on. The tether first sends SIGTERM to the role, on which a
+ * coordinator saves a checkpoint, and after grace_s SIGKILL.
  * If the tether itself is killed, the kernel kills the role (PR_SET_PDEATHSIG), so a role never
  * runs on alone.
  *
@@ -45,7 +47,7 @@
 
 struct tether {
     char **role; /* "ps", "--coord", ...: NULL at the end */
-    uint64_t silence_s, grace_s;
+    uint64_t lifeline_s, grace_s;
     uint64_t replace; /* the process to kill first; 0: none */
     pid_t pid;
     bool input_open;
@@ -143,10 +145,11 @@ static enum status tether_start_role(struct tether *t) {
     return OK;
 }
 
-static void tether_end_role(struct tether *t, const char *why) {
+static void tether_end_role(struct tether *t) {
     if (t->kill_at_ms == 0) {
-        log_warn("%s: ending the %s, at the latest in %llu s", why, t->role[0],
-                 (unsigned long long)t->grace_s);
+        log_warn("nothing was heard of the launcher for %llu s (--lifeline): ending the %s, at the "
+                 "latest in %llu s",
+                 (unsigned long long)t->lifeline_s, t->role[0], (unsigned long long)t->grace_s);
         kill(t->pid, SIGTERM);
         t->kill_at_ms = clock_mono_ms() + t->grace_s * 1000;
     }
@@ -174,6 +177,8 @@ static void tether_hear(struct tether *t) {
     }
     if (n <= 0) {
         t->input_open = false;
+        log_warn("the launcher's connection is closed: the %s goes on without it for %llu s",
+                 t->role[0], (unsigned long long)t->lifeline_s);
         return;
     }
     t->heard_ms = clock_mono_ms();
@@ -208,10 +213,8 @@ static void tether_turn(struct tether *t) {
     listen_for_input(t);
     pass_signal_on(t);
     uint64_t now_ms = clock_mono_ms();
-    if (!t->input_open) {
-        tether_end_role(t, "the launcher's connection is closed");
-    } else if (now_ms >= t->heard_ms + t->silence_s * 1000) {
-        tether_end_role(t, "the launcher has been silent for too long");
+    if (now_ms >= t->heard_ms + t->lifeline_s * 1000) {
+        tether_end_role(t);
     }
     if (t->kill_at_ms != 0 && now_ms >= t->kill_at_ms) {
         kill(-t->pid, SIGKILL);
@@ -257,9 +260,9 @@ static int tether_exit_code(const void *line) {
 }
 
 static const struct option_row tether_rows[] = {
-    {"silence", "S", OPTION_WHOLE, OPTION_AT(struct tether, silence_s), .preset = "60", .least = 1,
-     .most = 86400, .help = "end the role after S seconds without a line"},
-    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct tether, grace_s), .preset = "30", .least = 1,
+    {"lifeline", "S", OPTION_WHOLE, OPTION_AT(struct tether, lifeline_s), .preset = "120",
+     .least = 1, .most = 86400, .help = "end the role after S seconds without a line"},
+    {"grace", "S", OPTION_WHOLE, OPTION_AT(struct tether, grace_s), .preset = "300", .least = 1,
      .most = 86400, .help = "kill it when it has not ended S seconds later"},
     {"replace", "PID", OPTION_WHOLE, OPTION_AT(struct tether, replace), .least = 2,
      .most = INT32_MAX, .help = "kill process PID first, if it runs the same role"},

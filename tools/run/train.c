@@ -20,7 +20,9 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 #include "coord/shard_stream.h"
+#include "detach.h"
 #include "job.h"
+#include "job_note.h"
 #include "launch.h"
 #include "summary_view.h"
 #include "supervisor.h"
@@ -40,6 +42,7 @@ struct train {
     struct crew crew;
     struct supervisor supervisor;
     struct view view;
+    struct job_noted note;
     struct lock lock;  /* on the run directory; the coordinator inherits it */
     char sockets[256]; /* directory of the ipc sockets and the configuration; "": not made yet */
     char config_path[PATH_BYTES_MAX];
@@ -130,7 +133,7 @@ static enum status make_crew(struct train *t) {
 
 static enum status train_crew(struct train *t) {
     const struct supervisor_policy policy = {.restarts = train_restarts(&t->job),
-                                             .save_ms = UINT64_MAX,
+                                             .save_ms = 1000ull * t->job.grace_s,
                                              .save_failed_ms =
                                                  SAVE_GRACE_MS + 4ull * t->job.config.give_up_ms,
                                              .follow_ms = FOLLOW_MS,
@@ -210,6 +213,7 @@ static void say_start(const struct train *t) {
 }
 
 static enum status train_run(struct train *t) {
+    char coordinator[sizeof t->sockets + 32];
     bool complete = false;
     stop_signals_install();
     TRY(manifest_run_dir(t->job.out));
@@ -219,16 +223,24 @@ static enum status train_run(struct train *t) {
     if (complete) {
         return OK;
     }
-    TRY(await_stream(t));
     TRY(train_directories(t));
+    snprintf(coordinator, sizeof coordinator, "ipc://%s/coord-0", t->sockets);
+    TRY(job_note_begin(&t->note, t->job.out, coordinator, t->job.background));
+    TRY(await_stream(t));
     TRY(write_config(t));
     view_init(&t->view, total_impressions(t), t->job.stream ? 0 : t->job.config.epochs);
+    t->view.begun = job_note_training;
+    t->view.self = &t->note;
     TRY(make_crew(t));
     TRY(train_warn(&t->job, &t->data, total_impressions(t)));
     say_start(t);
     TRY(train_crew(t));
     view_end(&t->view);
-    return train_summary(t);
+    TRY(train_summary(t));
+    if (t->supervisor.stopped_by != 0 && !stop_requested()) { /* it was the coordinator's signal */
+        stop_request(t->supervisor.stopped_by);
+    }
+    return OK;
 }
 
 /* Writes the summary of a failed job if its coordinator had no time to write one. */
@@ -276,11 +288,15 @@ static enum status end_failed(struct train *t, enum status status) {
 static enum status train_start(void *line) {
     struct train *t = NULL;
     struct cause cause = {0};
-    if (((const struct job *)line)->hostfile != NULL) {
+    struct job *job = line;
+    if (job->detach && !job->background) {
+        return detach_run(job->out, &job->exit_code);
+    }
+    if (job->hostfile != NULL) {
         return launch_run(line);
     }
     TRY(mem_new(&t));
-    t->job = *(const struct job *)line; /* the lists still belong to the line */
+    t->job = *job; /* the lists still belong to the line */
     t->crew.progress_fd = -1;
     t->lock = LOCK_NONE;
     enum status status = train_run(t);
@@ -288,9 +304,14 @@ static enum status train_start(void *line) {
         status = end_failed(t, status);
     }
     cause_keep(&cause, status);
+    job_note_end(&t->note, job_exit_code(status));
     train_fini(t);
     mem_free(&t);
     return cause_again(&cause);
+}
+
+static int train_exit_code(const void *line) {
+    return ((const struct job *)line)->exit_code;
 }
 
 const struct command command_train = {
@@ -307,4 +328,5 @@ const struct command command_train = {
     .init = job_init,
     .check = job_check,
     .run = train_start,
+    .exit_code = train_exit_code,
     .fini = job_fini};

@@ -17,6 +17,7 @@ static enum status place_role(const struct train_roles *r, struct crew *s, uint3
     s->supervised[number].host = at;
     snprintf(c->tag, sizeof c->tag, "[%s %s]", host_bare(host), c->name);
     c->grace_s = r->job->grace_s;
+    c->lifeline_s = r->job->lifeline_s;
     for (size_t i = 0; i < r->ssh->count; i++) {
         TRY(words_add(&c->prefix, r->ssh->list[i]));
     }
@@ -131,6 +132,7 @@ out:
 /* Adds the last options of a role. On this machine a role writes its log itself. */
 static enum status add_role_end(const struct train_roles *r, struct crew_child *c) {
     TRY(words_number(&c->command, "--timeout", r->job->timeout_ms));
+    TRY(words_number(&c->command, "--grace", r->job->grace_s));
     return r->hosts == NULL ? words_option(&c->command, "--log", c->log) : OK;
 }
 
@@ -151,6 +153,9 @@ static enum status add_coord(const struct train_roles *r, struct crew *s) {
     TRY(add_config(r, c));
     TRY(words_number(&c->command, "--servers", r->job->servers));
     TRY(words_number(&c->command, "--workers", r->job->workers));
+    if (r->job->workers_max > 0) {
+        TRY(words_number(&c->command, "--workers-max", r->job->workers_max));
+    }
     TRY(words_number(&c->command, "--progress-fd",
                      r->hosts != NULL ? 1 : (uint64_t)r->progress_fd));
     if (r->hosts == NULL) { /* its path names the start of the job */

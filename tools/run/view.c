@@ -79,6 +79,10 @@ void view_line(struct view *v, const char *line) {
     if (!isfinite(done) || !(json_number(line, "impressions_per_s") > 0)) {
         return; /* training has not begun */
     }
+    if (v->begun != NULL) {
+        v->begun(v->self);
+        v->begun = NULL;
+    }
     view_head(v, done, (unsigned)json_number(line, "epoch") + 1, head, sizeof head);
     view_figures(line, text, sizeof text);
     if (v->terminal) {

@@ -11,6 +11,8 @@ struct view {
     uint64_t total_impressions; /* of the whole job; 0: unknown, no bar is shown */
     uint32_t epochs;            /* 0: a stream, which has none */
     bool shown;                 /* the line of the bar is not ended yet */
+    void (*begun)(void *self);  /* called once, with the first line that shows training; or NULL */
+    void *self;
 };
 
 /* Sets up the view, which writes to standard error. */

@@ -141,6 +141,33 @@ static int stop_in_child(int signal_number) {
     return WEXITSTATUS(result);
 }
 
+/* A process that does not heed a stop signal ends by itself, grace time later. */
+static void the_grace_time_ends(void **state) {
+    (void)state;
+    int status = 0, ends[2];
+    char said[256];
+    assert_int_equal(pipe(ends), 0);
+    const uint64_t began_ms = clock_mono_ms();
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        stop_grace(1);
+        stop_signals_install();
+        kill(getpid(), SIGTERM);
+        kill(getpid(), SIGTERM); /* the first one counts */
+        clock_sleep_ms(WAIT_MS);
+        _exit(99);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    assert_in_range(clock_mono_ms() - began_ms, 900, WAIT_MS - 1);
+    const ssize_t n = read(ends[0], said, sizeof said - 1);
+    said[n > 0 ? n : 0] = '\0';
+    assert_non_null(strstr(said, "did not end within its grace time"));
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void stop_signals_set_a_flag(void **state) {
     (void)state;
     assert_int_equal(stop_in_child(SIGTERM), 0);
@@ -173,6 +200,7 @@ int main(void) {
         cmocka_unit_test(a_name_is_cut_at_15_bytes),
         cmocka_unit_test(threads_take_no_signals),
         cmocka_unit_test(stop_signals_set_a_flag),
+        cmocka_unit_test(the_grace_time_ends),
         cmocka_unit_test(many_threads_come_and_go),
     };
     return cmocka_run_group_tests_name("thread", tests, NULL, NULL);

@@ -243,6 +243,79 @@ static void silence_and_failure(void **state) {
     membership_fini(&m);
 }
 
+/* A worker that was told to end keeps its place until it goes; then another may have it at once. */
+static void one_that_leaves(void **state) {
+    (void)state;
+    struct membership m = members();
+    char why[WIRE_TEXT_MAX];
+    bool fresh;
+    say(&m, ROLE_WORKER, 1, 2, 0, &fresh, why);
+    struct wire_heartbeat b = {.leaving = true};
+    struct member *w = membership_heard(&m, ROLE_WORKER, 1, 2, 100);
+    membership_beat(w, &b);
+    assert_true(w->leaving);
+    assert_null(membership_next_lost(&m, 100));
+    b.failing = true;
+    snprintf(b.text, sizeof b.text, "stop signal 15");
+    membership_beat(membership_heard(&m, ROLE_WORKER, 1, 2, 200), &b);
+    assert_ptr_equal(membership_next_lost(&m, 200), w);
+    member_describe_loss(w, 200, why, sizeof why);
+    assert_string_equal(why, "worker 1 (host box, pid 7) left: stop signal 15");
+    assert_int_equal(say(&m, ROLE_WORKER, 1, 3, 200, &fresh, why), HELLO_WELCOME);
+    assert_false(w->leaving || w->failing);
+    member_describe_loss(w, 5200, why, sizeof why);
+    assert_string_equal(why, "worker 1 (host box, pid 7) has been silent for 5000 ms");
+    membership_fini(&m);
+}
+
+/* A worker that names no place gets one that nobody waits for, or whose worker has left. */
+static void places_for_those_who_join(void **state) {
+    (void)state;
+    struct membership m = members();
+    char why[WIRE_TEXT_MAX];
+    bool fresh;
+    assert_int_equal(membership_place(&m, 9), WIRE_INDEX_ANY);
+    assert_int_equal(say(&m, ROLE_WORKER, WIRE_INDEX_ANY, 9, 0, &fresh, why), HELLO_REFUSE);
+    assert_string_equal(why, "all 2 places for workers are taken (--workers-max)");
+    assert_int_equal(membership_room(&m, 1), OK); /* fewer than there are */
+    assert_int_equal(m.workers, 2);
+    assert_int_equal(membership_room(&m, 4), OK);
+    assert_int_equal(membership_place(&m, 9), 2); /* 0 and 1 are awaited */
+    assert_int_equal(say(&m, ROLE_WORKER, 2, 9, 0, &fresh, why), HELLO_WELCOME);
+    assert_int_equal(membership_place(&m, 9), 2); /* it asks again */
+    assert_int_equal(membership_place(&m, 10), 3);
+    say(&m, ROLE_SERVER, 0, 1, 0, &fresh, why);
+    say(&m, ROLE_SERVER, 1, 2, 0, &fresh, why);
+    beat(&m, ROLE_SERVER, 0, 1, 0);
+    beat(&m, ROLE_SERVER, 1, 2, 0);
+    assert_false(membership_complete(&m));
+    say(&m, ROLE_WORKER, 0, 3, 0, &fresh, why);
+    say(&m, ROLE_WORKER, 1, 4, 0, &fresh, why);
+    assert_true(membership_complete(&m)); /* with nobody in the last place */
+    assert_int_equal(membership_workers_alive(&m), 3);
+    say(&m, ROLE_WORKER, 3, 10, 0, &fresh, why);
+    assert_int_equal(membership_place(&m, 11), WIRE_INDEX_ANY);
+    struct wire_heartbeat b = {.failing = true};
+    membership_beat(membership_heard(&m, ROLE_WORKER, 0, 3, 10), &b);
+    assert_non_null(membership_next_lost(&m, 10));
+    assert_int_equal(membership_place(&m, 11), WIRE_INDEX_ANY); /* it may be started again */
+    b.leaving = true;
+    membership_beat(membership_heard(&m, ROLE_WORKER, 1, 4, 10), &b);
+    assert_non_null(membership_next_lost(&m, 10));
+    assert_int_equal(membership_place(&m, 11), 1);
+    assert_false(membership_all_left(&m));
+    membership_beat(membership_heard(&m, ROLE_WORKER, 2, 9, 20), &b);
+    membership_beat(membership_heard(&m, ROLE_WORKER, 3, 10, 20), &b);
+    while (membership_next_lost(&m, 20) != NULL) {
+    }
+    assert_false(membership_all_left(&m)); /* one of them has failed */
+    say(&m, ROLE_WORKER, 0, 12, 20, &fresh, why);
+    membership_beat(membership_heard(&m, ROLE_WORKER, 0, 12, 20), &b);
+    assert_non_null(membership_next_lost(&m, 20));
+    assert_true(membership_all_left(&m));
+    membership_fini(&m);
+}
+
 static void everybody_is_told(void **state) {
     (void)state;
     struct membership m = members();
@@ -268,6 +341,8 @@ int main(void) {
         cmocka_unit_test(a_successor_waits_for_last_words),
         cmocka_unit_test(a_new_life_gathers_again),
         cmocka_unit_test(silence_and_failure),
+        cmocka_unit_test(one_that_leaves),
+        cmocka_unit_test(places_for_those_who_join),
         cmocka_unit_test(everybody_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

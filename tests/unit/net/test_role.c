@@ -28,6 +28,7 @@ struct pretender {
     struct thread thread;
     char endpoint[128];
     bool refuses;     /* every HELLO: the job has ended */
+    uint32_t place;   /* given to who takes any */
     bool answers_no;  /* every request, with an ERROR */
     uint32_t stop_at; /* the heartbeat whose answer is STOP; 0: none */
     uint32_t back_at; /* the one whose answer is REJOIN, after which the job has another number */
@@ -55,7 +56,8 @@ static enum status answer_hello(struct pretender *c, struct wire_msg *out, struc
         return OK;
     }
     out->type = WIRE_WELCOME;
-    out->u.welcome = (struct wire_welcome){.job = c->job, .ready = true, .workers = 3};
+    out->u.welcome =
+        (struct wire_welcome){.job = c->job, .ready = true, .workers = 3, .index = c->place};
     TRY(schema_add(&plan.schema, "user", SIDE_USER));
     TRY(schema_add(&plan.schema, "item", SIDE_ITEM));
     schema_finish(&plan.schema);
@@ -119,7 +121,8 @@ struct actor {
     struct layout layout;
     char called[16]; /* o b l f c: the parts in their order; takes and works are counted */
     uint32_t cuts, leases, works, stops;
-    uint32_t asks_at, fails_at; /* which turn; 0: none */
+    bool takes_any;
+    uint32_t asks_at, fails_at, quits_at; /* which turn; 0: none */
     bool begin_fails;
 };
 
@@ -157,6 +160,10 @@ static enum status actor_work(void *self) {
         struct wire_msg m = {.type = WIRE_LEASE_ASK};
         uint64_t id;
         return link_request(a->role.link, &m, NULL, 0, NULL, 0, &id);
+    }
+    if (a->works == a->quits_at) {
+        role_quit(&a->role, "told to");
+        a->role.ended = true;
     }
     return a->works == a->fails_at ? (fail)(ERR_IO, "the disk is gone") : OK;
 }
@@ -198,7 +205,7 @@ static enum status play(struct actor *a) {
     a->role = (struct role){.parts = &PARTS,
                             .self = a,
                             .kind = ROLE_WORKER,
-                            .index = 2,
+                            .index = a->takes_any ? WIRE_INDEX_ANY : 2,
                             .threads = 4,
                             .coordinator = c->endpoint,
                             .timeout_ms = LONG_MS,
@@ -239,6 +246,15 @@ static void it_works_until_it_is_stopped(void **state) {
     assert_true(c->last.rows > 0);
 }
 
+static void it_beats_from_the_place_that_it_is_given(void **state) {
+    (void)state;
+    actor = (struct actor){.takes_any = true, .coordinator = {.stop_at = 2, .place = 5}};
+    assert_int_equal(play(&actor), OK);
+    assert_true(actor.coordinator.hello.index == WIRE_INDEX_ANY);
+    assert_int_equal(actor.coordinator.last.index, 5);
+    assert_int_equal(actor.role.index, 5);
+}
+
 static void a_failed_job_is_no_failure_of_the_role(void **state) {
     (void)state;
     actor = (struct actor){.coordinator = {.stop_at = 1, .job_failed = true}};
@@ -270,6 +286,15 @@ static void the_coordinator_hears_what_failed(void **state) {
     assert_true(actor.coordinator.last.failing);
     assert_string_equal(actor.coordinator.last.text, "the disk is gone");
     assert_int_equal(actor.coordinator.last.rows, 3); /* with the last figures */
+}
+
+static void one_that_quits_is_heard(void **state) {
+    (void)state;
+    actor = (struct actor){.quits_at = 2};
+    assert_int_equal(play(&actor), OK);
+    assert_true(actor.coordinator.last.failing && actor.coordinator.last.leaving);
+    assert_string_equal(actor.coordinator.last.text, "told to");
+    assert_string_equal(actor.called, "obfc");
 }
 
 static void one_that_cannot_begin_says_so(void **state) {
@@ -314,9 +339,11 @@ static int remove_dir(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_works_until_it_is_stopped),
+        cmocka_unit_test(it_beats_from_the_place_that_it_is_given),
         cmocka_unit_test(a_failed_job_is_no_failure_of_the_role),
         cmocka_unit_test(it_joins_the_next_life_as_the_same_process),
         cmocka_unit_test(the_coordinator_hears_what_failed),
+        cmocka_unit_test(one_that_quits_is_heard),
         cmocka_unit_test(one_that_cannot_begin_says_so),
         cmocka_unit_test(a_job_that_has_ended_is_none),
         cmocka_unit_test(an_error_ends_the_role),

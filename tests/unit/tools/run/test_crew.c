@@ -281,6 +281,7 @@ static struct crew_child *add_there(struct crew *c, const char *name, const char
     assert_int_equal(words_option(&child->prefix, script, "ssh"), OK);
     snprintf(child->tag, sizeof child->tag, "[far %s]", name);
     child->grace_s = 7;
+    child->lifeline_s = 9;
     return child;
 }
 
@@ -317,7 +318,7 @@ static void a_role_over_a_connection(void **state) {
     await(&c, left, e);
     assert_true(e[0].kind == ENDING_KILLED && e[0].code == 9);
     assert_string_equal(e[0].text, "heard term");
-    says(asked, "esmm tether --grace 7 child 'what'\\''s more'\n"
+    says(asked, "esmm tether --lifeline 9 --grace 7 child 'what'\\''s more'\n"
                 "x info tether the ps is process 42\nheard term\n");
     assert_int_equal(e[1].kind, ENDING_LOST);
     assert_string_equal(e[1].text, "broken pipe");
@@ -328,7 +329,7 @@ static void a_role_over_a_connection(void **state) {
     cut->process = 99;
     assert_int_equal(crew_remote_command(cut, &command), OK);
     assert_string_equal(command.list[command.count - 1],
-                        "esmm tether --grace 7 --replace 99 child 'what'\\''s more'");
+                        "esmm tether --lifeline 9 --grace 7 --replace 99 child 'what'\\''s more'");
     words_fini(&command);
     crew_fini(&c);
 }

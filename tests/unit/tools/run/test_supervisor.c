@@ -331,6 +331,37 @@ static void whom_the_coordinator_missed(void **state) {
                                    "(before that worker-1 was killed by signal 4 (ILL))");
 }
 
+/* Somebody else told workers to end: the job shrinks. */
+static void workers_that_leave(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    ends(&t, WORKER0, ENDING_EXIT, 128 + SIGTERM, "");
+    did(&t, "'worker-0 was told to end; the job goes on without it'");
+    passes(&t, 100000);
+    did(&t, "");
+    ends(&t, WORKER1, ENDING_EXIT, 128 + SIGINT, "");
+    did(&t, "'worker-1 was told to end; none is left: if none joins, the job is saved and ends'");
+    assert_int_equal(t.s.phase, PHASE_RUN);
+    ends(&t, COORD, ENDING_EXIT, 128 + SIGTERM, "");
+    assert_true(t.s.ended_well && t.s.stopped_by == SIGTERM);
+    assert_string_equal(t.s.cause, "");
+}
+
+/* A server that leaves is missed. */
+static void servers_that_leave(void **state) {
+    (void)state;
+    struct stage t;
+    begin(&t);
+    t.s.policy.restarts.servers = true;
+    ends(&t, PS0, ENDING_EXIT, 128 + SIGTERM, "");
+    did(&t, "'ps-0 was told to end, and all was saved; started again (1 of 3)', start 1.1");
+    signal_comes(&t, SIGTERM);
+    t.did[0] = '\0';
+    ends(&t, PS1, ENDING_EXIT, 128 + SIGTERM, ""); /* not once the job is to end */
+    did(&t, "");
+}
+
 static void a_worker_that_fails(void **state) {
     (void)state;
     struct stage t;
@@ -506,6 +537,8 @@ int main(void) {
         cmocka_unit_test(all_roles_are_started_again),
         cmocka_unit_test(a_coordinator_that_is_to_save),
         cmocka_unit_test(whom_the_coordinator_missed),
+        cmocka_unit_test(workers_that_leave),
+        cmocka_unit_test(servers_that_leave),
         cmocka_unit_test(a_worker_that_fails),
         cmocka_unit_test(a_server_that_is_gone),
         cmocka_unit_test(a_server_that_ends_while_all_is_saved),

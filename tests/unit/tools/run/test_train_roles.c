@@ -34,6 +34,7 @@ static struct scene *set_scene(const char *const *sets) {
     s->job.threads = 3;
     s->job.timeout_ms = 60000;
     s->job.grace_s = 300;
+    s->job.lifeline_s = 120;
     s->job.trace = s->job.resume = true;
     snprintf(s->job.out, sizeof s->job.out, "/runs/my run");
     snprintf(s->job.program, sizeof s->job.program, "/opt/esmm");
@@ -78,16 +79,18 @@ static void commands_of_roles(void **state) {
     struct scene *s = set_scene((const char *const[]){"model.tower=16,8", "field.a b.dim=4", NULL});
     is_run_by(
         s, 0, "alpha",
-        "/opt/esmm tether --grace 300 coord --listen 'tcp://*:500' --data /data/1 --eval /data/2 "
+        "/opt/esmm tether --lifeline 120 --grace 300 coord --listen 'tcp://*:500' --data /data/1 --eval /data/2 "
         "--out '/runs/my run' --set model.tower=16,8 --set 'field.a b.dim=4' --servers 1 "
-        "--workers 1 --progress-fd 1 --launch 00000000000000ab --resume --timeout 60000");
-    is_run_by(s, 1, "alpha",
-              "/opt/esmm tether --grace 300 ps --coord tcp://10.0.0.1:500 --index 0 --listen "
-              "'tcp://*:501' --advertise 10.0.0.1 --threads 1 --timeout 60000");
-    is_run_by(s, 2, "me@beta",
-              "mkdir -p '/runs/my run/logs' && /opt/esmm tether --grace 300 worker --coord "
-              "tcp://10.0.0.1:500 --index 0 --threads 3 --data /data/1 --eval /data/2 --trace "
-              "'/runs/my run/logs/trace-0.tsv' --timeout 60000");
+        "--workers 1 --progress-fd 1 --launch 00000000000000ab --resume --timeout 60000 --grace 300");
+    is_run_by(
+        s, 1, "alpha",
+        "/opt/esmm tether --lifeline 120 --grace 300 ps --coord tcp://10.0.0.1:500 --index 0 --listen "
+        "'tcp://*:501' --advertise 10.0.0.1 --threads 1 --timeout 60000 --grace 300");
+    is_run_by(
+        s, 2, "me@beta",
+        "mkdir -p '/runs/my run/logs' && /opt/esmm tether --lifeline 120 --grace 300 worker --coord "
+        "tcp://10.0.0.1:500 --index 0 --threads 3 --data /data/1 --eval /data/2 --trace "
+        "'/runs/my run/logs/trace-0.tsv' --timeout 60000 --grace 300");
     assert_string_equal(s->crew.children[2].tag, "[beta worker-0]");
     assert_string_equal(s->crew.children[2].log, "/runs/my run/logs/worker-0.log");
     strike_scene(s);
