@@ -136,11 +136,11 @@ esmm_left() { # are there processes of esmm in the namespaces?
 none_left() { ! esmm_left; }
 none_soon() { within 10 none_left; }
 
-pid_of() { # NAME ROLE INDEX: of the role itself, not of its tether
+pid_of() { # NAME ROLE [INDEX]: of the role itself, not of its tether
     local pid words
     for pid in $(ip netns pids "$prefix-$1"); do
         mapfile -d '' -t words <"/proc/$pid/cmdline" 2>/dev/null || continue
-        if [ "${words[1]:-}" = "$2" ] && [[ " ${words[*]} " == *" --index $3 "* ]]; then
+        if [ "${words[1]:-}" = "$2" ] && [[ -z ${3:-} || " ${words[*]} " == *" --index $3 "* ]]; then
             echo "$pid"
         fi
     done
@@ -334,14 +334,19 @@ check "a checkpoint is saved" test -s "$work/ctrlc/checkpoints/latest/manifest"
 check "and named" said "^checkpoint: .*/checkpoints/step-[0-9]+$"
 check "no process is left" none_left
 
-begin "a server is killed"
+begin "a server is killed, then the coordinator"
 launch_behind "${all[@]}" --out "$work/ctrlc" "${forever[@]}" --resume
 check "the stopped job goes on" within 30 said 'resuming from .*/checkpoints/step-'
 check "and trains" within 30 said 'all roles are there'
 kill -KILL "$(pid_of alpha ps 0)"
+check "the server is started again" within 15 said '^\[alpha ps-0\] was killed by signal 9 \(KILL\); started again \(restart 1\)'
+check "all go back to the checkpoint" within 30 said 'training goes on after [0-9.]+ s, from step'
+kill -KILL "$(pid_of alpha coord)"
+check "the coordinator is started again" within 15 said '^\[alpha coord-0\] was killed by signal 9 \(KILL\); started again \(restart 1\)'
+check "and takes the job over" within 15 said 'taking over job'
+kill -INT -- "-$launcher"
 finish 30
-check "the launch fails within 30 s" test "$rc" -eq 1
-check "the first cause comes last" last_said '^esmm train: \[alpha ps-0\] was killed by signal 9 \(KILL\); its log: .*/ps-0.log; newest checkpoint: .*/step-[0-9]+; continue with --resume$'
+check "Ctrl-C ends with 130" test "$rc" -eq 130
 check "no process is left" none_left
 
 begin "a worker fails"
