@@ -54,7 +54,6 @@ interrupt() {
     find_roles 2 2
     case $how in
     "SIGKILL of everything") victim="-9 $job $coord ${ps[*]} ${worker[*]}" ;;
-    "SIGKILL of the coordinator") victim="-9 $coord" ;;
     SIGTERM) victim="-TERM $job" ;;
     esac
     wait_until 20 "the first checkpoint" has_checkpoint cut
@@ -69,7 +68,16 @@ interrupt() {
     equal "pushes" "$(number "$dir/cut/summary.json" batches)" $((steps - at))
     compare cut
 }
-interrupt "SIGKILL of the coordinator" 1
+
+step "SIGKILL of the coordinator in the middle: it is started again, and nothing differs"
+train_start lone --servers 2 --workers 2 "${plan[@]}"
+find_roles 2 2
+wait_until 20 "the first checkpoint" has_checkpoint lone
+kill -9 "$coord"
+ends 0 60
+equal "steps" "$(number "$dir/lone/summary.json" steps)" "$steps"
+compare lone
+
 interrupt "SIGKILL of everything" 137
 interrupt SIGTERM 143
 step "done"
