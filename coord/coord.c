@@ -47,6 +47,7 @@ static void coord_fini(struct coord *c) {
     event_log_close(&c->event_log);
     notes_fini(c);
     progress_fini(&c->progress);
+    pace_fini(&c->pace);
     staleness_fini(&c->staleness);
     leases_fini(&c->leases);
     for (uint32_t w = 0; c->answers != NULL && w < c->members.workers; w++) {
@@ -149,14 +150,47 @@ static enum status say_asides(struct coord *c) {
     return OK;
 }
 
+/* Names workers that have become much slower than the others. */
+static void say_slow(struct coord *c, uint64_t now_ms) {
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        if (c->phase != PHASE_TRAIN || leases_idle(&c->leases, w)) {
+            pace_idle(&c->pace, w);
+        }
+    }
+    if (!pace_due(&c->pace, now_ms)) {
+        return;
+    }
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        const struct member *x = &c->members.worker[w];
+        pace_worker(&c->pace, w, x->incarnation, x->finished);
+    }
+    pace_judge(&c->pace, now_ms);
+    for (uint32_t w = 0; w < c->members.workers; w++) {
+        char who[160];
+        if (!pace_became_slow(&c->pace, w)) {
+            continue;
+        }
+        member_describe(&c->members.worker[w], who, sizeof who);
+        log_warn("%s is slow: %llu batches in %u s, where the workers' median is %llu", who,
+                 (unsigned long long)c->pace.worker[w].batches, PACE_MS / 1000,
+                 (unsigned long long)c->pace.median);
+        struct json *j = event_log_event(&c->event_log, "worker_slow");
+        json_u64(j, "worker", w);
+        json_u64(j, "batches", c->pace.worker[w].batches);
+        json_u64(j, "median", c->pace.median);
+        event_log_event_end(&c->event_log);
+    }
+}
+
 static enum status watch_workers(struct coord *c, uint64_t now_ms) {
     struct member *lost;
     while ((lost = membership_next_lost(&c->members, now_ms)) != NULL) {
         FAULT("coord.worker.lost");
         worker_lost(c, lost, now_ms);
-        drop_worker(c, lost, true, now_ms);
+        drop_worker(c, lost, !(lost->failing && lost->leaving), now_ms);
     }
     TRY(say_asides(c));
+    say_slow(c, now_ms);
     uint32_t expired = leases_expire(&c->leases, now_ms);
     if (expired > 0) {
         log_warn("%u leases ran out and are pending again", expired);

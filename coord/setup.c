@@ -228,6 +228,7 @@ static enum status make_machines(struct coord *c) {
     TRY(membership_init(&c->members, o->servers, o->workers, 3ull * k->heartbeat_ms, k->lease_ms,
                         ESMM_VERSION));
     TRY(membership_room(&c->members, o->workers_max));
+    TRY(pace_init(&c->pace, c->members.workers));
     TRY(progress_init(&c->progress, c->members.workers, o->servers, c->data.schema.count,
                       c->job_impressions, c->restored_impressions));
     c->progress.open = o->stream;

@@ -30,6 +30,7 @@
 #include "coord_options.h"
 #include "eval_job.h"
 #include "coord/grant/lease.h"
+#include "coord/grant/pace.h"
 #include "coord/journal/journal.h"
 #include "membership.h"
 #include "progress.h"
@@ -164,6 +165,7 @@ struct coord {
     struct lease_answer *answers; /* [workers] */
     struct staleness staleness;
     struct progress progress;
+    struct pace pace;
     struct eval_job eval_job;
     struct checkpoints checkpoints;
     struct evaluations evaluations;
