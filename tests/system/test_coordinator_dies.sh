@@ -7,7 +7,7 @@ RANDOM=${SEED:-$$}
 seed=$RANDOM
 echo "SEED=$seed"
 RANDOM=$seed
-epochs=8
+epochs=16
 shapes=(--servers 2 --workers 2 --eval "$dir/eval" --set net.give_up_ms=10000 --trace)
 plan=(--epochs $epochs --batch 64 --set checkpoint.every_impressions=30000)
 
@@ -85,7 +85,7 @@ rm -rf "$dir/run"
 step "three deaths at random moments"
 start
 for death in 1 2 3; do
-    sleep $((RANDOM % 2)).$((RANDOM % 10))
+    sleep 0.$((RANDOM % 10))
     kill -0 "$job" 2>/dev/null || break
     kill_coordinator
     same_processes
