@@ -1,7 +1,7 @@
 #include "lease_backup.h"
 
-#define LATE      1.5
-#define LATE_MS   200
+#define LATE      2.0
+#define LATE_MS   1000 /* a coordinator or server that died and came back delays all leases */
 #define SEARCH_MS 50   /* a search visits every holder */
 #define WEIGHT    0.05 /* of the newest in the mean */
 

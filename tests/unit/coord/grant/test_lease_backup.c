@@ -69,21 +69,21 @@ static void a_late_range_gets_a_second_worker(void **state) {
     struct batch_plan p = plan();
     struct leases l;
     const struct wire_lease held = slow(&l, &p);
-    assert_int_equal(ask(&l, 1, 340).kind, LEASE_WAIT); /* 1.5 times 100 ms and 200 ms: not yet */
-    const struct wire_lease second = ask(&l, 1, 510);
+    assert_int_equal(ask(&l, 1, 1150).kind, LEASE_WAIT); /* twice 100 ms and a second: not yet */
+    const struct wire_lease second = ask(&l, 1, 1310);
     assert_int_equal(second.kind, LEASE_TRAIN);
     assert_int_equal(second.shard, held.shard);
     assert_int_equal(second.fence, held.fence);
     assert_int_equal(second.batch_limit, held.batch_limit);
     assert_int_equal(l.seconds, 1);
     assert_false(leases_idle(&l, 1));
-    assert_int_equal(ask(&l, 2, 600).kind, LEASE_WAIT); /* two are enough */
-    give(&l, 1, &second, 700);
+    assert_int_equal(ask(&l, 2, 1400).kind, LEASE_WAIT); /* two are enough */
+    give(&l, 1, &second, 1500);
     assert_true(leases_phase_complete(&l));
     assert_int_equal(l.out, 0);
     assert_true(leases_idle(&l, 1));
     assert_int_equal(applied_count(l.done), SHARDS * 5);
-    give(&l, 0, &held, 800); /* late, and ignored */
+    give(&l, 0, &held, 1600); /* late, and ignored */
     assert_int_equal(l.back, SHARDS);
     assert_int_equal(applied_count(l.done), SHARDS * 5);
     assert_int_equal(leases_train(&l, 1), OK);
@@ -95,14 +95,14 @@ static void the_first_may_still_be_first(void **state) {
     struct batch_plan p = plan();
     struct leases l;
     const struct wire_lease held = slow(&l, &p);
-    const struct wire_lease second = ask(&l, 1, 510);
-    give(&l, 0, &held, 600);
+    const struct wire_lease second = ask(&l, 1, 1310);
+    give(&l, 0, &held, 1400);
     assert_true(leases_phase_complete(&l));
     assert_true(leases_idle(&l, 1));
-    give(&l, 1, &second, 700);
+    give(&l, 1, &second, 1500);
     assert_int_equal(l.back, SHARDS);
     assert_int_equal(leases_train(&l, 1), OK);
-    assert_int_equal(ask(&l, 1, 700).kind, LEASE_TRAIN);
+    assert_int_equal(ask(&l, 1, 1500).kind, LEASE_TRAIN);
     leases_fini(&l);
 }
 
@@ -111,15 +111,15 @@ static void the_second_takes_over(void **state) {
     struct batch_plan p = plan();
     struct leases l;
     const struct wire_lease held = slow(&l, &p);
-    const struct wire_lease second = ask(&l, 1, 510);
+    const struct wire_lease second = ask(&l, 1, 1310);
     assert_int_equal(leases_release(&l, 0), 0); /* nothing is pending again */
     assert_int_equal(leases_held(&l, 1), 1);
     assert_int_equal(leases_held(&l, 0), 0);
-    give(&l, 0, &held, 600); /* a zombie */
+    give(&l, 0, &held, 1400); /* a zombie */
     assert_false(leases_phase_complete(&l));
-    leases_renew(&l, 1, 2, 600);
-    assert_int_equal(leases_expire(&l, 1599), 0);
-    give(&l, 1, &second, 700);
+    leases_renew(&l, 1, 2, 1400);
+    assert_int_equal(leases_expire(&l, 2399), 0);
+    give(&l, 1, &second, 1500);
     assert_true(leases_phase_complete(&l));
     leases_fini(&l);
 }
@@ -129,11 +129,11 @@ static void the_second_may_be_lost(void **state) {
     struct batch_plan p = plan();
     struct leases l;
     const struct wire_lease held = slow(&l, &p);
-    assert_int_equal(ask(&l, 1, 510).kind, LEASE_TRAIN);
+    assert_int_equal(ask(&l, 1, 1310).kind, LEASE_TRAIN);
     leases_release(&l, 1);
     assert_true(leases_idle(&l, 1));
     assert_int_equal(l.out, 1);
-    assert_int_equal(ask(&l, 2, 600).shard, held.shard); /* another second */
+    assert_int_equal(ask(&l, 2, 1400).shard, held.shard); /* another second */
     assert_int_equal(leases_expire(&l, 10000), 0); /* the first is silent: the second holds it */
     assert_int_equal(leases_held(&l, 2), 1);
     leases_finish(&l);
@@ -148,7 +148,7 @@ static void nobody_where_not_asked_for(void **state) {
     l.backups = false;
     assert_int_equal(ask(&l, 1, 5000).kind, LEASE_WAIT);
     l.backups = true;
-    assert_int_equal(ask(&l, 0, 5100).kind, LEASE_WAIT); /* not the holder itself */
+    assert_int_equal(ask(&l, 0, 13100).kind, LEASE_WAIT); /* not the holder itself */
     leases_fini(&l);
 }
 
