@@ -46,6 +46,7 @@ static struct coord begin(enum phase phase) {
     assert_int_equal(leases_init(&c.leases, &c.plan, done, false, config.lease_ms, 1), OK);
     assert_int_equal(membership_init(&c.members, 1, 2, 100, 100000, "test"), OK);
     staleness_init(&c.staleness, 4, 1000);
+    c.notes.journal.file = FILE_CLOSED;
     for (uint32_t w = 0; w < 2; w++) {
         struct wire_hello h = {
             .role = ROLE_WORKER, .index = w, .pid = 10 + w, .incarnation = w + 1};
