@@ -288,7 +288,7 @@ static void fill(float *out, size_t n, float value) {
 static void count_batch(struct model *m, const struct step *s) {
     const struct batch *b = s->batch;
     const size_t users = m->layout.user_width, items = m->layout.item_width;
-    memset(m->dxu, 0, b->groups * users * sizeof *m->dxu);
+    fill(m->dxu, b->groups * users, 0);
     for (uint32_t i = 0; i < b->impressions && users > 0; i++) {
         float *at = m->dxu + b->group_of[i] * users;
         fill(at, users, at[0] - 1.0f);
