@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/boot.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/net/wire_keys.h"
@@ -65,20 +66,6 @@ static bool name_of(const struct push_log *l, const char *name, const char *kind
     }
     write_name(l, *number, kind, again);
     return strcmp(name, again) == 0;
-}
-
-/* The id of this start of the machine; "": not known. */
-static void boot_read(char out[PUSH_LOG_BOOT_BYTES]) {
-    struct file f;
-    size_t got = 0;
-    memset(out, 0, PUSH_LOG_BOOT_BYTES);
-    if (file_open_read(&f, "/proc/sys/kernel/random/boot_id") == OK) {
-        if (file_read(&f, out, PUSH_LOG_BOOT_BYTES - 1, &got) != OK) {
-            out[0] = '\0';
-        }
-        file_close(&f);
-    }
-    out[strcspn(out, "\n")] = '\0';
 }
 
 /* --- what was left ---------------------------------------------------------------------------- */
@@ -156,7 +143,8 @@ static enum status push_log_init(struct push_log *l, const char *dir) {
     if ((size_t)snprintf(l->dir, sizeof l->dir, "%s", dir) >= sizeof l->dir) {
         return fail(ERR_LIMIT, "the path of the push log is too long: %.200s", dir);
     }
-    boot_read(l->boot);
+    _Static_assert(PUSH_LOG_BOOT_BYTES == BOOT_ID_BYTES, "the head has room for an id");
+    (void)boot_id(l->boot); /* "": not known, and no log that was left is ours */
     TRY(file_mkdirs(l->dir));
     return look(l);
 }

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/base/boot.h"
 #include "common/base/file.h"
 
 #define STAT_BYTES   1024
@@ -22,12 +23,6 @@ static enum status read_proc(const char *path, char *out, size_t bytes) {
     file_close(&f);
     out[status == OK ? got : 0] = '\0';
     return status;
-}
-
-static enum status boot_here(char out[64]) {
-    TRY(read_proc("/proc/sys/kernel/random/boot_id", out, 64));
-    out[strcspn(out, "\n")] = '\0';
-    return OK;
 }
 
 /* The start of a living process; a zombie counts as gone. The name, in parentheses, may hold
@@ -56,17 +51,17 @@ enum status process_id_self(struct process_id *p) {
     if (gethostname(p->host, sizeof p->host - 1) != 0 || p->host[0] == '\0') {
         snprintf(p->host, sizeof p->host, "unknown");
     }
-    TRY(boot_here(p->boot));
+    TRY(boot_id(p->boot));
     return started_of(p->pid, &p->started);
 }
 
 enum process_state process_id_look(const struct process_id *p) {
-    char host[sizeof p->host] = "", boot[64];
+    char host[sizeof p->host] = "", boot[BOOT_ID_BYTES];
     uint64_t started = 0;
     if (gethostname(host, sizeof host - 1) != 0 || strcmp(host, p->host) != 0) {
         return PROCESS_ELSEWHERE;
     }
-    if (boot_here(boot) != OK || strcmp(boot, p->boot) != 0) {
+    if (boot_id(boot) != OK || strcmp(boot, p->boot) != 0) {
         return PROCESS_GONE;
     }
     return started_of(p->pid, &started) == OK && started == p->started ? PROCESS_RUNS
