@@ -156,21 +156,13 @@ static uint64_t cut_id(const struct coord *c) {
     return hash_bytes(words, sizeof words) | 1;
 }
 
-static uint64_t parts_bytes(const struct manifest *m) {
-    uint64_t bytes = 0;
-    for (uint32_t p = 0; p < m->part_count; p++) {
-        bytes += m->parts[p].bytes;
-    }
-    return bytes;
-}
-
 struct manifest_base checkpoints_as_base(const struct manifest *m) {
     const struct manifest_base *before = manifest_base(m);
     return (struct manifest_base){.step = m->step,
                                   .cut = m->cut,
                                   .depth = before == NULL ? 0 : before->depth,
                                   .full_bytes =
-                                      before == NULL ? parts_bytes(m) : before->full_bytes,
+                                      before == NULL ? manifest_bytes(m) : before->full_bytes,
                                   .delta_bytes = before == NULL ? 0 : before->delta_bytes};
 }
 
@@ -179,10 +171,8 @@ struct manifest_base checkpoints_as_base(const struct manifest *m) {
 static bool wants_delta(const struct coord *c) {
     const struct checkpoints *s = &c->checkpoints;
     const struct manifest_base *b = &s->base;
-    char manifest[PATH_BYTES_MAX];
     return b->cut != 0 && b->depth + 1 < c->config->full_every && b->delta_bytes <= b->full_bytes &&
-           (!s->final_wanted || c->stopped) && path_join(manifest, s->newest, "manifest") == OK &&
-           file_exists(manifest);
+           (!s->final_wanted || c->stopped) && manifest_is_there(s->newest);
 }
 
 static enum status checkpoint_begin(struct coord *c, uint64_t now_ms) {
@@ -236,7 +226,7 @@ static struct manifest_base base_of(const struct coord *c, const struct manifest
         return (struct manifest_base){0};
     }
     base.depth++;
-    base.delta_bytes += parts_bytes(m);
+    base.delta_bytes += manifest_bytes(m);
     return base;
 }
 
@@ -268,12 +258,7 @@ static enum status fill_manifest(const struct coord *c, struct manifest *m, stru
 
 /* A delta without its base could be read by nobody. */
 static enum status base_is_there(const struct coord *c, const struct manifest *m) {
-    char manifest[PATH_BYTES_MAX];
-    if (manifest_base(m) == NULL) {
-        return OK;
-    }
-    TRY(path_join(manifest, c->checkpoints.newest, "manifest"));
-    return file_exists(manifest)
+    return manifest_base(m) == NULL || manifest_is_there(c->checkpoints.newest)
                ? OK
                : fail(ERR_NOT_FOUND, "%s is gone, and the new checkpoint needs it",
                       c->checkpoints.newest);
@@ -303,11 +288,7 @@ static enum status checkpoint_publish(struct coord *c, const struct manifest *m,
 
 static void say_saved(struct coord *c, const struct manifest *m, uint64_t now_ms) {
     double seconds = (double)(now_ms - c->checkpoints.cut.began_ms) / 1000.0;
-    uint64_t rows = 0;
-    const uint64_t bytes = parts_bytes(m);
-    for (uint32_t p = 0; p < m->part_count; p++) {
-        rows += m->parts[p].rows;
-    }
+    const uint64_t rows = manifest_rows(m), bytes = manifest_bytes(m);
     log_info("checkpoint of step %llu: %llu %s, %.1f MB in %.1f s: %s", (unsigned long long)m->step,
              (unsigned long long)rows, manifest_base(m) == NULL ? "rows" : "changed rows",
              (double)bytes / 1e6, seconds, c->checkpoints.newest);

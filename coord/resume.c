@@ -153,10 +153,7 @@ static enum status take_over(struct coord *c, const struct manifest *m, const ch
     c->restored_epoch = applied_base(*done);
     c->job_plan.rate_ctr = m->rate_ctr; /* for a stream; other jobs compute theirs again */
     c->job_plan.rate_cvr = m->rate_cvr;
-    c->resume_bytes = 0;
-    for (uint32_t p = 0; p < m->part_count; p++) {
-        c->resume_bytes += m->parts[p].bytes;
-    }
+    c->resume_bytes = manifest_bytes(m);
     TRY(path_resolve(c->resume_dir, dir));
     memcpy(c->checkpoints.newest, c->resume_dir, sizeof c->checkpoints.newest);
     c->checkpoints.newest_step = c->restored_step;

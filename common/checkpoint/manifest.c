@@ -276,3 +276,19 @@ out:
     buf_fini(&bytes);
     return status;
 }
+
+uint64_t manifest_bytes(const struct manifest *m) {
+    uint64_t bytes = 0;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        bytes += m->parts[p].bytes;
+    }
+    return bytes;
+}
+
+uint64_t manifest_rows(const struct manifest *m) {
+    uint64_t rows = 0;
+    for (uint32_t p = 0; p < m->part_count; p++) {
+        rows += m->parts[p].rows;
+    }
+    return rows;
+}

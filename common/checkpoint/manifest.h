@@ -75,6 +75,11 @@ void manifest_free(struct manifest *m);
  * them: train.window and train.run are 0. ERR_CONFIG. */
 enum status manifest_config(const struct manifest *m, const char *dir, struct config *out);
 
+/* Of all parts. */
+uint64_t manifest_bytes(const struct manifest *m);
+uint64_t manifest_rows(const struct manifest *m);
+/* Whether the directory has a manifest, readable or not. */
+bool manifest_is_there(const char *dir);
 /* step-000000000400 into out[32]. */
 void manifest_dir_name(uint64_t step, char *out);
 /* The step in a directory's name. False if manifest_dir_name does not make that name. */

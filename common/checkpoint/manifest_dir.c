@@ -37,7 +37,7 @@ static bool is_leftover(const char *name) {
     return strncmp(name, "step-", 5) == 0 && length > 4 && strcmp(name + length - 4, ".tmp") == 0;
 }
 
-static bool has_manifest(const char *dir) {
+bool manifest_is_there(const char *dir) {
     char path[PATH_BYTES_MAX];
     return path_join(path, dir, "manifest") == OK && file_exists(path);
 }
@@ -53,7 +53,7 @@ static bool stepped_aside(const char *root, const char *name, uint64_t *step) {
     }
     snprintf(plain, sizeof plain, "%.*s", (int)(n - tail), name);
     return manifest_dir_step(plain, step) && path_join(path, root, plain) == OK &&
-           !has_manifest(path);
+           !manifest_is_there(path);
 }
 
 /* --- publishing ------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ enum status manifest_publish(const char *root, uint64_t step) {
 /* Whether dir has a manifest that can be read; *step is its step. */
 static bool readable(const char *dir, uint64_t *step) {
     struct manifest m;
-    if (!has_manifest(dir) || manifest_read(&m, dir) != OK) {
+    if (!manifest_is_there(dir) || manifest_read(&m, dir) != OK) {
         return false;
     }
     *step = m.step;
@@ -124,7 +124,7 @@ static bool readable(const char *dir, uint64_t *step) {
 bool manifest_is_checkpoint(const char *root, const char *name, uint64_t *step) {
     char path[PATH_BYTES_MAX];
     return (manifest_dir_step(name, step) || stepped_aside(root, name, step)) &&
-           path_join(path, root, name) == OK && has_manifest(path);
+           path_join(path, root, name) == OK && manifest_is_there(path);
 }
 
 bool manifest_latest(const char *root, char *out, uint64_t *step) {
@@ -169,19 +169,19 @@ static bool never_completed(const char *path) {
 }
 
 enum status manifest_run_dir(const char *out) {
-    return has_manifest(out) ? fail(ERR_EXISTS,
-                                    "%s has a manifest: it holds shards or is a checkpoint; "
-                                    "a run needs a directory of its own: another --out",
-                                    out)
-                             : OK;
+    return manifest_is_there(out) ? fail(ERR_EXISTS,
+                                         "%s has a manifest: it holds shards or is a checkpoint; "
+                                         "a run needs a directory of its own: another --out",
+                                         out)
+                                  : OK;
 }
 
 enum status manifest_find(const char *path, char *out) {
     char root[PATH_BYTES_MAX];
-    if (has_manifest(path) && never_completed(path)) {
+    if (manifest_is_there(path) && never_completed(path)) {
         return fail(ERR_NOT_FOUND, "%s: a checkpoint that was never completed (.tmp)", path);
     }
-    if (has_manifest(path)) {
+    if (manifest_is_there(path)) {
         if (strlen(path) >= PATH_BYTES_MAX) {
             return fail(ERR_LIMIT, "path of %zu bytes", strlen(path));
         }

@@ -90,15 +90,10 @@ static enum status open_in(struct scan *s, const char *path) {
     TRY(config_parse(&s->config, "the checkpoint's configuration", s->manifest.config_text));
     TRY(layout_init(&s->layout, &s->config, &s->manifest.schema, s->manifest.rate_ctr,
                     s->manifest.rate_cvr));
-    for (uint32_t p = 0; p < s->manifest.part_count; p++) {
-        s->bytes += s->manifest.parts[p].bytes;
-    }
+    s->bytes = manifest_bytes(&s->manifest);
     TRY(chain_open(&s->chain, s->dir, &s->manifest));
     for (uint32_t i = 0; i < s->chain.count; i++) {
-        const struct manifest *m = &s->chain.base[i].manifest;
-        for (uint32_t p = 0; p < m->part_count; p++) {
-            s->bytes += m->parts[p].bytes;
-        }
+        s->bytes += manifest_bytes(&s->chain.base[i].manifest);
     }
     return take_shapes(s);
 }

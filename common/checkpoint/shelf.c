@@ -23,10 +23,8 @@ static enum status read_manifest(struct shelf_item *item, const char *dir) {
         item->cut = m->cut;
         item->base = m->base.cut;
         item->parts = m->part_count;
-        for (uint32_t p = 0; p < m->part_count; p++) {
-            item->rows += m->parts[p].rows;
-            item->bytes += m->parts[p].bytes;
-        }
+        item->rows = manifest_rows(m);
+        item->bytes = manifest_bytes(m);
         manifest_free(m);
     }
     mem_free(&m);

@@ -158,9 +158,7 @@ static enum status check_all(const char *dir, const struct manifest *m, struct c
 
 static void add_link(const struct manifest *m, uint64_t *parts, uint64_t *bytes) {
     *parts += m->part_count;
-    for (uint32_t p = 0; p < m->part_count; p++) {
-        *bytes += m->parts[p].bytes;
-    }
+    *bytes += manifest_bytes(m);
 }
 
 static enum status verify_report(const char *dir, const struct manifest *m,
