@@ -85,7 +85,7 @@ void membership_fini(struct membership *m) {
     mem_free(&m->worker);
 }
 
-static struct member *member_find(struct membership *m, enum wire_role role, uint32_t index) {
+struct member *membership_find(const struct membership *m, enum wire_role role, uint32_t index) {
     if (role == ROLE_SERVER && index < m->servers) {
         return &m->server[index];
     }
@@ -207,7 +207,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
                                     const void *keys, size_t keys_bytes, uint64_t now_ms,
                                     bool *fresh, char *why) {
     *fresh = false;
-    struct member *member = member_find(m, hello->role, hello->index);
+    struct member *member = membership_find(m, hello->role, hello->index);
     if (member == NULL && hello->index == WIRE_INDEX_ANY) {
         return refuse(why, "all %u places for workers are taken (--workers-max)", m->workers);
     }
@@ -250,7 +250,7 @@ enum hello_verdict membership_hello(struct membership *m, const struct wire_hell
 enum status membership_restore(struct membership *m, const struct wire_hello *hello,
                                const void *keys, size_t keys_bytes, enum restore_as as,
                                uint64_t now_ms) {
-    struct member *member = member_find(m, hello->role, hello->index);
+    struct member *member = membership_find(m, hello->role, hello->index);
     const uint32_t endpoints = endpoints_count(keys, keys_bytes);
     if (member == NULL || (hello->role == ROLE_SERVER && endpoints == 0)) {
         return fail(ERR_CORRUPT, "%s %u is no member of this job", role_name(hello->role),
@@ -270,7 +270,7 @@ enum status membership_restore(struct membership *m, const struct wire_hello *he
 
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
                                 uint64_t incarnation, uint64_t now_ms) {
-    struct member *member = member_find(m, role, index);
+    struct member *member = membership_find(m, role, index);
     if (member == NULL || member->state == MEMBER_ABSENT || member->incarnation != incarnation) {
         return NULL;
     }

@@ -95,6 +95,7 @@ enum restore_as { RESTORE_REJOINS, RESTORE_PRESENT, RESTORE_SERVING };
 enum status membership_restore(struct membership *m, const struct wire_hello *hello,
                                const void *keys, size_t keys_bytes, enum restore_as as,
                                uint64_t now_ms);
+struct member *membership_find(const struct membership *m, enum wire_role role, uint32_t index);
 /* Notes a sign of life. NULL: there is no such member, or it has another incarnation. */
 struct member *membership_heard(struct membership *m, enum wire_role role, uint32_t index,
                                 uint64_t incarnation, uint64_t now_ms);

@@ -187,17 +187,6 @@ static void hello_taken(struct coord *c, const struct wire_hello *hello, const s
     }
 }
 
-/* The member as it is before a hello; zeroed if there is none. */
-static struct member member_before(const struct membership *m, const struct wire_hello *hello) {
-    if (hello->role == ROLE_SERVER && hello->index < m->servers) {
-        return m->server[hello->index];
-    }
-    if (hello->role == ROLE_WORKER && hello->index < m->workers) {
-        return m->worker[hello->index];
-    }
-    return (struct member){0};
-}
-
 /* The hello, with a place for a worker that named none. */
 static struct wire_hello placed_hello(const struct coord *c, const struct port_message *m) {
     struct wire_hello hello = m->msg.u.hello;
@@ -209,7 +198,8 @@ static struct wire_hello placed_hello(const struct coord *c, const struct port_m
 
 static enum status on_hello(struct coord *c, const struct port_message *m, uint64_t now_ms) {
     const struct wire_hello placed = placed_hello(c, m), *hello = &placed;
-    const struct member old = member_before(&c->members, hello);
+    struct member *const member = membership_find(&c->members, hello->role, hello->index);
+    const struct member old = member == NULL ? (struct member){0} : *member; /* before the hello */
     char why[WIRE_TEXT_MAX];
     bool fresh = false;
     if (c->phase == PHASE_STOP && refuse_late(c, m, hello, now_ms)) {
@@ -232,8 +222,7 @@ static enum status on_hello(struct coord *c, const struct port_message *m, uint6
         return OK;
     }
     if (fresh || old.rejoins) {
-        notes_member(c, hello->role == ROLE_SERVER ? &c->members.server[hello->index]
-                                                   : &c->members.worker[hello->index]);
+        notes_member(c, member);
     }
     if (c->plan_bytes.len == 0 && membership_servers_known(&c->members)) {
         TRY(setup_plan(c));
