@@ -67,9 +67,7 @@ static void keep_join(struct coord *c) {
     }
     k->joined = k->figured;
     write_figures(c, c->checkpoints.newest);
-    const struct retention r = retention_of(c->config);
-    keep_look(c, UINT64_MAX);
-    shelf_clean(&c->checkpoints.shelf, c->root, &r);
+    keep_published(c, UINT64_MAX);
 }
 
 /* --- evaluations and cuts --------------------------------------------------------------------- */

@@ -1,11 +1,11 @@
 #include "checkpoint.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "common/base/lock.h"
 #include "common/base/mem.h"
+#include "common/base/number.h"
 #include "common/base/text.h"
 #include "tools/common/tools.h"
 
@@ -61,7 +61,6 @@ void run_shelf_close(struct run_shelf *r) {
 
 static enum status find_step(const struct run_shelf *r, const char *word,
                              const struct shelf_item **out) {
-    char *end = NULL;
     uint64_t step = 0;
     for (size_t i = 0; i < r->shelf.count; i++) {
         if (strcmp(r->shelf.items[i].name, word) == 0) {
@@ -69,9 +68,7 @@ static enum status find_step(const struct run_shelf *r, const char *word,
             return OK;
         }
     }
-    errno = 0;
-    step = strtoull(word, &end, 10);
-    if (word[0] < '0' || word[0] > '9' || *end != '\0' || errno != 0) {
+    if (number_parse(word, NUMBER_PLAIN, &step) != NUMBER_GOOD) {
         return fail(ERR_USAGE, "'%s': expected a step, as in 400 or step-000000000400", word);
     }
     for (size_t i = 0; i < r->shelf.count; i++) {
